@@ -1,0 +1,81 @@
+"""EventBatch: what travels through the pipeline.
+
+A batch names its concerns: `events` (the frame), `rejected` (what becomes dead letters), `dropped` (how many rows left, and
+why) and `origins` (which offsets it covers). Steps change `events`; the rest follows by `drop` and `reject`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import polars as pl
+
+
+class Origin(NamedTuple):
+    """The offsets of one partition that a batch covers, both ends included; `epoch` names the assignment they were read in."""
+
+    topic: str
+    partition: int
+    first: int
+    last: int
+    epoch: int
+
+
+class Rejected(NamedTuple):
+    """A record on its way to the dead letters: the bytes as they came, and why and where they were refused."""
+
+    step: str
+    reason: str
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    raw: bytes
+
+
+@dataclass(slots=True)
+class EventBatch:
+    """A micro-batch of records and what has become of them.
+
+    `events` has one row a record that is still on its way. Column `row` (UInt32) is the record's place in `raw` and `keys`,
+    whatever the steps have filtered since; `topic`, `partition` and `offset` say where it came from. Rows that were not in
+    the records (waiting changes that found their base) have a null `row`.
+    """
+
+    id: int
+    events: pl.DataFrame
+    raw: Sequence[bytes | None]
+    keys: Sequence[bytes | None]
+    origins: tuple[Origin, ...]
+    read: int
+    rejected: list[Rejected] = field(default_factory=list)
+    dropped: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    """Facts a step wants counted that are no outcome of a row, as unknown fields by name."""
+
+    def drop(self, mask: pl.Series, reason: str) -> None:
+        """Takes the rows where `mask` is true out of the batch, counted under `reason`."""
+        count = int(mask.sum())
+        if count:
+            self.dropped[reason] += count
+            self.events = self.events.filter(~mask)
+
+    def reject(self, mask: pl.Series, reason: str | pl.Series, step: str) -> None:
+        """Takes the rows where `mask` is true out of the batch and into the dead letters.
+
+        `reason` is one text, or a series of texts as long as `events`.
+        """
+        if not mask.any():
+            return
+        columns = self.events.select("row", "topic", "partition", "offset").with_columns(
+            reason=reason if isinstance(reason, pl.Series) else pl.lit(reason)
+        )
+        for row, topic, partition, offset, why in columns.filter(mask).iter_rows():
+            self.reject_record(row, why, step, topic, partition, offset)
+        self.events = self.events.filter(~mask)
+
+    def reject_record(self, row: int, reason: str, step: str, topic: str, partition: int, offset: int) -> None:
+        self.rejected.append(Rejected(step, reason, topic, partition, offset, self.keys[row], self.raw[row] or b""))

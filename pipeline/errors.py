@@ -1,0 +1,35 @@
+"""Everything Earshot raises on purpose.
+
+EarshotError             one clear line for a person; the command line prints it and exits with `exit_code`
+  SettingsError          a setting is unknown, missing or wrong (exit 2)
+  UnreachableError       the broker or ClickHouse can't be reached, refuses the login, or lacks a table (exit 3)
+  MigrationError         the schema is half applied, or newer than this program (exit 4)
+  StackError             the embedded stack can't start: a port is taken, the folder is in use, the disk is full (exit 5)
+  FencedError            this worker may no longer write: another one owns its partitions (exit 6)
+"""
+
+from __future__ import annotations
+
+
+class EarshotError(Exception):
+    exit_code = 1
+
+
+class SettingsError(EarshotError):
+    exit_code = 2
+
+
+class UnreachableError(EarshotError):
+    exit_code = 3
+
+
+class MigrationError(EarshotError):
+    exit_code = 4
+
+
+class StackError(EarshotError):
+    exit_code = 5
+
+
+class FencedError(EarshotError):
+    exit_code = 6

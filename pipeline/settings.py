@@ -1,0 +1,165 @@
+"""Settings: one TOML file and environment variables, read once; an unknown key in either is an error.
+
+Order, later wins: the defaults below, the TOML file (`--config`, else EARSHOT_CONFIG, else ./earshot.toml when it exists),
+environment variables EARSHOT_<SECTION>__<KEY> (EARSHOT_KAFKA__BOOTSTRAP=broker:9092). Nobody below app.py and cli.py sees
+this object: steps and sinks take plain arguments. Secrets are SecretStr: they print as stars.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from pipeline.errors import SettingsError
+
+ENV_PREFIX = "EARSHOT_"
+NOT_SETTINGS = {"EARSHOT_CONFIG", "EARSHOT_DATA"}
+"""Variables with the prefix that are no settings: the TOML file's place, and the tests' recorded data."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KafkaSettings(Section):
+    bootstrap: str = "127.0.0.1:9092"
+    group: str = "earshot"
+    topic_prefix: str = "social"
+    partitions: int = Field(8, ge=1)
+    replication: int = Field(1, ge=1)
+    retention_ms: int = Field(-1, ge=-1, description="-1: by size only")
+    retention_bytes: int = Field(4 << 30, ge=-1, description="per topic")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    sasl_username: str = ""
+    sasl_password: SecretStr = SecretStr("")
+    ssl_ca: Path | None = None
+    ssl_certificate: Path | None = None
+    ssl_key: Path | None = None
+    ssl_key_password: SecretStr = SecretStr("")
+    session_timeout_ms: int = Field(10_000, ge=6_000)
+
+    def topic(self, name: str) -> str:
+        """`topic("events")` is `social.events` by default."""
+        return f"{self.topic_prefix}.{name}"
+
+    def client(self) -> dict[str, Any]:
+        """librdkafka's connection settings, shared by every producer, consumer and admin client."""
+        config: dict[str, Any] = {
+            "bootstrap.servers": self.bootstrap,
+            "security.protocol": self.security_protocol,
+        }
+        if self.security_protocol.startswith("SASL"):
+            config["sasl.mechanism"] = self.sasl_mechanism
+            config["sasl.username"] = self.sasl_username
+            config["sasl.password"] = self.sasl_password.get_secret_value()
+        if self.security_protocol.endswith("SSL"):
+            config["ssl.ca.location"] = str(self.ssl_ca) if self.ssl_ca else None
+            config["ssl.certificate.location"] = str(self.ssl_certificate) if self.ssl_certificate else None
+            config["ssl.key.location"] = str(self.ssl_key) if self.ssl_key else None
+            config["ssl.key.password"] = self.ssl_key_password.get_secret_value() or None
+        return {key: value for key, value in config.items() if value is not None}
+
+
+class ClickHouseSettings(Section):
+    url: str = "http://127.0.0.1:8123"
+    user: str = "default"
+    password: SecretStr = SecretStr("")
+    database: str = "default"
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+class WorkerSettings(Section):
+    batch_rows: int = Field(30_000, ge=1, description="rows of one micro-batch at most")
+    batch_bytes: int = Field(64 << 20, ge=1, description="bytes of one micro-batch, about")
+    linger_ms: int = Field(50, ge=1, description="how long a batch waits for more records")
+    health_host: str = "127.0.0.1"
+    health_port: int = Field(9400, ge=0, le=65535)
+    dedup_hours: float = Field(24, ge=0, description="arrivals whose redelivery is recognised")
+    dedup_keys: int = Field(20_000_000, ge=0, description="the same, in revisions a worker")
+    keep_irrelevant: bool = Field(True, description="land events that mention no tracked brand")
+    waiting_days: float = Field(7, gt=0, description="how long a change waits for its create")
+
+
+class PrivacySettings(Section):
+    hash_key: SecretStr = Field(SecretStr(""), description="HMAC-SHA256 key for e-mail addresses and phone numbers")
+
+
+class EmbeddedSettings(Section):
+    data_dir: Path = Path(platformdirs.user_data_dir("earshot"))
+    broker: Literal["auto", "kafka", "light"] = "auto"
+    kafka_port: int = Field(9092, ge=0, le=65535)
+    clickhouse_port: int = Field(8123, ge=0, le=65535)
+    kafka_home: Path | None = Field(None, description="a full Kafka distribution to use instead of the resolved jars")
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, nested_model_default_partial_update=True
+    )
+
+    kafka: KafkaSettings = KafkaSettings()
+    clickhouse: ClickHouseSettings = ClickHouseSettings()
+    worker: WorkerSettings = WorkerSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    embedded: EmbeddedSettings = EmbeddedSettings()
+    brands: Path | None = Field(None, description="brands.yaml; none: the brands that ship with the sample stream")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+
+def load(config: Path | None = None) -> Settings:
+    """Reads the settings.
+
+    Raises SettingsError, naming the key and where it came from, for an unknown key or a wrong value.
+    """
+    path = config or (Path(os.environ["EARSHOT_CONFIG"]) if "EARSHOT_CONFIG" in os.environ else None)
+    if path is None and Path("earshot.toml").exists():
+        path = Path("earshot.toml")
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text())
+        except OSError as error:
+            raise SettingsError(f"{path}: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path}: {error}") from None
+    _check_environment()
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
+        where = f"{path} or the environment" if path else "the environment"
+        raise SettingsError(f"setting {key} ({where}): {reason}") from None
+
+
+def _check_environment() -> None:
+    for name in os.environ:
+        if not name.startswith(ENV_PREFIX) or name in NOT_SETTINGS:
+            continue
+        section, _, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
+        field = Settings.model_fields.get(section)
+        known = field is not None
+        if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            known = not key or key in field.annotation.model_fields
+        if not known:
+            raise SettingsError(f"environment variable {name}: unknown key")
