@@ -21,6 +21,8 @@ from pipeline.errors import SettingsError
 ENV_PREFIX = "EARSHOT_"
 NOT_SETTINGS = {"EARSHOT_CONFIG", "EARSHOT_DATA"}
 """Variables with the prefix that are no settings: the TOML file's place, and the tests' recorded data."""
+MAX_MESSAGE_BYTES = 12 << 20
+"""The largest event; the topics' and the clients' limits follow from it."""
 
 
 class Section(BaseModel):
