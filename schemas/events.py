@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import polars as pl
@@ -139,7 +139,7 @@ _POLARS: dict[str, pl.DataType] = {
 _PYTHON: dict[str, Any] = {
     "string": str,
     "strings": list[str | None],
-    "int": int,
+    "int": Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)],
     "float": float,
     "bool": bool,
 }
