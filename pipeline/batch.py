@@ -57,7 +57,8 @@ class EventBatch:
     """Facts a step wants counted that are no outcome of a row, as unknown fields by name."""
 
     def drop(self, mask: pl.Series, reason: str) -> None:
-        """Takes the rows where `mask` is true out of the batch, counted under `reason`."""
+        """Takes the rows where `mask` is true out of the batch, counted under `reason`; a null in `mask` keeps its row."""
+        mask = mask.fill_null(False)
         count = int(mask.sum())
         if count:
             self.dropped[reason] += count
@@ -68,6 +69,7 @@ class EventBatch:
 
         `reason` is one text, or a series of texts as long as `events`.
         """
+        mask = mask.fill_null(False)
         if not mask.any():
             return
         columns = self.events.select("row", "topic", "partition", "offset").with_columns(

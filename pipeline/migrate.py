@@ -147,9 +147,10 @@ def _pending(migrations: list[Migration], records: dict[int, Record]) -> list[Mi
     """What is to be applied. Raises MigrationError when the database is in a state that this program can't go on from."""
     for record in records.values():
         if record.finished_at == NEVER:
+            began = f"{record.started_at:%Y-%m-%d %H:%M:%S} UTC"
             raise MigrationError(
-                f"migration {record.name} was begun at {record.started_at:%Y-%m-%d %H:%M:%S} UTC and not finished: undo what "
-                f"it did, then DELETE FROM schema_migrations WHERE number = {record.number} (the embedded stack: `earshot reset`)"
+                f"migration {record.name} was begun at {began} and not finished: undo what it did, then "
+                f"DELETE FROM schema_migrations WHERE number = {record.number} (the embedded stack: `earshot reset`)"
             )
     known = {migration.number: migration for migration in migrations}
     for record in sorted(records.values(), key=lambda record: -record.number):

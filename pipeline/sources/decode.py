@@ -89,11 +89,11 @@ class Decode:
         for column in _FLOATS:
             series = batch.events.get_column(column)
             if series.null_count() < series.len():
-                batch.reject((~series.is_finite()).fill_null(False), f"{column} is not a finite number", self.name)
+                batch.reject(~series.is_finite(), f"{column} is not a finite number", self.name)
         change = batch.events.get_column("operation") != "create"
         for column in ("id", "platform"):
             series = batch.events.get_column(column)
-            missing = (series.is_null() | (series == "")).fill_null(True)
+            missing = series.fill_null("") == ""
             batch.reject(missing, f"{column} is missing", self.name)
             change = change.filter(~missing)
         for column, needed in (("kind", ~change), ("created_at", ~change), ("occurred_at", change)):
