@@ -1,0 +1,133 @@
+"""schemas/events.py, social_event.v1.json, the DDL and the examples say the same."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+import pytest
+from jsonschema import Draft202012Validator
+
+from pipeline.batch import EventBatch, Origin
+from pipeline.migrate import read_migrations
+from pipeline.sources.decode import Decode
+from schemas import events
+
+ROOT = Path(events.__file__).parent
+SCHEMA = json.loads((ROOT / "social_event.v1.json").read_text())
+VALIDATOR = Draft202012Validator(SCHEMA)
+VALID = sorted((ROOT / "examples" / "valid").glob("*.json"))
+INVALID = sorted((ROOT / "examples" / "invalid").glob("*.json"))
+
+JSON_TYPES = {
+    "string": ["string", "null"],
+    "strings": ["array", "null"],
+    "int": ["integer", "null"],
+    "float": ["number", "null"],
+    "bool": ["boolean", "null"],
+}
+CLICKHOUSE_TYPES = {
+    "string": {"String", "LowCardinality(String)"},
+    "strings": {"Array(String)", "Array(LowCardinality(String))"},
+    "int": {"Nullable(Int64)"},
+    "float": {"Nullable(Float64)"},
+    "bool": {"Nullable(Bool)"},
+}
+PIPELINE_COLUMNS = {
+    "event_key": "UInt64", "revision": "UInt64", "version": "UInt64", "is_deleted": "UInt8",
+    "text_at": "DateTime64(3, 'UTC')", "metrics_at": "DateTime64(3, 'UTC')", "author_at": "DateTime64(3, 'UTC')",
+    "topic": "LowCardinality(String)", "partition": "Int32", "offset": "Int64", "ingested_at": "DateTime64(3, 'UTC')",
+}  # fmt: skip
+
+
+def leaves(schema: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, node in schema["properties"].items():
+        if "properties" in node:
+            assert node["type"] == ["object", "null"]
+            yield from leaves(node, f"{prefix}{name}.")
+        else:
+            yield prefix + name, {**node, **SCHEMA["$defs"].get(node.get("$ref", "").removeprefix("#/$defs/"), {})}
+
+
+def decoded(record: bytes) -> EventBatch:
+    place = pl.DataFrame({"row": [0], "topic": ["t"], "partition": [0], "offset": [7]})
+    place = place.cast({"row": pl.UInt32, "partition": pl.Int32, "offset": pl.Int64})
+    return Decode().process(EventBatch(1, place, [record], [None], (Origin("t", 0, 7, 7, 1),), 1))
+
+
+def test_the_json_schema_is_one() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_json_schema_has_each_field_and_no_other() -> None:
+    assert [path for path, _ in leaves(SCHEMA)] == [field.path for field in events.FIELDS]
+
+
+@pytest.mark.parametrize("field", events.FIELDS, ids=lambda field: field.path)
+def test_a_field_has_its_type_in_the_json_schema(field: events.Field) -> None:
+    node = dict(leaves(SCHEMA))[field.path]
+    assert node["description"]
+    if field.values:
+        assert node["enum"] == [*field.values, None]
+    elif field.path in ("id", "platform"):
+        assert node["type"] == "string"
+    else:
+        assert node["type"] == JSON_TYPES[field.kind]
+
+
+def test_platform_pattern_and_bounds_are_those_of_the_code() -> None:
+    nodes = dict(leaves(SCHEMA))
+    assert nodes["platform"]["pattern"] == events.PLATFORM_PATTERN
+    assert (nodes["metrics.likes"]["minimum"], nodes["metrics.likes"]["maximum"]) == (-(2**63), 2**63 - 1)
+    assert re.match(nodes["created_at"]["pattern"], events.EARLIEST)
+
+
+def test_interactions_has_a_column_for_each_field_and_what_the_pipeline_adds() -> None:
+    ddl = next(s for m in read_migrations() for s in m.statements if s.startswith("CREATE TABLE interactions"))
+    columns = dict(re.findall(r"(?m)^    (?!INDEX)(\w+) (.+?)(?: COMMENT '.*')?,?$", ddl.split("\nENGINE")[0]))
+    for field in events.FIELDS:
+        expected = {"DateTime64(3, 'UTC')"} if field.path in events.TIMES else CLICKHOUSE_TYPES[field.kind]
+        assert columns.pop(field.column, None) in expected, field.path
+    assert columns == PIPELINE_COLUMNS
+
+
+def test_migrations_are_numbered_without_a_gap() -> None:
+    assert [migration.number for migration in read_migrations()] == list(range(1, len(read_migrations()) + 1))
+
+
+def test_each_kind_and_operation_has_an_example() -> None:
+    examples = [json.loads(path.read_bytes()) for path in VALID]
+    assert {e.get("kind") for e in examples} >= set(events.KINDS)
+    assert {e.get("operation") for e in examples} >= set(events.OPERATIONS)
+
+
+@pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
+def test_a_valid_example_validates_and_decodes(path: Path) -> None:
+    event = orjson.loads(path.read_bytes())
+    VALIDATOR.validate(event)
+    batch = decoded(path.read_bytes())
+    assert batch.rejected == []
+    row = batch.events.row(0, named=True)
+    assert row["platform"] == event["platform"] and row["id"] == event["id"]
+    assert row["text"] == event.get("text")
+    assert row["author_handle"] == (event.get("author") or {}).get("handle")
+    assert row["metrics_likes"] == (event.get("metrics") or {}).get("likes")
+    assert batch.notes["unknown_field"] == int("unknown" in path.stem)
+
+
+@pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)
+def test_an_invalid_example_neither_validates_nor_decodes(path: Path) -> None:
+    try:
+        event = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError:
+        pass  # broken text: no JSON Schema comes this far
+    else:
+        assert list(VALIDATOR.iter_errors(event))
+    batch = decoded(path.read_bytes())
+    assert batch.events.is_empty()
+    assert [(r.raw, r.offset, bool(r.reason)) for r in batch.rejected] == [(path.read_bytes(), 7, True)]
