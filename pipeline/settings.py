@@ -1,8 +1,11 @@
 """Settings: one TOML file and environment variables, read once; an unknown key in either is an error.
 
 Order, later wins: the defaults below, the TOML file (`--config`, else EARSHOT_CONFIG, else ./earshot.toml when it exists),
-environment variables EARSHOT_<SECTION>__<KEY> (EARSHOT_KAFKA__BOOTSTRAP=broker:9092). Nobody below app.py and cli.py sees
-this object: steps and sinks take plain arguments. Secrets are SecretStr: they print as stars.
+environment variables EARSHOT_<SECTION>__<KEY> (EARSHOT_KAFKA__BOOTSTRAP=broker:9092; an empty one counts as not set). A
+relative path in the file starts from the file's folder, one in the environment from the working directory.
+
+Nobody below app.py and cli.py sees this object: steps and sinks take plain arguments. Secrets are SecretStr: they print as
+stars.
 """
 
 from __future__ import annotations
@@ -11,10 +14,12 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableVariable
 
 from pipeline.errors import SettingsError
 
@@ -25,8 +30,14 @@ MAX_MESSAGE_BYTES = 12 << 20
 """The largest event; the topics' and the clients' limits follow from it."""
 
 
+def _expand_home(value: Any) -> Any:
+    return Path(os.path.expanduser(value)) if isinstance(value, Path) else value
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    _home = field_validator("*")(_expand_home)
 
 
 class KafkaSettings(Section):
@@ -78,6 +89,16 @@ class ClickHouseSettings(Section):
     certificate: Path | None = None
     key: Path | None = None
 
+    @field_validator("url")
+    @classmethod
+    def _plain_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise ValueError("it should look like http://host:8123 or https://host:8443")
+        if parts.username is not None:
+            raise ValueError("user and password have keys of their own, for the URL is shown in messages")
+        return url
+
 
 class WorkerSettings(Section):
     batch_rows: int = Field(30_000, ge=1, description="rows of one micro-batch at most")
@@ -105,7 +126,12 @@ class EmbeddedSettings(Section):
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, nested_model_default_partial_update=True
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
     )
 
     kafka: KafkaSettings = KafkaSettings()
@@ -114,6 +140,8 @@ class Settings(BaseSettings):
     privacy: PrivacySettings = PrivacySettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
     brands: Path | None = Field(None, description="brands.yaml; none: the brands that ship with the sample stream")
+
+    _home = field_validator("*")(_expand_home)
 
     @classmethod
     def settings_customise_sources(
@@ -132,26 +160,40 @@ def load(config: Path | None = None) -> Settings:
 
     Raises SettingsError, naming the key and where it came from, for an unknown key or a wrong value.
     """
-    path = config or (Path(os.environ["EARSHOT_CONFIG"]) if "EARSHOT_CONFIG" in os.environ else None)
+    named = os.environ.get("EARSHOT_CONFIG")
+    path = config or (Path(named) if named else None)
     if path is None and Path("earshot.toml").exists():
         path = Path("earshot.toml")
     values: dict[str, Any] = {}
     if path is not None:
         try:
-            values = tomllib.loads(path.read_text())
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise SettingsError(f"{path}: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{path}: {error}") from None
+        _anchor(values, Settings, path.parent)
     _check_environment()
     try:
         return Settings(**values)
+    except UnreadableVariable as error:
+        raise SettingsError(f"the environment: {error}") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(str(part) for part in first["loc"])
-        reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
+        reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
         where = f"{path} or the environment" if path else "the environment"
         raise SettingsError(f"setting {key} ({where}): {reason}") from None
+
+
+def _anchor(values: dict[str, Any], model: type[BaseModel], folder: Path) -> None:
+    """Makes the relative paths in `values` start from `folder`."""
+    for name, field in model.model_fields.items():
+        value = values.get(name)
+        if isinstance(value, dict) and isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            _anchor(value, field.annotation, folder)
+        elif isinstance(value, str) and field.annotation in (Path, Path | None):
+            values[name] = folder / os.path.expanduser(value)
 
 
 def _check_environment() -> None:

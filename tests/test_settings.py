@@ -1,0 +1,155 @@
+"""The settings: who wins, what is refused, and that no secret shows."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import SettingsError
+from pipeline.settings import Settings, load
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in os.environ:
+        if name.startswith("EARSHOT_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def toml(text: str) -> Path:
+    path = Path("settings.toml").absolute()
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refused(config: Path | None = None) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(config)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    assert load() == Settings()
+    assert load().kafka.topic("events") == "social.events"
+
+
+def test_a_variable_wins_over_its_key_and_leaves_the_other_keys_of_the_section(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = toml('[kafka]\nbootstrap = "file:1"\ngroup = "from-file"\n[worker]\nlinger_ms = 7\n')
+    monkeypatch.setenv("EARSHOT_KAFKA__BOOTSTRAP", "variable:2")
+    settings = load(config)
+    assert settings.kafka.bootstrap == "variable:2"
+    assert settings.kafka.group == "from-file"
+    assert settings.worker.linger_ms == 7
+    assert settings.kafka.partitions == 8
+
+
+def test_a_variable_alone_leaves_the_defaults_of_its_section(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARSHOT_KAFKA__PARTITIONS", "3")
+    assert load().kafka == Settings().kafka.model_copy(update={"partitions": 3})
+
+
+def test_the_file_is_the_one_given_else_that_of_the_variable_else_earshot_toml(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("earshot.toml").write_text('[kafka]\ngroup = "here"\n')
+    assert load().kafka.group == "here"
+    Path("other.toml").write_text('[kafka]\ngroup = "other"\n')
+    monkeypatch.setenv("EARSHOT_CONFIG", "other.toml")
+    assert load().kafka.group == "other"
+    assert load(toml('[kafka]\ngroup = "given"\n')).kafka.group == "given"
+    monkeypatch.setenv("EARSHOT_CONFIG", "")
+    assert load().kafka.group == "here"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [("kafak = 1", "kafak"), ("[kafka]\nbotstrap = 'x'", "kafka.botstrap"), ("[worker.deep]\nx = 1", "worker.deep")],
+)
+def test_an_unknown_key_in_the_file_is_named(text: str, key: str) -> None:
+    assert f"setting {key} " in refused(toml(text))
+    assert "unknown key" in refused(toml(text))
+
+
+@pytest.mark.parametrize("name", ["EARSHOT_KAFAK", "EARSHOT_KAFKA__BOTSTRAP", "EARSHOT_KAFKA__GROUP__X", "EARSHOT_BRAND"])
+def test_an_unknown_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "x")
+    assert refused() == f"environment variable {name}: unknown key"
+
+
+def test_the_place_of_recorded_data_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARSHOT_DATA", "/somewhere")
+    assert load() == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[kafka]\npartitions = 0", "kafka.partitions"),
+        ("[kafka]\npartitions = 'many'", "kafka.partitions"),
+        ("[kafka]\nsecurity_protocol = 'TLS'", "kafka.security_protocol"),
+        ("[clickhouse]\nurl = 'localhost:8123'", "clickhouse.url"),
+        ("[clickhouse]\nurl = 'tcp://localhost:9000'", "clickhouse.url"),
+        ("[clickhouse]\nurl = 'http://host:99999'", "clickhouse.url"),
+        ("kafka = 3", "kafka"),
+    ],
+)
+def test_a_wrong_value_names_its_key(text: str, key: str) -> None:
+    assert f"setting {key} " in refused(toml(text))
+
+
+def test_a_section_that_is_not_json_in_the_environment_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARSHOT_KAFKA", "{")
+    assert "kafka" in refused()
+
+
+def test_a_file_that_is_missing_or_broken_is_named() -> None:
+    assert refused(Path("nowhere.toml")) == "nowhere.toml: No such file or directory"
+    assert "settings.toml: " in refused(toml("[kafka"))
+    Path("latin.toml").write_bytes(b"[kafka]\ngroup = 'caf\xe9'\n")
+    assert "latin.toml: " in refused(Path("latin.toml"))
+
+
+def test_paths_start_from_the_file_or_the_working_directory_and_know_home(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    folder = tmp_path / "conf"
+    folder.mkdir()
+    config = folder / "earshot.toml"
+    config.write_text(
+        'brands = "brands.yaml"\n[kafka]\nssl_ca = "~/ca.pem"\nssl_key = "/etc/key.pem"\n[embedded]\ndata_dir = "d"\n'
+    )
+    settings = load(config)
+    assert settings.brands == folder / "brands.yaml"
+    assert settings.kafka.ssl_ca == Path("/home/somebody/ca.pem")
+    assert settings.kafka.ssl_key == Path("/etc/key.pem")
+    assert settings.embedded.data_dir == folder / "d"
+    monkeypatch.setenv("EARSHOT_BRANDS", "~/mine.yaml")
+    monkeypatch.setenv("EARSHOT_EMBEDDED__DATA_DIR", "there")
+    assert load(config).brands == Path("/home/somebody/mine.yaml")
+    assert load(config).embedded.data_dir == Path("there")
+
+
+def test_no_secret_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "hunter2-hunter2"
+    config = toml(
+        f'[kafka]\nsasl_password = "{secret}"\n[clickhouse]\npassword = "{secret}"\n[privacy]\nhash_key = "{secret}"\n'
+    )
+    settings = load(config)
+    assert settings.clickhouse.password.get_secret_value() == secret
+    assert secret not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+    assert secret not in refused(toml(f'[clickhouse]\npassword = ["{secret}"]\n'))
+    assert secret not in refused(toml(f'[clickhouse]\nurl = "http://me:{secret}@host:8123"\n'))
+    assert secret not in refused(toml(f'[clickhouse]\npassword = "{secret}" x\n'))
+    monkeypatch.setenv("EARSHOT_CLICKHOUSE", secret)
+    assert secret not in refused()
+
+
+def test_the_login_reaches_librdkafka_only_where_the_protocol_has_one() -> None:
+    config = toml('[kafka]\nsasl_username = "u"\nsasl_password = "p"\nssl_ca = "/ca.pem"\n')
+    assert set(load(config).kafka.client()) == {"bootstrap.servers", "security.protocol"}
+    client = load(toml(config.read_text() + 'security_protocol = "SASL_SSL"\n')).kafka.client()
+    assert (client["sasl.username"], client["sasl.password"], client["ssl.ca.location"]) == ("u", "p", "/ca.pem")
+    assert None not in client.values()
