@@ -1,0 +1,90 @@
+"""The topic as the tests see it: producing the load, reading back what lies there, the group's lag."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Message as KafkaMessage
+
+from pipeline.settings import KafkaSettings
+from tests.faults.load import Message
+
+Position = tuple[str, int, int]
+TIMEOUT = 60.0
+
+
+def produce(kafka: KafkaSettings, messages: Iterable[Message], rate: float = float("inf")) -> None:
+    """Produces and waits for every acknowledgement, `rate` messages a second at most; the broker may come and go meanwhile."""
+    failed: list[str] = []
+
+    def delivered(error: object, _: KafkaMessage) -> None:
+        if error:
+            failed.append(str(error))
+
+    producer = Producer({**kafka.client(), "enable.idempotence": True, "linger.ms": 5, "log_level": 0})
+    started = time.monotonic()
+    for place, message in enumerate(messages):
+        while time.monotonic() - started < place / rate:
+            producer.poll(0.005)
+        producer.produce(kafka.topic("events"), message.value, message.key, on_delivery=delivered)
+        producer.poll(0)
+    left = producer.flush(TIMEOUT)
+    assert not left and not failed, f"{left} messages not delivered, {len(failed)} failed: {failed[:3]}"
+
+
+def positions(kafka: KafkaSettings, messages: Iterable[Message]) -> dict[Position, Message]:
+    """Each position of the topic with the message that lies there; the topic must hold no other, and each at least once.
+
+    Read from the topic and not from the delivery reports: after a broker's restart these may lack the offset.
+    """
+    by_value = {message.value: message for message in messages}
+    found: dict[Position, Message] = {}
+    for record in read_topic(kafka, kafka.topic("events")):
+        found[str(record.topic()), int(record.partition() or 0), int(record.offset() or 0)] = by_value[record.value() or b""]
+    assert len({m.record for m in found.values()}) == len(by_value), "the topic lacks messages that were acknowledged"
+    return found
+
+
+def read_topic(kafka: KafkaSettings, topic: str) -> Iterator[KafkaMessage]:
+    """Every message of a topic, from its beginning to its end."""
+    ends = end_offsets(kafka, topic)
+    consumer = Consumer({**kafka.client(), "group.id": "reader", "enable.auto.commit": False, "log_level": 0})
+    try:
+        left = {partition for partition, (low, high) in ends.items() if high > low}
+        consumer.assign([TopicPartition(topic, partition, ends[partition][0]) for partition in left])
+        deadline = time.monotonic() + TIMEOUT
+        while left:
+            for message in consumer.consume(10_000, 0.5):
+                if message.error():
+                    raise KafkaException(message.error())
+                yield message
+                if (message.offset() or 0) + 1 >= ends[message.partition() or 0][1]:
+                    left.discard(message.partition() or 0)
+            assert time.monotonic() < deadline, f"{topic}: partitions {left} not read to their end"
+    finally:
+        consumer.close()
+
+
+def end_offsets(kafka: KafkaSettings, topic: str) -> dict[int, tuple[int, int]]:
+    """Partition -> first offset and end offset."""
+    consumer = Consumer({**kafka.client(), "group.id": "reader", "log_level": 0})
+    try:
+        found = consumer.list_topics(topic, timeout=TIMEOUT).topics[topic].partitions
+        return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=TIMEOUT) for p in found}
+    finally:
+        consumer.close()
+
+
+def lag(kafka: KafkaSettings) -> int:
+    """How many messages the group has not committed; raises KafkaException while the broker doesn't answer."""
+    topic = kafka.topic("events")
+    consumer = Consumer({**kafka.client(), "group.id": kafka.group, "enable.auto.commit": False, "log_level": 0})
+    try:
+        partitions = [TopicPartition(topic, p) for p in consumer.list_topics(topic, timeout=5).topics[topic].partitions]
+        committed = consumer.committed(partitions, timeout=5)
+        ends = [consumer.get_watermark_offsets(p, timeout=5) for p in partitions]
+        return sum(high - max(p.offset, low) for p, (low, high) in zip(committed, ends, strict=True))
+    finally:
+        consumer.close()
