@@ -15,13 +15,12 @@ import polars as pl
 
 
 class Origin(NamedTuple):
-    """The offsets of one partition that a batch covers, both ends included; `epoch` names the assignment they were read in."""
+    """The offsets of one partition that a batch covers, both ends included."""
 
     topic: str
     partition: int
     first: int
     last: int
-    epoch: int
 
 
 class Rejected(NamedTuple):
@@ -53,6 +52,10 @@ class EventBatch:
     read: int
     rejected: list[Rejected] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
+    waiting: pl.DataFrame | None = None
+    """Changes of this batch whose event is not known yet: rows for table pending_changes."""
+    settled: pl.DataFrame | None = None
+    """Changes (event_key, revision) that waited before and need not any more: found, or given up."""
     notes: Counter[str] = field(default_factory=Counter)
     """Facts a step wants counted that are no outcome of a row, as unknown fields by name."""
 
@@ -79,5 +82,6 @@ class EventBatch:
             self.reject_record(row, why, step, topic, partition, offset)
         self.events = self.events.filter(~mask)
 
-    def reject_record(self, row: int, reason: str, step: str, topic: str, partition: int, offset: int) -> None:
-        self.rejected.append(Rejected(step, reason, topic, partition, offset, self.keys[row], self.raw[row] or b""))
+    def reject_record(self, row: int | None, reason: str, step: str, topic: str, partition: int, offset: int) -> None:
+        key, raw = (None, None) if row is None else (self.keys[row], self.raw[row])
+        self.rejected.append(Rejected(step, reason, topic, partition, offset, key, raw or b""))

@@ -1,0 +1,103 @@
+"""Dedup: an event whose revision is known is a duplicate.
+
+A revision is the XXH3-64 of (event_key, occurred_at, operation, every field that can change) of the record as it came, so a
+redelivery has the same one whatever its bytes look like, and likes going 5, 6, 5 at three times are three. Two sets are known:
+*pending* (batches on their way) and *landed* (their insert returned, or seeded from ClickHouse). An event is skipped by its
+revision, never by its position: positions repeat when a topic is created anew.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import polars as pl
+import xxhash
+
+from pipeline.batch import EventBatch
+from pipeline.processors.keys import Keys, KeySet, KeyTable, Mask
+from schemas import events
+
+DUPLICATE = "duplicate"
+_CHANGING = [f for f in events.FIELDS if f.group != "fixed"]
+
+
+class Seen:
+    """The revisions that are known. Thread-safe: the dedup agent asks, the landing agent tells.
+
+    Restart: empty, and seeded from ClickHouse on assignment. `landed` may forget (window), `pending` never does by itself.
+    """
+
+    def __init__(self, landed: KeySet) -> None:
+        self.landed = landed
+        self._pending: dict[int, KeyTable] = {}
+        self._lock = threading.Lock()
+
+    def known(self, revisions: Keys) -> Mask:
+        with self._lock:
+            found = self.landed.contains(revisions)
+            for table in self._pending.values():
+                found |= table.contains(revisions)
+        return found
+
+    def start(self, batch_id: int, revisions: Keys) -> None:
+        """The batch is on its way: its revisions are pending."""
+        table = KeyTable(len(revisions))
+        table.add(revisions)
+        with self._lock:
+            self._pending[batch_id] = table
+
+    def finish(self, batch_id: int) -> None:
+        """The batch's rows are in ClickHouse: its revisions are landed."""
+        self.landed.add(self._pending[batch_id].keys())
+        with self._lock:
+            del self._pending[batch_id]
+
+    def give_up_all(self) -> None:
+        """No batch is on its way any more: what was pending is unknown, and may be read again."""
+        with self._lock:
+            self._pending.clear()
+
+
+class Dedup:
+    """The step. Adds column `revision` (UInt64); drops as "duplicate"."""
+
+    name = "dedup"
+
+    def __init__(self, seen: Seen) -> None:
+        self._seen = seen
+
+    def process(self, batch: EventBatch) -> EventBatch:
+        revision = revisions(batch.events)
+        batch.events = batch.events.with_columns(revision)
+        keys = revision.to_numpy()
+        known = ~revision.is_first_distinct() | pl.Series(self._seen.known(keys))
+        batch.drop(known, DUPLICATE)
+        self._seen.start(batch.id, batch.events.get_column("revision").to_numpy())
+        return batch
+
+
+def revisions(frame: pl.DataFrame) -> pl.Series:
+    """Column `revision`: stored, and compared across restarts and machines.
+
+    The hashed text names each field that is present by a code point of its own, so it does not depend on which other fields
+    the batch happens to hold. 0x1F and 0x1E separate fields and list items, as in ASCII.
+    """
+    parts: list[pl.Expr] = [
+        pl.col("event_key").cast(pl.String),
+        pl.concat_str(pl.lit("\x1f!"), pl.col("occurred_at").dt.epoch("ms").cast(pl.String)),
+        pl.lit("\x1f#"),
+        pl.col("operation"),
+    ]
+    for number, field in enumerate(_CHANGING):
+        nulls = frame.get_column(field.column).null_count()
+        if nulls == frame.height:
+            continue
+        value = pl.col(field.column)
+        if field.kind == "strings":
+            value = value.list.join("\x1e")
+        elif field.kind != "string":
+            value = value.cast(pl.String)
+        code = pl.lit("\x1f" + chr(ord("A") + number))
+        parts += [pl.concat_str(code, value)] if nulls else [code, value]
+    texts = frame.select(pl.concat_str(parts, ignore_nulls=True)).to_series().cast(pl.Binary).to_list()
+    return pl.Series("revision", [xxhash.xxh3_64_intdigest(text) for text in texts], dtype=pl.UInt64)

@@ -1,0 +1,208 @@
+"""Completion: every order of arrival of a create and its changes ends in the same row."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.batch import EventBatch
+from pipeline.processors.completion import Completion
+from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.keys import KeySet
+from pipeline.sinks.memory import MemoryTable
+from pipeline.sources.decode import Decode
+from pipeline.sources.memory import batch_of
+
+START = 1_790_000_000
+BOOKKEEPING = {"revision", "version", "row", "topic", "partition", "offset", "operation", "occurred_at", "ingested_at"}
+
+
+def at(seconds: int) -> str:
+    return f"2026-09-21T14:{seconds // 60:02d}:{seconds % 60:02d}Z"
+
+
+def create(seconds: int = 0, **more: Any) -> dict[str, Any]:
+    return {"id": "1", "platform": "x", "kind": "post", "created_at": at(seconds), "text": "first", "language": "en"} | more
+
+
+def change(operation: str, seconds: int, **more: Any) -> dict[str, Any]:
+    return {"id": "1", "platform": "x", "operation": operation, "occurred_at": at(seconds)} | more
+
+
+class Run:
+    """Decode, dedup and completion over a table in memory; batches land when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = float(START)
+        self.table = MemoryTable()
+        self.seen = Seen(KeySet(1000, 1e9))
+        self.completion = Completion(self.table, waiting_s=7 * 86400, clock=lambda: self.now)
+        self.steps = [Decode(clock=lambda: self.now), Dedup(self.seen), self.completion]
+        self.flying: list[EventBatch] = []
+        self.offset = 0
+        self.batches = 0
+
+    def feed(self, *records: dict[str, Any]) -> EventBatch:
+        raw = [json.dumps(record).encode() for record in records]
+        self.batches += 1
+        batch = batch_of(raw, first_offset=self.offset, batch_id=self.batches)
+        self.offset += len(raw)
+        for step in self.steps:
+            batch = step.process(batch)
+        assert not batch.rejected
+        self.flying.append(batch)
+        return batch
+
+    def land(self) -> None:
+        for batch in self.flying:
+            self.table.insert(batch.events)
+            self.seen.finish(batch.id)
+            self.completion.finish(batch.id)
+        self.flying.clear()
+
+    def row(self) -> dict[str, Any]:
+        rows = self.table.final()
+        assert rows.height == 1
+        return {name: value for name, value in rows.row(0, named=True).items() if name not in BOOKKEEPING}
+
+
+CASE = [
+    create(author={"id": "a", "followers": 3}),
+    change("update", 20, text="second", mentions=["@b"]),
+    change("update", 10, metrics={"likes": 5}, author={"id": "a", "followers": 4}),
+    change("delete", 30),
+]
+
+
+@pytest.mark.parametrize("landing", ["each", "end", "one batch"])
+@pytest.mark.parametrize("with_delete", [True, False])
+def test_every_order_ends_in_the_same_row(landing: str, with_delete: bool) -> None:
+    ends = []
+    for order in itertools.permutations(CASE if with_delete else CASE[:3]):
+        run = Run()
+        if landing == "one batch":
+            run.feed(*order)
+        else:
+            for record in order:
+                run.feed(record)
+                if landing == "each":
+                    run.land()
+        run.land()
+        ends.append(run.row())
+        assert run.completion.waiting == 0
+    assert all(end == ends[0] for end in ends)
+    if with_delete:
+        assert ends[0]["is_deleted"] == 1
+        assert ends[0]["text"] is None
+    else:
+        assert (ends[0]["text"], ends[0]["metrics_likes"], ends[0]["author_followers"]) == ("second", 5, 4)
+        assert ends[0]["language"] is None, "a change replaces the whole of each group that it carries"
+
+
+GROUPED = {
+    "text": st.fixed_dictionaries({"text": st.sampled_from(["a", "b", ""])}, optional={"language": st.just("de")}),
+    "metrics": st.fixed_dictionaries({"metrics": st.fixed_dictionaries({"likes": st.integers(0, 9)})}),
+    "author": st.fixed_dictionaries({"author": st.fixed_dictionaries({"handle": st.sampled_from(["h", "i"])})}),
+}
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[bool], list[int]]:
+    times = draw(st.lists(st.integers(1, 500), min_size=1, max_size=5, unique=True))
+    records = [create(**(draw(GROUPED["author"]) if draw(st.booleans()) else {}))]
+    for moment in times:
+        operation = draw(st.sampled_from(["update"] * 4 + ["delete"]))
+        carried: dict[str, Any] = {}
+        for group in draw(st.sets(st.sampled_from(sorted(GROUPED)))) if operation == "update" else ():
+            carried |= draw(GROUPED[group])
+        if draw(st.booleans()):
+            carried |= {"created_at": at(0), "kind": "post"}
+        records.append(change(operation, moment, **carried))
+    order = draw(st.permutations(range(len(records))))
+    cuts = draw(st.lists(st.booleans(), min_size=len(records), max_size=len(records)))
+    return records, cuts, list(order)
+
+
+@settings(max_examples=150, deadline=None)
+@given(histories())
+def test_any_order_any_batches_same_row(history: tuple[list[dict[str, Any]], list[bool], list[int]]) -> None:
+    records, cuts, order = history
+    straight = Run()
+    for record in records:
+        straight.feed(record)
+        straight.land()
+    shuffled = Run()
+    group: list[dict[str, Any]] = []
+    for place, cut in zip(order, cuts, strict=True):
+        group.append(records[place])
+        if cut:
+            shuffled.feed(*group)
+            group = []
+            if place % 2:
+                shuffled.land()
+    if group:
+        shuffled.feed(*group)
+    shuffled.land()
+    assert shuffled.row() == straight.row()
+
+
+def test_each_record_has_one_outcome() -> None:
+    run = Run()
+    waits = run.feed(change("update", 5, metrics={"likes": 1}), change("delete", 9, id="other"))
+    assert (waits.events.height, waits.waiting is not None and waits.waiting.height) == (0, 2)
+    run.land()
+    lands = run.feed(create(), change("update", 3, metrics={"likes": 0}))
+    assert lands.events.height == 3, "the create, the change in its batch, and the one that waited"
+    assert lands.settled is not None and lands.settled.height == 1
+    run.land()
+    assert run.row()["metrics_likes"] == 1
+    again = run.feed(create(), change("update", 5, metrics={"likes": 1}), change("update", 4, metrics={"likes": 7}))
+    assert again.events.height == 0
+    assert again.dropped == {"duplicate": 3}, "two known revisions, and one that changes nothing"
+
+
+def test_the_same_count_three_times_is_three_changes() -> None:
+    run = Run()
+    run.feed(create())
+    for seconds, likes in ((10, 5), (20, 6), (30, 5)):
+        assert run.feed(change("update", seconds, metrics={"likes": likes})).events.height == 1
+        run.land()
+    assert run.row()["metrics_likes"] == 5
+
+
+def test_nothing_revives_a_deleted_event() -> None:
+    run = Run()
+    run.feed(create(), change("delete", 5))
+    run.land()
+    late = run.feed(change("update", 50, text="back"))
+    assert (late.events.height, late.dropped["duplicate"]) == (0, 1)
+
+
+def test_a_change_without_event_is_given_up_in_the_end() -> None:
+    run = Run()
+    run.feed(change("update", 5, text="x"))
+    run.land()
+    run.now += 8 * 86400
+    batch = run.feed()
+    assert batch.dropped == {"no base row": 1}
+    assert run.completion.waiting == 0
+
+
+def test_an_event_that_another_worker_landed_is_found_later() -> None:
+    run, other = Run(), Run()
+    run.feed(change("update", 5, metrics={"likes": 2}))
+    run.land()
+    other.feed(create())
+    other.land()
+    run.table.insert(other.table.rows)
+    assert run.feed().events.height == 0, "not yet: it was looked at a moment ago"
+    run.now += 6
+    assert run.feed().events.height == 1
+    run.land()
+    assert run.row()["metrics_likes"] == 2
