@@ -1,0 +1,116 @@
+"""Producing canonical events to the events topic: what `replay`, `send` and the sample stream have in common."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import orjson
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from pipeline.connections import check_kafka, kafka_reason
+from pipeline.errors import UnreachableError
+from pipeline.settings import MAX_MESSAGE_BYTES, KafkaSettings
+
+SLICE_S = 0.2
+"""librdkafka's waits don't see a Ctrl-C: they are cut into slices."""
+Delivered = Callable[[KafkaError | None, Message], None]
+
+
+class EventProducer:
+    """Writes records to the events topic, each once and in order, until every one is acknowledged or refused.
+
+    Entering raises UnreachableError with the address when there is no broker, or no topic. Leaving waits for the
+    acknowledgements; after a Ctrl-C for a few seconds at most, then what is still under way counts as failed.
+    Records carry the time of producing (design: retention goes by it).
+    """
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self.topic = kafka.topic("events")
+        self.acknowledged = 0
+        self.failed: Counter[str] = Counter()
+        if self.topic not in check_kafka(kafka):
+            raise UnreachableError(f"Kafka at {kafka.bootstrap}: no topic {self.topic} (earshot migrate creates it)")
+        self._producer = Producer(
+            {
+                **kafka.client(),
+                "enable.idempotence": True,
+                "acks": "all",
+                "compression.type": "lz4",
+                "message.max.bytes": MAX_MESSAGE_BYTES,
+                "linger.ms": 5,
+                "log_level": 0,
+            }
+        )
+
+    def __enter__(self) -> EventProducer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self.finish(5.0 if error else None)
+        except KeyboardInterrupt:
+            self.finish(0.0)
+            raise
+
+    def produce(self, key: bytes | None, value: bytes, delivered: Delivered | None = None) -> None:
+        """Queues a record; waits while the queue is full. One that is refused at once counts as failed."""
+        while True:
+            try:
+                self._producer.produce(self.topic, value, key, on_delivery=delivered or self._delivered)
+                self._producer.poll(0)
+                return
+            except BufferError:
+                self._producer.poll(0.5)
+            except KafkaException as error:
+                self.failed[kafka_reason(error)] += 1
+                return
+
+    def wait_until(self, due: float) -> None:
+        """Serves acknowledgements until the monotonic time `due`."""
+        while (left := due - time.monotonic()) > 0:
+            self._producer.poll(min(left, SLICE_S))
+
+    def finish(self, seconds: float | None = None) -> None:
+        """Waits for all acknowledgements, or gives up after `seconds`."""
+        end = time.monotonic() + seconds if seconds is not None else None
+        while self._producer.flush(SLICE_S):
+            if end is not None and time.monotonic() >= end:
+                self._producer.purge()
+                self._producer.flush(1)
+                return
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self.acknowledged += 1
+        else:
+            self.failed[error.str()] += 1
+
+
+def record_of(event: dict[str, Any] | bytes) -> tuple[bytes | None, bytes]:
+    """Key and value of an event. Bytes go as they are; the key is missing where platform or id can't be read."""
+    if isinstance(event, dict):
+        return key_of(event), orjson.dumps(event)
+    return key_of(parse(event)), event
+
+
+def parse(raw: bytes) -> dict[str, Any] | None:
+    """The record as an object, None when it is none."""
+    try:
+        event = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def key_of(event: dict[str, Any] | None) -> bytes | None:
+    """`platform:id`: a post's edits, deletes and redeliveries share a partition."""
+    if event is None:
+        return None
+    platform, identifier = event.get("platform"), event.get("id")
+    if isinstance(platform, str) and isinstance(identifier, str) and platform and identifier:
+        return f"{platform}:{identifier}".encode()
+    return None
