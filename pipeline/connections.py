@@ -93,7 +93,7 @@ def check_kafka(kafka: KafkaSettings, timeout: float = 5.0) -> dict[str, int]:
     except KafkaException as error:
         admin.poll(0)  # delivers what the background threads noticed
         told = [e for e in errors if e.code() != KafkaError._ALL_BROKERS_DOWN]
-        why = told[-1].str() if told else kafka_reason(error)
+        why = (told[-1].str() if told else kafka_reason(error)).split(" (after ")[0]
         raise UnreachableError(f"Kafka at {kafka.bootstrap}: {why}") from None
     return {name: len(topic.partitions) for name, topic in topics.items()}
 

@@ -1,0 +1,26 @@
+# Each target makes .venv first, when it is missing or pyproject.toml has changed.
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
+BIN = .venv/bin
+
+.PHONY: run test lint faults bench clean
+
+run: .venv/run.stamp ; @$(BIN)/earshot up
+
+test: .venv/dev.stamp ; @$(BIN)/python -m pytest -m "not faults"
+
+lint: .venv/dev.stamp ; @$(BIN)/ruff check && $(BIN)/mypy
+
+faults: .venv/dev.stamp ; @$(BIN)/python -m pytest -m faults
+
+bench: .venv/dev.stamp ; @$(BIN)/python -m benchmarks
+
+clean: ; @rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+
+.venv/run.stamp: EXTRAS = embedded
+.venv/dev.stamp: EXTRAS = embedded,dev
+.venv/%.stamp: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Earshot needs Python 3.11 or newer: install it, or name it (make PYTHON=/path/to/python3.12)" >&2; exit 1; }
+	@echo "Installing Earshot and what it needs into .venv (once, a minute or two) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
+	@touch $@

@@ -1,0 +1,151 @@
+"""The command line: `earshot`.
+
+Each command reads the settings, calls one function of its module and prints what it returns. Heavy modules are imported
+inside the commands, so that `earshot --help` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands import data, dlq
+from pipeline.commands.options import load_settings
+from pipeline.errors import EarshotError
+
+app = typer.Typer(
+    name="earshot",
+    help="""Earshot: social events on Kafka, each exactly once, into ClickHouse.
+
+    Start with `earshot up`. Exit codes: 0 done, 1 not all went well, 2 wrong usage or settings, 3 broker or ClickHouse
+    unreachable, 4 tables or topics not as they should be, 5 the embedded stack can't start, 6 another worker took over,
+    130 stopped by Ctrl-C.""",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DataDir = Annotated[Path | None, typer.Option(help="The folder that holds all state of the embedded stack.")]
+
+
+@app.callback()
+def _common(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file (TOML). Default: EARSHOT_CONFIG, else ./earshot.toml.")
+    ] = None,
+) -> None:
+    context.obj = config
+
+
+@app.command(epilog="Example:  earshot up --data-dir ./state --broker light")
+def up(
+    context: typer.Context,
+    data_dir: DataDir = None,
+    broker: Annotated[str | None, typer.Option(help="auto, kafka or light (in memory, for a first look).")] = None,
+    sample: Annotated[bool, typer.Option("--sample/--no-sample", help="Feed the sample stream.")] = True,
+) -> None:
+    """Start Kafka, ClickHouse and a worker here, and show what lands. Ctrl-C stops all; the data stays.
+
+    Exit codes: 0 stopped, 2 wrong settings, 4 the data is newer than this program, 5 a port is taken, the folder is in use or
+    the disk is full.
+    """
+    from pipeline.up import up as start
+
+    start(load_settings(context, data_dir=data_dir, broker=broker), sample=sample)
+
+
+@app.command(epilog="Example:  earshot --config production.toml worker")
+def worker(context: typer.Context) -> None:
+    """Run one worker, until Ctrl-C or SIGTERM.
+
+    It works against the Kafka and the ClickHouse of the settings. Run as many as there are partitions; they share the work. Exit codes: 0 stopped, 1 an error that a restart repairs,
+    2 wrong settings, 3 broker or ClickHouse unreachable, 4 run `earshot migrate` first, 6 another worker took over.
+    """
+    from pipeline.app import run_worker
+
+    run_worker(load_settings(context))
+
+
+@app.command(epilog="Example:  earshot --config production.toml migrate")
+def migrate(context: typer.Context) -> None:
+    """Make or update ClickHouse's tables and Kafka's topics. Doing it again changes nothing.
+
+    Exit codes: 0 up to date, 2 wrong settings, 3 broker or ClickHouse unreachable, 4 a migration is half applied or was edited,
+    or the database is newer than this program.
+    """
+    from pipeline.migrate import migrate as run
+
+    for line in run(load_settings(context)):
+        typer.echo(line)
+
+
+@app.command(epilog="Example:  earshot status || page-somebody")
+def status(context: typer.Context) -> None:
+    """Show how broker, tables and worker are doing.
+
+    That is the topics and the lag, the rows, the migrations and the worker's health. Exit codes: 0 all is fine, 1 something is not (a line each says what), 2 wrong settings.
+    """
+    from pipeline.show import console, table
+    from pipeline.status import status as ask
+
+    found = ask(load_settings(context))
+    screen = console()
+    if found.events:
+        rows = [
+            (p.topic, p.partition, p.first, "-" if p.committed is None else p.committed, p.end, p.lag) for p in found.events
+        ]
+        screen.print(table(("topic", "partition", "first", "committed", "end", "lag"), rows))
+        screen.print(f"lag: {sum(p.lag for p in found.events):,} records, dead-letter topic: {found.dead_letters:,}")
+    if found.tables:
+        screen.print(table(("table", "rows stored", "bytes"), found.tables))
+    for line in ([f"migration: {found.migration}"] if found.migration else []) + found.worker:
+        screen.print(line, markup=False)
+    for line in found.problems:
+        typer.secho(line, err=True, fg="red")
+    raise typer.Exit(1 if found.problems else 0)
+
+
+@app.command(epilog="Example:  earshot reset --data-dir ./state --yes")
+def reset(
+    context: typer.Context,
+    data_dir: DataDir = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+) -> None:
+    """Empty the embedded stack's folder. Asks first.
+
+    All its events, tables and offsets go. Exit codes: 0 emptied, 1 not confirmed, 2 wrong settings, 5 a stack is running in the folder.
+    """
+    settings = load_settings(context, data_dir=data_dir)
+    if not yes:
+        typer.confirm(f"Delete everything that Earshot keeps in {settings.embedded.data_dir}?", abort=True)
+    from pipeline.up import reset as empty
+
+    empty(settings)
+    typer.echo(f"{settings.embedded.data_dir} is empty")
+
+
+app.command(epilog="Example:  earshot send --text 'The kettle leaks' --author ines --platform forum")(data.send)
+app.command(epilog="Example:  earshot replay --as-now --rate 50 posts.jsonl reviews.csv")(data.replay)
+app.command(epilog="Example:  earshot query 'SELECT platform, count() FROM interactions GROUP BY platform' --format csv")(
+    data.query
+)
+app.add_typer(dlq.app, name="dlq")
+
+
+def main() -> None:
+    """The console script: an EarshotError is one line on stderr and its exit code; Ctrl-C exits with 130."""
+    try:
+        app()
+    except EarshotError as error:
+        typer.secho(f"earshot: {error}", err=True, fg="red")
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""The dead letters: counted, shown, and sent again.
+
+They are read from table `dead_letters`, which outlives the topic.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from pipeline.connections import reason as reason_of
+from pipeline.errors import EarshotError
+from pipeline.produce import EventProducer
+from pipeline.queries import READ
+from pipeline.settings import KafkaSettings
+
+_BYTES: dict[str, str | dict[str, str]] = {"key": "bytes", "raw": "bytes"}
+_COLUMNS = "topic, partition, offset, step, reason, rejected_at, key, raw"
+_BLOCK = {**READ, "max_block_size": 256, "preferred_block_size_bytes": 16 << 20}
+"""A letter may hold 12 MB: few of them in memory at once."""
+
+
+class DeadLetter(NamedTuple):
+    topic: str
+    partition: int
+    offset: int
+    step: str
+    reason: str
+    rejected_at: datetime
+    key: bytes | None
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which dead letters: those that meet all that is set. `reason` is any part of the reason or the step."""
+
+    reason: str | None = None
+    topic: str | None = None
+    partition: int | None = None
+    first: int | None = None
+    last: int | None = None
+
+    def where(self) -> tuple[str, dict[str, object]]:
+        conditions = {
+            "reason": "positionCaseInsensitiveUTF8(concat(step, ': ', reason), {reason:String}) > 0",
+            "topic": "topic = {topic:String}",
+            "partition": "partition = {partition:Int32}",
+            "first": "offset >= {first:Int64}",
+            "last": "offset <= {last:Int64}",
+        }
+        given = {name: getattr(self, name) for name in conditions if getattr(self, name) is not None}
+        return " AND ".join(conditions[name] for name in given) or "1", given
+
+
+class Replayed(NamedTuple):
+    produced: int
+    failed: Counter[str]
+
+
+NOTHING = Replayed(0, Counter())
+
+
+def newest(client: Client, which: Filter, most: int) -> list[DeadLetter]:
+    """The newest `most` letters, newest first. Raises EarshotError with the server's reason."""
+    where, values = which.where()
+    order = "ORDER BY rejected_at DESC, topic, partition, offset DESC"
+    return list(_read(client, f"WHERE {where} {order} LIMIT {most:d}", values))
+
+
+def count(client: Client, which: Filter) -> int:
+    """How many records `replay` would send. Raises EarshotError with the server's reason."""
+    where, values = which.where()
+    try:
+        sql = f"SELECT uniqExact(key, content) FROM dead_letters FINAL WHERE {where}"
+        found: Sequence[Sequence[int]] = client.query(sql, parameters=values, settings=READ).result_rows
+    except ClickHouseError as error:
+        raise EarshotError(f"ClickHouse at {client.uri}: {reason_of(error)}") from None
+    return found[0][0]
+
+
+def replay(client: Client, kafka: KafkaSettings, which: Filter) -> Replayed:
+    """Sends the raw bytes with their keys to the events topic again, in their old order, and waits for the acknowledgements.
+
+    Records that are equal are sent once, so that one which is refused again doesn't double with each replay. Doing it again is
+    harmless: what has landed is a duplicate. Raises UnreachableError without a broker, EarshotError with the server's reason.
+    """
+    where, values = which.where()
+    with EventProducer(kafka) as producer:
+        tail = f"WHERE {where} ORDER BY topic, partition, offset LIMIT 1 BY key, content"
+        for letter in _read(client, tail, values):
+            producer.produce(letter.key, letter.raw)
+    return Replayed(producer.acknowledged, producer.failed)
+
+
+def _read(client: Client, tail: str, values: dict[str, object]) -> Iterator[DeadLetter]:
+    sql = f"SELECT {_COLUMNS} FROM dead_letters FINAL {tail}"
+    try:
+        with client.query_rows_stream(sql, values, _BLOCK, column_formats=_BYTES, query_tz="UTC") as stream:
+            yield from (DeadLetter(*row) for row in stream)
+    except ClickHouseError as error:
+        raise EarshotError(f"ClickHouse at {client.uri}: {reason_of(error)}") from None

@@ -1,0 +1,84 @@
+"""Reading ClickHouse from the command line: named queries, and any SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from pipeline.connections import reason
+from pipeline.errors import EarshotError
+
+READ = {"readonly": 2, "final": 1, "do_not_merge_across_partitions_select_final": 1}
+"""Nothing is written, and each row counts once: in its newest version, deleted ones never, whatever is still to be merged."""
+FORMATS = {"json": "JSONEachRow", "csv": "CSVWithNames"}
+
+
+class Query(NamedTuple):
+    meaning: str
+    sql: str
+
+
+NAMED = {
+    "brands": Query(
+        "mentions per brand and hour, newest first",
+        """
+SELECT toStartOfHour(created_at) AS hour, arrayJoin(brands) AS brand, count() AS mentions
+FROM interactions FINAL
+GROUP BY hour, brand
+ORDER BY hour DESC, mentions DESC, brand""",
+    ),
+    "latest": Query(
+        "the 20 newest interactions",
+        """
+SELECT created_at, platform, kind, author_handle AS author, brands, text
+FROM interactions FINAL
+ORDER BY toStartOfMinute(created_at) DESC, created_at DESC, event_key
+LIMIT 20""",
+    ),
+    "rejects": Query(
+        "dead letters per step and reason",
+        """
+SELECT step, reason, count() AS records, max(rejected_at) AS newest
+FROM dead_letters FINAL
+GROUP BY step, reason
+ORDER BY records DESC, step, reason""",
+    ),
+}
+
+
+class Answer(NamedTuple):
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    cut: bool
+    """There are more rows than were asked for."""
+
+
+def sql_of(text: str) -> str:
+    """The SQL of a named query; anything else is SQL itself. Raises EarshotError for a lone word that is no name."""
+    if text in NAMED:
+        return NAMED[text].sql.strip()
+    if not text.strip() or len(text.split()) == 1:
+        raise EarshotError(f"no query is named {text!r}: the names are {', '.join(NAMED)}; or give SQL")
+    return text.strip().rstrip(";")
+
+
+def rows(client: Client, sql: str, most: int) -> Answer:
+    """At most `most` rows. Raises EarshotError with the server's reason."""
+    try:
+        found = client.query(sql, settings={**READ, "limit": most + 1}, query_tz="UTC")
+    except ClickHouseError as error:
+        raise EarshotError(f"ClickHouse at {client.uri}: {reason(error)}") from None
+    return Answer(found.column_names, found.result_rows[:most], len(found.result_rows) > most)
+
+
+def text(client: Client, sql: str, form: str) -> Iterator[bytes]:
+    """All rows, in blocks of bytes, as `FORMATS` names them. Raises EarshotError with the server's reason."""
+    try:
+        with client.raw_stream(sql, fmt=FORMATS[form], settings=READ) as stream:
+            while block := stream.read(1 << 16):
+                yield block
+    except ClickHouseError as error:
+        raise EarshotError(f"ClickHouse at {client.uri}: {reason(error)}") from None

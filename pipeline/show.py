@@ -1,0 +1,40 @@
+"""What strangers wrote, on a terminal: nothing of it can move the cursor or change a colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def printable(value: object) -> str:
+    """The value as text; what is no printable character, or no UTF-8, as an escape (`\\x1b`)."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, (list, tuple)):
+        return ", ".join(printable(item) for item in value)
+    text = value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
+    """A table of plain text; numbers to the right."""
+    shown = Table(title=title, title_justify="left", title_style="bold")
+    rows = list(rows)
+    for place, column in enumerate(columns):
+        numbers = bool(rows) and all(isinstance(row[place], (int, float)) for row in rows)
+        shown.add_column(column, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text(printable(value)) for value in row))
+    return shown
+
+
+def console(stderr: bool = False) -> Console:
+    """As wide as the terminal; wide enough for a table where there is none, as in a pipe."""
+    found = Console(stderr=stderr, highlight=False)
+    return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=200)

@@ -1,0 +1,136 @@
+"""How things stand: broker, topics and lag, tables, migrations, worker."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from pipeline.connections import check_kafka, clickhouse_client, kafka_admin, kafka_reason, reason
+from pipeline.errors import EarshotError
+from pipeline.migrate import check_tables, read_migrations, topic_configs
+from pipeline.settings import KafkaSettings, Settings, WorkerSettings
+
+
+class PartitionState(NamedTuple):
+    """`committed` is None where the group has none yet: all that the partition holds is still to be read."""
+
+    topic: str
+    partition: int
+    first: int
+    end: int
+    committed: int | None
+
+    @property
+    def lag(self) -> int:
+        return self.end - max(self.first, self.committed or 0)
+
+
+class TableState(NamedTuple):
+    name: str
+    rows: int
+    """Stored, versions that are still to be merged included."""
+    bytes: int
+
+
+@dataclass(slots=True)
+class Status:
+    """`problems` is empty when all is fine, else a line each."""
+
+    events: list[PartitionState] = field(default_factory=list)
+    dead_letters: int = 0
+    """Records in the dead-letter topic."""
+    tables: list[TableState] = field(default_factory=list)
+    migration: str = ""
+    worker: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def status(settings: Settings) -> Status:
+    """Asks each part by itself: one that is down hides none of the others. Never raises for what it finds."""
+    found = Status()
+    for ask in (_kafka, _clickhouse, _worker):
+        try:
+            ask(settings, found)
+        except EarshotError as error:
+            found.problems.append(str(error))
+        except KafkaException as error:
+            found.problems.append(f"Kafka at {settings.kafka.bootstrap}: {kafka_reason(error)}")
+        except ClickHouseError as error:
+            found.problems.append(f"ClickHouse at {settings.clickhouse.url}: {reason(error)}")
+    return found
+
+
+def _kafka(settings: Settings, found: Status) -> None:
+    kafka = settings.kafka
+    topics = check_kafka(kafka)
+    found.problems += [f"Kafka: no topic {name}: run `earshot migrate`" for name in topic_configs(kafka) if name not in topics]
+    admin = kafka_admin(kafka)
+    events, dead = kafka.topic("events"), kafka.topic("dead-letter")
+    if events in topics:
+        found.events = _partitions(admin, kafka, events, topics[events])
+    if dead in topics:
+        ends, firsts = _offsets(admin, dead, topics[dead])
+        found.dead_letters = sum(ends) - sum(firsts)
+
+
+def _partitions(admin: AdminClient, kafka: KafkaSettings, topic: str, count: int) -> list[PartitionState]:
+    places = [TopicPartition(topic, partition) for partition in range(count)]
+    request = [ConsumerGroupTopicPartitions(kafka.group, places)]
+    answer = admin.list_consumer_group_offsets(request, request_timeout=10)[kafka.group].result()
+    committed = {place.partition: place.offset for place in answer.topic_partitions if place.offset >= 0}
+    ends, firsts = _offsets(admin, topic, count)
+    return [
+        PartitionState(topic, number, first, end, committed.get(number))
+        for number, (first, end) in enumerate(zip(firsts, ends, strict=True))
+    ]
+
+
+def _offsets(admin: AdminClient, topic: str, count: int) -> tuple[list[int], list[int]]:
+    """The end and the first offset of each partition."""
+    found = []
+    specs = (OffsetSpec.latest(), OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # confluent-kafka left them so
+    for spec in specs:
+        futures = admin.list_offsets({TopicPartition(topic, n): spec for n in range(count)}, request_timeout=10)
+        found.append([future.result().offset for _, future in sorted(futures.items(), key=lambda item: item[0].partition)])
+    return found[0], found[1]
+
+
+def _clickhouse(settings: Settings, found: Status) -> None:
+    client = clickhouse_client(settings.clickhouse)
+    try:
+        rows = client.query(
+            "SELECT name, ifNull(total_rows, 0), ifNull(total_bytes, 0) FROM system.tables "
+            "WHERE database = currentDatabase() AND engine LIKE '%MergeTree' ORDER BY name"
+        ).result_rows
+        found.tables = [TableState(*row) for row in rows]
+        check_tables(client)
+        found.migration = read_migrations()[-1].name
+    finally:
+        client.close()
+
+
+def _worker(settings: Settings, found: Status) -> None:
+    for path in ("/live", "/ready"):
+        ok, said = _ask(settings.worker, path)
+        (found.worker if ok else found.problems).append(f"worker {path}: {said}")
+
+
+def _ask(worker: WorkerSettings, path: str) -> tuple[bool, str]:
+    url = f"http://{worker.health_host}:{worker.health_port}{path}"
+    try:
+        with urllib.request.urlopen(url, timeout=3) as answer:
+            return True, _line(answer.read(2000))
+    except urllib.error.HTTPError as error:
+        return False, f"{url} says {error.code} {_line(error.read(2000))}"
+    except (OSError, ValueError) as error:
+        return False, f"{url}: {reason(error)}"
+
+
+def _line(body: bytes) -> str:
+    return " ".join(body.decode(errors="replace").split())
