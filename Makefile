@@ -8,11 +8,11 @@ run: .venv/run.stamp ; @$(BIN)/earshot up
 
 test: .venv/dev.stamp ; @$(BIN)/python -m pytest -m "not faults"
 
-lint: .venv/dev.stamp ; @$(BIN)/ruff check && $(BIN)/mypy
+lint: .venv/dev.stamp ; @$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
 
 faults: .venv/dev.stamp ; @$(BIN)/python -m pytest -m faults
 
-bench: .venv/dev.stamp ; @$(BIN)/python -m benchmarks
+bench: .venv/dev.stamp ; @$(BIN)/python -m benchmarks.end_to_end
 
 clean: ; @rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
@@ -21,6 +21,6 @@ clean: ; @rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothe
 .venv/%.stamp: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Earshot needs Python 3.11 or newer: install it, or name it (make PYTHON=/path/to/python3.12)" >&2; exit 1; }
 	@echo "Installing Earshot and what it needs into .venv (once, a minute or two) ..."
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
 	@touch $@

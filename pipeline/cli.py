@@ -64,8 +64,9 @@ def up(
 def worker(context: typer.Context) -> None:
     """Run one worker, until Ctrl-C or SIGTERM.
 
-    It works against the Kafka and the ClickHouse of the settings. Run as many as there are partitions; they share the work. Exit codes: 0 stopped, 1 an error that a restart repairs,
-    2 wrong settings, 3 broker or ClickHouse unreachable, 4 run `earshot migrate` first, 6 another worker took over.
+    It works against the Kafka and the ClickHouse of the settings. Run as many as there are partitions; they share the work.
+    Exit codes: 0 stopped, 1 an error that a restart repairs, 2 wrong settings, 3 broker or ClickHouse unreachable, 4 run
+    `earshot migrate` first, 6 another worker took over.
     """
     from pipeline.app import run_worker
 
@@ -89,7 +90,8 @@ def migrate(context: typer.Context) -> None:
 def status(context: typer.Context) -> None:
     """Show how broker, tables and worker are doing.
 
-    That is the topics and the lag, the rows, the migrations and the worker's health. Exit codes: 0 all is fine, 1 something is not (a line each says what), 2 wrong settings.
+    That is the topics and the lag, the rows, the migrations and the worker's health. Exit codes: 0 all is fine, 1 something is
+    not (a line each says what), 2 wrong settings.
     """
     from pipeline.show import console, table
     from pipeline.status import status as ask
@@ -119,7 +121,8 @@ def reset(
 ) -> None:
     """Empty the embedded stack's folder. Asks first.
 
-    All its events, tables and offsets go. Exit codes: 0 emptied, 1 not confirmed, 2 wrong settings, 5 a stack is running in the folder.
+    All its events, tables and offsets go. Exit codes: 0 emptied, 1 not confirmed, 2 wrong settings, 5 a stack is running in the
+    folder.
     """
     settings = load_settings(context, data_dir=data_dir)
     if not yes:

@@ -41,7 +41,8 @@ def send(
 ) -> None:
     """Send events to Kafka and print where each went.
 
-    They are sent as they are: what is wrong with one, the dead letters say. Exit codes: 0 all acknowledged, 1 an event was refused (too large), 2 wrong usage, 3 broker unreachable.
+    They are sent as they are: what is wrong with one, the dead letters say. Exit codes: 0 all acknowledged, 1 an event was
+    refused (too large), 2 wrong usage, 3 broker unreachable.
     """
     if [event, file, text].count(None) != 2:
         raise SettingsError("send what? Give one of: an event, `-`, --file or --text")
@@ -109,8 +110,8 @@ def replay(
 ) -> None:
     """Send recorded events to Kafka.
 
-    A row that doesn't map is reported with its line and reason; the rest goes on. Exit codes: 0 every event that maps is in Kafka, 1 some are not acknowledged, 2 wrong usage or mapping, 3 broker
-    unreachable, 130 stopped by Ctrl-C.
+    A row that doesn't map is reported with its line and reason; the rest goes on. Exit codes: 0 every event that maps is in
+    Kafka, 1 some are not acknowledged, 2 wrong usage or mapping, 3 broker unreachable, 130 stopped by Ctrl-C.
     """
     settings, pace = load_settings(context), _rate(rate)
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -164,7 +165,8 @@ def query(
 ) -> None:
     """Ask ClickHouse, by SQL or by a query's name.
 
-    Nothing is written, and each event counts once (tables are read with FINAL). A table shows 200 rows at most. Exit codes: 0 answered, 1 ClickHouse refused the query, 2 wrong usage, 3 ClickHouse unreachable.
+    Nothing is written, and each event counts once (tables are read with FINAL). A table shows 200 rows at most. Exit codes: 0
+    answered, 1 ClickHouse refused the query, 2 wrong usage, 3 ClickHouse unreachable.
     """
     from pipeline import queries
     from pipeline.connections import clickhouse_client

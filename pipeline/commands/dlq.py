@@ -45,7 +45,8 @@ def show(
 ) -> None:
     """Show dead letters, the newest first.
 
-    Where from, why, and the bytes as they came (the first 2,000). Exit codes: 0 shown, 1 there is none like that, 2 wrong settings, 3 ClickHouse unreachable.
+    Where from, why, and the bytes as they came (the first 2,000). Exit codes: 0 shown, 1 there is none like that, 2 wrong
+    settings, 3 ClickHouse unreachable.
     """
     from pipeline import dlq
     from pipeline.connections import clickhouse_client
@@ -71,8 +72,9 @@ def replay(
 ) -> None:
     """Send dead letters to the events topic again.
 
-    Unchanged, after what refused them was repaired. What is still wrong is refused again; what has landed is a duplicate. Exit codes: 0 all acknowledged (or there were none),
-    1 some were not, or not confirmed, 2 wrong settings, 3 broker or ClickHouse unreachable.
+    Unchanged, after what refused them was repaired. What is still wrong is refused again; what has landed is a duplicate. Exit
+    codes: 0 all acknowledged (or there were none), 1 some were not, or not confirmed, 2 wrong settings, 3 broker or ClickHouse
+    unreachable.
     """
     from pipeline import dlq
     from pipeline.connections import clickhouse_client
