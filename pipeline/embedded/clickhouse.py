@@ -1,0 +1,229 @@
+"""A small server of ClickHouse's HTTP interface over the engine as a library: `python -m pipeline.embedded.clickhouse`.
+
+It serves what clients of one machine need: queries, inserts, parameters, settings, formats, compression, errors with their
+codes. It has two users: `default`, who may do all, and `analyst`, who reads within limits. There are no sessions (a query's SET
+ends with it), no external tables, no native block compression. An insert counts as done when it is answered with 200; a client
+that goes away kills its query, never its insert.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import binascii
+import hmac
+import json
+import signal
+import sys
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+from aiohttp import web
+
+from pipeline.embedded.engine import Answer, Engine, Query, QueryError
+from pipeline.embedded.statement import split_insert
+
+# What travels in the URL and is no setting of the engine.
+_NO_SETTINGS = {
+    "query", "user", "password", "database", "default_format", "query_id", "session_id", "session_timeout", "session_check",
+    "close_session", "quota_key", "role", "compress", "decompress", "enable_http_compression", "http_zlib_compression_level",
+    "wait_end_of_query", "buffer_size", "send_progress_in_http_headers", "http_headers_progress_interval_ms",
+    "client_protocol_version", "stacktrace", "cancel_http_readonly_queries_on_client_close", "readonly",
+}  # fmt: skip
+_STATUS = {62: 400, 27: 400, 6: 400, 26: 400, 36: 400, 41: 400, 53: 400, 69: 400, 72: 400, 33: 400, 38: 400, 43: 400, 456: 400,
+           457: 400, 60: 404, 46: 404, 47: 404, 50: 404, 56: 404, 81: 404, 115: 404, 63: 404, 73: 404, 78: 404,
+           48: 501, 159: 408, 194: 401, 516: 403, 497: 403}  # fmt: skip
+_CODECS = {"lz4": "lz4", "zstd": "zstd", "gzip": "gzip", "br": "brotli"}
+_CONTENT_TYPES = {"JSON": "application/json", "TabSep": "text/tab-separated-values", "CSV": "text/csv", "Pretty": "text/plain"}
+_BODY_LIMIT = 1 << 30
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+class Server:
+    def __init__(self, engine: Engine, passwords: Mapping[str, str], host: str) -> None:
+        self._engine = engine
+        self._passwords = {"default": "", "analyst": ""} | dict(passwords)
+        self._only_loopback = host in _LOOPBACK
+        self._inserts = ThreadPoolExecutor(1, "insert")
+        self._control = ThreadPoolExecutor(1, "control")
+        # An analyst's long queries must not keep the worker's look-ups waiting.
+        self._queries = {"default": ThreadPoolExecutor(4, "query"), "analyst": ThreadPoolExecutor(2, "analyst")}
+
+    def application(self) -> web.Application:
+        application = web.Application(client_max_size=_BODY_LIMIT)
+        application.router.add_get("/ping", self._ok)
+        application.router.add_get("/replicas_status", self._ok)
+        application.router.add_route("*", "/", self._handle)
+        return application
+
+    async def _ok(self, request: web.Request) -> web.Response:
+        return web.Response(text="Ok.\n")
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        headers = {
+            "X-ClickHouse-Query-Id": request.query.get("query_id") or str(uuid.uuid4()),
+            "X-ClickHouse-Timezone": "UTC",
+            "X-ClickHouse-Server-Display-Name": "earshot",
+        }
+        try:
+            self._refuse_web_pages(request)
+            user = self._login(request)
+            body, values = await _read(request)
+            if not body.strip():
+                return web.Response(text="Ok.\n", headers=headers)
+            answer = await self._run(request.method, body, values, user, request.headers)
+        except QueryError as error:
+            headers["X-ClickHouse-Exception-Code"] = str(error.code)
+            version = f" (version {self._engine.version})"
+            return web.Response(status=_STATUS.get(error.code, 500), text=f"{error}{version}\n", headers=headers)
+        headers["X-ClickHouse-Format"] = answer.format
+        headers["X-ClickHouse-Summary"] = _summary(answer)
+        kind = next((t for start, t in _CONTENT_TYPES.items() if answer.format.startswith(start)), "application/octet-stream")
+        headers["Content-Type"] = f"{kind}; charset=UTF-8"
+        return web.Response(body=_compressed(answer.body, request, headers), headers=headers)
+
+    async def _run(self, method: str, body: bytes, values: Mapping[str, str], user: str, headers: Mapping[str, str]) -> Answer:
+        query = Query(
+            statement=body,
+            user=user,
+            mark=str(uuid.uuid4()),
+            database=values.get("database") or headers.get("X-ClickHouse-Database") or "default",
+            default_format=values.get("default_format") or headers.get("X-ClickHouse-Format") or "TabSeparated",
+            settings={n: v for n, v in values.items() if n not in _NO_SETTINGS and not n.startswith("param_")},
+            params={n.removeprefix("param_"): v for n, v in values.items() if n.startswith("param_")},
+            read_only=method in ("GET", "HEAD") or values.get("readonly", "0") not in ("", "0"),
+        )
+        insert = split_insert(body)
+        if insert is not None:
+            return await self._in(self._inserts, lambda: self._engine.insert(query, insert))
+        try:
+            return await self._in(self._queries[user], lambda: self._engine.query(query))
+        except asyncio.CancelledError:  # the client went away
+            self._control.submit(self._engine.kill, query.mark)
+            raise
+
+    async def _in(self, pool: ThreadPoolExecutor, call: Callable[[], Answer]) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(pool, call)
+
+    def _login(self, request: web.Request) -> str:
+        user, password = _credentials(request)
+        expected = self._passwords.get(user)
+        if expected is None or not hmac.compare_digest(expected.encode(), password.encode()):
+            reason = "Authentication failed: password is incorrect, or there is no user with such name"
+            raise QueryError(516, f"Code: 516. DB::Exception: {user}: {reason}. (AUTHENTICATION_FAILED)")
+        return user
+
+    def _refuse_web_pages(self, request: web.Request) -> None:
+        """Without a password, any page in this machine's browser could write here; a browser says for whom it asks."""
+        names = {urlsplit(f"//{request.host}").hostname, urlsplit(request.headers.get("Origin", "//localhost")).hostname}
+        if self._only_loopback and not names <= _LOOPBACK:
+            raise QueryError(497, f"Code: 497. DB::Exception: requests for {request.host} are not served. (ACCESS_DENIED)")
+
+
+def _credentials(request: web.Request) -> tuple[str, str]:
+    if "X-ClickHouse-User" in request.headers:
+        return request.headers["X-ClickHouse-User"], request.headers.get("X-ClickHouse-Key", "")
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "basic":
+        try:
+            user, _, password = base64.b64decode(token, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            raise QueryError(
+                516, "Code: 516. DB::Exception: Invalid HTTP Authorization header. (AUTHENTICATION_FAILED)"
+            ) from None
+        return user or "default", password
+    return request.query.get("user") or "default", request.query.get("password", "")
+
+
+async def _read(request: web.Request) -> tuple[bytes, dict[str, str]]:
+    """The statement with what follows it, and the other values: from the URL, the body, or the fields of a form."""
+    values = dict(request.query)
+    if request.content_type == "multipart/form-data":
+        for name, field in (await request.post()).items():
+            if not isinstance(field, str):
+                raise _unsupported("external tables")
+            values[name] = field
+        return values.get("query", "").encode(), values
+    if "1" in (values.get("compress"), values.get("decompress")):
+        raise _unsupported("native compression (compress=1); use enable_http_compression=1")
+    body = _decompressed(await request.read(), request.headers.get("Content-Encoding", ""))
+    head = values.get("query", "").encode()
+    return (head + b"\n" + body if head and body else head or body), values
+
+
+def _unsupported(what: str) -> QueryError:
+    return QueryError(48, f"Code: 48. DB::Exception: the embedded ClickHouse does not serve {what}. (NOT_IMPLEMENTED)")
+
+
+def _decompressed(body: bytes, encoding: str) -> bytes:
+    if not encoding or encoding == "identity":
+        return body
+    if encoding not in _CODECS:
+        raise _unsupported(f"Content-Encoding {encoding}")
+    try:
+        return pa.CompressedInputStream(pa.BufferReader(body), _CODECS[encoding]).read()  # type: ignore[no-any-return]
+    except OSError as error:
+        raise QueryError(354, f"Code: 354. DB::Exception: Cannot decompress the body: {error}. (ZLIB_INFLATE_FAILED)") from None
+
+
+def _compressed(body: bytes, request: web.Request, headers: dict[str, str]) -> bytes:
+    accepted = request.headers.get("Accept-Encoding", "")
+    encoding = next((name for name in _CODECS if name in accepted), None)
+    if encoding is None or len(body) < 1024 or request.query.get("enable_http_compression") != "1":
+        return body
+    headers["Content-Encoding"] = encoding
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, _CODECS[encoding]) as stream:
+        stream.write(body)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def _summary(answer: Answer) -> str:
+    names = ("rows_read", "bytes_read", "rows_written", "bytes_written")
+    spelled = ("read_rows", "read_bytes", "written_rows", "written_bytes")
+    return json.dumps({there: str(getattr(answer, here)) for here, there in zip(names, spelled, strict=True)})
+
+
+async def serve(engine: Engine, host: str, port: int, passwords: Mapping[str, str]) -> None:
+    """Serves until SIGTERM or SIGINT; what runs then has 5 s to finish."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    runner = web.AppRunner(
+        Server(engine, passwords, host).application(),
+        access_log=None,
+        handler_cancellation=True,
+        auto_decompress=False,
+        shutdown_timeout=5.0,
+    )
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    print(f"ClickHouse {engine.version} on http://{host}:{port}", flush=True)
+    await stop.wait()
+    await runner.cleanup()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.embedded.clickhouse", description=__doc__)
+    parser.add_argument("--path", type=Path, required=True, help="the folder of the data")
+    parser.add_argument("--port", type=int, default=8123)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--password-file", type=Path, help="first line: the password of default, second: of analyst")
+    options = parser.parse_args()
+    lines = options.password_file.read_text().splitlines() if options.password_file else []
+    engine = Engine(options.path)
+    try:
+        asyncio.run(serve(engine, options.host, options.port, dict(zip(("default", "analyst"), lines, strict=False))))
+    except OSError as error:
+        sys.exit(f"http://{options.host}:{options.port}: {error.strerror}")
+    finally:
+        engine.close()
+
+
+if __name__ == "__main__":
+    main()

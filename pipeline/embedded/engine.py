@@ -1,0 +1,229 @@
+"""The ClickHouse engine (chdb) in this process, as the HTTP server needs it.
+
+A query has a connection of its own, so that its settings, its database and its temporary tables end with it (connecting takes
+0.4 ms). Inserts with data behind them run one at a time. Their data goes to the engine as a file in memory: chdb's
+streaming inserts (`send_insert`) answer that all is well when the time limit has stopped them and nothing was written.
+An acknowledged insert outlives SIGKILL.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chdb import _chdb
+
+from pipeline.embedded import statement
+
+QUERY_SECONDS = 60
+QUERY_BYTES = 2 << 30
+THREADS = 2
+_CONFIG = """<clickhouse>
+    <timezone>UTC</timezone>
+    <background_pool_size>2</background_pool_size>
+    <background_schedule_pool_size>2</background_schedule_pool_size>
+    <background_common_pool_size>1</background_common_pool_size>
+    <mark_cache_size>268435456</mark_cache_size>
+    <max_server_memory_usage_to_ram_ratio>0.5</max_server_memory_usage_to_ram_ratio>
+    <merge_tree>
+        <!-- Default 8, for pools of 32: with a pool of 4 it would keep merges small for ever. -->
+        <number_of_free_entries_in_pool_to_lower_max_size_of_merge>2</number_of_free_entries_in_pool_to_lower_max_size_of_merge>
+    </merge_tree>
+</clickhouse>
+"""
+_DEFAULTS = {
+    "implicit_select": "0",  # chdb's own default reads `selec` as a column
+    "max_threads": str(THREADS),
+    "max_insert_threads": "1",
+    "max_memory_usage": str(QUERY_BYTES),
+}
+_ANALYST_DEFAULTS = {"do_not_merge_across_partitions_select_final": "1", "max_result_bytes": str(256 << 20)}
+_ANALYST_MAY_SET = re.compile(
+    r"(output_format|date_time|format)_\w+|final|do_not_merge_across_partitions_select_final|max_result_rows"
+)
+_ERROR = re.compile(r"Code: (\d+)\. ")
+
+
+class QueryError(Exception):
+    """What ClickHouse answers instead of a result."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Query:
+    """One statement of one user. `mark` names it for `Engine.kill`; `received` (monotonic) starts its time limit."""
+
+    statement: bytes
+    user: str
+    mark: str
+    database: str = "default"
+    default_format: str = "TabSeparated"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    read_only: bool = False
+    received: float = field(default_factory=time.monotonic)
+
+    @property
+    def limited(self) -> bool:
+        return self.user == "analyst"
+
+
+@dataclass(frozen=True)
+class Answer:
+    body: bytes
+    format: str
+    rows_read: int
+    bytes_read: int
+    rows_written: int
+    bytes_written: int
+
+
+class Engine:
+    """Makes `folder` the working directory of this process, for the engine's own path may hold no special character."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        os.chdir(folder)
+        Path("engine.xml").write_text(_CONFIG)
+        self._place = "engine?config-file=engine.xml"
+        _chdb.set_signal_handlers_enabled(0)
+        self._keeper = _chdb.connect(self._place)
+        self.version = self._keeper.query("SELECT version()", "TabSeparatedRaw").bytes().decode().strip()
+
+    def close(self) -> None:
+        self._keeper.close()
+
+    def query(self, query: Query) -> Answer:
+        """Runs a statement that is whole as it is. Raises QueryError."""
+        with self._connection(query) as connection:
+            self._check(connection, query, query.statement)
+            return self._answer(connection, query.statement, query)
+
+    def insert(self, query: Query, insert: statement.DataInsert) -> Answer:
+        """Writes the data behind an INSERT, all or (on an error) what ClickHouse would have written. Raises QueryError."""
+        with self._connection(query) as connection, _as_file(insert.data) as path:
+            sql = b"%s FROM INFILE '%s' %s FORMAT %s" % (insert.head, path.encode(), insert.settings, insert.format)
+            self._check(connection, query, sql)
+            return self._answer(connection, sql, query)
+
+    def kill(self, mark: str) -> None:
+        connection = _chdb.connect(self._place)
+        try:
+            connection.query(f"KILL QUERY WHERE Settings['log_comment'] = '{mark}' ASYNC", "Null")
+        finally:
+            connection.close()
+
+    @contextmanager
+    def _connection(self, query: Query) -> Iterator[Any]:
+        connection = _chdb.connect(self._place)
+        try:
+            _call(connection, _set(_settings(query)))
+            if query.database != "default":
+                _call(connection, f"USE `{query.database.replace('`', '``')}`")
+            if query.limited:
+                _call(connection, "SET readonly = 1")
+            yield connection
+        finally:
+            connection.close()
+
+    def _check(self, connection: Any, query: Query, sql: bytes) -> None:
+        read_only = query.read_only or query.limited
+        found = connection.classify_query(sql)
+        if found["statement_count"] > 1:
+            raise QueryError(62, "Code: 62. DB::Exception: Multi-statements are not allowed. (SYNTAX_ERROR)")
+        harmless = (_chdb.query_class.READ_ONLY, _chdb.query_class.UNKNOWN)
+        if read_only and found["query_class"] not in harmless:
+            raise QueryError(
+                164,
+                f"Code: 164. DB::Exception: {query.user}: Cannot execute query in readonly mode (the user, or GET). (READONLY)",
+            )
+        if reason := statement.refused(sql[:1_000_000], read_only=query.limited):
+            raise QueryError(497, f"Code: 497. DB::Exception: {query.user}: {reason}. (ACCESS_DENIED)")
+
+    def _answer(self, connection: Any, sql: bytes, query: Query) -> Answer:
+        result = _call(connection, sql, query.default_format, dict(query.params))
+        return Answer(
+            body=result.bytes(),
+            format=statement.output_format(sql) or query.default_format,
+            rows_read=result.storage_rows_read(),
+            bytes_read=result.storage_bytes_read(),
+            rows_written=result.rows_written(),
+            bytes_written=result.bytes_written(),
+        )
+
+
+def _settings(query: Query) -> dict[str, str]:
+    if query.limited:
+        for name in query.settings:
+            if name != "max_execution_time" and not _ANALYST_MAY_SET.fullmatch(name):
+                raise QueryError(164, f"Code: 164. DB::Exception: Cannot modify '{name}' setting in readonly mode. (READONLY)")
+    settings = _DEFAULTS | (_ANALYST_DEFAULTS if query.limited else {}) | dict(query.settings)
+    settings["log_comment"] = query.mark
+    settings["max_execution_time"] = _seconds_left(query)
+    return settings
+
+
+def _seconds_left(query: Query) -> str:
+    """The time limit counts from the arrival of the request: a client that gave up must not see its insert run later."""
+    try:
+        limit = float(query.settings.get("max_execution_time", QUERY_SECONDS))
+    except ValueError:
+        return query.settings["max_execution_time"]  # the engine says what is wrong with it
+    if query.limited and not 0 < limit < QUERY_SECONDS:
+        limit = QUERY_SECONDS
+    if limit <= 0:
+        return "0"
+    waited = time.monotonic() - query.received
+    if waited >= limit:
+        raise QueryError(
+            159, f"Code: 159. DB::Exception: Timeout exceeded: waited {waited:.1f} s, maximum {limit:g} s. (TIMEOUT_EXCEEDED)"
+        )
+    return f"{limit - waited:.3f}"
+
+
+def _set(settings: Mapping[str, str]) -> str:
+    def quoted(value: str) -> str:
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+    bad = next((name for name in settings if not re.fullmatch(r"\w+", name)), None)
+    if bad is not None:
+        raise QueryError(115, f"Code: 115. DB::Exception: Unknown setting '{bad}'. (UNKNOWN_SETTING)")
+    return "SET " + ", ".join(f"{name} = {quoted(value)}" for name, value in settings.items())
+
+
+def _call(connection: Any, sql: bytes | str, output: str = "Null", params: dict[str, str] | None = None) -> Any:
+    try:
+        return connection.query(sql, output, params=params or {})
+    except RuntimeError as error:
+        message = str(error)
+        found = _ERROR.search(message)
+        raise QueryError(int(found[1]) if found else 1002, message) from None
+
+
+@contextmanager
+def _as_file(data: memoryview) -> Iterator[str]:
+    """A path under which the engine reads `data`: memory where there is memfd (Linux), else a file in the working directory."""
+    if hasattr(os, "memfd_create"):
+        handle, path, named = os.memfd_create("insert"), f"/proc/{os.getpid()}/fd/", ""
+        path += str(handle)
+    else:
+        handle, named = tempfile.mkstemp(prefix="insert-", dir=".")
+        path = os.path.abspath(named)
+    try:
+        with open(handle, "wb", closefd=False) as file:
+            file.write(data)
+        yield path
+    finally:
+        os.close(handle)
+        if named:
+            os.unlink(named)

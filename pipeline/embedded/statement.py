@@ -1,0 +1,86 @@
+"""What the embedded server must know of a statement before the engine sees it: where an INSERT's data begins, and what is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+# Strings, quoted names and comments are one token each, so that no keyword is found inside them.
+_TOKEN = re.compile(
+    rb"""(?P<skip>\s+|--[^\n]*|/\*.*?\*/)|(?P<quoted>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`)|(?P<word>\w+)|.""",
+    re.DOTALL,
+)
+_FORMAT_NAME = re.compile(rb"\s+(\w+)[ \t\f]*;?[ \t\f]*\r?\n?")
+_OUTPUT_FORMAT = re.compile(rb"\bFORMAT\s+(\w+)\s*(?:\bSETTINGS\b.*)?;?\s*$", re.IGNORECASE | re.DOTALL)
+_NO_DATA_FOLLOWS = {b"VALUES", b"SELECT", b"WITH", b"INFILE", b"WATCH"}
+# The engine is its own client: it would write the server's files for anyone, and these read them past `readonly`.
+_REACHES_OUT = re.compile(rb"^(file|python|\w*cluster)$", re.IGNORECASE)
+
+
+class DataInsert(NamedTuple):
+    """An INSERT with its rows behind it: `head [FROM INFILE ...] settings FORMAT format`, then `data`."""
+
+    head: bytes
+    settings: bytes
+    format: bytes
+    data: memoryview
+
+
+class _Token(NamedTuple):
+    start: int
+    end: int
+    kind: str
+    text: bytes
+    depth: int
+
+
+def split_insert(statement: bytes) -> DataInsert | None:
+    """Splits an INSERT ... FORMAT from the data behind it; None: the statement is whole as it is (VALUES, SELECT, no INSERT)."""
+    settings = None
+    first = True
+    for token in _tokens(statement):
+        word = token.text.upper() if token.kind == "word" and token.depth == 0 else b""
+        if first and word != b"INSERT":
+            return None
+        first = False
+        if word in _NO_DATA_FOLLOWS:
+            return None
+        if word == b"SETTINGS":
+            settings = token.start
+        if word == b"FORMAT" and (name := _FORMAT_NAME.match(statement, token.end)):
+            split = token.start if settings is None else settings
+            return DataInsert(statement[:split], statement[split : token.start], name[1], memoryview(statement)[name.end() :])
+    return None
+
+
+def output_format(statement: bytes) -> str | None:
+    """The name after the closing FORMAT of a query."""
+    found = _OUTPUT_FORMAT.search(statement[-4096:])
+    return found[1].decode() if found else None
+
+
+def refused(statement: bytes, *, read_only: bool) -> str | None:
+    """Why this statement may not run at all, whatever the engine would say; None: it may."""
+    previous = b""
+    for token in _tokens(statement):
+        word = token.text.upper() if token.kind == "word" else b""
+        if word == b"OUTFILE" and previous.upper() == b"INTO":
+            return "INTO OUTFILE is not allowed"
+        if read_only and token.text == b"(" and _REACHES_OUT.match(previous.strip(b'`"')):
+            return f"function {previous.decode(errors='replace')} is not allowed in readonly mode"
+        previous = token.text
+    return None
+
+
+def _tokens(statement: bytes) -> Iterator[_Token]:
+    depth = 0
+    for match in _TOKEN.finditer(statement):
+        if match.lastgroup == "skip":
+            continue
+        text = match[0]
+        if text == b")":
+            depth -= 1
+        yield _Token(match.start(), match.end(), match.lastgroup or "", text, depth)
+        if text == b"(":
+            depth += 1
