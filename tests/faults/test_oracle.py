@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 import xxhash
 
-from schemas.events import OFFSET_MASK, OFFSET_SHIFT, RANK_SHIFT, RANKS, TIME_SHIFT
 from tests.faults.load import Generator, Message
 from tests.faults.oracle import AT, Found, Truth, judge
+from tests.faults.reference import faultless
 from tests.faults.topics import Position
 
 TOPIC = "t.events"
@@ -36,39 +36,8 @@ def truth(topic: dict[Position, Message]) -> Truth:
 
 
 @pytest.fixture(scope="module")
-def found(topic: dict[Position, Message], truth: Truth) -> Found:
-    """What a faultless pipeline writes that sees each event's records in the order of their times."""
-    first: dict[int, tuple[Position, Message]] = {}
-    for at, message in topic.items():
-        first.setdefault(message.record, (at, message))
-    created = {m.event for m in topic.values() if m.operation == "create"}
-    state: dict[int, tuple[str | None, int | None]] = {}
-    rows: list[tuple[object, ...]] = []
-    for at, m in sorted(first.values(), key=lambda pair: pair[1].occurred_ms):
-        if m.event in created:
-            text, likes = state.get(m.event, (None, None))
-            state[m.event] = (m.text if m.text is not None else text, m.likes if m.likes is not None else likes)
-            version = m.occurred_ms << TIME_SHIFT | RANKS[m.operation] << RANK_SHIFT | (at[2] & OFFSET_MASK) << OFFSET_SHIFT
-            gone = m.operation == "delete"
-            content = ("", None) if gone else state[m.event]
-            rows.append((*at, m.event_key, xxhash.xxh3_64_intdigest(m.value), version, int(gone), *content))
-    schema = {name: truth.deliveries.schema[name] for name in (*AT, "event_key")}
-    written = pl.DataFrame(
-        rows,
-        {
-            **schema,
-            "revision": pl.UInt64,
-            "version": pl.UInt64,
-            "is_deleted": pl.UInt8,
-            "row_text": pl.String,
-            "row_likes": pl.Int64,
-        },
-        orient="row",
-    )
-    newest = written.sort("version").group_by("event_key").last().filter(pl.col("is_deleted") == 0)
-    waiting = truth.deliveries.filter(pl.col("fate") == "waits").unique("record", keep="first").select(*AT, "event_key")
-    dead = truth.deliveries.filter(pl.col("fate") == "dead").select(AT)
-    return Found(written, newest.select("event_key"), waiting, dead, dead, merged=False)
+def found(topic: dict[Position, Message]) -> Found:
+    return faultless(topic)
 
 
 def test_what_a_faultless_pipeline_writes_is_right(truth: Truth, found: Found) -> None:

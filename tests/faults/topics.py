@@ -23,7 +23,15 @@ def produce(kafka: KafkaSettings, messages: Iterable[Message], rate: float = flo
         if error:
             failed.append(str(error))
 
-    producer = Producer({**kafka.client(), "enable.idempotence": True, "linger.ms": 5, "log_level": 0})
+    producer = Producer(
+        {
+            **kafka.client(),
+            "enable.idempotence": True,
+            "linger.ms": 5,
+            "queue.buffering.max.messages": 1_000_000,
+            "log_level": 0,
+        }
+    )
     started = time.monotonic()
     for place, message in enumerate(messages):
         while time.monotonic() - started < place / rate:
