@@ -59,7 +59,7 @@ def reason(error: BaseException) -> str:
         if isinstance(cause, TimeoutError):
             return "no answer in time"
         cause = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
-    text = str(error).split(" (for url ")[0].split("DB::Exception: ")[-1]
+    text = str(error).split(" (for url ")[0].split("DB::Exception: ")[-1].split(" (version ")[0]
     lines = text.strip().splitlines() or [type(error).__name__]
     return lines[0][:300]
 

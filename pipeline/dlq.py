@@ -17,13 +17,11 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from pipeline.connections import reason as reason_of
 from pipeline.errors import EarshotError
 from pipeline.produce import EventProducer
-from pipeline.queries import READ
+from pipeline.queries import settings_for
 from pipeline.settings import KafkaSettings
 
 _BYTES: dict[str, str | dict[str, str]] = {"key": "bytes", "raw": "bytes"}
 _COLUMNS = "topic, partition, offset, step, reason, rejected_at, key, raw"
-_BLOCK = {**READ, "max_block_size": 256, "preferred_block_size_bytes": 16 << 20}
-"""A letter may hold 12 MB: few of them in memory at once."""
 
 
 class DeadLetter(NamedTuple):
@@ -78,8 +76,8 @@ def count(client: Client, which: Filter) -> int:
     """How many records `replay` would send. Raises EarshotError with the server's reason."""
     where, values = which.where()
     try:
-        sql = f"SELECT uniqExact(key, content) FROM dead_letters FINAL WHERE {where}"
-        found: Sequence[Sequence[int]] = client.query(sql, parameters=values, settings=READ).result_rows
+        sql = f"SELECT uniqExact(tuple(key, content)) FROM dead_letters FINAL WHERE {where}"
+        found: Sequence[Sequence[int]] = client.query(sql, parameters=values, settings=settings_for(client)).result_rows
     except ClickHouseError as error:
         raise EarshotError(f"ClickHouse at {client.uri}: {reason_of(error)}") from None
     return found[0][0]
@@ -102,7 +100,7 @@ def replay(client: Client, kafka: KafkaSettings, which: Filter) -> Replayed:
 def _read(client: Client, tail: str, values: dict[str, object]) -> Iterator[DeadLetter]:
     sql = f"SELECT {_COLUMNS} FROM dead_letters FINAL {tail}"
     try:
-        with client.query_rows_stream(sql, values, _BLOCK, column_formats=_BYTES, query_tz="UTC") as stream:
+        with client.query_rows_stream(sql, values, settings_for(client), column_formats=_BYTES, query_tz="UTC") as stream:
             yield from (DeadLetter(*row) for row in stream)
     except ClickHouseError as error:
         raise EarshotError(f"ClickHouse at {client.uri}: {reason_of(error)}") from None

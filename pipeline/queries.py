@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
@@ -56,6 +57,11 @@ class Answer(NamedTuple):
     """There are more rows than were asked for."""
 
 
+def settings_for(client: Client) -> dict[str, object]:
+    """`READ`, less what this user may not set: one who is read-only already can't ask for it."""
+    return {name: value for name, value in READ.items() if not client.server_settings[name].readonly}
+
+
 def sql_of(text: str) -> str:
     """The SQL of a named query; anything else is SQL itself. Raises EarshotError for a lone word that is no name."""
     if text in NAMED:
@@ -66,18 +72,19 @@ def sql_of(text: str) -> str:
 
 
 def rows(client: Client, sql: str, most: int) -> Answer:
-    """At most `most` rows. Raises EarshotError with the server's reason."""
+    """At most `most` rows; the rest is not fetched. Raises EarshotError with the server's reason."""
     try:
-        found = client.query(sql, settings={**READ, "limit": most + 1}, query_tz="UTC")
+        with client.query_rows_stream(sql, settings=settings_for(client), query_tz="UTC") as stream:
+            found = list(islice(stream, most + 1))
+            return Answer(stream.source.column_names, found[:most], len(found) > most)
     except ClickHouseError as error:
         raise EarshotError(f"ClickHouse at {client.uri}: {reason(error)}") from None
-    return Answer(found.column_names, found.result_rows[:most], len(found.result_rows) > most)
 
 
 def text(client: Client, sql: str, form: str) -> Iterator[bytes]:
     """All rows, in blocks of bytes, as `FORMATS` names them. Raises EarshotError with the server's reason."""
     try:
-        with client.raw_stream(sql, fmt=FORMATS[form], settings=READ) as stream:
+        with client.raw_stream(sql, fmt=FORMATS[form], settings=settings_for(client)) as stream:
             while block := stream.read(1 << 16):
                 yield block
     except ClickHouseError as error:

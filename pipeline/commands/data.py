@@ -183,6 +183,6 @@ def query(
         sys.stdout.buffer.flush()
         return
     answer = queries.rows(client, statement, SHOWN_ROWS)
-    console().print(table(answer.columns, answer.rows))
+    console().print(table(answer.columns, answer.rows) if answer.rows else "no rows")
     if answer.cut:
         typer.echo(f"the first {SHOWN_ROWS} rows; --format csv or json gives all", err=True)

@@ -31,7 +31,7 @@ def list_reasons(context: typer.Context) -> None:
     from pipeline.show import console, table
 
     answer = queries.rows(clickhouse_client(load_settings(context).clickhouse), queries.sql_of("rejects"), 1_000)
-    console().print(table(answer.columns, answer.rows))
+    console().print(table(answer.columns, answer.rows) if answer.rows else "no dead letters")
 
 
 @app.command(epilog="Example:  earshot dlq show --reason 'not one of' --newest 3")
