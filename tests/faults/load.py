@@ -20,6 +20,8 @@ import xxhash
 
 Fate = Literal["lands", "waits", "dead"]
 
+BRAND = "Fault Test"
+"""Named by the source in every text, so that a named query can count the events."""
 NEAR = 1_000
 FAR = (10_000, 40_000)
 PLATFORMS = ("x", "reddit", "instagram", "trustpilot")
@@ -144,7 +146,7 @@ class Generator:
                 "followers": event % 5000,
             }
         if text is not None:
-            value |= {"text": text, "language": "en", "visibility": "public"}
+            value |= {"text": text, "language": "en", "visibility": "public", "brands": [BRAND]}
         if likes is not None:
             value["metrics"] = {"likes": likes, "shares": likes // 7, "replies": likes // 5}
         key = f"{platform}:{native}".encode()

@@ -23,9 +23,10 @@ import clickhouse_connect
 import polars as pl
 from clickhouse_connect.driver.client import Client
 
+from pipeline import queries
 from pipeline.settings import Settings
 from schemas.events import OFFSET_SHIFT, TIME_SHIFT
-from tests.faults.load import Message
+from tests.faults.load import BRAND, Message
 from tests.faults.topics import Position, read_topic
 
 MINOR_MASK = (1 << OFFSET_SHIFT) - 1
@@ -81,6 +82,8 @@ class Found:
     waiting: pl.DataFrame
     dead_rows: pl.DataFrame
     dead_messages: pl.DataFrame
+    mentions: int
+    """What the named query `brands` counts for the brand of the load."""
     merged: bool
 
 
@@ -123,7 +126,11 @@ def judge(truth: Truth, found: Found, *, expected_drops: Collection[Position] = 
     _find_lost(expected, found, report)
     _find_doubled(truth.deliveries, found, allow_zombie_rows, report)
     _find_strangers(truth.deliveries, found, report)
-    _compare_content(truth.events, found.rows, report)
+    events = truth.events.join(expected, on="event_key", how="semi")
+    _compare_content(events, found.rows, report)
+    there = events.filter(~pl.col("deleted")).height
+    if found.mentions != there:
+        report.wrong.append(f"query brands counts {found.mentions} mentions, there are {there} events")
     if found.merged:
         report.wrong.append("parts of interactions were merged: doubles may have been absorbed")
     return report
@@ -227,10 +234,12 @@ def read(settings: Settings) -> Found:
         final = _frame(client, "SELECT event_key FROM interactions FINAL")
         waiting = _frame(client, "SELECT topic, partition, offset, event_key FROM pending_changes FINAL WHERE done = 0")
         dead = _frame(client, "SELECT topic, partition, offset FROM dead_letters")
+        mentions = client.command(f"SELECT sum(mentions) FROM ({queries.NAMED['brands'].sql}) WHERE brand = '{BRAND}'")
         level = client.command(
             "SELECT max(level) FROM system.parts WHERE active AND table = 'interactions' AND database = currentDatabase()"
         )
-    return Found(rows, final, waiting, dead, dead_letter_positions(settings), merged=int(str(level)) > 1)
+    letters = dead_letter_positions(settings)
+    return Found(rows, final, waiting, dead, letters, int(str(mentions)), merged=int(str(level)) > 1)
 
 
 def _frame(client: Client, sql: str) -> pl.DataFrame:

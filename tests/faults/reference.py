@@ -46,4 +46,4 @@ def faultless(topic: Mapping[Position, Message]) -> Found:
     newest = written.sort("version").group_by("event_key").last().filter(pl.col("is_deleted") == 0)
     waiting = truth.deliveries.filter(pl.col("fate") == "waits").unique("record", keep="first").select(*AT, "event_key")
     dead = truth.deliveries.filter(pl.col("fate") == "dead").select(AT)
-    return Found(written, newest.select("event_key"), waiting, dead, dead, merged=False)
+    return Found(written, newest.select("event_key"), waiting, dead, dead, newest.height, merged=False)
