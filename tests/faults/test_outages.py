@@ -1,0 +1,64 @@
+"""What the worker needs goes away and comes back: each record lands exactly once, and the worker's health tells the truth."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from pipeline.embedded.stack import Stack
+
+from tests.faults.harness import Run, Size, Watch
+from tests.faults.proxy import LossyProxy
+
+RATE = 2_000.0
+
+
+def test_clickhouse_is_killed_and_restarted(run: Run, stack: Stack, size: Size, rng: random.Random) -> None:
+    _outages(run, stack, "clickhouse", size, rng)
+
+
+def test_the_broker_is_killed_and_restarted(run: Run, stack: Stack, size: Size, rng: random.Random) -> None:
+    _outages(run, stack, "kafka", size, rng)
+
+
+def _outages(run: Run, stack: Stack, child: str, size: Size, rng: random.Random) -> None:
+    worker = run.start_worker()
+    worker.wait_ready()
+    with Watch(worker) as watch:
+        with run.feeding(size.events, RATE):
+            for _ in range(size.outages):
+                time.sleep(rng.uniform(1, 4))
+                stack.kill(child)
+                worker.wait_ready(False)
+                stack.restart(child)
+                worker.wait_ready()
+        run.finish()
+    watch.assert_well()
+
+
+def test_answers_of_inserts_are_lost(run: Run, stack: Stack, size: Size) -> None:
+    with LossyProxy(stack.clickhouse_url, 0.3, seed=3) as proxy:
+        run.clickhouse_url = proxy.url
+        worker = run.start_worker()
+        worker.wait_ready()
+        with Watch(worker) as watch:
+            run.produce(size.events, RATE)
+            run.finish()
+        watch.assert_well()
+        run.close()
+        assert proxy.dropped > 0.2 * proxy.inserts > 5
+
+
+def test_the_broker_is_paused(run: Run, stack: Stack, size: Size) -> None:
+    worker = run.start_worker()
+    worker.wait_ready()
+    with Watch(worker) as watch:
+        with run.feeding(size.events, RATE):
+            time.sleep(2)
+            with stack.paused("kafka"):
+                paused = time.monotonic()
+                worker.wait_ready(False, size.pause_s)
+                time.sleep(max(0.0, size.pause_s - (time.monotonic() - paused)))
+            worker.wait_ready()
+        run.finish()
+    watch.assert_well()
