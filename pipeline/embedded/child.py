@@ -1,0 +1,129 @@
+"""One child process of the embedded stack, and the checks of its port."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from pipeline.embedded.guard import Guard
+from pipeline.errors import StackError
+
+LOG_BYTES = 10 << 20
+
+
+class Child:
+    """A process that can be started again as it was. `ready` asks whether it serves; its output goes to `log`."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        guard: Guard,
+        ready: Callable[[], bool],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._command = list(command)
+        self._guard = guard
+        self._ready = ready
+        self._environment = dict(os.environ) | dict(environment or {})
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, f"{self.name} was never started"
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def ending(self) -> str:
+        """How the process ended, and the last line that it wrote."""
+        code = self._process.poll() if self._process else None
+        how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+        lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
+        return f"{how}; {self.log}: {lines[-1][:300]}" if lines else how
+
+    def start(self) -> None:
+        """Starts the process and returns at once."""
+        if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
+            self.log.replace(self.log.with_suffix(".1.log"))
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                start_new_session=True,  # Ctrl-C is for the parent, which stops its children in order
+            )
+        self._guard.watch(self._process.pid)
+
+    def wait_ready(self, timeout_s: float = 60) -> None:
+        """Raises StackError when the process ends, or does not serve in time."""
+        deadline = time.monotonic() + timeout_s
+        while not self._ready():
+            if not self.alive:
+                raise StackError(f"{self.name} did not start: {self.ending}")
+            if time.monotonic() > deadline:
+                raise StackError(f"{self.name} did not answer within {timeout_s:.0f} s; its log: {self.log}")
+            time.sleep(0.05)
+
+    def stop(self, timeout_s: float = 30) -> None:
+        """SIGTERM, and SIGKILL for one that does not listen."""
+        if self._process is None:
+            return
+        if self.alive:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.terminate()
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._guard.forget(self._process.pid)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._guard.forget(self._process.pid)
+
+    def pause(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+
+def free_port() -> int:
+    """A free port below those that the system gives to outgoing connections, so that it stays free while a child restarts."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        if _bindable(port):
+            return port
+
+
+def check_port(port: int, who: str, setting: str) -> None:
+    """Raises StackError when something listens there already."""
+    if not _bindable(port):
+        raise StackError(f"port {port} is taken: {who} can't listen there; stop what does, or set {setting}")
+
+
+def _bindable(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
