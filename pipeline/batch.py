@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 
@@ -50,6 +52,10 @@ class EventBatch:
     keys: Sequence[bytes | None]
     origins: tuple[Origin, ...]
     read: int
+    generation: int = 0
+    """The fence's generation in which it was read (pipeline/fence.py)."""
+    timestamps: npt.NDArray[np.int64] | None = None
+    """Kafka's time of each record, ms since 1970."""
     rejected: list[Rejected] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
     waiting: pl.DataFrame | None = None

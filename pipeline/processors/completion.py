@@ -12,7 +12,8 @@ Creates are not looked up: their version is below that of any change, so Replaci
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from collections.abc import Callable, Container
 from typing import Protocol
 
 import polars as pl
@@ -57,8 +58,12 @@ class Completion:
         self._clock = clock
         self._on_their_way: OrderedDict[int, pl.DataFrame] = OrderedDict()
         self._waiting: pl.DataFrame | None = None
+        # What other threads ask of the step is done between two batches, by the thread that runs it.
+        self._inbox: deque[Callable[[], None]] = deque()
 
     def process(self, batch: EventBatch) -> EventBatch:
+        while self._inbox:
+            self._inbox.popleft()()
         batch.events = prepare(batch.events)
         self._give_up_old(batch)
         is_change = batch.events.get_column("operation") != "create"
@@ -140,19 +145,35 @@ class Completion:
 
     @property
     def waiting(self) -> int:
-        return 0 if self._waiting is None else self._waiting.height
+        """How many changes wait, those still to be taken over not counted."""
+        return (0 if self._waiting is None else self._waiting.height) + len(self._inbox)
 
     def load(self, waiting: pl.DataFrame) -> None:
-        """Adds waiting changes as `pending_changes` has them; they are looked up with the next batch."""
+        """Adds waiting changes as `pending_changes` has them; they are looked up with the next batch. From any thread."""
         if waiting.height:
-            self._waiting = _append(self._waiting, waiting)
+            self._inbox.append(lambda: self._add(waiting))
 
-    def finish(self, batch_id: int) -> None:
-        """The batch's rows are in ClickHouse."""
-        self._on_their_way.pop(batch_id, None)
+    def forget(self, places: Container[tuple[str, int]]) -> None:
+        """Drops the waiting changes of partitions that went to another worker. From any thread."""
+        self._inbox.append(lambda: self._drop(places))
 
     def give_up_all(self) -> None:
-        """No batch is on its way any more; the waiting changes are loaded again with the partitions."""
+        """No batch is on its way any more; the waiting changes are loaded again with the partitions. From any thread."""
+        self._inbox.append(self._clear)
+
+    def finish(self, batch_id: int) -> None:
+        """The batch's rows are in ClickHouse, or it was given up."""
+        self._on_their_way.pop(batch_id, None)
+
+    def _add(self, waiting: pl.DataFrame) -> None:
+        self._waiting = _append(self._waiting, waiting).unique(["event_key", "revision"], maintain_order=True)
+
+    def _drop(self, places: Container[tuple[str, int]]) -> None:
+        if self._waiting is not None:
+            stays = [place not in places for place in self._waiting.select("topic", "partition").iter_rows()]
+            self._waiting = self._waiting.filter(pl.Series(stays, dtype=pl.Boolean))
+
+    def _clear(self) -> None:
         self._on_their_way.clear()
         self._waiting = None
 

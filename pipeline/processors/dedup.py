@@ -48,9 +48,15 @@ class Seen:
 
     def finish(self, batch_id: int) -> None:
         """The batch's rows are in ClickHouse: its revisions are landed."""
-        self.landed.add(self._pending[batch_id].keys())
+        table = self._pending.get(batch_id)
+        if table is not None:
+            self.landed.add(table.keys())
+        self.forget(batch_id)
+
+    def forget(self, batch_id: int) -> None:
+        """The batch was given up: what it held may be read again."""
         with self._lock:
-            del self._pending[batch_id]
+            self._pending.pop(batch_id, None)
 
     def give_up_all(self) -> None:
         """No batch is on its way any more: what was pending is unknown, and may be read again."""

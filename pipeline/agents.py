@@ -1,0 +1,158 @@
+"""Steps as Faust agents: one agent a step, in-process channels between them, a thread for the work.
+
+The Faust app has no broker, no topics, no tables and no web server, so no rebalance ever touches its channels; sources/kafka.py
+reads the topic and pipeline/offsets.py owns the offsets. An unexpected error stops the worker: Faust's own supervisor would
+restart the agent over a gap, a replay from the last committed offset has none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import faust
+import numpy as np
+from faust.app.base import BootStrategy
+
+from pipeline import metrics
+from pipeline.batch import EventBatch
+from pipeline.fence import Fence, GivenUp
+from pipeline.health import Vitals
+from pipeline.sources.kafka import Room
+from pipeline.step import Step
+
+log = logging.getLogger("earshot.delivery")
+CHANNEL_DEPTH = 8
+
+
+class _InProcess(BootStrategy):  # type: ignore[misc]  # faust is not typed
+    enable_kafka = False
+    enable_web = False
+    enable_sensors = False
+
+
+class _App(faust.App):  # type: ignore[misc]  # faust is not typed
+    async def on_first_start(self) -> None:
+        """Faust would create a data folder for its tables here; there are none."""
+
+
+class Flow:
+    """The agents of one worker, in the order of `steps`, then `land`, then `commit`.
+
+    A batch whose generation is over leaves at the next agent: `forget(batch)` undoes what the steps remember of it.
+    """
+
+    def __init__(
+        self,
+        steps: list[Step],
+        land: Callable[[EventBatch], None],
+        commit: Callable[[EventBatch], None],
+        forget: Callable[[EventBatch], None],
+        fence: Fence,
+        vitals: Vitals,
+        room: Room,
+    ) -> None:
+        self._land, self._commit, self._forget = land, commit, forget
+        self._fence, self._vitals, self._room = fence, vitals, room
+        self._threads = ThreadPoolExecutor(len(steps) + 1, thread_name_prefix="step")
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+        self.failure: BaseException | None = None
+        self.app = _App(f"earshot-worker-{os.getpid()}", broker="kafka://", topic_disable_leader=True, web_enabled=False)
+        self.app.boot_strategy = _InProcess(self.app)
+        self._entry = channel = self.app.channel(maxsize=CHANNEL_DEPTH)
+        for step in steps:
+            following = self.app.channel(maxsize=CHANNEL_DEPTH)
+            self.app.agent(channel, name=step.name)(self._agent(step.name, step.process, following))
+            channel = following
+        self.app.agent(channel, name="landing")(self._agent("landing", self._land_and_commit, None))
+
+    def _agent(self, name: str, work: Callable[[EventBatch], EventBatch], following: Any) -> Callable[[Any], Any]:
+        async def agent(stream: AsyncIterator[EventBatch]) -> None:
+            async for batch in stream:
+                try:
+                    self._fence.check(batch.generation)
+                    done = await asyncio.get_running_loop().run_in_executor(self._threads, self._timed, name, work, batch)
+                    self._fence.check(batch.generation)
+                except GivenUp:
+                    log.info("batch %d given up before %s", batch.id, following and name or "its commit")
+                    self._forget(batch)
+                    self._room.give_back()
+                except Exception as error:
+                    self.fail(error)
+                    return
+                else:
+                    if following is None:
+                        self._room.give_back()
+                    else:
+                        await following.put(done)
+
+        return agent
+
+    def _timed(self, name: str, work: Callable[[EventBatch], EventBatch], batch: EventBatch) -> EventBatch:
+        self._vitals.busy(name)
+        started = time.perf_counter()
+        try:
+            return work(batch)
+        finally:
+            metrics.STEP_SECONDS.labels(name).observe(time.perf_counter() - started)
+            self._vitals.idle(name)
+
+    def _land_and_commit(self, batch: EventBatch) -> EventBatch:
+        self._land(batch)
+        _count(batch)
+        log.info("batch %d landed rows=%d", batch.id, batch.events.height)
+        self._commit(batch)
+        log.info("batch %d committed", batch.id)
+        return batch
+
+    def put(self, batch: EventBatch) -> None:
+        """Hands a batch over, from the poll thread; `Room` sees to it that the channels never fill."""
+        assert self._loop is not None
+        asyncio.run_coroutine_threadsafe(self._entry.put(batch), self._loop).result()
+
+    def fail(self, error: BaseException) -> None:
+        """Stops the worker because of an error; from any thread."""
+        if self.failure is None:
+            self.failure = error
+        self.stop()
+
+    def stop(self) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    async def run(self, started: Callable[[], None], stopping: Callable[[], None]) -> None:
+        """Runs until `stop` or `fail`. `started` and `stopping` run on a thread, while the agents run."""
+        self._loop = asyncio.get_running_loop()
+        await self.app.start()
+        # Faust opens the gates of its channels after a rebalance; this app never has one.
+        self.app.flow_control.resume()
+        await asyncio.to_thread(started)
+        while not self._stop.is_set():
+            self._vitals.busy("faust")
+            try:
+                await asyncio.wait_for(self._stop.wait(), 1.0)
+            except TimeoutError:
+                continue
+        if self.failure is None:
+            await asyncio.to_thread(stopping)
+        await self.app.stop()
+
+
+def _count(batch: EventBatch) -> None:
+    metrics.LANDED.inc(batch.events.height)
+    for reason, count in batch.dropped.items():
+        metrics.DROPPED.labels(reason).inc(count)
+    for letter in batch.rejected:
+        metrics.REJECTED.labels(letter.step).inc()
+    for note, count in batch.notes.items():
+        metrics.NOTES.labels(note).inc(count)
+    if batch.waiting is not None:
+        metrics.WAITED.inc(batch.waiting.height)
+    if batch.timestamps is not None:
+        metrics.observe_all(metrics.VISIBLE_SECONDS, time.time() - batch.timestamps.astype(np.float64) / 1000)

@@ -1,0 +1,151 @@
+"""The worker, top to bottom: what happens to a batch of social events on its way from Kafka to ClickHouse.
+
+    topic events -> decode -> dedup -> privacy -> mentions -> completion -> dead letters -> interactions -> commit
+
+Every step is a Faust agent. Rejected rows travel inside the batch; the offset is committed last, by one owner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from pipeline import metrics, migrate
+from pipeline.agents import Flow
+from pipeline.batch import EventBatch
+from pipeline.connections import clickhouse_client
+from pipeline.errors import EarshotError, SettingsError
+from pipeline.fence import Fence
+from pipeline.health import Vitals, serve
+from pipeline.offsets import Offsets, Place
+from pipeline.processors.completion import Completion
+from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.keys import KeySet
+from pipeline.processors.mentions import Mentions, load_brands
+from pipeline.processors.privacy import Pseudonymise
+from pipeline.processors.relevance import Relevance
+from pipeline.settings import Settings
+from pipeline.sinks.clickhouse import Inserter
+from pipeline.sinks.dead_letter import DeadLetters
+from pipeline.sinks.interactions import Assigned, InteractionsTable, Landing
+from pipeline.sources.decode import Decode
+from pipeline.sources.kafka import KafkaSource, Limits, Room, consumer_config
+from pipeline.step import Step
+
+BATCHES_ON_THEIR_WAY = 4
+SAMPLE_BRANDS = Path(__file__).with_name("brands.yaml")
+log = logging.getLogger("earshot")
+
+
+class Worker:
+    """One worker process: it owns some partitions of topic events, and lands what is in them.
+
+    Restart, kill, a second worker: see the delivery contract in README.md. Raises EarshotError when it can't start.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        key = settings.privacy.hash_key.get_secret_value()
+        if not key:
+            raise SettingsError("setting privacy.hash_key is missing: the key that hashes e-mail addresses and phone numbers")
+        migrate.check(settings)
+        self._settings = settings
+        work = settings.worker
+        self.vitals, self.fence, self.room = Vitals(), Fence(), Room(BATCHES_ON_THEIR_WAY)
+        self.landing_inserts, self._reads, self._seed_reads = (
+            Inserter(clickhouse_client(settings.clickhouse, timeout_s=20), self.fence, self.vitals, name)
+            for name in ("landing", "completion", "seeding")
+        )
+        topic = settings.kafka.topic("dead-letter")
+        dead_letters = DeadLetters(settings.kafka.client(), topic, self.landing_inserts, self.fence, self.vitals)
+        self.seen = Seen(KeySet(work.dedup_keys, work.dedup_hours * 3600))
+        self.completion = Completion(InteractionsTable(self._reads), work.waiting_days * 86400)
+        landing = Landing(self.landing_inserts, dead_letters)
+        self.offsets = Offsets(
+            self.fence, self.vitals, self._seed, self._forget_partitions, self.room.wait_empty, self.landing_inserts.quiet,
+            waiting=lambda: self.completion.waiting > 0,
+        )  # fmt: skip
+
+        steps: list[Step] = [
+            Decode(),
+            Dedup(self.seen),
+            Pseudonymise(key.encode()),
+            Mentions(load_brands(settings.brands or SAMPLE_BRANDS)),
+            self.completion,
+        ]
+        if not work.keep_irrelevant:
+            steps.append(Relevance())
+        self.flow = Flow(
+            steps, self._landed(landing), self.offsets.commit, self._forget_batch, self.fence, self.vitals, self.room
+        )
+        self.source = KafkaSource(
+            consumer_config(settings.kafka.client(), settings.kafka.group, settings.kafka.session_timeout_ms),
+            settings.kafka.topic("events"),
+            Limits(work.batch_rows, work.batch_bytes, work.linger_ms / 1000),
+            self.offsets, self.fence, self.vitals, self.room, self.flow.put, self.flow.fail,
+        )  # fmt: skip
+
+    def run(self) -> None:
+        """Runs until SIGTERM or SIGINT. Raises EarshotError, or whatever made it stop."""
+        work = self._settings.worker
+        stop_health = serve(self.vitals, work.health_host, work.health_port)
+        try:
+            asyncio.run(self._run())
+        finally:
+            stop_health()
+        if self.flow.failure is not None:
+            raise self.flow.failure
+
+    async def _run(self) -> None:
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(signum, self.flow.stop)
+        await self.flow.run(self.source.start, self.source.stop)
+
+    def _landed(self, landing: Landing) -> Callable[[EventBatch], None]:
+        def land(batch: EventBatch) -> None:
+            landing.land(batch)
+            self.seen.finish(batch.id)
+            self.completion.finish(batch.id)
+            metrics.WAITING.set(self.completion.waiting)
+            metrics.DEDUP_BYTES.set(self.seen.landed.nbytes())
+
+        return land
+
+    def _seed(self, assigned: Sequence[Assigned]) -> None:
+        """What ClickHouse knows of partitions that were just assigned: known revisions, and changes that wait."""
+        table, work = InteractionsTable(self._seed_reads), self._settings.worker
+        known = table.known_revisions(assigned, work.dedup_hours, work.dedup_keys)
+        waiting = table.waiting(assigned)
+        revisions = pl.concat([known, waiting.get_column("revision")])
+        self.seen.landed.add(revisions.to_numpy())
+        self.completion.load(waiting)
+        metrics.SEEDED.inc(len(revisions))
+
+    def _forget_batch(self, batch: EventBatch) -> None:
+        self.seen.forget(batch.id)
+        self.completion.finish(batch.id)
+
+    def _forget_partitions(self, places: set[Place] | None) -> None:
+        if places is None:
+            self.seen.give_up_all()
+            self.completion.give_up_all()
+        elif places:
+            self.completion.forget(places)
+
+
+def run_worker(settings: Settings) -> None:
+    """Runs a worker until it is told to stop. Raises EarshotError with one clear line."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("mode").setLevel(logging.WARNING)
+    logging.getLogger("faust").setLevel(logging.WARNING)
+    try:
+        Worker(settings).run()
+    except EarshotError:
+        raise
+    except Exception as error:
+        log.exception("the worker stops: %s", error)
+        raise EarshotError(f"the worker stopped: {type(error).__name__}: {error}") from error

@@ -1,0 +1,51 @@
+"""The fence: whether this worker may still write for the batches it read.
+
+A batch belongs to the *generation* it was read in. When partitions are lost, or a revoke can't wait, the generation ends: its
+batches are given up and never written. An insert runs on the server for at most 5 s and starts only while the last poll is
+younger than 3 s: together less than the session timeout, so a successor never reads what an insert of ours is about to change.
+"""
+
+from __future__ import annotations
+
+import time
+
+POLL_FRESH_S = 3.0
+INSERT_MAX_S = 5.0
+
+
+class GivenUp(Exception):  # noqa: N818  # no error: the batch's generation is over, its records are read again
+    """The batch must not be written: it was given up."""
+
+
+class Fence:
+    """Shared by the poll thread, which moves it, and the agents, which ask it. Restart: a new one."""
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self._polled = time.monotonic()
+        self._stopping = False
+
+    def polled(self) -> float:
+        """A sign that the poll loop runs; returns the seconds since the last one."""
+        now = time.monotonic()
+        gap, self._polled = now - self._polled, now
+        return gap
+
+    def end_generation(self) -> None:
+        self.generation += 1
+
+    def stop(self) -> None:
+        """No write may start any more."""
+        self._stopping = True
+
+    def check(self, generation: int) -> None:
+        """Raises GivenUp when the generation is over."""
+        if generation != self.generation or self._stopping:
+            raise GivenUp
+
+    def pass_through(self, generation: int) -> None:
+        """Returns when a write may start: at once, or when the poll loop runs again. Raises GivenUp."""
+        self.check(generation)
+        while time.monotonic() - self._polled > POLL_FRESH_S:
+            time.sleep(0.02)
+            self.check(generation)

@@ -1,0 +1,95 @@
+"""Health: /live, /ready and /metrics of a worker, on a thread of its own.
+
+Live: the poll loop and each agent gave a sign of life in the last 30 s; waiting for input or for room, and a counted retry, are
+signs. Ready: partitions are assigned and seeded, broker and database answer, nothing is held back. Both say why not in their
+body, one reason a line; a probe gets 200 or 503.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import exposition
+
+from pipeline import metrics
+from pipeline.errors import StackError
+
+SILENCE_S = 30.0
+
+
+class Vitals:
+    """Signs of life by name, and the reasons why the worker is not ready."""
+
+    def __init__(self) -> None:
+        self._busy_since: dict[str, float | None] = {}
+        self._unready: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def busy(self, name: str) -> None:
+        """`name` works on something now; also its sign of life in a counted retry or at each turn of its loop."""
+        self._busy_since[name] = time.monotonic()
+
+    def idle(self, name: str) -> None:
+        """`name` waits for input or for room."""
+        self._busy_since[name] = None
+
+    def hold(self, what: str, reason: str) -> None:
+        with self._lock:
+            self._unready[what] = reason
+
+    def clear(self, what: str) -> None:
+        with self._lock:
+            self._unready.pop(what, None)
+
+    def silent(self) -> list[str]:
+        now = time.monotonic()
+        signs = list(self._busy_since.items())
+        return [
+            f"{name}: no sign of life for {now - since:.0f} s" for name, since in signs if since and now - since > SILENCE_S
+        ]
+
+    def unready(self) -> list[str]:
+        with self._lock:
+            return [f"{what}: {reason}" for what, reason in self._unready.items()]
+
+
+def serve(vitals: Vitals, host: str, port: int) -> Callable[[], None]:
+    """Starts the server; returns what stops it. Raises StackError when the port is taken."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/metrics":
+                metrics.READY.set(not vitals.unready())
+                self._answer(200, exposition.generate_latest(metrics.REGISTRY), exposition.CONTENT_TYPE_LATEST)
+            elif self.path in ("/live", "/ready"):
+                reasons = vitals.silent() if self.path == "/live" else vitals.unready()
+                self._answer(503 if reasons else 200, "\n".join(reasons or ["ok"]).encode() + b"\n", "text/plain")
+            else:
+                self._answer(404, b"/live, /ready, /metrics\n", "text/plain")
+
+        def _answer(self, status: int, body: bytes, kind: str) -> None:
+            with suppress(ConnectionError):
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    try:
+        server = ThreadingHTTPServer((host, port), Handler)
+    except OSError as error:
+        raise StackError(f"health server on {host}:{port}: {error.strerror}") from None
+    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+
+    return stop

@@ -1,0 +1,258 @@
+"""Offsets: the one place that knows which partitions are ours, where reading starts, and what is committed.
+
+On assignment a partition is paused until what ClickHouse knows of it is loaded (`seed`); it starts at its committed offset, or
+at the beginning when there is none. A committed offset that Kafka has no longer is held, never jumped over. On a planned revoke
+the batches on their way get a few seconds to land, and are committed; else they are given up. An offset is committed only after
+its batch has landed.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from pipeline import metrics
+from pipeline.batch import EventBatch
+from pipeline.fence import INSERT_MAX_S, Fence, GivenUp
+from pipeline.health import Vitals
+from pipeline.sinks.interactions import Assigned
+
+log = logging.getLogger("earshot.delivery")
+Place = tuple[str, int]
+FINISH_S = 5.0
+
+
+class Offsets:
+    """Owned by the poll thread; `commit` is called by the landing agent.
+
+    `seed(assigned)` loads the known revisions and waiting changes of new partitions and may block; `forget(partitions)` drops
+    the waiting changes of partitions that left, `forget(None)` all that is on its way. `drained(s)` waits until no batch is on
+    its way, `quiet(s)` until none of our inserts can be running on the server.
+    """
+
+    def __init__(
+        self,
+        fence: Fence,
+        vitals: Vitals,
+        seed: Callable[[Sequence[Assigned]], None],
+        forget: Callable[[set[Place] | None], None],
+        drained: Callable[[float], bool],
+        quiet: Callable[[float], bool],
+        waiting: Callable[[], bool],
+    ) -> None:
+        self._fence = fence
+        self._vitals = vitals
+        self._seed, self._forget, self._drained, self._quiet = seed, forget, drained, quiet
+        self.waiting = waiting
+        self.given_up = False
+        self._consumer: Consumer | None = None
+        self._owned: set[Place] = set()
+        self._seeding: dict[Future[None], list[TopicPartition]] = {}
+        self._unseeded: set[Place] = set()
+        self._held: set[Place] = set()
+        self._kept: list[Message] = []
+        self._landed: dict[Place, int] = {}
+        self._lock = threading.Lock()
+        self._seeder = ThreadPoolExecutor(1, thread_name_prefix="seeding")
+
+    def open(self, consumer: Consumer, topic: str) -> None:
+        """Joins the group. Nothing of an earlier consumer is left."""
+        self.given_up = False
+        self._consumer = consumer
+        self._owned, self._unseeded, self._kept = set(), set(), []
+        self._landed.clear()
+        self._vitals.hold("partitions", "none is assigned yet")
+        consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+
+    def close(self) -> None:
+        """Lets the batches on their way land and commits them, unless they are given up; leaves the group."""
+        assert self._consumer is not None
+        if not self.given_up:
+            self._finish(self._owned)
+        self._end()
+        consumer, self._consumer = self._consumer, None
+        consumer.close()
+        self._vitals.hold("partitions", "this worker is not in the group")
+        metrics.PARTITIONS.set(0)
+
+    def give_up(self, why: str) -> None:
+        """Ends the generation: what is on its way is never written, and a new consumer reads it again."""
+        log.warning("batches on their way are given up: %s", why)
+        self._fence.end_generation()
+        self.given_up = True
+
+    def commit(self, batch: EventBatch) -> None:
+        """Commits a batch that has landed. Raises GivenUp when its generation is over: its records are read again."""
+        self._fence.check(batch.generation)
+        consumer = self._consumer
+        if not batch.origins or consumer is None:
+            return
+        with self._lock:
+            for origin in batch.origins:
+                self._landed[origin.topic, origin.partition] = origin.last + 1
+        positions = [TopicPartition(o.topic, o.partition, o.last + 1) for o in batch.origins]
+        try:
+            consumer.commit(offsets=positions, asynchronous=True)
+        except (KafkaException, RuntimeError) as error:
+            # The rows have landed: without the commit they are read again, and known by their revisions.
+            self._fence.check(batch.generation)
+            log.warning("commit of batch %d: %s", batch.id, error)
+
+    def ours(self, messages: list[Message]) -> list[Message]:
+        """The records of partitions that are ours and seeded; those that are not seeded yet are kept for later."""
+        if not self._unseeded and not any(message.error() for message in messages):
+            return messages if self._owned_only(messages) else [m for m in messages if _place(m) in self._owned]
+        good = []
+        for message in messages:
+            if message.error():
+                self._on_message_error(message)
+            elif _place(message) in self._unseeded:
+                self._kept.append(message)
+            elif _place(message) in self._owned:
+                good.append(message)
+        return good
+
+    def _owned_only(self, messages: list[Message]) -> bool:
+        return {(m.topic(), m.partition()) for m in messages} <= self._owned
+
+    def keep(self, messages: list[Message]) -> None:
+        self._kept += messages
+
+    def take_kept(self) -> list[Message]:
+        kept, self._kept = self._kept, []
+        return kept
+
+    def pause(self) -> None:
+        assert self._consumer is not None
+        self._consumer.pause([TopicPartition(*place) for place in self._owned])
+
+    def resume(self) -> None:
+        assert self._consumer is not None
+        self._consumer.resume([TopicPartition(*place) for place in self._owned - self._unseeded - self._held])
+
+    def resume_seeded(self) -> None:
+        """Starts the partitions whose seeding is done. Raises what seeding could not survive."""
+        for future in [future for future in self._seeding if future.done()]:
+            partitions = self._seeding.pop(future)
+            try:
+                future.result()
+            except GivenUp:
+                continue
+            places = {(p.topic, p.partition) for p in partitions} & self._owned
+            self._unseeded -= places
+            if self._consumer is not None and places:
+                self._consumer.resume([TopicPartition(*place) for place in places])
+                log.info("reading %s", _names(places))
+        self._say_ready()
+
+    def _say_ready(self) -> None:
+        if not self._owned:
+            self._vitals.hold("partitions", "none is assigned")
+        elif self._unseeded:
+            self._vitals.hold("partitions", f"{len(self._unseeded)} of {len(self._owned)} are not seeded yet")
+        else:
+            self._vitals.clear("partitions")
+        metrics.PARTITIONS.set(len(self._owned))
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if not partitions:
+            return
+        try:
+            committed = consumer.committed(partitions, timeout=10)
+        except KafkaException as error:
+            self.give_up(f"committed offsets can't be read: {error}")
+            committed = partitions
+        for partition in committed:
+            partition.offset = partition.offset if partition.offset >= 0 else OFFSET_BEGINNING
+        consumer.incremental_assign(committed)
+        consumer.pause(committed)
+        places = {(p.topic, p.partition) for p in committed}
+        self._owned |= places
+        self._unseeded |= places
+        self._say_ready()
+        assigned = [Assigned(p.topic, p.partition, p.offset if p.offset >= 0 else None) for p in committed]
+        self._seeding[self._seeder.submit(self._seed_quietly, assigned)] = committed
+        self._fence.polled()
+
+    def _seed_quietly(self, assigned: Sequence[Assigned]) -> None:
+        # What an insert of ours, given up a moment ago, may still be writing must be there to be seen.
+        self._quiet(INSERT_MAX_S + 1)
+        self._seed(assigned)
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        places = {(p.topic, p.partition) for p in partitions}
+        if not self.given_up:
+            self._finish(places)
+        self._drop(places)
+        consumer.incremental_unassign(partitions)
+
+    def _finish(self, places: set[Place]) -> None:
+        """The owner's last duty: land and commit what is on its way, or give it up and let no insert run on."""
+        end = time.monotonic() + FINISH_S
+        while not (done := self._drained(0.2)) and time.monotonic() < end:
+            self._fence.polled()
+            self._vitals.busy("poll")
+        if not done:
+            self.give_up(f"they did not land within {FINISH_S:.0f} s of a revoke")
+            self._quiet(INSERT_MAX_S + 1)
+        self._fence.polled()
+        with self._lock:
+            positions = [TopicPartition(*place, offset) for place, offset in self._landed.items() if place in places]
+        if positions and self._consumer is not None:
+            try:
+                self._consumer.commit(offsets=positions, asynchronous=False)
+            except KafkaException as error:
+                log.warning("commit on revoke: %s", error)
+
+    def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self.give_up(f"{len(partitions)} partitions were lost to the group")
+        self._drop({(p.topic, p.partition) for p in partitions})
+
+    def _drop(self, places: set[Place]) -> None:
+        self._owned -= places
+        self._unseeded -= places
+        self._kept = [message for message in self._kept if _place(message) not in places]
+        with self._lock:
+            for place in places:
+                self._landed.pop(place, None)
+        for place in places & self._held:
+            self._held.discard(place)
+            self._vitals.clear(_names({place}))
+        self._forget(places)
+        self._say_ready()
+
+    def _end(self) -> None:
+        for future in self._seeding:
+            future.cancel()
+        self._seeding.clear()
+        self._drop(set(self._owned))
+        self._forget(None)
+
+    def _on_message_error(self, message: Message) -> None:
+        error = message.error()
+        assert error is not None
+        if error.code() != KafkaError._AUTO_OFFSET_RESET:
+            log.warning("Kafka: %s", error.str())
+            return
+        place = _place(message)
+        if place not in self._owned:
+            return
+        self._held.add(place)
+        if self._consumer is not None:
+            self._consumer.pause([TopicPartition(*place)])
+        why = f"the next offset to read is not in Kafka any more ({error.str()})"
+        self._vitals.hold(_names({place}), why)
+        log.error("%s is held: %s", _names({place}), why)
+
+
+def _place(message: Message) -> Place:
+    return message.topic() or "", message.partition() or 0
+
+
+def _names(places: set[Place]) -> str:
+    return " ".join(f"{topic}[{partition}]" for topic, partition in sorted(places))

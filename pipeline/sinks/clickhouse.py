@@ -1,0 +1,169 @@
+"""Inserts into ClickHouse by the rules of the delivery contract, and the reads that retry with them.
+
+Every insert carries a token, the first try too: a hash of the table and the bytes written. An insert whose result is unknown
+(timeout, reset, 5xx, overload) is repeated whole with the same token until it is known. Only on a data error is it halved to
+find the bad rows, after asking which rows are there; halves get their own tokens.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import polars as pl
+import pyarrow as pa
+import xxhash
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+
+from pipeline import metrics
+from pipeline.connections import reason
+from pipeline.fence import INSERT_MAX_S, Fence
+from pipeline.health import Vitals
+
+log = logging.getLogger("earshot.clickhouse")
+T = TypeVar("T")
+
+# What is wrong with the data itself: parsing, types, ranges, constraints (ClickHouse's ErrorCodes.cpp).
+DATA_ERRORS = {6, 26, 27, 32, 33, 38, 41, 53, 69, 70, 72, 117, 131, 321, 349, 441, 469}
+_BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0)
+MONTHS_AN_INSERT = 50
+"""An insert that touches more than 100 partitions fails whole."""
+
+
+class Inserter:
+    """Writes frames and reads answers over one client; what fails is repeated, said once, and shown by /ready.
+
+    Blocks while the database is down, giving signs of life. Raises GivenUp when the batch's generation ends meanwhile.
+    """
+
+    def __init__(self, client: Client, fence: Fence, vitals: Vitals, name: str) -> None:
+        self._client = client
+        self._fence = fence
+        self._vitals = vitals
+        self._name = name
+        self._quiet = threading.Event()
+        self._quiet.set()
+        self._unknown_until = 0.0
+
+    def insert(self, table: str, rows: pl.DataFrame, generation: int) -> list[tuple[pl.DataFrame, str]]:
+        """Inserts the rows; columns that hold nothing are left to their defaults.
+
+        Returns those that ClickHouse refuses, a frame of one row each with the reason. All others are there on return.
+        """
+        if not rows.height:
+            return []
+        columns = [c.name for c in rows if c.null_count() < rows.height]
+        started = time.monotonic()
+        refused = self._insert(table, rows.select(columns), rows, generation)
+        metrics.INSERT_SECONDS.labels(table).observe(time.monotonic() - started)
+        return refused
+
+    def _insert(self, table: str, rows: pl.DataFrame, whole: pl.DataFrame, generation: int) -> list[tuple[pl.DataFrame, str]]:
+        body = arrow_stream(rows)
+        token = f"{table}-{xxhash.xxh3_128_hexdigest(body)}"
+        try:
+            self.retry(f"insert into {table}", lambda: self._send(table, rows.columns, body, token, generation))
+        except DatabaseError as error:
+            if rows.height == 1:
+                return [(whole, reason(error))]
+        else:
+            return []
+        there = self._there(table, rows)
+        keep = pl.Series([revision not in there for revision in _revisions(rows)], dtype=pl.Boolean)
+        rows, whole = rows.filter(keep), whole.filter(keep)
+        half = (rows.height + 1) // 2
+        refused = []
+        for part, whole_part in ((rows[:half], whole[:half]), (rows[half:], whole[half:])):
+            if part.height:
+                refused += self._insert(table, part, whole_part, generation)
+        return refused
+
+    def _send(self, table: str, columns: list[str], body: bytes, token: str, generation: int) -> None:
+        self._fence.pass_through(generation)
+        self._quiet.clear()
+        self._unknown_until = time.monotonic() + INSERT_MAX_S + 0.5
+        try:
+            self._client.raw_insert(
+                table,
+                column_names=columns,
+                insert_block=body,
+                fmt="ArrowStream",
+                settings={"insert_deduplication_token": token, "max_execution_time": INSERT_MAX_S, "optimize_on_insert": 0},
+            )
+            self._unknown_until = 0.0
+        except DatabaseError as error:
+            if error.code in DATA_ERRORS:
+                self._unknown_until = 0.0
+            raise
+        finally:
+            self._quiet.set()
+
+    def _there(self, table: str, rows: pl.DataFrame) -> set[int]:
+        if "revision" not in rows.columns:
+            return set()
+        keys = ",".join(map(str, rows.get_column("event_key").unique()))
+        answer = self.query(f"SELECT revision FROM {table} WHERE event_key IN ({keys})")
+        return set(pl.Series(answer.get_column("revision")).to_list())
+
+    def quiet(self, timeout_s: float) -> bool:
+        """Waits until no insert of ours can be running on the server; False when `timeout_s` was not enough."""
+        end = time.monotonic() + timeout_s
+        if not self._quiet.wait(timeout_s):
+            return False
+        while (now := time.monotonic()) < self._unknown_until:
+            if now >= end:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def query(self, sql: str) -> pl.DataFrame:
+        """The answer as a frame; low-cardinality columns as plain strings."""
+        settings = {"output_format_arrow_low_cardinality_as_dictionary": 0, "max_query_size": 64 << 20}
+        settings["output_format_arrow_string_as_string"] = 1
+        table = self.retry("query", lambda: self._client.query_arrow(sql, settings=settings, use_strings=True))
+        frame = pl.from_arrow(table)
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+
+    def retry(self, what: str, request: Callable[[], T]) -> T:
+        """Repeats the request until it is answered. Raises DatabaseError for a data error, and GivenUp."""
+        generation = self._fence.generation
+        attempt = 0
+        while True:
+            self._vitals.busy(self._name)
+            try:
+                answer = request()
+            except (ClickHouseError, OSError, pa.ArrowInvalid) as error:
+                if isinstance(error, DatabaseError) and error.code in DATA_ERRORS:
+                    raise
+                self._say(what, attempt, reason(error))
+            else:
+                self._vitals.clear("clickhouse")
+                if attempt:
+                    log.info("%s: answered after %d tries", what, attempt + 1)
+                return answer
+            metrics.RETRIES.labels(what.split()[0]).inc()
+            time.sleep(_BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)])
+            self._fence.check(generation)
+            attempt += 1
+
+    def _say(self, what: str, attempt: int, why: str) -> None:
+        self._vitals.hold("clickhouse", why)
+        if attempt in (0, 5) or attempt % 30 == 0:
+            log.warning("%s: %s; try %d, will be repeated", what, why, attempt + 1)
+
+
+def arrow_stream(rows: pl.DataFrame) -> bytes:
+    """The frame as an Arrow IPC stream that ClickHouse reads (no string views)."""
+    buffer = io.BytesIO()
+    rows.rechunk().write_ipc_stream(buffer, compression="uncompressed", compat_level=pl.CompatLevel.oldest())
+    return buffer.getvalue()
+
+
+def _revisions(rows: pl.DataFrame) -> list[int]:
+    return rows.get_column("revision").to_list() if "revision" in rows.columns else [-1] * rows.height

@@ -1,0 +1,174 @@
+"""Landing: what a batch has become goes to its tables, in the order that makes a replay harmless.
+
+Dead letters first, changes that wait next, `interactions` last: only that makes a revision landed. Then what waited and need
+not any more is marked done. Killed anywhere in between, the records are read again, and each write is absorbed: dead letters and
+pending changes by their keys, interactions because their revisions are known.
+
+Also what the rest asks of these tables: the newest row of an event, the revisions that are known, the changes that wait.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import polars as pl
+
+from pipeline.batch import EventBatch
+from pipeline.processors.completion import GROUP_TIMES, TIME
+from pipeline.sinks.clickhouse import MONTHS_AN_INSERT, Inserter
+from pipeline.sinks.dead_letter import DeadLetters
+from schemas import events
+
+_LISTS = [f.column for f in events.FIELDS if f.kind == "strings"]
+_EVENT = [f.column for f in events.FIELDS]
+_OURS = ["event_key", "revision", "version", "is_deleted", *GROUP_TIMES]
+_PLACE = ["topic", "partition", "offset"]
+_TIMES = [*events.TIMES, *GROUP_TIMES]
+_CHANGE = [*_EVENT, *GROUP_TIMES, "version", "is_deleted"]
+_WAITING = ["event_key", "revision", *_PLACE]
+_LOOKUP_KEYS = 5_000
+
+
+def _change_type(column: str) -> pl.DataType:
+    if column in _TIMES:
+        return pl.Int64()
+    if column in ("version", "is_deleted"):
+        return pl.UInt64() if column == "version" else pl.UInt8()
+    return events.polars_schema()[column]
+
+
+_CHANGE_TYPE = pl.Struct({column: _change_type(column) for column in _CHANGE})
+
+
+class Assigned(NamedTuple):
+    """A partition that this worker just got, and its committed offset (None: there is none)."""
+
+    topic: str
+    partition: int
+    committed: int | None
+
+
+class Landing:
+    """Writes batches. Blocks while the database or the broker is down; raises GivenUp when the batch was given up."""
+
+    def __init__(self, inserter: Inserter, dead_letters: DeadLetters) -> None:
+        self._inserter = inserter
+        self._dead_letters = dead_letters
+
+    def land(self, batch: EventBatch) -> None:
+        """On return every row is in ClickHouse, or acknowledged as a dead letter."""
+        self._dead_letters.write(batch.rejected, batch.generation)
+        if batch.waiting is not None:
+            self._inserter.insert("pending_changes", _pending(batch.waiting), batch.generation)
+        known = len(batch.rejected)
+        rows = _interactions(batch.events)
+        for part in _by_months(rows):
+            for row, reason in self._inserter.insert("interactions", part, batch.generation):
+                place = row.select(_PLACE).row(0)
+                mask = batch.events.select(pl.all_horizontal(pl.col(c) == v for c, v in zip(_PLACE, place, strict=True)))
+                batch.reject(mask.to_series(), reason, "clickhouse")
+        self._dead_letters.write(batch.rejected[known:], batch.generation)
+        if batch.settled is not None:
+            self._inserter.insert("pending_changes", _done(batch.settled), batch.generation)
+
+
+class InteractionsTable:
+    """Reads of the base table and of pending_changes; they are repeated until answered."""
+
+    def __init__(self, inserter: Inserter) -> None:
+        self._inserter = inserter
+
+    def newest(self, keys: pl.DataFrame) -> pl.DataFrame:
+        """The newest stored row of each event (`completion.Stored`); the minutes of created_at, where known, spare a search."""
+        dated, undated = keys.filter(pl.col("created_at").is_not_null()), keys.filter(pl.col("created_at").is_null())
+        answers = [self._newest(part) for frame in (dated, undated) for part in frame.iter_slices(_LOOKUP_KEYS)]
+        return pl.concat(answers) if answers else pl.DataFrame()
+
+    def _newest(self, keys: pl.DataFrame) -> pl.DataFrame:
+        where = f"event_key IN ({','.join(map(str, keys.get_column('event_key')))})"
+        if keys.get_column("created_at").null_count() == 0:
+            minutes = keys.get_column("created_at").dt.strftime("'%Y-%m-%d %H:%M:00'").unique()
+            where += f" AND toStartOfMinute(created_at) IN ({','.join(minutes)})"
+        columns = ", ".join([*_EVENT, *_OURS])
+        return self._inserter.query(
+            f"SELECT {columns} FROM interactions WHERE {where} ORDER BY version DESC LIMIT 1 BY event_key"
+        )
+
+    def known_revisions(self, assigned: Sequence[Assigned], hours: float, limit: int) -> pl.Series:
+        """Revisions of the partitions: (a) at or past the committed offset, (b) the newest of the window, up to `limit`."""
+        since = datetime.now(UTC) - timedelta(hours=hours)
+        recent = f"ingested_at >= '{since:%Y-%m-%d %H:%M:%S}'"
+        topics = _partitions(assigned)
+        past = " OR ".join(
+            f"(partition = {p.partition} AND offset >= {p.committed})" for p in assigned if p.committed is not None
+        )
+        where = f"{topics} AND ({recent}" + (f" OR {past})" if past else ")")
+        count = self._inserter.query(f"SELECT count() AS n FROM interactions WHERE {where}").get_column("n")[0]
+        newest = "" if count <= limit else f" ORDER BY ingested_at DESC LIMIT {limit}"
+        parts = [self._inserter.query(f"SELECT revision FROM interactions WHERE {where}{newest}")]
+        if past and newest:
+            parts.append(self._inserter.query(f"SELECT revision FROM interactions WHERE {topics} AND ({past})"))
+        return pl.concat(parts).get_column("revision")
+
+    def waiting(self, assigned: Sequence[Assigned]) -> pl.DataFrame:
+        """The changes of the partitions that still wait, as completion keeps them."""
+        rows = self._inserter.query(
+            f"SELECT {', '.join(_WAITING)}, toUnixTimestamp64Milli(arrived_at) / 1000 AS arrived_at, change "
+            f"FROM pending_changes FINAL WHERE {_partitions(assigned)} AND done = 0"
+        )
+        changes = rows.select(pl.col("change").str.json_decode(_CHANGE_TYPE)).unnest("change")
+        changes = changes.with_columns(pl.col(column).cast(TIME) for column in _TIMES)
+        return pl.concat([rows.drop("change"), changes], how="horizontal").with_columns(
+            row=pl.lit(None, pl.UInt32), check_at=pl.lit(0.0)
+        )
+
+
+def _partitions(assigned: Sequence[Assigned]) -> str:
+    numbers = ",".join(str(p.partition) for p in assigned)
+    return f"topic = '{assigned[0].topic}' AND partition IN ({numbers})"
+
+
+def _interactions(frame: pl.DataFrame) -> pl.DataFrame:
+    """The batch's rows as the table has them; a null is the column's default."""
+    lists = [column for column in _LISTS if 0 < frame.get_column(column).null_count() < frame.height]
+    return frame.select(*_EVENT, *_OURS, *_PLACE).with_columns(
+        *(pl.col(column).fill_null([]) for column in lists), ingested_at=pl.lit(_now())
+    )
+
+
+def _by_months(rows: pl.DataFrame) -> list[pl.DataFrame]:
+    month = rows.get_column("created_at").dt.strftime("%Y%m") if rows.height else pl.Series(dtype=pl.String)
+    months = month.unique().sort()
+    if len(months) <= MONTHS_AN_INSERT:
+        return [rows]
+    slices = [months[start : start + MONTHS_AN_INSERT] for start in range(0, len(months), MONTHS_AN_INSERT)]
+    return [rows.filter(month.is_in(part.implode())) for part in slices]
+
+
+def _pending(waiting: pl.DataFrame) -> pl.DataFrame:
+    change = pl.struct(pl.col(c).dt.epoch("ms") if c in _TIMES else pl.col(c) for c in _CHANGE)
+    return waiting.select(
+        *_WAITING,
+        "platform",
+        "id",
+        "operation",
+        "occurred_at",
+        _arrived(),
+        change.struct.json_encode().alias("change"),
+        pl.lit(0, pl.UInt8).alias("done"),
+    )
+
+
+def _done(settled: pl.DataFrame) -> pl.DataFrame:
+    return settled.select(*_WAITING, "occurred_at", _arrived(), pl.lit(1, pl.UInt8).alias("done"))
+
+
+def _arrived() -> pl.Expr:
+    return (pl.col("arrived_at") * 1000).cast(pl.Int64).cast(TIME).alias("arrived_at")
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(time.time(), UTC)

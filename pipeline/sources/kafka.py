@@ -1,0 +1,237 @@
+"""The Kafka source: one thread that polls, builds micro-batches and follows the consumer group.
+
+Batches are small when idle (what `linger` brings) and up to `rows` when behind. Whatever happens to the partitions, records are
+never skipped: a batch that can't be finished is given up with its whole generation, the consumer is closed, and a new one reads
+on from the committed offsets. See pipeline/offsets.py for what is done when partitions come and go.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+import polars as pl
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from pipeline import metrics
+from pipeline.batch import EventBatch, Origin
+from pipeline.fence import Fence
+from pipeline.health import Vitals
+from pipeline.offsets import Offsets
+from pipeline.sources.memory import PLACES
+
+log = logging.getLogger("earshot.delivery")
+ROOM_WAIT_S = 1.0
+TICK_S = 5.0
+_FIRST_SLICE = 16
+
+
+class Limits(NamedTuple):
+    """What makes a micro-batch full: rows, bytes (about), seconds."""
+
+    rows: int
+    bytes: int
+    linger_s: float
+
+
+class Room:
+    """How many batches may be on their way at once."""
+
+    def __init__(self, batches: int) -> None:
+        self._free = self._size = batches
+        self._changed = threading.Condition()
+
+    def take(self, timeout_s: float) -> bool:
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._free > 0, timeout_s):
+                return False
+            self._free -= 1
+            return True
+
+    def give_back(self) -> None:
+        with self._changed:
+            self._free += 1
+            self._changed.notify_all()
+
+    def wait_empty(self, timeout_s: float) -> bool:
+        """Waits until no batch is on its way."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._free == self._size, timeout_s)
+
+
+def consumer_config(client: Mapping[str, Any], group: str, session_timeout_ms: int) -> dict[str, Any]:
+    return {
+        **client,
+        "group.id": group,
+        "client.id": "earshot-worker",
+        "enable.auto.commit": False,
+        # A committed offset that is missing is never a silent jump: offsets.py holds the partition.
+        "auto.offset.reset": "error",
+        "isolation.level": "read_committed",
+        "partition.assignment.strategy": "cooperative-sticky",
+        "session.timeout.ms": session_timeout_ms,
+        "heartbeat.interval.ms": session_timeout_ms // 5,
+        "fetch.message.max.bytes": 13_000_000,
+        "queued.max.messages.kbytes": 64 << 10,
+        # The default of 1 s leaves the poll thread without input whenever the queue was full for a moment.
+        "fetch.queue.backoff.ms": 10,
+        "statistics.interval.ms": 1000,
+    }
+
+
+@dataclass
+class KafkaSource:
+    """Runs on a thread of its own from `start` until `stop`; what it can't survive goes to `fail`."""
+
+    config: dict[str, Any]
+    topic: str
+    limits: Limits
+    offsets: Offsets
+    fence: Fence
+    vitals: Vitals
+    room: Room
+    hand_over: Callable[[EventBatch], None]
+    fail: Callable[[BaseException], None]
+
+    def __post_init__(self) -> None:
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="poll", daemon=True)
+        self._session_s = self.config["session.timeout.ms"] / 1000
+        self._slice = _FIRST_SLICE
+        self._batches = 0
+        self._handed_over = time.monotonic()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stops reading, lets the batches on their way land, commits, and leaves the group."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._read_generation()
+        except BaseException as error:
+            self.fail(error)
+
+    def _read_generation(self) -> None:
+        callbacks = {"error_cb": self._on_error, "stats_cb": self._on_stats, "log_level": 0}
+        consumer = Consumer({**self.config, **callbacks})
+        self.fence.polled()
+        self.offsets.open(consumer, self.topic)
+        try:
+            while not self._stopping.is_set() and not self.offsets.given_up:
+                self._turn(consumer)
+        finally:
+            self.offsets.close()
+            self.vitals.idle("poll")
+
+    def _turn(self, consumer: Consumer) -> None:
+        self.vitals.busy("poll")
+        if (gap := self.fence.polled()) > self._session_s - 3:
+            # Another worker may own the partitions by now, before this consumer has heard of it.
+            self.offsets.give_up(f"the process did not run for {gap:.0f} s")
+            return
+        self.offsets.resume_seeded()
+        if not self._has_room(consumer):
+            return
+        messages = self._read(consumer)
+        if messages or self._tick_due():
+            self._send(messages)
+        else:
+            self.room.give_back()
+
+    def _has_room(self, consumer: Consumer) -> bool:
+        """Takes a place for a batch. Waits without polling for a moment: pausing would throw the prefetched records away."""
+        if self.room.take(ROOM_WAIT_S):
+            return True
+        self.offsets.pause()
+        while not self.room.take(0):
+            self.vitals.busy("poll")
+            self.fence.polled()
+            self.offsets.keep(consumer.consume(1, 0.1))
+            if self._stopping.is_set() or self.offsets.given_up:
+                return False
+        self.offsets.resume()
+        return True
+
+    def _read(self, consumer: Consumer) -> list[Message]:
+        messages, size = self.offsets.take_kept(), 0
+        while len(messages) < self.limits.rows and size < self.limits.bytes:
+            wanted = min(self._slice, self.limits.rows - len(messages))
+            got = consumer.consume(wanted, self.limits.linger_s)
+            messages += got
+            size += sum(map(len, got))
+            if len(got) < wanted:
+                break
+            # Slices grow as long as the records seen so far let the next one fit into what is left of the batch.
+            fits = int((self.limits.bytes - size) / max(1, size / max(1, len(messages)))) + 1
+            self._slice = max(1, min(self._slice * 4, fits, 10_000))
+        return self.offsets.ours(messages)
+
+    def _tick_due(self) -> bool:
+        """Whether an empty batch should go, so that waiting changes are looked at when nothing else comes."""
+        return self.offsets.waiting() and time.monotonic() - self._handed_over > TICK_S
+
+    def _send(self, messages: list[Message]) -> None:
+        self._batches += 1
+        self._handed_over = time.monotonic()
+        batch = batch_from(messages, self._batches, self.fence.generation)
+        metrics.READ.inc(batch.read)
+        if batch.read:
+            metrics.BATCH_ROWS.observe(batch.read)
+        places = " ".join(f"{o.topic}[{o.partition}]:{o.first}-{o.last}" for o in batch.origins)
+        log.info("batch %d read rows=%d %s", batch.id, batch.read, places)
+        self.hand_over(batch)
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self.vitals.hold("kafka", "no broker answers")
+        elif error.fatal():
+            self.offsets.give_up(error.str())
+        else:
+            log.warning("Kafka: %s", error.str())
+
+    def _on_stats(self, text: str) -> None:
+        stats = orjson.loads(text)
+        if any(broker["state"] == "UP" and broker["nodeid"] >= 0 for broker in stats["brokers"].values()):
+            self.vitals.clear("kafka")
+        else:
+            self.vitals.hold("kafka", "no broker answers")
+        partitions = stats["topics"].get(self.topic, {}).get("partitions", {})
+        metrics.LAG.set(sum(max(0, p["consumer_lag"]) for p in partitions.values()))
+
+
+def batch_from(messages: list[Message], batch_id: int, generation: int) -> EventBatch:
+    """The messages as a batch; row i is message i."""
+    topics = [message.topic() for message in messages]
+    partitions = np.array([message.partition() for message in messages], dtype=np.int32)
+    offsets = np.array([message.offset() for message in messages], dtype=np.int64)
+    places = pl.DataFrame(
+        {"row": np.arange(len(messages), dtype=np.uint32), "topic": topics, "partition": partitions, "offset": offsets},
+        schema=PLACES,
+    )
+    spans = places.group_by("topic", "partition").agg(first=pl.col("offset").min(), last=pl.col("offset").max())
+    return EventBatch(
+        id=batch_id,
+        events=places,
+        raw=[message.value() for message in messages],
+        keys=[message.key() for message in messages],
+        origins=tuple(Origin(*span) for span in spans.sort("topic", "partition").iter_rows()),
+        read=len(messages),
+        generation=generation,
+        timestamps=np.array([message.timestamp()[1] for message in messages], dtype=np.int64),
+    )
+
+
+def next_offsets(batch: EventBatch) -> list[TopicPartition]:
+    """What to commit once the batch has landed."""
+    return [TopicPartition(origin.topic, origin.partition, origin.last + 1) for origin in batch.origins]
