@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from pipeline.connections import check_kafka, clickhouse_client, kafka_admin, kafka_reason, reason
+from pipeline.connections import check_kafka, clickhouse_client, kafka_reason, reason
 from pipeline.errors import EarshotError
 from pipeline.migrate import check_tables, read_migrations, topic_configs
-from pipeline.settings import KafkaSettings, Settings, WorkerSettings
+from pipeline.settings import Settings, WorkerSettings
+
+_NO_COORDINATOR_YET = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
 
 
 class PartitionState(NamedTuple):
@@ -70,35 +76,37 @@ def _kafka(settings: Settings, found: Status) -> None:
     kafka = settings.kafka
     topics = check_kafka(kafka)
     found.problems += [f"Kafka: no topic {name}: run `earshot migrate`" for name in topic_configs(kafka) if name not in topics]
-    admin = kafka_admin(kafka)
-    events, dead = kafka.topic("events"), kafka.topic("dead-letter")
-    if events in topics:
-        found.events = _partitions(admin, kafka, events, topics[events])
-    if dead in topics:
-        ends, firsts = _offsets(admin, dead, topics[dead])
-        found.dead_letters = sum(ends) - sum(firsts)
+    # A consumer that never subscribes joins no group. (The admin client's list_consumer_group_offsets of confluent-kafka 2.16
+    # crashes the process while a fresh broker has no coordinator yet.)
+    config: dict[str, Any] = {**kafka.client(), "group.id": kafka.group, "log_level": 0}
+    consumer = Consumer(config)
+    try:
+        events, dead = kafka.topic("events"), kafka.topic("dead-letter")
+        found.events = _partitions(consumer, events, topics.get(events, 0))
+        found.dead_letters = sum(place.end - place.first for place in _partitions(consumer, dead, topics.get(dead, 0)))
+    finally:
+        consumer.close()
 
 
-def _partitions(admin: AdminClient, kafka: KafkaSettings, topic: str, count: int) -> list[PartitionState]:
+def _partitions(consumer: Consumer, topic: str, count: int) -> list[PartitionState]:
     places = [TopicPartition(topic, partition) for partition in range(count)]
-    request = [ConsumerGroupTopicPartitions(kafka.group, places)]
-    answer = admin.list_consumer_group_offsets(request, request_timeout=10)[kafka.group].result()
-    committed = {place.partition: place.offset for place in answer.topic_partitions if place.offset >= 0}
-    ends, firsts = _offsets(admin, topic, count)
-    return [
-        PartitionState(topic, number, first, end, committed.get(number))
-        for number, (first, end) in enumerate(zip(firsts, ends, strict=True))
-    ]
-
-
-def _offsets(admin: AdminClient, topic: str, count: int) -> tuple[list[int], list[int]]:
-    """The end and the first offset of each partition."""
     found = []
-    specs = (OffsetSpec.latest(), OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # confluent-kafka left them so
-    for spec in specs:
-        futures = admin.list_offsets({TopicPartition(topic, n): spec for n in range(count)}, request_timeout=10)
-        found.append([future.result().offset for _, future in sorted(futures.items(), key=lambda item: item[0].partition)])
-    return found[0], found[1]
+    for place in _committed(consumer, places) if places else []:
+        first, end = consumer.get_watermark_offsets(place, timeout=10)
+        found.append(PartitionState(topic, place.partition, first, end, place.offset if place.offset >= 0 else None))
+    return found
+
+
+def _committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
+    """Asks again while a broker that has just started is still finding the group's coordinator."""
+    end = time.monotonic() + 10
+    while True:
+        try:
+            return consumer.committed(places, timeout=10)
+        except KafkaException as error:
+            if error.args[0].code() not in _NO_COORDINATOR_YET or time.monotonic() > end:
+                raise
+            time.sleep(0.2)
 
 
 def _clickhouse(settings: Settings, found: Status) -> None:
