@@ -103,7 +103,8 @@ def broker_answers(bootstrap: str) -> Callable[[], bool]:
 
     def answers() -> bool:
         errors: list[Any] = []
-        client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, "error_cb": errors.append})
+        config: dict[str, Any] = {"bootstrap.servers": bootstrap, "log_level": 0, "error_cb": errors.append}
+        client = AdminClient(config)
         try:
             return bool(client.list_topics(timeout=1).brokers)
         except KafkaException:
@@ -130,7 +131,7 @@ def _format(command: list[str]) -> None:
 def _locked_jars(say: Callable[[str], None]) -> str:
     """The class path: the jars of the lock, all of them verified."""
     folder = Path(platformdirs.user_cache_dir("earshot")) / f"kafka-{VERSION}"
-    locked = dict(reversed(line.split()) for line in LOCK.read_text().splitlines())
+    locked = {name: digest for digest, name in map(str.split, LOCK.read_text().splitlines())}
     if not all((folder / name).exists() for name in locked):
         say(f"fetching Apache Kafka {VERSION} from Maven Central (44 MB, once) ...")
         _fetch(folder, locked)

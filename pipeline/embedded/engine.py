@@ -18,10 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chdb import _chdb
+from chdb import _chdb as _module
 
 from pipeline.embedded import statement
 
+_chdb: Any = _module  # a compiled module without stubs
 QUERY_SECONDS = 60
 QUERY_BYTES = 2 << 30
 THREADS = 2

@@ -1,4 +1,4 @@
-"""What the embedded server must know of a statement before the engine sees it: where an INSERT's data begins, and what is refused."""
+"""What the embedded server must know of a statement before the engine: where an INSERT's data begins, what is refused."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Token(NamedTuple):
 
 
 def split_insert(statement: bytes) -> DataInsert | None:
-    """Splits an INSERT ... FORMAT from the data behind it; None: the statement is whole as it is (VALUES, SELECT, no INSERT)."""
+    """Splits an INSERT ... FORMAT from the data behind it; None: the statement is whole as it is (VALUES, SELECT)."""
     settings = None
     first = True
     for token in _tokens(statement):

@@ -1,0 +1,252 @@
+"""The embedded ClickHouse's HTTP interface, as clients see it."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import clickhouse_connect
+import pyarrow as pa
+import pytest
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from pipeline.connections import clickhouse_client
+from pipeline.embedded.stack import Stack
+from pipeline.settings import Settings
+
+TABLE = "CREATE TABLE t (a UInt64, b String) ENGINE = MergeTree ORDER BY a SETTINGS non_replicated_deduplication_window = 100"
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[Client]:
+    with clickhouse_client(settings.clickhouse) as client:
+        client.command(TABLE)
+        yield client
+
+
+@pytest.fixture
+def analyst(stack: Stack, client: Client) -> Iterator[Client]:
+    url = urlsplit(stack.clickhouse_url)
+    with clickhouse_connect.get_client(
+        host=url.hostname, port=url.port, username="analyst", database=client.database, autogenerate_session_id=False
+    ) as analyst:
+        yield analyst
+
+
+def post(settings: Settings, body: bytes, headers: dict[str, str] | None = None, **values: str) -> tuple[int, bytes, Any]:
+    url = f"{settings.clickhouse.url}/?{urlencode({'database': settings.clickhouse.database, **values})}"
+    request = urllib.request.Request(url, body, {"Content-Type": "application/octet-stream", **(headers or {})})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read(), answer.headers
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read(), error.headers
+
+
+def count(client: Client) -> int:
+    return int(client.query("SELECT count() FROM t").result_rows[0][0])
+
+
+@pytest.mark.parametrize("compress", [False, "lz4", "zstd", "gzip"])
+def test_rows_come_back_as_they_went_in(settings: Settings, client: Client, compress: bool | str) -> None:
+    url = urlsplit(settings.clickhouse.url)
+    with clickhouse_connect.get_client(
+        host=url.hostname, port=url.port, database=settings.clickhouse.database, compress=compress
+    ) as other:
+        rows = pa.table({"a": pa.array(range(5000), pa.uint64()), "b": [f"text {n} ü\t\n'" for n in range(5000)]})
+        other.insert_arrow("t", rows)
+        back = other.query_arrow("SELECT a, b FROM t ORDER BY a", use_strings=True)
+        assert back.to_pydict() == rows.to_pydict()
+        other.insert("t", [[7000, "native"]], column_names=["a", "b"])
+        assert other.query("SELECT b FROM t WHERE a = 7000").result_rows == [("native",)]
+
+
+@pytest.mark.parametrize("compression", [None, "lz4", "zstd", "gzip"])
+def test_raw_inserts_take_any_compression(client: Client, compression: str | None) -> None:
+    import backports.zstd
+    import lz4.frame  # type: ignore[import-untyped]  # lz4 ships none
+
+    pack = {None: bytes, "gzip": gzip.compress, "lz4": lz4.frame.compress, "zstd": backports.zstd.compress}[compression]
+    client.raw_insert("t", ["a", "b"], pack(b'{"a":1,"b":"x"}\n{"a":2,"b":"y"}\n'), fmt="JSONEachRow", compression=compression)
+    assert count(client) == 2
+
+
+def test_inserts_of_every_form(settings: Settings, client: Client) -> None:
+    binary = b"\x09" + bytes(7) + b"\x03\x00;\xff"  # RowBinary: a = 9, b = three bytes that are no text
+    assert post(settings, binary, query="INSERT INTO t FORMAT RowBinary")[0] == 200
+    assert post(settings, b"INSERT INTO t (a, b) FORMAT RowBinary\n" + b"\x0a" + binary[1:])[0] == 200
+    assert post(settings, b"INSERT INTO t /* FORMAT */ (`a`, b) SETTINGS max_threads = 1 FORMAT TSV\r\n1\tone\n")[0] == 200
+    assert post(settings, b"INSERT INTO t VALUES (2, 'it''s; FORMAT x'), (1 + 2, concat('a', 'b'))")[0] == 200
+    assert post(settings, b"(4, 'four')", query="INSERT INTO t VALUES")[0] == 200
+    assert post(settings, b"INSERT INTO t SELECT number, 'n' FROM numbers(2)")[0] == 200
+    client.command("INSERT INTO t VALUES ({a:UInt64}, {b:String})", parameters={"a": 5, "b": "tab\tquote'back\\slash"})
+    assert client.query("SELECT hex(b) FROM t WHERE a IN (9, 10)").result_rows == [("003BFF",)] * 2
+    assert client.query("SELECT b FROM t WHERE a = 5").result_rows == [("tab\tquote'back\\slash",)]
+    assert count(client) == 9
+
+
+def test_parameters_reach_the_query(client: Client) -> None:
+    values = {"s": "a\tb'c\\", "l": ["x'", "y"], "n": None, "i": -5, "t": "t"}
+    query = "SELECT {s:String}, {l:Array(String)}, {n:Nullable(String)}, {i:Int64}, (SELECT count() FROM {t:Identifier})"
+    assert client.query(query, parameters=values).result_rows == [("a\tb'c\\", ["x'", "y"], None, -5, 0)]
+
+
+def test_a_token_is_written_once(client: Client) -> None:
+    rows = pa.table({"a": pa.array([1, 2], pa.uint64()), "b": ["x", "y"]})
+    for _ in range(3):
+        client.insert_arrow("t", rows, settings={"insert_deduplication_token": "one"})
+    client.insert_arrow("t", rows, settings={"insert_deduplication_token": "two"})
+    assert count(client) == 4
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "status"),
+    [
+        (b"SELECT * FROM missing", 60, 404),
+        (b"SELECT nope", 47, 404),
+        (b"SELEC 1", 62, 400),
+        (b"SELECT 1; SELECT 2", 62, 400),
+        (b"SELECT {x:UInt8}", 456, 400),
+        (b"INSERT INTO missing FORMAT TSV\n1\tx\n", 60, 404),
+        (b"INSERT INTO t FORMAT TSV\nnone\tx\n", 27, 400),
+        (b"INSERT INTO t (a, c) FORMAT TSV\n1\tx\n", 16, 500),
+        (b"INSERT INTO t FORMAT Nonsense\nx", 73, 404),
+        (b"SELECT 1 SETTINGS nonsense = 1", 115, 404),
+        (b"SELECT groupArray(number) FROM numbers(1000000000) SETTINGS max_memory_usage = 100000000", 241, 500),
+        (b"SELECT sleep(3) SETTINGS max_execution_time = 1", 159, 408),
+        (b"SELECT 1 INTO OUTFILE '/tmp/earshot-never'", 497, 403),
+    ],
+)
+def test_errors_carry_clickhouse_codes(settings: Settings, client: Client, body: bytes, code: int, status: int) -> None:
+    got, text, headers = post(settings, body)
+    assert (headers["X-ClickHouse-Exception-Code"], got) == (str(code), status), text
+    assert text.startswith(f"Code: {code}. DB::Exception: ".encode())
+    assert count(client) == 0
+
+
+def test_an_insert_that_ran_out_of_time_says_so(settings: Settings, client: Client) -> None:
+    rows = b"".join(b"%d\t%s\n" % (n, b"x" * 50) for n in range(1_000_000))
+    status, text, headers = post(settings, rows, query="INSERT INTO t FORMAT TSV", max_execution_time="0.05")
+    assert (status, headers["X-ClickHouse-Exception-Code"]) == (408, "159"), text
+    assert count(client) == 0
+
+
+def test_a_setting_ends_with_its_query(settings: Settings, client: Client) -> None:
+    assert post(settings, b"SELECT getSetting('max_block_size')", max_block_size="77")[1] == b"77\n"
+    assert post(settings, b"SELECT getSetting('max_block_size')")[1] != b"77\n"
+    assert post(settings, b"SELECT 1", nonsense="1")[2]["X-ClickHouse-Exception-Code"] == "115"
+
+
+def test_formats_and_summary(settings: Settings, client: Client) -> None:
+    assert post(settings, b"SELECT 1 AS x FORMAT JSONEachRow")[1] == b'{"x":1}\n'
+    assert post(settings, b"SELECT 1 AS x", default_format="CSVWithNames")[1] == b'"x"\n1\n'
+    summary = json.loads(post(settings, b"1\tx\n2\ty\n", query="INSERT INTO t FORMAT TSV")[2]["X-ClickHouse-Summary"])
+    assert summary["written_rows"] == "2"
+
+
+def test_get_and_the_analyst_only_read(settings: Settings, client: Client, analyst: Client) -> None:
+    client.command("INSERT INTO t VALUES (1, 'x')")
+    url = f"{settings.clickhouse.url}/?{urlencode({'query': f'TRUNCATE TABLE {settings.clickhouse.database}.t'})}"
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(url, timeout=10)
+    caught.value.close()
+    assert caught.value.headers["X-ClickHouse-Exception-Code"] == "164"
+    assert analyst.query("SELECT a, b FROM t").result_rows == [(1, "x")]
+    assert analyst.query_arrow("SELECT 1").num_rows == 1
+    for sql, code in (
+        ("TRUNCATE TABLE t", 164),
+        ("INSERT INTO t VALUES (2, 'y')", 164),
+        ("CREATE TABLE u (a UInt8) ENGINE = Memory", 164),
+        ("SET max_memory_usage = 0", 164),
+        ("KILL QUERY WHERE 1", 164),
+        ("SELECT 1 SETTINGS max_execution_time = 0", 164),
+        ("SELECT * FROM file('/etc/passwd', LineAsString)", 497),
+        ("SELECT file('/etc/passwd')", 497),
+        ("SELECT `file` ('/etc/passwd')", 497),
+        ("SELECT * FROM url('http://127.0.0.1:1/', CSV, 'a Int8')", 164),
+        ("SELECT 1 INTO OUTFILE '/tmp/earshot-never'", 164),
+    ):
+        status, text, headers = post(settings, sql.encode(), {"X-ClickHouse-User": "analyst"})
+        assert (sql, headers["X-ClickHouse-Exception-Code"]) == (sql, str(code)), text
+    assert count(client) == 1
+
+
+def test_a_wrong_password_is_refused(settings: Settings) -> None:
+    for headers in ({"X-ClickHouse-User": "default", "X-ClickHouse-Key": "x"}, {"X-ClickHouse-User": "nobody"}):
+        status, text, answered = post(settings, b"SELECT 1", headers)
+        assert (status, answered["X-ClickHouse-Exception-Code"]) == (403, "516"), text
+    url = urlsplit(settings.clickhouse.url)
+    with pytest.raises(ClickHouseError, match="Authentication failed"):
+        clickhouse_connect.get_client(host=url.hostname, port=url.port, username="default", password="wrong")
+
+
+def test_pages_of_a_browser_are_refused(settings: Settings) -> None:
+    for headers in ({"Origin": "https://example.com"}, {"Host": "example.com"}):
+        assert post(settings, b"SELECT 1", headers)[0] == 403
+    assert post(settings, b"SELECT 1", {"Origin": "http://localhost:3000"})[0] == 200
+
+
+def test_long_queries_hold_up_neither_inserts_nor_each_other(settings: Settings, client: Client) -> None:
+    slow = threading.Thread(target=post, args=(settings, b"SELECT sleepEachRow(1) FROM numbers(3) SETTINGS max_block_size = 1"))
+    slow.start()
+    try:
+        client.command("INSERT INTO t VALUES (1, 'x')")
+        client.raw_insert("t", insert_block=b"2\ty\n", fmt="TSV")
+        assert count(client) == 2
+        assert slow.is_alive()
+    finally:
+        slow.join()
+
+
+def test_a_client_that_goes_away_kills_its_query(settings: Settings, client: Client) -> None:
+    url = urlsplit(settings.clickhouse.url)
+    connection = http.client.HTTPConnection(str(url.hostname), url.port)
+    connection.request(
+        "POST", "/", b"SELECT count() FROM numbers(1000000000000) WHERE cityHash64(number) % 7 = 9 /* abandoned */"
+    )
+    running = "SELECT count() FROM system.processes WHERE query LIKE '%abandoned%' AND query NOT LIKE '%processes%'"
+    wait_until(lambda: client.command(running) == 1)
+    connection.close()
+    wait_until(lambda: client.command(running) == 0)
+
+
+def test_acknowledged_rows_outlive_sigkill(stack: Stack, settings: Settings, client: Client) -> None:
+    acknowledged = 0
+    for round_ in range(3):
+        killer = threading.Timer(0.3, stack.kill, ("clickhouse",))
+        killer.start()
+        try:
+            while True:
+                status = post(
+                    settings,
+                    b"1\tx\n" * 100,
+                    query="INSERT INTO t FORMAT TSV",
+                    insert_deduplication_token=f"{round_}.{acknowledged}",
+                )[0]
+                assert status == 200
+                acknowledged += 100
+        except (OSError, http.client.HTTPException):
+            pass  # the server is gone
+        killer.join()
+        stack.restart("clickhouse")
+        # The insert that was cut off may be there or not.
+        assert count(client) - acknowledged in (0, 100)
+        acknowledged = count(client)
+    assert acknowledged > 300
+
+
+def wait_until(met: Any, timeout_s: float = 20) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not met():
+        assert time.monotonic() < deadline, "not met in time"
+        time.sleep(0.05)
