@@ -7,6 +7,7 @@ first statement, a row after the last. A file that has been applied anywhere is 
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -207,7 +208,17 @@ def migrate_topics(kafka: KafkaSettings) -> list[str]:
                 lines += _differences(admin, name, existing[name], kafka.partitions, config)
         except KafkaException as error:
             raise UnreachableError(f"Kafka at {kafka.bootstrap}, topic {name}: {kafka_reason(error)}") from None
+    _wait_until_known(kafka)
     return lines or ["Kafka: up to date"]
+
+
+def _wait_until_known(kafka: KafkaSettings) -> None:
+    """A broker says `created` a moment before it knows the topic itself; a worker that starts then would miss it."""
+    end = time.monotonic() + 10
+    while missing := set(topic_configs(kafka)) - set(check_kafka(kafka)):
+        if time.monotonic() > end:
+            raise UnreachableError(f"Kafka at {kafka.bootstrap}: created {', '.join(missing)}, but does not know it after 10 s")
+        time.sleep(0.05)
 
 
 def _create(admin: AdminClient, kafka: KafkaSettings, name: str, config: dict[str, str]) -> str:
