@@ -42,7 +42,7 @@ class _App(faust.App):  # type: ignore[misc]  # faust is not typed
 
 
 class Flow:
-    """The agents of one worker, in the order of `steps`, then `land`, then `commit`.
+    """The agents of one worker, in the order of `steps`, then `land`, then `landed`.
 
     A batch whose generation is over leaves at the next agent: `forget(batch)` undoes what the steps remember of it.
     """
@@ -51,13 +51,13 @@ class Flow:
         self,
         steps: list[Step],
         land: Callable[[EventBatch], None],
-        commit: Callable[[EventBatch], None],
+        landed: Callable[[EventBatch], None],
         forget: Callable[[EventBatch], None],
         fence: Fence,
         vitals: Vitals,
         room: Room,
     ) -> None:
-        self._land, self._commit, self._forget = land, commit, forget
+        self._land, self._landed, self._forget = land, landed, forget
         self._fence, self._vitals, self._room = fence, vitals, room
         self._threads = ThreadPoolExecutor(len(steps) + 1, thread_name_prefix="step")
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -70,7 +70,7 @@ class Flow:
             following = self.app.channel(maxsize=CHANNEL_DEPTH)
             self.app.agent(channel, name=step.name)(self._agent(step.name, step.process, following))
             channel = following
-        self.app.agent(channel, name="landing")(self._agent("landing", self._land_and_commit, None))
+        self.app.agent(channel, name="landing")(self._agent("landing", self._land_and_tell, None))
 
     def _agent(self, name: str, work: Callable[[EventBatch], EventBatch], following: Any) -> Callable[[Any], Any]:
         async def agent(stream: AsyncIterator[EventBatch]) -> None:
@@ -103,12 +103,11 @@ class Flow:
             metrics.STEP_SECONDS.labels(name).observe(time.perf_counter() - started)
             self._vitals.idle(name)
 
-    def _land_and_commit(self, batch: EventBatch) -> EventBatch:
+    def _land_and_tell(self, batch: EventBatch) -> EventBatch:
         self._land(batch)
         _count(batch)
         log.info("batch %d landed rows=%d", batch.id, batch.events.height)
-        self._commit(batch)
-        log.info("batch %d committed", batch.id)
+        self._landed(batch)
         return batch
 
     def put(self, batch: EventBatch) -> None:

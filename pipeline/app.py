@@ -80,7 +80,7 @@ class Worker:
         if not work.keep_irrelevant:
             steps.append(Relevance())
         self.flow = Flow(
-            steps, self._landed(landing), self.offsets.commit, self._forget_batch, self.fence, self.vitals, self.room
+            steps, self._landed(landing), self.offsets.landed, self._forget_batch, self.fence, self.vitals, self.room
         )
         self.source = KafkaSource(
             consumer_config(settings.kafka.client(), settings.kafka.group, settings.kafka.session_timeout_ms),
@@ -142,6 +142,7 @@ def run_worker(settings: Settings) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("mode").setLevel(logging.WARNING)
     logging.getLogger("faust").setLevel(logging.WARNING)
+    logging.getLogger("pipeline.agents").setLevel(logging.WARNING)
     try:
         Worker(settings).run()
     except EarshotError:

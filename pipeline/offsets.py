@@ -28,7 +28,7 @@ FINISH_S = 5.0
 
 
 class Offsets:
-    """Owned by the poll thread; `commit` is called by the landing agent.
+    """Owned by the poll thread; only `landed` is called by another, the landing agent.
 
     `seed(assigned)` loads the known revisions and waiting changes of new partitions and may block; `forget(partitions)` drops
     the waiting changes of partitions that left, `forget(None)` all that is on its way. `drained(s)` waits until no batch is on
@@ -57,6 +57,7 @@ class Offsets:
         self._held: set[Place] = set()
         self._kept: list[Message] = []
         self._landed: dict[Place, int] = {}
+        self._uncommitted: list[int] = []
         self._lock = threading.Lock()
         self._seeder = ThreadPoolExecutor(1, thread_name_prefix="seeding")
 
@@ -65,7 +66,7 @@ class Offsets:
         self.given_up = False
         self._consumer = consumer
         self._owned, self._unseeded, self._kept = set(), set(), []
-        self._landed.clear()
+        self._landed, self._uncommitted = {}, []
         self._vitals.hold("partitions", "none is assigned yet")
         consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
@@ -73,7 +74,7 @@ class Offsets:
         """Lets the batches on their way land and commits them, unless they are given up; leaves the group."""
         assert self._consumer is not None
         if not self.given_up:
-            self._finish(self._owned)
+            self._finish()
         self._end()
         consumer, self._consumer = self._consumer, None
         consumer.close()
@@ -86,22 +87,31 @@ class Offsets:
         self._fence.end_generation()
         self.given_up = True
 
-    def commit(self, batch: EventBatch) -> None:
-        """Commits a batch that has landed. Raises GivenUp when its generation is over: its records are read again."""
-        self._fence.check(batch.generation)
-        consumer = self._consumer
-        if not batch.origins or consumer is None:
-            return
+    def landed(self, batch: EventBatch) -> None:
+        """The batch has landed: the poll thread commits it at its next turn. From the landing agent.
+
+        Raises GivenUp when its generation is over: its records are read again.
+        """
         with self._lock:
+            self._fence.check(batch.generation)
             for origin in batch.origins:
                 self._landed[origin.topic, origin.partition] = origin.last + 1
-        positions = [TopicPartition(o.topic, o.partition, o.last + 1) for o in batch.origins]
+            self._uncommitted.append(batch.id)
+
+    def commit(self, wait: bool = False) -> None:
+        """Commits what has landed. A commit that fails costs nothing: its records are read again, and known."""
+        with self._lock:
+            positions = [TopicPartition(*place, offset) for place, offset in self._landed.items()]
+            batches, self._landed, self._uncommitted = self._uncommitted, {}, []
+        if not positions or self._consumer is None:
+            return
         try:
-            consumer.commit(offsets=positions, asynchronous=True)
-        except (KafkaException, RuntimeError) as error:
-            # The rows have landed: without the commit they are read again, and known by their revisions.
-            self._fence.check(batch.generation)
-            log.warning("commit of batch %d: %s", batch.id, error)
+            self._consumer.commit(offsets=positions, asynchronous=not wait)
+        except KafkaException as error:
+            log.warning("commit: %s", error)
+            return
+        for batch in batches:
+            log.info("batch %d committed", batch)
 
     def ours(self, messages: list[Message]) -> list[Message]:
         """The records of partitions that are ours and seeded; those that are not seeded yet are kept for later."""
@@ -187,11 +197,11 @@ class Offsets:
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         places = {(p.topic, p.partition) for p in partitions}
         if not self.given_up:
-            self._finish(places)
+            self._finish()
         self._drop(places)
         consumer.incremental_unassign(partitions)
 
-    def _finish(self, places: set[Place]) -> None:
+    def _finish(self) -> None:
         """The owner's last duty: land and commit what is on its way, or give it up and let no insert run on."""
         end = time.monotonic() + FINISH_S
         while not (done := self._drained(0.2)) and time.monotonic() < end:
@@ -201,13 +211,7 @@ class Offsets:
             self.give_up(f"they did not land within {FINISH_S:.0f} s of a revoke")
             self._quiet(INSERT_MAX_S + 1)
         self._fence.polled()
-        with self._lock:
-            positions = [TopicPartition(*place, offset) for place, offset in self._landed.items() if place in places]
-        if positions and self._consumer is not None:
-            try:
-                self._consumer.commit(offsets=positions, asynchronous=False)
-            except KafkaException as error:
-                log.warning("commit on revoke: %s", error)
+        self.commit(wait=True)
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self.give_up(f"{len(partitions)} partitions were lost to the group")

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 import polars as pl
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message
 
 from pipeline import metrics
 from pipeline.batch import EventBatch, Origin
@@ -141,6 +141,7 @@ class KafkaSource:
             self.offsets.give_up(f"the process did not run for {gap:.0f} s")
             return
         self.offsets.resume_seeded()
+        self.offsets.commit()
         if not self._has_room(consumer):
             return
         messages = self._read(consumer)
@@ -157,6 +158,7 @@ class KafkaSource:
         while not self.room.take(0):
             self.vitals.busy("poll")
             self.fence.polled()
+            self.offsets.commit()
             self.offsets.keep(consumer.consume(1, 0.1))
             if self._stopping.is_set() or self.offsets.given_up:
                 return False
@@ -230,8 +232,3 @@ def batch_from(messages: list[Message], batch_id: int, generation: int) -> Event
         generation=generation,
         timestamps=np.array([message.timestamp()[1] for message in messages], dtype=np.int64),
     )
-
-
-def next_offsets(batch: EventBatch) -> list[TopicPartition]:
-    """What to commit once the batch has landed."""
-    return [TopicPartition(origin.topic, origin.partition, origin.last + 1) for origin in batch.origins]
