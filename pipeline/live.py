@@ -1,0 +1,84 @@
+"""The live line of `earshot up`: what the worker's metrics say, once a second."""
+
+from __future__ import annotations
+
+import http.client
+import time
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client.parser import text_string_to_metric_families
+
+Samples = Mapping[tuple[str, str], float]
+"""Value by (name, value of the one label or "")."""
+
+
+def scrape(url: str) -> Samples | None:
+    """The metrics, or None while nobody answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:
+            text = answer.read().decode()
+    except (OSError, http.client.HTTPException):
+        return None
+    families = text_string_to_metric_families(text)
+    return {(s.name, next(iter(s.labels.values()), "")): s.value for family in families for s in family.samples}
+
+
+@dataclass
+class LiveLine:
+    """Turns scrapes into the line. The counts are those of this start of `up`, over restarts of the worker."""
+
+    _now: Samples = field(default_factory=dict)
+    _gone: dict[str, float] = field(default_factory=dict)
+    _at: float = 0.0
+    _rate: float = 0.0
+    _latency: float | None = None
+
+    def update(self, samples: Samples | None) -> str:
+        if samples is None:
+            return "waiting for the worker"
+        if self._total("earshot_events_read_total", samples) < self._total("earshot_events_read_total", self._now):
+            self._keep()  # the worker is another one
+        at = time.monotonic()
+        landed = self._since(samples, "earshot_events_landed_total")
+        seen = self._since(samples, "earshot_visible_latency_seconds_count")
+        if self._at:
+            self._rate = landed / (at - self._at)
+        if seen > 0:
+            self._latency = self._since(samples, "earshot_visible_latency_seconds_sum") / seen
+        self._now, self._at = samples, at
+        return self._text()
+
+    def _text(self) -> str:
+        duplicates = self._count("earshot_events_dropped_total", "duplicate")
+        counts = {
+            "read": self._count("earshot_events_read_total"),
+            "landed": self._count("earshot_events_landed_total"),
+            "duplicates": duplicates,
+            "dropped": self._count("earshot_events_dropped_total") - duplicates,
+            "rejected": self._count("earshot_events_rejected_total"),
+        }
+        parts = [f"{name} {value:,.0f}" for name, value in counts.items()]
+        parts.append(f"{self._rate:,.0f} events/s")
+        parts.append(f"lag {self._now.get(('earshot_lag_records', ''), 0):,.0f}")
+        parts.append("latency " + (f"{self._latency:.2f} s" if self._latency is not None else "-"))
+        if not self._now.get(("earshot_ready", "")):
+            parts.append("not ready")
+        return "  ".join(parts)
+
+    def _count(self, name: str, label: str | None = None) -> float:
+        return self._gone.get(f"{name} {label}", 0.0) + self._total(name, self._now, label)
+
+    def _total(self, name: str, samples: Samples, label: str | None = None) -> float:
+        return sum(value for (found, of), value in samples.items() if found == name and label in (None, of))
+
+    def _since(self, samples: Samples, name: str) -> float:
+        return self._total(name, samples) - self._total(name, self._now)
+
+    def _keep(self) -> None:
+        for name in ("read", "landed", "dropped", "rejected"):
+            self._gone[f"earshot_events_{name}_total None"] = self._count(f"earshot_events_{name}_total")
+        dropped = "earshot_events_dropped_total"
+        self._gone[f"{dropped} duplicate"] = self._count(dropped, "duplicate")
+        self._now, self._at = {}, 0.0
