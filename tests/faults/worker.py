@@ -19,7 +19,7 @@ import psutil
 from pipeline.settings import Settings
 
 READ = re.compile(r"batch (\d+) read rows=(\d+)")
-COMMITTED = re.compile(r"batch (\d+) committed")
+DONE = re.compile(r"batch (\d+) (?:committed|given up)")
 START = 60.0
 """Seconds for what takes seconds: a start, a rebalance after a kill (the session timeout is 10 s)."""
 
@@ -58,11 +58,11 @@ class Worker:
                 log.write(line)
                 log.flush()
                 self._lines.append(line)
-                if read := READ.search(line):
+                if (read := READ.search(line)) and int(read[2]):
                     self._open.add(read[1])
                     self.rows_read += int(read[2])
-                elif committed := COMMITTED.search(line):
-                    self._open.discard(committed[1])
+                elif done := DONE.search(line):
+                    self._open.discard(done[1])
 
     @property
     def pid(self) -> int:
@@ -74,7 +74,7 @@ class Worker:
 
     @property
     def in_flight(self) -> bool:
-        """A batch was read and is not committed."""
+        """A batch of rows was read, and neither committed nor given up."""
         return bool(self._open)
 
     def signal(self, number: signal.Signals) -> None:
