@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,23 +16,24 @@ from pipeline.connections import check_kafka, kafka_reason
 from pipeline.errors import UnreachableError
 from pipeline.settings import MAX_MESSAGE_BYTES, KafkaSettings
 
-SLICE_S = 0.2
-"""librdkafka's waits don't see a Ctrl-C: they are cut into slices."""
+SLICE_S, STOP_S = 0.2, 5.0
+"""One wait inside librdkafka, which sees neither `stop` nor Ctrl-C; all waits after a stop."""
 Delivered = Callable[[KafkaError | None, Message], None]
 
 
 class EventProducer:
     """Writes records to the events topic, each once and in order, until every one is acknowledged or refused.
 
-    Entering raises UnreachableError with the address when there is no broker, or no topic. Leaving waits for the
-    acknowledgements; after a Ctrl-C for a few seconds at most, then what is still under way counts as failed.
+    Raises UnreachableError with the address when there is no broker, or no topic. Leaving waits for all acknowledgements;
+    after an error, or once `stop` is set, for a few seconds at most: what is still under way then counts as failed.
     Records carry the time of producing (design: retention goes by it).
     """
 
-    def __init__(self, kafka: KafkaSettings) -> None:
+    def __init__(self, kafka: KafkaSettings, stop: threading.Event | None = None) -> None:
         self.topic = kafka.topic("events")
         self.acknowledged = 0
         self.failed: Counter[str] = Counter()
+        self.stop = stop or threading.Event()
         if self.topic not in check_kafka(kafka):
             raise UnreachableError(f"Kafka at {kafka.bootstrap}: no topic {self.topic} (earshot migrate creates it)")
         self._producer = Producer(
@@ -50,11 +52,9 @@ class EventProducer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
-            self.finish(5.0 if error else None)
-        except KeyboardInterrupt:
-            self.finish(0.0)
-            raise
+        if error is not None:
+            self.stop.set()
+        self.finish()
 
     def produce(self, key: bytes | None, value: bytes, delivered: Delivered | None = None) -> None:
         """Queues a record; waits while the queue is full. One that is refused at once counts as failed."""
@@ -64,24 +64,29 @@ class EventProducer:
                 self._producer.poll(0)
                 return
             except BufferError:
-                self._producer.poll(0.5)
+                if self.stop.is_set():
+                    self.failed["stopped before it was sent"] += 1
+                    return
+                self._producer.poll(SLICE_S)
             except KafkaException as error:
                 self.failed[kafka_reason(error)] += 1
                 return
 
     def wait_until(self, due: float) -> None:
-        """Serves acknowledgements until the monotonic time `due`."""
-        while (left := due - time.monotonic()) > 0:
+        """Serves acknowledgements until the monotonic time `due`, or until `stop`."""
+        while (left := due - time.monotonic()) > 0 and not self.stop.is_set():
             self._producer.poll(min(left, SLICE_S))
 
-    def finish(self, seconds: float | None = None) -> None:
-        """Waits for all acknowledgements, or gives up after `seconds`."""
-        end = time.monotonic() + seconds if seconds is not None else None
+    def finish(self) -> None:
+        """Waits for all acknowledgements; once `stop` is set for STOP_S at most."""
+        stopped_at: float | None = None
         while self._producer.flush(SLICE_S):
-            if end is not None and time.monotonic() >= end:
-                self._producer.purge()
-                self._producer.flush(1)
-                return
+            if self.stop.is_set():
+                stopped_at = stopped_at or time.monotonic()
+                if time.monotonic() - stopped_at > STOP_S:
+                    self._producer.purge()
+                    self._producer.flush(1)
+                    return
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is None:

@@ -1,4 +1,4 @@
-"""Recorded events into Kafka, all at once or at a pace; one event by hand; the sample stream.
+"""Recorded events into Kafka, all at once or at a pace, and the sample stream.
 
 A replay of the same file sends the same events, ids included: what has landed before is a duplicate. With `as_now` times move
 and ids stay.
@@ -6,21 +6,23 @@ and ids stay.
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 import orjson
-from confluent_kafka import KafkaError, Message
 from rich.progress import Progress
 
-from pipeline.errors import EarshotError, SettingsError, UnreachableError
+from pipeline.errors import SettingsError
 from pipeline.generate import generate
 from pipeline.produce import EventProducer, key_of, parse, record_of
 from pipeline.settings import Settings
@@ -29,7 +31,6 @@ from pipeline.sources.mapping import Mapping, find_mapping, load_mapping
 from pipeline.sources.times import to_rfc3339
 
 Event = dict[str, Any] | bytes
-SEND_TIMEOUT_S = 30.0
 SAMPLE_EVENTS, SAMPLE_RATE = 5_000, 100
 
 
@@ -83,21 +84,41 @@ def replay(
     report = ReplayReport()
     events = _read(files, mapping, report, progress)
     shift = AsNow() if as_now else None
-    try:
-        with EventProducer(settings.kafka) as producer:
-            try:
-                for event in _paced(events, rate, speed, producer.wait_until):
-                    producer.produce(*record_of(shift(event) if shift else event))
-            except KeyboardInterrupt:
-                report.interrupted = True
-                producer.finish(5)
-    except KeyboardInterrupt:
-        report.interrupted = True
+    stop = threading.Event()
+    with EventProducer(settings.kafka, stop) as producer, _ctrl_c_sets(stop):
+        for event in _paced(events, rate, speed, producer.wait_until):
+            if stop.is_set():
+                break
+            producer.produce(*record_of(shift(event) if shift else event))
+        producer.finish()
+    report.interrupted = stop.is_set()
     report.produced, report.failed = producer.acknowledged, producer.failed
     unsent = report.events - report.produced - report.failed.total() - len(report.unmapped)
     if unsent:  # read, and then the Ctrl-C
-        report.failed["interrupted before it was sent"] += unsent
+        report.failed["stopped before it was sent"] += unsent
     return report
+
+
+@contextmanager
+def _ctrl_c_sets(stop: threading.Event) -> Iterator[None]:
+    """The first Ctrl-C ends the replay in good order, a second one ends it at once.
+
+    An exception would not do: raised inside a delivery callback it is lost, and comes out of librdkafka as a SystemError.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -204,32 +225,6 @@ class AsNow:
         return fields if isinstance(event, dict) else orjson.dumps(fields)
 
 
-# --- one event ------------------------------------------------------------------------------------------------------
-def send(settings: Settings, event: Event) -> tuple[int, int]:
-    """Produces one event and returns its partition and offset, once acknowledged.
-
-    Raises UnreachableError without a broker or an acknowledgement, EarshotError when the broker refuses the record.
-    """
-    place: list[tuple[int, int]] = []
-
-    def delivered(error: KafkaError | None, message: Message) -> None:
-        if error is None:
-            partition, offset = message.partition(), message.offset()
-            assert partition is not None and offset is not None
-            place.append((partition, offset))
-        else:
-            producer.failed[error.str()] += 1
-
-    producer = EventProducer(settings.kafka)
-    producer.produce(*record_of(event), delivered)
-    producer.finish(SEND_TIMEOUT_S)
-    if place:
-        return place[0]
-    reason = next(iter(producer.failed), "no acknowledgement")
-    refused = "too large" in reason
-    raise (EarshotError if refused else UnreachableError)(f"Kafka at {settings.kafka.bootstrap}: {reason}")
-
-
 # --- the sample stream ----------------------------------------------------------------------------------------------
 def feed_sample(settings: Settings, stop: threading.Event) -> None:
     """Feeds the sample stream at a pace a person can watch, until it ends or `stop` is set.
@@ -238,10 +233,9 @@ def feed_sample(settings: Settings, stop: threading.Event) -> None:
     """
     begun, start = datetime.now(UTC), time.monotonic()
     records = generate(SAMPLE_EVENTS, 1, begun, rate=SAMPLE_RATE, run=f"{begun.timestamp():.0f}-")
-    with EventProducer(settings.kafka) as producer:
+    with EventProducer(settings.kafka, stop) as producer:
         for number, record in enumerate(records):
             producer.wait_until(start + number / SAMPLE_RATE)
             if stop.is_set():
-                producer.finish(5)
                 return
             producer.produce(record.key, record.value)
