@@ -1,0 +1,111 @@
+"""Dead letters: read from the real engine, sent again to the real broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import pytest
+import xxhash
+from clickhouse_connect.driver.client import Client
+from confluent_kafka import Consumer, TopicPartition
+
+from pipeline import dlq
+from pipeline.connections import clickhouse_client
+from pipeline.dlq import Filter
+from pipeline.migrate import migrate
+from pipeline.settings import Settings
+
+NOW = datetime(2025, 3, 4, 12, 0, 0, tzinfo=UTC)
+
+
+class Letter(NamedTuple):
+    partition: int
+    offset: int
+    reason: str
+    key: bytes | None
+    raw: bytes
+
+
+LETTERS = [
+    Letter(0, 5, "kind is not one of post, comment", b"x:1", b'{"id":"1","kind":"tweet"}'),
+    Letter(0, 6, "the record is empty", None, b""),
+    Letter(0, 9, "kind is not one of post, comment", b"x:1", b'{"id":"1","kind":"retweet"}'),
+    Letter(1, 5, "invalid UTF-8", b"\xff\x00", b"caf\xe9 \x1b[31m\x00"),
+    Letter(1, 7, "kind is not one of post, comment", b"x:1", b'{"id":"1","kind":"tweet"}'),  # the first, delivered twice
+]
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[Client]:
+    migrate(settings)
+    client = clickhouse_client(settings.clickhouse)
+    rows = [
+        ["social.events", x.partition, x.offset, xxhash.xxh3_64_intdigest(x.raw), "decode", x.reason, x.key, x.raw, at]
+        for x, at in zip(LETTERS, (NOW + timedelta(seconds=n) for n in range(len(LETTERS))), strict=True)
+    ]
+    names = ["topic", "partition", "offset", "content", "step", "reason", "key", "raw", "rejected_at"]
+    for _ in range(2):  # the sink may write a letter again; it is still one
+        client.insert("dead_letters", rows, column_names=names)
+    yield client
+    client.close()
+
+
+def produced(settings: Settings, expected: int) -> list[tuple[bytes | None, bytes | None]]:
+    """What lies in the events topic, in the order of each partition."""
+    consumer = Consumer({**settings.kafka.client(), "group.id": "reader", "enable.auto.commit": False, "log_level": 0})
+    topic = settings.kafka.topic("events")
+    consumer.assign([TopicPartition(topic, n, 0) for n in range(settings.kafka.partitions)])
+    found: list[tuple[bytes | None, bytes | None]] = []
+    while message := consumer.poll(20 if len(found) < expected else 0.5):
+        assert message.error() is None
+        found.append((message.key(), message.value()))
+    consumer.close()
+    return found
+
+
+def places(client: Client, which: Filter, most: int = 100) -> list[tuple[int, int]]:
+    return [(letter.partition, letter.offset) for letter in dlq.newest(client, which, most)]
+
+
+def test_letters_come_newest_first_with_their_bytes(client: Client) -> None:
+    letters = dlq.newest(client, Filter(), 100)
+    assert [Letter(x.partition, x.offset, x.reason, x.key, x.raw) for x in letters] == LETTERS[::-1]
+    assert [x.rejected_at.replace(tzinfo=UTC) for x in letters] == [NOW + timedelta(seconds=n) for n in (4, 3, 2, 1, 0)]
+    assert places(client, Filter(), 2) == [(1, 7), (1, 5)]
+
+
+def test_a_filter_meets_all_that_is_set(client: Client) -> None:
+    assert places(client, Filter(reason="KIND is not")) == [(1, 7), (0, 9), (0, 5)]
+    assert places(client, Filter(reason="decode: invalid")) == [(1, 5)]
+    assert places(client, Filter(reason="kind", partition=0)) == [(0, 9), (0, 5)]
+    assert places(client, Filter(first=6, last=7)) == [(1, 7), (0, 6)]
+    assert places(client, Filter(topic="another.events")) == []
+    assert places(client, Filter(reason="' OR 1 --")) == []
+
+
+def test_replay_sends_key_and_bytes_as_they_came_and_equal_records_once(settings: Settings, client: Client) -> None:
+    expected = [(x.key, x.raw) for x in LETTERS[:4]]
+    assert dlq.count(client, Filter()) == len(expected)
+    done = dlq.replay(client, settings.kafka, Filter())
+    assert (done.produced, sum(done.failed.values())) == (len(expected), 0)
+    found = produced(settings, len(expected))
+    assert sorted(found, key=str) == sorted(expected, key=str)
+    assert [raw for key, raw in found if key == b"x:1"] == [LETTERS[0].raw, LETTERS[2].raw]
+
+
+def test_replay_sends_what_the_filter_names(settings: Settings, client: Client) -> None:
+    which = Filter(partition=1, first=6)
+    assert dlq.count(client, which) == 1
+    assert dlq.replay(client, settings.kafka, which).produced == 1
+    assert produced(settings, 1) == [(b"x:1", LETTERS[4].raw)]
+
+
+def test_a_letter_of_eleven_megabytes_is_sent_again(settings: Settings, client: Client) -> None:
+    raw = b'{"text": "' + b"x" * 11_000_000
+    names = ["topic", "partition", "offset", "content", "step", "reason", "key", "raw", "rejected_at"]
+    client.insert("dead_letters", [["t", 3, 1, 1, "decode", "cut off", b"k", raw, NOW]], column_names=names)
+    done = dlq.replay(client, settings.kafka, Filter(topic="t"))
+    assert (done.produced, dict(done.failed)) == (1, {})
+    assert produced(settings, 1) == [(b"k", raw)]
