@@ -408,3 +408,15 @@ def test_shipped_mappings_load_and_name_their_file() -> None:
     assert len(shipped) >= 7
     for path in shipped:
         assert load_mapping(path).files[0].startswith(path.stem + ".")
+
+
+def test_the_example_in_the_docs_is_a_mapping(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "mappings.md").read_text("utf-8")
+    example = page.split("```yaml\n")[1].split("```")[0]
+    mapping = load_mapping(write(tmp_path, "survey_may.mapping.yaml", example))
+    write(tmp_path, "stores.csv", "store_id,city\n7,Ulm\n")
+    header = "answer_id,at,comment,stars,store,reply,replied_at\n"
+    path = write(tmp_path, "survey_may.csv", header + '1,24.12.2024 18:00,"good, fast",5,7,thanks,1735060000\n')
+    review, reply = (fields_of(item) for item in read_events(path, mapping))
+    assert (review["created_at"], review["rating"], review["location"]) == ("2024-12-24T17:00:00Z", 5.0, "Ulm")
+    assert (reply["id"], reply["in_reply_to"], reply["direction"]) == ("1/reply", "1", "outbound")
