@@ -1,0 +1,165 @@
+"""`earshot up` and `reset`, as a person runs them."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from pydantic import SecretStr
+
+from pipeline.embedded.child import free_port
+from pipeline.embedded.stack import Stack
+from pipeline.errors import StackError
+from pipeline.live import LiveLine, Samples
+from pipeline.settings import EmbeddedSettings, PrivacySettings, Settings, load
+from pipeline.up import environment, reset
+
+
+class Up:
+    """A running `earshot up`; `said` is what it has printed so far."""
+
+    def __init__(self, data_dir: Path, broker: str) -> None:
+        ports = {
+            "EARSHOT_EMBEDDED__KAFKA_PORT": free_port(),
+            "EARSHOT_EMBEDDED__CLICKHOUSE_PORT": free_port(),
+            "EARSHOT_WORKER__HEALTH_PORT": free_port(),
+        }
+        self.said: list[str] = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.cli", "up", "--data-dir", str(data_dir), "--broker", broker],
+            env=os.environ | {name: str(port) for name, port in ports.items()},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.said.extend(iter(self.process.stdout.readline, ""))
+
+    def text(self) -> str:
+        return "".join(self.said)
+
+    def landed(self) -> int:
+        found = re.findall(r"landed ([\d,]+)", self.text())
+        return int(found[-1].replace(",", "")) if found else 0
+
+    def wait_for(self, met: Callable[[], bool], timeout_s: float = 90) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not met():
+            assert self.process.poll() is None, self.text()
+            assert time.monotonic() < deadline, self.text()
+            time.sleep(0.1)
+
+    def end(self, number: signal.Signals) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        code = self.process.wait(60)
+        self._reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+
+@pytest.fixture
+def start(tmp_path: Path, stack: Stack) -> Iterator[Callable[[], Up]]:
+    running: list[Up] = []
+
+    def started() -> Up:
+        running.append(Up(tmp_path / "data", stack.broker_kind))
+        return running[-1]
+
+    yield started
+    for up in running:
+        up.end(signal.SIGKILL)
+
+
+def test_events_land_the_worker_comes_back_and_ctrl_c_stops_all(start: Callable[[], Up]) -> None:
+    up = start()
+    up.wait_for(lambda: up.landed() > 0)
+    children = psutil.Process(up.process.pid).children(recursive=True)
+    worker = next(child for child in children if "worker" in child.cmdline())
+    worker.kill()
+    up.wait_for(lambda: "worker died (signal SIGKILL" in up.text())
+    before = up.landed()
+    up.wait_for(lambda: up.landed() > before)
+    assert up.end(signal.SIGINT) == 0, up.text()
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+    again = start()
+    again.wait_for(lambda: again.landed() > 0)
+    assert again.end(signal.SIGTERM) == 0, again.text()
+
+
+def test_a_folder_in_use_is_refused(stack: Stack) -> None:
+    settings = Settings(embedded=EmbeddedSettings(data_dir=stack.data_dir))
+    with pytest.raises(StackError, match="is in use"):
+        reset(settings)
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", "up", "--data-dir", str(stack.data_dir)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == StackError.exit_code
+    assert "is in use by another `earshot up`" in done.stdout + done.stderr
+    assert stack.children["clickhouse"].alive
+
+
+def test_reset_empties_the_folder(tmp_path: Path) -> None:
+    settings = Settings(embedded=EmbeddedSettings(data_dir=tmp_path / "data"))
+    reset(settings)  # nothing there
+    with Stack(EmbeddedSettings(data_dir=tmp_path / "data", broker="light", kafka_port=0, clickhouse_port=0)):
+        pass
+    assert (tmp_path / "data" / "clickhouse").is_dir()
+    reset(settings)
+    assert [path.name for path in (tmp_path / "data").iterdir()] in (["lock"], [])
+
+
+def test_the_hash_key_is_made_once_and_is_nobody_elses(tmp_path: Path) -> None:
+    from pipeline.up import _hash_key
+
+    key = _hash_key(tmp_path / "secrets")
+    assert len(key) == 64
+    assert _hash_key(tmp_path / "secrets") == key
+    assert stat.S_IMODE((tmp_path / "secrets" / "hash_key").stat().st_mode) == 0o600
+
+
+def test_a_child_process_reads_the_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(
+        embedded=EmbeddedSettings(data_dir=tmp_path),
+        privacy=PrivacySettings(hash_key=SecretStr("s3cret")),
+        brands=tmp_path / "b",
+    )
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment(settings).items():
+        monkeypatch.setenv(name, value)
+    assert load() == settings
+
+
+def samples(read: float, landed: float, duplicates: float) -> Samples:
+    return {
+        ("earshot_events_read_total", ""): read,
+        ("earshot_events_landed_total", ""): landed,
+        ("earshot_events_dropped_total", "duplicate"): duplicates,
+        ("earshot_events_dropped_total", "irrelevant"): 1,
+        ("earshot_ready", ""): 1,
+    }
+
+
+def test_the_live_line_counts_over_restarts_of_the_worker() -> None:
+    line = LiveLine()
+    assert line.update(None) == "waiting for the worker"
+    assert line.update(samples(1000, 900, 99)).startswith("read 1,000  landed 900  duplicates 99  dropped 1  rejected 0")
+    assert line.update(samples(10, 7, 2)).startswith("read 1,010  landed 907  duplicates 101  dropped 2  rejected 0")
