@@ -58,7 +58,7 @@ def produced(settings: Settings, expected: int) -> list[tuple[bytes | None, byte
     topic = settings.kafka.topic("events")
     consumer.assign([TopicPartition(topic, n, 0) for n in range(settings.kafka.partitions)])
     found: list[tuple[bytes | None, bytes | None]] = []
-    while message := consumer.poll(20 if len(found) < expected else 0.5):
+    while (message := consumer.poll(20 if len(found) < expected else 0.5)) is not None:  # one without a value is falsy
         assert message.error() is None
         found.append((message.key(), message.value()))
     consumer.close()

@@ -1,0 +1,301 @@
+"""The command line: what each command prints, and the code it exits with."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from pipeline import cli
+from pipeline.connections import clickhouse_client
+from pipeline.embedded.child import free_port
+from pipeline.errors import EarshotError
+from pipeline.settings import Settings
+
+COMMANDS = ["up", "worker", "migrate", "send", "replay", "query", "status", "reset", "dlq list", "dlq show", "dlq replay"]
+BRANDS_SQL = "INSERT INTO interactions (event_key, version, id, platform, created_at, brands, text) VALUES "
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path) -> Run:
+    """Runs `earshot ARGUMENTS` in an empty folder, with nothing that answers at the default addresses."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EARSHOT_KAFKA__BOOTSTRAP", f"127.0.0.1:{free_port()}")
+    monkeypatch.setenv("EARSHOT_CLICKHOUSE__URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("EARSHOT_WORKER__HEALTH_PORT", str(free_port()))
+
+    def invoke(*arguments: str, stdin: str = "") -> Done:
+        monkeypatch.setattr(sys, "argv", ["earshot", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        capfdbinary.readouterr()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as exit:
+            code = exit.code if isinstance(exit.code, int) else int(exit.code is not None)
+        captured = capfdbinary.readouterr()
+        return Done(code, captured.out.decode(), captured.err.decode())
+
+    return invoke
+
+
+@pytest.fixture
+def stacked(settings: Settings, run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The same, against the stack, with tables and topics."""
+    for name, value in {
+        "KAFKA__BOOTSTRAP": settings.kafka.bootstrap,
+        "KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
+        "KAFKA__GROUP": settings.kafka.group,
+        "CLICKHOUSE__URL": settings.clickhouse.url,
+        "CLICKHOUSE__DATABASE": settings.clickhouse.database,
+    }.items():
+        monkeypatch.setenv(f"EARSHOT_{name}", value)
+    assert run("migrate").code == 0
+    return run
+
+
+def events_in(settings: Settings, count: int) -> list[bytes | None]:
+    consumer = Consumer({**settings.kafka.client(), "group.id": "reader", "enable.auto.commit": False, "log_level": 0})
+    topic = settings.kafka.topic("events")
+    consumer.assign([TopicPartition(topic, n, 0) for n in range(settings.kafka.partitions)])
+    found = []
+    for _ in range(count):
+        message = consumer.poll(20)
+        assert message is not None and message.error() is None
+        found.append(message.value())
+    consumer.close()
+    return found
+
+
+# --- without a stack ------------------------------------------------------------------------------------------------
+def test_help_loads_nothing_heavy() -> None:
+    heavy = {"polars", "pyarrow", "numpy", "faust", "confluent_kafka", "clickhouse_connect", "aiohttp", "chdb"}
+    code = f"import sys, pipeline.cli; sys.exit(' '.join({heavy!r} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help_with_an_example_and_its_exit_codes(run: Run, command: str) -> None:
+    done = run(*command.split(), "--help")
+    assert done.code == 0
+    assert f"Example:  earshot {command}" in done.out or f"Example:  earshot --config production.toml {command}" in done.out
+    assert "Exit codes:" in done.out
+
+
+def test_all_commands_are_tested_here(run: Run) -> None:
+    listed = {line.split()[0] for line in run("--help").out.split("Commands:")[1].splitlines() if line.strip()}
+    assert listed == {command.split()[0] for command in COMMANDS}
+
+
+@pytest.mark.parametrize("command", ["query latest", "dlq list", "dlq show", "dlq replay --yes"])
+def test_without_clickhouse_one_line_names_the_url(run: Run, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("EARSHOT_CLICKHOUSE__URL", url)
+    monkeypatch.setenv("EARSHOT_CLICKHOUSE__PASSWORD", "hunter2")
+    done = run(*command.split())
+    assert (done.code, done.out, done.err.strip()) == (3, "", f"earshot: ClickHouse at {url}, user default: Connection refused")
+
+
+@pytest.mark.parametrize("command", ["migrate", "send {}", "send --text hello"])
+def test_without_a_broker_one_line_names_the_address(run: Run, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("EARSHOT_KAFKA__BOOTSTRAP", address)
+    done = run(*command.split())
+    assert (done.code, done.out) == (3, "")
+    assert done.err.startswith(f"earshot: Kafka at {address}: ") and done.err.count("\n") == 1
+
+
+def test_status_says_all_that_is_down(run: Run) -> None:
+    done = run("status")
+    assert done.code == 1
+    assert [line.split()[0] for line in done.err.splitlines()] == ["Kafka", "ClickHouse", "worker", "worker"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--config", "nowhere.toml", "status"], 2, "nowhere.toml: No such file"),
+        (["nonsense"], 2, "No such command"),
+        (["send"], 2, "send what?"),
+        (["send", "{}", "--text", "x"], 2, "send what?"),
+        (["send", "--file", "nowhere.json"], 3, "Kafka at"),
+        (["replay", "x.jsonl", "--rate", "fast"], 2, "--rate fast"),
+        (["replay", "x.jsonl", "--rate", "-1"], 2, "--rate -1"),
+        (["query", "lates"], 1, "the names are brands, latest, rejects"),
+        (["up", "--broker", "rabbit"], 2, "one of auto, kafka, light"),
+        (["reset"], 1, "Aborted"),
+    ],
+)
+def test_a_wrong_call_says_what_is_wrong(run: Run, arguments: list[str], code: int, said: str) -> None:
+    done = run(*arguments)
+    assert (done.code, said in done.err) == (code, True), done
+    assert "Traceback" not in done.err
+
+
+def test_an_unknown_key_in_the_file_exits_with_2(run: Run) -> None:
+    Path("mine.toml").write_text("[kafka]\nbotstrap = 'x'\n")
+    assert run("--config", "mine.toml", "status").err.strip() == (
+        "earshot: setting kafka.botstrap (mine.toml or the environment): unknown key"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [(KeyboardInterrupt(), 130, ""), (EarshotError("what was wrong"), 1, "earshot: what was wrong\n")],
+)
+def test_how_a_command_may_end(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, said: str
+) -> None:  # fmt: skip
+    def fail(settings: Settings) -> list[str]:
+        raise error
+
+    monkeypatch.setattr("pipeline.migrate.migrate", fail)
+    assert run("migrate") == Done(code, "", said)
+
+
+def test_the_named_queries_are_listed(run: Run) -> None:
+    done = run("query", "--list")
+    assert done.code == 0
+    assert all(name in done.out for name in ("brands", "latest", "rejects"))
+
+
+# --- against the stack ----------------------------------------------------------------------------------------------
+def test_send_prints_where_each_event_went(stacked: Run, settings: Settings) -> None:
+    Path("one.json").write_text('{\n  "id": "2",\n  "platform": "forum"\n}\n')
+    Path("some.jsonl").write_text('{"id": "3"}\n\n{"id": "4"}\n')
+    outputs = [
+        stacked("send", '{"id": "1", "platform": "forum"}'),
+        stacked("send", "--file", "one.json"),
+        stacked("send", "--file", "some.jsonl"),
+        stacked("send", "-", stdin='{"id": "5"}\nno JSON'),
+        stacked("send", "--text", "Hello", "--author", "ines", "--platform", "forum"),
+    ]
+    assert [(done.code, done.err) for done in outputs] == [(0, "")] * 5
+    lines = "".join(done.out for done in outputs).splitlines()
+    assert len(lines) == 7
+    assert all(line.startswith(f"{settings.kafka.topic('events')} partition ") and " offset " in line for line in lines)
+    found = events_in(settings, 7)
+    assert {b'{"id": "1", "platform": "forum"}', b'{"id": "3"}', b'{"id": "4"}', b'{"id": "5"}', b"no JSON"} < set(found)
+    assert b'{\n  "id": "2",\n  "platform": "forum"\n}' in found
+    post = next(json.loads(raw) for raw in found if raw and b"Hello" in raw)
+    assert (post["author"]["handle"], post["platform"], post["kind"]) == ("ines", "forum", "post")
+
+
+def test_a_file_that_is_not_there_is_named(stacked: Run) -> None:
+    done = stacked("send", "--file", "nowhere.json")
+    assert (done.code, done.err) == (1, "earshot: nowhere.json: No such file or directory\n")
+
+
+def test_replay_reports_what_it_sent(stacked: Run, settings: Settings) -> None:
+    Path("some.jsonl").write_text('{"id": "1", "platform": "a"}\nbroken\n')
+    done = stacked("replay", "some.jsonl")
+    assert done.code == 0
+    assert done.out == "rows 2  events 2  sent 2  failed 0  unmapped 0\n"
+    assert sorted(filter(None, events_in(settings, 2))) == [b"broken", b'{"id": "1", "platform": "a"}']
+
+
+def test_query_counts_each_event_once_in_each_format(stacked: Run, settings: Settings) -> None:
+    with clickhouse_client(settings.clickhouse) as client:
+        client.command("SYSTEM STOP MERGES")
+        rows = [
+            "(1, 1, 'a', 'x', '2025-03-04 10:20:00', ['Lumen'], 'old')",
+            "(1, 2, 'a', 'x', '2025-03-04 10:20:00', ['Lumen'], '\x1b[31m')",
+        ]
+        for row in [*rows, "(2, 1, 'b', 'x', '2025-03-04 10:50:00', ['Lumen', 'Orbit'], 'b')"]:
+            client.command(BRANDS_SQL + row)
+        client.command("SYSTEM START MERGES")
+    as_json = stacked("query", "brands", "--format", "json")
+    assert [json.loads(line) for line in as_json.out.splitlines()] == [
+        {"hour": "2025-03-04 10:00:00", "brand": "Lumen", "mentions": 2},
+        {"hour": "2025-03-04 10:00:00", "brand": "Orbit", "mentions": 1},
+    ]
+    assert stacked("query", "SELECT count() AS n FROM interactions;", "--format", "csv").out == '"n"\n2\n'
+    latest = stacked("query", "latest").out
+    assert "\\x1b[31m" in latest and "\x1b[31m" not in latest and "old" not in latest
+    assert latest.index(" b ") < latest.index("\\x1b")
+    assert "no rows" in stacked("query", "rejects").out
+
+
+def test_a_long_table_is_cut_and_says_so(stacked: Run) -> None:
+    done = stacked("query", "SELECT number FROM numbers(500)")
+    assert "199 " in done.out and "200 " not in done.out
+    assert "the first 200 rows" in done.err
+    assert len(stacked("query", "SELECT number FROM numbers(500)", "--format", "csv").out.splitlines()) == 501
+
+
+@pytest.mark.parametrize("sql", ["DROP TABLE interactions", "INSERT INTO dead_letters (topic) VALUES ('x')"])
+@pytest.mark.parametrize("form", ["table", "csv"])
+def test_query_writes_nothing(stacked: Run, sql: str, form: str) -> None:
+    done = stacked("query", sql, "--format", form)
+    assert (done.code, done.out) == (1, "")
+    assert "readonly" in done.err and done.err.count("\n") == 1
+    assert stacked("query", "SELECT count() FROM dead_letters", "--format", "json").out == '{"count()":0}\n'
+
+
+def test_a_wrong_password_and_a_wrong_query_are_one_line(stacked: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = stacked("query", "SELECT nothing FROM interactions")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "nothing" in done.err
+    monkeypatch.setenv("EARSHOT_CLICKHOUSE__PASSWORD", "hunter2")
+    done = stacked("query", "latest")
+    assert (done.code, done.err.count("\n")) == (3, 1)
+    assert "Authentication failed" in done.err and "hunter2" not in done.err
+
+
+def test_a_user_who_may_only_read_can_query(stacked: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARSHOT_CLICKHOUSE__USER", "analyst")
+    assert stacked("query", "SELECT count() FROM interactions", "--format", "csv").code == 0
+    assert stacked("query", "latest").code == 0
+
+
+def test_status_counts_the_lag_in_records(stacked: Run, settings: Settings) -> None:
+    stacked("send", "-", stdin="\n".join(f'{{"id": "{n}", "platform": "x"}}' for n in range(30)))
+    topic = settings.kafka.topic("events")
+    done = stacked("status")
+    assert done.code == 1  # no worker runs
+    assert "lag: 30 records, dead-letter topic: 0" in done.out
+    assert "migration: 0" in done.out
+    assert [line.split(":")[0] for line in done.err.splitlines()] == ["worker /live", "worker /ready"]
+    group = Consumer({**settings.kafka.client(), "group.id": settings.kafka.group, "log_level": 0})
+    partition = next(n for n in range(settings.kafka.partitions) if group.get_watermark_offsets(TopicPartition(topic, n))[1])
+    group.commit(offsets=[TopicPartition(topic, partition, 1)], asynchronous=False)
+    group.close()
+    assert "lag: 29 records" in stacked("status").out
+
+
+def test_dead_letters_are_listed_shown_and_sent_again(stacked: Run, settings: Settings) -> None:
+    assert stacked("dlq", "list").out == "no dead letters\n"
+    assert (stacked("dlq", "show").code, stacked("dlq", "replay").out) == (1, "sent 0  failed 0\n")
+    names = ["topic", "partition", "offset", "content", "step", "reason", "key", "raw", "rejected_at"]
+    rows = [
+        ["t", 0, n, n, "decode", "kind is wrong", b"k", b"\x1b[31m%d" % n + b"x" * 3_000, datetime.now(UTC)] for n in (1, 2)
+    ]
+    with clickhouse_client(settings.clickhouse) as client:
+        client.insert("dead_letters", rows, column_names=names)
+    listed = stacked("dlq", "list").out
+    assert "kind is wrong" in listed and " 2 " in listed
+    shown = stacked("dlq", "show", "--offset", "2")
+    assert "t partition 0 offset 2" in shown.out and "by decode: kind is wrong" in shown.out
+    assert "\\x1b[31m2xx" in shown.out and "\x1b" not in shown.out and "1,006 bytes more" in shown.out
+    asked = stacked("dlq", "replay", stdin="n\n")
+    assert (asked.code, "Send 2 dead letters" in asked.out + asked.err) == (1, True)
+    assert stacked("dlq", "replay", "--reason", "kind", "--from-offset", "2", "--yes") == Done(0, "sent 1  failed 0\n", "")
+    assert events_in(settings, 1) == [b"\x1b[31m2" + b"x" * 3_000]
