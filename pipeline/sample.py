@@ -52,7 +52,7 @@ class Sample:
         self.made += 1
         if self.random.random() < 0.1 and (asked := self._recent(self.random.choice(("twitter", "facebook", "google_play")))):
             return self._answer(asked, created_at)
-        platform, kind = self.random.choices(list(WEIGHTS), WEIGHTS.values())[0]
+        platform, kind = self.random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
         event = self._event(platform, kind, created_at, dict(self.random.choice(self.people)))
         brand = self.random.choices(self.brands, [len(self.brands) - n for n in range(len(self.brands))])[0]
         other = self._recent(platform)
@@ -108,10 +108,12 @@ class Sample:
     def _words(self, brand: Event, kind: str) -> Event:
         if self.random.random() < 0.2 and kind in ("post", "comment", "reply"):
             return {"text": self.random.choice(SMALL_TALK)}
-        language = self.random.choices(list(LANGUAGE_WEIGHTS), LANGUAGE_WEIGHTS.values())[0]
+        language = self.random.choices(list(LANGUAGE_WEIGHTS), list(LANGUAGE_WEIGHTS.values()))[0]
         words = LANGUAGES[language]
         tone = (
-            "praise" if kind == "review" and self.random.random() < 0.5 else self.random.choices(list(TONES), TONES.values())[0]
+            "praise"
+            if kind == "review" and self.random.random() < 0.5
+            else self.random.choices(list(TONES), list(TONES.values()))[0]
         )
         template = self.random.choice(getattr(words, tone))
         named = self.random.choice((brand["handles"][0], brand["name"]))
