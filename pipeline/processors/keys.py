@@ -28,6 +28,7 @@ class KeyTable:
         self._slots: Keys = np.zeros(1 << bits, dtype=np.uint64)
         self._mask = np.uint64((1 << bits) - 1)
         self.room = int((1 << bits) * _LOAD)
+        self.count = 0
 
     @property
     def nbytes(self) -> int:
@@ -55,6 +56,7 @@ class KeyTable:
         """Adds keys that are not in the table yet; the caller keeps within `room`."""
         keys = np.unique(np.maximum(keys, np.uint64(1)))
         self.room -= len(keys)
+        self.count += len(keys)
         slot = keys & self._mask
         while len(keys):
             free = self._slots[slot] == 0
@@ -98,10 +100,12 @@ class KeySet:
             self._evict(now)
 
     def _evict(self, now: float) -> None:
-        per_table = int((1 << _GENERATION_BITS) * _LOAD)
-        while len(self._generations) > 1 and (
-            (len(self._generations) - 1) * per_table > self._limit or self._generations[0][1] < now - self._seconds
-        ):
+        held = sum(table.count for table, _ in self._generations)
+        while len(self._generations) > 1:
+            oldest, last_added = self._generations[0]
+            if held - oldest.count < self._limit and last_added >= now - self._seconds:
+                return
+            held -= oldest.count
             del self._generations[0]
 
     def nbytes(self) -> int:

@@ -90,17 +90,16 @@ class Decode:
             series = batch.events.get_column(column)
             if series.null_count() < series.len():
                 batch.reject(~series.is_finite(), f"{column} is not a finite number", self.name)
-        change = batch.events.get_column("operation") != "create"
-        for column in ("id", "platform"):
-            series = batch.events.get_column(column)
-            missing = series.fill_null("") == ""
-            batch.reject(missing, f"{column} is missing", self.name)
-            change = change.filter(~missing)
-        for column, needed in (("kind", ~change), ("created_at", ~change), ("occurred_at", change)):
-            missing = batch.events.get_column(column).is_null() & needed
-            batch.reject(missing, f"{column} is missing", self.name)
-            if missing.any():
-                change = batch.events.get_column("operation") != "create"
+        create = pl.col("operation") == "create"
+        for column, needed in (
+            ("id", pl.lit(True)),
+            ("platform", pl.lit(True)),
+            ("kind", create),
+            ("created_at", create),
+            ("occurred_at", ~create),
+        ):
+            absent = pl.col(column).is_null() if column in events.TIMES else pl.col(column).fill_null("") == ""
+            batch.reject(batch.events.select(absent & needed).to_series(), f"{column} is missing", self.name)
         platforms = batch.events.get_column("platform")
         if bad := [name for name in platforms.unique() if not re.fullmatch(events.PLATFORM_PATTERN, name)]:
             batch.reject(platforms.is_in(bad), f"platform does not match {events.PLATFORM_PATTERN}", self.name)

@@ -1,0 +1,80 @@
+"""The contract of a step, for every step: each row has one outcome, what stays keeps its place, nothing raises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pipeline.batch import EventBatch
+from pipeline.processors.completion import Completion
+from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.keys import KeySet
+from pipeline.processors.mentions import Brands, Mentions
+from pipeline.processors.privacy import Pseudonymise
+from pipeline.processors.relevance import Relevance
+from pipeline.sinks.memory import MemoryTable
+from pipeline.sources.decode import Decode
+from pipeline.sources.memory import batch_of
+from pipeline.step import Step
+from tests.sources.bad_records import BAD, GOOD, ODD, event
+
+BRANDS = Brands.model_validate({"brands": [{"name": "A", "keywords": ["hi"]}]})
+CHAIN: list[Callable[[], Step]] = [
+    Decode,
+    lambda: Dedup(Seen(KeySet(1_000, 1e9))),
+    lambda: Pseudonymise(b"key"),
+    lambda: Mentions(BRANDS),
+    lambda: Completion(MemoryTable(), waiting_s=1e9),
+    Relevance,
+]
+NAMES = [make().name for make in CHAIN]
+MIXED: list[bytes | None] = [
+    GOOD,
+    *(raw for raw, _ in BAD.values()),
+    *(ODD[name] for name in ODD),
+    GOOD,
+    event(id="2", text="nothing of interest"),
+    event(operation="update", occurred_at="2026-09-02T00:00:00Z", text="hi again"),
+    event(operation="delete", occurred_at="2026-09-03T00:00:00Z", id="2"),
+    event(operation="delete", occurred_at="2026-09-03T00:00:00Z", id="never seen"),
+]
+
+
+def before(place: int, raw: list[bytes | None]) -> EventBatch:
+    batch = batch_of(raw)
+    for make in CHAIN[:place]:
+        batch = make().process(batch)
+    return batch
+
+
+def accounted(batch: EventBatch) -> int:
+    waiting = 0 if batch.waiting is None else batch.waiting.height
+    return batch.events.height + len(batch.rejected) + sum(batch.dropped.values()) + waiting
+
+
+@pytest.mark.parametrize("place", range(len(CHAIN)), ids=NAMES)
+@pytest.mark.parametrize("raw", [MIXED, [GOOD], [None, b"", b"x"], []], ids=["mixed", "one", "all bad", "empty"])
+def test_each_row_has_one_outcome(place: int, raw: list[bytes | None]) -> None:
+    batch = CHAIN[place]().process(before(place, raw))
+    assert accounted(batch) == len(raw)
+
+
+@pytest.mark.parametrize("place", range(len(CHAIN)), ids=NAMES)
+def test_what_stays_keeps_its_place(place: int) -> None:
+    batch = CHAIN[place]().process(before(place, MIXED))
+    rows = batch.events.select("row", "offset").drop_nulls()
+    assert rows.height > 3
+    assert (rows.get_column("row") == rows.get_column("offset")).all(), "row i is record i is offset i here"
+    assert rows.get_column("offset").n_unique() == rows.height
+
+
+@pytest.mark.parametrize("place", range(len(CHAIN)), ids=NAMES)
+def test_what_leaves_says_why(place: int) -> None:
+    batch = CHAIN[place]().process(before(place, MIXED))
+    assert all(letter.reason and letter.step in NAMES for letter in batch.rejected)
+    assert all(batch.dropped)
+
+
+def test_names_are_distinct() -> None:
+    assert len(set(NAMES)) == len(NAMES)

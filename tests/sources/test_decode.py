@@ -1,0 +1,120 @@
+"""Decode: row i is record i, whatever its neighbours are."""
+
+from __future__ import annotations
+
+import itertools
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.batch import EventBatch
+from pipeline.sources.decode import Decode
+from pipeline.sources.memory import batch_of
+from schemas import events
+from tests.sources.bad_records import BAD, EVENT, GOOD, ODD, event
+
+FIRST = 100
+
+
+def decode(*raw: bytes | None) -> EventBatch:
+    return Decode(clock=lambda: 1_790_000_000.0).process(batch_of(list(raw), first_offset=FIRST))
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_record_is_a_dead_letter_with_reason_and_origin(name: str) -> None:
+    raw, reason = BAD[name]
+    batch = decode(GOOD, raw, GOOD)
+    (letter,) = batch.rejected
+    assert (letter.step, letter.topic, letter.partition, letter.offset) == ("decode", "events", 0, FIRST + 1)
+    assert letter.raw == (raw or b"")
+    assert letter.reason
+    assert reason in letter.reason
+    assert batch.events.get_column("offset").to_list() == [FIRST, FIRST + 2]
+    assert batch.events.get_column("id").to_list() == ["g", "g"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_record_is_an_event(name: str) -> None:
+    batch = decode(GOOD, ODD[name], GOOD)
+    assert not batch.rejected
+    assert batch.events.get_column("id").to_list() == ["g", "g", "g"]
+
+
+def test_every_pair_of_bad_records_in_one_batch() -> None:
+    """Two bad records may cancel out in a count of rows (one that gives none, one that gives two): positions must not move."""
+    marked = [event(id=f"good-{place}") for place in range(3)]
+    for (one, (first, _)), (other, (second, _)) in itertools.product(BAD.items(), BAD.items()):
+        batch = decode(marked[0], first, marked[1], second, marked[2])
+        kept = batch.events.select("offset", "id").rows()
+        assert kept == [(FIRST, "good-0"), (FIRST + 2, "good-1"), (FIRST + 4, "good-2")], (one, other)
+        assert [letter.offset for letter in batch.rejected] in ([101, 103], [103, 101]), (one, other)
+
+
+def test_one_bad_record_in_ten_thousand() -> None:
+    raw: list[bytes | None] = [event(id=str(place)) for place in range(10_000)]
+    raw[6_789] = b'{"id": '
+    batch = decode(*raw)
+    assert [letter.offset for letter in batch.rejected] == [FIRST + 6_789]
+    expected = [place for place in range(10_000) if place != 6_789]
+    assert batch.events.get_column("id").cast(pl.Int64).to_list() == expected
+    assert (batch.events.get_column("offset") - FIRST).to_list() == expected
+
+
+def test_eleven_megabytes() -> None:
+    batch = decode(GOOD, event(text="x" * 11_000_000), GOOD)
+    assert batch.events.get_column("text").str.len_bytes().to_list() == [2, 11_000_000, 2]
+
+
+def test_unknown_fields_are_counted() -> None:
+    batch = decode(GOOD, event(zz=1), event(author={"id": "1", "shoe_size": 44}), b'{"broken')
+    assert batch.notes == {"unknown_field": 2}
+
+
+def test_values_arrive_in_their_columns() -> None:
+    batch = decode(event(metrics={"likes": 3}, mentions=["@a"], rating=4.5, order={"id": "o", "amount": 9.5}))
+    row = batch.events.row(0, named=True)
+    assert (row["metrics_likes"], row["mentions"], row["rating"], row["order_amount"]) == (3, ["@a"], 4.5, 9.5)
+    assert row["created_at"].isoformat() == "2026-09-01T10:00:00+00:00"
+    assert row["operation"] == "create"
+    assert set(row) == {f.column for f in events.FIELDS} | {"row", "topic", "partition", "offset", "event_key"}
+
+
+def test_an_empty_batch() -> None:
+    batch = decode()
+    assert batch.events.height == 0
+    assert {f.column for f in events.FIELDS} <= set(batch.events.columns)
+
+
+TOKENS = [b"null", b"{}", b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\\ud800", b"NaN", b"\n", b"\r", b"\x00", b"\xff"]
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    record = bytearray(draw(st.sampled_from([GOOD, *ODD.values()][:9])))
+    for _ in range(draw(st.integers(0, 3))):
+        place = draw(st.integers(0, len(record)))
+        if draw(st.booleans()):
+            record[place:place] = draw(st.sampled_from(TOKENS))
+        else:
+            del record[place : place + draw(st.integers(1, 9))]
+    return bytes(record)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(mutated(), max_size=6))
+def test_a_batch_decodes_as_its_records_do_alone(records: list[bytes]) -> None:
+    together = decode(*records)
+    kept = together.events.get_column("offset").to_list()
+    assert sorted(kept + [letter.offset for letter in together.rejected]) == list(range(FIRST, FIRST + len(records)))
+    for place, record in enumerate(records):
+        alone = decode(record)
+        assert alone.events.height == (FIRST + place in kept), record
+        if alone.events.height:
+            same = together.events.filter(pl.col("offset") == FIRST + place).drop("offset", "row")
+            assert same.equals(alone.events.drop("offset", "row")), record
+
+
+def test_the_reader_has_a_type_for_every_field() -> None:
+    assert EVENT.keys() <= {f.path.partition(".")[0] for f in events.FIELDS}
