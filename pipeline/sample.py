@@ -110,11 +110,7 @@ class Sample:
             return {"text": self.random.choice(SMALL_TALK)}
         language = self.random.choices(list(LANGUAGE_WEIGHTS), list(LANGUAGE_WEIGHTS.values()))[0]
         words = LANGUAGES[language]
-        tone = (
-            "praise"
-            if kind == "review" and self.random.random() < 0.5
-            else self.random.choices(list(TONES), list(TONES.values()))[0]
-        )
+        tone = self.random.choices(list(TONES), list(TONES.values()))[0]
         template = self.random.choice(getattr(words, tone))
         named = self.random.choice((brand["handles"][0], brand["name"]))
         event: Event = {"text": template.format(b=named, t=self.random.choice(words.things)), "language": language}
