@@ -94,6 +94,7 @@ class Run:
         while report.lost and time.monotonic() < deadline:
             time.sleep(1)
             report = oracle.check(self.settings, truth, allow_zombie_rows=allow_zombie_rows)
+        print(report)
         assert report.ok, report
         return report
 
@@ -119,15 +120,15 @@ class Watch:
         self._thread = threading.Thread(target=self._watch, name="watch")
         self.max_rss = 0
         self.samples = 0
-        self.not_live: list[int] = []
+        self.not_live: list[str] = []
 
     def _watch(self) -> None:
         while not self._ended.wait(0.2):
             self.samples += 1
             self.max_rss = max(self.max_rss, self._worker.rss())
-            status = self._worker.status("/live")
+            status, why = self._worker.ask("/live")
             if status != 200:
-                self.not_live.append(status)
+                self.not_live.append(f"{status} {why}")
 
     def __enter__(self) -> Watch:
         self._thread.start()
@@ -139,8 +140,9 @@ class Watch:
 
     def assert_well(self) -> None:
         """/live was true at every sample, and the worker kept below 1 GB resident."""
+        print(f"{self.samples} samples of health, at most {self.max_rss / 1e6:.0f} MB resident")
         assert self.samples > 5
-        assert not self.not_live, f"/live answered {self.not_live[:5]} in {len(self.not_live)} of {self.samples} samples"
+        assert not self.not_live, f"/live answered {self.not_live[:3]} in {len(self.not_live)} of {self.samples} samples"
         assert self.max_rss < 1_000_000_000, f"{self.max_rss / 1e6:.0f} MB resident"
 
 
@@ -163,6 +165,7 @@ def kill_rounds(run: Run, count: int, kills: int, rng: random.Random, *, workers
         run.remove(victim)
         run.start_worker()
     run.produce(count - len(run.produced))
+    print(f"{in_flight} of {kills} kills found rows in flight")
     return in_flight
 
 

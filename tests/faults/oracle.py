@@ -4,13 +4,13 @@ Truth is what lies in the topic: each (topic, partition, offset) is a delivery o
 oracle reads back everything that the pipeline wrote (tables `interactions`, `pending_changes`, `dead_letters`, the dead-letter
 topic) and says which deliveries are lost, which records landed twice, and what is there that shouldn't be.
 
-A record landed when a row carries one of its positions, or when its event has a row at least as new: ClickHouse keeps only
-the newest version within one insert, and a change that came too late changes nothing. What such a row hides, the content
-shows: each event's newest row has to hold the newest text, the newest counts, and whether it was deleted.
+A record landed when a row carries one of its positions, or when its event has a row at least as new: a change that came too
+late changes nothing, and changes that met in one batch may become one row. What such a row hides, the content shows: each
+event's newest row has to hold the newest text, the newest counts, and whether it was deleted.
 
 Merges are off for `interactions` (`stop_merges`: a setting of the table, so it outlives the engine), so that a double insert
-stays two rows. The oracle proves it by the level of the parts (an insert makes level 0 or 1) and objects when merges ran: then
-doubles may have been absorbed. Two equal rows inside one insert are absorbed by the insert and not seen.
+stays two rows. The oracle objects when a part was merged all the same (it covers more than one insert): then doubles may have
+been absorbed. With `optimize_on_insert` two equal rows inside one insert would be absorbed, too: the worker inserts without.
 """
 
 from __future__ import annotations
@@ -235,11 +235,12 @@ def read(settings: Settings) -> Found:
         waiting = _frame(client, "SELECT topic, partition, offset, event_key FROM pending_changes FINAL WHERE done = 0")
         dead = _frame(client, "SELECT topic, partition, offset FROM dead_letters")
         mentions = client.command(f"SELECT sum(mentions) FROM ({queries.NAMED['brands'].sql}) WHERE brand = '{BRAND}'")
-        level = client.command(
-            "SELECT max(level) FROM system.parts WHERE active AND table = 'interactions' AND database = currentDatabase()"
+        merged = client.command(
+            "SELECT countIf(min_block_number < max_block_number) FROM system.parts "
+            "WHERE active AND table = 'interactions' AND database = currentDatabase()"
         )
     letters = dead_letter_positions(settings)
-    return Found(rows, final, waiting, dead, letters, int(str(mentions)), merged=int(str(level)) > 1)
+    return Found(rows, final, waiting, dead, letters, int(str(mentions)), merged=str(merged) != "0")
 
 
 def _frame(client: Client, sql: str) -> pl.DataFrame:

@@ -106,13 +106,17 @@ class Worker:
             self._end()
 
     def status(self, path: str) -> int:
-        """The status of /live or /ready; 0 when there is no answer within 5 s."""
+        return self.ask(path)[0]
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """Status and body of /live or /ready; status 0 when there is no answer within 5 s."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request("GET", path)
-            return connection.getresponse().status
-        except OSError:
-            return 0
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except OSError as error:
+            return 0, str(error)
         finally:
             connection.close()
 
