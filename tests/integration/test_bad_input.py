@@ -1,0 +1,136 @@
+"""What bad input gets, through a real worker: dead letters with reason and origin for the bad ones, and all the others land."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from clickhouse_connect.driver.client import Client
+from confluent_kafka import Consumer, Producer
+
+from pipeline.connections import clickhouse_client
+from pipeline.migrate import migrate
+from pipeline.settings import Settings
+from tests.faults.worker import Worker, wait_for
+from tests.sources.bad_records import BAD, GOOD, ODD, event
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[Client]:
+    migrate(settings)
+    with clickhouse_client(settings.clickhouse) as client:
+        yield client
+
+
+@pytest.fixture
+def worker(client: Client, settings: Settings, tmp_path: Path) -> Iterator[Worker]:
+    worker = Worker(settings, tmp_path / "worker.log")
+    try:
+        worker.wait_ready()
+        yield worker
+    finally:
+        worker.close()
+
+
+def produce(settings: Settings, records: list[tuple[bytes | None, bytes | None]], partition: int = 0) -> None:
+    producer = Producer({**settings.kafka.client(), "message.max.bytes": 13_000_000, "linger.ms": 100})
+    for key, value in records:
+        producer.produce(settings.kafka.topic("events"), value, key, partition)
+    assert producer.flush(60) == 0
+
+
+def rows(client: Client, sql: str) -> list[tuple[Any, ...]]:
+    return list(client.query(sql).result_rows)
+
+
+def count(client: Client, table: str) -> int:
+    return int(rows(client, f"SELECT count() FROM {table} FINAL")[0][0])
+
+
+def test_each_bad_record_among_good_ones(settings: Settings, client: Client, worker: Worker) -> None:
+    """Good and bad in turn on one partition: each bad one's dead letter has its own offset, each good one its own row."""
+    bad = list(BAD.items())
+    records: list[tuple[bytes | None, bytes | None]] = []
+    for place, (_, (raw, _)) in enumerate(bad):
+        records += [(None, event(id=f"good-{place}")), (b"some key", raw)]
+    records += [(b"k", raw) for raw in ODD.values()]
+    produce(settings, records)
+    wait_for("dead letters", lambda: count(client, "dead_letters") == len(bad))
+    wait_for("rows", lambda: count(client, "interactions") >= len(bad))
+
+    landed = {offset: name for offset, name in rows(client, "SELECT offset, id FROM interactions WHERE id LIKE 'good%'")}
+    assert landed == {2 * place: f"good-{place}" for place in range(len(bad))}
+    letters = {row[0]: row[1:] for row in rows(client, "SELECT offset, reason, raw, key, step FROM dead_letters FINAL")}
+    for place, (name, (raw, reason)) in enumerate(bad):
+        why, stored, key, step = letters[2 * place + 1]
+        assert reason in why, name
+        assert why, name
+        assert (stored if isinstance(stored, bytes) else stored.encode()) == (raw or b"") or name == "broken encoding"
+        assert (key, step) == ("some key", "decode")
+    assert _dead_letter_topic(settings, len(bad)) == {
+        (str(2 * place + 1), raw or b"") for place, (_, (raw, _)) in enumerate(bad)
+    }
+    assert worker.status("/live") == 200
+
+
+def _dead_letter_topic(settings: Settings, expected: int) -> set[tuple[str, bytes]]:
+    consumer = Consumer({**settings.kafka.client(), "group.id": "reader", "auto.offset.reset": "earliest"})
+    consumer.subscribe([settings.kafka.topic("dead-letter")])
+    found: set[tuple[str, bytes]] = set()
+
+    def complete() -> bool:
+        for message in consumer.consume(1_000, 0.2):
+            assert message.error() is None
+            headers = dict(message.headers() or [])
+            assert headers.keys() == {"reason", "step", "topic", "partition", "offset"}
+            assert headers["topic"] == settings.kafka.topic("events").encode()
+            found.add((headers["offset"].decode(), message.value() or b""))
+        return len(found) == expected
+
+    wait_for("the dead letters of the topic", complete)
+    consumer.close()
+    return found
+
+
+def test_eleven_megabytes_land_and_are_dead_letters(settings: Settings, client: Client, worker: Worker) -> None:
+    big = "x" * 11_000_000
+    produce(settings, [(b"1", event(id="big", text=big)), (b"2", b"[" + big.encode()), (b"3", GOOD)])
+    wait_for("two rows", lambda: count(client, "interactions") == 2)
+    wait_for("a dead letter", lambda: count(client, "dead_letters") == 1)
+    assert rows(client, "SELECT id, length(text) FROM interactions ORDER BY offset") == [("big", 11_000_000), ("g", 2)]
+    assert rows(client, "SELECT offset, length(raw) FROM dead_letters") == [(1, 11_000_001)]
+
+
+def test_a_hundred_and_one_months_in_a_batch(settings: Settings, client: Client, worker: Worker) -> None:
+    months = [f"{1996 + place // 12}-{place % 12 + 1:02d}-15T00:00:00Z" for place in range(101)]
+    produce(settings, [(None, event(id=str(place), created_at=month)) for place, month in enumerate(months)])
+    wait_for("101 rows", lambda: count(client, "interactions") == 101)
+    assert rows(client, "SELECT uniqExact(toYYYYMM(created_at)), uniqExact(offset) FROM interactions") == [(101, 101)]
+    assert count(client, "dead_letters") == 0
+
+
+def test_a_row_that_clickhouse_refuses_costs_no_other(settings: Settings, client: Client, worker: Worker) -> None:
+    client.command("ALTER TABLE interactions ADD CONSTRAINT no_x CHECK text != 'refuse me'")
+    produce(settings, [(None, event(id=str(place), text="refuse me" if place == 777 else "fine")) for place in range(2_000)])
+    wait_for("1,999 rows", lambda: count(client, "interactions") == 1_999)
+    wait_for("a dead letter", lambda: count(client, "dead_letters") == 1)
+    ((offset, step, reason, raw),) = rows(client, "SELECT offset, step, reason, raw FROM dead_letters FINAL")
+    assert (offset, step) == (777, "clickhouse")
+    assert "no_x" in reason
+    assert orjson.loads(raw)["id"] == "777"
+    assert rows(client, "SELECT count(), uniqExact(revision) FROM interactions") == [(1_999, 1_999)]
+
+
+def test_a_table_that_is_away_holds_the_worker_and_loses_nothing(settings: Settings, client: Client, worker: Worker) -> None:
+    client.command("RENAME TABLE interactions TO elsewhere")
+    produce(settings, [(None, event(id=str(place))) for place in range(50)])
+    worker.wait_ready(False)
+    assert "clickhouse" in worker.ask("/ready")[1]
+    assert worker.status("/live") == 200
+    client.command("RENAME TABLE elsewhere TO interactions")
+    worker.wait_ready()
+    wait_for("50 rows", lambda: count(client, "interactions") == 50)
+    assert "will be repeated" in worker.log.read_text()
