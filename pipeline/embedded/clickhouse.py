@@ -73,10 +73,10 @@ class Server:
         try:
             self._refuse_web_pages(request)
             user = self._login(request)
-            body, values = await _read(request)
-            if not body.strip():
+            head, chunks, values = await _read(request)
+            if not head and not chunks:
                 return web.Response(text="Ok.\n", headers=headers)
-            answer = await self._run(request.method, body, values, user, request.headers)
+            answer = await self._run(request.method, head, chunks, values, user, request.headers)
         except QueryError as error:
             headers["X-ClickHouse-Exception-Code"] = str(error.code)
             version = f" (version {self._engine.version})"
@@ -87,9 +87,18 @@ class Server:
         headers["Content-Type"] = f"{kind}; charset=UTF-8"
         return web.Response(body=_compressed(answer.body, request, headers), headers=headers)
 
-    async def _run(self, method: str, body: bytes, values: Mapping[str, str], user: str, headers: Mapping[str, str]) -> Answer:
+    async def _run(
+        self, method: str, head: bytes, chunks: list[bytes], values: Mapping[str, str], user: str, headers: Mapping[str, str]
+    ) -> Answer:
+        # Where the URL holds the statement, the rows are never joined: copies of them cost 0.2 s per 64 MB.
+        insert = split_insert(head + b"\n") if head and chunks else None
+        if insert is not None:
+            insert = insert._replace(data=(*insert.data, *chunks))
+        else:
+            head = b"\n".join(part for part in (head, b"".join(chunks)) if part)
+            insert = split_insert(head)
         query = Query(
-            statement=body,
+            statement=head,
             user=user,
             mark=str(uuid.uuid4()),
             database=values.get("database") or headers.get("X-ClickHouse-Database") or "default",
@@ -98,7 +107,6 @@ class Server:
             params={n.removeprefix("param_"): v for n, v in values.items() if n.startswith("param_")},
             read_only=method in ("GET", "HEAD") or values.get("readonly", "0") not in ("", "0"),
         )
-        insert = split_insert(body)
         if insert is not None:
             return await self._in(self._inserts, lambda: self._engine.insert(query, insert))
         try:
@@ -140,20 +148,32 @@ def _credentials(request: web.Request) -> tuple[str, str]:
     return request.query.get("user") or "default", request.query.get("password", "")
 
 
-async def _read(request: web.Request) -> tuple[bytes, dict[str, str]]:
-    """The statement with what follows it, and the other values: from the URL, the body, or the fields of a form."""
+async def _read(request: web.Request) -> tuple[bytes, list[bytes], dict[str, str]]:
+    """The statement's beginning (or all of it) from the URL, the body, and the other values of the URL or of a form."""
     values = dict(request.query)
+    chunks: list[bytes] = []
     if request.content_type == "multipart/form-data":
         for name, field in (await request.post()).items():
             if not isinstance(field, str):
                 raise _unsupported("external tables")
             values[name] = field
-        return values.get("query", "").encode(), values
+    else:
+        chunks = await _body(request)
     if "1" in (values.get("compress"), values.get("decompress")):
         raise _unsupported("native compression (compress=1); use enable_http_compression=1")
-    body = _decompressed(await request.read(), request.headers.get("Content-Encoding", ""))
-    head = values.get("query", "").encode()
-    return (head + b"\n" + body if head and body else head or body), values
+    return values.get("query", "").encode(), chunks, values
+
+
+async def _body(request: web.Request) -> list[bytes]:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.content.iter_any():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > _BODY_LIMIT:
+            raise web.HTTPRequestEntityTooLarge(_BODY_LIMIT, size)
+    encoding = request.headers.get("Content-Encoding", "identity")
+    return chunks if encoding == "identity" else [_decompressed(b"".join(chunks), encoding)]
 
 
 def _unsupported(what: str) -> QueryError:
@@ -161,8 +181,6 @@ def _unsupported(what: str) -> QueryError:
 
 
 def _decompressed(body: bytes, encoding: str) -> bytes:
-    if not encoding or encoding == "identity":
-        return body
     if encoding not in _CODECS:
         raise _unsupported(f"Content-Encoding {encoding}")
     try:
@@ -200,6 +218,7 @@ async def serve(engine: Engine, host: str, port: int, passwords: Mapping[str, st
         handler_cancellation=True,
         auto_decompress=False,
         shutdown_timeout=5.0,
+        read_bufsize=1 << 20,
     )
     await runner.setup()
     await web.TCPSite(runner, host, port).start()

@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -212,7 +212,7 @@ def _call(connection: Any, sql: bytes | str, output: str = "Null", params: dict[
 
 
 @contextmanager
-def _as_file(data: memoryview) -> Iterator[str]:
+def _as_file(data: Sequence[bytes | memoryview]) -> Iterator[str]:
     """A path under which the engine reads `data`: memory where there is memfd (Linux), else a file in the working directory."""
     if hasattr(os, "memfd_create"):
         handle, path, named = os.memfd_create("insert"), f"/proc/{os.getpid()}/fd/", ""
@@ -222,7 +222,7 @@ def _as_file(data: memoryview) -> Iterator[str]:
         path = os.path.abspath(named)
     try:
         with open(handle, "wb", closefd=False) as file:
-            file.write(data)
+            file.writelines(data)
         yield path
     finally:
         os.close(handle)

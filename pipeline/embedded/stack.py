@@ -160,6 +160,8 @@ def acquire(held: filelock.BaseFileLock, data_dir: Path) -> None:
 
 
 def _prepare(data_dir: Path) -> None:
+    if set("?*{}") & set(str(data_dir)):
+        raise StackError(f"{data_dir}: the engine takes ? * {{ }} in a folder's name for a pattern; give another --data-dir")
     try:
         (data_dir / "logs").mkdir(parents=True, exist_ok=True)
     except OSError as error:

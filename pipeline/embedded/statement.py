@@ -24,7 +24,7 @@ class DataInsert(NamedTuple):
     head: bytes
     settings: bytes
     format: bytes
-    data: memoryview
+    data: tuple[bytes | memoryview, ...]
 
 
 class _Token(NamedTuple):
@@ -50,7 +50,9 @@ def split_insert(statement: bytes) -> DataInsert | None:
             settings = token.start
         if word == b"FORMAT" and (name := _FORMAT_NAME.match(statement, token.end)):
             split = token.start if settings is None else settings
-            return DataInsert(statement[:split], statement[split : token.start], name[1], memoryview(statement)[name.end() :])
+            return DataInsert(
+                statement[:split], statement[split : token.start], name[1], (memoryview(statement)[name.end() :],)
+            )
     return None
 
 

@@ -220,6 +220,18 @@ def test_a_client_that_goes_away_kills_its_query(settings: Settings, client: Cli
     wait_until(lambda: client.command(running) == 0)
 
 
+def test_a_body_that_breaks_off_writes_nothing(settings: Settings, client: Client) -> None:
+    url = urlsplit(settings.clickhouse.url)
+    values = {"query": f"INSERT INTO {settings.clickhouse.database}.t FORMAT TSV"}
+    connection = http.client.HTTPConnection(str(url.hostname), url.port)
+    connection.putrequest("POST", f"/?{urlencode(values)}")
+    connection.putheader("Content-Length", "1000")
+    connection.endheaders(b"1\tx\n2\ty\n")
+    connection.close()
+    client.raw_insert("t", insert_block=b"3\tz\n", fmt="TSV")  # inserts come one after another
+    assert client.query("SELECT a FROM t").result_rows == [(3,)]
+
+
 def test_acknowledged_rows_outlive_sigkill(stack: Stack, settings: Settings, client: Client) -> None:
     acknowledged = 0
     for round_ in range(3):

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def test_what_kafka_acknowledged_outlives_sigkill(kafka: Stack) -> None:
         assert error is None
         acknowledged.append(message.value() or b"")
 
-    settings: dict[str, str | int | float] = {"bootstrap.servers": kafka.bootstrap, "log_level": 0, "group.id": topic}
+    settings: dict[str, str | int | float] = {"bootstrap.servers": kafka.bootstrap, "log_level": 0}
     producer = Producer(
         {
             "bootstrap.servers": kafka.bootstrap,
@@ -72,7 +73,7 @@ def test_what_kafka_acknowledged_outlives_sigkill(kafka: Stack) -> None:
     assert acknowledged == values
     kafka.kill("kafka")
     kafka.restart("kafka")
-    consumer = Consumer(settings | {"fetch.message.max.bytes": MAX_MESSAGE_BYTES})
+    consumer = Consumer(settings | {"group.id": topic, "fetch.message.max.bytes": MAX_MESSAGE_BYTES})
     consumer.assign([TopicPartition(topic, 0, 0)])
     read: list[bytes] = []
 
@@ -122,6 +123,19 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(stack_module, "LEAST_FREE_BYTES", 1 << 60)
     with pytest.raises(StackError, match=rf"^the disk of {tmp_path} is full: \d+ MB are free"):
         Stack(light(tmp_path)).start()
+
+
+@pytest.mark.parametrize("name", ["with space & = % ü", "what?"])
+def test_odd_names_of_folders_work_or_are_refused(tmp_path: Path, name: str) -> None:
+    stack = Stack(light(tmp_path / name))
+    if "?" in name:
+        with pytest.raises(StackError, match="takes .* for a pattern"):
+            stack.start()
+        return
+    with stack, urllib.request.urlopen(f"{stack.clickhouse_url}/", b"CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a"):
+        stack.restart("clickhouse")
+        with urllib.request.urlopen(f"{stack.clickhouse_url}/", b"SELECT count() FROM t") as answer:
+            assert answer.read() == b"0\n"
 
 
 def test_children_die_with_a_killed_parent(tmp_path: Path) -> None:
