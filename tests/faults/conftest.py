@@ -12,8 +12,8 @@ import pytest
 
 from pipeline.embedded.stack import Stack
 from pipeline.migrate import migrate
-from pipeline.settings import Settings
-from tests.faults.harness import BATCH_ROWS, SIZES, Run, Size
+from pipeline.settings import Settings, WorkerSettings
+from tests.faults.harness import SIZES, Run, Size
 from tests.faults.load import Generator
 from tests.faults.oracle import stop_merges
 
@@ -40,9 +40,17 @@ def rng(request: pytest.FixtureRequest) -> random.Random:
 
 
 @pytest.fixture
-def run(kafka: Stack, settings: Settings, size: Size, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
+def batch_rows() -> int:
+    """Rows of a micro-batch at most: what a worker does by default."""
+    return WorkerSettings().batch_rows
+
+
+@pytest.fixture
+def run(
+    kafka: Stack, settings: Settings, size: Size, batch_rows: int, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Run]:
     """A scenario of its own, with merges off and a load that is seeded by the test's name; it kills real brokers only."""
-    settings = settings.model_copy(update={"worker": settings.worker.model_copy(update={"batch_rows": BATCH_ROWS})})
+    settings = settings.model_copy(update={"worker": settings.worker.model_copy(update={"batch_rows": batch_rows})})
     migrate(settings)
     stop_merges(settings)
     load = Generator(zlib.crc32(request.node.name.encode()), int(time.time() * 1000) - 3_600_000, size.events)

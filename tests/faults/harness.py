@@ -17,8 +17,6 @@ from tests.faults import oracle, topics
 from tests.faults.load import Generator, Message
 from tests.faults.worker import Worker, wait_for
 
-BATCH_ROWS = 500
-
 
 @dataclass(frozen=True)
 class Size:

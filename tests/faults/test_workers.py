@@ -6,11 +6,20 @@ import random
 import signal
 import time
 
+import pytest
+
 from pipeline.errors import FencedError
-from tests.faults.harness import BATCH_ROWS, Run, Size, kill_rounds
+from tests.faults.harness import Run, Size, kill_rounds
 from tests.faults.worker import Worker, wait_for
 
 SESSION_TIMEOUT = 10.0
+BATCH_ROWS = 500
+"""Small batches, so that at any moment some are on their way."""
+
+
+@pytest.fixture
+def batch_rows() -> int:
+    return BATCH_ROWS
 
 
 def test_a_worker_is_killed(run: Run, size: Size, rng: random.Random) -> None:
