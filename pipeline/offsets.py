@@ -116,7 +116,9 @@ class Offsets:
     def ours(self, messages: list[Message]) -> list[Message]:
         """The records of partitions that are ours and seeded; those that are not seeded yet are kept for later."""
         if not self._unseeded and not any(message.error() for message in messages):
-            return messages if self._owned_only(messages) else [m for m in messages if _place(m) in self._owned]
+            partitions = {message.partition() for message in messages}
+            if partitions <= {partition for _, partition in self._owned}:
+                return messages
         good = []
         for message in messages:
             if message.error():
@@ -126,9 +128,6 @@ class Offsets:
             elif _place(message) in self._owned:
                 good.append(message)
         return good
-
-    def _owned_only(self, messages: list[Message]) -> bool:
-        return {(m.topic(), m.partition()) for m in messages} <= self._owned
 
     def keep(self, messages: list[Message]) -> None:
         self._kept += messages

