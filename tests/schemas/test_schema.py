@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import polars as pl
 import pytest
 from jsonschema import Draft202012Validator
 
-from pipeline.batch import EventBatch, Origin
+from pipeline.batch import EventBatch
 from pipeline.migrate import read_migrations
 from pipeline.sources.decode import Decode
+from pipeline.sources.memory import batch_of
 from schemas import events
 
 ROOT = Path(events.__file__).parent
@@ -55,9 +55,7 @@ def leaves(schema: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dict
 
 
 def decoded(record: bytes) -> EventBatch:
-    place = pl.DataFrame({"row": [0], "topic": ["t"], "partition": [0], "offset": [7]})
-    place = place.cast({"row": pl.UInt32, "partition": pl.Int32, "offset": pl.Int64})
-    return Decode().process(EventBatch(1, place, [record], [None], (Origin("t", 0, 7, 7, 1),), 1))
+    return Decode().process(batch_of([record], first_offset=7))
 
 
 def test_the_json_schema_is_one() -> None:
