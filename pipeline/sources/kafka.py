@@ -77,8 +77,9 @@ def consumer_config(client: Mapping[str, Any], group: str, session_timeout_ms: i
         "partition.assignment.strategy": "cooperative-sticky",
         "session.timeout.ms": session_timeout_ms,
         "heartbeat.interval.ms": session_timeout_ms // 5,
-        "fetch.message.max.bytes": 13_000_000,
-        "queued.max.messages.kbytes": 64 << 10,
+        # Compressed bytes of a request; a record that is larger still comes, alone (KIP-74).
+        "fetch.max.bytes": 16 << 20,
+        "queued.max.messages.kbytes": 32 << 10,
         # The default of 1 s leaves the poll thread without input whenever the queue was full for a moment.
         "fetch.queue.backoff.ms": 10,
         "statistics.interval.ms": 1000,
