@@ -30,13 +30,13 @@ log = logging.getLogger("earshot.delivery")
 CHANNEL_DEPTH = 8
 
 
-class _InProcess(BootStrategy):  # type: ignore[misc]  # faust is not typed
+class _InProcess(BootStrategy):
     enable_kafka = False
     enable_web = False
     enable_sensors = False
 
 
-class _App(faust.App):  # type: ignore[misc]  # faust is not typed
+class _App(faust.App):
     async def on_first_start(self) -> None:
         """Faust would create a data folder for its tables here; there are none."""
 
@@ -65,7 +65,9 @@ class Flow:
         self.failure: BaseException | None = None
         self.app = _App(f"earshot-worker-{os.getpid()}", broker="kafka://", topic_disable_leader=True, web_enabled=False)
         self.app.boot_strategy = _InProcess(self.app)
-        self._entry = channel = self.app.channel(maxsize=CHANNEL_DEPTH)
+        # Faust types a channel's items as its own events; ours carry batches as they are.
+        self._entry: Any = self.app.channel(maxsize=CHANNEL_DEPTH)
+        channel = self._entry
         for step in steps:
             following = self.app.channel(maxsize=CHANNEL_DEPTH)
             self.app.agent(channel, name=step.name)(self._agent(step.name, step.process, following))

@@ -106,7 +106,10 @@ class Offsets:
         if not positions or self._consumer is None:
             return
         try:
-            self._consumer.commit(offsets=positions, asynchronous=not wait)
+            if wait:
+                self._consumer.commit(offsets=positions, asynchronous=False)
+            else:
+                self._consumer.commit(offsets=positions, asynchronous=True)
         except KafkaException as error:
             log.warning("commit: %s", error)
             return

@@ -1,8 +1,8 @@
 """Landing: what a batch has become goes to its tables, in the order that makes a replay harmless.
 
 Dead letters first, changes that wait next, `interactions` last: only that makes a revision landed. Then what waited and need
-not any more is marked done. Killed anywhere in between, the records are read again, and each write is absorbed: dead letters and
-pending changes by their keys, interactions because their revisions are known.
+not any more is marked done. Killed anywhere in between, the records are read again, and each write is absorbed: dead letters
+and pending changes by their keys, interactions because their revisions are known.
 
 Also what the rest asks of these tables: the newest row of an event, the revisions that are known, the changes that wait.
 """
