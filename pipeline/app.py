@@ -118,8 +118,11 @@ class Worker:
     def _seed(self, assigned: Sequence[Assigned]) -> None:
         """What ClickHouse knows of partitions that were just assigned: known revisions, and changes that wait."""
         table, work = InteractionsTable(self._seed_reads), self._settings.worker
-        known = table.known_revisions(assigned, work.dedup_hours, work.dedup_keys)
-        waiting = table.waiting(assigned)
+        try:
+            known = table.known_revisions(assigned, work.dedup_hours, work.dedup_keys)
+            waiting = table.waiting(assigned)
+        finally:
+            self.vitals.idle("seeding")
         revisions = pl.concat([known, waiting.get_column("revision")])
         self.seen.landed.add(revisions.to_numpy())
         self.completion.load(waiting)
