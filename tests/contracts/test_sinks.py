@@ -1,0 +1,140 @@
+"""The contract of a sink, for every sink: what was written is there on return, twice is once, nothing is fine too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import polars as pl
+import pytest
+
+from pipeline.batch import EventBatch
+from pipeline.connections import clickhouse_client
+from pipeline.fence import Fence, GivenUp
+from pipeline.health import Vitals
+from pipeline.migrate import migrate
+from pipeline.processors.completion import Completion
+from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.keys import KeySet
+from pipeline.processors.mentions import Brands, Mentions
+from pipeline.settings import Settings
+from pipeline.sinks.clickhouse import Inserter
+from pipeline.sinks.dead_letter import DeadLetters
+from pipeline.sinks.interactions import Assigned, InteractionsTable, Landing
+from pipeline.sinks.memory import MemoryTable
+from pipeline.sources.decode import Decode
+from pipeline.sources.memory import batch_of
+from tests.sources.bad_records import BAD, event
+
+SINKS = ["memory", "interactions", "pending_changes", "dead_letters"]
+
+
+class Sink(NamedTuple):
+    write: Callable[[EventBatch], None]
+    count: Callable[[], int]
+    fence: Fence
+
+
+def make_batch(batch_id: int) -> EventBatch:
+    """Three rows, two changes that wait, two dead letters: the same whenever it is made."""
+    changes = [event(operation="delete", id=f"unknown {n}", occurred_at="2026-09-03T00:00:00Z") for n in range(2)]
+    raw = [event(id="1"), event(id="2"), BAD["not JSON"][0], *changes, event(id="3"), BAD["no id"][0]]
+    batch = batch_of(raw, batch_id=batch_id)
+    steps = Decode(), Dedup(Seen(KeySet(10, 1e9))), Mentions(Brands(brands=())), Completion(MemoryTable(), 1e9)
+    for step in steps:
+        batch = step.process(batch)
+    return batch
+
+
+def empty_batch() -> EventBatch:
+    return Completion(MemoryTable(), 1e9).process(
+        Mentions(Brands(brands=())).process(Dedup(Seen(KeySet(10, 1e9))).process(Decode().process(batch_of([]))))
+    )
+
+
+@pytest.fixture(params=SINKS)
+def sink(request: pytest.FixtureRequest) -> Iterator[Sink]:
+    if request.param == "memory":
+        table = MemoryTable()
+        yield Sink(lambda batch: table.insert(batch.events), lambda: table.final().height, Fence())
+        return
+    settings: Settings = request.getfixturevalue("settings")
+    migrate(settings)
+    fence, vitals = Fence(), Vitals()
+    with clickhouse_client(settings.clickhouse) as client:
+        inserter = Inserter(client, fence, vitals, "landing")
+        letters = DeadLetters(settings.kafka.client(), settings.kafka.topic("dead-letter"), inserter, fence, vitals)
+        landing = Landing(inserter, letters)
+
+        def count() -> int:
+            fence.polled()
+            return int(client.query(f"SELECT count() FROM {request.param} FINAL").result_rows[0][0])
+
+        yield Sink(landing.land, count, fence)
+
+
+EXPECTED = {"memory": 3, "interactions": 3, "pending_changes": 2, "dead_letters": 2}
+
+
+@pytest.fixture
+def expected(request: pytest.FixtureRequest) -> int:
+    return EXPECTED[request.node.callspec.params["sink"]]
+
+
+def test_what_was_written_is_there_on_return(sink: Sink, expected: int) -> None:
+    sink.write(make_batch(1))
+    assert sink.count() == expected
+
+
+def test_the_same_again_changes_nothing(sink: Sink, expected: int) -> None:
+    for batch_id in (1, 2, 3):
+        sink.write(make_batch(batch_id))
+        assert sink.count() == expected
+
+
+@pytest.mark.parametrize("sink", SINKS[1:], indirect=True)
+def test_nothing_is_fine_too(sink: Sink) -> None:
+    sink.write(empty_batch())
+    assert sink.count() == 0
+
+
+@pytest.mark.parametrize("sink", SINKS[1:], indirect=True)
+def test_a_batch_of_an_ended_generation_is_never_written(sink: Sink) -> None:
+    batch = make_batch(1)
+    sink.fence.end_generation()
+    with pytest.raises(GivenUp):
+        sink.write(batch)
+    assert sink.count() == 0
+
+
+def test_what_the_tables_say_of_a_partition(settings: Settings) -> None:
+    """The seeds of an assignment: the revisions that are there, the changes that wait, the newest row of an event."""
+    migrate(settings)
+    fence, vitals = Fence(), Vitals()
+    with clickhouse_client(settings.clickhouse) as client:
+        inserter = Inserter(client, fence, vitals, "landing")
+        letters = DeadLetters(settings.kafka.client(), settings.kafka.topic("dead-letter"), inserter, fence, vitals)
+        batch = make_batch(1)
+        Landing(inserter, letters).land(batch)
+        table = InteractionsTable(inserter)
+        assigned = [Assigned("events", 0, 2)]
+        past = table.known_revisions(assigned, hours=-1, limit=10)
+        landed = batch.events.select("offset", "revision")
+        assert set(past) == set(landed.filter(pl.col("offset") >= 2).get_column("revision"))
+        recent = table.known_revisions(assigned, hours=24, limit=10)
+        assert set(recent) == set(landed.get_column("revision"))
+        capped = table.known_revisions(assigned, hours=24, limit=1)
+        assert set(past) <= set(capped), "what is at or past the committed offset is known whatever the limit"
+        assert table.known_revisions([Assigned("events", 1, 0)], hours=24, limit=10).len() == 0
+
+        assert batch.waiting is not None
+        waiting = table.waiting(assigned)
+        assert waiting.height == 2
+        same = [c for c in batch.waiting.columns if c not in ("check_at", "arrived_at")]
+        assert waiting.select(same).sort("offset").equals(batch.waiting.select(same).sort("offset"))
+
+        keys = batch.events.select("event_key", "created_at")
+        for asked in (keys, keys.with_columns(created_at=pl.lit(None, keys.schema["created_at"]))):
+            newest = table.newest(asked)
+            assert set(newest.get_column("event_key")) == set(keys.get_column("event_key"))
+        assert set(newest.get_column("version")) == set(batch.events.get_column("version"))
