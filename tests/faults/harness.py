@@ -84,7 +84,11 @@ class Run:
 
     def finish(self, allow_zombie_rows: int = 0, timeout: float = 180.0) -> oracle.Report:
         """Waits until the group has committed everything, asks the oracle, and fails with what it says."""
-        wait_for("all is committed", self.all_committed, timeout, every=0.3)
+        try:
+            wait_for("all is committed", self.all_committed, timeout, every=0.3)
+        except AssertionError as error:
+            error.add_note(f"partitions behind: {topics.lag(self.settings.kafka)}")
+            raise
         truth = oracle.Truth.of(topics.positions(self.settings.kafka, self.produced))
         # A change that waited lands with a batch after that of its create, so it may follow the last commit.
         deadline = time.monotonic() + 15
@@ -100,7 +104,7 @@ class Run:
         for worker in self.workers:
             assert worker.exit_code is None, f"a worker ended with {worker.exit_code}: {worker.tail()}"
         try:
-            return topics.lag(self.settings.kafka) == 0
+            return not topics.lag(self.settings.kafka)
         except KafkaException:
             return False
 

@@ -85,14 +85,15 @@ def end_offsets(kafka: KafkaSettings, topic: str) -> dict[int, tuple[int, int]]:
         consumer.close()
 
 
-def lag(kafka: KafkaSettings) -> int:
-    """How many messages the group has not committed; raises KafkaException while the broker doesn't answer."""
+def lag(kafka: KafkaSettings) -> dict[int, str]:
+    """The partitions that the group has not committed to their end; raises KafkaException while the broker doesn't answer."""
     topic = kafka.topic("events")
     consumer = Consumer({**kafka.client(), "group.id": kafka.group, "enable.auto.commit": False, "log_level": 0})
     try:
         partitions = [TopicPartition(topic, p) for p in consumer.list_topics(topic, timeout=5).topics[topic].partitions]
         committed = consumer.committed(partitions, timeout=5)
         ends = [consumer.get_watermark_offsets(p, timeout=5) for p in partitions]
-        return sum(high - max(p.offset, low) for p, (low, high) in zip(committed, ends, strict=True))
+        behind = [(p, high) for p, (low, high) in zip(committed, ends, strict=True) if max(p.offset, low) < high]
+        return {p.partition: f"committed {p.offset}, end {high}" for p, high in behind}
     finally:
         consumer.close()
