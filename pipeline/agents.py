@@ -142,6 +142,8 @@ class Flow:
                 continue
         if self.failure is None:
             await asyncio.to_thread(stopping)
+        # Threads that repeat a request to a database that is away must not keep the process.
+        self._fence.stop()
         await self.app.stop()
 
 

@@ -115,7 +115,7 @@ class Worker:
 
         return land
 
-    def _seed(self, assigned: Sequence[Assigned]) -> None:
+    def _seed(self, assigned: Sequence[Assigned]) -> Callable[[set[Place]], None]:
         """What ClickHouse knows of partitions that were just assigned: known revisions, and changes that wait."""
         table, work = InteractionsTable(self._seed_reads), self._settings.worker
         try:
@@ -125,8 +125,13 @@ class Worker:
             self.vitals.idle("seeding")
         revisions = pl.concat([known, waiting.get_column("revision")])
         self.seen.landed.add(revisions.to_numpy())
-        self.completion.load(waiting)
         metrics.SEEDED.inc(len(revisions))
+
+        def take_over(places: set[Place]) -> None:
+            ours = [place in places for place in waiting.select("topic", "partition").iter_rows()]
+            self.completion.load(waiting.filter(pl.Series(ours, dtype=pl.Boolean)))
+
+        return take_over
 
     def _forget_batch(self, batch: EventBatch) -> None:
         self.seen.forget(batch.id)

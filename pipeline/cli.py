@@ -21,7 +21,7 @@ app = typer.Typer(
     help="""Earshot: social events on Kafka, each exactly once, into ClickHouse.
 
     Start with `earshot up`. Exit codes: 0 done, 1 not all went well, 2 wrong usage or settings, 3 broker or ClickHouse
-    unreachable, 4 tables or topics not as they should be, 5 the embedded stack can't start, 6 another worker took over,
+    unreachable, 4 tables or topics not as they should be, 5 the embedded stack can't start,
     130 stopped by Ctrl-C.""",
     no_args_is_help=True,
     add_completion=False,
@@ -66,7 +66,7 @@ def worker(context: typer.Context) -> None:
 
     It works against the Kafka and the ClickHouse of the settings. Run as many as there are partitions; they share the work.
     Exit codes: 0 stopped, 1 an error that a restart repairs, 2 wrong settings, 3 broker or ClickHouse unreachable, 4 run
-    `earshot migrate` first, 6 another worker took over.
+    `earshot migrate` first.
     """
     from pipeline.app import run_worker
 

@@ -5,7 +5,6 @@ EarshotError             one clear line for a person; the command line prints it
   UnreachableError       the broker or ClickHouse can't be reached, refuses the login, or lacks a table (exit 3)
   MigrationError         the schema is half applied, or newer than this program (exit 4)
   StackError             the embedded stack can't start: a port is taken, the folder is in use, the disk is full (exit 5)
-  FencedError            this worker may no longer write: another one owns its partitions (exit 6)
 """
 
 from __future__ import annotations
@@ -29,7 +28,3 @@ class MigrationError(EarshotError):
 
 class StackError(EarshotError):
     exit_code = 5
-
-
-class FencedError(EarshotError):
-    exit_code = 6

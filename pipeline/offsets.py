@@ -30,8 +30,9 @@ FINISH_S = 5.0
 class Offsets:
     """Owned by the poll thread; only `landed` is called by another, the landing agent.
 
-    `seed(assigned)` loads the known revisions and waiting changes of new partitions and may block; `forget(partitions)` drops
-    the waiting changes of partitions that left, `forget(None)` all that is on its way. `drained(s)` waits until no batch is on
+    `seed(assigned)` reads the known revisions and waiting changes of new partitions and may block; what it returns takes them
+    over, for those partitions that are still ours by then. `forget(partitions)` drops the waiting changes of partitions that
+    left, `forget(None)` all that is on its way. `drained(s)` waits until no batch is on
     its way, `quiet(s)` until none of our inserts can be running on the server.
     """
 
@@ -39,7 +40,7 @@ class Offsets:
         self,
         fence: Fence,
         vitals: Vitals,
-        seed: Callable[[Sequence[Assigned]], None],
+        seed: Callable[[Sequence[Assigned]], Callable[[set[Place]], None]],
         forget: Callable[[set[Place] | None], None],
         drained: Callable[[float], bool],
         quiet: Callable[[float], bool],
@@ -52,8 +53,8 @@ class Offsets:
         self.given_up = False
         self._consumer: Consumer | None = None
         self._owned: set[Place] = set()
-        self._seeding: dict[Future[None], list[TopicPartition]] = {}
-        self._unseeded: set[Place] = set()
+        # The seeding that each partition waits for: of a partition that left and came back, the newer one.
+        self._unseeded: dict[Place, Future[Callable[[set[Place]], None]]] = {}
         self._held: set[Place] = set()
         self._kept: list[Message] = []
         self._landed: dict[Place, int] = {}
@@ -65,7 +66,7 @@ class Offsets:
         """Joins the group. Nothing of an earlier consumer is left."""
         self.given_up = False
         self._consumer = consumer
-        self._owned, self._unseeded, self._kept = set(), set(), []
+        self._owned, self._unseeded, self._kept = set(), {}, []
         self._landed, self._uncommitted = {}, []
         self._vitals.hold("partitions", "none is assigned yet")
         consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
@@ -145,19 +146,21 @@ class Offsets:
 
     def resume(self) -> None:
         assert self._consumer is not None
-        self._consumer.resume([TopicPartition(*place) for place in self._owned - self._unseeded - self._held])
+        self._consumer.resume([TopicPartition(*place) for place in self._owned - self._unseeded.keys() - self._held])
 
     def resume_seeded(self) -> None:
         """Starts the partitions whose seeding is done. Raises what seeding could not survive."""
-        for future in [future for future in self._seeding if future.done()]:
-            partitions = self._seeding.pop(future)
+        for future in {future for future in self._unseeded.values() if future.done()}:
+            places = {place for place, awaited in self._unseeded.items() if awaited is future}
             try:
-                future.result()
+                take_over = future.result()
             except GivenUp:
-                continue
-            places = {(p.topic, p.partition) for p in partitions} & self._owned
-            self._unseeded -= places
-            if self._consumer is not None and places:
+                self.give_up("their seeding was interrupted")
+                return
+            take_over(places)
+            for place in places:
+                del self._unseeded[place]
+            if self._consumer is not None:
                 self._consumer.resume([TopicPartition(*place) for place in places])
                 log.info("reading %s", _names(places))
         self._say_ready()
@@ -185,16 +188,15 @@ class Offsets:
         consumer.pause(committed)
         places = {(p.topic, p.partition) for p in committed}
         self._owned |= places
-        self._unseeded |= places
-        self._say_ready()
         assigned = [Assigned(p.topic, p.partition, p.offset if p.offset >= 0 else None) for p in committed]
-        self._seeding[self._seeder.submit(self._seed_quietly, assigned)] = committed
+        self._unseeded |= dict.fromkeys(places, self._seeder.submit(self._seed_quietly, assigned))
+        self._say_ready()
         self._fence.polled()
 
-    def _seed_quietly(self, assigned: Sequence[Assigned]) -> None:
+    def _seed_quietly(self, assigned: Sequence[Assigned]) -> Callable[[set[Place]], None]:
         # What an insert of ours, given up a moment ago, may still be writing must be there to be seen.
         self._quiet(INSERT_MAX_S + 1)
-        self._seed(assigned)
+        return self._seed(assigned)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         places = {(p.topic, p.partition) for p in partitions}
@@ -208,7 +210,6 @@ class Offsets:
         end = time.monotonic() + FINISH_S
         while not (done := self._drained(0.2)) and time.monotonic() < end:
             self._fence.polled()
-            self._vitals.busy("poll")
         if not done:
             self.give_up(f"they did not land within {FINISH_S:.0f} s of a revoke")
             self._quiet(INSERT_MAX_S + 1)
@@ -221,7 +222,8 @@ class Offsets:
 
     def _drop(self, places: set[Place]) -> None:
         self._owned -= places
-        self._unseeded -= places
+        for place in places:
+            self._unseeded.pop(place, None)
         self._kept = [message for message in self._kept if _place(message) not in places]
         with self._lock:
             for place in places:
@@ -233,9 +235,8 @@ class Offsets:
         self._say_ready()
 
     def _end(self) -> None:
-        for future in self._seeding:
+        for future in self._unseeded.values():
             future.cancel()
-        self._seeding.clear()
         self._drop(set(self._owned))
         self._forget(None)
 

@@ -12,7 +12,7 @@ Creates are not looked up: their version is below that of any change, so Replaci
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Container
 from typing import Protocol
 
@@ -56,7 +56,7 @@ class Completion:
         self._stored = stored
         self._waiting_s = waiting_s
         self._clock = clock
-        self._on_their_way: OrderedDict[int, pl.DataFrame] = OrderedDict()
+        self._on_their_way: dict[int, pl.DataFrame] = {}
         self._waiting: pl.DataFrame | None = None
         # What other threads ask of the step is done between two batches, by the thread that runs it.
         self._inbox: deque[Callable[[], None]] = deque()

@@ -132,8 +132,9 @@ class KafkaSource:
             while not self._stopping.is_set() and not self.offsets.given_up:
                 self._turn(consumer)
         finally:
-            self.offsets.close()
+            # Leaving the group may take as long as the broker does not answer.
             self.vitals.idle("poll")
+            self.offsets.close()
 
     def _turn(self, consumer: Consumer) -> None:
         self.vitals.busy("poll")
