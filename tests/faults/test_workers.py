@@ -65,4 +65,6 @@ def test_a_rolling_change_from_one_worker_to_three_to_one(run: Run, size: Size) 
             run.remove(worker)
             assert worker.stop() == 0, worker.tail()
             assert not worker.in_flight, "a planned stop left a batch open"
+        for worker in (first, second, third):
+            assert not worker.said("given up"), "a planned change lets what is on its way land"
     run.finish()

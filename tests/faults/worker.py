@@ -133,6 +133,9 @@ class Worker:
         """Returns soon (a millisecond) after the worker has read so many rows."""
         wait_for(f"{rows:.0f} rows read", lambda: self.rows_read >= rows, every=0.001)
 
+    def said(self, text: str) -> bool:
+        return any(text in line for line in self._lines)
+
     def tail(self) -> str:
         return "".join(self._lines[-5:])
 
