@@ -59,15 +59,17 @@ class Offsets:
         self._kept: list[Message] = []
         self._landed: dict[Place, int] = {}
         self._uncommitted: list[int] = []
+        self._sent: dict[Place, int] = {}
         self._lock = threading.Lock()
         self._seeder = ThreadPoolExecutor(1, thread_name_prefix="seeding")
+        vitals.hold("partitions", "none is assigned yet")
 
     def open(self, consumer: Consumer, topic: str) -> None:
         """Joins the group. Nothing of an earlier consumer is left."""
         self.given_up = False
         self._consumer = consumer
         self._owned, self._unseeded, self._kept = set(), {}, []
-        self._landed, self._uncommitted = {}, []
+        self._landed, self._uncommitted, self._sent = {}, [], {}
         self._vitals.hold("partitions", "none is assigned yet")
         consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
@@ -103,6 +105,7 @@ class Offsets:
         """Commits what has landed. A commit that fails costs nothing: its records are read again, and known."""
         with self._lock:
             positions = [TopicPartition(*place, offset) for place, offset in self._landed.items()]
+            self._sent |= self._landed
             batches, self._landed, self._uncommitted = self._uncommitted, {}, []
         if not positions or self._consumer is None:
             return
@@ -116,6 +119,15 @@ class Offsets:
             return
         for batch in batches:
             log.info("batch %d committed", batch)
+
+    def on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        """What an asynchronous commit came to; on the poll thread. One that a rebalance overtook is sent again."""
+        with self._lock:
+            for partition in partitions:
+                place = (partition.topic, partition.partition)
+                if (error or partition.error) and place in self._sent:
+                    # Never an older offset than was sent since: a commit may go backwards.
+                    self._landed.setdefault(place, self._sent[place])
 
     def ours(self, messages: list[Message]) -> list[Message]:
         """The records of partitions that are ours and seeded; those that are not seeded yet are kept for later."""
@@ -228,6 +240,7 @@ class Offsets:
         with self._lock:
             for place in places:
                 self._landed.pop(place, None)
+                self._sent.pop(place, None)
         for place in places & self._held:
             self._held.discard(place)
             self._vitals.clear(_names({place}))

@@ -47,12 +47,14 @@ class Room:
         self._free = self._size = batches
         self._changed = threading.Condition()
 
-    def take(self, timeout_s: float) -> bool:
+    def wait(self, timeout_s: float) -> bool:
+        """Whether there is room for a batch. Only the poll thread takes it, so it stays until then."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self._free > 0, timeout_s):
-                return False
+            return self._changed.wait_for(lambda: self._free > 0, timeout_s)
+
+    def take(self) -> None:
+        with self._changed:
             self._free -= 1
-            return True
 
     def give_back(self) -> None:
         with self._changed:
@@ -124,7 +126,12 @@ class KafkaSource:
             self.fail(error)
 
     def _read_generation(self) -> None:
-        callbacks = {"error_cb": self._on_error, "stats_cb": self._on_stats, "log_level": 0}
+        callbacks = {
+            "error_cb": self._on_error,
+            "stats_cb": self._on_stats,
+            "on_commit": self.offsets.on_commit,
+            "log_level": 0,
+        }
         consumer = Consumer({**self.config, **callbacks})
         self.fence.polled()
         self.offsets.open(consumer, self.topic)
@@ -149,15 +156,13 @@ class KafkaSource:
         messages = self._read(consumer)
         if messages or self._tick_due():
             self._send(messages)
-        else:
-            self.room.give_back()
 
     def _has_room(self, consumer: Consumer) -> bool:
-        """Takes a place for a batch. Waits without polling for a moment: pausing would throw the prefetched records away."""
-        if self.room.take(ROOM_WAIT_S):
+        """Whether a batch may be read. Waits without polling for a moment: pausing would throw the prefetched records away."""
+        if self.room.wait(ROOM_WAIT_S):
             return True
         self.offsets.pause()
-        while not self.room.take(0):
+        while not self.room.wait(0):
             self.vitals.busy("poll")
             self.fence.polled()
             self.offsets.commit()
@@ -194,6 +199,7 @@ class KafkaSource:
             metrics.BATCH_ROWS.observe(batch.read)
         places = " ".join(f"{o.topic}[{o.partition}]:{o.first}-{o.last}" for o in batch.origins)
         log.info("batch %d read rows=%d %s", batch.id, batch.read, places)
+        self.room.take()
         self.hand_over(batch)
 
     def _on_error(self, error: KafkaError) -> None:
