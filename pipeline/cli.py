@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import data, dlq
+from pipeline.commands import data, dlq, offsets
 from pipeline.commands.options import load_settings
 from pipeline.errors import EarshotError
 
@@ -139,6 +139,7 @@ app.command(epilog="Example:  earshot query 'SELECT platform, count() FROM inter
     data.query
 )
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(offsets.app, name="offsets")
 
 
 def main() -> None:

@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 
 from pipeline.connections import check_kafka, clickhouse_client, kafka_reason, reason
 from pipeline.errors import EarshotError
 from pipeline.migrate import check_tables, read_migrations, topic_configs
+from pipeline.positions import PartitionState, outside, states
 from pipeline.settings import Settings, WorkerSettings
-
-_NO_COORDINATOR_YET = (
-    KafkaError.NOT_COORDINATOR,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-)
-
-
-class PartitionState(NamedTuple):
-    """`committed` is None where the group has none yet: all that the partition holds is still to be read."""
-
-    topic: str
-    partition: int
-    first: int
-    end: int
-    committed: int | None
-
-    @property
-    def lag(self) -> int:
-        return self.end - max(self.first, self.committed or 0)
 
 
 class TableState(NamedTuple):
@@ -76,37 +56,11 @@ def _kafka(settings: Settings, found: Status) -> None:
     kafka = settings.kafka
     topics = check_kafka(kafka)
     found.problems += [f"Kafka: no topic {name}: run `earshot migrate`" for name in topic_configs(kafka) if name not in topics]
-    # A consumer that never subscribes joins no group. (The admin client's list_consumer_group_offsets of confluent-kafka 2.16
-    # crashes the process while a fresh broker has no coordinator yet.)
-    config: dict[str, Any] = {**kafka.client(), "group.id": kafka.group, "log_level": 0}
-    consumer = Consumer(config)
-    try:
+    with outside(kafka) as consumer:
         events, dead = kafka.topic("events"), kafka.topic("dead-letter")
-        found.events = _partitions(consumer, events, topics.get(events, 0))
-        found.dead_letters = sum(place.end - place.first for place in _partitions(consumer, dead, topics.get(dead, 0)))
-    finally:
-        consumer.close()
-
-
-def _partitions(consumer: Consumer, topic: str, count: int) -> list[PartitionState]:
-    places = [TopicPartition(topic, partition) for partition in range(count)]
-    found = []
-    for place in _committed(consumer, places) if places else []:
-        first, end = consumer.get_watermark_offsets(place, timeout=10)
-        found.append(PartitionState(topic, place.partition, first, end, place.offset if place.offset >= 0 else None))
-    return found
-
-
-def _committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
-    """Asks again while a broker that has just started is still finding the group's coordinator."""
-    end = time.monotonic() + 10
-    while True:
-        try:
-            return consumer.committed(places, timeout=10)
-        except KafkaException as error:
-            if error.args[0].code() not in _NO_COORDINATOR_YET or time.monotonic() > end:
-                raise
-            time.sleep(0.2)
+        found.events = states(consumer, events, topics.get(events, 0))
+        found.dead_letters = sum(place.end - place.first for place in states(consumer, dead, topics.get(dead, 0)))
+    found.problems += [f"{place.lost}: see `earshot offsets accept-loss --help`" for place in found.events if place.lost]
 
 
 def _clickhouse(settings: Settings, found: Status) -> None:

@@ -20,7 +20,10 @@ from pipeline.embedded.child import free_port
 from pipeline.errors import EarshotError
 from pipeline.settings import Settings
 
-COMMANDS = ["up", "worker", "migrate", "send", "replay", "query", "status", "reset", "dlq list", "dlq show", "dlq replay"]
+COMMANDS = [
+    *("up", "worker", "migrate", "send", "replay", "query", "status", "reset"),
+    *("dlq list", "dlq show", "dlq replay", "offsets list", "offsets accept-loss"),
+]
 BRANDS_SQL = "INSERT INTO interactions (event_key, version, id, platform, created_at, brands, text) VALUES "
 
 
@@ -105,7 +108,7 @@ def test_all_commands_are_tested_here(run: Run) -> None:
     assert listed == {command.split()[0] for command in COMMANDS}
 
 
-@pytest.mark.parametrize("command", ["query latest", "dlq list", "dlq show", "dlq replay --yes"])
+@pytest.mark.parametrize("command", ["query latest", "dlq list", "dlq show", "dlq replay --yes", "offsets accept-loss"])
 def test_without_clickhouse_one_line_names_the_url(run: Run, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setenv("EARSHOT_CLICKHOUSE__URL", url)
@@ -114,7 +117,7 @@ def test_without_clickhouse_one_line_names_the_url(run: Run, command: str, monke
     assert (done.code, done.out, done.err.strip()) == (3, "", f"earshot: ClickHouse at {url}, user default: Connection refused")
 
 
-@pytest.mark.parametrize("command", ["migrate", "send {}", "send --text hello"])
+@pytest.mark.parametrize("command", ["migrate", "send {}", "send --text hello", "offsets list"])
 def test_without_a_broker_one_line_names_the_address(run: Run, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     address = f"127.0.0.1:{free_port()}"
     monkeypatch.setenv("EARSHOT_KAFKA__BOOTSTRAP", address)
@@ -299,3 +302,11 @@ def test_dead_letters_are_listed_shown_and_sent_again(stacked: Run, settings: Se
     assert (asked.code, "Send 2 dead letters" in asked.out + asked.err) == (1, True)
     assert stacked("dlq", "replay", "--reason", "kind", "--from-offset", "2", "--yes") == Done(0, "sent 1  failed 0\n", "")
     assert events_in(settings, 1) == [b"\x1b[31m2" + b"x" * 3_000]
+
+
+def test_offsets_are_listed_and_none_is_lost(stacked: Run, settings: Settings) -> None:
+    stacked("send", '{"id": "1", "platform": "forum"}')
+    listed = stacked("offsets", "list")
+    assert (listed.code, listed.err) == (0, "")
+    assert all(word in listed.out for word in (settings.kafka.topic("events"), "partition", "first", "committed", "end", "lag"))
+    assert stacked("offsets", "accept-loss") == Done(0, "nothing is lost: Kafka has every offset that comes next\n", "")
