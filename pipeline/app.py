@@ -13,6 +13,7 @@ import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from pipeline import metrics, migrate
@@ -23,6 +24,7 @@ from pipeline.errors import EarshotError, SettingsError
 from pipeline.fence import Fence
 from pipeline.health import Vitals, serve
 from pipeline.offsets import Offsets, Place
+from pipeline.ping import keep_asking
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
@@ -57,8 +59,9 @@ class Worker:
         work = settings.worker
         self.vitals, self.fence, self.room = Vitals(), Fence(), Room(BATCHES_ON_THEIR_WAY)
         self.landing_inserts, self._reads, self._seed_reads = (
-            Inserter(clickhouse_client(settings.clickhouse, timeout_s=20), self.fence, self.vitals, name)
-            for name in ("landing", "completion", "seeding")
+            Inserter(clickhouse_client(settings.clickhouse, timeout_s=seconds), self.fence, self.vitals, name)
+            # Seeding reads all that a partition's window holds.
+            for name, seconds in (("landing", 20), ("completion", 20), ("seeding", 300))
         )
         topic = settings.kafka.topic("dead-letter")
         dead_letters = DeadLetters(settings.kafka.client(), topic, self.landing_inserts, self.fence, self.vitals)
@@ -92,6 +95,7 @@ class Worker:
     def run(self) -> None:
         """Runs until SIGTERM or SIGINT. Raises EarshotError, or whatever made it stop."""
         work = self._settings.worker
+        keep_asking(clickhouse_client(self._settings.clickhouse, timeout_s=5), self.vitals)
         stop_health = serve(self.vitals, work.health_host, work.health_port)
         try:
             asyncio.run(self._run())
@@ -107,8 +111,8 @@ class Worker:
 
     def _landed(self, landing: Landing) -> Callable[[EventBatch], None]:
         def land(batch: EventBatch) -> None:
-            landing.land(batch)
-            self.seen.finish(batch.id)
+            refused = landing.land(batch)
+            self.seen.finish(batch.id, np.array(refused, dtype=np.uint64))
             self.completion.finish(batch.id)
             metrics.WAITING.set(self.completion.waiting)
             metrics.DEDUP_BYTES.set(self.seen.landed.nbytes())

@@ -78,6 +78,8 @@ class Offsets:
         assert self._consumer is not None
         if not self.given_up:
             self._finish()
+        else:
+            self._quiet(INSERT_MAX_S + 1)
         self._end()
         consumer, self._consumer = self._consumer, None
         consumer.close()
@@ -191,6 +193,8 @@ class Offsets:
             return
         try:
             committed = consumer.committed(partitions, timeout=10)
+            if failed := [p.error for p in committed if p.error]:
+                raise KafkaException(failed[0])
         except KafkaException as error:
             self.give_up(f"committed offsets can't be read: {error}")
             committed = partitions
@@ -207,7 +211,9 @@ class Offsets:
 
     def _seed_quietly(self, assigned: Sequence[Assigned]) -> Callable[[set[Place]], None]:
         # What an insert of ours, given up a moment ago, may still be writing must be there to be seen.
-        self._quiet(INSERT_MAX_S + 1)
+        generation = self._fence.generation
+        while not self._quiet(1.0):
+            self._fence.check(generation)
         return self._seed(assigned)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

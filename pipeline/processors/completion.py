@@ -6,7 +6,6 @@ A change finds its event in the batches on their way, else in the stored row (on
 order of arrival of a create and its changes ends in the same row. A delete is final and leaves a tombstone: event_key,
 created_at, version and brands stay, every other column of the event is blank. A change that changes nothing is a duplicate.
 
-An update that carries all a create must, and all three groups, needs no event to complete it and becomes one if there is none.
 Creates are not looked up: their version is below that of any change, so ReplacingMergeTree puts them where they belong.
 """
 
@@ -91,10 +90,12 @@ class Completion:
     def _bases(self, changes: pl.DataFrame, creates: pl.DataFrame) -> pl.DataFrame:
         # The batches on their way first: one that lands meanwhile is in the database by the time of the look-up.
         flying = [frame.join(changes, on="event_key", how="semi") for frame in list(self._on_their_way.values())]
-        keys = pl.concat([frame.select("event_key", "created_at") for frame in (*flying, creates, changes)])
+        # A change that still waits may have carried another created_at than its event: it is searched by its key alone.
+        undated = changes.with_columns(created_at=pl.when(pl.col("row").is_null()).then(None).otherwise("created_at"))
+        keys = pl.concat([frame.select("event_key", "created_at") for frame in (*flying, creates, undated)])
         keys = keys.group_by("event_key").agg(pl.col("created_at").max())
         stored = self._stored.newest(keys)
-        return pl.concat([stored, *flying, creates, changes.filter(is_complete())], how="diagonal_relaxed")
+        return pl.concat([stored, *flying, creates], how="diagonal_relaxed")
 
     def _due(self, creates: pl.DataFrame) -> pl.DataFrame | None:
         """The waiting changes to look at now: those whose event is in this batch, and those not looked at for a while."""
@@ -125,9 +126,9 @@ class Completion:
         if not new.height:
             return
         now = self._clock()
-        new = new.with_columns(row=pl.lit(None, pl.UInt32), arrived_at=pl.lit(now), check_at=pl.lit(now + _FIRST_CHECK_S))
+        new = new.with_columns(arrived_at=pl.lit(now), check_at=pl.lit(now + _FIRST_CHECK_S))
         batch.waiting = new
-        self._waiting = _append(self._waiting, new)
+        self._waiting = _append(self._waiting, new.with_columns(row=pl.lit(None, pl.UInt32)))
 
     def _give_up_old(self, batch: EventBatch) -> None:
         if self._waiting is None:
@@ -214,12 +215,6 @@ def _carries(columns: tuple[str, ...], frame: pl.DataFrame) -> pl.Expr:
     )
 
 
-def is_complete() -> pl.Expr:
-    """An update that could be a create: all that one needs, and all three groups."""
-    needs = [pl.col("operation") == "update", pl.col("kind").is_not_null(), pl.col("created_at").is_not_null()]
-    return pl.all_horizontal(*needs, *(pl.col(time) > _NEVER for time in GROUP_TIMES))
-
-
 def merge(bases: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
     """One row an event that has a base: its state after all changes, and what it was before: `base_version`, `base_<group>_at`,
     `base_is_deleted`. Rows that come later in the frames win ties of time."""
@@ -246,10 +241,9 @@ def apply(changes: pl.DataFrame, state: pl.DataFrame) -> tuple[pl.DataFrame, int
     carried = changes.select(pl.col(*GROUP_TIMES).name.suffix("_own"))
     joined = pl.concat([joined, carried], how="horizontal")
     newer = [(pl.col(f"{time}_own") > _NEVER) & (pl.col(f"{time}_own") >= pl.col(f"base_{time}")) for time in GROUP_TIMES]
-    itself = pl.col("version") == pl.col("base_version")
-    effective = (pl.col("base_is_deleted") == 0) & pl.any_horizontal(pl.col("is_deleted") == 1, itself, *newer)
+    effective = (pl.col("base_is_deleted") == 0) & pl.any_horizontal(pl.col("is_deleted") == 1, *newer)
     whole = joined.filter(effective).with_columns(
-        version=pl.max_horizontal("version", pl.when(itself).then("version").otherwise(pl.col("base_version") + 1)),
+        version=pl.max_horizontal("version", pl.col("base_version") + 1),
         is_deleted=pl.col("state_is_deleted"),
     )
     whole = whole.select(changes.columns)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
 import polars as pl
 import xxhash
 
@@ -46,11 +47,11 @@ class Seen:
         with self._lock:
             self._pending[batch_id] = table
 
-    def finish(self, batch_id: int) -> None:
-        """The batch's rows are in ClickHouse: its revisions are landed."""
+    def finish(self, batch_id: int, refused: Keys) -> None:
+        """The batch's rows are in ClickHouse: its revisions are landed, but for those that ClickHouse refused."""
         table = self._pending.get(batch_id)
         if table is not None:
-            self.landed.add(table.keys())
+            self.landed.add(np.setdiff1d(table.keys(), refused))
         self.forget(batch_id)
 
     def forget(self, batch_id: int) -> None:
@@ -90,7 +91,9 @@ def revisions(frame: pl.DataFrame) -> pl.Series:
     """
     parts: list[pl.Expr] = [
         pl.col("event_key").cast(pl.String),
-        pl.concat_str(pl.lit("\x1f!"), pl.col("occurred_at").dt.epoch("ms").cast(pl.String)),
+        pl.lit("\x1f!"),
+        # A create happened when its event was created, whether it says so or not.
+        pl.when(pl.col("operation") == "create").then("created_at").otherwise("occurred_at").dt.epoch("ms").cast(pl.String),
         pl.lit("\x1f#"),
         pl.col("operation"),
     ]

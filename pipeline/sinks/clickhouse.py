@@ -22,10 +22,12 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from pipeline import metrics
 from pipeline.connections import reason
+from pipeline.errors import MigrationError
 from pipeline.fence import INSERT_MAX_S, Fence
 from pipeline.health import Vitals
 
 log = logging.getLogger("earshot.clickhouse")
+logging.getLogger("urllib3").setLevel(logging.ERROR)  # each failed request is said here, once
 T = TypeVar("T")
 
 # What is wrong with the data itself: parsing, types, ranges, constraints (ClickHouse's ErrorCodes.cpp).
@@ -63,6 +65,11 @@ class Inserter:
         metrics.INSERT_SECONDS.labels(table).observe(time.monotonic() - started)
         return refused
 
+    def insert_all(self, table: str, rows: pl.DataFrame, generation: int) -> None:
+        """Inserts rows that are all ours. Raises MigrationError when the table refuses one: it is not the one we made."""
+        if refused := self.insert(table, rows, generation):
+            raise MigrationError(f"table {table} refuses a row: {refused[0][1]}")
+
     def _insert(self, table: str, rows: pl.DataFrame, whole: pl.DataFrame, generation: int) -> list[tuple[pl.DataFrame, str]]:
         body = arrow_stream(rows)
         token = f"{table}-{xxhash.xxh3_128_hexdigest(body)}"
@@ -84,10 +91,9 @@ class Inserter:
         return refused
 
     def _send(self, table: str, columns: list[str], body: bytes, token: str, generation: int) -> None:
-        self._fence.pass_through(generation)
         self._quiet.clear()
-        self._unknown_until = time.monotonic() + INSERT_MAX_S + 0.5
         try:
+            self._fence.pass_through(generation)
             self._client.raw_insert(
                 table,
                 column_names=columns,
@@ -96,9 +102,9 @@ class Inserter:
                 settings={"insert_deduplication_token": token, "max_execution_time": INSERT_MAX_S, "optimize_on_insert": 0},
             )
             self._unknown_until = 0.0
-        except DatabaseError as error:
-            if error.code in DATA_ERRORS:
-                self._unknown_until = 0.0
+        except (ClickHouseError, OSError) as error:
+            known = isinstance(error, DatabaseError) and error.code in DATA_ERRORS
+            self._unknown_until = 0.0 if known else time.monotonic() + INSERT_MAX_S + 0.5
             raise
         finally:
             self._quiet.set()
@@ -130,6 +136,10 @@ class Inserter:
         assert isinstance(frame, pl.DataFrame)
         return frame
 
+    def command(self, sql: str) -> None:
+        """A statement that may run twice."""
+        self.retry("command", lambda: self._client.command(sql))
+
     def retry(self, what: str, request: Callable[[], T]) -> T:
         """Repeats the request until it is answered. Raises DatabaseError for a data error, and GivenUp."""
         generation = self._fence.generation
@@ -143,7 +153,7 @@ class Inserter:
                     raise
                 self._say(what, attempt, reason(error))
             else:
-                self._vitals.clear("clickhouse")
+                self._vitals.clear(f"clickhouse ({self._name})")
                 if attempt:
                     log.info("%s: answered after %d tries", what, attempt + 1)
                 return answer
@@ -153,7 +163,7 @@ class Inserter:
             attempt += 1
 
     def _say(self, what: str, attempt: int, why: str) -> None:
-        self._vitals.hold("clickhouse", why)
+        self._vitals.hold(f"clickhouse ({self._name})", why)
         if attempt in (0, 5) or attempt % 30 == 0:
             log.warning("%s: %s; try %d, will be repeated", what, why, attempt + 1)
 

@@ -6,6 +6,7 @@ and offset. A replay writes the same again: the table keeps one, by position and
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,12 +14,14 @@ from typing import Any
 
 import polars as pl
 import xxhash
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from pipeline.batch import Rejected
 from pipeline.fence import Fence
 from pipeline.health import Vitals
 from pipeline.sinks.clickhouse import Inserter
+
+log = logging.getLogger("earshot.kafka")
 
 
 class DeadLetters:
@@ -28,6 +31,7 @@ class DeadLetters:
         config = {"enable.idempotence": True, "acks": "all", "message.max.bytes": 13_000_000, "compression.type": "lz4"}
         self._producer = Producer({**client, **config, "log_level": 0, "error_cb": lambda error: None})
         self._topic = topic
+        self._why = ""
         self._inserter = inserter
         self._fence = fence
         self._vitals = vitals
@@ -35,18 +39,26 @@ class DeadLetters:
     def write(self, rejected: Sequence[Rejected], generation: int) -> None:
         if not rejected:
             return
-        left = list(rejected)
-        while left:
-            left = self._produce(left, generation)
-        self._inserter.insert("dead_letters", _rows(rejected), generation)
+        left, tries = list(rejected), 0
+        while left := self._produce(left, generation):
+            tries += 1
+            if tries in (1, 5) or tries % 30 == 0:
+                log.warning("topic %s takes no dead letters: %s; try %d, will be repeated", self._topic, self._why, tries)
+            self._vitals.hold("dead letters", self._why)
+            self._vitals.busy("landing")
+            time.sleep(min(2.0, 0.1 * 2**tries))
+            self._fence.check(generation)
+        self._vitals.clear("dead letters")
+        self._inserter.insert_all("dead_letters", _rows(rejected), generation)
 
     def _produce(self, letters: Sequence[Rejected], generation: int) -> list[Rejected]:
         """Produces the letters; returns those that were not acknowledged."""
         failed: list[Rejected] = []
         for letter in letters:
 
-            def delivered(error: KafkaError | None, _: Message, letter: Rejected = letter) -> None:
+            def delivered(error: KafkaError | None, _: Message | None, letter: Rejected = letter) -> None:
                 if error is not None:
+                    self._why = error.str()
                     failed.append(letter)
 
             headers = {
@@ -61,6 +73,9 @@ class DeadLetters:
                     break
                 except BufferError:
                     self._wait(generation)
+                except KafkaException as error:
+                    delivered(error.args[0], None)
+                    break
         while len(self._producer):
             self._wait(generation)
         return failed

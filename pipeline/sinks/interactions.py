@@ -58,21 +58,27 @@ class Landing:
         self._inserter = inserter
         self._dead_letters = dead_letters
 
-    def land(self, batch: EventBatch) -> None:
-        """On return every row is in ClickHouse, or acknowledged as a dead letter."""
+    def land(self, batch: EventBatch) -> list[int]:
+        """On return every row is in ClickHouse, or acknowledged as a dead letter; the revisions of the latter are returned."""
         self._dead_letters.write(batch.rejected, batch.generation)
-        if batch.waiting is not None:
-            self._inserter.insert("pending_changes", _pending(batch.waiting), batch.generation)
         known = len(batch.rejected)
-        rows = _interactions(batch.events)
-        for part in _by_months(rows):
+        refused = []
+        if batch.waiting is not None:
+            for row, reason in self._inserter.insert("pending_changes", _pending(batch.waiting), batch.generation):
+                place = row.row(0, named=True)
+                mine = batch.waiting.filter(pl.col("revision") == place["revision"])
+                batch.reject_record(mine.get_column("row")[0], reason, "clickhouse", *(place[column] for column in _PLACE))
+                batch.waiting = batch.waiting.filter(pl.col("revision") != place["revision"])
+                refused.append(place["revision"])
+        for part in _by_months(_interactions(batch.events)):
             for row, reason in self._inserter.insert("interactions", part, batch.generation):
-                place = row.select(_PLACE).row(0)
-                mask = batch.events.select(pl.all_horizontal(pl.col(c) == v for c, v in zip(_PLACE, place, strict=True)))
-                batch.reject(mask.to_series(), reason, "clickhouse")
+                revision = row.get_column("revision")[0]
+                batch.reject(batch.events.get_column("revision") == revision, reason, "clickhouse")
+                refused.append(revision)
         self._dead_letters.write(batch.rejected[known:], batch.generation)
         if batch.settled is not None:
-            self._inserter.insert("pending_changes", _done(batch.settled), batch.generation)
+            self._inserter.insert_all("pending_changes", _done(batch.settled), batch.generation)
+        return refused
 
 
 class InteractionsTable:
@@ -114,10 +120,20 @@ class InteractionsTable:
         return pl.concat(parts).get_column("revision")
 
     def waiting(self, assigned: Sequence[Assigned]) -> pl.DataFrame:
-        """The changes of the partitions that still wait, as completion keeps them."""
+        """The changes of the partitions that still wait, as completion keeps them.
+
+        Those whose row is in interactions already (a worker was killed between the two inserts) are marked done first.
+        """
+        waits = f"{_partitions(assigned)} AND done = 0"
+        landed = f"SELECT revision FROM interactions WHERE event_key IN (SELECT event_key FROM pending_changes WHERE {waits})"
+        columns = f"{', '.join(_WAITING)}, occurred_at, arrived_at"
+        self._inserter.command(
+            f"INSERT INTO pending_changes ({columns}, done) "
+            f"SELECT {columns}, 1 FROM pending_changes FINAL WHERE {waits} AND revision IN ({landed})"
+        )
         rows = self._inserter.query(
             f"SELECT {', '.join(_WAITING)}, toUnixTimestamp64Milli(arrived_at) / 1000 AS arrived_at, change "
-            f"FROM pending_changes FINAL WHERE {_partitions(assigned)} AND done = 0"
+            f"FROM pending_changes FINAL WHERE {waits}"
         )
         changes = rows.select(pl.col("change").str.json_decode(_CHANGE_TYPE)).unnest("change")
         changes = changes.with_columns(pl.col(column).cast(TIME) for column in _TIMES)

@@ -113,8 +113,13 @@ def event_keys(frame: pl.DataFrame) -> pl.Series:
 
 def _parse(raw: Sequence[bytes | None], reasons: dict[int, str]) -> tuple[pa.Table, list[int], Counter[str]]:
     """The parsed table, the record that each of its rows came from, and the unknown fields; `reasons` gets the others."""
-    # Arrow must never see a record that is not an object: an empty one gives no row, and `null` alone crashes it (26.0).
-    rows = [row for row, record in enumerate(raw) if record and (record[0] == 123 or record.lstrip()[:1] == b"{")]
+    # Arrow must see only what starts with { and ends with }: an empty record gives no row, `null` alone crashes it (26.0), and
+    # one that ends within an object could go on in the next record. No two records of this form can join.
+    rows = [
+        row
+        for row, record in enumerate(raw)
+        if record and ((record[0] == 123 and record[-1] == 125) or _is_object(record.strip()))
+    ]
     if len(rows) < len(raw):
         for row in set(range(len(raw))).difference(rows):
             reasons[row] = _no_object(raw[row])
@@ -127,6 +132,10 @@ def _parse(raw: Sequence[bytes | None], reasons: dict[int, str]) -> tuple[pa.Tab
     return table, rows, unknown
 
 
+def _is_object(record: bytes) -> bool:
+    return record[:1] == b"{" and record[-1:] == b"}"
+
+
 def _no_object(record: bytes | None) -> str:
     if record is None:
         return "a tombstone: the record has no value"
@@ -136,7 +145,7 @@ def _no_object(record: bytes | None) -> str:
         _DECODER.decode(record)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return str(error)
-    return "the record is not an object"
+    return "the record is not one JSON object"
 
 
 def _parse_whole(records: Sequence[bytes | None], unexpected: str) -> pa.Table | None:
@@ -176,14 +185,13 @@ def _strict(rows: list[int], records: Sequence[bytes | None], reasons: dict[int,
 
 
 def _parse_parts(rows: list[int], records: list[bytes], reasons: dict[int, str]) -> tuple[pa.Table, list[int]]:
-    """A row for each record that only msgspec accepts too (a key twice): found by halving, and rewritten by its type."""
+    """A row for each record: as it is, else (a key twice, which only msgspec accepts) rewritten by its type, else by halves."""
     table = _parse_whole(records, "ignore")
+    if table is None:
+        table = _parse_whole([msgspec.json.encode(_DECODER.decode(record)) for record in records], "ignore")
     if table is not None:
         return table, rows
     if len(records) == 1:
-        table = _parse_whole([msgspec.json.encode(_DECODER.decode(records[0]))], "ignore")
-        if table is not None:
-            return table, rows
         reasons[rows[0]] = "the record can't be read as an event"
         return _SCHEMA.empty_table(), []
     half = len(records) // 2

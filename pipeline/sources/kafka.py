@@ -108,6 +108,7 @@ class KafkaSource:
         self._session_s = self.config["session.timeout.ms"] / 1000
         self._slice = _FIRST_SLICE
         self._batches = 0
+        self._generation = 0
         self._handed_over = time.monotonic()
 
     def start(self) -> None:
@@ -134,6 +135,8 @@ class KafkaSource:
         }
         consumer = Consumer({**self.config, **callbacks})
         self.fence.polled()
+        # Not the fence's own at the time of handing over: a callback may end the generation of what was read before.
+        self._generation = self.fence.generation
         self.offsets.open(consumer, self.topic)
         try:
             while not self._stopping.is_set() and not self.offsets.given_up:
@@ -145,17 +148,24 @@ class KafkaSource:
 
     def _turn(self, consumer: Consumer) -> None:
         self.vitals.busy("poll")
-        if (gap := self.fence.polled()) > self._session_s - 3:
-            # Another worker may own the partitions by now, before this consumer has heard of it.
-            self.offsets.give_up(f"the process did not run for {gap:.0f} s")
+        if self._stood_still():
             return
         self.offsets.resume_seeded()
         self.offsets.commit()
         if not self._has_room(consumer):
             return
         messages = self._read(consumer)
-        if messages or self._tick_due():
+        if not self.offsets.given_up and (messages or self._tick_due()):
             self._send(messages)
+
+    def _stood_still(self) -> bool:
+        """Gives everything up when the process was stopped for about a session: another worker may own the partitions by now,
+        before this consumer has heard of it."""
+        gap = self.fence.polled()
+        if gap <= self._session_s - 3:
+            return False
+        self.offsets.give_up(f"the process did not run for {gap:.0f} s")
+        return True
 
     def _has_room(self, consumer: Consumer) -> bool:
         """Whether a batch may be read. Waits without polling for a moment: pausing would throw the prefetched records away."""
@@ -164,7 +174,8 @@ class KafkaSource:
         self.offsets.pause()
         while not self.room.wait(0):
             self.vitals.busy("poll")
-            self.fence.polled()
+            if self._stood_still():
+                return False
             self.offsets.commit()
             self.offsets.keep(consumer.consume(1, 0.1))
             if self._stopping.is_set() or self.offsets.given_up:
@@ -193,7 +204,7 @@ class KafkaSource:
     def _send(self, messages: list[Message]) -> None:
         self._batches += 1
         self._handed_over = time.monotonic()
-        batch = batch_from(messages, self.topic, self._batches, self.fence.generation)
+        batch = batch_from(messages, self.topic, self._batches, self._generation)
         metrics.READ.inc(batch.read)
         if batch.read:
             metrics.BATCH_ROWS.observe(batch.read)

@@ -62,7 +62,8 @@ CREATE TABLE interactions
     -- Changes that carry no created_at find their row by this.
     INDEX event_keys event_key TYPE bloom_filter(0.01) GRANULARITY 1,
     -- Seeding reads what lies past the committed offset.
-    INDEX offsets offset TYPE minmax GRANULARITY 1
+    INDEX offsets offset TYPE minmax GRANULARITY 1,
+    INDEX arrivals ingested_at TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(version, is_deleted)
 PARTITION BY toYYYYMM(created_at)

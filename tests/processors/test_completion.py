@@ -6,6 +6,7 @@ import itertools
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from pipeline.sinks.memory import MemoryTable
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 
+NONE = np.zeros(0, dtype=np.uint64)
 START = 1_790_000_000
 BOOKKEEPING = {"revision", "version", "row", "topic", "partition", "offset", "operation", "occurred_at", "ingested_at"}
 
@@ -61,7 +63,7 @@ class Run:
     def land(self) -> None:
         for batch in self.flying:
             self.table.insert(batch.events)
-            self.seen.finish(batch.id)
+            self.seen.finish(batch.id, NONE)
             self.completion.finish(batch.id)
         self.flying.clear()
 
