@@ -130,8 +130,13 @@ def test_what_the_tables_say_of_a_partition(settings: Settings) -> None:
         assert batch.waiting is not None
         waiting = table.waiting(assigned)
         assert waiting.height == 2
-        same = [c for c in batch.waiting.columns if c not in ("check_at", "arrived_at")]
+        same = [c for c in batch.waiting.columns if c not in ("row", "check_at", "arrived_at")]
         assert waiting.select(same).sort("offset").equals(batch.waiting.select(same).sort("offset"))
+
+        # Killed after the row landed and before its change was marked done: the change does not wait any more.
+        revision, key = waiting.select("revision", "event_key").row(0)
+        client.command(f"INSERT INTO interactions (event_key, revision, version) VALUES ({key}, {revision}, 1)")
+        assert table.waiting(assigned).get_column("revision").to_list() == [waiting.get_column("revision")[1]]
 
         keys = batch.events.select("event_key", "created_at")
         for asked in (keys, keys.with_columns(created_at=pl.lit(None, keys.schema["created_at"]))):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ import orjson
 import pytest
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
+from pipeline import dlq
 from pipeline.connections import clickhouse_client
+from pipeline.embedded.stack import Stack
 from pipeline.migrate import migrate
 from pipeline.settings import Settings
 from tests.faults.worker import Worker, wait_for
@@ -122,6 +126,53 @@ def test_a_row_that_clickhouse_refuses_costs_no_other(settings: Settings, client
     assert "no_x" in reason
     assert orjson.loads(raw)["id"] == "777"
     assert rows(client, "SELECT count(), uniqExact(revision) FROM interactions") == [(1_999, 1_999)]
+    client.command("ALTER TABLE interactions DROP CONSTRAINT no_x")
+    assert dlq.replay(client, settings.kafka, dlq.Filter()).produced == 1
+    wait_for("the row that was refused", lambda: count(client, "interactions") == 2_000)
+
+
+def test_a_change_that_may_not_wait_is_a_dead_letter(settings: Settings, client: Client, worker: Worker) -> None:
+    client.command("ALTER TABLE pending_changes ADD CONSTRAINT none CHECK operation != 'delete'")
+    produce(settings, [(None, event(operation="delete", occurred_at="2026-09-03T00:00:00Z")), (None, event(id="2"))])
+    wait_for("a dead letter", lambda: count(client, "dead_letters") == 1)
+    wait_for("a row", lambda: count(client, "interactions") == 1)
+    assert count(client, "pending_changes") == 0
+    assert rows(client, "SELECT offset, step FROM dead_letters") == [(0, "clickhouse")]
+
+
+def test_a_change_finds_its_event_whatever_minute_it_says(settings: Settings, client: Client, worker: Worker) -> None:
+    produce(settings, [(None, event(created_at="2026-09-01T10:00:30Z"))])
+    wait_for("a row", lambda: count(client, "interactions") == 1)
+    gone = event(operation="delete", occurred_at="2026-09-03T00:00:00Z", created_at="2026-09-01T10:02:00Z")
+    produce(settings, [(None, gone)])
+    wait_for("a tombstone", lambda: count(client, "interactions") == 0)
+
+
+def test_a_topic_that_takes_no_dead_letters_holds_the_worker(settings: Settings, client: Client, worker: Worker) -> None:
+    topic = ConfigResource("topic", settings.kafka.topic("dead-letter"))
+
+    def limit(size: int) -> None:
+        entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+        topic.incremental_configs = [entry]
+        admin = AdminClient(settings.kafka.client())
+        for future in admin.incremental_alter_configs([topic]).values():
+            future.result(10)
+
+    limit(1_000)
+    produce(settings, [(None, random.Random(1).randbytes(4_000)), (None, GOOD)])
+    worker.wait_ready(False)
+    assert "dead letters" in worker.ask("/ready")[1]
+    assert worker.status("/live") == 200
+    limit(13_000_000)
+    worker.wait_ready()
+    wait_for("a dead letter", lambda: count(client, "dead_letters") == 1)
+    wait_for("a row", lambda: count(client, "interactions") == 1)
+
+
+def test_an_idle_worker_notices_that_clickhouse_is_away(kafka: Stack, client: Client, worker: Worker) -> None:
+    with kafka.paused("clickhouse"):
+        worker.wait_ready(False)
+    worker.wait_ready()
 
 
 def test_a_table_that_is_away_holds_the_worker_and_loses_nothing(settings: Settings, client: Client, worker: Worker) -> None:

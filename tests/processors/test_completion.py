@@ -116,7 +116,8 @@ GROUPED = {
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[bool], list[int]]:
     times = draw(st.lists(st.integers(1, 500), min_size=1, max_size=5, unique=True))
-    records = [create(**(draw(GROUPED["author"]) if draw(st.booleans()) else {}))]
+    fixed = {"direction": "inbound", "conversation_id": "c", "order": {"id": "o", "amount": 5.0}}
+    records = [create(**fixed, **(draw(GROUPED["author"]) if draw(st.booleans()) else {}))]
     for moment in times:
         operation = draw(st.sampled_from(["update"] * 4 + ["delete"]))
         carried: dict[str, Any] = {}
@@ -193,6 +194,18 @@ def test_a_change_without_event_is_given_up_in_the_end() -> None:
     batch = run.feed()
     assert batch.dropped == {"no base row": 1}
     assert run.completion.waiting == 0
+
+
+def test_what_the_create_fixed_stays() -> None:
+    run = Run()
+    run.feed(create(conversation_id="c", direction="outbound", order={"id": "o", "amount": 5.0}))
+    run.land()
+    whole = {"created_at": at(0), "kind": "post", "text": "t", "metrics": {"likes": 1}, "author": {"id": "a"}}
+    run.feed(change("update", 5, **whole))
+    run.land()
+    row = run.row()
+    assert (row["conversation_id"], row["direction"], row["order_amount"]) == ("c", "outbound", 5.0)
+    assert (row["text"], row["metrics_likes"], row["author_id"]) == ("t", 1, "a")
 
 
 def test_an_event_that_another_worker_landed_is_found_later() -> None:

@@ -65,6 +65,20 @@ def test_other_facts_have_another_revision(change: dict[str, object]) -> None:
     assert through(known(), GOOD, event(**change)).events.height == 2
 
 
+def test_a_create_happened_when_its_event_was_created() -> None:
+    moments = [event(id="m", created_at=f"2026-09-01T10:0{minute}:00Z") for minute in range(2)]
+    assert through(known(), *moments).events.height == 2
+    said = event(occurred_at="2026-09-01T10:00:00Z")
+    assert through(known(), GOOD, said).dropped == {"duplicate": 1}
+
+
+def test_what_clickhouse_refused_may_come_again() -> None:
+    seen = known()
+    batch = through(seen, GOOD, event(id="other"), batch_id=1)
+    seen.finish(1, batch.events.get_column("revision").to_numpy()[:1])
+    assert through(seen, GOOD, event(id="other"), batch_id=2).events.get_column("id").to_list() == ["g"]
+
+
 def test_fields_can_not_be_confused() -> None:
     pairs = [
         ({"text": "a", "language": "b"}, {"text": "ab"}),

@@ -52,6 +52,15 @@ def test_every_pair_of_bad_records_in_one_batch() -> None:
         assert [letter.offset for letter in batch.rejected] in ([101, 103], [103, 101]), (one, other)
 
 
+def test_records_that_could_join_stay_apart() -> None:
+    """An object cut off goes on in the next record, two objects in one make up for the missing row: as many rows as records."""
+    head, tail = GOOD[:-1] + b',"order":', b'{"id":"u"}}'
+    first, second = event(id="first"), event(id="second")
+    batch = decode(head, tail, first, second, GOOD + GOOD)
+    assert batch.events.select("offset", "id").rows() == [(FIRST + 2, "first"), (FIRST + 3, "second")]
+    assert [letter.offset for letter in batch.rejected] == [FIRST, FIRST + 1, FIRST + 4]
+
+
 def test_one_bad_record_in_ten_thousand() -> None:
     raw: list[bytes | None] = [event(id=str(place)) for place in range(10_000)]
     raw[6_789] = b'{"id": '
