@@ -6,7 +6,6 @@ import random
 import time
 
 from pipeline.embedded.stack import Stack
-
 from tests.faults.harness import Run, Size, Watch
 from tests.faults.proxy import LossyProxy
 
