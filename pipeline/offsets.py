@@ -175,8 +175,8 @@ class Offsets:
             for place in places:
                 del self._unseeded[place]
             if self._consumer is not None:
-                self._consumer.resume([TopicPartition(*place) for place in places])
-                log.info("reading %s", _names(places))
+                self._consumer.resume([TopicPartition(*place) for place in places - self._held])
+                log.info("reading %s", _names(places - self._held))
         self._say_ready()
 
     def _say_ready(self) -> None:
@@ -271,7 +271,7 @@ class Offsets:
         self._held.add(place)
         if self._consumer is not None:
             self._consumer.pause([TopicPartition(*place)])
-        why = f"the next offset to read is not in Kafka any more ({error.str()})"
+        why = f"the next offset to read is not in Kafka any more ({error.str()}): see `earshot offsets accept-loss`"
         self._vitals.hold(_names({place}), why)
         log.error("%s is held: %s", _names({place}), why)
 
