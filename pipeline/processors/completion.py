@@ -6,8 +6,8 @@ A change finds its event in the batches on their way, else in the stored row (on
 order of arrival of a create and its changes ends in the same row. A delete is final and leaves a tombstone: event_key,
 created_at, version and brands stay, every other column of the event is blank. A change that changes nothing is a duplicate.
 
-Creates are not looked up: their version is below that of any change, so ReplacingMergeTree puts them where they belong. Cost: one
-look-up a batch that holds changes, and about 1 kB of memory a change that waits.
+Creates are not looked up: their version is below that of any change, so ReplacingMergeTree puts them where they belong. Cost:
+one look-up a batch that holds changes, and about 1 kB of memory a change that waits.
 """
 
 from __future__ import annotations
