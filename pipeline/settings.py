@@ -103,7 +103,7 @@ class ClickHouseSettings(Section):
 class WorkerSettings(Section):
     batch_rows: int = Field(30_000, ge=1, description="rows of one micro-batch at most")
     batch_bytes: int = Field(64 << 20, ge=1, description="bytes of one micro-batch, about")
-    linger_ms: int = Field(50, ge=1, description="how long a batch waits for more records")
+    linger_ms: int = Field(100, ge=1, description="how long a batch waits for more records")
     health_host: str = "127.0.0.1"
     health_port: int = Field(9400, ge=0, le=65535)
     dedup_hours: float = Field(24, ge=0, description="arrivals whose redelivery is recognised")

@@ -23,6 +23,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipeline.batch import EventBatch
 from pipeline.errors import SettingsError
 
+_LETTERS = pl.lit(
+    pl.Series([bytes([code]) for code in range(128) if chr(code).isalnum() or chr(code) == "_"], dtype=pl.Binary).implode()
+)
+
 
 class Brand(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -120,5 +124,4 @@ def _handle(handle: str) -> str:
 
 def _in_word(byte: pl.Expr) -> pl.Expr:
     """Whether a one-byte slice is an ASCII letter, digit or underscore; no byte (the text's end) is not."""
-    letters = [bytes([code]) for code in range(128) if chr(code).isalnum() or chr(code) == "_"]
-    return byte.is_in(letters).fill_null(False)
+    return byte.is_in(_LETTERS).fill_null(False)
