@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import random
 import threading
 from types import TracebackType
@@ -60,8 +61,10 @@ class LossyProxy:
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
+        # As a file: aiohttp warns of bodies over 1 MiB that come as bytes, and warnings are errors here.
+        data = io.BytesIO(body)
         async with self._session.request(
-            request.method, f"{self._upstream}{request.rel_url}", data=body, headers=headers, skip_auto_headers=["Content-Type"]
+            request.method, f"{self._upstream}{request.rel_url}", data=data, headers=headers, skip_auto_headers=["Content-Type"]
         ) as answer:
             content = await answer.read()
         if self._loses(request, body):
