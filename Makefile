@@ -12,7 +12,7 @@ lint: .venv/dev.stamp ; @$(BIN)/ruff check && $(BIN)/ruff format --check && $(BI
 
 faults: .venv/dev.stamp ; @$(BIN)/python -m pytest -m faults
 
-bench: .venv/dev.stamp ; @$(BIN)/python -m benchmarks.end_to_end
+bench: .venv/dev.stamp ; @$(BIN)/python -m benchmarks
 
 clean: ; @rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 

@@ -1,0 +1,111 @@
+"""What a run reports: figures with stable names, the machine and the versions they hold for, as a table and as JSON.
+
+build/bench.json: `{"machine": {...}, "versions": {...}, "figures": [{"name", "value", "unit", "conditions"}]}`.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Group
+from rich.table import Table
+
+RATE = "events/s"
+CPU = "CPU s/M events"
+MS = "ms"
+MB = "MB"
+RATIO = "ratio"
+
+GOALS: Mapping[str, tuple[str, float]] = {
+    "steps.hot_path": (">=", 250_000),
+    "end_to_end.throughput": (">=", 100_000),
+    "end_to_end.visible_p50_ms": ("<", 300),
+    "end_to_end.visible_p99_ms": ("<", 1_000),
+    "worker.rss_mb": ("<", 700),
+    "dedup.bytes_per_key": ("<=", 16),
+    "scaling.keys_ratio": (">=", 0.85),
+    "scaling.partitions_ratio": (">=", 0.85),
+    "peers.faust_ratio": (">=", 20),
+    "peers.quix_ratio": (">=", 3),
+    "peers.bytewax_ratio": (">=", 2),
+}
+"""What is promised, of the figures that promise something."""
+
+_PACKAGES = ("faust-streaming", "confluent-kafka", "polars", "pyarrow", "numpy", "xxhash", "clickhouse-connect", "chdb")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    name: str
+    value: float
+    unit: str
+    conditions: str
+
+    @property
+    def goal(self) -> str:
+        sign, bound = GOALS.get(self.name, ("", 0.0))
+        return f"{sign} {bound:,g}" if sign else ""
+
+    @property
+    def met(self) -> bool:
+        """Whether it is as good as promised; what promises nothing always is."""
+        sign, bound = GOALS.get(self.name, ("", 0.0))
+        return {"": True, ">=": self.value >= bound, "<": self.value < bound, "<=": self.value <= bound}[sign]
+
+
+def machine() -> dict[str, Any]:
+    """Where it was measured; nothing that names the machine."""
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / (1 << 30)),
+    }
+
+
+def versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _PACKAGES}
+
+
+def _processor() -> str:
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def table(figures: Sequence[Figure]) -> Group:
+    """The figures, and below them the numbered conditions that they refer to."""
+    notes = list(dict.fromkeys(figure.conditions for figure in figures))
+    shown = Table("figure", "value", "unit", "goal", "conditions", title="Earshot's benchmarks", title_justify="left")
+    shown.columns[0].no_wrap, shown.columns[1].justify = True, "right"
+    for figure, following in zip(figures, [*figures[1:], None], strict=True):
+        colour = "default" if not figure.goal else "green" if figure.met else "red"
+        last = following is None or following.name.partition(".")[0] != figure.name.partition(".")[0]
+        value, note = f"[{colour}]{_short(figure.value)}[/]", str(notes.index(figure.conditions) + 1)
+        shown.add_row(figure.name, value, figure.unit, figure.goal, note, end_section=last)
+    return Group(shown, *(f"{number:2} {note}" for number, note in enumerate(notes, 1)))
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def write(path: Path, figures: Sequence[Figure], more_versions: Mapping[str, str]) -> None:
+    report = {
+        "machine": machine(),
+        "versions": versions() | dict(more_versions),
+        "figures": [asdict(figure) for figure in figures],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=2) + "\n")
