@@ -34,8 +34,8 @@ from confluent_kafka import KafkaError, Message, Producer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.standard import Record, standard_brands, standard_load
 from pipeline.embedded.stack import Stack
-from pipeline.generate import Record, standard_brands, standard_load
 from pipeline.migrate import migrate
 from pipeline.settings import ClickHouseSettings, EmbeddedSettings, KafkaSettings, Settings
 

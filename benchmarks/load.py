@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import product
 
-from pipeline.generate import SYLLABLES, standard_brands, standard_keywords, standard_load
+from benchmarks.standard import SYLLABLES, standard_brands, standard_keywords, standard_load
 from pipeline.processors.mentions import Brands
 from pipeline.settings import WorkerSettings
 
