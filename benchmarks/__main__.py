@@ -34,7 +34,7 @@ def main(
         console.print("a short run: the figures show that it works, not how fast")
     else:
         console.print(f"this takes about {sum(each.minutes for each in measurements):.0f} minutes on two quiet cores")
-    figures = suite.run(measurements, suite.SHORT if short else suite.FULL, console)
+    figures = suite.run(measurements, suite.SHORT if short else suite.FULL)
     console.print(report.table(figures))
     report.write(json_file, figures, {})
     console.print(f"written to {json_file}")

@@ -88,7 +88,9 @@ def table(figures: Sequence[Figure]) -> Group:
     """The figures, and below them the numbered conditions that they refer to."""
     notes = list(dict.fromkeys(figure.conditions for figure in figures))
     shown = Table("figure", "value", "unit", "goal", "conditions", title="Earshot's benchmarks", title_justify="left")
-    shown.columns[0].no_wrap, shown.columns[1].justify = True, "right"
+    for column in shown.columns:
+        column.no_wrap = True
+    shown.columns[1].justify = "right"
     for figure, following in zip(figures, [*figures[1:], None], strict=True):
         colour = "default" if not figure.goal else "green" if figure.met else "red"
         last = following is None or following.name.partition(".")[0] != figure.name.partition(".")[0]

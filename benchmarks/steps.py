@@ -18,6 +18,7 @@ from typing import Any, cast
 import numpy as np
 
 from benchmarks import load
+from benchmarks.progress import bar
 from benchmarks.report import CPU, RATE, Figure
 from pipeline.app import BATCHES_ON_THEIR_WAY
 from pipeline.batch import EventBatch
@@ -74,7 +75,7 @@ def hot_path_figures(events: int, passes: int) -> Iterator[Figure]:
     values = load.records(events)
     lists = {"hot_path": load.brands(), "hot_path_5000": load.many_brands()}
     costs: dict[str, list[Cost]] = {name: [] for name in lists}
-    for _ in range(passes):
+    for _ in bar.track(range(passes), passes, "the hot path: passes"):
         for name, brands in lists.items():
             costs[name].append(hot_path(values, Seen(KeySet(LIMIT, DAY_S)), brands))
     for name, found in costs.items():
@@ -84,7 +85,7 @@ def hot_path_figures(events: int, passes: int) -> Iterator[Figure]:
 def step_figures(events: int, passes: int) -> Iterator[Figure]:
     """Each step alone: medians of `passes`."""
     values = load.records(events)
-    passed = [each_step(values) for _ in range(passes)]
+    passed = [each_step(values) for _ in bar.track(range(passes), passes, "each step alone: passes")]
     for name in ALONE:
         yield from _pair(name, [costs[name] for costs in passed], f"the step alone; {_conditions(values, passes)}")
 

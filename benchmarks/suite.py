@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
-
-from benchmarks import steps
+from benchmarks import end_to_end, steps
+from benchmarks.progress import bar
 from benchmarks.report import Figure
 
 
@@ -19,10 +19,13 @@ class Sizes:
     events: int
     """Of a pass, memory to memory."""
     passes: int
+    topic: int
+    """Events in the topics that throughput is measured with."""
+    runs: int
 
 
-FULL = Sizes(events=600_000, passes=5)
-SHORT = Sizes(events=60_000, passes=3)
+FULL = Sizes(events=600_000, passes=5, topic=1_000_000, runs=3)
+SHORT = Sizes(events=60_000, passes=3, topic=60_000, runs=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ def _steps(names: Iterable[str]) -> tuple[str, ...]:
 MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement(_steps(steps.WORDS), 1, lambda sizes: steps.hot_path_figures(sizes.events, sizes.passes)),
     Measurement(_steps(steps.ALONE), 1, lambda sizes: steps.step_figures(sizes.events, sizes.passes)),
+    Measurement(end_to_end.NAMES, 2, lambda sizes: end_to_end.figures(sizes.topic, sizes.runs)),
 )
 
 
@@ -55,15 +59,15 @@ def _matches(name: str, pattern: str) -> bool:
     return name.startswith(pattern) or fnmatch.fnmatchcase(name, pattern)
 
 
-def run(measurements: Sequence[Measurement], sizes: Sizes, console: Console) -> list[Figure]:
+def run(measurements: Sequence[Measurement], sizes: Sizes) -> list[Figure]:
     """Runs them one after the other; what fails is said, and its figures are missing."""
     figures: list[Figure] = []
-    for number, measurement in enumerate(measurements, 1):
-        with console.status(f"{number} of {len(measurements)}: {measurement.names[0]} and what goes with it"):
+    with bar.shown() as say:
+        for measurement in measurements:
             try:
                 for figure in measurement.run(sizes):
                     figures.append(figure)
-                    console.print(f"{figure.name:32} {figure.value:14,.2f} {figure.unit}")
+                    say(f"{figure.name:32} {figure.value:14,.2f} {figure.unit}")
             except Exception:
-                console.print_exception(max_frames=4)
+                say(f"{measurement.names[0]}: {traceback.format_exc()}")
     return figures

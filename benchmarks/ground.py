@@ -1,0 +1,212 @@
+"""What the end-to-end measurements stand on: the embedded stack in a temporary folder, filled topics, and workers.
+
+The broker is Apache Kafka, never the light one. A topic is filled once and read by many runs, each with a consumer group and
+a database of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+from clickhouse_connect.driver.client import Client
+from confluent_kafka import Producer
+
+from benchmarks.progress import bar
+from benchmarks.standard import Record, standard_brands, standard_load
+from pipeline.connections import clickhouse_client
+from pipeline.embedded.stack import Stack
+from pipeline.migrate import migrate
+from pipeline.settings import ClickHouseSettings, EmbeddedSettings, KafkaSettings, Settings
+
+PARTITIONS = 8
+PATIENCE_S = 300.0
+LOOK_S = 0.02
+"""Between two looks at a table: it bounds what the measure itself adds to a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic filled with the standard load: how many records, how many different events, and how many bytes each."""
+
+    settings: Settings
+    events: int
+    distinct: int
+    bytes: float
+
+
+class Ground:
+    """A running stack; `topic` fills a topic, `run` gives the settings of a run that reads it from its beginning."""
+
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        self.stack = stack
+        self.folder = folder
+        self._brands = folder / "brands.yaml"
+        self._brands.write_text(yaml.safe_dump(standard_brands()))
+        self._runs = 0
+
+    def topic(self, events: int, partitions: int = PARTITIONS) -> Topic:
+        settings = self._settings(f"standard{partitions}-{events}", partitions, "default")
+        migrate(settings)
+        keys, size = set(), 0
+        with producing(settings) as produce:
+            start = datetime.now(UTC) - timedelta(hours=2)
+            load = standard_load(events, 1, start, rate=1_000)
+            for record in bar.track(load, events, description=f"filling {partitions} partitions"):
+                keys.add(record.key)
+                size += len(record.value)
+                produce(record)
+        return Topic(settings, events, len(keys), size / events)
+
+    def run(self, topic: Topic) -> Settings:
+        self._runs += 1
+        kafka = topic.settings.kafka
+        settings = self._settings(kafka.topic_prefix, kafka.partitions, f"run_{self._runs}")
+        with clickhouse_client(topic.settings.clickhouse) as client:
+            client.command(f"CREATE DATABASE {settings.clickhouse.database}")
+        migrate(settings)
+        return settings
+
+    def drop(self, settings: Settings) -> None:
+        """Drops the database of a run, so that its merges don't disturb the next one."""
+        with clickhouse_client(settings.clickhouse) as client:
+            client.command(f"DROP DATABASE {settings.clickhouse.database} SYNC")
+
+    def cpu_seconds(self, worker: int) -> dict[str, float]:
+        pids = {"worker": worker, "kafka": self.stack.pid("kafka"), "clickhouse": self.stack.pid("clickhouse")}
+        return {name: cpu_seconds(pid) for name, pid in pids.items()}
+
+    def _settings(self, prefix: str, partitions: int, run: str) -> Settings:
+        return Settings(
+            kafka=KafkaSettings(bootstrap=self.stack.bootstrap, partitions=partitions, topic_prefix=prefix, group=run),
+            clickhouse=ClickHouseSettings(url=self.stack.clickhouse_url, database=run),
+            brands=self._brands,
+        )
+
+
+@contextmanager
+def ground() -> Iterator[Ground]:
+    """Starts the embedded stack, and stops it. Raises StackError when it can't be had."""
+    with tempfile.TemporaryDirectory(prefix="earshot-benchmark-") as folder:
+        embedded = EmbeddedSettings(data_dir=Path(folder) / "data", broker="kafka", kafka_port=0, clickhouse_port=0)
+        with Stack(embedded) as stack:
+            yield Ground(stack, Path(folder))
+
+
+@contextmanager
+def producing(settings: Settings, **config: Any) -> Iterator[Any]:
+    """A function that produces a record, whatever the queue holds. Raises RuntimeError when not all was acknowledged."""
+    options = {"enable.idempotence": True, "linger.ms": 5, "compression.type": "lz4", "log_level": 3}
+    producer, topic = Producer({**settings.kafka.client(), **options, **config}), settings.kafka.topic("events")
+
+    def produce(record: Record) -> None:
+        while True:
+            try:
+                return producer.produce(topic, record.value, record.key)
+            except BufferError:
+                producer.poll(0.1)
+
+    yield produce
+    if producer.flush(120):
+        raise RuntimeError("the topic could not be filled")
+
+
+class Worker:
+    """A worker process; `started` is when it said that it reads: partitions are assigned and seeded, nothing is fetched yet."""
+
+    def __init__(self, settings: Settings) -> None:
+        environment = os.environ | {
+            "EARSHOT_KAFKA__BOOTSTRAP": settings.kafka.bootstrap,
+            "EARSHOT_KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
+            "EARSHOT_KAFKA__PARTITIONS": str(settings.kafka.partitions),
+            "EARSHOT_KAFKA__GROUP": settings.kafka.group,
+            "EARSHOT_CLICKHOUSE__URL": settings.clickhouse.url,
+            "EARSHOT_CLICKHOUSE__DATABASE": settings.clickhouse.database,
+            "EARSHOT_WORKER__HEALTH_PORT": "0",
+            "EARSHOT_BRANDS": str(settings.brands),
+            "EARSHOT_PRIVACY__HASH_KEY": "benchmark",
+        }
+        command = [sys.executable, "-m", "pipeline.cli", "worker"]
+        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        self.started = 0.0
+        self._reads = threading.Event()
+        self._lines: list[str] = []
+        self._reader = threading.Thread(target=self._follow)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def wait_until_it_reads(self) -> None:
+        """Returns when the worker reads. Raises RuntimeError with its last line when it does not."""
+        if not self._reads.wait(PATIENCE_S) or not self.started:
+            raise RuntimeError(f"the worker read nothing: {self._lines[-1:] or 'it said nothing'}")
+
+    def _follow(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if not self.started and " reading " in line:
+                self.started = time.monotonic()
+                self._reads.set()
+            elif "INFO" not in line:
+                self._lines = [*self._lines[-20:], line.rstrip()]
+        self._reads.set()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        finally:
+            self.process.kill()
+            self._reader.join()
+
+
+def wait_for_rows(client: Client, wanted: int, table: str = "interactions") -> Iterator[int]:
+    """Looks until the table has `wanted` rows, yielding their number. Raises RuntimeError when none come any more."""
+    rows, last = -1, time.monotonic()
+    with bar.task(f"{table}: rows", wanted) as advance:
+        while rows < wanted:
+            before, rows = rows, int(str(client.command(f"SELECT count() FROM {table}")))
+            if rows != before:
+                last = time.monotonic()
+                advance(rows)
+            if time.monotonic() - last > 60:
+                raise RuntimeError(f"for a minute no row has come: {rows} of {wanted} are there")
+            yield rows
+            time.sleep(LOOK_S)
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process and its children."""
+    process = psutil.Process(pid)
+    times = [process.cpu_times(), *(child.cpu_times() for child in process.children(recursive=True))]
+    return float(sum(t.user + t.system for t in times))
+
+
+def resident_mb(pid: int) -> float:
+    return float(psutil.Process(pid).memory_info().rss) / (1 << 20)
+
+
+def peak_mb(pid: int) -> float:
+    """The most that was ever resident (Linux), else what is now."""
+    status = Path(f"/proc/{pid}/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    return resident_mb(pid)
