@@ -1,8 +1,8 @@
 """End to end: events a second from a filled topic into ClickHouse, and what they cost each process.
 
 The topic is filled with the standard load (480 bytes, 8 partitions, 20 brands with 200 keywords, a fifth mention one, a tenth
-are duplicates) before one worker starts. The clock runs from the moment when the worker begins to read to the last row that another client sees
-in the table; duplicates count as events. Kafka, ClickHouse and the worker share two cores.
+are duplicates) before one worker starts. The clock runs from the moment when the worker begins to read to the last row that
+another client sees in the table; duplicates count as events. Kafka, ClickHouse and the worker share two cores.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def _processor() -> str:
 def table(figures: Sequence[Figure]) -> Group:
     """The figures, and below them the numbered conditions that they refer to."""
     notes = list(dict.fromkeys(figure.conditions for figure in figures))
-    shown = Table("figure", "value", "unit", "goal", "conditions", title="Earshot's benchmarks", title_justify="left")
+    shown = Table("figure", "value", "unit", "goal", "see", title="Earshot's benchmarks", title_justify="left")
     for column in shown.columns:
         column.no_wrap = True
     shown.columns[1].justify = "right"
