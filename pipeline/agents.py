@@ -11,18 +11,19 @@ import asyncio
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import faust
-import numpy as np
 from faust.app.base import BootStrategy
 
 from pipeline import metrics
 from pipeline.batch import EventBatch
 from pipeline.fence import Fence, GivenUp
 from pipeline.health import Vitals
+from pipeline.rejects import reason_class
 from pipeline.sources.kafka import Room
 from pipeline.step import Step
 
@@ -73,10 +74,14 @@ class Flow:
             self.app.agent(channel, name=step.name)(self._agent(step.name, step.process, following))
             channel = following
         self.app.agent(channel, name="landing")(self._agent("landing", self._land_and_tell, None))
+        metrics.start([*(step.name for step in steps), "landing"])
 
     def _agent(self, name: str, work: Callable[[EventBatch], EventBatch], following: Any) -> Callable[[Any], Any]:
+        waited = metrics.HAND_OVER_SECONDS.labels(name)
+
         async def agent(stream: AsyncIterator[EventBatch]) -> None:
             async for batch in stream:
+                waited.observe(time.perf_counter() - batch.handed_over)
                 try:
                     self._fence.check(batch.generation)
                     done = await asyncio.get_running_loop().run_in_executor(self._threads, self._timed, name, work, batch)
@@ -92,6 +97,7 @@ class Flow:
                     if following is None:
                         self._room.give_back()
                     else:
+                        done.handed_over = time.perf_counter()
                         await following.put(done)
 
         return agent
@@ -115,6 +121,7 @@ class Flow:
     def put(self, batch: EventBatch) -> None:
         """Hands a batch over, from the poll thread; `Room` sees to it that the channels never fill."""
         assert self._loop is not None
+        batch.handed_over = time.perf_counter()
         asyncio.run_coroutine_threadsafe(self._entry.put(batch), self._loop).result()
 
     def fail(self, error: BaseException) -> None:
@@ -151,11 +158,14 @@ def _count(batch: EventBatch) -> None:
     metrics.LANDED.inc(batch.events.height)
     for reason, count in batch.dropped.items():
         metrics.DROPPED.labels(reason).inc(count)
-    for letter in batch.rejected:
-        metrics.REJECTED.labels(letter.step).inc()
+    for (step, reason), count in Counter((r.step, reason_class(r.step, r.reason)) for r in batch.rejected).items():
+        metrics.REJECTED.labels(step, reason).inc(count)
     for note, count in batch.notes.items():
         metrics.NOTES.labels(note).inc(count)
     if batch.waiting is not None:
         metrics.WAITED.inc(batch.waiting.height)
+    now = time.time()
     if batch.timestamps is not None:
-        metrics.observe_all(metrics.VISIBLE_SECONDS, time.time() - batch.timestamps.astype(np.float64) / 1000)
+        metrics.observe_all(metrics.KAFKA_LATENCY, now - batch.timestamps / 1000)
+    happened = batch.events.get_column("occurred_at").drop_nulls().dt.epoch("ms").to_numpy()
+    metrics.observe_all(metrics.EVENT_LATENCY, now - happened / 1000)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from pipeline.batch import EventBatch
 from pipeline.connections import clickhouse_client
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.fence import Fence
-from pipeline.health import Vitals, serve
+from pipeline.health import Vitals, memory_limit, serve
 from pipeline.offsets import Offsets, Place
 from pipeline.ping import keep_asking
 from pipeline.processors.completion import Completion
@@ -96,6 +97,7 @@ class Worker:
         """Runs until SIGTERM or SIGINT. Raises EarshotError, or whatever made it stop."""
         work = self._settings.worker
         keep_asking(clickhouse_client(self._settings.clickhouse, timeout_s=5), self.vitals)
+        metrics.MEMORY_LIMIT.set(memory_limit())
         stop_health = serve(self.vitals, work.health_host, work.health_port)
         try:
             asyncio.run(self._run())
@@ -122,6 +124,7 @@ class Worker:
     def _seed(self, assigned: Sequence[Assigned]) -> Callable[[set[Place]], None]:
         """What ClickHouse knows of partitions that were just assigned: known revisions, and changes that wait."""
         table, work = InteractionsTable(self._seed_reads), self._settings.worker
+        started = time.monotonic()
         try:
             known = table.known_revisions(assigned, work.dedup_hours, work.dedup_keys)
             waiting = table.waiting(assigned)
@@ -130,6 +133,7 @@ class Worker:
         revisions = pl.concat([known, waiting.get_column("revision")])
         self.seen.landed.add(revisions.to_numpy())
         metrics.SEEDED.inc(len(revisions))
+        metrics.SEED_SECONDS.observe(time.monotonic() - started)
 
         def take_over(places: set[Place]) -> None:
             ours = [place in places for place in waiting.select("topic", "partition").iter_rows()]

@@ -23,6 +23,9 @@ class Origin(NamedTuple):
     partition: int
     first: int
     last: int
+    first_ms: int = 0
+    """Kafka's time of the first record, ms since 1970."""
+    last_ms: int = 0
 
 
 class Rejected(NamedTuple):
@@ -62,6 +65,8 @@ class EventBatch:
     """Changes of this batch whose event is not known yet: rows for table pending_changes."""
     settled: pl.DataFrame | None = None
     """Changes (event_key, revision) that waited before and need not any more: found, or given up."""
+    handed_over: float = 0.0
+    """When it was put into the channel that it came from (perf_counter)."""
     notes: Counter[str] = field(default_factory=Counter)
     """Facts a step wants counted that are no outcome of a row, as unknown fields by name."""
 

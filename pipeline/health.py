@@ -7,11 +7,13 @@ body, one reason a line; a probe gets 200 or 503.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 from prometheus_client import exposition
 
@@ -56,6 +58,30 @@ class Vitals:
         with self._lock:
             return [f"{what}: {reason}" for what, reason in self._unready.items()]
 
+    def measure(self) -> None:
+        """Sets the metrics that say what /live and /ready say."""
+        with self._lock:
+            causes = {_cause(what) for what in self._unready}
+        metrics.LIVE.set(not self.silent())
+        metrics.READY.set(not causes)
+        for cause in metrics.CAUSES:
+            metrics.UNREADY.labels(cause).set(cause in causes)
+
+
+def _cause(what: str) -> str:
+    """What is held, as a label: it may name a topic's partition, or which of our clients to ClickHouse waits."""
+    cause = "held" if "[" in what else what.split(" (")[0].replace(" ", "_")
+    return cause if cause in metrics.CAUSES else "other"
+
+
+def memory_limit() -> int:
+    """The bytes this process may use: what its control group allows (a container's limit), else the machine's memory."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):
+            return min(machine, int(Path(path).read_text()))
+    return machine
+
 
 def serve(vitals: Vitals, host: str, port: int) -> Callable[[], None]:
     """Starts the server; returns what stops it. Raises StackError when the port is taken."""
@@ -63,7 +89,7 @@ def serve(vitals: Vitals, host: str, port: int) -> Callable[[], None]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path == "/metrics":
-                metrics.READY.set(not vitals.unready())
+                vitals.measure()
                 self._answer(200, exposition.generate_latest(metrics.REGISTRY), exposition.CONTENT_TYPE_LATEST)
             elif self.path in ("/live", "/ready"):
                 reasons = vitals.silent() if self.path == "/live" else vitals.unready()

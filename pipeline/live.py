@@ -5,13 +5,14 @@ from __future__ import annotations
 import http.client
 import time
 import urllib.request
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
 
 Samples = Mapping[tuple[str, str], float]
-"""Value by (name, value of the one label or "")."""
+"""Value by (name, value of the first label or ""), summed over further labels."""
 
 
 def scrape(url: str) -> Samples | None:
@@ -21,8 +22,11 @@ def scrape(url: str) -> Samples | None:
             text = answer.read().decode()
     except (OSError, http.client.HTTPException):
         return None
-    families = text_string_to_metric_families(text)
-    return {(s.name, next(iter(s.labels.values()), "")): s.value for family in families for s in family.samples}
+    values: defaultdict[tuple[str, str], float] = defaultdict(float)
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            values[sample.name, next(iter(sample.labels.values()), "")] += sample.value
+    return values
 
 
 @dataclass
@@ -42,11 +46,11 @@ class LiveLine:
             self._keep()  # the worker is another one
         at = time.monotonic()
         landed = self._since(samples, "earshot_events_landed_total")
-        seen = self._since(samples, "earshot_visible_latency_seconds_count")
+        seen = self._since(samples, "earshot_kafka_latency_seconds_count")
         if self._at:
             self._rate = landed / (at - self._at)
         if seen > 0:
-            self._latency = self._since(samples, "earshot_visible_latency_seconds_sum") / seen
+            self._latency = self._since(samples, "earshot_kafka_latency_seconds_sum") / seen
         self._now, self._at = samples, at
         return self._text()
 
@@ -61,7 +65,7 @@ class LiveLine:
         }
         parts = [f"{name} {value:,.0f}" for name, value in counts.items()]
         parts.append(f"{self._rate:,.0f} events/s")
-        parts.append(f"lag {self._now.get(('earshot_lag_records', ''), 0):,.0f}")
+        parts.append(f"lag {self._count('earshot_lag_records'):,.0f}")
         parts.append("latency " + (f"{self._latency:.2f} s" if self._latency is not None else "-"))
         if not self._now.get(("earshot_ready", "")):
             parts.append("not ready")

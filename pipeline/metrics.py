@@ -1,44 +1,109 @@
 """Every metric, declared once: name, type, unit and meaning. Dashboards, alert rules and documentation read this list.
 
-Labels hold names of reasons, steps, tables and topics only: never anything from an event.
+Labels hold names of reasons, steps, tables, partitions and parts of the system only: never anything from an event. What has no
+known value has no sample: a partition that this worker does not own, or a table that ClickHouse was not asked about.
+
+A counter appears with its labels at the start of the worker, so that its first increment is seen as one.
 """
 
 from __future__ import annotations
 
+import platform
+from importlib.metadata import version
+
 import numpy as np
 import numpy.typing as npt
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+
+from pipeline.rejects import CLASSES
 
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+TABLES = ("interactions", "dead_letters", "pending_changes")
+CAUSES = ("partitions", "kafka", "clickhouse", "dead_letters", "held", "other")
+"""What can keep a worker from being ready; `held`: a partition whose next offset Kafka has lost."""
+STATES = ("reading", "seeding", "held")
 
-READ = Counter("earshot_events_read", "Records read from Kafka", registry=REGISTRY)
-LANDED = Counter("earshot_events_landed", "Rows whose insert into ClickHouse returned", registry=REGISTRY)
-DROPPED = Counter("earshot_events_dropped", "Events left out on purpose", ["reason"], registry=REGISTRY)
-REJECTED = Counter("earshot_events_rejected", "Records that became dead letters", ["step"], registry=REGISTRY)
-WAITED = Counter("earshot_events_waited", "Changes put aside until their event comes", registry=REGISTRY)
-NOTES = Counter("earshot_notes", "What is no outcome of an event: unknown_field", ["note"], registry=REGISTRY)
-WAITING = Gauge("earshot_waiting_changes", "Changes that wait for their event", registry=REGISTRY)
-STEP_SECONDS = Histogram(
-    "earshot_step_seconds", "Time of a step for a batch, seconds", ["step"], buckets=_SECONDS, registry=REGISTRY
-)
-BATCH_ROWS = Histogram(
-    "earshot_batch_rows", "Records in a batch", buckets=(1, 10, 100, 1_000, 3_000, 10_000, 30_000), registry=REGISTRY
-)
-INSERT_SECONDS = Histogram(
-    "earshot_insert_seconds", "Time of an insert, tries included, seconds", ["table"], buckets=_SECONDS, registry=REGISTRY
-)
-RETRIES = Counter("earshot_retries", "Requests to ClickHouse that had to be repeated", ["what"], registry=REGISTRY)
-VISIBLE_SECONDS = Histogram(
-    "earshot_visible_latency_seconds", "From Kafka's timestamp to landed, seconds", buckets=_SECONDS, registry=REGISTRY
-)
-LAG = Gauge("earshot_lag_records", "Records behind the end of the partitions this worker owns", registry=REGISTRY)
-PARTITIONS = Gauge("earshot_partitions", "Partitions this worker owns", registry=REGISTRY)
-SEEDED = Counter("earshot_seeded_revisions", "Known revisions read from ClickHouse on assignment", registry=REGISTRY)
-DEDUP_BYTES = Gauge("earshot_dedup_bytes", "Memory of the known revisions, bytes", registry=REGISTRY)
-READY = Gauge("earshot_ready", "1 when /ready says so", registry=REGISTRY)
+_WORK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2.5, 5, 10, 30, 60, 300)
+_LATENCY = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2.5, 5, 10, 30, 60, 300, 3600)
+_AGE = (0.1, 0.2, 0.3, 0.5, 0.75, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 21600, 86400)
+_ROWS = (1, 10, 30, 100, 300, 1_000, 3_000, 10_000, 20_000, 30_000)
+
+
+def _counter(name: str, meaning: str, *labels: str) -> Counter:
+    return Counter(f"earshot_{name}", meaning, labels, registry=REGISTRY)
+
+
+def _gauge(name: str, meaning: str, *labels: str) -> Gauge:
+    return Gauge(f"earshot_{name}", meaning, labels, registry=REGISTRY)
+
+
+def _histogram(name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+    return Histogram(f"earshot_{name}", meaning, labels, buckets=buckets, registry=REGISTRY)
+
+
+# --- is it up ---------------------------------------------------------------------------------------------------------
+BUILD = Info("earshot_build", "Version of Earshot and of Python", registry=REGISTRY)
+READY = _gauge("ready", "1 when /ready says so")
+LIVE = _gauge("live", "1 when /live says so")
+UNREADY = _gauge("unready", "1 for each cause that keeps the worker from being ready", "cause")
+PARTITIONS = _gauge("partitions", "Partitions this worker owns, by what it does with them", "state")
+TOPIC_PARTITIONS = _gauge("topic_partitions", "Partitions of the events topic, whoever owns them")
+
+# --- events -----------------------------------------------------------------------------------------------------------
+READ = _counter("events_read", "Records read from Kafka")
+LANDED = _counter("events_landed", "Rows whose insert into ClickHouse returned")
+DROPPED = _counter("events_dropped", "Events left out on purpose", "reason")
+REJECTED = _counter("events_rejected", "Records that became dead letters, by step and class of reason", "step", "reason")
+WAITED = _counter("events_waited", "Changes put aside until their event comes")
+NOTES = _counter("notes", "What is no outcome of an event: unknown_field", "note")
+WAITING = _gauge("waiting_changes", "Changes that wait for their event, in memory")
+
+# --- time -------------------------------------------------------------------------------------------------------------
+KAFKA_LATENCY = _histogram("kafka_latency_seconds", "From a record's timestamp in Kafka until its batch landed", _LATENCY)
+EVENT_LATENCY = _histogram("event_latency_seconds", "From created_at (a change: occurred_at) until the row landed", _AGE)
+LAG_RECORDS = _gauge("lag_records", "Records between the committed offset and the partition's end", "partition")
+LAG_SECONDS = _gauge("lag_seconds", "All that came to the partition more than so many seconds ago has landed", "partition")
+COMMIT_AGE = _gauge("commit_age_seconds", "How long the oldest landed batch has waited for its commit, 0 when none does")
+
+# --- batches ----------------------------------------------------------------------------------------------------------
+BATCH_ROWS = _histogram("batch_rows", "Records in a batch", _ROWS)
+IN_FLIGHT = _gauge("batches_in_flight", "Batches that were read and have neither landed nor been given up")
+STEP_SECONDS = _histogram("step_seconds", "Time of a step for a batch", _WORK, "step")
+HAND_OVER_SECONDS = _histogram("hand_over_seconds", "Time a batch waited in the channel before a step", _WORK, "step")
+
+# --- seeding, ClickHouse, memory --------------------------------------------------------------------------------------
+SEEDED = _counter("seeded_revisions", "Known revisions read from ClickHouse on assignment")
+SEED_SECONDS = _histogram("seed_seconds", "Time to read what ClickHouse knows of newly assigned partitions", _WORK)
+INSERT_SECONDS = _histogram("insert_seconds", "Time of an insert, tries included", _WORK, "table")
+INSERT_ROWS = _counter("insert_rows", "Rows sent and acknowledged", "table")
+RETRIES = _counter("clickhouse_retries", "Requests to ClickHouse that had to be repeated", "request")
+TABLE_PARTS = _gauge("table_parts", "Active parts of the table", "table")
+PARTITION_PARTS = _gauge("partition_parts", "Active parts of the table's fullest partition: what ClickHouse limits", "table")
+TABLE_ROWS = _gauge("table_rows", "Rows stored, versions that are still to be merged included", "table")
+TABLE_BYTES = _gauge("table_bytes", "Bytes of the table on disk, compressed", "table")
+DEDUP_BYTES = _gauge("dedup_bytes", "Memory of the known revisions")
+MEMORY_LIMIT = _gauge("memory_limit_bytes", "Memory this process may use: its control group's limit, else the machine's")
+
+
+def start(steps: list[str]) -> None:
+    """Gives every label that is known beforehand its first sample: 0."""
+    BUILD.info({"version": version("earshot"), "python": platform.python_version()})
+    for reason in CLASSES:
+        REJECTED.labels("decode", reason)
+    REJECTED.labels("clickhouse", "refused")
+    DROPPED.labels("duplicate")
+    for step in steps:
+        STEP_SECONDS.labels(step)
+        HAND_OVER_SECONDS.labels(step)
+    for table in TABLES:
+        INSERT_SECONDS.labels(table)
+        INSERT_ROWS.labels(table)
+    for request in ("insert", "query", "command"):
+        RETRIES.labels(request)
+    for state in STATES:
+        PARTITIONS.labels(state)
 
 
 def observe_all(histogram: Histogram, values: npt.NDArray[np.float64]) -> None:

@@ -20,6 +20,7 @@ from pipeline import metrics
 from pipeline.batch import EventBatch
 from pipeline.fence import INSERT_MAX_S, Fence, GivenUp
 from pipeline.health import Vitals
+from pipeline.lag import Lag
 from pipeline.sinks.interactions import Assigned
 
 log = logging.getLogger("earshot.delivery")
@@ -51,6 +52,7 @@ class Offsets:
         self._seed, self._forget, self._drained, self._quiet = seed, forget, drained, quiet
         self.waiting = waiting
         self.given_up = False
+        self.lag = Lag()
         self._consumer: Consumer | None = None
         self._owned: set[Place] = set()
         # The seeding that each partition waits for: of a partition that left and came back, the newer one.
@@ -60,6 +62,8 @@ class Offsets:
         self._landed: dict[Place, int] = {}
         self._uncommitted: list[int] = []
         self._sent: dict[Place, int] = {}
+        self._uncommitted_since: float | None = None
+        metrics.COMMIT_AGE.set_function(self._commit_age)
         self._lock = threading.Lock()
         self._seeder = ThreadPoolExecutor(1, thread_name_prefix="seeding")
         vitals.hold("partitions", "none is assigned yet")
@@ -69,7 +73,7 @@ class Offsets:
         self.given_up = False
         self._consumer = consumer
         self._owned, self._unseeded, self._kept = set(), {}, []
-        self._landed, self._uncommitted, self._sent = {}, [], {}
+        self._landed, self._uncommitted, self._sent, self._uncommitted_since = {}, [], {}, None
         self._vitals.hold("partitions", "none is assigned yet")
         consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
@@ -84,7 +88,6 @@ class Offsets:
         consumer, self._consumer = self._consumer, None
         consumer.close()
         self._vitals.hold("partitions", "this worker is not in the group")
-        metrics.PARTITIONS.set(0)
 
     def give_up(self, why: str) -> None:
         """Ends the generation: what is on its way is never written, and a new consumer reads it again."""
@@ -102,6 +105,9 @@ class Offsets:
             for origin in batch.origins:
                 self._landed[origin.topic, origin.partition] = origin.last + 1
             self._uncommitted.append(batch.id)
+            if self._landed and self._uncommitted_since is None:
+                self._uncommitted_since = time.monotonic()
+        self.lag.landed(batch.origins)
 
     def commit(self, wait: bool = False) -> None:
         """Commits what has landed. A commit that fails costs nothing: its records are read again, and known."""
@@ -114,6 +120,7 @@ class Offsets:
         try:
             if wait:
                 self._consumer.commit(offsets=positions, asynchronous=False)
+                self._committed()
             else:
                 self._consumer.commit(offsets=positions, asynchronous=True)
         except KafkaException as error:
@@ -130,6 +137,16 @@ class Offsets:
                 if (error or partition.error) and place in self._sent:
                     # Never an older offset than was sent since: a commit may go backwards.
                     self._landed.setdefault(place, self._sent[place])
+        if not error and not any(partition.error for partition in partitions):
+            self._committed()
+
+    def _committed(self) -> None:
+        with self._lock:
+            self._uncommitted_since = time.monotonic() if self._landed else None
+
+    def _commit_age(self) -> float:
+        since = self._uncommitted_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def ours(self, messages: list[Message]) -> list[Message]:
         """The records of partitions that are ours and seeded; those that are not seeded yet are kept for later."""
@@ -186,7 +203,10 @@ class Offsets:
             self._vitals.hold("partitions", f"{len(self._unseeded)} of {len(self._owned)} are not seeded yet")
         else:
             self._vitals.clear("partitions")
-        metrics.PARTITIONS.set(len(self._owned))
+        states = {"seeding": len(self._unseeded), "held": len(self._held - self._unseeded.keys())}
+        for state, count in (states | {"reading": len(self._owned) - sum(states.values())}).items():
+            metrics.PARTITIONS.labels(state).set(count)
+        self.lag.own({partition for _, partition in self._owned})
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if not partitions:
@@ -247,6 +267,8 @@ class Offsets:
             for place in places:
                 self._landed.pop(place, None)
                 self._sent.pop(place, None)
+            if not self._owned:
+                self._uncommitted_since = None
         for place in places & self._held:
             self._held.discard(place)
             self._vitals.clear(_names({place}))
@@ -269,6 +291,7 @@ class Offsets:
         if place not in self._owned:
             return
         self._held.add(place)
+        self._say_ready()
         if self._consumer is not None:
             self._consumer.pause([TopicPartition(*place)])
         why = f"the next offset to read is not in Kafka any more ({error.str()}): see `earshot offsets accept-loss`"

@@ -63,6 +63,7 @@ class Inserter:
         started = time.monotonic()
         refused = self._insert(table, rows.select(columns), rows, generation)
         metrics.INSERT_SECONDS.labels(table).observe(time.monotonic() - started)
+        metrics.INSERT_ROWS.labels(table).inc(rows.height - len(refused))
         return refused
 
     def insert_all(self, table: str, rows: pl.DataFrame, generation: int) -> None:

@@ -55,11 +55,13 @@ class Room:
     def take(self) -> None:
         with self._changed:
             self._free -= 1
+        metrics.IN_FLIGHT.inc()
 
     def give_back(self) -> None:
         with self._changed:
             self._free += 1
             self._changed.notify_all()
+        metrics.IN_FLIGHT.dec()
 
     def wait_empty(self, timeout_s: float) -> bool:
         """Waits until no batch is on its way."""
@@ -208,6 +210,7 @@ class KafkaSource:
         metrics.READ.inc(batch.read)
         if batch.read:
             metrics.BATCH_ROWS.observe(batch.read)
+            self.offsets.lag.read(batch.origins)
         places = " ".join(f"{o.topic}[{o.partition}]:{o.first}-{o.last}" for o in batch.origins)
         log.info("batch %d read rows=%d %s", batch.id, batch.read, places)
         self.room.take()
@@ -227,8 +230,7 @@ class KafkaSource:
             self.vitals.clear("kafka")
         else:
             self.vitals.hold("kafka", "no broker answers")
-        partitions = stats["topics"].get(self.topic, {}).get("partitions", {})
-        metrics.LAG.set(sum(max(0, p["consumer_lag"]) for p in partitions.values()))
+        self.offsets.lag.told(stats, self.topic)
 
 
 def batch_from(messages: list[Message], topic: str, batch_id: int, generation: int) -> EventBatch:
@@ -244,10 +246,12 @@ def batch_from(messages: list[Message], topic: str, batch_id: int, generation: i
         },
         schema=PLACES,
     )
+    timestamps = np.array([message.timestamp()[1] for message in messages], dtype=np.int64)
     origins = []
     for partition in np.unique(partitions):
-        span = offsets[partitions == partition]
-        origins.append(Origin(topic, int(partition), int(span.min()), int(span.max())))
+        mine = partitions == partition
+        span, times = offsets[mine], timestamps[mine]
+        origins.append(Origin(topic, int(partition), int(span.min()), int(span.max()), int(times.min()), int(times.max())))
     return EventBatch(
         id=batch_id,
         events=places,
@@ -256,5 +260,5 @@ def batch_from(messages: list[Message], topic: str, batch_id: int, generation: i
         origins=tuple(origins),
         read=len(messages),
         generation=generation,
-        timestamps=np.array([message.timestamp()[1] for message in messages], dtype=np.int64),
+        timestamps=timestamps,
     )

@@ -1,0 +1,24 @@
+"""The classes of reasons why records are refused: few and fixed, where a reason's text names fields, places and limits."""
+
+from __future__ import annotations
+
+import re
+
+_PATTERNS = (
+    ("empty", r"a tombstone|the record is empty"),
+    ("missing", r"\w+ is missing$|Object missing required field"),
+    ("time", r"\w+ is not an RFC 3339 time$|\w+ is outside 1995"),
+    ("value", r"\w+ (is not one of|is not a finite number$|does not match) ?|Number out of range"),
+    ("type", r"Expected `"),
+    ("json", r"the record|JSON is malformed|Input data was truncated|Invalid UTF-8|'utf-8' codec|Recursion|maximum rec"),
+)
+_CLASSES = tuple((name, re.compile(pattern)) for name, pattern in _PATTERNS)
+CLASSES = (*(name for name, _ in _PATTERNS), "other")
+"""What decode's reasons come to. `refused` is ClickHouse's own: it said no to the row, in words that may quote it."""
+
+
+def reason_class(step: str, reason: str) -> str:
+    """One of CLASSES, or "refused": nothing of the reason's text."""
+    if step == "clickhouse":
+        return "refused"
+    return next((name for name, pattern in _CLASSES if pattern.match(reason)), "other")
