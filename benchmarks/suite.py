@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks import end_to_end, steps
+from benchmarks import end_to_end, memory, scaling, steps, visible
 from benchmarks.progress import bar
 from benchmarks.report import Figure
 
@@ -22,10 +22,16 @@ class Sizes:
     topic: int
     """Events in the topics that throughput is measured with."""
     runs: int
+    latency_rate: int
+    latency_seconds: int
+    memory: int
+    """Events through the worker whose memory is measured."""
+    keys: tuple[int, int]
+    """Few and many seen keys."""
 
 
-FULL = Sizes(events=600_000, passes=5, topic=1_000_000, runs=3)
-SHORT = Sizes(events=60_000, passes=3, topic=60_000, runs=1)
+FULL = Sizes(600_000, 5, 1_000_000, 3, latency_rate=5_000, latency_seconds=600, memory=5_000_000, keys=(1_000_000, 20_000_000))
+SHORT = Sizes(60_000, 3, 60_000, 1, latency_rate=1_000, latency_seconds=10, memory=300_000, keys=(100_000, 2_000_000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,14 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement(_steps(steps.WORDS), 1, lambda sizes: steps.hot_path_figures(sizes.events, sizes.passes)),
     Measurement(_steps(steps.ALONE), 1, lambda sizes: steps.step_figures(sizes.events, sizes.passes)),
     Measurement(end_to_end.NAMES, 2, lambda sizes: end_to_end.figures(sizes.topic, sizes.runs)),
+    Measurement(visible.NAMES, 11, lambda sizes: visible.figures(sizes.latency_rate, sizes.latency_seconds)),
+    Measurement(memory.NAMES, 3, lambda sizes: memory.figures(sizes.memory)),
+    Measurement(
+        (scaling.BYTES_NAME, *scaling.KEYS_NAMES),
+        2,
+        lambda sizes: scaling.keys_figures(sizes.events // 2, sizes.passes, *sizes.keys),
+    ),
+    Measurement(scaling.PARTITIONS_NAMES, 3, lambda sizes: scaling.partitions_figures(sizes.topic, sizes.runs)),
 )
 
 
