@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import product
 
 from benchmarks.standard import SYLLABLES, standard_brands, standard_keywords, standard_load
-from pipeline.processors.mentions import Brands
+from pipeline.brands import Brands
 from pipeline.settings import WorkerSettings
 
 BATCH_ROWS: int = WorkerSettings().batch_rows

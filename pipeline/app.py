@@ -20,6 +20,7 @@ import polars as pl
 from pipeline import metrics, migrate
 from pipeline.agents import Flow
 from pipeline.batch import EventBatch
+from pipeline.brands import load_brands
 from pipeline.connections import clickhouse_client
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.fence import Fence
@@ -29,7 +30,7 @@ from pipeline.ping import keep_asking
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
-from pipeline.processors.mentions import Mentions, load_brands
+from pipeline.processors.mentions import Mentions
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.processors.relevance import Relevance
 from pipeline.settings import Settings

@@ -102,9 +102,12 @@ FIELDS: tuple[Field, ...] = (
     Field("original", "string", "fixed"),
 )
 
-BY_COLUMN = {field.column: field for field in FIELDS}
+GIVEN = Field("brands_given", "strings", "text")
+"""What the source gave in `brands`, set by step mentions: no field of a record, but it changes with the text."""
+
+BY_COLUMN = {field.column: field for field in (*FIELDS, GIVEN)}
 GROUPS: dict[str, tuple[str, ...]] = {
-    group: tuple(f.column for f in FIELDS if f.group == group) for group in ("text", "metrics", "author")
+    group: tuple(f.column for f in BY_COLUMN.values() if f.group == group) for group in ("text", "metrics", "author")
 }
 """The three groups that change, each with a time of its own: column `<group>_at`."""
 
@@ -114,11 +117,14 @@ EARLIEST = "1995-01-01T00:00:00Z"
 
 # --- the version of a row -------------------------------------------------------------------------------------------
 # One unsigned 64-bit integer, newest wins: occurred_at in ms (42 bits, until the year 2109), the rank of the operation
-# (2 bits), the record's offset (low 10 bits), a minor counter (10 bits) that a new label or a completed change raises.
+# (2 bits), the record's offset (low 10 bits), a minor counter (10 bits): its upper 5 bits count changes that were completed
+# from an older row, its lower 5 bits what was computed anew for the same change (a rematch). So a completed change is above
+# what is computed anew meanwhile, and never the same version. An overflow goes on in the next bits: later is still newer.
 TIME_SHIFT = 22
 RANK_SHIFT = 20
 OFFSET_SHIFT = 10
 OFFSET_MASK = (1 << 10) - 1
+CHANGE_STEP = 1 << 5
 RANKS = {"create": 1, "update": 2, "delete": 3}
 
 # --- derived types --------------------------------------------------------------------------------------------------

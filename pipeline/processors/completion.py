@@ -244,7 +244,7 @@ def apply(changes: pl.DataFrame, state: pl.DataFrame) -> tuple[pl.DataFrame, int
     newer = [(pl.col(f"{time}_own") > _NEVER) & (pl.col(f"{time}_own") >= pl.col(f"base_{time}")) for time in GROUP_TIMES]
     effective = (pl.col("base_is_deleted") == 0) & pl.any_horizontal(pl.col("is_deleted") == 1, *newer)
     whole = joined.filter(effective).with_columns(
-        version=pl.max_horizontal("version", pl.col("base_version") + 1),
+        version=pl.max_horizontal("version", (pl.col("base_version") // events.CHANGE_STEP + 1) * events.CHANGE_STEP),
         is_deleted=pl.col("state_is_deleted"),
     )
     whole = whole.select(changes.columns)
@@ -256,7 +256,7 @@ def bury(rows: pl.DataFrame, deleted: pl.DataFrame) -> pl.DataFrame:
     if not deleted.height:
         return rows
     gone = pl.col("event_key").is_in(deleted.get_column("event_key").implode())
-    columns = [f.column for f in events.FIELDS if f.column not in _KEPT_BY_TOMBSTONE]
+    columns = [column for column in events.BY_COLUMN if column not in _KEPT_BY_TOMBSTONE]
     return rows.with_columns(
         pl.when(gone).then(None).otherwise(pl.col(column)).alias(column) for column in (*columns, *GROUP_TIMES)
     ).with_columns(

@@ -1,127 +1,124 @@
-"""Mentions: which tracked brands an event is about.
+"""Mentions: which tracked brands an event is about, and which events the brands wrote themselves.
 
-brands.yaml:
-
-    brands:
-      - name: Northwind Air
-        handles: ["@northwindair"]
-        keywords: ["northwind air"]
-
-A handle counts in the event's `mentions` and in its text, a keyword in its text, both without regard to the case of letters
-and only as whole words: no ASCII letter, digit or underscore right before or after. `brands` becomes the sorted union of these
-and what the source gave.
+A handle counts in the event's `mentions` and in its text, a keyword in its text; pipeline/brands.py says what a brand has,
+matching.py how a term is found. `brands` becomes the sorted union of what was found and what the source gave, and
+`brands_given` keeps what the source gave, so that `earshot rematch` can tell the two apart later. The author's account being
+one of a brand's support accounts makes an event outbound, whatever the source said.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
+import numpy as np
 import polars as pl
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+import pyarrow as pa
 
 from pipeline.batch import EventBatch
-from pipeline.errors import SettingsError
+from pipeline.brands import Brand, Brands
+from pipeline.processors.folding import Ints
+from pipeline.processors.matching import NONE, Found, Matcher, Term, Use, term_text
+from schemas import events
 
-_LETTERS = pl.lit(
-    pl.Series([bytes([code]) for code in range(128) if chr(code).isalnum() or chr(code) == "_"], dtype=pl.Binary).implode()
-)
-
-
-class Brand(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str
-    handles: tuple[str, ...] = ()
-    keywords: tuple[str, ...] = ()
-
-
-class Brands(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    brands: tuple[Brand, ...]
-
-
-def load_brands(path: Path) -> Brands:
-    """Reads brands.yaml. Raises SettingsError that names the file and the key."""
-    try:
-        return Brands.model_validate(yaml.safe_load(path.read_text()))
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
-        raise SettingsError(f"{path}: {key or 'the file'}: {reason}") from None
+BRANDS = pl.List(pl.String)
 
 
 class Mentions:
-    """The step. Sets `brands` (List(String), never null) and keeps every row."""
+    """The step. Sets `brands` (List(String), never null), `brands_given` and `direction`; keeps every row.
+
+    Restart: it remembers nothing. `use` puts other brands in force, from the next batch on.
+    """
 
     name = "mentions"
 
     def __init__(self, brands: Brands) -> None:
-        handles = [(_handle(handle), brand.name) for brand in brands.brands for handle in brand.handles]
-        words = [(word.lower(), brand.name) for brand in brands.brands for word in brand.keywords]
-        words += [("@" + handle, name) for handle, name in handles]
-        schema = {"term": pl.String, "brand": pl.String}
-        self._handles = pl.DataFrame(handles, schema=schema, orient="row").unique()
-        self._words = pl.DataFrame([pair for pair in words if pair[0]], schema=schema, orient="row").unique()
-        self._terms = self._words.get_column("term").unique(maintain_order=True).to_list()
-        self._ascii = all(term.isascii() for term in self._terms)
+        self._matching = Matching(brands)
+
+    def use(self, brands: Brands) -> None:
+        """Looks for these brands from the next batch on. From any thread."""
+        self._matching = Matching(brands)
 
     def process(self, batch: EventBatch) -> EventBatch:
-        frame = batch.events
-        found = [hits for hits in (self._in_text(frame), self._in_mentions(frame), _given(frame)) if hits is not None]
-        empty = pl.lit([], dtype=pl.List(pl.String))
-        if not found:
-            batch.events = frame.with_columns(brands=empty)
-            return batch
-        brands = pl.concat(found).unique().sort("place", "brand").group_by("place", maintain_order=True).agg("brand")
-        lists = pl.DataFrame({"place": range(frame.height)}, schema={"place": pl.UInt32}).join(
-            brands, on="place", how="left", maintain_order="left"
+        matching, frame = self._matching, batch.events
+        batch.events = frame.with_columns(
+            matching.brands(frame), frame.get_column("brands").alias(events.GIVEN.column), *matching.direction(frame)
         )
-        batch.events = frame.with_columns(brands=lists.select(pl.col("brand").fill_null(empty)).to_series())
         return batch
 
-    def _in_text(self, frame: pl.DataFrame) -> pl.DataFrame | None:
-        if not self._terms or frame.get_column("text").null_count() == frame.height:
-            return None
-        text = frame.select("text").with_row_index("place")
-        if not self._ascii:
-            text = text.with_columns(pl.col("text").str.to_lowercase())
-        text = text.filter(pl.col("text").str.contains_any(self._terms, ascii_case_insensitive=self._ascii))
-        hits = text.with_columns(
-            term=pl.col("text").str.extract_many(self._terms, ascii_case_insensitive=self._ascii, overlapping=True),
-            start=pl.col("text").str.find_many(self._terms, ascii_case_insensitive=self._ascii, overlapping=True),
-        ).explode("term", "start")
-        raw = pl.col("text").cast(pl.Binary)
-        before = raw.bin.slice(pl.col("start").cast(pl.Int64) - 1, 1)
-        after = raw.bin.slice(pl.col("start") + pl.col("term").str.len_bytes(), 1)
-        whole = ((pl.col("start") == 0) | ~_in_word(before)) & ~_in_word(after)
-        hits = hits.filter(whole).select("place", pl.col("term").str.to_lowercase())
-        return hits.join(self._words, on="term").select("place", "brand")
 
-    def _in_mentions(self, frame: pl.DataFrame) -> pl.DataFrame | None:
-        mentions = frame.get_column("mentions")
-        if not self._handles.height or mentions.null_count() == frame.height:
-            return None
-        hits = frame.select("mentions").with_row_index("place").explode("mentions").drop_nulls("mentions")
-        hits = hits.with_columns(term=pl.col("mentions").str.to_lowercase().str.strip_prefix("@"))
-        return hits.join(self._handles, on="term").select("place", "brand")
+class Matching:
+    """What one brands.yaml says of events; immutable."""
+
+    def __init__(self, brands: Brands) -> None:
+        self._names = sorted(brand.name for brand in brands.brands)
+        self._matcher = Matcher(_terms(sorted(brands.brands, key=lambda brand: brand.name)))
+        self._outbound = _support(brands)
+
+    def brands(self, events: pl.DataFrame) -> pl.Series:
+        """Column `brands` of the events: what is found in `text` and `mentions`, and what `brands` holds already."""
+        in_texts = self._matcher.in_texts(events.get_column("text"))
+        mentioned = self._mentioned(events.get_column("mentions"))
+        places, brands = np.concatenate([in_texts.texts, mentioned.texts]), np.concatenate([in_texts.brands, mentioned.brands])
+        given = events.get_column("brands")
+        if given.null_count() == len(given):
+            return _lists(len(given), places, brands, self._names)
+        more = pl.DataFrame({"place": np.arange(len(given)), "name": given}).explode("name")
+        more = more.filter(pl.col("name").fill_null("") != "")
+        names = sorted({*self._names, *more.get_column("name").unique()})
+        number = {name: place for place, name in enumerate(names)}
+        ours = np.array([number[name] for name in self._names], np.int64)[brands]
+        theirs = more.get_column("name").replace_strict(names, range(len(names)), return_dtype=pl.Int64).to_numpy()
+        places = np.concatenate([places, more.get_column("place").to_numpy()])
+        return _lists(len(given), places, np.concatenate([ours, theirs]), names)
+
+    def _mentioned(self, mentions: pl.Series) -> Found:
+        if mentions.null_count() == len(mentions):
+            return Found(NONE, NONE)
+        lengths = mentions.list.len().fill_null(0).to_numpy()
+        found = self._matcher.among_handles(mentions.filter(pl.Series(lengths > 0)).explode())
+        return found._replace(texts=np.repeat(np.arange(len(lengths)), lengths)[found.texts])
+
+    def direction(self, events: pl.DataFrame) -> list[pl.Expr]:
+        """What sets column `direction`: nothing, unless there are support accounts."""
+        if not self._outbound:
+            return []
+        return [pl.when(pl.any_horizontal(self._outbound)).then(pl.lit("outbound")).otherwise("direction").alias("direction")]
 
 
-def _given(frame: pl.DataFrame) -> pl.DataFrame | None:
-    if frame.get_column("brands").null_count() == frame.height:
-        return None
-    given = frame.select(brand="brands").with_row_index("place").explode("brand")
-    return given.filter(pl.col("brand").fill_null("") != "")
+def _terms(brands: list[Brand]) -> list[Term]:
+    handles = [Term(term_text("@" + handle), Use.HANDLE, n) for n, brand in enumerate(brands) for handle in brand.handles]
+    keywords = [
+        Term(term_text(word), Use.KEYWORD, n) for n, brand in enumerate(brands) for word in (*brand.keywords, *brand.phrases)
+    ]
+    excluded = [(term_text(word), n) for n, brand in enumerate(brands) for word in brand.exclude]
+    found = Matcher(keywords).in_texts(pl.Series([text for text, _ in excluded], dtype=pl.String))
+    holding = set(zip(found.texts.tolist(), found.brands.tolist(), strict=True))
+    exclusions = [
+        Term(text, Use.EXCLUDED_AROUND if (place, n) in holding else Use.EXCLUDED, n)
+        for place, (text, n) in enumerate(excluded)
+    ]
+    return [*handles, *keywords, *exclusions]
 
 
-def _handle(handle: str) -> str:
-    return handle.lower().removeprefix("@")
+def _support(brands: Brands) -> list[pl.Expr]:
+    """An expression a platform: whether the event's author is a support account there."""
+    accounts = {account for brand in brands.brands for account in brand.support}
+    handle = pl.col("author_handle").str.strip_prefix("@").str.to_lowercase()
+    return [
+        (pl.col("platform") == platform)
+        & (
+            pl.col("author_id").is_in([a.id for a in accounts if a.platform == platform and a.id]).fill_null(False)
+            | handle.is_in([a.handle.lower() for a in accounts if a.platform == platform and a.handle]).fill_null(False)
+        )
+        for platform in sorted({account.platform for account in accounts})
+    ]
 
 
-def _in_word(byte: pl.Expr) -> pl.Expr:
-    """Whether a one-byte slice is an ASCII letter, digit or underscore; no byte (the text's end) is not."""
-    return byte.is_in(_LETTERS).fill_null(False)
+def _lists(height: int, places: Ints, brands: Ints, names: list[str]) -> pl.Series:
+    """A list of names for each of `height` rows, sorted, each once."""
+    if not places.size:
+        return pl.repeat([], height, dtype=BRANDS, eager=True).alias("brands")
+    rows, which = np.divmod(np.unique(places * len(names) + brands), len(names))
+    starts = np.searchsorted(rows, np.arange(height + 1))
+    values = pa.array(names, pa.large_string()).take(pa.array(which))
+    lists = pl.from_arrow(pa.LargeListArray.from_arrays(pa.array(starts), values))
+    assert isinstance(lists, pl.Series)
+    return lists.alias("brands")

@@ -22,8 +22,8 @@ from pipeline.sinks.clickhouse import MONTHS_AN_INSERT, Inserter
 from pipeline.sinks.dead_letter import DeadLetters
 from schemas import events
 
-_LISTS = [f.column for f in events.FIELDS if f.kind == "strings"]
-_EVENT = [f.column for f in events.FIELDS]
+_LISTS = [column for column, f in events.BY_COLUMN.items() if f.kind == "strings"]
+_EVENT = list(events.BY_COLUMN)
 _OURS = ["event_key", "revision", "version", "is_deleted", *GROUP_TIMES]
 _PLACE = ["topic", "partition", "offset"]
 _TIMES = [*events.TIMES, *GROUP_TIMES]
@@ -37,7 +37,7 @@ def _change_type(column: str) -> pl.DataType:
         return pl.Int64()
     if column in ("version", "is_deleted"):
         return pl.UInt64() if column == "version" else pl.UInt8()
-    return events.polars_schema()[column]
+    return pl.List(pl.String()) if column == events.GIVEN.column else events.polars_schema()[column]
 
 
 _CHANGE_TYPE = pl.Struct({column: _change_type(column) for column in _CHANGE})

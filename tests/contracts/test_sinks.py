@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from pipeline.batch import EventBatch
+from pipeline.brands import Brands
 from pipeline.connections import clickhouse_client
 from pipeline.fence import Fence, GivenUp
 from pipeline.health import Vitals
@@ -16,7 +17,7 @@ from pipeline.migrate import migrate
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
-from pipeline.processors.mentions import Brands, Mentions
+from pipeline.processors.mentions import Mentions
 from pipeline.settings import Settings
 from pipeline.sinks.clickhouse import Inserter
 from pipeline.sinks.dead_letter import DeadLetters

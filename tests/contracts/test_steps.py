@@ -7,10 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from pipeline.batch import EventBatch
+from pipeline.brands import Brands
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
-from pipeline.processors.mentions import Brands, Mentions
+from pipeline.processors.mentions import Mentions
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.processors.relevance import Relevance
 from pipeline.sinks.memory import MemoryTable

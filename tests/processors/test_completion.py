@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.batch import EventBatch
+from pipeline.brands import Brands
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
+from pipeline.processors.mentions import Mentions
 from pipeline.sinks.memory import MemoryTable
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
@@ -44,7 +46,7 @@ class Run:
         self.table = MemoryTable()
         self.seen = Seen(KeySet(1000, 1e9))
         self.completion = Completion(self.table, waiting_s=7 * 86400, clock=lambda: self.now)
-        self.steps = [Decode(clock=lambda: self.now), Dedup(self.seen), self.completion]
+        self.steps = [Decode(clock=lambda: self.now), Dedup(self.seen), Mentions(Brands(brands=())), self.completion]
         self.flying: list[EventBatch] = []
         self.offset = 0
         self.batches = 0

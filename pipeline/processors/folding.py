@@ -1,0 +1,177 @@
+"""Folding: texts in the form in which terms are looked for, so that case, accents and spacing don't matter.
+
+Each character is folded by itself, by a table: Unicode's compatibility decomposition (NFKD) and case folding, without the
+accents of Latin, Greek and Cyrillic letters, the vowel points of Hebrew and Arabic and what is not seen (soft hyphens,
+zero-width characters, variation selectors). So é, É, ｅ and e are one, as are ß and ss, İ and i, ς and σ, ﾍﾞ and ベ, ё and е;
+ø, ł, æ and their like are the letters they are typed for, and curly quotes and dashes the plain ones. A run of white space is
+one space. Letters above U+2FFFF are all one.
+
+ASCII texts, nearly all of them in most streams, take a path of their own that costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Ints = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.uint32]
+Bytes = npt.NDArray[np.uint8]
+Kind = TypeVar("Kind", Codes, Bytes)
+
+SIZE = 0x30000
+_UTF32 = f"utf-32-{'le' if sys.byteorder == 'little' else 'be'}"
+_SPACE = 32
+_DROPPED = (
+    (0x300, 0x36F), (0x483, 0x487), (0x1AB0, 0x1AFF), (0x1DC0, 0x1DFF), (0x20D0, 0x20FF), (0xFE20, 0xFE2F),  # accents
+    (0x591, 0x5BD), (0x5BF, 0x5BF), (0x5C1, 0x5C2), (0x5C4, 0x5C5), (0x5C7, 0x5C7),  # Hebrew points
+    (0x610, 0x61A), (0x640, 0x640), (0x64B, 0x65F), (0x670, 0x670), (0x6D6, 0x6DC), (0x6DF, 0x6E8), (0x6EA, 0x6ED),  # Arabic
+    (0xAD, 0xAD), (0x61C, 0x61C), (0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0xFE00, 0xFE0F),
+    (0xFEFF, 0xFEFF),
+)  # fmt: skip
+_LOOKALIKES = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
+    | dict.fromkeys("‘’ʼ´", "'") | dict.fromkeys("“”„«»", '"') | dict.fromkeys("‐‑‒–—―−", "-")
+)  # fmt: skip
+_WHOLE = range(0x3131, 0x318F)  # Korean letters that stand alone, as in ㅋㅋ: decomposed they would be parts of syllables
+
+
+class Folded(NamedTuple):
+    """Folded texts, joined: text i is `data[offsets[i]:offsets[i + 1]]` in UTF-8, and was text `places[i]`."""
+
+    data: bytes
+    offsets: Ints
+    places: Ints
+    codes: Codes | Bytes
+    """For each byte of `data`, the character it belongs to."""
+
+
+def fold(text: str) -> str:
+    """One text, folded."""
+    codes, _ = _fold(_codes(text), np.zeros(0, np.int64))
+    return codes.tobytes().decode(_UTF32)
+
+
+def fold_all(texts: pl.Series) -> Iterator[Folded]:
+    """The texts (a null is an empty one), folded, in one or two parts: those in ASCII alone, and the others."""
+    joined = _joined(texts)
+    if joined.data.isascii():
+        yield joined
+        return
+    plain = (texts.str.len_bytes() == texts.str.len_chars()).fill_null(True)
+    places = np.arange(len(texts))
+    ascii_only = _joined(texts.filter(plain))
+    yield ascii_only._replace(places=places[plain.to_numpy()])
+    yield _fold_others(texts.filter(~plain), places[~plain.to_numpy()])
+
+
+def _joined(texts: pl.Series) -> Folded:
+    """The texts in lower case; other than ASCII is left as it is."""
+    raw, offsets = _buffers(pc.ascii_lower(_large_strings(texts)))
+    codes = np.frombuffer(raw, np.uint8)
+    if raw.isascii() and _has_odd_spaces(codes):
+        codes, offsets = _collapse(table().simple[:128].astype(np.uint8)[codes], offsets)
+        raw = codes.tobytes()
+    return Folded(raw, offsets, np.arange(len(texts)), codes)
+
+
+def _large_strings(texts: pl.Series) -> pa.LargeStringArray:
+    return texts.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def _buffers(array: pa.LargeStringArray) -> tuple[bytes, Ints]:
+    _, offsets, data = array.buffers()
+    return data.to_pybytes() if data else b"", np.frombuffer(offsets, np.int64)[: len(array) + 1]
+
+
+def _has_odd_spaces(codes: Bytes) -> bool:
+    space = codes == _SPACE
+    return bool(codes.size) and bool(codes.min() < _SPACE or (space[1:] & space[:-1]).any())
+
+
+def _fold_others(texts: pl.Series, places: Ints) -> Folded:
+    raw, _ = _buffers(_large_strings(texts))
+    codes, ends = _fold(_codes(raw.decode()), np.cumsum(texts.str.len_chars().to_numpy(), dtype=np.int64))
+    width = _utf8_width(codes)
+    offsets = _from_zero(width)[np.concatenate([[0], ends])]
+    return Folded(codes.tobytes().decode(_UTF32).encode(), offsets, places, np.repeat(codes, width))
+
+
+def _from_zero(counts: npt.NDArray[Any]) -> Ints:
+    """Where each part starts, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+
+def _codes(text: str) -> Codes:
+    return np.frombuffer(text.encode(_UTF32), np.uint32)
+
+
+def _utf8_width(codes: Codes) -> Bytes:
+    return 1 + (codes >= 0x80).view(np.uint8) + (codes >= 0x800).view(np.uint8) + (codes >= 0x10000).view(np.uint8)
+
+
+# --- by the table ---------------------------------------------------------------------------------------------------
+class Table(NamedTuple):
+    """How each character is folded: to one (`simple`), or to `lengths` characters of `pool`, from `starts` on."""
+
+    simple: Codes
+    lengths: Bytes
+    starts: npt.NDArray[np.int32]
+    pool: Codes
+
+
+@cache
+def table() -> Table:
+    """Built once a process, from Python's own Unicode data, in 0.1 s."""
+    simple, lengths = np.arange(SIZE, dtype=np.uint32), np.ones(SIZE, np.uint8)
+    starts, pool = np.zeros(SIZE, np.int32), list[int]()
+    for code in range(SIZE):
+        folded = _fold_one(code)
+        if len(folded) == 1:
+            simple[code] = ord(folded)
+        else:
+            lengths[code], starts[code] = len(folded), len(pool)
+            pool.extend(map(ord, folded))
+    return Table(simple, lengths, starts, np.array(pool, dtype=np.uint32))
+
+
+def _fold_one(code: int) -> str:
+    letter = chr(code)
+    if code in _WHOLE or 0xD800 <= code < 0xE000:
+        return letter
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", letter).casefold())
+    kept = "".join(c for c in folded if not any(first <= ord(c) <= last for first, last in _DROPPED))
+    return "".join(" " if c.isspace() else c for c in kept.translate(_LOOKALIKES))
+
+
+def _fold(codes: Codes, ends: Ints) -> tuple[Codes, Ints]:
+    """Folds joined texts that end at `ends`; returns the characters, and the new ends."""
+    how = table()
+    codes = np.minimum(codes, SIZE - 1)
+    folded, lengths = how.simple[codes], how.lengths[codes]
+    special = np.flatnonzero(lengths != 1)
+    if special.size:
+        after = _from_zero(lengths)
+        folded, ends = np.repeat(folded, lengths), after[ends]
+        counts = lengths[special].astype(np.int64)
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        folded[np.repeat(after[special], counts) + within] = how.pool[np.repeat(how.starts[codes[special]], counts) + within]
+    return _collapse(folded, ends)
+
+
+def _collapse(codes: Kind, ends: Ints) -> tuple[Kind, Ints]:
+    """Makes each run of spaces one, also across the ends of texts: no term begins or ends with a space."""
+    space = codes == _SPACE
+    if not (space[1:] & space[:-1]).any():
+        return codes, ends
+    kept = np.concatenate([[True], ~(space[1:] & space[:-1])])
+    return codes[kept], _from_zero(kept)[ends]
