@@ -193,7 +193,6 @@ def record_type() -> type[msgspec.Struct]:
     return struct("SocialEvent", _tree().items())
 
 
-def known_paths() -> tuple[frozenset[str], dict[str, frozenset[str]]]:
-    """The names at the top of a record, and those inside each of its objects: what is not here is an unknown field."""
-    tree = _tree()
-    return frozenset(tree), {name: frozenset(node) for name, node in tree.items() if isinstance(node, dict)}
+def known_paths() -> frozenset[str]:
+    """The names at the top of a record and the paths of those inside its objects: what is not here is an unknown field."""
+    return frozenset(_tree()) | {field.path for field in FIELDS}

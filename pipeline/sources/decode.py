@@ -1,10 +1,7 @@
 """Decode: records become columns.
 
-Row i is record i: each record gives one row or one dead letter, and a malformed record never costs its neighbours. The whole
-batch is parsed at once as newline-delimited JSON by Arrow, which is strict about types, reads a raw newline inside a record as
-white space, and gives at least one row for whatever is not empty or broken; so as many rows as records means that they are
-aligned. If the parse fails, or meets an unknown field, a second pass reads each record alone with a strict msgspec type, which
-says what is wrong and where, and the others are parsed again.
+Row i is record i: each record gives one row or one dead letter, and a malformed record never costs its neighbours
+(pipeline/sources/parse.py).
 
 The frame that comes out has a column for each of `schemas.events.FIELDS`, with `created_at` and `occurred_at` as
 Datetime("ms", "UTC"), the defaults filled in, and row, topic, partition, offset, event_key (UInt64).
@@ -13,27 +10,20 @@ Datetime("ms", "UTC"), the defaults filled in, and row, topic, partition, offset
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-import msgspec
-import orjson
 import polars as pl
 import pyarrow as pa
-import pyarrow.json
 import xxhash
 
 from pipeline.batch import EventBatch
 from pipeline.clock import Clock, wall
+from pipeline.sources.parse import Parser
 from schemas import events
 
-_SCHEMA = events.arrow_schema()
-_DECODER = msgspec.json.Decoder(events.record_type())
-_TOP, _NESTED = events.known_paths()
+_COLUMNS = events.polars_schema()
 _EARLIEST = datetime.fromisoformat(events.EARLIEST)
 _LISTS = [f.column for f in events.FIELDS if f.kind == "strings"]
-_SAMPLE = 1_000
 
 
 def _checks() -> list[tuple[str, pl.Expr]]:
@@ -66,15 +56,16 @@ class Decode:
 
     def __init__(self, clock: Clock = wall) -> None:
         self._clock = clock
+        self._parser = Parser()
 
     def process(self, batch: EventBatch) -> EventBatch:
         reasons: dict[int, str] = {}
-        table, rows, unknown = _parse(batch.raw, reasons)
+        table, rows, unknown = self._parser.parse(batch.raw, reasons)
         batch.notes.update(unknown)
         places = batch.events
         for row, reason in sorted(reasons.items()):
             batch.reject_record(row, reason, self.name, *places.row(row, named=False)[1:4])
-        frame = _flatten(table)
+        frame = _frame(table)
         if len(rows) < places.height:
             places = places[rows]
         batch.events = pl.concat([places, frame], how="horizontal")
@@ -119,116 +110,13 @@ def event_keys(frame: pl.DataFrame) -> pl.Series:
     return pl.Series([xxhash.xxh3_64_intdigest(name) for name in names], dtype=pl.UInt64)
 
 
-def _parse(raw: Sequence[bytes | None], reasons: dict[int, str]) -> tuple[pa.Table, list[int], Counter[str]]:
-    """The parsed table, the record that each of its rows came from, and the unknown fields; `reasons` gets the others."""
-    # Arrow must see only what starts with { and ends with }: an empty record gives no row, `null` alone crashes it (26.0), and
-    # one that ends within an object could go on in the next record. No two records of this form can join.
-    rows = [
-        row
-        for row, record in enumerate(raw)
-        if record and ((record[0] == 123 and record[-1] == 125) or _is_object(record.strip()))
-    ]
-    if len(rows) < len(raw):
-        for row in set(range(len(raw))).difference(rows):
-            reasons[row] = _no_object(raw[row])
-    records = [raw[row] or b"" for row in rows] if len(rows) < len(raw) else list(raw)
-    table, unknown = _parse_whole(records, "error"), Counter[str]()
-    if table is None:
-        rows, good = _strict(rows, records, reasons)
-        table, rows = _parse_parts(rows, good, reasons)
-        unknown = _unknown_fields(records)
-    return table, rows, unknown
-
-
-def _is_object(record: bytes) -> bool:
-    return record[:1] == b"{" and record[-1:] == b"}"
-
-
-def _no_object(record: bytes | None) -> str:
-    if record is None:
-        return "a tombstone: the record has no value"
-    if not record.strip():
-        return "the record is empty"
-    try:
-        _DECODER.decode(record)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return str(error)
-    return "the record is not one JSON object"
-
-
-def _parse_whole(records: Sequence[bytes | None], unexpected: str) -> pa.Table | None:
-    """The records as a table with a row each, or None if any of them is broken (or, by "error", has an unknown field)."""
-    if not records:
-        return _SCHEMA.empty_table()
-    joined = b"\n".join(records)  # type: ignore[arg-type]  # callers took the None out; a check here costs a pass
-    if not joined.isascii():
-        try:
-            joined.decode()
-        except UnicodeDecodeError:
-            return None
-    try:
-        table = pyarrow.json.read_json(
-            pa.py_buffer(joined),
-            read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(joined) + 1),
-            parse_options=pyarrow.json.ParseOptions(explicit_schema=_SCHEMA, unexpected_field_behavior=unexpected),
-        )
-    except pa.ArrowInvalid:
-        return None
-    return table if table.num_rows == len(records) else None
-
-
-def _strict(rows: list[int], records: Sequence[bytes | None], reasons: dict[int, str]) -> tuple[list[int], list[bytes]]:
-    """Those records that are one valid object each; `reasons` gets what is wrong with the others."""
-    good_rows, good = [], []
-    for row, record in zip(rows, records, strict=True):
-        assert record is not None
-        try:
-            _DECODER.decode(record)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            reasons[row] = str(error) or type(error).__name__
-        else:
-            good_rows.append(row)
-            good.append(record)
-    return good_rows, good
-
-
-def _parse_parts(rows: list[int], records: list[bytes], reasons: dict[int, str]) -> tuple[pa.Table, list[int]]:
-    """A row for each record: as it is, else (a key twice, which only msgspec accepts) rewritten by its type, else by halves."""
-    table = _parse_whole(records, "ignore")
-    if table is None:
-        table = _parse_whole([msgspec.json.encode(_DECODER.decode(record)) for record in records], "ignore")
-    if table is not None:
-        return table, rows
-    if len(records) == 1:
-        reasons[rows[0]] = "the record can't be read as an event"
-        return _SCHEMA.empty_table(), []
-    half = len(records) // 2
-    first, first_rows = _parse_parts(rows[:half], records[:half], reasons)
-    second, second_rows = _parse_parts(rows[half:], records[half:], reasons)
-    return pa.concat_tables([first, second]), first_rows + second_rows
-
-
-def _unknown_fields(records: Sequence[bytes | None]) -> Counter[str]:
-    """How many records carry a field that the schema lacks, in all; of more than 1,000 records a sample, scaled up."""
-    stride = max(1, len(records) // _SAMPLE)
-    count = 0
-    for record in records[::stride]:
-        try:
-            event = orjson.loads(record or b"")
-        except orjson.JSONDecodeError:
-            continue
-        count += isinstance(event, dict) and not (
-            event.keys() <= _TOP
-            and all(event[name].keys() <= inner for name, inner in _NESTED.items() if isinstance(event.get(name), dict))
-        )
-    return Counter({"unknown_field": count * stride}) if count else Counter()
-
-
-def _flatten(table: pa.Table) -> pl.DataFrame:
+def _frame(table: pa.Table) -> pl.DataFrame:
+    """The table as a frame with a column for each field of the event."""
     flat = table.flatten()
     frame = pl.from_arrow(flat.rename_columns([name.replace(".", "_") for name in flat.column_names]), rechunk=False)
     assert isinstance(frame, pl.DataFrame)
-    return frame
+    missing = [pl.lit(None, kind).alias(name) for name, kind in _COLUMNS.items() if name not in frame.columns]
+    return frame.with_columns(missing).select(*_COLUMNS)
 
 
 def _parse_times(texts: pl.Series) -> pl.Series:
