@@ -30,13 +30,13 @@ class Seen:
 
     def __init__(self, landed: KeySet) -> None:
         self.landed = landed
-        self._pending: dict[int, KeyTable] = {}
+        self._pending: dict[int, tuple[Keys, KeyTable]] = {}
         self._lock = threading.Lock()
 
     def known(self, revisions: Keys) -> Mask:
         with self._lock:
             found = self.landed.contains(revisions)
-            for table in self._pending.values():
+            for _, table in self._pending.values():
                 found |= table.contains(revisions)
         return found
 
@@ -45,13 +45,14 @@ class Seen:
         table = KeyTable(len(revisions))
         table.add(revisions)
         with self._lock:
-            self._pending[batch_id] = table
+            self._pending[batch_id] = revisions, table
 
     def finish(self, batch_id: int, refused: Keys) -> None:
         """The batch's rows are in ClickHouse: its revisions are landed, but for those that ClickHouse refused."""
-        table = self._pending.get(batch_id)
-        if table is not None:
-            self.landed.add(np.setdiff1d(table.keys(), refused))
+        pending = self._pending.get(batch_id)
+        if pending is not None:
+            revisions, _ = pending
+            self.landed.extend(np.setdiff1d(revisions, refused) if len(refused) else revisions)
         self.forget(batch_id)
 
     def forget(self, batch_id: int) -> None:

@@ -1,8 +1,9 @@
 """Sets of 64-bit keys that numpy looks up by the column.
 
 A `KeyTable` is an open-addressing hash table in one array. XXH3 keys are uniform, so the low bits are the slot and linear
-probing needs one or two passes at a load of 0.65: 12.3 bytes a key. `KeySet` strings tables together as generations, so that
-the oldest keys leave by dropping a table. A lookup costs 60 to 85 ns a key and generation (20 million keys: 15 of them).
+probing needs one or two passes at a load of 0.65: 12.3 bytes a key when full. `KeySet` strings tables together as generations, so
+that the oldest keys leave by dropping a table. A look-up costs 60 to 90 ns a key and generation, most of it one access to memory
+that no cache holds, so generations are few and large; the newest grows by doubling.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from pipeline.clock import Clock, wall
 Keys = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
 _LOAD = 0.65
-_GENERATION_BITS = 21
+_GENERATIONS = 4
+_FIRST_KEYS = 1 << 18
 
 
 class KeyTable:
@@ -33,6 +35,12 @@ class KeyTable:
     @property
     def nbytes(self) -> int:
         return self._slots.nbytes
+
+    def grown(self) -> KeyTable:
+        """A table twice as large with the same keys."""
+        table = KeyTable(2 * (self.count + self.room))
+        table.add(self.keys())
+        return table
 
     def keys(self) -> Keys:
         held: Keys = self._slots[self._slots != 0]
@@ -54,7 +62,7 @@ class KeyTable:
 
     def add(self, keys: Keys) -> None:
         """Adds keys that are not in the table yet; the caller keeps within `room`."""
-        keys = np.unique(np.maximum(keys, np.uint64(1)))
+        keys = np.maximum(keys, np.uint64(1))
         self.room -= len(keys)
         self.count += len(keys)
         slot = keys & self._mask
@@ -67,11 +75,13 @@ class KeyTable:
 
 
 class KeySet:
-    """The newest keys, up to about `limit` of them and no older than `seconds`; safe to use from several threads."""
+    """The newest keys, at least `limit` of them and a quarter more at most, and no older than `seconds` by much; safe to use
+    from several threads."""
 
     def __init__(self, limit: int, seconds: float, clock: Clock = wall) -> None:
         self._generations: list[tuple[KeyTable, float]] = []
         self._limit = limit
+        self._generation_keys = limit // _GENERATIONS
         self._seconds = seconds
         self._clock = clock
         self._lock = threading.Lock()
@@ -85,19 +95,33 @@ class KeySet:
         return found
 
     def add(self, keys: Keys) -> None:
-        """Adds the keys that are not there; the oldest generation goes when the newer ones hold `limit` keys or more."""
-        keys = np.unique(keys[~self.contains(keys)])
+        """Adds the keys that are not there."""
+        self.extend(np.unique(keys[~self.contains(keys)]))
+
+    def extend(self, keys: Keys) -> None:
+        """Adds keys of which the caller knows that they are not there.
+
+        The oldest generation goes when the newer ones hold `limit` keys or more.
+        """
         now = self._clock()
         with self._lock:
             while len(keys):
-                if not self._generations or self._generations[-1][0].room <= 0:
-                    self._generations.append((KeyTable(int((1 << _GENERATION_BITS) * _LOAD) - 1), now))
-                table = self._generations[-1][0]
-                self._generations[-1] = (table, now)
+                table = self._newest()
                 fits = keys[: table.room]
                 table.add(fits)
                 keys = keys[len(fits) :]
+                self._generations[-1] = (table, now)
             self._evict(now)
+
+    def _newest(self) -> KeyTable:
+        """A table with room: the newest, or that grown, or a new generation."""
+        table = self._generations[-1][0] if self._generations else None
+        if table is not None and table.room > 0:
+            return table
+        if table is not None and table.count < self._generation_keys:
+            return table.grown()
+        self._generations.append((KeyTable(min(_FIRST_KEYS, self._generation_keys)), 0.0))
+        return self._generations[-1][0]
 
     def _evict(self, now: float) -> None:
         held = sum(table.count for table, _ in self._generations)

