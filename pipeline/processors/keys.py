@@ -1,9 +1,9 @@
 """Sets of 64-bit keys that numpy looks up by the column.
 
 A `KeyTable` is an open-addressing hash table in one array. XXH3 keys are uniform, so the low bits are the slot and linear
-probing needs one or two passes at a load of 0.65: 12.3 bytes a key when full. `KeySet` strings tables together as generations, so
-that the oldest keys leave by dropping a table. A look-up costs 60 to 90 ns a key and generation, most of it one access to memory
-that no cache holds, so generations are few and large; the newest grows by doubling.
+probing needs one or two passes at a load of 0.65: 12.3 bytes a key when full. `KeySet` strings tables together as generations,
+so that the oldest keys leave by dropping a table. A look-up costs 60 to 90 ns a key and generation, most of it one access to
+memory that no cache holds, so generations are few and large; the newest grows by doubling.
 """
 
 from __future__ import annotations
