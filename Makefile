@@ -2,7 +2,7 @@
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 BIN = .venv/bin
 
-.PHONY: run test lint faults bench clean
+.PHONY: run test lint faults bench board clean
 
 run: .venv/run.stamp ; @$(BIN)/earshot up
 
@@ -13,6 +13,9 @@ lint: .venv/dev.stamp ; @$(BIN)/ruff check && $(BIN)/ruff format --check && $(BI
 faults: .venv/dev.stamp ; @$(BIN)/python -m pytest -m faults
 
 bench: .venv/dev.stamp ; @$(BIN)/python -m benchmarks
+
+# What is made from pipeline/metrics.py: the Grafana board, and the table in docs/sre.md.
+board: .venv/dev.stamp ; @$(BIN)/python -m deploy.grafana.board && $(BIN)/python -m deploy.metrics_table
 
 clean: ; @rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 

@@ -13,10 +13,12 @@ from importlib.metadata import version
 
 import numpy as np
 import numpy.typing as npt
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, disable_created_metrics
 
 from pipeline.rejects import CLASSES
 
+# A series more for each counter, which Prometheus has no use for.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # it lacks its `-> None`
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 

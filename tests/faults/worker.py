@@ -35,9 +35,9 @@ def wait_for(what: str, condition: Callable[[], bool], timeout: float = START, e
 class Worker:
     """One `earshot worker` process. What it logs goes to `log` and is followed as it comes."""
 
-    def __init__(self, settings: Settings, log: Path, clickhouse_url: str | None = None) -> None:
+    def __init__(self, settings: Settings, log: Path, clickhouse_url: str | None = None, port: int | None = None) -> None:
         self.log = log
-        self.port = _free_port()
+        self.port = port or _free_port()
         self._lines: list[str] = []
         self._open: set[str] = set()
         self.rows_read = 0

@@ -1,0 +1,204 @@
+"""The Grafana board, made from pipeline/metrics.py: `make board` writes deploy/grafana/boards/earshot.json.
+
+Rows stand in the order in which someone who was called looks: is it up, does it flow, how late, how far behind, what goes
+wrong, where the time goes, ClickHouse, memory. Built with Grafana's own foundation SDK, whose types are Grafana's schema.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from grafana_foundation_sdk.builders.common import ReduceDataOptions, VizLegendOptions
+from grafana_foundation_sdk.builders.dashboard import Dashboard, DatasourceVariable, QueryVariable, Row, ThresholdsConfig
+from grafana_foundation_sdk.builders.prometheus import Dataquery
+from grafana_foundation_sdk.builders.stat import Panel as Stat
+from grafana_foundation_sdk.builders.timeseries import Panel as TimeSeries
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.common import LegendDisplayMode, LegendPlacement
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardCursorSync,
+    DataSourceRef,
+    Threshold,
+    ThresholdsMode,
+    VariableOption,
+    VariableRefresh,
+)
+from prometheus_client.metrics import MetricWrapperBase
+
+from pipeline import metrics
+
+FILE = Path(__file__).parent / "boards" / "earshot.json"
+SOURCE = DataSourceRef(type_val="prometheus", uid="${source}")
+_SUFFIX = {"counter": "_total", "info": "_info"}
+RSS, CPU = "process_resident_memory_bytes", "process_cpu_seconds_total"
+
+
+def series(metric: MetricWrapperBase) -> str:
+    """The name that Prometheus knows it by."""
+    return f"{metric._name}{_SUFFIX.get(metric._type or '', '')}"
+
+
+def of(name: MetricWrapperBase | str, labels: str = "") -> str:
+    """The metric of the chosen workers."""
+    label = f", {labels}" if labels else ""
+    return f'{name if isinstance(name, str) else series(name)}{{job="earshot", instance=~"$instance"{label}}}'
+
+
+def rate(metric: MetricWrapperBase | str, by: str = "", labels: str = "") -> str:
+    return f"sum{f' by ({by}) ' if by else ''}(rate({of(metric, labels)}[$__rate_interval]))"
+
+
+def quantile(share: float, metric: MetricWrapperBase, by: str = "") -> str:
+    groups = f"{by}, le" if by else "le"
+    name = f"{series(metric)}_bucket"
+    return f"histogram_quantile({share}, sum by ({groups}) (rate({of(name)}[$__rate_interval])))"
+
+
+def mean(metric: MetricWrapperBase, by: str = "") -> str:
+    return f"{rate(f'{series(metric)}_sum', by)} / {rate(f'{series(metric)}_count', by)}"
+
+
+def graph(title: str, unit: str, meaning: str, **queries: str) -> TimeSeries:
+    """Lines over time; a query's name is its legend, `_` a space, or the label of that name when it ends in one."""
+    legend = VizLegendOptions().display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM).show_legend(True)
+    panel = TimeSeries().title(title).description(meaning).unit(unit).min(0).datasource(SOURCE).legend(legend)
+    panel = panel.fill_opacity(8).line_width(1).height(8).span(12)
+    for place, (name, expression) in enumerate(queries.items()):
+        panel = panel.with_target(_query(expression, _legend(name), place))
+    return panel
+
+
+def figure(title: str, unit: str, meaning: str, expression: str, red_below: float | None = None) -> Stat:
+    """One number, green; red below a bound, when one is given."""
+    steps = [Threshold(value=None, color="green")]
+    if red_below is not None:
+        steps = [Threshold(value=None, color="red"), Threshold(value=red_below, color="green")]
+    thresholds = ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
+    panel = Stat().title(title).description(meaning).unit(unit).datasource(SOURCE).thresholds(thresholds)
+    panel = panel.reduce_options(ReduceDataOptions().calcs(["lastNotNull"])).height(4).span(4)
+    return panel.with_target(_query(expression, "", 0))
+
+
+def _query(expression: str, legend: str, place: int) -> Dataquery:
+    query = Dataquery().expr(expression).ref_id(chr(ord("A") + place)).range().datasource(SOURCE)
+    return query.legend_format(legend)
+
+
+def _legend(name: str) -> str:
+    *words, last = name.split("__")
+    return " ".join([*words, f"{{{{{last}}}}}"]) if words else name.replace("_", " ")
+
+
+def board() -> Dashboard:
+    source = DatasourceVariable("source").label("Data source").type("prometheus")
+    every = VariableOption(selected=True, text="All", value="$__all")
+    instance = (
+        QueryVariable("instance").label("Worker").datasource(SOURCE).multi(True).include_all(True).all_value(".*")
+        .query(f'label_values({series(metrics.READY)}{{job="earshot"}}, instance)').current(every)
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+    )  # fmt: skip
+    made = (
+        Dashboard("Earshot").uid("earshot").tags(["earshot"]).timezone("browser").time("now-1h", "now").refresh("15s")
+        .tooltip(DashboardCursorSync.CROSSHAIR).readonly()
+        .description("The workers of Earshot. What each alert means and what to do: docs/sre.md.")
+        .with_variable(source).with_variable(instance)
+    )  # fmt: skip
+    for title, panels in ROWS.items():
+        made = made.with_row(Row(title))
+        for panel in panels:
+            made = made.with_panel(panel)
+    return made
+
+
+M = metrics
+ROWS: dict[str, list[TimeSeries | Stat]] = {
+    "Is it up": [
+        figure("Workers ready", "short", "Workers whose /ready says so", f"sum({of(M.READY)})", red_below=1),
+        figure("Workers live", "short", "Workers whose /live says so", f"sum({of(M.LIVE)})", red_below=1),
+        figure(
+            "Partitions owned", "percentunit", "Of those the topic has; below 100 % some are read by nobody",
+            f"sum({of(M.PARTITIONS)}) / max({of(M.TOPIC_PARTITIONS)})", red_below=1,
+        ),
+        figure("Landed", "cps", "Rows a second", rate(M.LANDED)),
+        figure("Behind", "s", "The worst partition", f"max({of(M.LAG_SECONDS)})"),
+        figure("Latency p99", "s", "From Kafka's timestamp to landed", quantile(0.99, M.KAFKA_LATENCY)),
+        graph("Not ready because of", "short", "Workers by cause; held: Kafka lost what comes next",
+              by__cause=f"sum by (cause) ({of(M.UNREADY)})"),
+        graph("Partitions", "short", "By what their owners do with them", by__state=f"sum by (state) ({of(M.PARTITIONS)})",
+              in_the_topic=f"max({of(M.TOPIC_PARTITIONS)})"),
+        graph("Uptime", "s", "Since the process started: a saw is a crash loop",
+              of__instance=f"time() - {of('process_start_time_seconds')}"),
+        graph("Version", "short", "Workers by version", earshot__version=f"count by (version) ({of(M.BUILD)})"),
+    ],
+    "Does it flow": [
+        graph("Records", "cps", "read = landed + dropped + waiting + dead letters, a little later",
+              read=rate(M.READ), landed=rate(M.LANDED), waiting=rate(M.WAITED)),
+        graph("Dropped", "cps", "On purpose, by reason", because__reason=rate(M.DROPPED, "reason")),
+        graph("Batch size", "short", "Records: small when idle, 30,000 when behind",
+              p50=quantile(0.5, M.BATCH_ROWS), p99=quantile(0.99, M.BATCH_ROWS)),
+        graph("Batches on their way", "short", "Four at most a worker: at four, reading waits for landing",
+              worker__instance=of(M.IN_FLIGHT)),
+    ],
+    "How late": [
+        graph("From Kafka to landed", "s", "From the record's timestamp in Kafka",
+              p50=quantile(0.5, M.KAFKA_LATENCY), p99=quantile(0.99, M.KAFKA_LATENCY)),
+        graph("From the event to landed", "s", "From created_at: what sources send late, or again, shows here and is no fault",
+              p50=quantile(0.5, M.EVENT_LATENCY), p99=quantile(0.99, M.EVENT_LATENCY)),
+    ],
+    "How far behind": [
+        graph("Behind in seconds", "s", "All that came earlier has landed",
+              worker__instance=f"max by (instance) ({of(M.LAG_SECONDS)})"),
+        graph("Behind in records", "short", "Committed offset to end",
+              worker__instance=f"sum by (instance) ({of(M.LAG_RECORDS)})"),
+        graph("The five partitions furthest behind", "s", "One alone: a hot key, or one that is held",
+              partition__partition=f"topk(5, max by (partition) ({of(M.LAG_SECONDS)}))"),
+        graph("Commit age", "s", "How long a landed batch has waited for its commit", worker__instance=of(M.COMMIT_AGE)),
+    ],
+    "What goes wrong": [
+        graph("Dead letters", "cps", "By class of reason; `earshot dlq list` has the texts",
+              because__reason=rate(M.REJECTED, "reason")),
+        graph("Dead letters, share of what is read", "percentunit", "The alerts look at 1 % and 20 %",
+              share=f"{rate(M.REJECTED)} / {rate(M.READ)}"),
+        graph("Requests to ClickHouse that were repeated", "cps", "By kind", of__request=rate(M.RETRIES, "request")),
+        graph("Changes that wait for their event", "short", "In memory, about 1 kB each", worker__instance=of(M.WAITING)),
+        graph("Notes", "cps", "unknown_field: a source sends what the schema lacks", note__note=rate(M.NOTES, "note")),
+    ],
+    "Where the time goes": [
+        graph("Steps", "s", "Mean time of a step for a batch", step__step=mean(M.STEP_SECONDS, "step")),
+        graph("Steps, busy", "percentunit", "Share of the wall time: the one near 100 % is the bottleneck",
+              step__step=rate(f"{series(M.STEP_SECONDS)}_sum", "step")),
+        graph("Hand-over", "s", "Mean time a batch waits before a step", step__step=mean(M.HAND_OVER_SECONDS, "step")),
+        graph("CPU", "percentunit", "Of one core", worker__instance=rate(CPU, "instance")),
+    ],
+    "ClickHouse": [
+        graph("Inserts", "s", "Tries included, p99 by table", p99__table=quantile(0.99, M.INSERT_SECONDS, "table")),
+        graph("Rows inserted", "cps", "By table", into__table=rate(M.INSERT_ROWS, "table")),
+        graph("Parts of the fullest partition", "short", "ClickHouse slows inserts from 1,000 and refuses them from 3,000",
+              table__table=f"max by (table) ({of(M.PARTITION_PARTS)})"),
+        graph("Parts", "short", "Active, all partitions", table__table=f"max by (table) ({of(M.TABLE_PARTS)})"),
+        graph("Rows stored", "short", "Versions to be merged included", table__table=f"max by (table) ({of(M.TABLE_ROWS)})"),
+        graph("Bytes on disk", "bytes", "Compressed", table__table=f"max by (table) ({of(M.TABLE_BYTES)})"),
+        graph("Seeding", "s", "Mean time to learn what is known of new partitions", mean=mean(M.SEED_SECONDS)),
+        graph("Revisions seeded", "cps", "Read from ClickHouse on assignment", rate=rate(M.SEEDED)),
+    ],
+    "Memory": [
+        graph("Resident", "bytes", "And what the process may use",
+              worker__instance=of(RSS), limit__instance=of(M.MEMORY_LIMIT)),
+        graph("Known revisions", "bytes", "13 bytes each; up to 24 hours or 20 million", worker__instance=of(M.DEDUP_BYTES)),
+    ],
+}  # fmt: skip
+
+
+def queries() -> dict[str, list[str]]:
+    """The expressions of each panel, by its title."""
+    made = json.loads(text())
+    return {panel["title"]: [target["expr"] for target in panel["targets"]] for panel in made["panels"] if "targets" in panel}
+
+
+def text() -> str:
+    return JSONEncoder(sort_keys=True, indent=2).encode(board().build()) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(text())

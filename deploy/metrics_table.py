@@ -1,0 +1,29 @@
+"""The table of metrics in docs/sre.md, made from pipeline/metrics.py: `make board` writes it between its two marks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prometheus_client.metrics import MetricWrapperBase
+
+from deploy.grafana.board import series
+from pipeline import metrics
+
+FILE = Path(__file__).parent.parent / "docs" / "sre.md"
+BEGIN, END = "<!-- metrics: made by `make board` -->\n", "<!-- end of metrics -->\n"
+
+
+def table() -> str:
+    found = {id(value): value for value in vars(metrics).values() if isinstance(value, MetricWrapperBase)}
+    rows = [f"| `{series(m)}` | {m._type} | {', '.join(m._labelnames)} | {m._documentation} |\n" for m in found.values()]
+    return "".join(["| metric | type | labels | meaning |\n|---|---|---|---|\n", *rows])
+
+
+def page() -> str:
+    """docs/sre.md with the table as it should be."""
+    before, _, rest = FILE.read_text().partition(BEGIN)
+    return before + BEGIN + table() + END + rest.partition(END)[2]
+
+
+if __name__ == "__main__":
+    FILE.write_text(page())

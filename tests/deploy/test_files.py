@@ -1,0 +1,131 @@
+"""deploy/ and docs/sre.md: what is made from the metrics is up to date, and the settings, files and metrics it names exist."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from deploy import metrics_table
+from deploy.grafana import board
+from pipeline import metrics
+from pipeline.migrate import read_migrations
+from pipeline.settings import ENV_PREFIX, load
+from tests.deploy.tools import DEPLOY, ROOT, run
+
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+VARIABLE = re.compile(r"\$\{([A-Z_]+):\?[^}]*\}")
+
+
+def test_the_board_is_the_one_that_the_metrics_make() -> None:
+    assert board.FILE.read_text() == board.text(), "run `make board`"
+
+
+def test_grafanas_schema_knows_all_that_the_board_says() -> None:
+    made = json.loads(board.FILE.read_text())
+    assert json.loads(JSONEncoder().encode(Dashboard.from_json(made))) == made
+
+
+def test_each_metric_is_on_the_board() -> None:
+    shown = " ".join(text for expressions in board.queries().values() for text in expressions)
+    names = {metric.name for metric in metrics.REGISTRY.collect() if metric.name.startswith("earshot_")}
+    assert names and not {name for name in names if name not in shown}
+
+
+def test_panels_do_not_overlap() -> None:
+    places = [panel["gridPos"] for panel in json.loads(board.FILE.read_text())["panels"]]
+    cells = [(p["x"] + x, p["y"] + y) for p in places for x in range(p["w"]) for y in range(p["h"])]
+    assert len(cells) == len(set(cells)) and all(x < 24 for x, _ in cells)
+
+
+def test_the_table_of_metrics_is_up_to_date() -> None:
+    assert metrics_table.FILE.read_text() == metrics_table.page(), "run `make board`"
+
+
+def test_links_of_the_page_lead_somewhere() -> None:
+    text = (ROOT / "docs/sre.md").read_text()
+    anchors = {
+        re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    }
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, anchor = target.partition("#")
+        assert (ROOT / "docs" / path).exists() if path else anchor in anchors, target
+
+
+def test_hadolint_accepts_the_dockerfile() -> None:
+    run("hadolint", DEPLOY / "Dockerfile")
+
+
+def test_the_dockerfile_copies_what_exists_and_the_build_needs() -> None:
+    copied = [shlex.split(line)[1:-1] for line in (DEPLOY / "Dockerfile").read_text().splitlines() if line.startswith("COPY")]
+    sources = {path for paths in copied for path in paths if not path.startswith("--from") and not path.startswith("/opt")}
+    assert sources and all((ROOT / path).exists() for path in sources)
+    sent = {line[1:] for line in (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert sent == sources
+
+
+def test_compose_accepts_its_file(tmp_path: Path) -> None:
+    text, variables = VARIABLE.subn("secret", (DEPLOY / "compose.yaml").read_text())
+    assert variables
+    file = tmp_path / "compose.yaml"
+    file.write_text(text)
+    made = json.loads(run("compose-spec", "-format", "json", file))
+    assert made["services"].keys() == SERVICES.keys()
+
+
+def test_compose_asks_for_the_secrets_of_the_example() -> None:
+    named = set(VARIABLE.findall((DEPLOY / "compose.yaml").read_text()))
+    assert named == set(re.findall(r"^([A-Z_]+)=$", (DEPLOY / ".env.example").read_text(), re.MULTILINE))
+    assert "deploy/.env" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_pinned_private_and_watched(name: str) -> None:
+    service = SERVICES[name]
+    assert "build" in service or re.search(r":v?\d+\.\d+", service["image"])
+    assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", []))
+    assert "restart" in service and ("healthcheck" in service or name == "migrate")
+    assert all(needed in SERVICES for needed in service.get("depends_on", {}))
+    for volume in service.get("volumes", []):
+        source = volume.split(":")[0]
+        assert (DEPLOY / source).exists() if source.startswith(".") else source in COMPOSE["volumes"], volume
+
+
+def test_the_workers_environment_is_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = SERVICES["worker"]["environment"]
+    assert given == SERVICES["migrate"]["environment"] and all(name.startswith(ENV_PREFIX) for name in given)
+    for name, value in given.items():
+        monkeypatch.setenv(name, VARIABLE.sub("secret", str(value)))
+    settings = load()
+    assert settings.kafka.bootstrap.split(":")[0] in SERVICES and settings.clickhouse.user == "earshot"
+    assert settings.worker.health_host == "0.0.0.0" and settings.privacy.hash_key.get_secret_value() == "secret"
+
+
+def test_the_analyst_reads_tables_that_exist_and_no_dead_letters() -> None:
+    root = ElementTree.parse(DEPLOY / "clickhouse/analyst.xml").getroot()
+    grants = [query.text or "" for query in root.iter("query")]
+    tables = set(
+        re.findall(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)", " ".join(s for m in read_migrations() for s in m.statements))
+    )
+    granted = {match[1] for grant in grants if (match := re.fullmatch(r"GRANT SELECT ON earshot\.(\w+)", grant))}
+    assert len(granted) == len(grants) and granted <= tables and not granted & {"dead_letters", "pending_changes"}
+    assert root.findtext("profiles/analyst/readonly") in ("1", "2")
+
+
+def test_provisioning_points_to_what_compose_mounts() -> None:
+    folder = DEPLOY / "grafana/provisioning"
+    source = yaml.safe_load((folder / "datasources/prometheus.yaml").read_text())["datasources"][0]
+    assert source["url"] == "http://prometheus:9090" and source["type"] == board.SOURCE.type_val
+    provider = yaml.safe_load((folder / "dashboards/earshot.yaml").read_text())["providers"][0]
+    assert f"./grafana/boards:{provider['options']['path']}:ro" in SERVICES["grafana"]["volumes"]
+    every = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())["global"]["scrape_interval"]
+    assert source["jsonData"]["timeInterval"] == every

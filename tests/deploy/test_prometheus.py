@@ -1,0 +1,101 @@
+"""A real Prometheus on a real worker: every query of the board has an answer, alerts fire in an outage, and clear."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from deploy.grafana.board import queries
+from pipeline.embedded.stack import Stack
+from pipeline.migrate import migrate
+from pipeline.settings import Settings
+from tests.deploy.prometheus import Prometheus
+from tests.deploy.tools import program
+from tests.faults import topics
+from tests.faults.load import Generator
+from tests.faults.worker import Worker, wait_for
+
+ONLY_AT_TIMES = {"Seeding"}
+"""Panels that show something only when it happens: partitions that come are seeded."""
+
+
+@contextmanager
+def feeding(settings: Settings) -> Iterator[None]:
+    """400 messages a second, good and bad ones, until the block ends."""
+    stop = threading.Event()
+    load = Generator(11, int(time.time() * 1000) - 60_000, 100_000)
+
+    def feed() -> None:
+        while not stop.wait(0.5):
+            topics.produce(settings.kafka, load.take(200))
+
+    thread = threading.Thread(target=feed, name="feed")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.mark.timeout(400)
+def test_alerts_fire_in_an_outage_and_clear(kafka: Stack, settings: Settings, tmp_path: Path) -> None:
+    program("prometheus")
+    migrate(settings)
+    worker = Worker(settings, tmp_path / "worker.log")
+    try:
+        worker.wait_ready()
+        with Prometheus(tmp_path, f"127.0.0.1:{worker.port}") as prometheus, feeding(settings):
+            _board_has_data(prometheus)
+            assert not prometheus.firing()
+            _an_outage_of_clickhouse(prometheus, kafka)
+            assert {rule["health"] for rule in prometheus.rules()} == {"ok"}
+            worker = _a_worker_that_is_killed(prometheus, worker, settings)
+    finally:
+        worker.close()
+
+
+def _board_has_data(prometheus: Prometheus) -> None:
+    left: dict[str, list[str]] = {}
+
+    def complete() -> bool:
+        left.clear()
+        for panel, expressions in queries().items():
+            filled = [text.replace("$instance", ".*").replace("$__rate_interval", "5s") for text in expressions]
+            if (empty := [text for text in filled if not prometheus.values(text)]) and panel not in ONLY_AT_TIMES:
+                left[panel] = empty
+        return not left
+
+    try:
+        wait_for("each panel of the board has data", complete, every=1)
+    except AssertionError as error:
+        error.add_note(f"without data: {left}")
+        raise
+
+
+def _an_outage_of_clickhouse(prometheus: Prometheus, stack: Stack) -> None:
+    expected = {"EarshotClickHouseAway", "EarshotLag"}
+    stack.kill("clickhouse")
+    try:
+        prometheus.watch(expected, 90, allowed=set())
+        for alert in prometheus.alerts():
+            assert "error" not in alert["annotations"]["summary"] + alert["annotations"]["description"], alert
+            assert alert["annotations"]["runbook_url"].startswith("docs/sre.md#"), alert
+    finally:
+        stack.restart("clickhouse")
+    prometheus.watch(set(), 90, allowed=expected)
+
+
+def _a_worker_that_is_killed(prometheus: Prometheus, worker: Worker, settings: Settings) -> Worker:
+    worker.kill()
+    prometheus.watch({"EarshotWorkerDown"}, 30, allowed=set())
+    worker = Worker(settings, worker.log.with_name("next.log"), port=worker.port)
+    # The dead worker's session lasts ten seconds, and the alerts for that wait for five, as seconds are minutes here.
+    prometheus.watch(set(), 90, allowed={"EarshotWorkerDown", "EarshotWorkerNotReady", "EarshotPartitionsWithoutOwner"})
+    wait_for("it lands again", lambda: sum(prometheus.values("earshot_events_landed_total")) > 0)
+    return worker

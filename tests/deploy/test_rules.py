@@ -1,0 +1,184 @@
+"""Prometheus' files: promtool accepts them, and each alert fires for its cause and for nothing else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.grafana.board import series
+from pipeline import metrics
+from tests.deploy.tools import DEPLOY, ROOT, run
+
+FOLDER = DEPLOY / "prometheus"
+RULES = [FOLDER / "recording.yml", FOLDER / "alerts.yml"]
+ALERTS: dict[str, dict[str, Any]] = {
+    rule["alert"]: rule for group in yaml.safe_load(RULES[1].read_text())["groups"] for rule in group["rules"]
+}
+
+# What Prometheus has of two workers that are well: 1,000 records a second each, a tenth duplicates, 0.2 s of latency.
+WELL = {
+    "up": "1x70",
+    "process_start_time_seconds": "1000x70",
+    "process_resident_memory_bytes": "4e8x70",
+    "earshot_memory_limit_bytes": "2e9x70",
+    "earshot_ready": "1x70",
+    "earshot_live": "1x70",
+    **{f'earshot_unready{{cause="{cause}"}}': "0x70" for cause in metrics.CAUSES},
+    'earshot_partitions{state="reading"}': "4x70",
+    'earshot_partitions{state="seeding"}': "0x70",
+    'earshot_partitions{state="held"}': "0x70",
+    "earshot_topic_partitions": "8x70",
+    "earshot_events_read_total": "0+60000x70",
+    "earshot_events_landed_total": "0+53900x70",
+    'earshot_events_dropped_total{reason="duplicate"}': "0+6000x70",
+    'earshot_events_rejected_total{step="decode",reason="json"}': "0+100x70",
+    'earshot_events_rejected_total{step="clickhouse",reason="refused"}': "0x70",
+    "earshot_waiting_changes": "10x70",
+    'earshot_kafka_latency_seconds_bucket{le="0.2"}': "0+30000x70",
+    'earshot_kafka_latency_seconds_bucket{le="1.0"}': "0+60000x70",
+    'earshot_kafka_latency_seconds_bucket{le="10.0"}': "0+60000x70",
+    'earshot_kafka_latency_seconds_bucket{le="+Inf"}': "0+60000x70",
+    "earshot_kafka_latency_seconds_count": "0+60000x70",
+    'earshot_lag_records{partition="0"}': "300x70",
+    'earshot_lag_seconds{partition="0"}': "0.3x70",
+    "earshot_commit_age_seconds": "0.1x70",
+    'earshot_insert_seconds_bucket{table="interactions",le="0.1"}': "0+60x70",
+    'earshot_insert_seconds_bucket{table="interactions",le="5.0"}': "0+60x70",
+    'earshot_insert_seconds_bucket{table="interactions",le="+Inf"}': "0+60x70",
+    'earshot_clickhouse_retries_total{request="insert"}': "0x70",
+    'earshot_partition_parts{table="interactions"}': "20x70",
+}
+
+
+@dataclass
+class Case:
+    """Worker a differs from the healthy one by `series`; then exactly `fires` fire, after `after` minutes and not before.
+
+    Give or take one: which of the two files is evaluated first at a moment is not said.
+    """
+
+    series: dict[str, str]
+    after: int
+    fires: set[str]
+    both: bool = False
+    """Worker b too."""
+    before: set[str] = field(default_factory=set)
+    """What fires before `after` already."""
+
+
+def unready(cause: str) -> dict[str, str]:
+    return {"earshot_ready": "0x70", f'earshot_unready{{cause="{cause}"}}': "1x70"}
+
+
+STANDS = {
+    "earshot_kafka_latency_seconds_count": "0+60000x10 600000x60",
+    'earshot_lag_records{partition="0"}': "300+1000x70",
+}
+CASES = {
+    "all is well": Case({}, 60, set()),
+    "a worker is gone": Case({"up": "0x70"}, 1, {"EarshotWorkerDown"}),
+    "no target": Case({"up": "_x70"}, 5, {"EarshotNoWorker"}, both=True),
+    "a crash loop": Case({"process_start_time_seconds": "1000+60x70"}, 3, {"EarshotWorkerRestarts"}),
+    "one restart": Case({"process_start_time_seconds": "1000x10 2000x60"}, 12, set()),
+    "it hangs": Case({"earshot_live": "0x70"}, 1, {"EarshotWorkerNotLive"}),
+    "not ready": Case(unready("partitions"), 5, {"EarshotWorkerNotReady"}),
+    "no database": Case(unready("clickhouse") | STANDS, 2, {"EarshotClickHouseAway"}),
+    "no broker": Case(unready("kafka"), 2, {"EarshotKafkaAway"}),
+    "dead letters don't go": Case(unready("dead_letters"), 5, {"EarshotDeadLettersStuck"}),
+    "a lost offset": Case(unready("held") | {'earshot_partitions{state="held"}': "1x70"}, 1, {"EarshotPartitionHeld"}),
+    "no owner": Case({'earshot_partitions{state="reading"}': "3x70"}, 5, {"EarshotPartitionsWithoutOwner"}),
+    "it stands": Case(STANDS, 17, {"EarshotStalled"}),
+    "idle": Case(STANDS | {'earshot_lag_records{partition="0"}': "0x70"}, 60, set()),
+    "behind": Case({'earshot_lag_seconds{partition="0"}': "45x70"}, 2, {"EarshotLag"}),
+    "far behind": Case(
+        {'earshot_lag_seconds{partition="0"}': "700x70"}, 5, {"EarshotLag", "EarshotLagLong"}, before={"EarshotLag"}
+    ),
+    "late": Case({'earshot_kafka_latency_seconds_bucket{le="1.0"}': "0+50000x70"}, 16, {"EarshotLatencyHigh"}),
+    "no commits": Case({"earshot_commit_age_seconds": "70x70"}, 1, {"EarshotCommitsFail"}),
+    "rejects": Case({'earshot_events_rejected_total{step="decode",reason="json"}': "0+3000x70"}, 11, {"EarshotRejects"}),
+    "mostly rejects": Case(
+        {'earshot_events_rejected_total{step="decode",reason="json"}': "0+50000x70"}, 6, {"EarshotRejectsMost"}
+    ),
+    "refused rows": Case(
+        {'earshot_events_rejected_total{step="clickhouse",reason="refused"}': "0x9 1x60"}, 10, {"EarshotRowsRefused"}
+    ),
+    "duplicates": Case(
+        {'earshot_events_dropped_total{reason="duplicate"}': "0+60000x70"}, 16, {"EarshotDuplicates"}, both=True
+    ),
+    "retries": Case({'earshot_clickhouse_retries_total{request="insert"}': "0+5x70"}, 12, {"EarshotClickHouseRetries"}),
+    "slow inserts": Case(
+        {'earshot_insert_seconds_bucket{table="interactions",le="0.1"}': "0+30x70"}, 16, {"EarshotInsertsSlow"}
+    ),
+    "parts": Case({'earshot_partition_parts{table="interactions"}': "400x70"}, 10, {"EarshotManyParts"}),
+    "memory": Case({"process_resident_memory_bytes": "1.9e9x70"}, 5, {"EarshotMemoryHigh"}),
+    "changes wait": Case({"earshot_waiting_changes": "2e5x70"}, 30, {"EarshotChangesWait"}),
+}
+
+
+def test_promtool_accepts_the_files() -> None:
+    run("promtool", "check", "config", FOLDER / "prometheus.yml")
+    run("promtool", "check", "rules", *RULES)
+
+
+def test_each_alert_fires_for_its_cause_alone(tmp_path: Path) -> None:
+    assert {alert for case in CASES.values() for alert in case.fires} == set(ALERTS)
+    tests = [_promtool_test(name, case) for name, case in CASES.items()]
+    file = tmp_path / "test.yml"
+    file.write_text(yaml.safe_dump({"rule_files": [str(path) for path in RULES], "evaluation_interval": "1m", "tests": tests}))
+    run("promtool", "test", "rules", file)
+
+
+def _promtool_test(name: str, case: Case) -> dict[str, Any]:
+    def of(instance: str, values: dict[str, str]) -> list[dict[str, str]]:
+        label = f'job="earshot",instance="{instance}"'
+        named = {key.replace("{", "{" + label + ",") if "{" in key else f"{key}{{{label}}}": v for key, v in values.items()}
+        return [{"series": series, "values": values} for series, values in named.items()]
+
+    ill = WELL | case.series
+    moments = [(case.after + 1, case.fires)] + ([(case.after - 1, case.before)] if case.fires else [])
+    return {
+        "name": name,
+        "interval": "1m",
+        "input_series": of("a:9400", ill) + of("b:9400", ill if case.both else WELL),
+        "promql_expr_test": [
+            {
+                "expr": 'group by (alertname) (ALERTS{alertstate="firing"})',
+                "eval_time": f"{minute}m",
+                "exp_samples": [{"labels": f'{{alertname="{alert}"}}', "value": 1} for alert in sorted(alerts)],
+            }
+            for minute, alerts in moments
+        ],
+    }
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_says_what_it_is_and_where_to_read_on(name: str) -> None:
+    rule = ALERTS[name]
+    assert rule["labels"]["severity"] in ("critical", "warning")
+    notes = rule["annotations"]
+    assert notes["summary"] and notes["description"]
+    page, _, anchor = notes["runbook_url"].partition("#")
+    headings = re.findall(r"^#+ (.+)$", (ROOT / page).read_text(), re.MULTILINE)
+    assert anchor == name.lower() and name in headings
+
+
+def test_rules_name_metrics_that_exist() -> None:
+    text = "".join(path.read_text() for path in RULES)
+    families = {metric.name: metric.type for metric in metrics.REGISTRY.collect()}
+    known = {name for family, kind in families.items() for name in _names(family, kind)}
+    records = {rule["record"] for group in yaml.safe_load(RULES[0].read_text())["groups"] for rule in group["rules"]}
+    expressions = " ".join(re.findall(r"^ +expr: (.+(?:\n {10,}.+)*)", text, re.MULTILINE))
+    used = set(re.findall(r"(?:\w+:)?\b(?:earshot|process)_\w+(?::\w+)?", expressions))
+    assert used and used <= known | records, used - known - records
+    assert records <= set(re.findall(r"[\w:]+", text))
+    assert series(metrics.READ) in known
+
+
+def _names(family: str, kind: str) -> list[str]:
+    suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"], "info": ["_info"]}
+    return [family + suffix for suffix in suffixes.get(kind, [""])]
