@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
 from typing import Any
 
 import orjson
@@ -93,6 +95,28 @@ class EventProducer:
             self.acknowledged += 1
         else:
             self.failed[error.str()] += 1
+
+
+@contextmanager
+def ctrl_c_sets(stop: threading.Event) -> Iterator[None]:
+    """The first Ctrl-C ends the work in good order, a second one ends it at once.
+
+    An exception would not do: raised inside a delivery callback it is lost, and comes out of librdkafka as a SystemError.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def record_of(event: dict[str, Any] | bytes) -> tuple[bytes | None, bytes]:

@@ -1,4 +1,4 @@
-"""Recorded events into Kafka, all at once or at a pace, and the sample stream.
+"""Recorded events into Kafka, all at once or at a pace.
 
 A replay of the same file sends the same events, ids included: what has landed before is a duplicate. With `as_now` times move
 and ids stay.
@@ -6,32 +6,27 @@ and ids stay.
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
 
 import orjson
 from rich.progress import Progress
 
 from pipeline.errors import SettingsError
-from pipeline.generate import generate
-from pipeline.produce import EventProducer, key_of, parse, record_of
+from pipeline.produce import EventProducer, ctrl_c_sets, key_of, parse, record_of
 from pipeline.settings import Settings
 from pipeline.sources.files import Unmapped, format_of, read_events
 from pipeline.sources.mapping import Mapping, find_mapping, load_mapping
 from pipeline.sources.times import to_rfc3339
 
 Event = dict[str, Any] | bytes
-SAMPLE_EVENTS, SAMPLE_RATE = 5_000, 100
 
 
 class UnmappedRow(NamedTuple):
@@ -85,7 +80,7 @@ def replay(
     events = _read(files, mapping, report, progress)
     shift = AsNow() if as_now else None
     stop = threading.Event()
-    with EventProducer(settings.kafka, stop) as producer, _ctrl_c_sets(stop):
+    with EventProducer(settings.kafka, stop) as producer, ctrl_c_sets(stop):
         for event in _paced(events, rate, speed, producer.wait_until):
             if stop.is_set():
                 break
@@ -97,28 +92,6 @@ def replay(
     if unsent:  # read, and then the Ctrl-C
         report.failed["stopped before it was sent"] += unsent
     return report
-
-
-@contextmanager
-def _ctrl_c_sets(stop: threading.Event) -> Iterator[None]:
-    """The first Ctrl-C ends the replay in good order, a second one ends it at once.
-
-    An exception would not do: raised inside a delivery callback it is lost, and comes out of librdkafka as a SystemError.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -223,19 +196,3 @@ class AsNow:
             created = self._created.setdefault(key, now) if key else now
             fields["created_at"] = fields["occurred_at"] = created
         return fields if isinstance(event, dict) else orjson.dumps(fields)
-
-
-# --- the sample stream ----------------------------------------------------------------------------------------------
-def feed_sample(settings: Settings, stop: threading.Event) -> None:
-    """Feeds the sample stream at a pace a person can watch, until it ends or `stop` is set.
-
-    Its ids and times are those of this start, so each start lands new events. Raises UnreachableError without a broker.
-    """
-    begun, start = datetime.now(UTC), time.monotonic()
-    records = generate(SAMPLE_EVENTS, 1, begun, rate=SAMPLE_RATE, run=f"{begun.timestamp():.0f}-")
-    with EventProducer(settings.kafka, stop) as producer:
-        for number, record in enumerate(records):
-            producer.wait_until(start + number / SAMPLE_RATE)
-            if stop.is_set():
-                return
-            producer.produce(record.key, record.value)

@@ -22,9 +22,9 @@ from pipeline.embedded.child import Child, check_port
 from pipeline.embedded.stack import Stack, acquire, lock
 from pipeline.embedded.supervisor import Supervisor
 from pipeline.errors import EarshotError
+from pipeline.generate.targets import feed_sample
 from pipeline.live import LiveLine, scrape
 from pipeline.migrate import migrate
-from pipeline.replay import feed_sample
 from pipeline.settings import ENV_PREFIX, ClickHouseSettings, KafkaSettings, Settings
 from pipeline.show import console as terminal
 

@@ -113,7 +113,7 @@ def replay(
     A row that doesn't map is reported with its line and reason; the rest goes on. Exit codes: 0 every event that maps is in
     Kafka, 1 some are not acknowledged, 2 wrong usage or mapping, 3 broker unreachable, 130 stopped by Ctrl-C.
     """
-    settings, pace = load_settings(context), _rate(rate)
+    settings, pace = load_settings(context), parse_rate(rate)
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from pipeline.replay import replay as run
@@ -126,7 +126,8 @@ def replay(
     raise typer.Exit(130 if report.interrupted else 0 if report.complete else 1)
 
 
-def _rate(text: str) -> float | None:
+def parse_rate(text: str) -> float | None:
+    """Events a second; None for max. Raises SettingsError."""
     if text == "max":
         return None
     try:

@@ -49,7 +49,7 @@ class DeadLetters:
             time.sleep(min(2.0, 0.1 * 2**tries))
             self._fence.check(generation)
         self._vitals.clear("dead letters")
-        self._inserter.insert_all("dead_letters", _rows(rejected), generation)
+        self._inserter.insert_all("dead_letters", letter_rows(rejected), generation)
 
     def _produce(self, letters: Sequence[Rejected], generation: int) -> list[Rejected]:
         """Produces the letters; returns those that were not acknowledged."""
@@ -86,7 +86,8 @@ class DeadLetters:
         self._producer.flush(0.2)
 
 
-def _rows(rejected: Sequence[Rejected]) -> pl.DataFrame:
+def letter_rows(rejected: Sequence[Rejected]) -> pl.DataFrame:
+    """The letters as table dead_letters has them."""
     columns = {name: [getattr(letter, name) for letter in rejected] for name in Rejected._fields}
     types = {"key": pl.Binary, "raw": pl.Binary, "partition": pl.Int32, "offset": pl.Int64}
     frame = pl.DataFrame(columns, schema_overrides=types)

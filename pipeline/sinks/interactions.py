@@ -12,14 +12,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import polars as pl
 
-from pipeline.batch import EventBatch
+from pipeline.batch import EventBatch, Rejected
 from pipeline.processors.completion import GROUP_TIMES, TIME
 from pipeline.sinks.clickhouse import MONTHS_AN_INSERT, Inserter
-from pipeline.sinks.dead_letter import DeadLetters
 from schemas import events
 
 _LISTS = [column for column, f in events.BY_COLUMN.items() if f.kind == "strings"]
@@ -51,10 +50,18 @@ class Assigned(NamedTuple):
     committed: int | None
 
 
+class Letters(Protocol):
+    """Where dead letters go."""
+
+    def write(self, rejected: Sequence[Rejected], generation: int) -> None:
+        """On return they are there."""
+        ...
+
+
 class Landing:
     """Writes batches. Blocks while the database or the broker is down; raises GivenUp when the batch was given up."""
 
-    def __init__(self, inserter: Inserter, dead_letters: DeadLetters) -> None:
+    def __init__(self, inserter: Inserter, dead_letters: Letters) -> None:
         self._inserter = inserter
         self._dead_letters = dead_letters
 

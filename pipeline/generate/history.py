@@ -1,0 +1,111 @@
+"""A stream straight into ClickHouse: months of history in minutes, as if a worker had landed it then.
+
+The records go through the worker's own steps and its own landing, under a topic of their own that Kafka does not have
+(`generated-<stream>`): no worker's offsets, seeds or lag know of them. What the stream holds once is there once: a second run
+of the same stream, or the rest of one that was killed, lands only what is missing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import numpy as np
+
+from pipeline import migrate
+from pipeline.batch import EventBatch, Rejected
+from pipeline.connections import clickhouse_client
+from pipeline.errors import SettingsError
+from pipeline.fence import Fence
+from pipeline.generate.plan import Plan
+from pipeline.generate.stream import Stream
+from pipeline.generate.targets import Advance, write_truth
+from pipeline.health import Vitals
+from pipeline.processors.completion import Completion
+from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.keys import KeySet
+from pipeline.processors.mentions import Mentions
+from pipeline.processors.privacy import Pseudonymise
+from pipeline.settings import Settings
+from pipeline.sinks.clickhouse import Inserter
+from pipeline.sinks.dead_letter import letter_rows
+from pipeline.sinks.interactions import Assigned, InteractionsTable, Landing
+from pipeline.sources.decode import Decode
+from pipeline.sources.memory import batch_of
+from pipeline.step import Step
+
+TOPIC = "generated"
+FOREVER_S = 1e12
+
+
+@dataclass(slots=True)
+class Landed:
+    """What became of the records."""
+
+    read: int = 0
+    landed: int = 0
+    rejected: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+class OpenFence(Fence):
+    """Nobody else writes this topic: a write may always start."""
+
+    def pass_through(self, generation: int) -> None:
+        self.check(generation)
+
+
+class TableLetters:
+    """Dead letters of a topic that is not there: into their table alone."""
+
+    def __init__(self, inserter: Inserter) -> None:
+        self._inserter = inserter
+
+    def write(self, rejected: Sequence[Rejected], generation: int) -> None:
+        if rejected:
+            self._inserter.insert_all("dead_letters", letter_rows(rejected), generation)
+
+
+def to_clickhouse(plan: Plan, settings: Settings, truth: BinaryIO, advance: Advance) -> Landed:
+    """Lands the stream, and waits until ClickHouse has it all.
+
+    Raises SettingsError without a hash key, MigrationError when `earshot migrate` has to run first, UnreachableError without
+    ClickHouse; one that goes away in between is waited for.
+    """
+    key = settings.privacy.hash_key.get_secret_value()
+    if not key:
+        raise SettingsError("setting privacy.hash_key is missing: the key that hashes e-mail addresses and phone numbers")
+    topic, report = f"{TOPIC}-{plan.id}", Landed()
+    with clickhouse_client(settings.clickhouse) as client:
+        migrate.check_tables(client)
+        inserter = Inserter(client, OpenFence(), Vitals(), "generate")
+        table, seen = InteractionsTable(inserter), Seen(KeySet(1 << 40, FOREVER_S))
+        seen.landed.add(table.known_revisions([Assigned(topic, 0, 0)], 0, 1 << 40).to_numpy())
+        completion = Completion(table, FOREVER_S)
+        steps: list[Step] = [Decode(), Dedup(seen), Pseudonymise(key.encode()), Mentions(plan.brands), completion]
+        landing = Landing(inserter, TableLetters(inserter))
+        for batch, lines in _batches(plan, topic, settings.worker.batch_rows):
+            for step in steps:
+                batch = step.process(batch)
+            refused = landing.land(batch)
+            seen.finish(batch.id, np.array(refused, dtype=np.uint64))
+            completion.finish(batch.id)
+            write_truth(truth, lines)
+            report.read += batch.read
+            report.landed += batch.events.height
+            report.rejected += len(batch.rejected)
+            report.dropped += batch.dropped
+            advance(batch.read)
+    return report
+
+
+def _batches(plan: Plan, topic: str, rows: int) -> Iterator[tuple[EventBatch, list[str]]]:
+    """The stream as batches of one partition, each with its truth; record n has offset n."""
+    first = 0
+    for number, block in enumerate(Stream(plan).blocks(rows), 1):
+        batch = batch_of(block.values, first, number, topic)
+        batch.keys = block.keys
+        first += len(block.values)
+        yield batch, block.truth
