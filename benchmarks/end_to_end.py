@@ -15,6 +15,7 @@ from statistics import median
 from benchmarks.ground import Ground, Topic, Worker, ground, peak_mb, wait_for_rows
 from benchmarks.report import CPU, RATE, Figure
 from pipeline.connections import clickhouse_client
+from pipeline.settings import Settings
 
 NAMES = ("end_to_end.throughput", "end_to_end.cpu_worker", "end_to_end.cpu_kafka", "end_to_end.cpu_clickhouse")
 
@@ -31,7 +32,10 @@ class Run:
 def figures(events: int, runs: int) -> Iterator[Figure]:
     with ground() as stage:
         topic = stage.topic(events)
-        done = [measure(stage, topic) for _ in range(runs)]
+        done = []
+        for _ in range(runs):
+            with stage.run(topic) as settings:
+                done.append(measure(stage, topic, settings))
     conditions = f"{describe(topic)}; one worker, full schema; median of {runs} runs"
     yield Figure(NAMES[0], median(run.events_per_second for run in done), RATE, conditions)
     for name in NAMES[1:]:
@@ -43,9 +47,8 @@ def describe(topic: Topic) -> str:
     return f"{topic.events:,} events of {topic.bytes:.0f} bytes in {topic.settings.kafka.partitions} partitions"
 
 
-def measure(stage: Ground, topic: Topic) -> Run:
+def measure(stage: Ground, topic: Topic, settings: Settings) -> Run:
     """One worker reads the whole topic. Raises RuntimeError when other than all rows have landed."""
-    settings = stage.run(topic)
     with Worker(settings) as worker:
         worker.wait_until_it_reads()
         before = stage.cpu_seconds(worker.pid)
@@ -54,7 +57,6 @@ def measure(stage: Ground, topic: Topic) -> Run:
         seconds = time.monotonic() - worker.started
         cost = {name: spent - before[name] for name, spent in stage.cpu_seconds(worker.pid).items()}
         peak = peak_mb(worker.pid)
-    stage.drop(settings)
     if rows != topic.distinct:
         raise RuntimeError(f"{rows} rows have landed, the topic holds {topic.distinct} events")
     return Run(topic.events / seconds, {name: spent / topic.events * 1e6 for name, spent in cost.items()}, peak)

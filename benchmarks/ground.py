@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from pipeline.migrate import migrate
 from pipeline.settings import ClickHouseSettings, EmbeddedSettings, KafkaSettings, Settings
 
 PARTITIONS = 8
+SEED = 1
 PATIENCE_S = 300.0
 LOOK_S = 0.02
 """Between two looks at a table: it bounds what the measure itself adds to a time."""
@@ -42,9 +43,14 @@ class Topic:
     """A topic filled with the standard load: how many records, how many different events, and how many bytes each."""
 
     settings: Settings
+    start: datetime
     events: int
     distinct: int
     bytes: float
+
+    def load(self) -> Iterator[Record]:
+        """What is in it."""
+        return standard_load(self.events, SEED, self.start, rate=1_000)
 
 
 class Ground:
@@ -58,37 +64,34 @@ class Ground:
         self._runs = 0
 
     def topic(self, events: int, partitions: int = PARTITIONS) -> Topic:
-        settings = self._settings(f"standard{partitions}-{events}", partitions, "default")
+        settings = self.settings(f"standard{partitions}-{events}", partitions, "default")
+        topic = Topic(settings, datetime.now(UTC) - timedelta(hours=2), events, 0, 0)
         migrate(settings)
         keys, size = set(), 0
         with producing(settings) as produce:
-            start = datetime.now(UTC) - timedelta(hours=2)
-            load = standard_load(events, 1, start, rate=1_000)
-            for record in bar.track(load, events, description=f"filling {partitions} partitions"):
+            for record in bar.track(topic.load(), events, f"filling {partitions} partitions"):
                 keys.add(record.key)
                 size += len(record.value)
                 produce(record)
-        return Topic(settings, events, len(keys), size / events)
+        return replace(topic, distinct=len(keys), bytes=size / events)
 
-    def run(self, topic: Topic) -> Settings:
+    @contextmanager
+    def run(self, topic: Topic) -> Iterator[Settings]:
+        """Settings to read the topic from its beginning into a database of its own, which is dropped at the end."""
         self._runs += 1
         kafka = topic.settings.kafka
-        settings = self._settings(kafka.topic_prefix, kafka.partitions, f"run_{self._runs}")
+        settings = self.settings(kafka.topic_prefix, kafka.partitions, f"run_{self._runs}")
         with clickhouse_client(topic.settings.clickhouse) as client:
             client.command(f"CREATE DATABASE {settings.clickhouse.database}")
-        migrate(settings)
-        return settings
-
-    def drop(self, settings: Settings) -> None:
-        """Drops the database of a run, so that its merges don't disturb the next one."""
-        with clickhouse_client(settings.clickhouse) as client:
+            migrate(settings)
+            yield settings
             client.command(f"DROP DATABASE {settings.clickhouse.database} SYNC")
 
     def cpu_seconds(self, worker: int) -> dict[str, float]:
         pids = {"worker": worker, "kafka": self.stack.pid("kafka"), "clickhouse": self.stack.pid("clickhouse")}
         return {name: cpu_seconds(pid) for name, pid in pids.items()}
 
-    def _settings(self, prefix: str, partitions: int, run: str) -> Settings:
+    def settings(self, prefix: str, partitions: int, run: str) -> Settings:
         return Settings(
             kafka=KafkaSettings(bootstrap=self.stack.bootstrap, partitions=partitions, topic_prefix=prefix, group=run),
             clickhouse=ClickHouseSettings(url=self.stack.clickhouse_url, database=run),
@@ -177,12 +180,12 @@ class Worker:
             self._reader.join()
 
 
-def wait_for_rows(client: Client, wanted: int, table: str = "interactions") -> Iterator[int]:
-    """Looks until the table has `wanted` rows, yielding their number. Raises RuntimeError when none come any more."""
+def wait_for_rows(client: Client, wanted: int) -> Iterator[int]:
+    """Looks until table interactions has `wanted` rows, yielding their number. Raises RuntimeError when none come any more."""
     rows, last = -1, time.monotonic()
-    with bar.task(f"{table}: rows", wanted) as advance:
+    with bar.task("rows that landed", wanted) as advance:
         while rows < wanted:
-            before, rows = rows, int(str(client.command(f"SELECT count() FROM {table}")))
+            before, rows = rows, int(str(client.command("SELECT count() FROM interactions")))
             if rows != before:
                 last = time.monotonic()
                 advance(rows)

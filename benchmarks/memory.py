@@ -17,9 +17,8 @@ def figures(events: int) -> Iterator[Figure]:
     """The peak, and what the last fifth added: medians of what was resident in the fourth and in the last fifth."""
     with ground() as stage:
         topic = stage.topic(events)
-        settings = stage.run(topic)
         resident: list[tuple[float, float]] = []
-        with Worker(settings) as worker, clickhouse_client(settings.clickhouse) as client:
+        with stage.run(topic) as settings, Worker(settings) as worker, clickhouse_client(settings.clickhouse) as client:
             worker.wait_until_it_reads()
             for rows in wait_for_rows(client, topic.distinct):
                 resident.append((rows / topic.distinct, resident_mb(worker.pid)))

@@ -55,7 +55,8 @@ def partitions_figures(events: int, runs: int) -> Iterator[Figure]:
         rates: dict[int, list[float]] = {count: [] for count in topics}
         for _ in range(runs):
             for count, topic in topics.items():
-                rates[count].append(measure(stage, topic).events_per_second)
+                with stage.run(topic) as settings:
+                    rates[count].append(measure(stage, topic, settings).events_per_second)
     conditions = (
         f"{events:,} events from {FEW_PARTITIONS} and from {MANY_PARTITIONS} partitions, one worker; median of {runs} runs"
     )

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks import end_to_end, memory, scaling, steps, visible
+from benchmarks import end_to_end, memory, peers, scaling, steps, visible
 from benchmarks.progress import bar
 from benchmarks.report import Figure
 
@@ -28,10 +28,32 @@ class Sizes:
     """Events through the worker whose memory is measured."""
     keys: tuple[int, int]
     """Few and many seen keys."""
+    peers: tuple[int, int]
+    """Events for all, and for stock Faust."""
 
 
-FULL = Sizes(600_000, 5, 1_000_000, 3, latency_rate=5_000, latency_seconds=600, memory=5_000_000, keys=(1_000_000, 20_000_000))
-SHORT = Sizes(60_000, 3, 60_000, 1, latency_rate=1_000, latency_seconds=10, memory=300_000, keys=(100_000, 2_000_000))
+FULL = Sizes(
+    events=600_000,
+    passes=5,
+    topic=1_000_000,
+    runs=3,
+    latency_rate=5_000,
+    latency_seconds=600,
+    memory=5_000_000,
+    keys=(1_000_000, 20_000_000),
+    peers=(500_000, 100_000),
+)
+SHORT = Sizes(
+    events=60_000,
+    passes=3,
+    topic=60_000,
+    runs=1,
+    latency_rate=1_000,
+    latency_seconds=10,
+    memory=300_000,
+    keys=(100_000, 2_000_000),
+    peers=(30_000, 5_000),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +81,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
         lambda sizes: scaling.keys_figures(sizes.events // 2, sizes.passes, *sizes.keys),
     ),
     Measurement(scaling.PARTITIONS_NAMES, 3, lambda sizes: scaling.partitions_figures(sizes.topic, sizes.runs)),
+    Measurement(peers.NAMES, 9, lambda sizes: peers.figures(*sizes.peers, sizes.runs)),
 )
 
 

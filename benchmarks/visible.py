@@ -43,8 +43,11 @@ def figures(rate: int, seconds: int) -> Iterator[Figure]:
 def measure(stage: Ground, rate: int, seconds: int) -> Times:
     """The seconds that each event took. Raises RuntimeError when one was never seen."""
     warm_up = stage.topic(WARM_UP_EVENTS)
-    settings = stage.run(warm_up)
-    with Worker(settings) as worker, clickhouse_client(settings.clickhouse) as client:
+    with (
+        stage.run(warm_up) as settings,
+        Worker(settings) as worker,
+        clickhouse_client(settings.clickhouse) as client,
+    ):
         worker.wait_until_it_reads()
         for _ in wait_for_rows(client, warm_up.distinct):
             pass
