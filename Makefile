@@ -14,6 +14,8 @@ faults: .venv/dev.stamp ; @$(BIN)/python -m pytest -m faults
 
 bench: .venv/dev.stamp ; @$(BIN)/python -m benchmarks
 
+bench-check: .venv/dev.stamp ; @$(BIN)/python -m benchmarks.check
+
 # What is made from pipeline/metrics.py: the Grafana board, and the table in docs/sre.md.
 board: .venv/dev.stamp ; @$(BIN)/python -m deploy.grafana.board && $(BIN)/python -m deploy.metrics_table
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-CORES = 2
+from benchmarks import prepare
 
 
 def main(
@@ -23,7 +22,7 @@ def main(
 
     Example: python -m benchmarks steps.hot_path end_to_end --short
     """
-    _two_cores()
+    prepare()
     from benchmarks import report, suite  # after the cores are chosen: Polars counts them when it is imported
 
     console = Console()
@@ -42,13 +41,6 @@ def main(
     if missing:
         console.print(f"missing: {', '.join(sorted(missing))}", style="red")
         raise typer.Exit(1)
-
-
-def _two_cores() -> None:
-    """This process and all that it starts: two cores, whatever the machine has."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
-    os.environ["POLARS_MAX_THREADS"] = str(CORES)
 
 
 if __name__ == "__main__":

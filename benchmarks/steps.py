@@ -106,10 +106,17 @@ def batches(values: Sequence[bytes]) -> list[EventBatch]:
     return [batch_of(values[at : at + load.BATCH_ROWS], at, number) for number, at in enumerate(starts, 1)]
 
 
+def warm_decode(values: Sequence[bytes]) -> Decode:
+    """The step as it is after a worker's first batch: it has learnt which fields are in use."""
+    decode = Decode()
+    decode.process(batch_of(values[:1_000]))
+    return decode
+
+
 # --- the hot path ---------------------------------------------------------------------------------------------------
 def hot_path(values: Sequence[bytes], seen: Seen, brands: Brands) -> Cost:
     """Runs all records through decode, dedup and mentions, each on a thread of its own. Raises what a step raises."""
-    steps: list[Step] = [Decode(), Dedup(seen), Mentions(brands)]
+    steps: list[Step] = [warm_decode(values), Dedup(seen), Mentions(brands)]
     waiting = batches(values)
     channels: list[queue.Queue[EventBatch | None]] = [queue.Queue() for _ in range(len(steps) + 1)]
     room = threading.Semaphore(BATCHES_ON_THEIR_WAY)
@@ -162,7 +169,7 @@ def each_step(values: Sequence[bytes]) -> dict[str, Cost]:
     seen, fence = Seen(KeySet(LIMIT, DAY_S)), Fence()
     completion = Completion(MemoryTable(), DAY_S)
     landing = Landing(Inserter(cast(Any, _NoServer()), fence, Vitals(), "landing"), cast(Any, _NoDeadLetters()))
-    dedup, mentions, many = Dedup(seen), Mentions(load.brands()), Mentions(load.many_brands())
+    decode, dedup, mentions, many = warm_decode(values), Dedup(seen), Mentions(load.brands()), Mentions(load.many_brands())
     costs: dict[str, list[Cost]] = {}
 
     def timed(name: str, work: Callable[[EventBatch], Any], batch: EventBatch) -> None:
@@ -175,7 +182,7 @@ def each_step(values: Sequence[bytes]) -> dict[str, Cost]:
         seen.finish(batch.id, NO_KEYS)
 
     for batch in batches(values):
-        timed("decode", Decode().process, batch)
+        timed("decode", decode.process, batch)
         timed("dedup", remember, batch)
         unmatched = batch.events
         timed("mentions_5000", many.process, batch)
