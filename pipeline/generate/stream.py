@@ -118,14 +118,20 @@ class Stream:
         if self._burst is not None:
             self._tell_burst(self._burst)
         self._talk.threads.end()
+        self._tell_people()
+        out = self._world.out
+        events = self._world.made - out.told["broken"]  # a broken record takes an id as well
+        lines = orjson.dumps(dict(out.told)).decode()
+        out.tell("end", f'"records":{out.number},"events":{events},"lines":{lines}')
+
+    def _tell_people(self) -> None:
         world = self._world
         for number, person in enumerate(world.people.people):
             accounts = [account for account in person.accounts.values() if account.number in world.heard]
-            if accounts:
-                told = f'"person":{number},"accounts":{orjson.dumps([account.key for account in accounts]).decode()}'
-                for field in ("email", "phone"):
-                    known = [value for account in accounts if (value := getattr(account, field))]
-                    told += f',"{field}":"{known[0]}"' if known else ""
-                world.out.tell("person", told)
-        told_of = dict(world.out.told)
-        world.out.tell("end", f'"records":{world.out.number},"lines":{orjson.dumps(told_of).decode()}')
+            if not accounts:
+                continue
+            told = f'"person":{number},"accounts":{orjson.dumps([account.key for account in accounts]).decode()}'
+            for field in ("email", "phone"):
+                known = [value for account in accounts if (value := getattr(account, field))]
+                told += f',"{field}":"{known[0]}"' if known else ""
+            world.out.tell("person", told)

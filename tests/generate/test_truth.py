@@ -160,6 +160,7 @@ def test_no_field_is_unknown(decoded: EventBatch) -> None:
 def test_the_last_line_counts_the_others(whole: Whole) -> None:
     (end,) = whole.truth["end"]
     assert end["records"] == COUNT
+    assert end["events"] == len(whole.created)
     assert end["lines"] == {kind: len(lines) for kind, lines in whole.truth.items() if kind != "end"}
     (stream,) = whole.truth["stream"]
     assert stream["id"] == whole.plan.id
