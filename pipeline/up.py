@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
 import signal
 import sys
@@ -19,6 +17,7 @@ from rich.live import Live
 from rich.text import Text
 
 from pipeline.embedded.child import Child, check_port
+from pipeline.embedded.hash_key import make_hash_key
 from pipeline.embedded.stack import Stack, acquire, lock
 from pipeline.embedded.supervisor import Supervisor
 from pipeline.errors import EarshotError
@@ -82,7 +81,7 @@ def _stack(settings: Settings, console: Console) -> Iterator[tuple[Stack, Settin
     with Stack(settings.embedded, _printer(console)) as stack:
         check_port(settings.worker.health_port, "the worker's metrics", "worker.health_port (EARSHOT_WORKER__HEALTH_PORT)")
         kafka = settings.kafka
-        key = settings.privacy.hash_key.get_secret_value() or _hash_key(settings.embedded.data_dir / "secrets")
+        key = settings.privacy.hash_key.get_secret_value() or make_hash_key(settings.embedded.data_dir)
         yield (
             stack,
             settings.model_copy(
@@ -100,19 +99,6 @@ def _stack(settings: Settings, console: Console) -> Iterator[tuple[Stack, Settin
                 }
             ),
         )
-
-
-def _hash_key(folder: Path) -> str:
-    """The key of this data folder: made once, for another key would tell no known person again."""
-    path = folder / "hash_key"
-    if not path.exists():
-        folder.mkdir(mode=0o700, exist_ok=True)
-        part = folder / "hash_key.part"
-        part.unlink(missing_ok=True)
-        with open(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
-        part.replace(path)
-    return path.read_text()
 
 
 def _worker(stack: Stack, settings: Settings) -> Child:

@@ -21,7 +21,7 @@ from pipeline.errors import EarshotError
 from pipeline.settings import Settings
 
 COMMANDS = [
-    *("up", "worker", "migrate", "send", "replay", "query", "status", "reset"),
+    *("up", "worker", "migrate", "send", "replay", "generate", "query", "status", "reset"),
     *("dlq list", "dlq show", "dlq replay", "offsets list", "offsets accept-loss"),
 ]
 BRANDS_SQL = "INSERT INTO interactions (event_key, version, id, platform, created_at, brands, text) VALUES "
@@ -142,6 +142,11 @@ def test_status_says_all_that_is_down(run: Run) -> None:
         (["send", "--file", "nowhere.json"], 3, "Kafka at"),
         (["replay", "x.jsonl", "--rate", "fast"], 2, "--rate fast"),
         (["replay", "x.jsonl", "--rate", "-1"], 2, "--rate -1"),
+        (["generate", "--to", "file.csv"], 2, "--to file.csv"),
+        (["generate", "--to", "file.jsonl", "--live"], 2, "go with --to kafka"),
+        (["generate", "--to", "f.jsonl", "--days", "100000"], 2, "end in the future"),
+        (["generate"], 3, "Kafka at"),
+        (["generate", "--to", "clickhouse"], 2, "privacy.hash_key"),
         (["query", "lates"], 1, "the names are brands, latest, rejects"),
         (["up", "--broker", "rabbit"], 2, "one of auto, kafka, light"),
         (["reset"], 1, "Aborted"),
@@ -151,6 +156,17 @@ def test_a_wrong_call_says_what_is_wrong(run: Run, arguments: list[str], code: i
     done = run(*arguments)
     assert (done.code, said in done.err) == (code, True), done
     assert "Traceback" not in done.err
+
+
+def test_generate_makes_a_file_and_its_truth_once(run: Run) -> None:
+    done = run("generate", "--count", "500", "--to", "made.jsonl")
+    assert (done.code, "records 500" in done.out) == (0, True), done
+    assert Path("made.jsonl").read_bytes().count(b"\n") == 500
+    made = Path("truth.jsonl").read_bytes()
+    again = run("generate", "--count", "500", "--to", "made.jsonl")
+    assert (again.code, "made.jsonl is there already" in again.err) == (2, True)
+    assert run("generate", "--count", "500", "--to", "made.jsonl", "--force").code == 0
+    assert Path("truth.jsonl").read_bytes() == made
 
 
 def test_an_unknown_key_in_the_file_exits_with_2(run: Run) -> None:

@@ -18,10 +18,11 @@ import pytest
 from pydantic import SecretStr
 
 from pipeline.embedded.child import free_port
+from pipeline.embedded.hash_key import hash_key, make_hash_key
 from pipeline.embedded.stack import Stack
 from pipeline.errors import StackError
 from pipeline.live import LiveLine, Samples
-from pipeline.settings import EmbeddedSettings, PrivacySettings, Settings, load
+from pipeline.settings import ClickHouseSettings, EmbeddedSettings, PrivacySettings, Settings, load
 from pipeline.up import environment, reset
 
 
@@ -128,12 +129,19 @@ def test_reset_empties_the_folder(tmp_path: Path) -> None:
 
 
 def test_the_hash_key_is_made_once_and_is_nobody_elses(tmp_path: Path) -> None:
-    from pipeline.up import _hash_key
-
-    key = _hash_key(tmp_path / "secrets")
+    key = make_hash_key(tmp_path)
     assert len(key) == 64
-    assert _hash_key(tmp_path / "secrets") == key
+    assert make_hash_key(tmp_path) == key
     assert stat.S_IMODE((tmp_path / "secrets" / "hash_key").stat().st_mode) == 0o600
+
+
+def test_the_folders_key_is_for_its_own_clickhouse_alone(tmp_path: Path) -> None:
+    settings = Settings(embedded=EmbeddedSettings(data_dir=tmp_path))
+    elsewhere = settings.model_copy(update={"clickhouse": ClickHouseSettings(url="http://127.0.0.2:8123")})
+    given = settings.model_copy(update={"privacy": PrivacySettings(hash_key=SecretStr("s3cret"))})
+    assert hash_key(settings) == ""
+    key = make_hash_key(tmp_path)
+    assert (hash_key(settings), hash_key(elsewhere), hash_key(given)) == (key, "", "s3cret")
 
 
 def test_a_child_process_reads_the_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,8 +36,8 @@ def generate(
 ) -> None:
     """Make a synthetic stream with a known truth: the same options make the same bytes.
 
-    Into Kafka, a file that `earshot replay` reads, or straight into ClickHouse as history. What it holds, and what the truth
-    says: docs/generate.md. Exit codes: 0 all is there, 1 Kafka took not all or the file can't be written, 2 wrong usage or
+    Into Kafka, a file that `earshot replay` reads, or straight into ClickHouse as history. docs/generate.md says what it holds.
+    Exit codes: 0 all is there, 1 Kafka took not all or the file can't be written, 2 wrong usage or
     settings, or a file is there already, 3 broker or ClickHouse unreachable, 4 run `earshot migrate` first, 130 stopped.
     """
     settings, pace = load_settings(context), parse_rate(rate)

@@ -17,6 +17,7 @@ import numpy as np
 from pipeline import migrate
 from pipeline.batch import EventBatch, Rejected
 from pipeline.connections import clickhouse_client
+from pipeline.embedded.hash_key import hash_key
 from pipeline.errors import SettingsError
 from pipeline.fence import Fence
 from pipeline.generate.plan import Plan
@@ -74,7 +75,7 @@ def to_clickhouse(plan: Plan, settings: Settings, truth: BinaryIO, advance: Adva
     Raises SettingsError without a hash key, MigrationError when `earshot migrate` has to run first, UnreachableError without
     ClickHouse; one that goes away in between is waited for.
     """
-    key = settings.privacy.hash_key.get_secret_value()
+    key = hash_key(settings)
     if not key:
         raise SettingsError("setting privacy.hash_key is missing: the key that hashes e-mail addresses and phone numbers")
     topic, report = f"{TOPIC}-{plan.id}", Landed()
