@@ -22,6 +22,8 @@ from tests.faults.worker import Worker, wait_for
 
 ONLY_AT_TIMES = {"Seeding"}
 """Panels that show something only when it happens: partitions that come are seeded."""
+REBALANCE = {"EarshotWorkerNotReady", "EarshotPartitionsWithoutOwner"}
+"""A dead worker's session lasts ten seconds, and these wait for five, as seconds are minutes here."""
 
 
 @contextmanager
@@ -54,6 +56,7 @@ def test_alerts_fire_in_an_outage_and_clear(kafka: Stack, settings: Settings, tm
             _board_has_data(prometheus)
             assert not prometheus.firing()
             _an_outage_of_clickhouse(prometheus, kafka)
+            _an_outage_of_kafka(prometheus, kafka)
             assert {rule["health"] for rule in prometheus.rules()} == {"ok"}
             worker = _a_worker_that_is_killed(prometheus, worker, settings)
     finally:
@@ -91,11 +94,20 @@ def _an_outage_of_clickhouse(prometheus: Prometheus, stack: Stack) -> None:
     prometheus.watch(set(), 90, allowed=expected)
 
 
+def _an_outage_of_kafka(prometheus: Prometheus, stack: Stack) -> None:
+    stack.kill("kafka")
+    try:
+        prometheus.watch({"EarshotKafkaAway"}, 60, allowed=set())
+    finally:
+        stack.restart("kafka")
+    prometheus.watch(set(), 90, allowed={"EarshotKafkaAway", "EarshotLag", *REBALANCE})
+    wait_for("what has landed is committed", lambda: max(prometheus.values("earshot_commit_age_seconds"), default=9) < 3)
+
+
 def _a_worker_that_is_killed(prometheus: Prometheus, worker: Worker, settings: Settings) -> Worker:
     worker.kill()
     prometheus.watch({"EarshotWorkerDown"}, 30, allowed=set())
     worker = Worker(settings, worker.log.with_name("next.log"), port=worker.port)
-    # The dead worker's session lasts ten seconds, and the alerts for that wait for five, as seconds are minutes here.
-    prometheus.watch(set(), 90, allowed={"EarshotWorkerDown", "EarshotWorkerNotReady", "EarshotPartitionsWithoutOwner"})
+    prometheus.watch(set(), 90, allowed={"EarshotWorkerDown", *REBALANCE})
     wait_for("it lands again", lambda: sum(prometheus.values("earshot_events_landed_total")) > 0)
     return worker

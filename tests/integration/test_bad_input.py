@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline import dlq
 from pipeline.connections import clickhouse_client
@@ -78,6 +80,16 @@ def test_each_bad_record_among_good_ones(settings: Settings, client: Client, wor
         (str(2 * place + 1), raw or b"") for place, (_, (raw, _)) in enumerate(bad)
     }
     assert worker.status("/live") == 200
+    _assert_metrics_tell_nothing_of_events(worker, len(bad))
+
+
+def _assert_metrics_tell_nothing_of_events(worker: Worker, rejected: int) -> None:
+    families = text_string_to_metric_families(worker.ask("/metrics")[1])
+    samples = [sample for family in families for sample in family.samples]
+    values = {value for sample in samples for value in sample.labels.values()}
+    assert not [value for value in values if not re.fullmatch(r"[a-z_ ]+|[\d.]+(e\+\d+)?|\+Inf", value)]
+    refused = {s.labels["reason"]: s.value for s in samples if s.name == "earshot_events_rejected_total"}
+    assert sum(refused.values()) == rejected and refused["other"] == 0
 
 
 def _dead_letter_topic(settings: Settings, expected: int) -> set[tuple[str, bytes]]:
