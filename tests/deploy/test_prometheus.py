@@ -89,6 +89,7 @@ def _an_outage_of_clickhouse(prometheus: Prometheus, stack: Stack) -> None:
         for alert in prometheus.alerts():
             assert "error" not in alert["annotations"]["summary"] + alert["annotations"]["description"], alert
             assert alert["annotations"]["runbook_url"].startswith("docs/sre.md#"), alert
+        assert sum(prometheus.values("earshot_lag_records")) > 5_000
     finally:
         stack.restart("clickhouse")
     prometheus.watch(set(), 90, allowed=expected)
