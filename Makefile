@@ -2,7 +2,7 @@
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 BIN = .venv/bin
 
-.PHONY: run test lint faults bench board clean
+.PHONY: run test lint faults bench bench-check board clean
 
 run: .venv/run.stamp ; @$(BIN)/earshot up
 

@@ -35,7 +35,7 @@ def main(
         console.print(f"this takes about {sum(each.minutes for each in measurements):.0f} minutes on two quiet cores")
     figures = suite.run(measurements, suite.SHORT if short else suite.FULL)
     console.print(report.table(figures))
-    report.write(json_file, figures, {})
+    report.write(json_file, figures)
     console.print(f"written to {json_file}")
     missing = {name for each in measurements for name in each.names} - {each.name for each in figures}
     if missing:

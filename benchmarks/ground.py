@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -160,13 +160,17 @@ class Worker:
 
     def _follow(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
+        with self.process.stderr as lines:
+            self._read(lines)
+        self._reads.set()
+
+    def _read(self, lines: Iterable[str]) -> None:
+        for line in lines:
             if not self.started and " reading " in line:
                 self.started = time.monotonic()
                 self._reads.set()
             elif "INFO" not in line:
                 self._lines = [*self._lines[-20:], line.rstrip()]
-        self._reads.set()
 
     def __enter__(self) -> Worker:
         return self

@@ -103,10 +103,10 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def write(path: Path, figures: Sequence[Figure], more_versions: Mapping[str, str]) -> None:
+def write(path: Path, figures: Sequence[Figure]) -> None:
     report = {
         "machine": machine(),
-        "versions": versions() | dict(more_versions),
+        "versions": versions(),
         "figures": [asdict(figure) for figure in figures],
     }
     path.parent.mkdir(parents=True, exist_ok=True)

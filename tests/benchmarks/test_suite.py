@@ -1,0 +1,109 @@
+"""The benchmark suite: names that others read, the form of bench.json, a measurement that fails, and a tiny run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks import peers, report, suite
+from benchmarks.environments import APPS, version_of
+from benchmarks.report import Figure
+from benchmarks.suite import MEASUREMENTS, Measurement, Sizes
+from pipeline.errors import StackError
+
+STABLE = """
+steps.hot_path steps.hot_path_cpu steps.hot_path_5000 steps.hot_path_5000_cpu
+steps.decode steps.decode_cpu steps.dedup steps.dedup_cpu steps.mentions steps.mentions_cpu
+steps.mentions_5000 steps.mentions_5000_cpu steps.completion steps.completion_cpu steps.shape steps.shape_cpu
+end_to_end.throughput end_to_end.cpu_worker end_to_end.cpu_kafka end_to_end.cpu_clickhouse
+end_to_end.visible_p50_ms end_to_end.visible_p99_ms end_to_end.visible_max_ms
+worker.rss_mb worker.rss_growth_mb
+dedup.bytes_per_key scaling.keys_ratio scaling.keys_few scaling.keys_many
+scaling.partitions_ratio scaling.partitions_1 scaling.partitions_64
+peers.earshot peers.faust_ratio peers.faust peers.quix_ratio peers.quix peers.bytewax_ratio peers.bytewax
+"""
+NAMES = STABLE.split()
+TINY = Sizes(
+    events=6_000, passes=1, topic=5_000, runs=1, latency_rate=200, latency_seconds=3, memory=5_000, keys=(60_000, 90_000),
+    peers=(1_000, 1_000),
+)  # fmt: skip
+
+
+def test_the_names_are_stable() -> None:
+    assert [name for measurement in MEASUREMENTS for name in measurement.names] == NAMES
+    assert set(report.GOALS) <= set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "found"),
+    [
+        ([], NAMES),
+        (["steps.hot_path"], NAMES[:4]),
+        (["worker", "*.faust_ratio"], [*NAMES[23:25], *NAMES[-7:]]),
+        (["nothing"], []),
+    ],
+)
+def test_figures_are_chosen_by_name(patterns: list[str], found: list[str]) -> None:
+    assert [name for measurement in suite.chosen(patterns) for name in measurement.names] == found
+
+
+def test_the_file_has_machine_versions_and_figures(tmp_path: Path) -> None:
+    figure = Figure("steps.decode", 250_000.5, "events/s", "alone")
+    report.write(tmp_path / "build" / "bench.json", [figure])
+    written = json.loads((tmp_path / "build" / "bench.json").read_text())
+    assert written["figures"] == [{"name": "steps.decode", "value": 250_000.5, "unit": "events/s", "conditions": "alone"}]
+    assert set(written) == {"machine", "versions", "figures"}
+    assert written["machine"].keys() == {"system", "processor", "cores", "memory_gb"}
+    assert {"python", "polars", "chdb"} <= written["versions"].keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "met"),
+    [
+        ("end_to_end.visible_p50_ms", 299.0, True),
+        ("end_to_end.visible_p50_ms", 300.0, False),
+        ("peers.quix_ratio", 3.0, True),
+        ("peers.quix_ratio", 2.9, False),
+        ("dedup.bytes_per_key", 16.0, True),
+        ("steps.decode", 0.0, True),
+    ],
+)
+def test_a_figure_knows_whether_its_goal_is_met(name: str, value: float, met: bool) -> None:
+    assert Figure(name, value, "", "").met is met
+
+
+def test_a_measurement_that_fails_costs_only_its_own_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    def fails(sizes: Sizes) -> Iterator[Figure]:
+        yield Figure("a.first", 1, "", "")
+        raise RuntimeError("the broker is away")
+
+    def works(sizes: Sizes) -> Iterator[Figure]:
+        yield Figure("b.only", 2, "", "")
+
+    figures = suite.run([Measurement(("a.first", "a.second"), 1, fails), Measurement(("b.only",), 1, works)], TINY)
+    assert [figure.name for figure in figures] == ["a.first", "b.only"]
+    assert "the broker is away" in capsys.readouterr().out
+
+
+def test_a_tiny_run_yields_what_it_announces() -> None:
+    """Steps, throughput and latency for real: Apache Kafka, ClickHouse and a worker, a few thousand events."""
+    chosen = suite.chosen(["steps", "end_to_end"])
+    figures = []
+    try:
+        for measurement in chosen:
+            figures += list(measurement.run(TINY))
+    except StackError as error:
+        pytest.skip(f"no Apache Kafka: {error}")
+    assert {figure.name for figure in figures} == {name for measurement in chosen for name in measurement.names}
+    assert all(figure.value > 0 and figure.conditions for figure in figures)
+
+
+@pytest.mark.parametrize("peer", peers.PEERS)
+def test_peers_are_pinned(peer: str) -> None:
+    lines = (APPS / f"{peer}.txt").read_text().split()
+    assert all(line.count("==") == 1 for line in lines)
+    assert version_of(peer).split()[0] in ("faust-streaming", "quixstreams", "bytewax")
+    assert (APPS / f"with_{peer}.py").exists()
