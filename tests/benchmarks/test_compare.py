@@ -48,7 +48,7 @@ def test_another_value_is_found(tables: Client) -> None:
 
 
 def test_a_row_twice_is_found(tables: Client) -> None:
-    tables.command(ROW.format("theirs", 1, "['Acme', 'Zeta']", 7), settings={"insert_deduplicate": 0})
+    tables.command("INSERT INTO theirs SELECT * REPLACE (77 AS offset) FROM theirs WHERE id = '1'")
     assert differences(tables, "interactions", "theirs")[0] == "interactions has 2 rows, theirs has 3"
 
 
