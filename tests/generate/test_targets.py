@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -158,10 +159,12 @@ def test_kafka_and_a_worker_land_what_the_truth_says(settings: Settings, tmp_pat
 
 def test_a_live_stream_is_of_now(settings: Settings, tmp_path: Path) -> None:
     migrate(settings)
+    begun = time.time()
     plan = live(300, sample_brands(), 1, 150.0)
     sent = with_truth(tmp_path / "t", lambda truth: to_kafka(plan, settings.kafka, truth, lambda n: None, is_live=True))
     assert sent.acknowledged == 300
     assert plan.span_ms == 2_000
+    assert begun - 1 < plan.start_ms / 1000 < time.time() - 1.9, "each record waited for its moment"
 
 
 @pytest.mark.parametrize("brands", [[], [{"name": "Nobody Knows"}]])
