@@ -13,7 +13,6 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -22,7 +21,7 @@ from pipeline import metrics, migrate
 from pipeline.agents import Flow
 from pipeline.allocator import keep_pages
 from pipeline.batch import EventBatch
-from pipeline.brands import load_brands
+from pipeline.brands import SAMPLE_BRANDS
 from pipeline.connections import clickhouse_client
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.fence import Fence
@@ -35,6 +34,7 @@ from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions import Mentions
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.processors.relevance import Relevance
+from pipeline.reload import BrandsFile
 from pipeline.settings import Settings
 from pipeline.sinks.clickhouse import Inserter
 from pipeline.sinks.dead_letter import DeadLetters
@@ -44,7 +44,6 @@ from pipeline.sources.kafka import KafkaSource, Limits, Room, consumer_config
 from pipeline.step import Step
 
 BATCHES_ON_THEIR_WAY = 4
-SAMPLE_BRANDS = Path(__file__).with_name("brands.yaml")
 log = logging.getLogger("earshot")
 
 
@@ -70,6 +69,8 @@ class Worker:
         topic = settings.kafka.topic("dead-letter")
         dead_letters = DeadLetters(settings.kafka.client(), topic, self.landing_inserts, self.fence, self.vitals)
         self.seen = Seen(KeySet(work.dedup_keys, work.dedup_hours * 3600))
+        self.brands = BrandsFile(settings.brands or SAMPLE_BRANDS)
+        self.mentions = Mentions(self.brands.brands)
         self.completion = Completion(InteractionsTable(self._reads), work.waiting_days * 86400)
         landing = Landing(self.landing_inserts, dead_letters)
         self.offsets = Offsets(
@@ -81,7 +82,7 @@ class Worker:
             Decode(),
             Dedup(self.seen),
             Pseudonymise(key.encode()),
-            Mentions(load_brands(settings.brands or SAMPLE_BRANDS)),
+            self.mentions,
             self.completion,
         ]
         if not work.keep_irrelevant:
@@ -100,6 +101,7 @@ class Worker:
         """Runs until SIGTERM or SIGINT. Raises EarshotError, or whatever made it stop."""
         work = self._settings.worker
         keep_asking(clickhouse_client(self._settings.clickhouse, timeout_s=5), self.vitals)
+        self.brands.keep_looking(self.mentions.use)
         metrics.MEMORY_LIMIT.set(memory_limit())
         stop_health = serve(self.vitals, work.health_host, work.health_port)
         try:

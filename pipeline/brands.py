@@ -29,6 +29,9 @@ from pipeline.errors import SettingsError
 from pipeline.processors.matching import term_text
 from schemas import events
 
+SAMPLE_BRANDS = Path(__file__).with_name("brands.yaml")
+"""The brands of the sample stream."""
+
 
 def _term(text: str) -> str:
     if not term_text(text):

@@ -75,7 +75,7 @@ IN_FLIGHT = _gauge("batches_in_flight", "Batches that were read and have neither
 STEP_SECONDS = _histogram("step_seconds", "Time of a step for a batch", _WORK, "step")
 HAND_OVER_SECONDS = _histogram("hand_over_seconds", "Time a batch waited in the channel before a step", _WORK, "step")
 
-# --- seeding, ClickHouse, memory --------------------------------------------------------------------------------------
+# --- seeding, ClickHouse, brands, memory ------------------------------------------------------------------------------
 SEEDED = _counter("seeded_revisions", "Known revisions read from ClickHouse on assignment")
 SEED_SECONDS = _histogram("seed_seconds", "Time to read what ClickHouse knows of newly assigned partitions", _WORK)
 INSERT_SECONDS = _histogram("insert_seconds", "Time of an insert, tries included", _WORK, "table")
@@ -86,6 +86,8 @@ PARTITION_PARTS = _gauge("partition_parts", "Active parts of the table's fullest
 TABLE_ROWS = _gauge("table_rows", "Rows stored, versions that are still to be merged included", "table")
 TABLE_BYTES = _gauge("table_bytes", "Bytes of the table on disk, compressed", "table")
 DEDUP_BYTES = _gauge("dedup_bytes", "Memory of the known revisions")
+BRANDS_RELOADS = _counter("brands_reloads", "Changes of brands.yaml, by what became of them: ok, failed", "result")
+BRANDS_STALE = _gauge("brands_stale", "1 while brands.yaml is broken or gone, and what it said before is in force")
 MEMORY_LIMIT = _gauge("memory_limit_bytes", "Memory this process may use: its control group's limit, else the machine's")
 
 
@@ -104,6 +106,8 @@ def start(steps: list[str]) -> None:
         INSERT_ROWS.labels(table)
     for request in ("insert", "query", "command"):
         RETRIES.labels(request)
+    for result in ("ok", "failed"):
+        BRANDS_RELOADS.labels(result)
     for state in STATES:
         PARTITIONS.labels(state)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from pipeline.brands import SAMPLE_BRANDS, load_brands
 from pipeline.connections import reason
 from pipeline.errors import EarshotError
 
@@ -89,3 +91,35 @@ def text(client: Client, sql: str, form: str) -> Iterator[bytes]:
                 yield block
     except ClickHouseError as error:
         raise EarshotError(f"ClickHouse at {client.uri}: {reason(error)}") from None
+
+
+_VOICE = """
+SELECT brand, count() - 1 AS mentions, round(100 * mentions / greatest(sum(mentions) OVER (), 1), 1) AS percent
+FROM
+(
+    SELECT arrayJoin(arrayIntersect(brands, {names:Array(String)})) AS brand
+    FROM interactions FINAL
+    WHERE created_at >= now() - toIntervalDay({days:UInt32}) AND direction != 'outbound'
+    UNION ALL
+    SELECT arrayJoin({names:Array(String)}) AS brand
+)
+GROUP BY brand
+ORDER BY mentions DESC, brand"""
+
+
+def share_of_voice(client: Client, file: Path | None, name: str, days: int) -> Answer:
+    """Mentions of the brand and of its competitors in the last `days`, and their share in percent; those without any, too.
+
+    An event that mentions several of them counts for each. Raises SettingsError for brands.yaml, EarshotError for a brand that
+    is not in it, and with the server's reason.
+    """
+    brands = load_brands(file or SAMPLE_BRANDS)
+    brand = brands.named(name)
+    if brand is None:
+        raise EarshotError(f"no brand is named {name!r}; there are {', '.join(b.name for b in brands.brands)}")
+    values = {"names": [name, *brand.competitors], "days": days}
+    try:
+        answer = client.query(_VOICE, values, settings=settings_for(client))
+    except ClickHouseError as error:
+        raise EarshotError(f"ClickHouse at {client.uri}: {reason(error)}") from None
+    return Answer(answer.column_names, answer.result_rows, cut=False)

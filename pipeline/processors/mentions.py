@@ -8,6 +8,8 @@ one of a brand's support accounts makes an event outbound, whatever the source s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -30,11 +32,11 @@ class Mentions:
     name = "mentions"
 
     def __init__(self, brands: Brands) -> None:
-        self._matching = Matching(brands)
+        self._matching = Matching(brands.brands)
 
     def use(self, brands: Brands) -> None:
         """Looks for these brands from the next batch on. From any thread."""
-        self._matching = Matching(brands)
+        self._matching = Matching(brands.brands)
 
     def process(self, batch: EventBatch) -> EventBatch:
         matching, frame = self._matching, batch.events
@@ -45,11 +47,11 @@ class Mentions:
 
 
 class Matching:
-    """What one brands.yaml says of events; immutable."""
+    """What these brands of brands.yaml make of events; immutable."""
 
-    def __init__(self, brands: Brands) -> None:
-        self._names = sorted(brand.name for brand in brands.brands)
-        self._matcher = Matcher(_terms(sorted(brands.brands, key=lambda brand: brand.name)))
+    def __init__(self, brands: Sequence[Brand]) -> None:
+        self._names = sorted(brand.name for brand in brands)
+        self._matcher = Matcher(_terms(sorted(brands, key=lambda brand: brand.name)))
         self._outbound = _support(brands)
 
     def brands(self, events: pl.DataFrame) -> pl.Series:
@@ -98,9 +100,9 @@ def _terms(brands: list[Brand]) -> list[Term]:
     return [*handles, *keywords, *exclusions]
 
 
-def _support(brands: Brands) -> list[pl.Expr]:
+def _support(brands: Sequence[Brand]) -> list[pl.Expr]:
     """An expression a platform: whether the event's author is a support account there."""
-    accounts = {account for brand in brands.brands for account in brand.support}
+    accounts = {account for brand in brands for account in brand.support}
     handle = pl.col("author_handle").str.strip_prefix("@").str.to_lowercase()
     return [
         (pl.col("platform") == platform)

@@ -160,6 +160,7 @@ def environment(settings: Settings, health_port: int, clickhouse_url: str | None
         "EARSHOT_WORKER__HEALTH_PORT": str(health_port),
         "EARSHOT_WORKER__BATCH_ROWS": str(settings.worker.batch_rows),
         "EARSHOT_PRIVACY__HASH_KEY": settings.privacy.hash_key.get_secret_value(),
+        "EARSHOT_BRANDS": str(settings.brands or ""),
     }
 
 

@@ -36,7 +36,7 @@ def found(text: str | None, *entries: dict[str, Any], **columns: Any) -> list[st
         pl.Series(name, [None, None, columns.get(name), None, None], dtype=pl.List(pl.String))
         for name in ("mentions", "brands")
     )
-    lists = Matching(brands(*entries)).brands(frame).to_list()
+    lists = Matching(brands(*entries).brands).brands(frame).to_list()
     assert [*lists[:2], *lists[3:]] == [[], [], [], []]
     return list(lists[2])
 
@@ -320,7 +320,7 @@ def test_as_the_reference_says(entries: list[dict[str, Any]], texts: list[str]) 
     frame = pl.DataFrame({"text": texts}, schema={"text": pl.String}).with_columns(
         pl.lit(None, pl.List(pl.String)).alias(name) for name in ("mentions", "brands")
     )
-    assert Matching(brands(*entries)).brands(frame).to_list() == [reference(entries, text) for text in texts]
+    assert Matching(brands(*entries).brands).brands(frame).to_list() == [reference(entries, text) for text in texts]
 
 
 @given(st.text())
