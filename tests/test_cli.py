@@ -21,7 +21,7 @@ from pipeline.errors import EarshotError
 from pipeline.settings import Settings
 
 COMMANDS = [
-    *("up", "worker", "migrate", "send", "replay", "generate", "query", "status", "reset"),
+    *("up", "worker", "migrate", "send", "replay", "generate", "query", "status", "reset", "rematch", "voice"),
     *("dlq list", "dlq show", "dlq replay", "offsets list", "offsets accept-loss"),
 ]
 BRANDS_SQL = "INSERT INTO interactions (event_key, version, id, platform, created_at, brands, text) VALUES "
@@ -251,6 +251,56 @@ def test_query_counts_each_event_once_in_each_format(stacked: Run, settings: Set
     assert "\\x1b[31m" in latest and "\x1b[31m" not in latest and "old" not in latest
     assert latest.index(" b ") < latest.index("\\x1b")
     assert "no rows" in stacked("query", "rejects").out
+
+
+TRACKED = """
+brands:
+  - {name: Lumen, keywords: [lumen], competitors: [Orbit, Quiet]}
+  - {name: Orbit, keywords: [orbit]}
+  - {name: Quiet}
+"""
+
+
+def test_a_new_brand_is_found_in_what_has_landed(
+    stacked: Run, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "brands.yaml"
+    path.write_text(TRACKED)
+    monkeypatch.setenv("EARSHOT_BRANDS", str(path))
+    with clickhouse_client(settings.clickhouse) as client:
+        for key, text in enumerate(["LUMEN!", "lumen or orbit", "nothing", "our Lumen"]):
+            direction = "outbound" if key == 3 else ""
+            client.command(
+                "INSERT INTO interactions (event_key, version, id, platform, created_at, text, direction) "
+                f"VALUES ({key}, 1, '{key}', 'x', now() - 3600, '{text}', '{direction}')"
+            )
+    dry = stacked("rematch", "--brand", "Lumen", "--dry-run")
+    assert (dry.code, dry.out.splitlines()[-1]) == (0, "3 rows would change")
+    done = stacked("rematch", "--brand", "Lumen", "--brand", "Orbit", "--since", "2020-01-01")
+    assert done.out.splitlines()[-1] == "3 rows changed"
+    assert stacked("rematch", "--brand", "Lumen").out.splitlines()[-1] == "0 rows changed"
+    shown = [line.replace("│", " ").split() for line in stacked("voice", "Lumen").out.splitlines()]
+    assert [line for line in shown if len(line) == 3] == [
+        ["Lumen", "2", "66.7"],
+        ["Orbit", "1", "33.3"],
+        ["Quiet", "0", "0.0"],
+    ]
+    assert stacked("voice", "Lumen", "--days", "1").code == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "says"),
+    [
+        (["rematch"], 2, "--brand"),
+        (["rematch", "--brand", "Lumen", "--since", "soon"], 2, "--since soon"),
+        (["rematch", "--brand", "Lumenn"], 1, "no brand is named 'Lumenn'"),
+        (["voice", "Lumenn"], 1, "no brand is named 'Lumenn'"),
+    ],
+)
+def test_a_brand_that_is_not_there_is_named(stacked: Run, command: list[str], code: int, says: str) -> None:
+    done = stacked(*command)
+    assert done.code == code
+    assert says in done.err
 
 
 def test_a_long_table_is_cut_and_says_so(stacked: Run) -> None:

@@ -162,6 +162,9 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
               share=f"{rate(M.REJECTED)} / {rate(M.READ)}"),
         graph("Requests to ClickHouse that were repeated", "cps", "By kind", of__request=rate(M.RETRIES, "request")),
         graph("Changes that wait for their event", "short", "In memory, about 1 kB each", worker__instance=of(M.WAITING)),
+        graph("Brands out of date", "short", "1: brands.yaml is broken or gone, what it said before is in force",
+              worker__instance=of(M.BRANDS_STALE)),
+        graph("Changes of brands.yaml", "short", "By what became of them", result__result=rate(M.BRANDS_RELOADS, "result")),
         graph("Notes", "cps", "unknown_field: a source sends what the schema lacks", note__note=rate(M.NOTES, "note")),
     ],
     "Where the time goes": [
