@@ -190,7 +190,7 @@ def each_step(values: Sequence[bytes]) -> dict[str, Cost]:
         timed("mentions", mentions.process, batch)
         timed("completion", completion.process, batch)
         fence.polled()
-        timed("shape", landing.land, batch)
+        timed("shape", lambda batch: landing.land([batch]), batch)
         completion.finish(batch.id)
     return {name: _sum(parts) for name, parts in costs.items()}
 

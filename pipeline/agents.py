@@ -12,9 +12,9 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import faust
 from faust.app.base import BootStrategy
@@ -29,6 +29,7 @@ from pipeline.step import Step
 
 log = logging.getLogger("earshot.delivery")
 CHANNEL_DEPTH = 8
+T = TypeVar("T")
 
 
 class _InProcess(BootStrategy):
@@ -43,7 +44,7 @@ class _App(faust.App):
 
 
 class Flow:
-    """The agents of one worker, in the order of `steps`, then `land`, then `landed`.
+    """The agents of one worker, in the order of `steps`, then `land`, then `landed`. All batches that wait land together.
 
     A batch whose generation is over leaves at the next agent: `forget(batch)` undoes what the steps remember of it.
     """
@@ -51,7 +52,7 @@ class Flow:
     def __init__(
         self,
         steps: list[Step],
-        land: Callable[[EventBatch], None],
+        land: Callable[[Sequence[EventBatch]], None],
         landed: Callable[[EventBatch], None],
         forget: Callable[[EventBatch], None],
         fence: Fence,
@@ -73,50 +74,77 @@ class Flow:
             following = self.app.channel(maxsize=CHANNEL_DEPTH)
             self.app.agent(channel, name=step.name)(self._agent(step.name, step.process, following))
             channel = following
-        self.app.agent(channel, name="landing")(self._agent("landing", self._land_and_tell, None))
+        self.app.agent(channel, name="landing")(self._landing)
         metrics.start([*(step.name for step in steps), "landing"])
 
     def _agent(self, name: str, work: Callable[[EventBatch], EventBatch], following: Any) -> Callable[[Any], Any]:
-        waited = metrics.HAND_OVER_SECONDS.labels(name)
-
         async def agent(stream: AsyncIterator[EventBatch]) -> None:
             async for batch in stream:
-                waited.observe(time.perf_counter() - batch.handed_over)
                 try:
-                    self._fence.check(batch.generation)
+                    self._take_over(name, batch)
                     done = await asyncio.get_running_loop().run_in_executor(self._threads, self._timed, name, work, batch)
                     self._fence.check(batch.generation)
                 except GivenUp:
-                    log.info("batch %d given up before %s", batch.id, following and name or "its commit")
-                    self._forget(batch)
-                    self._room.give_back()
+                    self._give_up(batch, name)
                 except Exception as error:
                     self.fail(error)
                     return
                 else:
-                    if following is None:
-                        self._room.give_back()
-                    else:
-                        done.handed_over = time.perf_counter()
-                        await following.put(done)
+                    done.handed_over = time.perf_counter()
+                    await following.put(done)
 
         return agent
 
-    def _timed(self, name: str, work: Callable[[EventBatch], EventBatch], batch: EventBatch) -> EventBatch:
+    async def _landing(self, stream: Any) -> None:
+        async for first in stream:
+            batches = []
+            for batch in (first, *_ready(stream)):
+                try:
+                    self._take_over("landing", batch)
+                    batches.append(batch)
+                except GivenUp:
+                    self._give_up(batch, "landing")
+            if not batches:
+                continue
+            try:
+                await asyncio.get_running_loop().run_in_executor(
+                    self._threads, self._timed, "landing", self._land_and_tell, batches
+                )
+            except GivenUp:
+                for batch in batches:
+                    self._give_up(batch, "landing")
+            except Exception as error:
+                self.fail(error)
+                return
+            else:
+                for _ in batches:
+                    self._room.give_back()
+
+    def _take_over(self, name: str, batch: EventBatch) -> None:
+        metrics.HAND_OVER_SECONDS.labels(name).observe(time.perf_counter() - batch.handed_over)
+        self._fence.check(batch.generation)
+
+    def _give_up(self, batch: EventBatch, name: str) -> None:
+        log.info("batch %d given up at %s", batch.id, name)
+        self._forget(batch)
+        self._room.give_back()
+
+    def _timed(self, name: str, work: Callable[[T], T], subject: T) -> T:
         self._vitals.busy(name)
         started = time.perf_counter()
         try:
-            return work(batch)
+            return work(subject)
         finally:
             metrics.STEP_SECONDS.labels(name).observe(time.perf_counter() - started)
             self._vitals.idle(name)
 
-    def _land_and_tell(self, batch: EventBatch) -> EventBatch:
-        self._land(batch)
-        _count(batch)
-        log.info("batch %d landed rows=%d", batch.id, batch.events.height)
-        self._landed(batch)
-        return batch
+    def _land_and_tell(self, batches: list[EventBatch]) -> list[EventBatch]:
+        self._land(batches)
+        for batch in batches:
+            _count(batch)
+            log.info("batch %d landed rows=%d", batch.id, batch.events.height)
+            self._landed(batch)
+        return batches
 
     def put(self, batch: EventBatch) -> None:
         """Hands a batch over, from the poll thread; `Room` sees to it that the channels never fill."""
@@ -152,6 +180,12 @@ class Flow:
         # Threads that repeat a request to a database that is away must not keep the process.
         self._fence.stop()
         await self.app.stop()
+
+
+def _ready(stream: Any) -> Iterator[EventBatch]:
+    """What waits in the stream's channel already."""
+    while not stream.channel.empty():
+        yield stream.channel.queue.get_nowait()
 
 
 def _count(batch: EventBatch) -> None:

@@ -19,7 +19,6 @@ import polars as pl
 
 from pipeline import metrics, migrate
 from pipeline.agents import Flow
-from pipeline.allocator import keep_pages
 from pipeline.batch import EventBatch
 from pipeline.brands import SAMPLE_BRANDS
 from pipeline.connections import clickhouse_client
@@ -116,11 +115,12 @@ class Worker:
             asyncio.get_running_loop().add_signal_handler(signum, self.flow.stop)
         await self.flow.run(self.source.start, self.source.stop)
 
-    def _landed(self, landing: Landing) -> Callable[[EventBatch], None]:
-        def land(batch: EventBatch) -> None:
-            refused = landing.land(batch)
-            self.seen.finish(batch.id, np.array(refused, dtype=np.uint64))
-            self.completion.finish(batch.id)
+    def _landed(self, landing: Landing) -> Callable[[Sequence[EventBatch]], None]:
+        def land(batches: Sequence[EventBatch]) -> None:
+            refused = np.array(landing.land(batches), dtype=np.uint64)
+            for batch in batches:
+                self.seen.finish(batch.id, refused)
+                self.completion.finish(batch.id)
             metrics.WAITING.set(self.completion.waiting)
             metrics.DEDUP_BYTES.set(self.seen.landed.nbytes())
 
@@ -164,7 +164,6 @@ def run_worker(settings: Settings) -> None:
     logging.getLogger("mode").setLevel(logging.WARNING)
     logging.getLogger("faust").setLevel(logging.WARNING)
     logging.getLogger("pipeline.agents").setLevel(logging.WARNING)
-    keep_pages()
     # A batch is tens of thousands of objects without cycles: collecting at the default pace took a twentieth of the time.
     gc.freeze()
     gc.set_threshold(200_000, 20, 100)

@@ -68,6 +68,9 @@ def worker(context: typer.Context) -> None:
     Exit codes: 0 stopped, 1 an error that a restart repairs, 2 wrong settings, 3 broker or ClickHouse unreachable, 4 run
     `earshot migrate` first.
     """
+    from pipeline.allocator import keep_pages
+
+    keep_pages()
     from pipeline.app import run_worker
 
     run_worker(load_settings(context))

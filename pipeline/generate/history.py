@@ -90,7 +90,7 @@ def to_clickhouse(plan: Plan, settings: Settings, truth: BinaryIO, advance: Adva
         for batch, lines in _batches(plan, topic, settings.worker.batch_rows):
             for step in steps:
                 batch = step.process(batch)
-            refused = landing.land(batch)
+            refused = landing.land([batch])
             seen.finish(batch.id, np.array(refused, dtype=np.uint64))
             completion.finish(batch.id)
             write_truth(truth, lines)

@@ -7,7 +7,6 @@ find the bad rows, after asking which rows are there; halves get their own token
 
 from __future__ import annotations
 
-import io
 import logging
 import threading
 import time
@@ -91,7 +90,7 @@ class Inserter:
                 refused += self._insert(table, part, whole_part, generation)
         return refused
 
-    def _send(self, table: str, columns: list[str], body: bytes, token: str, generation: int) -> None:
+    def _send(self, table: str, columns: list[str], body: pa.Buffer, token: str, generation: int) -> None:
         self._quiet.clear()
         try:
             self._fence.pass_through(generation)
@@ -170,11 +169,19 @@ class Inserter:
             log.warning("%s: %s; try %d, will be repeated", what, why, attempt + 1)
 
 
-def arrow_stream(rows: pl.DataFrame) -> bytes:
-    """The frame as an Arrow IPC stream that ClickHouse reads (no string views)."""
-    buffer = io.BytesIO()
-    rows.rechunk().write_ipc_stream(buffer, compression="uncompressed", compat_level=pl.CompatLevel.oldest())
-    return buffer.getvalue()
+def arrow_stream(rows: pl.DataFrame) -> pa.Buffer:
+    """The frame as an Arrow IPC stream that ClickHouse reads (no string views), in a buffer of just its size."""
+    table = rows.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    size = pa.MockOutputStream()
+    _write(table, size)
+    body = pa.allocate_buffer(size.size(), memory_pool=pa.system_memory_pool())
+    _write(table, pa.FixedSizeBufferWriter(body))
+    return body
+
+
+def _write(table: pa.Table, sink: pa.NativeFile) -> None:
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
 
 
 def _revisions(rows: pl.DataFrame) -> list[int]:

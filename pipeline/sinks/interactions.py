@@ -65,10 +65,31 @@ class Landing:
         self._inserter = inserter
         self._dead_letters = dead_letters
 
-    def land(self, batch: EventBatch) -> list[int]:
-        """On return every row is in ClickHouse, or acknowledged as a dead letter; the revisions of the latter are returned."""
-        self._dead_letters.write(batch.rejected, batch.generation)
-        known = len(batch.rejected)
+    def land(self, batches: Sequence[EventBatch]) -> list[int]:
+        """On return every row is in ClickHouse, or acknowledged as a dead letter; the revisions of the latter are returned.
+
+        `batches` are of one generation. Their rows go in one insert: ClickHouse's work for a part hardly depends on its size.
+        """
+        generation = batches[0].generation
+        refused = []
+        known = [len(batch.rejected) for batch in batches]
+        for batch in batches:
+            self._dead_letters.write(batch.rejected, generation)
+            refused += self._wait(batch)
+        for part in _by_months(pl.concat([_interactions(batch.events) for batch in batches])):
+            for row, reason in self._inserter.insert("interactions", part, generation):
+                revision = row.get_column("revision")[0]
+                for batch in batches:
+                    batch.reject(batch.events.get_column("revision") == revision, reason, "clickhouse")
+                refused.append(revision)
+        for batch, before in zip(batches, known, strict=True):
+            self._dead_letters.write(batch.rejected[before:], generation)
+            if batch.settled is not None:
+                self._inserter.insert_all("pending_changes", _done(batch.settled), generation)
+        return refused
+
+    def _wait(self, batch: EventBatch) -> list[int]:
+        """Writes the changes that wait; those that ClickHouse refuses become dead letters, and are returned."""
         refused = []
         if batch.waiting is not None:
             for row, reason in self._inserter.insert("pending_changes", _pending(batch.waiting), batch.generation):
@@ -77,14 +98,6 @@ class Landing:
                 batch.reject_record(mine.get_column("row")[0], reason, "clickhouse", *(place[column] for column in _PLACE))
                 batch.waiting = batch.waiting.filter(pl.col("revision") != place["revision"])
                 refused.append(place["revision"])
-        for part in _by_months(_interactions(batch.events)):
-            for row, reason in self._inserter.insert("interactions", part, batch.generation):
-                revision = row.get_column("revision")[0]
-                batch.reject(batch.events.get_column("revision") == revision, reason, "clickhouse")
-                refused.append(revision)
-        self._dead_letters.write(batch.rejected[known:], batch.generation)
-        if batch.settled is not None:
-            self._inserter.insert_all("pending_changes", _done(batch.settled), batch.generation)
         return refused
 
 

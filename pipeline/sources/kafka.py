@@ -82,8 +82,8 @@ def consumer_config(client: Mapping[str, Any], group: str, session_timeout_ms: i
         "session.timeout.ms": session_timeout_ms,
         "heartbeat.interval.ms": session_timeout_ms // 5,
         # Compressed bytes of a request; a record that is larger still comes, alone (KIP-74).
-        "fetch.max.bytes": 16 << 20,
-        "queued.max.messages.kbytes": 32 << 10,
+        "fetch.max.bytes": 8 << 20,
+        "queued.max.messages.kbytes": 16 << 10,
         # The default of 1 s leaves the poll thread without input whenever the queue was full for a moment.
         "fetch.queue.backoff.ms": 10,
         "statistics.interval.ms": 1000,

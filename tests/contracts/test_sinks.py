@@ -116,7 +116,7 @@ def test_what_the_tables_say_of_a_partition(settings: Settings) -> None:
         inserter = Inserter(client, fence, vitals, "landing")
         letters = DeadLetters(settings.kafka.client(), settings.kafka.topic("dead-letter"), inserter, fence, vitals)
         batch = make_batch(1)
-        Landing(inserter, letters).land(batch)
+        Landing(inserter, letters).land([batch])
         table = InteractionsTable(inserter)
         assigned = [Assigned("events", 0, 2)]
         past = table.known_revisions(assigned, hours=-1, limit=10)
