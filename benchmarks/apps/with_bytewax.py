@@ -50,7 +50,7 @@ def rows(messages: list[KafkaSourceMessage[bytes, bytes]]) -> Iterable[Row]:
 
 flow = Dataflow("earshot_peer")
 # It ends with the topic, so that what is left in the sink is inserted without a timer.
-source = KafkaSource([asked.bootstrap], [asked.topic], tail=False, add_config=CONSUMER, batch_size=10_000)
+source = KafkaSource([asked.bootstrap], [asked.topic], tail=False, add_config=CONSUMER, batch_size=INSERT_ROWS)
 op.output("landing", op.flat_map_batch("work", op.input("events", flow, source), rows), Landing(asked))
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@ import asyncio
 from typing import Any
 
 import faust
+from mode.loop import use
 from work import INSERT_ROWS, Table, Work, job
 
+use("uvloop")
 asked = job()
 work, table = Work(asked.terms), Table(asked)
 app = faust.App(
@@ -25,7 +27,7 @@ topic = app.topic(asked.topic, key_serializer="raw", value_serializer="raw")
 
 @app.agent(topic)
 async def land(stream: Any) -> None:
-    async for values in stream.take(INSERT_ROWS, within=0.5):
+    async for values in stream.take(INSERT_ROWS, within=1.0):
         await asyncio.to_thread(table.insert, work.rows(values))
 
 

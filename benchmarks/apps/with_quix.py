@@ -1,4 +1,4 @@
-"""Quix Streams: one function applied to each message, and a sink that collects rows until the checkpoint."""
+"""Quix Streams: a sink that collects messages, and does the work on all of them at the checkpoint."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from typing import Any
 
 from quixstreams import Application
 from quixstreams.sinks.base import BaseSink
-from work import INSERT_ROWS, Row, Table, Work, job
+from work import INSERT_ROWS, Table, Work, job
 
 
 class Landing(BaseSink):
     """All partitions in one insert; BatchingSink would make an insert for each."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, work: Work, table: Table) -> None:
         super().__init__()
+        self._work = work
         self._table = table
-        self._rows: list[Row] = []
+        self._values: list[bytes] = []
 
-    def add(self, value: Row, *_: Any, **__: Any) -> None:
-        self._rows.append(value)
+    def add(self, value: bytes, *_: Any, **__: Any) -> None:
+        self._values.append(value)
 
     def flush(self) -> None:
-        self._table.insert(self._rows)
-        self._rows = []
+        self._table.insert(self._work.rows(self._values))
+        self._values = []
 
 
 asked = job()
-work = Work(asked.terms)
 app = Application(
     asked.bootstrap,
     consumer_group=asked.group,
@@ -38,10 +38,7 @@ app = Application(
     loglevel="WARNING",
 )
 topic = app.topic(asked.topic, key_deserializer="bytes", value_deserializer="bytes")
-stream = app.dataframe(topic)
-stream = stream.apply(work.row)
-stream = stream.filter(lambda row: row is not None)
-stream.sink(Landing(Table(asked)))
+app.dataframe(topic).sink(Landing(Work(asked.terms), Table(asked)))
 
 if __name__ == "__main__":
     app.run()
