@@ -124,7 +124,7 @@ class Processes:
 
     @property
     def started(self) -> float:
-        """When the first of them had its first record."""
+        """When the first of them had its first record in hand."""
         return min(self._begun.values())
 
     def _follow(self, number: int, process: subprocess.Popen[str]) -> None:

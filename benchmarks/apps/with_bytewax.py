@@ -45,6 +45,7 @@ work = Work(asked.terms)
 
 
 def rows(messages: list[KafkaSourceMessage[bytes, bytes]]) -> Iterable[Row]:
+    work.begin()
     return work.rows(message.value for message in messages)
 
 

@@ -25,8 +25,14 @@ app = faust.App(
 topic = app.topic(asked.topic, key_serializer="raw", value_serializer="raw")
 
 
+def arrived(value: bytes) -> bytes:
+    work.begin()
+    return value
+
+
 @app.agent(topic)
 async def land(stream: Any) -> None:
+    stream.add_processor(arrived)
     async for values in stream.take(INSERT_ROWS, within=1.0):
         await asyncio.to_thread(table.insert, work.rows(values))
 

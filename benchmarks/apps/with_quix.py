@@ -19,6 +19,7 @@ class Landing(BaseSink):
         self._values: list[bytes] = []
 
     def add(self, value: bytes, *_: Any, **__: Any) -> None:
+        self._work.begin()
         self._values.append(value)
 
     def flush(self) -> None:

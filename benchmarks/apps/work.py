@@ -63,10 +63,13 @@ class Work:
         self._seen: set[int] = set()
         self._begun = False
 
-    def row(self, value: bytes) -> Row | None:
+    def begin(self) -> None:
+        """Called with the first record, and again as often as is convenient: the clock starts."""
         if not self._begun:
             self._begun = True
             print(f"reading {time.monotonic()}", flush=True)
+
+    def row(self, value: bytes) -> Row | None:
         revision = xxhash.xxh3_64_intdigest(value)
         if revision in self._seen:
             return None
