@@ -119,8 +119,8 @@ class Matcher:
         if not hits.starts.size:
             return np.zeros(0, np.bool_)
         kinds = kinds_of_letters()
-        before = kinds[texts.codes[hits.starts - 1]]
-        after = kinds[texts.codes[np.minimum(hits.ends, len(texts.codes) - 1)]]
+        before = kinds[texts.characters_at(hits.starts - 1)]
+        after = kinds[texts.characters_at(np.minimum(hits.ends, len(texts.data) - 1))]
         inside_front = (hits.starts > hits.first) & _JOINS_BEFORE[self._front[hits.terms], before]
         inside_back = (hits.ends < hits.last) & _JOINS_AFTER[self._back[hits.terms], after]
         return ~(inside_front | inside_back)
