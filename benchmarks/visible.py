@@ -51,8 +51,8 @@ def measure(stage: Ground, rate: int, seconds: int) -> Times:
         worker.wait_until_it_reads()
         for _ in wait_for_rows(client, warm_up.distinct):
             pass
-        # As many places for each partition as there are events: which one gets how many is not known before.
-        positions = Positions(ends(settings), rate * seconds)
+        # Twice an even share for each partition, and some: which one gets how many is not known before.
+        positions = Positions(ends(settings), 2 * rate * seconds // settings.kafka.partitions + 1_000)
         watcher = Watcher(client, positions)
         watcher.start()
         try:
