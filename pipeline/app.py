@@ -21,10 +21,11 @@ from pipeline import metrics, migrate
 from pipeline.agents import Flow
 from pipeline.batch import EventBatch
 from pipeline.brands import SAMPLE_BRANDS
-from pipeline.connections import clickhouse_client
+from pipeline.connections import clickhouse_client, kafka_admin
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.fence import Fence
 from pipeline.health import Vitals, memory_limit, serve
+from pipeline.lag import keep_asking_ends
 from pipeline.offsets import Offsets, Place
 from pipeline.ping import keep_asking
 from pipeline.processors.completion import Completion
@@ -100,6 +101,7 @@ class Worker:
         """Runs until SIGTERM or SIGINT. Raises EarshotError, or whatever made it stop."""
         work = self._settings.worker
         keep_asking(clickhouse_client(self._settings.clickhouse, timeout_s=5), self.vitals)
+        keep_asking_ends(kafka_admin(self._settings.kafka), self._settings.kafka.topic("events"), self.offsets.lag)
         self.brands.keep_looking(self.mentions.use)
         metrics.MEMORY_LIMIT.set(memory_limit())
         stop_health = serve(self.vitals, work.health_host, work.health_port)

@@ -65,7 +65,7 @@ WAITING = _gauge("waiting_changes", "Changes that wait for their event, in memor
 # --- time -------------------------------------------------------------------------------------------------------------
 KAFKA_LATENCY = _histogram("kafka_latency_seconds", "From a record's timestamp in Kafka until its batch landed", _LATENCY)
 EVENT_LATENCY = _histogram("event_latency_seconds", "From created_at (a change: occurred_at) until the row landed", _AGE)
-LAG_RECORDS = _gauge("lag_records", "Records between the committed offset and the partition's end", "partition")
+LAG_RECORDS = _gauge("lag_records", "Records from the one after the last that landed to the partition's end", "partition")
 LAG_SECONDS = _gauge("lag_seconds", "All that came to the partition more than so many seconds ago has landed", "partition")
 COMMIT_AGE = _gauge("commit_age_seconds", "How long the oldest landed batch has waited for its commit, 0 when none does")
 

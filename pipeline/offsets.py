@@ -224,6 +224,9 @@ class Offsets:
         consumer.pause(committed)
         places = {(p.topic, p.partition) for p in committed}
         self._owned |= places
+        for partition in committed:
+            if partition.offset >= 0:
+                self.lag.starts(partition.partition, partition.offset)
         assigned = [Assigned(p.topic, p.partition, p.offset if p.offset >= 0 else None) for p in committed]
         self._unseeded |= dict.fromkeys(places, self._seeder.submit(self._seed_quietly, assigned))
         self._say_ready()

@@ -89,8 +89,9 @@ def clock() -> Moving:
 
 @pytest.fixture
 def lag(clock: Moving) -> Lag:
+    metrics.LAG_RECORDS.clear()
+    metrics.LAG_SECONDS.clear()
     lag = Lag(clock)
-    lag.own(set())  # of another test
     lag.own({3})
     return lag
 
@@ -107,11 +108,10 @@ def origin(first: int, last: int, first_s: float, last_s: float, partition: int 
     return Origin("t", partition, first, last, int(first_s * 1000), int(last_s * 1000))
 
 
-def stats(end: int, committed: int, state: str = "UP", rxidle: int = 1_000, following: int | None = None) -> dict[str, Any]:
+def stats(end: int, state: str = "UP", rxidle: int = 1_000, following: int | None = None) -> dict[str, Any]:
     """What librdkafka says of partition 3 and of the broker that leads it."""
     partition = {
         "leader": 1, "ls_offset": end, "lo_offset": 10, "fetchq_cnt": 0, "next_offset": end if following is None else following,
-        "consumer_lag": end - committed if committed >= 0 else -1,
     }  # fmt: skip
     return {
         "brokers": {"b": {"nodeid": 1, "state": state, "rxidle": rxidle}},
@@ -132,39 +132,56 @@ def test_lag_counts_from_the_last_record_that_landed(lag: Lag, clock: Moving) ->
     assert seconds() == 50
     clock.now += 30
     assert seconds() == 80
-    lag.told(stats(end=50, committed=20, following=30), "t")
+    lag.told(stats(end=50, following=30), "t")
     assert (seconds(), records()) == (80, 30)
 
 
 def test_lag_grows_while_the_broker_is_away_however_much_was_read(lag: Lag, clock: Moving) -> None:
     lag.read([origin(10, 19, 900, 950)])
     lag.landed([origin(10, 19, 900, 950)])
-    lag.told(stats(end=20, committed=20), "t")
+    lag.told(stats(end=20), "t")
     assert (seconds(), records()) == (0, 0)
     for state, idle in (("DOWN", 1_000), ("UP", 9_000_000)):
         clock.now += 60
-        lag.told(stats(end=20, committed=20, state=state, rxidle=idle), "t")
+        lag.told(stats(end=20, state=state, rxidle=idle), "t")
     assert seconds() == 120
 
 
 def test_a_topic_without_a_commit_is_behind_by_all_that_it_holds(lag: Lag) -> None:
-    lag.told(stats(end=50, committed=-1, following=10), "t")
+    lag.told(stats(end=50, following=10), "t")
     assert records() == 40
     assert metrics.REGISTRY.get_sample_value("earshot_topic_partitions") == 2
 
 
+def test_a_partition_is_behind_from_its_committed_offset_on_before_anything_is_read(lag: Lag) -> None:
+    lag.starts(3, 40)
+    lag.told(stats(end=-1001, following=-1001), "t")
+    assert records() is None
+    lag.ends({3: 55, 4: 99})
+    lag.told(stats(end=-1001, following=-1001), "t")
+    assert (records(), seconds()) == (15, None)
+
+
+def test_what_comes_while_the_consumer_is_paused_counts(lag: Lag) -> None:
+    lag.read([origin(10, 19, 900, 950)])
+    lag.landed([origin(10, 19, 900, 950)])
+    lag.ends({3: 500})
+    lag.told(stats(end=20), "t")
+    assert (seconds(), records()) == (50, 480)
+
+
 def test_the_marker_of_a_transaction_is_no_lag(lag: Lag) -> None:
     lag.read([origin(10, 18, 900, 950)])
-    lag.told(stats(end=20, committed=10), "t")
+    lag.told(stats(end=20), "t")
     assert records() == 10
     lag.landed([origin(10, 18, 900, 950)])
-    lag.told(stats(end=20, committed=19), "t")
+    lag.told(stats(end=20), "t")
     assert (seconds(), records()) == (0, 0)
 
 
 def test_a_partition_that_left_has_no_lag(lag: Lag) -> None:
     lag.read([origin(10, 19, 900, 950)])
-    lag.told(stats(end=20, committed=10, following=15), "t")
+    lag.told(stats(end=20, following=15), "t")
     assert seconds() == 100 and records() == 10
     lag.own({4})
     lag.landed([origin(10, 19, 900, 950)])

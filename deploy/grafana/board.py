@@ -149,7 +149,7 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
     "How far behind": [
         graph("Behind in seconds", "s", "All that came earlier has landed",
               worker__instance=f"max by (instance) ({of(M.LAG_SECONDS)})"),
-        graph("Behind in records", "short", "Committed offset to end",
+        graph("Behind in records", "short", "From the last that landed to the end",
               worker__instance=f"sum by (instance) ({of(M.LAG_RECORDS)})"),
         graph("The five partitions furthest behind", "s", "One alone: a hot key, or one that is held",
               partition__partition=f"topk(5, max by (partition) ({of(M.LAG_SECONDS)}))"),
