@@ -2,7 +2,8 @@
 
 The records go through the worker's own steps and its own landing, under a topic of their own that Kafka does not have
 (`generated-<stream>`): no worker's offsets, seeds or lag know of them. What the stream holds once is there once: a second run
-of the same stream, or the rest of one that was killed, lands only what is missing.
+of the same stream, or the rest of one that was killed, skips the revisions that are there, and ReplacingMergeTree absorbs the
+older versions that merges had removed.
 """
 
 from __future__ import annotations

@@ -134,6 +134,11 @@ def test_history_lands_as_the_truth_says_and_once(settings: Settings, tmp_path: 
     assert path.read_bytes() == (tmp_path / "again.jsonl").read_bytes()
     check(client, told)
 
+    client.command("SYSTEM START MERGES")
+    client.command("OPTIMIZE TABLE interactions FINAL")
+    with_truth(tmp_path / "merged.jsonl", lambda truth: to_clickhouse(PLAN, settings, truth, lambda n: None))
+    check(client, told)
+
 
 def test_history_needs_the_key_that_hashes_addresses(settings: Settings, tmp_path: Path) -> None:
     bare = settings.model_copy(update={"privacy": PrivacySettings()})
