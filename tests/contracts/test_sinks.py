@@ -40,9 +40,12 @@ def make_batch(batch_id: int) -> EventBatch:
     """Three rows, two changes that wait, two dead letters: the same whenever it is made."""
     changes = [event(operation="delete", id=f"unknown {n}", occurred_at="2026-09-03T00:00:00Z") for n in range(2)]
     raw = [event(id="1"), event(id="2"), BAD["not JSON"][0], *changes, event(id="3"), BAD["no id"][0]]
-    batch = batch_of(raw, batch_id=batch_id)
-    steps = Decode(), Dedup(Seen(KeySet(10, 1e9))), Mentions(Brands(brands=())), Completion(MemoryTable(), 1e9)
-    for step in steps:
+    return whole_batch(batch_id, *raw)
+
+
+def whole_batch(batch_id: int, *raw: bytes | None) -> EventBatch:
+    batch = batch_of(list(raw), batch_id=batch_id)
+    for step in (Decode(), Dedup(Seen(KeySet(10, 1e9))), Mentions(Brands(brands=())), Completion(MemoryTable(), 1e9)):
         batch = step.process(batch)
     return batch
 
@@ -71,7 +74,7 @@ def sink(request: pytest.FixtureRequest) -> Iterator[Sink]:
             fence.polled()
             return int(client.query(f"SELECT count() FROM {request.param} FINAL").result_rows[0][0])
 
-        yield Sink(landing.land, count, fence)
+        yield Sink(lambda batch: landing.land([batch]), count, fence)
 
 
 EXPECTED = {"memory": 3, "interactions": 3, "pending_changes": 2, "dead_letters": 2}
@@ -106,6 +109,30 @@ def test_a_batch_of_an_ended_generation_is_never_written(sink: Sink) -> None:
     with pytest.raises(GivenUp):
         sink.write(batch)
     assert sink.count() == 0
+
+
+def test_batches_land_together_and_keep_their_own_dead_letters(settings: Settings) -> None:
+    migrate(settings)
+    fence, vitals = Fence(), Vitals()
+    with clickhouse_client(settings.clickhouse) as client:
+        client.command("ALTER TABLE interactions ADD CONSTRAINT no_x CHECK text != 'refuse me'")
+        inserter = Inserter(client, fence, vitals, "landing")
+        letters = DeadLetters(settings.kafka.client(), settings.kafka.topic("dead-letter"), inserter, fence, vitals)
+        batches = [
+            whole_batch(1, event(id="a"), event(id="b", text="refuse me")),
+            whole_batch(2, event(id="c")),
+            whole_batch(3, event(id="d", text="refuse me"), b"no event", event(id="e")),
+        ]
+        refused = [b.events.filter(pl.col("text") == "refuse me").get_column("revision").to_list() for b in batches]
+        assert sorted(Landing(inserter, letters).land(batches)) == sorted(sum(refused, []))
+        assert [b.events.get_column("id").to_list() for b in batches] == [["a"], ["c"], ["e"]]
+        assert [[(letter.step, letter.offset) for letter in b.rejected] for b in batches] == [
+            [("clickhouse", 1)],
+            [],
+            [("decode", 1), ("clickhouse", 0)],
+        ]
+        assert client.query("SELECT id FROM interactions ORDER BY id").result_columns == [["a", "c", "e"]]
+        assert client.command("SELECT count() FROM dead_letters") == 3
 
 
 def test_what_the_tables_say_of_a_partition(settings: Settings) -> None:
