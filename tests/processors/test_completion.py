@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from pipeline.processors.mentions import Mentions
 from pipeline.sinks.memory import MemoryTable
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
+from schemas import events
 
 NONE = np.zeros(0, dtype=np.uint64)
 START = 1_790_000_000
@@ -222,3 +224,17 @@ def test_an_event_that_another_worker_landed_is_found_later() -> None:
     assert run.feed().events.height == 1
     run.land()
     assert run.row()["metrics_likes"] == 2
+
+
+def test_a_completed_change_is_above_what_is_computed_anew_of_its_base() -> None:
+    """Both a rematch and a late change may start from one stored row: their versions differ, and the change wins."""
+    run = Run()
+    run.feed(create(20))
+    run.land()
+    base = run.table.rows.row(0, named=True)
+    late = run.feed(change("update", 10, metrics={"likes": 5})).events.row(0, named=True)
+    assert base["version"] + 1 < late["version"] == base["version"] + events.CHANGE_STEP
+    run.table.insert(run.table.rows.with_columns(version=pl.col("version") + 1, brands=pl.lit(["New"])))
+    run.completion.finish(run.batches)
+    again = run.feed(change("update", 11, metrics={"likes": 6})).events.row(0, named=True)
+    assert (again["version"], again["brands"]) == (late["version"], ["New"])
