@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -235,18 +236,19 @@ class KafkaSource:
 
 def batch_from(messages: list[Message], topic: str, batch_id: int, generation: int) -> EventBatch:
     """The messages as a batch; row i is message i."""
-    partitions = np.array([message.partition() for message in messages], dtype=np.int32)
-    offsets = np.array([message.offset() for message in messages], dtype=np.int64)
+    count = len(messages)
+    partitions = np.fromiter(map(Message.partition, messages), np.int32, count)
+    offsets = np.fromiter(map(Message.offset, messages), np.int64, count)
     places = pl.DataFrame(
         {
-            "row": np.arange(len(messages), dtype=np.uint32),
-            "topic": pl.repeat(topic, len(messages), dtype=pl.String, eager=True),
+            "row": np.arange(count, dtype=np.uint32),
+            "topic": pl.repeat(topic, count, dtype=pl.String, eager=True),
             "partition": partitions,
             "offset": offsets,
         },
         schema=PLACES,
     )
-    timestamps = np.array([message.timestamp()[1] for message in messages], dtype=np.int64)
+    timestamps = np.fromiter(map(itemgetter(1), map(Message.timestamp, messages)), np.int64, count)
     origins = []
     for partition in np.unique(partitions):
         mine = partitions == partition
@@ -255,10 +257,10 @@ def batch_from(messages: list[Message], topic: str, batch_id: int, generation: i
     return EventBatch(
         id=batch_id,
         events=places,
-        raw=[message.value() for message in messages],
-        keys=[message.key() for message in messages],
+        raw=list(map(Message.value, messages)),
+        keys=list(map(Message.key, messages)),
         origins=tuple(origins),
-        read=len(messages),
+        read=count,
         generation=generation,
         timestamps=timestamps,
     )
