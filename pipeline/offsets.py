@@ -209,7 +209,8 @@ class Offsets:
         self.lag.own({partition for _, partition in self._owned})
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        if not partitions:
+        # Not while closing: librdkafka then never answers for committed offsets, and takes back what it assigns by itself.
+        if not partitions or self._consumer is None:
             return
         try:
             committed = consumer.committed(partitions, timeout=10)
