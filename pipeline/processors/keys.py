@@ -20,6 +20,7 @@ Mask = npt.NDArray[np.bool_]
 _LOAD = 0.65
 _GENERATIONS = 4
 _FIRST_KEYS = 1 << 18
+_SLICE_KEYS = 1 << 16
 
 
 class KeyTable:
@@ -39,7 +40,10 @@ class KeyTable:
     def grown(self) -> KeyTable:
         """A table twice as large with the same keys."""
         table = KeyTable(2 * (self.count + self.room))
-        table.add(self.keys())
+        keys = self.keys()
+        # Slice by slice: the columns that adding needs stay in the cache, and out of the peak of memory.
+        for start in range(0, len(keys), _SLICE_KEYS):
+            table.add(keys[start : start + _SLICE_KEYS])
         return table
 
     def keys(self) -> Keys:
@@ -75,8 +79,10 @@ class KeyTable:
 
 
 class KeySet:
-    """The newest keys, at least `limit` of them and a quarter more at most, and no older than `seconds` by much; safe to use
-    from several threads."""
+    """The newest keys, at least `limit` of them and half as many again at most; safe to use from several threads.
+
+    A generation leaves when its last key is older than `seconds`, or when the newer ones hold `limit`; the newest stays.
+    """
 
     def __init__(self, limit: int, seconds: float, clock: Clock = wall) -> None:
         self._generations: list[tuple[KeyTable, float]] = []

@@ -14,6 +14,7 @@ from __future__ import annotations
 import unicodedata
 from enum import IntEnum
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import ahocorasick_rs
@@ -64,6 +65,8 @@ class _Hits(NamedTuple):
 
 
 NONE = np.zeros(0, np.int64)
+_SLICE_BYTES = 4 << 20
+"""Folding takes up to forty times its texts in memory for a moment, and few of its calls let other threads run."""
 
 
 class Matcher:
@@ -89,10 +92,15 @@ class Matcher:
         """The brands whose handles or keywords are in the texts, less what is excluded."""
         if not self._count.size or texts.null_count() == len(texts):
             return Found(NONE, NONE)
+        starts = _slices(texts)
+        found = [self._in_slice(texts[start:end], start) for start, end in pairwise((*starts, len(texts)))]
+        return Found(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
+
+    def _in_slice(self, texts: pl.Series, first: int) -> Found:
         parts = [self._hits(part) for part in fold_all(texts)]
         hits = _Hits(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
         hits = self._less_excluded(hits)
-        return Found(hits.texts, self._brand[hits.terms])
+        return Found(hits.texts + first, self._brand[hits.terms])
 
     def among_handles(self, names: pl.Series) -> Found:
         """The brands whose handle, with or without its @, is the whole of a text."""
@@ -150,6 +158,12 @@ class Matcher:
 def term_text(text: str) -> str:
     """A term of brands.yaml as it is looked for; empty when nothing of it is left."""
     return fold(text).strip()
+
+
+def _slices(texts: pl.Series) -> list[int]:
+    """Where slices of about _SLICE_BYTES begin; a text is never cut."""
+    slices = texts.str.len_bytes().fill_null(0).cast(pl.Int64).cum_sum().to_numpy() // _SLICE_BYTES
+    return [0, *(np.flatnonzero(np.diff(slices)) + 1).tolist()]
 
 
 def _ranks(counts: Ints) -> Ints:

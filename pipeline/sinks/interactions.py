@@ -29,6 +29,7 @@ _TIMES = [*events.TIMES, *GROUP_TIMES]
 _CHANGE = [*_EVENT, *GROUP_TIMES, "version", "is_deleted"]
 _WAITING = ["event_key", "revision", *_PLACE]
 _LOOKUP_KEYS = 5_000
+_TOGETHER_BYTES = 64 << 20
 # As the table is sorted: here it costs a tenth of what it saves ClickHouse, which moves every column's values.
 _TABLE_ORDER = (pl.col("created_at").dt.truncate("1m"), pl.col("event_key"))
 
@@ -70,7 +71,8 @@ class Landing:
     def land(self, batches: Sequence[EventBatch]) -> list[int]:
         """On return every row is in ClickHouse, or acknowledged as a dead letter; the revisions of the latter are returned.
 
-        `batches` are of one generation. Their rows go in one insert: ClickHouse's work for a part hardly depends on its size.
+        `batches` are of one generation. Their rows go in one insert, unless they are large: ClickHouse's work for a part hardly
+        depends on its size, but an insert has to be done within its time limit.
         """
         generation = batches[0].generation
         refused = []
@@ -78,16 +80,22 @@ class Landing:
         for batch in batches:
             self._dead_letters.write(batch.rejected, generation)
             refused += self._wait(batch)
+        for group in _together(batches):
+            refused += self._insert(group, generation)
+        for batch, before in zip(batches, known, strict=True):
+            self._dead_letters.write(batch.rejected[before:], generation)
+            if batch.settled is not None:
+                self._inserter.insert_all("pending_changes", _done(batch.settled), generation)
+        return refused
+
+    def _insert(self, batches: Sequence[EventBatch], generation: int) -> list[int]:
+        refused = []
         for part in _by_months(pl.concat([_interactions(batch.events) for batch in batches]).sort(*_TABLE_ORDER)):
             for row, reason in self._inserter.insert("interactions", part, generation):
                 revision = row.get_column("revision")[0]
                 for batch in batches:
                     batch.reject(batch.events.get_column("revision") == revision, reason, "clickhouse")
                 refused.append(revision)
-        for batch, before in zip(batches, known, strict=True):
-            self._dead_letters.write(batch.rejected[before:], generation)
-            if batch.settled is not None:
-                self._inserter.insert_all("pending_changes", _done(batch.settled), generation)
         return refused
 
     def _wait(self, batch: EventBatch) -> list[int]:
@@ -175,6 +183,20 @@ def _interactions(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(*_EVENT, *_OURS, *_PLACE).with_columns(
         *(pl.col(column).fill_null([]) for column in lists), ingested_at=pl.lit(_now())
     )
+
+
+def _together(batches: Sequence[EventBatch]) -> list[list[EventBatch]]:
+    """The batches in groups of _TOGETHER_BYTES at most, or one batch."""
+    groups: list[list[EventBatch]] = []
+    size = 0
+    for batch in batches:
+        bytes_ = batch.events.estimated_size()
+        if not groups or size + bytes_ > _TOGETHER_BYTES:
+            groups.append([])
+            size = 0
+        groups[-1].append(batch)
+        size += int(bytes_)
+    return groups
 
 
 def _by_months(rows: pl.DataFrame) -> list[pl.DataFrame]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import polars as pl
 import pytest
 
+from pipeline import metrics
 from pipeline.batch import EventBatch
 from pipeline.brands import Brands
 from pipeline.connections import clickhouse_client
@@ -19,6 +20,7 @@ from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions import Mentions
 from pipeline.settings import Settings
+from pipeline.sinks import interactions
 from pipeline.sinks.clickhouse import Inserter
 from pipeline.sinks.dead_letter import DeadLetters
 from pipeline.sinks.interactions import Assigned, InteractionsTable, Landing
@@ -111,7 +113,11 @@ def test_a_batch_of_an_ended_generation_is_never_written(sink: Sink) -> None:
     assert sink.count() == 0
 
 
-def test_batches_land_together_and_keep_their_own_dead_letters(settings: Settings) -> None:
+@pytest.mark.parametrize(("together_bytes", "inserts"), [(64 << 20, 1), (1, 3)])
+def test_batches_land_together_and_keep_their_own_dead_letters(
+    together_bytes: int, inserts: int, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interactions, "_TOGETHER_BYTES", together_bytes)
     migrate(settings)
     fence, vitals = Fence(), Vitals()
     with clickhouse_client(settings.clickhouse) as client:
@@ -124,7 +130,9 @@ def test_batches_land_together_and_keep_their_own_dead_letters(settings: Setting
             whole_batch(3, event(id="d", text="refuse me"), b"no event", event(id="e")),
         ]
         refused = [b.events.filter(pl.col("text") == "refuse me").get_column("revision").to_list() for b in batches]
+        before = _inserts()
         assert sorted(Landing(inserter, letters).land(batches)) == sorted(sum(refused, []))
+        assert _inserts() - before == inserts
         assert [b.events.get_column("id").to_list() for b in batches] == [["a"], ["c"], ["e"]]
         assert [[(letter.step, letter.offset) for letter in b.rejected] for b in batches] == [
             [("clickhouse", 1)],
@@ -133,6 +141,11 @@ def test_batches_land_together_and_keep_their_own_dead_letters(settings: Setting
         ]
         assert client.query("SELECT id FROM interactions ORDER BY id").result_columns == [["a", "c", "e"]]
         assert client.command("SELECT count() FROM dead_letters") == 3
+
+
+def _inserts() -> float:
+    (metric,) = metrics.INSERT_SECONDS.labels("interactions").collect()
+    return next(sample.value for sample in metric.samples if sample.name.endswith("_count"))
 
 
 def test_what_the_tables_say_of_a_partition(settings: Settings) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.brands import Brands
+from pipeline.processors import matching
 from pipeline.processors.folding import fold
 from pipeline.processors.mentions import Matching, Mentions
 from pipeline.sources.decode import Decode
@@ -314,13 +315,18 @@ entry = st.fixed_dictionaries(
 
 
 @given(
-    st.lists(entry, min_size=1, max_size=3, unique_by=lambda e: e["name"]), st.lists(st.text(ALPHABET, max_size=12), max_size=8)
+    st.lists(entry, min_size=1, max_size=3, unique_by=lambda e: e["name"]),
+    st.lists(st.text(ALPHABET, max_size=12), max_size=8),
+    st.sampled_from([1, 12, 4 << 20]),
 )
-def test_as_the_reference_says(entries: list[dict[str, Any]], texts: list[str]) -> None:
+def test_as_the_reference_says(entries: list[dict[str, Any]], texts: list[str], slice_bytes: int) -> None:
     frame = pl.DataFrame({"text": texts}, schema={"text": pl.String}).with_columns(
         pl.lit(None, pl.List(pl.String)).alias(name) for name in ("mentions", "brands")
     )
-    assert Matching(brands(*entries).brands).brands(frame).to_list() == [reference(entries, text) for text in texts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matching, "_SLICE_BYTES", slice_bytes)
+        found = Matching(brands(*entries).brands).brands(frame).to_list()
+    assert found == [reference(entries, text) for text in texts]
 
 
 @given(st.text())
