@@ -125,5 +125,46 @@ def test_a_batch_decodes_as_its_records_do_alone(records: list[bytes]) -> None:
             assert same.equals(alone.events.drop("offset", "row")), record
 
 
+RARE = [
+    event(author={}), event(author={"id": None}), event(author={"name": "n", "verified": True}), event(author=None),
+    event(order=None), event(order={}), event(order={"amount": 2}), event(order={"amount": "2"}), event(order={"sum": 2}),
+    event(thread={"team": "t"}, measure={"name": "m", "value": 1.5}), event(metrics={"likes": 1.0}), event(rating=None),
+    event(hashtags=[]), event(hashtags=["h", None]), event(location=7), event(conversation_id="c", in_reply_to=None),
+]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from([GOOD, *RARE, *ODD.values(), *(raw for raw, _ in BAD.values())]), max_size=4), max_size=6)
+)
+def test_what_was_decoded_before_does_not_matter(batches: list[list[bytes | None]]) -> None:
+    """It learns which fields a stream uses, whether they are null, empty, wrong or only in records that are refused."""
+    step = Decode(clock=lambda: 1_790_000_000.0)
+    for raw in batches:
+        after, fresh = step.process(batch_of(list(raw), first_offset=FIRST)), decode(*raw)
+        assert after.events.equals(fresh.events)
+        assert (after.rejected, after.notes) == (fresh.rejected, fresh.notes)
+
+
+@st.composite
+def times(draw: st.DrawFn) -> str:
+    """Times of RFC 3339 and its neighbourhood, most of them in the form that Arrow reads."""
+    date = draw(st.sampled_from(["2026-09-01", "2024-02-29", "2025-02-29", "1969-12-31", "2026-9-01", "+2026-09-01"]))
+    time = draw(st.sampled_from(["10:00:00", "23:59:59", "23:59:60", "24:00:00", "10:00", "10:00:0", "1:00:00"]))
+    digits = draw(st.text("0159", max_size=10))
+    fraction = draw(st.sampled_from([f".{digits}", ""]))
+    zone = draw(st.sampled_from(["Z", "Z", "Z", "ZZ", " Z", "z", "+00:00Z", "+05:30", "-0800", ""]))
+    return date + draw(st.sampled_from(["T", "T", "t", " ", "_"])) + time + fraction + zone
+
+
+@settings(max_examples=300, deadline=None)
+@given(times())
+def test_a_time_is_the_same_beside_one_in_another_form(time: str) -> None:
+    record = event(created_at=time)
+    alone, beside = decode(record), decode(record, event(created_at="2026-09-01 10:00:00+02:00"))
+    assert [letter.reason for letter in beside.rejected] == [letter.reason for letter in alone.rejected]
+    assert beside.events[: alone.events.height].equals(alone.events)
+
+
 def test_the_reader_has_a_type_for_every_field() -> None:
     assert EVENT.keys() <= {f.path.partition(".")[0] for f in events.FIELDS}
