@@ -168,7 +168,7 @@ def run_worker(settings: Settings) -> None:
     logging.getLogger("pipeline.agents").setLevel(logging.WARNING)
     # A batch is tens of thousands of objects without cycles: collecting at the default pace took a twentieth of the time.
     gc.freeze()
-    gc.set_threshold(200_000, 20, 100)
+    gc.set_threshold(50_000, 20, 100)
     try:
         Worker(settings).run()
     except EarshotError:

@@ -101,7 +101,7 @@ class ClickHouseSettings(Section):
 
 
 class WorkerSettings(Section):
-    batch_rows: int = Field(20_000, ge=1, description="rows of one micro-batch at most")
+    batch_rows: int = Field(16_000, ge=1, description="rows of one micro-batch at most")
     batch_bytes: int = Field(64 << 20, ge=1, description="bytes of one micro-batch, about")
     linger_ms: int = Field(100, ge=1, description="how long a batch waits for more records")
     health_host: str = "127.0.0.1"
