@@ -1,6 +1,6 @@
 """The worker, top to bottom: what happens to a batch of social events on its way from Kafka to ClickHouse.
 
-    topic events -> decode -> dedup -> privacy -> mentions -> completion -> dead letters -> interactions -> commit
+    topic events -> decode -> dedup -> privacy -> mentions -> completion -> sentiment -> dead letters -> interactions -> commit
 
 Every step is a Faust agent. Rejected rows travel inside the batch; the offset is committed last, by one owner.
 """
@@ -34,8 +34,11 @@ from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions import Mentions
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.processors.relevance import Relevance
+from pipeline.processors.sentiment.labels import Labeller
+from pipeline.processors.sentiment.load import load_labeller
+from pipeline.processors.sentiment.step import Sentiment
 from pipeline.reload import BrandsFile
-from pipeline.settings import Settings
+from pipeline.settings import SentimentSettings, Settings
 from pipeline.sinks.clickhouse import Inserter
 from pipeline.sinks.dead_letter import DeadLetters
 from pipeline.sinks.interactions import Assigned, InteractionsTable, Landing
@@ -50,10 +53,11 @@ log = logging.getLogger("earshot")
 class Worker:
     """One worker process: it owns some partitions of topic events, and lands what is in them.
 
-    Restart, kill, a second worker: see the delivery contract in README.md. Raises EarshotError when it can't start.
+    Without a labeller nothing is labelled. Restart, kill, a second worker: see the delivery contract in README.md. Raises
+    EarshotError when it can't start.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, labeller: Labeller | None) -> None:
         key = settings.privacy.hash_key.get_secret_value()
         if not key:
             raise SettingsError("setting privacy.hash_key is missing: the key that hashes e-mail addresses and phone numbers")
@@ -85,6 +89,8 @@ class Worker:
             self.mentions,
             self.completion,
         ]
+        if labeller is not None:
+            steps.append(Sentiment(labeller, settings.sentiment.budget_ms / 1000))
         if not work.keep_irrelevant:
             steps.append(Relevance())
         self.flow = Flow(
@@ -160,7 +166,7 @@ class Worker:
             self.completion.forget(places)
 
 
-def run_worker(settings: Settings) -> None:
+def run_worker(settings: Settings, load: Callable[[SentimentSettings], Labeller] = load_labeller) -> None:
     """Runs a worker until it is told to stop. Raises EarshotError with one clear line."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("mode").setLevel(logging.WARNING)
@@ -170,7 +176,7 @@ def run_worker(settings: Settings) -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     try:
-        Worker(settings).run()
+        Worker(settings, load(settings.sentiment) if settings.sentiment.model != "off" else None).run()
     except EarshotError:
         raise
     except Exception as error:

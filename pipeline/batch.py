@@ -59,6 +59,8 @@ class EventBatch:
     """The fence's generation in which it was read (pipeline/fence.py)."""
     timestamps: npt.NDArray[np.int64] | None = None
     """Kafka's time of each record, ms since 1970."""
+    behind: bool = False
+    """It holds half of what a batch may hold, or more: the worker is behind, or nearly."""
     rejected: list[Rejected] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
     waiting: pl.DataFrame | None = None

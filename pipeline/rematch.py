@@ -209,7 +209,9 @@ def _one_line(client: Client) -> Iterator[None]:
         raise EarshotError(f"ClickHouse at {client.uri}: {reason(error)}; what is done is done, do it again") from None
 
 
-_COLUMNS = "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'interactions' ORDER BY position"
+_COLUMNS = """
+SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'interactions' AND default_kind != 'ALIAS'
+ORDER BY position"""
 _IS_KNOWN = "SELECT 1 FROM interactions WHERE has(brands, {name:String}) LIMIT 1"
 _WHERE = """created_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
     AND ingested_at >= fromUnixTimestamp64Milli({arrived:Int64}, 'UTC')"""

@@ -11,6 +11,7 @@ stars.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -116,6 +117,33 @@ class PrivacySettings(Section):
     hash_key: SecretStr = Field(SecretStr(""), description="HMAC-SHA256 key for e-mail addresses and phone numbers")
 
 
+class SentimentSettings(Section):
+    """A model is `fast` or `accurate` (bundled), a folder (it starts with `/`, `./`, `../` or `~/`) or a name on the Hugging
+    Face hub."""
+
+    model: str = Field("off", min_length=1, description="off: nothing is labelled")
+    models: dict[str, str] = Field({}, description="other models for single languages, by ISO 639 code")
+    revision: str = Field("", description="the commit of a model from the hub: it is pinned")
+    backend: Literal["auto", "onnx", "torch"] = "auto"
+    device: str = Field("auto", description="cpu, cuda, cuda:1; auto: a GPU where torch finds one")
+    budget_ms: int = Field(150, ge=0, description="time for a batch; what does not fit is labelled later")
+    cache_mb: int = Field(64, ge=0, description="memory for labels of texts that come again")
+    threads: int = Field(1, ge=1, description="threads of the model")
+
+    @field_validator("model")
+    @classmethod
+    def _model_home(cls, model: str) -> str:
+        return os.path.expanduser(model)
+
+    @field_validator("models")
+    @classmethod
+    def _language_codes(cls, models: dict[str, str]) -> dict[str, str]:
+        for language in models:
+            if not re.fullmatch("[a-z]{2,3}", language):
+                raise ValueError(f"{language!r} is no ISO 639 code, as en or pt")
+        return {language: os.path.expanduser(model) for language, model in models.items()}
+
+
 class EmbeddedSettings(Section):
     data_dir: Path = Path(platformdirs.user_data_dir("earshot"))
     broker: Literal["auto", "kafka", "light"] = "auto"
@@ -139,6 +167,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     privacy: PrivacySettings = PrivacySettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
+    sentiment: SentimentSettings = SentimentSettings()
     brands: Path | None = Field(None, description="brands.yaml; none: the brands that ship with the sample stream")
 
     _home = field_validator("*")(_expand_home)
@@ -194,6 +223,18 @@ def _anchor(values: dict[str, Any], model: type[BaseModel], folder: Path) -> Non
             _anchor(value, field.annotation, folder)
         elif isinstance(value, str) and field.annotation in (Path, Path | None):
             values[name] = folder / os.path.expanduser(value)
+    if model is SentimentSettings:
+        _anchor_models(values, folder)
+
+
+def _anchor_models(values: dict[str, Any], folder: Path) -> None:
+    def anchored(model: Any) -> Any:
+        return str(folder / model) if isinstance(model, str) and model.startswith(("./", "../")) else model
+
+    if "model" in values:
+        values["model"] = anchored(values["model"])
+    if isinstance(models := values.get("models"), dict):
+        values["models"] = {language: anchored(model) for language, model in models.items()}
 
 
 def _check_environment() -> None:

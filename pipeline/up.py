@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import sys
@@ -117,9 +118,15 @@ def environment(settings: Settings) -> dict[str, str]:
             if isinstance(value, BaseModel):
                 yield from variables(f"{prefix}{name.upper()}__", value)
             elif value is not None:
-                yield prefix + name.upper(), value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+                yield prefix + name.upper(), _variable(value)
 
     return dict(variables(ENV_PREFIX, settings))
+
+
+def _variable(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
 def _feed(settings: Settings, stop: threading.Event, console: Console) -> None:

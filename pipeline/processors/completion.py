@@ -21,6 +21,7 @@ import polars as pl
 from pipeline.batch import EventBatch
 from pipeline.clock import Clock, wall
 from pipeline.processors.dedup import DUPLICATE
+from pipeline.processors.sentiment.labels import COLUMNS as SENTIMENT
 from schemas import events
 
 NO_BASE = "no base row"
@@ -28,7 +29,9 @@ TIME = pl.Datetime("ms", "UTC")
 GROUP_TIMES = tuple(f"{group}_at" for group in events.GROUPS)
 _NEVER = pl.lit(0).cast(TIME)
 _FIXED = [f.column for f in events.FIELDS if f.group == "fixed" and f.column not in ("operation", "occurred_at")]
-_STATE = [*_FIXED, *(column for group in events.GROUPS.values() for column in group), *GROUP_TIMES, "is_deleted"]
+_GROUPS = events.GROUPS | {"text": (*events.GROUPS["text"], *SENTIMENT)}
+"""A label is no field of a record, but it changes with the text."""
+_STATE = [*_FIXED, *(column for group in _GROUPS.values() for column in group), *GROUP_TIMES, "is_deleted"]
 _KEPT_BY_TOMBSTONE = {"created_at", "brands", "is_deleted"}
 _FIRST_CHECK_S = 5.0
 
@@ -39,7 +42,8 @@ class Stored(Protocol):
     def newest(self, keys: pl.DataFrame) -> pl.DataFrame:
         """The newest row of each event that is stored, tombstones too.
 
-        `keys`: event_key (UInt64) and created_at (null when not known). Returns event_key, version and the columns of an event.
+        `keys`: event_key (UInt64) and created_at (null when not known). Returns event_key, version and the columns of an event
+        and of its label.
         """
         ...
 
@@ -121,7 +125,7 @@ class Completion:
         batch.settled = _append(batch.settled, settled)
 
     def _wait(self, batch: EventBatch, changes: pl.DataFrame, state: pl.DataFrame, due: pl.DataFrame | None) -> None:
-        new = changes.join(state, on="event_key", how="anti")
+        new = changes.drop(SENTIMENT).join(state, on="event_key", how="anti")
         if due is not None:
             new = new.join(due, on=["event_key", "revision"], how="anti")
         if not new.height:
@@ -181,7 +185,10 @@ class Completion:
 
 
 def prepare(frame: pl.DataFrame) -> pl.DataFrame:
-    """Adds what each row says by itself: the times of the groups it carries (1970: not carried), is_deleted, version."""
+    """Adds what each row says by itself: the times of the groups it carries (1970: not carried), is_deleted, version.
+
+    The columns of its label are blank: the next step fills them.
+    """
     create = pl.col("operation") == "create"
     frame = frame.with_columns(occurred_at=pl.when(create).then("created_at").otherwise("occurred_at"))
     return frame.with_columns(
@@ -191,6 +198,7 @@ def prepare(frame: pl.DataFrame) -> pl.DataFrame:
         ),
         is_deleted=(pl.col("operation") == "delete").cast(pl.UInt8),
         version=version(),
+        **{column: pl.lit(None, type_) for column, type_ in SENTIMENT.items()},
     )
 
 
@@ -228,7 +236,7 @@ def merge(bases: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
         *(pl.col(time).max().alias(f"base_{time}") for time in GROUP_TIMES),
         pl.col("is_deleted").max().alias("base_is_deleted"),
     )
-    for group, columns in events.GROUPS.items():
+    for group, columns in _GROUPS.items():
         newest = rows.sort(f"{group}_at", "seq").group_by("event_key")
         state = state.join(newest.agg(pl.col(*columns, f"{group}_at").last()), on="event_key", how="left")
     return state.join(rows.group_by("event_key").agg(pl.col("is_deleted").max()), on="event_key", how="left")
@@ -256,7 +264,7 @@ def bury(rows: pl.DataFrame, deleted: pl.DataFrame) -> pl.DataFrame:
     if not deleted.height:
         return rows
     gone = pl.col("event_key").is_in(deleted.get_column("event_key").implode())
-    columns = [column for column in events.BY_COLUMN if column not in _KEPT_BY_TOMBSTONE]
+    columns = [column for column in (*events.BY_COLUMN, *SENTIMENT) if column not in _KEPT_BY_TOMBSTONE]
     return rows.with_columns(
         pl.when(gone).then(None).otherwise(pl.col(column)).alias(column) for column in (*columns, *GROUP_TIMES)
     ).with_columns(

@@ -18,6 +18,7 @@ import polars as pl
 
 from pipeline.batch import EventBatch, Rejected
 from pipeline.processors.completion import GROUP_TIMES, TIME
+from pipeline.processors.sentiment.labels import COLUMNS as SENTIMENT
 from pipeline.sinks.clickhouse import MONTHS_AN_INSERT, Inserter
 from schemas import events
 
@@ -126,7 +127,7 @@ class InteractionsTable:
         if keys.get_column("created_at").null_count() == 0:
             minutes = keys.get_column("created_at").dt.strftime("'%Y-%m-%d %H:%M:00'").unique()
             where += f" AND toStartOfMinute(created_at) IN ({','.join(minutes)})"
-        columns = ", ".join([*_EVENT, *_OURS])
+        columns = ", ".join([*_EVENT, *SENTIMENT, *_OURS])
         return self._inserter.query(
             f"SELECT {columns} FROM interactions WHERE {where} ORDER BY version DESC LIMIT 1 BY event_key"
         )
@@ -178,7 +179,7 @@ def _partitions(assigned: Sequence[Assigned]) -> str:
 def _interactions(frame: pl.DataFrame) -> pl.DataFrame:
     """The batch's rows as the table has them; a null is the column's default."""
     lists = [column for column in _LISTS if 0 < frame.get_column(column).null_count() < frame.height]
-    return frame.select(*_EVENT, *_OURS, *_PLACE).with_columns(
+    return frame.select(*_EVENT, *SENTIMENT, *_OURS, *_PLACE).with_columns(
         *(pl.col(column).fill_null([]) for column in lists), ingested_at=pl.lit(_now())
     )
 

@@ -113,6 +113,7 @@ class KafkaSource:
         self._thread = threading.Thread(target=self._run, name="poll", daemon=True)
         self._session_s = self.config["session.timeout.ms"] / 1000
         self._slice = _FIRST_SLICE
+        self._bytes = 0
         self._batches = 0
         self._generation = 0
         self._handed_over = time.monotonic()
@@ -201,6 +202,7 @@ class KafkaSource:
             # Slices grow as long as the records seen so far let the next one fit into what is left of the batch.
             fits = int((self.limits.bytes - size) / max(1, size / max(1, len(messages)))) + 1
             self._slice = max(1, min(self._slice * 4, fits, 10_000))
+        self._bytes = size
         return self.offsets.ours(messages)
 
     def _tick_due(self) -> bool:
@@ -211,6 +213,7 @@ class KafkaSource:
         self._batches += 1
         self._handed_over = time.monotonic()
         batch = batch_from(messages, self.topic, self._batches, self._generation)
+        batch.behind = 2 * batch.read >= self.limits.rows or 2 * self._bytes >= self.limits.bytes
         metrics.READ.inc(batch.read)
         if batch.read:
             metrics.BATCH_ROWS.observe(batch.read)

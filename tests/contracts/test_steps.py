@@ -14,6 +14,8 @@ from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions import Mentions
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.processors.relevance import Relevance
+from pipeline.processors.sentiment.memory import MemoryLabeller
+from pipeline.processors.sentiment.step import Sentiment
 from pipeline.sinks.memory import MemoryTable
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
@@ -27,6 +29,7 @@ CHAIN: list[Callable[[], Step]] = [
     lambda: Pseudonymise(b"key"),
     lambda: Mentions(BRANDS),
     lambda: Completion(MemoryTable(), waiting_s=1e9),
+    lambda: Sentiment(MemoryLabeller(), budget_s=1.0),
     Relevance,
 ]
 NAMES = [make().name for make in CHAIN]

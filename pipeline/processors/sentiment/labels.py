@@ -1,0 +1,42 @@
+"""What a label is: the columns that step sentiment adds, and who can fill them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import polars as pl
+
+LABELS = ("negative", "neutral", "positive")
+LABELLED, DEFERRED, UNKNOWN = "labelled", "deferred", "unknown"
+
+COLUMNS: dict[str, pl.DataType] = {
+    "sentiment_label": pl.String(),
+    "sentiment_negative": pl.Float32(),
+    "sentiment_neutral": pl.Float32(),
+    "sentiment_positive": pl.Float32(),
+    "sentiment_model": pl.String(),
+    "sentiment_language": pl.String(),
+    "sentiment_status": pl.String(),
+    "sentiment_reason": pl.String(),
+}
+"""`sentiment_label`: one of LABELS, null unless labelled; the next three: its probabilities, they add up to 1.
+`sentiment_model`: name and content hash, as `fast@0123456789ab`. `sentiment_language`: ISO 639, the event's or detected.
+`sentiment_status`: labelled, deferred (not looked at yet), unknown (no label can be had: `sentiment_reason` says why, one of a
+few fixed texts), null for events that are not to be labelled."""
+
+
+class Labeller(Protocol):
+    """Texts to labels. From any thread, also from several at once."""
+
+    @property
+    def models(self) -> frozenset[str]:
+        """The identities of the models in force, as column `sentiment_model` has them."""
+        ...
+
+    def label(self, texts: pl.Series, languages: pl.Series, until: float | None = None) -> pl.DataFrame:
+        """The columns of COLUMNS, a row a text. `languages`: as the events give them, null or empty where they don't.
+
+        What is not done at `until` (time.monotonic()) is `deferred`; what is known already is labelled all the same. Never
+        raises for a text: what the model can't read is `unknown`.
+        """
+        ...

@@ -1,0 +1,87 @@
+"""Models by their names: the settings' section [sentiment] made into a labeller."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from pipeline.errors import SettingsError
+from pipeline.processors.sentiment.engine import Backend, Engine
+from pipeline.processors.sentiment.labeller import Model, SentimentLabeller
+from pipeline.processors.sentiment.models import BUNDLED, classes, identity, languages, read_config
+from pipeline.processors.sentiment.onnx_backend import OnnxBackend
+from pipeline.settings import SentimentSettings
+
+LONGEST = 128
+"""Pieces of a text that a model reads."""
+
+
+def load_labeller(settings: SentimentSettings) -> SentimentLabeller:
+    """Raises SettingsError, naming the model and what is wrong with it, for one that can't be used."""
+    loaded: dict[str, tuple[Model, tuple[str, ...]]] = {}
+    for name in {settings.model, *settings.models.values()}:
+        loaded[name] = load_model(name, settings)
+    default, spoken = loaded[settings.model]
+    spoken = tuple(settings.languages) or spoken
+    if not spoken:
+        raise SettingsError(
+            f"model {settings.model} does not say which languages it was trained for: name them in setting sentiment.languages"
+        )
+    by_language = dict.fromkeys(spoken, default)
+    by_language |= {language: loaded[name][0] for language, name in settings.models.items()}
+    return SentimentLabeller(by_language, settings.cache_mb)
+
+
+def load_model(name: str, settings: SentimentSettings) -> tuple[Model, tuple[str, ...]]:
+    """The model, and the languages that it says it is for. Raises SettingsError."""
+    folder = BUNDLED / name
+    if not folder.is_dir():
+        folder = Path(name)
+    if settings.backend == "torch" or not (folder / "model.onnx").is_file():
+        return _with_torch(name, folder, settings)
+    if settings.backend == "auto" and _has_gpu(settings.device):
+        return _with_torch(name, folder, settings)
+    try:
+        backend = OnnxBackend(folder, settings.threads)
+    except ValueError as error:
+        raise SettingsError(f"model {name}: {error}") from None
+    return _model(name, folder, backend)
+
+
+def _model(name: str, folder: Path, backend: Backend) -> tuple[Model, tuple[str, ...]]:
+    config = read_config(folder)
+    files = [folder / file for file in ("model.onnx", "tokenizer.json", "config.json")]
+    try:
+        tokenizer = Tokenizer.from_file(str(files[1]))
+    except Exception as error:  # tokenizers raises nothing more special
+        raise SettingsError(f"model {name}: tokenizer.json: {error}") from None
+    places = classes(config, name)
+    engine = Engine(tokenizer, backend, len(places), min(LONGEST, config.get("max_position_embeddings", LONGEST)))
+    return Model(identity(folder.name, files), engine, places), languages(config)
+
+
+def _has_gpu(device: str) -> bool:
+    """Whether torch is there and finds what `device` names."""
+    if device == "cpu":
+        return False
+    try:
+        import torch
+    except ModuleNotFoundError:
+        if device == "auto":
+            return False
+        raise SettingsError(f"setting sentiment.device = {device}: it needs torch: pip install 'earshot[models]'") from None
+    return torch.cuda.is_available()
+
+
+def _with_torch(name: str, folder: Path, settings: SentimentSettings) -> tuple[Model, tuple[str, ...]]:
+    try:
+        from pipeline.processors.sentiment import torch_backend
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"model {name}: no model is bundled or lies in a folder of that name with a model.onnx, and others need "
+            f"torch and transformers ({error.name} is missing): pip install 'earshot[models]'"
+        ) from None
+    if (folder / "model.onnx").is_file():
+        return _model(name, folder, torch_backend.bundled(folder, settings.device))
+    return torch_backend.from_hugging_face(name, settings, LONGEST)

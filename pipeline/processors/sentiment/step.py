@@ -1,0 +1,77 @@
+"""The step: labels what can be labelled in a batch's time, and leaves the rest for later (deferred.py)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import polars as pl
+
+from pipeline.batch import EventBatch
+from pipeline.processors.sentiment.labels import COLUMNS, LABELLED, Labeller
+
+BEHIND_SHARE = 0.1
+WANTED = (
+    (pl.col("direction").fill_null("") != "outbound")
+    & (pl.col("is_deleted") == 0)
+    & (pl.col("brands").list.len().fill_null(0) > 0)
+    & (pl.col("text").fill_null("") != "")
+)
+"""What is labelled: what somebody else than the brand wrote about a tracked brand. What says no direction counts as inbound, as
+everywhere."""
+WANTED_SQL = "direction != 'outbound' AND is_deleted = 0 AND notEmpty(brands) AND text != ''"
+"""The same of a stored row."""
+
+
+class Sentiment:
+    """The step. Sets the columns of labels.COLUMNS, null for what is not to be labelled; keeps every row.
+
+    `budget_s` is the time for a batch; while the worker is behind (`batch.behind`) at most a tenth of the time since the batch
+    before, so that catching up is hardly slower than without a model. What does not fit is `deferred`. A stored label that
+    completion brought along stays, if a model in force made it.
+
+    Restart: it remembers nothing.
+    """
+
+    name = "sentiment"
+
+    def __init__(self, labeller: Labeller, budget_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._labeller = labeller
+        self._budget_s = budget_s
+        self._clock = clock
+        self._before: float | None = None
+
+    def process(self, batch: EventBatch) -> EventBatch:
+        until = self._until(batch)
+        wanted, known = batch.events.select(wanted=WANTED, known=self._known()).get_columns()
+        asked = wanted & ~known
+        if asked.any():
+            texts = batch.events.filter(asked)
+            labels = self._labeller.label(texts.get_column("text"), texts.get_column("language"), until)
+        else:
+            labels = pl.DataFrame(schema=COLUMNS)
+        batch.events = batch.events.with_columns(_spread(labels, asked, batch.events, wanted))
+        return batch
+
+    def _until(self, batch: EventBatch) -> float:
+        now = self._clock()
+        before, self._before = self._before, now
+        if not batch.behind:
+            return now + self._budget_s
+        return now + min(self._budget_s, BEHIND_SHARE * (now - before) if before is not None else 0.0)
+
+    def _known(self) -> pl.Expr:
+        labelled = (pl.col("sentiment_status") == LABELLED).fill_null(False)
+        return labelled & pl.col("sentiment_model").is_in(sorted(self._labeller.models)).fill_null(False)
+
+
+def _spread(labels: pl.DataFrame, asked: pl.Series, events: pl.DataFrame, wanted: pl.Series) -> list[pl.Series]:
+    """The columns of COLUMNS: those of `labels` where rows were asked for, what is there for other wanted rows, null else."""
+    if not wanted.any():
+        return [pl.Series(column, [None], type_).new_from_index(0, events.height) for column, type_ in COLUMNS.items()]
+    place = pl.select(pl.when(asked).then(asked.cum_sum() - 1)).to_series()
+    kept = events.select(pl.when(wanted & ~asked).then(pl.col(column)).alias(column) for column in COLUMNS)
+    if not labels.height:
+        return kept.get_columns()
+    found = labels.select(pl.col(column).gather(place) for column in COLUMNS)
+    return [found.get_column(column).fill_null(kept.get_column(column).cast(type_)) for column, type_ in COLUMNS.items()]
