@@ -35,7 +35,6 @@ from pipeline.processors.mentions import Mentions
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.processors.relevance import Relevance
 from pipeline.processors.sentiment.labels import Labeller
-from pipeline.processors.sentiment.load import load_labeller
 from pipeline.processors.sentiment.step import Sentiment
 from pipeline.reload import BrandsFile
 from pipeline.settings import SentimentSettings, Settings
@@ -166,7 +165,15 @@ class Worker:
             self.completion.forget(places)
 
 
-def run_worker(settings: Settings, load: Callable[[SentimentSettings], Labeller] = load_labeller) -> None:
+def _load(settings: SentimentSettings) -> Labeller | None:
+    if settings.model == "off":
+        return None
+    from pipeline.processors.sentiment.load import load_labeller  # a second, for who has a model
+
+    return load_labeller(settings)
+
+
+def run_worker(settings: Settings, load: Callable[[SentimentSettings], Labeller | None] = _load) -> None:
     """Runs a worker until it is told to stop. Raises EarshotError with one clear line."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("mode").setLevel(logging.WARNING)
@@ -176,7 +183,7 @@ def run_worker(settings: Settings, load: Callable[[SentimentSettings], Labeller]
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     try:
-        Worker(settings, load(settings.sentiment) if settings.sentiment.model != "off" else None).run()
+        Worker(settings, load(settings.sentiment)).run()
     except EarshotError:
         raise
     except Exception as error:

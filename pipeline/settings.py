@@ -123,6 +123,7 @@ class SentimentSettings(Section):
 
     model: str = Field("off", min_length=1, description="off: nothing is labelled")
     models: dict[str, str] = Field({}, description="other models for single languages, by ISO 639 code")
+    languages: tuple[str, ...] = Field((), description="what the model was trained for, where it does not say so itself")
     revision: str = Field("", description="the commit of a model from the hub: it is pinned")
     backend: Literal["auto", "onnx", "torch"] = "auto"
     device: str = Field("auto", description="cpu, cuda, cuda:1; auto: a GPU where torch finds one")
@@ -137,11 +138,19 @@ class SentimentSettings(Section):
 
     @field_validator("models")
     @classmethod
-    def _language_codes(cls, models: dict[str, str]) -> dict[str, str]:
-        for language in models:
-            if not re.fullmatch("[a-z]{2,3}", language):
-                raise ValueError(f"{language!r} is no ISO 639 code, as en or pt")
-        return {language: os.path.expanduser(model) for language, model in models.items()}
+    def _models_home(cls, models: dict[str, str]) -> dict[str, str]:
+        return {_language(code): os.path.expanduser(model) for code, model in models.items()}
+
+    @field_validator("languages")
+    @classmethod
+    def _codes(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_language, languages))
+
+
+def _language(code: str) -> str:
+    if not re.fullmatch("[a-z]{2,3}", code):
+        raise ValueError(f"{code!r} is no ISO 639 code, as en or pt")
+    return code
 
 
 class EmbeddedSettings(Section):

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings, load
+from pipeline.up import environment
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +93,9 @@ def test_the_place_of_recorded_data_is_no_setting(monkeypatch: pytest.MonkeyPatc
         ("[clickhouse]\nurl = 'localhost:8123'", "clickhouse.url"),
         ("[clickhouse]\nurl = 'tcp://localhost:9000'", "clickhouse.url"),
         ("[clickhouse]\nurl = 'http://host:99999'", "clickhouse.url"),
+        ("[sentiment]\nmodel = ''", "sentiment.model"),
+        ("[sentiment]\nmodels = {german = 'fast'}", "sentiment.models"),
+        ("[sentiment]\nlanguages = ['English']", "sentiment.languages"),
         ("kafka = 3", "kafka"),
     ],
 )
@@ -130,6 +134,20 @@ def test_paths_start_from_the_file_or_the_working_directory_and_know_home(
     monkeypatch.setenv("EARSHOT_EMBEDDED__DATA_DIR", "there")
     assert load(config).brands == Path("/home/somebody/mine.yaml")
     assert load(config).embedded.data_dir == Path("there")
+
+
+def test_models_start_from_the_file_and_reach_a_child_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    config = toml(
+        '[sentiment]\nmodel = "./ours"\nlanguages = ["en"]\n'
+        '[sentiment.models]\nde = "~/german"\nfr = "accurate"\npt = "a/hub-name"\n'
+    )
+    sentiment = load(config).sentiment
+    assert sentiment.model == str(tmp_path / "ours")
+    assert sentiment.models == {"de": "/home/somebody/german", "fr": "accurate", "pt": "a/hub-name"}
+    for name, value in environment(load(config)).items():
+        monkeypatch.setenv(name, value)
+    assert load().sentiment == sentiment
 
 
 def test_no_secret_shows(monkeypatch: pytest.MonkeyPatch) -> None:
