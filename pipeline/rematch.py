@@ -2,7 +2,7 @@
 
 A row whose text or mentions say otherwise of the named brands gets a new minor version (schemas/events.py) with other `brands`;
 its revision and all else stay. What the source gave is never taken away. Tombstones and deleted rows are left alone, and so is
-`direction`.
+`direction`. A row without a label that gains its first brand becomes `deferred` in the same version: a worker labels it.
 
 ClickHouse picks the candidates (the brand is in the row, a part of a term is in the text, the text is not ASCII, it has
 mentions); only those travel, a bounded number at a time, to be decided by the same code as in the worker; the new versions are
@@ -18,35 +18,32 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from pipeline.brands import SAMPLE_BRANDS, Brand, load_brands
-from pipeline.connections import clickhouse_client, reason
+from pipeline.connections import clickhouse_client
 from pipeline.errors import EarshotError
 from pipeline.migrate import check_tables
 from pipeline.processors.matching import term_text
 from pipeline.processors.mentions import Matching
-from pipeline.queries import settings_for
+from pipeline.processors.sentiment.labels import DEFERRED
 from pipeline.settings import Settings
+from pipeline.versions import COLUMNS_SQL, SETTINGS, insert_versions, looked_up
+from pipeline.walk import EVER, IN_CHUNK, WHERE, Told, chunks, frame, one_line
+from schemas import events
 
-CHUNK_ROWS = 50_000
 WRITTEN_AT_ONCE = 5_000
 NEEDLES = 255
 """What multiSearchAny takes."""
 CLOCKS = timedelta(seconds=60)
 """How far the workers' clocks may be from ours."""
 PASSES, PAUSE_S = 10, 1.0
-
-Told = Callable[[int, int], None]
-"""Progress: rows gone through, and rows in all."""
 
 
 @dataclass
@@ -71,22 +68,24 @@ def rematch(
     client = clickhouse_client(settings.clickhouse)
     try:
         check_tables(client)
-        with _one_line(client):
-            work = _Rematch(client, [brand for brand in brands.brands if brand.name in names], sorted(set(names)))
+        with one_line(client):
+            tracked = [brand for brand in brands.brands if brand.name in names]
+            work = _Rematch(client, tracked, sorted(set(names)), labelled=settings.sentiment.model != "off")
             work.check_names()
-            return work.run(since or datetime(1970, 1, 1, tzinfo=UTC), dry_run, tell or (lambda done, total: None))
+            return work.run(since or EVER, dry_run, tell or (lambda done, total: None))
     finally:
         client.close()
 
 
 class _Rematch:
-    def __init__(self, client: Client, brands: list[Brand], names: list[str]) -> None:
+    def __init__(self, client: Client, brands: list[Brand], names: list[str], labelled: bool) -> None:
         self._client = client
         self._brands = brands
         self._names = names
         self._matching = Matching(brands)
         self._candidates, self._values = _candidates(brands, names)
-        self._columns = [column for (column,) in client.query(_COLUMNS).result_rows]
+        self._columns = [column for (column,) in client.query(COLUMNS_SQL).result_rows]
+        self._status = _STATUS.format(gained=_GAINED if labelled else "0")
         self.done = Rematched()
 
     def check_names(self) -> None:
@@ -95,10 +94,10 @@ class _Rematch:
                 raise EarshotError(f"no brand is named {name!r}: neither in brands.yaml nor in what has landed")
 
     def run(self, since: datetime, dry_run: bool, tell: Told) -> Rematched:
-        arrived = datetime(1970, 1, 1, tzinfo=UTC)
+        arrived = EVER
         for _ in range(PASSES):
             begun, before = datetime.now(UTC), self.done.rows
-            first = arrived.year == 1970
+            first = arrived is EVER
             self._pass(since, arrived, dry_run, tell if first else lambda done, total: None)
             if dry_run or not (first or self.done.rows > before):
                 return self.done
@@ -107,19 +106,11 @@ class _Rematch:
         raise EarshotError("rows keep landing that this brands.yaml would match otherwise: does a worker run with another one?")
 
     def _pass(self, since: datetime, arrived: datetime, dry_run: bool, tell: Told) -> None:
-        values = {"since": int(since.timestamp() * 1000), "arrived": int(arrived.timestamp() * 1000)}
-        days = self._client.query(_DAYS, values).result_rows
-        total, gone = sum(count for _, count in days), 0
-        tell(gone, total)
-        for day, _ in days:
-            for chunk in _chunks(self._client.query(_MINUTES, values | {"day": day}).result_rows):
-                first, last, count = chunk
-                self._chunk(values | {"first": first, "last": last}, dry_run)
-                gone += count
-                tell(gone, total)
+        for values in chunks(self._client, since, arrived, tell):
+            self._chunk(values, dry_run)
 
     def _chunk(self, values: dict[str, Any], dry_run: bool) -> None:
-        rows = _frame(self._client, f"{_ROWS} AND ({self._candidates})", values | self._values)
+        rows = frame(self._client, f"{_ROWS} AND ({self._candidates})", values | self._values)
         changed = self._changed(rows)
         for name in self._names:
             now, then = (changed.get_column(c).list.contains(name) for c in ("now", "brands"))
@@ -130,22 +121,10 @@ class _Rematch:
             self._write(part, values)
 
     def _write(self, rows: pl.DataFrame, values: dict[str, Any]) -> None:
-        """Inserts the rows' next versions. Those that were replaced meanwhile get one, too: it is below that of the change."""
-        lists = sorted({tuple(now) for now in rows.get_column("now").to_list()})
-        place = {now: number for number, now in enumerate(lists, 1)}
-        places = [place[tuple(now)] for now in rows.get_column("now").to_list()]
-        keys, versions = _numbers(rows.get_column("event_key")), _numbers(rows.get_column("version"))
-        new = {column: column for column in self._columns}
-        # transform is a look-up in a hash map. A join with the values' table function took ten times as long.
-        new["brands"] = f"{{lists:Array(Array(String))}}[transform(event_key, {keys}, {_numbers(places)}, 0)]"
-        new["version"] = "version + 1"
-        self._client.command(
-            f"INSERT INTO interactions ({', '.join(new)}) SELECT {', '.join(new.values())} FROM interactions "
-            f"WHERE {_IN_CHUNK} AND event_key IN {keys} AND version = transform(event_key, {keys}, {versions}, 0) "
-            "LIMIT 1 BY event_key",
-            values | {"lists": [list(names) for names in lists]},
-            settings={"insert_deduplicate": 0, "max_query_size": 16 << 20},
-        )
+        """Inserts the rows' next versions, from the newest: a label that was written meanwhile stays."""
+        new = {"brands": looked_up(rows.get_column("now")), "sentiment_status": self._status}
+        statement = insert_versions(self._columns, rows, new, events.BRANDS_STEP, IN_CHUNK)
+        self._client.command(statement, values, settings=SETTINGS)
 
     def _changed(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows that say otherwise of the brands, and what they should say: column `now`."""
@@ -180,47 +159,10 @@ def _needles(brand: Brand) -> Iterator[str]:
             yield max(folded.split(" "), key=len)
 
 
-def _chunks(minutes: Sequence[Sequence[Any]]) -> Iterator[tuple[int, int, int]]:
-    """Ranges of minutes (first, last) with about CHUNK_ROWS rows each, and how many."""
-    start, count = 0, 0
-    for place, (minute, rows) in enumerate(minutes):
-        count += rows
-        if count >= CHUNK_ROWS or place == len(minutes) - 1:
-            yield minutes[start][0], minute, count
-            start, count = place + 1, 0
-
-
-def _numbers(values: Iterable[int]) -> str:
-    return f"[{','.join(map(str, values))}]::Array(UInt64)"
-
-
-def _frame(client: Client, sql: str, values: dict[str, Any]) -> pl.DataFrame:
-    settings = settings_for(client) | {"output_format_arrow_low_cardinality_as_dictionary": 0}
-    frame = pl.from_arrow(client.query_arrow(sql, values, settings=settings, use_strings=True))
-    assert isinstance(frame, pl.DataFrame)
-    return frame
-
-
-@contextmanager
-def _one_line(client: Client) -> Iterator[None]:
-    try:
-        yield
-    except ClickHouseError as error:
-        raise EarshotError(f"ClickHouse at {client.uri}: {reason(error)}; what is done is done, do it again") from None
-
-
-_COLUMNS = """
-SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'interactions' AND default_kind != 'ALIAS'
-ORDER BY position"""
+# What gains its first brand is to be labelled; what lost its last need not be.
+_GAINED = "notEmpty(_brands) AND sentiment_status = '' AND direction != 'outbound' AND text != ''"
+_STATUS = f"multiIf({{gained}}, '{DEFERRED}', empty(_brands) AND sentiment_status = '{DEFERRED}', '', sentiment_status)"
 _IS_KNOWN = "SELECT 1 FROM interactions WHERE has(brands, {name:String}) LIMIT 1"
-_WHERE = """created_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
-    AND ingested_at >= fromUnixTimestamp64Milli({arrived:Int64}, 'UTC')"""
-_DAYS = f"SELECT toString(toDate(created_at)) AS day, count() FROM interactions WHERE {_WHERE} GROUP BY day ORDER BY day"
-_MINUTES = f"""
-SELECT toUnixTimestamp(toStartOfMinute(created_at)) AS minute, count() FROM interactions
-WHERE {_WHERE} AND toDate(created_at) = {{day:Date}}
-GROUP BY minute ORDER BY minute"""
-_IN_CHUNK = "toStartOfMinute(created_at) BETWEEN toDateTime({first:UInt32}, 'UTC') AND toDateTime({last:UInt32}, 'UTC')"
 _ROWS = f"""
-SELECT event_key, version, text, mentions, brands, brands_given FROM interactions FINAL
-WHERE {_IN_CHUNK} AND {_WHERE}"""
+SELECT event_key, revision, text, mentions, brands, brands_given FROM interactions FINAL
+WHERE {IN_CHUNK} AND {WHERE}"""

@@ -118,13 +118,16 @@ EARLIEST = "1995-01-01T00:00:00Z"
 # --- the version of a row -------------------------------------------------------------------------------------------
 # One unsigned 64-bit integer, newest wins: occurred_at in ms (42 bits, until the year 2109), the rank of the operation
 # (2 bits), the record's offset (low 10 bits), a minor counter (10 bits): its upper 5 bits count changes that were completed
-# from an older row, its lower 5 bits what was computed anew for the same change (a rematch). So a completed change is above
-# what is computed anew meanwhile, and never the same version. An overflow goes on in the next bits: later is still newer.
+# from an older row, its lower 5 bits what was computed anew for the same change: 1 for a label, 2 for other brands (a
+# rematch). So a completed change is above what is computed anew meanwhile, and never the same version; and of a label and
+# brands that were made from one version at the same time the brands win, for a row that lacks its label is found again. An
+# overflow goes on in the next bits: later is still newer.
 TIME_SHIFT = 22
 RANK_SHIFT = 20
 OFFSET_SHIFT = 10
 OFFSET_MASK = (1 << 10) - 1
 CHANGE_STEP = 1 << 5
+LABEL_STEP, BRANDS_STEP = 1, 2
 RANKS = {"create": 1, "update": 2, "delete": 3}
 
 # --- derived types --------------------------------------------------------------------------------------------------

@@ -16,11 +16,12 @@ import yaml
 from clickhouse_connect.driver.client import Client
 
 from pipeline import rematch as module
+from pipeline import walk
 from pipeline.connections import clickhouse_client
 from pipeline.errors import EarshotError
 from pipeline.migrate import migrate_tables
 from pipeline.rematch import rematch
-from pipeline.settings import Settings
+from pipeline.settings import SentimentSettings, Settings
 from schemas import events
 from tests.faults.worker import environment, wait_for
 
@@ -88,16 +89,16 @@ ROWS = [
 ]
 ACME = {"name": "Acme", "handles": ["@acme_us"], "keywords": ["acme"], "exclude": ["acme street"]}
 AFTER = {
-    1: (["Acme"], 1),
+    1: (["Acme"], 2),
     2: (["Acme"], 0),
-    3: (["Bolt"], 1),
-    4: ([], 1),
+    3: (["Bolt"], 2),
+    4: ([], 2),
     5: (["Acme"], 0),
     6: (["Old"], 0),
-    7: (["Acme", "Given"], 1),
-    8: (["Acme", "It's \\ quoted"], 1),
+    7: (["Acme", "Given"], 2),
+    8: (["Acme", "It's \\ quoted"], 2),
     9: ([], 0),
-    10: (["Acme"], 1),
+    10: (["Acme"], 2),
 }
 
 
@@ -114,8 +115,8 @@ def test_rows_gain_and_lose_a_brand_and_keep_all_else(tracked: Settings, client:
     assert rematch(tracked, ["Acme", "Acme"]).rows == 0
     both = rematch(tracked, ["Acme", "Bolt"])
     assert (both.gained, both.lost) == ({"Acme": 0, "Bolt": 1}, {"Acme": 0, "Bolt": 1})
-    assert final(client)[3] == ([], 2)
-    assert final(client)[6] == (["Bolt", "Old"], 1)
+    assert final(client)[3] == ([], 4)
+    assert final(client)[6] == (["Bolt", "Old"], 2)
 
 
 def test_a_brand_that_left_the_file_leaves_where_it_was_found(tracked: Settings, client: Client) -> None:
@@ -133,7 +134,7 @@ def test_only_the_newest_versions_count_and_what_is_deleted_stays_so(tracked: Se
     insert(client, row(1, "", ["Acme"], is_deleted=1, version=VERSION + 9), row(3, "acme", [], version=VERSION + 32))
     raw = client.command("SELECT count() FROM interactions WHERE event_key = 1")
     assert rematch(tracked, ["Acme"]).rows == 2
-    assert final(client) == {2: (["Acme"], 1), 3: (["Acme"], 33)}
+    assert final(client) == {2: (["Acme"], 2), 3: (["Acme"], 34)}
     assert client.command("SELECT count() FROM interactions WHERE event_key = 1") == raw
 
 
@@ -145,7 +146,7 @@ def test_since_leaves_older_rows_alone(tracked: Settings, client: Client) -> Non
 
 
 def test_in_many_chunks_and_terms(tracked: Settings, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(walk, "CHUNK_ROWS", 7)
     monkeypatch.setattr(module, "WRITTEN_AT_ONCE", 2)
     words = [f"word{number}" for number in range(600)]
     track(tracked, {"name": "Many", "keywords": words}, {"name": "日本", "keywords": ["日本"]})
@@ -155,7 +156,7 @@ def test_in_many_chunks_and_terms(tracked: Settings, client: Client, monkeypatch
     done = rematch(tracked, ["Many", "日本"], tell=lambda gone, total: told.append((gone, total)))
     assert (done.rows, done.gained) == (60, {"Many": 60, "日本": 60})
     assert told[0] == (0, 60) and told[-1] == (60, 60) and len(told) > 3
-    assert set(map(str, final(client).values())) == {"(['Many', '日本'], 1)"}
+    assert set(map(str, final(client).values())) == {"(['Many', '日本'], 2)"}
 
 
 def test_an_edit_between_look_and_write_wins(tracked: Settings, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,8 +165,8 @@ def test_an_edit_between_look_and_write_wins(tracked: Settings, client: Client, 
     insert(client, *(row(number, "acme", []) for number in range(4)))
     now = datetime.now(UTC)
     edits = [
-        row(0, "edited away", [], version=VERSION + 32, ingested_at=now),
-        row(1, "acme, likes only", [], version=VERSION + 32, ingested_at=now),
+        row(0, "edited away", [], revision=7, version=VERSION + 32, ingested_at=now),
+        row(1, "acme, likes only", [], revision=8, version=VERSION + 32, ingested_at=now),
     ]
     changed = module._Rematch._changed
     looks = 0
@@ -179,8 +180,50 @@ def test_an_edit_between_look_and_write_wins(tracked: Settings, client: Client, 
 
     monkeypatch.setattr(module._Rematch, "_changed", meddle)
     rematch(tracked, ["Acme"])
-    assert final(client) == {0: ([], 32), 1: (["Acme"], 33), 2: (["Acme"], 1), 3: (["Acme"], 1)}
+    assert final(client) == {0: ([], 32), 1: (["Acme"], 34), 2: (["Acme"], 2), 3: (["Acme"], 2)}
     assert looks >= 3, "it looked again at what had arrived, until nothing changed"
+
+
+def test_what_gains_its_first_brand_is_to_be_labelled(tracked: Settings, client: Client) -> None:
+    """It was never asked for; what has a label keeps it, what lost its last brand need not be labelled any more."""
+    track(tracked, ACME)
+    names = (*COLUMNS, "direction", "sentiment_status")
+    rows = [
+        [*row(0, "acme", []), "inbound", ""],
+        [*row(1, "acme", []), "outbound", ""],
+        [*row(2, "acme", []), "", "labelled"],
+        [*row(3, "", [], mentions=["acme_us"]), "", ""],
+        [*row(4, "acme", ["Bolt"], ["Bolt"]), "", "unknown"],
+        [*row(5, "nothing", ["Acme"]), "", "deferred"],
+        [*row(6, "nothing", ["Acme"]), "", "labelled"],
+        [*row(7, "acme", ["Acme"]), "", ""],
+    ]
+    client.insert("interactions", rows, names)
+    rematch(tracked.model_copy(update={"sentiment": SentimentSettings(model="any")}), ["Acme"])
+    found = client.query("SELECT event_key, sentiment_status, version - {v:UInt64} FROM interactions FINAL", {"v": VERSION})
+    assert {key: (status, version) for key, status, version in found.result_rows} == {
+        0: ("deferred", 2), 1: ("", 2), 2: ("labelled", 2), 3: ("", 2), 4: ("unknown", 2), 5: ("", 2), 6: ("labelled", 2),
+        7: ("", 0),
+    }  # fmt: skip
+    client.command("TRUNCATE TABLE interactions")
+    client.insert("interactions", rows[:1], names)
+    rematch(tracked.model_copy(update={"sentiment": SentimentSettings(model="off")}), ["Acme"])
+    assert client.command("SELECT sentiment_status FROM interactions FINAL") == ""
+
+
+def test_a_label_between_look_and_write_stays(tracked: Settings, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    track(tracked, ACME)
+    insert(client, row(0, "acme", []))
+    changed = module._Rematch._changed
+
+    def meddle(self: Any, rows: Any) -> Any:
+        client.insert("interactions", [[*row(0, "acme", [], version=VERSION + 1), "labelled"]], (*COLUMNS, "sentiment_status"))
+        return changed(self, rows)
+
+    monkeypatch.setattr(module._Rematch, "_changed", meddle)
+    rematch(tracked, ["Acme"])
+    found = client.query("SELECT brands, sentiment_status, version - {v:UInt64} FROM interactions FINAL", {"v": VERSION})
+    assert found.result_rows == [(["Acme"], "labelled", 3)]
 
 
 def test_workers_with_other_brands_are_noticed(tracked: Settings, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,6 +265,6 @@ def test_killed_in_the_middle_and_done_again(tracked: Settings, client: Client) 
     assert again.returncode == 0, again.stderr
     rest = re.search(r"([\d,]+) rows changed", again.stdout)
     assert rest and 0 < int(rest[1].replace(",", "")) < 100_000
-    right = f"countIf(has(brands, 'Acme') = (text = 'acme')), countIf(version = {VERSION} + (text = 'acme'))"
+    right = f"countIf(has(brands, 'Acme') = (text = 'acme')), countIf(version = {VERSION} + 2 * (text = 'acme'))"
     counts = f"SELECT count(), {right}, countIf(revision = event_key + 1) FROM interactions FINAL"
     assert client.query(counts).result_rows == [(300_000,) * 4]
