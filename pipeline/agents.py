@@ -190,6 +190,7 @@ def _ready(stream: Any) -> Iterator[EventBatch]:
 
 def _count(batch: EventBatch) -> None:
     metrics.LANDED.inc(batch.events.height)
+    metrics.count_labels(batch.events)
     for reason, count in batch.dropped.items():
         metrics.DROPPED.labels(reason).inc(count)
     for (step, reason), count in Counter((r.step, reason_class(r.step, r.reason)) for r in batch.rejected).items():

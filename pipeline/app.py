@@ -34,6 +34,7 @@ from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions import Mentions
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.processors.relevance import Relevance
+from pipeline.processors.sentiment.deferred import Later
 from pipeline.processors.sentiment.labels import Labeller
 from pipeline.processors.sentiment.step import Sentiment
 from pipeline.reload import BrandsFile
@@ -88,13 +89,15 @@ class Worker:
             self.mentions,
             self.completion,
         ]
-        if labeller is not None:
-            steps.append(Sentiment(labeller, settings.sentiment.budget_ms / 1000))
+        sentiment = Sentiment(labeller, settings.sentiment.budget_ms / 1000) if labeller else None
+        if sentiment:
+            steps.append(sentiment)
         if not work.keep_irrelevant:
             steps.append(Relevance())
         self.flow = Flow(
             steps, self._landed(landing), self.offsets.landed, self._forget_batch, self.fence, self.vitals, self.room
         )
+        self.later = self._later(labeller, sentiment) if labeller and sentiment else None
         self.source = KafkaSource(
             consumer_config(settings.kafka.client(), settings.kafka.group, settings.kafka.session_timeout_ms),
             settings.kafka.topic("events"),
@@ -110,9 +113,13 @@ class Worker:
         self.brands.keep_looking(self.mentions.use)
         metrics.MEMORY_LIMIT.set(memory_limit())
         stop_health = serve(self.vitals, work.health_host, work.health_port)
+        if self.later:
+            self.later.start()
         try:
             asyncio.run(self._run())
         finally:
+            if self.later:
+                self.later.stop()
             stop_health()
         if self.flow.failure is not None:
             raise self.flow.failure
@@ -122,12 +129,19 @@ class Worker:
             asyncio.get_running_loop().add_signal_handler(signum, self.flow.stop)
         await self.flow.run(self.source.start, self.source.stop)
 
+    def _later(self, labeller: Labeller, sentiment: Sentiment) -> Later:
+        client = clickhouse_client(self._settings.clickhouse, timeout_s=20)
+        inserter, topic = Inserter(client, self.fence, self.vitals, "labels"), self._settings.kafka.topic("events")
+        return Later(labeller, inserter, self.fence, self.vitals, topic, sentiment.spare, self.flow.fail)
+
     def _landed(self, landing: Landing) -> Callable[[Sequence[EventBatch]], None]:
         def land(batches: Sequence[EventBatch]) -> None:
             refused = np.array(landing.land(batches), dtype=np.uint64)
             for batch in batches:
                 self.seen.finish(batch.id, refused)
                 self.completion.finish(batch.id)
+                if self.later:
+                    self.later.landed(batch.events)
             metrics.WAITING.set(self.completion.waiting)
             metrics.DEDUP_BYTES.set(self.seen.landed.nbytes())
 
@@ -150,6 +164,8 @@ class Worker:
         def take_over(places: set[Place]) -> None:
             ours = [place in places for place in waiting.select("topic", "partition").iter_rows()]
             self.completion.load(waiting.filter(pl.Series(ours, dtype=pl.Boolean)))
+            if self.later:
+                self.later.own(places)
 
         return take_over
 
@@ -158,6 +174,8 @@ class Worker:
         self.completion.finish(batch.id)
 
     def _forget_partitions(self, places: set[Place] | None) -> None:
+        if self.later:
+            self.later.forget(places)
         if places is None:
             self.seen.give_up_all()
             self.completion.give_up_all()

@@ -13,8 +13,10 @@ from importlib.metadata import version
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, disable_created_metrics
 
+from pipeline.processors.sentiment import labels
 from pipeline.rejects import CLASSES
 
 # A series more for each counter, which Prometheus has no use for.
@@ -62,6 +64,15 @@ WAITED = _counter("events_waited", "Changes put aside until their event comes")
 NOTES = _counter("notes", "What is no outcome of an event: unknown_field", "note")
 WAITING = _gauge("waiting_changes", "Changes that wait for their event, in memory")
 
+# --- sentiment --------------------------------------------------------------------------------------------------------
+LABELLED = _counter("sentiment_labelled", "Rows that landed with a label, or got one later", "label")
+UNKNOWN = _counter("sentiment_unknown", "Rows without a label that were looked at", "reason")
+DEFERRED = _counter("sentiment_deferred", "Rows that landed to be labelled later")
+DEFERRED_NOW = _gauge("sentiment_deferred_rows", "Rows of this worker's partitions that wait for their label")
+DEFERRED_AGE = _gauge("sentiment_deferred_age_seconds", "How long the one that waits longest has waited, 0 when none does")
+LATER_SECONDS = _counter("sentiment_later_seconds", "Time of the model for rows that had landed; for batches: step_seconds")
+CACHED = _counter("sentiment_texts", "Texts that the model was asked for, by whether it knew them already", "cache")
+
 # --- time -------------------------------------------------------------------------------------------------------------
 KAFKA_LATENCY = _histogram("kafka_latency_seconds", "From a record's timestamp in Kafka until its batch landed", _LATENCY)
 EVENT_LATENCY = _histogram("event_latency_seconds", "From created_at (a change: occurred_at) until the row landed", _AGE)
@@ -108,8 +119,22 @@ def start(steps: list[str]) -> None:
         RETRIES.labels(request)
     for result in ("ok", "failed"):
         BRANDS_RELOADS.labels(result)
+    for label in labels.LABELS:
+        LABELLED.labels(label)
     for state in STATES:
         PARTITIONS.labels(state)
+
+
+def count_labels(rows: pl.DataFrame) -> None:
+    """Counts what the columns of sentiment say of the rows."""
+    groups = rows.group_by("sentiment_status", "sentiment_label", "sentiment_reason").len()
+    for status, label, reason, count in groups.iter_rows():
+        if status == labels.LABELLED:
+            LABELLED.labels(label).inc(count)
+        elif status == labels.UNKNOWN:
+            UNKNOWN.labels(reason).inc(count)
+        elif status == labels.DEFERRED:
+            DEFERRED.inc(count)
 
 
 def observe_all(histogram: Histogram, values: npt.NDArray[np.float64]) -> None:

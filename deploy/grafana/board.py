@@ -1,7 +1,8 @@
 """The Grafana board, made from pipeline/metrics.py: `make board` writes deploy/grafana/boards/earshot.json.
 
-Rows stand in the order in which someone who was called looks: is it up, does it flow, how late, how far behind, what goes
-wrong, where the time goes, ClickHouse, memory. Built with Grafana's own foundation SDK, whose types are Grafana's schema.
+Rows stand in the order in which someone who was called looks: is it up, does it flow, how late, how far behind, its labels,
+what goes wrong, where the time goes, ClickHouse, memory. Built with Grafana's own foundation SDK, whose types are Grafana's
+schema.
 """
 
 from __future__ import annotations
@@ -154,6 +155,16 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
         graph("The five partitions furthest behind", "s", "One alone: a hot key, or one that is held",
               partition__partition=f"topk(5, max by (partition) ({of(M.LAG_SECONDS)}))"),
         graph("Commit age", "s", "How long a landed batch has waited for its commit", worker__instance=of(M.COMMIT_AGE)),
+    ],
+    "Sentiment": [
+        graph("Labels", "cps", "Rows that landed with a label, or got one later", label__label=rate(M.LABELLED, "label")),
+        graph("Without a label", "cps", "Looked at, and no label can be had", because__reason=rate(M.UNKNOWN, "reason")),
+        graph("Rows that wait for their label", "short", "What a burst leaves is labelled when there is time",
+              worker__instance=of(M.DEFERRED_NOW), landed_without_one=f"sum(increase({of(M.DEFERRED)}[$__rate_interval]))"),
+        graph("The longest wait for a label", "s", "0 when none waits", worker__instance=of(M.DEFERRED_AGE)),
+        graph("Model time for rows that had landed", "percentunit", "Of one core; for batches see Steps, busy",
+              worker__instance=rate(M.LATER_SECONDS, "instance")),
+        graph("Texts the model was asked for", "cps", "By whether it knew them already", cache__cache=rate(M.CACHED, "cache")),
     ],
     "What goes wrong": [
         graph("Dead letters", "cps", "By class of reason; `earshot dlq list` has the texts",

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import polars as pl
@@ -19,7 +20,7 @@ import xxhash
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
-from pipeline import metrics
+from pipeline import metrics, versions
 from pipeline.connections import reason
 from pipeline.errors import MigrationError
 from pipeline.fence import INSERT_MAX_S, Fence
@@ -91,8 +92,7 @@ class Inserter:
         return refused
 
     def _send(self, table: str, columns: list[str], body: pa.Buffer, token: str, generation: int) -> None:
-        self._quiet.clear()
-        try:
+        with self._writing():
             self._fence.pass_through(generation)
             self._client.raw_insert(
                 table,
@@ -102,6 +102,28 @@ class Inserter:
                 fmt="ArrowStream",
                 settings={"insert_deduplication_token": token, "max_execution_time": INSERT_MAX_S, "optimize_on_insert": 0},
             )
+
+    def insert_versions(self, statement: str, generation: int, may: Callable[[], None]) -> None:
+        """Runs an INSERT ... SELECT (pipeline/versions.py) that finds nothing left to do when it has run already.
+
+        `may` raises GivenUp when it must not start any more; it is asked before each try.
+        """
+        self.retry("insert of versions", lambda: self._make_versions(statement, generation, may))
+
+    def _make_versions(self, statement: str, generation: int, may: Callable[[], None]) -> None:
+        # One whose result is unknown may still run; a second beside it would write its rows twice.
+        while not self.quiet(0.1):
+            self._fence.check(generation)
+        self._fence.pass_through(generation)
+        with self._writing():
+            may()
+            self._client.command(statement, settings={**versions.SETTINGS, "max_execution_time": INSERT_MAX_S})
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        self._quiet.clear()
+        try:
+            yield
             self._unknown_until = 0.0
         except (ClickHouseError, OSError) as error:
             known = isinstance(error, DatabaseError) and error.code in DATA_ERRORS

@@ -39,6 +39,7 @@ WELL = {
     'earshot_events_rejected_total{step="decode",reason="json"}': "0+100x70",
     'earshot_events_rejected_total{step="clickhouse",reason="refused"}': "0x70",
     "earshot_waiting_changes": "10x70",
+    "earshot_sentiment_deferred_age_seconds": "20x70",
     "earshot_brands_stale": "0x70",
     'earshot_kafka_latency_seconds_bucket{le="0.2"}': "0+30000x70",
     'earshot_kafka_latency_seconds_bucket{le="1.0"}': "0+60000x70",
@@ -118,6 +119,7 @@ CASES = {
     "parts": Case({'earshot_partition_parts{table="interactions"}': "400x70"}, 10, {"EarshotManyParts"}),
     "memory": Case({"process_resident_memory_bytes": "1.9e9x70"}, 5, {"EarshotMemoryHigh"}),
     "broken brands": Case({"earshot_brands_stale": "1x70"}, 1, {"EarshotBrandsStale"}),
+    "labels wait": Case({"earshot_sentiment_deferred_age_seconds": "2000x70"}, 10, {"EarshotLabelsLate"}),
     "changes wait": Case({"earshot_waiting_changes": "2e5x70"}, 30, {"EarshotChangesWait"}),
 }
 

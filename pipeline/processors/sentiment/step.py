@@ -8,9 +8,11 @@ from collections.abc import Callable
 import polars as pl
 
 from pipeline.batch import EventBatch
-from pipeline.processors.sentiment.labels import COLUMNS, LABELLED, Labeller
+from pipeline.processors.sentiment.labels import COLUMNS, DEFERRED, LABELLED, Labeller
 
 BEHIND_SHARE = 0.1
+CALM_S = 1.0
+"""How long after a batch that was too much there is time again."""
 WANTED = (
     (pl.col("direction").fill_null("") != "outbound")
     & (pl.col("is_deleted") == 0)
@@ -40,8 +42,22 @@ class Sentiment:
         self._budget_s = budget_s
         self._clock = clock
         self._before: float | None = None
+        self._busy = False
+        self._pressed = float("-inf")
+
+    def spare(self) -> bool:
+        """Whether there is time for rows that were deferred: no batch is here, and none was too much a moment ago."""
+        return not self._busy and self._clock() - self._pressed > CALM_S
 
     def process(self, batch: EventBatch) -> EventBatch:
+        self._busy = True
+        try:
+            self._process(batch)
+        finally:
+            self._busy = False
+        return batch
+
+    def _process(self, batch: EventBatch) -> None:
         until = self._until(batch)
         wanted, known = batch.events.select(wanted=WANTED, known=self._known()).get_columns()
         asked = wanted & ~known
@@ -51,7 +67,8 @@ class Sentiment:
         else:
             labels = pl.DataFrame(schema=COLUMNS)
         batch.events = batch.events.with_columns(_spread(labels, asked, batch.events, wanted))
-        return batch
+        if batch.behind or (labels.get_column("sentiment_status") == DEFERRED).any():
+            self._pressed = self._clock()
 
     def _until(self, batch: EventBatch) -> float:
         now = self._clock()
