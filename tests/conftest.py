@@ -16,7 +16,15 @@ from pipeline.connections import clickhouse_client
 from pipeline.embedded.child import free_port
 from pipeline.embedded.stack import Stack
 from pipeline.errors import StackError
-from pipeline.settings import ClickHouseSettings, EmbeddedSettings, KafkaSettings, PrivacySettings, Settings, WorkerSettings
+from pipeline.settings import (
+    ClickHouseSettings,
+    EmbeddedSettings,
+    KafkaSettings,
+    PrivacySettings,
+    SentimentSettings,
+    Settings,
+    WorkerSettings,
+)
 
 ROOT = Path(__file__).parent.parent
 PARTITIONS = 8
@@ -45,7 +53,8 @@ def kafka(stack: Stack) -> Stack:
 
 @pytest.fixture
 def settings(stack: Stack, tmp_path: Path) -> Iterator[Settings]:
-    """Settings for the stack with topics, group and database that no other test sees; nothing is migrated yet."""
+    """Settings for the stack with topics, group and database that no other test sees; nothing is migrated yet, and there is no
+    model: a test that wants labels says so."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     settings = Settings(
         kafka=KafkaSettings(bootstrap=stack.bootstrap, topic_prefix=name, group=name, partitions=PARTITIONS),
@@ -53,6 +62,7 @@ def settings(stack: Stack, tmp_path: Path) -> Iterator[Settings]:
         worker=WorkerSettings(health_port=free_port()),
         privacy=PrivacySettings(hash_key="the key of the tests"),
         embedded=EmbeddedSettings(data_dir=tmp_path / "data"),
+        sentiment=SentimentSettings(model="off"),
     )
     admin = settings.clickhouse.model_copy(update={"database": "default"})
     with clickhouse_client(admin) as client:

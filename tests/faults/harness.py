@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 
 from pipeline.settings import Settings
-from tests.faults import oracle, topics
+from tests.faults import labels, oracle, topics
 from tests.faults.load import Generator, Message
 from tests.faults.worker import Worker, wait_for
 
@@ -44,13 +44,17 @@ class Run:
     folder: Path
     clickhouse_url: str | None = None
     """What the workers take for ClickHouse, when that is not ClickHouse."""
+    command: Sequence[str] = ("-m", "pipeline.cli", "worker")
+    labelled: bool = False
+    """Whether the workers label."""
     produced: list[Message] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
     started: int = 0
 
     def start_worker(self) -> Worker:
         self.started += 1
-        worker = Worker(self.settings, self.folder / f"worker{self.started}.log", self.clickhouse_url)
+        log = self.folder / f"worker{self.started}.log"
+        worker = Worker(self.settings, log, self.clickhouse_url, command=self.command)
         self.workers.append(worker)
         return worker
 
@@ -98,6 +102,10 @@ class Run:
             report = oracle.check(self.settings, truth, allow_zombie_rows=allow_zombie_rows)
         print(report)
         assert report.ok, report
+        if self.labelled:
+            wait_for("nothing is deferred", lambda: not labels.deferred(self.settings), timeout)
+            wrong = labels.check(self.settings, allow_zombie_rows)
+            assert not wrong, wrong[: oracle.SHOWN]
         return report
 
     def all_committed(self) -> bool:

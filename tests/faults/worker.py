@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -33,16 +33,23 @@ def wait_for(what: str, condition: Callable[[], bool], timeout: float = START, e
 
 
 class Worker:
-    """One `earshot worker` process. What it logs goes to `log` and is followed as it comes."""
+    """One `earshot worker` process, or a `command` that is like it. What it logs goes to `log` and is followed as it comes."""
 
-    def __init__(self, settings: Settings, log: Path, clickhouse_url: str | None = None, port: int | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        log: Path,
+        clickhouse_url: str | None = None,
+        port: int | None = None,
+        command: Sequence[str] = ("-m", "pipeline.cli", "worker"),
+    ) -> None:
         self.log = log
         self.port = port or _free_port()
         self._lines: list[str] = []
         self._open: set[str] = set()
         self.rows_read = 0
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", "worker"],
+            [sys.executable, *command],
             env=environment(settings, self.port, clickhouse_url),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -161,6 +168,7 @@ def environment(settings: Settings, health_port: int, clickhouse_url: str | None
         "EARSHOT_WORKER__BATCH_ROWS": str(settings.worker.batch_rows),
         "EARSHOT_PRIVACY__HASH_KEY": settings.privacy.hash_key.get_secret_value(),
         "EARSHOT_BRANDS": str(settings.brands or ""),
+        "EARSHOT_SENTIMENT__MODEL": settings.sentiment.model,
     }
 
 

@@ -1,0 +1,50 @@
+"""Workers that label slowly are killed: each labelled row has exactly one label, and nothing stays deferred."""
+
+from __future__ import annotations
+
+import random
+import signal
+
+import pytest
+
+from tests.faults import labels
+from tests.faults.harness import Run, Size, kill_rounds
+from tests.faults.worker import wait_for
+
+
+@pytest.fixture
+def batch_rows() -> int:
+    return 500
+
+
+@pytest.fixture
+def labelling(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A run whose workers read some 3,000 texts a second: less than they land."""
+    monkeypatch.setenv(labels.DELAY, "0.0002")
+    run.command, run.labelled = ("-m", "tests.faults.labels"), True
+    return run
+
+
+def test_a_worker_that_labels_is_killed(labelling: Run, size: Size, rng: random.Random) -> None:
+    kill_rounds(labelling, size.events, size.kills, rng)
+    labelling.finish()
+
+
+def test_workers_are_killed_while_they_label_what_was_deferred(labelling: Run, size: Size, rng: random.Random) -> None:
+    """All has landed; two workers share what waits, and one of them is killed at a time."""
+    for _ in range(2):
+        labelling.start_worker().wait_ready()
+    labelling.produce(size.events // 3)
+    wait_for("all has landed", labelling.all_committed, 180)
+    left = labels.deferred(labelling.settings)
+    assert left, "the model was too fast for this test"
+    for _ in range(size.kills):
+        victim = rng.choice(labelling.workers)
+        target = left - rng.uniform(0.1, 0.3) * left
+        wait_for("some more are labelled", lambda bound=target: labels.deferred(labelling.settings) <= bound, 120, every=0.01)
+        victim.signal(signal.SIGKILL)
+        victim.kill()
+        labelling.remove(victim)
+        labelling.start_worker().wait_ready()
+        left = labels.deferred(labelling.settings)
+    labelling.finish()
