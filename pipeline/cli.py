@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import brands, data, dlq, generate, offsets
+from pipeline.commands import brands, data, dlq, generate, offsets, rescore
 from pipeline.commands.options import load_settings
 from pipeline.errors import EarshotError
 
@@ -143,6 +143,7 @@ app.command(epilog="Example:  earshot query 'SELECT platform, count() FROM inter
     data.query
 )
 app.command(epilog="Example:  earshot rematch --brand Acme --since 2026-11-01 --dry-run")(brands.rematch)
+app.command(epilog="Example:  earshot rescore --since 2026-11-01 --dry-run")(rescore.rescore)
 app.command(epilog="Example:  earshot voice Acme --days 7")(brands.voice)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(offsets.app, name="offsets")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import load_settings
-from pipeline.errors import SettingsError
+from pipeline.commands.options import load_settings, time_of
 
 
 def rematch(
@@ -24,22 +22,12 @@ def rematch(
     Exit codes: 0 done, 1 ClickHouse refused or rows keep coming that say otherwise (do it again), 2 wrong usage or brands.yaml,
     3 ClickHouse unreachable, 4 run `earshot migrate` first.
     """
-    settings, start = load_settings(context), _time(since)
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+    settings, start = load_settings(context), time_of("--since", since)
     from pipeline.rematch import rematch as run
-    from pipeline.show import console, table
+    from pipeline.show import console, progress, table
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(stderr=True)) as progress:
-        task = progress.add_task("rows", total=None)
-        done = run(
-            settings,
-            brand,
-            since=start,
-            dry_run=dry_run,
-            tell=lambda gone, total: progress.update(task, completed=gone, total=total),
-        )
+    with progress("rows") as tell:
+        done = run(settings, brand, since=start, dry_run=dry_run, tell=tell)
     rows = [(name, done.gained[name], done.lost[name]) for name in sorted(set(brand))]
     console().print(table(("brand", "gained", "lost"), rows))
     typer.echo(f"{done.rows:,} rows {'would change' if dry_run else 'changed'}")
@@ -62,13 +50,3 @@ def voice(
 
     answer = share_of_voice(clickhouse_client(settings.clickhouse), settings.brands, brand, days)
     console().print(table(answer.columns, answer.rows))
-
-
-def _time(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise SettingsError(f"--since {text}: it should look like 2026-11-01 or 2026-11-01T10:00:00Z") from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
@@ -18,3 +19,14 @@ def load_settings(context: typer.Context, data_dir: Path | None = None, broker: 
         raise SettingsError(f"--broker {broker}: it is one of auto, kafka, light")
     embedded = EmbeddedSettings(**{**settings.embedded.model_dump(), **{k: v for k, v in given.items() if v is not None}})
     return settings.model_copy(update={"embedded": embedded})
+
+
+def time_of(option: str, text: str | None) -> datetime | None:
+    """The time that the option says, in UTC where it says no zone. Raises SettingsError."""
+    if text is None:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"{option} {text}: it should look like 2026-11-01 or 2026-11-01T10:00:00Z") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
