@@ -2,11 +2,14 @@
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 BIN = .venv/bin
 
-.PHONY: run test lint faults bench bench-check board clean
+.PHONY: run test test-models lint faults bench bench-check bench-gpu train-sentiment board clean
 
 run: .venv/run.stamp ; @$(BIN)/earshot up
 
 test: .venv/dev.stamp ; @$(BIN)/python -m pytest -m "not faults"
+
+# The extra `models` brings torch (some GB): any Hugging Face model, a GPU, training.
+test-models: .venv/models.stamp ; @$(BIN)/python -m pytest tests/processors/sentiment
 
 lint: .venv/dev.stamp ; @$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
 
@@ -16,6 +19,12 @@ bench: .venv/dev.stamp ; @$(BIN)/python -m benchmarks
 
 bench-check: .venv/dev.stamp ; @$(BIN)/python -m benchmarks.check
 
+bench-gpu: .venv/models.stamp ; @$(BIN)/python -m benchmarks.sentiment_gpu
+
+# The recorded data, by the folder that holds sentiment/, stream/ and platforms/.
+DATA ?= ../shared/data
+train-sentiment: .venv/training.stamp ; @$(BIN)/python -m pipeline.processors.sentiment.training $(DATA)
+
 # What is made from pipeline/metrics.py: the Grafana board, and the table in docs/sre.md.
 board: .venv/dev.stamp ; @$(BIN)/python -m deploy.grafana.board && $(BIN)/python -m deploy.metrics_table
 
@@ -23,6 +32,8 @@ clean: ; @rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothe
 
 .venv/run.stamp: EXTRAS = embedded
 .venv/dev.stamp: EXTRAS = embedded,dev
+.venv/models.stamp: EXTRAS = embedded,dev,models
+.venv/training.stamp: EXTRAS = embedded,dev,models,training
 .venv/%.stamp: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Earshot needs Python 3.11 or newer: install it, or name it (make PYTHON=/path/to/python3.12)" >&2; exit 1; }
 	@echo "Installing Earshot and what it needs into .venv (once, a minute or two) ..."

@@ -34,13 +34,28 @@ GOALS: Mapping[str, tuple[str, float]] = {
     "dedup.bytes_per_key": ("<=", 16),
     "scaling.keys_ratio": (">=", 0.85),
     "scaling.partitions_ratio": (">=", 0.85),
+    "sentiment.engine_ratio": (">=", 3),
+    "sentiment.fast_ratio": (">=", 15),
+    "sentiment.reposts_ratio": (">=", 1.08),
+    "sentiment.cache_ratio": (">=", 2),
     "peers.faust_ratio": (">=", 20),
     "peers.quix_ratio": (">=", 3),
     "peers.bytewax_ratio": (">=", 2),
 }
 """What is promised, of the figures that promise something."""
 
-_PACKAGES = ("faust-streaming", "confluent-kafka", "polars", "pyarrow", "numpy", "xxhash", "clickhouse-connect", "chdb")
+_PACKAGES = (
+    "faust-streaming",
+    "confluent-kafka",
+    "polars",
+    "pyarrow",
+    "numpy",
+    "xxhash",
+    "clickhouse-connect",
+    "chdb",
+    "onnxruntime",
+    "tokenizers",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ BUDGETS = (1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20)
 def lengths(count: int) -> Ints:
     """Pieces of a text: log-normal as those of the labelled tweets, special ones included."""
     drawn = np.random.default_rng(1).lognormal(0, 0.45, count)
-    return np.clip(np.round(drawn * MEAN_PIECES / drawn.mean()), 4, 128).astype(np.int64)
+    pieces: Ints = np.clip(np.round(drawn * MEAN_PIECES / drawn.mean()), 4, 128).astype(np.int64)
+    return pieces
 
 
 def operations(shape: Shape, pieces: Ints) -> float:

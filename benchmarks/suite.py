@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks import end_to_end, memory, peers, scaling, steps, visible
+from benchmarks import end_to_end, memory, peers, scaling, sentiment, steps, visible
 from benchmarks.progress import bar
 from benchmarks.report import Figure
 
@@ -30,6 +30,8 @@ class Sizes:
     """Few and many seen keys."""
     peers: tuple[int, int]
     """Events for all, and for stock Faust."""
+    texts: int
+    """For each engine of sentiment."""
 
 
 FULL = Sizes(
@@ -42,6 +44,7 @@ FULL = Sizes(
     memory=5_000_000,
     keys=(1_000_000, 20_000_000),
     peers=(500_000, 100_000),
+    texts=12_000,
 )
 SHORT = Sizes(
     events=60_000,
@@ -53,6 +56,7 @@ SHORT = Sizes(
     memory=300_000,
     keys=(100_000, 2_000_000),
     peers=(30_000, 5_000),
+    texts=600,
 )
 
 
@@ -81,6 +85,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
         lambda sizes: scaling.keys_figures(sizes.events // 2, sizes.passes, *sizes.keys),
     ),
     Measurement(scaling.PARTITIONS_NAMES, 3, lambda sizes: scaling.partitions_figures(sizes.topic, sizes.runs)),
+    Measurement(sentiment.NAMES, 9, lambda sizes: sentiment.figures(sizes.texts)),
     Measurement(peers.NAMES, 9, lambda sizes: peers.figures(*sizes.peers, sizes.runs)),
 )
 

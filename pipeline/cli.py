@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import brands, data, dlq, generate, offsets, rescore
+from pipeline.commands import brands, data, dlq, generate, label, offsets, rescore
 from pipeline.commands.options import load_settings
 from pipeline.errors import EarshotError
 
@@ -109,7 +109,8 @@ def status(context: typer.Context) -> None:
         screen.print(f"lag: {sum(p.lag for p in found.events):,} records, dead-letter topic: {found.dead_letters:,}")
     if found.tables:
         screen.print(table(("table", "rows stored", "bytes"), found.tables))
-    for line in ([f"migration: {found.migration}"] if found.migration else []) + found.worker:
+    told = [f"migration: {found.migration}", f"deferred: {found.deferred:,} rows wait for their label"]
+    for line in (told if found.migration else []) + found.worker:
         screen.print(line, markup=False)
     for line in found.problems:
         typer.secho(line, err=True, fg="red")
@@ -145,6 +146,7 @@ app.command(epilog="Example:  earshot query 'SELECT platform, count() FROM inter
 app.command(epilog="Example:  earshot rematch --brand Acme --since 2026-11-01 --dry-run")(brands.rematch)
 app.command(epilog="Example:  earshot rescore --since 2026-11-01 --dry-run")(rescore.rescore)
 app.command(epilog="Example:  earshot voice Acme --days 7")(brands.voice)
+app.command(epilog="Example:  earshot label reviews.csv --column text --model accurate > labels.jsonl")(label.label)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(offsets.app, name="offsets")
 

@@ -139,8 +139,8 @@ def _batches(lengths: Ints, budget: int) -> Iterator[Ints]:
 def _softmax(logits: Floats | None) -> tuple[Floats | float, npt.NDArray[np.uint8] | int]:
     if logits is None:
         return np.nan, NO_MEMORY
-    lost: Bools = np.isposinf(logits).all(axis=1)
-    bad: Bools = ~np.isfinite(logits).all(axis=1)
+    lost: Bools = np.logical_and.reduce(np.isposinf(logits), axis=1)
+    bad: Bools = ~np.logical_and.reduce(np.isfinite(logits), axis=1)
     logits = np.where(bad[:, None], 0, logits)
     powers = np.exp(logits - logits.max(1, keepdims=True))
     scores = np.where(bad[:, None], np.nan, powers / powers.sum(1, keepdims=True))

@@ -6,7 +6,8 @@ from typing import Protocol
 
 import polars as pl
 
-LABELS = ("negative", "neutral", "positive")
+from pipeline.processors.sentiment.classes import LABELS as LABELS
+
 LABELLED, DEFERRED, UNKNOWN = "labelled", "deferred", "unknown"
 
 COLUMNS: dict[str, pl.DataType] = {

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from pipeline.errors import SettingsError
+from pipeline.processors.sentiment.classes import classes
 from pipeline.processors.sentiment.encoder import Encoder, Shape
 from pipeline.processors.sentiment.engine import Engine, Floats, Ints, Model, OutOfMemory
-from pipeline.processors.sentiment.models import classes, identity, languages, read_config
+from pipeline.processors.sentiment.models import identity, languages, read_config
 
 if TYPE_CHECKING:
     from pipeline.settings import SentimentSettings
@@ -180,7 +181,7 @@ def from_hugging_face(name: str, settings: SentimentSettings, longest: int) -> t
     device = device_of(settings.device)
     if device.type == "cpu":
         torch.set_num_threads(settings.threads)
-    length = min(longest, tokenizer.model_max_length)
+    length = min(longest, tokenizer.model_max_length, config.get("max_position_embeddings", longest))
     engine = Engine(tokenizer.backend_tokenizer, TorchBackend(_Masked(network), device), len(places), length)
     files = [*folder.glob("*.safetensors"), folder / "config.json", *folder.glob("tokenizer.json")]
     return Model(identity(Path(name).name, files), engine, places), languages(config)

@@ -1,0 +1,37 @@
+"""The three classes, and which of them a model's own classes are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.errors import SettingsError
+
+LABELS = ("negative", "neutral", "positive")
+_STARS = {"1": 0, "2": 0, "3": 1, "4": 2, "5": 2}
+
+
+def classes(config: dict[str, Any], name: str) -> tuple[int, ...]:
+    """The place in LABELS of each of a model's classes, by `id2label` in its config.json.
+
+    The rule, whatever the case: a name that begins with neg, neu or pos, or a number of stars ("1 star" and "2 stars" are
+    negative, "3 stars" neutral, "4 stars" and "5 stars" positive). Both ends must be there. Raises SettingsError for any other
+    name, as LABEL_0: which class it is can't be known.
+    """
+    names = config.get("id2label")
+    if not isinstance(names, dict) or not names:
+        raise SettingsError(f"model {name}: its config.json has no id2label, so what its classes mean can't be known")
+    places = []
+    for number in range(len(names)):
+        label = str(names.get(str(number), ""))
+        place = next((place for place, ours in enumerate(LABELS) if label.lower().startswith(ours[:3])), None)
+        if place is None and label.lower().endswith(("star", "stars")):
+            place = _STARS.get(label.split()[0])
+        if place is None:
+            raise SettingsError(
+                f"model {name}: its class {number} is named {label!r}: name the classes negative, neutral, positive in "
+                "id2label of its config.json (or 1 star to 5 stars)"
+            )
+        places.append(place)
+    if not {0, 2} <= set(places):
+        raise SettingsError(f"model {name}: it needs a negative and a positive class, and has {', '.join(names.values())}")
+    return tuple(places)

@@ -1,0 +1,198 @@
+"""The recipe of the bundled models, top to bottom.
+
+    labelled texts -> teachers, each without a part of the texts -> what they say of the texts that they have not seen
+        -> accurate: the base model, taught the labels and what the teachers say, at last in the numbers it is stored in
+        -> fast: three of accurate's layers, taught the same
+
+A text's target is its label and the teachers' opinion of it, mixed: people disagree about many of the labels. The teachers have
+not seen the text that they speak of, so that they do not just repeat its label.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from tokenizers import Tokenizer
+
+from pipeline.processors.sentiment.encoder import Encoder, Shape
+from pipeline.processors.sentiment.training import base
+from pipeline.processors.sentiment.training.data import LABELS, labelled
+from pipeline.processors.sentiment.training.export import export
+from pipeline.processors.sentiment.training.fit import Floats, Ints, Recipe, Texts, fit, predict
+from pipeline.processors.sentiment.training.texts import unlabelled
+from pipeline.processors.sentiment.training.vocabulary import LONGEST, pruned, read
+
+TEACHERS = ((1, 0.5), (2, 1.0), (3, 0.7))
+"""Seed, and how far the classes are balanced: 1 gives the classes of a language the same weight in sum."""
+FOLDS, SMOOTHING = 5, 0.05
+TEACHER = Recipe(epochs=2)
+ACCURATE, ACCURATE_LABELS, ACCURATE_BALANCE, ACCURATE_WORDS = Recipe(epochs=4, quantise_from=0.6), 0.4, 0.3, 60_000
+FAST, FAST_LABELS, FAST_WORDS = Recipe(epochs=10, batch=64, rate=3e-4, quantise_from=0.6), 0.3, 28_000
+FAST_LAYERS, FAST_INNER = (0, 1, 2), 1_152
+SMALL, SMALL_WEIGHT = 2_000, 2.0
+"""A language with fewer texts than this has each of them weigh twice in accurate."""
+ON = 0.60
+"""A language is used when its macro recall on validation is at least this."""
+
+Say = Callable[[str, int, int], None]
+"""Progress: what is being trained, steps done, steps in all."""
+
+
+def train(data: Path, models: Path, say: Say) -> dict[str, dict[str, float]]:
+    """Makes both models from the recorded data and writes their folders into `models`; returns each one's macro recalls."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    known = labelled(data / "sentiment")
+    is_check = (known.get_column("split") != "train").to_numpy()
+    more = unlabelled(data, known.filter(pl.Series(is_check)).get_column("key"))
+    every = [*known.get_column("text"), *more.get_column("text")]
+    taught = np.concatenate([~is_check, np.ones(more.height, bool)])
+    source = base.load_base()
+    accurate_words, accurate_pieces, texts = _vocabulary(source.pieces, every, taught, ACCURATE_WORDS)
+    start = from_base(source, accurate_words).to(device)
+    train_rows, check_rows, free = np.flatnonzero(~is_check), np.flatnonzero(is_check), np.arange(known.height, len(texts))
+
+    opinion = teach(start, texts, known, train_rows, np.concatenate([check_rows, free]), say)
+    rows = np.concatenate([train_rows, free])
+    weights = balance(known, train_rows, len(texts), ACCURATE_BALANCE, SMALL_WEIGHT)
+    accurate = _fit(
+        copy.deepcopy(start),
+        texts,
+        rows,
+        mixed(opinion, known, train_rows, ACCURATE_LABELS),
+        weights,
+        ACCURATE,
+        say,
+        "accurate",
+    )
+
+    fast_words, fast_pieces, fast_texts = _vocabulary([source.pieces[n] for n in accurate_words], every, taught, FAST_WORDS)
+    fast = smaller(accurate, FAST_LAYERS, FAST_INNER, fast_words).to(device)
+    weights = np.ones(len(texts), np.float32)
+    fast = _fit(fast, fast_texts, rows, mixed(opinion, known, train_rows, FAST_LABELS), weights, FAST, say, "fast")
+
+    checks = known.filter(pl.Series(is_check))
+    figures = {}
+    for name, model, read_as, tokenizer in (
+        ("accurate", accurate, texts, accurate_pieces),
+        ("fast", fast, fast_texts, fast_pieces),
+    ):
+        figures[name] = recalls(predict(model, read_as, check_rows), checks)
+        export(
+            model,
+            tokenizer,
+            sorted(code for code, recall in figures[name].items() if recall >= ON and len(code) == 2),
+            models / name,
+        )
+    return figures
+
+
+def teach(start: Encoder, texts: Texts, known: pl.DataFrame, train_rows: Ints, others: Ints, say: Say) -> Floats:
+    """The teachers' mean logits of each text: of a text of `train_rows` those of the teachers that have not seen it."""
+    opinion = np.zeros((len(texts), len(LABELS)), np.float32)
+    labels = np.full((len(texts), len(LABELS)), SMOOTHING / len(LABELS), np.float32)
+    labels[np.arange(known.height), known.get_column("label")] += 1 - SMOOTHING
+    for seed, balanced in TEACHERS:
+        fold = np.random.default_rng(seed).integers(0, FOLDS, len(train_rows))
+        weights = balance(known, train_rows, len(texts), balanced)
+        for number in range(FOLDS):
+            unseen, seen = train_rows[fold == number], train_rows[fold != number]
+            recipe = replace(TEACHER, seed=10 * seed + number)
+            name = f"teacher {seed}.{number}"
+            model = _fit(copy.deepcopy(start), texts, seen, labels, weights, recipe, say, name)
+            opinion[unseen] += predict(model, texts, unseen) / len(TEACHERS)
+            opinion[others] += predict(model, texts, others) / (len(TEACHERS) * FOLDS)
+    return opinion
+
+
+def mixed(opinion: Floats, known: pl.DataFrame, train_rows: Ints, labels: float) -> Floats:
+    """Each text's target: the teachers' probabilities, for a labelled text with the share `labels` of its label."""
+    powers = np.exp(opinion - opinion.max(1, keepdims=True))
+    target: Floats = (powers / powers.sum(1, keepdims=True)).astype(np.float32)
+    target[train_rows] *= 1 - labels
+    target[train_rows, known.get_column("label").to_numpy()[train_rows]] += labels
+    return target
+
+
+def balance(known: pl.DataFrame, rows: Ints, texts: int, power: float, small: float = 1.0) -> Floats:
+    """A weight a text: what makes the classes of its language weigh the same, to the given power; 1 for the unlabelled."""
+    weights = np.ones(texts, np.float32)
+    language, label = known.get_column("language").to_numpy(), known.get_column("label").to_numpy()
+    for code in np.unique(language[rows]):
+        ours = rows[language[rows] == code]
+        counts = np.bincount(label[ours], minlength=len(LABELS))
+        even = len(ours) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        weights[ours] = even[label[ours]] ** power * (small if len(ours) < SMALL else 1)
+    return weights
+
+
+def from_base(source: base.Base, words: list[int]) -> Encoder:
+    """The base model with the pieces of `words` only, and a head that knows nothing yet."""
+    torch.manual_seed(0)
+    encoder = Encoder(Shape(len(words), source.hidden, source.layers, source.heads, source.inner, LONGEST, source.eps))
+    tensors = {name: torch.from_numpy(value) for name, value in source.tensors.items()}
+    state = encoder.state_dict()
+    state["words.weight"] = tensors["emb.word"][words]
+    state["places.weight"] = tensors["emb.pos"][:LONGEST] + tensors["emb.type"][: source.hidden]
+    state["norm.weight"], state["norm.bias"] = tensors["emb.ln.w"], tensors["emb.ln.b"]
+    names = {"out": "ao", "up": "fi", "down": "fo", "norm1": "aln", "norm2": "oln"}
+    for number in range(source.layers):
+        for end, short in (("weight", "w"), ("bias", "b")):
+            qkv = [tensors[f"l{number}.{part}.{short}"] for part in "qkv"]
+            state[f"layers.{number}.qkv.{end}"] = torch.cat(qkv)
+            for ours, theirs in names.items():
+                state[f"layers.{number}.{ours}.{end}"] = tensors[f"l{number}.{theirs}.{short}"]
+    encoder.load_state_dict(state)
+    return encoder
+
+
+def smaller(model: Encoder, layers: tuple[int, ...], inner: int, words: list[int]) -> Encoder:
+    """Some layers of a model, the units of their feed-forward part that have the largest weights, and some of its pieces."""
+    small = Encoder(replace(model.shape, words=len(words), layers=len(layers), inner=inner))
+    of = model.state_dict()
+    state = {name: value for name, value in of.items() if not name.startswith("layers.")}
+    state["words.weight"] = of["words.weight"][words]
+    for place, number in enumerate(layers):
+        up, down = of[f"layers.{number}.up.weight"], of[f"layers.{number}.down.weight"]
+        units = (up.norm(dim=1) * down.norm(dim=0)).topk(inner).indices.sort().values
+        for name, value in of.items():
+            part = name.removeprefix(f"layers.{number}.")
+            if part == name:
+                continue
+            kept = (
+                {"up.weight": value[units], "up.bias": value[units], "down.weight": value[:, units]} if part in _INNER else {}
+            )
+            state[f"layers.{place}.{part}"] = kept.get(part, value)
+    small.load_state_dict(state)
+    for linear in small.linears():
+        linear.quantised = False
+    return small
+
+
+def recalls(logits: Floats, checks: pl.DataFrame) -> dict[str, float]:
+    """The macro recall of each validation set: the mean over the classes it has of the share that is found."""
+    found = checks.select("split", "label", right=pl.Series(logits.argmax(1)) == pl.col("label"))
+    by_class = found.group_by("split", "label").agg(pl.col("right").mean())
+    return dict(by_class.group_by("split").agg(pl.col("right").mean()).sort("split").iter_rows())
+
+
+def _vocabulary(
+    pieces: list[tuple[str, float]], every: list[str], taught: np.ndarray[tuple[int], np.dtype[np.bool_]], size: int
+) -> tuple[list[int], Tokenizer, Texts]:
+    words = pruned(pieces, base.tokenizer(pieces), [text for text, use in zip(every, taught, strict=True) if use], size)
+    tokenizer = base.tokenizer([pieces[place] for place in words])
+    return words, tokenizer, read(tokenizer, every)
+
+
+def _fit(
+    model: Encoder, texts: Texts, rows: Ints, targets: Floats, weights: Floats, recipe: Recipe, say: Say, name: str
+) -> Encoder:
+    return fit(model, texts, rows, targets, weights, recipe, lambda done, steps: say(name, done, steps))
+
+
+_INNER = ("up.weight", "up.bias", "down.weight")
