@@ -64,12 +64,19 @@ class LiveLine:
             "rejected": self._count("earshot_events_rejected_total"),
         }
         parts = [f"{name} {value:,.0f}" for name, value in counts.items()]
+        parts += self._labels()
         parts.append(f"{self._rate:,.0f} events/s")
         parts.append(f"lag {self._count('earshot_lag_records'):,.0f}")
         parts.append("latency " + (f"{self._latency:.2f} s" if self._latency is not None else "-"))
         if not self._now.get(("earshot_ready", "")):
             parts.append("not ready")
         return "  ".join(parts)
+
+    def _labels(self) -> list[str]:
+        labelled = self._count("earshot_sentiment_labelled_total")
+        negative = self._count("earshot_sentiment_labelled_total", "negative")
+        share = f" ({100 * negative / labelled:.0f} % negative)" if labelled else ""
+        return [f"labelled {labelled:,.0f}{share}", f"deferred {self._count('earshot_sentiment_deferred_rows'):,.0f}"]
 
     def _count(self, name: str, label: str | None = None) -> float:
         return self._gone.get(f"{name} {label}", 0.0) + self._total(name, self._now, label)
@@ -83,6 +90,6 @@ class LiveLine:
     def _keep(self) -> None:
         for name in ("read", "landed", "dropped", "rejected"):
             self._gone[f"earshot_events_{name}_total None"] = self._count(f"earshot_events_{name}_total")
-        dropped = "earshot_events_dropped_total"
-        self._gone[f"{dropped} duplicate"] = self._count(dropped, "duplicate")
+        for name, label in (("events_dropped", "duplicate"), ("sentiment_labelled", None), ("sentiment_labelled", "negative")):
+            self._gone[f"earshot_{name}_total {label}"] = self._count(f"earshot_{name}_total", label)
         self._now, self._at = {}, 0.0

@@ -36,10 +36,22 @@ ORDER BY hour DESC, mentions DESC, brand""",
     "latest": Query(
         "the 20 newest interactions",
         """
-SELECT created_at, platform, kind, author_handle AS author, brands, text
+SELECT created_at, platform, kind, author_handle AS author, brands, sentiment_label AS sentiment, text
 FROM interactions FINAL
 ORDER BY toStartOfMinute(created_at) DESC, created_at DESC, event_key
 LIMIT 20""",
+    ),
+    "sentiment": Query(
+        "what is said per brand and day, newest first; score: -1 (negative) to 1 (positive), mean of what is labelled",
+        """
+SELECT toDate(created_at) AS day, arrayJoin(brands) AS brand, countIf(sentiment_status = 'labelled') AS labelled,
+    countIf(sentiment_label = 'negative') AS negative, countIf(sentiment_label = 'neutral') AS neutral,
+    countIf(sentiment_label = 'positive') AS positive, round(avg(sentiment_score), 3) AS score,
+    countIf(sentiment_status = 'unknown') AS unknown, countIf(sentiment_status = 'deferred') AS deferred
+FROM interactions FINAL
+WHERE sentiment_status != ''
+GROUP BY day, brand
+ORDER BY day DESC, labelled DESC, brand""",
     ),
     "rejects": Query(
         "dead letters per step and reason",

@@ -14,7 +14,10 @@ from pipeline.connections import check_kafka, clickhouse_client, kafka_reason, r
 from pipeline.errors import EarshotError
 from pipeline.migrate import check_tables, read_migrations, topic_configs
 from pipeline.positions import PartitionState, outside, states
+from pipeline.queries import settings_for
 from pipeline.settings import Settings, WorkerSettings
+
+_DEFERRED = "SELECT count() FROM interactions FINAL WHERE sentiment_status = 'deferred'"
 
 
 class TableState(NamedTuple):
@@ -31,6 +34,8 @@ class Status:
     events: list[PartitionState] = field(default_factory=list)
     dead_letters: int = 0
     """Records in the dead-letter topic."""
+    deferred: int = 0
+    """Rows that wait for their label."""
     tables: list[TableState] = field(default_factory=list)
     migration: str = ""
     worker: list[str] = field(default_factory=list)
@@ -73,6 +78,7 @@ def _clickhouse(settings: Settings, found: Status) -> None:
         found.tables = [TableState(*row) for row in rows]
         check_tables(client)
         found.migration = read_migrations()[-1].name
+        found.deferred = int(str(client.command(_DEFERRED, settings=settings_for(client))))
     finally:
         client.close()
 

@@ -68,6 +68,7 @@ def stacked(settings: Settings, run: Run, monkeypatch: pytest.MonkeyPatch) -> Ru
         "KAFKA__GROUP": settings.kafka.group,
         "CLICKHOUSE__URL": settings.clickhouse.url,
         "CLICKHOUSE__DATABASE": settings.clickhouse.database,
+        "SENTIMENT__MODEL": settings.sentiment.model,
     }.items():
         monkeypatch.setenv(f"EARSHOT_{name}", value)
     assert run("migrate").code == 0
@@ -147,7 +148,7 @@ def test_status_says_all_that_is_down(run: Run) -> None:
         (["generate", "--to", "f.jsonl", "--days", "100000"], 2, "end in the future"),
         (["generate"], 3, "Kafka at"),
         (["generate", "--to", "clickhouse"], 2, "privacy.hash_key"),
-        (["query", "lates"], 1, "the names are brands, latest, rejects"),
+        (["query", "lates"], 1, "the names are brands, latest, sentiment, rejects"),
         (["up", "--broker", "rabbit"], 2, "one of auto, kafka, light"),
         (["reset"], 1, "Aborted"),
     ],
@@ -193,7 +194,7 @@ def test_how_a_command_may_end(
 def test_the_named_queries_are_listed(run: Run) -> None:
     done = run("query", "--list")
     assert done.code == 0
-    assert all(name in done.out for name in ("brands", "latest", "rejects"))
+    assert all(name in done.out for name in ("brands", "latest", "sentiment", "rejects"))
 
 
 # --- against the stack ----------------------------------------------------------------------------------------------
@@ -251,6 +252,38 @@ def test_query_counts_each_event_once_in_each_format(stacked: Run, settings: Set
     assert "\\x1b[31m" in latest and "\x1b[31m" not in latest and "old" not in latest
     assert latest.index(" b ") < latest.index("\\x1b")
     assert "no rows" in stacked("query", "rejects").out
+
+
+def test_query_sentiment_says_what_is_said_per_brand_and_day(stacked: Run, settings: Settings) -> None:
+    names = ["event_key", "version", "created_at", "brands", "sentiment_status", "sentiment_label"]
+    scores = ["sentiment_negative", "sentiment_neutral", "sentiment_positive"]
+    day = datetime(2026, 3, 4, 23, 59, tzinfo=UTC)
+    rows: list[list[object]] = [
+        [1, 1, day, ["Lumen"], "deferred", "", None, None, None],
+        [1, 2, day, ["Lumen"], "labelled", "negative", 0.75, 0.25, 0.0],
+        [2, 1, day, ["Lumen", "Orbit"], "labelled", "positive", 0.25, 0.25, 0.5],
+        [3, 1, day, ["Orbit"], "deferred", "", None, None, None],
+        [4, 1, day, ["Orbit"], "unknown", "", None, None, None],
+        [5, 1, day, ["Quiet"], "", "", None, None, None],
+    ]
+    with clickhouse_client(settings.clickhouse) as client:
+        client.insert("interactions", rows, column_names=names + scores)
+    shown = [json.loads(line) for line in stacked("query", "sentiment", "--format", "json").out.splitlines()]
+    columns = ("brand", "labelled", "negative", "neutral", "positive", "score", "unknown", "deferred")
+    assert [[row[column] for column in columns] for row in shown] == [
+        ["Lumen", 2, 1, 0, 1, -0.25, 0, 0],
+        ["Orbit", 1, 0, 0, 1, 0.25, 1, 1],
+    ]
+    assert "positive" in stacked("query", "latest").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"), [([], "sentiment.model is off"), (["--since", "soon"], "--since soon"), (["--brnd", "x"], "--brnd")]
+)
+def test_rescore_says_what_it_lacks(stacked: Run, arguments: list[str], says: str) -> None:
+    done = stacked("rescore", *arguments)
+    assert done.code == 2
+    assert says in done.err
 
 
 TRACKED = """
@@ -342,6 +375,7 @@ def test_status_counts_the_lag_in_records(stacked: Run, settings: Settings) -> N
     assert done.code == 1  # no worker runs
     assert "lag: 30 records, dead-letter topic: 0" in done.out
     assert "migration: 0" in done.out
+    assert "deferred: 0 rows wait for their label" in done.out
     assert [line.split(":")[0] for line in done.err.splitlines()] == ["worker /live", "worker /ready"]
     group = Consumer({**settings.kafka.client(), "group.id": settings.kafka.group, "log_level": 0})
     partition = next(n for n in range(settings.kafka.partitions) if group.get_watermark_offsets(TopicPartition(topic, n))[1])

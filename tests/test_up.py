@@ -162,6 +162,9 @@ def samples(read: float, landed: float, duplicates: float) -> Samples:
         ("earshot_events_landed_total", ""): landed,
         ("earshot_events_dropped_total", "duplicate"): duplicates,
         ("earshot_events_dropped_total", "irrelevant"): 1,
+        ("earshot_sentiment_labelled_total", "negative"): duplicates,
+        ("earshot_sentiment_labelled_total", "positive"): 1,
+        ("earshot_sentiment_deferred_rows", ""): read,
         ("earshot_ready", ""): 1,
     }
 
@@ -170,4 +173,6 @@ def test_the_live_line_counts_over_restarts_of_the_worker() -> None:
     line = LiveLine()
     assert line.update(None) == "waiting for the worker"
     assert line.update(samples(1000, 900, 99)).startswith("read 1,000  landed 900  duplicates 99  dropped 1  rejected 0")
+    assert "  labelled 100 (99 % negative)  deferred 1,000  " in line.update(samples(1000, 900, 99))
     assert line.update(samples(10, 7, 2)).startswith("read 1,010  landed 907  duplicates 101  dropped 2  rejected 0")
+    assert "  labelled 103 (98 % negative)  deferred 10  " in line.update(samples(10, 7, 2))
