@@ -60,7 +60,7 @@ class Bench:
         self.fence, self.spare, self.errors = Fence(), True, list[BaseException]()
         self._client = clickhouse_client(settings.clickhouse)
         inserter = Inserter(self._client, self.fence, Vitals(), "labels")
-        self.later = Later(labeller, inserter, self.fence, Vitals(), "t", lambda: self.spare, self.errors.append)
+        self.later = Later(labeller, inserter, self.fence, Vitals(), "t", lambda _: self.spare, self.errors.append)
         self._ended = threading.Event()
         self._poll = threading.Thread(target=self._keep_polling)
 
@@ -244,6 +244,17 @@ def test_more_than_is_remembered_is_labelled_all_the_same(
         wait_for("all is labelled", lambda: not waiting(client))
     assert {values[1:] for values in final(client).values()} == {("labelled", 1)}
     assert client.command("SELECT count() FROM interactions WHERE sentiment_status = 'labelled'") == 100
+
+
+def test_what_has_waited_for_long_is_urgent(client: Client, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deferred, "URGENT_S", 2.0)
+    asked: list[bool] = []
+    bench.later._spare = asked.append  # type: ignore[assignment]  # None: no time
+    insert(client, 1, ingested_at=datetime.now(UTC) - timedelta(days=60))
+    bench.later.own(PLACES)
+    wait_for("it was asked", lambda: len(asked) > 3)
+    assert not asked[0]
+    wait_for("it is urgent", lambda: asked[-1])
 
 
 def test_a_stop_is_quick_and_another_goes_on(settings: Settings, client: Client) -> None:

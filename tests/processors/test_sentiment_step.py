@@ -49,7 +49,9 @@ class Run:
         self.steps = [Decode(), Dedup(Seen(KeySet(1000, 1e9))), Mentions(BRANDS), self.completion, self.step]
         self.offset = 0
 
-    def feed(self, *records: dict[str, Any], behind: bool = False) -> pl.DataFrame:
+    def feed(self, *records: dict[str, Any], behind: bool = False, pause_s: float = 10.0) -> pl.DataFrame:
+        """`pause_s` after the batch before it."""
+        self.time.sleep(pause_s)
         batch = batch_of([json.dumps(record).encode() for record in records], first_offset=self.offset)
         batch.behind = behind
         self.offset += len(records)
@@ -110,14 +112,28 @@ def test_what_does_not_fit_into_the_budget_is_deferred() -> None:
     assert deferred.get_column("sentiment_label").null_count() == deferred.get_column("sentiment_model").null_count() == 2
 
 
-@pytest.mark.parametrize(("pause_s", "labelled"), [(0.0, 0), (0.5, 2), (60.0, 4)])
-def test_a_worker_that_is_behind_labels_for_a_tenth_of_the_time(pause_s: float, labelled: int) -> None:
+@pytest.mark.parametrize(
+    ("behind", "pause_s", "labelled"),
+    [(True, 0.0, 0), (True, 0.5, 2), (True, 60.0, 4), (False, 0.0, 0), (False, 0.3, 3), (False, 60.0, 4)],
+)
+def test_batches_that_follow_one_another_get_a_share_of_the_time(behind: bool, pause_s: float, labelled: int) -> None:
     run = Run(delay_s=0.04)
-    assert statuses(run.feed(*(post(n) for n in range(9)), behind=True)) == ["deferred"] * 9
-    run.time.sleep(pause_s)
-    assert statuses(run.feed(*(post(n) for n in range(10, 19)), behind=True)).count("labelled") == labelled
-    run.time.sleep(pause_s)
-    assert statuses(run.feed(*(post(n) for n in range(20, 29)))).count("labelled") == 4
+    assert statuses(run.feed(*(post(n) for n in range(9)), behind=behind)).count("labelled") == (0 if behind else 4)
+    run.time.now = 100.0 + 10.0  # when the first batch came
+    assert statuses(run.feed(*(post(n) for n in range(10, 19)), behind=behind, pause_s=pause_s)).count("labelled") == labelled
+
+
+def test_there_is_time_for_what_was_deferred_when_no_batch_was_too_much() -> None:
+    run = Run(delay_s=0.04)
+    assert run.step.spare(False)
+    run.feed(post(1))
+    assert run.step.spare(False)
+    for start, behind in ((10, True), (20, False)):
+        run.feed(*(post(start + n) for n in range(9)), behind=behind)
+        assert not run.step.spare(False)
+        assert run.step.spare(True) is not behind
+        run.time.sleep(1.1)
+        assert run.step.spare(False)
 
 
 def test_new_counts_keep_the_label_and_new_text_gets_another() -> None:

@@ -35,19 +35,21 @@ WRITE_S = 2.0
 SLICE_S = 0.25
 """Time of the model between two looks whether a batch came; a stop waits as long."""
 IDLE_S = 0.2
+URGENT_S = 120.0
 log = logging.getLogger("earshot.labels")
 
 
 class Later:
     """Runs on a thread of its own from `start` until `stop`; what it can't survive goes to `fail`.
 
-    `spare()` says whether the worker has time. Blocks while ClickHouse is away. What a generation's end or a lost partition
-    interrupts is found again in ClickHouse by whoever owns the partition.
+    `spare(urgent)` says whether the worker has time; it is urgent when some rows have waited for URGENT_S, as where more text
+    comes all the time than fits into the batches' share. Blocks while ClickHouse is away. What a generation's end or a lost
+    partition interrupts is found again in ClickHouse by whoever owns the partition.
     """
 
     def __init__(
         self, labeller: Labeller, inserter: Inserter, fence: Fence, vitals: Vitals, topic: str,
-        spare: Callable[[], bool], fail: Callable[[BaseException], None], clock: Clock = wall,
+        spare: Callable[[bool], bool], fail: Callable[[BaseException], None], clock: Clock = wall,
     ) -> None:  # fmt: skip
         self._labeller, self._inserter, self._fence, self._vitals = labeller, inserter, fence, vitals
         self._topic, self._spare, self._fail, self._clock = topic, spare, fail, clock
@@ -56,7 +58,7 @@ class Later:
         self._columns: list[str] = []
         self._sweep_at = 0.0
         self._slice = 16
-        self._waiting, self._oldest = 0, 0.0
+        self._waiting, self._oldest, self._since = 0, 0.0, 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=NAME, daemon=True)
         metrics.DEFERRED_AGE.set_function(self._age)
@@ -114,7 +116,7 @@ class Later:
         if self._owned and time.monotonic() >= self._sweep_at:
             self._sweep_at = time.monotonic() + SWEEP_S
             self._sweep()
-        if not self._spare():
+        if not self._has_time():
             return False
         if not len(self._backlog):
             if self._backlog.cut:
@@ -152,7 +154,7 @@ class Later:
         """
         labels, end = [pl.DataFrame(schema=COLUMNS)], time.monotonic() + WRITE_S
         done = 0
-        while done < rows.height and time.monotonic() < end and self._spare() and not self._stopping.is_set():
+        while done < rows.height and time.monotonic() < end and self._has_time() and not self._stopping.is_set():
             self._vitals.busy(NAME)
             part, started = rows.slice(done, self._slice), time.monotonic()
             labels.append(self._labeller.label(part.get_column("read"), part.get_column("language")))
@@ -180,7 +182,12 @@ class Later:
         )
         metrics.count_labels(labels)
 
+    def _has_time(self) -> bool:
+        return self._spare(self._waiting > 0 and self._clock() - self._since > URGENT_S)
+
     def _count(self, waiting: int, oldest: float) -> None:
+        if waiting > 0 and not self._waiting:
+            self._since = self._clock()
         self._waiting, self._oldest = max(0, waiting), oldest
         metrics.DEFERRED_NOW.set(self._waiting)
 

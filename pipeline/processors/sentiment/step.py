@@ -10,7 +10,8 @@ import polars as pl
 from pipeline.batch import EventBatch
 from pipeline.processors.sentiment.labels import COLUMNS, DEFERRED, LABELLED, Labeller
 
-BEHIND_SHARE = 0.1
+SHARE, BEHIND_SHARE = 1 / 3, 1 / 10
+"""Of the time since the batch before: what the model gets at most, and what while the worker is behind."""
 CALM_S = 1.0
 """How long after a batch that was too much there is time again."""
 WANTED = (
@@ -28,9 +29,10 @@ WANTED_SQL = "direction != 'outbound' AND is_deleted = 0 AND notEmpty(brands) AN
 class Sentiment:
     """The step. Sets the columns of labels.COLUMNS, null for what is not to be labelled; keeps every row.
 
-    `budget_s` is the time for a batch; while the worker is behind (`batch.behind`) at most a tenth of the time since the batch
-    before, so that catching up is hardly slower than without a model. What does not fit is `deferred`. A stored label that
-    completion brought along stays, if a model in force made it.
+    `budget_s` is the time for a batch; where batches follow one another, at most a third of the time since the one before, so
+    that they never queue here; a tenth while the worker is behind (`batch.behind`), so that catching up is hardly slower than
+    without a model. What does not fit is `deferred`. A stored label that completion brought along stays, if it is by a model in
+    force.
 
     Restart: it remembers nothing.
     """
@@ -43,11 +45,15 @@ class Sentiment:
         self._clock = clock
         self._before: float | None = None
         self._busy = False
-        self._pressed = float("-inf")
+        self._behind = self._pressed = float("-inf")
 
-    def spare(self) -> bool:
-        """Whether there is time for rows that were deferred: no batch is here, and none was too much a moment ago."""
-        return not self._busy and self._clock() - self._pressed > CALM_S
+    def spare(self, urgent: bool) -> bool:
+        """Whether there is time for rows that were deferred: no batch is here, and none was too much a moment ago.
+
+        What is urgent takes its time from batches that don't fit, too, but not while the worker is behind.
+        """
+        since = self._behind if urgent else self._pressed
+        return not self._busy and self._clock() - since > CALM_S
 
     def process(self, batch: EventBatch) -> EventBatch:
         self._busy = True
@@ -67,15 +73,17 @@ class Sentiment:
         else:
             labels = pl.DataFrame(schema=COLUMNS)
         batch.events = batch.events.with_columns(_spread(labels, asked, batch.events, wanted))
-        if batch.behind or (labels.get_column("sentiment_status") == DEFERRED).any():
+        if batch.behind:
+            self._behind = self._pressed = self._clock()
+        elif (labels.get_column("sentiment_status") == DEFERRED).any():
             self._pressed = self._clock()
 
     def _until(self, batch: EventBatch) -> float:
         now = self._clock()
         before, self._before = self._before, now
-        if not batch.behind:
-            return now + self._budget_s
-        return now + min(self._budget_s, BEHIND_SHARE * (now - before) if before is not None else 0.0)
+        if before is None:
+            return now + (0.0 if batch.behind else self._budget_s)
+        return now + min(self._budget_s, (BEHIND_SHARE if batch.behind else SHARE) * (now - before))
 
     def _known(self) -> pl.Expr:
         labelled = (pl.col("sentiment_status") == LABELLED).fill_null(False)
