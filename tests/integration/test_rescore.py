@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +21,7 @@ from pipeline.processors.sentiment.memory import MemoryLabeller, label_of
 from pipeline.rescore import rescore
 from pipeline.settings import Settings
 from schemas import events
+from tests.faults.worker import environment, wait_for
 from tests.integration.test_deferred import START, VERSION, Asked, final, insert
 
 BLANK = {"sentiment_status": ""}
@@ -100,3 +104,38 @@ def test_in_many_chunks_with_an_edit_and_a_rematch_meanwhile(
     assert rows[1] == ("text 1", ["A", "B"], "labelled", 3)
     assert {values[2:] for key, values in rows.items() if key > 1} == {("labelled", 1)}
     assert rescore(settings.clickhouse, labeller).rows == 1
+
+
+RESCORE = """
+import sys
+from pipeline.processors.sentiment.memory import MemoryLabeller
+from pipeline.rescore import rescore
+from pipeline.settings import load
+print(rescore(load().clickhouse, MemoryLabeller("new@1", delay_s=0.0005)).rows)
+"""
+
+
+def test_killed_in_the_middle_and_done_again(settings: Settings, client: Client) -> None:
+    client.command(
+        "INSERT INTO interactions (event_key, revision, version, created_at, brands, text, sentiment_status, sentiment_model) "
+        f"SELECT number, number + 1, {VERSION}, toDateTime64('2026-09-01 10:00:00', 3, 'UTC') + number % 5000, ['A'], "
+        "'text ' || toString(number), 'labelled', 'old@1' FROM numbers(20000)"
+    )
+    command, environ = [sys.executable, "-c", RESCORE], environment(settings, 0)
+    process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    new = "SELECT count() FROM interactions WHERE sentiment_model = 'new@1'"
+    try:
+        wait_for("rows change", lambda: int(str(client.command(new))) > 0 or process.poll() is not None, every=0.005)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGKILL, errors
+    again = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    assert 0 < int(again.stdout) < 20_000
+    found = client.query(
+        f"SELECT count(), countIf(sentiment_model = 'new@1'), countIf(version = {VERSION} + 1), "
+        "countIf(revision = event_key + 1) FROM interactions FINAL"
+    )
+    assert found.result_rows == [(20_000,) * 4]
+    assert int(str(client.command(new))) == 20_000
