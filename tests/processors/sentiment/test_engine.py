@@ -98,11 +98,11 @@ def test_logits_that_are_no_numbers_cost_one_text_only() -> None:
 
 
 def test_what_does_not_fit_is_left_and_the_deadline_holds() -> None:
-    run = engine(Lengths(pieces=64, lanes=1, delay_s=0.01))
-    run.run(texts(50))  # it learns its pace
+    run = engine(Lengths(pieces=64, lanes=1, delay_s=0.1))
+    run.run(texts(20))  # it learns its pace
     before = time.monotonic()
-    answer = run.run(texts(2_000), until=before + 0.2)
-    assert time.monotonic() - before < 1.0  # a busy machine may delay it, two thousand texts would take longer
+    answer = run.run(texts(600), until=before + 2)
+    assert time.monotonic() - before < 5  # a busy machine may delay it; all six hundred would take ten seconds
     assert set(answer.states.tolist()) == {DONE, LEFT}
     assert np.isnan(answer.scores[answer.states == LEFT]).all()
 
