@@ -1,8 +1,8 @@
 """The torch backends (extra `models`): the bundled models on a GPU, and any sequence classification model of Hugging Face.
 
 A bundled model is read from the tensors of its model.onnx. On the CPU it computes with the same whole numbers as ONNX Runtime;
-on a CUDA device in bfloat16, without rounding the layers' inputs: probabilities differ by less than 0.05, and labels only where
-two classes are as likely (measured: docs/models.md).
+on a CUDA device in bfloat16, without rounding the layers' inputs, so probabilities differ a little and labels only where two
+classes are about as likely (docs/models.md).
 """
 
 from __future__ import annotations
