@@ -121,7 +121,7 @@ class SentimentSettings(Section):
     """A model is `fast` or `accurate` (bundled), a folder (it starts with `/`, `./`, `../` or `~/`) or a name on the Hugging
     Face hub."""
 
-    model: str = Field("off", min_length=1, description="off: nothing is labelled")
+    model: str = Field("fast", min_length=1, description="off: nothing is labelled")
     models: dict[str, str] = Field({}, description="other models for single languages, by ISO 639 code")
     languages: tuple[str, ...] = Field((), description="what the model was trained for, where it does not say so itself")
     revision: str = Field("", description="the commit of a model from the hub: it is pinned")

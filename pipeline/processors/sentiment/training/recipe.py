@@ -165,10 +165,11 @@ def smaller(model: Encoder, layers: tuple[int, ...], inner: int, words: list[int
             part = name.removeprefix(f"layers.{number}.")
             if part == name:
                 continue
-            kept = (
-                {"up.weight": value[units], "up.bias": value[units], "down.weight": value[:, units]} if part in _INNER else {}
-            )
-            state[f"layers.{place}.{part}"] = kept.get(part, value)
+            if part in ("up.weight", "up.bias"):
+                value = value[units]
+            elif part == "down.weight":
+                value = value[:, units]
+            state[f"layers.{place}.{part}"] = value
     small.load_state_dict(state)
     for linear in small.linears():
         linear.quantised = False
@@ -203,6 +204,3 @@ def _fit(
     model: Encoder, texts: Texts, rows: Ints, targets: Floats, weights: Floats, recipe: Recipe, say: Say, name: str
 ) -> Encoder:
     return fit(model, texts, rows, targets, weights, recipe, lambda done, steps: say(name, done, steps))
-
-
-_INNER = ("up.weight", "up.bias", "down.weight")
