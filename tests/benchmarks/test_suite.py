@@ -23,12 +23,14 @@ end_to_end.visible_p50_ms end_to_end.visible_p99_ms end_to_end.visible_max_ms
 worker.rss_mb worker.rss_growth_mb
 dedup.bytes_per_key scaling.keys_ratio scaling.keys_few scaling.keys_many
 scaling.partitions_ratio scaling.partitions_1 scaling.partitions_64
+sentiment.transformers_accurate sentiment.torch_accurate sentiment.accurate sentiment.fast
+sentiment.engine_ratio sentiment.fast_ratio sentiment.reposts_ratio sentiment.cache_ratio
 peers.earshot peers.faust_ratio peers.faust peers.quix_ratio peers.quix peers.bytewax_ratio peers.bytewax
 """
 NAMES = STABLE.split()
 TINY = Sizes(
     events=6_000, passes=1, topic=5_000, runs=1, latency_rate=200, latency_seconds=3, memory=5_000, keys=(60_000, 90_000),
-    peers=(1_000, 1_000),
+    peers=(1_000, 1_000), texts=60,
 )  # fmt: skip
 
 
