@@ -20,8 +20,8 @@ from tests.faults import topics
 from tests.faults.load import Generator
 from tests.faults.worker import Worker, wait_for
 
-ONLY_AT_TIMES = {"Seeding"}
-"""Panels that show something only when it happens: partitions that come are seeded."""
+ONLY_AT_TIMES = {"Seeding", "Without a label"}
+"""Panels that show something only when it happens: partitions that come are seeded, a text has no label."""
 REBALANCE = {"EarshotWorkerNotReady", "EarshotPartitionsWithoutOwner"}
 """A dead worker's session lasts ten seconds, and these wait for five, as seconds are minutes here."""
 

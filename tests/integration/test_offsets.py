@@ -86,8 +86,9 @@ def wait_held(settings: Settings, worker: Worker) -> None:
     wait_for("/ready names the partition", lambda: name in worker.ask("/ready")[1])
     assert worker.status("/ready") == 503
     assert worker.status("/live") == 200
-    said = worker.ask("/metrics")[1].splitlines()
-    assert 'earshot_partitions{state="held"} 1.0' in said and 'earshot_unready{cause="held"} 1.0' in said
+    # The gauge counts it as seeding until that is done.
+    wanted = {'earshot_partitions{state="held"} 1.0', 'earshot_unready{cause="held"} 1.0'}
+    wait_for("the metrics say so", lambda: wanted <= set(worker.ask("/metrics")[1].splitlines()))
 
 
 def test_a_lost_range_holds_its_partition_until_it_is_accepted(settings: Settings, start: Start) -> None:
