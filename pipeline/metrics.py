@@ -121,6 +121,8 @@ def start(steps: list[str]) -> None:
         BRANDS_RELOADS.labels(result)
     for label in labels.LABELS:
         LABELLED.labels(label)
+    for reason in labels.REASONS:
+        UNKNOWN.labels(reason)
     for known in ("hit", "miss"):
         CACHED.labels(known)
     for state in STATES:

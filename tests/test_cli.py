@@ -21,7 +21,8 @@ from pipeline.errors import EarshotError
 from pipeline.settings import Settings
 
 COMMANDS = [
-    *("up", "worker", "migrate", "send", "replay", "generate", "query", "status", "reset", "rematch", "voice", "rescore"),
+    *("up", "worker", "migrate", "send", "replay", "generate", "query", "status", "reset", "rematch", "voice"),
+    *("rescore", "label"),
     *("dlq list", "dlq show", "dlq replay", "offsets list", "offsets accept-loss"),
 ]
 BRANDS_SQL = "INSERT INTO interactions (event_key, version, id, platform, created_at, brands, text) VALUES "

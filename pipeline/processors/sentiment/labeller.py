@@ -11,23 +11,23 @@ import numpy.typing as npt
 import polars as pl
 import xxhash
 
+from pipeline import metrics
+from pipeline.processors.sentiment import engine, labels
 from pipeline.processors.sentiment.cache import Cache
-from pipeline.processors.sentiment.engine import LEFT, NO_MEMORY, NOT_A_NUMBER, Model
+from pipeline.processors.sentiment.engine import LEFT, Model
 from pipeline.processors.sentiment.labels import COLUMNS, DEFERRED, LABELLED, LABELS, UNKNOWN
 from pipeline.processors.sentiment.language import detect, primary, words
 from pipeline.processors.sentiment.prepare import prepare
 
 _AT_ONCE = 256
 """Texts between two looks at the clock; a batch of the model may be smaller."""
-NO_TEXT, NO_LANGUAGE, NO_MODEL = "no text", "language not recognised", "no model for the language"
-REASONS = (NO_TEXT, NO_LANGUAGE, NO_MODEL, "not a number", "out of memory")
-_OF_STATE = {NOT_A_NUMBER: "not a number", NO_MEMORY: "out of memory"}
+_OF_STATE = {engine.NOT_A_NUMBER: labels.NOT_A_NUMBER, engine.NO_MEMORY: labels.NO_MEMORY}
 
 
 class SentimentLabeller:
     """The Labeller of the settings' models. Equal prepared texts are computed once; `cache_mb` of them are remembered.
 
-    `hits` and `misses` count the texts that were asked for, each once a call. Restart: the cache is empty.
+    Restart: the cache is empty.
     """
 
     def __init__(self, models: Mapping[str, Model], cache_mb: int) -> None:
@@ -36,7 +36,6 @@ class SentimentLabeller:
         self._languages = [""]
         self._numbers = {"": 0}
         self._lock = threading.Lock()
-        self.hits = self.misses = 0
         self.models = frozenset(model.identity for model in models.values())
 
     def label(self, texts: pl.Series, languages: pl.Series, until: float | None = None) -> pl.DataFrame:
@@ -51,8 +50,8 @@ class SentimentLabeller:
     def _label(self, texts: pl.DataFrame, until: float | None) -> pl.DataFrame:
         keys = texts.get_column("key").to_numpy()
         known, scores, numbers = self._cache.get(keys)
-        with self._lock:
-            self.hits, self.misses = self.hits + int(known.sum()), self.misses + int((~known).sum())
+        metrics.CACHED.labels("hit").inc(int(known.sum()))
+        metrics.CACHED.labels("miss").inc(int((~known).sum()))
         language = np.array(self._languages, object)[np.where(known, numbers, 0)]
         states = np.where(known, 0, LEFT).astype(np.uint8)
         scores = np.where(known[:, None], scores, np.nan).astype(np.float32)
@@ -65,7 +64,7 @@ class SentimentLabeller:
         if len(new):
             done = new[states[new] != LEFT]
             # A failure of the device is not remembered.
-            keep = done[~np.isin(states[done], (NOT_A_NUMBER, NO_MEMORY))]
+            keep = done[~np.isin(states[done], list(_OF_STATE))]
             self._cache.put(keys[keep], scores[keep], self._number(language[keep]))
         return self._frame(texts, language, scores, states)
 
@@ -135,11 +134,11 @@ class SentimentLabeller:
         frame = frame.with_columns(sentiment_status=status)
         code = pl.col("sentiment_language")
         reason = (
-            pl.when(pl.col("text") == "").then(pl.lit(NO_TEXT))
+            pl.when(pl.col("text") == "").then(pl.lit(labels.NO_TEXT))
             .when(pl.col("state").is_in(list(_OF_STATE)))
             .then(pl.col("state").replace_strict(_OF_STATE, default=None, return_dtype=pl.String))
-            .when(code == "").then(pl.lit(NO_LANGUAGE))
-            .otherwise(pl.lit(NO_MODEL))
+            .when(code == "").then(pl.lit(labels.NO_LANGUAGE))
+            .otherwise(pl.lit(labels.NO_MODEL))
         )  # fmt: skip
         return frame.with_columns(
             *(

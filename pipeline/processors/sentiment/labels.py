@@ -9,6 +9,10 @@ import polars as pl
 from pipeline.processors.sentiment.classes import LABELS as LABELS
 
 LABELLED, DEFERRED, UNKNOWN = "labelled", "deferred", "unknown"
+NO_TEXT, NO_LANGUAGE, NO_MODEL = "no text", "language not recognised", "no model for the language"
+NOT_A_NUMBER, NO_MEMORY = "not a number", "out of memory"
+REASONS = (NO_TEXT, NO_LANGUAGE, NO_MODEL, NOT_A_NUMBER, NO_MEMORY)
+"""Why a text has no label."""
 
 COLUMNS: dict[str, pl.DataType] = {
     "sentiment_label": pl.String(),

@@ -16,6 +16,8 @@ from pipeline.settings import SentimentSettings
 
 LONGEST = 128
 """Pieces of a text that a model reads."""
+DRIVER = Path("/dev/nvidiactl")
+"""Is there where NVIDIA's driver is: torch, which takes 500 MB, is not imported to learn that it is not."""
 
 
 def load_labeller(settings: SentimentSettings) -> SentimentLabeller:
@@ -64,7 +66,7 @@ def _model(name: str, folder: Path, backend: Backend) -> tuple[Model, tuple[str,
 
 def _has_gpu(device: str) -> bool:
     """Whether torch is there and finds what `device` names."""
-    if device == "cpu":
+    if device == "cpu" or (device == "auto" and not DRIVER.exists()):
         return False
     try:
         import torch
