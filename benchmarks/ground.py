@@ -56,8 +56,9 @@ class Topic:
 class Ground:
     """A running stack; `topic` fills a topic, `run` gives the settings of a run that reads it from its beginning."""
 
-    def __init__(self, stack: Stack, folder: Path) -> None:
+    def __init__(self, stack: Stack, folder: Path, model: str) -> None:
         self.stack = stack
+        self.model = model
         self.folder = folder
         self._brands = folder / "brands.yaml"
         self._brands.write_text(yaml.safe_dump(standard_brands()))
@@ -95,18 +96,18 @@ class Ground:
         return Settings(
             kafka=KafkaSettings(bootstrap=self.stack.bootstrap, partitions=partitions, topic_prefix=prefix, group=run),
             clickhouse=ClickHouseSettings(url=self.stack.clickhouse_url, database=run),
-            sentiment=SentimentSettings(model="off"),  # EARSHOT_SENTIMENT__MODEL=fast measures with it
+            sentiment=SentimentSettings(model=self.model),
             brands=self._brands,
         )
 
 
 @contextmanager
-def ground() -> Iterator[Ground]:
-    """Starts the embedded stack, and stops it. Raises StackError when it can't be had."""
+def ground(model: str = "off") -> Iterator[Ground]:
+    """Starts the embedded stack, and stops it; its workers label with `model`. Raises StackError when it can't be had."""
     with tempfile.TemporaryDirectory(prefix="earshot-benchmark-") as folder:
         embedded = EmbeddedSettings(data_dir=Path(folder) / "data", broker="kafka", kafka_port=0, clickhouse_port=0)
         with Stack(embedded) as stack:
-            yield Ground(stack, Path(folder))
+            yield Ground(stack, Path(folder), model)
 
 
 @contextmanager
@@ -139,6 +140,7 @@ class Worker:
             "EARSHOT_CLICKHOUSE__URL": settings.clickhouse.url,
             "EARSHOT_CLICKHOUSE__DATABASE": settings.clickhouse.database,
             "EARSHOT_WORKER__HEALTH_PORT": "0",
+            "EARSHOT_SENTIMENT__MODEL": settings.sentiment.model,
             "EARSHOT_BRANDS": str(settings.brands),
             "EARSHOT_PRIVACY__HASH_KEY": "benchmark",
         }

@@ -38,6 +38,7 @@ GOALS: Mapping[str, tuple[str, float]] = {
     "sentiment.fast_ratio": (">=", 15),
     "sentiment.reposts_ratio": (">=", 1.08),
     "sentiment.cache_ratio": (">=", 2),
+    "sentiment.visible_p99_ms": ("<", 1_000),
     "peers.faust_ratio": (">=", 20),
     "peers.quix_ratio": (">=", 3),
     "peers.bytewax_ratio": (">=", 2),

@@ -19,10 +19,13 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
+from clickhouse_connect.driver.client import Client
 
+from benchmarks import end_to_end, visible
 from benchmarks.environments import APPS, python_of, version_of
+from benchmarks.ground import ground
 from benchmarks.progress import bar
-from benchmarks.report import RATIO, Figure
+from benchmarks.report import MS, RATIO, Figure
 from pipeline.generate.phrases import LANGUAGES
 from pipeline.processors.sentiment.engine import Engine
 from pipeline.processors.sentiment.labeller import SentimentLabeller
@@ -43,9 +46,12 @@ NAMES = (
     "sentiment.reposts_ratio",
     "sentiment.cache_ratio",
 )
+LIVE_NAMES = ("sentiment.visible_p99_ms", "sentiment.labelled", "sentiment.deferred", "sentiment.all_labelled_s")
+THROUGHPUT_NAMES = ("sentiment.throughput_ratio",)
 RECALLS = tuple(f"sentiment.{way}_recall" for way in WAYS)
 """Only where the recorded data is."""
 BATCH, REPOSTS, THREADS, RUNS = 1_000, 0.6, 2, 3
+LABEL_PATIENCE_S = 300
 
 
 class Stream(NamedTuple):
@@ -112,6 +118,51 @@ def figures(count: int) -> Iterator[Figure]:
     )
     burst = _burst(_generated(count), REPOSTS)
     yield Figure("sentiment.cache_ratio", _cache_ratio(burst), RATIO, f"generated, {REPOSTS:.0%} reposts, batches of {BATCH}")
+
+
+def live_figures(rate: int, seconds: int) -> Iterator[Figure]:
+    """The pipeline with the fast model on; a fifth of the events mention a brand. Raises RuntimeError for a row never seen."""
+    left, took = 0, 0.0
+    counts = {"labelled": 0, "unknown": 0}
+
+    def wait_for_labels(client: Client) -> None:
+        nonlocal left, took
+        began = time.monotonic()
+        left = waiting = _count(client, "deferred")
+        while waiting:
+            if time.monotonic() - began > LABEL_PATIENCE_S:
+                raise RuntimeError(f"{waiting} rows are still deferred")
+            time.sleep(0.2)
+            waiting = _count(client, "deferred")
+        took = time.monotonic() - began
+        counts.update({status: _count(client, status) for status in counts})
+
+    with ground("fast") as stage:
+        milliseconds = visible.measure(stage, rate, seconds, wait_for_labels) * 1000
+    conditions = f"{rate:,} events/s for {seconds} s, {len(milliseconds):,} rows, fast model, {counts['unknown']} unknown"
+    values = (float(np.percentile(milliseconds, 99)), counts["labelled"], left, took)
+    for name, value, unit in zip(LIVE_NAMES, values, (MS, "rows", "rows when the last event was seen", "s"), strict=True):
+        yield Figure(name, value, unit, conditions)
+
+
+def throughput_figures(events: int, runs: int) -> Iterator[Figure]:
+    """Full speed with the fast model over full speed without one, in turns."""
+    rates: dict[str, list[float]] = {"off": [], "fast": []}
+    with ground() as stage:
+        topic = stage.topic(events)
+        for _ in bar.track(range(runs), runs, "throughput with and without a model: rounds"):
+            for stage.model, found in rates.items():
+                with stage.run(topic) as settings:
+                    found.append(end_to_end.measure(stage, topic, settings).events_per_second)
+    ratio = median(rates["fast"]) / median(rates["off"])
+    yield Figure(
+        "sentiment.throughput_ratio", ratio, RATIO, f"fast over off, {end_to_end.describe(topic)}; {runs} runs in turns"
+    )
+
+
+def _count(client: Client, status: str) -> int:
+    query = f"SELECT count() FROM interactions FINAL WHERE sentiment_status = '{status}'"
+    return int(str(client.command(query)))
 
 
 def engine(name: str) -> Engine:

@@ -86,6 +86,10 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     ),
     Measurement(scaling.PARTITIONS_NAMES, 3, lambda sizes: scaling.partitions_figures(sizes.topic, sizes.runs)),
     Measurement(sentiment.NAMES, 9, lambda sizes: sentiment.figures(sizes.texts)),
+    Measurement(
+        sentiment.LIVE_NAMES, 2, lambda sizes: sentiment.live_figures(sizes.latency_rate, min(60, sizes.latency_seconds))
+    ),
+    Measurement(sentiment.THROUGHPUT_NAMES, 4, lambda sizes: sentiment.throughput_figures(sizes.topic, sizes.runs)),
     Measurement(peers.NAMES, 9, lambda sizes: peers.figures(*sizes.peers, sizes.runs)),
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -42,8 +42,8 @@ def figures(rate: int, seconds: int) -> Iterator[Figure]:
         yield Figure(name, float(value), MS, conditions)
 
 
-def measure(stage: Ground, rate: int, seconds: int) -> Times:
-    """The seconds that each event took. Raises RuntimeError when one was never seen."""
+def measure(stage: Ground, rate: int, seconds: int, then: Callable[[Client], None] = lambda client: None) -> Times:
+    """The seconds that each event took; `then` runs when all were seen. Raises RuntimeError when one never was."""
     warm_up = stage.topic(WARM_UP_EVENTS)
     with (
         stage.run(warm_up) as settings,
@@ -62,6 +62,7 @@ def measure(stage: Ground, rate: int, seconds: int) -> Times:
             watcher.wait_for_all()
         finally:
             watcher.stop()
+        then(client)
     return positions.times()
 
 

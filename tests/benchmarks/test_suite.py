@@ -25,6 +25,7 @@ dedup.bytes_per_key scaling.keys_ratio scaling.keys_few scaling.keys_many
 scaling.partitions_ratio scaling.partitions_1 scaling.partitions_64
 sentiment.transformers_accurate sentiment.torch_accurate sentiment.accurate sentiment.fast
 sentiment.engine_ratio sentiment.fast_ratio sentiment.reposts_ratio sentiment.cache_ratio
+sentiment.visible_p99_ms sentiment.labelled sentiment.deferred sentiment.all_labelled_s sentiment.throughput_ratio
 peers.earshot peers.faust_ratio peers.faust peers.quix_ratio peers.quix peers.bytewax_ratio peers.bytewax
 """
 NAMES = STABLE.split()
