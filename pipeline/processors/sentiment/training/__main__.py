@@ -18,7 +18,7 @@ def main(
     data: Annotated[Path, typer.Argument(help="The folder of the recorded data: it holds sentiment/, stream/ and platforms/.")],
     models: Annotated[Path, typer.Option(help="Where the folders accurate and fast are written.")] = BUNDLED,
 ) -> None:
-    """Train both models: twelve minutes on an H200, two days on two cores."""
+    """Train both models: some ten minutes on a large GPU, days on two cores."""
     bars: dict[str, int] = {}
     columns = (TextColumn("{task.description:14}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
