@@ -48,8 +48,6 @@ NAMES = (
 )
 LIVE_NAMES = ("sentiment.visible_p99_ms", "sentiment.labelled", "sentiment.deferred", "sentiment.all_labelled_s")
 THROUGHPUT_NAMES = ("sentiment.throughput_ratio",)
-RECALLS = tuple(f"sentiment.{way}_recall" for way in WAYS)
-"""Only where the recorded data is."""
 BATCH, REPOSTS, THREADS, RUNS = 1_000, 0.6, 2, 3
 LABEL_PATIENCE_S = 300
 

@@ -80,18 +80,11 @@ class SentimentLabeller:
         chosen = texts[new]
         language[new] = _languages(chosen)
         text = chosen.get_column("text").to_list()
-        empty = np.array([not t for t in text])
-        states[new[empty]] = 0
-        by_model: dict[str, list[int]] = {}
-        for place, code in enumerate(language[new]):
-            if not empty[place]:
-                model = self._models.get(code)
-                if model is None:
-                    states[new[place]] = 0
-                else:
-                    by_model.setdefault(model.identity, []).append(place)
+        codes, empty = language[new].astype(str), (chosen.get_column("text") == "").to_numpy()
+        states[new[empty | ~np.isin(codes, list(self._models))]] = 0
         for model in {model.identity: model for model in self._models.values()}.values():
-            places = np.array(by_model.get(model.identity, []), np.intp)
+            spoken = [code for code, other in self._models.items() if other.identity == model.identity]
+            places = np.flatnonzero(~empty & np.isin(codes, spoken))
             answer = model.engine.run([text[place] for place in places], until)
             states[new[places]] = answer.states
             mapped = np.zeros((len(places), len(LABELS)), np.float32)
