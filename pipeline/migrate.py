@@ -192,7 +192,14 @@ def topic_configs(kafka: KafkaSettings) -> dict[str, dict[str, str]]:
     return {
         kafka.topic("events"): {**common, "max.message.bytes": str(MAX_MESSAGE_BYTES)},
         kafka.topic("dead-letter"): {**common, "max.message.bytes": str(MAX_MESSAGE_BYTES + HEADERS_BYTES)},
+        kafka.topic("signals"): common,
+        kafka.topic("alerts"): common,
     }
+
+
+def topic_partitions(kafka: KafkaSettings, name: str) -> int:
+    """How many partitions the topic has. Signals have one: who reads it is the one that evaluates."""
+    return 1 if name == kafka.topic("signals") else kafka.partitions
 
 
 def migrate_topics(kafka: KafkaSettings) -> list[str]:
@@ -205,7 +212,7 @@ def migrate_topics(kafka: KafkaSettings) -> list[str]:
             if name not in existing:
                 lines.append(_create(admin, kafka, name, config))
             else:
-                lines += _differences(admin, name, existing[name], kafka.partitions, config)
+                lines += _differences(admin, name, existing[name], topic_partitions(kafka, name), config)
         except KafkaException as error:
             raise UnreachableError(f"Kafka at {kafka.bootstrap}, topic {name}: {kafka_reason(error)}") from None
     _wait_until_known(kafka)
@@ -222,14 +229,15 @@ def _wait_until_known(kafka: KafkaSettings) -> None:
 
 
 def _create(admin: AdminClient, kafka: KafkaSettings, name: str, config: dict[str, str]) -> str:
-    topic = NewTopic(name, kafka.partitions, kafka.replication, config=config)
+    partitions = topic_partitions(kafka, name)
+    topic = NewTopic(name, partitions, kafka.replication, config=config)
     try:
         admin.create_topics([topic], operation_timeout=10)[name].result(20)
     except KafkaException as error:
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise
         return f"Kafka: topic {name} was just made by somebody else"
-    return f"Kafka: created topic {name}, partitions {kafka.partitions}, replication {kafka.replication}"
+    return f"Kafka: created topic {name}, partitions {partitions}, replication {kafka.replication}"
 
 
 def _differences(admin: AdminClient, name: str, partitions: int, wanted: int, config: dict[str, str]) -> list[str]:

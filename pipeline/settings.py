@@ -153,6 +153,21 @@ def _language(code: str) -> str:
     return code
 
 
+class ControlSettings(Section):
+    host: str = "127.0.0.1"
+    port: int = Field(9401, ge=0, le=65535)
+    tokens: dict[str, SecretStr] = Field({}, description="who may acknowledge and silence: a name, and that person's token")
+    token: SecretStr = Field(SecretStr(""), description="the token that `earshot alerts` sends")
+
+    @field_validator("tokens")
+    @classmethod
+    def _told_apart(cls, tokens: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        values = [token.get_secret_value() for token in tokens.values()]
+        if len(set(values)) < len(values) or any(len(value) < 16 for value in values):
+            raise ValueError("each actor has a token of its own, of 16 characters or more")
+        return tokens
+
+
 class EmbeddedSettings(Section):
     data_dir: Path = Path(platformdirs.user_data_dir("earshot"))
     broker: Literal["auto", "kafka", "light"] = "auto"
@@ -177,7 +192,9 @@ class Settings(BaseSettings):
     privacy: PrivacySettings = PrivacySettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
     sentiment: SentimentSettings = SentimentSettings()
+    control: ControlSettings = ControlSettings()
     brands: Path | None = Field(None, description="brands.yaml; none: the brands that ship with the sample stream")
+    alerts: Path | None = Field(None, description="alerts.yaml; none: the rules that ship with Earshot")
 
     _home = field_validator("*")(_expand_home)
 

@@ -126,7 +126,7 @@ def environment(settings: Settings) -> dict[str, str]:
 def _variable(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    return json.dumps(value) if isinstance(value, (dict, tuple)) else str(value)
+    return json.dumps(value, default=_variable) if isinstance(value, (dict, tuple)) else str(value)
 
 
 def _feed(settings: Settings, stop: threading.Event, console: Console) -> None:
