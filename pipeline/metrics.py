@@ -25,7 +25,7 @@ REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 
 TABLES = ("interactions", "dead_letters", "pending_changes")
-CAUSES = ("partitions", "kafka", "clickhouse", "dead_letters", "held", "other")
+CAUSES = ("partitions", "kafka", "clickhouse", "dead_letters", "signals", "held", "other")
 """What can keep a worker from being ready; `held`: a partition whose next offset Kafka has lost."""
 STATES = ("reading", "seeding", "held")
 
@@ -73,6 +73,14 @@ DEFERRED_AGE = _gauge("sentiment_deferred_age_seconds", "How long the one that w
 LATER_SECONDS = _counter("sentiment_later_seconds", "Time of the model for rows that had landed; for batches: step_seconds")
 CACHED = _counter("sentiment_texts", "Texts that the model was asked for, by whether it knew them already", "cache")
 
+# --- alerts -----------------------------------------------------------------------------------------------------------
+SIGNALS = _counter("signals_sent", "Records to topic signals: what a landing touched, and what single-event rules found")
+SIGNAL_SECONDS = _histogram("signal_seconds", "From a signal's sending until it is acknowledged, tries included", _WORK)
+CANDIDATES = _counter("alert_candidates", "Events that met a single-event rule, once for each rule and brand", "rule_type")
+REPLAYED = _counter("events_replayed", "Known events that were read again before their commit: rules look at them once more")
+RULES_RELOADS = _counter("rules_reloads", "Changes of alerts.yaml, by what became of them: ok, failed", "result")
+RULES_STALE = _gauge("rules_stale", "1 while alerts.yaml is broken or gone, and what it said before is in force")
+
 # --- time -------------------------------------------------------------------------------------------------------------
 KAFKA_LATENCY = _histogram("kafka_latency_seconds", "From a record's timestamp in Kafka until its batch landed", _LATENCY)
 EVENT_LATENCY = _histogram("event_latency_seconds", "From created_at (a change: occurred_at) until the row landed", _AGE)
@@ -119,6 +127,9 @@ def start(steps: list[str]) -> None:
         RETRIES.labels(request)
     for result in ("ok", "failed"):
         BRANDS_RELOADS.labels(result)
+        RULES_RELOADS.labels(result)
+    for rule_type in ("keyword", "reach"):
+        CANDIDATES.labels(rule_type)
     for label in labels.LABELS:
         LABELLED.labels(label)
     for reason in labels.REASONS:

@@ -69,7 +69,7 @@ def test_a_cause_names_no_topic_and_no_database() -> None:
         vitals.hold(what, "why")
     vitals.measure()
     causes = {cause: metrics.REGISTRY.get_sample_value("earshot_unready", {"cause": cause}) for cause in metrics.CAUSES}
-    assert causes == {"partitions": 1, "kafka": 0, "clickhouse": 1, "dead_letters": 1, "held": 1, "other": 1}
+    assert causes == {"partitions": 1, "kafka": 0, "clickhouse": 1, "dead_letters": 1, "signals": 0, "held": 1, "other": 1}
     assert metrics.REGISTRY.get_sample_value("earshot_ready") == 0
 
 

@@ -1,8 +1,8 @@
 """The Grafana board, made from pipeline/metrics.py: `make board` writes deploy/grafana/boards/earshot.json.
 
 Rows stand in the order in which someone who was called looks: is it up, does it flow, how late, how far behind, its labels,
-what goes wrong, where the time goes, ClickHouse, memory. Built with Grafana's own foundation SDK, whose types are Grafana's
-schema.
+its alerts, what goes wrong, where the time goes, ClickHouse, memory. Built with Grafana's own foundation SDK, whose types are
+Grafana's schema.
 """
 
 from __future__ import annotations
@@ -165,6 +165,17 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
         graph("Model time for rows that had landed", "percentunit", "Of one core; for batches see Steps, busy",
               worker__instance=rate(M.LATER_SECONDS, "instance")),
         graph("Texts the model was asked for", "cps", "By whether it knew them already", cache__cache=rate(M.CACHED, "cache")),
+    ],
+    "Alerts": [
+        graph("Signals", "cps", "Records to the evaluator: what landings touched", of__instance=rate(M.SIGNALS, "instance")),
+        graph("A signal's way", "s", "Until Kafka has acknowledged it, tries included",
+              p50=quantile(0.5, M.SIGNAL_SECONDS), p99=quantile(0.99, M.SIGNAL_SECONDS)),
+        graph("Candidates", "cps", "Events that met a rule of their own, by its type",
+              rule__rule_type=rate(M.CANDIDATES, "rule_type")),
+        graph("Read again before their commit", "cps", "After a kill: the rules look at them once more", rows=rate(M.REPLAYED)),
+        graph("Rules out of date", "short", "1: alerts.yaml is broken or gone, what it said before is in force",
+              worker__instance=of(M.RULES_STALE)),
+        graph("Changes of alerts.yaml", "short", "By what became of them", result__result=rate(M.RULES_RELOADS, "result")),
     ],
     "What goes wrong": [
         graph("Dead letters", "cps", "By class of reason; `earshot dlq list` has the texts",

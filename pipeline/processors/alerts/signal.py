@@ -1,0 +1,151 @@
+"""Signal: what a worker tells the alert evaluator of a landing: which (brand, minute) pairs it touched, and which events one
+rule alone finds worth an alert.
+
+A signal carries no counts: whoever gets it reads them from ClickHouse, so that a replay or a second worker counts nothing
+twice. It may come again, and late; a candidate is the same one when rule, brand and event are. No text, name or handle of a
+person is in it: of what was said only the words that a rule looks for.
+
+    {"version": 1, "newest": "2026-11-26T10:01:02.345Z", "kafka_ms": 1795687262400,
+     "touched": {"2026-11-26T10:01:00Z": ["Acme"]},
+     "candidates": [{"rule": "crisis", "brand": "Acme", "platform": "x", "language": "en", "event_key": "00c0ffee00c0ffee",
+                     "created_at": "2026-11-26T10:01:02.345Z", "occurred_at": "2026-11-26T10:01:02.345Z", "observed": 1.0,
+                     "words": ["recall"], "sentiment": "negative", "public": true, "kafka_ms": 1795687262400}]}
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+VERSION = 1
+LARGEST = 512 << 10
+"""Bytes of one record at most: a broker's default limit is 1 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One event that meets a single-event rule for one brand. Times are aware, UTC, whole milliseconds."""
+
+    rule: str
+    brand: str
+    platform: str
+    language: str
+    """ISO 639; blank: not known."""
+    event_key: int
+    created_at: datetime
+    occurred_at: datetime
+    """When what meets the rule happened: of an edit, the edit."""
+    observed: float
+    """Followers, or likes, shares and replies together; 1 for a keyword."""
+    words: tuple[str, ...] = ()
+    """As the rule has them, sorted."""
+    sentiment: str = ""
+    """Its label; blank: none."""
+    public: bool = True
+    kafka_ms: int | None = None
+    """Kafka's time of the record, ms since 1970; None: it is not known any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    newest: datetime | None = None
+    """The newest occurred_at of what landed, as the events say, so it may lie in the future; None: nothing new landed."""
+    kafka_ms: int | None = None
+    """Kafka's newest time of what landed, ms since 1970."""
+    touched: Mapping[datetime, tuple[str, ...]] = field(default_factory=dict)
+    """Minute of created_at: the brands whose events of it are others than before, sorted."""
+    candidates: tuple[Candidate, ...] = ()
+
+
+def dump(signal: Signal) -> list[bytes]:
+    """The signal as records of LARGEST bytes at most (but one that names a single brand or candidate is whole)."""
+    body = orjson.dumps(
+        {
+            "version": VERSION,
+            "newest": signal.newest and _text(signal.newest),
+            "kafka_ms": signal.kafka_ms,
+            "touched": {minute.strftime("%Y-%m-%dT%H:%M:00Z"): brands for minute, brands in signal.touched.items()},
+            "candidates": [_record(candidate) for candidate in signal.candidates],
+        }
+    )
+    parts = [] if len(body) <= LARGEST else list(_halves(signal))
+    return [record for part in parts for record in dump(part)] if parts else [body]
+
+
+def _halves(signal: Signal) -> Iterator[Signal]:
+    pairs = [(minute, brand) for minute, brands in signal.touched.items() for brand in brands]
+    if len(pairs) + len(signal.candidates) < 2:
+        return
+    pair, candidate = (len(pairs) + 1) // 2, len(signal.candidates) // 2
+    yield replace(signal, touched=by_minute(pairs[:pair]), candidates=signal.candidates[:candidate])
+    yield replace(signal, touched=by_minute(pairs[pair:]), candidates=signal.candidates[candidate:])
+
+
+def by_minute(pairs: Iterable[tuple[datetime, str]]) -> dict[datetime, tuple[str, ...]]:
+    """Pairs of minute and brand as `touched` has them."""
+    found: defaultdict[datetime, list[str]] = defaultdict(list)
+    for minute, brand in pairs:
+        found[minute].append(brand)
+    return {minute: tuple(brands) for minute, brands in found.items()}
+
+
+def parse_signal(record: bytes | None) -> Signal:
+    """A record of topic `signals`. Raises ValueError for what is none, or of another version."""
+    try:
+        value = orjson.loads(record or b"")
+        if value["version"] != VERSION:
+            raise ValueError(f"a signal of version {value['version']!r}, not {VERSION}")
+        return Signal(
+            newest=None if value["newest"] is None else _time(value["newest"]),
+            kafka_ms=_number(value["kafka_ms"]),
+            touched={_time(minute): _texts(brands) for minute, brands in value["touched"].items()},
+            candidates=tuple(_candidate(each) for each in value["candidates"]),
+        )
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"no signal: {type(error).__name__}: {error}") from None
+
+
+def _record(candidate: Candidate) -> dict[str, Any]:
+    values = {name: getattr(candidate, name) for name in Candidate.__slots__}
+    return values | {
+        "event_key": f"{candidate.event_key:016x}",
+        "created_at": _text(candidate.created_at),
+        "occurred_at": _text(candidate.occurred_at),
+    }
+
+
+def _candidate(value: dict[str, Any]) -> Candidate:
+    names = ("rule", "brand", "platform", "language", "sentiment")
+    return Candidate(
+        **dict(zip(names, _texts([value[name] for name in names]), strict=True)),
+        event_key=int(value["event_key"], 16),
+        created_at=_time(value["created_at"]),
+        occurred_at=_time(value["occurred_at"]),
+        observed=float(value["observed"]),
+        words=_texts(value["words"]),
+        public=value["public"] is True,
+        kafka_ms=_number(value["kafka_ms"]),
+    )
+
+
+def _text(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _texts(values: list[Any]) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError("texts are expected")
+    return tuple(values)
+
+
+def _number(value: Any) -> int | None:
+    return None if value is None else int(value)
