@@ -83,19 +83,26 @@ def memory_limit() -> int:
     return machine
 
 
+PATHS = ("/live", "/ready", "/metrics")
+
+
+def answer(vitals: Vitals, path: str) -> tuple[int, bytes, str]:
+    """Status, body and content type of one of PATHS; 404 for any other."""
+    if path == "/metrics":
+        vitals.measure()
+        return 200, exposition.generate_latest(metrics.REGISTRY), exposition.CONTENT_TYPE_LATEST
+    if path in PATHS:
+        reasons = vitals.silent() if path == "/live" else vitals.unready()
+        return 503 if reasons else 200, "\n".join(reasons or ["ok"]).encode() + b"\n", "text/plain"
+    return 404, b"/live, /ready, /metrics\n", "text/plain"
+
+
 def serve(vitals: Vitals, host: str, port: int) -> Callable[[], None]:
     """Starts the server; returns what stops it. Raises StackError when the port is taken."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if self.path == "/metrics":
-                vitals.measure()
-                self._answer(200, exposition.generate_latest(metrics.REGISTRY), exposition.CONTENT_TYPE_LATEST)
-            elif self.path in ("/live", "/ready"):
-                reasons = vitals.silent() if self.path == "/live" else vitals.unready()
-                self._answer(503 if reasons else 200, "\n".join(reasons or ["ok"]).encode() + b"\n", "text/plain")
-            else:
-                self._answer(404, b"/live, /ready, /metrics\n", "text/plain")
+            self._answer(*answer(vitals, self.path))
 
         def _answer(self, status: int, body: bytes, kind: str) -> None:
             with suppress(ConnectionError):

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 
+from pipeline.embedded.secret import make_secret
 from pipeline.settings import Settings
 
 
 def make_hash_key(data_dir: Path) -> str:
     """The key of the folder; makes it when there is none."""
-    folder = data_dir / "secrets"
-    path = folder / "hash_key"
-    if not path.exists():
-        folder.mkdir(mode=0o700, exist_ok=True)
-        part = folder / "hash_key.part"
-        part.unlink(missing_ok=True)
-        with open(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
-        part.replace(path)
-    return path.read_text()
+    return make_secret(data_dir, "hash_key", lambda: secrets.token_hex(32))
 
 
 def hash_key(settings: Settings) -> str:

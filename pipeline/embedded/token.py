@@ -1,0 +1,33 @@
+"""A data folder's token for the desk of its `earshot control`: made once, for the person who runs `earshot up`."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+from pathlib import Path
+
+from pipeline.embedded.secret import make_secret
+from pipeline.settings import Settings
+
+NAME = "control_token"
+
+
+def make_token(data_dir: Path) -> str:
+    """The token of the folder; makes it when there is none."""
+    return make_secret(data_dir, NAME, lambda: secrets.token_urlsafe(24))
+
+
+def token_of(settings: Settings) -> str:
+    """The token of the settings, else the folder's when control is on this machine; empty when there is none."""
+    if token := settings.control.token.get_secret_value():
+        return token
+    path = settings.embedded.data_dir / "secrets" / NAME
+    return path.read_text() if settings.control.host in ("127.0.0.1", "localhost", "::1") and path.exists() else ""
+
+
+def actor() -> str:
+    """Who runs this, for the record."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in a container
+        return "operator"
