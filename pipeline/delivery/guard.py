@@ -1,0 +1,182 @@
+"""Outgoing HTTP that can't be turned on our own network.
+
+Who writes alerts.yaml, or answers DNS for a name in it, decides where requests go, and they come from inside. So: each address
+is checked when it is connected to, and only a public one is, or one that `allow` names. Of a name, all addresses must pass.
+There are no redirects, no proxies from the environment, no cookies, and each request makes a connection of its own, so that an
+address is never older than its check.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import NamedTuple
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+MOST_BODY = 64 << 10
+"""What is read of an answer; nobody looks at it, but a receiver should be able to finish its sentence."""
+Address = IPv4Address | IPv6Address
+Lookup = Callable[[str], Awaitable[list[str]]]
+"""The addresses of a host name."""
+
+_NAT64 = ip_network("64:ff9b::/96")
+_UNICAST = ip_network("2000::/3")
+_SHARED = ip_network("100.64.0.0/10")
+# Public by their number, but answered by the network one is in: the metadata and wire servers of clouds, a relay nobody runs.
+_LOCAL_SERVICES = tuple(map(ip_network, ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24")))
+
+
+class RefusedError(Exception):
+    """The request must not go there. The text names the address, never the URL."""
+
+
+class Answer(NamedTuple):
+    status: int
+    retry_after: str
+    """The header as it came; blank: there was none."""
+
+
+def kind(address: Address) -> str:
+    """What makes it no address of the public internet, in a word or two; blank: it is one."""
+    if isinstance(address, IPv6Address):
+        if (inner := _embedded(address)) is not None:
+            return kind(inner)
+        if address.sixtofour or address.teredo:
+            return "a tunnel"
+    for named, word in (
+        (address.is_unspecified, "unspecified"),
+        (address.is_loopback, "loopback"),
+        (address.is_link_local, "link-local"),
+        (address.is_multicast, "multicast"),
+        (isinstance(address, IPv4Address) and address in _SHARED, "shared"),
+        (isinstance(address, IPv4Address) and any(address in network for network in _LOCAL_SERVICES), "the network's own"),
+        (address.is_reserved, "reserved"),
+        (address.is_private, "private"),
+        (not address.is_global, "not public"),
+        (isinstance(address, IPv6Address) and address not in _UNICAST, "not public"),
+    ):
+        if named:
+            return word
+    return ""
+
+
+def _embedded(address: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address that is reached by this one."""
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped
+
+
+class Guarded(AbstractResolver):
+    """Posts to one URL. To be made and closed in a running event loop."""
+
+    def __init__(self, url: str, allow: Iterable[str], timeout: timedelta, lookup: Lookup | None = None) -> None:
+        self._url = URL(url)
+        self._host = self._url.raw_host or ""
+        entries = set(allow)
+        self._names = {_bare(entry) for entry in entries if not _is_network(entry)}
+        self._networks = [ip_network(entry) for entry in entries if _is_network(entry)]
+        # A thread of its own: a name server that hangs for one receiver must not keep others from theirs.
+        self._thread = ThreadPoolExecutor(1, "lookup")
+        self._lookup = lookup or self._system_lookup
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=self, use_dns_cache=False, force_close=True, socket_factory=self._socket),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=timeout.total_seconds()),
+            auto_decompress=False,
+            trust_env=False,
+        )
+
+    async def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Raises RefusedError, TimeoutError, aiohttp.ClientError or OSError; the latter may hold the URL."""
+        self._check_literal()
+        async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
+            answer = Answer(response.status, response.headers.get("Retry-After", ""))
+            with suppress(aiohttp.ClientError, TimeoutError):  # the status counts, also where the rest never comes
+                left = MOST_BODY
+                while left > 0 and (chunk := await response.content.read(left)):
+                    left -= len(chunk)
+        return answer
+
+    async def close(self) -> None:
+        await self._session.close()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
+        """aiohttp connects to what this returns, and to nothing else."""
+        addresses = await self._lookup(host)
+        for address in addresses:
+            self._check(address)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for address in addresses
+        ]
+
+    def _socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
+        """The last look: it is about to be connected to this address, by whatever way aiohttp came to it."""
+        family, type_, proto, _, where = info
+        self._check(str(where[0]))
+        return socket.socket(family, type_, proto)
+
+    def _check_literal(self) -> None:
+        # aiohttp asks no resolver for what looks like an address; the system takes 127.1, 0x7f000001 and 2130706433 for one.
+        host = self._host.rstrip(".")
+        try:
+            self._check(host)
+            plain = host == self._host
+        except ValueError:
+            try:
+                odd = str(IPv4Address(socket.inet_aton(host)))
+            except OSError:
+                return  # a name
+            self._check(odd)
+            plain = False
+        if not plain:
+            raise RefusedError("an address must be written in full")
+
+    def _check(self, text: str) -> None:
+        """Raises RefusedError, and ValueError for what is no address."""
+        address = ip_address(text.replace("%25", "%"))
+        word = kind(address)
+        if word and not self._allowed(address):
+            inner = _embedded(address) if isinstance(address, IPv6Address) else None
+            raise RefusedError(f"{inner or address} is {word}")
+
+    def _allowed(self, address: Address) -> bool:
+        inner = _embedded(address) if isinstance(address, IPv6Address) else None
+        return _bare(self._host) in self._names or any(
+            each in network for network in self._networks for each in (address, inner) if each is not None
+        )
+
+    async def _system_lookup(self, host: str) -> list[str]:
+        def look() -> list[str]:
+            return [str(where[0]) for *_, where in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, look)
+
+
+def _bare(host: str) -> str:
+    return host.rstrip(".").lower()
+
+
+def _is_network(entry: str) -> bool:
+    try:
+        ip_network(entry)
+    except ValueError:
+        return False
+    return True
