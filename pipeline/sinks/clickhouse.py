@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -150,9 +150,9 @@ class Inserter:
             time.sleep(0.05)
         return True
 
-    def query(self, sql: str) -> pl.DataFrame:
-        """The answer as a frame; low-cardinality columns as plain strings."""
-        settings = {"output_format_arrow_low_cardinality_as_dictionary": 0, "max_query_size": 64 << 20}
+    def query(self, sql: str, more: Mapping[str, object] | None = None) -> pl.DataFrame:
+        """The answer as a frame; low-cardinality columns as plain strings. `more`: settings of ClickHouse for this query."""
+        settings = {"output_format_arrow_low_cardinality_as_dictionary": 0, "max_query_size": 64 << 20, **(more or {})}
         settings["output_format_arrow_string_as_string"] = 1
         table = self.retry("query", lambda: self._client.query_arrow(sql, settings=settings, use_strings=True))
         frame = pl.from_arrow(table)

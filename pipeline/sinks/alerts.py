@@ -1,0 +1,163 @@
+"""Where alerts are kept: ClickHouse, and topic `alerts`.
+
+A change is in table alerts before anybody is told of it, so what a crash kept from being told is found again. All writes are
+idempotent: the same change twice is one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+from confluent_kafka import KafkaException, Producer
+
+from pipeline.processors.alerts.alert import Alert, Scope, State, dump
+from pipeline.processors.alerts.lifecycle import Member
+from pipeline.processors.alerts.signal import Candidate
+from pipeline.processors.alerts.silences import Silence
+from pipeline.sinks.clickhouse import Inserter
+from pipeline.versions import quoted
+
+_TIME = pl.Datetime("ms", "UTC")
+_TIMES = ("since", "last_at", "changed_at", "raised_at", "ended_at")
+_FIELDS = [name for name in Alert.__slots__ if name not in ("key", "scope")]
+COLUMNS = ("alert_key", *Scope._fields, *_FIELDS)
+"""Of table alerts, in the order of `Alert`."""
+_TYPES: dict[str, Any] = {
+    "alert_key": pl.UInt64,
+    "version": pl.UInt32,
+    "severity": pl.UInt8,
+    "samples": pl.List(pl.UInt64),
+    "terms": pl.List(pl.String),
+    **{name: pl.Float64 for name in ("observed", "expected", "lower", "upper")},
+    **{name: pl.UInt64 for name in ("negative", "neutral", "positive")},
+    **{name: pl.Boolean for name in ("historical", "test")},
+    **{name: _TIME for name in _TIMES},
+}
+WATERMARK = "windows"
+
+
+class AlertTables:
+    """Blocks while ClickHouse is away. Raises GivenUp when the fence's generation is over: another process is in charge."""
+
+    def __init__(self, inserter: Inserter) -> None:
+        self._inserter = inserter
+
+    # --- alerts -------------------------------------------------------------------------------------------------------
+    def write(self, alerts: Sequence[Alert], members: Sequence[Member], generation: int) -> None:
+        """The alerts first: a member whose alert is not there would be an event that nobody was told of."""
+        if alerts:
+            self._inserter.insert_all("alerts", alert_rows(alerts), generation)
+        if members:
+            types: dict[str, Any] = {"event_key": pl.UInt64, "alert_key": pl.UInt64, "created_at": _TIME}
+            self._inserter.insert_all(
+                "alert_events", pl.DataFrame(members, Member._fields, schema_overrides=types, orient="row"), generation
+            )
+
+    def standing(self, since: datetime) -> list[Alert]:
+        """The newest change of what is not resolved, and of what changed after `since`; none is historical."""
+        keys = (
+            "SELECT alert_key FROM alerts GROUP BY alert_key "
+            f"HAVING argMax(state, version) != '{State.RESOLVED}' OR max(changed_at) >= {_sql_time(since)}"
+        )
+        return self._read(f"historical = 0 AND alert_key IN ({keys}) ORDER BY version DESC LIMIT 1 BY alert_key")
+
+    def by_keys(self, keys: Iterable[int]) -> list[Alert]:
+        """The newest change of each."""
+        listed = ",".join(map(str, keys))
+        return self._read(f"alert_key IN ({listed}) ORDER BY version DESC LIMIT 1 BY alert_key") if listed else []
+
+    def _read(self, where: str) -> list[Alert]:
+        rows = self._inserter.query(f"SELECT {', '.join(COLUMNS)} FROM alerts FINAL WHERE {where}")
+        return [alert_of(row) for row in rows.iter_rows(named=True)]
+
+    def new(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Those that no alert holds yet, each once."""
+        places = {(c.rule, c.brand, c.event_key): c for c in candidates}
+        if not places:
+            return []
+        listed = ",".join(f"({quoted(rule)},{quoted(brand)},{key})" for rule, brand, key in places)
+        known = self._inserter.query(
+            f"SELECT rule, brand, event_key FROM alert_events WHERE (rule, brand, event_key) IN ({listed})"
+        )
+        for place in known.iter_rows():
+            places.pop(place, None)
+        return list(places.values())
+
+    # --- silences, the watermark --------------------------------------------------------------------------------------
+    def write_silence(self, silence: Silence, generation: int) -> None:
+        row = {name: getattr(silence, name) for name in Silence.__slots__}
+        times = {name: _TIME for name in ("starts_at", "ends_at", "changed_at")}
+        types: dict[str, Any] = {"silence_id": pl.UInt64, "version": pl.UInt32, **times}
+        self._inserter.insert_all("alert_silences", pl.DataFrame([row], schema_overrides=types), generation)
+
+    def silences(self, now: datetime) -> list[Silence]:
+        """Those that have not ended."""
+        columns = ", ".join(Silence.__slots__)
+        rows = self._inserter.query(f"SELECT {columns} FROM alert_silences FINAL WHERE ends_at > {_sql_time(now)}")
+        return [Silence(**row) for row in rows.iter_rows(named=True)]
+
+    def keep_watermark(self, at: datetime, now: datetime, generation: int) -> None:
+        row = pl.DataFrame(
+            {"name": [WATERMARK], "at": [at], "changed_at": [now]}, schema_overrides={"at": _TIME, "changed_at": _TIME}
+        )
+        self._inserter.insert_all("alert_watermarks", row, generation)
+
+    def watermark(self) -> datetime | None:
+        rows = self._inserter.query(f"SELECT at FROM alert_watermarks FINAL WHERE name = '{WATERMARK}'").get_column("at")
+        return None if rows.is_empty() else rows[0]
+
+    # --- what the rules ask -------------------------------------------------------------------------------------------
+    def ask(self, sql: str, settings: Mapping[str, object] | None = None) -> pl.DataFrame:
+        """The answer; times are aware, UTC."""
+        return self._inserter.query(sql, settings)
+
+
+class AlertTopic:
+    """Topic `alerts`: every change, by the alert's key. The table is what counts; the topic is for those who watch."""
+
+    def __init__(self, client: Mapping[str, Any], topic: str) -> None:
+        config = {"enable.idempotence": True, "acks": "all", "linger.ms": 0, "message.timeout.ms": 30_000}
+        self._producer = Producer({**client, **config, "log_level": 0, "error_cb": lambda error: None})
+        self._topic = topic
+
+    def send(self, alerts: Iterable[Alert]) -> None:
+        for alert in alerts:
+            try:
+                self._producer.produce(self._topic, dump(alert), alert.hex.encode())
+            except (BufferError, KafkaException):
+                return  # Kafka is away: the table has it
+        self._producer.poll(0)
+
+    def close(self) -> None:
+        self._producer.flush(2)
+
+
+def alert_rows(alerts: Iterable[Alert]) -> pl.DataFrame:
+    """The alerts as table alerts has them."""
+    rows = [(alert.key, *alert.scope, *(_plain(getattr(alert, name)) for name in _FIELDS)) for alert in alerts]
+    types = {name: _TYPES.get(name, pl.String) for name in COLUMNS}
+    return pl.DataFrame(rows, schema=types, orient="row")
+
+
+def alert_of(row: Mapping[str, Any]) -> Alert:
+    """A row of table alerts."""
+    fields = {name: row[name] for name in _FIELDS}
+    fields |= {"state": State(row["state"]), "terms": tuple(row["terms"]), "samples": tuple(row["samples"])}
+    return Alert(key=row["alert_key"], scope=Scope(*(row[name] for name in Scope._fields)), **fields)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else str(value) if isinstance(value, State) else value
+
+
+def _sql_time(at: datetime) -> str:
+    return f"fromUnixTimestamp64Milli({int(at.timestamp() * 1000)})"
+
+
+def utc_now() -> datetime:
+    """The clock, in whole milliseconds: what the tables hold."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -1,0 +1,60 @@
+"""Explanations: the words that set a window apart, and the line for people."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from pipeline.processors.alerts.alert import Scope
+from pipeline.processors.alerts.explain import summary, telling
+from pipeline.processors.alerts.lifecycle import Truth
+from pipeline.processors.alerts.rules import Alerts
+from tests.processors.alerts.minutes import MINUTE, at
+
+WEEK = ["the coffee from acme is good", "love my acme mug", "acme opens at nine", "where is the nearest acme"] * 50
+WINDOW = ["my acme kettle caught fire", "acme kettle fire again", "fire! the kettle from acme", "acme is good"] * 10
+
+
+def test_the_words_of_the_window_come_first_and_those_of_every_week_do_not_come() -> None:
+    terms = telling(WINDOW, WEEK)
+    assert set(terms[:2]) == {"kettle", "fire"}
+    assert "acme" not in terms and "good" not in terms
+
+
+def test_handles_and_addresses_are_no_words_and_a_word_of_one_text_tells_nothing() -> None:
+    texts = [*(f"@ines see https://acme.example/kettle{n} leaking" for n in range(20)), "zebra"]
+    assert sorted(telling(texts, WEEK)) == ["leaking", "see"]
+
+
+def test_nothing_to_compare_with_is_no_error() -> None:
+    assert telling([], []) == []
+    assert telling(["a kettle leaks"] * 3, []) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "observed", "expected", "line"),
+    [
+        ({"type": "spike"}, 340, 42.3, "Acme / x: 340 mentions in 5 minutes, 42 expected"),
+        ({"type": "spike", "measure": "negative_share"}, 0.613, 0.2, "negative, 20% expected"),
+        ({"type": "threshold", "measure": "count", "above": 100, "window": "1h"}, 120, None, "count 120 in 1 h, above 100"),
+        (
+            {"type": "threshold", "measure": "score", "below": -0.5, "window": "15m"},
+            -0.72,
+            None,
+            "score -0.72 in 15 minutes, below -0.50",
+        ),
+        ({"type": "threshold", "measure": "likes", "above": 1e6, "aggregate": "mean"}, 2e6, None, "mean of likes 2,000,000 in"),
+        ({"type": "campaign"}, 25, None, "the same text from 25 accounts within 10 minutes"),
+        ({"type": "silence"}, 61, None, "nothing since 2026-"),
+    ],
+)
+def test_the_line_says_what_was_seen_and_what_was_expected(
+    rule: dict[str, object], observed: float, expected: float | None, line: str
+) -> None:
+    made = Alerts.model_validate({"rules": [{"name": "a", **rule}]}).rules[0]
+    assert line in summary(Truth(made, Scope("Acme", "x"), at(MINUTE), at(MINUTE), 5, observed, expected=expected))
+
+
+def test_the_words_of_thousands_of_texts_are_counted_in_a_moment() -> None:
+    many = pl.Series([f"word{n % 97} word{n % 31} acme" for n in range(4_000)])
+    assert telling(many, many) == []

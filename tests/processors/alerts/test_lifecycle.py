@@ -1,0 +1,260 @@
+"""The life of alerts: what begins one, what ends it, and what never raises a second."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from pipeline.processors.alerts.alert import Alert, Scope, State, alert_key
+from pipeline.processors.alerts.lifecycle import Lifecycle, Truth, historical_key
+from pipeline.processors.alerts.rules import Alerts, AnyRule
+from pipeline.processors.alerts.signal import Candidate
+from pipeline.processors.alerts.silences import Silence
+from tests.processors.alerts.minutes import MINUTE, at
+
+ACME = Scope("Acme")
+CONFIG = Alerts.model_validate(
+    {
+        "rules": [
+            {"name": "count", "type": "threshold", "measure": "count", "above": 10, "resolve": "5m"},
+            {"name": "steady", "type": "threshold", "measure": "count", "above": 10, "persistence": "2m"},
+            {"name": "volume", "type": "spike"},
+            {"name": "by-platform", "type": "spike", "by": ["platform"]},
+            {"name": "share", "type": "spike", "measure": "negative_share", "by": ["platform"]},
+            {"name": "crisis", "type": "keyword", "words": {"en": ["recall"]}, "resolve": "10m"},
+            {"name": "voice", "type": "reach", "followers": 1000},
+            {"name": "quiet", "type": "silence", "after": "30m"},
+        ]
+    }
+)
+
+
+def rule(name: str) -> AnyRule:
+    found = CONFIG.rule(name)
+    assert found is not None
+    return found
+
+
+def truth(name: str, minute: int, scope: Scope = ACME, **fields: Any) -> Truth:
+    values: dict[str, Any] = {"severity": 5, "observed": 20.0, "upper": 10.0, **fields}
+    return Truth(rule(name), scope, at(minute), at(minute), **values)
+
+
+def candidate(key: int, created: datetime, name: str = "crisis", brand: str = "Acme", **fields: Any) -> Candidate:
+    values: dict[str, Any] = {"observed": 1.0, "words": ("recall",), "sentiment": "negative", **fields}
+    return Candidate(name, brand, "x", "en", key, created, created, **values)
+
+
+def states(alerts: list[Alert]) -> list[str]:
+    return [str(alert.state) for alert in alerts]
+
+
+# --- windows ----------------------------------------------------------------------------------------------------------
+def test_an_alert_fires_at_once_goes_on_and_is_over_when_it_was_not_true_for_a_while() -> None:
+    life = Lifecycle(CONFIG)
+    (fired,) = life.true(truth("count", MINUTE), at(MINUTE, 30))
+    assert (fired.state, fired.version, fired.since, fired.raised_at) == (State.FIRING, 1, at(MINUTE), at(MINUTE, 30))
+    assert life.true(truth("count", MINUTE + 1, observed=90.0), at(MINUTE + 1)) == []
+    assert life.sweep(at(MINUTE + 6), at(MINUTE + 6))[0].state == State.FIRING  # its numbers are saved
+    (over,) = life.sweep(at(MINUTE + 7), at(MINUTE + 7))
+    assert (over.state, over.ended_at, over.observed, over.key) == (State.RESOLVED, at(MINUTE + 1), 90.0, fired.key)
+    assert life.open == []
+
+
+def test_one_that_needs_to_last_is_pending_first_and_never_was_if_it_does_not() -> None:
+    life = Lifecycle(CONFIG)
+    assert states(life.true(truth("steady", MINUTE), at(MINUTE))) == ["pending"]
+    assert life.true(truth("steady", MINUTE + 1), at(MINUTE + 1)) == []
+    (fired,) = life.true(truth("steady", MINUTE + 2), at(MINUTE + 2))
+    assert (fired.state, fired.version, fired.raised_at) == (State.FIRING, 2, at(MINUTE + 2))
+    other = Lifecycle(CONFIG)
+    other.true(truth("steady", MINUTE), at(MINUTE))
+    (gone,) = other.untrue("steady", ACME, at(MINUTE + 1))
+    assert (gone.state, gone.raised_at) == (State.RESOLVED, None)
+
+
+def test_the_same_minutes_again_raise_nothing_and_a_later_one_does() -> None:
+    life = Lifecycle(CONFIG)
+    (first,) = life.true(truth("count", MINUTE), at(MINUTE))
+    (over,) = life.sweep(at(MINUTE + 20), at(MINUTE + 20))
+    restarted = Lifecycle(CONFIG, [over])
+    for lived in (life, restarted):
+        assert lived.true(truth("count", MINUTE), at(MINUTE + 21)) == []
+        assert lived.true(truth("count", MINUTE + 4), at(MINUTE + 21)) == []  # late, within its `resolve`
+        (second,) = lived.true(truth("count", MINUTE + 20), at(MINUTE + 21))
+        assert second.key != first.key
+    assert first.key == alert_key("count", ACME, int(at(MINUTE).timestamp()))
+
+
+def test_a_restart_goes_on_with_what_is_open() -> None:
+    life = Lifecycle(CONFIG)
+    (fired,) = life.true(truth("count", MINUTE), at(MINUTE))
+    again = Lifecycle(CONFIG, [fired])
+    assert again.true(truth("count", MINUTE), at(MINUTE, 5)) == []
+    assert [alert.key for alert in again.open] == [fired.key]
+    acknowledged = again.acknowledge(fired, "ines", "on it", at(MINUTE, 9))
+    third = Lifecycle(CONFIG, [acknowledged])
+    assert third.true(truth("count", MINUTE + 1), at(MINUTE + 1)) == []
+    assert (third.open[0].state, third.open[0].actor) == (State.ACKNOWLEDGED, "ines")
+
+
+def test_a_worse_window_raises_severity_and_keeps_the_key() -> None:
+    life = Lifecycle(CONFIG)
+    (fired,) = life.true(truth("count", MINUTE, severity=3), at(MINUTE))
+    life.true(truth("count", MINUTE + 1, severity=8, observed=70.0), at(MINUTE + 1))
+    (saved,) = life.sweep(at(MINUTE + 1, 30), at(MINUTE + 1, 30))
+    assert (saved.key, saved.severity, saved.observed, saved.state) == (fired.key, 8, 70.0, State.FIRING)
+    life.true(truth("count", MINUTE + 2, severity=2, observed=12.0), at(MINUTE + 2))
+    assert life.open[0].severity == 8
+
+
+def test_a_rule_that_is_taken_out_ends_its_alerts() -> None:
+    life = Lifecycle(CONFIG)
+    life.true(truth("count", MINUTE), at(MINUTE))
+    life.config = Alerts()
+    (over,) = life.sweep(at(MINUTE), at(MINUTE, 10))
+    assert (over.state, over.comment) == (State.RESOLVED, "the rule was taken out")
+
+
+# --- nobody is told ---------------------------------------------------------------------------------------------------
+def test_a_brand_wide_spike_silences_its_platforms_and_no_others() -> None:
+    life = Lifecycle(CONFIG)
+    (whole,) = life.true(truth("volume", MINUTE, expected=5.0, measure="volume"), at(MINUTE))
+    (part,) = life.true(truth("by-platform", MINUTE, Scope("Acme", "x"), expected=5.0, measure="volume"), at(MINUTE))
+    (other,) = life.true(truth("by-platform", MINUTE, Scope("Bolt", "x"), expected=5.0, measure="volume"), at(MINUTE))
+    (share,) = life.true(truth("share", MINUTE, Scope("Acme", "x"), expected=0.2, measure="negative_share"), at(MINUTE))
+    assert part.muted == f"inhibited by {whole.hex}"
+    assert (whole.muted, other.muted, share.muted) == ("", "", "")
+    life.true(truth("by-platform", MINUTE + 30, Scope("Acme", "x"), expected=5.0, measure="volume"), at(MINUTE + 30))
+    changes = life.sweep(at(MINUTE + 30), at(MINUTE + 30))
+    assert ("by-platform", State.FIRING, "") in [(c.rule, c.state, c.muted) for c in changes if c.scope.brand == "Acme"]
+
+
+def silence(begin: int, end: int, **fields: str) -> Silence:
+    names = {"rule": "", "brand": "", "platform": "", **fields}
+    return Silence(7, 1, names["rule"], names["brand"], names["platform"], at(begin), at(end), "ines", "", at(begin))
+
+
+@pytest.mark.parametrize(
+    ("fields", "mutes"),
+    [({"brand": "Acme"}, True), ({"rule": "count"}, True), ({"brand": "Bolt"}, False), ({"rule": "quiet"}, False)],
+)
+def test_a_silence_mutes_what_it_covers_until_it_ends(fields: dict[str, str], mutes: bool) -> None:
+    life = Lifecycle(CONFIG, silences=[silence(MINUTE - 5, MINUTE + 2, **fields)])
+    (fired,) = life.true(truth("count", MINUTE), at(MINUTE))
+    assert fired.muted == ("silence 0000000000000007" if mutes else "")
+    life.true(truth("count", MINUTE + 2), at(MINUTE + 2))
+    changes = life.sweep(at(MINUTE + 2), at(MINUTE + 2))
+    assert [c.muted for c in changes] == ([""] if mutes else [])
+    assert life.open[0].muted == ""
+
+
+def test_a_silence_that_begins_mutes_what_is_open_and_a_resolved_one_is_never_muted() -> None:
+    life = Lifecycle(CONFIG)
+    life.true(truth("count", MINUTE), at(MINUTE))
+    life.silences[7] = silence(MINUTE, MINUTE + 60, brand="Acme")
+    (muted,) = life.sweep(at(MINUTE), at(MINUTE, 5))
+    assert (muted.state, muted.muted) == (State.FIRING, "silence 0000000000000007")
+    (over,) = life.sweep(at(MINUTE + 9), at(MINUTE + 9))
+    assert (over.state, over.muted) == (State.RESOLVED, "")
+
+
+# --- single events ----------------------------------------------------------------------------------------------------
+def test_the_first_event_fires_and_the_next_ones_join_it() -> None:
+    life = Lifecycle(CONFIG)
+    changes, members = life.single([candidate(1, at(MINUTE)), candidate(2, at(MINUTE, 5))], at(MINUTE, 6))
+    (fired,) = changes
+    assert (fired.state, fired.scope, fired.terms) == (State.FIRING, ACME, ("recall",))
+    assert {m.alert_key for m in members} == {fired.key} and [m.event_key for m in members] == [1, 2]
+    assert life.open[0].observed == 2
+    assert life.open[0].samples == (1, 2)
+    assert life.open[0].negative == 2
+    changes, _ = life.single([candidate(3, at(MINUTE + 3), brand="Bolt")], at(MINUTE + 3))
+    assert [c.scope for c in changes] == [Scope("Bolt")]
+
+
+def test_private_events_count_and_are_never_named() -> None:
+    life = Lifecycle(CONFIG)
+    (fired,), _ = life.single([candidate(1, at(MINUTE), public=False)], at(MINUTE))
+    assert fired.samples == ()
+
+
+def test_it_is_over_when_no_event_came_for_a_while_and_the_next_one_fires_anew() -> None:
+    life = Lifecycle(CONFIG)
+    (fired,), _ = life.single([candidate(1, at(MINUTE))], at(MINUTE))
+    assert [c for c in life.sweep(at(MINUTE + 9), at(MINUTE + 9)) if c.state == State.RESOLVED] == []
+    (over,) = life.sweep(at(MINUTE + 10), at(MINUTE + 10))
+    assert over.state == State.RESOLVED
+    (again,), _ = life.single([candidate(2, at(MINUTE + 11))], at(MINUTE + 11))
+    assert again.key != fired.key
+
+
+def test_an_event_that_comes_late_is_told_and_one_older_than_an_hour_is_only_on_record() -> None:
+    life = Lifecycle(CONFIG)
+    now = at(MINUTE)
+    changes, members = life.single(
+        [
+            candidate(1, now - timedelta(minutes=59)),
+            candidate(2, now - timedelta(minutes=61)),
+            candidate(3, now - timedelta(days=9)),
+        ],
+        now,
+    )
+    assert [(c.historical, str(c.state)) for c in changes if c.historical] == [(True, "resolved"), (True, "resolved")]
+    assert [str(c.state) for c in changes if not c.historical] == ["firing"]
+    assert len({m.alert_key for m in members}) == 3
+    assert all(c.raised_at is None for c in changes if c.historical)
+    # It does not vanish before anybody has seen it.
+    assert life.sweep(now, now + timedelta(seconds=30)) == []
+    assert states(life.sweep(now, now + timedelta(seconds=61))) == ["resolved"]
+
+
+def test_old_events_of_an_hour_are_one_alert_also_after_a_restart() -> None:
+    now = at(MINUTE)
+    begin = at(MINUTE // 60 * 60) - timedelta(hours=5)
+    first, second = candidate(1, begin + timedelta(minutes=3)), candidate(2, begin + timedelta(minutes=50))
+    life = Lifecycle(CONFIG)
+    (one,), _ = life.single([first], now)
+    again = Lifecycle(CONFIG)
+    assert historical_key(second) == one.key
+    again.recall([one])
+    (two,), _ = again.single([second], now)
+    assert (two.key, two.version, two.observed, two.last_at) == (one.key, 2, 2.0, second.created_at)
+    assert again.open == []
+
+
+def test_a_rule_that_is_not_there_any_more_raises_nothing() -> None:
+    assert Lifecycle(Alerts()).single([candidate(1, at(MINUTE))], at(MINUTE)) == ([], [])
+
+
+def test_whatever_the_order_of_events_the_same_brands_are_raised_once() -> None:
+    events = [candidate(n, at(MINUTE, n), brand=f"brand-{n % 4}") for n in range(40)]
+    for seed in range(20):
+        random.Random(seed).shuffle(events)
+        life, fired = Lifecycle(CONFIG), []
+        for start in range(0, 40, 7):
+            fired += life.single(events[start : start + 7], at(MINUTE + 1))[0]
+        assert sorted(alert.scope.brand for alert in fired) == [f"brand-{n}" for n in range(4)]
+        assert sum(alert.observed for alert in life.open) == 40
+
+
+# --- silence, tests ---------------------------------------------------------------------------------------------------
+def test_a_source_that_talks_again_ends_its_silence_at_once() -> None:
+    life = Lifecycle(CONFIG)
+    x = Scope(platform="x")
+    (fired,) = life.true(truth("quiet", MINUTE, x), at(MINUTE + 31))
+    assert fired.state == State.FIRING
+    assert [c for c in life.sweep(at(MINUTE + 90), at(MINUTE + 90)) if c.state == State.RESOLVED] == []
+    assert states(life.untrue("quiet", x, at(MINUTE + 91))) == ["resolved"]
+
+
+def test_a_test_alert_is_marked_resolves_and_is_in_nobodys_way() -> None:
+    life = Lifecycle(CONFIG)
+    test = life.test(rule("count"), "Acme", "ines", at(MINUTE))
+    assert test.test and test.state == State.FIRING
+    assert states(life.true(truth("count", MINUTE), at(MINUTE))) == ["firing"]
+    over = [c for c in life.sweep(at(MINUTE + 2), at(MINUTE + 2)) if c.test]
+    assert states(over) == ["resolved"]
