@@ -1,6 +1,7 @@
 """The worker, top to bottom: what happens to a batch of social events on its way from Kafka to ClickHouse.
 
-    topic events -> decode -> dedup -> privacy -> mentions -> completion -> sentiment -> dead letters -> interactions -> commit
+    topic events -> decode -> dedup -> privacy -> mentions -> completion -> sentiment -> alerts -> dead letters -> interactions
+        -> signals -> commit
 
 Every step is a Faust agent. Rejected rows travel inside the batch; the offset is committed last, by one owner.
 """
@@ -20,7 +21,7 @@ import polars as pl
 from pipeline import metrics, migrate
 from pipeline.agents import Flow
 from pipeline.batch import EventBatch
-from pipeline.brands import SAMPLE_BRANDS
+from pipeline.brands import SAMPLE_BRANDS, parse_brands
 from pipeline.connections import clickhouse_client, kafka_admin
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.fence import Fence
@@ -28,8 +29,10 @@ from pipeline.health import Vitals, memory_limit, serve
 from pipeline.lag import keep_asking_ends
 from pipeline.offsets import Offsets, Place
 from pipeline.ping import keep_asking
+from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, parse_rules
+from pipeline.processors.alerts.single import SingleEvent, words_of
 from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.dedup import UNTOLD_KEYS, Dedup, Seen
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions import Mentions
 from pipeline.processors.privacy import Pseudonymise
@@ -37,11 +40,12 @@ from pipeline.processors.relevance import Relevance
 from pipeline.processors.sentiment.deferred import Later
 from pipeline.processors.sentiment.labels import Labeller
 from pipeline.processors.sentiment.step import Sentiment
-from pipeline.reload import BrandsFile
+from pipeline.reload import Watched
 from pipeline.settings import SentimentSettings, Settings
 from pipeline.sinks.clickhouse import Inserter
 from pipeline.sinks.dead_letter import DeadLetters
 from pipeline.sinks.interactions import Assigned, InteractionsTable, Landing
+from pipeline.sinks.signals import Signals, Tell, TellOfLabels
 from pipeline.sources.decode import Decode
 from pipeline.sources.kafka import KafkaSource, Limits, Room, consumer_config
 from pipeline.step import Step
@@ -73,10 +77,13 @@ class Worker:
         topic = settings.kafka.topic("dead-letter")
         dead_letters = DeadLetters(settings.kafka.client(), topic, self.landing_inserts, self.fence, self.vitals)
         self.seen = Seen(KeySet(work.dedup_keys, work.dedup_hours * 3600))
-        self.brands = BrandsFile(settings.brands or SAMPLE_BRANDS)
-        self.mentions = Mentions(self.brands.brands)
+        self.brands = Watched(settings.brands or SAMPLE_BRANDS, parse_brands, metrics.BRANDS)
+        self.rules = Watched(settings.alerts or DEFAULT_RULES, parse_rules, metrics.RULES)
+        self.mentions = Mentions(self.brands.value, words_of(self.rules.value))
+        self.single = SingleEvent(self.rules.value, self.mentions.words_in)
         self.completion = Completion(InteractionsTable(self._reads), work.waiting_days * 86400)
-        landing = Landing(self.landing_inserts, dead_letters)
+        tell = Tell(self._signals("landing"), self.single, InteractionsTable(self.landing_inserts))
+        landing = Landing(self.landing_inserts, dead_letters, tell.landed)
         self.offsets = Offsets(
             self.fence, self.vitals, self._seed, self._forget_partitions, self.room.wait_empty, self.landing_inserts.quiet,
             waiting=lambda: self.completion.waiting > 0,
@@ -94,6 +101,7 @@ class Worker:
             steps.append(sentiment)
         if not work.keep_irrelevant:
             steps.append(Relevance())
+        steps.append(self.single)
         self.flow = Flow(
             steps, self._landed(landing), self.offsets.landed, self._forget_batch, self.fence, self.vitals, self.room
         )
@@ -111,6 +119,7 @@ class Worker:
         keep_asking(clickhouse_client(self._settings.clickhouse, timeout_s=5), self.vitals)
         keep_asking_ends(kafka_admin(self._settings.kafka), self._settings.kafka.topic("events"), self.offsets.lag)
         self.brands.keep_looking(self.mentions.use)
+        self.rules.keep_looking(self._use_rules)
         metrics.MEMORY_LIMIT.set(memory_limit())
         stop_health = serve(self.vitals, work.health_host, work.health_port)
         if self.later:
@@ -129,10 +138,19 @@ class Worker:
             asyncio.get_running_loop().add_signal_handler(signum, self.flow.stop)
         await self.flow.run(self.source.start, self.source.stop)
 
+    def _use_rules(self, rules: Alerts) -> None:
+        self.mentions.look_for(words_of(rules))
+        self.single.use(rules)
+
+    def _signals(self, name: str) -> Signals:
+        kafka = self._settings.kafka
+        return Signals(kafka.client(), kafka.topic("signals"), self.fence, self.vitals, name)
+
     def _later(self, labeller: Labeller, sentiment: Sentiment) -> Later:
         client = clickhouse_client(self._settings.clickhouse, timeout_s=20)
         inserter, topic = Inserter(client, self.fence, self.vitals, "labels"), self._settings.kafka.topic("events")
-        return Later(labeller, inserter, self.fence, self.vitals, topic, sentiment.spare, self.flow.fail)
+        told = TellOfLabels(self._signals("labels"), self.single)
+        return Later(labeller, inserter, told, self.fence, self.vitals, topic, sentiment.spare, self.flow.fail)
 
     def _landed(self, landing: Landing) -> Callable[[Sequence[EventBatch]], None]:
         def land(batches: Sequence[EventBatch]) -> None:
@@ -153,17 +171,19 @@ class Worker:
         started = time.monotonic()
         try:
             known = table.known_revisions(assigned, work.dedup_hours, work.dedup_keys)
-            waiting = table.waiting(assigned)
+            untold = table.untold(assigned, work.dedup_hours, UNTOLD_KEYS)
+            waiting, found = table.waiting(assigned), table.found(assigned)
         finally:
             self.vitals.idle("seeding")
-        revisions = pl.concat([known, waiting.get_column("revision")])
+        revisions = pl.concat([known, waiting.get_column("revision"), found.get_column("revision")])
+        self.seen.suspect(untold.to_numpy())
         self.seen.landed.add(revisions.to_numpy())
         metrics.SEEDED.inc(len(revisions))
         metrics.SEED_SECONDS.observe(time.monotonic() - started)
 
         def take_over(places: set[Place]) -> None:
-            ours = [place in places for place in waiting.select("topic", "partition").iter_rows()]
-            self.completion.load(waiting.filter(pl.Series(ours, dtype=pl.Boolean)))
+            self.completion.load(_of(waiting, places))
+            self.completion.settle(_of(found, places))
             if self.later:
                 self.later.own(places)
 
@@ -181,6 +201,11 @@ class Worker:
             self.completion.give_up_all()
         elif places:
             self.completion.forget(places)
+
+
+def _of(changes: pl.DataFrame, places: set[Place]) -> pl.DataFrame:
+    ours = [place in places for place in changes.select("topic", "partition").iter_rows()]
+    return changes.filter(pl.Series(ours, dtype=pl.Boolean))
 
 
 def _load(settings: SentimentSettings) -> Labeller | None:

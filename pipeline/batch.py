@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pipeline.processors.alerts.signal import Candidate
+
 
 class Origin(NamedTuple):
     """The offsets of one partition that a batch covers, both ends included."""
@@ -67,10 +69,21 @@ class EventBatch:
     """Changes of this batch whose event is not known yet: rows for table pending_changes."""
     settled: pl.DataFrame | None = None
     """Changes (event_key, revision) that waited before and need not any more: found, or given up."""
+    candidates: list[Candidate] = field(default_factory=list)
+    """What single-event rules found."""
+    replayed: pl.DataFrame | None = None
+    """Changes that landed before, of which nobody may have been told: event_key, revision, created_at (null: not known),
+    said_at (when it happened), kafka_ms."""
     handed_over: float = 0.0
     """When it was put into the channel that it came from (perf_counter)."""
     notes: Counter[str] = field(default_factory=Counter)
     """Facts a step wants counted that are no outcome of a row, as unknown fields by name."""
+
+    def kafka_ms(self, rows: pl.Series) -> pl.Series:
+        """Column `kafka_ms`: Kafka's time of the records at these places; null where there is none."""
+        if self.timestamps is None:
+            return pl.Series("kafka_ms", [None], pl.Int64).new_from_index(0, len(rows))
+        return pl.Series("kafka_ms", self.timestamps, pl.Int64).gather(rows)
 
     def drop(self, mask: pl.Series, reason: str) -> None:
         """Takes the rows where `mask` is true out of the batch, counted under `reason`; a null in `mask` keeps its row."""

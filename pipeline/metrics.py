@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import version
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -108,6 +109,18 @@ DEDUP_BYTES = _gauge("dedup_bytes", "Memory of the known revisions")
 BRANDS_RELOADS = _counter("brands_reloads", "Changes of brands.yaml, by what became of them: ok, failed", "result")
 BRANDS_STALE = _gauge("brands_stale", "1 while brands.yaml is broken or gone, and what it said before is in force")
 MEMORY_LIMIT = _gauge("memory_limit_bytes", "Memory this process may use: its control group's limit, else the machine's")
+
+
+class Reloads(NamedTuple):
+    """The metrics of a file that is taken over when it changes; `what` it lists."""
+
+    what: str
+    changes: Counter
+    stale: Gauge
+
+
+BRANDS = Reloads("brands", BRANDS_RELOADS, BRANDS_STALE)
+RULES = Reloads("rules", RULES_RELOADS, RULES_STALE)
 
 
 def start(steps: list[str]) -> None:

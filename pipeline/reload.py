@@ -1,7 +1,7 @@
-"""Reload: brands.yaml is taken over when it changes, without a restart.
+"""Reload: brands.yaml and alerts.yaml are taken over when they change, without a restart.
 
-The file is looked at twice a second and read when it has stopped changing, so that one that is being written is not taken for
-the whole. What is broken or gone leaves the brands before in force; that is said once, in one line, and is a metric until the
+A file is looked at twice a second and read when it has stopped changing, so that one that is being written is not taken for
+the whole. What is broken or gone leaves what was before in force; that is said once, in one line, and is a metric until the
 file is right again. Replacing the file in one move (as editors, git and Kubernetes do) is as good as writing it.
 """
 
@@ -11,26 +11,30 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from pipeline import metrics
-from pipeline.brands import Brands, parse_brands
 from pipeline.errors import SettingsError
+from pipeline.metrics import Reloads
 
 EVERY_S = 0.5
-log = logging.getLogger("earshot.brands")
+T = TypeVar("T")
 
 
-class BrandsFile:
-    """brands.yaml, and what of it is in force. Raises SettingsError when it can't be read at the start."""
+class Watched(Generic[T]):
+    """A file, and what of it is in force: `value`. Raises what `parse` raises, SettingsError, when it is wrong at the start.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    What `reloads` says it lists is the attribute of `value` that holds them.
+    """
+
+    def __init__(self, path: Path, parse: Callable[[bytes, Path], T], reloads: Reloads) -> None:
+        self._path, self._parse, self._reloads = path, parse, reloads
+        self._log = logging.getLogger(f"earshot.{reloads.what}")
         self._known = self._seen = _stamp(path)
         self._content = self._read()
-        self.brands = parse_brands(self._content, path)
+        self.value = parse(self._content, path)
 
-    def look(self, use: Callable[[Brands], None]) -> None:
-        """Hands other brands to `use` when the file has changed since, and has not changed between this look and the last."""
+    def look(self, use: Callable[[T], None]) -> None:
+        """Hands another value to `use` when the file has changed since, and has not changed between this look and the last."""
         stamp = _stamp(self._path)
         moving, self._seen = stamp != self._seen, stamp
         if moving or stamp == self._known:
@@ -38,20 +42,25 @@ class BrandsFile:
         self._known = stamp
         try:
             content = self._read()
-            brands = parse_brands(content, self._path)
+            value = self._parse(content, self._path)
         except SettingsError as error:
-            metrics.BRANDS_RELOADS.labels("failed").inc()
-            metrics.BRANDS_STALE.set(1)
-            log.error("the brands before stay in force: %s", error)
+            self.refuse(error)
             return
-        metrics.BRANDS_STALE.set(0)
+        self._reloads.stale.set(0)
         if content != self._content:
-            use(brands)
-            self._content, self.brands = content, brands
-            metrics.BRANDS_RELOADS.labels("ok").inc()
-            log.info("%s: %d brands are in force from the next batch on", self._path, len(brands.brands))
+            use(value)
+            self._content, self.value = content, value
+            self._reloads.changes.labels("ok").inc()
+            what = self._reloads.what
+            self._log.info("%s: %d %s are in force from the next batch on", self._path, len(getattr(value, what)), what)
 
-    def keep_looking(self, use: Callable[[Brands], None]) -> None:
+    def refuse(self, error: SettingsError) -> None:
+        """Says that the file is broken, and what was before stays in force; also for who finds out later than `parse`."""
+        self._reloads.changes.labels("failed").inc()
+        self._reloads.stale.set(1)
+        self._log.error("the %s before stay in force: %s", self._reloads.what, error)
+
+    def keep_looking(self, use: Callable[[T], None]) -> None:
         """Looks on a daemon thread, for as long as the process lives."""
 
         def look() -> None:
@@ -59,7 +68,7 @@ class BrandsFile:
             while not pause.wait(EVERY_S):
                 self.look(use)
 
-        threading.Thread(target=look, name="brands", daemon=True).start()
+        threading.Thread(target=look, name=self._reloads.what, daemon=True).start()
 
     def _read(self) -> bytes:
         try:

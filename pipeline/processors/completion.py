@@ -62,6 +62,7 @@ class Completion:
         self._clock = clock
         self._on_their_way: dict[int, pl.DataFrame] = {}
         self._waiting: pl.DataFrame | None = None
+        self._found: pl.DataFrame | None = None
         # What other threads ask of the step is done between two batches, by the thread that runs it.
         self._inbox: deque[Callable[[], None]] = deque()
 
@@ -69,6 +70,7 @@ class Completion:
         while self._inbox:
             self._inbox.popleft()()
         batch.events = prepare(batch.events)
+        self._tell_found(batch)
         self._give_up_old(batch)
         is_change = batch.events.get_column("operation") != "create"
         due = self._due(batch.events.filter(~is_change))
@@ -135,6 +137,15 @@ class Completion:
         batch.waiting = new
         self._waiting = _append(self._waiting, new.with_columns(row=pl.lit(None, pl.UInt32)))
 
+    def _tell_found(self, batch: EventBatch) -> None:
+        if self._found is not None:
+            batch.settled = self._found
+            told = self._found.select("event_key", "revision", said_at="occurred_at")
+            batch.replayed = _append(
+                batch.replayed, told.with_columns(created_at=pl.lit(None, TIME), kafka_ms=pl.lit(None, pl.Int64))
+            )
+            self._found = None
+
     def _give_up_old(self, batch: EventBatch) -> None:
         if self._waiting is None:
             return
@@ -153,6 +164,12 @@ class Completion:
     def waiting(self) -> int:
         """How many changes wait, those still to be taken over not counted."""
         return (0 if self._waiting is None else self._waiting.height) + len(self._inbox)
+
+    def settle(self, found: pl.DataFrame) -> None:
+        """These changes waited and have landed, but a worker was killed before it said so: they are told and marked done with
+        the next batch. From any thread."""
+        if found.height:
+            self._inbox.append(lambda: self._remember(found))
 
     def load(self, waiting: pl.DataFrame) -> None:
         """Adds waiting changes as `pending_changes` has them; they are looked up with the next batch. From any thread."""
@@ -174,14 +191,15 @@ class Completion:
     def _add(self, waiting: pl.DataFrame) -> None:
         self._waiting = _append(self._waiting, waiting).unique(["event_key", "revision"], maintain_order=True)
 
+    def _remember(self, found: pl.DataFrame) -> None:
+        self._found = _append(self._found, found)
+
     def _drop(self, places: Container[tuple[str, int]]) -> None:
-        if self._waiting is not None:
-            stays = [place not in places for place in self._waiting.select("topic", "partition").iter_rows()]
-            self._waiting = self._waiting.filter(pl.Series(stays, dtype=pl.Boolean))
+        self._waiting, self._found = (_without(frame, places) for frame in (self._waiting, self._found))
 
     def _clear(self) -> None:
         self._on_their_way.clear()
-        self._waiting = None
+        self._waiting = self._found = None
 
 
 def prepare(frame: pl.DataFrame) -> pl.DataFrame:
@@ -271,6 +289,13 @@ def bury(rows: pl.DataFrame, deleted: pl.DataFrame) -> pl.DataFrame:
         pl.col("operation").fill_null("delete"),
         pl.when(gone).then(pl.lit(1, pl.UInt8)).otherwise("is_deleted").alias("is_deleted"),
     )
+
+
+def _without(frame: pl.DataFrame | None, places: Container[tuple[str, int]]) -> pl.DataFrame | None:
+    if frame is None:
+        return None
+    stays = [place not in places for place in frame.select("topic", "partition").iter_rows()]
+    return frame.filter(pl.Series(stays, dtype=pl.Boolean))
 
 
 def _append(frame: pl.DataFrame | None, rows: pl.DataFrame) -> pl.DataFrame:

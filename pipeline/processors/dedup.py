@@ -4,6 +4,10 @@ A revision is the XXH3-64 of (event_key, occurred_at, operation, every field tha
 redelivery has the same one whatever its bytes look like, and likes going 5, 6, 5 at three times are three. Two sets are known:
 *pending* (batches on their way) and *landed* (their insert returned, or seeded from ClickHouse). An event is skipped by its
 revision, never by its position: positions repeat when a topic is created anew.
+
+What landed at or past the committed offset may have landed without anybody being told: a worker may die between the insert and
+its signals. Such a record is a duplicate as any other, and noted in `batch.replayed`, so that it is told with the batch, maybe
+again.
 """
 
 from __future__ import annotations
@@ -19,6 +23,9 @@ from pipeline.processors.keys import Keys, KeySet, KeyTable, Mask
 from schemas import events
 
 DUPLICATE = "duplicate"
+UNTOLD_KEYS = 1_000_000
+"""How many revisions Seen remembers at most of which nobody may have been told: 8 MB. A worker leaves those of its batches on
+their way behind, some 60,000; more are there only when a group's offsets were set back."""
 _CHANGING = [f for f in events.FIELDS if f.group != "fixed"]
 
 
@@ -31,6 +38,7 @@ class Seen:
     def __init__(self, landed: KeySet) -> None:
         self.landed = landed
         self._pending: dict[int, tuple[Keys, KeyTable]] = {}
+        self._untold: Keys = np.zeros(0, np.uint64)
         self._lock = threading.Lock()
 
     def known(self, revisions: Keys) -> Mask:
@@ -64,10 +72,29 @@ class Seen:
         """No batch is on its way any more: what was pending is unknown, and may be read again."""
         with self._lock:
             self._pending.clear()
+            self._untold = np.zeros(0, np.uint64)
+
+    def suspect(self, revisions: Keys) -> None:
+        """These have landed, and nobody may have been told; the newest first, of which UNTOLD_KEYS are remembered."""
+        with self._lock:
+            self._untold = np.unique(np.concatenate([revisions, self._untold])[:UNTOLD_KEYS])
+
+    def untold(self, revisions: Keys) -> Mask | None:
+        """Of which of these nobody may have been told; None: of none. They are forgotten: the caller sees to it.
+
+        When its batch is given up, the partition is seeded anew.
+        """
+        with self._lock:
+            if not len(self._untold):
+                return None
+            places = np.minimum(np.searchsorted(self._untold, revisions), len(self._untold) - 1)
+            found: Mask = self._untold[places] == revisions
+            self._untold = np.delete(self._untold, places[found])
+        return found
 
 
 class Dedup:
-    """The step. Adds column `revision` (UInt64); drops as "duplicate"."""
+    """The step. Adds column `revision` (UInt64); drops as "duplicate"; sets `batch.replayed`."""
 
     name = "dedup"
 
@@ -79,9 +106,17 @@ class Dedup:
         batch.events = batch.events.with_columns(revision)
         keys = revision.to_numpy()
         known = ~revision.is_first_distinct() | pl.Series(self._seen.known(keys))
+        untold = self._seen.untold(keys)
+        if untold is not None and untold.any():
+            batch.replayed = _noted(batch, batch.events.filter(pl.Series(untold)).unique("revision", keep="first"))
         batch.drop(known, DUPLICATE)
         self._seen.start(batch.id, batch.events.get_column("revision").to_numpy())
         return batch
+
+
+def _noted(batch: EventBatch, rows: pl.DataFrame) -> pl.DataFrame:
+    said_at = pl.when(pl.col("operation") == "create").then("created_at").otherwise("occurred_at")
+    return rows.select("event_key", "revision", "created_at", said_at.alias("said_at"), batch.kafka_ms(rows.get_column("row")))
 
 
 def revisions(frame: pl.DataFrame) -> pl.Series:

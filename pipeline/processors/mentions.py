@@ -4,10 +4,14 @@ A handle counts in the event's `mentions` and in its text, a keyword in its text
 matching.py how a term is found. `brands` becomes the sorted union of what was found and what the source gave, and
 `brands_given` keeps what the source gave, so that `earshot rematch` can tell the two apart later. The author's account being
 one of a brand's support accounts makes an event outbound, whatever the source said.
+
+The words that rules of alerts.yaml look for are terms of the same automaton: a second pass over the texts would cost more than
+all of alerting may.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,42 +25,76 @@ from pipeline.processors.matching import NONE, Found, Matcher, Term, Use, term_t
 from schemas import events
 
 BRANDS = pl.List(pl.String)
+WORDS = "crisis_words"
 
 
 class Mentions:
-    """The step. Sets `brands` (List(String), never null), `brands_given` and `direction`; keeps every row.
+    """The step. Sets `brands` (List(String), never null), `brands_given`, `direction` and WORDS; keeps every row.
 
-    Restart: it remembers nothing. `use` puts other brands in force, from the next batch on.
+    WORDS (List(String)) are those of `words`, folded as `term_text` does it, that the text of the record holds; no column of
+    interactions. Restart: it remembers nothing. `use` and `look_for` put others in force, from the next batch on.
     """
 
     name = "mentions"
 
-    def __init__(self, brands: Brands) -> None:
-        self._matching = Matching(brands.brands)
+    def __init__(self, brands: Brands, words: Sequence[str] = ()) -> None:
+        self._lock = threading.Lock()
+        self._matching = Matching(brands.brands, words)
 
     def use(self, brands: Brands) -> None:
         """Looks for these brands from the next batch on. From any thread."""
-        self._matching = Matching(brands.brands)
+        with self._lock:
+            self._matching = Matching(brands.brands, self._matching.words)
+
+    def look_for(self, words: Sequence[str]) -> None:
+        """Looks for these words from the next batch on. From any thread."""
+        with self._lock:
+            self._matching = Matching(self._matching.tracked, words)
+
+    def words_in(self, texts: pl.Series) -> pl.Series:
+        """The words in texts that did not come by this way, as WORDS has them. From any thread."""
+        return self._matching.words_in(texts)
 
     def process(self, batch: EventBatch) -> EventBatch:
         matching, frame = self._matching, batch.events
-        batch.events = frame.with_columns(
-            matching.brands(frame), frame.get_column("brands").alias(events.GIVEN.column), *matching.direction(frame)
-        )
+        brands, words = matching.brands_and_words(frame)
+        given = frame.get_column("brands").alias(events.GIVEN.column)
+        batch.events = frame.with_columns(brands, words, given, *matching.direction(frame))
         return batch
 
 
 class Matching:
     """What these brands of brands.yaml make of events; immutable."""
 
-    def __init__(self, brands: Sequence[Brand]) -> None:
+    def __init__(self, brands: Sequence[Brand], words: Sequence[str] = ()) -> None:
+        self.tracked, self.words = brands, words
         self._names = sorted(brand.name for brand in brands)
-        self._matcher = Matcher(_terms(sorted(brands, key=lambda brand: brand.name)))
+        # To the matcher a word is a brand behind the others.
+        behind = [Term(word, Use.KEYWORD, number) for number, word in enumerate(words, len(brands))]
+        self._matcher = Matcher([*_terms(sorted(brands, key=lambda brand: brand.name)), *behind])
         self._outbound = _support(brands)
 
     def brands(self, events: pl.DataFrame) -> pl.Series:
         """Column `brands` of the events: what is found in `text` and `mentions`, and what `brands` holds already."""
-        in_texts = self._matcher.in_texts(events.get_column("text"))
+        return self.brands_and_words(events)[0]
+
+    def brands_and_words(self, events: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+        """Columns `brands` and WORDS of the events."""
+        found = self._matcher.in_texts(events.get_column("text"))
+        of_brands = found.brands < len(self._names)
+        words = self._words(events.height, Found(found.texts[~of_brands], found.brands[~of_brands]))
+        return self._brands(events, Found(found.texts[of_brands], found.brands[of_brands])), words
+
+    def words_in(self, texts: pl.Series) -> pl.Series:
+        """Column WORDS of texts."""
+        found = self._matcher.in_texts(texts)
+        of_words = found.brands >= len(self._names)
+        return self._words(len(texts), Found(found.texts[of_words], found.brands[of_words]))
+
+    def _words(self, height: int, found: Found) -> pl.Series:
+        return _lists(height, found.texts, found.brands - len(self._names), list(self.words)).alias(WORDS)
+
+    def _brands(self, events: pl.DataFrame, in_texts: Found) -> pl.Series:
         mentioned = self._mentioned(events.get_column("mentions"))
         places, brands = np.concatenate([in_texts.texts, mentioned.texts]), np.concatenate([in_texts.brands, mentioned.brands])
         given = events.get_column("brands")

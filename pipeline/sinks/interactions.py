@@ -1,8 +1,9 @@
 """Landing: what a batch has become goes to its tables, in the order that makes a replay harmless.
 
-Dead letters first, changes that wait next, `interactions` last: only that makes a revision landed. Then what waited and need
-not any more is marked done. Killed anywhere in between, the records are read again, and each write is absorbed: dead letters
-and pending changes by their keys, interactions because their revisions are known.
+Dead letters first, changes that wait next, `interactions` last: only that makes a revision landed. Then signals tell of it, and
+what waited and need not any more is marked done. Killed anywhere in between, the records are read again, and each write is
+absorbed: dead letters and pending changes by their keys, interactions because their revisions are known; what may not have been
+told is told again.
 
 Also what the rest asks of these tables: the newest row of an event, the revisions that are known, the changes that wait.
 """
@@ -10,13 +11,14 @@ Also what the rest asks of these tables: the newest row of an event, the revisio
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
 import polars as pl
 
 from pipeline.batch import EventBatch, Rejected
+from pipeline.processors.alerts.single import JUDGED
 from pipeline.processors.completion import GROUP_TIMES, TIME
 from pipeline.processors.sentiment.labels import COLUMNS as SENTIMENT
 from pipeline.sinks.clickhouse import MONTHS_AN_INSERT, Inserter
@@ -29,6 +31,7 @@ _PLACE = ["topic", "partition", "offset"]
 _TIMES = [*events.TIMES, *GROUP_TIMES]
 _CHANGE = [*_EVENT, *GROUP_TIMES, "version", "is_deleted"]
 _WAITING = ["event_key", "revision", *_PLACE]
+_TOLD = ", ".join([*JUDGED, "text", "text_at", "revision", "version"])
 _LOOKUP_KEYS = 5_000
 _TOGETHER_BYTES = 64 << 20
 
@@ -60,12 +63,22 @@ class Letters(Protocol):
         ...
 
 
-class Landing:
-    """Writes batches. Blocks while the database or the broker is down; raises GivenUp when the batch was given up."""
+def _nobody(batches: Sequence[EventBatch]) -> None:
+    pass
 
-    def __init__(self, inserter: Inserter, dead_letters: Letters) -> None:
+
+class Landing:
+    """Writes batches. Blocks while the database or the broker is down; raises GivenUp when the batch was given up.
+
+    `tell` is called when their rows are in ClickHouse, and before the changes that waited are marked done.
+    """
+
+    def __init__(
+        self, inserter: Inserter, dead_letters: Letters, tell: Callable[[Sequence[EventBatch]], None] = _nobody
+    ) -> None:
         self._inserter = inserter
         self._dead_letters = dead_letters
+        self._tell = tell
 
     def land(self, batches: Sequence[EventBatch]) -> list[int]:
         """On return every row is in ClickHouse, or acknowledged as a dead letter; the revisions of the latter are returned.
@@ -81,6 +94,7 @@ class Landing:
             refused += self._wait(batch)
         for group in _together(batches):
             refused += self._insert(group, generation)
+        self._tell(batches)
         for batch, before in zip(batches, known, strict=True):
             self._dead_letters.write(batch.rejected[before:], generation)
             if batch.settled is not None:
@@ -123,13 +137,33 @@ class InteractionsTable:
         return pl.concat(answers) if answers else pl.DataFrame()
 
     def _newest(self, keys: pl.DataFrame) -> pl.DataFrame:
-        where = f"event_key IN ({','.join(map(str, keys.get_column('event_key')))})"
-        if keys.get_column("created_at").null_count() == 0:
-            minutes = keys.get_column("created_at").dt.strftime("'%Y-%m-%d %H:%M:00'").unique()
-            where += f" AND toStartOfMinute(created_at) IN ({','.join(minutes)})"
         columns = ", ".join([*_EVENT, *SENTIMENT, *_OURS])
         return self._inserter.query(
-            f"SELECT {columns} FROM interactions WHERE {where} ORDER BY version DESC LIMIT 1 BY event_key"
+            f"SELECT {columns} FROM interactions WHERE {_where(keys)} ORDER BY version DESC LIMIT 1 BY event_key"
+        )
+
+    def as_landed(self, changes: pl.DataFrame) -> pl.DataFrame:
+        """The rows of these changes (batch.replayed), as SingleEvent.judge wants them.
+
+        A row that a newer one of its event has replaced by now is that newer one.
+        """
+        # A change may carry another created_at than its event: what is not found by it is searched by its key alone.
+        dated = changes.filter(pl.col("created_at").is_not_null())
+        answers = [self._versions(part) for part in dated.iter_slices(_LOOKUP_KEYS)]
+        found = pl.concat(answers).get_column("event_key").implode() if answers else pl.Series([[]], dtype=pl.List(pl.UInt64))
+        rest = changes.filter(~pl.col("event_key").is_in(found)).with_columns(created_at=pl.lit(None, TIME))
+        answers += [self._versions(part) for part in rest.iter_slices(_LOOKUP_KEYS)]
+        if not answers:
+            return pl.DataFrame()
+        rows, asked = pl.concat(answers), changes.select("event_key", "revision", "said_at", "kafka_ms")
+        exact = asked.join(rows, on=["event_key", "revision"], how="inner")
+        newest = rows.sort("version").unique("event_key", keep="last", maintain_order=True).drop("revision")
+        replaced = asked.join(exact, on="revision", how="anti").join(newest, on="event_key", how="inner")
+        return pl.concat([exact, replaced.select(exact.columns)])
+
+    def _versions(self, keys: pl.DataFrame) -> pl.DataFrame:
+        return self._inserter.query(
+            f"SELECT {_TOLD} FROM interactions WHERE {_where(keys)} ORDER BY version DESC LIMIT 1 BY event_key, revision"
         )
 
     def known_revisions(self, assigned: Sequence[Assigned], hours: float, limit: int) -> pl.Series:
@@ -148,27 +182,51 @@ class InteractionsTable:
             parts.append(self._inserter.query(f"SELECT revision FROM interactions WHERE {topics} AND ({past})"))
         return pl.concat(parts).get_column("revision")
 
-    def waiting(self, assigned: Sequence[Assigned]) -> pl.DataFrame:
-        """The changes of the partitions that still wait, as completion keeps them.
+    def untold(self, assigned: Sequence[Assigned], hours: float, limit: int) -> pl.Series:
+        """Revisions of the partitions of which nobody may have been told: those at or past the committed offset, where there is
+        none all of the window; the newest first, `limit` at most."""
+        recent = f"ingested_at >= '{datetime.now(UTC) - timedelta(hours=hours):%Y-%m-%d %H:%M:%S}'"
+        past = [
+            f"partition = {p.partition} AND {recent if p.committed is None else f'offset >= {p.committed}'}" for p in assigned
+        ]
+        where = f"{_partitions(assigned)} AND (({') OR ('.join(past)}))"
+        newest = f"ORDER BY ingested_at DESC LIMIT {limit}"
+        return self._inserter.query(f"SELECT revision FROM interactions WHERE {where} {newest}").get_column("revision")
 
-        Those whose row is in interactions already (a worker was killed between the two inserts) are marked done first.
-        """
+    def found(self, assigned: Sequence[Assigned]) -> pl.DataFrame:
+        """The changes of the partitions that waited and whose row is in interactions, but that are not marked done: a worker
+        was killed in between, and nobody may have been told."""
         waits = f"{_partitions(assigned)} AND done = 0"
-        landed = f"SELECT revision FROM interactions WHERE event_key IN (SELECT event_key FROM pending_changes WHERE {waits})"
-        columns = f"{', '.join(_WAITING)}, occurred_at, arrived_at"
-        self._inserter.command(
-            f"INSERT INTO pending_changes ({columns}, done) "
-            f"SELECT {columns}, 1 FROM pending_changes FINAL WHERE {waits} AND revision IN ({landed})"
-        )
+        return self._inserter.query(
+            f"SELECT {', '.join(_WAITING)}, occurred_at, {_ARRIVED} FROM pending_changes FINAL "
+            f"WHERE {waits} AND revision IN ({_LANDED.format(waits=waits)})"
+        ).with_columns(pl.col("occurred_at").cast(TIME))
+
+    def waiting(self, assigned: Sequence[Assigned]) -> pl.DataFrame:
+        """The changes of the partitions that still wait, as completion keeps them."""
+        waits = f"{_partitions(assigned)} AND done = 0"
         rows = self._inserter.query(
-            f"SELECT {', '.join(_WAITING)}, toUnixTimestamp64Milli(arrived_at) / 1000 AS arrived_at, change "
-            f"FROM pending_changes FINAL WHERE {waits}"
+            f"SELECT {', '.join(_WAITING)}, {_ARRIVED}, change FROM pending_changes FINAL "
+            f"WHERE {waits} AND revision NOT IN ({_LANDED.format(waits=waits)})"
         )
         changes = rows.select(pl.col("change").str.json_decode(_CHANGE_TYPE)).unnest("change")
         changes = changes.with_columns(pl.col(column).cast(TIME) for column in _TIMES)
         return pl.concat([rows.drop("change"), changes], how="horizontal").with_columns(
             row=pl.lit(None, pl.UInt32), check_at=pl.lit(0.0)
         )
+
+
+_ARRIVED = "toUnixTimestamp64Milli(arrived_at) / 1000 AS arrived_at"
+_LANDED = "SELECT revision FROM interactions WHERE event_key IN (SELECT event_key FROM pending_changes WHERE {waits})"
+
+
+def _where(keys: pl.DataFrame) -> str:
+    """The events of these keys; where all say when they were created, by the table's key."""
+    where = f"event_key IN ({','.join(map(str, keys.get_column('event_key')))})"
+    if keys.get_column("created_at").null_count() == 0:
+        minutes = keys.get_column("created_at").dt.strftime("'%Y-%m-%d %H:%M:00'").unique()
+        where += f" AND toStartOfMinute(created_at) IN ({','.join(minutes)})"
+    return where
 
 
 def _partitions(assigned: Sequence[Assigned]) -> str:

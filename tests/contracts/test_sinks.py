@@ -18,7 +18,7 @@ from pipeline.migrate import migrate
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
-from pipeline.processors.mentions import Mentions
+from pipeline.processors.mentions import WORDS, Mentions
 from pipeline.settings import Settings
 from pipeline.sinks import interactions
 from pipeline.sinks.clickhouse import Inserter
@@ -168,16 +168,35 @@ def test_what_the_tables_say_of_a_partition(settings: Settings) -> None:
         assert set(past) <= set(capped), "what is at or past the committed offset is known whatever the limit"
         assert table.known_revisions([Assigned("events", 1, 0)], hours=24, limit=10).len() == 0
 
+        # Of what may have landed without anybody being told: at or past the committed offset; without one, all.
+        assert set(table.untold(assigned, hours=-1, limit=10)) == set(past)
+        assert set(table.untold([Assigned("events", 0, None)], hours=24, limit=10)) == set(recent)
+        assert not len(table.untold([Assigned("events", 0, None), Assigned("events", 1, 0)], hours=-1, limit=10))
+        assert len(table.untold([Assigned("events", 0, 0)], hours=24, limit=2)) == 2
+
         assert batch.waiting is not None
         waiting = table.waiting(assigned)
         assert waiting.height == 2
-        same = [c for c in batch.waiting.columns if c not in ("row", "check_at", "arrived_at")]
+        same = [c for c in batch.waiting.columns if c not in ("row", "check_at", "arrived_at", WORDS)]
         assert waiting.select(same).sort("offset").equals(batch.waiting.select(same).sort("offset"))
 
-        # Killed after the row landed and before its change was marked done: the change does not wait any more.
+        # Killed after the row landed and before its change was marked done: the change does not wait any more, and is told.
+        assert not table.found(assigned).height
         revision, key = waiting.select("revision", "event_key").row(0)
         client.command(f"INSERT INTO interactions (event_key, revision, version) VALUES ({key}, {revision}, 1)")
         assert table.waiting(assigned).get_column("revision").to_list() == [waiting.get_column("revision")[1]]
+        found = table.found(assigned)
+        assert found.get_column("revision").to_list() == [revision]
+        completion = Completion(MemoryTable(), 1e9)
+        completion.settle(found)
+        assert completion.waiting == 1, "a batch is due although nothing comes"
+        following = completion.process(empty_batch())
+        assert following.replayed is not None
+        assert following.replayed.get_column("revision").to_list() == [revision]
+        told = table.as_landed(following.replayed)
+        assert told.select("event_key", "text").row(0) == (key, "")
+        Landing(inserter, letters).land([following])
+        assert not table.found(assigned).height and table.waiting(assigned).height == 1
 
         keys = batch.events.select("event_key", "created_at")
         for asked in (keys, keys.with_columns(created_at=pl.lit(None, keys.schema["created_at"]))):

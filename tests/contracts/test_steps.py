@@ -8,6 +8,8 @@ import pytest
 
 from pipeline.batch import EventBatch
 from pipeline.brands import Brands
+from pipeline.processors.alerts.rules import Alerts
+from pipeline.processors.alerts.single import SingleEvent, words_of
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
@@ -23,14 +25,23 @@ from pipeline.step import Step
 from tests.sources.bad_records import BAD, GOOD, ODD, event
 
 BRANDS = Brands.model_validate({"brands": [{"name": "A", "keywords": ["hi"]}]})
+RULES = Alerts.model_validate(
+    {
+        "rules": [
+            {"name": "word", "type": "keyword", "words": {"any": ["again"]}},
+            {"name": "reach", "type": "reach", "followers": 1, "negative": False},
+        ]
+    }
+)
 CHAIN: list[Callable[[], Step]] = [
     Decode,
     lambda: Dedup(Seen(KeySet(1_000, 1e9))),
     lambda: Pseudonymise(b"key"),
-    lambda: Mentions(BRANDS),
+    lambda: Mentions(BRANDS, words_of(RULES)),
     lambda: Completion(MemoryTable(), waiting_s=1e9),
     lambda: Sentiment(MemoryLabeller(), budget_s=1.0),
     Relevance,
+    lambda: SingleEvent(RULES, Mentions(BRANDS, words_of(RULES)).words_in),
 ]
 NAMES = [make().name for make in CHAIN]
 MIXED: list[bytes | None] = [

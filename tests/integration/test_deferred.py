@@ -17,6 +17,7 @@ from pipeline.connections import clickhouse_client
 from pipeline.fence import Fence
 from pipeline.health import Vitals
 from pipeline.migrate import migrate_tables
+from pipeline.processors.alerts.single import JUDGED
 from pipeline.processors.sentiment import backlog, deferred
 from pipeline.processors.sentiment.backlog import SCHEMA, Backlog
 from pipeline.processors.sentiment.deferred import Later
@@ -53,6 +54,23 @@ def client(settings: Settings) -> Iterator[Client]:
         yield client
 
 
+class Heard:
+    """Remembers what was told, in order: the event keys and labels, before and after each write."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, int, str]] = []
+
+    def found(self, rows: pl.DataFrame, generation: int) -> None:
+        self._hear("found", rows)
+
+    def touched(self, rows: pl.DataFrame, generation: int) -> None:
+        self._hear("touched", rows)
+
+    def _hear(self, what: str, rows: pl.DataFrame) -> None:
+        rows.select(JUDGED)
+        self.heard += [(what, *row) for row in rows.select("event_key", "sentiment_label").iter_rows()]
+
+
 class Bench:
     """`later` over the tables of a test, with a poll loop that polls."""
 
@@ -60,7 +78,8 @@ class Bench:
         self.fence, self.spare, self.errors = Fence(), True, list[BaseException]()
         self._client = clickhouse_client(settings.clickhouse)
         inserter = Inserter(self._client, self.fence, Vitals(), "labels")
-        self.later = Later(labeller, inserter, self.fence, Vitals(), "t", lambda _: self.spare, self.errors.append)
+        self.told = Heard()
+        self.later = Later(labeller, inserter, self.told, self.fence, Vitals(), "t", lambda _: self.spare, self.errors.append)
         self._ended = threading.Event()
         self._poll = threading.Thread(target=self._keep_polling)
 
@@ -124,6 +143,8 @@ def test_what_waits_is_found_on_assignment_and_labelled_newest_first(client: Cli
     bench.later.own({("t", 0), ("t", 1)})
     wait_for("all of two partitions are labelled", lambda: waiting(client) == 21)
     assert labeller.texts == [f"text {n}" for n in reversed(range(40)) if n % 4 < 2]
+    assert bench.told.heard[:20] == [("found", n, label_of(f"text {n}")) for n in reversed(range(40)) if n % 4 < 2]
+    assert bench.told.heard[20:] == [("touched", n, label) for _, n, label in bench.told.heard[:20]]
     rows = final(client)
     mine = [n for n in range(40) if n % 4 < 2]
     assert {n: rows[n] for n in mine} == {n: (label_of(f"text {n}"), "labelled", 1) for n in mine}

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection
+from typing import Protocol
 
 import polars as pl
 
@@ -18,6 +19,7 @@ from pipeline import metrics
 from pipeline.clock import Clock, wall
 from pipeline.fence import Fence, GivenUp
 from pipeline.health import Vitals
+from pipeline.processors.alerts.single import JUDGED
 from pipeline.processors.sentiment.backlog import KEPT, Backlog
 from pipeline.processors.sentiment.labels import COLUMNS, DEFERRED, Labeller
 from pipeline.processors.sentiment.prepare import LONGEST
@@ -39,6 +41,18 @@ URGENT_S = 120.0
 log = logging.getLogger("earshot.labels")
 
 
+class Told(Protocol):
+    """Who hears of labels that come later; both block until it has."""
+
+    def found(self, rows: pl.DataFrame, generation: int) -> None:
+        """These rows (single.JUDGED) are about to have these labels."""
+        ...
+
+    def touched(self, rows: pl.DataFrame, generation: int) -> None:
+        """They have them."""
+        ...
+
+
 class Later:
     """Runs on a thread of its own from `start` until `stop`; what it can't survive goes to `fail`.
 
@@ -48,9 +62,10 @@ class Later:
     """
 
     def __init__(
-        self, labeller: Labeller, inserter: Inserter, fence: Fence, vitals: Vitals, topic: str,
+        self, labeller: Labeller, inserter: Inserter, told: Told, fence: Fence, vitals: Vitals, topic: str,
         spare: Callable[[bool], bool], fail: Callable[[BaseException], None], clock: Clock = wall,
     ) -> None:  # fmt: skip
+        self._told = told
         self._labeller, self._inserter, self._fence, self._vitals = labeller, inserter, fence, vitals
         self._topic, self._spare, self._fail, self._clock = topic, spare, fail, clock
         self._backlog = Backlog()
@@ -177,9 +192,12 @@ class Later:
             if not partitions <= self._owned:
                 raise GivenUp
 
+        labelled = rows.with_columns(labels.get_columns())
+        self._told.found(labelled, generation)
         self._inserter.insert_versions(
             insert_versions(self._columns, rows, values, events.LABEL_STEP, place, where), generation, may
         )
+        self._told.touched(labelled, generation)
         metrics.count_labels(labels)
 
     def _has_time(self) -> bool:
@@ -203,9 +221,9 @@ _KEYS = (
     f"ORDER BY toStartOfMinute(created_at) DESC, created_at DESC LIMIT {KEPT}"
 )
 _TEXTS = f"""
-SELECT event_key, revision, created_at, partition, read, language FROM
+SELECT {", ".join(JUDGED)}, revision, partition, read FROM
 (
-    SELECT event_key, revision, created_at, partition, leftUTF8(text, {LONGEST}) AS read, language, is_deleted, sentiment_status
+    SELECT {", ".join(JUDGED)}, revision, partition, leftUTF8(text, {LONGEST}) AS read, sentiment_status
     FROM interactions WHERE {{place}} AND event_key IN {{keys}} ORDER BY version DESC LIMIT 1 BY event_key
 )
 WHERE is_deleted = 0 AND {_WAITS}
