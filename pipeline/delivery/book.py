@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -62,7 +63,9 @@ class Book:
         self._messages: dict[tuple[str, ...], float] = {}  # when the last one of each group went
 
     def use(self, receiver: Receiver, config: Alerts) -> None:
-        self._receiver, self._config = receiver, config
+        self._min_severity = receiver.min_severity
+        self._by = config.group.by
+        self._repeat = {rule.name: rule.repeat.total_seconds() for rule in config.rules}
         self._groups = receiver.type != "alertmanager"  # it groups by itself
         self._interval = config.group.interval.total_seconds() if self._groups else 0.0
 
@@ -88,7 +91,7 @@ class Book:
         """Whether the change is news for this receiver, or only noted. `listed`: the alert's rule names the receiver."""
         incident = self._incidents.get(alert.key)
         if incident is None:
-            news = alert.state is not State.RESOLVED and not alert.muted and alert.severity >= self._receiver.min_severity
+            news = alert.state is not State.RESOLVED and not alert.muted and alert.severity >= self._min_severity
             return listed and (news or alert.test)
         if alert.version <= incident.alert.version:
             return False
@@ -99,7 +102,7 @@ class Book:
         if alert.muted:
             return False
         if last is None:
-            return listed and alert.severity >= self._receiver.min_severity
+            return listed and alert.severity >= self._min_severity
         return alert.state is not last.state or alert.severity > last.severity
 
     def put(self, change: Change) -> Incident:
@@ -119,8 +122,8 @@ class Book:
             alert = incident.alert
             if incident.waiting or incident.told is None or alert.state is not State.FIRING or alert.muted or alert.test:
                 continue
-            rule = self._config.rule(alert.rule)
-            if rule is not None and clock >= (due := incident.told_at + rule.repeat.total_seconds()):
+            due = incident.told_at + self._repeat.get(alert.rule, math.inf)
+            if clock >= due:
                 self.put(Change(alert, now, int(due)))
 
     def make_room(self, key: int) -> Incident | None:
@@ -179,4 +182,4 @@ class Book:
         if not self._groups:
             return ()
         # A test keeps no true alert waiting.
-        return ("test" if incident.alert.test else "", *group_of(incident.alert, self._config.group.by).values())
+        return ("test" if incident.alert.test else "", *group_of(incident.alert, self._by).values())

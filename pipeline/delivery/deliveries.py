@@ -44,7 +44,7 @@ class Deliveries:
         Raises SettingsError, and changes nothing then.
         """
         check(config, self._context.environ)
-        self._config = config
+        self._listed = {rule.name: {receiver.name for receiver in config.told(rule.name)} for rule in config.rules}
         receivers = {receiver.name: receiver for receiver in config.receivers}
         for name in self._lines.keys() - receivers.keys():
             task = asyncio.create_task(self._lines.pop(name).close(0))
@@ -82,7 +82,7 @@ class Deliveries:
         self._offer(alert)
 
     def _offer(self, alert: Alert) -> None:
-        listed = {receiver.name for receiver in self._config.told(alert.rule)}
+        listed = self._listed.get(alert.rule, self._lines.keys())
         for name, line in self._lines.items():
             line.tell(alert, name in listed)
 

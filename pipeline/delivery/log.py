@@ -94,25 +94,25 @@ class ClickHouseLog:
             await self._rest(_LINGER_S)
             while self._rows:
                 rows = [self._rows.popleft() for _ in range(min(len(self._rows), _INSERT_ROWS))]
-                await self._write(rows)
+                try:
+                    await self._write(rows)
+                except asyncio.CancelledError:
+                    self._rows.extendleft(reversed(rows))
+                    raise
 
     async def _write(self, rows: list[Delivery]) -> None:
         tries = 0
         while True:
             try:
                 await asyncio.to_thread(self._insert, rows)
+                break
             except (ClickHouseError, OSError, UnreachableError) as error:
                 if tries in (0, 5) or tries % 30 == 0:
                     log.warning("delivery log: %s; try %d, will be repeated", reason(error), tries + 1)
-            except asyncio.CancelledError:
-                self._rows.extendleft(reversed(rows))
-                raise
-            else:
-                self._lost = 0
-                return
             self._client = None
             await asyncio.sleep(_BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])
             tries += 1
+        self._lost = 0
 
     def _insert(self, rows: list[Delivery]) -> None:
         if self._client is None:
