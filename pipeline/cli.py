@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import brands, data, dlq, generate, label, offsets, rescore
+from pipeline.commands import alerts, brands, data, dlq, generate, label, offsets, rescore
 from pipeline.commands.options import load_settings
 from pipeline.errors import EarshotError
 
@@ -50,7 +50,7 @@ def up(
     broker: Annotated[str | None, typer.Option(help="auto, kafka or light (in memory, for a first look).")] = None,
     sample: Annotated[bool, typer.Option("--sample/--no-sample", help="Feed the sample stream.")] = True,
 ) -> None:
-    """Start Kafka, ClickHouse and a worker here, and show what lands. Ctrl-C stops all; the data stays.
+    """Start Kafka, ClickHouse, a worker and control here, and show what lands. Ctrl-C stops all; the data stays.
 
     Exit codes: 0 stopped, 2 wrong settings, 4 the data is newer than this program, 5 a port is taken, the folder is in use or
     the disk is full.
@@ -76,6 +76,19 @@ def worker(context: typer.Context) -> None:
     run_worker(load_settings(context))
 
 
+@app.command(epilog="Example:  earshot --config production.toml control")
+def control(context: typer.Context) -> None:
+    """Evaluate the rules of alerts.yaml and tell the receivers, until Ctrl-C or SIGTERM.
+
+    Run one beside the workers. `earshot alerts` talks to its port, with the tokens of setting control.tokens. Exit codes: 0
+    stopped, 1 an error that a restart repairs, 2 wrong settings or alerts.yaml, 3 broker or ClickHouse unreachable, 4 run
+    `earshot migrate` first, 5 its port is taken.
+    """
+    from pipeline.control import run_control
+
+    run_control(load_settings(context))
+
+
 @app.command(epilog="Example:  earshot --config production.toml migrate")
 def migrate(context: typer.Context) -> None:
     """Make or update ClickHouse's tables and Kafka's topics. Doing it again changes nothing.
@@ -91,10 +104,10 @@ def migrate(context: typer.Context) -> None:
 
 @app.command(epilog="Example:  earshot status || page-somebody")
 def status(context: typer.Context) -> None:
-    """Show how broker, tables and worker are doing.
+    """Show how broker, tables, worker and control are doing.
 
-    That is the topics and the lag, the rows, the migrations and the worker's health. Exit codes: 0 all is fine, 1 something is
-    not (a line each says what), 2 wrong settings.
+    That is the topics and the lag, the rows, the migrations, and what both say of their health. Exit codes: 0 all is fine, 1
+    something is not (a line each says what), 2 wrong settings.
     """
     from pipeline.show import console, table
     from pipeline.status import status as ask
@@ -110,7 +123,7 @@ def status(context: typer.Context) -> None:
     if found.tables:
         screen.print(table(("table", "rows stored", "bytes"), found.tables))
     told = [f"migration: {found.migration}", f"deferred: {found.deferred:,} rows wait for their label"]
-    for line in (told if found.migration else []) + found.worker:
+    for line in (told if found.migration else []) + found.health:
         screen.print(line, markup=False)
     for line in found.problems:
         typer.secho(line, err=True, fg="red")
@@ -147,6 +160,7 @@ app.command(epilog="Example:  earshot rematch --brand Acme --since 2026-11-01 --
 app.command(epilog="Example:  earshot rescore --since 2026-11-01 --dry-run")(rescore.rescore)
 app.command(epilog="Example:  earshot voice Acme --days 7")(brands.voice)
 app.command(epilog="Example:  earshot label reviews.csv --column text --model accurate > labels.jsonl")(label.label)
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(offsets.app, name="offsets")
 

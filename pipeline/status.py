@@ -1,4 +1,4 @@
-"""How things stand: broker, topics and lag, tables, migrations, worker."""
+"""How things stand: broker, topics and lag, tables, migrations, worker, control."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import KafkaException
 
 from pipeline.connections import check_kafka, clickhouse_client, kafka_reason, reason
+from pipeline.desk_client import url_of
 from pipeline.errors import EarshotError
 from pipeline.migrate import check_tables, read_migrations, topic_configs
 from pipeline.positions import PartitionState, outside, states
 from pipeline.queries import settings_for
-from pipeline.settings import Settings, WorkerSettings
+from pipeline.settings import Settings
 
 _DEFERRED = "SELECT count() FROM interactions FINAL WHERE sentiment_status = 'deferred'"
 
@@ -38,14 +39,15 @@ class Status:
     """Rows that wait for their label."""
     tables: list[TableState] = field(default_factory=list)
     migration: str = ""
-    worker: list[str] = field(default_factory=list)
+    health: list[str] = field(default_factory=list)
+    """What the worker and control say of themselves, where it is good."""
     problems: list[str] = field(default_factory=list)
 
 
 def status(settings: Settings) -> Status:
     """Asks each part by itself: one that is down hides none of the others. Never raises for what it finds."""
     found = Status()
-    for ask in (_kafka, _clickhouse, _worker):
+    for ask in (_kafka, _clickhouse, _health):
         try:
             ask(settings, found)
         except EarshotError as error:
@@ -83,14 +85,15 @@ def _clickhouse(settings: Settings, found: Status) -> None:
         client.close()
 
 
-def _worker(settings: Settings, found: Status) -> None:
-    for path in ("/live", "/ready"):
-        ok, said = _ask(settings.worker, path)
-        (found.worker if ok else found.problems).append(f"worker {path}: {said}")
+def _health(settings: Settings, found: Status) -> None:
+    worker = f"http://{settings.worker.health_host}:{settings.worker.health_port}"
+    for name, url in (("worker", worker), ("control", url_of(settings.control))):
+        for path in ("/live", "/ready"):
+            ok, said = _ask(url + path)
+            (found.health if ok else found.problems).append(f"{name} {path}: {said}")
 
 
-def _ask(worker: WorkerSettings, path: str) -> tuple[bool, str]:
-    url = f"http://{worker.health_host}:{worker.health_port}{path}"
+def _ask(url: str) -> tuple[bool, str]:
     try:
         with urllib.request.urlopen(url, timeout=3) as answer:
             return True, _line(answer.read(2000))

@@ -25,6 +25,7 @@ from pipeline.settings import (
     Settings,
     WorkerSettings,
 )
+from tests.commands import run, stacked  # noqa: F401  # fixtures
 
 ROOT = Path(__file__).parent.parent
 PARTITIONS = 8

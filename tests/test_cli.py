@@ -2,78 +2,28 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from pipeline import cli
 from pipeline.connections import clickhouse_client
 from pipeline.embedded.child import free_port
 from pipeline.errors import EarshotError
 from pipeline.settings import Settings
+from tests.commands import Done, Run
 
 COMMANDS = [
     *("up", "worker", "migrate", "send", "replay", "generate", "query", "status", "reset", "rematch", "voice"),
-    *("rescore", "label"),
-    *("dlq list", "dlq show", "dlq replay", "offsets list", "offsets accept-loss"),
+    *("rescore", "label", "control"),
+    *("alerts tail", "alerts list", "alerts show", "alerts ack", "alerts silence", "alerts silences", "alerts test"),
+    *("alerts check", "dlq list", "dlq show", "dlq replay", "offsets list", "offsets accept-loss"),
 ]
 BRANDS_SQL = "INSERT INTO interactions (event_key, version, id, platform, created_at, brands, text) VALUES "
-
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Done]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path) -> Run:
-    """Runs `earshot ARGUMENTS` in an empty folder, with nothing that answers at the default addresses."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("EARSHOT_KAFKA__BOOTSTRAP", f"127.0.0.1:{free_port()}")
-    monkeypatch.setenv("EARSHOT_CLICKHOUSE__URL", f"http://127.0.0.1:{free_port()}")
-    monkeypatch.setenv("EARSHOT_WORKER__HEALTH_PORT", str(free_port()))
-
-    def invoke(*arguments: str, stdin: str = "") -> Done:
-        monkeypatch.setattr(sys, "argv", ["earshot", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        capfdbinary.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as exit:
-            code = exit.code if isinstance(exit.code, int) else int(exit.code is not None)
-        captured = capfdbinary.readouterr()
-        return Done(code, captured.out.decode(), captured.err.decode())
-
-    return invoke
-
-
-@pytest.fixture
-def stacked(settings: Settings, run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The same, against the stack, with tables and topics."""
-    for name, value in {
-        "KAFKA__BOOTSTRAP": settings.kafka.bootstrap,
-        "KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
-        "KAFKA__GROUP": settings.kafka.group,
-        "CLICKHOUSE__URL": settings.clickhouse.url,
-        "CLICKHOUSE__DATABASE": settings.clickhouse.database,
-        "SENTIMENT__MODEL": settings.sentiment.model,
-    }.items():
-        monkeypatch.setenv(f"EARSHOT_{name}", value)
-    assert run("migrate").code == 0
-    return run
 
 
 def events_in(settings: Settings, count: int) -> list[bytes | None]:
@@ -131,7 +81,9 @@ def test_without_a_broker_one_line_names_the_address(run: Run, command: str, mon
 def test_status_says_all_that_is_down(run: Run) -> None:
     done = run("status")
     assert done.code == 1
-    assert [line.split()[0] for line in done.err.splitlines()] == ["Kafka", "ClickHouse", "worker", "worker"]
+    assert [line.split()[0] for line in done.err.splitlines()] == [
+        *("Kafka", "ClickHouse", "worker", "worker", "control", "control"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -377,7 +329,9 @@ def test_status_counts_the_lag_in_records(stacked: Run, settings: Settings) -> N
     assert "lag: 30 records, dead-letter topic: 0" in done.out
     assert "migration: 0" in done.out
     assert "deferred: 0 rows wait for their label" in done.out
-    assert [line.split(":")[0] for line in done.err.splitlines()] == ["worker /live", "worker /ready"]
+    assert [line.split(":")[0] for line in done.err.splitlines()] == [
+        *("worker /live", "worker /ready", "control /live", "control /ready"),
+    ]
     group = Consumer({**settings.kafka.client(), "group.id": settings.kafka.group, "log_level": 0})
     partition = next(n for n in range(settings.kafka.partitions) if group.get_watermark_offsets(TopicPartition(topic, n))[1])
     group.commit(offsets=[TopicPartition(topic, partition, 1)], asynchronous=False)

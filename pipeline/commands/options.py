@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import typer
 
 from pipeline.errors import SettingsError
 from pipeline.settings import EmbeddedSettings, Settings, load
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def load_settings(context: typer.Context, data_dir: Path | None = None, broker: str | None = None) -> Settings:
@@ -30,3 +33,17 @@ def time_of(option: str, text: str | None) -> datetime | None:
     except ValueError:
         raise SettingsError(f"{option} {text}: it should look like 2026-11-01 or 2026-11-01T10:00:00Z") from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def duration_of(option: str, text: str) -> timedelta:
+    """The duration that the option says: 90s, 10m, 4h or 1d. Raises SettingsError."""
+    if not (match := re.fullmatch(r"(\d{1,6})\s*([smhd])", text.strip())):
+        raise SettingsError(f"{option} {text}: it should look like 90s, 10m, 4h or 1d")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def moment_of(option: str, text: str | None) -> datetime | None:
+    """The time that the option says: so long ago (2h), or a time as `time_of` takes it. Raises SettingsError."""
+    if text is not None and re.fullmatch(r"\d+\s*[smhd]", text.strip()):
+        return datetime.now(UTC) - duration_of(option, text)
+    return time_of(option, text)
