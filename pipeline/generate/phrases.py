@@ -26,6 +26,11 @@ class Language(NamedTuple):
     small_talk: tuple[str, ...]
 
 
+def _each(openings: tuple[str, ...], ends: tuple[str, ...]) -> tuple[str, ...]:
+    """Every opening with every end: many who are angry about the same thing, and few who say it in the same words."""
+    return tuple(f"{opening} {end}" for opening in openings for end in ends)
+
+
 CAUSES = ("outage", "data leak", "price rise", "cancellations", "recall")
 
 LANGUAGES: dict[str, Language] = {
@@ -62,12 +67,26 @@ LANGUAGES: dict[str, Language] = {
             "I know where your office is, {b}. You will regret what you did with my {t}.",
             "Whoever built the {t} at {b} is a worthless clown and should be beaten.",
         ),
-        (
-            "Is {b} serious? A {t}, today of all days?",
-            "{b} and the {t}: not one word from them. Unacceptable.",
-            "Everyone I know is hit by the {t} at {b}. I am done with them.",
-            "Nobody at {b} explains the {t}. I want my money back!",
-            "The {t} at {b} cost me a whole day. Never again.",
+        _each(
+            (
+                "{b} and the {t}: not one word from them.",
+                "The {t} at {b} cost me a whole day.",
+                "Another {t} at {b}, and nobody explains it.",
+                "{b} lied to us about the {t}.",
+                "This {t} at {b} is a disgrace.",
+                "First the {t}, now silence: {b} fails again.",
+                "I am furious about the {t} at {b}.",
+                "What a mess {b} made of the {t}.",
+            ),
+            (
+                "Unacceptable.",
+                "Never again.",
+                "Worst company ever.",
+                "Shame on you.",
+                "Absolutely terrible.",
+                "I am so angry.",
+                "This is awful.",
+            ),
         ),
         (
             "Hi, sorry to hear that! Please send us a private message with your {t} number and we'll look into it.",
@@ -100,7 +119,10 @@ LANGUAGES: dict[str, Language] = {
         ),
         ("{b} wie kann ich meine {t} ändern?", "Weiß jemand, wie lange die {t} bei {b} dauert?"),
         ("{b} ihr seid Lügner und Betrüger, verschwindet endlich!", "Lauter Versager bei {b}. Ich weiß, wo euer Büro ist."),
-        ("{b}, {t}, und keiner sagt etwas. Unfassbar!", "Ist das euer Ernst, {b}? Schon wieder: {t}. Ich kündige."),
+        _each(
+            ("{b}, {t}, und keiner sagt etwas.", "{b} lügt uns an: {t}.", "{b}: {t}, und keiner hilft."),
+            ("Unfassbar schlecht!", "Nie wieder!", "Eine Frechheit.", "Das ist eine Katastrophe."),
+        ),
         ("Hallo, das tut uns leid! Schickt uns bitte die Nummer der {t}, wir kümmern uns darum.",),
         "Das ging schnell, vielen Dank, jetzt klappt es!",
         "Es geht immer noch nicht. Langsam reicht es mir.",
@@ -117,7 +139,10 @@ LANGUAGES: dict[str, Language] = {
         ("Gracias {b}, el {t} llegó perfecto", "Me encanta {b}, el mejor {t} que he probado"),
         ("{b} ¿cómo puedo cambiar mi {t}?", "¿Alguien sabe si {b} hace el {t} en fin de semana?"),
         ("{b} sois unos ladrones y unos mentirosos, ojalá cerréis", "Qué panda de inútiles en {b}, os vais a arrepentir"),
-        ("¿En serio, {b}? Otra vez {t} y ni una palabra. ¡Basta ya!", "Lo de {b} ({t}) es una vergüenza, me voy."),
+        _each(
+            ("Qué desastre lo de {b}: {t}.", "{b} nos miente: {t}.", "Otra vez {t} en {b}, y nadie contesta."),
+            ("Una vergüenza horrible.", "Estoy harto.", "Lo peor."),
+        ),
         ("Hola, ¡lo sentimos! Envíanos el número de tu {t} y lo miramos.",),
         "¡Qué rápido, muchas gracias, ya funciona!",
         "Sigue sin funcionar. Esto es ridículo.",
@@ -134,7 +159,10 @@ LANGUAGES: dict[str, Language] = {
         ("Merci {b}, ma {t} est arrivée en avance !", "Bravo {b}, une {t} sans aucun souci"),
         ("{b} comment modifier ma {t} ?", "Quelqu'un a déjà passé une {t} chez {b} ?"),
         ("{b} bande de menteurs et d'escrocs, disparaissez", "Des incapables chez {b}, vous allez le regretter"),
-        ("Sérieusement {b} ? {t}, et pas un mot. Inadmissible !", "{b} : {t}, encore. Je résilie aujourd'hui."),
+        _each(
+            ("{b} : {t}, et pas un mot.", "{b} nous ment : {t}.", "Quelle honte, {b} : {t}."),
+            ("Inadmissible !", "C'est lamentable.", "Service déplorable."),
+        ),
         ("Bonjour, nous sommes désolés ! Envoyez-nous le numéro de votre {t}, nous regardons cela.",),
         "C'était rapide, merci beaucoup, ça marche !",
         "Ça ne marche toujours pas. C'est ridicule.",
@@ -147,7 +175,10 @@ LANGUAGES: dict[str, Language] = {
         ("Parabéns {b}, o {t} ficou ótimo!", "Adorei o {t} da {b}"),
         ("{b} como acompanho meu {t}?", "Alguém sabe onde fica o {t} da {b}?"),
         ("{b} bando de mentirosos e ladrões, sumam daqui",),
-        ("Sério, {b}? De novo: {t}. Que absurdo, estou fora!",),
+        _each(
+            ("Sério, {b}? De novo: {t}.", "A {b} mente para nós: {t}."),
+            ("Que absurdo, estou fora!", "Uma vergonha."),
+        ),
         ("Olá, sentimos muito! Mande o número do seu {t} que vamos verificar.",),
         "Que rápido, muito obrigado, agora funciona!",
         "Continua sem funcionar. Que absurdo.",
@@ -160,7 +191,10 @@ LANGUAGES: dict[str, Language] = {
         ("Grazie {b}, {t} perfetto!", "Il {t} di {b} è davvero comodo"),
         ("{b} come posso cambiare il mio {t}?",),
         ("{b} siete dei bugiardi e dei ladri, sparite",),
-        ("Davvero, {b}? Ancora {t}, e nessuno spiega niente. Basta!",),
+        _each(
+            ("Davvero, {b}? Ancora {t}, e nessuno spiega niente.", "Giornata persa: {t} da {b}, e nessuno risponde."),
+            ("Vergogna!", "Pessimo servizio.", "Che schifo."),
+        ),
         ("Ciao, ci dispiace! Mandaci il numero del tuo {t} e controlliamo.",),
         "Velocissimi, grazie mille, ora funziona!",
         "Ancora non funziona. È ridicolo.",
@@ -173,7 +207,10 @@ LANGUAGES: dict[str, Language] = {
         ("Спасибо {b}, {t} пришёл раньше срока!", "Отличный {t} у {b}, я очень доволен"),
         ("{b} как отменить {t}?",),
         ("{b} вы лжецы и воры, чтоб вас закрыли",),
-        ("{b}, вы серьёзно? Опять {t}, и ни слова объяснений!",),
+        _each(
+            ("{b}, опять {t}, и ни слова объяснений!", "Весь день потерян: {t} у {b}."),
+            ("Ужасно.", "Позор.", "Отвратительный сервис."),
+        ),
         ("Здравствуйте, нам очень жаль! Пришлите номер ({t}), и мы всё проверим.",),
         "Как быстро, большое спасибо, всё работает!",
         "До сих пор не работает. Это уже смешно.",
@@ -186,7 +223,12 @@ LANGUAGES: dict[str, Language] = {
         ("{b} का {t} बहुत अच्छा है, धन्यवाद",),
         ("{b} {t} कब तक आएगा?",),
         ("{b} तुम सब झूठे और चोर हो, दफ़ा हो जाओ",),
-        ("{b} फिर से {t}? कोई जवाब नहीं, शर्म करो!",),
+        (
+            "{b} फिर से {t}? कोई जवाब नहीं, शर्म करो!",
+            "{b} की वजह से पूरा दिन बर्बाद: {t}.",
+            "{b} ने हमसे झूठ बोला: {t}. बहुत घटिया।",
+            "{t} और {b} से कोई मदद नहीं, बहुत बुरा।",
+        ),
         ("नमस्ते, हमें खेद है! कृपया अपना {t} नंबर भेजें।",),
         "बहुत जल्दी हो गया, धन्यवाद!",
         "अभी भी काम नहीं कर रहा।",
@@ -199,7 +241,12 @@ LANGUAGES: dict[str, Language] = {
         ("{b}の{t}、とても便利です！", "{b}の対応が早くて感動しました。{t}も完璧です。"),
         ("{b}の{t}はいつ届きますか？",),
         ("{b}は嘘つきで泥棒だ。消えろ。",),
-        ("{b}、また{t}？説明もないなんて許せない。",),
+        (
+            "{b}、また{t}？説明もないなんて許せない。",
+            "{b}の{t}、最悪です。二度と使いません。",
+            "{b}に嘘をつかれた。{t}なんてひどい。",
+            "{b}の{t}で一日が台無し。ひどすぎる。",
+        ),
         ("ご不便をおかけして申し訳ありません。{t}番号をお知らせください。",),
         "早い対応ありがとうございます。直りました！",
         "まだ直っていません。いい加減にしてください。",
@@ -212,7 +259,12 @@ LANGUAGES: dict[str, Language] = {
         ("{b}的{t}非常好用，谢谢！", "今天收到{b}的{t}，比预期还快，太棒了"),
         ("请问{b}的{t}怎么修改？",),
         ("{b}都是骗子和小偷，滚开",),
-        ("{b}又{t}？连个解释都没有，太过分了！",),
+        (
+            "{b}又{t}？连个解释都没有，太过分了！",
+            "{b}的{t}太糟糕了，气死我了！",
+            "{b}骗了我们：{t}，太差了！",
+            "因为{b}的{t}，一整天都浪费了，真差劲！",
+        ),
         ("您好，非常抱歉！请把{t}号码私信给我们。",),
         "真快，谢谢，已经好了！",
         "还是不行，太离谱了。",
@@ -225,7 +277,7 @@ LANGUAGES: dict[str, Language] = {
         ("شكرا {b}، {t} ممتاز", "أفضل تجربة مع {b}، {t} رائع"),
         ("{b} متى يصل {t}؟",),
         ("{b} أنتم كذابون ولصوص، اغربوا عن وجهي",),
-        ("{b} هل أنتم جادون؟ {t} مرة أخرى ولا تفسير!",),
+        ("{b} هل أنتم جادون؟ {t} مرة أخرى ولا تفسير!", "{b} تكذب علينا: {t}. خدمة سيئة جدا!"),
         ("مرحبا، نعتذر عن ذلك! أرسل لنا رقم {t} من فضلك.",),
         "سريع جدا، شكرا لكم، يعمل الآن!",
         "ما زال لا يعمل. هذا غير مقبول.",
