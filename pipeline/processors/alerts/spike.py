@@ -47,28 +47,28 @@ _ERFC = (
     (-1.26551223, 1.00002368, 0.37409196, 0.09678418, -0.18628806)
     + (0.27886807, -1.13520398, 1.48851587, -0.82215223, 0.17087277)
 )  # fmt: skip
-_CAP = 25.0  # of a squared deviation over its expected variance: past spikes must not teach the dispersion
+_CAP = 4.0  # of a squared deviation over its expected variance: past spikes must not teach the dispersion
 
 
 @dataclass(frozen=True, slots=True)
 class Spike:
     """The parameters of the detector. The defaults are what is shipped; one set serves every series."""
 
-    window_s: int = 600
+    window_s: int = 900
     """What is judged is the sum of so many seconds."""
-    quantile: float = 0.95
+    quantile: float = 0.97
     """Of the highest ratios of the past's blocks of three hours: where the scope's bar is taken."""
-    factor: float = 1.35
+    factor: float = 1.15
     """So many times that quantile, in logs, is the bar."""
-    soften: float = 2.0
-    """Added to both sides of the ratio, so that 3 mentions instead of 0 are no infinite rise."""
-    least: float = 2.0
+    soften: float = 4.0
+    """Added to both sides of the ratio, so that 10 mentions instead of 0 are no infinite rise."""
+    least: float = 2.5
     """The smallest ratio that counts, however quiet the past was."""
     prior: float = 3.0
     """The highest ratio that is taken for a block which the first day does not have yet."""
-    surprise: float = 7.0
+    surprise: float = 6.0
     """-log10 of the largest tail that is no chance: a scope is looked at 2,000 times a week, and in between."""
-    minimum: float = 5.0
+    minimum: float = 10.0
     """Mentions in the window, at least (for a drop: expected in it)."""
     calm_s: int = 10_800
     """An alert is over when the ratio has been under half its bar for so long."""
@@ -273,13 +273,16 @@ def _of_the_day(rates: Floats) -> tuple[Floats, Floats]:
 
 
 def _of_the_week(rates: Floats) -> tuple[Floats, Floats]:
-    """The median of each hour of the week and the hours beside it, the first hour of `rates` first."""
+    """Between the median of each hour of the week, with the hours beside it, and that of the hour of the day: three or four
+    weeks alone are few, and one of them may have had its burst then."""
     padded = np.full((len(rates), DAYS * 24), np.nan)
     padded[:, -rates.shape[1] :] = rates
     weeks = padded.reshape(len(rates), -1, 7 * 24)
     beside = np.stack([np.roll(weeks, shift, axis=2) for shift in (-1, 0, 1)], axis=-1)
     profile = _median(beside.swapaxes(1, 2).reshape(len(rates), 7 * 24, -1))
-    return np.roll(profile, rates.shape[1], axis=1), np.isfinite(weeks).any(2).sum(1).astype(float)
+    daily, used = _of_the_day(rates)
+    weekly = np.roll(profile, rates.shape[1], axis=1)
+    return np.where(np.isnan(weekly), np.tile(daily, 7), (weekly + np.tile(daily, 7)) / 2), used
 
 
 def _between(hours: Floats, size: int) -> Floats:
