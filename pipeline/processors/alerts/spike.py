@@ -55,7 +55,7 @@ class Spike:
     """The parameters of the detector. The defaults are what is shipped; one set serves every series."""
 
     window_s: int = 900
-    """What is judged is the sum of so many seconds."""
+    """What is judged is the sum of so many seconds, an hour's at most."""
     quantile: float = 0.97
     """Of the highest ratios of the past's blocks of three hours: where the scope's bar is taken."""
     factor: float = 1.15
@@ -76,6 +76,10 @@ class Spike:
     """The smallest ratio of odds that counts, of a negative share."""
     share_dispersion: float = 0.02
     """How alike two mentions of the same minutes are in tone: the intra-class correlation of the beta-binomial."""
+
+
+DROP = Spike(window_s=3_600)
+"""For drops: that nothing comes takes longer to tell than that much does."""
 
 
 class Study(NamedTuple):
