@@ -14,8 +14,10 @@ import polars as pl
 from pipeline.processors.sentiment.labels import COLUMNS as SENTIMENT
 
 COLUMNS_SQL = """
-SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'interactions' AND default_kind != 'ALIAS'
+SELECT name FROM system.columns
+WHERE database = currentDatabase() AND table = 'interactions' AND default_kind NOT IN ('ALIAS', 'MATERIALIZED')
 ORDER BY position"""
+"""The columns that are written; what ClickHouse computes from them, it computes anew for each version."""
 SETTINGS: dict[str, object] = {"insert_deduplicate": 0, "max_query_size": 64 << 20}
 """What the statements need: equal blocks are no duplicates here, and their keys and values make them long."""
 LABEL_CHANGES = "(sentiment_status, sentiment_label, sentiment_model) != (_status, _label, _model)"

@@ -1,0 +1,265 @@
+"""The search for campaigns, against the real engine: what is found, and what is no campaign."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import polars as pl
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from pipeline.connections import clickhouse_client
+from pipeline.generate import targets
+from pipeline.generate.phrases import LANGUAGES
+from pipeline.generate.plan import Plan
+from pipeline.generate.texts import Texts
+from pipeline.migrate import migrate_tables
+from pipeline.processors.alerts.campaign import Campaign, find
+from pipeline.processors.alerts.rules import CampaignRule
+from pipeline.settings import Settings
+from pipeline.versions import COLUMNS_SQL, SETTINGS, insert_versions
+
+SINCE = datetime(2026, 9, 1, 10, tzinfo=UTC)
+UNTIL = SINCE + timedelta(minutes=10)
+RULE = CampaignRule(name="copies", type="campaign")
+LETTERS = "abcdefghijklmnopqrstuvwxyz "
+COLUMNS = (
+    "event_key", "revision", "version", "is_deleted", "id", "platform", "kind", "direction", "visibility", "created_at", "text",
+    "brands", "author_id", "author_handle", "ingested_at",
+)  # fmt: skip
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[Client]:
+    with clickhouse_client(settings.clickhouse) as client:
+        migrate_tables(client)
+        yield client
+
+
+def row(number: int, words: str, **more: Any) -> list[Any]:
+    values: dict[str, Any] = {
+        "event_key": number, "revision": number, "version": 1, "is_deleted": 0, "id": str(number), "platform": "x",
+        "kind": "post", "direction": "inbound", "visibility": "public", "text": words,
+        "created_at": SINCE + timedelta(seconds=number % 600),
+        "brands": ["Acme"], "author_id": f"a{number}", "author_handle": "", "ingested_at": SINCE,
+    }  # fmt: skip
+    return [(values | more)[column] for column in COLUMNS]
+
+
+def insert(client: Client, *rows: list[Any]) -> None:
+    client.insert("interactions", rows, COLUMNS)
+
+
+def search(client: Client, brands: list[str] | None = None, rule: CampaignRule = RULE) -> list[Campaign]:
+    def query(sql: str) -> pl.DataFrame:
+        settings = {"output_format_arrow_low_cardinality_as_dictionary": 0, "max_query_size": 64 << 20}
+        found = pl.from_arrow(client.query_arrow(sql, settings=settings, use_strings=True))
+        assert isinstance(found, pl.DataFrame)
+        return found
+
+    return find(query, rule, SINCE, UNTIL, brands)
+
+
+def vocabulary(random: Random) -> list[str]:
+    return ["".join(random.choices("etaoinshrdlucmfwyp", k=random.randint(2, 9))) for _ in range(500)]
+
+
+def salad(random: Random, words: list[str], length: int = 100) -> str:
+    text = ""
+    while len(text) < length:
+        text += random.choice(words) + " "
+    return text[:length]
+
+
+def edited(random: Random, text: str, edits: int = 5) -> str:
+    letters = list(text)
+    for place in random.choices(range(len(text) - edits), k=edits):
+        match random.randrange(3):
+            case 0:
+                letters[place] = random.choice(LETTERS)
+            case 1:
+                letters.insert(place, random.choice(LETTERS))
+            case _:
+                del letters[place]
+    return "".join(letters)
+
+
+# --- what is a campaign ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("accounts", [10, 25, 100])
+def test_variants_with_five_edits_in_a_hundred_characters_are_found(client: Client, accounts: int) -> None:
+    random, trials, number = Random(accounts), 100, 0
+    words, rows = vocabulary(random), []
+    for trial in range(trials):
+        text = salad(random, words)
+        for _ in range(accounts):
+            number += 1
+            rows.append(row(number, edited(random, text), brands=[f"brand {trial}"]))
+    insert(client, *rows)
+    found = search(client)
+    assert len({campaign.brand for campaign in found}) == len(found) >= 99
+    assert sum(campaign.accounts == accounts for campaign in found) >= 98
+
+
+def test_case_links_handles_and_spaces_make_no_difference(client: Client) -> None:
+    text = "The new Acme kettle burnt my kitchen down and nobody there picks up the phone"
+    rows = [row(n, f"@friend{n} {text.upper() if n % 2 else text}  https://t.co/{n * 7919:010x}") for n in range(1, 11)]
+    insert(client, *rows)
+    (found,) = search(client)
+    assert (found.brand, found.accounts, found.events) == ("Acme", 10, 10)
+    assert set(found.event_keys) == set(range(1, 11))
+    assert found.representative in found.event_keys and len(set(found.samples)) == 3
+    assert (found.first_at, found.last_at) == (SINCE + timedelta(seconds=1), SINCE + timedelta(seconds=10))
+
+
+def test_other_scripts_count_as_well(client: Client) -> None:
+    text = "Чайник этой фирмы сгорел на второй день, а деньги никто возвращать не собирается"
+    insert(client, *(row(n, text[: n * 3] + "!" + text[n * 3 :]) for n in range(1, 11)))
+    assert [campaign.accounts for campaign in search(client)] == [10]
+
+
+TEXT = "I bought an Acme kettle last week and it leaks all over the table, stay away from it"
+
+
+def test_accounts_count_not_events(client: Client) -> None:
+    insert(client, *(row(n, TEXT, author_id=f"a{n % 9}") for n in range(1, 41)))
+    assert search(client) == []
+    # The same id on another platform is somebody else; a handle counts where there is no id; nobody's texts count for nothing.
+    insert(client, row(50, TEXT, author_id="", author_handle=""), row(51, TEXT, author_id="", author_handle=""))
+    assert search(client) == []
+    insert(client, row(52, TEXT, author_id="a1", platform="forum"), row(53, TEXT, author_id="", author_handle="a1"))
+    (found,) = search(client)
+    assert (found.accounts, found.events) == (11, 42)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "repost"},
+        {"kind": "reaction"},
+        {"direction": "outbound"},
+        {"brands": []},
+        {"text": "thank you Acme"},
+        {"created_at": SINCE - timedelta(milliseconds=1)},
+        {"created_at": UNTIL},
+    ],
+)
+def test_what_is_no_part_of_one(client: Client, change: dict[str, Any]) -> None:
+    insert(client, *(row(n, TEXT, **change) for n in range(1, 31)))
+    assert search(client) == []
+
+
+def test_rules_and_touched_brands_bound_the_search(client: Client) -> None:
+    insert(client, *(row(n, TEXT, brands=["Acme", "Bolt"]) for n in range(1, 11)))
+    both = RULE.model_copy(update={"brands": ("Acme", "Bolt")})
+    assert [campaign.brand for campaign in search(client)] == ["Acme", "Bolt"]
+    assert [campaign.brand for campaign in search(client, ["Bolt", "Nobody"], both)] == ["Bolt"]
+    assert (
+        search(client, ["Nobody"])
+        == search(client, [])
+        == search(client, ["Bolt"], both.model_copy(update={"brands": ("Acme",)}))
+        == []
+    )
+    assert search(client, rule=RULE.model_copy(update={"accounts": 11})) == []
+    assert search(client, rule=RULE.model_copy(update={"platforms": ("forum",)})) == []
+
+
+def test_late_rows_edits_and_deletes(client: Client) -> None:
+    insert(client, *(row(n, TEXT) for n in range(1, 10)))
+    assert search(client) == []
+    insert(client, row(30, "Something else that is long enough to count", version=1))
+    insert(client, row(30, TEXT, version=2, ingested_at=UNTIL + timedelta(hours=1)))
+    assert [campaign.event_keys for campaign in search(client)] == [(*range(1, 10), 30)]
+    insert(client, row(4, "", version=3, is_deleted=1))
+    assert search(client) == []
+    insert(client, row(40, TEXT))
+    assert [campaign.accounts for campaign in search(client)] == [10]
+    insert(client, row(5, "The author came to other thoughts about the thing", version=2))
+    assert search(client) == []
+    client.command("OPTIMIZE TABLE interactions FINAL")
+    assert search(client) == []
+
+
+def test_private_texts_count_and_are_never_shown(client: Client) -> None:
+    insert(client, *(row(n, TEXT, visibility="private") for n in range(1, 11)))
+    (found,) = search(client)
+    assert (found.accounts, found.samples) == (10, ())
+    insert(client, row(11, TEXT + "!!"))
+    (found,) = search(client)
+    assert (found.accounts, found.samples, found.representative) == (11, (11,), 11)
+
+
+# --- what is none ---------------------------------------------------------------------------------------------------
+def test_ten_thousand_word_salads_raise_none(client: Client) -> None:
+    random = Random(1)
+    words = vocabulary(random)
+    insert(client, *(row(n, salad(random, words)) for n in range(10_000)))
+    assert search(client) == []
+
+
+def test_a_chain_of_texts_each_like_the_next_is_none(client: Client) -> None:
+    random = Random(2)
+    words = vocabulary(random)
+    text = salad(random, words, 120)
+    links = []
+    for n in range(1, 31):
+        text = text[15:] + salad(random, words, 15)
+        links.append(row(n, text))
+    insert(client, *links)
+    assert search(client) == []
+
+
+def test_generated_talk_is_grouped_by_its_sentences(client: Client) -> None:
+    """The generator fills few sentences: of 10,000 different texts many are the same, give or take. Each campaign is one of
+    these sentences, and none is told of those that are said by fewer than the rule asks for."""
+    plan = Plan(1_000, targets.sample_brands())
+    texts, voice = Texts(Random(3), plan.voices), plan.voices[0]
+    different = list(dict.fromkeys(texts.about(voice, "en", texts.tone())[0] for _ in range(14_000)))[:10_000]
+    insert(client, *(row(n, text) for n, text in enumerate(different)))
+    for campaign in search(client):
+        openings = [{template for template in _templates() if _fits(different[key], template)} for key in campaign.event_keys]
+        assert set.intersection(*openings), [different[key] for key in campaign.event_keys[:5]]
+
+
+def _templates() -> list[str]:
+    words = LANGUAGES["en"]
+    return [*words.negative, *words.positive, *words.neutral, *words.hostile]
+
+
+def _fits(text: str, template: str) -> bool:
+    parts = [part for part in template.replace("{t}", "{b}").split("{b}") if len(part.strip()) > 3]
+    return all(part.strip() in text for part in parts)
+
+
+def test_recorded_tweets_about_airlines_raise_none(client: Client, recorded: Path) -> None:
+    """9,494 of nine days, as if all had come within ten minutes and about one brand."""
+    with (recorded / "stream/airline_tweets.csv").open(encoding="utf-8") as file:
+        texts = [tweet["text"] for tweet in csv.DictReader(file)]
+    assert len(texts) > 9_000
+    insert(client, *(row(n, text) for n, text in enumerate(texts)))
+    assert search(client) == []
+
+
+# --- the column -----------------------------------------------------------------------------------------------------
+def test_new_versions_get_a_sketch_of_their_own(client: Client) -> None:
+    """A rematch gives brands to what had none, and its text is looked at from then on."""
+    insert(client, *(row(n, TEXT, brands=[]) for n in range(1, 11)))
+    columns = [name for (name,) in client.query(COLUMNS_SQL).result_rows]
+    assert "text_sketch" not in columns and "text" in columns
+    rows = pl.DataFrame(
+        {"event_key": range(1, 11), "revision": range(1, 11)}, schema={"event_key": pl.UInt64, "revision": pl.UInt64}
+    )
+    client.command(insert_versions(columns, rows, {"brands": "['Acme']"}, 2, "1"), settings=SETTINGS)
+    assert [campaign.accounts for campaign in search(client)] == [10]
+
+
+def test_the_sketch_of_a_text_is_bounded_and_has_no_zeros(client: Client) -> None:
+    texts = ["", "ab", "abcdef", "x" * 5_000, "ж" * 450, "кто-то сказал " * 60, "\0\0 \0 binary \0", "漢字" * 300]
+    insert(client, *(row(n, text) for n, text in enumerate(texts)))
+    sketches = [s for (s,) in client.query("SELECT text_sketch FROM interactions ORDER BY event_key").result_rows]
+    assert all(len(sketch) <= 8 and 0 not in sketch for sketch in sketches)
+    assert [len(sketch) for sketch in sketches[:2]] == [0, 0] and len(sketches[5]) == 8
