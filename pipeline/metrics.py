@@ -9,6 +9,7 @@ A counter appears with its labels at the start of the worker, so that its first 
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -79,6 +80,15 @@ SIGNALS = _counter("signals_sent", "Records to topic signals: what a landing tou
 SIGNAL_SECONDS = _histogram("signal_seconds", "From a signal's sending until it is acknowledged, tries included", _WORK)
 CANDIDATES = _counter("alert_candidates", "Events that met a single-event rule, once for each rule and brand", "rule_type")
 REPLAYED = _counter("events_replayed", "Known events that were read again before their commit: rules look at them once more")
+SIGNALS_UNREADABLE = _counter("signals_unreadable", "Records of topic signals that are none")
+ALERTS_OPEN = _gauge("alerts_open", "Alerts that are not resolved, by state; of the control that is in charge", "state")
+ALERT_CHANGES = _counter("alerts_changes", "Changes of alerts, by the state they brought", "state")
+ALERT_SECONDS = _histogram(
+    "alert_seconds", "From Kafka's time of the record that raised an alert until a receiver accepted it", _LATENCY, "path"
+)
+ALERT_DELIVERIES = _counter("alert_deliveries", "Messages to receivers, by what became of them", "receiver", "result")
+TICK_SECONDS = _histogram("alert_tick_seconds", "Time to read what was touched and to judge all windows", _WORK)
+WATERMARK_AGE = _gauge("alert_watermark_age_seconds", "How far the events' time that windows are judged at is behind the clock")
 RULES_RELOADS = _counter("rules_reloads", "Changes of alerts.yaml, by what became of them: ok, failed", "result")
 RULES_STALE = _gauge("rules_stale", "1 while alerts.yaml is broken or gone, and what it said before is in force")
 
@@ -151,6 +161,22 @@ def start(steps: list[str]) -> None:
         CACHED.labels(known)
     for state in STATES:
         PARTITIONS.labels(state)
+
+
+def start_control(receivers: Iterable[str]) -> None:
+    """The same for `earshot control`."""
+    BUILD.info({"version": version("earshot"), "python": platform.python_version()})
+    for state in ("pending", "firing", "acknowledged"):
+        ALERTS_OPEN.labels(state)
+    for state in ("pending", "firing", "acknowledged", "resolved"):
+        ALERT_CHANGES.labels(state)
+    for path in ("single", "windowed"):
+        ALERT_SECONDS.labels(path)
+    for receiver in receivers:
+        for result in ("sent", "failed", "refused"):
+            ALERT_DELIVERIES.labels(receiver, result)
+    for result in ("ok", "failed"):
+        RULES_RELOADS.labels(result)
 
 
 def count_labels(rows: pl.DataFrame) -> None:

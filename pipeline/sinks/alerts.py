@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 from confluent_kafka import KafkaException, Producer
 
+from pipeline.connections import kafka_reason
 from pipeline.processors.alerts.alert import Alert, Scope, State, dump
 from pipeline.processors.alerts.lifecycle import Member
 from pipeline.processors.alerts.signal import Candidate
@@ -130,6 +131,14 @@ class AlertTopic:
             except (BufferError, KafkaException):
                 return  # Kafka is away: the table has it
         self._producer.poll(0)
+
+    def ask(self) -> str:
+        """Why Kafka does not answer; blank: it does."""
+        try:
+            self._producer.list_topics(self._topic, timeout=2.0)
+        except KafkaException as error:
+            return kafka_reason(error)
+        return ""
 
     def close(self) -> None:
         self._producer.flush(2)

@@ -43,7 +43,7 @@ class Signals:
     ) -> None:
         # What is sent is waited for: lingering would only make an alert late.
         self._config = {
-            **client, "enable.idempotence": True, "acks": "all", "linger.ms": 0, "compression.type": "lz4", "log_level": 0,
+            **client, "enable.idempotence": True, "acks": "all", "linger.ms": 0, "log_level": 0,
             "error_cb": lambda error: None,
         }  # fmt: skip
         self._producer: Producer | None = None
@@ -150,8 +150,10 @@ class TellOfLabels:
 
 
 def _signal(rows: Sequence[pl.DataFrame], candidates: Sequence[Candidate], kafka_ms: int | None) -> Signal:
-    newest = max(frame.get_column("occurred_at").max() for frame in rows)  # type: ignore[type-var]  # a time each: none is empty
-    return Signal(newest, kafka_ms, _touched(rows), _once(candidates))  # type: ignore[arg-type]
+    # A tombstone does not say when it happened.
+    alive = pl.col("occurred_at").filter(pl.col("is_deleted") == 0).max()
+    newest = max((time for frame in rows if (time := frame.select(alive).item()) is not None), default=None)
+    return Signal(newest, kafka_ms, _touched(rows), _once(candidates))
 
 
 def _touched(rows: Sequence[pl.DataFrame]) -> dict[datetime, tuple[str, ...]]:

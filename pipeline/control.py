@@ -1,0 +1,378 @@
+"""`earshot control`: the second Faust app. It hears the workers' signals, evaluates the rules, and tells the receivers.
+
+    topic signals -> evaluator -> tables alerts, alert_events -> topic alerts, receivers -> commit
+                        ^ ClickHouse, once a second       desk (HTTP): ack, silence, test
+
+Topic signals has one partition: who owns it is in charge, another process stands by and takes over when it is gone. All state
+is in ClickHouse. A signal is committed after what it raised, and the windows it touched, are on record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import signal as signals
+import ssl
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+import faust
+
+from pipeline import metrics, migrate
+from pipeline.connections import clickhouse_client
+from pipeline.delivery.deliveries import Deliveries
+from pipeline.delivery.line import Context
+from pipeline.delivery.log import ClickHouseLog, last_sent
+from pipeline.delivery.receivers import Outcome, check
+from pipeline.desk import DeskServer, Refused, Unknown
+from pipeline.errors import EarshotError, SettingsError
+from pipeline.fence import Fence, GivenUp
+from pipeline.health import Vitals
+from pipeline.processors.alerts.alert import Alert, State
+from pipeline.processors.alerts.evaluator import Evaluator
+from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, KeywordRule, ReachRule, parse_rules
+from pipeline.processors.alerts.signal import Signal, parse_signal
+from pipeline.processors.alerts.silences import Silence
+from pipeline.reload import Watched
+from pipeline.settings import KafkaSettings, Settings
+from pipeline.sinks.alerts import AlertTables, AlertTopic, utc_now
+from pipeline.sinks.clickhouse import Inserter
+
+TICK_S = 1.0
+BEAT_S = 0.5
+ASK_BEATS = 10
+T = TypeVar("T")
+log = logging.getLogger("earshot.control")
+
+
+class _App(faust.App):
+    async def on_first_start(self) -> None:
+        """Faust would create a data folder for its tables here; there are none."""
+
+
+class Control:
+    """One process. Raises EarshotError when it can't start. Restart, kill, a second one: see above."""
+
+    def __init__(self, settings: Settings) -> None:
+        migrate.check(settings)
+        self._settings = settings
+        self._file = Watched(settings.alerts or DEFAULT_RULES, parse_rules, metrics.RULES)
+        check(self._file.value, os.environ)
+        metrics.start_control(receiver.name for receiver in self._file.value.receivers)
+        self.vitals, self._fence = Vitals(), Fence()
+        client = clickhouse_client(settings.clickhouse, timeout_s=60)
+        tables = AlertTables(Inserter(client, self._fence, self.vitals, "alerts"))
+        self._tables = tables
+        self._evaluator = Evaluator(tables, self._file.value)
+        self._topic = AlertTopic(settings.kafka.client(), settings.kafka.topic("alerts"))
+        # All that reads or changes alerts runs on one thread, one thing after the other.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="alerts")
+        self._in_charge = asyncio.Event()
+        self._heard = asyncio.Event()
+        self._signals: list[Signal] = []
+        self._uncommitted: list[Any] = []
+        self._deliveries: Deliveries | None = None
+        self._stop = asyncio.Event()
+        self._failure: BaseException | None = None
+        self.app = self._make_app(settings.kafka)
+        tokens = {actor: token.get_secret_value() for actor, token in settings.control.tokens.items()}
+        self.desk = DeskServer(self, self.vitals, settings.control.host, settings.control.port, tokens)
+
+    # --- Faust --------------------------------------------------------------------------------------------------------
+    def _make_app(self, kafka: KafkaSettings) -> faust.App:
+        app = _App(
+            f"{kafka.group}-control",
+            broker=[f"kafka://{place}" for place in kafka.bootstrap.split(",")],
+            broker_credentials=_credentials(kafka),
+            # After a kill the next one is in charge within so many seconds.
+            broker_session_timeout=6, broker_rebalance_timeout=6, broker_heartbeat_interval=2, broker_commit_interval=1.0,
+            topic_disable_leader=True, topic_allow_declare=False, web_enabled=False, store="memory://",
+        )  # fmt: skip
+        topic = app.topic(kafka.topic("signals"), value_type=bytes, value_serializer="raw", key_serializer="raw")
+
+        async def hear(stream: Any) -> None:
+            async for event in stream.noack().events():
+                try:
+                    self._signals.append(parse_signal(event.value))
+                except ValueError as error:
+                    metrics.SIGNALS_UNREADABLE.inc()
+                    log.error("topic %s, offset %d is passed over: %s", topic, event.message.offset, error)
+                self._uncommitted.append(event)
+                self._heard.set()
+
+        app.agent(topic, name="signals")(hear)
+        app.on_partitions_assigned.connect(self._assigned)
+        app.on_partitions_revoked.connect(self._revoked)
+        return app
+
+    async def _assigned(self, app: Any, /, *assigned: Any, signal: Any = None, **kwargs: Any) -> None:
+        ours = self._settings.kafka.topic("signals")
+        if any(place.topic == ours for places in assigned for place in places):
+            self._in_charge.set()
+        else:
+            self.vitals.clear("partitions")  # standing by is as it should be
+        log.info("in charge" if self._in_charge.is_set() else "standing by: another control is in charge")
+
+    async def _revoked(self, app: Any, /, *revoked: Any, signal: Any = None, **kwargs: Any) -> None:
+        self._in_charge.clear()
+        self._fence.end_generation()
+        self._signals.clear()
+        self._uncommitted.clear()
+        self._heard.set()
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
+    def run(self) -> None:
+        """Runs until SIGTERM or SIGINT. Raises EarshotError, or whatever made it stop."""
+        asyncio.run(self._run())
+        if self._failure is not None:
+            raise self._failure
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for signum in (signals.SIGTERM, signals.SIGINT):
+            loop.add_signal_handler(signum, self._stop.set)
+        self.vitals.hold("partitions", "not assigned yet")
+        await self.desk.start()
+
+        def use(config: Alerts) -> None:
+            loop.call_soon_threadsafe(self._use_later, config)
+
+        self._file.keep_looking(use)
+        beat = asyncio.create_task(self._beat())
+        await self.app.start()
+        work = asyncio.create_task(self._work())
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait((work, beat, stop), return_when=asyncio.FIRST_COMPLETED)
+        self._failure = next((task.exception() for task in (work, beat) if task.done()), None)
+        self._in_charge.clear()
+        self._heard.set()
+        self._fence.stop()
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        await self.desk.stop()
+        await self.app.stop()
+        beat.cancel()
+        self._topic.close()
+
+    async def _beat(self) -> None:
+        beats = 0
+        while self.app.crash_reason is None:
+            self._fence.polled()
+            if beats % ASK_BEATS == 0:
+                why = await asyncio.to_thread(self._topic.ask)
+                if why:
+                    self.vitals.hold("kafka", why)
+                else:
+                    self.vitals.clear("kafka")
+            beats += 1
+            await asyncio.sleep(BEAT_S)
+        # Faust would go on without its consumer.
+        raise self.app.crash_reason
+
+    async def _work(self) -> None:
+        while True:
+            await self._in_charge.wait()
+            generation = self._fence.generation
+            try:
+                await self._lead(generation)
+            except GivenUp:
+                log.info("not in charge any more")
+            finally:
+                if self._deliveries is not None:
+                    deliveries, self._deliveries = self._deliveries, None
+                    await deliveries.close(1.0)
+
+    async def _lead(self, generation: int) -> None:
+        """In charge until the partition is revoked. Raises GivenUp."""
+        self.vitals.hold("partitions", "reading alerts and history")
+        standing = await self._do(lambda: self._evaluator.start(utc_now(), generation))
+        log_ = ClickHouseLog(partial(clickhouse_client, self._settings.clickhouse, 20))
+        context = Context(log_, os.environ, on_try=_count, on_accepted=self._accepted)
+        deliveries = Deliveries(self._evaluator.config, context)
+        try:
+            client = await asyncio.to_thread(clickhouse_client, self._settings.clickhouse, 60)
+            sent = await asyncio.to_thread(last_sent, client, [alert.key for alert in standing])
+            deliveries.resume(standing, sent)
+            self._deliveries = deliveries
+            self.vitals.clear("partitions")
+            log.info("%d alerts are open", len(self._evaluator.lifecycle.open))
+            await self._evaluate(generation)
+        finally:
+            await deliveries.close(1.0)
+            self._deliveries = None
+            await log_.close(2.0)
+
+    async def _evaluate(self, generation: int) -> None:
+        next_tick = time.monotonic()
+        while True:
+            self._fence.check(generation)
+            pending, self._signals = self._signals, []
+            committed = list(self._uncommitted)
+            if pending:
+                self._tell(await self._do(partial(self._evaluator.hear, pending, utc_now())))
+            if time.monotonic() >= next_tick:
+                next_tick = max(next_tick + TICK_S, time.monotonic())
+                self.vitals.busy("evaluating")
+                started = time.perf_counter()
+                self._tell(await self._do(lambda: self._evaluator.tick(utc_now())))
+                metrics.TICK_SECONDS.observe(time.perf_counter() - started)
+                self._show()
+                self._fence.check(generation)
+                for event in committed:
+                    event.ack()
+                del self._uncommitted[: len(committed)]
+            self.vitals.idle("evaluating")
+            self._heard.clear()
+            if not self._signals:
+                await _wait(self._heard, next_tick - time.monotonic())
+
+    async def _do(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _tell(self, alerts: list[Alert]) -> None:
+        self._topic.send(alerts)
+        for alert in alerts:
+            metrics.ALERT_CHANGES.labels(alert.state).inc()
+            if self._deliveries is not None:
+                self._deliveries.tell(alert)
+
+    def _accepted(self, alert: Alert, receiver: str, seconds: float) -> None:
+        kafka_ms = self._evaluator.news_ms.get(alert.key)
+        if alert.state != State.FIRING or kafka_ms is None:
+            return
+        rule = self._evaluator.config.rule(alert.rule)
+        path = "single" if isinstance(rule, (KeywordRule, ReachRule)) else "windowed"
+        metrics.ALERT_SECONDS.labels(path).observe(max(0.0, time.time() - kafka_ms / 1000))
+
+    def _show(self) -> None:
+        states = [alert.state for alert in self._evaluator.lifecycle.open]
+        for state in (State.PENDING, State.FIRING, State.ACKNOWLEDGED):
+            metrics.ALERTS_OPEN.labels(state).set(states.count(state))
+        metrics.WATERMARK_AGE.set((utc_now() - self._evaluator.watermark).total_seconds())
+
+    def _use_later(self, config: Alerts) -> None:
+        self._using = asyncio.create_task(self._use(config))
+
+    async def _use(self, config: Alerts) -> None:
+        try:
+            if self._deliveries is not None:
+                self._deliveries.use(config)
+            else:
+                check(config, os.environ)
+        except SettingsError as error:
+            self._file.refuse(error)
+            return
+        if self._in_charge.is_set():
+            await self._do(lambda: self._evaluator.use(config))
+        else:
+            self._evaluator.config = config
+
+    # --- the desk -----------------------------------------------------------------------------------------------------
+    async def acknowledge(self, key: int, actor: str, comment: str) -> Alert:
+        self._check_in_charge()
+
+        def work() -> list[Alert]:
+            alert = self._evaluator.lifecycle.by_key(key)
+            if alert is None:
+                known = self._tables.by_keys([key])
+                raise Refused(f"alert {key:016x} is resolved") if known else Unknown(f"there is no alert {key:016x}")
+            if alert.state == State.PENDING:
+                raise Refused(f"alert {key:016x} is pending: it does not fire yet")
+            return self._evaluator.acknowledge(alert, actor, comment, utc_now())
+
+        return await self._command(work)
+
+    async def silence(self, rule: str, brand: str, platform: str, ends_at: datetime, actor: str, comment: str) -> Silence:
+        self._check_in_charge()
+        if rule and self._evaluator.config.rule(rule) is None:
+            raise Unknown(f"there is no rule {rule!r}")
+        now = utc_now()
+        silence = Silence(secrets.randbits(64), 1, rule, brand, platform, now, _ms(ends_at), actor, comment, now)
+        self._tell(await self._do(lambda: self._evaluator.silence(silence, now)))
+        return silence
+
+    async def lift(self, silence_id: int, actor: str) -> Silence:
+        self._check_in_charge()
+        now = utc_now()
+        known = self._evaluator.lifecycle.silences.get(silence_id)
+        if known is None or known.ends_at <= now:
+            raise Unknown(f"there is no silence {silence_id:016x}, or it has ended")
+        fields = {name: getattr(known, name) for name in Silence.__slots__}
+        fields |= {"version": known.version + 1, "ends_at": now, "changed_at": now, "actor": actor}
+        silence = Silence(**fields)
+        self._tell(await self._do(lambda: self._evaluator.silence(silence, now)))
+        return silence
+
+    async def test(self, rule: str, brand: str, actor: str) -> Alert:
+        self._check_in_charge()
+        found = self._evaluator.config.rule(rule)
+        if found is None:
+            raise Unknown(f"there is no rule {rule!r}: there are {', '.join(r.name for r in self._evaluator.config.rules)}")
+        return await self._command(lambda: self._evaluator.test(found, brand, actor, utc_now()))
+
+    def silences(self) -> list[Silence]:
+        now = utc_now()
+        return [silence for silence in self._evaluator.lifecycle.silences.values() if silence.ends_at > now]
+
+    async def _command(self, work: Callable[[], list[Alert]]) -> Alert:
+        changes = await self._do(work)
+        self._tell(changes)
+        return changes[0]
+
+    def _check_in_charge(self) -> None:
+        if self._deliveries is None:
+            raise EarshotError("this control is not in charge: it is starting, or another one is")
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), max(0.0, seconds))
+
+
+def _count(receiver: str, outcome: Outcome) -> None:
+    metrics.ALERT_DELIVERIES.labels(receiver, "sent" if outcome.sent else "refused" if outcome.permanent else "failed").inc()
+
+
+def _ms(at: datetime) -> datetime:
+    return at - timedelta(microseconds=at.microsecond % 1000)
+
+
+def _credentials(kafka: KafkaSettings) -> Any:
+    """The settings' login as Faust has it; None: plain text."""
+    context = None
+    if kafka.security_protocol.endswith("SSL"):
+        context = ssl.create_default_context(cafile=str(kafka.ssl_ca) if kafka.ssl_ca else None)
+        if kafka.ssl_certificate:
+            password = kafka.ssl_key_password.get_secret_value() or None
+            context.load_cert_chain(kafka.ssl_certificate, kafka.ssl_key, password)
+    if kafka.security_protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=kafka.sasl_username,
+            password=kafka.sasl_password.get_secret_value(),
+            ssl_context=context,
+            mechanism=kafka.sasl_mechanism,
+        )
+    return faust.SSLCredentials(context) if context else None
+
+
+def run_control(settings: Settings) -> None:
+    """Runs until it is told to stop. Raises EarshotError with one clear line."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for noisy in ("mode", "faust", "pipeline.control"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    # It says ten times a second that the broker is away; /ready says so, too.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        Control(settings).run()
+    except EarshotError:
+        raise
+    except Exception as error:
+        log.exception("control stops: %s", error)
+        raise EarshotError(f"control stopped: {type(error).__name__}: {error}") from error

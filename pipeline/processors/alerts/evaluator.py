@@ -1,0 +1,317 @@
+"""Evaluator: what signals and the clock make of the rules. One thread, one process at a time; ClickHouse holds the state.
+
+It follows the events' time: the watermark is the newest occurred_at that a signal named, never past the clock, and goes on with
+the clock when nothing was heard for `IDLE`. Once a second the touched minutes are read from ClickHouse in one query, and all
+windows are judged at the watermark's minute; a minute that is over is judged once more, and so is a late one with the windows
+that hold it. Signals are hints: at the start all minutes since the kept watermark are judged, and each minute all brands read.
+
+Restart: `start` finds everything in ClickHouse. Cost: a query a second over the rows of the touched minutes, its answer a row a
+brand (platform, language) and minute; one numpy pass over scopes by rules.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from pipeline.processors.alerts import campaign, counts
+from pipeline.processors.alerts.alert import Alert, Scope, State
+from pipeline.processors.alerts.counts import MINUTE_S, Slice
+from pipeline.processors.alerts.explain import explain
+from pipeline.processors.alerts.lifecycle import OLD, REMEMBERED, Lifecycle, Member, Truth, historical_key
+from pipeline.processors.alerts.rules import Alerts, AnyRule, CampaignRule, SilenceRule, SpikeRule, ThresholdRule
+from pipeline.processors.alerts.signal import Candidate, Signal
+from pipeline.processors.alerts.silences import Silence
+from pipeline.processors.alerts.spike import STEP_S
+from pipeline.processors.alerts.windows import HISTORY_STEPS, STEP_MINUTES, Windows
+from pipeline.sinks.alerts import AlertTables
+
+IDLE = timedelta(seconds=5)
+CLOSED_AFTER = timedelta(seconds=10)
+"""A minute is over so long after its end: what was created in it has landed by then."""
+KEEP_EVERY = timedelta(seconds=10)
+SWEEP_EVERY = timedelta(minutes=1)
+WEEK = timedelta(days=7)
+DAY_STEPS = 86400 // STEP_S
+EXPLAIN_S = 0.5
+"""For so long in a second alerts are explained before they are told; those beyond are told first."""
+CAMPAIGN_EVERY_S, CAMPAIGN_SHARE = 2.0, 0.05
+"""Campaigns are looked for every 2 s, and for a twentieth of the time at most."""
+SOURCES = {"platform": "toString(platform)", "source": "toString(source_name)", "brand": "toString(arrayJoin(brands))"}
+log = logging.getLogger("earshot.alerts")
+
+
+class Evaluator:
+    """Everything here blocks while ClickHouse is away, and raises GivenUp when another process is in charge."""
+
+    def __init__(self, tables: AlertTables, config: Alerts) -> None:
+        self._tables, self.config = tables, config
+        self.lifecycle = Lifecycle(config)
+        self._windows = self._make_windows(config)
+        self.watermark = self._heard_at = self._kept_at = self._swept_at = datetime.fromtimestamp(0, UTC)
+        self._newest = self.watermark
+        self._closed = 0
+        """The last minute that was judged as being over."""
+        self._touched: dict[int, set[str]] = {}
+        self._generation = 0
+        self._kafka_ms: dict[str, int] = {}
+        self.news_ms: dict[int, int] = {}
+        """Alert key -> Kafka's time of the record that raised it, ms since 1970; the caller takes it out."""
+        self._campaign_brands: set[str] = set()
+        self._campaign_at = 0.0
+        self._unexplained: list[Alert] = []
+        self._last: dict[tuple[str, str], datetime] = {}
+        """(platform, source or brand; its name) -> when it last talked."""
+        self._last_read = datetime.fromtimestamp(0, UTC)
+
+    # --- the start, other rules ---------------------------------------------------------------------------------------
+    def start(self, now: datetime, generation: int) -> list[Alert]:
+        """Takes over what ClickHouse holds. Returns the newest change of what is open, and of what ended a while ago."""
+        self._generation = generation
+        standing = self._tables.standing(now - REMEMBERED)
+        self.lifecycle = Lifecycle(self.config, standing, self._tables.silences(now))
+        kept = self._tables.watermark() or now - OLD
+        self.watermark = self._newest = min(max(kept, now - OLD), now)
+        self._heard_at = self._kept_at = self._swept_at = now
+        self._touched.clear()
+        self._read_everything()
+        return standing
+
+    def use(self, config: Alerts) -> None:
+        """These rules are in force from now on; what is open goes on under the rule of the same name."""
+        self.config = self.lifecycle.config = config
+        self._windows = self._make_windows(config)
+        self._read_everything()
+
+    def _make_windows(self, config: Alerts) -> Windows:
+        rules = [rule for rule in config.rules if isinstance(rule, (SpikeRule, ThresholdRule))]
+        return Windows(rules, self._authors)
+
+    def _read_everything(self) -> None:
+        windows, minute = self._windows, _minute(self.watermark)
+        self._closed = minute - 1
+        self._last.clear()
+        self._last_read = self.watermark - WEEK
+        step = (minute - 1) // STEP_MINUTES
+        if windows.histories:
+            days = range(step - HISTORY_STEPS, step, DAY_STEPS)
+            frames = [self._ask(counts.history_sql(windows.dimensions, STEP_S, day, day + DAY_STEPS - 1)) for day in days]
+            for history in windows.histories.values():
+                history.load(pl.concat(frames), step)
+        if windows.minutes:
+            windows.move(minute)
+            self._read(range(minute - windows.minutes + 1, minute + 1), None)
+
+    # --- what is heard ------------------------------------------------------------------------------------------------
+    def hear(self, signals: Sequence[Signal], now: datetime) -> list[Alert]:
+        """Takes over signals. On return what their candidates raise is in ClickHouse; what they touched waits for `tick`."""
+        candidates: list[Candidate] = []
+        for signal in signals:
+            if signal.newest is not None:
+                self._newest, self._heard_at = max(self._newest, signal.newest), now
+            for at, brands in signal.touched.items():
+                self._touched.setdefault(_minute(at), set()).update(brands)
+                if signal.kafka_ms is not None:
+                    self._kafka_ms.update(dict.fromkeys(brands, signal.kafka_ms))
+            candidates += signal.candidates
+        new = self._tables.new([c for c in candidates if self.config.rule(c.rule) is not None])
+        if not new:
+            return []
+        self.lifecycle.recall(self._tables.by_keys({historical_key(c) for c in new if now - c.created_at > OLD}))
+        changes, members = self.lifecycle.single(new, now)
+        heard = {(c.rule, c.brand, c.event_key): c.kafka_ms for c in new}
+        for member in members:
+            kafka_ms = heard[member.rule, member.brand, member.event_key]
+            if kafka_ms is not None:
+                self.news_ms.setdefault(member.alert_key, kafka_ms)
+        return self._write(changes, members)
+
+    # --- once a second ------------------------------------------------------------------------------------------------
+    def tick(self, now: datetime) -> list[Alert]:
+        """Judges what was touched since. On return the changes are in ClickHouse, and may be told."""
+        self._move_on(now)
+        minute = _minute(self.watermark)
+        self._windows.move(minute)
+        sweeps = now - self._swept_at >= SWEEP_EVERY
+        touched = {m: brands for m, brands in self._touched.items() if minute - m < self._windows.minutes}
+        self._touched = {m: brands for m, brands in self._touched.items() if m > minute}  # created after the watermark
+        self._campaign_brands.update(*touched.values())
+        if sweeps:
+            self._read(range(max(_minute(self._swept_at) - 1, minute - self._windows.minutes + 1), minute + 1), None)
+        if touched:
+            self._read(touched, sorted(set().union(*touched.values())))
+        changes = self._judge(touched, minute, now)
+        changes += self._campaigns(now)
+        if sweeps:
+            self._swept_at = now
+            changes += self._silent(now)
+        changes += self.lifecycle.sweep(self.watermark, now)
+        changes = self._explain_news(changes, now)
+        if not changes:
+            changes = self._explain_rest(now)
+        written = self._write(changes, [])
+        if now - self._kept_at >= KEEP_EVERY:
+            self._tables.keep_watermark(self.watermark, now, self._generation)
+            self._kept_at = now
+        return written
+
+    def _move_on(self, now: datetime) -> None:
+        newest = now if now - self._heard_at >= IDLE else min(self._newest, now)
+        self.watermark = max(self.watermark, newest)
+
+    def _judge(self, touched: Iterable[int], minute: int, now: datetime) -> list[Alert]:
+        windows, changes = self._windows, []
+        if not windows.minutes:
+            return []
+        oldest = max(minute - int(OLD.total_seconds()) // MINUTE_S + 1, windows.first)
+        late = {m + n for m in touched for n in range(windows.longest) if oldest <= m + n <= self._closed}
+        for each in sorted(late):
+            changes += self.lifecycle.judged(windows.judge(each, over=True), now, late=True)
+        while (self._closed + 2) * MINUTE_S + CLOSED_AFTER.total_seconds() <= self.watermark.timestamp():
+            self._closed += 1
+            if self._closed >= oldest:
+                changes += self.lifecycle.judged(windows.judge(self._closed, over=True), now)
+        changes += self.lifecycle.judged(windows.judge(minute, over=False), now)
+        for alert in changes:
+            if alert.raised_at == now and alert.scope.brand in self._kafka_ms:
+                self.news_ms[alert.key] = self._kafka_ms[alert.scope.brand]
+        return changes
+
+    def _read(self, minutes: Iterable[int], brands: Sequence[str] | None) -> None:
+        listed = sorted(minutes)
+        if self._windows.rings and listed:
+            frame = self._ask(counts.read_sql(self._windows.dimensions, listed, brands))
+            self._windows.put(frame, listed, brands)
+
+    def _authors(self, slice_: Slice, scopes: Sequence[Scope], first: int, last: int) -> pl.DataFrame:
+        return self._ask(counts.authors_sql(slice_, scopes, first, last))
+
+    def _ask(self, sql: str) -> pl.DataFrame:
+        return self._tables.ask(sql)
+
+    # --- campaigns, silence -------------------------------------------------------------------------------------------
+    def _campaigns(self, now: datetime) -> list[Alert]:
+        rules = [rule for rule in self.config.rules if isinstance(rule, CampaignRule)]
+        if not rules or not self._campaign_brands or time.monotonic() < self._campaign_at:
+            return []
+        started = time.monotonic()
+        changes = campaigns(self._ask, self.lifecycle, rules, sorted(self._campaign_brands), self.watermark, now)
+        self._campaign_brands.clear()
+        took = time.monotonic() - started
+        self._campaign_at = time.monotonic() + max(CAMPAIGN_EVERY_S, took / CAMPAIGN_SHARE)
+        return changes
+
+    def _silent(self, now: datetime) -> list[Alert]:
+        rules = [rule for rule in self.config.rules if isinstance(rule, SilenceRule)]
+        for of in {rule.of for rule in rules}:
+            since = f"toStartOfMinute(created_at) >= '{self._last_read - 2 * SWEEP_EVERY:%Y-%m-%d %H:%M:00}'"
+            rows = self._ask(
+                f"SELECT {SOURCES[of]} AS name, max(created_at) AS last FROM interactions WHERE {since} "
+                "AND is_deleted = 0 GROUP BY name"
+            )
+            for name, last in rows.iter_rows():
+                self._last[of, name] = max(last, self._last.get((of, name), last))
+        self._last_read = self.watermark
+        return silences(self.lifecycle, rules, self._last, self.watermark, now)
+
+    # --- explanations -------------------------------------------------------------------------------------------------
+    def _explain_news(self, changes: list[Alert], now: datetime) -> list[Alert]:
+        """Explains what begins to fire, for EXPLAIN_S at most; the rest is explained once it is told."""
+        explained, end = [], time.monotonic() + EXPLAIN_S
+        for alert in changes:
+            if alert.state == State.FIRING and alert.raised_at == now and _has_window(self.config.rule(alert.rule)):
+                if time.monotonic() < end:
+                    terms, samples = self._explain(alert)
+                    alert = replace(alert, terms=terms, samples=samples or alert.samples)
+                    self.lifecycle.amend(alert)
+                else:
+                    self._unexplained.append(alert)
+            explained.append(alert)
+        return explained
+
+    def _explain_rest(self, now: datetime) -> list[Alert]:
+        if not self._unexplained:
+            return []
+        alert = self.lifecycle.by_key(self._unexplained.pop(0).key)
+        return [] if alert is None else [self.lifecycle.explained(alert, now, *self._explain(alert))]
+
+    def _explain(self, alert: Alert) -> tuple[tuple[str, ...], tuple[int, ...]]:
+        return explain(self._tables.ask, alert, window_of(self.config.rule(alert.rule)))
+
+    # --- people -------------------------------------------------------------------------------------------------------
+    def acknowledge(self, alert: Alert, actor: str, comment: str, now: datetime) -> list[Alert]:
+        return self._write([self.lifecycle.acknowledge(alert, actor, comment, now)], [])
+
+    def silence(self, silence: Silence, now: datetime) -> list[Alert]:
+        """Begins or ends a silence; returns the alerts that it changes."""
+        self._tables.write_silence(silence, self._generation)
+        self.lifecycle.silences[silence.silence_id] = silence
+        return self._write(self.lifecycle.sweep(self.watermark, now), [])
+
+    def test(self, rule: AnyRule, brand: str, actor: str, now: datetime) -> list[Alert]:
+        return self._write([self.lifecycle.test(rule, brand, actor, now)], [])
+
+    def _write(self, changes: list[Alert], members: Sequence[Member]) -> list[Alert]:
+        self._tables.write(changes, members, self._generation)
+        return changes
+
+
+def campaigns(
+    ask: campaign.Query,
+    lifecycle: Lifecycle,
+    rules: Sequence[CampaignRule],
+    brands: Sequence[str],
+    at: datetime,
+    now: datetime,
+) -> list[Alert]:
+    """Looks for campaigns in the windows that end at `at`."""
+    changes = []
+    for rule in rules:
+        for found in campaign.find(ask, rule, at - rule.window, at + timedelta(seconds=1), brands):
+            first, last = _floor(found.first_at), _floor(found.last_at)
+            truth = Truth(
+                rule, Scope(found.brand), first, last, rule.severity, found.accounts, "accounts", upper=rule.accounts,
+                samples=found.samples,
+            )  # fmt: skip
+            changes += lifecycle.true(truth, now)
+    return changes
+
+
+def silences(
+    lifecycle: Lifecycle, rules: Sequence[SilenceRule], last: dict[tuple[str, str], datetime], at: datetime, now: datetime
+) -> list[Alert]:
+    """Holds what talked last against the silence rules. Who has not talked for a week is not missed any more."""
+    changes = []
+    for rule in rules:
+        for (of, name), talked in last.items():
+            if of != rule.of or not name or at - talked > WEEK + rule.after or (rule.names and name not in rule.names):
+                continue
+            scope = Scope(**{of: name})
+            if at - talked >= rule.after:
+                missing = (at - talked).total_seconds() / MINUTE_S
+                start = _floor(talked)
+                changes += lifecycle.true(Truth(rule, scope, start, _floor(at), rule.severity, missing, "minutes"), now)
+            else:
+                changes += lifecycle.untrue(rule.name, scope, now)
+    return changes
+
+
+def window_of(rule: AnyRule | None) -> timedelta:
+    return rule.window if isinstance(rule, (ThresholdRule, CampaignRule)) else timedelta(seconds=STEP_S)
+
+
+def _has_window(rule: AnyRule | None) -> bool:
+    return isinstance(rule, (SpikeRule, ThresholdRule, CampaignRule))
+
+
+def _minute(at: datetime) -> int:
+    return int(at.timestamp()) // MINUTE_S
+
+
+def _floor(at: datetime) -> datetime:
+    return at.replace(second=0, microsecond=0)
