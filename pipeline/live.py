@@ -1,4 +1,4 @@
-"""The live line of `earshot up`: what the worker's metrics say, once a second."""
+"""The live line of `earshot up`: what the metrics of the worker and of control say, once a second."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class LiveLine:
     _rate: float = 0.0
     _latency: float | None = None
 
-    def update(self, samples: Samples | None) -> str:
+    def update(self, samples: Samples | None, control: Samples | None = None) -> str:
+        """The line that these scrapes make; None: there was no answer."""
         if samples is None:
             return "waiting for the worker"
         if self._total("earshot_events_read_total", samples) < self._total("earshot_events_read_total", self._now):
@@ -52,9 +53,9 @@ class LiveLine:
         if seen > 0:
             self._latency = self._since(samples, "earshot_kafka_latency_seconds_sum") / seen
         self._now, self._at = samples, at
-        return self._text()
+        return self._text(control)
 
-    def _text(self) -> str:
+    def _text(self, control: Samples | None) -> str:
         duplicates = self._count("earshot_events_dropped_total", "duplicate")
         counts = {
             "read": self._count("earshot_events_read_total"),
@@ -65,6 +66,7 @@ class LiveLine:
         }
         parts = [f"{name} {value:,.0f}" for name, value in counts.items()]
         parts += self._labels()
+        parts.append(_alerts(control))
         parts.append(f"{self._rate:,.0f} events/s")
         parts.append(f"lag {self._count('earshot_lag_records'):,.0f}")
         parts.append("latency " + (f"{self._latency:.2f} s" if self._latency is not None else "-"))
@@ -93,3 +95,10 @@ class LiveLine:
         for name, label in (("events_dropped", "duplicate"), ("sentiment_labelled", None), ("sentiment_labelled", "negative")):
             self._gone[f"earshot_{name}_total {label}"] = self._count(f"earshot_{name}_total", label)
         self._now, self._at = {}, 0.0
+
+
+def _alerts(control: Samples | None) -> str:
+    if control is None:
+        return "alerts -"
+    firing, seen = (control.get(("earshot_alerts_open", state), 0) for state in ("firing", "acknowledged"))
+    return f"alerts {firing + seen:,.0f}" + (f" ({seen:,.0f} acknowledged)" if seen else "")

@@ -22,7 +22,7 @@ from pipeline.embedded.hash_key import hash_key, make_hash_key
 from pipeline.embedded.stack import Stack
 from pipeline.errors import StackError
 from pipeline.live import LiveLine, Samples
-from pipeline.settings import ClickHouseSettings, EmbeddedSettings, PrivacySettings, Settings, load
+from pipeline.settings import ClickHouseSettings, ControlSettings, EmbeddedSettings, PrivacySettings, Settings, load
 from pipeline.up import environment, reset
 
 
@@ -34,6 +34,7 @@ class Up:
             "EARSHOT_EMBEDDED__KAFKA_PORT": free_port(),
             "EARSHOT_EMBEDDED__CLICKHOUSE_PORT": free_port(),
             "EARSHOT_WORKER__HEALTH_PORT": free_port(),
+            "EARSHOT_CONTROL__PORT": free_port(),
         }
         self.said: list[str] = []
         self.process = subprocess.Popen(
@@ -149,6 +150,7 @@ def test_a_child_process_reads_the_same_settings(tmp_path: Path, monkeypatch: py
         embedded=EmbeddedSettings(data_dir=tmp_path),
         privacy=PrivacySettings(hash_key=SecretStr("s3cret")),
         brands=tmp_path / "b",
+        control=ControlSettings(tokens={"ines": SecretStr("a token of ines, 24 long")}),
     )
     monkeypatch.chdir(tmp_path)
     for name, value in environment(settings).items():
@@ -174,5 +176,10 @@ def test_the_live_line_counts_over_restarts_of_the_worker() -> None:
     assert line.update(None) == "waiting for the worker"
     assert line.update(samples(1000, 900, 99)).startswith("read 1,000  landed 900  duplicates 99  dropped 1  rejected 0")
     assert "  labelled 100 (99 % negative)  deferred 1,000  " in line.update(samples(1000, 900, 99))
+    assert "  alerts -  " in line.update(samples(1000, 900, 99))
+    firing = {("earshot_alerts_open", "pending"): 5.0, ("earshot_alerts_open", "firing"): 2.0}
+    assert "  alerts 2  " in line.update(samples(1000, 900, 99), firing)
+    looked_at = firing | {("earshot_alerts_open", "acknowledged"): 1.0}
+    assert "  alerts 3 (1 acknowledged)  " in line.update(samples(1000, 900, 99), looked_at)
     assert line.update(samples(10, 7, 2)).startswith("read 1,010  landed 907  duplicates 101  dropped 2  rejected 0")
     assert "  labelled 103 (98 % negative)  deferred 10  " in line.update(samples(10, 7, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import polars as pl
@@ -15,21 +16,28 @@ from pipeline.connections import clickhouse_client
 from pipeline.fence import Fence, GivenUp
 from pipeline.health import Vitals
 from pipeline.migrate import migrate
+from pipeline.processors.alerts.rules import Alerts
+from pipeline.processors.alerts.signal import parse_signal
+from pipeline.processors.alerts.single import SingleEvent
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
-from pipeline.processors.mentions import WORDS, Mentions
+from pipeline.processors.mentions import Mentions
 from pipeline.settings import Settings
 from pipeline.sinks import interactions
 from pipeline.sinks.clickhouse import Inserter
 from pipeline.sinks.dead_letter import DeadLetters
 from pipeline.sinks.interactions import Assigned, InteractionsTable, Landing
 from pipeline.sinks.memory import MemoryTable
+from pipeline.sinks.signals import Signals, Tell
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
+from pipeline.step import Step
+from tests.faults.topics import read_topic
 from tests.sources.bad_records import BAD, event
 
-SINKS = ["memory", "interactions", "pending_changes", "dead_letters"]
+SINKS = ["memory", "interactions", "pending_changes", "dead_letters", "signals"]
+RULES = Alerts.model_validate({"rules": [{"name": "all", "type": "reach", "followers": 1, "negative": False}]})
 
 
 class Sink(NamedTuple):
@@ -41,21 +49,21 @@ class Sink(NamedTuple):
 def make_batch(batch_id: int) -> EventBatch:
     """Three rows, two changes that wait, two dead letters: the same whenever it is made."""
     changes = [event(operation="delete", id=f"unknown {n}", occurred_at="2026-09-03T00:00:00Z") for n in range(2)]
-    raw = [event(id="1"), event(id="2"), BAD["not JSON"][0], *changes, event(id="3"), BAD["no id"][0]]
+    named = [event(id=str(n), brands=["A"], created_at=f"2026-09-01T10:0{n}:00Z") for n in (1, 2, 3)]
+    raw = [*named[:2], BAD["not JSON"][0], *changes, named[2], BAD["no id"][0]]
     return whole_batch(batch_id, *raw)
 
 
 def whole_batch(batch_id: int, *raw: bytes | None) -> EventBatch:
     batch = batch_of(list(raw), batch_id=batch_id)
-    for step in (Decode(), Dedup(Seen(KeySet(10, 1e9))), Mentions(Brands(brands=())), Completion(MemoryTable(), 1e9)):
+    steps: list[Step] = [Decode(), Dedup(Seen(KeySet(10, 1e9))), Mentions(Brands(brands=())), Completion(MemoryTable(), 1e9)]
+    for step in (*steps, SingleEvent(RULES, lambda texts: texts)):
         batch = step.process(batch)
     return batch
 
 
 def empty_batch() -> EventBatch:
-    return Completion(MemoryTable(), 1e9).process(
-        Mentions(Brands(brands=())).process(Dedup(Seen(KeySet(10, 1e9))).process(Decode().process(batch_of([]))))
-    )
+    return whole_batch(1)
 
 
 @pytest.fixture(params=SINKS)
@@ -70,16 +78,23 @@ def sink(request: pytest.FixtureRequest) -> Iterator[Sink]:
     with clickhouse_client(settings.clickhouse) as client:
         inserter = Inserter(client, fence, vitals, "landing")
         letters = DeadLetters(settings.kafka.client(), settings.kafka.topic("dead-letter"), inserter, fence, vitals)
-        landing = Landing(inserter, letters)
+        topic = settings.kafka.topic("signals")
+        signals = Signals(settings.kafka.client(), topic, fence, vitals, "landing")
+        tell = Tell(signals, SingleEvent(RULES, lambda texts: texts), InteractionsTable(inserter))
+        landing = Landing(inserter, letters, tell.landed)
 
         def count() -> int:
             fence.polled()
+            if request.param == "signals":  # they may come again: what they name counts once
+                heard = [parse_signal(record.value()) for record in read_topic(settings.kafka, topic)]
+                pairs = {(minute, brand) for each in heard for minute, brands in each.touched.items() for brand in brands}
+                return len(pairs) + len({c.event_key for each in heard for c in each.candidates})
             return int(client.query(f"SELECT count() FROM {request.param} FINAL").result_rows[0][0])
 
         yield Sink(lambda batch: landing.land([batch]), count, fence)
 
 
-EXPECTED = {"memory": 3, "interactions": 3, "pending_changes": 2, "dead_letters": 2}
+EXPECTED = {"memory": 3, "interactions": 3, "pending_changes": 2, "dead_letters": 2, "signals": 3 + 3}
 
 
 @pytest.fixture
@@ -177,7 +192,7 @@ def test_what_the_tables_say_of_a_partition(settings: Settings) -> None:
         assert batch.waiting is not None
         waiting = table.waiting(assigned)
         assert waiting.height == 2
-        same = [c for c in batch.waiting.columns if c not in ("row", "check_at", "arrived_at", WORDS)]
+        same = [c for c in waiting.columns if c not in ("row", "check_at", "arrived_at")]
         assert waiting.select(same).sort("offset").equals(batch.waiting.select(same).sort("offset"))
 
         # Killed after the row landed and before its change was marked done: the change does not wait any more, and is told.
@@ -190,11 +205,15 @@ def test_what_the_tables_say_of_a_partition(settings: Settings) -> None:
         completion = Completion(MemoryTable(), 1e9)
         completion.settle(found)
         assert completion.waiting == 1, "a batch is due although nothing comes"
-        following = completion.process(empty_batch())
+        following = batch_of([])
+        for step in (Decode(), Dedup(Seen(KeySet(10, 1e9))), Mentions(Brands(brands=())), completion):
+            following = step.process(following)
         assert following.replayed is not None
         assert following.replayed.get_column("revision").to_list() == [revision]
         told = table.as_landed(following.replayed)
         assert told.select("event_key", "text").row(0) == (key, "")
+        elsewhere = following.replayed.with_columns(created_at=pl.lit(datetime(2026, 1, 1, tzinfo=UTC)))
+        assert table.as_landed(elsewhere).equals(told), "a change may say another created_at than its event"
         Landing(inserter, letters).land([following])
         assert not table.found(assigned).height and table.waiting(assigned).height == 1
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.batch import EventBatch
+from pipeline.processors import dedup
 from pipeline.processors.dedup import Dedup, Seen, revisions
 from pipeline.processors.keys import KeySet, KeyTable
 from pipeline.sources.decode import Decode
@@ -38,6 +40,41 @@ def test_pending_and_landed_revisions_are_known(landed: bool) -> None:
     if landed:
         seen.finish(1, NONE)
     assert through(seen, GOOD, batch_id=2).dropped == {"duplicate": 1}
+
+
+def test_what_may_not_have_been_told_is_noted_once() -> None:
+    seen, raw = known(), (GOOD, event(id="other"), event(id="third"))
+    first = through(seen, *raw, batch_id=1)
+    assert first.replayed is None
+    seen.finish(1, NONE)
+    seen.suspect(first.events.get_column("revision").to_numpy()[:2])
+    batch = batch_of([*raw, GOOD, event(id="new")], batch_id=2)
+    batch.timestamps = np.arange(100, 105)
+    batch = Dedup(seen).process(Decode().process(batch))
+    assert batch.dropped == {"duplicate": 4} and batch.events.get_column("id").to_list() == ["new"]
+    expected = first.events.select("event_key", "revision", "created_at", said_at="created_at")[:2]
+    assert batch.replayed is not None
+    assert batch.replayed.sort("kafka_ms").equals(expected.with_columns(kafka_ms=pl.Series([100, 101])))
+    assert through(seen, *raw, batch_id=3).replayed is None
+
+
+def test_of_a_change_it_is_noted_when_it_happened() -> None:
+    seen = known()
+    change = event(operation="update", occurred_at="2026-09-02T00:00:00Z")
+    seen.suspect(through(known(), change).events.get_column("revision").to_numpy())
+    seen.landed.add(through(known(), change).events.get_column("revision").to_numpy())
+    replayed = through(seen, change).replayed
+    assert replayed is not None and replayed.get_column("said_at")[0].day == 2 and replayed.get_column("kafka_ms")[0] is None
+
+
+def test_of_what_may_not_have_been_told_the_newest_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dedup, "UNTOLD_KEYS", 3)
+    seen, keys = known(), np.array([5, 1, 9, 7], np.uint64)
+    seen.suspect(keys)
+    seen.suspect(np.array([2], np.uint64))
+    assert seen.untold(np.array([1, 2, 7], np.uint64)).tolist() == [True, True, False]
+    seen.give_up_all()
+    assert seen.untold(keys) is None
 
 
 def test_what_was_given_up_is_read_again() -> None:

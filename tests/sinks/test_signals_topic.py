@@ -1,21 +1,42 @@
-"""Signals in the topic: there on return, once a second when they say nothing, and not lost while the broker is away."""
+"""Signals in the topic: what landings are told as; there on return, once a second when they say nothing, not lost while the
+broker is away."""
 
 from __future__ import annotations
 
+import itertools
 import threading
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
+import numpy as np
+import orjson
+import polars as pl
 import pytest
 
+from pipeline.batch import EventBatch
+from pipeline.brands import Brands
+from pipeline.connections import clickhouse_client
 from pipeline.embedded.stack import Stack
 from pipeline.fence import Fence, GivenUp
+from pipeline.generate.history import TableLetters
 from pipeline.health import Vitals
 from pipeline.migrate import migrate
 from pipeline.processors.alerts import signal
+from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.signal import Signal, parse_signal
+from pipeline.processors.alerts.single import SingleEvent, words_of
+from pipeline.processors.completion import Completion
+from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.keys import KeySet
+from pipeline.processors.mentions import Mentions
 from pipeline.settings import Settings
-from pipeline.sinks.signals import Signals
+from pipeline.sinks.clickhouse import Inserter
+from pipeline.sinks.interactions import Assigned, InteractionsTable, Landing
+from pipeline.sinks.signals import Signals, Tell, TellOfLabels
+from pipeline.sources.decode import Decode
+from pipeline.sources.memory import batch_of
 from tests.faults.topics import read_topic
+from tests.sources.bad_records import event
 
 START = datetime(2026, 9, 1, 10, tzinfo=UTC)
 TOUCHED = {START: ("Acme",)}
@@ -106,3 +127,158 @@ def test_who_waits_for_the_broker_gives_up_with_its_generation(kafka: Stack, ben
         bench.fence.end_generation()
         sending.join(5)
         assert ended
+
+
+# --- what landings are told as ----------------------------------------------------------------------------------------
+RULES = Alerts.model_validate(
+    {
+        "rules": [
+            {"name": "word", "type": "keyword", "words": {"any": ["recall"]}},
+            {"name": "reach", "type": "reach", "followers": 100, "negative": False},
+        ]
+    }
+)
+BRANDS = Brands.model_validate({"brands": [{"name": "Acme", "keywords": ["acme"]}, {"name": "Bolt", "keywords": ["bolt"]}]})
+
+
+class Landings:
+    """The steps of workers over one database: `feed` gives a batch, `land` lands batches together."""
+
+    def __init__(self, settings: Settings, bench: Bench) -> None:
+        client = clickhouse_client(settings.clickhouse)
+        inserter = Inserter(client, bench.fence, Vitals(), "landing")
+        self.client, self.table, self.bench = client, InteractionsTable(inserter), bench
+        self.seen, mentions = Seen(KeySet(1_000, 1e9)), Mentions(BRANDS, words_of(RULES))
+        single = SingleEvent(RULES, mentions.words_in)
+        self.tell = Tell(bench.signals, single, self.table)
+        self._landing = Landing(inserter, TableLetters(inserter), self.tell.landed)
+        self._steps = [Decode(), Dedup(self.seen), mentions, Completion(self.table, 1e9), single]
+        self._numbers = itertools.count(1)
+
+    def feed(self, *raw: bytes) -> EventBatch:
+        batch = batch_of(list(raw), batch_id=next(self._numbers))
+        batch.timestamps = np.full(len(raw), 1_000 * batch.id)
+        batch.origins = tuple(origin._replace(last_ms=1_000 * batch.id) for origin in batch.origins)
+        for step in self._steps:
+            batch = step.process(batch)
+        return batch
+
+    def land(self, *batches: EventBatch) -> list[Signal]:
+        """Lands them and returns what was told since the last time."""
+        self.bench.fence.polled()
+        before = len(self.bench.there())
+        refused = np.array(self._landing.land(batches), dtype=np.uint64)
+        for batch in batches:
+            self.seen.finish(batch.id, refused)
+            self._steps[3].finish(batch.id)  # type: ignore[attr-defined]
+        return self.bench.there()[before:]
+
+    def restart(self) -> None:
+        """Another worker, before anything was committed."""
+        known = self.table.untold([Assigned("events", 0, None)], 24, 1_000)
+        self.seen = Seen(KeySet(1_000, 1e9))
+        self._steps[1] = Dedup(self.seen)
+        self.seen.landed.add(known.to_numpy())
+        self.seen.suspect(known.to_numpy())
+
+
+@pytest.fixture
+def landings(settings: Settings, bench: Bench) -> Iterator[Landings]:
+    landings = Landings(settings, bench)
+    yield landings
+    landings.client.close()
+
+
+def post(minute: int, text: str, **more: object) -> bytes:
+    return event(**{"id": str(minute), "created_at": f"2026-09-01T10:{minute:02d}:07Z", "text": text} | more)
+
+
+def change(minute: int, **more: object) -> bytes:
+    value = {"id": str(minute), "platform": "x", "operation": "update", "occurred_at": f"2026-09-01T11:{minute:02d}:00Z"}
+    return orjson.dumps(value | more)
+
+
+def at(minute: int, hour: int = 10) -> datetime:
+    return datetime(2026, 9, 1, hour, minute, tzinfo=UTC)
+
+
+def raised(signals: list[Signal]) -> list[tuple[str, str, int | None]]:
+    return sorted((each.rule, each.brand, each.kafka_ms) for signal in signals for each in signal.candidates)
+
+
+def test_batches_that_land_together_are_one_signal(landings: Landings) -> None:
+    one = landings.feed(post(1, "acme recall"), post(2, "bolt"))
+    (told,) = landings.land(one, landings.feed(post(1, "acme", id="other"), post(3, "none")))
+    assert told.touched == {at(1): ("Acme",), at(2): ("Bolt",)}
+    assert told.newest == at(3) + timedelta(seconds=7) and told.kafka_ms == 2_000
+    assert raised([told]) == [("word", "Acme", 1_000)]
+
+
+def test_deletes_and_edits_are_told_by_the_minute_of_their_event(landings: Landings) -> None:
+    landings.land(landings.feed(post(1, "acme"), post(2, "bolt")))
+    (told,) = landings.land(landings.feed(change(1, text="acme recall"), change(2, operation="delete")))
+    assert told.touched == {at(1): ("Acme",), at(2): ("Bolt",)} and told.newest == at(1, hour=11)
+    assert raised([told]) == [("word", "Acme", 2_000)]
+    (told,) = landings.land(landings.feed(change(1, operation="delete")))
+    assert told == Signal(None, 3_000, {at(1): ("Acme",)})
+
+
+def test_nothing_that_landed_is_no_signal(landings: Landings) -> None:
+    assert landings.land(landings.feed()) == []
+    assert landings.land(landings.feed(b"no event")) == []
+
+
+def test_what_clickhouse_refuses_raises_nothing(landings: Landings) -> None:
+    landings.client.command("ALTER TABLE interactions ADD CONSTRAINT no_x CHECK text NOT LIKE '%refuse%'")
+    (told,) = landings.land(landings.feed(post(1, "acme recall, refuse"), post(2, "bolt recall")))
+    assert told.touched == {at(2): ("Bolt",)} and raised([told]) == [("word", "Bolt", 1_000)]
+
+
+def test_what_may_not_have_been_told_is_told_again(landings: Landings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Creates, edits that carry when their event was created and edits that do not, deletes: as they were when they landed."""
+    raw = [
+        post(1, "acme recall"), post(2, "bolt"), post(3, "acme", author={"followers": 100}), post(4, "acme recall"),
+        post(5, "acme recall", direction="outbound"), post(6, "acme"), post(7, "none"),
+    ]  # fmt: skip
+    changes = [
+        change(2, text="bolt recall"), change(3, author={"followers": 1}), change(4, operation="delete"),
+        change(6, created_at="2026-09-01T10:06:07Z", text="acme recall"), change(7, text="bolt"),
+    ]  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(landings.bench.signals, "send", lambda *_: None)  # killed before it, twice
+        landings.land(landings.feed(*raw))
+        landings.land(landings.feed(*changes))
+    landings.restart()
+    again = landings.feed(*raw, *changes)
+    assert again.events.height == 0 and again.dropped == {"duplicate": len(raw) + len(changes)}
+    (told,) = landings.land(again)
+    assert told.touched == {**{at(n): ("Acme",) for n in (1, 3, 4, 5, 6)}, at(2): ("Bolt",), at(7): ("Bolt",)}
+    keyword = [("word", brand, 3_000) for brand in ("Acme", "Acme", "Acme", "Bolt")]
+    assert raised([told]) == [("reach", "Acme", 3_000), *keyword]
+    assert told.newest == at(7, hour=11) and told.kafka_ms == 3_000
+    assert landings.land(landings.feed(*raw, *changes)) == [], "told once"
+
+
+def test_a_row_that_was_replaced_meanwhile_is_told_as_it_is_now(landings: Landings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(landings.bench.signals, "send", lambda *_: None)
+        landings.land(landings.feed(post(1, "acme recall"), post(2, "acme recall")))
+        landings.land(landings.feed(change(1, metrics={"likes": 5}), change(2, text="bolt")))
+    landings.restart()
+    landings.client.command("OPTIMIZE TABLE interactions FINAL")
+    (told,) = landings.land(landings.feed(post(1, "acme recall"), post(2, "acme recall")))
+    assert told.touched == {at(1): ("Acme",), at(2): ("Bolt",)}
+    assert raised([told]) == [("word", "Acme", 3_000)], "the text of the first is still what its create said"
+
+
+def test_labels_that_come_later_are_told_in_two_parts(bench: Bench, landings: Landings) -> None:
+    batch = landings.feed(post(1, "acme", author={"followers": 500}), post(2, "bolt"))
+    labelled = batch.events.with_columns(sentiment_label=pl.lit("negative"))
+    tell = TellOfLabels(bench.signals, SingleEvent(RULES, lambda texts: texts))
+    tell.found(labelled, bench.fence.generation)
+    tell.found(labelled.filter(id="2"), bench.fence.generation)
+    tell.touched(labelled, bench.fence.generation)
+    found, touched = bench.there()
+    assert raised([found]) == [("reach", "Acme", None)] and not found.touched and found.newest is None
+    assert found.candidates[0].sentiment == "negative"
+    assert touched == Signal(touched={at(1): ("Acme",), at(2): ("Bolt",)})

@@ -260,9 +260,11 @@ class Lifecycle:
         return alert
 
     def _go_on(self, place: tuple[str, Scope], alert: Alert, fields: dict[str, object], now: datetime) -> Alert:
-        self._open[place] = alert = replace(alert, **fields)  # type: ignore[arg-type]
-        self._unsaved.setdefault(place, now)
-        return alert
+        gone_on = replace(alert, **fields)  # type: ignore[arg-type]
+        if gone_on != alert:
+            self._open[place] = gone_on
+            self._unsaved.setdefault(place, now)
+        return gone_on
 
     def _resolve(self, alert: Alert, now: datetime, comment: str = "") -> Alert:
         place = _place(alert)

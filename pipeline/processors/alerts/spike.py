@@ -41,7 +41,7 @@ _DAYS_KNOWN = 2 * 24
 _DAYS_USED = 14
 _RECENT_HOURS = 3
 _ROWS = 64  # scopes studied at a time: what is made of them stays in the processor's cache
-_HALVINGS = 40
+_HALVINGS = 26
 _SHARE_HALVINGS = 12
 _ERFC = (
     (-1.26551223, 1.00002368, 0.37409196, 0.09678418, -0.18628806)
