@@ -215,7 +215,7 @@ class Line:
     def _backoff(self, bounds: tuple[float, float], failures: int) -> float:
         first, most = bounds
         wait: float = min(first * 2.0 ** min(failures, 30), most)
-        return wait * (0.75 + 0.5 * self._context.jitter())
+        return wait * (0.5 + 0.5 * self._context.jitter())
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -411,7 +411,7 @@ async def test_rests_grow_to_five_minutes(monkeypatch: pytest.MonkeyPatch) -> No
     rests: list[float] = []
     clock = count()
     async with hook(always(503)) as server:
-        async with deliveries(config({"name": "ops", "url": server.url}), timing=Timing(), jitter=lambda: 0.5) as told:
+        async with deliveries(config({"name": "ops", "url": server.url}), timing=Timing(), jitter=lambda: 1.0) as told:
             line = told._lines["ops"]
             monkeypatch.setattr(line, "_now", lambda: float(next(clock)))
             for _ in range(12):
