@@ -168,6 +168,7 @@ def environment(settings: Settings, health_port: int, clickhouse_url: str | None
         "EARSHOT_WORKER__BATCH_ROWS": str(settings.worker.batch_rows),
         "EARSHOT_PRIVACY__HASH_KEY": settings.privacy.hash_key.get_secret_value(),
         "EARSHOT_BRANDS": str(settings.brands or ""),
+        "EARSHOT_ALERTS": str(settings.alerts or ""),
         "EARSHOT_SENTIMENT__MODEL": settings.sentiment.model,
     }
 

@@ -1,4 +1,4 @@
-"""brands.yaml changes under a running worker: good, broken, gone; and a rematch beside it."""
+"""brands.yaml and alerts.yaml change under a running worker: good, broken, gone; and a rematch beside it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.connections import clickhouse_client
 from pipeline.migrate import migrate
+from pipeline.processors.alerts.signal import parse_signal
 from pipeline.produce import EventProducer, record_of
 from pipeline.rematch import rematch
 from pipeline.settings import Settings
+from tests.faults.topics import read_topic
 from tests.faults.worker import Worker, wait_for
 
 CREATED = "2026-09-01T10:00:00Z"
@@ -25,7 +27,7 @@ CREATED = "2026-09-01T10:00:00Z"
 
 @pytest.fixture
 def tracked(settings: Settings, tmp_path: Path) -> Settings:
-    return settings.model_copy(update={"brands": tmp_path / "brands.yaml"})
+    return settings.model_copy(update={"brands": tmp_path / "brands.yaml", "alerts": tmp_path / "alerts.yaml"})
 
 
 @pytest.fixture
@@ -38,6 +40,7 @@ def client(tracked: Settings) -> Iterator[Client]:
 @pytest.fixture
 def worker(client: Client, tracked: Settings, tmp_path: Path) -> Iterator[Worker]:
     track(tracked, {"name": "Acme", "keywords": ["acme"]})
+    rule(tracked, "recall")
     worker = Worker(tracked, tmp_path / "worker.log")
     try:
         worker.wait_ready()
@@ -51,6 +54,13 @@ def track(settings: Settings, *brands: dict[str, Any]) -> None:
     moved = settings.brands.with_suffix(".new")
     moved.write_text(yaml.safe_dump({"brands": list(brands)}))
     moved.rename(settings.brands)
+
+
+def rule(settings: Settings, *words: str) -> None:
+    assert settings.alerts is not None
+    moved = settings.alerts.with_suffix(".new")
+    moved.write_text(yaml.safe_dump({"rules": [{"name": "crisis", "type": "keyword", "words": {"any": list(words)}}]}))
+    moved.rename(settings.alerts)
 
 
 def send(settings: Settings, *events: dict[str, Any]) -> None:
@@ -103,6 +113,44 @@ def test_a_good_file_is_taken_over_and_a_broken_one_is_not(tracked: Settings, cl
     lands_with(["Acme"])
     assert metric('earshot_brands_reloads_total{result="failed"} 2.0')()
     assert metric('earshot_brands_reloads_total{result="ok"} 2.0')()
+    assert worker.exit_code is None
+
+
+def test_good_rules_are_taken_over_and_broken_ones_are_not(tracked: Settings, worker: Worker) -> None:
+    path, numbers = tracked.alerts, itertools.count()
+    assert path is not None
+
+    def raised() -> dict[str, set[str]]:
+        topic = read_topic(tracked.kafka, tracked.kafka.topic("signals"))
+        heard = [each for record in topic for each in parse_signal(record.value()).candidates]
+        return {f"{each.event_key:016x}": set(each.words) for each in heard}
+
+    def raises(*expected: str) -> None:
+        """An event that says three words raises these; it is told with the next that says `hull`, which always is a word."""
+        before, number = len(raised()), next(numbers)
+        send(tracked, post(str(number), "acme recall lawsuit hull"))
+        wait_for("a candidate", lambda: len(raised()) > before)
+        assert list(raised().values())[-1] == {"hull", *expected}
+
+    def metric(line: str) -> Callable[[], bool]:
+        return lambda: f"{line}\n" in worker.ask("/metrics")[1]
+
+    rule(tracked, "lawsuit", "hull")
+    wait_for("one rule", lambda: worker.said(f"{path}: 1 rules are in force"))
+    raises("lawsuit")
+    path.write_text("rules: [{name: crisis, type: keyword, words: {any: []}}]")
+    wait_for("it says so", lambda: worker.said(f"the rules before stay in force: {path}: rules.0 (crisis): words.any"))
+    wait_for("the metric", metric("earshot_rules_stale 1.0"))
+    raises("lawsuit")
+    path.unlink()
+    wait_for("it says so", lambda: worker.said(f"the rules before stay in force: {path}: No such file"))
+    raises("lawsuit")
+    rule(tracked, "recall", "hull")
+    wait_for("the metric", metric("earshot_rules_stale 0.0"))
+    raises("recall")
+    assert metric('earshot_rules_reloads_total{result="failed"} 2.0')()
+    assert metric('earshot_rules_reloads_total{result="ok"} 2.0')()
+    assert metric("earshot_brands_stale 0.0")()
     assert worker.exit_code is None
 
 
