@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import alerts, brands, data, dlq, generate, label, offsets, rescore
+from pipeline.commands import alerts, backtest, brands, data, dlq, generate, label, offsets, rescore
 from pipeline.commands.options import load_settings
 from pipeline.errors import EarshotError
 
@@ -160,6 +160,9 @@ app.command(epilog="Example:  earshot rematch --brand Acme --since 2026-11-01 --
 app.command(epilog="Example:  earshot rescore --since 2026-11-01 --dry-run")(rescore.rescore)
 app.command(epilog="Example:  earshot voice Acme --days 7")(brands.voice)
 app.command(epilog="Example:  earshot label reviews.csv --column text --model accurate > labels.jsonl")(label.label)
+alerts.app.command(epilog="Example:  earshot alerts backtest --rule volume --from 2026-11-01 --to 2026-11-08")(
+    backtest.backtest
+)
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(offsets.app, name="offsets")

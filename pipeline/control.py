@@ -252,6 +252,8 @@ class Control:
         metrics.ALERT_SECONDS.labels(path).observe(max(0.0, time.time() - kafka_ms / 1000))
 
     def _show(self) -> None:
+        for receiver in self._deliveries.dead if self._deliveries else ():
+            self.vitals.hold(f"receiver {receiver}", "its deliveries have ended by an error: see the log")
         states = [alert.state for alert in self._evaluator.lifecycle.open]
         for state in (State.PENDING, State.FIRING, State.ACKNOWLEDGED):
             metrics.ALERTS_OPEN.labels(state).set(states.count(state))

@@ -23,7 +23,7 @@ from pipeline.processors.alerts import campaign, counts
 from pipeline.processors.alerts.alert import Alert, Scope, State
 from pipeline.processors.alerts.counts import MINUTE_S, Slice
 from pipeline.processors.alerts.explain import explain
-from pipeline.processors.alerts.lifecycle import OLD, REMEMBERED, Lifecycle, Member, Truth, historical_key
+from pipeline.processors.alerts.lifecycle import OLD, Lifecycle, Member, Truth, historical_key
 from pipeline.processors.alerts.rules import Alerts, AnyRule, CampaignRule, SilenceRule, SpikeRule, ThresholdRule
 from pipeline.processors.alerts.signal import Candidate, Signal
 from pipeline.processors.alerts.silences import Silence
@@ -36,7 +36,7 @@ CLOSED_AFTER = timedelta(seconds=10)
 """A minute is over so long after its end: what was created in it has landed by then."""
 KEEP_EVERY = timedelta(seconds=10)
 SWEEP_EVERY = timedelta(minutes=1)
-WEEK = timedelta(days=7)
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
 DAY_STEPS = 86400 // STEP_S
 EXPLAIN_S = 0.5
 """For so long in a second alerts are explained before they are told; those beyond are told first."""
@@ -73,7 +73,7 @@ class Evaluator:
     def start(self, now: datetime, generation: int) -> list[Alert]:
         """Takes over what ClickHouse holds. Returns the newest change of what is open, and of what ended a while ago."""
         self._generation = generation
-        standing = self._tables.standing(now - REMEMBERED)
+        standing = self._tables.standing(now - DAY)
         self.lifecycle = Lifecycle(self.config, standing, self._tables.silences(now))
         kept = self._tables.watermark() or now - OLD
         self.watermark = self._newest = min(max(kept, now - OLD), now)
