@@ -102,12 +102,7 @@ class History:
 
     def advance(self, ring: Ring, step: int) -> None:
         """Goes on to `step`, with what the ring holds of the steps in between."""
-        missing = len(self._table.scopes) - len(self._volume)
-        if missing > 0:
-            empty = np.full((missing, HISTORY_STEPS), np.nan, np.float32)
-            self._volume = np.concatenate([self._volume, empty])
-            self._share = np.concatenate([self._share, np.zeros((missing, 2))])
-            self._study = self._baseline = None
+        self._grow()
         by = min(step - self.step, HISTORY_STEPS)
         if by <= 0:
             return
@@ -127,8 +122,17 @@ class History:
             self._study = None
         self.step, self._baseline = step, None
 
+    def _grow(self) -> None:
+        """Scopes that are new have no history."""
+        missing = len(self._table.scopes) - len(self._volume)
+        if missing > 0:
+            self._volume = np.concatenate([self._volume, np.full((missing, HISTORY_STEPS), np.nan, np.float32)])
+            self._share = np.concatenate([self._share, np.zeros((missing, 2))])
+            self._study = self._baseline = None
+
     def baseline(self) -> Baseline:
         """Of the step; what is slow to learn is learned once an hour."""
+        self._grow()
         if self._study is None:
             self._study = study(self._volume[:, : HISTORY_STEPS - self.step % _HOUR_STEPS], self._spike)
         if self._baseline is None:
@@ -137,6 +141,7 @@ class History:
 
     def share(self) -> Values:
         """The share of negative ones that is expected; NaN where nothing was labelled."""
+        self._grow()
         with np.errstate(invalid="ignore"):
             share: Values = self._share[:, 0] / np.where(self._share[:, 1] > 0, self._share[:, 1], np.nan)
         return share

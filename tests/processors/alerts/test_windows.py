@@ -161,6 +161,14 @@ def test_a_share_of_negative_ones_is_held_against_the_weeks(negative: int, expec
     assert truth(windows, MINUTE, ACME, over=False) == expected
 
 
+def test_a_scope_that_nobody_has_heard_of_has_no_history() -> None:
+    windows = windows_of({"type": "spike"}, {"type": "spike", "measure": "negative_share"})
+    windows.move(MINUTE)
+    windows.put(frame(said(MINUTE, 500, labelled=500, negative=500)), [MINUTE], None)
+    (verdicts,) = windows.judge(MINUTE, over=False)
+    assert verdicts.truth.tolist() == [[UNKNOWN, UNKNOWN]]
+
+
 def test_history_goes_on_with_what_the_ring_holds() -> None:
     windows = windows_of({"type": "spike"})
     (learned,) = windows.histories.values()
