@@ -142,6 +142,7 @@ class Worker:
             "EARSHOT_WORKER__HEALTH_PORT": "0",
             "EARSHOT_SENTIMENT__MODEL": settings.sentiment.model,
             "EARSHOT_BRANDS": str(settings.brands),
+            "EARSHOT_ALERTS": str(settings.alerts or ""),
             "EARSHOT_PRIVACY__HASH_KEY": "benchmark",
         }
         command = [sys.executable, "-m", "pipeline.cli", "worker"]

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks import end_to_end, memory, peers, scaling, sentiment, steps, visible
+from benchmarks import alerts, end_to_end, memory, peers, scaling, sentiment, steps, visible
 from benchmarks.progress import bar
 from benchmarks.report import Figure
 
@@ -90,6 +90,17 @@ MEASUREMENTS: tuple[Measurement, ...] = (
         sentiment.LIVE_NAMES, 2, lambda sizes: sentiment.live_figures(sizes.latency_rate, min(60, sizes.latency_seconds))
     ),
     Measurement(sentiment.THROUGHPUT_NAMES, 4, lambda sizes: sentiment.throughput_figures(sizes.topic, sizes.runs)),
+    Measurement(
+        alerts.LATENCY_NAMES, 4, lambda sizes: alerts.latency_figures(sizes.latency_rate, min(180, sizes.latency_seconds * 3))
+    ),
+    Measurement(
+        alerts.COST_NAMES, 10, lambda sizes: alerts.cost_figures(sizes.latency_rate, min(60, sizes.latency_seconds), sizes.runs)
+    ),
+    Measurement(
+        alerts.FULL_NAMES,
+        6,
+        lambda sizes: alerts.full_figures(sizes.topic, sizes.runs, sizes.latency_rate, min(120, sizes.latency_seconds)),
+    ),
     Measurement(peers.NAMES, 9, lambda sizes: peers.figures(*sizes.peers, sizes.runs)),
 )
 

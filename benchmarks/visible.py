@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -42,13 +43,23 @@ def figures(rate: int, seconds: int) -> Iterator[Figure]:
         yield Figure(name, float(value), MS, conditions)
 
 
-def measure(stage: Ground, rate: int, seconds: int, then: Callable[[Client], None] = lambda client: None) -> Times:
-    """The seconds that each event took; `then` runs when all were seen. Raises RuntimeError when one never was."""
+def measure(
+    stage: Ground,
+    rate: int,
+    seconds: int,
+    then: Callable[[Client], None] = lambda client: None,
+    beside: Callable[[Settings], AbstractContextManager[object]] = nullcontext,
+) -> Times:
+    """The seconds that each event took; `then` runs when all were seen, `beside` all the time.
+
+    Raises RuntimeError when one was never seen.
+    """
     warm_up = stage.topic(WARM_UP_EVENTS)
     with (
         stage.run(warm_up) as settings,
         Worker(settings) as worker,
         clickhouse_client(settings.clickhouse) as client,
+        beside(settings),
     ):
         worker.wait_until_it_reads()
         for _ in wait_for_rows(client, warm_up.distinct):

@@ -26,6 +26,9 @@ scaling.partitions_ratio scaling.partitions_1 scaling.partitions_64
 sentiment.transformers_accurate sentiment.torch_accurate sentiment.accurate sentiment.fast
 sentiment.engine_ratio sentiment.fast_ratio sentiment.reposts_ratio sentiment.cache_ratio
 sentiment.visible_p99_ms sentiment.labelled sentiment.deferred sentiment.all_labelled_s sentiment.throughput_ratio
+alerts.single_p50_ms alerts.single_p99_ms alerts.windowed_p50_ms alerts.windowed_p99_ms
+alerts.control_cores alerts.clickhouse_cores alerts.clickhouse_share
+end_to_end.throughput_full end_to_end.visible_p99_full_ms
 peers.earshot peers.faust_ratio peers.faust peers.quix_ratio peers.quix peers.bytewax_ratio peers.bytewax
 """
 NAMES = STABLE.split()
