@@ -16,7 +16,7 @@ import polars as pl
 
 from pipeline.brands import Brands
 from pipeline.processors.alerts import counts
-from pipeline.processors.alerts.alert import Alert
+from pipeline.processors.alerts.alert import Alert, State
 from pipeline.processors.alerts.counts import INBOUND, MINUTE_S, Slice
 from pipeline.processors.alerts.evaluator import SOURCES, WEEK, campaigns, silences, window_of
 from pipeline.processors.alerts.explain import Ask, explain
@@ -35,13 +35,15 @@ DAY_STEPS = 86400 // STEP_S
 def backtest(
     ask: Ask, config: Alerts, start: datetime, end: datetime, progress: Callable[[float], None] = lambda share: None
 ) -> list[Alert]:
-    """The alerts that `config` would have raised from `start` to `end` (aware), as they ended, oldest first, explained.
+    """The alerts that somebody would have been told of from `start` to `end` (aware), as they ended, oldest first, explained.
 
     `progress` is told the share that is done.
     """
     first, last = _minute(start), _minute(end) - 1
     windows = Windows([rule for rule in config.rules if isinstance(rule, (SpikeRule, ThresholdRule))], _authors(ask))
     lifecycle, raised = Lifecycle(config), dict[int, Alert]()
+    quiet: set[int] = set()
+    """Inhibited for as long as they lasted: nobody would have been told."""
     _learn(ask, windows, first)
     looks = _Campaigns(ask, config)
     talks = _Talks(ask, config, start)
@@ -59,11 +61,14 @@ def backtest(
         changes += talks.listen(lifecycle, minute, now)
         changes += lifecycle.sweep(now, now)
         raised.update((alert.key, alert) for alert in changes if alert.raised_at is not None)
+        quiet |= {alert.key for alert in changes if alert.muted and alert.raised_at == alert.changed_at}
+        quiet -= {alert.key for alert in changes if alert.state == State.FIRING and not alert.muted}
         if minute % 60 == 0:
             progress((minute - first) / max(1, last - first))
     raised.update((alert.key, alert) for alert in lifecycle.open if alert.raised_at is not None)
     progress(1.0)
-    return [_explained(ask, config, alert) for alert in sorted(raised.values(), key=lambda alert: (alert.since, alert.key))]
+    told = (alert for key, alert in raised.items() if key not in quiet)
+    return [_explained(ask, config, alert) for alert in sorted(told, key=lambda alert: (alert.since, alert.key))]
 
 
 def _authors(ask: Ask) -> Callable[[Slice, object, int, int], pl.DataFrame]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -118,7 +119,8 @@ def _series(config: Alerts, path: Path, labels: Path | None, plots: Path | None,
     rule = _spike_rule(config)
     read = read_series(path)
     windows = read_windows(labels, path.name) if labels else []
-    walked = walk(read.times, read.values, DROP if rule.direction == "below" else Spike(), rule.direction, rule.name)
+    spike = replace(DROP if rule.direction == "below" else Spike(), calm_s=int(rule.resolve.total_seconds()))
+    walked = walk(read.times, read.values, spike, rule.direction, rule.name)
     raised = [alert for alert in walked.raised if alert.severity >= rule.severity]
     walked = walked._replace(raised=raised)
     if as_json:

@@ -79,6 +79,7 @@ class Evaluator:
         self.watermark = self._newest = min(max(kept, now - OLD), now)
         self._heard_at = self._kept_at = self._swept_at = now
         self._touched.clear()
+        self._recall_campaigns()
         self._read_everything()
         return standing
 
@@ -134,13 +135,15 @@ class Evaluator:
     # --- once a second ------------------------------------------------------------------------------------------------
     def tick(self, now: datetime) -> list[Alert]:
         """Judges what was touched since. On return the changes are in ClickHouse, and may be told."""
+        before = _minute(self.watermark)
         self._move_on(now)
         minute = _minute(self.watermark)
-        self._windows.move(minute)
+        if minute > before and self._windows.minutes:
+            self._enter(range(max(before, minute - self._windows.minutes) + 1, minute + 1))
         sweeps = now - self._swept_at >= SWEEP_EVERY
+        self._campaign_brands.update(*(brands for m, brands in self._touched.items() if m <= minute))
         touched = {m: brands for m, brands in self._touched.items() if minute - m < self._windows.minutes}
         self._touched = {m: brands for m, brands in self._touched.items() if m > minute}  # created after the watermark
-        self._campaign_brands.update(*touched.values())
         if sweeps:
             self._read(range(max(_minute(self._swept_at) - 1, minute - self._windows.minutes + 1), minute + 1), None)
         if touched:
@@ -163,6 +166,14 @@ class Evaluator:
     def _move_on(self, now: datetime) -> None:
         newest = now if now - self._heard_at >= IDLE else min(self._newest, now)
         self.watermark = max(self.watermark, newest)
+
+    def _enter(self, minutes: range) -> None:
+        """These are new. Who was in charge before may have committed what it heard of them: all is read, before the histories
+        go on over it."""
+        for ring in self._windows.rings.values():
+            ring.move(minutes[-1])
+        self._read(minutes, None)
+        self._windows.move(minutes[-1])
 
     def _judge(self, touched: Iterable[int], minute: int, now: datetime) -> list[Alert]:
         windows, changes = self._windows, []
@@ -205,6 +216,17 @@ class Evaluator:
         took = time.monotonic() - started
         self._campaign_at = time.monotonic() + max(CAMPAIGN_EVERY_S, took / CAMPAIGN_SHARE)
         return changes
+
+    def _recall_campaigns(self) -> None:
+        """Who was in charge before may have heard of brands and not looked at them yet. First the watermark has to move on."""
+        windows = [rule.window for rule in self.config.rules if isinstance(rule, CampaignRule)]
+        if not windows:
+            return
+        since = f"{self.watermark - max(windows):%Y-%m-%d %H:%M:00}"
+        recent = f"toStartOfMinute(created_at) >= '{since}' AND is_deleted = 0"
+        brands = self._ask(f"SELECT DISTINCT toString(arrayJoin(brands)) AS brand FROM interactions WHERE {recent}")
+        self._campaign_brands.update(brands.get_column("brand"))
+        self._campaign_at = time.monotonic() + IDLE.total_seconds() + 1
 
     def _silent(self, now: datetime) -> list[Alert]:
         rules = [rule for rule in self.config.rules if isinstance(rule, SilenceRule)]

@@ -23,7 +23,7 @@ from pipeline.processors.alerts.counts import MINUTE_S, PLACE
 from pipeline.processors.alerts.rules import Alerts, AnyRule, CampaignRule, KeywordRule, ReachRule, SilenceRule
 from pipeline.processors.alerts.signal import Candidate
 from pipeline.processors.alerts.silences import Silence, covering
-from pipeline.processors.alerts.windows import TRUE, UNKNOWN, Verdicts
+from pipeline.processors.alerts.windows import STILL, TRUE, UNKNOWN, Verdicts
 
 OLD = timedelta(hours=1)
 REMEMBERED = timedelta(hours=8)
@@ -95,14 +95,17 @@ class Lifecycle:
         """
         changes = []
         for verdict in sorted(verdicts, key=lambda verdict: len(verdict.rules[0].by)):
-            pending = [] if late else [alert for alert in self._open.values() if alert.state == State.PENDING]
-            if pending:
-                names = {rule.name: place for place, rule in enumerate(verdict.rules)}
-                rows = {scope: row for row, scope in enumerate(verdict.scopes)}
-                for alert in pending:
-                    place, row = names.get(alert.rule), rows.get(alert.scope)
-                    if place is not None and row is not None and verdict.truth[row, place] not in (TRUE, UNKNOWN):
-                        changes += self.untrue(alert.rule, alert.scope, now)
+            names = {rule.name: place for place, rule in enumerate(verdict.rules)}
+            open_ = [alert for alert in self._open.values() if alert.rule in names]
+            rows = {scope: row for row, scope in enumerate(verdict.scopes)} if open_ else {}
+            for alert in open_:
+                row = rows.get(alert.scope)
+                says = UNKNOWN if row is None else verdict.truth[row, names[alert.rule]]
+                if alert.state == State.PENDING and says not in (TRUE, UNKNOWN) and not late:
+                    changes += self.untrue(alert.rule, alert.scope, now)
+                elif alert.state != State.PENDING and says == STILL:
+                    at = datetime.fromtimestamp(verdict.minute * MINUTE_S, UTC)
+                    self._go_on(_place(alert), alert, {"last_at": max(alert.last_at, at)}, now)
             for row, place in np.argwhere(verdict.truth == TRUE):
                 changes += self.true(_truth(verdict, int(row), int(place)), now)
         return changes
@@ -126,12 +129,15 @@ class Lifecycle:
 
     def _begin(self, truth: Truth, now: datetime) -> list[Alert]:
         rule = truth.rule
+        key = alert_key(rule.name, truth.scope, int(truth.start.timestamp()))
         for known in self._over[rule.name, truth.scope]:
-            if known.since - rule.resolve <= truth.start <= known.last_at + rule.resolve:
+            # Who falls silent once more, soon after it talked, is missed again: nothing else would say so.
+            again = rule.type == "silence" and known.key != key
+            if not again and known.since - rule.resolve <= truth.start <= known.last_at + rule.resolve:
                 return []
         fires = not _persistence(rule)
         alert = Alert(
-            key=alert_key(rule.name, truth.scope, int(truth.start.timestamp())),
+            key=key,
             version=1,
             rule=rule.name,
             type=rule.type,

@@ -180,6 +180,7 @@ class SpikeRule(Windowed):
     type: Literal["spike"]
     measure: Literal["volume", "negative_share"] = "volume"
     direction: Literal["above", "below"] = "above"
+    resolve: Duration = timedelta(hours=1)
     severity: int = Field(1, ge=1, le=10)
     """The least severity that counts."""
 

@@ -27,7 +27,10 @@ _HOUR_STEPS, _WEEK_STEPS = 3600 // STEP_S, 7 * 86400 // STEP_S
 LATE_MINUTES = 62
 """A minute of the last hour can still be judged."""
 COVERED = 0.8
-TRUE, UNKNOWN = 1, -1
+TRUE, STILL, UNKNOWN = 1, 2, -1
+"""STILL: not true, but near enough to keep an alert that is open; so a burst that goes up and down is one."""
+HOLDS = 0.5
+"""Of a spike's bar: above it an alert goes on."""
 
 WindowedRule = SpikeRule | ThresholdRule
 Truth = npt.NDArray[np.int8]
@@ -238,7 +241,9 @@ class Windows:
             verdict, known = judge_share(share, negative, labelled, self._spike), ~np.isnan(share) & _covered(window)
             enough = labelled >= rule.min_mentions
         severity = verdict.above if rule.direction == "above" else verdict.below
-        truth = np.where(known, enough & (severity >= rule.severity), UNKNOWN)
+        true = enough & (severity >= rule.severity)
+        holds = (verdict.score if rule.direction == "above" else -verdict.score) > HOLDS
+        truth = np.where(known, np.where(true, TRUE, np.where(holds, STILL, 0)), UNKNOWN)
         return _Column(truth, observed, verdict.expected, verdict.lower, verdict.upper, severity)
 
     def _threshold(self, slice_: Slice, rule: ThresholdRule, window: Values, minute: int) -> _Column:

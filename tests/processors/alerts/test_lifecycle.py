@@ -6,13 +6,16 @@ import random
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.processors.alerts.alert import Alert, Scope, State, alert_key
+from pipeline.processors.alerts.counts import MEASURES
 from pipeline.processors.alerts.lifecycle import Lifecycle, Truth, historical_key
 from pipeline.processors.alerts.rules import Alerts, AnyRule
 from pipeline.processors.alerts.signal import Candidate
 from pipeline.processors.alerts.silences import Silence
+from pipeline.processors.alerts.windows import STILL, TRUE, Verdicts
 from tests.processors.alerts.minutes import MINUTE, at
 
 ACME = Scope("Acme")
@@ -21,7 +24,7 @@ CONFIG = Alerts.model_validate(
         "rules": [
             {"name": "count", "type": "threshold", "measure": "count", "above": 10, "resolve": "5m"},
             {"name": "steady", "type": "threshold", "measure": "count", "above": 10, "persistence": "2m"},
-            {"name": "volume", "type": "spike"},
+            {"name": "volume", "type": "spike", "resolve": "10m"},
             {"name": "by-platform", "type": "spike", "by": ["platform"]},
             {"name": "share", "type": "spike", "measure": "negative_share", "by": ["platform"]},
             {"name": "crisis", "type": "keyword", "words": {"en": ["recall"]}, "resolve": "10m"},
@@ -117,6 +120,28 @@ def test_a_rule_that_is_taken_out_ends_its_alerts() -> None:
     life.config = Alerts()
     (over,) = life.sweep(at(MINUTE), at(MINUTE, 10))
     assert (over.state, over.comment) == (State.RESOLVED, "the rule was taken out")
+
+
+def judged(minute: int, truth: int) -> Verdicts:
+    """What is said of rule volume and Acme."""
+    one = np.ones((1, 1))
+    return Verdicts(
+        minute, [ACME], [rule("volume")], np.full((1, 1), truth, np.int8), one * 50, one * 5, one, one * 20, one * 3,
+        [np.zeros((1, len(MEASURES)))],
+    )  # type: ignore[list-item]  # fmt: skip  # it is a windowed one
+
+
+def test_a_burst_that_goes_up_and_down_is_one_alert() -> None:
+    life = Lifecycle(CONFIG)
+    (fired,) = life.judged([judged(MINUTE, TRUE)], at(MINUTE))
+    for minute in range(MINUTE + 1, MINUTE + 30):
+        assert life.judged([judged(minute, STILL)], at(minute)) == []
+        assert [c for c in life.sweep(at(minute), at(minute)) if c.state == State.RESOLVED] == []
+    life.judged([judged(MINUTE + 30, 0)], at(MINUTE + 30))
+    (over,) = [c for c in life.sweep(at(MINUTE + 41), at(MINUTE + 41)) if c.state == State.RESOLVED]
+    assert (over.key, over.last_at) == (fired.key, at(MINUTE + 29))
+    assert life.judged([judged(MINUTE + 45, STILL)], at(MINUTE + 45)) == []
+    assert life.open == []
 
 
 # --- nobody is told ---------------------------------------------------------------------------------------------------

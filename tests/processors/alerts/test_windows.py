@@ -15,7 +15,7 @@ from pipeline.processors.alerts.alert import Scope
 from pipeline.processors.alerts.counts import MEASURES, PLACE, Ring, Slice, Table
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.spike import STEP_S
-from pipeline.processors.alerts.windows import HISTORY_STEPS, STEP_MINUTES, TRUE, UNKNOWN, Windows
+from pipeline.processors.alerts.windows import HISTORY_STEPS, STEP_MINUTES, STILL, TRUE, UNKNOWN, Windows
 from tests.processors.alerts.minutes import MINUTE, frame, said
 
 
@@ -125,7 +125,7 @@ def history(per_step: int, days: int = 7) -> pl.DataFrame:
     return frame(*rows).select("brand", "platform", "language", "minute", "count", "negative", "labelled")
 
 
-@pytest.mark.parametrize(("per_minute", "expected"), [(6, 0), (60, TRUE)])
+@pytest.mark.parametrize(("per_minute", "expected"), [(6, 0), (28, STILL), (60, TRUE)])
 def test_a_spike_is_far_above_what_history_expects(per_minute: int, expected: int) -> None:
     windows = windows_of({"type": "spike"})
     windows.move(MINUTE - 1)
