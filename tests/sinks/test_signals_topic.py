@@ -152,7 +152,8 @@ class Landings:
         single = SingleEvent(RULES, mentions.words_in)
         self.tell = Tell(bench.signals, single, self.table)
         self._landing = Landing(inserter, TableLetters(inserter), self.tell.landed)
-        self._steps = [Decode(), Dedup(self.seen), mentions, Completion(self.table, 1e9), single]
+        self.completion = Completion(self.table, 1e9)
+        self._steps = [Decode(), Dedup(self.seen), mentions, self.completion, single]
         self._numbers = itertools.count(1)
 
     def feed(self, *raw: bytes) -> EventBatch:
@@ -170,7 +171,7 @@ class Landings:
         refused = np.array(self._landing.land(batches), dtype=np.uint64)
         for batch in batches:
             self.seen.finish(batch.id, refused)
-            self._steps[3].finish(batch.id)  # type: ignore[attr-defined]
+            self.completion.finish(batch.id)
         return self.bench.there()[before:]
 
     def restart(self) -> None:
@@ -269,6 +270,34 @@ def test_a_row_that_was_replaced_meanwhile_is_told_as_it_is_now(landings: Landin
     (told,) = landings.land(landings.feed(post(1, "acme recall"), post(2, "acme recall")))
     assert told.touched == {at(1): ("Acme",), at(2): ("Bolt",)}
     assert raised([told]) == [("word", "Acme", 3_000)], "the text of the first is still what its create said"
+
+
+def test_a_change_that_waited_and_was_not_told_is_told_after_a_restart(
+    landings: Landings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own record was committed long ago, so no replay brings it: only that it is not marked done says so."""
+    assigned = [Assigned("events", 0, 1)]
+    landings.land(landings.feed(change(1, text="acme recall")))
+    assert landings.table.waiting(assigned).height == 1
+    batch = landings.feed(post(1, "acme"))
+    assert batch.events.height == 2
+
+    def killed(*_: object) -> None:
+        raise GivenUp
+
+    with monkeypatch.context() as patch:
+        patch.setattr(landings.bench.signals, "send", killed)
+        with pytest.raises(GivenUp):
+            landings.land(batch)
+    found = landings.table.found(assigned)
+    assert found.height == 1 and not landings.table.waiting(assigned).height
+    landings.restart()
+    landings.completion.give_up_all()
+    landings.completion.settle(found)
+    assert landings.completion.waiting
+    (told,) = landings.land(landings.feed())
+    assert told.touched == {at(1): ("Acme",)} and raised([told]) == [("word", "Acme", None)]
+    assert not landings.table.found(assigned).height and not landings.table.waiting(assigned).height
 
 
 def test_labels_that_come_later_are_told_in_two_parts(bench: Bench, landings: Landings) -> None:
