@@ -19,7 +19,7 @@ from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.alert import Scope
 from pipeline.processors.alerts.counts import PLACE, Ring, Slice, Table, Values
 from pipeline.processors.alerts.rules import SpikeRule, ThresholdRule
-from pipeline.processors.alerts.spike import DAYS, STEP_S, Baseline, Spike, Study, expect, judge, judge_share, study
+from pipeline.processors.alerts.spike import DAYS, DROP, STEP_S, Baseline, Spike, Study, expect, judge, judge_share, study
 
 STEP_MINUTES = STEP_S // counts.MINUTE_S
 HISTORY_STEPS = DAYS * 86400 // STEP_S
@@ -29,6 +29,7 @@ LATE_MINUTES = 62
 COVERED = 0.8
 TRUE, STILL, UNKNOWN = 1, 2, -1
 """STILL: not true, but near enough to keep an alert that is open; so a burst that goes up and down is one."""
+_SPIKE = Spike()
 HOLDS = 0.5
 """Of a spike's bar: above it an alert goes on."""
 
@@ -72,14 +73,14 @@ class History:
     Memory: 32 kB a scope. Restart: empty, `load` brings it back from ClickHouse.
     """
 
-    def __init__(self, table: Table, spike: Spike) -> None:
+    def __init__(self, table: Table) -> None:
         self.step = 0
         """The step that is judged next: all before are known."""
-        self._table, self._spike = table, spike
+        self._table = table
         self._volume = np.full((0, HISTORY_STEPS), np.nan, np.float32)
         self._share = np.zeros((0, 2))
-        self._study: Study | None = None
-        self._baseline: Baseline | None = None
+        self._studies: dict[Spike, Study] = {}
+        self._baselines: dict[Spike, Baseline] = {}
 
     def load(self, frame: pl.DataFrame, step: int) -> None:
         """Takes over the counts before `step`, as `counts.history_sql` gives them; the share is that of the week before."""
@@ -94,7 +95,7 @@ class History:
         # Nothing between two steps with something is nothing; before the first one it is not known.
         begun = np.maximum.accumulate(~np.isnan(self._volume), axis=1)
         self._volume[begun & np.isnan(self._volume)] = 0
-        self._study = self._baseline = None
+        self._forget()
         self._learn_share(frame.filter(pl.col("minute") >= step - _WEEK_STEPS))
 
     def _learn_share(self, week: pl.DataFrame) -> None:
@@ -122,8 +123,9 @@ class History:
             # A week's memory: what is a week old weighs 1/e.
             self._share = self._share * (1 - 1 / _WEEK_STEPS) + labelled
         if step // _HOUR_STEPS != self.step // _HOUR_STEPS:
-            self._study = None
-        self.step, self._baseline = step, None
+            self._studies.clear()
+        self._baselines.clear()
+        self.step = step
 
     def _grow(self) -> None:
         """Scopes that are new have no history."""
@@ -131,16 +133,20 @@ class History:
         if missing > 0:
             self._volume = np.concatenate([self._volume, np.full((missing, HISTORY_STEPS), np.nan, np.float32)])
             self._share = np.concatenate([self._share, np.zeros((missing, 2))])
-            self._study = self._baseline = None
+            self._forget()
 
-    def baseline(self) -> Baseline:
+    def _forget(self) -> None:
+        self._studies.clear()
+        self._baselines.clear()
+
+    def baseline(self, spike: Spike) -> Baseline:
         """Of the step; what is slow to learn is learned once an hour."""
         self._grow()
-        if self._study is None:
-            self._study = study(self._volume[:, : HISTORY_STEPS - self.step % _HOUR_STEPS], self._spike)
-        if self._baseline is None:
-            self._baseline = expect(self._study, self._volume, self.step, self._spike)
-        return self._baseline
+        if spike not in self._studies:
+            self._studies[spike] = study(self._volume[:, : HISTORY_STEPS - self.step % _HOUR_STEPS], spike)
+        if spike not in self._baselines:
+            self._baselines[spike] = expect(self._studies[spike], self._volume, self.step, spike)
+        return self._baselines[spike]
 
     def share(self) -> Values:
         """The share of negative ones that is expected; NaN where nothing was labelled."""
@@ -153,8 +159,8 @@ class History:
 class Windows:
     """All spike and threshold rules. Fill `rings` and `histories` first, then `judge` a minute."""
 
-    def __init__(self, rules: Iterable[WindowedRule], authors: Authors, spike: Spike | None = None) -> None:
-        self._authors, self._spike = authors, spike or Spike()
+    def __init__(self, rules: Iterable[WindowedRule], authors: Authors) -> None:
+        self._authors = authors
         self._rules: dict[Slice, list[WindowedRule]] = {}
         for rule in rules:
             self._rules.setdefault(Slice(rule.by, rule.platforms, rule.languages), []).append(rule)
@@ -162,7 +168,7 @@ class Windows:
         minutes = max((_length(rule) for rule in self.rules), default=STEP_MINUTES) + LATE_MINUTES
         self.rings = {slice_: Ring(table, minutes) for slice_, table in tables.items()}
         self.histories = {
-            slice_: History(tables[slice_], self._spike)
+            slice_: History(tables[slice_])
             for slice_, group in self._rules.items()
             if any(isinstance(rule, SpikeRule) for rule in group)
         }
@@ -230,15 +236,16 @@ class Windows:
         if not len(window):
             return _Column(np.zeros(0, np.int8), *(np.zeros(0) for _ in range(5)))
         if rule.measure == "volume":
-            observed, baseline = window[:, PLACE["count"]], history.baseline()
+            spike = DROP if rule.direction == "below" else _SPIKE
+            observed, baseline = window[:, PLACE["count"]], history.baseline(spike)
             # A minute into the next step this one is still the newest that is known.
             elapsed = min(1.0, (minute + 1 - history.step * STEP_MINUTES) / STEP_MINUTES)
-            verdict, known = judge(baseline, observed, self._spike, elapsed), baseline.known
+            verdict, known = judge(baseline, observed, spike, elapsed), baseline.known
             enough = (observed if rule.direction == "above" else verdict.expected) >= rule.min_mentions
         else:
             negative, labelled = window[:, PLACE["negative"]], window[:, PLACE["labelled"]]
             observed, share = _ratio(negative, labelled), history.share()
-            verdict, known = judge_share(share, negative, labelled, self._spike), ~np.isnan(share) & _covered(window)
+            verdict, known = judge_share(share, negative, labelled, _SPIKE), ~np.isnan(share) & _covered(window)
             enough = labelled >= rule.min_mentions
         severity = verdict.above if rule.direction == "above" else verdict.below
         true = enough & (severity >= rule.severity)
