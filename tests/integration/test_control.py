@@ -1,0 +1,446 @@
+"""A worker and control as they run, and a webhook: what must raise an alert and what must not, of each kind of rule.
+
+Each case has a brand that its rule fires for and one that it must not. That nothing came is known once a later event of each
+partition has raised something, and a whole second of judging has passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from pipeline.connections import clickhouse_client
+from pipeline.desk_client import ask
+from pipeline.embedded.stack import Stack
+from pipeline.errors import EarshotError
+from pipeline.fence import Fence
+from pipeline.health import Vitals
+from pipeline.migrate import migrate_tables
+from pipeline.processors.alerts.alert import Alert, State
+from pipeline.processors.alerts.evaluator import Evaluator
+from pipeline.processors.alerts.rules import Alerts
+from pipeline.processors.alerts.signal import Signal
+from pipeline.processors.sentiment.memory import label_of
+from pipeline.settings import Settings
+from pipeline.sinks.alerts import AlertTables
+from pipeline.sinks.clickhouse import Inserter
+from tests.commands import Run
+from tests.faults.control import Rules, Webhook, controlled, environment, event, fresh, on_record, send, stamp, start_control
+from tests.faults.labels import DELAY
+from tests.faults.load import WORDS
+from tests.faults.oracle import connect
+from tests.faults.worker import Worker, wait_for
+
+LATER = {"resolve": "1h"}
+RULES: list[dict[str, Any]] = [
+    {"name": "many", "type": "threshold", "measure": "count", "above": 20, "window": "5m", "brands": ["Many", "Few"], **LATER},
+    {"name": "people", "type": "threshold", "measure": "authors", "above": 5, "brands": ["People", "Person"], **LATER},
+    {"name": "anger", "type": "threshold", "measure": "negative_share", "above": 0.6, "brands": ["Bad", "Fair"], **LATER},
+    {"name": "crisis", "type": "keyword", "words": {"en": ["recall"], "de": ["rückruf"]}, **LATER},
+    {"name": "voice", "type": "reach", "followers": 100_000, **LATER},
+    {"name": "copies", "type": "campaign", "accounts": 10, "brands": ["Copied", "Varied"], **LATER},
+    {"name": "one", "type": "keyword", "words": {"any": ["firstword"]}, **LATER},
+    {"name": "two", "type": "keyword", "words": {"any": ["secondword"]}, **LATER},
+    {"name": "three", "type": "keyword", "words": {"any": ["thirdword"]}, **LATER},
+    {"name": "brief", "type": "keyword", "words": {"any": ["briefword"]}, "resolve": "2s"},
+]  # fmt: skip
+INTERVAL = "6s"
+
+
+@dataclass
+class Running:
+    settings: Settings
+    hook: Webhook
+    rules: Rules
+    folder: Path
+    worker: Worker
+    control: Worker
+    numbers: Iterator[int] = field(default_factory=count)
+
+    def say(self, brand: str, *texts: str, **more: Any) -> None:
+        """Posts of these texts, each by somebody else."""
+        self.send(*(event(f"{brand}-{next(self.numbers)}", brand, text, **more) for text in texts))
+
+    def send(self, *events: dict[str, Any]) -> None:
+        send(self.settings, events)
+
+    def fires(self, rule: str, brand: str) -> None:
+        """It is told, as one alert."""
+        wait_for(f"{rule} fires for {brand}", lambda: bool(self.hook.of(rule, brand)))
+        assert len(self.hook.keys()[rule, brand]) == 1
+
+    def judged(self) -> None:
+        """Returns when all that was sent before has landed, was heard and judged."""
+        brand = f"after {next(self.numbers)}"
+        self.send(*(event(f"{brand}-{n}", brand, "recall") for n in range(16)))  # of every partition
+        keys = f"SELECT count() FROM interactions FINAL WHERE has(brands, '{brand}')"
+        wait_for("all lands", lambda: number(self.settings, keys) == 16)
+        self.fires("crisis", brand)
+        ticks = self.metric("earshot_alert_tick_seconds_count")
+        wait_for("it is judged", lambda: self.metric("earshot_alert_tick_seconds_count") >= ticks + 2)
+
+    def metric(self, name: str) -> float:
+        lines = self.control.ask("/metrics")[1].splitlines()
+        return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(f"{name} ")), -1.0)
+
+    def kill_control(self) -> None:
+        """SIGKILL, and another one on the same port."""
+        self.control.kill()
+        self.control = start_control(self.settings, self.folder / f"control{next(self.numbers)}.log")
+        self.control.wait_ready()
+
+
+def said(label: str) -> str:
+    """A text that the tests' labeller reads like this."""
+    return next(text for n in range(3) if label_of(text := f"so they say{'.' * n}") == label)
+
+
+def number(settings: Settings, sql: str) -> int:
+    with connect(settings) as client:
+        return int(str(client.command(sql)))
+
+
+@pytest.fixture(scope="module")
+def running(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("control")
+    hook = Webhook()
+    with fresh(stack, folder) as settings:
+        rules = Rules(folder / "alerts.yaml", hook, RULES, INTERVAL)
+        settings = controlled(settings, rules.path)
+        with environment(settings, **{DELAY: "0"}):
+            worker = Worker(settings, folder / "worker.log", command=("-m", "tests.faults.labels"))
+        control = start_control(settings, folder / "control.log")
+        running = Running(settings, hook, rules, folder, worker, control)
+        try:
+            worker.wait_ready()
+            control.wait_ready()
+            yield running
+        finally:
+            running.control.close()
+            worker.close()
+            hook.stop()
+
+
+# --- each kind of rule ------------------------------------------------------------------------------------------------
+def test_so_many_mentions(running: Running) -> None:
+    running.say("Many", *["hello"] * 21)
+    twice = event("Few-again", "Few", "hello")
+    running.say("Few", *["hello"] * 19)
+    running.send(twice, twice)
+    running.fires("many", "Many")
+    running.judged()
+    assert not running.hook.of("many", "Few")
+
+
+def test_so_many_people(running: Running) -> None:
+    running.say("People", *["hello"] * 6)
+    running.say("Person", *["hello"] * 8, author={"id": "always the same", "handle": "same"})
+    running.fires("people", "People")
+    running.judged()
+    assert not running.hook.of("people", "Person")
+
+
+def test_a_share_of_negative_ones(running: Running) -> None:
+    bad, good = said("negative"), said("positive")
+    running.say("Bad", *[bad] * 9, *[good] * 3)
+    running.say("Fair", *[bad] * 6, *[good] * 6)
+    running.fires("anger", "Bad")
+    running.judged()
+    assert not running.hook.of("anger", "Fair")
+
+
+def test_a_word_of_its_language(running: Running) -> None:
+    running.say("Words", "a recall of the kettle")
+    running.say("Wörter", "ein Rückruf, sagt man", language="de")
+    running.say("Other", "ein recall, sagt man", language="de")
+    running.say("Ours", "a recall, we regret", direction="outbound")
+    running.fires("crisis", "Words")
+    running.fires("crisis", "Wörter")
+    running.judged()
+    assert not running.hook.of("crisis", "Other") + running.hook.of("crisis", "Ours")
+
+
+def test_one_whom_many_hear(running: Running) -> None:
+    loud, quiet = ({"id": f"of {n}", "handle": "somebody", "followers": n} for n in (100_000, 99_999))
+    running.say("Heard", said("negative"), author=loud)
+    running.say("Praised", said("positive"), author=loud)
+    running.say("Unheard", said("negative"), author=quiet)
+    running.fires("voice", "Heard")
+    running.judged()
+    assert not running.hook.of("voice", "Praised") + running.hook.of("voice", "Unheard")
+
+
+def test_a_text_that_many_post(running: Running) -> None:
+    random = Random(7)
+    letters = "abcdefghijklmnopqrstuvwxyz "
+    text = "".join(random.choices(letters, k=100))
+
+    def edited() -> str:
+        copy = list(text)
+        for place in random.sample(range(100), 5):
+            copy[place] = random.choice(letters)
+        return "".join(copy)
+
+    running.say("Copied", *(edited() for _ in range(10)))
+    running.say("Varied", *("".join(random.choices(letters, k=100)) for _ in range(10)))
+    running.fires("copies", "Copied")
+    running.judged()
+    assert not running.hook.of("copies", "Varied")
+
+
+def test_what_is_old_is_on_record_and_nobody_is_told(running: Running) -> None:
+    running.say("Old", "a recall", created_at=stamp(timedelta(hours=2)))
+    running.say("Late", "a recall", created_at=stamp(timedelta(minutes=50)))
+    running.fires("crisis", "Late")
+    wait_for("it is on record", lambda: bool(on_record(running.settings, "brand = 'Old'")))
+    running.judged()
+    assert [row.historical for row in on_record(running.settings, "brand IN ('Old', 'Late') ")].count(True) == 1
+    assert not running.hook.of("crisis", "Old")
+
+
+# --- what becomes of an alert -----------------------------------------------------------------------------------------
+def test_what_follows_within_the_interval_is_told_together(running: Running) -> None:
+    running.say("Grouped", "firstword")
+    running.fires("one", "Grouped")
+    running.say("Grouped", "secondword thirdword")
+    running.say("Apart", "secondword")
+    running.fires("two", "Apart")
+    running.fires("three", "Grouped")
+    first, *later = (running.hook.of(rule, "Grouped")[0].message for rule in ("one", "two", "three"))
+    assert len(set(later)) == 1 and later[0] > first
+    assert running.hook.of("two", "Apart")[0].message not in (first, *later)
+
+
+def test_an_end_is_told_where_it_ended(running: Running) -> None:
+    running.say("Over", "briefword")
+    running.say("Lasting", "firstword")
+    running.fires("brief", "Over")
+    running.fires("one", "Lasting")
+    wait_for("the end is told", lambda: bool(running.hook.of("brief", "Over", "resolved")))
+    assert running.hook.of("brief", "Over", "resolved")[0].alert["key"] == running.hook.of("brief", "Over")[0].alert["key"]
+    assert not running.hook.of("one", "Lasting", "resolved")
+
+
+def test_a_test_alert_is_told_and_marked(running: Running, run: Run) -> None:
+    with environment(running.settings):
+        done = run("alerts", "test", "crisis", "--brand", "Drill")
+        assert done.code == 0, done.err
+        assert run("alerts", "test", "no-such-rule").code == 1
+    wait_for("it is told", lambda: bool(running.hook.of("crisis", "Drill")))
+    assert running.hook.of("crisis", "Drill")[0].alert["test"]
+    assert not [told for told in running.hook.told if told.alert["rule"] == "no-such-rule"]
+
+
+def test_what_people_said_outlives_a_kill(running: Running) -> None:
+    running.say("Looked after", "firstword")
+    running.say("Nobody's", "firstword")
+    running.fires("one", "Looked after")
+    running.fires("one", "Nobody's")
+    key = running.hook.of("one", "Looked after")[0].alert["key"]
+    ask(running.settings, "POST", f"/alerts/{key}/ack", {"comment": "on it"})
+    ask(running.settings, "POST", "/silences", {"brand": "Hushed", "minutes": 60, "comment": "a drill"})
+    running.say("Hushed", "firstword")
+    wait_for("it is on record", lambda: bool(on_record(running.settings, "brand = 'Hushed'")))
+
+    running.kill_control()
+    running.say("Hushed", "secondword")
+    running.say("Not hushed", "secondword")
+    running.say("Looked after", "firstword once more")
+    running.fires("two", "Not hushed")
+    wait_for("two are on record", lambda: len(on_record(running.settings, "brand = 'Hushed'")) == 2)
+    running.judged()
+    assert all(row.muted.startswith("silence ") for row in on_record(running.settings, "brand = 'Hushed'"))
+    assert not [told for told in running.hook.told if told.alert["brand"] == "Hushed"]
+    rows = on_record(running.settings, "rule = 'one' AND brand IN ('Looked after', 'Nobody\\'s')")
+    assert {(row.brand, row.state, row.actor) for row in rows} == {
+        ("Looked after", "acknowledged", "ines"),
+        ("Nobody's", "firing", ""),
+    }
+    assert len(running.hook.of("one", "Looked after")) == 1
+    with pytest.raises(EarshotError, match="there is no alert"):
+        ask(running.settings, "POST", f"/alerts/{'0' * 16}/ack", {})
+
+
+def test_other_rules_are_taken_over_and_broken_ones_are_not(running: Running) -> None:
+    def stale(value: float) -> bool:
+        return running.metric("earshot_rules_stale") == value
+
+    def says(words: str) -> bool:
+        return running.worker.said(words) and running.control.said(words)
+
+    running.say("Reloaded", "fourthword")
+    running.judged()
+    assert not running.hook.of("four", "Reloaded")
+    running.rules.write({"name": "four", "type": "keyword", "words": {"any": ["fourthword"]}, **LATER})
+    wait_for("the new rule", lambda: says(f"{len(running.rules.rules)} rules are in force"))
+    running.say("Reloaded", "fourthword once more")
+    running.fires("four", "Reloaded")
+
+    running.rules.replace("rules: [{name: four, type: keyword, words: {any: []}}]")
+    wait_for("it says so", lambda: says("the rules before stay in force: ") and stale(1))
+    running.say("Still there", "fourthword")
+    running.fires("four", "Still there")
+
+    running.rules.write()
+    wait_for("it is mended", lambda: stale(0))
+    running.say("Mended", "fourthword")
+    running.fires("four", "Mended")
+
+
+# --- a clock that is set: what takes minutes, or weeks of history -----------------------------------------------------
+NOON = datetime(2026, 9, 1, 12, tzinfo=UTC)
+
+
+COLUMNS = (
+    "event_key", "revision", "version", "id", "platform", "kind", "direction", "visibility", "created_at", "text", "brands",
+    "ingested_at", "author_id",
+)  # fmt: skip
+
+
+class Bench:
+    """The evaluator of control over the tables of a test; the time is what the test says it is."""
+
+    def __init__(self, settings: Settings, *rules: dict[str, Any]) -> None:
+        self._settings, self._config = settings, Alerts.model_validate({"rules": rules})
+        self._client = clickhouse_client(settings.clickhouse)
+        self._keys = count(1)
+        migrate_tables(self._client)
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def start(self, now: datetime) -> None:
+        """As after a kill: another one begins with what is in the tables."""
+        self._fence = Fence()
+        self.evaluator = Evaluator(AlertTables(Inserter(self._client, self._fence, Vitals(), "alerts")), self._config)
+        self.evaluator.start(now, 0)
+
+    def land(self, brand: str, at: datetime, mentions: int = 1, platform: str = "x", text: str = "what is said of it") -> None:
+        """So many mentions at this time, each by somebody else."""
+        keys = [next(self._keys) for _ in range(mentions)]
+        rows = [
+            (key, key, key, str(key), platform, "post", "inbound", "public", at, text, [brand], at, f"a{key}") for key in keys
+        ]
+        columns = (
+            "event_key revision version id platform kind direction visibility created_at text brands ingested_at author_id"
+        )
+        self._client.insert("interactions", rows, columns.split())
+
+    def history(self, brand: str, platform: str, mentions: int, days: int = 2) -> None:
+        """About so many mentions in each five minutes before NOON."""
+        self._client.command(
+            "INSERT INTO interactions (event_key, revision, version, id, platform, kind, direction, created_at, text, brands) "
+            f"SELECT cityHash64('{brand}{platform}', number), number, 1, toString(number), '{platform}', 'post', 'inbound', "
+            f"toDateTime64({NOON.timestamp()}, 3, 'UTC') - INTERVAL (1 + intDiv(number, {mentions}) * 300 + "
+            f"sipHash64(number) % 300) SECOND, 'what was said ever since', ['{brand}'] FROM numbers({days * 288 * mentions})"
+        )
+
+    def hear(self, now: datetime, *brands: str) -> list[Alert]:
+        """A signal: of this minute, these brands were touched. Judged at once."""
+        self._fence.polled()
+        minute = now.replace(second=0, microsecond=0)
+        self.evaluator.hear([Signal(newest=now, touched={minute: brands})], now)
+        return self.tick(now)
+
+    def tick(self, now: datetime) -> list[Alert]:
+        self._fence.polled()
+        return self.evaluator.tick(now)
+
+
+def places(alerts: Iterable[Alert], state: State = State.FIRING) -> set[tuple[str, str, str]]:
+    return {(alert.rule, alert.scope.brand, alert.scope.platform) for alert in alerts if alert.state is state}
+
+
+def seconds(after: float) -> datetime:
+    return NOON + timedelta(seconds=after)
+
+
+def test_a_source_that_stops_talking(settings: Settings) -> None:
+    def silent(now: float, state: State = State.FIRING) -> set[str]:
+        return {platform for _, _, platform in places(bench.tick(seconds(now)), state)}
+
+    with Bench(settings, {"name": "quiet", "type": "silence", "of": "platform", "after": "1m"}) as bench:
+        bench.land("Acme", seconds(-30), platform="x")
+        bench.land("Acme", seconds(-8 * 86_400), platform="forgotten")
+        bench.start(NOON)
+        bench.land("Acme", seconds(40), platform="reddit")
+        assert silent(61) == {"x"}
+        bench.land("Acme", seconds(100), platform="x")
+        bench.land("Acme", seconds(100), platform="reddit")
+        assert silent(122, State.RESOLVED) == {"x"}
+        bench.land("Acme", seconds(170), platform="reddit")
+        assert silent(183) == {"x"}, "it fell silent again"
+
+
+def test_more_and_less_than_is_expected_and_what_a_whole_brand_says_for_its_platforms(settings: Settings) -> None:
+    rules = (
+        {"name": "volume", "type": "spike"},
+        {"name": "platforms", "type": "spike", "by": ["platform"]},
+        {"name": "drop", "type": "spike", "direction": "below"},
+    )
+    with Bench(settings, *rules) as bench:
+        for brand in ("Loud", "Calm", "Gone"):
+            bench.history(brand, "x", 20)
+        bench.history("Moved", "x", 20)
+        bench.history("Moved", "reddit", 2)
+        bench.start(NOON)
+        bench.land("Loud", seconds(1), 300)
+        bench.land("Calm", seconds(1), 22)
+        bench.land("Moved", seconds(1), 50, platform="reddit")
+        told = bench.hear(seconds(10), "Calm", "Loud", "Moved")
+        assert places(told) == {("volume", "Loud", ""), ("platforms", "Loud", "x"), ("platforms", "Moved", "reddit")}
+        whole, part, moved = (next(a for a in told if (a.rule, a.scope.brand) == each) for each in (
+            ("volume", "Loud"), ("platforms", "Loud"), ("platforms", "Moved")
+        ))  # fmt: skip
+        assert part.muted == f"inhibited by {whole.hex}"
+        assert not whole.muted and not moved.muted and whole.expected and whole.expected < 100
+
+        drops = set[str]()
+        for minute in range(1, 90):
+            for brand in ("Calm", "Loud"):
+                bench.land(brand, seconds(60 * minute), 4)
+            told = bench.hear(seconds(60 * minute + 15), "Calm", "Loud")
+            drops |= {brand for rule, brand, _ in places(told) if rule == "drop"}
+            if len(drops) > 1:
+                break
+        assert drops == {"Gone", "Moved"}
+
+
+def test_what_was_read_before_a_kill_counts_after_it(settings: Settings) -> None:
+    """The watermark is kept every ten seconds: what came after it and was committed is in no signal any more."""
+    with Bench(settings, {"name": "many", "type": "threshold", "measure": "count", "above": 60, "window": "3m"}) as bench:
+        bench.start(NOON)
+        bench.hear(seconds(55))  # kept
+        for brand in ("Many", "Few"):
+            bench.land(brand, seconds(61), 50)
+        assert not bench.hear(seconds(62), "Few", "Many")
+        bench.start(seconds(110))
+        bench.land("Many", seconds(121), 11)
+        bench.land("Few", seconds(121), 10)
+        assert places(bench.hear(seconds(122), "Few", "Many")) == {("many", "Many", "")}
+
+
+def test_a_campaign_that_was_heard_of_before_a_kill_is_found_after_it(settings: Settings) -> None:
+    rule = {"name": "copies", "type": "campaign", "accounts": 10}
+    with Bench(settings, rule) as bench:
+        bench.start(NOON)
+        bench.hear(seconds(1), "Early")
+        bench.land("Copied", seconds(2), 10, text="buy the kettle of your dreams at half the price today")
+        for n in range(10):
+            bench.land("Varied", seconds(2), text=" ".join(Random(n).sample(WORDS, 12)))
+        assert not bench.hear(seconds(3), "Copied", "Varied")  # it was looked for a moment ago
+        bench.start(seconds(20))
+        found, clock = list[Alert](), count(21)
+        # The first search waits some true seconds, for the watermark to move on.
+        wait_for("it is found", lambda: bool(found.extend(bench.tick(seconds(next(clock)))) or found))
+        assert places(found) == {("copies", "Copied", "")}
