@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 import faust
 
 from pipeline import metrics, migrate
+from pipeline.backtest import backtest
 from pipeline.connections import clickhouse_client
 from pipeline.delivery.deliveries import Deliveries
 from pipeline.delivery.line import Context
@@ -35,9 +36,20 @@ from pipeline.desk import DeskServer, Refused, Unknown
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.fence import Fence, GivenUp
 from pipeline.health import Vitals
+from pipeline.history import asker
 from pipeline.processors.alerts.alert import Alert, State
 from pipeline.processors.alerts.evaluator import Evaluator
-from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, KeywordRule, ReachRule, parse_rules
+from pipeline.processors.alerts.explain import Ask
+from pipeline.processors.alerts.rules import (
+    DEFAULT_RULES,
+    Alerts,
+    CampaignRule,
+    KeywordRule,
+    ReachRule,
+    SpikeRule,
+    ThresholdRule,
+    parse_rules,
+)
 from pipeline.processors.alerts.signal import Signal, parse_signal
 from pipeline.processors.alerts.silences import Silence
 from pipeline.reload import Watched
@@ -48,6 +60,8 @@ from pipeline.sinks.clickhouse import Inserter
 TICK_S = 1.0
 BEAT_S = 0.5
 ASK_BEATS = 10
+PAST_EVERY_S, PAST_SHARE = 5.0, 0.1
+"""What is past takes a tenth of a core at most, or less where ClickHouse is slow."""
 T = TypeVar("T")
 log = logging.getLogger("earshot.control")
 
@@ -80,6 +94,7 @@ class Control:
         self._uncommitted: list[Any] = []
         self._deliveries: Deliveries | None = None
         self._stop = asyncio.Event()
+        self._ends = False
         self._failure: BaseException | None = None
         self.app = self._make_app(settings.kafka)
         tokens = {actor: token.get_secret_value() for actor, token in settings.control.tokens.items()}
@@ -154,6 +169,7 @@ class Control:
         self._in_charge.clear()
         self._heard.set()
         self._fence.stop()
+        self._ends = True  # Python 3.11's wait_for swallows a cancellation that meets what it waited for
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
         await self.desk.stop()
@@ -177,7 +193,7 @@ class Control:
         raise self.app.crash_reason
 
     async def _work(self) -> None:
-        while True:
+        while not self._ends:
             await self._in_charge.wait()
             generation = self._fence.generation
             try:
@@ -203,7 +219,11 @@ class Control:
             self._deliveries = deliveries
             self.vitals.clear("partitions")
             log.info("%d alerts are open", len(self._evaluator.lifecycle.open))
-            await self._evaluate(generation)
+            past = asyncio.create_task(self._go_through_past(asker(client)))
+            try:
+                await self._evaluate(generation)
+            finally:
+                past.cancel()
         finally:
             await deliveries.close(1.0)
             self._deliveries = None
@@ -232,6 +252,23 @@ class Control:
             self._heard.clear()
             if not self._signals:
                 await _wait(self._heard, next_tick - time.monotonic())
+
+    async def _go_through_past(self, ask: Ask) -> None:
+        """Windows that were touched an hour late or more are gone through by a backtest, a day at a time, and put on record."""
+        while True:
+            await asyncio.sleep(PAST_EVERY_S)
+            try:
+                span = await self._do(lambda: self._evaluator.old(utc_now()))
+                if span is None:
+                    continue
+                config = self._evaluator.config
+                windowed = tuple(rule for rule in config.rules if isinstance(rule, (SpikeRule, ThresholdRule, CampaignRule)))
+                started = time.monotonic()
+                found = await asyncio.to_thread(backtest, ask, config.model_copy(update={"rules": windowed}), *span)
+                self._topic.send(await self._do(partial(self._evaluator.record, found, utc_now())))
+                await asyncio.sleep((time.monotonic() - started) / PAST_SHARE)
+            except (EarshotError, GivenUp) as error:
+                log.warning("old windows were not gone through: %s", error)
 
     async def _do(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

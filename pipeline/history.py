@@ -17,7 +17,6 @@ from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.alert import Alert, Scope
 from pipeline.processors.alerts.counts import Slice
 from pipeline.processors.alerts.explain import Ask
-from pipeline.processors.alerts.plot import draw
 from pipeline.processors.alerts.series import Raised, Series, walk
 from pipeline.processors.alerts.spike import DAYS, STEP_S, Spike
 
@@ -51,6 +50,8 @@ def span(ask: Ask) -> tuple[datetime, datetime]:
 def draw_scopes(ask: Ask, folder: Path, alerts: Sequence[Alert], start: datetime, end: datetime, most: int) -> Iterator[Path]:
     """A picture for each scope that has alerts, those with most alerts first, `most` at most: its counts, what the spike
     detector expects of them, and the alerts, whatever their rule."""
+    from pipeline.processors.alerts.plot import draw  # a second, for who draws
+
     by_scope: dict[Scope, list[Alert]] = {}
     for alert in alerts:
         by_scope.setdefault(alert.scope._replace(source=""), []).append(alert)

@@ -65,6 +65,11 @@ class AlertTables:
         )
         return self._read(f"historical = 0 AND alert_key IN ({keys}) ORDER BY version DESC LIMIT 1 BY alert_key")
 
+    def between(self, first: datetime, last: datetime) -> list[Alert]:
+        """The newest change of each alert that was true in between, by the events' time."""
+        where = f"last_at >= {_sql_time(first)} AND since <= {_sql_time(last)} AND test = 0"
+        return self._read(f"{where} ORDER BY version DESC LIMIT 1 BY alert_key")
+
     def by_keys(self, keys: Iterable[int]) -> list[Alert]:
         """The newest change of each."""
         listed = ",".join(map(str, keys))

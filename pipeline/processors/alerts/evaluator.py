@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import polars as pl
 
@@ -36,6 +37,8 @@ CLOSED_AFTER = timedelta(seconds=10)
 """A minute is over so long after its end: what was created in it has landed by then."""
 KEEP_EVERY = timedelta(seconds=10)
 SWEEP_EVERY = timedelta(minutes=1)
+OLD_QUIET = timedelta(seconds=10)
+DAY_MINUTES = 1440
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 DAY_STEPS = 86400 // STEP_S
 EXPLAIN_S = 0.5
@@ -58,6 +61,9 @@ class Evaluator:
         self._closed = 0
         """The last minute that was judged as being over."""
         self._touched: dict[int, set[str]] = {}
+        self._old: dict[int, tuple[int, int]] = {}
+        """Day -> first and last of its minutes that were touched when they were older than OLD."""
+        self._old_at = self.watermark
         self._generation = 0
         self._kafka_ms: dict[str, int] = {}
         self.news_ms: dict[int, int] = {}
@@ -117,6 +123,8 @@ class Evaluator:
                 self._newest, self._heard_at = max(self._newest, signal.newest), now
             for at, brands in signal.touched.items():
                 self._touched.setdefault(_minute(at), set()).update(brands)
+                if self.watermark - at > OLD:
+                    self._note_old(_minute(at), now)
                 if signal.kafka_ms is not None:
                     self._kafka_ms.update(dict.fromkeys(brands, signal.kafka_ms))
             candidates += signal.candidates
@@ -131,6 +139,36 @@ class Evaluator:
             if kafka_ms is not None:
                 self.news_ms.setdefault(member.alert_key, kafka_ms)
         return self._write(changes, members)
+
+    def _note_old(self, minute: int, now: datetime) -> None:
+        first, last = self._old.get(minute // DAY_MINUTES, (minute, minute))
+        self._old[minute // DAY_MINUTES] = min(first, minute), max(last, minute)
+        self._old_at = now
+
+    def old(self, now: datetime) -> tuple[datetime, datetime] | None:
+        """What of a day is to be gone through, for its windows were touched too late to tell anybody; once it is quiet."""
+        if not self._old or now - self._old_at < OLD_QUIET:
+            return None
+        first, last = self._old.pop(min(self._old))
+        end = min(_time(last + self._windows.longest), now - OLD)
+        return _time(first), end
+
+    def record(self, alerts: Iterable[Alert], now: datetime) -> list[Alert]:
+        """Puts on record what windows of the past would have raised, but for what is on record already, near it in time."""
+        found = list(alerts)
+        if not found:
+            return []
+        first, last = min(alert.since for alert in found) - DAY, max(alert.last_at for alert in found) + DAY
+        known = self._tables.between(first, last)
+        over: dict[str, Any] = {"state": State.RESOLVED, "historical": True, "raised_at": None, "version": 1, "muted": ""}
+        new = [alert for alert in found if not any(self._near(alert, other) for other in known)]
+        return self._write([replace(alert, **over, changed_at=now, ended_at=alert.last_at) for alert in new], [])
+
+    def _near(self, alert: Alert, other: Alert) -> bool:
+        rule = self.config.rule(alert.rule)
+        room = rule.resolve if rule else DAY
+        same = (alert.rule, alert.scope) == (other.rule, other.scope)
+        return same and other.since - room <= alert.last_at and alert.since <= other.last_at + room
 
     # --- once a second ------------------------------------------------------------------------------------------------
     def tick(self, now: datetime) -> list[Alert]:
@@ -333,6 +371,10 @@ def _has_window(rule: AnyRule | None) -> bool:
 
 def _minute(at: datetime) -> int:
     return int(at.timestamp()) // MINUTE_S
+
+
+def _time(minute: int) -> datetime:
+    return datetime.fromtimestamp(minute * MINUTE_S, UTC)
 
 
 def _floor(at: datetime) -> datetime:

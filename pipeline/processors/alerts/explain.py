@@ -159,8 +159,9 @@ def telling(texts: Iterable[str], base: Iterable[str]) -> list[str]:
     here, there = (np.array([counts[word] for word in words], float) for counts in (ours, theirs))
     all_here, all_there = sum(ours.values()), sum(theirs.values())
     prior = PRIOR * (here + there) / (all_here + all_there)
-    odds_here = (here + prior) / (all_here + PRIOR - here - prior)
-    odds_there = (there + prior) / (all_there + PRIOR - there - prior)
+    # One more word that nobody said, so that a vocabulary of one is no division by zero.
+    odds_here = (here + prior) / (1 + all_here + PRIOR - here - prior)
+    odds_there = (there + prior) / (1 + all_there + PRIOR - there - prior)
     z = (np.log(odds_here) - np.log(odds_there)) / np.sqrt(1 / (here + prior) + 1 / (there + prior))
     return [words[place] for place in np.argsort(-z, kind="stable") if z[place] > 1.96]
 

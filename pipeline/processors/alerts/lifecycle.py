@@ -4,7 +4,7 @@ One alert is open for a rule and scope at a time. Its key comes from what began 
 replay or a restart, finds the same one; what was true while it was open, or within the rule's `resolve` of that, belongs to it.
 
 An event older than an hour raises nothing that is told: single-event rules put it on record as `historical`, one alert an hour;
-windows that old are not looked at (`earshot alerts backtest` does).
+windows that old are gone through once more when it is quiet (pipeline/control.py), and are on record in the same way.
 """
 
 from __future__ import annotations

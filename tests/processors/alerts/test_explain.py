@@ -29,6 +29,7 @@ def test_handles_and_addresses_are_no_words_and_a_word_of_one_text_tells_nothing
 def test_nothing_to_compare_with_is_no_error() -> None:
     assert telling([], []) == []
     assert telling(["a kettle leaks"] * 3, []) == []
+    assert telling(["kettle"] * 3, []) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,93 @@
+"""Windows that come to light too late to tell anybody: on record, once, and as what they are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from pipeline.backtest import backtest
+from pipeline.connections import clickhouse_client
+from pipeline.fence import Fence
+from pipeline.health import Vitals
+from pipeline.history import asker
+from pipeline.migrate import migrate_tables
+from pipeline.processors.alerts.evaluator import OLD_QUIET, Evaluator
+from pipeline.processors.alerts.rules import Alerts
+from pipeline.processors.alerts.signal import Signal
+from pipeline.settings import Settings
+from pipeline.sinks.alerts import AlertTables, utc_now
+from pipeline.sinks.clickhouse import Inserter
+
+RULES = Alerts.model_validate(
+    {"rules": [{"name": "many", "type": "threshold", "measure": "count", "above": 20, "window": "5m"}]}
+)
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[Client]:
+    with clickhouse_client(settings.clickhouse) as client:
+        migrate_tables(client)
+        yield client
+
+
+@pytest.fixture
+def evaluator(client: Client) -> Evaluator:
+    fence = Fence()
+    fence.polled()
+    evaluator = Evaluator(AlertTables(Inserter(client, fence, Vitals(), "alerts")), RULES)
+    evaluator.start(utc_now(), 0)
+    return evaluator
+
+
+def say(client: Client, at: datetime, count: int, brand: str = "Acme") -> None:
+    start = f"fromUnixTimestamp64Milli({int(at.timestamp() * 1000)}, 'UTC')"
+    key = f"cityHash64('{brand}', {int(at.timestamp())}, number)"
+    client.command(
+        f"INSERT INTO interactions (event_key, revision, version, platform, kind, created_at, occurred_at, brands, text) "
+        f"SELECT {key}, number, 1, 'x', 'post', {start}, {start}, ['{brand}'], 'hello' FROM numbers({count})"
+    )
+
+
+def go_through(evaluator: Evaluator, client: Client, now: datetime) -> int:
+    """How many alerts came on record."""
+    span = evaluator.old(now)
+    assert span is not None
+    return len(evaluator.record(backtest(asker(client), RULES, *span), now))
+
+
+def test_an_old_window_is_on_record_once_and_nobody_is_told(client: Client, evaluator: Evaluator) -> None:
+    now = utc_now()
+    then = (now - timedelta(hours=3)).replace(second=0, microsecond=0)
+    say(client, then, 30)
+    say(client, then + timedelta(minutes=1), 5, "Bolt")
+    signal = Signal(touched={then: ("Acme",), then + timedelta(minutes=1): ("Bolt",)})
+    assert evaluator.hear([signal], now) == []
+    assert evaluator.tick(now) == []
+    assert evaluator.old(now) is None  # not quiet yet
+    assert go_through(evaluator, client, now + OLD_QUIET) == 1
+    rows = client.query(
+        "SELECT brand, state, historical, raised_at, since, observed FROM alerts FINAL", query_tz="UTC"
+    ).result_rows
+    assert [row[:4] for row in rows] == [("Acme", "resolved", True, None)]
+    assert rows[0][4].replace(tzinfo=UTC) == then and rows[0][5] == 30
+    evaluator.hear([signal], now)
+    assert go_through(evaluator, client, now + OLD_QUIET) == 0
+
+
+def test_what_was_told_in_time_is_not_on_record_again(client: Client, evaluator: Evaluator) -> None:
+    now = utc_now()
+    minute = now.replace(second=0, microsecond=0)
+    say(client, minute, 30)
+    evaluator.hear([Signal(newest=now, touched={minute: ("Acme",)})], now)
+    deadline = time.monotonic() + 10
+    while not evaluator.lifecycle.open:
+        assert time.monotonic() < deadline
+        evaluator.tick(utc_now())
+    later = now + timedelta(hours=4)
+    evaluator.tick(later)
+    evaluator.hear([Signal(touched={minute: ("Acme",)})], later)
+    assert go_through(evaluator, client, later + OLD_QUIET) == 0
