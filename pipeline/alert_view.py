@@ -146,7 +146,15 @@ def _section(title: str, body: RenderableType | None) -> list[RenderableType]:
 def _history(changes: list[Alert]) -> Table:
     news = News()
     rows = [
-        (alert.changed_at, alert.version, str(alert.state), alert.severity, number(alert.observed), alert.actor, alert.comment)
+        (
+            _moment(alert.changed_at),
+            alert.version,
+            alert.state,
+            alert.severity,
+            number(alert.observed),
+            alert.actor,
+            alert.comment,
+        )
         for alert in changes
         if news.is_new(alert)
     ]
@@ -157,7 +165,15 @@ def _told(shown: Shown) -> RenderableType:
     if not shown.deliveries:
         return Text("nobody")
     rows = [
-        (each.tried_at, each.receiver, each.version, each.attempt, "sent" if each.sent else "failed", each.reason, each.took_ms)
+        (
+            _moment(each.tried_at),
+            each.receiver,
+            each.version,
+            each.attempt,
+            "sent" if each.sent else "failed",
+            each.reason,
+            each.took_ms,
+        )
         for each in shown.deliveries
     ]
     return table(("at", "receiver", "version", "attempt", "", "reason", "ms"), rows)
@@ -168,7 +184,7 @@ def _posts(shown: Shown) -> RenderableType | None:
         return None
     if not shown.posts:
         return Text("they are gone")
-    rows = [(p.created_at, f"{p.platform} {p.kind}", p.author, p.sentiment, p.text) for p in shown.posts]
+    rows = [(_moment(p.created_at), f"{p.platform} {p.kind}", p.author, p.sentiment, p.text) for p in shown.posts]
     return table(("at", "where", "who", "tone", "text"), rows)
 
 

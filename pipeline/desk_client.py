@@ -13,7 +13,7 @@ from pipeline.embedded.token import token_of
 from pipeline.errors import EarshotError, SettingsError, UnreachableError
 from pipeline.settings import ControlSettings, Settings
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where to ask a control that listens everywhere: on this machine."""
 
@@ -52,6 +52,8 @@ def ask(settings: Settings, method: str, path: str, body: dict[str, Any] | None 
             what = "does not know the token of setting control.token" if token else "wants a token: set control.token"
             raise SettingsError(f"control at {url} {what} (EARSHOT_CONTROL__TOKEN)") from None
         raise (UnreachableError if error.code == 503 else EarshotError)(f"control at {url}: {said}") from None
+    except TimeoutError:
+        raise UnreachableError(f"control at {url}: no answer within {TIMEOUT_S:.0f} s; it may do it all the same") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise UnreachableError(f"control at {url}: {reason(error)}; is `earshot control` or `earshot up` running?") from None
 

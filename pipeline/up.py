@@ -164,11 +164,11 @@ def _feed(settings: Settings, stop: threading.Event, console: Console) -> None:
 
 
 def _watch(settings: Settings, stop: threading.Event, console: Console) -> None:
-    """A line for each alert that begins to fire, and one when it is over."""
+    """A line for each alert that begins to fire and is not muted, and one when it is over."""
     told: set[int] = set()
     try:
         for alert in follow(settings.kafka, stop=stop):
-            if alert.historical or alert.state not in (State.FIRING, State.RESOLVED):
+            if alert.historical or alert.muted or alert.state not in (State.FIRING, State.RESOLVED):
                 continue
             if (alert.state is State.FIRING) != (alert.key in told):
                 told ^= {alert.key}

@@ -37,9 +37,12 @@ class Up:
             "EARSHOT_CONTROL__PORT": free_port(),
         }
         self.said: list[str] = []
+        self.environment = os.environ | {name: str(port) for name, port in ports.items()}
+        self.environment["EARSHOT_CLICKHOUSE__URL"] = f"http://127.0.0.1:{ports['EARSHOT_EMBEDDED__CLICKHOUSE_PORT']}"
+        self.environment["EARSHOT_EMBEDDED__DATA_DIR"] = str(data_dir)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli", "up", "--data-dir", str(data_dir), "--broker", broker],
-            env=os.environ | {name: str(port) for name, port in ports.items()},
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -102,6 +105,24 @@ def test_events_land_the_worker_comes_back_and_ctrl_c_stops_all(start: Callable[
     again = start()
     again.wait_for(lambda: again.landed() > 0)
     assert again.end(signal.SIGTERM) == 0, again.text()
+
+
+def test_a_burst_of_anger_is_seen_and_looked_after(start: Callable[[], Up]) -> None:
+    up = start()
+    up.wait_for(lambda: bool(re.search(r"FIRING .* Rikshaway outage Rikshaway: .* ([0-9a-f]{8})$", up.text(), re.MULTILINE)))
+    found = re.search(r"Rikshaway outage .* ([0-9a-f]{8})$", up.text(), re.MULTILINE)
+    assert found is not None
+    up.wait_for(lambda: bool(re.search(r"  alerts [1-9]", up.text())))
+
+    def earshot(*arguments: str) -> str:
+        command = [sys.executable, "-m", "pipeline.cli", "alerts", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=up.environment, timeout=60, check=True).stdout
+
+    assert "Rikshaway" in earshot("list")
+    assert "outage" in earshot("show", found[1])
+    assert "is acknowledged by" in earshot("ack", found[1], "--comment", "we look")
+    up.wait_for(lambda: "acknowledged)" in up.text())
+    assert up.end(signal.SIGINT) == 0, up.text()
 
 
 def test_a_folder_in_use_is_refused(stack: Stack) -> None:

@@ -113,7 +113,8 @@ class Talk:
             tone = "negative"
             text, form = world.texts.angry(voice, account.language, burst.cause)
         group = f'"mentions":["{form[1:]}"],' if form[0] == "@" else ""
-        world.say(platform, kind, account, voice, text, group, feel(tone, voice.json))
+        # An outcry ends: one that is repeated for hours would never be over.
+        world.forget(world.say(platform, kind, account, voice, text, group, feel(tone, voice.json)))
 
     def _plan_order(self, account: Account, voice: Voice, post: Post) -> None:
         world = self._world

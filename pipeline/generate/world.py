@@ -162,6 +162,11 @@ class World:
         if post.voice is not None:
             self.latest[post.platform, post.voice.index] = post
 
+    def forget(self, post: Post) -> None:
+        """Nobody comes back to it long after; to be called at once."""
+        if self.far and self.far[-1] is post:
+            self.far.pop()
+
     def plan_for(self, at: float, happening: Happening) -> bool:
         """Lets it happen then; False when too much is planned already."""
         if len(self._due) >= PENDING:
