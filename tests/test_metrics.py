@@ -12,6 +12,7 @@ from pipeline import metrics
 from pipeline.batch import Origin
 from pipeline.health import Vitals
 from pipeline.lag import Lag
+from pipeline.processors.alerts.alert import State
 from pipeline.rejects import CLASSES, reason_class
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
@@ -71,6 +72,24 @@ def test_a_cause_names_no_topic_and_no_database() -> None:
     causes = {cause: metrics.REGISTRY.get_sample_value("earshot_unready", {"cause": cause}) for cause in metrics.CAUSES}
     assert causes == {"partitions": 1, "kafka": 0, "clickhouse": 1, "dead_letters": 1, "signals": 0, "held": 1, "other": 1}
     assert metrics.REGISTRY.get_sample_value("earshot_ready") == 0
+
+
+def test_what_control_counts_starts_at_zero() -> None:
+    metrics.start_control(["new in this test"])
+    for result in ("sent", "failed", "refused"):
+        labels = {"receiver": "new in this test", "result": result}
+        assert metrics.REGISTRY.get_sample_value("earshot_alert_deliveries_total", labels) == 0
+    for path in ("single", "windowed"):
+        assert metrics.REGISTRY.get_sample_value("earshot_alert_seconds_count", {"path": path}) is not None
+    for state in State:
+        assert metrics.REGISTRY.get_sample_value("earshot_alerts_changes_total", {"state": state}) is not None
+
+
+def test_a_receiver_whose_task_has_ended_is_another_cause() -> None:
+    vitals = Vitals()
+    vitals.hold("receiver chat", "its deliveries have ended by an error: see the log")
+    vitals.measure()
+    assert metrics.REGISTRY.get_sample_value("earshot_unready", {"cause": "other"}) == 1
 
 
 class Moving:

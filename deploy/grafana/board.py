@@ -33,6 +33,7 @@ FILE = Path(__file__).parent / "boards" / "earshot.json"
 SOURCE = DataSourceRef(type_val="prometheus", uid="${source}")
 _SUFFIX = {"counter": "_total", "info": "_info"}
 RSS, CPU = "process_resident_memory_bytes", "process_cpu_seconds_total"
+WORKERS, CONTROL = 'job="earshot", instance=~"$instance"', 'job="earshot-control"'
 
 
 def series(metric: MetricWrapperBase) -> str:
@@ -43,7 +44,12 @@ def series(metric: MetricWrapperBase) -> str:
 def of(name: MetricWrapperBase | str, labels: str = "") -> str:
     """The metric of the chosen workers."""
     label = f", {labels}" if labels else ""
-    return f'{name if isinstance(name, str) else series(name)}{{job="earshot", instance=~"$instance"{label}}}'
+    return f"{name if isinstance(name, str) else series(name)}{{{WORKERS}{label}}}"
+
+
+def control(expression: str) -> str:
+    """The same of `earshot control`, whichever workers are chosen."""
+    return expression.replace(WORKERS, CONTROL)
 
 
 def rate(metric: MetricWrapperBase | str, by: str = "", labels: str = "") -> str:
@@ -102,7 +108,7 @@ def board() -> Dashboard:
     made = (
         Dashboard("Earshot").uid("earshot").tags(["earshot"]).timezone("browser").time("now-1h", "now").refresh("15s")
         .tooltip(DashboardCursorSync.CROSSHAIR).readonly()
-        .description("The workers of Earshot. What each alert means and what to do: docs/sre.md.")
+        .description("The workers and control of Earshot. What each alert means and what to do: docs/sre.md.")
         .with_variable(source).with_variable(instance)
     )  # fmt: skip
     for title, panels in ROWS.items():
@@ -129,7 +135,8 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
         graph("Partitions", "short", "By what their owners do with them", by__state=f"sum by (state) ({of(M.PARTITIONS)})",
               in_the_topic=f"max({of(M.TOPIC_PARTITIONS)})"),
         graph("Uptime", "s", "Since the process started: a saw is a crash loop",
-              of__instance=f"time() - {of('process_start_time_seconds')}"),
+              of__instance=f"time() - {of('process_start_time_seconds')}",
+              control__instance=control(f"time() - {of('process_start_time_seconds')}")),
         graph("Version", "short", "Workers by version", earshot__version=f"count by (version) ({of(M.BUILD)})"),
     ],
     "Does it flow": [
@@ -167,6 +174,23 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
         graph("Texts the model was asked for", "cps", "By whether it knew them already", cache__cache=rate(M.CACHED, "cache")),
     ],
     "Alerts": [
+        graph("Control", "short", "1 when /ready says so, one in charge or standing by; else because of",
+              ready__instance=control(of(M.READY)), because__cause=control(f"sum by (cause) ({of(M.UNREADY)})")),
+        graph("Alerts that are open", "short", "By state; of the control that is in charge",
+              state__state=control(f"sum by (state) ({of(M.ALERTS_OPEN)})")),
+        graph("Changes of alerts", "cps", "By the state they brought", to__state=control(rate(M.ALERT_CHANGES, "state"))),
+        graph("From Kafka to a receiver", "s", "By path: single events, windows. What a receiver's group held back counts",
+              p50__path=control(quantile(0.5, M.ALERT_SECONDS, "path")),
+              p99__path=control(quantile(0.99, M.ALERT_SECONDS, "path"))),
+        graph("Messages to receivers", "cps", "failed: no answer, or an error that passes; refused: not like this",
+              **{f"{result}__receiver": control(rate(M.ALERT_DELIVERIES, "receiver", f'result="{result}"'))
+                 for result in ("sent", "failed", "refused")}),
+        graph("A tick", "s", "Reading what was touched and judging all windows: once a second, when it takes less",
+              p50=control(quantile(0.5, M.TICK_SECONDS)), p99=control(quantile(0.99, M.TICK_SECONDS))),
+        graph("Watermark behind the clock", "s", "How old the moment is that windows are judged at",
+              control__instance=control(of(M.WATERMARK_AGE))),
+        graph("Signals that can't be read", "cps", "Records of topic signals that are none: they are passed over",
+              control__instance=control(rate(M.SIGNALS_UNREADABLE, "instance"))),
         graph("Signals", "cps", "Records to the evaluator: what landings touched", of__instance=rate(M.SIGNALS, "instance")),
         graph("A signal's way", "s", "Until Kafka has acknowledged it, tries included",
               p50=quantile(0.5, M.SIGNAL_SECONDS), p99=quantile(0.99, M.SIGNAL_SECONDS)),
@@ -174,8 +198,9 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
               rule__rule_type=rate(M.CANDIDATES, "rule_type")),
         graph("Read again before their commit", "cps", "After a kill: the rules look at them once more", rows=rate(M.REPLAYED)),
         graph("Rules out of date", "short", "1: alerts.yaml is broken or gone, what it said before is in force",
-              worker__instance=of(M.RULES_STALE)),
-        graph("Changes of alerts.yaml", "short", "By what became of them", result__result=rate(M.RULES_RELOADS, "result")),
+              worker__instance=of(M.RULES_STALE), control__instance=control(of(M.RULES_STALE))),
+        graph("Changes of alerts.yaml", "short", "By what became of them", workers__result=rate(M.RULES_RELOADS, "result"),
+              control__result=control(rate(M.RULES_RELOADS, "result"))),
     ],
     "What goes wrong": [
         graph("Dead letters", "cps", "By class of reason; `earshot dlq list` has the texts",
@@ -194,7 +219,8 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
         graph("Steps, busy", "percentunit", "Share of the wall time: the one near 100 % is the bottleneck",
               step__step=rate(f"{series(M.STEP_SECONDS)}_sum", "step")),
         graph("Hand-over", "s", "Mean time a batch waits before a step", step__step=mean(M.HAND_OVER_SECONDS, "step")),
-        graph("CPU", "percentunit", "Of one core", worker__instance=rate(CPU, "instance")),
+        graph("CPU", "percentunit", "Of one core", worker__instance=rate(CPU, "instance"),
+              control__instance=control(rate(CPU, "instance"))),
     ],
     "ClickHouse": [
         graph("Inserts", "s", "Tries included, p99 by table", p99__table=quantile(0.99, M.INSERT_SECONDS, "table")),
@@ -209,7 +235,7 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
     ],
     "Memory": [
         graph("Resident", "bytes", "And what the process may use",
-              worker__instance=of(RSS), limit__instance=of(M.MEMORY_LIMIT)),
+              worker__instance=of(RSS), limit__instance=of(M.MEMORY_LIMIT), control__instance=control(of(RSS))),
         graph("Known revisions", "bytes", "13 bytes each; up to 24 hours or 20 million", worker__instance=of(M.DEDUP_BYTES)),
     ],
 }  # fmt: skip

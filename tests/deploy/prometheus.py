@@ -9,6 +9,7 @@ import subprocess
 import time
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -28,18 +29,20 @@ def quick(rules: str) -> str:
 
 
 class Prometheus:
-    """Scrapes one worker twice a second, between `with` and its end."""
+    """Scrapes twice a second, between `with` and its end, one target of each job: `targets` by the job's name."""
 
-    def __init__(self, folder: Path, target: str) -> None:
+    def __init__(self, folder: Path, targets: Mapping[str, str]) -> None:
         self._url = f"http://127.0.0.1:{free_port()}"
         self._folder = folder
         for name in ("recording.yml", "alerts.yml"):
             (folder / name).write_text(quick((DEPLOY / "prometheus" / name).read_text()))
         config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())
         config["global"] = {"scrape_interval": SCRAPE, "evaluation_interval": SCRAPE}
-        (job,) = config["scrape_configs"]
-        del job["dns_sd_configs"]
-        job["static_configs"] = [{"targets": [target]}]
+        jobs = config["scrape_configs"]
+        assert {job["job_name"] for job in jobs} == targets.keys()
+        for job in jobs:
+            del job["dns_sd_configs"]
+            job["static_configs"] = [{"targets": [targets[job["job_name"]]]}]
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
 
     def __enter__(self) -> Prometheus:

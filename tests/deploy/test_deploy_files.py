@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shlex
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import aiohttp
 import pytest
 import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
@@ -17,6 +19,8 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from deploy import metrics_table
 from deploy.grafana import board
 from pipeline import metrics
+from pipeline.desk import Desk, DeskServer
+from pipeline.health import Vitals
 from pipeline.migrate import read_migrations
 from pipeline.settings import ENV_PREFIX, load
 from tests.deploy.tools import DEPLOY, ROOT, run
@@ -108,6 +112,32 @@ def test_the_workers_environment_is_settings(monkeypatch: pytest.MonkeyPatch) ->
     settings = load()
     assert settings.kafka.bootstrap.split(":")[0] in SERVICES and settings.clickhouse.user == "earshot"
     assert settings.worker.health_host == "0.0.0.0" and settings.privacy.hash_key.get_secret_value() == "secret"
+
+
+def test_prometheus_scrapes_the_services_of_compose() -> None:
+    jobs = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())["scrape_configs"]
+    found = {job["job_name"]: (place["names"], place["port"]) for job in jobs for place in job["dns_sd_configs"]}
+    assert found == {"earshot": (["worker"], 9400), "earshot-control": (["control"], 9401)}
+    assert SERVICES["control"]["environment"]["EARSHOT_CONTROL__HOST"] == "0.0.0.0"
+    for (name,), port in found.values():
+        assert f":{port}/live" in SERVICES[name]["healthcheck"]["test"][-1]
+
+
+@pytest.mark.parametrize("host", ["control:9401", "172.18.0.7:9401", "127.0.0.1:9401"])
+def test_control_answers_prometheus_under_its_containers_name(host: str) -> None:
+    async def scrape() -> str:
+        # Health asks nothing of the desk.
+        server = DeskServer(cast(Desk, None), Vitals(), SERVICES["control"]["environment"]["EARSHOT_CONTROL__HOST"], 0, {})
+        await server.start()
+        try:
+            url = f"http://127.0.0.1:{server.port}/metrics"
+            async with aiohttp.ClientSession() as session, session.get(url, headers={"Host": host}) as answer:
+                assert answer.status == 200
+                return await answer.text()
+        finally:
+            await server.stop()
+
+    assert "earshot_alert_watermark_age_seconds" in asyncio.run(scrape())
 
 
 def test_the_analyst_reads_tables_that_exist_and_no_dead_letters() -> None:

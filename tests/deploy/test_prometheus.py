@@ -1,4 +1,4 @@
-"""A real Prometheus on a real worker: every query of the board has an answer, alerts fire in an outage, and clear."""
+"""A real Prometheus on a real worker and control: each query of the board has an answer, alerts fire and clear in an outage."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.grafana.board import queries
+from pipeline.embedded.child import free_port
 from pipeline.embedded.stack import Stack
 from pipeline.migrate import migrate
 from pipeline.settings import Settings
@@ -20,10 +21,14 @@ from tests.faults import topics
 from tests.faults.load import Generator
 from tests.faults.worker import Worker, wait_for
 
-ONLY_AT_TIMES = {"Seeding", "Without a label"}
-"""Panels that show something only when it happens: partitions that come are seeded, a text has no label."""
-REBALANCE = {"EarshotWorkerNotReady", "EarshotPartitionsWithoutOwner"}
+ONLY_AT_TIMES = {"Seeding", "Without a label", "From Kafka to a receiver"}
+"""Panels that show something only when it happens: partitions that come are seeded, a text has no label, somebody is told."""
+REBALANCE = {"EarshotWorkerNotReady", "EarshotControlNotReady", "EarshotPartitionsWithoutOwner"}
 """A dead worker's session lasts ten seconds, and these wait for five, as seconds are minutes here."""
+RULES = """
+rules: [{name: never, type: keyword, words: {any: [nobodysaysthis]}}]
+receivers: [{name: chat, type: webhook, url: "https://ops.example/never"}]
+"""
 
 
 @contextmanager
@@ -45,22 +50,36 @@ def feeding(settings: Settings) -> Iterator[None]:
         thread.join()
 
 
+def start_control(settings: Settings, log: Path, port: int) -> Worker:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EARSHOT_CONTROL__PORT", str(port))
+        return Worker(settings, log, port=port, command=("-m", "pipeline.cli", "control"))
+
+
 @pytest.mark.timeout(400)
 def test_alerts_fire_in_an_outage_and_clear(kafka: Stack, settings: Settings, tmp_path: Path) -> None:
     program("prometheus")
     migrate(settings)
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(RULES)
+    settings = settings.model_copy(update={"alerts": rules})
     worker = Worker(settings, tmp_path / "worker.log")
+    control = start_control(settings, tmp_path / "control.log", free_port())
     try:
         worker.wait_ready()
-        with Prometheus(tmp_path, f"127.0.0.1:{worker.port}") as prometheus, feeding(settings):
+        control.wait_ready()
+        targets = {"earshot": f"127.0.0.1:{worker.port}", "earshot-control": f"127.0.0.1:{control.port}"}
+        with Prometheus(tmp_path, targets) as prometheus, feeding(settings):
             _board_has_data(prometheus)
             assert not prometheus.firing()
             _an_outage_of_clickhouse(prometheus, kafka)
             _an_outage_of_kafka(prometheus, kafka)
             assert {rule["health"] for rule in prometheus.rules()} == {"ok"}
+            control = _a_control_that_is_killed(prometheus, control, settings)
             worker = _a_worker_that_is_killed(prometheus, worker, settings)
     finally:
         worker.close()
+        control.close()
 
 
 def _board_has_data(prometheus: Prometheus) -> None:
@@ -89,7 +108,7 @@ def _an_outage_of_clickhouse(prometheus: Prometheus, stack: Stack) -> None:
         for alert in prometheus.alerts():
             assert "error" not in alert["annotations"]["summary"] + alert["annotations"]["description"], alert
             assert alert["annotations"]["runbook_url"].startswith("docs/sre.md#"), alert
-        assert sum(prometheus.values("earshot_lag_records")) > 5_000
+        wait_for("what comes is counted", lambda: sum(prometheus.values("earshot_lag_records")) > 5_000, every=0.5)
     finally:
         stack.restart("clickhouse")
     prometheus.watch(set(), 90, allowed=expected)
@@ -112,3 +131,11 @@ def _a_worker_that_is_killed(prometheus: Prometheus, worker: Worker, settings: S
     prometheus.watch(set(), 90, allowed={"EarshotWorkerDown", *REBALANCE})
     wait_for("it lands again", lambda: sum(prometheus.values("earshot_events_landed_total")) > 0)
     return worker
+
+
+def _a_control_that_is_killed(prometheus: Prometheus, control: Worker, settings: Settings) -> Worker:
+    control.kill()
+    prometheus.watch({"EarshotControlDown"}, 30, allowed=set())
+    control = start_control(settings, control.log.with_name("next control.log"), control.port)
+    prometheus.watch(set(), 90, allowed={"EarshotControlDown", *REBALANCE})
+    return control

@@ -41,6 +41,7 @@ WELL = {
     "earshot_waiting_changes": "10x70",
     "earshot_sentiment_deferred_age_seconds": "20x70",
     "earshot_brands_stale": "0x70",
+    "earshot_rules_stale": "0x70",
     'earshot_kafka_latency_seconds_bucket{le="0.2"}': "0+30000x70",
     'earshot_kafka_latency_seconds_bucket{le="1.0"}': "0+60000x70",
     'earshot_kafka_latency_seconds_bucket{le="10.0"}': "0+60000x70",
@@ -54,6 +55,31 @@ WELL = {
     'earshot_insert_seconds_bucket{table="interactions",le="+Inf"}': "0+60x70",
     'earshot_clickhouse_retries_total{request="insert"}': "0x70",
     'earshot_partition_parts{table="interactions"}': "20x70",
+}
+# And of a control that is well: what is a worker's stands at 0 there. Ten alerts a minute, two of them by single events.
+CONTROL = {
+    **{series: "0x70" for series in WELL if "{" not in series},
+    **{f'earshot_unready{{cause="{cause}"}}': "0x70" for cause in metrics.CAUSES},
+    **{f'earshot_kafka_latency_seconds_bucket{{le="{le}"}}': "0x70" for le in ("0.2", "1.0", "10.0", "+Inf")},
+    "up": "1x70",
+    "process_start_time_seconds": "1000x70",
+    "process_resident_memory_bytes": "4e8x70",
+    "earshot_ready": "1x70",
+    "earshot_live": "1x70",
+    'earshot_insert_seconds_bucket{table="alerts",le="0.1"}': "0+10x70",
+    'earshot_insert_seconds_bucket{table="alerts",le="+Inf"}': "0+10x70",
+    'earshot_alert_seconds_bucket{path="single",le="1.0"}': "0+2x70",
+    'earshot_alert_seconds_bucket{path="single",le="1.5"}': "0+2x70",
+    'earshot_alert_seconds_bucket{path="single",le="+Inf"}': "0+2x70",
+    'earshot_alert_seconds_bucket{path="windowed",le="2.5"}': "0+8x70",
+    'earshot_alert_seconds_bucket{path="windowed",le="5.0"}': "0+8x70",
+    'earshot_alert_seconds_bucket{path="windowed",le="+Inf"}': "0+8x70",
+    **{f'earshot_alert_deliveries_total{{receiver="{name}",result="sent"}}': "0+10x70" for name in ("chat", "pager")},
+    'earshot_alert_deliveries_total{receiver="chat",result="failed"}': "0x70",
+    'earshot_alert_deliveries_total{receiver="chat",result="refused"}': "0x70",
+    "earshot_alert_watermark_age_seconds": "1x70",
+    "earshot_alert_tick_seconds_count": "0+60x70",
+    "earshot_signals_unreadable_total": "0x70",
 }
 
 
@@ -71,10 +97,22 @@ class Case:
     """Worker b too."""
     before: set[str] = field(default_factory=set)
     """What fires before `after` already."""
+    control: dict[str, str] = field(default_factory=dict)
+    """How control differs from the healthy one."""
 
 
 def unready(cause: str) -> dict[str, str]:
     return {"earshot_ready": "0x70", f'earshot_unready{{cause="{cause}"}}': "1x70"}
+
+
+def of_control(after: int, *fires: str, **values: str) -> Case:
+    """The workers are well; each value's name is a gauge of control, without its `earshot_`."""
+    return Case({}, after, set(fires), control={f"earshot_{name}": value for name, value in values.items()})
+
+
+def delivered(sent: str, failed: str = "0x70", refused: str = "0x70") -> dict[str, str]:
+    values = {"sent": sent, "failed": failed, "refused": refused}
+    return {f'earshot_alert_deliveries_total{{receiver="chat",result="{result}"}}': v for result, v in values.items()}
 
 
 STANDS = {
@@ -92,6 +130,10 @@ CASES = {
     "no database": Case(unready("clickhouse") | STANDS, 2, {"EarshotClickHouseAway"}),
     "no broker": Case(unready("kafka"), 2, {"EarshotKafkaAway"}),
     "dead letters don't go": Case(unready("dead_letters"), 5, {"EarshotDeadLettersStuck"}),
+    "signals don't go": Case(unready("signals") | STANDS, 5, {"EarshotSignalsStuck"}),
+    "signals don't go, for there is no broker": Case(
+        unready("signals") | {'earshot_unready{cause="kafka"}': "1x70"}, 2, {"EarshotKafkaAway"}
+    ),
     "a lost offset": Case(unready("held") | {'earshot_partitions{state="held"}': "1x70"}, 1, {"EarshotPartitionHeld"}),
     "no owner": Case({'earshot_partitions{state="reading"}': "3x70"}, 5, {"EarshotPartitionsWithoutOwner"}),
     "it stands": Case(STANDS, 17, {"EarshotStalled"}),
@@ -121,6 +163,52 @@ CASES = {
     "broken brands": Case({"earshot_brands_stale": "1x70"}, 1, {"EarshotBrandsStale"}),
     "labels wait": Case({"earshot_sentiment_deferred_age_seconds": "2000x70"}, 10, {"EarshotLabelsLate"}),
     "changes wait": Case({"earshot_waiting_changes": "2e5x70"}, 30, {"EarshotChangesWait"}),
+    "broken rules": Case({"earshot_rules_stale": "1x70"}, 1, {"EarshotRulesStale"}),
+    "broken rules, of control": of_control(1, "EarshotRulesStale", rules_stale="1x70"),
+    "control is gone": Case({}, 1, {"EarshotControlDown"}, control={"up": "0x70"}),
+    "no control": Case({}, 5, {"EarshotControlMissing"}, control={"up": "_x70"}),
+    "control in a crash loop": Case({}, 3, {"EarshotControlRestarts"}, control={"process_start_time_seconds": "1000+60x70"}),
+    "control hangs": of_control(1, "EarshotControlNotLive", live="0x70"),
+    "control is not ready": Case({}, 5, {"EarshotControlNotReady"}, control=unready("partitions")),
+    "a receiver's task has ended": Case({}, 5, {"EarshotControlNotReady"}, control=unready("other")),
+    "control has no database": Case({}, 2, {"EarshotClickHouseAway"}, control=unready("clickhouse") | {"earshot_live": "0x70"}),
+    "control has no broker": Case({}, 2, {"EarshotKafkaAway"}, control=unready("kafka")),
+    "late alerts": Case(
+        {}, 16, {"EarshotAlertsLate"}, control={'earshot_alert_seconds_bucket{path="single",le="1.0"}': "0x70"}
+    ),
+    "late alerts of windows": Case(
+        {}, 16, {"EarshotAlertsLate"}, control={'earshot_alert_seconds_bucket{path="windowed",le="2.5"}': "0x70"}
+    ),
+    "one late alert": Case(
+        {},
+        60,
+        set(),
+        control={
+            'earshot_alert_seconds_bucket{path="single",le="1.0"}': "0x70",
+            'earshot_alert_seconds_bucket{path="single",le="1.5"}': "0x44 1x25",
+            'earshot_alert_seconds_bucket{path="single",le="+Inf"}': "0x44 1x25",
+        },
+    ),
+    "no alert": Case({}, 60, set(), control={key: "0x70" for key in CONTROL if key.startswith("earshot_alert_seconds")}),
+    "a receiver is down": Case({}, 11, {"EarshotAlertsUndelivered"}, control=delivered("0x70", failed="0+1x70")),
+    "a receiver refuses": Case({}, 11, {"EarshotAlertsUndelivered"}, control=delivered("0x70", refused="0+1x70")),
+    "a receiver refuses, and is asked seldom": Case(
+        {}, 11, {"EarshotAlertsUndelivered"}, control=delivered("0x70", refused="0x1 1x70")
+    ),
+    "and still": Case(
+        {}, 60, {"EarshotAlertsUndelivered"}, control=delivered("0x70", refused="0x1 1x70"), before={"EarshotAlertsUndelivered"}
+    ),
+    "a receiver takes some": Case({}, 60, set(), control=delivered("0+1x70", failed="0+1x70", refused="0+1x70")),
+    "a receiver failed once": Case({}, 60, set(), control=delivered("0x10 1x60", failed="0x9 1x61")),
+    "old events": of_control(5, "EarshotWatermarkBehind", alert_watermark_age_seconds="90x70"),
+    "old events, for the workers are behind": Case(
+        {'earshot_lag_seconds{partition="0"}': "45x70"},
+        2,
+        {"EarshotLag"},
+        control={"earshot_alert_watermark_age_seconds": "90x70"},
+    ),
+    "it was in charge, and stands by": of_control(60, alert_watermark_age_seconds="90x70", alert_tick_seconds_count="60x70"),
+    "unreadable signals": of_control(10, "EarshotSignalsUnreadable", signals_unreadable_total="0x9 1x60"),
 }
 
 
@@ -138,17 +226,18 @@ def test_each_alert_fires_for_its_cause_alone(tmp_path: Path) -> None:
 
 
 def _promtool_test(name: str, case: Case) -> dict[str, Any]:
-    def of(instance: str, values: dict[str, str]) -> list[dict[str, str]]:
-        label = f'job="earshot",instance="{instance}"'
+    def of(instance: str, values: dict[str, str], job: str = "earshot") -> list[dict[str, str]]:
+        label = f'job="{job}",instance="{instance}"'
         named = {key.replace("{", "{" + label + ",") if "{" in key else f"{key}{{{label}}}": v for key, v in values.items()}
         return [{"series": series, "values": values} for series, values in named.items()]
 
     ill = WELL | case.series
+    control = of("c:9401", CONTROL | case.control, "earshot-control")
     moments = [(case.after + 1, case.fires)] + ([(case.after - 1, case.before)] if case.fires else [])
     return {
         "name": name,
         "interval": "1m",
-        "input_series": of("a:9400", ill) + of("b:9400", ill if case.both else WELL),
+        "input_series": of("a:9400", ill) + of("b:9400", ill if case.both else WELL) + control,
         "promql_expr_test": [
             {
                 "expr": 'group by (alertname) (ALERTS{alertstate="firing"})',
