@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.brands import Brands
@@ -314,6 +314,7 @@ entry = st.fixed_dictionaries(
 ).filter(lambda e: not {reference_fold(w).strip() for w in e["keywords"]} & {reference_fold(w).strip() for w in e["exclude"]})
 
 
+@settings(deadline=None)
 @given(
     st.lists(entry, min_size=1, max_size=3, unique_by=lambda e: e["name"]),
     st.lists(st.text(ALPHABET, max_size=12), max_size=8),
@@ -329,6 +330,7 @@ def test_as_the_reference_says(entries: list[dict[str, Any]], texts: list[str], 
     assert found == [reference(entries, text) for text in texts]
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_folding_folds_once_and_for_all(text: str) -> None:
     once = fold(text)
