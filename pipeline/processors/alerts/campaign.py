@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import combinations
 from typing import Any
 
@@ -31,15 +31,16 @@ SHORTEST = 20
 """Of shorter texts, links and handles aside, the same comes from many without any plan."""
 LONGEST = 400
 """As much of a text is looked at."""
-SKETCH, LOWEST = 8, 4
-"""Values of a sketch, and how many of them a first search pairs."""
+SKETCH, LOWEST = 8, 5
+"""Values of a sketch, and of how many of them a first search looks at each three."""
 ALIKE, SAME = 0.45, 0.62
 """Jaccard similarity of 3-character pieces: of two texts that may be of one campaign, and of one to what the campaign's texts
 have in common. With 5 edits in 100 characters each they are at least 0.52 and 0.71 (1,500 campaigns of 10)."""
-MOST_PAIRS, MOST_ROWS, MOST_TEXTS, MOST_TRIES = 20_000, 200_000, 20_000, 500
+MOST_THREES, MOST_ROWS, MOST_TEXTS, MOST_TRIES = 50_000, 200_000, 20_000, 1_000
 """What one search takes on; beyond it, it looks at what is most alike."""
-NEAR = 5
-"""Times the accounts asked for: as many texts are compared with the one that may stand for a campaign."""
+NEAR, MOST_NEAR = 2, 64
+"""Of the eight values, how many a text shares with the one that may stand for a campaign, to be compared with it; and how many
+such texts are."""
 SAMPLES = 3
 
 _IGNORED = re.compile(r"https?://\S+|www\.\S+|@\w+|\s+")
@@ -76,17 +77,24 @@ def find(
     if names is not None and not names:
         return []
     where = _where(rule, since, until, names)
-    least = max(2, -(-rule.accounts // 4))
-    pairs = query(_pairs_sql(where, least)).get_column("pair")
-    if pairs.is_empty():
+    threes = query(_threes_sql(where)).get_column("three")
+    if threes.is_empty():
         return []
-    sketches = _matrix(query(_paired_sql(where, pairs)).get_column("text_sketch"))
-    values = np.unique(sketches[_support(sketches) >= least])
-    if not values.size:
+    sharing = query(_sharing_sql(where, threes))
+    support = _support(_matrix(sharing.get_column("text_sketch")))
+    cores = np.argsort(-support, kind="stable")[: min(MOST_TEXTS, np.count_nonzero(support > 1))]
+    if not cores.size:
         return []
-    rows = _readable(query(_texts_sql(where, values[values > 0], _period(since, until))))
+    period = _period(since, until)
+    # First the texts that share most, to see of what there may be a campaign; then all that share something with those.
+    rows = _readable(query(_texts_sql(_list(sharing.get_column("event_key").gather(cores)), period)))
+    seeds = [members for members, _ in _clusters(rows, max(2, rule.accounts // 4))]
+    if not seeds:
+        return []
+    values = np.unique(_matrix(rows[np.concatenate(seeds)].get_column("text_sketch")))
+    rows = _readable(query(_texts_sql(_extended_sql(where, values[values > 0]), period)))
     found: list[Campaign] = []
-    for members, nearness in _clusters(rows, rule.accounts, least):
+    for members, nearness in _clusters(rows, rule.accounts):
         found += _campaigns(rows[members].with_columns(nearness=pl.Series(nearness)), rule.accounts, names)
     return sorted(found, key=lambda campaign: (campaign.brand, -campaign.accounts, campaign.representative))
 
@@ -99,7 +107,7 @@ def _names(rule: CampaignRule, brands: Iterable[str] | None) -> list[str] | None
 
 
 def _period(since: datetime, until: datetime) -> str:
-    first, end = (f"toDateTime64('{at:%Y-%m-%d %H:%M:%S.%f}', 3, 'UTC')" for at in (since, until))
+    first, end = (f"toDateTime64('{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}', 3, 'UTC')" for at in (since, until))
     minutes = f"toStartOfMinute(created_at) BETWEEN toStartOfMinute({first}) AND toStartOfMinute({end})"
     return f"{minutes} AND created_at >= {first} AND created_at < {end}"
 
@@ -113,30 +121,38 @@ def _where(rule: CampaignRule, since: datetime, until: datetime, names: Sequence
 
 
 def _joined(where: str, columns: str) -> str:
-    """A row for each pair of the sketch's lowest values. Single ones are shared by all who use the same common word."""
-    # A sketch of fewer values ends in zeros, which pair with nothing.
-    pairs = (f"toUInt64(s[{i}]) * 4294967296 + s[{j}]" for i, j in combinations(range(1, LOWEST + 1), 2))
+    """A row for each three of the sketch's lowest values: single ones, and pairs, are shared by all who use a common word."""
+    # A sketch of fewer values ends in zeros.
+    threes = (
+        f"if(s[{c}] = 0, 0, intHash64(toUInt64(s[{a}]) * 4294967296 + s[{b}]) + s[{c}])"
+        for a, b, c in combinations(range(1, LOWEST + 1), 3)
+    )
     return f"""
-(SELECT {columns}arrayJoin([{", ".join(pairs)}]) AS pair FROM
+(SELECT {columns}arrayJoin([{", ".join(threes)}]) AS three FROM
     (SELECT {columns}arrayDistinct(text_sketch) AS s FROM interactions WHERE {where}))"""
 
 
-def _pairs_sql(where: str, least: int) -> str:
+def _threes_sql(where: str) -> str:
+    # Versions of one event share all.
     return f"""
-SELECT pair FROM {_joined(where, "")} WHERE bitAnd(pair, 4294967295) != 0
-GROUP BY pair HAVING count() >= {least} ORDER BY count() DESC, pair LIMIT {MOST_PAIRS}"""
+SELECT three FROM {_joined(where, "event_key, ")} WHERE three != 0
+GROUP BY three HAVING min(event_key) != max(event_key) ORDER BY count() DESC, three LIMIT {MOST_THREES}"""
 
 
-def _paired_sql(where: str, pairs: pl.Series) -> str:
+def _sharing_sql(where: str, threes: pl.Series) -> str:
     return f"""
-SELECT DISTINCT event_key, text_sketch FROM {_joined(where, "event_key, text_sketch, ")} WHERE pair IN ({_list(pairs)})
-LIMIT {MOST_ROWS}"""
+SELECT DISTINCT event_key, text_sketch FROM {_joined(where, "event_key, text_sketch, ")} WHERE three IN ({_list(threes)})
+ORDER BY event_key LIMIT {MOST_ROWS}"""
 
 
-def _texts_sql(where: str, values: Array, period: str) -> str:
+def _extended_sql(where: str, values: Array) -> str:
     shared = f"arrayCount(x -> x IN ({_list(values)}), arrayDistinct(text_sketch))"
-    keys = f"""
-    SELECT event_key FROM interactions WHERE {where} AND {shared} >= 2 ORDER BY {shared} DESC, event_key LIMIT {MOST_TEXTS}"""
+    return f"""
+SELECT event_key FROM interactions WHERE {where} AND {shared} >= 2
+ORDER BY {shared} DESC, event_key LIMIT {MOST_TEXTS}"""
+
+
+def _texts_sql(keys: str, period: str) -> str:
     author = "if(author_id != '', author_id, author_handle)"
     return f"""
 SELECT event_key, created_at, brands, substringUTF8(text, 1, {LONGEST}) AS text, visibility = 'private' AS private, text_sketch,
@@ -196,6 +212,7 @@ class _Pieces:
         self._rows, self._ids = np.divmod(both, self.count)
         self.sizes = np.bincount(self._rows, minlength=len(texts))
         self._ends = np.cumsum(self.sizes)
+        self._wanted = np.zeros(self.count, dtype=np.int64)
 
     def of(self, row: int) -> Array:
         return np.asarray(self._ids[self._ends[row] - self.sizes[row] : self._ends[row]])
@@ -209,16 +226,16 @@ class _Pieces:
 
     def similarity(self, pieces: Array, rows: Array) -> Array:
         """Jaccard similarity of each of these texts to the pieces."""
-        wanted = np.zeros(self.count, dtype=np.int64)
-        wanted[pieces] = 1
+        self._wanted[pieces] = 1
         sizes = self.sizes[rows]
         starts = np.cumsum(sizes) - sizes
         places = np.arange(sizes.sum()) + np.repeat(self._ends[rows] - sizes - starts, sizes)
-        both = np.add.reduceat(wanted[self._ids[places]], starts)
+        both = np.add.reduceat(self._wanted[self._ids[places]], starts)
+        self._wanted[pieces] = 0
         return np.asarray(both / (sizes + len(pieces) - both))
 
 
-def _clusters(rows: pl.DataFrame, accounts: int, least: int) -> Iterator[tuple[Array, Array]]:
+def _clusters(rows: pl.DataFrame, accounts: int) -> Iterator[tuple[Array, Array]]:
     """Rows (by number) that say the same, from that many accounts, and how near each is to what they have in common."""
     if rows.height < accounts:
         return
@@ -229,15 +246,18 @@ def _clusters(rows: pl.DataFrame, accounts: int, least: int) -> Iterator[tuple[A
     support = _support(sketches)
     free, tries = np.ones(rows.height, dtype=bool), 0
     for row in np.argsort(-support, kind="stable"):
-        if support[row] < least or tries == MOST_TRIES:
+        if support[row] < 2 or tries == MOST_TRIES:
             return
         if not free[row]:
             continue
         tries += 1
         own = np.zeros(len(values), dtype=bool)
-        own[places[row]] = True
-        near = np.argsort(-own[places].sum(axis=1), kind="stable")[: NEAR * accounts]
-        near = near[free[near]]
+        own[places[row, sketches[row] > 0]] = True
+        shared = own[places].sum(axis=1)
+        near = np.flatnonzero(free & (shared >= NEAR))
+        near = near[np.argsort(-shared[near], kind="stable")[:MOST_NEAR]]
+        if len(near) * 2 < accounts:
+            continue
         alike = near[pieces.similarity(pieces.of(row), near) >= ALIKE]
         if len(alike) * 2 < accounts:
             continue
