@@ -84,7 +84,7 @@ class Evaluator:
         kept = self._tables.watermark() or now - OLD
         self.watermark = self._newest = min(max(kept, now - OLD), now)
         self._heard_at = self._kept_at = self._swept_at = now
-        self._touched.clear()
+        self._windows = self._make_windows(self.config)  # other rules may have come while another one was in charge
         self._recall_campaigns()
         self._read_everything()
         return standing
