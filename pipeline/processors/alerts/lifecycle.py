@@ -180,11 +180,15 @@ class Lifecycle:
     def _hear(self, rule: KeywordRule | ReachRule, candidate: Candidate, now: datetime) -> tuple[list[Alert], Alert]:
         scope, at = Scope(candidate.brand), candidate.created_at
         place = rule.name, scope
+        key = alert_key(rule.name, scope, candidate.event_key)
         alert = self._open.get(place)
+        for known in (alert, *self._over.get(place, ())):
+            if known is not None and known.key == key:
+                return [], known  # its event was not on record yet when a process was killed
         if alert is not None:
             fields = {"last_at": max(alert.last_at, at), "since": min(alert.since, at), **_more(alert, rule, candidate)}
             return [], self._go_on(place, alert, fields, now)
-        alert = _of_event(rule, candidate, alert_key(rule.name, scope, candidate.event_key), State.FIRING, now)
+        alert = _of_event(rule, candidate, key, State.FIRING, now)
         return [self._save(replace(alert, raised_at=now), now)], alert
 
     def _record(self, rule: KeywordRule | ReachRule, candidate: Candidate, now: datetime) -> Alert:
