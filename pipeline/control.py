@@ -34,7 +34,7 @@ from pipeline.delivery.log import ClickHouseLog, last_sent
 from pipeline.delivery.receivers import Outcome, check
 from pipeline.desk import DeskServer, Refused, Unknown
 from pipeline.errors import EarshotError, SettingsError
-from pipeline.fence import Fence, GivenUp
+from pipeline.fence import INSERT_MAX_S, Fence, GivenUp
 from pipeline.health import Vitals
 from pipeline.history import asker
 from pipeline.processors.alerts.alert import Alert, State
@@ -60,6 +60,7 @@ from pipeline.sinks.clickhouse import Inserter
 TICK_S = 1.0
 BEAT_S = 0.5
 ASK_BEATS = 10
+SESSION_S = 6
 PAST_EVERY_S, PAST_SHARE = 5.0, 0.1
 """What is past takes a tenth of a core at most, or less where ClickHouse is slow."""
 T = TypeVar("T")
@@ -107,7 +108,8 @@ class Control:
             broker=[f"kafka://{place}" for place in kafka.bootstrap.split(",")],
             broker_credentials=_credentials(kafka),
             # After a kill the next one is in charge within so many seconds.
-            broker_session_timeout=6, broker_rebalance_timeout=6, broker_heartbeat_interval=2, broker_commit_interval=1.0,
+            broker_session_timeout=SESSION_S, broker_rebalance_timeout=SESSION_S, broker_heartbeat_interval=2,
+            broker_commit_interval=1.0,
             topic_disable_leader=True, topic_allow_declare=False, web_enabled=False, store="memory://",
         )  # fmt: skip
         topic = app.topic(kafka.topic("signals"), value_type=bytes, value_serializer="raw", key_serializer="raw")
@@ -141,6 +143,9 @@ class Control:
         self._signals.clear()
         self._uncommitted.clear()
         self._heard.set()
+        # Whoever is in charge next has to find what is being written; nothing more is.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._do(lambda: None), INSERT_MAX_S)
 
     # --- the loop -----------------------------------------------------------------------------------------------------
     def run(self) -> None:
@@ -180,7 +185,10 @@ class Control:
     async def _beat(self) -> None:
         beats = 0
         while self.app.crash_reason is None:
-            self._fence.polled()
+            if self._fence.polled() > SESSION_S:
+                # It was stopped for so long that another one may be in charge: what it knows of alerts is not what is.
+                self._fence.end_generation()
+                self._heard.set()
             if beats % ASK_BEATS == 0:
                 why = await asyncio.to_thread(self._topic.ask)
                 if why:
@@ -233,10 +241,11 @@ class Control:
         next_tick = time.monotonic()
         while True:
             self._fence.check(generation)
-            pending, self._signals = self._signals, []
-            committed = list(self._uncommitted)
+            pending, committed = list(self._signals), list(self._uncommitted)
             if pending:
                 self._tell(await self._do(partial(self._evaluator.hear, pending, utc_now())))
+                self._fence.check(generation)
+                del self._signals[: len(pending)]
             if time.monotonic() >= next_tick:
                 next_tick = max(next_tick + TICK_S, time.monotonic())
                 self.vitals.busy("evaluating")
