@@ -240,18 +240,21 @@ def test_workers_and_control_are_killed_and_all_is_read_again(scenario: Scenario
 
 
 def test_a_frozen_control_comes_back_after_another_took_over(scenario: Scenario) -> None:
+    """What it goes on with is of another minute than what its heir has raised meanwhile, so that its alerts would be others."""
     scenario.start(workers=1, controls=1)
     frozen = scenario.leader
     heir = scenario.start_control()
     heir.wait_ready()
-    scenario.send(0.5)
+    scenario.send(0.7)
     wait_for("something is told", lambda: bool(scenario.hook.told), every=0.002)
     frozen.signal(signal.SIGSTOP)
-    scenario.send(0.2)
-    wait_for("the heir is in charge", lambda: heir.said("alerts are open"))
-    scenario.send(0.1)
-    frozen.signal(signal.SIGCONT)
     scenario.send()
+    wait_for("the heir is in charge", lambda: heir.said("alerts are open"))
+    wait_for("all is told", lambda: scenario.expected <= scenario.hook.keys().keys(), LONG_RUN, every=0.2)
+    minute = time.time() // 60
+    wait_for("another minute", lambda: time.time() // 60 > minute, 61)
+    frozen.signal(signal.SIGCONT)
+    frozen.wait_ready()
     scenario.finish()
 
 

@@ -26,7 +26,7 @@ from pipeline.migrate import migrate_tables
 from pipeline.processors.alerts.alert import Alert, State
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.rules import Alerts
-from pipeline.processors.alerts.signal import Signal
+from pipeline.processors.alerts.signal import Candidate, Signal
 from pipeline.processors.sentiment.memory import label_of
 from pipeline.settings import Settings
 from pipeline.sinks.alerts import AlertTables
@@ -352,6 +352,15 @@ class Bench:
         self.evaluator.hear([Signal(newest=now, touched={minute: brands})], now)
         return self.tick(now)
 
+    def hear_of(self, now: datetime, rule: str, brand: str, created: datetime) -> list[Alert]:
+        """A candidate, always of the same event."""
+        self._fence.polled()
+        candidate = Candidate(rule, brand, "x", "en", 7, created, created, 1.0, ("recall",))
+        return self.evaluator.hear([Signal(newest=now, candidates=(candidate,))], now)
+
+    def forget_events(self) -> None:
+        self._client.command("TRUNCATE TABLE alert_events")
+
     def tick(self, now: datetime) -> list[Alert]:
         self._fence.polled()
         return self.evaluator.tick(now)
@@ -428,6 +437,35 @@ def test_what_was_read_before_a_kill_counts_after_it(settings: Settings) -> None
         bench.land("Many", seconds(121), 11)
         bench.land("Few", seconds(121), 10)
         assert places(bench.hear(seconds(122), "Few", "Many")) == {("many", "Many", "")}
+
+
+def test_rules_that_came_while_another_one_was_in_charge(settings: Settings) -> None:
+    rule = {"name": "many", "type": "threshold", "measure": "count", "above": 3, "brands": ["Old"]}
+    with Bench(settings, rule) as bench:
+        bench.start(NOON)
+        bench.evaluator.config = Alerts.model_validate({"rules": [rule | {"brands": ["New"]}]})
+        bench.evaluator.start(seconds(1), 0)
+        for brand in ("Old", "New"):
+            bench.land(brand, seconds(2), 4)
+        assert places(bench.hear(seconds(3), "New", "Old")) == {("many", "New", "")}
+
+
+def test_an_event_that_was_not_on_record_when_its_alert_was(settings: Settings) -> None:
+    """Killed between the two inserts: it is heard again, and is no other alert, nor counted twice, even when that is over."""
+    rule = {"name": "crisis", "type": "keyword", "words": {"en": ["recall"]}, "resolve": "10s"}
+
+    def hear(now: float) -> list[Alert]:
+        bench.forget_events()
+        bench.start(seconds(now))
+        return bench.hear_of(seconds(now), "crisis", "Acme", seconds(1))
+
+    with Bench(settings, rule) as bench:
+        assert places(hear(2)) == {("crisis", "Acme", "")}
+        assert not hear(3)
+        assert [alert.observed for alert in bench.evaluator.lifecycle.open] == [1]
+        assert places(bench.tick(seconds(40)), State.RESOLVED) == {("crisis", "Acme", "")}
+        assert not hear(50)
+        assert not bench.evaluator.lifecycle.open
 
 
 def test_a_campaign_that_was_heard_of_before_a_kill_is_found_after_it(settings: Settings) -> None:
