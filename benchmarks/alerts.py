@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -35,7 +36,6 @@ from benchmarks.progress import bar
 from benchmarks.report import MS, Figure
 from benchmarks.standard import standard_brands, standard_load
 from pipeline.embedded.child import free_port
-from pipeline.live import scrape
 from pipeline.settings import Settings
 
 SINGLE, WINDOWED = "single", "windowed"
@@ -126,12 +126,19 @@ class Control:
 
     def __enter__(self) -> Control:
         end = time.monotonic() + PATIENCE_S
-        while scrape(f"http://127.0.0.1:{self.port}/ready") is None:
+        while not self._ready():
             if time.monotonic() > end or self.process.poll() is not None:
                 self.process.kill()
                 raise RuntimeError("control did not get ready")
             time.sleep(0.1)
         return self
+
+    def _ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ready", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()

@@ -35,7 +35,7 @@ from pipeline.delivery.receivers import Outcome, check
 from pipeline.desk import DeskServer, Refused, Unknown
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.fence import INSERT_MAX_S, Fence, GivenUp
-from pipeline.health import Vitals
+from pipeline.health import Vitals, memory_limit
 from pipeline.history import asker
 from pipeline.processors.alerts.alert import Alert, State
 from pipeline.processors.alerts.evaluator import Evaluator
@@ -57,6 +57,7 @@ from pipeline.settings import KafkaSettings, Settings
 from pipeline.sinks.alerts import AlertTables, AlertTopic, utc_now
 from pipeline.sinks.clickhouse import Inserter
 
+EVALUATING = "evaluating"
 TICK_S = 1.0
 BEAT_S = 0.5
 ASK_BEATS = 10
@@ -81,9 +82,10 @@ class Control:
         self._file = Watched(settings.alerts or DEFAULT_RULES, parse_rules, metrics.RULES)
         check(self._file.value, os.environ)
         metrics.start_control(receiver.name for receiver in self._file.value.receivers)
+        metrics.MEMORY_LIMIT.set(memory_limit())
         self.vitals, self._fence = Vitals(), Fence()
         client = clickhouse_client(settings.clickhouse, timeout_s=60)
-        tables = AlertTables(Inserter(client, self._fence, self.vitals, "alerts"))
+        tables = AlertTables(Inserter(client, self._fence, self.vitals, EVALUATING))
         self._tables = tables
         self._evaluator = Evaluator(tables, self._file.value)
         self._topic = AlertTopic(settings.kafka.client(), settings.kafka.topic("alerts"))
@@ -140,6 +142,7 @@ class Control:
     async def _revoked(self, app: Any, /, *revoked: Any, signal: Any = None, **kwargs: Any) -> None:
         self._in_charge.clear()
         self._fence.end_generation()
+        metrics.start_control(())  # what the next one in charge says counts
         self._signals.clear()
         self._uncommitted.clear()
         self._heard.set()
@@ -178,9 +181,9 @@ class Control:
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
         await self.desk.stop()
-        await self.app.stop()
         beat.cancel()
         self._topic.close()
+        await self.app.stop()
 
     async def _beat(self) -> None:
         beats = 0
@@ -209,9 +212,7 @@ class Control:
             except GivenUp:
                 log.info("not in charge any more")
             finally:
-                if self._deliveries is not None:
-                    deliveries, self._deliveries = self._deliveries, None
-                    await deliveries.close(1.0)
+                self.vitals.idle(EVALUATING)
 
     async def _lead(self, generation: int) -> None:
         """In charge until the partition is revoked. Raises GivenUp."""
@@ -248,7 +249,7 @@ class Control:
                 del self._signals[: len(pending)]
             if time.monotonic() >= next_tick:
                 next_tick = max(next_tick + TICK_S, time.monotonic())
-                self.vitals.busy("evaluating")
+                self.vitals.busy(EVALUATING)
                 started = time.perf_counter()
                 self._tell(await self._do(lambda: self._evaluator.tick(utc_now())))
                 metrics.TICK_SECONDS.observe(time.perf_counter() - started)
@@ -257,7 +258,7 @@ class Control:
                 for event in committed:
                     event.ack()
                 del self._uncommitted[: len(committed)]
-            self.vitals.idle("evaluating")
+            self.vitals.idle(EVALUATING)
             self._heard.clear()
             if not self._signals:
                 await _wait(self._heard, next_tick - time.monotonic())
@@ -290,8 +291,7 @@ class Control:
                 self._deliveries.tell(alert)
 
     def _accepted(self, alert: Alert, receiver: str, seconds: float) -> None:
-        kafka_ms = self._evaluator.news_ms.get(alert.key)
-        if alert.state != State.FIRING or kafka_ms is None:
+        if alert.state != State.FIRING or (kafka_ms := self._evaluator.news_ms.pop(alert.key, None)) is None:
             return
         rule = self._evaluator.config.rule(alert.rule)
         path = "single" if isinstance(rule, (KeywordRule, ReachRule)) else "windowed"
@@ -317,6 +317,7 @@ class Control:
         except SettingsError as error:
             self._file.refuse(error)
             return
+        metrics.start_control(receiver.name for receiver in config.receivers)
         if self._in_charge.is_set():
             await self._do(lambda: self._evaluator.use(config))
         else:

@@ -167,7 +167,8 @@ def start_control(receivers: Iterable[str]) -> None:
     """The same for `earshot control`."""
     BUILD.info({"version": version("earshot"), "python": platform.python_version()})
     for state in ("pending", "firing", "acknowledged"):
-        ALERTS_OPEN.labels(state)
+        ALERTS_OPEN.labels(state).set(0)
+    WATERMARK_AGE.set(0)
     for state in ("pending", "firing", "acknowledged", "resolved"):
         ALERT_CHANGES.labels(state)
     for path in ("single", "windowed"):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,7 @@ CLOSED_AFTER = timedelta(seconds=10)
 """A minute is over so long after its end: what was created in it has landed by then."""
 KEEP_EVERY = timedelta(seconds=10)
 SWEEP_EVERY = timedelta(minutes=1)
+MOST_NEWS = 10_000
 OLD_QUIET = timedelta(seconds=10)
 DAY_MINUTES = 1440
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
@@ -66,7 +68,7 @@ class Evaluator:
         self._old_at = self.watermark
         self._generation = 0
         self._kafka_ms: dict[str, int] = {}
-        self.news_ms: dict[int, int] = {}
+        self.news_ms: OrderedDict[int, int] = OrderedDict()
         """Alert key -> Kafka's time of the record that raised it, ms since 1970; the caller takes it out."""
         self._campaign_brands: set[str] = set()
         self._campaign_at = 0.0
@@ -137,7 +139,7 @@ class Evaluator:
         for member in members:
             kafka_ms = heard[member.rule, member.brand, member.event_key]
             if kafka_ms is not None:
-                self.news_ms.setdefault(member.alert_key, kafka_ms)
+                self._note_news(member.alert_key, kafka_ms)
         return self._write(changes, members)
 
     def _note_old(self, minute: int, now: datetime) -> None:
@@ -228,7 +230,7 @@ class Evaluator:
         changes += self.lifecycle.judged(windows.judge(minute, over=False), now)
         for alert in changes:
             if alert.raised_at == now and alert.scope.brand in self._kafka_ms:
-                self.news_ms[alert.key] = self._kafka_ms[alert.scope.brand]
+                self._note_news(alert.key, self._kafka_ms[alert.scope.brand])
         return changes
 
     def _read(self, minutes: Iterable[int], brands: Sequence[str] | None) -> None:
@@ -242,6 +244,11 @@ class Evaluator:
 
     def _ask(self, sql: str) -> pl.DataFrame:
         return self._tables.ask(sql)
+
+    def _note_news(self, key: int, kafka_ms: int) -> None:
+        self.news_ms.setdefault(key, kafka_ms)
+        if len(self.news_ms) > MOST_NEWS:  # nobody is told of these
+            self.news_ms.popitem(last=False)
 
     # --- campaigns, silence -------------------------------------------------------------------------------------------
     def _campaigns(self, now: datetime) -> list[Alert]:

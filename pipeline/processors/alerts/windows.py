@@ -238,8 +238,8 @@ class Windows:
         if rule.measure == "volume":
             spike = DROP if rule.direction == "below" else _SPIKE
             observed, baseline = window[:, PLACE["count"]], history.baseline(spike)
-            # A minute into the next step this one is still the newest that is known.
-            elapsed = min(1.0, (minute + 1 - history.step * STEP_MINUTES) / STEP_MINUTES)
+            # A minute into the next step this one is still the newest that is known; a late minute lies before it.
+            elapsed = min(1.0, max(0.0, (minute + 1 - history.step * STEP_MINUTES) / STEP_MINUTES))
             verdict, known = judge(baseline, observed, spike, elapsed), baseline.known
             enough = (observed if rule.direction == "above" else verdict.expected) >= rule.min_mentions
         else:
