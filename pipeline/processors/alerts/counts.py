@@ -20,6 +20,7 @@ from pipeline.processors.alerts.alert import Scope
 from pipeline.versions import quoted
 
 MINUTE_S = 60
+FEW = 20
 _NUMBERS = {"followers": "author_followers", "likes": "metrics_likes", "shares": "metrics_shares", "replies": "metrics_replies"}
 _SQL = {
     "count": "count()",
@@ -124,6 +125,7 @@ class Ring:
 
     def window(self, minute: int, length: int) -> Values:
         """Scopes by measures: the sums of the `length` minutes that end with `minute`, which is in the ring."""
+        self._grow()
         end = minute - self.first + 1
         total: Values = self.values[:, max(0, end - length) : end].sum(axis=1)
         return total
@@ -136,11 +138,13 @@ def read_sql(dimensions: Iterable[str], minutes: Iterable[int], brands: Sequence
 
 
 def history_sql(dimensions: Iterable[str], step_s: int, first: int, last: int) -> str:
-    """brand, platform, language, minute (here: the number of the step of `step_s`), count, negative and labelled.
+    """brand, platform, language, minute (here: the number of the step of `step_s`), count, negative, labelled, and `live`: what
+    landed within an hour.
 
     Of the steps `first` to `last`, both included.
     """
     measures = {name: _SQL[name] for name in ("count", "negative", "labelled")}
+    measures["live"] = "countIf(ingested_at < created_at + INTERVAL 1 HOUR)"
     return _select(dimensions, step_s, _between(step_s, first, last), None, measures)
 
 
@@ -159,14 +163,14 @@ def _between(step_s: int, first: int, last: int) -> str:
 def _select(dimensions: Iterable[str], step_s: int, where: str, brands: Sequence[str] | None, measures: dict[str, str]) -> str:
     named = {"platform": "toString(platform)", "language": f"toString({LANGUAGE})"}
     columns = ", ".join(f"{sql if name in dimensions else quoted('')} AS {name}" for name, sql in named.items())
-    of = "" if brands is None else f" AND hasAny(brands, {_strings(brands)})"
+    of = "" if brands is None else f" AND {_any_of(brands)}"
     only = "" if brands is None else f" WHERE brand IN {_strings(brands)}"
     # Without the alias's own name in the sub-query: `platform` there has to be the column.
     inner = columns.replace(" AS platform", " AS _platform").replace(" AS language", " AS _language")
     sums = ", ".join(f"{sql} AS {name}" for name, sql in measures.items())
     used = (
         "sentiment_status, sentiment_label, sentiment_positive, sentiment_negative, author_followers, metrics_likes, "
-        "metrics_shares, metrics_replies"
+        "metrics_shares, metrics_replies, created_at, ingested_at"
     )
     return (
         f"SELECT brand, _platform AS platform, _language AS language, minute, {sums} FROM "
@@ -174,6 +178,11 @@ def _select(dimensions: Iterable[str], step_s: int, where: str, brands: Sequence
         f"toInt64(intDiv(toUnixTimestamp(created_at), {step_s})) AS minute, {used} "
         f"FROM interactions FINAL WHERE {where} AND {INBOUND}{of}){only} GROUP BY brand, _platform, _language, minute"
     )
+
+
+def _any_of(brands: Sequence[str]) -> str:
+    """What passes over rows early: hasAny compares with each of its brands, so it is for few."""
+    return f"hasAny(brands, {_strings(brands)})" if len(brands) <= FEW else "notEmpty(brands)"
 
 
 def _strings(texts: Iterable[str]) -> str:
@@ -200,6 +209,6 @@ SELECT brand, _platform AS platform, _language AS language, toFloat64(uniqExact(
     FROM interactions FINAL
     WHERE toStartOfMinute(created_at) >= toDateTime({first * MINUTE_S}, 'UTC')
         AND toStartOfMinute(created_at) <= toDateTime({last * MINUTE_S}, 'UTC')
-        AND {INBOUND} AND hasAny(brands, {_strings(brands)}){filters}
+        AND {INBOUND} AND {_any_of(brands)}{filters}
 )
 WHERE brand IN {_strings(brands)} GROUP BY brand, _platform, _language"""

@@ -23,12 +23,15 @@ from pipeline.processors.alerts.spike import DAYS, DROP, STEP_S, Baseline, Spike
 
 STEP_MINUTES = STEP_S // counts.MINUTE_S
 HISTORY_STEPS = DAYS * 86400 // STEP_S
-_HOUR_STEPS, _WEEK_STEPS = 3600 // STEP_S, 7 * 86400 // STEP_S
+_HOUR_STEPS, _DAY_STEPS, _WEEK_STEPS = 3600 // STEP_S, 86400 // STEP_S, 7 * 86400 // STEP_S
 LATE_MINUTES = 62
 """A minute of the last hour can still be judged."""
 COVERED = 0.8
 TRUE, STILL, UNKNOWN = 1, 2, -1
 """STILL: not true, but near enough to keep an alert that is open; so a burst that goes up and down is one."""
+OFF, OFF_LEAST = 0.02, 10
+"""A step of the past in which all scopes together have less than this share of what is usual while Earshot runs is not known, and
+no quiet one: it was off, and what there is came later with an old date. Where less than OFF_LEAST is usual there is no telling."""
 _SPIKE = Spike()
 HOLDS = 0.5
 """Of a spike's bar: above it an alert goes on."""
@@ -85,7 +88,7 @@ class History:
     def load(self, frame: pl.DataFrame, step: int) -> None:
         """Takes over the counts before `step`, as `counts.history_sql` gives them; the share is that of the week before."""
         sliced = self._table.slice.of(frame).group_by("brand", "platform", "language", "minute")
-        sums = sliced.agg(pl.col("count", "negative", "labelled").sum())
+        sums = sliced.agg(pl.col("count", "negative", "labelled", "live").sum())
         rows = self._table.rows(sums)
         self.step = step
         self._volume = np.full((len(self._table.scopes), HISTORY_STEPS), np.nan, np.float32)
@@ -95,6 +98,10 @@ class History:
         # Nothing between two steps with something is nothing; before the first one it is not known.
         begun = np.maximum.accumulate(~np.isnan(self._volume), axis=1)
         self._volume[begun & np.isnan(self._volume)] = 0
+        live = sums.group_by("minute").agg(pl.col("live").sum()).get_column("live").to_numpy()
+        usual = _usual(live)
+        if usual >= OFF_LEAST:
+            self._volume[:, np.nansum(self._volume, axis=0) < OFF * usual] = np.nan
         self._forget()
         self._learn_share(frame.filter(pl.col("minute") >= step - _WEEK_STEPS))
 
@@ -118,6 +125,9 @@ class History:
                 continue
             count = ring.window(last, STEP_MINUTES)[:, PLACE["count"]]
             unknown = np.isnan(self._volume[:, :column]).all(axis=1) & (count == 0)
+            day = np.nansum(self._volume[:, max(0, column - _DAY_STEPS) : column], axis=0)
+            # While it runs only nothing at all means that it was off; less is for the rules to judge.
+            unknown |= not count.any() and _usual(day) >= OFF_LEAST
             self._volume[:, column] = np.where(unknown, np.nan, count)
             labelled = ring.window(last, STEP_MINUTES)[:, [PLACE["negative"], PLACE["labelled"]]]
             # A week's memory: what is a week old weighs 1/e.
@@ -296,6 +306,11 @@ class Windows:
             fits = rows < len(authors)
             authors[rows[fits]] = answer.get_column("authors").to_numpy()[fits]
         return authors
+
+
+def _usual(totals: npt.NDArray[Any]) -> float:
+    ran = totals[totals > 0]
+    return float(np.median(ran)) if ran.size else 0.0
 
 
 def _length(rule: WindowedRule) -> int:

@@ -122,7 +122,8 @@ def history(per_step: int, days: int = 7) -> pl.DataFrame:
     counts = rng.poisson(per_step, days * 86400 // STEP_S)
     steps = range(step - len(counts), step)
     rows = [{**said(at, int(n)), "labelled": n, "negative": n // 5} for at, n in zip(steps, counts, strict=True)]
-    return frame(*rows).select("brand", "platform", "language", "minute", "count", "negative", "labelled")
+    columns = frame(*rows).select("brand", "platform", "language", "minute", "count", "negative", "labelled")
+    return columns.with_columns(live=pl.col("count"))
 
 
 @pytest.mark.parametrize(("per_minute", "expected"), [(6, 0), (28, STILL), (60, TRUE)])
@@ -167,6 +168,46 @@ def test_a_scope_that_nobody_has_heard_of_has_no_history() -> None:
     windows.put(frame(said(MINUTE, 500, labelled=500, negative=500)), [MINUTE], None)
     (verdicts,) = windows.judge(MINUTE, over=False)
     assert verdicts.truth.tolist() == [[UNKNOWN, UNKNOWN]]
+
+
+def test_what_came_before_the_first_start_with_a_wrong_date_is_no_history() -> None:
+    """One event in some steps of the last day, and then the stream begins: it is no spike over nearly nothing."""
+    step = (MINUTE - 1) // STEP_MINUTES
+    trickle = [{**said(step - n, 1), "live": 0.0} for n in range(3, 280, 7)]
+    begun = [{**said(step - n, 400), "live": 400.0} for n in (1, 2)]
+    windows = windows_of({"type": "spike"})
+    windows.move(MINUTE - 1)
+    (learned,) = windows.histories.values()
+    learned.load(pl.DataFrame([*trickle, *begun]), step)
+    windows.move(MINUTE)
+    windows.put(frame(*(said(MINUTE - n, 80) for n in range(5))), range(MINUTE - 4, MINUTE + 1), None)
+    assert truth(windows, MINUTE, ACME, over=False) == UNKNOWN
+
+
+def test_a_night_without_the_stream_is_not_known_and_no_quiet_night() -> None:
+    step = (MINUTE - 1) // STEP_MINUTES
+    ran = [{**said(step - n, 300), "live": 300.0} for n in (*range(1, 12), *range(150, 1500))]
+    windows = windows_of({"type": "spike"})
+    windows.move(MINUTE - 1)
+    (learned,) = windows.histories.values()
+    learned.load(pl.DataFrame(ran), step)
+    assert np.isnan(learned._volume[0, -140:-20]).all()
+    windows.move(MINUTE)
+    windows.put(frame(*(said(MINUTE - n, 60) for n in range(5))), range(MINUTE - 4, MINUTE + 1), None)
+    assert truth(windows, MINUTE, ACME, over=False) == 0
+
+
+def test_a_quiet_brand_in_a_busy_system_has_a_history_of_nothing() -> None:
+    step = (MINUTE - 1) // STEP_MINUTES
+    busy = [{**said(step - n, 300, "Bolt"), "live": 300.0} for n in range(1, 600)]
+    quiet = [{**said(step - n, 1), "live": 1.0} for n in (550, 300, 90)]
+    windows = windows_of({"type": "spike"})
+    windows.move(MINUTE - 1)
+    (learned,) = windows.histories.values()
+    learned.load(pl.DataFrame([*busy, *quiet]), step)
+    windows.move(MINUTE)
+    windows.put(frame(*(said(MINUTE - n, 20) for n in range(5))), range(MINUTE - 4, MINUTE + 1), None)
+    assert truth(windows, MINUTE, ACME, over=False) == TRUE
 
 
 def test_history_goes_on_with_what_the_ring_holds() -> None:
