@@ -18,7 +18,7 @@ from pipeline.brands import Brands
 from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.alert import Alert, State
 from pipeline.processors.alerts.counts import INBOUND, MINUTE_S, Slice
-from pipeline.processors.alerts.evaluator import SOURCES, WEEK, campaigns, silences, window_of
+from pipeline.processors.alerts.evaluator import SOURCES, WEEK, Search, campaign_alerts, search, silences, window_of
 from pipeline.processors.alerts.explain import Ask, explain
 from pipeline.processors.alerts.lifecycle import Lifecycle
 from pipeline.processors.alerts.rules import Alerts, CampaignRule, KeywordRule, ReachRule, SilenceRule, SpikeRule, ThresholdRule
@@ -145,7 +145,8 @@ class _Campaigns:
                 total[brand] = total.get(brand, 0) + count
         least = min(rule.accounts for rule in self._rules)
         wanted = sorted(brand for brand in self._recent[minute] if total[brand] >= least)
-        return campaigns(lambda sql: self._ask(sql, {}), lifecycle, self._rules, wanted, now, now) if wanted else []
+        found = search(lambda sql: self._ask(sql, {}), Search(self._rules, wanted, now))
+        return [alert for rule, each in found for alert in campaign_alerts(lifecycle, rule, each, now)]
 
 
 class _Talks:
@@ -187,7 +188,7 @@ def _explained(ask: Ask, config: Alerts, alert: Alert) -> Alert:
     if alert.type not in ("spike", "threshold", "campaign"):
         return alert
     terms, samples = explain(ask, alert, window_of(config.rule(alert.rule)))
-    return replace(alert, terms=terms, samples=samples or alert.samples)
+    return replace(alert, terms=terms, samples=alert.samples or samples)
 
 
 def _minute(at: datetime) -> int:

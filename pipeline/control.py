@@ -38,7 +38,8 @@ from pipeline.fence import INSERT_MAX_S, Fence, GivenUp
 from pipeline.health import Vitals, memory_limit
 from pipeline.history import asker
 from pipeline.processors.alerts.alert import Alert, State
-from pipeline.processors.alerts.evaluator import Evaluator
+from pipeline.processors.alerts.campaign import Campaign
+from pipeline.processors.alerts.evaluator import Evaluator, Search, search
 from pipeline.processors.alerts.explain import Ask
 from pipeline.processors.alerts.rules import (
     DEFAULT_RULES,
@@ -62,6 +63,8 @@ TICK_S = 1.0
 BEAT_S = 0.5
 ASK_BEATS = 10
 SESSION_S = 6
+CAMPAIGN_EVERY_S, CAMPAIGN_SHARE, SEARCH_S = 2.0, 0.05, 5
+"""Campaigns are looked for every 2 s, and for a twentieth of the time at most; no query of it runs longer than SEARCH_S."""
 PAST_EVERY_S, PAST_SHARE = 5.0, 0.1
 """What is past takes a tenth of a core at most, or less where ClickHouse is slow."""
 T = TypeVar("T")
@@ -228,11 +231,12 @@ class Control:
             self._deliveries = deliveries
             self.vitals.clear("partitions")
             log.info("%d alerts are open", len(self._evaluator.lifecycle.open))
-            past = asyncio.create_task(self._go_through_past(asker(client)))
+            beside = [asyncio.create_task(work(asker(client))) for work in (self._go_through_past, self._look_for_campaigns)]
             try:
                 await self._evaluate(generation)
             finally:
-                past.cancel()
+                for task in beside:
+                    task.cancel()
         finally:
             await deliveries.close(1.0)
             self._deliveries = None
@@ -262,6 +266,23 @@ class Control:
             self._heard.clear()
             if not self._signals:
                 await _wait(self._heard, next_tick - time.monotonic())
+
+    async def _look_for_campaigns(self, ask: Ask) -> None:
+        """On a thread of its own: a search among many texts takes longer than others may wait."""
+
+        def look(due: Search) -> list[tuple[CampaignRule, Campaign]]:
+            return list(search(lambda sql: ask(sql, {"max_execution_time": SEARCH_S, "max_threads": 1}), due))
+
+        while True:
+            await asyncio.sleep(CAMPAIGN_EVERY_S)
+            started = time.monotonic()
+            try:
+                if (due := await self._do(self._evaluator.campaigns_due)) is not None:
+                    found = await asyncio.to_thread(look, due)
+                    self._tell(await self._do(partial(self._evaluator.found, found, utc_now())))
+            except (EarshotError, GivenUp) as error:
+                log.warning("campaigns were not looked for: %s", error)
+            await asyncio.sleep((time.monotonic() - started) * (1 / CAMPAIGN_SHARE - 1))
 
     async def _go_through_past(self, ask: Ask) -> None:
         """Windows that were touched an hour late or more are gone through by a backtest, a day at a time, and put on record."""

@@ -22,9 +22,10 @@ from pipeline.embedded.stack import Stack
 from pipeline.errors import EarshotError
 from pipeline.fence import Fence
 from pipeline.health import Vitals
+from pipeline.history import asker
 from pipeline.migrate import migrate_tables
 from pipeline.processors.alerts.alert import Alert, State
-from pipeline.processors.alerts.evaluator import Evaluator
+from pipeline.processors.alerts.evaluator import Evaluator, search
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.signal import Candidate, Signal
 from pipeline.processors.sentiment.memory import label_of
@@ -365,6 +366,12 @@ class Bench:
         self._fence.polled()
         return self.evaluator.tick(now)
 
+    def look(self, now: datetime) -> list[Alert]:
+        """A search for campaigns, as control has it on a thread of its own."""
+        ask = asker(self._client)
+        due = self.evaluator.campaigns_due()
+        return [] if due is None else self.evaluator.found(list(search(lambda sql: ask(sql, {}), due)), now)
+
 
 def places(alerts: Iterable[Alert], state: State = State.FIRING) -> set[tuple[str, str, str]]:
     return {(alert.rule, alert.scope.brand, alert.scope.platform) for alert in alerts if alert.state is state}
@@ -476,9 +483,9 @@ def test_a_campaign_that_was_heard_of_before_a_kill_is_found_after_it(settings: 
         bench.land("Copied", seconds(2), 10, text="buy the kettle of your dreams at half the price today")
         for n in range(10):
             bench.land("Varied", seconds(2), text=" ".join(Random(n).sample(WORDS, 12)))
-        assert not bench.hear(seconds(3), "Copied", "Varied")  # it was looked for a moment ago
+        bench.hear(seconds(3), "Copied", "Varied")
         bench.start(seconds(20))
-        found, clock = list[Alert](), count(21)
-        # The first search waits some true seconds, for the watermark to move on.
-        wait_for("it is found", lambda: bool(found.extend(bench.tick(seconds(next(clock)))) or found))
-        assert places(found) == {("copies", "Copied", "")}
+        assert not bench.look(seconds(20))  # the watermark that was kept is from before it
+        bench.tick(seconds(30))
+        assert places(bench.look(seconds(30))) == {("copies", "Copied", "")}
+        assert not bench.look(seconds(31))

@@ -99,6 +99,16 @@ def find(
     return sorted(found, key=lambda campaign: (campaign.brand, -campaign.accounts, campaign.representative))
 
 
+def enough_sql(rule: CampaignRule, since: datetime, until: datetime, brands: Sequence[str]) -> str:
+    """`brand`: those of `brands` that have as many texts as the rule asks for accounts, those with fewest first."""
+    listed = f"[{', '.join(map(quoted, brands))}]"
+    return (
+        "SELECT brand FROM (SELECT toString(arrayJoin(brands)) AS brand FROM interactions "
+        f"WHERE {_where(rule, since, until, None)}) WHERE brand IN {listed} "
+        f"GROUP BY brand HAVING count() >= {rule.accounts} ORDER BY count(), brand"
+    )
+
+
 # --- what is asked of ClickHouse ------------------------------------------------------------------------------------
 def _names(rule: CampaignRule, brands: Iterable[str] | None) -> list[str] | None:
     if brands is None:

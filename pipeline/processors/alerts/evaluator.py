@@ -14,15 +14,16 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from pipeline.processors.alerts import campaign, counts
 from pipeline.processors.alerts.alert import Alert, Scope, State
+from pipeline.processors.alerts.campaign import Campaign
 from pipeline.processors.alerts.counts import MINUTE_S, Slice
 from pipeline.processors.alerts.explain import explain
 from pipeline.processors.alerts.lifecycle import OLD, Lifecycle, Member, Truth, historical_key
@@ -45,8 +46,6 @@ DAY, WEEK = timedelta(days=1), timedelta(days=7)
 DAY_STEPS = 86400 // STEP_S
 EXPLAIN_S = 0.5
 """For so long in a second alerts are explained before they are told; those beyond are told first."""
-CAMPAIGN_EVERY_S, CAMPAIGN_SHARE = 2.0, 0.05
-"""Campaigns are looked for every 2 s, and for a twentieth of the time at most."""
 SOURCES = {"platform": "toString(platform)", "source": "toString(source_name)", "brand": "toString(arrayJoin(brands))"}
 log = logging.getLogger("earshot.alerts")
 
@@ -71,7 +70,7 @@ class Evaluator:
         self.news_ms: OrderedDict[int, int] = OrderedDict()
         """Alert key -> Kafka's time of the record that raised it, ms since 1970; the caller takes it out."""
         self._campaign_brands: set[str] = set()
-        self._campaign_at = 0.0
+        self._campaigns_from = self.watermark
         self._unexplained: list[Alert] = []
         self._last: dict[tuple[str, str], datetime] = {}
         """(platform, source or brand; its name) -> when it last talked."""
@@ -189,7 +188,6 @@ class Evaluator:
         if touched:
             self._read(touched, sorted(set().union(*touched.values())))
         changes = self._judge(touched, minute, now)
-        changes += self._campaigns(now)
         if sweeps:
             self._swept_at = now
             changes += self._silent(now)
@@ -251,16 +249,19 @@ class Evaluator:
             self.news_ms.popitem(last=False)
 
     # --- campaigns, silence -------------------------------------------------------------------------------------------
-    def _campaigns(self, now: datetime) -> list[Alert]:
+    def campaigns_due(self) -> Search | None:
+        """What to look for campaigns in now: the brands that were touched since the last time. `search` takes long: it is for
+        another thread."""
         rules = [rule for rule in self.config.rules if isinstance(rule, CampaignRule)]
-        if not rules or not self._campaign_brands or time.monotonic() < self._campaign_at:
-            return []
-        started = time.monotonic()
-        changes = campaigns(self._ask, self.lifecycle, rules, sorted(self._campaign_brands), self.watermark, now)
-        self._campaign_brands.clear()
-        took = time.monotonic() - started
-        self._campaign_at = time.monotonic() + max(CAMPAIGN_EVERY_S, took / CAMPAIGN_SHARE)
-        return changes
+        if not rules or not self._campaign_brands or self.watermark < self._campaigns_from:
+            return None
+        brands, self._campaign_brands = sorted(self._campaign_brands), set()
+        return Search(rules, brands, self.watermark)
+
+    def found(self, campaigns: Iterable[tuple[CampaignRule, Campaign]], now: datetime) -> list[Alert]:
+        """Takes over what `search` has found."""
+        changes = [alert for rule, each in campaigns for alert in campaign_alerts(self.lifecycle, rule, each, now)]
+        return self._write(self._explain_news(changes, now), [])
 
     def _recall_campaigns(self) -> None:
         """Who was in charge before may have heard of brands and not looked at them yet. First the watermark has to move on."""
@@ -271,7 +272,7 @@ class Evaluator:
         recent = f"toStartOfMinute(created_at) >= '{since}' AND is_deleted = 0"
         brands = self._ask(f"SELECT DISTINCT toString(arrayJoin(brands)) AS brand FROM interactions WHERE {recent}")
         self._campaign_brands.update(brands.get_column("brand"))
-        self._campaign_at = time.monotonic() + IDLE.total_seconds() + 1
+        self._campaigns_from = self.watermark + timedelta(milliseconds=1)
 
     def _silent(self, now: datetime) -> list[Alert]:
         rules = [rule for rule in self.config.rules if isinstance(rule, SilenceRule)]
@@ -294,7 +295,7 @@ class Evaluator:
             if alert.state == State.FIRING and alert.raised_at == now and _has_window(self.config.rule(alert.rule)):
                 if time.monotonic() < end:
                     terms, samples = self._explain(alert)
-                    alert = replace(alert, terms=terms, samples=samples or alert.samples)
+                    alert = replace(alert, terms=terms, samples=alert.samples or samples)
                     self.lifecycle.amend(alert)
                 else:
                     self._unexplained.append(alert)
@@ -328,25 +329,31 @@ class Evaluator:
         return changes
 
 
-def campaigns(
-    ask: campaign.Query,
-    lifecycle: Lifecycle,
-    rules: Sequence[CampaignRule],
-    brands: Sequence[str],
-    at: datetime,
-    now: datetime,
-) -> list[Alert]:
-    """Looks for campaigns in the windows that end at `at`."""
-    changes = []
-    for rule in rules:
-        for found in campaign.find(ask, rule, at - rule.window, at + timedelta(seconds=1), brands):
-            first, last = _floor(found.first_at), _floor(found.last_at)
-            truth = Truth(
-                rule, Scope(found.brand), first, last, rule.severity, found.accounts, "accounts", upper=rule.accounts,
-                samples=found.samples,
-            )  # fmt: skip
-            changes += lifecycle.true(truth, now)
-    return changes
+class Search(NamedTuple):
+    """Where to look for campaigns: in the windows that end at `at`."""
+
+    rules: Sequence[CampaignRule]
+    brands: Sequence[str]
+    at: datetime
+
+
+def search(ask: campaign.Query, due: Search) -> Iterator[tuple[CampaignRule, Campaign]]:
+    """Looks brand by brand, those with fewer texts than the rule has accounts left out: they can't have a campaign."""
+    for rule in due.rules:
+        start, end = due.at - rule.window, due.at + timedelta(seconds=1)
+        wanted = [brand for brand in due.brands if not rule.brands or brand in rule.brands]
+        for brand in ask(campaign.enough_sql(rule, start, end, wanted)).get_column("brand") if wanted else ():
+            for found in campaign.find(ask, rule, start, end, [brand]):
+                yield rule, found
+
+
+def campaign_alerts(lifecycle: Lifecycle, rule: CampaignRule, found: Campaign, now: datetime) -> list[Alert]:
+    first, last = _floor(found.first_at), _floor(found.last_at)
+    truth = Truth(
+        rule, Scope(found.brand), first, last, rule.severity, found.accounts, "accounts", upper=rule.accounts,
+        samples=found.samples,
+    )  # fmt: skip
+    return lifecycle.true(truth, now)
 
 
 def silences(

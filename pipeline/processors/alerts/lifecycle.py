@@ -245,7 +245,7 @@ class Lifecycle:
 
     def explained(self, alert: Alert, now: datetime, terms: tuple[str, ...], samples: tuple[int, ...]) -> Alert:
         """The alert with its explanation."""
-        return self._save(alert.change(now, terms=terms, samples=samples or alert.samples), now)
+        return self._save(alert.change(now, terms=terms, samples=alert.samples or samples), now)
 
     def test(self, rule: AnyRule, brand: str, actor: str, now: datetime) -> Alert:
         """An alert that is none, told to the rule's receivers and resolved a minute later."""

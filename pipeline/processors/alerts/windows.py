@@ -30,8 +30,8 @@ COVERED = 0.8
 TRUE, STILL, UNKNOWN = 1, 2, -1
 """STILL: not true, but near enough to keep an alert that is open; so a burst that goes up and down is one."""
 OFF, OFF_LEAST = 0.02, 10
-"""A step of the past in which all scopes together have less than this share of what is usual while Earshot runs is not known, and
-no quiet one: it was off, and what there is came later with an old date. Where less than OFF_LEAST is usual there is no telling."""
+"""A step of the past in which all scopes together have less than this share of what is usual while Earshot runs is not known,
+and no quiet one: it was off, and what there is came later with an old date. With less than OFF_LEAST there is no telling."""
 _SPIKE = Spike()
 HOLDS = 0.5
 """Of a spike's bar: above it an alert goes on."""
