@@ -16,7 +16,7 @@ import secrets
 import signal as signals
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -24,6 +24,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import faust
+import polars as pl
 
 from pipeline import metrics, migrate
 from pipeline.backtest import backtest
@@ -177,10 +178,10 @@ class Control:
         stop = asyncio.create_task(self._stop.wait())
         await asyncio.wait((work, beat, stop), return_when=asyncio.FIRST_COMPLETED)
         self._failure = next((task.exception() for task in (work, beat) if task.done()), None)
+        self._ends = True  # Python 3.11's wait_for swallows a cancellation that meets what it waited for
         self._in_charge.clear()
         self._heard.set()
         self._fence.stop()
-        self._ends = True  # Python 3.11's wait_for swallows a cancellation that meets what it waited for
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
         await self.desk.stop()
@@ -271,7 +272,7 @@ class Control:
         """On a thread of its own: a search among many texts takes longer than others may wait."""
 
         def look(due: Search) -> list[tuple[CampaignRule, Campaign]]:
-            return list(search(lambda sql: ask(sql, {"max_execution_time": SEARCH_S, "max_threads": 1}), due))
+            return list(search(lambda sql: self._ask_beside(ask, sql, {"max_execution_time": SEARCH_S}), due))
 
         while True:
             await asyncio.sleep(CAMPAIGN_EVERY_S)
@@ -284,6 +285,12 @@ class Control:
                 log.warning("campaigns were not looked for: %s", error)
             await asyncio.sleep((time.monotonic() - started) * (1 / CAMPAIGN_SHARE - 1))
 
+    def _ask_beside(self, ask: Ask, sql: str, settings: Mapping[str, object]) -> pl.DataFrame:
+        """What runs beside must not keep the process from its end. Raises GivenUp."""
+        if self._ends or not self._in_charge.is_set():
+            raise GivenUp
+        return ask(sql, {"max_threads": 1, **settings})
+
     async def _go_through_past(self, ask: Ask) -> None:
         """Windows that were touched an hour late or more are gone through by a backtest, a day at a time, and put on record."""
         while True:
@@ -295,7 +302,8 @@ class Control:
                 config = self._evaluator.config
                 windowed = tuple(rule for rule in config.rules if isinstance(rule, (SpikeRule, ThresholdRule, CampaignRule)))
                 started = time.monotonic()
-                found = await asyncio.to_thread(backtest, ask, config.model_copy(update={"rules": windowed}), *span)
+                config = config.model_copy(update={"rules": windowed})
+                found = await asyncio.to_thread(backtest, partial(self._ask_beside, ask), config, *span)
                 self._topic.send(await self._do(partial(self._evaluator.record, found, utc_now())))
                 await asyncio.sleep((time.monotonic() - started) / PAST_SHARE)
             except (EarshotError, GivenUp) as error:
