@@ -57,7 +57,7 @@ SIZES = {"short": Size(brands=40, kills=5), "long": Size(brands=400, kills=40)}
 
 
 @pytest.fixture(params=["short", pytest.param("long", marks=[pytest.mark.faults, pytest.mark.timeout(1800)])])
-def size(request: pytest.FixtureRequest) -> Size:  # type: ignore[override]
+def size(request: pytest.FixtureRequest) -> Size:
     return SIZES[request.param]
 
 
@@ -146,6 +146,10 @@ class Scenario:
         send(self.settings, self.events[self.sent : until])
         self.sent = until
 
+    def wait_told(self, more_than: int = 0) -> None:
+        """Returns a few milliseconds after it."""
+        wait_for("something is told", lambda: len(self.hook.told) > more_than, every=0.002)
+
     def finish(self) -> None:
         """Waits until all is told, read and judged, and fails with what is wrong."""
         assert self.sent == len(self.events)
@@ -226,7 +230,7 @@ def test_workers_and_control_are_killed_and_all_is_read_again(scenario: Scenario
         # Two in three hit control; every other one right when it has told something.
         victim = rng.choice(scenario.workers) if number % 3 == 1 else scenario.leader
         if number % 2 == 0:
-            wait_for("something is told", lambda told=told: len(scenario.hook.told) > told, every=0.002)
+            scenario.wait_told(told)
         else:
             time.sleep(rng.uniform(0, 1.5))
         scenario.replace(victim)
@@ -246,7 +250,7 @@ def test_a_frozen_control_comes_back_after_another_took_over(scenario: Scenario)
     heir = scenario.start_control()
     heir.wait_ready()
     scenario.send(0.7)
-    wait_for("something is told", lambda: bool(scenario.hook.told), every=0.002)
+    scenario.wait_told()
     frozen.signal(signal.SIGSTOP)
     scenario.send()
     wait_for("the heir is in charge", lambda: heir.said("alerts are open"))
