@@ -113,7 +113,7 @@ class Control:
             f"{kafka.group}-control",
             broker=[f"kafka://{place}" for place in kafka.bootstrap.split(",")],
             broker_credentials=_credentials(kafka),
-            # After a kill the next one is in charge within so many seconds.
+            # After a kill the next one is in charge within so many seconds; a write may take 3 + 5 (pipeline/fence.py).
             broker_session_timeout=SESSION_S, broker_rebalance_timeout=SESSION_S, broker_heartbeat_interval=2,
             broker_commit_interval=1.0,
             topic_disable_leader=True, topic_allow_declare=False, web_enabled=False, store="memory://",
