@@ -41,7 +41,7 @@ from pipeline.history import asker
 from pipeline.processors.alerts.alert import Alert, State
 from pipeline.processors.alerts.campaign import Campaign
 from pipeline.processors.alerts.evaluator import Evaluator, Search, search
-from pipeline.processors.alerts.explain import Ask
+from pipeline.processors.alerts.explain import Ask, explain
 from pipeline.processors.alerts.rules import (
     DEFAULT_RULES,
     Alerts,
@@ -64,6 +64,7 @@ TICK_S = 1.0
 BEAT_S = 0.5
 ASK_BEATS = 10
 SESSION_S = 6
+EXPLAIN_S = 0.8
 CAMPAIGN_EVERY_S, CAMPAIGN_SHARE, SEARCH_S = 2.0, 0.05, 5
 """Campaigns are looked for every 2 s, and for a twentieth of the time at most; no query of it runs longer than SEARCH_S."""
 PAST_EVERY_S, PAST_SHARE = 5.0, 0.1
@@ -95,6 +96,9 @@ class Control:
         self._topic = AlertTopic(settings.kafka.client(), settings.kafka.topic("alerts"))
         # All that reads or changes alerts runs on one thread, one thing after the other.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="alerts")
+        self._aside = ThreadPoolExecutor(2, thread_name_prefix="explaining")
+        self._ask_aside = asker(clickhouse_client(settings.clickhouse, timeout_s=10))
+        self._explaining: set[asyncio.Task[None]] = set()
         self._in_charge = asyncio.Event()
         self._heard = asyncio.Event()
         self._signals: list[Signal] = []
@@ -236,7 +240,7 @@ class Control:
             try:
                 await self._evaluate(generation)
             finally:
-                for task in beside:
+                for task in (*beside, *self._explaining):
                     task.cancel()
         finally:
             await deliveries.close(1.0)
@@ -316,8 +320,29 @@ class Control:
         self._topic.send(alerts)
         for alert in alerts:
             metrics.ALERT_CHANGES.labels(alert.state).inc()
-            if self._deliveries is not None:
+            if self._deliveries is None:
+                continue
+            if (window := self._evaluator.unexplained(alert)) is not None:
+                task = asyncio.create_task(self._explain_and_tell(alert, window, self._deliveries))
+                self._explaining.add(task)
+                task.add_done_callback(self._explaining.discard)
+            else:
                 self._deliveries.tell(alert)
+
+    async def _explain_and_tell(self, alert: Alert, window: timedelta, deliveries: Deliveries) -> None:
+        """It is told with its explanation, or without when that takes longer than EXPLAIN_S."""
+        work = asyncio.get_running_loop().run_in_executor(self._aside, explain, self._ask_aside, alert, window)
+        await asyncio.wait((work,), timeout=EXPLAIN_S)
+        if not work.done():
+            deliveries.tell(alert)
+        try:
+            explained = await self._do(partial(self._evaluator.explained, alert.key, *await work, utc_now()))
+        except (EarshotError, GivenUp) as error:
+            log.warning("alert %s is not explained: %s", alert.hex, error)
+            explained = []
+        self._topic.send(explained)
+        for change in explained or [alert]:
+            deliveries.tell(change)
 
     def _accepted(self, alert: Alert, receiver: str, seconds: float) -> None:
         if alert.state != State.FIRING or (kafka_ms := self._evaluator.news_ms.pop(alert.key, None)) is None:

@@ -12,7 +12,6 @@ brand (platform, language) and minute; one numpy pass over scopes by rules.
 from __future__ import annotations
 
 import logging
-import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -25,7 +24,6 @@ from pipeline.processors.alerts import campaign, counts
 from pipeline.processors.alerts.alert import Alert, Scope, State
 from pipeline.processors.alerts.campaign import Campaign
 from pipeline.processors.alerts.counts import MINUTE_S, Slice
-from pipeline.processors.alerts.explain import explain
 from pipeline.processors.alerts.lifecycle import OLD, Lifecycle, Member, Truth, historical_key
 from pipeline.processors.alerts.rules import Alerts, AnyRule, CampaignRule, SilenceRule, SpikeRule, ThresholdRule
 from pipeline.processors.alerts.signal import Candidate, Signal
@@ -44,8 +42,6 @@ OLD_QUIET = timedelta(seconds=10)
 DAY_MINUTES = 1440
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 DAY_STEPS = 86400 // STEP_S
-EXPLAIN_S = 0.5
-"""For so long in a second alerts are explained before they are told; those beyond are told first."""
 SOURCES = {"platform": "toString(platform)", "source": "toString(source_name)", "brand": "toString(arrayJoin(brands))"}
 log = logging.getLogger("earshot.alerts")
 
@@ -71,7 +67,6 @@ class Evaluator:
         """Alert key -> Kafka's time of the record that raised it, ms since 1970; the caller takes it out."""
         self._campaign_brands: set[str] = set()
         self._campaigns_from = self.watermark
-        self._unexplained: list[Alert] = []
         self._last: dict[tuple[str, str], datetime] = {}
         """(platform, source or brand; its name) -> when it last talked."""
         self._last_read = datetime.fromtimestamp(0, UTC)
@@ -192,9 +187,6 @@ class Evaluator:
             self._swept_at = now
             changes += self._silent(now)
         changes += self.lifecycle.sweep(self.watermark, now)
-        changes = self._explain_news(changes, now)
-        if not changes:
-            changes = self._explain_rest(now)
         written = self._write(changes, [])
         if now - self._kept_at >= KEEP_EVERY:
             self._tables.keep_watermark(self.watermark, now, self._generation)
@@ -261,7 +253,7 @@ class Evaluator:
     def found(self, campaigns: Iterable[tuple[CampaignRule, Campaign]], now: datetime) -> list[Alert]:
         """Takes over what `search` has found."""
         changes = [alert for rule, each in campaigns for alert in campaign_alerts(self.lifecycle, rule, each, now)]
-        return self._write(self._explain_news(changes, now), [])
+        return self._write(changes, [])
 
     def _recall_campaigns(self) -> None:
         """Who was in charge before may have heard of brands and not looked at them yet. First the watermark has to move on."""
@@ -288,28 +280,16 @@ class Evaluator:
         return silences(self.lifecycle, rules, self._last, self.watermark, now)
 
     # --- explanations -------------------------------------------------------------------------------------------------
-    def _explain_news(self, changes: list[Alert], now: datetime) -> list[Alert]:
-        """Explains what begins to fire, for EXPLAIN_S at most; the rest is explained once it is told."""
-        explained, end = [], time.monotonic() + EXPLAIN_S
-        for alert in changes:
-            if alert.state == State.FIRING and alert.raised_at == now and _has_window(self.config.rule(alert.rule)):
-                if time.monotonic() < end:
-                    terms, samples = self._explain(alert)
-                    alert = replace(alert, terms=terms, samples=alert.samples or samples)
-                    self.lifecycle.amend(alert)
-                else:
-                    self._unexplained.append(alert)
-            explained.append(alert)
-        return explained
+    def unexplained(self, alert: Alert) -> timedelta | None:
+        """The window of an alert that has just begun to fire and is to be explained before it is told; None: it says all."""
+        begins = alert.state == State.FIRING and alert.raised_at == alert.changed_at and not alert.muted and not alert.test
+        rule = self.config.rule(alert.rule)
+        return window_of(rule) if begins and isinstance(rule, (SpikeRule, ThresholdRule, CampaignRule)) else None
 
-    def _explain_rest(self, now: datetime) -> list[Alert]:
-        if not self._unexplained:
-            return []
-        alert = self.lifecycle.by_key(self._unexplained.pop(0).key)
-        return [] if alert is None else [self.lifecycle.explained(alert, now, *self._explain(alert))]
-
-    def _explain(self, alert: Alert) -> tuple[tuple[str, ...], tuple[int, ...]]:
-        return explain(self._tables.ask, alert, window_of(self.config.rule(alert.rule)))
+    def explained(self, key: int, terms: tuple[str, ...], samples: tuple[int, ...], now: datetime) -> list[Alert]:
+        """Puts an explanation on record; nothing when the alert is over already."""
+        alert = self.lifecycle.by_key(key)
+        return [] if alert is None else self._write([self.lifecycle.explained(alert, now, terms, samples)], [])
 
     # --- people -------------------------------------------------------------------------------------------------------
     def acknowledge(self, alert: Alert, actor: str, comment: str, now: datetime) -> list[Alert]:
@@ -377,10 +357,6 @@ def silences(
 
 def window_of(rule: AnyRule | None) -> timedelta:
     return rule.window if isinstance(rule, (ThresholdRule, CampaignRule)) else timedelta(seconds=STEP_S)
-
-
-def _has_window(rule: AnyRule | None) -> bool:
-    return isinstance(rule, (SpikeRule, ThresholdRule, CampaignRule))
 
 
 def _minute(at: datetime) -> int:

@@ -239,10 +239,6 @@ class Lifecycle:
     def acknowledge(self, alert: Alert, actor: str, comment: str, now: datetime) -> Alert:
         return self._save(alert.change(now, state=State.ACKNOWLEDGED, actor=actor, comment=comment), now)
 
-    def amend(self, alert: Alert) -> None:
-        """The alert as it is, before anybody has seen this change of it."""
-        self._open[alert.rule, alert.scope] = alert
-
     def explained(self, alert: Alert, now: datetime, terms: tuple[str, ...], samples: tuple[int, ...]) -> Alert:
         """The alert with its explanation."""
         return self._save(alert.change(now, terms=terms, samples=alert.samples or samples), now)
