@@ -243,6 +243,8 @@ def test_workers_and_control_are_killed_and_all_is_read_again(scenario: Scenario
     scenario.check()
 
 
+@pytest.mark.faults
+@pytest.mark.timeout(1800)
 def test_a_frozen_control_comes_back_after_another_took_over(scenario: Scenario) -> None:
     """What it goes on with is of another minute than what its heir has raised meanwhile, so that its alerts would be others."""
     scenario.start(workers=1, controls=1)

@@ -13,6 +13,10 @@ from tests.faults import labels, signals
 from tests.faults.harness import Run, Size
 from tests.faults.worker import wait_for
 
+LONG = pytest.param("long", marks=[pytest.mark.faults, pytest.mark.timeout(1800)])
+ONLY_LONG = pytest.mark.parametrize("size", [LONG], indirect=True)
+"""Their short forms take minutes, too."""
+
 
 @pytest.fixture
 def batch_rows() -> int:
@@ -39,6 +43,7 @@ def test_a_worker_dies_before_its_signal(
     assert not wrong, (len(wrong), wrong[:10])
 
 
+@ONLY_LONG
 def test_a_worker_that_labels_later_dies_before_its_signal(
     run: Run, size: Size, rules: Path, rng: random.Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,6 +69,7 @@ def _die_in_turn(run: Run, size: Size, rng: random.Random, monkeypatch: pytest.M
     run.produce(size.events - count * size.kills)
 
 
+@ONLY_LONG
 def test_signals_survive_a_broker_that_is_killed(run: Run, stack: Stack, size: Size, rules: Path, rng: random.Random) -> None:
     worker = run.start_worker()
     worker.wait_ready()
