@@ -53,6 +53,8 @@ STEP_LIKES = 1_000_000
 LIKES = {"type": "threshold", "measure": "likes", "window": "1h", "resolve": "6h"}
 MANY_BRANDS = 1_000
 TICK_S = 0.01
+WARM_UP_S = 20
+"""A worker's first batches take longer; the probes begin once it has warmed up, as what visible.py measures does."""
 PATIENCE_S = 60.0
 
 
@@ -152,12 +154,12 @@ class Control:
 def latency_figures(rate: int, seconds: int) -> Iterator[Figure]:
     brands = [brand["name"] for brand in standard_brands()["brands"]]
     with ground() as stage, _hooked() as hook:
-        topic = stage.topic(20_000)
+        topic = stage.topic(1)
         with stage.run(topic) as plain:
             settings = plain.model_copy(update={"alerts": rules_file(stage.folder, hook.port)})
             with Worker(settings) as worker, Control(settings):
                 worker.wait_until_it_reads()
-                sent = _stream(settings, rate, seconds, _probes(brands))
+                sent = _stream(settings, rate, WARM_UP_S + seconds, _probes(brands))
                 end = time.monotonic() + PATIENCE_S
                 while len(hook.accepted.keys() & sent.keys()) < len(sent) and time.monotonic() < end:
                     time.sleep(0.1)
@@ -216,7 +218,7 @@ def _stream(settings: Settings, rate: int, seconds: int, probes: Iterator[Probe]
         if number % each_tick == 0:
             producer.poll(0)
             time.sleep(max(0.0, started + number / rate - time.monotonic()))
-        if number % each_probe == each_probe - 1 and number > 5 * rate and (probe := next(probes, None)):
+        if number % each_probe == each_probe - 1 and number > WARM_UP_S * rate and (probe := next(probes, None)):
             sent[probe[0]] = time.monotonic()
             producer.produce(topic, probe[1])
         producer.produce(topic, record.value, record.key)
@@ -228,7 +230,7 @@ def _stream(settings: Settings, rate: int, seconds: int, probes: Iterator[Probe]
 def cost_figures(rate: int, seconds: int, runs: int) -> Iterator[Figure]:
     control, with_it, without = list[float](), list[float](), list[float]()
     with ground() as stage:
-        topic = stage.topic(20_000)
+        topic = stage.topic(1)
         rules = rules_file(stage.folder, None)
         for _ in range(runs):
             for on in (True, False):

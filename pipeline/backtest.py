@@ -18,7 +18,16 @@ from pipeline.brands import Brands
 from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.alert import Alert, State
 from pipeline.processors.alerts.counts import INBOUND, MINUTE_S, Slice
-from pipeline.processors.alerts.evaluator import SOURCES, WEEK, Search, campaign_alerts, search, silences, window_of
+from pipeline.processors.alerts.evaluator import (
+    SOURCES,
+    WEEK,
+    Search,
+    campaign_alerts,
+    enough,
+    look_for,
+    silences,
+    window_of,
+)
 from pipeline.processors.alerts.explain import Ask, explain
 from pipeline.processors.alerts.lifecycle import Lifecycle
 from pipeline.processors.alerts.rules import Alerts, CampaignRule, KeywordRule, ReachRule, SilenceRule, SpikeRule, ThresholdRule
@@ -145,7 +154,11 @@ class _Campaigns:
                 total[brand] = total.get(brand, 0) + count
         least = min(rule.accounts for rule in self._rules)
         wanted = sorted(brand for brand in self._recent[minute] if total[brand] >= least)
-        found = search(lambda sql: self._ask(sql, {}), Search(self._rules, wanted, now))
+
+        def query(sql: str) -> pl.DataFrame:
+            return self._ask(sql, {})
+
+        found = [each for pair in enough(query, Search(self._rules, wanted, now)) for each in look_for(query, *pair, now)]
         return [alert for rule, each in found for alert in campaign_alerts(lifecycle, rule, each, now)]
 
 

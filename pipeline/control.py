@@ -39,8 +39,7 @@ from pipeline.fence import INSERT_MAX_S, Fence, GivenUp
 from pipeline.health import Vitals, memory_limit
 from pipeline.history import asker
 from pipeline.processors.alerts.alert import Alert, State
-from pipeline.processors.alerts.campaign import Campaign
-from pipeline.processors.alerts.evaluator import Evaluator, Search, search
+from pipeline.processors.alerts.evaluator import Evaluator, enough, look_for
 from pipeline.processors.alerts.explain import Ask, explain
 from pipeline.processors.alerts.rules import (
     DEFAULT_RULES,
@@ -66,7 +65,7 @@ ASK_BEATS = 10
 SESSION_S = 6
 EXPLAIN_S = 0.8
 CAMPAIGN_EVERY_S, CAMPAIGN_SHARE, SEARCH_S = 2.0, 0.05, 5
-"""Campaigns are looked for every 2 s, and for a twentieth of the time at most; no query of it runs longer than SEARCH_S."""
+"""Campaigns are looked for every 2 s, and for a twentieth of the time at most; no query of that runs longer than SEARCH_S."""
 PAST_EVERY_S, PAST_SHARE = 5.0, 0.1
 """What is past takes a tenth of a core at most, or less where ClickHouse is slow."""
 T = TypeVar("T")
@@ -273,27 +272,40 @@ class Control:
                 await _wait(self._heard, next_tick - time.monotonic())
 
     async def _look_for_campaigns(self, ask: Ask) -> None:
-        """On a thread of its own: a search among many texts takes longer than others may wait."""
+        """On a thread of its own, and brand by brand: a search among many texts takes longer than others may wait."""
 
-        def look(due: Search) -> list[tuple[CampaignRule, Campaign]]:
-            return list(search(lambda sql: self._ask_beside(ask, sql, {"max_execution_time": SEARCH_S}), due))
+        def query(sql: str) -> pl.DataFrame:
+            return self._ask_beside(ask, sql, {"max_execution_time": SEARCH_S})
 
         while True:
             await asyncio.sleep(CAMPAIGN_EVERY_S)
-            started = time.monotonic()
             try:
-                if (due := await self._do(self._evaluator.campaigns_due)) is not None:
-                    found = await asyncio.to_thread(look, due)
+                due = await self._do(self._evaluator.campaigns_due)
+                for rule, brand in await asyncio.to_thread(enough, query, due) if due else ():
+                    started = time.monotonic()
+                    found = await asyncio.to_thread(look_for, query, rule, brand, self._evaluator.watermark)
                     self._tell(await self._do(partial(self._evaluator.found, found, utc_now())))
+                    await asyncio.sleep((time.monotonic() - started) * (1 / CAMPAIGN_SHARE - 1))
             except (EarshotError, GivenUp) as error:
                 log.warning("campaigns were not looked for: %s", error)
-            await asyncio.sleep((time.monotonic() - started) * (1 / CAMPAIGN_SHARE - 1))
 
     def _ask_beside(self, ask: Ask, sql: str, settings: Mapping[str, object]) -> pl.DataFrame:
         """What runs beside must not keep the process from its end. Raises GivenUp."""
         if self._ends or not self._in_charge.is_set():
             raise GivenUp
         return ask(sql, {"max_threads": 1, **settings})
+
+    def _ask_seldom(self, ask: Ask, sql: str, settings: Mapping[str, object]) -> pl.DataFrame:
+        """For what is in no hurry: the others get the core and ClickHouse in between."""
+        started = time.monotonic()
+        answer = self._ask_beside(ask, sql, settings)
+        time.sleep(min(1.0, (time.monotonic() - started) * (1 / PAST_SHARE - 1)))
+        return answer
+
+    @staticmethod
+    def _rest(share: float) -> None:
+        """An hour of history was gone through, in some tenths of a second."""
+        time.sleep(0.5)
 
     async def _go_through_past(self, ask: Ask) -> None:
         """Windows that were touched an hour late or more are gone through by a backtest, a day at a time, and put on record."""
@@ -307,7 +319,7 @@ class Control:
                 windowed = tuple(rule for rule in config.rules if isinstance(rule, (SpikeRule, ThresholdRule, CampaignRule)))
                 started = time.monotonic()
                 config = config.model_copy(update={"rules": windowed})
-                found = await asyncio.to_thread(backtest, partial(self._ask_beside, ask), config, *span)
+                found = await asyncio.to_thread(backtest, partial(self._ask_seldom, ask), config, *span, self._rest)
                 self._topic.send(await self._do(partial(self._evaluator.record, found, utc_now())))
                 await asyncio.sleep((time.monotonic() - started) / PAST_SHARE)
             except (EarshotError, GivenUp) as error:

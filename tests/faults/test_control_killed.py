@@ -53,7 +53,7 @@ class Size:
     kills: int
 
 
-SIZES = {"short": Size(brands=40, kills=5), "long": Size(brands=400, kills=40)}
+SIZES = {"short": Size(brands=40, kills=3), "long": Size(brands=400, kills=40)}
 
 
 @pytest.fixture(params=["short", pytest.param("long", marks=[pytest.mark.faults, pytest.mark.timeout(1800)])])

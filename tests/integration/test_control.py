@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import polars as pl
 import pytest
 
 from pipeline.connections import clickhouse_client
@@ -25,7 +26,7 @@ from pipeline.health import Vitals
 from pipeline.history import asker
 from pipeline.migrate import migrate_tables
 from pipeline.processors.alerts.alert import Alert, State
-from pipeline.processors.alerts.evaluator import Evaluator, search
+from pipeline.processors.alerts.evaluator import Evaluator, enough, look_for
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.signal import Candidate, Signal
 from pipeline.processors.sentiment.memory import label_of
@@ -369,8 +370,14 @@ class Bench:
     def look(self, now: datetime) -> list[Alert]:
         """A search for campaigns, as control has it on a thread of its own."""
         ask = asker(self._client)
-        due = self.evaluator.campaigns_due()
-        return [] if due is None else self.evaluator.found(list(search(lambda sql: ask(sql, {}), due)), now)
+
+        def query(sql: str) -> pl.DataFrame:
+            return ask(sql, {})
+
+        if (due := self.evaluator.campaigns_due()) is None:
+            return []
+        found = [each for pair in enough(query, due) for each in look_for(query, *pair, due.at)]
+        return self.evaluator.found(found, now)
 
 
 def places(alerts: Iterable[Alert], state: State = State.FIRING) -> set[tuple[str, str, str]]:
