@@ -180,7 +180,7 @@ class Control:
         work = asyncio.create_task(self._work())
         stop = asyncio.create_task(self._stop.wait())
         await asyncio.wait((work, beat, stop), return_when=asyncio.FIRST_COMPLETED)
-        self._failure = next((task.exception() for task in (work, beat) if task.done()), None)
+        self._failure = self._failure or next((task.exception() for task in (work, beat) if task.done()), None)
         self._ends = True  # Python 3.11's wait_for swallows a cancellation that meets what it waited for
         self._in_charge.clear()
         self._heard.set()
@@ -236,6 +236,8 @@ class Control:
             self.vitals.clear("partitions")
             log.info("%d alerts are open", len(self._evaluator.lifecycle.open))
             beside = [asyncio.create_task(work(asker(client))) for work in (self._go_through_past, self._look_for_campaigns)]
+            for task in beside:
+                task.add_done_callback(self._beside_ended)
             try:
                 await self._evaluate(generation)
             finally:
@@ -245,6 +247,12 @@ class Control:
             await deliveries.close(1.0)
             self._deliveries = None
             await log_.close(2.0)
+
+    def _beside_ended(self, task: asyncio.Task[None]) -> None:
+        """Nothing that runs beside ends by itself: an error there stops the process, as one in the evaluation does."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failure = error
+            self._stop.set()
 
     async def _evaluate(self, generation: int) -> None:
         next_tick = time.monotonic()
