@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from confluent_kafka import KafkaException
 
 from pipeline.settings import Settings
@@ -33,6 +34,9 @@ SIZES = {
     "short": Size(events=30_000, kills=3, in_flight=2, outages=2, pause_s=12),
     "long": Size(events=200_000, kills=20, in_flight=15, outages=5, pause_s=30),
 }
+LONG = pytest.param("long", marks=[pytest.mark.faults, pytest.mark.timeout(1800)])
+ONLY_LONG = pytest.mark.parametrize("size", [LONG], indirect=True)
+"""For what a test beside it nearly covers: the whole suite has 25 minutes."""
 
 
 @dataclass

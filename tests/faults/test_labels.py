@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from tests.faults import labels
-from tests.faults.harness import Run, Size, kill_rounds
+from tests.faults.harness import ONLY_LONG, Run, Size, kill_rounds
 from tests.faults.worker import wait_for
 
 
@@ -30,6 +30,7 @@ def test_a_worker_that_labels_is_killed(labelling: Run, size: Size, rng: random.
     labelling.finish()
 
 
+@ONLY_LONG
 def test_workers_are_killed_while_they_label_what_was_deferred(labelling: Run, size: Size, rng: random.Random) -> None:
     """All has landed; two workers share what waits, and one of them is killed at a time."""
     for _ in range(2):

@@ -6,7 +6,7 @@ import random
 import time
 
 from pipeline.embedded.stack import Stack
-from tests.faults.harness import Run, Size, Watch
+from tests.faults.harness import ONLY_LONG, Run, Size, Watch
 from tests.faults.proxy import LossyProxy
 
 RATE = 2_000.0
@@ -48,6 +48,7 @@ def test_answers_of_inserts_are_lost(run: Run, stack: Stack, size: Size) -> None
         assert proxy.dropped > 0.2 * proxy.inserts > 5
 
 
+@ONLY_LONG
 def test_the_broker_is_paused(run: Run, stack: Stack, size: Size) -> None:
     worker = run.start_worker()
     worker.wait_ready()

@@ -10,12 +10,8 @@ import pytest
 
 from pipeline.embedded.stack import Stack
 from tests.faults import labels, signals
-from tests.faults.harness import Run, Size
+from tests.faults.harness import ONLY_LONG, Run, Size
 from tests.faults.worker import wait_for
-
-LONG = pytest.param("long", marks=[pytest.mark.faults, pytest.mark.timeout(1800)])
-ONLY_LONG = pytest.mark.parametrize("size", [LONG], indirect=True)
-"""Their short forms take minutes, too."""
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import ConsumerGroupState
 
 from pipeline.connections import kafka_admin
-from tests.faults.harness import Run, Size, kill_rounds
+from tests.faults.harness import ONLY_LONG, Run, Size, kill_rounds
 from tests.faults.worker import wait_for
 
 SESSION_TIMEOUT = 10.0
@@ -29,6 +29,7 @@ def test_a_worker_is_killed(run: Run, size: Size, rng: random.Random) -> None:
     assert in_flight >= size.in_flight
 
 
+@ONLY_LONG
 def test_two_workers_are_killed_in_turn(run: Run, size: Size, rng: random.Random) -> None:
     in_flight = kill_rounds(run, size.events, size.kills, rng, workers=2)
     run.finish()
