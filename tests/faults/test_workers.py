@@ -55,6 +55,7 @@ def test_a_frozen_worker_comes_back_after_another_took_over(run: Run, size: Size
     run.finish(allow_zombie_rows=BATCH_ROWS)
 
 
+@ONLY_LONG
 def test_a_rolling_change_from_one_worker_to_three_to_one(run: Run, size: Size) -> None:
     first = run.start_worker()
     first.wait_ready()
