@@ -28,6 +28,7 @@ def rules(run: Run, tmp_path: Path) -> Path:
     return path
 
 
+@ONLY_LONG
 def test_a_worker_dies_before_its_signal(
     run: Run, size: Size, rules: Path, rng: random.Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:

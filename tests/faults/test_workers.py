@@ -36,6 +36,7 @@ def test_two_workers_are_killed_in_turn(run: Run, size: Size, rng: random.Random
     assert in_flight >= size.in_flight
 
 
+@ONLY_LONG
 def test_a_frozen_worker_comes_back_after_another_took_over(run: Run, size: Size, rng: random.Random) -> None:
     frozen = run.start_worker()
     frozen.wait_ready()
