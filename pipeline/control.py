@@ -298,10 +298,13 @@ class Control:
                 log.warning("campaigns were not looked for: %s", error)
 
     def _ask_beside(self, ask: Ask, sql: str, settings: Mapping[str, object]) -> pl.DataFrame:
+        self._check_charge()
+        return ask(sql, {"max_threads": 1, **settings})
+
+    def _check_charge(self) -> None:
         """What runs beside must not keep the process from its end. Raises GivenUp."""
         if self._ends or not self._in_charge.is_set():
             raise GivenUp
-        return ask(sql, {"max_threads": 1, **settings})
 
     def _ask_seldom(self, ask: Ask, sql: str, settings: Mapping[str, object]) -> pl.DataFrame:
         """For what is in no hurry: the others get the core and ClickHouse in between."""
@@ -310,9 +313,9 @@ class Control:
         time.sleep(min(1.0, (time.monotonic() - started) * (1 / PAST_SHARE - 1)))
         return answer
 
-    @staticmethod
-    def _rest(share: float) -> None:
+    def _rest(self, share: float) -> None:
         """An hour of history was gone through, in some tenths of a second."""
+        self._check_charge()
         time.sleep(0.5)
 
     async def _go_through_past(self, ask: Ask) -> None:
