@@ -187,6 +187,8 @@ class Control:
         self._fence.stop()
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
+        # What still waits to be explained has been told, or is by the next one in charge: the process does not wait for it.
+        self._aside.shutdown(wait=False, cancel_futures=True)
         await self.desk.stop()
         beat.cancel()
         self._topic.close()
