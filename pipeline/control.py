@@ -257,7 +257,7 @@ class Control:
             await log_.close(2.0)
 
     def _beside_ended(self, task: asyncio.Task[None]) -> None:
-        """Nothing that runs beside ends by itself: an error there stops the process, as one in the evaluation does."""
+        """An error in what runs beside stops the process, as one in the evaluation does."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failure = error
             self._stop.set()
@@ -357,6 +357,8 @@ class Control:
                 task = asyncio.create_task(self._explain_and_tell(alert, window, self._deliveries))
                 self._explaining.add(task)
                 task.add_done_callback(self._explaining.discard)
+                # An alert that was not told because of an error is told by the next process, from the table.
+                task.add_done_callback(self._beside_ended)
             else:
                 self._deliveries.tell(alert)
 
