@@ -15,6 +15,7 @@ import typer
 from pipeline.commands import alerts, backtest, brands, data, dlq, generate, label, offsets, rescore
 from pipeline.commands.options import load_settings
 from pipeline.errors import EarshotError
+from pipeline.loopback import reach_loopback_directly
 
 app = typer.Typer(
     name="earshot",
@@ -170,6 +171,7 @@ app.add_typer(offsets.app, name="offsets")
 
 def main() -> None:
     """The console script: an EarshotError is one line on stderr and its exit code; Ctrl-C exits with 130."""
+    reach_loopback_directly()
     try:
         app()
     except EarshotError as error:

@@ -1,13 +1,19 @@
-"""What all tests share: the real broker and the real engine, started once, and settings of its own for each test."""
+"""What all tests share: a home of their own, the real broker and the real engine, started once, and settings for each test."""
+# ruff: noqa: E402  # what is imported below reads the environment
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.isolation import OwnHome
+
 os.environ.setdefault("POLARS_MAX_THREADS", "2")  # before anything imports polars, here and in child processes
+HOME = OwnHome()
+HOME.enter()
 
 import pytest
 from confluent_kafka.admin import AdminClient
@@ -27,8 +33,18 @@ from pipeline.settings import (
 )
 from tests.commands import run, stacked  # noqa: F401  # fixtures
 
-ROOT = Path(__file__).parent.parent
 PARTITIONS = 8
+
+
+def pytest_unconfigure() -> None:
+    HOME.leave()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The tests run in an empty folder: an earshot.toml where pytest was started is not theirs."""
+    with contextlib.chdir(tmp_path_factory.mktemp("folder")):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +93,7 @@ def settings(stack: Stack, tmp_path: Path) -> Iterator[Settings]:
 @pytest.fixture(scope="session")
 def recorded() -> Path:
     """The folder of recorded data: EARSHOT_DATA, default ../shared/data beside the repository."""
-    folder = Path(os.environ.get("EARSHOT_DATA", ROOT / "../shared/data")).resolve()
+    folder = Path(os.environ["EARSHOT_DATA"])
     if not folder.is_dir():
         pytest.skip(f"no recorded data at {folder} (EARSHOT_DATA)")
     return folder
