@@ -127,7 +127,7 @@ class Offsets:
             log.warning("commit: %s", error)
             return
         for batch in batches:
-            log.info("batch %d committed", batch)
+            log.debug("batch %d committed", batch)
 
     def on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         """What an asynchronous commit came to; on the poll thread. One that a rebalance overtook is sent again."""

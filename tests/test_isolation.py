@@ -1,4 +1,4 @@
-"""Whoever runs the tests, wherever and beside whatever: they see a home of their own, and so does each child that they start."""
+"""Whoever runs the tests, wherever, beside whatever: they see a home of their own, and so does each child that they start."""
 
 from __future__ import annotations
 
@@ -95,7 +95,8 @@ def test_home_and_folder_are_the_tests_own_and_what_was_fetched_is_the_users() -
 
 
 def test_a_child_runs_the_code_beside_the_tests_in_the_tests_home() -> None:
-    code = "import pathlib, pipeline.settings as s; print(pathlib.Path.home(), s.__file__, s.Settings().embedded.data_dir, sep='|')"
+    shown = "pathlib.Path.home(), settings.__file__, settings.Settings().embedded.data_dir"
+    code = f"import pathlib; from pipeline import settings; print({shown}, sep='|')"
     done = subprocess.run([sys.executable, "-c", code], cwd="/", capture_output=True, text=True, check=True)
     expected = [str(Path.home()), str(ROOT / "pipeline/settings.py"), str(Settings().embedded.data_dir)]
     assert done.stdout.strip().split("|") == expected

@@ -11,7 +11,7 @@ import pytest
 from pipeline.delivery.payloads import placeholders, sign
 from pipeline.delivery.receivers import check
 from pipeline.processors.alerts.rules import parse_rules
-from tests.conftest import ROOT
+from tests.isolation import ROOT
 from tests.test_cli import COMMANDS
 
 PAGE = ROOT / "docs/ops.md"

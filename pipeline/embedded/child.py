@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +17,7 @@ from pipeline.embedded.guard import Guard
 from pipeline.errors import StackError
 
 LOG_BYTES = 10 << 20
+"""A log that has grown past this becomes NAME.1.log, in place of the one before: what a child keeps is twice as much."""
 
 
 class Child:
@@ -56,8 +59,7 @@ class Child:
 
     def start(self) -> None:
         """Starts the process and returns at once."""
-        if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
-            self.log.replace(self.log.with_suffix(".1.log"))
+        self.rotate()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
@@ -68,6 +70,19 @@ class Child:
                 start_new_session=True,  # Ctrl-C is for the parent, which stops its children in order
             )
         self._guard.watch(self._process.pid)
+
+    def rotate(self) -> None:
+        """Moves what a log past its limit holds to NAME.1.log, also while the process writes.
+
+        It writes on in its file, which is copied and cut: a pipe through this process would hold it up whenever this one stands
+        still (Ctrl-Z). What is written in the instant between copy and cut is lost; so is the old log on a full disk.
+        """
+        if not self.log.exists() or self.log.stat().st_size <= LOG_BYTES:
+            return
+        with self.log.open("r+b") as log:
+            with contextlib.suppress(OSError), self.log.with_suffix(".1.log").open("wb") as old:
+                shutil.copyfileobj(log, old)
+            log.truncate(0)
 
     def wait_ready(self, timeout_s: float = 60) -> None:
         """Raises StackError when the process ends, or does not serve in time."""

@@ -1,4 +1,4 @@
-"""Starts children again that died."""
+"""Starts children again that died, and keeps their logs small."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class Supervisor:
     def _watch(self, child: Child) -> None:
         delay, started = FIRST_DELAY_S, time.monotonic()
         while not self._stop.wait(0.2):
+            child.rotate()
             if child.alive:
                 continue
             if time.monotonic() - started > STEADY_S:

@@ -218,8 +218,9 @@ class KafkaSource:
         if batch.read:
             metrics.BATCH_ROWS.observe(batch.read)
             self.offsets.lag.read(batch.origins)
-        places = " ".join(f"{o.topic}[{o.partition}]:{o.first}-{o.last}" for o in batch.origins)
-        log.info("batch %d read rows=%d %s", batch.id, batch.read, places)
+        if log.isEnabledFor(logging.DEBUG):
+            places = " ".join(f"{o.topic}[{o.partition}]:{o.first}-{o.last}" for o in batch.origins)
+            log.debug("batch %d read rows=%d %s", batch.id, batch.read, places)
         self.room.take()
         self.hand_over(batch)
 

@@ -98,6 +98,7 @@ def test_a_service_is_pinned_private_and_watched(name: str) -> None:
     assert "build" in service or re.search(r":v?\d+\.\d+", service["image"])
     assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", []))
     assert "restart" in service and ("healthcheck" in service or name == "migrate")
+    assert service["logging"] == {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
     assert all(needed in SERVICES for needed in service.get("depends_on", {}))
     for volume in service.get("volumes", []):
         source = volume.split(":")[0]
@@ -149,6 +150,16 @@ def test_the_analyst_reads_tables_that_exist_and_no_dead_letters() -> None:
     granted = {match[1] for grant in grants if (match := re.fullmatch(r"GRANT SELECT ON earshot\.(\w+)", grant))}
     assert len(granted) == len(grants) and granted <= tables and not granted & {"dead_letters", "pending_changes"}
     assert root.findtext("profiles/analyst/readonly") in ("1", "2")
+
+
+def test_what_clickhouse_says_of_itself_has_an_end() -> None:
+    mounted = "./clickhouse/logs.xml:/etc/clickhouse-server/config.d/logs.xml:ro"
+    assert mounted in SERVICES["clickhouse"]["volumes"]
+    root = ElementTree.parse(DEPLOY / "clickhouse/logs.xml").getroot()
+    assert (root.findtext("logger/size"), root.findtext("logger/count")) == ("100M", "3")
+    tables = {table.tag: table for table in root if table.tag != "logger"}
+    assert {"query_log", "part_log", "text_log", "trace_log", "metric_log", "asynchronous_metric_log"} <= tables.keys()
+    assert all(table.get("remove") == "1" or "INTERVAL 7 DAY" in (table.findtext("ttl") or "") for table in tables.values())
 
 
 def test_provisioning_points_to_what_compose_mounts() -> None:

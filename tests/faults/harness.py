@@ -16,7 +16,7 @@ from confluent_kafka import KafkaException
 from pipeline.settings import Settings
 from tests.faults import labels, oracle, topics
 from tests.faults.load import Generator, Message
-from tests.faults.worker import Worker, wait_for
+from tests.faults.worker import COMMAND, Worker, wait_for
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Run:
     folder: Path
     clickhouse_url: str | None = None
     """What the workers take for ClickHouse, when that is not ClickHouse."""
-    command: Sequence[str] = ("-m", "pipeline.cli", "worker")
+    command: Sequence[str] = COMMAND
     labelled: bool = False
     """Whether the workers label."""
     produced: list[Message] = field(default_factory=list)

@@ -12,6 +12,7 @@ from pipeline.processors.sentiment.labels import DEFERRED, LABELLED
 from pipeline.processors.sentiment.memory import MemoryLabeller, label_of
 from pipeline.settings import Settings, load
 from tests.faults.oracle import MINOR_MASK, connect
+from tests.faults.process import say_each_batch
 
 MODEL = "memory@1"
 DELAY = "LABELS_DELAY_S"
@@ -52,4 +53,5 @@ def check(settings: Settings, allow_zombie_rows: int = 0) -> list[str]:
 
 if __name__ == "__main__":
     settings = load()
+    say_each_batch()
     run_worker(settings, lambda _: MemoryLabeller(MODEL, float(os.environ[DELAY])))

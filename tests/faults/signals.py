@@ -27,6 +27,7 @@ from pipeline.sinks.clickhouse import Inserter
 from pipeline.sinks.signals import Signals
 from tests.faults.labels import DELAY
 from tests.faults.oracle import connect
+from tests.faults.process import say_each_batch
 from tests.faults.topics import read_topic
 
 DIE_AT = "SIGNALS_DIE_AT"
@@ -98,6 +99,7 @@ def _run() -> None:
     from pipeline import app
 
     app.Signals = _Dying  # type: ignore[misc]
+    say_each_batch()
     delay = os.environ.get(DELAY)
     labeller: Any = MemoryLabeller("memory@1", float(delay)) if delay else None
     run_worker(load(), lambda _: labeller)

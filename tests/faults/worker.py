@@ -18,6 +18,7 @@ import psutil
 
 from pipeline.settings import Settings
 
+COMMAND = ("-m", "tests.faults.process", "worker")
 READ = re.compile(r"batch (\d+) read rows=(\d+)")
 DONE = re.compile(r"batch (\d+) (?:committed|given up)")
 START = 60.0
@@ -41,7 +42,7 @@ class Worker:
         log: Path,
         clickhouse_url: str | None = None,
         port: int | None = None,
-        command: Sequence[str] = ("-m", "pipeline.cli", "worker"),
+        command: Sequence[str] = COMMAND,
     ) -> None:
         self.log = log
         self.port = port or _free_port()
