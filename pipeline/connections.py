@@ -84,18 +84,22 @@ def kafka_admin(kafka: KafkaSettings, errors: list[KafkaError] | None = None) ->
 def check_kafka(kafka: KafkaSettings, timeout: float = 5.0) -> dict[str, int]:
     """The cluster's topics, each with its number of partitions.
 
-    Raises UnreachableError with the address when there is no answer within `timeout` seconds or the login is refused.
+    Raises UnreachableError with the address when there is no answer within `timeout` seconds or the login is refused; after one
+    second already when each broker refuses.
     """
     errors: list[KafkaError] = []
     admin = kafka_admin(kafka, errors)
-    try:
-        topics = admin.list_topics(timeout=timeout).topics
-    except KafkaException as error:
-        admin.poll(0)  # delivers what the background threads noticed
-        told = [e for e in errors if e.code() != KafkaError._ALL_BROKERS_DOWN]
-        why = (told[-1].str() if told else kafka_reason(error)).split(" (after ")[0]
-        raise UnreachableError(f"Kafka at {kafka.bootstrap}: {why}") from None
-    return {name: len(topic.partitions) for name, topic in topics.items()}
+    for patience in (1.0, timeout - 1.0):
+        try:
+            topics = admin.list_topics(timeout=patience).topics
+            return {name: len(topic.partitions) for name, topic in topics.items()}
+        except KafkaException as error:
+            admin.poll(0)  # delivers what the background threads noticed
+            why = kafka_reason(error)
+            if any(e.code() == KafkaError._ALL_BROKERS_DOWN for e in errors):
+                break
+    told = [e.str() for e in errors if e.code() != KafkaError._ALL_BROKERS_DOWN]
+    raise UnreachableError(f"Kafka at {kafka.bootstrap}: {(told or [why])[-1].split(' (after ')[0]}") from None
 
 
 def kafka_reason(error: KafkaException) -> str:
