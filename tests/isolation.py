@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -43,6 +44,8 @@ class OwnHome:
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         os.environ |= {"HOME": str(self.path), DATA: str(data), "PYTHONPATH": path}
         reach_loopback_directly()
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a job in a script's background; its children would be deaf, too
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         cache.mkdir(parents=True, exist_ok=True)
         self._link(Path(platformdirs.user_cache_dir("earshot")), cache)
         for name in FETCHED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from tests.isolation import ROOT
 
 DEFAULT_PORTS = (9092, 8123, 9400, 9401)
 SUITE = (
+    "tests/test_isolation.py::test_a_child_runs_the_code_beside_the_tests_in_the_tests_home",
     "tests/test_settings.py",
     "tests/test_up.py::test_the_folders_key_is_for_its_own_clickhouse_alone",
     "tests/test_cli.py::test_each_command_has_help_with_an_example_and_its_exit_codes[worker]",
@@ -75,6 +77,7 @@ def test_the_tests_pass_in_a_hostile_home(hostile: dict[str, str], tmp_path: Pat
             [*command, f"--config-file={ROOT / 'pyproject.toml'}", *(str(ROOT / test) for test in SUITE)],
             env=hostile,
             cwd=tmp_path,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as in a script's background
             capture_output=True,
             text=True,
             timeout=120,
@@ -95,11 +98,11 @@ def test_home_and_folder_are_the_tests_own_and_what_was_fetched_is_the_users() -
 
 
 def test_a_child_runs_the_code_beside_the_tests_in_the_tests_home() -> None:
-    shown = "pathlib.Path.home(), settings.__file__, settings.Settings().embedded.data_dir"
-    code = f"import pathlib; from pipeline import settings; print({shown}, sep='|')"
+    shown = "pathlib.Path.home(), settings.__file__, settings.Settings().embedded.data_dir, signal.getsignal(2)"
+    code = f"import pathlib, signal; from pipeline import settings; print({shown}, sep='|')"
     done = subprocess.run([sys.executable, "-c", code], cwd="/", capture_output=True, text=True, check=True)
     expected = [str(Path.home()), str(ROOT / "pipeline/settings.py"), str(Settings().embedded.data_dir)]
-    assert done.stdout.strip().split("|") == expected
+    assert done.stdout.strip().split("|") == [*expected, str(signal.default_int_handler)]
 
 
 class _Answers(BaseHTTPRequestHandler):
