@@ -45,6 +45,11 @@ LATE = replace(alert("crisis", "Acme"), historical=True, severity=9)
 
 
 @pytest.fixture
+def settings(emptied: Settings) -> Settings:
+    return emptied
+
+
+@pytest.fixture
 def client(settings: Settings, stacked: Run) -> Iterator[Client]:
     with clickhouse_client(settings.clickhouse) as client:
         yield client

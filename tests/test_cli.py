@@ -151,6 +151,11 @@ def test_the_named_queries_are_listed(run: Run) -> None:
 
 
 # --- against the stack ----------------------------------------------------------------------------------------------
+@pytest.fixture
+def settings(emptied: Settings) -> Settings:
+    return emptied
+
+
 def test_send_prints_where_each_event_went(stacked: Run, settings: Settings) -> None:
     Path("one.json").write_text('{\n  "id": "2",\n  "platform": "forum"\n}\n')
     Path("some.jsonl").write_text('{"id": "3"}\n\n{"id": "4"}\n')

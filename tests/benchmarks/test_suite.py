@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from benchmarks import peers, report, suite
+from benchmarks import end_to_end, peers, report, suite, visible
 from benchmarks.environments import APPS, version_of
+from benchmarks.ground import Ground
 from benchmarks.report import Figure
 from benchmarks.suite import MEASUREMENTS, Measurement, Sizes
-from pipeline.errors import StackError
+from pipeline.embedded.stack import Stack
 
 STABLE = """
 steps.hot_path steps.hot_path_cpu steps.hot_path_5000 steps.hot_path_5000_cpu
@@ -94,15 +96,14 @@ def test_a_measurement_that_fails_costs_only_its_own_figures(capsys: pytest.Capt
     assert "the broker is away" in capsys.readouterr().out
 
 
-def test_a_tiny_run_yields_what_it_announces() -> None:
-    """Steps, throughput and latency for real: Apache Kafka, ClickHouse and a worker, a few thousand events."""
+def test_a_tiny_run_yields_what_it_announces(kafka: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps, throughput and latency for real: a worker on the tests' Apache Kafka and ClickHouse, a few thousand events."""
+    stage = Ground(kafka, tmp_path, "off")
+    for module in (end_to_end, visible):
+        monkeypatch.setattr(module, "ground", lambda: nullcontext(stage))
+    monkeypatch.setattr(visible, "WARM_UP_EVENTS", 5_000)
     chosen = suite.chosen(["steps", "end_to_end.cpu", "end_to_end.visible_p50"])
-    figures = []
-    try:
-        for measurement in chosen:
-            figures += list(measurement.run(TINY))
-    except StackError as error:
-        pytest.skip(f"no Apache Kafka: {error}")
+    figures = [figure for measurement in chosen for figure in measurement.run(TINY)]
     assert {figure.name for figure in figures} == {name for measurement in chosen for name in measurement.names}
     assert all(figure.value > 0 and figure.conditions for figure in figures)
 

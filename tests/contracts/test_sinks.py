@@ -72,7 +72,7 @@ def sink(request: pytest.FixtureRequest) -> Iterator[Sink]:
         table = MemoryTable()
         yield Sink(lambda batch: table.insert(batch.events), lambda: table.final().height, Fence())
         return
-    settings: Settings = request.getfixturevalue("settings")
+    settings: Settings = request.getfixturevalue("emptied")
     migrate(settings)
     fence, vitals = Fence(), Vitals()
     with clickhouse_client(settings.clickhouse) as client:

@@ -26,8 +26,9 @@ def labelling(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def test_a_worker_that_labels_is_killed(labelling: Run, size: Size, rng: random.Random) -> None:
-    kill_rounds(labelling, size.events, size.kills, rng)
+    in_flight = kill_rounds(labelling, size.events, size.kills, rng)
     labelling.finish()
+    assert in_flight >= size.in_flight
 
 
 @ONLY_LONG

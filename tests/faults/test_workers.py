@@ -23,6 +23,7 @@ def batch_rows() -> int:
     return BATCH_ROWS
 
 
+@ONLY_LONG  # in short: that of a worker that labels, tests/faults/test_labels.py
 def test_a_worker_is_killed(run: Run, size: Size, rng: random.Random) -> None:
     in_flight = kill_rounds(run, size.events, size.kills, rng)
     run.finish()

@@ -64,7 +64,7 @@ def read_topic(kafka: KafkaSettings, topic: str) -> Iterator[KafkaMessage]:
         consumer.assign([TopicPartition(topic, partition, ends[partition][0]) for partition in left])
         deadline = time.monotonic() + TIMEOUT
         while left:
-            for message in consumer.consume(10_000, 0.5):
+            for message in consumer.consume(10_000, 0.05):
                 if message.error():
                     raise KafkaException(message.error())
                 yield message

@@ -16,7 +16,6 @@ from pipeline import metrics
 from pipeline.connections import clickhouse_client
 from pipeline.fence import Fence
 from pipeline.health import Vitals
-from pipeline.migrate import migrate_tables
 from pipeline.processors.alerts.single import JUDGED
 from pipeline.processors.sentiment import backlog, deferred
 from pipeline.processors.sentiment.backlog import SCHEMA, Backlog
@@ -48,9 +47,13 @@ class Asked(MemoryLabeller):
 
 
 @pytest.fixture
+def settings(emptied: Settings) -> Settings:
+    return emptied
+
+
+@pytest.fixture
 def client(settings: Settings) -> Iterator[Client]:
     with clickhouse_client(settings.clickhouse) as client:
-        migrate_tables(client)
         yield client
 
 

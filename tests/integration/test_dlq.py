@@ -38,6 +38,11 @@ LETTERS = [
 
 
 @pytest.fixture
+def settings(emptied: Settings) -> Settings:
+    return emptied
+
+
+@pytest.fixture
 def client(settings: Settings) -> Iterator[Client]:
     migrate(settings)
     client = clickhouse_client(settings.clickhouse)

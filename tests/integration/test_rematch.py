@@ -19,7 +19,6 @@ from pipeline import rematch as module
 from pipeline import walk
 from pipeline.connections import clickhouse_client
 from pipeline.errors import EarshotError
-from pipeline.migrate import migrate_tables
 from pipeline.rematch import rematch
 from pipeline.settings import SentimentSettings, Settings
 from schemas import events
@@ -34,10 +33,20 @@ COLUMNS = (
 
 
 @pytest.fixture
+def settings(emptied: Settings) -> Settings:
+    return emptied
+
+
+@pytest.fixture
 def client(settings: Settings) -> Iterator[Client]:
     with clickhouse_client(settings.clickhouse) as client:
-        migrate_tables(client)
         yield client
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a pass leaves to the next lands at once in these tests."""
+    monkeypatch.setattr(module, "PAUSE_S", 0)
 
 
 @pytest.fixture
@@ -228,7 +237,6 @@ def test_a_label_between_look_and_write_stays(tracked: Settings, client: Client,
 
 def test_workers_with_other_brands_are_noticed(tracked: Settings, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     track(tracked, ACME)
-    monkeypatch.setattr(module, "PAUSE_S", 0)
     numbers = iter(range(100))
     insert(client, row(next(numbers), "acme", []))
     chunk = module._Rematch._chunk

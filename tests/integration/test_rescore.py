@@ -16,7 +16,6 @@ from pipeline import rescore as module
 from pipeline import walk
 from pipeline.connections import clickhouse_client
 from pipeline.errors import EarshotError
-from pipeline.migrate import migrate_tables
 from pipeline.processors.sentiment.memory import MemoryLabeller, label_of
 from pipeline.rescore import rescore
 from pipeline.settings import Settings
@@ -28,9 +27,13 @@ BLANK = {"sentiment_status": ""}
 
 
 @pytest.fixture
+def settings(emptied: Settings) -> Settings:
+    return emptied
+
+
+@pytest.fixture
 def client(settings: Settings) -> Iterator[Client]:
     with clickhouse_client(settings.clickhouse) as client:
-        migrate_tables(client)
         yield client
 
 
@@ -119,7 +122,7 @@ def test_killed_in_the_middle_and_done_again(settings: Settings, client: Client)
     client.command(
         "INSERT INTO interactions (event_key, revision, version, created_at, brands, text, sentiment_status, sentiment_model) "
         f"SELECT number, number + 1, {VERSION}, toDateTime64('2026-09-01 10:00:00', 3, 'UTC') + number % 5000, ['A'], "
-        "'text ' || toString(number), 'labelled', 'old@1' FROM numbers(20000)"
+        "'text ' || toString(number), 'labelled', 'old@1' FROM numbers(8000)"
     )
     command, environ = [sys.executable, "-c", RESCORE], environment(settings, 0)
     process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -132,10 +135,10 @@ def test_killed_in_the_middle_and_done_again(settings: Settings, client: Client)
     assert process.returncode == -signal.SIGKILL, errors
     again = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120)
     assert again.returncode == 0, again.stderr
-    assert 0 < int(again.stdout) < 20_000
+    assert 0 < int(again.stdout) < 8_000
     found = client.query(
         f"SELECT count(), countIf(sentiment_model = 'new@1'), countIf(version = {VERSION} + 1), "
         "countIf(revision = event_key + 1) FROM interactions FINAL"
     )
-    assert found.result_rows == [(20_000,) * 4]
-    assert int(str(client.command(new))) == 20_000
+    assert found.result_rows == [(8_000,) * 4]
+    assert int(str(client.command(new))) == 8_000

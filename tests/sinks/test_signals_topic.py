@@ -58,6 +58,11 @@ class Bench:
 
 
 @pytest.fixture
+def settings(emptied: Settings) -> Settings:
+    return emptied
+
+
+@pytest.fixture
 def bench(settings: Settings) -> Bench:
     migrate(settings)
     return Bench(settings)
@@ -231,7 +236,10 @@ def test_nothing_that_landed_is_no_signal(landings: Landings) -> None:
 
 def test_what_clickhouse_refuses_raises_nothing(landings: Landings) -> None:
     landings.client.command("ALTER TABLE interactions ADD CONSTRAINT no_x CHECK text NOT LIKE '%refuse%'")
-    (told,) = landings.land(landings.feed(post(1, "acme recall, refuse"), post(2, "bolt recall")))
+    try:
+        (told,) = landings.land(landings.feed(post(1, "acme recall, refuse"), post(2, "bolt recall")))
+    finally:
+        landings.client.command("ALTER TABLE interactions DROP CONSTRAINT no_x")
     assert told.touched == {at(2): ("Bolt",)} and raised([told]) == [("word", "Bolt", 1_000)]
 
 

@@ -18,7 +18,6 @@ from pipeline.generate import targets
 from pipeline.generate.phrases import LANGUAGES
 from pipeline.generate.plan import Plan
 from pipeline.generate.texts import Texts
-from pipeline.migrate import migrate_tables
 from pipeline.processors.alerts.campaign import Campaign, find
 from pipeline.processors.alerts.rules import CampaignRule
 from pipeline.settings import Settings
@@ -35,9 +34,13 @@ COLUMNS = (
 
 
 @pytest.fixture
+def settings(emptied: Settings) -> Settings:
+    return emptied
+
+
+@pytest.fixture
 def client(settings: Settings) -> Iterator[Client]:
     with clickhouse_client(settings.clickhouse) as client:
-        migrate_tables(client)
         yield client
 
 
