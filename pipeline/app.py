@@ -1,6 +1,6 @@
 """The worker, top to bottom: what happens to a batch of social events on its way from Kafka to ClickHouse.
 
-    topic events -> decode -> dedup -> privacy -> mentions -> completion -> sentiment -> alerts -> dead letters -> interactions
+    topic events -> decode -> privacy -> dedup -> mentions -> completion -> sentiment -> alerts -> dead letters -> interactions
         -> signals -> commit
 
 Every step is a Faust agent. Rejected rows travel inside the batch; the offset is committed last, by one owner.
@@ -91,8 +91,9 @@ class Worker:
 
         steps: list[Step] = [
             Decode(),
-            Dedup(self.seen),
+            # Before anything else sees them: a hash of an address in clear, as a revision, gives it away to who tries them all.
             Pseudonymise(key.encode()),
+            Dedup(self.seen),
             self.mentions,
             self.completion,
         ]

@@ -35,8 +35,8 @@ RULES = Alerts.model_validate(
 )
 CHAIN: list[Callable[[], Step]] = [
     Decode,
-    lambda: Dedup(Seen(KeySet(1_000, 1e9))),
     lambda: Pseudonymise(b"key"),
+    lambda: Dedup(Seen(KeySet(1_000, 1e9))),
     lambda: Mentions(BRANDS, words_of(RULES)),
     lambda: Completion(MemoryTable(), waiting_s=1e9),
     lambda: Sentiment(MemoryLabeller(), budget_s=1.0),
