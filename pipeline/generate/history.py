@@ -33,7 +33,8 @@ from pipeline.processors.privacy import Pseudonymise
 from pipeline.settings import Settings
 from pipeline.sinks.clickhouse import Inserter
 from pipeline.sinks.dead_letter import letter_rows
-from pipeline.sinks.interactions import Assigned, InteractionsTable, Landing
+from pipeline.sinks.interactions import InteractionsTable, Landing
+from pipeline.sinks.pending import Assigned
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from pipeline.step import Step
