@@ -30,6 +30,7 @@ TABLES = ("interactions", "dead_letters", "pending_changes")
 CAUSES = ("partitions", "kafka", "clickhouse", "dead_letters", "signals", "held", "other")
 """What can keep a worker from being ready; `held`: a partition whose next offset Kafka has lost."""
 STATES = ("reading", "seeding", "held")
+KEPT = ("memory", "table")
 
 _WORK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2.5, 5, 10, 30, 60, 300)
 _LATENCY = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2.5, 5, 10, 30, 60, 300, 3600)
@@ -162,6 +163,8 @@ def start(steps: list[str]) -> None:
         CACHED.labels(known)
     for state in STATES:
         PARTITIONS.labels(state)
+    for kept in KEPT:
+        WAITING.labels(kept)
 
 
 def start_control(receivers: Iterable[str]) -> None:
