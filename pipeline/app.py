@@ -1,6 +1,6 @@
 """The worker, top to bottom: what happens to a batch of social events on its way from Kafka to ClickHouse.
 
-    topic events -> decode -> dedup -> privacy -> mentions -> completion -> sentiment -> alerts -> dead letters -> interactions
+    topic events -> decode -> privacy -> dedup -> mentions -> completion -> sentiment -> alerts -> dead letters -> interactions
         -> signals -> commit
 
 Every step is a Faust agent. Rejected rows travel inside the batch; the offset is committed last, by one owner.
@@ -44,7 +44,8 @@ from pipeline.reload import Watched
 from pipeline.settings import SentimentSettings, Settings
 from pipeline.sinks.clickhouse import Inserter
 from pipeline.sinks.dead_letter import DeadLetters
-from pipeline.sinks.interactions import Assigned, InteractionsTable, Landing
+from pipeline.sinks.interactions import InteractionsTable, Landing
+from pipeline.sinks.pending import Assigned, PendingTable
 from pipeline.sinks.signals import Signals, Tell, TellOfLabels
 from pipeline.sources.decode import Decode
 from pipeline.sources.kafka import KafkaSource, Limits, Room, consumer_config
@@ -81,7 +82,12 @@ class Worker:
         self.rules = Watched(settings.alerts or DEFAULT_RULES, parse_rules, metrics.RULES)
         self.mentions = Mentions(self.brands.value, words_of(self.rules.value))
         self.single = SingleEvent(self.rules.value, self.mentions.words_in)
-        self.completion = Completion(InteractionsTable(self._reads), work.waiting_days * 86400)
+        self.dropped = None if work.keep_irrelevant else KeySet(work.dedup_keys, work.dedup_hours * 3600)
+        self.relevance = Relevance(self.dropped) if self.dropped else None
+        self.completion = Completion(
+            InteractionsTable(self._reads), work.waiting_days * 86400, pending=PendingTable(self._reads),
+            in_memory=work.waiting_changes, dropped=self.dropped,
+        )  # fmt: skip
         tell = Tell(self._signals("landing"), self.single, InteractionsTable(self.landing_inserts))
         landing = Landing(self.landing_inserts, dead_letters, tell.landed)
         self.offsets = Offsets(
@@ -91,16 +97,17 @@ class Worker:
 
         steps: list[Step] = [
             Decode(),
-            Dedup(self.seen),
+            # Before anything else sees them: a hash of an address in clear, as a revision, gives it away to who tries them all.
             Pseudonymise(key.encode()),
+            Dedup(self.seen),
             self.mentions,
             self.completion,
         ]
         sentiment = Sentiment(labeller, settings.sentiment.budget_ms / 1000) if labeller else None
         if sentiment:
             steps.append(sentiment)
-        if not work.keep_irrelevant:
-            steps.append(Relevance())
+        if self.relevance:
+            steps.append(self.relevance)
         steps.append(self.single)
         self.flow = Flow(
             steps, self._landed(landing), self.offsets.landed, self._forget_batch, self.fence, self.vitals, self.room
@@ -157,11 +164,15 @@ class Worker:
             refused = np.array(landing.land(batches), dtype=np.uint64)
             for batch in batches:
                 self.seen.finish(batch.id, refused)
+                if self.relevance:
+                    self.relevance.finish(batch.id)
                 self.completion.finish(batch.id)
                 if self.later:
                     self.later.landed(batch.events)
-            metrics.WAITING.set(self.completion.waiting)
+            metrics.WAITING.labels("memory").set(self.completion.held.in_memory)
+            metrics.WAITING.labels("table").set(self.completion.held.beyond)
             metrics.DEDUP_BYTES.set(self.seen.landed.nbytes())
+            metrics.DROPPED_BYTES.set(self.dropped.nbytes() if self.dropped else 0)
 
         return land
 
@@ -172,18 +183,17 @@ class Worker:
         try:
             known = table.known_revisions(assigned, work.dedup_hours, work.dedup_keys)
             untold = table.untold(assigned, work.dedup_hours, UNTOLD_KEYS)
-            waiting, found = table.waiting(assigned), table.found(assigned)
+            waiting = PendingTable(self._seed_reads).waiting(assigned, work.waiting_changes)
         finally:
             self.vitals.idle("seeding")
-        revisions = pl.concat([known, waiting.get_column("revision"), found.get_column("revision")])
+        revisions = pl.concat([known, waiting.keys.get_column("revision")])
         self.seen.suspect(untold.to_numpy())
         self.seen.landed.add(revisions.to_numpy())
         metrics.SEEDED.inc(len(revisions))
         metrics.SEED_SECONDS.observe(time.monotonic() - started)
 
         def take_over(places: set[Place]) -> None:
-            self.completion.load(_of(waiting, places))
-            self.completion.settle(_of(found, places))
+            self.completion.held.load(waiting.of(places), places)
             if self.later:
                 self.later.own(places)
 
@@ -191,6 +201,8 @@ class Worker:
 
     def _forget_batch(self, batch: EventBatch) -> None:
         self.seen.forget(batch.id)
+        if self.relevance:
+            self.relevance.forget(batch.id)
         self.completion.finish(batch.id)
 
     def _forget_partitions(self, places: set[Place] | None) -> None:
@@ -200,12 +212,7 @@ class Worker:
             self.seen.give_up_all()
             self.completion.give_up_all()
         elif places:
-            self.completion.forget(places)
-
-
-def _of(changes: pl.DataFrame, places: set[Place]) -> pl.DataFrame:
-    ours = [place in places for place in changes.select("topic", "partition").iter_rows()]
-    return changes.filter(pl.Series(ours, dtype=pl.Boolean))
+            self.completion.held.forget(places)
 
 
 def _load(settings: SentimentSettings) -> Labeller | None:

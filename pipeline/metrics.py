@@ -30,6 +30,7 @@ TABLES = ("interactions", "dead_letters", "pending_changes")
 CAUSES = ("partitions", "kafka", "clickhouse", "dead_letters", "signals", "held", "other")
 """What can keep a worker from being ready; `held`: a partition whose next offset Kafka has lost."""
 STATES = ("reading", "seeding", "held")
+KEPT = ("memory", "table")
 
 _WORK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2.5, 5, 10, 30, 60, 300)
 _LATENCY = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2.5, 5, 10, 30, 60, 300, 3600)
@@ -64,7 +65,7 @@ DROPPED = _counter("events_dropped", "Events left out on purpose", "reason")
 REJECTED = _counter("events_rejected", "Records that became dead letters, by step and class of reason", "step", "reason")
 WAITED = _counter("events_waited", "Changes put aside until their event comes")
 NOTES = _counter("notes", "What is no outcome of an event: unknown_field", "note")
-WAITING = _gauge("waiting_changes", "Changes that wait for their event, in memory")
+WAITING = _gauge("waiting_changes", "Changes that wait for their event, by where this worker keeps them", "kept")
 
 # --- sentiment --------------------------------------------------------------------------------------------------------
 LABELLED = _counter("sentiment_labelled", "Rows that landed with a label, or got one later", "label")
@@ -116,6 +117,7 @@ PARTITION_PARTS = _gauge("partition_parts", "Active parts of the table's fullest
 TABLE_ROWS = _gauge("table_rows", "Rows stored, versions that are still to be merged included", "table")
 TABLE_BYTES = _gauge("table_bytes", "Bytes of the table on disk, compressed", "table")
 DEDUP_BYTES = _gauge("dedup_bytes", "Memory of the known revisions")
+DROPPED_BYTES = _gauge("dropped_keys_bytes", "Memory of the events whose create was dropped as irrelevant")
 BRANDS_RELOADS = _counter("brands_reloads", "Changes of brands.yaml, by what became of them: ok, failed", "result")
 BRANDS_STALE = _gauge("brands_stale", "1 while brands.yaml is broken or gone, and what it said before is in force")
 MEMORY_LIMIT = _gauge("memory_limit_bytes", "Memory this process may use: its control group's limit, else the machine's")
@@ -161,6 +163,8 @@ def start(steps: list[str]) -> None:
         CACHED.labels(known)
     for state in STATES:
         PARTITIONS.labels(state)
+    for kept in KEPT:
+        WAITING.labels(kept)
 
 
 def start_control(receivers: Iterable[str]) -> None:

@@ -21,7 +21,7 @@ from pipeline.batch import EventBatch
 from pipeline.fence import INSERT_MAX_S, Fence, GivenUp
 from pipeline.health import Vitals
 from pipeline.lag import Lag
-from pipeline.sinks.interactions import Assigned
+from pipeline.sinks.pending import Assigned
 
 log = logging.getLogger("earshot.delivery")
 Place = tuple[str, int]

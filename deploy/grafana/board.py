@@ -208,7 +208,8 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
         graph("Dead letters, share of what is read", "percentunit", "The alerts look at 1 % and 20 %",
               share=f"{rate(M.REJECTED)} / {rate(M.READ)}"),
         graph("Requests to ClickHouse that were repeated", "cps", "By kind", of__request=rate(M.RETRIES, "request")),
-        graph("Changes that wait for their event", "short", "In memory, about 1 kB each", worker__instance=of(M.WAITING)),
+        graph("Changes that wait for their event", "short", "In memory up to worker.waiting_changes, the others in their table",
+              kept__kept=f"sum by (kept) ({of(M.WAITING)})"),
         graph("Brands out of date", "short", "1: brands.yaml is broken or gone, what it said before is in force",
               worker__instance=of(M.BRANDS_STALE)),
         graph("Changes of brands.yaml", "short", "By what became of them", result__result=rate(M.BRANDS_RELOADS, "result")),
@@ -237,6 +238,8 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
         graph("Resident", "bytes", "And what the process may use",
               worker__instance=of(RSS), limit__instance=of(M.MEMORY_LIMIT), control__instance=control(of(RSS))),
         graph("Known revisions", "bytes", "13 bytes each; up to 24 hours or 20 million", worker__instance=of(M.DEDUP_BYTES)),
+        graph("Known events that were dropped", "bytes", "The same, with keep_irrelevant = false",
+              worker__instance=of(M.DROPPED_BYTES)),
     ],
 }  # fmt: skip
 

@@ -33,7 +33,8 @@ from pipeline.processors.privacy import Pseudonymise
 from pipeline.settings import Settings
 from pipeline.sinks.clickhouse import Inserter
 from pipeline.sinks.dead_letter import letter_rows
-from pipeline.sinks.interactions import Assigned, InteractionsTable, Landing
+from pipeline.sinks.interactions import InteractionsTable, Landing
+from pipeline.sinks.pending import Assigned
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from pipeline.step import Step
@@ -86,7 +87,7 @@ def to_clickhouse(plan: Plan, settings: Settings, truth: BinaryIO, advance: Adva
         table, seen = InteractionsTable(inserter), Seen(KeySet(1 << 40, FOREVER_S))
         seen.landed.add(table.known_revisions([Assigned(topic, 0, 0)], 0, 1 << 40).to_numpy())
         completion = Completion(table, FOREVER_S)
-        steps: list[Step] = [Decode(), Dedup(seen), Pseudonymise(key.encode()), Mentions(plan.brands), completion]
+        steps: list[Step] = [Decode(), Pseudonymise(key.encode()), Dedup(seen), Mentions(plan.brands), completion]
         landing = Landing(inserter, TableLetters(inserter))
         for batch, lines in _batches(plan, topic, settings.worker.batch_rows):
             for step in steps:

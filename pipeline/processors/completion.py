@@ -1,19 +1,22 @@
 """Completion: updates and deletes become whole rows.
 
 A change finds its event in the batches on their way, else in the stored row (one look-up a batch), else it waits in
-`pending_changes` until the event comes. What can change comes in three groups (`schemas.events.GROUPS`), each with its own time
-(text_at, metrics_at, author_at): a change replaces the groups it carries where it is as new as the stored ones or newer, so any
-order of arrival of a create and its changes ends in the same row. A delete is final and leaves a tombstone: event_key,
-created_at, version and brands stay, every other column of the event is blank. A change that changes nothing is a duplicate.
+`pending_changes` until the event comes (processors/waiting.py). What can change comes in three groups
+(`schemas.events.GROUPS`), each with its own time (text_at, metrics_at, author_at): a change replaces the groups it carries
+where it is as new as the stored ones or newer, so any order of arrival of a create and its changes ends in the same row. A
+delete is final and leaves a tombstone: event_key, created_at, version and brands stay, every other column of the event is
+blank. A change that changes nothing is a duplicate.
+
+A change of an event that was dropped as irrelevant does not wait: it is dropped as well, for a stated reason, unless it
+mentions a brand and says all that a create must say. Then it lands as its event's first row.
 
 Creates are not looked up: their version is below that of any change, so ReplacingMergeTree puts them where they belong. Cost:
-one look-up a batch that holds changes, and about 1 kB of memory a change that waits.
+one look-up a batch that holds changes, and what is said in processors/waiting.py.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Container
+import time
 from typing import Protocol
 
 import polars as pl
@@ -21,7 +24,10 @@ import polars as pl
 from pipeline.batch import EventBatch
 from pipeline.clock import Clock, wall
 from pipeline.processors.dedup import DUPLICATE
+from pipeline.processors.keys import KeySet
+from pipeline.processors.relevance import EVENT_IRRELEVANT, IRRELEVANT, LANDED_BEFORE, mentions_none
 from pipeline.processors.sentiment.labels import COLUMNS as SENTIMENT
+from pipeline.processors.waiting import IN_MEMORY, SAME, Pending, Waiting
 from schemas import events
 
 NO_BASE = "no base row"
@@ -33,7 +39,7 @@ _GROUPS = events.GROUPS | {"text": (*events.GROUPS["text"], *SENTIMENT)}
 """A label is no field of a record, but it changes with the text."""
 _STATE = [*_FIXED, *(column for group in _GROUPS.values() for column in group), *GROUP_TIMES, "is_deleted"]
 _KEPT_BY_TOMBSTONE = {"created_at", "brands", "is_deleted"}
-_FIRST_CHECK_S = 5.0
+_STORED = "stored"
 
 
 class Stored(Protocol):
@@ -47,52 +53,73 @@ class Stored(Protocol):
         """
         ...
 
+    def landed(self, changes: pl.DataFrame) -> pl.DataFrame:
+        """Which of the changes (event_key, revision, created_at of its event) have a row: event_key and revision."""
+        ...
+
 
 class Completion:
-    """The step. It keeps the batches on their way and the waiting changes in memory.
+    """The step. It keeps the batches on their way, and in `held` the changes that wait.
 
-    Restart: both are empty; `load` brings the waiting changes back from pending_changes when partitions are assigned.
+    `pending` is the table in which those wait that are not among the newest `in_memory`; without it all of them wait in memory.
+    `dropped` are the events whose create was dropped as irrelevant. Restart: nothing is on its way, nothing waits;
+    `held.load` brings back what waits when partitions are assigned.
     """
 
     name = "completion"
 
-    def __init__(self, stored: Stored, waiting_s: float, clock: Clock = wall) -> None:
+    def __init__(
+        self,
+        stored: Stored,
+        waiting_s: float,
+        clock: Clock = wall,
+        pending: Pending | None = None,
+        in_memory: int = IN_MEMORY,
+        dropped: KeySet | None = None,
+    ) -> None:
         self._stored = stored
-        self._waiting_s = waiting_s
-        self._clock = clock
+        self.held = Waiting(waiting_s, in_memory, pending, clock)
+        self._dropped = dropped
         self._on_their_way: dict[int, pl.DataFrame] = {}
-        self._waiting: pl.DataFrame | None = None
-        self._found: pl.DataFrame | None = None
-        # What other threads ask of the step is done between two batches, by the thread that runs it.
-        self._inbox: deque[Callable[[], None]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """How many changes wait."""
+        return len(self.held)
 
     def process(self, batch: EventBatch) -> EventBatch:
-        while self._inbox:
-            self._inbox.popleft()()
         batch.events = prepare(batch.events)
-        self._tell_found(batch)
-        self._give_up_old(batch)
         is_change = batch.events.get_column("operation") != "create"
-        due = self._due(batch.events.filter(~is_change))
+        due = self.held.due(batch.events.filter(~is_change).get_column("event_key"))
         if is_change.any() or due is not None:
+            started = time.perf_counter()
             self._complete(batch, is_change, due)
+            self.held.took(time.perf_counter() - started)
         self._on_their_way[batch.id] = batch.events
         return batch
 
     def _complete(self, batch: EventBatch, is_change: pl.Series, due: pl.DataFrame | None) -> None:
         changes = batch.events.filter(is_change)
         if due is not None:
-            changes = pl.concat([due, changes], how="diagonal_relaxed")
+            # Not twice the one that came again, after dedup had forgotten it.
+            changes = pl.concat([due.join(changes, on=SAME, how="anti"), changes], how="diagonal_relaxed")
         creates = batch.events.filter(~is_change).join(changes, on="event_key", how="semi")
-        state = merge(self._bases(changes, creates), changes)
-        found = changes.join(state.select("event_key"), on="event_key", how="semi")
+        bases = self._bases(changes, creates)
+        lost = changes.join(bases, on="event_key", how="anti")
+        if self._dropped is not None:
+            bases = pl.concat([bases, self._first_rows(lost)], how="diagonal_relaxed")
+        state = merge(bases, changes)
+        found = changes.join(state, on="event_key", how="semi")
+        if due is not None:
+            found = self._leave_landed(batch, found, state)
         whole, nothing_new = apply(found, state)
-        self._settle(batch, due, found)
-        self._wait(batch, changes, state, due)
-        batch.dropped[DUPLICATE] += nothing_new
+        _count(batch, DUPLICATE, nothing_new)
+        self._wait(batch, lost.join(state, on="event_key", how="anti"), due)
         deleted = state.filter(pl.col("is_deleted") == 1)
         creates_out = bury(batch.events.filter(~is_change), deleted)
         batch.events = pl.concat([creates_out, whole.select(creates_out.columns)])
+        if self._dropped is not None:
+            batch.events = _mark_landed(batch.events, bases)
 
     def _bases(self, changes: pl.DataFrame, creates: pl.DataFrame) -> pl.DataFrame:
         # The batches on their way first: one that lands meanwhile is in the database by the time of the look-up.
@@ -102,104 +129,81 @@ class Completion:
         keys = pl.concat([frame.select("event_key", "created_at") for frame in (*flying, creates, undated)])
         keys = keys.group_by("event_key").agg(pl.col("created_at").max())
         stored = self._stored.newest(keys)
+        stored = stored.with_columns(pl.Series(_STORED, [True], pl.Boolean).new_from_index(0, stored.height))
         return pl.concat([stored, *flying, creates], how="diagonal_relaxed")
 
-    def _due(self, creates: pl.DataFrame) -> pl.DataFrame | None:
-        """The waiting changes to look at now: those whose event is in this batch, and those not looked at for a while."""
-        if self._waiting is None:
-            return None
-        now = self._clock()
-        come = self._waiting.get_column("event_key").is_in(creates.get_column("event_key").implode())
-        look = come | (self._waiting.get_column("check_at") <= now)
-        if not look.any():
-            return None
-        # Each look doubles the time to the next: a change that waits for a week is looked up some 17 times.
-        self._waiting = self._waiting.with_columns(
-            check_at=pl.when(look).then(now + (now - pl.col("arrived_at")).clip(_FIRST_CHECK_S)).otherwise("check_at")
+    def _first_rows(self, lost: pl.DataFrame) -> pl.DataFrame:
+        """What stands for the create of an event that was dropped: the fixed part of a change that mentions a brand and says
+        all that a create must say."""
+        says_all = pl.col("kind").is_not_null() & pl.col("created_at").is_not_null() & (pl.col("operation") == "update")
+        first = lost.filter(self._was_dropped(lost)).filter(~mentions_none() & says_all)
+        first = first.sort("occurred_at", maintain_order=True).unique("event_key", keep="first", maintain_order=True)
+        return first.select(
+            "event_key",
+            *_FIXED,
+            *(_NEVER.alias(column) for column in GROUP_TIMES),
+            version=pl.lit(0, pl.UInt64),
+            is_deleted=pl.lit(0, pl.UInt8),
         )
-        return self._waiting.filter(look)
 
-    def _settle(self, batch: EventBatch, due: pl.DataFrame | None, found: pl.DataFrame) -> None:
-        if due is None or self._waiting is None:
-            return
-        settled = due.join(found, on=["event_key", "revision"], how="semi")
-        self._forget(settled)
-        batch.settled = _append(batch.settled, settled)
+    def _was_dropped(self, changes: pl.DataFrame) -> pl.Series:
+        keys = changes.get_column("event_key").to_numpy()
+        known = [False] * len(keys) if self._dropped is None else self._dropped.contains(keys)
+        return pl.Series(known, dtype=pl.Boolean)
 
-    def _wait(self, batch: EventBatch, changes: pl.DataFrame, state: pl.DataFrame, due: pl.DataFrame | None) -> None:
-        new = changes.drop(SENTIMENT).join(state, on="event_key", how="anti")
+    def _leave_landed(self, batch: EventBatch, found: pl.DataFrame, state: pl.DataFrame) -> pl.DataFrame:
+        """The changes without those of the table that have landed, though a worker was killed before it said so: they are told
+        with the batch, maybe again."""
+        waited = found.filter(pl.col("row").is_null() & pl.col("batch").is_null()).select(*SAME, "occurred_at")
+        if not waited.height:
+            return found
+        dated = waited.join(state.select("event_key", "created_at"), on="event_key")
+        there = waited.join(self._stored.landed(dated), on=SAME, how="semi")
+        if there.height:
+            told = there.select(*SAME, said_at="occurred_at", created_at=pl.lit(None, TIME), kafka_ms=pl.lit(None, pl.Int64))
+            batch.replayed = told if batch.replayed is None else pl.concat([batch.replayed, told], how="diagonal_relaxed")
+        return found.join(there, on=SAME, how="anti")
+
+    def _wait(self, batch: EventBatch, lost: pl.DataFrame, due: pl.DataFrame | None) -> None:
+        """Ends what need not wait any more, and lets wait what has no event yet."""
+        irrelevant = self._was_dropped(lost)
+        none = lost.select(mentions_none()).to_series()
+        _count(batch, IRRELEVANT, int((irrelevant & none).sum()))
+        _count(batch, EVENT_IRRELEVANT, int((irrelevant & ~none).sum()))
+        lost = lost.filter(~irrelevant)
         if due is not None:
-            new = new.join(due, on=["event_key", "revision"], how="anti")
-        if not new.height:
-            return
-        now = self._clock()
-        new = new.with_columns(arrived_at=pl.lit(now), check_at=pl.lit(now + _FIRST_CHECK_S))
-        batch.waiting = new
-        self._waiting = _append(self._waiting, new.with_columns(row=pl.lit(None, pl.UInt32)))
-
-    def _tell_found(self, batch: EventBatch) -> None:
-        if self._found is not None:
-            batch.settled = self._found
-            told = self._found.select("event_key", "revision", said_at="occurred_at")
-            batch.replayed = _append(
-                batch.replayed, told.with_columns(created_at=pl.lit(None, TIME), kafka_ms=pl.lit(None, pl.Int64))
-            )
-            self._found = None
-
-    def _give_up_old(self, batch: EventBatch) -> None:
-        if self._waiting is None:
-            return
-        old = self._waiting.filter(pl.col("arrived_at") < self._clock() - self._waiting_s)
-        if old.height:
-            batch.dropped[NO_BASE] += old.height
-            batch.settled = _append(batch.settled, old)
-            self._forget(old)
-
-    def _forget(self, rows: pl.DataFrame) -> None:
-        assert self._waiting is not None
-        rest = self._waiting.join(rows, on=["event_key", "revision"], how="anti")
-        self._waiting = rest if rest.height else None
-
-    @property
-    def waiting(self) -> int:
-        """How many changes wait, those still to be taken over not counted."""
-        return (0 if self._waiting is None else self._waiting.height) + len(self._inbox)
-
-    def settle(self, found: pl.DataFrame) -> None:
-        """These changes waited and have landed, but a worker was killed before it said so: they are told and marked done with
-        the next batch. From any thread."""
-        if found.height:
-            self._inbox.append(lambda: self._remember(found))
-
-    def load(self, waiting: pl.DataFrame) -> None:
-        """Adds waiting changes as `pending_changes` has them; they are looked up with the next batch. From any thread."""
-        if waiting.height:
-            self._inbox.append(lambda: self._add(waiting))
-
-    def forget(self, places: Container[tuple[str, int]]) -> None:
-        """Drops the waiting changes of partitions that went to another worker. From any thread."""
-        self._inbox.append(lambda: self._drop(places))
-
-    def give_up_all(self) -> None:
-        """No batch is on its way any more; the waiting changes are loaded again with the partitions. From any thread."""
-        self._inbox.append(self._clear)
+            old = lost.join(due, on=SAME, how="semi").filter(self.held.too_old())
+            _count(batch, NO_BASE, old.height)
+            lost = lost.join(old, on=SAME, how="anti")
+            settled = due.join(lost, on=SAME, how="anti")
+            if settled.height:
+                batch.settled = settled
+                self.held.settle(settled, batch.id)
+            lost = lost.join(due, on=SAME, how="anti")
+        if lost.height:
+            batch.waiting = self.held.add(lost.drop(SENTIMENT), batch.id, list(self._on_their_way))
 
     def finish(self, batch_id: int) -> None:
         """The batch's rows are in ClickHouse, or it was given up."""
         self._on_their_way.pop(batch_id, None)
+        self.held.finish(batch_id)
 
-    def _add(self, waiting: pl.DataFrame) -> None:
-        self._waiting = _append(self._waiting, waiting).unique(["event_key", "revision"], maintain_order=True)
-
-    def _remember(self, found: pl.DataFrame) -> None:
-        self._found = _append(self._found, found)
-
-    def _drop(self, places: Container[tuple[str, int]]) -> None:
-        self._waiting, self._found = (_without(frame, places) for frame in (self._waiting, self._found))
-
-    def _clear(self) -> None:
+    def give_up_all(self) -> None:
+        """No batch is on its way any more; the waiting changes are loaded again with the partitions. From any thread."""
         self._on_their_way.clear()
-        self._waiting = self._found = None
+        self.held.give_up_all()
+
+
+def _count(batch: EventBatch, reason: str, count: int) -> None:
+    if count:
+        batch.dropped[reason] += count
+
+
+def _mark_landed(rows: pl.DataFrame, bases: pl.DataFrame) -> pl.DataFrame:
+    """Adds LANDED_BEFORE: the event has a row, or one on its way that mentions a brand."""
+    landed = bases.filter(pl.col(_STORED) | ~mentions_none()).get_column("event_key").unique()
+    before = pl.col("event_key").is_in(landed.implode()) & (pl.col("operation") != "create")
+    return rows.with_columns(before.alias(LANDED_BEFORE))
 
 
 def prepare(frame: pl.DataFrame) -> pl.DataFrame:
@@ -289,14 +293,3 @@ def bury(rows: pl.DataFrame, deleted: pl.DataFrame) -> pl.DataFrame:
         pl.col("operation").fill_null("delete"),
         pl.when(gone).then(pl.lit(1, pl.UInt8)).otherwise("is_deleted").alias("is_deleted"),
     )
-
-
-def _without(frame: pl.DataFrame | None, places: Container[tuple[str, int]]) -> pl.DataFrame | None:
-    if frame is None:
-        return None
-    stays = [place not in places for place in frame.select("topic", "partition").iter_rows()]
-    return frame.filter(pl.Series(stays, dtype=pl.Boolean))
-
-
-def _append(frame: pl.DataFrame | None, rows: pl.DataFrame) -> pl.DataFrame:
-    return rows if frame is None else pl.concat([frame, rows], how="diagonal_relaxed")

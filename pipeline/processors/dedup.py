@@ -1,9 +1,11 @@
 """Dedup: an event whose revision is known is a duplicate.
 
 A revision is the XXH3-64 of (event_key, occurred_at, operation, every field that can change) of the record as it came, so a
-redelivery has the same one whatever its bytes look like, and likes going 5, 6, 5 at three times are three. Two sets are known:
-*pending* (batches on their way) and *landed* (their insert returned, or seeded from ClickHouse). An event is skipped by its
-revision, never by its position: positions repeat when a topic is created anew.
+redelivery has the same one whatever its bytes look like, and likes going 5, 6, 5 at three times are three. Addresses are keyed
+hashes by then (processors/privacy.py): all else that a revision is made of stands in its row, so it would prove a guess of one.
+
+Two sets are known: *pending* (batches on their way) and *landed* (their insert returned, or seeded from ClickHouse). An event
+is skipped by its revision, never by its position: positions repeat when a topic is created anew.
 
 What landed at or past the committed offset may have landed without anybody being told: a worker may die between the insert and
 its signals. Such a record is a duplicate as any other, and noted in `batch.replayed`, so that it is told with the batch, maybe

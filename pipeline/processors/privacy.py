@@ -1,4 +1,4 @@
-"""Privacy: e-mail addresses and phone numbers become keyed hashes before anything is stored.
+"""Privacy: e-mail addresses and phone numbers become keyed hashes before anything else sees them, hashing and storing included.
 
 HMAC-SHA256 (RFC 2104) in hex, of the address in lower case without surrounding space, or of the number as it came without
 spaces, dots, dashes and brackets. Equal inputs under one key give equal hashes, so accounts can be linked; in clear they stay

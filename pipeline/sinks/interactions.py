@@ -5,7 +5,7 @@ what waited and need not any more is marked done. Killed anywhere in between, th
 absorbed: dead letters and pending changes by their keys, interactions because their revisions are known; what may not have been
 told is told again.
 
-Also what the rest asks of these tables: the newest row of an event, the revisions that are known, the changes that wait.
+Also what the rest asks of `interactions`: the newest row of an event, the revisions that are known.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import polars as pl
 
@@ -22,37 +22,16 @@ from pipeline.processors.alerts.single import JUDGED
 from pipeline.processors.completion import GROUP_TIMES, TIME
 from pipeline.processors.sentiment.labels import COLUMNS as SENTIMENT
 from pipeline.sinks.clickhouse import MONTHS_AN_INSERT, Inserter
+from pipeline.sinks.pending import Assigned, done_rows, of_partitions, waiting_rows
 from schemas import events
 
 _LISTS = [column for column, f in events.BY_COLUMN.items() if f.kind == "strings"]
 _EVENT = list(events.BY_COLUMN)
 _OURS = ["event_key", "revision", "version", "is_deleted", *GROUP_TIMES]
 _PLACE = ["topic", "partition", "offset"]
-_TIMES = [*events.TIMES, *GROUP_TIMES]
-_CHANGE = [*_EVENT, *GROUP_TIMES, "version", "is_deleted"]
-_WAITING = ["event_key", "revision", *_PLACE]
 _TOLD = ", ".join([*JUDGED, "text", "text_at", "revision", "version"])
 _LOOKUP_KEYS = 5_000
 _TOGETHER_BYTES = 64 << 20
-
-
-def _change_type(column: str) -> pl.DataType:
-    if column in _TIMES:
-        return pl.Int64()
-    if column in ("version", "is_deleted"):
-        return pl.UInt64() if column == "version" else pl.UInt8()
-    return pl.List(pl.String()) if column == events.GIVEN.column else events.polars_schema()[column]
-
-
-_CHANGE_TYPE = pl.Struct({column: _change_type(column) for column in _CHANGE})
-
-
-class Assigned(NamedTuple):
-    """A partition that this worker just got, and its committed offset (None: there is none)."""
-
-    topic: str
-    partition: int
-    committed: int | None
 
 
 class Letters(Protocol):
@@ -98,7 +77,7 @@ class Landing:
         for batch, before in zip(batches, known, strict=True):
             self._dead_letters.write(batch.rejected[before:], generation)
             if batch.settled is not None:
-                self._inserter.insert_all("pending_changes", _done(batch.settled), generation)
+                self._inserter.insert_all("pending_changes", done_rows(batch.settled), generation)
         return refused
 
     def _insert(self, batches: Sequence[EventBatch], generation: int) -> list[int]:
@@ -115,7 +94,7 @@ class Landing:
         """Writes the changes that wait; those that ClickHouse refuses become dead letters, and are returned."""
         refused = []
         if batch.waiting is not None:
-            for row, reason in self._inserter.insert("pending_changes", _pending(batch.waiting), batch.generation):
+            for row, reason in self._inserter.insert("pending_changes", waiting_rows(batch.waiting), batch.generation):
                 place = row.row(0, named=True)
                 mine = batch.waiting.filter(pl.col("revision") == place["revision"])
                 batch.reject_record(mine.get_column("row")[0], reason, "clickhouse", *(place[column] for column in _PLACE))
@@ -125,7 +104,7 @@ class Landing:
 
 
 class InteractionsTable:
-    """Reads of the base table and of pending_changes; they are repeated until answered."""
+    """Reads of the base table; they are repeated until answered."""
 
     def __init__(self, inserter: Inserter) -> None:
         self._inserter = inserter
@@ -193,31 +172,13 @@ class InteractionsTable:
         newest = f"ORDER BY ingested_at DESC LIMIT {limit}"
         return self._inserter.query(f"SELECT revision FROM interactions WHERE {where} {newest}").get_column("revision")
 
-    def found(self, assigned: Sequence[Assigned]) -> pl.DataFrame:
-        """The changes of the partitions that waited and whose row is in interactions, but that are not marked done: a worker
-        was killed in between, and nobody may have been told."""
-        waits = f"{_partitions(assigned)} AND done = 0"
-        return self._inserter.query(
-            f"SELECT {', '.join(_WAITING)}, occurred_at, {_ARRIVED} FROM pending_changes FINAL "
-            f"WHERE {waits} AND revision IN ({_LANDED.format(waits=waits)})"
-        ).with_columns(pl.col("occurred_at").cast(TIME))
-
-    def waiting(self, assigned: Sequence[Assigned]) -> pl.DataFrame:
-        """The changes of the partitions that still wait, as completion keeps them."""
-        waits = f"{_partitions(assigned)} AND done = 0"
-        rows = self._inserter.query(
-            f"SELECT {', '.join(_WAITING)}, {_ARRIVED}, change FROM pending_changes FINAL "
-            f"WHERE {waits} AND revision NOT IN ({_LANDED.format(waits=waits)})"
-        )
-        changes = rows.select(pl.col("change").str.json_decode(_CHANGE_TYPE)).unnest("change")
-        changes = changes.with_columns(pl.col(column).cast(TIME) for column in _TIMES)
-        return pl.concat([rows.drop("change"), changes], how="horizontal").with_columns(
-            row=pl.lit(None, pl.UInt32), check_at=pl.lit(0.0)
-        )
-
-
-_ARRIVED = "toUnixTimestamp64Milli(arrived_at) / 1000 AS arrived_at"
-_LANDED = "SELECT revision FROM interactions WHERE event_key IN (SELECT event_key FROM pending_changes WHERE {waits})"
+    def landed(self, changes: pl.DataFrame) -> pl.DataFrame:
+        """Which of these changes (event_key, revision, created_at of its event) have a row (`completion.Stored`)."""
+        answers = [
+            self._inserter.query(f"SELECT DISTINCT event_key, revision FROM interactions WHERE {_where(part)}")
+            for part in changes.iter_slices(_LOOKUP_KEYS)
+        ]
+        return pl.concat(answers).join(changes, on=["event_key", "revision"], how="semi")
 
 
 def _where(keys: pl.DataFrame) -> str:
@@ -230,8 +191,7 @@ def _where(keys: pl.DataFrame) -> str:
 
 
 def _partitions(assigned: Sequence[Assigned]) -> str:
-    numbers = ",".join(str(p.partition) for p in assigned)
-    return f"topic = '{assigned[0].topic}' AND partition IN ({numbers})"
+    return of_partitions(assigned[0].topic, [p.partition for p in assigned])
 
 
 def _interactions(frame: pl.DataFrame) -> pl.DataFrame:
@@ -263,28 +223,6 @@ def _by_months(rows: pl.DataFrame) -> list[pl.DataFrame]:
         return [rows]
     slices = [months[start : start + MONTHS_AN_INSERT] for start in range(0, len(months), MONTHS_AN_INSERT)]
     return [rows.filter(month.is_in(part.implode())) for part in slices]
-
-
-def _pending(waiting: pl.DataFrame) -> pl.DataFrame:
-    change = pl.struct(pl.col(c).dt.epoch("ms") if c in _TIMES else pl.col(c) for c in _CHANGE)
-    return waiting.select(
-        *_WAITING,
-        "platform",
-        "id",
-        "operation",
-        "occurred_at",
-        _arrived(),
-        change.struct.json_encode().alias("change"),
-        pl.lit(0, pl.UInt8).alias("done"),
-    )
-
-
-def _done(settled: pl.DataFrame) -> pl.DataFrame:
-    return settled.select(*_WAITING, "occurred_at", _arrived(), pl.lit(1, pl.UInt8).alias("done"))
-
-
-def _arrived() -> pl.Expr:
-    return (pl.col("arrived_at") * 1000).cast(pl.Int64).cast(TIME).alias("arrived_at")
 
 
 def _now() -> datetime:

@@ -1,8 +1,13 @@
-"""MemoryTable: table `interactions` in memory, for tests, dry runs and benchmarks of steps."""
+"""Tables `interactions` and `pending_changes` in memory, for tests, dry runs and benchmarks of steps."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import polars as pl
+
+from pipeline.batch import EventBatch
+from pipeline.processors.waiting import SAME, Loaded, Place
 
 
 class MemoryTable:
@@ -20,3 +25,35 @@ class MemoryTable:
     def newest(self, keys: pl.DataFrame) -> pl.DataFrame:
         """The newest stored row of each event (`completion.Stored`)."""
         return self.final().join(keys, on="event_key", how="semi") if self.rows.width else self.rows
+
+    def landed(self, changes: pl.DataFrame) -> pl.DataFrame:
+        """Which of the changes have a row (`completion.Stored`)."""
+        return self.rows.select(SAME).join(changes, on=SAME, how="semi") if self.rows.width else changes.select(SAME).clear()
+
+
+class MemoryPending:
+    """Keeps the changes that wait (`waiting.Pending`)."""
+
+    def __init__(self) -> None:
+        self.rows = pl.DataFrame()
+
+    def land(self, batch: EventBatch) -> None:
+        """What landing a batch writes to the table."""
+        if batch.waiting is not None:
+            new = batch.waiting.with_columns(row=pl.lit(None, pl.UInt32), batch=pl.lit(None, pl.Int64), check_at=pl.lit(0.0))
+            self.rows = pl.concat([self.rows, new], how="diagonal_relaxed") if self.rows.width else new
+        if batch.settled is not None:
+            self.rows = self.rows.join(batch.settled, on=SAME, how="anti")
+
+    def waiting(self, limit: int) -> Loaded:
+        """All that waits, the newest `limit` whole."""
+        rows = self.rows.sort("arrived_at", descending=True, maintain_order=True)
+        return Loaded(rows.head(limit), rows.select(*SAME, "topic", "partition"))
+
+    def of(self, keys: pl.Series) -> pl.DataFrame:
+        return self.rows.filter(pl.col("event_key").is_in(keys.implode()))
+
+    def after(self, last: tuple[int, int], places: Collection[Place], count: int) -> pl.DataFrame:
+        beyond = (pl.col("event_key") > last[0]) | ((pl.col("event_key") == last[0]) & (pl.col("revision") > last[1]))
+        ours = pl.Series([place in places for place in self.rows.select("topic", "partition").iter_rows()], dtype=pl.Boolean)
+        return self.rows.filter(ours).filter(beyond).sort(SAME).head(count)

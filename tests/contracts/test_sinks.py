@@ -23,12 +23,14 @@ from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions import Mentions
+from pipeline.processors.waiting import Loaded
 from pipeline.settings import Settings
 from pipeline.sinks import interactions
 from pipeline.sinks.clickhouse import Inserter
 from pipeline.sinks.dead_letter import DeadLetters
-from pipeline.sinks.interactions import Assigned, InteractionsTable, Landing
+from pipeline.sinks.interactions import InteractionsTable, Landing
 from pipeline.sinks.memory import MemoryTable
+from pipeline.sinks.pending import Assigned, PendingTable
 from pipeline.sinks.signals import Signals, Tell
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
@@ -190,32 +192,41 @@ def test_what_the_tables_say_of_a_partition(settings: Settings) -> None:
         assert len(table.untold([Assigned("events", 0, 0)], hours=24, limit=2)) == 2
 
         assert batch.waiting is not None
-        waiting = table.waiting(assigned)
+        pending = PendingTable(inserter)
+        waiting, keys = pending.waiting(assigned, limit=10)
         assert waiting.height == 2
-        same = [c for c in waiting.columns if c not in ("row", "check_at", "arrived_at")]
+        same = [c for c in waiting.columns if c not in ("row", "check_at", "arrived_at", "batch")]
         assert waiting.select(same).sort("offset").equals(batch.waiting.select(same).sort("offset"))
+        in_order = waiting.sort("event_key", "revision")
+        assert keys.sort("event_key").equals(in_order.select(keys.columns))
+        assert pending.waiting(assigned, limit=1).newest.height == 1
+        assert pending.of(in_order.get_column("event_key")[:1]).equals(in_order[:1])
+        assert pending.after((0, 0), {("events", 0)}, 1).equals(in_order[:1])
+        assert pending.after(in_order.select("event_key", "revision").row(0), {("events", 0)}, 5).equals(in_order[1:])
+        assert not pending.after((0, 0), {("events", 1)}, 5).height and not pending.after((0, 0), set(), 5).height
 
-        # Killed after the row landed and before its change was marked done: the change does not wait any more, and is told.
-        assert not table.found(assigned).height
+        # Killed after the row landed and before its change was marked done: the change does not land again, and is told.
         revision, key = waiting.select("revision", "event_key").row(0)
-        client.command(f"INSERT INTO interactions (event_key, revision, version) VALUES ({key}, {revision}, 1)")
-        assert table.waiting(assigned).get_column("revision").to_list() == [waiting.get_column("revision")[1]]
-        found = table.found(assigned)
-        assert found.get_column("revision").to_list() == [revision]
-        completion = Completion(MemoryTable(), 1e9)
-        completion.settle(found)
+        client.command(
+            "INSERT INTO interactions (event_key, revision, version, created_at) "
+            f"VALUES ({key}, {revision}, 1, '2026-09-01 10:00:00')"
+        )
+        completion = Completion(table, 1e9)
+        completion.held.load(Loaded(waiting, keys), {("events", 0)})
         assert completion.waiting == 1, "a batch is due although nothing comes"
         following = batch_of([])
         for step in (Decode(), Dedup(Seen(KeySet(10, 1e9))), Mentions(Brands(brands=())), completion):
             following = step.process(following)
-        assert following.replayed is not None
+        assert following.replayed is not None and not following.events.height
         assert following.replayed.get_column("revision").to_list() == [revision]
         told = table.as_landed(following.replayed)
         assert told.select("event_key", "text").row(0) == (key, "")
         elsewhere = following.replayed.with_columns(created_at=pl.lit(datetime(2026, 1, 1, tzinfo=UTC)))
         assert table.as_landed(elsewhere).equals(told), "a change may say another created_at than its event"
         Landing(inserter, letters).land([following])
-        assert not table.found(assigned).height and table.waiting(assigned).height == 1
+        assert pending.waiting(assigned, limit=10).newest.get_column("revision").to_list() == [
+            waiting.get_column("revision")[1]
+        ]
 
         keys = batch.events.select("event_key", "created_at")
         for asked in (keys, keys.with_columns(created_at=pl.lit(None, keys.schema["created_at"]))):

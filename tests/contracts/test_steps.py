@@ -35,12 +35,12 @@ RULES = Alerts.model_validate(
 )
 CHAIN: list[Callable[[], Step]] = [
     Decode,
-    lambda: Dedup(Seen(KeySet(1_000, 1e9))),
     lambda: Pseudonymise(b"key"),
+    lambda: Dedup(Seen(KeySet(1_000, 1e9))),
     lambda: Mentions(BRANDS, words_of(RULES)),
     lambda: Completion(MemoryTable(), waiting_s=1e9),
     lambda: Sentiment(MemoryLabeller(), budget_s=1.0),
-    Relevance,
+    lambda: Relevance(KeySet(1_000, 1e9)),
     lambda: SingleEvent(RULES, Mentions(BRANDS, words_of(RULES)).words_in),
 ]
 NAMES = [make().name for make in CHAIN]

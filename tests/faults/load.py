@@ -58,6 +58,8 @@ class Generator:
     start_ms: int
     total: int
     """How many messages will be taken in all: far redeliveries are drawn nearer in a short stream."""
+    one_in: int = 0
+    """Of so many events all but one mention no brand; 0: each event mentions it."""
     random: random.Random = field(init=False)
     due: list[tuple[int, int, Message, bool]] = field(default_factory=list)
     place: int = 0
@@ -79,6 +81,9 @@ class Generator:
         if first:
             self._redeliver(message)
         return message
+
+    def mentions_none(self, event: int) -> bool:
+        return bool(self.one_in and event % self.one_in)
 
     def _later(self, message: Message, low: int, high: int, first: bool) -> None:
         at = self.place + self.random.randint(low, high)
@@ -146,7 +151,8 @@ class Generator:
                 "followers": event % 5000,
             }
         if text is not None:
-            value |= {"text": text, "language": "en", "visibility": "public", "brands": [BRAND]}
+            value |= {"text": text, "language": "en", "visibility": "public"}
+            value |= {} if self.mentions_none(event) else {"brands": [BRAND]}
         if likes is not None:
             value["metrics"] = {"likes": likes, "shares": likes // 7, "replies": likes // 5}
         key = f"{platform}:{native}".encode()

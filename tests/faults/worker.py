@@ -167,6 +167,8 @@ def environment(settings: Settings, health_port: int, clickhouse_url: str | None
         "EARSHOT_CLICKHOUSE__DATABASE": click.database,
         "EARSHOT_WORKER__HEALTH_PORT": str(health_port),
         "EARSHOT_WORKER__BATCH_ROWS": str(settings.worker.batch_rows),
+        "EARSHOT_WORKER__KEEP_IRRELEVANT": str(settings.worker.keep_irrelevant),
+        "EARSHOT_WORKER__WAITING_CHANGES": str(settings.worker.waiting_changes),
         "EARSHOT_PRIVACY__HASH_KEY": settings.privacy.hash_key.get_secret_value(),
         "EARSHOT_BRANDS": str(settings.brands or ""),
         "EARSHOT_ALERTS": str(settings.alerts or ""),

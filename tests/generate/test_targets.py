@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
+import polars as pl
 import pytest
 from clickhouse_connect.driver.client import Client
 
@@ -19,8 +20,11 @@ from pipeline.generate.plan import Plan
 from pipeline.generate.stream import Stream
 from pipeline.generate.targets import live, new_file, sample_brands, to_jsonl, to_kafka
 from pipeline.migrate import migrate
+from pipeline.processors.dedup import revisions
 from pipeline.settings import PrivacySettings, Settings
+from pipeline.sources.decode import Decode
 from pipeline.sources.files import Mapped, read_events
+from pipeline.sources.memory import batch_of
 from tests.faults.topics import lag
 from tests.faults.worker import Worker, wait_for
 
@@ -70,6 +74,8 @@ def check(client: Client, told: Told) -> None:
     assert one("SELECT count() FROM pending_changes") == 0
     assert one(f"SELECT countIf(author_email LIKE '%@%' OR author_phone LIKE '+%') FROM interactions{FINAL}") == 0
     assert one("SELECT uniqExact(author_email) FROM interactions WHERE author_email != ''") > 50
+    stored = {row[0] for row in client.query("SELECT revision FROM interactions").result_rows}
+    assert not stored & revisions_in_clear(), "a revision is made after addresses are hashed: who guesses one finds no proof"
     answers = client.query(
         "SELECT concat(q.platform, ':', q.id), concat(a.platform, ':', a.id),"
         " (toUnixTimestamp64Milli(a.created_at) - toUnixTimestamp64Milli(q.created_at)) / 1000"
@@ -77,6 +83,14 @@ def check(client: Client, told: Told) -> None:
         " JOIN (SELECT * FROM interactions FINAL) AS q ON a.platform = q.platform AND a.in_reply_to = q.id"
     )
     assert sorted(answers.result_rows) == told.answered
+
+
+def revisions_in_clear() -> set[int]:
+    """The revisions that the records of people with an address would have if it were in them in clear."""
+    values = [value for block in Stream(PLAN).blocks() for value in block.values]
+    frame = Decode().process(batch_of(values)).events
+    address = pl.col("author_email").is_not_null() | pl.col("author_phone").is_not_null()
+    return set(revisions(frame.filter(address)))
 
 
 def with_truth(path: Path, run: Any) -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import polars as pl
+
+from pipeline.processors.dedup import revisions
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
@@ -18,3 +21,24 @@ def test_addresses_are_hashed_and_equal_ones_stay_equal() -> None:
     assert all(len(value) == 64 and "555" not in value[:3] for value in first)
     other = Pseudonymise(b"other").process(Decode().process(batch_of([event(author=people[0])]))).events
     assert other.get_column("author_email")[0] != first[0]
+
+
+def test_nobody_finds_a_phone_number_by_trying_them_all() -> None:
+    """Who reads a row knows all that its revision is made of, and may put in one number after the other."""
+    number = "+1 555 0147"
+    row = Pseudonymise(b"key").process(Decode().process(batch_of([event(author={"id": "1", "phone": number})]))).events
+    stored = revisions(row)[0]
+    guesses = pl.concat([row] * 300).with_columns(
+        author_phone=pl.format("+1 555 {}", pl.int_range(300).cast(pl.String).str.zfill(4))
+    )
+    assert number in guesses.get_column("author_phone").to_list()
+    assert stored not in revisions(guesses).to_list()
+    for guess in ("+15550147", "5550147"):
+        assert stored not in revisions(row.with_columns(author_phone=pl.lit(guess))).to_list()
+
+
+def test_a_revision_knows_of_an_address_its_keyed_hash_only() -> None:
+    spellings = ["+1 (555) 01-47", "+15550147"]
+    batch = batch_of([event(author={"id": "1", "phone": spelling}) for spelling in spellings])
+    one, other = revisions(Pseudonymise(b"key").process(Decode().process(batch)).events)
+    assert one == other

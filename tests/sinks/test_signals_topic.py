@@ -31,7 +31,8 @@ from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions import Mentions
 from pipeline.settings import Settings
 from pipeline.sinks.clickhouse import Inserter
-from pipeline.sinks.interactions import Assigned, InteractionsTable, Landing
+from pipeline.sinks.interactions import InteractionsTable, Landing
+from pipeline.sinks.pending import Assigned, PendingTable
 from pipeline.sinks.signals import Signals, Tell, TellOfLabels
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
@@ -285,8 +286,8 @@ def test_a_change_that_waited_and_was_not_told_is_told_after_a_restart(
 ) -> None:
     """Its own record was committed long ago, so no replay brings it: only that it is not marked done says so."""
     assigned = [Assigned("events", 0, 1)]
+    pending = PendingTable(Inserter(landings.client, landings.bench.fence, Vitals(), "seeding"))
     landings.land(landings.feed(change(1, text="acme recall")))
-    assert landings.table.waiting(assigned).height == 1
     batch = landings.feed(post(1, "acme"))
     assert batch.events.height == 2
 
@@ -297,15 +298,16 @@ def test_a_change_that_waited_and_was_not_told_is_told_after_a_restart(
         patch.setattr(landings.bench.signals, "send", killed)
         with pytest.raises(GivenUp):
             landings.land(batch)
-    found = landings.table.found(assigned)
-    assert found.height == 1 and not landings.table.waiting(assigned).height
+    waiting = pending.waiting(assigned, limit=10)
+    assert waiting.newest.height == 1
     landings.restart()
     landings.completion.give_up_all()
-    landings.completion.settle(found)
+    landings.completion.held.load(waiting, {("events", 0)})
     assert landings.completion.waiting
     (told,) = landings.land(landings.feed())
     assert told.touched == {at(1): ("Acme",)} and raised([told]) == [("word", "Acme", None)]
-    assert not landings.table.found(assigned).height and not landings.table.waiting(assigned).height
+    assert not pending.waiting(assigned, limit=10).keys.height
+    assert landings.client.command("SELECT uniqExact(revision) = count() FROM interactions"), "it did not land once more"
 
 
 def test_labels_that_come_later_are_told_in_two_parts(bench: Bench, landings: Landings) -> None:

@@ -24,6 +24,7 @@ from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions import WORDS, Mentions
 from pipeline.processors.sentiment.labels import COLUMNS, LABELLED
 from pipeline.processors.sentiment.step import Sentiment
+from pipeline.processors.waiting import Loaded
 from pipeline.sinks.memory import MemoryTable
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
@@ -206,7 +207,8 @@ def test_a_change_that_waited_raises_once_its_event_is_there(restart: bool) -> N
     assert waiting is not None
     if restart:  # what a table gives back knows no words
         run.completion.give_up_all()
-        run.completion.load(waiting.drop(WORDS).with_columns(row=pl.lit(None, pl.UInt32), check_at=pl.lit(0.0)))
+        rows = waiting.drop(WORDS).with_columns(row=pl.lit(None, pl.UInt32), batch=pl.lit(None, pl.Int64), check_at=pl.lit(0.0))
+        run.completion.held.load(Loaded(rows, rows.select("event_key", "revision", "topic", "partition")), {("events", 0)})
     batch = run.feed(post("acme is fine"))
     assert {(each.rule, each.brand, each.kafka_ms) for each in batch.candidates} == {
         ("crisis", "Acme", None),

@@ -1,0 +1,221 @@
+"""The changes that wait for their event: the newest in memory, the others in table pending_changes, where all of them are.
+
+Whole in memory are `limit` changes, about 1.7 kB each, and those of batches on their way. Of what waits beyond that, the newest
+KEYS have their event's key remembered (13 bytes), so that their rows are fetched when a create of theirs comes. All of it is
+looked at slice by slice as well, from one end of the table to the other and again: its event may have come by another worker.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Container, Iterable
+from typing import NamedTuple, Protocol
+
+import polars as pl
+
+from pipeline.clock import Clock
+from pipeline.processors.keys import KeySet
+
+Place = tuple[str, int]
+IN_MEMORY = 50_000
+KEYS = 2_000_000
+LOOK_AT_ONCE = 5_000
+"""How many are looked up with one batch at most, but for those whose event is in it."""
+_FIRST_CHECK_S = 5.0
+_SLICE_EVERY_S = 5.0
+_SLICE_SHARE = 20
+"""A slice that takes a second is the last one for twenty."""
+SAME = ["event_key", "revision"]
+
+
+class Loaded(NamedTuple):
+    """What waits in the table, as a worker takes it over."""
+
+    newest: pl.DataFrame
+    """Whole."""
+    keys: pl.DataFrame
+    """event_key, revision, topic and partition of the newest KEYS, those of `newest` among them."""
+
+    def of(self, places: Container[Place]) -> Loaded:
+        """What waits of these partitions."""
+        return Loaded(_within(self.newest, places), _within(self.keys, places))
+
+
+class Pending(Protocol):
+    """What is asked of table pending_changes. Its rows are whole changes, as they are kept here."""
+
+    def of(self, keys: pl.Series) -> pl.DataFrame:
+        """The changes of these events that wait."""
+        ...
+
+    def after(self, last: tuple[int, int], places: Collection[Place], count: int) -> pl.DataFrame:
+        """The first `count` changes of these partitions that wait, by event_key and revision, after the one that is `last`."""
+        ...
+
+
+class Waiting:
+    """Restart: it is empty; `load` brings back what waits of partitions that are assigned. For one thread, but for `load`,
+    `forget` and `give_up_all`, which are done by that thread with its next `due`, and `finish`."""
+
+    def __init__(self, seconds: float, limit: int, pending: Pending | None, clock: Clock) -> None:
+        self._seconds, self._limit, self._pending, self._clock = seconds, limit, pending, clock
+        self._inbox: deque[Callable[[], None]] = deque()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._rows: pl.DataFrame | None = None
+        self.beyond = 0
+        """How many wait in the table alone; counted anew by each round of slices, never too few."""
+        self._keys = KeySet(KEYS, self._seconds, self._clock)
+        self._places: set[Place] = set()
+        # Of batches on their way: what is settled is marked done when they land, and until then the table gives it back.
+        self._settled: dict[int, pl.DataFrame] = {}
+        self._last, self._round = (0, 0), 0
+        self._sliced, self._next_slice = False, 0.0
+
+    @property
+    def in_memory(self) -> int:
+        return 0 if self._rows is None else self._rows.height
+
+    def __len__(self) -> int:
+        """How many wait, what is still to be taken over counted as one."""
+        return self.in_memory + self.beyond + len(self._inbox)
+
+    def load(self, loaded: Loaded, places: Collection[Place]) -> None:
+        """These partitions are ours, and this waits of them; it is looked up with the next batches. From any thread."""
+        self._inbox.append(lambda: self._load(loaded, places))
+
+    def forget(self, places: Container[Place]) -> None:
+        """These partitions went to another worker. From any thread."""
+        self._inbox.append(lambda: self._forget(places))
+
+    def give_up_all(self) -> None:
+        """No batch is on its way any more; what waits is loaded again with the partitions. From any thread."""
+        self._inbox.append(self._clear)
+
+    def finish(self, batch_id: int) -> None:
+        """The batch has landed, or was given up. From any thread."""
+        self._settled.pop(batch_id, None)
+
+    def due(self, created: pl.Series) -> pl.DataFrame | None:
+        """The changes to look at with a batch that has creates of the events `created`: theirs, and those not looked at for a
+        while."""
+        while self._inbox:
+            self._inbox.popleft()()
+        found = [rows for rows in (self._due_in_memory(created), self._due_in_table(created)) if rows is not None]
+        return pl.concat(found, how="diagonal_relaxed") if found else None
+
+    def too_old(self) -> pl.Expr:
+        return pl.col("arrived_at") + self._seconds <= self._clock()
+
+    def took(self, seconds: float) -> None:
+        """How long the look at what was due took."""
+        if self._sliced:
+            self._next_slice = self._clock() + max(_SLICE_EVERY_S, _SLICE_SHARE * seconds)
+            self._sliced = False
+
+    def add(self, changes: pl.DataFrame, batch_id: int, on_their_way: Iterable[int]) -> pl.DataFrame:
+        """These of the batch's changes wait from now on; returns them as the table is to have them, once the batch lands.
+        `on_their_way` are the batches before it that have not landed."""
+        now = self._clock()
+        check_at = now + min(_FIRST_CHECK_S, self._seconds)
+        changes = changes.with_columns(arrived_at=pl.lit(now), check_at=pl.lit(check_at), batch=pl.lit(batch_id, pl.Int64))
+        self._rows = _append(self._rows, changes.with_columns(row=pl.lit(None, pl.UInt32)))
+        self._keep_within_limit({*on_their_way, batch_id})
+        return changes
+
+    def settle(self, changes: pl.DataFrame, batch_id: int) -> None:
+        """These need not wait any more; the batch's landing says so to the table."""
+        self._settled[batch_id] = changes.select(SAME)
+        if self._rows is not None:
+            self._keep(_without(self._rows, [changes]))
+
+    def _due_in_memory(self, created: pl.Series) -> pl.DataFrame | None:
+        if self._rows is None:
+            return None
+        now = self._clock()
+        rows = self._rows.with_row_index("place")
+        come = rows.filter(pl.col("event_key").is_in(created.implode())).get_column("place")
+        timed = rows.select("place", "check_at").filter(pl.col("check_at") <= now).sort("check_at").head(LOOK_AT_ONCE)
+        look = pl.col("place").is_in(come.append(timed.get_column("place")).implode())
+        due = rows.filter(look).drop("place")
+        if not due.height:
+            return None
+        # Each look doubles the time to the next: a change that waits for a week is looked up some 17 times.
+        later = now + (now - pl.col("arrived_at")).clip(_FIRST_CHECK_S)
+        next_check = pl.min_horizontal(later, pl.col("arrived_at") + self._seconds)
+        self._rows = rows.with_columns(check_at=pl.when(look).then(next_check).otherwise("check_at")).drop("place")
+        return due
+
+    def _due_in_table(self, created: pl.Series) -> pl.DataFrame | None:
+        if not self.beyond or self._pending is None:
+            return None
+        # Before the table is asked: what lands meanwhile is in this, or marked done in the answer.
+        known = [*self._settled.values(), *([] if self._rows is None else [self._rows])]
+        come = created.filter(pl.Series(self._keys.contains(created.to_numpy()), dtype=pl.Boolean)).unique()
+        found = [_within(self._pending.of(come), self._places)] if len(come) else []
+        if self._clock() >= self._next_slice:
+            found.append(self._slice(known))
+        if not found:
+            return None
+        rows = _without(pl.concat(found).unique(SAME, maintain_order=True), known)
+        return rows if rows.height else None
+
+    def _slice(self, known: list[pl.DataFrame]) -> pl.DataFrame:
+        """The next ones of the table; at its end the round is over, and what it met is what waits there."""
+        assert self._pending is not None
+        rows = self._pending.after(self._last, self._places, LOOK_AT_ONCE)
+        self._round += _without(rows, known).height
+        if rows.height < LOOK_AT_ONCE:
+            self.beyond, self._round, self._last = self._round, 0, (0, 0)
+        else:
+            self._last = rows.select(SAME).row(-1)
+        self._sliced = True
+        return rows
+
+    def _keep_within_limit(self, on_their_way: Container[int]) -> None:
+        """Leaves the oldest to the table, those of batches that have landed: the others are not there yet."""
+        if self._pending is None or self._rows is None or self._rows.height <= self._limit:
+            return
+        there = self._rows.filter(pl.Series([batch not in on_their_way for batch in self._rows.get_column("batch")]))
+        # Some more than it takes: each time costs a copy of what stays.
+        leave = there.sort("arrived_at", maintain_order=True).head(self._rows.height - self._limit + self._limit // 8)
+        self._leave(leave)
+        self._keep(_without(self._rows, [leave]))
+
+    def _leave(self, rows: pl.DataFrame) -> None:
+        self._keys.add(rows.get_column("event_key").to_numpy())
+        self.beyond += rows.height
+        # What this round has gone past already.
+        self._round += rows.filter(pl.col("event_key") <= self._last[0]).height
+
+    def _keep(self, rows: pl.DataFrame) -> None:
+        self._rows = rows if rows.height else None
+
+    def _load(self, loaded: Loaded, places: Collection[Place]) -> None:
+        self._places |= set(places)
+        if loaded.newest.height:
+            self._keep(_append(self._rows, loaded.newest).unique(SAME, maintain_order=True))
+        self._leave(_without(loaded.keys, [] if self._rows is None else [self._rows]))
+        self._keep_within_limit(())
+
+    def _forget(self, places: Container[Place]) -> None:
+        self._places = {place for place in self._places if place not in places}
+        if self._rows is not None:
+            self._keep(_without(self._rows, [_within(self._rows, places)]))
+
+
+def _within(frame: pl.DataFrame, places: Container[Place]) -> pl.DataFrame:
+    there = frame.select("topic", "partition").unique()
+    ours = there.filter(pl.Series([place in places for place in there.iter_rows()], dtype=pl.Boolean))
+    return frame.join(ours, on=["topic", "partition"], how="semi")
+
+
+def _without(frame: pl.DataFrame, others: list[pl.DataFrame]) -> pl.DataFrame:
+    if not frame.height or not others:
+        return frame
+    return frame.join(pl.concat([rows.select(SAME) for rows in others]), on=SAME, how="anti")
+
+
+def _append(frame: pl.DataFrame | None, rows: pl.DataFrame) -> pl.DataFrame:
+    return rows if frame is None else pl.concat([frame, rows], how="diagonal_relaxed")

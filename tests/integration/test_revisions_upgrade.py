@@ -1,0 +1,134 @@
+"""Rows from before revisions were made of hashed addresses: once migrated no revision proves a guess, and nothing doubles."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from pipeline.batch import EventBatch
+from pipeline.brands import Brands
+from pipeline.connections import clickhouse_client
+from pipeline.fence import Fence
+from pipeline.generate.history import TableLetters
+from pipeline.health import Vitals
+from pipeline.migrate import FOLDER, migrate_tables
+from pipeline.processors.completion import Completion
+from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.keys import KeySet
+from pipeline.processors.mentions import Mentions
+from pipeline.processors.privacy import Pseudonymise
+from pipeline.settings import Settings
+from pipeline.sinks.clickhouse import Inserter
+from pipeline.sinks.interactions import InteractionsTable, Landing
+from pipeline.sources.decode import Decode
+from pipeline.sources.memory import batch_of
+from pipeline.step import Step
+from tests.faults.worker import wait_for
+from tests.sources.bad_records import event
+
+ANN = {"id": "1", "phone": "+1 555 0147", "email": "ann@example.org"}
+LATER: dict[str, Any] = {"operation": "update", "occurred_at": "2026-09-02T00:00:00Z"}
+RECORDS = [
+    event(id="1", author=ANN),
+    event(id="2"),
+    event(id="3", author=ANN),
+    event(id="3", operation="delete", occurred_at="2026-09-03T00:00:00Z"),
+    event(id="4"),
+    event(id="4", author=ANN, metrics={"likes": 5}, **LATER),
+    event(id="5", author=ANN, text="waits", **LATER),
+    event(id="6", text="waits", **LATER),
+]
+NO_KEYS = np.zeros(0, np.uint64)
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[Client]:
+    with clickhouse_client(settings.clickhouse) as client:
+        yield client
+
+
+@pytest.fixture
+def before(tmp_path: Path) -> Path:
+    """The migrations from before that of revisions."""
+    for path in FOLDER.glob("*.sql"):
+        if int(path.name[:3]) < 7:
+            shutil.copy(path, tmp_path)
+    return tmp_path
+
+
+class Lander:
+    """Lands batches with these steps, and remembers their revisions in `seen`."""
+
+    def __init__(self, client: Client, *taking_in: Step, seen: Seen) -> None:
+        self._fence = Fence()
+        inserter = Inserter(client, self._fence, Vitals(), "landing")
+        self._seen = seen
+        self._completion = Completion(InteractionsTable(inserter), 1e9)
+        self._steps = [Decode(), *taking_in, Mentions(Brands(brands=())), self._completion]
+        self._landing = Landing(inserter, TableLetters(inserter))
+
+    def land(self, raw: list[bytes], number: int = 1) -> EventBatch:
+        batch = batch_of(raw, batch_id=number)
+        self._fence.polled()
+        for step in self._steps:
+            batch = step.process(batch)
+        self._landing.land([batch])
+        self._seen.finish(batch.id, NO_KEYS)
+        self._completion.finish(batch.id)
+        return batch
+
+
+def column(client: Client, sql: str) -> list[Any]:
+    return [row[0] for row in client.query(sql).result_rows]
+
+
+def revisions_of(client: Client) -> dict[str, set[int]]:
+    """By id, whichever table they stand in; of a tombstone without an id under ''."""
+    found: dict[str, set[int]] = {}
+    for table in ("interactions", "pending_changes"):
+        for name, revision in client.query(f"SELECT id, revision FROM {table}").result_rows:
+            found.setdefault(name, set()).add(revision)
+    return found
+
+
+def test_no_stored_revision_proves_a_guess_after_the_migration_and_nothing_is_counted_twice(
+    client: Client, before: Path
+) -> None:
+    migrate_tables(client, before)
+    old = Seen(KeySet(1_000, 1e9))
+    waited = [event(id="7", author=ANN, text="done", **LATER)]
+    lander = Lander(client, Dedup(old), Pseudonymise(b"key"), seen=old)
+    lander.land(waited)
+    lander.land([event(id="7")], 2)
+    lander.land(RECORDS, 3)
+    in_clear = revisions_of(client)
+    final = "SELECT id, text, metrics_likes, author_phone FROM interactions FINAL ORDER BY id"
+    rows = client.query(final).result_rows
+    assert len(rows) == 4
+
+    migrate_tables(client)
+    wait_for(
+        "the rows are rewritten",
+        lambda: column(client, "SELECT min(is_done) FROM system.mutations WHERE database = currentDatabase()") == [1],
+    )
+    now = revisions_of(client)
+    for name in ("1", "3", "5", ""):
+        assert not now.get(name, set()) & in_clear.get(name, set()), f"event {name!r}"
+    assert now["2"] == in_clear["2"], "who has no address keeps what dedup knows"
+    for name in ("4", "7"):
+        assert len(now[name] - in_clear[name]) == len(now[name] & in_clear[name]) == 1, "the create had no address"
+    assert column(client, "SELECT id FROM pending_changes FINAL ORDER BY id") == ["5", "6"]
+    assert client.query(final).result_rows == rows
+
+    # A worker of now reads all of it once more: nothing is there twice for who reads with FINAL.
+    new = Seen(KeySet(1_000, 1e9))
+    new.landed.add(np.array(column(client, "SELECT revision FROM interactions"), np.uint64))
+    again = Lander(client, Pseudonymise(b"key"), Dedup(new), seen=new).land([*waited, event(id="7"), *RECORDS])
+    assert again.dropped["duplicate"] >= 2
+    assert client.query(final).result_rows == rows

@@ -1,0 +1,201 @@
+"""What becomes of events that mention no brand, and of their changes, when they are not to land (keep_irrelevant = false)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.batch import EventBatch
+from pipeline.brands import Brands
+from pipeline.processors.completion import Completion
+from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.keys import KeySet
+from pipeline.processors.mentions import Mentions
+from pipeline.processors.relevance import EVENT_IRRELEVANT, IRRELEVANT, Relevance
+from pipeline.sinks.memory import MemoryPending, MemoryTable
+from pipeline.sources.decode import Decode
+from pipeline.sources.memory import batch_of
+
+BRANDS = Brands.model_validate({"brands": [{"name": "Acme", "keywords": ["acme"]}]})
+NONE = np.zeros(0, dtype=np.uint64)
+NOW = 1_790_000_000.0
+WHOLE = {"created_at": "2026-09-21T14:00:00Z", "kind": "post"}
+
+
+def create(text: str = "hello", **more: Any) -> dict[str, Any]:
+    return {"id": "1", "platform": "x", "text": text, "author": {"id": "a"}, **WHOLE} | more
+
+
+def change(second: int, operation: str = "update", **more: Any) -> dict[str, Any]:
+    return {"id": "1", "platform": "x", "operation": operation, "occurred_at": f"2026-09-21T14:01:{second:02d}Z"} | more
+
+
+LIKES = change(1, metrics={"likes": 3})
+EDIT = change(2, text="my acme kettle exploded")
+DELETE = change(9, "delete")
+
+
+class Run:
+    """The steps of a worker that drops what is irrelevant, over tables in memory; batches land when the test says so."""
+
+    def __init__(self, table: MemoryTable | None = None, pending: MemoryPending | None = None) -> None:
+        self.now = NOW
+        self.table, self.pending = table or MemoryTable(), pending or MemoryPending()
+        self.seen, dropped = Seen(KeySet(1_000, 1e9)), KeySet(1_000, 1e9)
+        self.relevance = Relevance(dropped)
+        self.completion = Completion(self.table, 7 * 86400, lambda: self.now, self.pending, 10, dropped)
+        steps = (Decode(clock=lambda: self.now), Dedup(self.seen), Mentions(BRANDS), self.completion, self.relevance)
+        self.steps, self.flying, self.offset, self.batches = steps, [], 0, 0
+
+    flying: list[EventBatch]
+
+    def feed(self, *records: dict[str, Any]) -> EventBatch:
+        self.batches += 1
+        batch = batch_of([json.dumps(record).encode() for record in records], self.offset, self.batches)
+        self.offset += len(records)
+        for step in self.steps:
+            batch = step.process(batch)
+        assert not batch.rejected
+        self.flying.append(batch)
+        return batch
+
+    def land(self) -> None:
+        for batch in self.flying:
+            self.table.insert(batch.events)
+            self.pending.land(batch)
+            self.seen.finish(batch.id, NONE)
+            self.relevance.finish(batch.id)
+            self.completion.finish(batch.id)
+        self.flying.clear()
+
+    def give_up(self) -> None:
+        self.seen.give_up_all()
+        self.completion.give_up_all()
+        for batch in self.flying:
+            self.relevance.forget(batch.id)
+            self.completion.finish(batch.id)
+        self.flying.clear()
+
+    def landed(self, *records: dict[str, Any]) -> EventBatch:
+        batch = self.feed(*records)
+        self.land()
+        return batch
+
+    def restarted(self) -> Run:
+        other = Run(self.table, self.pending)
+        if self.pending.rows.width:
+            other.completion.held.load(self.pending.waiting(10), {("events", 0)})
+        return other
+
+    @property
+    def text(self) -> str | None:
+        (row,) = self.table.final().iter_rows(named=True)
+        text: str | None = row["text"]
+        return text
+
+
+def outcome(batch: EventBatch) -> tuple[int, int, dict[str, int]]:
+    """Rows that land, changes that wait, and what was dropped."""
+    return batch.events.height, 0 if batch.waiting is None else batch.waiting.height, dict(batch.dropped)
+
+
+def test_changes_of_an_event_that_was_dropped_do_not_wait() -> None:
+    run = Run()
+    assert outcome(run.landed(create())) == (0, 0, {IRRELEVANT: 1})
+    assert outcome(run.landed(LIKES)) == (0, 0, {IRRELEVANT: 1})
+    assert outcome(run.landed(EDIT)) == (0, 0, {EVENT_IRRELEVANT: 1}), "nobody knows any more when it was created"
+    assert outcome(run.landed(DELETE)) == (0, 0, {IRRELEVANT: 1})
+    assert not run.completion.waiting and not run.table.rows.height and not run.pending.rows.height
+
+
+def test_an_edit_that_says_all_that_a_create_says_brings_its_event_in() -> None:
+    run = Run()
+    run.landed(create())
+    batch = run.landed(change(1, metrics={"likes": 1}), EDIT | WHOLE | {"conversation_id": "c"})
+    assert outcome(batch) == (2, 0, {}), "and what came beside it is a change of an event that is there"
+    assert outcome(run.landed(change(5, metrics={"likes": 7}))) == (1, 0, {})
+    (row,) = run.table.final().iter_rows(named=True)
+    assert (row["text"], row["metrics_likes"], row["kind"], row["conversation_id"]) == (EDIT["text"], 7, "post", "c")
+    assert f"{row['created_at']:%H:%M}" == "14:00"
+    assert outcome(run.landed(DELETE)) == (1, 0, {})
+
+
+@pytest.mark.parametrize("in_flight", [True, False])
+def test_while_its_create_is_on_its_way_an_edit_lands_whole(in_flight: bool) -> None:
+    run = Run()
+    batch = (run.feed(create()), run.feed(EDIT))[1] if in_flight else run.feed(create(), EDIT)
+    assert batch.events.height == 1 and batch.events.get_column("author_id").to_list() == ["a"]
+    run.land()
+    assert outcome(run.landed(LIKES)) == (1, 0, {}), "its create was dropped, and it has a row all the same"
+
+
+def test_what_waits_ends_as_irrelevant_with_its_create() -> None:
+    run = Run()
+    assert outcome(run.landed(LIKES)) == (0, 1, {})
+    assert run.pending.rows.height == 1
+    assert outcome(run.landed(create())) == (0, 0, {IRRELEVANT: 2})
+    assert not run.completion.waiting and not run.pending.rows.height
+
+
+def test_an_edit_that_waits_for_an_irrelevant_create_lands_whole() -> None:
+    run = Run()
+    run.landed(EDIT)
+    batch = run.landed(create())
+    assert outcome(batch) == (1, 0, {IRRELEVANT: 1}) and run.text == EDIT["text"]
+    assert not run.pending.rows.height
+
+
+def test_another_worker_lets_changes_wait_until_the_create_is_read_again() -> None:
+    run = Run()
+    run.landed(create())
+    other = run.restarted()
+    assert outcome(other.landed(LIKES)) == (0, 1, {})
+    again = other.restarted()
+    assert outcome(again.landed(create())) == (0, 0, {IRRELEVANT: 2}), "a replay: the create, and what waits for it"
+    assert outcome(again.landed(DELETE)) == (0, 0, {IRRELEVANT: 1})
+    assert not again.completion.waiting and not again.pending.rows.height
+
+
+def test_what_waits_of_a_partition_that_comes_back_ends_when_it_is_looked_at() -> None:
+    run = Run()
+    run.landed(create())
+    other = run.restarted()
+    other.landed(LIKES)
+    run.completion.held.load(run.pending.waiting(10), {("events", 0)})
+    assert outcome(run.landed()) == (0, 0, {IRRELEVANT: 1})
+    assert not run.completion.waiting and not run.pending.rows.height
+
+
+def test_a_create_that_was_given_up_is_not_known_as_dropped() -> None:
+    run = Run()
+    run.feed(create())
+    run.give_up()
+    assert outcome(run.landed(LIKES)) == (0, 1, {}), "it is read again, maybe with other brands"
+    assert outcome(run.landed(create())) == (0, 0, {IRRELEVANT: 2})
+
+
+def test_an_event_that_has_landed_is_kept_up_to_date_whatever_its_edits_mention() -> None:
+    run = Run()
+    run.landed(create("acme is fine"))
+    assert outcome(run.landed(change(1, text="never mind"))) == (1, 0, {})
+    assert run.text == "never mind"
+    assert outcome(run.landed(change(2, metrics={"likes": 5}))) == (1, 0, {})
+    assert outcome(run.landed(DELETE)) == (1, 0, {})
+
+
+def test_also_while_it_is_on_its_way() -> None:
+    run = Run()
+    run.feed(create("acme is fine"))
+    assert outcome(run.feed(change(1, text="never mind"))) == (1, 0, {})
+    run.land()
+    assert run.text == "never mind"
+
+
+def test_a_second_create_that_mentions_none_hides_no_event_that_has_landed() -> None:
+    run = Run()
+    run.landed(create("acme is fine"))
+    assert outcome(run.landed(create("another text"))) == (0, 0, {IRRELEVANT: 1})
+    assert outcome(run.landed(LIKES)) == (1, 0, {})

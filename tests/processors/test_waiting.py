@@ -1,0 +1,194 @@
+"""What waits beyond what memory holds: the table has it, and each change still meets its event, once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipeline.batch import EventBatch
+from pipeline.brands import Brands
+from pipeline.processors import waiting
+from pipeline.processors.completion import Completion
+from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.keys import KeySet
+from pipeline.processors.mentions import Mentions
+from pipeline.sinks.memory import MemoryPending, MemoryTable
+from pipeline.sources.decode import Decode
+from pipeline.sources.memory import batch_of
+
+NONE = np.zeros(0, dtype=np.uint64)
+LIMIT = 8
+
+
+def create(number: int) -> dict[str, Any]:
+    return {"id": str(number), "platform": "x", "kind": "post", "created_at": "2026-09-21T14:00:00Z", "text": "first"}
+
+
+def like(number: int, likes: int = 1) -> dict[str, Any]:
+    changed = {"operation": "update", "occurred_at": f"2026-09-21T14:00:{likes:02d}Z", "metrics": {"likes": likes}}
+    return {"id": str(number), "platform": "x"} | changed
+
+
+class Run:
+    """A worker over tables in memory that keeps LIMIT waiting changes in its own."""
+
+    def __init__(
+        self, table: MemoryTable | None = None, pending: MemoryPending | None = None, now: float = 1_790_000_000.0
+    ) -> None:
+        self.now = now
+        self.table, self.pending = table or MemoryTable(), pending or MemoryPending()
+        self.seen = Seen(KeySet(1_000, 1e9))
+        self.completion = Completion(self.table, 7 * 86400, lambda: self.now, self.pending, LIMIT)
+        self.held = self.completion.held
+        rows = pending.waiting(LIMIT) if pending and pending.rows.width else None
+        self.held.load(rows or waiting.Loaded(pl.DataFrame(), NO_KEYS), {("events", 0)})
+        self.steps = (Decode(clock=lambda: self.now), Dedup(self.seen), Mentions(Brands(brands=())), self.completion)
+        self.offset, self.batches = 0, 0
+
+    def feed(self, *records: dict[str, Any]) -> EventBatch:
+        self.batches += 1
+        batch = batch_of([json.dumps(record).encode() for record in records], self.offset, self.batches)
+        self.offset += len(records)
+        for step in self.steps:
+            batch = step.process(batch)
+        return batch
+
+    def land(self, *batches: EventBatch) -> None:
+        for batch in batches:
+            self.table.insert(batch.events)
+            self.pending.land(batch)
+            self.seen.finish(batch.id, NONE)
+            self.completion.finish(batch.id)
+
+    def landed(self, *records: dict[str, Any]) -> EventBatch:
+        batch = self.feed(*records)
+        self.land(batch)
+        return batch
+
+    def rounds(self, count: int = 12) -> list[EventBatch]:
+        """Empty batches, as an idle worker has them, six seconds apart."""
+        batches = []
+        for _ in range(count):
+            self.now += 6
+            batches.append(self.landed())
+        return batches
+
+
+NO_KEYS = pl.DataFrame(schema={"event_key": pl.UInt64, "revision": pl.UInt64, "topic": pl.String, "partition": pl.Int32})
+
+
+@pytest.fixture(autouse=True)
+def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "LOOK_AT_ONCE", 5)
+
+
+def full(count: int = 30) -> Run:
+    """A worker for which so many changes wait, that came one after the other."""
+    run = Run()
+    for number in range(count):
+        run.now += 0.1
+        run.landed(like(number))
+    return run
+
+
+def test_memory_holds_no_more_than_it_may() -> None:
+    run = full()
+    assert run.held.in_memory <= LIMIT and len(run.held) == run.pending.rows.height == 30
+    assert run.held.beyond == 30 - run.held.in_memory
+
+
+def test_what_is_not_in_the_table_yet_stays_in_memory() -> None:
+    run = Run()
+    first = run.feed(*(like(number) for number in range(20)))
+    second = run.feed(like(20))
+    assert run.held.in_memory == 21 and run.held.beyond == 0
+    run.land(first, second)
+    run.landed(like(21))
+    assert run.held.in_memory <= LIMIT and len(run.held) == 22
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_each_change_lands_with_its_create_and_once(restart: bool) -> None:
+    run = full()
+    if restart:
+        run = Run(run.table, run.pending, run.now)
+    for number in range(30):
+        batch = run.landed(create(number))
+        assert batch.events.get_column("operation").to_list() == ["create", "update"], number
+    assert run.pending.rows.height == 0
+    assert run.table.rows.get_column("revision").n_unique() == run.table.rows.height == 60
+    run.rounds()
+    assert len(run.held) == 0 and run.table.rows.height == 60
+
+
+def test_what_is_settled_on_its_way_is_not_given_out_again_by_the_table() -> None:
+    run = full()
+    batches = [run.feed(*(create(number) for number in range(10)))]
+    for _ in range(8):
+        run.now += 6
+        batches.append(run.feed())
+    run.land(*batches)
+    assert run.table.rows.height == 20 and run.table.rows.get_column("revision").n_unique() == 20
+    assert run.pending.rows.height == 20
+
+
+def test_an_event_that_another_worker_landed_is_found_slice_by_slice() -> None:
+    run, other = full(), Run()
+    other.landed(*(create(number) for number in range(30)))
+    run.table.insert(other.table.rows)
+    looked_at = [batch.events.height for batch in run.rounds(14)]
+    assert sum(looked_at) == 30 and max(looked_at) <= 2 * 5 + LIMIT
+    assert len(run.held) == 0 and run.pending.rows.height == 0
+
+
+def test_a_slice_that_takes_long_is_followed_by_a_long_pause() -> None:
+    run = full()
+    asked: list[tuple[int, int]] = []
+    after = run.pending.after
+
+    def counted(last: tuple[int, int], *rest: Any) -> pl.DataFrame:
+        asked.append(last)
+        return after(last, *rest)
+
+    run.pending.after = counted  # type: ignore[method-assign]
+    run.now += 6
+    run.feed()
+    run.held._sliced = True
+    run.held.took(10.0)
+    run.rounds(10)
+    assert len(asked) == 1
+    run.now += 200
+    run.feed()
+    assert len(asked) == 2
+
+
+def test_what_waits_too_long_in_the_table_is_given_up() -> None:
+    run = full()
+    run.now += 8 * 86400
+    batches = run.rounds(16)
+    assert sum(batch.dropped["no base row"] for batch in batches) == 30
+    assert len(run.held) == 0 and run.pending.rows.height == 0
+
+
+def test_one_that_landed_before_a_kill_is_told_and_does_not_land_again() -> None:
+    run = full()
+    batch = run.feed(*(create(number) for number in range(30)))
+    run.table.insert(batch.events)  # and killed before anything was marked done
+    heir = Run(run.table, run.pending, run.now)
+    batches = heir.rounds(20)
+    told = pl.concat([batch.replayed for batch in batches if batch.replayed is not None])
+    assert told.get_column("revision").n_unique() == told.height == 30
+    assert heir.table.rows.height == 60 and heir.pending.rows.height == 0
+
+
+def test_partitions_that_leave_take_what_waits_of_them_along() -> None:
+    run = full()
+    run.held.forget({("events", 0)})
+    batches = run.rounds()
+    assert len(run.held) == 0 and not any(batch.settled is not None for batch in batches)
+    assert run.landed(create(3)).events.height == 1, "the change is another worker's by now"
+    assert run.pending.rows.height == 30
