@@ -23,7 +23,7 @@ MOST_ROWS = 100_000
 """Rows that wait for ClickHouse; beyond that the oldest are let go."""
 _INSERT_ROWS = 10_000
 _LINGER_S = 0.2  # an insert of a row each would be a part of the table each
-_BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+_BACKOFF_S = (0.5, 1.0, 2.0)  # never long: what is not on record yet is told twice, should another one take over
 log = logging.getLogger("earshot.delivery")
 
 

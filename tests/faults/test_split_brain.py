@@ -24,6 +24,7 @@ import pytest
 from pipeline.embedded.child import free_port
 from pipeline.embedded.stack import Stack
 from pipeline.errors import StackError
+from pipeline.leader import SESSION_S
 from pipeline.settings import EmbeddedSettings, Settings
 from tests.faults.control import (
     TOKEN,
@@ -49,7 +50,7 @@ RULES: list[dict[str, Any]] = [
     {"name": "crisis", "type": "keyword", "words": {"en": ["recall"]}, "resolve": "3h"},
 ]
 NAMES = ("first", "second")
-EVERY_S, MOMENT_S = 0.7, 0.5
+EVERY_S, MOMENT_S, RECORDED_S = 0.7, 0.5, 3.0
 LONG_RUN = 120.0
 
 
@@ -173,6 +174,11 @@ class Control:
         finally:
             connection.close()
 
+    @property
+    def leads(self) -> bool:
+        """It takes commands: it says that there is no such alert."""
+        return self.command("/alerts/0000000000000000/ack", {})[0] == 404
+
     @contextmanager
     def cut_off(self, fault: Fault) -> Iterator[None]:
         if fault.kind == "frozen":
@@ -260,15 +266,9 @@ class Run:
         return None
 
     def leader(self) -> Control:
-        """Who takes commands now."""
-        found: list[Control] = []
-
-        def leads() -> bool:
-            found[:] = [c for c in self.controls if c.command("/alerts/0000000000000000/ack", {})[0] in (404, 409)]
-            return bool(found)
-
-        wait_for("one is in charge", leads, every=0.2)
-        return found[0]
+        """Waits until exactly one is in charge."""
+        wait_for("one is in charge", lambda: sum(control.leads for control in self.controls) == 1, every=0.2)
+        return next(control for control in self.controls if control.leads)
 
     def suffer(self, fault: Fault) -> None:
         leader = self.leader()
@@ -277,8 +277,10 @@ class Run:
         began = time.time()
         with victim.cut_off(fault):
             time.sleep(fault.seconds)
+            if fault.kind in ("kafka", "both") and fault.seconds > SESSION_S + MOMENT_S:
+                assert not victim.leads, f"{victim.name} takes commands and has not heard its group for {fault.seconds:.0f} s"
         if fault.kind in LOSES_ANSWERS:
-            self.lossy.append((began - 1, time.time() + 1))
+            self.lossy.append((began - 1, time.time() + RECORDED_S))
         time.sleep(self.rng.uniform(0, 4))
 
     # --- the end ------------------------------------------------------------------------------------------------------
