@@ -447,7 +447,7 @@ class Control:
                 raise Refused(f"alert {key:016x} is pending: it does not fire yet")
             return self._evaluator.acknowledge(alert, actor, comment, utc_now())
 
-        return await self._command(work)
+        return (await self._command(work))[0]
 
     async def silence(self, rule: str, brand: str, platform: str, ends_at: datetime, actor: str, comment: str) -> Silence:
         self._check_in_charge()
@@ -455,7 +455,7 @@ class Control:
             raise Unknown(f"there is no rule {rule!r}")
         now = utc_now()
         silence = Silence(secrets.randbits(64), 1, rule, brand, platform, now, _ms(ends_at), actor, comment, now)
-        self._tell(await self._do(lambda: self._evaluator.silence(silence, now)))
+        await self._command(lambda: self._evaluator.silence(silence, now))
         return silence
 
     async def lift(self, silence_id: int, actor: str) -> Silence:
@@ -467,7 +467,7 @@ class Control:
         fields = {name: getattr(known, name) for name in Silence.__slots__}
         fields |= {"version": known.version + 1, "ends_at": now, "changed_at": now, "actor": actor}
         silence = Silence(**fields)
-        self._tell(await self._do(lambda: self._evaluator.silence(silence, now)))
+        await self._command(lambda: self._evaluator.silence(silence, now))
         return silence
 
     async def test(self, rule: str, brand: str, actor: str) -> Alert:
@@ -475,16 +475,20 @@ class Control:
         found = self._evaluator.config.rule(rule)
         if found is None:
             raise Unknown(f"there is no rule {rule!r}: there are {', '.join(r.name for r in self._evaluator.config.rules)}")
-        return await self._command(lambda: self._evaluator.test(found, brand, actor, utc_now()))
+        return (await self._command(lambda: self._evaluator.test(found, brand, actor, utc_now())))[0]
 
     def silences(self) -> list[Silence]:
         now = utc_now()
         return [silence for silence in self._evaluator.lifecycle.silences.values() if silence.ends_at > now]
 
-    async def _command(self, work: Callable[[], list[Alert]]) -> Alert:
-        changes = await self._do(work)
+    async def _command(self, work: Callable[[], list[Alert]]) -> list[Alert]:
+        """Does it, and tells what it changes. Raises EarshotError when another one has taken over meanwhile."""
+        try:
+            changes = await self._do(work)
+        except GivenUp:
+            raise EarshotError("this control is not in charge any more; ask again, for it may be done all the same") from None
         self._tell(changes)
-        return changes[0]
+        return changes
 
     def _check_in_charge(self) -> None:
         if self._deliveries is None:

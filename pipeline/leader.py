@@ -136,8 +136,9 @@ class Leader(Fence):
             await asyncio.wait_for(self._changed.wait(), timeout_s)
 
     def _wake(self) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._changed.set)
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the process ends, and its loop is closed
+                self._loop.call_soon_threadsafe(self._changed.set)
 
 
 class Term(NamedTuple):
