@@ -109,14 +109,14 @@ def newest(client: Client, which: Filter, most: int) -> list[Alert]:
     """Each alert as it is now, the last changed first. Raises EarshotError with the server's reason."""
     where, values = which.where()
     columns = ", ".join(COLUMNS)
-    changes = f"SELECT {columns} FROM alerts ORDER BY alert_key, version DESC LIMIT 1 BY alert_key"
+    changes = f"SELECT {columns} FROM alerts ORDER BY alert_key, term DESC, version DESC LIMIT 1 BY alert_key"
     order = f"ORDER BY changed_at DESC, alert_key LIMIT {most:d}"
     return [alert_of(row) for row in _rows(client, f"SELECT {columns} FROM ({changes}) WHERE {where} {order}", values)]
 
 
 def show(client: Client, key: int) -> Shown:
     """The alert and what belongs to it. Raises EarshotError when there is no such alert, or with the server's reason."""
-    sql = f"SELECT {', '.join(COLUMNS)} FROM alerts WHERE alert_key = {{key:UInt64}} ORDER BY version"
+    sql = f"SELECT {', '.join(COLUMNS)} FROM alerts WHERE alert_key = {{key:UInt64}} ORDER BY term, version"
     history = [alert_of(row) for row in _rows(client, sql, {"key": key})]
     if not history:
         raise EarshotError(f"there is no alert {key:016x}")

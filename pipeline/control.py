@@ -3,8 +3,9 @@
     topic signals -> evaluator -> tables alerts, alert_events -> topic alerts, receivers -> commit
                         ^ ClickHouse, once a second       desk (HTTP): ack, silence, test
 
-Topic signals has one partition: who owns it is in charge, another process stands by and takes over when it is gone. All state
-is in ClickHouse. A signal is committed after what it raised, and the windows it touched, are on record.
+Topic signals has one partition: who owns it is in charge, for as long as its lease lasts (pipeline/leader.py); another process
+stands by and takes over. All state is in ClickHouse. A signal is committed after what it raised, and the windows it touched,
+are on record.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import logging
 import os
 import secrets
 import signal as signals
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,19 +25,23 @@ from typing import Any, TypeVar
 
 import faust
 import polars as pl
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from pipeline import metrics, migrate
 from pipeline.backtest import backtest
-from pipeline.connections import clickhouse_client
+from pipeline.connections import clickhouse_client, reason
 from pipeline.delivery.deliveries import Deliveries
 from pipeline.delivery.line import Context
 from pipeline.delivery.log import ClickHouseLog, last_sent
 from pipeline.delivery.receivers import Outcome, check
 from pipeline.desk import DeskServer, Refused, Unknown
 from pipeline.errors import EarshotError, SettingsError
-from pipeline.fence import INSERT_MAX_S, Fence, GivenUp
+from pipeline.fence import INSERT_MAX_S, GivenUp
+from pipeline.group import REBALANCE_S, make_app
 from pipeline.health import Vitals, memory_limit
 from pipeline.history import asker
+from pipeline.leader import OTHERS_WRITE_S, Leader, Term, Terms, newest_sql
+from pipeline.ping import keep_asking
 from pipeline.processors.alerts.alert import Alert, State
 from pipeline.processors.alerts.evaluator import Evaluator, enough, look_for
 from pipeline.processors.alerts.explain import Ask, explain
@@ -54,16 +58,18 @@ from pipeline.processors.alerts.rules import (
 from pipeline.processors.alerts.signal import Signal, parse_signal
 from pipeline.processors.alerts.silences import Silence
 from pipeline.reload import Watched
-from pipeline.settings import KafkaSettings, Settings
+from pipeline.settings import Settings
 from pipeline.sinks.alerts import AlertTables, AlertTopic, utc_now
 from pipeline.sinks.clickhouse import Inserter
+from pipeline.sinks.fenced import Fenced
 
-EVALUATING = "evaluating"
+EVALUATING, OFFICE = "evaluating", "control"
 TICK_S = 1.0
 BEAT_S = 0.5
 STOP_S = 5.0
 ASK_BEATS = 10
-SESSION_S = 6
+HAND_OVER_S = 5.0
+"""What is being written and told when the partition goes to another has so long to end."""
 EXPLAIN_S = 0.8
 CAMPAIGN_EVERY_S, CAMPAIGN_SHARE, SEARCH_S = 2.0, 0.05, 5
 """Campaigns are looked for every 2 s, and for a twentieth of the time at most; no query of that runs longer than SEARCH_S."""
@@ -71,11 +77,6 @@ PAST_EVERY_S, PAST_SHARE = 5.0, 0.1
 """What is past takes a tenth of a core at most, or less where ClickHouse is slow."""
 T = TypeVar("T")
 log = logging.getLogger("earshot.control")
-
-
-class _App(faust.App):
-    async def on_first_start(self) -> None:
-        """Faust would create a data folder for its tables here; there are none."""
 
 
 class Control:
@@ -88,18 +89,19 @@ class Control:
         check(self._file.value, os.environ)
         metrics.start_control(receiver.name for receiver in self._file.value.receivers)
         metrics.MEMORY_LIMIT.set(memory_limit())
-        self.vitals, self._fence = Vitals(), Fence()
+        self.vitals, self._leader = Vitals(), Leader()
         client = clickhouse_client(settings.clickhouse, timeout_s=60)
-        tables = AlertTables(Inserter(client, self._fence, self.vitals, EVALUATING))
-        self._tables = tables
-        self._evaluator = Evaluator(tables, self._file.value)
+        self._terms = Terms(client, Inserter(client, self._leader, self.vitals, EVALUATING), OFFICE)
+        self._inserter = Fenced(client, self._leader, self.vitals, EVALUATING)
+        self._tables = AlertTables(self._inserter)
+        self._evaluator = Evaluator(self._tables, self._file.value)
         self._topic = AlertTopic(settings.kafka.client(), settings.kafka.topic("alerts"))
         # All that reads or changes alerts runs on one thread, one thing after the other.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="alerts")
         self._aside = ThreadPoolExecutor(2, thread_name_prefix="explaining")
         self._ask_aside = asker(clickhouse_client(settings.clickhouse, timeout_s=10))
         self._explaining: set[asyncio.Task[None]] = set()
-        self._in_charge = asyncio.Event()
+        self._lead_task: asyncio.Task[None] | None = None
         self._heard = asyncio.Event()
         self._signals: list[Signal] = []
         self._uncommitted: list[Any] = []
@@ -107,21 +109,14 @@ class Control:
         self._stop = asyncio.Event()
         self._ends = False
         self._failure: BaseException | None = None
-        self.app = self._make_app(settings.kafka)
+        self.app = self._make_app()
         tokens = {actor: token.get_secret_value() for actor, token in settings.control.tokens.items()}
         self.desk = DeskServer(self, self.vitals, settings.control.host, settings.control.port, tokens)
 
     # --- Faust --------------------------------------------------------------------------------------------------------
-    def _make_app(self, kafka: KafkaSettings) -> faust.App:
-        app = _App(
-            f"{kafka.group}-control",
-            broker=[f"kafka://{place}" for place in kafka.bootstrap.split(",")],
-            broker_credentials=_credentials(kafka),
-            # After a kill the next one is in charge within so many seconds; a write may take 3 + 5 (pipeline/fence.py).
-            broker_session_timeout=SESSION_S, broker_rebalance_timeout=SESSION_S, broker_heartbeat_interval=2,
-            broker_commit_interval=1.0,
-            topic_disable_leader=True, topic_allow_declare=False, web_enabled=False, store="memory://",
-        )  # fmt: skip
+    def _make_app(self) -> faust.App:
+        kafka = self._settings.kafka
+        app = make_app(kafka, OFFICE, self._leader)
         topic = app.topic(kafka.topic("signals"), value_type=bytes, value_serializer="raw", key_serializer="raw")
 
         async def hear(stream: Any) -> None:
@@ -140,23 +135,19 @@ class Control:
         return app
 
     async def _assigned(self, app: Any, /, *assigned: Any, signal: Any = None, **kwargs: Any) -> None:
-        ours = self._settings.kafka.topic("signals")
-        if any(place.topic == ours for places in assigned for place in places):
-            self._in_charge.set()
-        else:
+        topic = self._settings.kafka.topic("signals")
+        ours = any(place.topic == topic for places in assigned for place in places)
+        self._leader.assigned(ours)
+        if not ours:
             self.vitals.clear("partitions")  # standing by is as it should be
-        log.info("in charge" if self._in_charge.is_set() else "standing by: another control is in charge")
+        log.info("in charge" if ours else "standing by: another control is in charge")
 
     async def _revoked(self, app: Any, /, *revoked: Any, signal: Any = None, **kwargs: Any) -> None:
-        self._in_charge.clear()
-        self._fence.end_generation()
-        metrics.start_control(())  # what the next one in charge says counts
+        """Nothing more is written or told by now; the next one in charge has to find what is under way."""
         self._signals.clear()
         self._uncommitted.clear()
-        self._heard.set()
-        # Whoever is in charge next has to find what is being written; nothing more is.
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._do(lambda: None), INSERT_MAX_S)
+        if self._lead_task is not None:
+            await asyncio.wait((self._lead_task,), timeout=HAND_OVER_S)
 
     # --- the loop -----------------------------------------------------------------------------------------------------
     def run(self) -> None:
@@ -170,6 +161,8 @@ class Control:
         for signum in (signals.SIGTERM, signals.SIGINT):
             loop.add_signal_handler(signum, self._stop.set)
         self.vitals.hold("partitions", "not assigned yet")
+        # Who stands by asks for what it would need first.
+        keep_asking(clickhouse_client(self._settings.clickhouse, timeout_s=10), self.vitals, newest_sql(OFFICE))
         await self.desk.start()
 
         def use(config: Alerts) -> None:
@@ -183,9 +176,7 @@ class Control:
         await asyncio.wait((work, beat, stop), return_when=asyncio.FIRST_COMPLETED)
         self._failure = self._failure or next((task.exception() for task in (work, beat) if task.done()), None)
         self._ends = True  # Python 3.11's wait_for swallows a cancellation that meets what it waited for
-        self._in_charge.clear()
-        self._heard.set()
-        self._fence.stop()
+        self._leader.stop()
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
         # What still waits to be explained has been told, or is by the next one in charge: the process does not wait for it.
@@ -203,12 +194,10 @@ class Control:
     async def _beat(self) -> None:
         beats = 0
         while self.app.crash_reason is None:
-            if self._fence.polled() > SESSION_S:
-                # It was stopped for so long that another one may be in charge: what it knows of alerts is not what is.
-                self._fence.end_generation()
-                self._heard.set()
             if beats % ASK_BEATS == 0:
                 why = await asyncio.to_thread(self._topic.ask)
+                if not why and REBALANCE_S < self._leader.unanswered_s() < float("inf"):
+                    why = f"the group's coordinator has not answered for {self._leader.unanswered_s():.0f} s"
                 if why:
                     self.vitals.hold("kafka", why)
                 else:
@@ -220,21 +209,43 @@ class Control:
 
     async def _work(self) -> None:
         while not self._ends:
-            await self._in_charge.wait()
-            generation = self._fence.generation
+            generation = await self._leader.begun()
+            lead = self._lead_task = asyncio.create_task(self._lead(generation))
+            ended = asyncio.create_task(self._leader.ended(generation))
             try:
-                await self._lead(generation)
-            except GivenUp:
-                log.info("not in charge any more")
+                await asyncio.wait((lead, ended), return_when=asyncio.FIRST_COMPLETED)
+                self.vitals.hold("partitions", "not in charge any more: no heartbeat was answered, or the group changes")
             finally:
+                ended.cancel()
+                lead.cancel()
+                await asyncio.wait((lead, ended))
                 self.vitals.idle(EVALUATING)
+                metrics.start_control(())  # what the next one in charge says counts
+            if not lead.cancelled() and (error := lead.exception()) is not None and not isinstance(error, GivenUp):
+                raise error
+            log.info("not in charge any more")
 
     async def _lead(self, generation: int) -> None:
-        """In charge until the partition is revoked. Raises GivenUp."""
+        """In charge until the generation ends. Raises GivenUp."""
+        self.vitals.hold("partitions", "it is to be in charge, and takes its term")
+        term = await self._do(lambda: self._terms.take(partial(self._leader.check, generation)))
+        self._inserter.begin(OFFICE, term.number)
+        self._tables.term = term.number
+        if not term.alone:
+            self.vitals.hold("partitions", "what the one before may still be writing is waited for")
+            await self._leader.rest(generation, OTHERS_WRITE_S)
         self.vitals.hold("partitions", "reading alerts and history")
-        standing = await self._do(lambda: self._evaluator.start(utc_now(), generation))
+        try:
+            standing = await self._do(lambda: self._evaluator.start(utc_now(), generation))
+            await self._decide(standing, term, generation)
+        finally:
+            await self._release(term)
+
+    async def _decide(self, standing: list[Alert], term: Term, generation: int) -> None:
+        """Judges, and tells, from what stands on record."""
         log_ = ClickHouseLog(partial(clickhouse_client, self._settings.clickhouse, 20))
-        context = Context(log_, os.environ, on_try=_count, on_accepted=self._accepted)
+        leads = partial(self._leader.leads, generation)
+        context = Context(log_, os.environ, on_try=_count, on_accepted=self._accepted, leads=leads, term=term.number)
         deliveries = Deliveries(self._evaluator.config, context)
         try:
             client = await asyncio.to_thread(clickhouse_client, self._settings.clickhouse, 60)
@@ -252,9 +263,21 @@ class Control:
                 for task in (*beside, *self._explaining):
                     task.cancel()
         finally:
-            await deliveries.close(1.0)
             self._deliveries = None
+            # Past the lease nothing new is sent; what is on its way is answered before another one tells, or is cut off.
+            if not leads():
+                self._topic.forget()
+            await deliveries.close(1.0 if leads() else INSERT_MAX_S)
             await log_.close(2.0)
+
+    async def _release(self, term: Term) -> None:
+        """Hands over, so that the next one need not wait; not while a write may still run."""
+        if self._inserter.unsettled:
+            return
+        try:
+            await asyncio.wait_for(asyncio.to_thread(self._terms.release, term.number), 2.0)
+        except (ClickHouseError, OSError, TimeoutError) as error:
+            log.warning("the next one in charge will wait for %.0f s: %s", OTHERS_WRITE_S, reason(error))
 
     def _beside_ended(self, task: asyncio.Task[None]) -> None:
         """An error in what runs beside stops the process, as one in the evaluation does."""
@@ -265,11 +288,11 @@ class Control:
     async def _evaluate(self, generation: int) -> None:
         next_tick = time.monotonic()
         while True:
-            self._fence.check(generation)
+            self._leader.check(generation)
             pending, committed = list(self._signals), list(self._uncommitted)
             if pending:
                 self._tell(await self._do(partial(self._evaluator.hear, pending, utc_now())))
-                self._fence.check(generation)
+                self._leader.check(generation)
                 del self._signals[: len(pending)]
             if time.monotonic() >= next_tick:
                 next_tick = max(next_tick + TICK_S, time.monotonic())
@@ -278,7 +301,7 @@ class Control:
                 self._tell(await self._do(lambda: self._evaluator.tick(utc_now())))
                 metrics.TICK_SECONDS.observe(time.perf_counter() - started)
                 self._show()
-                self._fence.check(generation)
+                self._leader.check(generation)
                 for event in committed:
                     event.ack()
                 del self._uncommitted[: len(committed)]
@@ -311,7 +334,7 @@ class Control:
 
     def _check_charge(self) -> None:
         """What runs beside must not keep the process from its end. Raises GivenUp."""
-        if self._ends or not self._in_charge.is_set():
+        if self._ends or self._deliveries is None:
             raise GivenUp
 
     def _ask_seldom(self, ask: Ask, sql: str, settings: Mapping[str, object]) -> pl.DataFrame:
@@ -405,10 +428,11 @@ class Control:
             self._file.refuse(error)
             return
         metrics.start_control(receiver.name for receiver in config.receivers)
-        if self._in_charge.is_set():
-            await self._do(lambda: self._evaluator.use(config))
-        else:
+        if self._deliveries is None:
             self._evaluator.config = config
+            return
+        with suppress(GivenUp):
+            await self._do(lambda: self._evaluator.use(config))
 
     # --- the desk -----------------------------------------------------------------------------------------------------
     async def acknowledge(self, key: int, actor: str, comment: str) -> Alert:
@@ -423,7 +447,7 @@ class Control:
                 raise Refused(f"alert {key:016x} is pending: it does not fire yet")
             return self._evaluator.acknowledge(alert, actor, comment, utc_now())
 
-        return await self._command(work)
+        return (await self._command(work))[0]
 
     async def silence(self, rule: str, brand: str, platform: str, ends_at: datetime, actor: str, comment: str) -> Silence:
         self._check_in_charge()
@@ -431,7 +455,7 @@ class Control:
             raise Unknown(f"there is no rule {rule!r}")
         now = utc_now()
         silence = Silence(secrets.randbits(64), 1, rule, brand, platform, now, _ms(ends_at), actor, comment, now)
-        self._tell(await self._do(lambda: self._evaluator.silence(silence, now)))
+        await self._command(lambda: self._evaluator.silence(silence, now))
         return silence
 
     async def lift(self, silence_id: int, actor: str) -> Silence:
@@ -443,7 +467,7 @@ class Control:
         fields = {name: getattr(known, name) for name in Silence.__slots__}
         fields |= {"version": known.version + 1, "ends_at": now, "changed_at": now, "actor": actor}
         silence = Silence(**fields)
-        self._tell(await self._do(lambda: self._evaluator.silence(silence, now)))
+        await self._command(lambda: self._evaluator.silence(silence, now))
         return silence
 
     async def test(self, rule: str, brand: str, actor: str) -> Alert:
@@ -451,16 +475,20 @@ class Control:
         found = self._evaluator.config.rule(rule)
         if found is None:
             raise Unknown(f"there is no rule {rule!r}: there are {', '.join(r.name for r in self._evaluator.config.rules)}")
-        return await self._command(lambda: self._evaluator.test(found, brand, actor, utc_now()))
+        return (await self._command(lambda: self._evaluator.test(found, brand, actor, utc_now())))[0]
 
     def silences(self) -> list[Silence]:
         now = utc_now()
         return [silence for silence in self._evaluator.lifecycle.silences.values() if silence.ends_at > now]
 
-    async def _command(self, work: Callable[[], list[Alert]]) -> Alert:
-        changes = await self._do(work)
+    async def _command(self, work: Callable[[], list[Alert]]) -> list[Alert]:
+        """Does it, and tells what it changes. Raises EarshotError when another one has taken over meanwhile."""
+        try:
+            changes = await self._do(work)
+        except GivenUp:
+            raise EarshotError("this control is not in charge any more; ask again, for it may be done all the same") from None
         self._tell(changes)
-        return changes[0]
+        return changes
 
     def _check_in_charge(self) -> None:
         if self._deliveries is None:
@@ -480,28 +508,10 @@ def _ms(at: datetime) -> datetime:
     return at - timedelta(microseconds=at.microsecond % 1000)
 
 
-def _credentials(kafka: KafkaSettings) -> Any:
-    """The settings' login as Faust has it; None: plain text."""
-    context = None
-    if kafka.security_protocol.endswith("SSL"):
-        context = ssl.create_default_context(cafile=str(kafka.ssl_ca) if kafka.ssl_ca else None)
-        if kafka.ssl_certificate:
-            password = kafka.ssl_key_password.get_secret_value() or None
-            context.load_cert_chain(kafka.ssl_certificate, kafka.ssl_key, password)
-    if kafka.security_protocol.startswith("SASL"):
-        return faust.SASLCredentials(
-            username=kafka.sasl_username,
-            password=kafka.sasl_password.get_secret_value(),
-            ssl_context=context,
-            mechanism=kafka.sasl_mechanism,
-        )
-    return faust.SSLCredentials(context) if context else None
-
-
 def run_control(settings: Settings) -> None:
     """Runs until it is told to stop. Raises EarshotError with one clear line."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for noisy in ("mode", "faust", "pipeline.control"):
+    for noisy in ("mode", "faust", "pipeline.group"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     # It says ten times a second that the broker is away; /ready says so, too.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

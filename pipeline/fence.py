@@ -2,15 +2,19 @@
 
 A batch belongs to the *generation* it was read in. When partitions are lost, or a revoke can't wait, the generation ends: its
 batches are given up and never written. An insert runs on the server for at most 5 s and starts only while the last poll is
-younger than 3 s: together less than the session timeout, so a successor never reads what an insert of ours is about to change.
+younger than 3 s, and the coordinator has answered to what was sent so lately that the session outlasts the insert: a successor
+never reads what an insert of ours is about to change.
 """
 
 from __future__ import annotations
 
 import time
 
+from pipeline.clock import steady
+
 POLL_FRESH_S = 3.0
 INSERT_MAX_S = 5.0
+MARGIN_S = 0.5
 
 
 class GivenUp(Exception):  # noqa: N818  # no error: the batch's generation is over, its records are read again
@@ -22,14 +26,19 @@ class Fence:
 
     def __init__(self) -> None:
         self.generation = 0
-        self._polled = time.monotonic()
+        self._polled = steady()
+        self._confirmed_until = float("inf")
         self._stopping = False
 
     def polled(self) -> float:
         """A sign that the poll loop runs; returns the seconds since the last one."""
-        now = time.monotonic()
+        now = steady()
         gap, self._polled = now - self._polled, now
         return gap
+
+    def confirmed(self, sent_at: float, session_s: float) -> None:
+        """The group's coordinator answered what was sent to it then (by `steady`): the partitions are ours for a session."""
+        self._confirmed_until = sent_at + max(session_s - INSERT_MAX_S - MARGIN_S, POLL_FRESH_S)
 
     def end_generation(self) -> None:
         self.generation += 1
@@ -44,8 +53,8 @@ class Fence:
             raise GivenUp
 
     def pass_through(self, generation: int) -> None:
-        """Returns when a write may start: at once, or when the poll loop runs again. Raises GivenUp."""
+        """Returns when a write may start: at once, or when poll loop and coordinator are heard again. Raises GivenUp."""
         self.check(generation)
-        while time.monotonic() - self._polled > POLL_FRESH_S:
+        while (now := steady()) - self._polled > POLL_FRESH_S or now > self._confirmed_until:
             time.sleep(0.02)
             self.check(generation)

@@ -1,5 +1,5 @@
 """Ping: what is asked of ClickHouse when nothing else asks it: whether it answers, so that /ready tells the truth of an idle
-worker, and now and then how many parts, rows and bytes the tables have."""
+worker and of a control that stands by; and now and then, by a worker, how many parts, rows and bytes the tables have."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ _GAUGES = (metrics.TABLE_PARTS, metrics.PARTITION_PARTS, metrics.TABLE_ROWS, met
 log = logging.getLogger("earshot.clickhouse")
 
 
-def keep_asking(client: Client, vitals: Vitals) -> None:
-    """Asks on a daemon thread, for as long as the process lives."""
+def keep_asking(client: Client, vitals: Vitals, question: str = "") -> None:
+    """Asks on a daemon thread, for as long as the process lives. Without a question it measures the tables, too."""
 
     def ask() -> None:
         pause, measured = threading.Event(), float("-inf")
         while not pause.wait(EVERY_S):
             try:
-                client.command("SELECT 1")
+                client.command(question or "SELECT 1")
             except (ClickHouseError, OSError) as error:
                 vitals.hold("clickhouse", reason(error))
                 _forget_tables()
                 measured = float("-inf")
                 continue
             vitals.clear("clickhouse")
-            if time.monotonic() - measured > MEASURE_EVERY_S:
+            if not question and time.monotonic() - measured > MEASURE_EVERY_S:
                 measured = time.monotonic()
                 measure_tables(client)
 

@@ -65,7 +65,7 @@ ORDER BY records DESC, step, reason""",
         "alerts as they are now, the last changed first, without those that came to light too late to tell anybody",
         """
 SELECT changed_at, rule, brand, platform, state, severity, since, observed, expected, summary, lower(hex(alert_key)) AS key
-FROM (SELECT * FROM alerts ORDER BY alert_key, version DESC LIMIT 1 BY alert_key)
+FROM (SELECT * FROM alerts ORDER BY alert_key, term DESC, version DESC LIMIT 1 BY alert_key)
 WHERE NOT historical
 ORDER BY changed_at DESC, alert_key""",
     ),

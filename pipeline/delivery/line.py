@@ -15,6 +15,7 @@ from pipeline.delivery.book import MOST_ALERTS, MOST_KEPT, Book, Change, Inciden
 from pipeline.delivery.guard import Lookup
 from pipeline.delivery.log import Delivery, DeliveryStore, Sent
 from pipeline.delivery.receivers import Outcome, Outside, Sender, make_sender
+from pipeline.fence import GivenUp
 from pipeline.processors.alerts.alert import Alert, State
 from pipeline.processors.alerts.rules import Alerts, Receiver
 
@@ -47,6 +48,9 @@ class Context:
     """Called with each request's receiver and outcome, Alertmanager's repetitions too."""
     on_accepted: Callable[[Alert, str, float], None] = lambda alert, receiver, seconds: None
     """Called once for each change and receiver, with the seconds from `tell` until it was accepted; not for reminders."""
+    leads: Callable[[], bool] = lambda: True
+    """Whether this process may still tell anybody: no request begins once it may not."""
+    term: int = 0
     clock: Clock = wall
     lookup: Lookup | None = None
     """None: the system's resolver."""
@@ -89,7 +93,7 @@ class Line:
     @property
     def dead(self) -> bool:
         """Its task has ended by a fault of ours."""
-        return self._task.done() and not self._closing
+        return self._task.done() and not self._task.cancelled() and self._task.exception() is not None
 
     def know(self, alert: Alert, sent: Sent) -> None:
         """What the delivery log says of the alert, before anything is told."""
@@ -124,6 +128,11 @@ class Line:
 
     # --- the task ---------------------------------------------------------------------------------------------------------
     async def _run(self) -> None:
+        with suppress(GivenUp):
+            await self._work()
+
+    async def _work(self) -> None:
+        """Raises GivenUp when this process leads no more: whoever does finds in the tables what is left to tell."""
         while True:
             while self._stale:
                 await self._stale.pop().close()
@@ -190,6 +199,8 @@ class Line:
 
     async def _send(self, alerts: list[Alert], delivery: str) -> tuple[Outcome, float]:
         started = self._now()
+        if not self._context.leads():
+            raise GivenUp
         try:
             outcome = await self._sender.send(alerts, delivery)
         except Exception as error:  # of ours: it must not end the task; its text may hold the URL
@@ -209,7 +220,7 @@ class Line:
 
     def _record(self, incident: Incident, changes: list[Change], outcome: Outcome, took_s: float) -> None:
         at = datetime.fromtimestamp(self._context.clock() - took_s, UTC)
-        row = (self._name, incident.attempts, outcome.sent, outcome.reason, round(took_s * 1000), at)
+        row = (self._name, incident.attempts, outcome.sent, outcome.reason, round(took_s * 1000), at, self._context.term)
         self._context.store.record([Delivery(change.alert.key, change.alert.version, *row) for change in changes])
 
     def _backoff(self, bounds: tuple[float, float], failures: int) -> float:

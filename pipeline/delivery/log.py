@@ -23,7 +23,7 @@ MOST_ROWS = 100_000
 """Rows that wait for ClickHouse; beyond that the oldest are let go."""
 _INSERT_ROWS = 10_000
 _LINGER_S = 0.2  # an insert of a row each would be a part of the table each
-_BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+_BACKOFF_S = (0.5, 1.0, 2.0)  # never long: what is not on record yet is told twice, should another one take over
 log = logging.getLogger("earshot.delivery")
 
 
@@ -39,6 +39,8 @@ class Delivery(NamedTuple):
     reason: str
     took_ms: int
     tried_at: datetime
+    term: int = 0
+    """Of the leader who told it."""
 
 
 class Sent(NamedTuple):
@@ -138,7 +140,7 @@ def last_sent(client: Client, keys: Collection[int]) -> dict[tuple[int, str], Se
             FROM alert_deliveries WHERE {chosen} GROUP BY alert_key, receiver
         ) AS told
         LEFT JOIN (
-            SELECT alert_key, version, any(state) AS state, any(severity) AS severity
+            SELECT alert_key, version, argMax(state, term) AS state, argMax(severity, term) AS severity
             FROM alerts WHERE {chosen} GROUP BY alert_key, version
         ) AS made ON told.alert_key = made.alert_key AND told.newest = made.version
         """,

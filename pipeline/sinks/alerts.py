@@ -38,6 +38,7 @@ _TYPES: dict[str, Any] = {
     **{name: _TIME for name in _TIMES},
 }
 WATERMARK = "windows"
+_NEWEST = "ORDER BY term DESC, version DESC LIMIT 1 BY alert_key"
 
 
 class AlertTables:
@@ -45,12 +46,15 @@ class AlertTables:
 
     def __init__(self, inserter: Inserter) -> None:
         self._inserter = inserter
+        self.term = 0
+        """Of the leader who writes; where two wrote the same version, the newer term counts."""
 
     # --- alerts -------------------------------------------------------------------------------------------------------
     def write(self, alerts: Sequence[Alert], members: Sequence[Member], generation: int) -> None:
         """The alerts first: a member whose alert is not there would be an event that nobody was told of."""
         if alerts:
-            self._inserter.insert_all("alerts", alert_rows(alerts), generation)
+            rows = alert_rows(alerts).with_columns(term=pl.lit(self.term, pl.UInt64))
+            self._inserter.insert_all("alerts", rows, generation)
         if members:
             types: dict[str, Any] = {"event_key": pl.UInt64, "alert_key": pl.UInt64, "created_at": _TIME}
             self._inserter.insert_all(
@@ -61,19 +65,19 @@ class AlertTables:
         """The newest change of what is not resolved, and of what changed after `since`; none is historical."""
         keys = (
             "SELECT alert_key FROM alerts GROUP BY alert_key "
-            f"HAVING argMax(state, version) != '{State.RESOLVED}' OR max(changed_at) >= {_sql_time(since)}"
+            f"HAVING argMax(state, (term, version)) != '{State.RESOLVED}' OR max(changed_at) >= {_sql_time(since)}"
         )
-        return self._read(f"historical = 0 AND alert_key IN ({keys}) ORDER BY version DESC LIMIT 1 BY alert_key")
+        return self._read(f"historical = 0 AND alert_key IN ({keys}) {_NEWEST}")
 
     def between(self, first: datetime, last: datetime) -> list[Alert]:
         """The newest change of each alert that was true in between, by the events' time."""
         where = f"last_at >= {_sql_time(first)} AND since <= {_sql_time(last)} AND test = 0"
-        return self._read(f"{where} ORDER BY version DESC LIMIT 1 BY alert_key")
+        return self._read(f"{where} {_NEWEST}")
 
     def by_keys(self, keys: Iterable[int]) -> list[Alert]:
         """The newest change of each."""
         listed = ",".join(map(str, keys))
-        return self._read(f"alert_key IN ({listed}) ORDER BY version DESC LIMIT 1 BY alert_key") if listed else []
+        return self._read(f"alert_key IN ({listed}) {_NEWEST}") if listed else []
 
     def _read(self, where: str) -> list[Alert]:
         rows = self._inserter.query(f"SELECT {', '.join(COLUMNS)} FROM alerts FINAL WHERE {where}")
@@ -144,6 +148,11 @@ class AlertTopic:
         except KafkaException as error:
             return kafka_reason(error)
         return ""
+
+    def forget(self) -> None:
+        """What waits for Kafka is not sent any more: another one leads by the time that Kafka is back."""
+        self._producer.purge()
+        self._producer.poll(0)
 
     def close(self) -> None:
         self._producer.flush(2)

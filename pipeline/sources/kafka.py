@@ -22,6 +22,7 @@ from confluent_kafka import Consumer, KafkaError, Message
 
 from pipeline import metrics
 from pipeline.batch import EventBatch, Origin
+from pipeline.clock import steady
 from pipeline.fence import Fence
 from pipeline.health import Vitals
 from pipeline.offsets import Offsets
@@ -238,7 +239,18 @@ class KafkaSource:
             self.vitals.clear("kafka")
         else:
             self.vitals.hold("kafka", "no broker answers")
+        if (sent_ago := _confirmed_ago(stats)) is not None:
+            self.fence.confirmed(steady() - sent_ago, self._session_s)
         self.offsets.lag.told(stats, self.topic)
+
+
+def _confirmed_ago(stats: Mapping[str, Any]) -> float | None:
+    """How long ago that was sent which the group's coordinator answered last; None: an answer is still to come."""
+    coordinator = stats["brokers"].get("GroupCoordinator", {"rxidle": -1})
+    if not 0 <= coordinator["rxidle"] <= coordinator["txidle"]:
+        return None
+    waited = time.monotonic() - stats["ts"] / 1e6  # for this thread; librdkafka's clock is another one outside Linux
+    return float(coordinator["txidle"] / 1e6) + (waited if 0 < waited < 60 else 0.0)
 
 
 def batch_from(messages: list[Message], topic: str, batch_id: int, generation: int) -> EventBatch:

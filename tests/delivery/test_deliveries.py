@@ -419,3 +419,25 @@ async def test_rests_grow_to_five_minutes(monkeypatch: pytest.MonkeyPatch) -> No
                 await line._send([alert()], "id")
                 rests.append(line._rest_until - next(clock) + 2)
         assert [round(rest) for rest in rests] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
+
+
+async def test_past_the_lease_nothing_is_told_and_what_is_on_its_way_is_put_on_record() -> None:
+    let_go, leads, store = asyncio.Event(), True, Memory()
+
+    async def slow(request: Request) -> web.Response:
+        await let_go.wait()
+        return web.Response()
+
+    async with hook(slow) as server:
+        rules = config({"name": "ops", "url": server.url})
+        async with deliveries(rules, store, leads=lambda: leads, term=7) as told:
+            told.tell(alert(1))
+            await until(lambda: server.requests)
+            leads = False
+            told.tell(alert(2))
+            closing = asyncio.create_task(told.close(5.0))
+            await asyncio.sleep(0.05)
+            let_go.set()
+            await asyncio.wait_for(closing, 1)
+        assert [key for key, *_ in server.told] == [alert(1).hex]
+        assert [(row.alert_key, row.sent, row.term) for row in store.rows] == [(alert(1).key, True, 7)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -47,6 +48,8 @@ class Told(NamedTuple):
     message: int
     delivery: str
     alert: Mapping[str, Any]
+    at: float
+    """By the clock on the wall."""
 
     @property
     def place(self) -> tuple[str, str]:
@@ -97,7 +100,8 @@ class Webhook:
                 return self.status
             self._messages += 1
             names = delivery.split(",")
-            self._told += [Told(self._messages, *each) for each in zip(names, message["alerts"], strict=True)]
+            now = time.time()
+            self._told += [Told(self._messages, *each, now) for each in zip(names, message["alerts"], strict=True)]
             return self.status
 
     @property
@@ -223,7 +227,7 @@ def on_record(settings: Settings, where: str = "1") -> list[Row]:
     with connect(settings) as client:
         rows = client.query(
             "SELECT lower(leftPad(hex(alert_key), 16, '0')), rule, brand, platform, version, state, muted, historical, actor "
-            f"FROM alerts FINAL WHERE {where} ORDER BY version DESC LIMIT 1 BY alert_key"
+            f"FROM alerts FINAL WHERE {where} ORDER BY term DESC, version DESC LIMIT 1 BY alert_key"
         ).result_rows
     return [Row(*row) for row in rows]
 

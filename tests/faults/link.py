@@ -1,0 +1,106 @@
+"""A TCP link that can be cut: what goes through it is lost, held back or slow for as long as the test says."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
+
+CHUNK = 1 << 16
+
+
+class Link:
+    """Forwards connections from `port` to another port of this machine. Runs in a thread of its own between `with` and its end.
+
+    `cut` closes what is open and refuses what comes; `hold` keeps every byte, in both directions, until `heal` lets it go on,
+    as a network does that loses packets for a while; `slow` holds each piece on its way to the server for some seconds.
+    """
+
+    def __init__(self, port: int, to: int) -> None:
+        self.port, self._to = port, to
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=f"link to {to}")
+        self._flows = asyncio.Event()
+        self._refuses = False
+        self._delay_s = 0.0
+        self._ends: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __enter__(self) -> Link:
+        self._thread.start()
+        self._call(self._start())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._call(self._stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def cut(self) -> None:
+        self._call(self._set(flows=True, refuses=True))
+
+    def hold(self) -> None:
+        self._call(self._set(flows=False))
+
+    def slow(self, seconds: float) -> None:
+        self._call(self._set(delay_s=seconds))
+
+    def heal(self) -> None:
+        self._call(self._set())
+
+    def _call(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _start(self) -> None:
+        self._flows.set()
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+
+    async def _stop(self) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _set(self, *, flows: bool = True, refuses: bool = False, delay_s: float = 0.0) -> None:
+        self._refuses, self._delay_s = refuses, delay_s
+        if refuses:
+            for end in self._ends:
+                end.transport.abort()
+        if flows:
+            self._flows.set()
+        else:
+            self._flows.clear()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        with suppress(asyncio.CancelledError, OSError):
+            if not self._refuses:
+                await self._join(reader, writer)
+        self._tasks.discard(task)
+        writer.transport.abort()
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
+        self._ends |= {writer, far_writer}
+        try:
+            await asyncio.gather(self._pump(reader, far_writer, there=True), self._pump(far_reader, writer, there=False))
+        finally:
+            self._ends -= {writer, far_writer}
+            far_writer.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, there: bool) -> None:
+        with suppress(OSError):
+            while data := await reader.read(CHUNK):
+                if there and self._delay_s:
+                    await asyncio.sleep(self._delay_s)
+                await self._flows.wait()
+                writer.write(data)
+                await writer.drain()
+            await self._flows.wait()
+            writer.write_eof()
