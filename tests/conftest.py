@@ -17,7 +17,6 @@ from pipeline.embedded.child import free_port
 from pipeline.embedded.stack import Stack
 from pipeline.errors import StackError
 from pipeline.settings import (
-    ClickHouseSettings,
     EmbeddedSettings,
     KafkaSettings,
     PrivacySettings,
@@ -59,7 +58,7 @@ def settings(stack: Stack, tmp_path: Path) -> Iterator[Settings]:
     name = f"test_{uuid.uuid4().hex[:12]}"
     settings = Settings(
         kafka=KafkaSettings(bootstrap=stack.bootstrap, topic_prefix=name, group=name, partitions=PARTITIONS),
-        clickhouse=ClickHouseSettings(url=stack.clickhouse_url, database=name),
+        clickhouse=stack.clickhouse.model_copy(update={"database": name}),
         worker=WorkerSettings(health_port=free_port()),
         privacy=PrivacySettings(hash_key="the key of the tests"),
         embedded=EmbeddedSettings(data_dir=tmp_path / "data"),

@@ -164,6 +164,7 @@ def environment(settings: Settings, health_port: int, clickhouse_url: str | None
         "EARSHOT_KAFKA__PARTITIONS": str(kafka.partitions),
         "EARSHOT_CLICKHOUSE__URL": clickhouse_url or click.url,
         "EARSHOT_CLICKHOUSE__DATABASE": click.database,
+        "EARSHOT_CLICKHOUSE__PASSWORD": click.password.get_secret_value(),
         "EARSHOT_WORKER__HEALTH_PORT": str(health_port),
         "EARSHOT_WORKER__BATCH_ROWS": str(settings.worker.batch_rows),
         "EARSHOT_PRIVACY__HASH_KEY": settings.privacy.hash_key.get_secret_value(),
