@@ -120,6 +120,7 @@ class Control:
             "EARSHOT_KAFKA__GROUP": settings.kafka.group,
             "EARSHOT_CLICKHOUSE__URL": settings.clickhouse.url,
             "EARSHOT_CLICKHOUSE__DATABASE": settings.clickhouse.database,
+            "EARSHOT_CLICKHOUSE__PASSWORD": settings.clickhouse.password.get_secret_value(),
             "EARSHOT_CONTROL__PORT": str(self.port),
             "EARSHOT_ALERTS": str(settings.alerts or ""),
         }

@@ -19,7 +19,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import polars as pl
 
-from pipeline.embedded.engine import Engine, Query
+from pipeline.embedded.engine import Engine
+from pipeline.embedded.query import Query
 from pipeline.embedded.statement import DataInsert
 from pipeline.migrate import read_migrations
 from pipeline.processors.alerts.campaign import find

@@ -29,7 +29,7 @@ from benchmarks.standard import Record, standard_brands, standard_load
 from pipeline.connections import clickhouse_client
 from pipeline.embedded.stack import Stack
 from pipeline.migrate import migrate
-from pipeline.settings import ClickHouseSettings, EmbeddedSettings, KafkaSettings, SentimentSettings, Settings
+from pipeline.settings import EmbeddedSettings, KafkaSettings, SentimentSettings, Settings
 
 PARTITIONS = 8
 SEED = 1
@@ -95,7 +95,7 @@ class Ground:
     def settings(self, prefix: str, partitions: int, run: str) -> Settings:
         return Settings(
             kafka=KafkaSettings(bootstrap=self.stack.bootstrap, partitions=partitions, topic_prefix=prefix, group=run),
-            clickhouse=ClickHouseSettings(url=self.stack.clickhouse_url, database=run),
+            clickhouse=self.stack.clickhouse.model_copy(update={"database": run}),
             sentiment=SentimentSettings(model=self.model),
             brands=self._brands,
         )
@@ -139,6 +139,7 @@ class Worker:
             "EARSHOT_KAFKA__GROUP": settings.kafka.group,
             "EARSHOT_CLICKHOUSE__URL": settings.clickhouse.url,
             "EARSHOT_CLICKHOUSE__DATABASE": settings.clickhouse.database,
+            "EARSHOT_CLICKHOUSE__PASSWORD": settings.clickhouse.password.get_secret_value(),
             "EARSHOT_WORKER__HEALTH_PORT": "0",
             "EARSHOT_SENTIMENT__MODEL": settings.sentiment.model,
             "EARSHOT_BRANDS": str(settings.brands),

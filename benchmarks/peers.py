@@ -9,6 +9,7 @@ the worker wrote, row by row; a difference fails the measurement. How each was t
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import threading
 import time
@@ -116,8 +117,15 @@ class Processes:
         for number, topic in enumerate(topics):
             job = json.dumps(_job(settings, topic, f"{peer}-{settings.kafka.group}-{number}"))
             command: list[Any] = [python, app, job]
+            secrets = {"CLICKHOUSE_PASSWORD": settings.clickhouse.password.get_secret_value()}
             process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, cwd=folder, text=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                cwd=folder,
+                env=os.environ | secrets,
+                text=True,
             )
             self._running.append(process)
             threading.Thread(target=self._follow, args=(number, process), daemon=True).start()

@@ -52,7 +52,7 @@ def line(alert: Alert) -> Text:
             Text(f"{alert.state.upper():<12}", _STATES[alert.state]),
             Text(f"{alert.severity:>2}", severity_style(alert.severity)),
             Text(_one_line(alert.scope), "bold"),
-            Text(alert.rule, "cyan"),
+            Text(_one_line(alert.rule), "cyan"),
             *(Text(mark.upper(), "magenta") for mark in marks),
             Text(_one_line(alert.summary)),
             *(Text(f"({_one_line(note)})", "dim") for note in notes),
@@ -72,11 +72,11 @@ def listing(alerts: Iterable[Alert]) -> Table:
             Text(alert.state + marks, _STATES[alert.state]),
             Text(str(alert.severity), severity_style(alert.severity)),
             Text(_one_line(alert.scope)),
-            alert.rule,
+            Text(_one_line(alert.rule)),
             _moment(alert.since),
             number(alert.observed),
             number(alert.expected),
-            Text(_one_line(alert.summary) + (f" (muted: {alert.muted})" if alert.muted else "")),
+            Text(_one_line(alert.summary + (f" (muted: {alert.muted})" if alert.muted else ""))),
         )
     return shown
 
@@ -87,7 +87,7 @@ def details(shown: Shown) -> Group:
     return Group(
         Text.assemble(
             (alert.hex, "bold"),
-            f"  {alert.rule} ({alert.type})  ",
+            f"  {_one_line(f'{alert.rule} ({alert.type})')}  ",
             (alert.state.upper(), _STATES[alert.state]),
             "  severity ",
             (str(alert.severity), severity_style(alert.severity)),

@@ -110,7 +110,7 @@ def status(context: typer.Context) -> None:
     That is the topics and the lag, the rows, the migrations, and what both say of their health. Exit codes: 0 all is fine, 1
     something is not (a line each says what), 2 wrong settings.
     """
-    from pipeline.show import console, table
+    from pipeline.show import console, printable, table
     from pipeline.status import status as ask
 
     found = ask(load_settings(context))
@@ -127,7 +127,7 @@ def status(context: typer.Context) -> None:
     for line in (told if found.migration else []) + found.health:
         screen.print(line, markup=False)
     for line in found.problems:
-        typer.secho(line, err=True, fg="red")
+        typer.secho(printable(line), err=True, fg="red")
     raise typer.Exit(1 if found.problems else 0)
 
 
@@ -137,18 +137,21 @@ def reset(
     data_dir: DataDir = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
 ) -> None:
-    """Empty the embedded stack's folder. Asks first.
+    """Delete what Earshot keeps in the embedded stack's folder. Asks first.
 
-    All its events, tables and offsets go. Exit codes: 0 emptied, 1 not confirmed, 2 wrong settings, 5 a stack is running in the
-    folder.
+    All its events, tables and offsets go; what else is in the folder stays, and is named. Exit codes: 0 done, 1 not confirmed,
+    2 wrong settings, 5 a stack is running in the folder, or nothing in it is Earshot's.
     """
-    settings = load_settings(context, data_dir=data_dir)
+    folder = load_settings(context, data_dir=data_dir).embedded.data_dir
     if not yes:
-        typer.confirm(f"Delete everything that Earshot keeps in {settings.embedded.data_dir}?", abort=True)
-    from pipeline.up import reset as empty
+        typer.confirm(f"Delete all events, tables and offsets that Earshot keeps in {folder}?", abort=True)
+    from pipeline.embedded.reset import reset as empty
+    from pipeline.show import printable
 
-    empty(settings)
-    typer.echo(f"{settings.embedded.data_dir} is empty")
+    done = empty(folder)
+    typer.echo(f"{folder}: deleted {', '.join(done.gone) or 'nothing'}")
+    if done.left:
+        typer.echo(f"left, for it is not Earshot's: {', '.join(map(printable, done.left))}")
 
 
 app.command(epilog="Example:  earshot send --text 'The kettle leaks' --author ines --platform forum")(data.send)
@@ -175,7 +178,9 @@ def main() -> None:
     try:
         app()
     except EarshotError as error:
-        typer.secho(f"earshot: {error}", err=True, fg="red")
+        from pipeline.show import printable
+
+        typer.secho(f"earshot: {printable(error)}", err=True, fg="red")
         sys.exit(error.exit_code)
 
 

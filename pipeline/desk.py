@@ -8,8 +8,8 @@
     POST   /test                     {"rule", "brand"} -> the alert
 
 Keys and ids are 16 hexadecimal digits, bodies JSON, errors `{"error": "..."}`. A command carries `Authorization: Bearer` and
-the token of an actor (setting control.tokens): who it was is on record. A web page that somebody looks at can't give one: a
-browser sends its own `Origin`, asks first before it sends JSON, and under another name than this machine's finds nothing here.
+the token of an actor (setting control.tokens): who it was is on record. Requests of a web page of another origin are refused
+(pipeline/same_origin.py).
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from typing import Any, Protocol, TypeVar
-from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import web
@@ -32,6 +30,7 @@ from pipeline.errors import EarshotError, StackError
 from pipeline.health import PATHS, Vitals, answer
 from pipeline.processors.alerts.alert import Alert, to_record
 from pipeline.processors.alerts.silences import Silence
+from pipeline.same_origin import refusal
 
 log = logging.getLogger(__name__)
 
@@ -165,14 +164,10 @@ class DeskServer:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        # A page whose name was made to resolve to this machine is the only way past a browser's rules.
-        if _is_loopback(self._host) and not _is_loopback(urlsplit(f"//{request.host}").hostname or ""):
-            raise _Error(403, f"this is {self._host}, not {request.host}")
-        if request.path in PATHS:
-            return await handler(request)
-        if "Origin" in request.headers:
-            raise _Error(403, "not from a web page")
-        self._actor(request)
+        if reason := refusal(self._host, request.headers):
+            raise _Error(403, reason)
+        if request.path not in PATHS:
+            self._actor(request)
         return await handler(request)
 
     def _actor(self, request: web.Request) -> str:
@@ -259,13 +254,6 @@ def _number(text: str, what: str) -> int:
     if not re.fullmatch("[0-9a-f]{16}", text):
         raise Unknown(f"there is no {what} {text[:40]!r}: it has 16 hexadecimal digits")
     return int(text, 16)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _json(value: object, status: int = 200) -> web.Response:

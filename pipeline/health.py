@@ -19,8 +19,10 @@ from prometheus_client import exposition
 
 from pipeline import metrics
 from pipeline.errors import StackError
+from pipeline.same_origin import refusal
 
 SILENCE_S = 30.0
+IDLE_S = 10.0
 
 
 class Vitals:
@@ -101,8 +103,11 @@ def serve(vitals: Vitals, host: str, port: int) -> Callable[[], None]:
     """Starts the server; returns what stops it. Raises StackError when the port is taken."""
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = IDLE_S  # else a connection that says nothing would hold its thread for ever
+
         def do_GET(self) -> None:
-            self._answer(*answer(vitals, self.path))
+            refused = refusal(host, self.headers)
+            self._answer(*((403, f"{refused}\n".encode(), "text/plain") if refused else answer(vitals, self.path)))
 
         def _answer(self, status: int, body: bytes, kind: str) -> None:
             with suppress(ConnectionError):

@@ -13,6 +13,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from pipeline.brands import SAMPLE_BRANDS, load_brands
 from pipeline.connections import reason
 from pipeline.errors import EarshotError
+from pipeline.show import without_formulas
 
 READ = {"readonly": 2, "final": 1, "do_not_merge_across_partitions_select_final": 1}
 """Nothing is written, and each row counts once: in its newest version, deleted ones never, whatever is still to be merged."""
@@ -54,7 +55,7 @@ GROUP BY day, brand
 ORDER BY day DESC, labelled DESC, brand""",
     ),
     "rejects": Query(
-        "dead letters per step and reason",
+        "dead letters per step and reason (for operators: user analyst may not read them)",
         """
 SELECT step, reason, count() AS records, max(rejected_at) AS newest
 FROM dead_letters FINAL
@@ -104,9 +105,17 @@ def rows(client: Client, sql: str, most: int) -> Answer:
 
 
 def text(client: Client, sql: str, form: str) -> Iterator[bytes]:
-    """All rows, in blocks of bytes, as `FORMATS` names them. Raises EarshotError with the server's reason."""
+    """All rows, in blocks of bytes, as `FORMATS` names them; no cell of CSV is a spreadsheet's formula.
+
+    Raises EarshotError with the server's reason.
+    """
+    blocks = _text(client, sql, FORMATS[form])
+    return without_formulas(blocks) if form == "csv" else blocks
+
+
+def _text(client: Client, sql: str, form: str) -> Iterator[bytes]:
     try:
-        with client.raw_stream(sql, fmt=FORMATS[form], settings=settings_for(client)) as stream:
+        with client.raw_stream(sql, fmt=form, settings=settings_for(client)) as stream:
             while block := stream.read(1 << 16):
                 yield block
     except ClickHouseError as error:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import shutil
+import shlex
 import signal
 import sys
 import threading
@@ -12,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pydantic import BaseModel, SecretStr
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -21,17 +19,17 @@ from pipeline.alert_stream import follow
 from pipeline.alert_view import line as alert_line
 from pipeline.desk_client import url_of
 from pipeline.embedded.child import Child, check_port
-from pipeline.embedded.hash_key import make_hash_key
-from pipeline.embedded.stack import Stack, acquire, lock
+from pipeline.embedded.own_settings import ignored, own_settings, write_settings
+from pipeline.embedded.stack import Stack
 from pipeline.embedded.supervisor import Supervisor
-from pipeline.embedded.token import actor, make_token
 from pipeline.errors import EarshotError
 from pipeline.generate.targets import feed_sample
 from pipeline.live import LiveLine, scrape
 from pipeline.migrate import migrate
 from pipeline.processors.alerts.alert import State
-from pipeline.settings import ENV_PREFIX, ClickHouseSettings, ControlSettings, KafkaSettings, Settings
+from pipeline.settings import EmbeddedSettings, Settings
 from pipeline.show import console as terminal
+from pipeline.show import printable
 
 PLAIN_SECONDS = 5.0
 """How often a line is printed where there is no terminal to keep one line alive."""
@@ -46,7 +44,9 @@ def up(settings: Settings, *, sample: bool = True, console: Console | None = Non
     with _interrupts(), suppress(KeyboardInterrupt), _stack(settings, console) as (stack, settings):
         for line in migrate(settings):
             console.print(line, markup=False, style="dim")
-        worker, control = _worker(stack, settings), _control(stack, settings)
+        config = write_settings(settings, stack.data_dir)
+        worker = _child(stack, "worker", _metrics_url(settings).replace("/metrics", "/ready"), config)
+        control = _child(stack, "control", f"{url_of(settings.control)}/ready", config)
         stop = threading.Event()
         feeder = threading.Thread(target=_feed, args=(settings, stop, console), name="feed")
         watcher = threading.Thread(target=_watch, args=(settings, stop, console), name="alerts")
@@ -69,95 +69,30 @@ def up(settings: Settings, *, sample: bool = True, console: Console | None = Non
             supervisor.stop()
 
 
-def reset(settings: Settings) -> None:
-    """Empties the data folder. Raises StackError while a stack runs in it."""
-    folder = settings.embedded.data_dir
-    if not folder.is_dir():
-        return
-    held = lock(folder)
-    acquire(held, folder)
-    try:
-        for path in folder.iterdir():
-            if path != Path(held.lock_file):
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    finally:
-        held.release()
-
-
 @contextmanager
-def _stack(settings: Settings, console: Console) -> Iterator[tuple[Stack, Settings]]:
+def _stack(given: Settings, console: Console) -> Iterator[tuple[Stack, Settings]]:
     """The stack, and the settings that point to it."""
     console.print("starting the broker and ClickHouse ...")
-    with Stack(settings.embedded, _printer(console)) as stack:
-        check_port(settings.worker.health_port, "the worker's metrics", "worker.health_port (EARSHOT_WORKER__HEALTH_PORT)")
-        check_port(settings.control.port, "control", "control.port (EARSHOT_CONTROL__PORT)")
-        kafka = settings.kafka
-        key = settings.privacy.hash_key.get_secret_value() or make_hash_key(settings.embedded.data_dir)
-        yield (
-            stack,
-            settings.model_copy(
-                update={
-                    "kafka": KafkaSettings(
-                        bootstrap=stack.bootstrap,
-                        group=kafka.group,
-                        topic_prefix=kafka.topic_prefix,
-                        partitions=kafka.partitions,
-                        retention_ms=kafka.retention_ms,
-                        retention_bytes=kafka.retention_bytes,
-                    ),
-                    "clickhouse": ClickHouseSettings(url=stack.clickhouse_url),
-                    "privacy": settings.privacy.model_copy(update={"hash_key": SecretStr(key)}),
-                    "control": _with_token(settings),
-                }
-            ),
-        )
+    with Stack(given.embedded, _printer(console)) as stack:
+        check_port(given.worker.health_port, "the worker's metrics", "worker.health_port (EARSHOT_WORKER__HEALTH_PORT)")
+        check_port(given.control.port, "control", "control.port (EARSHOT_CONTROL__PORT)")
+        settings = own_settings(given, stack)
+        if unused := ignored(given, settings):
+            console.print(f"not used here, for all runs on this machine: {', '.join(unused)}", markup=False)
+        yield stack, settings
 
 
-def _worker(stack: Stack, settings: Settings) -> Child:
-    ready = _metrics_url(settings).replace("/metrics", "/ready")
-    return stack.add(
-        "worker", [sys.executable, "-m", "pipeline.cli", "worker"], lambda: scrape(ready) is not None, environment(settings)
-    )
-
-
-def _control(stack: Stack, settings: Settings) -> Child:
-    ready = f"{url_of(settings.control)}/ready"
-    return stack.add(
-        "control", [sys.executable, "-m", "pipeline.cli", "control"], lambda: scrape(ready) is not None, environment(settings)
-    )
-
-
-def _with_token(settings: Settings) -> ControlSettings:
-    """With the folder's token for whoever runs this, beside those that the settings give to others."""
-    mine = {actor(): SecretStr(make_token(settings.embedded.data_dir))}
-    return settings.control.model_copy(update={"tokens": mine | settings.control.tokens})
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """The settings as environment variables for a child process; secrets go no other way."""
-
-    def variables(prefix: str, model: BaseModel) -> Iterator[tuple[str, str]]:
-        for name in type(model).model_fields:
-            value = getattr(model, name)
-            if isinstance(value, BaseModel):
-                yield from variables(f"{prefix}{name.upper()}__", value)
-            elif value is not None:
-                yield prefix + name.upper(), _variable(value)
-
-    return dict(variables(ENV_PREFIX, settings))
-
-
-def _variable(value: object) -> str:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    return json.dumps(value, default=_variable) if isinstance(value, (dict, tuple)) else str(value)
+def _child(stack: Stack, name: str, url: str, config: Path) -> Child:
+    """`earshot NAME`, ready when `url` answers."""
+    command = [sys.executable, "-m", "pipeline.cli", name]
+    return stack.add(name, command, lambda: scrape(url) is not None, {"EARSHOT_CONFIG": str(config)})
 
 
 def _feed(settings: Settings, stop: threading.Event, console: Console) -> None:
     try:
         feed_sample(settings, stop)
     except EarshotError as error:
-        console.print(f"the sample stream stopped: {error}", markup=False)
+        _printer(console)(f"the sample stream stopped: {error}")
         return
     if not stop.is_set():
         console.print("the sample stream is at its end; everything keeps running for your own events")
@@ -174,7 +109,7 @@ def _watch(settings: Settings, stop: threading.Event, console: Console) -> None:
                 told ^= {alert.key}
                 console.print(alert_line(alert), soft_wrap=True)
     except EarshotError as error:
-        console.print(f"alerts are not shown here: {error}", markup=False)
+        _printer(console)(f"alerts are not shown here: {error}")
 
 
 def _welcome(stack: Stack, settings: Settings, sample: bool, console: Console) -> None:
@@ -190,6 +125,10 @@ def _welcome(stack: Stack, settings: Settings, sample: bool, console: Console) -
         console.print(f"{name:<26}{place}", markup=False)
     if sample:
         console.print("feeding the sample stream; Ctrl-C stops everything, the data stays")
+    if stack.data_dir != EmbeddedSettings().data_dir:
+        console.print(
+            f"in another terminal, first:  export EARSHOT_EMBEDDED__DATA_DIR={shlex.quote(str(stack.data_dir))}", markup=False
+        )
     console.print(
         'try, in another terminal:  earshot send --text "The kettle leaks"   earshot query brands   earshot alerts tail',
         markup=False,
@@ -214,7 +153,7 @@ def _metrics_url(settings: Settings) -> str:
 
 
 def _printer(console: Console) -> Callable[[str], None]:
-    return lambda line: console.print(line, markup=False)
+    return lambda line: console.print(printable(line), markup=False)
 
 
 @contextmanager

@@ -57,6 +57,7 @@ def stacked(settings: Settings, run: Run, monkeypatch: pytest.MonkeyPatch) -> Ru
         "KAFKA__GROUP": settings.kafka.group,
         "CLICKHOUSE__URL": settings.clickhouse.url,
         "CLICKHOUSE__DATABASE": settings.clickhouse.database,
+        "CLICKHOUSE__PASSWORD": settings.clickhouse.password.get_secret_value(),
         "SENTIMENT__MODEL": settings.sentiment.model,
     }.items():
         monkeypatch.setenv(f"EARSHOT_{name}", value)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.embedded.own_settings import write_settings
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings, load
-from pipeline.up import environment
 
 
 @pytest.fixture(autouse=True)
@@ -145,8 +145,7 @@ def test_models_start_from_the_file_and_reach_a_child_process(monkeypatch: pytes
     sentiment = load(config).sentiment
     assert sentiment.model == str(tmp_path / "ours")
     assert sentiment.models == {"de": "/home/somebody/german", "fr": "accurate", "pt": "a/hub-name"}
-    for name, value in environment(load(config)).items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("EARSHOT_CONFIG", str(write_settings(load(config), tmp_path)))
     assert load().sentiment == sentiment
 
 

@@ -19,11 +19,11 @@ from pydantic import SecretStr
 
 from pipeline.embedded.child import free_port
 from pipeline.embedded.hash_key import hash_key, make_hash_key
+from pipeline.embedded.reset import reset
 from pipeline.embedded.stack import Stack
 from pipeline.errors import StackError
 from pipeline.live import LiveLine, Samples
-from pipeline.settings import ClickHouseSettings, ControlSettings, EmbeddedSettings, PrivacySettings, Settings, load
-from pipeline.up import environment, reset
+from pipeline.settings import ClickHouseSettings, EmbeddedSettings, PrivacySettings, Settings
 
 
 class Up:
@@ -127,9 +127,8 @@ def test_a_burst_of_anger_is_seen_and_looked_after(start: Callable[[], Up]) -> N
 
 
 def test_a_folder_in_use_is_refused(stack: Stack) -> None:
-    settings = Settings(embedded=EmbeddedSettings(data_dir=stack.data_dir))
     with pytest.raises(StackError, match="is in use"):
-        reset(settings)
+        reset(stack.data_dir)
     done = subprocess.run(
         [sys.executable, "-m", "pipeline.cli", "up", "--data-dir", str(stack.data_dir)],
         capture_output=True,
@@ -139,16 +138,6 @@ def test_a_folder_in_use_is_refused(stack: Stack) -> None:
     assert done.returncode == StackError.exit_code
     assert "is in use by another `earshot up`" in done.stdout + done.stderr
     assert stack.children["clickhouse"].alive
-
-
-def test_reset_empties_the_folder(tmp_path: Path) -> None:
-    settings = Settings(embedded=EmbeddedSettings(data_dir=tmp_path / "data"))
-    reset(settings)  # nothing there
-    with Stack(EmbeddedSettings(data_dir=tmp_path / "data", broker="light", kafka_port=0, clickhouse_port=0)):
-        pass
-    assert (tmp_path / "data" / "clickhouse").is_dir()
-    reset(settings)
-    assert [path.name for path in (tmp_path / "data").iterdir()] in (["lock"], [])
 
 
 def test_the_hash_key_is_made_once_and_is_nobody_elses(tmp_path: Path) -> None:
@@ -165,19 +154,6 @@ def test_the_folders_key_is_for_its_own_clickhouse_alone(tmp_path: Path) -> None
     assert hash_key(settings) == ""
     key = make_hash_key(tmp_path)
     assert (hash_key(settings), hash_key(elsewhere), hash_key(given)) == (key, "", "s3cret")
-
-
-def test_a_child_process_reads_the_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings(
-        embedded=EmbeddedSettings(data_dir=tmp_path),
-        privacy=PrivacySettings(hash_key=SecretStr("s3cret")),
-        brands=tmp_path / "b",
-        control=ControlSettings(tokens={"ines": SecretStr("a token of ines, 24 long")}),
-    )
-    monkeypatch.chdir(tmp_path)
-    for name, value in environment(settings).items():
-        monkeypatch.setenv(name, value)
-    assert load() == settings
 
 
 def samples(read: float, landed: float, duplicates: float) -> Samples:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -128,7 +129,11 @@ class Table:
 
     def __init__(self, job: Job) -> None:
         self._client = clickhouse_connect.get_client(
-            host=job.clickhouse_host, port=job.clickhouse_port, database=job.database, autogenerate_session_id=False
+            host=job.clickhouse_host,
+            port=job.clickhouse_port,
+            password=os.environ["CLICKHOUSE_PASSWORD"],
+            database=job.database,
+            autogenerate_session_id=False,
         )
         # As the worker inserts: the server need not merge versions in each block.
         self._context = self._client.create_insert_context(

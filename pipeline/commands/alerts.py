@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import urllib.parse
 from datetime import UTC, datetime
 from pathlib import Path
@@ -286,8 +285,9 @@ def _print_json(alert: Alert) -> None:
 def _print_object(value: dict[str, Any]) -> None:
     import orjson
 
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))
-    sys.stdout.buffer.flush()
+    from pipeline.show import write
+
+    write([orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)])
 
 
 # --- check ------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -171,8 +170,9 @@ def _show_series(rule: SpikeRule, series: Series, walked: Walked, windows: list[
 def _print_json(alerts: list[dict[str, Any]]) -> None:
     import orjson
 
-    sys.stdout.buffer.write(orjson.dumps({"alerts": alerts}, option=orjson.OPT_INDENT_2) + b"\n")
-    sys.stdout.buffer.flush()
+    from pipeline.show import write
+
+    write([orjson.dumps({"alerts": alerts}, option=orjson.OPT_INDENT_2) + b"\n"])
 
 
 def _text(value: Any) -> Any:

@@ -140,14 +140,16 @@ def parse_rate(text: str) -> float | None:
 
 
 def _report(report: ReplayReport, file: Path | None) -> None:
+    from pipeline.show import printable
+
     failed, unmapped = sum(report.failed.values()), len(report.unmapped)
     typer.echo(
         f"rows {report.rows:,}  events {report.events:,}  sent {report.produced:,}  failed {failed:,}  unmapped {unmapped:,}"
     )
     for why, count in report.failed.most_common():
-        typer.echo(f"not sent, {count:,}: {why}", err=True)
+        typer.echo(f"not sent, {count:,}: {printable(why)}", err=True)
     for row in report.unmapped[:SHOWN_UNMAPPED]:
-        typer.echo(f"unmapped {row}", err=True)
+        typer.echo(f"unmapped {printable(row)}", err=True)
     if unmapped > SHOWN_UNMAPPED and file is None:
         typer.echo(f"and {unmapped - SHOWN_UNMAPPED:,} more (--unmapped FILE has them all)", err=True)
     if file is not None:
@@ -166,12 +168,13 @@ def query(
 ) -> None:
     """Ask ClickHouse, by SQL or by a query's name.
 
-    Nothing is written, and each event counts once (tables are read with FINAL). A table shows 200 rows at most. Exit codes: 0
-    answered, 1 ClickHouse refused the query, 2 wrong usage, 3 ClickHouse unreachable.
+    Nothing is written, and each event counts once (tables are read with FINAL). A table shows 200 rows at most. In CSV a text
+    that a spreadsheet would take for a formula (it begins with = + - @) gets a ' before it; numbers stay as they are. Exit
+    codes: 0 answered, 1 ClickHouse refused the query, 2 wrong usage, 3 ClickHouse unreachable.
     """
     from pipeline import queries
     from pipeline.connections import clickhouse_client
-    from pipeline.show import console, table
+    from pipeline.show import console, table, write
 
     if names or sql is None:
         console().print(table(("name", "what"), [(name, named.meaning) for name, named in queries.NAMED.items()]))
@@ -179,9 +182,7 @@ def query(
     statement = queries.sql_of(sql)
     client = clickhouse_client(load_settings(context).clickhouse)
     if form is not Format.table:
-        for block in queries.text(client, statement, form):
-            sys.stdout.buffer.write(block)
-        sys.stdout.buffer.flush()
+        write(queries.text(client, statement, form))
         return
     answer = queries.rows(client, statement, SHOWN_ROWS)
     console().print(table(answer.columns, answer.rows) if answer.rows else "no rows")

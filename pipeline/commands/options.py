@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+from pipeline.embedded.password import with_password
 from pipeline.errors import SettingsError
 from pipeline.settings import EmbeddedSettings, Settings, load
 
@@ -15,13 +16,16 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def load_settings(context: typer.Context, data_dir: Path | None = None, broker: str | None = None) -> Settings:
-    """The settings of `--config`; an option that is given wins. Raises SettingsError."""
+    """The settings of `--config`; an option that is given wins. The embedded ClickHouse's password is with them.
+
+    Raises SettingsError.
+    """
     settings = load(context.obj)
     given = {"data_dir": data_dir.absolute() if data_dir else None, "broker": broker}
     if broker not in (None, "auto", "kafka", "light"):
         raise SettingsError(f"--broker {broker}: it is one of auto, kafka, light")
     embedded = EmbeddedSettings(**{**settings.embedded.model_dump(), **{k: v for k, v in given.items() if v is not None}})
-    return settings.model_copy(update={"embedded": embedded})
+    return with_password(settings.model_copy(update={"embedded": embedded}))
 
 
 def time_of(option: str, text: str | None) -> datetime | None:

@@ -15,13 +15,17 @@ from pathlib import Path
 
 from pipeline.embedded.guard import Guard
 from pipeline.errors import StackError
+from pipeline.settings import ENV_PREFIX
 
 LOG_BYTES = 10 << 20
 """A log that has grown past this becomes NAME.1.log, in place of the one before: what a child keeps is twice as much."""
 
 
 class Child:
-    """A process that can be started again as it was. `ready` asks whether it serves; its output goes to `log`."""
+    """A process that can be started again as it was. `ready` asks whether it serves; its output goes to `log`.
+
+    It gets this process's environment, but none of the settings in it: those that it needs stand in `environment`.
+    """
 
     def __init__(
         self,
@@ -37,7 +41,8 @@ class Child:
         self._command = list(command)
         self._guard = guard
         self._ready = ready
-        self._environment = dict(os.environ) | dict(environment or {})
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
+        self._environment = inherited | dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -1,7 +1,8 @@
 """A small server of ClickHouse's HTTP interface over the engine as a library: `python -m pipeline.embedded.clickhouse`.
 
 It serves what clients of one machine need: queries, inserts, parameters, settings, formats, compression, errors with their
-codes. It has two users: `default`, who may do all, and `analyst`, who reads within limits. There are no sessions (a query's SET
+codes. It has two users: `default`, who has a password and may do all, and `analyst`, who has none and reads within limits
+(embedded/analyst.py); a request that names nobody is the analyst's. A GET only reads. There are no sessions (a query's SET
 ends with it), no external tables, no native block compression. An insert counts as done when it is answered with 200; a client
 that goes away kills its query, never its insert.
 """
@@ -17,16 +18,17 @@ import json
 import signal
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 from aiohttp import web
 
-from pipeline.embedded.engine import Answer, Engine, Query, QueryError
+from pipeline.embedded.engine import Engine
+from pipeline.embedded.query import Answer, Query, QueryError
 from pipeline.embedded.statement import split_insert
+from pipeline.same_origin import refusal
 
 # What travels in the URL and is no setting of the engine.
 _NO_SETTINGS = {
@@ -41,27 +43,35 @@ _STATUS = {62: 400, 27: 400, 6: 400, 26: 400, 36: 400, 41: 400, 53: 400, 69: 400
 _CODECS = {"lz4": "lz4", "zstd": "zstd", "gzip": "gzip", "br": "brotli"}
 _CONTENT_TYPES = {"JSON": "application/json", "TabSep": "text/tab-separated-values", "CSV": "text/csv", "Pretty": "text/plain"}
 _BODY_LIMIT = 1 << 30
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 class Server:
-    def __init__(self, engine: Engine, passwords: Mapping[str, str], host: str) -> None:
+    """Listens on `host`; `password` is that of default."""
+
+    def __init__(self, engine: Engine, password: str, host: str) -> None:
         self._engine = engine
-        self._passwords = {"default": "", "analyst": ""} | dict(passwords)
-        self._only_loopback = host in _LOOPBACK
+        self._passwords = {"default": password, "analyst": ""}
+        self._host = host
         self._inserts = ThreadPoolExecutor(1, "insert")
         self._control = ThreadPoolExecutor(1, "control")
         # An analyst's long queries must not keep the worker's look-ups waiting.
         self._queries = {"default": ThreadPoolExecutor(4, "query"), "analyst": ThreadPoolExecutor(2, "analyst")}
 
     def application(self) -> web.Application:
-        application = web.Application(client_max_size=_BODY_LIMIT)
-        application.router.add_get("/ping", self._ok)
-        application.router.add_get("/replicas_status", self._ok)
+        application = web.Application(middlewares=[self._guard], client_max_size=_BODY_LIMIT)
+        application.router.add_get("/ping", self._ping)
+        application.router.add_get("/replicas_status", self._ping)
         application.router.add_route("*", "/", self._handle)
         return application
 
-    async def _ok(self, request: web.Request) -> web.Response:
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if reason := refusal(self._host, request.headers):
+            error = f"Code: 497. DB::Exception: {reason}. (ACCESS_DENIED)\n"
+            return web.Response(status=403, headers={"X-ClickHouse-Exception-Code": "497"}, text=error)
+        return await handler(request)
+
+    async def _ping(self, request: web.Request) -> web.Response:
         return web.Response(text="Ok.\n")
 
     async def _handle(self, request: web.Request) -> web.Response:
@@ -71,7 +81,6 @@ class Server:
             "X-ClickHouse-Server-Display-Name": "earshot",
         }
         try:
-            self._refuse_web_pages(request)
             user = self._login(request)
             head, chunks, values = await _read(request)
             if not head and not chunks:
@@ -105,7 +114,7 @@ class Server:
             default_format=values.get("default_format") or headers.get("X-ClickHouse-Format") or "TabSeparated",
             settings={n: v for n, v in values.items() if n not in _NO_SETTINGS and not n.startswith("param_")},
             params={n.removeprefix("param_"): v for n, v in values.items() if n.startswith("param_")},
-            read_only=method in ("GET", "HEAD") or values.get("readonly", "0") not in ("", "0"),
+            readonly=1 if method in ("GET", "HEAD") else {"": 0, "0": 0, "2": 2}.get(values.get("readonly", "0"), 1),
         )
         if insert is not None:
             return await self._in(self._inserts, lambda: self._engine.insert(query, insert))
@@ -121,19 +130,20 @@ class Server:
     def _login(self, request: web.Request) -> str:
         user, password = _credentials(request)
         expected = self._passwords.get(user)
-        if expected is None or not hmac.compare_digest(expected.encode(), password.encode()):
-            reason = "Authentication failed: password is incorrect, or there is no user with such name"
+        if expected is None or not hmac.compare_digest(expected.encode(), password.encode(errors="surrogateescape")):
+            reason = (
+                "Authentication failed: password is incorrect, or there is no user with such name; default's is in the file "
+                "secrets/clickhouse_password of the folder of `earshot up`, user analyst reads without one"
+            )
             raise QueryError(516, f"Code: 516. DB::Exception: {user}: {reason}. (AUTHENTICATION_FAILED)")
         return user
 
-    def _refuse_web_pages(self, request: web.Request) -> None:
-        """Without a password, any page in this machine's browser could write here; a browser says for whom it asks."""
-        names = {urlsplit(f"//{request.host}").hostname, urlsplit(request.headers.get("Origin", "//localhost")).hostname}
-        if self._only_loopback and not names <= _LOOPBACK:
-            raise QueryError(497, f"Code: 497. DB::Exception: requests for {request.host} are not served. (ACCESS_DENIED)")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def _credentials(request: web.Request) -> tuple[str, str]:
+    """User and password; who names nobody is the analyst."""
     if "X-ClickHouse-User" in request.headers:
         return request.headers["X-ClickHouse-User"], request.headers.get("X-ClickHouse-Key", "")
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -144,8 +154,8 @@ def _credentials(request: web.Request) -> tuple[str, str]:
             raise QueryError(
                 516, "Code: 516. DB::Exception: Invalid HTTP Authorization header. (AUTHENTICATION_FAILED)"
             ) from None
-        return user or "default", password
-    return request.query.get("user") or "default", request.query.get("password", "")
+        return user or "analyst", password
+    return request.query.get("user") or "analyst", request.query.get("password", "")
 
 
 async def _read(request: web.Request) -> tuple[bytes, list[bytes], dict[str, str]]:
@@ -207,13 +217,13 @@ def _summary(answer: Answer) -> str:
     return json.dumps({there: str(getattr(answer, here)) for here, there in zip(names, spelled, strict=True)})
 
 
-async def serve(engine: Engine, host: str, port: int, passwords: Mapping[str, str]) -> None:
+async def serve(engine: Engine, host: str, port: int, password: str) -> None:
     """Serves until SIGTERM or SIGINT; what runs then has 5 s to finish."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     runner = web.AppRunner(
-        Server(engine, passwords, host).application(),
+        Server(engine, password, host).application(),
         access_log=None,
         handler_cancellation=True,
         auto_decompress=False,
@@ -232,12 +242,14 @@ def main() -> None:
     parser.add_argument("--path", type=Path, required=True, help="the folder of the data")
     parser.add_argument("--port", type=int, default=8123)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--password-file", type=Path, help="first line: the password of default, second: of analyst")
+    parser.add_argument("--password-file", type=Path, required=True, help="it holds the password of user default")
     options = parser.parse_args()
-    lines = options.password_file.read_text().splitlines() if options.password_file else []
+    password = options.password_file.read_text().strip()
+    if not password:
+        sys.exit(f"{options.password_file}: there is no password in it")
     engine = Engine(options.path)
     try:
-        asyncio.run(serve(engine, options.host, options.port, dict(zip(("default", "analyst"), lines, strict=False))))
+        asyncio.run(serve(engine, options.host, options.port, password))
     except OSError as error:
         sys.exit(f"http://{options.host}:{options.port}: {error.strerror}")
     finally:

@@ -8,19 +8,22 @@ An acknowledged insert outlives SIGKILL.
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from chdb import _chdb as _module
 
 from pipeline.embedded import statement
+from pipeline.embedded.analyst import NEWEST, Analyst, Function, may_set
+from pipeline.embedded.query import Answer, Query, QueryError
 
 _chdb: Any = _module  # a compiled module without stubs
 QUERY_SECONDS = 60
@@ -45,48 +48,16 @@ _DEFAULTS = {
     "max_insert_threads": "1",
     "max_memory_usage": str(QUERY_BYTES),
 }
-_ANALYST_DEFAULTS = {"do_not_merge_across_partitions_select_final": "1", "max_result_bytes": str(256 << 20)}
-_ANALYST_MAY_SET = re.compile(
-    r"(output_format|date_time|format)_\w+|final|do_not_merge_across_partitions_select_final|max_result_rows"
-)
+_ANALYST_DEFAULTS = NEWEST | {"max_result_bytes": str(256 << 20)}
+_FUNCTIONS = "SELECT name, alias_to, categories, case_insensitive FROM system.functions WHERE origin = 'System'"
+_COMBINATORS = "SELECT name FROM system.aggregate_function_combinators"
+_TABLES = "SELECT database, name FROM system.tables"
+_TREE = "SELECT parseQueryToJSON(base64Decode({statement:String}))"
+_DESCRIBE = re.compile(rb"\s*DESC(?:RIBE)?(?:\s+TABLE)?\s+((?:\w+\.)?\w+)(?:\s+FORMAT\s+\w+)?\s*;?\s*", re.IGNORECASE)
+"""The one statement that parseQueryToJSON does not know and an analyst wants."""
+_TREELESS = 36
+"""parseQueryToJSON's error for a kind of statement that it does not know."""
 _ERROR = re.compile(r"Code: (\d+)\. ")
-
-
-class QueryError(Exception):
-    """What ClickHouse answers instead of a result."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-@dataclass(frozen=True)
-class Query:
-    """One statement of one user. `mark` names it for `Engine.kill`; `received` (monotonic) starts its time limit."""
-
-    statement: bytes
-    user: str
-    mark: str
-    database: str = "default"
-    default_format: str = "TabSeparated"
-    settings: Mapping[str, str] = field(default_factory=dict)
-    params: Mapping[str, str] = field(default_factory=dict)
-    read_only: bool = False
-    received: float = field(default_factory=time.monotonic)
-
-    @property
-    def limited(self) -> bool:
-        return self.user == "analyst"
-
-
-@dataclass(frozen=True)
-class Answer:
-    body: bytes
-    format: str
-    rows_read: int
-    bytes_read: int
-    rows_written: int
-    bytes_written: int
 
 
 class Engine:
@@ -100,6 +71,8 @@ class Engine:
         _chdb.set_signal_handlers_enabled(0)
         self._keeper = _chdb.connect(self._place)
         self.version = self._keeper.query("SELECT version()", "TabSeparatedRaw").bytes().decode().strip()
+        functions = (Function(*row) for row in _rows(self._keeper, _FUNCTIONS))
+        self._analyst = Analyst(functions, (name for (name,) in _rows(self._keeper, _COMBINATORS)))
 
     def close(self) -> None:
         self._keeper.close()
@@ -131,25 +104,41 @@ class Engine:
             _call(connection, _set(_settings(query)))
             if query.database != "default":
                 _call(connection, f"USE `{query.database.replace('`', '``')}`")
-            if query.limited:
-                _call(connection, "SET readonly = 1")
+            if readonly := 1 if query.limited else query.readonly:
+                _call(connection, f"SET readonly = {readonly}")
             yield connection
         finally:
             connection.close()
 
     def _check(self, connection: Any, query: Query, sql: bytes) -> None:
-        read_only = query.read_only or query.limited
         found = connection.classify_query(sql)
         if found["statement_count"] > 1:
             raise QueryError(62, "Code: 62. DB::Exception: Multi-statements are not allowed. (SYNTAX_ERROR)")
-        harmless = (_chdb.query_class.READ_ONLY, _chdb.query_class.UNKNOWN)
-        if read_only and found["query_class"] not in harmless:
+        kind, kinds = found["query_class"], _chdb.query_class
+        if (query.readonly or query.limited) and kind not in (kinds.READ_ONLY, kinds.UNKNOWN):
             raise QueryError(
                 164,
                 f"Code: 164. DB::Exception: {query.user}: Cannot execute query in readonly mode (the user, or GET). (READONLY)",
             )
-        if reason := statement.refused(sql[:1_000_000], read_only=query.limited):
+        # The engine is its own client and would write the file here. Nothing else that is CONTROL has a use for the word.
+        reason = "INTO OUTFILE is not allowed" if kind == kinds.CONTROL and b"OUTFILE" in sql.upper() else None
+        if query.limited:
+            reason = self._refusal(connection, query, sql)
+        if reason:
             raise QueryError(497, f"Code: 497. DB::Exception: {query.user}: {reason}. (ACCESS_DENIED)")
+
+    def _refusal(self, connection: Any, query: Query, sql: bytes) -> str | None:
+        """Why the analyst may not ask this; None: it is no statement at all, or one for the analyst."""
+        described = _DESCRIBE.fullmatch(sql)
+        sql = b"SELECT * FROM " + described[1] if described else sql
+        try:
+            answer = _call(connection, _TREE, "TabSeparatedRaw", {"statement": base64.b64encode(sql).decode()})
+        except QueryError as error:
+            if error.code != _TREELESS:
+                raise
+            return "ask with SELECT, EXPLAIN, DESCRIBE table, SHOW TABLES or SHOW COLUMNS"
+        tree = json.loads(answer.bytes())
+        return self._analyst.refusal(tree, query.database, lambda: {tuple(row) for row in _rows(connection, _TABLES)})
 
     def _answer(self, connection: Any, sql: bytes, query: Query) -> Answer:
         result = _call(connection, sql, query.default_format, dict(query.params))
@@ -165,8 +154,8 @@ class Engine:
 
 def _settings(query: Query) -> dict[str, str]:
     if query.limited:
-        for name in query.settings:
-            if name != "max_execution_time" and not _ANALYST_MAY_SET.fullmatch(name):
+        for name, value in query.settings.items():
+            if not may_set(name, value):
                 raise QueryError(164, f"Code: 164. DB::Exception: Cannot modify '{name}' setting in readonly mode. (READONLY)")
     settings = _DEFAULTS | (_ANALYST_DEFAULTS if query.limited else {}) | dict(query.settings)
     settings["log_comment"] = query.mark
@@ -209,6 +198,10 @@ def _call(connection: Any, sql: bytes | str, output: str = "Null", params: dict[
         message = str(error)
         found = _ERROR.search(message)
         raise QueryError(int(found[1]) if found else 1002, message) from None
+
+
+def _rows(connection: Any, sql: str) -> list[list[Any]]:
+    return [json.loads(line) for line in _call(connection, sql, "JSONCompactEachRow").bytes().splitlines()]
 
 
 @contextmanager

@@ -13,14 +13,19 @@ from pathlib import Path
 from typing import Self
 
 import filelock
+from pydantic import SecretStr
 
 from pipeline.embedded.broker import JarsUnreachable, broker_answers, kafka_command, light_command
 from pipeline.embedded.child import Child, check_port, free_port
 from pipeline.embedded.guard import Guard
+from pipeline.embedded.password import NAME as PASSWORD
+from pipeline.embedded.password import make_password
+from pipeline.embedded.secret import read_secret
 from pipeline.errors import StackError
-from pipeline.settings import EmbeddedSettings
+from pipeline.settings import ClickHouseSettings, EmbeddedSettings
 
 LEAST_FREE_BYTES = 256 << 20
+LOGS = "logs"
 
 
 class Stack:
@@ -48,6 +53,11 @@ class Stack:
     @property
     def clickhouse_url(self) -> str:
         return f"http://127.0.0.1:{self.clickhouse_port}"
+
+    @property
+    def clickhouse(self) -> ClickHouseSettings:
+        """How to ask it as user `default`."""
+        return ClickHouseSettings(url=self.clickhouse_url, password=SecretStr(read_secret(self.data_dir, PASSWORD)))
 
     def __enter__(self) -> Self:
         self.start()
@@ -126,8 +136,9 @@ class Stack:
         return light_command(self.kafka_port)
 
     def _clickhouse_command(self) -> list[str]:
-        path, port = str(self.data_dir / "clickhouse"), str(self.clickhouse_port)
-        return [sys.executable, "-m", "pipeline.embedded.clickhouse", "--path", path, "--port", port]
+        path, port, password = str(self.data_dir / "clickhouse"), str(self.clickhouse_port), str(make_password(self.data_dir))
+        server = [sys.executable, "-m", "pipeline.embedded.clickhouse"]
+        return [*server, "--path", path, "--port", port, "--password-file", password]
 
     def _clickhouse_answers(self) -> bool:
         try:
@@ -140,7 +151,7 @@ class Stack:
         self, name: str, command: list[str], ready: Callable[[], bool], environment: dict[str, str] | None = None
     ) -> Child:
         assert self._guard is not None, "the stack is not started"
-        log = self.data_dir / "logs" / f"{name}.log"
+        log = self.data_dir / LOGS / f"{name}.log"
         self.children[name] = Child(name, command, log, self._guard, ready, environment)
         return self.children[name]
 
@@ -163,7 +174,7 @@ def _prepare(data_dir: Path) -> None:
     if set("?*{}") & set(str(data_dir)):
         raise StackError(f"{data_dir}: the engine takes ? * {{ }} in a folder's name for a pattern; give another --data-dir")
     try:
-        (data_dir / "logs").mkdir(parents=True, exist_ok=True)
+        (data_dir / LOGS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _disk_error(data_dir, error) from None
     free = shutil.disk_usage(data_dir).free

@@ -1,4 +1,7 @@
-"""What the embedded server must know of a statement before the engine: where an INSERT's data begins, what is refused."""
+"""What the embedded server must know of a statement before the engine: where an INSERT's data begins, and a query's format.
+
+Nothing here decides what a user may do: that is the engine's, and embedded/analyst.py's.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,6 @@ _TOKEN = re.compile(
 _FORMAT_NAME = re.compile(rb"\s+(\w+)[ \t\f]*;?[ \t\f]*\r?\n?")
 _OUTPUT_FORMAT = re.compile(rb"\bFORMAT\s+(\w+)\s*(?:\bSETTINGS\b.*)?;?\s*$", re.IGNORECASE | re.DOTALL)
 _NO_DATA_FOLLOWS = {b"VALUES", b"SELECT", b"WITH", b"INFILE", b"WATCH"}
-# The engine is its own client: it would write the server's files for anyone, and these read them past `readonly`.
-_REACHES_OUT = re.compile(rb"^(file|python|\w*cluster)$", re.IGNORECASE)
 
 
 class DataInsert(NamedTuple):
@@ -60,19 +61,6 @@ def output_format(statement: bytes) -> str | None:
     """The name after the closing FORMAT of a query."""
     found = _OUTPUT_FORMAT.search(statement[-4096:])
     return found[1].decode() if found else None
-
-
-def refused(statement: bytes, *, read_only: bool) -> str | None:
-    """Why this statement may not run at all, whatever the engine would say; None: it may."""
-    previous = b""
-    for token in _tokens(statement):
-        word = token.text.upper() if token.kind == "word" else b""
-        if word == b"OUTFILE" and previous.upper() == b"INTO":
-            return "INTO OUTFILE is not allowed"
-        if read_only and token.text == b"(" and _REACHES_OUT.match(previous.strip(b'`"')):
-            return f"function {previous.decode(errors='replace')} is not allowed in readonly mode"
-        previous = token.text
-    return None
 
 
 def _tokens(statement: bytes) -> Iterator[_Token]:

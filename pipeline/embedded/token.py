@@ -6,7 +6,8 @@ import getpass
 import secrets
 from pathlib import Path
 
-from pipeline.embedded.secret import make_secret
+from pipeline.embedded.secret import make_secret, read_secret
+from pipeline.same_origin import is_loopback
 from pipeline.settings import Settings
 
 NAME = "control_token"
@@ -21,8 +22,7 @@ def token_of(settings: Settings) -> str:
     """The token of the settings, else the folder's when control is on this machine; empty when there is none."""
     if token := settings.control.token.get_secret_value():
         return token
-    path = settings.embedded.data_dir / "secrets" / NAME
-    return path.read_text() if settings.control.host in ("127.0.0.1", "localhost", "::1") and path.exists() else ""
+    return read_secret(settings.embedded.data_dir, NAME) if is_loopback(settings.control.host) else ""
 
 
 def actor() -> str:

@@ -20,8 +20,8 @@ from deploy import metrics_table
 from deploy.grafana import board
 from pipeline import metrics
 from pipeline.desk import Desk, DeskServer
+from pipeline.embedded.analyst import NEWEST, READABLE
 from pipeline.health import Vitals
-from pipeline.migrate import read_migrations
 from pipeline.settings import ENV_PREFIX, load
 from tests.deploy.tools import DEPLOY, ROOT, run
 
@@ -141,15 +141,14 @@ def test_control_answers_prometheus_under_its_containers_name(host: str) -> None
     assert "earshot_alert_watermark_age_seconds" in asyncio.run(scrape())
 
 
-def test_the_analyst_reads_tables_that_exist_and_no_dead_letters() -> None:
+def test_the_analyst_reads_the_same_tables_as_of_the_embedded_clickhouse_and_their_newest_versions() -> None:
     root = ElementTree.parse(DEPLOY / "clickhouse/analyst.xml").getroot()
-    grants = [query.text or "" for query in root.iter("query")]
-    tables = set(
-        re.findall(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)", " ".join(s for m in read_migrations() for s in m.statements))
-    )
-    granted = {match[1] for grant in grants if (match := re.fullmatch(r"GRANT SELECT ON earshot\.(\w+)", grant))}
-    assert len(granted) == len(grants) and granted <= tables and not granted & {"dead_letters", "pending_changes"}
+    grants = {query.text for query in root.iter("query")}
+    assert grants == {f"GRANT SELECT ON earshot.{table}" for table in READABLE}
     assert root.findtext("profiles/analyst/readonly") in ("1", "2")
+    for setting, value in NEWEST.items():
+        assert root.findtext(f"profiles/analyst/{setting}") == value
+        assert root.find(f"profiles/analyst/constraints/{setting}/const") is not None
 
 
 def test_what_clickhouse_says_of_itself_has_an_end() -> None:

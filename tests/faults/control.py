@@ -25,7 +25,6 @@ from pipeline.embedded.stack import Stack
 from pipeline.migrate import migrate
 from pipeline.produce import EventProducer, record_of
 from pipeline.settings import (
-    ClickHouseSettings,
     ControlSettings,
     EmbeddedSettings,
     KafkaSettings,
@@ -151,7 +150,7 @@ def fresh(stack: Stack, folder: Path) -> Iterator[Settings]:
     name = f"test_{uuid.uuid4().hex[:12]}"
     settings = Settings(
         kafka=KafkaSettings(bootstrap=stack.bootstrap, topic_prefix=name, group=name, partitions=4),
-        clickhouse=ClickHouseSettings(url=stack.clickhouse_url, database=name),
+        clickhouse=stack.clickhouse.model_copy(update={"database": name}),
         privacy=PrivacySettings(hash_key="the key of the tests"),
         embedded=EmbeddedSettings(data_dir=folder / "data"),
         sentiment=SentimentSettings(model="off"),

@@ -19,11 +19,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
-import clickhouse_connect
 import polars as pl
 from clickhouse_connect.driver.client import Client
 
 from pipeline import queries
+from pipeline.connections import clickhouse_client
 from pipeline.settings import Settings
 from schemas.events import OFFSET_SHIFT, TIME_SHIFT
 from tests.faults.load import BRAND, Message
@@ -219,8 +219,7 @@ def stop_merges(settings: Settings) -> None:
 
 
 def connect(settings: Settings) -> Client:
-    click = settings.clickhouse
-    return clickhouse_connect.get_client(dsn=click.url, database=click.database, autogenerate_session_id=False)
+    return clickhouse_client(settings.clickhouse)
 
 
 def read(settings: Settings) -> Found:

@@ -165,6 +165,7 @@ def environment(settings: Settings, health_port: int, clickhouse_url: str | None
         "EARSHOT_KAFKA__PARTITIONS": str(kafka.partitions),
         "EARSHOT_CLICKHOUSE__URL": clickhouse_url or click.url,
         "EARSHOT_CLICKHOUSE__DATABASE": click.database,
+        "EARSHOT_CLICKHOUSE__PASSWORD": click.password.get_secret_value(),
         "EARSHOT_WORKER__HEALTH_PORT": str(health_port),
         "EARSHOT_WORKER__BATCH_ROWS": str(settings.worker.batch_rows),
         "EARSHOT_WORKER__KEEP_IRRELEVANT": str(settings.worker.keep_irrelevant),

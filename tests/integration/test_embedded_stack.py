@@ -10,7 +10,6 @@ import sys
 import textwrap
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from pipeline.connections import clickhouse_client
 from pipeline.embedded import broker
 from pipeline.embedded import stack as stack_module
 from pipeline.embedded.broker import broker_answers
@@ -132,10 +132,10 @@ def test_odd_names_of_folders_work_or_are_refused(tmp_path: Path, name: str) -> 
         with pytest.raises(StackError, match="takes .* for a pattern"):
             stack.start()
         return
-    with stack, urllib.request.urlopen(f"{stack.clickhouse_url}/", b"CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a"):
+    with stack, clickhouse_client(stack.clickhouse) as client:
+        client.command("CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a")
         stack.restart("clickhouse")
-        with urllib.request.urlopen(f"{stack.clickhouse_url}/", b"SELECT count() FROM t") as answer:
-            assert answer.read() == b"0\n"
+        assert client.command("SELECT count() FROM t") == 0
 
 
 def test_children_die_with_a_killed_parent(tmp_path: Path) -> None:

@@ -1,0 +1,90 @@
+"""The settings of what `earshot up` runs: what it takes from those that are given, and the file in which its children get them.
+
+It takes [embedded], ports, brands, rules, models and what is no address, host or credential of a section. So it can be started
+beside the settings of a production, and touches nothing of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+
+from pipeline.embedded.hash_key import make_hash_key
+from pipeline.embedded.secret import FOLDER, write_secret
+from pipeline.embedded.stack import Stack
+from pipeline.embedded.token import actor, make_token
+from pipeline.settings import ControlSettings, KafkaSettings, Section, Settings
+
+NAME = "settings.toml"
+_HERE = "127.0.0.1"
+_OF_KAFKA = ("group", "topic_prefix", "partitions", "retention_ms", "retention_bytes")
+_ELSEWHERE = ("kafka", "clickhouse", "worker", "control")
+"""The sections that may speak of another place."""
+
+
+def own_settings(settings: Settings, stack: Stack) -> Settings:
+    """The settings for this stack; the folder's token is for whoever runs this."""
+    folder, given = stack.data_dir, settings.kafka
+    key = settings.privacy.hash_key.get_secret_value() or make_hash_key(folder)
+    kafka = KafkaSettings(bootstrap=stack.bootstrap, **{name: getattr(given, name) for name in _OF_KAFKA})
+    return settings.model_copy(
+        update={
+            "kafka": kafka,
+            "clickhouse": stack.clickhouse,
+            "worker": settings.worker.model_copy(update={"health_host": _HERE}),
+            "control": ControlSettings(port=settings.control.port, tokens={actor(): SecretStr(make_token(folder))}),
+            "privacy": settings.privacy.model_copy(update={"hash_key": SecretStr(key)}),
+        }
+    )
+
+
+def ignored(given: Settings, own: Settings) -> list[str]:
+    """The keys that somebody gave and `up` does not use."""
+    default = Settings.model_construct()
+
+    def keys(section: str) -> Iterator[str]:
+        for name in type(getattr(given, section)).model_fields:
+            value, used, unset = (getattr(getattr(settings, section), name) for settings in (given, own, default))
+            if value not in (used, unset):
+                yield f"{section}.{name}"
+
+    return [key for section in _ELSEWHERE for key in keys(section)]
+
+
+def write_settings(settings: Settings, data_dir: Path) -> Path:
+    """Writes the settings as a TOML file, for EARSHOT_CONFIG of a child; nobody but its owner reads it."""
+    path = data_dir / FOLDER / NAME
+    write_secret(path, "".join(_lines(settings)))
+    return path
+
+
+def _lines(model: BaseModel) -> Iterator[str]:
+    sections: list[tuple[str, Section]] = []
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, Section):
+            sections.append((name, value))
+        elif value is not None:
+            yield f"{name} = {_toml(value)}\n"
+    for name, section in sections:
+        yield f"\n[{name}]\n"
+        yield from _lines(section)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return _toml(value.get_secret_value())
+    if isinstance(value, Path):
+        return _toml(str(value.absolute()))
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml(key)} = {_toml(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, str):  # JSON's strings are TOML's, but for this one character
+        value = str(Path(value).absolute()) if value.startswith(("./", "../")) else value
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(value)

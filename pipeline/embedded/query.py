@@ -1,0 +1,45 @@
+"""A statement for the embedded ClickHouse, and what comes of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class QueryError(Exception):
+    """What ClickHouse answers instead of a result."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Query:
+    """One statement of one user. `mark` names it for `Engine.kill`; `received` (monotonic) starts its time limit."""
+
+    statement: bytes
+    user: str
+    mark: str
+    database: str = "default"
+    default_format: str = "TabSeparated"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    readonly: int = 0
+    """As the engine's setting: 1 nothing is written or changed, 2 settings may be."""
+    received: float = field(default_factory=time.monotonic)
+
+    @property
+    def limited(self) -> bool:
+        return self.user == "analyst"
+
+
+@dataclass(frozen=True)
+class Answer:
+    body: bytes
+    format: str
+    rows_read: int
+    bytes_read: int
+    rows_written: int
+    bytes_written: int

@@ -1,0 +1,167 @@
+"""What `earshot up` takes from settings that may be a production's, and what its children read."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from pipeline.embedded.own_settings import ignored, own_settings, write_settings
+from pipeline.embedded.password import make_password, with_password
+from pipeline.embedded.stack import Stack
+from pipeline.settings import ClickHouseSettings, ControlSettings, EmbeddedSettings, PrivacySettings, Settings, load
+
+PRODUCTION = """
+brands = "brands.yaml"
+[kafka]
+bootstrap = "broker.example:9093"
+security_protocol = "SASL_SSL"
+sasl_username = "earshot"
+sasl_password = "the broker's"
+ssl_ca = "/etc/ca.pem"
+topic_prefix = "ours"
+[clickhouse]
+url = "https://clickhouse.example:8443"
+user = "earshot"
+password = "the database's"
+ca = "/etc/ca.pem"
+database = "prod"
+[worker]
+health_host = "0.0.0.0"
+health_port = 9999
+batch_rows = 1000
+[control]
+host = "0.0.0.0"
+port = 9998
+tokens = { ines = "a token of ines, 24 long" }
+token = "a token of ines, 24 long"
+[sentiment]
+model = "off"
+"""
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    """Not started: its addresses and its folder are known."""
+    make_password(tmp_path)
+    return Stack(EmbeddedSettings(data_dir=tmp_path, kafka_port=0, clickhouse_port=0))
+
+
+@pytest.fixture
+def production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for name in os.environ:
+        if name.startswith("EARSHOT_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    Path("earshot.toml").write_text(PRODUCTION)
+    return load()
+
+
+def test_up_takes_nothing_of_another_place(production: Settings, stack: Stack) -> None:
+    own = own_settings(production, stack)
+    assert own.kafka.client() == {"bootstrap.servers": stack.bootstrap, "security.protocol": "PLAINTEXT"}
+    assert own.clickhouse == stack.clickhouse and own.clickhouse.password.get_secret_value()
+    assert (own.worker.health_host, own.worker.health_port, own.worker.batch_rows) == ("127.0.0.1", 9999, 1000)
+    assert (own.control.host, own.control.port, "ines" in own.control.tokens) == ("127.0.0.1", 9998, False)
+    assert (own.brands, own.sentiment.model, own.kafka.topic_prefix) == (production.brands, "off", "ours")
+    assert set(ignored(production, own)) == {
+        "kafka.bootstrap", "kafka.security_protocol", "kafka.sasl_username", "kafka.sasl_password", "kafka.ssl_ca",
+        "clickhouse.url", "clickhouse.user", "clickhouse.password", "clickhouse.database", "clickhouse.ca",
+        "worker.health_host", "control.host", "control.tokens", "control.token",
+    }  # fmt: skip
+
+
+def test_nothing_is_ignored_of_settings_that_name_the_stack(stack: Stack, tmp_path: Path) -> None:
+    embedded = EmbeddedSettings(data_dir=tmp_path, clickhouse_port=stack.clickhouse_port)
+    settings = with_password(Settings(embedded=embedded, clickhouse=ClickHouseSettings(url=stack.clickhouse_url)))
+    assert ignored(settings, own_settings(settings, stack)) == []
+
+
+def test_a_child_reads_one_file_whatever_lies_about(
+    production: Settings, stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = own_settings(production, stack)
+    path = write_settings(own, tmp_path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    monkeypatch.setenv("EARSHOT_CONFIG", str(path))
+    # ... though there is an earshot.toml in this folder
+    assert load() == own.model_copy(update={"brands": tmp_path / "brands.yaml"})
+
+
+def test_every_kind_of_value_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = SecretStr("a \"secret\" \\ with 'all' \x7f\x1b\n\t ü 😀 in it, long")
+    settings = Settings(
+        privacy=PrivacySettings(hash_key=odd),
+        control=ControlSettings(tokens={'in"es': odd, "lars ü": SecretStr("the token that lars has")}),
+        brands=Path("brands.yaml"),
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EARSHOT_SENTIMENT__MODELS", '{"de": "./german"}')
+    monkeypatch.setenv("EARSHOT_SENTIMENT__LANGUAGES", '["en", "pt"]')
+    settings = settings.model_copy(update={"sentiment": load().sentiment})
+    monkeypatch.delenv("EARSHOT_SENTIMENT__MODELS")
+    monkeypatch.delenv("EARSHOT_SENTIMENT__LANGUAGES")
+    path = write_settings(settings, tmp_path)
+    monkeypatch.chdir("/")
+    found = load(path)
+    assert (found.privacy, found.control) == (settings.privacy, settings.control)
+    assert found.brands == tmp_path / "brands.yaml"
+    assert found.sentiment.models == {"de": str(tmp_path / "german")} and found.sentiment.languages == ("en", "pt")
+
+
+def test_a_child_gets_no_setting_of_this_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARSHOT_KAFKA__SASL_PASSWORD", "the broker's")
+    monkeypatch.setenv("SLACK_URL", "https://chat.example")
+    with Stack(EmbeddedSettings(data_dir=tmp_path, broker="light", kafka_port=0, clickhouse_port=0)) as stack:
+        shown = tmp_path / "environment"
+        code = f"import os; open({str(shown)!r}, 'w').write(repr(dict(os.environ)))"
+        child = stack.add("worker", [sys.executable, "-c", code], lambda: True, {"EARSHOT_CONFIG": "x"})
+        child.start()
+        child._process.wait(30)  # type: ignore[union-attr]  # it is started
+        environment = eval(shown.read_text())  # noqa: S307  # our own
+        assert {name for name in environment if name.startswith("EARSHOT_")} == {"EARSHOT_CONFIG"}
+        assert environment["SLACK_URL"] == "https://chat.example"
+
+
+def test_the_password_is_made_once_is_nobody_elses_and_goes_to_the_embedded_clickhouse_alone(tmp_path: Path) -> None:
+    file = make_password(tmp_path)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600 and make_password(tmp_path).read_text() == file.read_text()
+    embedded = EmbeddedSettings(data_dir=tmp_path, clickhouse_port=8123)
+
+    def password(**clickhouse: object) -> str:
+        settings = Settings(embedded=embedded, clickhouse=ClickHouseSettings(**clickhouse))  # type: ignore[arg-type]  # a test says which
+        return with_password(settings).clickhouse.password.get_secret_value()
+
+    assert password() == password(url="http://localhost:8123/") == file.read_text()
+    assert (
+        password(url="http://127.0.0.1:8124")
+        == password(url="http://clickhouse.example:8123")
+        == password(user="analyst")
+        == ""
+    )
+    assert password(url="https://127.0.0.1:8123") == ""
+    assert password(password="mine") == "mine"
+
+
+def test_commands_ask_with_it_and_never_print_it(tmp_path: Path) -> None:
+    with Stack(EmbeddedSettings(data_dir=tmp_path, broker="light", kafka_port=0, clickhouse_port=0)) as stack:
+        environment = os.environ | {
+            "EARSHOT_EMBEDDED__DATA_DIR": str(tmp_path),
+            "EARSHOT_EMBEDDED__CLICKHOUSE_PORT": str(stack.clickhouse_port),
+            "EARSHOT_CLICKHOUSE__URL": stack.clickhouse_url,
+        }
+        command = [sys.executable, "-m", "pipeline.cli", "query", "SELECT name FROM system.databases", "--format", "csv"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "") and '"default"' in done.stdout
+        refused = subprocess.run(
+            command, env=environment | {"EARSHOT_EMBEDDED__DATA_DIR": str(tmp_path / "x")}, capture_output=True, text=True
+        )
+        assert refused.returncode == 3 and "secrets/clickhouse_password" in refused.stderr
+        password = stack.clickhouse.password.get_secret_value()
+        assert password not in done.stdout + refused.stderr
+        assert not [path for path in (tmp_path / "logs").iterdir() if password in path.read_text()]
