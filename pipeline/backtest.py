@@ -33,12 +33,10 @@ from pipeline.processors.alerts.lifecycle import Lifecycle
 from pipeline.processors.alerts.rules import Alerts, CampaignRule, KeywordRule, ReachRule, SilenceRule, SpikeRule, ThresholdRule
 from pipeline.processors.alerts.signal import Candidate
 from pipeline.processors.alerts.single import JUDGED, SingleEvent, words_of
-from pipeline.processors.alerts.spike import STEP_S
-from pipeline.processors.alerts.windows import HISTORY_STEPS, STEP_MINUTES, Windows
+from pipeline.processors.alerts.windows import Windows
 from pipeline.processors.mentions import Mentions
 
 DAY_MINUTES = 1440
-DAY_STEPS = 86400 // STEP_S
 
 
 def backtest(
@@ -53,7 +51,7 @@ def backtest(
     lifecycle, raised = Lifecycle(config), dict[int, Alert]()
     quiet: set[int] = set()
     """Inhibited for as long as they lasted: nobody would have been told."""
-    _learn(ask, windows, first)
+    windows.learn(lambda sql: ask(sql, {}), first - 1)
     looks = _Campaigns(ask, config)
     talks = _Talks(ask, config, start)
     for minute, frame, candidates in _minutes(ask, config, windows, first, last):
@@ -65,7 +63,7 @@ def backtest(
             windows.move(minute)
             if frame is not None:
                 windows.put(frame, [minute], None)
-            changes += lifecycle.judged(windows.judge(minute, over=True), now)
+            changes += lifecycle.judged(windows.judge(minute, True, {alert.scope for alert in lifecycle.open}), now)
         changes += looks.look(lifecycle, frame, minute, now)
         changes += talks.listen(lifecycle, minute, now)
         changes += lifecycle.sweep(now, now)
@@ -82,19 +80,6 @@ def backtest(
 
 def _authors(ask: Ask) -> Callable[[Slice, object, int, int], pl.DataFrame]:
     return lambda slice_, scopes, first, last: ask(counts.authors_sql(slice_, scopes, first, last), {})  # type: ignore[arg-type]
-
-
-def _learn(ask: Ask, windows: Windows, first: int) -> None:
-    step = (first - 1) // STEP_MINUTES
-    if windows.histories:
-        days = range(step - HISTORY_STEPS, step, DAY_STEPS)
-        frames = [ask(counts.history_sql(windows.dimensions, STEP_S, day, day + DAY_STEPS - 1), {}) for day in days]
-        for history in windows.histories.values():
-            history.load(pl.concat(frames), step)
-    if windows.minutes:
-        windows.move(first - 1)
-        before = range(first - windows.minutes, first)
-        windows.put(ask(counts.minutes_sql(windows.dimensions, before[0], before[-1]), {}), before, None)
 
 
 def _minutes(

@@ -414,6 +414,11 @@ class Control:
         for state in (State.PENDING, State.FIRING, State.ACKNOWLEDGED):
             metrics.ALERTS_OPEN.labels(state).set(states.count(state))
         metrics.WATERMARK_AGE.set((utc_now() - self._evaluator.watermark).total_seconds())
+        windows = self._evaluator.windows
+        metrics.ALERT_SCOPES.set(windows.room.taken)
+        metrics.ALERT_SCOPES_LEFT_OUT.inc(windows.room.left_out)
+        windows.room.left_out = 0
+        metrics.ALERT_HISTORY_DAYS.set(windows.days)
 
     def _use_later(self, config: Alerts) -> None:
         self._using = asyncio.create_task(self._use(config))

@@ -81,6 +81,7 @@ CONTROL = {
     "earshot_alert_watermark_age_seconds": "1x70",
     "earshot_alert_tick_seconds_count": "0+60x70",
     "earshot_signals_unreadable_total": "0x70",
+    "earshot_alert_scopes_left_out_total": "0x70",
 }
 
 
@@ -209,6 +210,7 @@ CASES = {
         control={"earshot_alert_watermark_age_seconds": "90x70"},
     ),
     "it was in charge, and stands by": of_control(60, alert_watermark_age_seconds="90x70", alert_tick_seconds_count="60x70"),
+    "too many names": of_control(7, "EarshotScopesLeftOut", alert_scopes_left_out_total="0 0+100x70"),
     "unreadable signals": of_control(10, "EarshotSignalsUnreadable", signals_unreadable_total="0x9 1x60"),
 }
 

@@ -1,10 +1,9 @@
 """Counts: how much is said of each scope in each minute, as ClickHouse has it.
 
-A slice is what some rules count alike: by which dimensions, of which platforms and languages. Its counts are one array, scopes
-by minutes by `MEASURES`, of the newest minutes only. They are read, never added up: a minute that was touched is read again as
-a whole, so a replay, a second worker, a late event, an edit or a delete can't count twice.
+A slice is what some rules count alike: by which dimensions, of which platforms and languages. Its counts are read, never added
+up: a minute that was touched is read again as a whole (pipeline/processors/alerts/ring.py).
 
-Cost: 8 bytes a scope, minute and measure; a query reads the rows of the touched minutes, and answers a row a scope and minute.
+Cost: a query reads the rows of the touched minutes, and answers a row a scope and minute.
 """
 
 from __future__ import annotations
@@ -39,7 +38,6 @@ LANGUAGE = "if(sentiment_language != '', sentiment_language, language)"
 INBOUND = "direction != 'outbound'"
 
 Values = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
 
 
 class Slice(NamedTuple):
@@ -60,79 +58,8 @@ class Slice(NamedTuple):
         return frame.with_columns(pl.lit("").alias(name) for name in ("platform", "language") if name not in self.by)
 
 
-class Table:
-    """The scopes of a slice, each with its row in every array of the slice; rows are never given away again."""
-
-    def __init__(self, slice_: Slice) -> None:
-        self.slice = slice_
-        self.scopes: list[Scope] = []
-        self._known = pl.DataFrame(schema={"brand": pl.String, "platform": pl.String, "language": pl.String, "row": pl.Int64})
-
-    def rows(self, frame: pl.DataFrame) -> Rows:
-        """The row of each (brand, platform, language) of the frame; new ones get one."""
-        on = ["brand", "platform", "language"]
-        found = frame.select(on).join(self._known, on=on, how="left", maintain_order="left")
-        new = found.filter(pl.col("row").is_null()).select(on).unique(maintain_order=True)
-        if new.height:
-            self.scopes += [Scope(*key) for key in new.iter_rows()]
-            numbered = new.with_columns(row=pl.arange(self._known.height, len(self.scopes), eager=True, dtype=pl.Int64))
-            self._known = pl.concat([self._known, numbered])
-            found = frame.select(on).join(self._known, on=on, how="left", maintain_order="left")
-        return found.get_column("row").to_numpy()
-
-    def of_brands(self, brands: Sequence[str] | None) -> Rows:
-        """The rows of all scopes of these brands; None: of all."""
-        if brands is None:
-            return np.arange(len(self.scopes))
-        return np.flatnonzero(self._known.get_column("brand").is_in(list(brands)).to_numpy())
-
-
-class Ring:
-    """The newest `minutes` minutes of a slice. Column j of `values` is minute `first + j` (minutes since 1970)."""
-
-    def __init__(self, table: Table, minutes: int) -> None:
-        self.table = table
-        self.first = 0
-        self.values: Values = np.zeros((0, minutes, len(MEASURES)))
-
-    @property
-    def last(self) -> int:
-        return self.first + int(self.values.shape[1]) - 1
-
-    def move(self, last: int) -> None:
-        """Makes `last` the newest minute; what is older than the ring is forgotten. Never goes back."""
-        by = min(last - self.last, self.values.shape[1])
-        if by > 0:
-            self.values = np.roll(self.values, -by, axis=1)
-            self.values[:, -by:] = 0
-            self.first = last - self.values.shape[1] + 1
-
-    def put(self, frame: pl.DataFrame, minutes: Iterable[int], brands: Sequence[str] | None) -> None:
-        """Takes over what ClickHouse said of these minutes and brands (None: of all); `frame` as `read_sql` gives it."""
-        inside = np.array([minute - self.first for minute in minutes if self.first <= minute <= self.last], np.int64)
-        sliced = self.table.slice.of(frame).group_by("brand", "platform", "language", "minute").agg(pl.col(MEASURES).sum())
-        rows = self.table.rows(sliced)
-        self._grow()
-        self.values[np.ix_(self.table.of_brands(brands), inside)] = 0
-        columns = sliced.get_column("minute").to_numpy() - self.first
-        fits = np.isin(columns, inside)
-        self.values[rows[fits], columns[fits]] = sliced.select(MEASURES).to_numpy()[fits]
-
-    def _grow(self) -> None:
-        missing = len(self.table.scopes) - len(self.values)
-        if missing > 0:
-            self.values = np.concatenate([self.values, np.zeros((missing, *self.values.shape[1:]))])
-
-    def window(self, minute: int, length: int) -> Values:
-        """Scopes by measures: the sums of the `length` minutes that end with `minute`, which is in the ring."""
-        self._grow()
-        end = minute - self.first + 1
-        total: Values = self.values[:, max(0, end - length) : end].sum(axis=1)
-        return total
-
-
 def read_sql(dimensions: Iterable[str], minutes: Iterable[int], brands: Sequence[str] | None) -> str:
-    """The query behind `Ring.put`: brand, platform, language (blank where no rule tells them apart), minute and MEASURES."""
+    """What `Ring.put` takes: brand, platform, language (blank where no rule tells them apart), minute and MEASURES."""
     starts = ",".join(f"toDateTime({minute * MINUTE_S}, 'UTC')" for minute in sorted(minutes))
     return _select(dimensions, MINUTE_S, f"toStartOfMinute(created_at) IN ({starts})", brands, _SQL)
 

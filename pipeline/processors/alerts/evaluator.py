@@ -29,7 +29,7 @@ from pipeline.processors.alerts.rules import Alerts, AnyRule, CampaignRule, Sile
 from pipeline.processors.alerts.signal import Candidate, Signal
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.spike import STEP_S
-from pipeline.processors.alerts.windows import HISTORY_STEPS, STEP_MINUTES, Windows
+from pipeline.processors.alerts.windows import Verdicts, Windows
 from pipeline.sinks.alerts import AlertTables
 
 IDLE = timedelta(seconds=5)
@@ -38,11 +38,12 @@ CLOSED_AFTER = timedelta(seconds=10)
 KEEP_EVERY = timedelta(seconds=10)
 SWEEP_EVERY = timedelta(minutes=1)
 MOST_NEWS = 10_000
+MOST_NAMED = 2_000
+"""Of more brands that were touched their minutes are read for all brands: that is no more work than naming them."""
 OLD_QUIET = timedelta(seconds=10)
 DAY_MINUTES = 1440
 MOMENT = timedelta(seconds=1)
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
-DAY_STEPS = 86400 // STEP_S
 SOURCES = {"platform": "toString(platform)", "source": "toString(source_name)", "brand": "toString(arrayJoin(brands))"}
 log = logging.getLogger("earshot.alerts")
 
@@ -63,7 +64,8 @@ class Evaluator:
         """Day -> first and last of its minutes that were touched when they were older than OLD."""
         self._old_at = self.watermark
         self._generation = 0
-        self._kafka_ms: dict[str, int] = {}
+        self._kafka_ms: OrderedDict[str, int] = OrderedDict()
+        """Brand -> Kafka's newest time of what was said of it; of the brands that were heard of last."""
         self.news_ms: OrderedDict[int, int] = OrderedDict()
         """Alert key -> Kafka's time of the record that raised it, ms since 1970; the caller takes it out."""
         self._campaign_brands: set[str] = set()
@@ -71,6 +73,10 @@ class Evaluator:
         self._last: dict[tuple[str, str], datetime] = {}
         """(platform, source or brand; its name) -> when it last talked."""
         self._last_read = datetime.fromtimestamp(0, UTC)
+
+    @property
+    def windows(self) -> Windows:
+        return self._windows
 
     # --- the start, other rules ---------------------------------------------------------------------------------------
     def start(self, now: datetime, generation: int) -> list[Alert]:
@@ -101,15 +107,7 @@ class Evaluator:
         self._closed = minute - 1
         self._last.clear()
         self._last_read = self.watermark - WEEK
-        step = (minute - 1) // STEP_MINUTES
-        if windows.histories:
-            days = range(step - HISTORY_STEPS, step, DAY_STEPS)
-            frames = [self._ask(counts.history_sql(windows.dimensions, STEP_S, day, day + DAY_STEPS - 1)) for day in days]
-            for history in windows.histories.values():
-                history.load(pl.concat(frames), step)
-        if windows.minutes:
-            windows.move(minute)
-            self._read(range(minute - windows.minutes + 1, minute + 1), None)
+        windows.learn(self._ask, minute)
 
     # --- what is heard ------------------------------------------------------------------------------------------------
     def hear(self, signals: Sequence[Signal], now: datetime) -> list[Alert]:
@@ -123,7 +121,7 @@ class Evaluator:
                 if self.watermark - at > OLD:
                     self._note_old(_minute(at), now)
                 if signal.kafka_ms is not None:
-                    self._kafka_ms.update(dict.fromkeys(brands, signal.kafka_ms))
+                    self._note_kafka(brands, signal.kafka_ms)
             candidates += signal.candidates
         new = self._tables.new([c for c in candidates if self.config.rule(c.rule) is not None])
         if not new:
@@ -136,6 +134,13 @@ class Evaluator:
             if kafka_ms is not None:
                 self._note_news(member.alert_key, kafka_ms)
         return self._write(changes, members)
+
+    def _note_kafka(self, brands: Iterable[str], kafka_ms: int) -> None:
+        for brand in brands:
+            self._kafka_ms[brand] = kafka_ms
+            self._kafka_ms.move_to_end(brand)
+        while len(self._kafka_ms) > MOST_NEWS:
+            self._kafka_ms.popitem(last=False)
 
     def _note_old(self, minute: int, now: datetime) -> None:
         first, last = self._old.get(minute // DAY_MINUTES, (minute, minute))
@@ -176,8 +181,9 @@ class Evaluator:
         if minute > before and self._windows.minutes:
             self._enter(range(max(before, minute - self._windows.minutes) + 1, minute + 1))
         sweeps = now - self._swept_at >= SWEEP_EVERY
-        self._campaign_brands.update(*(brands for m, brands in self._touched.items() if m <= minute))
-        touched = {m: brands for m, brands in self._touched.items() if minute - m < self._windows.minutes}
+        self._campaign_brands |= self._for_campaigns(set().union(*(b for m, b in self._touched.items() if m <= minute)))
+        recent = {m: self._windows.wanted(brands) for m, brands in self._touched.items() if minute - m < self._windows.minutes}
+        touched = {m: brands for m, brands in recent.items() if brands}
         self._touched = {m: brands for m, brands in self._touched.items() if m > minute}  # created after the watermark
         if sweeps:
             self._read(range(max(_minute(self._swept_at) - 1, minute - self._windows.minutes + 1), minute + 1), None)
@@ -213,20 +219,25 @@ class Evaluator:
         oldest = max(minute - int(OLD.total_seconds()) // MINUTE_S + 1, windows.first)
         late = {m + n for m in touched for n in range(windows.longest) if oldest <= m + n <= self._closed}
         for each in sorted(late):
-            changes += self.lifecycle.judged(windows.judge(each, over=True), now, late=True)
+            changes += self.lifecycle.judged(self._verdicts(each, over=True), now, late=True)
         while (self._closed + 2) * MINUTE_S + CLOSED_AFTER.total_seconds() <= self.watermark.timestamp():
             self._closed += 1
             if self._closed >= oldest:
-                changes += self.lifecycle.judged(windows.judge(self._closed, over=True), now)
-        changes += self.lifecycle.judged(windows.judge(minute, over=False), now)
+                changes += self.lifecycle.judged(self._verdicts(self._closed, over=True), now)
+        changes += self.lifecycle.judged(self._verdicts(minute, over=False), now)
         for alert in changes:
             if alert.raised_at == now and alert.scope.brand in self._kafka_ms:
                 self._note_news(alert.key, self._kafka_ms[alert.scope.brand])
         return changes
 
+    def _verdicts(self, minute: int, over: bool) -> list[Verdicts]:
+        return self._windows.judge(minute, over, {alert.scope for alert in self.lifecycle.open})
+
     def _read(self, minutes: Iterable[int], brands: Sequence[str] | None) -> None:
         listed = sorted(minutes)
         if self._windows.rings and listed:
+            if brands is not None and len(brands) > MOST_NAMED:
+                brands = None
             frame = self._ask(counts.read_sql(self._windows.dimensions, listed, brands))
             self._windows.put(frame, listed, brands)
 
@@ -250,6 +261,11 @@ class Evaluator:
         brands, self._campaign_brands = sorted(self._campaign_brands), set()
         return Search(rules, brands, self.watermark)
 
+    def _for_campaigns(self, brands: Iterable[str]) -> set[str]:
+        """Those of the brands that a rule about campaigns can be about."""
+        rules = [rule for rule in self.config.rules if isinstance(rule, CampaignRule)]
+        return {brand for brand in brands if any(not rule.brands or brand in rule.brands for rule in rules)}
+
     def found(self, campaigns: Iterable[tuple[CampaignRule, Campaign]], now: datetime) -> list[Alert]:
         """Takes over what `look_for` has found."""
         changes = [alert for rule, each in campaigns for alert in campaign_alerts(self.lifecycle, rule, each, now)]
@@ -263,7 +279,7 @@ class Evaluator:
         since = f"{self.watermark - max(windows):%Y-%m-%d %H:%M:00}"
         recent = f"toStartOfMinute(created_at) >= '{since}' AND is_deleted = 0"
         brands = self._ask(f"SELECT DISTINCT toString(arrayJoin(brands)) AS brand FROM interactions WHERE {recent}")
-        self._campaign_brands.update(brands.get_column("brand"))
+        self._campaign_brands |= self._for_campaigns(brands.get_column("brand"))
         self._campaigns_from = self.watermark + timedelta(milliseconds=1)
 
     def _silent(self, now: datetime) -> list[Alert]:
@@ -277,6 +293,8 @@ class Evaluator:
             for name, last in rows.iter_rows():
                 self._last[of, name] = max(last, self._last.get((of, name), last))
         self._last_read = self.watermark
+        # No rule asks for longer: who has not talked since is not missed any more.
+        self._last = {key: at for key, at in self._last.items() if self.watermark - at <= 2 * WEEK}
         return silences(self.lifecycle, rules, self._last, self.watermark, now)
 
     # --- explanations -------------------------------------------------------------------------------------------------

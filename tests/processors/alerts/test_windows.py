@@ -12,10 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.processors.alerts.alert import Scope
-from pipeline.processors.alerts.counts import MEASURES, PLACE, Ring, Slice, Table
+from pipeline.processors.alerts.counts import MEASURES, PLACE, Slice
+from pipeline.processors.alerts.history import HISTORY_STEPS, STEP_MINUTES
+from pipeline.processors.alerts.ring import Ring
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.spike import STEP_S
-from pipeline.processors.alerts.windows import HISTORY_STEPS, STEP_MINUTES, STILL, TRUE, UNKNOWN, Windows
+from pipeline.processors.alerts.table import Table
+from pipeline.processors.alerts.windows import STILL, TRUE, UNKNOWN, Windows
 from tests.processors.alerts.minutes import MINUTE, frame, said
 
 
@@ -30,8 +33,8 @@ def windows_of(*rules: dict[str, object], authors: pl.DataFrame | None = None) -
 
 
 def truth(windows: Windows, minute: int, scope: Scope, over: bool = True) -> int:
-    (verdicts,) = windows.judge(minute, over)
-    return int(verdicts.truth[list(verdicts.scopes).index(scope), 0])
+    (verdicts,) = windows.judge(minute, over, [scope])
+    return int(verdicts.truth[list(verdicts.scopes).index(scope), 0]) if scope in verdicts.scopes else UNKNOWN
 
 
 ACME = Scope("Acme")
@@ -191,7 +194,7 @@ def test_a_night_without_the_stream_is_not_known_and_no_quiet_night() -> None:
     windows.move(MINUTE - 1)
     (learned,) = windows.histories.values()
     learned.load(pl.DataFrame(ran), step)
-    assert np.isnan(learned._volume[0, -140:-20]).all()
+    assert np.isnan(learned.volume(np.array([0]))[0, -140:-20]).all()
     windows.move(MINUTE)
     windows.put(frame(*(said(MINUTE - n, 60) for n in range(5))), range(MINUTE - 4, MINUTE + 1), None)
     assert truth(windows, MINUTE, ACME, over=False) == 0
@@ -221,8 +224,8 @@ def test_history_goes_on_with_what_the_ring_holds() -> None:
         windows.move(minute)
         windows.put(frame(said(minute, 7)), [minute], None)
     assert learned.step == step + 3
-    assert learned._volume[0, -2:].tolist() == [35.0, 35.0]
-    assert learned._volume.shape == (1, HISTORY_STEPS)
+    assert learned.volume(np.array([0]))[0, -2:].tolist() == [35.0, 35.0]
+    assert learned.volume(np.array([0])).shape == (1, HISTORY_STEPS)
 
 
 @settings(deadline=None, max_examples=60)
@@ -241,6 +244,7 @@ def test_a_ring_holds_what_was_last_said_of_each_minute(reads: list[tuple[int, s
         ring.put(frame(*([said(minute, count, brand)] if count else [])), [minute], [brand])
         known[brand, minute] = count
     for row, scope in enumerate(ring.table.scopes):
-        inside = [known.get((scope.brand, minute), 0) for minute in range(newest - size + 1, newest + 1)]
-        assert ring.values[row, :, PLACE["count"]].tolist() == inside
-    assert ring.values.shape[2] == len(MEASURES)
+        for minute in range(newest - size + 1, newest + 1):
+            held = ring.window(minute, 1).take(np.array([row]))
+            assert held[0, PLACE["count"]] == known.get((scope.brand, minute), 0)
+            assert held.shape == (1, len(MEASURES))

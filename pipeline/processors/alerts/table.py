@@ -1,0 +1,129 @@
+"""Scopes, and which row each has in the arrays of its slice.
+
+A scope that nothing has been heard of for a while gives its row away, and no more than `MOST_SCOPES` have one: whoever names
+brands in events decides how many there are, so names that no rule can be about get none.
+
+Cost: some 450 bytes a scope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pipeline.processors.alerts.alert import Scope
+from pipeline.processors.alerts.counts import Slice
+
+MOST_SCOPES = 120_000
+"""Of all slices together. 10,000 brands on 8 platforms, counted as a whole and by platform, are 90,000."""
+NONE = -1
+"""The row of a scope that has none."""
+_ON = ("brand", "platform", "language")
+
+Rows = npt.NDArray[np.int64]
+
+
+class Room:
+    """How many scopes the tables that share it may still take in."""
+
+    def __init__(self, most: int = MOST_SCOPES) -> None:
+        self.most = self.left = most
+        self.left_out = 0
+        """How often there was no room for one. Who counts it sets it back."""
+
+    @property
+    def taken(self) -> int:
+        return self.most - self.left
+
+    @property
+    def is_short(self) -> bool:
+        return self.left < self.most // 20
+
+
+class Table:
+    """The scopes of a slice. `brands`: those that its rules are about; None: all."""
+
+    def __init__(self, slice_: Slice, room: Room | None = None, brands: Collection[str] | None = None) -> None:
+        self.slice = slice_
+        self._room = room or Room()
+        self._brands = None if brands is None else frozenset(brands)
+        self.scopes: list[Scope] = []
+        """By row; a row that was given away and not taken again still names who had it."""
+        self.heard: Rows = np.zeros(0, np.int64)
+        """By row: the newest minute in which something was said of it."""
+        self._rows: dict[Scope, int] = {}
+        self._of_brand: dict[str, tuple[int, ...]] = {}
+        self._free: list[int] = []
+
+    def __len__(self) -> int:
+        """How long an array has to be that has a place for every row."""
+        return len(self.scopes)
+
+    def wanted(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows of the frame that a rule can be about."""
+        return frame if self._brands is None else frame.filter(pl.col("brand").is_in(list(self._brands)))
+
+    def rows(self, frame: pl.DataFrame, minutes: Sequence[int]) -> Rows:
+        """The row of each (brand, platform, language) of the frame, of which something was said in these minutes; new ones get
+        one while there is room, else NONE."""
+        keys = frame.select(_ON)
+        scopes = keys.unique(maintain_order=True)
+        numbered = scopes.with_columns(row=pl.Series([self._row(Scope(*key)) for key in scopes.iter_rows()], dtype=pl.Int64))
+        found = keys.join(numbered, on=_ON, how="left", maintain_order="left").get_column("row").to_numpy()
+        if len(self.heard) < len(self):
+            self.heard = np.append(self.heard, np.zeros(len(self) - len(self.heard), np.int64))
+        there = found != NONE
+        np.maximum.at(self.heard, found[there], np.asarray(minutes, np.int64)[there])
+        return found
+
+    def find(self, scopes: Iterable[Scope]) -> Rows:
+        """The row of each; NONE for one that is not known."""
+        return np.array([self._rows.get(scope, NONE) for scope in scopes], np.int64)
+
+    def known(self) -> Rows:
+        return np.sort(np.fromiter(self._rows.values(), np.int64, len(self._rows)))
+
+    def of_brands(self, brands: Iterable[str]) -> Rows:
+        return np.array([row for brand in brands for row in self._of_brand.get(brand, ())], np.int64)
+
+    def quiet(self, before: int) -> Rows:
+        """Of whom nothing has been said since this minute, the longest silent first."""
+        rows = self.known()
+        rows = rows[self.heard[rows] < before]
+        return rows[np.argsort(self.heard[rows], kind="stable")]
+
+    def release(self, rows: Rows) -> None:
+        """Gives these rows away: whoever has something in an array there has to forget it first."""
+        for row in rows.tolist():
+            scope = self.scopes[row]
+            del self._rows[scope]
+            left = tuple(other for other in self._of_brand[scope.brand] if other != row)
+            if left:
+                self._of_brand[scope.brand] = left
+            else:
+                del self._of_brand[scope.brand]
+        self._free += rows.tolist()
+        self._room.left += len(rows)
+
+    def _row(self, scope: Scope) -> int:
+        row = self._rows.get(scope, NONE)
+        return self._take_in(scope) if row == NONE else row
+
+    def _take_in(self, scope: Scope) -> int:
+        if not self._room.left:
+            self._room.left_out += 1
+            return NONE
+        self._room.left -= 1
+        if self._free:
+            row = self._free.pop()
+            self.scopes[row] = scope
+            self.heard[row] = 0
+        else:
+            row = len(self.scopes)
+            self.scopes.append(scope)
+        self._rows[scope] = row
+        self._of_brand[scope.brand] = (*self._of_brand.get(scope.brand, ()), row)
+        return row

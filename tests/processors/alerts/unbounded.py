@@ -1,0 +1,147 @@
+"""The same windows without any bound: a place for each scope, minute and step, and every scope judged by every rule.
+
+What pipeline/processors/alerts/windows.py says is held against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import polars as pl
+
+from pipeline.processors.alerts.counts import MEASURES, PLACE, Slice, Values
+from pipeline.processors.alerts.history import HISTORY_STEPS, OFF, OFF_LEAST, STEP_MINUTES
+from pipeline.processors.alerts.ring import Window
+from pipeline.processors.alerts.spike import Baseline, Spike, expect, study
+from pipeline.processors.alerts.table import Room, Rows, Table
+from pipeline.processors.alerts.windows import Authors, WindowedRule, Windows
+
+DAY, WEEK = 288, 2016
+
+
+class DenseWindow:
+    def __init__(self, sums: Values) -> None:
+        self._sums = sums
+
+    def of(self, measure: str) -> Values:
+        return self._sums[:, PLACE[measure]]
+
+    def take(self, rows: Rows) -> Values:
+        return self._sums[rows]
+
+
+class DenseRing:
+    def __init__(self, table: Table, minutes: int) -> None:
+        self.table, self.minutes, self.first = table, minutes, 0
+        self.values = np.zeros((0, minutes, len(MEASURES)))
+        self.nbytes = 0
+
+    @property
+    def last(self) -> int:
+        return self.first + self.minutes - 1
+
+    def move(self, last: int) -> None:
+        by = min(last - self.last, self.minutes)
+        if by > 0:
+            self.values = np.roll(self.values, -by, axis=1)
+            self.values[:, -by:] = 0
+            self.first = last - self.minutes + 1
+
+    def put(self, frame: pl.DataFrame, minutes: Iterable[int], brands: Sequence[str] | None) -> None:
+        inside = [minute for minute in minutes if self.first <= minute <= self.last]
+        self.grow()
+        for row, scope in enumerate(self.table.scopes):
+            if brands is None or scope.brand in brands:
+                self.values[row, [minute - self.first for minute in inside]] = 0
+        sliced = self.table.slice.of(frame).filter(pl.col("minute").is_in(inside))
+        rows = self.table.rows(sliced, sliced.get_column("minute").to_list())
+        self.grow()
+        np.add.at(
+            self.values, (rows, sliced.get_column("minute").to_numpy() - self.first), sliced.select(MEASURES).to_numpy()
+        )  # fmt: skip
+
+    def grow(self) -> None:
+        if missing := len(self.table) - len(self.values):
+            self.values = np.concatenate([self.values, np.zeros((missing, *self.values.shape[1:]))])
+
+    def window(self, minute: int, length: int) -> DenseWindow:
+        self.grow()
+        end = minute - self.first + 1
+        return DenseWindow(self.values[:, max(0, end - length) : end].sum(axis=1))
+
+
+class DenseHistory:
+    def __init__(self, table: Table) -> None:
+        self.step, self.table = 0, table
+        self.counts = np.full((0, HISTORY_STEPS), np.nan, np.float32)
+        self.negative = np.zeros((0, 2))
+        self.days, self.nbytes = 28.0, 0
+
+    def load(self, frame: pl.DataFrame, step: int) -> None:
+        sums = self.table.slice.of(frame).group_by("brand", "platform", "language", "minute")
+        frame = sums.agg(pl.col("count", "negative", "labelled", "live").sum())
+        rows = self.table.rows(frame, (frame.get_column("minute") * STEP_MINUTES).to_list())
+        self.step = step
+        self.grow()
+        self.counts[rows, frame.get_column("minute").to_numpy() - (step - HISTORY_STEPS)] = frame.get_column("count").to_numpy()
+        begun = np.maximum.accumulate(~np.isnan(self.counts), axis=1)
+        self.counts[begun & np.isnan(self.counts)] = 0
+        usual = median(frame.group_by("minute").agg(pl.col("live").sum()).get_column("live").to_numpy())
+        if usual >= OFF_LEAST:
+            self.counts[:, np.nansum(self.counts, axis=0) < OFF * usual] = np.nan
+        week = frame.get_column("minute").to_numpy() >= step - WEEK
+        np.add.at(self.negative, rows[week], frame.select("negative", "labelled").to_numpy()[week])
+
+    def advance(self, ring: DenseRing, step: int) -> None:
+        self.grow()
+        by = min(step - self.step, HISTORY_STEPS)
+        if by <= 0:
+            return
+        self.counts = np.roll(self.counts, -by, axis=1)
+        for column in range(HISTORY_STEPS - by, HISTORY_STEPS):
+            last = (step - HISTORY_STEPS + column + 1) * STEP_MINUTES - 1
+            if not ring.first + STEP_MINUTES - 1 <= last <= ring.last:
+                self.counts[:, column] = np.nan
+                continue
+            window = ring.window(last, STEP_MINUTES)
+            count = window.of("count")
+            unknown = np.isnan(self.counts[:, :column]).all(axis=1) & (count == 0)
+            day = np.nansum(self.counts[:, max(0, column - DAY) : column], axis=0)
+            unknown |= not count.any() and median(day) >= OFF_LEAST
+            self.counts[:, column] = np.where(unknown, np.nan, count)
+            self.negative = self.negative * (1 - 1 / WEEK) + np.column_stack([window.of("negative"), window.of("labelled")])
+        self.step = step
+
+    def grow(self) -> None:
+        if missing := len(self.table) - len(self.counts):
+            self.counts = np.concatenate([self.counts, np.full((missing, HISTORY_STEPS), np.nan, np.float32)])
+            self.negative = np.concatenate([self.negative, np.zeros((missing, 2))])
+
+    def baseline(self, spike: Spike, rows: Rows) -> Baseline:
+        self.grow()
+        return expect(study(self.counts[rows, : HISTORY_STEPS - self.step % 12], spike), self.counts[rows], self.step, spike)
+
+    def share(self, rows: Rows) -> Values:
+        self.grow()
+        negative, labelled = self.negative[rows].T
+        return np.asarray(negative / np.where(labelled > 0, labelled, np.nan))
+
+
+class Unbounded(Windows):
+    def __init__(self, rules: Iterable[WindowedRule], authors: Authors) -> None:
+        super().__init__(rules, authors, Room(1 << 40))
+        tables = {slice_: Table(slice_, self.room) for slice_ in self.rings}
+        self.rings = {slice_: DenseRing(tables[slice_], self.minutes) for slice_ in self.rings}  # type: ignore[misc]
+        self.histories = {slice_: DenseHistory(tables[slice_]) for slice_ in self.histories}  # type: ignore[misc]
+
+    def _tidy(self, minute: int) -> None:
+        pass
+
+    def _possible(self, slice_: Slice, rule: WindowedRule, window: Window) -> Rows:
+        return self.rings[slice_].table.known()
+
+
+def median(totals: Values) -> float:
+    ran = totals[totals > 0]
+    return float(np.median(ran)) if ran.size else 0.0
