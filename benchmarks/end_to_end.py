@@ -48,7 +48,7 @@ def describe(topic: Topic) -> str:
 
 
 def measure(stage: Ground, topic: Topic, settings: Settings) -> Run:
-    """One worker reads the whole topic. Raises RuntimeError when not just all rows have landed."""
+    """One worker reads the whole topic. Raises RuntimeError when, without labels, other than all rows have landed."""
     with Worker(settings) as worker:
         worker.wait_until_it_reads()
         before = stage.cpu_seconds(worker.pid)

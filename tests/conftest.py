@@ -24,6 +24,7 @@ from pipeline.embedded.stack import Stack
 from pipeline.errors import StackError
 from pipeline.migrate import migrate_tables
 from pipeline.settings import (
+    ClickHouseSettings,
     EmbeddedSettings,
     KafkaSettings,
     PrivacySettings,
@@ -80,41 +81,42 @@ def settings(stack: Stack, tmp_path: Path) -> Iterator[Settings]:
 
 
 @pytest.fixture(scope="module")
-def module_database(stack: Stack) -> Iterator[str]:
+def module_database(stack: Stack) -> Iterator[ClickHouseSettings]:
     """A database with Earshot's tables."""
     with own_database(stack) as database:
-        with clickhouse_client(stack.clickhouse.model_copy(update={"database": database})) as client:
+        with clickhouse_client(database) as client:
             migrate_tables(client)
         yield database
 
 
 @pytest.fixture
-def emptied(stack: Stack, tmp_path: Path, module_database: str) -> Iterator[Settings]:
+def emptied(stack: Stack, tmp_path: Path, module_database: ClickHouseSettings) -> Iterator[Settings]:
     """As `settings`, over the tables of the module, which are empty: for tests that change rows and not tables.
 
     To empty the tables takes a tenth of the time that it takes to make them.
     """
     yield from own_settings(stack, tmp_path, module_database)
-    with clickhouse_client(stack.clickhouse.model_copy(update={"database": module_database})) as client:
+    with clickhouse_client(module_database) as client:
         for (table,) in client.query(FILLED).result_rows:
             client.command(f"TRUNCATE TABLE {table} SYNC")
 
 
 @contextlib.contextmanager
-def own_database(stack: Stack) -> Iterator[str]:
+def own_database(stack: Stack) -> Iterator[ClickHouseSettings]:
+    server = stack.clickhouse
     name = f"test_{uuid.uuid4().hex[:12]}"
-    with clickhouse_client(stack.clickhouse) as client:
+    with clickhouse_client(server) as client:
         client.command(f"CREATE DATABASE {name}")
-    yield name
-    with clickhouse_client(stack.clickhouse) as client:
+    yield server.model_copy(update={"database": name})
+    with clickhouse_client(server) as client:
         client.command(f"DROP DATABASE {name}")
 
 
-def own_settings(stack: Stack, folder: Path, database: str) -> Iterator[Settings]:
+def own_settings(stack: Stack, folder: Path, database: ClickHouseSettings) -> Iterator[Settings]:
     name = f"test_{uuid.uuid4().hex[:12]}"
     yield Settings(
         kafka=KafkaSettings(bootstrap=stack.bootstrap, topic_prefix=name, group=name, partitions=PARTITIONS),
-        clickhouse=stack.clickhouse.model_copy(update={"database": database}),
+        clickhouse=database,
         worker=WorkerSettings(health_port=free_port()),
         privacy=PrivacySettings(hash_key="the key of the tests"),
         embedded=EmbeddedSettings(data_dir=folder / "data"),

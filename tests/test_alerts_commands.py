@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -159,7 +158,7 @@ def test_the_past_comes_in_its_order_then_what_is_new(settings: Settings, stacke
     stop = threading.Event()
     reader = threading.Thread(target=lambda: found.extend(_until(settings, started, stop, 42)))
     reader.start()
-    time.sleep(2)
+    wait_for("the past is read", lambda: len(found) == 40)
     tell(settings, OVER, LATE)
     reader.join(20)
     stop.set()

@@ -78,12 +78,18 @@ class Up:
         return code
 
 
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A start goes on where the one before was."""
+    return tmp_path_factory.mktemp("up") / "data"
+
+
 @pytest.fixture
-def start(tmp_path: Path, stack: Stack) -> Iterator[Callable[[], Up]]:
+def start(data_dir: Path, stack: Stack) -> Iterator[Callable[[], Up]]:
     running: list[Up] = []
 
     def started() -> Up:
-        running.append(Up(tmp_path / "data", stack.broker_kind))
+        running.append(Up(data_dir, stack.broker_kind))
         return running[-1]
 
     yield started
@@ -91,24 +97,7 @@ def start(tmp_path: Path, stack: Stack) -> Iterator[Callable[[], Up]]:
         up.end(signal.SIGKILL)
 
 
-def test_events_land_the_worker_comes_back_and_ctrl_c_stops_all(start: Callable[[], Up], tmp_path: Path) -> None:
-    up = start()
-    up.wait_for(lambda: up.landed() > 0)
-    children = psutil.Process(up.process.pid).children(recursive=True)
-    worker = next(child for child in children if "worker" in child.cmdline())
-    worker.kill()
-    up.wait_for(lambda: "worker died (signal SIGKILL" in up.text())
-    before = up.landed()
-    up.wait_for(lambda: up.landed() > before)
-    assert up.end(signal.SIGINT) == 0, up.text()
-    assert not re.search(r"batch \d", (tmp_path / "data/logs/worker.log").read_text()), "a line a batch fills a disk"
-    assert psutil.wait_procs(children, timeout=10)[1] == []
-    again = start()
-    again.wait_for(lambda: again.landed() > 0)
-    assert again.end(signal.SIGTERM) == 0, again.text()
-
-
-def test_a_burst_of_anger_is_seen_and_looked_after(start: Callable[[], Up]) -> None:
+def test_a_burst_of_anger_is_seen_and_looked_after_and_ctrl_c_stops_all(start: Callable[[], Up]) -> None:
     up = start()
     up.wait_for(lambda: bool(re.search(r"FIRING .* Rikshaway outage Rikshaway: .* ([0-9a-f]{8})$", up.text(), re.MULTILINE)))
     found = re.search(r"Rikshaway outage .* ([0-9a-f]{8})$", up.text(), re.MULTILINE)
@@ -123,7 +112,23 @@ def test_a_burst_of_anger_is_seen_and_looked_after(start: Callable[[], Up]) -> N
     assert "outage" in earshot("show", found[1])
     assert "is acknowledged by" in earshot("ack", found[1], "--comment", "we look")
     up.wait_for(lambda: "acknowledged)" in up.text())
+    children = psutil.Process(up.process.pid).children(recursive=True)
     assert up.end(signal.SIGINT) == 0, up.text()
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+
+
+def test_the_next_start_goes_on_the_worker_comes_back_and_sigterm_stops_all(start: Callable[[], Up], data_dir: Path) -> None:
+    up = start()
+    up.wait_for(lambda: up.landed() > 0)
+    children = psutil.Process(up.process.pid).children(recursive=True)
+    worker = next(child for child in children if "worker" in child.cmdline())
+    worker.kill()
+    up.wait_for(lambda: "worker died (signal SIGKILL" in up.text())
+    before = up.landed()
+    up.wait_for(lambda: up.landed() > before)
+    assert up.end(signal.SIGTERM) == 0, up.text()
+    assert not re.search(r"batch \d", (data_dir / "logs/worker.log").read_text()), "a line a batch fills a disk"
+    assert psutil.wait_procs(children, timeout=10)[1] == []
 
 
 def test_a_folder_in_use_is_refused(stack: Stack) -> None:

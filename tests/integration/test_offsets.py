@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from pipeline.connections import clickhouse_client
 from pipeline.migrate import migrate
 from pipeline.positions import outside
 from pipeline.settings import Settings
+from tests.commands import Run
 from tests.faults.topics import lag
 from tests.faults.worker import Worker, environment, wait_for
 from tests.sources.bad_records import event
@@ -23,6 +22,7 @@ from tests.sources.bad_records import event
 pytestmark = pytest.mark.usefixtures("kafka")
 HELD, OTHER = 3, 2
 Start = Callable[[], Worker]
+Earshot = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
@@ -67,11 +67,17 @@ def losses(settings: Settings) -> list[tuple[Any, ...]]:
     return query(settings, "SELECT topic, partition, first, last FROM lost_offsets FINAL")
 
 
-def earshot(settings: Settings, *arguments: str, answer: str = "") -> tuple[int, str]:
-    """Exit code, and what it printed."""
-    command = [sys.executable, "-m", "pipeline.cli", *arguments]
-    done = subprocess.run(command, env=environment(settings, 1), input=answer, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + done.stderr
+@pytest.fixture
+def earshot(settings: Settings, run: Run, monkeypatch: pytest.MonkeyPatch) -> Earshot:
+    """`earshot ARGUMENTS` with the settings and, on its standard input, `answer`: exit code, and what it printed."""
+    for name, value in environment(settings, 1).items():
+        monkeypatch.setenv(name, value)
+
+    def ask(*arguments: str, answer: str = "") -> tuple[int, str]:
+        done = run(*arguments, stdin=answer)
+        return done.code, done.out + done.err
+
+    return ask
 
 
 def read_and_stop(settings: Settings, start: Start) -> None:
@@ -91,7 +97,7 @@ def wait_held(settings: Settings, worker: Worker) -> None:
     wait_for("the metrics say so", lambda: wanted <= set(worker.ask("/metrics")[1].splitlines()))
 
 
-def test_a_lost_range_holds_its_partition_until_it_is_accepted(settings: Settings, start: Start) -> None:
+def test_a_lost_range_holds_its_partition_until_it_is_accepted(settings: Settings, start: Start, earshot: Earshot) -> None:
     for partition in (HELD, OTHER):
         produce(settings, partition, 0, 10)
     read_and_stop(settings, start)
@@ -99,7 +105,7 @@ def test_a_lost_range_holds_its_partition_until_it_is_accepted(settings: Setting
     delete_records(settings, HELD, 13)
     gone = f"{settings.kafka.topic('events')} partition {HELD}: offsets 10 to 12 are not in Kafka any more"
     for command in (["offsets", "list"], ["status"]):
-        code, said = earshot(settings, *command)
+        code, said = earshot(*command)
         assert (code, gone in said) == (1, True), said
 
     worker = start()
@@ -110,23 +116,23 @@ def test_a_lost_range_holds_its_partition_until_it_is_accepted(settings: Setting
     assert landed(settings, HELD) == list(range(10))
     wait_held(settings, worker)
 
-    code, said = earshot(settings, "offsets", "accept-loss", "--yes")
+    code, said = earshot("offsets", "accept-loss", "--yes")
     assert (code, f"stop the workers of group {settings.kafka.group} first" in said, losses(settings)) == (1, True, []), said
     assert worker.stop() == 0
-    code, said = earshot(settings, "offsets", "accept-loss", answer="n\n")
+    code, said = earshot("offsets", "accept-loss", answer="n\n")
     assert (code, gone in said, losses(settings)) == (1, True, []), said
-    code, said = earshot(settings, "offsets", "accept-loss", answer="y\n")
+    code, said = earshot("offsets", "accept-loss", answer="y\n")
     assert (code, gone in said) == (0, True), said
     assert losses(settings) == [(settings.kafka.topic("events"), HELD, 10, 12)]
-    code, said = earshot(settings, "offsets", "accept-loss")
+    code, said = earshot("offsets", "accept-loss")
     assert (code, "nothing is lost" in said) == (0, True), said
 
     read_and_stop(settings, start)
     assert landed(settings, HELD) == [*range(10), 13, 14, 15]
-    assert earshot(settings, "offsets", "list")[0] == 0
+    assert earshot("offsets", "list")[0] == 0
 
 
-def test_a_partition_that_ends_before_the_committed_offset_is_held(settings: Settings, start: Start) -> None:
+def test_a_partition_that_ends_before_the_committed_offset_is_held(settings: Settings, start: Start, earshot: Earshot) -> None:
     """As after a restore from an older copy. What is there is read from its beginning: what has landed is known."""
     produce(settings, HELD, 0, 5)
     read_and_stop(settings, start)
@@ -140,7 +146,7 @@ def test_a_partition_that_ends_before_the_committed_offset_is_held(settings: Set
     assert landed(settings, HELD) == list(range(5))
     assert worker.stop() == 0
 
-    code, said = earshot(settings, "offsets", "accept-loss", "--yes")
+    code, said = earshot("offsets", "accept-loss", "--yes")
     assert (code, "ends before the committed offset 50" in said) == (0, True), said
     assert losses(settings) == [(settings.kafka.topic("events"), HELD, 50, None)]
     read_and_stop(settings, start)
