@@ -23,6 +23,7 @@ LOOK_AT_ONCE = 5_000
 """How many are looked up with one batch at most, but for those whose event is in it."""
 _FIRST_CHECK_S = 5.0
 _SLICE_EVERY_S = 5.0
+_CHUNKS = 32
 _SLICE_SHARE = 20
 """A slice that takes a second is the last one for twenty."""
 SAME = ["event_key", "revision"]
@@ -134,17 +135,18 @@ class Waiting:
         if self._rows is None:
             return None
         now = self._clock()
-        rows = self._rows.with_row_index("place")
-        come = rows.filter(pl.col("event_key").is_in(created.implode())).get_column("place")
-        timed = rows.select("place", "check_at").filter(pl.col("check_at") <= now).sort("check_at").head(LOOK_AT_ONCE)
-        look = pl.col("place").is_in(come.append(timed.get_column("place")).implode())
-        due = rows.filter(look).drop("place")
-        if not due.height:
+        look = self._rows.get_column("event_key").is_in(created.implode())
+        timed = self._rows.get_column("check_at") <= now
+        if timed.sum() > LOOK_AT_ONCE:
+            timed &= self._rows.get_column("check_at").rank("ordinal") <= LOOK_AT_ONCE
+        look |= timed
+        if not look.any():
             return None
+        due = self._rows.filter(look)
         # Each look doubles the time to the next: a change that waits for a week is looked up some 17 times.
         later = now + (now - pl.col("arrived_at")).clip(_FIRST_CHECK_S)
         next_check = pl.min_horizontal(later, pl.col("arrived_at") + self._seconds)
-        self._rows = rows.with_columns(check_at=pl.when(look).then(next_check).otherwise("check_at")).drop("place")
+        self._rows = self._rows.with_columns(check_at=pl.when(look).then(next_check).otherwise("check_at"))
         return due
 
     def _due_in_table(self, created: pl.Series) -> pl.DataFrame | None:
@@ -218,4 +220,8 @@ def _without(frame: pl.DataFrame, others: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 def _append(frame: pl.DataFrame | None, rows: pl.DataFrame) -> pl.DataFrame:
-    return rows if frame is None else pl.concat([frame, rows], how="diagonal_relaxed")
+    if frame is None:
+        return rows
+    together = pl.concat([frame, rows], how="diagonal_relaxed")
+    # A chunk of a few rows costs some 80 kB, and each look goes through all of them.
+    return together.rechunk() if together.n_chunks() > _CHUNKS else together
