@@ -25,11 +25,10 @@ from typing import Any, TypeVar
 
 import faust
 import polars as pl
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from pipeline import metrics, migrate
 from pipeline.backtest import backtest
-from pipeline.connections import clickhouse_client, reason
+from pipeline.connections import clickhouse_client
 from pipeline.delivery.deliveries import Deliveries
 from pipeline.delivery.line import Context
 from pipeline.delivery.log import ClickHouseLog, last_sent
@@ -40,7 +39,8 @@ from pipeline.fence import INSERT_MAX_S, GivenUp
 from pipeline.group import REBALANCE_S, make_app
 from pipeline.health import Vitals, memory_limit
 from pipeline.history import asker
-from pipeline.leader import OTHERS_WRITE_S, Leader, Term, Terms, newest_sql
+from pipeline.leader import Leader, newest_sql
+from pipeline.office import Office
 from pipeline.ping import keep_asking
 from pipeline.processors.alerts.alert import Alert, State
 from pipeline.processors.alerts.evaluator import Evaluator, enough, look_for
@@ -60,8 +60,6 @@ from pipeline.processors.alerts.silences import Silence
 from pipeline.reload import Watched
 from pipeline.settings import Settings
 from pipeline.sinks.alerts import AlertTables, AlertTopic, utc_now
-from pipeline.sinks.clickhouse import Inserter
-from pipeline.sinks.fenced import Fenced
 
 EVALUATING, OFFICE = "evaluating", "control"
 TICK_S = 1.0
@@ -90,18 +88,16 @@ class Control:
         metrics.start_control(receiver.name for receiver in self._file.value.receivers)
         metrics.MEMORY_LIMIT.set(memory_limit())
         self.vitals, self._leader = Vitals(), Leader()
-        client = clickhouse_client(settings.clickhouse, timeout_s=60)
-        self._terms = Terms(client, Inserter(client, self._leader, self.vitals, EVALUATING), OFFICE)
-        self._inserter = Fenced(client, self._leader, self.vitals, EVALUATING)
-        self._tables = AlertTables(self._inserter)
-        self._evaluator = Evaluator(self._tables, self._file.value)
-        self._topic = AlertTopic(settings.kafka.client(), settings.kafka.topic("alerts"))
+        self._client = clickhouse_client(settings.clickhouse, timeout_s=60)
         # All that reads or changes alerts runs on one thread, one thing after the other.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="alerts")
+        self._office = Office(self._leader, self._client, self.vitals, OFFICE, EVALUATING, self._thread)
+        self._tables = AlertTables(self._office.inserter)
+        self._evaluator = Evaluator(self._tables, self._file.value)
+        self._topic = AlertTopic(settings.kafka.client(), settings.kafka.topic("alerts"))
         self._aside = ThreadPoolExecutor(2, thread_name_prefix="explaining")
         self._ask_aside = asker(clickhouse_client(settings.clickhouse, timeout_s=10))
         self._explaining: set[asyncio.Task[None]] = set()
-        self._lead_task: asyncio.Task[None] | None = None
         self._heard = asyncio.Event()
         self._signals: list[Signal] = []
         self._uncommitted: list[Any] = []
@@ -146,8 +142,7 @@ class Control:
         """Nothing more is written or told by now; the next one in charge has to find what is under way."""
         self._signals.clear()
         self._uncommitted.clear()
-        if self._lead_task is not None:
-            await asyncio.wait((self._lead_task,), timeout=HAND_OVER_S)
+        await self._office.handed_over(HAND_OVER_S)
 
     # --- the loop -----------------------------------------------------------------------------------------------------
     def run(self) -> None:
@@ -171,7 +166,7 @@ class Control:
         self._file.keep_looking(use)
         beat = asyncio.create_task(self._beat())
         await self.app.start()
-        work = asyncio.create_task(self._work())
+        work = asyncio.create_task(self._office.hold(self._lead))
         stop = asyncio.create_task(self._stop.wait())
         await asyncio.wait((work, beat, stop), return_when=asyncio.FIRST_COMPLETED)
         self._failure = self._failure or next((task.exception() for task in (work, beat) if task.done()), None)
@@ -207,54 +202,23 @@ class Control:
         # Faust would go on without its consumer.
         raise self.app.crash_reason
 
-    async def _work(self) -> None:
-        while not self._ends:
-            generation = await self._leader.begun()
-            lead = self._lead_task = asyncio.create_task(self._lead(generation))
-            ended = asyncio.create_task(self._leader.ended(generation))
-            try:
-                await asyncio.wait((lead, ended), return_when=asyncio.FIRST_COMPLETED)
-                self.vitals.hold("partitions", "not in charge any more: no heartbeat was answered, or the group changes")
-            finally:
-                ended.cancel()
-                lead.cancel()
-                await asyncio.wait((lead, ended))
-                self.vitals.idle(EVALUATING)
-                metrics.start_control(())  # what the next one in charge says counts
-            if not lead.cancelled() and (error := lead.exception()) is not None and not isinstance(error, GivenUp):
-                raise error
-            log.info("not in charge any more")
-
     async def _lead(self, generation: int) -> None:
         """In charge until the generation ends. Raises GivenUp."""
-        self.vitals.hold("partitions", "it is to be in charge, and takes its term")
-        term = await self._do(lambda: self._terms.take(partial(self._leader.check, generation)))
-        self._inserter.begin(OFFICE, term.number)
-        self._tables.term = term.number
-        if not term.alone:
-            self.vitals.hold("partitions", "what the one before may still be writing is waited for")
-            await self._leader.rest(generation, OTHERS_WRITE_S)
         self.vitals.hold("partitions", "reading alerts and history")
-        try:
-            standing = await self._do(lambda: self._evaluator.start(utc_now(), generation))
-            await self._decide(standing, term, generation)
-        finally:
-            await self._release(term)
-
-    async def _decide(self, standing: list[Alert], term: Term, generation: int) -> None:
-        """Judges, and tells, from what stands on record."""
+        self._tables.term = self._office.inserter.term
+        standing = await self._do(lambda: self._evaluator.start(utc_now(), generation))
         log_ = ClickHouseLog(partial(clickhouse_client, self._settings.clickhouse, 20))
         leads = partial(self._leader.leads, generation)
-        context = Context(log_, os.environ, on_try=_count, on_accepted=self._accepted, leads=leads, term=term.number)
+        context = Context(log_, os.environ, on_try=_count, on_accepted=self._accepted, leads=leads, term=self._tables.term)
         deliveries = Deliveries(self._evaluator.config, context)
         try:
-            client = await asyncio.to_thread(clickhouse_client, self._settings.clickhouse, 60)
-            sent = await asyncio.to_thread(last_sent, client, [alert.key for alert in standing])
-            deliveries.resume(standing, sent)
+            told = partial(last_sent, self._client, [alert.key for alert in standing])
+            deliveries.resume(standing, await self._do(lambda: self._office.inserter.retry("query", told)))
             self._deliveries = deliveries
             self.vitals.clear("partitions")
             log.info("%d alerts are open", len(self._evaluator.lifecycle.open))
-            beside = [asyncio.create_task(work(asker(client))) for work in (self._go_through_past, self._look_for_campaigns)]
+            ask = asker(self._client)
+            beside = [asyncio.create_task(self._go_through_past(ask)), asyncio.create_task(self._look_for_campaigns(ask))]
             for task in beside:
                 task.add_done_callback(self._beside_ended)
             try:
@@ -269,15 +233,8 @@ class Control:
                 self._topic.forget()
             await deliveries.close(1.0 if leads() else INSERT_MAX_S)
             await log_.close(2.0)
-
-    async def _release(self, term: Term) -> None:
-        """Hands over, so that the next one need not wait; not while a write may still run."""
-        if self._inserter.unsettled:
-            return
-        try:
-            await asyncio.wait_for(asyncio.to_thread(self._terms.release, term.number), 2.0)
-        except (ClickHouseError, OSError, TimeoutError) as error:
-            log.warning("the next one in charge will wait for %.0f s: %s", OTHERS_WRITE_S, reason(error))
+            self.vitals.idle(EVALUATING)
+            metrics.start_control(())  # what the next one in charge says counts
 
     def _beside_ended(self, task: asyncio.Task[None]) -> None:
         """An error in what runs beside stops the process, as one in the evaluation does."""
