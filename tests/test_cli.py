@@ -322,6 +322,7 @@ def test_a_wrong_password_and_a_wrong_query_are_one_line(stacked: Run, monkeypat
 
 def test_a_user_who_may_only_read_can_query(stacked: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EARSHOT_CLICKHOUSE__USER", "analyst")
+    monkeypatch.delenv("EARSHOT_CLICKHOUSE__PASSWORD")
     assert stacked("query", "SELECT count() FROM interactions", "--format", "csv").code == 0
     assert stacked("query", "latest").code == 0
 

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from pipeline.embedded.secret import FOLDER, make_secret, read_secret
-from pipeline.same_origin import is_loopback
 from pipeline.settings import Settings
 
 NAME = "clickhouse_password"
@@ -33,5 +32,5 @@ def with_password(settings: Settings) -> Settings:
 def asks_embedded(settings: Settings) -> bool:
     """Whether `clickhouse.url` is where `earshot up` with these settings has its ClickHouse."""
     url = urlsplit(settings.clickhouse.url)
-    here = url.scheme == "http" and is_loopback(url.hostname or "") and url.path in ("", "/")
+    here = url.scheme == "http" and url.hostname in ("127.0.0.1", "localhost") and url.path in ("", "/")
     return here and (url.port or 80) == settings.embedded.clickhouse_port

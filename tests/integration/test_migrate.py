@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from clickhouse_connect.driver.client import Client
+from pydantic import SecretStr
 
 from pipeline.connections import check_kafka, clickhouse_client
 from pipeline.errors import MigrationError, UnreachableError
@@ -121,7 +122,7 @@ def test_check_names_a_table_that_is_gone_and_a_topic_that_is_missing(settings: 
 
 
 def test_a_user_who_may_not_write_gets_one_line(settings: Settings, folder: Path) -> None:
-    reader = clickhouse_client(settings.clickhouse.model_copy(update={"user": "analyst"}))
+    reader = clickhouse_client(settings.clickhouse.model_copy(update={"user": "analyst", "password": SecretStr("")}))
     with pytest.raises(MigrationError, match=r"ClickHouse at http://127.0.0.1:\d+: .*readonly"):
         migrate_tables(reader, folder)
     reader.close()

@@ -38,7 +38,11 @@ class Scope(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """All times are aware, UTC, whole milliseconds. Personal data is only where `samples` point to."""
+    """All times are aware, UTC, whole milliseconds.
+
+    What people wrote is only where `samples` point to, but for `terms`: words that several posts share. A name that is talked
+    about may be among them, and stays when the posts are deleted.
+    """
 
     key: int
     """Stable: the same incident has the same key, whoever finds it and however often."""
