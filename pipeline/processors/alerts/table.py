@@ -8,6 +8,7 @@ Cost: some 450 bytes a scope.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
@@ -117,6 +118,7 @@ class Table:
             self._room.left_out += 1
             return NONE
         self._room.left -= 1
+        scope = Scope(*map(sys.intern, scope))
         if self._free:
             row = self._free.pop()
             self.scopes[row] = scope

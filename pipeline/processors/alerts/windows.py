@@ -27,6 +27,8 @@ from pipeline.processors.alerts.table import NONE, Room, Rows, Table
 
 LATE_MINUTES = 62
 """A minute of the last hour can still be judged."""
+READ_MINUTES = 15
+"""So many are read at a time."""
 WEEK_MINUTES, DAY_STEPS = 7 * 1440, 86400 // STEP_S
 COVERED = 0.8
 TRUE, STILL, UNKNOWN = 1, 2, -1
@@ -128,8 +130,9 @@ class Windows:
             return
         for ring in self.rings.values():
             ring.move(minute)
-        minutes = range(minute - self.minutes + 1, minute + 1)
-        self.put(ask(counts.minutes_sql(self.dimensions, minutes[0], minutes[-1])), minutes, None)
+        for first in range(minute - self.minutes + 1, minute + 1, READ_MINUTES):
+            minutes = range(first, min(first + READ_MINUTES, minute + 1))
+            self.put(ask(counts.minutes_sql(self.dimensions, minutes[0], minutes[-1])), minutes, None)
         step = (minute - 1) // STEP_MINUTES
         for history in self.histories.values():
             history.begin(step)
