@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka import Message as KafkaMessage
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from pipeline.settings import KafkaSettings
 from tests.faults.load import Message
@@ -73,6 +74,19 @@ def read_topic(kafka: KafkaSettings, topic: str) -> Iterator[KafkaMessage]:
             assert time.monotonic() < deadline, f"{topic}: partitions {left} not read to their end"
     finally:
         consumer.close()
+
+
+def set_topic(kafka: KafkaSettings, topic: str, name: str, value: int) -> None:
+    """Sets one configuration of the topic."""
+    resource = ConfigResource("topic", topic)
+    resource.incremental_configs = [ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET)]
+    admin = AdminClient({**kafka.client(), "log_level": 0})
+    admin.incremental_alter_configs([resource])[resource].result(TIMEOUT)
+
+
+def delete_topic(kafka: KafkaSettings, topic: str) -> None:
+    admin = AdminClient({**kafka.client(), "log_level": 0})
+    admin.delete_topics([topic])[topic].result(TIMEOUT)
 
 
 def end_offsets(kafka: KafkaSettings, topic: str) -> dict[int, tuple[int, int]]:
