@@ -20,8 +20,10 @@ from pipeline.produce import EventProducer
 from pipeline.queries import settings_for
 from pipeline.settings import KafkaSettings
 
-_BYTES: dict[str, str | dict[str, str]] = {"key": "bytes", "raw": "bytes"}
-_COLUMNS = "topic, partition, offset, step, reason, rejected_at, key, raw"
+_BYTES: dict[str, str | dict[str, str]] = {"key": "bytes", "raw": "bytes", "raw_begins": "bytes"}
+_COLUMNS = "topic, partition, offset, step, reason, rejected_at, key, {raw}, length(raw)"
+SHOWN_BYTES = 2_000
+_BEGINS = f"substring(raw, 1, {SHOWN_BYTES}) AS raw_begins"
 
 
 class DeadLetter(NamedTuple):
@@ -33,6 +35,9 @@ class DeadLetter(NamedTuple):
     rejected_at: datetime
     key: bytes | None
     raw: bytes
+    """As it came, or its beginning."""
+    size: int
+    """Bytes of it, as it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +71,10 @@ NOTHING = Replayed(0, Counter())
 
 
 def newest(client: Client, which: Filter, most: int) -> list[DeadLetter]:
-    """The newest `most` letters, newest first. Raises EarshotError with the server's reason."""
+    """The newest `most` letters, newest first, of each SHOWN_BYTES at most. Raises EarshotError with the server's reason."""
     where, values = which.where()
     order = "ORDER BY rejected_at DESC, topic, partition, offset DESC"
-    return list(_read(client, f"WHERE {where} {order} LIMIT {most:d}", values))
+    return list(_read(client, _BEGINS, f"WHERE {where} {order} LIMIT {most:d}", values))
 
 
 def count(client: Client, which: Filter) -> int:
@@ -92,13 +97,13 @@ def replay(client: Client, kafka: KafkaSettings, which: Filter) -> Replayed:
     where, values = which.where()
     with EventProducer(kafka) as producer:
         tail = f"WHERE {where} ORDER BY topic, partition, offset LIMIT 1 BY key, content"
-        for letter in _read(client, tail, values):
+        for letter in _read(client, "raw", tail, values):
             producer.produce(letter.key, letter.raw)
     return Replayed(producer.acknowledged, producer.failed)
 
 
-def _read(client: Client, tail: str, values: dict[str, object]) -> Iterator[DeadLetter]:
-    sql = f"SELECT {_COLUMNS} FROM dead_letters FINAL {tail}"
+def _read(client: Client, raw: str, tail: str, values: dict[str, object]) -> Iterator[DeadLetter]:
+    sql = f"SELECT {_COLUMNS.format(raw=raw)} FROM dead_letters FINAL {tail}"
     try:
         with client.query_rows_stream(sql, values, settings_for(client), column_formats=_BYTES, query_tz="UTC") as stream:
             yield from (DeadLetter(*row) for row in stream)

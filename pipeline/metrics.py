@@ -96,6 +96,13 @@ WATERMARK_AGE = _gauge("alert_watermark_age_seconds", "How far the events' time 
 RULES_RELOADS = _counter("rules_reloads", "Changes of alerts.yaml, by what became of them: ok, failed", "result")
 RULES_STALE = _gauge("rules_stale", "1 while alerts.yaml is broken or gone, and what it said before is in force")
 
+# --- Kafka's topics -----------------------------------------------------------------------------------------------------
+RECORDS_REFUSED = _counter(
+    "records_refused", "Records that a topic never takes, too large or invalid: they went another way", "topic"
+)
+ALERTS_MISSED = _counter("alerts_missed_by_topic", "Changes of alerts that topic alerts did not get; table alerts has them")
+PRODUCERS_RENEWED = _counter("producers_renewed", "Producers that met a fatal error and were replaced", "topic")
+
 # --- time -------------------------------------------------------------------------------------------------------------
 KAFKA_LATENCY = _histogram("kafka_latency_seconds", "From a record's timestamp in Kafka until its batch landed", _LATENCY)
 EVENT_LATENCY = _histogram("event_latency_seconds", "From created_at (a change: occurred_at) until the row landed", _AGE)
@@ -168,6 +175,9 @@ def start(steps: list[str]) -> None:
         PARTITIONS.labels(state)
     for kept in KEPT:
         WAITING.labels(kept)
+    for topic in ("dead_letters", "signals"):
+        RECORDS_REFUSED.labels(topic)
+        PRODUCERS_RENEWED.labels(topic)
 
 
 def start_control(receivers: Iterable[str]) -> None:
@@ -178,6 +188,7 @@ def start_control(receivers: Iterable[str]) -> None:
     WATERMARK_AGE.set(0)
     for state in ("pending", "firing", "acknowledged", "resolved"):
         ALERT_CHANGES.labels(state)
+    PRODUCERS_RENEWED.labels("alerts")
     for path in ("single", "windowed"):
         ALERT_SECONDS.labels(path)
     for receiver in receivers:

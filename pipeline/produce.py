@@ -6,21 +6,21 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
 import orjson
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, Message
 
-from pipeline.connections import check_kafka, kafka_reason
+from pipeline.connections import check_kafka
 from pipeline.errors import UnreachableError
+from pipeline.kafka.producer import Delivered, Record, RenewedProducer
 from pipeline.settings import MAX_MESSAGE_BYTES, KafkaSettings
 
 SLICE_S, STOP_S = 0.2, 5.0
 """One wait inside librdkafka, which sees neither `stop` nor Ctrl-C; all waits after a stop."""
-Delivered = Callable[[KafkaError | None, Message], None]
 
 
 class EventProducer:
@@ -38,17 +38,8 @@ class EventProducer:
         self.stop = stop or threading.Event()
         if self.topic not in check_kafka(kafka):
             raise UnreachableError(f"Kafka at {kafka.bootstrap}: no topic {self.topic} (earshot migrate creates it)")
-        self._producer = Producer(
-            {
-                **kafka.client(),
-                "enable.idempotence": True,
-                "acks": "all",
-                "compression.type": "lz4",
-                "message.max.bytes": MAX_MESSAGE_BYTES,
-                "linger.ms": 5,
-                "log_level": 0,
-            }
-        )
+        limits = {"compression.type": "lz4", "message.max.bytes": MAX_MESSAGE_BYTES, "linger.ms": 5}
+        self._producer = RenewedProducer({**kafka.client(), **limits}, "events")
 
     def __enter__(self) -> EventProducer:
         return self
@@ -62,7 +53,7 @@ class EventProducer:
         """Queues a record; waits while the queue is full. One that is refused at once counts as failed."""
         while True:
             try:
-                self._producer.produce(self.topic, value, key, on_delivery=delivered or self._delivered)
+                self._producer.produce(self.topic, Record(value, key), delivered or self._delivered)
                 self._producer.poll(0)
                 return
             except BufferError:
@@ -70,9 +61,6 @@ class EventProducer:
                     self.failed["stopped before it was sent"] += 1
                     return
                 self._producer.poll(SLICE_S)
-            except KafkaException as error:
-                self.failed[kafka_reason(error)] += 1
-                return
 
     def wait_until(self, due: float) -> None:
         """Serves acknowledgements until the monotonic time `due`, or until `stop`."""
@@ -90,7 +78,7 @@ class EventProducer:
                     self._producer.flush(1)
                     return
 
-    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+    def _delivered(self, error: KafkaError | None, _: Message | None) -> None:
         if error is None:
             self.acknowledged += 1
         else:

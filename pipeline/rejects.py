@@ -8,7 +8,11 @@ _PATTERNS = (
     ("empty", r"a tombstone|the record is empty"),
     ("missing", r"\w+ is missing$|Object missing required field"),
     ("time", r"\w+ is not an RFC 3339 time$|\w+ is outside 1995"),
-    ("value", r"\w+ (is not one of|is not a finite number$|does not match) ?|Number out of range"),
+    (
+        "value",
+        r"\w+ (is not one of|is not a finite number$|does not match) ?|Number out of range"
+        r"|[\w.]+ has (a name of )?more than \d+ bytes$",
+    ),
     ("type", r"Expected `"),
     ("json", r"the record|JSON is malformed|Input data was truncated|Invalid UTF-8|'utf-8' codec|Recursion|maximum rec"),
 )

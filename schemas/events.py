@@ -30,6 +30,9 @@ DIRECTIONS = ("inbound", "outbound")
 VISIBILITIES = ("public", "private")
 AUTHOR_KINDS = ("person", "organisation", "bot", "staff")
 PLATFORM_PATTERN = r"^[a-z][a-z0-9_.-]{0,63}$"
+NAME_BYTES, ID_BYTES = 500, 1_000
+"""Names and ids become keys: of rows, of alerts, of records of other topics, of what processes keep in memory. So they are
+short, in bytes of UTF-8; a longer one is a dead letter. (An e-mail's id may have 998.)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class Field:
     kind: Kind
     group: Group
     values: tuple[str, ...] = ()
+    limit: int = 0
+    """Bytes of the text, or of each text of the list, at most; 0: what a record may have."""
 
     @property
     def column(self) -> str:
@@ -51,7 +56,7 @@ class Field:
 
 
 FIELDS: tuple[Field, ...] = (
-    Field("id", "string", "fixed"),
+    Field("id", "string", "fixed", limit=ID_BYTES),
     Field("platform", "string", "fixed"),
     Field("kind", "string", "fixed", KINDS),
     Field("operation", "string", "fixed", OPERATIONS),
@@ -59,10 +64,10 @@ FIELDS: tuple[Field, ...] = (
     Field("created_at", "string", "fixed"),
     Field("occurred_at", "string", "fixed"),
     Field("text", "string", "text"),
-    Field("language", "string", "text"),
+    Field("language", "string", "text", limit=NAME_BYTES),
     Field("visibility", "string", "text", VISIBILITIES),
-    Field("author.id", "string", "author"),
-    Field("author.handle", "string", "author"),
+    Field("author.id", "string", "author", limit=ID_BYTES),
+    Field("author.handle", "string", "author", limit=NAME_BYTES),
     Field("author.name", "string", "author"),
     Field("author.kind", "string", "author", AUTHOR_KINDS),
     Field("author.followers", "int", "author"),
@@ -75,29 +80,29 @@ FIELDS: tuple[Field, ...] = (
     Field("mentions", "strings", "text"),
     Field("hashtags", "strings", "text"),
     Field("urls", "strings", "text"),
-    Field("in_reply_to", "string", "fixed"),
-    Field("conversation_id", "string", "fixed"),
+    Field("in_reply_to", "string", "fixed", limit=ID_BYTES),
+    Field("conversation_id", "string", "fixed", limit=ID_BYTES),
     # A thread's state changes without its text, as counts do.
-    Field("thread.status", "string", "metrics"),
-    Field("thread.team", "string", "metrics"),
-    Field("thread.assignee", "string", "metrics"),
-    Field("target", "string", "fixed"),
-    Field("reaction", "string", "fixed"),
-    Field("campaign", "string", "fixed"),
+    Field("thread.status", "string", "metrics", limit=NAME_BYTES),
+    Field("thread.team", "string", "metrics", limit=NAME_BYTES),
+    Field("thread.assignee", "string", "metrics", limit=NAME_BYTES),
+    Field("target", "string", "fixed", limit=ID_BYTES),
+    Field("reaction", "string", "fixed", limit=NAME_BYTES),
+    Field("campaign", "string", "fixed", limit=NAME_BYTES),
     Field("metrics.likes", "int", "metrics"),
     Field("metrics.shares", "int", "metrics"),
     Field("metrics.replies", "int", "metrics"),
     Field("metrics.views", "int", "metrics"),
     Field("rating", "float", "text"),
-    Field("brands", "strings", "text"),
+    Field("brands", "strings", "text", limit=NAME_BYTES),
     Field("location", "string", "text"),
-    Field("order.id", "string", "fixed"),
+    Field("order.id", "string", "fixed", limit=ID_BYTES),
     Field("order.amount", "float", "fixed"),
-    Field("order.currency", "string", "fixed"),
-    Field("measure.name", "string", "fixed"),
+    Field("order.currency", "string", "fixed", limit=NAME_BYTES),
+    Field("measure.name", "string", "fixed", limit=NAME_BYTES),
     Field("measure.value", "float", "fixed"),
-    Field("source.name", "string", "fixed"),
-    Field("source.version", "string", "fixed"),
+    Field("source.name", "string", "fixed", limit=NAME_BYTES),
+    Field("source.version", "string", "fixed", limit=NAME_BYTES),
     # The platform's own payload, as JSON text, where a source keeps it.
     Field("original", "string", "fixed"),
 )

@@ -51,10 +51,10 @@ def send(
 
     refused: list[str] = []
 
-    def delivered(error: KafkaError | None, message: Message) -> None:
-        if error is None:
+    def delivered(error: KafkaError | None, message: Message | None) -> None:
+        if message is not None and error is None:
             typer.echo(f"{message.topic()} partition {message.partition()} offset {message.offset()}")
-        else:
+        elif error is not None:
             refused.append(error.str())
 
     with EventProducer(settings.kafka) as producer:

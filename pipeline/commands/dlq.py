@@ -11,7 +11,6 @@ from pipeline.commands.options import load_settings
 if TYPE_CHECKING:
     from pipeline.dlq import DeadLetter
 
-SHOWN_BYTES = 2_000
 
 app = typer.Typer(help="The dead letters: records that could not become events.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -98,5 +97,5 @@ def _print(letter: DeadLetter) -> None:
     typer.secho(f"{letter.topic} partition {letter.partition} offset {letter.offset}", bold=True)
     typer.echo(f"  rejected  {letter.rejected_at:%Y-%m-%d %H:%M:%S} UTC by {letter.step}: {printable(letter.reason)}")
     typer.echo(f"  key       {'none' if letter.key is None else printable(letter.key)}")
-    more = len(letter.raw) - SHOWN_BYTES
-    typer.echo(f"  raw       {printable(letter.raw[:SHOWN_BYTES])}" + (f" ... {more:,} bytes more" if more > 0 else ""))
+    more = letter.size - len(letter.raw)
+    typer.echo(f"  raw       {printable(letter.raw)}" + (f" ... {more:,} bytes more" if more > 0 else ""))

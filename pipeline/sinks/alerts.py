@@ -6,14 +6,17 @@ idempotent: the same change twice is one row.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
+from pipeline import metrics
 from pipeline.connections import kafka_reason
+from pipeline.kafka.producer import Record, RenewedProducer
 from pipeline.processors.alerts.alert import Alert, Scope, State, dump
 from pipeline.processors.alerts.lifecycle import Member
 from pipeline.processors.alerts.signal import Candidate
@@ -21,6 +24,7 @@ from pipeline.processors.alerts.silences import Silence
 from pipeline.sinks.clickhouse import Inserter
 from pipeline.versions import quoted
 
+log = logging.getLogger("earshot.kafka")
 _TIME = pl.Datetime("ms", "UTC")
 _TIMES = ("since", "last_at", "changed_at", "raised_at", "ended_at")
 _FIELDS = [name for name in Alert.__slots__ if name not in ("key", "scope")]
@@ -39,6 +43,7 @@ _TYPES: dict[str, Any] = {
 }
 WATERMARK = "windows"
 _NEWEST = "ORDER BY term DESC, version DESC LIMIT 1 BY alert_key"
+CLOSE_S = 2.0
 
 
 class AlertTables:
@@ -126,25 +131,41 @@ class AlertTables:
 
 
 class AlertTopic:
-    """Topic `alerts`: every change, by the alert's key. The table is what counts; the topic is for those who watch."""
+    """Topic `alerts`: every change, by the alert's key. The table is what counts; the topic is for those who watch.
+
+    Never blocks and never raises: what the topic does not get is counted, and said in the log.
+    """
 
     def __init__(self, client: Mapping[str, Any], topic: str) -> None:
-        config = {"enable.idempotence": True, "acks": "all", "linger.ms": 0, "message.timeout.ms": 30_000}
-        self._producer = Producer({**client, **config, "log_level": 0, "error_cb": lambda error: None})
+        self._producer = RenewedProducer({**client, "linger.ms": 0, "message.timeout.ms": 30_000}, "alerts")
         self._topic = topic
+        self._missed = 0
 
     def send(self, alerts: Iterable[Alert]) -> None:
         for alert in alerts:
             try:
-                self._producer.produce(self._topic, dump(alert), alert.hex.encode())
-            except (BufferError, KafkaException):
-                return  # Kafka is away: the table has it
+                self._producer.produce(self._topic, Record(dump(alert), alert.hex.encode()), self._delivered)
+            except BufferError:
+                self._miss("its queue is full")
         self._producer.poll(0)
+
+    def _delivered(self, error: KafkaError | None, _: Message | None) -> None:
+        if error is None:
+            self._missed = 0
+        else:
+            self._miss(error.str())
+
+    def _miss(self, why: str) -> None:
+        self._missed += 1
+        metrics.ALERTS_MISSED.inc()
+        if self._missed in (1, 5) or self._missed % 30 == 0:
+            log.warning("topic %s misses %d changes: %s; table alerts has them", self._topic, self._missed, why)
 
     def ask(self) -> str:
         """Why Kafka does not answer; blank: it does."""
+        self._producer.poll(0)
         try:
-            self._producer.list_topics(self._topic, timeout=2.0)
+            self._producer.list_topics(self._topic, 2.0)
         except KafkaException as error:
             return kafka_reason(error)
         return ""
@@ -155,7 +176,9 @@ class AlertTopic:
         self._producer.poll(0)
 
     def close(self) -> None:
-        self._producer.flush(2)
+        """Waits for CLOSE_S at most: what is on its way then counts as missed."""
+        if left := self._producer.flush(CLOSE_S):
+            metrics.ALERTS_MISSED.inc(left)
 
 
 def alert_rows(alerts: Iterable[Alert]) -> pl.DataFrame:

@@ -1,89 +1,81 @@
 """Dead letters: rejected records, to topic `dead-letter` and to table dead_letters, acknowledged by both.
 
 A dead letter carries the key and the bytes as they came; headers (topic) or columns (table) say reason, step, topic, partition
-and offset. A replay writes the same again: the table keeps one, by position and content.
+and offset. One that is larger than the topic takes goes there cut, with one header more: `truncated`, how many bytes the value
+had; the table has it whole. A replay writes the same again: the table keeps one, by position and content.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 import xxhash
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from pipeline.batch import Rejected
 from pipeline.fence import Fence
 from pipeline.health import Vitals
+from pipeline.kafka.producer import Record, ReliableProducer
 from pipeline.sinks.clickhouse import Inserter
 
 log = logging.getLogger("earshot.kafka")
+CUT_BYTES = 1 << 16
+"""Of a letter that is too large, so many bytes of key and value each go to the topic."""
+INSERT_BYTES = 16 << 20
+"""Of an insert into the table, about: what is inserted is copied some times."""
 
 
 class DeadLetters:
-    """Blocks until topic and table have them; raises GivenUp when the batch was given up."""
+    """Blocks until topic and table have them; raises GivenUp when the batch was given up, EarshotError as the producer does."""
 
     def __init__(self, client: Mapping[str, Any], topic: str, inserter: Inserter, fence: Fence, vitals: Vitals) -> None:
-        config = {"enable.idempotence": True, "acks": "all", "message.max.bytes": 13_000_000, "compression.type": "lz4"}
-        self._producer = Producer({**client, **config, "log_level": 0, "error_cb": lambda error: None})
+        config = {**client, "message.max.bytes": 13_000_000, "compression.type": "lz4"}
+        self._producer = ReliableProducer(config, topic, "dead letters", fence, vitals, "landing")
         self._topic = topic
-        self._why = ""
         self._inserter = inserter
-        self._fence = fence
-        self._vitals = vitals
 
     def write(self, rejected: Sequence[Rejected], generation: int) -> None:
         if not rejected:
             return
-        left, tries = list(rejected), 0
-        while left := self._produce(left, generation):
-            tries += 1
-            if tries in (1, 5) or tries % 30 == 0:
-                log.warning("topic %s takes no dead letters: %s; try %d, will be repeated", self._topic, self._why, tries)
-            self._vitals.hold("dead letters", self._why)
-            self._vitals.busy("landing")
-            time.sleep(min(2.0, 0.1 * 2**tries))
-            self._fence.check(generation)
-        self._vitals.clear("dead letters")
-        self._inserter.insert_all("dead_letters", letter_rows(rejected), generation)
+        refused = self._producer.send([_record(letter) for letter in rejected], generation)
+        if refused:
+            self._send_cut([rejected[place] for place in refused], next(iter(refused.values())), generation)
+        for letters in _groups(rejected):
+            self._inserter.insert_all("dead_letters", letter_rows(letters), generation)
 
-    def _produce(self, letters: Sequence[Rejected], generation: int) -> list[Rejected]:
-        """Produces the letters; returns those that were not acknowledged."""
-        failed: list[Rejected] = []
-        for letter in letters:
+    def _send_cut(self, letters: Sequence[Rejected], why: str, generation: int) -> None:
+        refused = self._producer.send([_cut(letter) for letter in letters], generation)
+        log.warning(
+            "topic %s gets %d dead letters cut, %d not at all, the first of %d bytes: %s; table dead_letters has them whole",
+            self._topic, len(letters) - len(refused), len(refused), len(letters[0].raw), why,
+        )  # fmt: skip
 
-            def delivered(error: KafkaError | None, _: Message | None, letter: Rejected = letter) -> None:
-                if error is not None:
-                    self._why = error.str()
-                    failed.append(letter)
 
-            headers = {
-                "reason": letter.reason, "step": letter.step, "topic": letter.topic,
-                "partition": str(letter.partition), "offset": str(letter.offset),
-            }  # fmt: skip
-            while True:
-                try:
-                    self._producer.produce(
-                        self._topic, letter.raw, letter.key, headers=list(headers.items()), on_delivery=delivered
-                    )
-                    break
-                except BufferError:
-                    self._wait(generation)
-                except KafkaException as error:
-                    delivered(error.args[0], None)
-                    break
-        while len(self._producer):
-            self._wait(generation)
-        return failed
+def _record(letter: Rejected) -> Record:
+    places = {"topic": letter.topic, "partition": str(letter.partition), "offset": str(letter.offset)}
+    return Record(letter.raw, letter.key, tuple({"reason": letter.reason, "step": letter.step, **places}.items()))
 
-    def _wait(self, generation: int) -> None:
-        self._vitals.busy("landing")
-        self._fence.check(generation)
-        self._producer.flush(0.2)
+
+def _cut(letter: Rejected) -> Record:
+    key = None if letter.key is None else letter.key[:CUT_BYTES]
+    headers = (*_record(letter).headers, ("truncated", str(len(letter.raw))))
+    return Record(letter.raw[:CUT_BYTES], key, headers)
+
+
+def _groups(rejected: Sequence[Rejected]) -> Iterator[Sequence[Rejected]]:
+    """The letters in their order, each group of about INSERT_BYTES, or one that is larger."""
+    start = size = 0
+    for place, letter in enumerate(rejected):
+        grown = len(letter.raw) + len(letter.key or b"")
+        if size and size + grown > INSERT_BYTES:
+            yield rejected[start:place]
+            start, size = place, 0
+        size += grown
+    yield rejected[start:]
 
 
 def letter_rows(rejected: Sequence[Rejected]) -> pl.DataFrame:

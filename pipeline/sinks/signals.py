@@ -14,23 +14,25 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import polars as pl
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from pipeline import metrics
 from pipeline.batch import EventBatch
 from pipeline.fence import Fence
 from pipeline.health import Vitals
-from pipeline.processors.alerts.signal import Candidate, Signal, by_minute, dump
+from pipeline.kafka.producer import Record, ReliableProducer
+from pipeline.processors.alerts.signal import Candidate, Signal, by_minute, dump, halves
 from pipeline.processors.alerts.single import SingleEvent, touched
 
 log = logging.getLogger("earshot.kafka")
+MAX_BYTES = 1_000_000
+"""Of a record: what a topic takes that nobody has set a limit for."""
 QUIET_S = 1.0
 """While events land that name no brand, a signal goes this often all the same: it moves the evaluator's watermark."""
 
 
 class Signals:
-    """Blocks until the topic has them; raises GivenUp when their generation is over. For one thread, `name`d as its signs of
-    life are."""
+    """Blocks until the topic has them; raises GivenUp when their generation is over, EarshotError as the producer does. For one
+    thread, `name`d as its signs of life are."""
 
     def __init__(
         self,
@@ -42,61 +44,35 @@ class Signals:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         # What is sent is waited for: lingering would only make an alert late.
-        self._config = {
-            **client, "enable.idempotence": True, "acks": "all", "linger.ms": 0, "log_level": 0,
-            "error_cb": lambda error: None,
-        }  # fmt: skip
-        self._producer: Producer | None = None
-        self._topic, self._name = topic, name
-        self._fence, self._vitals, self._clock = fence, vitals, clock
-        self._why = ""
+        config = {**client, "linger.ms": 0, "message.max.bytes": MAX_BYTES}
+        self._producer = ReliableProducer(config, topic, "signals", fence, vitals, name)
+        self._topic, self._clock = topic, clock
         self._quiet_until = 0.0
 
     def send(self, signal: Signal, generation: int) -> None:
-        """On return it is in the topic; one that says nothing but that time goes on is left out more than once a second."""
+        """On return it is in the topic; one that says nothing but that time goes on is left out more than once a second.
+
+        What the topic never takes is sent in halves. A pair or candidate that is too large alone is left out: a signal is a
+        hint, and the evaluator looks at all brands once a minute.
+        """
         if not signal.touched and not signal.candidates and (signal.newest is None or self._clock() < self._quiet_until):
             return
-        self._fence.check(generation)
-        started, left, tries = time.monotonic(), dump(signal), 0
-        metrics.SIGNALS.inc(len(left))
-        while left := self._produce(left, generation):
-            tries += 1
-            if tries in (1, 5) or tries % 30 == 0:
-                log.warning("topic %s takes no signals: %s; try %d, will be repeated", self._topic, self._why, tries)
-            self._vitals.hold("signals", self._why)
-            self._vitals.busy(self._name)
-            time.sleep(min(2.0, 0.1 * 2**tries))
-            self._fence.check(generation)
-        self._vitals.clear("signals")
+        started, left = time.monotonic(), dump(signal)
+        while left:
+            metrics.SIGNALS.inc(len(left))
+            left = [half for record, why in self._refused(left, generation) for half in self._halves(record, why)]
         self._quiet_until = self._clock() + QUIET_S
         metrics.SIGNAL_SECONDS.observe(time.monotonic() - started)
 
-    def _produce(self, records: list[bytes], generation: int) -> list[bytes]:
-        """Produces the records; returns those that were not acknowledged."""
-        failed: list[bytes] = []
-        if self._producer is None:
-            self._producer = Producer(self._config)
-        producer = self._producer
-        for record in records:
+    def _refused(self, records: Sequence[bytes], generation: int) -> list[tuple[bytes, str]]:
+        refused = self._producer.send([Record(record) for record in records], generation)
+        return [(records[place], why) for place, why in refused.items()]
 
-            def delivered(error: KafkaError | None, _: Message | None, record: bytes = record) -> None:
-                if error is not None:
-                    self._why = error.str()
-                    failed.append(record)
-
-            try:
-                producer.produce(self._topic, record, on_delivery=delivered)
-            except (BufferError, KafkaException) as error:
-                self._why = str(error)
-                failed.append(record)
-        while len(producer):
-            self._vitals.busy(self._name)
-            self._fence.check(generation)
-            producer.flush(0.2)
-        if failed:
-            # One that has met a fatal error takes nothing any more.
-            self._producer = None
-        return failed
+    def _halves(self, record: bytes, why: str) -> list[bytes]:
+        found = halves(record)
+        if not found:
+            log.error("topic %s never takes a signal of %d bytes, it is left out: %s", self._topic, len(record), why)
+        return found
 
 
 class Table(Protocol):

@@ -24,6 +24,7 @@ from schemas import events
 _COLUMNS = events.polars_schema()
 _EARLIEST = datetime.fromisoformat(events.EARLIEST)
 _LISTS = [f.column for f in events.FIELDS if f.kind == "strings"]
+_LIMITED = [f for f in events.FIELDS if f.limit]
 
 
 def _checks() -> list[tuple[str, pl.Expr]]:
@@ -38,12 +39,21 @@ def _checks() -> list[tuple[str, pl.Expr]]:
     return [
         *enums,
         *floats,
+        *map(_too_long, _LIMITED),
         ("id is missing", pl.col("id").fill_null("") == ""),
         ("platform is missing", pl.col("platform").fill_null("") == ""),
         ("kind is missing", pl.col("kind").is_null() & create),
         ("created_at is missing", pl.col("created_at").is_null() & create),
         ("occurred_at is missing", pl.col("occurred_at").is_null() & ~create),
     ]
+
+
+def _too_long(field: events.Field) -> tuple[str, pl.Expr]:
+    column = pl.col(field.column)
+    if field.kind == "string":
+        return f"{field.path} has more than {field.limit} bytes", column.str.len_bytes() > field.limit
+    longest = column.list.eval(pl.element().str.len_bytes()).list.max()
+    return f"{field.path} has a name of more than {field.limit} bytes", longest > field.limit
 
 
 _CHECKS = _checks()

@@ -85,6 +85,8 @@ def consumer_config(client: Mapping[str, Any], group: str, session_timeout_ms: i
         "heartbeat.interval.ms": session_timeout_ms // 5,
         # Compressed bytes of a request; a record that is larger still comes, alone (KIP-74).
         "fetch.max.bytes": 8 << 20,
+        # It bounds what zstd may unpack, too: of a batch that is above it librdkafka gives no record, for ever.
+        "receive.message.max.bytes": 256 << 20,
         # A slow topic is asked for 20 times a second, not each time that a record came: less than the linger of a batch.
         "fetch.min.bytes": 128 << 10,
         "fetch.wait.max.ms": 50,

@@ -82,6 +82,7 @@ CONTROL = {
     "earshot_alert_tick_seconds_count": "0+60x70",
     "earshot_signals_unreadable_total": "0x70",
     "earshot_alert_scopes_left_out_total": "0x70",
+    "earshot_alerts_missed_by_topic_total": "0x70",
 }
 
 
@@ -132,6 +133,9 @@ CASES = {
     "no database": Case(unready("clickhouse") | STANDS, 2, {"EarshotClickHouseAway"}),
     "no broker": Case(unready("kafka"), 2, {"EarshotKafkaAway"}),
     "dead letters don't go": Case(unready("dead_letters"), 5, {"EarshotDeadLettersStuck"}),
+    "dead letters don't go, for there is no broker": Case(
+        unready("dead_letters") | {'earshot_unready{cause="kafka"}': "1x70"}, 2, {"EarshotKafkaAway"}
+    ),
     "signals don't go": Case(unready("signals") | STANDS, 5, {"EarshotSignalsStuck"}),
     "signals don't go, for there is no broker": Case(
         unready("signals") | {'earshot_unready{cause="kafka"}': "1x70"}, 2, {"EarshotKafkaAway"}
@@ -212,6 +216,7 @@ CASES = {
     "it was in charge, and stands by": of_control(60, alert_watermark_age_seconds="90x70", alert_tick_seconds_count="60x70"),
     "too many names": of_control(7, "EarshotScopesLeftOut", alert_scopes_left_out_total="0 0+100x70"),
     "unreadable signals": of_control(10, "EarshotSignalsUnreadable", signals_unreadable_total="0x9 1x60"),
+    "topic alerts misses some": of_control(10, "EarshotAlertsTopicMisses", alerts_missed_by_topic_total="0x9 1x60"),
 }
 
 

@@ -26,6 +26,7 @@ NEAR = 1_000
 FAR = (10_000, 40_000)
 PLATFORMS = ("x", "reddit", "instagram", "trustpilot")
 BROKEN = (b"no JSON %d", b"[%d]", b'{"platform": "x", "text": "no id", "n": %d}', b'{"id": "b%d", "platform": "x", "text": ')
+PAD = b"<pad>"
 SENTENCES = (
     "the order came late again and support did not answer love this great update thanks please fix the app it will "
     "not open since monday refund broken battery friendly staff nice colour cheaper elsewhere never again"
@@ -44,6 +45,13 @@ class Message(NamedTuple):
     occurred_ms: int
     text: str | None = None
     likes: int | None = None
+    padding: int = 0
+    """So many bytes are missing in `value`, at its PAD."""
+
+    @property
+    def payload(self) -> bytes:
+        """The record's bytes."""
+        return self.value.replace(PAD, b"x" * self.padding) if self.padding else self.value
 
     @property
     def event_key(self) -> int:
@@ -166,6 +174,29 @@ class Generator:
     def _record(self) -> int:
         self.records += 1
         return self.records - 1
+
+
+class Poisoned(Generator):
+    """The same stream with records among it that once stopped a worker for ever: events that name a brand of more than a
+    megabyte, and records of 14 MB that are no events, which only compression lets into Kafka."""
+
+    def mix(self, names: int, huge: int) -> Poisoned:
+        """`names` and `huge` of the `total` messages are poison."""
+        places = self.random.sample(range(self.total), names + huge)
+        self.poison = dict.fromkeys(places[:names], 1_100_000) | dict.fromkeys(places[names:], 14_000_000)
+        self.taken = 0
+        return self
+
+    def take(self, count: int) -> list[Message]:
+        first, self.taken = self.taken, self.taken + count
+        return [self._poison(self.poison[at]) if at in self.poison else self._next() for at in range(first, self.taken)]
+
+    def _poison(self, padding: int) -> Message:
+        record, value = self._record(), b"[%d " + PAD
+        if padding < 2_000_000:
+            named = {"id": "%d", "platform": "x", "kind": "post", "created_at": iso(self.start_ms), "brands": [PAD.decode()]}
+            value = orjson.dumps(named)
+        return Message(b"poison:%d" % record, value.replace(b"%d", b"%d" % record), record, -1, "", 0, padding=padding)
 
 
 def iso(ms: int) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 
+import xxhash
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka import Message as KafkaMessage
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from pipeline.settings import KafkaSettings
 from tests.faults.load import Message
@@ -29,6 +31,8 @@ def produce(kafka: KafkaSettings, messages: Iterable[Message], rate: float = flo
             "enable.idempotence": True,
             "linger.ms": 5,
             "queue.buffering.max.messages": 1_000_000,
+            "message.max.bytes": 20_000_000,
+            "compression.type": "zstd",
             "log_level": 0,
         }
     )
@@ -36,7 +40,7 @@ def produce(kafka: KafkaSettings, messages: Iterable[Message], rate: float = flo
     for place, message in enumerate(messages):
         while time.monotonic() - started < place / rate:
             producer.poll(0.005)
-        producer.produce(kafka.topic("events"), message.value, message.key, on_delivery=delivered)
+        producer.produce(kafka.topic("events"), message.payload, message.key, on_delivery=delivered)
         producer.poll(0)
     left = producer.flush(TIMEOUT)
     assert not left and not failed, f"{left} messages not delivered, {len(failed)} failed: {failed[:3]}"
@@ -47,11 +51,12 @@ def positions(kafka: KafkaSettings, messages: Iterable[Message]) -> dict[Positio
 
     Read from the topic and not from the delivery reports: after a broker's restart these may lack the offset.
     """
-    by_value = {message.value: message for message in messages}
+    by_content = {xxhash.xxh3_128_digest(message.payload): message for message in messages}
     found: dict[Position, Message] = {}
     for record in read_topic(kafka, kafka.topic("events")):
-        found[str(record.topic()), int(record.partition() or 0), int(record.offset() or 0)] = by_value[record.value() or b""]
-    assert len({m.record for m in found.values()}) == len(by_value), "the topic lacks messages that were acknowledged"
+        message = by_content[xxhash.xxh3_128_digest(record.value() or b"")]
+        found[str(record.topic()), int(record.partition() or 0), int(record.offset() or 0)] = message
+    assert len({m.record for m in found.values()}) == len(by_content), "the topic lacks messages that were acknowledged"
     return found
 
 
@@ -73,6 +78,19 @@ def read_topic(kafka: KafkaSettings, topic: str) -> Iterator[KafkaMessage]:
             assert time.monotonic() < deadline, f"{topic}: partitions {left} not read to their end"
     finally:
         consumer.close()
+
+
+def set_topic(kafka: KafkaSettings, topic: str, name: str, value: int) -> None:
+    """Sets one configuration of the topic."""
+    resource = ConfigResource("topic", topic)
+    resource.incremental_configs = [ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET)]
+    admin = AdminClient({**kafka.client(), "log_level": 0})
+    admin.incremental_alter_configs([resource])[resource].result(TIMEOUT)
+
+
+def delete_topic(kafka: KafkaSettings, topic: str) -> None:
+    admin = AdminClient({**kafka.client(), "log_level": 0})
+    admin.delete_topics([topic])[topic].result(TIMEOUT)
 
 
 def end_offsets(kafka: KafkaSettings, topic: str) -> dict[int, tuple[int, int]]:

@@ -6,13 +6,12 @@ import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
 from clickhouse_connect.driver.client import Client
-from confluent_kafka import Consumer, Producer
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka import Consumer, Message, Producer
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline import dlq
@@ -20,6 +19,8 @@ from pipeline.connections import clickhouse_client
 from pipeline.embedded.stack import Stack
 from pipeline.migrate import migrate
 from pipeline.settings import Settings
+from pipeline.sinks.dead_letter import CUT_BYTES
+from tests.faults.topics import delete_topic, lag, read_topic, set_topic
 from tests.faults.worker import Worker, wait_for
 from tests.sources.bad_records import BAD, GOOD, ODD, event
 
@@ -42,7 +43,9 @@ def worker(client: Client, settings: Settings, tmp_path: Path) -> Iterator[Worke
 
 
 def produce(settings: Settings, records: list[tuple[bytes | None, bytes | None]], partition: int = 0) -> None:
-    producer = Producer({**settings.kafka.client(), "message.max.bytes": 13_000_000, "linger.ms": 100})
+    """As a source that compresses and has no limit of its own: the broker's is one of compressed bytes."""
+    limits = {"message.max.bytes": 120_000_000, "compression.type": "zstd", "linger.ms": 100}
+    producer = Producer({**settings.kafka.client(), **limits})
     for key, value in records:
         producer.produce(settings.kafka.topic("events"), value, key, partition)
     assert producer.flush(60) == 0
@@ -120,6 +123,41 @@ def test_eleven_megabytes_land_and_are_dead_letters(settings: Settings, client: 
     assert rows(client, "SELECT offset, length(raw) FROM dead_letters") == [(1, 11_000_001)]
 
 
+def test_a_brand_name_of_a_megabyte_stops_nothing(settings: Settings, client: Client, worker: Worker) -> None:
+    produce(settings, [(b"1", event(id="poison", brands=["x" * 1_100_000]))])
+    produce(settings, [(None, event(id=str(place))) for place in range(60)])
+    wait_for("60 rows", lambda: count(client, "interactions") == 60)
+    assert rows(client, "SELECT offset, step, reason FROM dead_letters") == [
+        (0, "decode", "brands has a name of more than 500 bytes")
+    ]
+    wait_for("all is committed", lambda: not lag(settings.kafka))
+    assert worker.status("/ready") == 200
+
+
+def test_what_is_larger_than_the_topic_takes_goes_there_cut_and_to_the_table_whole(
+    settings: Settings, client: Client, worker: Worker
+) -> None:
+    huge = [b"[" + b"x" * 14_000_000, b"[" + b"y" * 90_000_000]
+    produce(settings, [(b"k" * 100_000, huge[0]), (b"2", GOOD), (b"3", huge[1]), (b"4", b"no event")])
+    wait_for("dead letters", lambda: count(client, "dead_letters") == 3)
+    wait_for("all is committed", lambda: not lag(settings.kafka))
+    assert rows(client, "SELECT offset, length(key), length(raw) FROM dead_letters ORDER BY offset") == [
+        (0, 100_000, len(huge[0])), (2, 1, len(huge[1])), (3, 1, 8),
+    ]  # fmt: skip
+    assert count(client, "interactions") == 1
+    letters = {headers(m)["offset"]: m for m in read_topic(settings.kafka, settings.kafka.topic("dead-letter"))}
+    assert [headers(letters[place]).get("truncated") for place in ("0", "2", "3")] == ["14000001", "90000001", None]
+    assert letters["0"].value() == huge[0][:CUT_BYTES] and letters["0"].key() == b"k" * CUT_BYTES
+    assert letters["2"].value() == huge[1][:CUT_BYTES] and letters["2"].key() == b"3"
+    assert worker.status("/ready") == 200
+    assert 'earshot_records_refused_total{topic="dead_letters"} 2.0' in worker.ask("/metrics")[1]
+
+
+def headers(message: Message) -> dict[str, str]:
+    found = cast(list[tuple[str, bytes]], message.headers())
+    return {name: value.decode() for name, value in found}
+
+
 def test_a_hundred_and_one_months_in_a_batch(settings: Settings, client: Client, worker: Worker) -> None:
     months = [f"{1996 + place // 12}-{place % 12 + 1:02d}-15T00:00:00Z" for place in range(101)]
     produce(settings, [(None, event(id=str(place), created_at=month)) for place, month in enumerate(months)])
@@ -160,25 +198,27 @@ def test_a_change_finds_its_event_whatever_minute_it_says(settings: Settings, cl
     wait_for("a tombstone", lambda: count(client, "interactions") == 0)
 
 
-def test_a_topic_that_takes_no_dead_letters_holds_the_worker(settings: Settings, client: Client, worker: Worker) -> None:
-    topic = ConfigResource("topic", settings.kafka.topic("dead-letter"))
-
-    def limit(size: int) -> None:
-        entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
-        topic.incremental_configs = [entry]
-        admin = AdminClient(settings.kafka.client())
-        for future in admin.incremental_alter_configs([topic]).values():
-            future.result(10)
-
-    limit(1_000)
-    produce(settings, [(None, random.Random(1).randbytes(4_000)), (None, GOOD)])
+def test_a_topic_for_dead_letters_that_is_gone_holds_the_worker(settings: Settings, client: Client, worker: Worker) -> None:
+    delete_topic(settings.kafka, settings.kafka.topic("dead-letter"))
+    produce(settings, [(None, b"no event"), (None, GOOD)])
     worker.wait_ready(False)
     assert "dead letters" in worker.ask("/ready")[1]
     assert worker.status("/live") == 200
-    limit(13_000_000)
+    migrate(settings)
     worker.wait_ready()
     wait_for("a dead letter", lambda: count(client, "dead_letters") == 1)
     wait_for("a row", lambda: count(client, "interactions") == 1)
+
+
+def test_a_topic_with_a_small_limit_holds_nobody(settings: Settings, client: Client, worker: Worker) -> None:
+    """A letter that it takes not even cut is in the table alone."""
+    set_topic(settings.kafka, settings.kafka.topic("dead-letter"), "max.message.bytes", 1_000)
+    produce(settings, [(None, random.Random(1).randbytes(4_000)), (None, b"no event"), (None, GOOD)])
+    wait_for("dead letters", lambda: count(client, "dead_letters") == 2)
+    wait_for("a row", lambda: count(client, "interactions") == 1)
+    assert [m.value() for m in read_topic(settings.kafka, settings.kafka.topic("dead-letter"))] == [b"no event"]
+    assert worker.said("1 not at all, the first of 4000 bytes")
+    assert worker.status("/ready") == 200
 
 
 def test_an_idle_worker_notices_that_clickhouse_is_away(kafka: Stack, client: Client, worker: Worker) -> None:

@@ -78,7 +78,18 @@ def test_letters_come_newest_first_with_their_bytes(client: Client) -> None:
     letters = dlq.newest(client, Filter(), 100)
     assert [Letter(x.partition, x.offset, x.reason, x.key, x.raw) for x in letters] == LETTERS[::-1]
     assert [x.rejected_at.replace(tzinfo=UTC) for x in letters] == [NOW + timedelta(seconds=n) for n in (4, 3, 2, 1, 0)]
+    assert [x.size for x in letters] == [len(x.raw) for x in LETTERS[::-1]]
     assert places(client, Filter(), 2) == [(1, 7), (1, 5)]
+
+
+def test_a_letter_larger_than_an_event_is_shown_by_its_beginning_and_not_sent(settings: Settings, client: Client) -> None:
+    names = ["topic", "partition", "offset", "content", "step", "reason", "key", "raw", "rejected_at"]
+    client.insert("dead_letters", [["t", 3, 1, 1, "decode", "no", b"k", b"x" * 14_000_000, NOW]], column_names=names)
+    (letter,) = dlq.newest(client, Filter(topic="t"), 10)
+    assert (letter.raw, letter.size) == (b"x" * dlq.SHOWN_BYTES, 14_000_000)
+    done = dlq.replay(client, settings.kafka, Filter(topic="t"))
+    ((why, times),) = done.failed.items()
+    assert (done.produced, times) == (0, 1) and "Message size too large" in why
 
 
 def test_a_filter_meets_all_that_is_set(client: Client) -> None:

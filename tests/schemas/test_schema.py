@@ -76,6 +76,17 @@ def test_a_field_has_its_type_in_the_json_schema(field: events.Field) -> None:
         assert node["type"] == "string"
     else:
         assert node["type"] == JSON_TYPES[field.kind]
+    text = node["items"] if field.kind == "strings" else node
+    assert text.get("maxLength", 0) == field.limit
+
+
+def test_names_that_become_keys_have_a_limit() -> None:
+    """What a table or a process keeps as a dictionary has few values, and short ones."""
+    ddl = next(s for m in read_migrations() for s in m.statements if s.startswith("CREATE TABLE interactions"))
+    dictionaries = set(re.findall(r"(?m)^    (\w+) (?:Array\()?LowCardinality", ddl)) - PIPELINE_COLUMNS.keys()
+    bounded = {field.column for field in events.FIELDS if field.limit or field.values or field.path == "platform"}
+    assert dictionaries <= bounded
+    assert {"id", "author_id", "author_handle", "brands", "campaign", "thread_assignee"} <= bounded
 
 
 def test_platform_pattern_and_bounds_are_those_of_the_code() -> None:

@@ -4,6 +4,7 @@ broker is away."""
 from __future__ import annotations
 
 import itertools
+import random
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,7 @@ from pipeline.health import Vitals
 from pipeline.migrate import migrate
 from pipeline.processors.alerts import signal
 from pipeline.processors.alerts.rules import Alerts
-from pipeline.processors.alerts.signal import Signal, parse_signal
+from pipeline.processors.alerts.signal import Candidate, Signal, parse_signal
 from pipeline.processors.alerts.single import SingleEvent, words_of
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
@@ -36,7 +37,7 @@ from pipeline.sinks.pending import Assigned, PendingTable
 from pipeline.sinks.signals import Signals, Tell, TellOfLabels
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
-from tests.faults.topics import read_topic
+from tests.faults.topics import read_topic, set_topic
 from tests.sources.bad_records import event
 
 START = datetime(2026, 9, 1, 10, tzinfo=UTC)
@@ -92,6 +93,26 @@ def test_a_large_one_is_several_records(bench: Bench, monkeypatch: pytest.Monkey
     there = bench.there()
     assert len(there) > 5
     assert tuple(brand for each in there for brand in each.touched[START]) == brands
+
+
+def test_a_pair_that_no_topic_takes_is_left_out_and_what_came_with_it_is_told(bench: Bench) -> None:
+    candidate = Candidate("word", "Acme", "x", "en", 1, START, START, 1.0)
+    bench.send(Signal(START, 1, {START: ("Acme", "x" * 1_100_000), at(3): ("Bolt",)}, (candidate,)))
+    there = bench.there()
+    assert {(minute, brand) for each in there for minute, brands in each.touched.items() for brand in brands} == {
+        (START, "Acme"),
+        (at(3), "Bolt"),
+    }
+    assert [each for signal in there for each in signal.candidates] == [candidate]
+    assert not bench.vitals.unready()
+
+
+def test_a_signal_that_is_too_large_for_its_topic_goes_in_halves(settings: Settings, bench: Bench) -> None:
+    brands = tuple(f"{n:03d}{random.Random(n).randbytes(400).hex()}" for n in range(300))
+    set_topic(settings.kafka, settings.kafka.topic("signals"), "max.message.bytes", 50_000)
+    bench.send(Signal(START, 1, {START: brands}))
+    there = bench.there()
+    assert len(there) >= 5 and {brand for each in there for brand in each.touched[START]} == set(brands)
 
 
 def test_an_ended_generation_sends_nothing(bench: Bench) -> None:

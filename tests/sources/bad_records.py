@@ -54,6 +54,11 @@ BAD: dict[str, tuple[bytes | None, str]] = {
     "id is a number": (event(id=5), "$.id"),
     "no platform": (event(platform=None), "platform is missing"),
     "bad platform": (event(platform="Big Site"), "platform does not match"),
+    "a brand too long": (event(brands=["Acme", "x" * 501]), "brands has a name of more than 500 bytes"),
+    "an id too long": (event(id="x" * 1_001), "id has more than 1000 bytes"),
+    "an author too long": (event(author={"id": "x" * 1_001}), "author.id has more than 1000 bytes"),
+    "a handle too long": (event(author={"handle": "é" * 251}), "author.handle has more than 500 bytes"),
+    "a source too long": (event(source={"name": "x" * 501}), "source.name has more than 500 bytes"),
     "no kind": (event(kind=None), "kind is missing"),
     "unknown kind": (event(kind="shout"), "kind is not one of"),
     "unknown operation": (event(operation="upsert"), "operation is not one of"),
@@ -81,5 +86,8 @@ ODD: dict[str, bytes] = {
     "a zone": event(created_at="2026-09-01T15:30:00.5+05:30"),
     "lower case time": event(created_at="2026-09-01t10:00:00z"),
     "a zero in a text": event(text="a\x00b"),
+    "the longest names": event(
+        author={"id": "x" * 1_000, "handle": "é" * 250}, brands=["x" * 500, None, "é" * 250], language="x" * 500
+    ),
     "other scripts": event(text="日本語 🎉 é"),
 }

@@ -77,6 +77,11 @@ def dump(signal: Signal) -> list[bytes]:
     return [record for part in parts for record in dump(part)] if parts else [body]
 
 
+def halves(record: bytes) -> list[bytes]:
+    """A record that `dump` made as two that say the same; none for one that names a single brand or candidate."""
+    return [half for part in _halves(parse_signal(record)) for half in dump(part)]
+
+
 def _halves(signal: Signal) -> Iterator[Signal]:
     pairs = [(minute, brand) for minute, brands in signal.touched.items() for brand in brands]
     if len(pairs) + len(signal.candidates) < 2:
