@@ -183,7 +183,7 @@ class ReliableProducer:
             if records:
                 self._say(next(failed[place] for place in records).str())
                 self._vitals.busy(self._name)
-                time.sleep(min(2.0, 0.1 * 2**self._tries))
+                time.sleep(min(2.0, 0.1 * 2 ** min(self._tries, 5)))
                 self._fence.check(generation)
         return refused
 
