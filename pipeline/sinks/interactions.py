@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import polars as pl
@@ -21,7 +22,10 @@ from pipeline.batch import EventBatch, Rejected
 from pipeline.processors.alerts.single import JUDGED
 from pipeline.processors.completion import GROUP_TIMES, TIME
 from pipeline.processors.sentiment.labels import COLUMNS as SENTIMENT
+from pipeline.produce import record_of
 from pipeline.sinks.clickhouse import MONTHS_AN_INSERT, Inserter
+from pipeline.sources.record import event_of
+from pipeline.versions import minutes
 from schemas import events
 
 _LISTS = [column for column, f in events.BY_COLUMN.items() if f.kind == "strings"]
@@ -33,6 +37,10 @@ _CHANGE = [*_EVENT, *GROUP_TIMES, "version", "is_deleted"]
 _WAITING = ["event_key", "revision", *_PLACE]
 _TOLD = ", ".join([*JUDGED, "text", "text_at", "revision", "version"])
 _LOOKUP_KEYS = 5_000
+_SEARCH_ROWS = 200_000_000
+"""What a search without a minute goes through at once: two seconds or so, where the answer has to come within 20."""
+_NO_MONTH = 999_999
+"""Above every month."""
 _TOGETHER_BYTES = 64 << 20
 
 
@@ -107,7 +115,7 @@ class Landing:
             for row, reason in self._inserter.insert("interactions", part, generation):
                 revision = row.get_column("revision")[0]
                 for batch in batches:
-                    batch.reject(batch.events.get_column("revision") == revision, reason, "clickhouse")
+                    _refuse(batch, revision, reason)
                 refused.append(revision)
         return refused
 
@@ -124,6 +132,18 @@ class Landing:
         return refused
 
 
+def _refuse(batch: EventBatch, revision: int, reason: str) -> None:
+    """Makes the row a dead letter; of a change that waited the batch has no bytes, so it is written as a record once more."""
+    refused = batch.events.get_column("revision") == revision
+    waited = batch.events.filter(refused & pl.col("row").is_null())
+    if waited.height and batch.settled is not None:
+        change = batch.settled.filter(pl.col("revision") == revision).row(0, named=True)
+        batch.rejected.append(Rejected("clickhouse", reason, *(change[column] for column in _PLACE), *record_of(event_of(change))))
+        batch.events = batch.events.filter(~refused)
+    else:
+        batch.reject(refused, reason, "clickhouse")
+
+
 class InteractionsTable:
     """Reads of the base table and of pending_changes; they are repeated until answered."""
 
@@ -133,14 +153,51 @@ class InteractionsTable:
     def newest(self, keys: pl.DataFrame) -> pl.DataFrame:
         """The newest stored row of each event (`completion.Stored`); the minutes of created_at, where known, spare a search."""
         dated, undated = keys.filter(pl.col("created_at").is_not_null()), keys.filter(pl.col("created_at").is_null())
-        answers = [self._newest(part) for frame in (dated, undated) for part in frame.iter_slices(_LOOKUP_KEYS)]
+        answers = [*self._at(dated, self._newest), *self._anywhere(undated, self._newest)]
         return pl.concat(answers) if answers else pl.DataFrame()
 
-    def _newest(self, keys: pl.DataFrame) -> pl.DataFrame:
+    def _newest(self, where: str) -> pl.DataFrame:
         columns = ", ".join([*_EVENT, *SENTIMENT, *_OURS])
         return self._inserter.query(
-            f"SELECT {columns} FROM interactions WHERE {_where(keys)} ORDER BY version DESC LIMIT 1 BY event_key"
+            f"SELECT {columns} FROM interactions WHERE {where} ORDER BY version DESC LIMIT 1 BY event_key"
         )
+
+    def _at(self, keys: pl.DataFrame, ask: Callable[[str], pl.DataFrame]) -> list[pl.DataFrame]:
+        """What `ask` finds of these events in the minutes of their created_at."""
+        return [
+            ask(f"{_events(part)} AND {minutes(part.get_column('created_at'))}") for part in keys.iter_slices(_LOOKUP_KEYS)
+        ]
+
+    def _anywhere(self, keys: pl.DataFrame, ask: Callable[[str], pl.DataFrame]) -> list[pl.DataFrame]:
+        """What `ask` finds of these events, whenever they were created: from the newest months to the oldest.
+
+        An event is all in one month, and most changes are of young ones. A search without a minute reads filters of the whole
+        range, so it takes as long as the range has rows; ranges of a bounded size end in time, however large the table is.
+        """
+        answers: list[pl.DataFrame] = []
+        for months in self._ranges() if keys.height else ():
+            found = [ask(f"{_events(part)} AND {months}") for part in keys.iter_slices(_LOOKUP_KEYS)]
+            answers += found
+            keys = keys.join(pl.concat(found), on="event_key", how="anti")
+            if not keys.height:
+                break
+        return answers
+
+    def _ranges(self) -> list[str]:
+        """All that there may be, in ranges of months with _SEARCH_ROWS rows, or one month; the newest first."""
+        # ClickHouse answers this from what it knows of its parts.
+        rows = self._inserter.query(
+            "SELECT toYYYYMM(created_at) AS month, count() AS n FROM interactions GROUP BY month ORDER BY month DESC"
+        )
+        bounds, size = [], 0
+        for month, count in rows.iter_rows():
+            size += count
+            if size >= _SEARCH_ROWS:
+                bounds.append(month)
+                size = 0
+        month = "toYYYYMM(created_at)"
+        newest = [f"{month} < {above} AND {month} >= {low}" for above, low in pairwise([_NO_MONTH, *bounds])]
+        return [*newest, f"{month} < {bounds[-1] if bounds else _NO_MONTH}"]
 
     def as_landed(self, changes: pl.DataFrame) -> pl.DataFrame:
         """The rows of these changes (batch.replayed), as SingleEvent.judge wants them.
@@ -149,10 +206,9 @@ class InteractionsTable:
         """
         # A change may carry another created_at than its event: what is not found by it is searched by its key alone.
         dated = changes.filter(pl.col("created_at").is_not_null())
-        answers = [self._versions(part) for part in dated.iter_slices(_LOOKUP_KEYS)]
+        answers = self._at(dated, self._versions)
         found = pl.concat(answers).get_column("event_key").implode() if answers else pl.Series([[]], dtype=pl.List(pl.UInt64))
-        rest = changes.filter(~pl.col("event_key").is_in(found)).with_columns(created_at=pl.lit(None, TIME))
-        answers += [self._versions(part) for part in rest.iter_slices(_LOOKUP_KEYS)]
+        answers += self._anywhere(changes.filter(~pl.col("event_key").is_in(found)), self._versions)
         if not answers:
             return pl.DataFrame()
         rows, asked = pl.concat(answers), changes.select("event_key", "revision", "said_at", "kafka_ms")
@@ -161,9 +217,9 @@ class InteractionsTable:
         replaced = asked.join(exact, on="revision", how="anti").join(newest, on="event_key", how="inner")
         return pl.concat([exact, replaced.select(exact.columns)])
 
-    def _versions(self, keys: pl.DataFrame) -> pl.DataFrame:
+    def _versions(self, where: str) -> pl.DataFrame:
         return self._inserter.query(
-            f"SELECT {_TOLD} FROM interactions WHERE {_where(keys)} ORDER BY version DESC LIMIT 1 BY event_key, revision"
+            f"SELECT {_TOLD} FROM interactions WHERE {where} ORDER BY version DESC LIMIT 1 BY event_key, revision"
         )
 
     def known_revisions(self, assigned: Sequence[Assigned], hours: float, limit: int) -> pl.Series:
@@ -217,16 +273,14 @@ class InteractionsTable:
 
 
 _ARRIVED = "toUnixTimestamp64Milli(arrived_at) / 1000 AS arrived_at"
-_LANDED = "SELECT revision FROM interactions WHERE event_key IN (SELECT event_key FROM pending_changes WHERE {waits})"
+# What waited has landed after it had begun to wait, by clocks that differ by less than an hour: what arrived before is not read.
+_LANDED = """
+SELECT revision FROM interactions WHERE event_key IN (SELECT event_key FROM pending_changes WHERE {waits})
+AND ingested_at >= (SELECT min(arrived_at) - INTERVAL 1 HOUR FROM pending_changes WHERE {waits})"""
 
 
-def _where(keys: pl.DataFrame) -> str:
-    """The events of these keys; where all say when they were created, by the table's key."""
-    where = f"event_key IN ({','.join(map(str, keys.get_column('event_key')))})"
-    if keys.get_column("created_at").null_count() == 0:
-        minutes = keys.get_column("created_at").dt.strftime("'%Y-%m-%d %H:%M:00'").unique()
-        where += f" AND toStartOfMinute(created_at) IN ({','.join(minutes)})"
-    return where
+def _events(keys: pl.DataFrame) -> str:
+    return f"event_key IN ({','.join(map(str, keys.get_column('event_key')))})"
 
 
 def _partitions(assigned: Sequence[Assigned]) -> str:

@@ -198,7 +198,9 @@ def test_what_the_tables_say_of_a_partition(settings: Settings) -> None:
         # Killed after the row landed and before its change was marked done: the change does not wait any more, and is told.
         assert not table.found(assigned).height
         revision, key = waiting.select("revision", "event_key").row(0)
-        client.command(f"INSERT INTO interactions (event_key, revision, version) VALUES ({key}, {revision}, 1)")
+        client.command(
+            f"INSERT INTO interactions (event_key, revision, version, ingested_at) VALUES ({key}, {revision}, 1, now())"
+        )
         assert table.waiting(assigned).get_column("revision").to_list() == [waiting.get_column("revision")[1]]
         found = table.found(assigned)
         assert found.get_column("revision").to_list() == [revision]
