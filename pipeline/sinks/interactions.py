@@ -138,7 +138,9 @@ def _refuse(batch: EventBatch, revision: int, reason: str) -> None:
     waited = batch.events.filter(refused & pl.col("row").is_null())
     if waited.height and batch.settled is not None:
         change = batch.settled.filter(pl.col("revision") == revision).row(0, named=True)
-        batch.rejected.append(Rejected("clickhouse", reason, *(change[column] for column in _PLACE), *record_of(event_of(change))))
+        batch.rejected.append(
+            Rejected("clickhouse", reason, *(change[column] for column in _PLACE), *record_of(event_of(change)))
+        )
         batch.events = batch.events.filter(~refused)
     else:
         batch.reject(refused, reason, "clickhouse")
@@ -164,9 +166,7 @@ class InteractionsTable:
 
     def _at(self, keys: pl.DataFrame, ask: Callable[[str], pl.DataFrame]) -> list[pl.DataFrame]:
         """What `ask` finds of these events in the minutes of their created_at."""
-        return [
-            ask(f"{_events(part)} AND {minutes(part.get_column('created_at'))}") for part in keys.iter_slices(_LOOKUP_KEYS)
-        ]
+        return [ask(f"{_events(part)} AND {minutes(part.get_column('created_at'))}") for part in keys.iter_slices(_LOOKUP_KEYS)]
 
     def _anywhere(self, keys: pl.DataFrame, ask: Callable[[str], pl.DataFrame]) -> list[pl.DataFrame]:
         """What `ask` finds of these events, whenever they were created: from the newest months to the oldest.
