@@ -1,4 +1,4 @@
-"""What Earshot needs of ClickHouse's settings, pinned: each request of each client carries them (connections.clickhouse_client).
+"""What Earshot needs of ClickHouse's settings, pinned: each request of each client carries them.
 
 The delivery contract hangs on them, and a server's version, its profiles and its users' defaults change them: asynchronous
 inserts, say, are on by default since 26.2. What a user may not set is not sent; `unmet` says of it in words what is not as
@@ -64,12 +64,12 @@ def unmet(client: Client) -> str:
 
     Raises ClickHouseError when it can't be asked, and with the server's words when a limit of the user is in the way.
     """
-    version = tuple(int(number) for number in re.findall(r"\d+", client.server_version)[:2])
+    version = tuple(int(number) for number in re.findall(r"\d+", client.server_version or "")[:2])
     if version < OLDEST:
         return f"it is version {client.server_version}, Earshot needs {'.'.join(map(str, OLDEST))} or newer"
     names = ", ".join(f"'{pin.name}'" for pin in PINS)
     rows = client.query(f"SELECT name, value FROM system.settings WHERE name IN ({names})").result_rows
-    found: dict[str, str] = dict(rows)
+    found = {str(row[0]): str(row[1]) for row in rows}
     wrong = [
         f"{name} is {found.get(name, 'unknown')} and readonly for this user, it must be {value}"
         for name, value, _ in PINS

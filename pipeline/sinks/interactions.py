@@ -13,7 +13,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import polars as pl
@@ -24,8 +23,8 @@ from pipeline.processors.completion import GROUP_TIMES, TIME
 from pipeline.processors.sentiment.labels import COLUMNS as SENTIMENT
 from pipeline.produce import record_of
 from pipeline.sinks.clickhouse import MONTHS_AN_INSERT, Inserter
+from pipeline.sinks.search import Search
 from pipeline.sources.record import event_of
-from pipeline.versions import minutes
 from schemas import events
 
 _LISTS = [column for column, f in events.BY_COLUMN.items() if f.kind == "strings"]
@@ -36,11 +35,6 @@ _TIMES = [*events.TIMES, *GROUP_TIMES]
 _CHANGE = [*_EVENT, *GROUP_TIMES, "version", "is_deleted"]
 _WAITING = ["event_key", "revision", *_PLACE]
 _TOLD = ", ".join([*JUDGED, "text", "text_at", "revision", "version"])
-_LOOKUP_KEYS = 5_000
-_SEARCH_ROWS = 200_000_000
-"""What a search without a minute goes through at once: two seconds or so, where the answer has to come within 20."""
-_NO_MONTH = 999_999
-"""Above every month."""
 _TOGETHER_BYTES = 64 << 20
 
 
@@ -138,9 +132,9 @@ def _refuse(batch: EventBatch, revision: int, reason: str) -> None:
     waited = batch.events.filter(refused & pl.col("row").is_null())
     if waited.height and batch.settled is not None:
         change = batch.settled.filter(pl.col("revision") == revision).row(0, named=True)
-        batch.rejected.append(
-            Rejected("clickhouse", reason, *(change[column] for column in _PLACE), *record_of(event_of(change)))
-        )
+        topic, partition, offset = (change[column] for column in _PLACE)
+        key, raw = record_of(event_of(change))
+        batch.rejected.append(Rejected("clickhouse", reason, topic, partition, offset, key, raw))
         batch.events = batch.events.filter(~refused)
     else:
         batch.reject(refused, reason, "clickhouse")
@@ -151,11 +145,12 @@ class InteractionsTable:
 
     def __init__(self, inserter: Inserter) -> None:
         self._inserter = inserter
+        self._search = Search(inserter)
 
     def newest(self, keys: pl.DataFrame) -> pl.DataFrame:
         """The newest stored row of each event (`completion.Stored`); the minutes of created_at, where known, spare a search."""
         dated, undated = keys.filter(pl.col("created_at").is_not_null()), keys.filter(pl.col("created_at").is_null())
-        answers = [*self._at(dated, self._newest), *self._anywhere(undated, self._newest)]
+        answers = [*self._search.at(dated, self._newest), *self._search.anywhere(undated, self._newest)]
         return pl.concat(answers) if answers else pl.DataFrame()
 
     def _newest(self, where: str) -> pl.DataFrame:
@@ -164,41 +159,6 @@ class InteractionsTable:
             f"SELECT {columns} FROM interactions WHERE {where} ORDER BY version DESC LIMIT 1 BY event_key"
         )
 
-    def _at(self, keys: pl.DataFrame, ask: Callable[[str], pl.DataFrame]) -> list[pl.DataFrame]:
-        """What `ask` finds of these events in the minutes of their created_at."""
-        return [ask(f"{_events(part)} AND {minutes(part.get_column('created_at'))}") for part in keys.iter_slices(_LOOKUP_KEYS)]
-
-    def _anywhere(self, keys: pl.DataFrame, ask: Callable[[str], pl.DataFrame]) -> list[pl.DataFrame]:
-        """What `ask` finds of these events, whenever they were created: from the newest months to the oldest.
-
-        An event is all in one month, and most changes are of young ones. A search without a minute reads filters of the whole
-        range, so it takes as long as the range has rows; ranges of a bounded size end in time, however large the table is.
-        """
-        answers: list[pl.DataFrame] = []
-        for months in self._ranges() if keys.height else ():
-            found = [ask(f"{_events(part)} AND {months}") for part in keys.iter_slices(_LOOKUP_KEYS)]
-            answers += found
-            keys = keys.join(pl.concat(found), on="event_key", how="anti")
-            if not keys.height:
-                break
-        return answers
-
-    def _ranges(self) -> list[str]:
-        """All that there may be, in ranges of months with _SEARCH_ROWS rows, or one month; the newest first."""
-        # ClickHouse answers this from what it knows of its parts.
-        rows = self._inserter.query(
-            "SELECT toYYYYMM(created_at) AS month, count() AS n FROM interactions GROUP BY month ORDER BY month DESC"
-        )
-        bounds, size = [], 0
-        for month, count in rows.iter_rows():
-            size += count
-            if size >= _SEARCH_ROWS:
-                bounds.append(month)
-                size = 0
-        month = "toYYYYMM(created_at)"
-        newest = [f"{month} < {above} AND {month} >= {low}" for above, low in pairwise([_NO_MONTH, *bounds])]
-        return [*newest, f"{month} < {bounds[-1] if bounds else _NO_MONTH}"]
-
     def as_landed(self, changes: pl.DataFrame) -> pl.DataFrame:
         """The rows of these changes (batch.replayed), as SingleEvent.judge wants them.
 
@@ -206,9 +166,9 @@ class InteractionsTable:
         """
         # A change may carry another created_at than its event: what is not found by it is searched by its key alone.
         dated = changes.filter(pl.col("created_at").is_not_null())
-        answers = self._at(dated, self._versions)
+        answers = self._search.at(dated, self._versions)
         found = pl.concat(answers).get_column("event_key").implode() if answers else pl.Series([[]], dtype=pl.List(pl.UInt64))
-        answers += self._anywhere(changes.filter(~pl.col("event_key").is_in(found)), self._versions)
+        answers += self._search.anywhere(changes.filter(~pl.col("event_key").is_in(found)), self._versions)
         if not answers:
             return pl.DataFrame()
         rows, asked = pl.concat(answers), changes.select("event_key", "revision", "said_at", "kafka_ms")
@@ -273,14 +233,10 @@ class InteractionsTable:
 
 
 _ARRIVED = "toUnixTimestamp64Milli(arrived_at) / 1000 AS arrived_at"
-# What waited has landed after it had begun to wait, by clocks that differ by less than an hour: what arrived before is not read.
+# What waited has landed after it had begun to wait, by clocks that differ by less than an hour: older arrivals are not read.
 _LANDED = """
 SELECT revision FROM interactions WHERE event_key IN (SELECT event_key FROM pending_changes WHERE {waits})
 AND ingested_at >= (SELECT min(arrived_at) - INTERVAL 1 HOUR FROM pending_changes WHERE {waits})"""
-
-
-def _events(keys: pl.DataFrame) -> str:
-    return f"event_key IN ({','.join(map(str, keys.get_column('event_key')))})"
 
 
 def _partitions(assigned: Sequence[Assigned]) -> str:
