@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from pipeline.errors import UnreachableError
+from pipeline.pins import pin
 from pipeline.settings import ClickHouseSettings, KafkaSettings
 
 # Each failed request is raised as well, and said in one line by whoever asked.
@@ -22,12 +23,14 @@ logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
 def clickhouse_client(clickhouse: ClickHouseSettings, timeout_s: int = 300) -> Client:
     """A client of ClickHouse's HTTP interface, after a first answer; threads may share it (it has no session).
 
+    It is the only one there is: what it asks carries the settings that Earshot needs (pipeline/pins.py).
+
     Raises UnreachableError with the URL when there is no answer, the login is refused, or it is no ClickHouse.
     """
     url = urlsplit(clickhouse.url)
     secure = url.scheme == "https"
     try:
-        return clickhouse_connect.get_client(
+        client = clickhouse_connect.get_client(
             host=url.hostname,
             port=url.port or (443 if secure else 80),
             interface=url.scheme,
@@ -44,6 +47,8 @@ def clickhouse_client(clickhouse: ClickHouseSettings, timeout_s: int = 300) -> C
             send_receive_timeout=timeout_s,
             client_name="earshot",
         )
+        pin(client)
+        return client
     except Exception as error:  # whatever a stranger's answer breaks in the driver
         known = isinstance(error, (ClickHouseError, OSError))
         why = reason(error) if known else f"its answer is not ClickHouse's ({type(error).__name__})"

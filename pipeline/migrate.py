@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 import schemas
 from pipeline.connections import check_kafka, clickhouse_client, kafka_admin, kafka_reason, reason
 from pipeline.errors import MigrationError, UnreachableError
+from pipeline.pins import unmet
 from pipeline.settings import MAX_MESSAGE_BYTES, KafkaSettings, Settings
 
 FOLDER = Path(schemas.__file__).parent / "clickhouse"
@@ -64,8 +65,9 @@ class Record:
 def migrate(settings: Settings) -> list[str]:
     """Brings tables and topics up to date and says what it did, a line each. Doing it again changes nothing.
 
-    Raises MigrationError, before it changes anything, over a half-applied or edited migration and over a database that is
-    newer than this program; and for a statement that fails. Raises UnreachableError when either side can't be reached.
+    Raises MigrationError, before it changes anything, over a server that is too old or a user's settings that are not as needed
+    (pipeline/pins.py), over a half-applied or edited migration and over a database that is newer than this program; and for a
+    statement that fails. Raises UnreachableError when either side can't be reached.
     """
     check_kafka(settings.kafka)
     client = clickhouse_client(settings.clickhouse)
@@ -76,9 +78,10 @@ def migrate(settings: Settings) -> list[str]:
 
 
 def check(settings: Settings) -> None:
-    """Returns when the tables are those of this program and the topics exist.
+    """Returns when the server is as needed, the tables are those of this program and the topics exist.
 
-    Raises MigrationError when `earshot migrate` has to run first, UnreachableError when a table that it made is gone.
+    Raises MigrationError when something is not as needed (pipeline/pins.py) or `earshot migrate` has to run first,
+    UnreachableError when a table that it made is gone.
     """
     client = clickhouse_client(settings.clickhouse)
     try:
@@ -105,6 +108,7 @@ def read_migrations(folder: Path = FOLDER) -> list[Migration]:
 def migrate_tables(client: Client, folder: Path = FOLDER) -> list[str]:
     """Applies what is not applied yet. Raises as `migrate`."""
     migrations = read_migrations(folder)
+    check_server(client)
     try:
         client.command(_RECORDS)
         pending = _pending(migrations, _records(client))
@@ -120,6 +124,7 @@ def migrate_tables(client: Client, folder: Path = FOLDER) -> list[str]:
 def check_tables(client: Client, folder: Path = FOLDER) -> None:
     """Raises as `check`."""
     migrations = read_migrations(folder)
+    check_server(client)
     try:
         tables = {
             row[0] for row in client.query("SELECT name FROM system.tables WHERE database = currentDatabase()").result_rows
@@ -135,6 +140,16 @@ def check_tables(client: Client, folder: Path = FOLDER) -> None:
     gone = sorted(made - tables)
     if gone:
         raise UnreachableError(f"ClickHouse at {client.uri}: table {', '.join(gone)} is gone, though a migration made it")
+
+
+def check_server(client: Client) -> None:
+    """Raises MigrationError when the version or a setting is not as the delivery contract needs it."""
+    try:
+        wrong = unmet(client)
+    except ClickHouseError as error:
+        wrong = reason(error)
+    if wrong:
+        raise MigrationError(f"ClickHouse at {client.uri}: {wrong}")
 
 
 def _records(client: Client) -> dict[int, Record]:

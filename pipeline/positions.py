@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from pipeline.connections import check_kafka, clickhouse_client, kafka_reason, reason
 from pipeline.errors import EarshotError, MigrationError, UnreachableError
+from pipeline.migrate import check_server
 from pipeline.settings import ClickHouseSettings, KafkaSettings
 
 _NO_COORDINATOR_YET = (
@@ -133,6 +134,7 @@ def accept_loss(kafka: KafkaSettings, clickhouse: ClickHouseSettings, lost: Sequ
     rows = [[loss.topic, loss.partition, loss.first, loss.last, loss.reason, now] for loss in lost]
     client = clickhouse_client(clickhouse)
     try:
+        check_server(client)
         client.insert(
             "lost_offsets", rows, column_names=["topic", "partition", "first", "last", "reason", "accepted_at"]
         )  # fmt: skip

@@ -1,8 +1,9 @@
 """Inserts into ClickHouse by the rules of the delivery contract, and the reads that retry with them.
 
 Every insert carries a token, the first try too: a hash of the table and the bytes written. An insert whose result is unknown
-(timeout, reset, 5xx, overload) is repeated whole with the same token until it is known. Only on a data error is it halved to
-find the bad rows, after asking which rows are there; halves get their own tokens.
+(timeout, reset, 5xx, overload) is repeated whole with the same token until it is known. It is halved, after asking which rows
+are there, on a data error, to find the bad rows, and when the server has stopped it a few times because it takes more time or
+memory than it may; halves get their own tokens. The settings that this hangs on are pinned (pipeline/pins.py).
 """
 
 from __future__ import annotations
@@ -32,9 +33,16 @@ T = TypeVar("T")
 
 # What is wrong with the data itself: parsing, types, ranges, constraints (ClickHouse's ErrorCodes.cpp).
 DATA_ERRORS = {6, 26, 27, 32, 33, 38, 41, 53, 69, 70, 72, 117, 131, 321, 349, 441, 469}
+# It took more time or more memory than it may: repeated whole, it would take as much.
+_TOO_MUCH = {159, 241}
+_WHOLE_TRIES = 3
 _BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 MONTHS_AN_INSERT = 50
 """An insert that touches more than 100 partitions fails whole."""
+
+
+class TooMuchError(Exception):
+    """What was asked takes more time or memory than the server gives, at each try; less of it may do."""
 
 
 class Inserter:
@@ -75,12 +83,25 @@ class Inserter:
         body = arrow_stream(rows)
         token = f"{table}-{xxhash.xxh3_128_hexdigest(body)}"
         try:
-            self.retry(f"insert into {table}", lambda: self._send(table, rows.columns, body, token, generation))
+            self.retry(
+                f"insert into {table}", lambda: self._send(table, rows.columns, body, token, generation), whole=rows.height == 1
+            )
+        except TooMuchError:
+            log.warning("insert into %s: its %d rows are written in halves", table, rows.height)
         except DatabaseError as error:
             if rows.height == 1:
                 return [(whole, reason(error))]
         else:
             return []
+        return self._insert_halves(table, rows, whole, generation)
+
+    def _insert_halves(
+        self, table: str, rows: pl.DataFrame, whole: pl.DataFrame, generation: int
+    ) -> list[tuple[pl.DataFrame, str]]:
+        # A try without an answer may still be writing rows that would not be seen yet.
+        while not self.quiet(0.1):
+            self._vitals.busy(self._name)
+            self._fence.check(generation)
         there = self._there(table, rows)
         keep = pl.Series([revision not in there for revision in _revisions(rows)], dtype=pl.Boolean)
         rows, whole = rows.filter(keep), whole.filter(keep)
@@ -100,15 +121,16 @@ class Inserter:
                 # Not as bytes: the driver would join them with the statement, a copy more.
                 insert_block=memoryview(body),  # type: ignore[arg-type]  # urllib3 takes it
                 fmt="ArrowStream",
-                settings={"insert_deduplication_token": token, "max_execution_time": INSERT_MAX_S, "optimize_on_insert": 0},
+                settings={"insert_deduplication_token": token, "max_execution_time": f"{INSERT_MAX_S:g}"},
             )
 
-    def insert_versions(self, statement: str, generation: int, may: Callable[[], None]) -> None:
+    def insert_versions(self, statement: str, generation: int, may: Callable[[], None], whole: bool) -> None:
         """Runs an INSERT ... SELECT (pipeline/versions.py) that finds nothing left to do when it has run already.
 
-        `may` raises GivenUp when it must not start any more; it is asked before each try.
+        `may` raises GivenUp when it must not start any more; it is asked before each try. Raises TooMuchError, but for what can
+        only be done `whole`.
         """
-        self.retry("insert of versions", lambda: self._make_versions(statement, generation, may))
+        self.retry("insert of versions", lambda: self._make_versions(statement, generation, may), whole)
 
     def _make_versions(self, statement: str, generation: int, may: Callable[[], None]) -> None:
         # One whose result is unknown may still run; a second beside it would write its rows twice.
@@ -117,7 +139,7 @@ class Inserter:
         self._fence.pass_through(generation)
         with self._writing():
             may()
-            self._client.command(statement, settings={**versions.SETTINGS, "max_execution_time": INSERT_MAX_S})
+            self._client.command(statement, settings={**versions.SETTINGS, "max_execution_time": f"{INSERT_MAX_S:g}"})
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -135,8 +157,10 @@ class Inserter:
     def _there(self, table: str, rows: pl.DataFrame) -> set[int]:
         if "revision" not in rows.columns:
             return set()
-        keys = ",".join(map(str, rows.get_column("event_key").unique()))
-        answer = self.query(f"SELECT revision FROM {table} WHERE event_key IN ({keys})")
+        where = f"event_key IN ({','.join(map(str, rows.get_column('event_key').unique()))})"
+        if "created_at" in rows.columns:
+            where += f" AND {versions.minutes(rows.get_column('created_at'))}"
+        answer = self.query(f"SELECT revision FROM {table} WHERE {where}")
         return set(pl.Series(answer.get_column("revision")).to_list())
 
     def quiet(self, timeout_s: float) -> bool:
@@ -163,20 +187,32 @@ class Inserter:
         """A statement that may run twice."""
         self.retry("command", lambda: self._client.command(sql))
 
-    def retry(self, what: str, request: Callable[[], T]) -> T:
-        """Repeats the request until it is answered. Raises DatabaseError for a data error, and GivenUp."""
+    def retry(self, what: str, request: Callable[[], T], whole: bool = True) -> T:
+        """Repeats the request until it is answered. Raises DatabaseError for a data error, and GivenUp.
+
+        Raises TooMuchError after a few tries that took too much, unless it can only be done `whole`.
+        """
+        try:
+            return self._retry(what, request, whole)
+        finally:  # given up, too: nobody waits for this answer any more
+            self._vitals.clear(f"clickhouse ({self._name})")
+
+    def _retry(self, what: str, request: Callable[[], T], whole: bool) -> T:
         generation = self._fence.generation
-        attempt = 0
+        attempt = too_much = 0
         while True:
             self._vitals.busy(self._name)
             try:
                 answer = request()
             except (ClickHouseError, OSError, pa.ArrowInvalid) as error:
-                if isinstance(error, DatabaseError) and error.code in DATA_ERRORS:
+                code = error.code if isinstance(error, DatabaseError) else None
+                if code in DATA_ERRORS:
                     raise
                 self._say(what, attempt, reason(error))
+                too_much += code in _TOO_MUCH
+                if too_much == _WHOLE_TRIES and not whole:
+                    raise TooMuchError from error
             else:
-                self._vitals.clear(f"clickhouse ({self._name})")
                 if attempt:
                     log.info("%s: answered after %d tries", what, attempt + 1)
                 return answer

@@ -37,8 +37,9 @@ class Fenced(Inserter):
         )
         settings = {
             "insert_deduplication_token": token,
-            "max_execution_time": INSERT_MAX_S,
-            "optimize_on_insert": 0,
+            # Of an INSERT ... SELECT the token would count for nothing else: what it selects is in the statement.
+            "deduplicate_insert_select": "force_enable",
+            "max_execution_time": f"{INSERT_MAX_S:g}",
             "max_query_size": _STATEMENT_BYTES,
         }
         with self._writing():

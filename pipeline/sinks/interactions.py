@@ -19,10 +19,13 @@ import polars as pl
 
 from pipeline.batch import EventBatch, Rejected
 from pipeline.processors.alerts.single import JUDGED
-from pipeline.processors.completion import GROUP_TIMES, TIME
+from pipeline.processors.completion import GROUP_TIMES
 from pipeline.processors.sentiment.labels import COLUMNS as SENTIMENT
+from pipeline.produce import record_of
 from pipeline.sinks.clickhouse import MONTHS_AN_INSERT, Inserter
 from pipeline.sinks.pending import Assigned, done_rows, of_partitions, waiting_rows
+from pipeline.sinks.search import Search
+from pipeline.sources.record import event_of
 from schemas import events
 
 _LISTS = [column for column, f in events.BY_COLUMN.items() if f.kind == "strings"]
@@ -30,7 +33,6 @@ _EVENT = list(events.BY_COLUMN)
 _OURS = ["event_key", "revision", "version", "is_deleted", *GROUP_TIMES]
 _PLACE = ["topic", "partition", "offset"]
 _TOLD = ", ".join([*JUDGED, "text", "text_at", "revision", "version"])
-_LOOKUP_KEYS = 5_000
 _TOGETHER_BYTES = 64 << 20
 
 
@@ -86,7 +88,7 @@ class Landing:
             for row, reason in self._inserter.insert("interactions", part, generation):
                 revision = row.get_column("revision")[0]
                 for batch in batches:
-                    batch.reject(batch.events.get_column("revision") == revision, reason, "clickhouse")
+                    _refuse(batch, revision, reason)
                 refused.append(revision)
         return refused
 
@@ -103,22 +105,37 @@ class Landing:
         return refused
 
 
+def _refuse(batch: EventBatch, revision: int, reason: str) -> None:
+    """Makes the row a dead letter; of a change that waited the batch has no bytes, so it is written as a record once more."""
+    refused = batch.events.get_column("revision") == revision
+    waited = batch.events.filter(refused & pl.col("row").is_null())
+    if waited.height and batch.settled is not None:
+        change = batch.settled.filter(pl.col("revision") == revision).row(0, named=True)
+        topic, partition, offset = (change[column] for column in _PLACE)
+        key, raw = record_of(event_of(change))
+        batch.rejected.append(Rejected("clickhouse", reason, topic, partition, offset, key, raw))
+        batch.events = batch.events.filter(~refused)
+    else:
+        batch.reject(refused, reason, "clickhouse")
+
+
 class InteractionsTable:
     """Reads of the base table; they are repeated until answered."""
 
     def __init__(self, inserter: Inserter) -> None:
         self._inserter = inserter
+        self._search = Search(inserter)
 
     def newest(self, keys: pl.DataFrame) -> pl.DataFrame:
         """The newest stored row of each event (`completion.Stored`); the minutes of created_at, where known, spare a search."""
         dated, undated = keys.filter(pl.col("created_at").is_not_null()), keys.filter(pl.col("created_at").is_null())
-        answers = [self._newest(part) for frame in (dated, undated) for part in frame.iter_slices(_LOOKUP_KEYS)]
+        answers = [*self._search.at(dated, self._newest), *self._search.anywhere(undated, self._newest)]
         return pl.concat(answers) if answers else pl.DataFrame()
 
-    def _newest(self, keys: pl.DataFrame) -> pl.DataFrame:
+    def _newest(self, where: str) -> pl.DataFrame:
         columns = ", ".join([*_EVENT, *SENTIMENT, *_OURS])
         return self._inserter.query(
-            f"SELECT {columns} FROM interactions WHERE {_where(keys)} ORDER BY version DESC LIMIT 1 BY event_key"
+            f"SELECT {columns} FROM interactions WHERE {where} ORDER BY version DESC LIMIT 1 BY event_key"
         )
 
     def as_landed(self, changes: pl.DataFrame) -> pl.DataFrame:
@@ -128,10 +145,9 @@ class InteractionsTable:
         """
         # A change may carry another created_at than its event: what is not found by it is searched by its key alone.
         dated = changes.filter(pl.col("created_at").is_not_null())
-        answers = [self._versions(part) for part in dated.iter_slices(_LOOKUP_KEYS)]
+        answers = self._search.at(dated, self._versions)
         found = pl.concat(answers).get_column("event_key").implode() if answers else pl.Series([[]], dtype=pl.List(pl.UInt64))
-        rest = changes.filter(~pl.col("event_key").is_in(found)).with_columns(created_at=pl.lit(None, TIME))
-        answers += [self._versions(part) for part in rest.iter_slices(_LOOKUP_KEYS)]
+        answers += self._search.anywhere(changes.filter(~pl.col("event_key").is_in(found)), self._versions)
         if not answers:
             return pl.DataFrame()
         rows, asked = pl.concat(answers), changes.select("event_key", "revision", "said_at", "kafka_ms")
@@ -140,9 +156,9 @@ class InteractionsTable:
         replaced = asked.join(exact, on="revision", how="anti").join(newest, on="event_key", how="inner")
         return pl.concat([exact, replaced.select(exact.columns)])
 
-    def _versions(self, keys: pl.DataFrame) -> pl.DataFrame:
+    def _versions(self, where: str) -> pl.DataFrame:
         return self._inserter.query(
-            f"SELECT {_TOLD} FROM interactions WHERE {_where(keys)} ORDER BY version DESC LIMIT 1 BY event_key, revision"
+            f"SELECT {_TOLD} FROM interactions WHERE {where} ORDER BY version DESC LIMIT 1 BY event_key, revision"
         )
 
     def known_revisions(self, assigned: Sequence[Assigned], hours: float, limit: int) -> pl.Series:
@@ -174,20 +190,11 @@ class InteractionsTable:
 
     def landed(self, changes: pl.DataFrame) -> pl.DataFrame:
         """Which of these changes (event_key, revision, created_at of its event) have a row (`completion.Stored`)."""
-        answers = [
-            self._inserter.query(f"SELECT DISTINCT event_key, revision FROM interactions WHERE {_where(part)}")
-            for part in changes.iter_slices(_LOOKUP_KEYS)
-        ]
+        answers = self._search.at(changes, self._revisions)
         return pl.concat(answers).join(changes, on=["event_key", "revision"], how="semi")
 
-
-def _where(keys: pl.DataFrame) -> str:
-    """The events of these keys; where all say when they were created, by the table's key."""
-    where = f"event_key IN ({','.join(map(str, keys.get_column('event_key')))})"
-    if keys.get_column("created_at").null_count() == 0:
-        minutes = keys.get_column("created_at").dt.strftime("'%Y-%m-%d %H:%M:00'").unique()
-        where += f" AND toStartOfMinute(created_at) IN ({','.join(minutes)})"
-    return where
+    def _revisions(self, where: str) -> pl.DataFrame:
+        return self._inserter.query(f"SELECT DISTINCT event_key, revision FROM interactions WHERE {where}")
 
 
 def _partitions(assigned: Sequence[Assigned]) -> str:

@@ -9,6 +9,7 @@ import threading
 from types import TracebackType
 
 import aiohttp
+import pyarrow as pa
 from aiohttp import web
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
@@ -64,7 +65,11 @@ class LossyProxy:
         # As a file: aiohttp warns of bodies over 1 MiB that come as bytes, and warnings are errors here.
         data = io.BytesIO(body)
         async with self._session.request(
-            request.method, f"{self._upstream}{request.rel_url}", data=data, headers=headers, skip_auto_headers=["Content-Type"]
+            request.method,
+            f"{self._upstream}{self._asked(request, body)}",
+            data=data,
+            headers=headers,
+            skip_auto_headers=["Content-Type"],
         ) as answer:
             content = await answer.read()
         if self._loses(request, body):
@@ -73,11 +78,23 @@ class LossyProxy:
         kept = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
         return web.Response(status=answer.status, body=content, headers=kept)
 
+    def _asked(self, request: web.Request, body: bytes) -> str:
+        """What is asked of the upstream: its path and its query."""
+        return str(request.rel_url)
+
     def _loses(self, request: web.Request, body: bytes) -> bool:
-        statement = request.query.get("query", "").encode() or body[:200]
-        if not statement.lstrip().upper().startswith(b"INSERT"):
+        if not statement(request, body).upper().startswith("INSERT"):
             return False
         self.inserts += 1
         lost = self._random.random() < self._loss
         self.dropped += lost
         return lost
+
+
+def statement(request: web.Request, body: bytes) -> str:
+    """The beginning of what the request asks; the driver packs what it inserts together with its statement."""
+    if "query" in request.query:
+        return request.query["query"].lstrip()
+    packed = request.headers.get("Content-Encoding") == "lz4"
+    beginning = pa.CompressedInputStream(pa.BufferReader(body), "lz4").read(200) if packed else body[:200]
+    return beginning.decode(errors="replace").lstrip()

@@ -190,6 +190,35 @@ def test_a_change_that_may_not_wait_is_a_dead_letter(settings: Settings, client:
     assert rows(client, "SELECT offset, step FROM dead_letters") == [(0, "clickhouse")]
 
 
+def test_a_change_that_waited_and_is_refused_later_keeps_its_content(
+    settings: Settings, client: Client, worker: Worker
+) -> None:
+    client.command("ALTER TABLE interactions ADD CONSTRAINT no_x CHECK text != 'refuse me'")
+    person = {"handle": "ann", "email": "Ann@example.org", "followers": 7}
+    said = {"text": "refuse me", "hashtags": ["a", "b"], "metrics": {"likes": 5}, "author": person}
+    edit = event(operation="update", occurred_at="2026-09-03T00:00:00.250Z", created_at=None, brands=["Mine"], **said)
+    produce(settings, [(b"k", edit)])
+    wait_for("it waits", lambda: count(client, "pending_changes") == 1)
+    produce(settings, [(None, event(author={"email": "ann@example.org"}))])
+    wait_for("a dead letter", lambda: count(client, "dead_letters") == 1)
+    ((offset, step, key, raw),) = rows(client, "SELECT offset, step, key, raw FROM dead_letters FINAL")
+    assert (offset, step, key) == (0, "clickhouse", "x:g")
+    kept = orjson.loads(raw)
+    assert (kept["text"], kept["hashtags"], kept["brands"]) == ("refuse me", ["a", "b"], ["Mine"])
+    assert "example.org" not in raw
+    wait_for("it does not wait any more", lambda: rows(client, "SELECT done FROM pending_changes FINAL") == [(1,)])
+
+    hashed = rows(client, "SELECT author_email FROM interactions FINAL")
+    client.command("ALTER TABLE interactions DROP CONSTRAINT no_x")
+    assert dlq.replay(client, settings.kafka, dlq.Filter()).produced == 1
+    columns = "text, hashtags, metrics_likes, author_handle, author_followers, brands, occurred_at"
+    wait_for("the edit", lambda: rows(client, "SELECT text FROM interactions FINAL") == [("refuse me",)])
+    assert [row[:-1] for row in rows(client, f"SELECT {columns} FROM interactions FINAL")] == [
+        ("refuse me", ["a", "b"], 5, "ann", 7, ["Mine"])
+    ]
+    assert rows(client, "SELECT author_email FROM interactions FINAL") == hashed, "a hash is not hashed again"
+
+
 def test_a_change_finds_its_event_whatever_minute_it_says(settings: Settings, client: Client, worker: Worker) -> None:
     produce(settings, [(None, event(created_at="2026-09-01T10:00:30Z"))])
     wait_for("a row", lambda: count(client, "interactions") == 1)

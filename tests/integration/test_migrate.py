@@ -70,6 +70,17 @@ def test_each_migration_is_applied_once_and_recorded(client: Client, folder: Pat
     check_tables(client, folder)
 
 
+def test_a_migration_that_comes_after_one_with_a_higher_number_is_applied(client: Client, folder: Path) -> None:
+    """Two branches, each with its own, and the higher one was rolled out first."""
+    (folder / "003_two.sql").write_text(TWO)
+    assert migrate_tables(client, folder) == ["ClickHouse: applied 001_one", "ClickHouse: applied 003_two"]
+    (folder / "002_between.sql").write_text(ONE.replace("one", "between"))
+    with pytest.raises(MigrationError, match="lacks migration 002_between"):
+        check_tables(client, folder)
+    assert migrate_tables(client, folder) == ["ClickHouse: applied 002_between"]
+    check_tables(client, folder)
+
+
 def test_nothing_goes_on_over_a_half_applied_migration(client: Client, folder: Path) -> None:
     (folder / "002_two.sql").write_text(TWO.replace("TABLE one", "TABLE nowhere"))
     with pytest.raises(MigrationError, match="002_two, statement 2: .*nowhere"):

@@ -23,7 +23,7 @@ from pipeline.processors.alerts.single import JUDGED
 from pipeline.processors.sentiment.backlog import KEPT, Backlog
 from pipeline.processors.sentiment.labels import COLUMNS, DEFERRED, Labeller
 from pipeline.processors.sentiment.prepare import LONGEST
-from pipeline.sinks.clickhouse import Inserter
+from pipeline.sinks.clickhouse import Inserter, TooMuchError
 from pipeline.versions import COLUMNS_SQL, LABEL_CHANGES, insert_versions, label_values, minutes, numbers, quoted
 from schemas import events
 
@@ -184,21 +184,28 @@ class Later:
         if not rows.height:
             return
         self._columns = self._columns or self._inserter.query(COLUMNS_SQL).get_column("name").to_list()
+        labelled = rows.with_columns(labels.get_columns())
+        self._told.found(labelled, generation)
+        self._insert(rows, labels, generation)
+        self._told.touched(labelled, generation)
+        metrics.count_labels(labels)
+
+    def _insert(self, rows: pl.DataFrame, labels: pl.DataFrame, generation: int) -> None:
+        """Makes the versions, all in one statement when the server gives it the time."""
         place, where = minutes(rows.get_column("created_at")), f"{_WAITS} AND {LABEL_CHANGES}"
-        values = label_values(labels)
+        statement = insert_versions(self._columns, rows, label_values(labels), events.LABEL_STEP, place, where)
         partitions = set(rows.get_column("partition"))
 
         def may() -> None:
             if not partitions <= self._owned:
                 raise GivenUp
 
-        labelled = rows.with_columns(labels.get_columns())
-        self._told.found(labelled, generation)
-        self._inserter.insert_versions(
-            insert_versions(self._columns, rows, values, events.LABEL_STEP, place, where), generation, may
-        )
-        self._told.touched(labelled, generation)
-        metrics.count_labels(labels)
+        try:
+            self._inserter.insert_versions(statement, generation, may, whole=rows.height == 1)
+        except TooMuchError:
+            half = rows.height // 2
+            self._insert(rows[:half], labels[:half], generation)
+            self._insert(rows[half:], labels[half:], generation)
 
     def _has_time(self) -> bool:
         return self._spare(self._waiting > 0 and self._clock() - self._since > URGENT_S)
