@@ -13,8 +13,9 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_origin
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -22,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
+from pipeline.config.document import first_problem, hint
 from pipeline.errors import SettingsError
 
 ENV_PREFIX = "EARSHOT_"
@@ -234,11 +236,9 @@ def load(config: Path | None = None) -> Settings:
     except UnreadableVariable as error:
         raise SettingsError(f"the environment: {error}") from None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        problem = first_problem(error, Settings, values)
         where = f"{path} or the environment" if path else "the environment"
-        raise SettingsError(f"setting {key} ({where}): {reason}") from None
+        raise SettingsError(f"setting {problem.where} ({where}): {problem.reason}") from None
 
 
 def _anchor(values: dict[str, Any], model: type[BaseModel], folder: Path) -> None:
@@ -264,13 +264,18 @@ def _anchor_models(values: dict[str, Any], folder: Path) -> None:
 
 
 def _check_environment() -> None:
+    known = dict(_variables(Settings, ENV_PREFIX))
     for name in os.environ:
-        if not name.startswith(ENV_PREFIX) or name in NOT_SETTINGS:
-            continue
-        section, _, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
-        field = Settings.model_fields.get(section)
-        known = field is not None
-        if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            known = not key or key in field.annotation.model_fields
-        if not known:
-            raise SettingsError(f"environment variable {name}: unknown key")
+        if name.startswith(ENV_PREFIX) and name not in NOT_SETTINGS and name.upper() not in known:
+            table, _, _ = name.upper().rpartition("__")
+            if not known.get(table):
+                raise SettingsError(f"environment variable {name}: unknown key{hint(name, known)}")
+
+
+def _variables(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, bool]]:
+    """The variables that are settings, and whether names of one's own may follow (EARSHOT_CONTROL__TOKENS__INES)."""
+    for name, field in model.model_fields.items():
+        variable, kind = prefix + name.upper(), field.annotation
+        yield variable, get_origin(kind) is dict
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield from _variables(kind, f"{variable}__")

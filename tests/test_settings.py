@@ -73,10 +73,30 @@ def test_an_unknown_key_in_the_file_is_named(text: str, key: str) -> None:
     assert "unknown key" in refused(toml(text))
 
 
-@pytest.mark.parametrize("name", ["EARSHOT_KAFAK", "EARSHOT_KAFKA__BOTSTRAP", "EARSHOT_KAFKA__GROUP__X", "EARSHOT_BRAND"])
-def test_an_unknown_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_an_unknown_key_names_the_nearest_one() -> None:
+    assert refused(toml("[kafka]\nbotstrap = 'x'")).endswith(": unknown key, did you mean 'bootstrap'?")
+    assert refused(toml("[kafka]\nzzz = 'x'")).endswith(": unknown key")
+    assert refused(toml("kafak = 1")).endswith(": unknown key, did you mean 'kafka'?")
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("EARSHOT_KAFAK", "EARSHOT_KAFKA"),
+        ("EARSHOT_KAFKA__BOTSTRAP", "EARSHOT_KAFKA__BOOTSTRAP"),
+        ("EARSHOT_KAFKA__GROUP__X", "EARSHOT_KAFKA__GROUP"),
+        ("EARSHOT_BRAND", "EARSHOT_BRANDS"),
+        ("EARSHOT_BRANDS__X", "EARSHOT_BRANDS"),
+    ],
+)
+def test_an_unknown_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, near: str) -> None:
     monkeypatch.setenv(name, "x")
-    assert refused() == f"environment variable {name}: unknown key"
+    assert refused() == f"environment variable {name}: unknown key, did you mean {near!r}?"
+
+
+def test_a_token_for_each_actor_has_a_variable_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARSHOT_CONTROL__TOKENS__ANNA", "sixteen characters")
+    assert load().control.tokens["anna"].get_secret_value() == "sixteen characters"
 
 
 def test_the_place_of_recorded_data_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
