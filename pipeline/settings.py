@@ -13,13 +13,13 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_origin
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
@@ -43,6 +43,13 @@ class Section(BaseModel):
     _home = field_validator("*")(_expand_home)
 
 
+def _refuse(section: Section, names: Iterable[str], where: str) -> None:
+    """Raises ValueError for one of these that is set: it does nothing there, and whoever set it thinks that it does."""
+    for name in names:
+        if getattr(section, name) != type(section).model_fields[name].default:
+            raise ValueError(f"{name} does nothing with {where}")
+
+
 class KafkaSettings(Section):
     bootstrap: str = "127.0.0.1:9092"
     group: str = "earshot"
@@ -60,6 +67,15 @@ class KafkaSettings(Section):
     ssl_key: Path | None = None
     ssl_key_password: SecretStr = SecretStr("")
     session_timeout_ms: int = Field(10_000, ge=6_000)
+
+    @model_validator(mode="after")
+    def _all_used(self) -> KafkaSettings:
+        if not self.security_protocol.startswith("SASL"):
+            _refuse(self, ("sasl_mechanism", "sasl_username", "sasl_password"), f"security_protocol {self.security_protocol}")
+        if not self.security_protocol.endswith("SSL"):
+            names = ("ssl_ca", "ssl_certificate", "ssl_key", "ssl_key_password")
+            _refuse(self, names, f"security_protocol {self.security_protocol}")
+        return self
 
     def topic(self, name: str) -> str:
         """`topic("events")` is `social.events` by default."""
@@ -101,6 +117,12 @@ class ClickHouseSettings(Section):
         if parts.username is not None:
             raise ValueError("user and password have keys of their own, for the URL is shown in messages")
         return url
+
+    @model_validator(mode="after")
+    def _all_used(self) -> ClickHouseSettings:
+        if self.url.startswith("http:"):
+            _refuse(self, ("ca", "certificate", "key"), "an http:// url")
+        return self
 
 
 class WorkerSettings(Section):

@@ -143,7 +143,7 @@ def test_paths_start_from_the_file_or_the_working_directory_and_know_home(
     folder.mkdir()
     config = folder / "earshot.toml"
     config.write_text(
-        'brands = "brands.yaml"\n[kafka]\nssl_ca = "~/ca.pem"\nssl_key = "/etc/key.pem"\n[embedded]\ndata_dir = "d"\n'
+        'brands = "brands.yaml"\n[kafka]\nsecurity_protocol = "SSL"\nssl_ca = "~/ca.pem"\nssl_key = "/etc/key.pem"\n[embedded]\ndata_dir = "d"\n'
     )
     settings = load(config)
     assert settings.brands == folder / "brands.yaml"
@@ -173,7 +173,8 @@ def test_models_start_from_the_file_and_reach_a_child_process(monkeypatch: pytes
 def test_no_secret_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "hunter2-hunter2"
     config = toml(
-        f'[kafka]\nsasl_password = "{secret}"\n[clickhouse]\npassword = "{secret}"\n[privacy]\nhash_key = "{secret}"\n'
+        f'[kafka]\nsecurity_protocol = "SASL_SSL"\nsasl_password = "{secret}"\n[clickhouse]\npassword = "{secret}"\n'
+        f'[privacy]\nhash_key = "{secret}"\n'
     )
     settings = load(config)
     assert settings.clickhouse.password.get_secret_value() == secret
@@ -185,9 +186,24 @@ def test_no_secret_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert secret not in refused()
 
 
-def test_the_login_reaches_librdkafka_only_where_the_protocol_has_one() -> None:
-    config = toml('[kafka]\nsasl_username = "u"\nsasl_password = "p"\nssl_ca = "/ca.pem"\n')
-    assert set(load(config).kafka.client()) == {"bootstrap.servers", "security.protocol"}
-    client = load(toml(config.read_text() + 'security_protocol = "SASL_SSL"\n')).kafka.client()
+LOGIN = '[kafka]\nsasl_username = "u"\nsasl_password = "p"\nssl_ca = "/ca.pem"\n'
+
+
+def test_the_login_reaches_librdkafka() -> None:
+    assert set(load(toml("")).kafka.client()) == {"bootstrap.servers", "security.protocol"}
+    client = load(toml(LOGIN + 'security_protocol = "SASL_SSL"\n')).kafka.client()
     assert (client["sasl.username"], client["sasl.password"], client["ssl.ca.location"]) == ("u", "p", "/ca.pem")
     assert None not in client.values()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (LOGIN, "sasl_username does nothing with security_protocol PLAINTEXT"),
+        (LOGIN + 'security_protocol = "SSL"', "sasl_username does nothing with security_protocol SSL"),
+        (LOGIN + 'security_protocol = "SASL_PLAINTEXT"', "ssl_ca does nothing with security_protocol SASL_PLAINTEXT"),
+        ('[clickhouse]\nca = "/ca.pem"', "ca does nothing with an http:// url"),
+    ],
+)
+def test_a_login_that_is_never_sent_is_refused(text: str, says: str) -> None:
+    assert refused(toml(text)).endswith(f": {says}")
