@@ -20,12 +20,12 @@ keywords of its brand in that text. Handles, and brands that the source gave, co
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from pipeline.errors import SettingsError
+from pipeline.config import document
+from pipeline.config.document import hint
 from pipeline.processors.matching import term_text
 from schemas import events
 
@@ -102,8 +102,10 @@ class Brands(Part):
             where = f"brands.{number} ({brand.name})"
             for place, name in enumerate(brand.competitors):
                 if name not in known or name == brand.name:
-                    raise ValueError(f"{where}: competitors.{place}: {name!r} is {_no_competitor(name, known)}")
+                    raise ValueError(f"{where}: competitors.{place}: {name!r} is {_no_competitor(name, brand.name, known)}")
             wanted = {term_text(term) for term in (*brand.keywords, *brand.phrases)}
+            if brand.exclude and not wanted:
+                raise ValueError(f"{where}: exclude: it cancels keywords and phrases, and this brand has none")
             for place, term in enumerate(brand.exclude):
                 if term_text(term) in wanted:
                     raise ValueError(f"{where}: exclude.{place}: {term!r} is a keyword of the same brand")
@@ -113,38 +115,15 @@ class Brands(Part):
         return next((brand for brand in self.brands if brand.name == name), None)
 
 
-def _no_competitor(name: str, known: set[str]) -> str:
-    return "the brand itself" if name in known else "no brand of this file"
+def _no_competitor(name: str, own: str, known: set[str]) -> str:
+    return "the brand itself" if name == own else f"no brand of this file{hint(name, known)}"
 
 
 def load_brands(path: Path) -> Brands:
     """Reads brands.yaml. Raises SettingsError, one line that names the file, the brand and the key."""
-    try:
-        return parse_brands(path.read_bytes(), path)
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from None
+    return document.load(path, Brands)
 
 
 def parse_brands(content: bytes, path: Path) -> Brands:
     """The brands in the content of `path`. Raises as `load_brands`."""
-    try:
-        values = yaml.safe_load(content)
-        return Brands.model_validate(values)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        raise SettingsError(f"{path}: {_first(error, values)}") from None
-
-
-def _first(error: ValidationError, values: Any) -> str:
-    first = error.errors(include_url=False)[0]
-    reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-    where = [str(part) for part in first["loc"]]
-    if len(where) > 1 and where[0] == "brands":
-        brand = values["brands"][first["loc"][1]]
-        name = brand.get("name") if isinstance(brand, dict) else None
-        where[:2] = [f"brands.{where[1]} ({name})" if isinstance(name, str) else f"brands.{where[1]}"]
-        return ": ".join(part for part in (where[0], ".".join(where[1:]), reason) if part)
-    if where:
-        return f"{'.'.join(where)}: {reason}"
-    return reason if reason.startswith("brands.") else f"the file: {reason}"
+    return document.parse(content, path, Brands)

@@ -26,6 +26,7 @@ from aiohttp import web
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.clock import Clock, wall
+from pipeline.config.document import first_problem
 from pipeline.errors import EarshotError, StackError
 from pipeline.health import PATHS, Vitals, answer
 from pipeline.processors.alerts.alert import Alert, to_record
@@ -244,10 +245,7 @@ async def _read(request: web.Request, kind: type[AnyBody]) -> AnyBody:
     try:
         return kind.model_validate_json(await request.read() or b"{}")
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-        where = ".".join(str(part) for part in first["loc"])
-        raise _Error(400, f"{where}: {reason}" if where else reason) from None
+        raise _Error(400, str(first_problem(error, kind, None))) from None
 
 
 def _number(text: str, what: str) -> int:

@@ -13,15 +13,17 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_origin
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
+from pipeline.config.document import first_problem, hint
 from pipeline.errors import SettingsError
 
 ENV_PREFIX = "EARSHOT_"
@@ -41,6 +43,13 @@ class Section(BaseModel):
     _home = field_validator("*")(_expand_home)
 
 
+def _refuse(section: Section, names: Iterable[str], where: str) -> None:
+    """Raises ValueError for one of these that is set: it does nothing there, and whoever set it thinks that it does."""
+    for name in names:
+        if getattr(section, name) != type(section).model_fields[name].default:
+            raise ValueError(f"{name} does nothing with {where}")
+
+
 class KafkaSettings(Section):
     bootstrap: str = "127.0.0.1:9092"
     group: str = "earshot"
@@ -58,6 +67,15 @@ class KafkaSettings(Section):
     ssl_key: Path | None = None
     ssl_key_password: SecretStr = SecretStr("")
     session_timeout_ms: int = Field(10_000, ge=6_000)
+
+    @model_validator(mode="after")
+    def _all_used(self) -> KafkaSettings:
+        if not self.security_protocol.startswith("SASL"):
+            _refuse(self, ("sasl_mechanism", "sasl_username", "sasl_password"), f"security_protocol {self.security_protocol}")
+        if not self.security_protocol.endswith("SSL"):
+            names = ("ssl_ca", "ssl_certificate", "ssl_key", "ssl_key_password")
+            _refuse(self, names, f"security_protocol {self.security_protocol}")
+        return self
 
     def topic(self, name: str) -> str:
         """`topic("events")` is `social.events` by default."""
@@ -99,6 +117,12 @@ class ClickHouseSettings(Section):
         if parts.username is not None:
             raise ValueError("user and password have keys of their own, for the URL is shown in messages")
         return url
+
+    @model_validator(mode="after")
+    def _all_used(self) -> ClickHouseSettings:
+        if self.url.startswith("http:"):
+            _refuse(self, ("ca", "certificate", "key"), "an http:// url")
+        return self
 
 
 class WorkerSettings(Section):
@@ -237,11 +261,9 @@ def load(config: Path | None = None) -> Settings:
     except UnreadableVariable as error:
         raise SettingsError(f"the environment: {error}") from None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        problem = first_problem(error, Settings, values)
         where = f"{path} or the environment" if path else "the environment"
-        raise SettingsError(f"setting {key} ({where}): {reason}") from None
+        raise SettingsError(f"setting {problem.where} ({where}): {problem.reason}") from None
 
 
 def _anchor(values: dict[str, Any], model: type[BaseModel], folder: Path) -> None:
@@ -267,13 +289,18 @@ def _anchor_models(values: dict[str, Any], folder: Path) -> None:
 
 
 def _check_environment() -> None:
+    known = dict(_variables(Settings, ENV_PREFIX))
     for name in os.environ:
-        if not name.startswith(ENV_PREFIX) or name in NOT_SETTINGS:
-            continue
-        section, _, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
-        field = Settings.model_fields.get(section)
-        known = field is not None
-        if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            known = not key or key in field.annotation.model_fields
-        if not known:
-            raise SettingsError(f"environment variable {name}: unknown key")
+        if name.startswith(ENV_PREFIX) and name not in NOT_SETTINGS and name.upper() not in known:
+            table, _, _ = name.upper().rpartition("__")
+            if not known.get(table):
+                raise SettingsError(f"environment variable {name}: unknown key{hint(name, known)}")
+
+
+def _variables(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, bool]]:
+    """The variables that are settings, and whether names of one's own may follow (EARSHOT_CONTROL__TOKENS__INES)."""
+    for name, field in model.model_fields.items():
+        variable, kind = prefix + name.upper(), field.annotation
+        yield variable, get_origin(kind) is dict
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield from _variables(kind, f"{variable}__")

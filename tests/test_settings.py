@@ -73,10 +73,30 @@ def test_an_unknown_key_in_the_file_is_named(text: str, key: str) -> None:
     assert "unknown key" in refused(toml(text))
 
 
-@pytest.mark.parametrize("name", ["EARSHOT_KAFAK", "EARSHOT_KAFKA__BOTSTRAP", "EARSHOT_KAFKA__GROUP__X", "EARSHOT_BRAND"])
-def test_an_unknown_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_an_unknown_key_names_the_nearest_one() -> None:
+    assert refused(toml("[kafka]\nbotstrap = 'x'")).endswith(": unknown key, did you mean 'bootstrap'?")
+    assert refused(toml("[kafka]\nzzz = 'x'")).endswith(": unknown key")
+    assert refused(toml("kafak = 1")).endswith(": unknown key, did you mean 'kafka'?")
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("EARSHOT_KAFAK", "EARSHOT_KAFKA"),
+        ("EARSHOT_KAFKA__BOTSTRAP", "EARSHOT_KAFKA__BOOTSTRAP"),
+        ("EARSHOT_KAFKA__GROUP__X", "EARSHOT_KAFKA__GROUP"),
+        ("EARSHOT_BRAND", "EARSHOT_BRANDS"),
+        ("EARSHOT_BRANDS__X", "EARSHOT_BRANDS"),
+    ],
+)
+def test_an_unknown_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, near: str) -> None:
     monkeypatch.setenv(name, "x")
-    assert refused() == f"environment variable {name}: unknown key"
+    assert refused() == f"environment variable {name}: unknown key, did you mean {near!r}?"
+
+
+def test_a_token_for_each_actor_has_a_variable_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARSHOT_CONTROL__TOKENS__ANNA", "sixteen characters")
+    assert load().control.tokens["anna"].get_secret_value() == "sixteen characters"
 
 
 def test_the_place_of_recorded_data_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +143,7 @@ def test_paths_start_from_the_file_or_the_working_directory_and_know_home(
     folder.mkdir()
     config = folder / "earshot.toml"
     config.write_text(
-        'brands = "brands.yaml"\n[kafka]\nssl_ca = "~/ca.pem"\nssl_key = "/etc/key.pem"\n[embedded]\ndata_dir = "d"\n'
+        'brands = "brands.yaml"\n[kafka]\nsecurity_protocol = "SSL"\nssl_ca = "~/ca.pem"\nssl_key = "/etc/key.pem"\n[embedded]\ndata_dir = "d"\n'
     )
     settings = load(config)
     assert settings.brands == folder / "brands.yaml"
@@ -152,7 +172,8 @@ def test_models_start_from_the_file_and_reach_a_child_process(monkeypatch: pytes
 def test_no_secret_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "hunter2-hunter2"
     config = toml(
-        f'[kafka]\nsasl_password = "{secret}"\n[clickhouse]\npassword = "{secret}"\n[privacy]\nhash_key = "{secret}"\n'
+        f'[kafka]\nsecurity_protocol = "SASL_SSL"\nsasl_password = "{secret}"\n[clickhouse]\npassword = "{secret}"\n'
+        f'[privacy]\nhash_key = "{secret}"\n'
     )
     settings = load(config)
     assert settings.clickhouse.password.get_secret_value() == secret
@@ -164,9 +185,24 @@ def test_no_secret_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert secret not in refused()
 
 
-def test_the_login_reaches_librdkafka_only_where_the_protocol_has_one() -> None:
-    config = toml('[kafka]\nsasl_username = "u"\nsasl_password = "p"\nssl_ca = "/ca.pem"\n')
-    assert set(load(config).kafka.client()) == {"bootstrap.servers", "security.protocol"}
-    client = load(toml(config.read_text() + 'security_protocol = "SASL_SSL"\n')).kafka.client()
+LOGIN = '[kafka]\nsasl_username = "u"\nsasl_password = "p"\nssl_ca = "/ca.pem"\n'
+
+
+def test_the_login_reaches_librdkafka() -> None:
+    assert set(load(toml("")).kafka.client()) == {"bootstrap.servers", "security.protocol"}
+    client = load(toml(LOGIN + 'security_protocol = "SASL_SSL"\n')).kafka.client()
     assert (client["sasl.username"], client["sasl.password"], client["ssl.ca.location"]) == ("u", "p", "/ca.pem")
     assert None not in client.values()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (LOGIN, "sasl_username does nothing with security_protocol PLAINTEXT"),
+        (LOGIN + 'security_protocol = "SSL"', "sasl_username does nothing with security_protocol SSL"),
+        (LOGIN + 'security_protocol = "SASL_PLAINTEXT"', "ssl_ca does nothing with security_protocol SASL_PLAINTEXT"),
+        ('[clickhouse]\nca = "/ca.pem"', "ca does nothing with an http:// url"),
+    ],
+)
+def test_a_login_that_is_never_sent_is_refused(text: str, says: str) -> None:
+    assert refused(toml(text)).endswith(f": {says}")

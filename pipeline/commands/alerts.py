@@ -212,7 +212,8 @@ def check(
     """
     settings = load_settings(context)
     from pipeline.brands import SAMPLE_BRANDS, load_brands
-    from pipeline.processors.alerts.rules import DEFAULT_RULES, load_rules
+    from pipeline.config.document import hint
+    from pipeline.processors.alerts.rules import DEFAULT_RULES, brands_of, load_rules
     from pipeline.show import console, table
 
     path = file or settings.alerts or DEFAULT_RULES
@@ -221,9 +222,9 @@ def check(
     rows = [(r.name, r.type, _said(r, {"name", "type", "receivers"}), _receivers(alerts, r.name)) for r in alerts.rules]
     console().print(table(("rule", "type", "asks", "tells"), rows, title=str(path)))
     problems = [
-        f"rule {rule.name}: no brand is named {brand!r} in {settings.brands or SAMPLE_BRANDS}"
+        f"rule {rule.name}: no brand is named {brand!r} in {settings.brands or SAMPLE_BRANDS}{hint(brand, brands)}"
         for rule in alerts.rules
-        for brand in rule.brands
+        for brand in brands_of(rule)
         if brand not in brands
     ]
     problems += [text for receiver in alerts.receivers for text in _unset(receiver.name, receiver.url_env, receiver.secret_env)]

@@ -153,6 +153,7 @@ def _csv_row(line: int, header: list[str], record: list[str], encoding: str) -> 
 def _mapped_events(path: Path, form: Format, mapping: Mapping) -> Iterator[Mapped | Unmapped]:
     names = {each.name for event in mapping.events if (each := event.each)} | mapping.join.keys()
     columns = (name for name in references(mapping) if name not in BUILT_IN and name.partition(".")[0] not in names)
+    _check_used(path, form, mapping)
     joins = [_joined(path, name, mapping) for name in mapping.join]
     makers = [_maker(event, mapping) for event in mapping.events]
     for row in _rows(path, Layout(form, mapping.encoding, mapping.rows, tuple(columns))):
@@ -164,6 +165,18 @@ def _mapped_events(path: Path, form: Format, mapping: Mapping) -> Iterator[Mappe
             join(scope)
         items = [item for make in makers for item in make(row.line, scope)]
         yield from items or [Unmapped(row.line, "no event of the mapping applies")]
+
+
+def _check_used(path: Path, form: Format, mapping: Mapping) -> None:
+    """Raises SettingsError for a key that does nothing to a file of this format."""
+    if mapping.rows is not None and form != "json":
+        raise SettingsError(f"{path}: the mapping's key rows is for format json, this is {form}")
+    if "encoding" in mapping.model_fields_set and form in ("json", "jsonl") and not mapping.join:
+        raise SettingsError(f"{path}: the mapping's key encoding is for csv and tsv: {form} is always UTF-8")
+    used = {name.partition(".")[0] for name in references(mapping)}
+    for name in mapping.join:
+        if name not in used:
+            raise SettingsError(f"{path}: nothing of the mapping refers to its join {name!r}")
 
 
 def _joined(path: Path, name: str, mapping: Mapping) -> Callable[[Scope], None]:

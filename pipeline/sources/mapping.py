@@ -12,20 +12,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from pipeline.errors import SettingsError
-from pipeline.sources.times import FORMATS, parse_zone
+from pipeline.config import document
+from pipeline.config.document import hint
+from pipeline.sources.times import FORMATS, ZONED, parse_zone
 from schemas.events import FIELDS
 
 FIELD_BY_PATH = {field.path: field for field in FIELDS}
@@ -92,6 +83,8 @@ class Value(Model):
             )
         if "else_" in self.model_fields_set and self.map is None:
             raise ValueError("'else' belongs to 'map'")
+        if any(case.when is None for case in (self.switch or ())[:-1]):
+            raise ValueError("switch: what comes after the case without 'when' never applies")
         self._check_time()
         return self
 
@@ -102,6 +95,8 @@ class Value(Model):
             return
         if "%" not in self.time and self.time not in FORMATS:
             raise ValueError(f"time {self.time!r} is neither a strptime format nor one of {', '.join(FORMATS)}")
+        if self.zone is not None and (self.time in ZONED or "%z" in self.time):
+            raise ValueError(f"zone: a time as {self.time} tells its zone itself")
         if self.zone is not None:
             parse_zone(self.zone)
         elif "%" in self.time and "%z" not in self.time:
@@ -145,7 +140,7 @@ class Event(Model):
     def _known_fields(cls, fields: dict[str, Value]) -> dict[str, Value]:
         for path, value in fields.items():
             if path not in FIELD_BY_PATH:
-                raise ValueError(f"the event has no field {path!r}")
+                raise ValueError(f"the event has no field {path!r}{hint(path, FIELD_BY_PATH)}")
             allowed = FIELD_BY_PATH[path].values
             for constant in _constants(value):
                 if allowed and constant not in allowed:
@@ -166,6 +161,8 @@ class Mapping(Model):
 
     @model_validator(mode="after")
     def _complete(self) -> Mapping:
+        if self.rows is not None and self.format not in (None, "json"):
+            raise ValueError("rows: it is for format json")
         Event(fields=dict(self.defaults))
         for number, event in enumerate(self.events, 1):
             missing = [path for path in REQUIRED if path not in self.defaults and path not in event.fields]
@@ -190,21 +187,7 @@ def load_mapping(path: Path) -> Mapping:
 
     Raises SettingsError with one line: the file, the place in it and what is wrong there.
     """
-    try:
-        document = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: {' '.join(str(error).split())}") from None
-    if not isinstance(document, dict):
-        raise SettingsError(f"{path}: a mapping file is a YAML mapping with the key 'events'")
-    try:
-        return Mapping.model_validate(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "mapping"
-        reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{path}: {place}: {reason}") from None
+    return document.load(path, Mapping)
 
 
 def find_mapping(path: Path) -> Mapping | None:

@@ -49,6 +49,9 @@ FORMATS: dict[str, Parser] = {
     "shortcode": shortcode,
 }
 
+ZONED = FORMATS.keys() - {"iso"}
+"""Those that tell a moment, whatever the zone."""
+
 
 def parse_zone(name: str) -> tzinfo:
     """`+05:30`, or a name of the time zone database."""

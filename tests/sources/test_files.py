@@ -383,6 +383,12 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         mapped(write(tmp_path, "rows.json", "{"), {})
     with pytest.raises(SettingsError, match="no rows at 'data.items'"):
         mapped(write(tmp_path, "rows.json", "{}"), {}, rows="data.items")
+    with pytest.raises(SettingsError, match="key rows is for format json, this is jsonl"):
+        mapped(write(tmp_path, "rows.jsonl", "{}"), {}, rows="data")
+    with pytest.raises(SettingsError, match="key encoding is for csv and tsv: json is always UTF-8"):
+        mapped(write(tmp_path, "rows.json", "{}"), {}, encoding="latin-1")
+    with pytest.raises(SettingsError, match="nothing of the mapping refers to its join 'stores'"):
+        mapped(write(tmp_path, "rows.jsonl", "{}"), {}, join={"stores": {"file": "s.csv", "key": "id", "by": "store"}})
     write(tmp_path, "broken.yaml", "a: [")
     with pytest.raises(SettingsError, match=r"broken\.yaml: "):
         load_mapping(tmp_path / "broken.yaml")

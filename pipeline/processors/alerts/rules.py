@@ -24,10 +24,9 @@ from collections import Counter
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -35,12 +34,12 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
-from pipeline.errors import SettingsError
+from pipeline.config import document
+from pipeline.config.document import hint
 from pipeline.processors.matching import term_text
 from schemas import events
 
@@ -152,20 +151,27 @@ class Group(Part):
 
 # --- rules ------------------------------------------------------------------------------------------------------------
 class Rule(Part):
+    """What every type takes. A key that a type does not take is an error: it would do nothing."""
+
     name: Name
-    brands: tuple[Text, ...] = ()
-    """Of which brands; none: of all."""
-    platforms: tuple[Platform, ...] = ()
     receivers: tuple[Name, ...] = ()
     """Who is told; none: all."""
     repeat: Duration = timedelta(hours=4)
     """It is told again while it fires and nobody has acknowledged it."""
-    resolve: Duration = timedelta(minutes=10)
-    """It is over when it has not been true for so long."""
     runbook: str = ""
 
 
-class Windowed(Rule):
+class Mentioning(Rule):
+    """About what is said of brands."""
+
+    brands: tuple[Text, ...] = ()
+    """Of which brands; none: of all."""
+    platforms: tuple[Platform, ...] = ()
+    resolve: Duration = timedelta(minutes=10)
+    """It is over when it has not been true for so long."""
+
+
+class Windowed(Mentioning):
     by: tuple[Dimension, ...] = ()
     """One alert a brand, or a brand and platform, and language."""
     languages: tuple[Language, ...] = ()
@@ -185,6 +191,10 @@ class SpikeRule(Windowed):
     """The least severity that counts."""
 
 
+ADDED_UP = ("followers", "likes", "shares", "replies")
+NUMBERS = {"count": "mentions", "authors": "authors"}
+
+
 class ThresholdRule(Windowed):
     """A number over a window is above or below a limit."""
 
@@ -197,14 +207,24 @@ class ThresholdRule(Windowed):
     below: float | None = None
     severity: int = Field(5, ge=1, le=10)
 
+    @property
+    def asks_least(self) -> bool:
+        """Whether `min_mentions` counts: of a share or a mean; in a sum `above` or `below` says how much it has to be."""
+        return self.measure in ("negative_share", "score") or self.aggregate == "mean"
+
     @model_validator(mode="after")
     def _one_limit(self) -> ThresholdRule:
         if (self.above is None) == (self.below is None):
             raise ValueError("a threshold has either above or below")
+        if "aggregate" in self.model_fields_set and self.measure not in ADDED_UP:
+            raise ValueError(f"aggregate: it is for {', '.join(ADDED_UP)}, and does nothing to {self.measure}")
+        if "min_mentions" in self.model_fields_set and not self.asks_least:
+            what = f"a sum of {self.measure}" if self.measure in ADDED_UP else f"a number of {NUMBERS[self.measure]}"
+            raise ValueError(f"min_mentions: it is for shares and means; of {what}, above or below says all")
         return self
 
 
-class KeywordRule(Rule):
+class KeywordRule(Mentioning):
     """A word that means trouble, in what others write about a brand; by language, `any` for all."""
 
     type: Literal["keyword"]
@@ -212,7 +232,7 @@ class KeywordRule(Rule):
     severity: int = Field(7, ge=1, le=10)
 
 
-class ReachRule(Rule):
+class ReachRule(Mentioning):
     """One event that many see: its author's followers, or its own likes, shares and replies together."""
 
     type: Literal["reach"]
@@ -229,7 +249,7 @@ class ReachRule(Rule):
         return self
 
 
-class CampaignRule(Rule):
+class CampaignRule(Mentioning):
     """The same text, give or take, from many accounts."""
 
     type: Literal["campaign"]
@@ -247,6 +267,15 @@ class SilenceRule(Rule):
     """Of which; none: of all that talked within the week before."""
     after: Duration = timedelta(hours=1)
     severity: int = Field(4, ge=1, le=10)
+    resolve: ClassVar[timedelta] = timedelta(0)
+    """It is over when the silent one talks: no key."""
+
+    @model_validator(mode="after")
+    def _names_of_platforms(self) -> SilenceRule:
+        for name in self.names if self.of == "platform" else ():
+            if not re.fullmatch(events.PLATFORM_PATTERN, name):
+                raise ValueError(f"names: {name!r} is no platform's name: it has small letters, digits, _ and -")
+        return self
 
     @field_validator("after")
     @classmethod
@@ -259,6 +288,20 @@ class SilenceRule(Rule):
 AnyRule = Annotated[
     SpikeRule | ThresholdRule | KeywordRule | ReachRule | CampaignRule | SilenceRule, Field(discriminator="type")
 ]
+
+
+def brands_of(rule: AnyRule) -> tuple[str, ...]:
+    """The brands that it names."""
+    if isinstance(rule, SilenceRule):
+        return rule.names if rule.of == "brand" else ()
+    return rule.brands
+
+
+def platforms_of(rule: AnyRule) -> tuple[str, ...]:
+    """The platforms that it names."""
+    if isinstance(rule, SilenceRule):
+        return rule.names if rule.of == "platform" else ()
+    return rule.platforms
 
 
 class Alerts(Part):
@@ -278,7 +321,7 @@ class Alerts(Part):
         for rule in self.rules:
             for name in rule.receivers:
                 if name not in known:
-                    raise ValueError(f"rule {rule.name}: receivers: there is no {name!r}")
+                    raise ValueError(f"rule {rule.name}: receivers: there is no {name!r}{hint(name, known)}")
         return self
 
     def rule(self, name: str) -> AnyRule | None:
@@ -292,32 +335,9 @@ class Alerts(Part):
 
 def load_rules(path: Path) -> Alerts:
     """Reads alerts.yaml. Raises SettingsError, one line that names the file, the rule and the key."""
-    try:
-        return parse_rules(path.read_bytes(), path)
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from None
+    return document.load(path, Alerts)
 
 
 def parse_rules(content: bytes, path: Path) -> Alerts:
     """What the content of `path` says. Raises as `load_rules`."""
-    try:
-        values = yaml.safe_load(content)
-        return Alerts.model_validate(values)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        raise SettingsError(f"{path}: {_first(error, values)}") from None
-
-
-def _first(error: ValidationError, values: Any) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-    where = [str(part) for part in first["loc"]]
-    if len(where) > 1 and where[0] in ("rules", "receivers"):
-        entry = values[where[0]][first["loc"][1]]
-        name = entry.get("name") if isinstance(entry, dict) else None
-        head = f"{where[0]}.{where[1]}" + (f" ({name})" if isinstance(name, str) else "")
-        # After the number comes the type of the rule, which is no key of the file.
-        rest = where[3:] if where[0] == "rules" else where[2:]
-        return ": ".join(part for part in (head, ".".join(rest), reason) if part)
-    return f"{'.'.join(where)}: {reason}" if where else reason
+    return document.parse(content, path, Alerts)

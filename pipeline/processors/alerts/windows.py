@@ -217,7 +217,7 @@ class Windows:
             # No more is expected than a step of the past had.
             peak = self.histories[slice_].peak
             return np.flatnonzero(peak >= rule.min_mentions)
-        if isinstance(rule, ThresholdRule) and not _has_least(rule):
+        if isinstance(rule, ThresholdRule) and not rule.asks_least:
             if rule.above is None:
                 return self.rings[slice_].table.known()
             # Authors are not more than mentions.
@@ -304,13 +304,8 @@ def _measures(rules: Sequence[WindowedRule]) -> list[str]:
     return [name for name in counts.MEASURES if name in _TOLD or name.removesuffix("_known") in asked]
 
 
-def _has_least(rule: ThresholdRule) -> bool:
-    """Whether it asks for `min_mentions`: shares and means do, of sums `above` and `below` say how much."""
-    return rule.measure in ("negative_share", "score") or rule.aggregate == "mean"
-
-
 def _asks_the_silent(rule: WindowedRule) -> bool:
-    return isinstance(rule, ThresholdRule) and rule.below is not None and not _has_least(rule)
+    return isinstance(rule, ThresholdRule) and rule.below is not None and not rule.asks_least
 
 
 def _length(rule: WindowedRule) -> int:

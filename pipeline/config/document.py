@@ -1,0 +1,153 @@
+"""What people write (YAML, TOML, JSON) against the model that says what may stand there; what is wrong is one line.
+
+The line names the place and the reason, and for a key or a name that does not exist the nearest one that does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from pipeline.errors import SettingsError
+
+M = TypeVar("M", bound=BaseModel)
+Schema = dict[str, Any]
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+class Problem(NamedTuple):
+    """The first thing that is wrong; `where` is blank when it is the whole."""
+
+    where: str
+    reason: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in self if part)
+
+
+def load(path: Path, model: type[M]) -> M:
+    """Reads a YAML file. Raises SettingsError: the file, the place in it, and what is wrong there."""
+    try:
+        return parse(path.read_bytes(), path, model)
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from None
+
+
+def parse(content: bytes, path: Path, model: type[M]) -> M:
+    """What the YAML in `content` says. Raises as `load`."""
+    try:
+        values = yaml.load(content, _Loader)  # noqa: S506  # a SafeLoader
+        if not isinstance(values, dict):
+            raise SettingsError(f"{path}: the file: it is a YAML mapping, with the keys {', '.join(model.model_fields)}")
+        return model.model_validate(values)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {first_problem(error, model, values)}") from None
+
+
+def first_problem(error: ValidationError, model: type[BaseModel], values: Any) -> Problem:
+    """`values` are those that `model` refused; None: they are not at hand."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    loc = first["loc"]
+    reason = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        reason = _unknown(str(loc[-1]), _Known(model.model_json_schema()).at(loc[:-1]))
+    return Problem(_place(loc, values), reason)
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """`, did you mean 'Acme'?`; blank when nothing known looks like it."""
+    spelt = {each.casefold(): each for each in known}
+    near = get_close_matches(name.casefold(), spelt, 1)
+    return f", did you mean {spelt[near[0]]!r}?" if near else ""
+
+
+class _Loader(yaml.SafeLoader):
+    """A key that stands twice in one mapping is an error: the first one would do nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is there twice", key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _place(loc: Sequence[int | str], values: Any) -> str:
+    """`rules.2 (anger): window`: the entry of a list with its name, then what is wrong in it."""
+    head, rest = list[str](), list[str]()
+    for number, part in enumerate(loc):
+        if isinstance(values, dict) and part not in values and part == values.get("type"):
+            continue  # the tag of a union, which is no key
+        target = rest if head and head[-1][:1].isdigit() else head
+        target.append(str(part))
+        inside = isinstance(values, (dict, list)) and (isinstance(part, int) or part in values)
+        values = values[part] if inside and number < len(loc) else None
+        if isinstance(part, int) and target is head and isinstance(values, dict) and isinstance(values.get("name"), str):
+            head[-1] += f" ({values['name']})"
+    return ": ".join(".".join(parts) for parts in (head, rest) if parts)
+
+
+class _Level(NamedTuple):
+    """What may stand at one place of a document."""
+
+    keys: set[str]
+    elsewhere: set[str]
+    """Keys that entries of other types take."""
+    type: str
+
+
+def _unknown(key: str, level: _Level) -> str:
+    if key in level.elsewhere:
+        return f"type {level.type} takes no such key"
+    return f"unknown key{hint(key, level.keys)}"
+
+
+class _Known:
+    """The keys that a JSON schema allows at a place."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._root = schema
+
+    def at(self, loc: Sequence[int | str]) -> _Level:
+        schemas, elsewhere, tag = [self._root], set[str](), ""
+        for part in loc:
+            variants = [each for schema in schemas for each in self._variants(schema)]
+            tagged = [each for each in variants if _tag(each) == part]
+            if tagged:
+                tag, elsewhere = str(part), {key for each in variants for key in each.get("properties", {})}
+                schemas = tagged
+                continue
+            elsewhere, schemas = set(), [below for each in variants for below in _below(each, part)]
+        keys = {key for schema in schemas for each in self._variants(schema) for key in each.get("properties", {})}
+        return _Level(keys, elsewhere - keys, tag)
+
+    def _variants(self, schema: Schema) -> Iterator[Schema]:
+        if "$ref" in schema:
+            yield from self._variants(self._root["$defs"][schema["$ref"].rsplit("/", 1)[1]])
+            return
+        for name in ("anyOf", "oneOf", "allOf"):
+            for each in schema.get(name, ()):
+                yield from self._variants(each)
+        yield schema
+
+
+def _tag(schema: Schema) -> str:
+    return str(schema.get("properties", {}).get("type", {}).get("const", ""))
+
+
+def _below(schema: Schema, part: int | str) -> Iterator[Schema]:
+    if isinstance(part, int):
+        yield from (schema[name] for name in ("items", "additionalItems") if isinstance(schema.get(name), dict))
+    elif part in schema.get("properties", {}):
+        yield schema["properties"][part]
+    elif isinstance(schema.get("additionalProperties"), dict):
+        yield schema["additionalProperties"]

@@ -1,0 +1,153 @@
+"""Documents: what is wrong is one line, with its place and the nearest thing that would be right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.brands import parse_brands
+from pipeline.config.document import hint
+from pipeline.errors import SettingsError
+from pipeline.processors.alerts.rules import parse_rules
+from pipeline.sources.mapping import load_mapping
+
+EVENT = "{id: {from: id}, platform: forum, kind: post, created_at: {from: at, time: iso}"
+
+
+def rules(text: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        parse_rules(text.encode(), Path("alerts.yaml"))
+    return str(caught.value)
+
+
+def rule(text: str) -> str:
+    return rules(f"rules: [{{name: r, {text}}}]").removeprefix("alerts.yaml: rules.0 (r): ")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("type: threshold, measure: count, abov: 3", "abov: unknown key, did you mean 'above'?"),
+        ("type: threshold, measure: count, above: 3, zzz: 3", "zzz: unknown key"),
+        ("type: reach, followers: 3, above: 3", "above: type reach takes no such key"),
+        ("type: spike, words: {any: [x]}", "words: type spike takes no such key"),
+        ("type: campaign, languages: [en]", "languages: type campaign takes no such key"),
+        ("type: keyword, words: {any: [x]}, min_mentions: 3", "min_mentions: type keyword takes no such key"),
+        ("type: silence, brands: [Acme]", "brands: type silence takes no such key"),
+        ("type: silence, platforms: [x]", "platforms: type silence takes no such key"),
+        ("type: silence, resolve: 5m", "resolve: type silence takes no such key"),
+        ("type: silence, names: [Twitter]", "names: 'Twitter' is no platform's name: it has small letters, digits, _ and -"),
+        (
+            "type: threshold, measure: count, above: 3, min_mentions: 10",
+            "min_mentions: it is for shares and means; of a number of mentions, above or below says all",
+        ),
+        (
+            "type: threshold, measure: authors, above: 3, min_mentions: 10",
+            "min_mentions: it is for shares and means; of a number of authors, above or below says all",
+        ),
+        (
+            "type: threshold, measure: likes, below: 3, min_mentions: 10",
+            "min_mentions: it is for shares and means; of a sum of likes, above or below says all",
+        ),
+        (
+            "type: threshold, measure: score, above: 0.5, aggregate: mean",
+            "aggregate: it is for followers, likes, shares, replies, and does nothing to score",
+        ),
+    ],
+)
+def test_a_key_that_would_do_nothing_is_named(text: str, says: str) -> None:
+    assert rule(text) == says
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "measure: likes, aggregate: mean, above: 3, min_mentions: 2",
+        "measure: likes, aggregate: sum, above: 3",
+        "measure: negative_share, above: 0.5, min_mentions: 2",
+        "measure: score, below: 0.5, min_mentions: 2",
+    ],
+)
+def test_a_key_that_does_something_is_taken(text: str) -> None:
+    assert parse_rules(f"rules: [{{name: r, type: threshold, {text}}}]".encode(), Path("alerts.yaml")).rules
+
+
+def test_a_key_that_stands_twice_is_named() -> None:
+    said = rules("rules:\n - name: r\n   type: spike\n   severity: 3\n   severity: 5\n")
+    assert "key 'severity' is there twice" in said and "line 5" in said
+    merged = "x: &x {type: spike, severity: 3}\nrules: []\n"
+    assert "x: unknown key" in rules(merged)
+    both = parse_rules(
+        b"rules:\n - &x {name: a, type: spike, severity: 3}\n - {<<: *x, name: b, severity: 5}\n", Path("alerts.yaml")
+    )
+    assert [rule.severity for rule in both.rules] == [3, 5]
+
+
+def test_a_receiver_that_does_not_exist_and_a_type_that_does_not() -> None:
+    known = "receivers: [{name: chat, type: webhook, url: 'https://x'}]"
+    assert rules(f"{known}\nrules: [{{name: r, type: spike, receivers: [caht]}}]").endswith(
+        "there is no 'caht', did you mean 'chat'?"
+    )
+    assert "rules.0 (r): Input tag 'spkie' found" in rules("rules: [{name: r, type: spkie}]")
+    assert rules("receivers: [{name: a, type: webhook, url: 'https://x', tiemout: 5s}]").endswith(
+        "receivers.0 (a): tiemout: unknown key, did you mean 'timeout'?"
+    )
+    assert rules("group: {intervall: 3s}").endswith("group.intervall: unknown key, did you mean 'interval'?")
+    assert rules("rule: []").endswith("rule: unknown key, did you mean 'rules'?")
+
+
+def test_brands() -> None:
+    def brands(text: str) -> str:
+        with pytest.raises(SettingsError) as caught:
+            parse_brands(text.encode(), Path("brands.yaml"))
+        return str(caught.value).removeprefix("brands.yaml: ")
+
+    assert brands("brands: [{name: A, keyword: [a]}]") == "brands.0 (A): keyword: unknown key, did you mean 'keywords'?"
+    assert brands("brands: [{name: A, support: [{platfrom: x, id: '1'}]}]").startswith("brands.0 (A): support.0.platform")
+    assert brands("brands: [{name: A, handles: [a], exclude: [b]}]") == (
+        "brands.0 (A): exclude: it cancels keywords and phrases, and this brand has none"
+    )
+    assert brands("brands: [{name: Acme, competitors: [Blot]}, {name: Bolt}]").endswith(
+        "'Blot' is no brand of this file, did you mean 'Bolt'?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (f"evnts: []\nevents: [{{fields: {EVENT}}}}}]", "evnts: unknown key, did you mean 'events'?"),
+        (
+            f"events: [{{fields: {EVENT}, text: {{form: x}}}}}}]",
+            "events.0: fields.text.form: unknown key, did you mean 'from'?",
+        ),
+        (f"events: [{{fields: {EVENT}, txt: x}}}}]", "the event has no field 'txt', did you mean 'text'?"),
+        (f"events: [{{whn: {{from: x}}, fields: {EVENT}}}}}]", "events.0: whn: unknown key, did you mean 'when'?"),
+        (f"format: csv\nrows: data\nevents: [{{fields: {EVENT}}}}}]", "rows: it is for format json"),
+        (
+            f"events: [{{fields: {EVENT}, text: {{from: x, time: epoch_s, zone: UTC}}}}}}]",
+            "events.0: fields.text: zone: a time as epoch_s tells its zone itself",
+        ),
+        (
+            f"events: [{{fields: {EVENT}, text: {{from: x, time: '%Y %z', zone: UTC}}}}}}]",
+            "events.0: fields.text: zone: a time as %Y %z tells its zone itself",
+        ),
+        (
+            f"events: [{{fields: {EVENT}, text: {{switch: [{{then: a}}, {{when: {{from: x}}, then: b}}]}}}}}}]",
+            "events.0: fields.text: switch: what comes after the case without 'when' never applies",
+        ),
+    ],
+)
+def test_mappings(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "a.mapping.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load_mapping(path)
+    assert str(caught.value) == f"{path}: {says}" or str(caught.value).endswith(f": {says}")
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("acme", ", did you mean 'Acme'?"), ("Akme", ", did you mean 'Acme'?"), ("Zorro", ""), ("", "")]
+)
+def test_the_nearest_name(name: str, near: str) -> None:
+    assert hint(name, ["Acme", "Bolt", "Northwind Air"]) == near
