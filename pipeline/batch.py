@@ -61,6 +61,8 @@ class EventBatch:
     """The fence's generation in which it was read (pipeline/fence.py)."""
     timestamps: npt.NDArray[np.int64] | None = None
     """Kafka's time of each record, ms since 1970."""
+    unreadable: dict[int, str] = field(default_factory=dict)
+    """Rows that stand for a batch of records that Kafka's client can't unpack, and why; they have no bytes."""
     behind: bool = False
     """It holds half of what a batch may hold, or more: the worker is behind, or nearly."""
     rejected: list[Rejected] = field(default_factory=list)

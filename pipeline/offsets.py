@@ -26,6 +26,8 @@ from pipeline.sinks.pending import Assigned
 log = logging.getLogger("earshot.delivery")
 Place = tuple[str, int]
 FINISH_S = 5.0
+UNREADABLE = {KafkaError._BAD_COMPRESSION, KafkaError._BAD_MSG}
+"""What librdkafka says, at each try, of a batch of records that it can't unpack: too large, or broken."""
 
 
 class Offsets:
@@ -59,6 +61,8 @@ class Offsets:
         self._unseeded: dict[Place, Future[Callable[[set[Place]], None]]] = {}
         self._held: set[Place] = set()
         self._kept: list[Message] = []
+        self._passed: dict[Place, int] = {}
+        """The last offset that could not be read."""
         self._landed: dict[Place, int] = {}
         self._uncommitted: list[int] = []
         self._sent: dict[Place, int] = {}
@@ -72,7 +76,7 @@ class Offsets:
         """Joins the group. Nothing of an earlier consumer is left."""
         self.given_up = False
         self._consumer = consumer
-        self._owned, self._unseeded, self._kept = set(), {}, []
+        self._owned, self._unseeded, self._kept, self._passed = set(), {}, [], {}
         self._landed, self._uncommitted, self._sent, self._uncommitted_since = {}, [], {}, None
         self._vitals.hold("partitions", "none is assigned yet")
         consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
@@ -157,7 +161,7 @@ class Offsets:
         good = []
         for message in messages:
             if message.error():
-                self._on_message_error(message)
+                good += self._on_message_error(message)
             elif _place(message) in self._unseeded:
                 self._kept.append(message)
             elif _place(message) in self._owned:
@@ -266,6 +270,7 @@ class Offsets:
         self._owned -= places
         for place in places:
             self._unseeded.pop(place, None)
+            self._passed.pop(place, None)
         self._kept = [message for message in self._kept if _place(message) not in places]
         with self._lock:
             for place in places:
@@ -285,15 +290,21 @@ class Offsets:
         self._drop(set(self._owned))
         self._forget(None)
 
-    def _on_message_error(self, message: Message) -> None:
+    def _on_message_error(self, message: Message) -> list[Message]:
+        """What is to be read instead: the message itself, when it stands for records that can't be read, else nothing."""
         error = message.error()
         assert error is not None
+        place = _place(message)
+        if error.code() in UNREADABLE and place in self._owned and place not in self._unseeded:
+            return [message] if self._pass(message, error) else []
         if error.code() != KafkaError._AUTO_OFFSET_RESET:
             log.warning("Kafka: %s", error.str())
-            return
-        place = _place(message)
-        if place not in self._owned:
-            return
+            return []
+        if place in self._owned:
+            self._hold(place, error)
+        return []
+
+    def _hold(self, place: Place, error: KafkaError) -> None:
         self._held.add(place)
         self._say_ready()
         if self._consumer is not None:
@@ -301,6 +312,18 @@ class Offsets:
         why = f"the next offset to read is not in Kafka any more ({error.str()}): see `earshot offsets accept-loss`"
         self._vitals.hold(_names({place}), why)
         log.error("%s is held: %s", _names({place}), why)
+
+    def _pass(self, message: Message, error: KafkaError) -> bool:
+        """Reads on behind it; librdkafka would ask for it again for ever. Of a batch of records it names the first offset,
+        whichever was asked for. Returns whether it is the first of its batch."""
+        place, offset = _place(message), message.offset() or 0
+        passed = self._passed.get(place, -1)
+        self._passed[place] = max(offset, passed + 1 if passed >= offset else offset)
+        assert self._consumer is not None
+        self._consumer.seek(TopicPartition(*place, self._passed[place] + 1))
+        if passed < offset:
+            log.error("%s offset %d can't be read, it becomes a dead letter: %s", _names({place}), offset, error.str())
+        return passed < offset
 
 
 def _place(message: Message) -> Place:

@@ -85,7 +85,7 @@ def consumer_config(client: Mapping[str, Any], group: str, session_timeout_ms: i
         "heartbeat.interval.ms": session_timeout_ms // 5,
         # Compressed bytes of a request; a record that is larger still comes, alone (KIP-74).
         "fetch.max.bytes": 8 << 20,
-        # It bounds what zstd may unpack, too: of a batch that is above it librdkafka gives no record, for ever.
+        # It bounds what zstd may unpack, too: a batch that is above it can't be read (pipeline/offsets.py).
         "receive.message.max.bytes": 256 << 20,
         # A slow topic is asked for 20 times a second, not each time that a record came: less than the linger of a batch.
         "fetch.min.bytes": 128 << 10,
@@ -270,6 +270,12 @@ def batch_from(messages: list[Message], topic: str, batch_id: int, generation: i
         schema=PLACES,
     )
     timestamps = np.fromiter(map(itemgetter(1), map(Message.timestamp, messages)), np.int64, count)
+    raw: list[bytes | None] = list(map(Message.value, messages))
+    unreadable = {}
+    if any(map(Message.error, messages)):
+        unreadable = {row: _unreadable(error) for row, message in enumerate(messages) if (error := message.error())}
+        for row in unreadable:
+            raw[row], timestamps[row] = None, int(time.time() * 1000)
     origins = []
     for partition in np.unique(partitions):
         mine = partitions == partition
@@ -278,10 +284,15 @@ def batch_from(messages: list[Message], topic: str, batch_id: int, generation: i
     return EventBatch(
         id=batch_id,
         events=places,
-        raw=list(map(Message.value, messages)),
+        raw=raw,
         keys=list(map(Message.key, messages)),
         origins=tuple(origins),
         read=count,
         generation=generation,
         timestamps=timestamps,
+        unreadable=unreadable,
     )
+
+
+def _unreadable(error: KafkaError) -> str:
+    return f"the records that begin here can't be read: {error.str()}"
