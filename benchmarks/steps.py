@@ -1,4 +1,4 @@
-"""The steps of the worker, memory to memory: the hot path (decode, dedup, mentions) as the worker runs it, and each step alone.
+"""The steps of the worker, memory to memory: the hot path (decode to mentions) as the worker runs it, and each step alone.
 
 The hot path is one process with a thread a step: while one batch is looked up, the next is decoded. It begins with record
 values in lists, as sources/kafka.py hands them over, and ends with the batch after mentions; the revisions of each batch are
@@ -29,6 +29,7 @@ from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions import Mentions
+from pipeline.processors.privacy import Pseudonymise
 from pipeline.sinks.clickhouse import Inserter
 from pipeline.sinks.interactions import Landing
 from pipeline.sinks.memory import MemoryTable
@@ -80,7 +81,7 @@ def hot_path_figures(events: int, passes: int) -> Iterator[Figure]:
         for name, brands in lists.items():
             costs[name].append(hot_path(values, Seen(KeySet(LIMIT, DAY_S)), brands))
     for name, found in costs.items():
-        yield from _pair(name, found, f"decode, dedup, mentions; {WORDS[name]}; {_conditions(values, passes)}")
+        yield from _pair(name, found, f"decode, privacy, dedup, mentions; {WORDS[name]}; {_conditions(values, passes)}")
 
 
 def step_figures(events: int, passes: int) -> Iterator[Figure]:
@@ -115,8 +116,8 @@ def warm_decode(values: Sequence[bytes]) -> Decode:
 
 # --- the hot path ---------------------------------------------------------------------------------------------------
 def hot_path(values: Sequence[bytes], seen: Seen, brands: Brands) -> Cost:
-    """Runs all records through decode, dedup and mentions, each on a thread of its own. Raises what a step raises."""
-    steps: list[Step] = [warm_decode(values), Dedup(seen), Mentions(brands)]
+    """Runs all records through decode, privacy, dedup and mentions, each on a thread of its own. Raises what a step raises."""
+    steps: list[Step] = [warm_decode(values), Pseudonymise(b"key"), Dedup(seen), Mentions(brands)]
     waiting = batches(values)
     channels: list[queue.Queue[EventBatch | None]] = [queue.Queue() for _ in range(len(steps) + 1)]
     room = threading.Semaphore(BATCHES_ON_THEIR_WAY)

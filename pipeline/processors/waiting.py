@@ -1,6 +1,6 @@
 """The changes that wait for their event: the newest in memory, the others in table pending_changes, where all of them are.
 
-Whole in memory are `limit` changes, about 1.7 kB each, and those of batches on their way. Of what waits beyond that, the newest
+Whole in memory are `limit` changes, 1 to 1.7 kB each, and those of batches on their way. Of what waits beyond that, the newest
 KEYS have their event's key remembered (13 bytes), so that their rows are fetched when a create of theirs comes. All of it is
 looked at slice by slice as well, from one end of the table to the other and again: its event may have come by another worker.
 """
@@ -18,7 +18,7 @@ from pipeline.processors.keys import KeySet
 
 Place = tuple[str, int]
 IN_MEMORY = 50_000
-KEYS = 2_000_000
+KEYS = 1_000_000
 LOOK_AT_ONCE = 5_000
 """How many are looked up with one batch at most, but for those whose event is in it."""
 _FIRST_CHECK_S = 5.0
