@@ -31,8 +31,8 @@ from pipeline.settings import ClickHouseSettings, Settings
 from pipeline.sinks.alerts import AlertTables
 from pipeline.sinks.clickhouse import Inserter, arrow_stream
 from pipeline.sinks.interactions import Landing
-from tests.conftest import ROOT
 from tests.contracts.test_sinks import make_batch
+from tests.isolation import ROOT
 from tests.profile import ProfileProxy
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
