@@ -33,8 +33,8 @@ class Search:
         """What there is of these events, whenever they were created.
 
         All rows of an event have one created_at, and most changes are of young events: so the newest rows are searched first,
-        and older ones only for what is not found yet. Without a minute a query reads the filters, and for many keys the keys, of
-        all the rows that it is about: over the whole of a large table it would take longer than it may, and be repeated for ever.
+        and older ones only for what is not found yet. Without a minute a query reads the filters, and for many keys the keys,
+        of all the rows that it is about: of a whole large table it would never do so in its time, and be repeated for ever.
         """
         answers: list[pl.DataFrame] = []
         for when in self._ranges() if keys.height else ():
