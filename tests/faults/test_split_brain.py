@@ -267,8 +267,14 @@ class Run:
 
     def leader(self) -> Control:
         """Waits until exactly one is in charge."""
-        wait_for("one is in charge", lambda: sum(control.leads for control in self.controls) == 1, every=0.2)
-        return next(control for control in self.controls if control.leads)
+        found: list[Control] = []
+
+        def one_leads() -> bool:
+            found[:] = [control for control in self.controls if control.leads]
+            return len(found) == 1
+
+        wait_for("one is in charge", one_leads, every=0.2)
+        return found[0]
 
     def suffer(self, fault: Fault) -> None:
         leader = self.leader()
