@@ -402,7 +402,7 @@ def test_a_control_that_stands_by_says_that_it_could_not_take_over(two: Run) -> 
 
 @pytest.mark.timeout(180)
 def test_a_control_that_lost_kafka_stops_and_its_heir_goes_on(two: Run) -> None:
-    check(two, [Fault("kafka", 18)])
+    check(two, [Fault("kafka", 14)])
 
 
 @pytest.mark.faults
