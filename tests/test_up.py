@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,9 +26,20 @@ from pipeline.errors import StackError
 from pipeline.live import LiveLine, Samples
 from pipeline.settings import ClickHouseSettings, EmbeddedSettings, PrivacySettings, Settings
 
+PRODUCTION = """
+[kafka]
+security_protocol = "SASL_SSL"
+sasl_password = "the broker's"
+[clickhouse]
+password = "the database's"
+ca = "/etc/nowhere.pem"
+[control]
+token = "a token of ines, 24 long"
+"""
+
 
 class Up:
-    """A running `earshot up`; `said` is what it has printed so far."""
+    """A running `earshot up`, beside the settings of a production; `said` is what it has printed so far."""
 
     def __init__(self, data_dir: Path, broker: str) -> None:
         ports = {
@@ -37,12 +49,15 @@ class Up:
             "EARSHOT_CONTROL__PORT": free_port(),
         }
         self.said: list[str] = []
+        self.clickhouse_url = f"http://127.0.0.1:{ports['EARSHOT_EMBEDDED__CLICKHOUSE_PORT']}"
+        config = data_dir.with_name("production.toml")
+        config.write_text(PRODUCTION)
         self.environment = os.environ | {name: str(port) for name, port in ports.items()}
-        self.environment["EARSHOT_CLICKHOUSE__URL"] = f"http://127.0.0.1:{ports['EARSHOT_EMBEDDED__CLICKHOUSE_PORT']}"
+        self.environment["EARSHOT_CLICKHOUSE__URL"] = self.clickhouse_url
         self.environment["EARSHOT_EMBEDDED__DATA_DIR"] = str(data_dir)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli", "up", "--data-dir", str(data_dir), "--broker", broker],
-            env=self.environment,
+            env=self.environment | {"EARSHOT_CONFIG": str(config)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -120,6 +135,10 @@ def test_a_burst_of_anger_is_seen_and_looked_after_and_ctrl_c_stops_all(start: C
 def test_the_next_start_goes_on_the_worker_comes_back_and_sigterm_stops_all(start: Callable[[], Up], data_dir: Path) -> None:
     up = start()
     up.wait_for(lambda: up.landed() > 0)
+    assert "not used here, for all runs on this machine: kafka.security_protocol, kafka.sasl_password, clickhouse." in up.text()
+    assert "the database's" not in up.text()
+    with urllib.request.urlopen(f"{up.clickhouse_url}/?query=SELECT+count()+FROM+interactions") as answer:  # README's
+        assert int(answer.read()) > 0
     children = psutil.Process(up.process.pid).children(recursive=True)
     worker = next(child for child in children if "worker" in child.cmdline())
     worker.kill()
