@@ -35,7 +35,7 @@ from tests.contracts.test_sinks import make_batch
 from tests.isolation import ROOT
 from tests.profile import ProfileProxy
 
-NOW = datetime(2026, 11, 1, tzinfo=UTC)
+NOW = datetime.now(UTC)
 
 TABLE = """
 CREATE TABLE t (k UInt64, v UInt64, s LowCardinality(String), at DateTime, CONSTRAINT well CHECK s != 'bad')

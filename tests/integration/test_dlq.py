@@ -17,7 +17,7 @@ from pipeline.dlq import Filter
 from pipeline.migrate import migrate
 from pipeline.settings import Settings
 
-NOW = datetime(2025, 3, 4, 12, 0, 0, tzinfo=UTC)
+NOW = datetime.now(UTC).replace(microsecond=0)  # the table keeps them for 400 days
 
 
 class Letter(NamedTuple):
