@@ -333,5 +333,5 @@ def test_check_says_what_is_in_the_file(run: Run, tmp_path: Path) -> None:
     assert "receiver chat: environment variable EARSHOT_TEST_CHAT is not set here" in done.err
     path.write_text(RULES.replace("above: 0.7", "abov: 0.7"))
     done = run("alerts", "check", str(path))
-    assert done == Done(2, "", f"earshot: {path}: rules.0 (anger): abov: unknown key\n")
+    assert done == Done(2, "", f"earshot: {path}: rules.0 (anger): abov: unknown key, did you mean 'above'?\n")
     assert run("alerts", "check", "nowhere.yaml") == Done(2, "", "earshot: nowhere.yaml: No such file or directory\n")

@@ -143,7 +143,8 @@ def test_paths_start_from_the_file_or_the_working_directory_and_know_home(
     folder.mkdir()
     config = folder / "earshot.toml"
     config.write_text(
-        'brands = "brands.yaml"\n[kafka]\nsecurity_protocol = "SSL"\nssl_ca = "~/ca.pem"\nssl_key = "/etc/key.pem"\n[embedded]\ndata_dir = "d"\n'
+        'brands = "brands.yaml"\n[kafka]\nsecurity_protocol = "SSL"\n'
+        'ssl_ca = "~/ca.pem"\nssl_key = "/etc/key.pem"\n[embedded]\ndata_dir = "d"\n'
     )
     settings = load(config)
     assert settings.brands == folder / "brands.yaml"
