@@ -63,14 +63,17 @@ def follow(kafka: KafkaSettings, since: datetime | None = None, stop: threading.
 def alert_of(value: bytes) -> Alert | None:
     """The alert of a record (alert.to_record); None for what is none."""
     try:
-        record = orjson.loads(value)
+        record = {"platforms": [], **orjson.loads(value)}  # a control before 010_alert_platforms.sql named none
         fields = {name: record[name] for name in _FIELDS}
         fields |= {name: datetime.fromisoformat(fields[name]) for name in _TIMES if fields[name] is not None}
         return Alert(
             key=int(record["key"], 16),
             scope=Scope(*(record[name] for name in Scope._fields)),
             samples=tuple(int(key, 16) for key in record["samples"]),
-            **(fields | {"state": State(fields["state"]), "terms": tuple(fields["terms"])}),
+            **(
+                fields
+                | {"state": State(fields["state"]), "terms": tuple(fields["terms"]), "platforms": tuple(fields["platforms"])}
+            ),
         )
     except (ValueError, KeyError, TypeError):
         return None

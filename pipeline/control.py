@@ -33,13 +33,14 @@ from pipeline.delivery.deliveries import Deliveries
 from pipeline.delivery.line import Context
 from pipeline.delivery.log import ClickHouseLog, last_sent
 from pipeline.delivery.receivers import Outcome, check
-from pipeline.desk import DeskServer, Refused, Unknown
-from pipeline.errors import EarshotError, SettingsError
+from pipeline.desk import DeskServer, Refused
+from pipeline.errors import EarshotError, SettingsError, UnknownName
 from pipeline.fence import INSERT_MAX_S, GivenUp
 from pipeline.group import REBALANCE_S, make_app
 from pipeline.health import Vitals, memory_limit
 from pipeline.history import asker
 from pipeline.leader import Leader, newest_sql
+from pipeline.names import Names, brand_names
 from pipeline.office import Office
 from pipeline.ping import keep_asking
 from pipeline.processors.alerts.alert import Alert, State
@@ -404,7 +405,7 @@ class Control:
             alert = self._evaluator.lifecycle.by_key(key)
             if alert is None:
                 known = self._tables.by_keys([key])
-                raise Refused(f"alert {key:016x} is resolved") if known else Unknown(f"there is no alert {key:016x}")
+                raise Refused(f"alert {key:016x} is resolved") if known else UnknownName(f"there is no alert {key:016x}")
             if alert.state == State.PENDING:
                 raise Refused(f"alert {key:016x} is pending: it does not fire yet")
             return self._evaluator.acknowledge(alert, actor, comment, utc_now())
@@ -413,8 +414,7 @@ class Control:
 
     async def silence(self, rule: str, brand: str, platform: str, ends_at: datetime, actor: str, comment: str) -> Silence:
         self._check_in_charge()
-        if rule and self._evaluator.config.rule(rule) is None:
-            raise Unknown(f"there is no rule {rule!r}")
+        await asyncio.to_thread(self._check_names, rule, brand, platform)
         now = utc_now()
         silence = Silence(secrets.randbits(64), 1, rule, brand, platform, now, _ms(ends_at), actor, comment, now)
         await self._command(lambda: self._evaluator.silence(silence, now))
@@ -425,7 +425,7 @@ class Control:
         now = utc_now()
         known = self._evaluator.lifecycle.silences.get(silence_id)
         if known is None or known.ends_at <= now:
-            raise Unknown(f"there is no silence {silence_id:016x}, or it has ended")
+            raise UnknownName(f"there is no silence {silence_id:016x}, or it has ended")
         fields = {name: getattr(known, name) for name in Silence.__slots__}
         fields |= {"version": known.version + 1, "ends_at": now, "changed_at": now, "actor": actor}
         silence = Silence(**fields)
@@ -434,10 +434,20 @@ class Control:
 
     async def test(self, rule: str, brand: str, actor: str) -> Alert:
         self._check_in_charge()
+        await asyncio.to_thread(self._check_names, rule, brand)
         found = self._evaluator.config.rule(rule)
-        if found is None:
-            raise Unknown(f"there is no rule {rule!r}: there are {', '.join(r.name for r in self._evaluator.config.rules)}")
+        assert found is not None
         return (await self._command(lambda: self._evaluator.test(found, brand, actor, utc_now())))[0]
+
+    def _check_names(self, rule: str, brand: str, platform: str = "") -> None:
+        """Raises UnknownName for one that does not exist; blank: none is named."""
+        names = Names(lambda sql: self._ask_aside(sql, {}).to_series(), self._evaluator.config, brand_names(self._settings))
+        if rule:
+            names.check_rule(rule)
+        if brand:
+            names.check_brand(brand)
+        if platform:
+            names.check_platform(platform)
 
     def silences(self) -> list[Silence]:
         now = utc_now()

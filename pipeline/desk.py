@@ -27,7 +27,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from pipeline.clock import Clock, wall
 from pipeline.config.document import first_problem
-from pipeline.errors import EarshotError, StackError
+from pipeline.errors import EarshotError, StackError, UnknownName
 from pipeline.health import PATHS, Vitals, answer
 from pipeline.processors.alerts.alert import Alert, to_record
 from pipeline.processors.alerts.silences import Silence
@@ -39,16 +39,12 @@ MAX_BODY = 64 << 10
 LONGEST_SILENCE = timedelta(days=366)
 
 
-class Unknown(EarshotError):
-    """There is no such alert, silence, rule or brand."""
-
-
 class Refused(EarshotError):
     """It is there, and that can't be done with it now."""
 
 
 class Desk(Protocol):
-    """What the commands do. Each returns when it is on record; raises Unknown, Refused, or UnreachableError."""
+    """What the commands do. Each returns when it is on record; raises UnknownName, Refused, or UnreachableError."""
 
     async def acknowledge(self, key: int, actor: str, comment: str) -> Alert: ...
 
@@ -232,7 +228,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as error:
         return _json({"error": f"there is no {request.path}" if error.status == 404 else error.reason}, error.status)
     except EarshotError as error:
-        return _json({"error": str(error)}, {Unknown: 404, Refused: 409}.get(type(error), 503))
+        return _json({"error": str(error)}, {UnknownName: 404, Refused: 409}.get(type(error), 503))
     except Exception:
         log.exception("%s %s", request.method, request.path)
         return _json({"error": "it failed: control's log says why"}, 500)
@@ -250,7 +246,7 @@ async def _read(request: web.Request, kind: type[AnyBody]) -> AnyBody:
 
 def _number(text: str, what: str) -> int:
     if not re.fullmatch("[0-9a-f]{16}", text):
-        raise Unknown(f"there is no {what} {text[:40]!r}: it has 16 hexadecimal digits")
+        raise UnknownName(f"there is no {what} {text[:40]!r}: it has 16 hexadecimal digits")
     return int(text, 16)
 
 

@@ -1,6 +1,7 @@
 """Everything Earshot raises on purpose.
 
 EarshotError             one clear line for a person; the command line prints it and exits with `exit_code`
+  UnknownName            there is no brand, platform, rule or alert of that name (exit 1)
   SettingsError          a setting is unknown, missing or wrong (exit 2)
   UnreachableError       the broker or ClickHouse can't be reached, refuses the login, or lacks a table (exit 3)
   MigrationError         the schema is half applied, or newer than this program (exit 4)
@@ -12,6 +13,10 @@ from __future__ import annotations
 
 class EarshotError(Exception):
     exit_code = 1
+
+
+class UnknownName(EarshotError):
+    """Desk and commands say what exists."""
 
 
 class SettingsError(EarshotError):

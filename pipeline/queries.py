@@ -10,9 +10,10 @@ from typing import NamedTuple
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from pipeline.brands import SAMPLE_BRANDS, load_brands
+from pipeline.brands import SAMPLE_BRANDS, Brand, load_brands
+from pipeline.config.document import hint
 from pipeline.connections import reason
-from pipeline.errors import EarshotError
+from pipeline.errors import EarshotError, UnknownName
 from pipeline.show import without_formulas
 
 READ = {"readonly": 2, "final": 1, "do_not_merge_across_partitions_select_final": 1}
@@ -90,7 +91,7 @@ def sql_of(text: str) -> str:
     if text in NAMED:
         return NAMED[text].sql.strip()
     if not text.strip() or len(text.split()) == 1:
-        raise EarshotError(f"no query is named {text!r}: the names are {', '.join(NAMED)}; or give SQL")
+        raise EarshotError(f"no query is named {text!r}{hint(text, NAMED)}: the names are {', '.join(NAMED)}; or give SQL")
     return text.strip().rstrip(";")
 
 
@@ -136,6 +137,11 @@ GROUP BY brand
 ORDER BY mentions DESC, brand"""
 
 
+def _some(brands: Sequence[Brand]) -> str:
+    """Ten thousand would be no help."""
+    return "there are " + ", ".join(brand.name for brand in brands[:20]) + (" ..." if len(brands) > 20 else "")
+
+
 def share_of_voice(client: Client, file: Path | None, name: str, days: int) -> Answer:
     """Mentions of the brand and of its competitors in the last `days`, and their share in percent; those without any, too.
 
@@ -145,7 +151,8 @@ def share_of_voice(client: Client, file: Path | None, name: str, days: int) -> A
     brands = load_brands(file or SAMPLE_BRANDS)
     brand = brands.named(name)
     if brand is None:
-        raise EarshotError(f"no brand is named {name!r}; there are {', '.join(b.name for b in brands.brands)}")
+        near = hint(name, (each.name for each in brands.brands))
+        raise UnknownName(f"no brand is named {name!r} in {file or SAMPLE_BRANDS}{near or f': {_some(brands.brands)}'}")
     values = {"names": [name, *brand.competitors], "days": days}
     try:
         answer = client.query(_VOICE, values, settings=settings_for(client))

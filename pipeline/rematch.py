@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,8 +27,9 @@ import polars as pl
 from clickhouse_connect.driver.client import Client
 
 from pipeline.brands import SAMPLE_BRANDS, Brand, load_brands
+from pipeline.config.document import hint
 from pipeline.connections import clickhouse_client
-from pipeline.errors import EarshotError
+from pipeline.errors import EarshotError, UnknownName
 from pipeline.migrate import check_tables
 from pipeline.processors.matching import term_text
 from pipeline.processors.mentions import Matching
@@ -71,7 +72,7 @@ def rematch(
         with one_line(client):
             tracked = [brand for brand in brands.brands if brand.name in names]
             work = _Rematch(client, tracked, sorted(set(names)), labelled=settings.sentiment.model != "off")
-            work.check_names()
+            work.check_names([brand.name for brand in brands.brands])
             return work.run(since or EVER, dry_run, tell or (lambda done, total: None))
     finally:
         client.close()
@@ -88,10 +89,12 @@ class _Rematch:
         self._status = _STATUS.format(gained=_GAINED if labelled else "0")
         self.done = Rematched()
 
-    def check_names(self) -> None:
-        for name in sorted(set(self._names) - {brand.name for brand in self._brands}):
+    def check_names(self, known: Collection[str]) -> None:
+        """`known`: the names in brands.yaml. A brand that was taken out of it is in the rows."""
+        for name in sorted(set(self._names) - set(known)):
             if not self._client.query(_IS_KNOWN, {"name": name}).result_rows:
-                raise EarshotError(f"no brand is named {name!r}: neither in brands.yaml nor in what has landed")
+                near = hint(name, known)
+                raise UnknownName(f"no brand is named {name!r}, neither in brands.yaml nor in what has landed{near}")
 
     def run(self, since: datetime, dry_run: bool, tell: Told) -> Rematched:
         arrived = EVER

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from pipeline.desk import DeskServer, Refused, Unknown
+from pipeline.desk import DeskServer, Refused
+from pipeline.errors import UnknownName
 from pipeline.health import Vitals
 from pipeline.processors.alerts.alert import Alert, Scope, State, alert_key
 from pipeline.processors.alerts.silences import Silence
@@ -51,7 +52,7 @@ class MemoryDesk:
     async def acknowledge(self, key: int, actor: str, comment: str) -> Alert:
         found = self.alerts.get(key)
         if found is None:
-            raise Unknown(f"there is no alert {key:016x}")
+            raise UnknownName(f"there is no alert {key:016x}")
         if found.state is State.RESOLVED:
             raise Refused(f"alert {found.hex} is resolved")
         self.alerts[key] = found.change(NOW, state=State.ACKNOWLEDGED, actor=actor, comment=comment)
@@ -66,7 +67,7 @@ class MemoryDesk:
 
     async def lift(self, silence_id: int, actor: str) -> Silence:
         if silence_id not in self.known:
-            raise Unknown(f"there is no silence {silence_id:016x}")
+            raise UnknownName(f"there is no silence {silence_id:016x}")
         found = replace(self.known.pop(silence_id), ends_at=NOW, actor=actor)
         return replace(found, version=found.version + 1)
 
@@ -74,7 +75,7 @@ class MemoryDesk:
         if rule == "crash":
             raise RuntimeError("a secret that stays in the log")
         if rule != "anger":
-            raise Unknown(f"there is no rule {rule!r}")
+            raise UnknownName(f"there is no rule {rule!r}")
         return alert(rule, brand or "Acme", test=True, actor=actor)
 
     def silences(self) -> list[Silence]:

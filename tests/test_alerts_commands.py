@@ -85,7 +85,9 @@ def test_alerts_are_listed_as_they_are_now(stacked: Run, client: Client) -> None
     assert keys("--historical") == [LATE.hex]
     assert keys("--min-severity", "8") == [FIRING.hex] and keys("--min-severity", "9") == []
     assert keys("--all", "--since", "2026-11-02T10:30:30Z") == [FIRING.hex]
-    assert keys("--brand", "x' OR '1'='1") == []
+    assert keys("--all", "--brand", "Brio", "--rule", "volume") == [OVER.hex]  # both are on record only
+    assert stacked("alerts", "list", "--brand", "x' OR '1'='1").code == 1
+    assert "there is no brand 'brio', " in stacked("alerts", "list", "--brand", "brio").err
     assert json.loads(stacked("alerts", "list", "--json").out) == json.loads(dump(later))
     rows = [json.loads(each) for each in stacked("query", "alerts", "--format", "json").out.splitlines()]
     assert [(row["rule"], row["state"], row["key"]) for row in rows] == [
@@ -295,6 +297,7 @@ def test_a_token_that_is_refused_names_the_setting(
         (["silence", "--brand", "Acme", "--for", "2h", "--until", "2026-11-03"], "Give --for or --until"),
         (["silence", "--brand", "Acme", "--for", "soon"], "--for soon: it should look like 90s, 10m, 4h or 1d"),
         (["silence", "--lift", "0" * 16, "--brand", "Acme"], "it goes with nothing else"),
+        (["silence", "--lift", "0" * 16, "--comment", "over"], "it goes with nothing else"),
         (["ack", "no such key, 16 c"], "hexadecimal digits"),
         (["list", "--state", "burning"], "it is one or more of pending, firing, acknowledged, resolved"),
         (["tail", "--since", "soon"], "--since soon"),
@@ -337,5 +340,5 @@ def test_check_says_what_is_in_the_file(run: Run, tmp_path: Path) -> None:
     assert "receiver chat: environment variable EARSHOT_TEST_CHAT is not set here" in done.err
     path.write_text(RULES.replace("above: 0.7", "abov: 0.7"))
     done = run("alerts", "check", str(path))
-    assert done == Done(2, "", f"earshot: {path}: rules.0 (anger): abov: unknown key\n")
+    assert done == Done(2, "", f"earshot: {path}: rules.0 (anger): abov: unknown key, did you mean 'above'?\n")
     assert run("alerts", "check", "nowhere.yaml") == Done(2, "", "earshot: nowhere.yaml: No such file or directory\n")

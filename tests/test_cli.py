@@ -101,7 +101,14 @@ def test_status_says_all_that_is_down(run: Run) -> None:
         (["generate", "--to", "f.jsonl", "--days", "100000"], 2, "end in the future"),
         (["generate"], 3, "Kafka at"),
         (["generate", "--to", "clickhouse"], 2, "privacy.hash_key"),
-        (["query", "lates"], 1, "the names are brands, latest, sentiment, rejects"),
+        (["query", "lates"], 1, "no query is named 'lates', did you mean 'latest'?: the names are brands, latest, sentiment"),
+        (["query", "--list", "latest"], 2, "--list goes without a query"),
+        (["query", "--list", "--format", "csv"], 2, "--format is for what a query answers"),
+        (["send", "{}", "--author", "ines"], 2, "--author goes with --text"),
+        (["generate", "--live", "--days", "3"], 2, "--days goes without --live"),
+        (["alerts", "backtest", "--json", "--plots", "x"], 2, "--plots goes without --json"),
+        (["alerts", "backtest", "--rule", "volum"], 2, "did you mean 'volume'?"),
+        (["alerts", "list", "--all", "--historical"], 2, "--all goes with neither"),
         (["up", "--broker", "rabbit"], 2, "one of auto, kafka, light"),
         (["reset"], 1, "Aborted"),
     ],
@@ -126,7 +133,7 @@ def test_generate_makes_a_file_and_its_truth_once(run: Run) -> None:
 def test_an_unknown_key_in_the_file_exits_with_2(run: Run) -> None:
     Path("mine.toml").write_text("[kafka]\nbotstrap = 'x'\n")
     assert run("--config", "mine.toml", "status").err.strip() == (
-        "earshot: setting kafka.botstrap (mine.toml or the environment): unknown key"
+        "earshot: setting kafka.botstrap (mine.toml or the environment): unknown key, did you mean 'bootstrap'?"
     )
 
 
@@ -285,7 +292,16 @@ def test_a_new_brand_is_found_in_what_has_landed(
         (["rematch"], 2, "--brand"),
         (["rematch", "--brand", "Lumen", "--since", "soon"], 2, "--since soon"),
         (["rematch", "--brand", "Lumenn"], 1, "no brand is named 'Lumenn'"),
+        (["rematch", "--brand", "lumen"], 1, "did you mean 'Lumen'?"),
         (["voice", "Lumenn"], 1, "no brand is named 'Lumenn'"),
+        (["voice", "lumen"], 1, "did you mean 'Lumen'?"),
+        (
+            ["alerts", "list", "--brand", "lumen"],
+            1,
+            "there is no brand 'lumen', neither in the files nor in what has landed, did",
+        ),
+        (["alerts", "list", "--rule", "volum"], 1, "there is no rule 'volum', did you mean 'volume'?"),
+        (["alerts", "tail", "--brand", "lumen"], 1, "did you mean 'Lumen'?"),
     ],
 )
 def test_a_brand_that_is_not_there_is_named(stacked: Run, command: list[str], code: int, says: str) -> None:

@@ -46,11 +46,12 @@ def tail(
 ) -> None:
     """Watch alerts as they change, until Ctrl-C.
 
-    A line when one begins, changes its state or its severity, or ends; the records of --json hold every change. Exit codes: 2
-    wrong usage or settings, 3 broker unreachable, 4 run `earshot migrate` first, 130 stopped by Ctrl-C.
+    A line when one begins, changes its state or its severity, or ends; the records of --json hold every change. Exit codes: 1
+    there is no such brand or rule, 2 wrong usage or settings, 3 broker or ClickHouse unreachable, 4 run `earshot migrate`
+    first, 130 stopped by Ctrl-C.
     """
     start = moment_of("--since", since)
-    which = _filter(brand, rule, state, min_severity)
+    which = _filter(context, brand, rule, state, min_severity)
     from pipeline.alert_stream import follow
     from pipeline.alert_view import News, line
     from pipeline.show import console
@@ -82,16 +83,18 @@ def list_alerts(
 ) -> None:
     """List what fires, or is looked after.
 
-    The last changed comes first; --all lists what is over, too. Exit codes: 0 listed, 1 ClickHouse refused, 2 wrong usage or
-    settings, 3 ClickHouse unreachable.
+    The last changed comes first; --all lists what is over, too. Exit codes: 0 listed, 1 ClickHouse refused, or there is no such
+    brand or rule, 2 wrong usage or settings, 3 ClickHouse unreachable.
     """
     start = moment_of("--since", since)
+    if everything and (state or historical):
+        raise SettingsError("--all goes with neither --state nor --historical: they say which")
     from dataclasses import replace
 
     from pipeline import alert_log, alert_view
     from pipeline.show import console
 
-    which = replace(_filter(brand, rule, state, min_severity), since=start, historical=historical)
+    which = replace(_filter(context, brand, rule, state, min_severity), since=start, historical=historical)
     if not (state or everything or historical):
         which = replace(which, states=alert_log.OPEN)
     found = alert_log.newest(_client(context), which, 10_000 if as_json else SHOWN + 1)
@@ -149,11 +152,12 @@ def silence(
 ) -> None:
     """Have nobody told of some alerts for a while.
 
-    They go on, and are on record as muted. Exit codes: 0 on record, 1 refused (an end that is past, no such silence), 2 wrong
-    usage or the token is refused (setting control.token), 3 control unreachable.
+    They go on, and are on record as muted. A silence of a platform mutes alerts whose events are all there. Exit codes: 0 on
+    record, 1 refused (an end that is past; no such silence, rule, brand or platform), 2 wrong usage or the token is refused
+    (setting control.token), 3 control unreachable.
     """
     if lift is not None:
-        if rule or brand or platform or for_ or until:
+        if rule or brand or platform or for_ or until or comment:
             raise SettingsError("--lift ends a silence: it goes with nothing else")
         done = _ask(context, "DELETE", f"/silences/{urllib.parse.quote(lift.lower(), safe='')}")
         typer.echo(f"silence {done['id']} is lifted")
@@ -234,10 +238,17 @@ def check(
 
 
 # --- what they share --------------------------------------------------------------------------------------------------
-def _filter(brand: str, rule: str, state: str, min_severity: int) -> Filter:
+def _filter(context: typer.Context, brand: str, rule: str, state: str, min_severity: int) -> Filter:
     from pipeline.alert_log import Filter
+    from pipeline.names import names_of
 
-    return Filter(brand, rule, _states(state), min_severity)
+    states = _states(state)
+    names = names_of(load_settings(context)) if brand or rule else None
+    if names and brand:
+        names.check_brand(brand)
+    if names and rule:
+        names.check_rule(rule, past=True)
+    return Filter(brand, rule, states, min_severity)
 
 
 def _states(text: str) -> tuple[State, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.commands.options import load_settings, time_of
+from pipeline.commands.options import load_settings, refuse, time_of
 from pipeline.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def backtest(
     Nobody is told and nothing is written but pictures. A series is judged by a spike rule (--rule, else the first one) with the
     detector that is used live. Exit codes: 0 done, 2 wrong usage, settings, rules or files, 3 ClickHouse unreachable.
     """
+    if as_json:
+        refuse(context, "goes without --json, which draws nothing", "--plots")
     settings = load_settings(context)
     from pipeline.processors.alerts.rules import DEFAULT_RULES, load_rules
 
@@ -68,9 +70,12 @@ def backtest(
 
 
 def _chosen(config: Alerts, names: list[str]) -> Alerts:
+    from pipeline.config.document import hint
+
     for name in names:
         if config.rule(name) is None:
-            raise SettingsError(f"--rule {name}: the rules are {', '.join(rule.name for rule in config.rules)}")
+            known = [rule.name for rule in config.rules]
+            raise SettingsError(f"--rule {name}: the rules are {', '.join(known)}{hint(name, known)}")
     return config.model_copy(update={"rules": tuple(r for r in config.rules if not names or r.name in names)})
 
 

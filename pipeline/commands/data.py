@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import typer
 
-from pipeline.commands.options import load_settings
+from pipeline.commands.options import load_settings, refuse
 from pipeline.errors import EarshotError, SettingsError
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def send(
     """
     if [event, file, text].count(None) != 2:
         raise SettingsError("send what? Give one of: an event, `-`, --file or --text")
+    if text is None:
+        refuse(context, "goes with --text: an event names its own", "--author", "--platform")
     settings = load_settings(context)
     from pipeline.produce import EventProducer, record_of
 
@@ -172,6 +174,10 @@ def query(
     that a spreadsheet would take for a formula (it begins with = + - @) gets a ' before it; numbers stay as they are. Exit
     codes: 0 answered, 1 ClickHouse refused the query, 2 wrong usage, 3 ClickHouse unreachable.
     """
+    if names and sql is not None:
+        raise SettingsError("--list goes without a query")
+    if sql is None:
+        refuse(context, "is for what a query answers", "--format")
     from pipeline import queries
     from pipeline.connections import clickhouse_client
     from pipeline.show import console, table, write

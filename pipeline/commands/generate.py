@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.commands.data import parse_rate
-from pipeline.commands.options import load_settings
+from pipeline.commands.options import load_settings, refuse
 from pipeline.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def generate(
         raise SettingsError(f"--to {to}: it is kafka, clickhouse, or a file that ends in .jsonl")
     if to != "kafka" and (live or pace is not None):
         raise SettingsError("--live and --rate go with --to kafka")
+    if live:
+        refuse(context, "goes without --live, whose events are of now", "--start", "--days")
     from pipeline.brands import load_brands
     from pipeline.generate import targets
     from pipeline.generate.plan import Plan

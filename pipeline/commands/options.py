@@ -28,6 +28,14 @@ def load_settings(context: typer.Context, data_dir: Path | None = None, broker: 
     return with_password(settings.model_copy(update={"embedded": embedded}))
 
 
+def refuse(context: typer.Context, why: str, *options: str) -> None:
+    """Raises SettingsError when one of these was given on the command line: beside what else was, it would do nothing."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE" and (given := set(options).intersection(parameter.opts)):
+            raise SettingsError(f"{min(given)} {why}")
+
+
 def time_of(option: str, text: str | None) -> datetime | None:
     """The time that the option says, in UTC where it says no zone. Raises SettingsError."""
     if text is None:

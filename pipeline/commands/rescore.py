@@ -20,11 +20,16 @@ def rescore(
 
     Rows whose label, model or status changes get a new minor version; all else in them stays, and each still counts once. Doing
     it again changes nothing, and does the rest of one that was stopped. Exit codes: 0 done, 1 ClickHouse refused (do it again),
-    2 wrong usage or a model that can't be used, 3 ClickHouse unreachable, 4 run `earshot migrate` first.
+    or there is no such brand, 2 wrong usage or a model that can't be used, 3 ClickHouse unreachable, 4 run `earshot migrate`
+    first.
     """
     settings, start = load_settings(context), time_of("--since", since)
     if settings.sentiment.model == "off":
         raise SettingsError("setting sentiment.model is off: there is nothing to label with")
+    if brand is not None:
+        from pipeline.names import names_of
+
+        names_of(settings).check_brand(brand)
     from pipeline.processors.sentiment.load import load_labeller
     from pipeline.rescore import rescore as run
     from pipeline.show import console, progress, table

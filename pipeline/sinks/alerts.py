@@ -36,6 +36,7 @@ _TYPES: dict[str, Any] = {
     "severity": pl.UInt8,
     "samples": pl.List(pl.UInt64),
     "terms": pl.List(pl.String),
+    "platforms": pl.List(pl.String),
     **{name: pl.Float64 for name in ("observed", "expected", "lower", "upper")},
     **{name: pl.UInt64 for name in ("negative", "neutral", "positive")},
     **{name: pl.Boolean for name in ("historical", "test")},
@@ -191,7 +192,7 @@ def alert_rows(alerts: Iterable[Alert]) -> pl.DataFrame:
 def alert_of(row: Mapping[str, Any]) -> Alert:
     """A row of table alerts."""
     fields = {name: row[name] for name in _FIELDS}
-    fields |= {"state": State(row["state"]), "terms": tuple(row["terms"]), "samples": tuple(row["samples"])}
+    fields |= {name: tuple(row[name]) for name in ("terms", "samples", "platforms")} | {"state": State(row["state"])}
     return Alert(key=row["alert_key"], scope=Scope(*(row[name] for name in Scope._fields)), **fields)
 
 

@@ -247,6 +247,10 @@ def test_what_people_said_outlives_a_kill(running: Running) -> None:
     running.fires("one", "Nobody's")
     key = running.hook.of("one", "Looked after")[0].alert["key"]
     ask(running.settings, "POST", f"/alerts/{key}/ack", {"comment": "on it"})
+    with pytest.raises(EarshotError, match="there is no brand 'Hushed', neither in the files nor in what has landed"):
+        ask(running.settings, "POST", "/silences", {"brand": "Hushed", "minutes": 60})
+    running.say("Hushed", "a word that no rule knows")
+    running.judged()
     ask(running.settings, "POST", "/silences", {"brand": "Hushed", "minutes": 60, "comment": "a drill"})
     running.say("Hushed", "firstword")
     wait_for("it is on record", lambda: bool(on_record(running.settings, "brand = 'Hushed'")))
@@ -268,6 +272,41 @@ def test_what_people_said_outlives_a_kill(running: Running) -> None:
     assert len(running.hook.of("one", "Looked after")) == 1
     with pytest.raises(EarshotError, match="there is no alert"):
         ask(running.settings, "POST", f"/alerts/{'0' * 16}/ack", {})
+
+
+def test_a_platform_is_silenced_for_what_is_said_there_alone(running: Running) -> None:
+    running.say("Everywhere", "a word that no rule knows", platform="quietly")
+    running.judged()
+    silence = ask(running.settings, "POST", "/silences", {"platform": "quietly", "minutes": 60})
+    try:
+        running.say("Everywhere", "firstword", platform="quietly")
+        wait_for("it is on record", lambda: bool(on_record(running.settings, "brand = 'Everywhere'")))
+        assert on_record(running.settings, "brand = 'Everywhere'")[0].muted == f"silence {silence['id']}"
+        assert not running.hook.of("one", "Everywhere")
+        running.kill_control()  # where its events are is on record
+        running.judged()
+        assert not running.hook.of("one", "Everywhere")
+        running.say("Everywhere", "firstword again")
+        running.fires("one", "Everywhere")
+        (told,) = running.hook.of("one", "Everywhere")
+        assert told.alert["platforms"] == ["quietly", "x"]
+    finally:
+        ask(running.settings, "DELETE", f"/silences/{silence['id']}")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "says"),
+    [
+        ("/silences", {"brand": "many", "minutes": 5}, "there is no brand 'many', .*did you mean 'Many'"),
+        ("/silences", {"rule": "manny", "minutes": 5}, "there is no rule 'manny', did you mean 'many'"),
+        ("/silences", {"platform": "y2k", "minutes": 5}, "there is no platform 'y2k'"),
+        ("/test", {"rule": "crisiss"}, "there is no rule 'crisiss', did you mean 'crisis'"),
+        ("/test", {"rule": "crisis", "brand": "Dril"}, "there is no brand 'Dril'"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_refused(running: Running, path: str, body: dict[str, Any], says: str) -> None:
+    with pytest.raises(EarshotError, match=says):
+        ask(running.settings, "POST", path, body)
 
 
 def test_other_rules_are_taken_over_and_broken_ones_are_not(running: Running) -> None:

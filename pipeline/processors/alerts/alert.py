@@ -85,6 +85,8 @@ class Alert:
     actor: str = ""
     """Who acknowledged it."""
     comment: str = ""
+    platforms: tuple[str, ...] = ()
+    """Where its events are, as far as that is not anywhere: a silence of all of these mutes it."""
     muted: str = ""
     """Why nobody is told: "silence <id>" or "inhibited by <key in hex>"; blank: they are."""
 

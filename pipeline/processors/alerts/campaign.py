@@ -59,6 +59,7 @@ class Campaign:
     """Up to three public ones, the nearest first."""
     first_at: datetime
     last_at: datetime
+    platforms: tuple[str, ...]
 
     @property
     def events(self) -> int:
@@ -165,7 +166,8 @@ ORDER BY {shared} DESC, event_key LIMIT {MOST_TEXTS}"""
 def _texts_sql(keys: str, period: str) -> str:
     author = "if(author_id != '', author_id, author_handle)"
     return f"""
-SELECT event_key, created_at, brands, substringUTF8(text, 1, {LONGEST}) AS text, visibility = 'private' AS private, text_sketch,
+SELECT event_key, created_at, toString(platform) AS platform, brands, substringUTF8(text, 1, {LONGEST}) AS text,
+    visibility = 'private' AS private, text_sketch,
     if({author} = '', 0, cityHash64(platform, author_id != '', {author})) AS account
 FROM (
     SELECT *, text_sketch FROM interactions WHERE {period} AND event_key IN ({keys}) ORDER BY version DESC LIMIT 1 BY event_key)
@@ -296,4 +298,5 @@ def _campaigns(rows: pl.DataFrame, accounts: int, names: Sequence[str] | None) -
             tuple(public[:SAMPLES]),
             mine.get_column("created_at")[0],
             mine.get_column("created_at")[-1],
+            tuple(mine.get_column("platform").unique().sort()),
         )

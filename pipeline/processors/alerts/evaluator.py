@@ -355,7 +355,7 @@ def campaign_alerts(lifecycle: Lifecycle, rule: CampaignRule, found: Campaign, n
     first, last = _floor(found.first_at), _floor(found.last_at)
     truth = Truth(
         rule, Scope(found.brand), first, last, rule.severity, found.accounts, "accounts", upper=rule.accounts,
-        samples=found.samples,
+        samples=found.samples, platforms=found.platforms,
     )  # fmt: skip
     return lifecycle.true(truth, now)
 

@@ -20,7 +20,15 @@ import numpy as np
 from pipeline.processors.alerts import explain
 from pipeline.processors.alerts.alert import Alert, Scope, State, alert_key
 from pipeline.processors.alerts.counts import MINUTE_S, PLACE
-from pipeline.processors.alerts.rules import Alerts, AnyRule, CampaignRule, KeywordRule, ReachRule, SilenceRule
+from pipeline.processors.alerts.rules import (
+    Alerts,
+    AnyRule,
+    CampaignRule,
+    KeywordRule,
+    ReachRule,
+    SilenceRule,
+    platforms_of,
+)
 from pipeline.processors.alerts.signal import Candidate
 from pipeline.processors.alerts.silences import Silence, covering
 from pipeline.processors.alerts.windows import STILL, TRUE, UNKNOWN, Verdicts
@@ -59,6 +67,8 @@ class Truth(NamedTuple):
     upper: float | None = None
     samples: tuple[int, ...] = ()
     split: tuple[int, int, int] = (0, 0, 0)
+    platforms: tuple[str, ...] = ()
+    """Where it is true, as far as that is not anywhere."""
 
 
 class Lifecycle:
@@ -120,6 +130,7 @@ class Lifecycle:
             truth.severity == alert.severity and _distance(truth) > _distance(truth, alert.observed)
         )
         fields: dict[str, object] = {"last_at": max(alert.last_at, truth.end), "since": min(alert.since, truth.start)}
+        fields |= _and_on(alert, truth.platforms)
         if worse:
             fields |= _numbers(truth)
         if alert.state == State.PENDING and truth.end - alert.since >= _persistence(truth.rule):
@@ -147,6 +158,7 @@ class Lifecycle:
             last_at=truth.end,
             changed_at=now,
             raised_at=now if fires else None,
+            platforms=truth.platforms,
             query=explain.query(rule, truth.scope, truth.start),
             **_numbers(truth),  # type: ignore[arg-type]
         )
@@ -317,8 +329,17 @@ def _truth(verdicts: Verdicts, row: int, place: int) -> Truth:
     )
     return Truth(
         rule, verdicts.scopes[row], start, start, int(verdicts.severity[row, place]), float(verdicts.observed[row, place]),
-        rule.measure, expected, lower, upper, split=split,
+        rule.measure, expected, lower, upper, split=split, platforms=_where(rule, verdicts.scopes[row]),
     )  # fmt: skip
+
+
+def _where(rule: AnyRule, scope: Scope) -> tuple[str, ...]:
+    return (scope.platform,) if scope.platform else platforms_of(rule)
+
+
+def _and_on(alert: Alert, platforms: Iterable[str]) -> dict[str, object]:
+    """An alert that is not about anywhere spreads."""
+    return {"platforms": tuple(sorted({*alert.platforms, *platforms}))} if alert.platforms else {}
 
 
 def _numbers(truth: Truth) -> dict[str, object]:
@@ -350,7 +371,7 @@ def _of_event(rule: KeywordRule | ReachRule, candidate: Candidate, key: int, sta
         measure="events" if isinstance(rule, KeywordRule) else "reach", summary=explain.event_summary(rule, candidate),
         terms=tuple(candidate.words), samples=(candidate.event_key,) if candidate.public else (),
         negative=int(label == "negative"), neutral=int(label == "neutral"), positive=int(label == "positive"),
-        query=explain.event_query(rule, candidate),
+        platforms=(candidate.platform,), query=explain.event_query(rule, candidate),
     )  # fmt: skip
 
 
@@ -359,6 +380,7 @@ def _more(alert: Alert, rule: KeywordRule | ReachRule, candidate: Candidate) -> 
     fields: dict[str, object] = {
         "observed": alert.observed + 1 if isinstance(rule, KeywordRule) else max(alert.observed, candidate.observed),
         "terms": tuple(dict.fromkeys((*alert.terms, *candidate.words))),
+        **_and_on(alert, [candidate.platform]),
     }
     if candidate.public and len(alert.samples) < SAMPLES and candidate.event_key not in alert.samples:
         fields["samples"] = (*alert.samples, candidate.event_key)

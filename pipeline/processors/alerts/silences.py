@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,18 +24,23 @@ class Silence:
     comment: str
     changed_at: datetime
 
-    def covers(self, alert: Alert, now: datetime) -> bool:
-        return self.starts_at <= now < self.ends_at and all(
-            wanted in ("", has)
-            for wanted, has in (
-                (self.rule, alert.rule),
-                (self.brand, alert.scope.brand),
-                (self.platform, alert.scope.platform),
-            )
-        )
+    def covers(self, alert: Alert, platform: str, now: datetime) -> bool:
+        """Whether it is for what the alert has on this platform."""
+        wanted = (self.rule, alert.rule), (self.brand, alert.scope.brand), (self.platform, platform)
+        return self.starts_at <= now < self.ends_at and all(want in ("", has) for want, has in wanted)
 
 
-def covering(silences: Iterable[Silence], alert: Alert, now: datetime) -> Silence | None:
-    """The silence that an alert falls under and that lasts longest."""
-    found = [silence for silence in silences if silence.covers(alert, now)]
-    return max(found, key=lambda silence: silence.ends_at, default=None)
+def covering(silences: Collection[Silence], alert: Alert, now: datetime) -> Silence | None:
+    """The silence that an alert falls under, and that lasts longest. Of one on several platforms each has to be silenced; the
+    silence that ends first counts, for with it the alert is told."""
+    found = []
+    for platform in alert.platforms or (alert.scope.platform,):
+        under = [silence for silence in silences if silence.covers(alert, platform, now)]
+        if not under:
+            return None
+        found.append(max(under, key=_end))
+    return min(found, key=_end)
+
+
+def _end(silence: Silence) -> datetime:
+    return silence.ends_at

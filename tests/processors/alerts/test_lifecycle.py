@@ -25,6 +25,7 @@ CONFIG = Alerts.model_validate(
             {"name": "count", "type": "threshold", "measure": "count", "above": 10, "resolve": "5m"},
             {"name": "steady", "type": "threshold", "measure": "count", "above": 10, "persistence": "2m"},
             {"name": "volume", "type": "spike", "resolve": "10m"},
+            {"name": "only-x", "type": "spike", "platforms": ["x"]},
             {"name": "by-platform", "type": "spike", "by": ["platform"]},
             {"name": "share", "type": "spike", "measure": "negative_share", "by": ["platform"]},
             {"name": "crisis", "type": "keyword", "words": {"en": ["recall"]}, "resolve": "10m"},
@@ -47,8 +48,9 @@ def truth(name: str, minute: int, scope: Scope = ACME, **fields: Any) -> Truth:
 
 
 def candidate(key: int, created: datetime, name: str = "crisis", brand: str = "Acme", **fields: Any) -> Candidate:
-    values: dict[str, Any] = {"observed": 1.0, "words": ("recall",), "sentiment": "negative", **fields}
-    return Candidate(name, brand, "x", "en", key, created, created, **values)
+    values: dict[str, Any] = {"platform": "x", "observed": 1.0, "words": ("recall",), "sentiment": "negative", **fields}
+    times = {"created_at": created, "occurred_at": created}
+    return Candidate(rule=name, brand=brand, language="en", event_key=key, **times, **values)
 
 
 def states(alerts: list[Alert]) -> list[str]:
@@ -122,11 +124,11 @@ def test_a_rule_that_is_taken_out_ends_its_alerts() -> None:
     assert (over.state, over.comment) == (State.RESOLVED, "the rule was taken out")
 
 
-def judged(minute: int, truth: int) -> Verdicts:
-    """What is said of rule volume and Acme."""
+def judged(minute: int, truth: int, name: str = "volume") -> Verdicts:
+    """What is said of the rule and Acme."""
     one = np.ones((1, 1))
     return Verdicts(
-        minute, [ACME], [rule("volume")], np.full((1, 1), truth, np.int8), one * 50, one * 5, one, one * 20, one * 3,
+        minute, [ACME], [rule(name)], np.full((1, 1), truth, np.int8), one * 50, one * 5, one, one * 20, one * 3,
         [np.zeros((1, len(MEASURES)))],
     )  # type: ignore[list-item]  # fmt: skip  # it is a windowed one
 
@@ -185,6 +187,38 @@ def test_a_silence_that_begins_mutes_what_is_open_and_a_resolved_one_is_never_mu
     assert (muted.state, muted.muted) == (State.FIRING, "silence 0000000000000007")
     (over,) = life.sweep(at(MINUTE + 9), at(MINUTE + 9))
     assert (over.state, over.muted) == (State.RESOLVED, "")
+
+
+def test_a_silence_of_a_platform_mutes_what_is_said_there_and_nothing_that_is_said_elsewhere_too() -> None:
+    """A keyword's alert is about a brand as a whole; its events are on platforms."""
+    life = Lifecycle(CONFIG, silences=[silence(MINUTE - 5, MINUTE + 60, platform="x")])
+    fired, _ = life.single([candidate(1, at(MINUTE))], at(MINUTE))
+    assert fired[0].platforms == ("x",) and fired[0].muted.startswith("silence")
+    assert fired[0].key == alert_key("crisis", ACME, 1)
+    life.single([candidate(2, at(MINUTE), platform="y")], at(MINUTE))
+    (told,) = life.sweep(at(MINUTE + 1), at(MINUTE + 1))
+    assert (told.platforms, told.muted) == (("x", "y"), "")
+    life.silences[8] = silence(MINUTE, MINUTE + 30, platform="y")
+    (told,) = life.sweep(at(MINUTE + 2), at(MINUTE + 2))
+    assert told.muted.startswith("silence")  # both of them are silenced
+
+
+@pytest.mark.parametrize(
+    ("platforms", "scope", "silent"),
+    [((), ACME, False), (("x",), ACME, True), (("x", "y"), ACME, False), (("x",), Scope("Acme", "x"), True)],
+)
+def test_a_windows_alert_is_muted_where_all_that_it_counts_is_on_the_platform(
+    platforms: tuple[str, ...], scope: Scope, silent: bool
+) -> None:
+    life = Lifecycle(CONFIG, silences=[silence(MINUTE - 5, MINUTE + 60, platform="x")])
+    (fired,) = life.true(truth("count", MINUTE, scope, platforms=platforms), at(MINUTE))
+    assert bool(fired.muted) == silent
+
+
+def test_verdicts_name_the_platforms_that_their_rule_counts() -> None:
+    for name, platforms in (("only-x", ("x",)), ("volume", ())):
+        (fired,) = Lifecycle(CONFIG).judged([judged(MINUTE, TRUE, name)], at(MINUTE))
+        assert fired.platforms == platforms
 
 
 # --- single events ----------------------------------------------------------------------------------------------------

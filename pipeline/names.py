@@ -1,0 +1,92 @@
+"""Names that people type: brands, platforms, rules. One that nobody has heard of is refused, with the nearest that exists.
+
+A brand exists when brands.yaml or a rule names it, or something that landed does, for sources name brands of their own; and so
+do platforms. What a file says costs nothing, ClickHouse is asked for the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pipeline.brands import SAMPLE_BRANDS, load_brands
+from pipeline.config.document import hint
+from pipeline.connections import clickhouse_client
+from pipeline.errors import SettingsError, UnknownName
+from pipeline.history import asker
+from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, brands_of, load_rules, platforms_of
+from pipeline.settings import Settings
+from pipeline.versions import quoted
+
+Column = Callable[[str], Iterable[Any]]
+"""Runs SQL; the answer's first column."""
+NEAR = 20
+_OF = {
+    "brand": ("SELECT toString(arrayJoin(brands)) AS name FROM interactions", "has(brands, {})"),
+    "platform": ("SELECT toString(platform) AS name FROM interactions", "platform = {}"),
+}
+
+
+@dataclass(frozen=True)
+class Names:
+    """Raises UnknownName for what does not exist, and what `ask` raises."""
+
+    ask: Column
+    rules: Alerts
+    brands: Collection[str]
+    """Of brands.yaml."""
+
+    def check_brand(self, name: str) -> None:
+        named = {*self.brands, *(brand for rule in self.rules.rules for brand in brands_of(rule))}
+        self._check("brand", name, named)
+
+    def check_platform(self, name: str) -> None:
+        self._check("platform", name, {platform for rule in self.rules.rules for platform in platforms_of(rule)})
+
+    def check_rule(self, name: str, past: bool = False) -> None:
+        """`past`: one that was taken out and has alerts on record is as good."""
+        named = [rule.name for rule in self.rules.rules]
+        if name in named or (past and self._any(f"SELECT 1 FROM alerts WHERE rule = {quoted(name)} LIMIT 1")):
+            return
+        raise UnknownName(f"there is no rule {name!r}{hint(name, named) or ': there are ' + (', '.join(named) or 'none')}")
+
+    def _check(self, what: str, name: str, named: set[str]) -> None:
+        names, landed = _OF[what]
+        if name in named or self._any(f"SELECT 1 FROM alerts WHERE {what} = {quoted(name)} LIMIT 1"):
+            return
+        if self._any(f"SELECT 1 FROM interactions WHERE {landed.format(quoted(name))} LIMIT 1"):
+            return
+        distance = f"editDistanceUTF8(lowerUTF8(name), lowerUTF8({quoted(name[:100])}))"
+        heard = self.ask(f"SELECT name FROM ({names}) GROUP BY name ORDER BY {distance}, name LIMIT {NEAR}")
+        near = hint(name, {*named, *heard})
+        raise UnknownName(f"there is no {what} {name!r}, neither in the files nor in what has landed{near}")
+
+    def _any(self, sql: str) -> bool:
+        return any(True for _ in self.ask(sql))
+
+
+def brand_names(settings: Settings) -> list[str]:
+    """Of the brands.yaml in force; none when it is broken, for that is said elsewhere."""
+    with suppress(SettingsError):
+        return [brand.name for brand in load_brands(settings.brands or SAMPLE_BRANDS).brands]
+    return []
+
+
+def names_of(settings: Settings) -> Names:
+    """What exists for a command with these settings; ClickHouse is reached when it has to be asked."""
+    return Names(_Lazy(settings), load_rules(settings.alerts or DEFAULT_RULES), brand_names(settings))
+
+
+class _Lazy:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def _ask(self) -> Callable[..., Any]:
+        return asker(clickhouse_client(self._settings.clickhouse))
+
+    def __call__(self, sql: str) -> Iterable[Any]:
+        return list(self._ask(sql, {}).to_series())
