@@ -387,3 +387,12 @@ def test_offsets_are_listed_and_none_is_lost(stacked: Run, settings: Settings) -
     assert (listed.code, listed.err) == (0, "")
     assert all(word in listed.out for word in (settings.kafka.topic("events"), "partition", "first", "committed", "end", "lag"))
     assert stacked("offsets", "accept-loss") == Done(0, "nothing is lost: Kafka has every offset that comes next\n", "")
+
+
+@pytest.mark.parametrize("command", ["label", "replay"])
+def test_what_a_hostile_file_names_reaches_the_terminal_escaped(run: Run, command: str) -> None:
+    Path("evil.csv").write_text("\x1b[2J\x9b31m,b\n1,2\n")
+    Path("evil.yaml").write_text("events: [{fields: {id: a, platform: a, kind: post, created_at: {from: a, time: iso}}}]\n")
+    options = {"label": ["--column", "text"], "replay": ["--mapping", "evil.yaml"]}[command]
+    done = run(command, "evil.csv", *options)
+    assert done.code == 2 and "\\x1b[2J\\x9b31m" in done.err and not set("\x1b\x9b") & set(done.out + done.err)
