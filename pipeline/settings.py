@@ -134,7 +134,7 @@ class WorkerSettings(Section):
     dedup_hours: float = Field(24, ge=0, description="arrivals whose redelivery is recognised")
     dedup_keys: int = Field(20_000_000, ge=0, description="the same, in revisions a worker")
     keep_irrelevant: bool = Field(True, description="land events that mention no tracked brand")
-    waiting_days: float = Field(7, gt=0, le=365, description="how long a change waits for its create")
+    waiting_days: float = Field(7, gt=0, le=60, description="how long a change waits for its create")
     waiting_changes: int = Field(
         50_000, ge=1, description="of those a worker keeps so many in memory, the others in their table"
     )

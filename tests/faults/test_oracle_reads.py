@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import polars as pl
 from confluent_kafka import Producer
 
@@ -41,11 +43,13 @@ def _write(run: Run, found: Found) -> None:
     rows = rows.with_columns(
         brands=pl.when(pl.col("is_deleted") == 0).then(pl.lit([BRAND])).otherwise(pl.lit([], pl.List(pl.String)))
     )
+    now = pl.lit(datetime.now(UTC))  # what is old is not kept
+    waiting = found.waiting.with_columns(revision=pl.row_index().cast(pl.UInt64), arrived_at=now)
     with connect(run.settings) as client:
         for part in rows.iter_slices(1_000):
             client.insert_df_arrow("interactions", part)
-        client.insert_df_arrow("pending_changes", found.waiting.with_columns(revision=pl.row_index().cast(pl.UInt64)))
-        client.insert_df_arrow("dead_letters", found.dead_rows)
+        client.insert_df_arrow("pending_changes", waiting)
+        client.insert_df_arrow("dead_letters", found.dead_rows.with_columns(rejected_at=now))
     _write_dead_letters(run.settings.kafka, found)
 
 
