@@ -292,16 +292,16 @@ def test_a_new_brand_is_found_in_what_has_landed(
         (["rematch"], 2, "--brand"),
         (["rematch", "--brand", "Lumen", "--since", "soon"], 2, "--since soon"),
         (["rematch", "--brand", "Lumenn"], 1, "no brand is named 'Lumenn'"),
-        (["rematch", "--brand", "lumen"], 1, "did you mean 'Lumen'?"),
+        (["rematch", "--brand", "mobiqo"], 1, "did you mean 'Mobiqo'?"),
         (["voice", "Lumenn"], 1, "no brand is named 'Lumenn'"),
-        (["voice", "lumen"], 1, "did you mean 'Lumen'?"),
+        (["voice", "mobiqo"], 1, "did you mean 'Mobiqo'?"),
         (
-            ["alerts", "list", "--brand", "lumen"],
+            ["alerts", "list", "--brand", "mobiqo"],
             1,
-            "there is no brand 'lumen', neither in the files nor in what has landed, did",
+            "neither in the files nor in what has landed, did you mean 'Mobiqo'?",
         ),
         (["alerts", "list", "--rule", "volum"], 1, "there is no rule 'volum', did you mean 'volume'?"),
-        (["alerts", "tail", "--brand", "lumen"], 1, "did you mean 'Lumen'?"),
+        (["alerts", "tail", "--brand", "mobiqo"], 1, "did you mean 'Mobiqo'?"),
     ],
 )
 def test_a_brand_that_is_not_there_is_named(stacked: Run, command: list[str], code: int, says: str) -> None:
