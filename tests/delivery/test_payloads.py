@@ -88,7 +88,11 @@ def test_people_are_told_what_it_is_and_where_to_look() -> None:
         "volume 120, expected 14.5 (8 to 22)",
     ):
         assert part in said
-    for part in ("since 2026-11-22 10:00:00 UTC", "terms: kettle, leaks", f"3 sample posts: earshot alerts show {alert().hex}"):
+    for part in (
+        f"since {AT:%Y-%m-%d} 10:00:00 UTC",
+        "terms: kettle, leaks",
+        f"3 sample posts: earshot alerts show {alert().hex}",
+    ):
         assert part in said
     assert "runbook: https://runbook" in said
     assert "[ACKNOWLEDGED by anna]" in filled("slack", after(alert(), State.ACKNOWLEDGED, actor="anna"))["text"]

@@ -22,7 +22,8 @@ from pipeline.processors.alerts.alert import Alert, Scope, State, alert_key
 from pipeline.processors.alerts.rules import Alerts
 
 QUICK = Timing(rest=(0.02, 0.1), refused=(0.2, 0.4), beat=0.3, echo=1.0, look=0.05)
-AT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+AT = datetime.now(UTC).replace(hour=10, minute=0, second=0, microsecond=0)
+"""Of today: the delivery log keeps its rows for 90 days."""
 
 
 def alert(n: int = 1, state: State = State.FIRING, **fields: Any) -> Alert:
