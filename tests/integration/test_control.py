@@ -231,6 +231,8 @@ def test_an_end_is_told_where_it_ended(running: Running) -> None:
 
 
 def test_a_test_alert_is_told_and_marked(running: Running, run: Run) -> None:
+    running.say("Drill", "a word that no rule knows")
+    running.judged()
     with environment(running.settings):
         done = run("alerts", "test", "crisis", "--brand", "Drill")
         assert done.code == 0, done.err
