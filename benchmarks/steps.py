@@ -169,7 +169,7 @@ def each_step(values: Sequence[bytes]) -> dict[str, Cost]:
     """What each step costs, one after the other, batch by batch."""
     seen, fence = Seen(KeySet(LIMIT, DAY_S)), Fence()
     completion = Completion(MemoryTable(), DAY_S)
-    landing = Landing(Inserter(cast(Any, _NoServer()), fence, Vitals(), "landing"), cast(Any, _NoDeadLetters()))
+    landing = Landing(Inserter(cast(Any, _NoServer()), fence, Vitals(), "landing"), cast(Any, _NoDeadLetters()), str)
     decode, dedup, mentions, many = warm_decode(values), Dedup(seen), Mentions(load.brands()), Mentions(load.many_brands())
     costs: dict[str, list[Cost]] = {}
 

@@ -89,7 +89,8 @@ class Worker:
             in_memory=work.waiting_changes, dropped=self.dropped,
         )  # fmt: skip
         tell = Tell(self._signals("landing"), self.single, InteractionsTable(self.landing_inserts))
-        landing = Landing(self.landing_inserts, dead_letters, tell.landed)
+        privacy = Pseudonymise(key.encode())
+        landing = Landing(self.landing_inserts, dead_letters, privacy.seal, tell.landed)
         self.offsets = Offsets(
             self.fence, self.vitals, self._seed, self._forget_partitions, self.room.wait_empty, self.landing_inserts.quiet,
             waiting=lambda: self.completion.waiting > 0,
@@ -98,7 +99,7 @@ class Worker:
         steps: list[Step] = [
             Decode(),
             # Before anything else sees them: a hash of an address in clear, as a revision, gives it away to who tries them all.
-            Pseudonymise(key.encode()),
+            privacy,
             Dedup(self.seen),
             self.mentions,
             self.completion,

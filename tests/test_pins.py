@@ -251,7 +251,7 @@ def _write_everywhere(settings: Settings) -> None:
         inserter = Inserter(client, Fence(), Vitals(), "test")
         batch = make_batch(1)
         batch.events = batch.events.with_columns(text=pl.when(pl.col("id") == "3").then(pl.lit("acme")).otherwise("text"))
-        Landing(inserter, TableLetters(inserter)).land([batch])
+        Landing(inserter, TableLetters(inserter), str).land([batch])
         tables = AlertTables(inserter)
         scope = Scope("Acme")
         alert = Alert(1, 1, "r", "reach", scope, State.FIRING, severity=1, since=NOW, last_at=NOW, changed_at=NOW)

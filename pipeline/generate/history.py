@@ -87,8 +87,9 @@ def to_clickhouse(plan: Plan, settings: Settings, truth: BinaryIO, advance: Adva
         table, seen = InteractionsTable(inserter), Seen(KeySet(1 << 40, FOREVER_S))
         seen.landed.add(table.known_revisions([Assigned(topic, 0, 0)], 0, 1 << 40).to_numpy())
         completion = Completion(table, FOREVER_S)
-        steps: list[Step] = [Decode(), Pseudonymise(key.encode()), Dedup(seen), Mentions(plan.brands), completion]
-        landing = Landing(inserter, TableLetters(inserter))
+        privacy = Pseudonymise(key.encode())
+        steps: list[Step] = [Decode(), privacy, Dedup(seen), Mentions(plan.brands), completion]
+        landing = Landing(inserter, TableLetters(inserter), privacy.seal)
         for batch, lines in _batches(plan, topic, settings.worker.batch_rows):
             for step in steps:
                 batch = step.process(batch)

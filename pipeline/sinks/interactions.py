@@ -51,15 +51,20 @@ def _nobody(batches: Sequence[EventBatch]) -> None:
 class Landing:
     """Writes batches. Blocks while the database or the broker is down; raises GivenUp when the batch was given up.
 
-    `tell` is called when their rows are in ClickHouse, and before the changes that waited are marked done.
+    `tell` is called when their rows are in ClickHouse, and before the changes that waited are marked done. `seal` is step
+    privacy's: what waited and is refused is a record once more.
     """
 
     def __init__(
-        self, inserter: Inserter, dead_letters: Letters, tell: Callable[[Sequence[EventBatch]], None] = _nobody
+        self,
+        inserter: Inserter,
+        dead_letters: Letters,
+        seal: Callable[[str], str],
+        tell: Callable[[Sequence[EventBatch]], None] = _nobody,
     ) -> None:
         self._inserter = inserter
         self._dead_letters = dead_letters
-        self._tell = tell
+        self._seal, self._tell = seal, tell
 
     def land(self, batches: Sequence[EventBatch]) -> list[int]:
         """On return every row is in ClickHouse, or acknowledged as a dead letter; the revisions of the latter are returned.
@@ -88,7 +93,7 @@ class Landing:
             for row, reason in self._inserter.insert("interactions", part, generation):
                 revision = row.get_column("revision")[0]
                 for batch in batches:
-                    _refuse(batch, revision, reason)
+                    _refuse(batch, revision, reason, self._seal)
                 refused.append(revision)
         return refused
 
@@ -105,14 +110,14 @@ class Landing:
         return refused
 
 
-def _refuse(batch: EventBatch, revision: int, reason: str) -> None:
+def _refuse(batch: EventBatch, revision: int, reason: str, seal: Callable[[str], str]) -> None:
     """Makes the row a dead letter; of a change that waited the batch has no bytes, so it is written as a record once more."""
     refused = batch.events.get_column("revision") == revision
     waited = batch.events.filter(refused & pl.col("row").is_null())
     if waited.height and batch.settled is not None:
         change = batch.settled.filter(pl.col("revision") == revision).row(0, named=True)
         topic, partition, offset = (change[column] for column in _PLACE)
-        key, raw = record_of(event_of(change))
+        key, raw = record_of(event_of(change, seal))
         batch.rejected.append(Rejected("clickhouse", reason, topic, partition, offset, key, raw))
         batch.events = batch.events.filter(~refused)
     else:

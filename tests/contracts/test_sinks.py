@@ -83,7 +83,7 @@ def sink(request: pytest.FixtureRequest) -> Iterator[Sink]:
         topic = settings.kafka.topic("signals")
         signals = Signals(settings.kafka.client(), topic, fence, vitals, "landing")
         tell = Tell(signals, SingleEvent(RULES, lambda texts: texts), InteractionsTable(inserter))
-        landing = Landing(inserter, letters, tell.landed)
+        landing = Landing(inserter, letters, str, tell.landed)
 
         def count() -> int:
             fence.polled()
@@ -148,7 +148,7 @@ def test_batches_land_together_and_keep_their_own_dead_letters(
         ]
         refused = [b.events.filter(pl.col("text") == "refuse me").get_column("revision").to_list() for b in batches]
         before = _inserts()
-        assert sorted(Landing(inserter, letters).land(batches)) == sorted(sum(refused, []))
+        assert sorted(Landing(inserter, letters, str).land(batches)) == sorted(sum(refused, []))
         assert _inserts() - before == inserts
         assert [b.events.get_column("id").to_list() for b in batches] == [["a"], ["c"], ["e"]]
         assert [[(letter.step, letter.offset) for letter in b.rejected] for b in batches] == [
@@ -173,7 +173,7 @@ def test_what_the_tables_say_of_a_partition(settings: Settings) -> None:
         inserter = Inserter(client, fence, vitals, "landing")
         letters = DeadLetters(settings.kafka.client(), settings.kafka.topic("dead-letter"), inserter, fence, vitals)
         batch = make_batch(1)
-        Landing(inserter, letters).land([batch])
+        Landing(inserter, letters, str).land([batch])
         table = InteractionsTable(inserter)
         assigned = [Assigned("events", 0, 2)]
         past = table.known_revisions(assigned, hours=-1, limit=10)
@@ -223,7 +223,7 @@ def test_what_the_tables_say_of_a_partition(settings: Settings) -> None:
         assert told.select("event_key", "text").row(0) == (key, "")
         elsewhere = following.replayed.with_columns(created_at=pl.lit(datetime(2026, 1, 1, tzinfo=UTC)))
         assert table.as_landed(elsewhere).equals(told), "a change may say another created_at than its event"
-        Landing(inserter, letters).land([following])
+        Landing(inserter, letters, str).land([following])
         assert pending.waiting(assigned, limit=10).newest.get_column("revision").to_list() == [
             waiting.get_column("revision")[1]
         ]

@@ -229,7 +229,7 @@ def test_a_change_that_waited_and_is_refused_later_keeps_its_content(
     assert [row[:-1] for row in rows(client, f"SELECT {columns} FROM interactions FINAL")] == [
         ("refuse me", ["a", "b"], 5, "ann", 7, ["Mine"])
     ]
-    assert rows(client, "SELECT author_email FROM interactions FINAL") == hashed, "a hash is not hashed again"
+    assert rows(client, "SELECT author_email FROM interactions FINAL") == hashed, "a sealed hash is not hashed again"
 
 
 def test_a_change_finds_its_event_whatever_minute_it_says(settings: Settings, client: Client, worker: Worker) -> None:

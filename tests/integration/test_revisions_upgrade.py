@@ -71,7 +71,7 @@ class Lander:
         self._seen = seen
         self._completion = Completion(InteractionsTable(inserter), 1e9)
         self._steps = [Decode(), *taking_in, Mentions(Brands(brands=())), self._completion]
-        self._landing = Landing(inserter, TableLetters(inserter))
+        self._landing = Landing(inserter, TableLetters(inserter), str)
 
     def land(self, raw: list[bytes], number: int = 1) -> EventBatch:
         batch = batch_of(raw, batch_id=number)

@@ -23,6 +23,20 @@ def test_addresses_are_hashed_and_equal_ones_stay_equal() -> None:
     assert other.get_column("author_email")[0] != first[0]
 
 
+def test_a_sealed_hash_stays_and_what_looks_like_a_hash_is_an_address() -> None:
+    privacy = Pseudonymise(b"key")
+
+    def emails(*values: str) -> list[str]:
+        batch = Decode().process(batch_of([event(author={"email": value}) for value in values]))
+        return privacy.process(batch).events.get_column("author_email").to_list()
+
+    [known] = emails("ann@example.org")
+    forged = Pseudonymise(b"other").seal(known)
+    sealed, bare, wrong = emails(privacy.seal(known), known, forged)
+    assert sealed == known
+    assert known not in (bare, wrong), "who reads a hash in a table could pass for its owner"
+
+
 def test_nobody_finds_a_phone_number_by_trying_them_all() -> None:
     """Who reads a row knows all that its revision is made of, and may put in one number after the other."""
     number = "+1 555 0147"

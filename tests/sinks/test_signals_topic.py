@@ -178,7 +178,7 @@ class Landings:
         self.seen, mentions = Seen(KeySet(1_000, 1e9)), Mentions(BRANDS, words_of(RULES))
         single = SingleEvent(RULES, mentions.words_in)
         self.tell = Tell(bench.signals, single, self.table)
-        self._landing = Landing(inserter, TableLetters(inserter), self.tell.landed)
+        self._landing = Landing(inserter, TableLetters(inserter), str, self.tell.landed)
         self.completion = Completion(self.table, 1e9)
         self._steps = [Decode(), Dedup(self.seen), mentions, self.completion, single]
         self._numbers = itertools.count(1)
