@@ -4,9 +4,9 @@ HMAC-SHA256 (RFC 2104) in hex, of the address in lower case without surrounding 
 spaces, dots, dashes and brackets. Equal inputs under one key give equal hashes, so accounts can be linked; in clear they stay
 in the raw topic and the dead letters only.
 
-A change that waited and was refused is a dead letter made of its columns (sinks/interactions.py), and its replay must say the same:
-its hashes are sealed, and a seal that holds stands for its hash. Nobody without the key makes one, so whoever reads a hash can't
-pass for its owner, and what merely looks like a hash (a SHA-256 that a platform gave) is an address as any other.
+A change that waited and was refused is a dead letter made of its columns (sinks/interactions.py), and its replay must say the
+same: its hashes are sealed, and a seal that holds stands for its hash. Nobody without the key makes one, so whoever reads a
+hash can't pass for its owner, and what merely looks like a hash (a SHA-256 that a platform gave) is an address as any other.
 """
 
 from __future__ import annotations
