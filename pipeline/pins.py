@@ -43,6 +43,7 @@ PINS = (
     Pin("max_partitions_per_insert_block", "100", "an insert of many months is refused for ever"),
     Pin("input_format_null_as_default", "1", "each row that lacks an optional field is refused, and becomes a dead letter"),
     Pin("final", "0", "revisions that a newer one has replaced look as if they had never landed"),
+    Pin("apply_mutations_on_fly", "1", "what a migration takes away in the background, new versions bring back"),
     Pin("use_query_cache", "0", "what has just landed, or just waits, is not in the answer"),
     *(
         Pin(f"{what}_overflow_mode", "throw", _CUT)

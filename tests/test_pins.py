@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from pydantic import SecretStr
 
 from pipeline.connections import clickhouse_client
 from pipeline.delivery.log import ClickHouseLog, Delivery
@@ -123,6 +124,12 @@ def replaced_rows_are_seen(bench: Bench) -> bool:
     return bench.client.command("SELECT count() FROM t") == 2
 
 
+def a_change_of_the_table_holds_at_once(bench: Bench) -> bool:
+    bench.write(rows(1))
+    bench.pinned.command("ALTER TABLE t UPDATE s = 'other' WHERE s = 'x'", settings={"mutations_sync": 0})
+    return bench.client.command("SELECT any(s) FROM t") == "other"
+
+
 def _taken(write: Callable[[], None]) -> bool:
     try:
         write()
@@ -165,6 +172,7 @@ CASES = {
     "max_partitions_per_insert_block": Case("10", many_months_are_one_insert),
     "input_format_null_as_default": Case("0", a_blank_field_is_no_fault),
     "final": Case("1", replaced_rows_are_seen),
+    "apply_mutations_on_fly": Case("0", a_change_of_the_table_holds_at_once),
     "use_query_cache": Case("1", None, "it has no cache of answers"),
     "result_overflow_mode": Case("break", _refused_or_whole(NUMBERS, max_result_rows=3)),
     "read_overflow_mode": Case("break", _refused_or_whole(COUNT, max_rows_to_read=3)),
@@ -218,6 +226,9 @@ def test_all_clients_are_made_in_one_place_and_nothing_overrides_a_pin() -> None
         "connections.py": makes,
         "pins.py": names,
         "queries.py": re.compile('"final"'),
+        "embedded/analyst.py": re.compile('"final"'),
+        # Its rows travel in an INSERT ... SELECT, and its token counts for them.
+        "sinks/fenced.py": re.compile('"deduplicate_insert_select"'),
         "processors/alerts/explain.py": re.compile('"timeout_overflow_mode"'),
     }
     for path in sorted((ROOT / "pipeline").rglob("*.py")):
@@ -239,7 +250,7 @@ def test_no_insert_of_any_module_inherits_a_setting(settings: Settings, tmp_path
         asyncio.run(_log_a_delivery(theirs))
     assert not {table: names for table, names in proxy.inherited.items() if names}
     written = "interactions pending_changes dead_letters lost_offsets alerts alert_events alert_silences alert_deliveries"
-    assert {*written.split(), "alert_watermarks", "schema_migrations"} == proxy.inherited.keys()
+    assert {*written.split(), "alert_watermarks", "schema_migrations", "leaders"} == proxy.inherited.keys()
     with clickhouse_client(settings.clickhouse) as client:
         landed = client.query("SELECT brands FROM interactions FINAL ORDER BY created_at").result_rows
     assert landed == [(["A"],), (["A"],), (["A", "Acme"],)]
@@ -276,7 +287,9 @@ def test_what_is_as_needed_needs_no_word(settings: Settings) -> None:
 
 def test_a_readonly_profile_is_said_in_one_line_before_anything_is_done(settings: Settings) -> None:
     migrate(settings)
-    reader = settings.model_copy(update={"clickhouse": settings.clickhouse.model_copy(update={"user": "analyst"})})
+    reader = settings.model_copy(
+        update={"clickhouse": settings.clickhouse.model_copy(update={"user": "analyst", "password": SecretStr("")})}
+    )
     said = r"^ClickHouse at http://\S+: async_insert is 1 and readonly for this user, it must be 0; [^\n]+$"
     with pytest.raises(MigrationError, match=said):
         check(reader)

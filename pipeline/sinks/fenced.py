@@ -43,8 +43,13 @@ class Fenced(Inserter):
             "max_query_size": _STATEMENT_BYTES,
         }
         with self._writing():
-            self._fence.pass_through(generation)
+            # Counted before it is asked whether it may: who releases the term reads the count.
             self.unsettled += 1
+            try:
+                self._fence.pass_through(generation)
+            except GivenUp:
+                self.unsettled -= 1
+                raise
             try:
                 self._client.command(statement, settings=settings)
             except DatabaseError as error:

@@ -7,12 +7,15 @@ ALTER TABLE interactions
     UPDATE revision = sipHash64(event_key, occurred_at, operation, topic, partition, offset)
     WHERE author_email != '' OR author_phone != '' OR is_deleted = 1 OR (operation != 'create' AND author_at >= occurred_at)
     SETTINGS mutations_sync = 0;
--- The revision is part of the key here: what waits is written under another one, and all that is under an old one goes, what is
--- done among it.
+-- The revision is part of the key here: what waits is written under another one, and only then goes what is under an old one; what
+-- is done goes as well. So a change that a worker of an older release writes meanwhile stays, whatever was said of stopping it.
 INSERT INTO pending_changes
     SELECT event_key, sipHash64(event_key, occurred_at, operation, topic, partition, offset) AS revision,
         platform, id, operation, occurred_at, topic, partition, offset, arrived_at, done, change
     FROM pending_changes FINAL WHERE done = 0;
 ALTER TABLE pending_changes
     DELETE WHERE revision != sipHash64(event_key, occurred_at, operation, topic, partition, offset)
+        AND ((event_key, revision) IN (SELECT event_key, revision FROM pending_changes WHERE done = 1)
+            OR (event_key, sipHash64(event_key, occurred_at, operation, topic, partition, offset))
+            IN (SELECT event_key, revision FROM pending_changes))
     SETTINGS mutations_sync = 1;
