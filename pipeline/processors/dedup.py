@@ -41,11 +41,15 @@ class Seen:
         self.landed = landed
         self._pending: dict[int, tuple[Keys, KeyTable]] = {}
         self._untold: Keys = np.zeros(0, np.uint64)
+        # Changes that waited, so that they were known, and that ClickHouse refused in the end: their letters may be replayed.
+        self._refused: Keys = np.zeros(0, np.uint64)
         self._lock = threading.Lock()
 
     def known(self, revisions: Keys) -> Mask:
         with self._lock:
             found = self.landed.contains(revisions)
+            if len(self._refused):
+                found &= ~np.isin(revisions, self._refused)
             for _, table in self._pending.values():
                 found |= table.contains(revisions)
         return found
@@ -58,11 +62,17 @@ class Seen:
             self._pending[batch_id] = revisions, table
 
     def finish(self, batch_id: int, refused: Keys) -> None:
-        """The batch's rows are in ClickHouse: its revisions are landed, but for those that ClickHouse refused."""
+        """The batch's rows are in ClickHouse: its revisions are landed, but for those that ClickHouse refused: of the batch, or
+        of changes that had waited."""
         pending = self._pending.get(batch_id)
         if pending is not None:
             revisions, _ = pending
-            self.landed.extend(np.setdiff1d(revisions, refused) if len(refused) else revisions)
+            if len(refused) or len(self._refused):
+                with self._lock:
+                    waited = np.setdiff1d(refused, revisions)
+                    self._refused = np.union1d(np.setdiff1d(self._refused, revisions), waited)
+                revisions = np.setdiff1d(revisions, refused)
+            self.landed.extend(revisions)
         self.forget(batch_id)
 
     def forget(self, batch_id: int) -> None:

@@ -16,6 +16,8 @@ from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from tests.sources.bad_records import GOOD, event
 
+NO_KEYS = np.zeros(0, np.uint64)
+
 NONE = np.zeros(0, dtype=np.uint64)
 
 
@@ -171,3 +173,18 @@ def test_a_set_forgets_the_oldest_generation_only() -> None:
     now[0] += 7200
     known.add(keys[:10])
     assert known.contains(keys[:10]).all()
+
+
+def test_a_change_that_waited_and_was_refused_may_come_again_once() -> None:
+    seen = Seen(KeySet(10, 1e9))
+    change, other = np.array([7], np.uint64), np.array([8], np.uint64)
+    seen.start(1, change)
+    seen.finish(1, NO_KEYS)
+    seen.start(2, other)
+    seen.finish(2, change)
+    assert not seen.known(change)[0], "its dead letter is replayed"
+    assert seen.known(other)[0]
+    seen.start(3, change)
+    assert seen.known(change)[0], "while it is on its way"
+    seen.finish(3, NO_KEYS)
+    assert seen.known(change)[0]
