@@ -31,9 +31,7 @@ PRODUCTION = """
 security_protocol = "SASL_SSL"
 sasl_password = "the broker's"
 [clickhouse]
-url = "https://clickhouse.example:8443"
 password = "the database's"
-ca = "/etc/nowhere.pem"
 [control]
 token = "a token of ines, 24 long"
 """
