@@ -52,12 +52,12 @@ def shipped(room: Room | None = None) -> Windows:
 
 # --- the same is true ---------------------------------------------------------------------------------------------------
 class Stream:
-    """Counts as they may come: brands that are always there, that come and go, bursts and tones."""
+    """Counts as they may come: a brand that falls silent, one that is always there, some that come and go, bursts and tones."""
 
     def __init__(self, seed: int, brands: int) -> None:
         self._rng = np.random.default_rng(seed)
         self.brands = ["Acme", "Bolt", *(f"name-{n}" for n in range(brands))]
-        self._rates = np.append([6.0, 3.0], self._rng.exponential(0.6, brands))
+        self._rates = np.append([20.0, 3.0], self._rng.exponential(0.6, brands))
         self._bursts = {int(at): self._rng.integers(len(self.brands)) for at in self._rng.integers(0, 70, 6)}
 
     def past(self, days: int) -> pl.DataFrame:
@@ -72,7 +72,7 @@ class Stream:
         counts = self._rng.poisson(self._rates)
         if number in self._bursts:
             counts[self._bursts[number]] += self._rng.integers(10, 200)
-        if 40 < number < 60:
+        if number > 12:
             counts[0] = 0
         return [
             self._said(MINUTE + number, brand, int(count)) for brand, count in zip(self.brands, counts, strict=True) if count
@@ -100,7 +100,7 @@ def what_is_true(windows: Windows, minute: int, over: bool, watched: set[Scope])
     return found
 
 
-@pytest.mark.parametrize(("seed", "brands", "days"), [(1, 10, 23), (2, 4, 3), (3, 0, 1)])
+@pytest.mark.parametrize(("seed", "brands", "days"), [(1, 10, 23), (2, 4, 3)])
 def test_what_is_true_is_what_it_is_when_nothing_is_left_out(seed: int, brands: int, days: int) -> None:
     """With late minutes, minutes that are read again in part, and over a change of the hour."""
     stream, watched = Stream(seed, brands), set[Scope]()
@@ -110,7 +110,7 @@ def test_what_is_true_is_what_it_is_when_nothing_is_left_out(seed: int, brands: 
         for each in windows.histories.values():
             each.load(past, STEP)
         windows.move(MINUTE - 1)
-    hits = 0
+    hits = set[str]()
     for number in range(70):
         minutes = [stream.minute(number), *([stream.minute(number - 7)] if number in (20, 50) else [])]
         at = [rows[0]["minute"] for rows in minutes if rows] or [MINUTE + number]
@@ -125,9 +125,9 @@ def test_what_is_true_is_what_it_is_when_nothing_is_left_out(seed: int, brands: 
         ]:
             ours, all_of_them = (what_is_true(windows, minute, over, watched) for windows in both)
             assert sorted(map(repr, ours.items())) == sorted(map(repr, all_of_them.items()))
-            hits += len(ours)
+            hits |= {name for name, _ in ours}
         watched = {scope for _, scope in ours}
-    assert hits
+    assert hits == {f"rule-{n}" for n in range(len(RULES))}
 
 
 def test_a_past_is_the_same_in_chunks_of_any_age() -> None:
