@@ -48,6 +48,8 @@ LIMIT = 4
 RULES: list[dict[str, Any]] = [
     {"name": "many", "type": "threshold", "measure": "count", "above": LIMIT, "window": "1h", "resolve": "3h"},
     {"name": "crisis", "type": "keyword", "words": {"en": ["recall"]}, "resolve": "3h"},
+    # True of nobody; it makes the brands known that are silenced before anybody has mentioned them.
+    {"name": "known", "type": "reach", "followers": 10**9, "brands": [f"Brand {number}" for number in range(3, 800, 4)]},
 ]
 NAMES = ("first", "second")
 EVERY_S, MOMENT_S, RECORDED_S = 0.7, 0.5, 3.0
@@ -382,6 +384,7 @@ def check(run: Run, faults: list[Fault]) -> None:
     print(f"{len(run.hook.told)} told of {len(run.wanted)} alerts, {len(run.acknowledged)} acknowledged, "
           f"{len(run.silenced)} brands silenced")  # fmt: skip
     assert not wrong, "\n".join(wrong)
+    assert run.silenced, "no silence was taken"
 
 
 @pytest.fixture(scope="module")
