@@ -49,6 +49,8 @@ class Migration:
     name: str
     checksum: int
     statements: tuple[str, ...]
+    repeats: bool
+    """Its statements may run twice, so one that was not finished is begun again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +97,15 @@ def check(settings: Settings) -> None:
 
 # --- tables ---------------------------------------------------------------------------------------------------------
 def read_migrations(folder: Path = FOLDER) -> list[Migration]:
-    """The migrations in `folder`, in order. A statement ends with `;` at the end of a line."""
+    """The migrations in `folder`, in order. A statement ends with `;` at the end of a line; a line `-- Repeatable.` says that
+    all of them may run twice."""
     migrations = []
     for path in sorted(folder.glob("[0-9][0-9][0-9]_*.sql")):
         text = path.read_text(encoding="utf-8")
         code = re.sub(r"(?m)^\s*--.*\n", "", text)
         statements = tuple(part.strip() for part in re.split(r"(?m);[ \t]*$", code) if part.strip())
-        migrations.append(Migration(int(path.name[:3]), path.stem, xxhash.xxh3_64_intdigest(text.encode()), statements))
+        checksum = xxhash.xxh3_64_intdigest(text.encode())
+        migrations.append(Migration(int(path.name[:3]), path.stem, checksum, statements, "-- Repeatable." in text.splitlines()))
     return migrations
 
 
@@ -161,20 +165,21 @@ def _records(client: Client) -> dict[int, Record]:
 
 def _pending(migrations: list[Migration], records: dict[int, Record]) -> list[Migration]:
     """What is to be applied. Raises MigrationError when the database is in a state that this program can't go on from."""
+    known = {migration.number: migration for migration in migrations}
+    begun = {number for number, record in records.items() if record.finished_at == NEVER}
     for record in records.values():
-        if record.finished_at == NEVER:
+        if record.number in begun and not (record.number in known and known[record.number].repeats):
             began = f"{record.started_at:%Y-%m-%d %H:%M:%S} UTC"
             raise MigrationError(
                 f"migration {record.name} was begun at {began} and not finished: undo what it did, then "
                 f"DELETE FROM schema_migrations WHERE number = {record.number} (the embedded stack: `earshot reset`)"
             )
-    known = {migration.number: migration for migration in migrations}
     for record in sorted(records.values(), key=lambda record: -record.number):
         if record.number not in known:
             raise MigrationError(f"the database is at migration {record.name}, newer than this program: use a newer Earshot")
-        if record.checksum != known[record.number].checksum:
+        if record.number not in begun and record.checksum != known[record.number].checksum:
             raise MigrationError(f"migration {record.name} was applied from another text than this program's {record.name}.sql")
-    return [migration for migration in migrations if migration.number not in records]
+    return [migration for migration in migrations if migration.number not in records.keys() - begun]
 
 
 def _apply(client: Client, migration: Migration) -> None:

@@ -97,6 +97,28 @@ def test_nothing_goes_on_over_a_half_applied_migration(client: Client, folder: P
     assert migrate_tables(client, folder) == ["ClickHouse: applied 002_two", "ClickHouse: applied 003_three"]
 
 
+def test_a_migration_whose_statements_may_run_twice_goes_on(client: Client, folder: Path) -> None:
+    """As one that a large table kept for longer than a request may take."""
+    two = "-- Repeatable.\nALTER TABLE one ADD COLUMN IF NOT EXISTS y UInt8;\n"
+    (folder / "002_two.sql").write_text(two + "ALTER TABLE nowhere ADD COLUMN y UInt8;\n")
+    with pytest.raises(MigrationError, match="002_two, statement 2: .*nowhere"):
+        migrate_tables(client, folder)
+    with pytest.raises(MigrationError, match="lacks migration 002_two: run `earshot migrate`"):
+        check_tables(client, folder)
+    (folder / "002_two.sql").write_text(two + "ALTER TABLE one ADD COLUMN IF NOT EXISTS z UInt8;\n")
+    assert migrate_tables(client, folder) == ["ClickHouse: applied 002_two"]
+    check_tables(client, folder)
+    assert migrate_tables(client, folder) == ["ClickHouse: up to date (002_two)"]
+
+
+def test_what_is_said_to_be_repeatable_may_run_twice(settings: Settings) -> None:
+    with clickhouse_client(settings.clickhouse) as client:
+        migrate_tables(client)
+        for migration in (migration for migration in read_migrations() if migration.repeats):
+            client.command(f"DELETE FROM schema_migrations WHERE number = {migration.number}")
+            assert migrate_tables(client) == [f"ClickHouse: applied {migration.name}"]
+
+
 def test_an_edited_migration_is_refused(client: Client, folder: Path) -> None:
     migrate_tables(client, folder)
     (folder / "001_one.sql").write_text(ONE.replace("UInt8", "UInt16"))
