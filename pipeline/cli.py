@@ -143,11 +143,13 @@ def reset(
     2 wrong settings, 5 a stack is running in the folder, or nothing in it is Earshot's.
     """
     folder = load_settings(context, data_dir=data_dir).embedded.data_dir
-    if not yes:
-        typer.confirm(f"Delete all events, tables and offsets that Earshot keeps in {folder}?", abort=True)
+    from pipeline.embedded.reset import ours
     from pipeline.embedded.reset import reset as empty
     from pipeline.show import printable
 
+    if not yes and (paths := [str(path.relative_to(folder)) for path in ours(folder)]):
+        typer.echo(f"in {folder}: {', '.join(paths)}")
+        typer.confirm("Delete these, all events, tables and offsets that Earshot keeps?", abort=True)
     done = empty(folder)
     typer.echo(f"{folder}: deleted {', '.join(done.gone) or 'nothing'}")
     if done.left:

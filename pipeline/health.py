@@ -8,12 +8,14 @@ body, one reason a line; a probe gets 200 or 503.
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import exposition
 
@@ -22,7 +24,10 @@ from pipeline.errors import StackError
 from pipeline.same_origin import refusal
 
 SILENCE_S = 30.0
-IDLE_S = 10.0
+REQUEST_S = 10.0
+"""From the connection to the end of the answer."""
+CONNECTIONS = 32
+"""Answered at a time; others wait until one is done."""
 
 
 class Vitals:
@@ -99,18 +104,45 @@ def answer(vitals: Vitals, path: str) -> tuple[int, bytes, str]:
     return 404, b"/live, /ready, /metrics\n", "text/plain"
 
 
+class _Server(ThreadingHTTPServer):
+    """With a bound on its threads and on the time of each, for a peer may say a byte now and then, or nothing."""
+
+    request_queue_size = 4 * CONNECTIONS
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self._free = threading.BoundedSemaphore(CONNECTIONS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._free.acquire()
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        deadline = threading.Timer(REQUEST_S, _hang_up, (request,))
+        deadline.daemon = True
+        deadline.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            deadline.cancel()
+            self._free.release()
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
 def serve(vitals: Vitals, host: str, port: int) -> Callable[[], None]:
     """Starts the server; returns what stops it. Raises StackError when the port is taken."""
 
     class Handler(BaseHTTPRequestHandler):
-        timeout = IDLE_S  # else a connection that says nothing would hold its thread for ever
-
         def do_GET(self) -> None:
             refused = refusal(host, self.headers)
             self._answer(*((403, f"{refused}\n".encode(), "text/plain") if refused else answer(vitals, self.path)))
 
         def _answer(self, status: int, body: bytes, kind: str) -> None:
-            with suppress(ConnectionError):
+            with suppress(OSError):  # the peer is gone, or its time is up
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
@@ -121,7 +153,7 @@ def serve(vitals: Vitals, host: str, port: int) -> Callable[[], None]:
             pass
 
     try:
-        server = ThreadingHTTPServer((host, port), Handler)
+        server = _Server((host, port), Handler)
     except OSError as error:
         raise StackError(f"health server on {host}:{port}: {error.strerror}") from None
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()

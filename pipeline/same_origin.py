@@ -6,7 +6,8 @@ for the same origin; it can't hide that name, which stands in Host.
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+import re
+from ipaddress import IPv6Address, ip_address
 from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
@@ -23,7 +24,7 @@ def refusal(bound_to: str, headers: Headers) -> str | None:
     Only a server on loopback knows by which names it is called; elsewhere any Host will do (`worker:9400` in a container).
     """
     host = headers.get("Host", "")
-    if host and is_loopback(bound_to) and not is_loopback(_split(f"//{host}").hostname or ""):
+    if host and is_loopback(bound_to) and not is_loopback(_name(host)):
         return f"this is {bound_to}, not {host}"
     if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
         return "not for a page of another origin"
@@ -34,9 +35,17 @@ def refusal(bound_to: str, headers: Headers) -> str | None:
 
 def is_loopback(host: str) -> bool:
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
+        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        return (mapped or address).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def _name(host: str) -> str:
+    """Of a Host header, which is a name or address and perhaps a port; blank for what is none."""
+    found = re.fullmatch(r"(?:\[([\da-fA-F:.]+)\]|([\w.-]+))(?::\d*)?", host, re.ASCII)
+    return (found[1] or found[2]) if found else ""
 
 
 def _split(url: str) -> SplitResult:

@@ -16,6 +16,7 @@ HERE = "127.0.0.1:8123"
         {},  # a probe that speaks HTTP/1.0
         {"Host": "localhost:8123"},
         {"Host": "[::1]:8123"},
+        {"Host": "[::ffff:127.0.0.1]:8123"},
         {"Host": HERE, "Sec-Fetch-Site": "none"},
         {"Host": HERE, "Sec-Fetch-Site": "same-origin", "Origin": f"http://{HERE}"},
     ],
@@ -42,10 +43,29 @@ def test_a_page_of_another_origin_is_refused(bound_to: str, headers: dict[str, s
     assert refusal(bound_to, {"Host": HERE, **headers}) == "not for a page of another origin"
 
 
-@pytest.mark.parametrize("host", ["evil.example:8123", "0.0.0.0:8123", "127.0.0.1.evil.example", "[", "localhost."])
+NOT_HERE = [
+    "evil.example:8123",
+    "0.0.0.0:8123",
+    "127.0.0.1.evil.example",
+    "[",
+    "localhost.",
+    "evil@127.0.0.1:8123",
+    "127.0.0.1:8123@evil",
+    "127.0.0.1#evil",
+    "127.0.0.1/evil",
+    "127.0.0.1?evil",
+    "127.0.0.1\\evil",
+    "127.0.0.1:80:80",
+    "127.0.0.1 evil",
+    "[::1]evil",
+]
+
+
+@pytest.mark.parametrize("host", NOT_HERE)
 def test_a_page_whose_name_resolves_to_this_machine_is_refused(host: str) -> None:
     assert refusal("127.0.0.1", {"Host": host}) == f"this is 127.0.0.1, not {host}"
-    assert refusal("localhost", {"Host": host, "Origin": f"http://{host}"}) is not None
+    for bound_to in ("localhost", "::1", "::ffff:127.0.0.1"):
+        assert refusal(bound_to, {"Host": host, "Origin": f"http://{host}"}) is not None
 
 
 def test_a_port_for_other_machines_goes_by_any_name() -> None:

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from chdb import _chdb as _module
 
 from pipeline.embedded import statement
 from pipeline.embedded.analyst import NEWEST, Analyst, Function, may_set
+from pipeline.embedded.analyst_names import Catalog
 from pipeline.embedded.query import Answer, Query, QueryError
 
 _chdb: Any = _module  # a compiled module without stubs
@@ -52,8 +54,9 @@ _ANALYST_DEFAULTS = NEWEST | {"max_result_bytes": str(256 << 20)}
 _FUNCTIONS = "SELECT name, alias_to, categories, case_insensitive FROM system.functions WHERE origin = 'System'"
 _COMBINATORS = "SELECT name FROM system.aggregate_function_combinators"
 _TABLES = "SELECT database, name FROM system.tables"
+_USER_FUNCTIONS = "SELECT name FROM system.functions WHERE origin != 'System'"
 _TREE = "SELECT parseQueryToJSON(base64Decode({statement:String}))"
-_DESCRIBE = re.compile(rb"\s*DESC(?:RIBE)?(?:\s+TABLE)?\s+((?:\w+\.)?\w+)(?:\s+FORMAT\s+\w+)?\s*;?\s*", re.IGNORECASE)
+_DESCRIBE = re.compile(rb"\s*+DESC(?:RIBE)?+(?:\s+TABLE)?+\s++((?:\w++\.)?+\w++)(?:\s+FORMAT\s+\w++)?+\s*+;?+\s*+", re.I)
 """The one statement that parseQueryToJSON does not know and an analyst wants."""
 _TREELESS = 36
 """parseQueryToJSON's error for a kind of statement that it does not know."""
@@ -103,7 +106,7 @@ class Engine:
         try:
             _call(connection, _set(_settings(query)))
             if query.database != "default":
-                _call(connection, f"USE `{query.database.replace('`', '``')}`")
+                _call(connection, "USE " + _quoted(query.database, "`"))
             if readonly := 1 if query.limited else query.readonly:
                 _call(connection, f"SET readonly = {readonly}")
             yield connection
@@ -137,8 +140,11 @@ class Engine:
             if error.code != _TREELESS:
                 raise
             return "ask with SELECT, EXPLAIN, DESCRIBE table, SHOW TABLES or SHOW COLUMNS"
-        tree = json.loads(answer.bytes())
-        return self._analyst.refusal(tree, query.database, lambda: {tuple(row) for row in _rows(connection, _TABLES)})
+        catalog = Catalog(
+            tables=cache(lambda: {tuple(row) for row in _rows(connection, _TABLES)}),
+            user_functions=cache(lambda: {name for (name,) in _rows(connection, _USER_FUNCTIONS)}),
+        )
+        return self._analyst.refusal(json.loads(answer.bytes()), query.database, catalog)
 
     def _answer(self, connection: Any, sql: bytes, query: Query) -> Answer:
         result = _call(connection, sql, query.default_format, dict(query.params))
@@ -182,13 +188,14 @@ def _seconds_left(query: Query) -> str:
 
 
 def _set(settings: Mapping[str, str]) -> str:
-    def quoted(value: str) -> str:
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
     bad = next((name for name in settings if not re.fullmatch(r"\w+", name)), None)
     if bad is not None:
         raise QueryError(115, f"Code: 115. DB::Exception: Unknown setting '{bad}'. (UNKNOWN_SETTING)")
-    return "SET " + ", ".join(f"{name} = {quoted(value)}" for name, value in settings.items())
+    return "SET " + ", ".join(f"{name} = " + _quoted(value, "'") for name, value in settings.items())
+
+
+def _quoted(text: str, mark: str) -> str:
+    return mark + text.replace("\\", "\\\\").replace(mark, "\\" + mark) + mark
 
 
 def _call(connection: Any, sql: bytes | str, output: str = "Null", params: dict[str, str] | None = None) -> Any:

@@ -7,19 +7,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.embedded import hash_key, own_settings, password, token
+from pipeline.embedded.folder import MARKER, WHOLE, is_ours
 from pipeline.embedded.secret import FOLDER as SECRETS
 from pipeline.embedded.stack import LOGS, acquire, lock
 from pipeline.errors import StackError
 
-_MARKS = {"kafka": "server.properties", "clickhouse": "engine.xml"}
-"""A folder that is all ours is known by a file that `up` has put into it."""
 _FILES = {
-    LOGS: [f"{name}.*" for name in ("kafka", "clickhouse", "worker", "control")],
+    LOGS: [f"{name}{end}" for name in ("kafka", "clickhouse", "worker", "control") for end in (".log", ".1.log")],
     SECRETS: [
         f"{name}{end}" for name in (hash_key.NAME, token.NAME, password.NAME, own_settings.NAME) for end in ("", ".part")
     ],
 }
-"""Of the others each file has its name."""
+"""What Earshot keeps in folders where others may keep something too."""
 
 
 class Emptied(NamedTuple):
@@ -35,14 +34,14 @@ def reset(folder: Path) -> Emptied:
     """
     if not folder.is_dir():
         return Emptied([], [])
-    if not _ours(folder) and (rest := _names(folder)):
+    if not is_ours(folder) and (rest := _names(folder)):
         raise StackError(f"{folder}: nothing in it is Earshot's ({', '.join(rest[:3])} ...); it stays as it is")
     held = lock(folder)
     acquire(held, folder)
     try:
-        ours = _ours(folder)
-        targets = [f"{path.name} -> {path.resolve()}" for path in ours if path.is_symlink()]
-        for path in ours:
+        paths = ours(folder)
+        targets = [f"{path.name} -> {path.resolve()}" for path in paths if path.is_symlink()]
+        for path in paths:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         for name in _FILES:
             _drop_empty(folder / name)
@@ -50,16 +49,18 @@ def reset(folder: Path) -> Emptied:
         raise StackError(f"{error.filename}: {error.strerror}") from None
     finally:
         held.release()
-    return Emptied([str(path.relative_to(folder)) for path in ours], targets + _names(folder))
+    return Emptied([str(path.relative_to(folder)) for path in paths], targets + _names(folder))
 
 
-def _ours(folder: Path) -> list[Path]:
-    """The paths that go: folders and files of ours, not through a link."""
-    found = [folder / name for name, mark in _MARKS.items() if (folder / name / mark).is_file()]
-    for name, patterns in _FILES.items():
-        inside = [path for pattern in patterns for path in (folder / name).glob(pattern)]
+def ours(folder: Path) -> list[Path]:
+    """The paths that go: folders and files of ours, not through a link. None in a folder that `earshot up` has not marked."""
+    if not is_ours(folder):
+        return []
+    found = [path for name in WHOLE if (path := folder / name).is_dir()]
+    for name, files in _FILES.items():
+        inside = [path for file in files if (path := folder / name / file).is_file()]
         found += [folder / name] if inside and (folder / name).is_symlink() else inside
-    return found
+    return [*found, *(path for path in [folder / MARKER] if path.is_file())]
 
 
 def _drop_empty(folder: Path) -> None:

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from pipeline.embedded.broker import JarsUnreachable, broker_answers, kafka_command, light_command
 from pipeline.embedded.child import Child, check_port, free_port
+from pipeline.embedded.folder import claim
 from pipeline.embedded.guard import Guard
 from pipeline.embedded.password import NAME as PASSWORD
 from pipeline.embedded.password import make_password
@@ -174,7 +175,8 @@ def _prepare(data_dir: Path) -> None:
     if set("?*{}") & set(str(data_dir)):
         raise StackError(f"{data_dir}: the engine takes ? * {{ }} in a folder's name for a pattern; give another --data-dir")
     try:
-        (data_dir / LOGS).mkdir(parents=True, exist_ok=True)
+        claim(data_dir)
+        (data_dir / LOGS).mkdir(exist_ok=True)
     except OSError as error:
         raise _disk_error(data_dir, error) from None
     free = shutil.disk_usage(data_dir).free

@@ -9,11 +9,16 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# Strings, quoted names and comments are one token each, so that no keyword is found inside them.
+# Strings, quoted names and comments are one token each, so that no keyword is found inside them. One that does not end goes to
+# the end, and nothing is tried again: the time it takes grows with the text alone.
 _TOKEN = re.compile(
-    rb"""(?P<skip>\s+|--[^\n]*|/\*.*?\*/)|(?P<quoted>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`)|(?P<word>\w+)|.""",
+    rb"""(?P<skip>\s++|--[^\n]*+|/\*.*?(?:\*/|\Z))"""
+    rb"""|(?P<quoted>'(?:[^'\\]|\\.|'')*+(?:'|\\?\Z)|"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|`(?:[^`\\]|\\.)*+(?:`|\\?\Z))"""
+    rb"""|(?P<word>\w++)|.""",
     re.DOTALL,
 )
+_HEAD_BYTES = 256 << 10
+"""An INSERT's data is looked for behind no longer a head than this."""
 _FORMAT_NAME = re.compile(rb"\s+(\w+)[ \t\f]*;?[ \t\f]*\r?\n?")
 _OUTPUT_FORMAT = re.compile(rb"\bFORMAT\s+(\w+)\s*(?:\bSETTINGS\b.*)?;?\s*$", re.IGNORECASE | re.DOTALL)
 _NO_DATA_FOLLOWS = {b"VALUES", b"SELECT", b"WITH", b"INFILE", b"WATCH"}
@@ -65,7 +70,7 @@ def output_format(statement: bytes) -> str | None:
 
 def _tokens(statement: bytes) -> Iterator[_Token]:
     depth = 0
-    for match in _TOKEN.finditer(statement):
+    for match in _TOKEN.finditer(statement, 0, _HEAD_BYTES):
         if match.lastgroup == "skip":
             continue
         text = match[0]

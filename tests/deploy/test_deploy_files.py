@@ -20,7 +20,8 @@ from deploy import metrics_table
 from deploy.grafana import board
 from pipeline import metrics
 from pipeline.desk import Desk, DeskServer
-from pipeline.embedded.analyst import NEWEST, READABLE
+from pipeline.embedded.analyst import NEWEST
+from pipeline.embedded.analyst_names import READABLE
 from pipeline.health import Vitals
 from pipeline.settings import ENV_PREFIX, load
 from tests.deploy.tools import DEPLOY, ROOT, run

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from pipeline.cli import app
+from pipeline.embedded.folder import claim
 from pipeline.embedded.hash_key import make_hash_key
-from pipeline.embedded.reset import reset
+from pipeline.embedded.reset import ours, reset
 from pipeline.embedded.stack import acquire, lock
+from pipeline.embedded.token import make_token
 from pipeline.errors import StackError
 
 
@@ -21,6 +26,7 @@ def earshots(folder: Path) -> Path:
         "clickhouse/store/x/data.bin": "rows",
         "logs/worker.log": "",
         "logs/worker.1.log": "",
+        "earshot-data": "",
         "lock": "",
     }.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -42,19 +48,64 @@ def test_all_that_up_made_goes(tmp_path: Path) -> None:
 
 
 def test_what_is_somebody_elses_stays_and_is_named(tmp_path: Path) -> None:
-    theirs = {"thesis.txt", "logs/mine.log", "secrets/diary", "photos/a.jpg"}
+    theirs = {"thesis.txt", "logs/mine.log", "logs/worker.d/a", "logs/worker.log.gz", "secrets/diary", "photos/a.jpg"}
     for path in theirs:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("mine")
     assert reset(earshots(tmp_path)).left == ["logs", "photos", "secrets", "thesis.txt"]
-    assert names(tmp_path) == theirs | {"lock", "logs", "secrets", "photos"}
+    assert names(tmp_path) == theirs | {"lock", "logs", "logs/worker.d", "secrets", "photos"}
+
+
+THEIRS = [
+    "thesis.txt",
+    "kafka/server.properties",
+    "kafka/notes.txt",
+    "clickhouse/engine.xml",
+    "logs/worker.log",
+    "logs/worker.d/thesis",
+    "secrets/hash_key",
+    "lock",
+]
+
+
+def test_a_folder_of_before_the_mark_is_known_by_what_up_always_made(tmp_path: Path) -> None:
+    (earshots(tmp_path) / "earshot-data").unlink()
+    with pytest.raises(StackError, match="nothing in it is Earshot's"):
+        reset(tmp_path)
+    make_token(tmp_path)
+    assert {"kafka", "clickhouse"} <= set(reset(tmp_path).gone)
+    assert names(tmp_path) == {"lock"}
+
+
+def test_up_takes_no_folder_of_somebody_elses_for_its_own(tmp_path: Path) -> None:
+    (tmp_path / "kafka").mkdir()
+    with pytest.raises(StackError, match="kafka/ in it is not Earshot's"):
+        claim(tmp_path)
+    assert names(tmp_path) == {"kafka"}
+
+
+def test_a_data_folder_is_its_owners_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "data"
+    for _ in range(2):
+        claim(folder)
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        folder.chmod(0o755)
+
+
+def test_the_question_names_what_goes(tmp_path: Path) -> None:
+    asked = CliRunner().invoke(app, ["reset", "--data-dir", str(earshots(tmp_path))], input="n\n")
+    for path in ("kafka", "clickhouse", "logs/worker.log", "logs/worker.1.log", "secrets/hash_key"):
+        assert path in asked.output
+    assert asked.exit_code == 1 and (tmp_path / "kafka").is_dir()
 
 
 def test_a_folder_with_nothing_of_earshots_is_refused_and_untouched(tmp_path: Path) -> None:
-    theirs = {"thesis.txt": "mine", "kafka/notes": "mine", "clickhouse/notes": "mine", "logs/syslog": "mine", "lock": "mine"}
+    """A project may have a Kafka and a worker too."""
+    theirs = dict.fromkeys(THEIRS, "mine")
     for path, text in theirs.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
+    assert ours(tmp_path) == []
     with pytest.raises(StackError, match="nothing in it is Earshot's"):
         reset(tmp_path)
     assert {path: (tmp_path / path).read_text() for path in theirs} == theirs

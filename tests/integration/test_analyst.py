@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,10 +17,11 @@ from pydantic import SecretStr
 
 from pipeline import queries
 from pipeline.connections import clickhouse_client
-from pipeline.embedded.analyst import READABLE
+from pipeline.embedded.analyst import NEWEST
+from pipeline.embedded.analyst_names import READABLE
 from pipeline.migrate import migrate_tables
 from pipeline.settings import Settings
-from tests.integration.analyst_corpus import REFUSED, SERVED
+from tests.integration.analyst_corpus import IN_DEFAULT, REFUSED, SERVED, TABLES_BY_SCOPE
 
 SECRET = "s3cret"
 
@@ -49,19 +52,64 @@ def desk(settings: Settings, tmp_path: Path) -> Iterator[Desk]:
     file.write_text(SECRET)
     with clickhouse_client(settings.clickhouse) as client:
         migrate_tables(client)
-        client.command(f"INSERT INTO dead_letters (raw) SELECT '{SECRET}'")
+        client.command(f"INSERT INTO dead_letters (raw, rejected_at) SELECT '{SECRET}', now()")
         client.command("CREATE VIEW secrets AS SELECT * FROM dead_letters")
+        client.command("CREATE FUNCTION opened AS path -> file(path)")
+        # What default has read of a file is a table of database default from then on.
+        client.command(f"SELECT * FROM default.`{file}`")
         yield Desk(client, settings.clickhouse.url, settings.clickhouse.database, file)
+        client.command("DROP FUNCTION opened")
 
 
 def test_what_is_not_the_analysts_is_refused_in_every_spelling(desk: Desk) -> None:
-    assert len(REFUSED) > 200
+    assert desk.client.command("SELECT raw FROM dead_letters") == SECRET
+    assert len(REFUSED) > 270
     for statement in REFUSED:
-        code, text = desk.ask(statement, param_t="dead_letters", param_d=desk.database)
+        code, text = desk.ask(statement, param_t="dead_letters", param_d=desk.database, param_f="file")
         assert code in ((62, 164, 497) if statement else (0,)), (statement, code, text)
         assert SECRET not in text.replace(statement, ""), (statement, text)
     assert list(desk.file.parent.glob("*.out")) == []
     assert desk.client.command("SELECT count() FROM interactions") == 0
+
+
+def test_another_database_lends_no_tables(desk: Desk) -> None:
+    """However it is spelled: the engine takes what stands in a name behind a backslash for an escape."""
+    escaped = desk.database[:-1] + f"\\x{ord(desk.database[-1]):02x}"
+    assert desk.ask("SELECT 1", database=escaped)[0] == 81
+    for statement in TABLES_BY_SCOPE + IN_DEFAULT:
+        for database in (escaped, "default"):
+            code, text = desk.ask(statement, database=database)
+            assert code in (47, 62, 81, 497), (database, statement, text)
+            assert SECRET not in text.replace(f"'{SECRET}'", "")
+
+
+def test_the_systems_tables_are_not_read_by_another_spelling_of_its_database(desk: Desk) -> None:
+    for table in ("processes", "tables", "server_settings"):
+        sql = f"SELECT b.* FROM (WITH {table} AS (SELECT 1) SELECT * FROM {table}) AS a, {table} AS b"
+        for database in ("system", r"syste\x6d"):
+            assert desk.ask(sql, database=database)[0] in (81, 497)
+
+
+def test_what_is_sent_as_the_analyst_is_short_and_plain(desk: Desk) -> None:
+    assert desk.ask("SELECT 1 -- " + "x" * (128 << 10))[0] == 307
+    assert desk.ask("INSERT INTO interactions FORMAT TSV\n" + "x" * (2 << 20))[0] == 307
+    assert desk.ask("INSERT INTO interactions FORMAT TSV\nx")[0] == 164
+    request = urllib.request.Request(desk.url, gzip.compress(b"SELECT 1"), {"Content-Encoding": "gzip"})
+    with pytest.raises(urllib.error.HTTPError, match="501") as caught:
+        urllib.request.urlopen(request, timeout=10)
+    caught.value.close()
+    form = b"--b\r\nContent-Disposition: form-data; name=param_a\r\n\r\n" + b"x" * (2 << 20) + b"\r\n--b--\r\n"
+    request = urllib.request.Request(f"{desk.url}/?query=SELECT+1", form, {"Content-Type": "multipart/form-data; boundary=b"})
+    with pytest.raises(urllib.error.HTTPError, match="413") as caught:
+        urllib.request.urlopen(request, timeout=10)
+    caught.value.close()
+
+
+@pytest.mark.parametrize("statement", ["INSERT '" + "\\'" * 60_000, "INSERT " + "( " * 60_000, "DESC a" + " " * 120_000 + "!"])
+def test_a_statement_made_to_be_slow_to_read_is_not(desk: Desk, statement: str) -> None:
+    started = time.monotonic()
+    assert desk.ask(statement)[0] != 0
+    assert time.monotonic() - started < 5
 
 
 def test_queries_of_every_day_are_served(desk: Desk) -> None:
@@ -81,6 +129,16 @@ def test_clickhouse_connect_works_as_the_analyst(desk: Desk, settings: Settings)
         assert analyst.query("SELECT count() FROM interactions").result_rows == [(0,)]
         assert analyst.query_arrow("SELECT id FROM interactions").num_rows == 0
         assert analyst.query("SELECT {a:UInt8}", parameters={"a": 1}).result_rows == [(1,)]
+
+
+def test_old_versions_are_not_seen_by_a_prewhere_either(desk: Desk) -> None:
+    """The engine's own setting, which compose pins for its analyst, whom nobody refuses a PREWHERE."""
+    insert = "INSERT INTO interactions (event_key, version, id, text, is_deleted) VALUES"
+    desk.client.command(f"{insert} (1, 1, 'a', '{SECRET}', 0)")
+    desk.client.command(f"{insert} (1, 2, 'a', '', 1)")
+    sql = "SELECT text FROM interactions PREWHERE is_deleted = 0"
+    assert desk.client.query(sql, settings={"final": 1}).result_rows == [(SECRET,)]
+    assert desk.client.query(sql, settings=NEWEST).result_rows == []
 
 
 def test_the_analyst_sees_the_newest_version_only(desk: Desk) -> None:

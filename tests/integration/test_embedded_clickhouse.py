@@ -153,6 +153,23 @@ def test_formats_and_summary(settings: Settings, client: Client) -> None:
     assert summary["written_rows"] == "2"
 
 
+def test_a_querys_id_is_the_clients_where_it_can_stand_in_a_header(settings: Settings) -> None:
+    assert post(settings, b"SELECT 1", query_id="my-query_1")[2]["X-ClickHouse-Query-Id"] == "my-query_1"
+    for given in ("a\r\nX-Evil: 1", "a\n", "x" * 65, "é"):
+        status, text, headers = post(settings, b"SELECT 1", query_id=given)
+        assert (status, text, headers["X-Evil"]) == (200, b"1\n", None)
+        assert headers["X-ClickHouse-Query-Id"] != given
+
+
+def test_a_small_body_does_not_unpack_to_more_than_a_body_may_be(settings: Settings) -> None:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        for _ in range(65):
+            stream.write(bytes(16 << 20))
+    status, _, headers = post(settings, sink.getvalue().to_pybytes(), {"Content-Encoding": "zstd"})
+    assert (status, headers["X-ClickHouse-Exception-Code"]) == (413, "307")
+
+
 def test_a_get_only_reads_and_reaches_nothing_else(settings: Settings, client: Client) -> None:
     client.command("INSERT INTO t VALUES (1, 'x')")
     for sql, code in (

@@ -1,0 +1,160 @@
+"""Which names a statement of user `analyst` may hold, once they are resolved as the engine does it: tables by scope, and the
+names of functions and tables that stand where an expression does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Container, Iterator
+from typing import Any, NamedTuple
+
+READABLE = (
+    "alert_deliveries",
+    "alert_events",
+    "alert_silences",
+    "alert_watermarks",
+    "alerts",
+    "interactions",
+    "lost_offsets",
+)
+"""The tables; deploy/clickhouse/analyst.xml grants the same. Dead letters and waiting changes hold records as they came, e-mail
+addresses and phone numbers in clear."""
+_FOR_DRIVERS = ("system", "settings")  # clickhouse-connect reads it when it connects
+_IN = {"in", "notIn", "globalIn", "globalNotIn", "nullIn", "notNullIn", "globalNullIn", "globalNotNullIn",
+       "inIgnoreSet", "notInIgnoreSet", "globalInIgnoreSet", "globalNotInIgnoreSet",
+       "nullInIgnoreSet", "notNullInIgnoreSet", "globalNullInIgnoreSet", "globalNotNullInIgnoreSet"}  # fmt: skip
+
+Tree = dict[str, Any]
+Scope = frozenset[str]
+"""The CTEs that a table's name may stand for."""
+
+
+class Catalog(NamedTuple):
+    """What there is in the engine besides its own functions; asked only where a statement depends on it."""
+
+    tables: Callable[[], Container[tuple[str, ...]]]
+    """All tables, as (database, name)."""
+    user_functions: Callable[[], Container[str]]
+
+
+def refused_name(tree: Tree, database: str, may_call: Callable[[str], bool | None], catalog: Catalog) -> str | None:
+    """Why a name in this statement is refused; None: all of them may stand.
+
+    `may_call` says of a name whether that function is allowed, None where the engine has none of it.
+    """
+    if not re.fullmatch(r"[\w-]+", database):
+        return "a database's name is of letters, digits, _ and -"
+    for table, scope in _tables(tree, frozenset()):
+        if not _may_read(table, database) and ("name_parts" in table or table["name"] not in scope):
+            return not_readable(table["name"])
+    names = _Names(database, may_call, catalog)
+    return next((reason for node in nodes(tree) if (reason := names.refusal(node))), None)
+
+
+class _Names:
+    def __init__(self, database: str, may_call: Callable[[str], bool | None], catalog: Catalog) -> None:
+        self._database = database
+        self._may_call = may_call
+        self._catalog = catalog
+
+    def refusal(self, node: Tree) -> str | None:
+        if node["type"] == "WithElement":
+            return self._of_cte(node["name"])
+        if node["type"] == "Function" and node["name"] in _IN:
+            return self._of_in(node)
+        return self._of_identifier(node) if node["type"] == "Identifier" else None
+
+    def _of_cte(self, name: str) -> str | None:
+        """Where the engine does not see the CTE, as in the first part of one that is recursive, it reads the table."""
+        if name not in READABLE and (not re.fullmatch(r"\w+", name) or (self._database, name) in self._catalog.tables()):
+            return f"WITH {name}: name it otherwise, with letters, digits and _, and not as a table"
+        return None
+
+    def _of_in(self, node: Tree) -> str | None:
+        """A table's name after IN would be read without FINAL."""
+        for argument in (node.get("arguments") or {}).get("children", []):
+            if argument["type"] in ("Identifier", "TableIdentifier") and _may_read(argument, self._database):
+                return f"IN {argument['name']}: ask IN (SELECT ... FROM {argument['name']})"
+        return None
+
+    def _of_identifier(self, node: Tree) -> str | None:
+        """A column's name, an alias's or a parameter's. The engine would take it for a function's or a table's too: as the
+        lambda of arrayMap, after IN, and by an alias (WITH name AS other)."""
+        parts = _parts(node, self._database)
+        for part in node.get("name_parts", [node["name"]]):
+            if re.match(r"_\w", part):  # virtual columns: a filter by the part of a table acts before FINAL
+                return f"{part}: names that begin with _ are not for user analyst"
+        if self._may_call(node["name"]) is False or node["name"] in self._catalog.user_functions():
+            return f"{node['name']}, as a name: function {node['name']} is not for user analyst"
+        if _may_read(node, self._database):
+            return f"{node['name']} AS {node['alias']}: a table has no other name here" if "alias" in node else None
+        # In default, files of this machine are tables by their paths.
+        a_file = parts[0] == "default" and not re.fullmatch(r"\w+", parts[-1])
+        return not_readable(node["name"]) if a_file or parts in self._catalog.tables() else None
+
+
+def nodes(tree: Any) -> Iterator[Tree]:
+    """All nodes but EXPLAIN's own settings; a table function is marked `of_tables`."""
+    if isinstance(tree, dict) and "type" in tree:
+        yield tree
+    for each in _below(tree):
+        yield from nodes(each)
+
+
+def not_readable(name: str) -> str:
+    return f"{name or 'a name given as a parameter'} is not for user analyst, who reads {', '.join(READABLE)}"
+
+
+def _below(tree: Any) -> Iterator[Any]:
+    if isinstance(tree, list):
+        yield from tree
+    elif isinstance(tree, dict):
+        for key, value in tree.items():
+            if key == "table_function":
+                value["of_tables"] = True
+            if (tree.get("type"), key) != ("ExplainQuery", "settings"):
+                yield value
+
+
+def _tables(tree: Any, scope: Scope, after_first: Scope = frozenset()) -> Iterator[tuple[Tree, Scope]]:
+    """Each table's name with the CTEs in scope; `after_first` are those that the first part of this UNION does not see."""
+    kind = tree.get("type") if isinstance(tree, dict) else None
+    if kind == "TableIdentifier":
+        yield tree, scope
+    elif kind == "SelectWithUnionQuery":
+        first, *others = tree["list_of_selects"]["children"]
+        yield from _tables(first, scope)
+        # The engine gives the WITH of the first part to all.
+        yield from _tables(others, scope | after_first | _ctes(first))
+        scope |= after_first | _ctes(first)
+        yield from _tables([value for key, value in tree.items() if key != "list_of_selects"], scope)
+    elif kind == "SelectQuery":
+        for element in (tree.get("with") or {}).get("children", []):
+            yield from _of_with(element, scope, bool(tree.get("recursive_with")))
+            scope |= _ctes_of(element)
+        yield from _tables([value for key, value in tree.items() if key != "with"], scope)
+    else:
+        for each in _below(tree):
+            yield from _tables(each, scope, after_first)
+
+
+def _of_with(element: Tree, scope: Scope, recursive: bool) -> Iterator[tuple[Tree, Scope]]:
+    """A CTE sees those before it, and, where it is recursive, itself after its first part."""
+    yield from _tables(element.get("subquery", element), scope, _ctes_of(element) if recursive else frozenset())
+
+
+def _ctes(select: Tree) -> Scope:
+    elements = (select.get("with") or {}).get("children", []) if select["type"] == "SelectQuery" else []
+    return frozenset[str]().union(*map(_ctes_of, elements))
+
+
+def _ctes_of(element: Tree) -> Scope:
+    return frozenset({element["name"]} if element["type"] == "WithElement" else ())
+
+
+def _may_read(node: Tree, database: str) -> bool:
+    place = _parts(node, database)
+    return place == _FOR_DRIVERS or (place[0] == database and place[1:] in {(table,) for table in READABLE})
+
+
+def _parts(node: Tree, database: str) -> tuple[str, ...]:
+    return tuple(node["name_parts"]) if "name_parts" in node else (database, node["name"])

@@ -1,0 +1,30 @@
+"""Whose a data folder is: `earshot up` marks the folder that it runs in, and what has no mark is not emptied."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.embedded import token
+from pipeline.embedded.secret import FOLDER as SECRETS
+from pipeline.errors import StackError
+
+MARKER = "earshot-data"
+_TEXT = "A data folder of `earshot up`; `earshot reset` deletes kafka/, clickhouse/, its logs and its secrets.\n"
+WHOLE = ("kafka", "clickhouse")
+"""The folders in it that are Earshot's with all that they hold."""
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether `earshot up` has run in it; before it left its mark, it made these two."""
+    before = (folder / "clickhouse" / "engine.xml", folder / SECRETS / token.NAME)
+    return (folder / MARKER).is_file() or all(path.is_file() for path in before)
+
+
+def claim(folder: Path) -> None:
+    """Makes the folder Earshot's and its owner's alone. Raises StackError where folders that it did not make are in the way."""
+    folder.mkdir(parents=True, exist_ok=True)
+    theirs = [name for name in WHOLE if (folder / name).exists()]
+    if theirs and not is_ours(folder):
+        raise StackError(f"{folder}: {theirs[0]}/ in it is not Earshot's; give a folder of its own (--data-dir)")
+    folder.chmod(0o700)
+    (folder / MARKER).write_text(_TEXT)
