@@ -4,7 +4,8 @@ Every insert carries a token, the first try too: a hash of the table and the byt
 (timeout, reset, 5xx, overload) is repeated whole with the same token until it is known. It is halved on a data error, to find
 the bad rows, and when the server has stopped it a few times because it takes more time or memory than it may; halves get their
 own tokens. Of table interactions, halves leave out the revisions that are there; every other table absorbs a row that comes
-again by its key, and a row that replaces one has its key too, so all are written. The settings that this hangs on are pinned (pipeline/pins.py).
+again by its key, and a row that replaces one has its key too, so all are written. The settings that this hangs on are pinned
+(pipeline/pins.py).
 """
 
 from __future__ import annotations
