@@ -90,11 +90,11 @@ class Completion:
     def process(self, batch: EventBatch) -> EventBatch:
         batch.events = prepare(batch.events)
         is_change = batch.events.get_column("operation") != "create"
+        started = time.perf_counter()
         due = self.held.due(batch.events.filter(~is_change).get_column("event_key"))
         if is_change.any() or due is not None:
-            started = time.perf_counter()
             self._complete(batch, is_change, due)
-            self.held.took(time.perf_counter() - started)
+        self.held.took(time.perf_counter() - started)
         self._on_their_way[batch.id] = batch.events
         return batch
 

@@ -120,7 +120,7 @@ class Waiting:
         return pl.col("arrived_at") + self._seconds <= self._clock()
 
     def took(self, seconds: float) -> None:
-        """How long the look at what was due took."""
+        """How long it took to find what was due and to look at it."""
         if self._sliced:
             self._next_slice = self._clock() + max(_SLICE_EVERY_S, _SLICE_SHARE * seconds)
             self._sliced = False

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.batch import EventBatch
 from pipeline.brands import Brands
-from pipeline.processors import waiting
+from pipeline.processors import completion, waiting
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import Keys, KeySet
@@ -199,6 +199,28 @@ def test_a_slice_that_takes_long_is_followed_by_a_long_pause() -> None:
     run.now += 200
     run.feed()
     assert len(asked) == 2
+
+
+def test_a_slice_without_anything_new_is_followed_by_a_pause_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its query alone counts: here it takes ten seconds, and all that it finds is in memory."""
+    run, seconds = full(), [0.0]
+    monkeypatch.setattr(completion.time, "perf_counter", lambda: seconds[-1])
+
+    def nothing_new(*_: Any) -> pl.DataFrame:
+        seconds.append(seconds[-1] + 10)
+        return run.pending.rows[-5:]
+
+    run.pending.after = nothing_new  # type: ignore[method-assign]
+    run.now += 6
+    run.feed(create(100))
+    run.feed(create(101))
+    assert seconds == [0.0, 10.0]
+    run.now += 199
+    run.feed(create(102))
+    assert seconds == [0.0, 10.0]
+    run.now += 2
+    run.feed(create(103))
+    assert seconds == [0.0, 10.0, 20.0]
 
 
 def test_what_waits_too_long_in_the_table_is_given_up() -> None:
