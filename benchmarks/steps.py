@@ -192,7 +192,7 @@ def each_step(values: Sequence[bytes]) -> dict[str, Cost]:
         timed("completion", completion.process, batch)
         fence.polled()
         timed("shape", lambda batch: landing.land([batch]), batch)
-        completion.finish(batch.id)
+        completion.finish(batch.id, NO_KEYS)
     return {name: _sum(parts) for name, parts in costs.items()}
 
 

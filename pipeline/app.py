@@ -167,7 +167,7 @@ class Worker:
                 self.seen.finish(batch.id, refused)
                 if self.relevance:
                     self.relevance.finish(batch.id)
-                self.completion.finish(batch.id)
+                self.completion.finish(batch.id, refused)
                 if self.later:
                     self.later.landed(batch.events)
             metrics.WAITING.labels("memory").set(self.completion.held.in_memory)
@@ -204,7 +204,7 @@ class Worker:
         self.seen.forget(batch.id)
         if self.relevance:
             self.relevance.forget(batch.id)
-        self.completion.finish(batch.id)
+        self.completion.forget(batch.id)
 
     def _forget_partitions(self, places: set[Place] | None) -> None:
         if self.later:

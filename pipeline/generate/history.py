@@ -93,9 +93,9 @@ def to_clickhouse(plan: Plan, settings: Settings, truth: BinaryIO, advance: Adva
         for batch, lines in _batches(plan, topic, settings.worker.batch_rows):
             for step in steps:
                 batch = step.process(batch)
-            refused = landing.land([batch])
-            seen.finish(batch.id, np.array(refused, dtype=np.uint64))
-            completion.finish(batch.id)
+            refused = np.array(landing.land([batch]), dtype=np.uint64)
+            seen.finish(batch.id, refused)
+            completion.finish(batch.id, refused)
             write_truth(truth, lines)
             report.read += batch.read
             report.landed += batch.events.height

@@ -24,7 +24,7 @@ import polars as pl
 from pipeline.batch import EventBatch
 from pipeline.clock import Clock, wall
 from pipeline.processors.dedup import DUPLICATE
-from pipeline.processors.keys import KeySet
+from pipeline.processors.keys import Keys, KeySet
 from pipeline.processors.relevance import EVENT_IRRELEVANT, IRRELEVANT, LANDED_BEFORE, mentions_none
 from pipeline.processors.sentiment.labels import COLUMNS as SENTIMENT
 from pipeline.processors.waiting import IN_MEMORY, SAME, Pending, Waiting
@@ -90,11 +90,11 @@ class Completion:
     def process(self, batch: EventBatch) -> EventBatch:
         batch.events = prepare(batch.events)
         is_change = batch.events.get_column("operation") != "create"
+        started = time.perf_counter()
         due = self.held.due(batch.events.filter(~is_change).get_column("event_key"))
         if is_change.any() or due is not None:
-            started = time.perf_counter()
             self._complete(batch, is_change, due)
-            self.held.took(time.perf_counter() - started)
+        self.held.took(time.perf_counter() - started)
         self._on_their_way[batch.id] = batch.events
         return batch
 
@@ -181,12 +181,17 @@ class Completion:
                 self.held.settle(settled, batch.id)
             lost = lost.join(due, on=SAME, how="anti")
         if lost.height:
-            batch.waiting = self.held.add(lost.drop(SENTIMENT), batch.id, list(self._on_their_way))
+            batch.waiting = self.held.add(lost.drop(SENTIMENT), batch.id)
 
-    def finish(self, batch_id: int) -> None:
-        """The batch's rows are in ClickHouse, or it was given up."""
+    def finish(self, batch_id: int, refused: Keys) -> None:
+        """The batch's rows are in ClickHouse, but for the revisions that ClickHouse refused."""
         self._on_their_way.pop(batch_id, None)
-        self.held.finish(batch_id)
+        self.held.finish(batch_id, refused)
+
+    def forget(self, batch_id: int) -> None:
+        """The batch was given up: what it held may be read again."""
+        self._on_their_way.pop(batch_id, None)
+        self.held.give_up(batch_id)
 
     def give_up_all(self) -> None:
         """No batch is on its way any more; the waiting changes are loaded again with the partitions. From any thread."""

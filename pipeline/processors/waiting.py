@@ -8,13 +8,13 @@ looked at slice by slice as well, from one end of the table to the other and aga
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Container, Iterable
+from collections.abc import Callable, Collection, Container
 from typing import NamedTuple, Protocol
 
 import polars as pl
 
 from pipeline.clock import Clock
-from pipeline.processors.keys import KeySet
+from pipeline.processors.keys import Keys, KeySet
 
 Place = tuple[str, int]
 IN_MEMORY = 50_000
@@ -56,7 +56,7 @@ class Pending(Protocol):
 
 class Waiting:
     """Restart: it is empty; `load` brings back what waits of partitions that are assigned. For one thread, but for `load`,
-    `forget` and `give_up_all`, which are done by that thread with its next `due`, and `finish`."""
+    `forget`, `give_up` and `give_up_all`, which are done by that thread with its next `due`, and `finish`."""
 
     def __init__(self, seconds: float, limit: int, pending: Pending | None, clock: Clock) -> None:
         self._seconds, self._limit, self._pending, self._clock = seconds, limit, pending, clock
@@ -71,6 +71,8 @@ class Waiting:
         self._places: set[Place] = set()
         # Of batches on their way: what is settled is marked done when they land, and until then the table gives it back.
         self._settled: dict[int, pl.DataFrame] = {}
+        # What these let wait is in memory alone.
+        self._not_landed: set[int] = set()
         self._last, self._round = (0, 0), 0
         self._sliced, self._next_slice = False, 0.0
 
@@ -94,9 +96,17 @@ class Waiting:
         """No batch is on its way any more; what waits is loaded again with the partitions. From any thread."""
         self._inbox.append(self._clear)
 
-    def finish(self, batch_id: int) -> None:
-        """The batch has landed, or was given up. From any thread."""
+    def finish(self, batch_id: int, refused: Keys) -> None:
+        """The batch has landed, but for these revisions, which ClickHouse refused: they do not wait. From any thread."""
+        if len(refused):
+            gone = pl.Series(refused, dtype=pl.UInt64).implode()
+            self._inbox.append(lambda: self._drop(pl.col("revision").is_in(gone)))
         self._settled.pop(batch_id, None)
+        self._not_landed.discard(batch_id)
+
+    def give_up(self, batch_id: int) -> None:
+        """The batch never lands: what it let wait is read again. From any thread."""
+        self._inbox.append(lambda: self._give_up(batch_id))
 
     def due(self, created: pl.Series) -> pl.DataFrame | None:
         """The changes to look at with a batch that has creates of the events `created`: theirs, and those not looked at for a
@@ -110,19 +120,19 @@ class Waiting:
         return pl.col("arrived_at") + self._seconds <= self._clock()
 
     def took(self, seconds: float) -> None:
-        """How long the look at what was due took."""
+        """How long it took to find what was due and to look at it."""
         if self._sliced:
             self._next_slice = self._clock() + max(_SLICE_EVERY_S, _SLICE_SHARE * seconds)
             self._sliced = False
 
-    def add(self, changes: pl.DataFrame, batch_id: int, on_their_way: Iterable[int]) -> pl.DataFrame:
-        """These of the batch's changes wait from now on; returns them as the table is to have them, once the batch lands.
-        `on_their_way` are the batches before it that have not landed."""
+    def add(self, changes: pl.DataFrame, batch_id: int) -> pl.DataFrame:
+        """These of the batch's changes wait from now on; returns them as the table is to have them, once the batch lands."""
         now = self._clock()
         check_at = now + min(_FIRST_CHECK_S, self._seconds)
         changes = changes.with_columns(arrived_at=pl.lit(now), check_at=pl.lit(check_at), batch=pl.lit(batch_id, pl.Int64))
         self._rows = _append(self._rows, changes.with_columns(row=pl.lit(None, pl.UInt32)))
-        self._keep_within_limit({*on_their_way, batch_id})
+        self._not_landed.add(batch_id)
+        self._keep_within_limit()
         return changes
 
     def settle(self, changes: pl.DataFrame, batch_id: int) -> None:
@@ -175,11 +185,11 @@ class Waiting:
         self._sliced = True
         return rows
 
-    def _keep_within_limit(self, on_their_way: Container[int]) -> None:
+    def _keep_within_limit(self) -> None:
         """Leaves the oldest to the table, those of batches that have landed: the others are not there yet."""
         if self._pending is None or self._rows is None or self._rows.height <= self._limit:
             return
-        there = self._rows.filter(pl.Series([batch not in on_their_way for batch in self._rows.get_column("batch")]))
+        there = self._rows.filter(pl.Series([batch not in self._not_landed for batch in self._rows.get_column("batch")]))
         # Some more than it takes: each time costs a copy of what stays.
         leave = there.sort("arrived_at", maintain_order=True).head(self._rows.height - self._limit + self._limit // 8)
         self._leave(leave)
@@ -199,12 +209,21 @@ class Waiting:
         if loaded.newest.height:
             self._keep(_append(self._rows, loaded.newest).unique(SAME, maintain_order=True))
         self._leave(_without(loaded.keys, [] if self._rows is None else [self._rows]))
-        self._keep_within_limit(())
+        self._keep_within_limit()
 
     def _forget(self, places: Container[Place]) -> None:
         self._places = {place for place in self._places if place not in places}
         if self._rows is not None:
             self._keep(_without(self._rows, [_within(self._rows, places)]))
+
+    def _give_up(self, batch_id: int) -> None:
+        self._drop(pl.col("batch") == batch_id)
+        self._settled.pop(batch_id, None)
+        self._not_landed.discard(batch_id)
+
+    def _drop(self, which: pl.Expr) -> None:
+        if self._rows is not None:
+            self._keep(self._rows.remove(which))
 
 
 def _within(frame: pl.DataFrame, places: Container[Place]) -> pl.DataFrame:

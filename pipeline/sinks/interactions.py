@@ -34,6 +34,8 @@ _OURS = ["event_key", "revision", "version", "is_deleted", *GROUP_TIMES]
 _PLACE = ["topic", "partition", "offset"]
 _TOLD = ", ".join([*JUDGED, "text", "text_at", "revision", "version"])
 _TOGETHER_BYTES = 64 << 20
+_BATCHES = 100
+"""More than are ever on their way at once."""
 
 
 class Letters(Protocol):
@@ -65,6 +67,7 @@ class Landing:
         self._inserter = inserter
         self._dead_letters = dead_letters
         self._seal, self._tell = seal, tell
+        self._not_waiting: dict[int, set[int]] = {}
 
     def land(self, batches: Sequence[EventBatch]) -> list[int]:
         """On return every row is in ClickHouse, or acknowledged as a dead letter; the revisions of the latter are returned.
@@ -77,6 +80,7 @@ class Landing:
         known = [len(batch.rejected) for batch in batches]
         for batch in batches:
             self._dead_letters.write(batch.rejected, generation)
+            self._leave_dead_letters(batch)
             refused += self._wait(batch)
         for group in _together(batches):
             refused += self._insert(group, generation)
@@ -107,7 +111,24 @@ class Landing:
                 batch.reject_record(mine.get_column("row")[0], reason, "clickhouse", *(place[column] for column in _PLACE))
                 batch.waiting = batch.waiting.filter(pl.col("revision") != place["revision"])
                 refused.append(place["revision"])
+        if refused:
+            self._not_waiting[batch.id] = set(refused)
         return refused
+
+    def _leave_dead_letters(self, batch: EventBatch) -> None:
+        """Takes out the changes of batches before this one that were not let wait: their event came before that was known."""
+        for old in [id for id in self._not_waiting if id < batch.id - _BATCHES]:
+            del self._not_waiting[old]
+        if batch.settled is None or not self._not_waiting:
+            return
+        places = batch.settled.select("batch", "revision").iter_rows()
+        dead = pl.Series([revision in self._not_waiting.get(came, ()) for came, revision in places], dtype=pl.Boolean)
+        revisions = batch.settled.filter(dead).get_column("revision").implode()
+        batch.settled = batch.settled.filter(~dead)
+        leaves = pl.col("row").is_null() & pl.col("revision").is_in(revisions)
+        gone = set(batch.events.filter(leaves).select("event_key", "occurred_at").iter_rows())
+        batch.events = batch.events.remove(leaves)
+        batch.candidates = [each for each in batch.candidates if (each.event_key, each.occurred_at) not in gone]
 
 
 def _refuse(batch: EventBatch, revision: int, reason: str, seal: Callable[[str], str]) -> None:

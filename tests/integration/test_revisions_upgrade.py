@@ -80,7 +80,7 @@ class Lander:
             batch = step.process(batch)
         self._landing.land([batch])
         self._seen.finish(batch.id, NO_KEYS)
-        self._completion.finish(batch.id)
+        self._completion.finish(batch.id, NO_KEYS)
         return batch
 
 

@@ -68,7 +68,7 @@ class Run:
         for batch in self.flying:
             self.table.insert(batch.events)
             self.seen.finish(batch.id, NONE)
-            self.completion.finish(batch.id)
+            self.completion.finish(batch.id, NONE)
         self.flying.clear()
 
     def row(self) -> dict[str, Any]:
@@ -235,6 +235,6 @@ def test_a_completed_change_is_above_what_is_computed_anew_of_its_base() -> None
     late = run.feed(change("update", 10, metrics={"likes": 5})).events.row(0, named=True)
     assert base["version"] + 1 < late["version"] == base["version"] + events.CHANGE_STEP
     run.table.insert(run.table.rows.with_columns(version=pl.col("version") + 1, brands=pl.lit(["New"])))
-    run.completion.finish(run.batches)
+    run.completion.finish(run.batches, NONE)
     again = run.feed(change("update", 11, metrics={"likes": 6})).events.row(0, named=True)
     assert (again["version"], again["brands"]) == (late["version"], ["New"])

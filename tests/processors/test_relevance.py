@@ -68,7 +68,7 @@ class Run:
             self.pending.land(batch)
             self.seen.finish(batch.id, NONE)
             self.relevance.finish(batch.id)
-            self.completion.finish(batch.id)
+            self.completion.finish(batch.id, NONE)
         self.flying.clear()
 
     def give_up(self) -> None:
@@ -76,7 +76,7 @@ class Run:
         self.completion.give_up_all()
         for batch in self.flying:
             self.relevance.forget(batch.id)
-            self.completion.finish(batch.id)
+            self.completion.forget(batch.id)
         self.flying.clear()
 
     def landed(self, *records: dict[str, Any]) -> EventBatch:

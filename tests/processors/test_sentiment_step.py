@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -59,7 +60,7 @@ class Run:
             batch = step.process(batch)
         assert not batch.rejected
         self.table.insert(batch.events)
-        self.completion.finish(batch.id)
+        self.completion.finish(batch.id, np.zeros(0, np.uint64))
         return batch.events
 
 

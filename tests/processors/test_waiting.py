@@ -11,10 +11,10 @@ import pytest
 
 from pipeline.batch import EventBatch
 from pipeline.brands import Brands
-from pipeline.processors import waiting
+from pipeline.processors import completion, waiting
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
-from pipeline.processors.keys import KeySet
+from pipeline.processors.keys import Keys, KeySet
 from pipeline.processors.mentions import Mentions
 from pipeline.sinks.memory import MemoryPending, MemoryTable
 from pipeline.sources.decode import Decode
@@ -57,12 +57,12 @@ class Run:
             batch = step.process(batch)
         return batch
 
-    def land(self, *batches: EventBatch) -> None:
+    def land(self, *batches: EventBatch, refused: Keys = NONE) -> None:
         for batch in batches:
             self.table.insert(batch.events)
             self.pending.land(batch)
-            self.seen.finish(batch.id, NONE)
-            self.completion.finish(batch.id)
+            self.seen.finish(batch.id, refused)
+            self.completion.finish(batch.id, refused)
 
     def landed(self, *records: dict[str, Any]) -> EventBatch:
         batch = self.feed(*records)
@@ -109,6 +109,41 @@ def test_what_is_not_in_the_table_yet_stays_in_memory() -> None:
     run.land(first, second)
     run.landed(like(21))
     assert run.held.in_memory <= LIMIT and len(run.held) == 22
+
+
+def test_partitions_that_come_leave_nothing_to_the_table_that_is_not_there_yet() -> None:
+    """Else a round of slices ends without it, and once it is there nobody looks."""
+    run = Run()
+    flying = [run.feed(*(like(number) for number in range(20)))]
+    run.held.load(waiting.Loaded(pl.DataFrame(), NO_KEYS), {("events", 1)})
+    for _ in range(2):
+        run.now += 6
+        flying.append(run.feed())
+    assert run.held.in_memory == 20
+    run.land(*flying)
+    run.rounds(2)
+    run.landed(*(create(number) for number in range(20)))
+    run.rounds()
+    assert run.table.rows.height == 40 and len(run.held) == 0 and run.pending.rows.height == 0
+
+
+def test_what_a_batch_that_was_given_up_let_wait_does_not_wait() -> None:
+    run = Run()
+    run.completion.forget(run.feed(*(like(number) for number in range(20))).id)
+    batch = run.landed(create(3))
+    assert batch.events.height == 1 and len(run.held) == 0
+
+
+def test_a_change_that_clickhouse_lets_not_wait_is_not_applied() -> None:
+    run = Run()
+    batch = run.feed(*(like(number) for number in range(3)))
+    assert batch.waiting is not None
+    refused = batch.waiting.get_column("revision")[:1]
+    batch.waiting = batch.waiting[1:]
+    run.land(batch, refused=refused.to_numpy())
+    batch = run.landed(*(create(number) for number in range(3)))
+    assert batch.events.height == 5 and refused[0] not in batch.events.get_column("revision")
+    assert batch.settled is not None and batch.settled.height == 2
 
 
 @pytest.mark.parametrize("restart", [False, True])
@@ -164,6 +199,28 @@ def test_a_slice_that_takes_long_is_followed_by_a_long_pause() -> None:
     run.now += 200
     run.feed()
     assert len(asked) == 2
+
+
+def test_a_slice_without_anything_new_is_followed_by_a_pause_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its query alone counts: here it takes ten seconds, and all that it finds is in memory."""
+    run, seconds = full(), [0.0]
+    monkeypatch.setattr(completion.time, "perf_counter", lambda: seconds[-1])
+
+    def nothing_new(*_: Any) -> pl.DataFrame:
+        seconds.append(seconds[-1] + 10)
+        return run.pending.rows[-5:]
+
+    run.pending.after = nothing_new  # type: ignore[method-assign]
+    run.now += 6
+    run.feed(create(100))
+    run.feed(create(101))
+    assert seconds == [0.0, 10.0]
+    run.now += 199
+    run.feed(create(102))
+    assert seconds == [0.0, 10.0]
+    run.now += 2
+    run.feed(create(103))
+    assert seconds == [0.0, 10.0, 20.0]
 
 
 def test_what_waits_too_long_in_the_table_is_given_up() -> None:

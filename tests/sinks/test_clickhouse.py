@@ -83,6 +83,17 @@ def test_halves_leave_out_what_the_whole_has_written(client: Client, monkeypatch
     assert count(client) == (300, 300)
 
 
+def test_halves_replace_rows_that_their_table_has(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Done marks carry the revisions of the rows that they replace."""
+    monkeypatch.setattr(clickhouse, "INSERT_MAX_S", 0.2)
+    changes = rows(300).select("event_key", "revision", arrived_at=pl.lit(datetime.now(UTC)))
+    inserter = Inserter(client, PolledFence(), Vitals(), "landing")
+    inserter.insert_all("pending_changes", changes, 0)
+    client.command("ALTER TABLE pending_changes ADD CONSTRAINT slow CHECK sleepEachRow(0.001) = 0")
+    inserter.insert_all("pending_changes", changes.with_columns(done=pl.lit(1, pl.UInt8)), 0)
+    assert client.query("SELECT count(), sum(done) FROM pending_changes FINAL").result_rows == [(300, 300)]
+
+
 def test_a_row_that_takes_too_long_alone_is_repeated_and_never_refused(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clickhouse, "INSERT_MAX_S", 0.1)
     client.command("ALTER TABLE interactions ADD CONSTRAINT slow CHECK sleepEachRow(0.2) = 0")

@@ -198,7 +198,7 @@ class Landings:
         refused = np.array(self._landing.land(batches), dtype=np.uint64)
         for batch in batches:
             self.seen.finish(batch.id, refused)
-            self.completion.finish(batch.id)
+            self.completion.finish(batch.id, refused)
         return self.bench.there()[before:]
 
     def restart(self) -> None:
@@ -263,6 +263,17 @@ def test_what_clickhouse_refuses_raises_nothing(landings: Landings) -> None:
     finally:
         landings.client.command("ALTER TABLE interactions DROP CONSTRAINT no_x")
     assert told.touched == {at(2): ("Bolt",)} and raised([told]) == [("word", "Bolt", 1_000)]
+
+
+def test_a_change_that_clickhouse_lets_not_wait_raises_nothing(landings: Landings) -> None:
+    landings.client.command("ALTER TABLE pending_changes ADD CONSTRAINT no_1 CHECK id != '1'")
+    try:
+        changes = landings.feed(change(1, text="acme recall"), change(2, text="acme recall"))
+        (told,) = landings.land(changes, landings.feed(post(1, "bolt"), post(2, "bolt")))
+    finally:
+        landings.client.command("ALTER TABLE pending_changes DROP CONSTRAINT no_1")
+    assert told.touched == {at(1): ("Bolt",), at(2): ("Acme", "Bolt")}
+    assert [each.occurred_at for each in told.candidates] == [at(2, hour=11)]
 
 
 def test_what_may_not_have_been_told_is_told_again(landings: Landings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ class Run:
         assert not batch.rejected and WORDS not in batch.events.columns
         self.table.insert(batch.events)
         self.seen.finish(batch.id, NONE)
-        self.completion.finish(batch.id)
+        self.completion.finish(batch.id, NONE)
         return batch
 
     def found(self, *raw: bytes) -> set[tuple[str, str]]:

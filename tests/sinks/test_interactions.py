@@ -1,0 +1,98 @@
+"""Landing: a record has one fate, whatever ClickHouse refuses."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import orjson
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from pipeline.batch import EventBatch
+from pipeline.brands import Brands
+from pipeline.connections import clickhouse_client
+from pipeline.fence import Fence
+from pipeline.generate.history import TableLetters
+from pipeline.health import Vitals
+from pipeline.migrate import migrate_tables
+from pipeline.processors.completion import Completion
+from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.keys import KeySet
+from pipeline.processors.mentions import Mentions
+from pipeline.settings import Settings
+from pipeline.sinks.clickhouse import Inserter
+from pipeline.sinks.interactions import InteractionsTable, Landing
+from pipeline.sources.decode import Decode
+from pipeline.sources.memory import batch_of
+from tests.sources.bad_records import event
+
+
+class Lander:
+    """A worker's steps and its landing, over one database."""
+
+    def __init__(self, client: Client) -> None:
+        self.client, self._fence = client, Fence()
+        inserter = Inserter(client, self._fence, Vitals(), "landing")
+        self._landing = Landing(inserter, TableLetters(inserter), str)
+        self._seen, self._completion = Seen(KeySet(1_000, 1e9)), Completion(InteractionsTable(inserter), 1e9)
+        self._steps = (Decode(), Dedup(self._seen), Mentions(Brands(brands=())), self._completion)
+        self._numbers = itertools.count(1)
+
+    def feed(self, *raw: bytes) -> EventBatch:
+        batch = batch_of(list(raw), batch_id=next(self._numbers))
+        for step in self._steps:
+            batch = step.process(batch)
+        return batch
+
+    def land(self, *batches: EventBatch) -> None:
+        self._fence.polled()
+        refused = np.array(self._landing.land(batches), dtype=np.uint64)
+        for batch in batches:
+            self._seen.finish(batch.id, refused)
+            self._completion.finish(batch.id, refused)
+
+    def fates(self) -> tuple[list[str], list[str]]:
+        """What landed, and the records that are dead letters."""
+        landed = self.client.query("SELECT id || ' ' || operation FROM interactions ORDER BY 1").result_rows
+        letters = self.client.query("SELECT raw FROM dead_letters FINAL ORDER BY offset").result_rows
+        return [row[0] for row in landed], [orjson.loads(row[0])["id"] for row in letters]
+
+
+@pytest.fixture
+def lander(settings: Settings) -> Iterator[Lander]:
+    with clickhouse_client(settings.clickhouse) as client:
+        migrate_tables(client)
+        client.command("SYSTEM STOP MERGES interactions")
+        yield Lander(client)
+
+
+def like(name: str) -> bytes:
+    return event(id=name, operation="update", occurred_at="2026-09-02T10:00:00Z", metrics={"likes": 5})
+
+
+@pytest.mark.parametrize("create_comes", ["with it", "before it landed", "after it landed"])
+def test_a_change_that_clickhouse_lets_not_wait_is_a_dead_letter_alone(lander: Lander, create_comes: str) -> None:
+    lander.client.command("ALTER TABLE pending_changes ADD CONSTRAINT no_1 CHECK id != '1'")
+    changes = lander.feed(like("1"), like("2"))
+    if create_comes == "with it":
+        lander.land(changes, lander.feed(event(id="1"), event(id="2")))
+    elif create_comes == "before it landed":
+        creates = lander.feed(event(id="1"), event(id="2"))
+        lander.land(changes)
+        lander.land(creates)
+    else:
+        lander.land(changes)
+        lander.land(lander.feed(event(id="1"), event(id="2")))
+    assert lander.fates() == (["1 create", "2 create", "2 update"], ["1"])
+    assert lander.client.query("SELECT id, done FROM pending_changes FINAL ORDER BY id").result_rows == [("", 1)]
+
+
+def test_a_change_that_may_wait_when_it_comes_again_lands_with_its_event(lander: Lander) -> None:
+    lander.client.command("ALTER TABLE pending_changes ADD CONSTRAINT no_1 CHECK id != '1'")
+    lander.land(lander.feed(like("1")))
+    lander.client.command("ALTER TABLE pending_changes DROP CONSTRAINT no_1")
+    lander.land(lander.feed(like("1")))
+    lander.land(lander.feed(event(id="1")))
+    assert lander.fates() == (["1 create", "1 update"], ["1"])
