@@ -91,7 +91,7 @@ class Completion:
         batch.events = prepare(batch.events)
         is_change = batch.events.get_column("operation") != "create"
         started = time.perf_counter()
-        due = self.held.due(batch.events.filter(~is_change).get_column("event_key"))
+        due = self.held.due(batch.events.filter(~is_change))
         if is_change.any() or due is not None:
             self._complete(batch, is_change, due)
         self.held.took(time.perf_counter() - started)
@@ -124,13 +124,15 @@ class Completion:
     def _bases(self, changes: pl.DataFrame, creates: pl.DataFrame) -> pl.DataFrame:
         # The batches on their way first: one that lands meanwhile is in the database by the time of the look-up.
         flying = [frame.join(changes, on="event_key", how="semi") for frame in list(self._on_their_way.values())]
+        # Those of batches before may have landed, or have been dropped: whatever else there is of the event is newer.
+        before = [] if self.held.creates is None else [self.held.creates.join(changes, on="event_key", how="semi")]
         # A change that still waits may have carried another created_at than its event: it is searched by its key alone.
         undated = changes.with_columns(created_at=pl.when(pl.col("row").is_null()).then(None).otherwise("created_at"))
-        keys = pl.concat([frame.select("event_key", "created_at") for frame in (*flying, creates, undated)])
+        keys = pl.concat([frame.select("event_key", "created_at") for frame in (*before, *flying, creates, undated)])
         keys = keys.group_by("event_key").agg(pl.col("created_at").max())
         stored = self._stored.newest(keys)
         stored = stored.with_columns(pl.Series(_STORED, [True], pl.Boolean).new_from_index(0, stored.height))
-        return pl.concat([stored, *flying, creates], how="diagonal_relaxed")
+        return pl.concat([*before, stored, *flying, creates], how="diagonal_relaxed")
 
     def _first_rows(self, lost: pl.DataFrame) -> pl.DataFrame:
         """What stands for the create of an event that was dropped: the fixed part of a change that mentions a brand and says

@@ -3,6 +3,9 @@
 Whole in memory are `limit` changes, 1 to 1.7 kB each, and those of batches on their way. Of what waits beyond that, the newest
 KEYS have their event's key remembered (13 bytes), so that their rows are fetched when a create of theirs comes. All of it is
 looked at slice by slice as well, from one end of the table to the other and again: its event may have come by another worker.
+
+Of the events that come with a batch, COME_AT_ONCE changes of memory and as many of the table go with it; the others go with
+the next batches, and until then the creates are kept: so one event has any number of changes at a bounded cost of memory.
 """
 
 from __future__ import annotations
@@ -20,7 +23,11 @@ Place = tuple[str, int]
 IN_MEMORY = 50_000
 KEYS = 1_000_000
 LOOK_AT_ONCE = 5_000
-"""How many are looked up with one batch at most, but for those whose event is in it."""
+"""How many are looked up with one batch at most, but for those whose event has come."""
+COME_AT_ONCE = 10_000
+"""How many of those whose event has come; 7 kB each while the batch is completed."""
+_COME = -1.0
+"""check_at of those whose event has come."""
 _FIRST_CHECK_S = 5.0
 _SLICE_EVERY_S = 5.0
 _CHUNKS = 32
@@ -45,8 +52,10 @@ class Loaded(NamedTuple):
 class Pending(Protocol):
     """What is asked of table pending_changes. Its rows are whole changes, as they are kept here."""
 
-    def of(self, keys: pl.Series) -> pl.DataFrame:
-        """The changes of these events that wait."""
+    def of(self, keys: pl.Series, last: tuple[int, int], count: int) -> pl.DataFrame:
+        """The first `count` changes of these events that wait, by event_key and revision, after the one that is `last`.
+
+        No key is below that of `last`."""
         ...
 
     def after(self, last: tuple[int, int], places: Collection[Place], count: int) -> pl.DataFrame:
@@ -75,6 +84,10 @@ class Waiting:
         self._not_landed: set[int] = set()
         self._last, self._round = (0, 0), 0
         self._sliced, self._next_slice = False, 0.0
+        # Events that have come, whose changes in the table were fetched up to one of them.
+        self._fetching: deque[tuple[pl.Series, tuple[int, int]]] = deque()
+        self.creates: pl.DataFrame | None = None
+        self._kept: pl.DataFrame | None = None
 
     @property
     def in_memory(self) -> int:
@@ -108,13 +121,29 @@ class Waiting:
         """The batch never lands: what it let wait is read again. From any thread."""
         self._inbox.append(lambda: self._give_up(batch_id))
 
-    def due(self, created: pl.Series) -> pl.DataFrame | None:
-        """The changes to look at with a batch that has creates of the events `created`: theirs, and those not looked at for a
-        while."""
+    def due(self, creates: pl.DataFrame) -> pl.DataFrame | None:
+        """The changes to look at with a batch that has these creates: theirs, and those not looked at for a while.
+
+        Of the events of `self.creates`, which came with batches before, there may be changes among them."""
         while self._inbox:
             self._inbox.popleft()()
+        created = creates.get_column("event_key")
         found = [rows for rows in (self._due_in_memory(created), self._due_in_table(created)) if rows is not None]
+        self.creates = self._kept
+        self._keep_creates(creates)
         return pl.concat(found, how="diagonal_relaxed") if found else None
+
+    def _keep_creates(self, creates: pl.DataFrame) -> None:
+        """Keeps the creates of events of which not all changes have been given out."""
+        keys = [keys for keys, _ in self._fetching]
+        if self._rows is not None:
+            keys.append(self._rows.filter(pl.col("check_at") == _COME).get_column("event_key"))
+        if not sum(map(len, keys)):
+            self._kept = None
+            return
+        known = creates if self._kept is None else pl.concat([self._kept, creates], how="diagonal_relaxed")
+        left = known.filter(pl.col("event_key").is_in(pl.concat(keys).implode()))
+        self._kept = left.unique("event_key", keep="last", maintain_order=True)
 
     def too_old(self) -> pl.Expr:
         return pl.col("arrived_at") + self._seconds <= self._clock()
@@ -145,11 +174,9 @@ class Waiting:
         if self._rows is None:
             return None
         now = self._clock()
-        look = self._rows.get_column("event_key").is_in(created.implode())
-        timed = self._rows.get_column("check_at") <= now
-        if timed.sum() > LOOK_AT_ONCE:
-            timed &= self._rows.get_column("check_at").rank("ordinal") <= LOOK_AT_ONCE
-        look |= timed
+        come = pl.col("event_key").is_in(created.implode())
+        self._rows = self._rows.with_columns(check_at=pl.when(come).then(_COME).otherwise("check_at"))
+        look = self._rows.select(_look(now)).to_series()
         if not look.any():
             return None
         due = self._rows.filter(look)
@@ -165,13 +192,30 @@ class Waiting:
         # Before the table is asked: what lands meanwhile is in this, or marked done in the answer.
         known = [*self._settled.values(), *([] if self._rows is None else [self._rows])]
         come = created.filter(pl.Series(self._keys.contains(created.to_numpy()), dtype=pl.Boolean)).unique()
-        found = [_within(self._pending.of(come), self._places)] if len(come) else []
+        found = [_within(rows, self._places) for rows in self._fetch(come)]
         if self._clock() >= self._next_slice:
             found.append(self._slice(known))
         if not found:
             return None
         rows = _without(pl.concat(found).unique(SAME, maintain_order=True), known)
         return rows if rows.height else None
+
+    def _fetch(self, come: pl.Series) -> list[pl.DataFrame]:
+        """Changes of events that have come, COME_AT_ONCE of them at most; the next call goes on after those."""
+        assert self._pending is not None
+        for keys, _ in self._fetching:
+            come = come.filter(~come.is_in(keys.implode()))
+        if len(come):
+            self._fetching.append((come, (0, 0)))
+        found, room = [], COME_AT_ONCE
+        while self._fetching and room:
+            keys, last = self._fetching.popleft()
+            found.append(self._pending.of(keys, last, room))
+            if found[-1].height == room:
+                last = found[-1].select(SAME).row(-1)
+                self._fetching.appendleft((keys.filter(keys >= last[0]), last))
+            room -= found[-1].height
+        return found
 
     def _slice(self, known: list[pl.DataFrame]) -> pl.DataFrame:
         """The next ones of the table; at its end the round is over, and what it met is what waits there."""
@@ -224,6 +268,14 @@ class Waiting:
     def _drop(self, which: pl.Expr) -> None:
         if self._rows is not None:
             self._keep(self._rows.remove(which))
+
+
+def _look(now: float) -> pl.Expr:
+    """Which to look at: the first of those whose event has come, and those whose time has come for the longest."""
+    come = pl.col("check_at") == _COME
+    timed = ~come & (pl.col("check_at") <= now)
+    longest = pl.when(timed).then("check_at").rank("ordinal") <= LOOK_AT_ONCE
+    return (come & (come.cum_sum() <= COME_AT_ONCE)) | (timed & longest.fill_null(False))
 
 
 def _within(frame: pl.DataFrame, places: Container[Place]) -> pl.DataFrame:

@@ -50,10 +50,13 @@ class MemoryPending:
         rows = self.rows.sort("arrived_at", descending=True, maintain_order=True)
         return Loaded(rows.head(limit), rows.select(*SAME, "topic", "partition"))
 
-    def of(self, keys: pl.Series) -> pl.DataFrame:
-        return self.rows.filter(pl.col("event_key").is_in(keys.implode()))
+    def of(self, keys: pl.Series, last: tuple[int, int], count: int) -> pl.DataFrame:
+        return self.rows.filter(pl.col("event_key").is_in(keys.implode())).filter(_beyond(last)).sort(SAME).head(count)
 
     def after(self, last: tuple[int, int], places: Collection[Place], count: int) -> pl.DataFrame:
-        beyond = (pl.col("event_key") > last[0]) | ((pl.col("event_key") == last[0]) & (pl.col("revision") > last[1]))
         ours = pl.Series([place in places for place in self.rows.select("topic", "partition").iter_rows()], dtype=pl.Boolean)
-        return self.rows.filter(ours).filter(beyond).sort(SAME).head(count)
+        return self.rows.filter(ours).filter(_beyond(last)).sort(SAME).head(count)
+
+
+def _beyond(last: tuple[int, int]) -> pl.Expr:
+    return (pl.col("event_key") > last[0]) | ((pl.col("event_key") == last[0]) & (pl.col("revision") > last[1]))

@@ -57,9 +57,11 @@ class PendingTable:
         )
         return Loaded(self._changes(f"{where} ORDER BY arrived_at DESC LIMIT {limit}"), keys)
 
-    def of(self, keys: pl.Series) -> pl.DataFrame:
-        """The changes of these events that wait."""
-        return self._changes(f"done = 0 AND event_key IN ({','.join(map(str, keys))})")
+    def of(self, keys: pl.Series, last: tuple[int, int], count: int) -> pl.DataFrame:
+        """The first `count` changes of these events that wait, by event_key and revision, after the one that is `last`."""
+        beyond = f"(event_key > {last[0]} OR revision > {last[1]})"
+        events_ = f"event_key IN ({','.join(map(str, keys))})"
+        return self._changes(f"done = 0 AND {events_} AND {beyond} ORDER BY event_key, revision LIMIT {count}")
 
     def after(self, last: tuple[int, int], places: Collection[Place], count: int) -> pl.DataFrame:
         """The first `count` changes of these partitions that wait, by event_key and revision, after the one that is `last`."""

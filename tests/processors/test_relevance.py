@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.batch import EventBatch
 from pipeline.brands import Brands
+from pipeline.processors import waiting
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
@@ -41,12 +42,12 @@ DELETE = change(9, "delete")
 class Run:
     """The steps of a worker that drops what is irrelevant, over tables in memory; batches land when the test says so."""
 
-    def __init__(self, table: MemoryTable | None = None, pending: MemoryPending | None = None) -> None:
+    def __init__(self, table: MemoryTable | None = None, pending: MemoryPending | None = None, in_memory: int = 10) -> None:
         self.now = NOW
         self.table, self.pending = table or MemoryTable(), pending or MemoryPending()
         self.seen, dropped = Seen(KeySet(1_000, 1e9)), KeySet(1_000, 1e9)
         self.relevance = Relevance(dropped)
-        self.completion = Completion(self.table, 7 * 86400, lambda: self.now, self.pending, 10, dropped)
+        self.completion = Completion(self.table, 7 * 86400, lambda: self.now, self.pending, in_memory, dropped)
         steps = (Decode(clock=lambda: self.now), Dedup(self.seen), Mentions(BRANDS), self.completion, self.relevance)
         self.steps, self.flying, self.offset, self.batches = steps, [], 0, 0
 
@@ -145,6 +146,21 @@ def test_an_edit_that_waits_for_an_irrelevant_create_lands_whole() -> None:
     run.landed(EDIT)
     batch = run.landed(create())
     assert outcome(batch) == (1, 0, {IRRELEVANT: 1}) and run.text == EDIT["text"]
+    assert not run.pending.rows.height
+
+
+@pytest.mark.parametrize("in_memory", [10, 100])
+def test_an_edit_is_no_less_whole_for_coming_after_many_other_changes(in_memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "COME_AT_ONCE", 5)
+    monkeypatch.setattr(waiting, "LOOK_AT_ONCE", 5)
+    run = Run(in_memory=in_memory)
+    run.landed(*(change(second, metrics={"likes": second}) for second in range(10, 50)))
+    run.landed(EDIT)
+    run.completion.held.load(run.pending.waiting(0), {("events", 0)})
+    batches = [run.landed(create()), *(run.landed() for _ in range(10))]
+    assert max(batch.events.height + batch.dropped[IRRELEVANT] for batch in batches) <= 1 + 4 * 5
+    assert not sum(batch.dropped[EVENT_IRRELEVANT] for batch in batches)
+    assert run.text == EDIT["text"] and run.table.final().get_column("author_id").to_list() == ["a"]
     assert not run.pending.rows.height
 
 

@@ -84,6 +84,7 @@ NO_KEYS = pl.DataFrame(schema={"event_key": pl.UInt64, "revision": pl.UInt64, "t
 @pytest.fixture(autouse=True)
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "LOOK_AT_ONCE", 5)
+    monkeypatch.setattr(waiting, "COME_AT_ONCE", 30)
 
 
 def full(count: int = 30) -> Run:
@@ -249,3 +250,39 @@ def test_partitions_that_leave_take_what_waits_of_them_along() -> None:
     assert len(run.held) == 0 and not any(batch.settled is not None for batch in batches)
     assert run.landed(create(3)).events.height == 1, "the change is another worker's by now"
     assert run.pending.rows.height == 30
+
+
+@pytest.mark.parametrize("where", ["memory", "table", "another worker"])
+def test_a_hot_event_meets_its_changes_a_bounded_number_a_batch(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "COME_AT_ONCE", 7)
+    run = Run()
+    if where == "memory":
+        run.landed(*(like(1, likes) for likes in range(1, 41)))
+    for likes in range(1, 41) if where != "memory" else ():
+        run.now += 0.1
+        run.landed(like(1, likes))
+    if where == "another worker":
+        run = Run(run.table, run.pending, run.now)
+    batches = [run.feed(create(1)), run.feed(create(2)), run.feed()]
+    run.land(*batches)
+    batches += [run.landed() for _ in range(6)]
+    rows = [batch.events.filter(pl.col("id") == "1").height for batch in batches]
+    assert max(rows) <= 1 + 2 * 7 + 2 * 5
+    duplicates = sum(batch.dropped["duplicate"] for batch in batches)
+    assert sum(rows) + duplicates == 41, "each ends once"
+    assert run.table.rows.get_column("revision").n_unique() == run.table.rows.height
+    (row,) = run.table.final().filter(pl.col("id") == "1").iter_rows(named=True)
+    assert (row["metrics_likes"], row["text"]) == (40, "first")
+    assert run.pending.rows.height == 0
+    run.rounds()
+    assert len(run.held) == 0 and run.held.creates is None
+
+
+def test_a_hot_event_that_is_given_up_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "COME_AT_ONCE", 7)
+    run = full(1)
+    run.landed(*(like(1, likes) for likes in range(1, 41)))
+    run.feed(create(1))
+    run.completion.give_up_all()
+    batch = run.feed()
+    assert batch.events.height == 0 and batch.settled is None and run.held.creates is None
