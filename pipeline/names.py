@@ -1,4 +1,5 @@
-"""Names that people type: brands, platforms, rules. One that nobody has heard of is refused, with the nearest that exists.
+"""Names that people type: brands, platforms, rules. One that nobody has heard of is refused, with the nearest that exists;
+where it only chooses what is shown, it is a warning.
 
 A brand exists when brands.yaml or a rule names it, or something that landed does, for sources name brands of their own; and so
 do platforms. What a file says costs nothing, ClickHouse is asked for the rest.
@@ -6,10 +7,10 @@ do platforms. What a file says costs nothing, ClickHouse is asked for the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from pipeline.brands import SAMPLE_BRANDS, load_brands
@@ -34,7 +35,8 @@ _OF = {
 class Names:
     """Raises UnknownName for what does not exist, and what `ask` raises."""
 
-    ask: Column
+    ask: Column | None
+    """None: the tables can't be asked, the files alone count."""
     rules: Alerts
     brands: Collection[str]
     """Of brands.yaml."""
@@ -51,6 +53,8 @@ class Names:
         named = [rule.name for rule in self.rules.rules]
         if name in named or (past and self._any(f"SELECT 1 FROM alerts WHERE rule = {quoted(name)} LIMIT 1")):
             return
+        if past:
+            raise self._unknown("rule", name, named)
         raise UnknownName(f"there is no rule {name!r}{hint(name, named) or ': there are ' + (', '.join(named) or 'none')}")
 
     def _check(self, what: str, name: str, named: set[str]) -> None:
@@ -59,13 +63,22 @@ class Names:
             return
         if self._any(f"SELECT 1 FROM interactions WHERE {landed.format(quoted(name))} LIMIT 1"):
             return
+        raise self._unknown(what, name, {*named, *self._landed(name, names)})
+
+    def _landed(self, name: str, names: str) -> list[Any]:
+        """Those that look most like it."""
         distance = f"editDistanceUTF8(lowerUTF8(name), lowerUTF8({quoted(name[:100])}))"
-        heard = self.ask(f"SELECT name FROM ({names}) GROUP BY name ORDER BY {distance}, name LIMIT {NEAR}")
-        near = hint(name, {*named, *heard})
-        raise UnknownName(f"there is no {what} {name!r}, neither in the files nor in what has landed{near}")
+        return self._column(f"SELECT name FROM ({names}) GROUP BY name ORDER BY {distance}, name LIMIT {NEAR}")
+
+    def _unknown(self, what: str, name: str, known: Iterable[str]) -> UnknownName:
+        where = ", neither in the files nor in what has landed" if self.ask else " in the files here"
+        return UnknownName(f"there is no {what} {name!r}{where}{hint(name, known)}")
 
     def _any(self, sql: str) -> bool:
-        return any(True for _ in self.ask(sql))
+        return bool(self._column(sql))
+
+    def _column(self, sql: str) -> list[Any]:
+        return list(self.ask(sql)) if self.ask else []
 
 
 def brand_names(settings: Settings) -> list[str]:
@@ -75,9 +88,19 @@ def brand_names(settings: Settings) -> list[str]:
     return []
 
 
-def names_of(settings: Settings) -> Names:
-    """What exists for a command with these settings; ClickHouse is reached when it has to be asked."""
-    return Names(_Lazy(settings), load_rules(settings.alerts or DEFAULT_RULES), brand_names(settings))
+def names_of(settings: Settings, tables: bool = True) -> Names:
+    """What exists for a command with these settings; ClickHouse is reached when it has to be asked, never without `tables`."""
+    return Names(_Lazy(settings) if tables else None, load_rules(settings.alerts or DEFAULT_RULES), brand_names(settings))
+
+
+def unheard(names: Names, brand: str, rule: str) -> Iterator[str]:
+    """What to say of names that only choose what is shown. Files and tables are those of here: control may know more."""
+    for name, check in ((brand, names.check_brand), (rule, partial(names.check_rule, past=True))):
+        if name:
+            try:
+                check(name)
+            except UnknownName as error:
+                yield str(error)
 
 
 class _Lazy:

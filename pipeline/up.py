@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
 import sys
 import threading
@@ -19,7 +18,7 @@ from pipeline.alert_stream import follow
 from pipeline.alert_view import line as alert_line
 from pipeline.desk_client import url_of
 from pipeline.embedded.child import Child, check_port
-from pipeline.embedded.own_settings import ignored, own_settings, write_settings
+from pipeline.embedded.own_settings import ignored, own_settings, pointer, write_settings
 from pipeline.embedded.stack import Stack
 from pipeline.embedded.supervisor import Supervisor
 from pipeline.errors import EarshotError
@@ -27,7 +26,7 @@ from pipeline.generate.targets import feed_sample
 from pipeline.live import LiveLine, scrape
 from pipeline.migrate import migrate
 from pipeline.processors.alerts.alert import State
-from pipeline.settings import EmbeddedSettings, Settings
+from pipeline.settings import Settings
 from pipeline.show import console as terminal
 from pipeline.show import printable
 
@@ -35,13 +34,13 @@ PLAIN_SECONDS = 5.0
 """How often a line is printed where there is no terminal to keep one line alive."""
 
 
-def up(settings: Settings, *, sample: bool = True, console: Console | None = None) -> None:
+def up(given: Settings, *, sample: bool = True, console: Console | None = None) -> None:
     """Runs all of Earshot on this machine until SIGINT or SIGTERM, then stops it in order; what landed stays.
 
     Raises StackError when it can't start, MigrationError when the data is newer than this program.
     """
     console = console or terminal()
-    with _interrupts(), suppress(KeyboardInterrupt), _stack(settings, console) as (stack, settings):
+    with _interrupts(), suppress(KeyboardInterrupt), _stack(given, console) as (stack, settings):
         for line in migrate(settings):
             console.print(line, markup=False, style="dim")
         config = write_settings(settings, stack.data_dir)
@@ -57,6 +56,7 @@ def up(settings: Settings, *, sample: bool = True, console: Console | None = Non
             control.start()
             supervisor.start()
             _welcome(stack, settings, sample, console)
+            _point(pointer(given, config), console)
             if sample:
                 feeder.start()
             _show(settings, console)
@@ -125,10 +125,12 @@ def _welcome(stack: Stack, settings: Settings, sample: bool, console: Console) -
         console.print(f"{name:<26}{place}", markup=False)
     if sample:
         console.print("feeding the sample stream; Ctrl-C stops everything, the data stays")
-    if stack.data_dir != EmbeddedSettings().data_dir:
-        console.print(
-            f"in another terminal, first:  export EARSHOT_EMBEDDED__DATA_DIR={shlex.quote(str(stack.data_dir))}", markup=False
-        )
+
+
+def _point(there: str, console: Console) -> None:
+    """What to do in another terminal, and `there`: what makes its commands reach this stack."""
+    if there:
+        console.print(f"in another terminal, first:  {there}", markup=False, soft_wrap=True)
     console.print(
         'try, in another terminal:  earshot send --text "The kettle leaks"   earshot query brands   earshot alerts tail',
         markup=False,

@@ -86,14 +86,40 @@ def test_alerts_are_listed_as_they_are_now(stacked: Run, client: Client) -> None
     assert keys("--min-severity", "8") == [FIRING.hex] and keys("--min-severity", "9") == []
     assert keys("--all", "--since", "2026-11-02T10:30:30Z") == [FIRING.hex]
     assert keys("--all", "--brand", "Brio", "--rule", "volume") == [OVER.hex]  # both are on record only
-    assert stacked("alerts", "list", "--brand", "x' OR '1'='1").code == 1
-    assert "there is no brand 'brio', " in stacked("alerts", "list", "--brand", "brio").err
     assert json.loads(stacked("alerts", "list", "--json").out) == json.loads(dump(later))
     rows = [json.loads(each) for each in stacked("query", "alerts", "--format", "json").out.splitlines()]
     assert [(row["rule"], row["state"], row["key"]) for row in rows] == [
         ("anger", "acknowledged", FIRING.hex),
         ("volume", "resolved", OVER.hex),
     ]
+
+
+def test_a_name_that_nobody_here_has_heard_of_is_a_warning_where_it_only_chooses(stacked: Run, client: Client) -> None:
+    insert(client, OVER)
+    done = stacked("alerts", "list", "--brand", "mobiqo", "--rule", "volum")
+    assert done == Done(
+        0,
+        "no alerts\n",
+        "earshot: warning: there is no brand 'mobiqo', neither in the files nor in what has landed, did you mean 'Mobiqo'?\n"
+        "earshot: warning: there is no rule 'volum', neither in the files nor in what has landed, did you mean 'volume'?\n",
+    )
+    assert stacked("alerts", "list", "--brand", "x' OR '1'='1").out == "no alerts\n"
+    assert stacked("alerts", "list", "--all", "--brand", "Brio", "--rule", "volume").err == ""
+
+
+def test_tail_takes_any_name_and_needs_no_clickhouse(stacked: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object) -> Iterator[Alert]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.alert_stream.follow", stopped)
+    monkeypatch.setenv("EARSHOT_CLICKHOUSE__URL", f"http://127.0.0.1:{free_port()}")
+    done = stacked("alerts", "tail", "--brand", "Mobiqa", "--rule", "quiet")
+    assert done.code == 130
+    assert done.err.splitlines() == [
+        "earshot: warning: there is no brand 'Mobiqa' in the files here, did you mean 'Mobiqo'?",
+        "earshot: warning: there is no rule 'quiet' in the files here",
+    ]
+    assert stacked("alerts", "tail", "--brand", "Mobiqo").err == ""
 
 
 def test_an_alert_is_shown_with_all_that_belongs_to_it(stacked: Run, client: Client) -> None:

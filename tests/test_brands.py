@@ -34,10 +34,10 @@ def test_a_file_with_everything(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("brands: [{nam: x}]", "brands.0: name: Field required"),
+        ("brands: [{nam: x}]", "brands.0: nam: unknown key, did you mean 'name'?"),
         ("brands: 5", "brands: "),
         ("- [", "line"),
-        ("other: 1", "brands: Field required"),
+        ("other: 1", "brands: it is missing"),
         ("", "the file: "),
         ("brands: [{name: ' '}]", "brands.0 ( ): name: "),
         ("brands: [{name: A}, {name: á}]", "brands.0 and brands.1 are both named á"),
@@ -54,7 +54,7 @@ def test_a_file_with_everything(tmp_path: Path) -> None:
         ("brands: [{name: A, competitors: [A]}]", "brands.0 (A): competitors.0: 'A' is the brand itself"),
         ("brands: [{name: A, support: [{platform: x}]}]", "brands.0 (A): support.0: an account has either a handle or an id"),
         ("brands: [{name: A, support: [{platform: X, id: '1'}]}]", "brands.0 (A): support.0.platform: "),
-        ("brands: [{name: A, support: [{id: '1'}]}]", "brands.0 (A): support.0.platform: Field required"),
+        ("brands: [{name: A, support: [{id: '1'}]}]", "brands.0 (A): support.0.platform: it is missing"),
         (b"brands: [{name: \xff}]", "brands.yaml: "),
     ],
 )

@@ -295,13 +295,6 @@ def test_a_new_brand_is_found_in_what_has_landed(
         (["rematch", "--brand", "mobiqo"], 1, "did you mean 'Mobiqo'?"),
         (["voice", "Lumenn"], 1, "no brand is named 'Lumenn'"),
         (["voice", "mobiqo"], 1, "did you mean 'Mobiqo'?"),
-        (
-            ["alerts", "list", "--brand", "mobiqo"],
-            1,
-            "neither in the files nor in what has landed, did you mean 'Mobiqo'?",
-        ),
-        (["alerts", "list", "--rule", "volum"], 1, "there is no rule 'volum', did you mean 'volume'?"),
-        (["alerts", "tail", "--brand", "mobiqo"], 1, "did you mean 'Mobiqo'?"),
     ],
 )
 def test_a_brand_that_is_not_there_is_named(stacked: Run, command: list[str], code: int, says: str) -> None:

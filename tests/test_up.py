@@ -28,9 +28,11 @@ from pipeline.settings import ClickHouseSettings, EmbeddedSettings, PrivacySetti
 
 PRODUCTION = """
 [kafka]
+bootstrap = "broker.example:9093"
 security_protocol = "SASL_SSL"
 sasl_password = "the broker's"
 [clickhouse]
+url = "https://clickhouse.example:8443"
 password = "the database's"
 [control]
 token = "a token of ines, 24 long"
@@ -38,7 +40,7 @@ token = "a token of ines, 24 long"
 
 
 class Up:
-    """A running `earshot up`, beside the settings of a production; `said` is what it has printed so far."""
+    """A running `earshot up`, in a folder with the settings of a production; `said` is what it has printed so far."""
 
     def __init__(self, data_dir: Path, broker: str) -> None:
         ports = {
@@ -49,14 +51,14 @@ class Up:
         }
         self.said: list[str] = []
         self.clickhouse_url = f"http://127.0.0.1:{ports['EARSHOT_EMBEDDED__CLICKHOUSE_PORT']}"
-        config = data_dir.with_name("production.toml")
-        config.write_text(PRODUCTION)
+        self.folder = data_dir.parent
+        (self.folder / "earshot.toml").write_text(PRODUCTION)
         self.environment = os.environ | {name: str(port) for name, port in ports.items()}
-        self.environment["EARSHOT_CLICKHOUSE__URL"] = self.clickhouse_url
-        self.environment["EARSHOT_EMBEDDED__DATA_DIR"] = str(data_dir)
+        self.environment["EARSHOT_CLICKHOUSE__USER"] = "earshot"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli", "up", "--data-dir", str(data_dir), "--broker", broker],
-            env=self.environment | {"EARSHOT_CONFIG": str(config)},
+            env=self.environment,
+            cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -70,6 +72,16 @@ class Up:
 
     def text(self) -> str:
         return "".join(self.said)
+
+    def earshot(self, *arguments: str) -> str:
+        """In another terminal, which does what `up` says and is set up as the first one; what the command prints."""
+        said = re.search("in another terminal, first:  (.+)", self.text())
+        assert said is not None, self.text()
+        command = f'{said[1]} && exec "$@"'
+        shell = ["sh", "-c", command, "sh", sys.executable, "-m", "pipeline.cli", *arguments]
+        done = subprocess.run(shell, capture_output=True, text=True, env=self.environment, cwd=self.folder, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def landed(self) -> int:
         found = re.findall(r"landed ([\d,]+)", self.text())
@@ -118,13 +130,11 @@ def test_a_burst_of_anger_is_seen_and_looked_after_and_ctrl_c_stops_all(start: C
     assert found is not None
     up.wait_for(lambda: bool(re.search(r"  alerts [1-9]", up.text())))
 
-    def earshot(*arguments: str) -> str:
-        command = [sys.executable, "-m", "pipeline.cli", "alerts", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, env=up.environment, timeout=60, check=True).stdout
-
-    assert "Rikshaway" in earshot("list")
-    assert "outage" in earshot("show", found[1])
-    assert "is acknowledged by" in earshot("ack", found[1], "--comment", "we look")
+    assert "Rikshaway" in up.earshot("alerts", "list")
+    assert "outage" in up.earshot("alerts", "show", found[1])
+    assert "is acknowledged by" in up.earshot("alerts", "ack", found[1], "--comment", "we look")
+    assert up.earshot("send", "--text", "The kettle leaks")
+    assert "Rikshaway" in up.earshot("query", "brands")
     up.wait_for(lambda: "acknowledged)" in up.text())
     children = psutil.Process(up.process.pid).children(recursive=True)
     assert up.end(signal.SIGINT) == 0, up.text()
@@ -134,7 +144,7 @@ def test_a_burst_of_anger_is_seen_and_looked_after_and_ctrl_c_stops_all(start: C
 def test_the_next_start_goes_on_the_worker_comes_back_and_sigterm_stops_all(start: Callable[[], Up], data_dir: Path) -> None:
     up = start()
     up.wait_for(lambda: up.landed() > 0)
-    assert "not used here, for all runs on this machine: kafka.security_protocol, kafka.sasl_password, clickhouse." in up.text()
+    assert "not used here, for all runs on this machine: kafka.bootstrap, kafka.security_protocol, " in up.text()
     assert "the database's" not in up.text()
     with urllib.request.urlopen(f"{up.clickhouse_url}/?query=SELECT+count()+FROM+interactions") as answer:  # README's
         assert int(answer.read()) > 0

@@ -46,12 +46,12 @@ def tail(
 ) -> None:
     """Watch alerts as they change, until Ctrl-C.
 
-    A line when one begins, changes its state or its severity, or ends; the records of --json hold every change. Exit codes: 1
-    there is no such brand or rule, 2 wrong usage or settings, 3 broker or ClickHouse unreachable, 4 run `earshot migrate`
-    first, 130 stopped by Ctrl-C.
+    A line when one begins, changes its state or its severity, or ends; the records of --json hold every change. A brand or rule
+    that the files here do not name is a warning. Exit codes: 2 wrong usage or settings, 3 broker unreachable, 4 run `earshot
+    migrate` first, 130 stopped by Ctrl-C.
     """
     start = moment_of("--since", since)
-    which = _filter(context, brand, rule, state, min_severity)
+    which = _filter(context, brand, rule, state, min_severity, tables=False)
     from pipeline.alert_stream import follow
     from pipeline.alert_view import News, line
     from pipeline.show import console
@@ -83,8 +83,8 @@ def list_alerts(
 ) -> None:
     """List what fires, or is looked after.
 
-    The last changed comes first; --all lists what is over, too. Exit codes: 0 listed, 1 ClickHouse refused, or there is no such
-    brand or rule, 2 wrong usage or settings, 3 ClickHouse unreachable.
+    The last changed comes first; --all lists what is over, too. A brand or rule that nobody has heard of is a warning. Exit
+    codes: 0 listed, 1 ClickHouse refused, 2 wrong usage or settings, 3 ClickHouse unreachable.
     """
     start = moment_of("--since", since)
     if everything and (state or historical):
@@ -94,7 +94,7 @@ def list_alerts(
     from pipeline import alert_log, alert_view
     from pipeline.show import console
 
-    which = replace(_filter(context, brand, rule, state, min_severity), since=start, historical=historical)
+    which = replace(_filter(context, brand, rule, state, min_severity, tables=True), since=start, historical=historical)
     if not (state or everything or historical):
         which = replace(which, states=alert_log.OPEN)
     found = alert_log.newest(_client(context), which, 10_000 if as_json else SHOWN + 1)
@@ -238,17 +238,16 @@ def check(
 
 
 # --- what they share --------------------------------------------------------------------------------------------------
-def _filter(context: typer.Context, brand: str, rule: str, state: str, min_severity: int) -> Filter:
+def _filter(context: typer.Context, brand: str, rule: str, state: str, min_severity: int, tables: bool) -> Filter:
+    """`tables`: ClickHouse is asked for names that the files here do not have."""
     from pipeline.alert_log import Filter
-    from pipeline.names import names_of
+    from pipeline.names import names_of, unheard
 
-    states = _states(state)
-    names = names_of(load_settings(context)) if brand or rule else None
-    if names and brand:
-        names.check_brand(brand)
-    if names and rule:
-        names.check_rule(rule, past=True)
-    return Filter(brand, rule, states, min_severity)
+    which = Filter(brand, rule, _states(state), min_severity)
+    if brand or rule:
+        for warning in unheard(names_of(load_settings(context), tables), brand, rule):
+            typer.echo(f"earshot: warning: {warning}", err=True)
+    return which
 
 
 def _states(text: str) -> tuple[State, ...]:

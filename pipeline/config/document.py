@@ -17,6 +17,16 @@ from pipeline.errors import SettingsError
 
 M = TypeVar("M", bound=BaseModel)
 Schema = dict[str, Any]
+_LIST, _MAPPING = "it is a list, as [a, b]", "it is a mapping (key: value)"
+_PLAIN = {
+    "missing": "it is missing",
+    **dict.fromkeys(("tuple_type", "list_type"), _LIST),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), _MAPPING),
+    "string_type": "it is a text; one that looks like something else stands in quotes",
+}
+"""Pydantic's words are for who writes Python."""
+_BYTES = '"<byte string>", '
+"""What PyYAML calls a file that it did not open."""
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -46,19 +56,39 @@ def parse(content: bytes, path: Path, model: type[M]) -> M:
             raise SettingsError(f"{path}: the file: it is a YAML mapping, with the keys {', '.join(model.model_fields)}")
         return model.model_validate(values)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: {' '.join(str(error).split())}") from None
+        raise SettingsError(f"{path}: {' '.join(str(error).replace(_BYTES, '').split())}") from None
     except ValidationError as error:
         raise SettingsError(f"{path}: {first_problem(error, model, values)}") from None
 
 
 def first_problem(error: ValidationError, model: type[BaseModel], values: Any) -> Problem:
     """`values` are those that `model` refused; None: they are not at hand."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    loc = first["loc"]
-    reason = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        reason = _unknown(str(loc[-1]), _Known(model.model_json_schema()).at(loc[:-1]))
-    return Problem(_place(loc, values), reason)
+    errors, known = error.errors(include_url=False), _Known(model.model_json_schema())
+    first = errors[0]
+    if first["type"] == "missing":  # what has to be there may be there, misspelt
+        unknown = (each for each in errors if each["type"] == "extra_forbidden" and each["loc"][:-1] == first["loc"][:-1])
+        first = next((each for each in unknown if hint(str(each["loc"][-1]), known.at(each["loc"][:-1]).keys)), first)
+    loc, kind = first["loc"], first["type"]
+    if kind == "union_tag_not_found":
+        key = _misspelt("type", first["input"])
+        reason = f"unknown key{hint(key, ['type'])}" if key else f"it is missing: {_either(known.types(loc))}"
+        return Problem(_place((*loc, key or "type"), values), reason)
+    if kind == "union_tag_invalid":
+        tag, types = first["ctx"]["tag"], known.types(loc)
+        return Problem(_place((*loc, "type"), values), f"it is {_either(types)}, not {tag!r}{hint(tag, types)}")
+    if kind == "extra_forbidden":
+        return Problem(_place(loc, values), _unknown(str(loc[-1]), known.at(loc[:-1])))
+    return Problem(_place(loc, values), _PLAIN.get(kind) or first["msg"].removeprefix("Value error, "))
+
+
+def _misspelt(key: str, values: Any) -> str:
+    """The key of `values` that looks most like this one; blank when none does."""
+    near = get_close_matches(key, map(str, values) if isinstance(values, dict) else (), 1)
+    return near[0] if near else ""
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
 def hint(name: str, known: Iterable[str]) -> str:
@@ -116,6 +146,13 @@ class _Known:
 
     def __init__(self, schema: Schema) -> None:
         self._root = schema
+
+    def types(self, loc: Sequence[int | str]) -> list[str]:
+        """Of a union at this place, in the order of the model."""
+        schemas = [self._root]
+        for part in loc:
+            schemas = [below for schema in schemas for each in self._variants(schema) for below in _below(each, part)]
+        return [tag for schema in schemas for each in self._variants(schema) if (tag := _tag(each))]
 
     def at(self, loc: Sequence[int | str]) -> _Level:
         schemas, elsewhere, tag = [self._root], set[str](), ""

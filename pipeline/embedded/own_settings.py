@@ -7,6 +7,8 @@ beside the settings of a production, and touches nothing of it.
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,11 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 from pipeline.embedded.hash_key import make_hash_key
+from pipeline.embedded.password import with_password
 from pipeline.embedded.secret import FOLDER, write_secret
 from pipeline.embedded.stack import Stack
 from pipeline.embedded.token import actor, make_token
-from pipeline.settings import ControlSettings, KafkaSettings, Section, Settings
+from pipeline.settings import ENV_PREFIX, ControlSettings, KafkaSettings, Section, Settings
 
 NAME = "settings.toml"
 _HERE = "127.0.0.1"
@@ -56,10 +59,23 @@ def ignored(given: Settings, own: Settings) -> list[str]:
 
 
 def write_settings(settings: Settings, data_dir: Path) -> Path:
-    """Writes the settings as a TOML file, for EARSHOT_CONFIG of a child; nobody but its owner reads it."""
+    """Writes the settings as a TOML file, for EARSHOT_CONFIG of a child or of a terminal; nobody but its owner reads it."""
     path = data_dir / FOLDER / NAME
     write_secret(path, "".join(_lines(settings)))
     return path
+
+
+def pointer(given: Settings, config: Path) -> str:
+    """What to type in another terminal, so that commands reach the stack that `up` made of `given`; blank: the defaults do.
+
+    The file says all, and variables win over it: those that a shell has of another place have to go.
+    """
+    default = Settings.model_construct()
+    if given in (default, with_password(default)):  # at a folder's first start there is no password yet
+        return ""
+    places = tuple(f"{ENV_PREFIX}{section.upper()}__" for section in (*_ELSEWHERE, "embedded"))
+    over = " ".join(sorted(name for name in os.environ if name.upper().startswith(places)))
+    return (f"unset {over}; " if over else "") + f"export EARSHOT_CONFIG={shlex.quote(str(config.absolute()))}"
 
 
 def _lines(model: BaseModel) -> Iterator[str]:

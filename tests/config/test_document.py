@@ -89,7 +89,6 @@ def test_a_receiver_that_does_not_exist_and_a_type_that_does_not() -> None:
     assert rules(f"{known}\nrules: [{{name: r, type: spike, receivers: [caht]}}]").endswith(
         "there is no 'caht', did you mean 'chat'?"
     )
-    assert "rules.0 (r): Input tag 'spkie' found" in rules("rules: [{name: r, type: spkie}]")
     assert rules("receivers: [{name: a, type: webhook, url: 'https://x', tiemout: 5s}]").endswith(
         "receivers.0 (a): tiemout: unknown key, did you mean 'timeout'?"
     )
@@ -97,14 +96,48 @@ def test_a_receiver_that_does_not_exist_and_a_type_that_does_not() -> None:
     assert rules("rule: []").endswith("rule: unknown key, did you mean 'rules'?")
 
 
-def test_brands() -> None:
-    def brands(text: str) -> str:
-        with pytest.raises(SettingsError) as caught:
-            parse_brands(text.encode(), Path("brands.yaml"))
-        return str(caught.value).removeprefix("brands.yaml: ")
+TYPES = "spike, threshold, keyword, reach, campaign or silence"
 
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{name: r, type: keyword, word: {any: [x]}}", "0 (r): word: unknown key, did you mean 'words'?"),
+        ("{name: r, type: threshold, mesure: count, above: 3}", "0 (r): mesure: unknown key, did you mean 'measure'?"),
+        ("{nme: r, type: spike}", "0: nme: unknown key, did you mean 'name'?"),
+        ("{terms: [x], type: spike}", "0: name: it is missing"),
+        ("{name: r, typ: spike}", "0 (r): typ: unknown key, did you mean 'type'?"),
+        ("{name: r}", f"0 (r): type: it is missing: {TYPES}"),
+        ("{name: r, type: spkie}", f"0 (r): type: it is {TYPES}, not 'spkie', did you mean 'spike'?"),
+        ("r", "0: it is a mapping (key: value)"),
+        ("{name: r, type: keyword, words: [a]}", "0 (r): words: it is a mapping (key: value)"),
+        ("{name: r, type: keyword, words: {any: x}}", "0 (r): words.any: it is a list, as [a, b]"),
+        ("{name: 3, type: spike}", "0: name: it is a text; one that looks like something else stands in quotes"),
+    ],
+)
+def test_what_is_missing_or_of_another_form_is_said_in_plain_words(text: str, says: str) -> None:
+    assert rules(f"rules: [{text}]") == f"alerts.yaml: rules.{says}"
+
+
+def test_a_line_of_yaml_is_told_by_its_number() -> None:
+    assert "in line 2, column 3" in rules("rules: [\n  {name: A\n") and "byte string" not in rules("rules: [\n  {name: A\n")
+
+
+def brands(text: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        parse_brands(text.encode(), Path("brands.yaml"))
+    return str(caught.value).removeprefix("brands.yaml: ")
+
+
+def test_the_near_miss_of_a_key_that_has_to_be_there() -> None:
+    assert brands("brand: [{name: A, keywords: [a]}]") == "brand: unknown key, did you mean 'brands'?"
+    assert brands("brands: [{Name: A, keywords: [a]}]") == "brands.0: Name: unknown key, did you mean 'name'?"
+    assert brands("brands: {name: A}") == "brands: it is a list, as [a, b]"
+
+
+def test_brands() -> None:
     assert brands("brands: [{name: A, keyword: [a]}]") == "brands.0 (A): keyword: unknown key, did you mean 'keywords'?"
-    assert brands("brands: [{name: A, support: [{platfrom: x, id: '1'}]}]").startswith("brands.0 (A): support.0.platform")
+    assert brands("brands: [{name: A, support: [{platfrom: x, id: '1'}]}]").startswith("brands.0 (A): support.0.platfrom: ")
     assert brands("brands: [{name: A, handles: [a], exclude: [b]}]") == (
         "brands.0 (A): exclude: it cancels keywords and phrases, and this brand has none"
     )
@@ -116,6 +149,7 @@ def test_brands() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        (f"event: [{{fields: {EVENT}}}}}]", "event: unknown key, did you mean 'events'?"),
         (f"evnts: []\nevents: [{{fields: {EVENT}}}}}]", "evnts: unknown key, did you mean 'events'?"),
         (
             f"events: [{{fields: {EVENT}, text: {{form: x}}}}}}]",

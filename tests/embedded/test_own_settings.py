@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from pipeline.embedded.own_settings import ignored, own_settings, write_settings
+from pipeline.embedded.own_settings import ignored, own_settings, pointer, write_settings
 from pipeline.embedded.password import make_password, with_password
 from pipeline.embedded.stack import Stack
 from pipeline.settings import ClickHouseSettings, ControlSettings, EmbeddedSettings, PrivacySettings, Settings, load
@@ -165,3 +165,30 @@ def test_commands_ask_with_it_and_never_print_it(tmp_path: Path) -> None:
         password = stack.clickhouse.password.get_secret_value()
         assert password not in done.stdout + refused.stderr
         assert not [path for path in (tmp_path / "logs").iterdir() if password in path.read_text()]
+
+
+def test_another_terminal_is_pointed_to_the_stack_unless_the_defaults_do(
+    production: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "the settings.toml"
+    assert pointer(production, config) == f"export EARSHOT_CONFIG='{config}'"
+    Path("earshot.toml").unlink()
+    first = load()
+    assert pointer(first, config) == ""
+    first.embedded.data_dir.mkdir(parents=True, exist_ok=True)
+    make_password(first.embedded.data_dir)
+    try:
+        assert pointer(first, config) == pointer(with_password(first), config) == ""
+    finally:
+        (first.embedded.data_dir / "secrets" / "clickhouse_password").unlink()
+    for name, value in {"EMBEDDED__KAFKA_PORT": "19092", "BRANDS": "brands.yaml", "EMBEDDED__DATA_DIR": str(tmp_path)}.items():
+        with monkeypatch.context() as only:
+            only.setenv(f"EARSHOT_{name}", value)
+            assert pointer(load(), config).endswith(f"export EARSHOT_CONFIG='{config}'")
+    monkeypatch.setenv("EARSHOT_CLICKHOUSE__URL", "https://clickhouse.example:8443")
+    monkeypatch.setenv("EARSHOT_KAFKA__BOOTSTRAP", "broker.example:9093")
+    monkeypatch.setenv("EARSHOT_ALERTS", "alerts.yaml")
+    # They would win over the file, in a terminal where they are set, too.
+    assert pointer(load(), config) == (
+        f"unset EARSHOT_CLICKHOUSE__URL EARSHOT_KAFKA__BOOTSTRAP; export EARSHOT_CONFIG='{config}'"
+    )
