@@ -90,7 +90,9 @@ ALERT_SECONDS = _histogram(
 ALERT_DELIVERIES = _counter("alert_deliveries", "Messages to receivers, by what became of them", "receiver", "result")
 TICK_SECONDS = _histogram("alert_tick_seconds", "Time to read what was touched and to judge all windows", _WORK)
 ALERT_SCOPES = _gauge("alert_scopes", "Brands, and parts of brands by platform or language, that windowed rules count")
-ALERT_SCOPES_LEFT_OUT = _counter("alert_scopes_left_out", "Times that one was not counted, for there were too many")
+ALERT_SCOPES_LEFT_OUT = _counter(
+    "alert_scopes_left_out", "Times that one was not counted, or one that mattered was forgotten, for there were too many"
+)
 ALERT_HISTORY_DAYS = _gauge("alert_history_days", "How far back spikes look: 28 days, less when there is too much to remember")
 WATERMARK_AGE = _gauge("alert_watermark_age_seconds", "How far the events' time that windows are judged at is behind the clock")
 RULES_RELOADS = _counter("rules_reloads", "Changes of alerts.yaml, by what became of them: ok, failed", "result")

@@ -26,6 +26,8 @@ OFF, OFF_LEAST = 0.02, 10
 and no quiet one: it was off, and what there is came later with an old date. With less than OFF_LEAST there is no telling."""
 MOST_BYTES = 256 << 20
 """Of the counts of all histories together. Beyond it they reach less far back."""
+MANY = 100
+"""Of a scope of which something was said in so many steps there is a past that is worth keeping."""
 _NEVER = np.iinfo(np.int64).max
 _BLOCK = 256  # scopes whose counts are laid out at a time
 L = TypeVar("L", Study, Baseline)
@@ -169,6 +171,12 @@ class History:
         # A week's memory: what is a week old weighs 1/e.
         labelled = np.column_stack([window.of("negative"), window.of("labelled")])
         self._share = self._share * (1 - 1 / _WEEK_STEPS) + labelled
+
+    def mattered(self, least: int) -> npt.NDArray[np.bool_]:
+        """By row: a step had as many mentions as `least`, or MANY had some."""
+        self._grow()
+        mattered: npt.NDArray[np.bool_] = (self.peak >= least) | (self._past.sizes(len(self.peak)) >= MANY)
+        return mattered
 
     def forget(self, rows: Rows) -> None:
         """Nothing is known of these any more."""

@@ -103,6 +103,13 @@ class Past:
                 chunk.fill(dense, rows, start)
         return dense
 
+    def sizes(self, rows: int) -> Rows:
+        """By row, of so many: in how many steps something was said of it."""
+        sizes = np.zeros(rows, np.int64)
+        for chunk in self._chunks:
+            sizes[chunk.rows] += np.diff(chunk.starts)
+        return sizes
+
     def forget(self, rows: Rows) -> None:
         self._chunks = [chunk.without(rows) for chunk in self._chunks]
 

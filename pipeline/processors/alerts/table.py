@@ -1,7 +1,8 @@
 """Scopes, and which row each has in the arrays of its slice.
 
 A scope that nothing has been heard of for a while gives its row away, and no more than `MOST_SCOPES` have one: whoever names
-brands in events decides how many there are, so names that no rule can be about get none.
+brands in events decides how many there are, so names that no rule can be about get none, and those that never mattered to a
+rule go first.
 
 Cost: some 450 bytes a scope.
 """
@@ -33,7 +34,7 @@ class Room:
     def __init__(self, most: int = MOST_SCOPES) -> None:
         self.most = self.left = most
         self.left_out = 0
-        """How often there was no room for one. Who counts it sets it back."""
+        """How often there was no room for one, or one that mattered had to go. Who counts it sets it back."""
 
     @property
     def taken(self) -> int:
@@ -45,16 +46,21 @@ class Room:
 
 
 class Table:
-    """The scopes of a slice. `brands`: those that its rules are about; None: all."""
+    """The scopes of a slice. `brands`: those that its rules are about; None: all. `named`: those that a rule names."""
 
-    def __init__(self, slice_: Slice, room: Room | None = None, brands: Collection[str] | None = None) -> None:
+    def __init__(
+        self, slice_: Slice, room: Room | None = None, brands: Collection[str] | None = None, named: Collection[str] = ()
+    ) -> None:
         self.slice = slice_
         self._room = room or Room()
         self._brands = None if brands is None else frozenset(brands)
+        self._named = frozenset(named)
         self.scopes: list[Scope] = []
         """By row; a row that was given away and not taken again still names who had it."""
         self.heard: Rows = np.zeros(0, np.int64)
         """By row: the newest minute in which something was said of it."""
+        self.mattered: npt.NDArray[np.bool_] = np.zeros(0, bool)
+        """By row: a rule names its brand, or as much was said of it once as a rule asks for."""
         self._rows: dict[Scope, int] = {}
         self._of_brand: dict[str, tuple[int, ...]] = {}
         self._free: list[int] = []
@@ -74,8 +80,7 @@ class Table:
         scopes = keys.unique(maintain_order=True)
         numbered = scopes.with_columns(row=pl.Series([self._row(Scope(*key)) for key in scopes.iter_rows()], dtype=pl.Int64))
         found = keys.join(numbered, on=_ON, how="left", maintain_order="left").get_column("row").to_numpy()
-        if len(self.heard) < len(self):
-            self.heard = np.append(self.heard, np.zeros(len(self) - len(self.heard), np.int64))
+        self._grow()
         there = found != NONE
         np.maximum.at(self.heard, found[there], np.asarray(minutes, np.int64)[there])
         return found
@@ -91,10 +96,9 @@ class Table:
         return np.array([row for brand in brands for row in self._of_brand.get(brand, ())], np.int64)
 
     def quiet(self, before: int) -> Rows:
-        """Of whom nothing has been said since this minute, the longest silent first."""
+        """Of whom nothing has been said since this minute."""
         rows = self.known()
-        rows = rows[self.heard[rows] < before]
-        return rows[np.argsort(self.heard[rows], kind="stable")]
+        return rows[self.heard[rows] < before]
 
     def release(self, rows: Rows) -> None:
         """Gives these rows away: whoever has something in an array there has to forget it first."""
@@ -113,6 +117,11 @@ class Table:
         row = self._rows.get(scope, NONE)
         return self._take_in(scope) if row == NONE else row
 
+    def _grow(self) -> None:
+        if new := self.scopes[len(self.heard) :]:
+            self.heard = np.append(self.heard, np.zeros(len(new), np.int64))
+            self.mattered = np.append(self.mattered, np.array([scope.brand in self._named for scope in new]))
+
     def _take_in(self, scope: Scope) -> int:
         if not self._room.left:
             self._room.left_out += 1
@@ -122,10 +131,19 @@ class Table:
         if self._free:
             row = self._free.pop()
             self.scopes[row] = scope
-            self.heard[row] = 0
+            self.heard[row], self.mattered[row] = 0, scope.brand in self._named
         else:
             row = len(self.scopes)
             self.scopes.append(scope)
         self._rows[scope] = row
         self._of_brand[scope.brand] = (*self._of_brand.get(scope.brand, ()), row)
         return row
+
+
+def longest_silent(tables: Sequence[Table], candidates: Sequence[Rows], most: int) -> list[Rows]:
+    """Of these rows of each table the `most` that have been silent longest, of all tables together."""
+    rows = np.concatenate(candidates)
+    of = np.repeat(np.arange(len(tables)), [len(each) for each in candidates])
+    heard = np.concatenate([table.heard[each] for table, each in zip(tables, candidates, strict=True)])
+    first = np.argsort(heard, kind="stable")[:most]
+    return [rows[first[of[first] == number]] for number in range(len(tables))]

@@ -23,7 +23,7 @@ from pipeline.processors.alerts.past import CHUNK_STEPS
 from pipeline.processors.alerts.ring import Ring, Window
 from pipeline.processors.alerts.rules import SpikeRule, ThresholdRule
 from pipeline.processors.alerts.spike import DROP, STEP_S, Spike, judge, judge_share
-from pipeline.processors.alerts.table import NONE, Room, Rows, Table
+from pipeline.processors.alerts.table import NONE, Room, Rows, Table, longest_silent
 
 LATE_MINUTES = 62
 """A minute of the last hour can still be judged."""
@@ -82,7 +82,8 @@ class Windows:
         for rule in rules:
             self._rules.setdefault(Slice(rule.by, rule.platforms, rule.languages), []).append(rule)
         self.room = room or Room()
-        tables = {slice_: Table(slice_, self.room, _brands(group)) for slice_, group in self._rules.items()}
+        named = {brand for rule in self.rules for brand in rule.brands}
+        tables = {slice_: Table(slice_, self.room, _brands(group), named) for slice_, group in self._rules.items()}
         self.minutes = max((_length(rule) for rule in self.rules), default=-LATE_MINUTES) + LATE_MINUTES
         """How many minutes the rings hold; 0: there are no rules."""
         self.rings = {slice_: Ring(table, self.minutes, _measures(self._rules[slice_])) for slice_, table in tables.items()}
@@ -152,7 +153,7 @@ class Windows:
         for slice_, history in self.histories.items():
             # The step before is closed a minute after its end, so that what comes a little late is in it.
             history.advance(self.rings[slice_], (minute - 1) // STEP_MINUTES)
-        if self.room.is_short or minute - self._tidied >= 60:
+        if minute - self._tidied >= (1 if self.room.is_short else 60):
             self._tidy(minute)
 
     def put(self, frame: pl.DataFrame, minutes: Sequence[int], brands: Sequence[str] | None) -> None:
@@ -160,18 +161,49 @@ class Windows:
             ring.put(frame, minutes, brands)
 
     def _tidy(self, minute: int) -> None:
-        """Forgets scopes of which nothing has been said for long; while room is short, as soon as no window holds them."""
+        """Forgets scopes of which nothing has been said for long; while room is short, sooner."""
         self._tidied = minute
         for slice_, group in self._rules.items():
-            table = self.rings[slice_].table
-            gone = table.quiet(minute - self._remembered(slice_, group))
-            if self.room.is_short:
-                gone = table.quiet(minute - self.minutes)[: max(len(gone), self.room.most // 5)]
-            if gone.size:
-                self.rings[slice_].forget(gone)
-                if slice_ in self.histories:
-                    self.histories[slice_].forget(gone)
-                table.release(gone)
+            self._forget(slice_, self.rings[slice_].table.quiet(minute - self._remembered(slice_, group)))
+        if self.room.is_short:
+            self._make_room(minute)
+
+    def _make_room(self, minute: int) -> None:
+        """Scopes that never mattered go as soon as no rule's window holds them; those that did only if they alone are too many,
+        and they are counted. Of both the longest silent go first."""
+        mattered = {slice_: self._mattered(slice_, group) for slice_, group in self._rules.items()}
+        most, many = (
+            self.room.most,
+            sum(int(those[self.rings[slice_].table.known()].sum()) for slice_, those in mattered.items()),
+        )
+        self._forget_silent(minute - self.longest, {slice_: ~those for slice_, those in mattered.items()}, most // 5)
+        if many > most - most // 20:
+            self.room.left_out += self._forget_silent(minute - self.minutes, mattered, many - (most - most // 10))
+
+    def _mattered(self, slice_: Slice, rules: Sequence[WindowedRule]) -> npt.NDArray[np.bool_]:
+        """By row. What `judge` saw, and what of it the history still tells after a restart."""
+        mattered = self.rings[slice_].table.mattered
+        if slice_ not in self.histories:
+            return mattered
+        return mattered | self.histories[slice_].mattered(min(r.min_mentions for r in rules if isinstance(r, SpikeRule)))
+
+    def _forget_silent(self, before: int, which: dict[Slice, npt.NDArray[np.bool_]], most: int) -> int:
+        """Forgets up to `most` of these (by row), of which nothing has been said since `before`; returns how many."""
+        tables = [self.rings[slice_].table for slice_ in which]
+        quiet = [
+            rows[those[rows]] for those, rows in zip(which.values(), (table.quiet(before) for table in tables), strict=True)
+        ]
+        gone = longest_silent(tables, quiet, most)
+        for slice_, rows in zip(which, gone, strict=True):
+            self._forget(slice_, rows)
+        return sum(map(len, gone))
+
+    def _forget(self, slice_: Slice, rows: Rows) -> None:
+        if rows.size:
+            self.rings[slice_].forget(rows)
+            if slice_ in self.histories:
+                self.histories[slice_].forget(rows)
+            self.rings[slice_].table.release(rows)
 
     def _remembered(self, slice_: Slice, rules: Sequence[WindowedRule]) -> int:
         """For how many minutes after something was said of it a scope may still matter."""
@@ -191,6 +223,9 @@ class Windows:
         table = self.rings[slice_].table
         windows = {length: self.rings[slice_].window(minute, length) for length in {_length(rule) for rule in rules}}
         found = [self._possible(slice_, rule, windows[_length(rule)]) for rule in rules if over or not _waits(rule)]
+        for rule in rules:
+            if not rule.brands:
+                table.mattered[self._loud(slice_, rule, windows[_length(rule)])] = True
         known = table.find(watched)
         rows = np.unique(np.concatenate([*found, known[known != NONE]]))
         scopes = [table.scopes[row] for row in rows]
@@ -223,6 +258,12 @@ class Windows:
             # Authors are not more than mentions.
             return np.flatnonzero(window.of("count" if rule.measure == "authors" else rule.measure) > rule.above)
         return np.flatnonzero(window.of("count") >= rule.min_mentions)
+
+    def _loud(self, slice_: Slice, rule: WindowedRule, window: Window) -> Rows:
+        """The rows of which as much is said as the rule asks for; where it asks for too little: of which it is not true."""
+        if isinstance(rule, ThresholdRule) and rule.below is not None and not rule.asks_least:
+            return np.flatnonzero(window.of("count" if rule.measure == "authors" else rule.measure) >= rule.below)
+        return self._possible(slice_, rule, window)
 
     def _spike_of(self, slice_: Slice, rule: SpikeRule, rows: Rows, window: Values, minute: int) -> _Column:
         history = self.histories[slice_]

@@ -219,6 +219,56 @@ def test_names_beyond_the_bound_are_left_out_until_others_are_quiet() -> None:
     assert held.of("count").sum() == 30
 
 
+def test_names_that_strangers_give_push_out_no_brand_that_has_a_history() -> None:
+    """Acme has 20 mentions each five minutes for four weeks, then nothing for a night, in which each minute has other names."""
+    windows, rng = shipped(Room(1_000)), np.random.default_rng(1)
+    past = frame(*(said(step, int(rng.poisson(20)), "Acme", "p0") for step in range(STEP - 8_000, STEP - 20)))
+    for each in windows.histories.values():
+        each.load(past.with_columns(live=pl.col("count")), STEP)
+    for minute in range(MINUTE, MINUTE + 300):
+        windows.move(minute)
+        windows.put(frame(*(said(minute, 1, f"junk-{minute}-{n}") for n in range(12))), [minute], None)
+    assert windows.room.taken > 700 and windows.room.left_out == 0
+    for minute in range(MINUTE + 300, MINUTE + 305):
+        windows.move(minute)
+        windows.put(frame(said(minute, 60, "Acme", "p0")), [minute], None)
+    assert what_is_true(windows, minute, False, set()).keys() == {
+        ("volume", Scope("Acme")), ("platform-volume", Scope("Acme", "p0"))
+    }  # fmt: skip
+
+
+def test_a_flood_of_names_leaves_new_ones_out_and_says_so_but_keeps_who_was_loud_or_is_named() -> None:
+    acme, bolt = Scope("Acme"), Scope("Bolt")
+    windows = Windows(
+        rules_of(
+            {"type": "threshold", "measure": "count", "above": 25, "window": "10m"},
+            {"type": "threshold", "measure": "count", "below": 1, "brands": ["Bolt"], "window": "3m"},
+        ), authors, Room(500),
+    )  # fmt: skip
+    windows.move(MINUTE)
+    windows.put(frame(said(MINUTE, 30), said(MINUTE, 1, "Bolt"), said(MINUTE, 20, "low")), [MINUTE], None)
+    windows.judge(MINUTE, over=False)
+    for minute in range(MINUTE + 1, MINUTE + 200):
+        windows.move(minute)
+        windows.put(frame(*(said(minute, 1, f"junk-{minute}-{n}") for n in range(90))), [minute], None)
+    assert windows.room.left_out > 0
+    (ring,) = windows.rings.values()
+    assert (ring.table.find([acme, bolt, Scope("low")]) >= 0).tolist() == [True, True, False]
+
+
+def test_brands_that_mattered_go_when_they_are_too_many_and_are_counted() -> None:
+    windows = Windows(rules_of({"type": "spike"}), authors, Room(100))
+    for minute in range(MINUTE, MINUTE + 98):
+        windows.move(minute)
+        windows.put(frame(said(minute, 30, f"brand-{minute - MINUTE}")), [minute], None)
+        windows.judge(minute, over=False)
+    windows.move(MINUTE + 98)
+    (ring,) = windows.rings.values()
+    known = (ring.table.find(Scope(f"brand-{n}") for n in range(98)) >= 0).tolist()
+    assert windows.room.left_out == known.count(False) > 0
+    assert known == sorted(known)  # the longest silent went
+
+
 def test_a_scope_that_is_quiet_for_four_weeks_gives_its_row_away() -> None:
     windows = Windows(rules_of({"type": "spike"}), authors)
     (past,), (ring,) = windows.histories.values(), windows.rings.values()
