@@ -210,6 +210,7 @@ def _count(batch: EventBatch) -> None:
         metrics.DROPPED.labels(reason).inc(count)
     for (step, reason), count in Counter((r.step, reason_class(r.step, r.reason)) for r in batch.rejected).items():
         metrics.REJECTED.labels(step, reason).inc(count)
+    metrics.UNREADABLE.inc(sum(passed.last - passed.first + 1 for passed in batch.unreadable))
     for note, count in batch.notes.items():
         metrics.NOTES.labels(note).inc(count)
     if batch.waiting is not None:

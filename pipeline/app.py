@@ -230,6 +230,7 @@ def run_worker(settings: Settings, load: Callable[[SentimentSettings], Labeller 
     logging.getLogger("mode").setLevel(logging.WARNING)
     logging.getLogger("faust").setLevel(logging.WARNING)
     logging.getLogger("pipeline.agents").setLevel(logging.WARNING)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it can't do is said by who asked for it
     # A batch is tens of thousands of objects without cycles: collecting at the default pace took a twentieth of the time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

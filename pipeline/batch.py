@@ -16,6 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pipeline.processors.alerts.signal import Candidate
+from pipeline.rejects import UNREADABLE_STEP
 
 
 class Origin(NamedTuple):
@@ -42,6 +43,21 @@ class Rejected(NamedTuple):
     raw: bytes
 
 
+class Unreadable(NamedTuple):
+    """Offsets that nobody can read: a batch of records that Kafka's client can't unpack. Both ends included."""
+
+    topic: str
+    partition: int
+    first: int
+    last: int
+    why: str
+
+    def letter(self) -> Rejected:
+        """One dead letter stands for them all. It has no bytes; by its step a replay tells it from an empty record."""
+        reason = f"offsets {self.first} to {self.last} can't be read: {self.why}"
+        return Rejected(UNREADABLE_STEP, reason, self.topic, self.partition, self.first, None, b"")
+
+
 @dataclass(slots=True)
 class EventBatch:
     """A micro-batch of records and what has become of them.
@@ -61,8 +77,8 @@ class EventBatch:
     """The fence's generation in which it was read (pipeline/fence.py)."""
     timestamps: npt.NDArray[np.int64] | None = None
     """Kafka's time of each record, ms since 1970."""
-    unreadable: dict[int, str] = field(default_factory=dict)
-    """Rows that stand for a batch of records that Kafka's client can't unpack, and why; they have no bytes."""
+    unreadable: list[Unreadable] = field(default_factory=list)
+    """No rows; `read` counts each as one, and `origins` covers them."""
     behind: bool = False
     """It holds half of what a batch may hold, or more: the worker is behind, or nearly."""
     rejected: list[Rejected] = field(default_factory=list)

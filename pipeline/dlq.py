@@ -18,10 +18,13 @@ from pipeline.connections import reason as reason_of
 from pipeline.errors import EarshotError
 from pipeline.produce import EventProducer
 from pipeline.queries import settings_for
+from pipeline.rejects import UNREADABLE_STEP
 from pipeline.settings import KafkaSettings
 
 _BYTES: dict[str, str | dict[str, str]] = {"key": "bytes", "raw": "bytes", "raw_begins": "bytes"}
 _COLUMNS = "topic, partition, offset, step, reason, rejected_at, key, {raw}, length(raw)"
+_HAS_BYTES = f"step != '{UNREADABLE_STEP}'"
+"""An empty record has none either, but it came so, and goes so."""
 SHOWN_BYTES = 2_000
 _BEGINS = f"substring(raw, 1, {SHOWN_BYTES}) AS raw_begins"
 
@@ -67,6 +70,13 @@ class Replayed(NamedTuple):
     failed: Counter[str]
 
 
+class Counted(NamedTuple):
+    records: int
+    """What `replay` would send."""
+    without_bytes: int
+    """Letters that stand for records that nobody could read: there is nothing to send."""
+
+
 NOTHING = Replayed(0, Counter())
 
 
@@ -77,26 +87,28 @@ def newest(client: Client, which: Filter, most: int) -> list[DeadLetter]:
     return list(_read(client, _BEGINS, f"WHERE {where} {order} LIMIT {most:d}", values))
 
 
-def count(client: Client, which: Filter) -> int:
-    """How many records `replay` would send. Raises EarshotError with the server's reason."""
+def count(client: Client, which: Filter) -> Counted:
+    """Raises EarshotError with the server's reason."""
     where, values = which.where()
     try:
-        sql = f"SELECT uniqExact(tuple(key, content)) FROM dead_letters FINAL WHERE {where}"
+        counts = f"uniqExactIf(tuple(key, content), {_HAS_BYTES}), countIf(NOT {_HAS_BYTES})"
+        sql = f"SELECT {counts} FROM dead_letters FINAL WHERE {where}"
         found: Sequence[Sequence[int]] = client.query(sql, parameters=values, settings=settings_for(client)).result_rows
     except ClickHouseError as error:
         raise EarshotError(f"ClickHouse at {client.uri}: {reason_of(error)}") from None
-    return found[0][0]
+    return Counted(*found[0])
 
 
 def replay(client: Client, kafka: KafkaSettings, which: Filter) -> Replayed:
     """Sends the raw bytes with their keys to the events topic again, in their old order, and waits for the acknowledgements.
 
-    Records that are equal are sent once, so that one which is refused again doesn't double with each replay. Doing it again is
-    harmless: what has landed is a duplicate. Raises UnreachableError without a broker, EarshotError with the server's reason.
+    Records that are equal are sent once, so that one which is refused again doesn't double with each replay. Left out is what
+    nobody could read: it has no bytes. Doing it again is harmless: what has landed is a duplicate. Raises UnreachableError
+    without a broker, EarshotError with the server's reason.
     """
     where, values = which.where()
     with EventProducer(kafka) as producer:
-        tail = f"WHERE {where} ORDER BY topic, partition, offset LIMIT 1 BY key, content"
+        tail = f"WHERE {where} AND {_HAS_BYTES} ORDER BY topic, partition, offset LIMIT 1 BY key, content"
         for letter in _read(client, "raw", tail, values):
             producer.produce(letter.key, letter.raw)
     return Replayed(producer.acknowledged, producer.failed)

@@ -7,13 +7,13 @@ another aiokafka, nothing would ever be confirmed, and nobody would lead.
 
 from __future__ import annotations
 
-import ssl
 from typing import Any
 
 import faust
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, SyncGroupRequest
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 
+from pipeline.kafka.tls import tls_context
 from pipeline.leader import SESSION_S, Leader
 from pipeline.settings import KafkaSettings
 
@@ -86,12 +86,7 @@ class _App(faust.App):
 
 def _credentials(kafka: KafkaSettings) -> Any:
     """The settings' login as Faust has it; None: plain text."""
-    context = None
-    if kafka.security_protocol.endswith("SSL"):
-        context = ssl.create_default_context(cafile=str(kafka.ssl_ca) if kafka.ssl_ca else None)
-        if kafka.ssl_certificate:
-            password = kafka.ssl_key_password.get_secret_value() or None
-            context.load_cert_chain(kafka.ssl_certificate, kafka.ssl_key, password)
+    context = tls_context(kafka.client())
     if kafka.security_protocol.startswith("SASL"):
         return faust.SASLCredentials(
             username=kafka.sasl_username,

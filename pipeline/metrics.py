@@ -19,7 +19,7 @@ import polars as pl
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, disable_created_metrics
 
 from pipeline.processors.sentiment import labels
-from pipeline.rejects import CLASSES
+from pipeline.rejects import CLASSES, OTHERS
 
 # A series more for each counter, which Prometheus has no use for.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # it lacks its `-> None`
@@ -63,6 +63,7 @@ READ = _counter("events_read", "Records read from Kafka")
 LANDED = _counter("events_landed", "Rows whose insert into ClickHouse returned")
 DROPPED = _counter("events_dropped", "Events left out on purpose", "reason")
 REJECTED = _counter("events_rejected", "Records that became dead letters, by step and class of reason", "step", "reason")
+UNREADABLE = _counter("offsets_unreadable", "Offsets that can't be read: a dead letter stands for a batch of them")
 WAITED = _counter("events_waited", "Changes put aside until their event comes")
 NOTES = _counter("notes", "What is no outcome of an event: unknown_field", "note")
 WAITING = _gauge("waiting_changes", "Changes that wait for their event, by where this worker keeps them", "kept")
@@ -152,7 +153,8 @@ def start(steps: list[str]) -> None:
     BUILD.info({"version": version("earshot"), "python": platform.python_version()})
     for reason in CLASSES:
         REJECTED.labels("decode", reason)
-    REJECTED.labels("clickhouse", "refused")
+    for step, reason in OTHERS.items():
+        REJECTED.labels(step, reason)
     DROPPED.labels("duplicate")
     for step in steps:
         STEP_SECONDS.labels(step)

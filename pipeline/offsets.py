@@ -17,7 +17,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from pipeline import metrics
-from pipeline.batch import EventBatch
+from pipeline.batch import EventBatch, Unreadable
+from pipeline.errors import EarshotError
 from pipeline.fence import INSERT_MAX_S, Fence, GivenUp
 from pipeline.health import Vitals
 from pipeline.lag import Lag
@@ -25,6 +26,8 @@ from pipeline.sinks.pending import Assigned
 
 log = logging.getLogger("earshot.delivery")
 Place = tuple[str, int]
+LastOffset = Callable[[str, int, int], int]
+"""Of topic, partition, offset: the last offset of the batch of records that holds it. Raises EarshotError when nobody knows."""
 FINISH_S = 5.0
 UNREADABLE = {KafkaError._BAD_COMPRESSION, KafkaError._BAD_MSG}
 """What librdkafka says, at each try, of a batch of records that it can't unpack: too large, or broken."""
@@ -60,9 +63,9 @@ class Offsets:
         # The seeding that each partition waits for: of a partition that left and came back, the newer one.
         self._unseeded: dict[Place, Future[Callable[[set[Place]], None]]] = {}
         self._held: set[Place] = set()
+        self._endless: set[Place] = set()
+        """Those that stand at a batch that can't be read, and nobody knows where it ends."""
         self._kept: list[Message] = []
-        self._passed: dict[Place, int] = {}
-        """The last offset that could not be read."""
         self._landed: dict[Place, int] = {}
         self._uncommitted: list[int] = []
         self._sent: dict[Place, int] = {}
@@ -72,11 +75,11 @@ class Offsets:
         self._seeder = ThreadPoolExecutor(1, thread_name_prefix="seeding")
         vitals.hold("partitions", "none is assigned yet")
 
-    def open(self, consumer: Consumer, topic: str) -> None:
+    def open(self, consumer: Consumer, topic: str, last_offset: LastOffset) -> None:
         """Joins the group. Nothing of an earlier consumer is left."""
         self.given_up = False
-        self._consumer = consumer
-        self._owned, self._unseeded, self._kept, self._passed = set(), {}, [], {}
+        self._consumer, self._last_offset = consumer, last_offset
+        self._owned, self._unseeded, self._kept = set(), {}, []
         self._landed, self._uncommitted, self._sent, self._uncommitted_since = {}, [], {}, None
         self._vitals.hold("partitions", "none is assigned yet")
         consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
@@ -152,21 +155,31 @@ class Offsets:
         since = self._uncommitted_since
         return 0.0 if since is None else time.monotonic() - since
 
-    def ours(self, messages: list[Message]) -> list[Message]:
-        """The records of partitions that are ours and seeded; those that are not seeded yet are kept for later."""
-        if not self._unseeded and not any(message.error() for message in messages):
+    def ours(self, messages: list[Message]) -> tuple[list[Message], list[Unreadable]]:
+        """The records of partitions that are ours and seeded, and what can't be read of them; the records of those that are not
+        seeded yet are kept for later."""
+        if not self._unseeded and not self._endless and not any(message.error() for message in messages):
             partitions = {message.partition() for message in messages}
             if partitions <= {partition for _, partition in self._owned}:
-                return messages
-        good = []
+                return messages, []
+        good: list[Message] = []
+        unreadable: list[Unreadable] = []
+        sought: set[Place] = set()
         for message in messages:
-            if message.error():
-                good += self._on_message_error(message)
-            elif _place(message) in self._unseeded:
+            place, error = _place(message), message.error()
+            if place in sought:
+                continue  # it comes again; librdkafka repeats such an error as long as nobody seeks
+            if error and error.code() in UNREADABLE and place in self._owned - self._unseeded.keys():
+                unreadable += self._pass(message, error)
+                sought.add(place)
+            elif error:
+                self._on_message_error(place, error)
+            elif place in self._unseeded:
                 self._kept.append(message)
-            elif _place(message) in self._owned:
+            elif place in self._owned:
+                self._reads_on(place)
                 good.append(message)
-        return good
+        return good, unreadable
 
     def keep(self, messages: list[Message]) -> None:
         self._kept += messages
@@ -270,7 +283,6 @@ class Offsets:
         self._owned -= places
         for place in places:
             self._unseeded.pop(place, None)
-            self._passed.pop(place, None)
         self._kept = [message for message in self._kept if _place(message) not in places]
         with self._lock:
             for place in places:
@@ -278,9 +290,10 @@ class Offsets:
                 self._sent.pop(place, None)
             if not self._owned:
                 self._uncommitted_since = None
-        for place in places & self._held:
-            self._held.discard(place)
+        for place in places & (self._held | self._endless):
             self._vitals.clear(_names({place}))
+        self._held -= places
+        self._endless -= places
         self._forget(places)
         self._say_ready()
 
@@ -290,19 +303,11 @@ class Offsets:
         self._drop(set(self._owned))
         self._forget(None)
 
-    def _on_message_error(self, message: Message) -> list[Message]:
-        """What is to be read instead: the message itself, when it stands for records that can't be read, else nothing."""
-        error = message.error()
-        assert error is not None
-        place = _place(message)
-        if error.code() in UNREADABLE and place in self._owned and place not in self._unseeded:
-            return [message] if self._pass(message, error) else []
+    def _on_message_error(self, place: Place, error: KafkaError) -> None:
         if error.code() != KafkaError._AUTO_OFFSET_RESET:
             log.warning("Kafka: %s", error.str())
-            return []
-        if place in self._owned:
+        elif place in self._owned:
             self._hold(place, error)
-        return []
 
     def _hold(self, place: Place, error: KafkaError) -> None:
         self._held.add(place)
@@ -313,17 +318,37 @@ class Offsets:
         self._vitals.hold(_names({place}), why)
         log.error("%s is held: %s", _names({place}), why)
 
-    def _pass(self, message: Message, error: KafkaError) -> bool:
-        """Reads on behind it; librdkafka would ask for it again for ever. Of a batch of records it names the first offset,
-        whichever was asked for. Returns whether it is the first of its batch."""
-        place, offset = _place(message), message.offset() or 0
-        passed = self._passed.get(place, -1)
-        self._passed[place] = max(offset, passed + 1 if passed >= offset else offset)
+    def _pass(self, message: Message, error: KafkaError) -> list[Unreadable]:
+        """Reads on behind the batch of records that `message` names the first offset of; librdkafka would ask for it for ever.
+        While nobody knows where it ends, the partition stands: it is asked for again."""
+        place, first = _place(message), message.offset() or 0
+        try:
+            last = self._last_offset(*place, first)
+        except EarshotError as unknown:
+            why = f"offset {first} can't be read ({error.str()}), nor where to read on: {unknown}"
+            self._vitals.hold(_names({place}), why)
+            if place not in self._endless:
+                log.error("%s is held: %s", _names({place}), why)
+            self._endless.add(place)
+            self._seek(place, first)
+            return []
+        self._reads_on(place)
+        log.error("%s offsets %d to %d can't be read, they become a dead letter: %s", _names({place}), first, last, error.str())
+        self._seek(place, last + 1)
+        return [Unreadable(*place, first, last, error.str())]
+
+    def _reads_on(self, place: Place) -> None:
+        if place in self._endless:
+            self._endless.discard(place)
+            self._vitals.clear(_names({place}))
+
+    def _seek(self, place: Place, offset: int) -> None:
+        """Reads on there. What librdkafka has of before is thrown away, errors too."""
         assert self._consumer is not None
-        self._consumer.seek(TopicPartition(*place, self._passed[place] + 1))
-        if passed < offset:
-            log.error("%s offset %d can't be read, it becomes a dead letter: %s", _names({place}), offset, error.str())
-        return passed < offset
+        try:
+            self._consumer.seek(TopicPartition(*place, offset))
+        except KafkaException as error:
+            self.give_up(f"{_names({place})} can't be read on from offset {offset}: {error}")
 
 
 def _place(message: Message) -> Place:

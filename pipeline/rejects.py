@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+UNREADABLE_STEP = "kafka"
+"""The step of dead letters that stand for records that Kafka's client can't unpack."""
 _PATTERNS = (
     ("empty", r"a tombstone|the record is empty"),
     ("missing", r"\w+ is missing$|Object missing required field"),
@@ -17,12 +19,14 @@ _PATTERNS = (
     ("json", r"the record|JSON is malformed|Input data was truncated|Invalid UTF-8|'utf-8' codec|Recursion|maximum rec"),
 )
 _CLASSES = tuple((name, re.compile(pattern)) for name, pattern in _PATTERNS)
+OTHERS = {"clickhouse": "refused", UNREADABLE_STEP: "unreadable"}
+"""The one class of steps that have one."""
 CLASSES = (*(name for name, _ in _PATTERNS), "other")
 """What decode's reasons come to. `refused` is ClickHouse's own: it said no to the row, in words that may quote it."""
 
 
 def reason_class(step: str, reason: str) -> str:
-    """One of CLASSES, or "refused": nothing of the reason's text."""
-    if step == "clickhouse":
-        return "refused"
+    """One of CLASSES, or one of OTHERS: nothing of the reason's text."""
+    if step in OTHERS:
+        return OTHERS[step]
     return next((name for name, pattern in _CLASSES if pattern.match(reason)), "other")

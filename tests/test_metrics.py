@@ -49,6 +49,7 @@ def test_a_reason_has_a_class(name: str) -> None:
 def test_what_is_not_known_is_other(reason: str) -> None:
     assert reason_class("decode", reason) == "other"
     assert reason_class("clickhouse", reason) == "refused"
+    assert reason_class("kafka", reason) == "unreadable"
 
 
 def test_a_column_is_observed_as_its_values_one_by_one() -> None:

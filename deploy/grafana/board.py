@@ -209,7 +209,7 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
     ],
     "What goes wrong": [
         graph("Dead letters", "cps", "By class of reason; `earshot dlq list` has the texts",
-              because__reason=rate(M.REJECTED, "reason")),
+              because__reason=rate(M.REJECTED, "reason"), offsets_that_cannot_be_read=rate(M.UNREADABLE)),
         graph("Dead letters, share of what is read", "percentunit", "The alerts look at 1 % and 20 %",
               share=f"{rate(M.REJECTED)} / {rate(M.READ)}"),
         graph("Records that a topic never takes", "cps", "Too large, or invalid: a dead letter goes cut, a signal is left out",

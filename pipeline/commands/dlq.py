@@ -81,7 +81,9 @@ def replay(
     settings = load_settings(context)
     client = clickhouse_client(settings.clickhouse)
     which = dlq.Filter(reason, topic, partition, from_offset, to_offset)
-    count = dlq.count(client, which)
+    count, without_bytes = dlq.count(client, which)
+    if without_bytes:
+        typer.echo(f"left out, {without_bytes:,}: letters without bytes, of records that Kafka's client could not unpack")
     if count and not yes:
         typer.confirm(f"Send {count:,} dead letters to {settings.kafka.topic('events')} again?", abort=True)
     done = dlq.replay(client, settings.kafka, which) if count else dlq.NOTHING

@@ -72,7 +72,7 @@ class Decode:
         reasons: dict[int, str] = {}
         table, rows, unknown = self._parser.parse(batch.raw, reasons)
         batch.notes.update(unknown)
-        reasons |= batch.unreadable
+        batch.rejected += [unreadable.letter() for unreadable in batch.unreadable]
         places = batch.events
         for row, reason in sorted(reasons.items()):
             batch.reject_record(row, reason, self.name, *places.row(row, named=False)[1:4])

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -21,10 +22,11 @@ import polars as pl
 from confluent_kafka import Consumer, KafkaError, Message
 
 from pipeline import metrics
-from pipeline.batch import EventBatch, Origin
+from pipeline.batch import EventBatch, Origin, Unreadable
 from pipeline.clock import steady
 from pipeline.fence import Fence
 from pipeline.health import Vitals
+from pipeline.kafka.batches import last_offset
 from pipeline.offsets import Offsets
 from pipeline.sources.memory import PLACES
 
@@ -147,7 +149,7 @@ class KafkaSource:
         self.fence.polled()
         # Not the fence's own at the time of handing over: a callback may end the generation of what was read before.
         self._generation = self.fence.generation
-        self.offsets.open(consumer, self.topic)
+        self.offsets.open(consumer, self.topic, partial(last_offset, self.config))
         try:
             while not self._stopping.is_set() and not self.offsets.given_up:
                 self._turn(consumer)
@@ -164,9 +166,9 @@ class KafkaSource:
         self.offsets.commit()
         if not self._has_room(consumer):
             return
-        messages = self._read(consumer)
-        if not self.offsets.given_up and (messages or self._tick_due()):
-            self._send(messages)
+        messages, unreadable = self._read(consumer)
+        if not self.offsets.given_up and (messages or unreadable or self._tick_due()):
+            self._send(messages, unreadable)
 
     def _stood_still(self) -> bool:
         """Gives everything up when the process was stopped for about a session: another worker may own the partitions by now,
@@ -193,7 +195,7 @@ class KafkaSource:
         self.offsets.resume()
         return True
 
-    def _read(self, consumer: Consumer) -> list[Message]:
+    def _read(self, consumer: Consumer) -> tuple[list[Message], list[Unreadable]]:
         messages, size = self.offsets.take_kept(), 0
         while len(messages) < self.limits.rows and size < self.limits.bytes:
             wanted = min(self._slice, self.limits.rows - len(messages))
@@ -212,10 +214,10 @@ class KafkaSource:
         """Whether an empty batch should go, so that waiting changes are looked at when nothing else comes."""
         return self.offsets.waiting() and time.monotonic() - self._handed_over > TICK_S
 
-    def _send(self, messages: list[Message]) -> None:
+    def _send(self, messages: list[Message], unreadable: list[Unreadable]) -> None:
         self._batches += 1
         self._handed_over = time.monotonic()
-        batch = batch_from(messages, self.topic, self._batches, self._generation)
+        batch = batch_from(messages, self.topic, self._batches, self._generation, unreadable)
         batch.behind = 2 * batch.read >= self.limits.rows or 2 * self._bytes >= self.limits.bytes
         metrics.READ.inc(batch.read)
         if batch.read:
@@ -255,7 +257,7 @@ def _confirmed_ago(stats: Mapping[str, Any]) -> float | None:
     return float(coordinator["txidle"] / 1e6) + (waited if 0 < waited < 60 else 0.0)
 
 
-def batch_from(messages: list[Message], topic: str, batch_id: int, generation: int) -> EventBatch:
+def batch_from(messages: list[Message], topic: str, batch_id: int, generation: int, unreadable: list[Unreadable]) -> EventBatch:
     """The messages as a batch; row i is message i."""
     count = len(messages)
     partitions = np.fromiter(map(Message.partition, messages), np.int32, count)
@@ -270,29 +272,21 @@ def batch_from(messages: list[Message], topic: str, batch_id: int, generation: i
         schema=PLACES,
     )
     timestamps = np.fromiter(map(itemgetter(1), map(Message.timestamp, messages)), np.int64, count)
-    raw: list[bytes | None] = list(map(Message.value, messages))
-    unreadable = {}
-    if any(map(Message.error, messages)):
-        unreadable = {row: _unreadable(error) for row, message in enumerate(messages) if (error := message.error())}
-        for row in unreadable:
-            raw[row], timestamps[row] = None, int(time.time() * 1000)
     origins = []
     for partition in np.unique(partitions):
         mine = partitions == partition
         span, times = offsets[mine], timestamps[mine]
         origins.append(Origin(topic, int(partition), int(span.min()), int(span.max()), int(times.min()), int(times.max())))
+    now = int(time.time() * 1000)  # behind all that was read of its partition
+    origins += [Origin(passed.topic, passed.partition, passed.first, passed.last, now, now) for passed in unreadable]
     return EventBatch(
         id=batch_id,
         events=places,
-        raw=raw,
+        raw=list(map(Message.value, messages)),
         keys=list(map(Message.key, messages)),
         origins=tuple(origins),
-        read=count,
+        read=count + len(unreadable),
         generation=generation,
         timestamps=timestamps,
         unreadable=unreadable,
     )
-
-
-def _unreadable(error: KafkaError) -> str:
-    return f"the records that begin here can't be read: {error.str()}"

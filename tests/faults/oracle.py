@@ -8,6 +8,9 @@ A record landed when a row carries one of its positions, or when its event has a
 late changes nothing, and changes that met in one batch may become one row. What such a row hides, the content shows: each
 event's newest row has to hold the newest text, the newest counts, and whether it was deleted.
 
+Each dead letter stands for one delivery: no load has a batch that Kafka's client can't unpack, whose one letter stands for a
+range of offsets (tests/integration/test_unreadable.py); the oracle's own client could not read it either.
+
 Merges are off for `interactions` (`stop_merges`: a setting of the table, so it outlives the engine), so that a double insert
 stays two rows. The oracle objects when a part was merged all the same (it covers more than one insert): then doubles may have
 been absorbed. With `optimize_on_insert` two equal rows inside one insert would be absorbed, too: the worker inserts without.

@@ -153,19 +153,6 @@ def test_what_is_larger_than_the_topic_takes_goes_there_cut_and_to_the_table_who
     assert 'earshot_records_refused_total{topic="dead_letters"} 2.0' in worker.ask("/metrics")[1]
 
 
-def test_what_kafkas_client_cannot_unpack_is_passed(settings: Settings, client: Client, worker: Worker) -> None:
-    """zstd makes 10 kB of 300 MB; librdkafka unpacks 256 MiB, and would ask for the same batch for ever."""
-    produce(settings, [(None, b"x" * 300_000_000), (None, GOOD)], **{"batch.size": 400_000_000, "linger.ms": 5_000})
-    produce(settings, [(None, event(id=str(place))) for place in range(60)])
-    wait_for("60 rows", lambda: count(client, "interactions") == 60)
-    wait_for("all is committed", lambda: not lag(settings.kafka))
-    ((offset, step, reason, size),) = rows(client, "SELECT offset, step, reason, length(raw) FROM dead_letters FINAL")
-    assert (offset, step, size) == (0, "decode", 0)
-    assert reason.startswith("the records that begin here can't be read: Decompression")
-    assert rows(client, "SELECT min(offset), max(offset) FROM interactions") == [(2, 61)]
-    assert worker.status("/ready") == 200
-
-
 def headers(message: Message) -> dict[str, str]:
     found = cast(list[tuple[str, bytes]], message.headers())
     return {name: value.decode() for name, value in found}

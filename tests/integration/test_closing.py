@@ -29,7 +29,8 @@ def test_an_assignment_that_comes_while_closing_gives_nothing_up(settings: Setti
     offsets = Offsets(
         Fence(), Vitals(), seed, lambda places: None, lambda s: True, lambda s: True, lambda: False  # type: ignore[arg-type]
     )  # fmt: skip
-    offsets.open(Consumer({**consumer_config(kafka.client(), kafka.group, 10_000), "log_level": 0}), kafka.topic("events"))
+    consumer = Consumer({**consumer_config(kafka.client(), kafka.group, 10_000), "log_level": 0})
+    offsets.open(consumer, kafka.topic("events"), lambda topic, partition, offset: offset)
     admin = AdminClient({**kafka.client(), "log_level": 0})
 
     def assigned() -> bool:

@@ -12,6 +12,7 @@ from clickhouse_connect.driver.client import Client
 from confluent_kafka import Consumer, TopicPartition
 
 from pipeline import dlq
+from pipeline.batch import Unreadable
 from pipeline.connections import clickhouse_client
 from pipeline.dlq import Filter
 from pipeline.migrate import migrate
@@ -103,7 +104,7 @@ def test_a_filter_meets_all_that_is_set(client: Client) -> None:
 
 def test_replay_sends_key_and_bytes_as_they_came_and_equal_records_once(settings: Settings, client: Client) -> None:
     expected = [(x.key, x.raw) for x in LETTERS[:4]]
-    assert dlq.count(client, Filter()) == len(expected)
+    assert dlq.count(client, Filter()) == (len(expected), 0)
     done = dlq.replay(client, settings.kafka, Filter())
     assert (done.produced, sum(done.failed.values())) == (len(expected), 0)
     found = produced(settings, len(expected))
@@ -113,9 +114,22 @@ def test_replay_sends_key_and_bytes_as_they_came_and_equal_records_once(settings
 
 def test_replay_sends_what_the_filter_names(settings: Settings, client: Client) -> None:
     which = Filter(partition=1, first=6)
-    assert dlq.count(client, which) == 1
+    assert dlq.count(client, which) == (1, 0)
     assert dlq.replay(client, settings.kafka, which).produced == 1
     assert produced(settings, 1) == [(b"x:1", LETTERS[4].raw)]
+
+
+def test_what_nobody_could_read_is_left_out_and_counted(settings: Settings, client: Client) -> None:
+    """It has no bytes; an empty record has none either, but came so, and goes so."""
+    letter = Unreadable("t", 3, 10, 19, "Decompression failed").letter()
+    names = [*letter._fields, "content", "rejected_at"]
+    client.insert("dead_letters", [[*letter, xxhash.xxh3_64_intdigest(b""), NOW]], column_names=names)
+    empty = Filter(reason="empty")
+    assert (dlq.count(client, Filter(topic="t")), dlq.count(client, empty)) == ((0, 1), (1, 0))
+    assert dlq.count(client, Filter()) == (4, 1)
+    assert dlq.replay(client, settings.kafka, Filter(topic="t")).produced == 0
+    assert dlq.replay(client, settings.kafka, empty).produced == 1
+    assert produced(settings, 1) == [(None, b"")]
 
 
 def test_a_letter_of_eleven_megabytes_is_sent_again(settings: Settings, client: Client) -> None:
