@@ -171,3 +171,18 @@ def test_a_set_forgets_the_oldest_generation_only() -> None:
     now[0] += 7200
     known.add(keys[:10])
     assert known.contains(keys[:10]).all()
+
+
+def test_each_key_has_its_date_whatever_grows_and_leaves() -> None:
+    keys = np.random.default_rng(3).integers(1, 1 << 63, 12_000, dtype=np.uint64)
+    dates = np.arange(1, len(keys) + 1, dtype=np.uint32)
+    known = KeySet(8_000, 1e9, dated=True)
+    for start in range(0, len(keys), 500):
+        known.add(np.repeat(keys[start : start + 500], 2), np.repeat(dates[start : start + 500], 2))
+    there = known.contains(keys)
+    assert there[-8_000:].all() and not there.all()
+    assert (known.dates(keys) == np.where(there, dates, 0)).all()
+    known.add(keys[-5:], dates[:5])
+    assert (known.dates(keys[-5:]) == dates[-5:]).all(), "the first date stays"
+    known.set_dates(keys, dates + np.uint32(7))
+    assert (known.dates(keys) == np.where(there, dates + 7, 0)).all() and (known.contains(keys) == there).all()
