@@ -82,7 +82,7 @@ class Worker:
         self.rules = Watched(settings.alerts or DEFAULT_RULES, parse_rules, metrics.RULES)
         self.mentions = Mentions(self.brands.value, words_of(self.rules.value))
         self.single = SingleEvent(self.rules.value, self.mentions.words_in)
-        self.dropped = None if work.keep_irrelevant else KeySet(work.dedup_keys, work.dedup_hours * 3600)
+        self.dropped = None if work.keep_irrelevant else KeySet(work.dedup_keys, work.dedup_hours * 3600, dated=True)
         self.relevance = Relevance(self.dropped) if self.dropped else None
         self.completion = Completion(
             InteractionsTable(self._reads), work.waiting_days * 86400, pending=PendingTable(self._reads),

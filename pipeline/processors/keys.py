@@ -3,7 +3,8 @@
 A `KeyTable` is an open-addressing hash table in one array. XXH3 keys are uniform, so the low bits are the slot and linear
 probing needs one or two passes at a load of 0.65: 12.3 bytes a key when full. `KeySet` strings tables together as generations,
 so that the oldest keys leave by dropping a table. A look-up costs 60 to 90 ns a key and generation, most of it one access to
-memory that no cache holds, so generations are few and large; the newest grows by doubling.
+memory that no cache holds, so generations are few and large; the newest grows by doubling. With a 32-bit date for each
+key they take half as much memory again.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pipeline.clock import Clock, wall
 
 Keys = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
+Dates = npt.NDArray[np.uint32]
 _LOAD = 0.65
 _GENERATIONS = 4
 _FIRST_KEYS = 1 << 18
@@ -26,24 +28,27 @@ _SLICE_KEYS = 1 << 16
 class KeyTable:
     """A set of non-zero keys of a fixed capacity (0 stands for 1: one key in 2^64 may be taken for another)."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, dated: bool = False) -> None:
         bits = max(10, int(np.ceil(np.log2(capacity / _LOAD + 1))))
         self._slots: Keys = np.zeros(1 << bits, dtype=np.uint64)
+        self._dates: Dates | None = np.zeros(1 << bits, dtype=np.uint32) if dated else None
         self._mask = np.uint64((1 << bits) - 1)
         self.room = int((1 << bits) * _LOAD)
         self.count = 0
 
     @property
     def nbytes(self) -> int:
-        return self._slots.nbytes
+        return self._slots.nbytes + (0 if self._dates is None else self._dates.nbytes)
 
     def grown(self) -> KeyTable:
         """A table twice as large with the same keys."""
-        table = KeyTable(2 * (self.count + self.room))
-        keys = self.keys()
+        table = KeyTable(2 * (self.count + self.room), self._dates is not None)
+        held = self._slots != 0
+        keys, dates = self._slots[held], None if self._dates is None else self._dates[held]
         # Slice by slice: the columns that adding needs stay in the cache, and out of the peak of memory.
         for start in range(0, len(keys), _SLICE_KEYS):
-            table.add(keys[start : start + _SLICE_KEYS])
+            part = slice(start, start + _SLICE_KEYS)
+            table.add(keys[part], None if dates is None else dates[part])
         return table
 
     def keys(self) -> Keys:
@@ -52,20 +57,37 @@ class KeyTable:
 
     def contains(self, keys: Keys) -> Mask:
         """Which of `keys` are in the table."""
+        return self._find(keys) >= 0
+
+    def dates(self, keys: Keys) -> Dates:
+        """The dates of `keys`, 0 of those that are not in the table."""
+        at = self._find(keys)
+        assert self._dates is not None
+        return np.where(at >= 0, self._dates[at], np.uint32(0))
+
+    def set_dates(self, keys: Keys, dates: Dates) -> None:
+        """The keys that are in the table have these dates from now on."""
+        at = self._find(keys)
+        assert self._dates is not None
+        self._dates[at[at >= 0]] = dates[at >= 0]
+
+    def _find(self, keys: Keys) -> npt.NDArray[np.int64]:
+        """The slots of `keys`, -1 of those that are not in the table."""
         keys = np.maximum(keys, np.uint64(1))
-        found = np.zeros(len(keys), dtype=np.bool_)
+        found = np.full(len(keys), -1, dtype=np.int64)
         active = np.arange(len(keys))
         slot = keys & self._mask
         while len(active):
             held = self._slots[slot]
             hit = held == keys
-            found[active[hit]] = True
+            found[active[hit]] = slot[hit]
             going = ~hit & (held != 0)
             active, keys, slot = active[going], keys[going], (slot[going] + np.uint64(1)) & self._mask
         return found
 
-    def add(self, keys: Keys) -> None:
+    def add(self, keys: Keys, dates: Dates | None = None) -> None:
         """Adds keys that are not in the table yet; the caller keeps within `room`."""
+        added = keys
         keys = np.maximum(keys, np.uint64(1))
         self.room -= len(keys)
         self.count += len(keys)
@@ -76,6 +98,8 @@ class KeyTable:
             # Of several keys that met in a free slot the last one has it; the others go on.
             going = self._slots[slot] != keys
             keys, slot = keys[going], (slot[going] + np.uint64(1)) & self._mask
+        if dates is not None:
+            self.set_dates(added, dates)
 
 
 class KeySet:
@@ -84,11 +108,11 @@ class KeySet:
     A generation leaves when its last key is older than `seconds`, or when the newer ones hold `limit`; the newest stays.
     """
 
-    def __init__(self, limit: int, seconds: float, clock: Clock = wall) -> None:
+    def __init__(self, limit: int, seconds: float, clock: Clock = wall, dated: bool = False) -> None:
         self._generations: list[tuple[KeyTable, float]] = []
         self._limit = limit
         self._generation_keys = limit // _GENERATIONS
-        self._seconds = seconds
+        self._seconds, self._dated = seconds, dated
         self._clock = clock
         self._lock = threading.Lock()
 
@@ -100,11 +124,25 @@ class KeySet:
                 found[rest] = table.contains(keys[rest])
         return found
 
-    def add(self, keys: Keys) -> None:
-        """Adds the keys that are not there."""
-        self.extend(np.unique(keys[~self.contains(keys)]))
+    def dates(self, keys: Keys) -> Dates:
+        """The dates of the keys, 0 of those that are not there."""
+        with self._lock:
+            found = [table.dates(keys) for table, _ in self._generations]
+        return np.maximum.reduce(found) if found else np.zeros(len(keys), dtype=np.uint32)
 
-    def extend(self, keys: Keys) -> None:
+    def set_dates(self, keys: Keys, dates: Dates) -> None:
+        """The keys that are there have these dates from now on."""
+        with self._lock:
+            for table, _ in self._generations:
+                table.set_dates(keys, dates)
+
+    def add(self, keys: Keys, dates: Dates | None = None) -> None:
+        """Adds the keys that are not there."""
+        new, first = np.unique(keys, return_index=True)
+        fresh = ~self.contains(new)
+        self.extend(new[fresh], None if dates is None else dates[first[fresh]])
+
+    def extend(self, keys: Keys, dates: Dates | None = None) -> None:
         """Adds keys of which the caller knows that they are not there.
 
         The oldest generation goes when the newer ones hold `limit` keys or more.
@@ -113,9 +151,9 @@ class KeySet:
         with self._lock:
             while len(keys):
                 table = self._newest()
-                fits = keys[: table.room]
-                table.add(fits)
-                keys = keys[len(fits) :]
+                fits = min(table.room, len(keys))
+                table.add(keys[:fits], None if dates is None else dates[:fits])
+                keys, dates = keys[fits:], None if dates is None else dates[fits:]
                 self._generations[-1] = (table, now)
             self._evict(now)
 
@@ -126,7 +164,7 @@ class KeySet:
             return table
         if table is not None and table.count < self._generation_keys:
             return table.grown()
-        self._generations.append((KeyTable(min(_FIRST_KEYS, self._generation_keys)), 0.0))
+        self._generations.append((KeyTable(min(_FIRST_KEYS, self._generation_keys), self._dated), 0.0))
         return self._generations[-1][0]
 
     def _evict(self, now: float) -> None:

@@ -31,8 +31,8 @@ _COME = -1.0
 _FIRST_CHECK_S = 5.0
 _SLICE_EVERY_S = 5.0
 _CHUNKS = 32
-_SLICE_SHARE = 20
-"""A slice that takes a second is the last one for twenty."""
+_SHARE = 20
+"""A look at what waits, but for what has come, that takes a second is the last one for twenty."""
 SAME = ["event_key", "revision"]
 
 
@@ -83,7 +83,7 @@ class Waiting:
         # What these let wait is in memory alone.
         self._not_landed: set[int] = set()
         self._last, self._round = (0, 0), 0
-        self._sliced, self._next_slice = False, 0.0
+        self._looked, self._next_look, self._next_slice = False, 0.0, 0.0
         # Events that have come, whose changes in the table were fetched up to one of them.
         self._fetching: deque[tuple[pl.Series, tuple[int, int]]] = deque()
         self.creates: pl.DataFrame | None = None
@@ -128,7 +128,9 @@ class Waiting:
         while self._inbox:
             self._inbox.popleft()()
         created = creates.get_column("event_key")
-        found = [rows for rows in (self._due_in_memory(created), self._due_in_table(created)) if rows is not None]
+        timed = self._clock() >= self._next_look
+        due = self._due_in_memory(created, timed), self._due_in_table(created, timed)
+        found = [rows for rows in due if rows is not None]
         self.creates = self._kept
         self._keep_creates(creates)
         return pl.concat(found, how="diagonal_relaxed") if found else None
@@ -150,9 +152,9 @@ class Waiting:
 
     def took(self, seconds: float) -> None:
         """How long it took to find what was due and to look at it."""
-        if self._sliced:
-            self._next_slice = self._clock() + max(_SLICE_EVERY_S, _SLICE_SHARE * seconds)
-            self._sliced = False
+        if self._looked:
+            self._next_look = self._clock() + _SHARE * seconds
+            self._looked = False
 
     def add(self, changes: pl.DataFrame, batch_id: int) -> pl.DataFrame:
         """These of the batch's changes wait from now on; returns them as the table is to have them, once the batch lands."""
@@ -170,30 +172,31 @@ class Waiting:
         if self._rows is not None:
             self._keep(_without(self._rows, [changes]))
 
-    def _due_in_memory(self, created: pl.Series) -> pl.DataFrame | None:
+    def _due_in_memory(self, created: pl.Series, timed: bool) -> pl.DataFrame | None:
         if self._rows is None:
             return None
         now = self._clock()
         come = pl.col("event_key").is_in(created.implode())
         self._rows = self._rows.with_columns(check_at=pl.when(come).then(_COME).otherwise("check_at"))
-        look = self._rows.select(_look(now)).to_series()
+        look = self._rows.select(_look(now if timed else _COME)).to_series()
         if not look.any():
             return None
         due = self._rows.filter(look)
+        self._looked |= bool((due.get_column("check_at") > _COME).any())
         # Each look doubles the time to the next: a change that waits for a week is looked up some 17 times.
         later = now + (now - pl.col("arrived_at")).clip(_FIRST_CHECK_S)
         next_check = pl.min_horizontal(later, pl.col("arrived_at") + self._seconds)
         self._rows = self._rows.with_columns(check_at=pl.when(look).then(next_check).otherwise("check_at"))
         return due
 
-    def _due_in_table(self, created: pl.Series) -> pl.DataFrame | None:
+    def _due_in_table(self, created: pl.Series, timed: bool) -> pl.DataFrame | None:
         if not self.beyond or self._pending is None:
             return None
         # Before the table is asked: what lands meanwhile is in this, or marked done in the answer.
         known = [*self._settled.values(), *([] if self._rows is None else [self._rows])]
         come = created.filter(pl.Series(self._keys.contains(created.to_numpy()), dtype=pl.Boolean)).unique()
         found = [_within(rows, self._places) for rows in self._fetch(come)]
-        if self._clock() >= self._next_slice:
+        if timed and self._clock() >= self._next_slice:
             found.append(self._slice(known))
         if not found:
             return None
@@ -226,7 +229,7 @@ class Waiting:
             self.beyond, self._round, self._last = self._round, 0, (0, 0)
         else:
             self._last = rows.select(SAME).row(-1)
-        self._sliced = True
+        self._looked, self._next_slice = True, self._clock() + _SLICE_EVERY_S
         return rows
 
     def _keep_within_limit(self) -> None:

@@ -40,7 +40,7 @@ CHAIN: list[Callable[[], Step]] = [
     lambda: Mentions(BRANDS, words_of(RULES)),
     lambda: Completion(MemoryTable(), waiting_s=1e9),
     lambda: Sentiment(MemoryLabeller(), budget_s=1.0),
-    lambda: Relevance(KeySet(1_000, 1e9)),
+    lambda: Relevance(KeySet(1_000, 1e9, dated=True)),
     lambda: SingleEvent(RULES, Mentions(BRANDS, words_of(RULES)).words_in),
 ]
 NAMES = [make().name for make in CHAIN]

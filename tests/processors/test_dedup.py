@@ -188,3 +188,18 @@ def test_a_change_that_waited_and_was_refused_may_come_again_once() -> None:
     assert seen.known(change)[0], "while it is on its way"
     seen.finish(3, NO_KEYS)
     assert seen.known(change)[0]
+
+
+def test_each_key_has_its_date_whatever_grows_and_leaves() -> None:
+    keys = np.random.default_rng(3).integers(1, 1 << 63, 12_000, dtype=np.uint64)
+    dates = np.arange(1, len(keys) + 1, dtype=np.uint32)
+    known = KeySet(8_000, 1e9, dated=True)
+    for start in range(0, len(keys), 500):
+        known.add(np.repeat(keys[start : start + 500], 2), np.repeat(dates[start : start + 500], 2))
+    there = known.contains(keys)
+    assert there[-8_000:].all() and not there.all()
+    assert (known.dates(keys) == np.where(there, dates, 0)).all()
+    known.add(keys[-5:], dates[:5])
+    assert (known.dates(keys[-5:]) == dates[-5:]).all(), "the first date stays"
+    known.set_dates(keys, dates + np.uint32(7))
+    assert (known.dates(keys) == np.where(there, dates + 7, 0)).all() and (known.contains(keys) == there).all()

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from pipeline.batch import EventBatch
@@ -39,13 +40,27 @@ EDIT = change(2, text="my acme kettle exploded")
 DELETE = change(9, "delete")
 
 
+class MinuteTable(MemoryTable):
+    """Finds an event of which it is told a created_at in that minute only, as ClickHouse does; counts the searches without."""
+
+    searches = 0
+
+    def newest(self, keys: pl.DataFrame) -> pl.DataFrame:
+        self.searches += keys.get_column("created_at").null_count() > 0
+        if not self.rows.width:
+            return self.rows
+        minute = pl.col("created_at").dt.truncate("1m")
+        found = self.final().join(keys.select("event_key", asked=minute), on="event_key")
+        return found.filter(pl.col("asked").is_null() | (pl.col("asked") == minute)).drop("asked")
+
+
 class Run:
     """The steps of a worker that drops what is irrelevant, over tables in memory; batches land when the test says so."""
 
-    def __init__(self, table: MemoryTable | None = None, pending: MemoryPending | None = None, in_memory: int = 10) -> None:
+    def __init__(self, table: MinuteTable | None = None, pending: MemoryPending | None = None, in_memory: int = 10) -> None:
         self.now = NOW
-        self.table, self.pending = table or MemoryTable(), pending or MemoryPending()
-        self.seen, dropped = Seen(KeySet(1_000, 1e9)), KeySet(1_000, 1e9)
+        self.table, self.pending = table or MinuteTable(), pending or MemoryPending()
+        self.seen, dropped = Seen(KeySet(1_000, 1e9)), KeySet(1_000, 1e9, dated=True)
         self.relevance = Relevance(dropped)
         self.completion = Completion(self.table, 7 * 86400, lambda: self.now, self.pending, in_memory, dropped)
         steps = (Decode(clock=lambda: self.now), Dedup(self.seen), Mentions(BRANDS), self.completion, self.relevance)
@@ -215,3 +230,22 @@ def test_a_second_create_that_mentions_none_hides_no_event_that_has_landed() -> 
     run.landed(create("acme is fine"))
     assert outcome(run.landed(create("another text"))) == (0, 0, {IRRELEVANT: 1})
     assert outcome(run.landed(LIKES)) == (1, 0, {})
+
+
+def test_changes_of_an_event_that_was_dropped_are_not_searched_in_the_whole_table() -> None:
+    run = Run()
+    run.landed(*(create(id=str(number)) for number in range(5)))
+    for number in range(5):
+        assert outcome(run.landed(LIKES | {"id": str(number)})) == (0, 0, {IRRELEVANT: 1})
+    assert run.table.searches == 0
+    run.landed(create("acme again"))
+    assert outcome(run.landed(change(5, metrics={"likes": 7}))) == (1, 0, {}), "it has landed after all"
+    assert run.table.searches == 0
+
+
+@pytest.mark.parametrize("first", [EDIT | WHOLE, create("acme again")])
+def test_one_that_lands_with_another_time_after_all_is_found_there(first: dict[str, Any]) -> None:
+    run = Run()
+    run.landed(create())
+    run.landed(first | {"created_at": "2026-09-20T10:00:00Z"})
+    assert outcome(run.landed(LIKES)) == (1, 0, {}) and run.table.searches == 0

@@ -193,7 +193,7 @@ def test_a_slice_that_takes_long_is_followed_by_a_long_pause() -> None:
     run.pending.after = counted  # type: ignore[method-assign]
     run.now += 6
     run.feed()
-    run.held._sliced = True
+    run.held._looked = True
     run.held.took(10.0)
     run.rounds(10)
     assert len(asked) == 1
@@ -222,6 +222,24 @@ def test_a_slice_without_anything_new_is_followed_by_a_pause_too(monkeypatch: py
     run.now += 2
     run.feed(create(103))
     assert seconds == [0.0, 10.0, 20.0]
+
+
+def test_looks_from_memory_take_no_more_than_a_twentieth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run()
+    asked: list[int] = []
+    newest = run.table.newest
+    run.table.newest = lambda keys: (asked.append(keys.height), newest(keys))[1]  # type: ignore[method-assign, func-returns-value]
+    run.landed(like(1), like(2))
+    ticks = iter(range(0, 1_000_000, 10))
+    monkeypatch.setattr("pipeline.processors.completion.time.perf_counter", lambda: next(ticks))
+    run.rounds(1)
+    assert asked == [2, 2], "when they came, and after six seconds"
+    run.rounds(30)
+    assert len(asked) == 2, "a look took 10 s"
+    run.landed(create(1))
+    assert asked == [2, 2, 1] and run.table.rows.height == 2, "who comes is looked up at once"
+    run.rounds(4)
+    assert asked == [2, 2, 1, 1]
 
 
 def test_what_waits_too_long_in_the_table_is_given_up() -> None:
