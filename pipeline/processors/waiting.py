@@ -233,10 +233,12 @@ class Waiting:
         return rows
 
     def _keep_within_limit(self) -> None:
-        """Leaves the oldest to the table, those of batches that have landed: the others are not there yet."""
+        """Leaves the oldest to the table, those of batches that have landed: the others are not there yet. Those whose event
+        has come stay, for they go with the next batches."""
         if self._pending is None or self._rows is None or self._rows.height <= self._limit:
             return
         there = self._rows.filter(pl.Series([batch not in self._not_landed for batch in self._rows.get_column("batch")]))
+        there = there.filter(pl.col("check_at") != _COME)
         # Some more than it takes: each time costs a copy of what stays.
         leave = there.sort("arrived_at", maintain_order=True).head(self._rows.height - self._limit + self._limit // 8)
         self._leave(leave)

@@ -296,6 +296,16 @@ def test_a_hot_event_meets_its_changes_a_bounded_number_a_batch(where: str, monk
     assert len(run.held) == 0 and run.held.creates is None
 
 
+def test_what_goes_with_the_next_batches_stays_in_memory_until_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "COME_AT_ONCE", 3)
+    run = Run()
+    for likes in range(1, LIMIT + 1):
+        run.landed(like(1, likes))
+    batches = [run.landed(create(1), *(like(number) for number in range(2, 9))), run.landed(), run.landed()]
+    assert [batch.events.height for batch in batches] == [4, 3, 2]
+    assert run.pending.rows.height == len(run.held) == 7 and run.held.creates is not None
+
+
 def test_a_hot_event_that_is_given_up_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "COME_AT_ONCE", 7)
     run = full(1)
