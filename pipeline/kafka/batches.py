@@ -18,8 +18,8 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from pipeline.errors import EarshotError
 from pipeline.kafka.tls import tls_context
 
-WAIT_S = 3.0
-"""For all of it: who polls must not be away for longer."""
+WAIT_S = 2.0
+"""For all of it: who polls would take a longer time for one in which the process did not run (pipeline/sources/kafka.py)."""
 _HEADER_BYTES, _BEFORE_LENGTH, _MAGIC = 61, 12, 16
 
 
@@ -31,7 +31,7 @@ def last_offset(client: Mapping[str, Any], topic: str, partition: int, offset: i
     try:
         return _last(asyncio.run(asyncio.wait_for(_fetch(client, topic, partition, offset), WAIT_S)), offset)
     except (KafkaError, OSError, TimeoutError) as error:
-        raise EarshotError(f"its batch could not be fetched: {type(error).__name__} {error}".rstrip()) from None
+        raise EarshotError(f"its batch could not be fetched: {str(error) or type(error).__name__}") from None
 
 
 async def _fetch(config: Mapping[str, Any], topic: str, partition: int, offset: int) -> bytes:
