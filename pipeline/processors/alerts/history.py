@@ -99,24 +99,28 @@ class History:
         """Takes over the counts before `step`, as `counts.history_sql` gives them; the share is that of the week before."""
         self.begin(step)
         for first in range(step - CHUNK_STEPS, step - HISTORY_STEPS - 1, -CHUNK_STEPS):
-            self.add(frame.filter(pl.col("minute").is_between(first, first + CHUNK_STEPS - 1)), first)
+            if not self.is_full:
+                self.add(frame.filter(pl.col("minute").is_between(first, first + CHUNK_STEPS - 1)), first, first + CHUNK_STEPS)
         self.settle()
 
     def begin(self, step: int) -> None:
-        """Four weeks before `step` are added now. Nothing was before."""
-        self.step, self.first = step, step - HISTORY_STEPS
+        """What was before `step` is added now, four weeks at most."""
+        self.step = self.first = step
 
-    def add(self, frame: pl.DataFrame, first: int) -> None:
-        """Takes over CHUNK_STEPS steps from `first` on, the newest chunk first; what there is no room for is not known."""
-        if self._past.nbytes >= self._most:
-            self.first = max(self.first, first + CHUNK_STEPS)
-            return
+    @property
+    def is_full(self) -> bool:
+        """What is older has no room: it is not known."""
+        return self._past.nbytes >= self._most
+
+    def add(self, frame: pl.DataFrame, first: int, end: int) -> None:
+        """Takes over the steps from `first` to before `end`, which are those before all that were added."""
+        self.first = first
         sliced = self._table.slice.of(frame)
         for step, total, live in sliced.group_by("minute").agg(pl.col("count", "live").sum()).iter_rows():
             self._totals[step % HISTORY_STEPS], self._live[step % HISTORY_STEPS] = total, live
         groups = self._table.wanted(sliced).group_by("brand", "platform", "language", "minute")
         sums = groups.agg(pl.col("count", "negative", "labelled").sum())
-        rows = self._table.rows(sums, (sums.get_column("minute") * STEP_MINUTES).to_list())
+        rows = self._table.rows(sums, sums.get_column("minute").to_numpy() * STEP_MINUTES)
         self._grow()
         sums, rows = sums.filter(pl.Series(rows != NONE)), rows[rows != NONE]
         steps, counts = sums.get_column("minute").to_numpy(), sums.get_column("count").to_numpy()
@@ -124,7 +128,7 @@ class History:
         np.maximum.at(self.peak, rows, counts)
         week = steps >= self.step - _WEEK_STEPS
         np.add.at(self._share, rows[week], sums.select("negative", "labelled").to_numpy()[week])
-        self._past.before(first, first + CHUNK_STEPS, rows, steps, counts)
+        self._past.before(first, end, rows, steps, counts)
 
     def settle(self) -> None:
         """All was added."""

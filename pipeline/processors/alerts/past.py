@@ -85,8 +85,11 @@ class Past:
         return sum(chunk.nbytes for chunk in self._chunks)
 
     def before(self, first: int, end: int, rows: Rows, steps: Rows, counts: Counts) -> None:
-        """Takes over what was before all that is known, CHUNK_STEPS steps at most."""
+        """Takes over what was before all that is known, CHUNK_STEPS steps or a part of them; so many become one chunk."""
         self._chunks.insert(0, Chunk.of(first, end, rows, steps, counts))
+        parts = [chunk for chunk in self._chunks if chunk.end <= first + CHUNK_STEPS]
+        if len(parts) > 1 and parts[-1].end == first + CHUNK_STEPS:
+            self._chunks[: len(parts)] = [_joined(parts)]
 
     def add(self, step: int, rows: Rows, counts: Counts) -> None:
         """Takes over the newest step."""

@@ -90,7 +90,7 @@ class Ring:
         sliced = self.table.wanted(sliced)
         sums = sliced.group_by("brand", "platform", "language", "minute").agg(pl.col(self.measures).sum())
         said = sums.get_column("minute").to_numpy()
-        rows = self.table.rows(sums, said.tolist())
+        rows = self.table.rows(sums, said)
         values = sums.select(self.measures).to_numpy().T
         again = None if brands is None else self.table.of_brands(brands)
         for minute in inside:

@@ -73,7 +73,7 @@ class Table:
         """The rows of the frame that a rule can be about."""
         return frame if self._brands is None else frame.filter(pl.col("brand").is_in(list(self._brands)))
 
-    def rows(self, frame: pl.DataFrame, minutes: Sequence[int]) -> Rows:
+    def rows(self, frame: pl.DataFrame, minutes: Rows) -> Rows:
         """The row of each (brand, platform, language) of the frame, of which something was said in these minutes; new ones get
         one while there is room, else NONE."""
         keys = frame.select(_ON)
@@ -82,7 +82,7 @@ class Table:
         found = keys.join(numbered, on=_ON, how="left", maintain_order="left").get_column("row").to_numpy()
         self._grow()
         there = found != NONE
-        np.maximum.at(self.heard, found[there], np.asarray(minutes, np.int64)[there])
+        np.maximum.at(self.heard, found[there], minutes[there])
         return found
 
     def find(self, scopes: Iterable[Scope]) -> Rows:

@@ -19,7 +19,6 @@ from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.alert import Scope
 from pipeline.processors.alerts.counts import PLACE, Slice, Values
 from pipeline.processors.alerts.history import HISTORY_STEPS, MOST_BYTES, STEP_MINUTES, History
-from pipeline.processors.alerts.past import CHUNK_STEPS
 from pipeline.processors.alerts.ring import Ring, Window
 from pipeline.processors.alerts.rules import SpikeRule, ThresholdRule
 from pipeline.processors.alerts.spike import DROP, STEP_S, Spike, judge, judge_share
@@ -27,9 +26,9 @@ from pipeline.processors.alerts.table import NONE, Room, Rows, Table, longest_si
 
 LATE_MINUTES = 62
 """A minute of the last hour can still be judged."""
-READ_MINUTES = 15
-"""So many are read at a time."""
-WEEK_MINUTES, DAY_STEPS = 7 * 1440, 86400 // STEP_S
+READ_MINUTES, READ_STEPS = 15, 36
+"""So many are read at a time. A chunk of the past is a multiple of READ_STEPS."""
+WEEK_MINUTES = 7 * 1440
 COVERED = 0.8
 TRUE, STILL, UNKNOWN = 1, 2, -1
 """STILL: not true, but near enough to keep an alert that is open; so a burst that goes up and down is one."""
@@ -137,12 +136,13 @@ class Windows:
         step = (minute - 1) // STEP_MINUTES
         for history in self.histories.values():
             history.begin(step)
-        for day in range(step - DAY_STEPS, step - HISTORY_STEPS - 1, -DAY_STEPS) if self.histories else ():
-            frame = ask(counts.history_sql(self.dimensions, STEP_S, day, day + DAY_STEPS - 1))
-            for first in (day + CHUNK_STEPS, day):
-                part = frame.filter(pl.col("minute").is_between(first, first + CHUNK_STEPS - 1))
-                for history in self.histories.values():
-                    history.add(part, first)
+        for first in range(step - READ_STEPS, step - HISTORY_STEPS - 1, -READ_STEPS):
+            histories = [history for history in self.histories.values() if not history.is_full]
+            if not histories:
+                break
+            frame = ask(counts.history_sql(self.dimensions, STEP_S, first, first + READ_STEPS - 1))
+            for history in histories:
+                history.add(frame, first, first + READ_STEPS)
         for history in self.histories.values():
             history.settle()
 

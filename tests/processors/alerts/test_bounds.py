@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
@@ -16,7 +17,7 @@ from pipeline.processors.alerts.counts import Slice
 from pipeline.processors.alerts.history import HISTORY_STEPS, STEP_MINUTES
 from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, SpikeRule, ThresholdRule, load_rules
 from pipeline.processors.alerts.table import Room
-from pipeline.processors.alerts.windows import STILL, TRUE, Windows
+from pipeline.processors.alerts.windows import READ_STEPS, STILL, TRUE, Windows
 from tests.processors.alerts.minutes import MINUTE, frame, said
 from tests.processors.alerts.unbounded import Unbounded
 
@@ -290,6 +291,42 @@ def test_a_silent_scope_is_judged_by_a_rule_about_too_little() -> None:
     windows.put(frame(said(MINUTE, 30)), [MINUTE], None)
     windows.move(MINUTE + 2 * 1440)
     assert what_is_true(windows, MINUTE + 2 * 1440, True, set()).keys() == {("rule-0", Scope("Acme"))}
+
+
+class Answers:
+    """ClickHouse, of which `past` is known and nothing of the newest minutes."""
+
+    def __init__(self, past: pl.DataFrame) -> None:
+        self._past = past
+        self.asked: list[tuple[int, int]] = []
+        """The first step and the one after the last, of each query of the past."""
+
+    def __call__(self, sql: str) -> pl.DataFrame:
+        first, end = (int(second) // 300 for second in re.findall(r"toDateTime\((\d+)", sql))
+        if "AS live" not in sql:
+            return self._past.clear()
+        self.asked.append((first, end))
+        return self._past.filter(pl.col("minute").is_between(first, end - 1))
+
+
+def test_the_past_is_read_some_hours_at_a_time_until_there_is_no_room_for_more() -> None:
+    past = frame(*(said(STEP - n, 1 + n % 200, f"b{brand}") for n in range(1, 1500, 3) for brand in range(8)))
+    past = past.with_columns(live=pl.col("count"))
+    windows, bounded, whole = (Windows(rules_of({"type": "spike"}), authors) for _ in range(3))
+    (read,), (short,), (loaded,) = (each.histories.values() for each in (windows, bounded, whole))
+    loaded.load(past, STEP)
+    answers = Answers(past)
+    windows.learn(answers, MINUTE)
+    assert {end - first for first, end in answers.asked} == {READ_STEPS}
+    assert sum(end - first for first, end in answers.asked) == HISTORY_STEPS
+    scopes = [Scope(f"b{brand}") for brand in range(8)]
+    rows = [each.rings[Slice()].table.find(scopes) for each in (windows, whole)]
+    np.testing.assert_array_equal(read.volume(rows[0]), loaded.volume(rows[1]))
+    assert read.nbytes == loaded.nbytes and read.days == loaded.days == 28
+    short._most = read._past.nbytes // 2
+    answers = Answers(past)
+    bounded.learn(answers, MINUTE)
+    assert short.days == sum(end - first for first, end in answers.asked) / 288 < 4
 
 
 def test_a_history_beyond_the_bound_reaches_less_far_back() -> None:

@@ -55,7 +55,7 @@ class DenseRing:
             if brands is None or scope.brand in brands:
                 self.values[row, [minute - self.first for minute in inside]] = 0
         sliced = self.table.slice.of(frame).filter(pl.col("minute").is_in(inside))
-        rows = self.table.rows(sliced, sliced.get_column("minute").to_list())
+        rows = self.table.rows(sliced, sliced.get_column("minute").to_numpy())
         self.grow()
         np.add.at(
             self.values, (rows, sliced.get_column("minute").to_numpy() - self.first), sliced.select(MEASURES).to_numpy()
@@ -81,7 +81,7 @@ class DenseHistory:
     def load(self, frame: pl.DataFrame, step: int) -> None:
         sums = self.table.slice.of(frame).group_by("brand", "platform", "language", "minute")
         frame = sums.agg(pl.col("count", "negative", "labelled", "live").sum())
-        rows = self.table.rows(frame, (frame.get_column("minute") * STEP_MINUTES).to_list())
+        rows = self.table.rows(frame, frame.get_column("minute").to_numpy() * STEP_MINUTES)
         self.step = step
         self.grow()
         self.counts[rows, frame.get_column("minute").to_numpy() - (step - HISTORY_STEPS)] = frame.get_column("count").to_numpy()
