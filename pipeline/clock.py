@@ -16,3 +16,21 @@ _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 def steady() -> float:
     """Seconds by a clock that nobody sets, and that goes on while the machine sleeps: Linux' CLOCK_MONOTONIC does not."""
     return time.clock_gettime(_STEADY)
+
+
+SELDOM_S = 60.0
+
+
+class Seldom:
+    """Whether it is time to say the same again: at once, then once a minute."""
+
+    def __init__(self) -> None:
+        self._next = float("-inf")
+
+    def due(self) -> bool:
+        """True: now, and not again for a minute."""
+        now = steady()
+        if now < self._next:
+            return False
+        self._next = now + SELDOM_S
+        return True

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from pipeline import metrics
+from pipeline.clock import Seldom
 from pipeline.errors import EarshotError
 from pipeline.fence import Fence, GivenUp
 from pipeline.health import Vitals
@@ -37,10 +38,8 @@ class Kind(Enum):
     PRODUCER = "producer"
 
 
-_RECORD = {
-    KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_MSG,
-    KafkaError.INVALID_RECORD, KafkaError._BAD_MSG,
-}  # fmt: skip
+_TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE, KafkaError.RECORD_LIST_TOO_LARGE}
+_RECORD = {*_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD, KafkaError._BAD_MSG}
 _PRODUCER = {
     KafkaError._FATAL, KafkaError._FENCED, KafkaError._GAPLESS_GUARANTEE, KafkaError._INCONSISTENT,
     KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, KafkaError.UNKNOWN_PRODUCER_ID, KafkaError.INVALID_PRODUCER_EPOCH,
@@ -65,6 +64,13 @@ class Record(NamedTuple):
     value: bytes
     key: bytes | None = None
     headers: tuple[tuple[str, str], ...] = ()
+
+
+class Refusal(NamedTuple):
+    """Why a topic never takes a record."""
+
+    why: str
+    too_large: bool
 
 
 class RenewedProducer:
@@ -149,17 +155,14 @@ class ReliableProducer:
         self._fence, self._vitals = fence, vitals
         self._tries = self._replaced = 0
         self._heard = 0.0
+        self._halving = Seldom()
 
-    def send(self, records: Sequence[Record], generation: int) -> dict[int, str]:
+    def send(self, records: Sequence[Record], generation: int) -> dict[int, Refusal]:
         """On return the topic has all records but those at the places returned: why it never takes them."""
         self._fence.check(generation)
         self._tries = 0
-        whole = dict(enumerate(records))
         try:
-            refused = self._repeat(whole, generation)
-            if len(whole) > 1:
-                # A broker refuses a batch for one of its records, or because they are too large together.
-                refused = {at: why for place in refused for at, why in self._repeat({place: whole[place]}, generation).items()}
+            refused = self._sift(dict(enumerate(records)), generation)
         except GivenUp:
             # What is still on its way is nobody's any more, and must not fill the queue of what comes.
             self._producer.renew()
@@ -167,11 +170,35 @@ class ReliableProducer:
         finally:
             self._vitals.clear(self._held)
         metrics.RECORDS_REFUSED.labels(self._label).inc(len(refused))
-        return {place: error.str() for place, error in refused.items()}
+        return {place: Refusal(error.str(), error.code() in _TOO_LARGE) for place, error in refused.items()}
 
     @property
     def _held(self) -> str:
         return f"{self._what} ({self._name})"
+
+    def _sift(self, records: Mapping[int, Record], generation: int) -> dict[int, KafkaError]:
+        """Returns what is refused though it goes alone.
+
+        A broker refuses a batch for one of its records, or because they are too large together. So halves are sent of what it
+        refuses; one record after the other would take minutes.
+        """
+        refused = self._repeat(records, generation)
+        if not refused or len(records) == 1:
+            return refused
+        self._say_halves(len(refused), len(records), next(iter(refused.values())).str())
+        places = list(refused)
+        half = (len(places) + 1) // 2
+        alone: dict[int, KafkaError] = {}
+        for part in (places[:half], places[half:]):
+            if part:
+                alone |= self._sift({place: records[place] for place in part}, generation)
+        return alone
+
+    def _say_halves(self, refused: int, records: int, why: str) -> None:
+        said = f"{refused} of {records} records were refused together, halves of them are sent: {why}"
+        self._vitals.hold(self._held, said)
+        if self._halving.due():
+            log.warning("topic %s: %s", self._topic, said)
 
     def _repeat(self, records: Mapping[int, Record], generation: int) -> dict[int, KafkaError]:
         """Repeats what may pass; returns what never does."""

@@ -17,9 +17,10 @@ import polars as pl
 import xxhash
 
 from pipeline.batch import Rejected
+from pipeline.clock import Seldom
 from pipeline.fence import Fence
 from pipeline.health import Vitals
-from pipeline.kafka.producer import Record, ReliableProducer
+from pipeline.kafka.producer import Record, Refusal, ReliableProducer
 from pipeline.sinks.clickhouse import Inserter
 
 log = logging.getLogger("earshot.kafka")
@@ -37,22 +38,28 @@ class DeadLetters:
         self._producer = ReliableProducer(config, topic, "dead letters", fence, vitals, "landing")
         self._topic = topic
         self._inserter = inserter
+        self._seldom, self._cut, self._missing = Seldom(), 0, 0
 
     def write(self, rejected: Sequence[Rejected], generation: int) -> None:
         if not rejected:
             return
-        refused = self._producer.send([_record(letter) for letter in rejected], generation)
-        if refused:
-            self._send_cut([rejected[place] for place in refused], next(iter(refused.values())), generation)
+        if refused := self._producer.send([_record(letter) for letter in rejected], generation):
+            self._send_cut({place: rejected[place] for place in refused}, refused, generation)
         for letters in _groups(rejected):
             self._inserter.insert_all("dead_letters", letter_rows(letters), generation)
 
-    def _send_cut(self, letters: Sequence[Rejected], why: str, generation: int) -> None:
-        refused = self._producer.send([_cut(letter) for letter in letters], generation)
-        log.warning(
-            "topic %s gets %d dead letters cut, %d not at all, the first of %d bytes: %s; table dead_letters has them whole",
-            self._topic, len(letters) - len(refused), len(refused), len(letters[0].raw), why,
-        )  # fmt: skip
+    def _send_cut(self, letters: Mapping[int, Rejected], refused: Mapping[int, Refusal], generation: int) -> None:
+        """What is refused for another reason than its size does not get better by a cut."""
+        large = [letter for place, letter in letters.items() if refused[place].too_large]
+        cut = len(large) - len(self._producer.send([_cut(letter) for letter in large], generation)) if large else 0
+        self._cut += cut
+        self._missing += len(letters) - cut
+        if self._seldom.due():
+            place, letter = next(iter(letters.items()))
+            counts = f"{self._cut} dead letters cut, {self._missing} not at all, the first of {len(letter.raw)} bytes"
+            why = refused[place].why
+            log.warning("topic %s gets %s: %s; table dead_letters has them whole", self._topic, counts, why)
+            self._cut = self._missing = 0
 
 
 def _record(letter: Rejected) -> Record:

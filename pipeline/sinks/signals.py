@@ -66,7 +66,7 @@ class Signals:
 
     def _refused(self, records: Sequence[bytes], generation: int) -> list[tuple[bytes, str]]:
         refused = self._producer.send([Record(record) for record in records], generation)
-        return [(records[place], why) for place, why in refused.items()]
+        return [(records[place], refusal.why) for place, refusal in refused.items()]
 
     def _halves(self, record: bytes, why: str) -> list[bytes]:
         found = halves(record)

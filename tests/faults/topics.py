@@ -80,7 +80,7 @@ def read_topic(kafka: KafkaSettings, topic: str) -> Iterator[KafkaMessage]:
         consumer.close()
 
 
-def set_topic(kafka: KafkaSettings, topic: str, name: str, value: int) -> None:
+def set_topic(kafka: KafkaSettings, topic: str, name: str, value: object) -> None:
     """Sets one configuration of the topic."""
     resource = ConfigResource("topic", topic)
     resource.incremental_configs = [ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET)]

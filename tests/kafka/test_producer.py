@@ -17,7 +17,7 @@ from pipeline.errors import EarshotError
 from pipeline.fence import Fence, GivenUp
 from pipeline.health import Vitals
 from pipeline.kafka import producer
-from pipeline.kafka.producer import Kind, Record, ReliableProducer, RenewedProducer, kind_of
+from pipeline.kafka.producer import Kind, Record, Refusal, ReliableProducer, RenewedProducer, kind_of
 from pipeline.migrate import migrate_topics
 from pipeline.settings import Settings
 from tests.faults.topics import delete_topic, read_topic, set_topic
@@ -63,7 +63,7 @@ class Bench:
         common = {**self.settings.kafka.client(), "message.max.bytes": 2_000_000, "linger.ms": 100}
         return ReliableProducer({**common, **config}, self.topic, "signals", self.fence, self.vitals, "landing")
 
-    def send(self, *values: bytes) -> dict[int, str]:
+    def send(self, *values: bytes) -> dict[int, Refusal]:
         return self.producer.send([Record(value) for value in values], self.fence.generation)
 
     def there(self) -> list[bytes]:
@@ -116,10 +116,12 @@ def counted(metric: str, act: Callable[[], object]) -> float:
 def test_what_is_too_large_is_returned_and_the_others_are_there(bench: Bench) -> None:
     bench.set("max.message.bytes", 50_000)
     for_the_client, for_the_topic = b"x" * 2_000_001, noise(60_000)
-    sent: list[dict[int, str]] = []
+    sent: list[dict[int, Refusal]] = []
     values = (b"first", for_the_client, b"second", for_the_topic, b"third")
     assert counted("records_refused", lambda: sent.append(bench.send(*values))) == 2
-    assert sent[0].keys() == {1, 3} and all("size too large" in why for why in sent[0].values())
+    assert sent[0].keys() == {1, 3} and all(
+        "size too large" in refusal.why and refusal.too_large for refusal in sent[0].values()
+    )
     assert sorted(bench.there()) == [b"first", b"second", b"third"]
     assert not bench.vitals.unready()
 
@@ -129,6 +131,28 @@ def test_records_that_are_too_large_together_go_alone(bench: Bench) -> None:
     values = [noise(10_000 + n) for n in range(20)]
     assert bench.send(*values) == {}
     assert set(bench.there()) == set(values)
+
+
+def test_records_that_are_too_large_together_go_in_halves_and_it_is_said(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.set("max.message.bytes", 50_000)
+    values = [noise(5_000 + n) for n in range(200)] + [noise(60_000)]
+    requests: list[int] = []
+    produce = bench.producer._produce
+
+    def counted_produce(records: Any, generation: int) -> Any:
+        requests.append(len(records))
+        if len(requests) == 3:
+            assert bench.vitals.unready()[0].startswith("signals (landing): ")
+        return produce(records, generation)
+
+    monkeypatch.setattr(bench.producer, "_produce", counted_produce)
+    with caplog.at_level("WARNING", "earshot.kafka"):
+        assert bench.send(*values).keys() == {200}
+    assert set(bench.there()) == set(values[:-1]) and not bench.vitals.unready()
+    assert len(requests) < len(values) / 2, "one at a time takes minutes"
+    assert 1 <= len([each for each in caplog.messages if "refused" in each]) <= 3, caplog.messages
 
 
 def test_a_missing_topic_is_waited_for_and_held_until_it_is_there(bench: Bench) -> None:
