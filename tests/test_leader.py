@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +23,7 @@ from pipeline.leader import SESSION_S, Leader, Terms
 from pipeline.migrate import migrate_tables
 from pipeline.processors.alerts.alert import Alert, Scope, State
 from pipeline.settings import Settings
+from pipeline.sinks import fenced
 from pipeline.sinks.alerts import AlertTables, utc_now
 from pipeline.sinks.clickhouse import Inserter
 from pipeline.sinks.fenced import Fenced
@@ -256,6 +257,20 @@ def test_what_a_leader_writes_is_read_as_it_was(client: Client) -> None:
     assert process.tables.by_keys([one.key]) == [one]
     assert process.tables.standing(utc_now()) == [one]
     assert client.command("SELECT count() FROM alerts FINAL") == 1
+    assert process.inserter.unsettled == 0
+
+
+def test_what_is_more_than_a_statement_may_have_is_written_in_halves(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fenced, "_STATEMENT_BYTES", 60_000)
+    process = Process(client)
+    process.lead()
+    many = [replace(alert(), key=number, summary="x" * 2_000) for number in range(50)]
+    statements: list[int] = []
+    send = process.inserter._send
+    monkeypatch.setattr(process.inserter, "_send", lambda *given: (statements.append(1), send(*given)))
+    process.write(*many)
+    assert client.command("SELECT count() FROM alerts FINAL") == 50
+    assert 2 <= len(statements) <= 16
     assert process.inserter.unsettled == 0
 
 

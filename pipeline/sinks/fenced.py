@@ -6,6 +6,7 @@ its way (a frozen process, a network that delivers late), a write that comes aft
 
 from __future__ import annotations
 
+import polars as pl
 import pyarrow as pa
 from clickhouse_connect.driver.exceptions import DatabaseError
 
@@ -15,6 +16,7 @@ from pipeline.sinks.clickhouse import Inserter
 
 _THROWN = 395
 _STATEMENT_BYTES = 256 << 20
+"""Of a statement at most. A byte of a row takes two there, so rows of more than a quarter of it are written in halves."""
 
 
 class Fenced(Inserter):
@@ -28,6 +30,11 @@ class Fenced(Inserter):
 
     def begin(self, office: str, term: int) -> None:
         self.office, self.term, self.unsettled = office, term, 0
+
+    def _insert(self, table: str, rows: pl.DataFrame, whole: pl.DataFrame, generation: int) -> list[tuple[pl.DataFrame, str]]:
+        if rows.height > 1 and rows.estimated_size() > _STATEMENT_BYTES // 4:
+            return self._insert_halves(table, rows, whole, generation)
+        return super()._insert(table, rows, whole, generation)
 
     def _send(self, table: str, columns: list[str], body: pa.Buffer, token: str, generation: int) -> None:
         names = ", ".join(f"`{name}`" for name in columns)
