@@ -10,6 +10,7 @@ stars.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -259,7 +260,7 @@ def load(config: Path | None = None) -> Settings:
     try:
         return Settings(**values)
     except UnreadableVariable as error:
-        raise SettingsError(f"the environment: {error}") from None
+        raise SettingsError(_unreadable() or f"the environment: {error}") from None
     except ValidationError as error:
         problem = first_problem(error, Settings, values)
         where = f"{path} or the environment" if path else "the environment"
@@ -293,14 +294,35 @@ def _check_environment() -> None:
     for name in os.environ:
         if name.startswith(ENV_PREFIX) and name not in NOT_SETTINGS and name.upper() not in known:
             table, _, _ = name.upper().rpartition("__")
-            if not known.get(table):
-                raise SettingsError(f"environment variable {name}: unknown key{hint(name, known)}")
+            if get_origin(known.get(table)) is not dict:  # names of one's own may follow: EARSHOT_CONTROL__TOKENS__INES
+                raise SettingsError(f"environment variable {name}: unknown key{_hint(name, known)}")
 
 
-def _variables(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, bool]]:
-    """The variables that are settings, and whether names of one's own may follow (EARSHOT_CONTROL__TOKENS__INES)."""
+def _hint(name: str, known: Iterable[str]) -> str:
+    """The prefix, which all share, makes none like another."""
+    near = hint(name.upper().removeprefix(ENV_PREFIX), (each.removeprefix(ENV_PREFIX) for each in known))
+    return near.replace("'", f"'{ENV_PREFIX}", 1)
+
+
+def _unreadable() -> str:
+    """What is wrong with the first variable that has to be JSON and is none; blank: there is no such."""
+    known = dict(_variables(Settings, ENV_PREFIX))
+    for name, value in os.environ.items():
+        kind = known.get(name.upper())
+        section = isinstance(kind, type) and issubclass(kind, Section)
+        if value and (section or get_origin(kind) in (dict, tuple)):
+            try:
+                json.loads(value)
+            except ValueError:
+                form = '["a", "b"]' if get_origin(kind) is tuple else '{"name": "value"}'
+                return f"environment variable {name}: it is JSON, as {form}"
+    return ""
+
+
+def _variables(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]]:
+    """The variables that are settings, and of what type."""
     for name, field in model.model_fields.items():
         variable, kind = prefix + name.upper(), field.annotation
-        yield variable, get_origin(kind) is dict
+        yield variable, kind
         if isinstance(kind, type) and issubclass(kind, Section):
             yield from _variables(kind, f"{variable}__")

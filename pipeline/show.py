@@ -14,9 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-_FORMULA = re.compile(rb'(?<!")"(?=[=+\-@\t\r])')
+_WIDE = "|".join("＝＋－＠").encode()
+_FORMULA = re.compile(rb'(?<!")"(?=[=+\-@\t\r]|' + _WIDE + rb")")
 """The quote before a text that a spreadsheet would take for a formula: one that opens a cell stands alone, within a text none
 does, and numbers have none."""
+_AHEAD = 3
+"""So many bytes after a quote say whether it is one."""
 
 
 def write(blocks: Iterable[bytes]) -> None:
@@ -35,12 +38,15 @@ def _printable(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def without_formulas(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """ClickHouse's CSV with a ' before each text that begins with = + - @, a tab or a carriage return."""
+    """ClickHouse's CSV with a ' before each text that begins with = + - @ (wide ones, too), a tab or a carriage return.
+
+    It is for a reader that splits at commas: a ; within a text stays as it is, for ;-) is no formula.
+    """
     held = b""
     for block in blocks:
         text = held + block
-        cut = len(text) - 1
-        while cut > 0 and b'"' in text[cut - 1 : cut + 1]:  # what is cut beside a quote means something else
+        cut = len(text) - _AHEAD
+        while cut > 0 and b'"' in text[max(cut - _AHEAD, 0) : cut + 1]:  # what is cut beside a quote means something else
             cut -= 1
         yield _FORMULA.sub(b"\"'", text[: max(cut, 0)])
         held = text[max(cut, 0) :]

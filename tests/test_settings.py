@@ -123,11 +123,6 @@ def test_a_wrong_value_names_its_key(text: str, key: str) -> None:
     assert f"setting {key} " in refused(toml(text))
 
 
-def test_a_section_that_is_not_json_in_the_environment_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EARSHOT_KAFKA", "{")
-    assert "kafka" in refused()
-
-
 def test_a_file_that_is_missing_or_broken_is_named() -> None:
     assert refused(Path("nowhere.toml")) == "nowhere.toml: No such file or directory"
     assert "settings.toml: " in refused(toml("[kafka"))
@@ -207,3 +202,22 @@ def test_the_login_reaches_librdkafka() -> None:
 )
 def test_a_login_that_is_never_sent_is_refused(text: str, says: str) -> None:
     assert refused(toml(text)).endswith(f": {says}")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("VERSION", "environment variable EARSHOT_VERSION: unknown key"),
+        ("HOME", "environment variable EARSHOT_HOME: unknown key"),
+        ("BRAND", "environment variable EARSHOT_BRAND: unknown key, did you mean 'EARSHOT_BRANDS'?"),
+        ("CLICKHOUSE_URL", "environment variable EARSHOT_CLICKHOUSE_URL: unknown key, did you mean 'EARSHOT_CLICKHOUSE__URL'?"),
+        ("CONTROL__TOKENS", """environment variable EARSHOT_CONTROL__TOKENS: it is JSON, as {"name": "value"}"""),
+        ("SENTIMENT__LANGUAGES", """environment variable EARSHOT_SENTIMENT__LANGUAGES: it is JSON, as ["a", "b"]"""),
+        ("KAFKA", """environment variable EARSHOT_KAFKA: it is JSON, as {"name": "value"}"""),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_named(name: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"EARSHOT_{name}", "n0tjson")
+    with pytest.raises(SettingsError) as caught:
+        load()
+    assert str(caught.value) == says

@@ -26,13 +26,12 @@ def guarded(text: str, size: int) -> str:
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
 def test_no_text_is_a_formula_and_numbers_stay_numbers(size: int) -> None:
     cells = ["=1+1", "+x", "-x", "@x", "\t=x", "\r=x", 'a"=b', '"=x', ',"=', "", "a,=b", "a\n=b", 'x"', "'=x", '""', ',"",=']
+    cells += ["＝1+1", "＋x", "－x", "＠x", "～x", "a＝b", "＝", ";-)", "a;=b"]
     quoted = ",".join('"' + cell.replace('"', '""') + '"' for cell in cells)
     shown = guarded(f'"=head","b"\n{quoted},-5,+1,\\N,-0.5e3\n"=last",-1\n', size)
     rows = list(csv.reader(io.StringIO(shown, newline="")))
     assert rows[0] == ["'=head", "b"]
-    assert rows[1][: len(cells)] == [
-        "'" + cell if cell[:1] in ("=", "+", "-", "@", "\t", "\r") and cell else cell for cell in cells
-    ]
+    assert rows[1][: len(cells)] == ["'" + cell if cell[:1] in tuple("=+-@＝＋－＠\t\r") and cell else cell for cell in cells]
     assert rows[1][len(cells) :] == ["-5", "+1", "\\N", "-0.5e3"]
     assert rows[2] == ["'=last", "-1"]
 
