@@ -110,7 +110,6 @@ def test_status_says_all_that_is_down(run: Run) -> None:
         (["alerts", "backtest", "--rule", "volum"], 2, "did you mean 'volume'?"),
         (["alerts", "list", "--all", "--historical"], 2, "--all goes with neither"),
         (["up", "--broker", "rabbit"], 2, "one of auto, kafka, light"),
-        (["reset"], 1, "Aborted"),
     ],
 )
 def test_a_wrong_call_says_what_is_wrong(run: Run, arguments: list[str], code: int, said: str) -> None:

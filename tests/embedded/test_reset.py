@@ -138,3 +138,8 @@ def test_a_running_stack_keeps_its_folder(tmp_path: Path) -> None:
         reset(tmp_path)
     assert names(tmp_path) == before
     held.release()
+
+
+def test_of_a_folder_that_is_not_there_nothing_is_asked(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["reset", "--data-dir", str(tmp_path / "nowhere")])
+    assert done.exit_code == 0 and "deleted nothing" in done.output and not (tmp_path / "nowhere").exists()
