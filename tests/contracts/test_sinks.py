@@ -200,7 +200,7 @@ def test_what_the_tables_say_of_a_partition(settings: Settings) -> None:
         in_order = waiting.sort("event_key", "revision")
         assert keys.sort("event_key").equals(in_order.select(keys.columns))
         assert pending.waiting(assigned, limit=1).newest.height == 1
-        assert pending.of(in_order.get_column("event_key")[:1]).equals(in_order[:1])
+        assert pending.of(in_order.get_column("event_key")[:1], (0, 0), 5).equals(in_order[:1])
         assert pending.after((0, 0), {("events", 0)}, 1).equals(in_order[:1])
         assert pending.after(in_order.select("event_key", "revision").row(0), {("events", 0)}, 5).equals(in_order[1:])
         assert not pending.after((0, 0), {("events", 1)}, 5).height and not pending.after((0, 0), set(), 5).height
