@@ -147,6 +147,7 @@ def test_what_waits_is_found_on_assignment_and_labelled_newest_first(client: Cli
     wait_for("all of two partitions are labelled", lambda: waiting(client) == 21)
     assert labeller.texts == [f"text {n}" for n in reversed(range(40)) if n % 4 < 2]
     assert bench.told.heard[:20] == [("found", n, label_of(f"text {n}")) for n in reversed(range(40)) if n % 4 < 2]
+    wait_for("what was labelled is told", lambda: len(bench.told.heard) == 40)
     assert bench.told.heard[20:] == [("touched", n, label) for _, n, label in bench.told.heard[:20]]
     rows = final(client)
     mine = [n for n in range(40) if n % 4 < 2]
