@@ -33,8 +33,8 @@ from pipeline.sinks.alerts import AlertTables
 from pipeline.sinks.clickhouse import Inserter, arrow_stream
 from pipeline.sinks.interactions import Landing
 from tests.contracts.test_sinks import make_batch
+from tests.hostile_profile import ProfileProxy
 from tests.isolation import ROOT
-from tests.profile import ProfileProxy
 
 NOW = datetime.now(UTC)
 
