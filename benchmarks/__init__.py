@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pipeline.allocator import keep_pages
+from pipeline.worker.allocator import keep_pages
 
 CORES = 2
 

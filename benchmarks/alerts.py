@@ -35,8 +35,8 @@ from benchmarks.ground import Ground, Worker, cpu_seconds, ground
 from benchmarks.progress import bar
 from benchmarks.report import MS, Figure
 from benchmarks.standard import standard_brands, standard_load
+from pipeline.config.settings import Settings
 from pipeline.embedded.child import free_port
-from pipeline.settings import Settings
 
 SINGLE, WINDOWED = "single", "windowed"
 LATENCY_NAMES = (

@@ -19,13 +19,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import polars as pl
 
+from pipeline.clickhouse.inserter import arrow_stream
 from pipeline.embedded.engine import Engine
 from pipeline.embedded.query import Query
 from pipeline.embedded.statement import DataInsert
 from pipeline.migrate import read_migrations
 from pipeline.processors.alerts.campaign import find
 from pipeline.processors.alerts.rules import CampaignRule
-from pipeline.sinks.clickhouse import arrow_stream
 
 SINCE = datetime(2026, 9, 1, 10, tzinfo=UTC)
 WINDOW = timedelta(minutes=10)

@@ -14,8 +14,8 @@ from statistics import median
 
 from benchmarks.ground import Ground, Topic, Worker, ground, peak_mb, wait_for_rows
 from benchmarks.report import CPU, RATE, Figure
-from pipeline.connections import clickhouse_client
-from pipeline.settings import Settings
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import Settings
 
 NAMES = ("end_to_end.throughput", "end_to_end.cpu_worker", "end_to_end.cpu_kafka", "end_to_end.cpu_clickhouse")
 

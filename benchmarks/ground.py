@@ -26,10 +26,10 @@ from confluent_kafka import Producer
 
 from benchmarks.progress import bar
 from benchmarks.standard import Record, standard_brands, standard_load
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import EmbeddedSettings, KafkaSettings, SentimentSettings, Settings
 from pipeline.embedded.stack import Stack
 from pipeline.migrate import migrate
-from pipeline.settings import EmbeddedSettings, KafkaSettings, SentimentSettings, Settings
 
 PARTITIONS = 8
 SEED = 1

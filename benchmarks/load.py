@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import product
 
 from benchmarks.standard import SYLLABLES, standard_brands, standard_keywords, standard_load
-from pipeline.brands import Brands
-from pipeline.settings import WorkerSettings
+from pipeline.config.settings import WorkerSettings
+from pipeline.processors.mentions.brands import Brands
 
 BATCH_ROWS: int = WorkerSettings().batch_rows
 BIG_BRANDS, BIG_KEYWORDS = 200, 5_000

@@ -8,7 +8,7 @@ from statistics import median
 from benchmarks.end_to_end import describe
 from benchmarks.ground import Worker, ground, peak_mb, resident_mb, wait_for_rows
 from benchmarks.report import MB, Figure
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
 
 NAMES = ("worker.rss_mb", "worker.rss_growth_mb")
 

@@ -28,9 +28,9 @@ from benchmarks.environments import APPS, python_of, version_of
 from benchmarks.ground import PARTITIONS, PATIENCE_S, Ground, ground, producing, wait_for_rows
 from benchmarks.progress import bar
 from benchmarks.report import RATE, RATIO, Figure
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import Settings
 from pipeline.migrate import migrate
-from pipeline.settings import Settings
 
 PEERS = ("faust", "quix", "bytewax")
 NAMES = ("peers.earshot", *(f"peers.{peer}{suffix}" for peer in PEERS for suffix in ("_ratio", "")))

@@ -26,13 +26,13 @@ from benchmarks.environments import APPS, python_of, version_of
 from benchmarks.ground import ground
 from benchmarks.progress import bar
 from benchmarks.report import MS, RATIO, Figure
+from pipeline.config.settings import SentimentSettings
 from pipeline.generate.phrases import LANGUAGES
 from pipeline.processors.sentiment.engine import Engine
 from pipeline.processors.sentiment.labeller import SentimentLabeller
 from pipeline.processors.sentiment.load import load_labeller, load_model
 from pipeline.processors.sentiment.models import BUNDLED
 from pipeline.processors.sentiment.prepare import prepare
-from pipeline.settings import SentimentSettings
 
 TEXTS_S, RECALL = "texts/s", "macro recall"
 T = TypeVar("T")

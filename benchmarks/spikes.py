@@ -22,8 +22,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.processors.alerts.plot import Window, draw
-from pipeline.processors.alerts.series import Series, mirrored, read_series, walk
+from pipeline.processors.alerts.backtest.plot import Window, draw
+from pipeline.processors.alerts.backtest.series import Series, mirrored, read_series, walk
 from pipeline.processors.alerts.spike import DROP, Spike
 
 Method = Callable[[Series], list[datetime]]

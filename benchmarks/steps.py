@@ -22,15 +22,15 @@ from benchmarks.progress import bar
 from benchmarks.report import CPU, RATE, Figure
 from pipeline.app import BATCHES_ON_THEIR_WAY
 from pipeline.batch import EventBatch
-from pipeline.brands import Brands
+from pipeline.clickhouse.inserter import Inserter
 from pipeline.fence import Fence
-from pipeline.health import Vitals
+from pipeline.monitoring.health import Vitals
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
-from pipeline.processors.mentions import Mentions
+from pipeline.processors.mentions.brands import Brands
+from pipeline.processors.mentions.step import Mentions
 from pipeline.processors.privacy import Pseudonymise
-from pipeline.sinks.clickhouse import Inserter
 from pipeline.sinks.interactions import Landing
 from pipeline.sinks.memory import MemoryTable
 from pipeline.sources.decode import Decode

@@ -22,8 +22,8 @@ from benchmarks.ground import LOOK_S, Ground, Worker, ground, wait_for_rows
 from benchmarks.progress import bar
 from benchmarks.report import MS, Figure
 from benchmarks.standard import standard_load
-from pipeline.connections import clickhouse_client
-from pipeline.settings import Settings
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import Settings
 
 NAMES = ("end_to_end.visible_p50_ms", "end_to_end.visible_p99_ms", "end_to_end.visible_max_ms")
 WARM_UP_EVENTS = 100_000

@@ -1,4 +1,4 @@
-"""The table of metrics in docs/sre.md, made from pipeline/metrics.py: `make board` writes it between its two marks."""
+"""The table of metrics in docs/sre.md, made from pipeline/monitoring/metrics.py: `make board` writes it between two marks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from prometheus_client.metrics import MetricWrapperBase
 
 from deploy.grafana.board import series
-from pipeline import metrics
+from pipeline.monitoring import metrics
 
 FILE = Path(__file__).parent.parent / "docs" / "sre.md"
 BEGIN, END = "<!-- metrics: made by `make board` -->\n", "<!-- end of metrics -->\n"

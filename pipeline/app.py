@@ -18,31 +18,29 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
-from pipeline import metrics, migrate
-from pipeline.agents import Flow
+from pipeline import migrate
 from pipeline.batch import EventBatch
-from pipeline.brands import SAMPLE_BRANDS, parse_brands
-from pipeline.connections import clickhouse_client, kafka_admin
+from pipeline.clickhouse.client import clickhouse_client, kafka_admin
+from pipeline.clickhouse.inserter import Inserter
+from pipeline.config.settings import SentimentSettings, Settings
+from pipeline.config.watched_file import Watched
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.fence import Fence
-from pipeline.health import Vitals, memory_limit, serve
-from pipeline.lag import keep_asking_ends
-from pipeline.offsets import Offsets, Place
-from pipeline.ping import keep_asking
+from pipeline.monitoring import metrics
+from pipeline.monitoring.health import Vitals, memory_limit, serve
+from pipeline.monitoring.table_metrics import keep_asking
 from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, parse_rules
 from pipeline.processors.alerts.single import SingleEvent, words_of
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import UNTOLD_KEYS, Dedup, Seen
 from pipeline.processors.keys import KeySet
-from pipeline.processors.mentions import Mentions
+from pipeline.processors.mentions.brands import SAMPLE_BRANDS, parse_brands
+from pipeline.processors.mentions.step import Mentions
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.processors.relevance import Relevance
 from pipeline.processors.sentiment.deferred import Later
 from pipeline.processors.sentiment.labels import Labeller
 from pipeline.processors.sentiment.step import Sentiment
-from pipeline.reload import Watched
-from pipeline.settings import SentimentSettings, Settings
-from pipeline.sinks.clickhouse import Inserter
 from pipeline.sinks.dead_letter import DeadLetters
 from pipeline.sinks.interactions import InteractionsTable, Landing
 from pipeline.sinks.pending import Assigned, PendingTable
@@ -50,6 +48,9 @@ from pipeline.sinks.signals import Signals, Tell, TellOfLabels
 from pipeline.sources.decode import Decode
 from pipeline.sources.kafka import KafkaSource, Limits, Room, consumer_config
 from pipeline.step import Step
+from pipeline.worker.flow import Flow
+from pipeline.worker.lag import keep_asking_ends
+from pipeline.worker.offsets import Offsets, Place
 
 BATCHES_ON_THEIR_WAY = 4
 log = logging.getLogger("earshot")
@@ -229,7 +230,7 @@ def run_worker(settings: Settings, load: Callable[[SentimentSettings], Labeller 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("mode").setLevel(logging.WARNING)
     logging.getLogger("faust").setLevel(logging.WARNING)
-    logging.getLogger("pipeline.agents").setLevel(logging.WARNING)
+    logging.getLogger("pipeline.worker.flow").setLevel(logging.WARNING)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it can't do is said by who asked for it
     # A batch is tens of thousands of objects without cycles: collecting at the default pace took a twentieth of the time.
     gc.freeze()

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipeline.processors.alerts.signal import Candidate
-from pipeline.rejects import UNREADABLE_STEP
+from pipeline.monitoring.reject_reasons import UNREADABLE_STEP
+from schemas.signals import Candidate
 
 
 class Origin(NamedTuple):

@@ -4,7 +4,7 @@
   owner leads for a session from when it *sent* the last request that the coordinator answered with yes, by a clock that nobody
   sets; then it neither writes nor notifies, whatever else answers, until the group says again that it leads.
 - **Term**: a number in table `leaders`, taken when leading begins. A write names its term, and ClickHouse refuses it once there
-  is a newer one (pipeline/sinks/fenced.py): also a write that was on its way for longer than the lease.
+  is a newer one (pipeline/clickhouse/fenced_inserter.py): also a write that was on its way for longer than the lease.
 - **Take-over**: take a term; wait for as long as a write of the term before may run, unless that one was handed over; only then
   read. So what was read is all that earlier terms have written, and versions never meet.
 """
@@ -22,9 +22,9 @@ from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
+from pipeline.clickhouse.inserter import Inserter
 from pipeline.clock import steady
 from pipeline.fence import INSERT_MAX_S, Fence, GivenUp
-from pipeline.sinks.clickhouse import Inserter
 
 SESSION_S = 6.0
 """The least that Kafka allows by default."""
@@ -33,7 +33,7 @@ OTHERS_WRITE_S = INSERT_MAX_S + 0.5
 
 
 class Leader(Fence):
-    """What the group says comes from its thread (pipeline/group.py); whoever writes or notifies asks, from any thread.
+    """What the group says comes from its thread (pipeline/kafka/group.py); whoever writes or notifies asks, from any thread.
 
     A generation is the time in which this process leads without a break. Restart: a new one, which does not lead.
     """

@@ -19,10 +19,10 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 import schemas
-from pipeline.connections import check_kafka, clickhouse_client, kafka_admin, kafka_reason, reason
+from pipeline.clickhouse.client import check_kafka, clickhouse_client, kafka_admin, kafka_reason, reason
+from pipeline.clickhouse.pins import unmet
+from pipeline.config.settings import MAX_MESSAGE_BYTES, KafkaSettings, Settings
 from pipeline.errors import MigrationError, UnreachableError
-from pipeline.pins import unmet
-from pipeline.settings import MAX_MESSAGE_BYTES, KafkaSettings, Settings
 
 FOLDER = Path(schemas.__file__).parent / "clickhouse"
 HEADERS_BYTES = 1 << 16
@@ -68,8 +68,8 @@ def migrate(settings: Settings) -> list[str]:
     """Brings tables and topics up to date and says what it did, a line each. Doing it again changes nothing.
 
     Raises MigrationError, before it changes anything, over a server that is too old or a user's settings that are not as needed
-    (pipeline/pins.py), over a half-applied or edited migration and over a database that is newer than this program; and for a
-    statement that fails. Raises UnreachableError when either side can't be reached.
+    (clickhouse/pins.py), over a half-applied or edited migration and over a database that is newer than this program; and for
+    a statement that fails. Raises UnreachableError when either side can't be reached.
     """
     check_kafka(settings.kafka)
     client = clickhouse_client(settings.clickhouse)
@@ -82,7 +82,7 @@ def migrate(settings: Settings) -> list[str]:
 def check(settings: Settings) -> None:
     """Returns when the server is as needed, the tables are those of this program and the topics exist.
 
-    Raises MigrationError when something is not as needed (pipeline/pins.py) or `earshot migrate` has to run first,
+    Raises MigrationError when something is not as needed (pipeline/clickhouse/pins.py) or `earshot migrate` has to run first,
     UnreachableError when a table that it made is gone.
     """
     client = clickhouse_client(settings.clickhouse)

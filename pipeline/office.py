@@ -12,12 +12,12 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from pipeline.connections import reason
+from pipeline.clickhouse.client import reason
+from pipeline.clickhouse.fenced_inserter import Fenced
+from pipeline.clickhouse.inserter import Inserter
 from pipeline.fence import GivenUp
-from pipeline.health import Vitals
 from pipeline.leader import OTHERS_WRITE_S, Leader, Terms
-from pipeline.sinks.clickhouse import Inserter
-from pipeline.sinks.fenced import Fenced
+from pipeline.monitoring.health import Vitals
 
 RELEASE_S = 2.0
 log = logging.getLogger("earshot.leader")

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.isolation import OwnHome
+from tests.support.isolation import OwnHome
 
 os.environ.setdefault("POLARS_MAX_THREADS", "2")  # before anything imports polars, here and in child processes
 HOME = OwnHome()
@@ -18,12 +18,8 @@ HOME.enter()
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from pipeline.connections import clickhouse_client
-from pipeline.embedded.child import free_port
-from pipeline.embedded.stack import Stack
-from pipeline.errors import StackError
-from pipeline.migrate import migrate_tables
-from pipeline.settings import (
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import (
     ClickHouseSettings,
     EmbeddedSettings,
     KafkaSettings,
@@ -32,7 +28,11 @@ from pipeline.settings import (
     Settings,
     WorkerSettings,
 )
-from tests.commands import run, stacked  # noqa: F401  # fixtures
+from pipeline.embedded.child import free_port
+from pipeline.embedded.stack import Stack
+from pipeline.errors import StackError
+from pipeline.migrate import migrate_tables
+from tests.support.commands import run, stacked  # noqa: F401  # fixtures
 
 PARTITIONS = 8
 FILLED = """

@@ -14,19 +14,19 @@ from aiokafka.errors import RequestTimedOutError
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, SyncGroupRequest
 from clickhouse_connect.driver.client import Client
 
+from pipeline.clickhouse import fenced_inserter
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.fenced_inserter import Fenced
+from pipeline.clickhouse.inserter import Inserter
 from pipeline.clock import steady
-from pipeline.connections import clickhouse_client
+from pipeline.config.settings import Settings
 from pipeline.fence import GivenUp
-from pipeline.group import watch
-from pipeline.health import Vitals
+from pipeline.kafka.group import watch
 from pipeline.leader import SESSION_S, Leader, Terms
 from pipeline.migrate import migrate_tables
-from pipeline.processors.alerts.alert import Alert, Scope, State
-from pipeline.settings import Settings
-from pipeline.sinks import fenced
+from pipeline.monitoring.health import Vitals
 from pipeline.sinks.alerts import AlertTables, utc_now
-from pipeline.sinks.clickhouse import Inserter
-from pipeline.sinks.fenced import Fenced
+from schemas.alerts import Alert, Scope, State
 
 REBALANCING, UNKNOWN_MEMBER = 27, 25
 
@@ -261,7 +261,7 @@ def test_what_a_leader_writes_is_read_as_it_was(client: Client) -> None:
 
 
 def test_what_is_more_than_a_statement_may_have_is_written_in_halves(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fenced, "_STATEMENT_BYTES", 60_000)
+    monkeypatch.setattr(fenced_inserter, "_STATEMENT_BYTES", 60_000)
     process = Process(client)
     process.lead()
     many = [replace(alert(), key=number, summary="x" * 2_000) for number in range(50)]

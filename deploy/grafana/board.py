@@ -1,4 +1,4 @@
-"""The Grafana board, made from pipeline/metrics.py: `make board` writes deploy/grafana/boards/earshot.json.
+"""The Grafana board, made from pipeline/monitoring/metrics.py: `make board` writes deploy/grafana/boards/earshot.json.
 
 Rows stand in the order in which someone who was called looks: is it up, does it flow, how late, how far behind, its labels,
 its alerts, what goes wrong, where the time goes, ClickHouse, memory. Built with Grafana's own foundation SDK, whose types are
@@ -27,7 +27,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 from prometheus_client.metrics import MetricWrapperBase
 
-from pipeline import metrics
+from pipeline.monitoring import metrics
 
 FILE = Path(__file__).parent / "boards" / "earshot.json"
 SOURCE = DataSourceRef(type_val="prometheus", uid="${source}")

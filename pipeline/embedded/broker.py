@@ -22,8 +22,8 @@ import platformdirs
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from pipeline.config.settings import MAX_MESSAGE_BYTES
 from pipeline.errors import StackError
-from pipeline.settings import MAX_MESSAGE_BYTES
 
 VERSION = "4.3.0"
 LOCK = Path(__file__).with_name("jars.lock")

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from pipeline.config.settings import ENV_PREFIX
 from pipeline.embedded.guard import Guard
 from pipeline.errors import StackError
-from pipeline.settings import ENV_PREFIX
 
 LOG_BYTES = 10 << 20
 """A log that has grown past this becomes NAME.1.log, in place of the one before: what a child keeps is twice as much."""

@@ -27,7 +27,7 @@ from pipeline.embedded.engine import Engine
 from pipeline.embedded.query import Answer, Query, QueryError
 from pipeline.embedded.request import BODY_LIMIT, CODECS, credentials, query_id, read
 from pipeline.embedded.statement import DataInsert, split_insert
-from pipeline.same_origin import refusal
+from pipeline.http.same_origin import refusal
 
 # What travels in the URL and is no setting of the engine.
 _NO_SETTINGS = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
+from pipeline.config.settings import Settings
 from pipeline.embedded.password import asks_embedded
 from pipeline.embedded.secret import make_secret, read_secret
-from pipeline.settings import Settings
 
 NAME = "hash_key"
 

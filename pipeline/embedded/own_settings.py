@@ -15,12 +15,12 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
+from pipeline.config.settings import ENV_PREFIX, ControlSettings, KafkaSettings, Section, Settings
 from pipeline.embedded.hash_key import make_hash_key
 from pipeline.embedded.password import with_password
 from pipeline.embedded.secret import FOLDER, write_secret
 from pipeline.embedded.stack import Stack
 from pipeline.embedded.token import actor, make_token
-from pipeline.settings import ENV_PREFIX, ControlSettings, KafkaSettings, Section, Settings
 
 NAME = "settings.toml"
 _HERE = "127.0.0.1"

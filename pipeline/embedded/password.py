@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from pipeline.config.settings import Settings
 from pipeline.embedded.secret import FOLDER, make_secret, read_secret
-from pipeline.settings import Settings
 
 NAME = "clickhouse_password"
 

@@ -15,6 +15,7 @@ from typing import Self
 import filelock
 from pydantic import SecretStr
 
+from pipeline.config.settings import ClickHouseSettings, EmbeddedSettings
 from pipeline.embedded.broker import JarsUnreachable, broker_answers, kafka_command, light_command
 from pipeline.embedded.child import Child, check_port, free_port
 from pipeline.embedded.folder import claim
@@ -23,7 +24,6 @@ from pipeline.embedded.password import NAME as PASSWORD
 from pipeline.embedded.password import make_password
 from pipeline.embedded.secret import read_secret
 from pipeline.errors import StackError
-from pipeline.settings import ClickHouseSettings, EmbeddedSettings
 
 LEAST_FREE_BYTES = 256 << 20
 LOGS = "logs"

@@ -6,9 +6,9 @@ import getpass
 import secrets
 from pathlib import Path
 
+from pipeline.config.settings import Settings
 from pipeline.embedded.secret import make_secret, read_secret
-from pipeline.same_origin import is_loopback
-from pipeline.settings import Settings
+from pipeline.http.same_origin import is_loopback
 
 NAME = "control_token"
 

@@ -17,21 +17,21 @@ import numpy as np
 
 from pipeline import migrate
 from pipeline.batch import EventBatch, Rejected
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.inserter import Inserter
+from pipeline.config.settings import Settings
 from pipeline.embedded.hash_key import hash_key
 from pipeline.errors import SettingsError
 from pipeline.fence import Fence
 from pipeline.generate.plan import Plan
 from pipeline.generate.stream import Stream
 from pipeline.generate.targets import Advance, write_truth
-from pipeline.health import Vitals
+from pipeline.monitoring.health import Vitals
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
-from pipeline.processors.mentions import Mentions
+from pipeline.processors.mentions.step import Mentions
 from pipeline.processors.privacy import Pseudonymise
-from pipeline.settings import Settings
-from pipeline.sinks.clickhouse import Inserter
 from pipeline.sinks.dead_letter import letter_rows
 from pipeline.sinks.interactions import InteractionsTable, Landing
 from pipeline.sinks.pending import Assigned

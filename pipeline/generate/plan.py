@@ -12,10 +12,10 @@ from typing import NamedTuple
 import orjson
 import xxhash
 
-from pipeline.brands import Brand, Brands
 from pipeline.errors import SettingsError
 from pipeline.generate.people import PLATFORMS
 from pipeline.generate.phrases import CAUSES
+from pipeline.processors.mentions.brands import Brand, Brands
 
 DEFAULT_START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.brands import Brands, load_brands
+from pipeline.config.settings import KafkaSettings, Settings
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.generate.plan import Plan
 from pipeline.generate.stream import BLOCK, Stream
-from pipeline.produce import EventProducer, ctrl_c_sets
-from pipeline.settings import KafkaSettings, Settings
+from pipeline.kafka.event_producer import EventProducer, ctrl_c_sets
+from pipeline.processors.mentions.brands import Brands, load_brands
 
 SAMPLE_BRANDS = Path(__file__).parent.parent / "brands.yaml"
 SAMPLE_EVENTS, SAMPLE_RATE = 60_000, 100

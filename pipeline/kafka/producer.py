@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from pipeline import metrics
 from pipeline.clock import Seldom
 from pipeline.errors import EarshotError
 from pipeline.fence import Fence, GivenUp
-from pipeline.health import Vitals
+from pipeline.monitoring import metrics
+from pipeline.monitoring.health import Vitals
 
 log = logging.getLogger("earshot.kafka")
 PATIENCE_S = 5.0

@@ -14,15 +14,15 @@ from typing import Any
 import polars as pl
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from pipeline import metrics
-from pipeline.connections import kafka_reason
+from pipeline.clickhouse.client import kafka_reason
+from pipeline.clickhouse.inserter import Inserter
+from pipeline.clickhouse.row_versions import quoted
 from pipeline.kafka.producer import Record, RenewedProducer
-from pipeline.processors.alerts.alert import Alert, Scope, State, dump
+from pipeline.monitoring import metrics
 from pipeline.processors.alerts.lifecycle import Member
-from pipeline.processors.alerts.signal import Candidate
 from pipeline.processors.alerts.silences import Silence
-from pipeline.sinks.clickhouse import Inserter
-from pipeline.versions import quoted
+from schemas.alerts import Alert, Scope, State, dump
+from schemas.signals import Candidate
 
 log = logging.getLogger("earshot.kafka")
 _TIME = pl.Datetime("ms", "UTC")

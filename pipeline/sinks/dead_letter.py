@@ -17,11 +17,11 @@ import polars as pl
 import xxhash
 
 from pipeline.batch import Rejected
+from pipeline.clickhouse.inserter import Inserter
 from pipeline.clock import Seldom
 from pipeline.fence import Fence
-from pipeline.health import Vitals
 from pipeline.kafka.producer import Record, Refusal, ReliableProducer
-from pipeline.sinks.clickhouse import Inserter
+from pipeline.monitoring.health import Vitals
 
 log = logging.getLogger("earshot.kafka")
 CUT_BYTES = 1 << 16

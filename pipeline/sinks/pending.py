@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import polars as pl
 
+from pipeline.clickhouse.inserter import Inserter
 from pipeline.processors.completion import GROUP_TIMES, TIME
 from pipeline.processors.waiting import KEYS, SAME, Loaded, Place
-from pipeline.sinks.clickhouse import Inserter
 from schemas import events
 
 _TIMES = [*events.TIMES, *GROUP_TIMES]

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import polars as pl
 
-from pipeline.sinks.clickhouse import Inserter
-from pipeline.versions import minutes
+from pipeline.clickhouse.inserter import Inserter
+from pipeline.clickhouse.row_versions import minutes
 
 _KEYS = 5_000
 """Of one query."""

@@ -1,7 +1,7 @@
 """Signals: what a worker tells the alert evaluator, to topic `signals`, acknowledged.
 
 They follow the insert and precede the commit, so that each landing is told once or more; a signal that comes twice changes
-nothing (pipeline/processors/alerts/signal.py). One landing is one signal, however many batches landed together. What landed
+nothing (schemas/signals.py). One landing is one signal, however many batches landed together. What landed
 before a kill, and may not have been told, is read back from the table and told with the batch that read it again.
 """
 
@@ -15,13 +15,13 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from pipeline import metrics
 from pipeline.batch import EventBatch
 from pipeline.fence import Fence
-from pipeline.health import Vitals
 from pipeline.kafka.producer import Record, ReliableProducer
-from pipeline.processors.alerts.signal import Candidate, Signal, by_minute, dump, halves
+from pipeline.monitoring import metrics
+from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.single import SingleEvent, touched
+from schemas.signals import Candidate, Signal, by_minute, dump, halves
 
 log = logging.getLogger("earshot.kafka")
 MAX_BYTES = 1_000_000

@@ -2,7 +2,7 @@
 
 Batches are small when idle (what `linger` brings) and up to `rows` when behind. Whatever happens to the partitions, records are
 never skipped: a batch that can't be finished is given up with its whole generation, the consumer is closed, and a new one reads
-on from the committed offsets. See pipeline/offsets.py for what is done when partitions come and go.
+on from the committed offsets. See pipeline/worker/offsets.py for what is done when partitions come and go.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import orjson
 import polars as pl
 from confluent_kafka import Consumer, KafkaError, Message
 
-from pipeline import metrics
 from pipeline.batch import EventBatch, Origin, Unreadable
 from pipeline.clock import steady
 from pipeline.fence import Fence
-from pipeline.health import Vitals
 from pipeline.kafka.batches import last_offset
-from pipeline.offsets import Offsets
+from pipeline.monitoring import metrics
+from pipeline.monitoring.health import Vitals
 from pipeline.sources.memory import PLACES
+from pipeline.worker.offsets import Offsets
 
 log = logging.getLogger("earshot.delivery")
 ROOM_WAIT_S = 1.0
@@ -87,7 +87,7 @@ def consumer_config(client: Mapping[str, Any], group: str, session_timeout_ms: i
         "heartbeat.interval.ms": session_timeout_ms // 5,
         # Compressed bytes of a request; a record that is larger still comes, alone (KIP-74).
         "fetch.max.bytes": 8 << 20,
-        # It bounds what zstd may unpack, too: a batch that is above it can't be read (pipeline/offsets.py).
+        # It bounds what zstd may unpack, too: a batch that is above it can't be read (pipeline/worker/offsets.py).
         "receive.message.max.bytes": 256 << 20,
         # A slow topic is asked for 20 times a second, not each time that a record came: less than the linger of a batch.
         "fetch.min.bytes": 128 << 10,

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import check
 from pipeline.batch import EventBatch
-from pipeline.processors.mentions import Mentions
+from pipeline.processors.mentions.step import Mentions
 
 
 def test_what_is_stored_is_what_is_measured() -> None:

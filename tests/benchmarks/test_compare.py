@@ -10,9 +10,9 @@ from clickhouse_connect.driver.client import Client
 
 from benchmarks.compare import differences
 from benchmarks.visible import Positions
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import Settings
 from pipeline.migrate import migrate
-from pipeline.settings import Settings
 
 ROW = "INSERT INTO {0} (event_key, id, platform, text, brands, metrics_likes) VALUES ({1}, '{1}', 'forum', 'so', {2}, {3})"
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.ground import wait_for_rows
-from pipeline.connections import clickhouse_client
-from pipeline.settings import Settings
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import Settings
 from schemas import events
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.brands import parse_brands
 from pipeline.config.document import hint
 from pipeline.errors import SettingsError
 from pipeline.processors.alerts.rules import parse_rules
-from pipeline.sources.mapping import load_mapping
+from pipeline.processors.mentions.brands import parse_brands
+from pipeline.sources.recorded.mapping import load_mapping
 
 EVENT = "{id: {from: id}, platform: forum, kind: post, created_at: {from: at, time: iso}"
 

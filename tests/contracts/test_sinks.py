@@ -9,24 +9,23 @@ from typing import NamedTuple
 import polars as pl
 import pytest
 
-from pipeline import metrics
 from pipeline.batch import EventBatch
-from pipeline.brands import Brands
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.inserter import Inserter
+from pipeline.config.settings import Settings
 from pipeline.fence import Fence, GivenUp
-from pipeline.health import Vitals
 from pipeline.migrate import migrate
+from pipeline.monitoring import metrics
+from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.rules import Alerts
-from pipeline.processors.alerts.signal import parse_signal
 from pipeline.processors.alerts.single import SingleEvent
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
-from pipeline.processors.mentions import Mentions
+from pipeline.processors.mentions.brands import Brands
+from pipeline.processors.mentions.step import Mentions
 from pipeline.processors.waiting import Loaded
-from pipeline.settings import Settings
 from pipeline.sinks import interactions
-from pipeline.sinks.clickhouse import Inserter
 from pipeline.sinks.dead_letter import DeadLetters
 from pipeline.sinks.interactions import InteractionsTable, Landing
 from pipeline.sinks.memory import MemoryTable
@@ -35,8 +34,9 @@ from pipeline.sinks.signals import Signals, Tell
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from pipeline.step import Step
-from tests.faults.topics import read_topic
-from tests.sources.bad_records import BAD, event
+from schemas.signals import parse_signal
+from tests.support.bad_records import BAD, event
+from tests.support.topics import read_topic
 
 SINKS = ["memory", "interactions", "pending_changes", "dead_letters", "signals"]
 RULES = Alerts.model_validate({"rules": [{"name": "all", "type": "reach", "followers": 1, "negative": False}]})

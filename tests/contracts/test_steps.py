@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pytest
 
 from pipeline.batch import EventBatch
-from pipeline.brands import Brands
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.single import SingleEvent, words_of
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
-from pipeline.processors.mentions import Mentions
+from pipeline.processors.mentions.brands import Brands
+from pipeline.processors.mentions.step import Mentions
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.processors.relevance import Relevance
 from pipeline.processors.sentiment.memory import MemoryLabeller
@@ -22,7 +22,7 @@ from pipeline.sinks.memory import MemoryTable
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from pipeline.step import Step
-from tests.sources.bad_records import BAD, GOOD, ODD, event
+from tests.support.bad_records import BAD, GOOD, ODD, event
 
 BRANDS = Brands.model_validate({"brands": [{"name": "A", "keywords": ["hi"]}]})
 RULES = Alerts.model_validate(

@@ -18,13 +18,13 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy import metrics_table
 from deploy.grafana import board
-from pipeline import metrics
-from pipeline.desk import Desk, DeskServer
+from pipeline.config.settings import ENV_PREFIX, load
+from pipeline.control.api import Desk, DeskServer
 from pipeline.embedded.analyst import NEWEST
 from pipeline.embedded.analyst_names import READABLE
-from pipeline.health import Vitals
-from pipeline.settings import ENV_PREFIX, load
-from tests.deploy.tools import DEPLOY, ROOT, run
+from pipeline.monitoring import metrics
+from pipeline.monitoring.health import Vitals
+from tests.support.deploy import DEPLOY, ROOT, run
 
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from deploy.grafana.board import queries
+from pipeline.config.settings import Settings
 from pipeline.embedded.child import free_port
 from pipeline.embedded.stack import Stack
 from pipeline.migrate import migrate
-from pipeline.settings import Settings
-from tests.deploy.prometheus import Prometheus
-from tests.deploy.tools import program
-from tests.faults import topics
-from tests.faults.load import Generator
-from tests.faults.worker import Worker, wait_for
+from tests.support import topics
+from tests.support.deploy import program
+from tests.support.load import Generator
+from tests.support.prometheus import Prometheus
+from tests.support.worker import Worker, wait_for
 
 ONLY_AT_TIMES = {"Seeding", "Without a label", "From Kafka to a receiver"}
 """Panels that show something only when it happens: partitions that come are seeded, a text has no label, somebody is told."""

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from deploy.grafana.board import series
-from pipeline import metrics
-from tests.deploy.tools import DEPLOY, ROOT, run
+from pipeline.monitoring import metrics
+from tests.support.deploy import DEPLOY, ROOT, run
 
 FOLDER = DEPLOY / "prometheus"
 RULES = [FOLDER / "recording.yml", FOLDER / "alerts.yml"]

@@ -13,7 +13,7 @@ from pipeline.embedded import child as module
 from pipeline.embedded.child import Child
 from pipeline.embedded.guard import Guard
 from pipeline.embedded.supervisor import Supervisor
-from tests.faults.worker import wait_for
+from tests.support.worker import wait_for
 
 LIMIT = 50_000
 TALKS = """

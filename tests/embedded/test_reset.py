@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.cli import app
+from pipeline.cli.main import app
 from pipeline.embedded.folder import claim
 from pipeline.embedded.hash_key import make_hash_key
 from pipeline.embedded.reset import ours, reset

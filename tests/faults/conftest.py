@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.config.settings import Settings, WorkerSettings
 from pipeline.embedded.stack import Stack
 from pipeline.migrate import migrate
-from pipeline.settings import Settings, WorkerSettings
-from tests.faults.harness import SIZES, Run, Size
-from tests.faults.load import Generator
-from tests.faults.oracle import stop_merges
+from tests.support.harness import SIZES, Run, Size
+from tests.support.load import Generator
+from tests.support.oracle import stop_merges
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from pipeline.config.settings import Settings
 from pipeline.embedded.child import free_port
 from pipeline.embedded.stack import Stack
 from pipeline.migrate import migrate
-from pipeline.settings import Settings
-from tests.faults import topics
-from tests.faults.control import (
+from tests.support import topics
+from tests.support.control import (
     Rules,
     Webhook,
     controlled,
@@ -36,7 +36,7 @@ from tests.faults.control import (
     stamp,
     start_control,
 )
-from tests.faults.worker import Worker, wait_for
+from tests.support.worker import Worker, wait_for
 
 LIMIT = 20
 LONG_RUN = 180.0

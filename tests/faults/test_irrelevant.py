@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from tests.faults import oracle
-from tests.faults.harness import Run, Size, kill_rounds
+from tests.support import oracle
+from tests.support.harness import Run, Size, kill_rounds
 
 BATCH_ROWS = 500
 IN_MEMORY = 20

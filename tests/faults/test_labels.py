@@ -7,9 +7,9 @@ import signal
 
 import pytest
 
-from tests.faults import labels
-from tests.faults.harness import ONLY_LONG, Run, Size, kill_rounds
-from tests.faults.worker import wait_for
+from tests.support import labels
+from tests.support.harness import ONLY_LONG, Run, Size, kill_rounds
+from tests.support.worker import wait_for
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def batch_rows() -> int:
 def labelling(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A run whose workers read some 3,000 texts a second: less than they land."""
     monkeypatch.setenv(labels.DELAY, "0.0002")
-    run.command, run.labelled = ("-m", "tests.faults.labels"), True
+    run.command, run.labelled = ("-m", "tests.support.labels"), True
     return run
 
 

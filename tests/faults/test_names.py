@@ -10,13 +10,13 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import Producer
 
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import Settings
 from pipeline.embedded.stack import Stack
 from pipeline.processors.alerts.rules import DEFAULT_RULES
-from pipeline.processors.alerts.signal import Signal, dump
-from pipeline.settings import Settings
-from tests.faults.control import controlled, fresh, on_record, start_control
-from tests.faults.worker import Worker, wait_for
+from schemas.signals import Signal, dump
+from tests.support.control import controlled, fresh, on_record, start_control
+from tests.support.worker import Worker, wait_for
 
 NAMES = 30_000
 MOST_MB, TICK_S, TICKS = 300, 0.1, 20

@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 import xxhash
 
-from tests.faults.load import Generator, Message
-from tests.faults.oracle import AT, Found, Truth, judge
-from tests.faults.reference import faultless
-from tests.faults.topics import Position
+from tests.support.load import Generator, Message
+from tests.support.oracle import AT, Found, Truth, judge
+from tests.support.reference import faultless
+from tests.support.topics import Position
 
 TOPIC = "t.events"
 

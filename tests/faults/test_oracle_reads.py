@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import polars as pl
 from confluent_kafka import Producer
 
-from pipeline.settings import KafkaSettings
-from tests.faults.harness import Run
-from tests.faults.load import BRAND
-from tests.faults.oracle import Found, Truth, check, connect
-from tests.faults.reference import faultless
-from tests.faults.topics import positions
+from pipeline.config.settings import KafkaSettings
+from tests.support.harness import Run
+from tests.support.load import BRAND
+from tests.support.oracle import Found, Truth, check, connect
+from tests.support.reference import faultless
+from tests.support.topics import positions
 
 
 def test_a_lost_row_and_a_doubled_row_are_found_in_the_tables(run: Run) -> None:

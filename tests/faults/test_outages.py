@@ -6,8 +6,8 @@ import random
 import time
 
 from pipeline.embedded.stack import Stack
-from tests.faults.harness import ONLY_LONG, Run, Size, Watch
-from tests.faults.proxy import LossyProxy
+from tests.support.harness import ONLY_LONG, Run, Size, Watch
+from tests.support.proxy import LossyProxy
 
 RATE = 2_000.0
 SEED = 40

@@ -9,8 +9,8 @@ import random
 
 import pytest
 
-from tests.faults.harness import ONLY_LONG, Run, Size, kill_rounds
-from tests.faults.load import Poisoned
+from tests.support.harness import ONLY_LONG, Run, Size, kill_rounds
+from tests.support.load import Poisoned
 
 NAMES, HUGE = 1_000, 50
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from tests.faults.proxy import LossyProxy
+from tests.support.proxy import LossyProxy
 
 
 class Upstream(ThreadingHTTPServer):

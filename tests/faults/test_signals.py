@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.embedded.stack import Stack
-from tests.faults import labels, signals
-from tests.faults.harness import ONLY_LONG, Run, Size
-from tests.faults.worker import wait_for
+from tests.support import labels, signals
+from tests.support.harness import ONLY_LONG, Run, Size
+from tests.support.worker import wait_for
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def rules(run: Run, tmp_path: Path) -> Path:
     """The rules of the run's workers, who may die at a signal."""
     path = signals.write_rules(tmp_path)
     run.settings = run.settings.model_copy(update={"alerts": path})
-    run.command = ("-m", "tests.faults.signals")
+    run.command = ("-m", "tests.support.signals")
     return path
 
 

@@ -21,12 +21,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from pipeline.config.settings import EmbeddedSettings, Settings
 from pipeline.embedded.child import free_port
 from pipeline.embedded.stack import Stack
 from pipeline.errors import StackError
 from pipeline.leader import SESSION_S
-from pipeline.settings import EmbeddedSettings, Settings
-from tests.faults.control import (
+from tests.support.control import (
     TOKEN,
     Rules,
     Told,
@@ -41,8 +41,8 @@ from tests.faults.control import (
     send,
     start_control,
 )
-from tests.faults.link import Link
-from tests.faults.worker import Worker, wait_for
+from tests.support.link import Link
+from tests.support.worker import Worker, wait_for
 
 LIMIT = 4
 RULES: list[dict[str, Any]] = [

@@ -9,9 +9,9 @@ import time
 import pytest
 from confluent_kafka import ConsumerGroupState
 
-from pipeline.connections import kafka_admin
-from tests.faults.harness import ONLY_LONG, Run, Size, kill_rounds
-from tests.faults.worker import wait_for
+from pipeline.clickhouse.client import kafka_admin
+from tests.support.harness import ONLY_LONG, Run, Size, kill_rounds
+from tests.support.worker import wait_for
 
 SESSION_TIMEOUT = 10.0
 BATCH_ROWS = 500

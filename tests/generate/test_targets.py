@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from pipeline.brands import Brands
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import PrivacySettings, Settings
 from pipeline.errors import SettingsError
 from pipeline.generate.history import to_clickhouse
 from pipeline.generate.plan import Plan
@@ -21,12 +21,12 @@ from pipeline.generate.stream import Stream
 from pipeline.generate.targets import live, new_file, sample_brands, to_jsonl, to_kafka
 from pipeline.migrate import migrate
 from pipeline.processors.dedup import revisions
-from pipeline.settings import PrivacySettings, Settings
+from pipeline.processors.mentions.brands import Brands
 from pipeline.sources.decode import Decode
-from pipeline.sources.files import Mapped, read_events
 from pipeline.sources.memory import batch_of
-from tests.faults.topics import lag
-from tests.faults.worker import Worker, wait_for
+from pipeline.sources.recorded.files import Mapped, read_events
+from tests.support.topics import lag
+from tests.support.worker import Worker, wait_for
 
 COUNT = 6_000
 PLAN = Plan(COUNT, sample_brands(), days=45.0)

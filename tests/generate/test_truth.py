@@ -18,8 +18,8 @@ from pipeline.generate.phrases import LANGUAGES
 from pipeline.generate.plan import Plan
 from pipeline.generate.stream import SILENT, Stream
 from pipeline.generate.targets import sample_brands
-from pipeline.processors.mentions import Mentions
-from pipeline.produce import key_of, parse
+from pipeline.kafka.event_producer import key_of, parse
+from pipeline.processors.mentions.step import Mentions
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 

@@ -15,13 +15,13 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from pydantic import SecretStr
 
-from pipeline import queries
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import Settings
 from pipeline.embedded.analyst import NEWEST
 from pipeline.embedded.analyst_names import READABLE
 from pipeline.migrate import migrate_tables
-from pipeline.settings import Settings
-from tests.integration.analyst_corpus import IN_DEFAULT, REFUSED, SERVED, TABLES_BY_SCOPE
+from pipeline.queries import named
+from tests.support.analyst_corpus import IN_DEFAULT, REFUSED, SERVED, TABLES_BY_SCOPE
 
 SECRET = "s3cret"
 
@@ -118,9 +118,9 @@ def test_queries_of_every_day_are_served(desk: Desk) -> None:
         assert code == 0, (statement, text)
 
 
-@pytest.mark.parametrize("name", [name for name in queries.NAMED if name != "rejects"])
+@pytest.mark.parametrize("name", [name for name in named.NAMED if name != "rejects"])
 def test_named_queries_are_served(desk: Desk, name: str) -> None:
-    assert desk.ask(queries.sql_of(name))[0] == 0
+    assert desk.ask(named.sql_of(name))[0] == 0
 
 
 def test_clickhouse_connect_works_as_the_analyst(desk: Desk, settings: Settings) -> None:

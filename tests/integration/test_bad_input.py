@@ -14,15 +14,15 @@ from clickhouse_connect.driver.client import Client
 from confluent_kafka import Consumer, Message, Producer
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipeline import dlq
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import Settings
 from pipeline.embedded.stack import Stack
+from pipeline.maintenance import dead_letters
 from pipeline.migrate import migrate
-from pipeline.settings import Settings
 from pipeline.sinks.dead_letter import CUT_BYTES
-from tests.faults.topics import delete_topic, lag, read_topic, set_topic
-from tests.faults.worker import Worker, wait_for
-from tests.sources.bad_records import BAD, GOOD, ODD, event
+from tests.support.bad_records import BAD, GOOD, ODD, event
+from tests.support.topics import delete_topic, lag, read_topic, set_topic
+from tests.support.worker import Worker, wait_for
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def test_a_row_that_clickhouse_refuses_costs_no_other(settings: Settings, client
     assert orjson.loads(raw)["id"] == "777"
     assert rows(client, "SELECT count(), uniqExact(revision) FROM interactions") == [(1_999, 1_999)]
     client.command("ALTER TABLE interactions DROP CONSTRAINT no_x")
-    assert dlq.replay(client, settings.kafka, dlq.Filter()).produced == 1
+    assert dead_letters.replay(client, settings.kafka, dead_letters.Filter()).produced == 1
     wait_for("the row that was refused", lambda: count(client, "interactions") == 2_000)
 
 
@@ -210,7 +210,7 @@ def test_a_change_that_waited_and_is_refused_later_keeps_its_content(
 
     hashed = rows(client, "SELECT author_email FROM interactions FINAL")
     client.command("ALTER TABLE interactions DROP CONSTRAINT no_x")
-    assert dlq.replay(client, settings.kafka, dlq.Filter()).produced == 1
+    assert dead_letters.replay(client, settings.kafka, dead_letters.Filter()).produced == 1
     columns = "text, hashtags, metrics_likes, author_handle, author_followers, brands, occurred_at"
     wait_for("the edit", lambda: rows(client, "SELECT text FROM interactions FINAL") == [("refuse me",)])
     assert [row[:-1] for row in rows(client, f"SELECT {columns} FROM interactions FINAL")] == [

@@ -14,13 +14,13 @@ from urllib.parse import quote
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from pipeline import health
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import Settings
 from pipeline.embedded.child import free_port
-from pipeline.health import PATHS, Vitals
-from pipeline.processors.alerts.alert import State
-from pipeline.settings import Settings
-from tests.desks import TOKEN, MemoryDesk, alert, serving
+from pipeline.monitoring import health
+from pipeline.monitoring.health import PATHS, Vitals
+from schemas.alerts import State
+from tests.support.control_api import TOKEN, MemoryDesk, alert, serving
 
 CHROMIUM = shutil.which("chromium")
 FIRING = alert()
@@ -177,7 +177,7 @@ def test_a_page_of_another_origin_reads_nothing_and_nothing_runs(
     served: list[str] = []
     answer = health.answer
     monkeypatch.setattr(health, "answer", lambda vitals, path: (served.append(path), answer(vitals, path))[1])
-    monkeypatch.setattr("pipeline.desk.answer", lambda vitals, path: (served.append(path), answer(vitals, path))[1])
+    monkeypatch.setattr("pipeline.control.api.answer", lambda vitals, path: (served.append(path), answer(vitals, path))[1])
     worker = free_port()
     stop = health.serve(Vitals(), "127.0.0.1", worker)
     desk = MemoryDesk(FIRING)

@@ -6,13 +6,13 @@ import pytest
 from confluent_kafka import Consumer, ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from pipeline.config.settings import Settings
 from pipeline.fence import Fence
-from pipeline.health import Vitals
 from pipeline.migrate import migrate
-from pipeline.offsets import Offsets
-from pipeline.settings import Settings
+from pipeline.monitoring.health import Vitals
 from pipeline.sources.kafka import consumer_config
-from tests.faults.worker import wait_for
+from pipeline.worker.offsets import Offsets
+from tests.support.worker import wait_for
 
 
 @pytest.mark.usefixtures("kafka")

@@ -17,28 +17,28 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipeline.connections import clickhouse_client
-from pipeline.desk_client import ask
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.inserter import Inserter
+from pipeline.config.settings import Settings
+from pipeline.control.client import ask
 from pipeline.embedded.stack import Stack
 from pipeline.errors import EarshotError
 from pipeline.fence import Fence
-from pipeline.health import Vitals
-from pipeline.history import asker
 from pipeline.migrate import migrate_tables
-from pipeline.processors.alerts.alert import Alert, State
+from pipeline.monitoring.health import Vitals
+from pipeline.processors.alerts.backtest.read import asker
 from pipeline.processors.alerts.evaluator import Evaluator, enough, look_for
 from pipeline.processors.alerts.rules import Alerts
-from pipeline.processors.alerts.signal import Candidate, Signal
 from pipeline.processors.sentiment.memory import label_of
-from pipeline.settings import Settings
 from pipeline.sinks.alerts import AlertTables
-from pipeline.sinks.clickhouse import Inserter
-from tests.commands import Run
-from tests.faults.control import Rules, Webhook, controlled, environment, event, fresh, on_record, send, stamp, start_control
-from tests.faults.labels import DELAY
-from tests.faults.load import WORDS
-from tests.faults.oracle import connect
-from tests.faults.worker import Worker, wait_for
+from schemas.alerts import Alert, State
+from schemas.signals import Candidate, Signal
+from tests.support.commands import Run
+from tests.support.control import Rules, Webhook, controlled, environment, event, fresh, on_record, send, stamp, start_control
+from tests.support.labels import DELAY
+from tests.support.load import WORDS
+from tests.support.oracle import connect
+from tests.support.worker import Worker, wait_for
 
 LATER = {"resolve": "1h"}
 RULES: list[dict[str, Any]] = [
@@ -117,7 +117,7 @@ def running(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         rules = Rules(folder / "alerts.yaml", hook, RULES, INTERVAL)
         settings = controlled(settings, rules.path)
         with environment(settings, **{DELAY: "0"}):
-            worker = Worker(settings, folder / "worker.log", command=("-m", "tests.faults.labels"))
+            worker = Worker(settings, folder / "worker.log", command=("-m", "tests.support.labels"))
         control = start_control(settings, folder / "control.log")
         running = Running(settings, hook, rules, folder, worker, control)
         try:

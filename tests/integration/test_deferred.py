@@ -12,19 +12,19 @@ import polars as pl
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from pipeline import metrics
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.inserter import Inserter
+from pipeline.config.settings import Settings
 from pipeline.fence import Fence
-from pipeline.health import Vitals
+from pipeline.monitoring import metrics
+from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.single import JUDGED
 from pipeline.processors.sentiment import backlog, deferred
 from pipeline.processors.sentiment.backlog import SCHEMA, Backlog
 from pipeline.processors.sentiment.deferred import Later
 from pipeline.processors.sentiment.memory import MemoryLabeller, label_of
-from pipeline.settings import Settings
-from pipeline.sinks.clickhouse import Inserter
 from schemas import events
-from tests.faults.worker import wait_for
+from tests.support.worker import wait_for
 
 START = datetime(2026, 9, 1, 10, tzinfo=UTC)
 VERSION = 1_790_000_000_000 << events.TIME_SHIFT

@@ -11,12 +11,12 @@ import xxhash
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import Consumer, TopicPartition
 
-from pipeline import dlq
 from pipeline.batch import Unreadable
-from pipeline.connections import clickhouse_client
-from pipeline.dlq import Filter
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import Settings
+from pipeline.maintenance import dead_letters
+from pipeline.maintenance.dead_letters import Filter
 from pipeline.migrate import migrate
-from pipeline.settings import Settings
 
 NOW = datetime.now(UTC).replace(microsecond=0)  # the table keeps them for 400 days
 
@@ -72,11 +72,11 @@ def produced(settings: Settings, expected: int) -> list[tuple[bytes | None, byte
 
 
 def places(client: Client, which: Filter, most: int = 100) -> list[tuple[int, int]]:
-    return [(letter.partition, letter.offset) for letter in dlq.newest(client, which, most)]
+    return [(letter.partition, letter.offset) for letter in dead_letters.newest(client, which, most)]
 
 
 def test_letters_come_newest_first_with_their_bytes(client: Client) -> None:
-    letters = dlq.newest(client, Filter(), 100)
+    letters = dead_letters.newest(client, Filter(), 100)
     assert [Letter(x.partition, x.offset, x.reason, x.key, x.raw) for x in letters] == LETTERS[::-1]
     assert [x.rejected_at.replace(tzinfo=UTC) for x in letters] == [NOW + timedelta(seconds=n) for n in (4, 3, 2, 1, 0)]
     assert [x.size for x in letters] == [len(x.raw) for x in LETTERS[::-1]]
@@ -86,9 +86,9 @@ def test_letters_come_newest_first_with_their_bytes(client: Client) -> None:
 def test_a_letter_larger_than_an_event_is_shown_by_its_beginning_and_not_sent(settings: Settings, client: Client) -> None:
     names = ["topic", "partition", "offset", "content", "step", "reason", "key", "raw", "rejected_at"]
     client.insert("dead_letters", [["t", 3, 1, 1, "decode", "no", b"k", b"x" * 14_000_000, NOW]], column_names=names)
-    (letter,) = dlq.newest(client, Filter(topic="t"), 10)
-    assert (letter.raw, letter.size) == (b"x" * dlq.SHOWN_BYTES, 14_000_000)
-    done = dlq.replay(client, settings.kafka, Filter(topic="t"))
+    (letter,) = dead_letters.newest(client, Filter(topic="t"), 10)
+    assert (letter.raw, letter.size) == (b"x" * dead_letters.SHOWN_BYTES, 14_000_000)
+    done = dead_letters.replay(client, settings.kafka, Filter(topic="t"))
     ((why, times),) = done.failed.items()
     assert (done.produced, times) == (0, 1) and "Message size too large" in why
 
@@ -104,8 +104,8 @@ def test_a_filter_meets_all_that_is_set(client: Client) -> None:
 
 def test_replay_sends_key_and_bytes_as_they_came_and_equal_records_once(settings: Settings, client: Client) -> None:
     expected = [(x.key, x.raw) for x in LETTERS[:4]]
-    assert dlq.count(client, Filter()) == (len(expected), 0)
-    done = dlq.replay(client, settings.kafka, Filter())
+    assert dead_letters.count(client, Filter()) == (len(expected), 0)
+    done = dead_letters.replay(client, settings.kafka, Filter())
     assert (done.produced, sum(done.failed.values())) == (len(expected), 0)
     found = produced(settings, len(expected))
     assert sorted(found, key=str) == sorted(expected, key=str)
@@ -114,8 +114,8 @@ def test_replay_sends_key_and_bytes_as_they_came_and_equal_records_once(settings
 
 def test_replay_sends_what_the_filter_names(settings: Settings, client: Client) -> None:
     which = Filter(partition=1, first=6)
-    assert dlq.count(client, which) == (1, 0)
-    assert dlq.replay(client, settings.kafka, which).produced == 1
+    assert dead_letters.count(client, which) == (1, 0)
+    assert dead_letters.replay(client, settings.kafka, which).produced == 1
     assert produced(settings, 1) == [(b"x:1", LETTERS[4].raw)]
 
 
@@ -125,10 +125,10 @@ def test_what_nobody_could_read_is_left_out_and_counted(settings: Settings, clie
     names = [*letter._fields, "content", "rejected_at"]
     client.insert("dead_letters", [[*letter, xxhash.xxh3_64_intdigest(b""), NOW]], column_names=names)
     empty = Filter(reason="empty")
-    assert (dlq.count(client, Filter(topic="t")), dlq.count(client, empty)) == ((0, 1), (1, 0))
-    assert dlq.count(client, Filter()) == (4, 1)
-    assert dlq.replay(client, settings.kafka, Filter(topic="t")).produced == 0
-    assert dlq.replay(client, settings.kafka, empty).produced == 1
+    assert (dead_letters.count(client, Filter(topic="t")), dead_letters.count(client, empty)) == ((0, 1), (1, 0))
+    assert dead_letters.count(client, Filter()) == (4, 1)
+    assert dead_letters.replay(client, settings.kafka, Filter(topic="t")).produced == 0
+    assert dead_letters.replay(client, settings.kafka, empty).produced == 1
     assert produced(settings, 1) == [(None, b"")]
 
 
@@ -136,6 +136,6 @@ def test_a_letter_of_eleven_megabytes_is_sent_again(settings: Settings, client: 
     raw = b'{"text": "' + b"x" * 11_000_000
     names = ["topic", "partition", "offset", "content", "step", "reason", "key", "raw", "rejected_at"]
     client.insert("dead_letters", [["t", 3, 1, 1, "decode", "cut off", b"k", raw, NOW]], column_names=names)
-    done = dlq.replay(client, settings.kafka, Filter(topic="t"))
+    done = dead_letters.replay(client, settings.kafka, Filter(topic="t"))
     assert (done.produced, dict(done.failed)) == (1, {})
     assert produced(settings, 1) == [(b"k", raw)]

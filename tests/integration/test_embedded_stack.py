@@ -18,14 +18,14 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import MAX_MESSAGE_BYTES, EmbeddedSettings
 from pipeline.embedded import broker
 from pipeline.embedded import stack as stack_module
 from pipeline.embedded.broker import broker_answers
 from pipeline.embedded.stack import Stack
 from pipeline.embedded.supervisor import Supervisor
 from pipeline.errors import StackError
-from pipeline.settings import MAX_MESSAGE_BYTES, EmbeddedSettings
 
 
 def light(folder: Path, kafka_port: int = 0) -> EmbeddedSettings:
@@ -143,7 +143,7 @@ def test_children_die_with_a_killed_parent(tmp_path: Path) -> None:
         import time
         from pathlib import Path
         from pipeline.embedded.stack import Stack
-        from pipeline.settings import EmbeddedSettings
+        from pipeline.config.settings import EmbeddedSettings
         stack = Stack(EmbeddedSettings(data_dir=Path({str(tmp_path)!r}), broker="light", kafka_port=0, clickhouse_port=0))
         stack.start()
         print(*(child.pid for child in stack.children.values()), flush=True)

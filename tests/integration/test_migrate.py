@@ -9,10 +9,10 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from pydantic import SecretStr
 
-from pipeline.connections import check_kafka, clickhouse_client
+from pipeline.clickhouse.client import check_kafka, clickhouse_client
+from pipeline.config.settings import MAX_MESSAGE_BYTES, Settings
 from pipeline.errors import MigrationError, UnreachableError
 from pipeline.migrate import check, check_tables, migrate, migrate_tables, read_migrations
-from pipeline.settings import MAX_MESSAGE_BYTES, Settings
 from schemas import events
 
 ONE = "CREATE TABLE one (x UInt8) ENGINE = MergeTree ORDER BY x;\n"

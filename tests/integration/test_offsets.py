@@ -10,14 +10,14 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import Settings
+from pipeline.maintenance.group_offsets import outside
 from pipeline.migrate import migrate
-from pipeline.positions import outside
-from pipeline.settings import Settings
-from tests.commands import Run
-from tests.faults.topics import lag
-from tests.faults.worker import Worker, environment, wait_for
-from tests.sources.bad_records import event
+from tests.support.bad_records import event
+from tests.support.commands import Run
+from tests.support.topics import lag
+from tests.support.worker import Worker, environment, wait_for
 
 pytestmark = pytest.mark.usefixtures("kafka")
 HELD, OTHER = 3, 2

@@ -18,14 +18,14 @@ import orjson
 import pytest
 import xxhash
 
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import Settings
 from pipeline.migrate import migrate
-from pipeline.replay import ReplayReport, replay
-from pipeline.settings import Settings
-from tests.faults.oracle import stop_merges
-from tests.faults.topics import Position, end_offsets, lag, read_topic
-from tests.faults.worker import Worker, environment, wait_for
-from tests.test_recorded_data import EXPECTED, UNMAPPED
+from pipeline.sources.recorded.replay import ReplayReport, replay
+from tests.sources.recorded.test_recorded_data import EXPECTED, UNMAPPED
+from tests.support.oracle import stop_merges
+from tests.support.topics import Position, end_offsets, lag, read_topic
+from tests.support.worker import Worker, environment, wait_for
 
 TABLES = (".csv", ".tsv", ".json")
 CAPTURES = {"mastodon_stream.jsonl": 48, "mastodon_stream_with_broken_line.jsonl": 50, "bluesky_jetstream.jsonl": 152}

@@ -13,14 +13,14 @@ import pytest
 import yaml
 from clickhouse_connect.driver.client import Client
 
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import Settings
+from pipeline.kafka.event_producer import EventProducer, record_of
+from pipeline.maintenance.rematch import rematch
 from pipeline.migrate import migrate
-from pipeline.processors.alerts.signal import parse_signal
-from pipeline.produce import EventProducer, record_of
-from pipeline.rematch import rematch
-from pipeline.settings import Settings
-from tests.faults.topics import read_topic
-from tests.faults.worker import Worker, wait_for
+from schemas.signals import parse_signal
+from tests.support.topics import read_topic
+from tests.support.worker import Worker, wait_for
 
 CREATED = "2026-09-01T10:00:00Z"
 

@@ -15,14 +15,14 @@ import pytest
 import yaml
 from clickhouse_connect.driver.client import Client
 
-from pipeline import rematch as module
-from pipeline import walk
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import SentimentSettings, Settings
 from pipeline.errors import EarshotError
-from pipeline.rematch import rematch
-from pipeline.settings import SentimentSettings, Settings
+from pipeline.maintenance import rematch as module
+from pipeline.maintenance import scan
+from pipeline.maintenance.rematch import rematch
 from schemas import events
-from tests.faults.worker import environment, wait_for
+from tests.support.worker import environment, wait_for
 
 START = datetime(2026, 9, 1, 10, tzinfo=UTC)
 VERSION = 1_790_000_000_000 << events.TIME_SHIFT
@@ -155,7 +155,7 @@ def test_since_leaves_older_rows_alone(tracked: Settings, client: Client) -> Non
 
 
 def test_in_many_chunks_and_terms(tracked: Settings, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(walk, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(scan, "CHUNK_ROWS", 7)
     monkeypatch.setattr(module, "WRITTEN_AT_ONCE", 2)
     words = [f"word{number}" for number in range(600)]
     track(tracked, {"name": "Many", "keywords": words}, {"name": "日本", "keywords": ["日本"]})

@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from pipeline import rescore as module
-from pipeline import walk
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import Settings
 from pipeline.errors import EarshotError
+from pipeline.maintenance import rescore as module
+from pipeline.maintenance import scan
+from pipeline.maintenance.rescore import rescore
 from pipeline.processors.sentiment.memory import MemoryLabeller, label_of
-from pipeline.rescore import rescore
-from pipeline.settings import Settings
 from schemas import events
-from tests.faults.worker import environment, wait_for
 from tests.integration.test_deferred import START, VERSION, Asked, final, insert
+from tests.support.worker import environment, wait_for
 
 BLANK = {"sentiment_status": ""}
 
@@ -89,7 +89,7 @@ def test_since_and_brand_leave_others_alone(settings: Settings, client: Client) 
 def test_in_many_chunks_with_an_edit_and_a_rematch_meanwhile(
     settings: Settings, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(walk, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(scan, "CHUNK_ROWS", 7)
     monkeypatch.setattr(module, "AT_ONCE", 3)
     insert(client, *range(30), **BLANK)
     labeller = Asked()
@@ -112,8 +112,8 @@ def test_in_many_chunks_with_an_edit_and_a_rematch_meanwhile(
 RESCORE = """
 import sys
 from pipeline.processors.sentiment.memory import MemoryLabeller
-from pipeline.rescore import rescore
-from pipeline.settings import load
+from pipeline.maintenance.rescore import rescore
+from pipeline.config.settings import load
 print(rescore(load().clickhouse, MemoryLabeller("new@1", delay_s=0.0005)).rows)
 """
 

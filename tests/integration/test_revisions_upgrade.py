@@ -12,25 +12,25 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from pipeline.batch import EventBatch
-from pipeline.brands import Brands
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.inserter import Inserter
+from pipeline.config.settings import Settings
 from pipeline.fence import Fence
 from pipeline.generate.history import TableLetters
-from pipeline.health import Vitals
 from pipeline.migrate import FOLDER, migrate_tables
+from pipeline.monitoring.health import Vitals
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
-from pipeline.processors.mentions import Mentions
+from pipeline.processors.mentions.brands import Brands
+from pipeline.processors.mentions.step import Mentions
 from pipeline.processors.privacy import Pseudonymise
-from pipeline.settings import Settings
-from pipeline.sinks.clickhouse import Inserter
 from pipeline.sinks.interactions import InteractionsTable, Landing
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from pipeline.step import Step
-from tests.faults.worker import wait_for
-from tests.sources.bad_records import event
+from tests.support.bad_records import event
+from tests.support.worker import wait_for
 
 ANN = {"id": "1", "phone": "+1 555 0147", "email": "ann@example.org"}
 LATER: dict[str, Any] = {"operation": "update", "occurred_at": "2026-09-02T00:00:00Z"}

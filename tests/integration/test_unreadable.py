@@ -14,19 +14,19 @@ from clickhouse_connect.driver.client import Client
 from confluent_kafka import Consumer, Message
 
 from pipeline.batch import Unreadable
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import Settings
 from pipeline.errors import EarshotError
 from pipeline.fence import Fence
-from pipeline.health import Vitals
 from pipeline.kafka.batches import last_offset
 from pipeline.migrate import migrate
-from pipeline.offsets import LastOffset, Offsets
-from pipeline.settings import Settings
+from pipeline.monitoring.health import Vitals
 from pipeline.sources.kafka import consumer_config
-from tests.faults.topics import lag
-from tests.faults.worker import Worker, wait_for
+from pipeline.worker.offsets import LastOffset, Offsets
 from tests.integration.test_bad_input import count, produce, rows
-from tests.sources.bad_records import GOOD, event
+from tests.support.bad_records import GOOD, event
+from tests.support.topics import lag
+from tests.support.worker import Worker, wait_for
 
 pytestmark = pytest.mark.usefixtures("kafka")
 ONE_BATCH = {"batch.size": 400_000_000, "linger.ms": 5_000}

@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError
 
-from pipeline import metrics
+from pipeline.config.settings import Settings
 from pipeline.embedded.stack import Stack
 from pipeline.errors import EarshotError
 from pipeline.fence import Fence, GivenUp
-from pipeline.health import Vitals
 from pipeline.kafka import producer
 from pipeline.kafka.producer import Kind, Record, Refusal, ReliableProducer, RenewedProducer, kind_of
 from pipeline.migrate import migrate_topics
-from pipeline.settings import Settings
-from tests.faults.topics import delete_topic, read_topic, set_topic
-from tests.faults.worker import wait_for
+from pipeline.monitoring import metrics
+from pipeline.monitoring.health import Vitals
+from tests.support.topics import delete_topic, read_topic, set_topic
+from tests.support.worker import wait_for
 
 PASSES = (
     "_TRANSPORT", "_MSG_TIMED_OUT", "_ALL_BROKERS_DOWN", "_TIMED_OUT", "_UNKNOWN_TOPIC", "_AUTHENTICATION", "_SSL", "_RESOLVE",

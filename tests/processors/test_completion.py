@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.batch import EventBatch
-from pipeline.brands import Brands
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
-from pipeline.processors.mentions import Mentions
+from pipeline.processors.mentions.brands import Brands
+from pipeline.processors.mentions.step import Mentions
 from pipeline.sinks.memory import MemoryTable
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of

@@ -14,7 +14,7 @@ from pipeline.processors.dedup import Dedup, Seen, revisions
 from pipeline.processors.keys import KeySet, KeyTable
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
-from tests.sources.bad_records import GOOD, event
+from tests.support.bad_records import GOOD, event
 
 NO_KEYS = np.zeros(0, np.uint64)
 

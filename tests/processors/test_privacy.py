@@ -8,7 +8,7 @@ from pipeline.processors.dedup import revisions
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
-from tests.sources.bad_records import event
+from tests.support.bad_records import event
 
 
 def test_addresses_are_hashed_and_equal_ones_stay_equal() -> None:

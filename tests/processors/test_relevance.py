@@ -10,12 +10,12 @@ import polars as pl
 import pytest
 
 from pipeline.batch import EventBatch
-from pipeline.brands import Brands
 from pipeline.processors import waiting
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
-from pipeline.processors.mentions import Mentions
+from pipeline.processors.mentions.brands import Brands
+from pipeline.processors.mentions.step import Mentions
 from pipeline.processors.relevance import EVENT_IRRELEVANT, IRRELEVANT, Relevance
 from pipeline.sinks.memory import MemoryPending, MemoryTable
 from pipeline.sources.decode import Decode

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import cast
 
-from pipeline import metrics
+from pipeline.config.settings import Settings
 from pipeline.embedded.stack import Stack
 from pipeline.kafka import producer
 from pipeline.migrate import migrate_topics
-from pipeline.settings import Settings
+from pipeline.monitoring import metrics
 from pipeline.sinks.alerts import AlertTopic
-from tests.desks import alert
-from tests.faults.topics import read_topic, set_topic
+from tests.support.control_api import alert
+from tests.support.topics import read_topic, set_topic
 
 
 def missed() -> float:

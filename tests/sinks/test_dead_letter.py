@@ -7,15 +7,15 @@ from collections.abc import Iterator
 import pytest
 
 from pipeline.batch import Rejected
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.inserter import Inserter
+from pipeline.config.settings import Settings
 from pipeline.embedded.stack import Stack
 from pipeline.fence import Fence
-from pipeline.health import Vitals
 from pipeline.migrate import migrate
-from pipeline.settings import Settings
-from pipeline.sinks.clickhouse import Inserter
+from pipeline.monitoring.health import Vitals
 from pipeline.sinks.dead_letter import DeadLetters
-from tests.faults.topics import read_topic, set_topic
+from tests.support.topics import read_topic, set_topic
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import polars as pl
 
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.inserter import Inserter
+from pipeline.config.settings import Settings
 from pipeline.fence import Fence
-from pipeline.health import Vitals
 from pipeline.migrate import migrate_tables
-from pipeline.settings import Settings
-from pipeline.sinks.clickhouse import Inserter
+from pipeline.monitoring.health import Vitals
 from pipeline.sinks.pending import PendingTable
 
 

@@ -10,13 +10,13 @@ from itertools import pairwise
 import polars as pl
 import pytest
 
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.inserter import Inserter
+from pipeline.config.settings import Settings
 from pipeline.fence import Fence
-from pipeline.health import Vitals
 from pipeline.migrate import migrate_tables
-from pipeline.settings import Settings
+from pipeline.monitoring.health import Vitals
 from pipeline.sinks import search
-from pipeline.sinks.clickhouse import Inserter
 from pipeline.sinks.interactions import InteractionsTable
 
 MONTHS = [(1996, 3), (2026, 2), (2026, 7), (2026, 8), (2026, 9)]

@@ -15,30 +15,30 @@ import polars as pl
 import pytest
 
 from pipeline.batch import EventBatch
-from pipeline.brands import Brands
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.inserter import Inserter
+from pipeline.config.settings import Settings
 from pipeline.embedded.stack import Stack
 from pipeline.fence import Fence, GivenUp
 from pipeline.generate.history import TableLetters
-from pipeline.health import Vitals
 from pipeline.migrate import migrate
-from pipeline.processors.alerts import signal
+from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.rules import Alerts
-from pipeline.processors.alerts.signal import Candidate, Signal, parse_signal
 from pipeline.processors.alerts.single import SingleEvent, words_of
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
-from pipeline.processors.mentions import Mentions
-from pipeline.settings import Settings
-from pipeline.sinks.clickhouse import Inserter
+from pipeline.processors.mentions.brands import Brands
+from pipeline.processors.mentions.step import Mentions
 from pipeline.sinks.interactions import InteractionsTable, Landing
 from pipeline.sinks.pending import Assigned, PendingTable
 from pipeline.sinks.signals import Signals, Tell, TellOfLabels
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
-from tests.faults.topics import read_topic, set_topic
-from tests.sources.bad_records import event
+from schemas import signals
+from schemas.signals import Candidate, Signal, parse_signal
+from tests.support.bad_records import event
+from tests.support.topics import read_topic, set_topic
 
 START = datetime(2026, 9, 1, 10, tzinfo=UTC)
 TOUCHED = {START: ("Acme",)}
@@ -87,7 +87,7 @@ def test_one_that_touches_nothing_goes_once_a_second(bench: Bench) -> None:
 
 
 def test_a_large_one_is_several_records(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signal, "LARGEST", 200)
+    monkeypatch.setattr(signals, "LARGEST", 200)
     brands = tuple(f"Brand {n:03d}" for n in range(100))
     bench.send(Signal(START, 1, {START: brands}))
     there = bench.there()

@@ -13,7 +13,7 @@ from pipeline.batch import EventBatch
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from schemas import events
-from tests.sources.bad_records import BAD, EVENT, GOOD, ODD, event
+from tests.support.bad_records import BAD, EVENT, GOOD, ODD, event
 
 FIRST = 100
 

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pipeline.clickhouse.row_versions import numbers, quoted
 from pipeline.processors.alerts.rules import CampaignRule
-from pipeline.versions import numbers, quoted
 
 Query = Callable[[str], pl.DataFrame]
 """Runs SQL of some MiB; low-cardinality columns come as plain strings."""

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipeline.processors.alerts.alert import Scope
-from pipeline.versions import quoted
+from pipeline.clickhouse.row_versions import quoted
+from schemas.alerts import Scope
 
 MINUTE_S = 60
 FEW = 20

@@ -21,16 +21,16 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from pipeline.processors.alerts import campaign, counts
-from pipeline.processors.alerts.alert import Alert, Scope, State
 from pipeline.processors.alerts.campaign import Campaign
 from pipeline.processors.alerts.counts import MINUTE_S, Slice
 from pipeline.processors.alerts.lifecycle import OLD, Lifecycle, Member, Truth, historical_key
 from pipeline.processors.alerts.rules import Alerts, AnyRule, CampaignRule, SilenceRule, SpikeRule, ThresholdRule
-from pipeline.processors.alerts.signal import Candidate, Signal
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.spike import STEP_S
 from pipeline.processors.alerts.windows import Verdicts, Windows
 from pipeline.sinks.alerts import AlertTables
+from schemas.alerts import Alert, Scope, State
+from schemas.signals import Candidate, Signal
 
 IDLE = timedelta(seconds=5)
 CLOSED_AFTER = timedelta(seconds=10)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from pipeline.processors.alerts.alert import Alert, Scope
+from pipeline.clickhouse.row_versions import quoted
 from pipeline.processors.alerts.counts import INBOUND, LANGUAGE
 from pipeline.processors.alerts.rules import (
     AnyRule,
@@ -22,11 +22,11 @@ from pipeline.processors.alerts.rules import (
     SpikeRule,
     ThresholdRule,
 )
-from pipeline.versions import quoted
+from schemas.alerts import Alert, Scope
 
 if TYPE_CHECKING:
     from pipeline.processors.alerts.lifecycle import Truth
-    from pipeline.processors.alerts.signal import Candidate
+    from schemas.signals import Candidate
 
 TERMS = 8
 SAMPLES = 3

@@ -4,7 +4,7 @@ One alert is open for a rule and scope at a time. Its key comes from what began 
 replay or a restart, finds the same one; what was true while it was open, or within the rule's `resolve` of that, belongs to it.
 
 An event older than an hour raises nothing that is told: single-event rules put it on record as `historical`, one alert an hour;
-windows that old are gone through once more when it is quiet (pipeline/control.py), and are on record in the same way.
+windows that old are gone through once more when it is quiet (pipeline/control/app.py), and are on record in the same way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.processors.alerts import explain
-from pipeline.processors.alerts.alert import Alert, Scope, State, alert_key
 from pipeline.processors.alerts.counts import MINUTE_S, PLACE
 from pipeline.processors.alerts.rules import (
     Alerts,
@@ -29,9 +28,10 @@ from pipeline.processors.alerts.rules import (
     SilenceRule,
     platforms_of,
 )
-from pipeline.processors.alerts.signal import Candidate
 from pipeline.processors.alerts.silences import Silence, covering
 from pipeline.processors.alerts.windows import STILL, TRUE, UNKNOWN, Verdicts
+from schemas.alerts import Alert, Scope, State, alert_key
+from schemas.signals import Candidate
 
 OLD = timedelta(hours=1)
 REMEMBERED = timedelta(hours=8)

@@ -40,7 +40,7 @@ from pydantic import (
 
 from pipeline.config import document
 from pipeline.config.document import hint
-from pipeline.processors.matching import term_text
+from pipeline.processors.mentions.matching import term_text
 from schemas import events
 
 DEFAULT_RULES = Path(__file__).parents[2] / "alerts.yaml"

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from pipeline.processors.alerts.alert import Alert
+from schemas.alerts import Alert
 
 
 @dataclass(frozen=True, slots=True)

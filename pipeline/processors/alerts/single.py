@@ -22,10 +22,10 @@ import polars as pl
 
 from pipeline.batch import EventBatch
 from pipeline.processors.alerts.rules import Alerts, KeywordRule, ReachRule
-from pipeline.processors.alerts.signal import Candidate
-from pipeline.processors.matching import term_text
-from pipeline.processors.mentions import WORDS
-from pipeline.processors.sentiment.language import primary
+from pipeline.processors.language import primary
+from pipeline.processors.mentions.matching import term_text
+from pipeline.processors.mentions.step import WORDS
+from schemas.signals import Candidate
 
 JUDGED = (
     "event_key", "created_at", "occurred_at", "platform", "language", "direction", "visibility", "is_deleted", "brands",

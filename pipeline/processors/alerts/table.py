@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipeline.processors.alerts.alert import Scope
 from pipeline.processors.alerts.counts import Slice
+from schemas.alerts import Scope
 
 MOST_SCOPES = 120_000
 """Of all slices together. 10,000 brands on 8 platforms, counted as a whole and by platform, are 90,000."""

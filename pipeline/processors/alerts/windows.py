@@ -16,13 +16,13 @@ import numpy.typing as npt
 import polars as pl
 
 from pipeline.processors.alerts import counts
-from pipeline.processors.alerts.alert import Scope
 from pipeline.processors.alerts.counts import PLACE, Slice, Values
 from pipeline.processors.alerts.history import HISTORY_STEPS, MOST_BYTES, STEP_MINUTES, History
 from pipeline.processors.alerts.ring import Ring, Window
 from pipeline.processors.alerts.rules import SpikeRule, ThresholdRule
 from pipeline.processors.alerts.spike import DROP, STEP_S, Spike, judge, judge_share
 from pipeline.processors.alerts.table import NONE, Room, Rows, Table, longest_silent
+from schemas.alerts import Scope
 
 LATE_MINUTES = 62
 """A minute of the last hour can still be judged."""

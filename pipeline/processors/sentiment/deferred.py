@@ -1,6 +1,6 @@
 """Labels for what landed without one: newest first, while the worker has time, each worker the rows of its own partitions.
 
-A label makes a new version of its row (pipeline/versions.py). Which rows wait is known from the batches that landed, and from
+A label makes a new version of its row (clickhouse/row_versions.py). Which rows wait is known from the batches that landed, and from
 ClickHouse: on assignment, each minute, and when more waited than were remembered. So a restart, a rebalance, a rematch and a
 label that lost against a new version leave nothing behind.
 """
@@ -15,16 +15,16 @@ from typing import Protocol
 
 import polars as pl
 
-from pipeline import metrics
+from pipeline.clickhouse.inserter import Inserter, TooMuchError
+from pipeline.clickhouse.row_versions import COLUMNS_SQL, LABEL_CHANGES, insert_versions, label_values, minutes, numbers, quoted
 from pipeline.clock import Clock, wall
 from pipeline.fence import Fence, GivenUp
-from pipeline.health import Vitals
+from pipeline.monitoring import metrics
+from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.single import JUDGED
 from pipeline.processors.sentiment.backlog import KEPT, Backlog
 from pipeline.processors.sentiment.labels import COLUMNS, DEFERRED, Labeller
 from pipeline.processors.sentiment.prepare import LONGEST
-from pipeline.sinks.clickhouse import Inserter, TooMuchError
-from pipeline.versions import COLUMNS_SQL, LABEL_CHANGES, insert_versions, label_values, minutes, numbers, quoted
 from schemas import events
 
 Place = tuple[str, int]

@@ -11,12 +11,12 @@ import numpy.typing as npt
 import polars as pl
 import xxhash
 
-from pipeline import metrics
+from pipeline.monitoring import metrics
+from pipeline.processors.language import detect, primary, words
 from pipeline.processors.sentiment import engine, labels
 from pipeline.processors.sentiment.cache import Cache
 from pipeline.processors.sentiment.engine import LEFT, Model
 from pipeline.processors.sentiment.labels import COLUMNS, DEFERRED, LABELLED, LABELS, UNKNOWN
-from pipeline.processors.sentiment.language import detect, primary, words
 from pipeline.processors.sentiment.prepare import prepare
 
 _AT_ONCE = 256

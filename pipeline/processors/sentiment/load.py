@@ -6,13 +6,13 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from pipeline.config.settings import SentimentSettings
 from pipeline.errors import SettingsError
 from pipeline.processors.sentiment.classes import classes
 from pipeline.processors.sentiment.engine import Backend, Engine, Model
 from pipeline.processors.sentiment.labeller import SentimentLabeller
 from pipeline.processors.sentiment.models import BUNDLED, identity, languages, read_config
 from pipeline.processors.sentiment.onnx_backend import OnnxBackend
-from pipeline.settings import SentimentSettings
 
 LONGEST = 128
 """Pieces of a text that a model reads."""

@@ -25,7 +25,7 @@ from pipeline.processors.sentiment.engine import Engine, Floats, Ints, Model, Ou
 from pipeline.processors.sentiment.models import identity, languages, read_config
 
 if TYPE_CHECKING:
-    from pipeline.settings import SentimentSettings
+    from pipeline.config.settings import SentimentSettings
 
 CPU_PIECES, CUDA_PIECES = 1_024, 1 << 16
 STEP_LENGTH = 8

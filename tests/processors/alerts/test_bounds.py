@@ -12,14 +12,14 @@ import polars as pl
 import pytest
 
 from pipeline.processors.alerts import history
-from pipeline.processors.alerts.alert import Scope
 from pipeline.processors.alerts.counts import Slice
 from pipeline.processors.alerts.history import HISTORY_STEPS, STEP_MINUTES
 from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, SpikeRule, ThresholdRule, load_rules
 from pipeline.processors.alerts.table import Room
 from pipeline.processors.alerts.windows import READ_STEPS, STILL, TRUE, Windows
-from tests.processors.alerts.minutes import MINUTE, frame, said
-from tests.processors.alerts.unbounded import Unbounded
+from schemas.alerts import Scope
+from tests.support.minutes import MINUTE, frame, said
+from tests.support.unbounded import Unbounded
 
 STEP = (MINUTE - 1) // STEP_MINUTES
 RULES: list[dict[str, Any]] = [

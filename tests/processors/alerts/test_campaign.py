@@ -13,15 +13,15 @@ import polars as pl
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.row_versions import COLUMNS_SQL, SETTINGS, insert_versions
+from pipeline.config.settings import Settings
 from pipeline.generate import targets
 from pipeline.generate.phrases import LANGUAGES
 from pipeline.generate.plan import Plan
 from pipeline.generate.texts import Texts
 from pipeline.processors.alerts.campaign import Campaign, find
 from pipeline.processors.alerts.rules import CampaignRule
-from pipeline.settings import Settings
-from pipeline.versions import COLUMNS_SQL, SETTINGS, insert_versions
 
 SINCE = datetime(2026, 9, 1, 10, tzinfo=UTC)
 UNTIL = SINCE + timedelta(minutes=10)

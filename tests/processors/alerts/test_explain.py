@@ -5,11 +5,11 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from pipeline.processors.alerts.alert import Scope
 from pipeline.processors.alerts.explain import summary, telling
 from pipeline.processors.alerts.lifecycle import Truth
 from pipeline.processors.alerts.rules import Alerts
-from tests.processors.alerts.minutes import MINUTE, at
+from schemas.alerts import Scope
+from tests.support.minutes import MINUTE, at
 
 WEEK = ["the coffee from acme is good", "love my acme mug", "acme opens at nine", "where is the nearest acme"] * 50
 WINDOW = ["my acme kettle caught fire", "acme kettle fire again", "fire! the kettle from acme", "acme is good"] * 10

@@ -9,18 +9,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from pipeline.backtest import backtest
-from pipeline.connections import clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.inserter import Inserter
+from pipeline.config.settings import Settings
 from pipeline.fence import Fence
-from pipeline.health import Vitals
-from pipeline.history import asker
 from pipeline.migrate import migrate_tables
+from pipeline.monitoring.health import Vitals
+from pipeline.processors.alerts.backtest.judge import backtest
+from pipeline.processors.alerts.backtest.read import asker
 from pipeline.processors.alerts.evaluator import OLD_QUIET, Evaluator
 from pipeline.processors.alerts.rules import Alerts
-from pipeline.processors.alerts.signal import Signal
-from pipeline.settings import Settings
 from pipeline.sinks.alerts import AlertTables, utc_now
-from pipeline.sinks.clickhouse import Inserter
+from schemas.signals import Signal
 
 RULES = Alerts.model_validate(
     {"rules": [{"name": "many", "type": "threshold", "measure": "count", "above": 20, "window": "5m"}]}

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.processors.alerts.alert import Alert, Scope, State, alert_key
 from pipeline.processors.alerts.counts import MEASURES
 from pipeline.processors.alerts.lifecycle import Lifecycle, Truth, historical_key
 from pipeline.processors.alerts.rules import Alerts, AnyRule
-from pipeline.processors.alerts.signal import Candidate
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.windows import STILL, TRUE, Verdicts
-from tests.processors.alerts.minutes import MINUTE, at
+from schemas.alerts import Alert, Scope, State, alert_key
+from schemas.signals import Candidate
+from tests.support.minutes import MINUTE, at
 
 ACME = Scope("Acme")
 CONFIG = Alerts.model_validate(

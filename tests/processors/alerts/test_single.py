@@ -14,21 +14,21 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pipeline.batch import EventBatch
-from pipeline.brands import Brands
 from pipeline.processors.alerts.rules import Alerts
-from pipeline.processors.alerts.signal import Candidate
 from pipeline.processors.alerts.single import SingleEvent, touched, words_of
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
-from pipeline.processors.mentions import WORDS, Mentions
+from pipeline.processors.mentions.brands import Brands
+from pipeline.processors.mentions.step import WORDS, Mentions
 from pipeline.processors.sentiment.labels import COLUMNS, LABELLED
 from pipeline.processors.sentiment.step import Sentiment
 from pipeline.processors.waiting import Loaded
 from pipeline.sinks.memory import MemoryTable
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
-from tests.sources.bad_records import event
+from schemas.signals import Candidate
+from tests.support.bad_records import event
 
 NONE = np.zeros(0, np.uint64)
 KAFKA_MS = 1_790_000_000_000

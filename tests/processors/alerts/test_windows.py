@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.processors.alerts.alert import Scope
 from pipeline.processors.alerts.counts import MEASURES, PLACE, Slice
 from pipeline.processors.alerts.history import HISTORY_STEPS, STEP_MINUTES
 from pipeline.processors.alerts.ring import Ring
@@ -19,7 +18,8 @@ from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.spike import STEP_S
 from pipeline.processors.alerts.table import Table
 from pipeline.processors.alerts.windows import STILL, TRUE, UNKNOWN, Windows
-from tests.processors.alerts.minutes import MINUTE, frame, said
+from schemas.alerts import Scope
+from tests.support.minutes import MINUTE, frame, said
 
 
 def windows_of(*rules: dict[str, object], authors: pl.DataFrame | None = None) -> Windows:

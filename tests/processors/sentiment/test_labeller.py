@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from pipeline import metrics
+from pipeline.config.settings import SentimentSettings
+from pipeline.monitoring import metrics
 from pipeline.processors.sentiment.labeller import SentimentLabeller
 from pipeline.processors.sentiment.labels import COLUMNS, DEFERRED, LABELLED, REASONS, UNKNOWN
 from pipeline.processors.sentiment.load import load_labeller
-from pipeline.settings import SentimentSettings
 
 GOOD, BAD = "I love it, the best service ever, thank you!", "Worst company ever, my order never came and nobody answers."
 

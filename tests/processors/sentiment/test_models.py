@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from pipeline.config.settings import SentimentSettings
 from pipeline.errors import SettingsError
 from pipeline.processors.sentiment.classes import classes
 from pipeline.processors.sentiment.load import load_labeller, load_model
 from pipeline.processors.sentiment.models import BUNDLED, identity
-from pipeline.settings import SentimentSettings
 
 
 def config(*names: str) -> dict[str, Any]:

@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pipeline.config.settings import SentimentSettings
 from pipeline.errors import SettingsError
 from pipeline.processors.sentiment.engine import OutOfMemory
 from pipeline.processors.sentiment.load import load_labeller, load_model
 from pipeline.processors.sentiment.models import BUNDLED
-from pipeline.settings import SentimentSettings
 
 torch = pytest.importorskip("torch", reason="torch is not installed: make test-models")
 pytest.importorskip("transformers", reason="transformers is not installed: make test-models")

@@ -1,0 +1,186 @@
+"""`earshot alerts backtest`: what the rules would have raised, over history or over a series of one's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.cli.options import load_settings, refuse, time_of
+from pipeline.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pipeline.processors.alerts.backtest.labelled import Window
+    from pipeline.processors.alerts.backtest.series import Series, Walked
+    from pipeline.processors.alerts.rules import Alerts, SpikeRule
+    from schemas.alerts import Alert
+
+MOST_PLOTS = 12
+
+
+def backtest(
+    context: typer.Context,
+    rule: Annotated[list[str] | None, typer.Option(help="Only this rule; may be given again. Default: all.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="The first moment, UTC. Default: of what has landed.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="The last moment, UTC. Default: of what has landed.")] = None,
+    series: Annotated[Path | None, typer.Option(help="A CSV of timestamp,value instead of what has landed.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Windows that should be found (JSON), for --series.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="The folder for the pictures.")] = Path("build/backtest"),
+    as_json: Annotated[bool, typer.Option("--json", help="The alerts as one JSON object; no pictures.")] = False,
+) -> None:
+    """Replay history through the rules and show what they would have raised.
+
+    Nobody is told and nothing is written but pictures. A series is judged by a spike rule (--rule, else the first one) with the
+    detector that is used live. Exit codes: 0 done, 2 wrong usage, settings, rules or files, 3 ClickHouse unreachable.
+    """
+    if as_json:
+        refuse(context, "goes without --json, which draws nothing", "--plots")
+    settings = load_settings(context)
+    from pipeline.processors.alerts.rules import DEFAULT_RULES, load_rules
+
+    config = _chosen(load_rules(settings.alerts or DEFAULT_RULES), rule or [])
+    if series is not None:
+        if start or end:
+            raise SettingsError("--from and --to are for what has landed; a series is taken whole")
+        _series(config, series, labels, None if as_json else plots, as_json)
+        return
+    if labels is not None:
+        raise SettingsError("--labels go with --series")
+    from pipeline.clickhouse.client import clickhouse_client
+    from pipeline.processors.alerts.backtest.read import asker, span
+
+    ask = asker(clickhouse_client(settings.clickhouse))
+    first, last = span(ask)
+    begin, stop = time_of("--from", start) or first, time_of("--to", end) or last
+    if begin >= stop:
+        raise SettingsError(f"--from {begin:%Y-%m-%d %H:%M} is not before --to {stop:%Y-%m-%d %H:%M}")
+    alerts = _replayed(ask, config, begin, stop)
+    if as_json:
+        _print_json([_of_alert(alert) for alert in alerts])
+        return
+    _show(alerts)
+    if plots is not None:
+        from pipeline.processors.alerts.backtest.read import draw_scopes
+
+        for path in draw_scopes(ask, plots, alerts, begin, stop, MOST_PLOTS):
+            typer.echo(f"drawn: {path}")
+
+
+def _chosen(config: Alerts, names: list[str]) -> Alerts:
+    from pipeline.config.document import hint
+
+    for name in names:
+        if config.rule(name) is None:
+            known = [rule.name for rule in config.rules]
+            raise SettingsError(f"--rule {name}: the rules are {', '.join(known)}{hint(name, known)}")
+    return config.model_copy(update={"rules": tuple(r for r in config.rules if not names or r.name in names)})
+
+
+# --- history ----------------------------------------------------------------------------------------------------------
+def _replayed(ask: Any, config: Alerts, start: datetime, end: datetime) -> list[Alert]:
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    from pipeline.cli.terminal import console
+    from pipeline.processors.alerts.backtest.judge import backtest as run
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(stderr=True)) as progress:
+        task = progress.add_task(f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}", total=1.0)
+        return run(ask, config, start, end, lambda share: progress.update(task, completed=share))
+
+
+def _show(alerts: list[Alert]) -> None:
+    from pipeline.cli.terminal import console, table
+
+    screen = console()
+    columns = ("since", "until", "rule", "severity", "what", "terms")
+    rows = [
+        (f"{a.since:%Y-%m-%d %H:%M}", f"{a.last_at:%Y-%m-%d %H:%M}", a.rule, a.severity, a.summary, ", ".join(a.terms))
+        for a in alerts
+    ]
+    screen.print(table(columns, rows) if rows else "no alerts")
+    screen.print(f"{len(alerts)} alerts")
+
+
+def _of_alert(alert: Alert) -> dict[str, Any]:
+    ended = alert.ended_at or alert.last_at
+    return {
+        "key": alert.hex, "started": _text(alert.since), "ended": _text(ended), "severity": alert.severity,
+        "observed": alert.observed, "expected": alert.expected, "rule": alert.rule, **alert.scope._asdict(),
+        "summary": alert.summary, "terms": list(alert.terms), "samples": [f"{key:016x}" for key in alert.samples],
+    }  # fmt: skip
+
+
+# --- a series ---------------------------------------------------------------------------------------------------------
+def _series(config: Alerts, path: Path, labels: Path | None, plots: Path | None, as_json: bool) -> None:
+    from pipeline.processors.alerts.backtest.labelled import read_windows
+    from pipeline.processors.alerts.backtest.series import read_series, walk
+    from pipeline.processors.alerts.spike import DROP, Spike
+
+    rule = _spike_rule(config)
+    read = read_series(path)
+    windows = read_windows(labels, path.name) if labels else []
+    spike = replace(DROP if rule.direction == "below" else Spike(), calm_s=int(rule.resolve.total_seconds()))
+    walked = walk(read.times, read.values, spike, rule.direction, rule.name)
+    raised = [alert for alert in walked.raised if alert.severity >= rule.severity]
+    walked = walked._replace(raised=raised)
+    if as_json:
+        names = ("key", "started", "ended", "severity", "observed", "expected")
+        _print_json([{name: _text(getattr(alert, name)) for name in names} for alert in raised])
+    else:
+        _show_series(rule, read, walked, windows)
+    if plots is not None:
+        from pipeline.processors.alerts.backtest.plot import draw
+
+        typer.echo(f"drawn: {draw(plots / f'{path.stem}.png', read, walked, windows, f'{path.stem}: {rule.name}')}")
+
+
+def _spike_rule(config: Alerts) -> SpikeRule:
+    from pipeline.processors.alerts.rules import SpikeRule
+
+    for rule in config.rules:
+        if isinstance(rule, SpikeRule) and rule.measure == "volume":
+            return rule
+    raise SettingsError("a series is judged by a spike rule of volume: there is none among these rules")
+
+
+def _show_series(rule: SpikeRule, series: Series, walked: Walked, windows: list[Window]) -> None:
+    from pipeline.cli.terminal import console, table
+    from pipeline.processors.alerts.backtest.labelled import score
+
+    screen = console()
+    columns = ("started", "ended", "severity", "observed", "expected", "key")
+    rows = [
+        (
+            str(a.started),
+            "open" if a.ended is None else str(a.ended),
+            a.severity,
+            f"{a.observed:,.0f}",
+            f"{a.expected:,.0f}",
+            a.key,
+        )
+        for a in walked.raised
+    ]
+    screen.print(table(columns, rows) if rows else "no alerts")
+    screen.print(f"{len(walked.raised)} alerts of rule {rule.name} in {len(series.times):,} values")
+    if windows:
+        found = score([alert.started for alert in walked.raised], windows, series.times)
+        delay = "" if found.delay is None else f", after {found.delay} in the median"
+        screen.print(f"windows found: {found.found} of {found.windows}{delay}; false alerts a day: {found.false_a_day:.3f}")
+
+
+def _print_json(alerts: list[dict[str, Any]]) -> None:
+    import orjson
+
+    from pipeline.cli.terminal import write
+
+    write([orjson.dumps({"alerts": alerts}, option=orjson.OPT_INDENT_2) + b"\n"])
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat() if value.tzinfo is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return value

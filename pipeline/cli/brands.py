@@ -1,0 +1,52 @@
+"""`earshot rematch` and `voice`: the brands of brands.yaml, in what has landed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.options import load_settings, time_of
+
+
+def rematch(
+    context: typer.Context,
+    brand: Annotated[list[str], typer.Option(help="A brand's name; may be given several times.")],
+    since: Annotated[str | None, typer.Option(help="Only what was created at or after this time (ISO 8601, UTC).")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would change, and change nothing.")] = False,
+) -> None:
+    """Apply brands.yaml, as it is now, to what has landed.
+
+    Rows that gain or lose one of the brands get a new minor version; all else in them stays, and what their source said of
+    brands too. A brand that is not in the file any more is taken from the rows it was found in. Doing it again changes nothing.
+    Exit codes: 0 done, 1 ClickHouse refused or rows keep coming that say otherwise (do it again), 2 wrong usage or brands.yaml,
+    3 ClickHouse unreachable, 4 run `earshot migrate` first.
+    """
+    settings, start = load_settings(context), time_of("--since", since)
+    from pipeline.cli.terminal import console, progress, table
+    from pipeline.maintenance.rematch import rematch as run
+
+    with progress("rows") as tell:
+        done = run(settings, brand, since=start, dry_run=dry_run, tell=tell)
+    rows = [(name, done.gained[name], done.lost[name]) for name in sorted(set(brand))]
+    console().print(table(("brand", "gained", "lost"), rows))
+    typer.echo(f"{done.rows:,} rows {'would change' if dry_run else 'changed'}")
+
+
+def voice(
+    context: typer.Context,
+    brand: Annotated[str, typer.Argument(help="A brand's name.")],
+    days: Annotated[int, typer.Option(min=1, help="How far back.")] = 30,
+) -> None:
+    """Show a brand's share of voice: its mentions beside those of its competitors.
+
+    Competitors are those that brands.yaml names. What support accounts wrote (outbound) does not count. Exit codes: 0 shown, 1
+    there is no such brand, 2 wrong usage or brands.yaml, 3 ClickHouse unreachable.
+    """
+    settings = load_settings(context)
+    from pipeline.cli.terminal import console, table
+    from pipeline.clickhouse.client import clickhouse_client
+    from pipeline.queries.named import share_of_voice
+
+    answer = share_of_voice(clickhouse_client(settings.clickhouse), settings.brands, brand, days)
+    console().print(table(answer.columns, answer.rows))

@@ -1,0 +1,196 @@
+"""`earshot send`, `replay` and `query`: events in, answers out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from uuid import uuid4
+
+import typer
+
+from pipeline.cli.options import load_settings, refuse
+from pipeline.errors import EarshotError, SettingsError
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message
+
+    from pipeline.sources.recorded.replay import ReplayReport
+
+SHOWN_UNMAPPED = 20
+SHOWN_ROWS = 200
+
+
+class Format(StrEnum):
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+# --- send -----------------------------------------------------------------------------------------------------------
+def send(
+    context: typer.Context,
+    event: Annotated[str | None, typer.Argument(help="The event as JSON; `-` reads one a line from stdin.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A JSON file with one event, or a .jsonl file.")] = None,
+    text: Annotated[str | None, typer.Option(help="Send a post with this text.")] = None,
+    author: Annotated[str, typer.Option(help="Who wrote that post (a handle).")] = "somebody",
+    platform: Annotated[str, typer.Option(help="Where it was written.")] = "forum",
+) -> None:
+    """Send events to Kafka and print where each went.
+
+    They are sent as they are: what is wrong with one, the dead letters say. Exit codes: 0 all acknowledged, 1 an event was
+    refused (too large), 2 wrong usage, 3 broker unreachable.
+    """
+    if [event, file, text].count(None) != 2:
+        raise SettingsError("send what? Give one of: an event, `-`, --file or --text")
+    if text is None:
+        refuse(context, "goes with --text: an event names its own", "--author", "--platform")
+    settings = load_settings(context)
+    from pipeline.kafka.event_producer import EventProducer, record_of
+
+    refused: list[str] = []
+
+    def delivered(error: KafkaError | None, message: Message | None) -> None:
+        if message is not None and error is None:
+            typer.echo(f"{message.topic()} partition {message.partition()} offset {message.offset()}")
+        elif error is not None:
+            refused.append(error.str())
+
+    with EventProducer(settings.kafka) as producer:
+        for record in _records(event, file) if text is None else [_post(text, author, platform)]:
+            producer.produce(*record_of(record), delivered)
+    refused += producer.failed.elements()
+    if refused:
+        raise EarshotError(f"Kafka at {settings.kafka.bootstrap} took not all: {refused[0]} ({len(refused)} times)")
+
+
+def _records(event: str | None, file: Path | None) -> Iterator[bytes]:
+    if file is not None:
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise EarshotError(f"{file}: {error.strerror}") from None
+        yield from _lines(content.split(b"\n")) if file.suffix == ".jsonl" else [content.strip()]
+    elif event == "-":
+        yield from _lines(sys.stdin.buffer)
+    else:
+        yield (event or "").encode(errors="surrogateescape")
+
+
+def _lines(lines: Iterable[bytes]) -> Iterator[bytes]:
+    return (line.rstrip(b"\r\n") for line in lines if line.strip())
+
+
+def _post(text: str, author: str, platform: str) -> bytes:
+    import orjson
+
+    return orjson.dumps(
+        {
+            "id": f"sent-{uuid4().hex[:16]}",
+            "platform": platform,
+            "kind": "post",
+            "created_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "text": text,
+            "author": {"id": author, "handle": author},
+            "source": {"name": "earshot send"},
+        }
+    )
+
+
+# --- replay ---------------------------------------------------------------------------------------------------------
+def replay(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(help="JSONL of events, or CSV, TSV, JSON, JSONL by a mapping.")],
+    mapping: Annotated[Path | None, typer.Option(help="The mapping file. Default: the one that fits the file's name.")] = None,
+    rate: Annotated[str, typer.Option(help="Events a second, or max.")] = "max",
+    speed: Annotated[float | None, typer.Option(min=1e-9, help="By event time, so many times as fast.")] = None,
+    as_now: Annotated[bool, typer.Option("--as-now", help="Each event's time becomes the moment it is sent.")] = False,
+    unmapped: Annotated[Path | None, typer.Option(help="Write all rows that don't map to this file, with reasons.")] = None,
+) -> None:
+    """Send recorded events to Kafka.
+
+    A row that doesn't map is reported with its line and reason; the rest goes on. Exit codes: 0 every event that maps is in
+    Kafka, 1 some are not acknowledged, 2 wrong usage or mapping, 3 broker unreachable, 130 stopped by Ctrl-C.
+    """
+    settings, pace = load_settings(context), parse_rate(rate)
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from pipeline.cli.terminal import console
+    from pipeline.sources.recorded.replay import replay as run
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(stderr=True)) as progress:
+        report = run(settings, files, mapping=mapping, rate=pace, speed=speed, as_now=as_now, progress=progress)
+    _report(report, unmapped)
+    raise typer.Exit(130 if report.interrupted else 0 if report.complete else 1)
+
+
+def parse_rate(text: str) -> float | None:
+    """Events a second; None for max. Raises SettingsError."""
+    if text == "max":
+        return None
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise SettingsError(f"--rate {text}: it is a number of events a second, or max")
+    return rate
+
+
+def _report(report: ReplayReport, file: Path | None) -> None:
+    from pipeline.cli.terminal import printable
+
+    failed, unmapped = sum(report.failed.values()), len(report.unmapped)
+    typer.echo(
+        f"rows {report.rows:,}  events {report.events:,}  sent {report.produced:,}  failed {failed:,}  unmapped {unmapped:,}"
+    )
+    for why, count in report.failed.most_common():
+        typer.echo(f"not sent, {count:,}: {printable(why)}", err=True)
+    for row in report.unmapped[:SHOWN_UNMAPPED]:
+        typer.echo(f"unmapped {printable(row)}", err=True)
+    if unmapped > SHOWN_UNMAPPED and file is None:
+        typer.echo(f"and {unmapped - SHOWN_UNMAPPED:,} more (--unmapped FILE has them all)", err=True)
+    if file is not None:
+        try:
+            file.write_text("".join(f"{row}\n" for row in report.unmapped), encoding="utf-8")
+        except OSError as error:
+            raise EarshotError(f"{file}: {error.strerror}") from None
+
+
+# --- query ----------------------------------------------------------------------------------------------------------
+def query(
+    context: typer.Context,
+    sql: Annotated[str | None, typer.Argument(metavar="SQL|NAME", help="A query, or the name of one.")] = None,
+    form: Annotated[Format, typer.Option("--format", help="json: an object a line.")] = Format.table,
+    names: Annotated[bool, typer.Option("--list", help="List the named queries.")] = False,
+) -> None:
+    """Ask ClickHouse, by SQL or by a query's name.
+
+    Nothing is written, and each event counts once (tables are read with FINAL). A table shows 200 rows at most. In CSV a text
+    that a spreadsheet would take for a formula (it begins with = + - @) gets a ' before it; numbers stay as they are. Exit
+    codes: 0 answered, 1 ClickHouse refused the query, 2 wrong usage, 3 ClickHouse unreachable.
+    """
+    if names and sql is not None:
+        raise SettingsError("--list goes without a query")
+    if sql is None:
+        refuse(context, "is for what a query answers", "--format")
+    from pipeline.cli.terminal import console, table, write
+    from pipeline.clickhouse.client import clickhouse_client
+    from pipeline.queries import named
+
+    if names or sql is None:
+        console().print(table(("name", "what"), [(name, each.meaning) for name, each in named.NAMED.items()]))
+        raise typer.Exit(0 if names else 2)
+    statement = named.sql_of(sql)
+    client = clickhouse_client(load_settings(context).clickhouse)
+    if form is not Format.table:
+        write(named.text(client, statement, form))
+        return
+    answer = named.rows(client, statement, SHOWN_ROWS)
+    console().print(table(answer.columns, answer.rows) if answer.rows else "no rows")
+    if answer.cut:
+        typer.echo(f"the first {SHOWN_ROWS} rows; --format csv or json gives all", err=True)

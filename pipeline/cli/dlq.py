@@ -1,0 +1,103 @@
+"""`earshot dlq`: the dead letters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli.options import load_settings
+
+if TYPE_CHECKING:
+    from pipeline.maintenance.dead_letters import DeadLetter
+
+
+app = typer.Typer(help="The dead letters: records that could not become events.", no_args_is_help=True, rich_markup_mode=None)
+
+Reason = Annotated[str | None, typer.Option(help="Any part of the reason or the step.")]
+Topic = Annotated[str | None, typer.Option(help="The topic they came from.")]
+Partition = Annotated[int | None, typer.Option(min=0, help="The partition they came from.")]
+
+
+@app.command("list", epilog="Example:  earshot dlq list")
+def list_reasons(context: typer.Context) -> None:
+    """List the reasons with their counts.
+
+    And with when each last refused a record. Exit codes: 0 listed, 2 wrong settings, 3 ClickHouse unreachable.
+    """
+    from pipeline.cli.terminal import console, table
+    from pipeline.clickhouse.client import clickhouse_client
+    from pipeline.queries import named
+
+    answer = named.rows(clickhouse_client(load_settings(context).clickhouse), named.sql_of("rejects"), 1_000)
+    console().print(table(answer.columns, answer.rows) if answer.rows else "no dead letters")
+
+
+@app.command(epilog="Example:  earshot dlq show --reason 'not one of' --newest 3")
+def show(
+    context: typer.Context,
+    topic: Topic = None,
+    partition: Partition = None,
+    offset: Annotated[int | None, typer.Option(min=0, help="The record's offset.")] = None,
+    reason: Reason = None,
+    newest: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 10,
+) -> None:
+    """Show dead letters, the newest first.
+
+    Where from, why, and the bytes as they came (the first 2,000). Exit codes: 0 shown, 1 there is none like that, 2 wrong
+    settings, 3 ClickHouse unreachable.
+    """
+    from pipeline.clickhouse.client import clickhouse_client
+    from pipeline.maintenance import dead_letters
+
+    client = clickhouse_client(load_settings(context).clickhouse)
+    letters = dead_letters.newest(client, dead_letters.Filter(reason, topic, partition, offset, offset), newest)
+    for letter in letters:
+        _print(letter)
+    if not letters:
+        typer.echo("no such dead letter", err=True)
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example:  earshot dlq replay --reason 'kind is not one of' --yes")
+def replay(
+    context: typer.Context,
+    reason: Reason = None,
+    topic: Topic = None,
+    partition: Partition = None,
+    from_offset: Annotated[int | None, typer.Option(min=0, help="The first offset.")] = None,
+    to_offset: Annotated[int | None, typer.Option(min=0, help="The last offset.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+) -> None:
+    """Send dead letters to the events topic again.
+
+    Unchanged, after what refused them was repaired. What is still wrong is refused again; what has landed is a duplicate. Exit
+    codes: 0 all acknowledged (or there were none), 1 some were not, or not confirmed, 2 wrong settings, 3 broker or ClickHouse
+    unreachable.
+    """
+    from pipeline.clickhouse.client import clickhouse_client
+    from pipeline.maintenance import dead_letters
+
+    settings = load_settings(context)
+    client = clickhouse_client(settings.clickhouse)
+    which = dead_letters.Filter(reason, topic, partition, from_offset, to_offset)
+    count, without_bytes = dead_letters.count(client, which)
+    if without_bytes:
+        typer.echo(f"left out, {without_bytes:,}: letters without bytes, of records that Kafka's client could not unpack")
+    if count and not yes:
+        typer.confirm(f"Send {count:,} dead letters to {settings.kafka.topic('events')} again?", abort=True)
+    done = dead_letters.replay(client, settings.kafka, which) if count else dead_letters.NOTHING
+    typer.echo(f"sent {done.produced:,}  failed {sum(done.failed.values()):,}")
+    for why, times in done.failed.most_common():
+        typer.echo(f"not sent, {times:,}: {why}", err=True)
+    raise typer.Exit(1 if done.failed else 0)
+
+
+def _print(letter: DeadLetter) -> None:
+    from pipeline.cli.terminal import printable
+
+    typer.secho(f"{letter.topic} partition {letter.partition} offset {letter.offset}", bold=True)
+    typer.echo(f"  rejected  {letter.rejected_at:%Y-%m-%d %H:%M:%S} UTC by {letter.step}: {printable(letter.reason)}")
+    typer.echo(f"  key       {'none' if letter.key is None else printable(letter.key)}")
+    more = letter.size - len(letter.raw)
+    typer.echo(f"  raw       {printable(letter.raw)}" + (f" ... {more:,} bytes more" if more > 0 else ""))

@@ -1,0 +1,102 @@
+"""`earshot generate`: a synthetic stream, and its truth."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli.data import parse_rate
+from pipeline.cli.options import load_settings, refuse
+from pipeline.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pipeline.config.settings import Settings
+    from pipeline.generate.plan import Plan
+
+LIVE_RATE = 100.0
+TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
+
+
+def generate(
+    context: typer.Context,
+    count: Annotated[int, typer.Option(min=1, help="Records, redeliveries and broken ones included.")] = 100_000,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another stream of other people.")] = 1,
+    to: Annotated[str, typer.Option(metavar="kafka|clickhouse|FILE.jsonl", help="Where it goes.")] = "kafka",
+    truth: Annotated[Path | None, typer.Option(help="Where the truth goes. Default: truth.jsonl beside FILE, or here.")] = None,
+    start: Annotated[datetime, typer.Option(formats=TIMES, help="The first event's time, UTC.")] = datetime(2026, 1, 1),
+    days: Annotated[float, typer.Option(min=1e-4, help="How long the stream lasts, in the events' time.")] = 30.0,
+    rate: Annotated[str, typer.Option(help="Records a second, or max. To Kafka only.")] = "max",
+    live: Annotated[bool, typer.Option("--live", help="Event times are now, from here on, at --rate (default 100).")] = False,
+    brands: Annotated[Path | None, typer.Option(help="brands.yaml. Default: that of the settings, else the sample's.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
+) -> None:
+    """Make a synthetic stream with a known truth: the same options make the same bytes.
+
+    Into Kafka, a file that `earshot replay` reads, or straight into ClickHouse as history. docs/generate.md says what it holds.
+    Exit codes: 0 all is there, 1 Kafka took not all or the file can't be written, 2 wrong usage or
+    settings, or a file is there already, 3 broker or ClickHouse unreachable, 4 run `earshot migrate` first, 130 stopped.
+    """
+    settings, pace = load_settings(context), parse_rate(rate)
+    to_file = to not in ("kafka", "clickhouse")
+    if to_file and not to.endswith(".jsonl"):
+        raise SettingsError(f"--to {to}: it is kafka, clickhouse, or a file that ends in .jsonl")
+    if to != "kafka" and (live or pace is not None):
+        raise SettingsError("--live and --rate go with --to kafka")
+    if live:
+        refuse(context, "goes without --live, whose events are of now", "--start", "--days")
+    from pipeline.generate import targets
+    from pipeline.generate.plan import Plan
+    from pipeline.processors.mentions.brands import load_brands
+
+    known = load_brands(path) if (path := brands or settings.brands) else targets.sample_brands()
+    if live:
+        plan = targets.live(count, known, seed, pace or LIVE_RATE)
+    else:
+        plan = Plan(count, known, seed, start.replace(tzinfo=UTC), days)
+        if plan.end_ms / 1000 > (datetime.now(UTC) + timedelta(days=1)).timestamp():
+            raise SettingsError("the stream would end in the future: give an earlier --start or fewer --days")
+    truth = truth or (Path(to).parent if to_file else Path()) / "truth.jsonl"
+    _run(plan, settings, to, truth, pace, live, force)
+
+
+def _run(plan: Plan, settings: Settings, to: str, truth_file: Path, pace: float | None, live: bool, force: bool) -> None:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from pipeline.cli.terminal import console
+    from pipeline.generate import targets
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with ExitStack() as files:
+        file = files.enter_context(targets.new_file(Path(to), force)) if to.endswith(".jsonl") else None
+        truth = files.enter_context(targets.new_file(truth_file, force))
+        progress = files.enter_context(Progress(*columns, console=console(stderr=True)))
+        task = progress.add_task("generating", total=plan.count)
+
+        def advance(records: int) -> None:
+            progress.advance(task, records)
+
+        if to == "kafka":
+            sent = targets.to_kafka(plan, settings.kafka, truth, advance, rate=pace, is_live=live)
+        elif to == "clickhouse":
+            from pipeline.generate.history import to_clickhouse
+
+            landed = to_clickhouse(plan, settings, truth, advance)
+        elif file is not None:
+            targets.to_jsonl(plan, file, truth, advance)
+    if to == "kafka":
+        typer.echo(f"stream {plan.id}  sent {sent.acknowledged:,}  failed {sent.failed.total():,}  truth {truth_file}")
+        for why, times in sent.failed.most_common():
+            typer.echo(f"not sent, {times:,}: {why}", err=True)
+        raise typer.Exit(130 if sent.interrupted else 1 if sent.failed else 0)
+    if to == "clickhouse":
+        dropped = "".join(f"  {reason} {times:,}" for reason, times in landed.dropped.items() if times)
+        typer.echo(
+            f"stream {plan.id}  read {landed.read:,}  landed {landed.landed:,}{dropped}  rejected {landed.rejected:,}"
+            f"  truth {truth_file}"
+        )
+    else:
+        typer.echo(f"stream {plan.id}  records {plan.count:,}  {to}  truth {truth_file}")

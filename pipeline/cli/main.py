@@ -1,0 +1,186 @@
+"""The command line: `earshot`.
+
+Each command reads the settings, calls one function of its module and prints what it returns. Heavy modules are imported
+inside the commands, so that `earshot --help` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli import alerts, backtest, brands, data, dlq, generate, label, offsets, rescore
+from pipeline.cli.options import load_settings
+from pipeline.errors import EarshotError
+from pipeline.http.loopback import reach_loopback_directly
+
+app = typer.Typer(
+    name="earshot",
+    help="""Earshot: social events on Kafka, each exactly once, into ClickHouse.
+
+    Start with `earshot up`. Exit codes: 0 done, 1 not all went well, 2 wrong usage or settings, 3 broker or ClickHouse
+    unreachable, 4 tables or topics not as they should be, 5 the embedded stack can't start,
+    130 stopped by Ctrl-C.""",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DataDir = Annotated[Path | None, typer.Option(help="The folder that holds all state of the embedded stack.")]
+
+
+@app.callback()
+def _common(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file (TOML). Default: EARSHOT_CONFIG, else ./earshot.toml.")
+    ] = None,
+) -> None:
+    context.obj = config
+
+
+@app.command(epilog="Example:  earshot up --data-dir ./state --broker light")
+def up(
+    context: typer.Context,
+    data_dir: DataDir = None,
+    broker: Annotated[str | None, typer.Option(help="auto, kafka or light (in memory, for a first look).")] = None,
+    sample: Annotated[bool, typer.Option("--sample/--no-sample", help="Feed the sample stream.")] = True,
+) -> None:
+    """Start Kafka, ClickHouse, a worker and control here, and show what lands. Ctrl-C stops all; the data stays.
+
+    Exit codes: 0 stopped, 2 wrong settings, 4 the data is newer than this program, 5 a port is taken, the folder is in use or
+    the disk is full.
+    """
+    from pipeline.cli.up import up as start
+
+    start(load_settings(context, data_dir=data_dir, broker=broker), sample=sample)
+
+
+@app.command(epilog="Example:  earshot --config production.toml worker")
+def worker(context: typer.Context) -> None:
+    """Run one worker, until Ctrl-C or SIGTERM.
+
+    It works against the Kafka and the ClickHouse of the settings. Run as many as there are partitions; they share the work.
+    Exit codes: 0 stopped, 1 an error that a restart repairs, 2 wrong settings, 3 broker or ClickHouse unreachable, 4 run
+    `earshot migrate` first.
+    """
+    from pipeline.worker.allocator import keep_pages
+
+    keep_pages()
+    from pipeline.app import run_worker
+
+    run_worker(load_settings(context))
+
+
+@app.command(epilog="Example:  earshot --config production.toml control")
+def control(context: typer.Context) -> None:
+    """Evaluate the rules of alerts.yaml and tell the receivers, until Ctrl-C or SIGTERM.
+
+    Run one beside the workers. `earshot alerts` talks to its port, with the tokens of setting control.tokens. Exit codes: 0
+    stopped, 1 an error that a restart repairs, 2 wrong settings or alerts.yaml, 3 broker or ClickHouse unreachable, 4 run
+    `earshot migrate` first, 5 its port is taken.
+    """
+    from pipeline.control.app import run_control
+
+    run_control(load_settings(context))
+
+
+@app.command(epilog="Example:  earshot --config production.toml migrate")
+def migrate(context: typer.Context) -> None:
+    """Make or update ClickHouse's tables and Kafka's topics. Doing it again changes nothing.
+
+    Exit codes: 0 up to date, 2 wrong settings, 3 broker or ClickHouse unreachable, 4 a migration is half applied or was edited,
+    or the database is newer than this program.
+    """
+    from pipeline.migrate import migrate as run
+
+    for line in run(load_settings(context)):
+        typer.echo(line)
+
+
+@app.command(epilog="Example:  earshot status || page-somebody")
+def status(context: typer.Context) -> None:
+    """Show how broker, tables, worker and control are doing.
+
+    That is the topics and the lag, the rows, the migrations, and what both say of their health. Exit codes: 0 all is fine, 1
+    something is not (a line each says what), 2 wrong settings.
+    """
+    from pipeline.cli.terminal import console, printable, table
+    from pipeline.maintenance.status import status as ask
+
+    found = ask(load_settings(context))
+    screen = console()
+    if found.events:
+        rows = [
+            (p.topic, p.partition, p.first, "-" if p.committed is None else p.committed, p.end, p.lag) for p in found.events
+        ]
+        screen.print(table(("topic", "partition", "first", "committed", "end", "lag"), rows))
+        screen.print(f"lag: {sum(p.lag for p in found.events):,} records, dead-letter topic: {found.dead_letters:,}")
+    if found.tables:
+        screen.print(table(("table", "rows stored", "bytes"), found.tables))
+    told = [f"migration: {found.migration}", f"deferred: {found.deferred:,} rows wait for their label"]
+    for line in (told if found.migration else []) + found.health:
+        screen.print(line, markup=False)
+    for line in found.problems:
+        typer.secho(printable(line), err=True, fg="red")
+    raise typer.Exit(1 if found.problems else 0)
+
+
+@app.command(epilog="Example:  earshot reset --data-dir ./state --yes")
+def reset(
+    context: typer.Context,
+    data_dir: DataDir = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+) -> None:
+    """Delete what Earshot keeps in the embedded stack's folder. Asks first.
+
+    All its events, tables and offsets go; what else is in the folder stays, and is named. Exit codes: 0 done, 1 not confirmed,
+    2 wrong settings, 5 a stack is running in the folder, or nothing in it is Earshot's.
+    """
+    folder = load_settings(context, data_dir=data_dir).embedded.data_dir
+    from pipeline.cli.terminal import printable
+    from pipeline.embedded.reset import ours
+    from pipeline.embedded.reset import reset as empty
+
+    if not yes and (paths := [str(path.relative_to(folder)) for path in ours(folder)]):
+        typer.echo(f"in {folder}: {', '.join(paths)}")
+        typer.confirm("Delete these, all events, tables and offsets that Earshot keeps?", abort=True)
+    done = empty(folder)
+    typer.echo(f"{folder}: deleted {', '.join(done.gone) or 'nothing'}")
+    if done.left:
+        typer.echo(f"left, for it is not Earshot's: {', '.join(map(printable, done.left))}")
+
+
+app.command(epilog="Example:  earshot send --text 'The kettle leaks' --author ines --platform forum")(data.send)
+app.command(epilog="Example:  earshot replay --as-now --rate 50 posts.jsonl reviews.csv")(data.replay)
+app.command(epilog="Example:  earshot generate --count 1000000 --days 90 --to clickhouse")(generate.generate)
+app.command(epilog="Example:  earshot query 'SELECT platform, count() FROM interactions GROUP BY platform' --format csv")(
+    data.query
+)
+app.command(epilog="Example:  earshot rematch --brand Acme --since 2026-11-01 --dry-run")(brands.rematch)
+app.command(epilog="Example:  earshot rescore --since 2026-11-01 --dry-run")(rescore.rescore)
+app.command(epilog="Example:  earshot voice Acme --days 7")(brands.voice)
+app.command(epilog="Example:  earshot label reviews.csv --column text --model accurate > labels.jsonl")(label.label)
+alerts.app.command(epilog="Example:  earshot alerts backtest --rule volume --from 2026-11-01 --to 2026-11-08")(
+    backtest.backtest
+)
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(dlq.app, name="dlq")
+app.add_typer(offsets.app, name="offsets")
+
+
+def main() -> None:
+    """The console script: an EarshotError is one line on stderr and its exit code; Ctrl-C exits with 130."""
+    reach_loopback_directly()
+    try:
+        app()
+    except EarshotError as error:
+        from pipeline.cli.terminal import printable
+
+        typer.secho(f"earshot: {printable(error)}", err=True, fg="red")
+        sys.exit(error.exit_code)

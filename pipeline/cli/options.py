@@ -1,0 +1,61 @@
+"""What the commands share: the settings, with the command's own options on top."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import typer
+
+from pipeline.config.settings import EmbeddedSettings, Settings, load
+from pipeline.embedded.password import with_password
+from pipeline.errors import SettingsError
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def load_settings(context: typer.Context, data_dir: Path | None = None, broker: str | None = None) -> Settings:
+    """The settings of `--config`; an option that is given wins. The embedded ClickHouse's password is with them.
+
+    Raises SettingsError.
+    """
+    settings = load(context.obj)
+    given = {"data_dir": data_dir.absolute() if data_dir else None, "broker": broker}
+    if broker not in (None, "auto", "kafka", "light"):
+        raise SettingsError(f"--broker {broker}: it is one of auto, kafka, light")
+    embedded = EmbeddedSettings(**{**settings.embedded.model_dump(), **{k: v for k, v in given.items() if v is not None}})
+    return with_password(settings.model_copy(update={"embedded": embedded}))
+
+
+def refuse(context: typer.Context, why: str, *options: str) -> None:
+    """Raises SettingsError when one of these was given on the command line: beside what else was, it would do nothing."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE" and (given := set(options).intersection(parameter.opts)):
+            raise SettingsError(f"{min(given)} {why}")
+
+
+def time_of(option: str, text: str | None) -> datetime | None:
+    """The time that the option says, in UTC where it says no zone. Raises SettingsError."""
+    if text is None:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"{option} {text}: it should look like 2026-11-01 or 2026-11-01T10:00:00Z") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def duration_of(option: str, text: str) -> timedelta:
+    """The duration that the option says: 90s, 10m, 4h or 1d. Raises SettingsError."""
+    if not (match := re.fullmatch(r"(\d{1,6})\s*([smhd])", text.strip())):
+        raise SettingsError(f"{option} {text}: it should look like 90s, 10m, 4h or 1d")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def moment_of(option: str, text: str | None) -> datetime | None:
+    """The time that the option says: so long ago (2h), or a time as `time_of` takes it. Raises SettingsError."""
+    if text is not None and re.fullmatch(r"\d+\s*[smhd]", text.strip()):
+        return datetime.now(UTC) - duration_of(option, text)
+    return time_of(option, text)

@@ -1,0 +1,43 @@
+"""`earshot rescore`: the models in force, on what has landed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.options import load_settings, time_of
+from pipeline.errors import SettingsError
+
+
+def rescore(
+    context: typer.Context,
+    since: Annotated[str | None, typer.Option(help="Only what was created at or after this time (ISO 8601, UTC).")] = None,
+    brand: Annotated[str | None, typer.Option(help="Only what mentions this brand.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would change, and change nothing.")] = False,
+) -> None:
+    """Label what has landed with the models of the settings.
+
+    Rows whose label, model or status changes get a new minor version; all else in them stays, and each still counts once. Doing
+    it again changes nothing, and does the rest of one that was stopped. Exit codes: 0 done, 1 ClickHouse refused (do it again),
+    or there is no such brand, 2 wrong usage or a model that can't be used, 3 ClickHouse unreachable, 4 run `earshot migrate`
+    first.
+    """
+    settings, start = load_settings(context), time_of("--since", since)
+    if settings.sentiment.model == "off":
+        raise SettingsError("setting sentiment.model is off: there is nothing to label with")
+    if brand is not None:
+        from pipeline.queries.names import names_of
+
+        names_of(settings).check_brand(brand)
+    from pipeline.cli.terminal import console, progress, table
+    from pipeline.maintenance.rescore import rescore as run
+    from pipeline.processors.sentiment.load import load_labeller
+
+    labeller = load_labeller(settings.sentiment)
+    with progress("rows") as tell:
+        done = run(settings.clickhouse, labeller, since=start, brand=brand, dry_run=dry_run, tell=tell)
+    if done.rows:
+        names = sorted(done.before | done.after)
+        console().print(table(("label", "before", "after"), [(name, done.before[name], done.after[name]) for name in names]))
+    typer.echo(f"{done.rows:,} rows {'would change' if dry_run else 'changed'}")

@@ -1,0 +1,169 @@
+"""`earshot up`: the embedded stack, a worker, control and the sample stream, in one terminal."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from pipeline.cli.alert_view import line as alert_line
+from pipeline.cli.live_line import LiveLine, scrape
+from pipeline.cli.terminal import console as terminal
+from pipeline.cli.terminal import printable
+from pipeline.config.settings import Settings
+from pipeline.control.client import url_of
+from pipeline.embedded.child import Child, check_port
+from pipeline.embedded.own_settings import ignored, own_settings, pointer, write_settings
+from pipeline.embedded.stack import Stack
+from pipeline.embedded.supervisor import Supervisor
+from pipeline.errors import EarshotError
+from pipeline.generate.targets import feed_sample
+from pipeline.migrate import migrate
+from pipeline.queries.alert_tail import follow
+from schemas.alerts import State
+
+PLAIN_SECONDS = 5.0
+"""How often a line is printed where there is no terminal to keep one line alive."""
+
+
+def up(given: Settings, *, sample: bool = True, console: Console | None = None) -> None:
+    """Runs all of Earshot on this machine until SIGINT or SIGTERM, then stops it in order; what landed stays.
+
+    Raises StackError when it can't start, MigrationError when the data is newer than this program.
+    """
+    console = console or terminal()
+    with _interrupts(), suppress(KeyboardInterrupt), _stack(given, console) as (stack, settings):
+        for line in migrate(settings):
+            console.print(line, markup=False, style="dim")
+        config = write_settings(settings, stack.data_dir)
+        worker = _child(stack, "worker", _metrics_url(settings).replace("/metrics", "/ready"), config)
+        control = _child(stack, "control", f"{url_of(settings.control)}/ready", config)
+        stop = threading.Event()
+        feeder = threading.Thread(target=_feed, args=(settings, stop, console), name="feed")
+        watcher = threading.Thread(target=_watch, args=(settings, stop, console), name="alerts")
+        supervisor = Supervisor(stack.children.values(), _printer(console))
+        try:
+            watcher.start()
+            worker.start()
+            control.start()
+            supervisor.start()
+            _welcome(stack, settings, sample, console)
+            _point(pointer(given, config), console)
+            if sample:
+                feeder.start()
+            _show(settings, console)
+        finally:
+            console.print("stopping the sample stream, control, the worker, ClickHouse and the broker ...")
+            stop.set()
+            for thread in (feeder, watcher):
+                if thread.ident:
+                    thread.join()
+            supervisor.stop()
+
+
+@contextmanager
+def _stack(given: Settings, console: Console) -> Iterator[tuple[Stack, Settings]]:
+    """The stack, and the settings that point to it."""
+    console.print("starting the broker and ClickHouse ...")
+    with Stack(given.embedded, _printer(console)) as stack:
+        check_port(given.worker.health_port, "the worker's metrics", "worker.health_port (EARSHOT_WORKER__HEALTH_PORT)")
+        check_port(given.control.port, "control", "control.port (EARSHOT_CONTROL__PORT)")
+        settings = own_settings(given, stack)
+        if unused := ignored(given, settings):
+            console.print(f"not used here, for all runs on this machine: {', '.join(unused)}", markup=False)
+        yield stack, settings
+
+
+def _child(stack: Stack, name: str, url: str, config: Path) -> Child:
+    """`earshot NAME`, ready when `url` answers."""
+    command = [sys.executable, "-m", "pipeline.cli", name]
+    return stack.add(name, command, lambda: scrape(url) is not None, {"EARSHOT_CONFIG": str(config)})
+
+
+def _feed(settings: Settings, stop: threading.Event, console: Console) -> None:
+    try:
+        feed_sample(settings, stop)
+    except EarshotError as error:
+        _printer(console)(f"the sample stream stopped: {error}")
+        return
+    if not stop.is_set():
+        console.print("the sample stream is at its end; everything keeps running for your own events")
+
+
+def _watch(settings: Settings, stop: threading.Event, console: Console) -> None:
+    """A line for each alert that begins to fire and is not muted, and one when it is over."""
+    told: set[int] = set()
+    try:
+        for alert in follow(settings.kafka, stop=stop):
+            if alert.historical or alert.muted or alert.state not in (State.FIRING, State.RESOLVED):
+                continue
+            if (alert.state is State.FIRING) != (alert.key in told):
+                told ^= {alert.key}
+                console.print(alert_line(alert), soft_wrap=True)
+    except EarshotError as error:
+        _printer(console)(f"alerts are not shown here: {error}")
+
+
+def _welcome(stack: Stack, settings: Settings, sample: bool, console: Console) -> None:
+    broker = "Apache Kafka" if stack.broker_kind == "kafka" else "light broker (in memory)"
+    places = {
+        broker: stack.bootstrap,
+        "ClickHouse": stack.clickhouse_url,
+        "metrics": _metrics_url(settings),
+        "alerts": url_of(settings.control),
+        "data": stack.data_dir,
+    }
+    for name, place in places.items():
+        console.print(f"{name:<26}{place}", markup=False)
+    if sample:
+        console.print("feeding the sample stream; Ctrl-C stops everything, the data stays")
+
+
+def _point(there: str, console: Console) -> None:
+    """What to do in another terminal, and `there`: what makes its commands reach this stack."""
+    if there:
+        console.print(f"in another terminal, first:  {there}", markup=False, soft_wrap=True)
+    console.print(
+        'try, in another terminal:  earshot send --text "The kettle leaks"   earshot query brands   earshot alerts tail',
+        markup=False,
+    )
+
+
+def _show(settings: Settings, console: Console) -> None:
+    """The live line, until KeyboardInterrupt."""
+    line, worker, control = LiveLine(), _metrics_url(settings), f"{url_of(settings.control)}/metrics"
+    if not console.is_terminal:
+        while True:
+            console.print(line.update(scrape(worker), scrape(control)), markup=False)
+            time.sleep(PLAIN_SECONDS)
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            live.update(Text(line.update(scrape(worker), scrape(control)), style="bold"), refresh=True)
+            time.sleep(1)
+
+
+def _metrics_url(settings: Settings) -> str:
+    return f"http://{settings.worker.health_host}:{settings.worker.health_port}/metrics"
+
+
+def _printer(console: Console) -> Callable[[str], None]:
+    return lambda line: console.print(printable(line), markup=False)
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """SIGTERM and SIGHUP are taken like Ctrl-C. A second one ends the stopping; the guard then kills what still runs."""
+    taken = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, before in taken.items():
+            signal.signal(number, before)

@@ -1,0 +1,244 @@
+"""Inserts into ClickHouse by the rules of the delivery contract, and the reads that retry with them.
+
+Every insert carries a token, the first try too: a hash of the table and the bytes written. An insert whose result is unknown
+(timeout, reset, 5xx, overload) is repeated whole with the same token until it is known. It is halved on a data error, to find
+the bad rows, and when the server has stopped it a few times because it takes more time or memory than it may; halves get their
+own tokens. Of table interactions, halves leave out the revisions that are there; every other table absorbs a row that comes
+again by its key, and a row that replaces one has its key too, so all are written. The settings that this hangs on are pinned
+(pipeline/clickhouse/pins.py).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeVar
+
+import polars as pl
+import pyarrow as pa
+import xxhash
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+
+from pipeline.clickhouse import row_versions
+from pipeline.clickhouse.client import reason
+from pipeline.errors import MigrationError
+from pipeline.fence import INSERT_MAX_S, Fence
+from pipeline.monitoring import metrics
+from pipeline.monitoring.health import Vitals
+
+log = logging.getLogger("earshot.clickhouse")
+logging.getLogger("urllib3").setLevel(logging.ERROR)  # each failed request is said here, once
+T = TypeVar("T")
+
+# What is wrong with the data itself: parsing, types, ranges, constraints (ClickHouse's ErrorCodes.cpp).
+DATA_ERRORS = {6, 26, 27, 32, 33, 38, 41, 53, 69, 70, 72, 117, 131, 321, 349, 441, 469}
+# It took more time or more memory than it may: repeated whole, it would take as much.
+_TOO_MUCH = {159, 241}
+_WHOLE_TRIES = 3
+_BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0)
+_BY_REVISION = "interactions"
+"""The table whose rows are told apart by their revisions, not by its key."""
+MONTHS_AN_INSERT = 50
+"""An insert that touches more than 100 partitions fails whole."""
+
+
+class TooMuchError(Exception):
+    """What was asked takes more time or memory than the server gives, at each try; less of it may do."""
+
+
+class Inserter:
+    """Writes frames and reads answers over one client; what fails is repeated, said once, and shown by /ready.
+
+    Blocks while the database is down, giving signs of life. Raises GivenUp when the batch's generation ends meanwhile.
+    """
+
+    def __init__(self, client: Client, fence: Fence, vitals: Vitals, name: str) -> None:
+        self._client = client
+        self._fence = fence
+        self._vitals = vitals
+        self._name = name
+        self._quiet = threading.Event()
+        self._quiet.set()
+        self._unknown_until = 0.0
+
+    def insert(self, table: str, rows: pl.DataFrame, generation: int) -> list[tuple[pl.DataFrame, str]]:
+        """Inserts the rows; columns that hold nothing are left to their defaults.
+
+        Returns those that ClickHouse refuses, a frame of one row each with the reason. All others are there on return.
+        """
+        if not rows.height:
+            return []
+        columns = [c.name for c in rows if c.null_count() < rows.height]
+        started = time.monotonic()
+        refused = self._insert(table, rows.select(columns), rows, generation)
+        metrics.INSERT_SECONDS.labels(table).observe(time.monotonic() - started)
+        metrics.INSERT_ROWS.labels(table).inc(rows.height - len(refused))
+        return refused
+
+    def insert_all(self, table: str, rows: pl.DataFrame, generation: int) -> None:
+        """Inserts rows that are all ours. Raises MigrationError when the table refuses one: it is not the one we made."""
+        if refused := self.insert(table, rows, generation):
+            raise MigrationError(f"table {table} refuses a row: {refused[0][1]}")
+
+    def _insert(self, table: str, rows: pl.DataFrame, whole: pl.DataFrame, generation: int) -> list[tuple[pl.DataFrame, str]]:
+        body = arrow_stream(rows)
+        token = f"{table}-{xxhash.xxh3_128_hexdigest(body)}"
+        try:
+            self.retry(
+                f"insert into {table}", lambda: self._send(table, rows.columns, body, token, generation), whole=rows.height == 1
+            )
+        except TooMuchError:
+            log.warning("insert into %s: its %d rows are written in halves", table, rows.height)
+        except DatabaseError as error:
+            if rows.height == 1:
+                return [(whole, reason(error))]
+        else:
+            return []
+        return self._insert_halves(table, rows, whole, generation)
+
+    def _insert_halves(
+        self, table: str, rows: pl.DataFrame, whole: pl.DataFrame, generation: int
+    ) -> list[tuple[pl.DataFrame, str]]:
+        # A try without an answer may still be writing rows that would not be seen yet.
+        while not self.quiet(0.1):
+            self._vitals.busy(self._name)
+            self._fence.check(generation)
+        if table == _BY_REVISION:
+            missing = ~rows.get_column("revision").is_in(self._there(rows).implode())
+            rows, whole = rows.filter(missing), whole.filter(missing)
+        half = (rows.height + 1) // 2
+        refused = []
+        for part, whole_part in ((rows[:half], whole[:half]), (rows[half:], whole[half:])):
+            if part.height:
+                refused += self._insert(table, part, whole_part, generation)
+        return refused
+
+    def _send(self, table: str, columns: list[str], body: pa.Buffer, token: str, generation: int) -> None:
+        with self._writing():
+            self._fence.pass_through(generation)
+            self._client.raw_insert(
+                table,
+                column_names=columns,
+                # Not as bytes: the driver would join them with the statement, a copy more.
+                insert_block=memoryview(body),  # type: ignore[arg-type]  # urllib3 takes it
+                fmt="ArrowStream",
+                settings={"insert_deduplication_token": token, "max_execution_time": f"{INSERT_MAX_S:g}"},
+            )
+
+    def insert_versions(self, statement: str, generation: int, may: Callable[[], None], whole: bool) -> None:
+        """Runs an INSERT ... SELECT (clickhouse/row_versions.py) that finds nothing left to do when it has run already.
+
+        `may` raises GivenUp when it must not start any more; it is asked before each try. Raises TooMuchError, but for what can
+        only be done `whole`.
+        """
+        self.retry("insert of versions", lambda: self._make_versions(statement, generation, may), whole)
+
+    def _make_versions(self, statement: str, generation: int, may: Callable[[], None]) -> None:
+        # One whose result is unknown may still run; a second beside it would write its rows twice.
+        while not self.quiet(0.1):
+            self._fence.check(generation)
+        self._fence.pass_through(generation)
+        with self._writing():
+            may()
+            self._client.command(statement, settings={**row_versions.SETTINGS, "max_execution_time": f"{INSERT_MAX_S:g}"})
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        self._quiet.clear()
+        try:
+            yield
+            self._unknown_until = 0.0
+        except (ClickHouseError, OSError) as error:
+            known = isinstance(error, DatabaseError) and error.code in DATA_ERRORS
+            self._unknown_until = 0.0 if known else time.monotonic() + INSERT_MAX_S + 0.5
+            raise
+        finally:
+            self._quiet.set()
+
+    def _there(self, rows: pl.DataFrame) -> pl.Series:
+        where = f"event_key IN ({','.join(map(str, rows.get_column('event_key').unique()))})"
+        if "created_at" in rows.columns:
+            where += f" AND {row_versions.minutes(rows.get_column('created_at'))}"
+        return self.query(f"SELECT revision FROM {_BY_REVISION} WHERE {where}").get_column("revision")
+
+    def quiet(self, timeout_s: float) -> bool:
+        """Waits until no insert of ours can be running on the server; False when `timeout_s` was not enough."""
+        end = time.monotonic() + timeout_s
+        if not self._quiet.wait(timeout_s):
+            return False
+        while (now := time.monotonic()) < self._unknown_until:
+            if now >= end:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def query(self, sql: str, more: Mapping[str, object] | None = None) -> pl.DataFrame:
+        """The answer as a frame; low-cardinality columns as plain strings. `more`: settings of ClickHouse for this query."""
+        settings = {"output_format_arrow_low_cardinality_as_dictionary": 0, "max_query_size": 64 << 20, **(more or {})}
+        settings["output_format_arrow_string_as_string"] = 1
+        table = self.retry("query", lambda: self._client.query_arrow(sql, settings=settings, use_strings=True))
+        frame = pl.from_arrow(table)
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+
+    def command(self, sql: str) -> None:
+        """A statement that may run twice."""
+        self.retry("command", lambda: self._client.command(sql))
+
+    def retry(self, what: str, request: Callable[[], T], whole: bool = True) -> T:
+        """Repeats the request until it is answered. Raises DatabaseError for a data error, and GivenUp.
+
+        Raises TooMuchError after a few tries that took too much, unless it can only be done `whole`.
+        """
+        try:
+            return self._retry(what, request, whole)
+        finally:  # given up, too: nobody waits for this answer any more
+            self._vitals.clear(f"clickhouse ({self._name})")
+
+    def _retry(self, what: str, request: Callable[[], T], whole: bool) -> T:
+        generation = self._fence.generation
+        attempt = too_much = 0
+        while True:
+            self._vitals.busy(self._name)
+            try:
+                answer = request()
+            except (ClickHouseError, OSError, pa.ArrowInvalid) as error:
+                code = error.code if isinstance(error, DatabaseError) else None
+                if code in DATA_ERRORS:
+                    raise
+                self._say(what, attempt, reason(error))
+                too_much += code in _TOO_MUCH
+                if too_much == _WHOLE_TRIES and not whole:
+                    raise TooMuchError from error
+            else:
+                if attempt:
+                    log.info("%s: answered after %d tries", what, attempt + 1)
+                return answer
+            metrics.RETRIES.labels(what.split()[0]).inc()
+            time.sleep(_BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)])
+            self._fence.check(generation)
+            attempt += 1
+
+    def _say(self, what: str, attempt: int, why: str) -> None:
+        self._vitals.hold(f"clickhouse ({self._name})", why)
+        if attempt in (0, 5) or attempt % 30 == 0:
+            log.warning("%s: %s; try %d, will be repeated", what, why, attempt + 1)
+
+
+def arrow_stream(rows: pl.DataFrame) -> pa.Buffer:
+    """The frame as an Arrow IPC stream that ClickHouse reads (no string views), in a buffer of just its size."""
+    table = rows.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    size = pa.MockOutputStream()
+    _write(table, size)
+    body = pa.allocate_buffer(size.size(), memory_pool=pa.system_memory_pool())
+    _write(table, pa.FixedSizeBufferWriter(body))
+    return body
+
+
+def _write(table: pa.Table, sink: pa.NativeFile) -> None:
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)

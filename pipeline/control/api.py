@@ -1,0 +1,258 @@
+"""The desk of `earshot control`: its HTTP port. Health for whatever watches it, commands for the people who look after alerts.
+
+    GET    /live  /ready  /metrics   as a worker has them (pipeline/monitoring/health.py)
+    POST   /alerts/{key}/ack         {"comment"}                                                  -> the alert
+    POST   /silences                 {"rule", "brand", "platform", "minutes" | "until", "comment"} -> the silence
+    DELETE /silences/{id}            -> the silence, as it ends
+    GET    /silences                 -> those that are in force or still to come
+    POST   /test                     {"rule", "brand"} -> the alert
+
+Keys and ids are 16 hexadecimal digits, bodies JSON, errors `{"error": "..."}`. A command carries `Authorization: Bearer` and
+the token of an actor (setting control.tokens): who it was is on record. Requests of a web page of another origin are refused
+(pipeline/http/same_origin.py).
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+import orjson
+from aiohttp import web
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.clock import Clock, wall
+from pipeline.config.document import first_problem
+from pipeline.errors import EarshotError, StackError, UnknownName
+from pipeline.http.same_origin import refusal
+from pipeline.monitoring.health import PATHS, Vitals, answer
+from pipeline.processors.alerts.silences import Silence
+from schemas.alerts import Alert, to_record
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 64 << 10
+LONGEST_SILENCE = timedelta(days=366)
+
+
+class Refused(EarshotError):
+    """It is there, and that can't be done with it now."""
+
+
+class Desk(Protocol):
+    """What the commands do. Each returns when it is on record; raises UnknownName, Refused, or UnreachableError."""
+
+    async def acknowledge(self, key: int, actor: str, comment: str) -> Alert: ...
+
+    async def silence(
+        self, rule: str, brand: str, platform: str, ends_at: datetime, actor: str, comment: str
+    ) -> Silence: ...  # fmt: skip
+
+    async def lift(self, silence_id: int, actor: str) -> Silence: ...
+
+    async def test(self, rule: str, brand: str, actor: str) -> Alert: ...
+
+    def silences(self) -> list[Silence]: ...
+
+
+# --- bodies -----------------------------------------------------------------------------------------------------------
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class AckBody(Body):
+    comment: str = Field("", max_length=2_000)
+
+
+class SilenceBody(Body):
+    """What it is for: one of rule, brand and platform at least, so that nobody silences everything by a slip."""
+
+    rule: str = Field("", max_length=64)
+    brand: str = Field("", max_length=500)
+    platform: str = Field("", max_length=64)
+    minutes: int | None = Field(None, ge=1)
+    until: AwareDatetime | None = None
+    comment: str = Field("", max_length=2_000)
+
+    @model_validator(mode="after")
+    def _of_something(self) -> SilenceBody:
+        if not (self.rule or self.brand or self.platform):
+            raise ValueError("name a rule, a brand or a platform: nothing silences everything")
+        if (self.minutes is None) == (self.until is None):
+            raise ValueError("give either minutes or until")
+        return self
+
+    def ends_at(self, now: datetime) -> datetime:
+        """Raises Refused for an end that is not ahead, or more than a year away."""
+        minutes = self.minutes and min(self.minutes, 1 << 20)
+        ends = self.until.astimezone(UTC) if self.until else now + timedelta(minutes=minutes or 0)
+        if not now < ends <= now + LONGEST_SILENCE:
+            raise Refused("a silence ends later than now and within a year")
+        return ends
+
+
+class TestBody(Body):
+    __test__ = False  # pytest: its name is no invitation
+    rule: str = Field(min_length=1, max_length=64)
+    brand: str = Field("", max_length=500)
+
+
+AnyBody = TypeVar("AnyBody", bound=Body)
+
+
+def silence_record(silence: Silence) -> dict[str, Any]:
+    """The silence as a JSON object."""
+    return {
+        "id": f"{silence.silence_id:016x}",
+        **{name: getattr(silence, name) for name in ("rule", "brand", "platform", "actor", "comment")},
+        **{name: _time(getattr(silence, name)) for name in ("starts_at", "ends_at", "changed_at")},
+    }
+
+
+# --- the server -------------------------------------------------------------------------------------------------------
+class DeskServer:
+    """Serves on `host:port` in the running event loop, from `start` to `stop`.
+
+    Without tokens there is nobody who may command: health is served, each command refused.
+    """
+
+    def __init__(
+        self, desk: Desk, vitals: Vitals, host: str, port: int, tokens: Mapping[str, str], *, clock: Clock = wall
+    ) -> None:  # fmt: skip
+        self._desk, self._vitals, self._clock = desk, vitals, clock
+        self._host, self._port = host, port
+        self._tokens = {actor: token.encode() for actor, token in tokens.items()}
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def port(self) -> int:
+        """Where it listens: one that was free, where the settings say 0."""
+        return self._port
+
+    async def start(self) -> None:
+        """Raises StackError when the port is taken."""
+        app = web.Application(middlewares=[_errors, self._guard], client_max_size=MAX_BODY)
+        app.add_routes([web.get(path, self._health) for path in PATHS])
+        app.router.add_post("/alerts/{key}/ack", self._ack)
+        app.router.add_get("/silences", self._silences)
+        app.router.add_post("/silences", self._silence)
+        app.router.add_delete("/silences/{id}", self._lift)
+        app.router.add_post("/test", self._test)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+        await runner.setup()
+        site = web.TCPSite(runner, self._host, self._port)
+        try:
+            await site.start()
+        except OSError as error:
+            await runner.cleanup()
+            raise StackError(f"control's port {self._host}:{self._port}: {error.strerror}") from None
+        self._runner = runner
+        self._port = runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Answers what was asked, then closes the port."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if reason := refusal(self._host, request.headers):
+            raise _Error(403, reason)
+        if request.path not in PATHS:
+            self._actor(request)
+        return await handler(request)
+
+    def _actor(self, request: web.Request) -> str:
+        """Whose token it is; each is compared, whole, so that the time tells nothing. Raises _Error when it is nobody's."""
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        sent = given.strip().encode(errors="surrogateescape")
+        found = [actor for actor, token in self._tokens.items() if hmac.compare_digest(token, sent)]
+        if not found or scheme.lower() != "bearer":
+            raise _Error(401, "send `Authorization: Bearer <token>` with a token of setting control.tokens")
+        return found[0]
+
+    async def _health(self, request: web.Request) -> web.Response:
+        status, body, kind = answer(self._vitals, request.path)
+        return web.Response(status=status, body=body, headers={"Content-Type": kind})
+
+    async def _ack(self, request: web.Request) -> web.Response:
+        body = await _read(request, AckBody)
+        key = _number(request.match_info["key"], "alert")
+        return _json(to_record(await self._desk.acknowledge(key, self._actor(request), body.comment)))
+
+    async def _silences(self, request: web.Request) -> web.Response:
+        return _json({"silences": [silence_record(silence) for silence in self._desk.silences()]})
+
+    async def _silence(self, request: web.Request) -> web.Response:
+        body = await _read(request, SilenceBody)
+        ends_at = body.ends_at(datetime.fromtimestamp(self._clock(), UTC))
+        silence = await self._desk.silence(
+            body.rule, body.brand, body.platform, ends_at, self._actor(request), body.comment
+        )  # fmt: skip
+        return _json(silence_record(silence), 201)
+
+    async def _lift(self, request: web.Request) -> web.Response:
+        number = _number(request.match_info["id"], "silence")
+        return _json(silence_record(await self._desk.lift(number, self._actor(request))))
+
+    async def _test(self, request: web.Request) -> web.Response:
+        body = await _read(request, TestBody)
+        return _json(to_record(await self._desk.test(body.rule, body.brand, self._actor(request))), 201)
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class _Error(Exception):
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except _Error as error:
+        return _json({"error": str(error)}, error.status)
+    except web.HTTPRequestEntityTooLarge:
+        return _json({"error": f"a body has {MAX_BODY >> 10} kB at most"}, 413)
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return web.json_response({"error": f"{request.path} takes {allowed}"}, status=405, headers={"Allow": allowed})
+    except web.HTTPException as error:
+        return _json({"error": f"there is no {request.path}" if error.status == 404 else error.reason}, error.status)
+    except EarshotError as error:
+        return _json({"error": str(error)}, {UnknownName: 404, Refused: 409}.get(type(error), 503))
+    except Exception:
+        log.exception("%s %s", request.method, request.path)
+        return _json({"error": "it failed: control's log says why"}, 500)
+
+
+async def _read(request: web.Request, kind: type[AnyBody]) -> AnyBody:
+    """The body. Raises _Error for what is no JSON or not what `kind` says."""
+    if request.content_type != "application/json":
+        raise _Error(415, "send Content-Type: application/json")
+    try:
+        return kind.model_validate_json(await request.read() or b"{}")
+    except ValidationError as error:
+        raise _Error(400, str(first_problem(error, kind, None))) from None
+
+
+def _number(text: str, what: str) -> int:
+    if not re.fullmatch("[0-9a-f]{16}", text):
+        raise UnknownName(f"there is no {what} {text[:40]!r}: it has 16 hexadecimal digits")
+    return int(text, 16)
+
+
+def _json(value: object, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=orjson.dumps(value), content_type="application/json")
+
+
+def _time(value: datetime) -> str:
+    return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,171 @@
+"""Rematch: the present brands.yaml, applied to what has landed.
+
+A row whose text or mentions say otherwise of the named brands gets a new minor version (schemas/events.py) with other `brands`;
+its revision and all else stay. What the source gave is never taken away. Tombstones and deleted rows are left alone, and so is
+`direction`. A row without a label that gains its first brand becomes `deferred` in the same version: a worker labels it.
+
+ClickHouse picks the candidates (the brand is in the row, a part of a term is in the text, the text is not ASCII, it has
+mentions); only those travel, a bounded number at a time, to be decided by the same code as in the worker; the new versions are
+made inside ClickHouse. Doing it again changes nothing; killed in the middle, doing it again does the rest.
+
+Beside running workers: a change that lands meanwhile has a higher version, so it wins. One that was completed from an older
+row, or matched with the brands before, carries the old brands; so what has arrived since the start is looked at again until
+nothing changes. Cost: one scan of the columns that are looked at, with FINAL, in time order; what travels and what the client
+decides grows with the candidates.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import polars as pl
+from clickhouse_connect.driver.client import Client
+
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.row_versions import COLUMNS_SQL, SETTINGS, insert_versions, looked_up
+from pipeline.config.document import hint
+from pipeline.config.settings import Settings
+from pipeline.errors import EarshotError, UnknownName
+from pipeline.maintenance.scan import EVER, IN_CHUNK, WHERE, Told, chunks, frame, one_line
+from pipeline.migrate import check_tables
+from pipeline.processors.mentions.brands import SAMPLE_BRANDS, Brand, load_brands
+from pipeline.processors.mentions.matching import term_text
+from pipeline.processors.mentions.step import Matching
+from pipeline.processors.sentiment.labels import DEFERRED
+from schemas import events
+
+WRITTEN_AT_ONCE = 5_000
+NEEDLES = 255
+"""What multiSearchAny takes."""
+CLOCKS = timedelta(seconds=60)
+"""How far the workers' clocks may be from ours."""
+PASSES, PAUSE_S = 10, 1.0
+
+
+@dataclass
+class Rematched:
+    """What a rematch did, or with `dry_run` would do: rows that changed, and by brand how many it gained and lost."""
+
+    rows: int = 0
+    gained: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
+
+
+def rematch(
+    settings: Settings, names: Sequence[str], *, since: datetime | None = None, dry_run: bool = False, tell: Told | None = None
+) -> Rematched:
+    """Applies brands.yaml to the rows created at or after `since`, for the brands `names`, also for one that is not in the file
+    any more.
+
+    Raises SettingsError for a broken file, UnreachableError without ClickHouse, EarshotError for a name that is neither in the
+    file nor in any row, for what ClickHouse refuses, and when workers keep landing rows that say otherwise.
+    """
+    brands = load_brands(settings.brands or SAMPLE_BRANDS)
+    client = clickhouse_client(settings.clickhouse)
+    try:
+        check_tables(client)
+        with one_line(client):
+            tracked = [brand for brand in brands.brands if brand.name in names]
+            work = _Rematch(client, tracked, sorted(set(names)), labelled=settings.sentiment.model != "off")
+            work.check_names([brand.name for brand in brands.brands])
+            return work.run(since or EVER, dry_run, tell or (lambda done, total: None))
+    finally:
+        client.close()
+
+
+class _Rematch:
+    def __init__(self, client: Client, brands: list[Brand], names: list[str], labelled: bool) -> None:
+        self._client = client
+        self._brands = brands
+        self._names = names
+        self._matching = Matching(brands)
+        self._candidates, self._values = _candidates(brands, names)
+        self._columns = [column for (column,) in client.query(COLUMNS_SQL).result_rows]
+        self._status = _STATUS.format(gained=_GAINED if labelled else "0")
+        self.done = Rematched()
+
+    def check_names(self, known: Collection[str]) -> None:
+        """`known`: the names in brands.yaml. A brand that was taken out of it is in the rows."""
+        for name in sorted(set(self._names) - set(known)):
+            if not self._client.query(_IS_KNOWN, {"name": name}).result_rows:
+                near = hint(name, known)
+                raise UnknownName(f"no brand is named {name!r}, neither in brands.yaml nor in what has landed{near}")
+
+    def run(self, since: datetime, dry_run: bool, tell: Told) -> Rematched:
+        arrived = EVER
+        for _ in range(PASSES):
+            begun, before = datetime.now(UTC), self.done.rows
+            first = arrived is EVER
+            self._pass(since, arrived, dry_run, tell if first else lambda done, total: None)
+            if dry_run or not (first or self.done.rows > before):
+                return self.done
+            arrived = begun - CLOCKS
+            time.sleep(PAUSE_S)
+        raise EarshotError("rows keep landing that this brands.yaml would match otherwise: does a worker run with another one?")
+
+    def _pass(self, since: datetime, arrived: datetime, dry_run: bool, tell: Told) -> None:
+        for values in chunks(self._client, since, arrived, tell):
+            self._chunk(values, dry_run)
+
+    def _chunk(self, values: dict[str, Any], dry_run: bool) -> None:
+        rows = frame(self._client, f"{_ROWS} AND ({self._candidates})", values | self._values)
+        changed = self._changed(rows)
+        for name in self._names:
+            now, then = (changed.get_column(c).list.contains(name) for c in ("now", "brands"))
+            self.done.gained[name] += int((now & ~then).sum())
+            self.done.lost[name] += int((then & ~now).sum())
+        self.done.rows += changed.height
+        for part in [] if dry_run else changed.iter_slices(WRITTEN_AT_ONCE):
+            self._write(part, values)
+
+    def _write(self, rows: pl.DataFrame, values: dict[str, Any]) -> None:
+        """Inserts the rows' next versions, from the newest: a label that was written meanwhile stays."""
+        new = {"brands": looked_up(rows.get_column("now")), "sentiment_status": self._status}
+        statement = insert_versions(self._columns, rows, new, events.BRANDS_STEP, IN_CHUNK)
+        self._client.command(statement, values, settings=SETTINGS)
+
+    def _changed(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows that say otherwise of the brands, and what they should say: column `now`."""
+        should = self._matching.brands(rows.select("text", "mentions", brands="brands_given")).alias("should")
+        names = pl.lit(pl.Series([self._names], dtype=pl.List(pl.String)).first(), pl.List(pl.String))
+        rows = rows.with_columns(should).with_columns(
+            now=pl.col("brands")
+            .list.set_difference(names)
+            .list.set_union(pl.col("should").list.set_intersection(names))
+            .list.sort()
+        )
+        return rows.filter(pl.col("now") != pl.col("brands").list.sort())
+
+
+def _candidates(brands: Sequence[Brand], names: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """What a row must meet for a rematch to possibly change it, and the values in it."""
+    conditions, values = ["hasAny(brands, {names:Array(String)})"], {"names": list(names)}
+    needles = sorted({needle for brand in brands for needle in _needles(brand)})
+    for start in range(0, len(needles), NEEDLES):
+        conditions.append(f"multiSearchAnyCaseInsensitive(text, {{needles{start}:Array(String)}})")
+        values[f"needles{start}"] = needles[start : start + NEEDLES]
+    if brands:
+        conditions += ["length(text) != lengthUTF8(text)", "notEmpty(mentions)"]
+    return " OR ".join(conditions), values
+
+
+def _needles(brand: Brand) -> Iterator[str]:
+    """A part of each term, as an ASCII text holds it: of several words the longest, for what is between them varies."""
+    for word in (*brand.keywords, *brand.phrases, *("@" + handle for handle in brand.handles)):
+        folded = term_text(word)
+        if folded.isascii():
+            yield max(folded.split(" "), key=len)
+
+
+# What gains its first brand is to be labelled; what lost its last need not be.
+_GAINED = "notEmpty(_brands) AND sentiment_status = '' AND direction != 'outbound' AND text != ''"
+_STATUS = f"multiIf({{gained}}, '{DEFERRED}', empty(_brands) AND sentiment_status = '{DEFERRED}', '', sentiment_status)"
+_IS_KNOWN = "SELECT 1 FROM interactions WHERE has(brands, {name:String}) LIMIT 1"
+_ROWS = f"""
+SELECT event_key, revision, text, mentions, brands, brands_given FROM interactions FINAL
+WHERE {IN_CHUNK} AND {WHERE}"""

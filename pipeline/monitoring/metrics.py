@@ -1,0 +1,226 @@
+"""Every metric, declared once: name, type, unit and meaning. Dashboards, alert rules and documentation read this list.
+
+Labels hold names of reasons, steps, tables, partitions and parts of the system only: never anything from an event. What has no
+known value has no sample: a partition that this worker does not own, or a table that ClickHouse was not asked about.
+
+A counter appears with its labels at the start of the worker, so that its first increment is seen as one.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, disable_created_metrics
+
+from pipeline.monitoring.reject_reasons import CLASSES, OTHERS
+from pipeline.processors.sentiment import labels
+
+# A series more for each counter, which Prometheus has no use for.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # it lacks its `-> None`
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+
+TABLES = ("interactions", "dead_letters", "pending_changes")
+CAUSES = ("partitions", "kafka", "clickhouse", "dead_letters", "signals", "held", "other")
+"""What can keep a worker from being ready; `held`: a partition whose next offset Kafka has lost."""
+STATES = ("reading", "seeding", "held")
+KEPT = ("memory", "table")
+
+_WORK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2.5, 5, 10, 30, 60, 300)
+_LATENCY = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2.5, 5, 10, 30, 60, 300, 3600)
+_AGE = (0.1, 0.2, 0.3, 0.5, 0.75, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 21600, 86400)
+_ROWS = (1, 10, 30, 100, 300, 1_000, 3_000, 10_000, 20_000, 30_000)
+
+
+def _counter(name: str, meaning: str, *labels: str) -> Counter:
+    return Counter(f"earshot_{name}", meaning, labels, registry=REGISTRY)
+
+
+def _gauge(name: str, meaning: str, *labels: str) -> Gauge:
+    return Gauge(f"earshot_{name}", meaning, labels, registry=REGISTRY)
+
+
+def _histogram(name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+    return Histogram(f"earshot_{name}", meaning, labels, buckets=buckets, registry=REGISTRY)
+
+
+# --- is it up ---------------------------------------------------------------------------------------------------------
+BUILD = Info("earshot_build", "Version of Earshot and of Python", registry=REGISTRY)
+READY = _gauge("ready", "1 when /ready says so")
+LIVE = _gauge("live", "1 when /live says so")
+UNREADY = _gauge("unready", "1 for each cause that keeps the worker from being ready", "cause")
+PARTITIONS = _gauge("partitions", "Partitions this worker owns, by what it does with them", "state")
+TOPIC_PARTITIONS = _gauge("topic_partitions", "Partitions of the events topic, whoever owns them")
+
+# --- events -----------------------------------------------------------------------------------------------------------
+READ = _counter("events_read", "Records read from Kafka")
+LANDED = _counter("events_landed", "Rows whose insert into ClickHouse returned")
+DROPPED = _counter("events_dropped", "Events left out on purpose", "reason")
+REJECTED = _counter("events_rejected", "Records that became dead letters, by step and class of reason", "step", "reason")
+UNREADABLE = _counter("offsets_unreadable", "Offsets that can't be read: a dead letter stands for a batch of them")
+WAITED = _counter("events_waited", "Changes put aside until their event comes")
+NOTES = _counter("notes", "What is no outcome of an event: unknown_field", "note")
+WAITING = _gauge("waiting_changes", "Changes that wait for their event, by where this worker keeps them", "kept")
+
+# --- sentiment --------------------------------------------------------------------------------------------------------
+LABELLED = _counter("sentiment_labelled", "Rows that landed with a label, or got one later", "label")
+UNKNOWN = _counter("sentiment_unknown", "Rows without a label that were looked at", "reason")
+DEFERRED = _counter("sentiment_deferred", "Rows that landed to be labelled later")
+DEFERRED_NOW = _gauge("sentiment_deferred_rows", "Rows of this worker's partitions that wait for their label")
+DEFERRED_AGE = _gauge("sentiment_deferred_age_seconds", "How long the one that waits longest has waited, 0 when none does")
+LATER_SECONDS = _counter("sentiment_later_seconds", "Time of the model for rows that had landed; for batches: step_seconds")
+CACHED = _counter("sentiment_texts", "Texts that the model was asked for, by whether it knew them already", "cache")
+
+# --- alerts -----------------------------------------------------------------------------------------------------------
+SIGNALS = _counter("signals_sent", "Records to topic signals: what a landing touched, and what single-event rules found")
+SIGNAL_SECONDS = _histogram("signal_seconds", "From a signal's sending until it is acknowledged, tries included", _WORK)
+CANDIDATES = _counter("alert_candidates", "Events that met a single-event rule, once for each rule and brand", "rule_type")
+REPLAYED = _counter("events_replayed", "Known events that were read again before their commit: rules look at them once more")
+SIGNALS_UNREADABLE = _counter("signals_unreadable", "Records of topic signals that are none")
+ALERTS_OPEN = _gauge("alerts_open", "Alerts that are not resolved, by state; of the control that is in charge", "state")
+ALERT_CHANGES = _counter("alerts_changes", "Changes of alerts, by the state they brought", "state")
+ALERT_SECONDS = _histogram(
+    "alert_seconds", "From Kafka's time of the record that raised an alert until a receiver accepted it", _LATENCY, "path"
+)
+ALERT_DELIVERIES = _counter("alert_deliveries", "Messages to receivers, by what became of them", "receiver", "result")
+TICK_SECONDS = _histogram("alert_tick_seconds", "Time to read what was touched and to judge all windows", _WORK)
+ALERT_SCOPES = _gauge("alert_scopes", "Brands, and parts of brands by platform or language, that windowed rules count")
+ALERT_SCOPES_LEFT_OUT = _counter(
+    "alert_scopes_left_out", "Times that one was not counted, or one that mattered was forgotten, for there were too many"
+)
+ALERT_HISTORY_DAYS = _gauge("alert_history_days", "How far back spikes look: 28 days, less when there is too much to remember")
+WATERMARK_AGE = _gauge("alert_watermark_age_seconds", "How far the events' time that windows are judged at is behind the clock")
+RULES_RELOADS = _counter("rules_reloads", "Changes of alerts.yaml, by what became of them: ok, failed", "result")
+RULES_STALE = _gauge("rules_stale", "1 while alerts.yaml is broken or gone, and what it said before is in force")
+
+# --- Kafka's topics -----------------------------------------------------------------------------------------------------
+RECORDS_REFUSED = _counter(
+    "records_refused", "Records that a topic never takes, too large or invalid: they went another way", "topic"
+)
+ALERTS_MISSED = _counter("alerts_missed_by_topic", "Changes of alerts that topic alerts did not get; table alerts has them")
+PRODUCERS_RENEWED = _counter("producers_renewed", "Producers that met a fatal error and were replaced", "topic")
+
+# --- time -------------------------------------------------------------------------------------------------------------
+KAFKA_LATENCY = _histogram("kafka_latency_seconds", "From a record's timestamp in Kafka until its batch landed", _LATENCY)
+EVENT_LATENCY = _histogram("event_latency_seconds", "From created_at (a change: occurred_at) until the row landed", _AGE)
+LAG_RECORDS = _gauge("lag_records", "Records from the one after the last that landed to the partition's end", "partition")
+LAG_SECONDS = _gauge("lag_seconds", "All that came to the partition more than so many seconds ago has landed", "partition")
+COMMIT_AGE = _gauge("commit_age_seconds", "How long the oldest landed batch has waited for its commit, 0 when none does")
+
+# --- batches ----------------------------------------------------------------------------------------------------------
+BATCH_ROWS = _histogram("batch_rows", "Records in a batch", _ROWS)
+IN_FLIGHT = _gauge("batches_in_flight", "Batches that were read and have neither landed nor been given up")
+STEP_SECONDS = _histogram("step_seconds", "Time of a step for a batch", _WORK, "step")
+HAND_OVER_SECONDS = _histogram("hand_over_seconds", "Time a batch waited in the channel before a step", _WORK, "step")
+
+# --- seeding, ClickHouse, brands, memory ------------------------------------------------------------------------------
+SEEDED = _counter("seeded_revisions", "Known revisions read from ClickHouse on assignment")
+SEED_SECONDS = _histogram("seed_seconds", "Time to read what ClickHouse knows of newly assigned partitions", _WORK)
+INSERT_SECONDS = _histogram("insert_seconds", "Time of an insert, tries included", _WORK, "table")
+INSERT_ROWS = _counter("insert_rows", "Rows sent and acknowledged", "table")
+RETRIES = _counter("clickhouse_retries", "Requests to ClickHouse that had to be repeated", "request")
+TABLE_PARTS = _gauge("table_parts", "Active parts of the table", "table")
+PARTITION_PARTS = _gauge("partition_parts", "Active parts of the table's fullest partition: what ClickHouse limits", "table")
+TABLE_ROWS = _gauge("table_rows", "Rows stored, versions that are still to be merged included", "table")
+TABLE_BYTES = _gauge("table_bytes", "Bytes of the table on disk, compressed", "table")
+DEDUP_BYTES = _gauge("dedup_bytes", "Memory of the known revisions")
+DROPPED_BYTES = _gauge("dropped_keys_bytes", "Memory of the events whose create was dropped as irrelevant")
+BRANDS_RELOADS = _counter("brands_reloads", "Changes of brands.yaml, by what became of them: ok, failed", "result")
+BRANDS_STALE = _gauge("brands_stale", "1 while brands.yaml is broken or gone, and what it said before is in force")
+MEMORY_LIMIT = _gauge("memory_limit_bytes", "Memory this process may use: its control group's limit, else the machine's")
+
+
+class Reloads(NamedTuple):
+    """The metrics of a file that is taken over when it changes; `what` it lists."""
+
+    what: str
+    changes: Counter
+    stale: Gauge
+
+
+BRANDS = Reloads("brands", BRANDS_RELOADS, BRANDS_STALE)
+RULES = Reloads("rules", RULES_RELOADS, RULES_STALE)
+
+
+def start(steps: list[str]) -> None:
+    """Gives every label that is known beforehand its first sample: 0."""
+    BUILD.info({"version": version("earshot"), "python": platform.python_version()})
+    for reason in CLASSES:
+        REJECTED.labels("decode", reason)
+    for step, reason in OTHERS.items():
+        REJECTED.labels(step, reason)
+    DROPPED.labels("duplicate")
+    for step in steps:
+        STEP_SECONDS.labels(step)
+        HAND_OVER_SECONDS.labels(step)
+    for table in TABLES:
+        INSERT_SECONDS.labels(table)
+        INSERT_ROWS.labels(table)
+    for request in ("insert", "query", "command"):
+        RETRIES.labels(request)
+    for result in ("ok", "failed"):
+        BRANDS_RELOADS.labels(result)
+        RULES_RELOADS.labels(result)
+    for rule_type in ("keyword", "reach"):
+        CANDIDATES.labels(rule_type)
+    for label in labels.LABELS:
+        LABELLED.labels(label)
+    for reason in labels.REASONS:
+        UNKNOWN.labels(reason)
+    for known in ("hit", "miss"):
+        CACHED.labels(known)
+    for state in STATES:
+        PARTITIONS.labels(state)
+    for kept in KEPT:
+        WAITING.labels(kept)
+    for topic in ("dead_letters", "signals"):
+        RECORDS_REFUSED.labels(topic)
+        PRODUCERS_RENEWED.labels(topic)
+
+
+def start_control(receivers: Iterable[str]) -> None:
+    """The same for `earshot control`."""
+    BUILD.info({"version": version("earshot"), "python": platform.python_version()})
+    for state in ("pending", "firing", "acknowledged"):
+        ALERTS_OPEN.labels(state).set(0)
+    WATERMARK_AGE.set(0)
+    for state in ("pending", "firing", "acknowledged", "resolved"):
+        ALERT_CHANGES.labels(state)
+    PRODUCERS_RENEWED.labels("alerts")
+    for path in ("single", "windowed"):
+        ALERT_SECONDS.labels(path)
+    for receiver in receivers:
+        for result in ("sent", "failed", "refused"):
+            ALERT_DELIVERIES.labels(receiver, result)
+    for result in ("ok", "failed"):
+        RULES_RELOADS.labels(result)
+
+
+def count_labels(rows: pl.DataFrame) -> None:
+    """Counts what the columns of sentiment say of the rows."""
+    groups = rows.group_by("sentiment_status", "sentiment_label", "sentiment_reason").len()
+    for status, label, reason, count in groups.iter_rows():
+        if status == labels.LABELLED:
+            LABELLED.labels(label).inc(count)
+        elif status == labels.UNKNOWN:
+            UNKNOWN.labels(reason).inc(count)
+        elif status == labels.DEFERRED:
+            DEFERRED.inc(count)
+
+
+def observe_all(histogram: Histogram, values: npt.NDArray[np.float64]) -> None:
+    """Observes a whole column at once: prometheus_client's own `observe` takes one value a call."""
+    if not len(values):
+        return
+    bounds = np.array(histogram._upper_bounds)
+    counts = np.bincount(np.searchsorted(bounds, values), minlength=len(bounds))
+    for bucket, count in zip(histogram._buckets, counts, strict=True):
+        if count:
+            bucket.inc(float(count))
+    histogram._sum.inc(float(values.sum()))

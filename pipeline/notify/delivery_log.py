@@ -1,0 +1,151 @@
+"""The delivery log: each try to tell a receiver of a change, in table alert_deliveries; and what it says after a restart.
+
+A row that is lost, for ClickHouse was away when the process ended, means that a change is told twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from pipeline.clickhouse.client import reason
+from pipeline.errors import UnreachableError
+
+MOST_ROWS = 100_000
+"""Rows that wait for ClickHouse; beyond that the oldest are let go."""
+_INSERT_ROWS = 10_000
+_LINGER_S = 0.2  # an insert of a row each would be a part of the table each
+_BACKOFF_S = (0.5, 1.0, 2.0)  # never long: what is not on record yet is told twice, should another one take over
+log = logging.getLogger("earshot.delivery")
+
+
+class Delivery(NamedTuple):
+    """A row of alert_deliveries."""
+
+    alert_key: int
+    version: int
+    receiver: str
+    attempt: int
+    """Of telling this receiver of this alert, whatever the version: it goes on over restarts."""
+    sent: bool
+    reason: str
+    took_ms: int
+    tried_at: datetime
+    term: int = 0
+    """Of the leader who told it."""
+
+
+class Sent(NamedTuple):
+    """What a receiver has accepted of an alert, the newest version of it. Version 0: nothing, but it was tried."""
+
+    version: int
+    state: str
+    severity: int
+    at: datetime
+    attempts: int
+
+
+class DeliveryStore(Protocol):
+    def record(self, rows: Sequence[Delivery]) -> None:
+        """Takes the rows over; never waits and never fails."""
+
+
+class ClickHouseLog:
+    """Writes the log from a thread, for as long as it takes. To be made in a running event loop; `connect` is called in the
+    thread, and again after a failure."""
+
+    def __init__(self, connect: Callable[[], Client]) -> None:
+        self._connect = connect
+        self._client: Client | None = None
+        self._rows: deque[Delivery] = deque(maxlen=MOST_ROWS)
+        self._lost = 0
+        self._some = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._task = asyncio.create_task(self._run(), name="delivery log")
+
+    def record(self, rows: Sequence[Delivery]) -> None:
+        lost = max(len(self._rows) + len(rows) - MOST_ROWS, 0)
+        if lost and not self._lost:
+            log.warning("the delivery log is full: rows are let go, and some changes may be told twice after a restart")
+        self._lost += lost
+        self._rows.extend(rows)
+        self._some.set()
+
+    async def close(self, timeout_s: float) -> None:
+        """Writes what waits, for as long as `timeout_s`."""
+        self._hurry.set()
+        self._some.set()
+        await asyncio.wait([self._task], timeout=timeout_s)
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        if left := len(self._rows):
+            log.warning("%d rows of the delivery log are not written", left)
+
+    async def _run(self) -> None:
+        while not (self._hurry.is_set() and not self._rows):
+            await self._some.wait()
+            self._some.clear()
+            await self._rest(_LINGER_S)
+            while self._rows:
+                rows = [self._rows.popleft() for _ in range(min(len(self._rows), _INSERT_ROWS))]
+                try:
+                    await self._write(rows)
+                except asyncio.CancelledError:
+                    self._rows.extendleft(reversed(rows))
+                    raise
+
+    async def _write(self, rows: list[Delivery]) -> None:
+        tries = 0
+        while True:
+            try:
+                await asyncio.to_thread(self._insert, rows)
+                break
+            except (ClickHouseError, OSError, UnreachableError) as error:
+                if tries in (0, 5) or tries % 30 == 0:
+                    log.warning("delivery log: %s; try %d, will be repeated", reason(error), tries + 1)
+            self._client = None
+            await asyncio.sleep(_BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])
+            tries += 1
+        self._lost = 0
+
+    def _insert(self, rows: list[Delivery]) -> None:
+        if self._client is None:
+            self._client = self._connect()
+        # Repeated after an unknown result, the same rows fall together by their key.
+        self._client.insert("alert_deliveries", rows, column_names=Delivery._fields)
+
+    async def _rest(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), seconds)
+
+
+def last_sent(client: Client, keys: Collection[int]) -> dict[tuple[int, str], Sent]:
+    """What the log says of these alerts, by key and receiver."""
+    if not keys:
+        return {}
+    chosen = f"alert_key IN ({','.join(map(str, keys))})"
+    answer = client.query(
+        f"""
+        SELECT alert_key, receiver, newest, state, severity, at, attempts
+        FROM (
+            SELECT alert_key, receiver, maxIf(version, sent) AS newest, maxIf(tried_at, sent) AS at, max(attempt) AS attempts
+            FROM alert_deliveries WHERE {chosen} GROUP BY alert_key, receiver
+        ) AS told
+        LEFT JOIN (
+            SELECT alert_key, version, argMax(state, term) AS state, argMax(severity, term) AS severity
+            FROM alerts WHERE {chosen} GROUP BY alert_key, version
+        ) AS made ON told.alert_key = made.alert_key AND told.newest = made.version
+        """,
+        settings={"max_query_size": 64 << 20},
+        query_tz="UTC",
+        tz_mode="aware",
+    )
+    return {(row[0], row[1]): Sent(*row[2:]) for row in answer.result_rows}

@@ -1,0 +1,206 @@
+"""Receivers: how one message is sent, and what its answer means.
+
+What is said of a failure:
+
+- No answer, a timeout, 408, 429 and 5xx: the receiver is unwell. All that waits for it rests, longer each time (1 s to 5 min),
+  or as long as its Retry-After says.
+- Another status, a redirect, an address that is refused: `permanent`. The message is not taken like this; it is tried again
+  seldom (5 min to 1 h), for somebody may mend the receiver, and newer alerts do not wait behind it.
+
+Nothing is given up. URLs and secrets stand in no text that leaves this module: they may be secrets both.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple, Protocol
+
+import aiohttp
+from pydantic import SecretStr
+from yarl import URL
+
+from pipeline.clock import Clock, wall
+from pipeline.errors import SettingsError
+from pipeline.notify import payloads
+from pipeline.notify.payloads import Message
+from pipeline.notify.safe_http import Guarded, Lookup, RefusedError
+from pipeline.processors.alerts.rules import Alerts, Receiver, check_url
+from schemas.alerts import Alert
+
+LONGEST_RETRY_AFTER_S = 3600.0
+HOLD = timedelta(minutes=5)
+"""For how long Alertmanager takes an alert for firing that is not sent again."""
+_RETRIED = {408, 425, 429}
+
+
+class Outcome(NamedTuple):
+    sent: bool
+    reason: str
+    """The status, or why there is none: `204`, `timeout`, `refused: 127.0.0.1 is loopback`. Never the URL."""
+    retry_after: float = 0.0
+    """Seconds that the receiver asks for."""
+    permanent: bool = False
+
+
+class Sender(Protocol):
+    async def send(self, alerts: Sequence[Alert], delivery: str) -> Outcome:
+        """One try. Raises nothing but what cancels it; `delivery` names the changes, the same at each try."""
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What a sender takes from around it."""
+
+    environ: Mapping[str, str]
+    clock: Clock = wall
+    lookup: Lookup | None = None
+    """None: the system's."""
+
+
+def check(alerts: Alerts, environ: Mapping[str, str]) -> None:
+    """Raises SettingsError, one line with the receiver and what it lacks: a variable that is not set or holds no URL, a name in
+    its template that stands for nothing."""
+    for receiver in alerts.receivers:
+        _url(receiver, environ)
+        _secret(receiver, environ)
+        if unknown := payloads.placeholders(receiver.template) - payloads.FIELDS.keys():
+            raise SettingsError(f"receiver {receiver.name}: template: there is no {{{min(unknown)}}}")
+
+
+def make_sender(receiver: Receiver, alerts: Alerts, outside: Outside) -> Sender:
+    """To be called, and closed, in a running event loop. Raises SettingsError as `check` does."""
+    return (Webhook if receiver.type == "webhook" else Alertmanager)(receiver, alerts, outside)
+
+
+class Webhook:
+    """Posts JSON by the receiver's template, signed where there is a secret."""
+
+    def __init__(self, receiver: Receiver, alerts: Alerts, outside: Outside) -> None:
+        self._receiver = receiver
+        self._secret = SecretStr(_secret(receiver, outside.environ))
+        self._clock = outside.clock
+        self._by = alerts.group.by
+        self._runbooks = {rule.name: rule.runbook for rule in alerts.rules if rule.runbook}
+        self._http = _Http(_url(receiver, outside.environ), receiver, outside)
+
+    async def send(self, alerts: Sequence[Alert], delivery: str) -> Outcome:
+        message = Message(self._receiver.name, alerts, group_of(alerts[0], self._by), self._runbooks)
+        body = payloads.body(message, self._receiver.template)
+        timestamp = str(int(self._clock()))
+        headers = {"X-Earshot-Timestamp": timestamp, "X-Earshot-Delivery": delivery}
+        if secret := self._secret.get_secret_value():
+            headers["X-Earshot-Signature"] = payloads.sign(secret, timestamp, body)
+        return await self._http.post(body, headers)
+
+    async def close(self) -> None:
+        await self._http.close()
+
+
+class Alertmanager:
+    """Posts to API v2. An alert stays firing there for HOLD, so that open ones are to be sent again before it is over."""
+
+    def __init__(self, receiver: Receiver, alerts: Alerts, outside: Outside) -> None:
+        self._name = receiver.name
+        self._clock = outside.clock
+        self._runbooks = {rule.name: rule.runbook for rule in alerts.rules if rule.runbook}
+        self._http = _Http(_url(receiver, outside.environ).rstrip("/") + "/api/v2/alerts", receiver, outside)
+
+    async def send(self, alerts: Sequence[Alert], delivery: str) -> Outcome:
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        body = payloads.alertmanager_body(Message(self._name, alerts, {}, self._runbooks), now, HOLD)
+        return await self._http.post(body, {"X-Earshot-Delivery": delivery})
+
+    async def close(self) -> None:
+        await self._http.close()
+
+
+def group_of(alert: Alert, by: Sequence[str]) -> dict[str, str]:
+    """What is the same for all alerts that are told together."""
+    return {name: alert.rule if name == "rule" else getattr(alert.scope, name) for name in by}
+
+
+class _Http:
+    """A guarded POST whose answer is an Outcome."""
+
+    def __init__(self, url: str, receiver: Receiver, outside: Outside) -> None:
+        self._guarded = Guarded(url, receiver.allow, receiver.timeout, outside.lookup)
+        self._clock = outside.clock
+
+    async def post(self, body: bytes, headers: Mapping[str, str]) -> Outcome:
+        try:
+            status, after = await self._guarded.post(
+                body, {"Content-Type": "application/json", "User-Agent": "earshot", **headers}
+            )
+        except RefusedError as refused:
+            return Outcome(False, f"refused: {refused}", permanent=True)
+        except TimeoutError:
+            return Outcome(False, "timeout")
+        except (aiohttp.ClientError, OSError) as error:
+            return Outcome(False, _why(error))
+        if 200 <= status < 300:
+            return Outcome(True, str(status))
+        if 300 <= status < 400:
+            return Outcome(False, f"{status}: redirects are not followed", permanent=True)
+        if status in _RETRIED or status >= 500:
+            return Outcome(False, str(status), _seconds(after, self._clock()))
+        return Outcome(False, str(status), permanent=True)
+
+    async def close(self) -> None:
+        await self._guarded.close()
+
+
+def _why(error: aiohttp.ClientError | OSError) -> str:
+    """In a few words that can't hold the URL: aiohttp's own texts do."""
+    cause: BaseException = error
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        cause = error.certificate_error
+    elif isinstance(error, aiohttp.ClientConnectorError):
+        cause = error.os_error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"certificate: {cause.verify_message}"
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS: {cause.reason}"
+    if isinstance(cause, socket.gaierror):
+        return f"name: {cause.strerror}"
+    if isinstance(cause, OSError) and cause.errno:
+        return os.strerror(cause.errno)
+    return type(error).__name__
+
+
+def _seconds(retry_after: str, now: float) -> float:
+    """What a Retry-After header asks for, as seconds or as a date; 0 for what is neither."""
+    try:
+        seconds = float(int(retry_after)) if retry_after.isdigit() else parsedate_to_datetime(retry_after).timestamp() - now
+    except (ValueError, OverflowError):
+        return 0.0
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S)
+
+
+def _url(receiver: Receiver, environ: Mapping[str, str]) -> str:
+    url = _variable(receiver, "url_env", receiver.url_env, environ) if receiver.url_env else receiver.url
+    try:
+        check_url(url)
+        return str(URL(url))
+    except ValueError as error:
+        # yarl's texts hold the URL.
+        why = str(error) if str(error).startswith("a URL") else "it is no URL"
+        raise SettingsError(f"receiver {receiver.name}: {receiver.url_env or 'url'}: {why}") from None
+
+
+def _secret(receiver: Receiver, environ: Mapping[str, str]) -> str:
+    return _variable(receiver, "secret_env", receiver.secret_env, environ) if receiver.secret_env else ""
+
+
+def _variable(receiver: Receiver, key: str, name: str, environ: Mapping[str, str]) -> str:
+    value = environ.get(name, "").strip()
+    if not value:
+        raise SettingsError(f"receiver {receiver.name}: {key}: there is no environment variable {name}")
+    return value

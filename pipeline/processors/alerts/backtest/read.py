@@ -1,0 +1,89 @@
+"""What a backtest asks of ClickHouse, and the pictures of what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from pipeline.clickhouse.client import reason
+from pipeline.errors import EarshotError
+from pipeline.processors.alerts import counts
+from pipeline.processors.alerts.backtest.series import Raised, Series, walk
+from pipeline.processors.alerts.counts import Slice
+from pipeline.processors.alerts.explain import Ask
+from pipeline.processors.alerts.spike import DAYS, STEP_S, Spike
+from schemas.alerts import Alert, Scope
+
+_SETTINGS = {"output_format_arrow_low_cardinality_as_dictionary": 0, "output_format_arrow_string_as_string": 1}
+
+
+def asker(client: Client) -> Ask:
+    """Runs SQL with settings; raises EarshotError with the server's reason."""
+
+    def ask(sql: str, settings: Mapping[str, object]) -> pl.DataFrame:
+        try:
+            table = client.query_arrow(sql, settings={**_SETTINGS, "max_query_size": 64 << 20, **settings}, use_strings=True)
+        except ClickHouseError as error:
+            raise EarshotError(f"ClickHouse at {client.uri}: {reason(error)}") from None
+        frame = pl.from_arrow(table)
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+
+    return ask
+
+
+def span(ask: Ask) -> tuple[datetime, datetime]:
+    """From the first event about a brand that has landed to a minute after the last. Raises EarshotError when there is none."""
+    sql = "SELECT count() AS n, min(created_at) AS first, max(created_at) AS last FROM interactions WHERE notEmpty(brands)"
+    count, first, last = ask(sql, {}).row(0)
+    if not count:
+        raise EarshotError("no event about a brand has landed: there is nothing to go through")
+    return first.replace(second=0, microsecond=0), last.replace(second=0, microsecond=0) + timedelta(minutes=1)
+
+
+def draw_scopes(ask: Ask, folder: Path, alerts: Sequence[Alert], start: datetime, end: datetime, most: int) -> Iterator[Path]:
+    """A picture for each scope that has alerts, those with most alerts first, `most` at most: its counts, what the spike
+    detector expects of them, and the alerts, whatever their rule."""
+    from pipeline.processors.alerts.backtest.plot import draw  # a second, for who draws
+
+    by_scope: dict[Scope, list[Alert]] = {}
+    for alert in alerts:
+        by_scope.setdefault(alert.scope._replace(source=""), []).append(alert)
+    for scope, found in sorted(by_scope.items(), key=lambda pair: -len(pair[1]))[:most]:
+        if not scope.brand:
+            continue
+        series = _counts(ask, scope, start - timedelta(days=DAYS), end)
+        walked = walk(series.times, series.values, Spike())
+        first = next(place for place, time in enumerate(series.times) if time >= start)
+        shown = Series(series.times[first:], series.values[first:])
+        raised = [
+            Raised(a.hex, a.since, a.ended_at, a.severity, a.observed, a.expected if a.expected is not None else float("nan"))
+            for a in found
+        ]
+        walked = walked._replace(
+            raised=raised, expected=walked.expected[first:], lower=walked.lower[first:], upper=walked.upper[first:]
+        )
+        name = "-".join(part for part in scope if part).replace("/", "-").replace(" ", "-").lower()
+        rules = ", ".join(sorted({alert.rule for alert in found}))
+        yield draw(folder / f"{name}.png", shown, walked, title=f"{scope}: {rules}")
+
+
+def _counts(ask: Ask, scope: Scope, start: datetime, end: datetime) -> Series:
+    """Mentions in steps of five minutes; what was before the first one is left out."""
+    slice_ = Slice(by=tuple(name for name in ("platform", "language") if getattr(scope, name)))
+    first, last = int(start.timestamp()) // STEP_S, int(end.timestamp()) // STEP_S
+    frame = slice_.of(ask(counts.history_sql(slice_.dimensions, STEP_S, first, last), {}))
+    mine = frame.filter(
+        pl.col("brand") == scope.brand, pl.col("platform") == scope.platform, pl.col("language") == scope.language
+    )
+    sums = dict(mine.group_by("minute").agg(pl.col("count").sum()).iter_rows())
+    begin = min([*sums, last])
+    steps = range(begin, last + 1)
+    times = [datetime.fromtimestamp(step * STEP_S, UTC) for step in steps]
+    return Series(times, np.array([float(sums.get(step, 0)) for step in steps]))

@@ -1,0 +1,215 @@
+"""A recorded series of counts: read, and walked through as if it happened now, with the detector that is used live.
+
+`walk` learns for each step from the steps before it and judges the step by that: what a step is told does not depend on what
+came after it. It is quick because `study` takes the hours of one series as it takes the scopes of one hour: as rows.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from pipeline.errors import SettingsError
+from pipeline.processors.alerts.spike import DAYS, Floats, Ints, Spike, Study, Verdict, expect, judge, study
+from schemas.alerts import Scope, alert_key
+
+Direction = Literal["above", "below"]
+
+_HOUR_S = 3_600
+_EVERYTHING = Scope()
+_STILL = 0.5
+"""An alert that is open holds on while the score is above this."""
+
+
+class Series(NamedTuple):
+    """Counts in time; the times ascend, and are all aware or all naive (taken for UTC)."""
+
+    times: list[datetime]
+    values: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """One alert. `severity` is the highest it had; `observed` and `expected` are those of the step that stands out most."""
+
+    key: str
+    """The same for the same rule, scope and start: 16 hexadecimal digits."""
+    started: datetime
+    """The step that raised it."""
+    ended: datetime | None
+    """The last step that was out of the ordinary; None: it was still open when the series ended."""
+    severity: int
+    observed: float
+    expected: float
+
+
+class Walked(NamedTuple):
+    """What `walk` found, and what it expected of each value: arrays as long as the series, NaN where nothing was known."""
+
+    raised: list[Raised]
+    expected: Floats
+    lower: Floats
+    upper: Floats
+
+
+def read_series(path: Path) -> Series:
+    """A CSV of `timestamp,value` with a header. SettingsError names the file and the line that is no such thing."""
+    times: list[datetime] = []
+    values: list[float] = []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            for line, time, value in _rows(path, csv.reader(file)):
+                if times and _seconds(time) <= _seconds(times[-1]):
+                    raise SettingsError(f"{path}, line {line}: {time} is not later than the line before")
+                times.append(time)
+                values.append(value)
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error):
+        raise SettingsError(f"{path} is no CSV") from None
+    if len(times) < 2:
+        raise SettingsError(f"{path} has {len(times)} values: a series needs two at least")
+    return Series(times, np.array(values))
+
+
+def walk(
+    times: list[datetime],
+    values: Floats,
+    spike: Spike,
+    direction: Direction = "above",
+    rule: str = "spike",
+    scope: Scope = _EVERYTHING,
+) -> Walked:
+    """The alerts that the series would have raised. `rule` and `scope` are only for the keys.
+
+    The step is the median time between two values, and has to divide an hour; a step without a value is unknown, not zero.
+    """
+    step_s, places = _grid(times)
+    first = int(_seconds(times[0])) // step_s
+    hour = _HOUR_S // step_s
+    places = places + first % hour  # from the beginning of the hour
+    first -= first % hour
+    counts = np.full(-(-(places[-1] + 1) // hour) * hour, np.nan, np.float32)
+    counts[places] = values
+    verdict = _verdict(counts, places, first, spike, step_s)
+    raised = list(_alerts(times, values, verdict, spike, direction, (rule, scope)))
+    known = verdict.upper > -np.inf
+    return Walked(raised, *(np.where(known, each, np.nan) for each in (verdict.expected, verdict.lower, verdict.upper)))
+
+
+def mirrored(series: Series) -> Series:
+    """Each value mirrored around the mean of its day: spikes become drops, as far down as zero."""
+    days = np.array([time.toordinal() for time in series.times])
+    _, day = np.unique(days, return_inverse=True)
+    mean = np.bincount(day, series.values) / np.bincount(day)
+    return Series(series.times, np.maximum(0, 2 * mean[day] - series.values))
+
+
+def _rows(path: Path, lines: Iterator[list[str]]) -> Iterator[tuple[int, datetime, float]]:
+    header = next(lines, [])
+    if [name.strip().lower() for name in header] != ["timestamp", "value"]:
+        raise SettingsError(f"{path}, line 1: the header is timestamp,value, not {','.join(header)!r}")
+    aware = None
+    for line, row in enumerate(lines, 2):
+        if len(row) != 2:
+            raise SettingsError(f"{path}, line {line}: {len(row)} fields, not a timestamp and a value")
+        try:
+            time = datetime.fromisoformat(row[0].strip())
+        except ValueError:
+            raise SettingsError(f"{path}, line {line}: {row[0]!r} is no timestamp, such as 2026-11-22T10:00:00Z") from None
+        if aware is not None and aware is not (time.tzinfo is not None):
+            raise SettingsError(f"{path}, line {line}: timestamps with and without a time zone")
+        aware = time.tzinfo is not None
+        yield line, time, _count(path, line, row[1])
+
+
+def _count(path: Path, line: int, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise SettingsError(f"{path}, line {line}: {text!r} is no number") from None
+    if not 0 <= value < math.inf:
+        raise SettingsError(f"{path}, line {line}: {text.strip()} is no count")
+    return value
+
+
+def _seconds(time: datetime) -> float:
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+
+
+def _grid(times: list[datetime]) -> tuple[int, Ints]:
+    """The step in seconds, and which step after the first each time is in."""
+    seconds = np.array([_seconds(time) for time in times])
+    step_s = round(float(np.median(np.diff(seconds)))) if len(times) > 1 else _HOUR_S
+    if step_s < 1 or _HOUR_S % step_s:
+        raise SettingsError(
+            f"values {step_s} s apart can't be judged: their step has to divide an hour, as 1, 5 and 15 minutes do"
+        )
+    places = np.rint((seconds - seconds[0]) / step_s).astype(np.int64)
+    twice = np.flatnonzero(np.diff(places) == 0)
+    if twice.size:
+        raise SettingsError(f"two values, {times[twice[0]]} and {times[twice[0] + 1]}, are in the same step of {step_s} s")
+    return step_s, places
+
+
+def _verdict(counts: Floats, places: Ints, first: int, spike: Spike, step_s: int) -> Verdict:
+    """Each of the places judged by the counts before it. The first count begins an hour."""
+    hour = _HOUR_S // step_s
+    past = DAYS * 24 * hour
+    padded = np.concatenate([np.full(past, np.nan, np.float32), counts])
+    hours = study(sliding_window_view(padded, past)[:-1:hour], spike, step_s)
+    baseline = expect(
+        Study._make(array[places // hour] for array in hours),
+        sliding_window_view(padded, hour)[places + past - hour],  # the window is within the hour before
+        first + places,
+        spike,
+        step_s,
+    )
+    return judge(baseline, counts[places].astype(np.float64), spike)
+
+
+def _alerts(
+    times: list[datetime], values: Floats, verdict: Verdict, spike: Spike, direction: Direction, of: tuple[str, Scope]
+) -> Iterator[Raised]:
+    calm = timedelta(seconds=spike.calm_s)
+    severity = verdict.above if direction == "above" else verdict.below
+    score = verdict.score if direction == "above" else -verdict.score
+    steps = np.flatnonzero((severity > 0) | (score > _STILL))
+    episode: list[int] = []
+    for step in steps.tolist():
+        if episode and times[step] - times[episode[-1]] > calm:
+            yield _raised(times, values, verdict, severity, episode, of, over=True)
+            episode = []
+        if episode or severity[step]:
+            episode.append(step)
+    if episode:
+        yield _raised(times, values, verdict, severity, episode, of, over=times[-1] - times[episode[-1]] > calm)
+
+
+def _raised(
+    times: list[datetime],
+    values: Floats,
+    verdict: Verdict,
+    severity: Ints,
+    episode: list[int],
+    of: tuple[str, Scope],
+    over: bool,
+) -> Raised:
+    worst = max(episode, key=lambda step: abs(values[step] - verdict.expected[step]))
+    started = times[episode[0]]
+    return Raised(
+        key=f"{alert_key(*of, int(_seconds(started)) // 60 * 60):016x}",
+        started=started,
+        ended=times[episode[-1]] if over else None,
+        severity=int(severity[episode].max()),
+        observed=float(values[worst]),
+        expected=float(verdict.expected[worst]),
+    )

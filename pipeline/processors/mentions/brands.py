@@ -1,0 +1,129 @@
+"""brands.yaml: the tracked brands, and how each is recognised.
+
+    brands:
+      - name: Northwind Air
+        handles: ["@northwindair"]          # its accounts, as people address them
+        keywords: [northwind, nwair]        # words that mean it
+        phrases: ["north wind air"]         # the same, in several words; any white space between them
+        exclude: ["northwind trading"]      # texts in which a keyword does not mean it
+        competitors: [Halvorsen Rail]       # other brands of this file, for `earshot voice`
+        support:                            # its own accounts: what they write is outbound
+          - {platform: twitter, handle: "@northwindhelp"}
+          - {platform: facebook, id: "20531316728"}
+
+Only `name` is required. What is looked for is folded first (processors/folding.py: case, accents, spacing) and found as a whole
+word (processors/matching.py: boundaries by script); one term may mean several brands. What `exclude` does: an exclusion that
+holds a keyword ("northwind trading") cancels the keyword inside it and no other; any other exclusion ("recipe") cancels all
+keywords of its brand in that text. Handles, and brands that the source gave, count all the same.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from pipeline.config import document
+from pipeline.config.document import hint
+from pipeline.processors.mentions.matching import term_text
+from schemas import events
+
+SAMPLE_BRANDS = Path(__file__).parents[2] / "brands.yaml"
+"""The brands of the sample stream."""
+
+
+def _term(text: str) -> str:
+    if not term_text(text):
+        raise ValueError("it is empty, or nothing but white space and accents")
+    return text
+
+
+def _phrase(text: str) -> str:
+    if len(text.split()) < 2:
+        raise ValueError(f"{text!r} is one word: it belongs under keywords")
+    return text
+
+
+def _handle(text: str) -> str:
+    bare = text.strip().removeprefix("@")
+    if not bare or len(bare.split()) != 1:
+        raise ValueError(f"{text!r} is no handle: it should look like @name")
+    return bare
+
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Term = Annotated[str, AfterValidator(_term)]
+Phrase = Annotated[str, AfterValidator(_term), AfterValidator(_phrase)]
+Handle = Annotated[str, AfterValidator(_handle)]
+Platform = Annotated[str, StringConstraints(pattern=events.PLATFORM_PATTERN)]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Account(Part):
+    """An account of the brand itself, by its handle (case doesn't matter) or by the platform's id of it."""
+
+    platform: Platform
+    handle: Handle | None = None
+    id: Name | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Account:
+        if (self.handle is None) == (self.id is None):
+            raise ValueError("an account has either a handle or an id")
+        return self
+
+
+class Brand(Part):
+    name: Name
+    handles: tuple[Handle, ...] = ()
+    """Without their @."""
+    keywords: tuple[Term, ...] = ()
+    phrases: tuple[Phrase, ...] = ()
+    exclude: tuple[Term, ...] = ()
+    competitors: tuple[Name, ...] = ()
+    support: tuple[Account, ...] = ()
+
+
+class Brands(Part):
+    brands: tuple[Brand, ...] = Field(max_length=10_000)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Brands:
+        names: dict[str, int] = {}
+        for number, brand in enumerate(self.brands):
+            if (first := names.setdefault(term_text(brand.name), number)) != number:
+                raise ValueError(f"brands.{first} and brands.{number} are both named {brand.name}")
+        known = {brand.name for brand in self.brands}
+        for number, brand in enumerate(self.brands):
+            where = f"brands.{number} ({brand.name})"
+            for place, name in enumerate(brand.competitors):
+                if name not in known or name == brand.name:
+                    raise ValueError(f"{where}: competitors.{place}: {name!r} is {_no_competitor(name, brand.name, known)}")
+            wanted = {term_text(term) for term in (*brand.keywords, *brand.phrases)}
+            if brand.exclude and not wanted:
+                raise ValueError(f"{where}: exclude: it cancels keywords and phrases, and this brand has none")
+            for place, term in enumerate(brand.exclude):
+                if term_text(term) in wanted:
+                    raise ValueError(f"{where}: exclude.{place}: {term!r} is a keyword of the same brand")
+        return self
+
+    def named(self, name: str) -> Brand | None:
+        return next((brand for brand in self.brands if brand.name == name), None)
+
+
+def _no_competitor(name: str, own: str, known: set[str]) -> str:
+    return "the brand itself" if name == own else f"no brand of this file{hint(name, known)}"
+
+
+def load_brands(path: Path) -> Brands:
+    """Reads brands.yaml. Raises SettingsError, one line that names the file, the brand and the key."""
+    return document.load(path, Brands)
+
+
+def parse_brands(content: bytes, path: Path) -> Brands:
+    """The brands in the content of `path`. Raises as `load_brands`."""
+    return document.parse(content, path, Brands)

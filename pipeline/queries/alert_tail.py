@@ -1,0 +1,120 @@
+"""Alerts as they change, from topic `alerts`: for those who watch. Nothing is committed; each watcher sees all."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any, TypeVar
+
+import orjson
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
+
+from pipeline.clickhouse.client import check_kafka, kafka_reason
+from pipeline.config.settings import KafkaSettings
+from pipeline.errors import MigrationError, UnreachableError
+from schemas.alerts import Alert, Scope, State
+
+POLL_S, PATIENCE_S = 0.2, 15.0
+T = TypeVar("T")
+_TIMES = ("since", "last_at", "changed_at", "raised_at", "ended_at")
+_FIELDS = [name for name in Alert.__slots__ if name not in ("key", "scope", "samples")]
+
+
+def follow(kafka: KafkaSettings, since: datetime | None = None, stop: threading.Event | None = None) -> Iterator[Alert]:
+    """Every change from now on, or from `since` (what is there already in the order of its changes), until `stop`.
+
+    Goes on by itself when the broker comes back. Raises UnreachableError without a broker, MigrationError without the topic.
+    """
+    topic = kafka.topic("alerts")
+    partitions = check_kafka(kafka).get(topic)
+    if partitions is None:
+        raise MigrationError(f"Kafka at {kafka.bootstrap} has no topic {topic}: run `earshot migrate`")
+    config: dict[str, Any] = {
+        **kafka.client(),
+        "group.id": "earshot-watch",  # librdkafka wants one; without commits and subscriptions it is none
+        "enable.auto.commit": False,
+        "auto.offset.reset": "latest",
+        "log_level": 0,
+        "error_cb": lambda error: None,
+    }
+    consumer = Consumer(config)
+    try:
+        begin, ends = _patiently(lambda: _begin(consumer, topic, partitions, since))
+        consumer.assign(begin)
+        past, reached = list[Alert](), not ends
+        while stop is None or not stop.is_set():
+            message = consumer.poll(POLL_S)
+            alert = None if message is None or message.error() else _alert(message)
+            if not reached:
+                past += [alert] if alert else []
+                reached = _reached(consumer, ends)
+                if reached:
+                    yield from sorted(past, key=lambda change: (change.changed_at, change.version))
+            elif alert is not None:
+                yield alert
+    except KafkaException as error:
+        raise UnreachableError(f"Kafka at {kafka.bootstrap}: {kafka_reason(error)}") from None
+    finally:
+        consumer.close()
+
+
+def alert_of(value: bytes) -> Alert | None:
+    """The alert of a record (alert.to_record); None for what is none."""
+    try:
+        record = {"platforms": [], **orjson.loads(value)}  # a control before 010_alert_platforms.sql named none
+        fields = {name: record[name] for name in _FIELDS}
+        fields |= {name: datetime.fromisoformat(fields[name]) for name in _TIMES if fields[name] is not None}
+        return Alert(
+            key=int(record["key"], 16),
+            scope=Scope(*(record[name] for name in Scope._fields)),
+            samples=tuple(int(key, 16) for key in record["samples"]),
+            **(
+                fields
+                | {"state": State(fields["state"]), "terms": tuple(fields["terms"]), "platforms": tuple(fields["platforms"])}
+            ),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _begin(
+    consumer: Consumer, topic: str, partitions: int, since: datetime | None
+) -> tuple[list[TopicPartition], dict[int, int]]:  # fmt: skip
+    """Where to read from; and the ends of what is there already, by partition, as far as it is asked for."""
+    if since is None:
+        # The offsets, and not "end": what comes before the first poll counts.
+        return [
+            TopicPartition(topic, n, consumer.get_watermark_offsets(TopicPartition(topic, n), timeout=10)[1])
+            for n in range(partitions)
+        ], {}
+    asked = [TopicPartition(topic, n, int(since.timestamp() * 1000)) for n in range(partitions)]
+    begin = consumer.offsets_for_times(asked, timeout=10)
+    ends = {place.partition: consumer.get_watermark_offsets(place, timeout=10)[1] for place in begin}
+    starts = {
+        place.partition: ends[place.partition] if place.offset in (OFFSET_END, -1) else place.offset for place in begin
+    }  # fmt: skip
+    ends = {partition: end for partition, end in ends.items() if starts[partition] < end}
+    return [TopicPartition(topic, partition, start) for partition, start in starts.items()], ends
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """Asks again for a while: a topic that was just made has no leader yet. Raises KafkaException."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return ask()
+        except KafkaException:
+            if time.monotonic() > end:
+                raise
+            time.sleep(POLL_S)
+
+
+def _reached(consumer: Consumer, ends: dict[int, int]) -> bool:
+    places = {place.partition: place.offset for place in consumer.position(consumer.assignment())}
+    return all(places.get(partition, -1) >= end for partition, end in ends.items())
+
+
+def _alert(message: Message) -> Alert | None:
+    return alert_of(message.value() or b"")

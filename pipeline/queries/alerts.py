@@ -1,0 +1,176 @@
+"""Alerts as the tables have them: listed, and one with all that belongs to it.
+
+A post is read when its alert is shown, by its event key: one that was deleted since is gone here too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from pipeline.clickhouse.client import reason
+from pipeline.errors import EarshotError, SettingsError
+from pipeline.queries.named import settings_for
+from pipeline.sinks.alerts import COLUMNS, alert_of
+from schemas.alerts import Alert, State, to_record
+
+OPEN = (State.FIRING, State.ACKNOWLEDGED)
+AROUND = timedelta(days=1)
+"""So long before what an alert is about its posts may have been written, and so long after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which alerts: those that meet all that is set. No `states`: in any."""
+
+    brand: str = ""
+    rule: str = ""
+    states: tuple[State, ...] = ()
+    min_severity: int = 1
+    since: datetime | None = None
+    """Changed at or after this."""
+    historical: bool | None = None
+
+    def passes(self, alert: Alert) -> bool:
+        return (
+            self.brand in ("", alert.scope.brand)
+            and self.rule in ("", alert.rule)
+            and (not self.states or alert.state in self.states)
+            and alert.severity >= self.min_severity
+            and (self.since is None or alert.changed_at >= self.since)
+            and self.historical in (None, alert.historical)
+        )
+
+    def where(self) -> tuple[str, dict[str, object]]:
+        """The same, as SQL over the newest change of each."""
+        conditions = {
+            "brand": ("brand = {brand:String}", self.brand),
+            "rule": ("rule = {rule:String}", self.rule),
+            "states": ("state IN {states:Array(String)}", [str(state) for state in self.states]),
+            "min_severity": ("severity >= {min_severity:UInt8}", self.min_severity),
+            "since": ("changed_at >= fromUnixTimestamp64Milli({since:Int64})", self.since and _ms(self.since)),
+            "historical": ("historical = {historical:Bool}", self.historical),
+        }
+        given = {name: condition for name, condition in conditions.items() if condition[1] not in ("", [], None)}
+        return (
+            " AND ".join(text for text, _ in given.values()) or "1",
+            {name: value for name, (_, value) in given.items()},
+        )
+
+
+class Delivery(NamedTuple):
+    version: int
+    receiver: str
+    attempt: int
+    sent: bool
+    reason: str
+    took_ms: int
+    tried_at: datetime
+
+
+class Post(NamedTuple):
+    """A post as it is now."""
+
+    created_at: datetime
+    platform: str
+    kind: str
+    author: str
+    sentiment: str
+    text: str
+
+
+class Shown(NamedTuple):
+    history: list[Alert]
+    """Every change, oldest first."""
+    deliveries: list[Delivery]
+    posts: list[Post]
+
+    @property
+    def alert(self) -> Alert:
+        return self.history[-1]
+
+    def record(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {
+            "alert": to_record(self.alert),
+            "history": [to_record(alert) for alert in self.history],
+            "deliveries": [delivery._asdict() for delivery in self.deliveries],
+            "posts": [post._asdict() for post in self.posts],
+        }
+
+
+def newest(client: Client, which: Filter, most: int) -> list[Alert]:
+    """Each alert as it is now, the last changed first. Raises EarshotError with the server's reason."""
+    where, values = which.where()
+    columns = ", ".join(COLUMNS)
+    changes = f"SELECT {columns} FROM alerts ORDER BY alert_key, term DESC, version DESC LIMIT 1 BY alert_key"
+    order = f"ORDER BY changed_at DESC, alert_key LIMIT {most:d}"
+    return [alert_of(row) for row in _rows(client, f"SELECT {columns} FROM ({changes}) WHERE {where} {order}", values)]
+
+
+def show(client: Client, key: int) -> Shown:
+    """The alert and what belongs to it. Raises EarshotError when there is no such alert, or with the server's reason."""
+    sql = f"SELECT {', '.join(COLUMNS)} FROM alerts WHERE alert_key = {{key:UInt64}} ORDER BY term, version"
+    history = [alert_of(row) for row in _rows(client, sql, {"key": key})]
+    if not history:
+        raise EarshotError(f"there is no alert {key:016x}")
+    sql = (
+        f"SELECT {', '.join(Delivery._fields)} FROM alert_deliveries "
+        "WHERE alert_key = {key:UInt64} ORDER BY tried_at, receiver, attempt"
+    )
+    deliveries = [Delivery(**row) for row in _rows(client, sql, {"key": key})]
+    return Shown(history, deliveries, _posts(client, history[-1]))
+
+
+def key_digits(text: str) -> str:
+    """A key or its first digits, as they are written. Raises SettingsError for what is none."""
+    if not re.fullmatch("[0-9a-f]{1,16}", text.lower()):
+        raise SettingsError(f"{text!r} is no alert's key: it has up to 16 hexadecimal digits")
+    return text.lower()
+
+
+def find(client: Client, text: str) -> int:
+    """The key that begins with these digits (`key_digits`). Raises EarshotError when none or several begin so."""
+    if len(text) == 16:
+        return int(text, 16)
+    bounds: dict[str, object] = {"first": int(text.ljust(16, "0"), 16), "last": int(text.ljust(16, "f"), 16)}
+    sql = "SELECT DISTINCT alert_key FROM alerts WHERE alert_key BETWEEN {first:UInt64} AND {last:UInt64} LIMIT 5"
+    found = sorted(row["alert_key"] for row in _rows(client, sql, bounds))
+    if not found:
+        raise EarshotError(f"there is no alert whose key begins with {text}")
+    if len(found) > 1:
+        raise EarshotError(f"several alerts begin with {text}: {', '.join(f'{key:016x}' for key in found)}")
+    return int(found[0])
+
+
+def _posts(client: Client, alert: Alert) -> list[Post]:
+    """Those of its samples that are there, and public, now."""
+    if not alert.samples:
+        return []
+    sql = """
+SELECT created_at, platform, kind, if(author_handle = '', author_name, author_handle) AS author,
+    sentiment_label AS sentiment, text
+FROM interactions FINAL
+WHERE event_key IN {keys:Array(UInt64)} AND visibility != 'private'
+    AND created_at BETWEEN fromUnixTimestamp64Milli({first:Int64}) AND fromUnixTimestamp64Milli({last:Int64})
+ORDER BY created_at, event_key"""
+    bounds = {"first": _ms(alert.since - AROUND), "last": _ms(alert.last_at + AROUND)}
+    return [Post(**row) for row in _rows(client, sql, {"keys": list(alert.samples), **bounds})]
+
+
+def _rows(client: Client, sql: str, values: dict[str, object]) -> Sequence[dict[str, Any]]:
+    try:
+        answer = client.query(sql, values, settings=settings_for(client), query_tz="UTC", tz_mode="aware")
+    except ClickHouseError as error:
+        raise EarshotError(f"ClickHouse at {client.uri}: {reason(error)}") from None
+    return list(answer.named_results())
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)

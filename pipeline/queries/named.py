@@ -1,0 +1,161 @@
+"""Reading ClickHouse from the command line: named queries, and any SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from pipeline.cli.terminal import without_formulas
+from pipeline.clickhouse.client import reason
+from pipeline.config.document import hint
+from pipeline.errors import EarshotError, UnknownName
+from pipeline.processors.mentions.brands import SAMPLE_BRANDS, Brand, load_brands
+
+READ = {"readonly": 2, "final": 1, "do_not_merge_across_partitions_select_final": 1}
+"""Nothing is written, and each row counts once: in its newest version, deleted ones never, whatever is still to be merged."""
+FORMATS = {"json": "JSONEachRow", "csv": "CSVWithNames"}
+
+
+class Query(NamedTuple):
+    meaning: str
+    sql: str
+
+
+NAMED = {
+    "brands": Query(
+        "mentions per brand and hour, newest first",
+        """
+SELECT toStartOfHour(created_at) AS hour, arrayJoin(brands) AS brand, count() AS mentions
+FROM interactions FINAL
+GROUP BY hour, brand
+ORDER BY hour DESC, mentions DESC, brand""",
+    ),
+    "latest": Query(
+        "the 20 newest interactions",
+        """
+SELECT created_at, platform, kind, author_handle AS author, brands, sentiment_label AS sentiment, text
+FROM interactions FINAL
+ORDER BY toStartOfMinute(created_at) DESC, created_at DESC, event_key
+LIMIT 20""",
+    ),
+    "sentiment": Query(
+        "what is said per brand and day, newest first; score: -1 (negative) to 1 (positive), mean of what is labelled",
+        """
+SELECT toDate(created_at) AS day, arrayJoin(brands) AS brand, countIf(sentiment_status = 'labelled') AS labelled,
+    countIf(sentiment_label = 'negative') AS negative, countIf(sentiment_label = 'neutral') AS neutral,
+    countIf(sentiment_label = 'positive') AS positive, round(avg(sentiment_score), 3) AS score,
+    countIf(sentiment_status = 'unknown') AS unknown, countIf(sentiment_status = 'deferred') AS deferred
+FROM interactions FINAL
+WHERE sentiment_status != ''
+GROUP BY day, brand
+ORDER BY day DESC, labelled DESC, brand""",
+    ),
+    "rejects": Query(
+        "dead letters per step and reason (for operators: user analyst may not read them)",
+        """
+SELECT step, reason, count() AS records, max(rejected_at) AS newest
+FROM dead_letters FINAL
+GROUP BY step, reason
+ORDER BY records DESC, step, reason""",
+    ),
+    "alerts": Query(
+        "alerts as they are now, the last changed first, without those that came to light too late to tell anybody",
+        """
+SELECT changed_at, rule, brand, platform, state, severity, since, observed, expected, summary, lower(hex(alert_key)) AS key
+FROM (SELECT * FROM alerts ORDER BY alert_key, term DESC, version DESC LIMIT 1 BY alert_key)
+WHERE NOT historical
+ORDER BY changed_at DESC, alert_key""",
+    ),
+}
+
+
+class Answer(NamedTuple):
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    cut: bool
+    """There are more rows than were asked for."""
+
+
+def settings_for(client: Client) -> dict[str, object]:
+    """`READ`, less what this user may not set: one who is read-only already can't ask for it."""
+    return {name: value for name, value in READ.items() if not client.server_settings[name].readonly}
+
+
+def sql_of(text: str) -> str:
+    """The SQL of a named query; anything else is SQL itself. Raises EarshotError for a lone word that is no name."""
+    if text in NAMED:
+        return NAMED[text].sql.strip()
+    if not text.strip() or len(text.split()) == 1:
+        raise EarshotError(f"no query is named {text!r}{hint(text, NAMED)}: the names are {', '.join(NAMED)}; or give SQL")
+    return text.strip().rstrip(";")
+
+
+def rows(client: Client, sql: str, most: int) -> Answer:
+    """At most `most` rows; the rest is not fetched. Raises EarshotError with the server's reason."""
+    try:
+        with client.query_rows_stream(sql, settings=settings_for(client), query_tz="UTC") as stream:
+            found = list(islice(stream, most + 1))
+            return Answer(stream.source.column_names, found[:most], len(found) > most)
+    except ClickHouseError as error:
+        raise EarshotError(f"ClickHouse at {client.uri}: {reason(error)}") from None
+
+
+def text(client: Client, sql: str, form: str) -> Iterator[bytes]:
+    """All rows, in blocks of bytes, as `FORMATS` names them; no cell of CSV is a spreadsheet's formula.
+
+    Raises EarshotError with the server's reason.
+    """
+    blocks = _text(client, sql, FORMATS[form])
+    return without_formulas(blocks) if form == "csv" else blocks
+
+
+def _text(client: Client, sql: str, form: str) -> Iterator[bytes]:
+    try:
+        with client.raw_stream(sql, fmt=form, settings=settings_for(client)) as stream:
+            while block := stream.read(1 << 16):
+                yield block
+    except ClickHouseError as error:
+        raise EarshotError(f"ClickHouse at {client.uri}: {reason(error)}") from None
+
+
+_VOICE = """
+SELECT brand, count() - 1 AS mentions, round(100 * mentions / greatest(sum(mentions) OVER (), 1), 1) AS percent
+FROM
+(
+    SELECT arrayJoin(arrayIntersect(brands, {names:Array(String)})) AS brand
+    FROM interactions FINAL
+    WHERE created_at >= now() - toIntervalDay({days:UInt32}) AND direction != 'outbound'
+    UNION ALL
+    SELECT arrayJoin({names:Array(String)}) AS brand
+)
+GROUP BY brand
+ORDER BY mentions DESC, brand"""
+
+
+def _some(brands: Sequence[Brand]) -> str:
+    """Ten thousand would be no help."""
+    return "there are " + ", ".join(brand.name for brand in brands[:20]) + (" ..." if len(brands) > 20 else "")
+
+
+def share_of_voice(client: Client, file: Path | None, name: str, days: int) -> Answer:
+    """Mentions of the brand and of its competitors in the last `days`, and their share in percent; those without any, too.
+
+    An event that mentions several of them counts for each. Raises SettingsError for brands.yaml, EarshotError for a brand that
+    is not in it, and with the server's reason.
+    """
+    brands = load_brands(file or SAMPLE_BRANDS)
+    brand = brands.named(name)
+    if brand is None:
+        near = hint(name, (each.name for each in brands.brands))
+        raise UnknownName(f"no brand is named {name!r} in {file or SAMPLE_BRANDS}{near or f': {_some(brands.brands)}'}")
+    values = {"names": [name, *brand.competitors], "days": days}
+    try:
+        answer = client.query(_VOICE, values, settings=settings_for(client))
+    except ClickHouseError as error:
+        raise EarshotError(f"ClickHouse at {client.uri}: {reason(error)}") from None
+    return Answer(answer.column_names, answer.result_rows, cut=False)

@@ -1,0 +1,203 @@
+"""Mapping files: how the rows of a recorded file become canonical events, as YAML checked before the first row is read.
+
+An unknown key, a field the event does not have or a value outside an enumeration is a SettingsError that names the file and
+the place. docs/mappings.md explains the format by example.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from pipeline.config import document
+from pipeline.config.document import hint
+from pipeline.sources.recorded.times import FORMATS, ZONED, parse_zone
+from schemas.events import FIELDS
+
+FIELD_BY_PATH = {field.path: field for field in FIELDS}
+REQUIRED = ("id", "platform", "kind", "created_at")
+SHIPPED = (Path(__file__).parent / "mappings", Path(__file__).parents[3] / "docs" / "mappings")
+"""Where the mappings that ship with Earshot lie: in an installed package, in a checkout."""
+
+Format = Literal["csv", "tsv", "json", "jsonl"]
+SUFFIXES: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{text!r} is no regular expression: {error}") from None
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_pattern)]
+
+
+class Condition(Model):
+    """Holds when the named value is present and, where `in` or `matches` is given, one of these or matched by the pattern."""
+
+    from_: str = Field(alias="from")
+    in_: tuple[str, ...] | None = Field(None, alias="in")
+    matches: Pattern | None = None
+
+
+def _as_value(given: Any) -> Any:
+    """A plain scalar or list is a constant."""
+    return given if isinstance(given, dict | Value) else {"value": given}
+
+
+class Value(Model):
+    """Where a field's value comes from (exactly one of the first six), and what is done to it."""
+
+    value: Any = None
+    from_: str | None = Field(None, alias="from")
+    template: str | None = None
+    hash: tuple[str, ...] | None = None
+    first: tuple[ValueSpec, ...] | None = None
+    switch: tuple[Case, ...] | None = None
+
+    find: Pattern | None = Field(None, description="keep what this pattern finds first: its group, where it has one")
+    unescape: bool = Field(False, description="&amp; and the like become characters")
+    map: dict[str, Any] | None = None
+    else_: Any = Field(None, alias="else")
+    time: str | None = None
+    zone: str | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Value:
+        origins = ("value", "from_", "template", "hash", "first", "switch")
+        given = [name.rstrip("_") for name in origins if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"needs exactly one of value, from, template, hash, first, switch (has {', '.join(given) or 'none'})"
+            )
+        if "else_" in self.model_fields_set and self.map is None:
+            raise ValueError("'else' belongs to 'map'")
+        if any(case.when is None for case in (self.switch or ())[:-1]):
+            raise ValueError("switch: what comes after the case without 'when' never applies")
+        self._check_time()
+        return self
+
+    def _check_time(self) -> None:
+        if self.time is None:
+            if self.zone is not None:
+                raise ValueError("'zone' belongs to 'time'")
+            return
+        if "%" not in self.time and self.time not in FORMATS:
+            raise ValueError(f"time {self.time!r} is neither a strptime format nor one of {', '.join(FORMATS)}")
+        if self.zone is not None and (self.time in ZONED or "%z" in self.time):
+            raise ValueError(f"zone: a time as {self.time} tells its zone itself")
+        if self.zone is not None:
+            parse_zone(self.zone)
+        elif "%" in self.time and "%z" not in self.time:
+            raise ValueError(f"time {self.time!r} holds no %z: name the zone")
+
+
+ValueSpec = Annotated[Value, BeforeValidator(_as_value)]
+
+
+class Case(Model):
+    """One case of a switch; without `when` it is what else applies."""
+
+    when: Condition | None = None
+    then: ValueSpec
+
+
+class Join(Model):
+    """A second file, beside the first: its row whose column `key` equals this row's `by` is reached by the join's name."""
+
+    file: str
+    key: str
+    by: str
+
+
+class Each(Model):
+    """A nested list: one event for each of its elements, which are reached by `name`."""
+
+    name: str = Field(alias="as")
+    list: str
+
+
+class Event(Model):
+    """One event of a row."""
+
+    each: Each | None = None
+    when: Condition | None = None
+    fields: dict[str, ValueSpec]
+
+    @field_validator("fields")
+    @classmethod
+    def _known_fields(cls, fields: dict[str, Value]) -> dict[str, Value]:
+        for path, value in fields.items():
+            if path not in FIELD_BY_PATH:
+                raise ValueError(f"the event has no field {path!r}{hint(path, FIELD_BY_PATH)}")
+            allowed = FIELD_BY_PATH[path].values
+            for constant in _constants(value):
+                if allowed and constant not in allowed:
+                    raise ValueError(f"{path}: {constant!r} is not one of {', '.join(allowed)}")
+        return fields
+
+
+class Mapping(Model):
+    """A mapping file."""
+
+    files: tuple[str, ...] = Field((), description="the names of the files it is for, as globs")
+    format: Format | None = Field(None, description="by the file's suffix when left out")
+    rows: str | None = Field(None, description="JSON: path to the list of rows; the document itself when left out")
+    encoding: str = "utf-8"
+    join: dict[str, Join] = {}
+    defaults: dict[str, ValueSpec] = Field({}, description="fields that every event of the file has")
+    events: tuple[Event, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Mapping:
+        if self.rows is not None and self.format not in (None, "json"):
+            raise ValueError("rows: it is for format json")
+        Event(fields=dict(self.defaults))
+        for number, event in enumerate(self.events, 1):
+            missing = [path for path in REQUIRED if path not in self.defaults and path not in event.fields]
+            if missing:
+                raise ValueError(f"event {number} lacks {', '.join(missing)}")
+        return self
+
+
+def _constants(value: Value) -> Iterator[Any]:
+    """The constants that a value can take, found without a row."""
+    if value.value is not None and value.map is None:
+        yield value.value
+    yield from (value.map or {}).values()
+    if value.else_ is not None:
+        yield value.else_
+    for inner in (*(value.first or ()), *(case.then for case in value.switch or ())):
+        yield from _constants(inner)
+
+
+def load_mapping(path: Path) -> Mapping:
+    """Reads a mapping file.
+
+    Raises SettingsError with one line: the file, the place in it and what is wrong there.
+    """
+    return document.load(path, Mapping)
+
+
+def find_mapping(path: Path) -> Mapping | None:
+    """The mapping for a file by its name: NAME.mapping.yaml beside it, else a shipped one whose `files` match."""
+    beside = path.with_name(f"{path.stem}.mapping.yaml")
+    if beside.exists():
+        return load_mapping(beside)
+    folder = next((folder for folder in SHIPPED if folder.is_dir()), None)
+    for candidate in sorted(folder.glob("*.yaml")) if folder else ():
+        mapping = load_mapping(candidate)
+        if any(fnmatch(path.name, pattern) for pattern in mapping.files):
+            return mapping
+    return None

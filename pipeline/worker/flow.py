@@ -1,0 +1,222 @@
+"""Steps as Faust agents: one agent a step, in-process channels between them, a thread for the work.
+
+The Faust app has no broker, no topics, no tables and no web server, so no rebalance ever touches its channels; sources/kafka.py
+reads the topic and worker/offsets.py owns the offsets. An unexpected error stops the worker: Faust's own supervisor would
+restart the agent over a gap, a replay from the last committed offset has none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import faust
+from faust.app.base import BootStrategy
+
+from pipeline.batch import EventBatch
+from pipeline.fence import Fence, GivenUp
+from pipeline.monitoring import metrics
+from pipeline.monitoring.health import Vitals
+from pipeline.monitoring.reject_reasons import reason_class
+from pipeline.sources.kafka import Room
+from pipeline.step import Step
+
+log = logging.getLogger("earshot.delivery")
+CHANNEL_DEPTH = 8
+T = TypeVar("T")
+
+
+class _InProcess(BootStrategy):
+    enable_kafka = False
+    enable_web = False
+    enable_sensors = False
+
+
+class _App(faust.App):
+    async def on_first_start(self) -> None:
+        """Faust would create a data folder for its tables here; there are none."""
+
+
+class Landings:
+    """Says in the log once a minute what has landed: ten batches a second, a line each, were hundreds of megabytes a day."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._said = clock, clock()
+        self._batches = self._rows = 0
+
+    def add(self, rows: int) -> None:
+        self._batches, self._rows, now = self._batches + 1, self._rows + rows, self._clock()
+        if (seconds := now - self._said) >= 60:
+            log.info("%d rows in %d batches have landed in %.0f s", self._rows, self._batches, seconds)
+            self._said, self._batches, self._rows = now, 0, 0
+
+
+class Flow:
+    """The agents of one worker, in the order of `steps`, then `land`, then `landed`. All batches that wait land together.
+
+    A batch whose generation is over leaves at the next agent: `forget(batch)` undoes what the steps remember of it.
+    """
+
+    def __init__(
+        self,
+        steps: list[Step],
+        land: Callable[[Sequence[EventBatch]], None],
+        landed: Callable[[EventBatch], None],
+        forget: Callable[[EventBatch], None],
+        fence: Fence,
+        vitals: Vitals,
+        room: Room,
+    ) -> None:
+        self._land, self._landed, self._forget = land, landed, forget
+        self._fence, self._vitals, self._room = fence, vitals, room
+        self._threads = ThreadPoolExecutor(len(steps) + 1, thread_name_prefix="step")
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+        self.failure: BaseException | None = None
+        self._landings = Landings()
+        self.app = _App(f"earshot-worker-{os.getpid()}", broker="kafka://", topic_disable_leader=True, web_enabled=False)
+        self.app.boot_strategy = _InProcess(self.app)
+        # Faust types a channel's items as its own events; ours carry batches as they are.
+        self._entry: Any = self.app.channel(maxsize=CHANNEL_DEPTH)
+        channel = self._entry
+        for step in steps:
+            following = self.app.channel(maxsize=CHANNEL_DEPTH)
+            self.app.agent(channel, name=step.name)(self._agent(step.name, step.process, following))
+            channel = following
+        self.app.agent(channel, name="landing")(self._landing)
+        metrics.start([*(step.name for step in steps), "landing"])
+
+    def _agent(self, name: str, work: Callable[[EventBatch], EventBatch], following: Any) -> Callable[[Any], Any]:
+        async def agent(stream: AsyncIterator[EventBatch]) -> None:
+            async for batch in stream:
+                try:
+                    self._take_over(name, batch)
+                    done = await asyncio.get_running_loop().run_in_executor(self._threads, self._timed, name, work, batch)
+                    self._fence.check(batch.generation)
+                except GivenUp:
+                    self._give_up(batch, name)
+                except Exception as error:
+                    self.fail(error)
+                    return
+                else:
+                    done.handed_over = time.perf_counter()
+                    await following.put(done)
+
+        return agent
+
+    async def _landing(self, stream: Any) -> None:
+        async for first in stream:
+            batches = []
+            for batch in (first, *_ready(stream)):
+                try:
+                    self._take_over("landing", batch)
+                    batches.append(batch)
+                except GivenUp:
+                    self._give_up(batch, "landing")
+            if not batches:
+                continue
+            try:
+                await asyncio.get_running_loop().run_in_executor(
+                    self._threads, self._timed, "landing", self._land_and_tell, batches
+                )
+            except GivenUp:
+                for batch in batches:
+                    self._give_up(batch, "landing")
+            except Exception as error:
+                self.fail(error)
+                return
+            else:
+                for _ in batches:
+                    self._room.give_back()
+
+    def _take_over(self, name: str, batch: EventBatch) -> None:
+        metrics.HAND_OVER_SECONDS.labels(name).observe(time.perf_counter() - batch.handed_over)
+        self._fence.check(batch.generation)
+
+    def _give_up(self, batch: EventBatch, name: str) -> None:
+        log.info("batch %d given up at %s", batch.id, name)
+        self._forget(batch)
+        self._room.give_back()
+
+    def _timed(self, name: str, work: Callable[[T], T], subject: T) -> T:
+        self._vitals.busy(name)
+        started = time.perf_counter()
+        try:
+            return work(subject)
+        finally:
+            metrics.STEP_SECONDS.labels(name).observe(time.perf_counter() - started)
+            self._vitals.idle(name)
+
+    def _land_and_tell(self, batches: list[EventBatch]) -> list[EventBatch]:
+        self._land(batches)
+        for batch in batches:
+            _count(batch)
+            self._landings.add(batch.events.height)
+            self._landed(batch)
+        return batches
+
+    def put(self, batch: EventBatch) -> None:
+        """Hands a batch over, from the poll thread; `Room` sees to it that the channels never fill."""
+        assert self._loop is not None
+        batch.handed_over = time.perf_counter()
+        asyncio.run_coroutine_threadsafe(self._entry.put(batch), self._loop).result()
+
+    def fail(self, error: BaseException) -> None:
+        """Stops the worker because of an error; from any thread."""
+        if self.failure is None:
+            self.failure = error
+        self.stop()
+
+    def stop(self) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    async def run(self, started: Callable[[], None], stopping: Callable[[], None]) -> None:
+        """Runs until `stop` or `fail`. `started` and `stopping` run on a thread, while the agents run."""
+        self._loop = asyncio.get_running_loop()
+        await self.app.start()
+        # Faust opens the gates of its channels after a rebalance; this app never has one.
+        self.app.flow_control.resume()
+        await asyncio.to_thread(started)
+        while not self._stop.is_set():
+            self._vitals.busy("faust")
+            try:
+                await asyncio.wait_for(self._stop.wait(), 1.0)
+            except TimeoutError:
+                continue
+        if self.failure is None:
+            await asyncio.to_thread(stopping)
+        # Threads that repeat a request to a database that is away must not keep the process.
+        self._fence.stop()
+        await self.app.stop()
+
+
+def _ready(stream: Any) -> Iterator[EventBatch]:
+    """What waits in the stream's channel already."""
+    while not stream.channel.empty():
+        yield stream.channel.queue.get_nowait()
+
+
+def _count(batch: EventBatch) -> None:
+    metrics.LANDED.inc(batch.events.height)
+    metrics.count_labels(batch.events)
+    for reason, count in batch.dropped.items():
+        metrics.DROPPED.labels(reason).inc(count)
+    for (step, reason), count in Counter((r.step, reason_class(r.step, r.reason)) for r in batch.rejected).items():
+        metrics.REJECTED.labels(step, reason).inc(count)
+    metrics.UNREADABLE.inc(sum(passed.last - passed.first + 1 for passed in batch.unreadable))
+    for note, count in batch.notes.items():
+        metrics.NOTES.labels(note).inc(count)
+    if batch.waiting is not None:
+        metrics.WAITED.inc(batch.waiting.height)
+    now = time.time()
+    if batch.timestamps is not None:
+        metrics.observe_all(metrics.KAFKA_LATENCY, now - batch.timestamps / 1000)
+    happened = batch.events.get_column("occurred_at").drop_nulls().dt.epoch("ms").to_numpy()
+    metrics.observe_all(metrics.EVENT_LATENCY, now - happened / 1000)

@@ -1,0 +1,62 @@
+"""What strangers wrote reaches a terminal and a spreadsheet as text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from pipeline.cli import alert_view
+from pipeline.cli.terminal import without_formulas
+from tests.support.control_api import alert
+
+EVIL = "\x1b[2J\x9b31m\x07"
+
+
+def guarded(text: str, size: int) -> str:
+    data = text.encode()
+    return b"".join(without_formulas(data[n : n + size] for n in range(0, len(data), size))).decode()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_no_text_is_a_formula_and_numbers_stay_numbers(size: int) -> None:
+    cells = ["=1+1", "+x", "-x", "@x", "\t=x", "\r=x", 'a"=b', '"=x', ',"=', "", "a,=b", "a\n=b", 'x"', "'=x", '""', ',"",=']
+    cells += ["＝1+1", "＋x", "－x", "＠x", "～x", "a＝b", "＝", ";-)", "a;=b"]
+    quoted = ",".join('"' + cell.replace('"', '""') + '"' for cell in cells)
+    shown = guarded(f'"=head","b"\n{quoted},-5,+1,\\N,-0.5e3\n"=last",-1\n', size)
+    rows = list(csv.reader(io.StringIO(shown, newline="")))
+    assert rows[0] == ["'=head", "b"]
+    assert rows[1][: len(cells)] == ["'" + cell if cell[:1] in tuple("=+-@＝＋－＠\t\r") and cell else cell for cell in cells]
+    assert rows[1][len(cells) :] == ["-5", "+1", "\\N", "-0.5e3"]
+    assert rows[2] == ["'=last", "-1"]
+
+
+def test_a_terminal_gets_escapes_and_a_pipe_gets_the_bytes() -> None:
+    text = f'"{EVIL}ü"\n'
+    blocks = "[data[:3], data[3:5], data[5:], bytes([255])]"
+    code = f"from pipeline.cli.terminal import write; data = {text.encode()!r}; write({blocks})"
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True, check=True).stdout == text.encode() + b"\xff"
+    ours, theirs = pty.openpty()
+    subprocess.run(command, stdout=theirs, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 1000).decode()
+    os.close(ours)
+    assert shown == '"\\x1b[2J\\x9b31m\\x07ü"\r\n\\xff'
+
+
+def test_nothing_of_an_alert_reaches_the_terminal_as_it_is() -> None:
+    hostile = alert(rule=f"anger{EVIL}\n[red]", brand=f"Acme{EVIL}", summary=EVIL, muted=EVIL, type=EVIL, comment=EVIL)
+    from rich.console import Console
+
+    for shown in (alert_view.line(hostile), alert_view.listing([hostile])):
+        screen = Console(file=io.StringIO(), width=400, force_terminal=False)
+        screen.print(shown)
+        text = screen.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO from above
+        assert not set(EVIL) & set(text) - set("[2J31m")
+        assert "[red]" in text

@@ -1,0 +1,216 @@
+"""`earshot up` and `reset`, as a person runs them."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from pydantic import SecretStr
+
+from pipeline.cli.live_line import LiveLine, Samples
+from pipeline.config.settings import ClickHouseSettings, EmbeddedSettings, PrivacySettings, Settings
+from pipeline.embedded.child import free_port
+from pipeline.embedded.hash_key import hash_key, make_hash_key
+from pipeline.embedded.reset import reset
+from pipeline.embedded.stack import Stack
+from pipeline.errors import StackError
+
+PRODUCTION = """
+[kafka]
+bootstrap = "broker.example:9093"
+security_protocol = "SASL_SSL"
+sasl_password = "the broker's"
+[clickhouse]
+url = "https://clickhouse.example:8443"
+password = "the database's"
+[control]
+token = "a token of ines, 24 long"
+"""
+
+
+class Up:
+    """A running `earshot up`, in a folder with the settings of a production; `said` is what it has printed so far."""
+
+    def __init__(self, data_dir: Path, broker: str) -> None:
+        ports = {
+            "EARSHOT_EMBEDDED__KAFKA_PORT": free_port(),
+            "EARSHOT_EMBEDDED__CLICKHOUSE_PORT": free_port(),
+            "EARSHOT_WORKER__HEALTH_PORT": free_port(),
+            "EARSHOT_CONTROL__PORT": free_port(),
+        }
+        self.said: list[str] = []
+        self.clickhouse_url = f"http://127.0.0.1:{ports['EARSHOT_EMBEDDED__CLICKHOUSE_PORT']}"
+        self.folder = data_dir.parent
+        (self.folder / "earshot.toml").write_text(PRODUCTION)
+        self.environment = os.environ | {name: str(port) for name, port in ports.items()}
+        self.environment["EARSHOT_CLICKHOUSE__USER"] = "earshot"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.cli", "up", "--data-dir", str(data_dir), "--broker", broker],
+            env=self.environment,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.said.extend(iter(self.process.stdout.readline, ""))
+
+    def text(self) -> str:
+        return "".join(self.said)
+
+    def earshot(self, *arguments: str) -> str:
+        """In another terminal, which does what `up` says and is set up as the first one; what the command prints."""
+        said = re.search("in another terminal, first:  (.+)", self.text())
+        assert said is not None, self.text()
+        command = f'{said[1]} && exec "$@"'
+        shell = ["sh", "-c", command, "sh", sys.executable, "-m", "pipeline.cli", *arguments]
+        done = subprocess.run(shell, capture_output=True, text=True, env=self.environment, cwd=self.folder, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def landed(self) -> int:
+        found = re.findall(r"landed ([\d,]+)", self.text())
+        return int(found[-1].replace(",", "")) if found else 0
+
+    def wait_for(self, met: Callable[[], bool], timeout_s: float = 90) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not met():
+            assert self.process.poll() is None, self.text()
+            assert time.monotonic() < deadline, self.text()
+            time.sleep(0.1)
+
+    def end(self, number: signal.Signals) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        code = self.process.wait(60)
+        self._reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A start goes on where the one before was."""
+    return tmp_path_factory.mktemp("up") / "data"
+
+
+@pytest.fixture
+def start(data_dir: Path, stack: Stack) -> Iterator[Callable[[], Up]]:
+    running: list[Up] = []
+
+    def started() -> Up:
+        running.append(Up(data_dir, stack.broker_kind))
+        return running[-1]
+
+    yield started
+    for up in running:
+        up.end(signal.SIGKILL)
+
+
+def test_a_burst_of_anger_is_seen_and_looked_after_and_ctrl_c_stops_all(start: Callable[[], Up]) -> None:
+    up = start()
+    up.wait_for(lambda: bool(re.search(r"FIRING .* Rikshaway outage Rikshaway: .* ([0-9a-f]{8})$", up.text(), re.MULTILINE)))
+    found = re.search(r"Rikshaway outage .* ([0-9a-f]{8})$", up.text(), re.MULTILINE)
+    assert found is not None
+    up.wait_for(lambda: bool(re.search(r"  alerts [1-9]", up.text())))
+
+    assert "Rikshaway" in up.earshot("alerts", "list")
+    assert "outage" in up.earshot("alerts", "show", found[1])
+    assert "is acknowledged by" in up.earshot("alerts", "ack", found[1], "--comment", "we look")
+    assert up.earshot("send", "--text", "The kettle leaks")
+    assert "Rikshaway" in up.earshot("query", "brands")
+    up.wait_for(lambda: "acknowledged)" in up.text())
+    children = psutil.Process(up.process.pid).children(recursive=True)
+    assert up.end(signal.SIGINT) == 0, up.text()
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+
+
+def test_the_next_start_goes_on_the_worker_comes_back_and_sigterm_stops_all(start: Callable[[], Up], data_dir: Path) -> None:
+    up = start()
+    up.wait_for(lambda: up.landed() > 0)
+    assert "not used here, for all runs on this machine: kafka.bootstrap, kafka.security_protocol, " in up.text()
+    assert "the database's" not in up.text()
+    with urllib.request.urlopen(f"{up.clickhouse_url}/?query=SELECT+count()+FROM+interactions") as answer:  # README's
+        assert int(answer.read()) > 0
+    children = psutil.Process(up.process.pid).children(recursive=True)
+    worker = next(child for child in children if "worker" in child.cmdline())
+    worker.kill()
+    up.wait_for(lambda: "worker died (signal SIGKILL" in up.text())
+    before = up.landed()
+    up.wait_for(lambda: up.landed() > before)
+    assert up.end(signal.SIGTERM) == 0, up.text()
+    assert not re.search(r"batch \d", (data_dir / "logs/worker.log").read_text()), "a line a batch fills a disk"
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+
+
+def test_a_folder_in_use_is_refused(stack: Stack) -> None:
+    with pytest.raises(StackError, match="is in use"):
+        reset(stack.data_dir)
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", "up", "--data-dir", str(stack.data_dir)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == StackError.exit_code
+    assert "is in use by another `earshot up`" in done.stdout + done.stderr
+    assert stack.children["clickhouse"].alive
+
+
+def test_the_hash_key_is_made_once_and_is_nobody_elses(tmp_path: Path) -> None:
+    key = make_hash_key(tmp_path)
+    assert len(key) == 64
+    assert make_hash_key(tmp_path) == key
+    assert stat.S_IMODE((tmp_path / "secrets" / "hash_key").stat().st_mode) == 0o600
+
+
+def test_the_folders_key_is_for_its_own_clickhouse_alone(tmp_path: Path) -> None:
+    settings = Settings(embedded=EmbeddedSettings(data_dir=tmp_path))
+    elsewhere = settings.model_copy(update={"clickhouse": ClickHouseSettings(url="http://127.0.0.2:8123")})
+    given = settings.model_copy(update={"privacy": PrivacySettings(hash_key=SecretStr("s3cret"))})
+    assert hash_key(settings) == ""
+    key = make_hash_key(tmp_path)
+    assert (hash_key(settings), hash_key(elsewhere), hash_key(given)) == (key, "", "s3cret")
+
+
+def samples(read: float, landed: float, duplicates: float) -> Samples:
+    return {
+        ("earshot_events_read_total", ""): read,
+        ("earshot_events_landed_total", ""): landed,
+        ("earshot_events_dropped_total", "duplicate"): duplicates,
+        ("earshot_events_dropped_total", "irrelevant"): 1,
+        ("earshot_sentiment_labelled_total", "negative"): duplicates,
+        ("earshot_sentiment_labelled_total", "positive"): 1,
+        ("earshot_sentiment_deferred_rows", ""): read,
+        ("earshot_ready", ""): 1,
+    }
+
+
+def test_the_live_line_counts_over_restarts_of_the_worker() -> None:
+    line = LiveLine()
+    assert line.update(None) == "waiting for the worker"
+    assert line.update(samples(1000, 900, 99)).startswith("read 1,000  landed 900  duplicates 99  dropped 1  rejected 0")
+    assert "  labelled 100 (99 % negative)  deferred 1,000  " in line.update(samples(1000, 900, 99))
+    assert "  alerts -  " in line.update(samples(1000, 900, 99))
+    firing = {("earshot_alerts_open", "pending"): 5.0, ("earshot_alerts_open", "firing"): 2.0}
+    assert "  alerts 2  " in line.update(samples(1000, 900, 99), firing)
+    looked_at = firing | {("earshot_alerts_open", "acknowledged"): 1.0}
+    assert "  alerts 3 (1 acknowledged)  " in line.update(samples(1000, 900, 99), looked_at)
+    assert line.update(samples(10, 7, 2)).startswith("read 1,010  landed 907  duplicates 101  dropped 2  rejected 0")
+    assert "  labelled 103 (98 % negative)  deferred 10  " in line.update(samples(10, 7, 2))

@@ -1,0 +1,118 @@
+"""How the rules of the delivery contract meet a ClickHouse that is away, refuses or is slow."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from pipeline.clickhouse import inserter as inserter_module
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.inserter import Inserter, TooMuchError
+from pipeline.config.settings import Settings
+from pipeline.fence import Fence, GivenUp
+from pipeline.migrate import migrate_tables
+from pipeline.monitoring.health import Vitals
+from tests.support.worker import wait_for
+
+
+class PolledFence(Fence):
+    """Of a poll loop that runs."""
+
+    def pass_through(self, generation: int) -> None:
+        self.check(generation)
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[Client]:
+    with clickhouse_client(settings.clickhouse) as client:
+        migrate_tables(client)
+        client.command("SYSTEM STOP MERGES interactions")
+        yield client
+
+
+def rows(count: int) -> pl.DataFrame:
+    at = [datetime(2026, 9, 1, tzinfo=UTC) + timedelta(minutes=n) for n in range(count)]
+    numbers = pl.Series(range(1, count + 1), dtype=pl.UInt64)
+    return pl.DataFrame({"event_key": numbers, "revision": numbers + 1_000, "version": numbers, "created_at": at})
+
+
+def count(client: Client) -> tuple[int, int]:
+    """Rows, and revisions, of the raw table."""
+    return client.query("SELECT count(), uniqExact(revision) FROM interactions").result_rows[0]  # type: ignore[return-value]
+
+
+def test_what_was_held_is_cleared_when_the_batch_is_given_up(client: Client) -> None:
+    fence, vitals = PolledFence(), Vitals()
+    inserter = Inserter(client, fence, vitals, "completion")
+    raised: list[BaseException] = []
+
+    def look_up() -> None:
+        try:
+            inserter.query("SELECT nothing FROM nowhere")
+        except GivenUp as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=look_up)
+    thread.start()
+    wait_for("/ready names it", lambda: [why.split(":")[0] for why in vitals.unready()] == ["clickhouse (completion)"])
+    fence.end_generation()
+    thread.join(10)
+    assert raised and not vitals.unready()
+
+
+def test_an_insert_that_always_takes_too_long_is_halved(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inserter_module, "INSERT_MAX_S", 0.2)
+    client.command("ALTER TABLE interactions ADD CONSTRAINT slow CHECK sleepEachRow(0.001) = 0")
+    vitals = Vitals()
+    assert Inserter(client, PolledFence(), vitals, "landing").insert("interactions", rows(300), 0) == []
+    assert count(client) == (300, 300)
+    assert not vitals.unready()
+
+
+def test_halves_leave_out_what_the_whole_has_written(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A month of it landed before its time was over."""
+    monkeypatch.setattr(inserter_module, "INSERT_MAX_S", 0.2)
+    Inserter(client, PolledFence(), Vitals(), "landing").insert("interactions", rows(300)[:100], 0)
+    client.command("ALTER TABLE interactions ADD CONSTRAINT slow CHECK sleepEachRow(0.001) = 0")
+    assert Inserter(client, PolledFence(), Vitals(), "landing").insert("interactions", rows(300), 0) == []
+    assert count(client) == (300, 300)
+
+
+def test_halves_replace_rows_that_their_table_has(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Done marks carry the revisions of the rows that they replace."""
+    monkeypatch.setattr(inserter_module, "INSERT_MAX_S", 0.2)
+    changes = rows(300).select("event_key", "revision", arrived_at=pl.lit(datetime.now(UTC)))
+    inserter = Inserter(client, PolledFence(), Vitals(), "landing")
+    inserter.insert_all("pending_changes", changes, 0)
+    client.command("ALTER TABLE pending_changes ADD CONSTRAINT slow CHECK sleepEachRow(0.001) = 0")
+    inserter.insert_all("pending_changes", changes.with_columns(done=pl.lit(1, pl.UInt8)), 0)
+    assert client.query("SELECT count(), sum(done) FROM pending_changes FINAL").result_rows == [(300, 300)]
+
+
+def test_a_row_that_takes_too_long_alone_is_repeated_and_never_refused(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inserter_module, "INSERT_MAX_S", 0.1)
+    client.command("ALTER TABLE interactions ADD CONSTRAINT slow CHECK sleepEachRow(0.2) = 0")
+    fence, refused = PolledFence(), list[object]()
+    inserter = Inserter(client, fence, Vitals(), "landing")
+    thread = threading.Thread(target=lambda: refused.extend(inserter.insert("interactions", rows(1), 0)))
+    thread.start()
+    thread.join(2.5)
+    assert thread.is_alive()
+    client.command("ALTER TABLE interactions DROP CONSTRAINT slow")
+    thread.join(10)
+    assert not thread.is_alive() and not refused
+    assert count(client) == (1, 1)
+
+
+def test_versions_that_always_take_too_long_are_left_to_be_halved(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inserter_module, "INSERT_MAX_S", 0.1)
+    inserter = Inserter(client, PolledFence(), Vitals(), "labels")
+    statement = "INSERT INTO interactions (event_key) SELECT number FROM numbers(100) WHERE sleepEachRow(0.003) = 0"
+    with pytest.raises(TooMuchError):
+        inserter.insert_versions(statement, 0, lambda: None, whole=False)
+    assert count(client)[0] == 0

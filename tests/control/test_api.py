@@ -1,0 +1,197 @@
+"""The desk of `earshot control`: who may do what, and what is said to those who may not."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import pytest
+
+from pipeline.control.api import MAX_BODY, DeskServer
+from pipeline.errors import StackError
+from pipeline.monitoring.health import Vitals
+from schemas.alerts import State
+from tests.support.control_api import NOW, OTHER, TOKEN, MemoryDesk, alert, serving
+
+
+class Answer(NamedTuple):
+    status: int
+    value: Any
+    headers: dict[str, str]
+
+
+class Client:
+    """Asks as `token`'s owner; `headers` go over its own, None leaves one out."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        token: str | None = TOKEN,
+        **headers: str | None,
+    ) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        sent = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        final = {name: value for name, value in (sent | given).items() if value is not None}
+        data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
+        try:
+            connection.request(method, path, data, final)
+            answer = connection.getresponse()
+            content = answer.read()
+        finally:
+            connection.close()
+        kind = answer.headers["Content-Type"]
+        return Answer(
+            answer.status, json.loads(content) if "json" in kind else content.decode(), dict(answer.headers.items())
+        )  # fmt: skip
+
+
+@pytest.fixture
+def desk() -> MemoryDesk:
+    return MemoryDesk(alert(), alert("quiet", state=State.RESOLVED))
+
+
+@pytest.fixture
+def vitals() -> Vitals:
+    return Vitals()
+
+
+@pytest.fixture
+def ask(desk: MemoryDesk, vitals: Vitals) -> Iterator[Client]:
+    with serving(desk, vitals) as server:
+        yield Client(server.port)
+
+
+ACK = f"/alerts/{alert().hex}/ack"
+
+
+def test_who_acknowledges_is_on_record(ask: Client, desk: MemoryDesk) -> None:
+    done = ask("POST", ACK, {"comment": "we look"}, token=OTHER)
+    assert (done.status, done.value["state"], done.value["actor"], done.value["comment"]) == (
+        *(200, "acknowledged", "lars", "we look"),
+    )
+    assert (done.value["key"], done.value["version"]) == (alert().hex, 2)
+    assert desk.alerts[alert().key].actor == "lars"
+    assert ask("POST", ACK).value["actor"] == "ines"  # no body is an empty one
+
+
+def test_a_silence_comes_ends_and_is_listed(ask: Client, desk: MemoryDesk) -> None:
+    made = ask("POST", "/silences", {"brand": "Acme", "minutes": 120, "comment": "planned work"})
+    assert (made.status, made.value["id"], made.value["actor"]) == (201, "0000000000000001", "ines")
+    assert made.value["ends_at"] == "2026-11-02T12:30:00.000Z"
+    until = ask("POST", "/silences", {"rule": "anger", "platform": "forum", "until": "2026-11-02T13:00:00+01:00"})
+    assert until.value["ends_at"] == "2026-11-02T12:00:00.000Z"
+    assert [silence["id"][-1] for silence in ask("GET", "/silences").value["silences"]] == ["1", "2"]
+    assert ask("DELETE", "/silences/0000000000000001").value["ends_at"] == "2026-11-02T10:30:00.000Z"
+    assert list(desk.known) == [2]
+    assert desk.known[2].ends_at - NOW == timedelta(minutes=90)
+
+
+def test_a_test_alert_says_that_it_is_one(ask: Client) -> None:
+    done = ask("POST", "/test", {"rule": "anger", "brand": "Brio"})
+    assert (done.status, done.value["test"], done.value["brand"], done.value["actor"]) == (201, True, "Brio", "ines")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "says"),
+    [
+        ("POST", "/alerts/00000000000000aa/ack", {}, 404, "there is no alert 00000000000000aa"),
+        ("POST", "/alerts/aa/ack", {}, 404, "there is no alert 'aa': it has 16 hexadecimal digits"),
+        ("POST", "/alerts/00000000000000AA/ack", {}, 404, "it has 16 hexadecimal digits"),
+        ("POST", f"/alerts/{alert('quiet').hex}/ack", {}, 409, "is resolved"),
+        ("POST", ACK, {"coment": "x"}, 400, "coment: unknown key"),
+        ("POST", ACK, {"comment": 1}, 400, "comment: it is a text"),
+        ("POST", ACK, {"comment": "x" * 2_001}, 400, "comment: String should have at most 2000 characters"),
+        ("POST", ACK, b"{", 400, "Invalid JSON"),
+        ("POST", ACK, b"[]", 400, "it is a mapping"),
+        ("POST", ACK, b"\xff", 400, "Invalid JSON"),
+        ("POST", ACK, {"comment": "x" * MAX_BODY}, 413, "a body has 64 kB at most"),
+        ("POST", "/silences", {"minutes": 5}, 400, "nothing silences everything"),
+        ("POST", "/silences", {"rule": "anger"}, 400, "either minutes or until"),
+        ("POST", "/silences", {"rule": "anger", "minutes": "5"}, 400, "minutes: Input should be a valid integer"),
+        ("POST", "/silences", {"rule": "anger", "minutes": 0}, 400, "minutes: Input should be greater than or equal to 1"),
+        ("POST", "/silences", {"rule": "anger", "minutes": 10**15}, 409, "within a year"),
+        ("POST", "/silences", {"rule": "anger", "until": "2026-11-02T10:00:00Z"}, 409, "later than now"),
+        ("POST", "/silences", {"rule": "anger", "until": "2026-11-02T11:00:00"}, 400, "timezone"),
+        ("DELETE", "/silences/0000000000000009", None, 404, "there is no silence 0000000000000009"),
+        ("POST", "/test", {"rule": "angr"}, 404, "there is no rule 'angr'"),
+        ("POST", "/test", {}, 400, "rule: it is missing"),
+        ("GET", "/nowhere", None, 404, "there is no /nowhere"),
+        ("GET", ACK, None, 405, "takes POST"),
+    ],
+)
+def test_what_is_wrong_is_said(ask: Client, method: str, path: str, body: object, status: int, says: str) -> None:
+    done = ask(method, path, body)
+    assert (done.status, list(done.value)) == (status, ["error"])
+    assert says in done.value["error"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(None, "", "Bearer", "Bearer ", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}"),
+        *("Bearer \xff\xfe", f"Bearer {TOKEN} {OTHER}"),
+    ],
+)
+@pytest.mark.parametrize(("method", "path"), [("POST", ACK), ("POST", "/test"), ("GET", "/silences"), ("GET", "/nowhere")])
+def test_without_a_token_nothing_is_done(ask: Client, desk: MemoryDesk, method: str, path: str, header: str | None) -> None:
+    done = ask(method, path, {} if method == "POST" else None, token=None, Authorization=header)
+    assert (done.status, "control.tokens" in done.value["error"]) == (401, True)
+    assert desk.alerts[alert().key] == alert()
+
+
+def test_where_nobody_has_a_token_nobody_commands(desk: MemoryDesk) -> None:
+    with serving(desk, tokens={}) as server:
+        client = Client(server.port)
+        assert client("POST", ACK, token="").status == 401
+        assert client("POST", ACK, Authorization="Bearer ").status == 401
+        assert client("GET", "/live").status == 200
+
+
+def test_a_web_page_gets_nowhere(ask: Client, desk: MemoryDesk) -> None:
+    rebound = ask("POST", ACK, {}, Host="evil.example:9401")
+    assert (rebound.status, "evil.example" in rebound.value["error"]) == (403, True)
+    assert ask("GET", "/metrics", Host="evil.example").status == 403
+    assert ask("POST", ACK, {}, Origin="http://127.0.0.1:9401").status == 403
+    assert ask("POST", ACK, {}, Content_Type="text/plain").status == 415
+    assert ask("POST", ACK, {}, Content_Type="application/x-www-form-urlencoded").status == 415
+    preflight = ask("OPTIONS", ACK, Origin="http://evil.example", token=None)
+    assert preflight.status == 403 and not any(name.startswith("Access-Control") for name in preflight.headers)
+    assert desk.alerts[alert().key] == alert()
+    assert ask("POST", ACK, {}, Host="localhost:9401").status == 200
+    assert ask("GET", "/live", Host="[::1]:9401").status == 200
+
+
+def test_one_that_listens_everywhere_goes_by_any_name(desk: MemoryDesk) -> None:
+    with serving(desk, host="0.0.0.0") as server:
+        assert Client(server.port)("POST", ACK, {}, Host="control:9401").status == 200
+
+
+def test_health_is_a_workers(ask: Client, vitals: Vitals) -> None:
+    assert ask("GET", "/ready", token=None)[:2] == (200, "ok\n")
+    vitals.hold("clickhouse", "no answer")
+    assert ask("GET", "/ready", token=None)[:2] == (503, "clickhouse: no answer\n")
+    assert ask("GET", "/live", token=None)[:2] == (200, "ok\n")
+    assert "earshot_ready 0.0" in ask("GET", "/metrics", token=None).value
+
+
+def test_what_went_wrong_inside_is_in_the_log_alone(ask: Client, caplog: pytest.LogCaptureFixture) -> None:
+    done = ask("POST", "/test", {"rule": "crash"})
+    assert (done.status, done.value) == (500, {"error": "it failed: control's log says why"})
+    assert "a secret that stays in the log" in caplog.text
+
+
+def test_a_port_that_is_taken_is_one_line(desk: MemoryDesk) -> None:
+    with serving(desk) as server:
+        other = DeskServer(desk, Vitals(), "127.0.0.1", server.port, {})
+        with pytest.raises(StackError, match=rf"control's port 127\.0\.0\.1:{server.port}: "):
+            asyncio.run(other.start())

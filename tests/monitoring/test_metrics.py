@@ -1,0 +1,210 @@
+"""Metrics: what their labels may hold, and what lag says while things come and go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry, Histogram
+
+from pipeline.batch import Origin
+from pipeline.monitoring import metrics
+from pipeline.monitoring.health import Vitals
+from pipeline.monitoring.reject_reasons import CLASSES, reason_class
+from pipeline.sources.decode import Decode
+from pipeline.sources.memory import batch_of
+from pipeline.worker.lag import Lag
+from schemas.alerts import State
+from tests.support.bad_records import BAD
+
+EXPECTED = {
+    "tombstone": "empty",
+    "white space": "empty",
+    "not JSON": "json",
+    "cut off": "json",
+    "two objects": "json",
+    "broken encoding": "json",
+    "an array": "type",
+    "null": "type",
+    "overflow": "type",
+    "id is null": "missing",
+    "no created_at": "missing",
+    "unknown kind": "value",
+    "bad platform": "value",
+    "year 1": "time",
+    "not a time": "time",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_reason_has_a_class(name: str) -> None:
+    (refused,) = Decode().process(batch_of([BAD[name][0]])).rejected
+    found = reason_class(refused.step, refused.reason)
+    assert found in CLASSES and found != "other", refused.reason
+    assert found == EXPECTED.get(name, found), refused.reason
+
+
+@pytest.mark.parametrize("reason", ["", "Cannot parse 'jane@example.com' as Int64", "expected", "jane is missing in"])
+def test_what_is_not_known_is_other(reason: str) -> None:
+    assert reason_class("decode", reason) == "other"
+    assert reason_class("clickhouse", reason) == "refused"
+    assert reason_class("kafka", reason) == "unreadable"
+
+
+def test_a_column_is_observed_as_its_values_one_by_one() -> None:
+    registry = CollectorRegistry()
+    whole, single = (Histogram(name, name, buckets=(0.1, 0.5, 1), registry=registry) for name in ("whole", "single"))
+    values = np.array([0.05, 0.1, 0.10001, 0.5, 0.9, 1.0, 7.0, -1.0])
+    metrics.observe_all(whole, values)
+    for value in values:
+        single.observe(value)
+    bounds = ("0.1", "0.5", "1.0", "+Inf")
+    for found, wanted in ((registry.get_sample_value(f"{n}_bucket", {"le": le}) for n in ("whole", "single")) for le in bounds):
+        assert found == wanted
+    assert registry.get_sample_value("whole_sum") == pytest.approx(registry.get_sample_value("single_sum"))
+
+
+def test_a_cause_names_no_topic_and_no_database() -> None:
+    vitals = Vitals()
+    for what in ("partitions", "clickhouse (landing)", "dead letters", "social.events[3]", "something new"):
+        vitals.hold(what, "why")
+    vitals.measure()
+    causes = {cause: metrics.REGISTRY.get_sample_value("earshot_unready", {"cause": cause}) for cause in metrics.CAUSES}
+    assert causes == {"partitions": 1, "kafka": 0, "clickhouse": 1, "dead_letters": 1, "signals": 0, "held": 1, "other": 1}
+    assert metrics.REGISTRY.get_sample_value("earshot_ready") == 0
+
+
+def test_what_control_counts_starts_at_zero() -> None:
+    metrics.start_control(["new in this test"])
+    for result in ("sent", "failed", "refused"):
+        labels = {"receiver": "new in this test", "result": result}
+        assert metrics.REGISTRY.get_sample_value("earshot_alert_deliveries_total", labels) == 0
+    for path in ("single", "windowed"):
+        assert metrics.REGISTRY.get_sample_value("earshot_alert_seconds_count", {"path": path}) is not None
+    for state in State:
+        assert metrics.REGISTRY.get_sample_value("earshot_alerts_changes_total", {"state": state}) is not None
+
+
+def test_a_receiver_whose_task_has_ended_is_another_cause() -> None:
+    vitals = Vitals()
+    vitals.hold("receiver chat", "its deliveries have ended by an error: see the log")
+    vitals.measure()
+    assert metrics.REGISTRY.get_sample_value("earshot_unready", {"cause": "other"}) == 1
+
+
+class Moving:
+    """A clock that the test sets."""
+
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Moving:
+    return Moving()
+
+
+@pytest.fixture
+def lag(clock: Moving) -> Lag:
+    metrics.LAG_RECORDS.clear()
+    metrics.LAG_SECONDS.clear()
+    lag = Lag(clock)
+    lag.own({3})
+    return lag
+
+
+def seconds(partition: int = 3) -> float | None:
+    return metrics.REGISTRY.get_sample_value("earshot_lag_seconds", {"partition": str(partition)})
+
+
+def records(partition: int = 3) -> float | None:
+    return metrics.REGISTRY.get_sample_value("earshot_lag_records", {"partition": str(partition)})
+
+
+def origin(first: int, last: int, first_s: float, last_s: float, partition: int = 3) -> Origin:
+    return Origin("t", partition, first, last, int(first_s * 1000), int(last_s * 1000))
+
+
+def stats(end: int, state: str = "UP", rxidle: int = 1_000, following: int | None = None) -> dict[str, Any]:
+    """What librdkafka says of partition 3 and of the broker that leads it."""
+    partition = {
+        "leader": 1, "ls_offset": end, "lo_offset": 10, "fetchq_cnt": 0, "next_offset": end if following is None else following,
+    }  # fmt: skip
+    return {
+        "brokers": {"b": {"nodeid": 1, "state": state, "rxidle": rxidle}},
+        "topics": {"t": {"partitions": {"3": partition, "4": partition, "-1": partition}}},
+    }
+
+
+def test_lag_is_unknown_before_anything_is_known(lag: Lag) -> None:
+    assert seconds() is None and records() is None
+    lag.told({"brokers": {}, "topics": {}}, "t")
+    assert seconds() is None and records() is None
+
+
+def test_lag_counts_from_the_last_record_that_landed(lag: Lag, clock: Moving) -> None:
+    lag.read([origin(10, 19, 900, 950)])
+    assert seconds() == 100
+    lag.landed([origin(10, 19, 900, 950)])
+    assert seconds() == 50
+    clock.now += 30
+    assert seconds() == 80
+    lag.told(stats(end=50, following=30), "t")
+    assert (seconds(), records()) == (80, 30)
+
+
+def test_lag_grows_while_the_broker_is_away_however_much_was_read(lag: Lag, clock: Moving) -> None:
+    lag.read([origin(10, 19, 900, 950)])
+    lag.landed([origin(10, 19, 900, 950)])
+    lag.told(stats(end=20), "t")
+    assert (seconds(), records()) == (0, 0)
+    for state, idle in (("DOWN", 1_000), ("UP", 9_000_000)):
+        clock.now += 60
+        lag.told(stats(end=20, state=state, rxidle=idle), "t")
+    assert seconds() == 120
+
+
+def test_a_topic_without_a_commit_is_behind_by_all_that_it_holds(lag: Lag) -> None:
+    lag.told(stats(end=50, following=10), "t")
+    assert records() == 40
+    assert metrics.REGISTRY.get_sample_value("earshot_topic_partitions") == 2
+
+
+def test_a_partition_is_behind_from_its_committed_offset_on_before_anything_is_read(lag: Lag) -> None:
+    lag.starts(3, 40)
+    lag.told(stats(end=-1001, following=-1001), "t")
+    assert records() is None
+    lag.ends({3: 55, 4: 99})
+    lag.told(stats(end=-1001, following=-1001), "t")
+    assert (records(), seconds()) == (15, None)
+
+
+def test_what_comes_while_the_consumer_is_paused_counts(lag: Lag) -> None:
+    lag.read([origin(10, 19, 900, 950)])
+    lag.landed([origin(10, 19, 900, 950)])
+    lag.ends({3: 500})
+    lag.told(stats(end=20), "t")
+    assert (seconds(), records()) == (50, 480)
+
+
+def test_the_marker_of_a_transaction_is_no_lag(lag: Lag) -> None:
+    lag.read([origin(10, 18, 900, 950)])
+    lag.told(stats(end=20), "t")
+    assert records() == 10
+    lag.landed([origin(10, 18, 900, 950)])
+    lag.told(stats(end=20), "t")
+    assert (seconds(), records()) == (0, 0)
+
+
+def test_a_partition_that_left_has_no_lag(lag: Lag) -> None:
+    lag.read([origin(10, 19, 900, 950)])
+    lag.told(stats(end=20, following=15), "t")
+    assert seconds() == 100 and records() == 10
+    lag.own({4})
+    lag.landed([origin(10, 19, 900, 950)])
+    assert seconds() is None and records() is None
+    lag.own({3, 4})
+    assert seconds() is None

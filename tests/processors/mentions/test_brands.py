@@ -1,0 +1,68 @@
+"""brands.yaml: what it may say, and one clear line about what it may not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import SettingsError
+from pipeline.processors.mentions.brands import load_brands
+
+WHOLE = """
+brands:
+  - name: Acme
+    handles: ["@acme", acme_us]
+    keywords: [acme]
+    phrases: ["acme kettles"]
+    exclude: ["acme street"]
+    competitors: [Bolt]
+    support: [{platform: twitter, handle: "@AcmeHelp"}, {platform: facebook, id: "17"}]
+  - {name: Bolt, keywords: [acme]}
+"""
+
+
+def test_a_file_with_everything(tmp_path: Path) -> None:
+    path = tmp_path / "brands.yaml"
+    path.write_text(WHOLE)
+    acme, bolt = load_brands(path).brands
+    assert (acme.handles, acme.phrases, acme.competitors) == (("acme", "acme_us"), ("acme kettles",), ("Bolt",))
+    assert [(a.platform, a.handle, a.id) for a in acme.support] == [("twitter", "AcmeHelp", None), ("facebook", None, "17")]
+    assert (bolt.keywords, bolt.support) == (("acme",), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("brands: [{nam: x}]", "brands.0: nam: unknown key, did you mean 'name'?"),
+        ("brands: 5", "brands: "),
+        ("- [", "line"),
+        ("other: 1", "brands: it is missing"),
+        ("", "the file: "),
+        ("brands: [{name: ' '}]", "brands.0 ( ): name: "),
+        ("brands: [{name: A}, {name: á}]", "brands.0 and brands.1 are both named á"),
+        ("brands: [{name: A, keyword: [a]}]", "brands.0 (A): keyword: unknown key"),
+        ("brands: [{name: A, keywords: [a, ' ']}]", "brands.0 (A): keywords.1: it is empty"),
+        ("brands: [{name: A, keywords: ['\\u0301']}]", "brands.0 (A): keywords.0: it is empty"),
+        ("brands: [{name: A, keywords: a}]", "brands.0 (A): keywords: "),
+        ("brands: [{name: A, keywords: [1984]}]", "brands.0 (A): keywords.0: "),
+        ("brands: [{name: A, phrases: [one]}]", "brands.0 (A): phrases.0: 'one' is one word"),
+        ("brands: [{name: A, handles: ['@']}]", "brands.0 (A): handles.0: '@' is no handle"),
+        ("brands: [{name: A, handles: ['@a b']}]", "brands.0 (A): handles.0: '@a b' is no handle"),
+        ("brands: [{name: A, keywords: [é], exclude: [E]}]", "brands.0 (A): exclude.0: 'E' is a keyword of the same brand"),
+        ("brands: [{name: A, competitors: [B]}]", "brands.0 (A): competitors.0: 'B' is no brand of this file"),
+        ("brands: [{name: A, competitors: [A]}]", "brands.0 (A): competitors.0: 'A' is the brand itself"),
+        ("brands: [{name: A, support: [{platform: x}]}]", "brands.0 (A): support.0: an account has either a handle or an id"),
+        ("brands: [{name: A, support: [{platform: X, id: '1'}]}]", "brands.0 (A): support.0.platform: "),
+        ("brands: [{name: A, support: [{id: '1'}]}]", "brands.0 (A): support.0.platform: it is missing"),
+        (b"brands: [{name: \xff}]", "brands.yaml: "),
+    ],
+)
+def test_a_broken_file_is_one_line_that_names_the_place(tmp_path: Path, text: str | bytes, says: str) -> None:
+    path = tmp_path / "brands.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.replace("'\\u0301'", '"\\u0301"').encode())
+    with pytest.raises(SettingsError) as error:
+        load_brands(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)

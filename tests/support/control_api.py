@@ -1,0 +1,102 @@
+"""A desk that keeps everything in memory, and its server on a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from pipeline.control.api import DeskServer, Refused
+from pipeline.errors import UnknownName
+from pipeline.monitoring.health import Vitals
+from pipeline.processors.alerts.silences import Silence
+from schemas.alerts import Alert, Scope, State, alert_key
+
+NOW = datetime(2026, 11, 2, 10, 30, tzinfo=UTC)
+TOKEN, OTHER = "a token of ines, 24 long", "the token that lars has"
+TOKENS = {"ines": TOKEN, "lars": OTHER}
+
+
+def alert(rule: str = "anger", brand: str = "Acme", **fields: object) -> Alert:
+    scope = Scope(brand=brand)
+    first = Alert(
+        key=alert_key(rule, scope, 1),
+        version=1,
+        rule=rule,
+        type="threshold",
+        scope=scope,
+        state=State.FIRING,
+        severity=7,
+        since=NOW - timedelta(minutes=3),
+        last_at=NOW,
+        changed_at=NOW,
+        raised_at=NOW,
+        measure="negative_share",
+        observed=0.91,
+        expected=0.4,
+        summary=f"{brand}: 91 % of 120 are negative",
+    )
+    return replace(first, **fields)  # type: ignore[arg-type]  # a test says which
+
+
+class MemoryDesk:
+    """As the desk of control: what it was asked stands in `alerts` and `known`."""
+
+    def __init__(self, *alerts: Alert) -> None:
+        self.alerts = {each.key: each for each in alerts}
+        self.known: dict[int, Silence] = {}
+
+    async def acknowledge(self, key: int, actor: str, comment: str) -> Alert:
+        found = self.alerts.get(key)
+        if found is None:
+            raise UnknownName(f"there is no alert {key:016x}")
+        if found.state is State.RESOLVED:
+            raise Refused(f"alert {found.hex} is resolved")
+        self.alerts[key] = found.change(NOW, state=State.ACKNOWLEDGED, actor=actor, comment=comment)
+        return self.alerts[key]
+
+    async def silence(
+        self, rule: str, brand: str, platform: str, ends_at: datetime, actor: str, comment: str
+    ) -> Silence:  # fmt: skip
+        number = len(self.known) + 1
+        self.known[number] = Silence(number, 1, rule, brand, platform, NOW, ends_at, actor, comment, NOW)
+        return self.known[number]
+
+    async def lift(self, silence_id: int, actor: str) -> Silence:
+        if silence_id not in self.known:
+            raise UnknownName(f"there is no silence {silence_id:016x}")
+        found = replace(self.known.pop(silence_id), ends_at=NOW, actor=actor)
+        return replace(found, version=found.version + 1)
+
+    async def test(self, rule: str, brand: str, actor: str) -> Alert:
+        if rule == "crash":
+            raise RuntimeError("a secret that stays in the log")
+        if rule != "anger":
+            raise UnknownName(f"there is no rule {rule!r}")
+        return alert(rule, brand or "Acme", test=True, actor=actor)
+
+    def silences(self) -> list[Silence]:
+        return list(self.known.values())
+
+
+@contextmanager
+def serving(
+    desk: MemoryDesk, vitals: Vitals | None = None, tokens: Mapping[str, str] = TOKENS, host: str = "127.0.0.1"
+) -> Iterator[DeskServer]:
+    """The desk's server, on a free port."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="desk")
+    thread.start()
+    server = DeskServer(desk, vitals or Vitals(), host, 0, tokens, clock=NOW.timestamp)
+
+    try:
+        asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
+        yield server
+    finally:
+        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

@@ -1,0 +1,183 @@
+"""A worker as the fault tests see it: a process, its log, its health."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psutil
+
+from pipeline.config.settings import Settings
+
+COMMAND = ("-m", "tests.support.process", "worker")
+READ = re.compile(r"batch (\d+) read rows=(\d+)")
+DONE = re.compile(r"batch (\d+) (?:committed|given up)")
+START = 60.0
+"""Seconds for what takes seconds: a start, a rebalance after a kill (the session timeout is 10 s)."""
+
+
+def wait_for(what: str, condition: Callable[[], bool], timeout: float = START, every: float = 0.05) -> None:
+    """Raises AssertionError when `condition` does not come true in time."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout:.0f} s: {what}"
+        time.sleep(every)
+
+
+class Worker:
+    """One `earshot worker` process, or a `command` that is like it. What it logs goes to `log` and is followed as it comes."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: Path,
+        clickhouse_url: str | None = None,
+        port: int | None = None,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        self.log = log
+        self.port = port or _free_port()
+        self._lines: list[str] = []
+        self._open: set[str] = set()
+        self.rows_read = 0
+        self._process = subprocess.Popen(
+            [sys.executable, *command],
+            env=environment(settings, self.port, clickhouse_url),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._follow, name=f"log of {log.stem}")
+        self._reader.start()
+
+    def _follow(self) -> None:
+        assert self._process.stderr is not None
+        with self.log.open("w") as log, self._process.stderr as lines:
+            for line in lines:
+                log.write(line)
+                log.flush()
+                self._lines.append(line)
+                if (read := READ.search(line)) and int(read[2]):
+                    self._open.add(read[1])
+                    self.rows_read += int(read[2])
+                elif done := DONE.search(line):
+                    self._open.discard(done[1])
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.poll()
+
+    @property
+    def in_flight(self) -> bool:
+        """A batch of rows was read, and neither committed nor given up."""
+        return bool(self._open)
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def kill(self) -> bool:
+        """SIGKILL. Says whether rows were in flight, by the whole log."""
+        self._process.kill()
+        self._end()
+        return self.in_flight
+
+    def stop(self) -> int:
+        """SIGTERM: the planned stop. Returns the exit code."""
+        self._process.terminate()
+        return self._end()
+
+    def _end(self) -> int:
+        try:
+            code = self._process.wait(30)
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self._reader.join()
+        return code
+
+    def close(self) -> None:
+        if self._reader.is_alive() or self._process.poll() is None:
+            self._process.kill()
+            self._end()
+
+    def status(self, path: str) -> int:
+        return self.ask(path)[0]
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """Status and body of /live or /ready; status 0 when there is no answer within 5 s."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except OSError as error:
+            return 0, str(error)
+        finally:
+            connection.close()
+
+    def wait_ready(self, wanted: bool = True, timeout: float = START) -> None:
+        status = 200 if wanted else 503
+
+        def reached() -> bool:
+            assert self.exit_code is None, f"the worker ended with {self.exit_code}: {self.tail()}"
+            return self.status("/ready") == status
+
+        wait_for(f"/ready is {status}", reached, timeout)
+
+    def wait_read(self, rows: float) -> None:
+        """Returns soon (a millisecond) after the worker has read so many rows."""
+        wait_for(f"{rows:.0f} rows read", lambda: self.rows_read >= rows, every=0.001)
+
+    def said(self, text: str) -> bool:
+        return any(text in line for line in self._lines)
+
+    def tail(self) -> str:
+        return "".join(self._lines[-5:])
+
+    def rss(self) -> int:
+        """Resident bytes; 0 when it has ended."""
+        try:
+            return int(psutil.Process(self.pid).memory_info().rss)
+        except psutil.NoSuchProcess:
+            return 0
+
+
+def environment(settings: Settings, health_port: int, clickhouse_url: str | None = None) -> dict[str, str]:
+    """The environment of a worker process: that of the tests, with the settings of this run."""
+    kafka, click = settings.kafka, settings.clickhouse
+    return os.environ | {
+        "EARSHOT_KAFKA__BOOTSTRAP": kafka.bootstrap,
+        "EARSHOT_KAFKA__GROUP": kafka.group,
+        "EARSHOT_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
+        "EARSHOT_KAFKA__PARTITIONS": str(kafka.partitions),
+        "EARSHOT_CLICKHOUSE__URL": clickhouse_url or click.url,
+        "EARSHOT_CLICKHOUSE__DATABASE": click.database,
+        "EARSHOT_CLICKHOUSE__PASSWORD": click.password.get_secret_value(),
+        "EARSHOT_WORKER__HEALTH_PORT": str(health_port),
+        "EARSHOT_WORKER__BATCH_ROWS": str(settings.worker.batch_rows),
+        "EARSHOT_WORKER__KEEP_IRRELEVANT": str(settings.worker.keep_irrelevant),
+        "EARSHOT_WORKER__WAITING_CHANGES": str(settings.worker.waiting_changes),
+        "EARSHOT_PRIVACY__HASH_KEY": settings.privacy.hash_key.get_secret_value(),
+        "EARSHOT_BRANDS": str(settings.brands or ""),
+        "EARSHOT_ALERTS": str(settings.alerts or ""),
+        "EARSHOT_SENTIMENT__MODEL": settings.sentiment.model,
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
