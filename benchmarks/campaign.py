@@ -20,10 +20,10 @@ import numpy as np
 import polars as pl
 
 from pipeline.clickhouse.inserter import arrow_stream
+from pipeline.clickhouse.migrations import read_migrations
 from pipeline.embedded.engine import Engine
 from pipeline.embedded.query import Query
 from pipeline.embedded.statement import DataInsert
-from pipeline.migrate import read_migrations
 from pipeline.processors.alerts.campaign import find
 from pipeline.processors.alerts.rules import CampaignRule
 

@@ -19,13 +19,14 @@ import numpy as np
 import polars as pl
 
 from pipeline import migrate
-from pipeline.batch import EventBatch
-from pipeline.clickhouse.client import clickhouse_client, kafka_admin
+from pipeline.batch import Assigned, EventBatch
+from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.config.settings import SentimentSettings, Settings
 from pipeline.config.watched_file import Watched
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.fence import Fence
+from pipeline.kafka.client import kafka_admin
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals, memory_limit, serve
 from pipeline.monitoring.table_metrics import keep_asking
@@ -43,12 +44,13 @@ from pipeline.processors.sentiment.labels import Labeller
 from pipeline.processors.sentiment.step import Sentiment
 from pipeline.sinks.dead_letter import DeadLetters
 from pipeline.sinks.interactions import InteractionsTable, Landing
-from pipeline.sinks.pending import Assigned, PendingTable
+from pipeline.sinks.pending import PendingTable
 from pipeline.sinks.signals import Signals, Tell, TellOfLabels
 from pipeline.sources.decode import Decode
-from pipeline.sources.kafka import KafkaSource, Limits, Room, consumer_config
+from pipeline.sources.kafka import KafkaSource, Limits, consumer_config
 from pipeline.step import Step
 from pipeline.worker.flow import Flow
+from pipeline.worker.in_flight import Room
 from pipeline.worker.lag import keep_asking_ends
 from pipeline.worker.offsets import Offsets, Place
 

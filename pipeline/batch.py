@@ -129,3 +129,11 @@ class EventBatch:
     def reject_record(self, row: int | None, reason: str, step: str, topic: str, partition: int, offset: int) -> None:
         key, raw = (None, None) if row is None else (self.keys[row], self.raw[row])
         self.rejected.append(Rejected(step, reason, topic, partition, offset, key, raw or b""))
+
+
+class Assigned(NamedTuple):
+    """A partition that this worker just got, and its committed offset (None: there is none)."""
+
+    topic: str
+    partition: int
+    committed: int | None

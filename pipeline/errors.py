@@ -33,3 +33,17 @@ class MigrationError(EarshotError):
 
 class StackError(EarshotError):
     exit_code = 5
+
+
+def reason(error: BaseException) -> str:
+    """The one line of a driver's error that a person needs: the system's word for it, else the server's."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        if isinstance(cause, TimeoutError):
+            return "no answer in time"
+        cause = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
+    text = str(error).split(" (for url ")[0].split("DB::Exception: ")[-1].split(" (version ")[0]
+    lines = text.strip().splitlines() or [type(error).__name__]
+    return lines[0][:300]

@@ -4,7 +4,7 @@
   owner leads for a session from when it *sent* the last request that the coordinator answered with yes, by a clock that nobody
   sets; then it neither writes nor notifies, whatever else answers, until the group says again that it leads.
 - **Term**: a number in table `leaders`, taken when leading begins. A write names its term, and ClickHouse refuses it once there
-  is a newer one (pipeline/clickhouse/fenced_inserter.py): also a write that was on its way for longer than the lease.
+  is a newer one (clickhouse/fenced_inserter.py): also a write that was on its way for longer than the lease.
 - **Take-over**: take a term; wait for as long as a write of the term before may run, unless that one was handed over; only then
   read. So what was read is all that earlier terms have written, and versions never meet.
 """
@@ -12,28 +12,32 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
-from typing import NamedTuple
+from typing import Any
 
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from pipeline.clickhouse.fenced_inserter import FencedInserter
 from pipeline.clickhouse.inserter import Inserter
+from pipeline.clickhouse.terms import OTHERS_WRITE_S, Terms
 from pipeline.clock import steady
-from pipeline.fence import INSERT_MAX_S, Fence, GivenUp
+from pipeline.errors import reason
+from pipeline.fence import Fence, GivenUp
+from pipeline.kafka.group import SESSION_S
+from pipeline.monitoring.health import Vitals
 
-SESSION_S = 6.0
-"""The least that Kafka allows by default."""
-OTHERS_WRITE_S = INSERT_MAX_S + 0.5
-"""For how long after a new term a write of an older one may still run on the server."""
+RELEASE_S = 2.0
+log = logging.getLogger("earshot.leader")
 
 
 class Leader(Fence):
-    """What the group says comes from its thread (pipeline/kafka/group.py); whoever writes or notifies asks, from any thread.
+    """What the group says comes from its thread (kafka/group.py); whoever writes or notifies asks, from any thread.
 
     A generation is the time in which this process leads without a break. Restart: a new one, which does not lead.
     """
@@ -141,45 +145,57 @@ class Leader(Fence):
                 self._loop.call_soon_threadsafe(self._changed.set)
 
 
-class Term(NamedTuple):
-    number: int
-    alone: bool
-    """No write of an earlier term can be running any more."""
+class Office:
+    """`name` is that of its terms, `working` the one that `vitals` knows its work by; the term is taken on `thread`, where all
+    that writes by `inserter` has to run, too."""
 
+    def __init__(self, leader: Leader, client: Client, vitals: Vitals, name: str, working: str, thread: Executor) -> None:
+        self._leader, self._vitals, self._name, self._thread = leader, vitals, name, thread
+        self._terms = Terms(client, Inserter(client, leader, vitals, working), name)
+        self.inserter = FencedInserter(client, leader, vitals, working)
+        self._task: asyncio.Task[None] | None = None
 
-class Terms:
-    """The terms of one leader's office, in table `leaders`. Blocks while ClickHouse is away."""
-
-    def __init__(self, client: Client, inserter: Inserter, name: str) -> None:
-        self._client, self._inserter, self._name = client, inserter, name
-        self._holder = secrets.randbits(64)
-
-    def take(self, check: Callable[[], None]) -> Term:
-        """A number above all, that nobody else has. Raises GivenUp as `check` does, when this process leads no more."""
+    async def hold(self, work: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+        """Does `work(generation)` whenever this process leads, and cancels it at the end of the lease. Raises what `work` does,
+        but for GivenUp."""
         while True:
-            last = self._inserter.query(
-                f"SELECT term, holder, max(released) AS released FROM leaders WHERE name = '{self._name}' "
-                f"AND term = ({newest_sql(self._name)}) GROUP BY term, holder"
-            )
-            number = 1 if last.is_empty() else last["term"][0] + 1
-            check()
-            self._inserter.retry("insert into leaders", partial(self._write, number, released=False))
-            holders = self._inserter.query(
-                f"SELECT DISTINCT holder FROM leaders WHERE name = '{self._name}' AND term >= {number}"
-            )
-            if holders["holder"].to_list() == [self._holder]:
-                return Term(number, bool(last["released"].all()))
+            generation = await self._leader.begun()
+            lead = self._task = asyncio.create_task(self._lead(generation, work))
+            ended = asyncio.create_task(self._leader.ended(generation))
+            try:
+                await asyncio.wait((lead, ended), return_when=asyncio.FIRST_COMPLETED)
+                self._vitals.hold("partitions", "not in charge any more: no heartbeat was answered, or the group changes")
+            finally:
+                ended.cancel()
+                lead.cancel()
+                await asyncio.wait((lead, ended))
+            if not lead.cancelled() and (error := lead.exception()) is not None and not isinstance(error, GivenUp):
+                raise error
+            log.info("not in charge any more")
 
-    def release(self, number: int) -> None:
-        """Says that no write of this term runs, or ever will. Raises ClickHouseError or OSError."""
-        self._write(number, released=True)
+    async def handed_over(self, timeout_s: float) -> None:
+        """Returns when nothing of what was led is under way any more, or after `timeout_s`."""
+        if self._task is not None:
+            await asyncio.wait((self._task,), timeout=timeout_s)
 
-    def _write(self, number: int, *, released: bool) -> None:
-        row = (self._name, number, self._holder, released, datetime.now(UTC))
-        names = ("name", "term", "holder", "released", "changed_at")
-        self._client.insert("leaders", [row], column_names=names)
+    async def _lead(self, generation: int, work: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+        self._vitals.hold("partitions", "it is to be in charge, and takes its term")
+        take = partial(self._terms.take, partial(self._leader.check, generation))
+        term = await asyncio.get_running_loop().run_in_executor(self._thread, take)
+        self.inserter.begin(self._name, term.number)
+        if not term.alone:
+            self._vitals.hold("partitions", "what the one before may still be writing is waited for")
+            await self._leader.rest(generation, OTHERS_WRITE_S)
+        try:
+            await work(generation)
+        finally:
+            await self._release(term.number)
 
-
-def newest_sql(name: str) -> str:
-    """The newest term; 0: there is none yet."""
-    return f"SELECT max(term) FROM leaders WHERE name = '{name}'"
+    async def _release(self, term: int) -> None:
+        """Hands over, so that the next one need not wait; not while a write may still run."""
+        if self.inserter.unsettled:
+            return
+        try:
+            await asyncio.wait_for(asyncio.to_thread(self._terms.release, term), RELEASE_S)
+        except (ClickHouseError, OSError, TimeoutError) as error:
+            log.warning("the next one in charge will wait for %.0f s: %s", OTHERS_WRITE_S, reason(error))

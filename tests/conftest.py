@@ -19,6 +19,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.migrations import migrate_tables
 from pipeline.config.settings import (
     ClickHouseSettings,
     EmbeddedSettings,
@@ -31,7 +32,6 @@ from pipeline.config.settings import (
 from pipeline.embedded.child import free_port
 from pipeline.embedded.stack import Stack
 from pipeline.errors import StackError
-from pipeline.migrate import migrate_tables
 from tests.support.commands import run, stacked  # noqa: F401  # fixtures
 
 PARTITIONS = 8

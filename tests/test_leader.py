@@ -16,14 +16,15 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse import fenced_inserter
 from pipeline.clickhouse.client import clickhouse_client
-from pipeline.clickhouse.fenced_inserter import Fenced
+from pipeline.clickhouse.fenced_inserter import FencedInserter
 from pipeline.clickhouse.inserter import Inserter
+from pipeline.clickhouse.migrations import migrate_tables
+from pipeline.clickhouse.terms import Terms
 from pipeline.clock import steady
 from pipeline.config.settings import Settings
 from pipeline.fence import GivenUp
-from pipeline.kafka.group import watch
-from pipeline.leader import SESSION_S, Leader, Terms
-from pipeline.migrate import migrate_tables
+from pipeline.kafka.group import SESSION_S, watch
+from pipeline.leader import Leader
 from pipeline.monitoring.health import Vitals
 from pipeline.sinks.alerts import AlertTables, utc_now
 from schemas.alerts import Alert, Scope, State
@@ -195,7 +196,7 @@ class Process:
         self.leader.assigned(True)
         self.leader.confirmed(self.leader.now(), 600)
         self.terms = Terms(client, Inserter(client, self.leader, Vitals(), "test"), "control")
-        self.inserter = Fenced(client, self.leader, Vitals(), "test")
+        self.inserter = FencedInserter(client, self.leader, Vitals(), "test")
         self.tables = AlertTables(self.inserter)
 
     def lead(self) -> tuple[int, bool]:

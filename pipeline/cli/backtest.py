@@ -50,7 +50,8 @@ def backtest(
     if labels is not None:
         raise SettingsError("--labels go with --series")
     from pipeline.clickhouse.client import clickhouse_client
-    from pipeline.processors.alerts.backtest.read import asker, span
+    from pipeline.clickhouse.query import asker
+    from pipeline.processors.alerts.backtest.read import span
 
     ask = asker(clickhouse_client(settings.clickhouse))
     first, last = span(ask)

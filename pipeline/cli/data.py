@@ -178,8 +178,9 @@ def query(
         raise SettingsError("--list goes without a query")
     if sql is None:
         refuse(context, "is for what a query answers", "--format")
-    from pipeline.cli.terminal import console, table, write
+    from pipeline.cli.terminal import console, table, without_formulas, write
     from pipeline.clickhouse.client import clickhouse_client
+    from pipeline.clickhouse.query import rows, text
     from pipeline.queries import named
 
     if names or sql is None:
@@ -188,9 +189,10 @@ def query(
     statement = named.sql_of(sql)
     client = clickhouse_client(load_settings(context).clickhouse)
     if form is not Format.table:
-        write(named.text(client, statement, form))
+        blocks = text(client, statement, form)
+        write(without_formulas(blocks) if form is Format.csv else blocks)
         return
-    answer = named.rows(client, statement, SHOWN_ROWS)
+    answer = rows(client, statement, SHOWN_ROWS)
     console().print(table(answer.columns, answer.rows) if answer.rows else "no rows")
     if answer.cut:
         typer.echo(f"the first {SHOWN_ROWS} rows; --format csv or json gives all", err=True)

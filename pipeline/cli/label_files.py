@@ -12,7 +12,8 @@ import orjson
 import polars as pl
 
 from pipeline.errors import EarshotError, SettingsError
-from pipeline.processors.sentiment.labels import LABELLED, LABELS, Labeller
+from pipeline.processors.sentiment.labels import LABELS, Labeller
+from schemas.labels import LABELLED
 
 AT_ONCE = 4_096
 """Texts between two steps of the progress bar: enough to sort by length."""

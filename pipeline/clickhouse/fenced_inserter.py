@@ -11,15 +11,15 @@ import pyarrow as pa
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from pipeline.clickhouse.inserter import Inserter
+from pipeline.clickhouse.terms import newest_sql
 from pipeline.fence import INSERT_MAX_S, GivenUp
-from pipeline.leader import newest_sql
 
 _THROWN = 395
 _STATEMENT_BYTES = 256 << 20
 """Of a statement at most. A byte of a row takes two there, so rows of more than a quarter of it are written in halves."""
 
 
-class Fenced(Inserter):
+class FencedInserter(Inserter):
     """As an Inserter, in a term. Raises GivenUp, and ends the fence's generation, when there is a newer one."""
 
     office = ""

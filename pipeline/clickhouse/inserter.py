@@ -24,8 +24,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from pipeline.clickhouse import row_versions
-from pipeline.clickhouse.client import reason
-from pipeline.errors import MigrationError
+from pipeline.errors import MigrationError, reason
 from pipeline.fence import INSERT_MAX_S, Fence
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals

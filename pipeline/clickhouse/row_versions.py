@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
-from pipeline.processors.sentiment.labels import COLUMNS as SENTIMENT
+from schemas.labels import COLUMNS as SENTIMENT
 
 COLUMNS_SQL = """
 SELECT name FROM system.columns

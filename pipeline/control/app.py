@@ -28,13 +28,15 @@ import polars as pl
 
 from pipeline import migrate
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.query import Ask, asker
+from pipeline.clickhouse.terms import newest_sql
 from pipeline.config.settings import Settings
 from pipeline.config.watched_file import Watched
 from pipeline.control.api import DeskServer, Refused
 from pipeline.errors import EarshotError, SettingsError, UnknownName
 from pipeline.fence import INSERT_MAX_S, GivenUp
 from pipeline.kafka.group import REBALANCE_S, make_app
-from pipeline.leader import Leader, newest_sql
+from pipeline.leader import Leader, Office
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals, memory_limit
 from pipeline.monitoring.table_metrics import keep_asking
@@ -42,11 +44,9 @@ from pipeline.notify.delivery_log import ClickHouseLog, last_sent
 from pipeline.notify.dispatcher import Deliveries
 from pipeline.notify.receiver_queue import Context
 from pipeline.notify.receivers import Outcome, check
-from pipeline.office import Office
 from pipeline.processors.alerts.backtest.judge import backtest
-from pipeline.processors.alerts.backtest.read import asker
 from pipeline.processors.alerts.evaluator import Evaluator, enough, look_for
-from pipeline.processors.alerts.explain import Ask, explain
+from pipeline.processors.alerts.explain import explain
 from pipeline.processors.alerts.rules import (
     DEFAULT_RULES,
     Alerts,

@@ -8,10 +8,9 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from pipeline.clickhouse.client import reason
 from pipeline.config.settings import ControlSettings, Settings
 from pipeline.embedded.token import token_of
-from pipeline.errors import EarshotError, SettingsError, UnreachableError
+from pipeline.errors import EarshotError, SettingsError, UnreachableError, reason
 
 TIMEOUT_S = 30.0
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}

@@ -15,10 +15,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from pipeline import migrate
-from pipeline.batch import EventBatch, Rejected
+from pipeline.batch import Assigned, EventBatch, Rejected
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
+from pipeline.clickhouse.migrations import check_tables
 from pipeline.config.settings import Settings
 from pipeline.embedded.hash_key import hash_key
 from pipeline.errors import SettingsError
@@ -34,7 +34,6 @@ from pipeline.processors.mentions.step import Mentions
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.sinks.dead_letter import letter_rows
 from pipeline.sinks.interactions import InteractionsTable, Landing
-from pipeline.sinks.pending import Assigned
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from pipeline.step import Step
@@ -82,7 +81,7 @@ def to_clickhouse(plan: Plan, settings: Settings, truth: BinaryIO, advance: Adva
         raise SettingsError("setting privacy.hash_key is missing: the key that hashes e-mail addresses and phone numbers")
     topic, report = f"{TOPIC}-{plan.id}", Landed()
     with clickhouse_client(settings.clickhouse) as client:
-        migrate.check_tables(client)
+        check_tables(client)
         inserter = Inserter(client, OpenFence(), Vitals(), "generate")
         table, seen = InteractionsTable(inserter), Seen(KeySet(1 << 40, FOREVER_S))
         seen.landed.add(table.known_revisions([Assigned(topic, 0, 0)], 0, 1 << 40).to_numpy())

@@ -14,9 +14,9 @@ from typing import Any
 import orjson
 from confluent_kafka import KafkaError, Message
 
-from pipeline.clickhouse.client import check_kafka
 from pipeline.config.settings import MAX_MESSAGE_BYTES, KafkaSettings
 from pipeline.errors import UnreachableError
+from pipeline.kafka.client import check_kafka
 from pipeline.kafka.producer import Delivered, Record, RenewedProducer
 
 SLICE_S, STOP_S = 0.2, 5.0

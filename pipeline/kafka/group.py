@@ -7,7 +7,7 @@ another aiokafka, nothing would ever be confirmed, and nobody would lead.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import faust
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, SyncGroupRequest
@@ -15,13 +15,34 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 
 from pipeline.config.settings import KafkaSettings
 from pipeline.kafka.tls import tls_context
-from pipeline.leader import SESSION_S, Leader
 
+SESSION_S = 6.0
+"""The least that Kafka allows by default."""
 REBALANCE_S = 10.0
-"""Who is to leave has so long to write what it writes, and to hand over."""
+"""A member that is to leave has so long to end its writes and to hand over."""
 
 
-def make_app(kafka: KafkaSettings, name: str, leader: Leader) -> faust.App:
+class Member(Protocol):
+    """Hears what the group says, from the consumer's thread (pipeline/leader.py: Member)."""
+
+    def now(self) -> float:
+        """The time by the member's own clock, in seconds."""
+        ...
+
+    def answered(self) -> None:
+        """The coordinator answered, whatever it said."""
+        ...
+
+    def confirmed(self, sent_at: float) -> None:
+        """The coordinator confirmed the membership, in answer to a request sent at `sent_at`."""
+        ...
+
+    def leaving(self) -> None:
+        """From now on the partition may be given to another member."""
+        ...
+
+
+def make_app(kafka: KafkaSettings, name: str, leader: Member) -> faust.App:
     """An app in group `<group>-<name>`. Its leader hears what the group says; what is assigned is a signal of the app."""
     app = _App(
         f"{kafka.group}-{name}",
@@ -36,7 +57,7 @@ def make_app(kafka: KafkaSettings, name: str, leader: Leader) -> faust.App:
     return app
 
 
-def watch(coordinator: Any, leader: Leader) -> None:
+def watch(coordinator: Any, leader: Member) -> None:
     """Tells the leader of each request that aiokafka's coordinator sends, and of its answer."""
     send = coordinator._send_req
 
@@ -73,7 +94,7 @@ class _Consumer(Consumer):
 
 
 class _App(faust.App):
-    earshot_leader: Leader
+    earshot_leader: Member
 
     async def on_first_start(self) -> None:
         """Faust would create a data folder for its tables here; there are none."""

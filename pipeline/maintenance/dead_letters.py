@@ -12,14 +12,11 @@ from datetime import datetime
 from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from pipeline.clickhouse.client import reason as reason_of
+from pipeline.clickhouse.query import one_line, settings_for
 from pipeline.config.settings import KafkaSettings
-from pipeline.errors import EarshotError
 from pipeline.kafka.event_producer import EventProducer
 from pipeline.monitoring.reject_reasons import UNREADABLE_STEP
-from pipeline.queries.named import settings_for
 
 _BYTES: dict[str, str | dict[str, str]] = {"key": "bytes", "raw": "bytes", "raw_begins": "bytes"}
 _COLUMNS = "topic, partition, offset, step, reason, rejected_at, key, {raw}, length(raw)"
@@ -90,12 +87,10 @@ def newest(client: Client, which: Filter, most: int) -> list[DeadLetter]:
 def count(client: Client, which: Filter) -> Counted:
     """Raises EarshotError with the server's reason."""
     where, values = which.where()
-    try:
-        counts = f"uniqExactIf(tuple(key, content), {_HAS_BYTES}), countIf(NOT {_HAS_BYTES})"
-        sql = f"SELECT {counts} FROM dead_letters FINAL WHERE {where}"
+    counts = f"uniqExactIf(tuple(key, content), {_HAS_BYTES}), countIf(NOT {_HAS_BYTES})"
+    sql = f"SELECT {counts} FROM dead_letters FINAL WHERE {where}"
+    with one_line(client):
         found: Sequence[Sequence[int]] = client.query(sql, parameters=values, settings=settings_for(client)).result_rows
-    except ClickHouseError as error:
-        raise EarshotError(f"ClickHouse at {client.uri}: {reason_of(error)}") from None
     return Counted(*found[0])
 
 
@@ -116,8 +111,6 @@ def replay(client: Client, kafka: KafkaSettings, which: Filter) -> Replayed:
 
 def _read(client: Client, raw: str, tail: str, values: dict[str, object]) -> Iterator[DeadLetter]:
     sql = f"SELECT {_COLUMNS.format(raw=raw)} FROM dead_letters FINAL {tail}"
-    try:
-        with client.query_rows_stream(sql, values, settings_for(client), column_formats=_BYTES, query_tz="UTC") as stream:
-            yield from (DeadLetter(*row) for row in stream)
-    except ClickHouseError as error:
-        raise EarshotError(f"ClickHouse at {client.uri}: {reason_of(error)}") from None
+    settings = settings_for(client)
+    with one_line(client), client.query_rows_stream(sql, values, settings, column_formats=_BYTES, query_tz="UTC") as stream:
+        yield from (DeadLetter(*row) for row in stream)

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from pipeline.clickhouse.client import check_kafka, clickhouse_client, kafka_reason, reason
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.migrations import check_server
+from pipeline.clickhouse.query import one_line
 from pipeline.config.settings import ClickHouseSettings, KafkaSettings
 from pipeline.errors import EarshotError, MigrationError, UnreachableError
-from pipeline.migrate import check_server
+from pipeline.kafka.client import check_kafka, kafka_reason
 
 _NO_COORDINATOR_YET = (
     KafkaError.NOT_COORDINATOR,
@@ -132,16 +133,10 @@ def accept_loss(kafka: KafkaSettings, clickhouse: ClickHouseSettings, lost: Sequ
     check_idle(kafka, lost)
     now = datetime.now(UTC)
     rows = [[loss.topic, loss.partition, loss.first, loss.last, loss.reason, now] for loss in lost]
-    client = clickhouse_client(clickhouse)
-    try:
+    columns = ["topic", "partition", "first", "last", "reason", "accepted_at"]
+    with closing(clickhouse_client(clickhouse)) as client, one_line(client):
         check_server(client)
-        client.insert(
-            "lost_offsets", rows, column_names=["topic", "partition", "first", "last", "reason", "accepted_at"]
-        )  # fmt: skip
-    except ClickHouseError as error:
-        raise EarshotError(f"ClickHouse at {clickhouse.url}: {reason(error)}") from None
-    finally:
-        client.close()
+        client.insert("lost_offsets", rows, column_names=columns)
     _commit(kafka, [TopicPartition(loss.topic, loss.partition, loss.next) for loss in lost])
 
 

@@ -27,17 +27,18 @@ import polars as pl
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.migrations import check_tables
+from pipeline.clickhouse.query import frame, one_line, settings_for
 from pipeline.clickhouse.row_versions import COLUMNS_SQL, SETTINGS, insert_versions, looked_up
 from pipeline.config.document import hint
 from pipeline.config.settings import Settings
 from pipeline.errors import EarshotError, UnknownName
-from pipeline.maintenance.scan import EVER, IN_CHUNK, WHERE, Told, chunks, frame, one_line
-from pipeline.migrate import check_tables
+from pipeline.maintenance.scan import AGAIN, EVER, IN_CHUNK, WHERE, Progress, chunks
 from pipeline.processors.mentions.brands import SAMPLE_BRANDS, Brand, load_brands
 from pipeline.processors.mentions.matching import term_text
 from pipeline.processors.mentions.step import Matching
-from pipeline.processors.sentiment.labels import DEFERRED
 from schemas import events
+from schemas.labels import DEFERRED
 
 WRITTEN_AT_ONCE = 5_000
 NEEDLES = 255
@@ -57,7 +58,12 @@ class Rematched:
 
 
 def rematch(
-    settings: Settings, names: Sequence[str], *, since: datetime | None = None, dry_run: bool = False, tell: Told | None = None
+    settings: Settings,
+    names: Sequence[str],
+    *,
+    since: datetime | None = None,
+    dry_run: bool = False,
+    tell: Progress | None = None,
 ) -> Rematched:
     """Applies brands.yaml to the rows created at or after `since`, for the brands `names`, also for one that is not in the file
     any more.
@@ -69,7 +75,7 @@ def rematch(
     client = clickhouse_client(settings.clickhouse)
     try:
         check_tables(client)
-        with one_line(client):
+        with one_line(client, AGAIN):
             tracked = [brand for brand in brands.brands if brand.name in names]
             work = _Rematch(client, tracked, sorted(set(names)), labelled=settings.sentiment.model != "off")
             work.check_names([brand.name for brand in brands.brands])
@@ -96,7 +102,7 @@ class _Rematch:
                 near = hint(name, known)
                 raise UnknownName(f"no brand is named {name!r}, neither in brands.yaml nor in what has landed{near}")
 
-    def run(self, since: datetime, dry_run: bool, tell: Told) -> Rematched:
+    def run(self, since: datetime, dry_run: bool, tell: Progress) -> Rematched:
         arrived = EVER
         for _ in range(PASSES):
             begun, before = datetime.now(UTC), self.done.rows
@@ -108,12 +114,12 @@ class _Rematch:
             time.sleep(PAUSE_S)
         raise EarshotError("rows keep landing that this brands.yaml would match otherwise: does a worker run with another one?")
 
-    def _pass(self, since: datetime, arrived: datetime, dry_run: bool, tell: Told) -> None:
+    def _pass(self, since: datetime, arrived: datetime, dry_run: bool, tell: Progress) -> None:
         for values in chunks(self._client, since, arrived, tell):
             self._chunk(values, dry_run)
 
     def _chunk(self, values: dict[str, Any], dry_run: bool) -> None:
-        rows = frame(self._client, f"{_ROWS} AND ({self._candidates})", values | self._values)
+        rows = frame(self._client, f"{_ROWS} AND ({self._candidates})", values | self._values, settings_for(self._client))
         changed = self._changed(rows)
         for name in self._names:
             now, then = (changed.get_column(c).list.contains(name) for c in ("now", "brands"))

@@ -17,15 +17,15 @@ import polars as pl
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.migrations import check_tables
+from pipeline.clickhouse.query import frame, one_line, settings_for
 from pipeline.clickhouse.row_versions import COLUMNS_SQL, LABEL_CHANGES, SETTINGS, insert_versions, label_values
 from pipeline.config.settings import ClickHouseSettings
 from pipeline.errors import EarshotError
-from pipeline.maintenance.scan import EVER, IN_CHUNK, WHERE, Told, chunks, frame, one_line
-from pipeline.migrate import check_tables
+from pipeline.maintenance.scan import AGAIN, EVER, IN_CHUNK, WHERE, Progress, chunks
 from pipeline.processors.sentiment.labels import Labeller
 from pipeline.processors.sentiment.prepare import LONGEST
 from pipeline.processors.sentiment.step import WANTED_SQL
-from pipeline.queries.named import settings_for
 from schemas import events
 
 AT_ONCE = 2_000
@@ -51,7 +51,7 @@ def rescore(
     since: datetime | None = None,
     brand: str | None = None,
     dry_run: bool = False,
-    tell: Told = lambda done, total: None,
+    tell: Progress = lambda done, total: None,
 ) -> Rescored:
     """Labels the rows created at or after `since` that mention `brand`, or any.
 
@@ -60,7 +60,7 @@ def rescore(
     client = clickhouse_client(clickhouse)
     try:
         check_tables(client)
-        with one_line(client):
+        with one_line(client, AGAIN):
             return _Rescore(client, labeller, brand).run(since or EVER, dry_run, tell)
     finally:
         client.close()
@@ -80,7 +80,7 @@ class _Rescore:
             self._wanted += " AND sentiment_model != {model:String}"
         self.done = Rescored()
 
-    def run(self, since: datetime, dry_run: bool, tell: Told) -> Rescored:
+    def run(self, since: datetime, dry_run: bool, tell: Progress) -> Rescored:
         values = self._values | {"since": int(since.timestamp() * 1000), "arrived": 0}
         count = f"SELECT count() FROM interactions FINAL WHERE {WHERE} AND {self._wanted}"
         total, gone = self._client.query(count, values, settings=settings_for(self._client)).result_rows[0][0], 0
@@ -93,7 +93,7 @@ class _Rescore:
         return self.done
 
     def _rows(self, values: dict[str, Any]) -> pl.DataFrame:
-        return frame(self._client, f"{_ROWS} AND {self._wanted}", values)
+        return frame(self._client, f"{_ROWS} AND {self._wanted}", values, settings_for(self._client))
 
     def _relabel(self, rows: pl.DataFrame, values: dict[str, Any], dry_run: bool) -> None:
         labels = self._labeller.label(rows.get_column("read"), rows.get_column("language"))

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import polars as pl
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
-
-from pipeline.clickhouse.client import reason
-from pipeline.errors import EarshotError
-from pipeline.queries.named import settings_for
 
 CHUNK_ROWS = 50_000
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
-Told = Callable[[int, int], None]
-"""Progress: rows gone through, and rows in all."""
+Progress = Callable[[int, int], None]
+"""Rows gone through, and rows in all."""
+AGAIN = "rows written so far are kept: run the command again"
 
 WHERE = """created_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
     AND ingested_at >= fromUnixTimestamp64Milli({arrived:Int64}, 'UTC')"""
@@ -31,7 +25,7 @@ WHERE {WHERE} AND toDate(created_at) = {{day:Date}}
 GROUP BY minute ORDER BY minute"""
 
 
-def chunks(client: Client, since: datetime, arrived: datetime, tell: Told) -> Iterator[dict[str, Any]]:
+def chunks(client: Client, since: datetime, arrived: datetime, tell: Progress) -> Iterator[dict[str, Any]]:
     """The values of WHERE and IN_CHUNK for each chunk of the rows created at or after `since` that arrived since `arrived`.
 
     `tell` hears of a chunk when the next one is asked for.
@@ -59,19 +53,3 @@ def _ranges(minutes: Sequence[Sequence[Any]]) -> Iterator[tuple[int, int, int]]:
 
 def _ms(time: datetime) -> int:
     return int(time.timestamp() * 1000)
-
-
-def frame(client: Client, sql: str, values: dict[str, Any]) -> pl.DataFrame:
-    settings = settings_for(client) | {"output_format_arrow_low_cardinality_as_dictionary": 0}
-    found = pl.from_arrow(client.query_arrow(sql, values, settings=settings, use_strings=True))
-    assert isinstance(found, pl.DataFrame)
-    return found
-
-
-@contextmanager
-def one_line(client: Client) -> Iterator[None]:
-    """What ClickHouse says against it becomes an EarshotError."""
-    try:
-        yield
-    except ClickHouseError as error:
-        raise EarshotError(f"ClickHouse at {client.uri}: {reason(error)}; what is done is done, do it again") from None

@@ -10,13 +10,15 @@ from typing import NamedTuple
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import KafkaException
 
-from pipeline.clickhouse.client import check_kafka, clickhouse_client, kafka_reason, reason
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.migrations import check_tables, read_migrations
+from pipeline.clickhouse.query import settings_for
 from pipeline.config.settings import Settings
 from pipeline.control.client import url_of
-from pipeline.errors import EarshotError
+from pipeline.errors import EarshotError, reason
+from pipeline.kafka.client import check_kafka, kafka_reason
+from pipeline.kafka.topics import topic_configs
 from pipeline.maintenance.group_offsets import PartitionState, outside, states
-from pipeline.migrate import check_tables, read_migrations, topic_configs
-from pipeline.queries.named import settings_for
 
 _DEFERRED = "SELECT count() FROM interactions FINAL WHERE sentiment_status = 'deferred'"
 

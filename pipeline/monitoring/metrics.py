@@ -19,7 +19,7 @@ import polars as pl
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, disable_created_metrics
 
 from pipeline.monitoring.reject_reasons import CLASSES, OTHERS
-from pipeline.processors.sentiment import labels
+from schemas import labels
 
 # A series more for each counter, which Prometheus has no use for.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # it lacks its `-> None`

@@ -10,7 +10,7 @@ import time
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from pipeline.clickhouse.client import reason
+from pipeline.errors import reason
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
 

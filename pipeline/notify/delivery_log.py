@@ -16,8 +16,7 @@ from typing import NamedTuple, Protocol
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from pipeline.clickhouse.client import reason
-from pipeline.errors import UnreachableError
+from pipeline.errors import UnreachableError, reason
 
 MOST_ROWS = 100_000
 """Rows that wait for ClickHouse; beyond that the oldest are let go."""

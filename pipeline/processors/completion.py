@@ -28,9 +28,9 @@ from pipeline.clock import Clock, wall
 from pipeline.processors.dedup import DUPLICATE
 from pipeline.processors.keys import Keys, KeySet
 from pipeline.processors.relevance import EVENT_IRRELEVANT, IRRELEVANT, LANDED_BEFORE, mentions_none, minute_of_dropped
-from pipeline.processors.sentiment.labels import COLUMNS as SENTIMENT
 from pipeline.processors.waiting import IN_MEMORY, SAME, Pending, Waiting
 from schemas import events
+from schemas.labels import COLUMNS as SENTIMENT
 
 NO_BASE = "no base row"
 TIME = pl.Datetime("ms", "UTC")

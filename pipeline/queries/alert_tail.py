@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import orjson
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
 
-from pipeline.clickhouse.client import check_kafka, kafka_reason
 from pipeline.config.settings import KafkaSettings
 from pipeline.errors import MigrationError, UnreachableError
+from pipeline.kafka.client import check_kafka, kafka_reason
 from schemas.alerts import Alert, Scope, State
 
 POLL_S, PATIENCE_S = 0.2, 15.0

@@ -12,11 +12,9 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from pipeline.clickhouse.client import reason
+from pipeline.clickhouse.query import one_line, settings_for
 from pipeline.errors import EarshotError, SettingsError
-from pipeline.queries.named import settings_for
 from pipeline.sinks.alerts import COLUMNS, alert_of
 from schemas.alerts import Alert, State, to_record
 
@@ -165,10 +163,8 @@ ORDER BY created_at, event_key"""
 
 
 def _rows(client: Client, sql: str, values: dict[str, object]) -> Sequence[dict[str, Any]]:
-    try:
+    with one_line(client):
         answer = client.query(sql, values, settings=settings_for(client), query_tz="UTC", tz_mode="aware")
-    except ClickHouseError as error:
-        raise EarshotError(f"ClickHouse at {client.uri}: {reason(error)}") from None
     return list(answer.named_results())
 
 

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from pipeline.cli.terminal import without_formulas
-from pipeline.clickhouse.client import reason
+from pipeline.clickhouse.query import Rows, one_line, settings_for
 from pipeline.config.document import hint
 from pipeline.errors import EarshotError, UnknownName
 from pipeline.processors.mentions.brands import SAMPLE_BRANDS, Brand, load_brands
-
-READ = {"readonly": 2, "final": 1, "do_not_merge_across_partitions_select_final": 1}
-"""Nothing is written, and each row counts once: in its newest version, deleted ones never, whatever is still to be merged."""
-FORMATS = {"json": "JSONEachRow", "csv": "CSVWithNames"}
 
 
 class Query(NamedTuple):
@@ -74,18 +67,6 @@ ORDER BY changed_at DESC, alert_key""",
 }
 
 
-class Answer(NamedTuple):
-    columns: Sequence[str]
-    rows: Sequence[Sequence[object]]
-    cut: bool
-    """There are more rows than were asked for."""
-
-
-def settings_for(client: Client) -> dict[str, object]:
-    """`READ`, less what this user may not set: one who is read-only already can't ask for it."""
-    return {name: value for name, value in READ.items() if not client.server_settings[name].readonly}
-
-
 def sql_of(text: str) -> str:
     """The SQL of a named query; anything else is SQL itself. Raises EarshotError for a lone word that is no name."""
     if text in NAMED:
@@ -93,34 +74,6 @@ def sql_of(text: str) -> str:
     if not text.strip() or len(text.split()) == 1:
         raise EarshotError(f"no query is named {text!r}{hint(text, NAMED)}: the names are {', '.join(NAMED)}; or give SQL")
     return text.strip().rstrip(";")
-
-
-def rows(client: Client, sql: str, most: int) -> Answer:
-    """At most `most` rows; the rest is not fetched. Raises EarshotError with the server's reason."""
-    try:
-        with client.query_rows_stream(sql, settings=settings_for(client), query_tz="UTC") as stream:
-            found = list(islice(stream, most + 1))
-            return Answer(stream.source.column_names, found[:most], len(found) > most)
-    except ClickHouseError as error:
-        raise EarshotError(f"ClickHouse at {client.uri}: {reason(error)}") from None
-
-
-def text(client: Client, sql: str, form: str) -> Iterator[bytes]:
-    """All rows, in blocks of bytes, as `FORMATS` names them; no cell of CSV is a spreadsheet's formula.
-
-    Raises EarshotError with the server's reason.
-    """
-    blocks = _text(client, sql, FORMATS[form])
-    return without_formulas(blocks) if form == "csv" else blocks
-
-
-def _text(client: Client, sql: str, form: str) -> Iterator[bytes]:
-    try:
-        with client.raw_stream(sql, fmt=form, settings=settings_for(client)) as stream:
-            while block := stream.read(1 << 16):
-                yield block
-    except ClickHouseError as error:
-        raise EarshotError(f"ClickHouse at {client.uri}: {reason(error)}") from None
 
 
 _VOICE = """
@@ -142,7 +95,7 @@ def _some(brands: Sequence[Brand]) -> str:
     return "there are " + ", ".join(brand.name for brand in brands[:20]) + (" ..." if len(brands) > 20 else "")
 
 
-def share_of_voice(client: Client, file: Path | None, name: str, days: int) -> Answer:
+def share_of_voice(client: Client, file: Path | None, name: str, days: int) -> Rows:
     """Mentions of the brand and of its competitors in the last `days`, and their share in percent; those without any, too.
 
     An event that mentions several of them counts for each. Raises SettingsError for brands.yaml, EarshotError for a brand that
@@ -154,8 +107,6 @@ def share_of_voice(client: Client, file: Path | None, name: str, days: int) -> A
         near = hint(name, (each.name for each in brands.brands))
         raise UnknownName(f"no brand is named {name!r} in {file or SAMPLE_BRANDS}{near or f': {_some(brands.brands)}'}")
     values = {"names": [name, *brand.competitors], "days": days}
-    try:
+    with one_line(client):
         answer = client.query(_VOICE, values, settings=settings_for(client))
-    except ClickHouseError as error:
-        raise EarshotError(f"ClickHouse at {client.uri}: {reason(error)}") from None
-    return Answer(answer.column_names, answer.result_rows, cut=False)
+    return Rows(answer.column_names, answer.result_rows, cut=False)

@@ -14,11 +14,11 @@ from functools import cached_property, partial
 from typing import Any
 
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.query import asker
 from pipeline.clickhouse.row_versions import quoted
 from pipeline.config.document import hint
 from pipeline.config.settings import Settings
 from pipeline.errors import SettingsError, UnknownName
-from pipeline.processors.alerts.backtest.read import asker
 from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, brands_of, load_rules, platforms_of
 from pipeline.processors.mentions.brands import SAMPLE_BRANDS, load_brands
 

@@ -14,9 +14,9 @@ from typing import Any
 import polars as pl
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from pipeline.clickhouse.client import kafka_reason
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.row_versions import quoted
+from pipeline.kafka.client import kafka_reason
 from pipeline.kafka.producer import Record, RenewedProducer
 from pipeline.monitoring import metrics
 from pipeline.processors.alerts.lifecycle import Member

@@ -17,16 +17,16 @@ from typing import Protocol
 
 import polars as pl
 
-from pipeline.batch import EventBatch, Rejected
+from pipeline.batch import Assigned, EventBatch, Rejected
 from pipeline.clickhouse.inserter import MONTHS_AN_INSERT, Inserter
 from pipeline.kafka.event_producer import record_of
 from pipeline.processors.alerts.single import JUDGED
 from pipeline.processors.completion import GROUP_TIMES
-from pipeline.processors.sentiment.labels import COLUMNS as SENTIMENT
-from pipeline.sinks.pending import Assigned, done_rows, of_partitions, waiting_rows
+from pipeline.sinks.pending import done_rows, of_partitions, waiting_rows
 from pipeline.sinks.record import event_of
 from pipeline.sinks.search import Search
 from schemas import events
+from schemas.labels import COLUMNS as SENTIMENT
 
 _LISTS = [column for column, f in events.BY_COLUMN.items() if f.kind == "strings"]
 _EVENT = list(events.BY_COLUMN)

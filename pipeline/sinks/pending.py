@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
 
 import polars as pl
 
+from pipeline.batch import Assigned
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.processors.completion import GROUP_TIMES, TIME
 from pipeline.processors.waiting import KEYS, SAME, Loaded, Place
@@ -27,14 +27,6 @@ def _change_type(column: str) -> pl.DataType:
 
 
 _CHANGE_TYPE = pl.Struct({column: _change_type(column) for column in _CHANGE})
-
-
-class Assigned(NamedTuple):
-    """A partition that this worker just got, and its committed offset (None: there is none)."""
-
-    topic: str
-    partition: int
-    committed: int | None
 
 
 def of_partitions(topic: str, partitions: Collection[int]) -> str:

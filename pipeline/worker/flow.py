@@ -24,8 +24,8 @@ from pipeline.fence import Fence, GivenUp
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
 from pipeline.monitoring.reject_reasons import reason_class
-from pipeline.sources.kafka import Room
 from pipeline.step import Step
+from pipeline.worker.in_flight import Room
 
 log = logging.getLogger("earshot.delivery")
 CHANNEL_DEPTH = 8

@@ -16,12 +16,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from pipeline.batch import EventBatch, Unreadable
+from pipeline.batch import Assigned, EventBatch, Unreadable
 from pipeline.errors import EarshotError
 from pipeline.fence import INSERT_MAX_S, Fence, GivenUp
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
-from pipeline.sinks.pending import Assigned
 from pipeline.worker.lag import Lag
 
 log = logging.getLogger("earshot.delivery")

@@ -13,9 +13,9 @@ from clickhouse_connect.driver.client import Client
 from pipeline.clickhouse import inserter as inserter_module
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter, TooMuchError
+from pipeline.clickhouse.migrations import migrate_tables
 from pipeline.config.settings import Settings
 from pipeline.fence import Fence, GivenUp
-from pipeline.migrate import migrate_tables
 from pipeline.monitoring.health import Vitals
 from tests.support.worker import wait_for
 

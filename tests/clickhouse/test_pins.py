@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter, arrow_stream
+from pipeline.clickhouse.migrations import check_tables, migrate_tables
 from pipeline.clickhouse.pins import PINS, Pin, unmet
 from pipeline.config.settings import ClickHouseSettings, Settings
 from pipeline.errors import MigrationError
@@ -24,7 +25,7 @@ from pipeline.fence import Fence
 from pipeline.generate.history import TableLetters
 from pipeline.maintenance.group_offsets import Lost, accept_loss, events_states
 from pipeline.maintenance.rematch import rematch
-from pipeline.migrate import check, check_tables, migrate, migrate_tables
+from pipeline.migrate import check, migrate
 from pipeline.monitoring.health import Vitals
 from pipeline.notify.delivery_log import ClickHouseLog, Delivery
 from pipeline.processors.alerts.lifecycle import Member

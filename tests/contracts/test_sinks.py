@@ -9,7 +9,7 @@ from typing import NamedTuple
 import polars as pl
 import pytest
 
-from pipeline.batch import EventBatch
+from pipeline.batch import Assigned, EventBatch
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.config.settings import Settings
@@ -29,7 +29,7 @@ from pipeline.sinks import interactions
 from pipeline.sinks.dead_letter import DeadLetters
 from pipeline.sinks.interactions import InteractionsTable, Landing
 from pipeline.sinks.memory import MemoryTable
-from pipeline.sinks.pending import Assigned, PendingTable
+from pipeline.sinks.pending import PendingTable
 from pipeline.sinks.signals import Signals, Tell
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of

@@ -25,7 +25,7 @@ from pipeline.config.settings import EmbeddedSettings, Settings
 from pipeline.embedded.child import free_port
 from pipeline.embedded.stack import Stack
 from pipeline.errors import StackError
-from pipeline.leader import SESSION_S
+from pipeline.kafka.group import SESSION_S
 from tests.support.control import (
     TOKEN,
     Rules,

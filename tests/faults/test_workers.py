@@ -9,7 +9,7 @@ import time
 import pytest
 from confluent_kafka import ConsumerGroupState
 
-from pipeline.clickhouse.client import kafka_admin
+from pipeline.kafka.client import kafka_admin
 from tests.support.harness import ONLY_LONG, Run, Size, kill_rounds
 from tests.support.worker import wait_for
 

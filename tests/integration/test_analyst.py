@@ -16,10 +16,10 @@ from clickhouse_connect.driver.client import Client
 from pydantic import SecretStr
 
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.migrations import migrate_tables
 from pipeline.config.settings import Settings
 from pipeline.embedded.analyst import NEWEST
 from pipeline.embedded.analyst_names import READABLE
-from pipeline.migrate import migrate_tables
 from pipeline.queries import named
 from tests.support.analyst_corpus import IN_DEFAULT, REFUSED, SERVED, TABLES_BY_SCOPE
 

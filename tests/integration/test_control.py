@@ -19,14 +19,14 @@ import pytest
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
+from pipeline.clickhouse.migrations import migrate_tables
+from pipeline.clickhouse.query import asker
 from pipeline.config.settings import Settings
 from pipeline.control.client import ask
 from pipeline.embedded.stack import Stack
 from pipeline.errors import EarshotError
 from pipeline.fence import Fence
-from pipeline.migrate import migrate_tables
 from pipeline.monitoring.health import Vitals
-from pipeline.processors.alerts.backtest.read import asker
 from pipeline.processors.alerts.evaluator import Evaluator, enough, look_for
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.sentiment.memory import label_of

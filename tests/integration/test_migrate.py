@@ -9,10 +9,12 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from pydantic import SecretStr
 
-from pipeline.clickhouse.client import check_kafka, clickhouse_client
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.migrations import check_tables, migrate_tables, read_migrations
 from pipeline.config.settings import MAX_MESSAGE_BYTES, Settings
 from pipeline.errors import MigrationError, UnreachableError
-from pipeline.migrate import check, check_tables, migrate, migrate_tables, read_migrations
+from pipeline.kafka.client import check_kafka
+from pipeline.migrate import check, migrate
 from schemas import events
 
 ONE = "CREATE TABLE one (x UInt8) ENGINE = MergeTree ORDER BY x;\n"

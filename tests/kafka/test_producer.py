@@ -17,7 +17,7 @@ from pipeline.errors import EarshotError
 from pipeline.fence import Fence, GivenUp
 from pipeline.kafka import producer
 from pipeline.kafka.producer import Kind, Record, Refusal, ReliableProducer, RenewedProducer, kind_of
-from pipeline.migrate import migrate_topics
+from pipeline.kafka.topics import migrate_topics
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
 from tests.support.topics import delete_topic, read_topic, set_topic

@@ -13,9 +13,9 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.migrations import read_migrations
 from pipeline.config.settings import Settings
 from pipeline.errors import UnreachableError
-from pipeline.migrate import read_migrations
 from pipeline.notify import delivery_log as log_module
 from pipeline.notify.delivery_log import ClickHouseLog, Delivery, Sent, last_sent
 from tests.support.notify import AT, until

@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from pipeline.batch import EventBatch
-from pipeline.migrate import read_migrations
+from pipeline.clickhouse.migrations import read_migrations
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from schemas import events

@@ -7,7 +7,7 @@ from typing import cast
 from pipeline.config.settings import Settings
 from pipeline.embedded.stack import Stack
 from pipeline.kafka import producer
-from pipeline.migrate import migrate_topics
+from pipeline.kafka.topics import migrate_topics
 from pipeline.monitoring import metrics
 from pipeline.sinks.alerts import AlertTopic
 from tests.support.control_api import alert

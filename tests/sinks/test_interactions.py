@@ -13,10 +13,10 @@ from clickhouse_connect.driver.client import Client
 from pipeline.batch import EventBatch
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
+from pipeline.clickhouse.migrations import migrate_tables
 from pipeline.config.settings import Settings
 from pipeline.fence import Fence
 from pipeline.generate.history import TableLetters
-from pipeline.migrate import migrate_tables
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, Seen

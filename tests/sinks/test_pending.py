@@ -6,9 +6,9 @@ import polars as pl
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
+from pipeline.clickhouse.migrations import migrate_tables
 from pipeline.config.settings import Settings
 from pipeline.fence import Fence
-from pipeline.migrate import migrate_tables
 from pipeline.monitoring.health import Vitals
 from pipeline.sinks.pending import PendingTable
 

@@ -12,9 +12,9 @@ import pytest
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
+from pipeline.clickhouse.migrations import migrate_tables
 from pipeline.config.settings import Settings
 from pipeline.fence import Fence
-from pipeline.migrate import migrate_tables
 from pipeline.monitoring.health import Vitals
 from pipeline.sinks import search
 from pipeline.sinks.interactions import InteractionsTable

@@ -14,7 +14,7 @@ import orjson
 import polars as pl
 import pytest
 
-from pipeline.batch import EventBatch
+from pipeline.batch import Assigned, EventBatch
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.config.settings import Settings
@@ -31,7 +31,7 @@ from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
 from pipeline.sinks.interactions import InteractionsTable, Landing
-from pipeline.sinks.pending import Assigned, PendingTable
+from pipeline.sinks.pending import PendingTable
 from pipeline.sinks.signals import Signals, Tell, TellOfLabels
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of

@@ -9,8 +9,8 @@ import os
 
 from pipeline.app import run_worker
 from pipeline.config.settings import Settings, load
-from pipeline.processors.sentiment.labels import DEFERRED, LABELLED
 from pipeline.processors.sentiment.memory import MemoryLabeller, label_of
+from schemas.labels import DEFERRED, LABELLED
 from tests.support.oracle import MINOR_MASK, connect
 from tests.support.process import say_each_batch
 

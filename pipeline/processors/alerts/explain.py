@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
+from pipeline.clickhouse.query import Ask
 from pipeline.clickhouse.row_versions import quoted
 from pipeline.processors.alerts.counts import INBOUND, LANGUAGE
 from pipeline.processors.alerts.rules import (
@@ -114,10 +114,6 @@ def _select(condition: str, start: datetime) -> str:
 
 
 # --- what sets it apart -----------------------------------------------------------------------------------------------
-Ask = Callable[[str, Mapping[str, object]], pl.DataFrame]
-"""(SQL, settings) -> the answer."""
-
-
 def explain(ask: Ask, alert: Alert, window: timedelta) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """The terms and the samples of a window's alert. Reads at most WINDOW_TEXTS and BASE_TEXTS texts, for about a second."""
     start, end = alert.since - window + timedelta(minutes=1), alert.last_at + timedelta(minutes=1)

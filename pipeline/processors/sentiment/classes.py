@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.errors import SettingsError
+from schemas.labels import LABELS
 
-LABELS = ("negative", "neutral", "positive")
 _STARS = {"1": 0, "2": 0, "3": 1, "4": 2, "5": 2}
 
 

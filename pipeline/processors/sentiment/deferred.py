@@ -1,8 +1,8 @@
 """Labels for what landed without one: newest first, while the worker has time, each worker the rows of its own partitions.
 
-A label makes a new version of its row (clickhouse/row_versions.py). Which rows wait is known from the batches that landed, and from
-ClickHouse: on assignment, each minute, and when more waited than were remembered. So a restart, a rebalance, a rematch and a
-label that lost against a new version leave nothing behind.
+A label makes a new version of its row (clickhouse/row_versions.py). Which rows wait is known from the batches that landed, and
+from ClickHouse: on assignment, each minute, and when more waited than were remembered. So a restart, a rebalance, a rematch and
+a label that lost against a new version leave nothing behind.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.single import JUDGED
 from pipeline.processors.sentiment.backlog import KEPT, Backlog
-from pipeline.processors.sentiment.labels import COLUMNS, DEFERRED, Labeller
+from pipeline.processors.sentiment.labels import Labeller
 from pipeline.processors.sentiment.prepare import LONGEST
 from schemas import events
+from schemas.labels import COLUMNS, DEFERRED
 
 Place = tuple[str, int]
 NAME = "labels"

@@ -13,11 +13,13 @@ import xxhash
 
 from pipeline.monitoring import metrics
 from pipeline.processors.language import detect, primary, words
-from pipeline.processors.sentiment import engine, labels
+from pipeline.processors.sentiment import engine
 from pipeline.processors.sentiment.cache import Cache
 from pipeline.processors.sentiment.engine import LEFT, Model
-from pipeline.processors.sentiment.labels import COLUMNS, DEFERRED, LABELLED, LABELS, UNKNOWN
+from pipeline.processors.sentiment.labels import LABELS
 from pipeline.processors.sentiment.prepare import prepare
+from schemas import labels
+from schemas.labels import COLUMNS, DEFERRED, LABELLED, UNKNOWN
 
 _AT_ONCE = 256
 """Texts between two looks at the clock; a batch of the model may be smaller."""

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import polars as pl
 
-from pipeline.processors.sentiment.labels import COLUMNS, DEFERRED, LABELLED, LABELS, UNKNOWN
+from pipeline.processors.sentiment.labels import LABELS
+from schemas.labels import COLUMNS, DEFERRED, LABELLED, UNKNOWN
 
 LANGUAGES = {"en", "de"}
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import polars as pl
 
 from pipeline.batch import EventBatch
-from pipeline.processors.sentiment.labels import COLUMNS, DEFERRED, LABELLED, Labeller
+from pipeline.processors.sentiment.labels import Labeller
+from schemas.labels import COLUMNS, DEFERRED, LABELLED
 
 SHARE, BEHIND_SHARE = 1 / 3, 1 / 10
 """Of the time since the batch before: what the model gets at most, and what while the worker is behind."""

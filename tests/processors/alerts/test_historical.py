@@ -11,12 +11,12 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
+from pipeline.clickhouse.migrations import migrate_tables
+from pipeline.clickhouse.query import asker
 from pipeline.config.settings import Settings
 from pipeline.fence import Fence
-from pipeline.migrate import migrate_tables
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.backtest.judge import backtest
-from pipeline.processors.alerts.backtest.read import asker
 from pipeline.processors.alerts.evaluator import OLD_QUIET, Evaluator
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.sinks.alerts import AlertTables, utc_now

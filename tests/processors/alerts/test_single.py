@@ -21,12 +21,12 @@ from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import WORDS, Mentions
-from pipeline.processors.sentiment.labels import COLUMNS, LABELLED
 from pipeline.processors.sentiment.step import Sentiment
 from pipeline.processors.waiting import Loaded
 from pipeline.sinks.memory import MemoryTable
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
+from schemas.labels import COLUMNS, LABELLED
 from schemas.signals import Candidate
 from tests.support.bad_records import event
 

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from pipeline.config.settings import SentimentSettings
-from pipeline.processors.sentiment.classes import LABELS
 from pipeline.processors.sentiment.load import load_labeller
 from pipeline.processors.sentiment.training.data import labelled
+from schemas.labels import LABELS
 
 DATA = Path(os.environ.get("EARSHOT_DATA", "../shared/data"))
 SIX = ("ar", "de", "es", "fr", "it", "pt")

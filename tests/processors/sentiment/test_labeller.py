@@ -11,8 +11,8 @@ from polars.testing import assert_frame_equal
 from pipeline.config.settings import SentimentSettings
 from pipeline.monitoring import metrics
 from pipeline.processors.sentiment.labeller import SentimentLabeller
-from pipeline.processors.sentiment.labels import COLUMNS, DEFERRED, LABELLED, REASONS, UNKNOWN
 from pipeline.processors.sentiment.load import load_labeller
+from schemas.labels import COLUMNS, DEFERRED, LABELLED, REASONS, UNKNOWN
 
 GOOD, BAD = "I love it, the best service ever, thank you!", "Worst company ever, my order never came and nobody answers."
 

@@ -14,12 +14,12 @@ from pipeline.processors.dedup import Dedup, Seen
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
-from pipeline.processors.sentiment.labels import COLUMNS
 from pipeline.processors.sentiment.memory import MemoryLabeller, label_of
 from pipeline.processors.sentiment.step import Sentiment
 from pipeline.sinks.memory import MemoryTable
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
+from schemas.labels import COLUMNS
 
 BRANDS = Brands.model_validate(
     {"brands": [{"name": "A", "keywords": ["acme"], "support": [{"platform": "x", "handle": "help"}]}]}

@@ -23,7 +23,7 @@ from pipeline.config.settings import KafkaSettings, Settings
 from pipeline.errors import SettingsError, UnreachableError
 from pipeline.generate.targets import feed_sample
 from pipeline.kafka.event_producer import record_of
-from pipeline.migrate import migrate_topics
+from pipeline.kafka.topics import migrate_topics
 from pipeline.sources.recorded.replay import AsNow, Event, _by_time, replay
 from pipeline.sources.recorded.times import to_rfc3339
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
+from pipeline.clickhouse.query import Ask
 from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.counts import INBOUND, MINUTE_S, Slice
 from pipeline.processors.alerts.evaluator import (
@@ -26,7 +27,7 @@ from pipeline.processors.alerts.evaluator import (
     silences,
     window_of,
 )
-from pipeline.processors.alerts.explain import Ask, explain
+from pipeline.processors.alerts.explain import explain
 from pipeline.processors.alerts.lifecycle import Lifecycle
 from pipeline.processors.alerts.rules import Alerts, CampaignRule, KeywordRule, ReachRule, SilenceRule, SpikeRule, ThresholdRule
 from pipeline.processors.alerts.single import JUDGED, SingleEvent, words_of

@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from pipeline.clickhouse.client import reason
+from pipeline.clickhouse.query import Ask
 from pipeline.errors import EarshotError
 from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.backtest.series import Raised, Series, walk
 from pipeline.processors.alerts.counts import Slice
-from pipeline.processors.alerts.explain import Ask
 from pipeline.processors.alerts.spike import DAYS, STEP_S, Spike
 from schemas.alerts import Alert, Scope
-
-_SETTINGS = {"output_format_arrow_low_cardinality_as_dictionary": 0, "output_format_arrow_string_as_string": 1}
-
-
-def asker(client: Client) -> Ask:
-    """Runs SQL with settings; raises EarshotError with the server's reason."""
-
-    def ask(sql: str, settings: Mapping[str, object]) -> pl.DataFrame:
-        try:
-            table = client.query_arrow(sql, settings={**_SETTINGS, "max_query_size": 64 << 20, **settings}, use_strings=True)
-        except ClickHouseError as error:
-            raise EarshotError(f"ClickHouse at {client.uri}: {reason(error)}") from None
-        frame = pl.from_arrow(table)
-        assert isinstance(frame, pl.DataFrame)
-        return frame
-
-    return ask
 
 
 def span(ask: Ask) -> tuple[datetime, datetime]:

@@ -18,8 +18,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 
-from pipeline.processors.sentiment.classes import LABELS
 from pipeline.processors.sentiment.encoder import Encoder, Linear
+from schemas.labels import LABELS
 
 FUSED = "com.microsoft"
 

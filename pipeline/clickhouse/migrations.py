@@ -1,0 +1,162 @@
+"""The migrations of ClickHouse's tables."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import xxhash
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+import schemas
+from pipeline.clickhouse.pins import unmet
+from pipeline.errors import MigrationError, UnreachableError, reason
+
+FOLDER = Path(schemas.__file__).parent / "clickhouse"
+
+
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+_RECORDS = """
+CREATE TABLE IF NOT EXISTS schema_migrations
+(
+    number UInt32,
+    name String,
+    checksum UInt64 COMMENT 'XXH3-64 of the file',
+    started_at DateTime64(3, 'UTC'),
+    finished_at DateTime64(3, 'UTC') COMMENT '1970: not finished'
+)
+ENGINE = ReplacingMergeTree(finished_at)
+ORDER BY number
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    number: int
+    name: str
+    checksum: int
+    statements: tuple[str, ...]
+    repeats: bool
+    """Its statements may run twice, so one that was not finished is begun again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the database remembers of a migration."""
+
+    number: int
+    name: str
+    checksum: int
+    started_at: datetime
+    finished_at: datetime
+
+
+def read_migrations(folder: Path = FOLDER) -> list[Migration]:
+    """The migrations in `folder`, in order. A statement ends with `;` at the end of a line; a line `-- Repeatable.` says that
+    all of them may run twice."""
+    migrations = []
+    for path in sorted(folder.glob("[0-9][0-9][0-9]_*.sql")):
+        text = path.read_text(encoding="utf-8")
+        code = re.sub(r"(?m)^\s*--.*\n", "", text)
+        statements = tuple(part.strip() for part in re.split(r"(?m);[ \t]*$", code) if part.strip())
+        checksum = xxhash.xxh3_64_intdigest(text.encode())
+        migrations.append(Migration(int(path.name[:3]), path.stem, checksum, statements, "-- Repeatable." in text.splitlines()))
+    return migrations
+
+
+def migrate_tables(client: Client, folder: Path = FOLDER) -> list[str]:
+    """Applies what is not applied yet. Raises as `migrate`."""
+    migrations = read_migrations(folder)
+    check_server(client)
+    try:
+        client.command(_RECORDS)
+        pending = _pending(migrations, _records(client))
+    except ClickHouseError as error:
+        raise MigrationError(f"ClickHouse at {client.uri}: {reason(error)}") from None
+    for migration in pending:
+        _apply(client, migration)
+    if not pending:
+        return [f"ClickHouse: up to date ({migrations[-1].name})"]
+    return [f"ClickHouse: applied {migration.name}" for migration in pending]
+
+
+def check_tables(client: Client, folder: Path = FOLDER) -> None:
+    """Raises as `check`."""
+    migrations = read_migrations(folder)
+    check_server(client)
+    try:
+        tables = {
+            row[0] for row in client.query("SELECT name FROM system.tables WHERE database = currentDatabase()").result_rows
+        }
+        pending = _pending(migrations, _records(client) if "schema_migrations" in tables else {})
+    except ClickHouseError as error:
+        raise UnreachableError(f"ClickHouse at {client.uri}: {reason(error)}") from None
+    if pending:
+        raise MigrationError(f"ClickHouse at {client.uri} lacks migration {pending[0].name}: run `earshot migrate`")
+    made = {
+        name for migration in migrations for text in migration.statements for name in re.findall(r"CREATE TABLE (\w+)", text)
+    }
+    gone = sorted(made - tables)
+    if gone:
+        raise UnreachableError(f"ClickHouse at {client.uri}: table {', '.join(gone)} is gone, though a migration made it")
+
+
+def check_server(client: Client) -> None:
+    """Raises MigrationError when the version or a setting is not as the delivery contract needs it."""
+    try:
+        wrong = unmet(client)
+    except ClickHouseError as error:
+        wrong = reason(error)
+    if wrong:
+        raise MigrationError(f"ClickHouse at {client.uri}: {wrong}")
+
+
+def _records(client: Client) -> dict[int, Record]:
+    rows = client.query(
+        "SELECT number, name, checksum, started_at, finished_at FROM schema_migrations FINAL", query_tz="UTC", tz_mode="aware"
+    )
+    return {row[0]: Record(*row) for row in rows.result_rows}
+
+
+def _pending(migrations: list[Migration], records: dict[int, Record]) -> list[Migration]:
+    """What is to be applied. Raises MigrationError when the database is in a state that this program can't go on from."""
+    known = {migration.number: migration for migration in migrations}
+    begun = {number for number, record in records.items() if record.finished_at == NEVER}
+    for record in records.values():
+        if record.number in begun and not (record.number in known and known[record.number].repeats):
+            began = f"{record.started_at:%Y-%m-%d %H:%M:%S} UTC"
+            raise MigrationError(
+                f"migration {record.name} was begun at {began} and not finished: undo what it did, then "
+                f"DELETE FROM schema_migrations WHERE number = {record.number} (the embedded stack: `earshot reset`)"
+            )
+    for record in sorted(records.values(), key=lambda record: -record.number):
+        if record.number not in known:
+            raise MigrationError(f"the database is at migration {record.name}, newer than this program: use a newer Earshot")
+        if record.number not in begun and record.checksum != known[record.number].checksum:
+            raise MigrationError(f"migration {record.name} was applied from another text than this program's {record.name}.sql")
+    return [migration for migration in migrations if migration.number not in records.keys() - begun]
+
+
+def _apply(client: Client, migration: Migration) -> None:
+    started = datetime.now(UTC)
+    _write(client, migration, started, NEVER)
+    for place, statement in enumerate(migration.statements, 1):
+        try:
+            client.command(statement)
+        except ClickHouseError as error:
+            raise MigrationError(f"migration {migration.name}, statement {place}: {reason(error)}") from None
+    _write(client, migration, started, datetime.now(UTC))
+
+
+def _write(client: Client, migration: Migration, started: datetime, finished: datetime) -> None:
+    columns = ["number", "name", "checksum", "started_at", "finished_at"]
+    row = [migration.number, migration.name, migration.checksum, started, finished]
+    try:
+        client.insert("schema_migrations", [row], column_names=columns)
+    except ClickHouseError as error:
+        raise MigrationError(f"migration {migration.name}, its record: {reason(error)}") from None

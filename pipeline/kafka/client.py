@@ -1,0 +1,51 @@
+"""The client of Kafka's admin interface: checked at once, with one clear line when the broker can't be had."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+
+from pipeline.config.settings import KafkaSettings
+from pipeline.errors import UnreachableError
+
+
+def kafka_admin(kafka: KafkaSettings, errors: list[KafkaError] | None = None) -> AdminClient:
+    """An admin client that writes nothing to stderr; what goes wrong in the background is appended to `errors`.
+
+    Raises UnreachableError when librdkafka refuses the settings, as for a certificate that can't be read.
+    """
+    errors = [] if errors is None else errors
+    try:
+        config: dict[str, Any] = {**kafka.client(), "log_level": 0, "error_cb": errors.append}
+        return AdminClient(config)
+    except KafkaException as error:
+        raise UnreachableError(f"Kafka at {kafka.bootstrap}: {kafka_reason(error)}") from None
+
+
+def check_kafka(kafka: KafkaSettings, timeout: float = 5.0) -> dict[str, int]:
+    """The cluster's topics, each with its number of partitions.
+
+    Raises UnreachableError with the address when there is no answer within `timeout` seconds or the login is refused; after one
+    second already when each broker refuses.
+    """
+    errors: list[KafkaError] = []
+    admin = kafka_admin(kafka, errors)
+    for patience in (1.0, timeout - 1.0):
+        try:
+            topics = admin.list_topics(timeout=patience).topics
+            return {name: len(topic.partitions) for name, topic in topics.items()}
+        except KafkaException as error:
+            admin.poll(0)  # delivers what the background threads noticed
+            why = kafka_reason(error)
+            if any(e.code() == KafkaError._ALL_BROKERS_DOWN for e in errors):
+                break
+    told = [e.str() for e in errors if e.code() != KafkaError._ALL_BROKERS_DOWN]
+    raise UnreachableError(f"Kafka at {kafka.bootstrap}: {(told or [why])[-1].split(' (after ')[0]}") from None
+
+
+def kafka_reason(error: KafkaException) -> str:
+    """The text of a Kafka error, on one line."""
+    first = error.args[0] if error.args else error
+    return " ".join((first.str() if isinstance(first, KafkaError) else str(first)).split())

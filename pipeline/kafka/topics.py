@@ -1,0 +1,82 @@
+"""The topics, as the settings want them."""
+
+from __future__ import annotations
+
+import time
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from pipeline.config.settings import MAX_MESSAGE_BYTES, KafkaSettings
+from pipeline.errors import UnreachableError
+from pipeline.kafka.client import check_kafka, kafka_admin, kafka_reason
+
+HEADERS_BYTES = 1 << 16
+"""A dead letter is its record and some headers, so its topic takes that much more."""
+
+
+def topic_configs(kafka: KafkaSettings) -> dict[str, dict[str, str]]:
+    """Each topic's configuration."""
+    per_partition = kafka.retention_bytes // kafka.partitions if kafka.retention_bytes > 0 else kafka.retention_bytes
+    common = {"retention.ms": str(kafka.retention_ms), "retention.bytes": str(per_partition)}
+    if kafka.replication > 2:
+        common["min.insync.replicas"] = "2"  # else `acks=all` may mean one broker
+    return {
+        kafka.topic("events"): {**common, "max.message.bytes": str(MAX_MESSAGE_BYTES)},
+        kafka.topic("dead-letter"): {**common, "max.message.bytes": str(MAX_MESSAGE_BYTES + HEADERS_BYTES)},
+        kafka.topic("signals"): common,
+        kafka.topic("alerts"): common,
+    }
+
+
+def topic_partitions(kafka: KafkaSettings, name: str) -> int:
+    """How many partitions the topic has. Signals have one: who reads it is the one that evaluates."""
+    return 1 if name == kafka.topic("signals") else kafka.partitions
+
+
+def migrate_topics(kafka: KafkaSettings) -> list[str]:
+    """Creates the topics that are missing; of those that exist it only says what differs from the settings."""
+    existing = check_kafka(kafka)
+    admin = kafka_admin(kafka)
+    lines = []
+    for name, config in topic_configs(kafka).items():
+        try:
+            if name not in existing:
+                lines.append(_create(admin, kafka, name, config))
+            else:
+                lines += _differences(admin, name, existing[name], topic_partitions(kafka, name), config)
+        except KafkaException as error:
+            raise UnreachableError(f"Kafka at {kafka.bootstrap}, topic {name}: {kafka_reason(error)}") from None
+    _wait_until_known(kafka)
+    return lines or ["Kafka: up to date"]
+
+
+def _wait_until_known(kafka: KafkaSettings) -> None:
+    """A broker says `created` a moment before it knows the topic itself; a worker that starts then would miss it."""
+    end = time.monotonic() + 10
+    while missing := set(topic_configs(kafka)) - set(check_kafka(kafka)):
+        if time.monotonic() > end:
+            raise UnreachableError(f"Kafka at {kafka.bootstrap}: created {', '.join(missing)}, but does not know it after 10 s")
+        time.sleep(0.05)
+
+
+def _create(admin: AdminClient, kafka: KafkaSettings, name: str, config: dict[str, str]) -> str:
+    partitions = topic_partitions(kafka, name)
+    topic = NewTopic(name, partitions, kafka.replication, config=config)
+    try:
+        admin.create_topics([topic], operation_timeout=10)[name].result(20)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise
+        return f"Kafka: topic {name} was just made by somebody else"
+    return f"Kafka: created topic {name}, partitions {partitions}, replication {kafka.replication}"
+
+
+def _differences(admin: AdminClient, name: str, partitions: int, wanted: int, config: dict[str, str]) -> list[str]:
+    resource = ConfigResource(ResourceType.TOPIC, name)
+    entries = admin.describe_configs([resource])[resource].result(10)
+    found = {key: entries[key].value for key in config if key in entries}
+    lines = [f"{key} is {found[key]}, the settings say {config[key]}" for key in found if found[key] != config[key]]
+    if partitions != wanted:
+        lines.insert(0, f"it has {partitions} partitions, the settings say {wanted}")
+    return [f"Kafka: topic {name} is left as it is: {line}" for line in lines]
