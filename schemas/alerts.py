@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import orjson
 import xxhash
 
+from schemas.times import rfc3339
+
 
 class State(StrEnum):
     PENDING = "pending"
@@ -121,4 +123,4 @@ def dump(alert: Alert) -> bytes:
 
 
 def _text(value: Any) -> Any:
-    return value.isoformat(timespec="milliseconds").replace("+00:00", "Z") if isinstance(value, datetime) else value
+    return rfc3339(value) if isinstance(value, datetime) else value

@@ -22,6 +22,8 @@ from typing import Any
 
 import orjson
 
+from schemas.times import rfc3339
+
 VERSION = 1
 LARGEST = 512 << 10
 """Bytes of one record at most: a broker's default limit is 1 MB."""
@@ -67,7 +69,7 @@ def dump(signal: Signal) -> list[bytes]:
     body = orjson.dumps(
         {
             "version": VERSION,
-            "newest": signal.newest and _text(signal.newest),
+            "newest": signal.newest and rfc3339(signal.newest),
             "kafka_ms": signal.kafka_ms,
             "touched": {minute.strftime("%Y-%m-%dT%H:%M:00Z"): brands for minute, brands in signal.touched.items()},
             "candidates": [_record(candidate) for candidate in signal.candidates],
@@ -119,8 +121,8 @@ def _record(candidate: Candidate) -> dict[str, Any]:
     values = {name: getattr(candidate, name) for name in Candidate.__slots__}
     return values | {
         "event_key": f"{candidate.event_key:016x}",
-        "created_at": _text(candidate.created_at),
-        "occurred_at": _text(candidate.occurred_at),
+        "created_at": rfc3339(candidate.created_at),
+        "occurred_at": rfc3339(candidate.occurred_at),
     }
 
 
@@ -136,10 +138,6 @@ def _candidate(value: dict[str, Any]) -> Candidate:
         public=value["public"] is True,
         kafka_ms=_number(value["kafka_ms"]),
     )
-
-
-def _text(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _time(text: str) -> datetime:

@@ -26,8 +26,9 @@ from pipeline.fence import GivenUp
 from pipeline.kafka.group import SESSION_S, watch
 from pipeline.leader import Leader
 from pipeline.monitoring.health import Vitals
-from pipeline.sinks.alerts import AlertTables, utc_now
+from pipeline.sinks.alerts import AlertTables
 from schemas.alerts import Alert, Scope, State
+from schemas.times import utc_now
 
 REBALANCING, UNKNOWN_MEMBER = 27, 25
 

@@ -14,6 +14,7 @@ import typer
 
 from pipeline.cli.options import load_settings, refuse
 from pipeline.errors import EarshotError, SettingsError
+from schemas.times import rfc3339
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
@@ -92,7 +93,7 @@ def _post(text: str, author: str, platform: str) -> bytes:
             "id": f"sent-{uuid4().hex[:16]}",
             "platform": platform,
             "kind": "post",
-            "created_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "created_at": rfc3339(datetime.now(UTC)),
             "text": text,
             "author": {"id": author, "handle": author},
             "source": {"name": "earshot send"},

@@ -32,6 +32,7 @@ from pipeline.http.same_origin import refusal
 from pipeline.monitoring.health import PATHS, Vitals, answer
 from pipeline.processors.alerts.silences import Silence
 from schemas.alerts import Alert, to_record
+from schemas.times import rfc3339
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ def silence_record(silence: Silence) -> dict[str, Any]:
     return {
         "id": f"{silence.silence_id:016x}",
         **{name: getattr(silence, name) for name in ("rule", "brand", "platform", "actor", "comment")},
-        **{name: _time(getattr(silence, name)) for name in ("starts_at", "ends_at", "changed_at")},
+        **{name: rfc3339(getattr(silence, name)) for name in ("starts_at", "ends_at", "changed_at")},
     }
 
 
@@ -252,7 +253,3 @@ def _number(text: str, what: str) -> int:
 
 def _json(value: object, status: int = 200) -> web.Response:
     return web.Response(status=status, body=orjson.dumps(value), content_type="application/json")
-
-
-def _time(value: datetime) -> str:
-    return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -59,9 +59,10 @@ from pipeline.processors.alerts.rules import (
 )
 from pipeline.processors.alerts.silences import Silence
 from pipeline.queries.names import Names, brand_names
-from pipeline.sinks.alerts import AlertTables, AlertTopic, utc_now
+from pipeline.sinks.alerts import AlertTables, AlertTopic
 from schemas.alerts import Alert, State
 from schemas.signals import Signal, parse_signal
+from schemas.times import utc_now
 
 EVALUATING, OFFICE = "evaluating", "control"
 TICK_S = 1.0

@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from schemas.alerts import Alert, State, to_record
+from schemas.times import rfc3339
 
 Escape = Callable[[str], str]
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
@@ -209,16 +210,12 @@ def _posted(alert: Alert, runbook: str, now: datetime, hold: timedelta) -> dict[
     return {
         "labels": _filled_in(labels),
         "annotations": _filled_in(annotations),
-        "startsAt": _rfc3339(starts),
+        "startsAt": rfc3339(starts),
         # It refuses what ends before it starts, and clocks may differ.
-        "endsAt": _rfc3339(max(starts, ends)),
+        "endsAt": rfc3339(max(starts, ends)),
         "generatorURL": "",
     }
 
 
 def _filled_in(texts: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in texts.items() if value}
-
-
-def _rfc3339(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -31,9 +31,9 @@ from pipeline.processors.relevance import EVENT_IRRELEVANT, IRRELEVANT, LANDED_B
 from pipeline.processors.waiting import IN_MEMORY, SAME, Pending, Waiting
 from schemas import events
 from schemas.labels import COLUMNS as SENTIMENT
+from schemas.times import TIME
 
 NO_BASE = "no base row"
-TIME = pl.Datetime("ms", "UTC")
 GROUP_TIMES = tuple(f"{group}_at" for group in events.GROUPS)
 _NEVER = pl.lit(0).cast(TIME)
 _FIXED = [f.column for f in events.FIELDS if f.group == "fixed" and f.column not in ("operation", "occurred_at")]

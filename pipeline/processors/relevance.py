@@ -16,6 +16,7 @@ import polars as pl
 
 from pipeline.batch import EventBatch
 from pipeline.processors.keys import Dates, Keys, KeySet
+from schemas.times import TIME
 
 IRRELEVANT = "irrelevant"
 EVENT_IRRELEVANT = "its event was dropped as irrelevant"
@@ -70,7 +71,7 @@ def _places(rows: pl.DataFrame) -> tuple[Keys, Dates]:
 def minute_of_dropped(dropped: KeySet, keys: pl.Series) -> pl.Series:
     """When these events were created, to the minute, as far as they are known as dropped; else null."""
     minutes = pl.Series(dropped.dates(keys.to_numpy())).cast(pl.Int64)
-    known = pl.when(minutes > 0).then(minutes * 60_000).cast(pl.Datetime("ms", "UTC"))
+    known = pl.when(minutes > 0).then(minutes * 60_000).cast(TIME)
     return pl.select(known).to_series()
 
 

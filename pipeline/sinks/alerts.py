@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -23,9 +23,9 @@ from pipeline.processors.alerts.lifecycle import Member
 from pipeline.processors.alerts.silences import Silence
 from schemas.alerts import Alert, Scope, State, dump
 from schemas.signals import Candidate
+from schemas.times import TIME
 
 log = logging.getLogger("earshot.kafka")
-_TIME = pl.Datetime("ms", "UTC")
 _TIMES = ("since", "last_at", "changed_at", "raised_at", "ended_at")
 _FIELDS = [name for name in Alert.__slots__ if name not in ("key", "scope")]
 COLUMNS = ("alert_key", *Scope._fields, *_FIELDS)
@@ -40,7 +40,7 @@ _TYPES: dict[str, Any] = {
     **{name: pl.Float64 for name in ("observed", "expected", "lower", "upper")},
     **{name: pl.UInt64 for name in ("negative", "neutral", "positive")},
     **{name: pl.Boolean for name in ("historical", "test")},
-    **{name: _TIME for name in _TIMES},
+    **{name: TIME for name in _TIMES},
 }
 WATERMARK = "windows"
 _NEWEST = "ORDER BY term DESC, version DESC LIMIT 1 BY alert_key"
@@ -62,7 +62,7 @@ class AlertTables:
             rows = alert_rows(alerts).with_columns(term=pl.lit(self.term, pl.UInt64))
             self._inserter.insert_all("alerts", rows, generation)
         if members:
-            types: dict[str, Any] = {"event_key": pl.UInt64, "alert_key": pl.UInt64, "created_at": _TIME}
+            types: dict[str, Any] = {"event_key": pl.UInt64, "alert_key": pl.UInt64, "created_at": TIME}
             self._inserter.insert_all(
                 "alert_events", pl.DataFrame(members, Member._fields, schema_overrides=types, orient="row"), generation
             )
@@ -105,7 +105,7 @@ class AlertTables:
     # --- silences, the watermark --------------------------------------------------------------------------------------
     def write_silence(self, silence: Silence, generation: int) -> None:
         row = {name: getattr(silence, name) for name in Silence.__slots__}
-        times = {name: _TIME for name in ("starts_at", "ends_at", "changed_at")}
+        times = {name: TIME for name in ("starts_at", "ends_at", "changed_at")}
         types: dict[str, Any] = {"silence_id": pl.UInt64, "version": pl.UInt32, **times}
         self._inserter.insert_all("alert_silences", pl.DataFrame([row], schema_overrides=types), generation)
 
@@ -117,7 +117,7 @@ class AlertTables:
 
     def keep_watermark(self, at: datetime, now: datetime, generation: int) -> None:
         row = pl.DataFrame(
-            {"name": [WATERMARK], "at": [at], "changed_at": [now]}, schema_overrides={"at": _TIME, "changed_at": _TIME}
+            {"name": [WATERMARK], "at": [at], "changed_at": [now]}, schema_overrides={"at": TIME, "changed_at": TIME}
         )
         self._inserter.insert_all("alert_watermarks", row, generation)
 
@@ -202,9 +202,3 @@ def _plain(value: Any) -> Any:
 
 def _sql_time(at: datetime) -> str:
     return f"fromUnixTimestamp64Milli({int(at.timestamp() * 1000)})"
-
-
-def utc_now() -> datetime:
-    """The clock, in whole milliseconds: what the tables hold."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)

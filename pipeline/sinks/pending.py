@@ -8,9 +8,10 @@ import polars as pl
 
 from pipeline.batch import Assigned
 from pipeline.clickhouse.inserter import Inserter
-from pipeline.processors.completion import GROUP_TIMES, TIME
+from pipeline.processors.completion import GROUP_TIMES
 from pipeline.processors.waiting import KEYS, SAME, Loaded, Place
 from schemas import events
+from schemas.times import TIME
 
 _TIMES = [*events.TIMES, *GROUP_TIMES]
 _CHANGE = [*events.BY_COLUMN, *GROUP_TIMES, "version", "is_deleted"]

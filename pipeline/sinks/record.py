@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipeline.processors.privacy import HASHED
-from pipeline.sources.recorded.times import to_rfc3339
 from schemas import events
+from schemas.times import rfc3339
 
 
 def event_of(row: Mapping[str, Any], seal: Callable[[str], str]) -> dict[str, Any]:
@@ -26,5 +26,5 @@ def event_of(row: Mapping[str, Any], seal: Callable[[str], str]) -> dict[str, An
             place = place.setdefault(parent, {})
         if field.column in HASHED:
             value = seal(value)
-        place[name] = to_rfc3339(value) if field.column in events.TIMES else value
+        place[name] = rfc3339(value, short=True) if field.column in events.TIMES else value
     return event

@@ -22,13 +22,14 @@ import polars as pl
 
 from pipeline.processors.alerts import campaign, counts
 from pipeline.processors.alerts.campaign import Campaign
+from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.counts import MINUTE_S, Slice
-from pipeline.processors.alerts.lifecycle import OLD, Lifecycle, Member, Truth, historical_key
+from pipeline.processors.alerts.lifecycle import OLD, Lifecycle, Member, historical_key
 from pipeline.processors.alerts.rules import Alerts, AnyRule, CampaignRule, SilenceRule, SpikeRule, ThresholdRule
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.spike import STEP_S
+from pipeline.processors.alerts.store import AlertStore
 from pipeline.processors.alerts.windows import Verdicts, Windows
-from pipeline.sinks.alerts import AlertTables
 from schemas.alerts import Alert, Scope, State
 from schemas.signals import Candidate, Signal
 
@@ -51,7 +52,7 @@ log = logging.getLogger("earshot.alerts")
 class Evaluator:
     """Everything here blocks while ClickHouse is away, and raises GivenUp when another process is in charge."""
 
-    def __init__(self, tables: AlertTables, config: Alerts) -> None:
+    def __init__(self, tables: AlertStore, config: Alerts) -> None:
         self._tables, self.config = tables, config
         self.lifecycle = Lifecycle(config)
         self._windows = self._make_windows(config)
@@ -353,7 +354,7 @@ def look_for(ask: campaign.Query, rule: CampaignRule, brand: str, at: datetime) 
 
 def campaign_alerts(lifecycle: Lifecycle, rule: CampaignRule, found: Campaign, now: datetime) -> list[Alert]:
     first, last = _floor(found.first_at), _floor(found.last_at)
-    truth = Truth(
+    truth = Condition(
         rule, Scope(found.brand), first, last, rule.severity, found.accounts, "accounts", upper=rule.accounts,
         samples=found.samples, platforms=found.platforms,
     )  # fmt: skip
@@ -373,7 +374,7 @@ def silences(
             if at - talked >= rule.after:
                 missing = (at - talked).total_seconds() / MINUTE_S
                 start = _floor(talked)
-                changes += lifecycle.true(Truth(rule, scope, start, _floor(at), rule.severity, missing, "minutes"), now)
+                changes += lifecycle.true(Condition(rule, scope, start, _floor(at), rule.severity, missing, "minutes"), now)
             else:
                 changes += lifecycle.untrue(rule.name, scope, now)
     return changes

@@ -25,7 +25,7 @@ from pipeline.processors.alerts.rules import (
 from schemas.alerts import Alert, Scope
 
 if TYPE_CHECKING:
-    from pipeline.processors.alerts.lifecycle import Truth
+    from pipeline.processors.alerts.condition import Condition
     from schemas.signals import Candidate
 
 TERMS = 8
@@ -40,7 +40,7 @@ _OF = {"platform": "platform", "language": LANGUAGE}
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------
-def summary(truth: Truth) -> str:
+def summary(truth: Condition) -> str:
     """One line for people."""
     rule, scope = truth.rule, truth.scope
     expected = "" if truth.expected is None else f", {_number(truth.expected)} expected"

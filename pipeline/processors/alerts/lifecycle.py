@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.processors.alerts import explain
+from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.counts import MINUTE_S, PLACE
 from pipeline.processors.alerts.rules import (
     Alerts,
@@ -50,25 +51,6 @@ class Member(NamedTuple):
     event_key: int
     alert_key: int
     created_at: datetime
-
-
-class Truth(NamedTuple):
-    """What is true of a scope from `start` on, and was still at `end`."""
-
-    rule: AnyRule
-    scope: Scope
-    start: datetime
-    end: datetime
-    severity: int
-    observed: float
-    measure: str = ""
-    expected: float | None = None
-    lower: float | None = None
-    upper: float | None = None
-    samples: tuple[int, ...] = ()
-    split: tuple[int, int, int] = (0, 0, 0)
-    platforms: tuple[str, ...] = ()
-    """Where it is true, as far as that is not anywhere."""
 
 
 class Lifecycle:
@@ -120,7 +102,7 @@ class Lifecycle:
                 changes += self.true(_truth(verdict, int(row), int(place)), now)
         return changes
 
-    def true(self, truth: Truth, now: datetime) -> list[Alert]:
+    def true(self, truth: Condition, now: datetime) -> list[Alert]:
         """Something is true; `truth.start` is never more than an hour ago."""
         place = truth.rule.name, truth.scope
         alert = self._open.get(place)
@@ -138,7 +120,7 @@ class Lifecycle:
         self._go_on(place, alert, fields, now)
         return []
 
-    def _begin(self, truth: Truth, now: datetime) -> list[Alert]:
+    def _begin(self, truth: Condition, now: datetime) -> list[Alert]:
         rule = truth.rule
         key = alert_key(rule.name, truth.scope, int(truth.start.timestamp()))
         for known in self._over[rule.name, truth.scope]:
@@ -318,7 +300,7 @@ def historical_key(candidate: Candidate) -> int:
     return alert_key(candidate.rule, Scope(candidate.brand), hour)
 
 
-def _truth(verdicts: Verdicts, row: int, place: int) -> Truth:
+def _truth(verdicts: Verdicts, row: int, place: int) -> Condition:
     rule = verdicts.rules[place]
     start = datetime.fromtimestamp(verdicts.minute * MINUTE_S, UTC)
     window = verdicts.windows[place][row]
@@ -327,7 +309,7 @@ def _truth(verdicts: Verdicts, row: int, place: int) -> Truth:
         None if np.isnan(array[row, place]) else float(array[row, place])
         for array in (verdicts.expected, verdicts.lower, verdicts.upper)
     )
-    return Truth(
+    return Condition(
         rule, verdicts.scopes[row], start, start, int(verdicts.severity[row, place]), float(verdicts.observed[row, place]),
         rule.measure, expected, lower, upper, split=split, platforms=_where(rule, verdicts.scopes[row]),
     )  # fmt: skip
@@ -342,14 +324,14 @@ def _and_on(alert: Alert, platforms: Iterable[str]) -> dict[str, object]:
     return {"platforms": tuple(sorted({*alert.platforms, *platforms}))} if alert.platforms else {}
 
 
-def _numbers(truth: Truth) -> dict[str, object]:
+def _numbers(truth: Condition) -> dict[str, object]:
     negative, neutral, positive = truth.split
     fields = {name: getattr(truth, name) for name in ("severity", "observed", "expected", "lower", "upper", "measure")}
     told = {"negative": negative, "neutral": neutral, "positive": positive, "summary": explain.summary(truth)}
     return {**fields, **told, **({"samples": truth.samples} if truth.samples else {})}
 
 
-def _distance(truth: Truth, observed: float | None = None) -> float:
+def _distance(truth: Condition, observed: float | None = None) -> float:
     """How far it is from what is expected, or from the limit."""
     limit = next((value for value in (truth.expected, truth.upper, truth.lower) if value is not None), 0.0)
     return abs((truth.observed if observed is None else observed) - limit)

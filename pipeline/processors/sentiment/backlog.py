@@ -7,7 +7,9 @@ from collections.abc import Collection
 
 import polars as pl
 
-SCHEMA = {"event_key": pl.UInt64(), "created_at": pl.Datetime("ms", "UTC"), "partition": pl.Int32()}
+from schemas.times import TIME
+
+SCHEMA = {"event_key": pl.UInt64(), "created_at": TIME, "partition": pl.Int32()}
 KEPT = 50_000
 
 

@@ -27,6 +27,7 @@ from pipeline.processors.sentiment.labels import Labeller
 from pipeline.processors.sentiment.prepare import LONGEST
 from schemas import events
 from schemas.labels import COLUMNS, DEFERRED
+from schemas.times import TIME
 
 Place = tuple[str, int]
 NAME = "labels"
@@ -154,7 +155,7 @@ class Later:
         count, oldest = self._inserter.query(_COUNT.format(where=where)).row(0)
         self._count(count, oldest)
         if count:
-            self._backlog.add(self._inserter.query(_KEYS.format(where=where)).with_columns(pl.col("created_at").cast(_TIME)))
+            self._backlog.add(self._inserter.query(_KEYS.format(where=where)).with_columns(pl.col("created_at").cast(TIME)))
             self._backlog.cut = count > KEPT
             self._backlog.forget(owned - self._owned)
 
@@ -221,7 +222,6 @@ class Later:
         return max(0.0, self._clock() - self._oldest) if self._waiting else 0.0
 
 
-_TIME = pl.Datetime("ms", "UTC")
 _WAITS = f"sentiment_status = '{DEFERRED}'"
 _COUNT = "SELECT count() AS n, toUnixTimestamp64Milli(min(ingested_at)) / 1000 AS oldest FROM interactions FINAL WHERE {where}"
 _KEYS = (

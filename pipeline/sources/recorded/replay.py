@@ -24,7 +24,7 @@ from pipeline.errors import SettingsError
 from pipeline.kafka.event_producer import EventProducer, ctrl_c_sets, key_of, parse, record_of
 from pipeline.sources.recorded.files import Unmapped, format_of, read_events
 from pipeline.sources.recorded.mapping import Mapping, find_mapping, load_mapping
-from pipeline.sources.recorded.times import to_rfc3339
+from schemas.times import rfc3339
 
 Event = dict[str, Any] | bytes
 
@@ -186,7 +186,7 @@ class AsNow:
         if fields is None:
             return event
         key = key_of(fields)
-        now = to_rfc3339(self._now())
+        now = rfc3339(self._now(), short=True)
         if fields.get("operation") in ("update", "delete"):
             fields.pop("created_at", None)
             if key in self._created:

@@ -70,18 +70,12 @@ def parser(time: str, zone: str | None) -> Callable[[object], str]:
     parse = FORMATS.get(time) or (lambda text: datetime.strptime(str(text), time))
     local = parse_zone(zone) if zone else None
 
-    def rfc3339(given: object) -> str:
+    def text_of(given: object) -> str:
         moment = parse(given)
         if moment.tzinfo is None:
             if local is None:
                 raise ValueError("the time has no zone, and the mapping names none")
             moment = moment.replace(tzinfo=local)
-        return to_rfc3339(moment)
+        return rfc3339(moment, short=True)
 
-    return rfc3339
-
-
-def to_rfc3339(moment: datetime) -> str:
-    """2015-02-24T19:42:00Z, with milliseconds unless they are zero."""
-    moment = moment.astimezone(UTC)
-    return moment.isoformat(timespec="milliseconds" if moment.microsecond >= 1000 else "seconds").replace("+00:00", "Z")
+    return text_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.explain import summary, telling
-from pipeline.processors.alerts.lifecycle import Truth
 from pipeline.processors.alerts.rules import Alerts
 from schemas.alerts import Scope
 from tests.support.minutes import MINUTE, at
@@ -53,7 +53,7 @@ def test_the_line_says_what_was_seen_and_what_was_expected(
     rule: dict[str, object], observed: float, expected: float | None, line: str
 ) -> None:
     made = Alerts.model_validate({"rules": [{"name": "a", **rule}]}).rules[0]
-    assert line in summary(Truth(made, Scope("Acme", "x"), at(MINUTE), at(MINUTE), 5, observed, expected=expected))
+    assert line in summary(Condition(made, Scope("Acme", "x"), at(MINUTE), at(MINUTE), 5, observed, expected=expected))
 
 
 def test_the_words_of_thousands_of_texts_are_counted_in_a_moment() -> None:

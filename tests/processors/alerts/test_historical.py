@@ -19,8 +19,9 @@ from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.backtest.judge import backtest
 from pipeline.processors.alerts.evaluator import OLD_QUIET, Evaluator
 from pipeline.processors.alerts.rules import Alerts
-from pipeline.sinks.alerts import AlertTables, utc_now
+from pipeline.sinks.alerts import AlertTables
 from schemas.signals import Signal
+from schemas.times import utc_now
 
 RULES = Alerts.model_validate(
     {"rules": [{"name": "many", "type": "threshold", "measure": "count", "above": 20, "window": "5m"}]}

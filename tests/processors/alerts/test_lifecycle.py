@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.counts import MEASURES
-from pipeline.processors.alerts.lifecycle import Lifecycle, Truth, historical_key
+from pipeline.processors.alerts.lifecycle import Lifecycle, historical_key
 from pipeline.processors.alerts.rules import Alerts, AnyRule
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.windows import STILL, TRUE, Verdicts
@@ -42,9 +43,9 @@ def rule(name: str) -> AnyRule:
     return found
 
 
-def truth(name: str, minute: int, scope: Scope = ACME, **fields: Any) -> Truth:
+def truth(name: str, minute: int, scope: Scope = ACME, **fields: Any) -> Condition:
     values: dict[str, Any] = {"severity": 5, "observed": 20.0, "upper": 10.0, **fields}
-    return Truth(rule(name), scope, at(minute), at(minute), **values)
+    return Condition(rule(name), scope, at(minute), at(minute), **values)
 
 
 def candidate(key: int, created: datetime, name: str = "crisis", brand: str = "Acme", **fields: Any) -> Candidate:

@@ -25,7 +25,7 @@ from pipeline.generate.targets import feed_sample
 from pipeline.kafka.event_producer import record_of
 from pipeline.kafka.topics import migrate_topics
 from pipeline.sources.recorded.replay import AsNow, Event, _by_time, replay
-from pipeline.sources.recorded.times import to_rfc3339
+from schemas.times import rfc3339
 
 MAPPING = """
 events:
@@ -49,7 +49,7 @@ def jsonl(folder: Path, events: list[dict[str, Any]]) -> Path:
 
 
 def post(number: int, seconds: float = 0, **rest: Any) -> dict[str, Any]:
-    at = to_rfc3339(datetime(2020, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds))
+    at = rfc3339(datetime(2020, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds), short=True)
     return {"id": str(number), "platform": "test", "kind": "post", "created_at": at, **rest}
 
 

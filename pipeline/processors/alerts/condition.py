@@ -1,0 +1,30 @@
+"""A condition: what a rule found to be true of a scope, for a time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from pipeline.processors.alerts.rules import (
+    AnyRule,
+)
+from schemas.alerts import Scope
+
+
+class Condition(NamedTuple):
+    """What is true of a scope from `start` on, and was still at `end`."""
+
+    rule: AnyRule
+    scope: Scope
+    start: datetime
+    end: datetime
+    severity: int
+    observed: float
+    measure: str = ""
+    expected: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    samples: tuple[int, ...] = ()
+    split: tuple[int, int, int] = (0, 0, 0)
+    platforms: tuple[str, ...] = ()
+    """Where it is true, as far as that is not anywhere."""

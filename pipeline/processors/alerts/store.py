@@ -1,0 +1,54 @@
+"""What the evaluator asks of the place where alerts are kept (sinks/alerts.py: AlertTables)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import polars as pl
+
+from pipeline.processors.alerts.lifecycle import Member
+from pipeline.processors.alerts.silences import Silence
+from schemas.alerts import Alert
+from schemas.signals import Candidate
+
+
+class AlertStore(Protocol):
+    """Each call blocks until it is answered, and raises GivenUp when another process leads."""
+
+    def standing(self, since: datetime) -> list[Alert]:
+        """The newest change of each alert that is not resolved, or that changed after `since`; none is historical."""
+        ...
+
+    def between(self, first: datetime, last: datetime) -> list[Alert]:
+        """The newest change of each alert that was true in between, by the events' time."""
+        ...
+
+    def by_keys(self, keys: Iterable[int]) -> list[Alert]:
+        """The newest change of each."""
+        ...
+
+    def new(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """The candidates that no alert holds yet, each once."""
+        ...
+
+    def silences(self, now: datetime) -> list[Silence]:
+        """The silences that have not ended."""
+        ...
+
+    def watermark(self) -> datetime | None:
+        """Up to where windows were judged; None: nothing was kept."""
+        ...
+
+    def ask(self, sql: str, settings: Mapping[str, object] | None = None) -> pl.DataFrame:
+        """The answer; times are aware, UTC."""
+        ...
+
+    def write(self, alerts: Sequence[Alert], members: Sequence[Member], generation: int) -> None:
+        """Alerts first, then the events that belong to them. Idempotent."""
+        ...
+
+    def write_silence(self, silence: Silence, generation: int) -> None: ...
+
+    def keep_watermark(self, at: datetime, now: datetime, generation: int) -> None: ...

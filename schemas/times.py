@@ -1,0 +1,23 @@
+"""Times as they cross a process: UTC, in whole milliseconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import polars as pl
+
+TIME = pl.Datetime("ms", "UTC")
+"""The type of a column of times, in frames and tables."""
+
+
+def rfc3339(moment: datetime, *, short: bool = False) -> str:
+    """2015-02-24T19:42:00.000Z; `short`: without the milliseconds where they are zero."""
+    moment = moment.astimezone(UTC)
+    whole = short and moment.microsecond < 1000
+    return moment.isoformat(timespec="seconds" if whole else "milliseconds").replace("+00:00", "Z")
+
+
+def utc_now() -> datetime:
+    """The clock, in whole milliseconds: what the tables hold."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
