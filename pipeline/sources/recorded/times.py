@@ -7,6 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from schemas.times import rfc3339
+
 Parser = Callable[[object], datetime]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
