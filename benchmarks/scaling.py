@@ -17,7 +17,7 @@ from benchmarks.ground import ground
 from benchmarks.progress import bar
 from benchmarks.report import RATE, RATIO, Figure
 from benchmarks.steps import DAY_S, hot_path
-from pipeline.processors.dedup import Seen
+from pipeline.processors.dedup import RevisionIndex
 from pipeline.processors.keys import KeySet
 
 BYTES_NAME = "dedup.bytes_per_key"
@@ -36,7 +36,7 @@ def keys_figures(events: int, passes: int, few: int, many: int) -> Iterator[Figu
     for number in bar.track(range(passes), passes, "seen keys: passes"):
         fresh = load.renewed(values, number)
         for keys, seen in ((few, filled(few, many)), (many, full)):
-            rates[keys].append(hot_path(fresh, Seen(seen), brands).rate)
+            rates[keys].append(hot_path(fresh, RevisionIndex(seen), brands).rate)
     conditions = f"decode, dedup, mentions; {events:,} new events beside {few:,} and {many:,} keys; median of {passes} passes"
     yield from _compare(KEYS_NAMES, rates[few], rates[many], conditions)
 

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.processors.alerts.backtest.plot import Window, draw
-from pipeline.processors.alerts.backtest.series import Series, mirrored, read_series, walk
+from pipeline.processors.alerts.backtest.series import Series, mirrored, read_series, replay_series
 from pipeline.processors.alerts.spike import DROP, Spike
 
 Method = Callable[[Series], list[datetime]]
@@ -84,12 +84,12 @@ def scorer(folder: Path) -> Callable[[Labelled, Sequence[datetime]], Scored]:
 
 
 def ours(spike: Spike, series: Series) -> list[datetime]:
-    return [alert.started for alert in walk(*series, spike).raised]
+    return [alert.started for alert in replay_series(*series, spike).raised]
 
 
 def drops(series: Series) -> list[datetime]:
     """Ours downwards on the mirrored series, whose drops are where the spikes were."""
-    return [alert.started for alert in walk(*mirrored(series), DROP, "below").raised]
+    return [alert.started for alert in replay_series(*mirrored(series), DROP, "below").raised]
 
 
 def three_deviations(series: Series, days: int = 7) -> list[datetime]:
@@ -182,7 +182,7 @@ def main(
         chosen = f"window {spike.window_s} s, quantile {spike.quantile}, factor {spike.factor}"
         console.print(f"left out {name}: {chosen}")
     for each in series:
-        draw(out / f"{each.name}.png", each.series, walk(*each.series, Spike()), each.windows, each.name)
+        draw(out / f"{each.name}.png", each.series, replay_series(*each.series, Spike()), each.windows, each.name)
     console.print(f"drawn in {out}")
 
 

@@ -26,7 +26,7 @@ from pipeline.clickhouse.inserter import Inserter
 from pipeline.fence import Fence
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.dedup import Dedup, RevisionIndex
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
@@ -79,7 +79,7 @@ def hot_path_figures(events: int, passes: int) -> Iterator[Figure]:
     costs: dict[str, list[Cost]] = {name: [] for name in lists}
     for _ in bar.track(range(passes), passes, "the hot path: passes"):
         for name, brands in lists.items():
-            costs[name].append(hot_path(values, Seen(KeySet(LIMIT, DAY_S)), brands))
+            costs[name].append(hot_path(values, RevisionIndex(KeySet(LIMIT, DAY_S)), brands))
     for name, found in costs.items():
         yield from _pair(name, found, f"decode, privacy, dedup, mentions; {WORDS[name]}; {_conditions(values, passes)}")
 
@@ -115,7 +115,7 @@ def warm_decode(values: Sequence[bytes]) -> Decode:
 
 
 # --- the hot path ---------------------------------------------------------------------------------------------------
-def hot_path(values: Sequence[bytes], seen: Seen, brands: Brands) -> Cost:
+def hot_path(values: Sequence[bytes], seen: RevisionIndex, brands: Brands) -> Cost:
     """Runs all records through decode, privacy, dedup and mentions, each on a thread of its own. Raises what a step raises."""
     steps: list[Step] = [warm_decode(values), Pseudonymise(b"key"), Dedup(seen), Mentions(brands)]
     waiting = batches(values)
@@ -167,7 +167,7 @@ class _NoDeadLetters:
 
 def each_step(values: Sequence[bytes]) -> dict[str, Cost]:
     """What each step costs, one after the other, batch by batch."""
-    seen, fence = Seen(KeySet(LIMIT, DAY_S)), Fence()
+    seen, fence = RevisionIndex(KeySet(LIMIT, DAY_S)), Fence()
     completion = Completion(MemoryTable(), DAY_S)
     landing = Landing(Inserter(cast(Any, _NoServer()), fence, Vitals(), "landing"), cast(Any, _NoDeadLetters()), str)
     decode, dedup, mentions, many = warm_decode(values), Dedup(seen), Mentions(load.brands()), Mentions(load.many_brands())

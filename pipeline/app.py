@@ -19,11 +19,11 @@ import numpy as np
 import polars as pl
 
 from pipeline import migrate
-from pipeline.batch import Assigned, EventBatch
+from pipeline.batch import Assigned, EventBatch, Partition
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.config.settings import SentimentSettings, Settings
-from pipeline.config.watched_file import Watched
+from pipeline.config.watched_file import WatchedFile
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.fence import Fence
 from pipeline.kafka.client import kafka_admin
@@ -33,26 +33,26 @@ from pipeline.monitoring.table_metrics import keep_asking
 from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, parse_rules
 from pipeline.processors.alerts.single import SingleEvent, words_of
 from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import UNTOLD_KEYS, Dedup, Seen
+from pipeline.processors.dedup import UNTOLD_KEYS, Dedup, RevisionIndex
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import SAMPLE_BRANDS, parse_brands
 from pipeline.processors.mentions.step import Mentions
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.processors.relevance import Relevance
-from pipeline.processors.sentiment.deferred import Later
+from pipeline.processors.sentiment.deferred import DeferredLabeller
 from pipeline.processors.sentiment.labels import Labeller
 from pipeline.processors.sentiment.step import Sentiment
 from pipeline.sinks.dead_letter import DeadLetters
 from pipeline.sinks.interactions import InteractionsTable, Landing
 from pipeline.sinks.pending import PendingTable
-from pipeline.sinks.signals import Signals, Tell, TellOfLabels
+from pipeline.sinks.signals import LabelSignals, SignalPublisher, Signals
 from pipeline.sources.decode import Decode
 from pipeline.sources.kafka import KafkaSource, Limits, consumer_config
 from pipeline.step import Step
 from pipeline.worker.flow import Flow
-from pipeline.worker.in_flight import Room
+from pipeline.worker.in_flight import InFlightLimit
 from pipeline.worker.lag import keep_asking_ends
-from pipeline.worker.offsets import Offsets, Place
+from pipeline.worker.offsets import Offsets
 
 BATCHES_ON_THEIR_WAY = 4
 log = logging.getLogger("earshot")
@@ -72,7 +72,7 @@ class Worker:
         migrate.check(settings)
         self._settings = settings
         work = settings.worker
-        self.vitals, self.fence, self.room = Vitals(), Fence(), Room(BATCHES_ON_THEIR_WAY)
+        self.vitals, self.fence, self.room = Vitals(), Fence(), InFlightLimit(BATCHES_ON_THEIR_WAY)
         self.landing_inserts, self._reads, self._seed_reads = (
             Inserter(clickhouse_client(settings.clickhouse, timeout_s=seconds), self.fence, self.vitals, name)
             # Seeding reads all that a partition's window holds.
@@ -80,9 +80,9 @@ class Worker:
         )
         topic = settings.kafka.topic("dead-letter")
         dead_letters = DeadLetters(settings.kafka.client(), topic, self.landing_inserts, self.fence, self.vitals)
-        self.seen = Seen(KeySet(work.dedup_keys, work.dedup_hours * 3600))
-        self.brands = Watched(settings.brands or SAMPLE_BRANDS, parse_brands, metrics.BRANDS)
-        self.rules = Watched(settings.alerts or DEFAULT_RULES, parse_rules, metrics.RULES)
+        self.seen = RevisionIndex(KeySet(work.dedup_keys, work.dedup_hours * 3600))
+        self.brands = WatchedFile(settings.brands or SAMPLE_BRANDS, parse_brands, metrics.BRANDS)
+        self.rules = WatchedFile(settings.alerts or DEFAULT_RULES, parse_rules, metrics.RULES)
         self.mentions = Mentions(self.brands.value, words_of(self.rules.value))
         self.single = SingleEvent(self.rules.value, self.mentions.words_in)
         self.dropped = None if work.keep_irrelevant else KeySet(work.dedup_keys, work.dedup_hours * 3600, dated=True)
@@ -91,7 +91,7 @@ class Worker:
             InteractionsTable(self._reads), work.waiting_days * 86400, pending=PendingTable(self._reads),
             in_memory=work.waiting_changes, dropped=self.dropped,
         )  # fmt: skip
-        tell = Tell(self._signals("landing"), self.single, InteractionsTable(self.landing_inserts))
+        tell = SignalPublisher(self._signals("landing"), self.single, InteractionsTable(self.landing_inserts))
         privacy = Pseudonymise(key.encode())
         landing = Landing(self.landing_inserts, dead_letters, privacy.seal, tell.landed)
         self.offsets = Offsets(
@@ -157,11 +157,11 @@ class Worker:
         kafka = self._settings.kafka
         return Signals(kafka.client(), kafka.topic("signals"), self.fence, self.vitals, name)
 
-    def _later(self, labeller: Labeller, sentiment: Sentiment) -> Later:
+    def _later(self, labeller: Labeller, sentiment: Sentiment) -> DeferredLabeller:
         client = clickhouse_client(self._settings.clickhouse, timeout_s=20)
         inserter, topic = Inserter(client, self.fence, self.vitals, "labels"), self._settings.kafka.topic("events")
-        told = TellOfLabels(self._signals("labels"), self.single)
-        return Later(labeller, inserter, told, self.fence, self.vitals, topic, sentiment.spare, self.flow.fail)
+        told = LabelSignals(self._signals("labels"), self.single)
+        return DeferredLabeller(labeller, inserter, told, self.fence, self.vitals, topic, sentiment.spare, self.flow.fail)
 
     def _landed(self, landing: Landing) -> Callable[[Sequence[EventBatch]], None]:
         def land(batches: Sequence[EventBatch]) -> None:
@@ -180,7 +180,7 @@ class Worker:
 
         return land
 
-    def _seed(self, assigned: Sequence[Assigned]) -> Callable[[set[Place]], None]:
+    def _seed(self, assigned: Sequence[Assigned]) -> Callable[[set[Partition]], None]:
         """What ClickHouse knows of partitions that were just assigned: known revisions, and changes that wait."""
         table, work = InteractionsTable(self._seed_reads), self._settings.worker
         started = time.monotonic()
@@ -196,7 +196,7 @@ class Worker:
         metrics.SEEDED.inc(len(revisions))
         metrics.SEED_SECONDS.observe(time.monotonic() - started)
 
-        def take_over(places: set[Place]) -> None:
+        def take_over(places: set[Partition]) -> None:
             self.completion.held.load(waiting.of(places), places)
             if self.later:
                 self.later.own(places)
@@ -209,7 +209,7 @@ class Worker:
             self.relevance.forget(batch.id)
         self.completion.forget(batch.id)
 
-    def _forget_partitions(self, places: set[Place] | None) -> None:
+    def _forget_partitions(self, places: set[Partition] | None) -> None:
         if self.later:
             self.later.forget(places)
         if places is None:

@@ -18,6 +18,9 @@ import polars as pl
 from pipeline.monitoring.reject_reasons import UNREADABLE_STEP
 from schemas.signals import Candidate
 
+Partition = tuple[str, int]
+"""(topic, number)"""
+
 
 class Origin(NamedTuple):
     """The offsets of one partition that a batch covers, both ends included."""

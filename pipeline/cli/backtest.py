@@ -14,7 +14,7 @@ from pipeline.errors import SettingsError
 
 if TYPE_CHECKING:
     from pipeline.processors.alerts.backtest.labelled import Window
-    from pipeline.processors.alerts.backtest.series import Series, Walked
+    from pipeline.processors.alerts.backtest.series import Replayed, Series
     from pipeline.processors.alerts.rules import Alerts, SpikeRule
     from schemas.alerts import Alert
 
@@ -118,14 +118,14 @@ def _of_alert(alert: Alert) -> dict[str, Any]:
 # --- a series ---------------------------------------------------------------------------------------------------------
 def _series(config: Alerts, path: Path, labels: Path | None, plots: Path | None, as_json: bool) -> None:
     from pipeline.processors.alerts.backtest.labelled import read_windows
-    from pipeline.processors.alerts.backtest.series import read_series, walk
+    from pipeline.processors.alerts.backtest.series import read_series, replay_series
     from pipeline.processors.alerts.spike import DROP, Spike
 
     rule = _spike_rule(config)
     read = read_series(path)
     windows = read_windows(labels, path.name) if labels else []
     spike = replace(DROP if rule.direction == "below" else Spike(), calm_s=int(rule.resolve.total_seconds()))
-    walked = walk(read.times, read.values, spike, rule.direction, rule.name)
+    walked = replay_series(read.times, read.values, spike, rule.direction, rule.name)
     raised = [alert for alert in walked.raised if alert.severity >= rule.severity]
     walked = walked._replace(raised=raised)
     if as_json:
@@ -148,7 +148,7 @@ def _spike_rule(config: Alerts) -> SpikeRule:
     raise SettingsError("a series is judged by a spike rule of volume: there is none among these rules")
 
 
-def _show_series(rule: SpikeRule, series: Series, walked: Walked, windows: list[Window]) -> None:
+def _show_series(rule: SpikeRule, series: Series, walked: Replayed, windows: list[Window]) -> None:
     from pipeline.cli.terminal import console, table
     from pipeline.processors.alerts.backtest.labelled import score
 

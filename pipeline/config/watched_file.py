@@ -20,7 +20,7 @@ EVERY_S = 0.5
 T = TypeVar("T")
 
 
-class Watched(Generic[T]):
+class WatchedFile(Generic[T]):
     """A file, and what of it is in force: `value`. Raises what `parse` raises, SettingsError, when it is wrong at the start.
 
     What `reloads` says it lists is the attribute of `value` that holds them.

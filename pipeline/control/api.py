@@ -115,7 +115,7 @@ def silence_record(silence: Silence) -> dict[str, Any]:
 
 
 # --- the server -------------------------------------------------------------------------------------------------------
-class DeskServer:
+class ApiServer:
     """Serves on `host:port` in the running event loop, from `start` to `stop`.
 
     Without tokens there is nobody who may command: health is served, each command refused.

@@ -31,8 +31,8 @@ from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.query import Ask, asker
 from pipeline.clickhouse.terms import newest_sql
 from pipeline.config.settings import Settings
-from pipeline.config.watched_file import Watched
-from pipeline.control.api import DeskServer, Refused
+from pipeline.config.watched_file import WatchedFile
+from pipeline.control.api import ApiServer, Refused
 from pipeline.errors import EarshotError, SettingsError, UnknownName
 from pipeline.fence import INSERT_MAX_S, GivenUp
 from pipeline.kafka.group import REBALANCE_S, make_app
@@ -41,7 +41,7 @@ from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals, memory_limit
 from pipeline.monitoring.table_metrics import keep_asking
 from pipeline.notify.delivery_log import ClickHouseLog, last_sent
-from pipeline.notify.dispatcher import Deliveries
+from pipeline.notify.dispatcher import Dispatcher
 from pipeline.notify.receiver_queue import Context
 from pipeline.notify.receivers import Outcome, check
 from pipeline.processors.alerts.backtest.judge import backtest
@@ -86,7 +86,7 @@ class Control:
     def __init__(self, settings: Settings) -> None:
         migrate.check(settings)
         self._settings = settings
-        self._file = Watched(settings.alerts or DEFAULT_RULES, parse_rules, metrics.RULES)
+        self._file = WatchedFile(settings.alerts or DEFAULT_RULES, parse_rules, metrics.RULES)
         check(self._file.value, os.environ)
         metrics.start_control(receiver.name for receiver in self._file.value.receivers)
         metrics.MEMORY_LIMIT.set(memory_limit())
@@ -104,13 +104,13 @@ class Control:
         self._heard = asyncio.Event()
         self._signals: list[Signal] = []
         self._uncommitted: list[Any] = []
-        self._deliveries: Deliveries | None = None
+        self._deliveries: Dispatcher | None = None
         self._stop = asyncio.Event()
         self._ends = False
         self._failure: BaseException | None = None
         self.app = self._make_app()
         tokens = {actor: token.get_secret_value() for actor, token in settings.control.tokens.items()}
-        self.desk = DeskServer(self, self.vitals, settings.control.host, settings.control.port, tokens)
+        self.desk = ApiServer(self, self.vitals, settings.control.host, settings.control.port, tokens)
 
     # --- Faust --------------------------------------------------------------------------------------------------------
     def _make_app(self) -> faust.App:
@@ -213,7 +213,7 @@ class Control:
         log_ = ClickHouseLog(partial(clickhouse_client, self._settings.clickhouse, 20))
         leads = partial(self._leader.leads, generation)
         context = Context(log_, os.environ, on_try=_count, on_accepted=self._accepted, leads=leads, term=self._tables.term)
-        deliveries = Deliveries(self._evaluator.config, context)
+        deliveries = Dispatcher(self._evaluator.config, context)
         try:
             told = partial(last_sent, self._client, [alert.key for alert in standing])
             deliveries.resume(standing, await self._do(lambda: self._office.inserter.retry("query", told)))
@@ -345,7 +345,7 @@ class Control:
             else:
                 self._deliveries.tell(alert)
 
-    async def _explain_and_tell(self, alert: Alert, window: timedelta, deliveries: Deliveries) -> None:
+    async def _explain_and_tell(self, alert: Alert, window: timedelta, deliveries: Dispatcher) -> None:
         """It is told with its explanation, or without when that takes longer than EXPLAIN_S."""
         work = asyncio.get_running_loop().run_in_executor(self._aside, explain, self._ask_aside, alert, window)
         await asyncio.wait((work,), timeout=EXPLAIN_S)

@@ -24,7 +24,7 @@ import pyarrow as pa
 from aiohttp import web
 
 from pipeline.embedded.engine import Engine
-from pipeline.embedded.query import Answer, Query, QueryError
+from pipeline.embedded.query import Query, QueryError, QueryResult
 from pipeline.embedded.request import BODY_LIMIT, CODECS, credentials, query_id, read
 from pipeline.embedded.statement import DataInsert, split_insert
 from pipeline.http.same_origin import refusal
@@ -95,7 +95,7 @@ class Server:
 
     async def _run(
         self, method: str, head: bytes, chunks: list[bytes], values: Mapping[str, str], user: str, headers: Mapping[str, str]
-    ) -> Answer:
+    ) -> QueryResult:
         head, insert = _split(head, chunks) if user == "default" else (_joined(head, chunks), None)
         query = Query(
             statement=head,
@@ -115,7 +115,7 @@ class Server:
             self._control.submit(self._engine.kill, query.mark)
             raise
 
-    async def _in(self, pool: ThreadPoolExecutor, call: Callable[[], Answer]) -> Answer:
+    async def _in(self, pool: ThreadPoolExecutor, call: Callable[[], QueryResult]) -> QueryResult:
         return await asyncio.get_running_loop().run_in_executor(pool, call)
 
     def _login(self, request: web.Request) -> str:
@@ -159,7 +159,7 @@ def _compressed(body: bytes, request: web.Request, headers: dict[str, str]) -> b
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
-def _summary(answer: Answer) -> str:
+def _summary(answer: QueryResult) -> str:
     names = ("rows_read", "bytes_read", "rows_written", "bytes_written")
     spelled = ("read_rows", "read_bytes", "written_rows", "written_bytes")
     return json.dumps({there: str(getattr(answer, here)) for here, there in zip(names, spelled, strict=True)})

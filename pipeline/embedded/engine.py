@@ -25,7 +25,7 @@ from chdb import _chdb as _module
 from pipeline.embedded import statement
 from pipeline.embedded.analyst import NEWEST, Analyst, Function, may_set
 from pipeline.embedded.analyst_names import Catalog
-from pipeline.embedded.query import Answer, Query, QueryError
+from pipeline.embedded.query import Query, QueryError, QueryResult
 
 _chdb: Any = _module  # a compiled module without stubs
 QUERY_SECONDS = 60
@@ -80,13 +80,13 @@ class Engine:
     def close(self) -> None:
         self._keeper.close()
 
-    def query(self, query: Query) -> Answer:
+    def query(self, query: Query) -> QueryResult:
         """Runs a statement that is whole as it is. Raises QueryError."""
         with self._connection(query) as connection:
             self._check(connection, query, query.statement)
             return self._answer(connection, query.statement, query)
 
-    def insert(self, query: Query, insert: statement.DataInsert) -> Answer:
+    def insert(self, query: Query, insert: statement.DataInsert) -> QueryResult:
         """Writes the data behind an INSERT, all or (on an error) what ClickHouse would have written. Raises QueryError."""
         with self._connection(query) as connection, _as_file(insert.data) as path:
             sql = b"%s FROM INFILE '%s' %s FORMAT %s" % (insert.head, path.encode(), insert.settings, insert.format)
@@ -146,9 +146,9 @@ class Engine:
         )
         return self._analyst.refusal(json.loads(answer.bytes()), query.database, catalog)
 
-    def _answer(self, connection: Any, sql: bytes, query: Query) -> Answer:
+    def _answer(self, connection: Any, sql: bytes, query: Query) -> QueryResult:
         result = _call(connection, sql, query.default_format, dict(query.params))
-        return Answer(
+        return QueryResult(
             body=result.bytes(),
             format=statement.output_format(sql) or query.default_format,
             rows_read=result.storage_rows_read(),

@@ -36,7 +36,7 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryResult:
     body: bytes
     format: str
     rows_read: int

@@ -28,7 +28,7 @@ from pipeline.generate.stream import Stream
 from pipeline.generate.targets import Advance, write_truth
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.dedup import Dedup, RevisionIndex
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.step import Mentions
 from pipeline.processors.privacy import Pseudonymise
@@ -83,7 +83,7 @@ def to_clickhouse(plan: Plan, settings: Settings, truth: BinaryIO, advance: Adva
     with clickhouse_client(settings.clickhouse) as client:
         check_tables(client)
         inserter = Inserter(client, OpenFence(), Vitals(), "generate")
-        table, seen = InteractionsTable(inserter), Seen(KeySet(1 << 40, FOREVER_S))
+        table, seen = InteractionsTable(inserter), RevisionIndex(KeySet(1 << 40, FOREVER_S))
         seen.landed.add(table.known_revisions([Assigned(topic, 0, 0)], 0, 1 << 40).to_numpy())
         completion = Completion(table, FOREVER_S)
         privacy = Pseudonymise(key.encode())

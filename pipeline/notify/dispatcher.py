@@ -1,4 +1,4 @@
-"""Deliveries: who is told of which change of an alert, and that they are.
+"""Dispatcher: who is told of which change of an alert, and that they are.
 
 Each receiver has a line (line.py) of its own: a queue and a task, so that one that is slow or down never delays another. At
 least once: a change is told until the receiver accepts it, over restarts too, and each request names its changes, so that a
@@ -22,19 +22,19 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from pipeline.notify.delivery_log import Sent
-from pipeline.notify.receiver_queue import Context, Line
+from pipeline.notify.receiver_queue import Context, ReceiverQueue
 from pipeline.notify.receivers import check
 from pipeline.processors.alerts.rules import Alerts
 from schemas.alerts import Alert, State
 
 
-class Deliveries:
+class Dispatcher:
     """To be made and used in a running event loop. Raises SettingsError when a receiver lacks a variable of the environment."""
 
     def __init__(self, config: Alerts, context: Context) -> None:
         self._context = context
         self._open: dict[int, Alert] = {}
-        self._lines: dict[str, Line] = {}
+        self._lines: dict[str, ReceiverQueue] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self.use(config)
 
@@ -54,7 +54,7 @@ class Deliveries:
             if name in self._lines:
                 self._lines[name].use(receiver, config)
             else:
-                self._lines[name] = Line(receiver, config, self._context)
+                self._lines[name] = ReceiverQueue(receiver, config, self._context)
         for alert in self._open.values():
             self._offer(alert)
 

@@ -1,4 +1,4 @@
-"""Book: what one receiver knows of each alert, and what it is still to be told. Time is an argument here."""
+"""Outbox: what one receiver knows of each alert, and what it is still to be told. Time is an argument here."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Incident:
     """The newest change, told or not."""
     told: Alert | None = None
     """The newest change that was accepted."""
-    told_at: float = 0.0
+    accepted_at: float = 0.0
     """By the clock on the wall: it comes from the delivery log after a restart."""
     attempts: int = 0
     waiting: list[Change] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Incident:
     """Its message was refused: it is not told with others, which may be well."""
 
 
-class Book:
+class Outbox:
     """Order is kept within an alert: an opening that was never accepted goes with what came last, in one message. Of what came
     between, the newest wins."""
 
@@ -122,7 +122,7 @@ class Book:
             alert = incident.alert
             if incident.waiting or incident.told is None or alert.state is not State.FIRING or alert.muted or alert.test:
                 continue
-            due = incident.told_at + self._repeat.get(alert.rule, math.inf)
+            due = incident.accepted_at + self._repeat.get(alert.rule, math.inf)
             if clock >= due:
                 self.put(Change(alert, now, int(due)))
 
@@ -156,7 +156,7 @@ class Book:
 
     def accepted(self, incident: Incident, newest: Alert, clock: float) -> None:
         """The receiver has taken all changes up to this one."""
-        incident.told, incident.told_at = newest, clock
+        incident.told, incident.accepted_at = newest, clock
         incident.waiting = [change for change in incident.waiting if change.alert.version > newest.version]
         incident.alone, incident.refusals = False, 0
         if not incident.waiting:

@@ -1,4 +1,4 @@
-"""Line: one receiver, its book, and the one task that tells it what is in there."""
+"""ReceiverQueue: one receiver, its book, and the one task that tells it what is in there."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pipeline.clock import Clock, wall
 from pipeline.fence import GivenUp
 from pipeline.notify.delivery_log import Delivery, DeliveryStore, Sent
-from pipeline.notify.outbox import MOST_ALERTS, MOST_KEPT, Book, Change, Incident
+from pipeline.notify.outbox import MOST_ALERTS, MOST_KEPT, Change, Incident, Outbox
 from pipeline.notify.receivers import Outcome, Outside, Sender, make_sender
-from pipeline.notify.safe_http import Lookup
+from pipeline.notify.safe_http import Resolver
 from pipeline.processors.alerts.rules import Alerts, Receiver
 from schemas.alerts import Alert, State
 
@@ -52,18 +52,18 @@ class Context:
     """Whether this process may still tell anybody: no request begins once it may not."""
     term: int = 0
     clock: Clock = wall
-    lookup: Lookup | None = None
+    lookup: Resolver | None = None
     """None: the system's resolver."""
     timing: Timing = Timing()
     jitter: Callable[[], float] = random.random
 
 
-class Line:
+class ReceiverQueue:
     """Tells one receiver, one message at a time. To be made and used in a running event loop."""
 
     def __init__(self, receiver: Receiver, config: Alerts, context: Context) -> None:
         self._context = context
-        self._book = Book(receiver, config)
+        self._book = Outbox(receiver, config)
         self._stale: list[Sender] = []
         self._wake = asyncio.Event()
         self._closing = False
@@ -193,7 +193,7 @@ class Line:
                 return
         for incident in standing:
             ended = incident.alert.state is State.RESOLVED and not incident.waiting
-            if ended and incident.told_at + self._context.timing.echo < self._context.clock():
+            if ended and incident.accepted_at + self._context.timing.echo < self._context.clock():
                 self._book.forget(incident)
         self._beat_at = self._now() + self._context.timing.beat
 

@@ -29,7 +29,7 @@ from pipeline.clock import Clock, wall
 from pipeline.errors import SettingsError
 from pipeline.notify import payloads
 from pipeline.notify.payloads import Message
-from pipeline.notify.safe_http import Guarded, Lookup, RefusedError
+from pipeline.notify.safe_http import AddressRefused, Resolver, SafeClient
 from pipeline.processors.alerts.rules import Alerts, Receiver, check_url
 from schemas.alerts import Alert
 
@@ -61,7 +61,7 @@ class Outside:
 
     environ: Mapping[str, str]
     clock: Clock = wall
-    lookup: Lookup | None = None
+    lookup: Resolver | None = None
     """None: the system's."""
 
 
@@ -131,7 +131,7 @@ class _Http:
     """A guarded POST whose answer is an Outcome."""
 
     def __init__(self, url: str, receiver: Receiver, outside: Outside) -> None:
-        self._guarded = Guarded(url, receiver.allow, receiver.timeout, outside.lookup)
+        self._guarded = SafeClient(url, receiver.allow, receiver.timeout, outside.lookup)
         self._clock = outside.clock
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> Outcome:
@@ -139,7 +139,7 @@ class _Http:
             status, after = await self._guarded.post(
                 body, {"Content-Type": "application/json", "User-Agent": "earshot", **headers}
             )
-        except RefusedError as refused:
+        except AddressRefused as refused:
             return Outcome(False, f"refused: {refused}", permanent=True)
         except TimeoutError:
             return Outcome(False, "timeout")

@@ -24,7 +24,7 @@ from yarl import URL
 MOST_BODY = 64 << 10
 """What is read of an answer; nobody looks at it, but a receiver should be able to finish its sentence."""
 Address = IPv4Address | IPv6Address
-Lookup = Callable[[str], Awaitable[list[str]]]
+Resolver = Callable[[str], Awaitable[list[str]]]
 """The addresses of a host name."""
 
 _NAT64 = ip_network("64:ff9b::/96")
@@ -34,11 +34,11 @@ _SHARED = ip_network("100.64.0.0/10")
 _LOCAL_SERVICES = tuple(map(ip_network, ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24")))
 
 
-class RefusedError(Exception):
+class AddressRefused(Exception):
     """The request must not go there. The text names the address, never the URL."""
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     status: int
     retry_after: str
     """The header as it came; blank: there was none."""
@@ -75,10 +75,10 @@ def _embedded(address: IPv6Address) -> IPv4Address | None:
     return address.ipv4_mapped
 
 
-class Guarded(AbstractResolver):
+class SafeClient(AbstractResolver):
     """Posts to one URL. To be made and closed in a running event loop."""
 
-    def __init__(self, url: str, allow: Iterable[str], timeout: timedelta, lookup: Lookup | None = None) -> None:
+    def __init__(self, url: str, allow: Iterable[str], timeout: timedelta, lookup: Resolver | None = None) -> None:
         self._url = URL(url)
         self._host = self._url.raw_host or ""
         entries = set(allow)
@@ -95,11 +95,11 @@ class Guarded(AbstractResolver):
             trust_env=False,
         )
 
-    async def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Raises RefusedError, TimeoutError, aiohttp.ClientError or OSError; the latter may hold the URL."""
+    async def post(self, body: bytes, headers: Mapping[str, str]) -> Response:
+        """Raises AddressRefused, TimeoutError, aiohttp.ClientError or OSError; the latter may hold the URL."""
         self._check_literal()
         async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
-            answer = Answer(response.status, response.headers.get("Retry-After", ""))
+            answer = Response(response.status, response.headers.get("Retry-After", ""))
             with suppress(aiohttp.ClientError, TimeoutError):  # the status counts, also where the rest never comes
                 left = MOST_BODY
                 while left > 0 and (chunk := await response.content.read(left)):
@@ -147,15 +147,15 @@ class Guarded(AbstractResolver):
             self._check(odd)
             plain = False
         if not plain:
-            raise RefusedError("an address must be written in full")
+            raise AddressRefused("an address must be written in full")
 
     def _check(self, text: str) -> None:
-        """Raises RefusedError, and ValueError for what is no address."""
+        """Raises AddressRefused, and ValueError for what is no address."""
         address = ip_address(text.replace("%25", "%"))
         word = kind(address)
         if word and not self._allowed(address):
             inner = _embedded(address) if isinstance(address, IPv6Address) else None
-            raise RefusedError(f"{inner or address} is {word}")
+            raise AddressRefused(f"{inner or address} is {word}")
 
     def _allowed(self, address: Address) -> bool:
         inner = _embedded(address) if isinstance(address, IPv6Address) else None

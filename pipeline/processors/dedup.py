@@ -26,12 +26,12 @@ from schemas import events
 
 DUPLICATE = "duplicate"
 UNTOLD_KEYS = 1_000_000
-"""How many revisions Seen remembers at most of which nobody may have been told: 8 MB. A worker leaves those of its batches on
+"""How many revisions it remembers at most of which nobody may have been told: 8 MB. A worker leaves those of its batches on
 their way behind, some 60,000; more are there only when a group's offsets were set back."""
 _CHANGING = [f for f in events.FIELDS if f.group != "fixed"]
 
 
-class Seen:
+class RevisionIndex:
     """The revisions that are known. Thread-safe: the dedup agent asks, the landing agent tells.
 
     Restart: empty, and seeded from ClickHouse on assignment. `landed` may forget (window), `pending` never does by itself.
@@ -110,7 +110,7 @@ class Dedup:
 
     name = "dedup"
 
-    def __init__(self, seen: Seen) -> None:
+    def __init__(self, seen: RevisionIndex) -> None:
         self._seen = seen
 
     def process(self, batch: EventBatch) -> EventBatch:

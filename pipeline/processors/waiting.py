@@ -16,10 +16,10 @@ from typing import NamedTuple, Protocol
 
 import polars as pl
 
+from pipeline.batch import Partition
 from pipeline.clock import Clock
 from pipeline.processors.keys import Keys, KeySet
 
-Place = tuple[str, int]
 IN_MEMORY = 50_000
 KEYS = 1_000_000
 LOOK_AT_ONCE = 5_000
@@ -44,7 +44,7 @@ class Loaded(NamedTuple):
     keys: pl.DataFrame
     """event_key, revision, topic and partition of the newest KEYS, those of `newest` among them."""
 
-    def of(self, places: Container[Place]) -> Loaded:
+    def of(self, places: Container[Partition]) -> Loaded:
         """What waits of these partitions."""
         return Loaded(_within(self.newest, places), _within(self.keys, places))
 
@@ -58,7 +58,7 @@ class Pending(Protocol):
         No key is below that of `last`."""
         ...
 
-    def after(self, last: tuple[int, int], places: Collection[Place], count: int) -> pl.DataFrame:
+    def after(self, last: tuple[int, int], places: Collection[Partition], count: int) -> pl.DataFrame:
         """The first `count` changes of these partitions that wait, by event_key and revision, after the one that is `last`."""
         ...
 
@@ -77,7 +77,7 @@ class Waiting:
         self.beyond = 0
         """How many wait in the table alone; counted anew by each round of slices, never too few."""
         self._keys = KeySet(KEYS, self._seconds, self._clock)
-        self._places: set[Place] = set()
+        self._places: set[Partition] = set()
         # Of batches on their way: what is settled is marked done when they land, and until then the table gives it back.
         self._settled: dict[int, pl.DataFrame] = {}
         # What these let wait is in memory alone.
@@ -97,11 +97,11 @@ class Waiting:
         """How many wait, what is still to be taken over counted as one."""
         return self.in_memory + self.beyond + len(self._inbox)
 
-    def load(self, loaded: Loaded, places: Collection[Place]) -> None:
+    def load(self, loaded: Loaded, places: Collection[Partition]) -> None:
         """These partitions are ours, and this waits of them; it is looked up with the next batches. From any thread."""
         self._inbox.append(lambda: self._load(loaded, places))
 
-    def forget(self, places: Container[Place]) -> None:
+    def forget(self, places: Container[Partition]) -> None:
         """These partitions went to another worker. From any thread."""
         self._inbox.append(lambda: self._forget(places))
 
@@ -253,14 +253,14 @@ class Waiting:
     def _keep(self, rows: pl.DataFrame) -> None:
         self._rows = rows if rows.height else None
 
-    def _load(self, loaded: Loaded, places: Collection[Place]) -> None:
+    def _load(self, loaded: Loaded, places: Collection[Partition]) -> None:
         self._places |= set(places)
         if loaded.newest.height:
             self._keep(_append(self._rows, loaded.newest).unique(SAME, maintain_order=True))
         self._leave(_without(loaded.keys, [] if self._rows is None else [self._rows]))
         self._keep_within_limit()
 
-    def _forget(self, places: Container[Place]) -> None:
+    def _forget(self, places: Container[Partition]) -> None:
         self._places = {place for place in self._places if place not in places}
         if self._rows is not None:
             self._keep(_without(self._rows, [_within(self._rows, places)]))
@@ -283,7 +283,7 @@ def _look(now: float) -> pl.Expr:
     return (come & (come.cum_sum() <= COME_AT_ONCE)) | (timed & longest.fill_null(False))
 
 
-def _within(frame: pl.DataFrame, places: Container[Place]) -> pl.DataFrame:
+def _within(frame: pl.DataFrame, places: Container[Partition]) -> pl.DataFrame:
     there = frame.select("topic", "partition").unique()
     ours = there.filter(pl.Series([place in places for place in there.iter_rows()], dtype=pl.Boolean))
     return frame.join(ours, on=["topic", "partition"], how="semi")

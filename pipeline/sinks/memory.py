@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 import polars as pl
 
-from pipeline.batch import EventBatch
-from pipeline.processors.waiting import SAME, Loaded, Place
+from pipeline.batch import EventBatch, Partition
+from pipeline.processors.waiting import SAME, Loaded
 
 
 class MemoryTable:
@@ -53,7 +53,7 @@ class MemoryPending:
     def of(self, keys: pl.Series, last: tuple[int, int], count: int) -> pl.DataFrame:
         return self.rows.filter(pl.col("event_key").is_in(keys.implode())).filter(_beyond(last)).sort(SAME).head(count)
 
-    def after(self, last: tuple[int, int], places: Collection[Place], count: int) -> pl.DataFrame:
+    def after(self, last: tuple[int, int], places: Collection[Partition], count: int) -> pl.DataFrame:
         ours = pl.Series([place in places for place in self.rows.select("topic", "partition").iter_rows()], dtype=pl.Boolean)
         return self.rows.filter(ours).filter(_beyond(last)).sort(SAME).head(count)
 

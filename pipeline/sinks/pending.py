@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
-from pipeline.batch import Assigned
+from pipeline.batch import Assigned, Partition
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.processors.completion import GROUP_TIMES
-from pipeline.processors.waiting import KEYS, SAME, Loaded, Place
+from pipeline.processors.waiting import KEYS, SAME, Loaded
 from schemas import events
 from schemas.times import TIME
 
@@ -56,7 +56,7 @@ class PendingTable:
         events_ = f"event_key IN ({','.join(map(str, keys))})"
         return self._changes(f"done = 0 AND {events_} AND {beyond} ORDER BY event_key, revision LIMIT {count}")
 
-    def after(self, last: tuple[int, int], places: Collection[Place], count: int) -> pl.DataFrame:
+    def after(self, last: tuple[int, int], places: Collection[Partition], count: int) -> pl.DataFrame:
         """The first `count` changes of these partitions that wait, by event_key and revision, after the one that is `last`."""
         topics: dict[str, list[int]] = {}
         for topic, partition in places:

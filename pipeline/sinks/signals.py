@@ -75,7 +75,7 @@ class Signals:
         return found
 
 
-class Table(Protocol):
+class LandedRows(Protocol):
     """Where what landed before is read back from."""
 
     def as_landed(self, changes: pl.DataFrame) -> pl.DataFrame:
@@ -83,10 +83,10 @@ class Table(Protocol):
         ...
 
 
-class Tell:
+class SignalPublisher:
     """Tells of landings. For the landing agent."""
 
-    def __init__(self, signals: Signals, rules: SingleEvent, table: Table) -> None:
+    def __init__(self, signals: Signals, rules: SingleEvent, table: LandedRows) -> None:
         self._signals, self._rules, self._table = signals, rules, table
 
     def landed(self, batches: Sequence[EventBatch]) -> None:
@@ -105,7 +105,7 @@ class Tell:
             self._signals.send(_signal(rows, candidates, max(times, default=None)), batches[0].generation)
 
 
-class TellOfLabels:
+class LabelSignals:
     """Tells of labels that rows got after they landed. For the thread that writes them (sentiment/deferred.py).
 
     What a rule finds goes before the label is written, for a row that has its label is not looked at again; what was touched

@@ -28,7 +28,7 @@ from pipeline.kafka.batches import last_offset
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
 from pipeline.sources.memory import PLACES
-from pipeline.worker.in_flight import Room
+from pipeline.worker.in_flight import InFlightLimit
 from pipeline.worker.offsets import Offsets
 
 log = logging.getLogger("earshot.delivery")
@@ -81,7 +81,7 @@ class KafkaSource:
     offsets: Offsets
     fence: Fence
     vitals: Vitals
-    room: Room
+    room: InFlightLimit
     hand_over: Callable[[EventBatch], None]
     fail: Callable[[BaseException], None]
 

@@ -25,7 +25,7 @@ from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
 from pipeline.monitoring.reject_reasons import reason_class
 from pipeline.step import Step
-from pipeline.worker.in_flight import Room
+from pipeline.worker.in_flight import InFlightLimit
 
 log = logging.getLogger("earshot.delivery")
 CHANNEL_DEPTH = 8
@@ -71,7 +71,7 @@ class Flow:
         forget: Callable[[EventBatch], None],
         fence: Fence,
         vitals: Vitals,
-        room: Room,
+        room: InFlightLimit,
     ) -> None:
         self._land, self._landed, self._forget = land, landed, forget
         self._fence, self._vitals, self._room = fence, vitals, room
@@ -162,7 +162,7 @@ class Flow:
         return batches
 
     def put(self, batch: EventBatch) -> None:
-        """Hands a batch over, from the poll thread; `Room` sees to it that the channels never fill."""
+        """Hands a batch over, from the poll thread; `InFlightLimit` sees to it that the channels never fill."""
         assert self._loop is not None
         batch.handed_over = time.perf_counter()
         asyncio.run_coroutine_threadsafe(self._entry.put(batch), self._loop).result()

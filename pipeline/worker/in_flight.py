@@ -7,7 +7,7 @@ import threading
 from pipeline.monitoring import metrics
 
 
-class Room:
+class InFlightLimit:
     """How many batches may be on their way at once."""
 
     def __init__(self, batches: int) -> None:

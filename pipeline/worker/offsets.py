@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from pipeline.batch import Assigned, EventBatch, Unreadable
+from pipeline.batch import Assigned, EventBatch, Partition, Unreadable
 from pipeline.errors import EarshotError
 from pipeline.fence import INSERT_MAX_S, Fence, GivenUp
 from pipeline.monitoring import metrics
@@ -24,7 +24,6 @@ from pipeline.monitoring.health import Vitals
 from pipeline.worker.lag import Lag
 
 log = logging.getLogger("earshot.delivery")
-Place = tuple[str, int]
 LastOffset = Callable[[str, int, int], int]
 """Of topic, partition, offset: the last offset of the batch of records that holds it. Raises EarshotError when nobody knows."""
 FINISH_S = 5.0
@@ -45,8 +44,8 @@ class Offsets:
         self,
         fence: Fence,
         vitals: Vitals,
-        seed: Callable[[Sequence[Assigned]], Callable[[set[Place]], None]],
-        forget: Callable[[set[Place] | None], None],
+        seed: Callable[[Sequence[Assigned]], Callable[[set[Partition]], None]],
+        forget: Callable[[set[Partition] | None], None],
         drained: Callable[[float], bool],
         quiet: Callable[[float], bool],
         waiting: Callable[[], bool],
@@ -58,16 +57,16 @@ class Offsets:
         self.given_up = False
         self.lag = Lag()
         self._consumer: Consumer | None = None
-        self._owned: set[Place] = set()
+        self._owned: set[Partition] = set()
         # The seeding that each partition waits for: of a partition that left and came back, the newer one.
-        self._unseeded: dict[Place, Future[Callable[[set[Place]], None]]] = {}
-        self._held: set[Place] = set()
-        self._endless: set[Place] = set()
+        self._unseeded: dict[Partition, Future[Callable[[set[Partition]], None]]] = {}
+        self._held: set[Partition] = set()
+        self._endless: set[Partition] = set()
         """Those that stand at a batch that can't be read, and nobody knows where it ends."""
         self._kept: list[Message] = []
-        self._landed: dict[Place, int] = {}
+        self._landed: dict[Partition, int] = {}
         self._uncommitted: list[int] = []
-        self._sent: dict[Place, int] = {}
+        self._sent: dict[Partition, int] = {}
         self._uncommitted_since: float | None = None
         metrics.COMMIT_AGE.set_function(self._commit_age)
         self._lock = threading.Lock()
@@ -163,7 +162,7 @@ class Offsets:
                 return messages, []
         good: list[Message] = []
         unreadable: list[Unreadable] = []
-        sought: set[Place] = set()
+        sought: set[Partition] = set()
         for message in messages:
             place, error = _place(message), message.error()
             if place in sought:
@@ -249,7 +248,7 @@ class Offsets:
         self._say_ready()
         self._fence.polled()
 
-    def _seed_quietly(self, assigned: Sequence[Assigned]) -> Callable[[set[Place]], None]:
+    def _seed_quietly(self, assigned: Sequence[Assigned]) -> Callable[[set[Partition]], None]:
         # What an insert of ours, given up a moment ago, may still be writing must be there to be seen.
         generation = self._fence.generation
         while not self._quiet(1.0):
@@ -278,7 +277,7 @@ class Offsets:
         self.give_up(f"{len(partitions)} partitions were lost to the group")
         self._drop({(p.topic, p.partition) for p in partitions})
 
-    def _drop(self, places: set[Place]) -> None:
+    def _drop(self, places: set[Partition]) -> None:
         self._owned -= places
         for place in places:
             self._unseeded.pop(place, None)
@@ -302,13 +301,13 @@ class Offsets:
         self._drop(set(self._owned))
         self._forget(None)
 
-    def _on_message_error(self, place: Place, error: KafkaError) -> None:
+    def _on_message_error(self, place: Partition, error: KafkaError) -> None:
         if error.code() != KafkaError._AUTO_OFFSET_RESET:
             log.warning("Kafka: %s", error.str())
         elif place in self._owned:
             self._hold(place, error)
 
-    def _hold(self, place: Place, error: KafkaError) -> None:
+    def _hold(self, place: Partition, error: KafkaError) -> None:
         self._held.add(place)
         self._say_ready()
         if self._consumer is not None:
@@ -336,12 +335,12 @@ class Offsets:
         self._seek(place, last + 1)
         return [Unreadable(*place, first, last, error.str())]
 
-    def _reads_on(self, place: Place) -> None:
+    def _reads_on(self, place: Partition) -> None:
         if place in self._endless:
             self._endless.discard(place)
             self._vitals.clear(_names({place}))
 
-    def _seek(self, place: Place, offset: int) -> None:
+    def _seek(self, place: Partition, offset: int) -> None:
         """Reads on there. What librdkafka has of before is thrown away, errors too."""
         assert self._consumer is not None
         try:
@@ -350,9 +349,9 @@ class Offsets:
             self.give_up(f"{_names({place})} can't be read on from offset {offset}: {error}")
 
 
-def _place(message: Message) -> Place:
+def _place(message: Message) -> Partition:
     return message.topic() or "", message.partition() or 0
 
 
-def _names(places: set[Place]) -> str:
+def _names(places: set[Partition]) -> str:
     return " ".join(f"{topic}[{partition}]" for topic, partition in sorted(places))

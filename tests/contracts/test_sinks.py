@@ -20,7 +20,7 @@ from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.single import SingleEvent
 from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.dedup import Dedup, RevisionIndex
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
@@ -30,7 +30,7 @@ from pipeline.sinks.dead_letter import DeadLetters
 from pipeline.sinks.interactions import InteractionsTable, Landing
 from pipeline.sinks.memory import MemoryTable
 from pipeline.sinks.pending import PendingTable
-from pipeline.sinks.signals import Signals, Tell
+from pipeline.sinks.signals import SignalPublisher, Signals
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from pipeline.step import Step
@@ -58,7 +58,12 @@ def make_batch(batch_id: int) -> EventBatch:
 
 def whole_batch(batch_id: int, *raw: bytes | None) -> EventBatch:
     batch = batch_of(list(raw), batch_id=batch_id)
-    steps: list[Step] = [Decode(), Dedup(Seen(KeySet(10, 1e9))), Mentions(Brands(brands=())), Completion(MemoryTable(), 1e9)]
+    steps: list[Step] = [
+        Decode(),
+        Dedup(RevisionIndex(KeySet(10, 1e9))),
+        Mentions(Brands(brands=())),
+        Completion(MemoryTable(), 1e9),
+    ]
     for step in (*steps, SingleEvent(RULES, lambda texts: texts)):
         batch = step.process(batch)
     return batch
@@ -82,7 +87,7 @@ def sink(request: pytest.FixtureRequest) -> Iterator[Sink]:
         letters = DeadLetters(settings.kafka.client(), settings.kafka.topic("dead-letter"), inserter, fence, vitals)
         topic = settings.kafka.topic("signals")
         signals = Signals(settings.kafka.client(), topic, fence, vitals, "landing")
-        tell = Tell(signals, SingleEvent(RULES, lambda texts: texts), InteractionsTable(inserter))
+        tell = SignalPublisher(signals, SingleEvent(RULES, lambda texts: texts), InteractionsTable(inserter))
         landing = Landing(inserter, letters, str, tell.landed)
 
         def count() -> int:
@@ -215,7 +220,7 @@ def test_what_the_tables_say_of_a_partition(settings: Settings) -> None:
         completion.held.load(Loaded(waiting, keys), {("events", 0)})
         assert completion.waiting == 1, "a batch is due although nothing comes"
         following = batch_of([])
-        for step in (Decode(), Dedup(Seen(KeySet(10, 1e9))), Mentions(Brands(brands=())), completion):
+        for step in (Decode(), Dedup(RevisionIndex(KeySet(10, 1e9))), Mentions(Brands(brands=())), completion):
             following = step.process(following)
         assert following.replayed is not None and not following.events.height
         assert following.replayed.get_column("revision").to_list() == [revision]

@@ -10,7 +10,7 @@ from pipeline.batch import EventBatch
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.single import SingleEvent, words_of
 from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.dedup import Dedup, RevisionIndex
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
@@ -36,7 +36,7 @@ RULES = Alerts.model_validate(
 CHAIN: list[Callable[[], Step]] = [
     Decode,
     lambda: Pseudonymise(b"key"),
-    lambda: Dedup(Seen(KeySet(1_000, 1e9))),
+    lambda: Dedup(RevisionIndex(KeySet(1_000, 1e9))),
     lambda: Mentions(BRANDS, words_of(RULES)),
     lambda: Completion(MemoryTable(), waiting_s=1e9),
     lambda: Sentiment(MemoryLabeller(), budget_s=1.0),

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pipeline.control.api import MAX_BODY, DeskServer
+from pipeline.control.api import MAX_BODY, ApiServer
 from pipeline.errors import StackError
 from pipeline.monitoring.health import Vitals
 from schemas.alerts import State
@@ -192,6 +192,6 @@ def test_what_went_wrong_inside_is_in_the_log_alone(ask: Client, caplog: pytest.
 
 def test_a_port_that_is_taken_is_one_line(desk: MemoryDesk) -> None:
     with serving(desk) as server:
-        other = DeskServer(desk, Vitals(), "127.0.0.1", server.port, {})
+        other = ApiServer(desk, Vitals(), "127.0.0.1", server.port, {})
         with pytest.raises(StackError, match=rf"control's port 127\.0\.0\.1:{server.port}: "):
             asyncio.run(other.start())

@@ -19,7 +19,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from deploy import metrics_table
 from deploy.grafana import board
 from pipeline.config.settings import ENV_PREFIX, load
-from pipeline.control.api import Desk, DeskServer
+from pipeline.control.api import ApiServer, Desk
 from pipeline.embedded.analyst import NEWEST
 from pipeline.embedded.analyst_names import READABLE
 from pipeline.monitoring import metrics
@@ -129,7 +129,7 @@ def test_prometheus_scrapes_the_services_of_compose() -> None:
 def test_control_answers_prometheus_under_its_containers_name(host: str) -> None:
     async def scrape() -> str:
         # Health asks nothing of the desk.
-        server = DeskServer(cast(Desk, None), Vitals(), SERVICES["control"]["environment"]["EARSHOT_CONTROL__HOST"], 0, {})
+        server = ApiServer(cast(Desk, None), Vitals(), SERVICES["control"]["environment"]["EARSHOT_CONTROL__HOST"], 0, {})
         await server.start()
         try:
             url = f"http://127.0.0.1:{server.port}/metrics"

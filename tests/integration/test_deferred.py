@@ -21,7 +21,7 @@ from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.single import JUDGED
 from pipeline.processors.sentiment import backlog, deferred
 from pipeline.processors.sentiment.backlog import SCHEMA, Backlog
-from pipeline.processors.sentiment.deferred import Later
+from pipeline.processors.sentiment.deferred import DeferredLabeller
 from pipeline.processors.sentiment.memory import MemoryLabeller, label_of
 from schemas import events
 from tests.support.worker import wait_for
@@ -82,7 +82,9 @@ class Bench:
         self._client = clickhouse_client(settings.clickhouse)
         inserter = Inserter(self._client, self.fence, Vitals(), "labels")
         self.told = Heard()
-        self.later = Later(labeller, inserter, self.told, self.fence, Vitals(), "t", lambda _: self.spare, self.errors.append)
+        self.later = DeferredLabeller(
+            labeller, inserter, self.told, self.fence, Vitals(), "t", lambda _: self.spare, self.errors.append
+        )
         self._ended = threading.Event()
         self._poll = threading.Thread(target=self._keep_polling)
 

@@ -20,7 +20,7 @@ from pipeline.fence import Fence
 from pipeline.generate.history import TableLetters
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.dedup import Dedup, RevisionIndex
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
@@ -65,7 +65,7 @@ def before(tmp_path: Path) -> Path:
 class Lander:
     """Lands batches with these steps, and remembers their revisions in `seen`."""
 
-    def __init__(self, client: Client, *taking_in: Step, seen: Seen) -> None:
+    def __init__(self, client: Client, *taking_in: Step, seen: RevisionIndex) -> None:
         self._fence = Fence()
         inserter = Inserter(client, self._fence, Vitals(), "landing")
         self._seen = seen
@@ -101,7 +101,7 @@ def test_no_stored_revision_proves_a_guess_after_the_migration_and_nothing_is_co
     client: Client, before: Path
 ) -> None:
     migrate_tables(client, before)
-    old = Seen(KeySet(1_000, 1e9))
+    old = RevisionIndex(KeySet(1_000, 1e9))
     waited = [event(id="7", author=ANN, text="done", **LATER)]
     lander = Lander(client, Dedup(old), Pseudonymise(b"key"), seen=old)
     lander.land(waited)
@@ -127,7 +127,7 @@ def test_no_stored_revision_proves_a_guess_after_the_migration_and_nothing_is_co
     assert client.query(final).result_rows == rows
 
     # A worker of now reads all of it once more: nothing is there twice for who reads with FINAL.
-    new = Seen(KeySet(1_000, 1e9))
+    new = RevisionIndex(KeySet(1_000, 1e9))
     new.landed.add(np.array(column(client, "SELECT revision FROM interactions"), np.uint64))
     again = Lander(client, Pseudonymise(b"key"), Dedup(new), seen=new).land([*waited, event(id="7"), *RECORDS])
     assert again.dropped["duplicate"] >= 2

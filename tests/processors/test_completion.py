@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline.batch import EventBatch
 from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.dedup import Dedup, RevisionIndex
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
@@ -46,7 +46,7 @@ class Run:
     def __init__(self) -> None:
         self.now = float(START)
         self.table = MemoryTable()
-        self.seen = Seen(KeySet(1000, 1e9))
+        self.seen = RevisionIndex(KeySet(1000, 1e9))
         self.completion = Completion(self.table, waiting_s=7 * 86400, clock=lambda: self.now)
         self.steps = [Decode(clock=lambda: self.now), Dedup(self.seen), Mentions(Brands(brands=())), self.completion]
         self.flying: list[EventBatch] = []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.batch import EventBatch
 from pipeline.processors import dedup
-from pipeline.processors.dedup import Dedup, Seen, revisions
+from pipeline.processors.dedup import Dedup, RevisionIndex, revisions
 from pipeline.processors.keys import KeySet, KeyTable
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
@@ -21,11 +21,11 @@ NO_KEYS = np.zeros(0, np.uint64)
 NONE = np.zeros(0, dtype=np.uint64)
 
 
-def known() -> Seen:
-    return Seen(KeySet(1_000, 1e9))
+def known() -> RevisionIndex:
+    return RevisionIndex(KeySet(1_000, 1e9))
 
 
-def through(seen: Seen, *raw: bytes, batch_id: int = 1) -> EventBatch:
+def through(seen: RevisionIndex, *raw: bytes, batch_id: int = 1) -> EventBatch:
     return Dedup(seen).process(Decode().process(batch_of(list(raw), batch_id=batch_id)))
 
 
@@ -176,7 +176,7 @@ def test_a_set_forgets_the_oldest_generation_only() -> None:
 
 
 def test_a_change_that_waited_and_was_refused_may_come_again_once() -> None:
-    seen = Seen(KeySet(10, 1e9))
+    seen = RevisionIndex(KeySet(10, 1e9))
     change, other = np.array([7], np.uint64), np.array([8], np.uint64)
     seen.start(1, change)
     seen.finish(1, NO_KEYS)

@@ -12,7 +12,7 @@ import pytest
 from pipeline.batch import EventBatch
 from pipeline.processors import waiting
 from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.dedup import Dedup, RevisionIndex
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
@@ -60,7 +60,7 @@ class Run:
     def __init__(self, table: MinuteTable | None = None, pending: MemoryPending | None = None, in_memory: int = 10) -> None:
         self.now = NOW
         self.table, self.pending = table or MinuteTable(), pending or MemoryPending()
-        self.seen, dropped = Seen(KeySet(1_000, 1e9)), KeySet(1_000, 1e9, dated=True)
+        self.seen, dropped = RevisionIndex(KeySet(1_000, 1e9)), KeySet(1_000, 1e9, dated=True)
         self.relevance = Relevance(dropped)
         self.completion = Completion(self.table, 7 * 86400, lambda: self.now, self.pending, in_memory, dropped)
         steps = (Decode(clock=lambda: self.now), Dedup(self.seen), Mentions(BRANDS), self.completion, self.relevance)

@@ -12,7 +12,7 @@ import pytest
 from pipeline.batch import EventBatch
 from pipeline.processors import completion, waiting
 from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.dedup import Dedup, RevisionIndex
 from pipeline.processors.keys import Keys, KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
@@ -41,7 +41,7 @@ class Run:
     ) -> None:
         self.now = now
         self.table, self.pending = table or MemoryTable(), pending or MemoryPending()
-        self.seen = Seen(KeySet(1_000, 1e9))
+        self.seen = RevisionIndex(KeySet(1_000, 1e9))
         self.completion = Completion(self.table, 7 * 86400, lambda: self.now, self.pending, LIMIT)
         self.held = self.completion.held
         rows = pending.waiting(LIMIT) if pending and pending.rows.width else None

@@ -19,7 +19,7 @@ from pipeline.fence import Fence
 from pipeline.generate.history import TableLetters
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.dedup import Dedup, RevisionIndex
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
@@ -36,7 +36,7 @@ class Lander:
         self.client, self._fence = client, Fence()
         inserter = Inserter(client, self._fence, Vitals(), "landing")
         self._landing = Landing(inserter, TableLetters(inserter), str)
-        self._seen, self._completion = Seen(KeySet(1_000, 1e9)), Completion(InteractionsTable(inserter), 1e9)
+        self._seen, self._completion = RevisionIndex(KeySet(1_000, 1e9)), Completion(InteractionsTable(inserter), 1e9)
         self._steps = (Decode(), Dedup(self._seen), Mentions(Brands(brands=())), self._completion)
         self._numbers = itertools.count(1)
 

@@ -26,13 +26,13 @@ from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.single import SingleEvent, words_of
 from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.dedup import Dedup, RevisionIndex
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
 from pipeline.sinks.interactions import InteractionsTable, Landing
 from pipeline.sinks.pending import PendingTable
-from pipeline.sinks.signals import Signals, Tell, TellOfLabels
+from pipeline.sinks.signals import LabelSignals, SignalPublisher, Signals
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from schemas import signals
@@ -175,9 +175,9 @@ class Landings:
         client = clickhouse_client(settings.clickhouse)
         inserter = Inserter(client, bench.fence, Vitals(), "landing")
         self.client, self.table, self.bench = client, InteractionsTable(inserter), bench
-        self.seen, mentions = Seen(KeySet(1_000, 1e9)), Mentions(BRANDS, words_of(RULES))
+        self.seen, mentions = RevisionIndex(KeySet(1_000, 1e9)), Mentions(BRANDS, words_of(RULES))
         single = SingleEvent(RULES, mentions.words_in)
-        self.tell = Tell(bench.signals, single, self.table)
+        self.tell = SignalPublisher(bench.signals, single, self.table)
         self._landing = Landing(inserter, TableLetters(inserter), str, self.tell.landed)
         self.completion = Completion(self.table, 1e9)
         self._steps = [Decode(), Dedup(self.seen), mentions, self.completion, single]
@@ -204,7 +204,7 @@ class Landings:
     def restart(self) -> None:
         """Another worker, before anything was committed."""
         known = self.table.untold([Assigned("events", 0, None)], 24, 1_000)
-        self.seen = Seen(KeySet(1_000, 1e9))
+        self.seen = RevisionIndex(KeySet(1_000, 1e9))
         self._steps[1] = Dedup(self.seen)
         self.seen.landed.add(known.to_numpy())
         self.seen.suspect(known.to_numpy())
@@ -345,7 +345,7 @@ def test_a_change_that_waited_and_was_not_told_is_told_after_a_restart(
 def test_labels_that_come_later_are_told_in_two_parts(bench: Bench, landings: Landings) -> None:
     batch = landings.feed(post(1, "acme", author={"followers": 500}), post(2, "bolt"))
     labelled = batch.events.with_columns(sentiment_label=pl.lit("negative"))
-    tell = TellOfLabels(bench.signals, SingleEvent(RULES, lambda texts: texts))
+    tell = LabelSignals(bench.signals, SingleEvent(RULES, lambda texts: texts))
     tell.found(labelled, bench.fence.generation)
     tell.found(labelled.filter(id="2"), bench.fence.generation)
     tell.touched(labelled, bench.fence.generation)

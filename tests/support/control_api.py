@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from pipeline.control.api import DeskServer, Refused
+from pipeline.control.api import ApiServer, Refused
 from pipeline.errors import UnknownName
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.silences import Silence
@@ -85,12 +85,12 @@ class MemoryDesk:
 @contextmanager
 def serving(
     desk: MemoryDesk, vitals: Vitals | None = None, tokens: Mapping[str, str] = TOKENS, host: str = "127.0.0.1"
-) -> Iterator[DeskServer]:
+) -> Iterator[ApiServer]:
     """The desk's server, on a free port."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="desk")
     thread.start()
-    server = DeskServer(desk, vitals or Vitals(), host, 0, tokens, clock=NOW.timestamp)
+    server = ApiServer(desk, vitals or Vitals(), host, 0, tokens, clock=NOW.timestamp)
 
     try:
         asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)

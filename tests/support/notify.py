@@ -15,7 +15,7 @@ from aiohttp import web
 
 from pipeline.embedded.child import free_port
 from pipeline.notify.delivery_log import Delivery, Sent
-from pipeline.notify.dispatcher import Deliveries
+from pipeline.notify.dispatcher import Dispatcher
 from pipeline.notify.receiver_queue import Context, Timing
 from pipeline.notify.receivers import Outcome
 from pipeline.processors.alerts.rules import Alerts
@@ -181,7 +181,7 @@ def config(*receivers: Mapping[str, Any], interval: str = "0s", **rule: Any) -> 
 @asynccontextmanager
 async def deliveries(
     config: Alerts, store: Memory | None = None, seen: Seen | None = None, **fields: Any
-) -> AsyncIterator[Deliveries]:
+) -> AsyncIterator[Dispatcher]:
     seen = seen or Seen()
     context = Context(
         store=store or Memory(),
@@ -190,7 +190,7 @@ async def deliveries(
         on_accepted=lambda alert, receiver, seconds: seen.accepted.append((alert.hex, alert.version, receiver, seconds)),
         **{"timing": QUICK, **fields},
     )
-    made = Deliveries(config, context)
+    made = Dispatcher(config, context)
     try:
         yield made
         assert not made.dead

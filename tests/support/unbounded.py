@@ -14,7 +14,7 @@ from pipeline.processors.alerts.counts import MEASURES, PLACE, Slice, Values
 from pipeline.processors.alerts.history import HISTORY_STEPS, OFF, OFF_LEAST, STEP_MINUTES
 from pipeline.processors.alerts.ring import Window
 from pipeline.processors.alerts.spike import Baseline, Spike, expect, study
-from pipeline.processors.alerts.table import Room, Rows, Table
+from pipeline.processors.alerts.table import CountTable, Rows, ScopeLimit
 from pipeline.processors.alerts.windows import Authors, WindowedRule, Windows
 
 DAY, WEEK = 288, 2016
@@ -32,7 +32,7 @@ class DenseWindow:
 
 
 class DenseRing:
-    def __init__(self, table: Table, minutes: int) -> None:
+    def __init__(self, table: CountTable, minutes: int) -> None:
         self.table, self.minutes, self.first = table, minutes, 0
         self.values = np.zeros((0, minutes, len(MEASURES)))
         self.nbytes = 0
@@ -72,7 +72,7 @@ class DenseRing:
 
 
 class DenseHistory:
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: CountTable) -> None:
         self.step, self.table = 0, table
         self.counts = np.full((0, HISTORY_STEPS), np.nan, np.float32)
         self.negative = np.zeros((0, 2))
@@ -130,8 +130,8 @@ class DenseHistory:
 
 class Unbounded(Windows):
     def __init__(self, rules: Iterable[WindowedRule], authors: Authors) -> None:
-        super().__init__(rules, authors, Room(1 << 40))
-        tables = {slice_: Table(slice_, self.room) for slice_ in self.rings}
+        super().__init__(rules, authors, ScopeLimit(1 << 40))
+        tables = {slice_: CountTable(slice_, self.room) for slice_ in self.rings}
         self.rings = {slice_: DenseRing(tables[slice_], self.minutes) for slice_ in self.rings}  # type: ignore[misc]
         self.histories = {slice_: DenseHistory(tables[slice_]) for slice_ in self.histories}  # type: ignore[misc]
 

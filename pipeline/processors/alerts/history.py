@@ -16,7 +16,7 @@ from pipeline.processors.alerts.counts import MINUTE_S, Values
 from pipeline.processors.alerts.past import CHUNK_STEPS, Past
 from pipeline.processors.alerts.ring import Ring
 from pipeline.processors.alerts.spike import DAYS, STEP_S, Baseline, Spike, Study, expect, study
-from pipeline.processors.alerts.table import NONE, Rows, Table
+from pipeline.processors.alerts.table import NONE, CountTable, Rows
 
 STEP_MINUTES = STEP_S // MINUTE_S
 HISTORY_STEPS = DAYS * 86400 // STEP_S
@@ -65,7 +65,7 @@ class History:
     Restart: empty; `begin`, `add` and `settle` bring it back from ClickHouse.
     """
 
-    def __init__(self, table: Table, most: int = MOST_BYTES) -> None:
+    def __init__(self, table: CountTable, most: int = MOST_BYTES) -> None:
         self.step = 0
         """The step that is judged next: all before are known."""
         self.first = 0

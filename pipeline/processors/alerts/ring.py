@@ -14,7 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pipeline.processors.alerts.counts import MEASURES, PLACE, Values
-from pipeline.processors.alerts.table import NONE, Rows, Table
+from pipeline.processors.alerts.table import NONE, CountTable, Rows
 
 
 class Cells(NamedTuple):
@@ -60,7 +60,7 @@ class Window:
 class Ring:
     """The `minutes` newest minutes (since 1970), of which it holds these measures."""
 
-    def __init__(self, table: Table, minutes: int, measures: Sequence[str] = MEASURES) -> None:
+    def __init__(self, table: CountTable, minutes: int, measures: Sequence[str] = MEASURES) -> None:
         self.table, self.minutes, self.measures = table, minutes, tuple(measures)
         self.first = 0
         self._cells: dict[int, Cells] = {}

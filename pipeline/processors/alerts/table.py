@@ -28,7 +28,7 @@ _ON = ("brand", "platform", "language")
 Rows = npt.NDArray[np.int64]
 
 
-class Room:
+class ScopeLimit:
     """How many scopes the tables that share it may still take in."""
 
     def __init__(self, most: int = MOST_SCOPES) -> None:
@@ -45,14 +45,14 @@ class Room:
         return self.left < self.most // 20
 
 
-class Table:
+class CountTable:
     """The scopes of a slice. `brands`: those that its rules are about; None: all. `named`: those that a rule names."""
 
     def __init__(
-        self, slice_: Slice, room: Room | None = None, brands: Collection[str] | None = None, named: Collection[str] = ()
+        self, slice_: Slice, room: ScopeLimit | None = None, brands: Collection[str] | None = None, named: Collection[str] = ()
     ) -> None:
         self.slice = slice_
-        self._room = room or Room()
+        self._room = room or ScopeLimit()
         self._brands = None if brands is None else frozenset(brands)
         self._named = frozenset(named)
         self.scopes: list[Scope] = []
@@ -140,7 +140,7 @@ class Table:
         return row
 
 
-def longest_silent(tables: Sequence[Table], candidates: Sequence[Rows], most: int) -> list[Rows]:
+def longest_silent(tables: Sequence[CountTable], candidates: Sequence[Rows], most: int) -> list[Rows]:
     """Of these rows of each table the `most` that have been silent longest, of all tables together."""
     rows = np.concatenate(candidates)
     of = np.repeat(np.arange(len(tables)), [len(each) for each in candidates])

@@ -21,7 +21,7 @@ from pipeline.processors.alerts.history import HISTORY_STEPS, MOST_BYTES, STEP_M
 from pipeline.processors.alerts.ring import Ring, Window
 from pipeline.processors.alerts.rules import SpikeRule, ThresholdRule
 from pipeline.processors.alerts.spike import DROP, STEP_S, Spike, judge, judge_share
-from pipeline.processors.alerts.table import NONE, Room, Rows, Table, longest_silent
+from pipeline.processors.alerts.table import NONE, CountTable, Rows, ScopeLimit, longest_silent
 from schemas.alerts import Scope
 
 LATE_MINUTES = 62
@@ -75,14 +75,14 @@ class _Column(NamedTuple):
 class Windows:
     """All spike and threshold rules. `learn` or fill `rings` and `histories` first, then `judge` a minute."""
 
-    def __init__(self, rules: Iterable[WindowedRule], authors: Authors, room: Room | None = None) -> None:
+    def __init__(self, rules: Iterable[WindowedRule], authors: Authors, room: ScopeLimit | None = None) -> None:
         self._authors = authors
         self._rules: dict[Slice, list[WindowedRule]] = {}
         for rule in rules:
             self._rules.setdefault(Slice(rule.by, rule.platforms, rule.languages), []).append(rule)
-        self.room = room or Room()
+        self.room = room or ScopeLimit()
         named = {brand for rule in self.rules for brand in rule.brands}
-        tables = {slice_: Table(slice_, self.room, _brands(group), named) for slice_, group in self._rules.items()}
+        tables = {slice_: CountTable(slice_, self.room, _brands(group), named) for slice_, group in self._rules.items()}
         self.minutes = max((_length(rule) for rule in self.rules), default=-LATE_MINUTES) + LATE_MINUTES
         """How many minutes the rings hold; 0: there are no rules."""
         self.rings = {slice_: Ring(table, self.minutes, _measures(self._rules[slice_])) for slice_, table in tables.items()}

@@ -132,7 +132,7 @@ def _utf8_width(codes: Codes) -> Bytes:
 
 
 # --- by the table ---------------------------------------------------------------------------------------------------
-class Table(NamedTuple):
+class FoldTable(NamedTuple):
     """What each character becomes: `lengths[c]` characters, the n-th of which is `places[n, c]`."""
 
     places: Codes
@@ -140,7 +140,7 @@ class Table(NamedTuple):
 
 
 @cache
-def table() -> Table:
+def table() -> FoldTable:
     """Built once a process, from Python's own Unicode data, in half a second."""
     places, lengths = np.zeros((WIDTH, SIZE), np.uint32), np.ones(SIZE, np.uint8)
     places[0] = np.arange(SIZE)
@@ -150,7 +150,7 @@ def table() -> Table:
             lengths[code] = len(folded)
             for place, character in enumerate(folded):
                 places[place, code] = ord(character)
-    return Table(places, lengths)
+    return FoldTable(places, lengths)
 
 
 def _fold_one(code: int) -> str:

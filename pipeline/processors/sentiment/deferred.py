@@ -15,6 +15,7 @@ from typing import Protocol
 
 import polars as pl
 
+from pipeline.batch import Partition
 from pipeline.clickhouse.inserter import Inserter, TooMuchError
 from pipeline.clickhouse.row_versions import COLUMNS_SQL, LABEL_CHANGES, insert_versions, label_values, minutes, numbers, quoted
 from pipeline.clock import Clock, wall
@@ -29,7 +30,6 @@ from schemas import events
 from schemas.labels import COLUMNS, DEFERRED
 from schemas.times import TIME
 
-Place = tuple[str, int]
 NAME = "labels"
 SWEEP_S = 60.0
 CHUNK_ROWS = 1_000
@@ -43,7 +43,7 @@ URGENT_S = 120.0
 log = logging.getLogger("earshot.labels")
 
 
-class Told(Protocol):
+class LabelListener(Protocol):
     """Who hears of labels that come later; both block until it has."""
 
     def found(self, rows: pl.DataFrame, generation: int) -> None:
@@ -55,7 +55,7 @@ class Told(Protocol):
         ...
 
 
-class Later:
+class DeferredLabeller:
     """Runs on a thread of its own from `start` until `stop`; what it can't survive goes to `fail`.
 
     `spare(urgent)` says whether the worker has time; it is urgent when some rows have waited for URGENT_S, as where more text
@@ -64,7 +64,7 @@ class Later:
     """
 
     def __init__(
-        self, labeller: Labeller, inserter: Inserter, told: Told, fence: Fence, vitals: Vitals, topic: str,
+        self, labeller: Labeller, inserter: Inserter, told: LabelListener, fence: Fence, vitals: Vitals, topic: str,
         spare: Callable[[bool], bool], fail: Callable[[BaseException], None], clock: Clock = wall,
     ) -> None:  # fmt: skip
         self._told = told
@@ -89,12 +89,12 @@ class Later:
         if self._thread.is_alive():
             self._thread.join(SLICE_S + 1)
 
-    def own(self, places: Collection[Place]) -> None:
+    def own(self, places: Collection[Partition]) -> None:
         """These partitions are ours from now on: what waits in them is looked up. From the poll thread."""
         self._owned |= {partition for _, partition in places}
         self._sweep_at = 0.0
 
-    def forget(self, places: Collection[Place] | None) -> None:
+    def forget(self, places: Collection[Partition] | None) -> None:
         """These, or all, are another worker's: no write for them starts any more. Waits a moment for one that runs.
 
         One that takes longer may be made by both: the same version with the same label. From the poll thread.

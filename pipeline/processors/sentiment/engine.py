@@ -40,7 +40,7 @@ class Backend(Protocol):
         ...
 
 
-class Answer(NamedTuple):
+class Scores(NamedTuple):
     """Of each text: the classes' probabilities (texts, classes), and what became of it."""
 
     scores: Floats
@@ -60,9 +60,9 @@ class Engine:
         self._pace = 0.0
         self._lock = threading.Lock()
 
-    def run(self, texts: Sequence[str], until: float | None = None) -> Answer:
+    def run(self, texts: Sequence[str], until: float | None = None) -> Scores:
         """Texts that are not empty; what would not be done at `until` (time.monotonic()) is LEFT."""
-        answer = Answer(np.full((len(texts), self._classes), np.nan, np.float32), np.full(len(texts), LEFT, np.uint8))
+        answer = Scores(np.full((len(texts), self._classes), np.nan, np.float32), np.full(len(texts), LEFT, np.uint8))
         order = np.argsort(np.fromiter(map(len, texts), np.int64, len(texts)), kind="stable")
         parts = [order[start : start + CHUNK_TEXTS] for start in range(0, len(order), CHUNK_TEXTS)]
         reading = self._reader.submit(self._pieces, texts, parts[0]) if parts else None
@@ -87,7 +87,7 @@ class Engine:
         return encoded
 
     def _batch(
-        self, encoded: list[Encoding], lengths: Ints, rows: Ints, part: Ints, answer: Answer, until: float | None
+        self, encoded: list[Encoding], lengths: Ints, rows: Ints, part: Ints, answer: Scores, until: float | None
     ) -> None:
         started = time.monotonic()
         longest = int(lengths[rows].max())

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from pipeline.errors import EarshotError, SettingsError
-from pipeline.sources.recorded.mapping import REQUIRED, SUFFIXES, Event, Format, Mapping
-from pipeline.sources.recorded.values import BUILT_IN, Scope, Unmappable, compile_fields, condition, reference, references
+from pipeline.sources.recorded.mapping import REQUIRED, SUFFIXES, EventMapping, Format, MappingFile
+from pipeline.sources.recorded.values import BUILT_IN, RowNames, Unmappable, compile_fields, condition, reference, references
 
 
 class Mapped(NamedTuple):
@@ -36,10 +36,10 @@ class Unmapped(NamedTuple):
 
 class Row(NamedTuple):
     line: int
-    values: Scope
+    values: RowNames
 
 
-def read_events(path: Path, mapping: Mapping | None = None) -> Iterator[Mapped | Unmapped]:
+def read_events(path: Path, mapping: MappingFile | None = None) -> Iterator[Mapped | Unmapped]:
     """The events of a file.
 
     Without a mapping a JSONL file's lines pass as raw bytes, even broken ones: the pipeline says what is wrong with them.
@@ -56,7 +56,7 @@ def read_events(path: Path, mapping: Mapping | None = None) -> Iterator[Mapped |
     return _guarded(path, _mapped_events(path, form, mapping))
 
 
-def format_of(path: Path, mapping: Mapping | None = None) -> Format:
+def format_of(path: Path, mapping: MappingFile | None = None) -> Format:
     form = mapping.format if mapping and mapping.format else SUFFIXES.get(path.suffix.lower())
     if form is None:
         raise SettingsError(f"{path}: not a .csv, .tsv, .json or .jsonl file, and no mapping names its format")
@@ -150,7 +150,7 @@ def _csv_row(line: int, header: list[str], record: list[str], encoding: str) -> 
 
 
 # --- events ---------------------------------------------------------------------------------------------------------
-def _mapped_events(path: Path, form: Format, mapping: Mapping) -> Iterator[Mapped | Unmapped]:
+def _mapped_events(path: Path, form: Format, mapping: MappingFile) -> Iterator[Mapped | Unmapped]:
     names = {each.name for event in mapping.events if (each := event.each)} | mapping.join.keys()
     columns = (name for name in references(mapping) if name not in BUILT_IN and name.partition(".")[0] not in names)
     _check_used(path, form, mapping)
@@ -167,7 +167,7 @@ def _mapped_events(path: Path, form: Format, mapping: Mapping) -> Iterator[Mappe
         yield from items or [Unmapped(row.line, "no event of the mapping applies")]
 
 
-def _check_used(path: Path, form: Format, mapping: Mapping) -> None:
+def _check_used(path: Path, form: Format, mapping: MappingFile) -> None:
     """Raises SettingsError for a key that does nothing to a file of this format."""
     if mapping.rows is not None and form != "json":
         raise SettingsError(f"{path}: the mapping's key rows is for format json, this is {form}")
@@ -179,31 +179,31 @@ def _check_used(path: Path, form: Format, mapping: Mapping) -> None:
             raise SettingsError(f"{path}: nothing of the mapping refers to its join {name!r}")
 
 
-def _joined(path: Path, name: str, mapping: Mapping) -> Callable[[Scope], None]:
+def _joined(path: Path, name: str, mapping: MappingFile) -> Callable[[RowNames], None]:
     """Reads the second file whole; returns what adds its matching row to a scope. The first row of a key counts."""
     join = mapping.join[name]
     other = path.with_name(join.file)
     columns = (join.key, *(ref.partition(".")[2] for ref in references(mapping) if ref.startswith(f"{name}.")))
     key, by = reference(join.key), reference(join.by)
-    index: dict[Any, Scope] = {}
+    index: dict[Any, RowNames] = {}
     for row in _rows(other, Layout(format_of(other), mapping.encoding, None, columns)):
         if isinstance(row, Row):
             index.setdefault(key(row.values), row.values)
 
-    def add(scope: Scope) -> None:
+    def add(scope: RowNames) -> None:
         scope[name] = index.get(by(scope), {})
 
     return add
 
 
-def _maker(event: Event, mapping: Mapping) -> Callable[[int, Scope], Iterator[Mapped | Unmapped]]:
+def _maker(event: EventMapping, mapping: MappingFile) -> Callable[[int, RowNames], Iterator[Mapped | Unmapped]]:
     """Yields the events that this part of the mapping makes of a row: none, one, or one for each element of a list."""
     applies = condition(event.when) if event.when else None
     build = partial(_build, compile_fields({**mapping.defaults, **event.fields}))
     each = event.each
     elements = reference(each.list) if each else None
 
-    def scopes(scope: Scope) -> Iterator[Scope]:
+    def scopes(scope: RowNames) -> Iterator[RowNames]:
         if each is None or elements is None:
             yield scope
             return
@@ -211,7 +211,7 @@ def _maker(event: Event, mapping: Mapping) -> Callable[[int, Scope], Iterator[Ma
         for index, element in enumerate(nested if isinstance(nested, list) else ()):
             yield {**scope, each.name: element, "$index": index}
 
-    def make(line: int, row: Scope) -> Iterator[Mapped | Unmapped]:
+    def make(line: int, row: RowNames) -> Iterator[Mapped | Unmapped]:
         for scope in scopes(row):
             if applies is None or applies(scope):
                 try:
@@ -222,7 +222,7 @@ def _maker(event: Event, mapping: Mapping) -> Callable[[int, Scope], Iterator[Ma
     return make
 
 
-def _build(fields: list[tuple[str, Callable[[Scope], Any], Callable[[Any], Any]]], scope: Scope) -> dict[str, Any]:
+def _build(fields: list[tuple[str, Callable[[RowNames], Any], Callable[[Any], Any]]], scope: RowNames) -> dict[str, Any]:
     """One event: absent fields are left out, as are the objects that would be empty."""
     event: dict[str, Any] = {}
     for path, get, convert in fields:

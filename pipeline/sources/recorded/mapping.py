@@ -128,7 +128,7 @@ class Each(Model):
     list: str
 
 
-class Event(Model):
+class EventMapping(Model):
     """One event of a row."""
 
     each: Each | None = None
@@ -148,7 +148,7 @@ class Event(Model):
         return fields
 
 
-class Mapping(Model):
+class MappingFile(Model):
     """A mapping file."""
 
     files: tuple[str, ...] = Field((), description="the names of the files it is for, as globs")
@@ -157,13 +157,13 @@ class Mapping(Model):
     encoding: str = "utf-8"
     join: dict[str, Join] = {}
     defaults: dict[str, ValueSpec] = Field({}, description="fields that every event of the file has")
-    events: tuple[Event, ...] = Field(min_length=1)
+    events: tuple[EventMapping, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _complete(self) -> Mapping:
+    def _complete(self) -> MappingFile:
         if self.rows is not None and self.format not in (None, "json"):
             raise ValueError("rows: it is for format json")
-        Event(fields=dict(self.defaults))
+        EventMapping(fields=dict(self.defaults))
         for number, event in enumerate(self.events, 1):
             missing = [path for path in REQUIRED if path not in self.defaults and path not in event.fields]
             if missing:
@@ -182,15 +182,15 @@ def _constants(value: Value) -> Iterator[Any]:
         yield from _constants(inner)
 
 
-def load_mapping(path: Path) -> Mapping:
+def load_mapping(path: Path) -> MappingFile:
     """Reads a mapping file.
 
     Raises SettingsError with one line: the file, the place in it and what is wrong there.
     """
-    return document.load(path, Mapping)
+    return document.load(path, MappingFile)
 
 
-def find_mapping(path: Path) -> Mapping | None:
+def find_mapping(path: Path) -> MappingFile | None:
     """The mapping for a file by its name: NAME.mapping.yaml beside it, else a shipped one whose `files` match."""
     beside = path.with_name(f"{path.stem}.mapping.yaml")
     if beside.exists():

@@ -23,10 +23,10 @@ from pipeline.config.settings import Settings
 from pipeline.errors import SettingsError
 from pipeline.kafka.event_producer import EventProducer, ctrl_c_sets, key_of, parse, record_of
 from pipeline.sources.recorded.files import Unmapped, format_of, read_events
-from pipeline.sources.recorded.mapping import Mapping, find_mapping, load_mapping
+from pipeline.sources.recorded.mapping import MappingFile, find_mapping, load_mapping
 from schemas.times import rfc3339
 
-Event = dict[str, Any] | bytes
+Line = dict[str, Any] | bytes
 
 
 class UnmappedRow(NamedTuple):
@@ -95,10 +95,10 @@ def replay(
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
-def _read(files: Sequence[Path], mapping: Path | None, report: ReplayReport, progress: Progress | None) -> Iterator[Event]:
+def _read(files: Sequence[Path], mapping: Path | None, report: ReplayReport, progress: Progress | None) -> Iterator[Line]:
     """Opens all files at once: a mapping that doesn't fit the last one is an error before the first event is sent."""
     given = load_mapping(mapping) if mapping else None
-    opened: list[tuple[Path, Mapping | None, Iterator[Any]]] = []
+    opened: list[tuple[Path, MappingFile | None, Iterator[Any]]] = []
     for path in files:
         chosen = given or find_mapping(path)
         items = read_events(path, chosen)
@@ -108,8 +108,8 @@ def _read(files: Sequence[Path], mapping: Path | None, report: ReplayReport, pro
 
 
 def _counted(
-    path: Path, mapping: Mapping | None, items: Iterable[Any], report: ReplayReport, progress: Progress | None
-) -> Iterator[Event]:
+    path: Path, mapping: MappingFile | None, items: Iterable[Any], report: ReplayReport, progress: Progress | None
+) -> Iterator[Line]:
     lines = None if format_of(path, mapping) == "json" else count_lines(path)
     task = progress.add_task(path.name, total=lines) if progress else None
     line = 0
@@ -134,8 +134,8 @@ def count_lines(path: Path) -> int:
 
 # --- pace -----------------------------------------------------------------------------------------------------------
 def _paced(
-    events: Iterator[Event], rate: float | None, speed: float | None, wait_until: Callable[[float], None]
-) -> Iterator[Event]:
+    events: Iterator[Line], rate: float | None, speed: float | None, wait_until: Callable[[float], None]
+) -> Iterator[Line]:
     if speed is not None:
         timed = _by_time(events)
         start = time.monotonic() - (timed[0][0] / speed if timed else 0)
@@ -150,9 +150,9 @@ def _paced(
         yield event
 
 
-def _by_time(events: Iterator[Event]) -> list[tuple[float, Event]]:
+def _by_time(events: Iterator[Line]) -> list[tuple[float, Line]]:
     """Sorted by when each happened; one without a readable time goes with the one before it in the file."""
-    timed: list[tuple[float, Event]] = []
+    timed: list[tuple[float, Line]] = []
     moment: float | None = None
     for event in events:
         found = _moment(event)
@@ -162,7 +162,7 @@ def _by_time(events: Iterator[Event]) -> list[tuple[float, Event]]:
     return sorted(((max(at, earliest), event) for at, event in timed), key=lambda pair: pair[0])
 
 
-def _moment(event: Event) -> float | None:
+def _moment(event: Line) -> float | None:
     fields = event if isinstance(event, dict) else parse(event)
     try:
         return datetime.fromisoformat((fields or {}).get("occurred_at") or (fields or {})["created_at"]).timestamp()
@@ -181,7 +181,7 @@ class AsNow:
         self._now = now
         self._created: dict[bytes, str] = {}
 
-    def __call__(self, event: Event) -> Event:
+    def __call__(self, event: Line) -> Line:
         fields = dict(event) if isinstance(event, dict) else parse(event)
         if fields is None:
             return event

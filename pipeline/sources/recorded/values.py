@@ -10,13 +10,13 @@ from typing import Any
 import orjson
 import xxhash
 
-from pipeline.sources.recorded.mapping import FIELD_BY_PATH, Condition, Mapping, Value
+from pipeline.sources.recorded.mapping import FIELD_BY_PATH, Condition, MappingFile, Value
 from pipeline.sources.recorded.times import parser
 from schemas.events import TIMES, Field
 
-Scope = dict[str, Any]
+RowNames = dict[str, Any]
 """What names resolve in: the row's columns, the joined rows, the element of a nested list, `$line` and `$index`."""
-Getter = Callable[[Scope], Any]
+Getter = Callable[[RowNames], Any]
 BUILT_IN = ("$line", "$index")
 TRUE, FALSE = {"true", "1", "yes"}, {"false", "0", "no"}
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
@@ -30,7 +30,7 @@ def reference(path: str) -> Getter:
     """A column by its name, else a path: names and list places joined by dots. Absent and blank are None."""
     parts = path.split(".")
 
-    def get(scope: Scope) -> Any:
+    def get(scope: RowNames) -> Any:
         if path in scope:
             node: Any = scope[path]
         else:
@@ -49,11 +49,11 @@ def reference(path: str) -> Getter:
     return get
 
 
-def condition(spec: Condition) -> Callable[[Scope], bool]:
+def condition(spec: Condition) -> Callable[[RowNames], bool]:
     get = reference(spec.from_)
     pattern = re.compile(spec.matches) if spec.matches else None
 
-    def holds(scope: Scope) -> bool:
+    def holds(scope: RowNames) -> bool:
         found = get(scope)
         if found is None:
             return False
@@ -90,7 +90,7 @@ def _template(text: str) -> Getter:
     pieces = PLACEHOLDER.split(text)
     getters = [(pieces[i], reference(pieces[i + 1])) for i in range(0, len(pieces) - 1, 2)]
 
-    def fill(scope: Scope) -> str | None:
+    def fill(scope: RowNames) -> str | None:
         out: list[str] = []
         for literal, get in getters:
             found = get(scope)
@@ -106,7 +106,7 @@ def _hash(names: tuple[str, ...]) -> Getter:
     """An id for what has none: absent values count as such, so the same row gives the same id in every run."""
     getters = [reference(name) for name in names]
 
-    def digest(scope: Scope) -> str:
+    def digest(scope: RowNames) -> str:
         parts = ("" if (found := get(scope)) is None else as_text(found) for get in getters)
         return xxhash.xxh3_64_hexdigest("\x1f".join(parts).encode())
 
@@ -128,7 +128,7 @@ def compile_value(spec: Value) -> Getter:
     if not steps:
         return get
 
-    def value(scope: Scope) -> Any:
+    def value(scope: RowNames) -> Any:
         found = get(scope)
         for step in steps:
             if found is None:
@@ -220,7 +220,7 @@ def compile_fields(fields: dict[str, Value]) -> list[tuple[str, Getter, Callable
     return [(path, compile_value(spec), converter(FIELD_BY_PATH[path])) for path, spec in fields.items()]
 
 
-def references(mapping: Mapping) -> Iterator[str]:
+def references(mapping: MappingFile) -> Iterator[str]:
     """Every name that the mapping reads in a row."""
     specs = [*mapping.defaults.values()]
     for event in mapping.events:

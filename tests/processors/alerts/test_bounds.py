@@ -15,7 +15,7 @@ from pipeline.processors.alerts import history
 from pipeline.processors.alerts.counts import Slice
 from pipeline.processors.alerts.history import HISTORY_STEPS, STEP_MINUTES
 from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, SpikeRule, ThresholdRule, load_rules
-from pipeline.processors.alerts.table import Room
+from pipeline.processors.alerts.table import ScopeLimit
 from pipeline.processors.alerts.windows import READ_STEPS, STILL, TRUE, Windows
 from schemas.alerts import Scope
 from tests.support.minutes import MINUTE, frame, said
@@ -46,7 +46,7 @@ def authors(slice_: Slice, scopes: Sequence[Scope], first: int, last: int) -> pl
     return pl.DataFrame(keys, schema_overrides={"authors": pl.Float64})
 
 
-def shipped(room: Room | None = None) -> Windows:
+def shipped(room: ScopeLimit | None = None) -> Windows:
     rules = [rule for rule in load_rules(DEFAULT_RULES).rules if isinstance(rule, (SpikeRule, ThresholdRule))]
     return Windows(rules, authors, room)
 
@@ -207,7 +207,7 @@ def test_brands_that_no_rule_is_about_take_no_place_and_count_as_signs_of_life()
 
 
 def test_names_beyond_the_bound_are_left_out_until_others_are_quiet() -> None:
-    windows = shipped(Room(40))
+    windows = shipped(ScopeLimit(40))
     windows.move(MINUTE)
     windows.put(frame(*(said(MINUTE, 1, f"name-{n}") for n in range(60))), [MINUTE], None)
     assert windows.room.left == 0 and windows.room.left_out == 80
@@ -222,7 +222,7 @@ def test_names_beyond_the_bound_are_left_out_until_others_are_quiet() -> None:
 
 def test_names_that_strangers_give_push_out_no_brand_that_has_a_history() -> None:
     """Acme has 20 mentions each five minutes for four weeks, then nothing for a night, in which each minute has other names."""
-    windows, rng = shipped(Room(1_000)), np.random.default_rng(1)
+    windows, rng = shipped(ScopeLimit(1_000)), np.random.default_rng(1)
     past = frame(*(said(step, int(rng.poisson(20)), "Acme", "p0") for step in range(STEP - 8_000, STEP - 20)))
     for each in windows.histories.values():
         each.load(past.with_columns(live=pl.col("count")), STEP)
@@ -244,7 +244,7 @@ def test_a_flood_of_names_leaves_new_ones_out_and_says_so_but_keeps_who_was_loud
         rules_of(
             {"type": "threshold", "measure": "count", "above": 25, "window": "10m"},
             {"type": "threshold", "measure": "count", "below": 1, "brands": ["Bolt"], "window": "3m"},
-        ), authors, Room(500),
+        ), authors, ScopeLimit(500),
     )  # fmt: skip
     windows.move(MINUTE)
     windows.put(frame(said(MINUTE, 30), said(MINUTE, 1, "Bolt"), said(MINUTE, 20, "low")), [MINUTE], None)
@@ -258,7 +258,7 @@ def test_a_flood_of_names_leaves_new_ones_out_and_says_so_but_keeps_who_was_loud
 
 
 def test_brands_that_mattered_go_when_they_are_too_many_and_are_counted() -> None:
-    windows = Windows(rules_of({"type": "spike"}), authors, Room(100))
+    windows = Windows(rules_of({"type": "spike"}), authors, ScopeLimit(100))
     for minute in range(MINUTE, MINUTE + 98):
         windows.move(minute)
         windows.put(frame(said(minute, 30, f"brand-{minute - MINUTE}")), [minute], None)

@@ -17,7 +17,7 @@ from pipeline.batch import EventBatch
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.single import SingleEvent, touched, words_of
 from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.dedup import Dedup, RevisionIndex
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import WORDS, Mentions
@@ -59,7 +59,7 @@ class Run:
 
     def __init__(self, *rules: dict[str, Any]) -> None:
         alerts = Alerts.model_validate({"rules": list(rules)})
-        self.table, self.seen = MemoryTable(), Seen(KeySet(1_000, 1e9))
+        self.table, self.seen = MemoryTable(), RevisionIndex(KeySet(1_000, 1e9))
         self.mentions = Mentions(BRANDS, words_of(alerts))
         self.completion = Completion(self.table, 1e9)
         self.single = SingleEvent(alerts, self.mentions.words_in)

@@ -16,7 +16,7 @@ from pipeline.processors.alerts.history import HISTORY_STEPS, STEP_MINUTES
 from pipeline.processors.alerts.ring import Ring
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.spike import STEP_S
-from pipeline.processors.alerts.table import Table
+from pipeline.processors.alerts.table import CountTable
 from pipeline.processors.alerts.windows import STILL, TRUE, UNKNOWN, Windows
 from schemas.alerts import Scope
 from tests.support.minutes import MINUTE, frame, said
@@ -235,7 +235,7 @@ def test_history_goes_on_with_what_the_ring_holds() -> None:
 )
 def test_a_ring_holds_what_was_last_said_of_each_minute(reads: list[tuple[int, str, int]], size: int) -> None:
     """Against a dictionary: minutes come in any order, brands at any time, and old minutes are forgotten."""
-    ring, known = Ring(Table(Slice()), size), dict[tuple[str, int], int]()
+    ring, known = Ring(CountTable(Slice()), size), dict[tuple[str, int], int]()
     ring.move(MINUTE)
     newest = MINUTE
     for minute, brand, count in ((MINUTE + n, brand, count) for n, brand, count in reads):

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import Dedup, Seen
+from pipeline.processors.dedup import Dedup, RevisionIndex
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
@@ -47,7 +47,7 @@ class Run:
         self.labeller = MemoryLabeller(delay_s=delay_s, clock=self.time, sleep=self.time.sleep)
         self.completion = Completion(self.table, waiting_s=1e9)
         self.step = Sentiment(self.labeller, budget_s, self.time)
-        self.steps = [Decode(), Dedup(Seen(KeySet(1000, 1e9))), Mentions(BRANDS), self.completion, self.step]
+        self.steps = [Decode(), Dedup(RevisionIndex(KeySet(1000, 1e9))), Mentions(BRANDS), self.completion, self.step]
         self.offset = 0
 
     def feed(self, *records: dict[str, Any], behind: bool = False, pause_s: float = 10.0) -> pl.DataFrame:

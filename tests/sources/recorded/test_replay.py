@@ -24,7 +24,7 @@ from pipeline.errors import SettingsError, UnreachableError
 from pipeline.generate.targets import feed_sample
 from pipeline.kafka.event_producer import record_of
 from pipeline.kafka.topics import migrate_topics
-from pipeline.sources.recorded.replay import AsNow, Event, _by_time, replay
+from pipeline.sources.recorded.replay import AsNow, Line, _by_time, replay
 from schemas.times import rfc3339
 
 MAPPING = """
@@ -92,7 +92,7 @@ def test_as_now_keeps_an_event_its_changes_and_its_redeliveries_together() -> No
 
 @given(st.lists(st.one_of(st.integers(0, 10), st.none())))
 def test_by_time_sorts_and_keeps_the_order_of_equal_times(seconds: list[int | None]) -> None:
-    events: list[Event] = [b"no time" if s is None else orjson.dumps(post(n, s)) for n, s in enumerate(seconds)]
+    events: list[Line] = [b"no time" if s is None else orjson.dumps(post(n, s)) for n, s in enumerate(seconds)]
     timed = _by_time(iter(events))
     assert [moment for moment, _ in timed] == sorted(moment for moment, _ in timed)
     assert Counter(event for _, event in timed) == Counter(events)

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from pipeline.processors.alerts.backtest.series import Raised, Series, Walked
+from pipeline.processors.alerts.backtest.series import Raised, Replayed, Series
 
 Window = tuple[datetime, datetime]
 
@@ -27,7 +27,7 @@ _LABELLED = "#7fb77e"
 _FALSE = "#8c564b"
 
 
-def draw(path: Path, series: Series, walked: Walked, windows: Sequence[Window] = (), title: str = "") -> Path:
+def draw(path: Path, series: Series, walked: Replayed, windows: Sequence[Window] = (), title: str = "") -> Path:
     """Writes a PNG and returns its path. With labelled windows, an alert outside all of them is drawn as a false one and a
     window without an alert as missed. The scale is logarithmic above 10, so that nights and bursts can both be seen."""
     figure = Figure(figsize=(15, 5.5), layout="constrained")

@@ -12,7 +12,7 @@ import polars as pl
 from pipeline.clickhouse.query import Ask
 from pipeline.errors import EarshotError
 from pipeline.processors.alerts import counts
-from pipeline.processors.alerts.backtest.series import Raised, Series, walk
+from pipeline.processors.alerts.backtest.series import Raised, Series, replay_series
 from pipeline.processors.alerts.counts import Slice
 from pipeline.processors.alerts.spike import DAYS, STEP_S, Spike
 from schemas.alerts import Alert, Scope
@@ -39,7 +39,7 @@ def draw_scopes(ask: Ask, folder: Path, alerts: Sequence[Alert], start: datetime
         if not scope.brand:
             continue
         series = _counts(ask, scope, start - timedelta(days=DAYS), end)
-        walked = walk(series.times, series.values, Spike())
+        walked = replay_series(series.times, series.values, Spike())
         first = next(place for place, time in enumerate(series.times) if time >= start)
         shown = Series(series.times[first:], series.values[first:])
         raised = [

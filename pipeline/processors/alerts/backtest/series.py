@@ -1,7 +1,7 @@
 """A recorded series of counts: read, and walked through as if it happened now, with the detector that is used live.
 
-`walk` learns for each step from the steps before it and judges the step by that: what a step is told does not depend on what
-came after it. It is quick because `study` takes the hours of one series as it takes the scopes of one hour: as rows.
+`replay_series` learns for each step from the steps before it and judges the step by that: no verdict depends on later steps. It
+is quick because `study` takes the hours of one series as it takes the scopes of one hour: as rows.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Raised:
     expected: float
 
 
-class Walked(NamedTuple):
-    """What `walk` found, and what it expected of each value: arrays as long as the series, NaN where nothing was known."""
+class Replayed(NamedTuple):
+    """The alerts, and the value expected at each step: arrays as long as the series, NaN where nothing was known."""
 
     raised: list[Raised]
     expected: Floats
@@ -80,14 +80,14 @@ def read_series(path: Path) -> Series:
     return Series(times, np.array(values))
 
 
-def walk(
+def replay_series(
     times: list[datetime],
     values: Floats,
     spike: Spike,
     direction: Direction = "above",
     rule: str = "spike",
     scope: Scope = _EVERYTHING,
-) -> Walked:
+) -> Replayed:
     """The alerts that the series would have raised. `rule` and `scope` are only for the keys.
 
     The step is the median time between two values, and has to divide an hour; a step without a value is unknown, not zero.
@@ -102,7 +102,7 @@ def walk(
     verdict = _verdict(counts, places, first, spike, step_s)
     raised = list(_alerts(times, values, verdict, spike, direction, (rule, scope)))
     known = verdict.upper > -np.inf
-    return Walked(raised, *(np.where(known, each, np.nan) for each in (verdict.expected, verdict.lower, verdict.upper)))
+    return Replayed(raised, *(np.where(known, each, np.nan) for each in (verdict.expected, verdict.lower, verdict.upper)))
 
 
 def mirrored(series: Series) -> Series:

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.errors import SettingsError
 from pipeline.processors.alerts.backtest.plot import draw
-from pipeline.processors.alerts.backtest.series import Series, mirrored, read_series, walk
+from pipeline.processors.alerts.backtest.series import Series, mirrored, read_series, replay_series
 from pipeline.processors.alerts.spike import DROP, Spike, judge, learn
 from schemas.alerts import Scope
 
@@ -39,7 +39,7 @@ def burst(of: Series, day: float, ratio: float, hours: float = 1) -> datetime:
 def test_a_burst_is_raised_once_whatever_the_step(minutes: int) -> None:
     given = series(step=timedelta(minutes=minutes))
     begin = burst(given, 6, 12, hours=3)
-    (alert,) = walk(*given, Spike()).raised
+    (alert,) = replay_series(*given, Spike()).raised
     assert begin <= alert.started <= begin + timedelta(minutes=max(10, minutes))
     assert alert.ended
     assert alert.ended - begin < timedelta(hours=5)
@@ -50,38 +50,42 @@ def test_a_burst_is_raised_once_whatever_the_step(minutes: int) -> None:
 def test_a_drop_is_raised_downwards_only() -> None:
     given = series()
     begin = burst(given, 6, 0, hours=5)
-    (alert,) = walk(*given, DROP, "below").raised
+    (alert,) = replay_series(*given, DROP, "below").raised
     assert begin <= alert.started <= begin + timedelta(hours=1)
     assert alert.observed == 0
-    assert not walk(*given, Spike()).raised
+    assert not replay_series(*given, Spike()).raised
 
 
 def test_the_key_is_that_of_the_rule_the_scope_and_the_start() -> None:
     given = series()
     burst(given, 6, 12)
-    (alert,) = walk(*given, Spike()).raised
-    assert walk(*given, Spike()).raised == [alert]
+    (alert,) = replay_series(*given, Spike()).raised
+    assert replay_series(*given, Spike()).raised == [alert]
     assert len(alert.key) == 16
-    keys = {walk(*given, Spike(), rule=rule, scope=scope).raised[0].key for rule in "ab" for scope in (Scope("a"), Scope("b"))}
+    keys = {
+        replay_series(*given, Spike(), rule=rule, scope=scope).raised[0].key
+        for rule in "ab"
+        for scope in (Scope("a"), Scope("b"))
+    }
     assert len(keys) == 4
     later = series(seed=2)
     burst(later, 7, 12)
-    assert walk(*later, Spike()).raised[0].key != alert.key
+    assert replay_series(*later, Spike()).raised[0].key != alert.key
 
 
 def test_an_alert_that_is_not_over_has_no_end() -> None:
     given = series(days=6.02)
     burst(given, 6, 12)
-    (alert,) = walk(*given, Spike()).raised
+    (alert,) = replay_series(*given, Spike()).raised
     assert alert.ended is None
 
 
 def test_what_comes_later_changes_nothing() -> None:
     given = series(days=4)
     burst(given, 3, 12)
-    whole = walk(*given, Spike())
+    whole = replay_series(*given, Spike())
     for cut in (500, 700, 870, 900, 1000):
-        part = walk(given.times[:cut], given.values[:cut], Spike())
+        part = replay_series(given.times[:cut], given.values[:cut], Spike())
         np.testing.assert_array_equal(part.upper, whole.upper[:cut])
         np.testing.assert_array_equal(part.expected, whole.expected[:cut])
         assert [alert.key for alert in part.raised] == [a.key for a in whole.raised if a.started <= given.times[cut - 1]]
@@ -90,7 +94,7 @@ def test_what_comes_later_changes_nothing() -> None:
 def test_it_says_what_learn_and_judge_say() -> None:
     given = series(days=4)
     burst(given, 3, 12)
-    walked = walk(*given, Spike())
+    walked = replay_series(*given, Spike())
     first = int(START.timestamp()) // 300
     for place in (20, 300, 650, 866, 1_100):
         baseline = learn(given.values[None, :place].astype(np.float32), first + place, Spike())
@@ -102,8 +106,8 @@ def test_it_says_what_learn_and_judge_say() -> None:
 def test_a_gap_is_unknown() -> None:
     given = series()
     keep = [place for place, time in enumerate(given.times) if not 5 < (time - START).days + 0.5 < 6 and place % 7]
-    assert not walk([given.times[place] for place in keep], given.values[keep], Spike()).raised
-    assert not walk([given.times[place] for place in keep], given.values[keep], DROP, "below").raised
+    assert not replay_series([given.times[place] for place in keep], given.values[keep], Spike()).raised
+    assert not replay_series([given.times[place] for place in keep], given.values[keep], DROP, "below").raised
 
 
 def test_mirrored_is_as_far_from_the_mean_of_the_day() -> None:
@@ -157,15 +161,15 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
 
 def test_steps_that_divide_no_hour_are_refused() -> None:
     with pytest.raises(SettingsError, match="420 s apart"):
-        walk(*series(step=timedelta(minutes=7)), Spike())
+        replay_series(*series(step=timedelta(minutes=7)), Spike())
     with pytest.raises(SettingsError, match="86400 s apart"):
-        walk(*series(step=timedelta(days=1)), Spike())
+        replay_series(*series(step=timedelta(days=1)), Spike())
 
 
 def test_a_picture_is_drawn(tmp_path: Path) -> None:
     given = series(days=5)
     begin = burst(given, 3, 12)
-    walked = walk(*given, Spike())
+    walked = replay_series(*given, Spike())
     windows = [(begin, begin + timedelta(hours=3)), (START, START + timedelta(hours=2))]
     for place, labelled in enumerate((windows, [])):
         picture = draw(tmp_path / "plots" / f"{place}.png", given, walked, labelled, "a series")
@@ -186,7 +190,7 @@ def test_recorded_series_with_labels(recorded: Path) -> None:
     scores = []
     for name, labels in json.loads((folder / "windows.json").read_text()).items():
         given = read_series(folder / name)
-        started = [alert.started for alert in walk(*given, Spike()).raised]
+        started = [alert.started for alert in replay_series(*given, Spike()).raised]
         windows = [(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in labels]
         scores.append(score(started, windows, given.times))
     assert sum(found for found, _, _ in scores) >= sum(windows for _, windows, _ in scores) - 1
