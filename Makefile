@@ -25,7 +25,7 @@ bench-gpu: .venv/models.stamp ; @$(BIN)/python -m benchmarks.sentiment_gpu
 DATA ?= ../shared/data
 train-sentiment: .venv/training.stamp ; @$(BIN)/python -m pipeline.processors.sentiment.training $(DATA)
 
-# What is made from pipeline/monitoring/metrics.py: the Grafana board, and the table in docs/sre.md.
+# What is made from pipeline/monitoring/metrics.py: the Grafana board, and the table in docs/metrics.md.
 board: .venv/dev.stamp ; @$(BIN)/python -m deploy.grafana.board && $(BIN)/python -m deploy.metrics_table
 
 clean: ; @rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,4 +1,4 @@
-"""The table of metrics in docs/sre.md, made from pipeline/monitoring/metrics.py: `make board` writes it between two marks."""
+"""The table of metrics in docs/metrics.md, made from pipeline/monitoring/metrics.py: `make board` writes it between two marks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from deploy.grafana.board import series
 from pipeline.monitoring import metrics
 
-FILE = Path(__file__).parent.parent / "docs" / "sre.md"
+FILE = Path(__file__).parent.parent / "docs" / "metrics.md"
 BEGIN, END = "<!-- metrics: made by `make board` -->\n", "<!-- end of metrics -->\n"
 
 
@@ -20,7 +20,7 @@ def table() -> str:
 
 
 def page() -> str:
-    """docs/sre.md with the table as it should be."""
+    """docs/metrics.md with the table as it should be."""
     before, _, rest = FILE.read_text().partition(BEGIN)
     return before + BEGIN + table() + END + rest.partition(END)[2]
 

@@ -1,4 +1,4 @@
-"""deploy/ and docs/sre.md: what is made from the metrics is up to date, and the settings, files and metrics it names exist."""
+"""deploy/, docs/sre.md and docs/metrics.md: what is made from the metrics is up to date, and the settings, files and metrics it names exist."""
 
 from __future__ import annotations
 
@@ -56,8 +56,9 @@ def test_the_table_of_metrics_is_up_to_date() -> None:
     assert metrics_table.FILE.read_text() == metrics_table.page(), "run `make board`"
 
 
-def test_links_of_the_page_lead_somewhere() -> None:
-    text = (ROOT / "docs/sre.md").read_text()
+@pytest.mark.parametrize("page", ["sre.md", "metrics.md"])
+def test_links_of_the_page_lead_somewhere(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text()
     anchors = {
         re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     }
