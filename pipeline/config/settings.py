@@ -52,22 +52,26 @@ def _refuse(section: Section, names: Iterable[str], where: str) -> None:
 
 
 class KafkaSettings(Section):
-    bootstrap: str = "127.0.0.1:9092"
-    group: str = "earshot"
-    topic_prefix: str = "social"
-    partitions: int = Field(8, ge=1)
-    replication: int = Field(1, ge=1)
-    retention_ms: int = Field(-1, ge=-1, description="-1: by size only")
-    retention_bytes: int = Field(4 << 30, ge=-1, description="per topic")
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
-    sasl_username: str = ""
-    sasl_password: SecretStr = SecretStr("")
-    ssl_ca: Path | None = None
-    ssl_certificate: Path | None = None
-    ssl_key: Path | None = None
-    ssl_key_password: SecretStr = SecretStr("")
-    session_timeout_ms: int = Field(10_000, ge=6_000)
+    bootstrap: str = Field("127.0.0.1:9092", description="brokers to start from: host:port, separated by commas")
+    group: str = Field("earshot", description="consumer group of the workers; control's is this with -control behind it")
+    topic_prefix: str = Field("social", description="first part of the topics' names, as in social.events")
+    partitions: int = Field(8, ge=1, description="partitions of topic events, when `earshot migrate` makes it")
+    replication: int = Field(1, ge=1, description="copies of each topic, when `earshot migrate` makes it")
+    retention_ms: int = Field(-1, ge=-1, description="how long topics keep records; -1: no limit but retention_bytes")
+    retention_bytes: int = Field(4 << 30, ge=-1, description="how much a topic keeps; -1: no limit")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how brokers are reached"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field("PLAIN", description="with SASL only")
+    sasl_username: str = Field("", description="with SASL only")
+    sasl_password: SecretStr = Field(SecretStr(""), description="with SASL only")
+    ssl_ca: Path | None = Field(None, description="certificates that brokers are checked against; none: the system's")
+    ssl_certificate: Path | None = Field(None, description="this client's certificate, where brokers ask for one")
+    ssl_key: Path | None = Field(None, description="the key of ssl_certificate")
+    ssl_key_password: SecretStr = Field(SecretStr(""), description="the password of ssl_key")
+    session_timeout_ms: int = Field(
+        10_000, ge=6_000, description="after this silence of a worker, others take its partitions over"
+    )
 
     @model_validator(mode="after")
     def _all_used(self) -> KafkaSettings:
@@ -101,13 +105,13 @@ class KafkaSettings(Section):
 
 
 class ClickHouseSettings(Section):
-    url: str = "http://127.0.0.1:8123"
-    user: str = "default"
-    password: SecretStr = SecretStr("")
-    database: str = "default"
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
+    url: str = Field("http://127.0.0.1:8123", description="ClickHouse's HTTP interface, without user and password")
+    user: str = Field("default", description="who logs in")
+    password: SecretStr = Field(SecretStr(""), description="the password of user")
+    database: str = Field("default", description="where Earshot's tables are; it has to exist")
+    ca: Path | None = Field(None, description="https only: certificates that the server is checked against; none: the system's")
+    certificate: Path | None = Field(None, description="https only: this client's certificate")
+    key: Path | None = Field(None, description="https only: the key of certificate")
 
     @field_validator("url")
     @classmethod
@@ -130,8 +134,8 @@ class WorkerSettings(Section):
     batch_rows: int = Field(16_000, ge=1, description="rows of one micro-batch at most")
     batch_bytes: int = Field(64 << 20, ge=1, description="bytes of one micro-batch, about")
     linger_ms: int = Field(100, ge=1, description="how long a batch waits for more records")
-    health_host: str = "127.0.0.1"
-    health_port: int = Field(9400, ge=0, le=65535)
+    health_host: str = Field("127.0.0.1", description="address that /live, /ready and /metrics listen on")
+    health_port: int = Field(9400, ge=0, le=65535, description="their port; 0: any that is free")
     dedup_hours: float = Field(24, ge=0, description="arrivals whose redelivery is recognised")
     dedup_keys: int = Field(20_000_000, ge=0, description="the same, in revisions a worker")
     keep_irrelevant: bool = Field(True, description="land events that mention no tracked brand")
@@ -153,7 +157,9 @@ class SentimentSettings(Section):
     models: dict[str, str] = Field({}, description="other models for single languages, by ISO 639 code")
     languages: tuple[str, ...] = Field((), description="what the model was trained for, where it does not say so itself")
     revision: str = Field("", description="the commit of a model from the hub: it is pinned")
-    backend: Literal["auto", "onnx", "torch"] = "auto"
+    backend: Literal["auto", "onnx", "torch"] = Field(
+        "auto", description="what runs the model; auto: torch on a GPU or without an ONNX file, else onnx"
+    )
     device: str = Field("auto", description="cpu, cuda, cuda:1; auto: a GPU where torch finds one")
     budget_ms: int = Field(150, ge=0, description="time for a batch; what does not fit is labelled later")
     cache_mb: int = Field(64, ge=0, description="memory for labels of texts that come again")
@@ -182,8 +188,8 @@ def _language(code: str) -> str:
 
 
 class ControlSettings(Section):
-    host: str = "127.0.0.1"
-    port: int = Field(9401, ge=0, le=65535)
+    host: str = Field("127.0.0.1", description="address that the control API listens on")
+    port: int = Field(9401, ge=0, le=65535, description="its port; 0: any that is free")
     tokens: dict[str, SecretStr] = Field({}, description="who may acknowledge and silence: a name, and that person's token")
     token: SecretStr = Field(SecretStr(""), description="the token that `earshot alerts` sends")
 
@@ -197,10 +203,12 @@ class ControlSettings(Section):
 
 
 class EmbeddedSettings(Section):
-    data_dir: Path = Path(platformdirs.user_data_dir("earshot"))
-    broker: Literal["auto", "kafka", "light"] = "auto"
-    kafka_port: int = Field(9092, ge=0, le=65535)
-    clickhouse_port: int = Field(8123, ge=0, le=65535)
+    data_dir: Path = Field(
+        Path(platformdirs.user_data_dir("earshot")), description="folder that holds all state of `earshot up`"
+    )
+    broker: Literal["auto", "kafka", "light"] = Field("auto", description="auto: light (in memory) where Kafka can't be had")
+    kafka_port: int = Field(9092, ge=0, le=65535, description="port of the embedded broker; 0: any that is free")
+    clickhouse_port: int = Field(8123, ge=0, le=65535, description="port of the embedded ClickHouse; 0: any that is free")
     kafka_home: Path | None = Field(None, description="a full Kafka distribution to use instead of the resolved jars")
 
 
