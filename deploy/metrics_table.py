@@ -1,4 +1,4 @@
-"""The table of metrics in docs/metrics.md, made from pipeline/monitoring/metrics.py: `make board` writes it between two marks."""
+"""The table of metrics in docs/metrics.md, made from pipeline/monitoring/metrics.py: `make board` writes it between marks."""
 
 from __future__ import annotations
 

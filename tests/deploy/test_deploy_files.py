@@ -1,4 +1,4 @@
-"""deploy/, docs/sre.md and docs/metrics.md: what is made from the metrics is up to date, and the settings, files and metrics it names exist."""
+"""deploy/ and its pages in docs/: generated parts are current, and the settings, files and metrics they name exist."""
 
 from __future__ import annotations
 
