@@ -11,7 +11,7 @@ test: .venv/dev.stamp ; @$(BIN)/python -m pytest -m "not faults"
 # The extra `models` brings torch (some GB): any Hugging Face model, a GPU, training.
 test-models: .venv/models.stamp ; @$(BIN)/python -m pytest tests/processors/sentiment/test_torch.py
 
-lint: .venv/dev.stamp ; @$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
+lint: .venv/dev.stamp ; @$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/python .ci/budgets.py
 
 faults: .venv/dev.stamp ; @$(BIN)/python -m pytest -m faults
 
