@@ -9,7 +9,6 @@ Every step is a Faust agent. Rejected rows travel inside the batch; the offset i
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 import time
@@ -24,11 +23,12 @@ from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.config.settings import SentimentSettings, Settings
 from pipeline.config.watched_file import WatchedFile
-from pipeline.errors import EarshotError, SettingsError
+from pipeline.errors import SettingsError
 from pipeline.fence import Fence
 from pipeline.kafka.client import kafka_admin
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals, memory_limit, serve
+from pipeline.monitoring.process import run_process
 from pipeline.monitoring.table_metrics import keep_asking
 from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, parse_rules
 from pipeline.processors.alerts.single import SingleEvent, words_of
@@ -49,13 +49,13 @@ from pipeline.sinks.signals import LabelSignals, SignalPublisher, Signals
 from pipeline.sources.decode import Decode
 from pipeline.sources.kafka import KafkaSource, Limits, consumer_config
 from pipeline.step import Step
+from pipeline.worker.allocator import collect_seldom
 from pipeline.worker.flow import Flow
 from pipeline.worker.in_flight import InFlightLimit
 from pipeline.worker.lag import keep_asking_ends
 from pipeline.worker.offsets import Offsets
 
 BATCHES_ON_THEIR_WAY = 4
-log = logging.getLogger("earshot")
 
 
 class Worker:
@@ -227,20 +227,16 @@ def _load(settings: SentimentSettings) -> Labeller | None:
     return load_labeller(settings)
 
 
+LOG_LEVELS = {
+    "mode": logging.WARNING,
+    "faust": logging.WARNING,
+    "pipeline.worker.flow": logging.WARNING,
+    # Whoever asked for it says what failed.
+    "aiokafka": logging.CRITICAL,
+}
+
+
 def run_worker(settings: Settings, load: Callable[[SentimentSettings], Labeller | None] = _load) -> None:
-    """Runs a worker until it is told to stop. Raises EarshotError with one clear line."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("mode").setLevel(logging.WARNING)
-    logging.getLogger("faust").setLevel(logging.WARNING)
-    logging.getLogger("pipeline.worker.flow").setLevel(logging.WARNING)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it can't do is said by who asked for it
-    # A batch is tens of thousands of objects without cycles: collecting at the default pace took a twentieth of the time.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-    try:
-        Worker(settings, load(settings.sentiment)).run()
-    except EarshotError:
-        raise
-    except Exception as error:
-        log.exception("the worker stops: %s", error)
-        raise EarshotError(f"the worker stopped: {type(error).__name__}: {error}") from error
+    """Runs a worker until SIGTERM or SIGINT. Raises EarshotError with one clear line."""
+    collect_seldom()
+    run_process("the worker", lambda: Worker(settings, load(settings.sentiment)).run(), LOG_LEVELS)

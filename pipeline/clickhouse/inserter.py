@@ -57,8 +57,8 @@ class Inserter:
 
     def __init__(self, client: Client, fence: Fence, vitals: Vitals, name: str) -> None:
         self._client = client
-        self._fence = fence
-        self._vitals = vitals
+        self.fence = fence
+        self.vitals = vitals
         self._name = name
         self._quiet = threading.Event()
         self._quiet.set()
@@ -104,8 +104,8 @@ class Inserter:
     ) -> list[tuple[pl.DataFrame, str]]:
         # A try without an answer may still be writing rows that would not be seen yet.
         while not self.quiet(0.1):
-            self._vitals.busy(self._name)
-            self._fence.check(generation)
+            self.vitals.busy(self._name)
+            self.fence.check(generation)
         if table == _BY_REVISION:
             missing = ~rows.get_column("revision").is_in(self._there(rows).implode())
             rows, whole = rows.filter(missing), whole.filter(missing)
@@ -118,7 +118,7 @@ class Inserter:
 
     def _send(self, table: str, columns: list[str], body: pa.Buffer, token: str, generation: int) -> None:
         with self._writing():
-            self._fence.pass_through(generation)
+            self.fence.pass_through(generation)
             self._client.raw_insert(
                 table,
                 column_names=columns,
@@ -139,8 +139,8 @@ class Inserter:
     def _make_versions(self, statement: str, generation: int, may: Callable[[], None]) -> None:
         # One whose result is unknown may still run; a second beside it would write its rows twice.
         while not self.quiet(0.1):
-            self._fence.check(generation)
-        self._fence.pass_through(generation)
+            self.fence.check(generation)
+        self.fence.pass_through(generation)
         with self._writing():
             may()
             self._client.command(statement, settings={**row_versions.SETTINGS, "max_execution_time": f"{INSERT_MAX_S:g}"})
@@ -196,13 +196,13 @@ class Inserter:
         try:
             return self._retry(what, request, whole)
         finally:  # given up, too: nobody waits for this answer any more
-            self._vitals.clear(f"clickhouse ({self._name})")
+            self.vitals.clear(f"clickhouse ({self._name})")
 
     def _retry(self, what: str, request: Callable[[], T], whole: bool) -> T:
-        generation = self._fence.generation
+        generation = self.fence.generation
         attempt = too_much = 0
         while True:
-            self._vitals.busy(self._name)
+            self.vitals.busy(self._name)
             try:
                 answer = request()
             except (ClickHouseError, OSError, pa.ArrowInvalid) as error:
@@ -219,11 +219,11 @@ class Inserter:
                 return answer
             metrics.RETRIES.labels(what.split()[0]).inc()
             time.sleep(_BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)])
-            self._fence.check(generation)
+            self.fence.check(generation)
             attempt += 1
 
     def _say(self, what: str, attempt: int, why: str) -> None:
-        self._vitals.hold(f"clickhouse ({self._name})", why)
+        self.vitals.hold(f"clickhouse ({self._name})", why)
         if attempt in (0, 5) or attempt % 30 == 0:
             log.warning("%s: %s; try %d, will be repeated", what, why, attempt + 1)
 
