@@ -45,7 +45,8 @@ from pipeline.notify.dispatcher import Dispatcher
 from pipeline.notify.receiver_queue import Context
 from pipeline.notify.receivers import Outcome, check
 from pipeline.processors.alerts.backtest.judge import backtest
-from pipeline.processors.alerts.evaluator import Evaluator, enough, look_for
+from pipeline.processors.alerts.campaign_search import due_searches, search
+from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.explain import explain
 from pipeline.processors.alerts.rules import (
     DEFAULT_RULES,
@@ -251,7 +252,7 @@ class Control:
             self._leader.check(generation)
             pending, committed = list(self._signals), list(self._uncommitted)
             if pending:
-                self._tell(await self._do(partial(self._evaluator.hear, pending, utc_now())))
+                self._tell(await self._do(partial(self._evaluator.ingest, pending, utc_now())))
                 self._leader.check(generation)
                 del self._signals[: len(pending)]
             if time.monotonic() >= next_tick:
@@ -280,10 +281,10 @@ class Control:
             await asyncio.sleep(CAMPAIGN_EVERY_S)
             try:
                 due = await self._do(self._evaluator.campaigns_due)
-                for rule, brand in await asyncio.to_thread(enough, query, due) if due else ():
+                for rule, brand in await asyncio.to_thread(due_searches, query, due) if due else ():
                     started = time.monotonic()
-                    found = await asyncio.to_thread(look_for, query, rule, brand, self._evaluator.watermark)
-                    self._tell(await self._do(partial(self._evaluator.found, found, utc_now())))
+                    found = await asyncio.to_thread(search, query, rule, brand, self._evaluator.watermark)
+                    self._tell(await self._do(partial(self._evaluator.raise_campaigns, found, utc_now())))
                     await asyncio.sleep((time.monotonic() - started) * (1 / CAMPAIGN_SHARE - 1))
             except (EarshotError, GivenUp) as error:
                 log.warning("campaigns were not looked for: %s", error)
@@ -314,7 +315,7 @@ class Control:
         while True:
             await asyncio.sleep(PAST_EVERY_S)
             try:
-                span = await self._do(lambda: self._evaluator.old(utc_now()))
+                span = await self._do(lambda: self._evaluator.late_span(utc_now()))
                 if span is None:
                     continue
                 config = self._evaluator.config

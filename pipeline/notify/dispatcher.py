@@ -44,7 +44,7 @@ class Dispatcher:
         Raises SettingsError, and changes nothing then.
         """
         check(config, self._context.environ)
-        self._listed = {rule.name: {receiver.name for receiver in config.told(rule.name)} for rule in config.rules}
+        self._listed = {rule.name: {receiver.name for receiver in config.receivers_of(rule.name)} for rule in config.rules}
         receivers = {receiver.name: receiver for receiver in config.receivers}
         for name in self._lines.keys() - receivers.keys():
             task = asyncio.create_task(self._lines.pop(name).close(0))

@@ -27,7 +27,8 @@ from pipeline.embedded.stack import Stack
 from pipeline.errors import EarshotError
 from pipeline.fence import Fence
 from pipeline.monitoring.health import Vitals
-from pipeline.processors.alerts.evaluator import Evaluator, enough, look_for
+from pipeline.processors.alerts.campaign_search import due_searches, search
+from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.sentiment.memory import label_of
 from pipeline.sinks.alerts import AlertTables
@@ -392,14 +393,14 @@ class Bench:
         """A signal: of this minute, these brands were touched. Judged at once."""
         self._fence.polled()
         minute = now.replace(second=0, microsecond=0)
-        self.evaluator.hear([Signal(newest=now, touched={minute: brands})], now)
+        self.evaluator.ingest([Signal(newest=now, touched={minute: brands})], now)
         return self.tick(now)
 
     def hear_of(self, now: datetime, rule: str, brand: str, created: datetime) -> list[Alert]:
         """A candidate, always of the same event."""
         self._fence.polled()
         candidate = Candidate(rule, brand, "x", "en", 7, created, created, 1.0, ("recall",))
-        return self.evaluator.hear([Signal(newest=now, candidates=(candidate,))], now)
+        return self.evaluator.ingest([Signal(newest=now, candidates=(candidate,))], now)
 
     def forget_events(self) -> None:
         self._client.command("TRUNCATE TABLE alert_events")
@@ -417,8 +418,8 @@ class Bench:
 
         if (due := self.evaluator.campaigns_due()) is None:
             return []
-        found = [each for pair in enough(query, due) for each in look_for(query, *pair, due.at)]
-        return self.evaluator.found(found, now)
+        found = [each for pair in due_searches(query, due) for each in search(query, *pair, due.at)]
+        return self.evaluator.raise_campaigns(found, now)
 
 
 def places(alerts: Iterable[Alert], state: State = State.FIRING) -> set[tuple[str, str, str]]:

@@ -16,9 +16,9 @@ import numpy.typing as npt
 import polars as pl
 
 from pipeline.clickhouse.row_versions import quoted
+from pipeline.processors.alerts.minutes import MINUTE_S
 from schemas.alerts import Scope
 
-MINUTE_S = 60
 FEW = 20
 _NUMBERS = {"followers": "author_followers", "likes": "metrics_likes", "shares": "metrics_shares", "replies": "metrics_replies"}
 _SQL = {

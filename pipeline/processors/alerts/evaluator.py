@@ -16,16 +16,18 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 
-from pipeline.processors.alerts import campaign, counts
+from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.campaign import Campaign
-from pipeline.processors.alerts.condition import Condition
-from pipeline.processors.alerts.counts import MINUTE_S, Slice
+from pipeline.processors.alerts.campaign_search import Search, campaign_alerts
+from pipeline.processors.alerts.counts import Slice
 from pipeline.processors.alerts.lifecycle import OLD, Lifecycle, Member, historical_key
-from pipeline.processors.alerts.rules import Alerts, AnyRule, CampaignRule, SilenceRule, SpikeRule, ThresholdRule
+from pipeline.processors.alerts.minutes import DAY_MINUTES, MINUTE_S, minute_of, time_of
+from pipeline.processors.alerts.no_data import SOURCES, WEEK, judge_sources
+from pipeline.processors.alerts.rules import Alerts, AnyRule, CampaignRule, NoDataRule, SpikeRule, ThresholdRule
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.spike import STEP_S
 from pipeline.processors.alerts.store import AlertStore
@@ -42,10 +44,7 @@ MOST_NEWS = 10_000
 MOST_NAMED = 2_000
 """Of more brands that were touched their minutes are read for all brands: that is no more work than naming them."""
 OLD_QUIET = timedelta(seconds=10)
-DAY_MINUTES = 1440
-MOMENT = timedelta(seconds=1)
-DAY, WEEK = timedelta(days=1), timedelta(days=7)
-SOURCES = {"platform": "toString(platform)", "source": "toString(source_name)", "brand": "toString(arrayJoin(brands))"}
+DAY = timedelta(days=1)
 log = logging.getLogger("earshot.alerts")
 
 
@@ -104,23 +103,23 @@ class Evaluator:
         return Windows(rules, self._authors)
 
     def _read_everything(self) -> None:
-        windows, minute = self._windows, _minute(self.watermark)
+        windows, minute = self._windows, minute_of(self.watermark)
         self._closed = minute - 1
         self._last.clear()
         self._last_read = self.watermark - WEEK
         windows.learn(self._ask, minute)
 
     # --- what is heard ------------------------------------------------------------------------------------------------
-    def hear(self, signals: Sequence[Signal], now: datetime) -> list[Alert]:
+    def ingest(self, signals: Sequence[Signal], now: datetime) -> list[Alert]:
         """Takes over signals. On return what their candidates raise is in ClickHouse; what they touched waits for `tick`."""
         candidates: list[Candidate] = []
         for signal in signals:
             if signal.newest is not None:
                 self._newest, self._heard_at = max(self._newest, signal.newest), now
             for at, brands in signal.touched.items():
-                self._touched.setdefault(_minute(at), set()).update(brands)
+                self._touched.setdefault(minute_of(at), set()).update(brands)
                 if self.watermark - at > OLD:
-                    self._note_old(_minute(at), now)
+                    self._note_old(minute_of(at), now)
                 if signal.kafka_ms is not None:
                     self._note_kafka(brands, signal.kafka_ms)
             candidates += signal.candidates
@@ -148,13 +147,13 @@ class Evaluator:
         self._old[minute // DAY_MINUTES] = min(first, minute), max(last, minute)
         self._old_at = now
 
-    def old(self, now: datetime) -> tuple[datetime, datetime] | None:
+    def late_span(self, now: datetime) -> tuple[datetime, datetime] | None:
         """What of a day is to be gone through, for its windows were touched too late to tell anybody; once it is quiet."""
         if not self._old or now - self._old_at < OLD_QUIET:
             return None
         first, last = self._old.pop(min(self._old))
-        end = min(_time(last + self._windows.longest), now - OLD)
-        return _time(first), end
+        end = min(time_of(last + self._windows.longest), now - OLD)
+        return time_of(first), end
 
     def record(self, alerts: Iterable[Alert], now: datetime) -> list[Alert]:
         """Puts on record what windows of the past would have raised, but for what is on record already, near it in time."""
@@ -176,9 +175,9 @@ class Evaluator:
     # --- once a second ------------------------------------------------------------------------------------------------
     def tick(self, now: datetime) -> list[Alert]:
         """Judges what was touched since. On return the changes are in ClickHouse, and may be told."""
-        before = _minute(self.watermark)
+        before = minute_of(self.watermark)
         self._move_on(now)
-        minute = _minute(self.watermark)
+        minute = minute_of(self.watermark)
         if minute > before and self._windows.minutes:
             self._enter(range(max(before, minute - self._windows.minutes) + 1, minute + 1))
         sweeps = now - self._swept_at >= SWEEP_EVERY
@@ -187,7 +186,7 @@ class Evaluator:
         touched = {m: brands for m, brands in recent.items() if brands}
         self._touched = {m: brands for m, brands in self._touched.items() if m > minute}  # created after the watermark
         if sweeps:
-            self._read(range(max(_minute(self._swept_at) - 1, minute - self._windows.minutes + 1), minute + 1), None)
+            self._read(range(max(minute_of(self._swept_at) - 1, minute - self._windows.minutes + 1), minute + 1), None)
         if touched:
             self._read(touched, sorted(set().union(*touched.values())))
         changes = self._judge(touched, minute, now)
@@ -267,8 +266,8 @@ class Evaluator:
         rules = [rule for rule in self.config.rules if isinstance(rule, CampaignRule)]
         return {brand for brand in brands if any(not rule.brands or brand in rule.brands for rule in rules)}
 
-    def found(self, campaigns: Iterable[tuple[CampaignRule, Campaign]], now: datetime) -> list[Alert]:
-        """Takes over what `look_for` has found."""
+    def raise_campaigns(self, campaigns: Iterable[tuple[CampaignRule, Campaign]], now: datetime) -> list[Alert]:
+        """Takes over what `search` has found."""
         changes = [alert for rule, each in campaigns for alert in campaign_alerts(self.lifecycle, rule, each, now)]
         return self._write(changes, [])
 
@@ -284,7 +283,7 @@ class Evaluator:
         self._campaigns_from = self.watermark + timedelta(milliseconds=1)
 
     def _silent(self, now: datetime) -> list[Alert]:
-        rules = [rule for rule in self.config.rules if isinstance(rule, SilenceRule)]
+        rules = [rule for rule in self.config.rules if isinstance(rule, NoDataRule)]
         for of in {rule.of for rule in rules}:
             since = f"toStartOfMinute(created_at) >= '{self._last_read - 2 * SWEEP_EVERY:%Y-%m-%d %H:%M:00}'"
             rows = self._ask(
@@ -296,7 +295,7 @@ class Evaluator:
         self._last_read = self.watermark
         # No rule asks for longer: who has not talked since is not missed any more.
         self._last = {key: at for key, at in self._last.items() if self.watermark - at <= 2 * WEEK}
-        return silences(self.lifecycle, rules, self._last, self.watermark, now)
+        return judge_sources(self.lifecycle, rules, self._last, self.watermark, now)
 
     # --- explanations -------------------------------------------------------------------------------------------------
     def unexplained(self, alert: Alert) -> timedelta | None:
@@ -328,69 +327,5 @@ class Evaluator:
         return changes
 
 
-class Search(NamedTuple):
-    """Where to look for campaigns: in the windows that end at `at`."""
-
-    rules: Sequence[CampaignRule]
-    brands: Sequence[str]
-    at: datetime
-
-
-def enough(ask: campaign.Query, due: Search) -> list[tuple[CampaignRule, str]]:
-    """What is worth a search: brands with fewer texts than the rule has accounts can't have a campaign."""
-    pairs: list[tuple[CampaignRule, str]] = []
-    for rule in due.rules:
-        wanted = [brand for brand in due.brands if not rule.brands or brand in rule.brands]
-        if wanted:
-            found = ask(campaign.enough_sql(rule, due.at - rule.window, due.at + MOMENT, wanted))
-            pairs += ((rule, brand) for brand in found.get_column("brand"))
-    return pairs
-
-
-def look_for(ask: campaign.Query, rule: CampaignRule, brand: str, at: datetime) -> list[tuple[CampaignRule, Campaign]]:
-    """The brand's campaigns in the window that ends at `at`. It takes a second among 30,000 texts."""
-    return [(rule, found) for found in campaign.find(ask, rule, at - rule.window, at + MOMENT, [brand])]
-
-
-def campaign_alerts(lifecycle: Lifecycle, rule: CampaignRule, found: Campaign, now: datetime) -> list[Alert]:
-    first, last = _floor(found.first_at), _floor(found.last_at)
-    truth = Condition(
-        rule, Scope(found.brand), first, last, rule.severity, found.accounts, "accounts", upper=rule.accounts,
-        samples=found.samples, platforms=found.platforms,
-    )  # fmt: skip
-    return lifecycle.true(truth, now)
-
-
-def silences(
-    lifecycle: Lifecycle, rules: Sequence[SilenceRule], last: dict[tuple[str, str], datetime], at: datetime, now: datetime
-) -> list[Alert]:
-    """Holds what talked last against the silence rules. Who has not talked for a week is not missed any more."""
-    changes = []
-    for rule in rules:
-        for (of, name), talked in last.items():
-            if of != rule.of or not name or at - talked > WEEK + rule.after or (rule.names and name not in rule.names):
-                continue
-            scope = Scope(**{of: name})
-            if at - talked >= rule.after:
-                missing = (at - talked).total_seconds() / MINUTE_S
-                start = _floor(talked)
-                changes += lifecycle.true(Condition(rule, scope, start, _floor(at), rule.severity, missing, "minutes"), now)
-            else:
-                changes += lifecycle.untrue(rule.name, scope, now)
-    return changes
-
-
 def window_of(rule: AnyRule | None) -> timedelta:
     return rule.window if isinstance(rule, (ThresholdRule, CampaignRule)) else timedelta(seconds=STEP_S)
-
-
-def _minute(at: datetime) -> int:
-    return int(at.timestamp()) // MINUTE_S
-
-
-def _time(minute: int) -> datetime:
-    return datetime.fromtimestamp(minute * MINUTE_S, UTC)
-
-
-def _floor(at: datetime) -> datetime:
-    return at.replace(second=0, microsecond=0)

@@ -17,8 +17,8 @@ from pipeline.processors.alerts.rules import (
     AnyRule,
     CampaignRule,
     KeywordRule,
+    NoDataRule,
     ReachRule,
-    SilenceRule,
     SpikeRule,
     ThresholdRule,
 )
@@ -82,7 +82,7 @@ def _length(window: timedelta) -> str:
 def query(rule: AnyRule, scope: Scope, start: datetime) -> str:
     """What shows it: the events of the scope from the beginning of the window on."""
     window = rule.window if isinstance(rule, (ThresholdRule, CampaignRule)) else timedelta(minutes=5)
-    if isinstance(rule, SilenceRule):
+    if isinstance(rule, NoDataRule):
         window = timedelta(hours=1)
     return _select(where(scope), start - window + timedelta(minutes=1))
 

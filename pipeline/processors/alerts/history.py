@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipeline.processors.alerts.counts import MINUTE_S, Values
+from pipeline.processors.alerts.counts import Values
+from pipeline.processors.alerts.minutes import MINUTE_S
 from pipeline.processors.alerts.past import CHUNK_STEPS, Past
 from pipeline.processors.alerts.ring import Ring
 from pipeline.processors.alerts.spike import DAYS, STEP_S, Baseline, Spike, Study, expect, study

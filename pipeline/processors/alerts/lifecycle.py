@@ -19,14 +19,15 @@ import numpy as np
 
 from pipeline.processors.alerts import explain
 from pipeline.processors.alerts.condition import Condition
-from pipeline.processors.alerts.counts import MINUTE_S, PLACE
+from pipeline.processors.alerts.counts import PLACE
+from pipeline.processors.alerts.minutes import MINUTE_S
 from pipeline.processors.alerts.rules import (
     Alerts,
     AnyRule,
     CampaignRule,
     KeywordRule,
+    NoDataRule,
     ReachRule,
-    SilenceRule,
     platforms_of,
 )
 from pipeline.processors.alerts.silences import Silence, covering
@@ -338,7 +339,7 @@ def _distance(truth: Condition, observed: float | None = None) -> float:
 
 
 def _persistence(rule: AnyRule) -> timedelta:
-    return timedelta(0) if isinstance(rule, (KeywordRule, ReachRule, CampaignRule, SilenceRule)) else rule.persistence
+    return timedelta(0) if isinstance(rule, (KeywordRule, ReachRule, CampaignRule, NoDataRule)) else rule.persistence
 
 
 def _direction(alert: Alert) -> bool:

@@ -258,7 +258,7 @@ class CampaignRule(Mentioning):
     severity: int = Field(6, ge=1, le=10)
 
 
-class SilenceRule(Rule):
+class NoDataRule(Rule):
     """Nothing has come for so long from a platform, a source or about a brand that talked within the week before."""
 
     type: Literal["silence"]
@@ -271,7 +271,7 @@ class SilenceRule(Rule):
     """It is over when the silent one talks: no key."""
 
     @model_validator(mode="after")
-    def _names_of_platforms(self) -> SilenceRule:
+    def _names_of_platforms(self) -> NoDataRule:
         for name in self.names if self.of == "platform" else ():
             if not re.fullmatch(events.PLATFORM_PATTERN, name):
                 raise ValueError(f"names: {name!r} is no platform's name: it has small letters, digits, _ and -")
@@ -286,20 +286,20 @@ class SilenceRule(Rule):
 
 
 AnyRule = Annotated[
-    SpikeRule | ThresholdRule | KeywordRule | ReachRule | CampaignRule | SilenceRule, Field(discriminator="type")
+    SpikeRule | ThresholdRule | KeywordRule | ReachRule | CampaignRule | NoDataRule, Field(discriminator="type")
 ]
 
 
 def brands_of(rule: AnyRule) -> tuple[str, ...]:
     """The brands that it names."""
-    if isinstance(rule, SilenceRule):
+    if isinstance(rule, NoDataRule):
         return rule.names if rule.of == "brand" else ()
     return rule.brands
 
 
 def platforms_of(rule: AnyRule) -> tuple[str, ...]:
     """The platforms that it names."""
-    if isinstance(rule, SilenceRule):
+    if isinstance(rule, NoDataRule):
         return rule.names if rule.of == "platform" else ()
     return rule.platforms
 
@@ -327,8 +327,8 @@ class Alerts(Part):
     def rule(self, name: str) -> AnyRule | None:
         return next((rule for rule in self.rules if rule.name == name), None)
 
-    def told(self, rule: str) -> tuple[Receiver, ...]:
-        """Who is told of this rule's alerts."""
+    def receivers_of(self, rule: str) -> tuple[Receiver, ...]:
+        """The receivers that are notified of this rule's alerts."""
         found = self.rule(rule)
         return tuple(r for r in self.receivers if found is None or not found.receivers or r.name in found.receivers)
 

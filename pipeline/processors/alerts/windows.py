@@ -18,6 +18,7 @@ import polars as pl
 from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.counts import PLACE, Slice, Values
 from pipeline.processors.alerts.history import HISTORY_STEPS, MOST_BYTES, STEP_MINUTES, History
+from pipeline.processors.alerts.minutes import MINUTE_S
 from pipeline.processors.alerts.ring import Ring, Window
 from pipeline.processors.alerts.rules import SpikeRule, ThresholdRule
 from pipeline.processors.alerts.spike import DROP, STEP_S, Spike, judge, judge_share
@@ -350,7 +351,7 @@ def _asks_the_silent(rule: WindowedRule) -> bool:
 
 
 def _length(rule: WindowedRule) -> int:
-    return STEP_MINUTES if isinstance(rule, SpikeRule) else int(rule.window.total_seconds()) // counts.MINUTE_S
+    return STEP_MINUTES if isinstance(rule, SpikeRule) else int(rule.window.total_seconds()) // MINUTE_S
 
 
 def _waits(rule: WindowedRule) -> bool:

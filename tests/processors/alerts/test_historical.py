@@ -55,7 +55,7 @@ def say(client: Client, at: datetime, count: int, brand: str = "Acme") -> None:
 
 def go_through(evaluator: Evaluator, client: Client, now: datetime) -> int:
     """How many alerts came on record."""
-    span = evaluator.old(now)
+    span = evaluator.late_span(now)
     assert span is not None
     return len(evaluator.record(backtest(asker(client), RULES, *span), now))
 
@@ -66,16 +66,16 @@ def test_an_old_window_is_on_record_once_and_nobody_is_told(client: Client, eval
     say(client, then, 30)
     say(client, then + timedelta(minutes=1), 5, "Bolt")
     signal = Signal(touched={then: ("Acme",), then + timedelta(minutes=1): ("Bolt",)})
-    assert evaluator.hear([signal], now) == []
+    assert evaluator.ingest([signal], now) == []
     assert evaluator.tick(now) == []
-    assert evaluator.old(now) is None  # not quiet yet
+    assert evaluator.late_span(now) is None  # not quiet yet
     assert go_through(evaluator, client, now + OLD_QUIET) == 1
     rows = client.query(
         "SELECT brand, state, historical, raised_at, since, observed FROM alerts FINAL", query_tz="UTC"
     ).result_rows
     assert [row[:4] for row in rows] == [("Acme", "resolved", True, None)]
     assert rows[0][4].replace(tzinfo=UTC) == then and rows[0][5] == 30
-    evaluator.hear([signal], now)
+    evaluator.ingest([signal], now)
     assert go_through(evaluator, client, now + OLD_QUIET) == 0
 
 
@@ -83,12 +83,12 @@ def test_what_was_told_in_time_is_not_on_record_again(client: Client, evaluator:
     now = utc_now()
     minute = now.replace(second=0, microsecond=0)
     say(client, minute, 30)
-    evaluator.hear([Signal(newest=now, touched={minute: ("Acme",)})], now)
+    evaluator.ingest([Signal(newest=now, touched={minute: ("Acme",)})], now)
     deadline = time.monotonic() + 10
     while not evaluator.lifecycle.open:
         assert time.monotonic() < deadline
         evaluator.tick(utc_now())
     later = now + timedelta(hours=4)
     evaluator.tick(later)
-    evaluator.hear([Signal(touched={minute: ("Acme",)})], later)
+    evaluator.ingest([Signal(touched={minute: ("Acme",)})], later)
     assert go_through(evaluator, client, later + OLD_QUIET) == 0

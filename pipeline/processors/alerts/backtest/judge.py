@@ -10,34 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import polars as pl
 
 from pipeline.clickhouse.query import Ask
 from pipeline.processors.alerts import counts
-from pipeline.processors.alerts.counts import INBOUND, MINUTE_S, Slice
-from pipeline.processors.alerts.evaluator import (
-    SOURCES,
-    WEEK,
-    Search,
-    campaign_alerts,
-    enough,
-    look_for,
-    silences,
-    window_of,
-)
+from pipeline.processors.alerts.campaign_search import Search, campaign_alerts, due_searches, search
+from pipeline.processors.alerts.counts import INBOUND, Slice
+from pipeline.processors.alerts.evaluator import window_of
 from pipeline.processors.alerts.explain import explain
 from pipeline.processors.alerts.lifecycle import Lifecycle
-from pipeline.processors.alerts.rules import Alerts, CampaignRule, KeywordRule, ReachRule, SilenceRule, SpikeRule, ThresholdRule
+from pipeline.processors.alerts.minutes import DAY_MINUTES, MINUTE_S, minute_of, time_of
+from pipeline.processors.alerts.no_data import SOURCES, WEEK, judge_sources
+from pipeline.processors.alerts.rules import Alerts, CampaignRule, KeywordRule, NoDataRule, ReachRule, SpikeRule, ThresholdRule
 from pipeline.processors.alerts.single import JUDGED, SingleEvent, words_of
 from pipeline.processors.alerts.windows import Windows
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
 from schemas.alerts import Alert, State
 from schemas.signals import Candidate
-
-DAY_MINUTES = 1440
 
 
 def backtest(
@@ -47,7 +39,7 @@ def backtest(
 
     `progress` is told the share that is done.
     """
-    first, last = _minute(start), _minute(end) - 1
+    first, last = minute_of(start), minute_of(end) - 1
     windows = Windows([rule for rule in config.rules if isinstance(rule, (SpikeRule, ThresholdRule))], _authors(ask))
     lifecycle, raised = Lifecycle(config), dict[int, Alert]()
     quiet: set[int] = set()
@@ -56,7 +48,7 @@ def backtest(
     looks = _Campaigns(ask, config)
     talks = _Talks(ask, config, start)
     for minute, frame, candidates in _minutes(ask, config, windows, first, last):
-        now = datetime.fromtimestamp((minute + 1) * MINUTE_S, UTC)
+        now = time_of(minute + 1)
         changes: list[Alert] = []
         if candidates:
             changes += lifecycle.single(candidates, now)[0]
@@ -93,7 +85,7 @@ def _minutes(
         by_minute = _by(ask(counts.minutes_sql(windows.dimensions, begin, end), {}), "minute")
         found: dict[int, list[Candidate]] = {}
         for candidate in _candidates(ask, finder, begin, end) if finder else ():
-            found.setdefault(_minute(candidate.created_at), []).append(candidate)
+            found.setdefault(minute_of(candidate.created_at), []).append(candidate)
         for minute in range(begin, end + 1):
             yield minute, by_minute.get(minute), found.get(minute, [])
 
@@ -144,7 +136,7 @@ class _Campaigns:
         def query(sql: str) -> pl.DataFrame:
             return self._ask(sql, {})
 
-        found = [each for pair in enough(query, Search(self._rules, wanted, now)) for each in look_for(query, *pair, now)]
+        found = [each for pair in due_searches(query, Search(self._rules, wanted, now)) for each in search(query, *pair, now)]
         return [alert for rule, each in found for alert in campaign_alerts(lifecycle, rule, each, now)]
 
 
@@ -153,7 +145,7 @@ class _Talks:
 
     def __init__(self, ask: Ask, config: Alerts, start: datetime) -> None:
         self._ask = ask
-        self._rules = [rule for rule in config.rules if isinstance(rule, SilenceRule)]
+        self._rules = [rule for rule in config.rules if isinstance(rule, NoDataRule)]
         self._last: dict[tuple[str, str], datetime] = {}
         self._day = -1
         self._talks: dict[int, list[tuple[str, str]]] = {}
@@ -180,7 +172,7 @@ WHERE created_at >= toDateTime({begin}, 'UTC') AND created_at < toDateTime({end}
                 for name, at in self._read(sql):
                     self._talks.setdefault(int(at), []).append((of, str(name)))  # type: ignore[call-overload]
         self._last.update(dict.fromkeys(self._talks.get(minute, ()), now - timedelta(minutes=1)))
-        return silences(lifecycle, self._rules, self._last, now, now)
+        return judge_sources(lifecycle, self._rules, self._last, now, now)
 
 
 def _explained(ask: Ask, config: Alerts, alert: Alert) -> Alert:
@@ -188,7 +180,3 @@ def _explained(ask: Ask, config: Alerts, alert: Alert) -> Alert:
         return alert
     terms, samples = explain(ask, alert, window_of(config.rule(alert.rule)))
     return replace(alert, terms=terms, samples=alert.samples or samples)
-
-
-def _minute(at: datetime) -> int:
-    return int(at.timestamp()) // MINUTE_S
