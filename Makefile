@@ -2,7 +2,7 @@
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 BIN = .venv/bin
 
-.PHONY: run test test-models lint faults bench bench-check bench-gpu train-sentiment board clean
+.PHONY: run test test-models lint faults bench bench-check bench-gpu train-sentiment board docs clean
 
 run: .venv/run.stamp ; @$(BIN)/earshot up
 
@@ -27,6 +27,9 @@ train-sentiment: .venv/training.stamp ; @$(BIN)/python -m pipeline.processors.se
 
 # What is made from pipeline/monitoring/metrics.py: the Grafana board, and the table in docs/metrics.md.
 board: .venv/dev.stamp ; @$(BIN)/python -m deploy.grafana.board && $(BIN)/python -m deploy.metrics_table
+
+# docs/settings.md, from the settings' models, and docs/cli.md, from --help.
+docs: .venv/dev.stamp ; @$(BIN)/python -m deploy.reference
 
 clean: ; @rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
