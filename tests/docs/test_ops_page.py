@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from pathlib import Path
 
 import pytest
 
-from pipeline.notify.payloads import placeholders, sign
+from pipeline.notify.payloads import Message, as_json, placeholders, sign
 from pipeline.notify.receivers import check
 from pipeline.processors.alerts.rules import parse_rules
 from tests.cli.test_main import COMMANDS
 from tests.support.isolation import ROOT
+from tests.support.notify import alert
 
 PAGE = ROOT / "docs/ops.md"
 TEXT = PAGE.read_text()
@@ -42,6 +44,12 @@ def test_what_a_receiver_is_told_to_check_is_what_is_sent() -> None:
     assert not is_earshots({**headers, "X-Earshot-Timestamp": late}, b"{}", "the secret")
     old = {"X-Earshot-Timestamp": late, "X-Earshot-Signature": sign("the secret", late, b"{}")}
     assert not is_earshots(old, b"{}", "the secret")
+
+
+def test_the_example_of_a_body_has_the_fields_of_a_body() -> None:
+    example = json.loads(blocks("json")[0])
+    body = as_json(Message("incidents", [alert()], {"brand": "Acme"}, {}))
+    assert example.keys() == body.keys() and example["alerts"][0].keys() == body["alerts"][0].keys()
 
 
 def test_its_commands_are_there() -> None:
