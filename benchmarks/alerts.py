@@ -59,7 +59,7 @@ PATIENCE_S = 60.0
 
 
 def rules_file(folder: Path, hook: int | None) -> Path:
-    """50 rules: 20 keyword, 25 thresholds, 3 spikes, a campaign, a silence."""
+    """50 rules: 20 keyword, 25 thresholds, 3 spikes, a campaign, one of missing data."""
     rules: list[dict[str, Any]] = [
         {"name": f"word-{n}", "type": "keyword", "words": {"any": [f"zzword{n}"]}, "resolve": "6h"} for n in range(WORDS)
     ]
@@ -69,7 +69,7 @@ def rules_file(folder: Path, hook: int | None) -> Path:
         {"name": "share", "type": "spike", "measure": "negative_share"},
         {"name": "drop", "type": "spike", "direction": "below"},
         {"name": "copies", "type": "campaign", "accounts": 50},
-        {"name": "quiet", "type": "silence", "after": "1d"},
+        {"name": "quiet", "type": "no_data", "after": "1d"},
     ]
     config: dict[str, Any] = {"rules": rules, "group": {"interval": "0s"}}
     if hook is not None:

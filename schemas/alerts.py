@@ -27,7 +27,7 @@ class State(StrEnum):
 
 
 class Scope(NamedTuple):
-    """What an alert is about; blank: all of them. `source` is what a silence rule misses."""
+    """What an alert is about; blank: all of them. `source` is the one that a no_data rule misses."""
 
     brand: str = ""
     platform: str = ""
@@ -91,6 +91,12 @@ class Alert:
     """Where its events are, as far as that is not anywhere: a silence of all of these mutes it."""
     muted: str = ""
     """Why nobody is told: "silence <id>" or "inhibited by <key in hex>"; blank: they are."""
+
+    @property
+    def is_no_data(self) -> bool:
+        """Whether a source sends nothing. An alert that was open when the type was still named "silence" keeps that name to its
+        end: receivers know it by its fields (Alertmanager by its labels)."""
+        return self.type in ("no_data", "silence")
 
     @property
     def hex(self) -> str:

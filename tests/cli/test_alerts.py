@@ -367,4 +367,7 @@ def test_check_says_what_is_in_the_file(run: Run, tmp_path: Path) -> None:
     path.write_text(RULES.replace("above: 0.7", "abov: 0.7"))
     done = run("alerts", "check", str(path))
     assert done == Done(2, "", f"earshot: {path}: rules.0 (anger): abov: unknown key, did you mean 'above'?\n")
+    path.write_text("rules: [{name: quiet, type: silence, after: 1h}]")
+    done = run("alerts", "check", str(path))
+    assert done.code == 2 and "rules.0 (quiet): type: silence is named no_data now" in done.err
     assert run("alerts", "check", "nowhere.yaml") == Done(2, "", "earshot: nowhere.yaml: No such file or directory\n")

@@ -34,10 +34,10 @@ def rule(text: str) -> str:
         ("type: spike, words: {any: [x]}", "words: type spike takes no such key"),
         ("type: campaign, languages: [en]", "languages: type campaign takes no such key"),
         ("type: keyword, words: {any: [x]}, min_mentions: 3", "min_mentions: type keyword takes no such key"),
-        ("type: silence, brands: [Acme]", "brands: type silence takes no such key"),
-        ("type: silence, platforms: [x]", "platforms: type silence takes no such key"),
-        ("type: silence, resolve: 5m", "resolve: type silence takes no such key"),
-        ("type: silence, names: [Twitter]", "names: 'Twitter' is no platform's name: it has small letters, digits, _ and -"),
+        ("type: no_data, brands: [Acme]", "brands: type no_data takes no such key"),
+        ("type: no_data, platforms: [x]", "platforms: type no_data takes no such key"),
+        ("type: no_data, resolve: 5m", "resolve: type no_data takes no such key"),
+        ("type: no_data, names: [Twitter]", "names: 'Twitter' is no platform's name: it has small letters, digits, _ and -"),
         (
             "type: threshold, measure: count, above: 3, min_mentions: 10",
             "min_mentions: it is for shares and means; of a number of mentions, above or below says all",
@@ -96,7 +96,7 @@ def test_a_receiver_that_does_not_exist_and_a_type_that_does_not() -> None:
     assert rules("rule: []").endswith("rule: unknown key, did you mean 'rules'?")
 
 
-TYPES = "spike, threshold, keyword, reach, campaign or silence"
+TYPES = "spike, threshold, keyword, reach, campaign or no_data"
 
 
 @pytest.mark.parametrize(
@@ -109,6 +109,7 @@ TYPES = "spike, threshold, keyword, reach, campaign or silence"
         ("{name: r, typ: spike}", "0 (r): typ: unknown key, did you mean 'type'?"),
         ("{name: r}", f"0 (r): type: it is missing: {TYPES}"),
         ("{name: r, type: spkie}", f"0 (r): type: it is {TYPES}, not 'spkie', did you mean 'spike'?"),
+        ("{name: r, type: silence}", "0 (r): type: silence is named no_data now; nothing else about the rule changes"),
         ("r", "0: it is a mapping (key: value)"),
         ("{name: r, type: keyword, words: [a]}", "0 (r): words: it is a mapping (key: value)"),
         ("{name: r, type: keyword, words: {any: x}}", "0 (r): words.any: it is a list, as [a, b]"),

@@ -27,7 +27,7 @@ def blocks(language: str) -> list[str]:
 def test_the_examples_are_an_alerts_yaml() -> None:
     rules, receivers = blocks("yaml")
     alerts = parse_rules((receivers + rules).encode(), PAGE)
-    assert {rule.type for rule in alerts.rules} == {"spike", "threshold", "keyword", "reach", "campaign", "silence"}
+    assert {rule.type for rule in alerts.rules} == {"spike", "threshold", "keyword", "reach", "campaign", "no_data"}
     check(alerts, {name: "https://ops.example/x" for name in ("SLACK_URL", "PAGER_URL", "HOOK_SECRET")})
     assert {name for receiver in alerts.receivers for name in placeholders(receiver.template)}
 

@@ -7,7 +7,7 @@ partition has raised something, and a whole second of judging has passed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -31,7 +31,8 @@ from pipeline.processors.alerts.campaign_search import due_searches, search
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.sentiment.memory import label_of
-from pipeline.sinks.alerts import AlertTables
+from pipeline.queries.alerts import Filter, newest, show
+from pipeline.sinks.alerts import AlertTables, alert_rows
 from schemas.alerts import Alert, State
 from schemas.signals import Candidate, Signal
 from tests.support.commands import Run
@@ -369,6 +370,12 @@ class Bench:
         self.evaluator = Evaluator(AlertTables(Inserter(self._client, self._fence, Vitals(), "alerts")), self._config)
         self.evaluator.start(now, 0)
 
+    def rewrite(self, alert: Alert) -> None:
+        """The table holds this alert, and no other."""
+        self._client.command("TRUNCATE TABLE alerts")
+        rows = alert_rows([alert])
+        self._client.insert("alerts", rows.rows(), column_names=rows.columns)
+
     def land(self, brand: str, at: datetime, mentions: int = 1, platform: str = "x", text: str = "what is said of it") -> None:
         """So many mentions at this time, each by somebody else."""
         keys = [next(self._keys) for _ in range(mentions)]
@@ -434,7 +441,7 @@ def test_a_source_that_stops_talking(settings: Settings) -> None:
     def silent(now: float, state: State = State.FIRING) -> set[str]:
         return {platform for _, _, platform in places(bench.tick(seconds(now)), state)}
 
-    with Bench(settings, {"name": "quiet", "type": "silence", "of": "platform", "after": "1m"}) as bench:
+    with Bench(settings, {"name": "quiet", "type": "no_data", "of": "platform", "after": "1m"}) as bench:
         bench.land("Acme", seconds(-30), platform="x")
         bench.land("Acme", seconds(-8 * 86_400), platform="forgotten")
         bench.start(NOON)
@@ -445,6 +452,24 @@ def test_a_source_that_stops_talking(settings: Settings) -> None:
         assert silent(122, State.RESOLVED) == {"x"}
         bench.land("Acme", seconds(170), platform="reddit")
         assert silent(183) == {"x"}, "it fell silent again"
+
+
+def test_an_open_alert_of_a_rule_type_that_had_another_name_goes_on_after_an_upgrade(settings: Settings) -> None:
+    """The type no_data was named silence: an alert that was raised then is not raised again, and ends when data comes."""
+    with Bench(settings, {"name": "quiet", "type": "no_data", "of": "platform", "after": "1m"}) as bench:
+        bench.land("Acme", seconds(-30), platform="x")
+        bench.start(NOON)
+        (raised,) = bench.tick(seconds(61))
+        bench.rewrite(replace(raised, type="silence"))
+        bench.start(seconds(70))
+        assert [alert.type for alert in bench.evaluator.lifecycle.open] == ["silence"]
+        assert not places(bench.tick(seconds(131)))
+        bench.land("Acme", seconds(180), platform="x")
+        (over,) = bench.tick(seconds(200))
+        assert (over.key, over.type, over.state) == (raised.key, "silence", State.RESOLVED)
+        with clickhouse_client(settings.clickhouse) as client:
+            assert newest(client, Filter(), 10) == [over]
+            assert {alert.type for alert in show(client, raised.key).history} == {"silence"}
 
 
 def test_more_and_less_than_is_expected_and_what_a_whole_brand_says_for_its_platforms(settings: Settings) -> None:

@@ -126,7 +126,7 @@ class Lifecycle:
         key = alert_key(rule.name, truth.scope, int(truth.start.timestamp()))
         for known in self._over[rule.name, truth.scope]:
             # Who falls silent once more, soon after it talked, is missed again: nothing else would say so.
-            again = rule.type == "silence" and known.key != key
+            again = isinstance(rule, NoDataRule) and known.key != key
             if not again and known.since - rule.resolve <= truth.start <= known.last_at + rule.resolve:
                 return []
         fires = not _persistence(rule)
@@ -150,7 +150,7 @@ class Lifecycle:
     def untrue(self, rule: str, scope: Scope, now: datetime) -> list[Alert]:
         """It is not true any more: what was pending never was, a source that was silent talks; the rest ends with `sweep`."""
         alert = self._open.get((rule, scope))
-        if alert is None or not (alert.state == State.PENDING or alert.type == "silence"):
+        if alert is None or not (alert.state == State.PENDING or alert.is_no_data):
             return []
         return [self._resolve(alert, now)]
 
@@ -212,7 +212,7 @@ class Lifecycle:
             rule = self.config.rule(alert.rule)
             if rule is None and not alert.test:
                 changes.append(self._resolve(alert, now, comment="the rule was taken out"))
-            elif (alert.test or alert.type != "silence") and self._is_over(alert, rule, watermark, now):
+            elif (alert.test or not alert.is_no_data) and self._is_over(alert, rule, watermark, now):
                 changes.append(self._resolve(alert, now))
             elif (muted := self._muted(alert, now)) != alert.muted:
                 changes.append(self._save(alert.change(now, muted=muted), now))

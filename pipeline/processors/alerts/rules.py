@@ -11,7 +11,7 @@
       - {name: crisis, type: keyword, words: {en: [recall, lawsuit], de: [rückruf]}}
       - {name: big-voice, type: reach, followers: 100000}
       - {name: copies, type: campaign, accounts: 15, window: 10m}
-      - {name: quiet, type: silence, of: platform, after: 1h}
+      - {name: quiet, type: no_data, of: platform, after: 1h}
 
 Checked as a whole when it is read; an unknown key is an error. Durations are a number and s, m, h or d. docs/ops.md says what
 each rule is for.
@@ -261,14 +261,14 @@ class CampaignRule(Mentioning):
 class NoDataRule(Rule):
     """Nothing has come for so long from a platform, a source or about a brand that talked within the week before."""
 
-    type: Literal["silence"]
+    type: Literal["no_data"]
     of: Literal["platform", "source", "brand"] = "platform"
     names: tuple[Text, ...] = ()
     """Of which; none: of all that talked within the week before."""
     after: Duration = timedelta(hours=1)
     severity: int = Field(4, ge=1, le=10)
     resolve: ClassVar[timedelta] = timedelta(0)
-    """It is over when the silent one talks: no key."""
+    """It is over as soon as data comes: no key."""
 
     @model_validator(mode="after")
     def _names_of_platforms(self) -> NoDataRule:
@@ -285,8 +285,16 @@ class NoDataRule(Rule):
         return after
 
 
+def _present_type(rule: Any) -> Any:
+    if isinstance(rule, dict) and rule.get("type") == "silence":
+        raise ValueError("type: silence is named no_data now; nothing else about the rule changes")
+    return rule
+
+
 AnyRule = Annotated[
-    SpikeRule | ThresholdRule | KeywordRule | ReachRule | CampaignRule | NoDataRule, Field(discriminator="type")
+    SpikeRule | ThresholdRule | KeywordRule | ReachRule | CampaignRule | NoDataRule,
+    Field(discriminator="type"),
+    BeforeValidator(_present_type),
 ]
 
 

@@ -46,7 +46,7 @@ def test_nothing_to_compare_with_is_no_error() -> None:
         ),
         ({"type": "threshold", "measure": "likes", "above": 1e6, "aggregate": "mean"}, 2e6, None, "mean of likes 2,000,000 in"),
         ({"type": "campaign"}, 25, None, "the same text from 25 accounts within 10 minutes"),
-        ({"type": "silence"}, 61, None, "nothing since 2026-"),
+        ({"type": "no_data"}, 61, None, "nothing since 2026-"),
     ],
 )
 def test_the_line_says_what_was_seen_and_what_was_expected(

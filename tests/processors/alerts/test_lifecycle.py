@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,7 +32,7 @@ CONFIG = Alerts.model_validate(
             {"name": "share", "type": "spike", "measure": "negative_share", "by": ["platform"]},
             {"name": "crisis", "type": "keyword", "words": {"en": ["recall"]}, "resolve": "10m"},
             {"name": "voice", "type": "reach", "followers": 1000},
-            {"name": "quiet", "type": "silence", "after": "30m"},
+            {"name": "quiet", "type": "no_data", "after": "30m"},
         ]
     }
 )
@@ -301,7 +302,7 @@ def test_whatever_the_order_of_events_the_same_brands_are_raised_once() -> None:
         assert sum(alert.observed for alert in life.open) == 40
 
 
-# --- silence, tests ---------------------------------------------------------------------------------------------------
+# --- no data, tests ---------------------------------------------------------------------------------------------------
 def test_a_source_that_talks_again_ends_its_silence_at_once() -> None:
     life = Lifecycle(CONFIG)
     x = Scope(platform="x")
@@ -309,6 +310,21 @@ def test_a_source_that_talks_again_ends_its_silence_at_once() -> None:
     assert fired.state == State.FIRING
     assert [c for c in life.sweep(at(MINUTE + 90), at(MINUTE + 90)) if c.state == State.RESOLVED] == []
     assert states(life.untrue("quiet", x, at(MINUTE + 91))) == ["resolved"]
+
+
+def test_an_alert_that_was_open_when_its_type_was_named_silence_goes_on_as_it_is() -> None:
+    x = Scope(platform="x")
+    (fired,) = Lifecycle(CONFIG).true(truth("quiet", MINUTE, x), at(MINUTE + 31))
+    assert (fired.type, fired.key) == ("no_data", alert_key("quiet", x, int(at(MINUTE).timestamp())))
+    old = replace(fired, type="silence")
+    upgraded = Lifecycle(CONFIG, [old])
+    assert upgraded.true(truth("quiet", MINUTE, x), at(MINUTE + 40)) == []
+    assert [c for c in upgraded.sweep(at(MINUTE + 90), at(MINUTE + 90)) if c.state == State.RESOLVED] == []
+    (over,) = upgraded.untrue("quiet", x, at(MINUTE + 91))
+    assert (over.key, over.type, over.state) == (fired.key, "silence", State.RESOLVED)
+    assert upgraded.true(truth("quiet", MINUTE, x), at(MINUTE + 92)) == []
+    (again,) = upgraded.true(truth("quiet", MINUTE + 95, x), at(MINUTE + 130))
+    assert again.type == "no_data" and again.key != fired.key
 
 
 def test_a_test_alert_is_marked_resolves_and_is_in_nobodys_way() -> None:
