@@ -18,6 +18,11 @@ def steady() -> float:
     return time.clock_gettime(_STEADY)
 
 
+def worth_logging(attempt: int) -> bool:
+    """Whether to log this failed attempt, the first of them being 1: the first, the fifth and each thirtieth."""
+    return attempt in (1, 5) or attempt % 30 == 0
+
+
 SELDOM_S = 60.0
 
 

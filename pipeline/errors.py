@@ -1,42 +1,64 @@
-"""Everything Earshot raises on purpose.
+"""The exceptions of Earshot's own: all that pipeline/ raises on purpose, but for ValueError inside validators.
 
 EarshotError             one clear line for a person; the command line prints it and exits with `exit_code`
-  UnknownName            there is no brand, platform, rule or alert of that name (exit 1)
+  UnknownName            no brand, platform, rule or alert has that name (exit 1)
+  Refused                the control API can't do that with the alert or silence as it is now (exit 1)
   SettingsError          a setting is unknown, missing or wrong (exit 2)
   UnreachableError       the broker or ClickHouse can't be reached, refuses the login, or lacks a table (exit 3)
   MigrationError         the schema is half applied, or newer than this program (exit 4)
   StackError             the embedded stack can't start: a port is taken, the folder is in use, the disk is full (exit 5)
+    JarsUnreachable      Kafka's jars are not in the cache and can't be downloaded; `--broker auto` uses the light broker
+
+Signals between two parts of the program. The caller handles each of them, so nobody ever reads their text as it is:
+
+GivenUp                  the batch's generation is over: it must not be written, Kafka delivers its records again
+TooMuchError             ClickHouse has too little time or memory for a request: the caller asks for less
+OutOfMemory              a GPU has too little memory for a batch of texts: the engine halves the batch
+Unmappable               a row of a recorded file has no event: the row is reported and left out
+AddressRefused           a receiver's address is not public: nothing is sent there
+QueryError               the embedded ClickHouse answers a statement with this code and message
+RequestError             the control API answers a request with this HTTP status and reason
 """
 
 from __future__ import annotations
 
 
 class EarshotError(Exception):
+    """An error for a person: its text is one line that says what is wrong, and where it helps what to do."""
+
     exit_code = 1
 
 
 class UnknownName(EarshotError):
-    """Desk and commands say what exists."""
+    """No brand, platform, rule or alert has that name; the text says which exist."""
 
 
 class SettingsError(EarshotError):
+    """A setting, or a file that a person writes, is unknown, missing or wrong; the text names file and key."""
+
     exit_code = 2
 
 
 class UnreachableError(EarshotError):
+    """The broker or ClickHouse does not answer, refuses the login, or lacks a table; the text names the address."""
+
     exit_code = 3
 
 
 class MigrationError(EarshotError):
+    """Tables or topics are not as this program needs them; the text says which command repairs it."""
+
     exit_code = 4
 
 
 class StackError(EarshotError):
+    """The embedded stack can't start; the text names the port, folder or disk."""
+
     exit_code = 5
 
 
 def reason(error: BaseException) -> str:
-    """The one line of a driver's error that a person needs: the system's word for it, else the server's."""
+    """A driver's error as one line for a person: the operating system's text where there is one, else the server's."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:

@@ -17,7 +17,7 @@ INSERT_MAX_S = 5.0
 MARGIN_S = 0.5
 
 
-class GivenUp(Exception):  # noqa: N818  # no error: the batch's generation is over, its records are read again
+class GivenUp(Exception):
     """The batch must not be written: it was given up."""
 
 

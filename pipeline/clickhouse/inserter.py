@@ -24,6 +24,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from pipeline.clickhouse import row_versions
+from pipeline.clock import worth_logging
 from pipeline.errors import MigrationError, reason
 from pipeline.fence import INSERT_MAX_S, Fence
 from pipeline.monitoring import metrics
@@ -224,7 +225,7 @@ class Inserter:
 
     def _say(self, what: str, attempt: int, why: str) -> None:
         self.vitals.hold(f"clickhouse ({self._name})", why)
-        if attempt in (0, 5) or attempt % 30 == 0:
+        if worth_logging(attempt + 1):
             log.warning("%s: %s; try %d, will be repeated", what, why, attempt + 1)
 
 

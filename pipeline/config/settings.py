@@ -32,6 +32,8 @@ NOT_SETTINGS = {"EARSHOT_CONFIG", "EARSHOT_DATA"}
 """Variables with the prefix that are no settings: the TOML file's place, and the tests' recorded data."""
 MAX_MESSAGE_BYTES = 12 << 20
 """The largest event; the topics' and the clients' limits follow from it."""
+DEAD_LETTER_BYTES = MAX_MESSAGE_BYTES + (1 << 16)
+"""The largest dead letter: the event and some headers."""
 
 
 def _expand_home(value: Any) -> Any:

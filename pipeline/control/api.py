@@ -163,18 +163,21 @@ class ApiServer:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if reason := refusal(self._host, request.headers):
-            raise _Error(403, reason)
+            raise RequestError(403, reason)
         if request.path not in PATHS:
             self._actor(request)
         return await handler(request)
 
     def _actor(self, request: web.Request) -> str:
-        """Whose token it is; each is compared, whole, so that the time tells nothing. Raises _Error when it is nobody's."""
+        """The owner of the request's token. Raises RequestError for an unknown token.
+
+        Every token is compared whole, so that the time taken reveals nothing.
+        """
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         sent = given.strip().encode(errors="surrogateescape")
         found = [actor for actor, token in self._tokens.items() if hmac.compare_digest(token, sent)]
         if not found or scheme.lower() != "bearer":
-            raise _Error(401, "send `Authorization: Bearer <token>` with a token of setting control.tokens")
+            raise RequestError(401, "send `Authorization: Bearer <token>` with a token of setting control.tokens")
         return found[0]
 
     async def _health(self, request: web.Request) -> web.Response:
@@ -209,7 +212,7 @@ class ApiServer:
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class _Error(Exception):
+class RequestError(Exception):
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status = status
@@ -219,7 +222,7 @@ class _Error(Exception):
 async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except _Error as error:
+    except RequestError as error:
         return _json({"error": str(error)}, error.status)
     except web.HTTPRequestEntityTooLarge:
         return _json({"error": f"a body has {MAX_BODY >> 10} kB at most"}, 413)
@@ -236,13 +239,13 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def _read(request: web.Request, kind: type[AnyBody]) -> AnyBody:
-    """The body. Raises _Error for what is no JSON or not what `kind` says."""
+    """The body. Raises RequestError for what is no JSON or not what `kind` says."""
     if request.content_type != "application/json":
-        raise _Error(415, "send Content-Type: application/json")
+        raise RequestError(415, "send Content-Type: application/json")
     try:
         return kind.model_validate_json(await request.read() or b"{}")
     except ValidationError as error:
-        raise _Error(400, str(first_problem(error, kind, None))) from None
+        raise RequestError(400, str(first_problem(error, kind, None))) from None
 
 
 def _number(text: str, what: str) -> int:

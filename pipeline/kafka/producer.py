@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from pipeline.clock import Seldom
+from pipeline.clock import Seldom, worth_logging
 from pipeline.errors import EarshotError
 from pipeline.fence import Fence, GivenUp
 from pipeline.monitoring import metrics
@@ -264,5 +264,5 @@ class ReliableProducer:
     def _say(self, why: str) -> None:
         self._tries += 1
         self._vitals.hold(self._held, why)
-        if self._tries in (1, 5) or self._tries % 30 == 0:
+        if worth_logging(self._tries):
             log.warning("topic %s takes no %s: %s; try %d, will be repeated", self._topic, self._what, why, self._tries)

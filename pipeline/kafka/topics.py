@@ -7,12 +7,9 @@ import time
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from pipeline.config.settings import MAX_MESSAGE_BYTES, KafkaSettings
+from pipeline.config.settings import DEAD_LETTER_BYTES, MAX_MESSAGE_BYTES, KafkaSettings
 from pipeline.errors import UnreachableError
 from pipeline.kafka.client import check_kafka, kafka_admin, kafka_reason
-
-HEADERS_BYTES = 1 << 16
-"""A dead letter is its record and some headers, so its topic takes that much more."""
 
 
 def topic_configs(kafka: KafkaSettings) -> dict[str, dict[str, str]]:
@@ -23,7 +20,7 @@ def topic_configs(kafka: KafkaSettings) -> dict[str, dict[str, str]]:
         common["min.insync.replicas"] = "2"  # else `acks=all` may mean one broker
     return {
         kafka.topic("events"): {**common, "max.message.bytes": str(MAX_MESSAGE_BYTES)},
-        kafka.topic("dead-letter"): {**common, "max.message.bytes": str(MAX_MESSAGE_BYTES + HEADERS_BYTES)},
+        kafka.topic("dead-letter"): {**common, "max.message.bytes": str(DEAD_LETTER_BYTES)},
         kafka.topic("signals"): common,
         kafka.topic("alerts"): common,
     }

@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from pipeline.clock import worth_logging
 from pipeline.errors import UnreachableError, reason
 
 MOST_ROWS = 100_000
@@ -108,7 +109,7 @@ class ClickHouseLog:
                 await asyncio.to_thread(self._insert, rows)
                 break
             except (ClickHouseError, OSError, UnreachableError) as error:
-                if tries in (0, 5) or tries % 30 == 0:
+                if worth_logging(tries + 1):
                     log.warning("delivery log: %s; try %d, will be repeated", reason(error), tries + 1)
             self._client = None
             await asyncio.sleep(_BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])

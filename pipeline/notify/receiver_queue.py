@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pipeline.clock import Clock, wall
+from pipeline.clock import Clock, wall, worth_logging
 from pipeline.fence import GivenUp
 from pipeline.notify.delivery_log import Delivery, DeliveryStore, Sent
 from pipeline.notify.outbox import MOST_ALERTS, MOST_KEPT, Change, Incident, Outbox
@@ -211,7 +211,7 @@ class ReceiverQueue:
             pause = max(self._backoff(self._context.timing.rest, self._failures), outcome.retry_after)
             self._rest_until = self._now() + pause
             self._failures += 1
-        if outcome.permanent or (not well and (self._failures in (1, 5) or self._failures % 30 == 0)):
+        if outcome.permanent or (not well and worth_logging(self._failures)):
             log.warning("receiver %s: %s; will be repeated", self._name, outcome.reason)
         if well and self._failures:
             log.info("receiver %s answers again, after %d tries", self._name, self._failures + 1)

@@ -16,6 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.row_versions import quoted
+from pipeline.clock import worth_logging
 from pipeline.kafka.client import kafka_reason
 from pipeline.kafka.producer import Record, RenewedProducer
 from pipeline.monitoring import metrics
@@ -159,7 +160,7 @@ class AlertTopic:
     def _miss(self, why: str) -> None:
         self._missed += 1
         metrics.ALERTS_MISSED.inc()
-        if self._missed in (1, 5) or self._missed % 30 == 0:
+        if worth_logging(self._missed):
             log.warning("topic %s misses %d changes: %s; table alerts has them", self._topic, self._missed, why)
 
     def ask(self) -> str:

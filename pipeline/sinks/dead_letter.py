@@ -19,6 +19,7 @@ import xxhash
 from pipeline.batch import Rejected
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clock import Seldom
+from pipeline.config.settings import DEAD_LETTER_BYTES
 from pipeline.fence import Fence
 from pipeline.kafka.producer import Record, Refusal, ReliableProducer
 from pipeline.monitoring.health import Vitals
@@ -34,7 +35,7 @@ class DeadLetters:
     """Blocks until topic and table have them; raises GivenUp when the batch was given up, EarshotError as the producer does."""
 
     def __init__(self, client: Mapping[str, Any], topic: str, inserter: Inserter, fence: Fence, vitals: Vitals) -> None:
-        config = {**client, "message.max.bytes": 13_000_000, "compression.type": "lz4"}
+        config = {**client, "message.max.bytes": DEAD_LETTER_BYTES, "compression.type": "lz4"}
         self._producer = ReliableProducer(config, topic, "dead letters", fence, vitals, "landing")
         self._topic = topic
         self._inserter = inserter

@@ -25,7 +25,7 @@ DONE, LEFT, NOT_A_NUMBER, NO_MEMORY = range(4)
 """What has become of a text: DONE, LEFT undone at the deadline, or why it has no label."""
 
 
-class OutOfMemory(Exception):  # noqa: N818  # the device's, for one batch: the engine halves it
+class OutOfMemory(Exception):
     """The batch is too large for the device."""
 
 
