@@ -8,7 +8,8 @@ from pathlib import Path
 
 import typer
 
-from pipeline.config.settings import EmbeddedSettings, Settings, load
+from pipeline.config.load import load
+from pipeline.config.settings import EmbeddedSettings, Settings
 from pipeline.embedded.password import with_password
 from pipeline.errors import SettingsError
 

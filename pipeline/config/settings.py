@@ -1,53 +1,46 @@
-"""Settings: one TOML file and environment variables, read once; an unknown key in either is an error.
+"""The settings: their sections, keys, defaults and limits. `config/load.py` reads them.
 
-Order, later wins: the defaults below, the TOML file (`--config`, else EARSHOT_CONFIG, else ./earshot.toml when it exists),
-environment variables EARSHOT_<SECTION>__<KEY> (EARSHOT_KAFKA__BOOTSTRAP=broker:9092; an empty one counts as not set). A
-relative path in the file starts from the file's folder, one in the environment from the working directory.
-
-Nobody below app.py and cli.py sees this object: steps and sinks take plain arguments. Secrets are SecretStr: they print as
-stars.
+`Settings` is one frozen object. app.py, control and the commands take it apart: steps, sinks and sources get plain arguments or
+one section. What needs several sections (migrate, status, rematch, replay, generate) gets the whole. Secrets are SecretStr:
+they print as stars.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, get_origin
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from pydantic_settings import SettingsError as UnreadableVariable
-
-from pipeline.config.document import first_problem, hint
-from pipeline.errors import SettingsError
 
 ENV_PREFIX = "EARSHOT_"
-NOT_SETTINGS = {"EARSHOT_CONFIG", "EARSHOT_DATA"}
-"""Variables with the prefix that are no settings: the TOML file's place, and the tests' recorded data."""
 MAX_MESSAGE_BYTES = 12 << 20
-"""The largest event; the topics' and the clients' limits follow from it."""
+"""The largest event; the limits of topics and clients follow from it."""
+KafkaConfig = dict[str, Any]
+"""Settings of a librdkafka client, by their names there."""
 DEAD_LETTER_BYTES = MAX_MESSAGE_BYTES + (1 << 16)
 """The largest dead letter: the event and some headers."""
 
 
-def _expand_home(value: Any) -> Any:
+def _expand_home(value: object) -> object:
     return Path(os.path.expanduser(value)) if isinstance(value, Path) else value
 
 
 class Section(BaseModel):
+    """A table of the settings file: an unknown key is an error, and `~` in a path is the home folder."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     _home = field_validator("*")(_expand_home)
 
 
 def _refuse(section: Section, names: Iterable[str], where: str) -> None:
-    """Raises ValueError for one of these that is set: it does nothing there, and whoever set it thinks that it does."""
+    """Raises ValueError for a key of these that is set: it has no effect with the setting `where`."""
     for name in names:
         if getattr(section, name) != type(section).model_fields[name].default:
             raise ValueError(f"{name} does nothing with {where}")
@@ -88,9 +81,9 @@ class KafkaSettings(Section):
         """`topic("events")` is `social.events` by default."""
         return f"{self.topic_prefix}.{name}"
 
-    def client(self) -> dict[str, Any]:
+    def client(self) -> KafkaConfig:
         """librdkafka's connection settings, shared by every producer, consumer and admin client."""
-        config: dict[str, Any] = {
+        config: KafkaConfig = {
             "bootstrap.servers": self.bootstrap,
             "security.protocol": self.security_protocol,
         }
@@ -197,7 +190,7 @@ class ControlSettings(Section):
 
     @field_validator("tokens")
     @classmethod
-    def _told_apart(cls, tokens: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    def _distinct(cls, tokens: dict[str, SecretStr]) -> dict[str, SecretStr]:
         values = [token.get_secret_value() for token in tokens.values()]
         if len(set(values)) < len(values) or any(len(value) < 16 for value in values):
             raise ValueError("each actor has a token of its own, of 16 characters or more")
@@ -246,93 +239,3 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings
-
-
-def load(config: Path | None = None) -> Settings:
-    """Reads the settings.
-
-    Raises SettingsError, naming the key and where it came from, for an unknown key or a wrong value.
-    """
-    named = os.environ.get("EARSHOT_CONFIG")
-    path = config or (Path(named) if named else None)
-    if path is None and Path("earshot.toml").exists():
-        path = Path("earshot.toml")
-    values: dict[str, Any] = {}
-    if path is not None:
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise SettingsError(f"{path}: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{path}: {error}") from None
-        _anchor(values, Settings, path.parent)
-    _check_environment()
-    try:
-        return Settings(**values)
-    except UnreadableVariable as error:
-        raise SettingsError(_unreadable() or f"the environment: {error}") from None
-    except ValidationError as error:
-        problem = first_problem(error, Settings, values)
-        where = f"{path} or the environment" if path else "the environment"
-        raise SettingsError(f"setting {problem.where} ({where}): {problem.reason}") from None
-
-
-def _anchor(values: dict[str, Any], model: type[BaseModel], folder: Path) -> None:
-    """Makes the relative paths in `values` start from `folder`."""
-    for name, field in model.model_fields.items():
-        value = values.get(name)
-        if isinstance(value, dict) and isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            _anchor(value, field.annotation, folder)
-        elif isinstance(value, str) and field.annotation in (Path, Path | None):
-            values[name] = folder / os.path.expanduser(value)
-    if model is SentimentSettings:
-        _anchor_models(values, folder)
-
-
-def _anchor_models(values: dict[str, Any], folder: Path) -> None:
-    def anchored(model: Any) -> Any:
-        return str(folder / model) if isinstance(model, str) and model.startswith(("./", "../")) else model
-
-    if "model" in values:
-        values["model"] = anchored(values["model"])
-    if isinstance(models := values.get("models"), dict):
-        values["models"] = {language: anchored(model) for language, model in models.items()}
-
-
-def _check_environment() -> None:
-    known = dict(_variables(Settings, ENV_PREFIX))
-    for name in os.environ:
-        if name.startswith(ENV_PREFIX) and name not in NOT_SETTINGS and name.upper() not in known:
-            table, _, _ = name.upper().rpartition("__")
-            if get_origin(known.get(table)) is not dict:  # names of one's own may follow: EARSHOT_CONTROL__TOKENS__INES
-                raise SettingsError(f"environment variable {name}: unknown key{_hint(name, known)}")
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    """The prefix, which all share, makes none like another."""
-    near = hint(name.upper().removeprefix(ENV_PREFIX), (each.removeprefix(ENV_PREFIX) for each in known))
-    return near.replace("'", f"'{ENV_PREFIX}", 1)
-
-
-def _unreadable() -> str:
-    """What is wrong with the first variable that has to be JSON and is none; blank: there is no such."""
-    known = dict(_variables(Settings, ENV_PREFIX))
-    for name, value in os.environ.items():
-        kind = known.get(name.upper())
-        section = isinstance(kind, type) and issubclass(kind, Section)
-        if value and (section or get_origin(kind) in (dict, tuple)):
-            try:
-                json.loads(value)
-            except ValueError:
-                form = '["a", "b"]' if get_origin(kind) is tuple else '{"name": "value"}'
-                return f"environment variable {name}: it is JSON, as {form}"
-    return ""
-
-
-def _variables(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]]:
-    """The variables that are settings, and of what type."""
-    for name, field in model.model_fields.items():
-        variable, kind = prefix + name.upper(), field.annotation
-        yield variable, kind
-        if isinstance(kind, type) and issubclass(kind, Section):
-            yield from _variables(kind, f"{variable}__")

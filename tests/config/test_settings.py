@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.settings import Settings, load
+from pipeline.config.load import load
+from pipeline.config.settings import Settings
 from pipeline.embedded.own_settings import write_settings
 from pipeline.errors import SettingsError
 

@@ -18,7 +18,8 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy import metrics_table
 from deploy.grafana import board
-from pipeline.config.settings import ENV_PREFIX, load
+from pipeline.config.load import load
+from pipeline.config.settings import ENV_PREFIX
 from pipeline.control.api import ApiServer, Desk
 from pipeline.embedded.analyst import NEWEST
 from pipeline.embedded.analyst_names import READABLE

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from pipeline.config.settings import ClickHouseSettings, ControlSettings, EmbeddedSettings, PrivacySettings, Settings, load
+from pipeline.config.load import load
+from pipeline.config.settings import ClickHouseSettings, ControlSettings, EmbeddedSettings, PrivacySettings, Settings
 from pipeline.embedded.own_settings import ignored, own_settings, pointer, write_settings
 from pipeline.embedded.password import make_password, with_password
 from pipeline.embedded.stack import Stack

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 
 from pipeline.app import run_worker
-from pipeline.config.settings import Settings, load
+from pipeline.config.load import load
+from pipeline.config.settings import Settings
 from pipeline.processors.sentiment.memory import MemoryLabeller, label_of
 from schemas.labels import DEFERRED, LABELLED
 from tests.support.oracle import MINOR_MASK, connect

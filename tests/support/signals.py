@@ -15,7 +15,8 @@ import yaml
 
 from pipeline.app import run_worker
 from pipeline.clickhouse.inserter import Inserter
-from pipeline.config.settings import Settings, load
+from pipeline.config.load import load
+from pipeline.config.settings import Settings
 from pipeline.fence import Fence
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.rules import parse_rules

@@ -18,7 +18,8 @@ from threading import Thread
 import platformdirs
 import pytest
 
-from pipeline.config.settings import Settings, load
+from pipeline.config.load import load
+from pipeline.config.settings import Settings
 from pipeline.http.loopback import reach_loopback_directly
 from tests.support.isolation import ROOT
 
