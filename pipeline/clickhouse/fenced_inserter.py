@@ -53,7 +53,7 @@ class FencedInserter(Inserter):
             # Counted before it is asked whether it may: who releases the term reads the count.
             self.unsettled += 1
             try:
-                self._fence.pass_through(generation)
+                self.fence.pass_through(generation)
             except GivenUp:
                 self.unsettled -= 1
                 raise
@@ -62,6 +62,6 @@ class FencedInserter(Inserter):
             except DatabaseError as error:
                 if error.code != _THROWN:
                     raise
-                self._fence.end_generation()
+                self.fence.end_generation()
                 raise GivenUp from None
             self.unsettled -= 1

@@ -113,7 +113,7 @@ RESCORE = """
 import sys
 from pipeline.processors.sentiment.memory import MemoryLabeller
 from pipeline.maintenance.rescore import rescore
-from pipeline.config.settings import load
+from pipeline.config.load import load
 print(rescore(load().clickhouse, MemoryLabeller("new@1", delay_s=0.0005)).rows)
 """
 
