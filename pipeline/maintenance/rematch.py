@@ -38,6 +38,7 @@ from pipeline.processors.mentions.brands import SAMPLE_BRANDS, Brand, load_brand
 from pipeline.processors.mentions.matching import term_text
 from pipeline.processors.mentions.step import Matching
 from schemas import events
+from schemas.inbound import INBOUND_SQL
 from schemas.labels import DEFERRED
 
 WRITTEN_AT_ONCE = 5_000
@@ -169,7 +170,7 @@ def _needles(brand: Brand) -> Iterator[str]:
 
 
 # What gains its first brand is to be labelled; what lost its last need not be.
-_GAINED = "notEmpty(_brands) AND sentiment_status = '' AND direction != 'outbound' AND text != ''"
+_GAINED = f"notEmpty(_brands) AND sentiment_status = '' AND {INBOUND_SQL} AND text != ''"
 _STATUS = f"multiIf({{gained}}, '{DEFERRED}', empty(_brands) AND sentiment_status = '{DEFERRED}', '', sentiment_status)"
 _IS_KNOWN = "SELECT 1 FROM interactions WHERE has(brands, {name:String}) LIMIT 1"
 _ROWS = f"""

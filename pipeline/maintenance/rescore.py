@@ -25,8 +25,8 @@ from pipeline.errors import EarshotError
 from pipeline.maintenance.scan import AGAIN, EVER, IN_CHUNK, WHERE, Progress, chunks
 from pipeline.processors.sentiment.labels import Labeller
 from pipeline.processors.sentiment.prepare import LONGEST
-from pipeline.processors.sentiment.step import WANTED_SQL
 from schemas import events
+from schemas.inbound import TO_LABEL_SQL
 
 AT_ONCE = 2_000
 """Texts between two writes; the model sorts that many by length."""
@@ -71,7 +71,7 @@ class _Rescore:
         self._client, self._labeller = client, labeller
         self._columns = [column for (column,) in client.query(COLUMNS_SQL).result_rows]
         self._values: dict[str, Any] = {"brand": brand or "", "model": next(iter(labeller.models), "")}
-        self._wanted = WANTED_SQL
+        self._wanted = TO_LABEL_SQL
         if brand is not None:
             if not client.query(_IS_KNOWN, self._values).result_rows:
                 raise EarshotError(f"no row mentions a brand named {brand!r}")

@@ -12,6 +12,7 @@ from pipeline.clickhouse.query import Rows, one_line, settings_for
 from pipeline.config.document import hint
 from pipeline.errors import EarshotError, UnknownName
 from pipeline.processors.mentions.brands import SAMPLE_BRANDS, Brand, load_brands
+from schemas.inbound import INBOUND_SQL
 
 
 class Query(NamedTuple):
@@ -76,15 +77,15 @@ def sql_of(text: str) -> str:
     return text.strip().rstrip(";")
 
 
-_VOICE = """
+_VOICE = f"""
 SELECT brand, count() - 1 AS mentions, round(100 * mentions / greatest(sum(mentions) OVER (), 1), 1) AS percent
 FROM
 (
-    SELECT arrayJoin(arrayIntersect(brands, {names:Array(String)})) AS brand
+    SELECT arrayJoin(arrayIntersect(brands, {{names:Array(String)}})) AS brand
     FROM interactions FINAL
-    WHERE created_at >= now() - toIntervalDay({days:UInt32}) AND direction != 'outbound'
+    WHERE created_at >= now() - toIntervalDay({{days:UInt32}}) AND {INBOUND_SQL}
     UNION ALL
-    SELECT arrayJoin({names:Array(String)}) AS brand
+    SELECT arrayJoin({{names:Array(String)}}) AS brand
 )
 GROUP BY brand
 ORDER BY mentions DESC, brand"""

@@ -18,6 +18,7 @@ import polars as pl
 from pipeline.clickhouse.row_versions import quoted
 from pipeline.processors.alerts.minutes import MINUTE_S
 from schemas.alerts import Scope
+from schemas.inbound import INBOUND_SQL
 
 FEW = 20
 _NUMBERS = {"followers": "author_followers", "likes": "metrics_likes", "shares": "metrics_shares", "replies": "metrics_replies"}
@@ -35,7 +36,6 @@ _SQL = {
 MEASURES = tuple(_SQL)
 PLACE = {name: place for place, name in enumerate(MEASURES)}
 LANGUAGE = "if(sentiment_language != '', sentiment_language, language)"
-INBOUND = "direction != 'outbound'"
 
 Values = npt.NDArray[np.float64]
 
@@ -103,7 +103,7 @@ def _select(dimensions: Iterable[str], step_s: int, where: str, brands: Sequence
         f"SELECT brand, _platform AS platform, _language AS language, minute, {sums} FROM "
         f"(SELECT toString(arrayJoin(brands)) AS brand, {inner}, "
         f"toInt64(intDiv(toUnixTimestamp(created_at), {step_s})) AS minute, {used} "
-        f"FROM interactions FINAL WHERE {where} AND {INBOUND}{of}){only} GROUP BY brand, _platform, _language, minute"
+        f"FROM interactions FINAL WHERE {where} AND {INBOUND_SQL}{of}){only} GROUP BY brand, _platform, _language, minute"
     )
 
 
@@ -136,6 +136,6 @@ SELECT brand, _platform AS platform, _language AS language, toFloat64(uniqExact(
     FROM interactions FINAL
     WHERE toStartOfMinute(created_at) >= toDateTime({first * MINUTE_S}, 'UTC')
         AND toStartOfMinute(created_at) <= toDateTime({last * MINUTE_S}, 'UTC')
-        AND {INBOUND} AND {_any_of(brands)}{filters}
+        AND {INBOUND_SQL} AND {_any_of(brands)}{filters}
 )
 WHERE brand IN {_strings(brands)} GROUP BY brand, _platform, _language"""

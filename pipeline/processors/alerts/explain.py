@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.clickhouse.query import Ask
 from pipeline.clickhouse.row_versions import quoted
-from pipeline.processors.alerts.counts import INBOUND, LANGUAGE
+from pipeline.processors.alerts.counts import LANGUAGE
 from pipeline.processors.alerts.rules import (
     AnyRule,
     CampaignRule,
@@ -23,6 +23,7 @@ from pipeline.processors.alerts.rules import (
     ThresholdRule,
 )
 from schemas.alerts import Alert, Scope
+from schemas.inbound import INBOUND_SQL
 
 if TYPE_CHECKING:
     from pipeline.processors.alerts.condition import Condition
@@ -97,7 +98,7 @@ def event_query(rule: KeywordRule | ReachRule, candidate: Candidate) -> str:
 
 def where(scope: Scope) -> str:
     """The condition that an event is of this scope, and written by others."""
-    parts = [INBOUND]
+    parts = [INBOUND_SQL]
     if scope.brand:
         parts.append(f"has(brands, {quoted(scope.brand)})")
     parts += [f"{_OF[name]} = {quoted(getattr(scope, name))}" for name in _OF if getattr(scope, name)]

@@ -25,6 +25,7 @@ from pipeline.processors.alerts.rules import Alerts, KeywordRule, ReachRule
 from pipeline.processors.language import primary
 from pipeline.processors.mentions.matching import term_text
 from pipeline.processors.mentions.step import WORDS
+from schemas.inbound import ABOUT_A_BRAND
 from schemas.signals import Candidate
 
 JUDGED = (
@@ -34,11 +35,6 @@ JUDGED = (
 """The columns of interactions that rules look at, but for `text` and `text_at`."""
 _NEEDED = {*JUDGED, WORDS, "text_at", "said_at", "row", "kafka_ms"}
 _ENGAGEMENT = pl.sum_horizontal("metrics_likes", "metrics_shares", "metrics_replies")
-_INBOUND = (
-    (pl.col("direction").fill_null("") != "outbound")
-    & (pl.col("is_deleted") == 0)
-    & (pl.col("brands").list.len().fill_null(0) > 0)
-)
 _NEGATIVE = "negative"
 
 
@@ -113,7 +109,7 @@ class _Compiled:
         """The rows that a rule might be about. WORDS that were not `said` by the change that is looked at are gone."""
         speaks = ((pl.col(WORDS).list.len() > 0) & said).fill_null(False) if self._words else pl.lit(False)
         found = rows.select(column for column in rows.columns if column in _NEEDED).filter(speaks | self._may_reach)
-        return found.filter(_INBOUND).with_columns(pl.when(said).then(WORDS).alias(WORDS)) if found.height else found
+        return found.filter(ABOUT_A_BRAND).with_columns(pl.when(said).then(WORDS).alias(WORDS)) if found.height else found
 
     def candidates(self, rows: pl.DataFrame) -> list[Candidate]:
         """What the rules say of these rows: JUDGED, WORDS, kafka_ms."""

@@ -9,22 +9,13 @@ import polars as pl
 
 from pipeline.batch import EventBatch
 from pipeline.processors.sentiment.labels import Labeller
+from schemas import inbound
 from schemas.labels import COLUMNS, DEFERRED, LABELLED
 
 SHARE, BEHIND_SHARE = 1 / 3, 1 / 10
 """Of the time since the batch before: what the model gets at most, and what while the worker is behind."""
 CALM_S = 1.0
 """How long after a batch that was too much there is time again."""
-WANTED = (
-    (pl.col("direction").fill_null("") != "outbound")
-    & (pl.col("is_deleted") == 0)
-    & (pl.col("brands").list.len().fill_null(0) > 0)
-    & (pl.col("text").fill_null("") != "")
-)
-"""What is labelled: what somebody else than the brand wrote about a tracked brand. What says no direction counts as inbound, as
-everywhere."""
-WANTED_SQL = "direction != 'outbound' AND is_deleted = 0 AND notEmpty(brands) AND text != ''"
-"""The same of a stored row."""
 
 
 class Sentiment:
@@ -66,7 +57,7 @@ class Sentiment:
 
     def _process(self, batch: EventBatch) -> None:
         until = self._until(batch)
-        wanted, known = batch.events.select(wanted=WANTED, known=self._known()).get_columns()
+        wanted, known = batch.events.select(wanted=inbound.TO_LABEL, known=self._known()).get_columns()
         asked = wanted & ~known
         if asked.any():
             texts = batch.events.filter(asked)

@@ -17,7 +17,7 @@ import polars as pl
 from pipeline.clickhouse.query import Ask
 from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.campaign_search import Search, campaign_alerts, due_searches, search
-from pipeline.processors.alerts.counts import INBOUND, Slice
+from pipeline.processors.alerts.counts import Slice
 from pipeline.processors.alerts.evaluator import window_of
 from pipeline.processors.alerts.explain import explain
 from pipeline.processors.alerts.lifecycle import Lifecycle
@@ -29,6 +29,7 @@ from pipeline.processors.alerts.windows import Windows
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
 from schemas.alerts import Alert, State
+from schemas.inbound import ABOUT_A_BRAND_SQL
 from schemas.signals import Candidate
 
 
@@ -107,7 +108,7 @@ def _candidates(ask: Ask, finder: SingleEvent, first: int, last: int) -> Iterabl
     rows = ask(
         f"SELECT {columns}, text_at AS said_at FROM interactions FINAL "
         f"WHERE toStartOfMinute(created_at) >= toDateTime({first * MINUTE_S}, 'UTC') "
-        f"AND toStartOfMinute(created_at) <= toDateTime({last * MINUTE_S}, 'UTC') AND {INBOUND} AND notEmpty(brands)",
+        f"AND toStartOfMinute(created_at) <= toDateTime({last * MINUTE_S}, 'UTC') AND {ABOUT_A_BRAND_SQL}",
         {},
     )
     return finder.judge(rows.with_columns(kafka_ms=pl.lit(None, pl.Int64))) if rows.height else []
