@@ -2,11 +2,14 @@
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 BIN = .venv/bin
 
-.PHONY: run test test-models lint faults bench bench-check bench-gpu train-sentiment board docs clean
+.PHONY: run test test-fast test-models lint faults bench bench-check bench-gpu train-sentiment board docs clean
 
 run: .venv/run.stamp ; @$(BIN)/earshot up
 
 test: .venv/dev.stamp ; @$(BIN)/python -m pytest -m "not faults"
+
+# The tests that start no server.
+test-fast: .venv/dev.stamp ; @$(BIN)/python -m pytest -m "not stack and not faults"
 
 # The extra `models` brings torch (some GB): any Hugging Face model, a GPU, training.
 test-models: .venv/models.stamp ; @$(BIN)/python -m pytest tests/processors/sentiment/test_torch.py

@@ -44,6 +44,13 @@ def pytest_unconfigure() -> None:
     HOME.leave()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks `stack` what needs the session's stack. A test that starts servers of its own has the mark by hand."""
+    for item in items:
+        if "stack" in getattr(item, "fixturenames", ()):
+            item.add_marker("stack")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The tests run in an empty folder: an earshot.toml where pytest was started is not theirs."""

@@ -38,7 +38,10 @@ from schemas.signals import parse_signal
 from tests.support.bad_records import BAD, event
 from tests.support.topics import read_topic
 
-SINKS = ["memory", "interactions", "pending_changes", "dead_letters", "signals"]
+WRITTEN = [
+    pytest.param(name, marks=pytest.mark.stack) for name in ("interactions", "pending_changes", "dead_letters", "signals")
+]
+SINKS = ["memory", *WRITTEN]
 RULES = Alerts.model_validate({"rules": [{"name": "all", "type": "reach", "followers": 1, "negative": False}]})
 
 
@@ -120,13 +123,13 @@ def test_the_same_again_changes_nothing(sink: Sink, expected: int) -> None:
         assert sink.count() == expected
 
 
-@pytest.mark.parametrize("sink", SINKS[1:], indirect=True)
+@pytest.mark.parametrize("sink", WRITTEN, indirect=True)
 def test_nothing_is_fine_too(sink: Sink) -> None:
     sink.write(empty_batch())
     assert sink.count() == 0
 
 
-@pytest.mark.parametrize("sink", SINKS[1:], indirect=True)
+@pytest.mark.parametrize("sink", WRITTEN, indirect=True)
 def test_a_batch_of_an_ended_generation_is_never_written(sink: Sink) -> None:
     batch = make_batch(1)
     sink.fence.end_generation()

@@ -47,7 +47,7 @@ model = "off"
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Stack:
+def unstarted(tmp_path: Path) -> Stack:
     """Not started: its addresses and its folder are known."""
     make_password(tmp_path)
     return Stack(EmbeddedSettings(data_dir=tmp_path, kafka_port=0, clickhouse_port=0))
@@ -63,10 +63,10 @@ def production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return load()
 
 
-def test_up_takes_nothing_of_another_place(production: Settings, stack: Stack) -> None:
-    own = own_settings(production, stack)
-    assert own.kafka.client() == {"bootstrap.servers": stack.bootstrap, "security.protocol": "PLAINTEXT"}
-    assert own.clickhouse == stack.clickhouse and own.clickhouse.password.get_secret_value()
+def test_up_takes_nothing_of_another_place(production: Settings, unstarted: Stack) -> None:
+    own = own_settings(production, unstarted)
+    assert own.kafka.client() == {"bootstrap.servers": unstarted.bootstrap, "security.protocol": "PLAINTEXT"}
+    assert own.clickhouse == unstarted.clickhouse and own.clickhouse.password.get_secret_value()
     assert (own.worker.health_host, own.worker.health_port, own.worker.batch_rows) == ("127.0.0.1", 9999, 1000)
     assert (own.control.host, own.control.port, "ines" in own.control.tokens) == ("127.0.0.1", 9998, False)
     assert (own.brands, own.sentiment.model, own.kafka.topic_prefix) == (production.brands, "off", "ours")
@@ -77,16 +77,16 @@ def test_up_takes_nothing_of_another_place(production: Settings, stack: Stack) -
     }  # fmt: skip
 
 
-def test_nothing_is_ignored_of_settings_that_name_the_stack(stack: Stack, tmp_path: Path) -> None:
-    embedded = EmbeddedSettings(data_dir=tmp_path, clickhouse_port=stack.clickhouse_port)
-    settings = with_password(Settings(embedded=embedded, clickhouse=ClickHouseSettings(url=stack.clickhouse_url)))
-    assert ignored(settings, own_settings(settings, stack)) == []
+def test_nothing_is_ignored_of_settings_that_name_the_stack(unstarted: Stack, tmp_path: Path) -> None:
+    embedded = EmbeddedSettings(data_dir=tmp_path, clickhouse_port=unstarted.clickhouse_port)
+    settings = with_password(Settings(embedded=embedded, clickhouse=ClickHouseSettings(url=unstarted.clickhouse_url)))
+    assert ignored(settings, own_settings(settings, unstarted)) == []
 
 
 def test_a_child_reads_one_file_whatever_lies_about(
-    production: Settings, stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    production: Settings, unstarted: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = own_settings(production, stack)
+    own = own_settings(production, unstarted)
     path = write_settings(own, tmp_path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     monkeypatch.setenv("EARSHOT_CONFIG", str(path))
@@ -115,6 +115,7 @@ def test_every_kind_of_value_comes_back(tmp_path: Path, monkeypatch: pytest.Monk
     assert found.sentiment.models == {"de": str(tmp_path / "german")} and found.sentiment.languages == ("en", "pt")
 
 
+@pytest.mark.stack
 def test_a_child_gets_no_setting_of_this_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EARSHOT_KAFKA__SASL_PASSWORD", "the broker's")
     monkeypatch.setenv("SLACK_URL", "https://chat.example")
@@ -149,6 +150,7 @@ def test_the_password_is_made_once_is_nobody_elses_and_goes_to_the_embedded_clic
     assert password(password="mine") == "mine"
 
 
+@pytest.mark.stack
 def test_commands_ask_with_it_and_never_print_it(tmp_path: Path) -> None:
     with Stack(EmbeddedSettings(data_dir=tmp_path, broker="light", kafka_port=0, clickhouse_port=0)) as stack:
         environment = os.environ | {

@@ -27,6 +27,8 @@ from pipeline.embedded.stack import Stack
 from pipeline.embedded.supervisor import Supervisor
 from pipeline.errors import StackError
 
+pytestmark = pytest.mark.stack
+
 
 def light(folder: Path, kafka_port: int = 0) -> EmbeddedSettings:
     return EmbeddedSettings(data_dir=folder, broker="light", kafka_port=kafka_port, clickhouse_port=0)
