@@ -22,7 +22,12 @@ def test_a_worker_that_polls_and_does_not_hear_its_group_waits_and_writes_when_i
     fence.polled()
     fence.confirmed(steady() - 6, 10)
     passed = threading.Event()
-    writer = threading.Thread(target=lambda: (fence.pass_through(0), passed.set()))
+
+    def write() -> None:
+        fence.pass_through(0)
+        passed.set()
+
+    writer = threading.Thread(target=write)
     writer.start()
     assert not passed.wait(0.3)
     fence.polled()

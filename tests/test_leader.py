@@ -60,7 +60,11 @@ class Group:
 
     def says(self, code: int | None, kind: Any = HeartbeatRequest) -> None:
         self.code = code
-        fields = {HeartbeatRequest: ("g", 1, "m"), LeaveGroupRequest: ("g", "m"), SyncGroupRequest: ("g", 1, "m", None, [])}
+        fields: dict[Any, tuple[Any, ...]] = {
+            HeartbeatRequest: ("g", 1, "m"),
+            LeaveGroupRequest: ("g", "m"),
+            SyncGroupRequest: ("g", 1, "m", None, []),
+        }
         request = kind(*fields.get(kind, ("g", 6000, 10000, "", None, "consumer", [])))
         try:
             asyncio.run(self._send_req(request))
@@ -269,7 +273,12 @@ def test_what_is_more_than_a_statement_may_have_is_written_in_halves(client: Cli
     many = [replace(alert(), key=number, summary="x" * 2_000) for number in range(50)]
     statements: list[int] = []
     send = process.inserter._send
-    monkeypatch.setattr(process.inserter, "_send", lambda *given: (statements.append(1), send(*given)))
+
+    def counted(*given: Any) -> None:
+        statements.append(1)
+        send(*given)
+
+    monkeypatch.setattr(process.inserter, "_send", counted)
     process.write(*many)
     assert client.command("SELECT count() FROM alerts FINAL") == 50
     assert 2 <= len(statements) <= 16

@@ -51,7 +51,7 @@ def load(path: Path, model: type[M]) -> M:
 def parse(content: bytes, path: Path, model: type[M]) -> M:
     """What the YAML in `content` says. Raises as `load`."""
     try:
-        values = yaml.load(content, _Loader)  # noqa: S506  # a SafeLoader
+        values = yaml.load(content, _Loader)  # a SafeLoader
         if not isinstance(values, dict):
             raise SettingsError(f"{path}: the file: it is a YAML mapping, with the keys {', '.join(model.model_fields)}")
         return model.model_validate(values)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 import polars as pl
 import pytest
@@ -45,8 +45,9 @@ SINKS = ["memory", *WRITTEN]
 RULES = Alerts.model_validate({"rules": [{"name": "all", "type": "reach", "followers": 1, "negative": False}]})
 
 
-class Sink(NamedTuple):
-    write: Callable[[EventBatch], None]
+@dataclass
+class Sink:
+    write: Callable[[EventBatch], object]
     count: Callable[[], int]
     fence: Fence
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+from functools import partial
 
 import pytest
 
@@ -31,6 +32,10 @@ def test_a_worker_that_labels_is_killed(labelling: Run, size: Size, rng: random.
     assert in_flight >= size.in_flight
 
 
+def _deferred_at_most(run: Run, bound: float) -> bool:
+    return labels.deferred(run.settings) <= bound
+
+
 @ONLY_LONG
 def test_workers_are_killed_while_they_label_what_was_deferred(labelling: Run, size: Size, rng: random.Random) -> None:
     """All has landed; two workers share what waits, and one of them is killed at a time."""
@@ -43,7 +48,7 @@ def test_workers_are_killed_while_they_label_what_was_deferred(labelling: Run, s
     for _ in range(size.kills):
         victim = rng.choice(labelling.workers)
         target = left - rng.uniform(0.1, 0.3) * left
-        wait_for("some more are labelled", lambda bound=target: labels.deferred(labelling.settings) <= bound, 120, every=0.01)
+        wait_for("some more are labelled", partial(_deferred_at_most, labelling, target), 120, every=0.01)
         victim.signal(signal.SIGKILL)
         victim.kill()
         labelling.remove(victim)

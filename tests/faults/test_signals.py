@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from pipeline.embedded.stack import Stack
 from tests.support import labels, signals
 from tests.support.harness import ONLY_LONG, Run, Size
-from tests.support.worker import wait_for
+from tests.support.worker import Worker, wait_for
 
 
 @pytest.fixture
@@ -52,13 +53,17 @@ def test_a_worker_that_labels_later_dies_before_its_signal(
     assert not wrong, (len(wrong), wrong[:10])
 
 
+def _ended(worker: Worker) -> bool:
+    return worker.exit_code is not None
+
+
 def _die_in_turn(run: Run, size: Size, rng: random.Random, monkeypatch: pytest.MonkeyPatch) -> None:
     count = size.events // (size.kills + 1)
     for number in range(size.kills):
         monkeypatch.setenv(signals.DIE_AT, str(1 if number == 0 else rng.randint(1, 8)))
         worker = run.start_worker()
         run.produce(count)
-        wait_for("it dies", lambda worker=worker: worker.exit_code is not None, every=0.01)
+        wait_for("it dies", partial(_ended, worker), every=0.01)
         worker.close()
         run.remove(worker)
     monkeypatch.setenv(signals.DIE_AT, "0")

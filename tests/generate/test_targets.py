@@ -82,7 +82,7 @@ def check(client: Client, told: Told) -> None:
         " FROM (SELECT * FROM interactions FINAL WHERE direction = 'outbound') AS a"
         " JOIN (SELECT * FROM interactions FINAL) AS q ON a.platform = q.platform AND a.in_reply_to = q.id"
     )
-    assert sorted(answers.result_rows) == told.answered
+    assert sorted(map(tuple, answers.result_rows)) == told.answered
 
 
 def revisions_in_clear() -> set[int]:
@@ -99,7 +99,8 @@ def with_truth(path: Path, run: Any) -> Any:
 
 
 def test_a_file_is_one_that_replay_reads(tmp_path: Path) -> None:
-    path, done = tmp_path / "stream.jsonl", []
+    path = tmp_path / "stream.jsonl"
+    done: list[int] = []
     with new_file(path, False) as file, new_file(tmp_path / "truth.jsonl", False) as truth:
         to_jsonl(PLAN, file, truth, done.append)
     block = [block for block in Stream(PLAN).blocks()]

@@ -76,7 +76,8 @@ def decoded(whole: Whole) -> EventBatch:
 # --- the stream -----------------------------------------------------------------------------------------------------
 def test_equal_arguments_give_equal_bytes_and_truth(whole: Whole) -> None:
     def blocks(**changes: Any) -> list[Any]:
-        return list(Stream(Plan(**{"count": 3_000, "brands": sample_brands(), "days": 3.0} | changes)).blocks(500))
+        arguments: dict[str, Any] = {"count": 3_000, "brands": sample_brands(), "days": 3.0} | changes
+        return list(Stream(Plan(**arguments)).blocks(500))
 
     first = blocks()
     assert first == blocks()

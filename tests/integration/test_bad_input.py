@@ -52,7 +52,7 @@ def produce(settings: Settings, records: list[tuple[bytes | None, bytes | None]]
 
 
 def rows(client: Client, sql: str) -> list[tuple[Any, ...]]:
-    return list(client.query(sql).result_rows)
+    return [tuple(row) for row in client.query(sql).result_rows]
 
 
 def count(client: Client, table: str) -> int:
@@ -106,7 +106,9 @@ def _dead_letter_topic(settings: Settings, expected: int) -> set[tuple[str, byte
             headers = dict(message.headers() or [])
             assert headers.keys() == {"reason", "step", "topic", "partition", "offset"}
             assert headers["topic"] == settings.kafka.topic("events").encode()
-            found.add((headers["offset"].decode(), message.value() or b""))
+            offset = headers["offset"]
+            assert isinstance(offset, bytes)
+            found.add((offset.decode(), message.value() or b""))
         return len(found) == expected
 
     wait_for("the dead letters of the topic", complete)

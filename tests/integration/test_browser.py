@@ -176,8 +176,13 @@ def test_a_page_of_another_origin_reads_nothing_and_nothing_runs(
 ) -> None:
     served: list[str] = []
     answer = health.answer
-    monkeypatch.setattr(health, "answer", lambda vitals, path: (served.append(path), answer(vitals, path))[1])
-    monkeypatch.setattr("pipeline.control.api.answer", lambda vitals, path: (served.append(path), answer(vitals, path))[1])
+
+    def recording(vitals: Vitals, path: str) -> tuple[int, bytes, str]:
+        served.append(path)
+        return answer(vitals, path)
+
+    monkeypatch.setattr(health, "answer", recording)
+    monkeypatch.setattr("pipeline.control.api.answer", recording)
     worker = free_port()
     stop = health.serve(Vitals(), "127.0.0.1", worker)
     desk = MemoryDesk(FIRING)

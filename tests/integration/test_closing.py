@@ -35,7 +35,8 @@ def test_an_assignment_that_comes_while_closing_gives_nothing_up(settings: Setti
 
     def assigned() -> bool:
         try:
-            return admin.describe_consumer_groups([kafka.group])[kafka.group].result(10).state == ConsumerGroupState.STABLE
+            group = admin.describe_consumer_groups([kafka.group])[kafka.group].result(10)
+            return bool(group.state == ConsumerGroupState.STABLE)
         except KafkaException:
             return False  # the broker still loads its groups
 

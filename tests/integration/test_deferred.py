@@ -212,7 +212,8 @@ def test_an_edit_while_the_model_reads_is_never_overwritten(
         1: ("text 1", "labelled", 99, ["A"], 33),
         3: ("text 3", "labelled", 3, ["A", "B"], 3),
     }
-    assert client.command("SELECT count() FROM interactions WHERE event_key = 2") <= 2
+    ((rows,),) = client.query("SELECT count() FROM interactions WHERE event_key = 2").result_rows
+    assert rows <= 2
 
 
 def test_a_label_that_lost_against_other_brands_is_made_again(

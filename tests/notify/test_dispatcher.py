@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -16,10 +17,18 @@ from aiohttp import web
 from pipeline.errors import SettingsError
 from pipeline.notify import outbox
 from pipeline.notify.receiver_queue import Timing
-from schemas.alerts import Scope, State
-from tests.support.notify import QUICK, Memory, Request, Seen, after, alert, always, config, deliveries, hook, until, well
+from schemas.alerts import Alert, Scope, State
+from tests.support.notify import QUICK, Hook, Memory, Request, Seen, after, alert, always, config, deliveries, hook, until, well
 
 FIRING, ACKNOWLEDGED, RESOLVED = State.FIRING, State.ACKNOWLEDGED, State.RESOLVED
+
+
+def _has_taken(server: Hook, change: Alert) -> bool:
+    return (change.hex, change.version, change.state) in server.told
+
+
+def _took(server: Hook, requests: int) -> bool:
+    return len(server.taken) == requests
 
 
 async def test_an_alert_is_told_at_once_acknowledged_and_resolved() -> None:
@@ -29,7 +38,7 @@ async def test_an_alert_is_told_at_once_acknowledged_and_resolved() -> None:
         acknowledged = after(first, ACKNOWLEDGED)
         for change in (first, acknowledged, after(acknowledged, RESOLVED)):
             told.tell(change)
-            await until(lambda change=change: (change.hex, change.version, change.state) in server.told)
+            await until(partial(_has_taken, server, change))
         assert server.states(first) == ["firing", "acknowledged", "resolved"]
         assert [request.headers["X-Earshot-Delivery"] for request in server.taken] == [f"{first.hex}-{n}" for n in (1, 2, 3)]
         await until(lambda: len(seen.accepted) == 3)
@@ -54,7 +63,7 @@ async def test_a_slow_receiver_delays_no_other() -> None:
             started = time.monotonic()
             for n in range(20):
                 told.tell(alert(n))
-                await until(lambda n=n: len(hare.told) == n + 1)
+                await until(partial(_took, hare, n + 1))
             assert time.monotonic() - started < 1.0
             await until(lambda: seen.reasons("slow")[:1] == ["timeout"])
 
@@ -272,7 +281,7 @@ async def test_what_fires_on_is_told_again_until_somebody_looks_after_it() -> No
             assert len(server.taken) == 1
             for n in (2, 3):
                 now += 3601
-                await until(lambda n=n: len(server.taken) == n)
+                await until(partial(_took, server, n))
             reminder = server.taken[1]
             assert reminder.told == [(first.hex, 1, "firing")]
             assert reminder.headers["X-Earshot-Delivery"] == f"{first.hex}-1-1800003600"

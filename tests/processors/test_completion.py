@@ -21,6 +21,7 @@ from pipeline.processors.mentions.step import Mentions
 from pipeline.sinks.memory import MemoryTable
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
+from pipeline.step import Step
 from schemas import events
 
 NONE = np.zeros(0, dtype=np.uint64)
@@ -48,7 +49,9 @@ class Run:
         self.table = MemoryTable()
         self.seen = RevisionIndex(KeySet(1000, 1e9))
         self.completion = Completion(self.table, waiting_s=7 * 86400, clock=lambda: self.now)
-        self.steps = [Decode(clock=lambda: self.now), Dedup(self.seen), Mentions(Brands(brands=())), self.completion]
+        self.steps: list[Step] = [
+            Decode(clock=lambda: self.now), Dedup(self.seen), Mentions(Brands(brands=())), self.completion,
+        ]  # fmt: skip
         self.flying: list[EventBatch] = []
         self.offset = 0
         self.batches = 0
@@ -110,7 +113,7 @@ def test_every_order_ends_in_the_same_row(landing: str, with_delete: bool) -> No
         assert ends[0]["language"] is None, "a change replaces the whole of each group that it carries"
 
 
-GROUPED = {
+GROUPED: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "text": st.fixed_dictionaries({"text": st.sampled_from(["a", "b", ""])}, optional={"language": st.just("de")}),
     "metrics": st.fixed_dictionaries({"metrics": st.fixed_dictionaries({"likes": st.integers(0, 9)})}),
     "author": st.fixed_dictionaries({"author": st.fixed_dictionaries({"handle": st.sampled_from(["h", "i"])})}),
@@ -120,7 +123,7 @@ GROUPED = {
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[bool], list[int]]:
     times = draw(st.lists(st.integers(1, 500), min_size=1, max_size=5, unique=True))
-    fixed = {"direction": "inbound", "conversation_id": "c", "order": {"id": "o", "amount": 5.0}}
+    fixed: dict[str, Any] = {"direction": "inbound", "conversation_id": "c", "order": {"id": "o", "amount": 5.0}}
     records = [create(**fixed, **(draw(GROUPED["author"]) if draw(st.booleans()) else {}))]
     for moment in times:
         operation = draw(st.sampled_from(["update"] * 4 + ["delete"]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -74,7 +76,8 @@ def test_of_what_may_not_have_been_told_the_newest_is_remembered(monkeypatch: py
     seen, keys = known(), np.array([5, 1, 9, 7], np.uint64)
     seen.suspect(keys)
     seen.suspect(np.array([2], np.uint64))
-    assert seen.untold(np.array([1, 2, 7], np.uint64)).tolist() == [True, True, False]
+    untold = seen.untold(np.array([1, 2, 7], np.uint64))
+    assert untold is not None and untold.tolist() == [True, True, False]
     seen.give_up_all()
     assert seen.untold(keys) is None
 
@@ -119,7 +122,7 @@ def test_what_clickhouse_refused_may_come_again() -> None:
 
 
 def test_fields_can_not_be_confused() -> None:
-    pairs = [
+    pairs: list[tuple[dict[str, Any], dict[str, Any]]] = [
         ({"text": "a", "language": "b"}, {"text": "ab"}),
         ({"mentions": ["a", "b"]}, {"mentions": ["a"], "hashtags": ["b"]}),
     ]

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from pipeline.batch import EventBatch
-from pipeline.processors import completion, waiting
+from pipeline.processors import waiting
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, RevisionIndex
 from pipeline.processors.keys import Keys, KeySet
@@ -181,7 +181,7 @@ def test_an_event_that_another_worker_landed_is_found_slice_by_slice() -> None:
     assert len(run.held) == 0 and run.pending.rows.height == 0
 
 
-def test_a_slice_that_takes_long_is_followed_by_a_long_pause() -> None:
+def test_a_slice_that_takes_long_is_followed_by_a_long_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     run = full()
     asked: list[tuple[int, int]] = []
     after = run.pending.after
@@ -190,7 +190,7 @@ def test_a_slice_that_takes_long_is_followed_by_a_long_pause() -> None:
         asked.append(last)
         return after(last, *rest)
 
-    run.pending.after = counted  # type: ignore[method-assign]
+    monkeypatch.setattr(run.pending, "after", counted)
     run.now += 6
     run.feed()
     run.held._looked = True
@@ -205,13 +205,13 @@ def test_a_slice_that_takes_long_is_followed_by_a_long_pause() -> None:
 def test_a_slice_without_anything_new_is_followed_by_a_pause_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its query alone counts: here it takes ten seconds, and all that it finds is in memory."""
     run, seconds = full(), [0.0]
-    monkeypatch.setattr(completion.time, "perf_counter", lambda: seconds[-1])
+    monkeypatch.setattr("pipeline.processors.completion.time.perf_counter", lambda: seconds[-1])
 
     def nothing_new(*_: Any) -> pl.DataFrame:
         seconds.append(seconds[-1] + 10)
         return run.pending.rows[-5:]
 
-    run.pending.after = nothing_new  # type: ignore[method-assign]
+    monkeypatch.setattr(run.pending, "after", nothing_new)
     run.now += 6
     run.feed(create(100))
     run.feed(create(101))

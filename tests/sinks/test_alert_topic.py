@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
+from confluent_kafka import Message
+
 from pipeline.config.settings import Settings
 from pipeline.embedded.stack import Stack
-from pipeline.kafka import producer
 from pipeline.kafka.topics import migrate_topics
 from pipeline.monitoring import metrics
 from pipeline.sinks.alerts import AlertTopic
@@ -22,7 +23,7 @@ def rules(settings: Settings) -> list[str]:
     return [(m.value() or b"").split(b'"rule":"')[1].split(b'"')[0].decode() for m in _there(settings)]
 
 
-def _there(settings: Settings) -> list[producer.Message]:
+def _there(settings: Settings) -> list[Message]:
     return list(read_topic(settings.kafka, settings.kafka.topic("alerts")))
 
 

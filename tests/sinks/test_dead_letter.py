@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,12 @@ def test_what_is_refused_for_another_reason_than_its_size_is_not_tried_cut(
     set_topic(settings.kafka, topic, "cleanup.policy", "compact")
     sent: list[int] = []
     send = letters._producer.send
-    monkeypatch.setattr(letters._producer, "send", lambda records, at: sent.append(len(records)) or send(records, at))
+
+    def counted(records: Any, at: Any) -> Any:
+        sent.append(len(records))
+        return send(records, at)
+
+    monkeypatch.setattr(letters._producer, "send", counted)
     letters.write([rejected(1, b"x" * 100_000, None), rejected(2, b"small")], 0)
     assert sent == [2]
     assert [record.value() for record in read_topic(settings.kafka, topic)] == [b"small"]

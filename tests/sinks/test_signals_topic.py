@@ -35,6 +35,7 @@ from pipeline.sinks.pending import PendingTable
 from pipeline.sinks.signals import LabelSignals, SignalPublisher, Signals
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
+from pipeline.step import Step
 from schemas import signals
 from schemas.signals import Candidate, Signal, parse_signal
 from tests.support.bad_records import event
@@ -180,7 +181,7 @@ class Landings:
         self.tell = SignalPublisher(bench.signals, single, self.table)
         self._landing = Landing(inserter, TableLetters(inserter), str, self.tell.landed)
         self.completion = Completion(self.table, 1e9)
-        self._steps = [Decode(), Dedup(self.seen), mentions, self.completion, single]
+        self._steps: list[Step] = [Decode(), Dedup(self.seen), mentions, self.completion, single]
         self._numbers = itertools.count(1)
 
     def feed(self, *raw: bytes) -> EventBatch:

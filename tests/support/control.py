@@ -72,7 +72,7 @@ class Webhook:
         hook = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802  # http.server's name
+            def do_POST(self) -> None:  # http.server's name
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 status = hook._take(self.headers["X-Earshot-Delivery"], json.loads(body))
                 self.send_response(status)

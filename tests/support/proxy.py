@@ -7,6 +7,7 @@ import io
 import random
 import threading
 from types import TracebackType
+from typing import Self
 
 import aiohttp
 import pyarrow as pa
@@ -32,7 +33,7 @@ class LossyProxy:
         self.dropped = 0
         self.url = ""
 
-    def __enter__(self) -> LossyProxy:
+    def __enter__(self) -> Self:
         self._thread.start()
         self.url = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
         return self

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 import yaml
 
 from pipeline.app import run_worker
@@ -97,9 +98,7 @@ class _Dying(Signals):
 
 
 def _run() -> None:
-    from pipeline import app
-
-    app.Signals = _Dying  # type: ignore[misc]
+    pytest.MonkeyPatch().setattr("pipeline.app.Signals", _Dying)
     say_each_batch()
     delay = os.environ.get(DELAY)
     labeller: Any = MemoryLabeller("memory@1", float(delay)) if delay else None

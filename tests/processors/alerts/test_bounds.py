@@ -15,6 +15,7 @@ from pipeline.processors.alerts import history
 from pipeline.processors.alerts.counts import Slice
 from pipeline.processors.alerts.history import HISTORY_STEPS, STEP_MINUTES
 from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, SpikeRule, ThresholdRule, load_rules
+from pipeline.processors.alerts.spike import study
 from pipeline.processors.alerts.table import ScopeLimit
 from pipeline.processors.alerts.windows import READ_STEPS, STILL, TRUE, Windows
 from schemas.alerts import Scope
@@ -174,13 +175,12 @@ def test_names_that_nobody_says_much_of_cost_little_and_one_that_is_said_often_a
 
 def test_what_was_learned_of_a_scope_stays_when_another_one_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     learned: list[int] = []
-    study = history.study
 
     def counting(counts: Any, *more: Any) -> Any:
         learned.append(len(counts))
         return study(counts, *more)
 
-    monkeypatch.setattr(history, "study", counting)
+    monkeypatch.setattr("pipeline.processors.alerts.history.study", counting)
     windows = Windows(rules_of({"type": "spike"}), authors)
     windows.move(MINUTE)
     windows.put(frame(*(said(MINUTE, 20, f"brand-{n}") for n in range(50))), [MINUTE], None)

@@ -13,7 +13,7 @@ import pytest
 from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.counts import MEASURES
 from pipeline.processors.alerts.lifecycle import Lifecycle, historical_key
-from pipeline.processors.alerts.rules import Alerts, AnyRule
+from pipeline.processors.alerts.rules import Alerts, AnyRule, SpikeRule, ThresholdRule
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.windows import STILL, TRUE, Verdicts
 from schemas.alerts import Alert, Scope, State, alert_key
@@ -51,8 +51,8 @@ def truth(name: str, minute: int, scope: Scope = ACME, **fields: Any) -> Conditi
 
 def candidate(key: int, created: datetime, name: str = "crisis", brand: str = "Acme", **fields: Any) -> Candidate:
     values: dict[str, Any] = {"platform": "x", "observed": 1.0, "words": ("recall",), "sentiment": "negative", **fields}
-    times = {"created_at": created, "occurred_at": created}
-    return Candidate(rule=name, brand=brand, language="en", event_key=key, **times, **values)
+    values |= {"created_at": created, "occurred_at": created}
+    return Candidate(rule=name, brand=brand, language="en", event_key=key, **values)
 
 
 def states(alerts: list[Alert]) -> list[str]:
@@ -128,11 +128,12 @@ def test_a_rule_that_is_taken_out_ends_its_alerts() -> None:
 
 def judged(minute: int, truth: int, name: str = "volume") -> Verdicts:
     """What is said of the rule and Acme."""
-    one = np.ones((1, 1))
+    one, windowed = np.ones((1, 1)), rule(name)
+    assert isinstance(windowed, SpikeRule | ThresholdRule)
     return Verdicts(
-        minute, [ACME], [rule(name)], np.full((1, 1), truth, np.int8), one * 50, one * 5, one, one * 20, one * 3,
+        minute, [ACME], [windowed], np.full((1, 1), truth, np.int8), one * 50, one * 5, one, one * 20, one * 3,
         [np.zeros((1, len(MEASURES)))],
-    )  # type: ignore[list-item]  # fmt: skip  # it is a windowed one
+    )  # fmt: skip
 
 
 def test_a_burst_that_goes_up_and_down_is_one_alert() -> None:

@@ -26,6 +26,7 @@ from pipeline.processors.waiting import Loaded
 from pipeline.sinks.memory import MemoryTable
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
+from pipeline.step import Step
 from schemas.labels import COLUMNS, LABELLED
 from schemas.signals import Candidate
 from tests.support.bad_records import event
@@ -63,7 +64,7 @@ class Run:
         self.mentions = Mentions(BRANDS, words_of(alerts))
         self.completion = Completion(self.table, 1e9)
         self.single = SingleEvent(alerts, self.mentions.words_in)
-        self.steps = [
+        self.steps: list[Step] = [
             Decode(), Dedup(self.seen), self.mentions, self.completion, Sentiment(Mood(), 10.0), self.single,
         ]  # fmt: skip
         self.numbers = itertools.count(1)

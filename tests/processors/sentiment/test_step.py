@@ -19,6 +19,7 @@ from pipeline.processors.sentiment.step import Sentiment
 from pipeline.sinks.memory import MemoryTable
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
+from pipeline.step import Step
 from schemas.labels import COLUMNS
 
 BRANDS = Brands.model_validate(
@@ -47,7 +48,9 @@ class Run:
         self.labeller = MemoryLabeller(delay_s=delay_s, clock=self.time, sleep=self.time.sleep)
         self.completion = Completion(self.table, waiting_s=1e9)
         self.step = Sentiment(self.labeller, budget_s, self.time)
-        self.steps = [Decode(), Dedup(RevisionIndex(KeySet(1000, 1e9))), Mentions(BRANDS), self.completion, self.step]
+        self.steps: list[Step] = [
+            Decode(), Dedup(RevisionIndex(KeySet(1000, 1e9))), Mentions(BRANDS), self.completion, self.step,
+        ]  # fmt: skip
         self.offset = 0
 
     def feed(self, *records: dict[str, Any], behind: bool = False, pause_s: float = 10.0) -> pl.DataFrame:
