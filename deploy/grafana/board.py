@@ -1,8 +1,7 @@
 """The Grafana board, made from pipeline/monitoring/metrics.py: `make board` writes deploy/grafana/boards/earshot.json.
 
-Rows stand in the order in which someone who was called looks: is it up, does it flow, how late, how far behind, its labels,
-its alerts, what goes wrong, where the time goes, ClickHouse, memory. Built with Grafana's own foundation SDK, whose types are
-Grafana's schema.
+Rows are in the order in which an on-call person looks: is it up, does it flow, how late, how far behind, sentiment, alerts,
+errors, where the time goes, ClickHouse, memory. Built with Grafana's own foundation SDK, whose types are Grafana's schema.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ WORKERS, CONTROL = 'job="earshot", instance=~"$instance"', 'job="earshot-control
 
 
 def series(metric: MetricWrapperBase) -> str:
-    """The name that Prometheus knows it by."""
+    """The metric's name in Prometheus."""
     return f"{metric._name}{_SUFFIX.get(metric._type or '', '')}"
 
 
@@ -48,7 +47,7 @@ def of(name: MetricWrapperBase | str, labels: str = "") -> str:
 
 
 def control(expression: str) -> str:
-    """The same of `earshot control`, whichever workers are chosen."""
+    """The same expression for `earshot control`, whichever workers are chosen."""
     return expression.replace(WORKERS, CONTROL)
 
 
@@ -67,7 +66,7 @@ def mean(metric: MetricWrapperBase, by: str = "") -> str:
 
 
 def graph(title: str, unit: str, meaning: str, **queries: str) -> TimeSeries:
-    """Lines over time; a query's name is its legend, `_` a space, or the label of that name when it ends in one."""
+    """Lines over time. A query's name is its legend, with spaces for `_`; `__` precedes a label, whose value is shown."""
     legend = VizLegendOptions().display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM).show_legend(True)
     panel = TimeSeries().title(title).description(meaning).unit(unit).min(0).datasource(SOURCE).legend(legend)
     panel = panel.fill_opacity(8).line_width(1).height(8).span(12)
@@ -77,7 +76,7 @@ def graph(title: str, unit: str, meaning: str, **queries: str) -> TimeSeries:
 
 
 def figure(title: str, unit: str, meaning: str, expression: str, red_below: float | None = None) -> Stat:
-    """One number, green; red below a bound, when one is given."""
+    """One number: green, or red below `red_below`."""
     steps = [Threshold(value=None, color="green")]
     if red_below is not None:
         steps = [Threshold(value=None, color="red"), Threshold(value=red_below, color="green")]
@@ -108,7 +107,7 @@ def board() -> Dashboard:
     made = (
         Dashboard("Earshot").uid("earshot").tags(["earshot"]).timezone("browser").time("now-1h", "now").refresh("15s")
         .tooltip(DashboardCursorSync.CROSSHAIR).readonly()
-        .description("The workers and control of Earshot. What each alert means and what to do: docs/sre.md.")
+        .description("Workers and control of Earshot. Runbook for each alert: docs/sre.md.")
         .with_variable(source).with_variable(instance)
     )  # fmt: skip
     for title, panels in ROWS.items():
@@ -124,130 +123,132 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
         figure("Workers ready", "short", "Workers whose /ready says so", f"sum({of(M.READY)})", red_below=1),
         figure("Workers live", "short", "Workers whose /live says so", f"sum({of(M.LIVE)})", red_below=1),
         figure(
-            "Partitions owned", "percentunit", "Of those the topic has; below 100 % some are read by nobody",
+            "Partitions owned", "percentunit", "Share of the topic's partitions; below 100 % nobody reads some of them",
             f"sum({of(M.PARTITIONS)}) / max({of(M.TOPIC_PARTITIONS)})", red_below=1,
         ),
         figure("Landed", "cps", "Rows a second", rate(M.LANDED)),
-        figure("Behind", "s", "The worst partition", f"max({of(M.LAG_SECONDS)})"),
-        figure("Latency p99", "s", "From Kafka's timestamp to landed", quantile(0.99, M.KAFKA_LATENCY)),
-        graph("Not ready because of", "short", "Workers by cause; held: Kafka lost what comes next",
+        figure("Behind", "s", "Lag of the worst partition", f"max({of(M.LAG_SECONDS)})"),
+        figure("Latency p99", "s", "From the record's timestamp in Kafka until it landed", quantile(0.99, M.KAFKA_LATENCY)),
+        graph("Not ready because of", "short", "Workers by cause; held: Kafka has lost the next record",
               by__cause=f"sum by (cause) ({of(M.UNREADY)})"),
-        graph("Partitions", "short", "By what their owners do with them", by__state=f"sum by (state) ({of(M.PARTITIONS)})",
+        graph("Partitions", "short", "By state: reading, seeding, held", by__state=f"sum by (state) ({of(M.PARTITIONS)})",
               in_the_topic=f"max({of(M.TOPIC_PARTITIONS)})"),
-        graph("Uptime", "s", "Since the process started: a saw is a crash loop",
+        graph("Uptime", "s", "Since the process started; a sawtooth is a crash loop",
               of__instance=f"time() - {of('process_start_time_seconds')}",
               control__instance=control(f"time() - {of('process_start_time_seconds')}")),
         graph("Version", "short", "Workers by version", earshot__version=f"count by (version) ({of(M.BUILD)})"),
     ],
     "Does it flow": [
-        graph("Records", "cps", "read = landed + dropped + waiting + dead letters, a little later",
+        graph("Records", "cps", "read = landed + dropped + waiting + dead letters, after a short delay",
               read=rate(M.READ), landed=rate(M.LANDED), waiting=rate(M.WAITED)),
-        graph("Dropped", "cps", "On purpose, by reason", because__reason=rate(M.DROPPED, "reason")),
-        graph("Batch size", "short", "Records: small when idle, 30,000 when behind",
+        graph("Dropped", "cps", "Left out on purpose, by reason", because__reason=rate(M.DROPPED, "reason")),
+        graph("Batch size", "short", "Records: few when idle, worker.batch_rows (16,000) when behind",
               p50=quantile(0.5, M.BATCH_ROWS), p99=quantile(0.99, M.BATCH_ROWS)),
-        graph("Batches on their way", "short", "Four at most a worker: at four, reading waits for landing",
+        graph("Batches in flight", "short", "At most four a worker; at four, reading waits for landing",
               worker__instance=of(M.IN_FLIGHT)),
     ],
     "How late": [
-        graph("From Kafka to landed", "s", "From the record's timestamp in Kafka",
+        graph("From Kafka to landed", "s", "From the record's timestamp in Kafka until it landed",
               p50=quantile(0.5, M.KAFKA_LATENCY), p99=quantile(0.99, M.KAFKA_LATENCY)),
-        graph("From the event to landed", "s", "From created_at: what sources send late, or again, shows here and is no fault",
+        graph("From the event to landed", "s", "From created_at: includes the delay of sources that send late or again",
               p50=quantile(0.5, M.EVENT_LATENCY), p99=quantile(0.99, M.EVENT_LATENCY)),
     ],
     "How far behind": [
-        graph("Behind in seconds", "s", "All that came earlier has landed",
+        graph("Behind in seconds", "s", "Every record older than this has landed",
               worker__instance=f"max by (instance) ({of(M.LAG_SECONDS)})"),
-        graph("Behind in records", "short", "From the last that landed to the end",
+        graph("Behind in records", "short", "From the last landed record to the end",
               worker__instance=f"sum by (instance) ({of(M.LAG_RECORDS)})"),
-        graph("The five partitions furthest behind", "s", "One alone: a hot key, or one that is held",
+        graph("The five partitions furthest behind", "s", "Only one behind: a hot key, or a held partition",
               partition__partition=f"topk(5, max by (partition) ({of(M.LAG_SECONDS)}))"),
         graph("Commit age", "s", "How long a landed batch has waited for its commit", worker__instance=of(M.COMMIT_AGE)),
     ],
     "Sentiment": [
-        graph("Labels", "cps", "Rows that landed with a label, or got one later", label__label=rate(M.LABELLED, "label")),
-        graph("Without a label", "cps", "Looked at, and no label can be had", because__reason=rate(M.UNKNOWN, "reason")),
-        graph("Rows that wait for their label", "short", "What a burst leaves is labelled when there is time",
+        graph("Labels", "cps", "Rows that landed with a label, or got it later", label__label=rate(M.LABELLED, "label")),
+        graph("Without a label", "cps", "Rows that can't be labelled, by reason", because__reason=rate(M.UNKNOWN, "reason")),
+        graph("Rows that wait for their label", "short", "Rows that landed without a label; labelled in quiet moments",
               worker__instance=of(M.DEFERRED_NOW), landed_without_one=f"sum(increase({of(M.DEFERRED)}[$__rate_interval]))"),
-        graph("The longest wait for a label", "s", "0 when none waits", worker__instance=of(M.DEFERRED_AGE)),
-        graph("Model time for rows that had landed", "percentunit", "Of one core; for batches see Steps, busy",
+        graph("The longest wait for a label", "s", "0 when no row waits", worker__instance=of(M.DEFERRED_AGE)),
+        graph("Model time for landed rows", "percentunit", "Of one core; for batches see Steps, busy",
               worker__instance=rate(M.LATER_SECONDS, "instance")),
-        graph("Texts the model was asked for", "cps", "By whether it knew them already", cache__cache=rate(M.CACHED, "cache")),
+        graph("Texts for the model", "cps", "Cache hit or miss", cache__cache=rate(M.CACHED, "cache")),
     ],
     "Alerts": [
-        graph("Control", "short", "1 when /ready says so, one in charge or standing by; else because of",
+        graph("Control", "short", "1 when /ready says so, for the leader and standbys; otherwise the cause",
               ready__instance=control(of(M.READY)), because__cause=control(f"sum by (cause) ({of(M.UNREADY)})")),
-        graph("Alerts that are open", "short", "By state; of the control that is in charge",
+        graph("Open alerts", "short", "By state, of the leader",
               state__state=control(f"sum by (state) ({of(M.ALERTS_OPEN)})")),
-        graph("Changes of alerts", "cps", "By the state they brought", to__state=control(rate(M.ALERT_CHANGES, "state"))),
-        graph("From Kafka to a receiver", "s", "By path: single events, windows. What a receiver's group held back counts",
+        graph("Changes of alerts", "cps", "By new state", to__state=control(rate(M.ALERT_CHANGES, "state"))),
+        graph("From Kafka to a receiver", "s", "By path: single events, windows. Includes waits for group.interval",
               p50__path=control(quantile(0.5, M.ALERT_SECONDS, "path")),
               p99__path=control(quantile(0.99, M.ALERT_SECONDS, "path"))),
-        graph("Messages to receivers", "cps", "failed: no answer, or an error that passes; refused: not like this",
+        graph("Messages to receivers", "cps", "failed: no answer, or a temporary error; refused: a permanent one",
               **{f"{result}__receiver": control(rate(M.ALERT_DELIVERIES, "receiver", f'result="{result}"'))
                  for result in ("sent", "failed", "refused")}),
-        graph("A tick", "s", "Reading what was touched and judging all windows: once a second, when it takes less",
+        graph("A tick", "s", "Reads touched minutes and evaluates all windows, once a second at most",
               p50=control(quantile(0.5, M.TICK_SECONDS)), p99=control(quantile(0.99, M.TICK_SECONDS))),
-        graph("Watermark behind the clock", "s", "How old the moment is that windows are judged at",
+        graph("Watermark behind the clock", "s", "Age of the time at which windows are evaluated",
               control__instance=control(of(M.WATERMARK_AGE))),
-        graph("What rules count", "short", "Brands and parts of them; left out a second: there are too many",
+        graph("Scopes", "short", "Brands, and brands by platform or language; left out per second: too many",
               counted__instance=control(of(M.ALERT_SCOPES)),
               left_out__instance=control(rate(M.ALERT_SCOPES_LEFT_OUT, "instance"))),
-        graph("Days that spikes look back", "d", "28, or less when there is too much to remember",
+        graph("Days of history for spikes", "d", "28, or less if the history is too large",
               control__instance=control(of(M.ALERT_HISTORY_DAYS))),
-        graph("Signals that can't be read", "cps", "Records of topic signals that are none: they are passed over",
+        graph("Unreadable signals", "cps", "Invalid records in topic signals, skipped",
               control__instance=control(rate(M.SIGNALS_UNREADABLE, "instance"))),
-        graph("Signals", "cps", "Records to the evaluator: what landings touched", of__instance=rate(M.SIGNALS, "instance")),
-        graph("A signal's way", "s", "Until Kafka has acknowledged it, tries included",
+        graph("Signals", "cps", "Records to the evaluator: touched minutes and single-event matches",
+              of__instance=rate(M.SIGNALS, "instance")),
+        graph("Signals, publishing", "s", "Until Kafka has acknowledged the record, retries included",
               p50=quantile(0.5, M.SIGNAL_SECONDS), p99=quantile(0.99, M.SIGNAL_SECONDS)),
-        graph("Candidates", "cps", "Events that met a rule of their own, by its type",
+        graph("Candidates", "cps", "Events that match a single-event rule, by its type",
               rule__rule_type=rate(M.CANDIDATES, "rule_type")),
-        graph("Read again before their commit", "cps", "After a kill: the rules look at them once more", rows=rate(M.REPLAYED)),
-        graph("Rules out of date", "short", "1: alerts.yaml is broken or gone, what it said before is in force",
+        graph("Read again before their commit", "cps", "After a kill: rules evaluate them again", rows=rate(M.REPLAYED)),
+        graph("Rules out of date", "short", "1: alerts.yaml is broken or missing, the version before is active",
               worker__instance=of(M.RULES_STALE), control__instance=control(of(M.RULES_STALE))),
-        graph("Changes of alerts.yaml", "short", "By what became of them", workers__result=rate(M.RULES_RELOADS, "result"),
+        graph("Changes of alerts.yaml", "short", "By result", workers__result=rate(M.RULES_RELOADS, "result"),
               control__result=control(rate(M.RULES_RELOADS, "result"))),
     ],
-    "What goes wrong": [
+    "Errors": [
         graph("Dead letters", "cps", "By class of reason; `earshot dlq list` has the texts",
               because__reason=rate(M.REJECTED, "reason"), offsets_that_cannot_be_read=rate(M.UNREADABLE)),
-        graph("Dead letters, share of what is read", "percentunit", "The alerts look at 1 % and 20 %",
+        graph("Dead letters, share of records read", "percentunit", "Alerts fire at 1 % and 20 %",
               share=f"{rate(M.REJECTED)} / {rate(M.READ)}"),
-        graph("Records that a topic never takes", "cps", "Too large, or invalid: a dead letter goes cut, a signal is left out",
+        graph("Refused records", "cps", "Too large or invalid for their topic: a dead letter is cut, a signal left out",
               to__topic=rate(M.RECORDS_REFUSED, "topic"), control__missed=control(rate(M.ALERTS_MISSED))),
-        graph("Producers that were replaced", "cps", "After a fatal error of Kafka's client",
+        graph("Replaced producers", "cps", "After a fatal error of Kafka's client",
               of__topic=rate(M.PRODUCERS_RENEWED, "topic"), control__topic=control(rate(M.PRODUCERS_RENEWED, "topic"))),
-        graph("Requests to ClickHouse that were repeated", "cps", "By kind", of__request=rate(M.RETRIES, "request")),
-        graph("Changes that wait for their event", "short", "In memory up to worker.waiting_changes, the others in their table",
+        graph("Retried requests to ClickHouse", "cps", "By kind", of__request=rate(M.RETRIES, "request")),
+        graph("Waiting changes", "short", "In memory up to worker.waiting_changes, further ones in their table",
               kept__kept=f"sum by (kept) ({of(M.WAITING)})"),
-        graph("Brands out of date", "short", "1: brands.yaml is broken or gone, what it said before is in force",
+        graph("Brands out of date", "short", "1: brands.yaml is broken or missing, the version before is active",
               worker__instance=of(M.BRANDS_STALE)),
-        graph("Changes of brands.yaml", "short", "By what became of them", result__result=rate(M.BRANDS_RELOADS, "result")),
-        graph("Notes", "cps", "unknown_field: a source sends what the schema lacks", note__note=rate(M.NOTES, "note")),
+        graph("Changes of brands.yaml", "short", "By result", result__result=rate(M.BRANDS_RELOADS, "result")),
+        graph("Notes", "cps", "unknown_field: a source sends fields that the schema lacks", note__note=rate(M.NOTES, "note")),
     ],
     "Where the time goes": [
         graph("Steps", "s", "Mean time of a step for a batch", step__step=mean(M.STEP_SECONDS, "step")),
-        graph("Steps, busy", "percentunit", "Share of the wall time: the one near 100 % is the bottleneck",
+        graph("Steps, busy", "percentunit", "Share of the wall time: a step near 100 % is the bottleneck",
               step__step=rate(f"{series(M.STEP_SECONDS)}_sum", "step")),
         graph("Hand-over", "s", "Mean time a batch waits before a step", step__step=mean(M.HAND_OVER_SECONDS, "step")),
         graph("CPU", "percentunit", "Of one core", worker__instance=rate(CPU, "instance"),
               control__instance=control(rate(CPU, "instance"))),
     ],
     "ClickHouse": [
-        graph("Inserts", "s", "Tries included, p99 by table", p99__table=quantile(0.99, M.INSERT_SECONDS, "table")),
+        graph("Inserts", "s", "p99 by table, retries included", p99__table=quantile(0.99, M.INSERT_SECONDS, "table")),
         graph("Rows inserted", "cps", "By table", into__table=rate(M.INSERT_ROWS, "table")),
         graph("Parts of the fullest partition", "short", "ClickHouse slows inserts from 1,000 and refuses them from 3,000",
               table__table=f"max by (table) ({of(M.PARTITION_PARTS)})"),
         graph("Parts", "short", "Active, all partitions", table__table=f"max by (table) ({of(M.TABLE_PARTS)})"),
-        graph("Rows stored", "short", "Versions to be merged included", table__table=f"max by (table) ({of(M.TABLE_ROWS)})"),
+        graph("Rows stored", "short", "Including versions that are not merged yet",
+              table__table=f"max by (table) ({of(M.TABLE_ROWS)})"),
         graph("Bytes on disk", "bytes", "Compressed", table__table=f"max by (table) ({of(M.TABLE_BYTES)})"),
-        graph("Seeding", "s", "Mean time to learn what is known of new partitions", mean=mean(M.SEED_SECONDS)),
+        graph("Seeding", "s", "Mean time to read the known revisions of new partitions", mean=mean(M.SEED_SECONDS)),
         graph("Revisions seeded", "cps", "Read from ClickHouse on assignment", rate=rate(M.SEEDED)),
     ],
     "Memory": [
-        graph("Resident", "bytes", "And what the process may use",
+        graph("Resident", "bytes", "Resident memory, and the limit of the process",
               worker__instance=of(RSS), limit__instance=of(M.MEMORY_LIMIT), control__instance=control(of(RSS))),
         graph("Known revisions", "bytes", "13 bytes each; up to 24 hours or 20 million", worker__instance=of(M.DEDUP_BYTES)),
-        graph("Known events that were dropped", "bytes", "The same, with keep_irrelevant = false",
+        graph("Known dropped events", "bytes", "With keep_irrelevant = false, the same bounds",
               worker__instance=of(M.DROPPED_BYTES)),
     ],
 }  # fmt: skip
