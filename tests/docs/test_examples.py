@@ -17,7 +17,8 @@ from jsonschema import Draft202012Validator
 
 from pipeline.cli.main import app
 from pipeline.clickhouse.client import clickhouse_client
-from pipeline.config.settings import ClickHouseSettings, load
+from pipeline.config.load import load
+from pipeline.config.settings import ClickHouseSettings
 from pipeline.errors import SettingsError
 from pipeline.notify.receivers import check
 from pipeline.processors.alerts.rules import parse_rules
@@ -31,7 +32,7 @@ OTHER_PROGRAMS = {"source", "cp", "docker", "curl", "git", "kafka-consumer-group
 DIAGRAMS = ("flowchart", "stateDiagram", "sequenceDiagram")
 SCHEMA = Draft202012Validator(json.loads((ROOT / "schemas/social_event.v1.json").read_text()))
 COMMANDS = typer.main.get_command(app)
-TARGETS = set(re.findall(r"^([\w.-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+TARGETS = set(re.findall(r"^([\w./-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 SQL = re.compile(r"(SELECT|ALTER TABLE|SHOW CREATE) ")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
