@@ -1,201 +1,176 @@
-"""Leader: one leader a topic. The owner of its one partition leads, by a lease, and in a term.
+"""Leader: of several processes one leads, by a lease and in a term. Each process that needs a leader uses it as it is.
 
-- **Lease**: nobody else is given the partition until the group's coordinator has not heard of its owner for a session. So the
-  owner leads for a session from when it *sent* the last request that the coordinator answered with yes, by a clock that nobody
-  sets; then it neither writes nor notifies, whatever else answers, until the group says again that it leads.
-- **Term**: a number in table `leaders`, taken when leading begins. A write names its term, and ClickHouse refuses it once there
-  is a newer one (clickhouse/fenced_inserter.py): also a write that was on its way for longer than the lease.
-- **Take-over**: take a term; wait for as long as a write of the term before may run, unless that one was handed over; only then
-  read. So what was read is all that earlier terms have written, and versions never meet.
+- **Lease** (kafka/lease.py): the owner of a topic's one partition leads for a session from its last confirmed heartbeat.
+- **Term** (clickhouse/terms.py): a number in table `leaders`, taken when leading begins. Each write names its term, and
+  ClickHouse refuses it once there is a newer term: also a write that was on its way for longer than the lease.
+- **Take-over**: take a term; wait for as long as a write of the term before may run, unless it was handed over; only then
+  read. So this leader reads all that earlier terms have written, and versions never meet.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Executor
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
+import faust
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from pipeline.clickhouse.fenced_inserter import FencedInserter
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.terms import OTHERS_WRITE_S, Terms
-from pipeline.clock import steady
 from pipeline.errors import reason
-from pipeline.fence import Fence, GivenUp
-from pipeline.kafka.group import SESSION_S
+from pipeline.fence import GivenUp
+from pipeline.kafka.group import REBALANCE_S
+from pipeline.kafka.lease import Lease
 from pipeline.monitoring.health import Vitals
 
 RELEASE_S = 2.0
+HAND_OVER_S = 5.0
+"""When the partition goes to another process, running writes and messages have so long to end."""
+BEAT_S, ASK_EVERY_BEATS = 0.5, 10
+Work = Coroutine[Any, Any, None]
+T = TypeVar("T")
 log = logging.getLogger("earshot.leader")
 
 
-class Leader(Fence):
-    """What the group says comes from its thread (kafka/group.py); whoever writes or notifies asks, from any thread.
+class Leader:
+    """Leads whenever the group says so, under the terms of `name`; `working` names the work for `vitals`.
 
-    A generation is the time in which this process leads without a break. Restart: a new one, which does not lead.
+    Everything that writes by `inserter` runs on one thread, one piece after the other: see `on_thread`.
     """
 
-    def __init__(self, clock: Callable[[], float] = steady) -> None:
-        super().__init__()
-        self._clock = clock
-        self._owns = False
-        self._until = self._answered_at = float("-inf")
-        self._lock = threading.Lock()
-        self._changed = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
+    def __init__(self, name: str, working: str, client: Client, vitals: Vitals, lease: Lease | None = None) -> None:
+        self.lease = lease or Lease()
+        self.inserter = FencedInserter(client, self.lease, vitals, working)
+        self._name, self._vitals = name, vitals
+        self._terms = Terms(client, Inserter(client, self.lease, vitals, working), name)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._serving: int | None = None
+        self._lead: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failed: asyncio.Future[None] | None = None
 
-    # --- what the group says ------------------------------------------------------------------------------------------
-    def confirmed(self, sent_at: float, session_s: float = SESSION_S) -> None:
-        """The coordinator said yes, this is a member, to what was sent at `sent_at` (by this leader's clock)."""
-        with self._lock:
-            if self._clock() >= self._until:
-                self.generation += 1  # nobody noticed that the lease was over; what began under it must not go on
-            self._until = max(self._until, sent_at + session_s)
-        self._wake()
-
-    def answered(self) -> None:
-        """The coordinator answered, whatever it said."""
-        self._answered_at = self._clock()
-
-    def assigned(self, ours: bool) -> None:
-        with self._lock:
-            self.generation += 1
-            self._owns = ours
-        self._wake()
-
-    def leaving(self) -> None:
-        """From now on the partition may be given to another."""
-        with self._lock:
-            self.generation += 1
-            self._owns, self._until = False, float("-inf")
-        self._wake()
-
-    # --- what others ask ----------------------------------------------------------------------------------------------
-    def now(self) -> float:
-        return self._clock()
-
-    def unanswered_s(self) -> float:
-        """For how long the group's coordinator has not answered."""
-        return self._clock() - self._answered_at
-
-    def leads(self, generation: int) -> bool:
-        """Whether who began to lead in this generation still does."""
-        with self._lock:
-            return generation == self.generation and self._left() > 0
-
-    def check(self, generation: int) -> None:
-        """Raises GivenUp when that generation is over, or the process stops."""
-        if self._stopping or not self.leads(generation):
+    # --- the test of leading ------------------------------------------------------------------------------------------
+    def check(self) -> None:
+        """The one test of leading. Raises GivenUp when this process does not lead, does not serve yet, or stops."""
+        if self._serving is None:
             raise GivenUp
+        self.lease.check(self._serving)
 
-    def pass_through(self, generation: int) -> None:
-        """Returns when a write may start: at once. Raises GivenUp."""
-        self.check(generation)
+    @contextmanager
+    def serving(self, generation: int) -> Iterator[None]:
+        """Inside it `check` passes while the lease lasts: this process has read all that it needs. At its end, work
+        that was begun by `start` is cancelled."""
+        self._serving = generation
+        try:
+            yield
+        finally:
+            self._serving = None
+            for task in self._tasks:
+                task.cancel()
 
-    def end_generation(self) -> None:
-        """Another term is newer than ours: to go on leading, begin anew."""
-        with self._lock:
-            self.generation += 1
-        self._wake()
+    async def on_thread(self, work: Callable[[], T]) -> T:
+        """Runs `work` on the thread of the inserter. Raises what it raises."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    async def begun(self) -> int:
-        """Returns when this process leads, with the generation."""
+    def start(self, work: Work) -> None:
+        """Runs `work` beside that of `hold`, until `serving` ends; `hold` raises its error, too."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None or isinstance(error, GivenUp):
+            return
+        if self._failed is not None and not self._failed.done():
+            self._failed.set_exception(error)
+
+    # --- the group ----------------------------------------------------------------------------------------------------
+    def follow(self, app: faust.App, topic: str, revoked: Callable[[], None]) -> None:
+        """Owns the lease while the app's group assigns it the topic's partition; `revoked` is called when it is taken away."""
+        app.on_partitions_assigned.connect(lambda _, /, *partitions, **__: self._assigned(topic, *partitions))
+        app.on_partitions_revoked.connect(lambda *_, **__: self._revoked(revoked))
+
+    async def _assigned(self, topic: str, partitions: set[Any]) -> None:
+        ours = any(partition.topic == topic for partition in partitions)
+        self.lease.assigned(ours)
+        if not ours:
+            self._vitals.clear("partitions")  # a process that stands by is ready
+        log.info("leads" if ours else "stands by: another process leads")
+
+    async def _revoked(self, revoked: Callable[[], None]) -> None:
+        """No write and no message begins any more; the next leader has to find those that are under way."""
+        revoked()
+        if self._lead is not None:
+            await asyncio.wait((self._lead,), timeout=HAND_OVER_S)
+
+    async def watch(self, app: faust.App, ask_kafka: Callable[[], str]) -> None:
+        """Shows in `vitals` whether Kafka (`ask_kafka`: why not) and the group answer. Raises the error that ends the app's
+        consumer: Faust would go on without it."""
+        beats = 0
+        while app.crash_reason is None:
+            if beats % ASK_EVERY_BEATS == 0:
+                if why := await asyncio.to_thread(ask_kafka) or self._group_unheard():
+                    self._vitals.hold("kafka", why)
+                else:
+                    self._vitals.clear("kafka")
+            beats += 1
+            await asyncio.sleep(BEAT_S)
+        raise app.crash_reason
+
+    def _group_unheard(self) -> str:
+        seconds = self.lease.unanswered_s()
+        return f"the group's coordinator has not answered for {seconds:.0f} s" if REBALANCE_S < seconds < float("inf") else ""
+
+    # --- from taking over to handing over -----------------------------------------------------------------------------
+    async def hold(self, work: Callable[[int], Work]) -> None:
+        """Runs `work(generation)` whenever this process leads, and cancels it at the end of the lease.
+
+        Raises what `work` raises, or what was started beside it, except GivenUp; the process has to end then.
+        """
         while True:
-            self._changed.clear()
-            with self._lock:
-                generation, left = self.generation, self._left()
-            if left > 0:
-                return generation
-            await self._change(None)
-
-    async def ended(self, generation: int) -> None:
-        """Returns when the generation is over: at the end of the lease at the latest."""
-        while True:
-            self._changed.clear()
-            with self._lock:
-                left = self._left() if generation == self.generation else 0.0
-            if left <= 0:
-                return
-            await self._change(left)
-
-    async def rest(self, generation: int, seconds: float) -> None:
-        """Waits that long. Raises GivenUp as soon as the generation is over."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.ended(generation), seconds)
-        self.check(generation)
-
-    def _left(self) -> float:
-        return self._until - self._clock() if self._owns else 0.0
-
-    async def _change(self, timeout_s: float | None) -> None:
-        self._loop = asyncio.get_running_loop()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), timeout_s)
-
-    def _wake(self) -> None:
-        if self._loop is not None:
-            with suppress(RuntimeError):  # the process ends, and its loop is closed
-                self._loop.call_soon_threadsafe(self._changed.set)
-
-
-class Office:
-    """`name` is that of its terms, `working` the one that `vitals` knows its work by; the term is taken on `thread`, where all
-    that writes by `inserter` has to run, too."""
-
-    def __init__(self, leader: Leader, client: Client, vitals: Vitals, name: str, working: str, thread: Executor) -> None:
-        self._leader, self._vitals, self._name, self._thread = leader, vitals, name, thread
-        self._terms = Terms(client, Inserter(client, leader, vitals, working), name)
-        self.inserter = FencedInserter(client, leader, vitals, working)
-        self._task: asyncio.Task[None] | None = None
-
-    async def hold(self, work: Callable[[int], Coroutine[Any, Any, None]]) -> None:
-        """Does `work(generation)` whenever this process leads, and cancels it at the end of the lease. Raises what `work` does,
-        but for GivenUp."""
-        while True:
-            generation = await self._leader.begun()
-            lead = self._task = asyncio.create_task(self._lead(generation, work))
-            ended = asyncio.create_task(self._leader.ended(generation))
+            generation = await self.lease.begun()
+            failed = self._failed = asyncio.get_running_loop().create_future()
+            lead = self._lead = asyncio.create_task(self._take_over(generation, work))
+            ended = asyncio.create_task(self.lease.ended(generation))
             try:
-                await asyncio.wait((lead, ended), return_when=asyncio.FIRST_COMPLETED)
-                self._vitals.hold("partitions", "not in charge any more: no heartbeat was answered, or the group changes")
+                await asyncio.wait((lead, ended, failed), return_when=asyncio.FIRST_COMPLETED)
+                self._vitals.hold("partitions", "does not lead any more: no heartbeat was answered, or the group changes")
+                if failed.done():
+                    self.lease.stop()  # first: Python 3.11's wait_for may swallow the cancellation, `check` stops the work then
             finally:
                 ended.cancel()
                 lead.cancel()
                 await asyncio.wait((lead, ended))
-            if not lead.cancelled() and (error := lead.exception()) is not None and not isinstance(error, GivenUp):
-                raise error
-            log.info("not in charge any more")
+            for end in (failed, lead):
+                if end.done() and not end.cancelled() and not isinstance(error := end.exception(), (GivenUp, type(None))):
+                    raise error
+            log.info("does not lead any more")
 
-    async def handed_over(self, timeout_s: float) -> None:
-        """Returns when nothing of what was led is under way any more, or after `timeout_s`."""
-        if self._task is not None:
-            await asyncio.wait((self._task,), timeout=timeout_s)
-
-    async def _lead(self, generation: int, work: Callable[[int], Coroutine[Any, Any, None]]) -> None:
-        self._vitals.hold("partitions", "it is to be in charge, and takes its term")
-        take = partial(self._terms.take, partial(self._leader.check, generation))
-        term = await asyncio.get_running_loop().run_in_executor(self._thread, take)
+    async def _take_over(self, generation: int, work: Callable[[int], Work]) -> None:
+        self._vitals.hold("partitions", "takes its term, to lead")
+        term = await self.on_thread(partial(self._terms.take, partial(self.lease.check, generation)))
         self.inserter.begin(self._name, term.number)
         if not term.alone:
-            self._vitals.hold("partitions", "what the one before may still be writing is waited for")
-            await self._leader.rest(generation, OTHERS_WRITE_S)
+            self._vitals.hold("partitions", "waits for the last writes of the leader before")
+            await self.lease.rest(generation, OTHERS_WRITE_S)
         try:
             await work(generation)
         finally:
             await self._release(term.number)
 
     async def _release(self, term: int) -> None:
-        """Hands over, so that the next one need not wait; not while a write may still run."""
+        """Hands over, so that the next leader need not wait; not while a write may still run."""
         if self.inserter.unsettled:
             return
         try:
             await asyncio.wait_for(asyncio.to_thread(self._terms.release, term), RELEASE_S)
         except (ClickHouseError, OSError, TimeoutError) as error:
-            log.warning("the next one in charge will wait for %.0f s: %s", OTHERS_WRITE_S, reason(error))
+            log.warning("the next leader will wait for %.0f s: %s", OTHERS_WRITE_S, reason(error))

@@ -1,15 +1,15 @@
-"""The desk of `earshot control`: its HTTP port. Health for whatever watches it, commands for the people who look after alerts.
+"""The control API: the HTTP port of `earshot control`, with health for monitoring and commands for people.
 
     GET    /live  /ready  /metrics   as a worker has them (pipeline/monitoring/health.py)
     POST   /alerts/{key}/ack         {"comment"}                                                  -> the alert
     POST   /silences                 {"rule", "brand", "platform", "minutes" | "until", "comment"} -> the silence
     DELETE /silences/{id}            -> the silence, as it ends
-    GET    /silences                 -> those that are in force or still to come
+    GET    /silences                 -> the silences that have not ended
     POST   /test                     {"rule", "brand"} -> the alert
 
 Keys and ids are 16 hexadecimal digits, bodies JSON, errors `{"error": "..."}`. A command carries `Authorization: Bearer` and
-the token of an actor (setting control.tokens): who it was is on record. Requests of a web page of another origin are refused
-(pipeline/http/same_origin.py).
+the token of an actor (setting control.tokens), which goes on record with it. Requests of a web page of another origin are
+refused (pipeline/http/same_origin.py). Contract of the commands: pipeline/control/commands.py.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from aiohttp import web
@@ -27,11 +27,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from pipeline.clock import Clock, wall
 from pipeline.config.document import first_problem
+from pipeline.control.commands import Commands, ConflictError
 from pipeline.errors import EarshotError, StackError, UnknownName
 from pipeline.http.same_origin import refusal
 from pipeline.monitoring.health import PATHS, Vitals, answer
 from pipeline.processors.alerts.silences import Silence
-from schemas.alerts import Alert, to_record
+from schemas.alerts import to_record
 from schemas.times import rfc3339
 
 log = logging.getLogger(__name__)
@@ -40,37 +41,21 @@ MAX_BODY = 64 << 10
 LONGEST_SILENCE = timedelta(days=366)
 
 
-class Refused(EarshotError):
-    """It is there, and that can't be done with it now."""
-
-
-class Desk(Protocol):
-    """What the commands do. Each returns when it is on record; raises UnknownName, Refused, or UnreachableError."""
-
-    async def acknowledge(self, key: int, actor: str, comment: str) -> Alert: ...
-
-    async def silence(
-        self, rule: str, brand: str, platform: str, ends_at: datetime, actor: str, comment: str
-    ) -> Silence: ...  # fmt: skip
-
-    async def lift(self, silence_id: int, actor: str) -> Silence: ...
-
-    async def test(self, rule: str, brand: str, actor: str) -> Alert: ...
-
-    def silences(self) -> list[Silence]: ...
-
-
 # --- bodies -----------------------------------------------------------------------------------------------------------
 class Body(BaseModel):
+    """A JSON body; a key that it does not have is an error."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class AckBody(Body):
+    """Of POST /alerts/{key}/ack."""
+
     comment: str = Field("", max_length=2_000)
 
 
 class SilenceBody(Body):
-    """What it is for: one of rule, brand and platform at least, so that nobody silences everything by a slip."""
+    """Of POST /silences. It names a rule, a brand or a platform, so that nobody silences everything by a slip."""
 
     rule: str = Field("", max_length=64)
     brand: str = Field("", max_length=500)
@@ -88,16 +73,18 @@ class SilenceBody(Body):
         return self
 
     def ends_at(self, now: datetime) -> datetime:
-        """Raises Refused for an end that is not ahead, or more than a year away."""
+        """Raises ConflictError for an end in the past, or more than a year away."""
         minutes = self.minutes and min(self.minutes, 1 << 20)
         ends = self.until.astimezone(UTC) if self.until else now + timedelta(minutes=minutes or 0)
         if not now < ends <= now + LONGEST_SILENCE:
-            raise Refused("a silence ends later than now and within a year")
+            raise ConflictError("a silence ends later than now and within a year")
         return ends
 
 
 class TestBody(Body):
-    __test__ = False  # pytest: its name is no invitation
+    """Of POST /test."""
+
+    __test__ = False  # pytest would take the name for a test
     rule: str = Field(min_length=1, max_length=64)
     brand: str = Field("", max_length=500)
 
@@ -118,20 +105,20 @@ def silence_record(silence: Silence) -> dict[str, Any]:
 class ApiServer:
     """Serves on `host:port` in the running event loop, from `start` to `stop`.
 
-    Without tokens there is nobody who may command: health is served, each command refused.
+    Without tokens it serves health alone, and refuses each command.
     """
 
     def __init__(
-        self, desk: Desk, vitals: Vitals, host: str, port: int, tokens: Mapping[str, str], *, clock: Clock = wall
+        self, commands: Commands, vitals: Vitals, host: str, port: int, tokens: Mapping[str, str], *, clock: Clock = wall
     ) -> None:  # fmt: skip
-        self._desk, self._vitals, self._clock = desk, vitals, clock
+        self._commands, self._vitals, self._clock = commands, vitals, clock
         self._host, self._port = host, port
         self._tokens = {actor: token.encode() for actor, token in tokens.items()}
         self._runner: web.AppRunner | None = None
 
     @property
     def port(self) -> int:
-        """Where it listens: one that was free, where the settings say 0."""
+        """The port it listens on: a free one where the settings say 0."""
         return self._port
 
     async def start(self) -> None:
@@ -155,7 +142,7 @@ class ApiServer:
         self._port = runner.addresses[0][1]
 
     async def stop(self) -> None:
-        """Answers what was asked, then closes the port."""
+        """Answers the requests that have begun, then closes the port."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -175,38 +162,38 @@ class ApiServer:
         """
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         sent = given.strip().encode(errors="surrogateescape")
-        found = [actor for actor, token in self._tokens.items() if hmac.compare_digest(token, sent)]
-        if not found or scheme.lower() != "bearer":
+        actors = [actor for actor, token in self._tokens.items() if hmac.compare_digest(token, sent)]
+        if not actors or scheme.lower() != "bearer":
             raise RequestError(401, "send `Authorization: Bearer <token>` with a token of setting control.tokens")
-        return found[0]
+        return actors[0]
 
     async def _health(self, request: web.Request) -> web.Response:
         status, body, kind = answer(self._vitals, request.path)
         return web.Response(status=status, body=body, headers={"Content-Type": kind})
 
     async def _ack(self, request: web.Request) -> web.Response:
-        body = await _read(request, AckBody)
-        key = _number(request.match_info["key"], "alert")
-        return _json(to_record(await self._desk.acknowledge(key, self._actor(request), body.comment)))
+        body = await _body(request, AckBody)
+        key = _key_of(request.match_info["key"], "alert")
+        return _json(to_record(await self._commands.acknowledge(key, self._actor(request), body.comment)))
 
     async def _silences(self, request: web.Request) -> web.Response:
-        return _json({"silences": [silence_record(silence) for silence in self._desk.silences()]})
+        return _json({"silences": [silence_record(silence) for silence in self._commands.silences()]})
 
     async def _silence(self, request: web.Request) -> web.Response:
-        body = await _read(request, SilenceBody)
+        body = await _body(request, SilenceBody)
         ends_at = body.ends_at(datetime.fromtimestamp(self._clock(), UTC))
-        silence = await self._desk.silence(
+        silence = await self._commands.silence(
             body.rule, body.brand, body.platform, ends_at, self._actor(request), body.comment
         )  # fmt: skip
         return _json(silence_record(silence), 201)
 
     async def _lift(self, request: web.Request) -> web.Response:
-        number = _number(request.match_info["id"], "silence")
-        return _json(silence_record(await self._desk.lift(number, self._actor(request))))
+        number = _key_of(request.match_info["id"], "silence")
+        return _json(silence_record(await self._commands.lift(number, self._actor(request))))
 
     async def _test(self, request: web.Request) -> web.Response:
-        body = await _read(request, TestBody)
-        return _json(to_record(await self._desk.test(body.rule, body.brand, self._actor(request))), 201)
+        body = await _body(request, TestBody)
+        return _json(to_record(await self._commands.test(body.rule, body.brand, self._actor(request))), 201)
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -232,14 +219,14 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as error:
         return _json({"error": f"there is no {request.path}" if error.status == 404 else error.reason}, error.status)
     except EarshotError as error:
-        return _json({"error": str(error)}, {UnknownName: 404, Refused: 409}.get(type(error), 503))
+        return _json({"error": str(error)}, {UnknownName: 404, ConflictError: 409}.get(type(error), 503))
     except Exception:
         log.exception("%s %s", request.method, request.path)
         return _json({"error": "it failed: control's log says why"}, 500)
 
 
-async def _read(request: web.Request, kind: type[AnyBody]) -> AnyBody:
-    """The body. Raises RequestError for what is no JSON or not what `kind` says."""
+async def _body(request: web.Request, kind: type[AnyBody]) -> AnyBody:
+    """The body. Raises RequestError for a body that is no JSON, or no `kind`."""
     if request.content_type != "application/json":
         raise RequestError(415, "send Content-Type: application/json")
     try:
@@ -248,7 +235,7 @@ async def _read(request: web.Request, kind: type[AnyBody]) -> AnyBody:
         raise RequestError(400, str(first_problem(error, kind, None))) from None
 
 
-def _number(text: str, what: str) -> int:
+def _key_of(text: str, what: str) -> int:
     if not re.fullmatch("[0-9a-f]{16}", text):
         raise UnknownName(f"there is no {what} {text[:40]!r}: it has 16 hexadecimal digits")
     return int(text, 16)

@@ -1,4 +1,4 @@
-"""Commands to the desk of `earshot control` (pipeline/control/api.py), and why one did not get through."""
+"""Client of the control API (pipeline/control/api.py): sends a command, and says in one line why it failed."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from pipeline.errors import EarshotError, SettingsError, UnreachableError, reaso
 
 TIMEOUT_S = 30.0
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Where to ask a control that listens everywhere: on this machine."""
+"""Address that control listens on -> address to reach it at, on this machine."""
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *redirect: object) -> None:
-        """The token goes to control and to nobody else."""
+        """None: the token goes to control and to nobody else."""
 
 
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay)
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
 
 
 def url_of(control: ControlSettings) -> str:
+    """The base URL of the control API."""
     host = ANYWHERE.get(control.host, control.host)
     return f"http://[{host}]:{control.port}" if ":" in host else f"http://{host}:{control.port}"
 
 
 def ask(settings: Settings, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The desk's answer.
+    """The API's answer to one request.
 
     Raises SettingsError without a token or when it is refused, UnreachableError when nobody answers, EarshotError with the
-    desk's words when it can't be done.
+    API's own error when it refuses the command.
     """
     url, token = url_of(settings.control), token_of(settings)
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
@@ -42,23 +43,23 @@ def ask(settings: Settings, method: str, path: str, body: dict[str, Any] | None 
     request = urllib.request.Request(url + path, data, headers, method=method)
     try:
         with _DIRECT.open(request, timeout=TIMEOUT_S) as answer:
-            found: dict[str, Any] = json.load(answer)
-            return found
+            record: dict[str, Any] = json.load(answer)
+            return record
     except urllib.error.HTTPError as error:
         with error:
-            said = _said(error)
+            problem = _error_text(error)
         if error.code == 401:
             what = "does not know the token of setting control.token" if token else "wants a token: set control.token"
             raise SettingsError(f"control at {url} {what} (EARSHOT_CONTROL__TOKEN)") from None
-        raise (UnreachableError if error.code == 503 else EarshotError)(f"control at {url}: {said}") from None
+        raise (UnreachableError if error.code == 503 else EarshotError)(f"control at {url}: {problem}") from None
     except TimeoutError:
-        raise UnreachableError(f"control at {url}: no answer within {TIMEOUT_S:.0f} s; it may do it all the same") from None
+        raise UnreachableError(f"control at {url}: no answer within {TIMEOUT_S:.0f} s; it may still do it") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise UnreachableError(f"control at {url}: {reason(error)}; is `earshot control` or `earshot up` running?") from None
 
 
-def _said(error: urllib.error.HTTPError) -> str:
+def _error_text(error: urllib.error.HTTPError) -> str:
     try:
         return str(json.loads(error.read(10_000))["error"])
     except (ValueError, KeyError, TypeError, OSError):
-        return f"it says {error.code} {error.reason}"
+        return f"answers {error.code} {error.reason}"

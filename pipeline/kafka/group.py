@@ -1,8 +1,8 @@
-"""Group: the Faust app of a process that leads, and what its consumer group says to the leader.
+"""Group: the Faust app of a process that may lead; its consumer group reports to a Member (kafka/lease.py).
 
-aiokafka tells nobody of its heartbeats, and calls what is to hear of a revoke only once it knows a coordinator: never while no
-broker answers. So its requests to the coordinator are watched, in the consumer's own thread. Were they called otherwise in
-another aiokafka, nothing would ever be confirmed, and nobody would lead.
+aiokafka reports no heartbeats, and calls back on a revoke only once it knows a coordinator: never while no broker answers. So
+`watch` sees its requests to the coordinator, in the consumer's own thread. Should another aiokafka name these requests
+otherwise, nothing would ever be confirmed, and nobody would lead.
 """
 
 from __future__ import annotations
@@ -19,18 +19,20 @@ from pipeline.kafka.tls import tls_context
 SESSION_S = 6.0
 """The least that Kafka allows by default."""
 REBALANCE_S = 10.0
-"""A member that is to leave has so long to end its writes and to hand over."""
+"""A member that has to leave has so long to end its writes and to hand over."""
+LOGGERS = ("mode", "faust", __name__)
+"""Faust logs under these names; the last one is the module of the app's class."""
 
 
 class Member(Protocol):
-    """Hears what the group says, from the consumer's thread (pipeline/leader.py: Member)."""
+    """Gets the group's reports, from the consumer's thread."""
 
     def now(self) -> float:
         """The time by the member's own clock, in seconds."""
         ...
 
     def answered(self) -> None:
-        """The coordinator answered, whatever it said."""
+        """The coordinator answered, be it with an error."""
         ...
 
     def confirmed(self, sent_at: float) -> None:
@@ -38,38 +40,38 @@ class Member(Protocol):
         ...
 
     def leaving(self) -> None:
-        """From now on the partition may be given to another member."""
+        """From now on the group may give the partition to another member."""
         ...
 
 
-def make_app(kafka: KafkaSettings, name: str, leader: Member) -> faust.App:
-    """An app in group `<group>-<name>`. Its leader hears what the group says; what is assigned is a signal of the app."""
+def make_app(kafka: KafkaSettings, name: str, member: Member) -> faust.App:
+    """An app in group `<group>-<name>`, which reports to `member`; signals of the app say which partitions are assigned."""
     app = _App(
         f"{kafka.group}-{name}",
-        broker=[f"kafka://{place}" for place in kafka.bootstrap.split(",")],
+        broker=[f"kafka://{server}" for server in kafka.bootstrap.split(",")],
         broker_credentials=_credentials(kafka),
         broker_session_timeout=SESSION_S, broker_rebalance_timeout=REBALANCE_S, broker_heartbeat_interval=2,
         broker_commit_interval=1.0,
-        stream_wait_empty=False,  # it would wait for what a leader that lost its lease never acknowledges, and rejoin never
+        stream_wait_empty=False,  # a leader that lost its lease never acknowledges the rest: it would wait, and never rejoin
         topic_disable_leader=True, topic_allow_declare=False, web_enabled=False, store="memory://",
     )  # fmt: skip
-    app.earshot_leader = leader
+    app.earshot_member = member
     return app
 
 
-def watch(coordinator: Any, leader: Member) -> None:
-    """Tells the leader of each request that aiokafka's coordinator sends, and of its answer."""
+def watch(coordinator: Any, member: Member) -> None:
+    """Reports each request that aiokafka's coordinator sends, and its answer, to the member."""
     send = coordinator._send_req
 
     async def watched(request: Any) -> Any:
         if isinstance(request, (JoinGroupRequest, LeaveGroupRequest)):
-            leader.leaving()
-        sent_at = leader.now()
+            member.leaving()
+        sent_at = member.now()
         answer = await send(request)
-        leader.answered()
-        # An answer that says "rebalancing" confirms nothing: the partition may be another's a moment later.
+        member.answered()
+        # The answer "rebalancing" confirms nothing: the partition may be another's a moment later.
         if isinstance(request, (HeartbeatRequest, SyncGroupRequest)) and answer.error_code == 0:
-            leader.confirmed(sent_at)
+            member.confirmed(sent_at)
         return answer
 
     coordinator._send_req = watched
@@ -81,10 +83,10 @@ class _Thread(AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         await super().on_start()
         assert self._consumer is not None
-        watch(self._consumer._coordinator, self.app.earshot_leader)
+        watch(self._consumer._coordinator, self.app.earshot_member)
 
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
-        self.app.earshot_leader.leaving()  # before Faust waits for anything
+        self.app.earshot_member.leaving()  # before Faust waits for anything
         await super().on_partitions_revoked(revoked)
 
 
@@ -94,7 +96,7 @@ class _Consumer(Consumer):
 
 
 class _App(faust.App):
-    earshot_leader: Member
+    earshot_member: Member
 
     async def on_first_start(self) -> None:
         """Faust would create a data folder for its tables here; there are none."""

@@ -25,7 +25,7 @@ from pipeline.queries.alert_tail import alert_of, follow
 from pipeline.sinks.alerts import alert_rows
 from schemas.alerts import Alert, Scope, State, dump
 from tests.support.commands import Done, Run
-from tests.support.control_api import NOW, TOKEN, MemoryDesk, alert, serving
+from tests.support.control_api import NOW, TOKEN, MemoryCommands, alert, serving
 from tests.support.worker import wait_for
 
 FIRING = alert(
@@ -247,23 +247,23 @@ def test_numbers_have_as_many_digits_as_say_something(value: float | None, text:
 
 # --- what is asked of control -----------------------------------------------------------------------------------------
 @pytest.fixture
-def desk(run: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryDesk]:
-    desk = MemoryDesk(FIRING, OVER)
-    with serving(desk) as server:
+def commands(run: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryCommands]:
+    commands = MemoryCommands(FIRING, OVER)
+    with serving(commands) as server:
         monkeypatch.setenv("EARSHOT_CONTROL__PORT", str(server.port))
         monkeypatch.setenv("EARSHOT_CONTROL__TOKEN", TOKEN)
-        yield desk
+        yield commands
 
 
-def test_ack_silence_and_test_are_done_as_who_holds_the_token(run: Run, desk: MemoryDesk) -> None:
+def test_ack_silence_and_test_are_done_as_who_holds_the_token(run: Run, commands: MemoryCommands) -> None:
     done = run("alerts", "ack", FIRING.hex, "--comment", "we look")
     assert done == Done(0, f"{FIRING.hex} is acknowledged by ines\n", "")
-    assert desk.alerts[FIRING.key].comment == "we look"
+    assert commands.alerts[FIRING.key].comment == "we look"
     made = run("alerts", "silence", "--brand", "Acme", "--rule", "anger", "--for", "2h", "--comment", "planned")
     assert (made.code, made.err) == (0, "")
-    # The desk of the tests has a clock of its own, so what is asked for is what counts.
+    # The API of the tests has a clock of its own, so the request counts.
     assert made.out.startswith("silence 0000000000000001: nobody is told of rule anger / brand Acme until 20")
-    assert abs(desk.known[1].ends_at - datetime.now(UTC) - timedelta(hours=2)) < timedelta(minutes=1)
+    assert abs(commands.known[1].ends_at - datetime.now(UTC) - timedelta(hours=2)) < timedelta(minutes=1)
     listed = run("alerts", "silences")
     assert "rule anger / brand Acme" in listed.out and "ines" in listed.out and "planned" in listed.out
     assert json.loads(run("alerts", "silences", "--json").out)["brand"] == "Acme"
@@ -274,7 +274,7 @@ def test_ack_silence_and_test_are_done_as_who_holds_the_token(run: Run, desk: Me
     assert f"test alert {alert().hex} is on its way" in tested.out
 
 
-def test_the_desks_words_are_passed_on(run: Run, desk: MemoryDesk) -> None:
+def test_the_errors_of_the_control_api_are_passed_on(run: Run, commands: MemoryCommands) -> None:
     done = run("alerts", "ack", OVER.hex)
     assert (done.code, f"alert {OVER.hex} is resolved" in done.err, done.err.count("\n")) == (1, True, 1)
     assert "there is no rule 'angr'" in run("alerts", "test", "angr").err
@@ -282,7 +282,7 @@ def test_the_desks_words_are_passed_on(run: Run, desk: MemoryDesk) -> None:
     assert "there is no silence" in run("alerts", "silence", "--lift", "../test").err
 
 
-def test_a_short_key_is_found_in_the_table(stacked: Run, client: Client, desk: MemoryDesk) -> None:
+def test_a_short_key_is_found_in_the_table(stacked: Run, client: Client, commands: MemoryCommands) -> None:
     insert(client, FIRING)
     assert stacked("alerts", "ack", FIRING.hex[:6]).out == f"{FIRING.hex} is acknowledged by ines\n"
     assert stacked("alerts", "ack", "ffff").code == 1
@@ -305,7 +305,7 @@ def test_without_control_one_line_says_what_must_run(run: Run, arguments: list[s
 
 @pytest.mark.parametrize("arguments", ASKING)
 def test_a_token_that_is_refused_names_the_setting(
-    run: Run, desk: MemoryDesk, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+    run: Run, commands: MemoryCommands, arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EARSHOT_CONTROL__TOKEN", "hunter2")
     done = run("alerts", *arguments)

@@ -1,4 +1,4 @@
-"""The desk of `earshot control`: who may do what, and what is said to those who may not."""
+"""The control API: who may do what, and the error for those who may not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.control.api import MAX_BODY, ApiServer
 from pipeline.errors import StackError
 from pipeline.monitoring.health import Vitals
 from schemas.alerts import State
-from tests.support.control_api import NOW, OTHER, TOKEN, MemoryDesk, alert, serving
+from tests.support.control_api import NOW, OTHER, TOKEN, MemoryCommands, alert, serving
 
 
 class Answer(NamedTuple):
@@ -56,8 +56,8 @@ class Client:
 
 
 @pytest.fixture
-def desk() -> MemoryDesk:
-    return MemoryDesk(alert(), alert("quiet", state=State.RESOLVED))
+def commands() -> MemoryCommands:
+    return MemoryCommands(alert(), alert("quiet", state=State.RESOLVED))
 
 
 @pytest.fixture
@@ -66,25 +66,25 @@ def vitals() -> Vitals:
 
 
 @pytest.fixture
-def ask(desk: MemoryDesk, vitals: Vitals) -> Iterator[Client]:
-    with serving(desk, vitals) as server:
+def ask(commands: MemoryCommands, vitals: Vitals) -> Iterator[Client]:
+    with serving(commands, vitals) as server:
         yield Client(server.port)
 
 
 ACK = f"/alerts/{alert().hex}/ack"
 
 
-def test_who_acknowledges_is_on_record(ask: Client, desk: MemoryDesk) -> None:
+def test_who_acknowledges_is_on_record(ask: Client, commands: MemoryCommands) -> None:
     done = ask("POST", ACK, {"comment": "we look"}, token=OTHER)
     assert (done.status, done.value["state"], done.value["actor"], done.value["comment"]) == (
         *(200, "acknowledged", "lars", "we look"),
     )
     assert (done.value["key"], done.value["version"]) == (alert().hex, 2)
-    assert desk.alerts[alert().key].actor == "lars"
+    assert commands.alerts[alert().key].actor == "lars"
     assert ask("POST", ACK).value["actor"] == "ines"  # no body is an empty one
 
 
-def test_a_silence_comes_ends_and_is_listed(ask: Client, desk: MemoryDesk) -> None:
+def test_a_silence_comes_ends_and_is_listed(ask: Client, commands: MemoryCommands) -> None:
     made = ask("POST", "/silences", {"brand": "Acme", "minutes": 120, "comment": "planned work"})
     assert (made.status, made.value["id"], made.value["actor"]) == (201, "0000000000000001", "ines")
     assert made.value["ends_at"] == "2026-11-02T12:30:00.000Z"
@@ -92,8 +92,8 @@ def test_a_silence_comes_ends_and_is_listed(ask: Client, desk: MemoryDesk) -> No
     assert until.value["ends_at"] == "2026-11-02T12:00:00.000Z"
     assert [silence["id"][-1] for silence in ask("GET", "/silences").value["silences"]] == ["1", "2"]
     assert ask("DELETE", "/silences/0000000000000001").value["ends_at"] == "2026-11-02T10:30:00.000Z"
-    assert list(desk.known) == [2]
-    assert desk.known[2].ends_at - NOW == timedelta(minutes=90)
+    assert list(commands.known) == [2]
+    assert commands.known[2].ends_at - NOW == timedelta(minutes=90)
 
 
 def test_a_test_alert_says_that_it_is_one(ask: Client) -> None:
@@ -143,21 +143,23 @@ def test_what_is_wrong_is_said(ask: Client, method: str, path: str, body: object
     ],
 )
 @pytest.mark.parametrize(("method", "path"), [("POST", ACK), ("POST", "/test"), ("GET", "/silences"), ("GET", "/nowhere")])
-def test_without_a_token_nothing_is_done(ask: Client, desk: MemoryDesk, method: str, path: str, header: str | None) -> None:
+def test_without_a_token_nothing_is_done(
+    ask: Client, commands: MemoryCommands, method: str, path: str, header: str | None
+) -> None:
     done = ask(method, path, {} if method == "POST" else None, token=None, Authorization=header)
     assert (done.status, "control.tokens" in done.value["error"]) == (401, True)
-    assert desk.alerts[alert().key] == alert()
+    assert commands.alerts[alert().key] == alert()
 
 
-def test_where_nobody_has_a_token_nobody_commands(desk: MemoryDesk) -> None:
-    with serving(desk, tokens={}) as server:
+def test_where_nobody_has_a_token_nobody_commands(commands: MemoryCommands) -> None:
+    with serving(commands, tokens={}) as server:
         client = Client(server.port)
         assert client("POST", ACK, token="").status == 401
         assert client("POST", ACK, Authorization="Bearer ").status == 401
         assert client("GET", "/live").status == 200
 
 
-def test_a_web_page_gets_nowhere(ask: Client, desk: MemoryDesk) -> None:
+def test_a_web_page_gets_nowhere(ask: Client, commands: MemoryCommands) -> None:
     rebound = ask("POST", ACK, {}, Host="evil.example:9401")
     assert (rebound.status, "evil.example" in rebound.value["error"]) == (403, True)
     assert ask("GET", "/metrics", Host="evil.example").status == 403
@@ -166,13 +168,13 @@ def test_a_web_page_gets_nowhere(ask: Client, desk: MemoryDesk) -> None:
     assert ask("POST", ACK, {}, Content_Type="application/x-www-form-urlencoded").status == 415
     preflight = ask("OPTIONS", ACK, Origin="http://evil.example", token=None)
     assert preflight.status == 403 and not any(name.startswith("Access-Control") for name in preflight.headers)
-    assert desk.alerts[alert().key] == alert()
+    assert commands.alerts[alert().key] == alert()
     assert ask("POST", ACK, {}, Host="localhost:9401").status == 200
     assert ask("GET", "/live", Host="[::1]:9401").status == 200
 
 
-def test_one_that_listens_everywhere_goes_by_any_name(desk: MemoryDesk) -> None:
-    with serving(desk, host="0.0.0.0") as server:
+def test_one_that_listens_everywhere_goes_by_any_name(commands: MemoryCommands) -> None:
+    with serving(commands, host="0.0.0.0") as server:
         assert Client(server.port)("POST", ACK, {}, Host="control:9401").status == 200
 
 
@@ -190,8 +192,8 @@ def test_what_went_wrong_inside_is_in_the_log_alone(ask: Client, caplog: pytest.
     assert "a secret that stays in the log" in caplog.text
 
 
-def test_a_port_that_is_taken_is_one_line(desk: MemoryDesk) -> None:
-    with serving(desk) as server:
-        other = ApiServer(desk, Vitals(), "127.0.0.1", server.port, {})
+def test_a_port_that_is_taken_is_one_line(commands: MemoryCommands) -> None:
+    with serving(commands) as server:
+        other = ApiServer(commands, Vitals(), "127.0.0.1", server.port, {})
         with pytest.raises(StackError, match=rf"control's port 127\.0\.0\.1:{server.port}: "):
             asyncio.run(other.start())

@@ -20,7 +20,8 @@ from deploy import metrics_table
 from deploy.grafana import board
 from pipeline.config.load import load
 from pipeline.config.settings import ENV_PREFIX
-from pipeline.control.api import ApiServer, Desk
+from pipeline.control.api import ApiServer
+from pipeline.control.commands import Commands
 from pipeline.embedded.analyst import NEWEST
 from pipeline.embedded.analyst_names import READABLE
 from pipeline.monitoring import metrics
@@ -130,8 +131,8 @@ def test_prometheus_scrapes_the_services_of_compose() -> None:
 @pytest.mark.parametrize("host", ["control:9401", "172.18.0.7:9401", "127.0.0.1:9401"])
 def test_control_answers_prometheus_under_its_containers_name(host: str) -> None:
     async def scrape() -> str:
-        # Health asks nothing of the desk.
-        server = ApiServer(cast(Desk, None), Vitals(), SERVICES["control"]["environment"]["EARSHOT_CONTROL__HOST"], 0, {})
+        # Health runs no command.
+        server = ApiServer(cast(Commands, None), Vitals(), SERVICES["control"]["environment"]["EARSHOT_CONTROL__HOST"], 0, {})
         await server.start()
         try:
             url = f"http://127.0.0.1:{server.port}/metrics"

@@ -20,7 +20,7 @@ from pipeline.embedded.child import free_port
 from pipeline.monitoring import health
 from pipeline.monitoring.health import PATHS, Vitals
 from schemas.alerts import State
-from tests.support.control_api import TOKEN, MemoryDesk, alert, serving
+from tests.support.control_api import TOKEN, MemoryCommands, alert, serving
 
 CHROMIUM = shutil.which("chromium")
 FIRING = alert()
@@ -185,10 +185,10 @@ def test_a_page_of_another_origin_reads_nothing_and_nothing_runs(
     monkeypatch.setattr("pipeline.control.api.answer", recording)
     worker = free_port()
     stop = health.serve(Vitals(), "127.0.0.1", worker)
-    desk = MemoryDesk(FIRING)
+    commands = MemoryCommands(FIRING)
     database, quiet = settings.clickhouse.database, queries_since(client, queries(client))
     before = queries(client)
-    with page() as port, serving(desk) as control:
+    with page() as port, serving(commands) as control:
         read = "SELECT count() FROM interactions"
         clickhouse = f"{settings.clickhouse.url}/?database={database}&query="
         health_, desk_ = f"http://127.0.0.1:{worker}", f"http://127.0.0.1:{control.port}"
@@ -206,6 +206,6 @@ def test_a_page_of_another_origin_reads_nothing_and_nothing_runs(
     assert len(set(done["tried"])) >= 20 and len(done["tried"]) == 3 * len(set(done["tried"]))
     assert done["read"] == []
     assert not set(served) & set(PATHS), served  # a window that was refused asks for its own /favicon.ico
-    assert desk.alerts[FIRING.key].state is State.FIRING and not desk.known
+    assert commands.alerts[FIRING.key].state is State.FIRING and not commands.known
     assert queries_since(client, before) == quiet
     assert client.command("SELECT count() FROM stolen") == 0

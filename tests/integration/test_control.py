@@ -524,7 +524,8 @@ def test_rules_that_came_while_another_one_was_in_charge(settings: Settings) -> 
     rule = {"name": "many", "type": "threshold", "measure": "count", "above": 3, "brands": ["Old"]}
     with Bench(settings, rule) as bench:
         bench.start(NOON)
-        bench.evaluator.config = Alerts.model_validate({"rules": [rule | {"brands": ["New"]}]})
+        bench.evaluator.stop()
+        bench.evaluator.use(Alerts.model_validate({"rules": [rule | {"brands": ["New"]}]}))
         bench.evaluator.start(seconds(1), 0)
         for brand in ("Old", "New"):
             bench.land(brand, seconds(2), 4)

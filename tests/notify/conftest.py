@@ -1,17 +1,3 @@
-"""Tests here may be coroutines: each runs in an event loop of its own."""
+"""Tests here may be coroutines."""
 
-from __future__ import annotations
-
-import asyncio
-import inspect
-
-import pytest
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
-        return None
-    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
-    asyncio.run(asyncio.wait_for(pyfuncitem.obj(**arguments), 90))
-    return True
+from tests.support.coroutines import pytest_pyfunc_call  # noqa: F401  # a hook

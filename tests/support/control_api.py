@@ -1,4 +1,4 @@
-"""A desk that keeps everything in memory, and its server on a thread of its own."""
+"""The control API over commands that keep everything in memory, served on a thread of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from pipeline.control.api import ApiServer, Refused
+from pipeline.control.api import ApiServer
+from pipeline.control.commands import ConflictError
 from pipeline.errors import UnknownName
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.silences import Silence
@@ -42,8 +43,8 @@ def alert(rule: str = "anger", brand: str = "Acme", **fields: object) -> Alert:
     return replace(first, **fields)  # type: ignore[arg-type]  # a test says which
 
 
-class MemoryDesk:
-    """As the desk of control: what it was asked stands in `alerts` and `known`."""
+class MemoryCommands:
+    """`Commands` whose results stand in `alerts` and `known`."""
 
     def __init__(self, *alerts: Alert) -> None:
         self.alerts = {each.key: each for each in alerts}
@@ -54,7 +55,7 @@ class MemoryDesk:
         if found is None:
             raise UnknownName(f"there is no alert {key:016x}")
         if found.state is State.RESOLVED:
-            raise Refused(f"alert {found.hex} is resolved")
+            raise ConflictError(f"alert {found.hex} is resolved")
         self.alerts[key] = found.change(NOW, state=State.ACKNOWLEDGED, actor=actor, comment=comment)
         return self.alerts[key]
 
@@ -84,13 +85,13 @@ class MemoryDesk:
 
 @contextmanager
 def serving(
-    desk: MemoryDesk, vitals: Vitals | None = None, tokens: Mapping[str, str] = TOKENS, host: str = "127.0.0.1"
+    commands: MemoryCommands, vitals: Vitals | None = None, tokens: Mapping[str, str] = TOKENS, host: str = "127.0.0.1"
 ) -> Iterator[ApiServer]:
-    """The desk's server, on a free port."""
+    """The control API, on a free port."""
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="desk")
+    thread = threading.Thread(target=loop.run_forever, name="control API")
     thread.start()
-    server = ApiServer(desk, vitals or Vitals(), host, 0, tokens, clock=NOW.timestamp)
+    server = ApiServer(commands, vitals or Vitals(), host, 0, tokens, clock=NOW.timestamp)
 
     try:
         asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)

@@ -64,6 +64,7 @@ class Evaluator:
         """Day -> first and last of its minutes that were touched when they were older than OLD."""
         self._old_at = self.watermark
         self._generation = 0
+        self._started = False
         self._kafka_ms: OrderedDict[str, int] = OrderedDict()
         """Brand -> Kafka's newest time of what was said of it; of the brands that were heard of last."""
         self.news_ms: OrderedDict[int, int] = OrderedDict()
@@ -81,20 +82,26 @@ class Evaluator:
     # --- the start, other rules ---------------------------------------------------------------------------------------
     def start(self, now: datetime, generation: int) -> list[Alert]:
         """Takes over what ClickHouse holds. Returns the newest change of what is open, and of what ended a while ago."""
-        self._generation = generation
+        self._generation, self._started = generation, True
         standing = self._tables.standing(now - DAY)
         self.lifecycle = Lifecycle(self.config, standing, self._tables.silences(now))
         kept = self._tables.watermark() or now - OLD
         self.watermark = self._newest = min(max(kept, now - OLD), now)
         self._heard_at = self._kept_at = self._swept_at = now
-        self._windows = self._make_windows(self.config)  # other rules may have come while another one was in charge
+        self._windows = self._make_windows(self.config)  # other rules may have come while another process led
         self._recall_campaigns()
         self._read_everything()
         return standing
 
+    def stop(self) -> None:
+        """Another process leads: from now on `use` reads nothing, `start` will."""
+        self._started = False
+
     def use(self, config: Alerts) -> None:
-        """These rules are in force from now on; what is open goes on under the rule of the same name."""
+        """These rules are in force from now on, or from `start` on; an open alert goes on under the rule of the same name."""
         self.config = self.lifecycle.config = config
+        if not self._started:
+            return
         self._windows = self._make_windows(config)
         self._read_everything()
 

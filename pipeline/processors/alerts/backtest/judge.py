@@ -36,40 +36,54 @@ from schemas.signals import Candidate
 def backtest(
     ask: Ask, config: Alerts, start: datetime, end: datetime, progress: Callable[[float], None] = lambda share: None
 ) -> list[Alert]:
-    """The alerts that somebody would have been told of from `start` to `end` (aware), as they ended, oldest first, explained.
+    """The alerts that would have notified somebody from `start` to `end` (aware), as they ended, oldest first, explained.
 
-    `progress` is told the share that is done.
+    `progress` is called with the share that is done.
     """
-    first, last = minute_of(start), minute_of(end) - 1
-    windows = Windows([rule for rule in config.rules if isinstance(rule, (SpikeRule, ThresholdRule))], _authors(ask))
-    lifecycle, raised = Lifecycle(config), dict[int, Alert]()
-    quiet: set[int] = set()
-    """Inhibited for as long as they lasted: nobody would have been told."""
-    windows.learn(lambda sql: ask(sql, {}), first - 1)
-    looks = _Campaigns(ask, config)
-    talks = _Talks(ask, config, start)
-    for minute, frame, candidates in _minutes(ask, config, windows, first, last):
-        now = time_of(minute + 1)
-        changes: list[Alert] = []
-        if candidates:
-            changes += lifecycle.single(candidates, now)[0]
-        if windows.minutes:
-            windows.move(minute)
-            if frame is not None:
-                windows.put(frame, [minute], None)
-            changes += lifecycle.judged(windows.judge(minute, True, {alert.scope for alert in lifecycle.open}), now)
-        changes += looks.look(lifecycle, frame, minute, now)
-        changes += talks.listen(lifecycle, minute, now)
-        changes += lifecycle.sweep(now, now)
-        raised.update((alert.key, alert) for alert in changes if alert.raised_at is not None)
-        quiet |= {alert.key for alert in changes if alert.muted and alert.raised_at == alert.changed_at}
-        quiet -= {alert.key for alert in changes if alert.state == State.FIRING and not alert.muted}
-        if minute % 60 == 0:
-            progress((minute - first) / max(1, last - first))
-    raised.update((alert.key, alert) for alert in lifecycle.open if alert.raised_at is not None)
-    progress(1.0)
-    told = (alert for key, alert in raised.items() if key not in quiet)
-    return [_explained(ask, config, alert) for alert in sorted(told, key=lambda alert: (alert.since, alert.key))]
+    test = Backtest(ask, config, start, end)
+    for share in test.steps():
+        progress(share)
+    return test.alerts
+
+
+class Backtest:
+    """A backtest whose caller may rest between its minutes. `alerts` holds its result at the end."""
+
+    def __init__(self, ask: Ask, config: Alerts, start: datetime, end: datetime) -> None:
+        self.alerts: list[Alert] = []
+        self._ask, self._config, self._start, self._end = ask, config, start, end
+
+    def steps(self) -> Iterator[float]:
+        """Goes through the minutes; yields the share that is done after each of them."""
+        ask, config = self._ask, self._config
+        first, last = minute_of(self._start), minute_of(self._end) - 1
+        windows = Windows([rule for rule in config.rules if isinstance(rule, (SpikeRule, ThresholdRule))], _authors(ask))
+        lifecycle, raised = Lifecycle(config), dict[int, Alert]()
+        quiet: set[int] = set()
+        """Inhibited for as long as they lasted: nobody would have been notified."""
+        windows.learn(lambda sql: ask(sql, {}), first - 1)
+        looks = _Campaigns(ask, config)
+        talks = _Talks(ask, config, self._start)
+        for minute, frame, candidates in _minutes(ask, config, windows, first, last):
+            now = time_of(minute + 1)
+            changes: list[Alert] = []
+            if candidates:
+                changes += lifecycle.single(candidates, now)[0]
+            if windows.minutes:
+                windows.move(minute)
+                if frame is not None:
+                    windows.put(frame, [minute], None)
+                changes += lifecycle.judged(windows.judge(minute, True, {alert.scope for alert in lifecycle.open}), now)
+            changes += looks.look(lifecycle, frame, minute, now)
+            changes += talks.listen(lifecycle, minute, now)
+            changes += lifecycle.sweep(now, now)
+            raised.update((alert.key, alert) for alert in changes if alert.raised_at is not None)
+            quiet |= {alert.key for alert in changes if alert.muted and alert.raised_at == alert.changed_at}
+            quiet -= {alert.key for alert in changes if alert.state == State.FIRING and not alert.muted}
+            yield (minute + 1 - first) / max(1, last + 1 - first)
+        raised.update((alert.key, alert) for alert in lifecycle.open if alert.raised_at is not None)
+        loud = (alert for key, alert in raised.items() if key not in quiet)
+        self.alerts = [_explained(ask, config, alert) for alert in sorted(loud, key=lambda alert: (alert.since, alert.key))]
 
 
 def _authors(ask: Ask) -> Callable[[Slice, object, int, int], pl.DataFrame]:

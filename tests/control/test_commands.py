@@ -1,0 +1,82 @@
+"""Commands of people while this process leads, stands by, or loses its lease."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from pipeline.control.commands import AlertCommands, ConflictError
+from pipeline.errors import EarshotError, UnknownName
+from pipeline.fence import GivenUp
+from schemas.alerts import Alert, State
+from schemas.times import utc_now
+from tests.support.control_parts import CRISIS, Parts, no_ask
+from tests.support.notify import after, alert
+
+OPEN, PENDING = alert(1, rule="crisis"), alert(2, rule="crisis", state=State.PENDING)
+OVER = after(alert(3, rule="crisis"), State.RESOLVED)
+
+
+class Bench(Parts):
+    def __init__(self, *standing: Alert) -> None:
+        super().__init__(CRISIS, standing)
+        self.commands = AlertCommands(
+            self.leader, self.evaluator, self.notifier, self.store, no_ask, lambda: ["Acme"]
+        )  # fmt: skip
+
+
+async def test_each_command_is_written_before_it_is_published_and_answered() -> None:
+    bench = Bench(OPEN)
+    with bench.serving():
+        acknowledged = await bench.commands.acknowledge(OPEN.key, "ines", "on it")
+        assert (acknowledged.state, acknowledged.actor) == (State.ACKNOWLEDGED, "ines")
+        silence = await bench.commands.silence("crisis", "Acme", "", utc_now() + timedelta(hours=1), "ines", "")
+        assert bench.commands.silences() == [silence] and silence.ends_at.microsecond % 1000 == 0
+        lifted = await bench.commands.lift(silence.silence_id, "lars")
+        assert (lifted.version, lifted.actor, lifted.rule) == (2, "lars", "crisis")
+        assert bench.commands.silences() == []
+        tested = await bench.commands.test("crisis", "Acme", "ines")
+        assert tested.test and tested.actor == "ines"
+    assert bench.log[:3] == ["write crisis Acme acknowledged", "publish crisis Acme acknowledged", "silence Acme"]
+    assert bench.log[-2:] == ["write crisis Acme firing", "publish crisis Acme firing"]
+
+
+async def test_a_command_that_the_alert_does_not_allow_is_refused() -> None:
+    bench = Bench(PENDING, OVER)
+    with bench.serving():
+        with pytest.raises(ConflictError, match="is pending"):
+            await bench.commands.acknowledge(PENDING.key, "ines", "")
+        with pytest.raises(ConflictError, match="is resolved"):
+            await bench.commands.acknowledge(OVER.key, "ines", "")
+        with pytest.raises(UnknownName, match="there is no alert"):
+            await bench.commands.acknowledge(7, "ines", "")
+        with pytest.raises(UnknownName, match="there is no silence"):
+            await bench.commands.lift(7, "ines")
+        with pytest.raises(UnknownName, match="there is no rule 'crysis'"):
+            await bench.commands.test("crysis", "", "ines")
+    assert bench.log == []
+
+
+async def test_a_control_that_stands_by_or_stops_takes_no_command() -> None:
+    bench = Bench(OPEN)
+    with pytest.raises(EarshotError, match="does not lead: it is starting, or another control leads"):
+        await bench.commands.acknowledge(OPEN.key, "ines", "")
+    with bench.serving():
+        bench.leader.lease.stop()
+        with pytest.raises(EarshotError, match="does not lead"):
+            await bench.commands.silence("crisis", "", "", utc_now(), "ines", "")
+    assert bench.log == []
+
+
+async def test_a_lease_that_ends_while_a_command_runs_is_one_clear_error_and_publishes_nothing() -> None:
+    bench = Bench(OPEN)
+
+    def given_up(*_: object) -> None:
+        bench.leader.lease.leaving()
+        raise GivenUp
+
+    bench.store.write = given_up  # type: ignore[method-assign,assignment]
+    with bench.serving(), pytest.raises(EarshotError, match="does not lead any more; it may have done it"):
+        await bench.commands.acknowledge(OPEN.key, "ines", "")
+    assert bench.log == []
