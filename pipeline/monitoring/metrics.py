@@ -1,9 +1,9 @@
 """Every metric, declared once: name, type, unit and meaning. Dashboards, alert rules and documentation read this list.
 
-Labels hold names of reasons, steps, tables, partitions and parts of the system only: never anything from an event. What has no
-known value has no sample: a partition that this worker does not own, or a table that ClickHouse was not asked about.
+Labels hold names of reasons, steps, tables, partitions and parts of the system only, never anything from an event. An unknown
+value has no sample: a partition that this worker does not own, or a table that ClickHouse was not asked about.
 
-A counter appears with its labels at the start of the worker, so that its first increment is seen as one.
+A counter appears with its labels at the start of the worker, so that Prometheus sees its first increment.
 """
 
 from __future__ import annotations
@@ -64,80 +64,78 @@ LANDED = _counter("events_landed", "Rows whose insert into ClickHouse returned")
 DROPPED = _counter("events_dropped", "Events left out on purpose", "reason")
 REJECTED = _counter("events_rejected", "Records that became dead letters, by step and class of reason", "step", "reason")
 UNREADABLE = _counter("offsets_unreadable", "Offsets that can't be read: a dead letter stands for a batch of them")
-WAITED = _counter("events_waited", "Changes put aside until their event comes")
-NOTES = _counter("notes", "What is no outcome of an event: unknown_field", "note")
-WAITING = _gauge("waiting_changes", "Changes that wait for their event, by where this worker keeps them", "kept")
+WAITED = _counter("events_waited", "Changes set aside until their event comes")
+NOTES = _counter("notes", "Notes on events that landed, by kind (unknown_field)", "note")
+WAITING = _gauge("waiting_changes", "Changes that wait for their event, in memory or in the table", "kept")
 
 # --- sentiment --------------------------------------------------------------------------------------------------------
-LABELLED = _counter("sentiment_labelled", "Rows that landed with a label, or got one later", "label")
-UNKNOWN = _counter("sentiment_unknown", "Rows without a label that were looked at", "reason")
+LABELLED = _counter("sentiment_labelled", "Rows that landed with a label, or got it later", "label")
+UNKNOWN = _counter("sentiment_unknown", "Rows that can't be labelled", "reason")
 DEFERRED = _counter("sentiment_deferred", "Rows that landed to be labelled later")
 DEFERRED_NOW = _gauge("sentiment_deferred_rows", "Rows of this worker's partitions that wait for their label")
-DEFERRED_AGE = _gauge("sentiment_deferred_age_seconds", "How long the one that waits longest has waited, 0 when none does")
-LATER_SECONDS = _counter("sentiment_later_seconds", "Time of the model for rows that had landed; for batches: step_seconds")
-CACHED = _counter("sentiment_texts", "Texts that the model was asked for, by whether it knew them already", "cache")
+DEFERRED_AGE = _gauge("sentiment_deferred_age_seconds", "Longest wait of a row for its label, 0 when no row waits")
+LATER_SECONDS = _counter("sentiment_later_seconds", "Model time for landed rows; for batches see step_seconds")
+CACHED = _counter("sentiment_texts", "Texts to be labelled, by cache hit or miss", "cache")
 
 # --- alerts -----------------------------------------------------------------------------------------------------------
-SIGNALS = _counter("signals_sent", "Records to topic signals: what a landing touched, and what single-event rules found")
-SIGNAL_SECONDS = _histogram("signal_seconds", "From a signal's sending until it is acknowledged, tries included", _WORK)
-CANDIDATES = _counter("alert_candidates", "Events that met a single-event rule, once for each rule and brand", "rule_type")
-REPLAYED = _counter("events_replayed", "Known events that were read again before their commit: rules look at them once more")
-SIGNALS_UNREADABLE = _counter("signals_unreadable", "Records of topic signals that are none")
-ALERTS_OPEN = _gauge("alerts_open", "Alerts that are not resolved, by state; of the control that is in charge", "state")
-ALERT_CHANGES = _counter("alerts_changes", "Changes of alerts, by the state they brought", "state")
+SIGNALS = _counter("signals_sent", "Records to topic signals: touched minutes, and matches of single-event rules")
+SIGNAL_SECONDS = _histogram("signal_seconds", "From publishing a signal until Kafka acknowledged it, retries included", _WORK)
+CANDIDATES = _counter("alert_candidates", "Events that match a single-event rule, once for each rule and brand", "rule_type")
+REPLAYED = _counter("events_replayed", "Known events read again before their commit: rules evaluate them again")
+SIGNALS_UNREADABLE = _counter("signals_unreadable", "Invalid records in topic signals, skipped")
+ALERTS_OPEN = _gauge("alerts_open", "Alerts that are not resolved, by state; on the leader", "state")
+ALERT_CHANGES = _counter("alerts_changes", "Changes of alerts, by new state", "state")
 ALERT_SECONDS = _histogram(
-    "alert_seconds", "From Kafka's time of the record that raised an alert until a receiver accepted it", _LATENCY, "path"
+    "alert_seconds", "From the Kafka timestamp of the triggering record until a receiver accepted the alert", _LATENCY, "path"
 )
-ALERT_DELIVERIES = _counter("alert_deliveries", "Messages to receivers, by what became of them", "receiver", "result")
-TICK_SECONDS = _histogram("alert_tick_seconds", "Time to read what was touched and to judge all windows", _WORK)
-ALERT_SCOPES = _gauge("alert_scopes", "Brands, and parts of brands by platform or language, that windowed rules count")
+ALERT_DELIVERIES = _counter("alert_deliveries", "Messages to receivers, by result", "receiver", "result")
+TICK_SECONDS = _histogram("alert_tick_seconds", "Time to read touched minutes and evaluate all windows", _WORK)
+ALERT_SCOPES = _gauge("alert_scopes", "Scopes that windowed rules count: brands, and brands by platform or language")
 ALERT_SCOPES_LEFT_OUT = _counter(
-    "alert_scopes_left_out", "Times that one was not counted, or one that mattered was forgotten, for there were too many"
+    "alert_scopes_left_out", "Scopes that were not counted, or were dropped although they mattered, because there are too many"
 )
-ALERT_HISTORY_DAYS = _gauge("alert_history_days", "How far back spikes look: 28 days, less when there is too much to remember")
-WATERMARK_AGE = _gauge("alert_watermark_age_seconds", "How far the events' time that windows are judged at is behind the clock")
-RULES_RELOADS = _counter("rules_reloads", "Changes of alerts.yaml, by what became of them: ok, failed", "result")
-RULES_STALE = _gauge("rules_stale", "1 while alerts.yaml is broken or gone, and what it said before is in force")
+ALERT_HISTORY_DAYS = _gauge("alert_history_days", "Days of history for spikes: 28, or less if the history is too large")
+WATERMARK_AGE = _gauge("alert_watermark_age_seconds", "Age of the time at which windows are evaluated")
+RULES_RELOADS = _counter("rules_reloads", "Changes of alerts.yaml, by result: ok, failed", "result")
+RULES_STALE = _gauge("rules_stale", "1 while alerts.yaml is broken or missing and the version before is active")
 
 # --- Kafka's topics -----------------------------------------------------------------------------------------------------
-RECORDS_REFUSED = _counter(
-    "records_refused", "Records that a topic never takes, too large or invalid: they went another way", "topic"
-)
-ALERTS_MISSED = _counter("alerts_missed_by_topic", "Changes of alerts that topic alerts did not get; table alerts has them")
+RECORDS_REFUSED = _counter("records_refused", "Records too large or invalid for their topic: cut, halved or left out", "topic")
+ALERTS_MISSED = _counter("alerts_missed_by_topic", "Changes of alerts that topic alerts missed; table alerts has them")
 PRODUCERS_RENEWED = _counter("producers_renewed", "Producers that met a fatal error and were replaced", "topic")
 
 # --- time -------------------------------------------------------------------------------------------------------------
 KAFKA_LATENCY = _histogram("kafka_latency_seconds", "From a record's timestamp in Kafka until its batch landed", _LATENCY)
 EVENT_LATENCY = _histogram("event_latency_seconds", "From created_at (a change: occurred_at) until the row landed", _AGE)
-LAG_RECORDS = _gauge("lag_records", "Records from the one after the last that landed to the partition's end", "partition")
-LAG_SECONDS = _gauge("lag_seconds", "All that came to the partition more than so many seconds ago has landed", "partition")
-COMMIT_AGE = _gauge("commit_age_seconds", "How long the oldest landed batch has waited for its commit, 0 when none does")
+LAG_RECORDS = _gauge("lag_records", "Records between the last landed one and the partition's end", "partition")
+LAG_SECONDS = _gauge("lag_seconds", "Lag in seconds: every record older than this has landed", "partition")
+COMMIT_AGE = _gauge("commit_age_seconds", "Longest wait of a landed batch for its commit, 0 when none waits")
 
 # --- batches ----------------------------------------------------------------------------------------------------------
 BATCH_ROWS = _histogram("batch_rows", "Records in a batch", _ROWS)
-IN_FLIGHT = _gauge("batches_in_flight", "Batches that were read and have neither landed nor been given up")
+IN_FLIGHT = _gauge("batches_in_flight", "Batches that were read and have neither landed nor been dropped")
 STEP_SECONDS = _histogram("step_seconds", "Time of a step for a batch", _WORK, "step")
 HAND_OVER_SECONDS = _histogram("hand_over_seconds", "Time a batch waited in the channel before a step", _WORK, "step")
 
 # --- seeding, ClickHouse, brands, memory ------------------------------------------------------------------------------
 SEEDED = _counter("seeded_revisions", "Known revisions read from ClickHouse on assignment")
-SEED_SECONDS = _histogram("seed_seconds", "Time to read what ClickHouse knows of newly assigned partitions", _WORK)
-INSERT_SECONDS = _histogram("insert_seconds", "Time of an insert, tries included", _WORK, "table")
+SEED_SECONDS = _histogram("seed_seconds", "Time to read the known revisions of newly assigned partitions", _WORK)
+INSERT_SECONDS = _histogram("insert_seconds", "Time of an insert, retries included", _WORK, "table")
 INSERT_ROWS = _counter("insert_rows", "Rows sent and acknowledged", "table")
-RETRIES = _counter("clickhouse_retries", "Requests to ClickHouse that had to be repeated", "request")
+RETRIES = _counter("clickhouse_retries", "Retried requests to ClickHouse", "request")
 TABLE_PARTS = _gauge("table_parts", "Active parts of the table", "table")
-PARTITION_PARTS = _gauge("partition_parts", "Active parts of the table's fullest partition: what ClickHouse limits", "table")
-TABLE_ROWS = _gauge("table_rows", "Rows stored, versions that are still to be merged included", "table")
+PARTITION_PARTS = _gauge("partition_parts", "Active parts of the table's fullest partition, which ClickHouse limits", "table")
+TABLE_ROWS = _gauge("table_rows", "Rows stored, including versions that are not merged yet", "table")
 TABLE_BYTES = _gauge("table_bytes", "Bytes of the table on disk, compressed", "table")
 DEDUP_BYTES = _gauge("dedup_bytes", "Memory of the known revisions")
 DROPPED_BYTES = _gauge("dropped_keys_bytes", "Memory of the events whose create was dropped as irrelevant")
-BRANDS_RELOADS = _counter("brands_reloads", "Changes of brands.yaml, by what became of them: ok, failed", "result")
-BRANDS_STALE = _gauge("brands_stale", "1 while brands.yaml is broken or gone, and what it said before is in force")
+BRANDS_RELOADS = _counter("brands_reloads", "Changes of brands.yaml, by result: ok, failed", "result")
+BRANDS_STALE = _gauge("brands_stale", "1 while brands.yaml is broken or missing and the version before is active")
 MEMORY_LIMIT = _gauge("memory_limit_bytes", "Memory this process may use: its control group's limit, else the machine's")
 
 
 class Reloads(NamedTuple):
-    """The metrics of a file that is taken over when it changes; `what` it lists."""
+    """The metrics of a watched file; `what` it lists."""
 
     what: str
     changes: Counter
