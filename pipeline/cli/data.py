@@ -117,14 +117,11 @@ def replay(
     Kafka, 1 some are not acknowledged, 2 wrong usage or mapping, 3 broker unreachable, 130 stopped by Ctrl-C.
     """
     settings, pace = load_settings(context), parse_rate(rate)
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from pipeline.cli.terminal import console
+    from pipeline.cli.terminal import progress_bars
     from pipeline.sources.recorded.replay import replay as run
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(stderr=True)) as progress:
-        report = run(settings, files, mapping=mapping, rate=pace, speed=speed, as_now=as_now, progress=progress)
+    with progress_bars() as bars:
+        report = run(settings, files, mapping=mapping, rate=pace, speed=speed, as_now=as_now, progress=bars)
     _report(report, unmapped)
     raise typer.Exit(130 if report.interrupted else 0 if report.complete else 1)
 

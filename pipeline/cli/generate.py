@@ -64,20 +64,17 @@ def generate(
 
 
 def _run(plan: Plan, settings: Settings, to: str, truth_file: Path, pace: float | None, live: bool, force: bool) -> None:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from pipeline.cli.terminal import console
+    from pipeline.cli.terminal import progress_bars
     from pipeline.generate import targets
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with ExitStack() as files:
         file = files.enter_context(targets.new_file(Path(to), force)) if to.endswith(".jsonl") else None
         truth = files.enter_context(targets.new_file(truth_file, force))
-        progress = files.enter_context(Progress(*columns, console=console(stderr=True)))
-        task = progress.add_task("generating", total=plan.count)
+        bars = files.enter_context(progress_bars())
+        task = bars.add_task("generating", total=plan.count)
 
         def advance(records: int) -> None:
-            progress.advance(task, records)
+            bars.advance(task, records)
 
         if to == "kafka":
             sent = targets.to_kafka(plan, settings.kafka, truth, advance, rate=pace, is_live=live)

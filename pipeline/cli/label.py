@@ -34,21 +34,17 @@ def label(
     """
     settings = load_settings(context).sentiment
     chosen = model or ("fast" if settings.model == "off" else settings.model)
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from pipeline.cli import label_files
-    from pipeline.cli.terminal import console
+    from pipeline.cli.terminal import progress
     from pipeline.processors.sentiment.load import load_labeller
 
     texts = label_files.read_texts(file, column)
     truth = label_files.read_labels(file, check) if check is not None else None
     labeller = load_labeller(settings.model_copy(update={"model": chosen, "models": {} if model else settings.models}))
     found = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with ExitStack() as open_files, Progress(*columns, console=console(stderr=True)) as progress:
+    with ExitStack() as open_files, progress("texts") as advance:
         target = open_files.enter_context(output.open("wb")) if output else sys.stdout.buffer if check is None else None
-        task = progress.add_task("texts", total=len(texts))
-        for labels in label_files.label_all(labeller, texts, language, lambda done: progress.update(task, completed=done)):
+        for labels in label_files.label_all(labeller, texts, language, lambda done: advance(done, len(texts))):
             found.append(labels.get_column("sentiment_label"))
             if target is not None:
                 target.writelines(label_files.as_json(labels))

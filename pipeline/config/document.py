@@ -1,6 +1,6 @@
-"""What people write (YAML, TOML, JSON) against the model that says what may stand there; what is wrong is one line.
+"""Checks the documents that people write (YAML, TOML, JSON) against a pydantic model; an error is one line.
 
-The line names the place and the reason, and for a key or a name that does not exist the nearest one that does.
+The line names the key and the reason, and for an unknown key or name the nearest known one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import SettingsError
 
@@ -24,14 +24,20 @@ _PLAIN = {
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), _MAPPING),
     "string_type": "it is a text; one that looks like something else stands in quotes",
 }
-"""Pydantic's words are for who writes Python."""
+"""Pydantic's own texts are for people who write Python."""
 _BYTES = '"<byte string>", '
-"""What PyYAML calls a file that it did not open."""
+"""PyYAML's name for a file that it did not open itself."""
 _MERGE = "tag:yaml.org,2002:merge"
 
 
+class StrictModel(BaseModel):
+    """The base of what people write: an unknown key is an error, and the values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 class Problem(NamedTuple):
-    """The first thing that is wrong; `where` is blank when it is the whole."""
+    """The first problem of a document; `where` is blank if it concerns the whole document."""
 
     where: str
     reason: str
@@ -41,7 +47,7 @@ class Problem(NamedTuple):
 
 
 def load(path: Path, model: type[M]) -> M:
-    """Reads a YAML file. Raises SettingsError: the file, the place in it, and what is wrong there."""
+    """Reads a YAML file. Raises SettingsError that names the file, the key and the reason."""
     try:
         return parse(path.read_bytes(), path, model)
     except OSError as error:
@@ -49,7 +55,7 @@ def load(path: Path, model: type[M]) -> M:
 
 
 def parse(content: bytes, path: Path, model: type[M]) -> M:
-    """What the YAML in `content` says. Raises as `load`."""
+    """The document in the YAML `content` of `path`. Raises as `load`."""
     try:
         values = yaml.load(content, _Loader)  # a SafeLoader
         if not isinstance(values, dict):
@@ -61,28 +67,28 @@ def parse(content: bytes, path: Path, model: type[M]) -> M:
         raise SettingsError(f"{path}: {first_problem(error, model, values)}") from None
 
 
-def first_problem(error: ValidationError, model: type[BaseModel], values: Any) -> Problem:
-    """`values` are those that `model` refused; None: they are not at hand."""
+def first_problem(error: ValidationError, model: type[BaseModel], values: object) -> Problem:
+    """`values` are those that `model` refused; None if the caller has them no longer."""
     errors, known = error.errors(include_url=False), _Known(model.model_json_schema())
     first = errors[0]
-    if first["type"] == "missing":  # what has to be there may be there, misspelt
+    if first["type"] == "missing":  # a required key may be there, misspelt
         unknown = (each for each in errors if each["type"] == "extra_forbidden" and each["loc"][:-1] == first["loc"][:-1])
         first = next((each for each in unknown if hint(str(each["loc"][-1]), known.at(each["loc"][:-1]).keys)), first)
     loc, kind = first["loc"], first["type"]
     if kind == "union_tag_not_found":
         key = _misspelt("type", first["input"])
         reason = f"unknown key{hint(key, ['type'])}" if key else f"it is missing: {_either(known.types(loc))}"
-        return Problem(_place((*loc, key or "type"), values), reason)
+        return Problem(_where((*loc, key or "type"), values), reason)
     if kind == "union_tag_invalid":
         tag, types = first["ctx"]["tag"], known.types(loc)
-        return Problem(_place((*loc, "type"), values), f"it is {_either(types)}, not {tag!r}{hint(tag, types)}")
+        return Problem(_where((*loc, "type"), values), f"it is {_either(types)}, not {tag!r}{hint(tag, types)}")
     if kind == "extra_forbidden":
-        return Problem(_place(loc, values), _unknown(str(loc[-1]), known.at(loc[:-1])))
-    return Problem(_place(loc, values), _PLAIN.get(kind) or first["msg"].removeprefix("Value error, "))
+        return Problem(_where(loc, values), _unknown(str(loc[-1]), known.at(loc[:-1])))
+    return Problem(_where(loc, values), _PLAIN.get(kind) or first["msg"].removeprefix("Value error, "))
 
 
-def _misspelt(key: str, values: Any) -> str:
-    """The key of `values` that looks most like this one; blank when none does."""
+def _misspelt(key: str, values: object) -> str:
+    """The key of `values` most similar to this one; blank if none is similar."""
     near = get_close_matches(key, map(str, values) if isinstance(values, dict) else (), 1)
     return near[0] if near else ""
 
@@ -92,14 +98,14 @@ def _either(names: Sequence[str]) -> str:
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """`, did you mean 'Acme'?`; blank when nothing known looks like it."""
+    """`, did you mean 'Acme'?`; blank if no known name is similar."""
     spelt = {each.casefold(): each for each in known}
     near = get_close_matches(name.casefold(), spelt, 1)
     return f", did you mean {spelt[near[0]]!r}?" if near else ""
 
 
 class _Loader(yaml.SafeLoader):
-    """A key that stands twice in one mapping is an error: the first one would do nothing."""
+    """A key that appears twice in one mapping is an error: the first one would have no effect."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -111,27 +117,32 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _place(loc: Sequence[int | str], values: Any) -> str:
-    """`rules.2 (anger): window`: the entry of a list with its name, then what is wrong in it."""
+def _where(loc: Sequence[int | str], values: object) -> str:
+    """`rules.2 (anger): window`: the entry of a list with its name, then the key inside it."""
     head, rest = list[str](), list[str]()
-    for number, part in enumerate(loc):
+    for part in loc:
         if isinstance(values, dict) and part not in values and part == values.get("type"):
-            continue  # the tag of a union, which is no key
+            continue  # the tag of a union is not a key
         target = rest if head and head[-1][:1].isdigit() else head
         target.append(str(part))
-        inside = isinstance(values, (dict, list)) and (isinstance(part, int) or part in values)
-        values = values[part] if inside and number < len(loc) else None
+        values = _value_at(values, part)
         if isinstance(part, int) and target is head and isinstance(values, dict) and isinstance(values.get("name"), str):
             head[-1] += f" ({values['name']})"
     return ": ".join(".".join(parts) for parts in (head, rest) if parts)
 
 
+def _value_at(values: object, part: int | str) -> object:
+    if isinstance(values, dict):
+        return values.get(part)
+    return values[part] if isinstance(values, list) and isinstance(part, int) else None
+
+
 class _Level(NamedTuple):
-    """What may stand at one place of a document."""
+    """The keys that are allowed at one path of a document."""
 
     keys: set[str]
     elsewhere: set[str]
-    """Keys that entries of other types take."""
+    """Keys of entries of other types."""
     type: str
 
 
@@ -142,13 +153,13 @@ def _unknown(key: str, level: _Level) -> str:
 
 
 class _Known:
-    """The keys that a JSON schema allows at a place."""
+    """The keys that a JSON schema allows at each path."""
 
     def __init__(self, schema: Schema) -> None:
         self._root = schema
 
     def types(self, loc: Sequence[int | str]) -> list[str]:
-        """Of a union at this place, in the order of the model."""
+        """The types of the union at this path, in the order of the model."""
         schemas = [self._root]
         for part in loc:
             schemas = [below for schema in schemas for each in self._variants(schema) for below in _below(each, part)]

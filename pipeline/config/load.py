@@ -1,6 +1,6 @@
 """Reads the settings, once: an unknown key in the file or the environment is an error.
 
-Order, later wins: the defaults (config/settings.py), one TOML file (`--config`, else EARSHOT_CONFIG, else ./earshot.toml when it
+Order, later wins: the defaults (config/settings.py), one TOML file (`--config`, else EARSHOT_CONFIG, else ./earshot.toml if it
 exists), environment variables EARSHOT_<SECTION>__<KEY> (EARSHOT_KAFKA__BOOTSTRAP=broker:9092; an empty variable counts as not
 set). A relative path in the file starts from the file's folder, one in the environment from the working directory.
 """

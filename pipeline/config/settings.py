@@ -15,8 +15,10 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from pipeline.config.document import StrictModel
 
 ENV_PREFIX = "EARSHOT_"
 MAX_MESSAGE_BYTES = 12 << 20
@@ -31,10 +33,8 @@ def _expand_home(value: object) -> object:
     return Path(os.path.expanduser(value)) if isinstance(value, Path) else value
 
 
-class Section(BaseModel):
+class Section(StrictModel):
     """A table of the settings file: an unknown key is an error, and `~` in a path is the home folder."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     _home = field_validator("*")(_expand_home)
 

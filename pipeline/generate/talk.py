@@ -8,7 +8,7 @@ from pipeline.generate.phrases import CITIES, LANGUAGES
 from pipeline.generate.plan import Burst, Voice, inside_quotes
 from pipeline.generate.silent import Silent
 from pipeline.generate.threads import SUPPORT, Threads
-from pipeline.generate.world import Post, World, feel
+from pipeline.generate.world import Draft, Post, World, feel
 
 CHATTY = {"post", "comment", "reply"}
 SMALL_TALK, LOCATED, FAR_REPOSTS = 0.2, 0.15, 0.3
@@ -33,7 +33,8 @@ class Talk:
         world = self._world
         account = world.account(platform)
         if kind in CHATTY and world.dice() < SMALL_TALK:
-            world.say(platform, kind, account, None, world.texts.pick(self._small_talk[account.language]), "", self._neutral)
+            text = world.texts.pick(self._small_talk[account.language])
+            world.say(Draft(platform, kind, text, self._neutral), account, None)
             return
         voice = world.voice()
         self.branded += 1
@@ -68,7 +69,7 @@ class Talk:
             group += f'"rating":{low if world.dice() < 0.5 else high},"brands":{voice.json},'
         elif world.dice() < LOCATED:
             group += f'"location":"{world.texts.pick(CITIES)}",'
-        return world.say(platform, kind, account, voice, text, group, feel(tone, brands), at=at, status=status)
+        return world.say(Draft(platform, kind, text, feel(tone, brands), group, status), account, voice, at=at)
 
     def _late(self, platform: str, kind: str, account: Account, voice: Voice, tone: str) -> None:
         """One that is delivered long after it was written."""
@@ -93,7 +94,7 @@ class Talk:
         if post.gone or post.kind == "repost" or post.account is None:
             return False
         text = f"RT @{post.account.handle}: {post.text}"
-        again = world.say(post.platform, "repost", account, post.voice, text, "", post.feel, reply_to=post)
+        again = world.say(Draft(post.platform, "repost", text, post.feel), account, post.voice, reply_to=post)
         world.out.tell("repost", f'"event":"{again.key}","of":"{post.key}"')
         return True
 
@@ -114,7 +115,7 @@ class Talk:
             text, form = world.texts.angry(voice, account.language, burst.cause)
         group = f'"mentions":["{form[1:]}"],' if form[0] == "@" else ""
         # An outcry ends: one that is repeated for hours would never be over.
-        world.forget(world.say(platform, kind, account, voice, text, group, feel(tone, voice.json)))
+        world.forget(world.say(Draft(platform, kind, text, feel(tone, voice.json), group), account, voice))
 
     def _plan_order(self, account: Account, voice: Voice, post: Post) -> None:
         world = self._world

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.generate.changes import Changes
 from pipeline.generate.phrases import LANGUAGES
 from pipeline.generate.plan import inside_quotes
-from pipeline.generate.world import PRIVATE, Post, World, feel
+from pipeline.generate.world import PRIVATE, Draft, Post, World, feel
 
 SUPPORT = {
     ("twitter", "post"): 0.3, ("facebook", "post"): 0.2, ("facebook", "message"): 1.0, ("instagram", "comment"): 0.1,
@@ -44,7 +44,7 @@ class Threads:
         text = inside_quotes(world.texts.answer(customer.language))
         group, tone = f'"brands":{voice.json},', feel("neutral", voice.json)
         kind = question.kind if question.kind in PRIVATE else "reply"
-        answer = world.say(question.platform, kind, None, voice, text, group, tone, reply_to=question, at=at)
+        answer = world.say(Draft(question.platform, kind, text, tone, group), None, voice, reply_to=question, at=at)
         del self._open[question.key]
         self._tell(question, f'"response":"{answer.key}","seconds":{(at - question.created_ms) / 1000}')
         if world.dice() < COMES_BACK:
@@ -57,7 +57,7 @@ class Threads:
         world, customer = self._world, question.account
         assert customer is not None
         text, tone = self._words[customer.language][happy], feel("positive" if happy else "negative", "[]")
-        world.say(question.platform, answer.kind, customer, None, text, "", tone, reply_to=answer, at=at)
+        world.say(Draft(question.platform, answer.kind, text, tone), customer, None, reply_to=answer, at=at)
         if happy:
             delay = world.share_of_span(1800, 0.01) * world.dice()
             world.plan_for(at + 1000 + delay, lambda at: self._changes.close(question, at))

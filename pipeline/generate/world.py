@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import NamedTuple
 
 from pipeline.generate.output import Output, moment
 from pipeline.generate.people import SLOTS, Account, Population
@@ -55,6 +56,20 @@ class Post:
             return thread
         likes, shares, replies = self.metrics
         return f'{thread}"metrics":{{"likes":{likes},"shares":{shares},"replies":{replies}}},'
+
+
+class Draft(NamedTuple):
+    """A text that somebody is about to publish."""
+
+    platform: str
+    kind: str
+    text: str
+    feel: str
+    """The members of the truth about this text, as `feel` makes them."""
+    group: str = ""
+    """Members that change with the text."""
+    status: str = ""
+    """Of the support thread that it opens."""
 
 
 Happening = Callable[[int], bool]
@@ -120,10 +135,10 @@ class World:
         return key
 
     def say(
-        self, platform: str, kind: str, account: Account | None, voice: Voice | None, text: str, group: str, feel: str,
-        *, reply_to: Post | None = None, at: int = 0, status: str = "",
-    ) -> Post:  # fmt: skip
-        """Emits a new event with a text, now or `at`. Without an account the brand says it."""
+        self, draft: Draft, account: Account | None, voice: Voice | None, *, reply_to: Post | None = None, at: int = 0
+    ) -> Post:
+        """Emits a new event with a text, now or `at`. Without an account the brand is the author."""
+        platform, kind, text, feel, group, status = draft
         at = at or self.at
         ident = self.next_id()
         if account is not None:

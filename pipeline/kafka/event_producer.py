@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import Any
 
 import orjson
 from confluent_kafka import KafkaError, Message
@@ -107,14 +106,14 @@ def ctrl_c_sets(stop: threading.Event) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def record_of(event: dict[str, Any] | bytes) -> tuple[bytes | None, bytes]:
+def record_of(event: dict[str, object] | bytes) -> tuple[bytes | None, bytes]:
     """Key and value of an event. Bytes go as they are; the key is missing where platform or id can't be read."""
     if isinstance(event, dict):
         return key_of(event), orjson.dumps(event)
     return key_of(parse(event)), event
 
 
-def parse(raw: bytes) -> dict[str, Any] | None:
+def parse(raw: bytes) -> dict[str, object] | None:
     """The record as an object, None when it is none."""
     try:
         event = orjson.loads(raw)
@@ -123,7 +122,7 @@ def parse(raw: bytes) -> dict[str, Any] | None:
     return event if isinstance(event, dict) else None
 
 
-def key_of(event: dict[str, Any] | None) -> bytes | None:
+def key_of(event: dict[str, object] | None) -> bytes | None:
     """`platform:id`: a post's edits, deletes and redeliveries share a partition."""
     if event is None:
         return None

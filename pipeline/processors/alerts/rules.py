@@ -29,9 +29,7 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     field_validator,
@@ -39,7 +37,7 @@ from pydantic import (
 )
 
 from pipeline.config import document
-from pipeline.config.document import hint
+from pipeline.config.document import StrictModel, hint
 from pipeline.processors.mentions.matching import term_text
 from schemas import events
 
@@ -79,12 +77,8 @@ Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
 Dimension = Literal["platform", "language"]
 
 
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 # --- receivers --------------------------------------------------------------------------------------------------------
-class Receiver(Part):
+class Receiver(StrictModel):
     """Who is told. Addresses that are private, loopback or link-local are refused unless `allow` names them: an address, a
     network (10.0.0.0/8) or a host name. Secrets are named by environment variables and never written here."""
 
@@ -142,7 +136,7 @@ def check_url(url: str) -> None:
         raise ValueError("a URL holds no user and password")
 
 
-class Group(Part):
+class Group(StrictModel):
     """Changes of one group that follow each other within `interval` are told together; the first is told at once."""
 
     by: tuple[Literal["brand", "rule", "platform"], ...] = ("brand",)
@@ -150,7 +144,7 @@ class Group(Part):
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------
-class Rule(Part):
+class Rule(StrictModel):
     """What every type takes. A key that a type does not take is an error: it would do nothing."""
 
     name: Name
@@ -312,7 +306,7 @@ def platforms_of(rule: AnyRule) -> tuple[str, ...]:
     return rule.platforms
 
 
-class Alerts(Part):
+class Alerts(StrictModel):
     """The whole file."""
 
     receivers: tuple[Receiver, ...] = ()

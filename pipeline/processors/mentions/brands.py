@@ -22,10 +22,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from pipeline.config import document
-from pipeline.config.document import hint
+from pipeline.config.document import StrictModel, hint
 from pipeline.processors.mentions.matching import term_text
 from schemas import events
 
@@ -59,11 +59,7 @@ Handle = Annotated[str, AfterValidator(_handle)]
 Platform = Annotated[str, StringConstraints(pattern=events.PLATFORM_PATTERN)]
 
 
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Account(Part):
+class Account(StrictModel):
     """An account of the brand itself, by its handle (case doesn't matter) or by the platform's id of it."""
 
     platform: Platform
@@ -77,7 +73,7 @@ class Account(Part):
         return self
 
 
-class Brand(Part):
+class Brand(StrictModel):
     name: Name
     handles: tuple[Handle, ...] = ()
     """Without their @."""
@@ -88,7 +84,7 @@ class Brand(Part):
     support: tuple[Account, ...] = ()
 
 
-class Brands(Part):
+class Brands(StrictModel):
     brands: tuple[Brand, ...] = Field(max_length=10_000)
 
     @model_validator(mode="after")

@@ -119,31 +119,34 @@ class SentimentLabeller:
             **{f"sentiment_{name}": pl.Series(scores[:, place]) for place, name in enumerate(LABELS)},
         )
         identity = {code: model.identity for code, model in self._models.items()}
-        status = (
-            pl.when("labelled")
-            .then(pl.lit(LABELLED))
-            .when(pl.col("state") == LEFT)
-            .then(pl.lit(DEFERRED))
-            .otherwise(pl.lit(UNKNOWN))
-        )
-        frame = frame.with_columns(sentiment_status=status)
+        frame = frame.with_columns(sentiment_status=_status(), reason=_reason())
         code = pl.col("sentiment_language")
-        reason = (
-            pl.when(pl.col("text") == "").then(pl.lit(labels.NO_TEXT))
-            .when(pl.col("state").is_in(list(_OF_STATE)))
-            .then(pl.col("state").replace_strict(_OF_STATE, default=None, return_dtype=pl.String))
-            .when(code == "").then(pl.lit(labels.NO_LANGUAGE))
-            .otherwise(pl.lit(labels.NO_MODEL))
-        )  # fmt: skip
         return frame.with_columns(
             *(
                 pl.when("labelled").then(pl.col(column)).alias(column)
                 for column in ("sentiment_label", *(f"sentiment_{name}" for name in LABELS))
             ),
             sentiment_model=pl.when("labelled").then(code.replace_strict(identity, default=None, return_dtype=pl.String)),
-            sentiment_reason=pl.when(pl.col("sentiment_status") == UNKNOWN).then(reason),
+            sentiment_reason=pl.when(pl.col("sentiment_status") == UNKNOWN).then("reason"),
             sentiment_language=pl.when(code != "").then(code),
         ).select("key", *COLUMNS)
+
+
+def _status() -> pl.Expr:
+    """LABELLED, DEFERRED (the time was up before the model read the text) or UNKNOWN."""
+    left = pl.when(pl.col("state") == LEFT).then(pl.lit(DEFERRED)).otherwise(pl.lit(UNKNOWN))
+    return pl.when("labelled").then(pl.lit(LABELLED)).otherwise(left)
+
+
+def _reason() -> pl.Expr:
+    """Why a text has no label, if its status is UNKNOWN."""
+    return (
+        pl.when(pl.col("text") == "").then(pl.lit(labels.NO_TEXT))
+        .when(pl.col("state").is_in(list(_OF_STATE)))
+        .then(pl.col("state").replace_strict(_OF_STATE, default=None, return_dtype=pl.String))
+        .when(pl.col("sentiment_language") == "").then(pl.lit(labels.NO_LANGUAGE))
+        .otherwise(pl.lit(labels.NO_MODEL))
+    )  # fmt: skip
 
 
 def _languages(texts: pl.DataFrame) -> npt.NDArray[np.object_]:

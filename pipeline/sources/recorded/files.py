@@ -1,7 +1,7 @@
 """Recorded events: JSONL of canonical events, and any CSV, TSV, JSON or JSONL through a mapping.
 
-`read_events` yields every event or line of a file in its order, as `Mapped` or, with the reason, as `Unmapped`: a row that
-doesn't map never costs the rest. Events = mapped + unmapped. The same file gives the same events, ids included, each time.
+`read_events` yields every event or line of a file in its order, as `Mapped` or, with the reason, as `Unmapped`. A row that does
+not map never stops the others. The same file always gives the same events, ids included.
 """
 
 from __future__ import annotations
@@ -11,20 +11,30 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.sources.recorded.mapping import REQUIRED, SUFFIXES, EventMapping, Format, MappingFile
-from pipeline.sources.recorded.values import BUILT_IN, RowNames, Unmappable, compile_fields, condition, reference, references
+from pipeline.sources.recorded.values import (
+    BUILT_IN,
+    Convert,
+    Getter,
+    RowNames,
+    Unmappable,
+    compile_fields,
+    condition,
+    reference,
+    references,
+)
 
 
 class Mapped(NamedTuple):
-    """An event and the line where its row starts (of a JSON document: the row's number). Bytes are a line as it stood."""
+    """An event and the line where its row starts (in a JSON document: the row's number). Bytes are the raw line."""
 
     line: int
-    event: dict[str, Any] | bytes
+    event: dict[str, object] | bytes
 
 
 class Unmapped(NamedTuple):
@@ -42,7 +52,7 @@ class Row(NamedTuple):
 def read_events(path: Path, mapping: MappingFile | None = None) -> Iterator[Mapped | Unmapped]:
     """The events of a file.
 
-    Without a mapping a JSONL file's lines pass as raw bytes, even broken ones: the pipeline says what is wrong with them.
+    Without a mapping the lines of a JSONL file pass as raw bytes, even broken ones: the pipeline rejects those with a reason.
     Raises SettingsError when the mapping doesn't fit the file (a column it names is missing), EarshotError when a file can't
     be read at all.
     """
@@ -52,8 +62,8 @@ def read_events(path: Path, mapping: MappingFile | None = None) -> Iterator[Mapp
             raise SettingsError(
                 f"{path}: a {form.upper()} file needs a mapping (--mapping, or {path.stem}.mapping.yaml beside it)"
             )
-        return _guarded(path, (Mapped(line, raw) for line, raw in _lines(path)))
-    return _guarded(path, _mapped_events(path, form, mapping))
+        return _with_file_errors(path, (Mapped(line, raw) for line, raw in _lines(path)))
+    return _with_file_errors(path, _mapped_events(path, form, mapping))
 
 
 def format_of(path: Path, mapping: MappingFile | None = None) -> Format:
@@ -63,7 +73,7 @@ def format_of(path: Path, mapping: MappingFile | None = None) -> Format:
     return form
 
 
-def _guarded(path: Path, items: Iterator[Mapped | Unmapped]) -> Iterator[Mapped | Unmapped]:
+def _with_file_errors(path: Path, items: Iterator[Mapped | Unmapped]) -> Iterator[Mapped | Unmapped]:
     try:
         yield from items
     except OSError as error:
@@ -79,7 +89,7 @@ class Layout:
     encoding: str
     rows: str | None
     columns: tuple[str, ...]
-    """What a CSV file's header must name: a misspelt column is one error, not thirty thousand empty values."""
+    """Columns that a CSV header must have: a misspelt column is one error, not thirty thousand empty values."""
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -119,7 +129,7 @@ def _json_row(line: int, raw: bytes) -> Row | Unmapped:
 
 
 def _csv_rows(path: Path, layout: Layout) -> Iterator[Row | Unmapped]:
-    """`line` is the physical line where the record starts: a quoted field may hold line ends."""
+    """Each row's `line` is the physical line where its record starts: a quoted field may hold line ends."""
     with path.open(encoding=layout.encoding, errors="surrogateescape", newline="\n") as file:
         reader = csv.reader(file, delimiter="\t" if layout.form == "tsv" else ",")
         header = [name.strip().removeprefix("\ufeff") for name in next(reader, [])]
@@ -168,7 +178,7 @@ def _mapped_events(path: Path, form: Format, mapping: MappingFile) -> Iterator[M
 
 
 def _check_used(path: Path, form: Format, mapping: MappingFile) -> None:
-    """Raises SettingsError for a key that does nothing to a file of this format."""
+    """Raises SettingsError for a key of the mapping that has no effect on a file of this format."""
     if mapping.rows is not None and form != "json":
         raise SettingsError(f"{path}: the mapping's key rows is for format json, this is {form}")
     if "encoding" in mapping.model_fields_set and form in ("json", "jsonl") and not mapping.join:
@@ -180,12 +190,12 @@ def _check_used(path: Path, form: Format, mapping: MappingFile) -> None:
 
 
 def _joined(path: Path, name: str, mapping: MappingFile) -> Callable[[RowNames], None]:
-    """Reads the second file whole; returns what adds its matching row to a scope. The first row of a key counts."""
+    """Reads the second file whole; returns a function that adds its matching row to a scope. The first row of a key counts."""
     join = mapping.join[name]
     other = path.with_name(join.file)
     columns = (join.key, *(ref.partition(".")[2] for ref in references(mapping) if ref.startswith(f"{name}.")))
     key, by = reference(join.key), reference(join.by)
-    index: dict[Any, RowNames] = {}
+    index: dict[object, RowNames] = {}
     for row in _rows(other, Layout(format_of(other), mapping.encoding, None, columns)):
         if isinstance(row, Row):
             index.setdefault(key(row.values), row.values)
@@ -197,7 +207,7 @@ def _joined(path: Path, name: str, mapping: MappingFile) -> Callable[[RowNames],
 
 
 def _maker(event: EventMapping, mapping: MappingFile) -> Callable[[int, RowNames], Iterator[Mapped | Unmapped]]:
-    """Yields the events that this part of the mapping makes of a row: none, one, or one for each element of a list."""
+    """A function that yields a row's events by this part of the mapping: none, one, or one for each element of a list."""
     applies = condition(event.when) if event.when else None
     build = partial(_build, compile_fields({**mapping.defaults, **event.fields}))
     each = event.each
@@ -222,23 +232,25 @@ def _maker(event: EventMapping, mapping: MappingFile) -> Callable[[int, RowNames
     return make
 
 
-def _build(fields: list[tuple[str, Callable[[RowNames], Any], Callable[[Any], Any]]], scope: RowNames) -> dict[str, Any]:
-    """One event: absent fields are left out, as are the objects that would be empty."""
-    event: dict[str, Any] = {}
+def _build(fields: list[tuple[str, Getter, Convert]], scope: RowNames) -> dict[str, object]:
+    """One event, without absent fields and without objects that would be empty."""
+    event: dict[str, object] = {}
     for path, get, convert in fields:
         try:
-            found = get(scope)
-            if found is not None:
-                found = convert(found)
+            value = get(scope)
+            if value is not None:
+                value = convert(value)
         except Unmappable as error:
             raise Unmappable(f"{path}: {error}") from None
-        if found is None:
+        if value is None:
             if path in REQUIRED:
                 raise Unmappable(f"{path} is empty")
             continue
         head, _, tail = path.partition(".")
         if tail:
-            event.setdefault(head, {})[tail] = found
+            branch = event.setdefault(head, {})
+            assert isinstance(branch, dict)
+            branch[tail] = value
         else:
-            event[head] = found
+            event[head] = value
     return event

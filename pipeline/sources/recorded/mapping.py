@@ -1,7 +1,7 @@
 """Mapping files: how the rows of a recorded file become canonical events, as YAML checked before the first row is read.
 
 An unknown key, a field the event does not have or a value outside an enumeration is a SettingsError that names the file and
-the place. docs/mappings.md explains the format by example.
+the key. docs/mappings.md explains the format by example.
 """
 
 from __future__ import annotations
@@ -10,26 +10,22 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from pipeline.config import document
-from pipeline.config.document import hint
+from pipeline.config.document import StrictModel, hint
 from pipeline.sources.recorded.times import FORMATS, ZONED, parse_zone
 from schemas.events import FIELDS
 
 FIELD_BY_PATH = {field.path: field for field in FIELDS}
 REQUIRED = ("id", "platform", "kind", "created_at")
 SHIPPED = (Path(__file__).parent / "mappings", Path(__file__).parents[3] / "docs" / "mappings")
-"""Where the mappings that ship with Earshot lie: in an installed package, in a checkout."""
+"""The folders of the mappings that ship with Earshot: in an installed package, in a checkout."""
 
 Format = Literal["csv", "tsv", "json", "jsonl"]
 SUFFIXES: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-
-
-class Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
 
 
 def _pattern(text: str) -> str:
@@ -43,23 +39,23 @@ def _pattern(text: str) -> str:
 Pattern = Annotated[str, AfterValidator(_pattern)]
 
 
-class Condition(Model):
-    """Holds when the named value is present and, where `in` or `matches` is given, one of these or matched by the pattern."""
+class Condition(StrictModel):
+    """True if the named value is present and, where `in` or `matches` is given, is one of these or matches the pattern."""
 
     from_: str = Field(alias="from")
     in_: tuple[str, ...] | None = Field(None, alias="in")
     matches: Pattern | None = None
 
 
-def _as_value(given: Any) -> Any:
-    """A plain scalar or list is a constant."""
+def _as_value(given: object) -> object:
+    """A plain scalar or list becomes a constant."""
     return given if isinstance(given, dict | Value) else {"value": given}
 
 
-class Value(Model):
-    """Where a field's value comes from (exactly one of the first six), and what is done to it."""
+class Value(StrictModel):
+    """A field's source (exactly one of the first six keys) and its conversions."""
 
-    value: Any = None
+    value: object = None
     from_: str | None = Field(None, alias="from")
     template: str | None = None
     hash: tuple[str, ...] | None = None
@@ -68,8 +64,8 @@ class Value(Model):
 
     find: Pattern | None = Field(None, description="keep what this pattern finds first: its group, where it has one")
     unescape: bool = Field(False, description="&amp; and the like become characters")
-    map: dict[str, Any] | None = None
-    else_: Any = Field(None, alias="else")
+    map: dict[str, object] | None = None
+    else_: object = Field(None, alias="else")
     time: str | None = None
     zone: str | None = None
 
@@ -106,14 +102,14 @@ class Value(Model):
 ValueSpec = Annotated[Value, BeforeValidator(_as_value)]
 
 
-class Case(Model):
-    """One case of a switch; without `when` it is what else applies."""
+class Case(StrictModel):
+    """One case of a switch; a case without `when` always applies."""
 
     when: Condition | None = None
     then: ValueSpec
 
 
-class Join(Model):
+class Join(StrictModel):
     """A second file, beside the first: its row whose column `key` equals this row's `by` is reached by the join's name."""
 
     file: str
@@ -121,14 +117,14 @@ class Join(Model):
     by: str
 
 
-class Each(Model):
+class Each(StrictModel):
     """A nested list: one event for each of its elements, which are reached by `name`."""
 
     name: str = Field(alias="as")
     list: str
 
 
-class EventMapping(Model):
+class EventMapping(StrictModel):
     """One event of a row."""
 
     each: Each | None = None
@@ -148,7 +144,7 @@ class EventMapping(Model):
         return fields
 
 
-class MappingFile(Model):
+class MappingFile(StrictModel):
     """A mapping file."""
 
     files: tuple[str, ...] = Field((), description="the names of the files it is for, as globs")
@@ -171,8 +167,8 @@ class MappingFile(Model):
         return self
 
 
-def _constants(value: Value) -> Iterator[Any]:
-    """The constants that a value can take, found without a row."""
+def _constants(value: Value) -> Iterator[object]:
+    """The constants that a value can take, whatever the row."""
     if value.value is not None and value.map is None:
         yield value.value
     yield from (value.map or {}).values()
@@ -185,7 +181,7 @@ def _constants(value: Value) -> Iterator[Any]:
 def load_mapping(path: Path) -> MappingFile:
     """Reads a mapping file.
 
-    Raises SettingsError with one line: the file, the place in it and what is wrong there.
+    Raises SettingsError with one line: the file, the key and the reason.
     """
     return document.load(path, MappingFile)
 

@@ -1,7 +1,7 @@
-"""Recorded events into Kafka, all at once or at a pace.
+"""Sends recorded events to Kafka, all at once or at a pace.
 
-A replay of the same file sends the same events, ids included: what has landed before is a duplicate. With `as_now` times move
-and ids stay.
+A replay of the same file sends the same events, ids included: events that landed before are duplicates. With `as_now` the times
+move and the ids stay.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 from rich.progress import Progress
@@ -22,11 +22,11 @@ from rich.progress import Progress
 from pipeline.config.settings import Settings
 from pipeline.errors import SettingsError
 from pipeline.kafka.event_producer import EventProducer, ctrl_c_sets, key_of, parse, record_of
-from pipeline.sources.recorded.files import Unmapped, format_of, read_events
+from pipeline.sources.recorded.files import Mapped, Unmapped, format_of, read_events
 from pipeline.sources.recorded.mapping import MappingFile, find_mapping, load_mapping
 from schemas.times import rfc3339
 
-Line = dict[str, Any] | bytes
+Line = dict[str, object] | bytes
 
 
 class UnmappedRow(NamedTuple):
@@ -40,11 +40,11 @@ class UnmappedRow(NamedTuple):
 
 @dataclass(slots=True)
 class ReplayReport:
-    """What became of the files: `events` = `produced` + the sum of `failed` + `unmapped`, also after a Ctrl-C."""
+    """The counts of a replay: `events` = `produced` + the sum of `failed` + `unmapped`, also after a Ctrl-C."""
 
     rows: int = 0
     events: int = 0
-    """Events that the rows hold, those that don't map included."""
+    """Events in the rows, including those that do not map."""
     produced: int = 0
     """Acknowledged by the broker."""
     failed: Counter[str] = field(default_factory=Counter)
@@ -70,14 +70,14 @@ def replay(
 ) -> ReplayReport:
     """Produces the events of the files, in their order, and waits for all acknowledgements.
 
-    `rate`: events a second, None for as fast as it goes. `speed`: by the events' own time, 60 plays a minute in a second; this
-    reads all files first and sorts their events. `as_now`: an event's times become the moment it is sent. Ctrl-C ends it
-    early with a report. Raises SettingsError for a mapping that is missing or wrong, UnreachableError without a broker.
+    `rate`: events a second; None: as fast as possible. `speed`: by the events' own times, 60 plays a minute in a second; this
+    reads all files first and sorts their events. `as_now`: an event's times become the moment it is sent. Ctrl-C ends the
+    replay early, with a report. Raises SettingsError for a mapping that is missing or wrong, UnreachableError without a broker.
     """
     if rate is not None and speed is not None:
         raise SettingsError("a replay goes by rate or by speed, not both")
     report = ReplayReport()
-    events = _read(files, mapping, report, progress)
+    events = _read_files(files, mapping, report, progress)
     shift = AsNow() if as_now else None
     stop = threading.Event()
     with EventProducer(settings.kafka, stop) as producer, ctrl_c_sets(stop):
@@ -89,16 +89,16 @@ def replay(
     report.interrupted = stop.is_set()
     report.produced, report.failed = producer.acknowledged, producer.failed
     unsent = report.events - report.produced - report.failed.total() - len(report.unmapped)
-    if unsent:  # read, and then the Ctrl-C
+    if unsent:  # read just before the Ctrl-C
         report.failed["stopped before it was sent"] += unsent
     return report
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
-def _read(files: Sequence[Path], mapping: Path | None, report: ReplayReport, progress: Progress | None) -> Iterator[Line]:
-    """Opens all files at once: a mapping that doesn't fit the last one is an error before the first event is sent."""
+def _read_files(files: Sequence[Path], mapping: Path | None, report: ReplayReport, progress: Progress | None) -> Iterator[Line]:
+    """Opens all files first: a mapping that does not fit the last file is an error before any event is sent."""
     given = load_mapping(mapping) if mapping else None
-    opened: list[tuple[Path, MappingFile | None, Iterator[Any]]] = []
+    opened: list[tuple[Path, MappingFile | None, Iterator[Mapped | Unmapped]]] = []
     for path in files:
         chosen = given or find_mapping(path)
         items = read_events(path, chosen)
@@ -108,7 +108,7 @@ def _read(files: Sequence[Path], mapping: Path | None, report: ReplayReport, pro
 
 
 def _counted(
-    path: Path, mapping: MappingFile | None, items: Iterable[Any], report: ReplayReport, progress: Progress | None
+    path: Path, mapping: MappingFile | None, items: Iterable[Mapped | Unmapped], report: ReplayReport, progress: Progress | None
 ) -> Iterator[Line]:
     lines = None if format_of(path, mapping) == "json" else count_lines(path)
     task = progress.add_task(path.name, total=lines) if progress else None
@@ -151,30 +151,31 @@ def _paced(
 
 
 def _by_time(events: Iterator[Line]) -> list[tuple[float, Line]]:
-    """Sorted by when each happened; one without a readable time goes with the one before it in the file."""
+    """Sorted by event time; an event without a readable time keeps its position after the event before it."""
     timed: list[tuple[float, Line]] = []
     moment: float | None = None
     for event in events:
-        found = _moment(event)
-        moment = moment if found is None else found
+        own = _moment(event)
+        moment = moment if own is None else own
         timed.append((moment if moment is not None else float("-inf"), event))
     earliest = min((at for at, _ in timed if at != float("-inf")), default=0.0)
     return sorted(((max(at, earliest), event) for at, event in timed), key=lambda pair: pair[0])
 
 
 def _moment(event: Line) -> float | None:
-    fields = event if isinstance(event, dict) else parse(event)
+    fields = (event if isinstance(event, dict) else parse(event)) or {}
+    time = fields.get("occurred_at") or fields.get("created_at")
     try:
-        return datetime.fromisoformat((fields or {}).get("occurred_at") or (fields or {})["created_at"]).timestamp()
-    except (KeyError, TypeError, ValueError, OverflowError):
+        return datetime.fromisoformat(time).timestamp() if isinstance(time, str) else None
+    except (ValueError, OverflowError):
         return None
 
 
 class AsNow:
     """Moves an event's times to the moment it is sent.
 
-    A create that comes again keeps the times it got first, so it stays a duplicate. An update or delete happens now, to an
-    event created when its create was sent; without one in this replay it names no time of creation.
+    A repeated create keeps the times of its first sending, so it stays a duplicate. An update or delete happens now, and its
+    `created_at` is when its create was sent; without a create in this replay the field is left out.
     """
 
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:

@@ -52,7 +52,7 @@ FORMATS: dict[str, Parser] = {
 }
 
 ZONED = FORMATS.keys() - {"iso"}
-"""Those that tell a moment, whatever the zone."""
+"""The formats that need no zone."""
 
 
 def parse_zone(name: str) -> tzinfo:

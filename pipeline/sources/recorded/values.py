@@ -1,11 +1,10 @@
-"""A mapping's values compiled to functions of a row's scope: once a file, so that a row costs only the calls."""
+"""Compiles a mapping's values to functions of a row: once a file, so that a row costs only the calls."""
 
 from __future__ import annotations
 
 import html
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import orjson
 import xxhash
@@ -14,34 +13,25 @@ from pipeline.sources.recorded.mapping import FIELD_BY_PATH, Condition, MappingF
 from pipeline.sources.recorded.times import parser
 from schemas.events import TIMES, Field
 
-RowNames = dict[str, Any]
-"""What names resolve in: the row's columns, the joined rows, the element of a nested list, `$line` and `$index`."""
-Getter = Callable[[RowNames], Any]
+RowNames = dict[str, object]
+"""The names that a mapping can use: the row's columns, the joined rows, the element of a nested list, `$line`, `$index`."""
+Getter = Callable[[RowNames], object]
+Convert = Callable[[object], object]
 BUILT_IN = ("$line", "$index")
 TRUE, FALSE = {"true", "1", "yes"}, {"false", "0", "no"}
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
 class Unmappable(Exception):
-    """Why a row has no event, in words for a person."""
+    """The row has no event; the text is the reason, for a person."""
 
 
 def reference(path: str) -> Getter:
-    """A column by its name, else a path: names and list places joined by dots. Absent and blank are None."""
+    """The column of this name, else the value at this path: keys and list indices joined by dots. Absent and blank are None."""
     parts = path.split(".")
 
-    def get(scope: RowNames) -> Any:
-        if path in scope:
-            node: Any = scope[path]
-        else:
-            node = scope
-            for part in parts:
-                if isinstance(node, dict):
-                    node = node.get(part)
-                elif isinstance(node, list) and part.lstrip("-").isdigit() and -len(node) <= int(part) < len(node):
-                    node = node[int(part)]
-                else:
-                    return None
+    def get(scope: RowNames) -> object:
+        node = scope[path] if path in scope else _at_path(scope, parts)
         if isinstance(node, str):
             node = node.strip()
         return None if node == "" else node
@@ -49,28 +39,39 @@ def reference(path: str) -> Getter:
     return get
 
 
+def _at_path(node: object, parts: list[str]) -> object:
+    for part in parts:
+        if isinstance(node, dict):
+            node = node.get(part)
+        elif isinstance(node, list) and part.lstrip("-").isdigit() and -len(node) <= int(part) < len(node):
+            node = node[int(part)]
+        else:
+            return None
+    return node
+
+
 def condition(spec: Condition) -> Callable[[RowNames], bool]:
     get = reference(spec.from_)
     pattern = re.compile(spec.matches) if spec.matches else None
 
     def holds(scope: RowNames) -> bool:
-        found = get(scope)
-        if found is None:
+        value = get(scope)
+        if value is None:
             return False
-        if spec.in_ is not None and as_text(found) not in spec.in_:
+        if spec.in_ is not None and as_text(value) not in spec.in_:
             return False
-        return pattern is None or pattern.search(as_text(found)) is not None
+        return pattern is None or pattern.search(as_text(value)) is not None
 
     return holds
 
 
-def as_text(found: Any) -> str:
-    """Scalars as they read; objects and lists as JSON."""
-    return found if isinstance(found, str) else orjson.dumps(found).decode()
+def as_text(value: object) -> str:
+    """A string unchanged; anything else as JSON."""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def origin(spec: Value) -> Getter:
-    """Where the value comes from."""
+    """The function that reads the value's source in a row, before its conversions."""
     if spec.from_ is not None:
         return reference(spec.from_)
     if spec.template is not None:
@@ -79,7 +80,7 @@ def origin(spec: Value) -> Getter:
         return _hash(spec.hash)
     if spec.first is not None:
         getters = [compile_value(inner) for inner in spec.first]
-        return lambda scope: next((found for get in getters if (found := get(scope)) is not None), None)
+        return lambda scope: next((value for get in getters if (value := get(scope)) is not None), None)
     if spec.switch is not None:
         cases = [(condition(case.when) if case.when else None, compile_value(case.then)) for case in spec.switch]
         return lambda scope: next((get(scope) for holds, get in cases if holds is None or holds(scope)), None)
@@ -93,66 +94,66 @@ def _template(text: str) -> Getter:
     def fill(scope: RowNames) -> str | None:
         out: list[str] = []
         for literal, get in getters:
-            found = get(scope)
-            if found is None:
+            value = get(scope)
+            if value is None:
                 return None
-            out += (literal, as_text(found))
+            out += (literal, as_text(value))
         return "".join(out) + pieces[-1]
 
     return fill
 
 
 def _hash(names: tuple[str, ...]) -> Getter:
-    """An id for what has none: absent values count as such, so the same row gives the same id in every run."""
+    """An id for rows without one. An absent value counts as empty, so the same row gives the same id in every run."""
     getters = [reference(name) for name in names]
 
     def digest(scope: RowNames) -> str:
-        parts = ("" if (found := get(scope)) is None else as_text(found) for get in getters)
+        parts = ("" if (value := get(scope)) is None else as_text(value) for get in getters)
         return xxhash.xxh3_64_hexdigest("\x1f".join(parts).encode())
 
     return digest
 
 
 def compile_value(spec: Value) -> Getter:
-    """The value with all that is done to it; None stays None."""
+    """The function that reads the value and applies its conversions; None stays None."""
     get = origin(spec)
-    steps: list[Callable[[Any], Any]] = []
+    steps: list[Convert] = []
     if spec.find is not None:
-        steps.append(_found(re.compile(spec.find)))
+        steps.append(_first_match(re.compile(spec.find)))
     if spec.unescape:
-        steps.append(lambda found: html.unescape(as_text(found)))
+        steps.append(lambda value: html.unescape(as_text(value)))
     if spec.map is not None:
-        steps.append(lambda found: _mapped(spec, found))
+        steps.append(lambda value: _mapped(spec, value))
     if spec.time is not None:
         steps.append(_timed(parser(spec.time, spec.zone)))
     if not steps:
         return get
 
-    def value(scope: RowNames) -> Any:
-        found = get(scope)
+    def convert(scope: RowNames) -> object:
+        value = get(scope)
         for step in steps:
-            if found is None:
+            if value is None:
                 return None
-            found = step(found)
-        return found
+            value = step(value)
+        return value
 
-    return value
+    return convert
 
 
-def _found(pattern: re.Pattern[str]) -> Callable[[Any], str]:
-    def step(found: Any) -> str:
-        text = as_text(found)
+def _first_match(pattern: re.Pattern[str]) -> Convert:
+    def step(value: object) -> str:
+        text = as_text(value)
         match = pattern.search(text)
         if match is None:
             raise Unmappable(f"{shorten(text)} holds no {pattern.pattern}")
-        return match[1] if pattern.groups else match[0]
+        return str(match[1] if pattern.groups else match[0])
 
     return step
 
 
-def _mapped(spec: Value, found: Any) -> Any:
+def _mapped(spec: Value, value: object) -> object:
     assert spec.map is not None
-    text = as_text(found)
+    text = as_text(value)
     if text in spec.map:
         return spec.map[text]
     if "else_" in spec.model_fields_set:
@@ -160,12 +161,12 @@ def _mapped(spec: Value, found: Any) -> Any:
     raise Unmappable(f"{shorten(text)} is not in the map")
 
 
-def _timed(parse: Callable[[object], str]) -> Callable[[Any], str]:
-    def step(found: Any) -> str:
+def _timed(parse: Callable[[object], str]) -> Convert:
+    def step(value: object) -> str:
         try:
-            return parse(found)
+            return parse(value)
         except (ValueError, OverflowError) as error:
-            raise Unmappable(f"no time in {shorten(as_text(found))}: {error}") from None
+            raise Unmappable(f"no time in {shorten(as_text(value))}: {error}") from None
 
     return step
 
@@ -174,15 +175,16 @@ def shorten(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:37] + "...")
 
 
-def converter(field: Field) -> Callable[[Any], Any]:
-    """To the field's type, or Unmappable."""
+def converter(field: Field) -> Convert:
+    """The conversion to the field's type; it raises Unmappable."""
     if field.column in TIMES:
         return _timed(parser("iso", None))
     if field.kind == "strings":
-        return lambda found: [as_text(item) for item in found] if isinstance(found, list) else [as_text(found)]
+        return lambda value: [as_text(item) for item in value] if isinstance(value, list) else [as_text(value)]
     if field.values:
-        return lambda found: _one_of(field, as_text(found))
-    return {"string": as_text, "int": _integer, "float": _number, "bool": _boolean}[field.kind]
+        return lambda value: _one_of(field, as_text(value))
+    converters: dict[str, Convert] = {"string": as_text, "int": _integer, "float": _float, "bool": _boolean}
+    return converters[field.kind]
 
 
 def _one_of(field: Field, text: str) -> str:
@@ -191,31 +193,31 @@ def _one_of(field: Field, text: str) -> str:
     return text
 
 
-def _integer(found: Any) -> int:
-    if isinstance(found, int):
-        return int(found)
-    text = as_text(found)
+def _integer(value: object) -> int:
+    if isinstance(value, int):
+        return int(value)
+    text = as_text(value)
     try:
         return int(text.removesuffix(".0"))
     except ValueError:
         raise Unmappable(f"{shorten(text)} is no whole number") from None
 
 
-def _number(found: Any) -> float:
+def _float(value: object) -> float:
     try:
-        return float(as_text(found))
+        return float(as_text(value))
     except ValueError:
-        raise Unmappable(f"{shorten(as_text(found))} is no number") from None
+        raise Unmappable(f"{shorten(as_text(value))} is no number") from None
 
 
-def _boolean(found: Any) -> bool:
-    text = as_text(found).lower()
+def _boolean(value: object) -> bool:
+    text = as_text(value).lower()
     if text not in TRUE | FALSE:
         raise Unmappable(f"{shorten(text)} is neither true nor false")
     return text in TRUE
 
 
-def compile_fields(fields: dict[str, Value]) -> list[tuple[str, Getter, Callable[[Any], Any]]]:
+def compile_fields(fields: dict[str, Value]) -> list[tuple[str, Getter, Convert]]:
     """Path, getter and converter of each field."""
     return [(path, compile_value(spec), converter(FIELD_BY_PATH[path])) for path, spec in fields.items()]
 
@@ -231,17 +233,17 @@ def references(mapping: MappingFile) -> Iterator[str]:
             yield event.when.from_
     yield from (join.by for join in mapping.join.values())
     for spec in specs:
-        yield from _of_value(spec)
+        yield from _names_in(spec)
 
 
-def _of_value(spec: Value) -> Iterator[str]:
+def _names_in(spec: Value) -> Iterator[str]:
     if spec.from_ is not None:
         yield spec.from_
     yield from PLACEHOLDER.findall(spec.template or "")
     yield from spec.hash or ()
     for inner in spec.first or ():
-        yield from _of_value(inner)
+        yield from _names_in(inner)
     for case in spec.switch or ():
         if case.when:
             yield case.when.from_
-        yield from _of_value(case.then)
+        yield from _names_in(case.then)

@@ -80,15 +80,8 @@ def fit(
     """Trains the model in place on `rows` (`targets`: a distribution a text of `texts`, `weights`: a number a text)."""
     torch.manual_seed(recipe.seed)
     random = np.random.default_rng(recipe.seed)
-    device = next(model.parameters()).device
     steps = int(np.ceil(len(rows) / recipe.batch) * recipe.epochs)
-    rate = torch.zeros((), device=device) if device.type == "cuda" else 0.0
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    vectors = [parameter for parameter in model.parameters() if parameter.ndim == 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": recipe.decay}, {"params": vectors, "weight_decay": 0.0}],
-        lr=rate, betas=(0.9, 0.98), fused=True, capturable=device.type == "cuda",
-    )  # fmt: skip
+    optimiser = _optimiser(model, recipe)
     run = _Step(model, optimiser)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
@@ -104,16 +97,32 @@ def fit(
                 model.train()
                 run = _Step(model, optimiser)
             share = min((done + 1) / (steps * recipe.warm_up), (steps - done) / (steps * (1 - recipe.warm_up)))
-            for group in optimiser.param_groups:
-                if isinstance(group["lr"], Tensor):
-                    group["lr"].fill_(recipe.rate * share)
-                else:
-                    group["lr"] = recipe.rate * share
+            _set_rate(optimiser, recipe.rate * share)
             run(*_tensors(texts, part, targets, weights, recipe.batch))
             done += 1
             on_step(done, steps)
     model.eval()
     return model
+
+
+def _optimiser(model: Encoder, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW, without weight decay of biases and norms. On CUDA its rate is a tensor, so that a graph can read it."""
+    device = next(model.parameters()).device
+    rate = torch.zeros((), device=device) if device.type == "cuda" else 0.0
+    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    vectors = [parameter for parameter in model.parameters() if parameter.ndim == 1]
+    return torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": recipe.decay}, {"params": vectors, "weight_decay": 0.0}],
+        lr=rate, betas=(0.9, 0.98), fused=True, capturable=device.type == "cuda",
+    )  # fmt: skip
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimiser.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def calibrate(model: Encoder, texts: Texts, rows: Ints) -> None:

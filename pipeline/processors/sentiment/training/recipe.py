@@ -67,13 +67,14 @@ def train(data: Path, models: Path, say: Say) -> dict[str, dict[str, float]]:
     rows = np.concatenate([train_rows, free])
     target = mixed(opinion, known, train_rows, ACCURATE_LABELS)
     weights = balance(known, train_rows, len(texts), ACCURATE_BALANCE, SMALL_WEIGHT)
-    accurate = _fit(copy.deepcopy(start), texts, rows, target, weights, ACCURATE, say, "accurate")
+    accurate = fit(copy.deepcopy(start), texts, rows, target, weights, ACCURATE, _progress(say, "accurate"))
 
     pieces = [source.pieces[place] for place in taught_words]
     few, few_texts = _vocabulary(pieces, every, taught, FAST_TAUGHT)[::2]
     fast = smaller(accurate, FAST_LAYERS, FAST_INNER, few).to(device)
     target = mixed(opinion, known, train_rows, FAST_LABELS)
-    fast = _fit(fast, few_texts, rows, target, np.ones(len(texts), np.float32), FAST, say, "fast")
+    even = np.ones(len(texts), np.float32)
+    fast = fit(fast, few_texts, rows, target, even, FAST, _progress(say, "fast"))
     vectors = accurate.words.weight.detach().clone()
     vectors[few] = fast.words.weight.detach()
     with torch.no_grad():
@@ -88,9 +89,13 @@ def train(data: Path, models: Path, say: Say) -> dict[str, dict[str, float]]:
         words, tokenizer, read_as = _vocabulary(pieces, every, taught, size)
         shipped = with_words(model, of[words])
         figures[name] = recalls(predict(shipped, read_as, check_rows), checks)
-        languages = sorted(code for code, recall in figures[name].items() if recall >= ON and len(code) == 2)
-        export(shipped, tokenizer, languages, models / name)
+        export(shipped, tokenizer, _usable(figures[name]), models / name)
     return figures
+
+
+def _usable(figures: dict[str, float]) -> list[str]:
+    """The languages whose recall is high enough (ON)."""
+    return sorted(code for code, recall in figures.items() if recall >= ON and len(code) == 2)
 
 
 def teach(start: Encoder, texts: Texts, known: pl.DataFrame, train_rows: Ints, others: Ints, say: Say) -> Floats:
@@ -104,8 +109,8 @@ def teach(start: Encoder, texts: Texts, known: pl.DataFrame, train_rows: Ints, o
         for number in range(FOLDS):
             unseen, seen = train_rows[fold == number], train_rows[fold != number]
             recipe = replace(TEACHER, seed=10 * seed + number)
-            name = f"teacher {seed}.{number}"
-            model = _fit(copy.deepcopy(start), texts, seen, labels, weights, recipe, say, name)
+            on_step = _progress(say, f"teacher {seed}.{number}")
+            model = fit(copy.deepcopy(start), texts, seen, labels, weights, recipe, on_step)
             opinion[unseen] += predict(model, texts, unseen) / len(TEACHERS)
             opinion[others] += predict(model, texts, others) / (len(TEACHERS) * FOLDS)
     return opinion
@@ -200,7 +205,6 @@ def _vocabulary(
     return words, tokenizer, read(tokenizer, every)
 
 
-def _fit(
-    model: Encoder, texts: Texts, rows: Ints, targets: Floats, weights: Floats, recipe: Recipe, say: Say, name: str
-) -> Encoder:
-    return fit(model, texts, rows, targets, weights, recipe, lambda done, steps: say(name, done, steps))
+def _progress(say: Say, name: str) -> Callable[[int, int], None]:
+    """`fit`'s progress, with the name of the model that it trains."""
+    return lambda done, steps: say(name, done, steps)
