@@ -14,6 +14,7 @@ import pytest
 import typer.main
 from clickhouse_connect.driver.client import Client
 from jsonschema import Draft202012Validator
+from typer.core import TyperGroup
 
 from pipeline.cli.main import app
 from pipeline.clickhouse.client import clickhouse_client
@@ -47,7 +48,7 @@ def test_a_command_is_one(example: Example, monkeypatch: pytest.MonkeyPatch) -> 
     for line in example.text.replace("\\\n", "").splitlines():
         words = shlex.split(line, comments=True)
         while words and (variable := re.fullmatch(r"(EARSHOT_\w+)=(.*)", words[0])):
-            _check_variable(*variable.groups(), monkeypatch)
+            _check_variable(variable[1], variable[2], monkeypatch)
             words.pop(0)
         if words:
             _check_command(words)
@@ -78,9 +79,10 @@ def _parse(arguments: list[str]) -> None:
     command, name = COMMANDS, "earshot"
     while True:
         context = command.make_context(name, arguments)
-        if not hasattr(command, "commands"):
+        if not isinstance(command, TyperGroup):
             return
-        name, command, arguments = command.resolve_command(context, [*context._protected_args, *context.args])
+        found, each, arguments = command.resolve_command(context, [*context._protected_args, *context.args])
+        name, command = found or "", each or command
 
 
 def test_a_command_with_a_mistake_is_found() -> None:
