@@ -11,7 +11,7 @@ from pipeline.control.api import ApiServer
 from pipeline.monitoring.health import PATHS
 from schemas.alerts import State
 from tests.docs.pages import examples
-from tests.support.control_api import TOKEN, MemoryDesk, alert, serving
+from tests.support.control_api import TOKEN, MemoryCommands, alert, serving
 from tests.support.isolation import ROOT
 
 PAGE = (ROOT / "docs/control-api.md").read_text()
@@ -33,7 +33,7 @@ def ask(server: ApiServer, method: str, path: str, headers: dict[str, str], body
 def test_each_request_is_answered_as_the_page_says() -> None:
     blocks = [each.text for each in examples("http") if each.page.name == "control-api.md"]
     assert len(blocks) > 8 and len(blocks) % 2 == 0
-    with serving(MemoryDesk(alert())) as server:
+    with serving(MemoryCommands(alert())) as server:
         for request, answer in zip(blocks[::2], blocks[1::2], strict=True):
             head, _, body = request.partition("\n\n")
             line, *headers = head.strip().splitlines()
@@ -49,7 +49,7 @@ def test_each_request_is_answered_as_the_page_says() -> None:
 def test_each_error_is_the_one_in_the_table() -> None:
     rows = WRONG.findall(PAGE)
     assert {int(row[3]) for row in rows} == {400, 404, 405, 409, 415}
-    with serving(MemoryDesk(alert("quiet", state=State.RESOLVED), alert())) as server:
+    with serving(MemoryCommands(alert("quiet", state=State.RESOLVED), alert())) as server:
         for method, path, body, status, error in rows:
             headers = {
                 "Authorization": f"Bearer {TOKEN}",
