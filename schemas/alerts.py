@@ -6,15 +6,17 @@ hold every change, in these fields.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import orjson
+import polars as pl
 import xxhash
 
-from schemas.times import rfc3339
+from schemas.times import TIME, rfc3339
 
 
 class State(StrEnum):
@@ -22,12 +24,12 @@ class State(StrEnum):
     """True, but not for as long as the rule asks."""
     FIRING = "firing"
     ACKNOWLEDGED = "acknowledged"
-    """Somebody looks after it: it is not told again until it is resolved."""
+    """Somebody is working on it: no reminders until it resolves."""
     RESOLVED = "resolved"
 
 
 class Scope(NamedTuple):
-    """What an alert is about; blank: all of them. `source` is the one that a no_data rule misses."""
+    """The subject of an alert; blank: all. `source` is the one that a no_data rule misses."""
 
     brand: str = ""
     platform: str = ""
@@ -38,16 +40,42 @@ class Scope(NamedTuple):
         return " / ".join(part for part in self if part) or "everything"
 
 
+class Change(TypedDict, total=False):
+    """The fields of an alert that may change while it lives."""
+
+    state: State
+    severity: int
+    since: datetime
+    last_at: datetime
+    raised_at: datetime | None
+    ended_at: datetime | None
+    measure: str
+    observed: float
+    expected: float | None
+    lower: float | None
+    upper: float | None
+    summary: str
+    terms: tuple[str, ...]
+    samples: tuple[int, ...]
+    negative: int
+    neutral: int
+    positive: int
+    actor: str
+    comment: str
+    platforms: tuple[str, ...]
+    muted: str
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
     """All times are aware, UTC, whole milliseconds.
 
-    What people wrote is only where `samples` point to, but for `terms`: words that several posts share. A name that is talked
-    about may be among them, and stays when the posts are deleted.
+    Texts of people are only where `samples` point to, except for `terms`: words that several posts share. A name that people
+    talk about may be among them, and stays when the posts are deleted.
     """
 
     key: int
-    """Stable: the same incident has the same key, whoever finds it and however often."""
+    """Stable: the same incident has the same key, whichever process finds it and however often."""
     version: int
     """1, 2, 3 ... of one key."""
     rule: str
@@ -57,16 +85,16 @@ class Alert:
     severity: int
     """1 to 10."""
     since: datetime
-    """Since when what the rule asks for is true, by the events' time."""
+    """The condition is true since then, by the events' time."""
     last_at: datetime
-    """Until when it was, so far, by the events' time."""
+    """The condition was last true then, by the events' time."""
     changed_at: datetime
     """When this change was made, by the clock."""
     raised_at: datetime | None = None
     """When it began to fire, by the clock; None: it never did."""
     ended_at: datetime | None = None
     historical: bool = False
-    """It came to light an hour or more after it was true: on record, and nobody is told."""
+    """Discovered an hour or more after the fact: stored, and nobody is notified."""
     test: bool = False
     measure: str = ""
     observed: float = 0.0
@@ -76,21 +104,21 @@ class Alert:
     summary: str = ""
     """One line for people, without anything from a post but the words that a rule looks for."""
     terms: tuple[str, ...] = ()
-    """Words that set the window apart from the week before, the most telling first."""
+    """Words that set the window apart from the week before, the most significant first."""
     samples: tuple[int, ...] = ()
-    """Event keys of up to three public posts; what they say is read when it is shown."""
+    """Event keys of up to three public posts; their texts are read when the alert is shown."""
     negative: int = 0
     neutral: int = 0
     positive: int = 0
     query: str = ""
-    """SQL that shows what it is about."""
+    """SQL that shows its events."""
     actor: str = ""
     """Who acknowledged it."""
     comment: str = ""
     platforms: tuple[str, ...] = ()
-    """Where its events are, as far as that is not anywhere: a silence of all of these mutes it."""
+    """The platforms of its events; blank: any platform. A silence of all of these mutes it."""
     muted: str = ""
-    """Why nobody is told: "silence <id>" or "inhibited by <key in hex>"; blank: they are."""
+    """Why nobody is notified: "silence <id>" or "inhibited by <key in hex>"; blank: receivers are notified."""
 
     @property
     def is_no_data(self) -> bool:
@@ -103,30 +131,84 @@ class Alert:
         """The key as people write it: 16 hexadecimal digits."""
         return f"{self.key:016x}"
 
-    def change(self, now: datetime, **fields: Any) -> Alert:
+    def change(self, now: datetime, **changed: Unpack[Change]) -> Alert:
         """The next change of this alert."""
-        return replace(self, version=self.version + 1, changed_at=now, **fields)
+        return replace(self, version=self.version + 1, changed_at=now, **changed)
 
 
 def alert_key(rule: str, scope: Scope, start: int) -> int:
-    """XXH3-64 of what an incident is: `start` is the minute it began (s since 1970), or the event key that raised it."""
+    """XXH3-64 of the incident's identity: `start` is the minute it began (s since 1970), or the event key that raised it."""
     return xxhash.xxh3_64_intdigest("\x1f".join((rule, *scope, str(start))).encode())
+
+
+# --- stored -----------------------------------------------------------------------------------------------------------
+COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "alert_key": pl.UInt64,
+    **dict.fromkeys(Scope._fields, pl.String),
+    "version": pl.UInt32,
+    "rule": pl.String,
+    "type": pl.String,
+    "state": pl.String,
+    "severity": pl.UInt8,
+    **dict.fromkeys(("since", "last_at", "changed_at", "raised_at", "ended_at"), TIME),
+    **dict.fromkeys(("historical", "test"), pl.Boolean),
+    "measure": pl.String,
+    **dict.fromkeys(("observed", "expected", "lower", "upper"), pl.Float64),
+    "summary": pl.String,
+    "terms": pl.List(pl.String),
+    "samples": pl.List(pl.UInt64),
+    **dict.fromkeys(("negative", "neutral", "positive"), pl.UInt64),
+    **dict.fromkeys(("query", "actor", "comment"), pl.String),
+    "platforms": pl.List(pl.String),
+    "muted": pl.String,
+}
+"""Of table alerts, with their types; `alert_key` is Alert.key, and the scope has a column for each part. Records of topic
+`alerts` have the same fields, but for the key and for how JSON writes times and event keys."""
+_FIELDS = [field.name for field in fields(Alert) if field.name not in ("key", "scope")]
+_TIMES = [name for name, type_ in COLUMNS.items() if type_ is TIME]
+_LISTS = [name for name, type_ in COLUMNS.items() if isinstance(type_, pl.List)]
+
+
+def alert_rows(alerts: Iterable[Alert]) -> pl.DataFrame:
+    """The alerts as rows of table alerts: COLUMNS."""
+    return pl.DataFrame([_row(alert) for alert in alerts], schema=COLUMNS, orient="row")
+
+
+def alert_of(row: Mapping[str, Any]) -> Alert:
+    """The alert of a row of table alerts, COLUMNS by name. Raises KeyError or ValueError for anything else."""
+    values = {name: row[name] for name in _FIELDS}
+    values |= {name: tuple(row[name]) for name in _LISTS} | {"state": State(row["state"])}
+    return Alert(key=row["alert_key"], scope=Scope(*(row[name] for name in Scope._fields)), **values)
 
 
 def to_record(alert: Alert) -> dict[str, Any]:
     """The alert as a JSON object, as topic `alerts` and webhooks have it. Keys are hex: JavaScript's numbers end at 2^53."""
-    fields = {name: getattr(alert, name) for name in Alert.__slots__ if name not in ("key", "scope", "samples")}
+    values = {name: getattr(alert, name) for name in _FIELDS if name != "samples"}
     return {
         "key": alert.hex,
         **alert.scope._asdict(),
-        **{name: _text(value) for name, value in fields.items()},
+        **values,
+        **{name: values[name] and rfc3339(values[name]) for name in _TIMES},
         "samples": [f"{key:016x}" for key in alert.samples],
     }
 
 
 def dump(alert: Alert) -> bytes:
+    """A record of topic `alerts`."""
     return orjson.dumps(to_record(alert))
 
 
-def _text(value: Any) -> Any:
-    return rfc3339(value) if isinstance(value, datetime) else value
+def parse_alert(record: bytes | None) -> Alert | None:
+    """The alert of a record of topic `alerts`; None for anything else."""
+    try:
+        row = {"platforms": [], **orjson.loads(record or b"")}  # the column came later than the topic
+        row |= {name: datetime.fromisoformat(row[name]) for name in _TIMES if row[name] is not None}
+        row |= {"alert_key": int(row["key"], 16), "samples": [int(key, 16) for key in row["samples"]]}
+        return alert_of(row)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _row(alert: Alert) -> tuple[Any, ...]:
+    values = ({**alert.scope._asdict(), "alert_key": alert.key}.get(name, getattr(alert, name, None)) for name in COLUMNS)
+    return tuple(list(value) if isinstance(value, tuple) else value for value in values)

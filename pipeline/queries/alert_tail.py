@@ -8,18 +8,15 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, TypeVar
 
-import orjson
-from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 
 from pipeline.config.settings import KafkaSettings
 from pipeline.errors import MigrationError, UnreachableError
 from pipeline.kafka.client import check_kafka, kafka_reason
-from schemas.alerts import Alert, Scope, State
+from schemas.alerts import Alert, parse_alert
 
 POLL_S, PATIENCE_S = 0.2, 15.0
 T = TypeVar("T")
-_TIMES = ("since", "last_at", "changed_at", "raised_at", "ended_at")
-_FIELDS = [name for name in Alert.__slots__ if name not in ("key", "scope", "samples")]
 
 
 def follow(kafka: KafkaSettings, since: datetime | None = None, stop: threading.Event | None = None) -> Iterator[Alert]:
@@ -46,7 +43,7 @@ def follow(kafka: KafkaSettings, since: datetime | None = None, stop: threading.
         past, reached = list[Alert](), not ends
         while stop is None or not stop.is_set():
             message = consumer.poll(POLL_S)
-            alert = None if message is None or message.error() else _alert(message)
+            alert = None if message is None or message.error() else parse_alert(message.value())
             if not reached:
                 past += [alert] if alert else []
                 reached = _reached(consumer, ends)
@@ -58,25 +55,6 @@ def follow(kafka: KafkaSettings, since: datetime | None = None, stop: threading.
         raise UnreachableError(f"Kafka at {kafka.bootstrap}: {kafka_reason(error)}") from None
     finally:
         consumer.close()
-
-
-def alert_of(value: bytes) -> Alert | None:
-    """The alert of a record (alert.to_record); None for what is none."""
-    try:
-        record = {"platforms": [], **orjson.loads(value)}  # a control before 010_alert_platforms.sql named none
-        fields = {name: record[name] for name in _FIELDS}
-        fields |= {name: datetime.fromisoformat(fields[name]) for name in _TIMES if fields[name] is not None}
-        return Alert(
-            key=int(record["key"], 16),
-            scope=Scope(*(record[name] for name in Scope._fields)),
-            samples=tuple(int(key, 16) for key in record["samples"]),
-            **(
-                fields
-                | {"state": State(fields["state"]), "terms": tuple(fields["terms"]), "platforms": tuple(fields["platforms"])}
-            ),
-        )
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 def _begin(
@@ -114,7 +92,3 @@ def _patiently(ask: Callable[[], T]) -> T:
 def _reached(consumer: Consumer, ends: dict[int, int]) -> bool:
     places = {place.partition: place.offset for place in consumer.position(consumer.assignment())}
     return all(places.get(partition, -1) >= end for partition, end in ends.items())
-
-
-def _alert(message: Message) -> Alert | None:
-    return alert_of(message.value() or b"")

@@ -15,8 +15,7 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.query import one_line, settings_for
 from pipeline.errors import EarshotError, SettingsError
-from pipeline.sinks.alerts import COLUMNS, alert_of
-from schemas.alerts import Alert, State, to_record
+from schemas.alerts import COLUMNS, Alert, State, alert_of, to_record
 
 OPEN = (State.FIRING, State.ACKNOWLEDGED)
 AROUND = timedelta(days=1)

@@ -22,27 +22,11 @@ from pipeline.kafka.producer import Record, RenewedProducer
 from pipeline.monitoring import metrics
 from pipeline.processors.alerts.lifecycle import Member
 from pipeline.processors.alerts.silences import Silence
-from schemas.alerts import Alert, Scope, State, dump
+from schemas.alerts import COLUMNS, Alert, State, alert_of, alert_rows, dump
 from schemas.signals import Candidate
 from schemas.times import TIME
 
 log = logging.getLogger("earshot.kafka")
-_TIMES = ("since", "last_at", "changed_at", "raised_at", "ended_at")
-_FIELDS = [name for name in Alert.__slots__ if name not in ("key", "scope")]
-COLUMNS = ("alert_key", *Scope._fields, *_FIELDS)
-"""Of table alerts, in the order of `Alert`."""
-_TYPES: dict[str, Any] = {
-    "alert_key": pl.UInt64,
-    "version": pl.UInt32,
-    "severity": pl.UInt8,
-    "samples": pl.List(pl.UInt64),
-    "terms": pl.List(pl.String),
-    "platforms": pl.List(pl.String),
-    **{name: pl.Float64 for name in ("observed", "expected", "lower", "upper")},
-    **{name: pl.UInt64 for name in ("negative", "neutral", "positive")},
-    **{name: pl.Boolean for name in ("historical", "test")},
-    **{name: TIME for name in _TIMES},
-}
 WATERMARK = "windows"
 _NEWEST = "ORDER BY term DESC, version DESC LIMIT 1 BY alert_key"
 CLOSE_S = 2.0
@@ -181,24 +165,6 @@ class AlertTopic:
         """Waits for CLOSE_S at most: what is on its way then counts as missed."""
         if left := self._producer.flush(CLOSE_S):
             metrics.ALERTS_MISSED.inc(left)
-
-
-def alert_rows(alerts: Iterable[Alert]) -> pl.DataFrame:
-    """The alerts as table alerts has them."""
-    rows = [(alert.key, *alert.scope, *(_plain(getattr(alert, name)) for name in _FIELDS)) for alert in alerts]
-    types = {name: _TYPES.get(name, pl.String) for name in COLUMNS}
-    return pl.DataFrame(rows, schema=types, orient="row")
-
-
-def alert_of(row: Mapping[str, Any]) -> Alert:
-    """A row of table alerts."""
-    fields = {name: row[name] for name in _FIELDS}
-    fields |= {name: tuple(row[name]) for name in ("terms", "samples", "platforms")} | {"state": State(row["state"])}
-    return Alert(key=row["alert_key"], scope=Scope(*(row[name] for name in Scope._fields)), **fields)
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else str(value) if isinstance(value, State) else value
 
 
 def _sql_time(at: datetime) -> str:

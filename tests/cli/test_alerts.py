@@ -21,9 +21,8 @@ from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.settings import ControlSettings, EmbeddedSettings, Settings
 from pipeline.embedded.child import free_port
 from pipeline.embedded.token import make_token, token_of
-from pipeline.queries.alert_tail import alert_of, follow
-from pipeline.sinks.alerts import alert_rows
-from schemas.alerts import Alert, Scope, State, dump
+from pipeline.queries.alert_tail import follow
+from schemas.alerts import Alert, Scope, State, alert_rows, dump, parse_alert
 from tests.support.commands import Done, Run
 from tests.support.control_api import NOW, TOKEN, MemoryCommands, alert, serving
 from tests.support.worker import wait_for
@@ -172,10 +171,10 @@ def test_a_key_that_is_none_or_not_one(stacked: Run, client: Client) -> None:
 # --- tail -------------------------------------------------------------------------------------------------------------
 def test_a_record_is_read_as_it_was_written() -> None:
     full = replace(FIRING, scope=Scope("Acme", "forum", "en", ""), ended_at=NOW, muted="silence 00")
-    assert alert_of(dump(full)) == full
-    assert alert_of(dump(OVER)) == OVER
+    assert parse_alert(dump(full)) == full
+    assert parse_alert(dump(OVER)) == OVER
     for broken in (b"", b"{", b"[]", b"{}", dump(full).replace(b"firing", b"burning"), dump(full).replace(b"2026-", b"x")):
-        assert alert_of(broken) is None
+        assert parse_alert(broken) is None
 
 
 def test_the_past_comes_in_its_order_then_what_is_new(settings: Settings, stacked: Run) -> None:

@@ -32,8 +32,8 @@ from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.sentiment.memory import label_of
 from pipeline.queries.alerts import Filter, newest, show
-from pipeline.sinks.alerts import AlertTables, alert_rows
-from schemas.alerts import Alert, State
+from pipeline.sinks.alerts import AlertTables
+from schemas.alerts import Alert, State, alert_rows
 from schemas.signals import Candidate, Signal
 from tests.support.commands import Run
 from tests.support.control import Rules, Webhook, controlled, environment, event, fresh, on_record, send, stamp, start_control

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import polars as pl
 
-from pipeline.processors.alerts.counts import MEASURES, PLACE, Slice, Values
+from pipeline.processors.alerts.counts import INDEX, MEASURES, Slice, Values
 from pipeline.processors.alerts.history import HISTORY_STEPS, OFF, OFF_LEAST, STEP_MINUTES
 from pipeline.processors.alerts.ring import Window
 from pipeline.processors.alerts.spike import Baseline, Spike, expect, study
 from pipeline.processors.alerts.table import CountTable, Rows, ScopeLimit
-from pipeline.processors.alerts.windows import Authors, WindowedRule, Windows
+from pipeline.processors.alerts.verdicts import WindowedRule
+from pipeline.processors.alerts.window_rules import Authors
+from pipeline.processors.alerts.windows import Windows
 
 DAY, WEEK = 288, 2016
 
@@ -25,7 +27,7 @@ class DenseWindow:
         self._sums = sums
 
     def of(self, measure: str) -> Values:
-        return self._sums[:, PLACE[measure]]
+        return self._sums[:, INDEX[measure]]
 
     def take(self, rows: Rows) -> Values:
         return self._sums[rows]

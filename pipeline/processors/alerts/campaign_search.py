@@ -47,4 +47,4 @@ def campaign_alerts(lifecycle: Lifecycle, rule: CampaignRule, found: Campaign, n
         rule, Scope(found.brand), first, last, rule.severity, found.accounts, "accounts", upper=rule.accounts,
         samples=found.samples, platforms=found.platforms,
     )  # fmt: skip
-    return lifecycle.true(truth, now)
+    return lifecycle.met(truth, now)

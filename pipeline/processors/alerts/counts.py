@@ -34,7 +34,7 @@ _SQL = {
     **{f"{name}_known": f"count({column})" for name, column in _NUMBERS.items()},
 }
 MEASURES = tuple(_SQL)
-PLACE = {name: place for place, name in enumerate(MEASURES)}
+INDEX = {name: index for index, name in enumerate(MEASURES)}
 LANGUAGE = "if(sentiment_language != '', sentiment_language, language)"
 
 Values = npt.NDArray[np.float64]

@@ -23,15 +23,17 @@ import polars as pl
 from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.campaign import Campaign
 from pipeline.processors.alerts.campaign_search import Search, campaign_alerts
+from pipeline.processors.alerts.changes import historical_key
 from pipeline.processors.alerts.counts import Slice
-from pipeline.processors.alerts.lifecycle import OLD, Lifecycle, Member, historical_key
+from pipeline.processors.alerts.lifecycle import OLD, Lifecycle, Member
 from pipeline.processors.alerts.minutes import DAY_MINUTES, MINUTE_S, minute_of, time_of
 from pipeline.processors.alerts.no_data import SOURCES, WEEK, judge_sources
 from pipeline.processors.alerts.rules import Alerts, AnyRule, CampaignRule, NoDataRule, SpikeRule, ThresholdRule
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.spike import STEP_S
 from pipeline.processors.alerts.store import AlertStore
-from pipeline.processors.alerts.windows import Verdicts, Windows
+from pipeline.processors.alerts.verdicts import Verdicts
+from pipeline.processors.alerts.windows import Windows
 from schemas.alerts import Alert, Scope, State
 from schemas.signals import Candidate, Signal
 
@@ -226,12 +228,12 @@ class Evaluator:
         oldest = max(minute - int(OLD.total_seconds()) // MINUTE_S + 1, windows.first)
         late = {m + n for m in touched for n in range(windows.longest) if oldest <= m + n <= self._closed}
         for each in sorted(late):
-            changes += self.lifecycle.judged(self._verdicts(each, over=True), now, late=True)
+            changes += self.lifecycle.take_verdicts(self._verdicts(each, over=True), now, late=True)
         while (self._closed + 2) * MINUTE_S + CLOSED_AFTER.total_seconds() <= self.watermark.timestamp():
             self._closed += 1
             if self._closed >= oldest:
-                changes += self.lifecycle.judged(self._verdicts(self._closed, over=True), now)
-        changes += self.lifecycle.judged(self._verdicts(minute, over=False), now)
+                changes += self.lifecycle.take_verdicts(self._verdicts(self._closed, over=True), now)
+        changes += self.lifecycle.take_verdicts(self._verdicts(minute, over=False), now)
         for alert in changes:
             if alert.raised_at == now and alert.scope.brand in self._kafka_ms:
                 self._note_news(alert.key, self._kafka_ms[alert.scope.brand])

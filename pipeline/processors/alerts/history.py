@@ -63,7 +63,7 @@ class _Learned(Generic[L]):
 class History:
     """Memory: that of pipeline/processors/alerts/past.py, at most `most` bytes, and 40 bytes a scope.
 
-    Restart: empty; `begin`, `add` and `settle` bring it back from ClickHouse.
+    Restart: empty; `begin`, `add` and `finish` bring it back from ClickHouse.
     """
 
     def __init__(self, table: CountTable, most: int = MOST_BYTES) -> None:
@@ -102,7 +102,7 @@ class History:
         for first in range(step - CHUNK_STEPS, step - HISTORY_STEPS - 1, -CHUNK_STEPS):
             if not self.is_full:
                 self.add(frame.filter(pl.col("minute").is_between(first, first + CHUNK_STEPS - 1)), first, first + CHUNK_STEPS)
-        self.settle()
+        self.finish()
 
     def begin(self, step: int) -> None:
         """What was before `step` is added now, four weeks at most."""
@@ -131,7 +131,7 @@ class History:
         np.add.at(self._share, rows[week], sums.select("negative", "labelled").to_numpy()[week])
         self._past.before(first, end, rows, steps, counts)
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         """All was added."""
         usual = _usual(self._live)
         if usual >= OFF_LEAST:

@@ -28,7 +28,7 @@ def judge_sources(
             if at - talked >= rule.after:
                 missing = (at - talked).total_seconds() / MINUTE_S
                 start = floor(talked)
-                changes += lifecycle.true(Condition(rule, scope, start, floor(at), rule.severity, missing, "minutes"), now)
+                changes += lifecycle.met(Condition(rule, scope, start, floor(at), rule.severity, missing, "minutes"), now)
             else:
-                changes += lifecycle.untrue(rule.name, scope, now)
+                changes += lifecycle.not_met(rule.name, scope, now)
     return changes

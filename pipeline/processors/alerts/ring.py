@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipeline.processors.alerts.counts import MEASURES, PLACE, Values
+from pipeline.processors.alerts.counts import INDEX, MEASURES, Values
 from pipeline.processors.alerts.table import NONE, CountTable, Rows
 
 
@@ -53,7 +53,7 @@ class Window:
         """Of these rows all of MEASURES, in their order; 0 for those that the ring does not hold."""
         taken = np.zeros((len(rows), len(MEASURES)))
         for measure in self._measures:
-            taken[:, PLACE[measure]] = self.of(measure)[rows]
+            taken[:, INDEX[measure]] = self.of(measure)[rows]
         return taken
 
 

@@ -17,7 +17,8 @@ from pipeline.processors.alerts.history import HISTORY_STEPS, STEP_MINUTES
 from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, SpikeRule, ThresholdRule, load_rules
 from pipeline.processors.alerts.spike import study
 from pipeline.processors.alerts.table import ScopeLimit
-from pipeline.processors.alerts.windows import READ_STEPS, STILL, TRUE, Windows
+from pipeline.processors.alerts.verdicts import STILL, TRUE
+from pipeline.processors.alerts.windows import READ_STEPS, Windows
 from schemas.alerts import Scope
 from tests.support.minutes import MINUTE, frame, said
 from tests.support.unbounded import Unbounded
@@ -94,7 +95,7 @@ def what_is_true(windows: Windows, minute: int, over: bool, watched: set[Scope])
     found = {}
     for verdicts in windows.judge(minute, over, watched):
         for (row, scope), (place, rule) in product(enumerate(verdicts.scopes), enumerate(verdicts.rules)):
-            says = int(verdicts.truth[row, place])
+            says = int(verdicts.codes[row, place])
             if says == TRUE or (says == STILL and scope in watched):
                 numbers = (verdicts.observed, verdicts.expected, verdicts.lower, verdicts.upper, verdicts.severity)
                 window = verdicts.windows[place][row, :6]

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.processors.alerts.changes import historical_key
 from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.counts import MEASURES
-from pipeline.processors.alerts.lifecycle import Lifecycle, historical_key
+from pipeline.processors.alerts.lifecycle import Lifecycle
 from pipeline.processors.alerts.rules import Alerts, AnyRule, SpikeRule, ThresholdRule
 from pipeline.processors.alerts.silences import Silence
-from pipeline.processors.alerts.windows import STILL, TRUE, Verdicts
+from pipeline.processors.alerts.verdicts import STILL, TRUE, Verdicts
 from schemas.alerts import Alert, Scope, State, alert_key
 from schemas.signals import Candidate
 from tests.support.minutes import MINUTE, at
@@ -62,9 +63,9 @@ def states(alerts: list[Alert]) -> list[str]:
 # --- windows ----------------------------------------------------------------------------------------------------------
 def test_an_alert_fires_at_once_goes_on_and_is_over_when_it_was_not_true_for_a_while() -> None:
     life = Lifecycle(CONFIG)
-    (fired,) = life.true(truth("count", MINUTE), at(MINUTE, 30))
+    (fired,) = life.met(truth("count", MINUTE), at(MINUTE, 30))
     assert (fired.state, fired.version, fired.since, fired.raised_at) == (State.FIRING, 1, at(MINUTE), at(MINUTE, 30))
-    assert life.true(truth("count", MINUTE + 1, observed=90.0), at(MINUTE + 1)) == []
+    assert life.met(truth("count", MINUTE + 1, observed=90.0), at(MINUTE + 1)) == []
     assert life.sweep(at(MINUTE + 6), at(MINUTE + 6))[0].state == State.FIRING  # its numbers are saved
     (over,) = life.sweep(at(MINUTE + 7), at(MINUTE + 7))
     assert (over.state, over.ended_at, over.observed, over.key) == (State.RESOLVED, at(MINUTE + 1), 90.0, fired.key)
@@ -73,54 +74,54 @@ def test_an_alert_fires_at_once_goes_on_and_is_over_when_it_was_not_true_for_a_w
 
 def test_one_that_needs_to_last_is_pending_first_and_never_was_if_it_does_not() -> None:
     life = Lifecycle(CONFIG)
-    assert states(life.true(truth("steady", MINUTE), at(MINUTE))) == ["pending"]
-    assert life.true(truth("steady", MINUTE + 1), at(MINUTE + 1)) == []
-    (fired,) = life.true(truth("steady", MINUTE + 2), at(MINUTE + 2))
+    assert states(life.met(truth("steady", MINUTE), at(MINUTE))) == ["pending"]
+    assert life.met(truth("steady", MINUTE + 1), at(MINUTE + 1)) == []
+    (fired,) = life.met(truth("steady", MINUTE + 2), at(MINUTE + 2))
     assert (fired.state, fired.version, fired.raised_at) == (State.FIRING, 2, at(MINUTE + 2))
     other = Lifecycle(CONFIG)
-    other.true(truth("steady", MINUTE), at(MINUTE))
-    (gone,) = other.untrue("steady", ACME, at(MINUTE + 1))
+    other.met(truth("steady", MINUTE), at(MINUTE))
+    (gone,) = other.not_met("steady", ACME, at(MINUTE + 1))
     assert (gone.state, gone.raised_at) == (State.RESOLVED, None)
 
 
 def test_the_same_minutes_again_raise_nothing_and_a_later_one_does() -> None:
     life = Lifecycle(CONFIG)
-    (first,) = life.true(truth("count", MINUTE), at(MINUTE))
+    (first,) = life.met(truth("count", MINUTE), at(MINUTE))
     (over,) = life.sweep(at(MINUTE + 20), at(MINUTE + 20))
     restarted = Lifecycle(CONFIG, [over])
     for lived in (life, restarted):
-        assert lived.true(truth("count", MINUTE), at(MINUTE + 21)) == []
-        assert lived.true(truth("count", MINUTE + 4), at(MINUTE + 21)) == []  # late, within its `resolve`
-        (second,) = lived.true(truth("count", MINUTE + 20), at(MINUTE + 21))
+        assert lived.met(truth("count", MINUTE), at(MINUTE + 21)) == []
+        assert lived.met(truth("count", MINUTE + 4), at(MINUTE + 21)) == []  # late, within its `resolve`
+        (second,) = lived.met(truth("count", MINUTE + 20), at(MINUTE + 21))
         assert second.key != first.key
     assert first.key == alert_key("count", ACME, int(at(MINUTE).timestamp()))
 
 
 def test_a_restart_goes_on_with_what_is_open() -> None:
     life = Lifecycle(CONFIG)
-    (fired,) = life.true(truth("count", MINUTE), at(MINUTE))
+    (fired,) = life.met(truth("count", MINUTE), at(MINUTE))
     again = Lifecycle(CONFIG, [fired])
-    assert again.true(truth("count", MINUTE), at(MINUTE, 5)) == []
+    assert again.met(truth("count", MINUTE), at(MINUTE, 5)) == []
     assert [alert.key for alert in again.open] == [fired.key]
     acknowledged = again.acknowledge(fired, "ines", "on it", at(MINUTE, 9))
     third = Lifecycle(CONFIG, [acknowledged])
-    assert third.true(truth("count", MINUTE + 1), at(MINUTE + 1)) == []
+    assert third.met(truth("count", MINUTE + 1), at(MINUTE + 1)) == []
     assert (third.open[0].state, third.open[0].actor) == (State.ACKNOWLEDGED, "ines")
 
 
 def test_a_worse_window_raises_severity_and_keeps_the_key() -> None:
     life = Lifecycle(CONFIG)
-    (fired,) = life.true(truth("count", MINUTE, severity=3), at(MINUTE))
-    life.true(truth("count", MINUTE + 1, severity=8, observed=70.0), at(MINUTE + 1))
+    (fired,) = life.met(truth("count", MINUTE, severity=3), at(MINUTE))
+    life.met(truth("count", MINUTE + 1, severity=8, observed=70.0), at(MINUTE + 1))
     (saved,) = life.sweep(at(MINUTE + 1, 30), at(MINUTE + 1, 30))
     assert (saved.key, saved.severity, saved.observed, saved.state) == (fired.key, 8, 70.0, State.FIRING)
-    life.true(truth("count", MINUTE + 2, severity=2, observed=12.0), at(MINUTE + 2))
+    life.met(truth("count", MINUTE + 2, severity=2, observed=12.0), at(MINUTE + 2))
     assert life.open[0].severity == 8
 
 
 def test_a_rule_that_is_taken_out_ends_its_alerts() -> None:
     life = Lifecycle(CONFIG)
-    life.true(truth("count", MINUTE), at(MINUTE))
+    life.met(truth("count", MINUTE), at(MINUTE))
     life.config = Alerts()
     (over,) = life.sweep(at(MINUTE), at(MINUTE, 10))
     assert (over.state, over.comment) == (State.RESOLVED, "the rule was taken out")
@@ -138,27 +139,27 @@ def judged(minute: int, truth: int, name: str = "volume") -> Verdicts:
 
 def test_a_burst_that_goes_up_and_down_is_one_alert() -> None:
     life = Lifecycle(CONFIG)
-    (fired,) = life.judged([judged(MINUTE, TRUE)], at(MINUTE))
+    (fired,) = life.take_verdicts([judged(MINUTE, TRUE)], at(MINUTE))
     for minute in range(MINUTE + 1, MINUTE + 30):
-        assert life.judged([judged(minute, STILL)], at(minute)) == []
+        assert life.take_verdicts([judged(minute, STILL)], at(minute)) == []
         assert [c for c in life.sweep(at(minute), at(minute)) if c.state == State.RESOLVED] == []
-    life.judged([judged(MINUTE + 30, 0)], at(MINUTE + 30))
+    life.take_verdicts([judged(MINUTE + 30, 0)], at(MINUTE + 30))
     (over,) = [c for c in life.sweep(at(MINUTE + 41), at(MINUTE + 41)) if c.state == State.RESOLVED]
     assert (over.key, over.last_at) == (fired.key, at(MINUTE + 29))
-    assert life.judged([judged(MINUTE + 45, STILL)], at(MINUTE + 45)) == []
+    assert life.take_verdicts([judged(MINUTE + 45, STILL)], at(MINUTE + 45)) == []
     assert life.open == []
 
 
 # --- nobody is told ---------------------------------------------------------------------------------------------------
 def test_a_brand_wide_spike_silences_its_platforms_and_no_others() -> None:
     life = Lifecycle(CONFIG)
-    (whole,) = life.true(truth("volume", MINUTE, expected=5.0, measure="volume"), at(MINUTE))
-    (part,) = life.true(truth("by-platform", MINUTE, Scope("Acme", "x"), expected=5.0, measure="volume"), at(MINUTE))
-    (other,) = life.true(truth("by-platform", MINUTE, Scope("Bolt", "x"), expected=5.0, measure="volume"), at(MINUTE))
-    (share,) = life.true(truth("share", MINUTE, Scope("Acme", "x"), expected=0.2, measure="negative_share"), at(MINUTE))
+    (whole,) = life.met(truth("volume", MINUTE, expected=5.0, measure="volume"), at(MINUTE))
+    (part,) = life.met(truth("by-platform", MINUTE, Scope("Acme", "x"), expected=5.0, measure="volume"), at(MINUTE))
+    (other,) = life.met(truth("by-platform", MINUTE, Scope("Bolt", "x"), expected=5.0, measure="volume"), at(MINUTE))
+    (share,) = life.met(truth("share", MINUTE, Scope("Acme", "x"), expected=0.2, measure="negative_share"), at(MINUTE))
     assert part.muted == f"inhibited by {whole.hex}"
     assert (whole.muted, other.muted, share.muted) == ("", "", "")
-    life.true(truth("by-platform", MINUTE + 30, Scope("Acme", "x"), expected=5.0, measure="volume"), at(MINUTE + 30))
+    life.met(truth("by-platform", MINUTE + 30, Scope("Acme", "x"), expected=5.0, measure="volume"), at(MINUTE + 30))
     changes = life.sweep(at(MINUTE + 30), at(MINUTE + 30))
     assert ("by-platform", State.FIRING, "") in [(c.rule, c.state, c.muted) for c in changes if c.scope.brand == "Acme"]
 
@@ -174,9 +175,9 @@ def silence(begin: int, end: int, **fields: str) -> Silence:
 )
 def test_a_silence_mutes_what_it_covers_until_it_ends(fields: dict[str, str], mutes: bool) -> None:
     life = Lifecycle(CONFIG, silences=[silence(MINUTE - 5, MINUTE + 2, **fields)])
-    (fired,) = life.true(truth("count", MINUTE), at(MINUTE))
+    (fired,) = life.met(truth("count", MINUTE), at(MINUTE))
     assert fired.muted == ("silence 0000000000000007" if mutes else "")
-    life.true(truth("count", MINUTE + 2), at(MINUTE + 2))
+    life.met(truth("count", MINUTE + 2), at(MINUTE + 2))
     changes = life.sweep(at(MINUTE + 2), at(MINUTE + 2))
     assert [c.muted for c in changes] == ([""] if mutes else [])
     assert life.open[0].muted == ""
@@ -184,7 +185,7 @@ def test_a_silence_mutes_what_it_covers_until_it_ends(fields: dict[str, str], mu
 
 def test_a_silence_that_begins_mutes_what_is_open_and_a_resolved_one_is_never_muted() -> None:
     life = Lifecycle(CONFIG)
-    life.true(truth("count", MINUTE), at(MINUTE))
+    life.met(truth("count", MINUTE), at(MINUTE))
     life.silences[7] = silence(MINUTE, MINUTE + 60, brand="Acme")
     (muted,) = life.sweep(at(MINUTE), at(MINUTE, 5))
     assert (muted.state, muted.muted) == (State.FIRING, "silence 0000000000000007")
@@ -214,13 +215,13 @@ def test_a_windows_alert_is_muted_where_all_that_it_counts_is_on_the_platform(
     platforms: tuple[str, ...], scope: Scope, silent: bool
 ) -> None:
     life = Lifecycle(CONFIG, silences=[silence(MINUTE - 5, MINUTE + 60, platform="x")])
-    (fired,) = life.true(truth("count", MINUTE, scope, platforms=platforms), at(MINUTE))
+    (fired,) = life.met(truth("count", MINUTE, scope, platforms=platforms), at(MINUTE))
     assert bool(fired.muted) == silent
 
 
 def test_verdicts_name_the_platforms_that_their_rule_counts() -> None:
     for name, platforms in (("only-x", ("x",)), ("volume", ())):
-        (fired,) = Lifecycle(CONFIG).judged([judged(MINUTE, TRUE, name)], at(MINUTE))
+        (fired,) = Lifecycle(CONFIG).take_verdicts([judged(MINUTE, TRUE, name)], at(MINUTE))
         assert fired.platforms == platforms
 
 
@@ -307,24 +308,24 @@ def test_whatever_the_order_of_events_the_same_brands_are_raised_once() -> None:
 def test_a_source_that_talks_again_ends_its_silence_at_once() -> None:
     life = Lifecycle(CONFIG)
     x = Scope(platform="x")
-    (fired,) = life.true(truth("quiet", MINUTE, x), at(MINUTE + 31))
+    (fired,) = life.met(truth("quiet", MINUTE, x), at(MINUTE + 31))
     assert fired.state == State.FIRING
     assert [c for c in life.sweep(at(MINUTE + 90), at(MINUTE + 90)) if c.state == State.RESOLVED] == []
-    assert states(life.untrue("quiet", x, at(MINUTE + 91))) == ["resolved"]
+    assert states(life.not_met("quiet", x, at(MINUTE + 91))) == ["resolved"]
 
 
 def test_an_alert_that_was_open_when_its_type_was_named_silence_goes_on_as_it_is() -> None:
     x = Scope(platform="x")
-    (fired,) = Lifecycle(CONFIG).true(truth("quiet", MINUTE, x), at(MINUTE + 31))
+    (fired,) = Lifecycle(CONFIG).met(truth("quiet", MINUTE, x), at(MINUTE + 31))
     assert (fired.type, fired.key) == ("no_data", alert_key("quiet", x, int(at(MINUTE).timestamp())))
     old = replace(fired, type="silence")
     upgraded = Lifecycle(CONFIG, [old])
-    assert upgraded.true(truth("quiet", MINUTE, x), at(MINUTE + 40)) == []
+    assert upgraded.met(truth("quiet", MINUTE, x), at(MINUTE + 40)) == []
     assert [c for c in upgraded.sweep(at(MINUTE + 90), at(MINUTE + 90)) if c.state == State.RESOLVED] == []
-    (over,) = upgraded.untrue("quiet", x, at(MINUTE + 91))
+    (over,) = upgraded.not_met("quiet", x, at(MINUTE + 91))
     assert (over.key, over.type, over.state) == (fired.key, "silence", State.RESOLVED)
-    assert upgraded.true(truth("quiet", MINUTE, x), at(MINUTE + 92)) == []
-    (again,) = upgraded.true(truth("quiet", MINUTE + 95, x), at(MINUTE + 130))
+    assert upgraded.met(truth("quiet", MINUTE, x), at(MINUTE + 92)) == []
+    (again,) = upgraded.met(truth("quiet", MINUTE + 95, x), at(MINUTE + 130))
     assert again.type == "no_data" and again.key != fired.key
 
 
@@ -332,6 +333,6 @@ def test_a_test_alert_is_marked_resolves_and_is_in_nobodys_way() -> None:
     life = Lifecycle(CONFIG)
     test = life.test(rule("count"), "Acme", "ines", at(MINUTE))
     assert test.test and test.state == State.FIRING
-    assert states(life.true(truth("count", MINUTE), at(MINUTE))) == ["firing"]
+    assert states(life.met(truth("count", MINUTE), at(MINUTE))) == ["firing"]
     over = [c for c in life.sweep(at(MINUTE + 2), at(MINUTE + 2)) if c.test]
     assert states(over) == ["resolved"]

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.processors.alerts.counts import MEASURES, PLACE, Slice
+from pipeline.processors.alerts.counts import INDEX, MEASURES, Slice
 from pipeline.processors.alerts.history import HISTORY_STEPS, STEP_MINUTES
 from pipeline.processors.alerts.ring import Ring
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.spike import STEP_S
 from pipeline.processors.alerts.table import CountTable
-from pipeline.processors.alerts.windows import STILL, TRUE, UNKNOWN, Windows
+from pipeline.processors.alerts.verdicts import STILL, TRUE, UNKNOWN
+from pipeline.processors.alerts.windows import Windows
 from schemas.alerts import Scope
 from tests.support.minutes import MINUTE, frame, said
 
@@ -34,7 +35,7 @@ def windows_of(*rules: dict[str, object], authors: pl.DataFrame | None = None) -
 
 def truth(windows: Windows, minute: int, scope: Scope, over: bool = True) -> int:
     (verdicts,) = windows.judge(minute, over, [scope])
-    return int(verdicts.truth[list(verdicts.scopes).index(scope), 0]) if scope in verdicts.scopes else UNKNOWN
+    return int(verdicts.codes[list(verdicts.scopes).index(scope), 0]) if scope in verdicts.scopes else UNKNOWN
 
 
 ACME = Scope("Acme")
@@ -170,7 +171,7 @@ def test_a_scope_that_nobody_has_heard_of_has_no_history() -> None:
     windows.move(MINUTE)
     windows.put(frame(said(MINUTE, 500, labelled=500, negative=500)), [MINUTE], None)
     (verdicts,) = windows.judge(MINUTE, over=False)
-    assert verdicts.truth.tolist() == [[UNKNOWN, UNKNOWN]]
+    assert verdicts.codes.tolist() == [[UNKNOWN, UNKNOWN]]
 
 
 def test_what_came_before_the_first_start_with_a_wrong_date_is_no_history() -> None:
@@ -246,5 +247,5 @@ def test_a_ring_holds_what_was_last_said_of_each_minute(reads: list[tuple[int, s
     for row, scope in enumerate(ring.table.scopes):
         for minute in range(newest - size + 1, newest + 1):
             held = ring.window(minute, 1).take(np.array([row]))
-            assert held[0, PLACE["count"]] == known.get((scope.brand, minute), 0)
+            assert held[0, INDEX["count"]] == known.get((scope.brand, minute), 0)
             assert held.shape == (1, len(MEASURES))

@@ -73,7 +73,7 @@ class Backtest:
                 windows.move(minute)
                 if frame is not None:
                     windows.put(frame, [minute], None)
-                changes += lifecycle.judged(windows.judge(minute, True, {alert.scope for alert in lifecycle.open}), now)
+                changes += lifecycle.take_verdicts(windows.judge(minute, True, {alert.scope for alert in lifecycle.open}), now)
             changes += looks.look(lifecycle, frame, minute, now)
             changes += talks.listen(lifecycle, minute, now)
             changes += lifecycle.sweep(now, now)

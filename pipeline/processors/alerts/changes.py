@@ -1,0 +1,128 @@
+"""How conditions and events change an alert. Pure: no clock, no database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from pipeline.processors.alerts import explain
+from pipeline.processors.alerts.condition import Condition
+from pipeline.processors.alerts.counts import INDEX
+from pipeline.processors.alerts.minutes import time_of
+from pipeline.processors.alerts.rules import KeywordRule, ReachRule, Rule, Windowed, platforms_of
+from pipeline.processors.alerts.verdicts import Verdicts
+from schemas.alerts import Alert, Change, Scope, State, alert_key
+from schemas.signals import Candidate
+
+SAMPLES = 3
+EventRule = KeywordRule | ReachRule
+
+
+def persistence_of(rule: Rule) -> timedelta:
+    """How long the condition must be true before the alert fires."""
+    return rule.persistence if isinstance(rule, Windowed) else timedelta(0)
+
+
+# --- windows ----------------------------------------------------------------------------------------------------------
+def condition_of(verdicts: Verdicts, row: int, column: int) -> Condition:
+    """The condition that a rule (by column) found to be true of a scope (by row)."""
+    rule, scope = verdicts.rules[column], verdicts.scopes[row]
+    start = time_of(verdicts.minute)
+    window = verdicts.windows[column][row]
+    expected, lower, upper = (
+        None if np.isnan(array[row, column]) else float(array[row, column])
+        for array in (verdicts.expected, verdicts.lower, verdicts.upper)
+    )
+    return Condition(
+        rule, scope, start, start, int(verdicts.severity[row, column]), float(verdicts.observed[row, column]),
+        rule.measure, expected, lower, upper,
+        split=(int(window[INDEX["negative"]]), int(window[INDEX["neutral"]]), int(window[INDEX["positive"]])),
+        platforms=(scope.platform,) if scope.platform else platforms_of(rule),
+    )  # fmt: skip
+
+
+def condition_change(alert: Alert, condition: Condition) -> Change:
+    """The alert while its condition stays true: the numbers are those of its worst window."""
+    change: Change = {
+        "last_at": max(alert.last_at, condition.end),
+        "since": min(alert.since, condition.start),
+        "platforms": spread(alert, condition.platforms),
+    }
+    severer = condition.severity - alert.severity
+    if severer > 0 or (severer == 0 and distance(condition) > distance(condition, alert.observed)):
+        change |= numbers(condition)
+    return change
+
+
+def numbers(condition: Condition) -> Change:
+    """The fields of an alert that say how far its condition goes."""
+    negative, neutral, positive = condition.split
+    change: Change = {
+        "severity": condition.severity, "observed": condition.observed, "expected": condition.expected,
+        "lower": condition.lower, "upper": condition.upper, "measure": condition.measure,
+        "negative": negative, "neutral": neutral, "positive": positive, "summary": explain.summary(condition),
+    }  # fmt: skip
+    if condition.samples:
+        change["samples"] = condition.samples
+    return change
+
+
+def distance(condition: Condition, observed: float | None = None) -> float:
+    """From the expected number, or from the limit."""
+    limit = next((value for value in (condition.expected, condition.upper, condition.lower) if value is not None), 0.0)
+    return abs((condition.observed if observed is None else observed) - limit)
+
+
+def is_rise(alert: Alert) -> bool:
+    """Whether more was observed than expected."""
+    return alert.expected is None or alert.observed >= alert.expected
+
+
+def spread(alert: Alert, platforms: Iterable[str]) -> tuple[str, ...]:
+    """The alert's platforms and these; an alert about any platform stays one."""
+    return tuple(sorted({*alert.platforms, *platforms})) if alert.platforms else ()
+
+
+# --- single events ----------------------------------------------------------------------------------------------------
+def historical_key(candidate: Candidate) -> int:
+    """Old events of a rule and brand are one alert an hour."""
+    hour = int(candidate.created_at.timestamp()) // 3600 * 3600
+    return alert_key(candidate.rule, Scope(candidate.brand), hour)
+
+
+def event_alert(rule: EventRule, candidate: Candidate, key: int, state: State, now: datetime) -> Alert:
+    """The alert that an event begins."""
+    label = candidate.sentiment
+    return Alert(
+        key=key, version=1, rule=rule.name, type=rule.type, scope=Scope(candidate.brand), state=state, severity=rule.severity,
+        since=candidate.created_at, last_at=candidate.created_at, changed_at=now, observed=candidate.observed,
+        measure="events" if isinstance(rule, KeywordRule) else "reach", summary=explain.event_summary(rule, candidate),
+        terms=tuple(candidate.words), samples=(candidate.event_key,) if candidate.public else (),
+        negative=int(label == "negative"), neutral=int(label == "neutral"), positive=int(label == "positive"),
+        platforms=(candidate.platform,), query=explain.event_query(rule, candidate),
+    )  # fmt: skip
+
+
+def event_change(alert: Alert, rule: EventRule, candidate: Candidate) -> Change:
+    """The alert with one more event: a keyword's events are counted, of reach the largest is kept."""
+    at, label = candidate.created_at, candidate.sentiment
+    return {
+        "last_at": max(alert.last_at, at),
+        "since": min(alert.since, at),
+        "observed": alert.observed + 1 if isinstance(rule, KeywordRule) else max(alert.observed, candidate.observed),
+        "terms": tuple(dict.fromkeys((*alert.terms, *candidate.words))),
+        "samples": next_samples(alert, candidate),
+        "negative": alert.negative + (label == "negative"),
+        "neutral": alert.neutral + (label == "neutral"),
+        "positive": alert.positive + (label == "positive"),
+        "platforms": spread(alert, [candidate.platform]),
+    }
+
+
+def next_samples(alert: Alert, candidate: Candidate) -> tuple[int, ...]:
+    """The alert's samples and the event, if it is public and they are fewer than SAMPLES."""
+    if candidate.public and len(alert.samples) < SAMPLES and candidate.event_key not in alert.samples:
+        return (*alert.samples, candidate.event_key)
+    return alert.samples
