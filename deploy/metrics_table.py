@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prometheus_client.metrics import MetricWrapperBase
-
 from deploy.grafana.board import series
 from pipeline.monitoring import metrics
 
@@ -14,8 +12,10 @@ BEGIN, END = "<!-- metrics: made by `make board` -->\n", "<!-- end of metrics --
 
 
 def table() -> str:
-    found = {id(value): value for value in vars(metrics).values() if isinstance(value, MetricWrapperBase)}
-    rows = [f"| `{series(m)}` | {m._type} | {', '.join(m._labelnames)} | {m._documentation} |\n" for m in found.values()]
+    rows = []
+    for metric, labels in metrics.DECLARED:
+        (family,) = metric.describe()
+        rows.append(f"| `{series(metric)}` | {family.type} | {', '.join(labels)} | {family.documentation} |\n")
     return "".join(["| metric | type | labels | meaning |\n|---|---|---|---|\n", *rows])
 
 

@@ -24,7 +24,6 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableOption,
     VariableRefresh,
 )
-from prometheus_client.metrics import MetricWrapperBase
 
 from pipeline.monitoring import metrics
 
@@ -35,12 +34,13 @@ RSS, CPU = "process_resident_memory_bytes", "process_cpu_seconds_total"
 WORKERS, CONTROL = 'job="earshot", instance=~"$instance"', 'job="earshot-control"'
 
 
-def series(metric: MetricWrapperBase) -> str:
+def series(metric: M.Metric) -> str:
     """The metric's name in Prometheus."""
-    return f"{metric._name}{_SUFFIX.get(metric._type or '', '')}"
+    (family,) = metric.describe()
+    return f"{family.name}{_SUFFIX.get(family.type, '')}"
 
 
-def of(name: MetricWrapperBase | str, labels: str = "") -> str:
+def of(name: M.Metric | str, labels: str = "") -> str:
     """The metric of the chosen workers."""
     label = f", {labels}" if labels else ""
     return f"{name if isinstance(name, str) else series(name)}{{{WORKERS}{label}}}"
@@ -51,17 +51,17 @@ def control(expression: str) -> str:
     return expression.replace(WORKERS, CONTROL)
 
 
-def rate(metric: MetricWrapperBase | str, by: str = "", labels: str = "") -> str:
+def rate(metric: M.Metric | str, by: str = "", labels: str = "") -> str:
     return f"sum{f' by ({by}) ' if by else ''}(rate({of(metric, labels)}[$__rate_interval]))"
 
 
-def quantile(share: float, metric: MetricWrapperBase, by: str = "") -> str:
+def quantile(share: float, metric: M.Metric, by: str = "") -> str:
     groups = f"{by}, le" if by else "le"
     name = f"{series(metric)}_bucket"
     return f"histogram_quantile({share}, sum by ({groups}) (rate({of(name)}[$__rate_interval])))"
 
 
-def mean(metric: MetricWrapperBase, by: str = "") -> str:
+def mean(metric: M.Metric, by: str = "") -> str:
     return f"{rate(f'{series(metric)}_sum', by)} / {rate(f'{series(metric)}_count', by)}"
 
 
@@ -169,7 +169,7 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
               worker__instance=of(M.DEFERRED_NOW), landed_without_one=f"sum(increase({of(M.DEFERRED)}[$__rate_interval]))"),
         graph("The longest wait for a label", "s", "0 when no row waits", worker__instance=of(M.DEFERRED_AGE)),
         graph("Model time for landed rows", "percentunit", "Of one core; for batches see Steps, busy",
-              worker__instance=rate(M.LATER_SECONDS, "instance")),
+              worker__instance=rate(M.DEFERRED_SECONDS, "instance")),
         graph("Texts for the model", "cps", "Cache hit or miss", cache__cache=rate(M.CACHED, "cache")),
     ],
     "Alerts": [
@@ -185,7 +185,7 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
               **{f"{result}__receiver": control(rate(M.ALERT_DELIVERIES, "receiver", f'result="{result}"'))
                  for result in ("sent", "failed", "refused")}),
         graph("A tick", "s", "Reads touched minutes and evaluates all windows, once a second at most",
-              p50=control(quantile(0.5, M.TICK_SECONDS)), p99=control(quantile(0.99, M.TICK_SECONDS))),
+              p50=control(quantile(0.5, M.EVALUATION_SECONDS)), p99=control(quantile(0.99, M.EVALUATION_SECONDS))),
         graph("Watermark behind the clock", "s", "Age of the time at which windows are evaluated",
               control__instance=control(of(M.WATERMARK_AGE))),
         graph("Scopes", "short", "Brands, and brands by platform or language; left out per second: too many",
@@ -228,7 +228,7 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
         graph("Steps", "s", "Mean time of a step for a batch", step__step=mean(M.STEP_SECONDS, "step")),
         graph("Steps, busy", "percentunit", "Share of the wall time: a step near 100 % is the bottleneck",
               step__step=rate(f"{series(M.STEP_SECONDS)}_sum", "step")),
-        graph("Hand-over", "s", "Mean time a batch waits before a step", step__step=mean(M.HAND_OVER_SECONDS, "step")),
+        graph("Hand-over", "s", "Mean time a batch waits before a step", step__step=mean(M.STEP_WAIT_SECONDS, "step")),
         graph("CPU", "percentunit", "Of one core", worker__instance=rate(CPU, "instance"),
               control__instance=control(rate(CPU, "instance"))),
     ],

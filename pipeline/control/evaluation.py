@@ -99,7 +99,7 @@ class Evaluation:
         self._vitals.busy(EVALUATING)
         started = time.perf_counter()
         self._notifier.publish(await self._leader.on_thread(lambda: self._evaluator.tick(utc_now())))
-        metrics.TICK_SECONDS.observe(time.perf_counter() - started)
+        metrics.EVALUATION_SECONDS.observe(time.perf_counter() - started)
         self._notifier.show(self._vitals)
         self._measure()
         self._leader.check()

@@ -11,13 +11,13 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable
 from importlib.metadata import version
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, disable_created_metrics
 
+from pipeline.monitoring.column_histogram import ColumnHistogram
+from pipeline.monitoring.old_names import OldNames
 from pipeline.monitoring.reject_reasons import CLASSES, OTHERS
 from schemas import labels
 
@@ -38,20 +38,35 @@ _AGE = (0.1, 0.2, 0.3, 0.5, 0.75, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 21600, 
 _ROWS = (1, 10, 30, 100, 300, 1_000, 3_000, 10_000, 20_000, 30_000)
 
 
+Metric = Counter | Gauge | Histogram | Info | ColumnHistogram
+AnyMetric = TypeVar("AnyMetric", bound=Metric)
+DECLARED: list[tuple[Metric, tuple[str, ...]]] = []
+"""Every metric with the names of its labels, in the order below."""
+
+
+def _declared(metric: AnyMetric, labels: tuple[str, ...] = ()) -> AnyMetric:
+    DECLARED.append((metric, labels))
+    return metric
+
+
 def _counter(name: str, meaning: str, *labels: str) -> Counter:
-    return Counter(f"earshot_{name}", meaning, labels, registry=REGISTRY)
+    return _declared(Counter(f"earshot_{name}", meaning, labels, registry=REGISTRY), labels)
 
 
 def _gauge(name: str, meaning: str, *labels: str) -> Gauge:
-    return Gauge(f"earshot_{name}", meaning, labels, registry=REGISTRY)
+    return _declared(Gauge(f"earshot_{name}", meaning, labels, registry=REGISTRY), labels)
 
 
 def _histogram(name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-    return Histogram(f"earshot_{name}", meaning, labels, buckets=buckets, registry=REGISTRY)
+    return _declared(Histogram(f"earshot_{name}", meaning, labels, buckets=buckets, registry=REGISTRY), labels)
+
+
+def _column_histogram(name: str, meaning: str, buckets: tuple[float, ...]) -> ColumnHistogram:
+    return _declared(ColumnHistogram(f"earshot_{name}", meaning, buckets, REGISTRY))
 
 
 # --- is it up ---------------------------------------------------------------------------------------------------------
-BUILD = Info("earshot_build", "Version of Earshot and of Python", registry=REGISTRY)
+BUILD = _declared(Info("earshot_build", "Version of Earshot and of Python", registry=REGISTRY))
 READY = _gauge("ready", "1 when /ready says so")
 LIVE = _gauge("live", "1 when /live says so")
 UNREADY = _gauge("unready", "1 for each cause that keeps the worker from being ready", "cause")
@@ -65,7 +80,7 @@ DROPPED = _counter("events_dropped", "Events left out on purpose", "reason")
 REJECTED = _counter("events_rejected", "Records that became dead letters, by step and class of reason", "step", "reason")
 UNREADABLE = _counter("offsets_unreadable", "Offsets that can't be read: a dead letter stands for a batch of them")
 WAITED = _counter("events_waited", "Changes set aside until their event comes")
-NOTES = _counter("notes", "Notes on events that landed, by kind (unknown_field)", "note")
+NOTES = _counter("event_notes", "Notes on events that landed, by kind (unknown_field)", "note")
 WAITING = _gauge("waiting_changes", "Changes that wait for their event, in memory or in the table", "kept")
 
 # --- sentiment --------------------------------------------------------------------------------------------------------
@@ -74,7 +89,7 @@ UNKNOWN = _counter("sentiment_unknown", "Rows that can't be labelled", "reason")
 DEFERRED = _counter("sentiment_deferred", "Rows that landed to be labelled later")
 DEFERRED_NOW = _gauge("sentiment_deferred_rows", "Rows of this worker's partitions that wait for their label")
 DEFERRED_AGE = _gauge("sentiment_deferred_age_seconds", "Longest wait of a row for its label, 0 when no row waits")
-LATER_SECONDS = _counter("sentiment_later_seconds", "Model time for landed rows; for batches see step_seconds")
+DEFERRED_SECONDS = _counter("sentiment_deferred_seconds", "Model time for landed rows; for batches see step_seconds")
 CACHED = _counter("sentiment_texts", "Texts to be labelled, by cache hit or miss", "cache")
 
 # --- alerts -----------------------------------------------------------------------------------------------------------
@@ -89,7 +104,7 @@ ALERT_SECONDS = _histogram(
     "alert_seconds", "From the Kafka timestamp of the triggering record until a receiver accepted the alert", _LATENCY, "path"
 )
 ALERT_DELIVERIES = _counter("alert_deliveries", "Messages to receivers, by result", "receiver", "result")
-TICK_SECONDS = _histogram("alert_tick_seconds", "Time to read touched minutes and evaluate all windows", _WORK)
+EVALUATION_SECONDS = _histogram("alert_evaluation_seconds", "Time to read touched minutes and evaluate all windows", _WORK)
 ALERT_SCOPES = _gauge("alert_scopes", "Scopes that windowed rules count: brands, and brands by platform or language")
 ALERT_SCOPES_LEFT_OUT = _counter(
     "alert_scopes_left_out", "Scopes that were not counted, or were dropped although they mattered, because there are too many"
@@ -105,8 +120,8 @@ ALERTS_MISSED = _counter("alerts_missed_by_topic", "Changes of alerts that topic
 PRODUCERS_RENEWED = _counter("producers_renewed", "Producers that met a fatal error and were replaced", "topic")
 
 # --- time -------------------------------------------------------------------------------------------------------------
-KAFKA_LATENCY = _histogram("kafka_latency_seconds", "From a record's timestamp in Kafka until its batch landed", _LATENCY)
-EVENT_LATENCY = _histogram("event_latency_seconds", "From created_at (a change: occurred_at) until the row landed", _AGE)
+KAFKA_LATENCY = _column_histogram("kafka_latency_seconds", "From a record's Kafka timestamp until its batch landed", _LATENCY)
+EVENT_LATENCY = _column_histogram("event_latency_seconds", "From created_at (a change: occurred_at) until the row landed", _AGE)
 LAG_RECORDS = _gauge("lag_records", "Records between the last landed one and the partition's end", "partition")
 LAG_SECONDS = _gauge("lag_seconds", "Lag in seconds: every record older than this has landed", "partition")
 COMMIT_AGE = _gauge("commit_age_seconds", "Longest wait of a landed batch for its commit, 0 when none waits")
@@ -115,7 +130,7 @@ COMMIT_AGE = _gauge("commit_age_seconds", "Longest wait of a landed batch for it
 BATCH_ROWS = _histogram("batch_rows", "Records in a batch", _ROWS)
 IN_FLIGHT = _gauge("batches_in_flight", "Batches that were read and have neither landed nor been dropped")
 STEP_SECONDS = _histogram("step_seconds", "Time of a step for a batch", _WORK, "step")
-HAND_OVER_SECONDS = _histogram("hand_over_seconds", "Time a batch waited in the channel before a step", _WORK, "step")
+STEP_WAIT_SECONDS = _histogram("step_wait_seconds", "Time a batch waited in the channel before a step", _WORK, "step")
 
 # --- seeding, ClickHouse, brands, memory ------------------------------------------------------------------------------
 SEEDED = _counter("seeded_revisions", "Known revisions read from ClickHouse on assignment")
@@ -132,6 +147,16 @@ DROPPED_BYTES = _gauge("dropped_keys_bytes", "Memory of the events whose create 
 BRANDS_RELOADS = _counter("brands_reloads", "Changes of brands.yaml, by result: ok, failed", "result")
 BRANDS_STALE = _gauge("brands_stale", "1 while brands.yaml is broken or missing and the version before is active")
 MEMORY_LIMIT = _gauge("memory_limit_bytes", "Memory this process may use: its control group's limit, else the machine's")
+
+
+OLD_NAMES = {
+    "earshot_notes": NOTES,
+    "earshot_sentiment_later_seconds": DEFERRED_SECONDS,
+    "earshot_alert_tick_seconds": EVALUATION_SECONDS,
+    "earshot_hand_over_seconds": STEP_WAIT_SECONDS,
+}
+"""Metrics with a new name, by the name before: exported beside it until the next release."""
+REGISTRY.register(OldNames(OLD_NAMES))
 
 
 class Reloads(NamedTuple):
@@ -156,7 +181,7 @@ def start(steps: list[str]) -> None:
     DROPPED.labels("duplicate")
     for step in steps:
         STEP_SECONDS.labels(step)
-        HAND_OVER_SECONDS.labels(step)
+        STEP_WAIT_SECONDS.labels(step)
     for table in TABLES:
         INSERT_SECONDS.labels(table)
         INSERT_ROWS.labels(table)
@@ -210,15 +235,3 @@ def count_labels(rows: pl.DataFrame) -> None:
             UNKNOWN.labels(reason).inc(count)
         elif status == labels.DEFERRED:
             DEFERRED.inc(count)
-
-
-def observe_all(histogram: Histogram, values: npt.NDArray[np.float64]) -> None:
-    """Observes a whole column at once: prometheus_client's own `observe` takes one value a call."""
-    if not len(values):
-        return
-    bounds = np.array(histogram._upper_bounds)
-    counts = np.bincount(np.searchsorted(bounds, values), minlength=len(bounds))
-    for bucket, count in zip(histogram._buckets, counts, strict=True):
-        if count:
-            bucket.inc(float(count))
-    histogram._sum.inc(float(values.sum()))

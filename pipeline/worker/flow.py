@@ -136,7 +136,7 @@ class Flow:
                     self._room.give_back()
 
     def _take_over(self, name: str, batch: EventBatch) -> None:
-        metrics.HAND_OVER_SECONDS.labels(name).observe(time.perf_counter() - batch.handed_over)
+        metrics.STEP_WAIT_SECONDS.labels(name).observe(time.perf_counter() - batch.handed_over)
         self._fence.check(batch.generation)
 
     def _give_up(self, batch: EventBatch, name: str) -> None:
@@ -217,6 +217,6 @@ def _count(batch: EventBatch) -> None:
         metrics.WAITED.inc(batch.waiting.height)
     now = time.time()
     if batch.timestamps is not None:
-        metrics.observe_all(metrics.KAFKA_LATENCY, now - batch.timestamps / 1000)
+        metrics.KAFKA_LATENCY.observe_all(now - batch.timestamps / 1000)
     happened = batch.events.get_column("occurred_at").drop_nulls().dt.epoch("ms").to_numpy()
-    metrics.observe_all(metrics.EVENT_LATENCY, now - happened / 1000)
+    metrics.EVENT_LATENCY.observe_all(now - happened / 1000)

@@ -79,7 +79,7 @@ CONTROL = {
     'earshot_alert_deliveries_total{receiver="chat",result="failed"}': "0x70",
     'earshot_alert_deliveries_total{receiver="chat",result="refused"}': "0x70",
     "earshot_alert_watermark_age_seconds": "1x70",
-    "earshot_alert_tick_seconds_count": "0+60x70",
+    "earshot_alert_evaluation_seconds_count": "0+60x70",
     "earshot_signals_unreadable_total": "0x70",
     "earshot_alert_scopes_left_out_total": "0x70",
     "earshot_alerts_missed_by_topic_total": "0x70",
@@ -213,7 +213,9 @@ CASES = {
         {"EarshotLag"},
         control={"earshot_alert_watermark_age_seconds": "90x70"},
     ),
-    "it was in charge, and stands by": of_control(60, alert_watermark_age_seconds="90x70", alert_tick_seconds_count="60x70"),
+    "it was in charge, and stands by": of_control(
+        60, alert_watermark_age_seconds="90x70", alert_evaluation_seconds_count="60x70"
+    ),
     "too many names": of_control(7, "EarshotScopesLeftOut", alert_scopes_left_out_total="0 0+100x70"),
     "unreadable signals": of_control(10, "EarshotSignalsUnreadable", signals_unreadable_total="0x9 1x60"),
     "topic alerts misses some": of_control(10, "EarshotAlertsTopicMisses", alerts_missed_by_topic_total="0x9 1x60"),

@@ -87,8 +87,8 @@ class Running:
         keys = f"SELECT count() FROM interactions FINAL WHERE has(brands, '{brand}')"
         wait_for("all lands", lambda: number(self.settings, keys) == 16)
         self.fires("crisis", brand)
-        ticks = self.metric("earshot_alert_tick_seconds_count")
-        wait_for("it is judged", lambda: self.metric("earshot_alert_tick_seconds_count") >= ticks + 2)
+        ticks = self.metric("earshot_alert_evaluation_seconds_count")
+        wait_for("it is judged", lambda: self.metric("earshot_alert_evaluation_seconds_count") >= ticks + 2)
 
     def metric(self, name: str) -> float:
         lines = self.control.ask("/metrics")[1].splitlines()

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
 from pipeline.batch import Origin
 from pipeline.monitoring import metrics
+from pipeline.monitoring.column_histogram import ColumnHistogram
 from pipeline.monitoring.health import Vitals
 from pipeline.monitoring.reject_reasons import CLASSES, reason_class
 from pipeline.sources.decode import Decode
@@ -54,15 +55,34 @@ def test_what_is_not_known_is_other(reason: str) -> None:
 
 def test_a_column_is_observed_as_its_values_one_by_one() -> None:
     registry = CollectorRegistry()
-    whole, single = (Histogram(name, name, buckets=(0.1, 0.5, 1), registry=registry) for name in ("whole", "single"))
+    whole = ColumnHistogram("whole", "whole", (0.1, 0.5, 1), registry)
+    single = Histogram("single", "single", buckets=(0.1, 0.5, 1), registry=registry)
     values = np.array([0.05, 0.1, 0.10001, 0.5, 0.9, 1.0, 7.0, -1.0])
-    metrics.observe_all(whole, values)
+    whole.observe_all(values[:3])
+    whole.observe_all(values[3:])
+    whole.observe_all(values[:0])
     for value in values:
         single.observe(value)
     bounds = ("0.1", "0.5", "1.0", "+Inf")
     for found, wanted in ((registry.get_sample_value(f"{n}_bucket", {"le": le}) for n in ("whole", "single")) for le in bounds):
         assert found == wanted
     assert registry.get_sample_value("whole_sum") == pytest.approx(registry.get_sample_value("single_sum"))
+    assert registry.get_sample_value("whole_count") == registry.get_sample_value("single_count") == len(values)
+
+
+def test_a_renamed_metric_has_its_old_name_for_a_release() -> None:
+    metrics.NOTES.labels("of this test").inc(3)
+    metrics.STEP_WAIT_SECONDS.labels("of this test").observe(0.004)
+    value = metrics.REGISTRY.get_sample_value
+    for name in ("earshot_notes_total", "earshot_event_notes_total"):
+        assert value(name, {"note": "of this test"}) == 3
+    for name in ("earshot_hand_over_seconds", "earshot_step_wait_seconds"):
+        assert value(f"{name}_bucket", {"step": "of this test", "le": "0.005"}) == 1
+        assert value(f"{name}_sum", {"step": "of this test"}) == 0.004
+    text = generate_latest(metrics.REGISTRY).decode()
+    for old, metric in metrics.OLD_NAMES.items():
+        (family,) = metric.describe()
+        assert f"# HELP {old}{'_total' if family.type == 'counter' else ''} Renamed: use {family.name}. " in text
 
 
 def test_a_cause_names_no_topic_and_no_database() -> None:

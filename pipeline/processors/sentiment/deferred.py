@@ -176,7 +176,7 @@ class DeferredLabeller:
             part, started = rows.slice(done, self._slice), time.monotonic()
             labels.append(self._labeller.label(part.get_column("read"), part.get_column("language")))
             took = time.monotonic() - started
-            metrics.LATER_SECONDS.inc(took)
+            metrics.DEFERRED_SECONDS.inc(took)
             self._slice = max(1, min(CHUNK_ROWS, self._slice * 2 if took < SLICE_S / 2 else int(self._slice * SLICE_S / took)))
             done += part.height
         left = pl.repeat(DEFERRED, rows.height - done, eager=True).alias("sentiment_status").to_frame()
