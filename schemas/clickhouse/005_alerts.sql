@@ -1,4 +1,4 @@
--- Every change of every alert (schemas/alerts.py says what the columns are); the newest version is how it is.
+-- Every change of every alert (pipeline/processors/alerts/alert.py says what the columns are); the newest version is how it is.
 CREATE TABLE alerts
 (
     alert_key UInt64,

@@ -1,5 +1,5 @@
 -- Repeatable.
--- No table queues inserts, whatever the server's default for tables: a row is written before it is acknowledged (pipeline/clickhouse/pins.py).
+-- No table queues inserts, whatever the server's default for tables: a row is written before it is acknowledged (pipeline/pins.py).
 ALTER TABLE interactions MODIFY SETTING async_insert = 0;
 ALTER TABLE pending_changes MODIFY SETTING async_insert = 0;
 ALTER TABLE dead_letters MODIFY SETTING async_insert = 0;

@@ -1,0 +1,23 @@
+"""A migration that has been applied anywhere is never edited, not even in a comment: a database knows it by its checksum."""
+
+from __future__ import annotations
+
+from pipeline.clickhouse.migrations import read_migrations
+
+PUBLISHED = {
+    "001_interactions": 0x29B7EFA5577740DC,
+    "002_lost_offsets": 0x11C921FBCA1829AF,
+    "003_brands_given": 0x68D3F11B8C1F7B1C,
+    "004_sentiment": 0x90DB53F6B3B7445A,
+    "005_alerts": 0xD545FE740DB84DE0,
+    "006_campaign": 0xFBB556CA4571FED1,
+    "007_revisions": 0xC4139C76DB6D0434,
+    "008_bounds": 0x57A033F1A2BD89F4,
+    "009_leaders": 0x9BE6AB17FF6CDF36,
+    "010_alert_platforms": 0x325C0BB344CB0238,
+}
+"""XXH3-64 by name. A new migration adds a line here; no line ever changes."""
+
+
+def test_published_migrations_are_as_they_were_applied() -> None:
+    assert {migration.name: migration.checksum for migration in read_migrations()} == PUBLISHED
