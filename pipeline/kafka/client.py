@@ -9,6 +9,9 @@ from confluent_kafka.admin import AdminClient
 
 from pipeline.config.settings import KafkaSettings
 from pipeline.errors import UnreachableError
+from pipeline.kafka.tls import certificate_problem, unreadable_file
+
+_REFUSED_CERTIFICATE = "certificate verify failed"
 
 
 def kafka_admin(kafka: KafkaSettings, errors: list[KafkaError] | None = None) -> AdminClient:
@@ -21,7 +24,8 @@ def kafka_admin(kafka: KafkaSettings, errors: list[KafkaError] | None = None) ->
         config: dict[str, Any] = {**kafka.client(), "log_level": 0, "error_cb": errors.append}
         return AdminClient(config)
     except KafkaException as error:
-        raise UnreachableError(f"Kafka at {kafka.bootstrap}: {kafka_reason(error)}") from None
+        why = unreadable_file(kafka.client()) or kafka_reason(error)
+        raise UnreachableError(f"Kafka at {kafka.bootstrap}: {why}") from None
 
 
 def check_kafka(kafka: KafkaSettings, timeout: float = 5.0) -> dict[str, int]:
@@ -41,11 +45,19 @@ def check_kafka(kafka: KafkaSettings, timeout: float = 5.0) -> dict[str, int]:
             why = kafka_reason(error)
             if any(e.code() == KafkaError._ALL_BROKERS_DOWN for e in errors):
                 break
-    told = [e.str() for e in errors if e.code() != KafkaError._ALL_BROKERS_DOWN]
-    raise UnreachableError(f"Kafka at {kafka.bootstrap}: {(told or [why])[-1].split(' (after ')[0]}") from None
+    noticed = [error_text(e) for e in errors if e.code() != KafkaError._ALL_BROKERS_DOWN]
+    why = (noticed or [why])[-1]
+    if _REFUSED_CERTIFICATE in why and (problem := certificate_problem(kafka.client())):
+        why = f"the broker's certificate is refused: {problem}"
+    raise UnreachableError(f"Kafka at {kafka.bootstrap}: {why}")
 
 
 def kafka_reason(error: KafkaException) -> str:
     """The text of a Kafka error, on one line."""
     first = error.args[0] if error.args else error
-    return " ".join((first.str() if isinstance(first, KafkaError) else str(first)).split())
+    return error_text(first) if isinstance(first, KafkaError) else " ".join(str(first).split())
+
+
+def error_text(error: KafkaError) -> str:
+    """The text of an error, on one line, without the time that it took: the same error has the same text."""
+    return " ".join(error.str().split()).split(" (after ")[0]

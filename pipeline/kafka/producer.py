@@ -21,6 +21,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from pipeline.clock import Seldom, worth_logging
 from pipeline.errors import EarshotError
 from pipeline.fence import Fence, GivenUp
+from pipeline.kafka.client import error_text
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
 
@@ -83,8 +84,7 @@ class RenewedProducer:
         self._producer = Producer(self._config)
         self.fatal: KafkaError | None = None
         """Why the one in use takes nothing any more; the next `produce` makes a new one."""
-        self.trouble = ""
-        """What went wrong last with the connection."""
+        self.trouble = ""  # the last error of the connection
 
     def __len__(self) -> int:
         """Records that are neither acknowledged nor refused."""
@@ -114,8 +114,7 @@ class RenewedProducer:
             self.fatal = error.args[0]
 
     def flush(self, timeout_s: float) -> int:
-        """Waits until the fate of all records is known; returns of how many it is not. librdkafka's own would call callbacks
-        while the exception of a fatal error is on its way."""
+        """Returns how many records still wait for their result. librdkafka's flush calls callbacks inside a fatal exception."""
         end = time.monotonic() + timeout_s
         while len(self) and (left := end - time.monotonic()) > 0:
             self.poll(left)
@@ -138,7 +137,8 @@ class RenewedProducer:
         self._producer.purge()
 
     def _on_error(self, error: KafkaError) -> None:
-        self.trouble = error.str()
+        if error.code() != KafkaError._ALL_BROKERS_DOWN or not self.trouble:  # the error before says why
+            self.trouble = error_text(error)
 
 
 class ReliableProducer:

@@ -153,7 +153,9 @@ class AlertTopic:
         try:
             self._producer.list_topics(self._topic, 2.0)
         except KafkaException as error:
-            return kafka_reason(error)
+            self._producer.poll(0)  # it delivers the reason, where librdkafka knows more than "no answer"
+            return self._producer.trouble or kafka_reason(error)
+        self._producer.trouble = ""
         return ""
 
     def forget(self) -> None:

@@ -25,6 +25,7 @@ from pipeline.batch import EventBatch, Origin, Unreadable
 from pipeline.clock import steady
 from pipeline.fence import Fence
 from pipeline.kafka.batches import last_offset
+from pipeline.kafka.connection import Connection
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
 from pipeline.sources.memory import PLACES
@@ -94,6 +95,7 @@ class KafkaSource:
         self._batches = 0
         self._generation = 0
         self._handed_over = time.monotonic()
+        self._connection = Connection(self.vitals)
 
     def start(self) -> None:
         self._thread.start()
@@ -202,19 +204,17 @@ class KafkaSource:
         self.hand_over(batch)
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.code() == KafkaError._ALL_BROKERS_DOWN:
-            self.vitals.hold("kafka", "no broker answers")
-        elif error.fatal():
+        if error.fatal():
             self.offsets.give_up(error.str())
         else:
-            log.warning("Kafka: %s", error.str())
+            self._connection.failed(error)
 
     def _on_stats(self, text: str) -> None:
         stats = orjson.loads(text)
         if any(broker["state"] == "UP" and broker["nodeid"] >= 0 for broker in stats["brokers"].values()):
-            self.vitals.clear("kafka")
+            self._connection.answered()
         else:
-            self.vitals.hold("kafka", "no broker answers")
+            self._connection.lost()
         if (sent_ago := _confirmed_ago(stats)) is not None:
             self.fence.confirmed(steady() - sent_ago, self._session_s)
         self.offsets.lag.told(stats, self.topic)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import stat
 import subprocess
 import sys
-import threading
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,11 +17,11 @@ from pydantic import SecretStr
 
 from pipeline.cli.live_line import LiveLine, Samples
 from pipeline.config.settings import ClickHouseSettings, EmbeddedSettings, PrivacySettings, Settings
-from pipeline.embedded.child import free_port
 from pipeline.embedded.hash_key import hash_key, make_hash_key
 from pipeline.embedded.reset import reset
 from pipeline.embedded.stack import Stack
 from pipeline.errors import StackError
+from tests.support.up import Up
 
 PRODUCTION = """
 [kafka]
@@ -39,71 +36,6 @@ token = "a token of ines, 24 long"
 """
 
 
-class Up:
-    """A running `earshot up`, in a folder with the settings of a production; `said` is what it has printed so far."""
-
-    def __init__(self, data_dir: Path, broker: str) -> None:
-        ports = {
-            "EARSHOT_EMBEDDED__KAFKA_PORT": free_port(),
-            "EARSHOT_EMBEDDED__CLICKHOUSE_PORT": free_port(),
-            "EARSHOT_WORKER__HEALTH_PORT": free_port(),
-            "EARSHOT_CONTROL__PORT": free_port(),
-        }
-        self.said: list[str] = []
-        self.clickhouse_url = f"http://127.0.0.1:{ports['EARSHOT_EMBEDDED__CLICKHOUSE_PORT']}"
-        self.folder = data_dir.parent
-        (self.folder / "earshot.toml").write_text(PRODUCTION)
-        self.environment = os.environ | {name: str(port) for name, port in ports.items()}
-        self.environment["EARSHOT_CLICKHOUSE__USER"] = "earshot"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", "up", "--data-dir", str(data_dir), "--broker", broker],
-            env=self.environment,
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        self.said.extend(iter(self.process.stdout.readline, ""))
-
-    def text(self) -> str:
-        return "".join(self.said)
-
-    def earshot(self, *arguments: str) -> str:
-        """In another terminal, which does what `up` says and is set up as the first one; what the command prints."""
-        said = re.search("in another terminal, first:  (.+)", self.text())
-        assert said is not None, self.text()
-        command = f'{said[1]} && exec "$@"'
-        shell = ["sh", "-c", command, "sh", sys.executable, "-m", "pipeline.cli", *arguments]
-        done = subprocess.run(shell, capture_output=True, text=True, env=self.environment, cwd=self.folder, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def landed(self) -> int:
-        found = re.findall(r"landed ([\d,]+)", self.text())
-        return int(found[-1].replace(",", "")) if found else 0
-
-    def wait_for(self, met: Callable[[], bool], timeout_s: float = 90) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not met():
-            assert self.process.poll() is None, self.text()
-            assert time.monotonic() < deadline, self.text()
-            time.sleep(0.1)
-
-    def end(self, number: signal.Signals) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        code = self.process.wait(60)
-        self._reader.join()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return code
-
-
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A start goes on where the one before was."""
@@ -115,7 +47,8 @@ def start(data_dir: Path, stack: Stack) -> Iterator[Callable[[], Up]]:
     running: list[Up] = []
 
     def started() -> Up:
-        running.append(Up(data_dir, stack.broker_kind))
+        (data_dir.parent / "earshot.toml").write_text(PRODUCTION)
+        running.append(Up(data_dir, "--broker", stack.broker_kind, EARSHOT_CLICKHOUSE__USER="earshot"))
         return running[-1]
 
     yield started
