@@ -20,9 +20,9 @@ from pipeline.fence import INSERT_MAX_S, GivenUp
 from pipeline.leader import Leader
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
+from pipeline.notify.context import Context
 from pipeline.notify.delivery_log import ClickHouseLog, last_sent
 from pipeline.notify.dispatcher import Dispatcher
-from pipeline.notify.receiver_queue import Context
 from pipeline.notify.receivers import Outcome, check
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.explain import explain
@@ -120,14 +120,14 @@ class Notifier:
             if (window := self._evaluator.unexplained(alert)) is not None:
                 self._leader.start(self._explain(alert, window, self._dispatcher))
             else:
-                self._dispatcher.tell(alert)
+                self._dispatcher.notify(alert)
 
     async def _explain(self, alert: Alert, window: timedelta, dispatcher: Dispatcher) -> None:
         """Notifies with the explanation, or without it when it takes longer than EXPLAIN_S."""
         work = asyncio.get_running_loop().run_in_executor(self._explaining, explain, self._ask, alert, window)
         await asyncio.wait((work,), timeout=EXPLAIN_S)
         if not work.done():
-            dispatcher.tell(alert)
+            dispatcher.notify(alert)
         try:
             explanation = await work
             changes = await self._leader.on_thread(
@@ -138,7 +138,7 @@ class Notifier:
             changes = []
         self._topic.send(changes)
         for change in changes or [alert]:
-            dispatcher.tell(change)
+            dispatcher.notify(change)
 
     def _measure(self, alert: Alert, receiver: str, seconds: float) -> None:
         """The seconds from Kafka's time of the event that raised the alert until the first receiver accepted it."""

@@ -1,6 +1,6 @@
-"""The delivery log: each try to tell a receiver of a change, in table alert_deliveries; and what it says after a restart.
+"""The delivery log: each try to send a change to a receiver, in table alert_deliveries, and how to read it after a restart.
 
-A row that is lost, for ClickHouse was away when the process ended, means that a change is told twice.
+If ClickHouse was down when the process ended, a row can be missing; that change is then sent twice.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from pipeline.clock import worth_logging
 from pipeline.errors import UnreachableError, reason
 
 MOST_ROWS = 100_000
-"""Rows that wait for ClickHouse; beyond that the oldest are let go."""
+"""Waiting rows; beyond that the oldest are dropped."""
 _INSERT_ROWS = 10_000
-_LINGER_S = 0.2  # an insert of a row each would be a part of the table each
-_BACKOFF_S = (0.5, 1.0, 2.0)  # never long: what is not on record yet is told twice, should another one take over
+_LINGER_S = 0.2  # each insert is a part of the table
+_BACKOFF_S = (0.5, 1.0, 2.0)  # never long: a change without its row is sent twice if another process takes over
 log = logging.getLogger("earshot.delivery")
 
 
@@ -34,17 +34,17 @@ class Delivery(NamedTuple):
     version: int
     receiver: str
     attempt: int
-    """Of telling this receiver of this alert, whatever the version: it goes on over restarts."""
+    """Counts the tries for this receiver and alert, over all versions and restarts."""
     sent: bool
     reason: str
     took_ms: int
     tried_at: datetime
     term: int = 0
-    """Of the leader who told it."""
+    """Of the leader that sent it."""
 
 
 class Sent(NamedTuple):
-    """What a receiver has accepted of an alert, the newest version of it. Version 0: nothing, but it was tried."""
+    """The newest version of an alert that a receiver has accepted. Version 0: none, but it was tried."""
 
     version: int
     state: str
@@ -54,6 +54,8 @@ class Sent(NamedTuple):
 
 
 class DeliveryStore(Protocol):
+    """Where the log goes."""
+
     def record(self, rows: Sequence[Delivery]) -> None:
         """Takes the rows over; never waits and never fails."""
 
@@ -72,15 +74,16 @@ class ClickHouseLog:
         self._task = asyncio.create_task(self._run(), name="delivery log")
 
     def record(self, rows: Sequence[Delivery]) -> None:
+        """Takes the rows over; of too many, the oldest are dropped."""
         lost = max(len(self._rows) + len(rows) - MOST_ROWS, 0)
         if lost and not self._lost:
-            log.warning("the delivery log is full: rows are let go, and some changes may be told twice after a restart")
+            log.warning("the delivery log is full: rows are let go, and some changes may be sent twice after a restart")
         self._lost += lost
         self._rows.extend(rows)
         self._some.set()
 
     async def close(self, timeout_s: float) -> None:
-        """Writes what waits, for as long as `timeout_s`."""
+        """Writes waiting rows, for `timeout_s` at most."""
         self._hurry.set()
         self._some.set()
         await asyncio.wait([self._task], timeout=timeout_s)
@@ -119,7 +122,7 @@ class ClickHouseLog:
     def _insert(self, rows: list[Delivery]) -> None:
         if self._client is None:
             self._client = self._connect()
-        # Repeated after an unknown result, the same rows fall together by their key.
+        # An insert with an unknown result is repeated: the same rows collapse by their key.
         self._client.insert("alert_deliveries", rows, column_names=Delivery._fields)
 
     async def _rest(self, seconds: float) -> None:
@@ -128,7 +131,7 @@ class ClickHouseLog:
 
 
 def last_sent(client: Client, keys: Collection[int]) -> dict[tuple[int, str], Sent]:
-    """What the log says of these alerts, by key and receiver."""
+    """The state of these alerts by the log, by key and receiver. Raises ClickHouseError."""
     if not keys:
         return {}
     chosen = f"alert_key IN ({','.join(map(str, keys))})"
@@ -138,11 +141,11 @@ def last_sent(client: Client, keys: Collection[int]) -> dict[tuple[int, str], Se
         FROM (
             SELECT alert_key, receiver, maxIf(version, sent) AS newest, maxIf(tried_at, sent) AS at, max(attempt) AS attempts
             FROM alert_deliveries WHERE {chosen} GROUP BY alert_key, receiver
-        ) AS told
+        ) AS tried
         LEFT JOIN (
             SELECT alert_key, version, argMax(state, term) AS state, argMax(severity, term) AS severity
             FROM alerts WHERE {chosen} GROUP BY alert_key, version
-        ) AS made ON told.alert_key = made.alert_key AND told.newest = made.version
+        ) AS made ON tried.alert_key = made.alert_key AND tried.newest = made.version
         """,
         settings={"max_query_size": 64 << 20},
         query_tz="UTC",

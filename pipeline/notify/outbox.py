@@ -1,4 +1,4 @@
-"""Outbox: what one receiver knows of each alert, and what it is still to be told. Time is an argument here."""
+"""Outbox: for one receiver, the change of each alert that it accepted last, and those that wait. Time is an argument here."""
 
 from __future__ import annotations
 
@@ -14,55 +14,57 @@ from pipeline.processors.alerts.rules import Alerts, Receiver
 from schemas.alerts import Alert, State
 
 MOST_ALERTS = 50
-"""In one message."""
+"""Alerts in one message."""
 MOST_KEPT = 10_000
-"""Alerts in a book, each with two changes that wait at most."""
+"""Alerts in an outbox, each with two waiting changes at most."""
 
 
 class Change(NamedTuple):
-    """What is still to be told."""
+    """A change of an alert that is still to be sent."""
 
     alert: Alert
-    asked: float
+    queued_at: float
     reminder: int = 0
-    """It was told already, and again was due at this time (s since 1970); 0: it is new."""
+    """When this reminder was due (s since 1970); 0: not a reminder."""
 
     @property
     def id(self) -> str:
+        """Names the change to the receiver, the same at each try."""
         return f"{self.alert.hex}-{self.alert.version}" + (f"-{self.reminder}" if self.reminder else "")
 
 
 @dataclass(slots=True)
 class Incident:
-    """One alert, as one receiver has it."""
+    """One alert, as one receiver knows it."""
 
     alert: Alert
-    """The newest change, told or not."""
-    told: Alert | None = None
-    """The newest change that was accepted."""
+    """The newest change, sent or not."""
+    accepted: Alert | None = None
+    """The newest change that the receiver accepted."""
     accepted_at: float = 0.0
-    """By the clock on the wall: it comes from the delivery log after a restart."""
+    """Seconds since 1970: after a restart it comes from the delivery log."""
     attempts: int = 0
     waiting: list[Change] = field(default_factory=list)
-    """The newest change that is to be told; before it the first one, while nothing was accepted yet."""
+    """The newest change that is to be sent; before it the first one, while nothing was accepted yet."""
     due: float = 0.0
-    """Not before."""
+    """Not sent before (seconds of the queue's clock)."""
     refusals: int = 0
     alone: bool = False
-    """Its message was refused: it is not told with others, which may be well."""
+    """Its message was refused: it is not sent with others, which may be accepted."""
 
 
 class Outbox:
-    """Order is kept within an alert: an opening that was never accepted goes with what came last, in one message. Of what came
-    between, the newest wins."""
+    """Keeps the order within an alert: an opening that was never accepted goes in one message with the newest change; changes
+    between them are left out."""
 
     def __init__(self, receiver: Receiver, config: Alerts) -> None:
         self.use(receiver, config)
         self._incidents: dict[int, Incident] = {}
         self._waiting: dict[int, Incident] = {}
-        self._messages: dict[tuple[str, ...], float] = {}  # when the last one of each group went
+        self._messages: dict[tuple[str, ...], float] = {}  # group -> when its last message went
 
     def use(self, receiver: Receiver, config: Alerts) -> None:
+        """Other rules, or another form of the receiver, from now on."""
         self._min_severity = receiver.min_severity
         self._by = config.group.by
         self._repeat = {rule.name: rule.repeat.total_seconds() for rule in config.rules}
@@ -74,42 +76,43 @@ class Outbox:
 
     @property
     def waiting(self) -> Iterable[Incident]:
+        """Incidents with a change to send, in the order of their turn."""
         return self._waiting.values()
 
     # --- changes come in ------------------------------------------------------------------------------------------------
-    def know(self, alert: Alert, sent: Sent) -> None:
-        """What the delivery log says of the alert, before anything is told."""
+    def restore(self, alert: Alert, sent: Sent) -> None:
+        """The delivery log's state of the alert; to be called before the first `is_news`."""
         if sent.state:
-            told = replace(alert, version=sent.version, state=State(sent.state), severity=sent.severity)
-            incident = Incident(told, told, sent.at.timestamp(), sent.attempts)
+            accepted = replace(alert, version=sent.version, state=State(sent.state), severity=sent.severity)
+            incident = Incident(accepted, accepted, sent.at.timestamp(), sent.attempts)
         else:
             incident = Incident(replace(alert, version=0), attempts=sent.attempts)
-        if not self._over(incident):
+        if not self._is_closed(incident):
             self._incidents[alert.key] = incident
 
-    def note(self, alert: Alert, listed: bool) -> bool:
-        """Whether the change is news for this receiver, or only noted. `listed`: the alert's rule names the receiver."""
+    def is_news(self, alert: Alert, named: bool) -> bool:
+        """Notes the change; True: it is to be sent, too. `named`: the alert's rule names the receiver."""
         incident = self._incidents.get(alert.key)
         if incident is None:
             news = alert.state is not State.RESOLVED and not alert.muted and alert.severity >= self._min_severity
-            return listed and (news or alert.test)
+            return named and (news or alert.test)
         if alert.version <= incident.alert.version:
             return False
         incident.alert = alert
         if alert.state is State.RESOLVED or alert.test:
             return True
-        last = incident.waiting[-1].alert if incident.waiting else incident.told
+        last = incident.waiting[-1].alert if incident.waiting else incident.accepted
         if alert.muted:
             return False
         if last is None:
-            return listed and alert.severity >= self._min_severity
+            return named and alert.severity >= self._min_severity
         return alert.state is not last.state or alert.severity > last.severity
 
-    def put(self, change: Change) -> Incident:
-        """The change is to be told: at once, or with others of its group when that has had a message just now."""
+    def add(self, change: Change) -> Incident:
+        """The change is to be sent: at once, or with others of its group when that has had a message just now."""
         alert = change.alert
         incident = self._incidents.setdefault(alert.key, Incident(alert))
-        opening = incident.waiting[:1] if incident.told is None else []
+        opening = incident.waiting[:1] if incident.accepted is None else []
         incident.waiting = [*opening, change]
         last = self._messages.get(self._group(incident))
         incident.due = 0.0 if last is None else last + self._interval
@@ -117,69 +120,70 @@ class Outbox:
         return incident
 
     def remind(self, now: float, clock: float) -> None:
-        """Puts in again what fires, when its rule's `repeat` has passed since it was told."""
+        """Adds firing alerts again, when their rule's `repeat` has passed. `clock`: seconds since 1970."""
         for incident in self._incidents.values():
             alert = incident.alert
-            if incident.waiting or incident.told is None or alert.state is not State.FIRING or alert.muted or alert.test:
+            if incident.waiting or incident.accepted is None or alert.state is not State.FIRING or alert.muted or alert.test:
                 continue
             due = incident.accepted_at + self._repeat.get(alert.rule, math.inf)
             if clock >= due:
-                self.put(Change(alert, now, int(due)))
+                self.add(Change(alert, now, int(due)))
 
     def make_room(self, key: int) -> Incident | None:
-        """Lets the oldest alert go where the book is full: one that has ended and can't be told, before one that is open."""
+        """Drops the oldest alert of a full outbox, and returns it: a waiting one that has ended, before an open one."""
         if key in self._incidents or len(self._incidents) < MOST_KEPT:
             return None
         ended = (i for i in self.waiting if i.alert.state is State.RESOLVED)
         oldest = next(ended, None) or next(iter(self.waiting), None) or next(iter(self._incidents.values()))
-        self.forget(oldest)
+        self.drop(oldest)
         return oldest
 
-    def forget(self, incident: Incident) -> None:
+    def drop(self, incident: Incident) -> None:
+        """The alert is not known here any more."""
         self._incidents.pop(incident.alert.key, None)
         self._waiting.pop(incident.alert.key, None)
 
     # --- messages go out ------------------------------------------------------------------------------------------------
     def batch(self, now: float, all_due: bool) -> list[Incident]:
-        """What the next message tells: of one group, with what of it was held back. `all_due`: nothing is held back."""
+        """The incidents of the next message, of one group, with those that were held back. `all_due`: nothing is held back."""
         first = next((i for i in self.waiting if i.due <= now or (all_due and not i.refusals)), None)
         if first is None:
             return []
         batch = [first]
         if not first.alone:
             group = self._group(first)
-            fellows = (i for i in self.waiting if i is not first and not i.alone and self._group(i) == group)
-            batch += islice(fellows, MOST_ALERTS - 1)
+            others = (i for i in self.waiting if i is not first and not i.alone and self._group(i) == group)
+            batch += islice(others, MOST_ALERTS - 1)
         self._messages = {name: at for name, at in self._messages.items() if at + self._interval > now}
         self._messages[self._group(first)] = now
         return batch
 
     def accepted(self, incident: Incident, newest: Alert, clock: float) -> None:
-        """The receiver has taken all changes up to this one."""
-        incident.told, incident.accepted_at = newest, clock
+        """The receiver has accepted all changes up to this one."""
+        incident.accepted, incident.accepted_at = newest, clock
         incident.waiting = [change for change in incident.waiting if change.alert.version > newest.version]
         incident.alone, incident.refusals = False, 0
         if not incident.waiting:
             self._waiting.pop(newest.key, None)
-            if self._over(incident):
-                self.forget(incident)
+            if self._is_closed(incident):
+                self.drop(incident)
 
     def postpone(self, batch: list[Incident]) -> None:
-        """Others come first: were it one of these that the receiver fails over, nothing else would ever be told."""
+        """Others come first: if the receiver fails because of one of these, the others still get through."""
         for incident in batch:
             if self._waiting.pop(incident.alert.key, None) is not None:
                 self._waiting[incident.alert.key] = incident
 
     def standing(self) -> list[Incident]:
-        """What Alertmanager has been told, and is to be told again lest it forgets."""
-        return [i for i in self._incidents.values() if i.told is not None and not i.waiting and not i.told.test]
+        """The incidents that Alertmanager has accepted, and has to get again lest it forgets them."""
+        return [i for i in self._incidents.values() if i.accepted is not None and not i.waiting and not i.accepted.test]
 
-    def _over(self, incident: Incident) -> bool:
-        told = incident.told
-        return told is not None and (told.test or (told.state is State.RESOLVED and self._groups))
+    def _is_closed(self, incident: Incident) -> bool:
+        last = incident.accepted
+        return last is not None and (last.test or (last.state is State.RESOLVED and self._groups))
 
     def _group(self, incident: Incident) -> tuple[str, ...]:
         if not self._groups:
             return ()
-        # A test keeps no true alert waiting.
+        # A test delays no true alert.
         return ("test" if incident.alert.test else "", *group_of(incident.alert, self._by).values())

@@ -1,9 +1,9 @@
-"""What receivers are sent: JSON as it is, a line for Slack, a template of one's own, and Alertmanager's API v2.
+"""Bodies of requests to receivers: JSON, text for Slack, a template of the receiver's own, and Alertmanager's API v2.
 
-A webhook's request carries X-Earshot-Timestamp (s since 1970), X-Earshot-Delivery and, where there is a secret,
+A webhook's request carries X-Earshot-Timestamp (s since 1970), X-Earshot-Delivery and, if there is a secret,
 X-Earshot-Signature: `v1=` and the hexadecimal HMAC-SHA256 of `<timestamp>.<body>`. Delivery names each change in the message as
-`<key>-<version>`, the same however often it is tried, so that a receiver can tell what it knows; a reminder of an alert that is
-still firing has the time it was due for behind it.
+`<key>-<version>`, the same at each try, so that a receiver can recognise a repetition; a reminder of an alert that still fires
+adds the time when it was due.
 """
 
 from __future__ import annotations
@@ -27,22 +27,23 @@ _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 @dataclass(frozen=True)
 class Message:
-    """What one request tells: alerts of one group, those that changed twice in their order."""
+    """The alerts of one request: of one group; two changes of one alert stand in their order."""
 
     receiver: str
     alerts: Sequence[Alert]
     group: Mapping[str, str]
-    """What the alerts have in common: {"brand": "Acme"}."""
+    """The values that the alerts have in common: {"brand": "Acme"}."""
     runbooks: Mapping[str, str]
-    """By rule."""
+    """Rule -> URL."""
 
     @property
     def status(self) -> str:
-        """resolved: all of them are."""
+        """resolved if all of them are, else firing."""
         newest = {alert.key: alert for alert in self.alerts}.values()
         return "resolved" if all(alert.state is State.RESOLVED for alert in newest) else "firing"
 
     def runbook(self, alert: Alert) -> str:
+        """The URL of its rule's runbook; blank: none."""
         return self.runbooks.get(alert.rule, "")
 
 
@@ -56,6 +57,7 @@ def body(message: Message, template: str | dict[str, Any]) -> bytes:
 
 
 def as_json(message: Message) -> dict[str, Any]:
+    """The body of template `json`: a contract, see docs/ops.md."""
     return {
         "version": 1,
         "receiver": message.receiver,
@@ -67,7 +69,7 @@ def as_json(message: Message) -> dict[str, Any]:
 
 # --- for people -------------------------------------------------------------------------------------------------------
 def slack_escape(text: str) -> str:
-    """Slack reads <...> as links and mentions: what came from outside must not make any."""
+    """Slack reads <...> as links and mentions: text from outside must not make any."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
@@ -148,11 +150,11 @@ FIELDS: dict[str, Callable[[Message, Alert], str]] = {
     "actor": lambda message, alert: alert.actor,
     "comment": lambda message, alert: alert.comment,
 }
-"""What a template may name, of the first alert; `text` and `status` are of the whole message."""
+"""The names of a template, of the first alert; `text` and `status` are of the whole message."""
 
 
 def placeholders(template: Any) -> set[str]:
-    """The names in braces, anywhere in the texts of a template."""
+    """The names in braces in all texts of a template."""
     if isinstance(template, str):
         return set(_PLACEHOLDER.findall(template))
     parts = template.values() if isinstance(template, dict) else template if isinstance(template, list) else ()
@@ -178,7 +180,7 @@ def sign(secret: str, timestamp: str, content: bytes) -> str:
 
 # --- Alertmanager -----------------------------------------------------------------------------------------------------
 def alertmanager_body(message: Message, now: datetime, hold: timedelta) -> bytes:
-    """The body of POST /api/v2/alerts. What is open ends `hold` after now, so that it is to be sent again before that."""
+    """The body of POST /api/v2/alerts. An open alert ends `hold` after now, and has to be sent again before that."""
     newest = {alert.key: alert for alert in message.alerts}
     return orjson.dumps([_posted(alert, message.runbook(alert), now, hold) for alert in newest.values()])
 
@@ -186,7 +188,7 @@ def alertmanager_body(message: Message, now: datetime, hold: timedelta) -> bytes
 def _posted(alert: Alert, runbook: str, now: datetime, hold: timedelta) -> dict[str, Any]:
     starts = min(alert.raised_at or alert.since, now)
     ends = min(alert.ended_at or alert.changed_at, now) if alert.state is State.RESOLVED else now + hold
-    # An alert is its labels: what changes while it is open is an annotation, else there would be two.
+    # Labels identify an alert: values that change while it is open are annotations, else there would be two alerts.
     labels = {
         "alertname": alert.rule,
         "type": alert.type,
@@ -211,7 +213,7 @@ def _posted(alert: Alert, runbook: str, now: datetime, hold: timedelta) -> dict[
         "labels": _filled_in(labels),
         "annotations": _filled_in(annotations),
         "startsAt": rfc3339(starts),
-        # It refuses what ends before it starts, and clocks may differ.
+        # It refuses an alert that ends before it starts, and clocks may differ.
         "endsAt": rfc3339(max(starts, ends)),
         "generatorURL": "",
     }

@@ -1,129 +1,90 @@
-"""ReceiverQueue: one receiver, its book, and the one task that tells it what is in there."""
+"""ReceiverQueue: one receiver, its outbox, and the one task that sends from it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pipeline.clock import Clock, wall, worth_logging
+from pipeline.clock import worth_logging
 from pipeline.fence import GivenUp
-from pipeline.notify.delivery_log import Delivery, DeliveryStore, Sent
+from pipeline.notify.context import Context
+from pipeline.notify.delivery_log import Delivery, Sent
 from pipeline.notify.outbox import MOST_ALERTS, MOST_KEPT, Change, Incident, Outbox
 from pipeline.notify.receivers import Outcome, Outside, Sender, make_sender
-from pipeline.notify.safe_http import Resolver
 from pipeline.processors.alerts.rules import Alerts, Receiver
 from schemas.alerts import Alert, State
 
 log = logging.getLogger("earshot.delivery")
 
 
-@dataclass(frozen=True)
-class Timing:
-    """In seconds."""
-
-    rest: tuple[float, float] = (1.0, 300.0)
-    """How long an unwell receiver is left alone: at first, and at most."""
-    refused: tuple[float, float] = (300.0, 3600.0)
-    """How long a change that was refused waits."""
-    beat: float = 60.0
-    """How often Alertmanager is sent all that is open."""
-    echo: float = 900.0
-    """For how long it is sent what is resolved, too: it forgets when it is started anew."""
-    look: float = 1.0
-    """How often reminders are looked for."""
-
-
-@dataclass(frozen=True)
-class Context:
-    """What lines share."""
-
-    store: DeliveryStore
-    environ: Mapping[str, str]
-    on_try: Callable[[str, Outcome], None] = lambda receiver, outcome: None
-    """Called with each request's receiver and outcome, Alertmanager's repetitions too."""
-    on_accepted: Callable[[Alert, str, float], None] = lambda alert, receiver, seconds: None
-    """Called once for each change and receiver, with the seconds from `tell` until it was accepted; not for reminders."""
-    leads: Callable[[], bool] = lambda: True
-    """Whether this process may still tell anybody: no request begins once it may not."""
-    term: int = 0
-    clock: Clock = wall
-    lookup: Resolver | None = None
-    """None: the system's resolver."""
-    timing: Timing = Timing()
-    jitter: Callable[[], float] = random.random
-
-
 class ReceiverQueue:
-    """Tells one receiver, one message at a time. To be made and used in a running event loop."""
+    """Notifies one receiver, one message at a time. To be made and used in a running event loop."""
 
     def __init__(self, receiver: Receiver, config: Alerts, context: Context) -> None:
         self._context = context
-        self._book = Outbox(receiver, config)
-        self._stale: list[Sender] = []
+        self._outbox = Outbox(receiver, config)
+        self._old_senders: list[Sender] = []
         self._wake = asyncio.Event()
         self._closing = False
         self._failures = 0
-        self._rest_until = self._look_at = 0.0
-        self._beat_at = self._now() + context.timing.beat
+        self._rest_until = self._remind_at = 0.0
+        self._resend_at = self._now() + context.timing.resend
         self._set(receiver, config)
-        self._task = asyncio.create_task(self._run(), name=f"tell {receiver.name}")
+        self._task = asyncio.create_task(self._run(), name=f"notify {receiver.name}")
 
     def _set(self, receiver: Receiver, config: Alerts) -> None:
         outside = Outside(self._context.environ, self._context.clock, self._context.lookup)
         self._sender: Sender = make_sender(receiver, config, outside)
         self._name = receiver.name
-        self._repeats = receiver.type != "alertmanager"
+        self._reminds = receiver.type != "alertmanager"
 
     def use(self, receiver: Receiver, config: Alerts) -> None:
-        """From the next message on. What was refused or unwell is tried at once: it may have been mended."""
-        self._stale.append(self._sender)
+        """From the next message on. A refused message, or a receiver that failed, is tried at once: it may have been mended."""
+        self._old_senders.append(self._sender)
         self._set(receiver, config)
-        self._book.use(receiver, config)
+        self._outbox.use(receiver, config)
         self._rest_until = 0.0
-        for incident in self._book.waiting:
+        for incident in self._outbox.waiting:
             if incident.refusals:
                 incident.due = 0.0
         self._wake.set()
 
     @property
     def dead(self) -> bool:
-        """Its task has ended by a fault of ours."""
+        """Its task has ended by an error of ours."""
         return self._task.done() and not self._task.cancelled() and self._task.exception() is not None
 
-    def know(self, alert: Alert, sent: Sent) -> None:
-        """What the delivery log says of the alert, before anything is told."""
-        self._book.know(alert, sent)
-        self._beat_at = 0.0  # it may have been so long that Alertmanager takes it for resolved
+    def restore(self, alert: Alert, sent: Sent) -> None:
+        """The delivery log's state of the alert; to be called before the first `offer`."""
+        self._outbox.restore(alert, sent)
+        self._resend_at = 0.0  # so long may have passed that Alertmanager takes it for resolved
 
-    def tell(self, alert: Alert, listed: bool) -> None:
-        """Puts the change in where it is news to this receiver; `listed`: the alert's rule names it."""
-        if not self._book.note(alert, listed):
+    def offer(self, alert: Alert, named: bool) -> None:
+        """Takes the change over if it is news for this receiver; `named`: the alert's rule names it."""
+        if not self._outbox.is_news(alert, named):
             return
-        if (gone := self._book.make_room(alert.key)) is not None:
-            log.warning("receiver %s: more than %d alerts: %s is let go", self._name, MOST_KEPT, gone.alert.hex)
-            self._record(gone, gone.waiting, Outcome(False, f"let go: more than {MOST_KEPT} alerts wait"), 0.0)
+        if (dropped := self._outbox.make_room(alert.key)) is not None:
+            log.warning("receiver %s: more than %d alerts: %s is let go", self._name, MOST_KEPT, dropped.alert.hex)
+            self._record(dropped, dropped.waiting, Outcome(False, f"let go: more than {MOST_KEPT} alerts wait"), 0.0)
         change = Change(alert, self._now())
-        incident = self._book.put(change)
+        incident = self._outbox.add(change)
         if self._now() < self._rest_until:
-            # So that it is known to be owed, should the process end before the first try.
+            # The log has to know that it is owed, should the process end before the first try.
             self._record(incident, [change], Outcome(False, "waits: the receiver is unwell"), 0.0)
         self._wake.set()
 
     async def close(self, timeout_s: float) -> None:
-        """Tells what waits, held back or not, while the receiver answers and `timeout_s` lasts."""
+        """Sends waiting changes, held back or not, while the receiver answers and `timeout_s` lasts."""
         self._closing = True
         self._wake.set()
         await asyncio.wait([self._task], timeout=timeout_s)
         self._task.cancel()
         await asyncio.wait([self._task])
-        if left := len(list(self._book.waiting)):
-            log.warning("receiver %s: %d alerts are still to be told", self._name, left)
-        for sender in (*self._stale, self._sender):
+        if left := len(list(self._outbox.waiting)):
+            log.warning("receiver %s: %d alerts still wait", self._name, left)
+        for sender in (*self._old_senders, self._sender):
             await sender.close()
 
     # --- the task ---------------------------------------------------------------------------------------------------------
@@ -132,60 +93,59 @@ class ReceiverQueue:
             await self._work()
 
     async def _work(self) -> None:
-        """Raises GivenUp when this process leads no more: whoever does finds in the tables what is left to tell."""
+        """Raises GivenUp when this process leads no more: the next leader reads from the tables which changes are left."""
         while True:
-            while self._stale:
-                await self._stale.pop().close()
+            while self._old_senders:
+                await self._old_senders.pop().close()
             now = self._now()
-            if self._repeats and now >= self._look_at and not self._closing:
-                self._book.remind(now, self._context.clock())
-                self._look_at = now + self._context.timing.look
+            if self._reminds and now >= self._remind_at and not self._closing:
+                self._outbox.remind(now, self._context.clock())
+                self._remind_at = now + self._context.timing.remind
             if now >= self._rest_until:
-                if batch := self._book.batch(now, self._closing):
-                    await self._tell(batch)
+                if batch := self._outbox.batch(now, self._closing):
+                    await self._deliver(batch)
                     continue
-                if not self._repeats and len(self._book) and now >= self._beat_at and not self._closing:
-                    await self._beat()
+                if not self._reminds and len(self._outbox) and now >= self._resend_at and not self._closing:
+                    await self._resend()
                     continue
             if self._closing:
                 return
             self._wake.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._pause(now))
+            await self._context.time.wait(self._wake, self._pause(now))
 
     def _pause(self, now: float) -> float | None:
-        """How long there is nothing to do, if nothing comes; None: for ever."""
-        times = [max(incident.due, self._rest_until) for incident in self._book.waiting]
-        if len(self._book):
-            times.append(self._look_at if self._repeats else max(self._beat_at, self._rest_until))
+        """Seconds until something is due, if no change comes; None: nothing is."""
+        times = [max(incident.due, self._rest_until) for incident in self._outbox.waiting]
+        if len(self._outbox):
+            times.append(self._remind_at if self._reminds else max(self._resend_at, self._rest_until))
         return max(min(times) - now, 0.0) if times else None
 
-    async def _tell(self, batch: list[Incident]) -> None:
-        # By now: while it is on its way, newer changes may come to wait.
-        told = [(incident, incident.waiting) for incident in batch]
-        changes = [change for _, waiting in told for change in waiting]
+    async def _deliver(self, batch: list[Incident]) -> None:
+        # Newer changes may come to wait while the message is on its way.
+        sending = [(incident, incident.waiting) for incident in batch]
+        changes = [change for _, waiting in sending for change in waiting]
         outcome, took = await self._send([change.alert for change in changes], ",".join(change.id for change in changes))
-        for incident, waiting in told:
+        for incident, waiting in sending:
             incident.attempts += 1
             self._record(incident, waiting, outcome, took)
             if outcome.sent:
-                self._book.accepted(incident, waiting[-1].alert, self._context.clock())
+                self._outbox.accepted(incident, waiting[-1].alert, self._context.clock())
             elif outcome.permanent:
-                # Several that were refused together are tried one by one, at once: it may be for one of them.
+                # Of several that were refused together one may be the cause: they are tried one by one, at once.
                 if len(batch) == 1:
                     incident.due = self._now() + self._backoff(self._context.timing.refused, incident.refusals)
                     incident.refusals += 1
                 incident.alone = True
         if not outcome.sent:
-            self._book.postpone(batch)
+            self._outbox.postpone(batch)
         else:
             for change in changes:
                 if not change.reminder:
-                    self._context.on_accepted(change.alert, self._name, self._now() - change.asked)
+                    self._context.on_accepted(change.alert, self._name, self._now() - change.queued_at)
 
-    async def _beat(self) -> None:
-        """Alertmanager is sent all that it has been told. The log has no rows of this: nothing has changed."""
-        standing = self._book.standing()
+    async def _resend(self) -> None:
+        """Sends Alertmanager all that it has accepted. The log gets no rows for it: nothing has changed."""
+        standing = self._outbox.standing()
         for start in range(0, len(standing), MOST_ALERTS):
             alerts = [incident.alert for incident in standing[start : start + MOST_ALERTS]]
             outcome, _ = await self._send(alerts, "again")
@@ -193,9 +153,9 @@ class ReceiverQueue:
                 return
         for incident in standing:
             ended = incident.alert.state is State.RESOLVED and not incident.waiting
-            if ended and incident.accepted_at + self._context.timing.echo < self._context.clock():
-                self._book.forget(incident)
-        self._beat_at = self._now() + self._context.timing.beat
+            if ended and incident.accepted_at + self._context.timing.resend_resolved < self._context.clock():
+                self._outbox.drop(incident)
+        self._resend_at = self._now() + self._context.timing.resend
 
     async def _send(self, alerts: list[Alert], delivery: str) -> tuple[Outcome, float]:
         started = self._now()
@@ -203,17 +163,17 @@ class ReceiverQueue:
             raise GivenUp
         try:
             outcome = await self._sender.send(alerts, delivery)
-        except Exception as error:  # of ours: it must not end the task; its text may hold the URL
+        except Exception as error:  # an error of ours must not end the task; its text may hold the URL
             outcome = Outcome(False, f"error: {type(error).__name__}", permanent=True)
         self._context.on_try(self._name, outcome)
-        well = outcome.sent or outcome.permanent
-        if not well:
+        answers = outcome.sent or outcome.permanent
+        if not answers:
             pause = max(self._backoff(self._context.timing.rest, self._failures), outcome.retry_after)
             self._rest_until = self._now() + pause
             self._failures += 1
-        if outcome.permanent or (not well and worth_logging(self._failures)):
+        if outcome.permanent or (not answers and worth_logging(self._failures)):
             log.warning("receiver %s: %s; will be repeated", self._name, outcome.reason)
-        if well and self._failures:
+        if answers and self._failures:
             log.info("receiver %s answers again, after %d tries", self._name, self._failures + 1)
             self._failures = 0
         return outcome, self._now() - started
@@ -229,4 +189,4 @@ class ReceiverQueue:
         return wait * (0.5 + 0.5 * self._context.jitter())
 
     def _now(self) -> float:
-        return asyncio.get_running_loop().time()
+        return self._context.time.now()

@@ -1,13 +1,13 @@
 """Receivers: how one message is sent, and what its answer means.
 
-What is said of a failure:
+Failures are of two kinds:
 
-- No answer, a timeout, 408, 429 and 5xx: the receiver is unwell. All that waits for it rests, longer each time (1 s to 5 min),
-  or as long as its Retry-After says.
-- Another status, a redirect, an address that is refused: `permanent`. The message is not taken like this; it is tried again
-  seldom (5 min to 1 h), for somebody may mend the receiver, and newer alerts do not wait behind it.
+- No answer, a timeout, 408, 429 and 5xx: the receiver fails. Everything for it waits, longer each time (1 s to 5 min), or as
+  long as its Retry-After says.
+- Another status, a redirect, a refused address: `permanent`. The receiver does not accept this message; it is tried again
+  seldom (5 min to 1 h), because somebody may mend the receiver, and newer alerts do not wait behind it.
 
-Nothing is given up. URLs and secrets stand in no text that leaves this module: they may be secrets both.
+Nothing is given up. No URL or secret is logged or put into an error: a webhook's URL often is a secret itself.
 """
 
 from __future__ import annotations
@@ -35,29 +35,35 @@ from schemas.alerts import Alert
 
 LONGEST_RETRY_AFTER_S = 3600.0
 HOLD = timedelta(minutes=5)
-"""For how long Alertmanager takes an alert for firing that is not sent again."""
+"""For so long Alertmanager takes an alert for firing without getting it again."""
 _RETRIED = {408, 425, 429}
 
 
 class Outcome(NamedTuple):
+    """Of one try."""
+
     sent: bool
     reason: str
     """The status, or why there is none: `204`, `timeout`, `refused: 127.0.0.1 is loopback`. Never the URL."""
     retry_after: float = 0.0
-    """Seconds that the receiver asks for."""
+    """Seconds that the receiver asks to wait; 0: it does not."""
     permanent: bool = False
 
 
 class Sender(Protocol):
-    async def send(self, alerts: Sequence[Alert], delivery: str) -> Outcome:
-        """One try. Raises nothing but what cancels it; `delivery` names the changes, the same at each try."""
+    """Sends to one receiver."""
 
-    async def close(self) -> None: ...
+    async def send(self, alerts: Sequence[Alert], delivery: str) -> Outcome:
+        """One try; `delivery` names the changes, the same at each try. Raises CancelledError alone."""
+
+    async def close(self) -> None:
+        """Ends its connections."""
+        ...
 
 
 @dataclass(frozen=True)
 class Outside:
-    """What a sender takes from around it."""
+    """The surroundings of a sender."""
 
     environ: Mapping[str, str]
     clock: Clock = wall
@@ -66,8 +72,8 @@ class Outside:
 
 
 def check(alerts: Alerts, environ: Mapping[str, str]) -> None:
-    """Raises SettingsError, one line with the receiver and what it lacks: a variable that is not set or holds no URL, a name in
-    its template that stands for nothing."""
+    """Raises SettingsError, one line with the receiver and its problem: a variable that is not set or holds no URL, a name in
+    its template that does not exist."""
     for receiver in alerts.receivers:
         _url(receiver, environ)
         _secret(receiver, environ)
@@ -81,7 +87,7 @@ def make_sender(receiver: Receiver, alerts: Alerts, outside: Outside) -> Sender:
 
 
 class Webhook:
-    """Posts JSON by the receiver's template, signed where there is a secret."""
+    """Posts JSON by the receiver's template, signed if there is a secret."""
 
     def __init__(self, receiver: Receiver, alerts: Alerts, outside: Outside) -> None:
         self._receiver = receiver
@@ -105,7 +111,7 @@ class Webhook:
 
 
 class Alertmanager:
-    """Posts to API v2. An alert stays firing there for HOLD, so that open ones are to be sent again before it is over."""
+    """Posts to API v2. An alert stays firing there for HOLD: open alerts have to be sent again before it is over."""
 
     def __init__(self, receiver: Receiver, alerts: Alerts, outside: Outside) -> None:
         self._name = receiver.name
@@ -123,20 +129,20 @@ class Alertmanager:
 
 
 def group_of(alert: Alert, by: Sequence[str]) -> dict[str, str]:
-    """What is the same for all alerts that are told together."""
+    """The values of `group.by` that alerts in one message have in common."""
     return {name: alert.rule if name == "rule" else getattr(alert.scope, name) for name in by}
 
 
 class _Http:
-    """A guarded POST whose answer is an Outcome."""
+    """A POST by SafeClient whose answer is an Outcome."""
 
     def __init__(self, url: str, receiver: Receiver, outside: Outside) -> None:
-        self._guarded = SafeClient(url, receiver.allow, receiver.timeout, outside.lookup)
+        self._client = SafeClient(url, receiver.allow, receiver.timeout, outside.lookup)
         self._clock = outside.clock
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> Outcome:
         try:
-            status, after = await self._guarded.post(
+            status, after = await self._client.post(
                 body, {"Content-Type": "application/json", "User-Agent": "earshot", **headers}
             )
         except AddressRefused as refused:
@@ -154,11 +160,11 @@ class _Http:
         return Outcome(False, str(status), permanent=True)
 
     async def close(self) -> None:
-        await self._guarded.close()
+        await self._client.close()
 
 
 def _why(error: aiohttp.ClientError | OSError) -> str:
-    """In a few words that can't hold the URL: aiohttp's own texts do."""
+    """A few words without the URL, which aiohttp's own texts hold."""
     cause: BaseException = error
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         cause = error.certificate_error
@@ -176,7 +182,7 @@ def _why(error: aiohttp.ClientError | OSError) -> str:
 
 
 def _seconds(retry_after: str, now: float) -> float:
-    """What a Retry-After header asks for, as seconds or as a date; 0 for what is neither."""
+    """The seconds that a Retry-After header asks for, as a number or as a date; 0: it is neither."""
     try:
         seconds = float(int(retry_after)) if retry_after.isdigit() else parsedate_to_datetime(retry_after).timestamp() - now
     except (ValueError, OverflowError):

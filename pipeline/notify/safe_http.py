@@ -1,8 +1,8 @@
-"""Outgoing HTTP that can't be turned on our own network.
+"""Outgoing HTTP that nobody can turn on our own network.
 
-Who writes alerts.yaml, or answers DNS for a name in it, decides where requests go, and they come from inside. So: each address
-is checked when it is connected to, and only a public one is, or one that `allow` names. Of a name, all addresses must pass.
-There are no redirects, no proxies from the environment, no cookies, and each request makes a connection of its own, so that an
+The author of alerts.yaml, and the DNS server of a name in it, decide where requests go, and these come from inside. So each
+address is checked before a connection: it has to be public, or named by `allow`; of a name, all addresses have to pass. There
+are no redirects, no proxies from the environment and no cookies, and each request makes a connection of its own, so that an
 address is never older than its check.
 """
 
@@ -22,7 +22,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 MOST_BODY = 64 << 10
-"""What is read of an answer; nobody looks at it, but a receiver should be able to finish its sentence."""
+"""So much of an answer is read, and ignored: a receiver should be able to send it to its end."""
 Address = IPv4Address | IPv6Address
 Resolver = Callable[[str], Awaitable[list[str]]]
 """The addresses of a host name."""
@@ -30,7 +30,7 @@ Resolver = Callable[[str], Awaitable[list[str]]]
 _NAT64 = ip_network("64:ff9b::/96")
 _UNICAST = ip_network("2000::/3")
 _SHARED = ip_network("100.64.0.0/10")
-# Public by their number, but answered by the network one is in: the metadata and wire servers of clouds, a relay nobody runs.
+# Public by their number, but answered by the local network: metadata and wire servers of clouds, a relay that nobody runs.
 _LOCAL_SERVICES = tuple(map(ip_network, ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24")))
 
 
@@ -39,13 +39,15 @@ class AddressRefused(Exception):
 
 
 class Response(NamedTuple):
+    """Of one request; its body is ignored."""
+
     status: int
     retry_after: str
-    """The header as it came; blank: there was none."""
+    """The header as received; blank: none."""
 
 
 def kind(address: Address) -> str:
-    """What makes it no address of the public internet, in a word or two; blank: it is one."""
+    """Why it is no address of the public internet, in a word or two; blank: it is one."""
     if isinstance(address, IPv6Address):
         if (inner := _embedded(address)) is not None:
             return kind(inner)
@@ -69,7 +71,7 @@ def kind(address: Address) -> str:
 
 
 def _embedded(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address that is reached by this one."""
+    """The IPv4 address that this one leads to."""
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped
@@ -100,13 +102,14 @@ class SafeClient(AbstractResolver):
         self._check_literal()
         async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
             answer = Response(response.status, response.headers.get("Retry-After", ""))
-            with suppress(aiohttp.ClientError, TimeoutError):  # the status counts, also where the rest never comes
+            with suppress(aiohttp.ClientError, TimeoutError):  # the status counts, also if the rest never comes
                 left = MOST_BODY
                 while left > 0 and (chunk := await response.content.read(left)):
                     left -= len(chunk)
         return answer
 
     async def close(self) -> None:
+        """Ends its connections and its lookups."""
         await self._session.close()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
@@ -128,13 +131,13 @@ class SafeClient(AbstractResolver):
         ]
 
     def _socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
-        """The last look: it is about to be connected to this address, by whatever way aiohttp came to it."""
-        family, type_, proto, _, where = info
-        self._check(str(where[0]))
+        """The last check, right before aiohttp connects, however it came to this address."""
+        family, type_, proto, _, address = info
+        self._check(str(address[0]))
         return socket.socket(family, type_, proto)
 
     def _check_literal(self) -> None:
-        # aiohttp asks no resolver for what looks like an address; the system takes 127.1, 0x7f000001 and 2130706433 for one.
+        # aiohttp asks no resolver if the host looks like an address; the system takes 127.1, 0x7f000001 and 2130706433 for one.
         host = self._host.rstrip(".")
         try:
             self._check(host)
@@ -150,7 +153,7 @@ class SafeClient(AbstractResolver):
             raise AddressRefused("an address must be written in full")
 
     def _check(self, text: str) -> None:
-        """Raises AddressRefused, and ValueError for what is no address."""
+        """Raises AddressRefused, and ValueError for a text that is no address."""
         address = ip_address(text.replace("%25", "%"))
         word = kind(address)
         if word and not self._allowed(address):
@@ -165,7 +168,7 @@ class SafeClient(AbstractResolver):
 
     async def _system_lookup(self, host: str) -> list[str]:
         def look() -> list[str]:
-            return [str(where[0]) for *_, where in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+            return [str(address[0]) for *_, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, look)
 

@@ -55,8 +55,8 @@ async def notifying(rules: Alerts, *standing: Alert) -> AsyncIterator[Parts]:
             yield parts
 
 
-async def told(server: Hook, count: int) -> list[tuple[str, ...]]:
-    await until(lambda: len(server.told) == count)
+async def sent_terms(server: Hook, count: int) -> list[tuple[str, ...]]:
+    await until(lambda: len(server.changes) == count)
     return [tuple(each["terms"]) for request in server.taken for each in request.json["alerts"]]
 
 
@@ -66,7 +66,7 @@ async def test_an_explanation_that_comes_in_time_is_in_the_notification(monkeypa
     one = just_raised()
     async with hook() as server, notifying(config({"name": "ops", "url": server.url}), one) as parts:
         parts.notifier.publish([one])
-        assert await told(server, 1) == [("kettle", "leaks")]
+        assert await sent_terms(server, 1) == [("kettle", "leaks")]
     assert parts.log == ["publish volume Acme firing", "write volume Acme firing", "publish volume Acme firing"]
 
 
@@ -75,14 +75,14 @@ async def test_an_explanation_that_takes_too_long_comes_after_the_notification(m
     explain, one = Explain(monkeypatch, (("kettle",), (1,))), just_raised()
     async with hook() as server, notifying(config({"name": "ops", "url": server.url}), one) as parts:
         parts.notifier.publish([one])
-        assert await told(server, 1) == [()]
+        assert await sent_terms(server, 1) == [()]
         assert parts.log == ["publish volume Acme firing"]
         explain.may.set()
         await until(lambda: len(parts.log) == 3)
         # It is a change of its own: in the tables and the topic, and in the next notification.
         resolved = after(parts.evaluator.lifecycle.open[0], State.RESOLVED)
         parts.notifier.publish([resolved])
-        assert await told(server, 2) == [(), ("kettle",)]
+        assert await sent_terms(server, 2) == [(), ("kettle",)]
 
 
 async def test_an_alert_that_cannot_be_explained_is_notified_as_it_is(
@@ -92,7 +92,7 @@ async def test_an_alert_that_cannot_be_explained_is_notified_as_it_is(
     one = just_raised()
     async with hook() as server, notifying(config({"name": "ops", "url": server.url}), one) as parts:
         parts.notifier.publish([one])
-        assert await told(server, 1) == [()]
+        assert await sent_terms(server, 1) == [()]
     assert "is not explained: ClickHouse is away" in caplog.text
 
 
@@ -122,7 +122,7 @@ async def test_receivers_are_checked_when_control_starts_and_when_rules_are_relo
             with pytest.raises(SettingsError, match="NO_SUCH_VARIABLE"):
                 leading.notifier.use(lacking)
             leading.notifier.publish([alert(muted="", state=State.FIRING, test=True)])
-            await until(lambda: len(server.told) == 1)
+            await until(lambda: len(server.changes) == 1)
 
 
 async def test_rules_that_come_while_it_begins_to_lead_are_those_of_its_receivers() -> None:
@@ -132,5 +132,5 @@ async def test_rules_that_come_while_it_begins_to_lead_are_those_of_its_receiver
             parts.notifier.use(config({"name": "ops", "url": new.url}))
             async with parts.notifier.notifying([], generation, cast(Any, None)):
                 parts.notifier.publish([alert(test=True)])
-                await until(lambda: len(new.told) == 1)
+                await until(lambda: len(new.changes) == 1)
         assert not old.requests

@@ -1,4 +1,4 @@
-"""A real Alertmanager for a test, which tells a webhook of what it is told."""
+"""A real Alertmanager for a test, which passes its alerts on to a webhook."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""A receiver that listens on a free port, an alert, and deliveries with short pauses."""
+"""A receiver that listens on a free port, an alert, and a dispatcher whose time is the test's."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,14 +15,13 @@ from typing import Any
 from aiohttp import web
 
 from pipeline.embedded.child import free_port
+from pipeline.notify.context import Context, Time
 from pipeline.notify.delivery_log import Delivery, Sent
 from pipeline.notify.dispatcher import Dispatcher
-from pipeline.notify.receiver_queue import Context, Timing
 from pipeline.notify.receivers import Outcome
 from pipeline.processors.alerts.rules import Alerts
 from schemas.alerts import Alert, Scope, State, alert_key
 
-QUICK = Timing(rest=(0.02, 0.1), refused=(0.2, 0.4), beat=0.3, echo=1.0, look=0.05)
 AT = datetime.now(UTC).replace(hour=10, minute=0, second=0, microsecond=0)
 """Of today: the delivery log keeps its rows for 90 days."""
 
@@ -63,14 +63,13 @@ def after(alert: Alert, state: State, **fields: Any) -> Alert:
 class Request:
     headers: Mapping[str, str]
     body: bytes
-    at: float = field(default_factory=time.monotonic)
 
     @property
     def json(self) -> Any:
         return json.loads(self.body)
 
     @property
-    def told(self) -> list[tuple[str, int, str]]:
+    def changes(self) -> list[tuple[str, int, str]]:
         return [(alert["key"], alert["version"], alert["state"]) for alert in self.json["alerts"]]
 
 
@@ -121,12 +120,12 @@ class Hook:
             self._runner = None
 
     @property
-    def told(self) -> list[tuple[str, int, str]]:
+    def changes(self) -> list[tuple[str, int, str]]:
         """All changes that were taken, in their order."""
-        return [change for request in self.taken for change in request.told]
+        return [change for request in self.taken for change in request.changes]
 
     def states(self, alert: Alert) -> list[str]:
-        return [state for key, _, state in self.told if key == alert.hex]
+        return [state for key, _, state in self.changes if key == alert.hex]
 
 
 @asynccontextmanager
@@ -163,7 +162,7 @@ class Memory:
 
 @dataclass
 class Seen:
-    """What the callbacks were told."""
+    """What the callbacks got."""
 
     tries: list[tuple[str, Outcome]] = field(default_factory=list)
     accepted: list[tuple[str, int, str, float]] = field(default_factory=list)
@@ -178,19 +177,104 @@ def config(*receivers: Mapping[str, Any], interval: str = "0s", **rule: Any) -> 
     return Alerts.model_validate({"receivers": given, "group": {"interval": interval}, "rules": rules})
 
 
+class ManualTime(Time):
+    """Stands still until the test moves it on."""
+
+    def __init__(self, began: float | None = None) -> None:
+        self.began = time.time() if began is None else began
+        self._now = 0.0
+        self._sleepers: dict[asyncio.Future[None], tuple[float, asyncio.Event]] = {}
+
+    def now(self) -> float:
+        return self._now
+
+    def wall(self) -> float:
+        """The same, as seconds since 1970."""
+        return self.began + self._now
+
+    async def wait(self, event: asyncio.Event, seconds: float | None) -> None:
+        timer = asyncio.get_running_loop().create_future()
+        self._sleepers[timer] = self._now + (math.inf if seconds is None else seconds), event
+        self._ring()
+        woken = asyncio.create_task(event.wait())
+        try:
+            await asyncio.wait((timer, woken), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            del self._sleepers[timer]
+            timer.cancel()
+            woken.cancel()
+
+    @property
+    def asleep(self) -> int:
+        """How many wait for a later time or a change that has yet to come."""
+        return sum(not timer.done() and not event.is_set() for timer, (_, event) in self._sleepers.items())
+
+    def next_end(self) -> float:
+        """When the first of them will wake by itself; infinite: none will."""
+        return min((end for end, _ in self._sleepers.values()), default=math.inf)
+
+    def move_to(self, now: float) -> None:
+        self._now = max(now, self._now)
+        self._ring()
+
+    def _ring(self) -> None:
+        for timer, (end, _) in self._sleepers.items():
+            if end <= self._now and not timer.done():
+                timer.set_result(None)
+
+
+class TimedDispatcher(Dispatcher):
+    """A dispatcher whose pauses end when the test lets time pass."""
+
+    def __init__(self, config: Alerts, context: Context, time: ManualTime) -> None:
+        super().__init__(config, context)
+        self.time = time
+
+    async def quiet(self) -> None:
+        """Returns when no request is under way and none is due."""
+
+        def asleep() -> bool:
+            return self.time.asleep >= sum(not queue._task.done() for queue in self._queues.values())
+
+        for _ in range(20):
+            if asleep():
+                return
+            await asyncio.sleep(0)
+        await until(asleep)
+
+    async def passes(self, seconds: float) -> None:
+        """Time passes, and each request that falls due is answered at its time."""
+        end = self.time.now() + seconds
+        await self.quiet()
+        while self.time.next_end() <= end:
+            self.time.move_to(self.time.next_end())
+            await self.quiet()
+        self.time.move_to(end)
+
+    async def until(self, true: Callable[[], Any]) -> None:
+        """Lets time pass from one due request to the next until it is true. Fails after ten seconds by the watch."""
+        end = time.monotonic() + 10
+        while not true():
+            assert time.monotonic() < end, "it never came true"
+            if self.time.asleep >= len(self._queues) and self.time.next_end() < math.inf:
+                self.time.move_to(self.time.next_end())
+            await asyncio.sleep(0.002)
+
+
 @asynccontextmanager
-async def deliveries(
-    config: Alerts, store: Memory | None = None, seen: Seen | None = None, **fields: Any
-) -> AsyncIterator[Dispatcher]:
-    seen = seen or Seen()
+async def dispatching(
+    config: Alerts, store: Memory | None = None, seen: Seen | None = None, began: float | None = None, **fields: Any
+) -> AsyncIterator[TimedDispatcher]:
+    """`began`: the time, in seconds since 1970, when it is made."""
+    seen, time = seen or Seen(), ManualTime(began)
     context = Context(
         store=store or Memory(),
         environ=fields.pop("environ", {}),
         on_try=lambda receiver, outcome: seen.tries.append((receiver, outcome)),
         on_accepted=lambda alert, receiver, seconds: seen.accepted.append((alert.hex, alert.version, receiver, seconds)),
-        **{"timing": QUICK, **fields},
+        **{"clock": time.wall, "time": time, **fields},
     )
-    made = Dispatcher(config, context)
+    made = TimedDispatcher(config, context, time)
     try:
         yield made
         assert not made.dead
@@ -202,7 +286,7 @@ async def until(true: Callable[[], Any], timeout_s: float = 10.0) -> None:
     end = time.monotonic() + timeout_s
     while not true():
         assert time.monotonic() < end, "it never came true"
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.002)
 
 
 def minutes(count: float) -> timedelta:
