@@ -24,7 +24,7 @@ _STATES = {
 
 
 class News:
-    """Tells what people have not seen yet: a change of numbers alone is none."""
+    """Which changes are news to people: a change of numbers alone is not."""
 
     def __init__(self) -> None:
         self._seen: dict[int, tuple[object, ...]] = {}
@@ -94,9 +94,9 @@ def details(shown: Shown) -> Group:
         ),
         Text(printable(alert.summary)),
         Text(""),
-        *(Text.assemble((f"{name:<10}", "dim"), printable(value)) for name, value in _facts(alert)),
+        *(Text.assemble((f"{name:<12}", "dim"), printable(value)) for name, value in _facts(alert)),
         *_section("history", _history(shown.history)),
-        *_section("told", _told(shown)),
+        *_section("deliveries", _deliveries(shown)),
         *_section("posts, as they are now", _posts(shown)),
     )
 
@@ -106,7 +106,7 @@ def severity_style(severity: int) -> str:
 
 
 def number(value: float | None) -> str:
-    """With as many digits as say something: 1,234 or 0.913."""
+    """With significant digits: 1,234 or 0.913."""
     if value is None:
         return ""
     return f"{value:,.0f}" if value == round(value) or abs(value) >= 1_000 else f"{value:,.3g}"
@@ -123,11 +123,11 @@ def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
     if alert.ended_at:
         yield "ended", _moment(alert.ended_at)
     if alert.historical:
-        yield "historical", "it came to light an hour or more after the fact: nobody was told"
+        yield "historical", "its events came an hour or more late: nobody was notified"
     if alert.test:
-        yield "test", "somebody tried the receivers; nothing happened"
+        yield "test", "a test of the receivers; nothing happened"
     if alert.actor:
-        yield "looked at", f"by {alert.actor}{': ' if alert.comment else ''}{alert.comment}"
+        yield "acknowledged", f"by {alert.actor}{': ' if alert.comment else ''}{alert.comment}"
     if alert.muted:
         yield "muted", alert.muted
     if labelled := alert.negative + alert.neutral + alert.positive:
@@ -161,9 +161,9 @@ def _history(changes: list[Alert]) -> Table:
     return table(("at", "version", "state", "severity", "observed", "who", "comment"), rows)
 
 
-def _told(shown: Shown) -> RenderableType:
+def _deliveries(shown: Shown) -> RenderableType:
     if not shown.deliveries:
-        return Text("nobody")
+        return Text("none")
     rows = [
         (
             _moment(each.tried_at),
@@ -183,7 +183,7 @@ def _posts(shown: Shown) -> RenderableType | None:
     if not shown.alert.samples:
         return None
     if not shown.posts:
-        return Text("they are gone")
+        return Text("all deleted")
     rows = [(_moment(p.created_at), f"{p.platform} {p.kind}", p.author, p.sentiment, p.text) for p in shown.posts]
     return table(("at", "where", "who", "tone", "text"), rows)
 

@@ -1,4 +1,4 @@
-"""`earshot alerts`: what was raised, who looks after it, and who is not to be told for now."""
+"""`earshot alerts`: lists, shows and follows alerts; acknowledges, silences and tests them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SHOWN = 200
 
-app = typer.Typer(help="Alerts: seen, explained, acknowledged, silenced.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Alerts: list, show, follow, acknowledge, silence.", no_args_is_help=True, rich_markup_mode=None)
 
 Brand = Annotated[str, typer.Option(help="Only this brand's.")]
 RuleName = Annotated[str, typer.Option(help="Only this rule's.")]
@@ -30,7 +30,7 @@ Severity = Annotated[int, typer.Option(min=1, max=10, help="Only of this severit
 Since = Annotated[str | None, typer.Option(help="From this time on: 2h, 3d, or ISO 8601 (UTC).")]
 Json = Annotated[bool, typer.Option("--json", help="The records, one JSON object a line.")]
 Key = Annotated[str, typer.Argument(help="The alert's key, or its first digits.")]
-Comment = Annotated[str, typer.Option(help="Why; it is on record.")]
+Comment = Annotated[str, typer.Option(help="A reason; it is recorded.")]
 
 
 # --- looking ----------------------------------------------------------------------------------------------------------
@@ -46,9 +46,10 @@ def tail(
 ) -> None:
     """Watch alerts as they change, until Ctrl-C.
 
-    A line when one begins, changes its state or its severity, or ends; the records of --json hold every change. A brand or rule
-    that the files here do not name is a warning. Exit codes: 2 wrong usage or settings, 3 broker unreachable, 4 run `earshot
-    migrate` first, 130 stopped by Ctrl-C.
+    A line when an alert begins, ends, or changes its state or severity; --json prints every change. A brand or rule that the
+    files here do not name is a warning.
+
+    Exit codes: 2 wrong usage or settings, 3 broker unreachable, 4 run `earshot migrate` first, 130 stopped by Ctrl-C.
     """
     start = moment_of("--since", since)
     which = _filter(context, brand, rule, state, min_severity, tables=False)
@@ -78,17 +79,18 @@ def list_alerts(
     min_severity: Severity = 1,
     since: Since = None,
     everything: Annotated[bool, typer.Option("--all", help="Resolved and pending ones too.")] = False,
-    historical: Annotated[bool, typer.Option("--historical", help="Those that came to light an hour or more late.")] = False,
+    historical: Annotated[bool, typer.Option("--historical", help="Historical alerts, of events an hour late.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List what fires, or is looked after.
+    """List open alerts: firing or acknowledged.
 
-    The last changed comes first; --all lists what is over, too. A brand or rule that nobody has heard of is a warning. Exit
-    codes: 0 listed, 1 ClickHouse refused, 2 wrong usage or settings, 3 ClickHouse unreachable.
+    The last changed comes first. An unknown brand or rule is a warning.
+
+    Exit codes: 0 listed, 1 ClickHouse refused, 2 wrong usage or settings, 3 ClickHouse unreachable.
     """
     start = moment_of("--since", since)
     if everything and (state or historical):
-        raise SettingsError("--all goes with neither --state nor --historical: they say which")
+        raise SettingsError("--all goes with neither --state nor --historical")
     from dataclasses import replace
 
     from pipeline.cli import alert_view
@@ -110,11 +112,12 @@ def list_alerts(
 
 @app.command(epilog="Example:  earshot alerts show b303796f")
 def show(context: typer.Context, key: Key, as_json: Json = False) -> None:
-    """Show all about one alert.
+    """Show one alert with everything known about it.
 
-    That is what was seen and what was expected, since when, the words that tell, the tone, a query, its history, who was told,
-    and posts as they are now: what was deleted is gone, private ones are never shown. Exit codes: 0 shown, 1 there is no such
-    alert, or several begin so, 2 wrong usage or settings, 3 ClickHouse unreachable.
+    Observed and expected value, since when, typical words, the tone, a query, the history, the deliveries, and posts as they
+    are now, without deleted and private ones.
+
+    Exit codes: 0 shown, 1 no alert or several begin with these digits, 2 wrong usage or settings, 3 ClickHouse unreachable.
     """
     from pipeline.cli import alert_view
     from pipeline.cli.terminal import console
@@ -131,10 +134,10 @@ def show(context: typer.Context, key: Key, as_json: Json = False) -> None:
 # --- acting -----------------------------------------------------------------------------------------------------------
 @app.command(epilog="Example:  earshot alerts ack b303796f --comment 'The provider is at it'")
 def ack(context: typer.Context, key: Key, comment: Comment = "") -> None:
-    """Say that you look after an alert.
+    """Acknowledge an alert: no reminders until it resolves.
 
-    It is not told again until it is resolved. Exit codes: 0 on record, 1 there is no such alert or it is over, 2 wrong usage or
-    the token is refused (setting control.token), 3 control unreachable.
+    Exit codes: 0 recorded, 1 no such alert, or it is resolved, 2 wrong usage or the token is refused (setting control.token), 3
+    control unreachable.
     """
     found = _whole(context, key)
     done = _ask(context, "POST", f"/alerts/{found}/ack", {"comment": comment})
@@ -144,19 +147,20 @@ def ack(context: typer.Context, key: Key, comment: Comment = "") -> None:
 @app.command(epilog="Example:  earshot alerts silence --brand Acme --for 2h --comment 'Planned maintenance'")
 def silence(
     context: typer.Context,
-    rule: Annotated[str, typer.Option(help="Of this rule.")] = "",
-    brand: Annotated[str, typer.Option(help="Of this brand.")] = "",
-    platform: Annotated[str, typer.Option(help="Of this platform.")] = "",
+    rule: Annotated[str, typer.Option(help="Alerts of this rule.")] = "",
+    brand: Annotated[str, typer.Option(help="Alerts about this brand.")] = "",
+    platform: Annotated[str, typer.Option(help="Alerts about this platform.")] = "",
     for_: Annotated[str | None, typer.Option("--for", help="How long: 30m, 2h, 1d.")] = None,
     until: Annotated[str | None, typer.Option(help="Until this time (ISO 8601, UTC).")] = None,
     lift: Annotated[str | None, typer.Option(metavar="ID", help="End this silence now.")] = None,
     comment: Comment = "",
 ) -> None:
-    """Have nobody told of some alerts for a while.
+    """Mute alerts for a while.
 
-    They go on, and are on record as muted. A silence of a platform mutes alerts whose events are all there. Exit codes: 0 on
-    record, 1 refused (an end that is past; no such silence, rule, brand or platform), 2 wrong usage or the token is refused
-    (setting control.token), 3 control unreachable.
+    They continue and are recorded as muted. --platform mutes alerts whose events are all from there.
+
+    Exit codes: 0 recorded, 1 refused (an end in the past; no such silence, rule, brand or platform), 2 wrong usage or the token
+    is refused (setting control.token), 3 control unreachable.
     """
     if lift is not None:
         if rule or brand or platform or for_ or until or comment:
@@ -165,18 +169,18 @@ def silence(
         typer.echo(f"silence {done['id']} is lifted")
         return
     if not (rule or brand or platform):
-        raise SettingsError("silence what? Give --rule, --brand, --platform or several of them")
+        raise SettingsError("give --rule, --brand, --platform or several of them")
     if (for_ is None) == (until is None):
-        raise SettingsError("how long? Give --for or --until")
+        raise SettingsError("give either --for or --until")
     end = datetime.now(UTC) + duration_of("--for", for_) if for_ else moment_of("--until", until)
     body = {"rule": rule, "brand": brand, "platform": platform, "until": end and end.isoformat(), "comment": comment}
     done = _ask(context, "POST", "/silences", body)
-    typer.echo(f"silence {done['id']}: nobody is told of {_about(done)} until {_short(done['ends_at'])} UTC")
+    typer.echo(f"silence {done['id']}: {_about(done)} is muted until {_short(done['ends_at'])} UTC")
 
 
 @app.command(epilog="Example:  earshot alerts silences")
 def silences(context: typer.Context, as_json: Json = False) -> None:
-    """List the silences that are in force or still to come.
+    """List the silences that are active or planned.
 
     Exit codes: 0 listed, 2 the token is refused (setting control.token), 3 control unreachable.
     """
@@ -195,26 +199,27 @@ def silences(context: typer.Context, as_json: Json = False) -> None:
 def test(
     context: typer.Context,
     rule: Annotated[str, typer.Argument(help="A rule of alerts.yaml.")],
-    brand: Annotated[str, typer.Option(help="The brand that it names.")] = "",
+    brand: Annotated[str, typer.Option(help="The brand in the test alert.")] = "",
 ) -> None:
     """Send a marked test alert to a rule's receivers.
 
-    They are the real ones; `earshot alerts show` says who took it. Exit codes: 0 on its way, 1 there is no such rule or brand,
-    2 wrong usage or the token is refused (setting control.token), 3 control unreachable.
+    It goes to the real receivers; `earshot alerts show` lists those that accepted it.
+
+    Exit codes: 0 on its way, 1 no such rule or brand, 2 wrong usage or the token is refused (setting control.token), 3 control
+    unreachable.
     """
     done = _ask(context, "POST", "/test", {"rule": rule, "brand": brand})
-    typer.echo(f"test alert {done['key']} is on its way; who took it:  earshot alerts show {done['key']}")
+    typer.echo(f"test alert {done['key']} is on its way; its deliveries:  earshot alerts show {done['key']}")
 
 
 @app.command(epilog="Example:  earshot alerts check alerts.yaml")
 def check(
     context: typer.Context,
-    file: Annotated[Path | None, typer.Argument(help="Default: the one of the settings, else the rules that ship.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="Default: that of the settings, else the default rules.")] = None,
 ) -> None:
-    """Check an alerts.yaml and say what is in it.
+    """Check an alerts.yaml and list its rules.
 
-    Exit codes: 0 all in it can work, 1 something in it never will (a line each), 2 it can't be used (one line says where and
-    why).
+    Exit codes: 0 all of it can work, 1 a part never will (a line each), 2 it is invalid (one line says where and why).
     """
     settings = load_settings(context)
     from pipeline.cli.terminal import console, table
@@ -226,7 +231,7 @@ def check(
     alerts = load_rules(path)
     brands = {brand.name for brand in load_brands(settings.brands or SAMPLE_BRANDS).brands}
     rows = [(r.name, r.type, _said(r, {"name", "type", "receivers"}), _receivers(alerts, r.name)) for r in alerts.rules]
-    console().print(table(("rule", "type", "asks", "tells"), rows, title=str(path)))
+    console().print(table(("rule", "type", "keys", "receivers"), rows, title=str(path)))
     problems = [
         f"rule {rule.name}: no brand is named {brand!r} in {settings.brands or SAMPLE_BRANDS}{hint(brand, brands)}"
         for rule in alerts.rules

@@ -24,27 +24,29 @@ MOST_PLOTS = 12
 def backtest(
     context: typer.Context,
     rule: Annotated[list[str] | None, typer.Option(help="Only this rule; may be given again. Default: all.")] = None,
-    start: Annotated[str | None, typer.Option("--from", help="The first moment, UTC. Default: of what has landed.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="The last moment, UTC. Default: of what has landed.")] = None,
-    series: Annotated[Path | None, typer.Option(help="A CSV of timestamp,value instead of what has landed.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="Windows that should be found (JSON), for --series.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="The first moment, UTC. Default: of the stored events.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="The last moment, UTC. Default: of the stored events.")] = None,
+    series: Annotated[Path | None, typer.Option(help="A CSV of timestamp,value instead of stored events.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Windows that should be detected (JSON), for --series.")] = None,
     plots: Annotated[Path | None, typer.Option(help="The folder for the pictures.")] = Path("build/backtest"),
     as_json: Annotated[bool, typer.Option("--json", help="The alerts as one JSON object; no pictures.")] = False,
 ) -> None:
     """Replay history through the rules and show what they would have raised.
 
-    Nobody is told and nothing is written but pictures. A series is judged by a spike rule (--rule, else the first one) with the
-    detector that is used live. Exit codes: 0 done, 2 wrong usage, settings, rules or files, 3 ClickHouse unreachable.
+    It notifies nobody and writes only pictures. A series is evaluated by a spike rule (--rule, else the first one), with the
+    detector of control.
+
+    Exit codes: 0 done, 2 wrong usage, settings, rules or files, 3 ClickHouse unreachable.
     """
     if as_json:
-        refuse(context, "goes without --json, which draws nothing", "--plots")
+        refuse(context, "goes without --json, which draws no pictures", "--plots")
     settings = load_settings(context)
     from pipeline.processors.alerts.rules import DEFAULT_RULES, load_rules
 
     config = _chosen(load_rules(settings.alerts or DEFAULT_RULES), rule or [])
     if series is not None:
         if start or end:
-            raise SettingsError("--from and --to are for what has landed; a series is taken whole")
+            raise SettingsError("--from and --to are for stored events; a series is evaluated as a whole")
         _series(config, series, labels, None if as_json else plots, as_json)
         return
     if labels is not None:
@@ -145,7 +147,7 @@ def _spike_rule(config: Alerts) -> SpikeRule:
     for rule in config.rules:
         if isinstance(rule, SpikeRule) and rule.measure == "volume":
             return rule
-    raise SettingsError("a series is judged by a spike rule of volume: there is none among these rules")
+    raise SettingsError("a series needs a spike rule of volume: there is none among these rules")
 
 
 def _show_series(rule: SpikeRule, series: Series, walked: Replayed, windows: list[Window]) -> None:
@@ -170,7 +172,7 @@ def _show_series(rule: SpikeRule, series: Series, walked: Replayed, windows: lis
     if windows:
         found = score([alert.started for alert in walked.raised], windows, series.times)
         delay = "" if found.delay is None else f", after {found.delay} in the median"
-        screen.print(f"windows found: {found.found} of {found.windows}{delay}; false alerts a day: {found.false_a_day:.3f}")
+        screen.print(f"windows detected: {found.found} of {found.windows}{delay}; false alerts a day: {found.false_a_day:.3f}")
 
 
 def _print_json(alerts: list[dict[str, Any]]) -> None:

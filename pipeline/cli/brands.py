@@ -1,4 +1,4 @@
-"""`earshot rematch` and `voice`: the brands of brands.yaml, in what has landed."""
+"""`earshot rematch` and `voice`: brands.yaml, applied to stored rows; the share of voice."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from pipeline.cli.options import load_settings, time_of
 def rematch(
     context: typer.Context,
     brand: Annotated[list[str], typer.Option(help="A brand's name; may be given several times.")],
-    since: Annotated[str | None, typer.Option(help="Only what was created at or after this time (ISO 8601, UTC).")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would change, and change nothing.")] = False,
+    since: Annotated[str | None, typer.Option(help="Only events created at or after this time (ISO 8601, UTC).")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the changes without making them.")] = False,
 ) -> None:
-    """Apply brands.yaml, as it is now, to what has landed.
+    """Apply the current brands.yaml to stored rows.
 
-    Rows that gain or lose one of the brands get a new minor version; all else in them stays, and what their source said of
-    brands too. A brand that is not in the file any more is taken from the rows it was found in. Doing it again changes nothing.
-    Exit codes: 0 done, 1 ClickHouse refused or rows keep coming that say otherwise (do it again), 2 wrong usage or brands.yaml,
-    3 ClickHouse unreachable, 4 run `earshot migrate` first.
+    Rows that gain or lose one of the brands get a new minor version; all other columns stay, and brands that the source gave as
+    well. A brand that is no longer in the file is removed from the rows that matched it. A second run changes nothing.
+
+    Exit codes: 0 done, 1 ClickHouse refused, or workers keep writing rows that match otherwise (run it again), 2 wrong usage or
+    brands.yaml, 3 ClickHouse unreachable, 4 run `earshot migrate` first.
     """
     settings, start = load_settings(context), time_of("--since", since)
     from pipeline.cli.terminal import console, progress, table
@@ -38,10 +39,11 @@ def voice(
     brand: Annotated[str, typer.Argument(help="A brand's name.")],
     days: Annotated[int, typer.Option(min=1, help="How far back.")] = 30,
 ) -> None:
-    """Show a brand's share of voice: its mentions beside those of its competitors.
+    """Show a brand's share of voice: its mentions and those of its competitors.
 
-    Competitors are those that brands.yaml names. What support accounts wrote (outbound) does not count. Exit codes: 0 shown, 1
-    there is no such brand, 2 wrong usage or brands.yaml, 3 ClickHouse unreachable.
+    brands.yaml names the competitors. Events of support accounts (outbound) don't count.
+
+    Exit codes: 0 shown, 1 no such brand, 2 wrong usage or brands.yaml, 3 ClickHouse unreachable.
     """
     settings = load_settings(context)
     from pipeline.cli.terminal import console, table

@@ -37,16 +37,17 @@ def send(
     event: Annotated[str | None, typer.Argument(help="The event as JSON; `-` reads one a line from stdin.")] = None,
     file: Annotated[Path | None, typer.Option(help="A JSON file with one event, or a .jsonl file.")] = None,
     text: Annotated[str | None, typer.Option(help="Send a post with this text.")] = None,
-    author: Annotated[str, typer.Option(help="Who wrote that post (a handle).")] = "somebody",
-    platform: Annotated[str, typer.Option(help="Where it was written.")] = "forum",
+    author: Annotated[str, typer.Option(help="The author of that post (a handle).")] = "somebody",
+    platform: Annotated[str, typer.Option(help="Its platform.")] = "forum",
 ) -> None:
-    """Send events to Kafka and print where each went.
+    """Send events to Kafka and print the partition and offset of each.
 
-    They are sent as they are: what is wrong with one, the dead letters say. Exit codes: 0 all acknowledged, 1 an event was
-    refused (too large), 2 wrong usage, 3 broker unreachable.
+    They are sent unchecked: an invalid event becomes a dead letter with a reason.
+
+    Exit codes: 0 all acknowledged, 1 an event was refused (too large), 2 wrong usage, 3 broker unreachable.
     """
     if [event, file, text].count(None) != 2:
-        raise SettingsError("send what? Give one of: an event, `-`, --file or --text")
+        raise SettingsError("give one of: an event, `-`, --file or --text")
     if text is None:
         refuse(context, "goes with --text: an event names its own", "--author", "--platform")
     settings = load_settings(context)
@@ -65,7 +66,7 @@ def send(
             producer.produce(*record_of(record), delivered)
     refused += producer.failed.elements()
     if refused:
-        raise EarshotError(f"Kafka at {settings.kafka.bootstrap} took not all: {refused[0]} ({len(refused)} times)")
+        raise EarshotError(f"Kafka at {settings.kafka.bootstrap} refused events: {refused[0]} ({len(refused)} times)")
 
 
 def _records(event: str | None, file: Path | None) -> Iterator[bytes]:
@@ -104,17 +105,19 @@ def _post(text: str, author: str, platform: str) -> bytes:
 # --- replay ---------------------------------------------------------------------------------------------------------
 def replay(
     context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(help="JSONL of events, or CSV, TSV, JSON, JSONL by a mapping.")],
-    mapping: Annotated[Path | None, typer.Option(help="The mapping file. Default: the one that fits the file's name.")] = None,
+    files: Annotated[list[Path], typer.Argument(help="JSONL of events, or CSV, TSV, JSON, JSONL with a mapping.")],
+    mapping: Annotated[Path | None, typer.Option(help="The mapping file. Default: by the file's name.")] = None,
     rate: Annotated[str, typer.Option(help="Events a second, or max.")] = "max",
-    speed: Annotated[float | None, typer.Option(min=1e-9, help="By event time, so many times as fast.")] = None,
-    as_now: Annotated[bool, typer.Option("--as-now", help="Each event's time becomes the moment it is sent.")] = False,
+    speed: Annotated[float | None, typer.Option(min=1e-9, help="Paced by event time, this many times as fast.")] = None,
+    as_now: Annotated[bool, typer.Option("--as-now", help="Set each event's time to the moment it is sent.")] = False,
     unmapped: Annotated[Path | None, typer.Option(help="Write all rows that don't map to this file, with reasons.")] = None,
 ) -> None:
     """Send recorded events to Kafka.
 
-    A row that doesn't map is reported with its line and reason; the rest goes on. Exit codes: 0 every event that maps is in
-    Kafka, 1 some are not acknowledged, 2 wrong usage or mapping, 3 broker unreachable, 130 stopped by Ctrl-C.
+    A row that can't be mapped is reported with its line and reason, and the replay continues.
+
+    Exit codes: 0 all mapped events are in Kafka, 1 some are not acknowledged, 2 wrong usage or mapping, 3 broker unreachable,
+    130 stopped by Ctrl-C.
     """
     settings, pace = load_settings(context), parse_rate(rate)
     from pipeline.cli.terminal import progress_bars
@@ -166,23 +169,24 @@ def query(
     form: Annotated[Format, typer.Option("--format", help="json: an object a line.")] = Format.table,
     names: Annotated[bool, typer.Option("--list", help="List the named queries.")] = False,
 ) -> None:
-    """Ask ClickHouse, by SQL or by a query's name.
+    """Query ClickHouse, by SQL or by a query's name.
 
-    Nothing is written, and each event counts once (tables are read with FINAL). A table shows 200 rows at most. In CSV a text
-    that a spreadsheet would take for a formula (it begins with = + - @) gets a ' before it; numbers stay as they are. Exit
-    codes: 0 answered, 1 ClickHouse refused the query, 2 wrong usage, 3 ClickHouse unreachable.
+    Read-only; each event counts once (tables are read with FINAL). A table shows 200 rows at most. In CSV a text that begins
+    like a formula (= + - @) gets a ' before it; numbers stay as they are.
+
+    Exit codes: 0 answered, 1 ClickHouse refused the query, 2 wrong usage, 3 ClickHouse unreachable.
     """
     if names and sql is not None:
         raise SettingsError("--list goes without a query")
     if sql is None:
-        refuse(context, "is for what a query answers", "--format")
+        refuse(context, "goes with a query", "--format")
     from pipeline.cli.terminal import console, table, without_formulas, write
     from pipeline.clickhouse.client import clickhouse_client
     from pipeline.clickhouse.query import rows, text
     from pipeline.queries import named
 
     if names or sql is None:
-        console().print(table(("name", "what"), [(name, each.meaning) for name, each in named.NAMED.items()]))
+        console().print(table(("name", "meaning"), [(name, each.meaning) for name, each in named.NAMED.items()]))
         raise typer.Exit(0 if names else 2)
     statement = named.sql_of(sql)
     client = clickhouse_client(load_settings(context).clickhouse)

@@ -21,9 +21,9 @@ Partition = Annotated[int | None, typer.Option(min=0, help="The partition they c
 
 @app.command("list", epilog="Example:  earshot dlq list")
 def list_reasons(context: typer.Context) -> None:
-    """List the reasons with their counts.
+    """List the reasons, with their counts and the time of the last rejection.
 
-    And with when each last refused a record. Exit codes: 0 listed, 2 wrong settings, 3 ClickHouse unreachable.
+    Exit codes: 0 listed, 2 wrong settings, 3 ClickHouse unreachable.
     """
     from pipeline.cli.terminal import console, table
     from pipeline.clickhouse.client import clickhouse_client
@@ -41,12 +41,13 @@ def show(
     partition: Partition = None,
     offset: Annotated[int | None, typer.Option(min=0, help="The record's offset.")] = None,
     reason: Reason = None,
-    newest: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 10,
+    newest: Annotated[int, typer.Option(min=1, help="At most this many.")] = 10,
 ) -> None:
     """Show dead letters, the newest first.
 
-    Where from, why, and the bytes as they came (the first 2,000). Exit codes: 0 shown, 1 there is none like that, 2 wrong
-    settings, 3 ClickHouse unreachable.
+    Origin, reason, and the first 2,000 bytes as they came.
+
+    Exit codes: 0 shown, 1 none matches, 2 wrong settings, 3 ClickHouse unreachable.
     """
     from pipeline.clickhouse.client import clickhouse_client
     from pipeline.maintenance import dead_letters
@@ -72,9 +73,11 @@ def replay(
 ) -> None:
     """Send dead letters to the events topic again.
 
-    Unchanged, after what refused them was repaired. What is still wrong is refused again; what has landed is a duplicate. Exit
-    codes: 0 all acknowledged (or there were none), 1 some were not, or not confirmed, 2 wrong settings, 3 broker or ClickHouse
-    unreachable.
+    They are sent unchanged; repair the cause first. Records that are still invalid are rejected again, events that landed
+    meanwhile are duplicates.
+
+    Exit codes: 0 all acknowledged (or there were none), 1 some were not, or not confirmed, 2 wrong settings, 3 broker or
+    ClickHouse unreachable.
     """
     from pipeline.clickhouse.client import clickhouse_client
     from pipeline.maintenance import dead_letters

@@ -23,22 +23,23 @@ TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 def generate(
     context: typer.Context,
-    count: Annotated[int, typer.Option(min=1, help="Records, redeliveries and broken ones included.")] = 100_000,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, another stream of other people.")] = 1,
-    to: Annotated[str, typer.Option(metavar="kafka|clickhouse|FILE.jsonl", help="Where it goes.")] = "kafka",
-    truth: Annotated[Path | None, typer.Option(help="Where the truth goes. Default: truth.jsonl beside FILE, or here.")] = None,
+    count: Annotated[int, typer.Option(min=1, help="Number of records, including redeliveries and broken ones.")] = 100_000,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed makes another stream with other people.")] = 1,
+    to: Annotated[str, typer.Option(metavar="kafka|clickhouse|FILE.jsonl", help="The target.")] = "kafka",
+    truth: Annotated[Path | None, typer.Option(help="File of the truth. Default: truth.jsonl beside FILE, or here.")] = None,
     start: Annotated[datetime, typer.Option(formats=TIMES, help="The first event's time, UTC.")] = datetime(2026, 1, 1),
-    days: Annotated[float, typer.Option(min=1e-4, help="How long the stream lasts, in the events' time.")] = 30.0,
+    days: Annotated[float, typer.Option(min=1e-4, help="Length of the stream in days of event time.")] = 30.0,
     rate: Annotated[str, typer.Option(help="Records a second, or max. To Kafka only.")] = "max",
-    live: Annotated[bool, typer.Option("--live", help="Event times are now, from here on, at --rate (default 100).")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Events happen now, at --rate (default 100).")] = False,
     brands: Annotated[Path | None, typer.Option(help="brands.yaml. Default: that of the settings, else the sample's.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
 ) -> None:
     """Make a synthetic stream with a known truth: the same options make the same bytes.
 
-    Into Kafka, a file that `earshot replay` reads, or straight into ClickHouse as history. docs/generate.md says what it holds.
-    Exit codes: 0 all is there, 1 Kafka took not all or the file can't be written, 2 wrong usage or
-    settings, or a file is there already, 3 broker or ClickHouse unreachable, 4 run `earshot migrate` first, 130 stopped.
+    To Kafka, to a file for `earshot replay`, or straight into ClickHouse as history. docs/generate.md describes its contents.
+
+    Exit codes: 0 done, 1 Kafka refused records or the file can't be written, 2 wrong usage or settings, or a file exists, 3
+    broker or ClickHouse unreachable, 4 run `earshot migrate` first, 130 stopped.
     """
     settings, pace = load_settings(context), parse_rate(rate)
     to_file = to not in ("kafka", "clickhouse")

@@ -22,15 +22,16 @@ def label(
     model: Annotated[
         str | None, typer.Option(help="accurate, fast, a folder, or a hub name (with sentiment.revision).")
     ] = None,
-    language: Annotated[str, typer.Option(help="ISO 639 code of all texts; none: detected, text by text.")] = "",
+    language: Annotated[str, typer.Option(help="ISO 639 code of all texts. Default: detected for each text.")] = "",
     check: Annotated[str | None, typer.Option(help="The true labels: a file with one a line, or a column of FILE.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where the labels go; none: standard output.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File of the labels. Default: standard output.")] = None,
 ) -> None:
     """Label the sentiment of any file of texts: a line of JSON a text, in order.
 
-    A text without a label has a reason. With --check, accuracy, macro F1, macro recall and a confusion table are printed, and
-    labels are written only with --output. Exit codes: 0 done, 1 texts and true labels don't match in number, 2 a file, a column
-    or a model can't be used.
+    A text without a label has a reason. --check prints accuracy, macro F1, macro recall and a confusion table, and writes
+    labels only with --output.
+
+    Exit codes: 0 done, 1 texts and true labels differ in number, 2 a file, a column or a model can't be used.
     """
     settings = load_settings(context).sentiment
     chosen = model or ("fast" if settings.model == "off" else settings.model)
@@ -62,4 +63,4 @@ def _show(result: Check) -> None:
     for name, value in (("accuracy", result.accuracy), ("macro F1", result.macro_f1), ("macro recall", result.macro_recall)):
         screen.print(f"{name:13} {value:.4f}")
     rows = [(true, *result.confusion[place].tolist()) for place, true in enumerate(LABELS)]
-    screen.print(table(("true \\ found", *LABELS, "no label"), rows))
+    screen.print(table(("true \\ label", *LABELS, "no label"), rows))

@@ -19,11 +19,10 @@ from pipeline.http.loopback import reach_loopback_directly
 
 app = typer.Typer(
     name="earshot",
-    help="""Earshot: social events on Kafka, each exactly once, into ClickHouse.
+    help="""Earshot: social events from Kafka into ClickHouse, each exactly once.
 
-    Start with `earshot up`. Exit codes: 0 done, 1 not all went well, 2 wrong usage or settings, 3 broker or ClickHouse
-    unreachable, 4 tables or topics not as they should be, 5 the embedded stack can't start,
-    130 stopped by Ctrl-C.""",
+    Start with `earshot up`. Exit codes: 0 done, 1 partly failed, 2 wrong usage or settings, 3 broker or ClickHouse unreachable,
+    4 tables or topics don't match this program, 5 the embedded stack can't start, 130 stopped by Ctrl-C.""",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -31,7 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-DataDir = Annotated[Path | None, typer.Option(help="The folder that holds all state of the embedded stack.")]
+DataDir = Annotated[Path | None, typer.Option(help="The folder with all state of the embedded stack.")]
 
 
 @app.callback()
@@ -51,7 +50,7 @@ def up(
     broker: Annotated[str | None, typer.Option(help="auto, kafka or light (in memory, for a first look).")] = None,
     sample: Annotated[bool, typer.Option("--sample/--no-sample", help="Feed the sample stream.")] = True,
 ) -> None:
-    """Start Kafka, ClickHouse, a worker and control here, and show what lands. Ctrl-C stops all; the data stays.
+    """Start Kafka, ClickHouse, a worker and control here, and show the stream. Ctrl-C stops all; the data stays.
 
     Exit codes: 0 stopped, 2 wrong settings, 4 the data is newer than this program, 5 a port is taken, the folder is in use or
     the disk is full.
@@ -65,7 +64,8 @@ def up(
 def worker(context: typer.Context) -> None:
     """Run one worker, until Ctrl-C or SIGTERM.
 
-    It works against the Kafka and the ClickHouse of the settings. Run as many as there are partitions; they share the work.
+    It uses the Kafka and the ClickHouse of the settings. Run up to one per partition; they share the work.
+
     Exit codes: 0 stopped, 1 an error that a restart repairs, 2 wrong settings, 3 broker or ClickHouse unreachable, 4 run
     `earshot migrate` first.
     """
@@ -79,11 +79,12 @@ def worker(context: typer.Context) -> None:
 
 @app.command(epilog="Example:  earshot --config production.toml control")
 def control(context: typer.Context) -> None:
-    """Evaluate the rules of alerts.yaml and tell the receivers, until Ctrl-C or SIGTERM.
+    """Evaluate the rules of alerts.yaml and notify the receivers, until Ctrl-C or SIGTERM.
 
-    Run one beside the workers. `earshot alerts` talks to its port, with the tokens of setting control.tokens. Exit codes: 0
-    stopped, 1 an error that a restart repairs, 2 wrong settings or alerts.yaml, 3 broker or ClickHouse unreachable, 4 run
-    `earshot migrate` first, 5 its port is taken.
+    Run one beside the workers. `earshot alerts` uses its API, with the tokens of setting control.tokens.
+
+    Exit codes: 0 stopped, 1 an error that a restart repairs, 2 wrong settings or alerts.yaml, 3 broker or ClickHouse
+    unreachable, 4 run `earshot migrate` first, 5 its port is taken.
     """
     from pipeline.control.app import run_control
 
@@ -92,7 +93,7 @@ def control(context: typer.Context) -> None:
 
 @app.command(epilog="Example:  earshot --config production.toml migrate")
 def migrate(context: typer.Context) -> None:
-    """Make or update ClickHouse's tables and Kafka's topics. Doing it again changes nothing.
+    """Create or update ClickHouse's tables and Kafka's topics. A second run changes nothing.
 
     Exit codes: 0 up to date, 2 wrong settings, 3 broker or ClickHouse unreachable, 4 a migration is half applied or was edited,
     or the database is newer than this program.
@@ -105,10 +106,11 @@ def migrate(context: typer.Context) -> None:
 
 @app.command(epilog="Example:  earshot status || page-somebody")
 def status(context: typer.Context) -> None:
-    """Show how broker, tables, worker and control are doing.
+    """Show the state of broker, tables, worker and control.
 
-    That is the topics and the lag, the rows, the migrations, and what both say of their health. Exit codes: 0 all is fine, 1
-    something is not (a line each says what), 2 wrong settings.
+    Topics and lag, rows, migrations, and the health of worker and control.
+
+    Exit codes: 0 all is well, 1 there are problems (a line each), 2 wrong settings.
     """
     from pipeline.cli.terminal import console, printable, table
     from pipeline.maintenance.status import status as ask
@@ -123,8 +125,8 @@ def status(context: typer.Context) -> None:
         screen.print(f"lag: {sum(p.lag for p in found.events):,} records, dead-letter topic: {found.dead_letters:,}")
     if found.tables:
         screen.print(table(("table", "rows stored", "bytes"), found.tables))
-    told = [f"migration: {found.migration}", f"deferred: {found.deferred:,} rows wait for their label"]
-    for line in (told if found.migration else []) + found.health:
+    lines = [f"migration: {found.migration}", f"deferred: {found.deferred:,} rows wait for their label"]
+    for line in (lines if found.migration else []) + found.health:
         screen.print(line, markup=False)
     for line in found.problems:
         typer.secho(printable(line), err=True, fg="red")
@@ -137,10 +139,11 @@ def reset(
     data_dir: DataDir = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
 ) -> None:
-    """Delete what Earshot keeps in the embedded stack's folder. Asks first.
+    """Delete Earshot's data in the folder of the embedded stack. Asks first.
 
-    All its events, tables and offsets go; what else is in the folder stays, and is named. Exit codes: 0 done, 1 not confirmed,
-    2 wrong settings, 5 a stack is running in the folder, or nothing in it is Earshot's.
+    All events, tables and offsets go; other files in the folder stay, and are listed.
+
+    Exit codes: 0 done, 1 not confirmed, 2 wrong settings, 5 a stack is running in the folder, or nothing in it is Earshot's.
     """
     folder = load_settings(context, data_dir=data_dir).embedded.data_dir
     from pipeline.cli.terminal import printable
@@ -149,11 +152,11 @@ def reset(
 
     if not yes and (paths := [str(path.relative_to(folder)) for path in ours(folder)]):
         typer.echo(f"in {folder}: {', '.join(paths)}")
-        typer.confirm("Delete these, all events, tables and offsets that Earshot keeps?", abort=True)
+        typer.confirm("Delete these, with all events, tables and offsets of Earshot?", abort=True)
     done = empty(folder)
     typer.echo(f"{folder}: deleted {', '.join(done.gone) or 'nothing'}")
     if done.left:
-        typer.echo(f"left, for it is not Earshot's: {', '.join(map(printable, done.left))}")
+        typer.echo(f"kept, not Earshot's: {', '.join(map(printable, done.left))}")
 
 
 app.command(epilog="Example:  earshot send --text 'The kettle leaks' --author ines --platform forum")(data.send)

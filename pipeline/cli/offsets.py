@@ -1,4 +1,4 @@
-"""`earshot offsets`: how far the workers are, and how to go on when Kafka lost what they had not read."""
+"""`earshot offsets`: the offsets of the workers' group, and how to continue after Kafka lost unread records."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ app = typer.Typer(help="The offsets that the workers have committed.", no_args_i
 
 @app.command("list", epilog="Example:  earshot offsets list")
 def list_partitions(context: typer.Context) -> None:
-    """List each partition's first, committed and end offset, and what is gone.
+    """List each partition's first, committed and end offset, and lost ranges.
 
-    `end` is the offset that the next record gets. Exit codes: 0 listed, 1 Kafka lost records before they were read, 2 wrong
-    settings, 3 broker unreachable, 4 run `earshot migrate` first.
+    `end` is the offset that the next record gets.
+
+    Exit codes: 0 listed, 1 Kafka lost records before they were read, 2 wrong settings, 3 broker unreachable, 4 run `earshot
+    migrate` first.
     """
     from pipeline.cli.terminal import console, table
     from pipeline.maintenance.group_offsets import events_states
@@ -32,11 +34,13 @@ def list_partitions(context: typer.Context) -> None:
 
 @app.command("accept-loss", epilog="Example:  earshot offsets accept-loss")
 def accept(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False) -> None:
-    """Go on where Kafka lost records before they were read.
+    """Continue after Kafka lost records that were never read.
 
-    A worker holds such a partition and says so in /ready. This shows what is gone, asks, writes it to table lost_offsets and
-    commits the first offset that exists. Stop all workers first. Exit codes: 0 done, or nothing is lost, 1 not confirmed, or a
-    worker runs, 2 wrong settings, 3 broker or ClickHouse unreachable, 4 run `earshot migrate` first.
+    A worker holds such a partition and says so in /ready. This shows the lost ranges, asks, records them in table lost_offsets
+    and commits the first offset that exists. Stop all workers first.
+
+    Exit codes: 0 done, or nothing is lost, 1 not confirmed, or a worker runs, 2 wrong settings, 3 broker or ClickHouse
+    unreachable, 4 run `earshot migrate` first.
     """
     from pipeline import migrate
     from pipeline.maintenance.group_offsets import accept_loss, check_idle, events_states
@@ -47,10 +51,10 @@ def accept(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", "-
     for loss in lost:
         typer.echo(f"{loss}; the first that exists is {loss.next}")
     if not lost:
-        typer.echo("nothing is lost: Kafka has every offset that comes next")
+        typer.echo("nothing is lost: Kafka has the next offset of every partition")
         return
     check_idle(settings.kafka, lost)
     if not yes:
-        typer.confirm("Record this loss and go on?", abort=True)
+        typer.confirm("Record this loss and continue?", abort=True)
     accept_loss(settings.kafka, settings.clickhouse, lost)
     typer.echo("recorded in table lost_offsets; start the workers")

@@ -1,4 +1,4 @@
-"""`earshot rescore`: the models in force, on what has landed."""
+"""`earshot rescore`: the current models, applied to stored rows."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from pipeline.errors import SettingsError
 
 def rescore(
     context: typer.Context,
-    since: Annotated[str | None, typer.Option(help="Only what was created at or after this time (ISO 8601, UTC).")] = None,
-    brand: Annotated[str | None, typer.Option(help="Only what mentions this brand.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would change, and change nothing.")] = False,
+    since: Annotated[str | None, typer.Option(help="Only events created at or after this time (ISO 8601, UTC).")] = None,
+    brand: Annotated[str | None, typer.Option(help="Only events that mention this brand.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the changes without making them.")] = False,
 ) -> None:
-    """Label what has landed with the models of the settings.
+    """Label stored rows again, with the models of the settings.
 
-    Rows whose label, model or status changes get a new minor version; all else in them stays, and each still counts once. Doing
-    it again changes nothing, and does the rest of one that was stopped. Exit codes: 0 done, 1 ClickHouse refused (do it again),
-    or there is no such brand, 2 wrong usage or a model that can't be used, 3 ClickHouse unreachable, 4 run `earshot migrate`
-    first.
+    Rows whose label, model or status changes get a new minor version; all other columns stay, and each event still counts once.
+    A second run changes nothing, or completes a stopped one.
+
+    Exit codes: 0 done, 1 ClickHouse refused (run it again), or no such brand, 2 wrong usage or a model that can't be used, 3
+    ClickHouse unreachable, 4 run `earshot migrate` first.
     """
     settings, start = load_settings(context), time_of("--since", since)
     if settings.sentiment.model == "off":

@@ -261,7 +261,7 @@ def test_ack_silence_and_test_are_done_as_who_holds_the_token(run: Run, commands
     made = run("alerts", "silence", "--brand", "Acme", "--rule", "anger", "--for", "2h", "--comment", "planned")
     assert (made.code, made.err) == (0, "")
     # The API of the tests has a clock of its own, so the request counts.
-    assert made.out.startswith("silence 0000000000000001: nobody is told of rule anger / brand Acme until 20")
+    assert made.out.startswith("silence 0000000000000001: rule anger / brand Acme is muted until 20")
     assert abs(commands.known[1].ends_at - datetime.now(UTC) - timedelta(hours=2)) < timedelta(minutes=1)
     listed = run("alerts", "silences")
     assert "rule anger / brand Acme" in listed.out and "ines" in listed.out and "planned" in listed.out
@@ -317,9 +317,9 @@ def test_a_token_that_is_refused_names_the_setting(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["silence", "--for", "2h"], "Give --rule, --brand, --platform"),
-        (["silence", "--brand", "Acme"], "Give --for or --until"),
-        (["silence", "--brand", "Acme", "--for", "2h", "--until", "2026-11-03"], "Give --for or --until"),
+        (["silence", "--for", "2h"], "give --rule, --brand, --platform"),
+        (["silence", "--brand", "Acme"], "give either --for or --until"),
+        (["silence", "--brand", "Acme", "--for", "2h", "--until", "2026-11-03"], "give either --for or --until"),
         (["silence", "--brand", "Acme", "--for", "soon"], "--for soon: it should look like 90s, 10m, 4h or 1d"),
         (["silence", "--lift", "0" * 16, "--brand", "Acme"], "it goes with nothing else"),
         (["silence", "--lift", "0" * 16, "--comment", "over"], "it goes with nothing else"),

@@ -91,8 +91,8 @@ def test_status_says_all_that_is_down(run: Run) -> None:
     [
         (["--config", "nowhere.toml", "status"], 2, "nowhere.toml: No such file"),
         (["nonsense"], 2, "No such command"),
-        (["send"], 2, "send what?"),
-        (["send", "{}", "--text", "x"], 2, "send what?"),
+        (["send"], 2, "give one of: an event"),
+        (["send", "{}", "--text", "x"], 2, "give one of: an event"),
         (["send", "--file", "nowhere.json"], 3, "Kafka at"),
         (["replay", "x.jsonl", "--rate", "fast"], 2, "--rate fast"),
         (["replay", "x.jsonl", "--rate", "-1"], 2, "--rate -1"),
@@ -103,7 +103,7 @@ def test_status_says_all_that_is_down(run: Run) -> None:
         (["generate", "--to", "clickhouse"], 2, "privacy.hash_key"),
         (["query", "lates"], 1, "no query is named 'lates', did you mean 'latest'?: the names are brands, latest, sentiment"),
         (["query", "--list", "latest"], 2, "--list goes without a query"),
-        (["query", "--list", "--format", "csv"], 2, "--format is for what a query answers"),
+        (["query", "--list", "--format", "csv"], 2, "--format goes with a query"),
         (["send", "{}", "--author", "ines"], 2, "--author goes with --text"),
         (["generate", "--live", "--days", "3"], 2, "--days goes without --live"),
         (["alerts", "backtest", "--json", "--plots", "x"], 2, "--plots goes without --json"),
@@ -378,7 +378,7 @@ def test_offsets_are_listed_and_none_is_lost(stacked: Run, settings: Settings) -
     listed = stacked("offsets", "list")
     assert (listed.code, listed.err) == (0, "")
     assert all(word in listed.out for word in (settings.kafka.topic("events"), "partition", "first", "committed", "end", "lag"))
-    assert stacked("offsets", "accept-loss") == Done(0, "nothing is lost: Kafka has every offset that comes next\n", "")
+    assert stacked("offsets", "accept-loss") == Done(0, "nothing is lost: Kafka has the next offset of every partition\n", "")
 
 
 @pytest.mark.parametrize("command", ["label", "replay"])
