@@ -110,7 +110,7 @@ class Hook:
 
 
 class Control:
-    """A control process, in charge when `ready` returns."""
+    """A control process, which leads when `ready` returns."""
 
     def __init__(self, settings: Settings) -> None:
         self.port = free_port()

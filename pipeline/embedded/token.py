@@ -1,4 +1,4 @@
-"""A data folder's token for the desk of its `earshot control`: made once, for the person who runs `earshot up`."""
+"""A data folder's token for the control API of its `earshot control`: made once, for the person who runs `earshot up`."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ CLOSE_S = 2.0
 
 
 class AlertTables:
-    """Blocks while ClickHouse is away. Raises GivenUp when the fence's generation is over: another process is in charge."""
+    """Blocks while ClickHouse is away. Raises GivenUp when the fence's generation is over: another process leads."""
 
     def __init__(self, inserter: Inserter) -> None:
         self._inserter = inserter

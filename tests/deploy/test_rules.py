@@ -213,7 +213,7 @@ CASES = {
         {"EarshotLag"},
         control={"earshot_alert_watermark_age_seconds": "90x70"},
     ),
-    "it was in charge, and stands by": of_control(
+    "it led, and stands by": of_control(
         60, alert_watermark_age_seconds="90x70", alert_evaluation_seconds_count="60x70"
     ),
     "too many names": of_control(7, "EarshotScopesLeftOut", alert_scopes_left_out_total="0 0+100x70"),

@@ -122,12 +122,12 @@ class Scenario:
 
     @property
     def leader(self) -> Worker:
-        """The control that is in charge, as soon as one is."""
+        """The control that leads, as soon as one does."""
 
         def found() -> list[Worker]:
             return [control for control in self.controls if control.said("alerts are open")]
 
-        wait_for("a control is in charge", lambda: bool(found()))
+        wait_for("a control leads", lambda: bool(found()))
         return found()[0]
 
     def replace(self, victim: Worker) -> None:
@@ -255,7 +255,7 @@ def test_a_frozen_control_comes_back_after_another_took_over(scenario: Scenario)
     scenario.wait_told()
     frozen.signal(signal.SIGSTOP)
     scenario.send()
-    wait_for("the heir is in charge", lambda: heir.said("alerts are open"))
+    wait_for("the heir leads", lambda: heir.said("alerts are open"))
     wait_for("all is told", lambda: scenario.expected <= scenario.hook.keys().keys(), LONG_RUN, every=0.2)
     minute = time.time() // 60
     wait_for("another minute", lambda: time.time() // 60 > minute, 61)

@@ -164,7 +164,7 @@ class Control:
             self._process.close()
 
     def command(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """Status and answer of the desk; status 0 when there is none within 3 s, and then it may be done all the same."""
+        """Status and answer of the control API; status 0: none within 3 s, and the command may be done all the same."""
         connection = http.client.HTTPConnection("127.0.0.1", self._settings.control.port, timeout=3)
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
         try:
@@ -268,14 +268,14 @@ class Run:
         return None
 
     def leader(self) -> Control:
-        """Waits until exactly one is in charge."""
+        """Waits until exactly one leads."""
         found: list[Control] = []
 
         def one_leads() -> bool:
             found[:] = [control for control in self.controls if control.leads]
             return len(found) == 1
 
-        wait_for("one is in charge", one_leads, every=0.2)
+        wait_for("one leads", one_leads, every=0.2)
         return found[0]
 
     def suffer(self, fault: Fault) -> None:

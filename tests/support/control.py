@@ -183,7 +183,7 @@ def environment(settings: Settings, **more: str) -> Iterator[None]:
 
 
 def start_control(settings: Settings, log: Path) -> Worker:
-    """`wait_ready` returns when it is in charge, or stands by."""
+    """`wait_ready` returns when it leads, or stands by."""
     with environment(settings):
         return Worker(settings, log, port=settings.control.port, command=COMMAND)
 

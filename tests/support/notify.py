@@ -55,7 +55,7 @@ def alert(n: int = 1, state: State = State.FIRING, **fields: Any) -> Alert:
 
 
 def after(alert: Alert, state: State, **fields: Any) -> Alert:
-    ended = {"ended_at": datetime.now(UTC)} if state is State.RESOLVED else {}
+    ended: dict[str, Any] = {"ended_at": datetime.now(UTC)} if state is State.RESOLVED else {}
     return alert.change(datetime.now(UTC), state=state, **ended, **fields)
 
 

@@ -51,7 +51,7 @@ log = logging.getLogger("earshot.alerts")
 
 
 class Evaluator:
-    """Everything here blocks while ClickHouse is away, and raises GivenUp when another process is in charge."""
+    """Everything here blocks while ClickHouse is away, and raises GivenUp when another process leads."""
 
     def __init__(self, tables: AlertStore, config: Alerts) -> None:
         self._tables, self.config = tables, config
@@ -214,7 +214,7 @@ class Evaluator:
         self.watermark = max(self.watermark, newest)
 
     def _enter(self, minutes: range) -> None:
-        """These are new. Who was in charge before may have committed what it heard of them: all is read, before the histories
+        """These are new. The leader before may have committed their signals: all is read, before the histories
         go on over it."""
         for ring in self._windows.rings.values():
             ring.move(minutes[-1])
@@ -281,7 +281,7 @@ class Evaluator:
         return self._write(changes, [])
 
     def _recall_campaigns(self) -> None:
-        """Who was in charge before may have heard of brands and not looked at them yet. First the watermark has to move on."""
+        """The leader before may have committed signals of brands that it has not searched. First the watermark has to move on."""
         windows = [rule.window for rule in self.config.rules if isinstance(rule, CampaignRule)]
         if not windows:
             return
