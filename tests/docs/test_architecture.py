@@ -55,6 +55,11 @@ def room_of(module: str) -> str:
     return rest[0] if first == "pipeline" and rest else first
 
 
+@cache
+def ours() -> dict[str, set[str]]:
+    return imports(modules())
+
+
 def upward(imported: Imports, order: list[str]) -> list[str]:
     rank = {room: number for number, room in enumerate(order)}
     arrows = [(one, other) for one, others in imported.items() for other in sorted(others)]
@@ -76,11 +81,11 @@ def test_the_page_lists_all_rooms() -> None:
 
 
 def test_no_import_goes_up() -> None:
-    assert upward(imports(modules()), [*rooms(), "pipeline"]) == []
+    assert upward(ours(), [*rooms(), "pipeline"]) == []
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:
-    assert circles(imports(modules())) == set()
+    assert circles(ours()) == set()
 
 
 def test_the_root_holds_what_every_room_speaks_of_and_nothing_else() -> None:
@@ -106,20 +111,15 @@ FOLDERS = (ROOT, ROOT / "pipeline", ROOT / "tests", ROOT / "schemas", ROOT / "do
 FILE = re.compile(r"(?<![\w/.<-])[\w-]+(?:/[\w-]+)*\.(?:py|sql|xml|yaml|yml|md|toml)(?![\w.])")
 OF_USERS = {"brands.yaml", "alerts.yaml", "earshot.toml"}
 PLACEHOLDER = re.compile("NAME|GROUP|NNN")
+DEFINED = re.compile(r"^\s*(?:class|def|async def) (\w+)|^(\w+)(?: =|: )", re.MULTILINE)
 CLASS = re.compile(r"[A-Z][a-z]+[A-Za-z]*")
 
 
 @cache
 def _defined() -> set[str]:
-    found: set[str] = set()
-    for folder in ("pipeline", "schemas", "tests", "benchmarks", "deploy"):
-        for file in (ROOT / folder).rglob("*.py"):
-            for node in ast.walk(ast.parse(file.read_text())):
-                if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                    found.add(node.name)
-                elif isinstance(node, ast.Assign):
-                    found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-    return found
+    folders = ("pipeline", "schemas", "tests", "benchmarks", "deploy")
+    texts = (file.read_text() for folder in folders for file in (ROOT / folder).rglob("*.py"))
+    return {function or value for text in texts for function, value in DEFINED.findall(text)}
 
 
 @pytest.mark.parametrize("name", [name for name in CITED if (ROOT / name).exists()])
