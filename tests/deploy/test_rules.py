@@ -213,9 +213,7 @@ CASES = {
         {"EarshotLag"},
         control={"earshot_alert_watermark_age_seconds": "90x70"},
     ),
-    "it led, and stands by": of_control(
-        60, alert_watermark_age_seconds="90x70", alert_evaluation_seconds_count="60x70"
-    ),
+    "it led, and stands by": of_control(60, alert_watermark_age_seconds="90x70", alert_evaluation_seconds_count="60x70"),
     "too many names": of_control(7, "EarshotScopesLeftOut", alert_scopes_left_out_total="0 0+100x70"),
     "unreadable signals": of_control(10, "EarshotSignalsUnreadable", signals_unreadable_total="0x9 1x60"),
     "topic alerts misses some": of_control(10, "EarshotAlertsTopicMisses", alerts_missed_by_topic_total="0x9 1x60"),

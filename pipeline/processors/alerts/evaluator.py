@@ -281,7 +281,7 @@ class Evaluator:
         return self._write(changes, [])
 
     def _recall_campaigns(self) -> None:
-        """The leader before may have committed signals of brands that it has not searched. First the watermark has to move on."""
+        """The leader before may have committed signals of brands that it has not searched. First the watermark moves on."""
         windows = [rule.window for rule in self.config.rules if isinstance(rule, CampaignRule)]
         if not windows:
             return

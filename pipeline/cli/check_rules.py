@@ -1,0 +1,76 @@
+"""`earshot alerts check`: lists the rules of a file, and the parts that can never work."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.cli.options import load_settings
+
+if TYPE_CHECKING:
+    from pipeline.processors.alerts.rules import Alerts
+
+
+def check(
+    context: typer.Context,
+    file: Annotated[Path | None, typer.Argument(help="Default: that of the settings, else the default rules.")] = None,
+) -> None:
+    """Check an alerts.yaml and list its rules.
+
+    Exit codes: 0 all of it can work, 1 a part never will (a line each), 2 it is invalid (one line says where and why).
+    """
+    settings = load_settings(context)
+    from pipeline.cli.terminal import console, table
+    from pipeline.config.document import hint
+    from pipeline.processors.alerts.rules import DEFAULT_RULES, brands_of, load_rules
+    from pipeline.processors.mentions.brands import SAMPLE_BRANDS, load_brands
+
+    path = file or settings.alerts or DEFAULT_RULES
+    alerts = load_rules(path)
+    brands = {brand.name for brand in load_brands(settings.brands or SAMPLE_BRANDS).brands}
+    rows = [(r.name, r.type, _keys(r, {"name", "type", "receivers"}), _receivers(alerts, r.name)) for r in alerts.rules]
+    console().print(table(("rule", "type", "keys", "receivers"), rows, title=str(path)))
+    problems = [
+        f"rule {rule.name}: no brand is named {brand!r} in {settings.brands or SAMPLE_BRANDS}{hint(brand, brands)}"
+        for rule in alerts.rules
+        for brand in brands_of(rule)
+        if brand not in brands
+    ]
+    problems += [text for receiver in alerts.receivers for text in _unset(receiver.name, receiver.url_env, receiver.secret_env)]
+    for problem in problems:
+        typer.secho(problem, err=True, fg="red")
+    raise typer.Exit(1 if problems else 0)
+
+
+def _keys(part: Any, without: set[str]) -> str:
+    """The keys that the file gives it, with their values; those that only its type has come first."""
+    names = sorted(type(part).model_fields, key=lambda name: name not in type(part).__annotations__)
+    return ", ".join(f"{name} {_value(getattr(part, name))}" for name in names if name in part.model_fields_set - without)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, timedelta):
+        seconds = int(value.total_seconds())
+        size, unit = next(
+            (size, unit) for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")) if not seconds % size
+        )  # fmt: skip
+        return f"{seconds // size}{unit}"
+    if isinstance(value, dict):
+        return " ".join(f"{name} ({_value(each)})" for name, each in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _receivers(alerts: Alerts, rule: str) -> str:
+    return ", ".join(receiver.name for receiver in alerts.receivers_of(rule)) or "nobody"
+
+
+def _unset(receiver: str, *variables: str) -> list[str]:
+    return [
+        f"receiver {receiver}: environment variable {name} is not set here"
+        for name in variables
+        if name and not os.environ.get(name)
+    ]
