@@ -34,7 +34,7 @@ DIAGRAMS = ("flowchart", "stateDiagram", "sequenceDiagram")
 SCHEMA = Draft202012Validator(json.loads((ROOT / "schemas/social_event.v1.json").read_text()))
 COMMANDS = typer.main.get_command(app)
 TARGETS = set(re.findall(r"^([\w./-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-SQL = re.compile(r"(SELECT|ALTER TABLE|SHOW CREATE) ")
+SQL = re.compile(r"SELECT .* FROM |SHOW CREATE ")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
