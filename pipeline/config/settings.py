@@ -48,24 +48,24 @@ def _refuse(section: Section, names: Iterable[str], where: str) -> None:
 
 class KafkaSettings(Section):
     bootstrap: str = Field("127.0.0.1:9092", description="brokers to start from: host:port, separated by commas")
-    group: str = Field("earshot", description="consumer group of the workers; control's is this with -control behind it")
+    group: str = Field("earshot", description="consumer group of the workers; control appends -control")
     topic_prefix: str = Field("social", description="first part of the topics' names, as in social.events")
-    partitions: int = Field(8, ge=1, description="partitions of topic events, when `earshot migrate` makes it")
-    replication: int = Field(1, ge=1, description="copies of each topic, when `earshot migrate` makes it")
+    partitions: int = Field(8, ge=1, description="partitions of topic events when `earshot migrate` creates it")
+    replication: int = Field(1, ge=1, description="replicas of each topic when `earshot migrate` creates it")
     retention_ms: int = Field(-1, ge=-1, description="how long topics keep records; -1: no limit but retention_bytes")
-    retention_bytes: int = Field(4 << 30, ge=-1, description="how much a topic keeps; -1: no limit")
+    retention_bytes: int = Field(4 << 30, ge=-1, description="bytes that a topic keeps; -1: no limit")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="how brokers are reached"
+        "PLAINTEXT", description="protocol to the brokers"
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field("PLAIN", description="with SASL only")
     sasl_username: str = Field("", description="with SASL only")
     sasl_password: SecretStr = Field(SecretStr(""), description="with SASL only")
-    ssl_ca: Path | None = Field(None, description="certificates that brokers are checked against; none: the system's")
-    ssl_certificate: Path | None = Field(None, description="this client's certificate, where brokers ask for one")
+    ssl_ca: Path | None = Field(None, description="CA certificates for the brokers; none: the system's")
+    ssl_certificate: Path | None = Field(None, description="this client's certificate, if brokers ask for one")
     ssl_key: Path | None = Field(None, description="the key of ssl_certificate")
     ssl_key_password: SecretStr = Field(SecretStr(""), description="the password of ssl_key")
     session_timeout_ms: int = Field(
-        10_000, ge=6_000, description="after this silence of a worker, others take its partitions over"
+        10_000, ge=6_000, description="without heartbeats for so long, a worker loses its partitions to others"
     )
 
     @model_validator(mode="after")
@@ -101,10 +101,10 @@ class KafkaSettings(Section):
 
 class ClickHouseSettings(Section):
     url: str = Field("http://127.0.0.1:8123", description="ClickHouse's HTTP interface, without user and password")
-    user: str = Field("default", description="who logs in")
+    user: str = Field("default", description="user name")
     password: SecretStr = Field(SecretStr(""), description="the password of user")
-    database: str = Field("default", description="where Earshot's tables are; it has to exist")
-    ca: Path | None = Field(None, description="https only: certificates that the server is checked against; none: the system's")
+    database: str = Field("default", description="database of Earshot's tables; it must exist")
+    ca: Path | None = Field(None, description="https only: CA certificates for the server; none: the system's")
     certificate: Path | None = Field(None, description="https only: this client's certificate")
     key: Path | None = Field(None, description="https only: the key of certificate")
 
@@ -115,7 +115,7 @@ class ClickHouseSettings(Section):
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
             raise ValueError("it should look like http://host:8123 or https://host:8443")
         if parts.username is not None:
-            raise ValueError("user and password have keys of their own, for the URL is shown in messages")
+            raise ValueError("user and password have keys of their own, because messages show the URL")
         return url
 
     @model_validator(mode="after")
@@ -126,17 +126,17 @@ class ClickHouseSettings(Section):
 
 
 class WorkerSettings(Section):
-    batch_rows: int = Field(16_000, ge=1, description="rows of one micro-batch at most")
-    batch_bytes: int = Field(64 << 20, ge=1, description="bytes of one micro-batch, about")
+    batch_rows: int = Field(16_000, ge=1, description="rows of a batch at most")
+    batch_bytes: int = Field(64 << 20, ge=1, description="bytes of a batch, about")
     linger_ms: int = Field(100, ge=1, description="how long a batch waits for more records")
     health_host: str = Field("127.0.0.1", description="address that /live, /ready and /metrics listen on")
     health_port: int = Field(9400, ge=0, le=65535, description="their port; 0: any that is free")
-    dedup_hours: float = Field(24, ge=0, description="arrivals whose redelivery is recognised")
-    dedup_keys: int = Field(20_000_000, ge=0, description="the same, in revisions a worker")
-    keep_irrelevant: bool = Field(True, description="land events that mention no tracked brand")
+    dedup_hours: float = Field(24, ge=0, description="hours for which redeliveries are recognised")
+    dedup_keys: int = Field(20_000_000, ge=0, description="the same, in revisions per worker")
+    keep_irrelevant: bool = Field(True, description="keep events that mention no tracked brand")
     waiting_days: float = Field(7, gt=0, le=60, description="how long a change waits for its create")
     waiting_changes: int = Field(
-        50_000, ge=1, description="of those a worker keeps so many in memory, the others in their table"
+        50_000, ge=1, description="waiting changes that a worker keeps in memory; further ones are in their table"
     )
 
 
@@ -148,16 +148,16 @@ class SentimentSettings(Section):
     """A model is `fast` or `accurate` (bundled), a folder (it starts with `/`, `./`, `../` or `~/`) or a name on the Hugging
     Face hub."""
 
-    model: str = Field("fast", min_length=1, description="off: nothing is labelled")
+    model: str = Field("fast", min_length=1, description="fast, accurate, a folder, a name on the hub, or off: no labels")
     models: dict[str, str] = Field({}, description="other models for single languages, by ISO 639 code")
-    languages: tuple[str, ...] = Field((), description="what the model was trained for, where it does not say so itself")
-    revision: str = Field("", description="the commit of a model from the hub: it is pinned")
+    languages: tuple[str, ...] = Field((), description="languages of the model, if it does not name them itself")
+    revision: str = Field("", description="the pinned commit of a model from the hub")
     backend: Literal["auto", "onnx", "torch"] = Field(
-        "auto", description="what runs the model; auto: torch on a GPU or without an ONNX file, else onnx"
+        "auto", description="engine of the model; auto: torch on a GPU or without an ONNX file, else onnx"
     )
-    device: str = Field("auto", description="cpu, cuda, cuda:1; auto: a GPU where torch finds one")
-    budget_ms: int = Field(150, ge=0, description="time for a batch; what does not fit is labelled later")
-    cache_mb: int = Field(64, ge=0, description="memory for labels of texts that come again")
+    device: str = Field("auto", description="cpu, cuda, cuda:1; auto: a GPU if torch finds one")
+    budget_ms: int = Field(150, ge=0, description="time for a batch; further texts are labelled later")
+    cache_mb: int = Field(64, ge=0, description="memory for the labels of repeated texts")
     threads: int = Field(1, ge=1, description="threads of the model")
 
     @field_validator("model")
@@ -185,7 +185,7 @@ def _language(code: str) -> str:
 class ControlSettings(Section):
     host: str = Field("127.0.0.1", description="address that the control API listens on")
     port: int = Field(9401, ge=0, le=65535, description="its port; 0: any that is free")
-    tokens: dict[str, SecretStr] = Field({}, description="who may acknowledge and silence: a name, and that person's token")
+    tokens: dict[str, SecretStr] = Field({}, description="people who may acknowledge and silence: name and token")
     token: SecretStr = Field(SecretStr(""), description="the token that `earshot alerts` sends")
 
     @field_validator("tokens")
@@ -198,13 +198,13 @@ class ControlSettings(Section):
 
 
 class EmbeddedSettings(Section):
-    data_dir: Path = Field(
-        Path(platformdirs.user_data_dir("earshot")), description="folder that holds all state of `earshot up`"
+    data_dir: Path = Field(Path(platformdirs.user_data_dir("earshot")), description="folder with all state of `earshot up`")
+    broker: Literal["auto", "kafka", "light"] = Field(
+        "auto", description="auto: Kafka, or light (in memory) if Kafka is not available"
     )
-    broker: Literal["auto", "kafka", "light"] = Field("auto", description="auto: light (in memory) where Kafka can't be had")
     kafka_port: int = Field(9092, ge=0, le=65535, description="port of the embedded broker; 0: any that is free")
     clickhouse_port: int = Field(8123, ge=0, le=65535, description="port of the embedded ClickHouse; 0: any that is free")
-    kafka_home: Path | None = Field(None, description="a full Kafka distribution to use instead of the resolved jars")
+    kafka_home: Path | None = Field(None, description="a full Kafka distribution instead of the downloaded jars")
 
 
 class Settings(BaseSettings):

@@ -67,7 +67,7 @@ class SilenceBody(Body):
     @model_validator(mode="after")
     def _of_something(self) -> SilenceBody:
         if not (self.rule or self.brand or self.platform):
-            raise ValueError("name a rule, a brand or a platform: nothing silences everything")
+            raise ValueError("name a rule, a brand or a platform")
         if (self.minutes is None) == (self.until is None):
             raise ValueError("give either minutes or until")
         return self

@@ -57,7 +57,7 @@ class Evaluation:
             self._signals.append(parse_signal(event.value))
         except ValueError as error:
             metrics.SIGNALS_UNREADABLE.inc()
-            log.error("topic %s, offset %d is passed over: %s", event.message.topic, event.message.offset, error)
+            log.error("topic %s, offset %d is skipped: %s", event.message.topic, event.message.offset, error)
         self._uncommitted.append(event)
         self._arrived.set()
 

@@ -136,7 +136,7 @@ def free_port() -> int:
 def check_port(port: int, who: str, setting: str) -> None:
     """Raises StackError when something listens there already."""
     if not _bindable(port):
-        raise StackError(f"port {port} is taken: {who} can't listen there; stop what does, or set {setting}")
+        raise StackError(f"port {port} is taken: {who} can't listen there; stop the program that does, or set {setting}")
 
 
 def _bindable(port: int) -> bool:

@@ -265,4 +265,4 @@ class ReliableProducer:
         self._tries += 1
         self._vitals.hold(self._held, why)
         if worth_logging(self._tries):
-            log.warning("topic %s takes no %s: %s; try %d, will be repeated", self._topic, self._what, why, self._tries)
+            log.warning("topic %s accepts no %s: %s; try %d, will be retried", self._topic, self._what, why, self._tries)

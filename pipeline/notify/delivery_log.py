@@ -113,7 +113,7 @@ class ClickHouseLog:
                 break
             except (ClickHouseError, OSError, UnreachableError) as error:
                 if worth_logging(tries + 1):
-                    log.warning("delivery log: %s; try %d, will be repeated", reason(error), tries + 1)
+                    log.warning("delivery log: %s; try %d, will be retried", reason(error), tries + 1)
             self._client = None
             await asyncio.sleep(_BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])
             tries += 1

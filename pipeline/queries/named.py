@@ -38,7 +38,7 @@ ORDER BY toStartOfMinute(created_at) DESC, created_at DESC, event_key
 LIMIT 20""",
     ),
     "sentiment": Query(
-        "what is said per brand and day, newest first; score: -1 (negative) to 1 (positive), mean of what is labelled",
+        "sentiment per brand and day, newest first; score: mean from -1 (negative) to 1 (positive) over labelled events",
         """
 SELECT toDate(created_at) AS day, arrayJoin(brands) AS brand, countIf(sentiment_status = 'labelled') AS labelled,
     countIf(sentiment_label = 'negative') AS negative, countIf(sentiment_label = 'neutral') AS neutral,
@@ -58,7 +58,7 @@ GROUP BY step, reason
 ORDER BY records DESC, step, reason""",
     ),
     "alerts": Query(
-        "alerts as they are now, the last changed first, without those that came to light too late to tell anybody",
+        "current state of alerts, the last changed first, without historical ones",
         """
 SELECT changed_at, rule, brand, platform, state, severity, since, observed, expected, summary, lower(hex(alert_key)) AS key
 FROM (SELECT * FROM alerts ORDER BY alert_key, term DESC, version DESC LIMIT 1 BY alert_key)

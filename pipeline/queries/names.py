@@ -71,7 +71,7 @@ class Names:
         return self._column(f"SELECT name FROM ({names}) GROUP BY name ORDER BY {distance}, name LIMIT {NEAR}")
 
     def _unknown(self, what: str, name: str, known: Iterable[str]) -> UnknownName:
-        where = ", neither in the files nor in what has landed" if self.ask else " in the files here"
+        where = ", neither in the files nor in stored events" if self.ask else " in the files here"
         return UnknownName(f"there is no {what} {name!r}{where}{hint(name, known)}")
 
     def _any(self, sql: str) -> bool:

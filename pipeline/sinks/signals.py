@@ -71,7 +71,7 @@ class Signals:
     def _halves(self, record: bytes, why: str) -> list[bytes]:
         found = halves(record)
         if not found:
-            log.error("topic %s never takes a signal of %d bytes, it is left out: %s", self._topic, len(record), why)
+            log.error("topic %s refuses a signal of %d bytes, which is left out: %s", self._topic, len(record), why)
         return found
 
 

@@ -99,8 +99,8 @@ def test_a_name_that_nobody_here_has_heard_of_is_a_warning_where_it_only_chooses
     assert done == Done(
         0,
         "no alerts\n",
-        "earshot: warning: there is no brand 'mobiqo', neither in the files nor in what has landed, did you mean 'Mobiqo'?\n"
-        "earshot: warning: there is no rule 'volum', neither in the files nor in what has landed, did you mean 'volume'?\n",
+        "earshot: warning: there is no brand 'mobiqo', neither in the files nor in stored events, did you mean 'Mobiqo'?\n"
+        "earshot: warning: there is no rule 'volum', neither in the files nor in stored events, did you mean 'volume'?\n",
     )
     assert stacked("alerts", "list", "--brand", "x' OR '1'='1").out == "no alerts\n"
     assert stacked("alerts", "list", "--all", "--brand", "Brio", "--rule", "volume").err == ""

@@ -161,15 +161,15 @@ def test_brands() -> None:
         (f"format: csv\nrows: data\nevents: [{{fields: {EVENT}}}}}]", "rows: it is for format json"),
         (
             f"events: [{{fields: {EVENT}, text: {{from: x, time: epoch_s, zone: UTC}}}}}}]",
-            "events.0: fields.text: zone: a time as epoch_s tells its zone itself",
+            "events.0: fields.text: zone: times of format epoch_s have a zone of their own",
         ),
         (
             f"events: [{{fields: {EVENT}, text: {{from: x, time: '%Y %z', zone: UTC}}}}}}]",
-            "events.0: fields.text: zone: a time as %Y %z tells its zone itself",
+            "events.0: fields.text: zone: times of format %Y %z have a zone of their own",
         ),
         (
             f"events: [{{fields: {EVENT}, text: {{switch: [{{then: a}}, {{when: {{from: x}}, then: b}}]}}}}}}]",
-            "events.0: fields.text: switch: what comes after the case without 'when' never applies",
+            "events.0: fields.text: switch: cases after the one without 'when' never apply",
         ),
     ],
 )

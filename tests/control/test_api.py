@@ -115,7 +115,7 @@ def test_a_test_alert_says_that_it_is_one(ask: Client) -> None:
         ("POST", ACK, b"[]", 400, "it is a mapping"),
         ("POST", ACK, b"\xff", 400, "Invalid JSON"),
         ("POST", ACK, {"comment": "x" * MAX_BODY}, 413, "a body has 64 kB at most"),
-        ("POST", "/silences", {"minutes": 5}, 400, "nothing silences everything"),
+        ("POST", "/silences", {"minutes": 5}, 400, "name a rule, a brand or a platform"),
         ("POST", "/silences", {"rule": "anger"}, 400, "either minutes or until"),
         ("POST", "/silences", {"rule": "anger", "minutes": "5"}, 400, "minutes: Input should be a valid integer"),
         ("POST", "/silences", {"rule": "anger", "minutes": 0}, 400, "minutes: Input should be greater than or equal to 1"),

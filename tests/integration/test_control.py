@@ -251,7 +251,7 @@ def test_what_people_said_outlives_a_kill(running: Running) -> None:
     running.fires("one", "Nobody's")
     key = running.hook.of("one", "Looked after")[0].alert["key"]
     ask(running.settings, "POST", f"/alerts/{key}/ack", {"comment": "on it"})
-    with pytest.raises(EarshotError, match="there is no brand 'Hushed', neither in the files nor in what has landed"):
+    with pytest.raises(EarshotError, match="there is no brand 'Hushed', neither in the files nor in stored events"):
         ask(running.settings, "POST", "/silences", {"brand": "Hushed", "minutes": 60})
     running.say("Hushed", "a word that no rule knows")
     running.judged()

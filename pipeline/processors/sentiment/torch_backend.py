@@ -129,7 +129,7 @@ def bundled(folder: Path, device: str) -> TorchBackend:
     try:
         encoder.load_state_dict(_state(encoder, tensors))
     except (KeyError, RuntimeError) as error:
-        raise SettingsError(f"model {folder}: model.onnx is not what config.json says: {error}") from None
+        raise SettingsError(f"model {folder}: model.onnx does not match config.json: {error}") from None
     for linear in encoder.linears():
         linear.quantised = where.type == "cpu"
     return TorchBackend(encoder, where)

@@ -62,7 +62,7 @@ class Value(StrictModel):
     first: tuple[ValueSpec, ...] | None = None
     switch: tuple[Case, ...] | None = None
 
-    find: Pattern | None = Field(None, description="keep what this pattern finds first: its group, where it has one")
+    find: Pattern | None = Field(None, description="keep the first match of this pattern: its group, if it has one")
     unescape: bool = Field(False, description="&amp; and the like become characters")
     map: dict[str, object] | None = None
     else_: object = Field(None, alias="else")
@@ -80,7 +80,7 @@ class Value(StrictModel):
         if "else_" in self.model_fields_set and self.map is None:
             raise ValueError("'else' belongs to 'map'")
         if any(case.when is None for case in (self.switch or ())[:-1]):
-            raise ValueError("switch: what comes after the case without 'when' never applies")
+            raise ValueError("switch: cases after the one without 'when' never apply")
         self._check_time()
         return self
 
@@ -92,7 +92,7 @@ class Value(StrictModel):
         if "%" not in self.time and self.time not in FORMATS:
             raise ValueError(f"time {self.time!r} is neither a strptime format nor one of {', '.join(FORMATS)}")
         if self.zone is not None and (self.time in ZONED or "%z" in self.time):
-            raise ValueError(f"zone: a time as {self.time} tells its zone itself")
+            raise ValueError(f"zone: times of format {self.time} have a zone of their own")
         if self.zone is not None:
             parse_zone(self.zone)
         elif "%" in self.time and "%z" not in self.time:
