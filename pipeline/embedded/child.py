@@ -119,7 +119,9 @@ class Child:
             self._guard.forget(self._process.pid)
 
     def pause(self) -> None:
+        """Returns when it has stopped: until then a busy machine lets its threads answer requests."""
         os.kill(self.pid, signal.SIGSTOP)
+        os.waitpid(self.pid, os.WUNTRACED)
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
