@@ -117,7 +117,7 @@ class Leader:
         beats = 0
         while app.crash_reason is None:
             if beats % ASK_EVERY_BEATS == 0:
-                if why := await asyncio.to_thread(ask_kafka) or self._group_unheard():
+                if why := await asyncio.to_thread(ask_kafka) or self._group_silent():
                     self._vitals.hold("kafka", why)
                 else:
                     self._vitals.clear("kafka")
@@ -125,7 +125,7 @@ class Leader:
             await asyncio.sleep(BEAT_S)
         raise app.crash_reason
 
-    def _group_unheard(self) -> str:
+    def _group_silent(self) -> str:
         seconds = self.lease.unanswered_s()
         return f"the group's coordinator has not answered for {seconds:.0f} s" if REBALANCE_S < seconds < float("inf") else ""
 

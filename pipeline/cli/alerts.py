@@ -136,11 +136,11 @@ app.command(epilog="Example:  earshot alerts check alerts.yaml")(check_rules.che
 def _filter(context: typer.Context, brand: str, rule: str, state: str, min_severity: int, tables: bool) -> Filter:
     """`tables`: names that no file here has are looked up in ClickHouse."""
     from pipeline.queries.alerts import Filter
-    from pipeline.queries.names import names_of, unheard
+    from pipeline.queries.names import names_of, unknown
 
     which = Filter(brand, rule, _states(state), min_severity)
     if brand or rule:
-        for warning in unheard(names_of(load_settings(context), tables), brand, rule):
+        for warning in unknown(names_of(load_settings(context), tables), brand, rule):
             typer.echo(f"earshot: warning: {warning}", err=True)
     return which
 

@@ -1,7 +1,7 @@
 """Inserts of a leader: ClickHouse itself refuses them once there is a newer term.
 
-The rows travel inside the statement, which reads the newest term on the server, when it begins to run: whatever held it up on
-its way (a frozen process, a network that delivers late), a write that comes after its heir's term writes nothing.
+The rows travel inside the statement, which reads the newest term on the server, when it begins to run: whatever delays it on
+its way (a frozen process, a network that delivers late), a write that comes after the next leader's term writes nothing.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from pipeline.fence import INSERT_MAX_S, GivenUp
 
 _THROWN = 395
 _STATEMENT_BYTES = 256 << 20
-"""Of a statement at most. A byte of a row takes two there, so rows of more than a quarter of it are written in halves."""
+"""The largest statement. It holds a byte of a row as two digits; rows of more than a quarter of it are written in halves."""
 
 
 class FencedInserter(Inserter):
-    """As an Inserter, in a term. Raises GivenUp, and ends the fence's generation, when there is a newer one."""
+    """An Inserter in a term. Raises GivenUp, and ends the fence's generation, when there is a newer term."""
 
-    office = ""
-    """The name under which table `leaders` has the term."""
+    name = ""
+    """The leader's name in table `leaders`."""
     term = 0
     unsettled = 0
-    """Inserts of this term that run now, or of which nobody knows whether they ever will."""
+    """Inserts of this term that run now, or whose end is unknown: they may still run."""
 
-    def begin(self, office: str, term: int) -> None:
-        self.office, self.term, self.unsettled = office, term, 0
+    def begin(self, name: str, term: int) -> None:
+        """From now on inserts belong to this term."""
+        self.name, self.term, self.unsettled = name, term, 0
 
     def _insert(self, table: str, rows: pl.DataFrame, whole: pl.DataFrame, generation: int) -> list[tuple[pl.DataFrame, str]]:
         if rows.height > 1 and rows.estimated_size() > _STATEMENT_BYTES // 4:
@@ -40,17 +41,17 @@ class FencedInserter(Inserter):
         names = ", ".join(f"`{name}`" for name in columns)
         statement = (
             f"INSERT INTO {table} ({names}) SELECT {names} FROM format(ArrowStream, unhex('{memoryview(body).hex()}')) "
-            f"WHERE throwIf(({newest_sql(self.office)}) > {self.term}, 'there is a newer leader') = 0"
+            f"WHERE throwIf(({newest_sql(self.name)}) > {self.term}, 'there is a newer leader') = 0"
         )
         settings = {
             "insert_deduplication_token": token,
-            # Of an INSERT ... SELECT the token would count for nothing else: what it selects is in the statement.
+            # Without it, ClickHouse ignores the token of an INSERT ... SELECT.
             "deduplicate_insert_select": "force_enable",
             "max_execution_time": f"{INSERT_MAX_S:g}",
             "max_query_size": _STATEMENT_BYTES,
         }
         with self._writing():
-            # Counted before it is asked whether it may: who releases the term reads the count.
+            # Counted before the check: the release of the term reads the count.
             self.unsettled += 1
             try:
                 self.fence.pass_through(generation)

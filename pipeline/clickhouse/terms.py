@@ -1,4 +1,7 @@
-"""TODO"""
+"""Terms: numbered periods of leadership, in table `leaders`. Each leader takes a number above all others before it writes.
+
+Restart: a new holder, which takes a new term. A term that was released needs no wait: none of its writes can still run.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +21,22 @@ OTHERS_WRITE_S = INSERT_MAX_S + 0.5
 
 
 class Term(NamedTuple):
+    """A term that was taken."""
+
     number: int
     alone: bool
-    """No write of an earlier term can be running any more."""
+    """No write of an earlier term can still run."""
 
 
 class Terms:
-    """The terms of one leader's office, in table `leaders`. Blocks while ClickHouse is away."""
+    """The terms under one name. Blocks while ClickHouse is away."""
 
     def __init__(self, client: Client, inserter: Inserter, name: str) -> None:
         self._client, self._inserter, self._name = client, inserter, name
         self._holder = secrets.randbits(64)
 
     def take(self, check: Callable[[], None]) -> Term:
-        """A number above all, that nobody else has. Raises GivenUp as `check` does, when this process leads no more."""
+        """Takes a number above all, that no other holder has. Raises GivenUp as `check` does, when this process does not lead."""
         while True:
             last = self._inserter.query(
                 f"SELECT term, holder, max(released) AS released FROM leaders WHERE name = '{self._name}' "
@@ -47,7 +52,7 @@ class Terms:
                 return Term(number, bool(last["released"].all()))
 
     def release(self, number: int) -> None:
-        """Says that no write of this term runs, or ever will. Raises ClickHouseError or OSError."""
+        """Records that no write of this term runs, or ever will. Raises ClickHouseError or OSError."""
         self._write(number, released=True)
 
     def _write(self, number: int, *, released: bool) -> None:
@@ -57,5 +62,5 @@ class Terms:
 
 
 def newest_sql(name: str) -> str:
-    """The newest term; 0: there is none yet."""
+    """SQL of the newest term's number; 0: there is none yet."""
     return f"SELECT max(term) FROM leaders WHERE name = '{name}'"

@@ -1,4 +1,4 @@
-"""Alerts as they change, from topic `alerts`: for those who watch. Nothing is committed; each watcher sees all."""
+"""Follows the changes of alerts in topic `alerts`. Nothing is committed; each reader sees all changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 def follow(kafka: KafkaSettings, since: datetime | None = None, stop: threading.Event | None = None) -> Iterator[Alert]:
-    """Every change from now on, or from `since` (what is there already in the order of its changes), until `stop`.
+    """Every change from now on, or from `since` (earlier ones in the order of their time), until `stop`.
 
     Goes on by itself when the broker comes back. Raises UnreachableError without a broker, MigrationError without the topic.
     """
@@ -30,7 +30,7 @@ def follow(kafka: KafkaSettings, since: datetime | None = None, stop: threading.
         raise MigrationError(f"Kafka at {kafka.bootstrap} has no topic {topic}: run `earshot migrate`")
     config: dict[str, Any] = {
         **kafka.client(),
-        "group.id": "earshot-watch",  # librdkafka wants one; without commits and subscriptions it is none
+        "group.id": "earshot-watch",  # librdkafka wants a group; without commits and subscriptions there is none
         "enable.auto.commit": False,
         "auto.offset.reset": "latest",
         "log_level": 0,
@@ -60,25 +60,25 @@ def follow(kafka: KafkaSettings, since: datetime | None = None, stop: threading.
 def _begin(
     consumer: Consumer, topic: str, partitions: int, since: datetime | None
 ) -> tuple[list[TopicPartition], dict[int, int]]:  # fmt: skip
-    """Where to read from; and the ends of what is there already, by partition, as far as it is asked for."""
+    """Where each partition is read from; and, with `since`, partition -> end of the records that are there already."""
     if since is None:
-        # The offsets, and not "end": what comes before the first poll counts.
+        # Offsets, and not "end": records that come before the first poll count.
         return [
             TopicPartition(topic, n, consumer.get_watermark_offsets(TopicPartition(topic, n), timeout=10)[1])
             for n in range(partitions)
         ], {}
     asked = [TopicPartition(topic, n, int(since.timestamp() * 1000)) for n in range(partitions)]
     begin = consumer.offsets_for_times(asked, timeout=10)
-    ends = {place.partition: consumer.get_watermark_offsets(place, timeout=10)[1] for place in begin}
+    ends = {each.partition: consumer.get_watermark_offsets(each, timeout=10)[1] for each in begin}
     starts = {
-        place.partition: ends[place.partition] if place.offset in (OFFSET_END, -1) else place.offset for place in begin
+        each.partition: ends[each.partition] if each.offset in (OFFSET_END, -1) else each.offset for each in begin
     }  # fmt: skip
     ends = {partition: end for partition, end in ends.items() if starts[partition] < end}
     return [TopicPartition(topic, partition, start) for partition, start in starts.items()], ends
 
 
 def _patiently(ask: Callable[[], T]) -> T:
-    """Asks again for a while: a topic that was just made has no leader yet. Raises KafkaException."""
+    """Asks again for PATIENCE_S: a topic that was just made has no leader yet. Raises KafkaException."""
     end = time.monotonic() + PATIENCE_S
     while True:
         try:
@@ -90,5 +90,5 @@ def _patiently(ask: Callable[[], T]) -> T:
 
 
 def _reached(consumer: Consumer, ends: dict[int, int]) -> bool:
-    places = {place.partition: place.offset for place in consumer.position(consumer.assignment())}
-    return all(places.get(partition, -1) >= end for partition, end in ends.items())
+    offsets = {each.partition: each.offset for each in consumer.position(consumer.assignment())}
+    return all(offsets.get(partition, -1) >= end for partition, end in ends.items())

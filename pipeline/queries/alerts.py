@@ -1,6 +1,6 @@
-"""Alerts as the tables have them: listed, and one with all that belongs to it.
+"""Alerts in the tables: a list, and one alert with its history, deliveries and posts.
 
-A post is read when its alert is shown, by its event key: one that was deleted since is gone here too.
+Posts are read when an alert is shown, by their event keys: a post that was deleted since is gone here too.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.query import one_line, settings_for
 from pipeline.errors import EarshotError, SettingsError
+from pipeline.notify.delivery_log import Delivery
 from schemas.alerts import COLUMNS, Alert, State, alert_of, to_record
 
 OPEN = (State.FIRING, State.ACKNOWLEDGED)
 AROUND = timedelta(days=1)
-"""So long before what an alert is about its posts may have been written, and so long after."""
+"""An alert's posts were written within so long before and after its time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which alerts: those that meet all that is set. No `states`: in any."""
+    """Alerts that meet every condition that is set. No `states`: any."""
 
     brand: str = ""
     rule: str = ""
@@ -35,6 +36,7 @@ class Filter:
     historical: bool | None = None
 
     def passes(self, alert: Alert) -> bool:
+        """Whether the alert meets the conditions."""
         return (
             self.brand in ("", alert.scope.brand)
             and self.rule in ("", alert.rule)
@@ -45,7 +47,7 @@ class Filter:
         )
 
     def where(self) -> tuple[str, dict[str, object]]:
-        """The same, as SQL over the newest change of each."""
+        """The same as SQL over the newest change of each alert, with its parameters."""
         conditions = {
             "brand": ("brand = {brand:String}", self.brand),
             "rule": ("rule = {rule:String}", self.rule),
@@ -61,16 +63,6 @@ class Filter:
         )
 
 
-class Delivery(NamedTuple):
-    version: int
-    receiver: str
-    attempt: int
-    sent: bool
-    reason: str
-    took_ms: int
-    tried_at: datetime
-
-
 class Post(NamedTuple):
     """A post as it is now."""
 
@@ -83,6 +75,8 @@ class Post(NamedTuple):
 
 
 class Shown(NamedTuple):
+    """One alert with everything known about it."""
+
     history: list[Alert]
     """Every change, oldest first."""
     deliveries: list[Delivery]
@@ -90,20 +84,25 @@ class Shown(NamedTuple):
 
     @property
     def alert(self) -> Alert:
+        """Its newest change."""
         return self.history[-1]
 
     def record(self) -> dict[str, Any]:
-        """As a JSON object."""
+        """The JSON object of `earshot alerts show --json`: a contract."""
         return {
             "alert": to_record(self.alert),
             "history": [to_record(alert) for alert in self.history],
-            "deliveries": [delivery._asdict() for delivery in self.deliveries],
+            "deliveries": [_delivery_record(delivery) for delivery in self.deliveries],
             "posts": [post._asdict() for post in self.posts],
         }
 
 
+def _delivery_record(delivery: Delivery) -> dict[str, Any]:
+    return {name: value for name, value in delivery._asdict().items() if name not in ("alert_key", "term")}
+
+
 def newest(client: Client, which: Filter, most: int) -> list[Alert]:
-    """Each alert as it is now, the last changed first. Raises EarshotError with the server's reason."""
+    """The newest change of each alert, the last changed first. Raises EarshotError with the server's reason."""
     where, values = which.where()
     columns = ", ".join(COLUMNS)
     changes = f"SELECT {columns} FROM alerts ORDER BY alert_key, term DESC, version DESC LIMIT 1 BY alert_key"
@@ -112,7 +111,7 @@ def newest(client: Client, which: Filter, most: int) -> list[Alert]:
 
 
 def show(client: Client, key: int) -> Shown:
-    """The alert and what belongs to it. Raises EarshotError when there is no such alert, or with the server's reason."""
+    """The alert with everything known about it. Raises EarshotError if it does not exist, or with the server's reason."""
     sql = f"SELECT {', '.join(COLUMNS)} FROM alerts WHERE alert_key = {{key:UInt64}} ORDER BY term, version"
     history = [alert_of(row) for row in _rows(client, sql, {"key": key})]
     if not history:
@@ -126,14 +125,14 @@ def show(client: Client, key: int) -> Shown:
 
 
 def key_digits(text: str) -> str:
-    """A key or its first digits, as they are written. Raises SettingsError for what is none."""
+    """A key or its first digits, in lower case. Raises SettingsError for another text."""
     if not re.fullmatch("[0-9a-f]{1,16}", text.lower()):
         raise SettingsError(f"{text!r} is no alert's key: it has up to 16 hexadecimal digits")
     return text.lower()
 
 
 def find(client: Client, text: str) -> int:
-    """The key that begins with these digits (`key_digits`). Raises EarshotError when none or several begin so."""
+    """The key that begins with these digits (`key_digits`). Raises EarshotError if none or several do."""
     if len(text) == 16:
         return int(text, 16)
     bounds: dict[str, object] = {"first": int(text.ljust(16, "0"), 16), "last": int(text.ljust(16, "f"), 16)}
@@ -147,7 +146,7 @@ def find(client: Client, text: str) -> int:
 
 
 def _posts(client: Client, alert: Alert) -> list[Post]:
-    """Those of its samples that are there, and public, now."""
+    """The samples of the alert that are stored and not private now."""
     if not alert.samples:
         return []
     sql = """

@@ -1,8 +1,8 @@
-"""Names that people type: brands, platforms, rules. One that nobody has heard of is refused, with the nearest that exists;
-where it only chooses what is shown, it is a warning.
+"""Names that people type: brands, platforms, rules. An unknown name is refused, with the nearest known one; in a filter of a
+list it is a warning.
 
-A brand exists when brands.yaml or a rule names it, or something that landed does, for sources name brands of their own; and so
-do platforms. What a file says costs nothing, ClickHouse is asked for the rest.
+A brand exists if brands.yaml, a rule or a stored row names it, because sources name brands of their own; a platform likewise.
+Files are looked at first; only for other names ClickHouse is asked.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, brands_of, l
 from pipeline.processors.mentions.brands import SAMPLE_BRANDS, load_brands
 
 Column = Callable[[str], Iterable[Any]]
-"""Runs SQL; the answer's first column."""
+"""Runs SQL; returns the first column of the result."""
 NEAR = 20
 _OF = {
     "brand": ("SELECT toString(arrayJoin(brands)) AS name FROM interactions", "has(brands, {})"),
@@ -33,13 +33,13 @@ _OF = {
 
 @dataclass(frozen=True)
 class Names:
-    """Raises UnknownName for what does not exist, and what `ask` raises."""
+    """The known names. Each check raises UnknownName for another, and what `ask` raises."""
 
     ask: Column | None
-    """None: the tables can't be asked, the files alone count."""
+    """None: only the files count."""
     rules: Alerts
     brands: Collection[str]
-    """Of brands.yaml."""
+    """The brands of brands.yaml."""
 
     def check_brand(self, name: str) -> None:
         named = {*self.brands, *(brand for rule in self.rules.rules for brand in brands_of(rule))}
@@ -49,7 +49,7 @@ class Names:
         self._check("platform", name, {platform for rule in self.rules.rules for platform in platforms_of(rule)})
 
     def check_rule(self, name: str, past: bool = False) -> None:
-        """`past`: one that was taken out and has alerts on record is as good."""
+        """`past`: a rule that was removed, and has alerts in the table, passes too."""
         named = [rule.name for rule in self.rules.rules]
         if name in named or (past and self._any(f"SELECT 1 FROM alerts WHERE rule = {quoted(name)} LIMIT 1")):
             return
@@ -66,7 +66,7 @@ class Names:
         raise self._unknown(what, name, {*named, *self._landed(name, names)})
 
     def _landed(self, name: str, names: str) -> list[Any]:
-        """Those that look most like it."""
+        """The names of stored rows that look most like it."""
         distance = f"editDistanceUTF8(lowerUTF8(name), lowerUTF8({quoted(name[:100])}))"
         return self._column(f"SELECT name FROM ({names}) GROUP BY name ORDER BY {distance}, name LIMIT {NEAR}")
 
@@ -82,19 +82,19 @@ class Names:
 
 
 def brand_names(settings: Settings) -> list[str]:
-    """Of the brands.yaml in force; none when it is broken, for that is said elsewhere."""
+    """The brands of brands.yaml; none if it is broken: the commands that read it say so."""
     with suppress(SettingsError):
         return [brand.name for brand in load_brands(settings.brands or SAMPLE_BRANDS).brands]
     return []
 
 
 def names_of(settings: Settings, tables: bool = True) -> Names:
-    """What exists for a command with these settings; ClickHouse is reached when it has to be asked, never without `tables`."""
+    """The names for a command with these settings; connects to ClickHouse when it has to ask, never without `tables`."""
     return Names(_Lazy(settings) if tables else None, load_rules(settings.alerts or DEFAULT_RULES), brand_names(settings))
 
 
-def unheard(names: Names, brand: str, rule: str) -> Iterator[str]:
-    """What to say of names that only choose what is shown. Files and tables are those of here: control may know more."""
+def unknown(names: Names, brand: str, rule: str) -> Iterator[str]:
+    """A warning for each unknown name of a filter. It knows the files and tables of this machine; control may know more."""
     for name, check in ((brand, names.check_brand), (rule, partial(names.check_rule, past=True))):
         if name:
             try:
@@ -104,6 +104,8 @@ def unheard(names: Names, brand: str, rule: str) -> Iterator[str]:
 
 
 class _Lazy:
+    """A Column that connects at the first question."""
+
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
