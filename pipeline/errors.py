@@ -2,7 +2,7 @@
 
 EarshotError             one clear line for a person; the command line prints it and exits with `exit_code`
   UnknownName            no brand, platform, rule or alert has that name (exit 1)
-  Refused                the control API can't do that with the alert or silence as it is now (exit 1)
+  ConflictError          the alert or silence is in a state in which the control API can't do that (exit 1)
   SettingsError          a setting is unknown, missing or wrong (exit 2)
   UnreachableError       the broker or ClickHouse can't be reached, refuses the login, or lacks a table (exit 3)
   MigrationError         the schema is half applied, or newer than this program (exit 4)

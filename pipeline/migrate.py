@@ -1,8 +1,4 @@
-"""ClickHouse's tables and Kafka's topics: `migrate` makes them, `check` says what is missing.
-
-schemas/clickhouse/NNN_*.sql are applied in order, each once, and recorded in table `schema_migrations`: a row before the
-first statement, a row after the last. A file that has been applied anywhere is never edited; a change is a new file.
-"""
+"""ClickHouse's tables and Kafka's topics: `migrate` makes and updates them, `check` raises if one is missing or too old."""
 
 from __future__ import annotations
 
@@ -15,11 +11,11 @@ from pipeline.kafka.topics import migrate_topics, topic_configs
 
 
 def migrate(settings: Settings) -> list[str]:
-    """Brings tables and topics up to date and says what it did, a line each. Doing it again changes nothing.
+    """Brings tables and topics up to date; returns a line for each change. A second run changes nothing.
 
-    Raises MigrationError, before it changes anything, over a server that is too old or a user's settings that are not as needed
-    (clickhouse/pins.py), over a half-applied or edited migration and over a database that is newer than this program; and for
-    a statement that fails. Raises UnreachableError when either side can't be reached.
+    Raises MigrationError, before it changes anything, if the server is too old, the user's settings are not as needed
+    (clickhouse/pins.py), a migration is half applied or was edited, or the database is newer than this program; and if a
+    statement fails. Raises UnreachableError if Kafka or ClickHouse can't be reached.
     """
     check_kafka(settings.kafka)
     client = clickhouse_client(settings.clickhouse)
@@ -30,10 +26,10 @@ def migrate(settings: Settings) -> list[str]:
 
 
 def check(settings: Settings) -> None:
-    """Returns when the server is as needed, the tables are those of this program and the topics exist.
+    """Returns if the server is as needed, the tables are those of this program and the topics exist.
 
-    Raises MigrationError when something is not as needed (pipeline/clickhouse/pins.py) or `earshot migrate` has to run first,
-    UnreachableError when a table that it made is gone.
+    Raises MigrationError if the server is not as needed (clickhouse/pins.py) or `earshot migrate` has to run first,
+    UnreachableError if a table that it made is gone.
     """
     client = clickhouse_client(settings.clickhouse)
     try:
@@ -43,9 +39,3 @@ def check(settings: Settings) -> None:
     missing = sorted(set(topic_configs(settings.kafka)) - set(check_kafka(settings.kafka)))
     if missing:
         raise MigrationError(f"Kafka at {settings.kafka.bootstrap} has no topic {', '.join(missing)}: run `earshot migrate`")
-
-
-# --- tables ---------------------------------------------------------------------------------------------------------
-
-
-# --- topics ---------------------------------------------------------------------------------------------------------

@@ -19,5 +19,14 @@ def rfc3339(moment: datetime, *, short: bool = False) -> str:
 
 def utc_now() -> datetime:
     """The clock, in whole milliseconds: what the tables hold."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+    return whole_ms(datetime.now(UTC))
+
+
+def whole_ms(moment: datetime) -> datetime:
+    """Without the microseconds that a column of milliseconds does not hold."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def to_ms(moment: datetime) -> int:
+    """Milliseconds since 1970."""
+    return int(moment.timestamp() * 1000)

@@ -27,8 +27,8 @@ def rematch(
     from pipeline.cli.terminal import console, progress, table
     from pipeline.maintenance.rematch import rematch as run
 
-    with progress("rows") as tell:
-        done = run(settings, brand, since=start, dry_run=dry_run, tell=tell)
+    with progress("rows") as advance:
+        done = run(settings, brand, since=start, dry_run=dry_run, progress=advance)
     rows = [(name, done.gained[name], done.lost[name]) for name in sorted(set(brand))]
     console().print(table(("brand", "gained", "lost"), rows))
     typer.echo(f"{done.rows:,} rows {'would change' if dry_run else 'changed'}")

@@ -75,12 +75,12 @@ def read_labels(path: Path, labels: str) -> pl.Series:
     return pl.Series(places, dtype=pl.Int64)
 
 
-def label_all(labeller: Labeller, texts: pl.Series, language: str, tell: Callable[[int], None]) -> Iterator[pl.DataFrame]:
-    """The labels (columns of labels.COLUMNS), in the order of the texts; `tell` hears how many are done."""
+def label_all(labeller: Labeller, texts: pl.Series, language: str, advance: Callable[[int], None]) -> Iterator[pl.DataFrame]:
+    """The labels (columns of labels.COLUMNS), in the order of the texts; `advance` gets the number of texts done."""
     for start in range(0, len(texts), AT_ONCE):
         part = texts[start : start + AT_ONCE]
         yield labeller.label(part, pl.Series([language] * len(part), dtype=pl.String))
-        tell(start + len(part))
+        advance(start + len(part))
 
 
 def as_json(labels: pl.DataFrame) -> Iterator[bytes]:

@@ -36,8 +36,8 @@ def rescore(
     from pipeline.processors.sentiment.load import load_labeller
 
     labeller = load_labeller(settings.sentiment)
-    with progress("rows") as tell:
-        done = run(settings.clickhouse, labeller, since=start, brand=brand, dry_run=dry_run, tell=tell)
+    with progress("rows") as advance:
+        done = run(settings.clickhouse, labeller, since=start, brand=brand, dry_run=dry_run, progress=advance)
     if done.rows:
         names = sorted(done.before | done.after)
         console().print(table(("label", "before", "after"), [(name, done.before[name], done.after[name]) for name in names]))

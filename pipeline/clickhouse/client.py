@@ -1,4 +1,4 @@
-"""Connections to ClickHouse and Kafka, each checked at once, with one clear line when it can't be had."""
+"""The client of ClickHouse: it connects at once, and raises one clear line if it can't."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from pipeline.clickhouse.pins import pin
 from pipeline.config.settings import ClickHouseSettings
 from pipeline.errors import UnreachableError, reason
 
-# Each failed request is raised as well, and said in one line by whoever asked.
-logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
-
 
 def clickhouse_client(clickhouse: ClickHouseSettings, timeout_s: int = 300) -> Client:
     """A client of ClickHouse's HTTP interface, after a first answer; threads may share it (it has no session).
 
-    It is the only one there is: what it asks carries the settings that Earshot needs (pipeline/clickhouse/pins.py).
+    All clients are made here, so that every request carries the settings that Earshot needs (clickhouse/pins.py).
 
-    Raises UnreachableError with the URL when there is no answer, the login is refused, or it is no ClickHouse.
+    Raises UnreachableError with the URL if nothing answers, the login is refused, or the server is not ClickHouse.
     """
+    for driver in ("clickhouse_connect", "urllib3"):  # they log each failed request, which we raise as well
+        logging.getLogger(driver).setLevel(logging.ERROR)
     url = urlsplit(clickhouse.url)
     secure = url.scheme == "https"
     try:
@@ -46,7 +45,7 @@ def clickhouse_client(clickhouse: ClickHouseSettings, timeout_s: int = 300) -> C
         )
         pin(client)
         return client
-    except Exception as error:  # whatever a stranger's answer breaks in the driver
+    except Exception as error:  # another server's answer may break anything in the driver
         known = isinstance(error, (ClickHouseError, OSError))
         why = reason(error) if known else f"its answer is not ClickHouse's ({type(error).__name__})"
         raise UnreachableError(f"ClickHouse at {clickhouse.url}, user {clickhouse.user}: {why}") from None

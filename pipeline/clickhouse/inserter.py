@@ -24,6 +24,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from pipeline.clickhouse import row_versions
+from pipeline.clickhouse.query import LONG_SQL, frame
 from pipeline.clock import worth_logging
 from pipeline.errors import MigrationError, reason
 from pipeline.fence import INSERT_MAX_S, Fence
@@ -31,7 +32,6 @@ from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
 
 log = logging.getLogger("earshot.clickhouse")
-logging.getLogger("urllib3").setLevel(logging.ERROR)  # each failed request is said here, once
 T = TypeVar("T")
 
 # What is wrong with the data itself: parsing, types, ranges, constraints (ClickHouse's ErrorCodes.cpp).
@@ -144,7 +144,7 @@ class Inserter:
         self.fence.pass_through(generation)
         with self._writing():
             may()
-            self._client.command(statement, settings={**row_versions.SETTINGS, "max_execution_time": f"{INSERT_MAX_S:g}"})
+            self._client.command(statement, settings={**LONG_SQL, "max_execution_time": f"{INSERT_MAX_S:g}"})
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -178,12 +178,7 @@ class Inserter:
 
     def query(self, sql: str, more: Mapping[str, object] | None = None) -> pl.DataFrame:
         """The answer as a frame; low-cardinality columns as plain strings. `more`: settings of ClickHouse for this query."""
-        settings = {"output_format_arrow_low_cardinality_as_dictionary": 0, "max_query_size": 64 << 20, **(more or {})}
-        settings["output_format_arrow_string_as_string"] = 1
-        table = self.retry("query", lambda: self._client.query_arrow(sql, settings=settings, use_strings=True))
-        frame = pl.from_arrow(table)
-        assert isinstance(frame, pl.DataFrame)
-        return frame
+        return self.retry("query", lambda: frame(self._client, sql, {}, {**LONG_SQL, **(more or {})}))
 
     def command(self, sql: str) -> None:
         """A statement that may run twice."""

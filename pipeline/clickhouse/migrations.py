@@ -1,4 +1,8 @@
-"""The migrations of ClickHouse's tables."""
+"""Makes and updates ClickHouse's tables.
+
+schemas/clickhouse/NNN_*.sql are applied in order, each once, and recorded in table `schema_migrations`: a row before the first
+statement, a row after the last. A file that has been applied anywhere is never edited; a change is a new file.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +13,14 @@ from pathlib import Path
 
 import xxhash
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
 import schemas
 from pipeline.clickhouse.pins import unmet
-from pipeline.errors import MigrationError, UnreachableError, reason
+from pipeline.clickhouse.query import one_line
+from pipeline.errors import MigrationError, UnreachableError
 
 FOLDER = Path(schemas.__file__).parent / "clickhouse"
-
-
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-
-
 _RECORDS = """
 CREATE TABLE IF NOT EXISTS schema_migrations
 (
@@ -37,17 +37,19 @@ ORDER BY number
 
 @dataclass(frozen=True, slots=True)
 class Migration:
+    """One file of statements."""
+
     number: int
     name: str
     checksum: int
     statements: tuple[str, ...]
     repeats: bool
-    """Its statements may run twice, so one that was not finished is begun again."""
+    """Its statements may run twice, so a migration that did not finish starts again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What the database remembers of a migration."""
+    """A row of schema_migrations."""
 
     number: int
     name: str
@@ -70,14 +72,12 @@ def read_migrations(folder: Path = FOLDER) -> list[Migration]:
 
 
 def migrate_tables(client: Client, folder: Path = FOLDER) -> list[str]:
-    """Applies what is not applied yet. Raises as `migrate`."""
+    """Applies the migrations that are missing. Raises as `migrate`."""
     migrations = read_migrations(folder)
     check_server(client)
-    try:
+    with one_line(client, error=MigrationError):
         client.command(_RECORDS)
         pending = _pending(migrations, _records(client))
-    except ClickHouseError as error:
-        raise MigrationError(f"ClickHouse at {client.uri}: {reason(error)}") from None
     for migration in pending:
         _apply(client, migration)
     if not pending:
@@ -89,13 +89,11 @@ def check_tables(client: Client, folder: Path = FOLDER) -> None:
     """Raises as `check`."""
     migrations = read_migrations(folder)
     check_server(client)
-    try:
+    with one_line(client, error=UnreachableError):
         tables = {
             row[0] for row in client.query("SELECT name FROM system.tables WHERE database = currentDatabase()").result_rows
         }
         pending = _pending(migrations, _records(client) if "schema_migrations" in tables else {})
-    except ClickHouseError as error:
-        raise UnreachableError(f"ClickHouse at {client.uri}: {reason(error)}") from None
     if pending:
         raise MigrationError(f"ClickHouse at {client.uri} lacks migration {pending[0].name}: run `earshot migrate`")
     made = {
@@ -107,11 +105,9 @@ def check_tables(client: Client, folder: Path = FOLDER) -> None:
 
 
 def check_server(client: Client) -> None:
-    """Raises MigrationError when the version or a setting is not as the delivery contract needs it."""
-    try:
+    """Raises MigrationError if the server's version or a setting breaks the delivery contract."""
+    with one_line(client, error=MigrationError):
         wrong = unmet(client)
-    except ClickHouseError as error:
-        wrong = reason(error)
     if wrong:
         raise MigrationError(f"ClickHouse at {client.uri}: {wrong}")
 
@@ -124,7 +120,7 @@ def _records(client: Client) -> dict[int, Record]:
 
 
 def _pending(migrations: list[Migration], records: dict[int, Record]) -> list[Migration]:
-    """What is to be applied. Raises MigrationError when the database is in a state that this program can't go on from."""
+    """The migrations still to apply. Raises MigrationError if this program can't continue from the database's state."""
     known = {migration.number: migration for migration in migrations}
     begun = {number for number, record in records.items() if record.finished_at == NEVER}
     for record in records.values():
@@ -145,18 +141,14 @@ def _pending(migrations: list[Migration], records: dict[int, Record]) -> list[Mi
 def _apply(client: Client, migration: Migration) -> None:
     started = datetime.now(UTC)
     _write(client, migration, started, NEVER)
-    for place, statement in enumerate(migration.statements, 1):
-        try:
+    for number, statement in enumerate(migration.statements, 1):
+        with one_line(client, error=MigrationError, what=f"migration {migration.name}, statement {number}"):
             client.command(statement)
-        except ClickHouseError as error:
-            raise MigrationError(f"migration {migration.name}, statement {place}: {reason(error)}") from None
     _write(client, migration, started, datetime.now(UTC))
 
 
 def _write(client: Client, migration: Migration, started: datetime, finished: datetime) -> None:
     columns = ["number", "name", "checksum", "started_at", "finished_at"]
     row = [migration.number, migration.name, migration.checksum, started, finished]
-    try:
+    with one_line(client, error=MigrationError, what=f"migration {migration.name}, its record"):
         client.insert("schema_migrations", [row], column_names=columns)
-    except ClickHouseError as error:
-        raise MigrationError(f"migration {migration.name}, its record: {reason(error)}") from None

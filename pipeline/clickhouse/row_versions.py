@@ -18,8 +18,6 @@ SELECT name FROM system.columns
 WHERE database = currentDatabase() AND table = 'interactions' AND default_kind NOT IN ('ALIAS', 'MATERIALIZED')
 ORDER BY position"""
 """The columns that are written; what ClickHouse computes from them, it computes anew for each version."""
-SETTINGS: dict[str, object] = {"max_query_size": 64 << 20}
-"""What the statements need: their keys and values make them long."""
 LABEL_CHANGES = "(sentiment_status, sentiment_label, sentiment_model) != (_status, _label, _model)"
 """A row that says what `label_values` say needs no new version: a statement that runs twice writes once."""
 

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 from pipeline.clickhouse.query import Ask
@@ -19,7 +19,7 @@ from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.store import AlertStore
 from pipeline.queries.names import Names
 from schemas.alerts import Alert, State
-from schemas.times import utc_now
+from schemas.times import utc_now, whole_ms
 
 
 class ConflictError(EarshotError):
@@ -85,7 +85,7 @@ class AlertCommands:
         self._check_leader()
         await asyncio.to_thread(self._check_names, rule, brand, platform)
         now = utc_now()
-        silence = Silence(secrets.randbits(64), 1, rule, brand, platform, now, _whole_ms(ends_at), actor, comment, now)
+        silence = Silence(secrets.randbits(64), 1, rule, brand, platform, now, whole_ms(ends_at), actor, comment, now)
         await self._run(lambda: self._evaluator.silence(silence, now))
         return silence
 
@@ -131,8 +131,3 @@ class AlertCommands:
         for name, check in ((rule, names.check_rule), (brand, names.check_brand), (platform, names.check_platform)):
             if name:
                 check(name)
-
-
-def _whole_ms(at: datetime) -> datetime:
-    """Without the microseconds that a column of milliseconds does not hold."""
-    return at - timedelta(microseconds=at.microsecond % 1000)

@@ -1,6 +1,6 @@
-"""Where a batch of records ends, for one that librdkafka can't unpack: it names the first offset and no other.
+"""The last offset of a batch that librdkafka can't unpack: its error names only the first one.
 
-The header of a batch is never compressed. So the batch is fetched once more, by aiokafka, and only its header is looked at.
+The header of a batch is never compressed. So aiokafka fetches the batch once more, and we read only its header.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from pipeline.errors import EarshotError
 from pipeline.kafka.tls import tls_context
 
 WAIT_S = 2.0
-"""For all of it: who polls would take a longer time for one in which the process did not run (pipeline/sources/kafka.py)."""
+"""The limit for all of it: the poll loop takes a longer gap for a time in which the process did not run (sources/kafka.py)."""
 _HEADER_BYTES, _BEFORE_LENGTH, _MAGIC = 61, 12, 16
 
 
 def last_offset(client: Mapping[str, Any], topic: str, partition: int, offset: int) -> int:
-    """The last offset of the batch that holds `offset`, asked with librdkafka's settings `client`.
+    """The last offset of the batch that holds `offset`; `client` are librdkafka's settings.
 
-    Raises EarshotError when Kafka does not say, or what it says is not certain: the batch is damaged.
+    Raises EarshotError if Kafka does not answer, or the batch is damaged.
     """
     try:
-        return _last(asyncio.run(asyncio.wait_for(_fetch(client, topic, partition, offset), WAIT_S)), offset)
+        return _last_offset(asyncio.run(asyncio.wait_for(_fetch(client, topic, partition, offset), WAIT_S)), offset)
     except (KafkaError, OSError, TimeoutError) as error:
         raise EarshotError(f"its batch could not be fetched: {str(error) or type(error).__name__}") from None
 
@@ -50,23 +50,23 @@ async def _fetch(config: Mapping[str, Any], topic: str, partition: int, offset: 
         leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
         if leader is None or leader < 0:
             raise LeaderNotAvailableError
-        # A byte at most: so one batch comes, whole (KIP-74).
+        # At most one byte: Kafka then returns one whole batch (KIP-74).
         request = FetchRequest(500, 1, 1, 0, [(topic, [(partition, offset, 1)])])
         answer = await client.send(leader, request)
     finally:
         await client.close()
-    ((_, ((_, code, *_, found),)),) = answer.topics
+    ((_, ((_, code, *_, batch),)),) = answer.topics
     if code:
         raise for_code(code)(f"partition {partition}")
-    return bytes(found)
+    return bytes(batch)
 
 
-def _last(found: bytes, offset: int) -> int:
-    if len(found) < _HEADER_BYTES or found[_MAGIC] != 2:
+def _last_offset(raw: bytes, offset: int) -> int:
+    if len(raw) < _HEADER_BYTES or raw[_MAGIC] != 2:
         raise EarshotError("Kafka does not return its batch, or one of a format older than Kafka 0.11")
-    size = _BEFORE_LENGTH + int.from_bytes(found[8:_BEFORE_LENGTH], "big")
-    batch = DefaultRecordBatch(found[:size])
+    size = _BEFORE_LENGTH + int.from_bytes(raw[8:_BEFORE_LENGTH], "big")
+    batch = DefaultRecordBatch(raw[:size])
     last = int(batch.next_offset) - 1
-    if size > len(found) or not batch.validate_crc() or not batch.base_offset <= offset <= last:
+    if size > len(raw) or not batch.validate_crc() or not batch.base_offset <= offset <= last:
         raise EarshotError("its batch is damaged in Kafka: the checksum is wrong")
     return last

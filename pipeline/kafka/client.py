@@ -1,13 +1,11 @@
-"""The client of Kafka's admin interface: checked at once, with one clear line when the broker can't be had."""
+"""Kafka's admin client, and a check that the broker answers: one clear line if it does not."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from pipeline.config.settings import KafkaSettings
+from pipeline.config.settings import KafkaConfig, KafkaSettings
 from pipeline.errors import UnreachableError
 from pipeline.kafka.tls import certificate_problem, unreadable_file
 
@@ -15,13 +13,13 @@ _REFUSED_CERTIFICATE = "certificate verify failed"
 
 
 def kafka_admin(kafka: KafkaSettings, errors: list[KafkaError] | None = None) -> AdminClient:
-    """An admin client that writes nothing to stderr; what goes wrong in the background is appended to `errors`.
+    """An admin client that writes nothing to stderr; errors of its background threads are appended to `errors`.
 
-    Raises UnreachableError when librdkafka refuses the settings, as for a certificate that can't be read.
+    Raises UnreachableError if librdkafka refuses the settings, for example an unreadable certificate.
     """
     errors = [] if errors is None else errors
     try:
-        config: dict[str, Any] = {**kafka.client(), "log_level": 0, "error_cb": errors.append}
+        config: KafkaConfig = {**kafka.client(), "log_level": 0, "error_cb": errors.append}
         return AdminClient(config)
     except KafkaException as error:
         why = unreadable_file(kafka.client()) or kafka_reason(error)
@@ -31,8 +29,8 @@ def kafka_admin(kafka: KafkaSettings, errors: list[KafkaError] | None = None) ->
 def check_kafka(kafka: KafkaSettings, timeout: float = 5.0) -> dict[str, int]:
     """The cluster's topics, each with its number of partitions.
 
-    Raises UnreachableError with the address when there is no answer within `timeout` seconds or the login is refused; after one
-    second already when each broker refuses.
+    Raises UnreachableError with the address if no broker answers within `timeout` seconds or the login is refused; after one
+    second if every broker refuses.
     """
     errors: list[KafkaError] = []
     admin = kafka_admin(kafka, errors)
@@ -41,7 +39,7 @@ def check_kafka(kafka: KafkaSettings, timeout: float = 5.0) -> dict[str, int]:
             topics = admin.list_topics(timeout=patience).topics
             return {name: len(topic.partitions) for name, topic in topics.items()}
         except KafkaException as error:
-            admin.poll(0)  # delivers what the background threads noticed
+            admin.poll(0)  # calls error_cb for errors of the background threads
             why = kafka_reason(error)
             if any(e.code() == KafkaError._ALL_BROKERS_DOWN for e in errors):
                 break

@@ -1,4 +1,4 @@
-"""Producing canonical events to the events topic: what `replay`, `send` and the sample stream have in common."""
+"""Produces canonical events to the events topic, for `replay`, `send`, `generate` and the sample stream."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from pipeline.kafka.client import check_kafka
 from pipeline.kafka.producer import Delivered, Record, RenewedProducer
 
 SLICE_S, STOP_S = 0.2, 5.0
-"""One wait inside librdkafka, which sees neither `stop` nor Ctrl-C; all waits after a stop."""
+"""The longest wait inside librdkafka, which sees neither `stop` nor Ctrl-C; the longest wait after a stop."""
 
 
 class EventProducer:
-    """Writes records to the events topic, each once and in order, until every one is acknowledged or refused.
+    """Writes records to the events topic, each once and in order, until Kafka acknowledged or refused each.
 
-    Raises UnreachableError with the address when there is no broker, or no topic. Leaving waits for all acknowledgements;
-    after an error, or once `stop` is set, for a few seconds at most: what is still under way then counts as failed.
-    Records carry the time of producing (design: retention goes by it).
+    Raises UnreachableError with the address if there is no broker or no topic. Leaving the block waits for all
+    acknowledgements; after an error, or once `stop` is set, at most a few seconds: records without an answer then count as
+    failed. A record's timestamp is when it was produced, since retention goes by it.
     """
 
     def __init__(self, kafka: KafkaSettings, stop: threading.Event | None = None) -> None:
@@ -49,7 +49,7 @@ class EventProducer:
         self.finish()
 
     def produce(self, key: bytes | None, value: bytes, delivered: Delivered | None = None) -> None:
-        """Queues a record; waits while the queue is full. One that is refused at once counts as failed."""
+        """Queues a record; waits while the queue is full. A record that is refused at once counts as failed."""
         while True:
             try:
                 self._producer.produce(self.topic, Record(value, key), delivered or self._delivered)
@@ -62,12 +62,12 @@ class EventProducer:
                 self._producer.poll(SLICE_S)
 
     def wait_until(self, due: float) -> None:
-        """Serves acknowledgements until the monotonic time `due`, or until `stop`."""
+        """Handles acknowledgements until the monotonic time `due`, or until `stop`."""
         while (left := due - time.monotonic()) > 0 and not self.stop.is_set():
             self._producer.poll(min(left, SLICE_S))
 
     def finish(self) -> None:
-        """Waits for all acknowledgements; once `stop` is set for STOP_S at most."""
+        """Waits for all acknowledgements; once `stop` is set at most STOP_S."""
         stopped_at: float | None = None
         while self._producer.flush(SLICE_S):
             if self.stop.is_set():
@@ -86,9 +86,9 @@ class EventProducer:
 
 @contextmanager
 def ctrl_c_sets(stop: threading.Event) -> Iterator[None]:
-    """The first Ctrl-C ends the work in good order, a second one ends it at once.
+    """The first Ctrl-C sets `stop`, a second one interrupts at once.
 
-    An exception would not do: raised inside a delivery callback it is lost, and comes out of librdkafka as a SystemError.
+    An exception would not work: raised inside a delivery callback, librdkafka turns it into a SystemError.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -107,14 +107,14 @@ def ctrl_c_sets(stop: threading.Event) -> Iterator[None]:
 
 
 def record_of(event: dict[str, object] | bytes) -> tuple[bytes | None, bytes]:
-    """Key and value of an event. Bytes go as they are; the key is missing where platform or id can't be read."""
+    """Key and value of an event. Bytes stay as they are; without a readable platform and id there is no key."""
     if isinstance(event, dict):
         return key_of(event), orjson.dumps(event)
     return key_of(parse(event)), event
 
 
 def parse(raw: bytes) -> dict[str, object] | None:
-    """The record as an object, None when it is none."""
+    """The record as a JSON object; None if it is not one."""
     try:
         event = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -123,7 +123,7 @@ def parse(raw: bytes) -> dict[str, object] | None:
 
 
 def key_of(event: dict[str, object] | None) -> bytes | None:
-    """`platform:id`: a post's edits, deletes and redeliveries share a partition."""
+    """`platform:id`, so that edits, deletes and redeliveries of a post share its partition."""
     if event is None:
         return None
     platform, identifier = event.get("platform"), event.get("id")

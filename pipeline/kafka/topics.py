@@ -1,4 +1,4 @@
-"""The topics, as the settings want them."""
+"""Creates the topics that the settings ask for."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def topic_configs(kafka: KafkaSettings) -> dict[str, dict[str, str]]:
 
 
 def topic_partitions(kafka: KafkaSettings, name: str) -> int:
-    """How many partitions the topic has. Signals have one: who reads it is the one that evaluates."""
+    """How many partitions the topic gets. Topic signals has one, so that a single control reads it: the leader."""
     return 1 if name == kafka.topic("signals") else kafka.partitions
 
 
 def migrate_topics(kafka: KafkaSettings) -> list[str]:
-    """Creates the topics that are missing; of those that exist it only says what differs from the settings."""
+    """Creates missing topics. Existing ones stay as they are; the lines say where they differ from the settings."""
     existing = check_kafka(kafka)
     admin = kafka_admin(kafka)
     lines = []
@@ -49,7 +49,7 @@ def migrate_topics(kafka: KafkaSettings) -> list[str]:
 
 
 def _wait_until_known(kafka: KafkaSettings) -> None:
-    """A broker says `created` a moment before it knows the topic itself; a worker that starts then would miss it."""
+    """A broker reports a topic as created a moment before it knows the topic; a worker that starts then would fail."""
     end = time.monotonic() + 10
     while missing := set(topic_configs(kafka)) - set(check_kafka(kafka)):
         if time.monotonic() > end:
@@ -72,8 +72,8 @@ def _create(admin: AdminClient, kafka: KafkaSettings, name: str, config: dict[st
 def _differences(admin: AdminClient, name: str, partitions: int, wanted: int, config: dict[str, str]) -> list[str]:
     resource = ConfigResource(ResourceType.TOPIC, name)
     entries = admin.describe_configs([resource])[resource].result(10)
-    found = {key: entries[key].value for key in config if key in entries}
-    lines = [f"{key} is {found[key]}, the settings say {config[key]}" for key in found if found[key] != config[key]]
+    actual = {key: entries[key].value for key in config if key in entries}
+    lines = [f"{key} is {actual[key]}, the settings say {config[key]}" for key in actual if actual[key] != config[key]]
     if partitions != wanted:
         lines.insert(0, f"it has {partitions} partitions, the settings say {wanted}")
     return [f"Kafka: topic {name} is left as it is: {line}" for line in lines]

@@ -1,17 +1,17 @@
-"""Rematch: the present brands.yaml, applied to what has landed.
+"""Rematch: applies the current brands.yaml to the stored rows.
 
-A row whose text or mentions say otherwise of the named brands gets a new minor version (schemas/events.py) with other `brands`;
-its revision and all else stay. What the source gave is never taken away. Tombstones and deleted rows are left alone, and so is
-`direction`. A row without a label that gains its first brand becomes `deferred` in the same version: a worker labels it.
+A row whose text or mentions now match other brands gets a new minor version (schemas/events.py) with other `brands`; its
+revision and all other columns stay. Brands that the source gave are never removed. Tombstones, deleted rows and `direction`
+stay as they are. A row without a label that gains its first brand becomes `deferred` in the same version: a worker labels it.
 
-ClickHouse picks the candidates (the brand is in the row, a part of a term is in the text, the text is not ASCII, it has
-mentions); only those travel, a bounded number at a time, to be decided by the same code as in the worker; the new versions are
-made inside ClickHouse. Doing it again changes nothing; killed in the middle, doing it again does the rest.
+ClickHouse selects the candidates (the row has the brand, the text holds a part of a term, the text is not ASCII, or the row has
+mentions). Only they travel, a bounded number at a time, and the worker's own code matches them; ClickHouse makes the new
+versions. A second run changes nothing; after a kill it does the rest.
 
-Beside running workers: a change that lands meanwhile has a higher version, so it wins. One that was completed from an older
-row, or matched with the brands before, carries the old brands; so what has arrived since the start is looked at again until
-nothing changes. Cost: one scan of the columns that are looked at, with FINAL, in time order; what travels and what the client
-decides grows with the candidates.
+Workers may run at the same time: a change that lands meanwhile has a higher version, so it wins. A change that a worker
+completed from an older row, or matched with the old brands, carries the old brands; so a rematch reads the rows that arrived
+since its start again until nothing changes. Cost: one scan of the columns it reads, with FINAL, in time order; traffic and
+matching grow with the candidates.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import polars as pl
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.migrations import check_tables
-from pipeline.clickhouse.query import frame, one_line, settings_for
-from pipeline.clickhouse.row_versions import COLUMNS_SQL, SETTINGS, insert_versions, looked_up
+from pipeline.clickhouse.query import LONG_SQL, frame, one_line, settings_for
+from pipeline.clickhouse.row_versions import COLUMNS_SQL, insert_versions, looked_up
 from pipeline.config.document import hint
 from pipeline.config.settings import Settings
 from pipeline.errors import EarshotError, UnknownName
@@ -43,15 +42,16 @@ from schemas.labels import DEFERRED
 
 WRITTEN_AT_ONCE = 5_000
 NEEDLES = 255
-"""What multiSearchAny takes."""
+"""The most needles that multiSearchAny takes."""
 CLOCKS = timedelta(seconds=60)
-"""How far the workers' clocks may be from ours."""
+"""How far a worker's clock may differ from ours."""
 PASSES, PAUSE_S = 10, 1.0
 
 
 @dataclass
 class Rematched:
-    """What a rematch did, or with `dry_run` would do: rows that changed, and by brand how many it gained and lost."""
+    """The changes of a rematch, or with `dry_run` those it would make: changed rows, and the rows that each brand gained and
+    lost."""
 
     rows: int = 0
     gained: Counter[str] = field(default_factory=Counter)
@@ -64,13 +64,12 @@ def rematch(
     *,
     since: datetime | None = None,
     dry_run: bool = False,
-    tell: Progress | None = None,
+    progress: Progress | None = None,
 ) -> Rematched:
-    """Applies brands.yaml to the rows created at or after `since`, for the brands `names`, also for one that is not in the file
-    any more.
+    """Applies brands.yaml to the rows created at or after `since`, for the brands `names`. A brand may have left the file.
 
     Raises SettingsError for a broken file, UnreachableError without ClickHouse, EarshotError for a name that is neither in the
-    file nor in any row, for what ClickHouse refuses, and when workers keep landing rows that say otherwise.
+    file nor in any row, if ClickHouse refuses a query, and if workers keep landing rows that match otherwise.
     """
     brands = load_brands(settings.brands or SAMPLE_BRANDS)
     client = clickhouse_client(settings.clickhouse)
@@ -80,7 +79,7 @@ def rematch(
             tracked = [brand for brand in brands.brands if brand.name in names]
             work = _Rematch(client, tracked, sorted(set(names)), labelled=settings.sentiment.model != "off")
             work.check_names([brand.name for brand in brands.brands])
-            return work.run(since or EVER, dry_run, tell or (lambda done, total: None))
+            return work.run(since or EVER, dry_run, progress or (lambda done, total: None))
     finally:
         client.close()
 
@@ -97,29 +96,29 @@ class _Rematch:
         self.done = Rematched()
 
     def check_names(self, known: Collection[str]) -> None:
-        """`known`: the names in brands.yaml. A brand that was taken out of it is in the rows."""
+        """`known`: the names in brands.yaml. The rows have the brands that left the file."""
         for name in sorted(set(self._names) - set(known)):
             if not self._client.query(_IS_KNOWN, {"name": name}).result_rows:
                 near = hint(name, known)
                 raise UnknownName(f"no brand is named {name!r}, neither in brands.yaml nor in what has landed{near}")
 
-    def run(self, since: datetime, dry_run: bool, tell: Progress) -> Rematched:
+    def run(self, since: datetime, dry_run: bool, progress: Progress) -> Rematched:
         arrived = EVER
         for _ in range(PASSES):
             begun, before = datetime.now(UTC), self.done.rows
             first = arrived is EVER
-            self._pass(since, arrived, dry_run, tell if first else lambda done, total: None)
+            self._pass(since, arrived, dry_run, progress if first else lambda done, total: None)
             if dry_run or not (first or self.done.rows > before):
                 return self.done
             arrived = begun - CLOCKS
             time.sleep(PAUSE_S)
         raise EarshotError("rows keep landing that this brands.yaml would match otherwise: does a worker run with another one?")
 
-    def _pass(self, since: datetime, arrived: datetime, dry_run: bool, tell: Progress) -> None:
-        for values in chunks(self._client, since, arrived, tell):
+    def _pass(self, since: datetime, arrived: datetime, dry_run: bool, progress: Progress) -> None:
+        for values in chunks(self._client, since, arrived, progress):
             self._chunk(values, dry_run)
 
-    def _chunk(self, values: dict[str, Any], dry_run: bool) -> None:
+    def _chunk(self, values: dict[str, object], dry_run: bool) -> None:
         rows = frame(self._client, f"{_ROWS} AND ({self._candidates})", values | self._values, settings_for(self._client))
         changed = self._changed(rows)
         for name in self._names:
@@ -130,14 +129,14 @@ class _Rematch:
         for part in [] if dry_run else changed.iter_slices(WRITTEN_AT_ONCE):
             self._write(part, values)
 
-    def _write(self, rows: pl.DataFrame, values: dict[str, Any]) -> None:
-        """Inserts the rows' next versions, from the newest: a label that was written meanwhile stays."""
+    def _write(self, rows: pl.DataFrame, values: dict[str, object]) -> None:
+        """Inserts the rows' next versions, made from the newest ones: a label that was written meanwhile stays."""
         new = {"brands": looked_up(rows.get_column("now")), "sentiment_status": self._status}
         statement = insert_versions(self._columns, rows, new, events.BRANDS_STEP, IN_CHUNK)
-        self._client.command(statement, values, settings=SETTINGS)
+        self._client.command(statement, values, settings=LONG_SQL)
 
     def _changed(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows that say otherwise of the brands, and what they should say: column `now`."""
+        """The rows whose brands change, with the new brands in column `now`."""
         should = self._matching.brands(rows.select("text", "mentions", brands="brands_given")).alias("should")
         names = pl.lit(pl.Series([self._names], dtype=pl.List(pl.String)).first(), pl.List(pl.String))
         rows = rows.with_columns(should).with_columns(
@@ -149,9 +148,10 @@ class _Rematch:
         return rows.filter(pl.col("now") != pl.col("brands").list.sort())
 
 
-def _candidates(brands: Sequence[Brand], names: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """What a row must meet for a rematch to possibly change it, and the values in it."""
-    conditions, values = ["hasAny(brands, {names:Array(String)})"], {"names": list(names)}
+def _candidates(brands: Sequence[Brand], names: Sequence[str]) -> tuple[str, dict[str, object]]:
+    """The SQL condition that a row must meet so that a rematch can change it, and its parameters."""
+    conditions = ["hasAny(brands, {names:Array(String)})"]
+    values: dict[str, object] = {"names": list(names)}
     needles = sorted({needle for brand in brands for needle in _needles(brand)})
     for start in range(0, len(needles), NEEDLES):
         conditions.append(f"multiSearchAnyCaseInsensitive(text, {{needles{start}:Array(String)}})")
@@ -162,14 +162,14 @@ def _candidates(brands: Sequence[Brand], names: Sequence[str]) -> tuple[str, dic
 
 
 def _needles(brand: Brand) -> Iterator[str]:
-    """A part of each term, as an ASCII text holds it: of several words the longest, for what is between them varies."""
+    """A part of each term, as an ASCII text holds it: the longest of several words, since the text between them varies."""
     for word in (*brand.keywords, *brand.phrases, *("@" + handle for handle in brand.handles)):
         folded = term_text(word)
         if folded.isascii():
             yield max(folded.split(" "), key=len)
 
 
-# What gains its first brand is to be labelled; what lost its last need not be.
+# A row that gains its first brand needs a label; a row that lost its last needs none.
 _GAINED = f"notEmpty(_brands) AND sentiment_status = '' AND {INBOUND_SQL} AND text != ''"
 _STATUS = f"multiIf({{gained}}, '{DEFERRED}', empty(_brands) AND sentiment_status = '{DEFERRED}', '', sentiment_status)"
 _IS_KNOWN = "SELECT 1 FROM interactions WHERE has(brands, {name:String}) LIMIT 1"

@@ -1,18 +1,18 @@
-"""How things stand: broker, topics and lag, tables, migrations, worker, control."""
+"""The state of broker, topics and lag, tables, migrations, worker and control."""
 
 from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import KafkaException
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.migrations import check_tables, read_migrations
-from pipeline.clickhouse.query import settings_for
+from pipeline.clickhouse.query import one_line, settings_for
 from pipeline.config.settings import Settings
 from pipeline.control.client import url_of
 from pipeline.errors import EarshotError, reason
@@ -24,75 +24,74 @@ _DEFERRED = "SELECT count() FROM interactions FINAL WHERE sentiment_status = 'de
 
 
 class TableState(NamedTuple):
+    """The size of a table."""
+
     name: str
     rows: int
-    """Stored, versions that are still to be merged included."""
+    """Stored rows, including versions that ClickHouse has not merged yet."""
     bytes: int
 
 
 @dataclass(slots=True)
 class Status:
-    """`problems` is empty when all is fine, else a line each."""
+    """The state of each part; `problems` has a line for each problem."""
 
     events: list[PartitionState] = field(default_factory=list)
     dead_letters: int = 0
     """Records in the dead-letter topic."""
     deferred: int = 0
-    """Rows that wait for their label."""
+    """Rows without a label yet."""
     tables: list[TableState] = field(default_factory=list)
     migration: str = ""
     health: list[str] = field(default_factory=list)
-    """What the worker and control say of themselves, where it is good."""
+    """The answers of worker and control that are good."""
     problems: list[str] = field(default_factory=list)
 
 
 def status(settings: Settings) -> Status:
-    """Asks each part by itself: one that is down hides none of the others. Never raises for what it finds."""
-    found = Status()
+    """Asks each part on its own, so that one that is down hides none of the others. Never raises for a part that is down."""
+    result = Status()
     for ask in (_kafka, _clickhouse, _health):
         try:
-            ask(settings, found)
+            ask(settings, result)
         except EarshotError as error:
-            found.problems.append(str(error))
+            result.problems.append(str(error))
         except KafkaException as error:
-            found.problems.append(f"Kafka at {settings.kafka.bootstrap}: {kafka_reason(error)}")
-        except ClickHouseError as error:
-            found.problems.append(f"ClickHouse at {settings.clickhouse.url}: {reason(error)}")
-    return found
+            result.problems.append(f"Kafka at {settings.kafka.bootstrap}: {kafka_reason(error)}")
+    return result
 
 
-def _kafka(settings: Settings, found: Status) -> None:
+def _kafka(settings: Settings, result: Status) -> None:
     kafka = settings.kafka
     topics = check_kafka(kafka)
-    found.problems += [f"Kafka: no topic {name}: run `earshot migrate`" for name in topic_configs(kafka) if name not in topics]
+    result.problems += [f"Kafka: no topic {name}: run `earshot migrate`" for name in topic_configs(kafka) if name not in topics]
     with outside(kafka) as consumer:
         events, dead = kafka.topic("events"), kafka.topic("dead-letter")
-        found.events = states(consumer, events, topics.get(events, 0))
-        found.dead_letters = sum(place.end - place.first for place in states(consumer, dead, topics.get(dead, 0)))
-    found.problems += [f"{place.lost}: see `earshot offsets accept-loss --help`" for place in found.events if place.lost]
+        result.events = states(consumer, events, topics.get(events, 0))
+        result.dead_letters = sum(partition.end - partition.first for partition in states(consumer, dead, topics.get(dead, 0)))
+    result.problems += [
+        f"{partition.lost}: see `earshot offsets accept-loss --help`" for partition in result.events if partition.lost
+    ]
 
 
-def _clickhouse(settings: Settings, found: Status) -> None:
-    client = clickhouse_client(settings.clickhouse)
-    try:
+def _clickhouse(settings: Settings, result: Status) -> None:
+    with closing(clickhouse_client(settings.clickhouse)) as client, one_line(client):
         rows = client.query(
             "SELECT name, ifNull(total_rows, 0), ifNull(total_bytes, 0) FROM system.tables "
             "WHERE database = currentDatabase() AND engine LIKE '%MergeTree' ORDER BY name"
         ).result_rows
-        found.tables = [TableState(*row) for row in rows]
+        result.tables = [TableState(*row) for row in rows]
         check_tables(client)
-        found.migration = read_migrations()[-1].name
-        found.deferred = int(str(client.command(_DEFERRED, settings=settings_for(client))))
-    finally:
-        client.close()
+        result.migration = read_migrations()[-1].name
+        result.deferred = int(str(client.command(_DEFERRED, settings=settings_for(client))))
 
 
-def _health(settings: Settings, found: Status) -> None:
+def _health(settings: Settings, result: Status) -> None:
     worker = f"http://{settings.worker.health_host}:{settings.worker.health_port}"
     for name, url in (("worker", worker), ("control", url_of(settings.control))):
         for path in ("/live", "/ready"):
             ok, said = _ask(url + path)
-            (found.health if ok else found.problems).append(f"{name} {path}: {said}")
+            (result.health if ok else result.problems).append(f"{name} {path}: {said}")
 
 
 def _ask(url: str) -> tuple[bool, str]:

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
-from pipeline.clickhouse.query import one_line, settings_for
+from pipeline.clickhouse.query import conditions, one_line, settings_for
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.notify.delivery_log import Delivery
 from schemas.alerts import COLUMNS, Alert, State, alert_of, to_record
+from schemas.times import to_ms
 
 OPEN = (State.FIRING, State.ACKNOWLEDGED)
 AROUND = timedelta(days=1)
@@ -48,19 +49,15 @@ class Filter:
 
     def where(self) -> tuple[str, dict[str, object]]:
         """The same as SQL over the newest change of each alert, with its parameters."""
-        conditions = {
-            "brand": ("brand = {brand:String}", self.brand),
-            "rule": ("rule = {rule:String}", self.rule),
-            "states": ("state IN {states:Array(String)}", [str(state) for state in self.states]),
+        given: dict[str, tuple[str, object]] = {
+            "brand": ("brand = {brand:String}", self.brand or None),
+            "rule": ("rule = {rule:String}", self.rule or None),
+            "states": ("state IN {states:Array(String)}", [str(state) for state in self.states] or None),
             "min_severity": ("severity >= {min_severity:UInt8}", self.min_severity),
-            "since": ("changed_at >= fromUnixTimestamp64Milli({since:Int64})", self.since and _ms(self.since)),
+            "since": ("changed_at >= fromUnixTimestamp64Milli({since:Int64})", self.since and to_ms(self.since)),
             "historical": ("historical = {historical:Bool}", self.historical),
         }
-        given = {name: condition for name, condition in conditions.items() if condition[1] not in ("", [], None)}
-        return (
-            " AND ".join(text for text, _ in given.values()) or "1",
-            {name: value for name, (_, value) in given.items()},
-        )
+        return conditions(given)
 
 
 class Post(NamedTuple):
@@ -156,7 +153,7 @@ FROM interactions FINAL
 WHERE event_key IN {keys:Array(UInt64)} AND visibility != 'private'
     AND created_at BETWEEN fromUnixTimestamp64Milli({first:Int64}) AND fromUnixTimestamp64Milli({last:Int64})
 ORDER BY created_at, event_key"""
-    bounds = {"first": _ms(alert.since - AROUND), "last": _ms(alert.last_at + AROUND)}
+    bounds = {"first": to_ms(alert.since - AROUND), "last": to_ms(alert.last_at + AROUND)}
     return [Post(**row) for row in _rows(client, sql, {"keys": list(alert.samples), **bounds})]
 
 
@@ -164,7 +161,3 @@ def _rows(client: Client, sql: str, values: dict[str, object]) -> Sequence[dict[
     with one_line(client):
         answer = client.query(sql, values, settings=settings_for(client), query_tz="UTC", tz_mode="aware")
     return list(answer.named_results())
-
-
-def _ms(at: datetime) -> int:
-    return int(at.timestamp() * 1000)

@@ -162,7 +162,7 @@ def test_in_many_chunks_and_terms(tracked: Settings, client: Client, monkeypatch
     places = [START + timedelta(seconds=9 * number) for number in range(60)]
     insert(client, *(row(n, f"so WORD{n * 10}, 日本", [], created_at=at) for n, at in enumerate(places)))
     told: list[tuple[int, int]] = []
-    done = rematch(tracked, ["Many", "日本"], tell=lambda gone, total: told.append((gone, total)))
+    done = rematch(tracked, ["Many", "日本"], progress=lambda gone, total: told.append((gone, total)))
     assert (done.rows, done.gained) == (60, {"Many": 60, "日本": 60})
     assert told[0] == (0, 60) and told[-1] == (60, 60) and len(told) > 3
     assert set(map(str, final(client).values())) == {"(['Many', '日本'], 2)"}

@@ -53,7 +53,7 @@ def test_rows_that_a_worker_would_label_are_and_no_others(settings: Settings, cl
     assert planned.after == {label_of("text 1"): 3, "unknown": 1}
     assert {version for *_, version in final(client).values()} == {0}
     told: list[tuple[int, int]] = []
-    assert rescore(settings.clickhouse, labeller, tell=lambda done, total: told.append((done, total))) == planned
+    assert rescore(settings.clickhouse, labeller, progress=lambda done, total: told.append((done, total))) == planned
     assert (told[0], told[-1]) == ((0, 4), (4, 4))
     found = final(client, "sentiment_label, sentiment_status, version - {v:UInt64}, sentiment_model, metrics_likes")
     label = label_of("text 1")

@@ -6,7 +6,7 @@ import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from pipeline.errors import EarshotError
-from pipeline.kafka.batches import _last
+from pipeline.kafka.batches import _last_offset
 
 FIRST, RECORDS = 1_000, 20
 
@@ -25,14 +25,14 @@ def batch() -> bytearray:
 
 @pytest.mark.parametrize("offset", [FIRST, FIRST + 7, FIRST + RECORDS - 1])
 def test_the_header_says_where_the_batch_ends(offset: int) -> None:
-    assert _last(bytes(batch()), offset) == FIRST + RECORDS - 1
-    assert _last(bytes(batch()) + b"more", offset) == FIRST + RECORDS - 1
+    assert _last_offset(bytes(batch()), offset) == FIRST + RECORDS - 1
+    assert _last_offset(bytes(batch()) + b"more", offset) == FIRST + RECORDS - 1
 
 
 def test_another_batch_is_no_answer() -> None:
     for offset in (FIRST - 1, FIRST + RECORDS):
         with pytest.raises(EarshotError):
-            _last(bytes(batch()), offset)
+            _last_offset(bytes(batch()), offset)
 
 
 @pytest.mark.parametrize("place", [9, 23, 26, 100])
@@ -40,10 +40,10 @@ def test_a_damaged_batch_is_not_believed(place: int) -> None:
     damaged = batch()
     damaged[place] ^= 1
     with pytest.raises(EarshotError, match="damaged"):
-        _last(bytes(damaged), FIRST)
+        _last_offset(bytes(damaged), FIRST)
 
 
 @pytest.mark.parametrize("found", [b"", b"\0" * 60, b"\0" * 200])
 def test_what_is_no_batch_is_not_believed(found: bytes) -> None:
     with pytest.raises(EarshotError, match="does not return"):
-        _last(found, FIRST)
+        _last_offset(found, FIRST)

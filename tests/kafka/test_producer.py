@@ -16,7 +16,8 @@ from pipeline.embedded.stack import Stack
 from pipeline.errors import EarshotError
 from pipeline.fence import Fence, GivenUp
 from pipeline.kafka import producer
-from pipeline.kafka.producer import Kind, Record, Refusal, ReliableProducer, RenewedProducer, kind_of
+from pipeline.kafka.error_kinds import Kind, kind_of
+from pipeline.kafka.producer import Record, Refusal, ReliableProducer, RenewedProducer
 from pipeline.kafka.topics import migrate_topics
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals

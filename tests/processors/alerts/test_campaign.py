@@ -14,7 +14,8 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.client import clickhouse_client
-from pipeline.clickhouse.row_versions import COLUMNS_SQL, SETTINGS, insert_versions
+from pipeline.clickhouse.query import LONG_SQL
+from pipeline.clickhouse.row_versions import COLUMNS_SQL, insert_versions
 from pipeline.config.settings import Settings
 from pipeline.generate import targets
 from pipeline.generate.phrases import LANGUAGES
@@ -256,7 +257,7 @@ def test_new_versions_get_a_sketch_of_their_own(client: Client) -> None:
     rows = pl.DataFrame(
         {"event_key": range(1, 11), "revision": range(1, 11)}, schema={"event_key": pl.UInt64, "revision": pl.UInt64}
     )
-    client.command(insert_versions(columns, rows, {"brands": "['Acme']"}, 2, "1"), settings=SETTINGS)
+    client.command(insert_versions(columns, rows, {"brands": "['Acme']"}, 2, "1"), settings=LONG_SQL)
     assert [campaign.accounts for campaign in search(client)] == [10]
 
 
