@@ -36,7 +36,7 @@ class Terms:
         self._holder = secrets.randbits(64)
 
     def take(self, check: Callable[[], None]) -> Term:
-        """Takes a number above all, that no other holder has. Raises GivenUp as `check` does, when this process does not lead."""
+        """Takes a number above all that no other holder has. Raises GivenUp like `check` if this process does not lead."""
         while True:
             last = self._inserter.query(
                 f"SELECT term, holder, max(released) AS released FROM leaders WHERE name = '{self._name}' "
