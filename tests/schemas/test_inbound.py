@@ -21,7 +21,12 @@ from pipeline.sources.memory import batch_of
 from schemas import inbound
 
 VALID = sorted((Path(inbound.__file__).parent / "examples" / "valid").glob("*.json"))
-COLUMNS = {"direction": pl.String, "is_deleted": pl.UInt8, "brands": pl.List(pl.String), "text": pl.String}
+COLUMNS: dict[str, type[pl.DataType] | pl.DataType] = {
+    "direction": pl.String,
+    "is_deleted": pl.UInt8,
+    "brands": pl.List(pl.String),
+    "text": pl.String,
+}
 ODD = pl.DataFrame(
     list(
         product(
