@@ -24,7 +24,7 @@ from rich.table import Table
 
 from pipeline.processors.alerts.backtest.plot import Window, draw
 from pipeline.processors.alerts.backtest.series import Series, mirrored, read_series, replay_series
-from pipeline.processors.alerts.spike import DROP, Spike
+from pipeline.processors.alerts.spike_parameters import DROP, Spike
 
 Method = Callable[[Series], list[datetime]]
 

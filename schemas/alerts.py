@@ -136,6 +136,16 @@ class Alert:
         return replace(self, version=self.version + 1, changed_at=now, **changed)
 
 
+class Member(NamedTuple):
+    """An event of a single-event rule's alert: a row of table alert_events."""
+
+    rule: str
+    brand: str
+    event_key: int
+    alert_key: int
+    created_at: datetime
+
+
 def alert_key(rule: str, scope: Scope, start: int) -> int:
     """XXH3-64 of the incident's identity: `start` is the minute it began (s since 1970), or the event key that raised it."""
     return xxhash.xxh3_64_intdigest("\x1f".join((rule, *scope, str(start))).encode())

@@ -121,7 +121,7 @@ def _of_alert(alert: Alert) -> dict[str, Any]:
 def _series(config: Alerts, path: Path, labels: Path | None, plots: Path | None, as_json: bool) -> None:
     from pipeline.processors.alerts.backtest.labelled import read_windows
     from pipeline.processors.alerts.backtest.series import read_series, replay_series
-    from pipeline.processors.alerts.spike import DROP, Spike
+    from pipeline.processors.alerts.spike_parameters import DROP, Spike
 
     rule = _spike_rule(config)
     read = read_series(path)

@@ -20,6 +20,8 @@ LONG_SQL: dict[str, object] = {"max_query_size": 64 << 20}
 """For statements with many keys or values."""
 _PLAIN_STRINGS = {"output_format_arrow_low_cardinality_as_dictionary": 0, "output_format_arrow_string_as_string": 1}
 
+Query = Callable[[str], pl.DataFrame]
+"""Runs SQL of some MiB; low-cardinality columns come as plain strings, times aware, UTC."""
 Ask = Callable[[str, Mapping[str, object]], pl.DataFrame]
 """(SQL, settings) -> the rows."""
 

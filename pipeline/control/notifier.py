@@ -142,7 +142,7 @@ class Notifier:
 
     def _measure(self, alert: Alert, receiver: str, seconds: float) -> None:
         """The seconds from Kafka's time of the event that raised the alert until the first receiver accepted it."""
-        if alert.state != State.FIRING or (kafka_ms := self._evaluator.news_ms.pop(alert.key, None)) is None:
+        if alert.state != State.FIRING or (kafka_ms := self._evaluator.news.alerts.pop(alert.key, None)) is None:
             return
         rule = self._evaluator.config.rule(alert.rule)
         path = "single" if isinstance(rule, (KeywordRule, ReachRule)) else "windowed"

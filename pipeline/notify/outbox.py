@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from pipeline.notify.delivery_log import Sent
 from pipeline.notify.receivers import group_of
-from pipeline.processors.alerts.rules import Alerts, Receiver
+from pipeline.processors.alerts.receiver import Receiver
+from pipeline.processors.alerts.rules import Alerts
 from schemas.alerts import Alert, State
 
 MOST_ALERTS = 50

@@ -13,7 +13,8 @@ from pipeline.notify.context import Context
 from pipeline.notify.delivery_log import Delivery, Sent
 from pipeline.notify.outbox import MOST_ALERTS, MOST_KEPT, Change, Incident, Outbox
 from pipeline.notify.receivers import Outcome, Outside, Sender, make_sender
-from pipeline.processors.alerts.rules import Alerts, Receiver
+from pipeline.processors.alerts.receiver import Receiver
+from pipeline.processors.alerts.rules import Alerts
 from schemas.alerts import Alert, State
 
 log = logging.getLogger("earshot.delivery")

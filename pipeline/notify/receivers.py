@@ -30,7 +30,8 @@ from pipeline.errors import SettingsError
 from pipeline.notify import payloads
 from pipeline.notify.payloads import Message
 from pipeline.notify.safe_http import AddressRefused, Resolver, SafeClient
-from pipeline.processors.alerts.rules import Alerts, Receiver, check_url
+from pipeline.processors.alerts.receiver import Receiver, check_url
+from pipeline.processors.alerts.rules import Alerts
 from schemas.alerts import Alert
 
 LONGEST_RETRY_AFTER_S = 3600.0

@@ -20,9 +20,8 @@ from pipeline.clock import worth_logging
 from pipeline.kafka.client import kafka_reason
 from pipeline.kafka.producer import Record, RenewedProducer
 from pipeline.monitoring import metrics
-from pipeline.processors.alerts.lifecycle import Member
 from pipeline.processors.alerts.silences import Silence
-from schemas.alerts import COLUMNS, Alert, State, alert_of, alert_rows, dump
+from schemas.alerts import COLUMNS, Alert, Member, State, alert_of, alert_rows, dump
 from schemas.signals import Candidate
 from schemas.times import TIME
 

@@ -28,11 +28,10 @@ from pipeline.maintenance.rematch import rematch
 from pipeline.migrate import check, migrate
 from pipeline.monitoring.health import Vitals
 from pipeline.notify.delivery_log import ClickHouseLog, Delivery
-from pipeline.processors.alerts.lifecycle import Member
 from pipeline.processors.alerts.silences import Silence
 from pipeline.sinks.alerts import AlertTables
 from pipeline.sinks.interactions import Landing
-from schemas.alerts import Alert, Scope, State
+from schemas.alerts import Alert, Member, Scope, State
 from tests.contracts.test_sinks import make_batch
 from tests.support.hostile_profile import ProfileProxy
 from tests.support.isolation import ROOT

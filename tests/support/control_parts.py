@@ -19,11 +19,10 @@ from pipeline.control.notifier import Notifier
 from pipeline.leader import Leader
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.evaluator import Evaluator
-from pipeline.processors.alerts.lifecycle import Member
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.silences import Silence
 from pipeline.sinks.alerts import AlertTopic
-from schemas.alerts import Alert
+from schemas.alerts import Alert, Member
 from schemas.signals import Candidate, Signal, dump
 from schemas.times import utc_now
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from pipeline.processors.alerts import campaign
-from pipeline.processors.alerts.campaign import Campaign
+from pipeline.clickhouse.query import Query
+from pipeline.processors.alerts.campaign import Campaign, find
+from pipeline.processors.alerts.campaign_sql import enough_sql
 from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.lifecycle import Lifecycle
-from pipeline.processors.alerts.minutes import floor
+from pipeline.processors.alerts.minutes import floor, time_of
 from pipeline.processors.alerts.rules import CampaignRule
 from schemas.alerts import Alert, Scope
 
@@ -25,26 +26,57 @@ class Search(NamedTuple):
     at: datetime
 
 
-def due_searches(ask: campaign.Query, due: Search) -> list[tuple[CampaignRule, str]]:
-    """What is worth a search: brands with fewer texts than the rule has accounts can't have a campaign."""
+class CampaignQueue:
+    """Brands with news since the last search. Restart: `recall`."""
+
+    def __init__(self) -> None:
+        self._brands: set[str] = set()
+        self._not_before = time_of(0)
+
+    def add(self, rules: Sequence[CampaignRule], brands: Iterable[str]) -> None:
+        """Takes in those of the brands that a rule can be about."""
+        self._brands |= {brand for brand in brands if any(not rule.brands or brand in rule.brands for rule in rules)}
+
+    def recall(self, query: Query, rules: Sequence[CampaignRule], watermark: datetime) -> None:
+        """Takes in all brands of the rules' windows: the process that led before may not have searched them yet. The next
+        search waits until the watermark moves on."""
+        if not rules:
+            return
+        since = f"{watermark - max(rule.window for rule in rules):%Y-%m-%d %H:%M:00}"
+        recent = f"toStartOfMinute(created_at) >= '{since}' AND is_deleted = 0"
+        brands = query(f"SELECT DISTINCT toString(arrayJoin(brands)) AS brand FROM interactions WHERE {recent}")
+        self.add(rules, brands.get_column("brand"))
+        self._not_before = watermark + timedelta(milliseconds=1)
+
+    def take(self, rules: Sequence[CampaignRule], watermark: datetime) -> Search | None:
+        """The brands to search now, which leave the queue; None: no search is due."""
+        if not rules or not self._brands or watermark < self._not_before:
+            return None
+        brands, self._brands = sorted(self._brands), set()
+        return Search(rules, brands, watermark)
+
+
+def due_searches(query: Query, due: Search) -> list[tuple[CampaignRule, str]]:
+    """The searches that may have a match: a brand with fewer texts than the rule has accounts can't have a campaign."""
     pairs: list[tuple[CampaignRule, str]] = []
     for rule in due.rules:
         wanted = [brand for brand in due.brands if not rule.brands or brand in rule.brands]
         if wanted:
-            found = ask(campaign.enough_sql(rule, due.at - rule.window, due.at + MOMENT, wanted))
-            pairs += ((rule, brand) for brand in found.get_column("brand"))
+            with_enough = query(enough_sql(rule, due.at - rule.window, due.at + MOMENT, wanted))
+            pairs += ((rule, brand) for brand in with_enough.get_column("brand"))
     return pairs
 
 
-def search(ask: campaign.Query, rule: CampaignRule, brand: str, at: datetime) -> list[tuple[CampaignRule, Campaign]]:
+def search(query: Query, rule: CampaignRule, brand: str, at: datetime) -> list[tuple[CampaignRule, Campaign]]:
     """The brand's campaigns in the window that ends at `at`. It takes a second among 30,000 texts."""
-    return [(rule, found) for found in campaign.find(ask, rule, at - rule.window, at + MOMENT, [brand])]
+    return [(rule, campaign) for campaign in find(query, rule, at - rule.window, at + MOMENT, [brand])]
 
 
-def campaign_alerts(lifecycle: Lifecycle, rule: CampaignRule, found: Campaign, now: datetime) -> list[Alert]:
-    first, last = floor(found.first_at), floor(found.last_at)
-    truth = Condition(
-        rule, Scope(found.brand), first, last, rule.severity, found.accounts, "accounts", upper=rule.accounts,
-        samples=found.samples, platforms=found.platforms,
+def campaign_alerts(lifecycle: Lifecycle, rule: CampaignRule, campaign: Campaign, now: datetime) -> list[Alert]:
+    """Takes over a campaign of the rule."""
+    first, last = floor(campaign.first_at), floor(campaign.last_at)
+    condition = Condition(
+        rule, Scope(campaign.brand), first, last, rule.severity, campaign.accounts, "accounts", upper=rule.accounts,
+        samples=campaign.samples, platforms=campaign.platforms,
     )  # fmt: skip
-    return lifecycle.met(truth, now)
+    return lifecycle.met(condition, now)

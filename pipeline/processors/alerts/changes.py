@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -11,18 +12,28 @@ from pipeline.processors.alerts import explain
 from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.counts import INDEX
 from pipeline.processors.alerts.minutes import time_of
-from pipeline.processors.alerts.rules import KeywordRule, ReachRule, Rule, Windowed, platforms_of
+from pipeline.processors.alerts.rules import AnyRule, KeywordRule, ReachRule, Rule, Windowed, platforms_of
 from pipeline.processors.alerts.verdicts import Verdicts
 from schemas.alerts import Alert, Change, Scope, State, alert_key
 from schemas.signals import Candidate
 
 SAMPLES = 3
+MINUTE = timedelta(minutes=1)
 EventRule = KeywordRule | ReachRule
 
 
 def persistence_of(rule: Rule) -> timedelta:
     """How long the condition must be true before the alert fires."""
     return rule.persistence if isinstance(rule, Windowed) else timedelta(0)
+
+
+def has_ended(alert: Alert, rule: AnyRule | None, watermark: datetime, now: datetime) -> bool:
+    """Whether the condition has been false for as long as the rule asks; a test lasts a minute."""
+    lasts = rule.resolve if rule and not alert.test else MINUTE
+    # A window's last minute is named by its start.
+    quiet = watermark - alert.last_at - (MINUTE if rule and not isinstance(rule, (KeywordRule, ReachRule)) else timedelta())
+    # An alert that comes late is shown for a while all the same.
+    return quiet >= lasts and (alert.raised_at is None or now - alert.raised_at >= min(lasts, MINUTE))
 
 
 # --- windows ----------------------------------------------------------------------------------------------------------
@@ -41,6 +52,19 @@ def condition_of(verdicts: Verdicts, row: int, column: int) -> Condition:
         split=(int(window[INDEX["negative"]]), int(window[INDEX["neutral"]]), int(window[INDEX["positive"]])),
         platforms=(scope.platform,) if scope.platform else platforms_of(rule),
     )  # fmt: skip
+
+
+def first_alert(condition: Condition, key: int, now: datetime) -> Alert:
+    """The alert that a condition begins: pending if the rule asks for persistence."""
+    rule, scope = condition.rule, condition.scope
+    fires = not persistence_of(rule)
+    alert = Alert(
+        key=key, version=1, rule=rule.name, type=rule.type, scope=scope,
+        state=State.FIRING if fires else State.PENDING, severity=condition.severity, since=condition.start,
+        last_at=condition.end, changed_at=now, raised_at=now if fires else None, platforms=condition.platforms,
+        query=explain.query(rule, scope, condition.start),
+    )  # fmt: skip
+    return replace(alert, **numbers(condition))
 
 
 def condition_change(alert: Alert, condition: Condition) -> Change:
@@ -73,11 +97,6 @@ def distance(condition: Condition, observed: float | None = None) -> float:
     """From the expected number, or from the limit."""
     limit = next((value for value in (condition.expected, condition.upper, condition.lower) if value is not None), 0.0)
     return abs((condition.observed if observed is None else observed) - limit)
-
-
-def is_rise(alert: Alert) -> bool:
-    """Whether more was observed than expected."""
-    return alert.expected is None or alert.observed >= alert.expected
 
 
 def spread(alert: Alert, platforms: Iterable[str]) -> tuple[str, ...]:
@@ -126,3 +145,14 @@ def next_samples(alert: Alert, candidate: Candidate) -> tuple[int, ...]:
     if candidate.public and len(alert.samples) < SAMPLES and candidate.event_key not in alert.samples:
         return (*alert.samples, candidate.event_key)
     return alert.samples
+
+
+# --- tests ------------------------------------------------------------------------------------------------------------
+def trial(rule: AnyRule, brand: str, actor: str, now: datetime) -> Alert:
+    """A test of the rule's receivers: an alert without a condition."""
+    scope = Scope(brand)
+    return Alert(
+        key=alert_key(rule.name, scope, -int(now.timestamp() * 1000)), version=1, rule=rule.name, type=rule.type, scope=scope,
+        state=State.FIRING, severity=rule.severity, since=now, last_at=now, changed_at=now, raised_at=now, test=True,
+        summary=f"test of rule {rule.name} by {actor}", actor=actor,
+    )  # fmt: skip

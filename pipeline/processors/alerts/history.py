@@ -13,10 +13,12 @@ import numpy.typing as npt
 import polars as pl
 
 from pipeline.processors.alerts.counts import Values
-from pipeline.processors.alerts.minutes import MINUTE_S
+from pipeline.processors.alerts.minutes import MINUTE_S, STEP_S
 from pipeline.processors.alerts.past import CHUNK_STEPS, Past
 from pipeline.processors.alerts.ring import Ring
-from pipeline.processors.alerts.spike import DAYS, STEP_S, Baseline, Spike, Study, expect, study
+from pipeline.processors.alerts.spike import Baseline, expect
+from pipeline.processors.alerts.spike_parameters import Spike
+from pipeline.processors.alerts.study import DAYS, Study, study
 from pipeline.processors.alerts.table import NONE, CountTable, Rows
 
 STEP_MINUTES = STEP_S // MINUTE_S

@@ -13,48 +13,36 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.processors.alerts import explain
 from pipeline.processors.alerts.changes import (
     EventRule,
     condition_change,
     condition_of,
     event_alert,
     event_change,
+    first_alert,
+    has_ended,
     historical_key,
-    is_rise,
-    numbers,
     persistence_of,
+    trial,
 )
 from pipeline.processors.alerts.condition import Condition
-from pipeline.processors.alerts.minutes import MINUTE_S, time_of
+from pipeline.processors.alerts.minutes import time_of
 from pipeline.processors.alerts.rules import Alerts, AnyRule, KeywordRule, NoDataRule, ReachRule
-from pipeline.processors.alerts.silences import Silence, covering
+from pipeline.processors.alerts.silences import Silence, muted_by
 from pipeline.processors.alerts.verdicts import STILL, TRUE, UNKNOWN, Verdicts
-from schemas.alerts import Alert, Change, Scope, State, alert_key
+from schemas.alerts import Alert, Change, Member, Scope, State, alert_key
 from schemas.signals import Candidate
 
 OLD = timedelta(hours=1)
 REMEMBERED = timedelta(hours=8)
 """How long a resolved alert is remembered, by the events' time: longer than any window and `OLD` together."""
 SAVE_EVERY = timedelta(seconds=10)
-MINUTE = timedelta(seconds=MINUTE_S)
 OPEN = (State.PENDING, State.FIRING, State.ACKNOWLEDGED)
 Subject = tuple[str, Scope]
 """A rule, by its name, and a scope: one alert of them is open at a time."""
-
-
-class Member(NamedTuple):
-    """An event that a single-event rule has seen: a row of table alert_events."""
-
-    rule: str
-    brand: str
-    event_key: int
-    alert_key: int
-    created_at: datetime
 
 
 class Lifecycle:
@@ -88,8 +76,7 @@ class Lifecycle:
     def take_verdicts(self, verdicts: Iterable[Verdicts], now: datetime, late: bool = False) -> list[Alert]:
         """Takes over verdicts of one minute. A brand as a whole comes before its platforms, which it may inhibit.
 
-        `late`: the minute was judged before, with fewer events. A true condition counts, a false one ends nothing.
-        """
+        `late`: the minute was judged before, with fewer events: a true condition counts, a false one ends nothing."""
         changes = []
         for each in sorted(verdicts, key=lambda verdicts: len(verdicts.rules[0].by)):
             changes += self._keep_or_drop(each, now, late)
@@ -132,14 +119,7 @@ class Lifecycle:
             again = isinstance(rule, NoDataRule) and known.key != key
             if not again and known.since - rule.resolve <= condition.start <= known.last_at + rule.resolve:
                 return []
-        fires = not persistence_of(rule)
-        alert = Alert(
-            key=key, version=1, rule=rule.name, type=rule.type, scope=scope,
-            state=State.FIRING if fires else State.PENDING, severity=condition.severity, since=condition.start,
-            last_at=condition.end, changed_at=now, raised_at=now if fires else None, platforms=condition.platforms,
-            query=explain.query(rule, scope, condition.start),
-        )  # fmt: skip
-        return [self._save(replace(alert, **numbers(condition)), now)]
+        return [self._save(first_alert(condition, key, now), now)]
 
     def not_met(self, rule: str, scope: Scope, now: datetime) -> list[Alert]:
         """A pending alert is dropped and a source that sends again resolves at once; other alerts end in `sweep`."""
@@ -209,20 +189,13 @@ class Lifecycle:
         rule, unsaved = self.config.rule(alert.rule), self._unsaved.get(_subject(alert))
         if rule is None and not alert.test:
             return self._resolve(alert, now, comment="the rule was taken out")
-        if (alert.test or not alert.is_no_data) and self._has_ended(alert, rule, watermark, now):
+        if (alert.test or not alert.is_no_data) and has_ended(alert, rule, watermark, now):
             return self._resolve(alert, now)
         if (muted := self._muted(alert, now)) != alert.muted:
             return self._save(alert.change(now, muted=muted), now)
         if unsaved is not None and now - unsaved >= SAVE_EVERY:
             return self._save(alert.change(now), now)
         return None
-
-    def _has_ended(self, alert: Alert, rule: AnyRule | None, watermark: datetime, now: datetime) -> bool:
-        lasts = rule.resolve if rule and not alert.test else MINUTE
-        # A window's last minute is named by its start.
-        quiet = watermark - alert.last_at - (MINUTE if rule and not isinstance(rule, (KeywordRule, ReachRule)) else timedelta())
-        # An alert that comes late is shown for a while all the same.
-        return quiet >= lasts and (alert.raised_at is None or now - alert.raised_at >= min(lasts, timedelta(minutes=1)))
 
     def acknowledge(self, alert: Alert, actor: str, comment: str, now: datetime) -> Alert:
         """The alert as acknowledged by `actor`."""
@@ -234,13 +207,7 @@ class Lifecycle:
 
     def test(self, rule: AnyRule, brand: str, actor: str, now: datetime) -> Alert:
         """A test of the rule's receivers: an alert without a condition, resolved a minute later."""
-        scope = Scope(brand)
-        key = alert_key(rule.name, scope, -int(now.timestamp() * 1000))
-        alert = Alert(
-            key=key, version=1, rule=rule.name, type=rule.type, scope=scope,
-            state=State.FIRING, severity=rule.severity, since=now, last_at=now, changed_at=now, raised_at=now, test=True,
-            summary=f"test of rule {rule.name} by {actor}", actor=actor,
-        )  # fmt: skip
+        alert = trial(rule, brand, actor, now)
         self._open[_subject(alert)] = alert
         return alert
 
@@ -271,17 +238,7 @@ class Lifecycle:
         return resolved
 
     def _muted(self, alert: Alert, now: datetime) -> str:
-        if alert.test:
-            return ""
-        if silence := covering(self.silences.values(), alert, now):
-            return f"silence {silence.silence_id:016x}"
-        whole = Scope(alert.scope.brand)
-        if alert.type == "spike" and alert.scope != whole:
-            for other in self._open.values():
-                same = (other.type, other.scope, other.measure) == ("spike", whole, alert.measure)
-                if same and other.state in (State.FIRING, State.ACKNOWLEDGED) and is_rise(other) == is_rise(alert):
-                    return f"inhibited by {other.hex}"
-        return ""
+        return muted_by(self.silences.values(), self._open.values(), alert, now)
 
 
 def _subject(alert: Alert) -> Subject:

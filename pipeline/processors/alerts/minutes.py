@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 MINUTE_S = 60
 DAY_MINUTES = 1440
+STEP_S = 300
+"""Of the history of counts, and of the spikes that are judged by it: five minutes."""
 
 
 def minute_of(at: datetime) -> int:

@@ -1,4 +1,4 @@
-"""alerts.yaml: what is worth an alert, and who is told.
+"""alerts.yaml: rules that raise alerts, and the receivers that are notified.
 
     receivers:
       - {name: chat, type: webhook, url_env: CHAT_URL, template: slack}
@@ -22,147 +22,42 @@ from __future__ import annotations
 import re
 from collections import Counter
 from datetime import timedelta
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pipeline.config import document
 from pipeline.config.document import StrictModel, hint
-from pipeline.processors.mentions.matching import term_text
+from pipeline.processors.alerts.minutes import STEP_S
+from pipeline.processors.alerts.receiver import Group, Receiver
+from pipeline.processors.alerts.rule_fields import Dimension, Duration, Language, Name, Platform, Text, Window, Word
 from schemas import events
 
 DEFAULT_RULES = Path(__file__).parents[2] / "alerts.yaml"
 """The rules that are in force where there is no other alerts.yaml."""
-LONGEST_WINDOW = timedelta(hours=6)
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+SPIKE_WINDOW = timedelta(seconds=STEP_S)
 
 
-def _duration(value: Any) -> Any:
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d+)\s*([smhd])", value.strip())):
-        return timedelta(**{_UNITS[match[2]]: int(match[1])})
-    if isinstance(value, timedelta):
-        return value
-    raise ValueError(f"{value!r} is no duration: it should look like 90s, 10m, 4h or 1d")
-
-
-def _minutes(value: timedelta) -> timedelta:
-    if value % timedelta(minutes=1) or not timedelta(minutes=1) <= value <= LONGEST_WINDOW:
-        raise ValueError("a window is 1 to 360 whole minutes")
-    return value
-
-
-def _word(text: str) -> str:
-    if not term_text(text):
-        raise ValueError(f"{text!r} holds nothing to look for")
-    return text
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-Window = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_minutes)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-Word = Annotated[str, AfterValidator(_word)]
-Platform = Annotated[str, StringConstraints(pattern=events.PLATFORM_PATTERN)]
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
-Dimension = Literal["platform", "language"]
-
-
-# --- receivers --------------------------------------------------------------------------------------------------------
-class Receiver(StrictModel):
-    """Who is told. Addresses that are private, loopback or link-local are refused unless `allow` names them: an address, a
-    network (10.0.0.0/8) or a host name. Secrets are named by environment variables and never written here."""
-
-    name: Name
-    type: Literal["webhook", "alertmanager"]
-    url: str = ""
-    url_env: str = ""
-    """The environment variable that holds the URL, where the URL itself is a secret (Slack's)."""
-    secret_env: str = ""
-    """The environment variable that holds the key of the HMAC-SHA256 signature of a webhook."""
-    template: Literal["json", "slack"] | dict[str, Any] = "json"
-    """json: the alerts as they are. slack: `{"text": ...}`. Else any JSON, in which {text}, {rule}, {brand}, {state} ... of the
-    first alert are filled in."""
-    min_severity: int = Field(1, ge=1, le=10)
-    allow: tuple[str, ...] = ()
-    timeout: Duration = timedelta(seconds=10)
-
-    @field_validator("url")
-    @classmethod
-    def _http(cls, url: str) -> str:
-        if url:
-            check_url(url)
-        return url
-
-    @field_validator("allow")
-    @classmethod
-    def _networks(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
-        for entry in allow:
-            try:
-                ip_network(entry)
-            except ValueError:
-                if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?", entry) or re.fullmatch(r"[\d.]+", entry):
-                    raise ValueError(f"{entry!r} is no address, network or host name") from None
-        return allow
-
-    @model_validator(mode="after")
-    def _one_url(self) -> Receiver:
-        if bool(self.url) == bool(self.url_env):
-            raise ValueError("a receiver has either url or url_env")
-        if self.type == "alertmanager" and (self.secret_env or self.template != "json"):
-            raise ValueError("an alertmanager has neither secret_env nor template")
-        return self
-
-
-def check_url(url: str) -> None:
-    """Raises ValueError for what is no plain http(s) URL; the message does not hold the URL."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise ValueError("it is no URL") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise ValueError("a URL should look like https://host/path")
-    if parts.username is not None:
-        raise ValueError("a URL holds no user and password")
-
-
-class Group(StrictModel):
-    """Changes of one group that follow each other within `interval` are told together; the first is told at once."""
-
-    by: tuple[Literal["brand", "rule", "platform"], ...] = ("brand",)
-    interval: Duration = timedelta(seconds=30)
-
-
-# --- rules ------------------------------------------------------------------------------------------------------------
 class Rule(StrictModel):
-    """What every type takes. A key that a type does not take is an error: it would do nothing."""
+    """The keys of every type. A key that a type does not take is an error: it would have no effect."""
 
     name: Name
     receivers: tuple[Name, ...] = ()
-    """Who is told; none: all."""
+    """Which receivers are notified; none given: all."""
     repeat: Duration = timedelta(hours=4)
-    """It is told again while it fires and nobody has acknowledged it."""
+    """How often receivers are reminded while it fires and nobody has acknowledged it."""
     runbook: str = ""
 
 
 class Mentioning(Rule):
-    """About what is said of brands."""
+    """A rule about mentions of brands."""
 
     brands: tuple[Text, ...] = ()
-    """Of which brands; none: of all."""
+    """The brands; none given: all."""
     platforms: tuple[Platform, ...] = ()
     resolve: Duration = timedelta(minutes=10)
-    """It is over when it has not been true for so long."""
+    """The alert resolves when the condition has been false for so long."""
 
 
 class Windowed(Mentioning):
@@ -171,18 +66,18 @@ class Windowed(Mentioning):
     languages: tuple[Language, ...] = ()
     min_mentions: int = Field(10, ge=1)
     persistence: Duration = timedelta(0)
-    """It fires when it has been true for so long."""
+    """The alert fires when the condition has been true for so long."""
 
 
 class SpikeRule(Windowed):
-    """Volume, or the share of negative ones, is not what is expected at this time (docs/spikes.md); over five minutes."""
+    """Volume, or the share of negative mentions, is unusual for this time (docs/spikes.md); over SPIKE_WINDOW."""
 
     type: Literal["spike"]
     measure: Literal["volume", "negative_share"] = "volume"
     direction: Literal["above", "below"] = "above"
     resolve: Duration = timedelta(hours=1)
     severity: int = Field(1, ge=1, le=10)
-    """The least severity that counts."""
+    """The least severity that raises an alert."""
 
 
 ADDED_UP = ("followers", "likes", "shares", "replies")
@@ -195,7 +90,7 @@ class ThresholdRule(Windowed):
     type: Literal["threshold"]
     measure: Literal["count", "authors", "negative_share", "score", "followers", "likes", "shares", "replies"]
     aggregate: Literal["sum", "mean"] = "sum"
-    """Of followers, likes, shares and replies."""
+    """For followers, likes, shares and replies."""
     window: Window = timedelta(minutes=10)
     above: float | None = None
     below: float | None = None
@@ -203,7 +98,7 @@ class ThresholdRule(Windowed):
 
     @property
     def asks_least(self) -> bool:
-        """Whether `min_mentions` counts: of a share or a mean; in a sum `above` or `below` says how much it has to be."""
+        """Whether `min_mentions` applies: to a share or a mean; for a sum, `above` or `below` is the limit."""
         return self.measure in ("negative_share", "score") or self.aggregate == "mean"
 
     @model_validator(mode="after")
@@ -219,7 +114,7 @@ class ThresholdRule(Windowed):
 
 
 class KeywordRule(Mentioning):
-    """A word that means trouble, in what others write about a brand; by language, `any` for all."""
+    """A word that means trouble in an inbound event about a brand; by language, `any` for all."""
 
     type: Literal["keyword"]
     words: dict[Language | Literal["any"], Annotated[tuple[Word, ...], Field(min_length=1)]] = Field(min_length=1)
@@ -233,7 +128,7 @@ class ReachRule(Mentioning):
     followers: int | None = Field(None, ge=1)
     engagement: int | None = Field(None, ge=1)
     negative: bool = True
-    """Only what is labelled negative."""
+    """Only events with the label negative."""
     severity: int = Field(6, ge=1, le=10)
 
     @model_validator(mode="after")
@@ -244,7 +139,7 @@ class ReachRule(Mentioning):
 
 
 class CampaignRule(Mentioning):
-    """The same text, give or take, from many accounts."""
+    """The same text, up to a few words, from many accounts."""
 
     type: Literal["campaign"]
     accounts: int = Field(10, ge=3)
@@ -253,16 +148,16 @@ class CampaignRule(Mentioning):
 
 
 class NoDataRule(Rule):
-    """Nothing has come for so long from a platform, a source or about a brand that talked within the week before."""
+    """No event for so long from a platform, from a source or about a brand that had one within the week before."""
 
     type: Literal["no_data"]
     of: Literal["platform", "source", "brand"] = "platform"
     names: tuple[Text, ...] = ()
-    """Of which; none: of all that talked within the week before."""
+    """Which ones; none given: all with an event within the week before."""
     after: Duration = timedelta(hours=1)
     severity: int = Field(4, ge=1, le=10)
     resolve: ClassVar[timedelta] = timedelta(0)
-    """It is over as soon as data comes: no key."""
+    """No key: the alert resolves with the first event."""
 
     @model_validator(mode="after")
     def _names_of_platforms(self) -> NoDataRule:
@@ -293,17 +188,22 @@ AnyRule = Annotated[
 
 
 def brands_of(rule: AnyRule) -> tuple[str, ...]:
-    """The brands that it names."""
+    """The brands that the rule names."""
     if isinstance(rule, NoDataRule):
         return rule.names if rule.of == "brand" else ()
     return rule.brands
 
 
 def platforms_of(rule: AnyRule) -> tuple[str, ...]:
-    """The platforms that it names."""
+    """The platforms that the rule names."""
     if isinstance(rule, NoDataRule):
         return rule.names if rule.of == "platform" else ()
     return rule.platforms
+
+
+def window_of(rule: AnyRule | None) -> timedelta:
+    """The time over which the rule looks at mentions."""
+    return rule.window if isinstance(rule, (ThresholdRule, CampaignRule)) else SPIKE_WINDOW
 
 
 class Alerts(StrictModel):
@@ -327,12 +227,13 @@ class Alerts(StrictModel):
         return self
 
     def rule(self, name: str) -> AnyRule | None:
+        """The rule of this name."""
         return next((rule for rule in self.rules if rule.name == name), None)
 
     def receivers_of(self, rule: str) -> tuple[Receiver, ...]:
         """The receivers that are notified of this rule's alerts."""
-        found = self.rule(rule)
-        return tuple(r for r in self.receivers if found is None or not found.receivers or r.name in found.receivers)
+        known = self.rule(rule)
+        return tuple(r for r in self.receivers if known is None or not known.receivers or r.name in known.receivers)
 
 
 def load_rules(path: Path) -> Alerts:
@@ -341,5 +242,5 @@ def load_rules(path: Path) -> Alerts:
 
 
 def parse_rules(content: bytes, path: Path) -> Alerts:
-    """What the content of `path` says. Raises as `load_rules`."""
+    """Parses the content of `path`. Raises as `load_rules`."""
     return document.parse(content, path, Alerts)

@@ -8,9 +8,8 @@ from typing import Protocol
 
 import polars as pl
 
-from pipeline.processors.alerts.lifecycle import Member
 from pipeline.processors.alerts.silences import Silence
-from schemas.alerts import Alert
+from schemas.alerts import Alert, Member
 from schemas.signals import Candidate
 
 

@@ -7,18 +7,19 @@ the minute has ended. The negative share is taken over labelled texts, once 80 %
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pipeline.clickhouse.query import Query
 from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.counts import Slice
 from pipeline.processors.alerts.history import HISTORY_STEPS, MOST_BYTES, STEP_MINUTES, History
+from pipeline.processors.alerts.minutes import STEP_S
 from pipeline.processors.alerts.ring import Ring, Window
 from pipeline.processors.alerts.rules import SpikeRule
-from pipeline.processors.alerts.spike import STEP_S
 from pipeline.processors.alerts.table import NONE, CountTable, Rows, ScopeLimit, longest_silent
 from pipeline.processors.alerts.verdicts import UNKNOWN, Verdicts, WindowedRule
 from pipeline.processors.alerts.window_rules import (
@@ -41,6 +42,8 @@ LATE_MINUTES = 62
 """A minute of the last hour can still be judged."""
 READ_MINUTES, READ_STEPS = 15, 36
 """So many are read at a time. A chunk of the past is a multiple of READ_STEPS."""
+MOST_NAMED = 2_000
+"""The counts of more brands are read as those of all brands: that is no more work than naming them."""
 WEEK_MINUTES = 7 * 1440
 
 
@@ -96,7 +99,7 @@ class Windows:
         return set(brands) if named is None else set(brands) & named
 
     # --- what is known ------------------------------------------------------------------------------------------------
-    def learn(self, ask: Callable[[str], pl.DataFrame], minute: int) -> None:
+    def learn(self, query: Query, minute: int) -> None:
         """Reads all that is known at `minute`, the newest one from now on; the newest first, if there is no room for all."""
         if not self.minutes:
             return
@@ -104,7 +107,7 @@ class Windows:
             ring.move(minute)
         for first in range(minute - self.minutes + 1, minute + 1, READ_MINUTES):
             minutes = range(first, min(first + READ_MINUTES, minute + 1))
-            self.put(ask(counts.minutes_sql(self.dimensions, minutes[0], minutes[-1])), minutes, None)
+            self.put(query(counts.minutes_sql(self.dimensions, minutes[0], minutes[-1])), minutes, None)
         step = (minute - 1) // STEP_MINUTES
         for history in self.histories.values():
             history.begin(step)
@@ -112,7 +115,7 @@ class Windows:
             histories = [history for history in self.histories.values() if not history.is_full]
             if not histories:
                 break
-            frame = ask(counts.history_sql(self.dimensions, STEP_S, first, first + READ_STEPS - 1))
+            frame = query(counts.history_sql(self.dimensions, STEP_S, first, first + READ_STEPS - 1))
             for history in histories:
                 history.add(frame, first, first + READ_STEPS)
         for history in self.histories.values():
@@ -127,6 +130,15 @@ class Windows:
             history.advance(self.rings[slice_], (minute - 1) // STEP_MINUTES)
         if minute - self._tidied >= (1 if self.room.is_short else 60):
             self._tidy(minute)
+
+    def read(self, query: Query, minutes: Iterable[int], brands: Sequence[str] | None) -> None:
+        """Reads the counts of these minutes, of these brands or (None) of all."""
+        listed = sorted(minutes)
+        if not self.rings or not listed:
+            return
+        if brands is not None and len(brands) > MOST_NAMED:
+            brands = None
+        self.put(query(counts.read_sql(self.dimensions, listed, brands)), listed, brands)
 
     def put(self, frame: pl.DataFrame, minutes: Sequence[int], brands: Sequence[str] | None) -> None:
         for ring in self.rings.values():

@@ -17,8 +17,9 @@ from pipeline.config.settings import Settings
 from pipeline.fence import Fence
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.backtest.judge import backtest
-from pipeline.processors.alerts.evaluator import OLD_QUIET, Evaluator
+from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.rules import Alerts
+from pipeline.processors.alerts.touched import QUIET
 from pipeline.sinks.alerts import AlertTables
 from schemas.signals import Signal
 from schemas.times import utc_now
@@ -69,14 +70,14 @@ def test_an_old_window_is_on_record_once_and_nobody_is_told(client: Client, eval
     assert evaluator.ingest([signal], now) == []
     assert evaluator.tick(now) == []
     assert evaluator.late_span(now) is None  # not quiet yet
-    assert go_through(evaluator, client, now + OLD_QUIET) == 1
+    assert go_through(evaluator, client, now + QUIET) == 1
     rows = client.query(
         "SELECT brand, state, historical, raised_at, since, observed FROM alerts FINAL", query_tz="UTC"
     ).result_rows
     assert [row[:4] for row in rows] == [("Acme", "resolved", True, None)]
     assert rows[0][4].replace(tzinfo=UTC) == then and rows[0][5] == 30
     evaluator.ingest([signal], now)
-    assert go_through(evaluator, client, now + OLD_QUIET) == 0
+    assert go_through(evaluator, client, now + QUIET) == 0
 
 
 def test_what_was_told_in_time_is_not_on_record_again(client: Client, evaluator: Evaluator) -> None:
@@ -91,4 +92,4 @@ def test_what_was_told_in_time_is_not_on_record_again(client: Client, evaluator:
     later = now + timedelta(hours=4)
     evaluator.tick(later)
     evaluator.ingest([Signal(touched={minute: ("Acme",)})], later)
-    assert go_through(evaluator, client, later + OLD_QUIET) == 0
+    assert go_through(evaluator, client, later + QUIET) == 0

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
-from pipeline.processors.alerts import spike as module
-from pipeline.processors.alerts.spike import DROP, Baseline, Spike, Study, Verdict, expect, judge, judge_share, learn, study
+from pipeline.processors.alerts.spike import Baseline, Verdict, expect, judge, judge_share, learn
+from pipeline.processors.alerts.spike_parameters import DROP, Spike
+from pipeline.processors.alerts.study import Study, study
+from pipeline.processors.alerts.tails import surprise
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -163,7 +165,7 @@ def test_tails_are_those_of_the_sums(mean: float, dispersion: float) -> None:
     above, below = np.cumsum(mass[::-1])[::-1], np.cumsum(mass)
     for exact, side in ((above, counts > mean), (below, counts < mean)):
         told = side & (exact < 0.01) & (exact > 1e-12)
-        got = module._surprise(counts[told].astype(float), np.array(mean), np.array(dispersion))
+        got = surprise(counts[told].astype(float), np.array(mean), np.array(dispersion))
         np.testing.assert_allclose(got, -np.log10(exact[told]), atol=0.04)
 
 

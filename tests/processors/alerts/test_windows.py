@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from pipeline.processors.alerts.counts import INDEX, MEASURES, Slice
 from pipeline.processors.alerts.history import HISTORY_STEPS, STEP_MINUTES
+from pipeline.processors.alerts.minutes import STEP_S
 from pipeline.processors.alerts.ring import Ring
 from pipeline.processors.alerts.rules import Alerts
-from pipeline.processors.alerts.spike import STEP_S
 from pipeline.processors.alerts.table import CountTable
 from pipeline.processors.alerts.verdicts import STILL, TRUE, UNKNOWN
 from pipeline.processors.alerts.windows import Windows

@@ -18,12 +18,20 @@ from pipeline.clickhouse.query import Ask
 from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.campaign_search import Search, campaign_alerts, due_searches, search
 from pipeline.processors.alerts.counts import Slice
-from pipeline.processors.alerts.evaluator import window_of
 from pipeline.processors.alerts.explain import explain
 from pipeline.processors.alerts.lifecycle import Lifecycle
 from pipeline.processors.alerts.minutes import DAY_MINUTES, MINUTE_S, minute_of, time_of
 from pipeline.processors.alerts.no_data import SOURCES, WEEK, judge_sources
-from pipeline.processors.alerts.rules import Alerts, CampaignRule, KeywordRule, NoDataRule, ReachRule, SpikeRule, ThresholdRule
+from pipeline.processors.alerts.rules import (
+    Alerts,
+    CampaignRule,
+    KeywordRule,
+    NoDataRule,
+    ReachRule,
+    SpikeRule,
+    ThresholdRule,
+    window_of,
+)
 from pipeline.processors.alerts.single import JUDGED, SingleEvent, words_of
 from pipeline.processors.alerts.windows import Windows
 from pipeline.processors.mentions.brands import Brands

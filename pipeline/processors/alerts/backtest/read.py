@@ -14,7 +14,9 @@ from pipeline.errors import EarshotError
 from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.backtest.series import Raised, Series, replay_series
 from pipeline.processors.alerts.counts import Slice
-from pipeline.processors.alerts.spike import DAYS, STEP_S, Spike
+from pipeline.processors.alerts.minutes import STEP_S
+from pipeline.processors.alerts.spike_parameters import Spike
+from pipeline.processors.alerts.study import DAYS
 from schemas.alerts import Alert, Scope
 
 

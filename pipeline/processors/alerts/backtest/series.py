@@ -18,7 +18,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from pipeline.errors import SettingsError
-from pipeline.processors.alerts.spike import DAYS, Floats, Ints, Spike, Study, Verdict, expect, judge, study
+from pipeline.processors.alerts.spike import Verdict, expect, judge
+from pipeline.processors.alerts.spike_parameters import Floats, Ints, Spike
+from pipeline.processors.alerts.study import DAYS, Study, study
 from schemas.alerts import Scope, alert_key
 
 Direction = Literal["above", "below"]

@@ -14,7 +14,8 @@ import pytest
 from pipeline.errors import SettingsError
 from pipeline.processors.alerts.backtest.plot import draw
 from pipeline.processors.alerts.backtest.series import Series, mirrored, read_series, replay_series
-from pipeline.processors.alerts.spike import DROP, Spike, judge, learn
+from pipeline.processors.alerts.spike import judge, learn
+from pipeline.processors.alerts.spike_parameters import DROP, Spike
 from schemas.alerts import Scope
 
 START = datetime(2026, 3, 1, 7, 20, tzinfo=UTC)

@@ -1,0 +1,45 @@
+"""The types of fields that rules and receivers of alerts.yaml share."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
+
+from pipeline.processors.mentions.matching import term_text
+from schemas import events
+
+LONGEST_WINDOW = timedelta(hours=6)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def _duration(value: object) -> timedelta:
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d+)\s*([smhd])", value.strip())):
+        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    if isinstance(value, timedelta):
+        return value
+    raise ValueError(f"{value!r} is no duration: it should look like 90s, 10m, 4h or 1d")
+
+
+def _minutes(value: timedelta) -> timedelta:
+    if value % timedelta(minutes=1) or not timedelta(minutes=1) <= value <= LONGEST_WINDOW:
+        raise ValueError("a window is 1 to 360 whole minutes")
+    return value
+
+
+def _word(text: str) -> str:
+    if not term_text(text):
+        raise ValueError(f"{text!r} holds nothing to look for")
+    return text
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Window = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_minutes)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Word = Annotated[str, AfterValidator(_word)]
+Platform = Annotated[str, StringConstraints(pattern=events.PLATFORM_PATTERN)]
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
+Dimension = Literal["platform", "language"]
