@@ -76,11 +76,11 @@ class Leader:
                 task.cancel()
 
     async def on_thread(self, work: Callable[[], T]) -> T:
-        """Runs `work` on the thread of the inserter. Raises what it raises."""
+        """Runs `work` on the thread of the inserter; raises its errors."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def start(self, work: Work) -> None:
-        """Runs `work` beside that of `hold`, until `serving` ends; `hold` raises its error, too."""
+        """Runs `work` in the background, until `serving` ends; `hold` raises its error, too."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -133,7 +133,7 @@ class Leader:
     async def hold(self, work: Callable[[int], Work]) -> None:
         """Runs `work(generation)` whenever this process leads, and cancels it at the end of the lease.
 
-        Raises what `work` raises, or what was started beside it, except GivenUp; the process has to end then.
+        Raises the first error of `work`, or of the background (`start`), except GivenUp; the process has to end then.
         """
         while True:
             generation = await self.lease.begun()

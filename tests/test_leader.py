@@ -1,4 +1,4 @@
-"""From taking over to handing over: what runs while a process leads, and what an error beside it does. No server.
+"""From taking over to handing over: the work while a process leads, and an error in its background. No server.
 
 Lease and terms have tests of their own: tests/kafka/test_lease.py, tests/clickhouse/test_terms.py.
 """
@@ -65,16 +65,16 @@ def test_it_serves_from_when_it_says_so_until_the_lease_ends_and_again_with_the_
         leader, terms = led()
         serves, ends = asyncio.Event(), list[str]()
 
-        async def beside() -> None:
+        async def background() -> None:
             try:
                 await asyncio.sleep(60)
             finally:
-                ends.append("beside")
+                ends.append("background")
 
         async def work(generation: int) -> None:
             assert not leads(leader), "it has yet to read"
             with leader.serving(generation):
-                leader.start(beside())
+                leader.start(background())
                 await asyncio.sleep(0)
                 assert leads(leader)
                 serves.set()
@@ -90,7 +90,7 @@ def test_it_serves_from_when_it_says_so_until_the_lease_ends_and_again_with_the_
         serves.clear()
         while len(ends) < 2 or len(terms.log) < 2:
             await asyncio.sleep(0.01)
-        assert terms.log == ["take 1", "release 1"] and sorted(ends) == ["beside", "work"]
+        assert terms.log == ["take 1", "release 1"] and sorted(ends) == ["background", "work"]
         leader.lease.assigned(True)
         leader.lease.confirmed(leader.lease.now(), 600)
         await serves.wait()
@@ -102,7 +102,7 @@ def test_it_serves_from_when_it_says_so_until_the_lease_ends_and_again_with_the_
     run(scenario)
 
 
-def test_an_error_beside_the_work_ends_it_and_the_process() -> None:
+def test_an_error_in_the_background_ends_the_work_and_the_process() -> None:
     async def scenario() -> None:
         leader, terms = led()
 
@@ -126,7 +126,7 @@ def test_an_error_beside_the_work_ends_it_and_the_process() -> None:
     run(scenario)
 
 
-def test_work_beside_that_gives_up_ends_nothing() -> None:
+def test_background_work_that_gives_up_ends_nothing() -> None:
     async def scenario() -> None:
         leader, _ = led()
         ended = asyncio.Event()

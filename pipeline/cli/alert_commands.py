@@ -25,8 +25,8 @@ def ack(context: typer.Context, key: Key, comment: Comment = "") -> None:
     Exit codes: 0 recorded, 1 no such alert, or it is resolved, 2 wrong usage or the token is refused (setting control.token), 3
     control unreachable.
     """
-    found = _whole_key(context, key)
-    done = _ask(context, "POST", f"/alerts/{found}/ack", {"comment": comment})
+    whole = _whole_key(context, key)
+    done = _ask(context, "POST", f"/alerts/{whole}/ack", {"comment": comment})
     typer.echo(f"{done['key']} is acknowledged by {done['actor']}")
 
 
@@ -68,15 +68,15 @@ def silences(context: typer.Context, as_json: Json = False) -> None:
 
     Exit codes: 0 listed, 2 the token is refused (setting control.token), 3 control unreachable.
     """
-    found = _ask(context, "GET", "/silences")["silences"]
+    listed = _ask(context, "GET", "/silences")["silences"]
     from pipeline.cli.terminal import console, table
 
     if as_json:
-        for each in found:
+        for each in listed:
             print_object(each)
         return
     rows = [
-        (s["id"], _scope_of(s), _to_minute(s["starts_at"]), _to_minute(s["ends_at"]), s["actor"], s["comment"]) for s in found
+        (s["id"], _scope_of(s), _to_minute(s["starts_at"]), _to_minute(s["ends_at"]), s["actor"], s["comment"]) for s in listed
     ]
     console().print(table(("id", "of", "from", "until (UTC)", "by", "comment"), rows) if rows else "no silences")
 

@@ -92,13 +92,13 @@ def list_alerts(
     which = replace(_filter(context, brand, rule, state, min_severity, tables=True), since=start, historical=historical)
     if not (state or everything or historical):
         which = replace(which, states=alert_table.OPEN)
-    found = alert_table.newest(client_of(context), which, 10_000 if as_json else SHOWN + 1)
+    alerts = alert_table.newest(client_of(context), which, 10_000 if as_json else SHOWN + 1)
     if as_json:
-        for alert in found:
+        for alert in alerts:
             _print_alert(alert)
         return
-    console().print(alert_view.listing(found[:SHOWN]) if found else "no alerts")
-    if len(found) > SHOWN:
+    console().print(alert_view.listing(alerts[:SHOWN]) if alerts else "no alerts")
+    if len(alerts) > SHOWN:
         typer.echo(f"the first {SHOWN}; --json gives more, --brand and --since fewer", err=True)
 
 

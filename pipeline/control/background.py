@@ -1,5 +1,5 @@
-"""Background: searches for campaigns, and windows that came to light late. Both run beside the evaluation, and must not slow it
-down: each takes a share of the time at most, on a thread, and one core of ClickHouse."""
+"""Background: searches for campaigns, and windows whose events came late. Both run in the background, and must not slow the
+evaluation down: each takes a share of the time at most, on a thread, and one core of ClickHouse."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def query_of(leader: Leader, ask: Ask, **settings: object) -> Ask:
 
 
 class Campaigns:
-    """Looks for campaigns in the brands that were touched: brand by brand, for a search among many texts takes seconds."""
+    """Looks for campaigns in the brands that were touched: brand by brand, because a search among many texts takes seconds."""
 
     def __init__(self, leader: Leader, evaluator: Evaluator, notifier: Notifier, background: Background) -> None:
         self._leader, self._evaluator, self._notifier = leader, evaluator, notifier

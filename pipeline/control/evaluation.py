@@ -1,4 +1,4 @@
-"""Evaluation: the loop that passes signals and the clock to the evaluator, and commits what was evaluated."""
+"""Evaluation: the loop that passes signals and the clock to the evaluator, and commits the signals after that."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Evaluation:
         self._arrived.set()
 
     def clear(self) -> None:
-        """The partition is another process's: it reads again what was not committed."""
+        """The partition is another process's: it reads uncommitted signals again."""
         self._signals.clear()
         self._uncommitted.clear()
 

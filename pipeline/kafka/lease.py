@@ -1,4 +1,4 @@
-"""Lease: who owns a topic's one partition leads, for a session at a time.
+"""Lease: the owner of a topic's one partition leads, for a session at a time.
 
 The group's coordinator gives the partition to nobody else before it has missed its owner's heartbeats for a session. So the
 owner leads for a session from the moment it *sent* the last request that the coordinator confirmed, by a clock that nobody

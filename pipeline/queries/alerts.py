@@ -134,12 +134,12 @@ def find(client: Client, text: str) -> int:
         return int(text, 16)
     bounds: dict[str, object] = {"first": int(text.ljust(16, "0"), 16), "last": int(text.ljust(16, "f"), 16)}
     sql = "SELECT DISTINCT alert_key FROM alerts WHERE alert_key BETWEEN {first:UInt64} AND {last:UInt64} LIMIT 5"
-    found = sorted(row["alert_key"] for row in _rows(client, sql, bounds))
-    if not found:
+    keys = sorted(row["alert_key"] for row in _rows(client, sql, bounds))
+    if not keys:
         raise EarshotError(f"there is no alert whose key begins with {text}")
-    if len(found) > 1:
-        raise EarshotError(f"several alerts begin with {text}: {', '.join(f'{key:016x}' for key in found)}")
-    return int(found[0])
+    if len(keys) > 1:
+        raise EarshotError(f"several alerts begin with {text}: {', '.join(f'{key:016x}' for key in keys)}")
+    return int(keys[0])
 
 
 def _posts(client: Client, alert: Alert) -> list[Post]:

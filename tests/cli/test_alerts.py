@@ -1,4 +1,4 @@
-"""`earshot alerts`: what is seen of alerts, and what is asked of control."""
+"""`earshot alerts`: its lists and views, and its commands to control."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def insert(client: Client, *alerts: Alert) -> None:
     client.insert("alerts", rows.rows(), column_names=rows.columns)
 
 
-def tell(settings: Settings, *alerts: Alert) -> None:
+def publish(settings: Settings, *alerts: Alert) -> None:
     producer = Producer(settings.kafka.client())
     for each in alerts:
         producer.produce(settings.kafka.topic("alerts"), dump(each), each.hex.encode())
@@ -180,13 +180,13 @@ def test_a_record_is_read_as_it_was_written() -> None:
 def test_the_past_comes_in_its_order_then_what_is_new(settings: Settings, stacked: Run) -> None:
     many = [replace(FIRING, key=n, changed_at=NOW + timedelta(seconds=n)) for n in range(40)]
     started = datetime.now(UTC) - timedelta(minutes=1)
-    tell(settings, *many)
+    publish(settings, *many)
     found: list[Alert] = []
     stop = threading.Event()
     reader = threading.Thread(target=lambda: found.extend(_until(settings, started, stop, 42)))
     reader.start()
     wait_for("the past is read", lambda: len(found) == 40)
-    tell(settings, OVER, LATE)
+    publish(settings, OVER, LATE)
     reader.join(20)
     stop.set()
     assert found[:40] == many
@@ -194,9 +194,9 @@ def test_the_past_comes_in_its_order_then_what_is_new(settings: Settings, stacke
 
 
 def _until(settings: Settings, since: datetime | None, stop: threading.Event, count: int) -> Iterator[Alert]:
-    for place, each in enumerate(follow(settings.kafka, since, stop), 1):
+    for position, each in enumerate(follow(settings.kafka, since, stop), 1):
         yield each
-        if place == count:
+        if position == count:
             return
 
 
@@ -210,11 +210,11 @@ def test_tail_prints_what_is_news(settings: Settings, stacked: Run, tmp_path: Pa
         first = replace(FIRING, summary="hot\x1b[2J\nline")
         changes = [first, first.change(NOW, observed=0.95), first.change(NOW, state=State.ACKNOWLEDGED, actor="ines"), OVER]
 
-        def told() -> bool:  # before it watches, nothing is seen
-            tell(settings, *changes)
+        def published() -> bool:  # before it watches, nothing is seen
+            publish(settings, *changes)
             return b"ACKNOWLEDGED" in out.read_bytes()
 
-        wait_for("the alert is seen", told, every=0.5)
+        wait_for("the alert is seen", published, every=0.5)
         tail.send_signal(signal.SIGINT)
         assert tail.wait(20) == 130
     finally:
@@ -244,7 +244,7 @@ def test_numbers_have_as_many_digits_as_say_something(value: float | None, text:
     assert number(value) == text
 
 
-# --- what is asked of control -----------------------------------------------------------------------------------------
+# --- commands to control ----------------------------------------------------------------------------------------------
 @pytest.fixture
 def commands(run: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryCommands]:
     commands = MemoryCommands(FIRING, OVER)

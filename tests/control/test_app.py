@@ -1,4 +1,4 @@
-"""The process without a server: other rules while it leads and while it stands by; a fault beside the evaluation."""
+"""The process without a server: other rules while it leads and while it stands by."""
 
 from __future__ import annotations
 

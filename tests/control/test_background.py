@@ -1,4 +1,4 @@
-"""The throttle of what runs beside the evaluation, and the two that run there."""
+"""The throttle of the background, and its two users: campaigns and late windows."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ async def test_campaigns_of_a_brand_are_published_before_the_rest_for_its_search
     time = Time()
     monkeypatch.setattr(background, "due_searches", lambda query, due: time.work(0, [("rule", "Acme"), ("rule", "Other")]))
     monkeypatch.setattr(background, "search", lambda query, rule, brand, at: time.work(1, [brand]))
-    evaluator = SimpleNamespace(campaigns_due=lambda: "due", watermark=AT, raise_campaigns=lambda found, now: found)
+    evaluator = SimpleNamespace(campaigns_due=lambda: "due", watermark=AT, raise_campaigns=lambda alerts, now: alerts)
     campaigns = Campaigns(
         leader_of(), cast(Evaluator, evaluator), cast(Notifier, Recorder(time.log)), time.throttle(0.05)
     )  # fmt: skip
@@ -149,7 +149,7 @@ async def test_late_windows_are_recorded_before_the_rest_and_nobody_is_notified(
     evaluator = SimpleNamespace(
         config=Alerts.model_validate({"rules": rules}),
         late_span=lambda now: (AT, AT + timedelta(hours=1)),
-        record=lambda found, now: found,
+        record=lambda alerts, now: alerts,
     )
     late = LateWindows(leader_of(), cast(Evaluator, evaluator), cast(Notifier, Recorder(time.log)), time.throttle(0.1))
     await late.evaluate()

@@ -160,7 +160,7 @@ async def test_an_odd_spelling_is_not_connected_to_even_where_it_is_allowed() ->
 
 
 async def test_the_address_that_was_checked_is_the_one_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """DNS rebinding: public at first, ours when it is asked again. It is asked once, and only what it said is connected to."""
+    """DNS rebinding, public at first and then ours: the name is looked up once, and nothing else is connected to."""
     answers = [["93.184.216.34"], ["127.0.0.1"]]
     connected: list[str] = []
 

@@ -27,7 +27,7 @@ AT = datetime.now(UTC).replace(hour=10, minute=0, second=0, microsecond=0)
 
 
 def alert(n: int = 1, state: State = State.FIRING, **fields: Any) -> Alert:
-    """The first change of an alert; `n` tells it from others."""
+    """The first change of an alert; `n` makes it another than the rest."""
     scope = fields.pop("scope", Scope("Acme", "forum"))
     now = datetime.now(UTC).replace(microsecond=0)
     made = Alert(
