@@ -11,7 +11,6 @@ without it, in turns.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -35,6 +34,7 @@ from benchmarks.ground import Ground, Worker, cpu_seconds, ground
 from benchmarks.progress import bar
 from benchmarks.report import MS, Figure
 from benchmarks.standard import standard_brands, standard_load
+from pipeline.config.environment import child_environment
 from pipeline.config.settings import Settings
 from pipeline.embedded.child import free_port
 
@@ -114,18 +114,9 @@ class Control:
 
     def __init__(self, settings: Settings) -> None:
         self.port = free_port()
-        environment = os.environ | {
-            "EARSHOT_KAFKA__BOOTSTRAP": settings.kafka.bootstrap,
-            "EARSHOT_KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
-            "EARSHOT_KAFKA__GROUP": settings.kafka.group,
-            "EARSHOT_CLICKHOUSE__URL": settings.clickhouse.url,
-            "EARSHOT_CLICKHOUSE__DATABASE": settings.clickhouse.database,
-            "EARSHOT_CLICKHOUSE__PASSWORD": settings.clickhouse.password.get_secret_value(),
-            "EARSHOT_CONTROL__PORT": str(self.port),
-            "EARSHOT_ALERTS": str(settings.alerts or ""),
-        }
+        given = settings.model_copy(update={"control": settings.control.model_copy(update={"port": self.port})})
         command = [sys.executable, "-m", "pipeline.cli", "control"]
-        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(command, env=child_environment(given), stderr=subprocess.DEVNULL)
 
     def __enter__(self) -> Control:
         end = time.monotonic() + PATIENCE_S

@@ -6,7 +6,6 @@ a database of its own.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -23,11 +22,13 @@ import psutil
 import yaml
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import Producer
+from pydantic import SecretStr
 
 from benchmarks.progress import bar
 from benchmarks.standard import Record, standard_brands, standard_load
 from pipeline.clickhouse.client import clickhouse_client
-from pipeline.config.settings import EmbeddedSettings, KafkaSettings, SentimentSettings, Settings
+from pipeline.config.environment import child_environment
+from pipeline.config.settings import EmbeddedSettings, KafkaSettings, PrivacySettings, SentimentSettings, Settings
 from pipeline.embedded.stack import Stack
 from pipeline.migrate import migrate
 
@@ -132,22 +133,14 @@ class Worker:
     """A worker process; `started` is when it said that it reads: partitions are assigned and seeded, nothing is fetched yet."""
 
     def __init__(self, settings: Settings) -> None:
-        environment = os.environ | {
-            "EARSHOT_KAFKA__BOOTSTRAP": settings.kafka.bootstrap,
-            "EARSHOT_KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
-            "EARSHOT_KAFKA__PARTITIONS": str(settings.kafka.partitions),
-            "EARSHOT_KAFKA__GROUP": settings.kafka.group,
-            "EARSHOT_CLICKHOUSE__URL": settings.clickhouse.url,
-            "EARSHOT_CLICKHOUSE__DATABASE": settings.clickhouse.database,
-            "EARSHOT_CLICKHOUSE__PASSWORD": settings.clickhouse.password.get_secret_value(),
-            "EARSHOT_WORKER__HEALTH_PORT": "0",
-            "EARSHOT_SENTIMENT__MODEL": settings.sentiment.model,
-            "EARSHOT_BRANDS": str(settings.brands),
-            "EARSHOT_ALERTS": str(settings.alerts or ""),
-            "EARSHOT_PRIVACY__HASH_KEY": "benchmark",
-        }
+        given = settings.model_copy(
+            update={
+                "worker": settings.worker.model_copy(update={"health_port": 0}),
+                "privacy": PrivacySettings(hash_key=SecretStr("benchmark")),
+            }
+        )
         command = [sys.executable, "-m", "pipeline.cli", "worker"]
-        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, env=child_environment(given), stderr=subprocess.PIPE, text=True)
         self.started = 0.0
         self._reads = threading.Event()
         self._lines: list[str] = []

@@ -16,6 +16,7 @@ from pipeline.embedded.child import free_port
 from pipeline.embedded.stack import Stack
 from pipeline.migrate import migrate
 from tests.support import topics
+from tests.support.control import start_control
 from tests.support.deploy import program
 from tests.support.load import Generator
 from tests.support.prometheus import Prometheus
@@ -50,21 +51,16 @@ def feeding(settings: Settings) -> Iterator[None]:
         thread.join()
 
 
-def start_control(settings: Settings, log: Path, port: int) -> Worker:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EARSHOT_CONTROL__PORT", str(port))
-        return Worker(settings, log, port=port, command=("-m", "pipeline.cli", "control"))
-
-
 @pytest.mark.timeout(400)
 def test_alerts_fire_in_an_outage_and_clear(kafka: Stack, settings: Settings, tmp_path: Path) -> None:
     program("prometheus")
     migrate(settings)
     rules = tmp_path / "rules.yaml"
     rules.write_text(RULES)
-    settings = settings.model_copy(update={"alerts": rules})
+    control_settings = settings.control.model_copy(update={"port": free_port()})
+    settings = settings.model_copy(update={"alerts": rules, "control": control_settings})
     worker = Worker(settings, tmp_path / "worker.log")
-    control = start_control(settings, tmp_path / "control.log", free_port())
+    control = start_control(settings, tmp_path / "control.log")
     try:
         worker.wait_ready()
         control.wait_ready()
@@ -136,6 +132,6 @@ def _a_worker_that_is_killed(prometheus: Prometheus, worker: Worker, settings: S
 def _a_control_that_is_killed(prometheus: Prometheus, control: Worker, settings: Settings) -> Worker:
     control.kill()
     prometheus.watch({"EarshotControlDown"}, 30, allowed=set())
-    control = start_control(settings, control.log.with_name("next control.log"), control.port)
+    control = start_control(settings, control.log.with_name("next control.log"))
     prometheus.watch(set(), 90, allowed={"EarshotControlDown", *REBALANCE})
     return control

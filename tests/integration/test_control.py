@@ -35,8 +35,8 @@ from pipeline.queries.alerts import Filter, newest, show
 from pipeline.sinks.alerts import AlertTables
 from schemas.alerts import Alert, State, alert_rows
 from schemas.signals import Candidate, Signal
-from tests.support.commands import Run
-from tests.support.control import Rules, Webhook, controlled, environment, event, fresh, on_record, send, stamp, start_control
+from tests.support.commands import Run, set_variables
+from tests.support.control import Rules, Webhook, controlled, event, fresh, on_record, send, stamp, start_control
 from tests.support.labels import DELAY
 from tests.support.load import WORDS
 from tests.support.oracle import connect
@@ -118,7 +118,8 @@ def running(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with fresh(stack, folder) as settings:
         rules = Rules(folder / "alerts.yaml", hook, RULES, INTERVAL)
         settings = controlled(settings, rules.path)
-        with environment(settings, **{DELAY: "0"}):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(DELAY, "0")
             worker = Worker(settings, folder / "worker.log", command=("-m", "tests.support.labels"))
         control = start_control(settings, folder / "control.log")
         running = Running(settings, hook, rules, folder, worker, control)
@@ -232,13 +233,13 @@ def test_an_end_is_told_where_it_ended(running: Running) -> None:
     assert not running.hook.of("one", "Lasting", "resolved")
 
 
-def test_a_test_alert_is_told_and_marked(running: Running, run: Run) -> None:
+def test_a_test_alert_is_told_and_marked(running: Running, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     running.say("Drill", "a word that no rule knows")
     running.judged()
-    with environment(running.settings):
-        done = run("alerts", "test", "crisis", "--brand", "Drill")
-        assert done.code == 0, done.err
-        assert run("alerts", "test", "no-such-rule").code == 1
+    set_variables(monkeypatch, running.settings)
+    done = run("alerts", "test", "crisis", "--brand", "Drill")
+    assert done.code == 0, done.err
+    assert run("alerts", "test", "no-such-rule").code == 1
     wait_for("it is told", lambda: bool(running.hook.of("crisis", "Drill")))
     assert running.hook.of("crisis", "Drill")[0].alert["test"]
     assert not [told for told in running.hook.told if told.alert["rule"] == "no-such-rule"]

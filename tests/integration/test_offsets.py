@@ -15,9 +15,9 @@ from pipeline.config.settings import Settings
 from pipeline.maintenance.group_offsets import outside
 from pipeline.migrate import migrate
 from tests.support.bad_records import event
-from tests.support.commands import Run
+from tests.support.commands import Run, set_variables
 from tests.support.topics import lag
-from tests.support.worker import Worker, environment, wait_for
+from tests.support.worker import Worker, wait_for
 
 pytestmark = pytest.mark.usefixtures("kafka")
 HELD, OTHER = 3, 2
@@ -70,8 +70,7 @@ def losses(settings: Settings) -> list[tuple[Any, ...]]:
 @pytest.fixture
 def earshot(settings: Settings, run: Run, monkeypatch: pytest.MonkeyPatch) -> Earshot:
     """`earshot ARGUMENTS` with the settings and, on its standard input, `answer`: exit code, and what it printed."""
-    for name, value in environment(settings, 1).items():
-        monkeypatch.setenv(name, value)
+    set_variables(monkeypatch, settings)
 
     def ask(*arguments: str, answer: str = "") -> tuple[int, str]:
         done = run(*arguments, stdin=answer)

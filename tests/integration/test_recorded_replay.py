@@ -19,13 +19,14 @@ import pytest
 import xxhash
 
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.environment import child_environment
 from pipeline.config.settings import Settings
 from pipeline.migrate import migrate
 from pipeline.sources.recorded.replay import ReplayReport, replay
 from tests.sources.recorded.test_recorded_data import EXPECTED, UNMAPPED
 from tests.support.oracle import stop_merges
 from tests.support.topics import Position, end_offsets, lag, read_topic
-from tests.support.worker import Worker, environment, wait_for
+from tests.support.worker import Worker, wait_for
 
 TABLES = (".csv", ".tsv", ".json")
 CAPTURES = {"mastodon_stream.jsonl": 48, "mastodon_stream_with_broken_line.jsonl": 50, "bluesky_jetstream.jsonl": 152}
@@ -135,7 +136,7 @@ def brands_by_hour(settings: Settings, worker: Worker, outcome: Outcome) -> None
 
 def query_brands(settings: Settings, worker: Worker) -> dict[Mention, int]:
     command = [sys.executable, "-m", "pipeline.cli", "query", "brands", "--format", "json"]
-    done = subprocess.run(command, env=environment(settings, worker.port), capture_output=True, check=True)
+    done = subprocess.run(command, env=child_environment(settings), capture_output=True, check=True)
     rows: list[dict[str, Any]] = [orjson.loads(line) for line in done.stdout.splitlines()]
     return {(datetime.fromisoformat(row["hour"]), row["brand"]): row["mentions"] for row in rows}
 

@@ -16,13 +16,14 @@ import yaml
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.environment import child_environment
 from pipeline.config.settings import SentimentSettings, Settings
 from pipeline.errors import EarshotError
 from pipeline.maintenance import rematch as module
 from pipeline.maintenance import scan
 from pipeline.maintenance.rematch import rematch
 from schemas import events
-from tests.support.worker import environment, wait_for
+from tests.support.worker import wait_for
 
 START = datetime(2026, 9, 1, 10, tzinfo=UTC)
 VERSION = 1_790_000_000_000 << events.TIME_SHIFT
@@ -260,7 +261,7 @@ def test_killed_in_the_middle_and_done_again(tracked: Settings, client: Client) 
         "FROM numbers(300000)"
     )
     command = [sys.executable, "-m", "pipeline.cli", "rematch", "--brand", "Acme"]
-    environ = environment(tracked, 0)
+    environ = child_environment(tracked)
     process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     changed = "SELECT count() FROM interactions WHERE has(brands, 'Acme')"
     try:

@@ -13,6 +13,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.environment import child_environment
 from pipeline.config.settings import Settings
 from pipeline.errors import EarshotError
 from pipeline.maintenance import rescore as module
@@ -21,7 +22,7 @@ from pipeline.maintenance.rescore import rescore
 from pipeline.processors.sentiment.memory import MemoryLabeller, label_of
 from schemas import events
 from tests.integration.test_deferred import START, VERSION, Asked, final, insert
-from tests.support.worker import environment, wait_for
+from tests.support.worker import wait_for
 
 BLANK = {"sentiment_status": ""}
 
@@ -124,7 +125,7 @@ def test_killed_in_the_middle_and_done_again(settings: Settings, client: Client)
         f"SELECT number, number + 1, {VERSION}, toDateTime64('2026-09-01 10:00:00', 3, 'UTC') + number % 5000, ['A'], "
         "'text ' || toString(number), 'labelled', 'old@1' FROM numbers(8000)"
     )
-    command, environ = [sys.executable, "-c", RESCORE], environment(settings, 0)
+    command, environ = [sys.executable, "-c", RESCORE], child_environment(settings)
     process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     new = "SELECT count() FROM interactions WHERE sentiment_model = 'new@1'"
     try:

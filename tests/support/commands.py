@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from pipeline.cli import main
+from pipeline.config.environment import variables
 from pipeline.config.settings import Settings
 from pipeline.embedded.child import free_port
 
@@ -49,17 +50,14 @@ def run(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[byte
 
 
 @pytest.fixture
-def stacked(settings: Settings, run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+def stacked(emptied: Settings, run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The same, against the stack, with tables and topics."""
-    for name, value in {
-        "KAFKA__BOOTSTRAP": settings.kafka.bootstrap,
-        "KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
-        "KAFKA__GROUP": settings.kafka.group,
-        "CLICKHOUSE__URL": settings.clickhouse.url,
-        "CLICKHOUSE__DATABASE": settings.clickhouse.database,
-        "CLICKHOUSE__PASSWORD": settings.clickhouse.password.get_secret_value(),
-        "SENTIMENT__MODEL": settings.sentiment.model,
-    }.items():
-        monkeypatch.setenv(f"EARSHOT_{name}", value)
+    set_variables(monkeypatch, emptied)
     assert run("migrate").code == 0
     return run
+
+
+def set_variables(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    """For commands that `run` is given from now on."""
+    for name, value in variables(settings).items():
+        monkeypatch.setenv(name, value)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
-import pytest
 import yaml
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
@@ -169,23 +168,9 @@ def controlled(settings: Settings, rules: Path) -> Settings:
     return settings.model_copy(update={"alerts": rules, "control": control})
 
 
-@contextmanager
-def environment(settings: Settings, **more: str) -> Iterator[None]:
-    """For processes that are started meanwhile."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EARSHOT_ALERTS", str(settings.alerts))
-        patch.setenv("EARSHOT_CONTROL__PORT", str(settings.control.port))
-        patch.setenv("EARSHOT_CONTROL__TOKENS", json.dumps({"ines": TOKEN}))
-        patch.setenv("EARSHOT_CONTROL__TOKEN", TOKEN)
-        for name, value in more.items():
-            patch.setenv(name, value)
-        yield
-
-
 def start_control(settings: Settings, log: Path) -> Worker:
     """`wait_ready` returns when it leads, or stands by."""
-    with environment(settings):
-        return Worker(settings, log, port=settings.control.port, command=COMMAND)
+    return Worker(settings, log, port=settings.control.port, command=COMMAND)
 
 
 # --- events -----------------------------------------------------------------------------------------------------------

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import http.client
-import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,7 +14,9 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.config.environment import child_environment
 from pipeline.config.settings import Settings
+from pipeline.embedded.child import free_port
 
 COMMAND = ("-m", "tests.support.process", "worker")
 READ = re.compile(r"batch (\d+) read rows=(\d+)")
@@ -45,13 +45,16 @@ class Worker:
         command: Sequence[str] = COMMAND,
     ) -> None:
         self.log = log
-        self.port = port or _free_port()
+        self.port = port or free_port()
+        clickhouse = settings.clickhouse.model_copy(update={"url": clickhouse_url or settings.clickhouse.url})
+        worker = settings.worker.model_copy(update={"health_port": self.port})
+        settings = settings.model_copy(update={"clickhouse": clickhouse, "worker": worker})
         self._lines: list[str] = []
         self._open: set[str] = set()
         self.rows_read = 0
         self._process = subprocess.Popen(
             [sys.executable, *command],
-            env=environment(settings, self.port, clickhouse_url),
+            env=child_environment(settings),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -153,31 +156,3 @@ class Worker:
             return int(psutil.Process(self.pid).memory_info().rss)
         except psutil.NoSuchProcess:
             return 0
-
-
-def environment(settings: Settings, health_port: int, clickhouse_url: str | None = None) -> dict[str, str]:
-    """The environment of a worker process: that of the tests, with the settings of this run."""
-    kafka, click = settings.kafka, settings.clickhouse
-    return os.environ | {
-        "EARSHOT_KAFKA__BOOTSTRAP": kafka.bootstrap,
-        "EARSHOT_KAFKA__GROUP": kafka.group,
-        "EARSHOT_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
-        "EARSHOT_KAFKA__PARTITIONS": str(kafka.partitions),
-        "EARSHOT_CLICKHOUSE__URL": clickhouse_url or click.url,
-        "EARSHOT_CLICKHOUSE__DATABASE": click.database,
-        "EARSHOT_CLICKHOUSE__PASSWORD": click.password.get_secret_value(),
-        "EARSHOT_WORKER__HEALTH_PORT": str(health_port),
-        "EARSHOT_WORKER__BATCH_ROWS": str(settings.worker.batch_rows),
-        "EARSHOT_WORKER__KEEP_IRRELEVANT": str(settings.worker.keep_irrelevant),
-        "EARSHOT_WORKER__WAITING_CHANGES": str(settings.worker.waiting_changes),
-        "EARSHOT_PRIVACY__HASH_KEY": settings.privacy.hash_key.get_secret_value(),
-        "EARSHOT_BRANDS": str(settings.brands or ""),
-        "EARSHOT_ALERTS": str(settings.alerts or ""),
-        "EARSHOT_SENTIMENT__MODEL": settings.sentiment.model,
-    }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

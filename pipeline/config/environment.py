@@ -1,0 +1,52 @@
+"""The settings as variables, for a child process: what `load` reads there is what its parent has."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from pipeline.config.load import NOT_SETTINGS
+from pipeline.config.settings import ENV_PREFIX, Section, Settings
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """EARSHOT_<SECTION>__<KEY> for each setting that has not its default; secrets in clear."""
+    return dict(_variables(settings, ENV_PREFIX))
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """This process's environment, with these settings in place of those that stand in it."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX) or name in NOT_SETTINGS}
+    return inherited | variables(settings)
+
+
+def _variables(section: Section | Settings, prefix: str) -> Iterator[tuple[str, str]]:
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            yield from _variables(value, f"{prefix}{name.upper()}__")
+        elif value is not None and value != field.get_default(call_default_factory=True):
+            yield f"{prefix}{name.upper()}", _text(value)
+
+
+def _text(value: Any) -> str:
+    plain = _plain(value)
+    return plain if isinstance(plain, str) else json.dumps(plain)
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON has it."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Path):
+        return str(value.absolute())
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in value]
+    return value
