@@ -13,7 +13,7 @@ import pytest
 from pipeline.config.settings import Settings, WorkerSettings
 from pipeline.embedded.stack import Stack
 from pipeline.migrate import migrate
-from tests.support.harness import SIZES, Run, Size
+from tests.support.harness import FORMS, SIZES, Run, Size
 from tests.support.load import Generator
 from tests.support.oracle import stop_merges
 
@@ -28,9 +28,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in long]
 
 
-@pytest.fixture(params=["short", pytest.param("long", marks=[pytest.mark.faults, pytest.mark.timeout(1800)])])
-def size(request: pytest.FixtureRequest) -> Size:
-    return SIZES[request.param]
+@pytest.fixture(params=FORMS)
+def form(request: pytest.FixtureRequest) -> str:
+    """short or long; by it a test knows how large it is."""
+    return str(request.param)
+
+
+@pytest.fixture
+def size(form: str) -> Size:
+    return SIZES[form]
 
 
 @pytest.fixture

@@ -56,9 +56,9 @@ class Size:
 SIZES = {"short": Size(brands=40, kills=3), "long": Size(brands=400, kills=40)}
 
 
-@pytest.fixture(params=["short", pytest.param("long", marks=[pytest.mark.faults, pytest.mark.timeout(1800)])])
-def size(request: pytest.FixtureRequest) -> Size:
-    return SIZES[request.param]
+@pytest.fixture
+def size(form: str) -> Size:
+    return SIZES[form]
 
 
 def stream(size: Size, rng: random.Random) -> tuple[list[dict[str, Any]], set[tuple[str, str]]]:

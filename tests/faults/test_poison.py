@@ -16,8 +16,8 @@ NAMES, HUGE = 1_000, 50
 
 
 @pytest.fixture
-def size() -> Size:
-    """Long: it has no short one."""
+def size(form: str) -> Size:
+    """It has the long form alone."""
     return Size(events=100_000 + NAMES + HUGE, kills=10, in_flight=0, outages=0, pause_s=0)
 
 

@@ -7,9 +7,7 @@ import signal
 import time
 
 import pytest
-from confluent_kafka import ConsumerGroupState
 
-from pipeline.kafka.client import kafka_admin
 from tests.support.harness import ONLY_LONG, Run, Size, kill_rounds
 from tests.support.worker import wait_for
 
@@ -74,22 +72,3 @@ def test_a_rolling_change_from_one_worker_to_three_to_one(run: Run, size: Size) 
         for worker in (first, second, third):
             assert not worker.said("given up"), "a planned change lets what is on its way land"
     run.finish()
-
-
-def wait_settled(run: Run, members: int) -> None:
-    """Returns when the group has had so many members and no rebalance for 2 s.
-
-    A commit that meets a rebalance is refused, and its records are read again: allowed, but not what a planned stop is to show.
-    """
-    group = run.settings.kafka.group
-    admin = kafka_admin(run.settings.kafka)
-    since = time.monotonic()
-
-    def settled() -> bool:
-        nonlocal since
-        found = admin.describe_consumer_groups([group])[group].result()
-        if found.state != ConsumerGroupState.STABLE or len(found.members) != members:
-            since = time.monotonic()
-        return time.monotonic() - since > 2
-
-    wait_for(f"the group has {members} members and is at rest", settled, every=0.2)

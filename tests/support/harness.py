@@ -36,8 +36,10 @@ SIZES = {
     "long": Size(events=200_000, kills=20, in_flight=15, outages=5, pause_s=30),
 }
 LONG = pytest.param("long", marks=[pytest.mark.faults, pytest.mark.timeout(1800)])
-ONLY_LONG = pytest.mark.parametrize("size", [LONG], indirect=True)
-"""For what a test beside it nearly covers: the whole suite has 25 minutes."""
+FORMS = ("short", LONG)
+"""`make test` runs the short form of a fault test, `make faults` the long one."""
+ONLY_LONG = pytest.mark.parametrize("form", [LONG], indirect=True)
+"""Of a test whose property the short form of another one holds already."""
 
 
 @dataclass
