@@ -81,11 +81,16 @@ def read_topic(kafka: KafkaSettings, topic: str) -> Iterator[KafkaMessage]:
 
 
 def set_topic(kafka: KafkaSettings, topic: str, name: str, value: object) -> None:
-    """Sets one configuration of the topic."""
+    """Sets one configuration of the topic; returns when the broker has it in force."""
     resource = ConfigResource("topic", topic)
     resource.incremental_configs = [ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET)]
     admin = AdminClient({**kafka.client(), "log_level": 0})
     admin.incremental_alter_configs([resource])[resource].result(TIMEOUT)
+    deadline = time.monotonic() + TIMEOUT
+    asked = ConfigResource("topic", topic)
+    while admin.describe_configs([asked])[asked].result(TIMEOUT)[name].value != str(value):
+        assert time.monotonic() < deadline, f"{topic} has not taken {name}"
+        time.sleep(0.05)
 
 
 def delete_topic(kafka: KafkaSettings, topic: str) -> None:
