@@ -6,10 +6,14 @@ BIN = .venv/bin
 
 run: .venv/run.stamp ; @$(BIN)/earshot up
 
-test: .venv/dev.stamp ; @$(BIN)/python -m pytest -m "not faults"
+# Tests run in this many processes, each with servers of its own: they mostly wait. 0: in one, as pytest does by itself.
+PROCESSES ?= 3
+BESIDE = -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
-# The tests that start no server.
-test-fast: .venv/dev.stamp ; @$(BIN)/python -m pytest -m "not stack and not faults"
+test: .venv/dev.stamp ; @$(BIN)/python -m pytest $(BESIDE) -m "not faults"
+
+# The tests that start no server and take no long time.
+test-fast: .venv/dev.stamp ; @$(BIN)/python -m pytest $(BESIDE) -m "not stack and not faults and not slow"
 
 # The extra `models` brings torch (some GB): any Hugging Face model, a GPU, training.
 test-models: .venv/models.stamp ; @$(BIN)/python -m pytest tests/processors/sentiment/test_torch.py

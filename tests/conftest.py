@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import uuid
 from collections.abc import Iterator
@@ -56,6 +57,15 @@ def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The tests run in an empty folder: an earshot.toml where pytest was started is not theirs."""
     with contextlib.chdir(tmp_path_factory.mktemp("folder")):
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_error_is_swallowed(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fails a test in which an error is logged, unless its mark `logs_errors` says that it expects one."""
+    yield
+    errors = [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
+    if errors and request.node.get_closest_marker("logs_errors") is None:
+        pytest.fail(f"logged, and not expected: {[record.getMessage() for record in errors]}", pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -96,6 +96,7 @@ def test_a_large_one_is_several_records(bench: Bench, monkeypatch: pytest.Monkey
     assert tuple(brand for each in there for brand in each.touched[START]) == brands
 
 
+@pytest.mark.logs_errors
 def test_a_pair_that_no_topic_takes_is_left_out_and_what_came_with_it_is_told(bench: Bench) -> None:
     candidate = Candidate("word", "Acme", "x", "en", 1, START, START, 1.0)
     bench.send(Signal(START, 1, {START: ("Acme", "x" * 1_100_000), at(3): ("Bolt",)}, (candidate,)))

@@ -22,6 +22,7 @@ FLOORS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fast", "accurate"])
 def test_macro_recall(name: str) -> None:
     if not (DATA / "sentiment").is_dir():
