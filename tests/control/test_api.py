@@ -186,6 +186,7 @@ def test_health_is_a_workers(ask: Client, vitals: Vitals) -> None:
     assert "earshot_ready 0.0" in ask("GET", "/metrics", token=None).value
 
 
+@pytest.mark.logs_errors
 def test_what_went_wrong_inside_is_in_the_log_alone(ask: Client, caplog: pytest.LogCaptureFixture) -> None:
     done = ask("POST", "/test", {"rule": "crash"})
     assert (done.status, done.value) == (500, {"error": "it failed: control's log says why"})

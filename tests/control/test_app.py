@@ -59,6 +59,7 @@ async def test_rules_that_come_while_it_leads_are_in_force_at_once(control: Cont
     assert control._evaluator.lifecycle.config is NEW and control._evaluator.windows is not windows
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize("leads", [False, True])
 async def test_rules_whose_receivers_cannot_be_used_are_refused(control: Control, leads: bool) -> None:
     before = control._evaluator.config

@@ -64,6 +64,7 @@ async def test_a_signal_that_comes_within_the_second_is_published_at_once_and_co
         await asyncio.wait([run])
 
 
+@pytest.mark.logs_errors
 async def test_a_record_that_holds_no_signal_is_counted_and_committed() -> None:
     bench = Bench()
     before = metrics.SIGNALS_UNREADABLE._value.get()
