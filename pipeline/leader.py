@@ -148,7 +148,7 @@ class Leader:
             finally:
                 ended.cancel()
                 lead.cancel()
-                await asyncio.wait((lead, ended))
+                await asyncio.gather(lead, ended, return_exceptions=True)  # retrieves their errors, also when this is cancelled
             for end in (failed, lead):
                 if end.done() and not end.cancelled() and not isinstance(error := end.exception(), (GivenUp, type(None))):
                     raise error

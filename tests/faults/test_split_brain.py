@@ -44,6 +44,8 @@ from tests.support.control import (
 from tests.support.link import Link
 from tests.support.worker import Worker, wait_for
 
+pytestmark = pytest.mark.stack
+
 LIMIT = 4
 RULES: list[dict[str, Any]] = [
     {"name": "many", "type": "threshold", "measure": "count", "above": LIMIT, "window": "1h", "resolve": "3h"},

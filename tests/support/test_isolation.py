@@ -101,7 +101,7 @@ def test_home_and_folder_are_the_tests_own_and_what_was_fetched_is_the_users() -
 
 def test_a_child_runs_the_code_beside_the_tests_in_the_tests_home() -> None:
     shown = "pathlib.Path.home(), settings.__file__, settings.Settings().embedded.data_dir, signal.getsignal(2)"
-    code = f"import pathlib, signal; from pipeline import settings; print({shown}, sep='|')"
+    code = f"import pathlib, signal; from pipeline.config import settings; print({shown}, sep='|')"
     done = subprocess.run([sys.executable, "-c", code], cwd="/", capture_output=True, text=True, check=True)
     expected = [str(Path.home()), str(ROOT / "pipeline/config/settings.py"), str(Settings().embedded.data_dir)]
     assert done.stdout.strip().split("|") == [*expected, str(signal.default_int_handler)]
