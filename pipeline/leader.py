@@ -5,6 +5,13 @@
   ClickHouse refuses it once there is a newer term: also a write that was on its way for longer than the lease.
 - **Take-over**: take a term; wait for as long as a write of the term before may run, unless it was handed over; only then
   read. So this leader reads all that earlier terms have written, and versions never meet.
+
+A process uses it like this; `work` reads its state, and then serves `with leader.serving(generation)`:
+
+    leader = Leader("control", "evaluating", client, vitals)
+    app = make_app(kafka, "control", leader.lease)
+    leader.follow(app, topic, forget_records)
+    await leader.hold(work)
 """
 
 from __future__ import annotations
