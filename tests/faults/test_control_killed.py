@@ -1,7 +1,7 @@
-"""Workers and control are killed, frozen and replaced, and what they need goes away: each alert is told, and none twice.
+"""Workers and control are killed, frozen and replaced, and what they need goes away: each alert is notified, and none twice.
 
-The stream says which rules are true of which brands, and so what an uninterrupted run tells; a brand that must not be told of
-is one event short of it, however often its events come.
+The stream says which rules are true of which brands, and so which alerts an uninterrupted run raises; each other brand is one
+event short of its rule, however often its events come.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def size(form: str) -> Size:
 
 
 def stream(size: Size, rng: random.Random) -> tuple[list[dict[str, Any]], set[tuple[str, str]]]:
-    """Events in the order in which they are sent, a fifth of them twice; and what is to be told: (rule, brand)."""
+    """Events in the order in which they are sent, a fifth of them twice; and the expected alerts: (rule, brand)."""
     events, expected = [], set[tuple[str, str]]()
     for place in range(size.brands):
         brand = f"Brand {place}"
@@ -84,7 +84,7 @@ def stream(size: Size, rng: random.Random) -> tuple[list[dict[str, Any]], set[tu
 
 @dataclass
 class Scenario:
-    """Processes, the webhook that they tell, and the oracle at the end."""
+    """Processes, the webhook that they notify, and the oracle at the end."""
 
     settings: Settings
     hook: Webhook
@@ -146,17 +146,19 @@ class Scenario:
         send(self.settings, self.events[self.sent : until])
         self.sent = until
 
-    def wait_told(self, more_than: int = 0) -> None:
+    def wait_notified(self, more_than: int = 0) -> None:
         """Returns a few milliseconds after it."""
-        wait_for("something is told", lambda: len(self.hook.told) > more_than, every=0.002)
+        wait_for("somebody is notified", lambda: len(self.hook.notices) > more_than, every=0.002)
 
     def finish(self) -> None:
-        """Waits until all is told, read and judged, and fails with what is wrong."""
+        """Waits until all are notified, read and judged, and fails with the problems."""
         assert self.sent == len(self.events)
         try:
-            wait_for("all is told", lambda: self._alive() and self.expected <= self.hook.keys().keys(), LONG_RUN, every=0.2)
+            wait_for(
+                "all are notified", lambda: self._alive() and self.expected <= self.hook.keys().keys(), LONG_RUN, every=0.2
+            )
         except AssertionError as error:
-            error.add_note(f"never told: {sorted(self.expected - self.hook.keys().keys())}")
+            error.add_note(f"never notified: {sorted(self.expected - self.hook.keys().keys())}")
             raise
         self.settle()
         self.check()
@@ -171,7 +173,7 @@ class Scenario:
     def check(self) -> None:
         keys = self.hook.keys()
         assert set(keys) == self.expected, (set(keys) - self.expected, self.expected - set(keys))
-        assert not {place: told for place, told in keys.items() if len(told) > 1}, "an incident was told as two"
+        assert not {about: each for about, each in keys.items() if len(each) > 1}, "an incident was notified as two"
         recorded = on_record(self.settings)
         assert {(row.rule, row.brand) for row in recorded} == self.expected
         assert len(recorded) == len(self.expected) and not open_twice(self.settings)
@@ -225,12 +227,12 @@ def scenario(kafka: Stack, settings: Settings, size: Size, rng: random.Random, t
 def test_workers_and_control_are_killed_and_all_is_read_again(scenario: Scenario, size: Size, rng: random.Random) -> None:
     scenario.start(workers=2, controls=2)
     for number in range(size.kills):
-        told = len(scenario.hook.told)
+        before = len(scenario.hook.notices)
         scenario.send(0.8 / size.kills)
-        # Two in three hit control; every other one right when it has told something.
+        # Two in three hit control; every other one right when it has notified somebody.
         victim = rng.choice(scenario.workers) if number % 3 == 1 else scenario.leader
         if number % 2 == 0:
-            scenario.wait_told(told)
+            scenario.wait_notified(before)
         else:
             time.sleep(rng.uniform(0, 1.5))
         scenario.replace(victim)
@@ -252,11 +254,11 @@ def test_a_frozen_control_comes_back_after_another_took_over(scenario: Scenario)
     heir = scenario.start_control()
     heir.wait_ready()
     scenario.send(0.7)
-    scenario.wait_told()
+    scenario.wait_notified()
     frozen.signal(signal.SIGSTOP)
     scenario.send()
     wait_for("the heir leads", lambda: heir.said("alerts are open"))
-    wait_for("all is told", lambda: scenario.expected <= scenario.hook.keys().keys(), LONG_RUN, every=0.2)
+    wait_for("all are notified", lambda: scenario.expected <= scenario.hook.keys().keys(), LONG_RUN, every=0.2)
     minute = time.time() // 60
     wait_for("another minute", lambda: time.time() // 60 > minute, 61)
     frozen.signal(signal.SIGCONT)

@@ -1,7 +1,7 @@
 """Two controls that are cut off from Kafka, from ClickHouse, from both, frozen, or slow, while events land and people command.
 
-Each run is seeded. In the end each alert was told under one key, none is missing, what somebody acknowledged is acknowledged,
-and what was silenced was not told; a change was told twice only where its teller could not put on record that it was taken.
+Each run is seeded. In the end each alert was notified under one key, none is missing, an acknowledged alert is acknowledged,
+and a silenced one was not notified; a change was notified twice only where the leader could not record that it was accepted.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from pipeline.errors import StackError
 from pipeline.kafka.group import SESSION_S
 from tests.support.control import (
     TOKEN,
+    Notice,
     Rules,
-    Told,
     Webhook,
     controlled,
     event,
@@ -108,7 +108,7 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
 # --- faults ----------------------------------------------------------------------------------------------------------
 KINDS = ("kafka", "both", "frozen", "clickhouse", "slow")
 LOSES_ANSWERS = ("both", "frozen", "clickhouse", "slow")
-"""Who is cut off like this may have told something and be unable to put it on record."""
+"""A control that is cut off like this may have notified somebody and be unable to record it."""
 
 
 class Fault(NamedTuple):
@@ -255,8 +255,8 @@ class Run:
         self.expected |= {(rule, brand) for rule, true in (("many", many), ("crisis", crisis)) if true}
 
     def acknowledge(self) -> None:
-        """One of the last that were told and that nobody has acknowledged."""
-        keys = [told.alert["key"] for told in self.hook.told if told.alert["state"] == "firing"]
+        """Acknowledges one of the last alerts that nobody has acknowledged."""
+        keys = [notice.alert["key"] for notice in self.hook.notices if notice.alert["state"] == "firing"]
         due = [key for key in dict.fromkeys(keys) if key not in self.acknowledged][-3:]
         if due and (done := self._commanded(f"/alerts/{self.rng.choice(due)}/ack", {}, 200)):
             self.acknowledged[done["key"]] = done["version"], time.time()
@@ -300,9 +300,9 @@ class Run:
 
     def settle(self) -> None:
         try:
-            wait_for("all is told", lambda: self._alive() and self.wanted <= self.hook.keys().keys(), LONG_RUN, every=0.2)
+            wait_for("all are notified", lambda: self._alive() and self.wanted <= self.hook.keys().keys(), LONG_RUN, every=0.2)
         except AssertionError as error:
-            error.add_note(f"never told: {sorted(self.wanted - self.hook.keys().keys())}")
+            error.add_note(f"never notified: {sorted(self.wanted - self.hook.keys().keys())}")
             raise
         wait_for("all is heard", lambda: heard_all(self.settings), LONG_RUN, every=0.3)
         for _ in range(2):
@@ -321,33 +321,34 @@ class Run:
     def _keys(self) -> Iterator[str]:
         for place, keys in self.hook.keys().items():
             if len(keys) > 1:
-                yield f"{place} was told under {len(keys)} keys"
+                yield f"{place} was notified under {len(keys)} keys"
         if extra := self.hook.keys().keys() - self.wanted:
-            yield f"told, and never to be: {sorted(extra)}"
+            yield f"notified, and never to be: {sorted(extra)}"
 
     def _acknowledgements(self) -> Iterator[str]:
         now = {row.key: row for row in on_record(self.settings)}
         for key, (version, _) in self.acknowledged.items():
             if now[key].state != "acknowledged":
                 yield f"alert {key} was acknowledged in version {version} and is {now[key].state} in {now[key].version}"
-        for told in self.hook.told:
-            version, at = self.acknowledged.get(told.alert["key"], (0, float("inf")))
-            if told.alert["state"] == "firing" and told.at > at + MOMENT_S:
-                yield f"alert {told.delivery} was told as firing {told.at - at:.1f} s after version {version} acknowledged it"
+        for notice in self.hook.notices:
+            version, at = self.acknowledged.get(notice.alert["key"], (0, float("inf")))
+            if notice.alert["state"] == "firing" and notice.at > at + MOMENT_S:
+                yield f"alert {notice.delivery} fired {notice.at - at:.1f} s after version {version} acknowledged it"
 
     def _silences(self) -> Iterator[str]:
-        for told in self.hook.told:
-            if told.alert["brand"] in self.silenced:
-                yield f"{told.place} is silenced and was told"
+        for notice in self.hook.notices:
+            if notice.alert["brand"] in self.silenced:
+                yield f"{notice.about} is silenced and was notified"
 
     def _repetitions(self) -> Iterator[str]:
-        times: defaultdict[str, list[Told]] = defaultdict(list)
-        for told in self.hook.told:
-            times[told.delivery].append(told)
-        for delivery, all_told in times.items():
-            first = all_told[0].at
-            if len(all_told) > 1 and not any(began <= first <= ended for began, ended in self.lossy):
-                yield f"{delivery} was told {len(all_told)} times, at {[round(told.at % 1000, 1) for told in all_told]}"
+        times: defaultdict[str, list[Notice]] = defaultdict(list)
+        for notice in self.hook.notices:
+            times[notice.delivery].append(notice)
+        for delivery, all_notices in times.items():
+            first = all_notices[0].at
+            if len(all_notices) > 1 and not any(began <= first <= ended for began, ended in self.lossy):
+                at = [round(notice.at % 1000, 1) for notice in all_notices]
+                yield f"{delivery} was notified {len(all_notices)} times, at {at}"
 
     def _records(self) -> Iterator[str]:
         rows = on_record(self.settings)
@@ -383,7 +384,7 @@ def check(run: Run, faults: list[Fault]) -> None:
             run.suffer(fault)
     run.settle()
     wrong = run.wrong()
-    print(f"{len(run.hook.told)} told of {len(run.wanted)} alerts, {len(run.acknowledged)} acknowledged, "
+    print(f"{len(run.hook.notices)} notified of {len(run.wanted)} alerts, {len(run.acknowledged)} acknowledged, "
           f"{len(run.silenced)} brands silenced")  # fmt: skip
     assert not wrong, "\n".join(wrong)
     assert run.silenced, "no silence was taken"

@@ -76,7 +76,7 @@ class Running:
         send(self.settings, events)
 
     def fires(self, rule: str, brand: str) -> None:
-        """It is told, as one alert."""
+        """It is notified, as one alert."""
         wait_for(f"{rule} fires for {brand}", lambda: bool(self.hook.of(rule, brand)))
         assert len(self.hook.keys()[rule, brand]) == 1
 
@@ -228,7 +228,7 @@ def test_an_end_is_told_where_it_ended(running: Running) -> None:
     running.say("Lasting", "firstword")
     running.fires("brief", "Over")
     running.fires("one", "Lasting")
-    wait_for("the end is told", lambda: bool(running.hook.of("brief", "Over", "resolved")))
+    wait_for("the end is notified", lambda: bool(running.hook.of("brief", "Over", "resolved")))
     assert running.hook.of("brief", "Over", "resolved")[0].alert["key"] == running.hook.of("brief", "Over")[0].alert["key"]
     assert not running.hook.of("one", "Lasting", "resolved")
 
@@ -240,9 +240,9 @@ def test_a_test_alert_is_told_and_marked(running: Running, run: Run, monkeypatch
     done = run("alerts", "test", "crisis", "--brand", "Drill")
     assert done.code == 0, done.err
     assert run("alerts", "test", "no-such-rule").code == 1
-    wait_for("it is told", lambda: bool(running.hook.of("crisis", "Drill")))
+    wait_for("it is notified", lambda: bool(running.hook.of("crisis", "Drill")))
     assert running.hook.of("crisis", "Drill")[0].alert["test"]
-    assert not [told for told in running.hook.told if told.alert["rule"] == "no-such-rule"]
+    assert not [notice for notice in running.hook.notices if notice.alert["rule"] == "no-such-rule"]
 
 
 def test_what_people_said_outlives_a_kill(running: Running) -> None:
@@ -268,7 +268,7 @@ def test_what_people_said_outlives_a_kill(running: Running) -> None:
     wait_for("two are on record", lambda: len(on_record(running.settings, "brand = 'Hushed'")) == 2)
     running.judged()
     assert all(row.muted.startswith("silence ") for row in on_record(running.settings, "brand = 'Hushed'"))
-    assert not [told for told in running.hook.told if told.alert["brand"] == "Hushed"]
+    assert not [notice for notice in running.hook.notices if notice.alert["brand"] == "Hushed"]
     rows = on_record(running.settings, "rule = 'one' AND brand IN ('Looked after', 'Nobody\\'s')")
     assert {(row.brand, row.state, row.actor) for row in rows} == {
         ("Looked after", "acknowledged", "ines"),
@@ -293,8 +293,8 @@ def test_a_platform_is_silenced_for_what_is_said_there_alone(running: Running) -
         assert not running.hook.of("one", "Everywhere")
         running.say("Everywhere", "firstword again")
         running.fires("one", "Everywhere")
-        (told,) = running.hook.of("one", "Everywhere")
-        assert told.alert["platforms"] == ["quietly", "x"]
+        (notice,) = running.hook.of("one", "Everywhere")
+        assert notice.alert["platforms"] == ["quietly", "x"]
     finally:
         ask(running.settings, "DELETE", f"/silences/{silence['id']}")
 
@@ -430,7 +430,7 @@ class Bench:
         return self.evaluator.raise_campaigns(found, now)
 
 
-def places(alerts: Iterable[Alert], state: State = State.FIRING) -> set[tuple[str, str, str]]:
+def scopes(alerts: Iterable[Alert], state: State = State.FIRING) -> set[tuple[str, str, str]]:
     return {(alert.rule, alert.scope.brand, alert.scope.platform) for alert in alerts if alert.state is state}
 
 
@@ -440,7 +440,7 @@ def seconds(after: float) -> datetime:
 
 def test_a_source_that_stops_talking(settings: Settings) -> None:
     def silent(now: float, state: State = State.FIRING) -> set[str]:
-        return {platform for _, _, platform in places(bench.tick(seconds(now)), state)}
+        return {platform for _, _, platform in scopes(bench.tick(seconds(now)), state)}
 
     with Bench(settings, {"name": "quiet", "type": "no_data", "of": "platform", "after": "1m"}) as bench:
         bench.land("Acme", seconds(-30), platform="x")
@@ -464,7 +464,7 @@ def test_an_open_alert_of_a_rule_type_that_had_another_name_goes_on_after_an_upg
         bench.rewrite(replace(raised, type="silence"))
         bench.start(seconds(70))
         assert [alert.type for alert in bench.evaluator.lifecycle.open] == ["silence"]
-        assert not places(bench.tick(seconds(131)))
+        assert not scopes(bench.tick(seconds(131)))
         bench.land("Acme", seconds(180), platform="x")
         (over,) = bench.tick(seconds(200))
         assert (over.key, over.type, over.state) == (raised.key, "silence", State.RESOLVED)
@@ -488,9 +488,9 @@ def test_more_and_less_than_is_expected_and_what_a_whole_brand_says_for_its_plat
         bench.land("Loud", seconds(1), 300)
         bench.land("Calm", seconds(1), 22)
         bench.land("Moved", seconds(1), 50, platform="reddit")
-        told = bench.hear(seconds(10), "Calm", "Loud", "Moved")
-        assert places(told) == {("volume", "Loud", ""), ("platforms", "Loud", "x"), ("platforms", "Moved", "reddit")}
-        whole, part, moved = (next(a for a in told if (a.rule, a.scope.brand) == each) for each in (
+        changes = bench.hear(seconds(10), "Calm", "Loud", "Moved")
+        assert scopes(changes) == {("volume", "Loud", ""), ("platforms", "Loud", "x"), ("platforms", "Moved", "reddit")}
+        whole, part, moved = (next(a for a in changes if (a.rule, a.scope.brand) == each) for each in (
             ("volume", "Loud"), ("platforms", "Loud"), ("platforms", "Moved")
         ))  # fmt: skip
         assert part.muted == f"inhibited by {whole.hex}"
@@ -500,8 +500,8 @@ def test_more_and_less_than_is_expected_and_what_a_whole_brand_says_for_its_plat
         for minute in range(1, 90):
             for brand in ("Calm", "Loud"):
                 bench.land(brand, seconds(60 * minute), 4)
-            told = bench.hear(seconds(60 * minute + 15), "Calm", "Loud")
-            drops |= {brand for rule, brand, _ in places(told) if rule == "drop"}
+            changes = bench.hear(seconds(60 * minute + 15), "Calm", "Loud")
+            drops |= {brand for rule, brand, _ in scopes(changes) if rule == "drop"}
             if len(drops) > 1:
                 break
         assert drops == {"Gone", "Moved"}
@@ -518,7 +518,7 @@ def test_what_was_read_before_a_kill_counts_after_it(settings: Settings) -> None
         bench.start(seconds(110))
         bench.land("Many", seconds(121), 11)
         bench.land("Few", seconds(121), 10)
-        assert places(bench.hear(seconds(122), "Few", "Many")) == {("many", "Many", "")}
+        assert scopes(bench.hear(seconds(122), "Few", "Many")) == {("many", "Many", "")}
 
 
 def test_rules_that_came_while_another_one_was_in_charge(settings: Settings) -> None:
@@ -530,7 +530,7 @@ def test_rules_that_came_while_another_one_was_in_charge(settings: Settings) -> 
         bench.evaluator.start(seconds(1), 0)
         for brand in ("Old", "New"):
             bench.land(brand, seconds(2), 4)
-        assert places(bench.hear(seconds(3), "New", "Old")) == {("many", "New", "")}
+        assert scopes(bench.hear(seconds(3), "New", "Old")) == {("many", "New", "")}
 
 
 def test_an_event_that_was_not_on_record_when_its_alert_was(settings: Settings) -> None:
@@ -543,10 +543,10 @@ def test_an_event_that_was_not_on_record_when_its_alert_was(settings: Settings) 
         return bench.hear_of(seconds(now), "crisis", "Acme", seconds(1))
 
     with Bench(settings, rule) as bench:
-        assert places(hear(2)) == {("crisis", "Acme", "")}
+        assert scopes(hear(2)) == {("crisis", "Acme", "")}
         assert not hear(3)
         assert [alert.observed for alert in bench.evaluator.lifecycle.open] == [1]
-        assert places(bench.tick(seconds(40)), State.RESOLVED) == {("crisis", "Acme", "")}
+        assert scopes(bench.tick(seconds(40)), State.RESOLVED) == {("crisis", "Acme", "")}
         assert not hear(50)
         assert not bench.evaluator.lifecycle.open
 
@@ -563,5 +563,5 @@ def test_a_campaign_that_was_heard_of_before_a_kill_is_found_after_it(settings: 
         bench.start(seconds(20))
         assert not bench.look(seconds(20))  # the watermark that was kept is from before it
         bench.tick(seconds(30))
-        assert places(bench.look(seconds(30))) == {("copies", "Copied", "")}
+        assert scopes(bench.look(seconds(30))) == {("copies", "Copied", "")}
         assert not bench.look(seconds(31))

@@ -1,4 +1,4 @@
-"""`earshot control` as the tests see it: a process with its rules, a webhook that it tells, and what table alerts holds."""
+"""`earshot control` as the tests see it: a process with its rules, a webhook that it notifies, and the rows of table alerts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TOKEN = "a token of ines, 24 long"
 HOOK = "hook"
 
 
-class Told(NamedTuple):
+class Notice(NamedTuple):
     """One alert in one message that the webhook took."""
 
     message: int
@@ -50,18 +50,18 @@ class Told(NamedTuple):
     """By the clock on the wall."""
 
     @property
-    def place(self) -> tuple[str, str]:
+    def about(self) -> tuple[str, str]:
         return self.alert["rule"], self.alert["brand"]
 
 
 class Webhook:
-    """A receiver on a port of its own: it takes what it is told, answers with `status`, or is away."""
+    """A receiver on a port of its own: it takes notifications, answers with `status`, or is away."""
 
     def __init__(self) -> None:
         self.port = free_port()
         self.status = 204
         self.refused = 0
-        self._told: list[Told] = []
+        self._notices: list[Notice] = []
         self._messages = 0
         self._lock = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
@@ -99,24 +99,24 @@ class Webhook:
             self._messages += 1
             names = delivery.split(",")
             now = time.time()
-            self._told += [Told(self._messages, *each, now) for each in zip(names, message["alerts"], strict=True)]
+            self._notices += [Notice(self._messages, *each, now) for each in zip(names, message["alerts"], strict=True)]
             return self.status
 
     @property
-    def told(self) -> list[Told]:
+    def notices(self) -> list[Notice]:
         """All that was taken, in its order."""
         with self._lock:
-            return list(self._told)
+            return list(self._notices)
 
-    def of(self, rule: str, brand: str, state: str = "firing") -> list[Told]:
-        return [told for told in self.told if told.place == (rule, brand) and told.alert["state"] == state]
+    def of(self, rule: str, brand: str, state: str = "firing") -> list[Notice]:
+        return [notice for notice in self.notices if notice.about == (rule, brand) and notice.alert["state"] == state]
 
     def keys(self) -> dict[tuple[str, str], set[str]]:
-        """(rule, brand) -> the keys of the alerts that were told as firing."""
+        """(rule, brand) -> the keys of the alerts that it was notified of as firing."""
         found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-        for told in self.told:
-            if told.alert["state"] == "firing" and not told.alert["test"]:
-                found[told.place].add(told.alert["key"])
+        for notice in self.notices:
+            if notice.alert["state"] == "firing" and not notice.alert["test"]:
+                found[notice.about].add(notice.alert["key"])
         return dict(found)
 
 
@@ -217,7 +217,7 @@ def on_record(settings: Settings, where: str = "1") -> list[Row]:
 
 
 def open_twice(settings: Settings) -> list[tuple[Any, ...]]:
-    """Places of which more than one alert is open."""
+    """(rule, brand, platform) with more than one open alert, and its keys."""
     places: defaultdict[tuple[Any, ...], set[str]] = defaultdict(set)
     for row in on_record(settings, "test = 0 AND historical = 0"):
         if row.state != "resolved":
