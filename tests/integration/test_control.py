@@ -521,7 +521,7 @@ def test_what_was_read_before_a_kill_counts_after_it(settings: Settings) -> None
         assert scopes(bench.hear(seconds(122), "Few", "Many")) == {("many", "Many", "")}
 
 
-def test_rules_that_came_while_another_one_was_in_charge(settings: Settings) -> None:
+def test_rules_that_came_while_another_process_led(settings: Settings) -> None:
     rule = {"name": "many", "type": "threshold", "measure": "count", "above": 3, "brands": ["Old"]}
     with Bench(settings, rule) as bench:
         bench.start(NOON)
