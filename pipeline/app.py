@@ -129,8 +129,8 @@ class Worker:
         work = self._settings.worker
         keep_asking(clickhouse_client(self._settings.clickhouse, timeout_s=5), self.vitals)
         keep_asking_ends(kafka_admin(self._settings.kafka), self._settings.kafka.topic("events"), self.offsets.lag)
-        self.brands.keep_looking(self.mentions.use)
-        self.rules.keep_looking(self._use_rules)
+        self.brands.keep_checking(self.mentions.use)
+        self.rules.keep_checking(self._use_rules)
         metrics.MEMORY_LIMIT.set(memory_limit())
         stop_health = serve(self.vitals, work.health_host, work.health_port)
         if self.later:

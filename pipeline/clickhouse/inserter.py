@@ -1,11 +1,10 @@
-"""Inserts into ClickHouse by the rules of the delivery contract, and the reads that retry with them.
+"""Inserts into ClickHouse by the rules of the delivery contract, and reads with the same retries.
 
-Every insert carries a token, the first try too: a hash of the table and the bytes written. An insert whose result is unknown
-(timeout, reset, 5xx, overload) is repeated whole with the same token until it is known. It is halved on a data error, to find
-the bad rows, and when the server has stopped it a few times because it takes more time or memory than it may; halves get their
-own tokens. Of table interactions, halves leave out the revisions that are there; every other table absorbs a row that comes
-again by its key, and a row that replaces one has its key too, so all are written. The settings that this hangs on are pinned
-(pipeline/clickhouse/pins.py).
+Every insert has a token, a hash of the table and the bytes written. If its result is unknown (timeout, reset, 5xx, overload),
+it is repeated whole with the same token until it is known. It is halved on a data error, to isolate the bad rows, and after the
+server stopped it a few times for using too much time or memory; halves have tokens of their own. For table interactions, halves
+leave out the revisions that the table has; every other table replaces a repeated row by its key. The contract depends on
+ClickHouse's settings, which clickhouse/pins.py fixes.
 """
 
 from __future__ import annotations
@@ -34,26 +33,26 @@ from pipeline.monitoring.health import Vitals
 log = logging.getLogger("earshot.clickhouse")
 T = TypeVar("T")
 
-# What is wrong with the data itself: parsing, types, ranges, constraints (ClickHouse's ErrorCodes.cpp).
+# Errors of the data itself: parsing, types, ranges, constraints (ClickHouse's ErrorCodes.cpp).
 DATA_ERRORS = {6, 26, 27, 32, 33, 38, 41, 53, 69, 70, 72, 117, 131, 321, 349, 441, 469}
-# It took more time or more memory than it may: repeated whole, it would take as much.
+# Too much time or memory: repeated whole, it would take as much.
 _TOO_MUCH = {159, 241}
 _WHOLE_TRIES = 3
 _BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 _BY_REVISION = "interactions"
-"""The table whose rows are told apart by their revisions, not by its key."""
+"""The table whose rows are distinguished by revision, not by its key."""
 MONTHS_AN_INSERT = 50
 """An insert that touches more than 100 partitions fails whole."""
 
 
 class TooMuchError(Exception):
-    """What was asked takes more time or memory than the server gives, at each try; less of it may do."""
+    """Every try took more time or memory than the server allows; a smaller request may pass."""
 
 
 class Inserter:
-    """Writes frames and reads answers over one client; what fails is repeated, said once, and shown by /ready.
+    """Writes and reads frames over one client. Failed requests are repeated, logged now and then, and shown by /ready.
 
-    Blocks while the database is down, giving signs of life. Raises GivenUp when the batch's generation ends meanwhile.
+    Blocks while the database is down, with signs of life. Raises GivenUp if the batch's generation ends meanwhile.
     """
 
     def __init__(self, client: Client, fence: Fence, vitals: Vitals, name: str) -> None:
@@ -66,9 +65,10 @@ class Inserter:
         self._unknown_until = 0.0
 
     def insert(self, table: str, rows: pl.DataFrame, generation: int) -> list[tuple[pl.DataFrame, str]]:
-        """Inserts the rows; columns that hold nothing are left to their defaults.
+        """Inserts the rows; columns without any value get their defaults.
 
-        Returns those that ClickHouse refuses, a frame of one row each with the reason. All others are there on return.
+        Returns the rows that ClickHouse refuses, each as a frame of one row with the reason. The table has all others on
+        return.
         """
         if not rows.height:
             return []
@@ -80,7 +80,7 @@ class Inserter:
         return refused
 
     def insert_all(self, table: str, rows: pl.DataFrame, generation: int) -> None:
-        """Inserts rows that are all ours. Raises MigrationError when the table refuses one: it is not the one we made."""
+        """Inserts rows that Earshot made. Raises MigrationError if the table refuses one: a migration must have changed it."""
         if refused := self.insert(table, rows, generation):
             raise MigrationError(f"table {table} refuses a row: {refused[0][1]}")
 
@@ -103,12 +103,12 @@ class Inserter:
     def _insert_halves(
         self, table: str, rows: pl.DataFrame, whole: pl.DataFrame, generation: int
     ) -> list[tuple[pl.DataFrame, str]]:
-        # A try without an answer may still be writing rows that would not be seen yet.
+        # A try without an answer may still be writing rows that a query does not see yet.
         while not self.quiet(0.1):
             self.vitals.busy(self._name)
             self.fence.check(generation)
         if table == _BY_REVISION:
-            missing = ~rows.get_column("revision").is_in(self._there(rows).implode())
+            missing = ~rows.get_column("revision").is_in(self._stored_revisions(rows).implode())
             rows, whole = rows.filter(missing), whole.filter(missing)
         half = (rows.height + 1) // 2
         refused = []
@@ -123,27 +123,27 @@ class Inserter:
             self._client.raw_insert(
                 table,
                 column_names=columns,
-                # Not as bytes: the driver would join them with the statement, a copy more.
+                # Not as bytes: the driver would copy them to join them with the statement.
                 insert_block=memoryview(body),  # type: ignore[arg-type]  # urllib3 takes it
                 fmt="ArrowStream",
                 settings={"insert_deduplication_token": token, "max_execution_time": f"{INSERT_MAX_S:g}"},
             )
 
-    def insert_versions(self, statement: str, generation: int, may: Callable[[], None], whole: bool) -> None:
-        """Runs an INSERT ... SELECT (clickhouse/row_versions.py) that finds nothing left to do when it has run already.
+    def insert_versions(self, statement: str, generation: int, check_ownership: Callable[[], None], whole: bool) -> None:
+        """Runs an INSERT ... SELECT (clickhouse/row_versions.py) that inserts nothing if it has run already.
 
-        `may` raises GivenUp when it must not start any more; it is asked before each try. Raises TooMuchError, but for what can
-        only be done `whole`.
+        `check_ownership` is called before each try and raises GivenUp if the statement must not start any more. Raises
+        TooMuchError, unless the statement can only run `whole`.
         """
-        self.retry("insert of versions", lambda: self._make_versions(statement, generation, may), whole)
+        self.retry("insert of versions", lambda: self._make_versions(statement, generation, check_ownership), whole)
 
-    def _make_versions(self, statement: str, generation: int, may: Callable[[], None]) -> None:
-        # One whose result is unknown may still run; a second beside it would write its rows twice.
+    def _make_versions(self, statement: str, generation: int, check_ownership: Callable[[], None]) -> None:
+        # A try with an unknown result may still run; a second beside it would write its rows twice.
         while not self.quiet(0.1):
             self.fence.check(generation)
         self.fence.pass_through(generation)
         with self._writing():
-            may()
+            check_ownership()
             self._client.command(statement, settings={**LONG_SQL, "max_execution_time": f"{INSERT_MAX_S:g}"})
 
     @contextmanager
@@ -159,14 +159,14 @@ class Inserter:
         finally:
             self._quiet.set()
 
-    def _there(self, rows: pl.DataFrame) -> pl.Series:
+    def _stored_revisions(self, rows: pl.DataFrame) -> pl.Series:
         where = f"event_key IN ({','.join(map(str, rows.get_column('event_key').unique()))})"
         if "created_at" in rows.columns:
             where += f" AND {row_versions.minutes(rows.get_column('created_at'))}"
         return self.query(f"SELECT revision FROM {_BY_REVISION} WHERE {where}").get_column("revision")
 
     def quiet(self, timeout_s: float) -> bool:
-        """Waits until no insert of ours can be running on the server; False when `timeout_s` was not enough."""
+        """Waits until no insert of ours can run on the server; False if `timeout_s` was too short."""
         end = time.monotonic() + timeout_s
         if not self._quiet.wait(timeout_s):
             return False
@@ -177,7 +177,7 @@ class Inserter:
         return True
 
     def query(self, sql: str, more: Mapping[str, object] | None = None) -> pl.DataFrame:
-        """The answer as a frame; low-cardinality columns as plain strings. `more`: settings of ClickHouse for this query."""
+        """The rows as a frame; low-cardinality columns as plain strings. `more`: settings of ClickHouse for this query."""
         return self.retry("query", lambda: frame(self._client, sql, {}, {**LONG_SQL, **(more or {})}))
 
     def command(self, sql: str) -> None:
@@ -187,11 +187,11 @@ class Inserter:
     def retry(self, what: str, request: Callable[[], T], whole: bool = True) -> T:
         """Repeats the request until it is answered. Raises DatabaseError for a data error, and GivenUp.
 
-        Raises TooMuchError after a few tries that took too much, unless it can only be done `whole`.
+        Raises TooMuchError after a few tries that took too much, unless the request can only run `whole`.
         """
         try:
             return self._retry(what, request, whole)
-        finally:  # given up, too: nobody waits for this answer any more
+        finally:  # also when given up: nobody waits for this answer any more
             self.vitals.clear(f"clickhouse ({self._name})")
 
     def _retry(self, what: str, request: Callable[[], T], whole: bool) -> T:
@@ -205,7 +205,7 @@ class Inserter:
                 code = error.code if isinstance(error, DatabaseError) else None
                 if code in DATA_ERRORS:
                     raise
-                self._say(what, attempt, reason(error))
+                self._report(what, attempt, reason(error))
                 too_much += code in _TOO_MUCH
                 if too_much == _WHOLE_TRIES and not whole:
                     raise TooMuchError from error
@@ -218,14 +218,14 @@ class Inserter:
             self.fence.check(generation)
             attempt += 1
 
-    def _say(self, what: str, attempt: int, why: str) -> None:
+    def _report(self, what: str, attempt: int, why: str) -> None:
         self.vitals.hold(f"clickhouse ({self._name})", why)
         if worth_logging(attempt + 1):
             log.warning("%s: %s; try %d, will be repeated", what, why, attempt + 1)
 
 
 def arrow_stream(rows: pl.DataFrame) -> pa.Buffer:
-    """The frame as an Arrow IPC stream that ClickHouse reads (no string views), in a buffer of just its size."""
+    """The frame as an Arrow IPC stream that ClickHouse reads (no string views), in a buffer of exactly its size."""
     table = rows.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
     size = pa.MockOutputStream()
     _write(table, size)

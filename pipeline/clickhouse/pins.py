@@ -1,8 +1,8 @@
-"""What Earshot needs of ClickHouse's settings, pinned: each request of each client carries them.
+"""Pins the ClickHouse settings that the delivery contract depends on: each request of each client carries them.
 
-The delivery contract hangs on them, and a server's version, its profiles and its users' defaults change them: asynchronous
-inserts, say, are on by default since 26.2. What a user may not set is not sent; `unmet` says of it in words what is not as
-needed, when tables are made and when a process starts.
+A server's version, its profiles and its users' defaults change them: asynchronous inserts, for example, are on by default since
+26.2. Settings that the user may not change are not sent; `unmet` names those that are not as needed, when tables are made and
+when a process starts.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from clickhouse_connect.driver.client import Client
 from pipeline.fence import INSERT_MAX_S
 
 OLDEST = (26, 2)
-"""The first version that has all the settings; what is older was never run."""
+"""The first version with all the settings; Earshot never ran with an older one."""
 
 
 class Pin(NamedTuple):
-    """A setting, and what breaks without it (tests/clickhouse/test_pins.py shows it)."""
+    """A setting, and the fault without it (tests/clickhouse/test_pins.py shows each)."""
 
     name: str
     value: str
@@ -53,7 +53,7 @@ PINS = (
 
 
 def pin(client: Client) -> None:
-    """From now on each request of the client carries the settings, as far as its user may set them."""
+    """Makes each request of the client carry the settings that its user may set."""
     for name, value, _ in PINS:
         setting = client.server_settings.get(name)
         if setting is not None and not setting.readonly:
@@ -61,21 +61,21 @@ def pin(client: Client) -> None:
 
 
 def unmet(client: Client) -> str:
-    """What of the server's version and of its user's settings is not as needed, on one line; blank: all is.
+    """Names a server version or settings that are not as needed, on one line; blank if all are.
 
-    Raises ClickHouseError when it can't be asked, and with the server's words when a limit of the user is in the way.
+    Raises ClickHouseError if the server can't be asked, and with the server's text if a limit of the user forbids the query.
     """
     version = tuple(int(number) for number in re.findall(r"\d+", client.server_version or "")[:2])
     if version < OLDEST:
         return f"it is version {client.server_version}, Earshot needs {'.'.join(map(str, OLDEST))} or newer"
     names = ", ".join(f"'{pin.name}'" for pin in PINS)
     rows = client.query(f"SELECT name, value FROM system.settings WHERE name IN ({names})").result_rows
-    found = {str(row[0]): str(row[1]) for row in rows}
+    actual = {str(row[0]): str(row[1]) for row in rows}
     wrong = [
-        f"{name} is {found.get(name, 'unknown')} and readonly for this user, it must be {value}"
+        f"{name} is {actual.get(name, 'unknown')} and readonly for this user, it must be {value}"
         for name, value, _ in PINS
-        if found.get(name) != value
+        if actual.get(name) != value
     ]
-    if not wrong:  # inserts set these on their own: the server says it when the user may not
+    if not wrong:  # inserts set these on their own: the server raises if the user may not
         client.query("SELECT 1", settings={"max_execution_time": f"{INSERT_MAX_S:g}", "insert_deduplication_token": "none"})
     return "; ".join(wrong)

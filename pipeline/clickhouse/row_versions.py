@@ -1,8 +1,8 @@
 """New versions of stored rows, made inside ClickHouse: `INSERT ... SELECT` from the newest version of each.
 
-A row gets one only while its newest version is still of the revision that was looked at, so an edit or a delete is never
-overwritten, and what was computed anew meanwhile by others goes on into the new version. Where two are made at the same time
-from one version, the step of the minor counter (schemas/events.py) says which wins.
+A row gets one only while its newest version still has the revision that was read, so an edit or a delete is never overwritten,
+and labels or brands that others computed meanwhile go on into the new version. If two versions are made from one at the same
+time, the step of the minor counter (schemas/events.py) decides which wins.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ COLUMNS_SQL = """
 SELECT name FROM system.columns
 WHERE database = currentDatabase() AND table = 'interactions' AND default_kind NOT IN ('ALIAS', 'MATERIALIZED')
 ORDER BY position"""
-"""The columns that are written; what ClickHouse computes from them, it computes anew for each version."""
+"""The columns to write; ClickHouse computes the others from them for each version."""
 LABEL_CHANGES = "(sentiment_status, sentiment_label, sentiment_model) != (_status, _label, _model)"
-"""A row that says what `label_values` say needs no new version: a statement that runs twice writes once."""
+"""False for a row that has these label values already: a statement that runs twice writes once."""
 
 
 def insert_versions(
-    columns: Sequence[str], rows: pl.DataFrame, values: Mapping[str, str], step: int, place: str, where: str = "1"
+    columns: Sequence[str], rows: pl.DataFrame, values: Mapping[str, str], step: int, key_range: str, where: str = "1"
 ) -> str:
     """The statement. `rows` (event_key, revision) get a version `step` higher than their newest, with `values` (column: SQL).
 
-    `place` bounds where the rows lie, by the table's key; `where` is what the newest version has to be besides. The SQL may use
-    the keys as `_keys`, and other values as `_brands` or, of sentiment_status, `_status`.
+    `key_range` limits the scan, by the table's key; `where` is a condition on the newest version. The SQL may use the keys as
+    `_keys`, and other values as `_brands` or, for sentiment_status, `_status`.
     """
     named = {f"_{column.removeprefix('sentiment_')}": sql for column, sql in values.items()}
     new = {column: column for column in columns} | {column: name for name, column in zip(named, values, strict=True)}
@@ -39,7 +39,7 @@ def insert_versions(
         f"INSERT INTO interactions ({', '.join(new)}) "
         f"WITH {numbers(rows.get_column('event_key'))} AS _keys, {', '.join(aliases)} "
         f"SELECT {', '.join(new.values())} FROM "
-        f"(SELECT * FROM interactions WHERE {place} AND event_key IN _keys ORDER BY version DESC LIMIT 1 BY event_key) "
+        f"(SELECT * FROM interactions WHERE {key_range} AND event_key IN _keys ORDER BY version DESC LIMIT 1 BY event_key) "
         f"WHERE is_deleted = 0 AND revision = {revision} AND ({where})"
     )
 
@@ -50,7 +50,8 @@ def label_values(labels: pl.DataFrame) -> dict[str, str]:
 
 
 def looked_up(values: pl.Series) -> str:
-    """SQL for the row's own of `values`, which are in the order of `_keys`; a null is a blank, of a number null."""
+    """SQL for the row's own value of `values`, which are in the order of `_keys`. A null becomes blank; a null number stays
+    null."""
     # transform is a look-up in a hash map. A join with the values' table function took ten times as long.
     if values.dtype == pl.UInt64:
         return f"transform(event_key, _keys, {numbers(values)}, 0)"
@@ -65,10 +66,12 @@ def looked_up(values: pl.Series) -> str:
 
 
 def numbers(values: Iterable[int]) -> str:
+    """The numbers as a literal of SQL."""
     return f"[{','.join(map(str, values))}]::Array(UInt64)"
 
 
 def quoted(text: str) -> str:
+    """The text as a literal of SQL."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 
@@ -78,6 +81,6 @@ def _list(texts: Sequence[str]) -> str:
 
 
 def minutes(created_at: pl.Series) -> str:
-    """`place` of rows that were created at these times."""
+    """The `key_range` of rows that were created at these times."""
     starts = created_at.dt.strftime("'%Y-%m-%d %H:%M:00'").unique()
     return f"toStartOfMinute(created_at) IN ({','.join(starts)})"

@@ -1,8 +1,8 @@
-"""Reload: brands.yaml and alerts.yaml are taken over when they change, without a restart.
+"""Reloads brands.yaml and alerts.yaml when they change, without a restart.
 
-A file is looked at twice a second and read when it has stopped changing, so that one that is being written is not taken for
-the whole. What is broken or gone leaves what was before in force; that is said once, in one line, and is a metric until the
-file is right again. Replacing the file in one move (as editors, git and Kubernetes do) is as good as writing it.
+A file is checked twice a second and read once it has stopped changing, so that a file in the middle of a write is not read. If
+the file is broken or missing, the version before stays active; one line in the log says so, and a metric until the file is
+right again. Replacing the file in one move (as editors, git and Kubernetes do) works as well as writing it.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ T = TypeVar("T")
 
 
 class WatchedFile(Generic[T]):
-    """A file, and what of it is in force: `value`. Raises what `parse` raises, SettingsError, when it is wrong at the start.
+    """A file and its active version, `value`. Raises SettingsError, as `parse` does, if the file is wrong at the start.
 
-    What `reloads` says it lists is the attribute of `value` that holds them.
+    `reloads.what` is the attribute of `value` that lists the file's entries.
     """
 
     def __init__(self, path: Path, parse: Callable[[bytes, Path], T], reloads: Reloads) -> None:
         self._path, self._parse, self._reloads = path, parse, reloads
         self._log = logging.getLogger(f"earshot.{reloads.what}")
         self._known = self._seen = _stamp(path)
-        self._content = self._read()
+        self._content = self._content_of_file()
         self.value = parse(self._content, path)
 
-    def look(self, use: Callable[[T], None]) -> None:
-        """Hands another value to `use` when the file has changed since, and has not changed between this look and the last."""
+    def check(self, use: Callable[[T], None]) -> None:
+        """Passes a new value to `use` if the file has changed, and not between the last call and this one."""
         stamp = _stamp(self._path)
         moving, self._seen = stamp != self._seen, stamp
         if moving or stamp == self._known:
             return
         self._known = stamp
         try:
-            content = self._read()
+            content = self._content_of_file()
             value = self._parse(content, self._path)
         except SettingsError as error:
             self.refuse(error)
@@ -55,22 +55,22 @@ class WatchedFile(Generic[T]):
             self._log.info("%s: %d %s are in force from the next batch on", self._path, len(getattr(value, what)), what)
 
     def refuse(self, error: SettingsError) -> None:
-        """Says that the file is broken, and what was before stays in force; also for who finds out later than `parse`."""
+        """Logs that the file is broken and its last version stays active; for callers that notice it after `parse`, too."""
         self._reloads.changes.labels("failed").inc()
         self._reloads.stale.set(1)
         self._log.error("the %s before stay in force: %s", self._reloads.what, error)
 
-    def keep_looking(self, use: Callable[[T], None]) -> None:
-        """Looks on a daemon thread, for as long as the process lives."""
+    def keep_checking(self, use: Callable[[T], None]) -> None:
+        """Checks on a daemon thread until the process ends."""
 
-        def look() -> None:
+        def loop() -> None:
             pause = threading.Event()
             while not pause.wait(EVERY_S):
-                self.look(use)
+                self.check(use)
 
-        threading.Thread(target=look, name=self._reloads.what, daemon=True).start()
+        threading.Thread(target=loop, name=self._reloads.what, daemon=True).start()
 
-    def _read(self) -> bytes:
+    def _content_of_file(self) -> bytes:
         try:
             return self._path.read_bytes()
         except OSError as error:

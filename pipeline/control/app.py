@@ -111,7 +111,7 @@ class Control:
         def reload(config: Alerts) -> None:
             loop.call_soon_threadsafe(self._reload, config)
 
-        self._rules.keep_looking(reload)
+        self._rules.keep_checking(reload)
         watch = asyncio.create_task(self._leader.watch(self._app, self._topic.ask))
         await self._app.start()
         lead = asyncio.create_task(self._leader.hold(self._lead))

@@ -1,4 +1,4 @@
-"""The way to this machine's own addresses."""
+"""Reaches this machine's own addresses without a proxy."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def reach_loopback_directly() -> None:
-    """Requests to this machine go past the proxy that the environment names, in this process and its children.
+    """Excludes this machine from the proxy that the environment names, in this process and its children.
 
-    Behind a proxy for the outside a stack on this machine would else never answer.
+    Behind such a proxy, a stack on this machine would never answer.
     """
     spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     missing = [] if spared.strip() == "*" else [host for host in LOOPBACK if host not in spared.split(",")]

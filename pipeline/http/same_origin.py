@@ -1,7 +1,7 @@
 """Which requests our HTTP ports refuse: those that a page of another origin makes a browser send.
 
-A browser says for whom it asks (Sec-Fetch-Site, Origin). A page whose own name was made to resolve to this machine passes
-for the same origin; it can't hide that name, which stands in Host.
+A browser names the origin of the page (Sec-Fetch-Site, Origin). A page whose own host name resolves to this machine counts as
+the same origin, but it can't hide that name, which the browser sends in Host.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from urllib.parse import SplitResult, urlsplit
 
 
 class Headers(Protocol):
-    """Of a request: names in upper and lower case alike."""
+    """The headers of a request; names in upper and lower case are equal."""
 
-    def get(self, name: str, default: str, /) -> str: ...
+    def get(self, name: str, default: str, /) -> str:
+        """The value of this header, else `default`."""
+        ...
 
 
 def refusal(bound_to: str, headers: Headers) -> str | None:
-    """Why a server that listens on the address `bound_to` refuses a request with these headers; None: it may be answered.
+    """Why a server that listens on the address `bound_to` refuses a request with these headers; None: it accepts it.
 
-    Only a server on loopback knows by which names it is called; elsewhere any Host will do (`worker:9400` in a container).
+    Only a server on loopback knows its own names; elsewhere any Host is accepted (`worker:9400` in a container).
     """
     host = headers.get("Host", "")
     if host and is_loopback(bound_to) and not is_loopback(_name(host)):
@@ -34,6 +36,7 @@ def refusal(bound_to: str, headers: Headers) -> str | None:
 
 
 def is_loopback(host: str) -> bool:
+    """Whether this address or name is the machine's own."""
     try:
         address = ip_address(host)
         mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
@@ -43,13 +46,13 @@ def is_loopback(host: str) -> bool:
 
 
 def _name(host: str) -> str:
-    """Of a Host header, which is a name or address and perhaps a port; blank for what is none."""
-    found = re.fullmatch(r"(?:\[([\da-fA-F:.]+)\]|([\w.-]+))(?::\d*)?", host, re.ASCII)
-    return (found[1] or found[2]) if found else ""
+    """The name or address in a Host header, without the port; blank if the header is malformed."""
+    match = re.fullmatch(r"(?:\[([\da-fA-F:.]+)\]|([\w.-]+))(?::\d*)?", host, re.ASCII)
+    return (match[1] or match[2]) if match else ""
 
 
 def _split(url: str) -> SplitResult:
-    """The URL's parts, all blank for what is none."""
+    """The URL's parts, all blank if it is malformed."""
     try:
         return urlsplit(url)
     except ValueError:

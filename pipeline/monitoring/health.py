@@ -1,8 +1,8 @@
-"""Health: /live, /ready and /metrics of a worker, on a thread of its own.
+"""Serves /live, /ready and /metrics of a worker or of control, on a thread of its own.
 
-Live: the poll loop and each agent gave a sign of life in the last 30 s; waiting for input or for room, and a counted retry, are
-signs. Ready: partitions are assigned and seeded, broker and database answer, nothing is held back. Both say why not in their
-body, one reason a line; a probe gets 200 or 503.
+Live: every loop gave a sign of life in the last 30 s; waiting for input or for room, and a counted retry, are signs. Ready: a
+worker has its partitions assigned and seeded, broker and database answer, nothing waits for a person. The status is 200 or 503,
+and the body of a 503 has one reason a line.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from pipeline.monitoring import metrics
 
 SILENCE_S = 30.0
 REQUEST_S = 10.0
-"""From the connection to the end of the answer."""
+"""The longest time from the connection to the end of the response."""
 CONNECTIONS = 32
-"""Answered at a time; others wait until one is done."""
+"""Requests handled at a time; others wait."""
 
 
 class Vitals:
-    """Signs of life by name, and the reasons why the worker is not ready."""
+    """Signs of life by name, and the reasons why the process is not ready. Threads may share it."""
 
     def __init__(self) -> None:
         self._busy_since: dict[str, float | None] = {}
@@ -39,7 +39,7 @@ class Vitals:
         self._lock = threading.Lock()
 
     def busy(self, name: str) -> None:
-        """`name` works on something now; also its sign of life in a counted retry or at each turn of its loop."""
+        """`name` starts to work; a sign of life in a retry or at each turn of its loop."""
         self._busy_since[name] = time.monotonic()
 
     def idle(self, name: str) -> None:
@@ -47,14 +47,17 @@ class Vitals:
         self._busy_since[name] = None
 
     def hold(self, what: str, reason: str) -> None:
+        """Makes the process unready, because `what` waits for this `reason`."""
         with self._lock:
             self._unready[what] = reason
 
     def clear(self, what: str) -> None:
+        """`what` waits no longer."""
         with self._lock:
             self._unready.pop(what, None)
 
     def silent(self) -> list[str]:
+        """Why the process is not live; empty if it is."""
         now = time.monotonic()
         signs = list(self._busy_since.items())
         return [
@@ -62,11 +65,12 @@ class Vitals:
         ]
 
     def unready(self) -> list[str]:
+        """Why the process is not ready; empty if it is."""
         with self._lock:
             return [f"{what}: {reason}" for what, reason in self._unready.items()]
 
     def measure(self) -> None:
-        """Sets the metrics that say what /live and /ready say."""
+        """Sets the metrics live, ready and unready."""
         with self._lock:
             causes = {_cause(what) for what in self._unready}
         metrics.LIVE.set(not self.silent())
@@ -76,13 +80,13 @@ class Vitals:
 
 
 def _cause(what: str) -> str:
-    """What is held, as a label: it may name a topic's partition, or which of our clients to ClickHouse waits."""
+    """The label of metric unready: `what` without the topic's partition or the client that it names."""
     cause = "held" if "[" in what else what.split(" (")[0].replace(" ", "_")
     return cause if cause in metrics.CAUSES else "other"
 
 
 def memory_limit() -> int:
-    """The bytes this process may use: what its control group allows (a container's limit), else the machine's memory."""
+    """The bytes this process may use: the limit of its control group (a container's limit), else the machine's memory."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with suppress(OSError, ValueError):
@@ -105,7 +109,7 @@ def answer(vitals: Vitals, path: str) -> tuple[int, bytes, str]:
 
 
 class _Server(ThreadingHTTPServer):
-    """With a bound on its threads and on the time of each, for a peer may say a byte now and then, or nothing."""
+    """With limits on its threads and on the time of each, since a peer may send a byte now and then, or nothing."""
 
     request_queue_size = 4 * CONNECTIONS
 
@@ -113,11 +117,11 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, handler)
         self._free = threading.BoundedSemaphore(CONNECTIONS)
 
-    def process_request(self, request: Any, client_address: Any) -> None:
+    def process_request(self, request: Any, client_address: object) -> None:
         self._free.acquire()
         super().process_request(request, client_address)
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
+    def process_request_thread(self, request: Any, client_address: object) -> None:
         deadline = threading.Timer(REQUEST_S, _hang_up, (request,))
         deadline.daemon = True
         deadline.start()
@@ -134,7 +138,7 @@ def _hang_up(connection: socket.socket) -> None:
 
 
 def serve(vitals: Vitals, host: str, port: int) -> Callable[[], None]:
-    """Starts the server; returns what stops it. Raises StackError when the port is taken."""
+    """Starts the server; returns a function that stops it. Raises StackError if the port is taken."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,11 +1,11 @@
-"""The classes of reasons why records are refused: few and fixed, where a reason's text names fields, places and limits."""
+"""Classes of the reasons of dead letters: few and fixed, unlike a reason's text, which names fields, positions and limits."""
 
 from __future__ import annotations
 
 import re
 
 UNREADABLE_STEP = "kafka"
-"""The step of dead letters that stand for records that Kafka's client can't unpack."""
+"""The step of a dead letter for records that Kafka's client can't unpack."""
 _PATTERNS = (
     ("empty", r"a tombstone|the record is empty"),
     ("missing", r"\w+ is missing$|Object missing required field"),
@@ -20,13 +20,13 @@ _PATTERNS = (
 )
 _CLASSES = tuple((name, re.compile(pattern)) for name, pattern in _PATTERNS)
 OTHERS = {"clickhouse": "refused", UNREADABLE_STEP: "unreadable"}
-"""The one class of steps that have one."""
+"""Steps with a single class of reasons."""
 CLASSES = (*(name for name, _ in _PATTERNS), "other")
-"""What decode's reasons come to. `refused` is ClickHouse's own: it said no to the row, in words that may quote it."""
+"""The classes of step decode. (`refused` is ClickHouse's: its reason for refusing a row may quote the row.)"""
 
 
 def reason_class(step: str, reason: str) -> str:
-    """One of CLASSES, or one of OTHERS: nothing of the reason's text."""
+    """One of CLASSES or of OTHERS, never a part of the reason's text."""
     if step in OTHERS:
         return OTHERS[step]
     return next((name for name, pattern in _CLASSES if pattern.match(reason)), "other")

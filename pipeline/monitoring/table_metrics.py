@@ -1,5 +1,5 @@
-"""Ping: what is asked of ClickHouse when nothing else asks it: whether it answers, so that /ready tells the truth of an idle
-worker and of a control that stands by; and now and then, by a worker, how many parts, rows and bytes the tables have."""
+"""Asks ClickHouse every 2 s whether it answers, so that /ready is true of an idle worker and of a control on standby; a worker
+also asks every 30 s how many parts, rows and bytes the tables have."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger("earshot.clickhouse")
 
 
 def keep_asking(client: Client, vitals: Vitals, question: str = "") -> None:
-    """Asks on a daemon thread, for as long as the process lives. Without a question it measures the tables, too."""
+    """Asks on a daemon thread until the process ends. Without a question of the caller's it measures the tables, too."""
 
     def ask() -> None:
         pause, measured = threading.Event(), float("-inf")
@@ -50,16 +50,16 @@ def keep_asking(client: Client, vitals: Vitals, question: str = "") -> None:
 
 
 def measure_tables(client: Client) -> None:
-    """Sets the gauges of the tables. A user who may not read system.parts gets none, and a line in the log."""
+    """Sets the gauges of the tables. If the user may not read system.parts, it logs a line and clears them."""
     try:
         rows = client.query(_TABLES).result_rows
     except (ClickHouseError, OSError) as error:
         log.warning("system.parts can't be read: %s", reason(error))
         _forget_tables()
         return
-    found = {table: values for table, *values in rows}
+    sizes = {table: values for table, *values in rows}
     for table in metrics.TABLES:
-        for gauge, value in zip(_GAUGES, found.get(table, (0, 0, 0, 0)), strict=True):
+        for gauge, value in zip(_GAUGES, sizes.get(table, (0, 0, 0, 0)), strict=True):
             gauge.labels(table).set(value)
 
 

