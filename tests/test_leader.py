@@ -16,34 +16,16 @@ import pytest
 from faust.types import TP
 
 from pipeline import leader as leader_module
-from pipeline.clickhouse.terms import Term
 from pipeline.fence import GivenUp
 from pipeline.leader import Leader
 from pipeline.monitoring.health import Vitals
-from tests.support.control_parts import leader_of
+from tests.support.control_parts import MemoryTerms, leader_of
 
 Scenario = Callable[[], Coroutine[Any, Any, None]]
 
 
-class Terms:
-    """Stands for table `leaders`."""
-
-    def __init__(self, alone: bool = True) -> None:
-        self.log: list[str] = []
-        self._alone, self._number = alone, 0
-
-    def take(self, check: Callable[[], None]) -> Term:
-        check()
-        self._number += 1
-        self.log.append(f"take {self._number}")
-        return Term(self._number, self._alone)
-
-    def release(self, number: int) -> None:
-        self.log.append(f"release {number}")
-
-
-def led(alone: bool = True) -> tuple[Leader, Terms]:
-    leader, terms = leader_of(), Terms(alone)
+def led(alone: bool = True) -> tuple[Leader, MemoryTerms]:
+    leader, terms = leader_of(), MemoryTerms(alone)
     leader._terms = terms  # type: ignore[assignment]
     return leader, terms
 

@@ -1,8 +1,12 @@
-"""The process without a server: other rules while it leads and while it stands by."""
+"""The process without a server: other rules while it leads and while it stands by; its end by an error or by a signal."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +14,14 @@ import pytest
 import yaml
 
 from pipeline import migrate
-from pipeline.config.settings import Settings
+from pipeline.config.settings import ControlSettings, Settings
 from pipeline.control import app as app_module
 from pipeline.control.app import Control
+from pipeline.fence import GivenUp
 from pipeline.monitoring import metrics
 from pipeline.processors.alerts.rules import Alerts
 from schemas.times import utc_now
-from tests.support.control_parts import MemoryStore
+from tests.support.control_parts import MemoryStore, MemoryTerms, MemoryTopic
 
 OLD = {"rules": [{"name": "old", "type": "keyword", "words": {"en": ["recall"]}}]}
 NEW = Alerts.model_validate({"rules": [{"name": "new", "type": "keyword", "words": {"en": ["recall"]}}]})
@@ -32,11 +37,69 @@ def control(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Control:
 
     monkeypatch.setattr(migrate, "check", lambda settings: None)
     monkeypatch.setattr(app_module, "clickhouse_client", client)
+    monkeypatch.setattr(app_module, "keep_asking", lambda client, vitals, sql: None)
     monkeypatch.setattr(app_module, "AlertTables", lambda inserter: MemoryStore([]))
+    monkeypatch.setattr(app_module, "AlertTopic", lambda client, topic: MemoryTopic([]))
     file = tmp_path / "alerts.yaml"
     file.write_text(yaml.safe_dump(OLD))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    return Control(Settings(alerts=file))
+    return Control(Settings(alerts=file, control=ControlSettings(port=0)))
+
+
+class Consumer:
+    """Stands for the Faust app: it assigns the partition when it starts."""
+
+    def __init__(self, control: Control) -> None:
+        self._lease = control._leader.lease
+        self.log: list[str] = []
+        self.crash_reason: BaseException | None = None
+
+    async def start(self) -> None:
+        self._lease.assigned(True)
+        self._lease.confirmed(self._lease.now(), 600)
+
+    async def stop(self) -> None:
+        self.log.append("stopped")
+
+
+def run_with(control: Control, background: Callable[[Consumer], None]) -> None:
+    """Runs the process, which leads, until it ends; `background` runs beside the evaluation."""
+    consumer, terms = Consumer(control), MemoryTerms()
+
+    async def run() -> None:
+        assert control._vitals.unready() == []
+        background(consumer)
+        await asyncio.sleep(60)
+
+    control._app = consumer  # type: ignore[assignment]
+    control._leader._terms = terms  # type: ignore[assignment]
+    control._campaigns.run = run  # type: ignore[method-assign]
+    try:
+        control.run()
+    finally:
+        assert consumer.log == ["stopped"] and terms.log == ["take 1", "release 1"]
+        with pytest.raises(GivenUp):
+            control._leader.check()
+
+
+def test_a_signal_ends_it_with_its_term_handed_over(control: Control) -> None:
+    run_with(control, lambda consumer: os.kill(os.getpid(), signal.SIGTERM))
+
+
+def test_an_error_in_the_background_ends_it(control: Control) -> None:
+    def fail(consumer: Consumer) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_with(control, fail)
+
+
+def test_the_end_of_its_consumer_ends_it(control: Control) -> None:
+    def crash(consumer: Consumer) -> None:
+        consumer.crash_reason = ZeroDivisionError()
+
+    with pytest.raises(ZeroDivisionError):
+        run_with(control, crash)
 
 
 async def test_rules_that_come_while_it_stands_by_are_kept_for_when_it_leads(control: Control) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +14,7 @@ from typing import Any, cast
 import polars as pl
 
 from pipeline.clickhouse.query import Ask
+from pipeline.clickhouse.terms import Term
 from pipeline.control.evaluation import EVALUATING
 from pipeline.control.notifier import Notifier
 from pipeline.leader import Leader
@@ -78,6 +79,9 @@ class MemoryTopic:
     def send(self, alerts: Iterable[Alert]) -> None:
         self.log += [f"publish {alert.rule} {alert.scope.brand} {alert.state}" for alert in alerts]
 
+    def ask(self) -> str:
+        return ""
+
     def forget(self) -> None:
         self.log.append("forget")
 
@@ -136,6 +140,23 @@ class Parts:
 
     def record(self, value: bytes, name: str) -> Record:
         return Record(value, self.log, name)
+
+
+class MemoryTerms:
+    """Stands for table `leaders`."""
+
+    def __init__(self, alone: bool = True) -> None:
+        self.log: list[str] = []
+        self._alone, self._number = alone, 0
+
+    def take(self, check: Callable[[], None]) -> Term:
+        check()
+        self._number += 1
+        self.log.append(f"take {self._number}")
+        return Term(self._number, self._alone)
+
+    def release(self, number: int) -> None:
+        self.log.append(f"release {number}")
 
 
 class MemoryClient:
