@@ -65,7 +65,7 @@ def _value(value: Any) -> str:
 
 
 def _receivers(alerts: Alerts, rule: str) -> str:
-    return ", ".join(receiver.name for receiver in alerts.receivers_of(rule)) or "nobody"
+    return ", ".join(receiver.name for receiver in alerts.receivers_of(rule)) or "none"
 
 
 def _unset(receiver: str, *variables: str) -> list[str]:

@@ -26,25 +26,25 @@ class Pin(NamedTuple):
     without: str
 
 
-_CUT = "an answer that is cut short counts as whole: revisions that landed are read again, changes that wait are forgotten"
+_CUT = "a truncated answer counts as complete: landed revisions are read again, waiting changes are lost"
 PINS = (
-    Pin("async_insert", "0", "rows are written by a queue, after the time limit of the insert and after its worker's fence"),
+    Pin("async_insert", "0", "a queue writes rows after the time limit of the insert and after its worker's fence"),
     Pin(
         "wait_for_async_insert", "1", "where a table queues inserts all the same: rows are acknowledged before they are written"
     ),
-    Pin("timeout_overflow_mode", "throw", "an insert that runs out of time is acknowledged, and its rows are nowhere"),
+    Pin("timeout_overflow_mode", "throw", "an insert that runs out of time is acknowledged, and its rows are lost"),
     Pin("deduplicate_insert", "enable", "tokens do nothing: an insert whose answer was lost writes its rows twice"),
-    Pin("deduplicate_insert_select", "disable", "new versions of rows are dropped where they equal a block from before"),
+    Pin("deduplicate_insert_select", "disable", "new versions of rows are dropped if they equal an earlier block"),
     Pin(
-        "use_strict_insert_block_limits", "0", "an insert is several blocks: one that landed in part and is repeated is dropped"
+        "use_strict_insert_block_limits", "0", "an insert is several blocks: a repetition of a partly written insert is dropped"
     ),
     Pin("deduplicate_blocks_in_dependent_materialized_views", "1", "a repeated insert doubles the rows of views on our tables"),
-    Pin("optimize_on_insert", "0", "revisions that a newer one of their insert replaces are not there for a replay to know"),
+    Pin("optimize_on_insert", "0", "a replay does not know revisions that a newer one of the same insert replaced"),
     Pin("max_partitions_per_insert_block", "100", "an insert of many months is refused for ever"),
-    Pin("input_format_null_as_default", "1", "each row that lacks an optional field is refused, and becomes a dead letter"),
-    Pin("final", "0", "revisions that a newer one has replaced look as if they had never landed"),
-    Pin("apply_mutations_on_fly", "1", "what a migration takes away in the background, new versions bring back"),
-    Pin("use_query_cache", "0", "what has just landed, or just waits, is not in the answer"),
+    Pin("input_format_null_as_default", "1", "each row without an optional field is refused, and becomes a dead letter"),
+    Pin("final", "0", "revisions that a newer one has replaced look as if they were never written"),
+    Pin("apply_mutations_on_fly", "1", "new versions of rows restore data that a migration removes in the background"),
+    Pin("use_query_cache", "0", "the newest rows and waiting changes are not in the answer"),
     *(
         Pin(f"{what}_overflow_mode", "throw", _CUT)
         for what in ("result", "read", "group_by", "set", "join", "distinct", "sort", "transfer")

@@ -22,7 +22,7 @@ _PLAIN = {
     "missing": "it is missing",
     **dict.fromkeys(("tuple_type", "list_type"), _LIST),
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), _MAPPING),
-    "string_type": "it is a text; one that looks like something else stands in quotes",
+    "string_type": "it is a text: quote a text that looks like another type",
 }
 """Pydantic's own texts are for people who write Python."""
 _BYTES = '"<byte string>", '

@@ -222,7 +222,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _json({"error": str(error)}, {UnknownName: 404, ConflictError: 409}.get(type(error), 503))
     except Exception:
         log.exception("%s %s", request.method, request.path)
-        return _json({"error": "it failed: control's log says why"}, 500)
+        return _json({"error": "it failed: see control's log"}, 500)
 
 
 async def _body(request: web.Request, kind: type[AnyBody]) -> AnyBody:

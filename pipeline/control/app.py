@@ -168,7 +168,7 @@ class Control:
         try:
             await self._leader.on_thread(lambda: self._evaluator.use(config))
         except GivenUp:
-            log.info("the rules are taken over when this process leads again")
+            log.info("the rules take effect when this process leads again")
 
 
 def run_control(settings: Settings) -> None:

@@ -100,7 +100,7 @@ class _Rematch:
         for name in sorted(set(self._names) - set(known)):
             if not self._client.query(_IS_KNOWN, {"name": name}).result_rows:
                 near = hint(name, known)
-                raise UnknownName(f"no brand is named {name!r}, neither in brands.yaml nor in what has landed{near}")
+                raise UnknownName(f"no brand is named {name!r}, neither in brands.yaml nor in stored events{near}")
 
     def run(self, since: datetime, dry_run: bool, progress: Progress) -> Rematched:
         arrived = EVER
@@ -112,7 +112,7 @@ class _Rematch:
                 return self.done
             arrived = begun - CLOCKS
             time.sleep(PAUSE_S)
-        raise EarshotError("rows keep landing that this brands.yaml would match otherwise: does a worker run with another one?")
+        raise EarshotError("workers keep writing rows that this brands.yaml matches otherwise: does one run with another file?")
 
     def _pass(self, since: datetime, arrived: datetime, dry_run: bool, progress: Progress) -> None:
         for values in chunks(self._client, since, arrived, progress):

@@ -77,7 +77,7 @@ class ClickHouseLog:
         """Takes the rows over; of too many, the oldest are dropped."""
         lost = max(len(self._rows) + len(rows) - MOST_ROWS, 0)
         if lost and not self._lost:
-            log.warning("the delivery log is full: rows are let go, and some changes may be sent twice after a restart")
+            log.warning("the delivery log is full: rows are dropped, and some changes may be sent twice after a restart")
         self._lost += lost
         self._rows.extend(rows)
         self._some.set()

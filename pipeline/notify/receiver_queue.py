@@ -67,8 +67,8 @@ class ReceiverQueue:
         if not self._outbox.is_news(alert, named):
             return
         if (dropped := self._outbox.make_room(alert.key)) is not None:
-            log.warning("receiver %s: more than %d alerts: %s is let go", self._name, MOST_KEPT, dropped.alert.hex)
-            self._record(dropped, dropped.waiting, Outcome(False, f"let go: more than {MOST_KEPT} alerts wait"), 0.0)
+            log.warning("receiver %s: more than %d alerts: %s is dropped", self._name, MOST_KEPT, dropped.alert.hex)
+            self._record(dropped, dropped.waiting, Outcome(False, f"dropped: more than {MOST_KEPT} alerts wait"), 0.0)
         change = Change(alert, self._now())
         incident = self._outbox.add(change)
         if self._now() < self._rest_until:
@@ -173,7 +173,7 @@ class ReceiverQueue:
             self._rest_until = self._now() + pause
             self._failures += 1
         if outcome.permanent or (not answers and worth_logging(self._failures)):
-            log.warning("receiver %s: %s; will be repeated", self._name, outcome.reason)
+            log.warning("receiver %s: %s; will be retried", self._name, outcome.reason)
         if answers and self._failures:
             log.info("receiver %s answers again, after %d tries", self._name, self._failures + 1)
             self._failures = 0

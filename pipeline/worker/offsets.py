@@ -96,7 +96,7 @@ class Offsets:
 
     def give_up(self, why: str) -> None:
         """Ends the generation: what is on its way is never written, and a new consumer reads it again."""
-        log.warning("batches on their way are given up: %s", why)
+        log.warning("batches in flight are given up: %s", why)
         self._fence.end_generation()
         self.given_up = True
 

@@ -40,19 +40,19 @@ def rule(text: str) -> str:
         ("type: no_data, names: [Twitter]", "names: 'Twitter' is no platform's name: it has small letters, digits, _ and -"),
         (
             "type: threshold, measure: count, above: 3, min_mentions: 10",
-            "min_mentions: it is for shares and means; of a number of mentions, above or below says all",
+            "min_mentions: it is for shares and means, not for a number of mentions",
         ),
         (
             "type: threshold, measure: authors, above: 3, min_mentions: 10",
-            "min_mentions: it is for shares and means; of a number of authors, above or below says all",
+            "min_mentions: it is for shares and means, not for a number of authors",
         ),
         (
             "type: threshold, measure: likes, below: 3, min_mentions: 10",
-            "min_mentions: it is for shares and means; of a sum of likes, above or below says all",
+            "min_mentions: it is for shares and means, not for a sum of likes",
         ),
         (
             "type: threshold, measure: score, above: 0.5, aggregate: mean",
-            "aggregate: it is for followers, likes, shares, replies, and does nothing to score",
+            "aggregate: it is for followers, likes, shares, replies, not for score",
         ),
     ],
 )
@@ -113,7 +113,7 @@ TYPES = "spike, threshold, keyword, reach, campaign or no_data"
         ("r", "0: it is a mapping (key: value)"),
         ("{name: r, type: keyword, words: [a]}", "0 (r): words: it is a mapping (key: value)"),
         ("{name: r, type: keyword, words: {any: x}}", "0 (r): words.any: it is a list, as [a, b]"),
-        ("{name: 3, type: spike}", "0: name: it is a text; one that looks like something else stands in quotes"),
+        ("{name: 3, type: spike}", "0: name: it is a text: quote a text that looks like another type"),
     ],
 )
 def test_what_is_missing_or_of_another_form_is_said_in_plain_words(text: str, says: str) -> None:

@@ -49,7 +49,7 @@ def summary(truth: Condition) -> str:
         if rule.measure == "volume":
             return f"{scope}: {_number(truth.observed)} mentions in 5 minutes{expected}"
         share = "" if truth.expected is None else f", {truth.expected:.0%} expected"
-        return f"{scope}: {truth.observed:.0%} of what is labelled in 5 minutes is negative{share}"
+        return f"{scope}: {truth.observed:.0%} of labelled mentions in 5 minutes are negative{share}"
     if isinstance(rule, ThresholdRule):
         limit = rule.above if rule.above is not None else rule.below
         what = rule.measure.replace("_", " ")

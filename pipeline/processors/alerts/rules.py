@@ -106,10 +106,10 @@ class ThresholdRule(Windowed):
         if (self.above is None) == (self.below is None):
             raise ValueError("a threshold has either above or below")
         if "aggregate" in self.model_fields_set and self.measure not in ADDED_UP:
-            raise ValueError(f"aggregate: it is for {', '.join(ADDED_UP)}, and does nothing to {self.measure}")
+            raise ValueError(f"aggregate: it is for {', '.join(ADDED_UP)}, not for {self.measure}")
         if "min_mentions" in self.model_fields_set and not self.asks_least:
             what = f"a sum of {self.measure}" if self.measure in ADDED_UP else f"a number of {NUMBERS[self.measure]}"
-            raise ValueError(f"min_mentions: it is for shares and means; of {what}, above or below says all")
+            raise ValueError(f"min_mentions: it is for shares and means, not for {what}")
         return self
 
 

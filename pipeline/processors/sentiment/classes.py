@@ -19,7 +19,7 @@ def classes(config: dict[str, Any], name: str) -> tuple[int, ...]:
     """
     names = config.get("id2label")
     if not isinstance(names, dict) or not names:
-        raise SettingsError(f"model {name}: its config.json has no id2label, so what its classes mean can't be known")
+        raise SettingsError(f"model {name}: its config.json has no id2label, so its classes are unknown")
     places = []
     for number in range(len(names)):
         label = str(names.get(str(number), ""))

@@ -97,7 +97,7 @@ def _legend(windows: Sequence[Window]) -> list[Any]:
     if not windows:
         return always
     labelled = [
-        Patch(color=_LABELLED, alpha=0.3, label="labelled, found"),
+        Patch(color=_LABELLED, alpha=0.3, label="labelled, detected"),
         Patch(color=_MISSED, alpha=0.3, label="labelled, missed"),
     ]
     return [*always, mark(_FALSE, "false alert"), *labelled]

@@ -25,7 +25,7 @@ def span(ask: Ask) -> tuple[datetime, datetime]:
     sql = "SELECT count() AS n, min(created_at) AS first, max(created_at) AS last FROM interactions WHERE notEmpty(brands)"
     count, first, last = ask(sql, {}).row(0)
     if not count:
-        raise EarshotError("no event about a brand has landed: there is nothing to go through")
+        raise EarshotError("no stored event is about a brand: there is nothing to backtest")
     return first.replace(second=0, microsecond=0), last.replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 

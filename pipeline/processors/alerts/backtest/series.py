@@ -153,7 +153,7 @@ def _grid(times: list[datetime]) -> tuple[int, Ints]:
     step_s = round(float(np.median(np.diff(seconds)))) if len(times) > 1 else _HOUR_S
     if step_s < 1 or _HOUR_S % step_s:
         raise SettingsError(
-            f"values {step_s} s apart can't be judged: their step has to divide an hour, as 1, 5 and 15 minutes do"
+            f"values {step_s} s apart can't be evaluated: their step has to divide an hour, as 1, 5 and 15 minutes do"
         )
     places = np.rint((seconds - seconds[0]) / step_s).astype(np.int64)
     twice = np.flatnonzero(np.diff(places) == 0)
