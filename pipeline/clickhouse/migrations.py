@@ -101,9 +101,7 @@ def check_tables(client: Client, folder: Path = FOLDER) -> None:
     }
     gone = sorted(made - tables)
     if gone:
-        raise UnreachableError(
-            f"ClickHouse at {client.uri}: table {', '.join(gone)} is missing, but a migration created it"
-        )
+        raise UnreachableError(f"ClickHouse at {client.uri}: table {', '.join(gone)} is missing, but a migration created it")
 
 
 def check_server(client: Client) -> None:
@@ -136,9 +134,7 @@ def _pending(migrations: list[Migration], records: dict[int, Record]) -> list[Mi
         if record.number not in known:
             raise MigrationError(f"the database is at migration {record.name}, newer than this program: use a newer Earshot")
         if record.number not in begun and record.checksum != known[record.number].checksum:
-            raise MigrationError(
-                f"migration {record.name} was applied from another version of {record.name}.sql"
-            )
+            raise MigrationError(f"migration {record.name} was applied from another version of {record.name}.sql")
     return [migration for migration in migrations if migration.number not in records.keys() - begun]
 
 
