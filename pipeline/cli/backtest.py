@@ -1,4 +1,4 @@
-"""`earshot alerts backtest`: what the rules would have raised, over history or over a series of one's own."""
+"""`earshot alerts backtest`: the alerts that the rules would have raised, over history or over a series of one's own."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from pipeline.cli.options import load_settings, refuse, time_of
 from pipeline.errors import SettingsError
 
 if TYPE_CHECKING:
+    from pipeline.clickhouse.query import Ask
+    from pipeline.config.settings import Settings
     from pipeline.processors.alerts.backtest.labelled import Window
     from pipeline.processors.alerts.backtest.series import Replayed, Series
     from pipeline.processors.alerts.rules import Alerts, SpikeRule
     from schemas.alerts import Alert
 
 MOST_PLOTS = 12
+Span = tuple[str | None, str | None]
+"""--from and --to."""
 
 
 def backtest(
@@ -51,25 +55,7 @@ def backtest(
         return
     if labels is not None:
         raise SettingsError("--labels go with --series")
-    from pipeline.clickhouse.client import clickhouse_client
-    from pipeline.clickhouse.query import asker
-    from pipeline.processors.alerts.backtest.read import span
-
-    ask = asker(clickhouse_client(settings.clickhouse))
-    first, last = span(ask)
-    begin, stop = time_of("--from", start) or first, time_of("--to", end) or last
-    if begin >= stop:
-        raise SettingsError(f"--from {begin:%Y-%m-%d %H:%M} is not before --to {stop:%Y-%m-%d %H:%M}")
-    alerts = _replayed(ask, config, begin, stop)
-    if as_json:
-        _print_json([_of_alert(alert) for alert in alerts])
-        return
-    _show(alerts)
-    if plots is not None:
-        from pipeline.processors.alerts.backtest.read import draw_scopes
-
-        for path in draw_scopes(ask, plots, alerts, begin, stop, MOST_PLOTS):
-            typer.echo(f"drawn: {path}")
+    _history(config, settings, (start, end), None if as_json else plots, as_json)
 
 
 def _chosen(config: Alerts, names: list[str]) -> Alerts:
@@ -83,7 +69,27 @@ def _chosen(config: Alerts, names: list[str]) -> Alerts:
 
 
 # --- history ----------------------------------------------------------------------------------------------------------
-def _replayed(ask: Any, config: Alerts, start: datetime, end: datetime) -> list[Alert]:
+def _history(config: Alerts, settings: Settings, span: Span, plots: Path | None, as_json: bool) -> None:
+    from pipeline.clickhouse.client import clickhouse_client
+    from pipeline.clickhouse.query import asker
+    from pipeline.processors.alerts.backtest.read import draw_scopes, stored_span
+
+    ask = asker(clickhouse_client(settings.clickhouse))
+    first, last = stored_span(ask)
+    start, end = time_of("--from", span[0]) or first, time_of("--to", span[1]) or last
+    if start >= end:
+        raise SettingsError(f"--from {start:%Y-%m-%d %H:%M} is not before --to {end:%Y-%m-%d %H:%M}")
+    alerts = _replayed(ask, config, start, end)
+    if as_json:
+        _print_json([_of_alert(alert) for alert in alerts])
+        return
+    _show(alerts)
+    if plots is not None:
+        for path in draw_scopes(ask, plots, (start, end), alerts, MOST_PLOTS):
+            typer.echo(f"drawn: {path}")
+
+
+def _replayed(ask: Ask, config: Alerts, start: datetime, end: datetime) -> list[Alert]:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     from pipeline.cli.terminal import console
@@ -127,18 +133,18 @@ def _series(config: Alerts, path: Path, labels: Path | None, plots: Path | None,
     read = read_series(path)
     windows = read_windows(labels, path.name) if labels else []
     spike = replace(DROP if rule.direction == "below" else Spike(), calm_s=int(rule.resolve.total_seconds()))
-    walked = replay_series(read.times, read.values, spike, rule.direction, rule.name)
-    raised = [alert for alert in walked.raised if alert.severity >= rule.severity]
-    walked = walked._replace(raised=raised)
+    replayed = replay_series(read.times, read.values, spike, rule.direction, rule.name)
+    raised = [alert for alert in replayed.raised if alert.severity >= rule.severity]
+    replayed = replayed._replace(raised=raised)
     if as_json:
         names = ("key", "started", "ended", "severity", "observed", "expected")
         _print_json([{name: _text(getattr(alert, name)) for name in names} for alert in raised])
     else:
-        _show_series(rule, read, walked, windows)
+        _show_series(rule, read, replayed, windows)
     if plots is not None:
         from pipeline.processors.alerts.backtest.plot import draw
 
-        typer.echo(f"drawn: {draw(plots / f'{path.stem}.png', read, walked, windows, f'{path.stem}: {rule.name}')}")
+        typer.echo(f"drawn: {draw(plots / f'{path.stem}.png', read, replayed, windows, f'{path.stem}: {rule.name}')}")
 
 
 def _spike_rule(config: Alerts) -> SpikeRule:
@@ -150,7 +156,7 @@ def _spike_rule(config: Alerts) -> SpikeRule:
     raise SettingsError("a series needs a spike rule of volume: there is none among these rules")
 
 
-def _show_series(rule: SpikeRule, series: Series, walked: Replayed, windows: list[Window]) -> None:
+def _show_series(rule: SpikeRule, series: Series, replayed: Replayed, windows: list[Window]) -> None:
     from pipeline.cli.terminal import console, table
     from pipeline.processors.alerts.backtest.labelled import score
 
@@ -165,12 +171,12 @@ def _show_series(rule: SpikeRule, series: Series, walked: Replayed, windows: lis
             f"{a.expected:,.0f}",
             a.key,
         )
-        for a in walked.raised
+        for a in replayed.raised
     ]
     screen.print(table(columns, rows) if rows else "no alerts")
-    screen.print(f"{len(walked.raised)} alerts of rule {rule.name} in {len(series.times):,} values")
+    screen.print(f"{len(replayed.raised)} alerts of rule {rule.name} in {len(series.times):,} values")
     if windows:
-        found = score([alert.started for alert in walked.raised], windows, series.times)
+        found = score([alert.started for alert in replayed.raised], windows, series.times)
         delay = "" if found.delay is None else f", after {found.delay} in the median"
         screen.print(f"windows detected: {found.found} of {found.windows}{delay}; false alerts a day: {found.false_a_day:.3f}")
 

@@ -1,27 +1,29 @@
-"""Backtest: what the rules would have raised over a stretch of history.
+"""Backtest: the alerts that the rules would have raised over a stretch of history.
 
 It goes through the same windows, single-event rules and life of alerts as `earshot control`, a minute at a time, its clock
-following the events' time. Nobody is told and nothing is written. It can't know what was late then: it sees each minute whole.
+following the events' time. It notifies nobody and writes nothing. It can't know which events came late: it sees whole minutes.
 
-Cost: the counts of the stretch and of four weeks before it are read by days; then about a millisecond a minute.
+Cost: it reads the counts of the stretch and of four weeks before it by days; then about a millisecond a minute.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import polars as pl
 
-from pipeline.clickhouse.query import Ask
+from pipeline.clickhouse.query import Ask, Query
 from pipeline.processors.alerts import counts
+from pipeline.processors.alerts.backtest.past_events import PastEvents
 from pipeline.processors.alerts.campaign_search import Search, campaign_alerts, due_searches, search
-from pipeline.processors.alerts.counts import Slice
 from pipeline.processors.alerts.explain import explain
 from pipeline.processors.alerts.lifecycle import Lifecycle
 from pipeline.processors.alerts.minutes import DAY_MINUTES, MINUTE_S, minute_of, time_of
-from pipeline.processors.alerts.no_data import SOURCES, WEEK, judge_sources
+from pipeline.processors.alerts.no_data import judge_sources
 from pipeline.processors.alerts.rules import (
     Alerts,
     CampaignRule,
@@ -54,152 +56,127 @@ def backtest(
     return test.alerts
 
 
+class Minute(NamedTuple):
+    """The history of one minute. `frame`: its counts (None: no events); `candidates`: the matches of single-event rules."""
+
+    number: int
+    frame: pl.DataFrame | None
+    candidates: list[Candidate]
+
+    @property
+    def end(self) -> datetime:
+        return time_of(self.number + 1)
+
+
 class Backtest:
     """A backtest whose caller may rest between its minutes. `alerts` holds its result at the end."""
 
     def __init__(self, ask: Ask, config: Alerts, start: datetime, end: datetime) -> None:
         self.alerts: list[Alert] = []
         self._ask, self._config, self._start, self._end = ask, config, start, end
+        self._lifecycle = Lifecycle(config)
+        self._raised: dict[int, Alert] = {}
+        self._muted: set[int] = set()
+        """Keys of alerts that were inhibited for as long as they lasted: nobody would have been notified."""
 
     def steps(self) -> Iterator[float]:
         """Goes through the minutes; yields the share that is done after each of them."""
-        ask, config = self._ask, self._config
         first, last = minute_of(self._start), minute_of(self._end) - 1
-        windows = Windows([rule for rule in config.rules if isinstance(rule, (SpikeRule, ThresholdRule))], _authors(ask))
-        lifecycle, raised = Lifecycle(config), dict[int, Alert]()
-        quiet: set[int] = set()
-        """Inhibited for as long as they lasted: nobody would have been notified."""
-        windows.learn(lambda sql: ask(sql, {}), first - 1)
-        looks = _Campaigns(ask, config)
-        talks = _Talks(ask, config, self._start)
-        for minute, frame, candidates in _minutes(ask, config, windows, first, last):
-            now = time_of(minute + 1)
-            changes: list[Alert] = []
-            if candidates:
-                changes += lifecycle.single(candidates, now)[0]
-            if windows.minutes:
-                windows.move(minute)
-                if frame is not None:
-                    windows.put(frame, [minute], None)
-                changes += lifecycle.take_verdicts(windows.judge(minute, True, {alert.scope for alert in lifecycle.open}), now)
-            changes += looks.look(lifecycle, frame, minute, now)
-            changes += talks.listen(lifecycle, minute, now)
-            changes += lifecycle.sweep(now, now)
-            raised.update((alert.key, alert) for alert in changes if alert.raised_at is not None)
-            quiet |= {alert.key for alert in changes if alert.muted and alert.raised_at == alert.changed_at}
-            quiet -= {alert.key for alert in changes if alert.state == State.FIRING and not alert.muted}
-            yield (minute + 1 - first) / max(1, last + 1 - first)
-        raised.update((alert.key, alert) for alert in lifecycle.open if alert.raised_at is not None)
-        loud = (alert for key, alert in raised.items() if key not in quiet)
-        self.alerts = [_explained(ask, config, alert) for alert in sorted(loud, key=lambda alert: (alert.since, alert.key))]
+        windowed = [rule for rule in self._config.rules if isinstance(rule, (SpikeRule, ThresholdRule))]
+        windows = Windows(windowed, lambda *which: self._query(counts.authors_sql(*which)))
+        windows.learn(self._query, first - 1)
+        campaigns = _Campaigns(self._query, self._config)
+        no_data = [rule for rule in self._config.rules if isinstance(rule, NoDataRule)]
+        events = PastEvents(self._query, {rule.of for rule in no_data}, self._start)
+        for minute in self._minutes(windows, first, last):
+            changes = self._judge(windows, minute)
+            changes += campaigns.judge(self._lifecycle, minute)
+            changes += judge_sources(self._lifecycle, no_data, events.until(minute.number), minute.end, minute.end)
+            changes += self._lifecycle.sweep(minute.end, minute.end)
+            self._note(changes)
+            yield (minute.number + 1 - first) / max(1, last + 1 - first)
+        self._raised.update((alert.key, alert) for alert in self._lifecycle.open if alert.raised_at is not None)
+        notified = (alert for key, alert in self._raised.items() if key not in self._muted)
+        self.alerts = [self._explained(alert) for alert in sorted(notified, key=lambda alert: (alert.since, alert.key))]
+
+    def _judge(self, windows: Windows, minute: Minute) -> list[Alert]:
+        lifecycle = self._lifecycle
+        changes = lifecycle.single(minute.candidates, minute.end)[0] if minute.candidates else []
+        if windows.minutes:
+            windows.move(minute.number)
+            if minute.frame is not None:
+                windows.put(minute.frame, [minute.number], None)
+            verdicts = windows.judge(minute.number, True, {alert.scope for alert in lifecycle.open})
+            changes += lifecycle.take_verdicts(verdicts, minute.end)
+        return changes
+
+    def _note(self, changes: Iterable[Alert]) -> None:
+        for alert in changes:
+            if alert.raised_at is not None:
+                self._raised[alert.key] = alert
+            if alert.muted and alert.raised_at == alert.changed_at:
+                self._muted.add(alert.key)
+        self._muted -= {alert.key for alert in changes if alert.state == State.FIRING and not alert.muted}
+
+    def _minutes(self, windows: Windows, first: int, last: int) -> Iterator[Minute]:
+        """Reads the history by days."""
+        single = _single_event_rules(self._config)
+        for begin in range(first, last + 1, DAY_MINUTES):
+            end = min(begin + DAY_MINUTES - 1, last)
+            frame = self._query(counts.minutes_sql(windows.dimensions, begin, end))
+            frames = {int(key[0]): part for key, part in frame.partition_by("minute", as_dict=True).items()}
+            candidates: dict[int, list[Candidate]] = {}
+            for candidate in self._candidates(single, begin, end) if single else ():
+                candidates.setdefault(minute_of(candidate.created_at), []).append(candidate)
+            for number in range(begin, end + 1):
+                yield Minute(number, frames.get(number), candidates.get(number, []))
+
+    def _candidates(self, single: SingleEvent, first: int, last: int) -> list[Candidate]:
+        columns = ", ".join(dict.fromkeys((*JUDGED, "text", "text_at")))
+        rows = self._query(
+            f"SELECT {columns}, text_at AS said_at FROM interactions FINAL "
+            f"WHERE toStartOfMinute(created_at) >= toDateTime({first * MINUTE_S}, 'UTC') "
+            f"AND toStartOfMinute(created_at) <= toDateTime({last * MINUTE_S}, 'UTC') AND {ABOUT_A_BRAND_SQL}"
+        )
+        return single.judge(rows.with_columns(kafka_ms=pl.lit(None, pl.Int64))) if rows.height else []
+
+    def _explained(self, alert: Alert) -> Alert:
+        if alert.type not in ("spike", "threshold", "campaign"):
+            return alert
+        terms, samples = explain(self._ask, alert, window_of(self._config.rule(alert.rule)))
+        return replace(alert, terms=terms, samples=alert.samples or samples)
+
+    def _query(self, sql: str) -> pl.DataFrame:
+        return self._ask(sql, {})
 
 
-def _authors(ask: Ask) -> Callable[[Slice, object, int, int], pl.DataFrame]:
-    return lambda slice_, scopes, first, last: ask(counts.authors_sql(slice_, scopes, first, last), {})  # type: ignore[arg-type]
-
-
-def _minutes(
-    ask: Ask, config: Alerts, windows: Windows, first: int, last: int
-) -> Iterator[tuple[int, pl.DataFrame | None, list[Candidate]]]:
-    """Each minute, its counts (None: nothing was said) and the events that single-event rules find in it."""
-    finder = _finder(config)
-    for begin in range(first, last + 1, DAY_MINUTES):
-        end = min(begin + DAY_MINUTES - 1, last)
-        by_minute = _by(ask(counts.minutes_sql(windows.dimensions, begin, end), {}), "minute")
-        found: dict[int, list[Candidate]] = {}
-        for candidate in _candidates(ask, finder, begin, end) if finder else ():
-            found.setdefault(minute_of(candidate.created_at), []).append(candidate)
-        for minute in range(begin, end + 1):
-            yield minute, by_minute.get(minute), found.get(minute, [])
-
-
-def _by(frame: pl.DataFrame, column: str) -> Mapping[int, pl.DataFrame]:
-    return {int(key[0]): part for key, part in frame.partition_by(column, as_dict=True).items()}
-
-
-# --- single events ----------------------------------------------------------------------------------------------------
-def _finder(config: Alerts) -> SingleEvent | None:
-    rules = [rule for rule in config.rules if isinstance(rule, (KeywordRule, ReachRule))]
-    if not rules:
+def _single_event_rules(config: Alerts) -> SingleEvent | None:
+    if not any(isinstance(rule, (KeywordRule, ReachRule)) for rule in config.rules):
         return None
     return SingleEvent(config, Mentions(Brands(brands=()), words_of(config)).words_in)
 
 
-def _candidates(ask: Ask, finder: SingleEvent, first: int, last: int) -> Iterable[Candidate]:
-    columns = ", ".join(dict.fromkeys((*JUDGED, "text", "text_at")))
-    rows = ask(
-        f"SELECT {columns}, text_at AS said_at FROM interactions FINAL "
-        f"WHERE toStartOfMinute(created_at) >= toDateTime({first * MINUTE_S}, 'UTC') "
-        f"AND toStartOfMinute(created_at) <= toDateTime({last * MINUTE_S}, 'UTC') AND {ABOUT_A_BRAND_SQL}",
-        {},
-    )
-    return finder.judge(rows.with_columns(kafka_ms=pl.lit(None, pl.Int64))) if rows.height else []
-
-
-# --- campaigns, silence -----------------------------------------------------------------------------------------------
 class _Campaigns:
-    def __init__(self, ask: Ask, config: Alerts) -> None:
-        self._ask = ask
+    """Searches of each minute, in the brands with as many mentions within the longest window as a rule asks for accounts."""
+
+    def __init__(self, query: Query, config: Alerts) -> None:
+        self._query = query
         self._rules = [rule for rule in config.rules if isinstance(rule, CampaignRule)]
-        self._recent: dict[int, dict[str, int]] = {}
-        self._longest = max((int(rule.window.total_seconds()) // MINUTE_S for rule in self._rules), default=0)
+        self._longest = max((rule.window for rule in self._rules), default=timedelta()) // timedelta(seconds=MINUTE_S)
+        self._least = min((rule.accounts for rule in self._rules), default=0)
+        self._recent: dict[int, Counter[str]] = {}
+        """Minute -> mentions by brand."""
 
-    def look(self, lifecycle: Lifecycle, frame: pl.DataFrame | None, minute: int, now: datetime) -> list[Alert]:
-        if not self._rules or frame is None:
+    def judge(self, lifecycle: Lifecycle, minute: Minute) -> list[Alert]:
+        if not self._rules or minute.frame is None:
             return []
-        self._recent[minute] = dict(frame.group_by("brand").agg(pl.col("count").sum()).iter_rows())
-        self._recent = {m: brands for m, brands in self._recent.items() if m > minute - self._longest}
-        total: dict[str, int] = {}
-        for brands in self._recent.values():
-            for brand, count in brands.items():
-                total[brand] = total.get(brand, 0) + count
-        least = min(rule.accounts for rule in self._rules)
-        wanted = sorted(brand for brand in self._recent[minute] if total[brand] >= least)
-
-        def query(sql: str) -> pl.DataFrame:
-            return self._ask(sql, {})
-
-        found = [each for pair in due_searches(query, Search(self._rules, wanted, now)) for each in search(query, *pair, now)]
-        return [alert for rule, each in found for alert in campaign_alerts(lifecycle, rule, each, now)]
-
-
-class _Talks:
-    """Who talked in which minute."""
-
-    def __init__(self, ask: Ask, config: Alerts, start: datetime) -> None:
-        self._ask = ask
-        self._rules = [rule for rule in config.rules if isinstance(rule, NoDataRule)]
-        self._last: dict[tuple[str, str], datetime] = {}
-        self._day = -1
-        self._talks: dict[int, list[tuple[str, str]]] = {}
-        for of in {rule.of for rule in self._rules}:
-            before = f"created_at >= '{start - WEEK:%Y-%m-%d %H:%M:%S}' AND created_at < '{start:%Y-%m-%d %H:%M:%S}'"
-            for name, last in self._read(
-                f"SELECT {SOURCES[of]} AS name, max(created_at) FROM interactions WHERE {before} GROUP BY name"
-            ):
-                self._last[of, str(name)] = last  # type: ignore[assignment]
-
-    def _read(self, sql: str) -> Iterator[tuple[object, object]]:
-        return self._ask(sql, {}).iter_rows()
-
-    def listen(self, lifecycle: Lifecycle, minute: int, now: datetime) -> list[Alert]:
-        if not self._rules:
-            return []
-        if minute // DAY_MINUTES != self._day:
-            self._day, self._talks = minute // DAY_MINUTES, {}
-            for of in {rule.of for rule in self._rules}:
-                begin, end = self._day * DAY_MINUTES * MINUTE_S, (self._day + 1) * DAY_MINUTES * MINUTE_S
-                sql = f"""
-SELECT DISTINCT {SOURCES[of]} AS name, toInt64(intDiv(toUnixTimestamp(created_at), 60)) FROM interactions
-WHERE created_at >= toDateTime({begin}, 'UTC') AND created_at < toDateTime({end}, 'UTC') AND is_deleted = 0"""
-                for name, at in self._read(sql):
-                    self._talks.setdefault(int(at), []).append((of, str(name)))  # type: ignore[call-overload]
-        self._last.update(dict.fromkeys(self._talks.get(minute, ()), now - timedelta(minutes=1)))
-        return judge_sources(lifecycle, self._rules, self._last, now, now)
-
-
-def _explained(ask: Ask, config: Alerts, alert: Alert) -> Alert:
-    if alert.type not in ("spike", "threshold", "campaign"):
-        return alert
-    terms, samples = explain(ask, alert, window_of(config.rule(alert.rule)))
-    return replace(alert, terms=terms, samples=alert.samples or samples)
+        mentions = Counter(dict(minute.frame.group_by("brand").agg(pl.col("count").sum()).iter_rows()))
+        self._recent = {m: brands for m, brands in self._recent.items() if m > minute.number - self._longest}
+        self._recent[minute.number] = mentions
+        totals = Counter[str]()
+        for each in self._recent.values():
+            totals.update(each)
+        brands = sorted(brand for brand in mentions if totals[brand] >= self._least)
+        due = due_searches(self._query, Search(self._rules, brands, minute.end))
+        matches = [match for pair in due for match in search(self._query, *pair, minute.end)]
+        return [alert for rule, each in matches for alert in campaign_alerts(lifecycle, rule, each, minute.end)]

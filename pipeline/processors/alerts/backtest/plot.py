@@ -1,4 +1,4 @@
-"""A series as a picture: what was counted, what was expected, what was raised, and what should have been."""
+"""A series as a picture: counts, expected counts, the alerts, and the labelled windows."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ _LABELLED = "#7fb77e"
 _FALSE = "#8c564b"
 
 
-def draw(path: Path, series: Series, walked: Replayed, windows: Sequence[Window] = (), title: str = "") -> Path:
+def draw(path: Path, series: Series, replayed: Replayed, windows: Sequence[Window] = (), title: str = "") -> Path:
     """Writes a PNG and returns its path. With labelled windows, an alert outside all of them is drawn as a false one and a
     window without an alert as missed. The scale is logarithmic above 10, so that nights and bursts can both be seen."""
     figure = Figure(figsize=(15, 5.5), layout="constrained")
     axes = figure.add_subplot()
-    _windows(axes, windows, walked.raised)
+    _windows(axes, windows, replayed.raised)
     times: Any = np.array(series.times)
-    upper = np.where(np.isfinite(walked.upper), walked.upper, walked.expected)
-    lower = np.where(np.isfinite(walked.lower), walked.lower, 0)
+    upper = np.where(np.isfinite(replayed.upper), replayed.upper, replayed.expected)
+    lower = np.where(np.isfinite(replayed.lower), replayed.lower, 0)
     axes.fill_between(times, lower, upper, color=_EXPECTED, alpha=0.15, linewidth=0, step="mid")
     axes.plot(times, series.values, color=_COUNT, linewidth=0.6)
-    axes.plot(times, walked.expected, color=_EXPECTED, linewidth=1.3)
-    _alerts(axes, walked.raised, windows, float(np.max(series.values)))
+    axes.plot(times, replayed.expected, color=_EXPECTED, linewidth=1.3)
+    _alerts(axes, replayed.raised, windows, float(np.max(series.values)))
     _scales(axes, series)
     axes.set_title(title, loc="left", fontweight="bold", pad=30)
     axes.legend(handles=_legend(windows), loc="lower left", bbox_to_anchor=(0, 1), ncols=7, frameon=False, borderaxespad=0.3)
