@@ -20,6 +20,8 @@ from schemas.times import TIME, rfc3339
 
 
 class State(StrEnum):
+    """Pending to firing, maybe to acknowledged, to resolved; a pending alert may resolve without having fired."""
+
     PENDING = "pending"
     """True, but not for as long as the rule asks."""
     FIRING = "firing"

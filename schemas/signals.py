@@ -1,9 +1,9 @@
-"""Signal: what a worker tells the alert evaluator of a landing: which (brand, minute) pairs it touched, and which events one
-rule alone finds worth an alert.
+"""Signal: a worker's message to the alert evaluator after a landing. It has the (brand, minute) pairs that the landing touched,
+and the events that match a single-event rule.
 
-A signal carries no counts: whoever gets it reads them from ClickHouse, so that a replay or a second worker counts nothing
-twice. It may come again, and late; a candidate is the same one when rule, brand and event are. No text, name or handle of a
-person is in it: of what was said only the words that a rule looks for.
+A signal carries no counts: the evaluator reads them from ClickHouse, so that a replay or a second worker counts nothing twice.
+It may come again, and late; two candidates are the same if rule, brand and event are. It holds no text, name or handle of a
+person, except the words of a text that a rule looks for.
 
     {"version": 1, "newest": "2026-11-26T10:01:02.345Z", "kafka_ms": 1795687262400,
      "touched": {"2026-11-26T10:01:00Z": ["Acme"]},
@@ -31,7 +31,7 @@ LARGEST = 512 << 10
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One event that meets a single-event rule for one brand. Times are aware, UTC, whole milliseconds."""
+    """One event that matches a single-event rule for one brand. Times are aware, UTC, whole milliseconds."""
 
     rule: str
     brand: str
@@ -41,31 +41,33 @@ class Candidate:
     event_key: int
     created_at: datetime
     occurred_at: datetime
-    """When what meets the rule happened: of an edit, the edit."""
+    """When the matching change happened: for an edit, the time of the edit."""
     observed: float
     """Followers, or likes, shares and replies together; 1 for a keyword."""
     words: tuple[str, ...] = ()
-    """As the rule has them, sorted."""
+    """As the rule writes them, sorted."""
     sentiment: str = ""
     """Its label; blank: none."""
     public: bool = True
     kafka_ms: int | None = None
-    """Kafka's time of the record, ms since 1970; None: it is not known any more."""
+    """Kafka's time of the record, ms since 1970; None: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
+    """One landing, or a part of it. Times are aware, UTC."""
+
     newest: datetime | None = None
-    """The newest occurred_at of what landed, as the events say, so it may lie in the future; None: nothing new landed."""
+    """The newest occurred_at that landed, by the events' own time, so it may lie in the future; None: nothing new landed."""
     kafka_ms: int | None = None
-    """Kafka's newest time of what landed, ms since 1970."""
+    """Kafka's newest time of the landed records, ms since 1970."""
     touched: Mapping[datetime, tuple[str, ...]] = field(default_factory=dict)
-    """Minute of created_at: the brands whose events of it are others than before, sorted."""
+    """Minute of created_at: the brands whose events of that minute changed, sorted."""
     candidates: tuple[Candidate, ...] = ()
 
 
 def dump(signal: Signal) -> list[bytes]:
-    """The signal as records of LARGEST bytes at most (but one that names a single brand or candidate is whole)."""
+    """The signal as records of LARGEST bytes at most; a record of a single brand or candidate may be larger."""
     body = orjson.dumps(
         {
             "version": VERSION,
@@ -80,7 +82,7 @@ def dump(signal: Signal) -> list[bytes]:
 
 
 def halves(record: bytes) -> list[bytes]:
-    """A record that `dump` made as two that say the same; none for one that names a single brand or candidate."""
+    """Splits a record of `dump` in two; empty for a record of a single brand or candidate."""
     return [half for part in _halves(parse_signal(record)) for half in dump(part)]
 
 
@@ -94,15 +96,15 @@ def _halves(signal: Signal) -> Iterator[Signal]:
 
 
 def by_minute(pairs: Iterable[tuple[datetime, str]]) -> dict[datetime, tuple[str, ...]]:
-    """Pairs of minute and brand as `touched` has them."""
-    found: defaultdict[datetime, list[str]] = defaultdict(list)
+    """Pairs of minute and brand in the form of `touched`."""
+    listed: defaultdict[datetime, list[str]] = defaultdict(list)
     for minute, brand in pairs:
-        found[minute].append(brand)
-    return {minute: tuple(brands) for minute, brands in found.items()}
+        listed[minute].append(brand)
+    return {minute: tuple(brands) for minute, brands in listed.items()}
 
 
 def parse_signal(record: bytes | None) -> Signal:
-    """A record of topic `signals`. Raises ValueError for what is none, or of another version."""
+    """The signal of a record of topic `signals`. Raises ValueError for anything else, and for another version."""
     try:
         value = orjson.loads(record or b"")
         if value["version"] != VERSION:

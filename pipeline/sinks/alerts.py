@@ -1,7 +1,7 @@
-"""Where alerts are kept: ClickHouse, and topic `alerts`.
+"""Stores alerts: the tables in ClickHouse, and topic `alerts`.
 
-A change is in table alerts before anybody is told of it, so what a crash kept from being told is found again. All writes are
-idempotent: the same change twice is one row.
+A change is in table alerts before it is published, so the next process publishes the changes that a crash kept back. All writes
+are idempotent: the same change twice is one row.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class AlertTables:
 
     # --- alerts -------------------------------------------------------------------------------------------------------
     def write(self, alerts: Sequence[Alert], members: Sequence[Member], generation: int) -> None:
-        """The alerts first: a member whose alert is not there would be an event that nobody was told of."""
+        """Alerts first: a member without its alert would be an event that notifies nobody."""
         if alerts:
             rows = alert_rows(alerts).with_columns(term=pl.lit(self.term, pl.UInt64))
             self._inserter.insert_all("alerts", rows, generation)
@@ -52,7 +52,7 @@ class AlertTables:
             )
 
     def standing(self, since: datetime) -> list[Alert]:
-        """The newest change of what is not resolved, and of what changed after `since`; none is historical."""
+        """The newest change of each alert that is not resolved, or that changed after `since`; none is historical."""
         keys = (
             "SELECT alert_key FROM alerts GROUP BY alert_key "
             f"HAVING argMax(state, (term, version)) != '{State.RESOLVED}' OR max(changed_at) >= {_sql_time(since)}"
@@ -74,51 +74,54 @@ class AlertTables:
         return [alert_of(row) for row in rows.iter_rows(named=True)]
 
     def new(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """Those that no alert holds yet, each once."""
-        places = {(c.rule, c.brand, c.event_key): c for c in candidates}
-        if not places:
+        """The candidates that no alert holds yet, each once."""
+        new = {(c.rule, c.brand, c.event_key): c for c in candidates}
+        if not new:
             return []
-        listed = ",".join(f"({quoted(rule)},{quoted(brand)},{key})" for rule, brand, key in places)
+        listed = ",".join(f"({quoted(rule)},{quoted(brand)},{key})" for rule, brand, key in new)
         known = self._inserter.query(
             f"SELECT rule, brand, event_key FROM alert_events WHERE (rule, brand, event_key) IN ({listed})"
         )
-        for place in known.iter_rows():
-            places.pop(place, None)
-        return list(places.values())
+        for key in known.iter_rows():
+            new.pop(key, None)
+        return list(new.values())
 
     # --- silences, the watermark --------------------------------------------------------------------------------------
     def write_silence(self, silence: Silence, generation: int) -> None:
+        """Writes a silence, or a newer version of one."""
         row = {name: getattr(silence, name) for name in Silence.__slots__}
         times = {name: TIME for name in ("starts_at", "ends_at", "changed_at")}
         types: dict[str, Any] = {"silence_id": pl.UInt64, "version": pl.UInt32, **times}
         self._inserter.insert_all("alert_silences", pl.DataFrame([row], schema_overrides=types), generation)
 
     def silences(self, now: datetime) -> list[Silence]:
-        """Those that have not ended."""
+        """The silences that have not ended."""
         columns = ", ".join(Silence.__slots__)
         rows = self._inserter.query(f"SELECT {columns} FROM alert_silences FINAL WHERE ends_at > {_sql_time(now)}")
         return [Silence(**row) for row in rows.iter_rows(named=True)]
 
     def keep_watermark(self, at: datetime, now: datetime, generation: int) -> None:
+        """Stores how far windows were judged, by the events' time."""
         row = pl.DataFrame(
             {"name": [WATERMARK], "at": [at], "changed_at": [now]}, schema_overrides={"at": TIME, "changed_at": TIME}
         )
         self._inserter.insert_all("alert_watermarks", row, generation)
 
     def watermark(self) -> datetime | None:
+        """How far windows were judged; None: nothing was kept."""
         rows = self._inserter.query(f"SELECT at FROM alert_watermarks FINAL WHERE name = '{WATERMARK}'").get_column("at")
         return None if rows.is_empty() else rows[0]
 
-    # --- what the rules ask -------------------------------------------------------------------------------------------
+    # --- queries ------------------------------------------------------------------------------------------------------
     def ask(self, sql: str, settings: Mapping[str, object] | None = None) -> pl.DataFrame:
         """The answer; times are aware, UTC."""
         return self._inserter.query(sql, settings)
 
 
 class AlertTopic:
-    """Topic `alerts`: every change, by the alert's key. The table is what counts; the topic is for those who watch.
+    """Topic `alerts`: every change, by the alert's key. The table is the record; the topic is for watchers.
 
-    Never blocks and never raises: what the topic does not get is counted, and said in the log.
+    Never blocks and never raises: it counts and logs the changes that the topic misses.
     """
 
     def __init__(self, client: Mapping[str, Any], topic: str) -> None:
@@ -127,6 +130,7 @@ class AlertTopic:
         self._missed = 0
 
     def send(self, alerts: Iterable[Alert]) -> None:
+        """Queues the changes for Kafka."""
         for alert in alerts:
             try:
                 self._producer.produce(self._topic, Record(dump(alert), alert.hex.encode()), self._delivered)
@@ -147,7 +151,7 @@ class AlertTopic:
             log.warning("topic %s misses %d changes: %s; table alerts has them", self._topic, self._missed, why)
 
     def ask(self) -> str:
-        """Why Kafka does not answer; blank: it does."""
+        """The reason why Kafka does not answer; blank: it answers."""
         self._producer.poll(0)
         try:
             self._producer.list_topics(self._topic, 2.0)
@@ -158,12 +162,12 @@ class AlertTopic:
         return ""
 
     def forget(self) -> None:
-        """What waits for Kafka is not sent any more: another one leads by the time that Kafka is back."""
+        """Drops the changes that wait for Kafka: another process leads by the time that Kafka answers."""
         self._producer.purge()
         self._producer.poll(0)
 
     def close(self) -> None:
-        """Waits for CLOSE_S at most: what is on its way then counts as missed."""
+        """Waits for CLOSE_S at most: changes that Kafka has not acknowledged by then count as missed."""
         if left := self._producer.flush(CLOSE_S):
             metrics.ALERTS_MISSED.inc(left)
 

@@ -120,7 +120,7 @@ def event_alert(rule: EventRule, candidate: Candidate, key: int, state: State, n
         measure="events" if isinstance(rule, KeywordRule) else "reach", summary=explain.event_summary(rule, candidate),
         terms=tuple(candidate.words), samples=(candidate.event_key,) if candidate.public else (),
         negative=int(label == "negative"), neutral=int(label == "neutral"), positive=int(label == "positive"),
-        platforms=(candidate.platform,), query=explain.event_query(rule, candidate),
+        platforms=(candidate.platform,), query=explain.event_query(candidate),
     )  # fmt: skip
 
 

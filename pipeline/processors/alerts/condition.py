@@ -1,18 +1,16 @@
-"""A condition: what a rule found to be true of a scope, for a time."""
+"""A condition: a rule is true of a scope, for a time."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import NamedTuple
 
-from pipeline.processors.alerts.rules import (
-    AnyRule,
-)
+from pipeline.processors.alerts.rules import AnyRule
 from schemas.alerts import Scope
 
 
 class Condition(NamedTuple):
-    """What is true of a scope from `start` on, and was still at `end`."""
+    """The rule is true of the scope from `start` on, and still at `end`."""
 
     rule: AnyRule
     scope: Scope
@@ -27,4 +25,4 @@ class Condition(NamedTuple):
     samples: tuple[int, ...] = ()
     split: tuple[int, int, int] = (0, 0, 0)
     platforms: tuple[str, ...] = ()
-    """Where it is true, as far as that is not anywhere."""
+    """Where it is true; blank: on any platform."""

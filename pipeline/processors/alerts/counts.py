@@ -1,7 +1,7 @@
-"""Counts: how much is said of each scope in each minute, as ClickHouse has it.
+"""Counts of mentions, by scope and minute, from ClickHouse.
 
-A slice is what some rules count alike: by which dimensions, of which platforms and languages. Its counts are read, never added
-up: a minute that was touched is read again as a whole (pipeline/processors/alerts/ring.py).
+Rules that count alike share a slice: its dimensions, platforms and languages. Counts are read, never added up: a touched minute
+is read again as a whole (ring.py).
 
 Cost: a query reads the rows of the touched minutes, and answers a row a scope and minute.
 """
@@ -41,6 +41,8 @@ Values = npt.NDArray[np.float64]
 
 
 class Slice(NamedTuple):
+    """The dimensions that its counts tell apart, and the platforms and languages that it is limited to (none: all)."""
+
     by: tuple[str, ...] = ()
     platforms: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
@@ -50,7 +52,7 @@ class Slice(NamedTuple):
         return {*self.by, *(["platform"] if self.platforms else []), *(["language"] if self.languages else [])}
 
     def of(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The rows of the slice, with columns brand, platform and language, blank where the slice does not tell them apart."""
+        """The rows of the slice, with columns brand, platform and language, blank where the slice does not distinguish them."""
         if self.platforms:
             frame = frame.filter(pl.col("platform").is_in(self.platforms))
         if self.languages:
@@ -59,17 +61,14 @@ class Slice(NamedTuple):
 
 
 def read_sql(dimensions: Iterable[str], minutes: Iterable[int], brands: Sequence[str] | None) -> str:
-    """What `Ring.put` takes: brand, platform, language (blank where no rule tells them apart), minute and MEASURES."""
+    """Rows for `Ring.put`: brand, platform, language (blank where no rule distinguishes them), minute and MEASURES."""
     starts = ",".join(f"toDateTime({minute * MINUTE_S}, 'UTC')" for minute in sorted(minutes))
     return _select(dimensions, MINUTE_S, f"toStartOfMinute(created_at) IN ({starts})", brands, _SQL)
 
 
 def history_sql(dimensions: Iterable[str], step_s: int, first: int, last: int) -> str:
-    """brand, platform, language, minute (here: the number of the step of `step_s`), count, negative, labelled, and `live`: what
-    landed within an hour.
-
-    Of the steps `first` to `last`, both included.
-    """
+    """Of the steps `first` to `last`, both included: brand, platform, language, minute (here: the number of the step of
+    `step_s`), count, negative, labelled, and `live`: the events that landed within an hour."""
     measures = {name: _SQL[name] for name in ("count", "negative", "labelled")}
     measures["live"] = "countIf(ingested_at < created_at + INTERVAL 1 HOUR)"
     return _select(dimensions, step_s, _between(step_s, first, last), None, measures)
@@ -108,7 +107,7 @@ def _select(dimensions: Iterable[str], step_s: int, where: str, brands: Sequence
 
 
 def _any_of(brands: Sequence[str]) -> str:
-    """What passes over rows early: hasAny compares with each of its brands, so it is for few."""
+    """Skips rows early: hasAny compares with each of its brands, so it pays for few brands only."""
     return f"hasAny(brands, {_strings(brands)})" if len(brands) <= FEW else "notEmpty(brands)"
 
 
@@ -117,9 +116,9 @@ def _strings(texts: Iterable[str]) -> str:
 
 
 def authors_sql(slice_: Slice, scopes: Sequence[Scope], first: int, last: int) -> str:
-    """brand, platform, language and `authors`: distinct ones in the minutes `first` to `last`, of these scopes' brands.
+    """brand, platform, language and `authors`: distinct authors in the minutes `first` to `last`, of these scopes' brands.
 
-    An author is told by id, else by handle, within a platform; those without either are one.
+    An author is an id, else a handle, within a platform; all authors without either are one.
     """
     brands = sorted({scope.brand for scope in scopes})
     named = {"platform": "platform", "language": LANGUAGE}

@@ -1,4 +1,4 @@
-"""Explanations: what an alert is about, in a line; the SQL that shows it; the words that set it apart; posts to look at."""
+"""Explanations of alerts: one line for people, the SQL that shows the events, the words that set them apart, sample posts."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from pipeline.processors.alerts.rules import (
     ReachRule,
     SpikeRule,
     ThresholdRule,
+    window_of,
 )
 from schemas.alerts import Alert, Scope
 from schemas.inbound import INBOUND_SQL
@@ -33,41 +34,40 @@ TERMS = 8
 SAMPLES = 3
 WINDOW_TEXTS, BASE_TEXTS = 1_000, 3_000
 PRIOR = 500.0
-"""Words that a term's frequency is worth before anything is counted."""
+"""The weight of the prior, in words."""
 SECONDS = 0.4
-"""The server's time for one look; what it has found by then is enough."""
+"""The server's time for one query; its rows up to then are enough."""
 _WORDS = re.compile(r"[^\W\d_]{3,}")
 _OF = {"platform": "platform", "language": LANGUAGE}
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------
-def summary(truth: Condition) -> str:
+def summary(condition: Condition) -> str:
     """One line for people."""
-    rule, scope = truth.rule, truth.scope
-    expected = "" if truth.expected is None else f", {_number(truth.expected)} expected"
+    rule, scope = condition.rule, condition.scope
+    expected = "" if condition.expected is None else f", {_number(condition.expected)} expected"
     if isinstance(rule, SpikeRule):
         if rule.measure == "volume":
-            return f"{scope}: {_number(truth.observed)} mentions in 5 minutes{expected}"
-        share = "" if truth.expected is None else f", {truth.expected:.0%} expected"
-        return f"{scope}: {truth.observed:.0%} of labelled mentions in 5 minutes are negative{share}"
+            return f"{scope}: {_number(condition.observed)} mentions in 5 minutes{expected}"
+        share = "" if condition.expected is None else f", {condition.expected:.0%} expected"
+        return f"{scope}: {condition.observed:.0%} of labelled mentions in 5 minutes are negative{share}"
     if isinstance(rule, ThresholdRule):
         limit = rule.above if rule.above is not None else rule.below
         what = rule.measure.replace("_", " ")
         if rule.measure in ("followers", "likes", "shares", "replies"):
             what = f"{rule.aggregate} of {what}"
         side = "above" if rule.above is not None else "below"
-        return f"{scope}: {what} {_number(truth.observed)} in {_length(rule.window)}, {side} {_number(limit or 0)}"
+        return f"{scope}: {what} {_number(condition.observed)} in {_length(rule.window)}, {side} {_number(limit or 0)}"
     if isinstance(rule, CampaignRule):
-        return f"{scope}: the same text from {_number(truth.observed)} accounts within {_length(rule.window)}"
-    return f"{scope}: nothing since {truth.start:%Y-%m-%d %H:%M} UTC"
+        return f"{scope}: the same text from {_number(condition.observed)} accounts within {_length(rule.window)}"
+    return f"{scope}: nothing since {condition.start:%Y-%m-%d %H:%M} UTC"
 
 
 def event_summary(rule: KeywordRule | ReachRule, candidate: Candidate) -> str:
-    where = f"{candidate.brand}: {candidate.sentiment or 'a'} {'event' if candidate.sentiment else 'n event'}"
-    where = where.replace("a n event", "an event") + f" on {candidate.platform}"
-    if isinstance(rule, KeywordRule):
-        return f"{where} says {', '.join(candidate.words)}"
-    return f"{where} reaches {_number(candidate.observed)}"
+    """One line for people: the brand, the event's label and platform, and its words or its reach."""
+    event = f"{candidate.sentiment} event" if candidate.sentiment else "an event"
+    verb = f"says {', '.join(candidate.words)}" if isinstance(rule, KeywordRule) else f"reaches {_number(candidate.observed)}"
+    return f"{candidate.brand}: {event} on {candidate.platform} {verb}"
 
 
 def _number(value: float) -> str:
@@ -81,14 +81,13 @@ def _length(window: timedelta) -> str:
 
 # --- in SQL -----------------------------------------------------------------------------------------------------------
 def query(rule: AnyRule, scope: Scope, start: datetime) -> str:
-    """What shows it: the events of the scope from the beginning of the window on."""
-    window = rule.window if isinstance(rule, (ThresholdRule, CampaignRule)) else timedelta(minutes=5)
-    if isinstance(rule, NoDataRule):
-        window = timedelta(hours=1)
+    """SQL that shows the events of the scope from the beginning of the window on."""
+    window = timedelta(hours=1) if isinstance(rule, NoDataRule) else window_of(rule)
     return _select(where(scope), start - window + timedelta(minutes=1))
 
 
-def event_query(rule: KeywordRule | ReachRule, candidate: Candidate) -> str:
+def event_query(candidate: Candidate) -> str:
+    """SQL that shows the event."""
     minute = candidate.created_at.replace(second=0, microsecond=0)
     return (
         "SELECT created_at, platform, author_handle, author_followers, sentiment_label, text FROM interactions FINAL "
@@ -97,7 +96,7 @@ def event_query(rule: KeywordRule | ReachRule, candidate: Candidate) -> str:
 
 
 def where(scope: Scope) -> str:
-    """The condition that an event is of this scope, and written by others."""
+    """The condition of inbound events of this scope."""
     parts = [INBOUND_SQL]
     if scope.brand:
         parts.append(f"has(brands, {quoted(scope.brand)})")
@@ -114,12 +113,12 @@ def _select(condition: str, start: datetime) -> str:
     )
 
 
-# --- what sets it apart -----------------------------------------------------------------------------------------------
+# --- terms and samples ------------------------------------------------------------------------------------------------
 def explain(ask: Ask, alert: Alert, window: timedelta) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """The terms and the samples of a window's alert. Reads at most WINDOW_TEXTS and BASE_TEXTS texts, for about a second."""
     start, end = alert.since - window + timedelta(minutes=1), alert.last_at + timedelta(minutes=1)
     condition = f"{where(alert.scope)} AND text != '' AND visibility != 'private'"
-    # Partial answers are welcome: a brand's week may be very long.
+    # A partial answer is enough: a brand's week may be very long.
     settings = {"max_execution_time": SECONDS, "timeout_overflow_mode": "break", "max_threads": 1}
     seen = ask(
         f"SELECT event_key, text, ifNull(metrics_likes, 0) + ifNull(metrics_shares, 0) + ifNull(author_followers, 0) AS weight "
@@ -134,7 +133,7 @@ def explain(ask: Ask, alert: Alert, window: timedelta) -> tuple[tuple[str, ...],
         return (), ()
     samples = seen.sort("weight", descending=True).unique("text", keep="first", maintain_order=True).get_column("event_key")
     brand_words = set(_WORDS.findall(alert.scope.brand.lower()))
-    terms = [term for term in telling(seen.get_column("text"), base.get_column("text")) if term not in brand_words]
+    terms = [term for term in significant_words(seen.get_column("text"), base.get_column("text")) if term not in brand_words]
     return tuple(terms[:TERMS]), tuple(samples.head(SAMPLES))
 
 
@@ -143,11 +142,11 @@ def _between(start: datetime, end: datetime) -> str:
     return f"{minute} >= '{start:%Y-%m-%d %H:%M:00}' AND {minute} < '{end:%Y-%m-%d %H:%M:00}'"
 
 
-def telling(texts: Iterable[str], base: Iterable[str]) -> list[str]:
-    """Words that more of `texts` than of `base` hold, by log-odds with an informative Dirichlet prior, the most telling first.
+def significant_words(texts: Iterable[str], base: Iterable[str]) -> list[str]:
+    """Words that more of `texts` than of `base` contain, by log-odds with an informative Dirichlet prior, the strongest first.
 
     Monroe, Colaresi and Quinn, "Fightin' Words" (2008): z = delta / sd, the prior being the words of both, scaled to `PRIOR`.
-    A word counts once a text; one that stands in a single text tells nothing, and z under 1.96 neither.
+    A word counts once a text; words of a single text, and words with z under 1.96, are left out.
     """
     ours, theirs = _documents(texts), _documents(base)
     words = [word for word, count in ours.items() if count > 1]
@@ -156,11 +155,11 @@ def telling(texts: Iterable[str], base: Iterable[str]) -> list[str]:
     here, there = (np.array([counts[word] for word in words], float) for counts in (ours, theirs))
     all_here, all_there = sum(ours.values()), sum(theirs.values())
     prior = PRIOR * (here + there) / (all_here + all_there)
-    # One more word that nobody said, so that a vocabulary of one is no division by zero.
+    # One more word without any occurrence, so that a vocabulary of one is no division by zero.
     odds_here = (here + prior) / (1 + all_here + PRIOR - here - prior)
     odds_there = (there + prior) / (1 + all_there + PRIOR - there - prior)
     z = (np.log(odds_here) - np.log(odds_there)) / np.sqrt(1 / (here + prior) + 1 / (there + prior))
-    return [words[place] for place in np.argsort(-z, kind="stable") if z[place] > 1.96]
+    return [words[index] for index in np.argsort(-z, kind="stable") if z[index] > 1.96]
 
 
 def _documents(texts: Iterable[str]) -> Counter[str]:
@@ -168,5 +167,5 @@ def _documents(texts: Iterable[str]) -> Counter[str]:
 
 
 def _plain(text: str) -> str:
-    """In lower case, less addresses and handles: they are nobody's words, and may be somebody's name."""
+    """In lower case, without addresses and handles: they are no words, and a handle may be somebody's name."""
     return re.sub(r"https?://\S+|@\w+", " ", text.lower())

@@ -1,6 +1,6 @@
-"""What is expected of each scope of a slice: four weeks of counts in steps of five minutes, and the week's negative share.
+"""The past of a slice: four weeks of counts in steps of five minutes, the week's negative share, and the expected counts.
 
-What is slow to learn is learned of those scopes only that a rule asks for, once an hour each.
+The slow part of a baseline is computed only for scopes that a rule asks for, once an hour each.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ STEP_MINUTES = STEP_S // MINUTE_S
 HISTORY_STEPS = DAYS * 86400 // STEP_S
 _HOUR_STEPS, _DAY_STEPS, _WEEK_STEPS = 3600 // STEP_S, 86400 // STEP_S, 7 * 86400 // STEP_S
 OFF, OFF_LEAST = 0.02, 10
-"""A step of the past in which all scopes together have less than this share of what is usual while Earshot runs is not known,
-and no quiet one: it was off, and what there is came later with an old date. With less than OFF_LEAST there is no telling."""
+"""If all scopes together have less than this share of the usual count in a step of the past, the step is unknown, not quiet:
+Earshot was off, and its few events came later with an old date. The rule needs a usual count of OFF_LEAST or more."""
 MOST_BYTES = 256 << 20
 """Of the counts of all histories together. Beyond it they reach less far back."""
 MANY = 100
-"""Of a scope of which something was said in so many steps there is a past that is worth keeping."""
+"""A scope with mentions in so many steps has a past that is worth keeping."""
 _NEVER = np.iinfo(np.int64).max
 _BLOCK = 256  # scopes whose counts are laid out at a time
 L = TypeVar("L", Study, Baseline)
 
 
 class _Learned(Generic[L]):
-    """What was learned of some rows, each once."""
+    """Studies or baselines of some rows, computed once each."""
 
     def __init__(self, kind: type[L]) -> None:
         self._kind: type[L] = kind
@@ -46,15 +46,15 @@ class _Learned(Generic[L]):
         """Of `kind`, with a value for each row."""
 
     def of(self, rows: Rows, learn: Callable[[Rows], L]) -> L:
-        """Of these rows; `learn` is asked for those that are not known yet."""
+        """Of these rows; calls `learn` for the rows that are not known yet."""
         new = np.setdiff1d(rows, self._rows)
         if new.size or not self._arrays:
             both, learned = np.append(self._rows, new), learn(new)
             order = np.argsort(both)
             pairs = zip(self._arrays, learned, strict=True) if self._arrays else ((array,) for array in learned)
             self._rows, self._arrays = both[order], [np.concatenate(pair)[order] for pair in pairs]
-        places = np.searchsorted(self._rows, rows)
-        taken: L = self._kind(*(array[places] for array in self._arrays))
+        indices = np.searchsorted(self._rows, rows)
+        taken: L = self._kind(*(array[indices] for array in self._arrays))
         return taken
 
     def forget(self, rows: Rows) -> None:
@@ -78,12 +78,12 @@ class History:
         self.peak: Values = np.zeros(0)
         """By row: no step of the past has more."""
         self._begun: Rows = np.zeros(0, np.int64)
-        """By row: the step in which something was said first. Between two such steps nothing is nothing."""
+        """By row: the first step with a mention. After it, a step without any counts as 0."""
         self._share = np.zeros((0, 2))
         self._totals, self._live = np.zeros(HISTORY_STEPS), np.zeros(HISTORY_STEPS)
         """Of all scopes together, by step % HISTORY_STEPS."""
         self._off = np.zeros(HISTORY_STEPS, bool)
-        """The same: nothing is known of these steps."""
+        """By step % HISTORY_STEPS: steps whose counts are unknown."""
         self._studies: dict[Spike, _Learned[Study]] = {}
         self._baselines: dict[Spike, _Learned[Baseline]] = {}
 
@@ -107,16 +107,16 @@ class History:
         self.finish()
 
     def begin(self, step: int) -> None:
-        """What was before `step` is added now, four weeks at most."""
+        """Starts over: `add` gives the counts before `step`, four weeks at most."""
         self.step = self.first = step
 
     @property
     def is_full(self) -> bool:
-        """What is older has no room: it is not known."""
+        """Whether there is no room for older counts; they stay unknown."""
         return self._past.nbytes >= self._most
 
     def add(self, frame: pl.DataFrame, first: int, end: int) -> None:
-        """Takes over the steps from `first` to before `end`, which are those before all that were added."""
+        """Takes over the steps from `first` to before `end`: the ones before all steps that were added."""
         self.first = first
         sliced = self._table.slice.of(frame)
         for step, total, live in sliced.group_by("minute").agg(pl.col("count", "live").sum()).iter_rows():
@@ -134,13 +134,13 @@ class History:
         self._past.before(first, end, rows, steps, counts)
 
     def finish(self) -> None:
-        """All was added."""
+        """All counts were added: finds the steps in which Earshot was off."""
         usual = _usual(self._live)
         if usual >= OFF_LEAST:
             self._off = self._totals < OFF * usual
             self._totals[self._off] = 0
 
-    # --- as time goes by ----------------------------------------------------------------------------------------------
+    # --- as time goes on ----------------------------------------------------------------------------------------------
     def advance(self, ring: Ring, step: int) -> None:
         """Goes on to `step`, with what the ring holds of the steps in between."""
         self._grow()
@@ -160,13 +160,13 @@ class History:
         self.step = step
 
     def _take_over(self, ring: Ring, step: int) -> None:
-        place, last = step % HISTORY_STEPS, (step + 1) * STEP_MINUTES - 1
+        index, last = step % HISTORY_STEPS, (step + 1) * STEP_MINUTES - 1
         total = ring.total(last, STEP_MINUTES)
-        # While it runs only nothing at all means that it was off; less is for the rules to judge.
-        self._off[place] = not ring.first + STEP_MINUTES - 1 <= last <= ring.last or (
+        # While it runs, only a step without any mention means that it was off; few mentions are for the rules to judge.
+        self._off[index] = not ring.first + STEP_MINUTES - 1 <= last <= ring.last or (
             not total and _usual(self._totals[np.arange(step - _DAY_STEPS, step) % HISTORY_STEPS]) >= OFF_LEAST
         )
-        self._totals[place] = 0 if self._off[place] else total
+        self._totals[index] = 0 if self._off[index] else total
         if not ring.first + STEP_MINUTES - 1 <= last <= ring.last:
             return
         window = ring.window(last, STEP_MINUTES)
@@ -175,18 +175,18 @@ class History:
         self._begun[rows] = np.minimum(self._begun[rows], step)
         self.peak[rows] = np.maximum(self.peak[rows], count[rows])
         self._past.add(step, rows, count[rows])
-        # A week's memory: what is a week old weighs 1/e.
+        # A week's memory: counts of a week ago weigh 1/e.
         labelled = np.column_stack([window.of("negative"), window.of("labelled")])
         self._share = self._share * (1 - 1 / _WEEK_STEPS) + labelled
 
     def mattered(self, least: int) -> npt.NDArray[np.bool_]:
-        """By row: a step had as many mentions as `least`, or MANY had some."""
+        """By row: whether a step had `least` mentions, or MANY steps had some."""
         self._grow()
         mattered: npt.NDArray[np.bool_] = (self.peak >= least) | (self._past.sizes(len(self.peak)) >= MANY)
         return mattered
 
     def forget(self, rows: Rows) -> None:
-        """Nothing is known of these any more."""
+        """Drops the counts of these rows."""
         self._grow()
         self._past.forget(rows)
         self.peak[rows], self._begun[rows], self._share[rows] = 0, _NEVER, 0
@@ -202,9 +202,9 @@ class History:
             self._begun = np.append(self._begun, np.full(missing, _NEVER))
             self._share = np.concatenate([self._share, np.zeros((missing, 2))])
 
-    # --- what is expected ---------------------------------------------------------------------------------------------
+    # --- expected counts ----------------------------------------------------------------------------------------------
     def volume(self, rows: Rows, steps: int = HISTORY_STEPS, until: int | None = None) -> npt.NDArray[np.float32]:
-        """The counts of so many steps before `until` (None: all that are known); NaN is a step of which nothing is known."""
+        """The counts of so many steps before `until` (None: `step`); NaN: unknown."""
         end = self.step if until is None else until
         numbers = np.arange(end - steps, end)
         volume = self._past.dense(rows, end - steps, end)
@@ -229,7 +229,7 @@ class History:
         return Study(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
     def share(self, rows: Rows) -> Values:
-        """The share of negative ones that is expected of these rows; NaN where nothing was labelled."""
+        """The expected negative share of these rows; NaN where no mention was labelled."""
         self._grow()
         negative, labelled = self._share[rows].T
         with np.errstate(invalid="ignore"):

@@ -1,4 +1,4 @@
-"""What the evaluator asks of the place where alerts are kept (sinks/alerts.py: AlertTables)."""
+"""The store of alerts that the evaluator reads and writes (sinks/alerts.py: AlertTables)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class AlertStore(Protocol):
         ...
 
     def watermark(self) -> datetime | None:
-        """Up to where windows were judged; None: nothing was kept."""
+        """How far windows were judged, by the events' time; None: nothing was kept."""
         ...
 
     def ask(self, sql: str, settings: Mapping[str, object] | None = None) -> pl.DataFrame:
@@ -48,6 +48,10 @@ class AlertStore(Protocol):
         """Alerts first, then the events that belong to them. Idempotent."""
         ...
 
-    def write_silence(self, silence: Silence, generation: int) -> None: ...
+    def write_silence(self, silence: Silence, generation: int) -> None:
+        """Writes a silence, or a newer version of one. Idempotent."""
+        ...
 
-    def keep_watermark(self, at: datetime, now: datetime, generation: int) -> None: ...
+    def keep_watermark(self, at: datetime, now: datetime, generation: int) -> None:
+        """Stores how far windows were judged. Idempotent."""
+        ...

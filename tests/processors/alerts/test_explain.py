@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from pipeline.processors.alerts.condition import Condition
-from pipeline.processors.alerts.explain import summary, telling
+from pipeline.processors.alerts.explain import significant_words, summary
 from pipeline.processors.alerts.rules import Alerts
 from schemas.alerts import Scope
 from tests.support.minutes import MINUTE, at
@@ -16,20 +16,20 @@ WINDOW = ["my acme kettle caught fire", "acme kettle fire again", "fire! the ket
 
 
 def test_the_words_of_the_window_come_first_and_those_of_every_week_do_not_come() -> None:
-    terms = telling(WINDOW, WEEK)
+    terms = significant_words(WINDOW, WEEK)
     assert set(terms[:2]) == {"kettle", "fire"}
     assert "acme" not in terms and "good" not in terms
 
 
 def test_handles_and_addresses_are_no_words_and_a_word_of_one_text_tells_nothing() -> None:
     texts = [*(f"@ines see https://acme.example/kettle{n} leaking" for n in range(20)), "zebra"]
-    assert sorted(telling(texts, WEEK)) == ["leaking", "see"]
+    assert sorted(significant_words(texts, WEEK)) == ["leaking", "see"]
 
 
 def test_nothing_to_compare_with_is_no_error() -> None:
-    assert telling([], []) == []
-    assert telling(["a kettle leaks"] * 3, []) == []
-    assert telling(["kettle"] * 3, []) == []
+    assert significant_words([], []) == []
+    assert significant_words(["a kettle leaks"] * 3, []) == []
+    assert significant_words(["kettle"] * 3, []) == []
 
 
 @pytest.mark.parametrize(
@@ -58,4 +58,4 @@ def test_the_line_says_what_was_seen_and_what_was_expected(
 
 def test_the_words_of_thousands_of_texts_are_counted_in_a_moment() -> None:
     many = pl.Series([f"word{n % 97} word{n % 31} acme" for n in range(4_000)])
-    assert telling(many, many) == []
+    assert significant_words(many, many) == []
