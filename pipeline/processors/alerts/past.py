@@ -1,7 +1,7 @@
-"""The counts of four weeks in steps of five minutes, as far as they are not 0.
+"""The counts of four weeks in steps of five minutes, without zeros.
 
-They lie in chunks of half a day, sorted by row: two or three bytes a scope and step in which something was said of it. So a
-name that is heard now and then costs next to nothing, and one that is heard all day some 20 kB.
+They are stored in chunks of half a day, sorted by row: two or three bytes a scope and step with mentions. A name with a mention
+now and then costs next to nothing, one with mentions all day some 20 kB.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Counts = npt.NDArray[Any]
 
 
 class Chunk(NamedTuple):
-    """The steps from `first` to before `end`. What is said of `rows[n]` lies from `starts[n]` to before `starts[n + 1]`."""
+    """The steps from `first` to before `end`. The counts of `rows[n]` are from `starts[n]` to before `starts[n + 1]`."""
 
     first: int
     end: int
@@ -48,7 +48,7 @@ class Chunk(NamedTuple):
         return sum(array.nbytes for array in (self.rows, self.starts, self.steps, self.counts))
 
     def cells(self) -> tuple[Rows, Rows, Counts]:
-        """What `of` was given, sorted."""
+        """The arguments of `of`, sorted."""
         return np.repeat(self.rows, np.diff(self.starts)).astype(np.int64), self.steps + np.int64(self.first), self.counts
 
     def without(self, rows: Rows) -> Chunk:
@@ -61,12 +61,12 @@ class Chunk(NamedTuple):
         return Chunk(self.first, self.end, self.rows[kept], starts, self.steps[cells], self.counts[cells])
 
     def fill(self, dense: npt.NDArray[np.float32], rows: Rows, start: int) -> None:
-        """Puts what it has of `rows` into `dense`: rows by steps, the first of which is `start`."""
+        """Writes the counts of `rows` into `dense`: rows by steps, the first of which is `start`."""
         if not len(self.rows):
             return
-        places = np.searchsorted(self.rows, rows).clip(max=len(self.rows) - 1)
-        mine = np.flatnonzero(self.rows[places] == rows)
-        begins, sizes = self.starts[places[mine]], np.diff(self.starts)[places[mine]]
+        indices = np.searchsorted(self.rows, rows).clip(max=len(self.rows) - 1)
+        mine = np.flatnonzero(self.rows[indices] == rows)
+        begins, sizes = self.starts[indices[mine]], np.diff(self.starts)[indices[mine]]
         cells = np.repeat(begins - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
         columns = self.steps[cells].astype(np.int64) + self.first - start
         fits = (columns >= 0) & (columns < dense.shape[1])
@@ -74,7 +74,7 @@ class Chunk(NamedTuple):
 
 
 class Past:
-    """Restart: empty."""
+    """The chunks of one history. Restart: empty."""
 
     def __init__(self) -> None:
         self._chunks: list[Chunk] = []
@@ -85,7 +85,7 @@ class Past:
         return sum(chunk.nbytes for chunk in self._chunks)
 
     def before(self, first: int, end: int, rows: Rows, steps: Rows, counts: Counts) -> None:
-        """Takes over what was before all that is known, CHUNK_STEPS steps or a part of them; so many become one chunk."""
+        """Takes over older counts than all before: CHUNK_STEPS steps or a part of them. So many steps become one chunk."""
         self._chunks.insert(0, Chunk.of(first, end, rows, steps, counts))
         parts = [chunk for chunk in self._chunks if chunk.end <= first + CHUNK_STEPS]
         if len(parts) > 1 and parts[-1].end == first + CHUNK_STEPS:
@@ -99,7 +99,7 @@ class Past:
         self._chunks.append(Chunk.of(step, step + 1, rows, np.full(len(rows), step), counts))
 
     def dense(self, rows: Rows, start: int, end: int) -> npt.NDArray[np.float32]:
-        """Of the steps from `start` to before `end`: rows by steps."""
+        """The counts of the steps from `start` to before `end`: rows by steps."""
         dense = np.zeros((len(rows), end - start), np.float32)
         for chunk in self._chunks:
             if chunk.end > start and chunk.first < end:
@@ -107,7 +107,7 @@ class Past:
         return dense
 
     def sizes(self, rows: int) -> Rows:
-        """By row, of so many: in how many steps something was said of it."""
+        """The number of steps with mentions, of each of `rows` rows."""
         sizes = np.zeros(rows, np.int64)
         for chunk in self._chunks:
             sizes[chunk.rows] += np.diff(chunk.starts)
@@ -120,7 +120,7 @@ class Past:
         self._chunks = [chunk for chunk in self._chunks if chunk.end > step]
 
     def shorten(self) -> int:
-        """Forgets the oldest chunk; returns the first step of what is left."""
+        """Drops the oldest chunk; returns the first step that is left."""
         return self._chunks.pop(0).end
 
 

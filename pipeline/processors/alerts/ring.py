@@ -1,7 +1,7 @@
-"""The newest minutes of a slice: what was said of each scope in each of them.
+"""The newest minutes of a slice: the measures of each scope in each of them.
 
-A minute that was touched is put in again as a whole, so a replay, a second worker, a late event, an edit or a delete can't
-count twice. Only scopes of which something was said are there: cost is 4 bytes and 8 a measure for each of them and minute.
+A touched minute is replaced as a whole, so a replay, a second worker, a late event, an edit or a delete can't count twice. Only
+scopes with mentions are stored: cost is 4 bytes and 8 a measure for each of them and minute.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeline.processors.alerts.table import NONE, CountTable, Rows
 
 
 class Cells(NamedTuple):
-    """What was said in a minute, or in several one after the other."""
+    """The measures of a minute, or of several one after the other."""
 
     rows: npt.NDArray[np.int32]
     values: Values
@@ -50,7 +50,7 @@ class Window:
         return self._sums[measure]
 
     def take(self, rows: Rows) -> Values:
-        """Of these rows all of MEASURES, in their order; 0 for those that the ring does not hold."""
+        """All of MEASURES of these rows, in their order; 0 for measures that the ring does not hold."""
         taken = np.zeros((len(rows), len(MEASURES)))
         for measure in self._measures:
             taken[:, INDEX[measure]] = self.of(measure)[rows]
@@ -58,14 +58,14 @@ class Window:
 
 
 class Ring:
-    """The `minutes` newest minutes (since 1970), of which it holds these measures."""
+    """These measures of the `minutes` newest minutes (since 1970)."""
 
     def __init__(self, table: CountTable, minutes: int, measures: Sequence[str] = MEASURES) -> None:
         self.table, self.minutes, self.measures = table, minutes, tuple(measures)
         self.first = 0
         self._cells: dict[int, Cells] = {}
         self._totals: dict[int, float] = {}
-        """How much was said in a minute of all scopes, those that no rule is about included."""
+        """Mentions in a minute of all scopes, including those that no rule is about."""
 
     @property
     def last(self) -> int:
@@ -76,14 +76,14 @@ class Ring:
         return sum(cells.rows.nbytes + cells.values.nbytes for cells in self._cells.values())
 
     def move(self, last: int) -> None:
-        """Makes `last` the newest minute; what is older than the ring is forgotten. Never goes back."""
+        """Makes `last` the newest minute and drops those that are too old. Never goes back."""
         self.first = max(self.first, last - self.minutes + 1)
         for minute in [minute for minute in self._totals if minute < self.first]:
             self._cells.pop(minute, None)
             del self._totals[minute]
 
     def put(self, frame: pl.DataFrame, minutes: Iterable[int], brands: Sequence[str] | None) -> None:
-        """Takes over what ClickHouse said of these minutes and brands (None: of all); `frame` as `counts.read_sql` gives it."""
+        """Takes over the counts of these minutes and brands (None: of all brands): an answer to `counts.read_sql`."""
         inside = [minute for minute in minutes if self.first <= minute <= self.last]
         sliced = self.table.slice.of(frame).filter(pl.col("minute").is_in(inside))
         self._count(sliced, inside, whole=brands is None)
@@ -109,12 +109,12 @@ class Ring:
         return sum(self._totals.get(m, 0.0) for m in range(minute - length + 1, minute + 1))
 
     def forget(self, rows: Rows) -> None:
-        """Nothing is held of these any more."""
+        """Drops the cells of these rows."""
         self._cells = {minute: cells.without(rows) for minute, cells in self._cells.items()}
 
     def _count(self, sliced: pl.DataFrame, inside: Sequence[int], whole: bool) -> None:
         totals = dict(sliced.group_by("minute").agg(pl.col("count").sum()).iter_rows())
         for minute in inside:
-            # What was read of some brands only is part of it.
+            # Counts of some brands are a part of the total.
             least = 0.0 if whole else self._totals.get(minute, 0.0)
             self._totals[minute] = max(least, totals.get(minute, 0.0))

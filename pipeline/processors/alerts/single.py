@@ -1,14 +1,14 @@
-"""Single-event rules: which events are worth an alert by themselves, in the hot path.
+"""Single-event rules: events that raise an alert by themselves, in the hot path.
 
-A rule looks at what somebody else than a brand wrote about it, as the row is that lands: `keyword` at words that the event
-says now (an edit that brings no text says nothing new), `reach` at the author's followers and at likes, shares and replies
-together, however they came. A candidate is one (rule, brand, event).
+A rule judges an inbound event about a brand, as its row lands: `keyword` the words of the text that this change brought (an
+edit without a text brings none), `reach` the author's followers and the sum of likes, shares and replies, whichever change
+brought them. A candidate is one (rule, brand, event).
 
-The words are found by step mentions, in its one pass over the texts (column WORDS). What a rule says of a row depends on the
-row and on when its change happened only, so a row that is read back from the table is judged as it was on its way.
+Step mentions matches the words in its one pass over the texts (column WORDS). The candidates of a row depend only on the row
+and on when its change happened, so a row that is read back from the table has the same candidates as on its way.
 
-Cost: some comparisons a row, by columns. What they leave is rare, and goes row by row: joins cost 3 ms a batch for 30 rows of
-it, this a tenth.
+Cost: some comparisons a row, by columns. The few rows that pass go row by row: for 30 of them joins cost 3 ms a batch, this a
+tenth.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _NEGATIVE = "negative"
 class SingleEvent:
     """The step. Sets `batch.candidates`, takes column WORDS away, keeps every row.
 
-    `find` says which of `words_of(rules)` texts hold: Mentions.words_in. Restart: it remembers nothing. `use` puts other rules
-    in force, from the next batch on.
+    `find` matches `words_of(rules)` in texts: Mentions.words_in. Restart: it remembers nothing. `use` puts other rules in
+    force, from the next batch on.
     """
 
     name = "alerts"
@@ -52,36 +52,36 @@ class SingleEvent:
         self._find = find
 
     def use(self, rules: Alerts) -> None:
-        """From any thread."""
+        """Puts these rules in force from the next batch on. From any thread."""
         self._rules = _Compiled(rules)
 
     def process(self, batch: EventBatch) -> EventBatch:
         rows = frame = batch.events
         if frame.get_column("row").null_count():
-            # Changes that waited may come from pending_changes, which knows no words.
+            # Changes that waited may come from pending_changes, which has no column WORDS.
             late = pl.col("row").is_null()
             texts = frame.select(pl.when(late).then("text").alias("text")).to_series()
             rows = frame.with_columns(pl.when(late).then(self._find(texts)).otherwise(WORDS).alias(WORDS))
-        found = self._rules.worth_a_look(rows, pl.col("text_at") == pl.col("occurred_at"))
-        if found.height:
-            batch.candidates = self._rules.candidates(found.with_columns(batch.kafka_ms(found.get_column("row"))))
+        matches = self._rules.may_match(rows, pl.col("text_at") == pl.col("occurred_at"))
+        if matches.height:
+            batch.candidates = self._rules.candidates(matches.with_columns(batch.kafka_ms(matches.get_column("row"))))
         batch.events = frame.drop(WORDS)
         return batch
 
     def judge(self, rows: pl.DataFrame) -> list[Candidate]:
-        """The candidates among landed rows: JUDGED, `text`, `text_at`, `kafka_ms`, and `said_at`, when the change happened that
-        is looked at. What a row says is of that change when its text is of then."""
+        """The candidates among landed rows: JUDGED, `text`, `text_at`, `kafka_ms`, and `said_at`, the time of the judged change.
+        The words count if the text is of that time."""
         rows = rows.with_columns(self._find(rows.get_column("text")).alias(WORDS))
-        return self._rules.candidates(self._rules.worth_a_look(rows, pl.col("text_at") == pl.col("said_at")))
+        return self._rules.candidates(self._rules.may_match(rows, pl.col("text_at") == pl.col("said_at")))
 
     def judge_labelled(self, rows: pl.DataFrame) -> list[Candidate]:
-        """The candidates among landed rows (JUDGED) that only got their label. When Kafka got them is not known any more."""
+        """The candidates among landed rows (JUDGED) that only got their label. Their Kafka time is not stored: it is null."""
         nothing = {WORDS: pl.lit(None, pl.List(pl.String)), "kafka_ms": pl.lit(None, pl.Int64)}
-        return self._rules.candidates(self._rules.worth_a_look(rows.with_columns(**nothing), pl.lit(False)))
+        return self._rules.candidates(self._rules.may_match(rows.with_columns(**nothing), pl.lit(False)))
 
 
 def words_of(rules: Alerts) -> list[str]:
-    """The words to look for, as texts are folded, each once."""
+    """The words of all keyword rules, folded as texts are, each once."""
     every = (rule.words.values() for rule in rules.rules if isinstance(rule, KeywordRule))
     return sorted({term_text(word) for lists in every for words in lists for word in words})
 
@@ -105,14 +105,16 @@ class _Compiled:
         self._reach = [rule for rule in rules.rules if isinstance(rule, ReachRule)]
         self._may_reach = _least(self._reach)
 
-    def worth_a_look(self, rows: pl.DataFrame, said: pl.Expr) -> pl.DataFrame:
-        """The rows that a rule might be about. WORDS that were not `said` by the change that is looked at are gone."""
+    def may_match(self, rows: pl.DataFrame, said: pl.Expr) -> pl.DataFrame:
+        """The rows that may match a rule. WORDS that were not `said` by the judged change are null."""
         speaks = ((pl.col(WORDS).list.len() > 0) & said).fill_null(False) if self._words else pl.lit(False)
-        found = rows.select(column for column in rows.columns if column in _NEEDED).filter(speaks | self._may_reach)
-        return found.filter(ABOUT_A_BRAND).with_columns(pl.when(said).then(WORDS).alias(WORDS)) if found.height else found
+        matches = rows.select(column for column in rows.columns if column in _NEEDED).filter(speaks | self._may_reach)
+        if not matches.height:
+            return matches
+        return matches.filter(ABOUT_A_BRAND).with_columns(pl.when(said).then(WORDS).alias(WORDS))
 
     def candidates(self, rows: pl.DataFrame) -> list[Candidate]:
-        """What the rules say of these rows: JUDGED, WORDS, kafka_ms."""
+        """The candidates of these rows: JUDGED, WORDS, kafka_ms."""
         return [candidate for row in rows.iter_rows(named=True) for candidate in self._of(row)]
 
     def _of(self, row: Mapping[str, Any]) -> Iterator[Candidate]:
@@ -151,7 +153,7 @@ class _Compiled:
 
 
 def _least(rules: Sequence[ReachRule]) -> pl.Expr:
-    """What a row meets that any of the rules might be about."""
+    """The condition of rows that may match one of the rules."""
     followers = min((rule.followers for rule in rules if rule.followers), default=None)
     engagement = min((rule.engagement for rule in rules if rule.engagement), default=None)
     limits = [pl.col("author_followers").ge(followers)] if followers else []

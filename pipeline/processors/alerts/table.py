@@ -1,8 +1,7 @@
-"""Scopes, and which row each has in the arrays of its slice.
+"""Scopes, and the row of each in the arrays of its slice.
 
-A scope that nothing has been heard of for a while gives its row away, and no more than `MOST_SCOPES` have one: whoever names
-brands in events decides how many there are, so names that no rule can be about get none, and those that never mattered to a
-rule go first.
+A scope without mentions for a while gives its row away, and no more than `MOST_SCOPES` have one: events decide how many brands
+there are. Names that no rule can be about get no row, and those that never mattered to a rule lose theirs first.
 
 Cost: some 450 bytes a scope.
 """
@@ -20,7 +19,7 @@ from pipeline.processors.alerts.counts import Slice
 from schemas.alerts import Scope
 
 MOST_SCOPES = 120_000
-"""Of all slices together. 10,000 brands on 8 platforms, counted as a whole and by platform, are 90,000."""
+"""Of all slices together: 10,000 brands on 8 platforms, counted as a whole and by platform, are 90,000."""
 NONE = -1
 """The row of a scope that has none."""
 _ON = ("brand", "platform", "language")
@@ -34,7 +33,7 @@ class ScopeLimit:
     def __init__(self, most: int = MOST_SCOPES) -> None:
         self.most = self.left = most
         self.left_out = 0
-        """How often there was no room for one, or one that mattered had to go. Who counts it sets it back."""
+        """How often there was no room for a scope, or a scope that mattered had to go. The reader sets it back to 0."""
 
     @property
     def taken(self) -> int:
@@ -46,7 +45,7 @@ class ScopeLimit:
 
 
 class CountTable:
-    """The scopes of a slice. `brands`: those that its rules are about; None: all. `named`: those that a rule names."""
+    """The scopes of a slice. `brands`: the brands of its rules; None: all. `named`: the brands that a rule names."""
 
     def __init__(
         self, slice_: Slice, room: ScopeLimit | None = None, brands: Collection[str] | None = None, named: Collection[str] = ()
@@ -56,17 +55,17 @@ class CountTable:
         self._brands = None if brands is None else frozenset(brands)
         self._named = frozenset(named)
         self.scopes: list[Scope] = []
-        """By row; a row that was given away and not taken again still names who had it."""
+        """By row; a row that was given away still has its last scope until another one takes it."""
         self.heard: Rows = np.zeros(0, np.int64)
-        """By row: the newest minute in which something was said of it."""
+        """By row: the newest minute with a mention."""
         self.mattered: npt.NDArray[np.bool_] = np.zeros(0, bool)
-        """By row: a rule names its brand, or as much was said of it once as a rule asks for."""
+        """By row: a rule names its brand, or it had as many mentions once as a rule asks for."""
         self._rows: dict[Scope, int] = {}
         self._of_brand: dict[str, tuple[int, ...]] = {}
         self._free: list[int] = []
 
     def __len__(self) -> int:
-        """How long an array has to be that has a place for every row."""
+        """The length of an array with an element for every row."""
         return len(self.scopes)
 
     def wanted(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -74,19 +73,19 @@ class CountTable:
         return frame if self._brands is None else frame.filter(pl.col("brand").is_in(list(self._brands)))
 
     def rows(self, frame: pl.DataFrame, minutes: Rows) -> Rows:
-        """The row of each (brand, platform, language) of the frame, of which something was said in these minutes; new ones get
-        one while there is room, else NONE."""
+        """The row of each (brand, platform, language) of the frame, with mentions in these minutes. A new scope gets a row
+        while there is room, else NONE."""
         keys = frame.select(_ON)
         scopes = keys.unique(maintain_order=True)
         numbered = scopes.with_columns(row=pl.Series([self._row(Scope(*key)) for key in scopes.iter_rows()], dtype=pl.Int64))
-        found = keys.join(numbered, on=_ON, how="left", maintain_order="left").get_column("row").to_numpy()
+        rows = keys.join(numbered, on=_ON, how="left", maintain_order="left").get_column("row").to_numpy()
         self._grow()
-        there = found != NONE
-        np.maximum.at(self.heard, found[there], minutes[there])
-        return found
+        known = rows != NONE
+        np.maximum.at(self.heard, rows[known], minutes[known])
+        return rows
 
     def find(self, scopes: Iterable[Scope]) -> Rows:
-        """The row of each; NONE for one that is not known."""
+        """The row of each scope; NONE: unknown."""
         return np.array([self._rows.get(scope, NONE) for scope in scopes], np.int64)
 
     def known(self) -> Rows:
@@ -96,12 +95,12 @@ class CountTable:
         return np.array([row for brand in brands for row in self._of_brand.get(brand, ())], np.int64)
 
     def quiet(self, before: int) -> Rows:
-        """Of whom nothing has been said since this minute."""
+        """The rows without a mention since this minute."""
         rows = self.known()
         return rows[self.heard[rows] < before]
 
     def release(self, rows: Rows) -> None:
-        """Gives these rows away: whoever has something in an array there has to forget it first."""
+        """Gives these rows away, after every array has dropped its values there."""
         for row in rows.tolist():
             scope = self.scopes[row]
             del self._rows[scope]
@@ -141,7 +140,7 @@ class CountTable:
 
 
 def longest_silent(tables: Sequence[CountTable], candidates: Sequence[Rows], most: int) -> list[Rows]:
-    """Of these rows of each table the `most` that have been silent longest, of all tables together."""
+    """The `most` of these rows, of all tables together, whose last mention is oldest; by table."""
     rows = np.concatenate(candidates)
     of = np.repeat(np.arange(len(tables)), [len(each) for each in candidates])
     heard = np.concatenate([table.heard[each] for table, each in zip(tables, candidates, strict=True)])

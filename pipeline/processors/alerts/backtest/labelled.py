@@ -1,7 +1,7 @@
-"""Labelled windows: what alerts should have found, and how well they did.
+"""Labelled windows: the incidents that alerts should have detected, and the score of the alerts.
 
 Alerts chain: one that begins within an hour of the one before belongs to the same episode, and an episode counts by its first
-alert: inside a window it finds that window, outside every window it is one false alert. (The scoring of the Numenta Anomaly
+alert: inside a window it detects that window, outside every window it is one false alert. (The scoring of the Numenta Anomaly
 Benchmark's windows without its weights.)
 """
 
@@ -18,7 +18,7 @@ from pipeline.errors import SettingsError
 
 CHAIN = timedelta(hours=1)
 LEARNING, LEARNING_MOST = 0.15, 750
-"""The first part of a series is not scored: so much of it, and so many values at most."""
+"""The first part of a series is not scored: this share of it, and so many values at most."""
 Window = tuple[datetime, datetime]
 
 
@@ -27,13 +27,13 @@ class Score(NamedTuple):
     windows: int
     false_a_day: float
     delay: timedelta | None
-    """Median from the beginning of a window that was found to its first alert."""
+    """Median from the beginning of a detected window to its first alert."""
 
 
 def read_windows(path: Path, series: str) -> list[Window]:
     """The windows of `series` in a JSON file: `{"series.csv": [[start, end], ...]}`, or the list alone.
 
-    Raises SettingsError for what is no such thing.
+    Raises SettingsError for anything else.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -52,7 +52,7 @@ def read_windows(path: Path, series: str) -> list[Window]:
 
 
 def score(started: Sequence[datetime], windows: Sequence[Window], times: Sequence[datetime]) -> Score:
-    """How well alerts that began at `started` found the windows; `times` are the series' own, ascending."""
+    """The score of alerts that began at `started`; `times` are those of the series, ascending."""
     begin = times[min(int(len(times) * LEARNING), LEARNING_MOST)]
     episodes: list[datetime] = []
     last: datetime | None = None

@@ -1,7 +1,7 @@
-"""A recorded series of counts: read, and walked through as if it happened now, with the detector that is used live.
+"""A recorded series of counts: read, and replayed as if it happened now, with the detector of control.
 
-`replay_series` learns for each step from the steps before it and judges the step by that: no verdict depends on later steps. It
-is quick because `study` takes the hours of one series as it takes the scopes of one hour: as rows.
+`replay_series` judges each step by the steps before it: no verdict depends on later steps. It is quick because `study` takes
+the hours of one series as rows, as it takes the scopes of one hour.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Direction = Literal["above", "below"]
 _HOUR_S = 3_600
 _EVERYTHING = Scope()
 _STILL = 0.5
-"""An alert that is open holds on while the score is above this."""
+"""An open alert goes on while the score is above this."""
 
 
 class Series(NamedTuple):
-    """Counts in time; the times ascend, and are all aware or all naive (taken for UTC)."""
+    """Counts in time; the times ascend, and are all aware or all naive (then they are UTC)."""
 
     times: list[datetime]
     values: Floats
@@ -40,21 +40,21 @@ class Series(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """One alert. `severity` is the highest it had; `observed` and `expected` are those of the step that stands out most."""
+    """One alert. `severity` is its highest; `observed` and `expected` are those of its most unusual step."""
 
     key: str
     """The same for the same rule, scope and start: 16 hexadecimal digits."""
     started: datetime
     """The step that raised it."""
     ended: datetime | None
-    """The last step that was out of the ordinary; None: it was still open when the series ended."""
+    """The last unusual step; None: the alert was still open when the series ended."""
     severity: int
     observed: float
     expected: float
 
 
 class Replayed(NamedTuple):
-    """The alerts, and the value expected at each step: arrays as long as the series, NaN where nothing was known."""
+    """The alerts, and the expected value of each step: arrays as long as the series, NaN where it was unknown."""
 
     raised: list[Raised]
     expected: Floats
@@ -63,7 +63,7 @@ class Replayed(NamedTuple):
 
 
 def read_series(path: Path) -> Series:
-    """A CSV of `timestamp,value` with a header. SettingsError names the file and the line that is no such thing."""
+    """A CSV of `timestamp,value` with a header. Raises SettingsError, which names the file and the first wrong line."""
     times: list[datetime] = []
     values: list[float] = []
     try:
@@ -90,18 +90,18 @@ def replay_series(
     rule: str = "spike",
     scope: Scope = _EVERYTHING,
 ) -> Replayed:
-    """The alerts that the series would have raised. `rule` and `scope` are only for the keys.
+    """The alerts that the series would have raised. Only the keys depend on `rule` and `scope`.
 
     The step is the median time between two values, and has to divide an hour; a step without a value is unknown, not zero.
     """
-    step_s, places = _grid(times)
+    step_s, steps_at = _grid(times)
     first = int(_seconds(times[0])) // step_s
     hour = _HOUR_S // step_s
-    places = places + first % hour  # from the beginning of the hour
+    steps_at = steps_at + first % hour  # from the beginning of the hour
     first -= first % hour
-    counts = np.full(-(-(places[-1] + 1) // hour) * hour, np.nan, np.float32)
-    counts[places] = values
-    verdict = _verdict(counts, places, first, spike, step_s)
+    counts = np.full(-(-(steps_at[-1] + 1) // hour) * hour, np.nan, np.float32)
+    counts[steps_at] = values
+    verdict = _verdict(counts, steps_at, first, spike, step_s)
     raised = list(_alerts(times, values, verdict, spike, direction, (rule, scope)))
     known = verdict.upper > -np.inf
     return Replayed(raised, *(np.where(known, each, np.nan) for each in (verdict.expected, verdict.lower, verdict.upper)))
@@ -148,34 +148,34 @@ def _seconds(time: datetime) -> float:
 
 
 def _grid(times: list[datetime]) -> tuple[int, Ints]:
-    """The step in seconds, and which step after the first each time is in."""
+    """The step in seconds, and the index of each time's step, counted from the first."""
     seconds = np.array([_seconds(time) for time in times])
     step_s = round(float(np.median(np.diff(seconds)))) if len(times) > 1 else _HOUR_S
     if step_s < 1 or _HOUR_S % step_s:
         raise SettingsError(
             f"values {step_s} s apart can't be evaluated: their step has to divide an hour, as 1, 5 and 15 minutes do"
         )
-    places = np.rint((seconds - seconds[0]) / step_s).astype(np.int64)
-    twice = np.flatnonzero(np.diff(places) == 0)
+    steps_at = np.rint((seconds - seconds[0]) / step_s).astype(np.int64)
+    twice = np.flatnonzero(np.diff(steps_at) == 0)
     if twice.size:
         raise SettingsError(f"two values, {times[twice[0]]} and {times[twice[0] + 1]}, are in the same step of {step_s} s")
-    return step_s, places
+    return step_s, steps_at
 
 
-def _verdict(counts: Floats, places: Ints, first: int, spike: Spike, step_s: int) -> Verdict:
-    """Each of the places judged by the counts before it. The first count begins an hour."""
+def _verdict(counts: Floats, steps_at: Ints, first: int, spike: Spike, step_s: int) -> Verdict:
+    """The verdict on each of these steps (indices), by the counts before it. The first count begins an hour."""
     hour = _HOUR_S // step_s
     past = DAYS * 24 * hour
     padded = np.concatenate([np.full(past, np.nan, np.float32), counts])
     hours = study(sliding_window_view(padded, past)[:-1:hour], spike, step_s)
     baseline = expect(
-        Study._make(array[places // hour] for array in hours),
-        sliding_window_view(padded, hour)[places + past - hour],  # the window is within the hour before
-        first + places,
+        Study._make(array[steps_at // hour] for array in hours),
+        sliding_window_view(padded, hour)[steps_at + past - hour],  # the window is within the hour before
+        first + steps_at,
         spike,
         step_s,
     )
-    return judge(baseline, counts[places].astype(np.float64), spike)
+    return judge(baseline, counts[steps_at].astype(np.float64), spike)
 
 
 def _alerts(
