@@ -69,7 +69,7 @@ class SingleEvent:
         return batch
 
     def judge(self, rows: pl.DataFrame) -> list[Candidate]:
-        """The candidates among landed rows: JUDGED, `text`, `text_at`, `kafka_ms`, and `said_at`, the time of the judged change.
+        """The candidates among landed rows: JUDGED, `text`, `text_at`, `kafka_ms`, `said_at` (the time of the judged change).
         The words count if the text is of that time."""
         rows = rows.with_columns(self._find(rows.get_column("text")).alias(WORDS))
         return self._rules.candidates(self._rules.may_match(rows, pl.col("text_at") == pl.col("said_at")))
