@@ -184,7 +184,7 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
         graph("Messages to receivers", "cps", "failed: no answer, or a temporary error; refused: a permanent one",
               **{f"{result}__receiver": control(rate(M.ALERT_DELIVERIES, "receiver", f'result="{result}"'))
                  for result in ("sent", "failed", "refused")}),
-        graph("A tick", "s", "Reads touched minutes and evaluates all windows, once a second at most",
+        graph("Evaluation", "s", "Reads touched minutes and evaluates all windows, once a second at most",
               p50=control(quantile(0.5, M.EVALUATION_SECONDS)), p99=control(quantile(0.99, M.EVALUATION_SECONDS))),
         graph("Watermark behind the clock", "s", "Age of the time at which windows are evaluated",
               control__instance=control(of(M.WATERMARK_AGE))),
@@ -228,7 +228,7 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
         graph("Steps", "s", "Mean time of a step for a batch", step__step=mean(M.STEP_SECONDS, "step")),
         graph("Steps, busy", "percentunit", "Share of the wall time: a step near 100 % is the bottleneck",
               step__step=rate(f"{series(M.STEP_SECONDS)}_sum", "step")),
-        graph("Hand-over", "s", "Mean time a batch waits before a step", step__step=mean(M.STEP_WAIT_SECONDS, "step")),
+        graph("Step waits", "s", "Mean time a batch waits before a step", step__step=mean(M.STEP_WAIT_SECONDS, "step")),
         graph("CPU", "percentunit", "Of one core", worker__instance=rate(CPU, "instance"),
               control__instance=control(rate(CPU, "instance"))),
     ],
