@@ -15,12 +15,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, cast
 
-import numpy as np
-
 from benchmarks import load
 from benchmarks.progress import bar
 from benchmarks.report import CPU, RATE, Figure
-from pipeline.app import BATCHES_ON_THEIR_WAY
 from pipeline.batch import EventBatch
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.fence import Fence
@@ -31,14 +28,15 @@ from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
 from pipeline.processors.privacy import Pseudonymise
-from pipeline.sinks.interactions import Landing
-from pipeline.sinks.memory import MemoryTable
+from pipeline.sinks.landing import Landing
+from pipeline.sinks.memory import MemoryLanding, MemoryTable
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from pipeline.step import Step
+from pipeline.worker.hot_path import HotPath
+from pipeline.worker.in_flight import BATCHES_IN_FLIGHT
 
 DAY_S, LIMIT = 86_400.0, 20_000_000
-NO_KEYS = np.array([], dtype=np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +78,8 @@ def hot_path_figures(events: int, passes: int) -> Iterator[Figure]:
     for _ in bar.track(range(passes), passes, "the hot path: passes"):
         for name, brands in lists.items():
             costs[name].append(hot_path(values, RevisionIndex(KeySet(LIMIT, DAY_S)), brands))
-    for name, found in costs.items():
-        yield from _pair(name, found, f"decode, privacy, dedup, mentions; {WORDS[name]}; {_conditions(values, passes)}")
+    for name, passed in costs.items():
+        yield from _pair(name, passed, f"decode, privacy, dedup, mentions; {WORDS[name]}; {_conditions(values, passes)}")
 
 
 def step_figures(events: int, passes: int) -> Iterator[Figure]:
@@ -115,12 +113,13 @@ def warm_decode(values: Sequence[bytes]) -> Decode:
 
 
 # --- the hot path ---------------------------------------------------------------------------------------------------
-def hot_path(values: Sequence[bytes], seen: RevisionIndex, brands: Brands) -> Cost:
+def hot_path(values: Sequence[bytes], index: RevisionIndex, brands: Brands) -> Cost:
     """Runs all records through decode, privacy, dedup and mentions, each on a thread of its own. Raises what a step raises."""
-    steps: list[Step] = [warm_decode(values), Pseudonymise(b"key"), Dedup(seen), Mentions(brands)]
+    steps: list[Step] = [warm_decode(values), Pseudonymise(b"key"), Dedup(index), Mentions(brands)]
+    path = HotPath(steps, MemoryLanding(), [index])
     waiting = batches(values)
-    channels: list[queue.Queue[EventBatch | None]] = [queue.Queue() for _ in range(len(steps) + 1)]
-    room = threading.Semaphore(BATCHES_ON_THEIR_WAY)
+    channels: list[queue.Queue[EventBatch | None]] = [queue.Queue() for _ in range(len(path.steps) + 1)]
+    room = threading.Semaphore(BATCHES_IN_FLIGHT)
     failures: list[BaseException] = []
 
     def run(step: Step, source: queue.Queue[EventBatch | None], target: queue.Queue[EventBatch | None]) -> None:
@@ -137,14 +136,14 @@ def hot_path(values: Sequence[bytes], seen: RevisionIndex, brands: Brands) -> Co
             channels[0].put(batch)
         channels[0].put(None)
 
-    pairs = zip(steps, channels, channels[1:], strict=False)
+    pairs = zip(path.steps, channels, channels[1:], strict=False)
     threads = [threading.Thread(target=run, args=arguments, daemon=True) for arguments in pairs]
     threads.append(threading.Thread(target=feed, daemon=True))
     watch = Stopwatch()
     for thread in threads:
         thread.start()
     while (batch := channels[-1].get()) is not None:
-        seen.finish(batch.id, NO_KEYS)
+        path.land([batch])
         room.release()
     cost = watch.cost(len(values))
     if failures:
@@ -154,7 +153,7 @@ def hot_path(values: Sequence[bytes], seen: RevisionIndex, brands: Brands) -> Co
 
 # --- each step alone ------------------------------------------------------------------------------------------------
 class _NoServer:
-    """A ClickHouse client that takes every insert: what remains of landing is shaping, Arrow and the token."""
+    """A ClickHouse client that takes every insert, so that landing is shaping, Arrow and the token."""
 
     def raw_insert(self, *_: Any, **__: Any) -> None:
         pass
@@ -166,11 +165,12 @@ class _NoDeadLetters:
 
 
 def each_step(values: Sequence[bytes]) -> dict[str, Cost]:
-    """What each step costs, one after the other, batch by batch."""
-    seen, fence = RevisionIndex(KeySet(LIMIT, DAY_S)), Fence()
+    """The cost of each step, one after the other, batch by batch."""
+    index, fence = RevisionIndex(KeySet(LIMIT, DAY_S)), Fence()
     completion = Completion(MemoryTable(), DAY_S)
     landing = Landing(Inserter(cast(Any, _NoServer()), fence, Vitals(), "landing"), cast(Any, _NoDeadLetters()), str)
-    decode, dedup, mentions, many = warm_decode(values), Dedup(seen), Mentions(load.brands()), Mentions(load.many_brands())
+    dedup, shape = HotPath([Dedup(index)], MemoryLanding(), [index]), HotPath([], landing, [completion])
+    decode, mentions, many = warm_decode(values), Mentions(load.brands()), Mentions(load.many_brands())
     costs: dict[str, list[Cost]] = {}
 
     def timed(name: str, work: Callable[[EventBatch], Any], batch: EventBatch) -> None:
@@ -179,8 +179,7 @@ def each_step(values: Sequence[bytes]) -> dict[str, Cost]:
         costs.setdefault(name, []).append(watch.cost(read))
 
     def remember(batch: EventBatch) -> None:
-        dedup.process(batch)
-        seen.finish(batch.id, NO_KEYS)
+        dedup.land([dedup.process(batch)])
 
     for batch in batches(values):
         timed("decode", decode.process, batch)
@@ -191,8 +190,7 @@ def each_step(values: Sequence[bytes]) -> dict[str, Cost]:
         timed("mentions", mentions.process, batch)
         timed("completion", completion.process, batch)
         fence.polled()
-        timed("shape", lambda batch: landing.land([batch]), batch)
-        completion.finish(batch.id, NO_KEYS)
+        timed("shape", lambda batch: shape.land([batch]), batch)
     return {name: _sum(parts) for name, parts in costs.items()}
 
 

@@ -1,7 +1,7 @@
-"""EventBatch: what travels through the pipeline.
+"""EventBatch: the value that travels through the pipeline.
 
-A batch names its concerns: `events` (the frame), `rejected` (what becomes dead letters), `dropped` (how many rows left, and
-why) and `origins` (which offsets it covers). Steps change `events`; the rest follows by `drop` and `reject`.
+A batch names its concerns: `events` (the frame), `rejected` (its dead letters), `dropped` (how many rows left, and why) and
+`origins` (the offsets it covers). Steps change `events`; the rest follows by `drop` and `reject`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Origin(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """A record on its way to the dead letters: the bytes as they came, and why and where they were refused."""
+    """A record on its way to the dead letters: its bytes, the step and reason that refused it, and where it came from."""
 
     step: str
     reason: str
@@ -47,7 +47,7 @@ class Rejected(NamedTuple):
 
 
 class Unreadable(NamedTuple):
-    """Offsets that nobody can read: a batch of records that Kafka's client can't unpack. Both ends included."""
+    """Offsets that can't be read: a batch of records that Kafka's client can't unpack. Both ends included."""
 
     topic: str
     partition: int
@@ -56,18 +56,18 @@ class Unreadable(NamedTuple):
     why: str
 
     def letter(self) -> Rejected:
-        """One dead letter stands for them all. It has no bytes; by its step a replay tells it from an empty record."""
+        """One dead letter for all of them. It has no bytes; its step distinguishes it from an empty record in a replay."""
         reason = f"offsets {self.first} to {self.last} can't be read: {self.why}"
         return Rejected(UNREADABLE_STEP, reason, self.topic, self.partition, self.first, None, b"")
 
 
 @dataclass(slots=True)
 class EventBatch:
-    """A micro-batch of records and what has become of them.
+    """A micro-batch of records and the outcome of each.
 
-    `events` has one row a record that is still on its way. Column `row` (UInt32) is the record's place in `raw` and `keys`,
+    `events` has one row a record that is still on its way. Column `row` (UInt32) is the record's index in `raw` and `keys`,
     whatever the steps have filtered since; `topic`, `partition` and `offset` say where it came from. Rows that were not in
-    the records (waiting changes that found their base) have a null `row`.
+    the records (waiting changes whose event came) have a null `row`.
     """
 
     id: int
@@ -77,31 +77,31 @@ class EventBatch:
     origins: tuple[Origin, ...]
     read: int
     generation: int = 0
-    """The fence's generation in which it was read (pipeline/fence.py)."""
+    """The generation in which it was read (pipeline/fence.py)."""
     timestamps: npt.NDArray[np.int64] | None = None
     """Kafka's time of each record, ms since 1970."""
     unreadable: list[Unreadable] = field(default_factory=list)
     """No rows; `read` counts each as one, and `origins` covers them."""
     behind: bool = False
-    """It holds half of what a batch may hold, or more: the worker is behind, or nearly."""
+    """The batch is at least half full: the worker is behind, or nearly."""
     rejected: list[Rejected] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
     waiting: pl.DataFrame | None = None
     """Changes of this batch whose event is not known yet: rows for table pending_changes."""
-    settled: pl.DataFrame | None = None
-    """Changes (event_key, revision) that waited before and need not any more: found, or given up."""
+    settled_changes: pl.DataFrame | None = None
+    """Changes that waited before and need not any more, because their event came or they waited too long."""
     candidates: list[Candidate] = field(default_factory=list)
-    """What single-event rules found."""
+    """Alert candidates of single-event rules."""
     replayed: pl.DataFrame | None = None
-    """Changes that landed before, of which nobody may have been told: event_key, revision, created_at (null: not known),
-    said_at (when it happened), kafka_ms."""
+    """Changes that landed before, maybe without a signal: event_key, revision, created_at (null: not known), said_at (when it
+    happened), kafka_ms."""
     handed_over: float = 0.0
-    """When it was put into the channel that it came from (perf_counter)."""
+    """When the step before put it into the channel (perf_counter)."""
     notes: Counter[str] = field(default_factory=Counter)
-    """Facts a step wants counted that are no outcome of a row, as unknown fields by name."""
+    """Facts to count that are no outcome of a row, such as unknown fields."""
 
     def kafka_ms(self, rows: pl.Series) -> pl.Series:
-        """Column `kafka_ms`: Kafka's time of the records at these places; null where there is none."""
+        """Column `kafka_ms`: Kafka's time of the records with these indexes; null where there is none."""
         if self.timestamps is None:
             return pl.Series("kafka_ms", [None], pl.Int64).new_from_index(0, len(rows))
         return pl.Series("kafka_ms", self.timestamps, pl.Int64).gather(rows)

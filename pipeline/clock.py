@@ -1,4 +1,4 @@
-"""Time as an argument: what depends on the clock takes one, so that tests can set it."""
+"""Time as an argument: code that depends on the clock takes a clock, so that tests can set it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 Clock = Callable[[], float]
-"""Seconds since 1970, UTC."""
+"""Seconds, of `wall` since 1970, UTC."""
 
 wall: Clock = time.time
 
@@ -14,7 +14,7 @@ _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def steady() -> float:
-    """Seconds by a clock that nobody sets, and that goes on while the machine sleeps: Linux' CLOCK_MONOTONIC does not."""
+    """Seconds of a clock that nobody sets and that runs on while the machine sleeps, unlike Linux' CLOCK_MONOTONIC."""
     return time.clock_gettime(_STEADY)
 
 
@@ -27,13 +27,13 @@ SELDOM_S = 60.0
 
 
 class Seldom:
-    """Whether it is time to say the same again: at once, then once a minute."""
+    """Limits a repeated log line: at once, then once a minute."""
 
     def __init__(self) -> None:
         self._next = float("-inf")
 
     def due(self) -> bool:
-        """True: now, and not again for a minute."""
+        """True: log now; for the next minute it is False."""
         now = steady()
         if now < self._next:
             return False

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.clock import steady
 from pipeline.fence import Fence, GivenUp
-from pipeline.sources.kafka import _confirmed_ago
+from pipeline.kafka.consumer import confirmed_ago
 
 
 def stats(rx_s: float, tx_s: float, ago_s: float = 0.0) -> dict[str, object]:
@@ -46,8 +46,8 @@ def test_who_waits_for_its_group_gives_up_when_the_partitions_are_lost() -> None
 
 
 def test_what_the_coordinator_answered_counts_from_when_it_was_sent() -> None:
-    assert _confirmed_ago(stats(1.0, 1.5)) == pytest.approx(1.5, abs=0.1)
-    assert _confirmed_ago(stats(1.0, 1.5, ago_s=3)) == pytest.approx(4.5, abs=0.1), "the poll thread came to read it later"
-    assert _confirmed_ago(stats(2.0, 1.0)) is None, "an answer is still to come"
-    assert _confirmed_ago(stats(-1e-6, -1e-6)) is None
-    assert _confirmed_ago({"ts": 0, "brokers": {}}) is None
+    assert confirmed_ago(stats(1.0, 1.5)) == pytest.approx(1.5, abs=0.1)
+    assert confirmed_ago(stats(1.0, 1.5, ago_s=3)) == pytest.approx(4.5, abs=0.1), "the poll thread came to read it later"
+    assert confirmed_ago(stats(2.0, 1.0)) is None, "an answer is still to come"
+    assert confirmed_ago(stats(-1e-6, -1e-6)) is None
+    assert confirmed_ago({"ts": 0, "brokers": {}}) is None

@@ -1,9 +1,8 @@
 """A stream straight into ClickHouse: months of history in minutes, as if a worker had landed it then.
 
-The records go through the worker's own steps and its own landing, under a topic of their own that Kafka does not have
-(`generated-<stream>`): no worker's offsets, seeds or lag know of them. What the stream holds once is there once: a second run
-of the same stream, or the rest of one that was killed, skips the revisions that are there, and ReplacingMergeTree absorbs the
-older versions that merges had removed.
+The records take the worker's hot path, under a topic of their own that Kafka does not have (`generated-<stream>`): no worker's
+offsets, seeds or lag know of them. Each event of the stream is there once: a second run of the same stream, or the rest of one
+that was killed, skips the revisions that are there, and ReplacingMergeTree absorbs the older versions that merges had removed.
 """
 
 from __future__ import annotations
@@ -13,15 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-import numpy as np
-
 from pipeline.batch import Assigned, EventBatch, Rejected
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.migrations import check_tables
 from pipeline.config.settings import Settings
 from pipeline.embedded.hash_key import hash_key
-from pipeline.errors import SettingsError
 from pipeline.fence import Fence
 from pipeline.generate.plan import Plan
 from pipeline.generate.stream import Stream
@@ -33,10 +29,11 @@ from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.step import Mentions
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.sinks.dead_letter import letter_rows
-from pipeline.sinks.interactions import InteractionsTable, Landing
+from pipeline.sinks.interactions import InteractionsTable
+from pipeline.sinks.landing import Landing
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
-from pipeline.step import Step
+from pipeline.worker.hot_path import HotPath
 
 TOPIC = "generated"
 FOREVER_S = 1e12
@@ -44,7 +41,7 @@ FOREVER_S = 1e12
 
 @dataclass(slots=True)
 class Landed:
-    """What became of the records."""
+    """The outcomes of the records."""
 
     read: int = 0
     landed: int = 0
@@ -53,14 +50,14 @@ class Landed:
 
 
 class OpenFence(Fence):
-    """Nobody else writes this topic: a write may always start."""
+    """No other process writes this topic: a write may always start."""
 
     def pass_through(self, generation: int) -> None:
         self.check(generation)
 
 
 class TableLetters:
-    """Dead letters of a topic that is not there: into their table alone."""
+    """Dead letters of a topic that does not exist: into their table alone."""
 
     def __init__(self, inserter: Inserter) -> None:
         self._inserter = inserter
@@ -76,25 +73,19 @@ def to_clickhouse(plan: Plan, settings: Settings, truth: BinaryIO, advance: Adva
     Raises SettingsError without a hash key, MigrationError when `earshot migrate` has to run first, UnreachableError without
     ClickHouse; one that goes away in between is waited for.
     """
-    key = hash_key(settings)
-    if not key:
-        raise SettingsError("setting privacy.hash_key is missing: the key that hashes e-mail addresses and phone numbers")
+    privacy = Pseudonymise(hash_key(settings).encode())
     topic, report = f"{TOPIC}-{plan.id}", Landed()
     with clickhouse_client(settings.clickhouse) as client:
         check_tables(client)
         inserter = Inserter(client, OpenFence(), Vitals(), "generate")
-        table, seen = InteractionsTable(inserter), RevisionIndex(KeySet(1 << 40, FOREVER_S))
-        seen.landed.add(table.known_revisions([Assigned(topic, 0, 0)], 0, 1 << 40).to_numpy())
+        table, index = InteractionsTable(inserter), RevisionIndex(KeySet(1 << 40, FOREVER_S))
+        index.stored.add(table.known_revisions([Assigned(topic, 0, 0)], 0, 1 << 40).to_numpy())
         completion = Completion(table, FOREVER_S)
-        privacy = Pseudonymise(key.encode())
-        steps: list[Step] = [Decode(), privacy, Dedup(seen), Mentions(plan.brands), completion]
         landing = Landing(inserter, TableLetters(inserter), privacy.seal)
+        hot_path = HotPath([Decode(), privacy, Dedup(index), Mentions(plan.brands), completion], landing, [index, completion])
         for batch, lines in _batches(plan, topic, settings.worker.batch_rows):
-            for step in steps:
-                batch = step.process(batch)
-            refused = np.array(landing.land([batch]), dtype=np.uint64)
-            seen.finish(batch.id, refused)
-            completion.finish(batch.id, refused)
+            batch = hot_path.process(batch)
+            hot_path.land([batch])
             write_truth(truth, lines)
             report.read += batch.read
             report.landed += batch.events.height

@@ -1,20 +1,16 @@
 """Completion: updates and deletes become whole rows.
 
 A change finds its event in the batches on their way, else in the stored row (one look-up a batch), else it waits in
-`pending_changes` until the event comes (processors/waiting.py). What can change comes in three groups
-(`schemas.events.GROUPS`), each with its own time (text_at, metrics_at, author_at): a change replaces the groups it carries
-where it is as new as the stored ones or newer, so any order of arrival of a create and its changes ends in the same row. A
-delete is final and leaves a tombstone: event_key, created_at, version and brands stay, every other column of the event is
-blank. A change that changes nothing is a duplicate.
+`pending_changes` until the event comes (processors/waiting.py). Any order of arrival of a create and its changes ends in the
+same row (processors/merge.py). A change that changes nothing is a duplicate.
 
-A change of an event that was dropped as irrelevant does not wait: it is dropped as well, for a stated reason, unless it
-mentions a brand and says all that a create must say. Then it lands as its event's first row.
+A change of an event that was dropped as irrelevant does not wait: the step drops it as well, for a stated reason, unless it
+mentions a brand and has all fields that a create must have. Then it lands as its event's first row.
 
-Creates are not looked up: their version is below that of any change, so ReplacingMergeTree puts them where they belong. Cost:
-one look-up a batch that holds changes, and what is said in processors/waiting.py. A change that says no created_at and has no
-event on its way is searched for, where there is none in the whole table: about a second for each 100 million rows, for all of a
-batch together. Once when it comes, for a stored event is to be found at once; then while it waits, in a twentieth of the time.
-"""
+Creates are not looked up: their version is below that of any change, so ReplacingMergeTree orders them. Cost: one look-up for a
+batch that holds changes, and the cost in processors/waiting.py. For a change without created_at whose event is not on its way,
+the step searches the whole table: about a second for each 100 million rows, for all changes of a batch together. It searches
+once when the change comes, because a stored event must be found at once, then while it waits, in a twentieth of the time."""
 
 from __future__ import annotations
 
@@ -23,29 +19,23 @@ from typing import Protocol
 
 import polars as pl
 
-from pipeline.batch import EventBatch
+from pipeline.batch import EventBatch, Partition
 from pipeline.clock import Clock, wall
 from pipeline.processors.dedup import DUPLICATE
 from pipeline.processors.keys import Keys, KeySet
+from pipeline.processors.merge import FIXED, GROUP_TIMES, NEVER, apply, bury, merge, prepare
 from pipeline.processors.relevance import EVENT_IRRELEVANT, IRRELEVANT, LANDED_BEFORE, mentions_none, minute_of_dropped
-from pipeline.processors.waiting import IN_MEMORY, SAME, Pending, Waiting
-from schemas import events
+from pipeline.processors.waiting import BOUNDS, Waiting
+from pipeline.processors.waiting_table import SAME, Bounds, Pending
 from schemas.labels import COLUMNS as SENTIMENT
 from schemas.times import TIME
 
 NO_BASE = "no base row"
-GROUP_TIMES = tuple(f"{group}_at" for group in events.GROUPS)
-_NEVER = pl.lit(0).cast(TIME)
-_FIXED = [f.column for f in events.FIELDS if f.group == "fixed" and f.column not in ("operation", "occurred_at")]
-_GROUPS = events.GROUPS | {"text": (*events.GROUPS["text"], *SENTIMENT)}
-"""A label is no field of a record, but it changes with the text."""
-_STATE = [*_FIXED, *(column for group in _GROUPS.values() for column in group), *GROUP_TIMES, "is_deleted"]
-_KEPT_BY_TOMBSTONE = {"created_at", "brands", "is_deleted"}
 _STORED = "stored"
 
 
 class Stored(Protocol):
-    """What the step asks of the database."""
+    """The queries of the step to the database."""
 
     def newest(self, keys: pl.DataFrame) -> pl.DataFrame:
         """The newest row of each event that is stored, tombstones too.
@@ -61,12 +51,11 @@ class Stored(Protocol):
 
 
 class Completion:
-    """The step. It keeps the batches on their way, and in `held` the changes that wait.
+    """The step, and a BatchMemory: it keeps the batches on their way, and in `held` the changes that wait.
 
-    `pending` is the table in which those wait that are not among the newest `in_memory`; without it all of them wait in memory.
-    `dropped` are the events whose create was dropped as irrelevant. Restart: nothing is on its way, nothing waits;
-    `held.load` brings back what waits when partitions are assigned.
-    """
+    `pending` is the table that holds the waiting changes beyond `bounds`; without it all of them are in memory. `dropped` has
+    the events whose create was dropped as irrelevant. Restart: no batch is on its way, no change waits; `held.load` brings the
+    waiting changes back when partitions are assigned."""
 
     name = "completion"
 
@@ -74,13 +63,13 @@ class Completion:
         self,
         stored: Stored,
         waiting_s: float,
-        clock: Clock = wall,
         pending: Pending | None = None,
-        in_memory: int = IN_MEMORY,
+        bounds: Bounds = BOUNDS,
         dropped: KeySet | None = None,
+        clock: Clock = wall,
     ) -> None:
         self._stored = stored
-        self.held = Waiting(waiting_s, in_memory, pending, clock)
+        self.held = Waiting(waiting_s, bounds, pending, clock)
         self._dropped = dropped
         self._on_their_way: dict[int, pl.DataFrame] = {}
 
@@ -111,10 +100,10 @@ class Completion:
         if self._dropped is not None:
             bases = pl.concat([bases, self._first_rows(lost)], how="diagonal_relaxed")
         state = merge(bases, changes)
-        found = changes.join(state, on="event_key", how="semi")
+        based = changes.join(state, on="event_key", how="semi")
         if due is not None:
-            found = self._leave_landed(batch, found, state)
-        whole, nothing_new = apply(found, state)
+            based = self._leave_landed(batch, based, state)
+        whole, nothing_new = apply(based, state)
         _count(batch, DUPLICATE, nothing_new)
         self._wait(batch, lost.join(state, on="event_key", how="anti"), due)
         deleted = state.filter(pl.col("is_deleted") == 1)
@@ -140,15 +129,15 @@ class Completion:
         return pl.concat([*before, stored, *flying, creates], how="diagonal_relaxed")
 
     def _first_rows(self, lost: pl.DataFrame) -> pl.DataFrame:
-        """What stands for the create of an event that was dropped: the fixed part of a change that mentions a brand and says
-        all that a create must say."""
-        says_all = pl.col("kind").is_not_null() & pl.col("created_at").is_not_null() & (pl.col("operation") == "update")
-        first = lost.filter(self._was_dropped(lost)).filter(~mentions_none() & says_all)
+        """Rows in place of creates that were dropped: the fixed part of a change that mentions a brand and has all fields that
+        a create must have."""
+        complete = pl.col("kind").is_not_null() & pl.col("created_at").is_not_null() & (pl.col("operation") == "update")
+        first = lost.filter(self._was_dropped(lost)).filter(~mentions_none() & complete)
         first = first.sort("occurred_at", maintain_order=True).unique("event_key", keep="first", maintain_order=True)
         return first.select(
             "event_key",
-            *_FIXED,
-            *(_NEVER.alias(column) for column in GROUP_TIMES),
+            *FIXED,
+            *(NEVER.alias(column) for column in GROUP_TIMES),
             version=pl.lit(0, pl.UInt64),
             is_deleted=pl.lit(0, pl.UInt8),
         )
@@ -158,21 +147,22 @@ class Completion:
         known = [False] * len(keys) if self._dropped is None else self._dropped.contains(keys)
         return pl.Series(known, dtype=pl.Boolean)
 
-    def _leave_landed(self, batch: EventBatch, found: pl.DataFrame, state: pl.DataFrame) -> pl.DataFrame:
-        """The changes without those of the table that have landed, though a worker was killed before it said so: they are told
-        with the batch, maybe again."""
-        waited = found.filter(pl.col("row").is_null() & pl.col("batch").is_null()).select(*SAME, "occurred_at")
+    def _leave_landed(self, batch: EventBatch, based: pl.DataFrame, state: pl.DataFrame) -> pl.DataFrame:
+        """The changes without those that landed before a worker was killed, and that the table does not mark as done. They go
+        to `batch.replayed`: their signal is published with the batch, maybe a second time."""
+        waited = based.filter(pl.col("row").is_null() & pl.col("batch").is_null()).select(*SAME, "occurred_at")
         if not waited.height:
-            return found
+            return based
         dated = waited.join(state.select("event_key", "created_at"), on="event_key")
         there = waited.join(self._stored.landed(dated), on=SAME, how="semi")
         if there.height:
-            told = there.select(*SAME, said_at="occurred_at", created_at=pl.lit(None, TIME), kafka_ms=pl.lit(None, pl.Int64))
-            batch.replayed = told if batch.replayed is None else pl.concat([batch.replayed, told], how="diagonal_relaxed")
-        return found.join(there, on=SAME, how="anti")
+            again = there.select(*SAME, said_at="occurred_at", created_at=pl.lit(None, TIME), kafka_ms=pl.lit(None, pl.Int64))
+            before = [] if batch.replayed is None else [batch.replayed]
+            batch.replayed = pl.concat([*before, again], how="diagonal_relaxed")
+        return based.join(there, on=SAME, how="anti")
 
     def _wait(self, batch: EventBatch, lost: pl.DataFrame, due: pl.DataFrame | None) -> None:
-        """Ends what need not wait any more, and lets wait what has no event yet."""
+        """Takes out the changes that need not wait any more, and keeps those whose event is not known yet."""
         irrelevant = self._was_dropped(lost)
         none = lost.select(mentions_none()).to_series()
         _count(batch, IRRELEVANT, int((irrelevant & none).sum()))
@@ -184,26 +174,25 @@ class Completion:
             lost = lost.join(old, on=SAME, how="anti")
             settled = due.join(lost, on=SAME, how="anti")
             if settled.height:
-                batch.settled = settled
-                self.held.settle(settled, batch.id)
+                batch.settled_changes = settled
+                self.held.finish(settled, batch.id)
             lost = lost.join(due, on=SAME, how="anti")
         if lost.height:
             batch.waiting = self.held.add(lost.drop(SENTIMENT), batch.id)
 
-    def finish(self, batch_id: int, refused: Keys) -> None:
-        """The batch's rows are in ClickHouse, but for the revisions that ClickHouse refused."""
-        self._on_their_way.pop(batch_id, None)
-        self.held.finish(batch_id, refused)
+    def landed(self, batch: EventBatch, refused: Keys) -> None:
+        self._on_their_way.pop(batch.id, None)
+        self.held.landed(batch.id, refused)
 
-    def forget(self, batch_id: int) -> None:
-        """The batch was given up: what it held may be read again."""
-        self._on_their_way.pop(batch_id, None)
-        self.held.give_up(batch_id)
+    def given_up(self, batch: EventBatch) -> None:
+        self._on_their_way.pop(batch.id, None)
+        self.held.given_up(batch.id)
 
-    def give_up_all(self) -> None:
-        """No batch is on its way any more; the waiting changes are loaded again with the partitions. From any thread."""
-        self._on_their_way.clear()
-        self.held.give_up_all()
+    def left(self, partitions: set[Partition] | None) -> None:
+        """The waiting changes of these partitions are dropped from memory; a new assignment loads them again."""
+        if partitions is None:
+            self._on_their_way.clear()
+        self.held.left(partitions)
 
 
 def _count(batch: EventBatch, reason: str, count: int) -> None:
@@ -216,92 +205,3 @@ def _mark_landed(rows: pl.DataFrame, bases: pl.DataFrame) -> pl.DataFrame:
     landed = bases.filter(pl.col(_STORED) | ~mentions_none()).get_column("event_key").unique()
     before = pl.col("event_key").is_in(landed.implode()) & (pl.col("operation") != "create")
     return rows.with_columns(before.alias(LANDED_BEFORE))
-
-
-def prepare(frame: pl.DataFrame) -> pl.DataFrame:
-    """Adds what each row says by itself: the times of the groups it carries (1970: not carried), is_deleted, version.
-
-    The columns of its label are blank: the next step fills them.
-    """
-    create = pl.col("operation") == "create"
-    frame = frame.with_columns(occurred_at=pl.when(create).then("created_at").otherwise("occurred_at"))
-    return frame.with_columns(
-        *(
-            pl.when(_carries(columns, frame)).then("occurred_at").otherwise(_NEVER).alias(f"{group}_at")
-            for group, columns in events.GROUPS.items()
-        ),
-        is_deleted=(pl.col("operation") == "delete").cast(pl.UInt8),
-        version=version(),
-        **{column: pl.lit(None, type_) for column, type_ in SENTIMENT.items()},
-    )
-
-
-def version() -> pl.Expr:
-    """The version of a record by itself (schemas/events.py says which bits mean what)."""
-    rank = pl.col("operation").replace_strict(events.RANKS, return_dtype=pl.UInt64)
-    return (
-        (pl.col("occurred_at").dt.epoch("ms").cast(pl.UInt64) * (1 << events.TIME_SHIFT))
-        + rank * (1 << events.RANK_SHIFT)
-        + (pl.col("offset").cast(pl.UInt64) & events.OFFSET_MASK) * (1 << events.OFFSET_SHIFT)
-    )
-
-
-def _carries(columns: tuple[str, ...], frame: pl.DataFrame) -> pl.Expr:
-    present = [column for column in columns if frame.get_column(column).null_count() < frame.height]
-    if not present:
-        return pl.lit(False)
-    return pl.any_horizontal(
-        pl.col(column).list.len().fill_null(0) > 0
-        if events.BY_COLUMN[column].kind == "strings"
-        else pl.col(column).is_not_null()
-        for column in present
-    )
-
-
-def merge(bases: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
-    """One row an event that has a base: its state after all changes, and what it was before: `base_version`, `base_<group>_at`,
-    `base_is_deleted`. Rows that come later in the frames win ties of time."""
-    known = bases.select("event_key").unique()
-    rows = pl.concat([bases, changes.join(known, on="event_key", how="semi")], how="diagonal_relaxed").with_row_index("seq")
-    fixed = bases.sort("version", maintain_order=True).group_by("event_key", maintain_order=True)
-    state = fixed.agg(
-        *(pl.col(column).last() for column in _FIXED),
-        pl.col("version").max().alias("base_version"),
-        *(pl.col(time).max().alias(f"base_{time}") for time in GROUP_TIMES),
-        pl.col("is_deleted").max().alias("base_is_deleted"),
-    )
-    for group, columns in _GROUPS.items():
-        newest = rows.sort(f"{group}_at", "seq").group_by("event_key")
-        state = state.join(newest.agg(pl.col(*columns, f"{group}_at").last()), on="event_key", how="left")
-    return state.join(rows.group_by("event_key").agg(pl.col("is_deleted").max()), on="event_key", how="left")
-
-
-def apply(changes: pl.DataFrame, state: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """The changes as whole rows in their event's state, and how many were left out because they changed nothing."""
-    joined = changes.drop(c for c in _STATE if c != "is_deleted").join(
-        state.rename({"is_deleted": "state_is_deleted"}), on="event_key", how="inner", maintain_order="left"
-    )
-    carried = changes.select(pl.col(*GROUP_TIMES).name.suffix("_own"))
-    joined = pl.concat([joined, carried], how="horizontal")
-    newer = [(pl.col(f"{time}_own") > _NEVER) & (pl.col(f"{time}_own") >= pl.col(f"base_{time}")) for time in GROUP_TIMES]
-    effective = (pl.col("base_is_deleted") == 0) & pl.any_horizontal(pl.col("is_deleted") == 1, *newer)
-    whole = joined.filter(effective).with_columns(
-        version=pl.max_horizontal("version", (pl.col("base_version") // events.CHANGE_STEP + 1) * events.CHANGE_STEP),
-        is_deleted=pl.col("state_is_deleted"),
-    )
-    whole = whole.select(changes.columns)
-    return bury(whole, state.filter(pl.col("is_deleted") == 1)), joined.height - whole.height
-
-
-def bury(rows: pl.DataFrame, deleted: pl.DataFrame) -> pl.DataFrame:
-    """The rows, those of deleted events as tombstones."""
-    if not deleted.height:
-        return rows
-    gone = pl.col("event_key").is_in(deleted.get_column("event_key").implode())
-    columns = [column for column in (*events.BY_COLUMN, *SENTIMENT) if column not in _KEPT_BY_TOMBSTONE]
-    return rows.with_columns(
-        pl.when(gone).then(None).otherwise(pl.col(column)).alias(column) for column in (*columns, *GROUP_TIMES)
-    ).with_columns(
-        pl.col("operation").fill_null("delete"),
-        pl.when(gone).then(pl.lit(1, pl.UInt8)).otherwise("is_deleted").alias("is_deleted"),
-    )

@@ -4,12 +4,12 @@ A revision is the XXH3-64 of (event_key, occurred_at, operation, every field tha
 redelivery has the same one whatever its bytes look like, and likes going 5, 6, 5 at three times are three. Addresses are keyed
 hashes by then (processors/privacy.py): all else that a revision is made of stands in its row, so it would prove a guess of one.
 
-Two sets are known: *pending* (batches on their way) and *landed* (their insert returned, or seeded from ClickHouse). An event
-is skipped by its revision, never by its position: positions repeat when a topic is created anew.
+Two sets are known: *pending* (batches on their way) and *stored* (their insert returned, or ClickHouse had them on
+assignment). The step skips an event by its revision, never by its position: positions repeat when a topic is created anew.
 
-What landed at or past the committed offset may have landed without anybody being told: a worker may die between the insert and
-its signals. Such a record is a duplicate as any other, and noted in `batch.replayed`, so that it is told with the batch, maybe
-again.
+A worker may die between an insert and its signals, so rows at or past the committed offset may be in ClickHouse without a
+signal. Their records are duplicates like any other, and noted in `batch.replayed`: the worker publishes their signal with the
+batch, for some of them a second time.
 """
 
 from __future__ import annotations
@@ -20,39 +20,41 @@ import numpy as np
 import polars as pl
 import xxhash
 
-from pipeline.batch import EventBatch
+from pipeline.batch import EventBatch, Partition
 from pipeline.processors.keys import Keys, KeySet, KeyTable, Mask
 from schemas import events
 
 DUPLICATE = "duplicate"
-UNTOLD_KEYS = 1_000_000
-"""How many revisions it remembers at most of which nobody may have been told: 8 MB. A worker leaves those of its batches on
-their way behind, some 60,000; more are there only when a group's offsets were set back."""
+UNPUBLISHED_KEYS = 1_000_000
+"""Most revisions without a signal that the index remembers: 8 MB. A worker that dies leaves those of its batches on their way,
+some 60,000; there are more only after somebody has set a group's offsets back."""
 _CHANGING = [f for f in events.FIELDS if f.group != "fixed"]
 
 
 class RevisionIndex:
-    """The revisions that are known. Thread-safe: the dedup agent asks, the landing agent tells.
+    """The revisions that are known (a BatchMemory). Thread-safe: the dedup agent asks, the landing agent reports.
 
-    Restart: empty, and seeded from ClickHouse on assignment. `landed` may forget (window), `pending` never does by itself.
+    Restart: empty, and seeded from ClickHouse on assignment. `stored` drops its oldest keys (KeySet); pending revisions stay
+    until their batch ends.
     """
 
-    def __init__(self, landed: KeySet) -> None:
-        self.landed = landed
+    def __init__(self, stored: KeySet, unpublished_keys: int = UNPUBLISHED_KEYS) -> None:
+        self.stored = stored
+        self._unpublished_keys = unpublished_keys
         self._pending: dict[int, tuple[Keys, KeyTable]] = {}
-        self._untold: Keys = np.zeros(0, np.uint64)
+        self._unpublished: Keys = np.zeros(0, np.uint64)
         # Changes that waited, so that they were known, and that ClickHouse refused in the end: their letters may be replayed.
         self._refused: Keys = np.zeros(0, np.uint64)
         self._lock = threading.Lock()
 
     def known(self, revisions: Keys) -> Mask:
         with self._lock:
-            found = self.landed.contains(revisions)
+            known = self.stored.contains(revisions)
             if len(self._refused):
-                found &= ~np.isin(revisions, self._refused)
+                known &= ~np.isin(revisions, self._refused)
             for _, table in self._pending.values():
-                found |= table.contains(revisions)
-        return found
+                known |= table.contains(revisions)
+        return known
 
     def start(self, batch_id: int, revisions: Keys) -> None:
         """The batch is on its way: its revisions are pending."""
@@ -61,10 +63,9 @@ class RevisionIndex:
         with self._lock:
             self._pending[batch_id] = revisions, table
 
-    def finish(self, batch_id: int, refused: Keys) -> None:
-        """The batch's rows are in ClickHouse: its revisions are landed, but for those that ClickHouse refused: of the batch, or
-        of changes that had waited."""
-        pending = self._pending.get(batch_id)
+    def landed(self, batch: EventBatch, refused: Keys) -> None:
+        """Its revisions are stored, except those that ClickHouse refused: of the batch, or of changes that had waited."""
+        pending = self._pending.get(batch.id)
         if pending is not None:
             revisions, _ = pending
             if len(refused) or len(self._refused):
@@ -72,37 +73,38 @@ class RevisionIndex:
                     waited = np.setdiff1d(refused, revisions)
                     self._refused = np.union1d(np.setdiff1d(self._refused, revisions), waited)
                 revisions = np.setdiff1d(revisions, refused)
-            self.landed.extend(revisions)
-        self.forget(batch_id)
+            self.stored.extend(revisions)
+        self.given_up(batch)
 
-    def forget(self, batch_id: int) -> None:
-        """The batch was given up: what it held may be read again."""
+    def given_up(self, batch: EventBatch) -> None:
         with self._lock:
-            self._pending.pop(batch_id, None)
+            self._pending.pop(batch.id, None)
 
-    def give_up_all(self) -> None:
-        """No batch is on its way any more: what was pending is unknown, and may be read again."""
+    def left(self, partitions: set[Partition] | None) -> None:
+        """Revisions of partitions that left stay known, which does no harm; without any partition no revision is pending."""
+        if partitions is None:
+            with self._lock:
+                self._pending.clear()
+                self._unpublished = np.zeros(0, np.uint64)
+
+    def mark_unpublished(self, revisions: Keys) -> None:
+        """These are stored, maybe without a signal; the newest first, of which the index remembers `unpublished_keys`."""
         with self._lock:
-            self._pending.clear()
-            self._untold = np.zeros(0, np.uint64)
+            together = np.concatenate([revisions, self._unpublished])
+            self._unpublished = np.unique(together[: self._unpublished_keys])
 
-    def suspect(self, revisions: Keys) -> None:
-        """These have landed, and nobody may have been told; the newest first, of which UNTOLD_KEYS are remembered."""
-        with self._lock:
-            self._untold = np.unique(np.concatenate([revisions, self._untold])[:UNTOLD_KEYS])
+    def take_unpublished(self, revisions: Keys) -> Mask | None:
+        """Mask of the revisions whose signal may still have to be published; None: none of them.
 
-    def untold(self, revisions: Keys) -> Mask | None:
-        """Of which of these nobody may have been told; None: of none. They are forgotten: the caller sees to it.
-
-        When its batch is given up, the partition is seeded anew.
+        They are removed here: the caller publishes their signal. If it gives up its batch, the partition is seeded anew.
         """
         with self._lock:
-            if not len(self._untold):
+            if not len(self._unpublished):
                 return None
-            places = np.minimum(np.searchsorted(self._untold, revisions), len(self._untold) - 1)
-            found: Mask = self._untold[places] == revisions
-            self._untold = np.delete(self._untold, places[found])
-        return found
+            at = np.minimum(np.searchsorted(self._unpublished, revisions), len(self._unpublished) - 1)
+            marked: Mask = self._unpublished[at] == revisions
+            self._unpublished = np.delete(self._unpublished, at[marked])
+        return marked
 
 
 class Dedup:
@@ -110,19 +112,19 @@ class Dedup:
 
     name = "dedup"
 
-    def __init__(self, seen: RevisionIndex) -> None:
-        self._seen = seen
+    def __init__(self, index: RevisionIndex) -> None:
+        self._index = index
 
     def process(self, batch: EventBatch) -> EventBatch:
         revision = revisions(batch.events)
         batch.events = batch.events.with_columns(revision)
         keys = revision.to_numpy()
-        known = ~revision.is_first_distinct() | pl.Series(self._seen.known(keys))
-        untold = self._seen.untold(keys)
-        if untold is not None and untold.any():
-            batch.replayed = _noted(batch, batch.events.filter(pl.Series(untold)).unique("revision", keep="first"))
+        known = ~revision.is_first_distinct() | pl.Series(self._index.known(keys))
+        unpublished = self._index.take_unpublished(keys)
+        if unpublished is not None and unpublished.any():
+            batch.replayed = _noted(batch, batch.events.filter(pl.Series(unpublished)).unique("revision", keep="first"))
         batch.drop(known, DUPLICATE)
-        self._seen.start(batch.id, batch.events.get_column("revision").to_numpy())
+        self._index.start(batch.id, batch.events.get_column("revision").to_numpy())
         return batch
 
 

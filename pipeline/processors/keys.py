@@ -74,16 +74,16 @@ class KeyTable:
     def _find(self, keys: Keys) -> npt.NDArray[np.int64]:
         """The slots of `keys`, -1 of those that are not in the table."""
         keys = np.maximum(keys, np.uint64(1))
-        found = np.full(len(keys), -1, dtype=np.int64)
+        slots = np.full(len(keys), -1, dtype=np.int64)
         active = np.arange(len(keys))
         slot = keys & self._mask
         while len(active):
             held = self._slots[slot]
             hit = held == keys
-            found[active[hit]] = slot[hit]
+            slots[active[hit]] = slot[hit]
             going = ~hit & (held != 0)
             active, keys, slot = active[going], keys[going], (slot[going] + np.uint64(1)) & self._mask
-        return found
+        return slots
 
     def add(self, keys: Keys, dates: Dates | None = None) -> None:
         """Adds keys that are not in the table yet; the caller keeps within `room`."""
@@ -117,18 +117,18 @@ class KeySet:
         self._lock = threading.Lock()
 
     def contains(self, keys: Keys) -> Mask:
-        found = np.zeros(len(keys), dtype=np.bool_)
+        known = np.zeros(len(keys), dtype=np.bool_)
         with self._lock:
             for table, _ in self._generations:
-                rest = np.flatnonzero(~found)
-                found[rest] = table.contains(keys[rest])
-        return found
+                rest = np.flatnonzero(~known)
+                known[rest] = table.contains(keys[rest])
+        return known
 
     def dates(self, keys: Keys) -> Dates:
         """The dates of the keys, 0 of those that are not there."""
         with self._lock:
-            found = [table.dates(keys) for table, _ in self._generations]
-        return np.maximum.reduce(found) if found else np.zeros(len(keys), dtype=np.uint32)
+            dates = [table.dates(keys) for table, _ in self._generations]
+        return np.maximum.reduce(dates) if dates else np.zeros(len(keys), dtype=np.uint32)
 
     def set_dates(self, keys: Keys, dates: Dates) -> None:
         """The keys that are there have these dates from now on."""
@@ -143,7 +143,7 @@ class KeySet:
         self.extend(new[fresh], None if dates is None else dates[first[fresh]])
 
     def extend(self, keys: Keys, dates: Dates | None = None) -> None:
-        """Adds keys of which the caller knows that they are not there.
+        """Adds keys; the caller knows that they are not there.
 
         The oldest generation goes when the newer ones hold `limit` keys or more.
         """

@@ -1,91 +1,68 @@
-"""The changes that wait for their event: the newest in memory, the others in table pending_changes, where all of them are.
+"""The changes that wait for their event: the newest in memory, the others in table pending_changes, which has all of them.
 
-Whole in memory are `limit` changes, 1 to 1.7 kB each, and those of batches on their way. Of what waits beyond that, the newest
-KEYS have their event's key remembered (13 bytes), so that their rows are fetched when a create of theirs comes. All of it is
-looked at slice by slice as well, from one end of the table to the other and again: its event may have come by another worker.
+Memory holds `Bounds.in_memory` whole changes, 1 to 1.7 kB each, and those of batches on their way; processors/waiting_table.py
+has the others.
 
-Of the events that come with a batch, COME_AT_ONCE changes of memory and as many of the table go with it; the others go with
-the next batches, and until then the creates are kept: so one event has any number of changes at a bounded cost of memory.
+Of the events that come with a batch, `come_at_once` changes from memory and as many from the table go with it; the others go
+with the next batches, and until then their creates are kept: one event may have any number of changes at a bounded cost of
+memory.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Container
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import polars as pl
 
 from pipeline.batch import Partition
 from pipeline.clock import Clock
-from pipeline.processors.keys import Keys, KeySet
+from pipeline.processors.keys import Keys
+from pipeline.processors.waiting_table import SAME, Bounds, Pending, WaitingTable, within, without
 
-IN_MEMORY = 50_000
-KEYS = 1_000_000
-LOOK_AT_ONCE = 5_000
-"""How many are looked up with one batch at most, but for those whose event has come."""
-COME_AT_ONCE = 10_000
-"""How many of those whose event has come; 7 kB each while the batch is completed."""
+BOUNDS = Bounds()
 _COME = -1.0
-"""check_at of those whose event has come."""
+"""check_at of changes whose event has come."""
 _FIRST_CHECK_S = 5.0
-_SLICE_EVERY_S = 5.0
 _CHUNKS = 32
 _SHARE = 20
-"""A look at what waits, but for what has come, that takes a second is the last one for twenty."""
-SAME = ["event_key", "revision"]
+"""After a look at waiting changes that takes a second, the next one comes 20 seconds later; changes whose event has come do not
+wait for it."""
 
 
 class Loaded(NamedTuple):
-    """What waits in the table, as a worker takes it over."""
+    """The waiting changes in the table when partitions are assigned."""
 
     newest: pl.DataFrame
     """Whole."""
     keys: pl.DataFrame
     """event_key, revision, topic and partition of the newest KEYS, those of `newest` among them."""
 
-    def of(self, places: Container[Partition]) -> Loaded:
-        """What waits of these partitions."""
-        return Loaded(_within(self.newest, places), _within(self.keys, places))
-
-
-class Pending(Protocol):
-    """What is asked of table pending_changes. Its rows are whole changes, as they are kept here."""
-
-    def of(self, keys: pl.Series, last: tuple[int, int], count: int) -> pl.DataFrame:
-        """The first `count` changes of these events that wait, by event_key and revision, after the one that is `last`.
-
-        No key is below that of `last`."""
-        ...
-
-    def after(self, last: tuple[int, int], places: Collection[Partition], count: int) -> pl.DataFrame:
-        """The first `count` changes of these partitions that wait, by event_key and revision, after the one that is `last`."""
-        ...
+    def of(self, partitions: Container[Partition]) -> Loaded:
+        """The waiting changes of these partitions."""
+        return Loaded(within(self.newest, partitions), within(self.keys, partitions))
 
 
 class Waiting:
-    """Restart: it is empty; `load` brings back what waits of partitions that are assigned. For one thread, but for `load`,
-    `forget`, `give_up` and `give_up_all`, which are done by that thread with its next `due`, and `finish`."""
+    """Restart: it is empty; `load` brings back the waiting changes of assigned partitions. For one thread; others may call
+    `load`, `left` and `given_up`, which this thread carries out with its next `due`, and `landed`."""
 
-    def __init__(self, seconds: float, limit: int, pending: Pending | None, clock: Clock) -> None:
-        self._seconds, self._limit, self._pending, self._clock = seconds, limit, pending, clock
+    def __init__(self, seconds: float, bounds: Bounds, pending: Pending | None, clock: Clock) -> None:
+        self._seconds, self._bounds, self._pending, self._clock = seconds, bounds, pending, clock
         self._inbox: deque[Callable[[], None]] = deque()
         self._clear()
 
     def _clear(self) -> None:
         self._rows: pl.DataFrame | None = None
-        self.beyond = 0
-        """How many wait in the table alone; counted anew by each round of slices, never too few."""
-        self._keys = KeySet(KEYS, self._seconds, self._clock)
-        self._places: set[Partition] = set()
-        # Of batches on their way: what is settled is marked done when they land, and until then the table gives it back.
-        self._settled: dict[int, pl.DataFrame] = {}
-        # What these let wait is in memory alone.
+        self._table = WaitingTable(self._seconds, self._bounds, self._pending, self._clock)
+        self._partitions: set[Partition] = set()
+        # Changes that batches on their way have finished: they are marked as done when the batch lands, and until then the
+        # table returns them.
+        self._finished: dict[int, pl.DataFrame] = {}
+        # Batches whose waiting changes are in memory alone.
         self._not_landed: set[int] = set()
-        self._last, self._round = (0, 0), 0
-        self._looked, self._next_look, self._next_slice = False, 0.0, 0.0
-        # Events that have come, whose changes in the table were fetched up to one of them.
-        self._fetching: deque[tuple[pl.Series, tuple[int, int]]] = deque()
+        self._looked, self._next_look = False, 0.0
         self.creates: pl.DataFrame | None = None
         self._kept: pl.DataFrame | None = None
 
@@ -93,51 +70,55 @@ class Waiting:
     def in_memory(self) -> int:
         return 0 if self._rows is None else self._rows.height
 
+    @property
+    def beyond(self) -> int:
+        """How many wait in the table alone; never too few."""
+        return self._table.count
+
     def __len__(self) -> int:
-        """How many wait, what is still to be taken over counted as one."""
+        """How many wait; each call of another thread that is still to be carried out counts as one."""
         return self.in_memory + self.beyond + len(self._inbox)
 
-    def load(self, loaded: Loaded, places: Collection[Partition]) -> None:
-        """These partitions are ours, and this waits of them; it is looked up with the next batches. From any thread."""
-        self._inbox.append(lambda: self._load(loaded, places))
+    def load(self, loaded: Loaded, partitions: Collection[Partition]) -> None:
+        """This worker owns these partitions, with these waiting changes; the next batches look them up. From any thread."""
+        self._inbox.append(lambda: self._load(loaded, partitions))
 
-    def forget(self, places: Container[Partition]) -> None:
-        """These partitions went to another worker. From any thread."""
-        self._inbox.append(lambda: self._forget(places))
+    def left(self, partitions: Collection[Partition] | None) -> None:
+        """Another worker owns these partitions; None: all, and no batch is on its way any more. From any thread."""
+        if partitions is None:
+            self._inbox.append(self._clear)
+        elif partitions:
+            self._inbox.append(lambda: self._leave(partitions))
 
-    def give_up_all(self) -> None:
-        """No batch is on its way any more; what waits is loaded again with the partitions. From any thread."""
-        self._inbox.append(self._clear)
-
-    def finish(self, batch_id: int, refused: Keys) -> None:
-        """The batch has landed, but for these revisions, which ClickHouse refused: they do not wait. From any thread."""
+    def landed(self, batch_id: int, refused: Keys) -> None:
+        """The batch has landed, except these revisions, which ClickHouse refused: they do not wait. From any thread."""
         if len(refused):
             gone = pl.Series(refused, dtype=pl.UInt64).implode()
             self._inbox.append(lambda: self._drop(pl.col("revision").is_in(gone)))
-        self._settled.pop(batch_id, None)
+        self._finished.pop(batch_id, None)
         self._not_landed.discard(batch_id)
 
-    def give_up(self, batch_id: int) -> None:
-        """The batch never lands: what it let wait is read again. From any thread."""
+    def given_up(self, batch_id: int) -> None:
+        """The batch never lands: the changes that it let wait are read again. From any thread."""
         self._inbox.append(lambda: self._give_up(batch_id))
 
     def due(self, creates: pl.DataFrame) -> pl.DataFrame | None:
         """The changes to look at with a batch that has these creates: theirs, and those not looked at for a while.
 
-        Of the events of `self.creates`, which came with batches before, there may be changes among them."""
+        Some of them may belong to the events of `self.creates`, which came with batches before."""
         while self._inbox:
             self._inbox.popleft()()
         created = creates.get_column("event_key")
         timed = self._clock() >= self._next_look
         due = self._due_in_memory(created, timed), self._due_in_table(created, timed)
-        found = [rows for rows in due if rows is not None]
+        rows = [part for part in due if part is not None]
         self.creates = self._kept
         self._keep_creates(creates)
-        return pl.concat(found, how="diagonal_relaxed") if found else None
+        return pl.concat(rows, how="diagonal_relaxed") if rows else None
 
     def _keep_creates(self, creates: pl.DataFrame) -> None:
-        """Keeps the creates of events of which not all changes have been given out."""
-        keys = [keys for keys, _ in self._fetching]
+        """Keeps the creates of events that still have changes for the next batches."""
+        keys = self._table.fetching()
         if self._rows is not None:
             keys.append(self._rows.filter(pl.col("check_at") == _COME).get_column("event_key"))
         if not sum(map(len, keys)):
@@ -151,13 +132,13 @@ class Waiting:
         return pl.col("arrived_at") + self._seconds <= self._clock()
 
     def took(self, seconds: float) -> None:
-        """How long it took to find what was due and to look at it."""
+        """How long it took to collect the due changes and to look them up."""
         if self._looked:
             self._next_look = self._clock() + _SHARE * seconds
             self._looked = False
 
     def add(self, changes: pl.DataFrame, batch_id: int) -> pl.DataFrame:
-        """These of the batch's changes wait from now on; returns them as the table is to have them, once the batch lands."""
+        """These changes of the batch wait from now on; returns them as the table gets them when the batch lands."""
         now = self._clock()
         check_at = now + min(_FIRST_CHECK_S, self._seconds)
         changes = changes.with_columns(arrived_at=pl.lit(now), check_at=pl.lit(check_at), batch=pl.lit(batch_id, pl.Int64))
@@ -166,11 +147,11 @@ class Waiting:
         self._keep_within_limit()
         return changes
 
-    def settle(self, changes: pl.DataFrame, batch_id: int) -> None:
-        """These need not wait any more; the batch's landing says so to the table."""
-        self._settled[batch_id] = changes.select(SAME)
+    def finish(self, changes: pl.DataFrame, batch_id: int) -> None:
+        """These need not wait any more; when the batch lands, the table marks them as done."""
+        self._finished[batch_id] = changes.select(SAME)
         if self._rows is not None:
-            self._keep(_without(self._rows, [changes]))
+            self._keep(without(self._rows, [changes]))
 
     def _due_in_memory(self, created: pl.Series, timed: bool) -> pl.DataFrame | None:
         if self._rows is None:
@@ -178,7 +159,7 @@ class Waiting:
         now = self._clock()
         come = pl.col("event_key").is_in(created.implode())
         self._rows = self._rows.with_columns(check_at=pl.when(come).then(_COME).otherwise("check_at"))
-        look = self._rows.select(_look(now if timed else _COME)).to_series()
+        look = self._rows.select(_look(now if timed else _COME, self._bounds)).to_series()
         if not look.any():
             return None
         due = self._rows.filter(look)
@@ -190,84 +171,42 @@ class Waiting:
         return due
 
     def _due_in_table(self, created: pl.Series, timed: bool) -> pl.DataFrame | None:
-        if not self.beyond or self._pending is None:
-            return None
-        # Before the table is asked: what lands meanwhile is in this, or marked done in the answer.
-        known = [*self._settled.values(), *([] if self._rows is None else [self._rows])]
-        come = created.filter(pl.Series(self._keys.contains(created.to_numpy()), dtype=pl.Boolean)).unique()
-        found = [_within(rows, self._places) for rows in self._fetch(come)]
-        if timed and self._clock() >= self._next_slice:
-            found.append(self._slice(known))
-        if not found:
-            return None
-        rows = _without(pl.concat(found).unique(SAME, maintain_order=True), known)
-        return rows if rows.height else None
-
-    def _fetch(self, come: pl.Series) -> list[pl.DataFrame]:
-        """Changes of events that have come, COME_AT_ONCE of them at most; the next call goes on after those."""
-        assert self._pending is not None
-        for keys, _ in self._fetching:
-            come = come.filter(~come.is_in(keys.implode()))
-        if len(come):
-            self._fetching.append((come, (0, 0)))
-        found, room = [], COME_AT_ONCE
-        while self._fetching and room:
-            keys, last = self._fetching.popleft()
-            found.append(self._pending.of(keys, last, room))
-            if found[-1].height == room:
-                last = found[-1].select(SAME).row(-1)
-                self._fetching.appendleft((keys.filter(keys >= last[0]), last))
-            room -= found[-1].height
-        return found
-
-    def _slice(self, known: list[pl.DataFrame]) -> pl.DataFrame:
-        """The next ones of the table; at its end the round is over, and what it met is what waits there."""
-        assert self._pending is not None
-        rows = self._pending.after(self._last, self._places, LOOK_AT_ONCE)
-        self._round += _without(rows, known).height
-        if rows.height < LOOK_AT_ONCE:
-            self.beyond, self._round, self._last = self._round, 0, (0, 0)
-        else:
-            self._last = rows.select(SAME).row(-1)
-        self._looked, self._next_slice = True, self._clock() + _SLICE_EVERY_S
-        return rows
+        known = [*self._finished.values(), *([] if self._rows is None else [self._rows])]
+        with_slice = timed and self._table.slice_due()
+        self._looked |= with_slice
+        return self._table.due(created, with_slice, self._partitions, known)
 
     def _keep_within_limit(self) -> None:
-        """Leaves the oldest to the table, those of batches that have landed: the others are not there yet. Those whose event
-        has come stay, for they go with the next batches."""
-        if self._pending is None or self._rows is None or self._rows.height <= self._limit:
+        """Leaves the oldest to the table, if their batch has landed: the others are not in the table yet. Changes whose event
+        has come stay, because they go with the next batches."""
+        limit = self._bounds.in_memory
+        if self._pending is None or self._rows is None or self._rows.height <= limit:
             return
         there = self._rows.filter(pl.Series([batch not in self._not_landed for batch in self._rows.get_column("batch")]))
         there = there.filter(pl.col("check_at") != _COME)
-        # Some more than it takes: each time costs a copy of what stays.
-        leave = there.sort("arrived_at", maintain_order=True).head(self._rows.height - self._limit + self._limit // 8)
-        self._leave(leave)
-        self._keep(_without(self._rows, [leave]))
-
-    def _leave(self, rows: pl.DataFrame) -> None:
-        self._keys.add(rows.get_column("event_key").to_numpy())
-        self.beyond += rows.height
-        # What this round has gone past already.
-        self._round += rows.filter(pl.col("event_key") <= self._last[0]).height
+        # Some more than necessary: each time costs a copy of the rows that stay.
+        leave = there.sort("arrived_at", maintain_order=True).head(self._rows.height - limit + limit // 8)
+        self._table.leave(leave)
+        self._keep(without(self._rows, [leave]))
 
     def _keep(self, rows: pl.DataFrame) -> None:
         self._rows = rows if rows.height else None
 
-    def _load(self, loaded: Loaded, places: Collection[Partition]) -> None:
-        self._places |= set(places)
+    def _load(self, loaded: Loaded, partitions: Collection[Partition]) -> None:
+        self._partitions |= set(partitions)
         if loaded.newest.height:
             self._keep(_append(self._rows, loaded.newest).unique(SAME, maintain_order=True))
-        self._leave(_without(loaded.keys, [] if self._rows is None else [self._rows]))
+        self._table.leave(without(loaded.keys, [] if self._rows is None else [self._rows]))
         self._keep_within_limit()
 
-    def _forget(self, places: Container[Partition]) -> None:
-        self._places = {place for place in self._places if place not in places}
+    def _leave(self, partitions: Collection[Partition]) -> None:
+        self._partitions -= set(partitions)
         if self._rows is not None:
-            self._keep(_without(self._rows, [_within(self._rows, places)]))
+            self._keep(without(self._rows, [within(self._rows, partitions)]))
 
     def _give_up(self, batch_id: int) -> None:
         self._drop(pl.col("batch") == batch_id)
-        self._settled.pop(batch_id, None)
+        self._finished.pop(batch_id, None)
         self._not_landed.discard(batch_id)
 
     def _drop(self, which: pl.Expr) -> None:
@@ -275,24 +214,12 @@ class Waiting:
             self._keep(self._rows.remove(which))
 
 
-def _look(now: float) -> pl.Expr:
-    """Which to look at: the first of those whose event has come, and those whose time has come for the longest."""
+def _look(now: float, bounds: Bounds) -> pl.Expr:
+    """Which to look at: the first changes whose event has come, and those whose time came longest ago."""
     come = pl.col("check_at") == _COME
     timed = ~come & (pl.col("check_at") <= now)
-    longest = pl.when(timed).then("check_at").rank("ordinal") <= LOOK_AT_ONCE
-    return (come & (come.cum_sum() <= COME_AT_ONCE)) | (timed & longest.fill_null(False))
-
-
-def _within(frame: pl.DataFrame, places: Container[Partition]) -> pl.DataFrame:
-    there = frame.select("topic", "partition").unique()
-    ours = there.filter(pl.Series([place in places for place in there.iter_rows()], dtype=pl.Boolean))
-    return frame.join(ours, on=["topic", "partition"], how="semi")
-
-
-def _without(frame: pl.DataFrame, others: list[pl.DataFrame]) -> pl.DataFrame:
-    if not frame.height or not others:
-        return frame
-    return frame.join(pl.concat([rows.select(SAME) for rows in others]), on=SAME, how="anti")
+    longest = pl.when(timed).then("check_at").rank("ordinal") <= bounds.look_at_once
+    return (come & (come.cum_sum() <= bounds.come_at_once)) | (timed & longest.fill_null(False))
 
 
 def _append(frame: pl.DataFrame | None, rows: pl.DataFrame) -> pl.DataFrame:

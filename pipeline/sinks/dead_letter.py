@@ -1,9 +1,8 @@
 """Dead letters: rejected records, to topic `dead-letter` and to table dead_letters, acknowledged by both.
 
 A dead letter carries the key and the bytes as they came; headers (topic) or columns (table) say reason, step, topic, partition
-and offset. One that is larger than the topic takes goes there cut, with one header more: `truncated`, how many bytes the value
-had; the table has it whole. A replay writes the same again: the table keeps one, by position and content.
-"""
+and offset. A dead letter that is too large for the topic is cut there, with one more header: `truncated`, the size of the value
+in bytes; the table has it whole. A replay writes the same dead letters again: the table keeps one, by offset and content."""
 
 from __future__ import annotations
 
@@ -26,9 +25,9 @@ from pipeline.monitoring.health import Vitals
 
 log = logging.getLogger("earshot.kafka")
 CUT_BYTES = 1 << 16
-"""Of a letter that is too large, so many bytes of key and value each go to the topic."""
+"""Bytes of key and of value that the topic gets of a dead letter that is too large."""
 INSERT_BYTES = 16 << 20
-"""Of an insert into the table, about: what is inserted is copied some times."""
+"""Of an insert into the table, about: an insert copies its rows some times."""
 
 
 class DeadLetters:
@@ -45,27 +44,27 @@ class DeadLetters:
         if not rejected:
             return
         if refused := self._producer.send([_record(letter) for letter in rejected], generation):
-            self._send_cut({place: rejected[place] for place in refused}, refused, generation)
+            self._send_cut({index: rejected[index] for index in refused}, refused, generation)
         for letters in _groups(rejected):
             self._inserter.insert_all("dead_letters", letter_rows(letters), generation)
 
     def _send_cut(self, letters: Mapping[int, Rejected], refused: Mapping[int, Refusal], generation: int) -> None:
-        """What is refused for another reason than its size does not get better by a cut."""
-        large = [letter for place, letter in letters.items() if refused[place].too_large]
+        """Sends those that are too large once more, cut; a cut does not help against another reason."""
+        large = [letter for index, letter in letters.items() if refused[index].too_large]
         cut = len(large) - len(self._producer.send([_cut(letter) for letter in large], generation)) if large else 0
         self._cut += cut
         self._missing += len(letters) - cut
         if self._seldom.due():
-            place, letter = next(iter(letters.items()))
+            index, letter = next(iter(letters.items()))
             counts = f"{self._cut} dead letters cut, {self._missing} not at all, the first of {len(letter.raw)} bytes"
-            why = refused[place].why
+            why = refused[index].why
             log.warning("topic %s gets %s: %s; table dead_letters has them whole", self._topic, counts, why)
             self._cut = self._missing = 0
 
 
 def _record(letter: Rejected) -> Record:
-    places = {"topic": letter.topic, "partition": str(letter.partition), "offset": str(letter.offset)}
-    return Record(letter.raw, letter.key, tuple({"reason": letter.reason, "step": letter.step, **places}.items()))
+    origin = {"topic": letter.topic, "partition": str(letter.partition), "offset": str(letter.offset)}
+    return Record(letter.raw, letter.key, tuple({"reason": letter.reason, "step": letter.step, **origin}.items()))
 
 
 def _cut(letter: Rejected) -> Record:
@@ -75,13 +74,13 @@ def _cut(letter: Rejected) -> Record:
 
 
 def _groups(rejected: Sequence[Rejected]) -> Iterator[Sequence[Rejected]]:
-    """The letters in their order, each group of about INSERT_BYTES, or one that is larger."""
+    """The letters in their order, in groups of about INSERT_BYTES; a larger letter is a group of its own."""
     start = size = 0
-    for place, letter in enumerate(rejected):
+    for index, letter in enumerate(rejected):
         grown = len(letter.raw) + len(letter.key or b"")
         if size and size + grown > INSERT_BYTES:
-            yield rejected[start:place]
-            start, size = place, 0
+            yield rejected[start:index]
+            start, size = index, 0
         size += grown
     yield rejected[start:]
 

@@ -1,4 +1,4 @@
-"""Table pending_changes: the changes that wait, as rows of the table and as completion keeps them."""
+"""Table pending_changes: waiting changes, as rows of the table and as completion keeps them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import polars as pl
 
 from pipeline.batch import Assigned, Partition
 from pipeline.clickhouse.inserter import Inserter
-from pipeline.processors.completion import GROUP_TIMES
-from pipeline.processors.waiting import KEYS, SAME, Loaded
+from pipeline.processors.merge import GROUP_TIMES
+from pipeline.processors.waiting import Loaded
+from pipeline.processors.waiting_table import KEYS, SAME
 from schemas import events
 from schemas.times import TIME
 
@@ -36,13 +37,13 @@ def of_partitions(topic: str, partitions: Collection[int]) -> str:
 
 
 class PendingTable:
-    """Reads of pending_changes (`waiting.Pending`); they are repeated until answered."""
+    """Reads of pending_changes (`waiting_table.Pending`); they are repeated until answered."""
 
     def __init__(self, inserter: Inserter) -> None:
         self._inserter = inserter
 
     def waiting(self, assigned: Sequence[Assigned], limit: int) -> Loaded:
-        """What waits of these partitions: the newest `limit` whole, of the newest KEYS what they are known by."""
+        """The waiting changes of these partitions: the newest `limit` whole, and the keys of the newest KEYS."""
         where = f"done = 0 AND {of_partitions(assigned[0].topic, [p.partition for p in assigned])}"
         keys = self._inserter.query(
             f"SELECT event_key, revision, topic, partition FROM pending_changes FINAL WHERE {where} "
@@ -51,15 +52,15 @@ class PendingTable:
         return Loaded(self._changes(f"{where} ORDER BY arrived_at DESC LIMIT {limit}"), keys)
 
     def of(self, keys: pl.Series, last: tuple[int, int], count: int) -> pl.DataFrame:
-        """The first `count` changes of these events that wait, by event_key and revision, after the one that is `last`."""
+        """The first `count` waiting changes of these events after change `last`, by event_key and revision."""
         beyond = f"(event_key > {last[0]} OR revision > {last[1]})"
         events_ = f"event_key IN ({','.join(map(str, keys))})"
         return self._changes(f"done = 0 AND {events_} AND {beyond} ORDER BY event_key, revision LIMIT {count}")
 
-    def after(self, last: tuple[int, int], places: Collection[Partition], count: int) -> pl.DataFrame:
-        """The first `count` changes of these partitions that wait, by event_key and revision, after the one that is `last`."""
+    def after(self, last: tuple[int, int], partitions: Collection[Partition], count: int) -> pl.DataFrame:
+        """The first `count` waiting changes of these partitions after change `last`, by event_key and revision."""
         topics: dict[str, list[int]] = {}
-        for topic, partition in places:
+        for topic, partition in partitions:
             topics.setdefault(topic, []).append(partition)
         ours = " OR ".join(of_partitions(*each) for each in topics.items()) or "0"
         beyond = f"event_key >= {last[0]} AND (event_key, revision) > ({last[0]}, {last[1]})"
@@ -91,9 +92,9 @@ def waiting_rows(waiting: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def done_rows(settled: pl.DataFrame) -> pl.DataFrame:
-    """The same changes when they need not wait any more: these rows replace theirs."""
-    return settled.select(*_WAITING, "occurred_at", _arrived(), pl.lit(1, pl.UInt8).alias("done"))
+def done_rows(changes: pl.DataFrame) -> pl.DataFrame:
+    """Changes that need not wait any more, as rows that replace those of `waiting_rows`."""
+    return changes.select(*_WAITING, "occurred_at", _arrived(), pl.lit(1, pl.UInt8).alias("done"))
 
 
 def _arrived() -> pl.Expr:

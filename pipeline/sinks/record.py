@@ -1,4 +1,4 @@
-"""A record made of columns: what decode would read these columns from."""
+"""Makes a record of columns, from which decode would read these columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from schemas.times import rfc3339
 
 
 def event_of(row: Mapping[str, Any], seal: Callable[[str], str]) -> dict[str, Any]:
-    """The event that a row says, as its source would send it: its own brands, without those that were found in the text.
+    """The event of a row, as its source would send it: the brands it came with, without those matched in the text.
 
     E-mail address and phone number are the hashes that the row has, sealed (processors/privacy.py): read again, they stay.
     """
@@ -21,10 +21,10 @@ def event_of(row: Mapping[str, Any], seal: Callable[[str], str]) -> dict[str, An
         if value is None or value == []:
             continue
         *parents, name = field.path.split(".")
-        place = event
+        target = event
         for parent in parents:
-            place = place.setdefault(parent, {})
+            target = target.setdefault(parent, {})
         if field.column in HASHED:
             value = seal(value)
-        place[name] = rfc3339(value, short=True) if field.column in events.TIMES else value
+        target[name] = rfc3339(value, short=True) if field.column in events.TIMES else value
     return event

@@ -1,4 +1,4 @@
-"""Finding events in table interactions by their keys: in the minutes that they were created in, else from young to old."""
+"""Finds events in table interactions by their keys: in the minutes of their created_at, else from young to old."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from pipeline.clickhouse.row_versions import minutes
 _KEYS = 5_000
 """Of one query."""
 RANGE_ROWS = 100_000_000
-"""What a query without minutes goes through, about: a second, or the reading of 800 MB, where it has to be answered in 20 s."""
+"""Rows that a query without minutes scans, about: a second, or 800 MB to read, of the 20 s that a query may take."""
 Ask = Callable[[str], pl.DataFrame]
-"""The rows of table interactions, event_key among their columns, that meet a condition."""
+"""Returns the rows of table interactions that meet a condition; event_key is among their columns."""
 
 
 class Search:
-    """Asks for events in queries that end in time, however many events and however large the table."""
+    """Queries for events, split so that each ends in time, however many events and however large the table."""
 
     def __init__(self, inserter: Inserter) -> None:
         self._inserter = inserter
 
     def at(self, keys: pl.DataFrame, ask: Ask) -> list[pl.DataFrame]:
-        """What there is of these events in the minutes of their created_at."""
+        """The rows of these events in the minutes of their created_at."""
         return [ask(f"{_events(part)} AND {minutes(part.get_column('created_at'))}") for part in keys.iter_slices(_KEYS)]
 
     def anywhere(self, keys: pl.DataFrame, ask: Ask) -> list[pl.DataFrame]:
-        """What there is of these events, whenever they were created.
+        """The rows of these events, whenever they were created.
 
-        All rows of an event have one created_at, and most changes are of young events: so the newest rows are searched first,
-        and older ones only for what is not found yet. Without a minute a query reads the filters, and for many keys the keys,
-        of all the rows that it is about: over the whole of a large table that takes longer than a query may.
+        All rows of an event have one created_at, and most changes are of young events: so the search starts
+        with the newest rows, and goes on to older ones only for events without a row yet. Without a minute a query reads the
+        filters, and for many keys the keys, of all rows in its range: over a whole large table that takes too long.
         """
         answers: list[pl.DataFrame] = []
         for when in self._ranges() if keys.height else ():
-            found = [ask(f"{_events(part)} AND {when}") for part in keys.iter_slices(_KEYS)]
-            answers += found
-            keys = keys.join(pl.concat(found), on="event_key", how="anti")
+            parts = [ask(f"{_events(part)} AND {when}") for part in keys.iter_slices(_KEYS)]
+            answers += parts
+            keys = keys.join(pl.concat(parts), on="event_key", how="anti")
             if not keys.height:
                 break
         return answers
 
     def _ranges(self) -> list[str]:
-        """Conditions that together hold for every row, each for RANGE_ROWS or less, the newest first."""
-        # ClickHouse answers this from what it knows of its parts.
+        """Conditions that together cover every row, each RANGE_ROWS or fewer, the newest first."""
+        # ClickHouse answers this from the metadata of its parts.
         rows = self._inserter.query(
             "SELECT toYYYYMM(created_at) AS month, count() AS n FROM interactions GROUP BY month ORDER BY month DESC"
         )
@@ -65,9 +65,9 @@ class Search:
 
 
 def _within(month: int, pieces: int) -> list[datetime]:
-    """Where the pieces of the month begin, the last first."""
+    """The start of each piece of the month, the last first."""
     start = datetime(month // 100, month % 100, 1, tzinfo=UTC)
-    return [start + timedelta(days=31) * place / pieces for place in reversed(range(pieces))]
+    return [start + timedelta(days=31) * piece / pieces for piece in reversed(range(pieces))]
 
 
 def _sql(at: datetime) -> str:

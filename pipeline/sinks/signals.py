@@ -1,8 +1,8 @@
-"""Signals: what a worker tells the alert evaluator, to topic `signals`, acknowledged.
+"""Signals from a worker to the alert evaluator, in topic `signals`, acknowledged.
 
-They follow the insert and precede the commit, so that each landing is told once or more; a signal that comes twice changes
-nothing (schemas/signals.py). One landing is one signal, however many batches landed together. What landed
-before a kill, and may not have been told, is read back from the table and told with the batch that read it again.
+They follow the insert and precede the commit, so each landing is published once or more; a signal that comes twice changes
+nothing (schemas/signals.py). One landing is one signal, however many batches landed together. For rows that landed before a
+kill, maybe without a signal, the worker reads the rows back and publishes them with the batch that read their records again.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from schemas.signals import Candidate, Signal, by_minute, dump, halves
 
 log = logging.getLogger("earshot.kafka")
 MAX_BYTES = 1_000_000
-"""Of a record: what a topic takes that nobody has set a limit for."""
+"""Of a record: the limit of a topic without a setting of its own."""
 QUIET_S = 1.0
-"""While events land that name no brand, a signal goes this often all the same: it moves the evaluator's watermark."""
+"""While events land that name no brand, a signal goes this often all the same, to move the evaluator's watermark."""
 
 
 class Signals:
     """Blocks until the topic has them; raises GivenUp when their generation is over, EarshotError as the producer does. For one
-    thread, `name`d as its signs of life are."""
+    thread, whose signs of life bear `name`."""
 
     def __init__(
         self,
@@ -43,17 +43,17 @@ class Signals:
         name: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        # What is sent is waited for: lingering would only make an alert late.
+        # The sender waits for each record: lingering would only make an alert late.
         config = {**client, "linger.ms": 0, "message.max.bytes": MAX_BYTES}
         self._producer = ReliableProducer(config, topic, "signals", fence, vitals, name)
         self._topic, self._clock = topic, clock
         self._quiet_until = 0.0
 
     def send(self, signal: Signal, generation: int) -> None:
-        """On return it is in the topic; one that says nothing but that time goes on is left out more than once a second.
+        """On return it is in the topic; a signal that only moves the time goes once a second at most.
 
-        What the topic never takes is sent in halves. A pair or candidate that is too large alone is left out: a signal is a
-        hint, and the evaluator looks at all brands once a minute.
+        A record that the topic never takes is sent in halves. A pair or candidate that is too large alone is left out: a signal
+        is a hint, and the evaluator looks at all brands once a minute.
         """
         if not signal.touched and not signal.candidates and (signal.newest is None or self._clock() < self._quiet_until):
             return
@@ -66,17 +66,17 @@ class Signals:
 
     def _refused(self, records: Sequence[bytes], generation: int) -> list[tuple[bytes, str]]:
         refused = self._producer.send([Record(record) for record in records], generation)
-        return [(records[place], refusal.why) for place, refusal in refused.items()]
+        return [(records[index], refusal.why) for index, refusal in refused.items()]
 
     def _halves(self, record: bytes, why: str) -> list[bytes]:
-        found = halves(record)
-        if not found:
+        parts = halves(record)
+        if not parts:
             log.error("topic %s refuses a signal of %d bytes, which is left out: %s", self._topic, len(record), why)
-        return found
+        return parts
 
 
 class LandedRows(Protocol):
-    """Where what landed before is read back from."""
+    """Reads rows back that landed before."""
 
     def as_landed(self, changes: pl.DataFrame) -> pl.DataFrame:
         """The rows of changes (batch.replayed) as SingleEvent.judge wants them."""
@@ -84,12 +84,12 @@ class LandedRows(Protocol):
 
 
 class SignalPublisher:
-    """Tells of landings. For the landing agent."""
+    """Publishes a signal for each landing. For the landing agent."""
 
     def __init__(self, signals: Signals, rules: SingleEvent, table: LandedRows) -> None:
         self._signals, self._rules, self._table = signals, rules, table
 
-    def landed(self, batches: Sequence[EventBatch]) -> None:
+    def publish(self, batches: Sequence[EventBatch]) -> None:
         """These batches' rows are in ClickHouse, together. Blocks, and raises, as Signals.send does."""
         rows = [batch.events for batch in batches if batch.events.height]
         candidates = [candidate for batch in batches for candidate in _accepted(batch)]
@@ -106,27 +106,26 @@ class SignalPublisher:
 
 
 class LabelSignals:
-    """Tells of labels that rows got after they landed. For the thread that writes them (sentiment/deferred.py).
+    """Publishes signals for labels that rows get after they landed. For the thread that writes them (sentiment/deferred.py).
 
-    What a rule finds goes before the label is written, for a row that has its label is not looked at again; what was touched
-    goes after it, for whoever hears of it reads the row.
-    """
+    Candidates go before the label is written, because nothing looks at a labelled row again; touched brands go after it,
+    because the evaluator then reads the row."""
 
     def __init__(self, signals: Signals, rules: SingleEvent) -> None:
         self._signals, self._rules = signals, rules
 
-    def found(self, rows: pl.DataFrame, generation: int) -> None:
-        """These rows (single.JUDGED) are about to have these labels."""
+    def before_write(self, rows: pl.DataFrame, generation: int) -> None:
+        """These rows (single.JUDGED) are about to get these labels."""
         if candidates := self._rules.judge_labelled(rows):
             self._signals.send(Signal(candidates=_once(candidates)), generation)
 
-    def touched(self, rows: pl.DataFrame, generation: int) -> None:
-        """They have them."""
+    def after_write(self, rows: pl.DataFrame, generation: int) -> None:
+        """The rows have their labels."""
         self._signals.send(Signal(touched=_touched([rows])), generation)
 
 
 def _signal(rows: Sequence[pl.DataFrame], candidates: Sequence[Candidate], kafka_ms: int | None) -> Signal:
-    # A tombstone does not say when it happened.
+    # A tombstone has no time of its own.
     alive = pl.col("occurred_at").filter(pl.col("is_deleted") == 0).max()
     newest = max((time for frame in rows if (time := frame.select(alive).item()) is not None), default=None)
     return Signal(newest, kafka_ms, _touched(rows), _once(candidates))
@@ -138,15 +137,15 @@ def _touched(rows: Sequence[pl.DataFrame]) -> dict[datetime, tuple[str, ...]]:
 
 
 def _once(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """Each rule, brand and event once, as it is last."""
-    found = tuple({(each.rule, each.brand, each.event_key): each for each in candidates}.values())
-    for candidate in found:
+    """Each rule, brand and event once, with its last candidate."""
+    last = tuple({(each.rule, each.brand, each.event_key): each for each in candidates}.values())
+    for candidate in last:
         metrics.CANDIDATES.labels("keyword" if candidate.words else "reach").inc()
-    return found
+    return last
 
 
 def _accepted(batch: EventBatch) -> list[Candidate]:
-    """The candidates of the batch, but for rows that ClickHouse refused."""
+    """The candidates of the batch, without those of rows that ClickHouse refused."""
     if not batch.candidates or not any(letter.step == "clickhouse" for letter in batch.rejected):
         return batch.candidates
     there = set(batch.events.select("event_key", "occurred_at").iter_rows())

@@ -3,7 +3,7 @@
 Row i is record i: each record gives one row or one dead letter, and a malformed record never costs its neighbours
 (pipeline/sources/parse.py).
 
-The frame that comes out has a column for each of `schemas.events.FIELDS`, with `created_at` and `occurred_at` as
+The resulting frame has a column for each of `schemas.events.FIELDS`, with `created_at` and `occurred_at` as
 Datetime("ms", "UTC"), the defaults filled in, and row, topic, partition, offset, event_key (UInt64).
 """
 
@@ -29,7 +29,7 @@ _LIMITED = [f for f in events.FIELDS if f.limit]
 
 
 def _checks() -> list[tuple[str, pl.Expr]]:
-    """What is wrong with a row, and where: the masks may be null, which is not wrong."""
+    """Reasons to reject a row, each with the mask of its rows; a null in a mask keeps the row."""
     create = pl.col("operation") == "create"
     enums = [
         (f"{f.column} is not one of {', '.join(f.values)}", ~pl.col(f.column).is_in(f.values))
@@ -61,7 +61,7 @@ _CHECKS = _checks()
 
 
 class Decode:
-    """The step. It rejects; it never drops, and never raises for what a record holds."""
+    """The step. It rejects records; it never drops one, and no record makes it raise."""
 
     name = "decode"
 
@@ -74,13 +74,13 @@ class Decode:
         table, rows, unknown = self._parser.parse(batch.raw, reasons)
         batch.notes.update(unknown)
         batch.rejected += [unreadable.letter() for unreadable in batch.unreadable]
-        places = batch.events
+        origins = batch.events
         for row, reason in sorted(reasons.items()):
-            batch.reject_record(row, reason, self.name, *places.row(row, named=False)[1:4])
+            batch.reject_record(row, reason, self.name, *origins.row(row, named=False)[1:4])
         frame = _frame(table)
-        if len(rows) < places.height:
-            places = places[rows]
-        batch.events = pl.concat([places, frame], how="horizontal")
+        if len(rows) < origins.height:
+            origins = origins[rows]
+        batch.events = pl.concat([origins, frame], how="horizontal")
         self._times(batch)
         self._validate(batch)
         batch.events = batch.events.with_columns(event_key=event_keys(batch.events))

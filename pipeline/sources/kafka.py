@@ -1,9 +1,8 @@
 """The Kafka source: one thread that polls, builds micro-batches and follows the consumer group.
 
-Batches are small when idle (what `linger` brings) and up to `rows` when behind. Whatever happens to the partitions, records are
-never skipped: a batch that can't be finished is given up with its whole generation, the consumer is closed, and a new one reads
-on from the committed offsets. See pipeline/worker/offsets.py for what is done when partitions come and go.
-"""
+Batches are small when idle (the records of one `linger`) and up to `rows` when behind. Records are never skipped, whatever
+happens to the partitions: a batch that can't be finished is given up with its whole generation, the consumer is closed, and a
+new one reads on from the committed offsets. pipeline/worker/offsets.py has the assignment and loss of partitions."""
 
 from __future__ import annotations
 
@@ -11,10 +10,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import orjson
@@ -26,9 +24,10 @@ from pipeline.clock import steady
 from pipeline.fence import Fence
 from pipeline.kafka.batches import last_offset
 from pipeline.kafka.connection import Connection
+from pipeline.kafka.consumer import confirmed_ago
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
-from pipeline.sources.memory import PLACES
+from pipeline.sources.memory import ROW_SCHEMA
 from pipeline.worker.in_flight import InFlightLimit
 from pipeline.worker.offsets import Offsets
 
@@ -39,63 +38,59 @@ _FIRST_SLICE = 16
 
 
 class Limits(NamedTuple):
-    """What makes a micro-batch full: rows, bytes (about), seconds."""
+    """The size of a micro-batch: rows, bytes (about), seconds; and the time between empty ones."""
 
     rows: int
     bytes: int
     linger_s: float
+    tick_s: float = TICK_S
 
 
-def consumer_config(client: Mapping[str, Any], group: str, session_timeout_ms: int) -> dict[str, Any]:
-    return {
-        **client,
-        "group.id": group,
-        "client.id": "earshot-worker",
-        "enable.auto.commit": False,
-        # A committed offset that is missing is never a silent jump: offsets.py holds the partition.
-        "auto.offset.reset": "error",
-        "isolation.level": "read_committed",
-        "partition.assignment.strategy": "cooperative-sticky",
-        "session.timeout.ms": session_timeout_ms,
-        "heartbeat.interval.ms": session_timeout_ms // 5,
-        # Compressed bytes of a request; a record that is larger still comes, alone (KIP-74).
-        "fetch.max.bytes": 8 << 20,
-        # It bounds what zstd may unpack, too: a batch that is above it can't be read (pipeline/worker/offsets.py).
-        "receive.message.max.bytes": 256 << 20,
-        # A slow topic is asked for 20 times a second, not each time that a record came: less than the linger of a batch.
-        "fetch.min.bytes": 128 << 10,
-        "fetch.wait.max.ms": 50,
-        "queued.max.messages.kbytes": 16 << 10,
-        # The default of 1 s leaves the poll thread without input whenever the queue was full for a moment.
-        "fetch.queue.backoff.ms": 10,
-        "statistics.interval.ms": 1000,
-    }
+class Subscription(NamedTuple):
+    """What the source reads: the settings of its consumers (kafka/consumer.py), the topic, and the size of batches."""
 
-
-@dataclass
-class KafkaSource:
-    """Runs on a thread of its own from `start` until `stop`; what it can't survive goes to `fail`."""
-
-    config: dict[str, Any]
+    config: Mapping[str, Any]
     topic: str
     limits: Limits
-    offsets: Offsets
-    fence: Fence
-    vitals: Vitals
-    room: InFlightLimit
-    hand_over: Callable[[EventBatch], None]
-    fail: Callable[[BaseException], None]
+    connect: Callable[[dict[str, Any]], Consumer] = Consumer
 
-    def __post_init__(self) -> None:
+
+class Target(Protocol):
+    """Where batches go (worker/flow.py)."""
+
+    def put(self, batch: EventBatch) -> None: ...
+
+    def fail(self, error: BaseException) -> None: ...
+
+
+class KafkaSource:
+    """Runs on a thread of its own from `start` until `stop`; a fatal error is passed to `flow.fail`.
+
+    While `waiting` is true, an empty batch goes every `limits.tick_s`, so that the steps look at waiting changes.
+    """
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        offsets: Offsets,
+        fence: Fence,
+        vitals: Vitals,
+        room: InFlightLimit,
+        flow: Target,
+        waiting: Callable[[], bool],
+    ) -> None:
+        self._config, self._topic, self._limits, self._connect = subscription
+        self._offsets, self._fence, self._vitals, self._room = offsets, fence, vitals, room
+        self._flow, self._waiting = flow, waiting
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="poll", daemon=True)
-        self._session_s = self.config["session.timeout.ms"] / 1000
+        self._session_s = self._config["session.timeout.ms"] / 1000
         self._slice = _FIRST_SLICE
         self._bytes = 0
         self._batches = 0
         self._generation = 0
         self._handed_over = time.monotonic()
-        self._connection = Connection(self.vitals)
+        self._connection = Connection(self._vitals)
 
     def start(self) -> None:
         self._thread.start()
@@ -110,102 +105,102 @@ class KafkaSource:
             while not self._stopping.is_set():
                 self._read_generation()
         except BaseException as error:
-            self.fail(error)
+            self._flow.fail(error)
 
     def _read_generation(self) -> None:
         callbacks = {
             "error_cb": self._on_error,
             "stats_cb": self._on_stats,
-            "on_commit": self.offsets.on_commit,
+            "on_commit": self._offsets.on_commit,
             "log_level": 0,
         }
-        consumer = Consumer({**self.config, **callbacks})
-        self.fence.polled()
-        # Not the fence's own at the time of handing over: a callback may end the generation of what was read before.
-        self._generation = self.fence.generation
-        self.offsets.open(consumer, self.topic, partial(last_offset, self.config))
+        consumer = self._connect({**self._config, **callbacks})
+        self._fence.polled()
+        # Not the fence's when the batch is passed on: a callback may end the generation of records that were read before.
+        self._generation = self._fence.generation
+        self._offsets.open(consumer, self._topic, partial(last_offset, self._config))
         try:
-            while not self._stopping.is_set() and not self.offsets.given_up:
+            while not self._stopping.is_set() and not self._offsets.given_up:
                 self._turn(consumer)
         finally:
             # Leaving the group may take as long as the broker does not answer.
-            self.vitals.idle("poll")
-            self.offsets.close()
+            self._vitals.idle("poll")
+            self._offsets.close()
 
     def _turn(self, consumer: Consumer) -> None:
-        self.vitals.busy("poll")
+        self._vitals.busy("poll")
         if self._stood_still():
             return
-        self.offsets.resume_seeded()
-        self.offsets.commit()
+        self._offsets.resume_seeded()
+        self._offsets.commit()
         if not self._has_room(consumer):
             return
         messages, unreadable = self._read(consumer)
-        if not self.offsets.given_up and (messages or unreadable or self._tick_due()):
+        if not self._offsets.given_up and (messages or unreadable or self._tick_due()):
             self._send(messages, unreadable)
 
     def _stood_still(self) -> bool:
         """Gives everything up when the process was stopped for about a session: another worker may own the partitions by now,
-        before this consumer has heard of it."""
-        gap = self.fence.polled()
+        and this consumer does not know it yet."""
+        gap = self._fence.polled()
         if gap <= self._session_s - 3:
             return False
-        self.offsets.give_up(f"the process did not run for {gap:.0f} s")
+        self._offsets.give_up(f"the process did not run for {gap:.0f} s")
         return True
 
     def _has_room(self, consumer: Consumer) -> bool:
-        """Whether a batch may be read. Waits without polling for a moment: pausing would throw the prefetched records away."""
-        if self.room.wait(ROOM_WAIT_S):
+        """Whether a batch may be read. Waits a moment without polling, because pausing throws the prefetched records away."""
+        if self._room.wait(ROOM_WAIT_S):
             return True
-        self.offsets.pause()
-        while not self.room.wait(0):
-            self.vitals.busy("poll")
+        self._offsets.pause()
+        while not self._room.wait(0):
+            self._vitals.busy("poll")
             if self._stood_still():
                 return False
-            self.offsets.commit()
-            self.offsets.keep(consumer.consume(1, 0.1))
-            if self._stopping.is_set() or self.offsets.given_up:
+            self._offsets.commit()
+            self._offsets.keep(consumer.consume(1, 0.1))
+            if self._stopping.is_set() or self._offsets.given_up:
                 return False
-        self.offsets.resume()
+        self._offsets.resume()
         return True
 
     def _read(self, consumer: Consumer) -> tuple[list[Message], list[Unreadable]]:
-        messages, size = self.offsets.take_kept(), 0
-        while len(messages) < self.limits.rows and size < self.limits.bytes:
-            wanted = min(self._slice, self.limits.rows - len(messages))
-            got = consumer.consume(wanted, self.limits.linger_s)
+        messages, size = self._offsets.take_kept(), 0
+        while len(messages) < self._limits.rows and size < self._limits.bytes:
+            wanted = min(self._slice, self._limits.rows - len(messages))
+            got = consumer.consume(wanted, self._limits.linger_s)
             messages += got
             size += sum(map(len, got))
             if len(got) < wanted:
                 break
-            # Slices grow as long as the records seen so far let the next one fit into what is left of the batch.
-            fits = int((self.limits.bytes - size) / max(1, size / max(1, len(messages)))) + 1
+            # Slices grow as long as the records seen so far let the next one fit into the rest of the batch.
+            fits = int((self._limits.bytes - size) / max(1, size / max(1, len(messages)))) + 1
             self._slice = max(1, min(self._slice * 4, fits, 10_000))
         self._bytes = size
-        return self.offsets.ours(messages)
+        return self._offsets.ours(messages)
 
     def _tick_due(self) -> bool:
-        """Whether an empty batch should go, so that waiting changes are looked at when nothing else comes."""
-        return self.offsets.waiting() and time.monotonic() - self._handed_over > TICK_S
+        """Whether an empty batch should go, so that the steps look at waiting changes when nothing else comes."""
+        return self._waiting() and time.monotonic() - self._handed_over > self._limits.tick_s
 
     def _send(self, messages: list[Message], unreadable: list[Unreadable]) -> None:
         self._batches += 1
         self._handed_over = time.monotonic()
-        batch = batch_from(messages, self.topic, self._batches, self._generation, unreadable)
-        batch.behind = 2 * batch.read >= self.limits.rows or 2 * self._bytes >= self.limits.bytes
+        batch = batch_from(messages, self._topic, self._batches, self._generation, unreadable)
+        batch.behind = 2 * batch.read >= self._limits.rows or 2 * self._bytes >= self._limits.bytes
         metrics.READ.inc(batch.read)
         if batch.read:
             metrics.BATCH_ROWS.observe(batch.read)
-            self.offsets.lag.read(batch.origins)
+            self._offsets.lag.read(batch.origins)
         if log.isEnabledFor(logging.DEBUG):
-            places = " ".join(f"{o.topic}[{o.partition}]:{o.first}-{o.last}" for o in batch.origins)
-            log.debug("batch %d read rows=%d %s", batch.id, batch.read, places)
-        self.room.take()
-        self.hand_over(batch)
+            origins = " ".join(f"{o.topic}[{o.partition}]:{o.first}-{o.last}" for o in batch.origins)
+            log.debug("batch %d read rows=%d %s", batch.id, batch.read, origins)
+        self._room.take()
+        self._flow.put(batch)
 
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal():
-            self.offsets.give_up(error.str())
+            self._offsets.give_up(error.str())
         else:
             self._connection.failed(error)
 
@@ -215,18 +210,9 @@ class KafkaSource:
             self._connection.answered()
         else:
             self._connection.lost()
-        if (sent_ago := _confirmed_ago(stats)) is not None:
-            self.fence.confirmed(steady() - sent_ago, self._session_s)
-        self.offsets.lag.told(stats, self.topic)
-
-
-def _confirmed_ago(stats: Mapping[str, Any]) -> float | None:
-    """How long ago that was sent which the group's coordinator answered last; None: an answer is still to come."""
-    coordinator = stats["brokers"].get("GroupCoordinator", {"rxidle": -1})
-    if not 0 <= coordinator["rxidle"] <= coordinator["txidle"]:
-        return None
-    waited = time.monotonic() - stats["ts"] / 1e6  # for this thread; librdkafka's clock is another one outside Linux
-    return float(coordinator["txidle"] / 1e6) + (waited if 0 < waited < 60 else 0.0)
+        if (sent_ago := confirmed_ago(stats)) is not None:
+            self._fence.confirmed(steady() - sent_ago, self._session_s)
+        self._offsets.lag.statistics(stats, self._topic)
 
 
 def batch_from(messages: list[Message], topic: str, batch_id: int, generation: int, unreadable: list[Unreadable]) -> EventBatch:
@@ -234,14 +220,14 @@ def batch_from(messages: list[Message], topic: str, batch_id: int, generation: i
     count = len(messages)
     partitions = np.fromiter(map(Message.partition, messages), np.int32, count)
     offsets = np.fromiter(map(Message.offset, messages), np.int64, count)
-    places = pl.DataFrame(
+    frame = pl.DataFrame(
         {
             "row": np.arange(count, dtype=np.uint32),
             "topic": pl.repeat(topic, count, dtype=pl.String, eager=True),
             "partition": partitions,
             "offset": offsets,
         },
-        schema=PLACES,
+        schema=ROW_SCHEMA,
     )
     timestamps = np.fromiter(map(itemgetter(1), map(Message.timestamp, messages)), np.int64, count)
     origins = []
@@ -249,11 +235,11 @@ def batch_from(messages: list[Message], topic: str, batch_id: int, generation: i
         mine = partitions == partition
         span, times = offsets[mine], timestamps[mine]
         origins.append(Origin(topic, int(partition), int(span.min()), int(span.max()), int(times.min()), int(times.max())))
-    now = int(time.time() * 1000)  # behind all that was read of its partition
+    now = int(time.time() * 1000)  # later than every record that was read of its partition
     origins += [Origin(passed.topic, passed.partition, passed.first, passed.last, now, now) for passed in unreadable]
     return EventBatch(
         id=batch_id,
-        events=places,
+        events=frame,
         raw=list(map(Message.value, messages)),
         keys=list(map(Message.key, messages)),
         origins=tuple(origins),

@@ -1,12 +1,11 @@
-"""Parsing: the records of a batch as one Arrow table, a row a record, or a reason why a record is none.
+"""Parsing: the records of a batch as one Arrow table with a row for each record, or a reason why a record is no event.
 
-The whole batch is parsed at once as newline-delimited JSON by Arrow, which is strict about types, reads a raw newline inside a
-record as white space, and gives at least one row for whatever is not empty or broken; so as many rows as records means that
-they are aligned. It is told only of the fields that the stream has used so far, because a field that it knows costs the same
-whether records have it or not; a batch that uses another is parsed again with all of them. If that fails, or meets an unknown
-field, a pass reads each record alone with a strict msgspec type, which says what is wrong and where, and the others are parsed
-again.
-"""
+Arrow parses the whole batch at once as newline-delimited JSON. It is strict about types, reads a raw newline inside a record as
+white space, and gives at least one row for text that is not empty or broken; so as many rows as records means that they are
+aligned. Its schema has only the fields that the stream has used so far, because a field in the schema costs the same whether
+records have it or not; a batch that uses another field is parsed again with all of them. If that fails, or meets an unknown
+field, a strict msgspec type reads each record alone and names the error and its field, and Arrow parses the other records
+again."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ _SCHEMA = events.arrow_schema()
 _DECODER = msgspec.json.Decoder(events.record_type())
 _KNOWN = events.known_paths()
 _SAMPLE = 1_000
-# Arrow's own pool returns the pages of each batch to the system and asks for others for the next.
+# Arrow's own pool returns the pages of each batch to the system, and asks for new ones for the next.
 _POOL = pa.system_memory_pool()
 
 
@@ -58,8 +57,8 @@ class Parser:
 def _objects(raw: Sequence[bytes | None], reasons: dict[int, str]) -> tuple[Sequence[int], Sequence[bytes]]:
     """The records that look like one object, and their rows; `reasons` gets the others.
 
-    Arrow must see only what starts with { and ends with }: an empty record gives no row, `null` alone crashes it (26.0), and
-    one that ends within an object could go on in the next record. No two records of this form can join.
+    Arrow must see only records that start with { and end with }: an empty record gives no row, `null` alone crashes it (26.0),
+    and a record that ends within an object could go on in the next. No two records of this form can join.
     """
     # The usual case without a call: a fifth of a second in a million records.
     rows = [
@@ -113,7 +112,7 @@ def _table(records: Sequence[bytes], schema: pa.Schema, unexpected: str) -> pa.T
 
 
 def _strict(rows: Sequence[int], records: Sequence[bytes], reasons: dict[int, str]) -> tuple[list[int], list[bytes]]:
-    """Those records that are one valid object each; `reasons` gets what is wrong with the others."""
+    """The records that are one valid object each; `reasons` gets the errors of the others."""
     good_rows, good = [], []
     for row, record in zip(rows, records, strict=True):
         try:

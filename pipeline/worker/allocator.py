@@ -1,7 +1,7 @@
-"""Memory, set up for batches: the C allocator keeps what one batch frees for the next, and Python collects garbage seldom.
+"""Memory, set up for batches: the C allocator keeps the pages of one batch for the next, and Python collects garbage seldom.
 
 By default glibc takes each buffer of a batch from the system and returns it at once, so every batch waits for its pages to be
-cleared again: a quarter of the worker's CPU time. One arena, so that the steps' threads share what is free.
+cleared again: a quarter of the worker's CPU time. One arena, so that the threads of the steps share free pages.
 """
 
 from __future__ import annotations

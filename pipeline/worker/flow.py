@@ -2,7 +2,7 @@
 
 The Faust app has no broker, no topics, no tables and no web server, so no rebalance ever touches its channels; sources/kafka.py
 reads the topic and worker/offsets.py owns the offsets. An unexpected error stops the worker: Faust's own supervisor would
-restart the agent over a gap, a replay from the last committed offset has none.
+restart the agent after a gap, and a replay from the last committed offset has none.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -24,10 +24,18 @@ from pipeline.fence import Fence, GivenUp
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
 from pipeline.monitoring.reject_reasons import reason_class
-from pipeline.step import Step
+from pipeline.worker.hot_path import HotPath
 from pipeline.worker.in_flight import InFlightLimit
 
 log = logging.getLogger("earshot.delivery")
+LOG_LEVELS = {
+    "mode": logging.WARNING,
+    "faust": logging.WARNING,
+    __name__: logging.WARNING,  # Faust logs under the name of the module that makes the app
+    # Whoever asked logs the failure.
+    "aiokafka": logging.CRITICAL,
+}
+"""Levels for the loggers of Faust and its libraries."""
 CHANNEL_DEPTH = 8
 T = TypeVar("T")
 
@@ -43,43 +51,38 @@ class _App(faust.App):
         """Faust would create a data folder for its tables here; there are none."""
 
 
-class Landings:
-    """Says in the log once a minute what has landed: ten batches a second, a line each, were hundreds of megabytes a day."""
+class LandingLog:
+    """Logs once a minute how much has landed: a line for each of ten batches a second would be hundreds of megabytes a day."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._said = clock, clock()
+        self._clock, self._logged = clock, clock()
         self._batches = self._rows = 0
 
     def add(self, rows: int) -> None:
+        """A batch with so many rows has landed."""
         self._batches, self._rows, now = self._batches + 1, self._rows + rows, self._clock()
-        if (seconds := now - self._said) >= 60:
+        if (seconds := now - self._logged) >= 60:
             log.info("%d rows in %d batches have landed in %.0f s", self._rows, self._batches, seconds)
-            self._said, self._batches, self._rows = now, 0, 0
+            self._logged, self._batches, self._rows = now, 0, 0
 
 
 class Flow:
-    """The agents of one worker, in the order of `steps`, then `land`, then `landed`. All batches that wait land together.
+    """The agents of one worker: one for each step of the hot path, then one that lands. Waiting batches land together.
 
-    A batch whose generation is over leaves at the next agent: `forget(batch)` undoes what the steps remember of it.
+    `landed(batch)` follows the landing of each batch. A batch whose generation is over is given up at the next agent.
     """
 
     def __init__(
-        self,
-        steps: list[Step],
-        land: Callable[[Sequence[EventBatch]], None],
-        landed: Callable[[EventBatch], None],
-        forget: Callable[[EventBatch], None],
-        fence: Fence,
-        vitals: Vitals,
-        room: InFlightLimit,
+        self, hot_path: HotPath, landed: Callable[[EventBatch], None], fence: Fence, vitals: Vitals, room: InFlightLimit
     ) -> None:
-        self._land, self._landed, self._forget = land, landed, forget
+        self._hot_path, self._landed = hot_path, landed
         self._fence, self._vitals, self._room = fence, vitals, room
+        steps = hot_path.steps
         self._threads = ThreadPoolExecutor(len(steps) + 1, thread_name_prefix="step")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
         self.failure: BaseException | None = None
-        self._landings = Landings()
+        self._log = LandingLog()
         self.app = _App(f"earshot-worker-{os.getpid()}", broker="kafka://", topic_disable_leader=True, web_enabled=False)
         self.app.boot_strategy = _InProcess(self.app)
         # Faust types a channel's items as its own events; ours carry batches as they are.
@@ -122,9 +125,7 @@ class Flow:
             if not batches:
                 continue
             try:
-                await asyncio.get_running_loop().run_in_executor(
-                    self._threads, self._timed, "landing", self._land_and_tell, batches
-                )
+                await asyncio.get_running_loop().run_in_executor(self._threads, self._timed, "landing", self._land, batches)
             except GivenUp:
                 for batch in batches:
                     self._give_up(batch, "landing")
@@ -141,7 +142,7 @@ class Flow:
 
     def _give_up(self, batch: EventBatch, name: str) -> None:
         log.info("batch %d given up at %s", batch.id, name)
-        self._forget(batch)
+        self._hot_path.give_up(batch)
         self._room.give_back()
 
     def _timed(self, name: str, work: Callable[[T], T], subject: T) -> T:
@@ -153,16 +154,16 @@ class Flow:
             metrics.STEP_SECONDS.labels(name).observe(time.perf_counter() - started)
             self._vitals.idle(name)
 
-    def _land_and_tell(self, batches: list[EventBatch]) -> list[EventBatch]:
-        self._land(batches)
+    def _land(self, batches: list[EventBatch]) -> list[EventBatch]:
+        self._hot_path.land(batches)
         for batch in batches:
             _count(batch)
-            self._landings.add(batch.events.height)
+            self._log.add(batch.events.height)
             self._landed(batch)
         return batches
 
     def put(self, batch: EventBatch) -> None:
-        """Hands a batch over, from the poll thread; `InFlightLimit` sees to it that the channels never fill."""
+        """Passes a batch to the first agent, from the poll thread; `InFlightLimit` keeps the channels from filling."""
         assert self._loop is not None
         batch.handed_over = time.perf_counter()
         asyncio.run_coroutine_threadsafe(self._entry.put(batch), self._loop).result()
@@ -174,11 +175,13 @@ class Flow:
         self.stop()
 
     def stop(self) -> None:
+        """Ends `run`, from any thread."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
 
     async def run(self, started: Callable[[], None], stopping: Callable[[], None]) -> None:
-        """Runs until `stop` or `fail`. `started` and `stopping` run on a thread, while the agents run."""
+        """Runs until `stop` or `fail`; raises the error of `fail`. `started` and `stopping` run on a thread, while the agents
+        run."""
         self._loop = asyncio.get_running_loop()
         await self.app.start()
         # Faust opens the gates of its channels after a rebalance; this app never has one.
@@ -192,13 +195,15 @@ class Flow:
                 continue
         if self.failure is None:
             await asyncio.to_thread(stopping)
-        # Threads that repeat a request to a database that is away must not keep the process.
+        # Threads that retry a request to an unreachable database must not keep the process.
         self._fence.stop()
         await self.app.stop()
+        if self.failure is not None:
+            raise self.failure
 
 
 def _ready(stream: Any) -> Iterator[EventBatch]:
-    """What waits in the stream's channel already."""
+    """The batches that are in the stream's channel already."""
     while not stream.channel.empty():
         yield stream.channel.queue.get_nowait()
 

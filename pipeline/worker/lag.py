@@ -1,12 +1,11 @@
 """Lag: how far behind each partition of this worker is, in records and in seconds.
 
-Records: from the one after the last that landed to the end of the partition. A consumer that is paused, because ClickHouse is
-away, hears of no new end: so the broker is asked every few seconds (`keep_asking_ends`).
+Records: those after the last one that landed, up to the end of the partition. A consumer that is paused, because ClickHouse is
+away, gets no new end, so a thread asks the broker every few seconds (`keep_asking_ends`).
 
-Seconds: everything that came to the partition more than so many seconds ago has landed. The moment that is known to have landed
-moves on with each batch that lands (the timestamp of its last record), and with each word from the broker that there is nothing
-more; between these it stands, so the number grows while the broker or ClickHouse is away, whatever lies unread. Before the
-first such fact there is no sample: unknown.
+Seconds: every record that came to the partition longer ago has landed. This moment moves on with each batch that lands (the
+timestamp of its last record), and with each answer of the broker that there are no more records; between these it stands still,
+so the lag grows while the broker or ClickHouse is away, whatever lies unread. Before the first such fact there is no sample.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _FRESH_US = 5_000_000
 
 
 class Lag:
-    """Told by the poll thread and the landing agent, asked by a scrape. Restart: nothing is known."""
+    """Poll thread and landing agent report to it, a scrape reads it. Restart: nothing is known."""
 
     def __init__(self, clock: Clock = wall) -> None:
         self._clock = clock
@@ -41,7 +40,7 @@ class Lag:
         self._lock = threading.Lock()
 
     def own(self, partitions: set[int]) -> None:
-        """These are ours now, and no others."""
+        """This worker owns these partitions, and no others."""
         with self._lock:
             for partition in self._owned - partitions:
                 self._landed_until.pop(partition, None)
@@ -52,21 +51,22 @@ class Lag:
             self._owned = set(partitions)
 
     def owned(self) -> set[int]:
+        """The partitions of this worker."""
         with self._lock:
             return set(self._owned)
 
     def starts(self, partition: int, offset: int) -> None:
-        """A partition that is ours from now on is read from its committed offset."""
+        """Reading of a new partition starts at its committed offset."""
         with self._lock:
             self._next[partition] = offset
 
     def ends(self, ends: Mapping[int, int]) -> None:
-        """The broker was asked where the partitions end."""
+        """The ends of partitions, from the broker."""
         with self._lock:
             self._asked |= {partition: end for partition, end in ends.items() if partition in self._owned}
 
     def read(self, origins: Iterable[Origin]) -> None:
-        """A batch was read: what is before its first record has landed, or is on its way."""
+        """A batch was read: the records before its first one have landed, or are on their way."""
         with self._lock:
             for origin in origins:
                 self._read[origin.partition] = origin.last
@@ -75,34 +75,36 @@ class Lag:
                     self._know(origin.partition, origin.first_ms / 1000)
 
     def landed(self, origins: Iterable[Origin]) -> None:
+        """A batch has landed."""
         with self._lock:
             for origin in (origin for origin in origins if origin.partition in self._owned):
                 self._landed[origin.partition] = origin.last
                 self._next[origin.partition] = origin.last + 1
                 self._know(origin.partition, origin.last_ms / 1000)
 
-    def told(self, stats: Mapping[str, Any], topic: str) -> None:
-        """What librdkafka knows (its statistics): the ends of the partitions, as of the last answer of their brokers."""
+    def statistics(self, stats: Mapping[str, Any], topic: str) -> None:
+        """librdkafka's statistics: the ends of the partitions, from the last answer of their brokers."""
         partitions = stats["topics"].get(topic, {}).get("partitions", {})
         metrics.TOPIC_PARTITIONS.set(sum(number.isdigit() for number in partitions))
         fresh = {b["nodeid"] for b in stats["brokers"].values() if b["state"] == "UP" and b["rxidle"] < _FRESH_US}
         with self._lock:
             for partition in self._owned:
-                if (told := partitions.get(str(partition))) is None:
+                if (known := partitions.get(str(partition))) is None:
                     continue
-                end = max(told["ls_offset"], self._asked.get(partition, -1))
+                end = max(known["ls_offset"], self._asked.get(partition, -1))
                 if end < 0:
                     continue
-                records = self._records(partition, told, end)
+                records = self._records(partition, known, end)
                 metrics.LAG_RECORDS.labels(str(partition)).set(records)
-                if records == 0 and told["leader"] in fresh:
+                if records == 0 and known["leader"] in fresh:
                     self._know(partition, self._clock())
 
-    def _records(self, partition: int, told: Mapping[str, Any], end: int) -> int:
-        # A transaction's marker is an offset that nobody reads: at the end of a partition it is no lag.
-        if told["next_offset"] >= end and told["fetchq_cnt"] == 0 and self._read.get(partition) == self._landed.get(partition):
+    def _records(self, partition: int, known: Mapping[str, Any], end: int) -> int:
+        # The marker of a transaction is an offset without a record: at the end of a partition it is no lag.
+        all_fetched = known["next_offset"] >= end and known["fetchq_cnt"] == 0
+        if all_fetched and self._read.get(partition) == self._landed.get(partition):
             return 0
-        following = self._next.get(partition, max(0, told["lo_offset"]))  # without a commit: from the beginning
+        following = self._next.get(partition, max(0, known["lo_offset"]))  # without a commit: from the beginning
         return max(0, end - int(following))
 
     def _know(self, partition: int, until: float) -> None:
@@ -118,7 +120,7 @@ class Lag:
 
 
 def keep_asking_ends(admin: AdminClient, topic: str, lag: Lag) -> None:
-    """Asks where the partitions end, every five seconds, on a daemon thread, for as long as the process lives."""
+    """Asks the broker for the ends of the partitions every five seconds, on a daemon thread, until the process ends."""
 
     def ask() -> None:
         pause = threading.Event()
@@ -130,12 +132,12 @@ def keep_asking_ends(admin: AdminClient, topic: str, lag: Lag) -> None:
     threading.Thread(target=ask, name="ends", daemon=True).start()
 
 
-def _ends(admin: AdminClient, places: Iterable[TopicPartition]) -> dict[int, int]:
-    """The ends that the broker tells; those it does not tell in time are left out."""
-    wanted = {place: OffsetSpec.latest() for place in places}  # type: ignore[no-untyped-call]
-    told = admin.list_offsets(wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=EVERY_S)
-    found = {}
-    for place, future in told.items():
+def _ends(admin: AdminClient, partitions: Iterable[TopicPartition]) -> dict[int, int]:
+    """The ends of the partitions, without those that the broker does not answer in time."""
+    wanted = {partition: OffsetSpec.latest() for partition in partitions}  # type: ignore[no-untyped-call]
+    answers = admin.list_offsets(wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=EVERY_S)
+    ends = {}
+    for partition, future in answers.items():
         with suppress(KafkaException):
-            found[place.partition] = int(future.result().offset)
-    return found
+            ends[partition.partition] = int(future.result().offset)
+    return ends

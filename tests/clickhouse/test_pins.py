@@ -30,7 +30,7 @@ from pipeline.monitoring.health import Vitals
 from pipeline.notify.delivery_log import ClickHouseLog, Delivery
 from pipeline.processors.alerts.silences import Silence
 from pipeline.sinks.alerts import AlertTables
-from pipeline.sinks.interactions import Landing
+from pipeline.sinks.landing import Landing
 from schemas.alerts import Alert, Member, Scope, State
 from tests.contracts.test_sinks import make_batch
 from tests.support.hostile_profile import ProfileProxy

@@ -25,9 +25,9 @@ from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
 from pipeline.processors.waiting import Loaded
-from pipeline.sinks import interactions
 from pipeline.sinks.dead_letter import DeadLetters
-from pipeline.sinks.interactions import InteractionsTable, Landing
+from pipeline.sinks.interactions import InteractionsTable
+from pipeline.sinks.landing import Landing
 from pipeline.sinks.memory import MemoryTable
 from pipeline.sinks.pending import PendingTable
 from pipeline.sinks.signals import SignalPublisher, Signals
@@ -92,7 +92,7 @@ def sink(request: pytest.FixtureRequest) -> Iterator[Sink]:
         topic = settings.kafka.topic("signals")
         signals = Signals(settings.kafka.client(), topic, fence, vitals, "landing")
         tell = SignalPublisher(signals, SingleEvent(RULES, lambda texts: texts), InteractionsTable(inserter))
-        landing = Landing(inserter, letters, str, tell.landed)
+        landing = Landing(inserter, letters, str, tell.publish)
 
         def count() -> int:
             fence.polled()
@@ -140,10 +140,7 @@ def test_a_batch_of_an_ended_generation_is_never_written(sink: Sink) -> None:
 
 
 @pytest.mark.parametrize(("together_bytes", "inserts"), [(64 << 20, 1), (1, 3)])
-def test_batches_land_together_and_keep_their_own_dead_letters(
-    together_bytes: int, inserts: int, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(interactions, "_TOGETHER_BYTES", together_bytes)
+def test_batches_land_together_and_keep_their_own_dead_letters(together_bytes: int, inserts: int, settings: Settings) -> None:
     migrate(settings)
     fence, vitals = Fence(), Vitals()
     with clickhouse_client(settings.clickhouse) as client:
@@ -156,8 +153,9 @@ def test_batches_land_together_and_keep_their_own_dead_letters(
             whole_batch(3, event(id="d", text="refuse me"), b"no event", event(id="e")),
         ]
         refused = [b.events.filter(pl.col("text") == "refuse me").get_column("revision").to_list() for b in batches]
+        landing = Landing(inserter, letters, str, together_bytes=together_bytes)
         before = _inserts()
-        assert sorted(Landing(inserter, letters, str).land(batches)) == sorted(sum(refused, []))
+        assert sorted(landing.land(batches)) == sorted(sum(refused, []))
         assert _inserts() - before == inserts
         assert [b.events.get_column("id").to_list() for b in batches] == [["a"], ["c"], ["e"]]
         assert [[(letter.step, letter.offset) for letter in b.rejected] for b in batches] == [
@@ -195,10 +193,10 @@ def test_what_the_tables_say_of_a_partition(settings: Settings) -> None:
         assert table.known_revisions([Assigned("events", 1, 0)], hours=24, limit=10).len() == 0
 
         # Of what may have landed without anybody being told: at or past the committed offset; without one, all.
-        assert set(table.untold(assigned, hours=-1, limit=10)) == set(past)
-        assert set(table.untold([Assigned("events", 0, None)], hours=24, limit=10)) == set(recent)
-        assert not len(table.untold([Assigned("events", 0, None), Assigned("events", 1, 0)], hours=-1, limit=10))
-        assert len(table.untold([Assigned("events", 0, 0)], hours=24, limit=2)) == 2
+        assert set(table.unpublished(assigned, hours=-1, limit=10)) == set(past)
+        assert set(table.unpublished([Assigned("events", 0, None)], hours=24, limit=10)) == set(recent)
+        assert not len(table.unpublished([Assigned("events", 0, None), Assigned("events", 1, 0)], hours=-1, limit=10))
+        assert len(table.unpublished([Assigned("events", 0, 0)], hours=24, limit=2)) == 2
 
         assert batch.waiting is not None
         pending = PendingTable(inserter)

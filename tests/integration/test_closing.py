@@ -8,9 +8,9 @@ from confluent_kafka.admin import AdminClient
 
 from pipeline.config.settings import Settings
 from pipeline.fence import Fence
+from pipeline.kafka.consumer import consumer_config
 from pipeline.migrate import migrate
 from pipeline.monitoring.health import Vitals
-from pipeline.sources.kafka import consumer_config
 from pipeline.worker.offsets import Offsets
 from tests.support.worker import wait_for
 
@@ -27,9 +27,9 @@ def test_an_assignment_that_comes_while_closing_gives_nothing_up(settings: Setti
         return lambda places: None
 
     offsets = Offsets(
-        Fence(), Vitals(), seed, lambda places: None, lambda s: True, lambda s: True, lambda: False  # type: ignore[arg-type]
+        Fence(), Vitals(), seed, lambda partitions: None, lambda s: True, lambda s: True  # type: ignore[arg-type]
     )  # fmt: skip
-    consumer = Consumer({**consumer_config(kafka.client(), kafka.group, 10_000), "log_level": 0})
+    consumer = Consumer({**consumer_config(kafka), "log_level": 0})
     offsets.open(consumer, kafka.topic("events"), lambda topic, partition, offset: offset)
     admin = AdminClient({**kafka.client(), "log_level": 0})
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from clickhouse_connect.driver.client import Client
@@ -19,13 +20,15 @@ from pipeline.fence import Fence
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.single import JUDGED
-from pipeline.processors.sentiment import backlog, deferred
 from pipeline.processors.sentiment.backlog import SCHEMA, Backlog
-from pipeline.processors.sentiment.deferred import DeferredLabeller
+from pipeline.processors.sentiment.deferred import PACE, DeferredLabeller, Pace
 from pipeline.processors.sentiment.memory import MemoryLabeller, label_of
+from pipeline.sources.memory import batch_of
 from schemas import events
 from tests.support.worker import wait_for
 
+QUICK_SWEEP = pytest.mark.parametrize("pace", [Pace(sweep_s=0.5)], ids=["quick sweep"])
+NONE = np.zeros(0, np.uint64)
 START = datetime(2026, 9, 1, 10, tzinfo=UTC)
 VERSION = 1_790_000_000_000 << events.TIME_SHIFT
 PLACES = {("t", n) for n in range(4)}
@@ -58,15 +61,15 @@ def client(settings: Settings) -> Iterator[Client]:
 
 
 class Heard:
-    """Remembers what was told, in order: the event keys and labels, before and after each write."""
+    """Remembers the notifications in order: the event keys and labels, before and after each write."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, int, str]] = []
 
-    def found(self, rows: pl.DataFrame, generation: int) -> None:
+    def before_write(self, rows: pl.DataFrame, generation: int) -> None:
         self._hear("found", rows)
 
-    def touched(self, rows: pl.DataFrame, generation: int) -> None:
+    def after_write(self, rows: pl.DataFrame, generation: int) -> None:
         self._hear("touched", rows)
 
     def _hear(self, what: str, rows: pl.DataFrame) -> None:
@@ -77,16 +80,18 @@ class Heard:
 class Bench:
     """`later` over the tables of a test, with a poll loop that polls."""
 
-    def __init__(self, settings: Settings, labeller: MemoryLabeller) -> None:
+    def __init__(self, settings: Settings, labeller: MemoryLabeller, pace: Pace = PACE) -> None:
         self.fence, self.spare, self.errors = Fence(), True, list[BaseException]()
         self._client = clickhouse_client(settings.clickhouse)
         inserter = Inserter(self._client, self.fence, Vitals(), "labels")
-        self.told = Heard()
-        self.later = DeferredLabeller(
-            labeller, inserter, self.told, self.fence, Vitals(), "t", lambda _: self.spare, self.errors.append
-        )
+        self.told, self.urgent = Heard(), list[bool]()
+        self.later = DeferredLabeller(labeller, inserter, self.told, "t", self.has_time, pace)
         self._ended = threading.Event()
         self._poll = threading.Thread(target=self._keep_polling)
+
+    def has_time(self, urgent: bool) -> bool:
+        self.urgent.append(urgent)
+        return self.spare
 
     def _keep_polling(self) -> None:
         while not self._ended.wait(0.2):
@@ -94,7 +99,7 @@ class Bench:
 
     def __enter__(self) -> Bench:
         self._poll.start()
-        self.later.start()
+        self.later.start(self.errors.append)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -111,8 +116,13 @@ def labeller() -> Asked:
 
 
 @pytest.fixture
-def bench(settings: Settings, client: Client, labeller: Asked) -> Iterator[Bench]:
-    with Bench(settings, labeller) as bench:
+def pace() -> Pace:
+    return PACE
+
+
+@pytest.fixture
+def bench(settings: Settings, client: Client, labeller: Asked, pace: Pace) -> Iterator[Bench]:
+    with Bench(settings, labeller, pace) as bench:
         yield bench
 
 
@@ -179,7 +189,9 @@ def test_what_landed_is_remembered_and_nothing_is_done_without_time(client: Clie
     insert(client, 1, 2)
     created = pl.Series([START, START + timedelta(minutes=2)], dtype=SCHEMA["created_at"])
     rows = pl.DataFrame({"event_key": [1, 2], "created_at": created, "partition": [1, 2]}, schema_overrides=SCHEMA)
-    bench.later.landed(rows.with_columns(sentiment_status=pl.Series(["labelled", "deferred"])))
+    batch = batch_of([])
+    batch.events = rows.with_columns(sentiment_status=pl.Series(["labelled", "deferred"]))
+    bench.later.landed(batch, NONE)
     assert metrics.REGISTRY.get_sample_value("earshot_sentiment_deferred_rows") == 1
     assert metrics.REGISTRY.get_sample_value("earshot_sentiment_deferred_age_seconds") == pytest.approx(0, abs=5)
     time.sleep(0.5)
@@ -189,10 +201,8 @@ def test_what_landed_is_remembered_and_nothing_is_done_without_time(client: Clie
     assert labeller.texts == ["text 2"]
 
 
-def test_an_edit_while_the_model_reads_is_never_overwritten(
-    client: Client, bench: Bench, labeller: Asked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(deferred, "SWEEP_S", 0.5)
+@QUICK_SWEEP
+def test_an_edit_while_the_model_reads_is_never_overwritten(client: Client, bench: Bench, labeller: Asked) -> None:
     insert(client, 0, 1, 2, 3, created_at=START)
     metrics_only = {"version": VERSION + 32, "revision": 5, "created_at": START, "metrics_likes": 99}
 
@@ -216,10 +226,8 @@ def test_an_edit_while_the_model_reads_is_never_overwritten(
     assert rows <= 2
 
 
-def test_a_label_that_lost_against_other_brands_is_made_again(
-    client: Client, bench: Bench, labeller: Asked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(deferred, "SWEEP_S", 0.5)
+@QUICK_SWEEP
+def test_a_label_that_lost_against_other_brands_is_made_again(client: Client, bench: Bench, labeller: Asked) -> None:
     insert(client, 1)
     bench.later.own(PLACES)
     wait_for("it is labelled", lambda: not waiting(client))
@@ -230,7 +238,7 @@ def test_a_label_that_lost_against_other_brands_is_made_again(
 
 def test_a_partition_that_left_is_left_alone(client: Client, bench: Bench, labeller: Asked) -> None:
     insert(client, *range(8))
-    labeller.meddle = lambda: bench.later.forget({("t", 1)})
+    labeller.meddle = lambda: bench.later.left({("t", 1)})
     bench.later.own(PLACES)
     wait_for("the others are labelled", lambda: waiting(client) == 2)
     assert {n for n, (_, status, _) in final(client).items() if status == "deferred"} == {1, 5}
@@ -245,7 +253,7 @@ def test_an_ended_generation_writes_nothing_and_the_next_does(client: Client, be
 
     def meddle() -> None:
         labeller.meddle = lambda: None
-        bench.later.forget(None)
+        bench.later.left(None)
         bench.fence.end_generation()
         ended.set()
 
@@ -259,25 +267,19 @@ def test_an_ended_generation_writes_nothing_and_the_next_does(client: Client, be
     assert final(client)[1][1:] == ("labelled", 1)
 
 
-def test_more_than_is_remembered_is_labelled_all_the_same(
-    settings: Settings, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in (backlog, deferred):
-        monkeypatch.setattr(module, "KEPT", 30)
-    monkeypatch.setattr(deferred, "CHUNK_ROWS", 20)
-    monkeypatch.setattr(deferred, "_KEYS", deferred._KEYS.replace("50000", "30"))
+def test_more_than_is_remembered_is_labelled_all_the_same(settings: Settings, client: Client) -> None:
     insert(client, *range(100))
-    with Bench(settings, MemoryLabeller(delay_s=0.001)) as bench:
+    with Bench(settings, MemoryLabeller(delay_s=0.001), Pace(chunk_rows=20, kept=30)) as bench:
         bench.later.own(PLACES)
         wait_for("all is labelled", lambda: not waiting(client))
     assert {values[1:] for values in final(client).values()} == {("labelled", 1)}
     assert client.command("SELECT count() FROM interactions WHERE sentiment_status = 'labelled'") == 100
 
 
-def test_what_has_waited_for_long_is_urgent(client: Client, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deferred, "URGENT_S", 2.0)
-    asked: list[bool] = []
-    bench.later._spare = asked.append  # type: ignore[assignment]  # None: no time
+@pytest.mark.parametrize("pace", [Pace(urgent_s=2.0)], ids=["soon urgent"])
+def test_what_has_waited_for_long_is_urgent(client: Client, bench: Bench) -> None:
+    bench.spare, asked = False, bench.urgent
+    asked.clear()
     insert(client, 1, ingested_at=datetime.now(UTC) - timedelta(days=60))
     bench.later.own(PLACES)
     wait_for("it was asked", lambda: len(asked) > 3)
@@ -300,9 +302,8 @@ def test_a_stop_is_quick_and_another_goes_on(settings: Settings, client: Client)
     assert client.command("SELECT count() FROM interactions WHERE sentiment_status = 'labelled'") == 200
 
 
-def test_the_backlog_gives_the_newest_and_knows_that_there_are_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backlog, "KEPT", 5)
-    rows = Backlog()
+def test_the_backlog_gives_the_newest_and_knows_that_there_are_more() -> None:
+    rows = Backlog(kept=5)
 
     def frame(*numbers: int) -> pl.DataFrame:
         times = pl.Series([START + timedelta(minutes=n) for n in numbers], dtype=SCHEMA["created_at"])

@@ -25,10 +25,12 @@ from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
 from pipeline.processors.privacy import Pseudonymise
-from pipeline.sinks.interactions import InteractionsTable, Landing
+from pipeline.sinks.interactions import InteractionsTable
+from pipeline.sinks.landing import Landing
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from pipeline.step import Step
+from pipeline.worker.hot_path import HotPath
 from tests.support.bad_records import event
 from tests.support.worker import wait_for
 
@@ -63,24 +65,19 @@ def before(tmp_path: Path) -> Path:
 
 
 class Lander:
-    """Lands batches with these steps, and remembers their revisions in `seen`."""
+    """Lands batches with these steps, and remembers their revisions in `index`."""
 
-    def __init__(self, client: Client, *taking_in: Step, seen: RevisionIndex) -> None:
+    def __init__(self, client: Client, *taking_in: Step, index: RevisionIndex) -> None:
         self._fence = Fence()
         inserter = Inserter(client, self._fence, Vitals(), "landing")
-        self._seen = seen
-        self._completion = Completion(InteractionsTable(inserter), 1e9)
-        self._steps = [Decode(), *taking_in, Mentions(Brands(brands=())), self._completion]
-        self._landing = Landing(inserter, TableLetters(inserter), str)
+        completion = Completion(InteractionsTable(inserter), 1e9)
+        steps = [Decode(), *taking_in, Mentions(Brands(brands=())), completion]
+        self._path = HotPath(steps, Landing(inserter, TableLetters(inserter), str), [index, completion])
 
     def land(self, raw: list[bytes], number: int = 1) -> EventBatch:
-        batch = batch_of(raw, batch_id=number)
         self._fence.polled()
-        for step in self._steps:
-            batch = step.process(batch)
-        self._landing.land([batch])
-        self._seen.finish(batch.id, NO_KEYS)
-        self._completion.finish(batch.id, NO_KEYS)
+        batch = self._path.process(batch_of(raw, batch_id=number))
+        self._path.land([batch])
         return batch
 
 
@@ -103,7 +100,7 @@ def test_no_stored_revision_proves_a_guess_after_the_migration_and_nothing_is_co
     migrate_tables(client, before)
     old = RevisionIndex(KeySet(1_000, 1e9))
     waited = [event(id="7", author=ANN, text="done", **LATER)]
-    lander = Lander(client, Dedup(old), Pseudonymise(b"key"), seen=old)
+    lander = Lander(client, Dedup(old), Pseudonymise(b"key"), index=old)
     lander.land(waited)
     lander.land([event(id="7")], 2)
     lander.land(RECORDS, 3)
@@ -128,7 +125,7 @@ def test_no_stored_revision_proves_a_guess_after_the_migration_and_nothing_is_co
 
     # A worker of now reads all of it once more: nothing is there twice for who reads with FINAL.
     new = RevisionIndex(KeySet(1_000, 1e9))
-    new.landed.add(np.array(column(client, "SELECT revision FROM interactions"), np.uint64))
-    again = Lander(client, Pseudonymise(b"key"), Dedup(new), seen=new).land([*waited, event(id="7"), *RECORDS])
+    new.stored.add(np.array(column(client, "SELECT revision FROM interactions"), np.uint64))
+    again = Lander(client, Pseudonymise(b"key"), Dedup(new), index=new).land([*waited, event(id="7"), *RECORDS])
     assert again.dropped["duplicate"] >= 2
     assert client.query(final).result_rows == rows

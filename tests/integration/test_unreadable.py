@@ -19,10 +19,11 @@ from pipeline.config.settings import Settings
 from pipeline.errors import EarshotError
 from pipeline.fence import Fence
 from pipeline.kafka.batches import last_offset
+from pipeline.kafka.consumer import consumer_config
 from pipeline.migrate import migrate
 from pipeline.monitoring.health import Vitals
-from pipeline.sources.kafka import consumer_config
-from pipeline.worker.offsets import LastOffset, Offsets
+from pipeline.worker.offsets import Offsets
+from pipeline.worker.read_errors import LastOffset
 from tests.integration.test_bad_input import count, produce, rows
 from tests.support.bad_records import GOOD, event
 from tests.support.topics import lag
@@ -44,11 +45,9 @@ class Reader:
 
     def __init__(self, settings: Settings, last_offset: LastOffset) -> None:
         self.vitals = Vitals()
-        self.offsets = Offsets(
-            Fence(), self.vitals, lambda a: lambda p: None, lambda p: None, lambda s: True, lambda s: True, lambda: False
-        )
+        self.offsets = Offsets(Fence(), self.vitals, lambda a: lambda p: None, lambda p: None, lambda s: True, lambda s: True)
         kafka = settings.kafka
-        self._consumer = Consumer({**consumer_config(kafka.client(), kafka.group, 10_000), "log_level": 0})
+        self._consumer = Consumer({**consumer_config(kafka), "log_level": 0})
         self.offsets.open(self._consumer, kafka.topic("events"), last_offset)
 
     def heard(self, errors: int) -> list[Message]:

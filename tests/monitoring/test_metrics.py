@@ -161,7 +161,7 @@ def stats(end: int, state: str = "UP", rxidle: int = 1_000, following: int | Non
 
 def test_lag_is_unknown_before_anything_is_known(lag: Lag) -> None:
     assert seconds() is None and records() is None
-    lag.told({"brokers": {}, "topics": {}}, "t")
+    lag.statistics({"brokers": {}, "topics": {}}, "t")
     assert seconds() is None and records() is None
 
 
@@ -172,33 +172,33 @@ def test_lag_counts_from_the_last_record_that_landed(lag: Lag, clock: Moving) ->
     assert seconds() == 50
     clock.now += 30
     assert seconds() == 80
-    lag.told(stats(end=50, following=30), "t")
+    lag.statistics(stats(end=50, following=30), "t")
     assert (seconds(), records()) == (80, 30)
 
 
 def test_lag_grows_while_the_broker_is_away_however_much_was_read(lag: Lag, clock: Moving) -> None:
     lag.read([origin(10, 19, 900, 950)])
     lag.landed([origin(10, 19, 900, 950)])
-    lag.told(stats(end=20), "t")
+    lag.statistics(stats(end=20), "t")
     assert (seconds(), records()) == (0, 0)
     for state, idle in (("DOWN", 1_000), ("UP", 9_000_000)):
         clock.now += 60
-        lag.told(stats(end=20, state=state, rxidle=idle), "t")
+        lag.statistics(stats(end=20, state=state, rxidle=idle), "t")
     assert seconds() == 120
 
 
 def test_a_topic_without_a_commit_is_behind_by_all_that_it_holds(lag: Lag) -> None:
-    lag.told(stats(end=50, following=10), "t")
+    lag.statistics(stats(end=50, following=10), "t")
     assert records() == 40
     assert metrics.REGISTRY.get_sample_value("earshot_topic_partitions") == 2
 
 
 def test_a_partition_is_behind_from_its_committed_offset_on_before_anything_is_read(lag: Lag) -> None:
     lag.starts(3, 40)
-    lag.told(stats(end=-1001, following=-1001), "t")
+    lag.statistics(stats(end=-1001, following=-1001), "t")
     assert records() is None
     lag.ends({3: 55, 4: 99})
-    lag.told(stats(end=-1001, following=-1001), "t")
+    lag.statistics(stats(end=-1001, following=-1001), "t")
     assert (records(), seconds()) == (15, None)
 
 
@@ -206,22 +206,22 @@ def test_what_comes_while_the_consumer_is_paused_counts(lag: Lag) -> None:
     lag.read([origin(10, 19, 900, 950)])
     lag.landed([origin(10, 19, 900, 950)])
     lag.ends({3: 500})
-    lag.told(stats(end=20), "t")
+    lag.statistics(stats(end=20), "t")
     assert (seconds(), records()) == (50, 480)
 
 
 def test_the_marker_of_a_transaction_is_no_lag(lag: Lag) -> None:
     lag.read([origin(10, 18, 900, 950)])
-    lag.told(stats(end=20), "t")
+    lag.statistics(stats(end=20), "t")
     assert records() == 10
     lag.landed([origin(10, 18, 900, 950)])
-    lag.told(stats(end=20), "t")
+    lag.statistics(stats(end=20), "t")
     assert (seconds(), records()) == (0, 0)
 
 
 def test_a_partition_that_left_has_no_lag(lag: Lag) -> None:
     lag.read([origin(10, 19, 900, 950)])
-    lag.told(stats(end=20, following=15), "t")
+    lag.statistics(stats(end=20, following=15), "t")
     assert seconds() == 100 and records() == 10
     lag.own({4})
     lag.landed([origin(10, 19, 900, 950)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from typing import Any
 
 import numpy as np
@@ -14,15 +13,9 @@ from hypothesis import strategies as st
 
 from pipeline.batch import EventBatch
 from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import Dedup, RevisionIndex
-from pipeline.processors.keys import KeySet
-from pipeline.processors.mentions.brands import Brands
-from pipeline.processors.mentions.step import Mentions
-from pipeline.sinks.memory import MemoryTable
-from pipeline.sources.decode import Decode
-from pipeline.sources.memory import batch_of
-from pipeline.step import Step
+from pipeline.sinks.memory import MemoryLanding, MemoryTable
 from schemas import events
+from tests.support.hot_path import PathRun, Record
 
 NONE = np.zeros(0, dtype=np.uint64)
 START = 1_790_000_000
@@ -41,38 +34,19 @@ def change(operation: str, seconds: int, **more: Any) -> dict[str, Any]:
     return {"id": "1", "platform": "x", "operation": operation, "occurred_at": at(seconds)} | more
 
 
-class Run:
+class Run(PathRun):
     """Decode, dedup and completion over a table in memory; batches land when the test says so."""
 
     def __init__(self) -> None:
         self.now = float(START)
         self.table = MemoryTable()
-        self.seen = RevisionIndex(KeySet(1000, 1e9))
-        self.completion = Completion(self.table, waiting_s=7 * 86400, clock=lambda: self.now)
-        self.steps: list[Step] = [
-            Decode(clock=lambda: self.now), Dedup(self.seen), Mentions(Brands(brands=())), self.completion,
-        ]  # fmt: skip
-        self.flying: list[EventBatch] = []
-        self.offset = 0
-        self.batches = 0
+        completion = Completion(self.table, waiting_s=7 * 86400, clock=lambda: self.now)
+        super().__init__(MemoryLanding(self.table), completion, clock=lambda: self.now)
 
-    def feed(self, *records: dict[str, Any]) -> EventBatch:
-        raw = [json.dumps(record).encode() for record in records]
-        self.batches += 1
-        batch = batch_of(raw, first_offset=self.offset, batch_id=self.batches)
-        self.offset += len(raw)
-        for step in self.steps:
-            batch = step.process(batch)
+    def feed(self, *records: Record) -> EventBatch:
+        batch = super().feed(*records)
         assert not batch.rejected
-        self.flying.append(batch)
         return batch
-
-    def land(self) -> None:
-        for batch in self.flying:
-            self.table.insert(batch.events)
-            self.seen.finish(batch.id, NONE)
-            self.completion.finish(batch.id, NONE)
-        self.flying.clear()
 
     def row(self) -> dict[str, Any]:
         rows = self.table.final()
@@ -168,7 +142,7 @@ def test_each_record_has_one_outcome() -> None:
     run.land()
     lands = run.feed(create(), change("update", 3, metrics={"likes": 0}))
     assert lands.events.height == 3, "the create, the change in its batch, and the one that waited"
-    assert lands.settled is not None and lands.settled.height == 1
+    assert lands.settled_changes is not None and lands.settled_changes.height == 1
     run.land()
     assert run.row()["metrics_likes"] == 1
     again = run.feed(create(), change("update", 5, metrics={"likes": 1}), change("update", 4, metrics={"likes": 7}))
@@ -235,9 +209,10 @@ def test_a_completed_change_is_above_what_is_computed_anew_of_its_base() -> None
     run.feed(create(20))
     run.land()
     base = run.table.rows.row(0, named=True)
-    late = run.feed(change("update", 10, metrics={"likes": 5})).events.row(0, named=True)
+    late_batch = run.feed(change("update", 10, metrics={"likes": 5}))
+    late = late_batch.events.row(0, named=True)
     assert base["version"] + 1 < late["version"] == base["version"] + events.CHANGE_STEP
     run.table.insert(run.table.rows.with_columns(version=pl.col("version") + 1, brands=pl.lit(["New"])))
-    run.completion.finish(run.batches, NONE)
+    run.completion.landed(late_batch, NONE)
     again = run.feed(change("update", 11, metrics={"likes": 6})).events.row(0, named=True)
     assert (again["version"], again["brands"]) == (late["version"], ["New"])

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.batch import EventBatch
-from pipeline.processors import dedup
 from pipeline.processors.dedup import Dedup, RevisionIndex, revisions
 from pipeline.processors.keys import KeySet, KeyTable
 from pipeline.sources.decode import Decode
@@ -42,7 +41,7 @@ def test_pending_and_landed_revisions_are_known(landed: bool) -> None:
     seen = known()
     through(seen, GOOD, batch_id=1)
     if landed:
-        seen.finish(1, NONE)
+        seen.landed(batch_of([], batch_id=1), NONE)
     assert through(seen, GOOD, batch_id=2).dropped == {"duplicate": 1}
 
 
@@ -50,8 +49,8 @@ def test_what_may_not_have_been_told_is_noted_once() -> None:
     seen, raw = known(), (GOOD, event(id="other"), event(id="third"))
     first = through(seen, *raw, batch_id=1)
     assert first.replayed is None
-    seen.finish(1, NONE)
-    seen.suspect(first.events.get_column("revision").to_numpy()[:2])
+    seen.landed(batch_of([], batch_id=1), NONE)
+    seen.mark_unpublished(first.events.get_column("revision").to_numpy()[:2])
     batch = batch_of([*raw, GOOD, event(id="new")], batch_id=2)
     batch.timestamps = np.arange(100, 105)
     batch = Dedup(seen).process(Decode().process(batch))
@@ -65,27 +64,26 @@ def test_what_may_not_have_been_told_is_noted_once() -> None:
 def test_of_a_change_it_is_noted_when_it_happened() -> None:
     seen = known()
     change = event(operation="update", occurred_at="2026-09-02T00:00:00Z")
-    seen.suspect(through(known(), change).events.get_column("revision").to_numpy())
-    seen.landed.add(through(known(), change).events.get_column("revision").to_numpy())
+    seen.mark_unpublished(through(known(), change).events.get_column("revision").to_numpy())
+    seen.stored.add(through(known(), change).events.get_column("revision").to_numpy())
     replayed = through(seen, change).replayed
     assert replayed is not None and replayed.get_column("said_at")[0].day == 2 and replayed.get_column("kafka_ms")[0] is None
 
 
-def test_of_what_may_not_have_been_told_the_newest_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dedup, "UNTOLD_KEYS", 3)
-    seen, keys = known(), np.array([5, 1, 9, 7], np.uint64)
-    seen.suspect(keys)
-    seen.suspect(np.array([2], np.uint64))
-    untold = seen.untold(np.array([1, 2, 7], np.uint64))
-    assert untold is not None and untold.tolist() == [True, True, False]
-    seen.give_up_all()
-    assert seen.untold(keys) is None
+def test_of_what_may_not_have_been_told_the_newest_is_remembered() -> None:
+    seen, keys = RevisionIndex(KeySet(1_000, 1e9), unpublished_keys=3), np.array([5, 1, 9, 7], np.uint64)
+    seen.mark_unpublished(keys)
+    seen.mark_unpublished(np.array([2], np.uint64))
+    unpublished = seen.take_unpublished(np.array([1, 2, 7], np.uint64))
+    assert unpublished is not None and unpublished.tolist() == [True, True, False]
+    seen.left(None)
+    assert seen.take_unpublished(keys) is None
 
 
 def test_what_was_given_up_is_read_again() -> None:
     seen = known()
     through(seen, GOOD, batch_id=1)
-    seen.give_up_all()
+    seen.left(None)
     assert through(seen, GOOD, batch_id=2).events.height == 1
 
 
@@ -117,7 +115,7 @@ def test_a_create_happened_when_its_event_was_created() -> None:
 def test_what_clickhouse_refused_may_come_again() -> None:
     seen = known()
     batch = through(seen, GOOD, event(id="other"), batch_id=1)
-    seen.finish(1, batch.events.get_column("revision").to_numpy()[:1])
+    seen.landed(batch_of([], batch_id=1), batch.events.get_column("revision").to_numpy()[:1])
     assert through(seen, GOOD, event(id="other"), batch_id=2).events.get_column("id").to_list() == ["g"]
 
 
@@ -182,14 +180,14 @@ def test_a_change_that_waited_and_was_refused_may_come_again_once() -> None:
     seen = RevisionIndex(KeySet(10, 1e9))
     change, other = np.array([7], np.uint64), np.array([8], np.uint64)
     seen.start(1, change)
-    seen.finish(1, NO_KEYS)
+    seen.landed(batch_of([], batch_id=1), NO_KEYS)
     seen.start(2, other)
-    seen.finish(2, change)
+    seen.landed(batch_of([], batch_id=2), change)
     assert not seen.known(change)[0], "its dead letter is replayed"
     assert seen.known(other)[0]
     seen.start(3, change)
     assert seen.known(change)[0], "while it is on its way"
-    seen.finish(3, NO_KEYS)
+    seen.landed(batch_of([], batch_id=3), NO_KEYS)
     assert seen.known(change)[0]
 
 

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
 
 from pipeline.batch import EventBatch
-from pipeline.processors import waiting
 from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import Dedup, RevisionIndex
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
 from pipeline.processors.relevance import EVENT_IRRELEVANT, IRRELEVANT, Relevance
-from pipeline.sinks.memory import MemoryPending, MemoryTable
-from pipeline.sources.decode import Decode
-from pipeline.sources.memory import batch_of
+from pipeline.processors.waiting_table import Bounds
+from pipeline.sinks.memory import MemoryLanding, MemoryPending, MemoryTable
+from tests.support.hot_path import PathRun, Record
 
 BRANDS = Brands.model_validate({"brands": [{"name": "Acme", "keywords": ["acme"]}]})
-NONE = np.zeros(0, dtype=np.uint64)
+BOUNDS = Bounds(in_memory=10)
 NOW = 1_790_000_000.0
 WHOLE = {"created_at": "2026-09-21T14:00:00Z", "kind": "post"}
 
@@ -54,50 +50,20 @@ class MinuteTable(MemoryTable):
         return found.filter(pl.col("asked").is_null() | (pl.col("asked") == minute)).drop("asked")
 
 
-class Run:
+class Run(PathRun):
     """The steps of a worker that drops what is irrelevant, over tables in memory; batches land when the test says so."""
 
-    def __init__(self, table: MinuteTable | None = None, pending: MemoryPending | None = None, in_memory: int = 10) -> None:
+    def __init__(self, table: MinuteTable | None = None, pending: MemoryPending | None = None, bounds: Bounds = BOUNDS) -> None:
         self.now = NOW
         self.table, self.pending = table or MinuteTable(), pending or MemoryPending()
-        self.seen, dropped = RevisionIndex(KeySet(1_000, 1e9)), KeySet(1_000, 1e9, dated=True)
-        self.relevance = Relevance(dropped)
-        self.completion = Completion(self.table, 7 * 86400, lambda: self.now, self.pending, in_memory, dropped)
-        steps = (Decode(clock=lambda: self.now), Dedup(self.seen), Mentions(BRANDS), self.completion, self.relevance)
-        self.steps, self.flying, self.offset, self.batches = steps, [], 0, 0
+        dropped = KeySet(1_000, 1e9, dated=True)
+        completion = Completion(self.table, 7 * 86400, self.pending, bounds, dropped, lambda: self.now)
+        landing = MemoryLanding(self.table, self.pending)
+        super().__init__(landing, completion, Mentions(BRANDS), relevance=Relevance(dropped), clock=lambda: self.now)
 
-    flying: list[EventBatch]
-
-    def feed(self, *records: dict[str, Any]) -> EventBatch:
-        self.batches += 1
-        batch = batch_of([json.dumps(record).encode() for record in records], self.offset, self.batches)
-        self.offset += len(records)
-        for step in self.steps:
-            batch = step.process(batch)
+    def feed(self, *records: Record) -> EventBatch:
+        batch = super().feed(*records)
         assert not batch.rejected
-        self.flying.append(batch)
-        return batch
-
-    def land(self) -> None:
-        for batch in self.flying:
-            self.table.insert(batch.events)
-            self.pending.land(batch)
-            self.seen.finish(batch.id, NONE)
-            self.relevance.finish(batch.id)
-            self.completion.finish(batch.id, NONE)
-        self.flying.clear()
-
-    def give_up(self) -> None:
-        self.seen.give_up_all()
-        self.completion.give_up_all()
-        for batch in self.flying:
-            self.relevance.forget(batch.id)
-            self.completion.forget(batch.id)
-        self.flying.clear()
-
-    def landed(self, *records: dict[str, Any]) -> EventBatch:
-        batch = self.feed(*records)
-        self.land()
         return batch
 
     def restarted(self) -> Run:
@@ -165,10 +131,8 @@ def test_an_edit_that_waits_for_an_irrelevant_create_lands_whole() -> None:
 
 
 @pytest.mark.parametrize("in_memory", [10, 100])
-def test_an_edit_is_no_less_whole_for_coming_after_many_other_changes(in_memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "COME_AT_ONCE", 5)
-    monkeypatch.setattr(waiting, "LOOK_AT_ONCE", 5)
-    run = Run(in_memory=in_memory)
+def test_an_edit_is_no_less_whole_for_coming_after_many_other_changes(in_memory: int) -> None:
+    run = Run(bounds=Bounds(in_memory, look_at_once=5, come_at_once=5))
     run.landed(*(change(second, metrics={"likes": second}) for second in range(10, 50)))
     run.landed(EDIT)
     run.completion.held.load(run.pending.waiting(0), {("events", 0)})

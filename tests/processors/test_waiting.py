@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
 
 from pipeline.batch import EventBatch
 from pipeline.processors import waiting
 from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import Dedup, RevisionIndex
-from pipeline.processors.keys import Keys, KeySet
-from pipeline.processors.mentions.brands import Brands
-from pipeline.processors.mentions.step import Mentions
-from pipeline.sinks.memory import MemoryPending, MemoryTable
-from pipeline.sources.decode import Decode
-from pipeline.sources.memory import batch_of
+from pipeline.processors.waiting_table import Bounds
+from pipeline.sinks.memory import MemoryLanding, MemoryPending, MemoryTable
+from tests.support.hot_path import PathRun
 
-NONE = np.zeros(0, dtype=np.uint64)
 LIMIT = 8
 
 
@@ -33,41 +26,24 @@ def like(number: int, likes: int = 1) -> dict[str, Any]:
     return {"id": str(number), "platform": "x"} | changed
 
 
-class Run:
+class Run(PathRun):
     """A worker over tables in memory that keeps LIMIT waiting changes in its own."""
 
     def __init__(
-        self, table: MemoryTable | None = None, pending: MemoryPending | None = None, now: float = 1_790_000_000.0
+        self,
+        table: MemoryTable | None = None,
+        pending: MemoryPending | None = None,
+        now: float = 1_790_000_000.0,
+        come_at_once: int = 30,
     ) -> None:
         self.now = now
         self.table, self.pending = table or MemoryTable(), pending or MemoryPending()
-        self.seen = RevisionIndex(KeySet(1_000, 1e9))
-        self.completion = Completion(self.table, 7 * 86400, lambda: self.now, self.pending, LIMIT)
-        self.held = self.completion.held
+        bounds = Bounds(LIMIT, look_at_once=5, come_at_once=come_at_once)
+        completion = Completion(self.table, 7 * 86400, self.pending, bounds, clock=lambda: self.now)
+        self.landing = MemoryLanding(self.table, self.pending)
+        super().__init__(self.landing, completion, clock=lambda: self.now)
         rows = pending.waiting(LIMIT) if pending and pending.rows.width else None
         self.held.load(rows or waiting.Loaded(pl.DataFrame(), NO_KEYS), {("events", 0)})
-        self.steps = (Decode(clock=lambda: self.now), Dedup(self.seen), Mentions(Brands(brands=())), self.completion)
-        self.offset, self.batches = 0, 0
-
-    def feed(self, *records: dict[str, Any]) -> EventBatch:
-        self.batches += 1
-        batch = batch_of([json.dumps(record).encode() for record in records], self.offset, self.batches)
-        self.offset += len(records)
-        for step in self.steps:
-            batch = step.process(batch)
-        return batch
-
-    def land(self, *batches: EventBatch, refused: Keys = NONE) -> None:
-        for batch in batches:
-            self.table.insert(batch.events)
-            self.pending.land(batch)
-            self.seen.finish(batch.id, refused)
-            self.completion.finish(batch.id, refused)
-
-    def landed(self, *records: dict[str, Any]) -> EventBatch:
-        batch = self.feed(*records)
-        self.land(batch)
-        return batch
 
     def rounds(self, count: int = 12) -> list[EventBatch]:
         """Empty batches, as an idle worker has them, six seconds apart."""
@@ -81,15 +57,9 @@ class Run:
 NO_KEYS = pl.DataFrame(schema={"event_key": pl.UInt64, "revision": pl.UInt64, "topic": pl.String, "partition": pl.Int32})
 
 
-@pytest.fixture(autouse=True)
-def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "LOOK_AT_ONCE", 5)
-    monkeypatch.setattr(waiting, "COME_AT_ONCE", 30)
-
-
-def full(count: int = 30) -> Run:
+def full(count: int = 30, come_at_once: int = 30) -> Run:
     """A worker for which so many changes wait, that came one after the other."""
-    run = Run()
+    run = Run(come_at_once=come_at_once)
     for number in range(count):
         run.now += 0.1
         run.landed(like(number))
@@ -130,7 +100,7 @@ def test_partitions_that_come_leave_nothing_to_the_table_that_is_not_there_yet()
 
 def test_what_a_batch_that_was_given_up_let_wait_does_not_wait() -> None:
     run = Run()
-    run.completion.forget(run.feed(*(like(number) for number in range(20))).id)
+    run.path.give_up(run.feed(*(like(number) for number in range(20))))
     batch = run.landed(create(3))
     assert batch.events.height == 1 and len(run.held) == 0
 
@@ -141,10 +111,12 @@ def test_a_change_that_clickhouse_lets_not_wait_is_not_applied() -> None:
     assert batch.waiting is not None
     refused = batch.waiting.get_column("revision")[:1]
     batch.waiting = batch.waiting[1:]
-    run.land(batch, refused=refused.to_numpy())
+    run.landing.refused = refused.to_list()
+    run.land(batch)
+    run.landing.refused = []
     batch = run.landed(*(create(number) for number in range(3)))
     assert batch.events.height == 5 and refused[0] not in batch.events.get_column("revision")
-    assert batch.settled is not None and batch.settled.height == 2
+    assert batch.settled_changes is not None and batch.settled_changes.height == 2
 
 
 @pytest.mark.parametrize("restart", [False, True])
@@ -263,24 +235,23 @@ def test_one_that_landed_before_a_kill_is_told_and_does_not_land_again() -> None
 
 def test_partitions_that_leave_take_what_waits_of_them_along() -> None:
     run = full()
-    run.held.forget({("events", 0)})
+    run.path.leave({("events", 0)})
     batches = run.rounds()
-    assert len(run.held) == 0 and not any(batch.settled is not None for batch in batches)
+    assert len(run.held) == 0 and not any(batch.settled_changes is not None for batch in batches)
     assert run.landed(create(3)).events.height == 1, "the change is another worker's by now"
     assert run.pending.rows.height == 30
 
 
 @pytest.mark.parametrize("where", ["memory", "table", "another worker"])
-def test_a_hot_event_meets_its_changes_a_bounded_number_a_batch(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "COME_AT_ONCE", 7)
-    run = Run()
+def test_a_hot_event_meets_its_changes_a_bounded_number_a_batch(where: str) -> None:
+    run = Run(come_at_once=7)
     if where == "memory":
         run.landed(*(like(1, likes) for likes in range(1, 41)))
     for likes in range(1, 41) if where != "memory" else ():
         run.now += 0.1
         run.landed(like(1, likes))
     if where == "another worker":
-        run = Run(run.table, run.pending, run.now)
+        run = Run(run.table, run.pending, run.now, come_at_once=7)
     batches = [run.feed(create(1)), run.feed(create(2)), run.feed()]
     run.land(*batches)
     batches += [run.landed() for _ in range(6)]
@@ -296,9 +267,8 @@ def test_a_hot_event_meets_its_changes_a_bounded_number_a_batch(where: str, monk
     assert len(run.held) == 0 and run.held.creates is None
 
 
-def test_what_goes_with_the_next_batches_stays_in_memory_until_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "COME_AT_ONCE", 3)
-    run = Run()
+def test_what_goes_with_the_next_batches_stays_in_memory_until_then() -> None:
+    run = Run(come_at_once=3)
     for likes in range(1, LIMIT + 1):
         run.landed(like(1, likes))
     batches = [run.landed(create(1), *(like(number) for number in range(2, 9))), run.landed(), run.landed()]
@@ -306,11 +276,10 @@ def test_what_goes_with_the_next_batches_stays_in_memory_until_then(monkeypatch:
     assert run.pending.rows.height == len(run.held) == 7 and run.held.creates is not None
 
 
-def test_a_hot_event_that_is_given_up_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "COME_AT_ONCE", 7)
-    run = full(1)
+def test_a_hot_event_that_is_given_up_leaves_nothing_behind() -> None:
+    run = full(1, come_at_once=7)
     run.landed(*(like(1, likes) for likes in range(1, 41)))
     run.feed(create(1))
-    run.completion.give_up_all()
+    run.path.leave(None)
     batch = run.feed()
-    assert batch.events.height == 0 and batch.settled is None and run.held.creates is None
+    assert batch.events.height == 0 and batch.settled_changes is None and run.held.creates is None

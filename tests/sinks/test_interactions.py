@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 
-import numpy as np
 import orjson
 import pytest
 from clickhouse_connect.driver.client import Client
@@ -19,39 +17,23 @@ from pipeline.fence import Fence
 from pipeline.generate.history import TableLetters
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import Dedup, RevisionIndex
-from pipeline.processors.keys import KeySet
-from pipeline.processors.mentions.brands import Brands
-from pipeline.processors.mentions.step import Mentions
-from pipeline.sinks.interactions import InteractionsTable, Landing
-from pipeline.sources.decode import Decode
-from pipeline.sources.memory import batch_of
+from pipeline.sinks.interactions import InteractionsTable
+from pipeline.sinks.landing import Landing
 from tests.support.bad_records import event
+from tests.support.hot_path import PathRun
 
 
-class Lander:
+class Lander(PathRun):
     """A worker's steps and its landing, over one database."""
 
     def __init__(self, client: Client) -> None:
         self.client, self._fence = client, Fence()
         inserter = Inserter(client, self._fence, Vitals(), "landing")
-        self._landing = Landing(inserter, TableLetters(inserter), str)
-        self._seen, self._completion = RevisionIndex(KeySet(1_000, 1e9)), Completion(InteractionsTable(inserter), 1e9)
-        self._steps = (Decode(), Dedup(self._seen), Mentions(Brands(brands=())), self._completion)
-        self._numbers = itertools.count(1)
-
-    def feed(self, *raw: bytes) -> EventBatch:
-        batch = batch_of(list(raw), batch_id=next(self._numbers))
-        for step in self._steps:
-            batch = step.process(batch)
-        return batch
+        super().__init__(Landing(inserter, TableLetters(inserter), str), Completion(InteractionsTable(inserter), 1e9))
 
     def land(self, *batches: EventBatch) -> None:
         self._fence.polled()
-        refused = np.array(self._landing.land(batches), dtype=np.uint64)
-        for batch in batches:
-            self._seen.finish(batch.id, refused)
-            self._completion.finish(batch.id, refused)
+        super().land(*batches)
 
     def fates(self) -> tuple[list[str], list[str]]:
         """What landed, and the records that are dead letters."""

@@ -3,7 +3,6 @@ broker is away."""
 
 from __future__ import annotations
 
-import itertools
 import random
 import threading
 from collections.abc import Iterator
@@ -26,19 +25,16 @@ from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.single import SingleEvent, words_of
 from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import Dedup, RevisionIndex
-from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
-from pipeline.sinks.interactions import InteractionsTable, Landing
+from pipeline.sinks.interactions import InteractionsTable
+from pipeline.sinks.landing import Landing
 from pipeline.sinks.pending import PendingTable
 from pipeline.sinks.signals import LabelSignals, SignalPublisher, Signals
-from pipeline.sources.decode import Decode
-from pipeline.sources.memory import batch_of
-from pipeline.step import Step
 from schemas import signals
 from schemas.signals import Candidate, Signal, parse_signal
 from tests.support.bad_records import event
+from tests.support.hot_path import PathRun, new_index
 from tests.support.topics import read_topic, set_topic
 
 START = datetime(2026, 9, 1, 10, tzinfo=UTC)
@@ -170,46 +166,36 @@ RULES = Alerts.model_validate(
 BRANDS = Brands.model_validate({"brands": [{"name": "Acme", "keywords": ["acme"]}, {"name": "Bolt", "keywords": ["bolt"]}]})
 
 
-class Landings:
-    """The steps of workers over one database: `feed` gives a batch, `land` lands batches together."""
+class Landings(PathRun):
+    """The steps of workers over one database: `feed` gives a batch, `told` lands batches together."""
 
     def __init__(self, settings: Settings, bench: Bench) -> None:
         client = clickhouse_client(settings.clickhouse)
         inserter = Inserter(client, bench.fence, Vitals(), "landing")
         self.client, self.table, self.bench = client, InteractionsTable(inserter), bench
-        self.seen, mentions = RevisionIndex(KeySet(1_000, 1e9)), Mentions(BRANDS, words_of(RULES))
+        mentions = Mentions(BRANDS, words_of(RULES))
         single = SingleEvent(RULES, mentions.words_in)
-        self.tell = SignalPublisher(bench.signals, single, self.table)
-        self._landing = Landing(inserter, TableLetters(inserter), str, self.tell.landed)
-        self.completion = Completion(self.table, 1e9)
-        self._steps: list[Step] = [Decode(), Dedup(self.seen), mentions, self.completion, single]
-        self._numbers = itertools.count(1)
+        self.publisher = SignalPublisher(bench.signals, single, self.table)
+        landing = Landing(inserter, TableLetters(inserter), str, self.publisher.publish)
+        super().__init__(landing, Completion(self.table, 1e9), mentions, [single])
 
-    def feed(self, *raw: bytes) -> EventBatch:
-        batch = batch_of(list(raw), batch_id=next(self._numbers))
-        batch.timestamps = np.full(len(raw), 1_000 * batch.id)
+    def stamp(self, batch: EventBatch) -> None:
+        batch.timestamps = np.full(batch.read, 1_000 * batch.id)
         batch.origins = tuple(origin._replace(last_ms=1_000 * batch.id) for origin in batch.origins)
-        for step in self._steps:
-            batch = step.process(batch)
-        return batch
 
-    def land(self, *batches: EventBatch) -> list[Signal]:
-        """Lands them and returns what was told since the last time."""
+    def told(self, *batches: EventBatch) -> list[Signal]:
+        """Lands them and returns the signals since the last time."""
         self.bench.fence.polled()
         before = len(self.bench.there())
-        refused = np.array(self._landing.land(batches), dtype=np.uint64)
-        for batch in batches:
-            self.seen.finish(batch.id, refused)
-            self.completion.finish(batch.id, refused)
+        self.land(*batches)
         return self.bench.there()[before:]
 
     def restart(self) -> None:
         """Another worker, before anything was committed."""
-        known = self.table.untold([Assigned("events", 0, None)], 24, 1_000)
-        self.seen = RevisionIndex(KeySet(1_000, 1e9))
-        self._steps[1] = Dedup(self.seen)
-        self.seen.landed.add(known.to_numpy())
-        self.seen.suspect(known.to_numpy())
+        known = self.table.unpublished([Assigned("events", 0, None)], 24, 1_000)
+        self.use(new_index())
+        self.index.stored.add(known.to_numpy())
+        self.index.mark_unpublished(known.to_numpy())
 
 
 @pytest.fixture
@@ -238,30 +224,30 @@ def raised(signals: list[Signal]) -> list[tuple[str, str, int | None]]:
 
 def test_batches_that_land_together_are_one_signal(landings: Landings) -> None:
     one = landings.feed(post(1, "acme recall"), post(2, "bolt"))
-    (told,) = landings.land(one, landings.feed(post(1, "acme", id="other"), post(3, "none")))
+    (told,) = landings.told(one, landings.feed(post(1, "acme", id="other"), post(3, "none")))
     assert told.touched == {at(1): ("Acme",), at(2): ("Bolt",)}
     assert told.newest == at(3) + timedelta(seconds=7) and told.kafka_ms == 2_000
     assert raised([told]) == [("word", "Acme", 1_000)]
 
 
 def test_deletes_and_edits_are_told_by_the_minute_of_their_event(landings: Landings) -> None:
-    landings.land(landings.feed(post(1, "acme"), post(2, "bolt")))
-    (told,) = landings.land(landings.feed(change(1, text="acme recall"), change(2, operation="delete")))
+    landings.told(landings.feed(post(1, "acme"), post(2, "bolt")))
+    (told,) = landings.told(landings.feed(change(1, text="acme recall"), change(2, operation="delete")))
     assert told.touched == {at(1): ("Acme",), at(2): ("Bolt",)} and told.newest == at(1, hour=11)
     assert raised([told]) == [("word", "Acme", 2_000)]
-    (told,) = landings.land(landings.feed(change(1, operation="delete")))
+    (told,) = landings.told(landings.feed(change(1, operation="delete")))
     assert told == Signal(None, 3_000, {at(1): ("Acme",)})
 
 
 def test_nothing_that_landed_is_no_signal(landings: Landings) -> None:
-    assert landings.land(landings.feed()) == []
-    assert landings.land(landings.feed(b"no event")) == []
+    assert landings.told(landings.feed()) == []
+    assert landings.told(landings.feed(b"no event")) == []
 
 
 def test_what_clickhouse_refuses_raises_nothing(landings: Landings) -> None:
     landings.client.command("ALTER TABLE interactions ADD CONSTRAINT no_x CHECK text NOT LIKE '%refuse%'")
     try:
-        (told,) = landings.land(landings.feed(post(1, "acme recall, refuse"), post(2, "bolt recall")))
+        (told,) = landings.told(landings.feed(post(1, "acme recall, refuse"), post(2, "bolt recall")))
     finally:
         landings.client.command("ALTER TABLE interactions DROP CONSTRAINT no_x")
     assert told.touched == {at(2): ("Bolt",)} and raised([told]) == [("word", "Bolt", 1_000)]
@@ -271,7 +257,7 @@ def test_a_change_that_clickhouse_lets_not_wait_raises_nothing(landings: Landing
     landings.client.command("ALTER TABLE pending_changes ADD CONSTRAINT no_1 CHECK id != '1'")
     try:
         changes = landings.feed(change(1, text="acme recall"), change(2, text="acme recall"))
-        (told,) = landings.land(changes, landings.feed(post(1, "bolt"), post(2, "bolt")))
+        (told,) = landings.told(changes, landings.feed(post(1, "bolt"), post(2, "bolt")))
     finally:
         landings.client.command("ALTER TABLE pending_changes DROP CONSTRAINT no_1")
     assert told.touched == {at(1): ("Bolt",), at(2): ("Acme", "Bolt")}
@@ -290,27 +276,27 @@ def test_what_may_not_have_been_told_is_told_again(landings: Landings, monkeypat
     ]  # fmt: skip
     with monkeypatch.context() as patch:
         patch.setattr(landings.bench.signals, "send", lambda *_: None)  # killed before it, twice
-        landings.land(landings.feed(*raw))
-        landings.land(landings.feed(*changes))
+        landings.told(landings.feed(*raw))
+        landings.told(landings.feed(*changes))
     landings.restart()
     again = landings.feed(*raw, *changes)
     assert again.events.height == 0 and again.dropped == {"duplicate": len(raw) + len(changes)}
-    (told,) = landings.land(again)
+    (told,) = landings.told(again)
     assert told.touched == {**{at(n): ("Acme",) for n in (1, 3, 4, 5, 6)}, at(2): ("Bolt",), at(7): ("Bolt",)}
     keyword = [("word", brand, 3_000) for brand in ("Acme", "Acme", "Acme", "Bolt")]
     assert raised([told]) == [("reach", "Acme", 3_000), *keyword]
     assert told.newest == at(7, hour=11) and told.kafka_ms == 3_000
-    assert landings.land(landings.feed(*raw, *changes)) == [], "told once"
+    assert landings.told(landings.feed(*raw, *changes)) == [], "told once"
 
 
 def test_a_row_that_was_replaced_meanwhile_is_told_as_it_is_now(landings: Landings, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(landings.bench.signals, "send", lambda *_: None)
-        landings.land(landings.feed(post(1, "acme recall"), post(2, "acme recall")))
-        landings.land(landings.feed(change(1, metrics={"likes": 5}), change(2, text="bolt")))
+        landings.told(landings.feed(post(1, "acme recall"), post(2, "acme recall")))
+        landings.told(landings.feed(change(1, metrics={"likes": 5}), change(2, text="bolt")))
     landings.restart()
     landings.client.command("OPTIMIZE TABLE interactions FINAL")
-    (told,) = landings.land(landings.feed(post(1, "acme recall"), post(2, "acme recall")))
+    (told,) = landings.told(landings.feed(post(1, "acme recall"), post(2, "acme recall")))
     assert told.touched == {at(1): ("Acme",), at(2): ("Bolt",)}
     assert raised([told]) == [("word", "Acme", 3_000)], "the text of the first is still what its create said"
 
@@ -321,7 +307,7 @@ def test_a_change_that_waited_and_was_not_told_is_told_after_a_restart(
     """Its own record was committed long ago, so no replay brings it: only that it is not marked done says so."""
     assigned = [Assigned("events", 0, 1)]
     pending = PendingTable(Inserter(landings.client, landings.bench.fence, Vitals(), "seeding"))
-    landings.land(landings.feed(change(1, text="acme recall")))
+    landings.told(landings.feed(change(1, text="acme recall")))
     batch = landings.feed(post(1, "acme"))
     assert batch.events.height == 2
 
@@ -331,14 +317,14 @@ def test_a_change_that_waited_and_was_not_told_is_told_after_a_restart(
     with monkeypatch.context() as patch:
         patch.setattr(landings.bench.signals, "send", killed)
         with pytest.raises(GivenUp):
-            landings.land(batch)
+            landings.told(batch)
     waiting = pending.waiting(assigned, limit=10)
     assert waiting.newest.height == 1
     landings.restart()
-    landings.completion.give_up_all()
+    landings.path.leave(None)
     landings.completion.held.load(waiting, {("events", 0)})
     assert landings.completion.waiting
-    (told,) = landings.land(landings.feed())
+    (told,) = landings.told(landings.feed())
     assert told.touched == {at(1): ("Acme",)} and raised([told]) == [("word", "Acme", None)]
     assert not pending.waiting(assigned, limit=10).keys.height
     assert landings.client.command("SELECT uniqExact(revision) = count() FROM interactions"), "it did not land once more"
@@ -348,9 +334,9 @@ def test_labels_that_come_later_are_told_in_two_parts(bench: Bench, landings: La
     batch = landings.feed(post(1, "acme", author={"followers": 500}), post(2, "bolt"))
     labelled = batch.events.with_columns(sentiment_label=pl.lit("negative"))
     tell = LabelSignals(bench.signals, SingleEvent(RULES, lambda texts: texts))
-    tell.found(labelled, bench.fence.generation)
-    tell.found(labelled.filter(id="2"), bench.fence.generation)
-    tell.touched(labelled, bench.fence.generation)
+    tell.before_write(labelled, bench.fence.generation)
+    tell.before_write(labelled.filter(id="2"), bench.fence.generation)
+    tell.after_write(labelled, bench.fence.generation)
     found, touched = bench.there()
     assert raised([found]) == [("reach", "Acme", None)] and not found.touched and found.newest is None
     assert found.candidates[0].sentiment == "negative"

@@ -98,7 +98,7 @@ class _Dying(Signals):
 
 
 def _run() -> None:
-    pytest.MonkeyPatch().setattr("pipeline.app.Signals", _Dying)
+    pytest.MonkeyPatch().setattr("pipeline.worker.connections.Signals", _Dying)
     say_each_batch()
     delay = os.environ.get(DELAY)
     labeller: Any = MemoryLabeller("memory@1", float(delay)) if delay else None

@@ -1,4 +1,4 @@
-"""The rows that wait for their label: which they are, not what they say."""
+"""The rows that wait for their label: their keys, not their texts."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ KEPT = 50_000
 
 
 class Backlog:
-    """The newest KEPT of them, newest first; of those beyond `cut` remembers only that there are some. Thread-safe.
+    """The newest `kept` of them, newest first; `cut`: there are more. Thread-safe.
 
-    It may name rows that do not wait any more: whoever takes them looks. Some 20 bytes a row.
+    Some may not wait any more: whoever takes them checks. Some 20 bytes a row.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kept: int = KEPT) -> None:
+        self._kept = kept
         self._rows = pl.DataFrame(schema=SCHEMA)
         self._new: list[pl.DataFrame] = []
         self._lock = threading.Lock()
@@ -28,11 +29,11 @@ class Backlog:
     def add(self, rows: pl.DataFrame) -> None:
         with self._lock:
             self._new.append(rows.select(SCHEMA.keys()))
-            if sum(frame.height for frame in self._new) > KEPT:
+            if sum(frame.height for frame in self._new) > self._kept:
                 self._sort()
 
     def take(self, count: int) -> pl.DataFrame:
-        """The newest, which are here no more."""
+        """Takes out the newest."""
         with self._lock:
             self._sort()
             taken, self._rows = self._rows.head(count), self._rows.slice(count)
@@ -52,5 +53,5 @@ class Backlog:
             return
         rows = pl.concat([self._rows, *self._new]).sort("created_at", descending=True).unique("event_key", maintain_order=True)
         self._new.clear()
-        self.cut = self.cut or rows.height > KEPT
-        self._rows = rows.head(KEPT)
+        self.cut = self.cut or rows.height > self._kept
+        self._rows = rows.head(self._kept)

@@ -1,4 +1,4 @@
-"""The step: labels what can be labelled in a batch's time, and leaves the rest for later (deferred.py)."""
+"""The step: labels the rows that fit into a batch's time, and leaves the others for later (deferred.py)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from schemas import inbound
 from schemas.labels import COLUMNS, DEFERRED, LABELLED
 
 SHARE, BEHIND_SHARE = 1 / 3, 1 / 10
-"""Of the time since the batch before: what the model gets at most, and what while the worker is behind."""
+"""Most of the time since the batch before that the model gets; the second, while the worker is behind."""
 CALM_S = 1.0
-"""How long after a batch that was too much there is time again."""
+"""Time after a batch that did not fit until rows that wait get a turn."""
 
 
 class Sentiment:
-    """The step. Sets the columns of labels.COLUMNS, null for what is not to be labelled; keeps every row.
+    """The step. Sets the columns of labels.COLUMNS, null for rows that are not to be labelled; keeps every row.
 
     `budget_s` is the time for a batch; where batches follow one another, at most a third of the time since the one before, so
     that they never queue here; a tenth while the worker is behind (`batch.behind`), so that catching up is hardly slower than
-    without a model. What does not fit is `deferred`. A stored label that completion brought along stays, if it is by a model in
+    without a model. Rows that do not fit are `deferred`. A stored label that completion brought along stays if its model is in
     force.
 
     Restart: it remembers nothing.
@@ -40,9 +40,9 @@ class Sentiment:
         self._behind = self._pressed = float("-inf")
 
     def spare(self, urgent: bool) -> bool:
-        """Whether there is time for rows that were deferred: no batch is here, and none was too much a moment ago.
+        """Whether there is time for deferred rows: no batch is here, and every batch of the last moment did fit.
 
-        What is urgent takes its time from batches that don't fit, too, but not while the worker is behind.
+        Urgent rows get time after batches that did not fit, too, but not while the worker is behind.
         """
         since = self._behind if urgent else self._pressed
         return not self._busy and self._clock() - since > CALM_S
@@ -83,12 +83,12 @@ class Sentiment:
 
 
 def _spread(labels: pl.DataFrame, asked: pl.Series, events: pl.DataFrame, wanted: pl.Series) -> list[pl.Series]:
-    """The columns of COLUMNS: those of `labels` where rows were asked for, what is there for other wanted rows, null else."""
+    """The columns of COLUMNS: from `labels` for rows that were asked for, from `events` for other wanted rows, else null."""
     if not wanted.any():
         return [pl.Series(column, [None], type_).new_from_index(0, events.height) for column, type_ in COLUMNS.items()]
-    place = pl.select(pl.when(asked).then(asked.cum_sum() - 1)).to_series()
+    index = pl.select(pl.when(asked).then(asked.cum_sum() - 1)).to_series()
     kept = events.select(pl.when(wanted & ~asked).then(pl.col(column)).alias(column) for column in COLUMNS)
     if not labels.height:
         return kept.get_columns()
-    found = labels.select(pl.col(column).gather(place) for column in COLUMNS)
-    return [found.get_column(column).fill_null(kept.get_column(column).cast(type_)) for column, type_ in COLUMNS.items()]
+    new = labels.select(pl.col(column).gather(index) for column in COLUMNS)
+    return [new.get_column(column).fill_null(kept.get_column(column).cast(type_)) for column, type_ in COLUMNS.items()]

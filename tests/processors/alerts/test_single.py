@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
@@ -17,19 +16,16 @@ from pipeline.batch import EventBatch
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.single import SingleEvent, touched, words_of
 from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import Dedup, RevisionIndex
-from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import WORDS, Mentions
 from pipeline.processors.sentiment.step import Sentiment
 from pipeline.processors.waiting import Loaded
-from pipeline.sinks.memory import MemoryTable
-from pipeline.sources.decode import Decode
-from pipeline.sources.memory import batch_of
+from pipeline.sinks.memory import MemoryLanding, MemoryTable
 from pipeline.step import Step
 from schemas.labels import COLUMNS, LABELLED
 from schemas.signals import Candidate
 from tests.support.bad_records import event
+from tests.support.hot_path import PathRun, Record
 
 NONE = np.zeros(0, np.uint64)
 KAFKA_MS = 1_790_000_000_000
@@ -55,31 +51,23 @@ class Mood:
         return given.with_columns(pl.lit(None, t).alias(c) for c, t in COLUMNS.items() if c not in given.columns)
 
 
-class Run:
-    """The steps of a worker over a table in memory; each batch lands at once, `lands` unless it says otherwise."""
+class Run(PathRun):
+    """The steps of a worker over a table in memory; each batch lands at once."""
 
     def __init__(self, *rules: dict[str, Any]) -> None:
         alerts = Alerts.model_validate({"rules": list(rules)})
-        self.table, self.seen = MemoryTable(), RevisionIndex(KeySet(1_000, 1e9))
-        self.mentions = Mentions(BRANDS, words_of(alerts))
-        self.completion = Completion(self.table, 1e9)
+        self.table, self.mentions = MemoryTable(), Mentions(BRANDS, words_of(alerts))
         self.single = SingleEvent(alerts, self.mentions.words_in)
-        self.steps: list[Step] = [
-            Decode(), Dedup(self.seen), self.mentions, self.completion, Sentiment(Mood(), 10.0), self.single,
-        ]  # fmt: skip
-        self.numbers = itertools.count(1)
-        self.offset = 0
+        after: list[Step] = [Sentiment(Mood(), 10.0), self.single]
+        super().__init__(MemoryLanding(self.table), Completion(self.table, 1e9), self.mentions, after)
 
-    def feed(self, *raw: bytes) -> EventBatch:
-        batch = batch_of(list(raw), self.offset, next(self.numbers))
-        self.offset += len(raw)
-        batch.timestamps = KAFKA_MS + np.arange(len(raw))
-        for step in self.steps:
-            batch = step.process(batch)
+    def stamp(self, batch: EventBatch) -> None:
+        batch.timestamps = KAFKA_MS + np.arange(batch.read)
+
+    def feed(self, *records: Record) -> EventBatch:
+        batch = super().feed(*records)
         assert not batch.rejected and WORDS not in batch.events.columns
-        self.table.insert(batch.events)
-        self.seen.finish(batch.id, NONE)
-        self.completion.finish(batch.id, NONE)
+        self.land()
         return batch
 
     def found(self, *raw: bytes) -> set[tuple[str, str]]:
@@ -207,7 +195,7 @@ def test_a_change_that_waited_raises_once_its_event_is_there(restart: bool) -> N
     waiting = run.feed(change(1, text="bad acme recall", metrics={"likes": 500})).waiting
     assert waiting is not None
     if restart:  # what a table gives back knows no words
-        run.completion.give_up_all()
+        run.path.leave(None)
         rows = waiting.drop(WORDS).with_columns(row=pl.lit(None, pl.UInt32), batch=pl.lit(None, pl.Int64), check_at=pl.lit(0.0))
         run.completion.held.load(Loaded(rows, rows.select("event_key", "revision", "topic", "partition")), {("events", 0)})
     batch = run.feed(post("acme is fine"))

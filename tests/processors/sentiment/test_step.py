@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
 
+from pipeline.batch import EventBatch
 from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import Dedup, RevisionIndex
-from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
 from pipeline.processors.sentiment.memory import MemoryLabeller, label_of
 from pipeline.processors.sentiment.step import Sentiment
-from pipeline.sinks.memory import MemoryTable
-from pipeline.sources.decode import Decode
-from pipeline.sources.memory import batch_of
-from pipeline.step import Step
+from pipeline.sinks.memory import MemoryLanding, MemoryTable
 from schemas.labels import COLUMNS
+from tests.support.hot_path import PathRun, Record
 
 BRANDS = Brands.model_validate(
     {"brands": [{"name": "A", "keywords": ["acme"], "support": [{"platform": "x", "handle": "help"}]}]}
@@ -39,31 +34,26 @@ class Time:
         self.now += seconds
 
 
-class Run:
+class Run(PathRun):
     """The steps up to the label, over a table in memory; batches land at once."""
 
     def __init__(self, delay_s: float = 0.0, budget_s: float = 0.15) -> None:
         self.time = Time()
         self.table = MemoryTable()
         self.labeller = MemoryLabeller(delay_s=delay_s, clock=self.time, sleep=self.time.sleep)
-        self.completion = Completion(self.table, waiting_s=1e9)
         self.step = Sentiment(self.labeller, budget_s, self.time)
-        self.steps: list[Step] = [
-            Decode(), Dedup(RevisionIndex(KeySet(1000, 1e9))), Mentions(BRANDS), self.completion, self.step,
-        ]  # fmt: skip
-        self.offset = 0
+        self.behind = False
+        super().__init__(MemoryLanding(self.table), Completion(self.table, 1e9), Mentions(BRANDS), [self.step])
 
-    def feed(self, *records: dict[str, Any], behind: bool = False, pause_s: float = 10.0) -> pl.DataFrame:
+    def stamp(self, batch: EventBatch) -> None:
+        batch.behind = self.behind
+
+    def label(self, *records: Record, behind: bool = False, pause_s: float = 10.0) -> pl.DataFrame:
         """`pause_s` after the batch before it."""
         self.time.sleep(pause_s)
-        batch = batch_of([json.dumps(record).encode() for record in records], first_offset=self.offset)
-        batch.behind = behind
-        self.offset += len(records)
-        for step in self.steps:
-            batch = step.process(batch)
+        self.behind = behind
+        batch = self.landed(*records)
         assert not batch.rejected
-        self.table.insert(batch.events)
-        self.completion.finish(batch.id, np.zeros(0, np.uint64))
         return batch.events
 
 
@@ -81,7 +71,7 @@ def statuses(frame: pl.DataFrame) -> list[str | None]:
 
 
 def test_what_others_wrote_about_a_brand_is_labelled_and_nothing_else() -> None:
-    rows = Run().feed(
+    rows = Run().label(
         post(1),
         post(2, direction="inbound"),
         post(3, direction="outbound"),
@@ -103,14 +93,14 @@ def test_what_others_wrote_about_a_brand_is_labelled_and_nothing_else() -> None:
 
 def test_nothing_to_label_is_fine_too() -> None:
     run = Run()
-    for rows in (run.feed(), run.feed(post(1, text="nobody"))):
+    for rows in (run.label(), run.label(post(1, text="nobody"))):
         assert rows.select(*COLUMNS).schema == pl.Schema(COLUMNS)
     assert run.labeller.asked == 0
 
 
 def test_what_does_not_fit_into_the_budget_is_deferred() -> None:
     run = Run(delay_s=0.04, budget_s=0.1)
-    rows = run.feed(*(post(n) for n in range(5)))
+    rows = run.label(*(post(n) for n in range(5)))
     assert statuses(rows) == ["labelled"] * 3 + ["deferred"] * 2
     deferred = rows.filter(pl.col("sentiment_status") == "deferred")
     assert deferred.get_column("sentiment_label").null_count() == deferred.get_column("sentiment_model").null_count() == 2
@@ -122,18 +112,18 @@ def test_what_does_not_fit_into_the_budget_is_deferred() -> None:
 )
 def test_batches_that_follow_one_another_get_a_share_of_the_time(behind: bool, pause_s: float, labelled: int) -> None:
     run = Run(delay_s=0.04)
-    assert statuses(run.feed(*(post(n) for n in range(9)), behind=behind)).count("labelled") == (0 if behind else 4)
+    assert statuses(run.label(*(post(n) for n in range(9)), behind=behind)).count("labelled") == (0 if behind else 4)
     run.time.now = 100.0 + 10.0  # when the first batch came
-    assert statuses(run.feed(*(post(n) for n in range(10, 19)), behind=behind, pause_s=pause_s)).count("labelled") == labelled
+    assert statuses(run.label(*(post(n) for n in range(10, 19)), behind=behind, pause_s=pause_s)).count("labelled") == labelled
 
 
 def test_there_is_time_for_what_was_deferred_when_no_batch_was_too_much() -> None:
     run = Run(delay_s=0.04)
     assert run.step.spare(False)
-    run.feed(post(1))
+    run.label(post(1))
     assert run.step.spare(False)
     for start, behind in ((10, True), (20, False)):
-        run.feed(*(post(start + n) for n in range(9)), behind=behind)
+        run.label(*(post(start + n) for n in range(9)), behind=behind)
         assert not run.step.spare(False)
         assert run.step.spare(True) is not behind
         run.time.sleep(1.1)
@@ -142,34 +132,34 @@ def test_there_is_time_for_what_was_deferred_when_no_batch_was_too_much() -> Non
 
 def test_new_counts_keep_the_label_and_new_text_gets_another() -> None:
     run = Run()
-    (first,) = run.feed(post()).select(*COLUMNS).rows()
-    assert run.feed(change("update", 1, metrics={"likes": 5})).select(*COLUMNS).rows() == [first]
+    (first,) = run.label(post()).select(*COLUMNS).rows()
+    assert run.label(change("update", 1, metrics={"likes": 5})).select(*COLUMNS).rows() == [first]
     assert run.labeller.asked == 1
-    rows = run.feed(change("update", 2, text="acme, longer by some"))
+    rows = run.label(change("update", 2, text="acme, longer by some"))
     assert rows.get_column("sentiment_label").to_list() == [label_of("acme, longer by some")]
     assert run.labeller.asked == 2
-    run.feed(change("delete", 3))
+    run.label(change("delete", 3))
     assert set(run.table.final().select(*COLUMNS).row(0)) == {None}
 
 
 def test_a_stored_label_of_another_model_is_not_kept() -> None:
     run = Run()
-    run.feed(post())
+    run.label(post())
     other = MemoryLabeller("memory@2")
-    run.steps[-1] = Sentiment(other, 1.0)
-    rows = run.feed(change("update", 1, metrics={"likes": 5}))
+    run.path.steps[-1] = Sentiment(other, 1.0)
+    rows = run.label(change("update", 1, metrics={"likes": 5}))
     assert rows.get_column("sentiment_model").to_list() == ["memory@2"]
 
 
 def test_a_deferred_row_is_asked_for_again_with_its_next_change() -> None:
     run = Run(budget_s=-1.0)
-    assert statuses(run.feed(post())) == ["deferred"]
-    run.steps[-1] = Sentiment(run.labeller, 1.0, run.time)
-    assert statuses(run.feed(change("update", 1, metrics={"likes": 5}))) == ["labelled"]
+    assert statuses(run.label(post())) == ["deferred"]
+    run.path.steps[-1] = Sentiment(run.labeller, 1.0, run.time)
+    assert statuses(run.label(change("update", 1, metrics={"likes": 5}))) == ["labelled"]
 
 
 def test_a_label_keeps_every_row_in_its_place() -> None:
     texts = ["acme" + "!" * n if n % 3 else "nobody" for n in range(100)]
-    rows = Run().feed(*(post(n, text=text) for n, text in enumerate(texts)))
+    rows = Run().label(*(post(n, text=text) for n, text in enumerate(texts)))
     wanted = [label_of(text) if "acme" in text else None for text in texts]
     assert rows.get_column("sentiment_label").to_list() == wanted

@@ -1,0 +1,112 @@
+"""How the changes of an event end in one row, whatever their order of arrival: frames in, frames out.
+
+Columns that can change come in three groups (`schemas.events.GROUPS`), each with its own time (text_at, metrics_at, author_at):
+a change replaces the groups it carries where it is as new as the stored ones or newer. A delete is final and leaves a
+tombstone: event_key, created_at, version and brands stay, every other column of the event is blank.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from schemas import events
+from schemas.labels import COLUMNS as SENTIMENT
+from schemas.times import TIME
+
+GROUP_TIMES = tuple(f"{group}_at" for group in events.GROUPS)
+NEVER = pl.lit(0).cast(TIME)
+"""The time of a group that a row does not carry."""
+FIXED = [f.column for f in events.FIELDS if f.group == "fixed" and f.column not in ("operation", "occurred_at")]
+_GROUPS = events.GROUPS | {"text": (*events.GROUPS["text"], *SENTIMENT)}
+"""A label is no field of a record, but it changes with the text."""
+_STATE = [*FIXED, *(column for group in _GROUPS.values() for column in group), *GROUP_TIMES, "is_deleted"]
+_KEPT_BY_TOMBSTONE = {"created_at", "brands", "is_deleted"}
+
+
+def prepare(frame: pl.DataFrame) -> pl.DataFrame:
+    """Adds the columns that follow from a row alone: the times of its groups (1970: not carried), is_deleted, version.
+
+    The columns of its label are blank: the next step fills them.
+    """
+    create = pl.col("operation") == "create"
+    frame = frame.with_columns(occurred_at=pl.when(create).then("created_at").otherwise("occurred_at"))
+    return frame.with_columns(
+        *(
+            pl.when(_carries(columns, frame)).then("occurred_at").otherwise(NEVER).alias(f"{group}_at")
+            for group, columns in events.GROUPS.items()
+        ),
+        is_deleted=(pl.col("operation") == "delete").cast(pl.UInt8),
+        version=version(),
+        **{column: pl.lit(None, type_) for column, type_ in SENTIMENT.items()},
+    )
+
+
+def version() -> pl.Expr:
+    """The version of a record by itself (schemas/events.py says which bits mean what)."""
+    rank = pl.col("operation").replace_strict(events.RANKS, return_dtype=pl.UInt64)
+    return (
+        (pl.col("occurred_at").dt.epoch("ms").cast(pl.UInt64) * (1 << events.TIME_SHIFT))
+        + rank * (1 << events.RANK_SHIFT)
+        + (pl.col("offset").cast(pl.UInt64) & events.OFFSET_MASK) * (1 << events.OFFSET_SHIFT)
+    )
+
+
+def _carries(columns: tuple[str, ...], frame: pl.DataFrame) -> pl.Expr:
+    present = [column for column in columns if frame.get_column(column).null_count() < frame.height]
+    if not present:
+        return pl.lit(False)
+    return pl.any_horizontal(
+        pl.col(column).list.len().fill_null(0) > 0
+        if events.BY_COLUMN[column].kind == "strings"
+        else pl.col(column).is_not_null()
+        for column in present
+    )
+
+
+def merge(bases: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
+    """One row for each event that has a base: its state after all changes, and its state before: `base_version`,
+    `base_<group>_at`, `base_is_deleted`. Rows that come later in the frames win ties of time."""
+    known = bases.select("event_key").unique()
+    rows = pl.concat([bases, changes.join(known, on="event_key", how="semi")], how="diagonal_relaxed").with_row_index("seq")
+    fixed = bases.sort("version", maintain_order=True).group_by("event_key", maintain_order=True)
+    state = fixed.agg(
+        *(pl.col(column).last() for column in FIXED),
+        pl.col("version").max().alias("base_version"),
+        *(pl.col(time).max().alias(f"base_{time}") for time in GROUP_TIMES),
+        pl.col("is_deleted").max().alias("base_is_deleted"),
+    )
+    for group, columns in _GROUPS.items():
+        newest = rows.sort(f"{group}_at", "seq").group_by("event_key")
+        state = state.join(newest.agg(pl.col(*columns, f"{group}_at").last()), on="event_key", how="left")
+    return state.join(rows.group_by("event_key").agg(pl.col("is_deleted").max()), on="event_key", how="left")
+
+
+def apply(changes: pl.DataFrame, state: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """The changes as whole rows in their event's state, and how many were left out because they changed nothing."""
+    joined = changes.drop(c for c in _STATE if c != "is_deleted").join(
+        state.rename({"is_deleted": "state_is_deleted"}), on="event_key", how="inner", maintain_order="left"
+    )
+    carried = changes.select(pl.col(*GROUP_TIMES).name.suffix("_own"))
+    joined = pl.concat([joined, carried], how="horizontal")
+    newer = [(pl.col(f"{time}_own") > NEVER) & (pl.col(f"{time}_own") >= pl.col(f"base_{time}")) for time in GROUP_TIMES]
+    effective = (pl.col("base_is_deleted") == 0) & pl.any_horizontal(pl.col("is_deleted") == 1, *newer)
+    whole = joined.filter(effective).with_columns(
+        version=pl.max_horizontal("version", (pl.col("base_version") // events.CHANGE_STEP + 1) * events.CHANGE_STEP),
+        is_deleted=pl.col("state_is_deleted"),
+    )
+    whole = whole.select(changes.columns)
+    return bury(whole, state.filter(pl.col("is_deleted") == 1)), joined.height - whole.height
+
+
+def bury(rows: pl.DataFrame, deleted: pl.DataFrame) -> pl.DataFrame:
+    """The rows, those of deleted events as tombstones."""
+    if not deleted.height:
+        return rows
+    gone = pl.col("event_key").is_in(deleted.get_column("event_key").implode())
+    columns = [column for column in (*events.BY_COLUMN, *SENTIMENT) if column not in _KEPT_BY_TOMBSTONE]
+    return rows.with_columns(
+        pl.when(gone).then(None).otherwise(pl.col(column)).alias(column) for column in (*columns, *GROUP_TIMES)
+    ).with_columns(
+        pl.col("operation").fill_null("delete"),
+        pl.when(gone).then(pl.lit(1, pl.UInt8)).otherwise("is_deleted").alias("is_deleted"),
+    )

@@ -1,0 +1,177 @@
+"""Landing: writes a batch to its tables, in the order that makes a replay harmless.
+
+Dead letters first, waiting changes next, `interactions` last: only that makes a revision landed. Then the signals are
+published, and changes that need not wait any more are marked as done. After a kill anywhere in between, the records are read
+again, and each write is idempotent: dead letters and pending changes by their keys, interactions because their revisions are
+known; a signal that may not have been published is published again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+import polars as pl
+
+from pipeline.batch import EventBatch, Rejected
+from pipeline.clickhouse.inserter import MONTHS_AN_INSERT, Inserter
+from pipeline.kafka.event_producer import record_of
+from pipeline.processors.merge import GROUP_TIMES
+from pipeline.sinks.pending import done_rows, waiting_rows
+from pipeline.sinks.record import event_of
+from schemas import events
+from schemas.labels import COLUMNS as SENTIMENT
+
+_LISTS = [column for column, f in events.BY_COLUMN.items() if f.kind == "strings"]
+_ORIGIN = ["topic", "partition", "offset"]
+COLUMNS = [*events.BY_COLUMN, *SENTIMENT, "event_key", "revision", "version", "is_deleted", *GROUP_TIMES]
+"""The columns of an event and of its label in table interactions."""
+TOGETHER_BYTES = 64 << 20
+"""Of batches that land in one insert."""
+_BATCHES = 100
+"""More than are ever on their way at once."""
+
+
+class Letters(Protocol):
+    """Where dead letters go."""
+
+    def write(self, rejected: Sequence[Rejected], generation: int) -> None:
+        """On return all of them are stored."""
+        ...
+
+
+def _publish_nothing(batches: Sequence[EventBatch]) -> None:
+    pass
+
+
+class Landing:
+    """Writes batches. Blocks while the database or the broker is down; raises GivenUp when the batch was given up.
+
+    `publish` is called when their rows are in ClickHouse, and before changes that waited are marked as done. `seal` is step
+    privacy's: a change that waited and is refused becomes a record once more. Batches land together up to `together_bytes`.
+    """
+
+    def __init__(
+        self,
+        inserter: Inserter,
+        dead_letters: Letters,
+        seal: Callable[[str], str],
+        publish: Callable[[Sequence[EventBatch]], None] = _publish_nothing,
+        together_bytes: int = TOGETHER_BYTES,
+    ) -> None:
+        self._inserter = inserter
+        self._dead_letters = dead_letters
+        self._seal, self._publish, self._together_bytes = seal, publish, together_bytes
+        self._not_waiting: dict[int, set[int]] = {}
+
+    def land(self, batches: Sequence[EventBatch]) -> list[int]:
+        """On return every row is in ClickHouse, or acknowledged as a dead letter; returns the revisions of the dead letters.
+
+        `batches` are of one generation. Their rows go in one insert, unless they are large: ClickHouse's work for a part hardly
+        depends on its size, but an insert has a time limit.
+        """
+        generation = batches[0].generation
+        refused = []
+        known = [len(batch.rejected) for batch in batches]
+        for batch in batches:
+            self._dead_letters.write(batch.rejected, generation)
+            self._leave_dead_letters(batch)
+            refused += self._wait(batch)
+        for group in _together(batches, self._together_bytes):
+            refused += self._insert(group, generation)
+        self._publish(batches)
+        for batch, before in zip(batches, known, strict=True):
+            self._dead_letters.write(batch.rejected[before:], generation)
+            if batch.settled_changes is not None:
+                self._inserter.insert_all("pending_changes", done_rows(batch.settled_changes), generation)
+        return refused
+
+    def _insert(self, batches: Sequence[EventBatch], generation: int) -> list[int]:
+        refused = []
+        for part in _by_months(pl.concat([_interactions(batch.events) for batch in batches])):
+            for row, reason in self._inserter.insert("interactions", part, generation):
+                revision = row.get_column("revision")[0]
+                for batch in batches:
+                    _refuse(batch, revision, reason, self._seal)
+                refused.append(revision)
+        return refused
+
+    def _wait(self, batch: EventBatch) -> list[int]:
+        """Writes the waiting changes; those that ClickHouse refuses become dead letters. Returns their revisions."""
+        refused = []
+        if batch.waiting is not None:
+            for row, reason in self._inserter.insert("pending_changes", waiting_rows(batch.waiting), batch.generation):
+                change = row.row(0, named=True)
+                mine = batch.waiting.filter(pl.col("revision") == change["revision"])
+                batch.reject_record(mine.get_column("row")[0], reason, "clickhouse", *(change[column] for column in _ORIGIN))
+                batch.waiting = batch.waiting.filter(pl.col("revision") != change["revision"])
+                refused.append(change["revision"])
+        if refused:
+            self._not_waiting[batch.id] = set(refused)
+        return refused
+
+    def _leave_dead_letters(self, batch: EventBatch) -> None:
+        """Takes out changes of earlier batches that ClickHouse refused as waiting changes: their event came before the
+        refusal."""
+        for old in [id for id in self._not_waiting if id < batch.id - _BATCHES]:
+            del self._not_waiting[old]
+        if batch.settled_changes is None or not self._not_waiting:
+            return
+        keys = batch.settled_changes.select("batch", "revision").iter_rows()
+        dead = pl.Series([revision in self._not_waiting.get(came, ()) for came, revision in keys], dtype=pl.Boolean)
+        revisions = batch.settled_changes.filter(dead).get_column("revision").implode()
+        batch.settled_changes = batch.settled_changes.filter(~dead)
+        leaves = pl.col("row").is_null() & pl.col("revision").is_in(revisions)
+        gone = set(batch.events.filter(leaves).select("event_key", "occurred_at").iter_rows())
+        batch.events = batch.events.remove(leaves)
+        batch.candidates = [each for each in batch.candidates if (each.event_key, each.occurred_at) not in gone]
+
+
+def _refuse(batch: EventBatch, revision: int, reason: str, seal: Callable[[str], str]) -> None:
+    """Makes the row a dead letter; the batch has no bytes of a change that waited, so it becomes a record once more."""
+    refused = batch.events.get_column("revision") == revision
+    waited = batch.events.filter(refused & pl.col("row").is_null())
+    if waited.height and batch.settled_changes is not None:
+        change = batch.settled_changes.filter(pl.col("revision") == revision).row(0, named=True)
+        topic, partition, offset = (change[column] for column in _ORIGIN)
+        key, raw = record_of(event_of(change, seal))
+        batch.rejected.append(Rejected("clickhouse", reason, topic, partition, offset, key, raw))
+        batch.events = batch.events.filter(~refused)
+    else:
+        batch.reject(refused, reason, "clickhouse")
+
+
+def _interactions(frame: pl.DataFrame) -> pl.DataFrame:
+    """The batch's rows as the table has them; a null is the column's default."""
+    lists = [column for column in _LISTS if 0 < frame.get_column(column).null_count() < frame.height]
+    return frame.select(*COLUMNS, *_ORIGIN).with_columns(
+        *(pl.col(column).fill_null([]) for column in lists), ingested_at=pl.lit(_now())
+    )
+
+
+def _together(batches: Sequence[EventBatch], most_bytes: int) -> list[list[EventBatch]]:
+    """The batches in groups of `most_bytes` at most, or one batch."""
+    groups: list[list[EventBatch]] = []
+    size = 0
+    for batch in batches:
+        bytes_ = batch.events.estimated_size()
+        if not groups or size + bytes_ > most_bytes:
+            groups.append([])
+            size = 0
+        groups[-1].append(batch)
+        size += int(bytes_)
+    return groups
+
+
+def _by_months(rows: pl.DataFrame) -> list[pl.DataFrame]:
+    month = rows.get_column("created_at").dt.strftime("%Y%m") if rows.height else pl.Series(dtype=pl.String)
+    months = month.unique().sort()
+    if len(months) <= MONTHS_AN_INSERT:
+        return [rows]
+    slices = [months[start : start + MONTHS_AN_INSERT] for start in range(0, len(months), MONTHS_AN_INSERT)]
+    return [rows.filter(month.is_in(part.implode())) for part in slices]
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(time.time(), UTC)

@@ -1,0 +1,37 @@
+"""The clients of one worker: for each use one to ClickHouse or Kafka, with a name in /live and /ready and a time limit."""
+
+from __future__ import annotations
+
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.inserter import Inserter
+from pipeline.config.settings import Settings
+from pipeline.fence import Fence
+from pipeline.monitoring.health import Vitals
+from pipeline.sinks.dead_letter import DeadLetters
+from pipeline.sinks.signals import Signals
+
+QUERY_S = 20
+SEEDING_S = 300
+"""Seeding reads all rows in a partition's window."""
+
+
+class Connections:
+    """Makes clients that share one fence and one set of vitals. Raises UnreachableError without ClickHouse."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.fence, self.vitals = Fence(), Vitals()
+        self.events_topic = settings.kafka.topic("events")
+
+    def inserter(self, name: str, timeout_s: int = QUERY_S) -> Inserter:
+        return Inserter(clickhouse_client(self._settings.clickhouse, timeout_s), self.fence, self.vitals, name)
+
+    def signals(self, name: str) -> Signals:
+        """Topic signals, for the thread `name`."""
+        kafka = self._settings.kafka
+        return Signals(kafka.client(), kafka.topic("signals"), self.fence, self.vitals, name)
+
+    def dead_letters(self, inserter: Inserter) -> DeadLetters:
+        """Topic dead-letter, and its table over `inserter`."""
+        kafka = self._settings.kafka
+        return DeadLetters(kafka.client(), kafka.topic("dead-letter"), inserter, self.fence, self.vitals)
