@@ -128,7 +128,7 @@ COMMIT_AGE = _gauge("commit_age_seconds", "Longest wait of a landed batch for it
 
 # --- batches ----------------------------------------------------------------------------------------------------------
 BATCH_ROWS = _histogram("batch_rows", "Records in a batch", _ROWS)
-IN_FLIGHT = _gauge("batches_in_flight", "Batches that were read and have neither landed nor been dropped")
+IN_FLIGHT = _gauge("batches_in_flight", "Batches that were read and are not finished")
 STEP_SECONDS = _histogram("step_seconds", "Time of a step for a batch", _WORK, "step")
 STEP_WAIT_SECONDS = _histogram("step_wait_seconds", "Time a batch waited in the channel before a step", _WORK, "step")
 
