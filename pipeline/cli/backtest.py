@@ -176,9 +176,11 @@ def _show_series(rule: SpikeRule, series: Series, replayed: Replayed, windows: l
     screen.print(table(columns, rows) if rows else "no alerts")
     screen.print(f"{len(replayed.raised)} alerts of rule {rule.name} in {len(series.times):,} values")
     if windows:
-        found = score([alert.started for alert in replayed.raised], windows, series.times)
-        delay = "" if found.delay is None else f", after {found.delay} in the median"
-        screen.print(f"windows detected: {found.found} of {found.windows}{delay}; false alerts a day: {found.false_a_day:.3f}")
+        scored = score([alert.started for alert in replayed.raised], windows, series.times)
+        delay = "" if scored.delay is None else f", after {scored.delay} in the median"
+        screen.print(
+            f"windows detected: {scored.detected} of {scored.windows}{delay}; false alerts a day: {scored.false_a_day:.3f}"
+        )
 
 
 def _print_json(alerts: list[dict[str, Any]]) -> None:

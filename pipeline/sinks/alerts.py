@@ -37,7 +37,7 @@ class AlertTables:
     def __init__(self, inserter: Inserter) -> None:
         self._inserter = inserter
         self.term = 0
-        """Of the leader who writes; where two wrote the same version, the newer term counts."""
+        """Of the leader that writes; if two leaders wrote the same version, the newer term counts."""
 
     # --- alerts -------------------------------------------------------------------------------------------------------
     def write(self, alerts: Sequence[Alert], members: Sequence[Member], generation: int) -> None:

@@ -38,7 +38,7 @@ def period_of(since: datetime, until: datetime) -> str:
 
 
 def rows_of(rule: CampaignRule, since: datetime, until: datetime, names: Sequence[str] | None) -> str:
-    """Rows in any version, those of old ones too: too many are found at first, never too few."""
+    """The condition of candidate rows, in any version: old versions match too, so it selects too many rows, never too few."""
     where = f"{period_of(since, until)} AND notEmpty(text_sketch) AND kind NOT IN ({', '.join(map(quoted, COPIES))})"
     if rule.platforms:
         where += f" AND platform IN ({', '.join(map(quoted, rule.platforms))})"
@@ -46,7 +46,7 @@ def rows_of(rule: CampaignRule, since: datetime, until: datetime, names: Sequenc
 
 
 def _joined(where: str, columns: str) -> str:
-    """A row for each three of the sketch's lowest values: single ones, and pairs, are shared by all who use a common word."""
+    """A row for each three of the sketch's lowest values: all texts with one common word share single values, and pairs."""
     # A sketch of fewer values ends in zeros.
     threes = (
         f"if(s[{c}] = 0, 0, intHash64(toUInt64(s[{a}]) * 4294967296 + s[{b}]) + s[{c}])"

@@ -38,7 +38,7 @@ def has_ended(alert: Alert, rule: AnyRule | None, watermark: datetime, now: date
 
 # --- windows ----------------------------------------------------------------------------------------------------------
 def condition_of(verdicts: Verdicts, row: int, column: int) -> Condition:
-    """The condition that a rule (by column) found to be true of a scope (by row)."""
+    """The condition of a rule (by column) and a scope (by row) whose verdict is TRUE."""
     rule, scope = verdicts.rules[column], verdicts.scopes[row]
     start = time_of(verdicts.minute)
     window = verdicts.windows[column][row]

@@ -41,7 +41,7 @@ Values = npt.NDArray[np.float64]
 
 
 class Slice(NamedTuple):
-    """The dimensions that its counts tell apart, and the platforms and languages that it is limited to (none: all)."""
+    """The dimensions of its counts, and the platforms and languages that it is limited to (none: all)."""
 
     by: tuple[str, ...] = ()
     platforms: tuple[str, ...] = ()

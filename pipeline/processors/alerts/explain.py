@@ -53,11 +53,11 @@ def summary(condition: Condition) -> str:
         return f"{scope}: {condition.observed:.0%} of labelled mentions in 5 minutes are negative{share}"
     if isinstance(rule, ThresholdRule):
         limit = rule.above if rule.above is not None else rule.below
-        what = rule.measure.replace("_", " ")
+        measure = rule.measure.replace("_", " ")
         if rule.measure in ("followers", "likes", "shares", "replies"):
-            what = f"{rule.aggregate} of {what}"
+            measure = f"{rule.aggregate} of {measure}"
         side = "above" if rule.above is not None else "below"
-        return f"{scope}: {what} {_number(condition.observed)} in {_length(rule.window)}, {side} {_number(limit or 0)}"
+        return f"{scope}: {measure} {_number(condition.observed)} in {_length(rule.window)}, {side} {_number(limit or 0)}"
     if isinstance(rule, CampaignRule):
         return f"{scope}: the same text from {_number(condition.observed)} accounts within {_length(rule.window)}"
     return f"{scope}: nothing since {condition.start:%Y-%m-%d %H:%M} UTC"

@@ -142,7 +142,7 @@ class History:
 
     # --- as time goes on ----------------------------------------------------------------------------------------------
     def advance(self, ring: Ring, step: int) -> None:
-        """Goes on to `step`, with what the ring holds of the steps in between."""
+        """Goes on to `step`, with the ring's counts of the steps in between."""
         self._grow()
         if not self.step:
             self.step = self.first = step

@@ -23,7 +23,7 @@ import re
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -174,7 +174,7 @@ class NoDataRule(Rule):
         return after
 
 
-def _present_type(rule: Any) -> Any:
+def _present_type(rule: object) -> object:
     if isinstance(rule, dict) and rule.get("type") == "silence":
         raise ValueError("type: silence is named no_data now; nothing else about the rule changes")
     return rule
@@ -215,10 +215,10 @@ class Alerts(StrictModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Alerts:
-        for what, names in (("receivers", [r.name for r in self.receivers]), ("rules", [r.name for r in self.rules])):
+        for kind, names in (("receivers", [r.name for r in self.receivers]), ("rules", [r.name for r in self.rules])):
             for name, count in Counter(names).items():
                 if count > 1:
-                    raise ValueError(f"{what}: {count} are named {name}")
+                    raise ValueError(f"{kind}: {count} are named {name}")
         known = {receiver.name for receiver in self.receivers}
         for rule in self.rules:
             for name in rule.receivers:

@@ -29,7 +29,7 @@ Array = npt.NDArray[np.int64]
 def matrix(sketches: pl.Series) -> npt.NDArray[np.uint64]:
     """A row for each sketch, its values in order, zeros behind them."""
     padded = sketches.list.unique(maintain_order=True).list.eval(pl.element().cast(pl.UInt64))
-    columns = [padded.list.get(place, null_on_oob=True).fill_null(0).to_numpy() for place in range(SKETCH)]
+    columns = [padded.list.get(n, null_on_oob=True).fill_null(0).to_numpy() for n in range(SKETCH)]
     return np.column_stack(columns).astype(np.uint64)
 
 
@@ -38,9 +38,9 @@ def support_of(sketches: npt.NDArray[np.uint64]) -> Array:
     fewer."""
     mixed = sketches * np.uint64(0x9E3779B97F4A7C15)
     mixed ^= mixed >> np.uint64(29)
-    places = list(combinations(range(SKETCH), 4))
-    fours = np.concatenate([mixed[:, a] + 3 * mixed[:, b] + 5 * mixed[:, c] + 7 * mixed[:, d] for a, b, c, d in places])
-    whole = np.flatnonzero(np.concatenate([sketches[:, d] != 0 for *_, d in places]))
+    chosen = list(combinations(range(SKETCH), 4))
+    fours = np.concatenate([mixed[:, a] + 3 * mixed[:, b] + 5 * mixed[:, c] + 7 * mixed[:, d] for a, b, c, d in chosen])
+    whole = np.flatnonzero(np.concatenate([sketches[:, d] != 0 for *_, d in chosen]))
     _, inverse, counts = np.unique(fours[whole], return_inverse=True, return_counts=True)
     support = np.zeros(len(sketches), dtype=np.int64)
     np.maximum.at(support, whole % len(sketches), counts[inverse])
@@ -76,7 +76,7 @@ class _Pieces:
         return np.asarray(self._ids[self._ends[row] - self.sizes[row] : self._ends[row]])
 
     def common(self, rows: Array) -> Array:
-        """What at least half of these texts have."""
+        """The pieces that at least half of these texts have."""
         wanted = np.zeros(len(self.sizes), dtype=bool)
         wanted[rows] = True
         texts = np.bincount(self._ids[wanted[self._rows]], minlength=self.count)
@@ -87,20 +87,20 @@ class _Pieces:
         self._wanted[pieces] = 1
         sizes = self.sizes[rows]
         starts = np.cumsum(sizes) - sizes
-        places = np.arange(sizes.sum()) + np.repeat(self._ends[rows] - sizes - starts, sizes)
-        both = np.add.reduceat(self._wanted[self._ids[places]], starts)
+        indices = np.arange(sizes.sum()) + np.repeat(self._ends[rows] - sizes - starts, sizes)
+        both = np.add.reduceat(self._wanted[self._ids[indices]], starts)
         self._wanted[pieces] = 0
         return np.asarray(both / (sizes + len(pieces) - both))
 
 
 def clusters(rows: pl.DataFrame, accounts: int) -> Iterator[tuple[Array, Array]]:
-    """Rows (by number) that say the same, from that many accounts, and how near each is to what they have in common."""
+    """Clusters of similar rows (by index) from at least `accounts` accounts, and the similarity of each to their common text."""
     if rows.height < accounts:
         return
     pieces, authors = _Pieces(rows.get_column("text").to_list()), rows.get_column("account").to_numpy()
     sketches = matrix(rows.get_column("text_sketch"))
-    values, places = np.unique(sketches, return_inverse=True)
-    places = places.reshape(sketches.shape)
+    values, ids = np.unique(sketches, return_inverse=True)
+    ids = ids.reshape(sketches.shape)
     support = support_of(sketches)
     free, tries = np.ones(rows.height, dtype=bool), 0
     for row in np.argsort(-support, kind="stable"):
@@ -110,8 +110,8 @@ def clusters(rows: pl.DataFrame, accounts: int) -> Iterator[tuple[Array, Array]]
             continue
         tries += 1
         own = np.zeros(len(values), dtype=bool)
-        own[places[row, sketches[row] > 0]] = True
-        shared = own[places].sum(axis=1)
+        own[ids[row, sketches[row] > 0]] = True
+        shared = own[ids].sum(axis=1)
         near = np.flatnonzero(free & (shared >= NEAR))
         near = near[np.argsort(-shared[near], kind="stable")[:MOST_NEAR]]
         if len(near) * 2 < accounts:

@@ -64,7 +64,7 @@ class Verdict(NamedTuple):
     score: Floats
     """The log ratio over its bar: a spike has more than 1, a drop less than -1; 0 where nothing is known."""
     surprise: Floats
-    """-log10 of the probability of what is as far out as this, or farther."""
+    """-log10 of the probability of a count as far out, or farther."""
 
 
 def learn(counts: Floats, step: int, spike: Spike, step_s: int = STEP_S) -> Baseline:

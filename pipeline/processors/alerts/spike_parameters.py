@@ -15,7 +15,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Spike:
-    """The parameters of the detector. The defaults are what is shipped; one set serves every series."""
+    """The parameters of the detector. The shipped defaults serve every series."""
 
     window_s: int = 900
     """Seconds of the window that is judged: an hour at most."""

@@ -1,4 +1,4 @@
-"""Verdicts: what windowed rules say of scopes at one minute, as matrices of scopes by rules."""
+"""Verdicts of windowed rules on scopes at one minute: matrices of scopes by rules."""
 
 from __future__ import annotations
 

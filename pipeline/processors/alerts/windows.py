@@ -98,7 +98,7 @@ class Windows:
         named = brands_of(self.rules)
         return set(brands) if named is None else set(brands) & named
 
-    # --- what is known ------------------------------------------------------------------------------------------------
+    # --- counts -------------------------------------------------------------------------------------------------------
     def learn(self, query: Query, minute: int) -> None:
         """Reads all that is known at `minute`, the newest one from now on; the newest first, if there is no room for all."""
         if not self.minutes:
@@ -126,7 +126,7 @@ class Windows:
         for ring in self.rings.values():
             ring.move(minute)
         for slice_, history in self.histories.items():
-            # The step before is closed a minute after its end, so that what comes a little late is in it.
+            # The step before is closed a minute after its end, so that events which come a little late are in it.
             history.advance(self.rings[slice_], (minute - 1) // STEP_MINUTES)
         if minute - self._tidied >= (1 if self.room.is_short else 60):
             self._tidy(minute)
@@ -165,7 +165,7 @@ class Windows:
             self.room.left_out += self._forget_silent(minute - self.minutes, mattered, many - (most - most // 10))
 
     def _mattered(self, slice_: Slice, rules: Sequence[WindowedRule]) -> npt.NDArray[np.bool_]:
-        """By row. What `judge` saw, and what of it the history still tells after a restart."""
+        """By row: whether it ever mattered to a rule, as `judge` saw it or, after a restart, by its history."""
         mattered = self.rings[slice_].table.mattered
         if slice_ not in self.histories:
             return mattered

@@ -23,7 +23,7 @@ Window = tuple[datetime, datetime]
 
 
 class Score(NamedTuple):
-    found: int
+    detected: int
     windows: int
     false_a_day: float
     delay: timedelta | None

@@ -50,8 +50,8 @@ def draw(path: Path, series: Series, replayed: Replayed, windows: Sequence[Windo
 
 def _windows(axes: Axes, windows: Sequence[Window], raised: Sequence[Raised]) -> None:
     for start, end in windows:
-        found = any(start <= alert.started <= end for alert in raised)
-        axes.axvspan(_number(start), _number(end), color=_LABELLED if found else _MISSED, alpha=0.3, linewidth=0)
+        detected = any(start <= alert.started <= end for alert in raised)
+        axes.axvspan(_number(start), _number(end), color=_LABELLED if detected else _MISSED, alpha=0.3, linewidth=0)
 
 
 def _alerts(axes: Axes, raised: Sequence[Raised], windows: Sequence[Window], top: float) -> None:
