@@ -38,9 +38,8 @@ CLI = """# Commands
 
 <!-- made by `make docs` -->
 
-What `--help` of each command says. Exit codes mean the same everywhere: 0 done, 1 not all went well, 2 wrong usage or
-settings, 3 broker or ClickHouse unreachable, 4 tables or topics not as they should be, 5 the embedded stack can't start,
-130 Ctrl-C.
+The `--help` of each command. Exit codes are the same everywhere: 0 done, 1 partly failed, 2 wrong usage or settings, 3 broker
+or ClickHouse unreachable, 4 tables or topics don't match this program, 5 the embedded stack can't start, 130 Ctrl-C.
 
 | command | |
 |---|---|
