@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 
+import pytest
 import yaml
 
 from tests.contracts.test_steps import NAMES
@@ -58,3 +59,22 @@ def test_each_kind_of_change_has_a_recipe() -> None:
         assert change in recipes
     sections = TEXT.partition("## How to add")[2].partition("\n## ")[0].split("\n### ")[1:]
     assert [section.splitlines()[0] for section in sections if "eld by: `tests/" not in section] == []
+
+
+def _said_of_files() -> list[tuple[str, str]]:
+    """Each name in code that follows a file on the same item of a recipe, with that file."""
+    said = []
+    for item in re.split(r"\n(?=\d\. |\n|- )", TEXT.partition("## How to add")[2].partition("\n## ")[0]):
+        file = ""
+        for code in re.findall(r"`([^`]+)`", item):
+            if re.fullmatch(r"[\w/.-]+\.(py|sql|yaml|yml|json|xml)", code):
+                file = code
+            elif re.fullmatch(r"[A-Za-z_][\w.]*", code) and file and (ROOT / file).exists() and "make" not in code:
+                said.append((file, code))
+    return said
+
+
+@pytest.mark.parametrize(("file", "name"), _said_of_files())
+def test_what_a_recipe_names_is_in_the_file_before_it(file: str, name: str) -> None:
+    text = (ROOT / file).read_text()
+    assert all(re.search(rf"\b{part}\b", text) for part in name.split("."))
