@@ -130,6 +130,7 @@ class EventBatch:
         self.events = self.events.filter(~mask)
 
     def reject_record(self, row: int | None, reason: str, step: str, topic: str, partition: int, offset: int) -> None:
+        """Makes a record a dead letter; `row` is its index in `raw`, None if it was not in the records of this batch."""
         key, raw = (None, None) if row is None else (self.keys[row], self.raw[row])
         self.rejected.append(Rejected(step, reason, topic, partition, offset, key, raw or b""))
 

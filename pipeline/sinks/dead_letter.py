@@ -41,6 +41,7 @@ class DeadLetters:
         self._seldom, self._cut, self._missing = Seldom(), 0, 0
 
     def write(self, rejected: Sequence[Rejected], generation: int) -> None:
+        """On return topic and table have all of them."""
         if not rejected:
             return
         if refused := self._producer.send([_record(letter) for letter in rejected], generation):

@@ -18,9 +18,11 @@ class MemoryTable:
         self.rows = pl.DataFrame()
 
     def insert(self, rows: pl.DataFrame) -> None:
+        """Adds rows with the columns of the table."""
         self.rows = pl.concat([self.rows, rows], how="diagonal_relaxed") if self.rows.width else rows
 
     def final(self) -> pl.DataFrame:
+        """The newest row of each event."""
         return self.rows.sort("version", maintain_order=True).unique("event_key", keep="last", maintain_order=True)
 
     def newest(self, keys: pl.DataFrame) -> pl.DataFrame:
@@ -52,9 +54,11 @@ class MemoryPending:
         return Loaded(rows.head(limit), rows.select(*SAME, "topic", "partition"))
 
     def of(self, keys: pl.Series, last: tuple[int, int], count: int) -> pl.DataFrame:
+        """As waiting_table.Pending says."""
         return self.rows.filter(pl.col("event_key").is_in(keys.implode())).filter(_beyond(last)).sort(SAME).head(count)
 
     def after(self, last: tuple[int, int], partitions: Collection[Partition], count: int) -> pl.DataFrame:
+        """As waiting_table.Pending says."""
         ours = pl.Series(
             [partition in partitions for partition in self.rows.select("topic", "partition").iter_rows()], dtype=pl.Boolean
         )
@@ -69,6 +73,7 @@ class MemoryLanding:
         self.refused: list[int] = []
 
     def land(self, batches: Sequence[EventBatch]) -> list[int]:
+        """Returns `refused`."""
         for batch in batches:
             if self._table is not None:
                 self._table.insert(batch.events)

@@ -11,15 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 import orjson
-import polars as pl
 from confluent_kafka import Consumer, KafkaError, Message
 
-from pipeline.batch import EventBatch, Origin, Unreadable
+from pipeline.batch import EventBatch, Unreadable
 from pipeline.clock import steady
 from pipeline.fence import Fence
 from pipeline.kafka.batches import last_offset
@@ -27,7 +24,7 @@ from pipeline.kafka.connection import Connection
 from pipeline.kafka.consumer import confirmed_ago
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
-from pipeline.sources.memory import ROW_SCHEMA
+from pipeline.sources.messages import batch_from
 from pipeline.worker.in_flight import InFlightLimit
 from pipeline.worker.offsets import Offsets
 
@@ -58,9 +55,13 @@ class Subscription(NamedTuple):
 class Target(Protocol):
     """Where batches go (worker/flow.py)."""
 
-    def put(self, batch: EventBatch) -> None: ...
+    def put(self, batch: EventBatch) -> None:
+        """Takes the batch; the in-flight limit has room for it."""
+        ...
 
-    def fail(self, error: BaseException) -> None: ...
+    def fail(self, error: BaseException) -> None:
+        """Stops the worker because of an error of the source."""
+        ...
 
 
 class KafkaSource:
@@ -213,38 +214,3 @@ class KafkaSource:
         if (sent_ago := confirmed_ago(stats)) is not None:
             self._fence.confirmed(steady() - sent_ago, self._session_s)
         self._offsets.lag.statistics(stats, self._topic)
-
-
-def batch_from(messages: list[Message], topic: str, batch_id: int, generation: int, unreadable: list[Unreadable]) -> EventBatch:
-    """The messages as a batch; row i is message i."""
-    count = len(messages)
-    partitions = np.fromiter(map(Message.partition, messages), np.int32, count)
-    offsets = np.fromiter(map(Message.offset, messages), np.int64, count)
-    frame = pl.DataFrame(
-        {
-            "row": np.arange(count, dtype=np.uint32),
-            "topic": pl.repeat(topic, count, dtype=pl.String, eager=True),
-            "partition": partitions,
-            "offset": offsets,
-        },
-        schema=ROW_SCHEMA,
-    )
-    timestamps = np.fromiter(map(itemgetter(1), map(Message.timestamp, messages)), np.int64, count)
-    origins = []
-    for partition in np.unique(partitions):
-        mine = partitions == partition
-        span, times = offsets[mine], timestamps[mine]
-        origins.append(Origin(topic, int(partition), int(span.min()), int(span.max()), int(times.min()), int(times.max())))
-    now = int(time.time() * 1000)  # later than every record that was read of its partition
-    origins += [Origin(passed.topic, passed.partition, passed.first, passed.last, now, now) for passed in unreadable]
-    return EventBatch(
-        id=batch_id,
-        events=frame,
-        raw=list(map(Message.value, messages)),
-        keys=list(map(Message.key, messages)),
-        origins=tuple(origins),
-        read=count + len(unreadable),
-        generation=generation,
-        timestamps=timestamps,
-        unreadable=unreadable,
-    )

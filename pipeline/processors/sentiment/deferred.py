@@ -16,19 +16,15 @@ from typing import NamedTuple, Protocol
 import polars as pl
 
 from pipeline.batch import EventBatch, Partition
-from pipeline.clickhouse.inserter import Inserter, TooMuchError
-from pipeline.clickhouse.row_versions import COLUMNS_SQL, LABEL_CHANGES, insert_versions, label_values, minutes, numbers, quoted
+from pipeline.clickhouse.inserter import Inserter
 from pipeline.clock import Clock, wall
 from pipeline.fence import GivenUp
 from pipeline.monitoring import metrics
-from pipeline.processors.alerts.single import JUDGED
 from pipeline.processors.sentiment.backlog import KEPT, Backlog
+from pipeline.processors.sentiment.deferred_rows import DeferredRows
 from pipeline.processors.sentiment.labels import Labeller
-from pipeline.processors.sentiment.prepare import LONGEST
 from pipeline.step import Revisions
-from schemas import events
 from schemas.labels import COLUMNS, DEFERRED
-from schemas.times import TIME
 
 NAME = "labels"
 WRITE_S = 2.0
@@ -88,7 +84,7 @@ class DeferredLabeller:
         self._topic, self._spare, self._pace, self._clock = topic, spare, pace, clock
         self._backlog = Backlog(pace.kept)
         self._owned: frozenset[int] = frozenset()
-        self._columns: list[str] = []
+        self._rows = DeferredRows(inserter, topic)
         self._sweep_at = 0.0
         self._slice = 16
         self._waiting, self._oldest, self._since = 0, 0.0, 0.0
@@ -167,7 +163,7 @@ class DeferredLabeller:
             return False
         generation = self._inserter.fence.generation
         taken = self._backlog.take(self._pace.chunk_rows)
-        rows = self._read(taken)
+        rows = self._rows.read(taken)
         labels = self._label(rows)
         done = labels.get_column("sentiment_status") != DEFERRED
         self._backlog.add(taken.join(rows.filter(~done), on="event_key", how="semi"))
@@ -177,22 +173,12 @@ class DeferredLabeller:
 
     def _sweep(self) -> None:
         owned = self._owned
-        where = f"topic = {quoted(self._topic)} AND partition IN ({','.join(map(str, owned))}) AND {_WAITS}"
-        count, oldest = self._inserter.query(_COUNT.format(where=where)).row(0)
+        count, oldest = self._rows.count(owned)
         self._count(count, oldest)
         if count:
-            self._backlog.add(
-                self._inserter.query(_KEYS.format(where=where, kept=self._pace.kept)).with_columns(
-                    pl.col("created_at").cast(TIME)
-                )
-            )
+            self._backlog.add(self._rows.keys(owned, self._pace.kept))
             self._backlog.cut = count > self._pace.kept
             self._backlog.forget(owned - self._owned)
-
-    def _read(self, keys: pl.DataFrame) -> pl.DataFrame:
-        """Those of these rows that still wait, with their texts."""
-        when = minutes(keys.get_column("created_at"))
-        return self._inserter.query(_TEXTS.format(minutes=when, keys=numbers(keys.get_column("event_key"))))
 
     def _label(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The labels of the first rows; the others, for which there was no time, stay deferred.
@@ -216,29 +202,17 @@ class DeferredLabeller:
     def _write(self, rows: pl.DataFrame, labels: pl.DataFrame, generation: int) -> None:
         if not rows.height:
             return
-        self._columns = self._columns or self._inserter.query(COLUMNS_SQL).get_column("name").to_list()
-        labelled = rows.with_columns(labels.get_columns())
-        self._listener.before_write(labelled, generation)
-        self._insert(rows, labels, generation)
-        self._listener.after_write(labelled, generation)
-        metrics.count_labels(labels)
-
-    def _insert(self, rows: pl.DataFrame, labels: pl.DataFrame, generation: int) -> None:
-        """Makes the versions, all in one statement when the server gives it the time."""
-        when, where = minutes(rows.get_column("created_at")), f"{_WAITS} AND {LABEL_CHANGES}"
-        statement = insert_versions(self._columns, rows, label_values(labels), events.LABEL_STEP, when, where)
         partitions = set(rows.get_column("partition"))
 
         def check_ownership() -> None:
             if not partitions <= self._owned:
                 raise GivenUp
 
-        try:
-            self._inserter.insert_versions(statement, generation, check_ownership, whole=rows.height == 1)
-        except TooMuchError:
-            half = rows.height // 2
-            self._insert(rows[:half], labels[:half], generation)
-            self._insert(rows[half:], labels[half:], generation)
+        labelled = rows.with_columns(labels.get_columns())
+        self._listener.before_write(labelled, generation)
+        self._rows.write(rows, labels, generation, check_ownership)
+        self._listener.after_write(labelled, generation)
+        metrics.count_labels(labels)
 
     def _has_time(self) -> bool:
         return self._spare(self._waiting > 0 and self._clock() - self._since > self._pace.urgent_s)
@@ -251,19 +225,3 @@ class DeferredLabeller:
 
     def _age(self) -> float:
         return max(0.0, self._clock() - self._oldest) if self._waiting else 0.0
-
-
-_WAITS = f"sentiment_status = '{DEFERRED}'"
-_COUNT = "SELECT count() AS n, toUnixTimestamp64Milli(min(ingested_at)) / 1000 AS oldest FROM interactions FINAL WHERE {where}"
-_KEYS = (
-    "SELECT event_key, created_at, partition FROM interactions FINAL WHERE {where} "
-    "ORDER BY toStartOfMinute(created_at) DESC, created_at DESC LIMIT {kept}"
-)
-_TEXTS = f"""
-SELECT {", ".join(JUDGED)}, revision, partition, read FROM
-(
-    SELECT {", ".join(JUDGED)}, revision, partition, leftUTF8(text, {LONGEST}) AS read, sentiment_status
-    FROM interactions WHERE {{minutes}} AND event_key IN {{keys}} ORDER BY version DESC LIMIT 1 BY event_key
-)
-WHERE is_deleted = 0 AND {_WAITS}
-ORDER BY created_at DESC"""
