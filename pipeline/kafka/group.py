@@ -14,14 +14,15 @@ from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, LeaveGro
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 
 from pipeline.config.settings import KafkaSettings
+from pipeline.kafka import faust_app
 from pipeline.kafka.tls import tls_context
 
 SESSION_S = 6.0
 """The least that Kafka allows by default."""
 REBALANCE_S = 10.0
 """A member that has to leave has so long to end its writes and to hand over."""
-LOGGERS = ("mode", "faust", __name__)
-"""Faust logs under these names; the last one is the module of the app's class."""
+LOGGERS = (*faust_app.LOGGERS, __name__)
+"""Faust logs under these names."""
 
 
 class Member(Protocol):
@@ -95,11 +96,8 @@ class _Consumer(Consumer):
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
 
-class _App(faust.App):
+class _App(faust_app.StatelessApp):
     earshot_member: Member
-
-    async def on_first_start(self) -> None:
-        """Faust would create a data folder for its tables here; there are none."""
 
     def _new_transport(self) -> Any:
         transport: Any = super()._new_transport()

@@ -16,11 +16,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-import faust
 from faust.app.base import BootStrategy
 
 from pipeline.batch import EventBatch
 from pipeline.fence import Fence, GivenUp
+from pipeline.kafka.faust_app import LOGGERS, StatelessApp
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
 from pipeline.monitoring.reject_reasons import reason_class
@@ -29,9 +29,7 @@ from pipeline.worker.in_flight import InFlightLimit
 
 log = logging.getLogger("earshot.delivery")
 LOG_LEVELS = {
-    "mode": logging.WARNING,
-    "faust": logging.WARNING,
-    __name__: logging.WARNING,  # Faust logs under the name of the module that makes the app
+    **dict.fromkeys(LOGGERS, logging.WARNING),
     # Whoever asked logs the failure.
     "aiokafka": logging.CRITICAL,
 }
@@ -44,11 +42,6 @@ class _InProcess(BootStrategy):
     enable_kafka = False
     enable_web = False
     enable_sensors = False
-
-
-class _App(faust.App):
-    async def on_first_start(self) -> None:
-        """Faust would create a data folder for its tables here; there are none."""
 
 
 class LandingLog:
@@ -83,7 +76,9 @@ class Flow:
         self._stop = asyncio.Event()
         self.failure: BaseException | None = None
         self._log = LandingLog()
-        self.app = _App(f"earshot-worker-{os.getpid()}", broker="kafka://", topic_disable_leader=True, web_enabled=False)
+        self.app = StatelessApp(
+            f"earshot-worker-{os.getpid()}", broker="kafka://", topic_disable_leader=True, web_enabled=False
+        )
         self.app.boot_strategy = _InProcess(self.app)
         # Faust types a channel's items as its own events; ours carry batches as they are.
         self._entry: Any = self.app.channel(maxsize=CHANNEL_DEPTH)
