@@ -94,7 +94,7 @@ class _Pieces:
 
 
 def clusters(rows: pl.DataFrame, accounts: int) -> Iterator[tuple[Array, Array]]:
-    """Clusters of similar rows (by index) from at least `accounts` accounts, and the similarity of each to their common text."""
+    """Clusters of similar rows (by index) from at least `accounts` accounts, with the similarity to their common text."""
     if rows.height < accounts:
         return
     pieces, authors = _Pieces(rows.get_column("text").to_list()), rows.get_column("account").to_numpy()
