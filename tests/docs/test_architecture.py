@@ -15,6 +15,7 @@ from tests.support.isolation import ROOT
 
 PAGE = ROOT / "docs/architecture.md"
 AT_THE_ROOT = {"app", "batch", "clock", "errors", "fence", "leader", "migrate", "step"}
+LONGEST = 300
 CITED = ["docs/architecture.md", "docs/glossary.md", "docs/control-api.md", "docs/privacy.md", "CONTRIBUTING.md"]
 """Pages for people who look for the code: a file, class or function that these name has to exist."""
 
@@ -90,6 +91,11 @@ def test_no_files_import_each_other_in_a_circle() -> None:
 
 def test_the_root_holds_what_every_room_speaks_of_and_nothing_else() -> None:
     assert {file.stem for file in (ROOT / "pipeline").glob("*.py")} - {"__init__"} == AT_THE_ROOT
+
+
+def test_no_file_is_longer_than_300_lines() -> None:
+    lengths = {module: len(file.read_text().splitlines()) for module, file in modules().items()}
+    assert {module: length for module, length in lengths.items() if length > LONGEST} == {}
 
 
 def test_what_breaks_the_rules_is_found(tmp_path: Path) -> None:
