@@ -36,6 +36,11 @@ from pipeline.errors import StackError
 from tests.support.commands import run, stacked  # noqa: F401  # fixtures
 
 PARTITIONS = 8
+LONGEST = (
+    "processors/sentiment/test_accuracy", "deploy/test_prometheus", "faults/test_control_killed", "faults/test_labels",
+    "faults/", "cli/test_up", "integration/", "generate/test_targets", "sinks/",
+)  # fmt: skip
+"""The files that take longest, in the order in which they begin."""
 FILLED = """
 SELECT name FROM system.tables
 WHERE database = currentDatabase() AND engine LIKE '%MergeTree' AND total_rows > 0 AND name != 'schema_migrations'"""
@@ -45,11 +50,18 @@ def pytest_unconfigure() -> None:
     HOME.leave()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks `stack` what needs the session's stack. A test that starts servers of its own has the mark by hand."""
     for item in items:
         if "stack" in getattr(item, "fixturenames", ()):
             item.add_marker("stack")
+    if hasattr(config, "workerinput"):  # of several processes none shall have the longest files at the end
+        items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    path = item.nodeid.removeprefix("tests/")
+    return next((rank for rank, long in enumerate(LONGEST) if path.startswith(long)), len(LONGEST))
 
 
 @pytest.fixture(scope="session", autouse=True)
