@@ -2,7 +2,7 @@
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 BIN = .venv/bin
 
-.PHONY: run test test-fast test-models lint faults bench bench-check bench-gpu train-sentiment board docs clean
+.PHONY: run test test-fast coverage test-models lint faults bench bench-check bench-gpu train-sentiment board docs clean
 
 run: .venv/run.stamp ; @$(BIN)/earshot up
 
@@ -13,7 +13,14 @@ BESIDE = -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 test: .venv/dev.stamp ; @$(BIN)/python -m pytest $(BESIDE) -m "not faults"
 
 # The tests that start no server and take no long time.
-test-fast: .venv/dev.stamp ; @$(BIN)/python -m pytest $(BESIDE) -m "not stack and not faults and not slow"
+FAST = $(BESIDE) -m "not stack and not faults and not slow"
+test-fast: .venv/dev.stamp ; @$(BIN)/python -m pytest $(FAST)
+
+# The branches that the fast tests take; the floor is in pyproject.toml.
+coverage: .venv/dev.stamp
+	@mkdir -p build/coverage && $(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest $(FAST)
+	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 # The extra `models` brings torch (some GB): any Hugging Face model, a GPU, training.
 test-models: .venv/models.stamp ; @$(BIN)/python -m pytest tests/processors/sentiment/test_torch.py
