@@ -31,16 +31,16 @@ VISIBILITIES = ("public", "private")
 AUTHOR_KINDS = ("person", "organisation", "bot", "staff")
 PLATFORM_PATTERN = r"^[a-z][a-z0-9_.-]{0,63}$"
 NAME_BYTES, ID_BYTES = 500, 1_000
-"""Names and ids become keys: of rows, of alerts, of records of other topics, of what processes keep in memory. So they are
-short, in bytes of UTF-8; a longer one is a dead letter. (An e-mail's id may have 998.)"""
+"""Names and ids become keys: of rows, alerts, records of other topics, and indices in memory. So their length in bytes of UTF-8
+is limited; an event with a longer one is a dead letter. (An e-mail's id may have 998.)"""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
     """One field of the event.
 
-    `group` says with what it changes: a partial update that carries any field of a group replaces that whole group
-    (design: completion of partial updates). `fixed` fields come from the create and never change.
+    Fields of a `group` change together: a partial update that carries any field of a group replaces the whole group
+    (processors/completion.py). `fixed` fields come from the create and never change.
     """
 
     path: str
@@ -48,10 +48,11 @@ class Field:
     group: Group
     values: tuple[str, ...] = ()
     limit: int = 0
-    """Bytes of the text, or of each text of the list, at most; 0: what a record may have."""
+    """The most bytes of the text, or of each text of the list; 0: limited only by the size of a record."""
 
     @property
     def column(self) -> str:
+        """The field's column in frames and tables."""
         return self.path.replace(".", "_")
 
 
@@ -108,13 +109,13 @@ FIELDS: tuple[Field, ...] = (
 )
 
 GIVEN = Field("brands_given", "strings", "text")
-"""What the source gave in `brands`, set by step mentions: no field of a record, but it changes with the text."""
+"""The source's own `brands`, set by step mentions: not a field of a record, but it changes with the text."""
 
 BY_COLUMN = {field.column: field for field in (*FIELDS, GIVEN)}
 GROUPS: dict[str, tuple[str, ...]] = {
     group: tuple(f.column for f in BY_COLUMN.values() if f.group == group) for group in ("text", "metrics", "author")
 }
-"""The three groups that change, each with a time of its own: column `<group>_at`."""
+"""The three groups that change, each with its own time in column `<group>_at`."""
 
 TIMES = ("created_at", "occurred_at")
 EARLIEST = "1995-01-01T00:00:00Z"
@@ -123,10 +124,10 @@ EARLIEST = "1995-01-01T00:00:00Z"
 # --- the version of a row -------------------------------------------------------------------------------------------
 # One unsigned 64-bit integer, newest wins: occurred_at in ms (42 bits, until the year 2109), the rank of the operation
 # (2 bits), the record's offset (low 10 bits), a minor counter (10 bits): its upper 5 bits count changes that were completed
-# from an older row, its lower 5 bits what was computed anew for the same change: 1 for a label, 2 for other brands (a
-# rematch). So a completed change is above what is computed anew meanwhile, and never the same version; and of a label and
-# brands that were made from one version at the same time the brands win, for a row that lacks its label is found again. An
-# overflow goes on in the next bits: later is still newer.
+# from an older row, its lower 5 bits later results for the same change: +1 for a label, +2 for other brands (a rematch). So a
+# completed change is always above such a result, and never has the same version. If a label and brands are made from one
+# version at the same time, the brands win: a row without its label is labelled later. An overflow carries into the next bits:
+# later is still newer.
 TIME_SHIFT = 22
 RANK_SHIFT = 20
 OFFSET_SHIFT = 10
@@ -202,5 +203,5 @@ def record_type() -> type[msgspec.Struct]:
 
 
 def known_paths() -> frozenset[str]:
-    """The names at the top of a record and the paths of those inside its objects: what is not here is an unknown field."""
+    """The names at the top of a record and the paths inside its objects; every other field is unknown."""
     return frozenset(_tree()) | {field.path for field in FIELDS}

@@ -1,4 +1,4 @@
-"""Files of texts to labels, and labels checked against the truth: what `earshot label` does."""
+"""Labels files of texts, and checks labels against the truth, for `earshot label`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 def read_texts(path: Path, column: str | None) -> pl.Series:
     """The texts of a file: a text a line, or a column of .csv, .tsv or .jsonl; a null stays one.
 
-    Raises SettingsError for a file that can't be read so, or a column that is missing or not told.
+    Raises SettingsError for a file that can't be read so, or a missing or unnamed column.
     """
     if path.suffix.lower() not in (*_SEPARATORS, ".jsonl", ".ndjson") and column is None:
         return pl.Series(lines(path), dtype=pl.String)
@@ -84,7 +84,7 @@ def label_all(labeller: Labeller, texts: pl.Series, language: str, advance: Call
 
 
 def as_json(labels: pl.DataFrame) -> Iterator[bytes]:
-    """A line of JSON a row: label (null: none can be had, `reason` says why), scores, model, language."""
+    """A line of JSON per row: label (null without one; `reason` says why), scores, model, language."""
     for row in labels.iter_rows(named=True):
         found = {"label": row["sentiment_label"], "language": row["sentiment_language"]}
         if row["sentiment_status"] == LABELLED:
@@ -96,7 +96,7 @@ def as_json(labels: pl.DataFrame) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class Check:
-    """`confusion`: a row a true class, a column a found one, last those without a label, which count as wrong."""
+    """`confusion`: a row per true class, a column per label; the last column counts texts without a label, which are wrong."""
 
     accuracy: float
     macro_f1: float
@@ -105,7 +105,7 @@ class Check:
 
 
 def check(labels: pl.Series, truth: pl.Series) -> Check:
-    """Means over the classes that the truth has. Raises EarshotError when there are more or fewer labels than texts."""
+    """Means over the classes in the truth. Raises EarshotError if labels and texts differ in number."""
     if len(labels) != len(truth):
         raise EarshotError(f"there are {len(labels):,} texts and {len(truth):,} labels to check them by")
     if not len(labels):

@@ -1,4 +1,4 @@
-"""The live line of `earshot up`: what the metrics of the worker and of control say, once a second."""
+"""The live line of `earshot up`, from the metrics of the worker and of control, once a second."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from prometheus_client.parser import text_string_to_metric_families
 
 Samples = Mapping[tuple[str, str], float]
-"""Value by (name, value of the first label or ""), summed over further labels."""
+"""Values by (name, value of the first label or ""), summed over further labels."""
 
 
 def scrape(url: str) -> Samples | None:
-    """The metrics, or None while nobody answers."""
+    """The metrics at this URL; None while nothing answers."""
     try:
         with urllib.request.urlopen(url, timeout=1) as answer:
             text = answer.read().decode()
@@ -31,7 +31,7 @@ def scrape(url: str) -> Samples | None:
 
 @dataclass
 class LiveLine:
-    """Turns scrapes into the line. The counts are those of this start of `up`, over restarts of the worker."""
+    """Turns scrapes into the line. Its counts are since the start of `up`, over restarts of the worker."""
 
     _now: Samples = field(default_factory=dict)
     _gone: dict[str, float] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class LiveLine:
     _latency: float | None = None
 
     def update(self, samples: Samples | None, control: Samples | None = None) -> str:
-        """The line that these scrapes make; None: there was no answer."""
+        """The line for these scrapes; None: that process did not answer."""
         if samples is None:
             return "waiting for the worker"
         if self._total("earshot_events_read_total", samples) < self._total("earshot_events_read_total", self._now):

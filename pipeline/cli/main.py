@@ -1,7 +1,7 @@
 """The command line: `earshot`.
 
-Each command reads the settings, calls one function of its module and prints what it returns. Heavy modules are imported
-inside the commands, so that `earshot --help` is quick.
+Each command reads the settings, calls one function of another room and prints its result. Commands import heavy modules
+themselves, so that `earshot --help` is quick.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the commands share: the settings, with the command's own options on top."""
+"""Shared by the commands: the settings with the command's options, and options that are times."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def load_settings(context: typer.Context, data_dir: Path | None = None, broker: str | None = None) -> Settings:
-    """The settings of `--config`; an option that is given wins. The embedded ClickHouse's password is with them.
+    """The settings of `--config`, with the given options and the embedded ClickHouse's password.
 
     Raises SettingsError.
     """
@@ -30,7 +30,7 @@ def load_settings(context: typer.Context, data_dir: Path | None = None, broker: 
 
 
 def refuse(context: typer.Context, why: str, *options: str) -> None:
-    """Raises SettingsError when one of these was given on the command line: beside what else was, it would do nothing."""
+    """Raises SettingsError if one of these options was given: with the other ones it has no effect."""
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
         if source is not None and source.name == "COMMANDLINE" and (given := set(options).intersection(parameter.opts)):
@@ -38,7 +38,7 @@ def refuse(context: typer.Context, why: str, *options: str) -> None:
 
 
 def time_of(option: str, text: str | None) -> datetime | None:
-    """The time that the option says, in UTC where it says no zone. Raises SettingsError."""
+    """The option's time; UTC if it names no zone. Raises SettingsError."""
     if text is None:
         return None
     try:
@@ -49,14 +49,14 @@ def time_of(option: str, text: str | None) -> datetime | None:
 
 
 def duration_of(option: str, text: str) -> timedelta:
-    """The duration that the option says: 90s, 10m, 4h or 1d. Raises SettingsError."""
+    """The option's duration: 90s, 10m, 4h or 1d. Raises SettingsError."""
     if not (match := re.fullmatch(r"(\d{1,6})\s*([smhd])", text.strip())):
         raise SettingsError(f"{option} {text}: it should look like 90s, 10m, 4h or 1d")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 def moment_of(option: str, text: str | None) -> datetime | None:
-    """The time that the option says: so long ago (2h), or a time as `time_of` takes it. Raises SettingsError."""
+    """The option's time: a duration ago (2h), or a time as for `time_of`. Raises SettingsError."""
     if text is not None and re.fullmatch(r"\d+\s*[smhd]", text.strip()):
         return datetime.now(UTC) - duration_of(option, text)
     return time_of(option, text)

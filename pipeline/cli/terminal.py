@@ -1,4 +1,4 @@
-"""What strangers wrote, on a terminal or in a spreadsheet: nothing of it can move the cursor, change a colour or run."""
+"""Prints texts that strangers wrote: none can move the cursor, change a colour, or run as a formula in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from rich.text import Text
 
 _WIDE = "|".join("＝＋－＠").encode()
 _FORMULA = re.compile(rb'(?<!")"(?=[=+\-@\t\r]|' + _WIDE + rb")")
-"""The quote before a text that a spreadsheet would take for a formula: one that opens a cell stands alone, within a text none
-does, and numbers have none."""
+"""The opening quote of a cell that a spreadsheet would read as a formula. A quote inside a text is doubled, and numbers have
+none."""
 _AHEAD = 3
-"""So many bytes after a quote say whether it is one."""
+"""The bytes after a quote that decide whether it opens such a cell."""
 
 
 def write(blocks: Iterable[bytes]) -> None:
-    """Writes UTF-8 to stdout; on a terminal with escapes, as `printable` has them."""
+    """Writes UTF-8 to stdout; on a terminal with the escapes of `printable`."""
     blocks = _printable(blocks) if sys.stdout.isatty() else blocks
     for block in blocks:
         sys.stdout.buffer.write(block)
@@ -40,13 +40,13 @@ def _printable(blocks: Iterable[bytes]) -> Iterator[bytes]:
 def without_formulas(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """ClickHouse's CSV with a ' before each text that begins with = + - @ (wide ones, too), a tab or a carriage return.
 
-    It is for a reader that splits at commas: a ; within a text stays as it is, for ;-) is no formula.
+    It assumes a reader that splits at commas: a ; inside a text stays, since ;-) is not a formula.
     """
     held = b""
     for block in blocks:
         text = held + block
         cut = len(text) - _AHEAD
-        while cut > 0 and b'"' in text[max(cut - _AHEAD, 0) : cut + 1]:  # what is cut beside a quote means something else
+        while cut > 0 and b'"' in text[max(cut - _AHEAD, 0) : cut + 1]:  # a cut beside a quote would change its meaning
             cut -= 1
         yield _FORMULA.sub(b"\"'", text[: max(cut, 0)])
         held = text[max(cut, 0) :]
@@ -54,7 +54,7 @@ def without_formulas(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def printable(value: object) -> str:
-    """The value as text; what is no printable character, or no UTF-8, as an escape (`\\x1b`)."""
+    """The value as text; unprintable characters and invalid UTF-8 as escapes (`\\x1b`)."""
     if value is None:
         return ""
     if isinstance(value, datetime):
@@ -66,11 +66,11 @@ def printable(value: object) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
-    """A table of plain text; numbers to the right."""
+    """A table of plain text; columns of numbers are aligned to the right."""
     shown = Table(title=title, title_justify="left", title_style="bold")
     rows = list(rows)
-    for place, column in enumerate(columns):
-        numbers = bool(rows) and all(isinstance(row[place], (int, float)) for row in rows)
+    for index, column in enumerate(columns):
+        numbers = bool(rows) and all(isinstance(row[index], (int, float)) for row in rows)
         shown.add_column(column, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(Text(printable(value)) for value in row))
@@ -78,9 +78,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str |
 
 
 def console(stderr: bool = False) -> Console:
-    """As wide as the terminal; wide enough for a table where there is none, as in a pipe."""
-    found = Console(stderr=stderr, highlight=False)
-    return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=200)
+    """As wide as the terminal; in a pipe wide enough for a table."""
+    screen = Console(stderr=stderr, highlight=False)
+    return screen if screen.is_terminal else Console(stderr=stderr, highlight=False, width=200)
 
 
 def progress_bars() -> Progress:

@@ -31,13 +31,13 @@ from pipeline.queries.alert_tail import follow
 from schemas.alerts import State
 
 PLAIN_SECONDS = 5.0
-"""How often a line is printed where there is no terminal to keep one line alive."""
+"""How often a line is printed without a terminal."""
 
 
 def up(given: Settings, *, sample: bool = True, console: Console | None = None) -> None:
-    """Runs all of Earshot on this machine until SIGINT or SIGTERM, then stops it in order; what landed stays.
+    """Runs all of Earshot on this machine until SIGINT or SIGTERM, then stops it in order; the data stays.
 
-    Raises StackError when it can't start, MigrationError when the data is newer than this program.
+    Raises StackError if it can't start, MigrationError if the data is newer than this program.
     """
     console = console or terminal()
     with _interrupts(), suppress(KeyboardInterrupt), _stack(given, console) as (stack, settings):
@@ -56,7 +56,7 @@ def up(given: Settings, *, sample: bool = True, console: Console | None = None) 
             control.start()
             supervisor.start()
             _welcome(stack, settings, sample, console)
-            _point(pointer(given, config), console)
+            _hints(pointer(given, config), console)
             if sample:
                 feeder.start()
             _show(settings, console)
@@ -99,14 +99,14 @@ def _feed(settings: Settings, stop: threading.Event, console: Console) -> None:
 
 
 def _watch(settings: Settings, stop: threading.Event, console: Console) -> None:
-    """A line for each alert that begins to fire and is not muted, and one when it is over."""
-    told: set[int] = set()
+    """Prints a line for each alert that starts to fire and is not muted, and a line when it resolves."""
+    shown: set[int] = set()
     try:
         for alert in follow(settings.kafka, stop=stop):
             if alert.historical or alert.muted or alert.state not in (State.FIRING, State.RESOLVED):
                 continue
-            if (alert.state is State.FIRING) != (alert.key in told):
-                told ^= {alert.key}
+            if (alert.state is State.FIRING) != (alert.key in shown):
+                shown ^= {alert.key}
                 console.print(alert_line(alert), soft_wrap=True)
     except EarshotError as error:
         _printer(console)(f"alerts are not shown here: {error}")
@@ -114,23 +114,23 @@ def _watch(settings: Settings, stop: threading.Event, console: Console) -> None:
 
 def _welcome(stack: Stack, settings: Settings, sample: bool, console: Console) -> None:
     broker = "Apache Kafka" if stack.broker_kind == "kafka" else "light broker (in memory)"
-    places = {
+    addresses = {
         broker: stack.bootstrap,
         "ClickHouse": stack.clickhouse_url,
         "metrics": _metrics_url(settings),
         "alerts": url_of(settings.control),
         "data": stack.data_dir,
     }
-    for name, place in places.items():
-        console.print(f"{name:<26}{place}", markup=False)
+    for name, address in addresses.items():
+        console.print(f"{name:<26}{address}", markup=False)
     if sample:
         console.print("feeding the sample stream; Ctrl-C stops everything, the data stays")
 
 
-def _point(there: str, console: Console) -> None:
-    """What to do in another terminal, and `there`: what makes its commands reach this stack."""
-    if there:
-        console.print(f"in another terminal, first:  {there}", markup=False, soft_wrap=True)
+def _hints(command: str, console: Console) -> None:
+    """Prints commands for another terminal; `command` makes it use this stack."""
+    if command:
+        console.print(f"in another terminal, first:  {command}", markup=False, soft_wrap=True)
     console.print(
         'try, in another terminal:  earshot send --text "The kettle leaks"   earshot query brands   earshot alerts tail',
         markup=False,
@@ -138,7 +138,7 @@ def _point(there: str, console: Console) -> None:
 
 
 def _show(settings: Settings, console: Console) -> None:
-    """The live line, until KeyboardInterrupt."""
+    """Prints the live line until KeyboardInterrupt."""
     line, worker, control = LiveLine(), _metrics_url(settings), f"{url_of(settings.control)}/metrics"
     if not console.is_terminal:
         while True:
@@ -160,10 +160,10 @@ def _printer(console: Console) -> Callable[[str], None]:
 
 @contextmanager
 def _interrupts() -> Iterator[None]:
-    """SIGTERM and SIGHUP are taken like Ctrl-C. A second one ends the stopping; the guard then kills what still runs."""
-    taken = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    """Handles SIGTERM and SIGHUP like Ctrl-C. A second signal interrupts the stop; the guard then kills the children left."""
+    previous = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        for number, before in taken.items():
+        for number, before in previous.items():
             signal.signal(number, before)

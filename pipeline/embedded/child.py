@@ -1,4 +1,4 @@
-"""One child process of the embedded stack, and the checks of its port."""
+"""One child process of the embedded stack, and checks of ports."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from pipeline.embedded.guard import Guard
 from pipeline.errors import StackError
 
 LOG_BYTES = 10 << 20
-"""A log that has grown past this becomes NAME.1.log, in place of the one before: what a child keeps is twice as much."""
+"""A log larger than this becomes NAME.1.log and replaces the one before: a child keeps at most twice this."""
 
 
 class Child:
-    """A process that can be started again as it was. `ready` asks whether it serves; its output goes to `log`.
+    """A process that can be restarted. `ready` asks whether it serves; its output goes to `log`.
 
-    It gets this process's environment, but none of the settings in it: those that it needs stand in `environment`.
+    It gets this process's environment without the settings in it; `environment` has the ones it needs.
     """
 
     def __init__(
@@ -77,10 +77,10 @@ class Child:
         self._guard.watch(self._process.pid)
 
     def rotate(self) -> None:
-        """Moves what a log past its limit holds to NAME.1.log, also while the process writes.
+        """Moves the content of a log past its limit to NAME.1.log, also while the process writes.
 
-        It writes on in its file, which is copied and cut: a pipe through this process would hold it up whenever this one stands
-        still (Ctrl-Z). What is written in the instant between copy and cut is lost; so is the old log on a full disk.
+        The process keeps its file, which is copied and truncated: a pipe through this process would block it whenever this one
+        is stopped (Ctrl-Z). Lines written between copy and truncation are lost; so is the old log on a full disk.
         """
         if not self.log.exists() or self.log.stat().st_size <= LOG_BYTES:
             return
@@ -90,7 +90,7 @@ class Child:
             log.truncate(0)
 
     def wait_ready(self, timeout_s: float = 60) -> None:
-        """Raises StackError when the process ends, or does not serve in time."""
+        """Returns when the process serves. Raises StackError if it ends, or does not serve in time."""
         deadline = time.monotonic() + timeout_s
         while not self._ready():
             if not self.alive:
@@ -100,7 +100,7 @@ class Child:
             time.sleep(0.05)
 
     def stop(self, timeout_s: float = 30) -> None:
-        """SIGTERM, and SIGKILL for one that does not listen."""
+        """SIGTERM, then SIGKILL if the process has not ended in time."""
         if self._process is None:
             return
         if self.alive:
@@ -113,13 +113,14 @@ class Child:
         self._guard.forget(self._process.pid)
 
     def kill(self) -> None:
+        """SIGKILL; returns when the process is gone."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._guard.forget(self._process.pid)
 
     def pause(self) -> None:
-        """Returns when it has stopped: until then a busy machine lets its threads answer requests."""
+        """SIGSTOP; returns when the process has stopped: on a busy machine its threads answer requests until then."""
         os.kill(self.pid, signal.SIGSTOP)
         os.waitpid(self.pid, os.WUNTRACED)
 
@@ -128,7 +129,7 @@ class Child:
 
 
 def free_port() -> int:
-    """A free port below those that the system gives to outgoing connections, so that it stays free while a child restarts."""
+    """A free port below those of outgoing connections, so that it stays free while a child restarts."""
     while True:
         port = random.randrange(20_000, 32_000)
         if _bindable(port):
@@ -136,7 +137,7 @@ def free_port() -> int:
 
 
 def check_port(port: int, who: str, setting: str) -> None:
-    """Raises StackError when something listens there already."""
+    """Raises StackError if another program listens on the port."""
     if not _bindable(port):
         raise StackError(f"port {port} is taken: {who} can't listen there; stop the program that does, or set {setting}")
 

@@ -29,7 +29,7 @@ from pipeline.embedded.request import BODY_LIMIT, CODECS, credentials, query_id,
 from pipeline.embedded.statement import DataInsert, split_insert
 from pipeline.http.same_origin import refusal
 
-# What travels in the URL and is no setting of the engine.
+# Parameters of the URL that are not settings of the engine.
 _NO_SETTINGS = {
     "query", "user", "password", "database", "default_format", "query_id", "session_id", "session_timeout", "session_check",
     "close_session", "quota_key", "role", "compress", "decompress", "enable_http_compression", "http_zlib_compression_level",
@@ -43,7 +43,7 @@ _CONTENT_TYPES = {"JSON": "application/json", "TabSep": "text/tab-separated-valu
 
 
 class Server:
-    """Listens on `host`; `password` is that of default."""
+    """The HTTP interface of one engine on address `host`; `password` is user default's."""
 
     def __init__(self, engine: Engine, password: str, host: str) -> None:
         self._engine = engine
@@ -51,10 +51,11 @@ class Server:
         self._host = host
         self._inserts = ThreadPoolExecutor(1, "insert")
         self._control = ThreadPoolExecutor(1, "control")
-        # An analyst's long queries must not keep the worker's look-ups waiting.
+        # An analyst's long queries must not delay the worker's look-ups.
         self._queries = {"default": ThreadPoolExecutor(4, "query"), "analyst": ThreadPoolExecutor(2, "analyst")}
 
     def application(self) -> web.Application:
+        """The routes."""
         application = web.Application(middlewares=[self._guard], client_max_size=BODY_LIMIT)
         application.router.add_get("/ping", self._ping)
         application.router.add_get("/replicas_status", self._ping)
@@ -111,7 +112,7 @@ class Server:
             return await self._in(self._inserts, lambda: self._engine.insert(query, insert))
         try:
             return await self._in(self._queries[user], lambda: self._engine.query(query))
-        except asyncio.CancelledError:  # the client went away
+        except asyncio.CancelledError:  # the client disconnected
             self._control.submit(self._engine.kill, query.mark)
             raise
 
@@ -131,8 +132,8 @@ class Server:
 
 
 def _split(head: bytes, chunks: list[bytes]) -> tuple[bytes, DataInsert | None]:
-    """The statement, and an INSERT's data apart from it. Where the URL holds the statement, the rows are never joined: copies
-    of them cost 0.2 s per 64 MB."""
+    """The statement, and an INSERT's data. If the URL holds the statement, the rows are never joined: a copy costs 0.2 s per
+    64 MB."""
     insert = split_insert(head + b"\n") if head and chunks else None
     if insert is not None:
         return head, insert._replace(data=(*insert.data, *chunks))
@@ -166,7 +167,7 @@ def _summary(answer: QueryResult) -> str:
 
 
 async def serve(engine: Engine, host: str, port: int, password: str) -> None:
-    """Serves until SIGTERM or SIGINT; what runs then has 5 s to finish."""
+    """Serves until SIGTERM or SIGINT; running requests then have 5 s to finish."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

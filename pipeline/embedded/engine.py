@@ -1,9 +1,8 @@
-"""The ClickHouse engine (chdb) in this process, as the HTTP server needs it.
+"""The ClickHouse engine (chdb) in this process, for the HTTP server.
 
-A query has a connection of its own, so that its settings, its database and its temporary tables end with it (connecting takes
-0.4 ms). Inserts with data behind them run one at a time. Their data goes to the engine as a file in memory: chdb's
-streaming inserts (`send_insert`) answer that all is well when the time limit has stopped them and nothing was written.
-An acknowledged insert outlives SIGKILL.
+Every query has its own connection, so that its settings, database and temporary tables end with it (connecting takes 0.4 ms).
+Inserts with data run one at a time. Their data goes to the engine as a file in memory: chdb's streaming inserts (`send_insert`)
+report success when the time limit has stopped them and nothing was written. An acknowledged insert survives SIGKILL.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from pipeline.embedded.analyst_names import Catalog
 from pipeline.embedded.query import Query, QueryError, QueryResult
 
 _chdb: Any = _module  # a compiled module without stubs
+Connection = Any
 QUERY_SECONDS = 60
 QUERY_BYTES = 2 << 30
 THREADS = 2
@@ -39,7 +39,7 @@ _CONFIG = """<clickhouse>
     <mark_cache_size>268435456</mark_cache_size>
     <max_server_memory_usage_to_ram_ratio>0.5</max_server_memory_usage_to_ram_ratio>
     <merge_tree>
-        <!-- Default 8, for pools of 32: with a pool of 4 it would keep merges small for ever. -->
+        <!-- The default 8 fits pools of 32: with a pool of 4, merges would stay small for ever. -->
         <number_of_free_entries_in_pool_to_lower_max_size_of_merge>2</number_of_free_entries_in_pool_to_lower_max_size_of_merge>
     </merge_tree>
 </clickhouse>
@@ -57,7 +57,7 @@ _TABLES = "SELECT database, name FROM system.tables"
 _USER_FUNCTIONS = "SELECT name FROM system.functions WHERE origin != 'System'"
 _TREE = "SELECT parseQueryToJSON(base64Decode({statement:String}))"
 _DESCRIBE = re.compile(rb"\s*+DESC(?:RIBE)?(?:\s++TABLE)?\s++((?:\w++\.)?\w++)(?:\s++FORMAT\s++\w++)?\s*+;?\s*+", re.I)
-"""The one statement that parseQueryToJSON does not know and an analyst wants.
+"""The one statement that an analyst needs and parseQueryToJSON does not know.
 
 No group is possessive: up to Python 3.11.4 one that fails after its first character ends the match (gh-106052)."""
 _TREELESS = 36
@@ -66,45 +66,48 @@ _ERROR = re.compile(r"Code: (\d+)\. ")
 
 
 class Engine:
-    """Makes `folder` the working directory of this process, for the engine's own path may hold no special character."""
+    """Runs statements. It makes `folder` the working directory of this process: the engine's path may hold no special
+    character."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         os.chdir(folder)
         Path("engine.xml").write_text(_CONFIG)
-        self._place = "engine?config-file=engine.xml"
+        self._path = "engine?config-file=engine.xml"
         _chdb.set_signal_handlers_enabled(0)
-        self._keeper = _chdb.connect(self._place)
+        self._keeper = _chdb.connect(self._path)
         self.version = self._keeper.query("SELECT version()", "TabSeparatedRaw").bytes().decode().strip()
         functions = (Function(*row) for row in _rows(self._keeper, _FUNCTIONS))
         self._analyst = Analyst(functions, (name for (name,) in _rows(self._keeper, _COMBINATORS)))
 
     def close(self) -> None:
+        """Ends the engine."""
         self._keeper.close()
 
     def query(self, query: Query) -> QueryResult:
-        """Runs a statement that is whole as it is. Raises QueryError."""
+        """Runs a statement without separate data. Raises QueryError."""
         with self._connection(query) as connection:
             self._check(connection, query, query.statement)
             return self._answer(connection, query.statement, query)
 
     def insert(self, query: Query, insert: statement.DataInsert) -> QueryResult:
-        """Writes the data behind an INSERT, all or (on an error) what ClickHouse would have written. Raises QueryError."""
+        """Writes the data of an INSERT: all, or on an error the part that ClickHouse would have written. Raises QueryError."""
         with self._connection(query) as connection, _as_file(insert.data) as path:
             sql = b"%s FROM INFILE '%s' %s FORMAT %s" % (insert.head, path.encode(), insert.settings, insert.format)
             self._check(connection, query, sql)
             return self._answer(connection, sql, query)
 
     def kill(self, mark: str) -> None:
-        connection = _chdb.connect(self._place)
+        """Stops the query with this mark, if it runs."""
+        connection = _chdb.connect(self._path)
         try:
             connection.query(f"KILL QUERY WHERE Settings['log_comment'] = '{mark}' ASYNC", "Null")
         finally:
             connection.close()
 
     @contextmanager
-    def _connection(self, query: Query) -> Iterator[Any]:
-        connection = _chdb.connect(self._place)
+    def _connection(self, query: Query) -> Iterator[Connection]:
+        connection = _chdb.connect(self._path)
         try:
             _call(connection, _set(_settings(query)))
             if query.database != "default":
@@ -115,25 +118,25 @@ class Engine:
         finally:
             connection.close()
 
-    def _check(self, connection: Any, query: Query, sql: bytes) -> None:
-        found = connection.classify_query(sql)
-        if found["statement_count"] > 1:
+    def _check(self, connection: Connection, query: Query, sql: bytes) -> None:
+        classes = connection.classify_query(sql)
+        if classes["statement_count"] > 1:
             raise QueryError(62, "Code: 62. DB::Exception: Multi-statements are not allowed. (SYNTAX_ERROR)")
-        kind, kinds = found["query_class"], _chdb.query_class
+        kind, kinds = classes["query_class"], _chdb.query_class
         if (query.readonly or query.limited) and kind not in (kinds.READ_ONLY, kinds.UNKNOWN):
             raise QueryError(
                 164,
                 f"Code: 164. DB::Exception: {query.user}: Cannot execute query in readonly mode (the user, or GET). (READONLY)",
             )
-        # The engine is its own client and would write the file here. Nothing else that is CONTROL has a use for the word.
+        # The engine is its own client and would write the file here. No other CONTROL statement uses the word.
         reason = "INTO OUTFILE is not allowed" if kind == kinds.CONTROL and b"OUTFILE" in sql.upper() else None
         if query.limited:
             reason = self._refusal(connection, query, sql)
         if reason:
             raise QueryError(497, f"Code: 497. DB::Exception: {query.user}: {reason}. (ACCESS_DENIED)")
 
-    def _refusal(self, connection: Any, query: Query, sql: bytes) -> str | None:
-        """Why the analyst may not ask this; None: it is no statement at all, or one for the analyst."""
+    def _refusal(self, connection: Connection, query: Query, sql: bytes) -> str | None:
+        """Why the analyst may not run this statement; None: it may, or the statement is invalid."""
         described = _DESCRIBE.fullmatch(sql)
         sql = b"SELECT * FROM " + described[1] if described else sql
         try:
@@ -148,7 +151,7 @@ class Engine:
         )
         return self._analyst.refusal(json.loads(answer.bytes()), query.database, catalog)
 
-    def _answer(self, connection: Any, sql: bytes, query: Query) -> QueryResult:
+    def _answer(self, connection: Connection, sql: bytes, query: Query) -> QueryResult:
         result = _call(connection, sql, query.default_format, dict(query.params))
         return QueryResult(
             body=result.bytes(),
@@ -176,7 +179,7 @@ def _seconds_left(query: Query) -> str:
     try:
         limit = float(query.settings.get("max_execution_time", QUERY_SECONDS))
     except ValueError:
-        return query.settings["max_execution_time"]  # the engine says what is wrong with it
+        return query.settings["max_execution_time"]  # the engine reports the error
     if query.limited and not 0 < limit < QUERY_SECONDS:
         limit = QUERY_SECONDS
     if limit <= 0:
@@ -200,22 +203,22 @@ def _quoted(text: str, mark: str) -> str:
     return mark + text.replace("\\", "\\\\").replace(mark, "\\" + mark) + mark
 
 
-def _call(connection: Any, sql: bytes | str, output: str = "Null", params: dict[str, str] | None = None) -> Any:
+def _call(connection: Connection, sql: bytes | str, output: str = "Null", params: dict[str, str] | None = None) -> Any:
     try:
         return connection.query(sql, output, params=params or {})
     except RuntimeError as error:
         message = str(error)
-        found = _ERROR.search(message)
-        raise QueryError(int(found[1]) if found else 1002, message) from None
+        match = _ERROR.search(message)
+        raise QueryError(int(match[1]) if match else 1002, message) from None
 
 
-def _rows(connection: Any, sql: str) -> list[list[Any]]:
+def _rows(connection: Connection, sql: str) -> list[list[Any]]:
     return [json.loads(line) for line in _call(connection, sql, "JSONCompactEachRow").bytes().splitlines()]
 
 
 @contextmanager
 def _as_file(data: Sequence[bytes | memoryview]) -> Iterator[str]:
-    """A path under which the engine reads `data`: memory where there is memfd (Linux), else a file in the working directory."""
+    """A path from which the engine reads `data`: in memory with memfd (Linux), else a file in the working directory."""
     if hasattr(os, "memfd_create"):
         handle, path, named = os.memfd_create("insert"), f"/proc/{os.getpid()}/fd/", ""
         path += str(handle)

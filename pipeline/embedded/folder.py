@@ -1,4 +1,4 @@
-"""Whose a data folder is: `earshot up` marks the folder that it runs in, and what has no mark is not emptied."""
+"""The owner of a data folder: `earshot up` marks its folder, and `earshot reset` empties only marked folders."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pipeline.errors import StackError
 MARKER = "earshot-data"
 _TEXT = "A data folder of `earshot up`; `earshot reset` deletes kafka/, clickhouse/, its logs and its secrets.\n"
 WHOLE = ("kafka", "clickhouse")
-"""The folders in it that are Earshot's with all that they hold."""
+"""The folders in it that Earshot owns whole."""
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether `earshot up` has run in it; before it left its mark, it made these two."""
+    """Whether `earshot up` has run in the folder. Versions without the marker made these two files."""
     before = (folder / "clickhouse" / "engine.xml", folder / SECRETS / token.NAME)
     return (folder / MARKER).is_file() or all(path.is_file() for path in before)
 
 
 def claim(folder: Path) -> None:
-    """Makes the folder Earshot's and its owner's alone. Raises StackError where folders that it did not make are in the way."""
+    """Marks the folder and makes it private. Raises StackError if it has such a folder that Earshot did not make."""
     folder.mkdir(parents=True, exist_ok=True)
     theirs = [name for name in WHOLE if (folder / name).exists()]
     if theirs and not is_ours(folder):

@@ -1,7 +1,7 @@
-"""Kills the embedded stack's children when the process that started them is gone, however it went.
+"""Kills the embedded stack's children after the process that started them has ended, however it ended.
 
-`python -m pipeline.embedded.guard` reads lines from its standard input, whose other end that process alone holds: `+PID` to
-watch, `-PID` to forget. At its end it kills what it watches. Works wherever there are pipes, and whichever thread started them.
+`python -m pipeline.embedded.guard` reads lines from its standard input, whose other end only that process holds: `+PID` adds a
+process, `-PID` removes it. At the end of its input it kills the processes left. It needs only pipes, and no particular thread.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 
 
 class Guard:
-    """The guard's process, seen from the one that it outlives."""
+    """The guard's process, as the process that it outlives uses it."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -22,10 +22,12 @@ class Guard:
         )
 
     def watch(self, pid: int) -> None:
-        self._say(f"+{pid}")
+        """Kills this process too, if it still runs at the end."""
+        self._send(f"+{pid}")
 
     def forget(self, pid: int) -> None:
-        self._say(f"-{pid}")
+        """Leaves this process alone: it has ended."""
+        self._send(f"-{pid}")
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -33,7 +35,7 @@ class Guard:
             self._process.stdin.close()
         self._process.wait()
 
-    def _say(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
@@ -44,7 +46,11 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     watched: set[int] = set()
     for line in sys.stdin:
-        (watched.add if line[0] == "+" else watched.discard)(int(line[1:]))
+        pid = int(line[1:])
+        if line[0] == "+":
+            watched.add(pid)
+        else:
+            watched.discard(pid)
     for pid in watched:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A data folder's key for e-mail addresses and phone numbers: made once, for another would tell no known person again."""
+"""A data folder's key for e-mail addresses and phone numbers: made once, since no other key recognises a known person."""
 
 from __future__ import annotations
 

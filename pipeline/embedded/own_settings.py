@@ -1,7 +1,7 @@
-"""The settings of what `earshot up` runs: what it takes from those that are given, and the file in which its children get them.
+"""The settings of the processes that `earshot up` runs, made from the given ones, and the file that passes them on.
 
-It takes [embedded], ports, brands, rules, models and what is no address, host or credential of a section. So it can be started
-beside the settings of a production, and touches nothing of it.
+It takes [embedded], ports, brands, rules, models and every key that is not an address, host or credential. So it can run with
+the settings file of a production and touches nothing of it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from pipeline.embedded.token import actor, make_token
 NAME = "settings.toml"
 _HERE = "127.0.0.1"
 _OF_KAFKA = ("group", "topic_prefix", "partitions", "retention_ms", "retention_bytes")
-_ELSEWHERE = ("kafka", "clickhouse", "worker", "control")
-"""The sections that may speak of another place."""
+_ADDRESSES = ("kafka", "clickhouse", "worker", "control")
+"""The sections that may hold addresses of another installation."""
 
 
 def own_settings(settings: Settings, stack: Stack) -> Settings:
-    """The settings for this stack; the folder's token is for whoever runs this."""
+    """The settings for this stack; the folder's token belongs to the user who runs it."""
     folder, given = stack.data_dir, settings.kafka
     key = settings.privacy.hash_key.get_secret_value() or make_hash_key(folder)
     kafka = KafkaSettings(bootstrap=stack.bootstrap, **{name: getattr(given, name) for name in _OF_KAFKA})
@@ -46,7 +46,7 @@ def own_settings(settings: Settings, stack: Stack) -> Settings:
 
 
 def ignored(given: Settings, own: Settings) -> list[str]:
-    """The keys that somebody gave and `up` does not use."""
+    """The given keys that `up` does not use."""
     default = Settings.model_construct()
 
     def keys(section: str) -> Iterator[str]:
@@ -55,26 +55,26 @@ def ignored(given: Settings, own: Settings) -> list[str]:
             if value not in (used, unset):
                 yield f"{section}.{name}"
 
-    return [key for section in _ELSEWHERE for key in keys(section)]
+    return [key for section in _ADDRESSES for key in keys(section)]
 
 
 def write_settings(settings: Settings, data_dir: Path) -> Path:
-    """Writes the settings as a TOML file, for EARSHOT_CONFIG of a child or of a terminal; nobody but its owner reads it."""
+    """Writes the settings as a TOML file, for EARSHOT_CONFIG of a child or a terminal; only its owner can read it."""
     path = data_dir / FOLDER / NAME
     write_secret(path, "".join(_lines(settings)))
     return path
 
 
 def pointer(given: Settings, config: Path) -> str:
-    """What to type in another terminal, so that commands reach the stack that `up` made of `given`; blank: the defaults do.
+    """The shell command that makes commands in another terminal reach this stack; blank if the defaults do.
 
-    The file says all, and variables win over it: those that a shell has of another place have to go.
+    The file has all settings, but variables win over it: the command unsets those of another installation.
     """
     default = Settings.model_construct()
     if given in (default, with_password(default)):  # at a folder's first start there is no password yet
         return ""
-    places = tuple(f"{ENV_PREFIX}{section.upper()}__" for section in (*_ELSEWHERE, "embedded"))
-    over = " ".join(sorted(name for name in os.environ if name.upper().startswith(places)))
+    prefixes = tuple(f"{ENV_PREFIX}{section.upper()}__" for section in (*_ADDRESSES, "embedded"))
+    over = " ".join(sorted(name for name in os.environ if name.upper().startswith(prefixes)))
     return (f"unset {over}; " if over else "") + f"export EARSHOT_CONFIG={shlex.quote(str(config.absolute()))}"
 
 

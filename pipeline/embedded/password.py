@@ -1,4 +1,4 @@
-"""A data folder's password for user `default` of its ClickHouse: made once, handed to what `up` starts, read by commands."""
+"""A data folder's password for user `default` of its ClickHouse: made once, passed to children of `up`, read by commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A statement for the embedded ClickHouse, and what comes of it."""
+"""A statement for the embedded ClickHouse, its result and its error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 class QueryError(Exception):
-    """What ClickHouse answers instead of a result."""
+    """ClickHouse's error: its code and message, as the response carries them."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class Query:
     settings: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
     readonly: int = 0
-    """As the engine's setting: 1 nothing is written or changed, 2 settings may be."""
+    """As the engine's setting: 1 forbids writes and changed settings, 2 only writes."""
     received: float = field(default_factory=time.monotonic)
 
     @property
@@ -37,6 +37,8 @@ class Query:
 
 @dataclass(frozen=True)
 class QueryResult:
+    """The rows of a statement in its format, and its counts."""
+
     body: bytes
     format: str
     rows_read: int

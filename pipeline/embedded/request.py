@@ -1,4 +1,4 @@
-"""What the embedded ClickHouse's server reads of an HTTP request: who asks, the statement, the body, the query's id."""
+"""Reads an HTTP request for the embedded ClickHouse: user and password, the statement, the body, the query's id."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from pipeline.embedded.query import QueryError
 
 CODECS = {"lz4": "lz4", "zstd": "zstd", "gzip": "gzip", "br": "brotli"}
 BODY_LIMIT = 1 << 30
-"""Bytes of a body, as it comes and unpacked."""
+"""The most bytes of a body, compressed and unpacked."""
 _LIMITED_BYTES = 128 << 10
-"""The engine takes seconds to read some statements that are longer."""
+"""The most bytes of an analyst's statement: the engine takes seconds to parse some longer ones."""
 _PIECE = 1 << 20
 
 
 def query_id(request: web.Request) -> str:
-    """The client's where it can stand in a header, else one of our own."""
+    """The client's id if it is valid in a header, else a new one."""
     given = request.query.get("query_id", "")
     return given if re.fullmatch(r"[\w-]{1,64}", given, re.ASCII) else str(uuid.uuid4())
 
 
 def credentials(request: web.Request) -> tuple[str, str]:
-    """User and password; who names nobody is the analyst."""
+    """User and password; without a user name it is the analyst."""
     if "X-ClickHouse-User" in request.headers:
         return request.headers["X-ClickHouse-User"], request.headers.get("X-ClickHouse-Key", "")
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -96,7 +96,7 @@ def _too_large(limit: int) -> QueryError:
 
 
 def _decompressed(body: bytes, encoding: str) -> list[bytes]:
-    """Piece by piece, for a small body may unpack to more than there is memory."""
+    """Unpacks piece by piece, since a small body may unpack to more than the memory."""
     if encoding not in CODECS:
         raise _unsupported(f"Content-Encoding {encoding}")
     pieces: list[bytes] = []

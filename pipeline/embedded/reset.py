@@ -1,4 +1,4 @@
-"""Emptying a data folder: what `earshot up` made there goes, and nothing else: by a slip the folder may be somebody's home."""
+"""Empties a data folder. It deletes only what `earshot up` made: a mistyped folder may be somebody's home."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ _FILES = {
         f"{name}{end}" for name in (hash_key.NAME, token.NAME, password.NAME, own_settings.NAME) for end in ("", ".part")
     ],
 }
-"""What Earshot keeps in folders where others may keep something too."""
+"""Earshot's files in folders that may hold files of others."""
 
 
 class Emptied(NamedTuple):
+    """The paths that `reset` deleted, and the rest."""
+
     gone: list[str]
     left: list[str]
-    """What is there still: not Earshot's, or where a link pointed to."""
+    """Paths that remain: not Earshot's, or the targets of links."""
 
 
 def reset(folder: Path) -> Emptied:
-    """Deletes what `earshot up` made in the folder. A link goes, what it points to stays.
+    """Deletes what `earshot up` made in the folder. Links are deleted, their targets stay.
 
-    Raises StackError while a stack runs in it, or when all that is in it is somebody else's: then nothing is deleted.
+    Raises StackError while a stack runs in it, or if nothing in it is Earshot's; then nothing is deleted.
     """
     if not folder.is_dir():
         return Emptied([], [])
@@ -53,14 +55,14 @@ def reset(folder: Path) -> Emptied:
 
 
 def ours(folder: Path) -> list[Path]:
-    """The paths that go: folders and files of ours, not through a link. None in a folder that `earshot up` has not marked."""
+    """The paths to delete: our folders and files, not through links. Empty for a folder that `earshot up` has not marked."""
     if not is_ours(folder):
         return []
-    found = [path for name in WHOLE if (path := folder / name).is_dir()]
+    paths = [path for name in WHOLE if (path := folder / name).is_dir()]
     for name, files in _FILES.items():
         inside = [path for file in files if (path := folder / name / file).is_file()]
-        found += [folder / name] if inside and (folder / name).is_symlink() else inside
-    return [*found, *(path for path in [folder / MARKER] if path.is_file())]
+        paths += [folder / name] if inside and (folder / name).is_symlink() else inside
+    return [*paths, *(path for path in [folder / MARKER] if path.is_file())]
 
 
 def _drop_empty(folder: Path) -> None:
@@ -69,5 +71,5 @@ def _drop_empty(folder: Path) -> None:
 
 
 def _names(folder: Path) -> list[str]:
-    """What is in the folder, but for the lock, which stays: another `up` may wait for it."""
+    """The folder's entries, except the lock, which stays: another `up` may wait for it."""
     return sorted(path.name for path in folder.iterdir() if path.name != "lock")

@@ -1,4 +1,4 @@
-"""What a data folder keeps for itself: made once, and readable by its owner alone."""
+"""The secrets of a data folder: made once, readable only by its owner."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FOLDER = "secrets"
 
 
 def make_secret(data_dir: Path, name: str, make: Callable[[], str]) -> str:
-    """The folder's secret of this name; makes it when there is none."""
+    """The folder's secret of this name; makes it if there is none."""
     path = data_dir / FOLDER / name
     if not path.exists():
         write_secret(path, make())
@@ -18,7 +18,7 @@ def make_secret(data_dir: Path, name: str, make: Callable[[], str]) -> str:
 
 
 def write_secret(path: Path, text: str) -> None:
-    """The file is whole and its owner's alone from its first moment; makes its folder."""
+    """Writes the file at once, readable only by its owner; makes its folder."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)
@@ -28,6 +28,6 @@ def write_secret(path: Path, text: str) -> None:
 
 
 def read_secret(data_dir: Path, name: str) -> str:
-    """The folder's secret of this name; empty when there is none."""
+    """The folder's secret of this name; empty if there is none."""
     path = data_dir / FOLDER / name
     return path.read_text() if path.exists() else ""

@@ -32,8 +32,8 @@ LOGS = "logs"
 class Stack:
     """Broker and ClickHouse over `settings.data_dir`; a port of 0 is any free one, kept while the stack lives.
 
-    `start` returns when both serve, else raises StackError and leaves nothing behind. Children die with this process, even when
-    it is killed. A child that dies stays dead: restarting it is the caller's (`Supervisor`).
+    `start` returns when both serve, else raises StackError and leaves nothing behind. The children end with this process, even
+    if it is killed. A child that died is restarted by the caller (`Supervisor`).
     """
 
     def __init__(self, settings: EmbeddedSettings, say: Callable[[str], None] = lambda line: None) -> None:
@@ -57,7 +57,7 @@ class Stack:
 
     @property
     def clickhouse(self) -> ClickHouseSettings:
-        """How to ask it as user `default`."""
+        """The connection of user `default`."""
         return ClickHouseSettings(url=self.clickhouse_url, password=SecretStr(read_secret(self.data_dir, PASSWORD)))
 
     def __enter__(self) -> Self:
@@ -96,7 +96,7 @@ class Stack:
         self._lock.release()
 
     def add(self, name: str, command: list[str], ready: Callable[[], bool], environment: dict[str, str]) -> Child:
-        """Another child that dies with the stack's owner, as the worker; not started yet, stopped before the others."""
+        """Another child, such as the worker, that ends with this process; not started yet, stopped before the others."""
         return self._add(name, command, ready, environment)
 
     def pid(self, name: str) -> int:
@@ -107,7 +107,7 @@ class Stack:
         self.children[name].kill()
 
     def restart(self, name: str) -> None:
-        """Starts the child (stops it first if it runs) on the same port and folder; returns when it serves."""
+        """Restarts the child on the same port and folder; returns when it serves."""
         child = self.children[name]
         child.stop()
         child.start()
@@ -162,7 +162,7 @@ def lock(data_dir: Path) -> filelock.BaseFileLock:
 
 
 def acquire(held: filelock.BaseFileLock, data_dir: Path) -> None:
-    """Raises StackError when another process holds the folder."""
+    """Raises StackError if another process holds the folder."""
     try:
         held.acquire()
     except filelock.Timeout:

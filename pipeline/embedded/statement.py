@@ -1,6 +1,6 @@
-"""What the embedded server must know of a statement before the engine: where an INSERT's data begins, and a query's format.
+"""Parses the parts of a statement that the embedded server needs: where an INSERT's data begins, and a query's format.
 
-Nothing here decides what a user may do: that is the engine's, and embedded/analyst.py's.
+Nothing here decides on permissions: the engine and embedded/analyst.py do.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# Strings, quoted names and comments are one token each, so that no keyword is found inside them. One that does not end goes to
-# the end, and nothing is tried again: the time it takes grows with the text alone.
+# Strings, quoted names and comments are one token each, so that no keyword inside them counts. An unclosed one extends to the
+# end, and nothing backtracks: the time is linear in the text.
 _TOKEN = re.compile(
     rb"""(?P<skip>\s++|--[^\n]*+|/\*.*?(?:\*/|\Z))"""
     rb"""|(?P<quoted>'(?:[^'\\]|\\.|'')*+(?:'|\\?\Z)|"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|`(?:[^`\\]|\\.)*+(?:`|\\?\Z))"""
@@ -18,7 +18,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _HEAD_BYTES = 256 << 10
-"""An INSERT's data is looked for behind no longer a head than this."""
+"""An INSERT's data must begin within this many bytes."""
 _FORMAT_NAME = re.compile(rb"\s+(\w+)[ \t\f]*;?[ \t\f]*\r?\n?")
 _OUTPUT_FORMAT = re.compile(rb"\bFORMAT\s+(\w+)\s*(?:\bSETTINGS\b.*)?;?\s*$", re.IGNORECASE | re.DOTALL)
 _NO_DATA_FOLLOWS = {b"VALUES", b"SELECT", b"WITH", b"INFILE", b"WATCH"}
@@ -42,7 +42,7 @@ class _Token(NamedTuple):
 
 
 def split_insert(statement: bytes) -> DataInsert | None:
-    """Splits an INSERT ... FORMAT from the data behind it; None: the statement is whole as it is (VALUES, SELECT)."""
+    """Splits an INSERT ... FORMAT from the data behind it; None: the statement has no such data (VALUES, SELECT)."""
     settings = None
     first = True
     for token in _tokens(statement):
@@ -63,9 +63,9 @@ def split_insert(statement: bytes) -> DataInsert | None:
 
 
 def output_format(statement: bytes) -> str | None:
-    """The name after the closing FORMAT of a query."""
-    found = _OUTPUT_FORMAT.search(statement[-4096:])
-    return found[1].decode() if found else None
+    """The format that a query names in its FORMAT clause."""
+    match = _OUTPUT_FORMAT.search(statement[-4096:])
+    return match[1].decode() if match else None
 
 
 def _tokens(statement: bytes) -> Iterator[_Token]:

@@ -1,4 +1,4 @@
-"""Starts children again that died, and keeps their logs small."""
+"""Restarts children that died, and keeps their logs small."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pipeline.embedded.child import Child
 FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 30.0
 STEADY_S = 60.0
-"""A child that ran this long gets the first delay again."""
+"""After a run of this length the delay is the first one again."""
 
 
 class Supervisor:
-    """Watches children that run, from `start` to `stop`; says in one line what died, how, and when it comes back."""
+    """Watches running children from `start` to `stop`; prints a line for each that died: how, and when it restarts."""
 
     def __init__(self, children: Iterable[Child], say: Callable[[str], None]) -> None:
         self._say = say
@@ -30,7 +30,7 @@ class Supervisor:
             thread.start()
 
     def stop(self) -> None:
-        """When it returns, no child will be started any more."""
+        """After it returns, no child starts any more."""
         self._stop.set()
         for thread in self._threads:
             thread.join()

@@ -1,7 +1,7 @@
-"""How far the consumer group is in topic events, seen from outside the group, and what Kafka lost before it was read.
+"""The consumer group's offsets in topic events, read from outside the group, and records that Kafka lost before they were read.
 
-A worker holds a partition whose committed offset Kafka has no longer (worker/offsets.py). `accept_loss` records what is gone
-and moves the committed offset to the first that exists; nothing else moves it over a gap.
+A worker does not read a partition whose committed offset Kafka has lost (worker/offsets.py). `accept_loss` records the lost
+range and moves the committed offset to the first that exists; nothing else moves it over a gap.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.migrations import check_server
 from pipeline.clickhouse.query import one_line
-from pipeline.config.settings import ClickHouseSettings, KafkaSettings
+from pipeline.config.settings import ClickHouseSettings, KafkaConfig, KafkaSettings
 from pipeline.errors import EarshotError, MigrationError, UnreachableError
 from pipeline.kafka.client import check_kafka, kafka_reason
 
@@ -29,17 +29,18 @@ _NO_COORDINATOR_YET = (
 
 
 class Lost(NamedTuple):
-    """Offsets that Kafka lost before they were read. `next` is the first that exists, where reading can go on."""
+    """Offsets that Kafka lost before they were read. `next` is the first that exists, from which reading can continue."""
 
     topic: str
     partition: int
     first: int
     last: int | None
-    """None: not known, the partition ends before the committed offset (an older copy of it, or another topic's)."""
+    """None: unknown, since the partition ends before the committed offset (an older copy, or another topic)."""
     next: int
 
     @property
     def reason(self) -> str:
+        """The loss in words."""
         if self.last is None:
             return f"the partition ends before the committed offset {self.first}"
         return f"offsets {self.first} to {self.last} are not in Kafka any more"
@@ -49,7 +50,7 @@ class Lost(NamedTuple):
 
 
 class PartitionState(NamedTuple):
-    """`committed` is None where the group has none yet: all that the partition holds is still to be read."""
+    """A partition's offsets. `committed` is None if the group has none yet: the whole partition is unread."""
 
     topic: str
     partition: int
@@ -59,12 +60,13 @@ class PartitionState(NamedTuple):
 
     @property
     def lag(self) -> int:
-        """Records that are there and not read."""
+        """Records that exist and are unread."""
         known = self.committed is not None and self.first <= self.committed <= self.end
         return self.end - (self.committed if known and self.committed is not None else self.first)
 
     @property
     def lost(self) -> Lost | None:
+        """The lost range; None if nothing is lost."""
         if self.committed is None or self.first <= self.committed <= self.end:
             return None
         last = self.first - 1 if self.committed < self.first else None
@@ -73,12 +75,12 @@ class PartitionState(NamedTuple):
 
 @contextmanager
 def outside(kafka: KafkaSettings) -> Iterator[Consumer]:
-    """A consumer with the group's id that never subscribes, so joins nothing.
+    """A consumer with the group's id that never subscribes, so it does not join the group.
 
     (The admin client's list_consumer_group_offsets of confluent-kafka 2.16 crashes the process while a fresh broker has no
     coordinator yet.)
     """
-    config: dict[str, Any] = {**kafka.client(), "group.id": kafka.group, "enable.auto.commit": False, "log_level": 0}
+    config: KafkaConfig = {**kafka.client(), "group.id": kafka.group, "enable.auto.commit": False, "log_level": 0}
     consumer = Consumer(config)
     try:
         yield consumer
@@ -87,13 +89,13 @@ def outside(kafka: KafkaSettings) -> Iterator[Consumer]:
 
 
 def states(consumer: Consumer, topic: str, partitions: int) -> list[PartitionState]:
-    """Each partition as the broker has it. Raises KafkaException."""
-    found = []
-    places = [TopicPartition(topic, partition) for partition in range(partitions)]
-    for place in _committed(consumer, places) if places else []:
-        first, end = consumer.get_watermark_offsets(place, timeout=10)
-        found.append(PartitionState(topic, place.partition, first, end, place.offset if place.offset >= 0 else None))
-    return found
+    """The state of each partition. Raises KafkaException."""
+    result = []
+    asked = [TopicPartition(topic, partition) for partition in range(partitions)]
+    for each in _committed(consumer, asked) if asked else []:
+        first, end = consumer.get_watermark_offsets(each, timeout=10)
+        result.append(PartitionState(topic, each.partition, first, end, each.offset if each.offset >= 0 else None))
+    return result
 
 
 def events_states(kafka: KafkaSettings) -> list[PartitionState]:
@@ -106,12 +108,12 @@ def events_states(kafka: KafkaSettings) -> list[PartitionState]:
         return states(consumer, topic, partitions)
 
 
-def _committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
-    """Asks again while a broker that has just started is still finding the group's coordinator."""
+def _committed(consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
+    """Asks again while a broker that has just started has no coordinator for the group yet."""
     end = time.monotonic() + 10
     while True:
         try:
-            return consumer.committed(places, timeout=10)
+            return consumer.committed(partitions, timeout=10)
         except KafkaException as error:
             if error.args[0].code() not in _NO_COORDINATOR_YET or time.monotonic() > end:
                 raise
@@ -120,15 +122,15 @@ def _committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPa
 
 # --- accepting a loss -----------------------------------------------------------------------------------------------
 def check_idle(kafka: KafkaSettings, lost: Sequence[Lost]) -> None:
-    """Raises EarshotError while a worker is in the group, for Kafka takes no commits from outside then."""
+    """Raises EarshotError while a worker is in the group: Kafka then refuses commits from outside."""
     _commit(kafka, [TopicPartition(loss.topic, loss.partition, loss.first) for loss in lost])
 
 
 def accept_loss(kafka: KafkaSettings, clickhouse: ClickHouseSettings, lost: Sequence[Lost]) -> None:
     """Records the losses in table lost_offsets, then commits the first offsets that exist.
 
-    Killed in between, the loss is there to be accepted again, which replaces its row. Raises EarshotError while a worker is
-    in the group, UnreachableError when either side can't be reached.
+    After a kill in between, the loss can be accepted again, which replaces its row. Raises EarshotError while a worker is in
+    the group, UnreachableError if Kafka or ClickHouse can't be reached.
     """
     check_idle(kafka, lost)
     now = datetime.now(UTC)
@@ -140,11 +142,11 @@ def accept_loss(kafka: KafkaSettings, clickhouse: ClickHouseSettings, lost: Sequ
     _commit(kafka, [TopicPartition(loss.topic, loss.partition, loss.next) for loss in lost])
 
 
-def _commit(kafka: KafkaSettings, places: list[TopicPartition]) -> None:
+def _commit(kafka: KafkaSettings, offsets: list[TopicPartition]) -> None:
     with _kafka_errors(kafka), outside(kafka) as consumer:
-        for place in consumer.commit(offsets=places, asynchronous=False):
-            if place.error is not None:
-                raise KafkaException(place.error)
+        for partition in consumer.commit(offsets=offsets, asynchronous=False):
+            if partition.error is not None:
+                raise KafkaException(partition.error)
 
 
 @contextmanager
