@@ -7,14 +7,14 @@
         phrases: ["north wind air"]         # the same, in several words; any white space between them
         exclude: ["northwind trading"]      # texts in which a keyword does not mean it
         competitors: [Halvorsen Rail]       # other brands of this file, for `earshot voice`
-        support:                            # its own accounts: what they write is outbound
+        support:                            # its own accounts: their posts are outbound
           - {platform: twitter, handle: "@northwindhelp"}
           - {platform: facebook, id: "20531316728"}
 
-Only `name` is required. What is looked for is folded first (processors/folding.py: case, accents, spacing) and found as a whole
-word (processors/matching.py: boundaries by script); one term may mean several brands. What `exclude` does: an exclusion that
-holds a keyword ("northwind trading") cancels the keyword inside it and no other; any other exclusion ("recipe") cancels all
-keywords of its brand in that text. Handles, and brands that the source gave, count all the same.
+Only `name` is required. Terms are folded first (mentions/folding.py: case, accents, spacing) and match whole words
+(mentions/matching.py: boundaries by script); one term may belong to several brands. An exclusion that contains a keyword
+("northwind trading") cancels the keyword inside it and no other; any other exclusion ("recipe") cancels all keywords of its
+brand in that text. Handles, and brands that the source gave, always count.
 """
 
 from __future__ import annotations
@@ -60,20 +60,22 @@ Platform = Annotated[str, StringConstraints(pattern=events.PLATFORM_PATTERN)]
 
 
 class Account(StrictModel):
-    """An account of the brand itself, by its handle (case doesn't matter) or by the platform's id of it."""
+    """An account of the brand itself, by its handle (in any case) or by its id on the platform."""
 
     platform: Platform
     handle: Handle | None = None
     id: Name | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> Account:
+    def _has_one_name(self) -> Account:
         if (self.handle is None) == (self.id is None):
             raise ValueError("an account has either a handle or an id")
         return self
 
 
 class Brand(StrictModel):
+    """A tracked brand and its terms."""
+
     name: Name
     handles: tuple[Handle, ...] = ()
     """Without their @."""
@@ -85,6 +87,8 @@ class Brand(StrictModel):
 
 
 class Brands(StrictModel):
+    """The file."""
+
     brands: tuple[Brand, ...] = Field(max_length=10_000)
 
     @model_validator(mode="after")
@@ -96,18 +100,19 @@ class Brands(StrictModel):
         known = {brand.name for brand in self.brands}
         for number, brand in enumerate(self.brands):
             where = f"brands.{number} ({brand.name})"
-            for place, name in enumerate(brand.competitors):
+            for index, name in enumerate(brand.competitors):
                 if name not in known or name == brand.name:
-                    raise ValueError(f"{where}: competitors.{place}: {name!r} is {_no_competitor(name, brand.name, known)}")
+                    raise ValueError(f"{where}: competitors.{index}: {name!r} is {_no_competitor(name, brand.name, known)}")
             wanted = {term_text(term) for term in (*brand.keywords, *brand.phrases)}
             if brand.exclude and not wanted:
                 raise ValueError(f"{where}: exclude: it cancels keywords and phrases, and this brand has none")
-            for place, term in enumerate(brand.exclude):
+            for index, term in enumerate(brand.exclude):
                 if term_text(term) in wanted:
-                    raise ValueError(f"{where}: exclude.{place}: {term!r} is a keyword of the same brand")
+                    raise ValueError(f"{where}: exclude.{index}: {term!r} is a keyword of the same brand")
         return self
 
     def named(self, name: str) -> Brand | None:
+        """The brand of this name; None if there is none."""
         return next((brand for brand in self.brands if brand.name == name), None)
 
 
@@ -116,7 +121,7 @@ def _no_competitor(name: str, own: str, known: set[str]) -> str:
 
 
 def load_brands(path: Path) -> Brands:
-    """Reads brands.yaml. Raises SettingsError, one line that names the file, the brand and the key."""
+    """Reads brands.yaml. Raises SettingsError with one line that names the file, the brand and the key."""
     return document.load(path, Brands)
 
 

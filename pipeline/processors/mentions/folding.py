@@ -1,12 +1,12 @@
-"""Folding: texts in the form in which terms are looked for, so that case, accents and spacing don't matter.
+"""Folds texts for matching, so that case, accents and spacing do not matter.
 
 Each character is folded by itself, by a table: Unicode's compatibility decomposition (NFKD) and case folding, without the
-accents of Latin, Greek and Cyrillic letters, the vowel points of Hebrew and Arabic and what is not seen (soft hyphens,
+accents of Latin, Greek and Cyrillic letters, the vowel points of Hebrew and Arabic, and invisible characters (soft hyphens,
 zero-width characters, variation selectors). So é, É, ｅ and e are one, as are ß and ss, İ and i, ς and σ, ﾍﾞ and ベ, ё and е;
-ø, ł, æ and their like are the letters they are typed for, and curly quotes and dashes the plain ones. A run of white space is
-one space. Letters above U+2FFFF are all one; what would become more than four characters stays as it is.
+ø, ł, æ and the like become o, l, ae, and curly quotes and dashes plain ones. A run of white space is
+one space. All characters above U+2FFFF become one; a character that would become more than four stays unchanged.
 
-ASCII texts, nearly all of them in most streams, take a path of their own that costs next to nothing.
+ASCII texts, nearly all of them in most streams, take a separate path that costs almost nothing.
 """
 
 from __future__ import annotations
@@ -52,19 +52,19 @@ _WHOLE = range(0x3131, 0x318F)  # Korean letters that stand alone, as in ㅋㅋ:
 
 
 class Folded(NamedTuple):
-    """Folded texts, joined: text i is `data[offsets[i]:offsets[i + 1]]` in UTF-8, and was text `places[i]`."""
+    """Folded texts, joined: text i is `data[offsets[i]:offsets[i + 1]]` in UTF-8, and comes from row `rows[i]`."""
 
     data: bytes
     offsets: Ints
-    places: Ints
+    rows: Ints
     codes: Codes | Bytes
     """The characters of `data`."""
     starts: Ints | None
-    """Where in `data` each begins; None: each is one byte."""
+    """Where each character begins in `data`; None: each is one byte."""
 
-    def characters_at(self, places: Ints) -> Codes | Bytes:
-        """The characters that the bytes at `places` belong to."""
-        return self.codes[places if self.starts is None else np.searchsorted(self.starts, places, side="right") - 1]
+    def characters_at(self, positions: Ints) -> Codes | Bytes:
+        """The characters that the bytes at these positions belong to."""
+        return self.codes[positions if self.starts is None else np.searchsorted(self.starts, positions, side="right") - 1]
 
 
 def fold(text: str) -> str:
@@ -74,20 +74,20 @@ def fold(text: str) -> str:
 
 
 def fold_all(texts: pl.Series) -> Iterator[Folded]:
-    """The texts (a null is an empty one), folded, in one or two parts: those in ASCII alone, and the others."""
+    """The texts (null as an empty text), folded, in one or two parts: the ASCII texts, and the others."""
     joined = _joined(texts)
     if joined.data.isascii():
         yield joined
         return
     plain = (texts.str.len_bytes() == texts.str.len_chars()).fill_null(True)
-    places = np.arange(len(texts))
+    rows = np.arange(len(texts))
     ascii_only = _joined(texts.filter(plain))
-    yield ascii_only._replace(places=places[plain.to_numpy()])
-    yield _fold_others(texts.filter(~plain), places[~plain.to_numpy()])
+    yield ascii_only._replace(rows=rows[plain.to_numpy()])
+    yield _fold_others(texts.filter(~plain), rows[~plain.to_numpy()])
 
 
 def _joined(texts: pl.Series) -> Folded:
-    """The texts in lower case; other than ASCII is left as it is."""
+    """The texts with ASCII letters in lower case."""
     raw, offsets = _buffers(pc.ascii_lower(_large_strings(texts)))
     codes = np.frombuffer(raw, np.uint8)
     if raw.isascii() and _has_odd_spaces(codes):
@@ -110,16 +110,16 @@ def _has_odd_spaces(codes: Bytes) -> bool:
     return bool(codes.size) and bool(codes.min() < _SPACE or (space[1:] & space[:-1]).any())
 
 
-def _fold_others(texts: pl.Series, places: Ints) -> Folded:
+def _fold_others(texts: pl.Series, rows: Ints) -> Folded:
     raw, _ = _buffers(_large_strings(texts))
     codes, ends = _fold(_codes(raw.decode()), np.cumsum(texts.str.len_chars().to_numpy(), dtype=np.int64))
     starts = _from_zero(_utf8_width(codes))
     offsets = starts[np.concatenate([[0], ends])]
-    return Folded(codes.tobytes().decode(_UTF32).encode(), offsets, places, codes, starts)
+    return Folded(codes.tobytes().decode(_UTF32).encode(), offsets, rows, codes, starts)
 
 
 def _from_zero(counts: npt.NDArray[Any]) -> Ints:
-    """Where each part starts, and where the last one ends."""
+    """The start of each part, and the end of the last."""
     return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
 
@@ -133,24 +133,24 @@ def _utf8_width(codes: Codes) -> Bytes:
 
 # --- by the table ---------------------------------------------------------------------------------------------------
 class FoldTable(NamedTuple):
-    """What each character becomes: `lengths[c]` characters, the n-th of which is `places[n, c]`."""
+    """Character c becomes `lengths[c]` characters, the n-th of which is `characters[n, c]`."""
 
-    places: Codes
+    characters: Codes
     lengths: Bytes
 
 
 @cache
 def table() -> FoldTable:
     """Built once a process, from Python's own Unicode data, in half a second."""
-    places, lengths = np.zeros((WIDTH, SIZE), np.uint32), np.ones(SIZE, np.uint8)
-    places[0] = np.arange(SIZE)
+    characters, lengths = np.zeros((WIDTH, SIZE), np.uint32), np.ones(SIZE, np.uint8)
+    characters[0] = np.arange(SIZE)
     for code in range(SIZE):
         folded = _fold_one(code)
         if folded != chr(code) and len(folded) <= WIDTH:
             lengths[code] = len(folded)
-            for place, character in enumerate(folded):
-                places[place, code] = ord(character)
-    return FoldTable(places, lengths)
+            for index, character in enumerate(folded):
+                characters[index, code] = ord(character)
+    return FoldTable(characters, lengths)
 
 
 def _fold_one(code: int) -> str:
@@ -164,18 +164,18 @@ def _fold_one(code: int) -> str:
 def _fold(codes: Codes, ends: Ints) -> tuple[Codes, Ints]:
     """Folds joined texts that end at `ends`; returns the characters, and the new ends."""
     how, index = table(), np.minimum(codes, SIZE - 1).astype(np.intp)
-    folded, lengths = how.places[0].take(index), how.lengths.take(index)
+    folded, lengths = how.characters[0].take(index), how.lengths.take(index)
     if (lengths != 1).any():
         folded, starts = np.repeat(folded, lengths), _from_zero(lengths)
-        for place in range(1, int(lengths.max())):
-            longer = np.flatnonzero(lengths > place)
-            folded[starts[longer] + place] = how.places[place].take(index[longer])
+        for nth in range(1, int(lengths.max())):
+            longer = np.flatnonzero(lengths > nth)
+            folded[starts[longer] + nth] = how.characters[nth].take(index[longer])
         ends = starts[ends]
     return _collapse(folded, ends)
 
 
 def _collapse(codes: Kind, ends: Ints) -> tuple[Kind, Ints]:
-    """Makes each run of spaces one, also across the ends of texts: no term begins or ends with a space."""
+    """Collapses each run of spaces to one, also across texts: no term begins or ends with a space."""
     space = codes == _SPACE
     if not (space[1:] & space[:-1]).any():
         return codes, ends

@@ -1,12 +1,12 @@
-"""Matching: which terms of which brands are in which texts, many texts at once.
+"""Matches the brands' terms against many texts at once.
 
-One Aho-Corasick automaton over all terms runs over all texts of a batch, joined; what it finds is checked for boundaries and
-exclusions by columns. A term is found as a whole: no letter, digit or underscore right before or after it, unless one of the
-two neighbours is of a script that is written without spaces (Chinese, Japanese, Thai, Lao, Khmer, Myanmar ...): "ベルリン" is
-found in the middle of a sentence, "air" in "日本air", but not in "hair" or "airу". Korean writes particles right behind a
-word: a Korean term needs a boundary at its front only.
+One Aho-Corasick automaton over all terms runs over all texts of a batch, joined; its hits are checked for boundaries and
+exclusions as columns. A term matches only as a whole: no letter, digit or underscore right before or after it, unless one of
+the two neighbours is of a script without spaces (Chinese, Japanese, Thai, Lao, Khmer, Myanmar ...): "ベルリン" matches in the
+middle of a sentence, "air" in "日本air", but not in "hair" or "airу". Korean writes particles right behind a word: a Korean
+term needs a boundary at its front only.
 
-Cost: one pass over the texts, whatever the number of terms; the rest grows with what is found.
+Cost: one pass over the texts, whatever the number of terms; the rest grows with the number of hits.
 """
 
 from __future__ import annotations
@@ -28,24 +28,26 @@ Mask = npt.NDArray[np.bool_]
 
 
 class Use(IntEnum):
-    """What a term is for a brand."""
+    """The role of a term for a brand."""
 
     HANDLE = 0
     KEYWORD = 1
     EXCLUDED = 2
-    """Where it is in a text, no keyword of the brand counts there."""
+    """In a text with this term no keyword of the brand counts."""
     EXCLUDED_AROUND = 3
-    """It holds a keyword of the brand: keywords inside it don't count."""
+    """It contains a keyword of the brand: keywords inside it do not count."""
 
 
 class Term(NamedTuple):
+    """A folded term, its role, and the number of its brand."""
+
     text: str
     use: Use
     brand: int
 
 
-class Found(NamedTuple):
-    """Brand `brands[i]` is in text `texts[i]`; a pair may be there twice."""
+class Matches(NamedTuple):
+    """Text `texts[i]` mentions brand `brands[i]`; a pair may occur twice."""
 
     texts: Ints
     brands: Ints
@@ -66,11 +68,11 @@ class _Hits(NamedTuple):
 
 NONE = np.zeros(0, np.int64)
 _SLICE_BYTES = 4 << 20
-"""Folding takes up to forty times its texts in memory for a moment, and few of its calls let other threads run."""
+"""Folding needs up to forty times the memory of its texts for a moment, and few of its calls let other threads run."""
 
 
 class Matcher:
-    """Finds terms; immutable, and safe to use from several threads. Building one with 5,000 terms takes 0.1 s."""
+    """Matches terms; immutable and thread-safe. Building one with 5,000 terms takes 0.1 s."""
 
     def __init__(self, terms: list[Term]) -> None:
         by_text: dict[str, list[Term]] = {}
@@ -88,40 +90,40 @@ class Matcher:
             [text.encode() for text in by_text], implementation=ahocorasick_rs.Implementation.DFA
         )
 
-    def in_texts(self, texts: pl.Series) -> Found:
-        """The brands whose handles or keywords are in the texts, less what is excluded."""
+    def in_texts(self, texts: pl.Series) -> Matches:
+        """The brands whose handles or keywords are in the texts, without excluded ones."""
         if not self._count.size or texts.null_count() == len(texts):
-            return Found(NONE, NONE)
+            return Matches(NONE, NONE)
         starts = _slices(texts)
-        found = [self._in_slice(texts[start:end], start) for start, end in pairwise((*starts, len(texts)))]
-        return Found(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
+        slices = [self._in_slice(texts[start:end], start) for start, end in pairwise((*starts, len(texts)))]
+        return Matches(*(np.concatenate(columns) for columns in zip(*slices, strict=True)))
 
-    def _in_slice(self, texts: pl.Series, first: int) -> Found:
+    def _in_slice(self, texts: pl.Series, first: int) -> Matches:
         parts = [self._hits(part) for part in fold_all(texts)]
         hits = _Hits(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
         hits = self._less_excluded(hits)
-        return Found(hits.texts + first, self._brand[hits.terms])
+        return Matches(hits.texts + first, self._brand[hits.terms])
 
-    def among_handles(self, names: pl.Series) -> Found:
+    def among_handles(self, names: pl.Series) -> Matches:
         """The brands whose handle, with or without its @, is the whole of a text."""
         if not self._handles or names.null_count() == len(names):
-            return Found(NONE, NONE)
+            return Matches(NONE, NONE)
         parts = [self._hits(part) for part in fold_all("@" + names.str.strip_prefix("@"))]
         hits = _Hits(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
         hits = hits.where((hits.starts == hits.first) & (hits.ends == hits.last) & (self._use[hits.terms] == Use.HANDLE))
-        return Found(hits.texts, self._brand[hits.terms])
+        return Matches(hits.texts, self._brand[hits.terms])
 
     def _hits(self, texts: Folded) -> _Hits:
-        found = np.array(self._automaton.find_matches_as_indexes(texts.data, overlapping=True), np.int64).reshape(-1, 3)
-        patterns, starts, ends = found.T
+        indexes = self._automaton.find_matches_as_indexes(texts.data, overlapping=True)
+        patterns, starts, ends = np.array(indexes, np.int64).reshape(-1, 3).T
         rows = np.searchsorted(texts.offsets, starts, side="right") - 1
         hits = _Hits(rows, starts, ends, texts.offsets[rows], texts.offsets[rows + 1], patterns)
-        # The texts are joined without anything between them: what lies in two of them is none.
+        # The texts are joined without a separator: a hit across two of them does not count.
         hits = hits.where((ends <= hits.last) & self._is_whole(texts, hits))
         counts = self._count[hits.terms]
         terms = np.repeat(self._first[hits.terms], counts) + _ranks(counts)
         hits = hits.where(np.repeat(np.arange(len(counts)), counts))
-        return hits._replace(texts=texts.places[hits.texts], terms=terms)
+        return hits._replace(texts=texts.rows[hits.texts], terms=terms)
 
     def _is_whole(self, texts: Folded, hits: _Hits) -> Mask:
         if not hits.starts.size:
@@ -140,7 +142,7 @@ class Matcher:
         everywhere = use == Use.EXCLUDED
         frame = pl.DataFrame(
             {
-                "place": np.arange(len(use)),
+                "hit": np.arange(len(use)),
                 "text": hits.texts,
                 "brand": self._brand[hits.terms],
                 "start": np.where(everywhere, hits.first, hits.starts),
@@ -151,12 +153,12 @@ class Matcher:
         pairs = keywords.join(exclusions, on=["text", "brand"], suffix="_excluded")
         covered = pairs.filter((pl.col("start_excluded") <= pl.col("start")) & (pl.col("end") <= pl.col("end_excluded")))
         stays = use < Use.EXCLUDED
-        stays[covered.get_column("place").to_numpy()] = False
+        stays[covered.get_column("hit").to_numpy()] = False
         return hits.where(stays)
 
 
 def term_text(text: str) -> str:
-    """A term of brands.yaml as it is looked for; empty when nothing of it is left."""
+    """A term of brands.yaml, folded for matching; empty if nothing of it is left."""
     return fold(text).strip()
 
 
@@ -173,19 +175,19 @@ def _ranks(counts: Ints) -> Ints:
 
 # --- boundaries -----------------------------------------------------------------------------------------------------
 class _Letter(IntEnum):
-    """What a character is for a term right beside it."""
+    """The kind of a character, for a term right beside it."""
 
     NONE = 0
-    """No letter, or one of a script that is written without spaces."""
+    """Not a letter, or a letter of a script without spaces."""
     WORD = 1
     """A letter or digit of a script that separates words, or an underscore."""
     HANGUL = 2
     HANGUL_REST = 3
-    """The second or third letter of a Korean syllable: never apart from its first."""
+    """The second or third letter of a Korean syllable: it belongs to the first."""
     MARK = 4
-    """A combining mark of a script that separates words: never apart from its letter."""
+    """A combining mark of a script that separates words: it belongs to its letter."""
     OPEN_MARK = 5
-    """A combining mark of a script that does not."""
+    """A combining mark of a script without spaces."""
 
 
 _UNSPACED = (
@@ -232,7 +234,7 @@ def _plain_kind(character: str) -> _Letter:
 
 
 def _edge(character: str) -> _Letter:
-    """What a term's first or last character is. An @, # or + holds on to a letter beside it: "me@acme.org" is no @acme."""
+    """The kind of a term's first or last character. An @, # or + joins a letter beside it: "me@acme.org" has no @acme."""
     kind = _Letter(int(kinds_of_letters()[min(ord(character), SIZE - 1)]))
     if kind == _Letter.NONE and unicodedata.category(character) != "So" and not character.isalnum():
         return _Letter.WORD

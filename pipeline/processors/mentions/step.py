@@ -1,12 +1,12 @@
 """Mentions: which tracked brands an event is about, and which events the brands wrote themselves.
 
-A handle counts in the event's `mentions` and in its text, a keyword in its text; brands.py says what a brand has,
-matching.py how a term is found. `brands` becomes the sorted union of what was found and what the source gave, and
-`brands_given` keeps what the source gave, so that `earshot rematch` can tell the two apart later. The author's account being
-one of a brand's support accounts makes an event outbound, whatever the source said.
+A handle counts in the event's `mentions` and in its text, a keyword in its text; brands.py describes a brand, matching.py the
+matching. `brands` becomes the sorted union of the matches and the source's own brands; `brands_given` keeps the source's own,
+so that `earshot rematch` can distinguish them later. An event whose author is one of a brand's support accounts is outbound,
+whatever the source says.
 
-The words that rules of alerts.yaml look for are terms of the same automaton: a second pass over the texts would cost more than
-all of alerting may.
+The words of rules in alerts.yaml are terms of the same automaton: a second pass over the texts would cost more than all of
+alerting may.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pyarrow as pa
 from pipeline.batch import EventBatch
 from pipeline.processors.mentions.brands import Brand, Brands
 from pipeline.processors.mentions.folding import Ints
-from pipeline.processors.mentions.matching import NONE, Found, Matcher, Term, Use, term_text
+from pipeline.processors.mentions.matching import NONE, Matcher, Matches, Term, Use, term_text
 from schemas import events
 
 BRANDS = pl.List(pl.String)
@@ -31,8 +31,8 @@ WORDS = "crisis_words"
 class Mentions:
     """The step. Sets `brands` (List(String), never null), `brands_given`, `direction` and WORDS; keeps every row.
 
-    WORDS (List(String)) are those of `words`, folded as `term_text` does it, that the text of the record holds; no column of
-    interactions. Restart: it remembers nothing. `use` and `look_for` put others in force, from the next batch on.
+    WORDS (List(String)) are those of `words`, folded as in `term_text`, that the record's text holds; it is not a column of
+    interactions. Restart: nothing to restore. `use` and `look_for` apply to the next batch.
     """
 
     name = "mentions"
@@ -52,7 +52,7 @@ class Mentions:
             self._matching = Matching(self._matching.tracked, words)
 
     def words_in(self, texts: pl.Series) -> pl.Series:
-        """The words in texts that did not come by this way, as WORDS has them. From any thread."""
+        """Column WORDS of texts outside a batch. From any thread."""
         return self._matching.words_in(texts)
 
     def process(self, batch: EventBatch) -> EventBatch:
@@ -64,60 +64,60 @@ class Mentions:
 
 
 class Matching:
-    """What these brands of brands.yaml make of events; immutable."""
+    """Matches events against these brands of brands.yaml; immutable."""
 
     def __init__(self, brands: Sequence[Brand], words: Sequence[str] = ()) -> None:
         self.tracked, self.words = brands, words
         self._names = sorted(brand.name for brand in brands)
-        # To the matcher a word is a brand behind the others.
-        behind = [Term(word, Use.KEYWORD, number) for number, word in enumerate(words, len(brands))]
-        self._matcher = Matcher([*_terms(sorted(brands, key=lambda brand: brand.name)), *behind])
+        # To the matcher a word is one more brand, with a number above the others.
+        as_brands = [Term(word, Use.KEYWORD, number) for number, word in enumerate(words, len(brands))]
+        self._matcher = Matcher([*_terms(sorted(brands, key=lambda brand: brand.name)), *as_brands])
         self._outbound = _support(brands)
 
     def brands(self, events: pl.DataFrame) -> pl.Series:
-        """Column `brands` of the events: what is found in `text` and `mentions`, and what `brands` holds already."""
+        """Column `brands` of the events: the matches in `text` and `mentions`, and the brands in `brands`."""
         return self.brands_and_words(events)[0]
 
     def brands_and_words(self, events: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
         """Columns `brands` and WORDS of the events."""
-        found = self._matcher.in_texts(events.get_column("text"))
-        of_brands = found.brands < len(self._names)
-        words = self._words(events.height, Found(found.texts[~of_brands], found.brands[~of_brands]))
-        return self._brands(events, Found(found.texts[of_brands], found.brands[of_brands])), words
+        matches = self._matcher.in_texts(events.get_column("text"))
+        of_brands = matches.brands < len(self._names)
+        words = self._words(events.height, Matches(matches.texts[~of_brands], matches.brands[~of_brands]))
+        return self._brands(events, Matches(matches.texts[of_brands], matches.brands[of_brands])), words
 
     def words_in(self, texts: pl.Series) -> pl.Series:
         """Column WORDS of texts."""
-        found = self._matcher.in_texts(texts)
-        of_words = found.brands >= len(self._names)
-        return self._words(len(texts), Found(found.texts[of_words], found.brands[of_words]))
+        matches = self._matcher.in_texts(texts)
+        of_words = matches.brands >= len(self._names)
+        return self._words(len(texts), Matches(matches.texts[of_words], matches.brands[of_words]))
 
-    def _words(self, height: int, found: Found) -> pl.Series:
-        return _lists(height, found.texts, found.brands - len(self._names), list(self.words)).alias(WORDS)
+    def _words(self, height: int, matches: Matches) -> pl.Series:
+        return _lists(height, matches.texts, matches.brands - len(self._names), list(self.words)).alias(WORDS)
 
-    def _brands(self, events: pl.DataFrame, in_texts: Found) -> pl.Series:
+    def _brands(self, events: pl.DataFrame, in_texts: Matches) -> pl.Series:
         mentioned = self._mentioned(events.get_column("mentions"))
-        places, brands = np.concatenate([in_texts.texts, mentioned.texts]), np.concatenate([in_texts.brands, mentioned.brands])
+        rows, brands = np.concatenate([in_texts.texts, mentioned.texts]), np.concatenate([in_texts.brands, mentioned.brands])
         given = events.get_column("brands")
         if given.null_count() == len(given):
-            return _lists(len(given), places, brands, self._names)
-        more = pl.DataFrame({"place": np.arange(len(given)), "name": given}).explode("name")
+            return _lists(len(given), rows, brands, self._names)
+        more = pl.DataFrame({"row": np.arange(len(given)), "name": given}).explode("name")
         more = more.filter(pl.col("name").fill_null("") != "")
         names = sorted({*self._names, *more.get_column("name").unique()})
-        number = {name: place for place, name in enumerate(names)}
+        number = {name: index for index, name in enumerate(names)}
         ours = np.array([number[name] for name in self._names], np.int64)[brands]
         theirs = more.get_column("name").replace_strict(names, range(len(names)), return_dtype=pl.Int64).to_numpy()
-        places = np.concatenate([places, more.get_column("place").to_numpy()])
-        return _lists(len(given), places, np.concatenate([ours, theirs]), names)
+        rows = np.concatenate([rows, more.get_column("row").to_numpy()])
+        return _lists(len(given), rows, np.concatenate([ours, theirs]), names)
 
-    def _mentioned(self, mentions: pl.Series) -> Found:
+    def _mentioned(self, mentions: pl.Series) -> Matches:
         if mentions.null_count() == len(mentions):
-            return Found(NONE, NONE)
+            return Matches(NONE, NONE)
         lengths = mentions.list.len().fill_null(0).to_numpy()
-        found = self._matcher.among_handles(mentions.filter(pl.Series(lengths > 0)).explode())
-        return found._replace(texts=np.repeat(np.arange(len(lengths)), lengths)[found.texts])
+        matches = self._matcher.among_handles(mentions.filter(pl.Series(lengths > 0)).explode())
+        return matches._replace(texts=np.repeat(np.arange(len(lengths)), lengths)[matches.texts])
 
     def direction(self, events: pl.DataFrame) -> list[pl.Expr]:
-        """What sets column `direction`: nothing, unless there are support accounts."""
+        """The expression that sets column `direction`; none without support accounts."""
         if not self._outbound:
             return []
         return [pl.when(pl.any_horizontal(self._outbound)).then(pl.lit("outbound")).otherwise("direction").alias("direction")]
@@ -129,17 +129,17 @@ def _terms(brands: list[Brand]) -> list[Term]:
         Term(term_text(word), Use.KEYWORD, n) for n, brand in enumerate(brands) for word in (*brand.keywords, *brand.phrases)
     ]
     excluded = [(term_text(word), n) for n, brand in enumerate(brands) for word in brand.exclude]
-    found = Matcher(keywords).in_texts(pl.Series([text for text, _ in excluded], dtype=pl.String))
-    holding = set(zip(found.texts.tolist(), found.brands.tolist(), strict=True))
+    matches = Matcher(keywords).in_texts(pl.Series([text for text, _ in excluded], dtype=pl.String))
+    holding = set(zip(matches.texts.tolist(), matches.brands.tolist(), strict=True))
     exclusions = [
-        Term(text, Use.EXCLUDED_AROUND if (place, n) in holding else Use.EXCLUDED, n)
-        for place, (text, n) in enumerate(excluded)
+        Term(text, Use.EXCLUDED_AROUND if (index, n) in holding else Use.EXCLUDED, n)
+        for index, (text, n) in enumerate(excluded)
     ]
     return [*handles, *keywords, *exclusions]
 
 
 def _support(brands: Sequence[Brand]) -> list[pl.Expr]:
-    """An expression a platform: whether the event's author is a support account there."""
+    """An expression per platform: whether the event's author is a support account there."""
     accounts = {account for brand in brands for account in brand.support}
     handle = pl.col("author_handle").str.strip_prefix("@").str.to_lowercase()
     return [
@@ -152,11 +152,11 @@ def _support(brands: Sequence[Brand]) -> list[pl.Expr]:
     ]
 
 
-def _lists(height: int, places: Ints, brands: Ints, names: list[str]) -> pl.Series:
+def _lists(height: int, texts: Ints, brands: Ints, names: list[str]) -> pl.Series:
     """A list of names for each of `height` rows, sorted, each once."""
-    if not places.size:
+    if not texts.size:
         return pl.repeat([], height, dtype=BRANDS, eager=True).alias("brands")
-    rows, which = np.divmod(np.unique(places * len(names) + brands), len(names))
+    rows, which = np.divmod(np.unique(texts * len(names) + brands), len(names))
     starts = np.searchsorted(rows, np.arange(height + 1))
     values = pa.array(names, pa.large_string()).take(pa.array(which))
     lists = pl.from_arrow(pa.LargeListArray.from_arrays(pa.array(starts), values))

@@ -1,4 +1,4 @@
-"""Labels of texts that come again: a table of fixed size, looked up and filled a column at a time."""
+"""Remembers the labels of texts: a table of fixed size, read and filled a column at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SLOT = np.dtype([("key", "<u8"), ("scores", "<f4", 3), ("language", "<u2")])
 
 
 class Cache:
-    """At most `megabytes` of memory. A key has one slot: what comes to a slot that is taken replaces what was there.
+    """Uses at most `megabytes` of memory. A key has one slot, and a new entry replaces the old one in its slot.
 
     Restart: it is empty. From any thread. 0 megabytes: nothing is kept.
     """
@@ -23,7 +23,7 @@ class Cache:
         self._lock = threading.Lock()
 
     def get(self, keys: Keys) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32], npt.NDArray[np.uint16]]:
-        """Which of the keys are known; scores (n, 3) and languages, of use only where they are."""
+        """A mask of the known keys, and their scores (n, 3) and languages; other rows are meaningless."""
         if not len(self._slots):
             return np.zeros(len(keys), bool), np.zeros((len(keys), 3), np.float32), np.zeros(len(keys), np.uint16)
         with self._lock:

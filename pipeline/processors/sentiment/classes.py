@@ -1,4 +1,4 @@
-"""The three classes, and which of them a model's own classes are."""
+"""The three classes, and the mapping of a model's own classes to them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _STARS = {"1": 0, "2": 0, "3": 1, "4": 2, "5": 2}
 
 
 def classes(config: dict[str, Any], name: str) -> tuple[int, ...]:
-    """The place in LABELS of each of a model's classes, by `id2label` in its config.json.
+    """The index in LABELS of each of a model's classes, by `id2label` in its config.json.
 
     The rule, whatever the case: a name that begins with neg, neu or pos, or a number of stars ("1 star" and "2 stars" are
     negative, "3 stars" neutral, "4 stars" and "5 stars" positive). Both ends must be there. Raises SettingsError for any other

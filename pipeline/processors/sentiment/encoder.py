@@ -30,7 +30,8 @@ class Shape:
 
 
 class Linear(nn.Linear):
-    """A linear layer as it will be stored: weights of 7 bits with a scale an output, inputs of 8 bits within fixed bounds.
+    """A linear layer with the precision it is stored in: weights of 7 bits with a scale an output, inputs of 8 bits within
+    fixed bounds.
 
     `watch` makes it note the bounds of its inputs; `quantise` makes it compute, and train, with what storing it leaves of it.
     Fixed bounds, not those of each batch: a text has the same figures whatever it is labelled with.
@@ -93,7 +94,7 @@ class Layer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """`forward(ids, lengths)`: pieces (rows, length) and the number of those that count, to logits (rows, 3)."""
+    """`forward(ids, lengths)`: pieces (rows, length) and their number without padding, to logits (rows, 3)."""
 
     def __init__(self, shape: Shape, dropout: float = 0.0) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The engine: prepared texts to the probabilities of a model's classes, as fast as its backend goes.
+"""The engine: computes the probabilities of a model's classes for prepared texts, as fast as its backend allows.
 
 Texts are sorted by length, so that there is little padding, and batches are cut by a budget of pieces, padding counted, not by
 a number of texts. While a backend computes, the next chunk is split into pieces by another thread; a backend that says so gets
@@ -22,7 +22,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 CHUNK_TEXTS = 2_048
 DONE, LEFT, NOT_A_NUMBER, NO_MEMORY = range(4)
-"""What has become of a text: DONE, LEFT undone at the deadline, or why it has no label."""
+"""The outcome of a text: DONE, LEFT (not computed before the deadline), or why it has no label."""
 
 
 class OutOfMemory(Exception):
@@ -30,25 +30,26 @@ class OutOfMemory(Exception):
 
 
 class Backend(Protocol):
-    """Computes logits. `pieces`: how many a batch may have, padding counted; `lanes`: how many batches at a time."""
+    """Computes logits. `pieces`: the most that a batch may have, including padding; `lanes`: batches computed at a time."""
 
     pieces: int
     lanes: int
 
     def logits(self, ids: Ints, lengths: Ints) -> Floats:
-        """(rows, length) padded pieces and (rows,) how many count, to (rows, classes). Raises OutOfMemory."""
+        """Padded pieces (rows, length) and their numbers without padding (rows,), to logits (rows, classes). Raises
+        OutOfMemory."""
         ...
 
 
 class Scores(NamedTuple):
-    """Of each text: the classes' probabilities (texts, classes), and what became of it."""
+    """The classes' probabilities (texts, classes), and each text's outcome."""
 
     scores: Floats
     states: npt.NDArray[np.uint8]
 
 
 class Engine:
-    """One model's. From any thread, also from several at once."""
+    """Runs one model. Thread-safe."""
 
     def __init__(self, tokenizer: Tokenizer, backend: Backend, classes: int, longest: int) -> None:
         tokenizer.no_padding()
@@ -61,7 +62,7 @@ class Engine:
         self._lock = threading.Lock()
 
     def run(self, texts: Sequence[str], until: float | None = None) -> Scores:
-        """Texts that are not empty; what would not be done at `until` (time.monotonic()) is LEFT."""
+        """Computes texts that are not empty; those that would not be done at `until` (time.monotonic()) are LEFT."""
         answer = Scores(np.full((len(texts), self._classes), np.nan, np.float32), np.full(len(texts), LEFT, np.uint8))
         order = np.argsort(np.fromiter(map(len, texts), np.int64, len(texts)), kind="stable")
         parts = [order[start : start + CHUNK_TEXTS] for start in range(0, len(order), CHUNK_TEXTS)]
@@ -104,7 +105,7 @@ class Engine:
             self._pace = 0.8 * self._pace + 0.2 * pace if self._pace else pace
 
     def _halving(self, ids: Ints, lengths: Ints) -> Floats | None:
-        """None where even one text is too much for the device."""
+        """The logits; None for a text that alone is too large for the device."""
         try:
             return self._backend.logits(ids, lengths)
         except OutOfMemory:
@@ -118,7 +119,7 @@ class Engine:
 
 
 class Model(NamedTuple):
-    """`classes`: for each of the model's classes its place in LABELS; several may share one, whose probabilities add up."""
+    """`classes`: the index in LABELS of each of the model's classes; the probabilities of classes that share one add up."""
 
     identity: str
     engine: Engine
@@ -126,7 +127,7 @@ class Model(NamedTuple):
 
 
 def _batches(lengths: Ints, budget: int) -> Iterator[Ints]:
-    """Places of texts, of like length together; a batch has at most `budget` pieces, padding counted, or one text."""
+    """Batches of indices of texts of similar length; a batch has at most `budget` pieces, including padding, or one text."""
     order = np.argsort(lengths, kind="stable")
     start = 0
     while start < len(order):

@@ -1,4 +1,4 @@
-"""SentimentLabeller: what step sentiment asks. It prepares texts, knows their language, and has a model for some languages."""
+"""SentimentLabeller: labels texts for step sentiment. It prepares them, detects their language, and has a model for some."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from schemas import labels
 from schemas.labels import COLUMNS, DEFERRED, LABELLED, UNKNOWN
 
 _AT_ONCE = 256
-"""Texts between two looks at the clock; a batch of the model may be smaller."""
+"""Texts between two checks of the deadline; a batch of the model may be smaller."""
 _OF_STATE = {engine.NOT_A_NUMBER: labels.NOT_A_NUMBER, engine.NO_MEMORY: labels.NO_MEMORY}
 
 
 class SentimentLabeller:
-    """The Labeller of the settings' models. Equal prepared texts are computed once; `cache_mb` of them are remembered.
+    """The Labeller of the settings' models. It computes equal prepared texts once and remembers `cache_mb` of them.
 
     Restart: the cache is empty.
     """
@@ -46,8 +46,8 @@ class SentimentLabeller:
         keys = [xxhash.xxh3_64_intdigest(f"{given}\n{text}".encode()) for text, given in asked.iter_rows()]
         asked = asked.with_columns(key=pl.Series(keys, dtype=pl.UInt64))
         once = asked.unique("key", keep="first", maintain_order=True)
-        found = self._label(once, until)
-        return asked.select("key").join(found, on="key", how="left", maintain_order="left").select(*COLUMNS)
+        computed = self._label(once, until)
+        return asked.select("key").join(computed, on="key", how="left", maintain_order="left").select(*COLUMNS)
 
     def _label(self, texts: pl.DataFrame, until: float | None) -> pl.DataFrame:
         keys = texts.get_column("key").to_numpy()
@@ -65,9 +65,9 @@ class SentimentLabeller:
             self._compute(texts, new[start : start + at_once], language, scores, states, until)
         if len(new):
             done = new[states[new] != LEFT]
-            # A failure of the device is not remembered.
+            # Failures of the device are not remembered.
             keep = done[~np.isin(states[done], list(_OF_STATE))]
-            self._cache.put(keys[keep], scores[keep], self._number(language[keep]))
+            self._cache.put(keys[keep], scores[keep], self._numbers_of(language[keep]))
         return self._frame(texts, language, scores, states)
 
     def _compute(
@@ -86,14 +86,14 @@ class SentimentLabeller:
         states[new[empty | ~np.isin(codes, list(self._models))]] = 0
         for model in {model.identity: model for model in self._models.values()}.values():
             spoken = [code for code, other in self._models.items() if other.identity == model.identity]
-            places = np.flatnonzero(~empty & np.isin(codes, spoken))
-            answer = model.engine.run([text[place] for place in places], until)
-            states[new[places]] = answer.states
-            mapped = np.zeros((len(places), len(LABELS)), np.float32)
+            indices = np.flatnonzero(~empty & np.isin(codes, spoken))
+            answer = model.engine.run([text[index] for index in indices], until)
+            states[new[indices]] = answer.states
+            mapped = np.zeros((len(indices), len(LABELS)), np.float32)
             np.add.at(mapped.T, np.array(model.classes), answer.scores.T)
-            scores[new[places]] = mapped
+            scores[new[indices]] = mapped
 
-    def _number(self, languages: npt.NDArray[np.object_]) -> npt.NDArray[np.uint16]:
+    def _numbers_of(self, languages: npt.NDArray[np.object_]) -> npt.NDArray[np.uint16]:
         with self._lock:
             for code in set(languages.tolist()) - self._numbers.keys():
                 self._numbers[code] = len(self._languages)
@@ -116,7 +116,7 @@ class SentimentLabeller:
             state=pl.Series(states),
             labelled=pl.Series(labelled),
             sentiment_label=pl.Series(label.tolist(), dtype=pl.String),
-            **{f"sentiment_{name}": pl.Series(scores[:, place]) for place, name in enumerate(LABELS)},
+            **{f"sentiment_{name}": pl.Series(scores[:, index]) for index, name in enumerate(LABELS)},
         )
         identity = {code: model.identity for code, model in self._models.items()}
         frame = frame.with_columns(sentiment_status=_status(), reason=_reason())
@@ -150,8 +150,8 @@ def _reason() -> pl.Expr:
 
 
 def _languages(texts: pl.DataFrame) -> npt.NDArray[np.object_]:
-    """The language of each text, empty where none is recognised."""
-    found = np.array(texts.get_column("given").to_list(), object)
-    ask = np.flatnonzero(found == "")
-    found[ask] = [detect(text) for text in words(texts.get_column("text").gather(ask))]
-    return found
+    """The language of each text, empty if none is detected."""
+    codes = np.array(texts.get_column("given").to_list(), object)
+    unknown = np.flatnonzero(codes == "")
+    codes[unknown] = [detect(text) for text in words(texts.get_column("text").gather(unknown))]
+    return codes

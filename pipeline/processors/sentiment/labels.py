@@ -1,4 +1,4 @@
-"""What a label is: the columns that step sentiment adds, and who can fill them."""
+"""The contract of a labeller, which fills the columns of step sentiment."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from schemas.labels import LABELS as LABELS
 
 
 class Labeller(Protocol):
-    """Texts to labels. From any thread, also from several at once."""
+    """Labels texts. Thread-safe."""
 
     @property
     def models(self) -> frozenset[str]:
-        """The identities of the models in force, as column `sentiment_model` has them."""
+        """The identities of the active models, as in column `sentiment_model`."""
         ...
 
     def label(self, texts: pl.Series, languages: pl.Series, until: float | None = None) -> pl.DataFrame:
-        """The columns of COLUMNS, a row a text. `languages`: as the events give them, null or empty where they don't.
+        """The columns of COLUMNS, a row per text. `languages`: the events' own, null or empty if they name none.
 
         What is not done at `until` (time.monotonic()) is `deferred`; what is known already is labelled all the same. Never
         raises for a text: what the model can't read is `unknown`.

@@ -1,4 +1,4 @@
-"""Models by their names: the settings' section [sentiment] made into a labeller."""
+"""Loads models by name: a labeller from the settings' section [sentiment]."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from pipeline.processors.sentiment.onnx_backend import OnnxBackend
 LONGEST = 128
 """Pieces of a text that a model reads."""
 DRIVER = Path("/dev/nvidiactl")
-"""Is there where NVIDIA's driver is: torch, which takes 500 MB, is not imported to learn that it is not."""
+"""Exists only with NVIDIA's driver: without it torch, which takes 500 MB, is not imported to look for a GPU."""
 
 
 def load_labeller(settings: SentimentSettings) -> SentimentLabeller:
-    """Raises SettingsError, naming the model and what is wrong with it, for one that can't be used."""
+    """A labeller with the settings' models. Raises SettingsError that names the unusable model and the reason."""
     loaded: dict[str, tuple[Model, tuple[str, ...]]] = {}
     for name in {settings.model, *settings.models.values()}:
         loaded[name] = load_model(name, settings)
@@ -37,7 +37,7 @@ def load_labeller(settings: SentimentSettings) -> SentimentLabeller:
 
 
 def load_model(name: str, settings: SentimentSettings) -> tuple[Model, tuple[str, ...]]:
-    """The model, and the languages that it says it is for. Raises SettingsError."""
+    """The model, and the languages that its files name. Raises SettingsError."""
     folder = BUNDLED / name
     if not folder.is_dir():
         folder = Path(name)
@@ -65,7 +65,7 @@ def _model(name: str, folder: Path, backend: Backend) -> tuple[Model, tuple[str,
 
 
 def _has_gpu(device: str) -> bool:
-    """Whether torch is there and finds what `device` names."""
+    """Whether torch is installed and finds this device."""
     if device == "cpu" or (device == "auto" and not DRIVER.exists()):
         return False
     try:

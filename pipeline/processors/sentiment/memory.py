@@ -1,4 +1,4 @@
-"""MemoryLabeller: labels by a rule, for tests and dry runs: no model, no file, and as slow as it is told to be."""
+"""MemoryLabeller: labels by a rule, for tests and dry runs: no model, no file, and a chosen delay."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LANGUAGES = {"en", "de"}
 
 
 class MemoryLabeller:
-    """The label of a text is that of its length, modulo three; other languages than LANGUAGES are unknown.
+    """A text's label is its length modulo three; languages other than LANGUAGES are unknown.
 
     Each text that is labelled takes `delay_s` by `sleep`; what is not begun at `until` by `clock` is deferred. It has no cache.
     """
@@ -29,13 +29,13 @@ class MemoryLabeller:
         self.models = frozenset({name})
         self._name, self._delay_s, self._clock, self._sleep = name, delay_s, clock, sleep
         self.asked = 0
-        """How many texts it has labelled."""
+        """Texts labelled so far."""
 
     def label(self, texts: pl.Series, languages: pl.Series, until: float | None = None) -> pl.DataFrame:
-        rows = [self._one(text, language or "en", until) for text, language in zip(texts, languages, strict=True)]
+        rows = [self._label_text(text, language or "en", until) for text, language in zip(texts, languages, strict=True)]
         return pl.DataFrame(rows, schema=COLUMNS, orient="row")
 
-    def _one(self, text: str, language: str, until: float | None) -> tuple[object, ...]:
+    def _label_text(self, text: str, language: str, until: float | None) -> tuple[object, ...]:
         if language not in LANGUAGES:
             return None, None, None, None, None, language, UNKNOWN, "language"
         if until is not None and self._clock() >= until:

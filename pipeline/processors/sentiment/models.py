@@ -1,4 +1,4 @@
-"""Models by folder: what their files say of them, and who they are."""
+"""Reads a model's folder: its configuration, its languages and its identity."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def languages(config: dict[str, Any]) -> tuple[str, ...]:
-    """The ISO 639 codes that the model says it is for; none where it says nothing."""
+    """The ISO 639 codes in the model's own files; empty if they name none."""
     said = config.get("languages") or []
     return tuple(str(code) for code in said)
 
 
 def identity(name: str, files: list[Path]) -> str:
-    """Name and hash of the content: `fast@0123456789ab`. The files' own names count, their folder does not."""
+    """Name and hash of the content: `fast@0123456789ab`. The hash covers the files' names, but not their folder."""
     digest = hashlib.sha256()
     for file in sorted(files, key=lambda file: file.name):
         digest.update(file.name.encode())

@@ -11,8 +11,9 @@ from pipeline.processors.sentiment.engine import Floats, Ints
 
 
 class OnnxBackend:
-    """model.onnx of a folder that `training/export.py` wrote. One thread a batch, `threads` batches at a time: two batches of
-    one thread each are a fifth faster than one of two threads (docs/decisions.md). Raises ValueError for a broken file."""
+    """model.onnx of a folder that `training/export.py` wrote. A batch runs on one thread, and `threads` batches at a time: two
+    batches on one thread each are a fifth faster than one batch on two (docs/decisions.md). Raises ValueError for a broken
+    file."""
 
     pieces = 1_024
 

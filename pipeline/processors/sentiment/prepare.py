@@ -1,4 +1,4 @@
-"""Texts as the models were trained on them.
+"""Prepares texts in the form that the models were trained on.
 
 HTML entities and `\\uXXXX` escapes are resolved, a link becomes `http`, a user name `@user` (the form of TweetEval and of most
 models trained on tweets), and white space is one space. What is left is what the cache is keyed by: a repost that differs in
@@ -14,7 +14,7 @@ from collections.abc import Callable
 import polars as pl
 
 LONGEST = 2_000
-"""Characters of a text that are read; the models read its first 128 pieces."""
+"""Characters read of a text; the models read its first 128 pieces."""
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _LINK = r"(?i)\b(?:https?://|www\.)\S+"
 _USER = r"(^|[^\w@])@\w+(?:@[\w.-]*\w)?"
@@ -41,7 +41,7 @@ def prepare(texts: pl.Series) -> pl.Series:
 
 
 def _rarely(texts: pl.Series, pattern: str, change: Callable[[str], str]) -> pl.Series:
-    """Applies a Python function to the few texts that hold the pattern."""
+    """Applies a Python function to the few texts that match the pattern."""
     holds = texts.str.contains(pattern)
     if not holds.any():
         return texts

@@ -42,8 +42,8 @@ _FILES = [
 
 
 class TorchBackend:
-    """`network(ids, lengths)` gives logits. On a CUDA device the shapes are few (lengths by 8, rows by powers of two), and the
-    kernels of each are launched at once, as a CUDA graph."""
+    """`network(ids, lengths)` returns logits. On a CUDA device there are few shapes (lengths by 8, rows by powers of two), and
+    each launches its kernels at once, as a CUDA graph."""
 
     def __init__(self, network: nn.Module, device: torch.device) -> None:
         self._cuda = device.type == "cuda"
@@ -97,7 +97,7 @@ class TorchBackend:
 
 
 def device_of(name: str) -> torch.device:
-    """Raises SettingsError for a device that is not there."""
+    """The device of this name. Raises SettingsError for a missing device."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -109,7 +109,7 @@ def device_of(name: str) -> torch.device:
 
 
 def bundled(folder: Path, device: str) -> TorchBackend:
-    """Raises SettingsError for a device that is not there, or a folder whose files don't belong together."""
+    """A bundled model on this device. Raises SettingsError for a missing device, or a folder with inconsistent files."""
     where = device_of(device)
     config = read_config(folder)
     shape = Shape(
@@ -136,7 +136,7 @@ def bundled(folder: Path, device: str) -> TorchBackend:
 
 
 def _state(encoder: Encoder, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The encoder's state from the tensors of `training/export.py`, whole numbers times their scales."""
+    """The encoder's state from the tensors of `training/export.py`: whole numbers times their scales."""
     linears = {name for name, module in encoder.named_modules() if module in encoder.linears()}
     state = {name: tensors[name] for name in encoder.state_dict() if name in tensors}
     state["words.weight"] = tensors["words.weight"] * tensors["words.scale"]
@@ -149,7 +149,7 @@ def _state(encoder: Encoder, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 class _Masked(nn.Module):
-    """A Hugging Face model called as ours are."""
+    """A Hugging Face model with the interface of ours."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ CALIBRATION_TEXTS = 4_000
 
 @dataclass(frozen=True)
 class Texts:
-    """Pieces of all texts in a row, and where each starts (one more at the end)."""
+    """The pieces of all texts, joined; the start of each text, and the end of the last."""
 
     pieces: npt.NDArray[np.uint16]
     starts: Ints
@@ -39,16 +39,16 @@ class Texts:
 
     def padded(self, rows: Ints, length: int) -> Ints:
         ids = np.full((len(rows), length), PAD, np.int64)
-        for place, row in enumerate(rows):
-            found = self.pieces[self.starts[row] : self.starts[row + 1]]
-            ids[place, : len(found)] = found
+        for index, row in enumerate(rows):
+            pieces = self.pieces[self.starts[row] : self.starts[row + 1]]
+            ids[index, : len(pieces)] = pieces
         return ids
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """`batch` in texts; `warm_up` and `quantise_from` are shares of the steps: from the latter on the weights are trained as
-    they will be stored."""
+    """`batch` in texts; `warm_up` and `quantise_from` are shares of the steps: from `quantise_from` on, training uses the
+    precision in which the weights are stored."""
 
     epochs: float = 2
     rate: float = 1e-4
@@ -61,7 +61,7 @@ class Recipe:
 
 
 def batches(texts: Texts, rows: Ints, size: int, random: np.random.Generator) -> Iterator[Ints]:
-    """The rows once, texts of like length together, in a random order of batches."""
+    """All rows once, in batches of texts of similar length, in random order."""
     order = rows[np.argsort(texts.lengths[rows] + random.random(len(rows)) * 4)]
     parts = [order[start : start + size] for start in range(0, len(order), size)]
     for part in random.permutation(len(parts)):
@@ -126,7 +126,7 @@ def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 
 
 def calibrate(model: Encoder, texts: Texts, rows: Ints) -> None:
-    """Fixes the bounds of the layers' inputs to what these texts show, and makes the layers compute within them."""
+    """Sets the bounds of the layers' inputs from these texts, and makes the layers compute within them."""
     for linear in model.linears():
         linear.watch, linear.quantised = True, False
         linear.low.zero_()
@@ -137,7 +137,7 @@ def calibrate(model: Encoder, texts: Texts, rows: Ints) -> None:
 
 
 def _tensors(texts: Texts, rows: Ints, targets: Floats, weights: Floats, size: int) -> tuple[Tensor, ...]:
-    """A batch of exactly `size` rows; those that fill it up weigh nothing."""
+    """A batch of exactly `size` rows; rows that fill it up have weight 0."""
     more = np.resize(rows, size)
     length = int(-(-texts.lengths[more].max() // STEP_LENGTH) * STEP_LENGTH)
     counted = weights[more].copy()
@@ -147,7 +147,7 @@ def _tensors(texts: Texts, rows: Ints, targets: Floats, weights: Floats, size: i
 
 
 class _Step:
-    """One step of training, on a CUDA device captured once a length and replayed."""
+    """One training step; on a CUDA device captured once per length and replayed."""
 
     def __init__(self, model: Encoder, optimiser: torch.optim.Optimizer) -> None:
         self._model, self._optimiser = model, optimiser
@@ -162,27 +162,27 @@ class _Step:
         length = batch[0].shape[1]
         if length not in self._graphs:
             self._capture(length, batch)
-        graph, places = self._graphs[length]
-        for place, tensor in zip(places, batch, strict=True):
-            place.copy_(tensor.pin_memory(), non_blocking=True)
+        graph, inputs = self._graphs[length]
+        for target, tensor in zip(inputs, batch, strict=True):
+            target.copy_(tensor.pin_memory(), non_blocking=True)
         graph.replay()
 
     def _capture(self, length: int, batch: tuple[Tensor, ...]) -> None:
-        places = [tensor.cuda() for tensor in batch]
+        inputs = [tensor.cuda() for tensor in batch]
         if not self._graphs:
-            self._warm_up(places)
+            self._warm_up(inputs)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            self._run(*places)
-        self._graphs[length] = graph, places
+            self._run(*inputs)
+        self._graphs[length] = graph, inputs
 
-    def _warm_up(self, places: list[Tensor]) -> None:
-        """A step outside of a graph makes what the optimiser and the libraries keep; what it did to the weights is undone."""
+    def _warm_up(self, inputs: list[Tensor]) -> None:
+        """Runs a step outside a graph, so that optimiser and libraries allocate their state; then restores the weights."""
         before = [parameter.detach().clone() for parameter in self._parameters]
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
-            self._run(*places)
+            self._run(*inputs)
         torch.cuda.current_stream().wait_stream(side)
         with torch.no_grad():
             for parameter, value in zip(self._parameters, before, strict=True):

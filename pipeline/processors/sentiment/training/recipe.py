@@ -1,11 +1,11 @@
 """The recipe of the bundled models, top to bottom.
 
-    labelled texts -> teachers, each without a part of the texts -> what they say of the texts that they have not seen
-        -> accurate: the base model, taught the labels and what the teachers say, at last in the numbers it is stored in
-        -> fast: three of accurate's layers, taught the same
+    labelled texts -> teachers, each trained without a part of the texts -> their logits for the texts they have not seen
+        -> accurate: the base model, trained on labels and teachers, at last with the precision in which it is stored
+        -> fast: three of accurate's layers, trained on the same
 
-A text's target is its label and the teachers' opinion of it, mixed: people disagree about many of the labels. The teachers have
-not seen the text that they speak of, so that they do not just repeat its label.
+A text's target mixes its label and the teachers' opinion: people disagree about many of the labels. A teacher has never seen
+the texts that it scores, so it does not just repeat their labels.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from pipeline.processors.sentiment.training.texts import unlabelled
 from pipeline.processors.sentiment.training.vocabulary import LONGEST, pruned, read
 
 TEACHERS = ((1, 0.5), (2, 1.0), (3, 0.7))
-"""Seed, and how far the classes are balanced: 1 gives the classes of a language the same weight in sum."""
+"""Seed, and the power of the balance: 1 gives each class of a language the same total weight."""
 FOLDS, SMOOTHING = 5, 0.05
 TEACHER = Recipe(epochs=2)
 ACCURATE, ACCURATE_LABELS, ACCURATE_BALANCE = Recipe(epochs=4, quantise_from=0.6), 0.4, 0.3
 ACCURATE_TAUGHT, ACCURATE_WORDS = 60_000, 55_000
-"""Pieces in training, and those that ship: what few texts use is taken out afterwards."""
+"""Pieces in training, and pieces that ship: rarely used ones are removed after training."""
 FAST, FAST_LABELS = Recipe(epochs=8, batch=64, rate=3e-4, quantise_from=0.6), 0.3
 FAST_LAYERS, FAST_INNER = (0, 1, 11), 1_152
 FAST_TAUGHT, FAST_WORDS = 28_000, 40_000
-"""The other way round: the pieces beyond those that it is taught with have accurate's vectors (docs/decisions.md)."""
+"""Fast ships more pieces than it is trained with: the others get accurate's vectors (docs/decisions.md)."""
 FAST_PRIOR = (0.1, 0.0, -0.1)
-"""What is added to fast's logits: chosen on validation, for the classes' balance."""
+"""Added to fast's logits, to balance the classes; chosen on validation."""
 SMALL, SMALL_WEIGHT = 2_000, 2.0
-"""A language with fewer texts than this has each of them weigh twice in accurate."""
+"""In accurate, the texts of a language with fewer than SMALL weigh this much."""
 ON = 0.60
-"""A language is used when its macro recall on validation is at least this."""
+"""A language is enabled if its macro recall on validation is at least this."""
 
 Say = Callable[[str, int, int], None]
-"""Progress: what is being trained, steps done, steps in all."""
+"""Progress: the name of the model, steps done, steps in all."""
 
 
 def train(data: Path, models: Path, say: Say) -> dict[str, dict[str, float]]:
@@ -69,7 +69,7 @@ def train(data: Path, models: Path, say: Say) -> dict[str, dict[str, float]]:
     weights = balance(known, train_rows, len(texts), ACCURATE_BALANCE, SMALL_WEIGHT)
     accurate = fit(copy.deepcopy(start), texts, rows, target, weights, ACCURATE, _progress(say, "accurate"))
 
-    pieces = [source.pieces[place] for place in taught_words]
+    pieces = [source.pieces[index] for index in taught_words]
     few, few_texts = _vocabulary(pieces, every, taught, FAST_TAUGHT)[::2]
     fast = smaller(accurate, FAST_LAYERS, FAST_INNER, few).to(device)
     target = mixed(opinion, known, train_rows, FAST_LABELS)
@@ -99,7 +99,7 @@ def _usable(figures: dict[str, float]) -> list[str]:
 
 
 def teach(start: Encoder, texts: Texts, known: pl.DataFrame, train_rows: Ints, others: Ints, say: Say) -> Floats:
-    """The teachers' mean logits of each text: of a text of `train_rows` those of the teachers that have not seen it."""
+    """The teachers' mean logits for each text; for a text of `train_rows` only teachers that have not seen it."""
     opinion = np.zeros((len(texts), len(LABELS)), np.float32)
     labels = np.full((len(texts), len(LABELS)), SMOOTHING / len(LABELS), np.float32)
     labels[np.arange(known.height), known.get_column("label")] += 1 - SMOOTHING
@@ -126,7 +126,7 @@ def mixed(opinion: Floats, known: pl.DataFrame, train_rows: Ints, labels: float)
 
 
 def balance(known: pl.DataFrame, rows: Ints, texts: int, power: float, small: float = 1.0) -> Floats:
-    """A weight a text: what makes the classes of its language weigh the same, to the given power; 1 for the unlabelled."""
+    """A weight per text that makes the classes of its language weigh the same, to the given power; 1 without a label."""
     weights = np.ones(texts, np.float32)
     language, label = known.get_column("language").to_numpy(), known.get_column("label").to_numpy()
     for code in np.unique(language[rows]):
@@ -138,7 +138,7 @@ def balance(known: pl.DataFrame, rows: Ints, texts: int, power: float, small: fl
 
 
 def from_base(source: base.Base, words: list[int]) -> Encoder:
-    """The base model with the pieces of `words` only, and a head that knows nothing yet."""
+    """The base model with only the pieces of `words`, and an untrained head."""
     torch.manual_seed(0)
     encoder = Encoder(Shape(len(words), source.hidden, source.layers, source.heads, source.inner, LONGEST, source.eps))
     tensors = {name: torch.from_numpy(value) for name, value in source.tensors.items()}
@@ -158,12 +158,12 @@ def from_base(source: base.Base, words: list[int]) -> Encoder:
 
 
 def smaller(model: Encoder, layers: tuple[int, ...], inner: int, words: list[int]) -> Encoder:
-    """Some layers of a model, the units of their feed-forward part that have the largest weights, and some of its pieces."""
+    """A model with some of the layers, the feed-forward units with the largest weights, and some of the pieces."""
     small = Encoder(replace(model.shape, words=len(words), layers=len(layers), inner=inner))
     of = model.state_dict()
     state = {name: value for name, value in of.items() if not name.startswith("layers.")}
     state["words.weight"] = of["words.weight"][words]
-    for place, number in enumerate(layers):
+    for index, number in enumerate(layers):
         up, down = of[f"layers.{number}.up.weight"], of[f"layers.{number}.down.weight"]
         units = (up.norm(dim=1) * down.norm(dim=0)).topk(inner).indices.sort().values
         for name, value in of.items():
@@ -174,7 +174,7 @@ def smaller(model: Encoder, layers: tuple[int, ...], inner: int, words: list[int
                 value = value[units]
             elif part == "down.weight":
                 value = value[:, units]
-            state[f"layers.{place}.{part}"] = value
+            state[f"layers.{index}.{part}"] = value
     small.load_state_dict(state)
     for linear in small.linears():
         linear.quantised = False
@@ -182,7 +182,7 @@ def smaller(model: Encoder, layers: tuple[int, ...], inner: int, words: list[int
 
 
 def with_words(model: Encoder, vectors: torch.Tensor) -> Encoder:
-    """The model with other pieces; nothing else of it changes."""
+    """The model with other pieces, and nothing else changed."""
     other = Encoder(replace(model.shape, words=len(vectors)))
     other.load_state_dict(model.state_dict() | {"words.weight": vectors})
     for linear in other.linears():
@@ -191,9 +191,9 @@ def with_words(model: Encoder, vectors: torch.Tensor) -> Encoder:
 
 
 def recalls(logits: Floats, checks: pl.DataFrame) -> dict[str, float]:
-    """The macro recall of each validation set: the mean over the classes it has of the share that is found."""
-    found = checks.select("split", "label", right=pl.Series(logits.argmax(1)) == pl.col("label"))
-    by_class = found.group_by("split", "label").agg(pl.col("right").mean())
+    """The macro recall of each validation set: the mean recall of its classes."""
+    outcomes = checks.select("split", "label", right=pl.Series(logits.argmax(1)) == pl.col("label"))
+    by_class = outcomes.group_by("split", "label").agg(pl.col("right").mean())
     return dict(by_class.group_by("split").agg(pl.col("right").mean()).sort("split").iter_rows())
 
 
@@ -201,7 +201,7 @@ def _vocabulary(
     pieces: list[tuple[str, float]], every: list[str], taught: np.ndarray[tuple[int], np.dtype[np.bool_]], size: int
 ) -> tuple[list[int], Tokenizer, Texts]:
     words = pruned(pieces, base.tokenizer(pieces), [text for text, use in zip(every, taught, strict=True) if use], size)
-    tokenizer = base.tokenizer([pieces[place] for place in words])
+    tokenizer = base.tokenizer([pieces[index] for index in words])
     return words, tokenizer, read(tokenizer, every)
 
 

@@ -1,6 +1,6 @@
-"""Texts without a label, which the teacher scores for its student: what people wrote on other platforms, and what we generate.
+"""Texts without a label, which the teachers score: recorded posts of other platforms.
 
-Of the recorded data only what its licence lets one train on: not airline_tweets.csv, which is a test, nor the Spotify set.
+Only recorded data whose licence allows training: not airline_tweets.csv, which is a test set, nor the Spotify set.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -30,23 +29,23 @@ _CSV = (
 
 def unlabelled(data: Path, checks: pl.Series) -> pl.DataFrame:
     """The texts (column text: prepared, each once, of three words or eight characters), none with a key among `checks`."""
-    found = [text for file, column in _CSV for text in pl.read_csv(data / "stream" / file, infer_schema=False)[column]]
+    texts = [text for file, column in _CSV for text in pl.read_csv(data / "stream" / file, infer_schema=False)[column]]
     for name in _STREAMS:
         for line in (data / "stream" / name).read_text().split("\n"):
             if line.strip():
-                found += _strings(json.loads(line))
+                texts += _strings(json.loads(line))
     for path in sorted((data / "platforms").rglob("*.json")):
         try:
-            found += _strings(json.loads(path.read_bytes()))
+            texts += _strings(json.loads(path.read_bytes()))
         except ValueError:
             continue  # some recorded payloads are broken on purpose
-    frame = pl.DataFrame({"text": prepare(pl.Series([_plain(text) for text in found if text]))})
+    frame = pl.DataFrame({"text": prepare(pl.Series([_plain(text) for text in texts if text]))})
     frame = frame.with_columns(key=key(frame.get_column("text"))).unique("key", maintain_order=True)
     long = (pl.col("text").str.len_chars() >= 8) | (pl.col("text").str.count_matches(" ") >= 2)
     return frame.filter(long & ~pl.col("key").is_in(checks.implode())).select("text")
 
 
-def _strings(value: Any) -> Iterator[str]:
+def _strings(value: object) -> Iterator[str]:
     if isinstance(value, dict):
         for name, child in value.items():
             if name in _FIELDS and isinstance(child, str):
