@@ -1,4 +1,4 @@
-"""Records that are no events, each with a part of the reason that step decode gives."""
+"""Broken records, each with a part of the reason that step decode gives."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from pipeline.generate.world import SOURCE, World
 
 
 class Break(NamedTuple):
+    """One way to break a record."""
+
     reason: str
     keyed: bool
-    """Whether platform and id can still be read."""
+    """Whether platform and id stay readable."""
     apply: Callable[[bytes], bytes]
 
 
@@ -49,6 +51,6 @@ class Broken:
         raw = broken.apply(value.encode())
         key = f"twitter:{ident}" if broken.keyed else ""
         content = xxhash.xxh3_64_intdigest(raw)
-        told = f'"record":{world.out.number},"reason":"{broken.reason}","content":"{content}"'
-        world.out.tell("broken", told + (f',"event":"{key}"' if key else ""))
+        members = f'"record":{world.out.number},"reason":"{broken.reason}","content":"{content}"'
+        world.out.write_truth("broken", members + (f',"event":"{key}"' if key else ""))
         world.out.emit_raw(key.encode() or None, raw, world.at)

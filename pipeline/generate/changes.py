@@ -1,4 +1,4 @@
-"""What becomes of posts: edits, new counts, deletes."""
+"""Changes of posts: edits, new counts, deletes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pipeline.generate.output import moment
 from pipeline.generate.world import SOURCE, Post, World
 
 DELETES, TEXT_EDITS = 0.15, 0.45
-"""Of all changes, up to here; the rest are new counts."""
+"""Cumulative shares of all changes; the rest are new counts."""
 EDITS = (" (edit: typo)", " Edit: fixed a word.", " …")
 LONGEST = 400
 
@@ -16,7 +16,7 @@ class Changes:
         self._world = world
 
     def make(self) -> bool:
-        """A change of a recent post or an old one; False when there is none to change."""
+        """Changes a recent post or an old one; False if there is none to change."""
         world = self._world
         known = world.near if world.dice() < 0.6 else world.far
         if not known:
@@ -25,10 +25,10 @@ class Changes:
         if post.gone or post.created_ms >= world.at:
             return False
         chance = world.dice()
-        if chance < DELETES and not post.status:  # who waits for an answer deletes nothing
+        if chance < DELETES and not post.status:  # an author who waits for an answer deletes nothing
             post.gone = True
             self._emit(post, "delete", "", world.at)
-            world.out.tell("delete", f'"event":"{post.key}","at":"{moment(world.at)}"')
+            world.out.write_truth("delete", f'"event":"{post.key}","at":"{moment(world.at)}"')
         elif chance < TEXT_EDITS and len(post.text) < LONGEST:
             post.text += world.texts.pick(EDITS)
             self._edit(post, "text", f'"text":"{post.text}",{post.group}', world.at)
@@ -41,14 +41,14 @@ class Changes:
         return True
 
     def close(self, post: Post, at: int) -> bool:
-        """The support thread is done."""
+        """Closes the support thread."""
         post.status = "closed"
         self._edit(post, "thread", post.counts(), at)
         return True
 
     def _edit(self, post: Post, what: str, members: str, at: int) -> None:
         self._emit(post, "update", members, at)
-        self._world.out.tell("edit", f'"event":"{post.key}","at":"{moment(at)}","what":"{what}"')
+        self._world.out.write_truth("edit", f'"event":"{post.key}","at":"{moment(at)}","what":"{what}"')
 
     def _emit(self, post: Post, operation: str, members: str, at: int) -> None:
         self._world.out.emit(

@@ -1,4 +1,4 @@
-"""What comes out of a stream: records and the lines of its truth, in blocks; and records that come a second time."""
+"""The output of a stream: records and lines of its truth, in blocks; and redeliveries of earlier records."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ NEAR, FAR, FAR_EVERY = 1 << 10, 1 << 14, 8
 
 
 class Block(NamedTuple):
-    """A piece of a stream and of its truth, in columns: keys and values as Kafka gets them, and when each is delivered."""
+    """A piece of a stream and of its truth, as columns: keys and values for Kafka, and the time of each delivery."""
 
     keys: list[bytes | None]
-    """None where platform and id can't be read."""
+    """None if platform and id are unreadable."""
     values: list[bytes]
     times: list[int]
-    """In ms since 1970, rising."""
+    """Milliseconds since 1970, ascending."""
     truth: list[str]
     """JSON, without line ends."""
 
 
 class Output:
-    """What came out so far. `number` is the next record's place in the stream, from 0 on."""
+    """Collects the output. `number` is the next record's index in the stream, from 0."""
 
     def __init__(self, dice: Callable[[], float]) -> None:
         self.number = 0
-        self.told: Counter[str] = Counter()
+        self.truths: Counter[str] = Counter()
         self._block = Block([], [], [], [])
         self._dice = dice
         self._near: deque[tuple[int, str, bytes]] = deque(maxlen=NEAR)
         self._far: deque[tuple[int, str, bytes]] = deque(maxlen=FAR)
 
     def __len__(self) -> int:
-        """Records in the block that is being made."""
+        """Records in the current block."""
         return len(self._block.values)
 
     def emit(self, key: str, value: str, at: int) -> None:
@@ -47,7 +47,7 @@ class Output:
         self.emit_raw(key.encode(), raw, at)
 
     def emit_raw(self, key: bytes | None, raw: bytes, at: int) -> None:
-        """Emits a record that never comes again."""
+        """Emits a record that is never redelivered."""
         block = self._block
         block.keys.append(key)
         block.values.append(raw)
@@ -55,22 +55,22 @@ class Output:
         self.number += 1
 
     def redeliver(self, at: int) -> bool:
-        """A record once more, as it was: one of the newest thousand or one from far back. False when there is none yet."""
+        """Emits an earlier record again: one of the newest thousand or an old one. False if there is none yet."""
         known = self._near if self._dice() < 0.5 else self._far
         if not known:
             return False
         number, key, raw = known[int(self._dice() * len(known))]
-        self.tell("duplicate", f'"record":{self.number},"of":{number},"event":"{key}"')
+        self.write_truth("duplicate", f'"record":{self.number},"of":{number},"event":"{key}"')
         self.emit_raw(key.encode(), raw, at)
         return True
 
-    def tell(self, kind: str, members: str) -> None:
-        """A line of the truth."""
-        self.told[kind] += 1
+    def write_truth(self, kind: str, members: str) -> None:
+        """Adds a line to the truth."""
+        self.truths[kind] += 1
         self._block.truth.append(f'{{"kind":"{kind}",{members}}}')
 
     def take(self) -> Block:
-        """Ends the block."""
+        """Returns the current block and starts the next."""
         block, self._block = self._block, Block([], [], [], [])
         return block
 

@@ -1,4 +1,4 @@
-"""The people of a stream: 20,000 of them, with accounts on one platform or several, most of them heard rarely (Zipf)."""
+"""The people of a stream: 20,000, with accounts on one or several platforms, most of them rarely active (Zipf)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pipeline.generate.phrases import FIRST_NAMES, HANDLE_WORDS, LANGUAGES, LAST
 
 PEOPLE = 20_000
 SLOTS = 1 << 16
-"""Of a platform: who writes is drawn from so many slots, an account having as many as its share."""
+"""Slots of a platform from which authors are drawn; an account has as many as its share."""
 ZIPF_SHIFT = 5
-"""Account k of a platform, by activity, writes as often as 1 / (k + this)."""
+"""The k-th account of a platform by activity writes in proportion to 1 / (k + this)."""
 PLATFORMS = {
     "twitter": 30, "instagram": 16, "facebook": 16, "shop": 14, "google_play": 6, "mastodon": 5, "reddit": 5, "helpdesk": 5,
     "forum": 3,
@@ -44,7 +44,7 @@ class Person:
 
 
 class Population:
-    """Equal seeds give equal people, whatever else of two streams differs; those of another seed are others."""
+    """Equal seeds give equal people, even if the streams differ; another seed gives others."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -107,7 +107,7 @@ class Population:
         return slots + accounts[: SLOTS - len(slots)]
 
     def _digits(self, number: int, salt: int) -> int:
-        """A number of 12 digits, another for each person; the same for the same seed."""
+        """A number of 12 digits, different for each person; equal for equal seeds."""
         return ((number + 1) * 0xBF58476D1CE4E5B9 + salt + self._seed * 0xD1B54A32D192ED03) % 10**12
 
     def _pick(self, choices: tuple[str, ...] | list[str]) -> str:

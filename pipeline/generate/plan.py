@@ -1,4 +1,4 @@
-"""What is generated, and when: the arguments of a stream, the rhythm of its brands, and its bursts."""
+"""The plan of a stream: its arguments, the rhythm of its brands, and its bursts."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ RHYTHMS = (
 RESPONSE_MEDIANS_S = (240, 540, 900, 1_500, 2_400, 4_200, 7_200, 14_400, 25_200, 54_000)
 
 BURSTS, RECORDS_A_BURST, BURST_SHARE = 5, 2_000, 0.12
-"""At least so many bursts, one in two days; none in fewer records; all together at most this share of the stream."""
+"""The least number of bursts, one in two days; none in fewer records; their greatest share of the stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """A brand as the stream needs it. `forms` are the ways to name it that Earshot finds; texts are JSON inside quotes."""
+    """A brand of the stream. `forms` are the names that Earshot matches; texts are escaped for JSON."""
 
     index: int
     name: str
@@ -48,10 +48,10 @@ class Voice:
     json: str
     """The name as a JSON list."""
     authors: dict[str, str]
-    """By platform, member `author` of what the brand says there."""
+    """Member `author` of the brand's own posts, by platform."""
     weight: float
     hours: tuple[float, ...]
-    """How much is said of it, by hour of the week from Monday on."""
+    """Its volume by hour of the week, from Monday."""
     response_median_s: float
 
 
@@ -67,21 +67,21 @@ class Burst:
 
 
 class Stretch(NamedTuple):
-    """A piece of the stream, an hour at most, with the same rate all through."""
+    """A piece of the stream of at most an hour, with a constant rate."""
 
     start_ms: int
     end_ms: int
     records: int
     hour: int
-    """Of the week."""
+    """The hour of the week."""
     burst: Burst | None
     share: float
-    """Of the burst in the records."""
+    """The burst's share of the records."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The arguments of a stream: equal ones give equal bytes. Raises SettingsError when no stream can be made of them."""
+    """The arguments of a stream: equal ones give equal bytes. Raises SettingsError if they make no stream."""
 
     count: int
     brands: Brands
@@ -100,7 +100,7 @@ class Plan:
 
     @cached_property
     def id(self) -> str:
-        """Goes before the id of every event: streams of other arguments hold other events."""
+        """Prefixes the id of every event, so that streams of other arguments have other events."""
         brands = [(voice.name, voice.forms) for voice in self.voices]
         return xxhash.xxh3_64_hexdigest(orjson.dumps([self.count, self.seed, self.start_ms, self.end_ms, brands]))[:10]
 
@@ -113,10 +113,10 @@ class Plan:
         return tuple(_voice(index, brand) for index, brand in enumerate(self.brands.brands))
 
     def bursts(self) -> list[Burst]:
-        """The bursts of anger, by time; they don't overlap. The first comes in the first tenth of the stream."""
+        """The bursts of anger in order of time, without overlaps. The first is in the first tenth of the stream."""
         random = Random(self.seed + 1)
         count = min(max(BURSTS, round(self.span_ms / DAY_MS / 2)), self.count // RECORDS_A_BURST)
-        found: list[Burst] = []
+        bursts: list[Burst] = []
         for number in range(count):
             width = self.span_ms / count
             length = min((15 + 60 * random.random()) * 60_000, width / 2)
@@ -124,16 +124,16 @@ class Plan:
             voice = self.voices[int(random.random() * len(self.voices) * 0.9 + len(self.voices) * 0.1)]
             usual = self.rate * self._share(voice, hour_of_week(start)) * length
             planned = min(max(usual * (8 + 12 * random.random()), 40.0), BURST_SHARE * self.count / count)
-            found.append(Burst(voice, start, start + int(length), int(random.random() * len(CAUSES)), planned))
-        return found
+            bursts.append(Burst(voice, start, start + int(length), int(random.random() * len(CAUSES)), planned))
+        return bursts
 
     @cached_property
     def rate(self) -> float:
-        """Records a millisecond, on average."""
+        """Average records per millisecond."""
         return self.count / self.span_ms
 
     def _share(self, voice: Voice, hour: int) -> float:
-        """What is said of a brand in an hour of the week, as a share of what is said in an average hour of all."""
+        """A brand's volume in an hour of the week, as a share of the average hour of all brands."""
         return voice.weight * voice.hours[hour] / self._mean
 
     @cached_property
@@ -141,11 +141,11 @@ class Plan:
         return sum(map(self.loudness, range(168))) / 168
 
     def loudness(self, hour: int) -> float:
-        """How much is said of all brands in an hour of the week."""
+        """The volume of all brands in an hour of the week."""
         return sum(voice.weight * voice.hours[hour] for voice in self.voices)
 
     def stretches(self, bursts: list[Burst]) -> Iterator[Stretch]:
-        """The stream from start to end; their records sum up to `count`."""
+        """The pieces of the stream from start to end; their records add up to `count`."""
         edges = {self.start_ms, self.end_ms, *range(self.start_ms // HOUR_MS * HOUR_MS + HOUR_MS, self.end_ms, HOUR_MS)}
         edges |= {moment for burst in bursts for moment in (burst.start_ms, burst.end_ms)}
         times = sorted(edges)
@@ -174,7 +174,7 @@ def hour_of_week(moment_ms: int) -> int:
 
 
 def inside_quotes(text: str) -> str:
-    """The text as it stands inside a JSON string."""
+    """The text escaped for a JSON string."""
     return orjson.dumps(text)[1:-1].decode()
 
 
@@ -198,7 +198,7 @@ def _voice(index: int, brand: Brand) -> Voice:
 def _forms(brand: Brand) -> list[str]:
     handles = ["@" + handle for handle in brand.handles]
     if handles and brand.exclude:
-        return handles  # what a text says besides could cancel a keyword, never a handle
+        return handles  # the rest of a text could cancel a keyword, never a handle
     terms = [*brand.keywords, *brand.phrases]
     names = [brand.name for term in terms if term.lower() == brand.name.lower()]
     others = [term for term in terms if term.lower() != brand.name.lower()]
@@ -209,7 +209,7 @@ def _forms(brand: Brand) -> list[str]:
 
 
 def _author(index: int, brand: Brand, platform: str, handle: str) -> str:
-    """The brand's support account there, where brands.yaml names one."""
+    """The brand's support account on the platform, if brands.yaml names one."""
     ident, support = f"b{index}", next((account for account in brand.support if account.platform == platform), None)
     if support is not None:
         ident, handle = inside_quotes(support.id or ident), inside_quotes(support.handle or handle)

@@ -9,7 +9,7 @@ from pipeline.generate.world import Post, World
 REACTIONS = ("love", "haha", "angry", "wow")
 LOCAL = {"like", "reaction", "vote"}
 LINKING = 0.3
-"""Of profiles: those whose bio names another account of the same person."""
+"""The share of profiles whose bio names another account of the same person."""
 
 
 class Silent:
@@ -41,7 +41,7 @@ class Silent:
         reaction = f'"reaction":"{world.texts.pick(REACTIONS)}",' if kind == "reaction" else ""
         members = f'"target":"{post.id}",{reaction}{account.author},'
         key = world.create(account.platform, kind, world.at, members)
-        world.out.tell("like", f'"event":"{key}","account":"{account.key}","of":"{post.key}"')
+        world.out.write_truth("like", f'"event":"{key}","account":"{account.key}","of":"{post.key}"')
 
     def _turn_to(self, account: Account, kind: str, voice: Voice) -> None:
         """A follow of the brand's account, or a visit to its shop."""
@@ -50,11 +50,11 @@ class Silent:
         members = f'{private}"target":"{voice.handle}","brands":{voice.json},{account.author},'
         key = world.create(account.platform, kind, world.at, members)
         if kind == "follow":
-            told = f'"event":"{key}","account":"{account.key}","target":"{voice.handle}","brand":"{voice.name}"'
-            world.out.tell("follow", told)
+            members = f'"event":"{key}","account":"{account.key}","target":"{voice.handle}","brand":"{voice.name}"'
+            world.out.write_truth("follow", members)
 
     def order(self, account: Account, voice: Voice, at: int) -> str:
-        """An order of the brand's; returns its key."""
+        """Emits an order in the brand's shop; returns its key."""
         world = self._world
         ident = world.next_id()
         amount = int(500 + 23_500 * world.dice() * world.dice()) / 100
@@ -69,7 +69,7 @@ class Silent:
         """The order that follows an interaction."""
         self._world.heard.add(account.number)
         key = self.order(account, voice, at)
-        self._world.out.tell(
+        self._world.out.write_truth(
             "order_after",
             f'"event":"{key}","after":"{post.key}","brand":"{voice.name}","person":{account.person},'
             f'"seconds":{(at - post.created_ms) / 1000}',

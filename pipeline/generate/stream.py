@@ -1,4 +1,4 @@
-"""The stream itself: record after record, each fit to what was said before it."""
+"""The stream itself: record after record, each consistent with the ones before it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.generate.talk import Talk
 from pipeline.generate.world import World
 
 BLOCK = 5_000
-"""Records at most that are made at once."""
+"""The most records made at a time."""
 REDELIVERED, CHANGED, BROKEN = 0.03, 0.06, 0.005
 MENU = {
     ("twitter", "post"): 20, ("twitter", "reply"): 9, ("twitter", "repost"): 6, ("twitter", "like"): 4,
@@ -43,9 +43,9 @@ class Stream:
         self._menu = [entry for entry, weight in MENU.items() for _ in range(weight)]
         self._burst: Burst | None = None
         self._usual = 0.0
-        """Records so far that no burst made."""
+        """Records so far outside bursts."""
         self._usual_of_burst = 0.0
-        """Of the burst's time: records that name its brand, if each record named one."""
+        """The expected records about the burst's brand during the burst, outside it."""
 
     def blocks(self, size: int = BLOCK) -> Iterator[Block]:
         """The whole stream, in blocks of `size` records."""
@@ -66,7 +66,7 @@ class Stream:
         yield world.out.take()
 
     def _roll(self) -> None:
-        """One record of the usual kind."""
+        """Makes one record outside bursts."""
         world = self._world
         chance = world.dice()
         if chance < REDELIVERED:
@@ -88,7 +88,7 @@ class Stream:
     def _begin(self) -> None:
         plan = self._plan
         brands = ",".join(f'"{voice.name}"' for voice in plan.voices)
-        self._world.out.tell(
+        self._world.out.write_truth(
             "stream",
             f'"id":"{plan.id}","seed":{plan.seed},"count":{plan.count},"start":"{moment(plan.start_ms)}",'
             f'"end":"{moment(plan.end_ms)}","brands":[{brands}]',
@@ -96,7 +96,7 @@ class Stream:
 
     def _enter(self, stretch: Stretch) -> None:
         if self._burst is not None and stretch.burst is not self._burst:
-            self._tell_burst(self._burst)
+            self._record_burst(self._burst)
         self._burst, self._world.hour = stretch.burst, stretch.hour
         usual = stretch.records * (1 - stretch.share)
         self._usual += usual
@@ -104,11 +104,11 @@ class Stream:
             voice = stretch.burst.voice
             self._usual_of_burst += usual * voice.weight * voice.hours[stretch.hour] / self._plan.loudness(stretch.hour)
 
-    def _tell_burst(self, burst: Burst) -> None:
+    def _record_burst(self, burst: Burst) -> None:
         minutes = (burst.end_ms - burst.start_ms) / 60_000
         normal = self._talk.branded / self._usual * self._usual_of_burst / minutes
         self._usual_of_burst = 0.0
-        self._world.out.tell(
+        self._world.out.write_truth(
             "burst",
             f'"brand":"{burst.voice.name}","start":"{moment(burst.start_ms)}","end":"{moment(burst.end_ms)}",'
             f'"cause":"{CAUSES[burst.cause]}","texts":{burst.made},"normal_per_minute":{normal:.4f}',
@@ -116,22 +116,22 @@ class Stream:
 
     def _end(self) -> None:
         if self._burst is not None:
-            self._tell_burst(self._burst)
+            self._record_burst(self._burst)
         self._talk.threads.end()
-        self._tell_people()
+        self._record_people()
         out = self._world.out
-        events = self._world.made - out.told["broken"]  # a broken record takes an id as well
-        lines = orjson.dumps(dict(out.told)).decode()
-        out.tell("end", f'"records":{out.number},"events":{events},"lines":{lines}')
+        events = self._world.made - out.truths["broken"]  # a broken record takes an id as well
+        lines = orjson.dumps(dict(out.truths)).decode()
+        out.write_truth("end", f'"records":{out.number},"events":{events},"lines":{lines}')
 
-    def _tell_people(self) -> None:
+    def _record_people(self) -> None:
         world = self._world
         for number, person in enumerate(world.people.people):
             accounts = [account for account in person.accounts.values() if account.number in world.heard]
             if not accounts:
                 continue
-            told = f'"person":{number},"accounts":{orjson.dumps([account.key for account in accounts]).decode()}'
+            members = f'"person":{number},"accounts":{orjson.dumps([account.key for account in accounts]).decode()}'
             for field in ("email", "phone"):
                 known = [value for account in accounts if (value := getattr(account, field))]
-                told += f',"{field}":"{known[0]}"' if known else ""
-            world.out.tell("person", told)
+                members += f',"{field}":"{known[0]}"' if known else ""
+            world.out.write_truth("person", members)

@@ -29,7 +29,7 @@ class Talk:
         self._neutral = feel("neutral", "[]")
 
     def make(self, platform: str, kind: str) -> None:
-        """Something somebody says there."""
+        """Makes a post on the platform."""
         world = self._world
         account = world.account(platform)
         if kind in CHATTY and world.dice() < SMALL_TALK:
@@ -72,14 +72,14 @@ class Talk:
         return world.say(Draft(platform, kind, text, feel(tone, brands), group, status), account, voice, at=at)
 
     def _late(self, platform: str, kind: str, account: Account, voice: Voice, tone: str) -> None:
-        """One that is delivered long after it was written."""
+        """Makes a post that is delivered long after it was written."""
         world = self._world
         late_ms = int(1000 * (LATE_MIN_S + (LATE_MAX_S - LATE_MIN_S) * world.dice() ** 3))
         post = self._about(platform, kind, account, voice, tone, world.at - late_ms)
-        world.out.tell("late", f'"event":"{post.key}","seconds":{late_ms / 1000}')
+        world.out.write_truth("late", f'"event":"{post.key}","seconds":{late_ms / 1000}')
 
     def _repost(self, account: Account, voice: Voice) -> None:
-        """Of the newest post about the brand, or of an old one."""
+        """Reposts the newest post about the brand, or an old one."""
         world = self._world
         post = world.latest.get((account.platform, voice.index))
         if world.far and world.dice() < FAR_REPOSTS:
@@ -89,17 +89,17 @@ class Talk:
             self._about(account.platform, "post", account, voice, "negative", world.at)
 
     def _forward(self, post: Post, account: Account) -> bool:
-        """Reposts it; False when that can't be done."""
+        """Reposts this post; False if it can't be reposted."""
         world = self._world
         if post.gone or post.kind == "repost" or post.account is None:
             return False
         text = f"RT @{post.account.handle}: {post.text}"
         again = world.say(Draft(post.platform, "repost", text, post.feel), account, post.voice, reply_to=post)
-        world.out.tell("repost", f'"event":"{again.key}","of":"{post.key}"')
+        world.out.write_truth("repost", f'"event":"{again.key}","of":"{post.key}"')
         return True
 
     def rage(self, burst: Burst) -> None:
-        """One text of a burst of anger."""
+        """Makes one text of a burst of anger."""
         world = self._world
         platform, kind = world.texts.pick(RAGE)
         account, voice = world.account(platform), burst.voice
@@ -114,7 +114,7 @@ class Talk:
             tone = "negative"
             text, form = world.texts.angry(voice, account.language, burst.cause)
         group = f'"mentions":["{form[1:]}"],' if form[0] == "@" else ""
-        # An outcry ends: one that is repeated for hours would never be over.
+        # A burst must end: if people kept reposting its texts for hours, it would not.
         world.forget(world.say(Draft(platform, kind, text, feel(tone, voice.json), group), account, voice))
 
     def _plan_order(self, account: Account, voice: Voice, post: Post) -> None:

@@ -1,4 +1,4 @@
-"""Where a stream goes: a file, or Kafka; with its truth beside it."""
+"""Writes a stream to a file or to Kafka, and its truth beside it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Advance = Callable[[int], None]
 
 @dataclass(slots=True)
 class Sent:
-    """What became of a stream's records."""
+    """The outcome of a stream's records."""
 
     acknowledged: int = 0
     failed: Counter[str] = field(default_factory=Counter)
@@ -41,13 +41,13 @@ def sample_brands() -> Brands:
 
 
 def live(count: int, brands: Brands, seed: int, rate: float) -> Plan:
-    """A stream that begins now and makes so many records a second, on average."""
+    """A stream that starts now with this many records a second, on average."""
     return Plan(count, brands, seed, datetime.now(UTC), count / rate / 86_400)
 
 
 @contextmanager
 def new_file(path: Path, force: bool) -> Iterator[BinaryIO]:
-    """A file to write; it goes again when nothing was written to it.
+    """Opens a new file to write; deletes it again if nothing was written.
 
     Raises SettingsError when it is there already, unless `force`; EarshotError when it can't be made.
     """
@@ -66,7 +66,7 @@ def new_file(path: Path, force: bool) -> Iterator[BinaryIO]:
 
 
 def to_jsonl(plan: Plan, file: BinaryIO, truth: BinaryIO, advance: Advance) -> None:
-    """Record n, from 0 on, becomes line n + 1; Kafka's key is `platform:id` of the line, where these can be read."""
+    """Record n, from 0, becomes line n + 1; Kafka's key is the line's `platform:id`, if they are readable."""
     for block in Stream(plan).blocks():
         write_lines(file, block.values)
         write_truth(truth, block.truth)
@@ -76,7 +76,7 @@ def to_jsonl(plan: Plan, file: BinaryIO, truth: BinaryIO, advance: Advance) -> N
 def to_kafka(
     plan: Plan, kafka: KafkaSettings, truth: BinaryIO, advance: Advance, *, rate: float | None = None, is_live: bool = False
 ) -> Sent:
-    """Produces the records in their order and waits for all acknowledgements.
+    """Produces the records in order and waits for all acknowledgements.
 
     `rate`: records a second, None for as fast as it goes; `is_live`: each when its time comes. Ctrl-C ends it early. The truth
     of records is written once they are on their way. Raises UnreachableError without a broker or topic.

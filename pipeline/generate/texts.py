@@ -1,4 +1,4 @@
-"""Texts in the words of phrases.py, as they stand inside a JSON string."""
+"""Texts from the phrases, escaped for a JSON string."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pipeline.generate.plan import Voice, inside_quotes
 
 T = TypeVar("T")
 Frame = tuple[str, str]
-"""What stands before and after the brand."""
+"""The text before and after the brand."""
 TONES = ("negative",) * 5 + ("positive",) * 3 + ("neutral",) * 2
 COMPARING, HOSTILE, TAILED, NUMBERED = 0.1, 0.02, 0.35, 0.5
-"""Shares: of neutral texts, of negative ones, and of all that end in an emoji and in a reference number."""
+"""Shares: comparisons among neutral texts, hostile ones among negative texts, and endings with an emoji or a reference number.
+"""
 
 
 class Texts:
@@ -41,20 +42,20 @@ class Texts:
         return choices[int(self._dice() * len(choices))]
 
     def tone(self) -> str:
-        """A tone, as people have them: negative, positive, neutral, or `hostile`, which is negative as well."""
+        """A tone with its natural share: negative, positive, neutral, or `hostile`, which is negative as well."""
         tone = self.pick(TONES)
         return "hostile" if tone == "negative" and self._dice() < HOSTILE / 0.5 else tone
 
     def about(self, voice: Voice, language: str, tone: str) -> tuple[str, str]:
-        """A text that names the brand, and the form it is named by."""
+        """A text that names the brand, and the form of the name."""
         return self._filled(self.pick(self._frames[language, tone]), voice, tone)
 
     def angry(self, voice: Voice, language: str, cause: int) -> tuple[str, str]:
-        """The same of a burst."""
+        """The same for a burst of anger."""
         return self._filled(self.pick(self._anger[language][cause]), voice, "negative")
 
     def comparison(self, voice: Voice, language: str) -> tuple[str, Voice] | None:
-        """A question that names the brand and another one, and that one; None in languages that have none."""
+        """A question that compares the brand with another one, and that one; mostly None, or in languages without any."""
         other = self.pick(self._voices)
         if language not in self._comparisons or other is voice or self._dice() >= COMPARING:
             return None

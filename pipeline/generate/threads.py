@@ -11,12 +11,12 @@ SUPPORT = {
     ("twitter", "post"): 0.3, ("facebook", "post"): 0.2, ("facebook", "message"): 1.0, ("instagram", "comment"): 0.1,
     ("google_play", "review"): 0.25, ("helpdesk", "email"): 1.0, ("forum", "question"): 0.5,
 }  # fmt: skip
-"""Of complaints and questions there: how many open a thread."""
+"""The share of complaints and questions that open a thread, by platform and kind."""
 UNANSWERED, COMES_BACK, HELPED = 0.15, 0.4, 0.6
 
 
 class Threads:
-    """Each thread is told once: when it is answered, or when it is clear that it never will be."""
+    """Each thread is in the truth once: when it is answered, or when it never will be."""
 
     def __init__(self, world: World, changes: Changes) -> None:
         self._world, self._changes = world, changes
@@ -26,7 +26,7 @@ class Threads:
         }
 
     def open(self, question: Post) -> None:
-        """The question has been asked; its answer is planned, or there is none."""
+        """Plans the answer to this question, or none."""
         world, voice = self._world, question.voice
         assert voice is not None
         # Log-logistic: half the answers within the median, a tenth takes three times as long or more.
@@ -36,7 +36,7 @@ class Threads:
         if answered and world.plan_for(world.at + 1000 + delay, lambda at: self._answer(question, at)):
             self._open[question.key] = question
         else:
-            self._tell(question, '"response":null,"seconds":null')
+            self._record(question, '"response":null,"seconds":null')
 
     def _answer(self, question: Post, at: int) -> bool:
         world, voice, customer = self._world, question.voice, question.account
@@ -46,7 +46,7 @@ class Threads:
         kind = question.kind if question.kind in PRIVATE else "reply"
         answer = world.say(Draft(question.platform, kind, text, tone, group), None, voice, reply_to=question, at=at)
         del self._open[question.key]
-        self._tell(question, f'"response":"{answer.key}","seconds":{(at - question.created_ms) / 1000}')
+        self._record(question, f'"response":"{answer.key}","seconds":{(at - question.created_ms) / 1000}')
         if world.dice() < COMES_BACK:
             happy = world.dice() < HELPED
             delay = world.share_of_span(3600, 0.025) * world.dice()
@@ -63,12 +63,12 @@ class Threads:
             world.plan_for(at + 1000 + delay, lambda at: self._changes.close(question, at))
         return True
 
-    def _tell(self, question: Post, outcome: str) -> None:
+    def _record(self, question: Post, outcome: str) -> None:
         assert question.voice is not None
-        told = f'"conversation":"{question.conversation}","brand":"{question.voice.name}","question":"{question.key}"'
-        self._world.out.tell("thread", f"{told},{outcome}")
+        members = f'"conversation":"{question.conversation}","brand":"{question.voice.name}","question":"{question.key}"'
+        self._world.out.write_truth("thread", f"{members},{outcome}")
 
     def end(self) -> None:
-        """The stream is over: what is not answered by now never is."""
+        """The stream is over: open questions stay unanswered."""
         for question in self._open.values():
-            self._tell(question, '"response":null,"seconds":null')
+            self._record(question, '"response":null,"seconds":null')

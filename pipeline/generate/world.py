@@ -1,4 +1,4 @@
-"""What the makers of events share: the dice, the moment, the people, what was posted lately, what is still to happen."""
+"""Shared by the makers of events: the dice, the moment, the people, recent posts, planned events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.generate.texts import Texts
 VOICE_SLOTS = 1 << 12
 NEAR_POSTS, FAR_POSTS, FAR_EVERY = 1 << 10, 1 << 13, 8
 PENDING = 50_000
-"""At most so many things are still to happen: what a stream remembers does not grow with its length."""
+"""The most events that are planned ahead, so that memory does not grow with the stream's length."""
 ANSWERING = {"reply", "comment", "answer"}
 PRIVATE = {"message", "email", "call"}
 COUNTED = {"twitter", "instagram", "facebook", "mastodon", "reddit"}
@@ -27,7 +27,7 @@ SOURCE = '"source":{"name":"earshot generate","version":"1"}'
 
 @dataclass(slots=True)
 class Post:
-    """An event with a text, as later events need it."""
+    """An event with a text, for later events that refer to it."""
 
     key: str
     id: str
@@ -37,15 +37,15 @@ class Post:
     created_ms: int
     text: str
     group: str
-    """What else changes with the text: JSON members, a comma after each. So are all fragments here."""
+    """JSON members that change with the text, a comma after each. All fragments here have this form."""
     account: Account | None
     feel: str
-    """What the truth says of the text."""
+    """The members of the truth about the text."""
     voice: Voice | None
     language: str
     conversation: str
     metrics: tuple[int, int, int] | None
-    """Likes, shares, replies, where the platform counts them."""
+    """Likes, shares, replies, if the platform counts them."""
     status: str = ""
     gone: bool = False
 
@@ -73,10 +73,12 @@ class Draft(NamedTuple):
 
 
 Happening = Callable[[int], bool]
-"""What happens at its time, given that; False when it does not after all."""
+"""Makes a planned event at its time, the argument; False if it does not happen after all."""
 
 
 class World:
+    """The state of one stream."""
+
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         random = Random(plan.seed)
@@ -85,11 +87,11 @@ class World:
         self.texts = Texts(random, plan.voices)
         self.out = Output(self.dice)
         self.latest: dict[tuple[str, int], Post] = {}
-        """The newest post of a platform about a brand."""
+        """The newest post about each brand on each platform."""
         self.near: deque[Post] = deque(maxlen=NEAR_POSTS)
         self.far: deque[Post] = deque(maxlen=FAR_POSTS)
         self.heard: set[int] = set()
-        """The accounts that did or wrote something."""
+        """The accounts that were active."""
         self.at, self.hour = plan.start_ms, 0
         self.made = 0
         self._due: list[tuple[int, int, Happening]] = []
@@ -97,7 +99,7 @@ class World:
         self._loudness: dict[int, list[Voice]] = {}
 
     def voice(self) -> Voice:
-        """A brand, as loud as it is at this hour."""
+        """A brand, drawn by its volume at this hour."""
         slots = self._loudness.get(self.hour)
         if slots is None:
             slots = self._loudness[self.hour] = self._slots(self.hour)
@@ -113,7 +115,7 @@ class World:
         return slots
 
     def account(self, platform: str) -> Account:
-        """Somebody on the platform, the busy ones more often."""
+        """An account of the platform, busy ones more often."""
         account = self.people.draws[platform][int(self.dice() * SLOTS)]
         self.heard.add(account.number)
         return account
@@ -123,7 +125,7 @@ class World:
         return f"{self.plan.id}-{self.made}"
 
     def create(self, platform: str, kind: str, at: int, members: str, ident: str = "") -> str:
-        """Emits a new event without a text; returns its key. `members`: the rest of it, a comma after each."""
+        """Emits a new event without a text; returns its key. `members`: its other members, a comma after each."""
         ident = ident or self.next_id()
         key = f"{platform}:{ident}"
         self.out.emit(
@@ -165,7 +167,7 @@ class World:
             f'"text":"{text}",{group}{answers}"conversation_id":"{conversation}",{post.counts()}{author},{SOURCE}}}',
             self.at,
         )
-        self.out.tell("text", f'"event":"{key}",{feel}')
+        self.out.write_truth("text", f'"event":"{key}",{feel}')
         if account is not None:
             self._remember(post)
         return post
@@ -178,12 +180,12 @@ class World:
             self.latest[post.platform, post.voice.index] = post
 
     def forget(self, post: Post) -> None:
-        """Nobody comes back to it long after; to be called at once."""
+        """No later event refers to this post; must be called right after `say`."""
         if self.far and self.far[-1] is post:
             self.far.pop()
 
     def plan_for(self, at: float, happening: Happening) -> bool:
-        """Lets it happen then; False when too much is planned already."""
+        """Plans an event; False if too many are planned already."""
         if len(self._due) >= PENDING:
             return False
         self._planned += 1
@@ -191,7 +193,7 @@ class World:
         return True
 
     def happen(self) -> bool:
-        """Lets the next thing happen that is due; False when none is."""
+        """Makes the next planned event that is due; False if there is none."""
         while self._due and self._due[0][0] <= self.at:
             due, _, happening = heapq.heappop(self._due)
             if happening(due):
@@ -199,12 +201,12 @@ class World:
         return False
 
     def share_of_span(self, seconds: float, part: float) -> float:
-        """The time in ms, at most a part of the stream: what a short stream starts also ends in it."""
+        """The time in ms, limited to a part of the stream, so that even a short stream ends what it starts."""
         return min(seconds * 1000, self.plan.span_ms * part)
 
 
 def feel(tone: str, brands: str) -> str:
-    """What the truth says of a text."""
+    """The members of the truth about a text."""
     if tone == "hostile":
         return f'"tone":"negative","brands":{brands},"hostile":true'
     return f'"tone":"{tone}","brands":{brands}'
