@@ -152,7 +152,7 @@ def test_check_names_a_table_that_is_gone_and_a_topic_that_is_missing(settings: 
         check(settings)
     migrate_tables(client)
     client.command("DROP TABLE dead_letters")
-    with pytest.raises(UnreachableError, match="table dead_letters is gone"):
+    with pytest.raises(UnreachableError, match="table dead_letters is missing"):
         check_tables(client)
 
 

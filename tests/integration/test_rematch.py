@@ -247,7 +247,7 @@ def test_workers_with_other_brands_are_noticed(tracked: Settings, client: Client
         insert(client, row(next(numbers), "acme", [], created_at=START, ingested_at=datetime.now(UTC)))
 
     monkeypatch.setattr(module._Rematch, "_chunk", meddle)
-    with pytest.raises(EarshotError, match="does a worker run with another one"):
+    with pytest.raises(EarshotError, match="does one run with another file"):
         rematch(tracked, ["Acme"])
 
 
