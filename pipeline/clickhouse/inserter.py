@@ -221,7 +221,7 @@ class Inserter:
     def _report(self, what: str, attempt: int, why: str) -> None:
         self.vitals.hold(f"clickhouse ({self._name})", why)
         if worth_logging(attempt + 1):
-            log.warning("%s: %s; try %d, will be repeated", what, why, attempt + 1)
+            log.warning("%s: %s; try %d, will be retried", what, why, attempt + 1)
 
 
 def arrow_stream(rows: pl.DataFrame) -> pa.Buffer:

@@ -267,4 +267,4 @@ def test_a_table_that_is_away_holds_the_worker_and_loses_nothing(settings: Setti
     client.command("RENAME TABLE elsewhere TO interactions")
     worker.wait_ready()
     wait_for("50 rows", lambda: count(client, "interactions") == 50)
-    assert "will be repeated" in worker.log.read_text()
+    assert "will be retried" in worker.log.read_text()
