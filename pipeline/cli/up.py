@@ -78,7 +78,7 @@ def _stack(given: Settings, console: Console) -> Iterator[tuple[Stack, Settings]
         check_port(given.control.port, "control", "control.port (EARSHOT_CONTROL__PORT)")
         settings = own_settings(given, stack)
         if unused := ignored(given, settings):
-            console.print(f"not used here, for all runs on this machine: {', '.join(unused)}", markup=False)
+            console.print(f"ignored, because everything runs on this machine: {', '.join(unused)}", markup=False)
         yield stack, settings
 
 
@@ -95,7 +95,7 @@ def _feed(settings: Settings, stop: threading.Event, console: Console) -> None:
         _printer(console)(f"the sample stream stopped: {error}")
         return
     if not stop.is_set():
-        console.print("the sample stream is at its end; everything keeps running for your own events")
+        console.print("the sample stream has ended; everything keeps running for your own events")
 
 
 def _watch(settings: Settings, stop: threading.Event, console: Console) -> None:

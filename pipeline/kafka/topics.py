@@ -65,7 +65,7 @@ def _create(admin: AdminClient, kafka: KafkaSettings, name: str, config: dict[st
     except KafkaException as error:
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise
-        return f"Kafka: topic {name} was just made by somebody else"
+        return f"Kafka: topic {name} was created by another process meanwhile"
     return f"Kafka: created topic {name}, partitions {partitions}, replication {kafka.replication}"
 
 

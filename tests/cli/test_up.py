@@ -77,7 +77,7 @@ def test_a_burst_of_anger_is_seen_and_looked_after_and_ctrl_c_stops_all(start: C
 def test_the_next_start_goes_on_the_worker_comes_back_and_sigterm_stops_all(start: Callable[[], Up], data_dir: Path) -> None:
     up = start()
     up.wait_for(lambda: up.landed() > 0)
-    assert "not used here, for all runs on this machine: kafka.bootstrap, kafka.security_protocol, " in up.text()
+    assert "ignored, because everything runs on this machine: kafka.bootstrap, kafka.security_protocol, " in up.text()
     assert "the database's" not in up.text()
     with urllib.request.urlopen(f"{up.clickhouse_url}/?query=SELECT+count()+FROM+interactions") as answer:  # README's
         assert int(answer.read()) > 0
