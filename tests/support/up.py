@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,7 +70,11 @@ class Up:
         return samples[name, ""]
 
     def control_ready(self) -> bool:
-        return scrape(f"http://127.0.0.1:{self._ports['EARSHOT_CONTROL__PORT']}/ready") is not None
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._ports['EARSHOT_CONTROL__PORT']}/ready", timeout=5):
+                return True
+        except OSError:
+            return False
 
     def wait_for(self, met: Callable[[], bool], timeout_s: float = 90) -> None:
         deadline = time.monotonic() + timeout_s
