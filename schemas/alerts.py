@@ -6,7 +6,7 @@ hold every change, in these fields.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
@@ -17,6 +17,7 @@ import polars as pl
 import xxhash
 
 from schemas.times import TIME, rfc3339
+from schemas.untyped import JsonObject, Row
 
 
 class State(StrEnum):
@@ -186,14 +187,14 @@ def alert_rows(alerts: Iterable[Alert]) -> pl.DataFrame:
     return pl.DataFrame([_row(alert) for alert in alerts], schema=COLUMNS, orient="row")
 
 
-def alert_of(row: Mapping[str, Any]) -> Alert:
+def alert_of(row: Row) -> Alert:
     """The alert of a row of table alerts, COLUMNS by name. Raises KeyError or ValueError for anything else."""
     values = {name: row[name] for name in _FIELDS}
     values |= {name: tuple(row[name]) for name in _LISTS} | {"state": State(row["state"])}
     return Alert(key=row["alert_key"], scope=Scope(*(row[name] for name in Scope._fields)), **values)
 
 
-def to_record(alert: Alert) -> dict[str, Any]:
+def to_record(alert: Alert) -> JsonObject:
     """The alert as a JSON object, as topic `alerts` and webhooks have it. Keys are hex: JavaScript's numbers end at 2^53."""
     values = {name: getattr(alert, name) for name in _FIELDS if name != "samples"}
     return {

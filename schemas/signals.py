@@ -23,6 +23,7 @@ from typing import Any
 import orjson
 
 from schemas.times import rfc3339
+from schemas.untyped import JsonObject
 
 VERSION = 1
 LARGEST = 512 << 10
@@ -119,7 +120,7 @@ def parse_signal(record: bytes | None) -> Signal:
         raise ValueError(f"no signal: {type(error).__name__}: {error}") from None
 
 
-def _record(candidate: Candidate) -> dict[str, Any]:
+def _record(candidate: Candidate) -> JsonObject:
     values = {name: getattr(candidate, name) for name in Candidate.__slots__}
     return values | {
         "event_key": f"{candidate.event_key:016x}",
@@ -128,7 +129,7 @@ def _record(candidate: Candidate) -> dict[str, Any]:
     }
 
 
-def _candidate(value: dict[str, Any]) -> Candidate:
+def _candidate(value: JsonObject) -> Candidate:
     names = ("rule", "brand", "platform", "language", "sentiment")
     return Candidate(
         **dict(zip(names, _texts([value[name] for name in names]), strict=True)),
@@ -146,7 +147,7 @@ def _time(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def _texts(values: list[Any]) -> tuple[str, ...]:
+def _texts(values: object) -> tuple[str, ...]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise TypeError("texts are expected")
     return tuple(values)

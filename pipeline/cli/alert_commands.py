@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import urllib.parse
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli.options import duration_of, load_settings, moment_of
 from pipeline.errors import SettingsError
+from schemas.untyped import JsonObject
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -105,7 +106,7 @@ def client_of(context: typer.Context) -> Client:
     return clickhouse_client(load_settings(context).clickhouse)
 
 
-def print_object(value: dict[str, Any]) -> None:
+def print_object(value: JsonObject) -> None:
     """Writes it to stdout, as one line of JSON."""
     import orjson
 
@@ -115,7 +116,7 @@ def print_object(value: dict[str, Any]) -> None:
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-def _ask(context: typer.Context, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+def _ask(context: typer.Context, method: str, path: str, body: JsonObject | None = None) -> JsonObject:
     from pipeline.control.client import ask
 
     return ask(load_settings(context), method, path, body)
@@ -129,7 +130,7 @@ def _whole_key(context: typer.Context, key: str) -> str:
     return digits if len(digits) == 16 else f"{find(client_of(context), digits):016x}"
 
 
-def _scope_of(silence: dict[str, Any]) -> str:
+def _scope_of(silence: JsonObject) -> str:
     return " / ".join(f"{name} {silence[name]}" for name in ("rule", "brand", "platform") if silence[name])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -114,7 +114,7 @@ def _show(alerts: list[Alert]) -> None:
     screen.print(f"{len(alerts)} alerts")
 
 
-def _of_alert(alert: Alert) -> dict[str, Any]:
+def _of_alert(alert: Alert) -> dict[str, object]:
     ended = alert.ended_at or alert.last_at
     return {
         "key": alert.hex, "started": _text(alert.since), "ended": _text(ended), "severity": alert.severity,
@@ -183,7 +183,7 @@ def _show_series(rule: SpikeRule, series: Series, replayed: Replayed, windows: l
         )
 
 
-def _print_json(alerts: list[dict[str, Any]]) -> None:
+def _print_json(alerts: list[dict[str, object]]) -> None:
     import orjson
 
     from pipeline.cli.terminal import write
@@ -191,7 +191,7 @@ def _print_json(alerts: list[dict[str, Any]]) -> None:
     write([orjson.dumps({"alerts": alerts}, option=orjson.OPT_INDENT_2) + b"\n"])
 
 
-def _text(value: Any) -> Any:
+def _text(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat() if value.tzinfo is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return value

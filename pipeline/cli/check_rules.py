@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli.options import load_settings
+from pipeline.config.document import StrictModel
 
 if TYPE_CHECKING:
     from pipeline.processors.alerts.rules import Alerts
@@ -46,13 +47,13 @@ def check(
     raise typer.Exit(1 if problems else 0)
 
 
-def _keys(part: Any, without: set[str]) -> str:
+def _keys(part: StrictModel, without: set[str]) -> str:
     """The keys that the file gives it, with their values; those that only its type has come first."""
     names = sorted(type(part).model_fields, key=lambda name: name not in type(part).__annotations__)
     return ", ".join(f"{name} {_value(getattr(part, name))}" for name in names if name in part.model_fields_set - without)
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     if isinstance(value, timedelta):
         seconds = int(value.total_seconds())
         size, unit = next(

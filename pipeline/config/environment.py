@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from pydantic import SecretStr
 
@@ -34,12 +33,12 @@ def _variables(section: Section | Settings, prefix: str) -> Iterator[tuple[str, 
             yield f"{prefix}{name.upper()}", _text(value)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     plain = _plain(value)
     return plain if isinstance(plain, str) else json.dumps(plain)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """The value as JSON has it."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()

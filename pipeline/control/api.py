@@ -19,7 +19,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import orjson
 from aiohttp import web
@@ -92,7 +92,7 @@ class TestBody(Body):
 AnyBody = TypeVar("AnyBody", bound=Body)
 
 
-def silence_record(silence: Silence) -> dict[str, Any]:
+def silence_record(silence: Silence) -> dict[str, object]:
     """The silence as a JSON object."""
     return {
         "id": f"{silence.silence_id:016x}",

@@ -6,7 +6,6 @@ import http.client
 import json
 import urllib.error
 import urllib.request
-from typing import Any
 
 from pipeline.config.settings import ControlSettings, Settings
 from pipeline.embedded.token import token_of
@@ -31,7 +30,7 @@ def url_of(control: ControlSettings) -> str:
     return f"http://[{host}]:{control.port}" if ":" in host else f"http://{host}:{control.port}"
 
 
-def ask(settings: Settings, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+def ask(settings: Settings, method: str, path: str, body: dict[str, object] | None = None) -> dict[str, object]:
     """The API's answer to one request.
 
     Raises SettingsError without a token or when it is refused, UnreachableError when nobody answers, EarshotError with the
@@ -43,7 +42,7 @@ def ask(settings: Settings, method: str, path: str, body: dict[str, Any] | None 
     request = urllib.request.Request(url + path, data, headers, method=method)
     try:
         with _DIRECT.open(request, timeout=TIMEOUT_S) as answer:
-            record: dict[str, Any] = json.load(answer)
+            record: dict[str, object] = json.load(answer)
             return record
     except urllib.error.HTTPError as error:
         with error:

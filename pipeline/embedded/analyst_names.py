@@ -92,7 +92,7 @@ class _Names:
         return not_readable(node["name"]) if a_file or parts in self._catalog.tables() else None
 
 
-def nodes(tree: Any) -> Iterator[Tree]:
+def nodes(tree: object) -> Iterator[Tree]:
     """All nodes but EXPLAIN's own settings; a table function is marked `of_tables`."""
     if isinstance(tree, dict) and "type" in tree:
         yield tree
@@ -104,7 +104,7 @@ def not_readable(name: str) -> str:
     return f"{name or 'a name given as a parameter'} is not for user analyst, who reads {', '.join(READABLE)}"
 
 
-def _below(tree: Any) -> Iterator[Any]:
+def _below(tree: object) -> Iterator[object]:
     if isinstance(tree, list):
         yield from tree
     elif isinstance(tree, dict):

@@ -11,7 +11,6 @@ import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
@@ -91,7 +90,7 @@ def _lines(model: BaseModel) -> Iterator[str]:
         yield from _lines(section)
 
 
-def _toml(value: Any) -> str:
+def _toml(value: object) -> str:
     if isinstance(value, SecretStr):
         return _toml(value.get_secret_value())
     if isinstance(value, Path):

@@ -6,8 +6,6 @@ The header of a batch is never compressed. So aiokafka fetches the batch once mo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
@@ -15,6 +13,7 @@ from aiokafka.errors import KafkaError, LeaderNotAvailableError, for_code
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.default_records import DefaultRecordBatch
 
+from pipeline.config.settings import KafkaConfig
 from pipeline.errors import EarshotError
 from pipeline.kafka.tls import tls_context
 
@@ -23,7 +22,7 @@ WAIT_S = 2.0
 _HEADER_BYTES, _BEFORE_LENGTH, _MAGIC = 61, 12, 16
 
 
-def last_offset(client: Mapping[str, Any], topic: str, partition: int, offset: int) -> int:
+def last_offset(client: KafkaConfig, topic: str, partition: int, offset: int) -> int:
     """The last offset of the batch that holds `offset`; `client` are librdkafka's settings.
 
     Raises EarshotError if Kafka does not answer, or the batch is damaged.
@@ -34,7 +33,7 @@ def last_offset(client: Mapping[str, Any], topic: str, partition: int, offset: i
         raise EarshotError(f"its batch could not be fetched: {str(error) or type(error).__name__}") from None
 
 
-async def _fetch(config: Mapping[str, Any], topic: str, partition: int, offset: int) -> bytes:
+async def _fetch(config: KafkaConfig, topic: str, partition: int, offset: int) -> bytes:
     client = AIOKafkaClient(
         bootstrap_servers=config["bootstrap.servers"],
         client_id="earshot-batches",

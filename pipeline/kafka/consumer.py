@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
 
-from pipeline.config.settings import KafkaSettings
+from pipeline.config.settings import KafkaConfig, KafkaSettings
+from schemas.untyped import Row
 
 
-def consumer_config(kafka: KafkaSettings) -> dict[str, Any]:
+def consumer_config(kafka: KafkaSettings) -> KafkaConfig:
     """librdkafka's settings for the consumer of a worker."""
     return {
         **kafka.client(),
@@ -36,7 +35,7 @@ def consumer_config(kafka: KafkaSettings) -> dict[str, Any]:
     }
 
 
-def confirmed_ago(stats: Mapping[str, Any]) -> float | None:
+def confirmed_ago(stats: Row) -> float | None:
     """Age in seconds of the last request that the group's coordinator has answered; None: an answer is still to come."""
     coordinator = stats["brokers"].get("GroupCoordinator", {"rxidle": -1})
     if not 0 <= coordinator["rxidle"] <= coordinator["txidle"]:

@@ -9,11 +9,12 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from pipeline.clock import Seldom, worth_logging
+from pipeline.config.settings import KafkaConfig
 from pipeline.errors import EarshotError
 from pipeline.fence import Fence, GivenUp
 from pipeline.kafka.client import error_text
@@ -47,7 +48,7 @@ class Refusal(NamedTuple):
 class RenewedProducer:
     """librdkafka's producer, idempotent; after a fatal error the next call uses a new one. `label` names it in metrics."""
 
-    def __init__(self, config: Mapping[str, Any], label: str) -> None:
+    def __init__(self, config: KafkaConfig, label: str) -> None:
         fixed = {"enable.idempotence": True, "acks": "all", "queue.buffering.max.kbytes": QUEUE_KB, "log_level": 0}
         self._config = {**config, **fixed, "error_cb": self._on_error}
         self._label = label
@@ -122,7 +123,7 @@ class ReliableProducer:
     generation ends, EarshotError if a new producer fails like the one before it.
     """
 
-    def __init__(self, config: Mapping[str, Any], topic: str, what: str, fence: Fence, vitals: Vitals, name: str) -> None:
+    def __init__(self, config: KafkaConfig, topic: str, what: str, fence: Fence, vitals: Vitals, name: str) -> None:
         self._label = what.replace(" ", "_")
         self._producer = RenewedProducer(config, self._label)
         self._topic, self._what, self._name = topic, what, name

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
+
+from pipeline.config.settings import KafkaConfig
 
 _FILES = ("ssl.ca.location", "ssl.certificate.location", "ssl.key.location")
 _PORT = 9092
@@ -15,7 +15,7 @@ _UNKNOWN_CA = range(18, 22)
 """OpenSSL's codes for a certificate whose CA is not among those that the client trusts."""
 
 
-def tls_context(client: Mapping[str, Any]) -> ssl.SSLContext | None:
+def tls_context(client: KafkaConfig) -> ssl.SSLContext | None:
     """The TLS context for these settings of librdkafka; None without TLS."""
     if not client["security.protocol"].endswith("SSL"):
         return None
@@ -25,7 +25,7 @@ def tls_context(client: Mapping[str, Any]) -> ssl.SSLContext | None:
     return context
 
 
-def unreadable_file(client: Mapping[str, Any]) -> str:
+def unreadable_file(client: KafkaConfig) -> str:
     """The first certificate or key file that can't be read, and why; blank when all can be. librdkafka names no file."""
     for path in filter(None, map(client.get, _FILES)):
         try:
@@ -36,7 +36,7 @@ def unreadable_file(client: Mapping[str, Any]) -> str:
     return ""
 
 
-def certificate_problem(client: Mapping[str, Any]) -> str:
+def certificate_problem(client: KafkaConfig) -> str:
     """Why a broker's certificate is refused, as "certificate has expired"; blank when none is, or no broker answers.
 
     librdkafka reports every refused certificate in the same words. Blocks for two seconds a broker at most.

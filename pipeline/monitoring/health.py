@@ -15,7 +15,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 from prometheus_client import exposition
 
@@ -117,11 +116,11 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, handler)
         self._free = threading.BoundedSemaphore(CONNECTIONS)
 
-    def process_request(self, request: Any, client_address: object) -> None:
+    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
         self._free.acquire()
         super().process_request(request, client_address)
 
-    def process_request_thread(self, request: Any, client_address: object) -> None:
+    def process_request_thread(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
         deadline = threading.Timer(REQUEST_S, _hang_up, (request,))
         deadline.daemon = True
         deadline.start()

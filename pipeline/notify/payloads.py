@@ -14,12 +14,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import orjson
 
 from schemas.alerts import Alert, State, to_record
 from schemas.times import rfc3339
+from schemas.untyped import JsonObject
 
 Escape = Callable[[str], str]
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
@@ -47,7 +47,7 @@ class Message:
         return self.runbooks.get(alert.rule, "")
 
 
-def body(message: Message, template: str | dict[str, Any]) -> bytes:
+def body(message: Message, template: str | dict[str, object]) -> bytes:
     """The body of a webhook's request, by the receiver's template."""
     if template == "json":
         return orjson.dumps(as_json(message))
@@ -56,7 +56,7 @@ def body(message: Message, template: str | dict[str, Any]) -> bytes:
     return orjson.dumps(_filled(template, message))
 
 
-def as_json(message: Message) -> dict[str, Any]:
+def as_json(message: Message) -> JsonObject:
     """The body of template `json`: a contract, see docs/ops.md."""
     return {
         "version": 1,
@@ -153,7 +153,7 @@ FIELDS: dict[str, Callable[[Message, Alert], str]] = {
 """The names of a template, of the first alert; `text` and `status` are of the whole message."""
 
 
-def placeholders(template: Any) -> set[str]:
+def placeholders(template: object) -> set[str]:
     """The names in braces in all texts of a template."""
     if isinstance(template, str):
         return set(_PLACEHOLDER.findall(template))
@@ -161,7 +161,7 @@ def placeholders(template: Any) -> set[str]:
     return {name for part in parts for name in placeholders(part)}
 
 
-def _filled(template: Any, message: Message) -> Any:
+def _filled(template: object, message: Message) -> object:
     # Not str.format: {alert.__class__} and its like reach into the program.
     if isinstance(template, str):
         return _PLACEHOLDER.sub(lambda match: FIELDS[match[1]](message, message.alerts[0]), template)
@@ -185,7 +185,7 @@ def alertmanager_body(message: Message, now: datetime, hold: timedelta) -> bytes
     return orjson.dumps([_posted(alert, message.runbook(alert), now, hold) for alert in newest.values()])
 
 
-def _posted(alert: Alert, runbook: str, now: datetime, hold: timedelta) -> dict[str, Any]:
+def _posted(alert: Alert, runbook: str, now: datetime, hold: timedelta) -> dict[str, object]:
     starts = min(alert.raised_at or alert.since, now)
     ends = min(alert.ended_at or alert.changed_at, now) if alert.state is State.RESOLVED else now + hold
     # Labels identify an alert: values that change while it is open are annotations, else there would be two alerts.

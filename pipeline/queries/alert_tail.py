@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 
-from pipeline.config.settings import KafkaSettings
+from pipeline.config.settings import KafkaConfig, KafkaSettings
 from pipeline.errors import MigrationError, UnreachableError
 from pipeline.kafka.client import check_kafka, kafka_reason
 from schemas.alerts import Alert, parse_alert
@@ -28,7 +28,7 @@ def follow(kafka: KafkaSettings, since: datetime | None = None, stop: threading.
     partitions = check_kafka(kafka).get(topic)
     if partitions is None:
         raise MigrationError(f"Kafka at {kafka.bootstrap} has no topic {topic}: run `earshot migrate`")
-    config: dict[str, Any] = {
+    config: KafkaConfig = {
         **kafka.client(),
         "group.id": "earshot-watch",  # librdkafka wants a group; without commits and subscriptions there is none
         "enable.auto.commit": False,

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
@@ -18,6 +18,7 @@ from pipeline.errors import EarshotError, SettingsError
 from pipeline.notify.delivery_log import Delivery
 from schemas.alerts import COLUMNS, Alert, State, alert_of, to_record
 from schemas.times import to_ms
+from schemas.untyped import JsonObject
 
 OPEN = (State.FIRING, State.ACKNOWLEDGED)
 AROUND = timedelta(days=1)
@@ -84,7 +85,7 @@ class Shown(NamedTuple):
         """Its newest change."""
         return self.history[-1]
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> JsonObject:
         """The JSON object of `earshot alerts show --json`: a contract."""
         return {
             "alert": to_record(self.alert),
@@ -94,7 +95,7 @@ class Shown(NamedTuple):
         }
 
 
-def _delivery_record(delivery: Delivery) -> dict[str, Any]:
+def _delivery_record(delivery: Delivery) -> JsonObject:
     return {name: value for name, value in delivery._asdict().items() if name not in ("alert_key", "term")}
 
 
@@ -157,7 +158,7 @@ ORDER BY created_at, event_key"""
     return [Post(**row) for row in _rows(client, sql, {"keys": list(alert.samples), **bounds})]
 
 
-def _rows(client: Client, sql: str, values: dict[str, object]) -> Sequence[dict[str, Any]]:
+def _rows(client: Client, sql: str, values: dict[str, object]) -> Sequence[JsonObject]:
     with one_line(client):
         answer = client.query(sql, values, settings=settings_for(client), query_tz="UTC", tz_mode="aware")
     return list(answer.named_results())

@@ -11,10 +11,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
 
 from pipeline.clickhouse.client import clickhouse_client
-from pipeline.clickhouse.query import asker
+from pipeline.clickhouse.query import Ask, asker
 from pipeline.clickhouse.row_versions import quoted
 from pipeline.config.document import hint
 from pipeline.config.settings import Settings
@@ -22,7 +21,7 @@ from pipeline.errors import SettingsError, UnknownName
 from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, brands_of, load_rules, platforms_of
 from pipeline.processors.mentions.brands import SAMPLE_BRANDS, load_brands
 
-Column = Callable[[str], Iterable[Any]]
+Column = Callable[[str], Iterable[str]]
 """Runs SQL; returns the first column of the result."""
 NEAR = 20
 _OF = {
@@ -65,7 +64,7 @@ class Names:
             return
         raise self._unknown(what, name, {*named, *self._landed(name, names)})
 
-    def _landed(self, name: str, names: str) -> list[Any]:
+    def _landed(self, name: str, names: str) -> list[str]:
         """The names of stored rows that look most like it."""
         distance = f"editDistanceUTF8(lowerUTF8(name), lowerUTF8({quoted(name[:100])}))"
         return self._column(f"SELECT name FROM ({names}) GROUP BY name ORDER BY {distance}, name LIMIT {NEAR}")
@@ -77,7 +76,7 @@ class Names:
     def _any(self, sql: str) -> bool:
         return bool(self._column(sql))
 
-    def _column(self, sql: str) -> list[Any]:
+    def _column(self, sql: str) -> list[str]:
         return list(self.ask(sql)) if self.ask else []
 
 
@@ -110,8 +109,8 @@ class _Lazy:
         self._settings = settings
 
     @cached_property
-    def _ask(self) -> Callable[..., Any]:
+    def _ask(self) -> Ask:
         return asker(clickhouse_client(self._settings.clickhouse))
 
-    def __call__(self, sql: str) -> Iterable[Any]:
+    def __call__(self, sql: str) -> Iterable[str]:
         return list(self._ask(sql, {}).to_series())

@@ -17,6 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.row_versions import quoted
 from pipeline.clock import worth_logging
+from pipeline.config.settings import KafkaConfig
 from pipeline.kafka.client import kafka_reason
 from pipeline.kafka.producer import Record, RenewedProducer
 from pipeline.monitoring import metrics
@@ -124,7 +125,7 @@ class AlertTopic:
     Never blocks and never raises: it counts and logs the changes that the topic misses.
     """
 
-    def __init__(self, client: Mapping[str, Any], topic: str) -> None:
+    def __init__(self, client: KafkaConfig, topic: str) -> None:
         self._producer = RenewedProducer({**client, "linger.ms": 0, "message.timeout.ms": 30_000}, "alerts")
         self._topic = topic
         self._missed = 0

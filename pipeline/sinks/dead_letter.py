@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import polars as pl
 import xxhash
@@ -18,7 +17,7 @@ import xxhash
 from pipeline.batch import Rejected
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clock import Seldom
-from pipeline.config.settings import DEAD_LETTER_BYTES
+from pipeline.config.settings import DEAD_LETTER_BYTES, KafkaConfig
 from pipeline.fence import Fence
 from pipeline.kafka.producer import Record, Refusal, ReliableProducer
 from pipeline.monitoring.health import Vitals
@@ -33,7 +32,7 @@ INSERT_BYTES = 16 << 20
 class DeadLetters:
     """Blocks until topic and table have them; raises GivenUp when the batch was given up, EarshotError as the producer does."""
 
-    def __init__(self, client: Mapping[str, Any], topic: str, inserter: Inserter, fence: Fence, vitals: Vitals) -> None:
+    def __init__(self, client: KafkaConfig, topic: str, inserter: Inserter, fence: Fence, vitals: Vitals) -> None:
         config = {**client, "message.max.bytes": DEAD_LETTER_BYTES, "compression.type": "lz4"}
         self._producer = ReliableProducer(config, topic, "dead letters", fence, vitals, "landing")
         self._topic = topic

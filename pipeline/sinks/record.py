@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from pipeline.processors.privacy import HASHED
 from schemas import events
 from schemas.times import rfc3339
+from schemas.untyped import JsonObject, Row
 
 
-def event_of(row: Mapping[str, Any], seal: Callable[[str], str]) -> dict[str, Any]:
+def event_of(row: Row, seal: Callable[[str], str]) -> JsonObject:
     """The event of a row, as its source would send it: the brands it came with, without those matched in the text.
 
     E-mail address and phone number are the hashes that the row has, sealed (processors/privacy.py): read again, they stay.
     """
-    event: dict[str, Any] = {}
+    event: JsonObject = {}
     for field in events.FIELDS:
         value = row[events.GIVEN.column if field.column == "brands" else field.column]
         if value is None or value == []:

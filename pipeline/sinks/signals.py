@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import polars as pl
 
 from pipeline.batch import EventBatch
+from pipeline.config.settings import KafkaConfig
 from pipeline.fence import Fence
 from pipeline.kafka.producer import Record, ReliableProducer
 from pipeline.monitoring import metrics
@@ -36,7 +37,7 @@ class Signals:
 
     def __init__(
         self,
-        client: Mapping[str, Any],
+        client: KafkaConfig,
         topic: str,
         fence: Fence,
         vitals: Vitals,

@@ -9,15 +9,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import orjson
 from confluent_kafka import Consumer, KafkaError, Message
 
 from pipeline.batch import EventBatch, Unreadable
 from pipeline.clock import steady
+from pipeline.config.settings import KafkaConfig
 from pipeline.fence import Fence
 from pipeline.kafka.batches import last_offset
 from pipeline.kafka.connection import Connection
@@ -46,10 +47,10 @@ class Limits(NamedTuple):
 class Subscription(NamedTuple):
     """What the source reads: the settings of its consumers (kafka/consumer.py), the topic, and the size of batches."""
 
-    config: Mapping[str, Any]
+    config: KafkaConfig
     topic: str
     limits: Limits
-    connect: Callable[[dict[str, Any]], Consumer] = Consumer
+    connect: Callable[[KafkaConfig], Consumer] = Consumer
 
 
 class Target(Protocol):

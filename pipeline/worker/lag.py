@@ -13,7 +13,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -21,6 +20,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from pipeline.batch import Origin
 from pipeline.clock import Clock, wall
 from pipeline.monitoring import metrics
+from schemas.untyped import JsonObject
 
 EVERY_S = 5.0
 _FRESH_US = 5_000_000
@@ -82,7 +82,7 @@ class Lag:
                 self._next[origin.partition] = origin.last + 1
                 self._know(origin.partition, origin.last_ms / 1000)
 
-    def statistics(self, stats: Mapping[str, Any], topic: str) -> None:
+    def statistics(self, stats: JsonObject, topic: str) -> None:
         """librdkafka's statistics: the ends of the partitions, from the last answer of their brokers."""
         partitions = stats["topics"].get(topic, {}).get("partitions", {})
         metrics.TOPIC_PARTITIONS.set(sum(number.isdigit() for number in partitions))
@@ -99,7 +99,7 @@ class Lag:
                 if records == 0 and known["leader"] in fresh:
                     self._know(partition, self._clock())
 
-    def _records(self, partition: int, known: Mapping[str, Any], end: int) -> int:
+    def _records(self, partition: int, known: JsonObject, end: int) -> int:
         # The marker of a transaction is an offset without a record: at the end of a partition it is no lag.
         all_fetched = known["next_offset"] >= end and known["fetchq_cnt"] == 0
         if all_fetched and self._read.get(partition) == self._landed.get(partition):

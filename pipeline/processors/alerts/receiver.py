@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from ipaddress import ip_network
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -25,7 +25,7 @@ class Receiver(StrictModel):
     """The environment variable that holds the URL, where the URL itself is a secret (Slack's)."""
     secret_env: str = ""
     """The environment variable that holds the key of the HMAC-SHA256 signature of a webhook."""
-    template: Literal["json", "slack"] | dict[str, Any] = "json"
+    template: Literal["json", "slack"] | dict[str, object] = "json"
     """json: the alerts as they are. slack: `{"text": ...}`. Else any JSON, in which {text}, {rule}, {brand}, {state} ... of the
     first alert are filled in."""
     min_severity: int = Field(1, ge=1, le=10)

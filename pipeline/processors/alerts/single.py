@@ -14,9 +14,8 @@ tenth.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
 
 import polars as pl
 
@@ -27,6 +26,7 @@ from pipeline.processors.mentions.matching import term_text
 from pipeline.processors.mentions.step import WORDS
 from schemas.inbound import ABOUT_A_BRAND
 from schemas.signals import Candidate
+from schemas.untyped import Row
 
 JUDGED = (
     "event_key", "created_at", "occurred_at", "platform", "language", "direction", "visibility", "is_deleted", "brands",
@@ -117,7 +117,7 @@ class _Compiled:
         """The candidates of these rows: JUDGED, WORDS, kafka_ms."""
         return [candidate for row in rows.iter_rows(named=True) for candidate in self._of(row)]
 
-    def _of(self, row: Mapping[str, Any]) -> Iterator[Candidate]:
+    def _of(self, row: Row) -> Iterator[Candidate]:
         language = _language(row["sentiment_language"] or row["language"] or "")
         for rule, observed, words in (*self._spoken(row, language), *self._reached(row)):
             if rule.platforms and row["platform"] not in rule.platforms:
@@ -131,7 +131,7 @@ class _Compiled:
                         kafka_ms=row["kafka_ms"],
                     )  # fmt: skip
 
-    def _spoken(self, row: Mapping[str, Any], language: str) -> Iterator[tuple[KeywordRule, float, tuple[str, ...]]]:
+    def _spoken(self, row: Row, language: str) -> Iterator[tuple[KeywordRule, float, tuple[str, ...]]]:
         said: dict[str, tuple[KeywordRule, set[str]]] = {}
         for term in row[WORDS] or ():
             for rule, of, word in self._words.get(term, ()):
@@ -140,7 +140,7 @@ class _Compiled:
         for rule, words in said.values():
             yield rule, 1.0, tuple(sorted(words))
 
-    def _reached(self, row: Mapping[str, Any]) -> Iterator[tuple[ReachRule, float, tuple[str, ...]]]:
+    def _reached(self, row: Row) -> Iterator[tuple[ReachRule, float, tuple[str, ...]]]:
         followers = row["author_followers"] or 0
         engagement = (row["metrics_likes"] or 0) + (row["metrics_shares"] or 0) + (row["metrics_replies"] or 0)
         for rule in self._reach:

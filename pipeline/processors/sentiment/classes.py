@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pipeline.errors import SettingsError
 from schemas.labels import LABELS
+from schemas.untyped import JsonObject
 
 _STARS = {"1": 0, "2": 0, "3": 1, "4": 2, "5": 2}
 
 
-def classes(config: dict[str, Any], name: str) -> tuple[int, ...]:
+def classes(config: JsonObject, name: str) -> tuple[int, ...]:
     """The index in LABELS of each of a model's classes, by `id2label` in its config.json.
 
     The rule, whatever the case: a name that begins with neg, neu or pos, or a number of stars ("1 star" and "2 stars" are

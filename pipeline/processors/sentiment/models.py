@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 from pipeline.errors import SettingsError
+from schemas.untyped import JsonObject
 
 BUNDLED = Path(__file__).parent / "models"
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> JsonObject:
     """config.json of the folder. Raises SettingsError."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -25,7 +25,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def languages(config: dict[str, Any]) -> tuple[str, ...]:
+def languages(config: JsonObject) -> tuple[str, ...]:
     """The ISO 639 codes in the model's own files; empty if they name none."""
     said = config.get("languages") or []
     return tuple(str(code) for code in said)
