@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pipeline.generate.plan import Plan
 
 LIVE_RATE = 100.0
+SYSTEMS = ("kafka", "clickhouse")
+"""Targets that are not files."""
 TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 
@@ -42,26 +44,31 @@ def generate(
     broker or ClickHouse unreachable, 4 run `earshot migrate` first, 130 stopped.
     """
     settings, pace = load_settings(context), parse_rate(rate)
-    to_file = to not in ("kafka", "clickhouse")
-    if to_file and not to.endswith(".jsonl"):
-        raise SettingsError(f"--to {to}: it is kafka, clickhouse, or a file that ends in .jsonl")
-    if to != "kafka" and (live or pace is not None):
-        raise SettingsError("--live and --rate go with --to kafka")
-    if live:
-        refuse(context, "goes without --live, whose events are of now", "--start", "--days")
+    _check(context, to, live, pace)
     from pipeline.generate import targets
     from pipeline.generate.plan import Plan
     from pipeline.processors.mentions.brands import load_brands
 
     known = load_brands(path) if (path := brands or settings.brands) else targets.sample_brands()
-    if live:
-        plan = targets.live(count, known, seed, pace or LIVE_RATE)
-    else:
-        plan = Plan(count, known, seed, start.replace(tzinfo=UTC), days)
-        if plan.end_ms / 1000 > (datetime.now(UTC) + timedelta(days=1)).timestamp():
-            raise SettingsError("the stream would end in the future: give an earlier --start or fewer --days")
-    truth = truth or (Path(to).parent if to_file else Path()) / "truth.jsonl"
+    plan = (
+        targets.live(count, known, seed, pace or LIVE_RATE)
+        if live
+        else Plan(count, known, seed, start.replace(tzinfo=UTC), days)
+    )
+    if not live and plan.end_ms / 1000 > (datetime.now(UTC) + timedelta(days=1)).timestamp():
+        raise SettingsError("the stream would end in the future: give an earlier --start or fewer --days")
+    truth = truth or (Path() if to in SYSTEMS else Path(to).parent) / "truth.jsonl"
     _run(plan, settings, to, truth, pace, live, force)
+
+
+def _check(context: typer.Context, to: str, live: bool, rate: float | None) -> None:
+    """Raises SettingsError for a target that is unknown, and for options that do not go together."""
+    if to not in SYSTEMS and not to.endswith(".jsonl"):
+        raise SettingsError(f"--to {to}: it is kafka, clickhouse, or a file that ends in .jsonl")
+    if to != "kafka" and (live or rate is not None):
+        raise SettingsError("--live and --rate go with --to kafka")
+    if live:
+        refuse(context, "goes without --live, whose events are of now", "--start", "--days")
 
 
 def _run(plan: Plan, settings: Settings, to: str, truth_file: Path, pace: float | None, live: bool, force: bool) -> None:

@@ -6,17 +6,14 @@ not map never stops the others. The same file always gives the same events, ids 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import orjson
-
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.sources.recorded.mapping import REQUIRED, SUFFIXES, EventMapping, Format, MappingFile
+from pipeline.sources.recorded.rows import Layout, Row, Unmapped, lines_of, rows_of
 from pipeline.sources.recorded.values import (
     BUILT_IN,
     Convert,
@@ -37,18 +34,6 @@ class Mapped(NamedTuple):
     event: dict[str, object] | bytes
 
 
-class Unmapped(NamedTuple):
-    """A row, or an event of a row, that doesn't map."""
-
-    line: int
-    reason: str
-
-
-class Row(NamedTuple):
-    line: int
-    values: RowNames
-
-
 def read_events(path: Path, mapping: MappingFile | None = None) -> Iterator[Mapped | Unmapped]:
     """The events of a file.
 
@@ -62,7 +47,7 @@ def read_events(path: Path, mapping: MappingFile | None = None) -> Iterator[Mapp
             raise SettingsError(
                 f"{path}: a {form.upper()} file needs a mapping (--mapping, or {path.stem}.mapping.yaml beside it)"
             )
-        return _with_file_errors(path, (Mapped(line, raw) for line, raw in _lines(path)))
+        return _with_file_errors(path, (Mapped(line, raw) for line, raw in lines_of(path)))
     return _with_file_errors(path, _mapped_events(path, form, mapping))
 
 
@@ -80,85 +65,6 @@ def _with_file_errors(path: Path, items: Iterator[Mapped | Unmapped]) -> Iterato
         raise EarshotError(f"{error.filename or path}: {error.strerror}") from None
 
 
-# --- rows -----------------------------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Layout:
-    """How to read the rows of one file: the first, or a joined one."""
-
-    form: Format
-    encoding: str
-    rows: str | None
-    columns: tuple[str, ...]
-    """Columns that a CSV header must have: a misspelt column is one error, not thirty thousand empty values."""
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Split on \\n only: other line ends are legal inside JSON strings."""
-    with path.open("rb") as file:
-        for line, raw in enumerate(file, 1):
-            yield line, raw.removesuffix(b"\n")
-
-
-def _rows(path: Path, layout: Layout) -> Iterator[Row | Unmapped]:
-    if layout.form == "json":
-        return _json_rows(path, layout.rows)
-    if layout.form == "jsonl":
-        return (_json_row(line, raw) for line, raw in _lines(path))
-    return _csv_rows(path, layout)
-
-
-def _json_rows(path: Path, rows: str | None) -> Iterator[Row | Unmapped]:
-    try:
-        document = orjson.loads(path.read_bytes())
-    except orjson.JSONDecodeError as error:
-        raise EarshotError(f"{path}: not JSON: {error}") from None
-    if rows is not None:
-        document = reference(rows)(document) if isinstance(document, dict) else None
-        if document is None:
-            raise SettingsError(f"{path}: no rows at {rows!r}")
-    for number, row in enumerate(document if isinstance(document, list) else [document], 1):
-        yield Row(number, row) if isinstance(row, dict) else Unmapped(number, "the row is not an object")
-
-
-def _json_row(line: int, raw: bytes) -> Row | Unmapped:
-    try:
-        row = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        return Unmapped(line, f"not JSON: {error}" if raw.strip() else "empty line")
-    return Row(line, row) if isinstance(row, dict) else Unmapped(line, "not a JSON object")
-
-
-def _csv_rows(path: Path, layout: Layout) -> Iterator[Row | Unmapped]:
-    """Each row's `line` is the physical line where its record starts: a quoted field may hold line ends."""
-    with path.open(encoding=layout.encoding, errors="surrogateescape", newline="\n") as file:
-        reader = csv.reader(file, delimiter="\t" if layout.form == "tsv" else ",")
-        header = [name.strip().removeprefix("\ufeff") for name in next(reader, [])]
-        for name in layout.columns:
-            if name not in header:
-                raise SettingsError(f"{path}: the mapping names column {name!r}, the file has {', '.join(header) or 'none'}")
-        while True:
-            line = reader.line_num + 1
-            try:
-                record = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                bare = "new-line character" in str(error)
-                yield Unmapped(line, "a carriage return outside quotes" if bare else f"not {layout.form.upper()}: {error}")
-            else:
-                yield _csv_row(line, header, record, layout.encoding)
-
-
-def _csv_row(line: int, header: list[str], record: list[str], encoding: str) -> Row | Unmapped:
-    if len(record) != len(header):
-        return Unmapped(line, f"{len(record)} columns, the header has {len(header)}" if record else "empty line")
-    try:
-        "".join(record).encode()
-    except UnicodeEncodeError:
-        return Unmapped(line, f"not {encoding.upper()}")
-    return Row(line, dict(zip(header, record, strict=True)))
-
-
 # --- events ---------------------------------------------------------------------------------------------------------
 def _mapped_events(path: Path, form: Format, mapping: MappingFile) -> Iterator[Mapped | Unmapped]:
     names = {each.name for event in mapping.events if (each := event.each)} | mapping.join.keys()
@@ -166,7 +72,7 @@ def _mapped_events(path: Path, form: Format, mapping: MappingFile) -> Iterator[M
     _check_used(path, form, mapping)
     joins = [_joined(path, name, mapping) for name in mapping.join]
     makers = [_maker(event, mapping) for event in mapping.events]
-    for row in _rows(path, Layout(form, mapping.encoding, mapping.rows, tuple(columns))):
+    for row in rows_of(path, Layout(form, mapping.encoding, mapping.rows, tuple(columns))):
         if isinstance(row, Unmapped):
             yield row
             continue
@@ -196,7 +102,7 @@ def _joined(path: Path, name: str, mapping: MappingFile) -> Callable[[RowNames],
     columns = (join.key, *(ref.partition(".")[2] for ref in references(mapping) if ref.startswith(f"{name}.")))
     key, by = reference(join.key), reference(join.by)
     index: dict[object, RowNames] = {}
-    for row in _rows(other, Layout(format_of(other), mapping.encoding, None, columns)):
+    for row in rows_of(other, Layout(format_of(other), mapping.encoding, None, columns)):
         if isinstance(row, Row):
             index.setdefault(key(row.values), row.values)
 

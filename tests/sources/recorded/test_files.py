@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import EarshotError, SettingsError
-from pipeline.sources.recorded.files import Mapped, Unmapped, read_events
+from pipeline.sources.recorded.files import Mapped, read_events
 from pipeline.sources.recorded.mapping import SHIPPED, find_mapping, load_mapping
+from pipeline.sources.recorded.rows import Unmapped
 from pipeline.sources.recorded.times import parser
 
 BASE: dict[str, Any] = {

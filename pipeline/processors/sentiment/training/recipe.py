@@ -68,7 +68,6 @@ def train(data: Path, models: Path, say: Say) -> dict[str, dict[str, float]]:
     target = mixed(opinion, known, train_rows, ACCURATE_LABELS)
     weights = balance(known, train_rows, len(texts), ACCURATE_BALANCE, SMALL_WEIGHT)
     accurate = fit(copy.deepcopy(start), texts, rows, target, weights, ACCURATE, _progress(say, "accurate"))
-
     pieces = [source.pieces[index] for index in taught_words]
     few, few_texts = _vocabulary(pieces, every, taught, FAST_TAUGHT)[::2]
     fast = smaller(accurate, FAST_LAYERS, FAST_INNER, few).to(device)
