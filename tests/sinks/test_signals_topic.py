@@ -167,7 +167,7 @@ BRANDS = Brands.model_validate({"brands": [{"name": "Acme", "keywords": ["acme"]
 
 
 class Landings(PathRun):
-    """The steps of workers over one database: `feed` gives a batch, `told` lands batches together."""
+    """The steps of workers over one database: `feed` gives a batch, `publish` lands batches together."""
 
     def __init__(self, settings: Settings, bench: Bench) -> None:
         client = clickhouse_client(settings.clickhouse)
@@ -183,7 +183,7 @@ class Landings(PathRun):
         batch.timestamps = np.full(batch.read, 1_000 * batch.id)
         batch.origins = tuple(origin._replace(last_ms=1_000 * batch.id) for origin in batch.origins)
 
-    def told(self, *batches: EventBatch) -> list[Signal]:
+    def publish(self, *batches: EventBatch) -> list[Signal]:
         """Lands them and returns the signals since the last time."""
         self.bench.fence.polled()
         before = len(self.bench.there())
@@ -224,44 +224,44 @@ def raised(signals: list[Signal]) -> list[tuple[str, str, int | None]]:
 
 def test_batches_that_land_together_are_one_signal(landings: Landings) -> None:
     one = landings.feed(post(1, "acme recall"), post(2, "bolt"))
-    (told,) = landings.told(one, landings.feed(post(1, "acme", id="other"), post(3, "none")))
-    assert told.touched == {at(1): ("Acme",), at(2): ("Bolt",)}
-    assert told.newest == at(3) + timedelta(seconds=7) and told.kafka_ms == 2_000
-    assert raised([told]) == [("word", "Acme", 1_000)]
+    (signal,) = landings.publish(one, landings.feed(post(1, "acme", id="other"), post(3, "none")))
+    assert signal.touched == {at(1): ("Acme",), at(2): ("Bolt",)}
+    assert signal.newest == at(3) + timedelta(seconds=7) and signal.kafka_ms == 2_000
+    assert raised([signal]) == [("word", "Acme", 1_000)]
 
 
 def test_deletes_and_edits_are_told_by_the_minute_of_their_event(landings: Landings) -> None:
-    landings.told(landings.feed(post(1, "acme"), post(2, "bolt")))
-    (told,) = landings.told(landings.feed(change(1, text="acme recall"), change(2, operation="delete")))
-    assert told.touched == {at(1): ("Acme",), at(2): ("Bolt",)} and told.newest == at(1, hour=11)
-    assert raised([told]) == [("word", "Acme", 2_000)]
-    (told,) = landings.told(landings.feed(change(1, operation="delete")))
-    assert told == Signal(None, 3_000, {at(1): ("Acme",)})
+    landings.publish(landings.feed(post(1, "acme"), post(2, "bolt")))
+    (signal,) = landings.publish(landings.feed(change(1, text="acme recall"), change(2, operation="delete")))
+    assert signal.touched == {at(1): ("Acme",), at(2): ("Bolt",)} and signal.newest == at(1, hour=11)
+    assert raised([signal]) == [("word", "Acme", 2_000)]
+    (signal,) = landings.publish(landings.feed(change(1, operation="delete")))
+    assert signal == Signal(None, 3_000, {at(1): ("Acme",)})
 
 
 def test_nothing_that_landed_is_no_signal(landings: Landings) -> None:
-    assert landings.told(landings.feed()) == []
-    assert landings.told(landings.feed(b"no event")) == []
+    assert landings.publish(landings.feed()) == []
+    assert landings.publish(landings.feed(b"no event")) == []
 
 
 def test_what_clickhouse_refuses_raises_nothing(landings: Landings) -> None:
     landings.client.command("ALTER TABLE interactions ADD CONSTRAINT no_x CHECK text NOT LIKE '%refuse%'")
     try:
-        (told,) = landings.told(landings.feed(post(1, "acme recall, refuse"), post(2, "bolt recall")))
+        (signal,) = landings.publish(landings.feed(post(1, "acme recall, refuse"), post(2, "bolt recall")))
     finally:
         landings.client.command("ALTER TABLE interactions DROP CONSTRAINT no_x")
-    assert told.touched == {at(2): ("Bolt",)} and raised([told]) == [("word", "Bolt", 1_000)]
+    assert signal.touched == {at(2): ("Bolt",)} and raised([signal]) == [("word", "Bolt", 1_000)]
 
 
 def test_a_change_that_clickhouse_lets_not_wait_raises_nothing(landings: Landings) -> None:
     landings.client.command("ALTER TABLE pending_changes ADD CONSTRAINT no_1 CHECK id != '1'")
     try:
         changes = landings.feed(change(1, text="acme recall"), change(2, text="acme recall"))
-        (told,) = landings.told(changes, landings.feed(post(1, "bolt"), post(2, "bolt")))
+        (signal,) = landings.publish(changes, landings.feed(post(1, "bolt"), post(2, "bolt")))
     finally:
         landings.client.command("ALTER TABLE pending_changes DROP CONSTRAINT no_1")
-    assert told.touched == {at(1): ("Bolt",), at(2): ("Acme", "Bolt")}
-    assert [each.occurred_at for each in told.candidates] == [at(2, hour=11)]
+    assert signal.touched == {at(1): ("Bolt",), at(2): ("Acme", "Bolt")}
+    assert [each.occurred_at for each in signal.candidates] == [at(2, hour=11)]
 
 
 def test_what_may_not_have_been_told_is_told_again(landings: Landings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,29 +276,29 @@ def test_what_may_not_have_been_told_is_told_again(landings: Landings, monkeypat
     ]  # fmt: skip
     with monkeypatch.context() as patch:
         patch.setattr(landings.bench.signals, "send", lambda *_: None)  # killed before it, twice
-        landings.told(landings.feed(*raw))
-        landings.told(landings.feed(*changes))
+        landings.publish(landings.feed(*raw))
+        landings.publish(landings.feed(*changes))
     landings.restart()
     again = landings.feed(*raw, *changes)
     assert again.events.height == 0 and again.dropped == {"duplicate": len(raw) + len(changes)}
-    (told,) = landings.told(again)
-    assert told.touched == {**{at(n): ("Acme",) for n in (1, 3, 4, 5, 6)}, at(2): ("Bolt",), at(7): ("Bolt",)}
+    (signal,) = landings.publish(again)
+    assert signal.touched == {**{at(n): ("Acme",) for n in (1, 3, 4, 5, 6)}, at(2): ("Bolt",), at(7): ("Bolt",)}
     keyword = [("word", brand, 3_000) for brand in ("Acme", "Acme", "Acme", "Bolt")]
-    assert raised([told]) == [("reach", "Acme", 3_000), *keyword]
-    assert told.newest == at(7, hour=11) and told.kafka_ms == 3_000
-    assert landings.told(landings.feed(*raw, *changes)) == [], "told once"
+    assert raised([signal]) == [("reach", "Acme", 3_000), *keyword]
+    assert signal.newest == at(7, hour=11) and signal.kafka_ms == 3_000
+    assert landings.publish(landings.feed(*raw, *changes)) == [], "told once"
 
 
 def test_a_row_that_was_replaced_meanwhile_is_told_as_it_is_now(landings: Landings, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(landings.bench.signals, "send", lambda *_: None)
-        landings.told(landings.feed(post(1, "acme recall"), post(2, "acme recall")))
-        landings.told(landings.feed(change(1, metrics={"likes": 5}), change(2, text="bolt")))
+        landings.publish(landings.feed(post(1, "acme recall"), post(2, "acme recall")))
+        landings.publish(landings.feed(change(1, metrics={"likes": 5}), change(2, text="bolt")))
     landings.restart()
     landings.client.command("OPTIMIZE TABLE interactions FINAL")
-    (told,) = landings.told(landings.feed(post(1, "acme recall"), post(2, "acme recall")))
-    assert told.touched == {at(1): ("Acme",), at(2): ("Bolt",)}
-    assert raised([told]) == [("word", "Acme", 3_000)], "the text of the first is still what its create said"
+    (signal,) = landings.publish(landings.feed(post(1, "acme recall"), post(2, "acme recall")))
+    assert signal.touched == {at(1): ("Acme",), at(2): ("Bolt",)}
+    assert raised([signal]) == [("word", "Acme", 3_000)], "the text of the first is still what its create said"
 
 
 def test_a_change_that_waited_and_was_not_told_is_told_after_a_restart(
@@ -307,7 +307,7 @@ def test_a_change_that_waited_and_was_not_told_is_told_after_a_restart(
     """Its own record was committed long ago, so no replay brings it: only that it is not marked done says so."""
     assigned = [Assigned("events", 0, 1)]
     pending = PendingTable(Inserter(landings.client, landings.bench.fence, Vitals(), "seeding"))
-    landings.told(landings.feed(change(1, text="acme recall")))
+    landings.publish(landings.feed(change(1, text="acme recall")))
     batch = landings.feed(post(1, "acme"))
     assert batch.events.height == 2
 
@@ -317,15 +317,15 @@ def test_a_change_that_waited_and_was_not_told_is_told_after_a_restart(
     with monkeypatch.context() as patch:
         patch.setattr(landings.bench.signals, "send", killed)
         with pytest.raises(GivenUp):
-            landings.told(batch)
+            landings.publish(batch)
     waiting = pending.waiting(assigned, limit=10)
     assert waiting.newest.height == 1
     landings.restart()
     landings.path.leave(None)
     landings.completion.held.load(waiting, {("events", 0)})
     assert landings.completion.waiting
-    (told,) = landings.told(landings.feed())
-    assert told.touched == {at(1): ("Acme",)} and raised([told]) == [("word", "Acme", None)]
+    (signal,) = landings.publish(landings.feed())
+    assert signal.touched == {at(1): ("Acme",)} and raised([signal]) == [("word", "Acme", None)]
     assert not pending.waiting(assigned, limit=10).keys.height
     assert landings.client.command("SELECT uniqExact(revision) = count() FROM interactions"), "it did not land once more"
 
