@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import polars as pl
 import pytest
+from clickhouse_connect.driver.client import Client
 
 from pipeline.batch import Assigned, EventBatch
 from pipeline.clickhouse.client import clickhouse_client
@@ -172,71 +174,100 @@ def _inserts() -> float:
     return next(sample.value for sample in metric.samples if sample.name.endswith("_count"))
 
 
-def test_what_the_tables_say_of_a_partition(settings: Settings) -> None:
-    """The seeds of an assignment: the revisions that are there, the changes that wait, the newest row of an event."""
+class Landed(NamedTuple):
+    """Batch 1 of `make_batch`, in ClickHouse, and the tables that seed a worker and complete changes."""
+
+    batch: EventBatch
+    client: Client
+    fence: Fence
+    landing: Landing
+    table: InteractionsTable
+    pending: PendingTable
+
+
+ASSIGNED = [Assigned("events", 0, 2)]
+
+
+@pytest.fixture
+def landed(emptied: Settings) -> Iterator[Landed]:
+    settings = emptied
     migrate(settings)
     fence, vitals = Fence(), Vitals()
     with clickhouse_client(settings.clickhouse) as client:
         inserter = Inserter(client, fence, vitals, "landing")
         letters = DeadLetters(settings.kafka.client(), settings.kafka.topic("dead-letter"), inserter, fence, vitals)
-        batch = make_batch(1)
-        Landing(inserter, letters, str).land([batch])
-        table = InteractionsTable(inserter)
-        assigned = [Assigned("events", 0, 2)]
-        past = table.known_revisions(assigned, hours=-1, limit=10)
-        landed = batch.events.select("offset", "revision")
-        assert set(past) == set(landed.filter(pl.col("offset") >= 2).get_column("revision"))
-        recent = table.known_revisions(assigned, hours=24, limit=10)
-        assert set(recent) == set(landed.get_column("revision"))
-        capped = table.known_revisions(assigned, hours=24, limit=1)
-        assert set(past) <= set(capped), "what is at or past the committed offset is known whatever the limit"
-        assert table.known_revisions([Assigned("events", 1, 0)], hours=24, limit=10).len() == 0
+        batch, landing = make_batch(1), Landing(inserter, letters, str)
+        landing.land([batch])
+        yield Landed(batch, client, fence, landing, InteractionsTable(inserter), PendingTable(inserter))
 
-        # Of what may have landed without anybody being told: at or past the committed offset; without one, all.
-        assert set(table.unpublished(assigned, hours=-1, limit=10)) == set(past)
-        assert set(table.unpublished([Assigned("events", 0, None)], hours=24, limit=10)) == set(recent)
-        assert not len(table.unpublished([Assigned("events", 0, None), Assigned("events", 1, 0)], hours=-1, limit=10))
-        assert len(table.unpublished([Assigned("events", 0, 0)], hours=24, limit=2)) == 2
 
-        assert batch.waiting is not None
-        pending = PendingTable(inserter)
-        waiting, keys = pending.waiting(assigned, limit=10)
-        assert waiting.height == 2
-        same = [c for c in waiting.columns if c not in ("row", "check_at", "arrived_at", "batch")]
-        assert waiting.select(same).sort("offset").equals(batch.waiting.select(same).sort("offset"))
-        in_order = waiting.sort("event_key", "revision")
-        assert keys.sort("event_key").equals(in_order.select(keys.columns))
-        assert pending.waiting(assigned, limit=1).newest.height == 1
-        assert pending.of(in_order.get_column("event_key")[:1], (0, 0), 5).equals(in_order[:1])
-        assert pending.after((0, 0), {("events", 0)}, 1).equals(in_order[:1])
-        assert pending.after(in_order.select("event_key", "revision").row(0), {("events", 0)}, 5).equals(in_order[1:])
-        assert not pending.after((0, 0), {("events", 1)}, 5).height and not pending.after((0, 0), set(), 5).height
+def revisions_from(batch: EventBatch, offset: int) -> set[int]:
+    return set(batch.events.filter(pl.col("offset") >= offset).get_column("revision"))
 
-        # Killed after the row landed and before its change was marked done: the change does not land again, and is told.
-        revision, key = waiting.select("revision", "event_key").row(0)
-        client.command(
-            "INSERT INTO interactions (event_key, revision, version, created_at) "
-            f"VALUES ({key}, {revision}, 1, '2026-09-01 10:00:00')"
-        )
-        completion = Completion(table, 1e9)
-        completion.held.load(Loaded(waiting, keys), {("events", 0)})
-        assert completion.waiting == 1, "a batch is due although nothing comes"
-        following = batch_of([])
-        for step in (Decode(), Dedup(RevisionIndex(KeySet(10, 1e9))), Mentions(Brands(brands=())), completion):
-            following = step.process(following)
-        assert following.replayed is not None and not following.events.height
-        assert following.replayed.get_column("revision").to_list() == [revision]
-        told = table.as_landed(following.replayed)
-        assert told.select("event_key", "text").row(0) == (key, "")
-        elsewhere = following.replayed.with_columns(created_at=pl.lit(datetime(2026, 1, 1, tzinfo=UTC)))
-        assert table.as_landed(elsewhere).equals(told), "a change may say another created_at than its event"
-        Landing(inserter, letters, str).land([following])
-        assert pending.waiting(assigned, limit=10).newest.get_column("revision").to_list() == [
-            waiting.get_column("revision")[1]
-        ]
 
-        keys = batch.events.select("event_key", "created_at")
-        for asked in (keys, keys.with_columns(created_at=pl.lit(None, keys.schema["created_at"]))):
-            newest = table.newest(asked)
-            assert set(newest.get_column("event_key")) == set(keys.get_column("event_key"))
-        assert set(newest.get_column("version")) == set(batch.events.get_column("version"))
+def test_what_the_tables_say_of_a_partition(landed: Landed) -> None:
+    """The seeds of an assignment: the revisions that are there, and those whose signal may be missing."""
+    batch, table = landed.batch, landed.table
+    past = table.known_revisions(ASSIGNED, hours=-1, limit=10)
+    assert set(past) == revisions_from(batch, 2)
+    recent = table.known_revisions(ASSIGNED, hours=24, limit=10)
+    assert set(recent) == revisions_from(batch, 0)
+    capped = table.known_revisions(ASSIGNED, hours=24, limit=1)
+    assert set(past) <= set(capped), "what is at or past the committed offset is known whatever the limit"
+    assert table.known_revisions([Assigned("events", 1, 0)], hours=24, limit=10).len() == 0
+
+    # Rows whose signal may be missing: at or past the committed offset; without one, all.
+    assert set(table.unpublished(ASSIGNED, hours=-1, limit=10)) == set(past)
+    assert set(table.unpublished([Assigned("events", 0, None)], hours=24, limit=10)) == set(recent)
+    assert not len(table.unpublished([Assigned("events", 0, None), Assigned("events", 1, 0)], hours=-1, limit=10))
+    assert len(table.unpublished([Assigned("events", 0, 0)], hours=24, limit=2)) == 2
+
+
+def test_the_changes_that_wait_are_read_back_as_they_were_written(landed: Landed) -> None:
+    batch, pending = landed.batch, landed.pending
+    assert batch.waiting is not None
+    waiting, keys = pending.waiting(ASSIGNED, limit=10)
+    assert waiting.height == 2
+    same = [c for c in waiting.columns if c not in ("row", "check_at", "arrived_at", "batch")]
+    assert waiting.select(same).sort("offset").equals(batch.waiting.select(same).sort("offset"))
+    in_order = waiting.sort("event_key", "revision")
+    assert keys.sort("event_key").equals(in_order.select(keys.columns))
+    assert pending.waiting(ASSIGNED, limit=1).newest.height == 1
+    assert pending.of(in_order.get_column("event_key")[:1], (0, 0), 5).equals(in_order[:1])
+    assert pending.after((0, 0), {("events", 0)}, 1).equals(in_order[:1])
+    assert pending.after(in_order.select("event_key", "revision").row(0), {("events", 0)}, 5).equals(in_order[1:])
+    assert not pending.after((0, 0), {("events", 1)}, 5).height and not pending.after((0, 0), set(), 5).height
+
+
+def test_a_change_that_landed_before_a_kill_lands_not_again_and_is_published(landed: Landed) -> None:
+    """Killed after its row landed and before the table marked it as done."""
+    table, pending = landed.table, landed.pending
+    waiting, keys = pending.waiting(ASSIGNED, limit=10)
+    revision, key = waiting.select("revision", "event_key").row(0)
+    landed.client.command(
+        "INSERT INTO interactions (event_key, revision, version, created_at) "
+        f"VALUES ({key}, {revision}, 1, '2026-09-01 10:00:00')"
+    )
+    completion = Completion(table, 1e9)
+    completion.held.load(Loaded(waiting, keys), {("events", 0)})
+    assert completion.waiting == 1, "a batch is due although nothing comes"
+    following = batch_of([])
+    for step in (Decode(), Dedup(RevisionIndex(KeySet(10, 1e9))), Mentions(Brands(brands=())), completion):
+        following = step.process(following)
+    assert following.replayed is not None and not following.events.height
+    assert following.replayed.get_column("revision").to_list() == [revision]
+    again = table.as_landed(following.replayed)
+    assert again.select("event_key", "text").row(0) == (key, "")
+    elsewhere = following.replayed.with_columns(created_at=pl.lit(datetime(2026, 1, 1, tzinfo=UTC)))
+    assert table.as_landed(elsewhere).equals(again), "a change may say another created_at than its event"
+    landed.fence.polled()
+    landed.landing.land([following])
+    assert pending.waiting(ASSIGNED, limit=10).newest.get_column("revision").to_list() == [waiting.get_column("revision")[1]]
+
+
+def test_the_newest_row_of_an_event_is_read_with_and_without_its_time(landed: Landed) -> None:
+    keys = landed.batch.events.select("event_key", "created_at")
+    for asked in (keys, keys.with_columns(created_at=pl.lit(None, keys.schema["created_at"]))):
+        newest = landed.table.newest(asked)
+        assert set(newest.get_column("event_key")) == set(keys.get_column("event_key"))
+    assert set(newest.get_column("version")) == set(landed.batch.events.get_column("version"))
