@@ -51,7 +51,7 @@ class Worker:
     def __init__(self, settings: Settings, labeller: Labeller | None) -> None:
         privacy, work = Pseudonymise(settings.privacy.hash_key.get_secret_value().encode()), settings.worker
         migrate.check(settings)
-        connections, matching, room = Connections(settings), Matching(settings), InFlightLimit()
+        connections, matching, in_flight = Connections(settings), Matching(settings), InFlightLimit()
         writes, reads = connections.inserter("landing"), connections.inserter("completion")
 
         index = RevisionIndex(KeySet(work.dedup_keys, work.dedup_hours * 3600))
@@ -70,11 +70,11 @@ class Worker:
 
         fence, vitals = connections.fence, connections.vitals
         seeding = Seeding(connections.inserter("seeding", SEEDING_S), work, index, completion.held, labels.deferred)
-        offsets = Offsets(fence, vitals, seeding.read, hot_path.leave, room.wait_empty, writes.quiet)
-        self._flow = Flow(hot_path, offsets.landed, fence, vitals, room)
+        offsets = Offsets(fence, vitals, seeding.read, hot_path.leave, in_flight.wait_empty, writes.quiet)
+        self._flow = Flow(hot_path, offsets.landed, fence, vitals, in_flight)
         limits = Limits(work.batch_rows, work.batch_bytes, work.linger_ms / 1000)
         events = Subscription(consumer_config(settings.kafka), connections.events_topic, limits)
-        self._source = KafkaSource(events, offsets, fence, vitals, room, self._flow, lambda: completion.waiting > 0)
+        self._source = KafkaSource(events, offsets, fence, vitals, in_flight, self._flow, lambda: completion.waiting > 0)
         self._services = Services(settings, vitals, offsets.lag, matching, labels.deferred)
         show_memory(index, completion, dropped)
 

@@ -77,12 +77,12 @@ class KafkaSource:
         offsets: Offsets,
         fence: Fence,
         vitals: Vitals,
-        room: InFlightLimit,
+        in_flight: InFlightLimit,
         flow: Target,
         waiting: Callable[[], bool],
     ) -> None:
         self._config, self._topic, self._limits, self._connect = subscription
-        self._offsets, self._fence, self._vitals, self._room = offsets, fence, vitals, room
+        self._offsets, self._fence, self._vitals, self._in_flight = offsets, fence, vitals, in_flight
         self._flow, self._waiting = flow, waiting
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="poll", daemon=True)
@@ -152,10 +152,10 @@ class KafkaSource:
 
     def _has_room(self, consumer: Consumer) -> bool:
         """Whether a batch may be read. Waits a moment without polling, because pausing throws the prefetched records away."""
-        if self._room.wait(ROOM_WAIT_S):
+        if self._in_flight.wait(ROOM_WAIT_S):
             return True
         self._offsets.pause()
-        while not self._room.wait(0):
+        while not self._in_flight.wait(0):
             self._vitals.busy("poll")
             if self._stood_still():
                 return False
@@ -197,7 +197,7 @@ class KafkaSource:
         if log.isEnabledFor(logging.DEBUG):
             origins = " ".join(f"{o.topic}[{o.partition}]:{o.first}-{o.last}" for o in batch.origins)
             log.debug("batch %d read rows=%d %s", batch.id, batch.read, origins)
-        self._room.take()
+        self._in_flight.take()
         self._flow.put(batch)
 
     def _on_error(self, error: KafkaError) -> None:

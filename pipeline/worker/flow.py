@@ -66,10 +66,10 @@ class Flow:
     """
 
     def __init__(
-        self, hot_path: HotPath, landed: Callable[[EventBatch], None], fence: Fence, vitals: Vitals, room: InFlightLimit
+        self, hot_path: HotPath, landed: Callable[[EventBatch], None], fence: Fence, vitals: Vitals, in_flight: InFlightLimit
     ) -> None:
         self._hot_path, self._landed = hot_path, landed
-        self._fence, self._vitals, self._room = fence, vitals, room
+        self._fence, self._vitals, self._in_flight = fence, vitals, in_flight
         steps = hot_path.steps
         self._threads = ThreadPoolExecutor(len(steps) + 1, thread_name_prefix="step")
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -129,7 +129,7 @@ class Flow:
                 return
             else:
                 for _ in batches:
-                    self._room.give_back()
+                    self._in_flight.give_back()
 
     def _take_over(self, name: str, batch: EventBatch) -> None:
         metrics.STEP_WAIT_SECONDS.labels(name).observe(time.perf_counter() - batch.handed_over)
@@ -138,7 +138,7 @@ class Flow:
     def _give_up(self, batch: EventBatch, name: str) -> None:
         log.info("batch %d given up at %s", batch.id, name)
         self._hot_path.give_up(batch)
-        self._room.give_back()
+        self._in_flight.give_back()
 
     def _timed(self, name: str, work: Callable[[T], T], subject: T) -> T:
         self._vitals.busy(name)
