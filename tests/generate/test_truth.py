@@ -74,6 +74,7 @@ def decoded(whole: Whole) -> EventBatch:
 
 
 # --- the stream -----------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_equal_arguments_give_equal_bytes_and_truth(whole: Whole) -> None:
     def blocks(**changes: Any) -> list[Any]:
         arguments: dict[str, Any] = {"count": 3_000, "brands": sample_brands(), "days": 3.0} | changes

@@ -114,6 +114,7 @@ def histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[bool], list[i
 
 @settings(max_examples=150, deadline=None)
 @given(histories())
+@pytest.mark.slow
 def test_any_order_any_batches_same_row(history: tuple[list[dict[str, Any]], list[bool], list[int]]) -> None:
     records, cuts, order = history
     straight = Run()

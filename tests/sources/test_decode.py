@@ -42,6 +42,7 @@ def test_an_odd_record_is_an_event(name: str) -> None:
     assert batch.events.get_column("id").to_list() == ["g", "g", "g"]
 
 
+@pytest.mark.slow
 def test_every_pair_of_bad_records_in_one_batch() -> None:
     """Two bad records may cancel out in a count of rows (one that gives none, one that gives two): positions must not move."""
     marked = [event(id=f"good-{place}") for place in range(3)]

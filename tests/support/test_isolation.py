@@ -70,6 +70,7 @@ def hostile(tmp_path: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_the_tests_pass_in_a_hostile_home(hostile: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "earshot.toml").write_text("[nonsense]\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no", f"--rootdir={ROOT}"]

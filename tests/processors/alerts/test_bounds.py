@@ -104,6 +104,7 @@ def what_is_true(windows: Windows, minute: int, over: bool, watched: set[Scope])
 
 
 @pytest.mark.parametrize(("seed", "brands", "days"), [(1, 10, 23), (2, 4, 3)])
+@pytest.mark.slow
 def test_what_is_true_is_what_it_is_when_nothing_is_left_out(seed: int, brands: int, days: int) -> None:
     """With late minutes, minutes that are read again in part, and over a change of the hour."""
     stream, watched = Stream(seed, brands), set[Scope]()

@@ -291,6 +291,7 @@ def expected(rules: list[dict[str, Any]], record: dict[str, Any]) -> set[tuple[s
 
 @hypothesis_settings(max_examples=150, deadline=None)
 @given(RULES, st.lists(EVENTS, max_size=6))
+@pytest.mark.slow
 def test_the_columns_say_what_a_row_by_row_reference_says(rules: list[dict[str, Any]], records: list[dict[str, Any]]) -> None:
     run = Run(*rules)
     batch = run.feed(*(event(id=str(n), **record) for n, record in enumerate(records)))

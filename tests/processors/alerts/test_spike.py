@@ -197,6 +197,7 @@ def test_a_share_of_few_or_of_the_unknown_is_not_judged() -> None:
     [(0, SPIKE, "above"), (3, SPIKE, "above"), (0, DROP, "below")],
     ids=["cold start", "three weeks", "drops"],
 )
+@pytest.mark.slow
 def test_a_week_of_noise_raises_at_most_one_alert_per_brand(weeks: int, spike: Spike, name: str) -> None:
     """Looked at each minute, on the last five: 10,080 looks a week. 20 brands each of 1, 30 and 1,000 mentions a minute."""
     rates = np.repeat([1.0, 30.0, 1_000.0], 20)[:, None]
@@ -204,6 +205,7 @@ def test_a_week_of_noise_raises_at_most_one_alert_per_brand(weeks: int, spike: S
     assert alerts(looked_at(minutes, weeks, spike, name), spike).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_week_of_uneven_noise_with_a_daily_cycle_raises_at_most_one_alert_per_brand() -> None:
     random = np.random.default_rng(8)
     size = 7 * 1_440
