@@ -42,17 +42,17 @@ def label(
     texts = label_files.read_texts(file, column)
     truth = label_files.read_labels(file, check) if check is not None else None
     labeller = load_labeller(settings.model_copy(update={"model": chosen, "models": {} if model else settings.models}))
-    found = []
+    given = []
     with ExitStack() as open_files, progress("texts") as advance:
         target = open_files.enter_context(output.open("wb")) if output else sys.stdout.buffer if check is None else None
         for labels in label_files.label_all(labeller, texts, language, lambda done: advance(done, len(texts))):
-            found.append(labels.get_column("sentiment_label"))
+            given.append(labels.get_column("sentiment_label"))
             if target is not None:
                 target.writelines(label_files.as_json(labels))
     if truth is not None:
         import polars as pl
 
-        _show(label_files.check(pl.concat(found) if found else pl.Series(dtype=pl.String), truth))
+        _show(label_files.check(pl.concat(given) if given else pl.Series(dtype=pl.String), truth))
 
 
 def _show(result: Check) -> None:
@@ -62,5 +62,5 @@ def _show(result: Check) -> None:
     screen = console()
     for name, value in (("accuracy", result.accuracy), ("macro F1", result.macro_f1), ("macro recall", result.macro_recall)):
         screen.print(f"{name:13} {value:.4f}")
-    rows = [(true, *result.confusion[place].tolist()) for place, true in enumerate(LABELS)]
+    rows = [(true, *result.confusion[index].tolist()) for index, true in enumerate(LABELS)]
     screen.print(table(("true \\ label", *LABELS, "no label"), rows))

@@ -65,14 +65,14 @@ def _frame(path: Path) -> pl.DataFrame:
 
 def read_labels(path: Path, labels: str) -> pl.Series:
     """The truth: a column of the file itself, else a file with a label a line: a name of LABELS, or 0, 1, 2 in their order."""
-    known = {name: place for place, name in enumerate(LABELS)} | {str(place): place for place in range(len(LABELS))}
+    known = {name: index for index, name in enumerate(LABELS)} | {str(index): index for index in range(len(LABELS))}
     is_column = path.suffix.lower() in (*_SEPARATORS, ".jsonl", ".ndjson") and labels in _frame(path).columns
-    found = read_texts(path, labels).to_list() if is_column else lines(Path(labels))
-    places = [known.get((label or "").strip().lower()) for label in found]
-    for number, place in enumerate(places, 1):
-        if place is None:
-            raise SettingsError(f"{labels}: label {number} is {found[number - 1]!r}: it is one of {', '.join(known)}")
-    return pl.Series(places, dtype=pl.Int64)
+    texts = read_texts(path, labels).to_list() if is_column else lines(Path(labels))
+    indices = [known.get((label or "").strip().lower()) for label in texts]
+    for number, index in enumerate(indices, 1):
+        if index is None:
+            raise SettingsError(f"{labels}: label {number} is {texts[number - 1]!r}: it is one of {', '.join(known)}")
+    return pl.Series(indices, dtype=pl.Int64)
 
 
 def label_all(labeller: Labeller, texts: pl.Series, language: str, advance: Callable[[int], None]) -> Iterator[pl.DataFrame]:
@@ -86,12 +86,12 @@ def label_all(labeller: Labeller, texts: pl.Series, language: str, advance: Call
 def as_json(labels: pl.DataFrame) -> Iterator[bytes]:
     """A line of JSON per row: label (null without one; `reason` says why), scores, model, language."""
     for row in labels.iter_rows(named=True):
-        found = {"label": row["sentiment_label"], "language": row["sentiment_language"]}
+        record = {"label": row["sentiment_label"], "language": row["sentiment_language"]}
         if row["sentiment_status"] == LABELLED:
-            found |= {"scores": {name: round(row[f"sentiment_{name}"], 4) for name in LABELS}, "model": row["sentiment_model"]}
+            record |= {"scores": {name: round(row[f"sentiment_{name}"], 4) for name in LABELS}, "model": row["sentiment_model"]}
         else:
-            found |= {"reason": row["sentiment_reason"]}
-        yield orjson.dumps(found, option=orjson.OPT_APPEND_NEWLINE)
+            record |= {"reason": row["sentiment_reason"]}
+        yield orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ def check(labels: pl.Series, truth: pl.Series) -> Check:
         raise EarshotError(f"there are {len(labels):,} texts and {len(truth):,} labels to check them by")
     if not len(labels):
         raise EarshotError("there is nothing to check: no text and no label")
-    found = labels.replace_strict(LABELS, range(3), default=3, return_dtype=pl.Int64).fill_null(3)
-    counts = np.bincount(truth.to_numpy() * 4 + found.to_numpy(), minlength=12).reshape(3, 4)
+    indices = labels.replace_strict(LABELS, range(3), default=3, return_dtype=pl.Int64).fill_null(3)
+    counts = np.bincount(truth.to_numpy() * 4 + indices.to_numpy(), minlength=12).reshape(3, 4)
     right, true, said = counts.diagonal(), counts.sum(1), counts[:, :3].sum(0)
     there = true > 0
     f1 = 2 * right / np.maximum(true + said, 1)

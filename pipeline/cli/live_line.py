@@ -84,7 +84,7 @@ class LiveLine:
         return self._gone.get(f"{name} {label}", 0.0) + self._total(name, self._now, label)
 
     def _total(self, name: str, samples: Samples, label: str | None = None) -> float:
-        return sum(value for (found, of), value in samples.items() if found == name and label in (None, of))
+        return sum(value for (metric, of), value in samples.items() if metric == name and label in (None, of))
 
     def _since(self, samples: Samples, name: str) -> float:
         return self._total(name, samples) - self._total(name, self._now)

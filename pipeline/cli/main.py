@@ -115,22 +115,22 @@ def status(context: typer.Context) -> None:
     from pipeline.cli.terminal import console, printable, table
     from pipeline.maintenance.status import status as ask
 
-    found = ask(load_settings(context))
+    state = ask(load_settings(context))
     screen = console()
-    if found.events:
+    if state.events:
         rows = [
-            (p.topic, p.partition, p.first, "-" if p.committed is None else p.committed, p.end, p.lag) for p in found.events
+            (p.topic, p.partition, p.first, "-" if p.committed is None else p.committed, p.end, p.lag) for p in state.events
         ]
         screen.print(table(("topic", "partition", "first", "committed", "end", "lag"), rows))
-        screen.print(f"lag: {sum(p.lag for p in found.events):,} records, dead-letter topic: {found.dead_letters:,}")
-    if found.tables:
-        screen.print(table(("table", "rows stored", "bytes"), found.tables))
-    lines = [f"migration: {found.migration}", f"deferred: {found.deferred:,} rows wait for their label"]
-    for line in (lines if found.migration else []) + found.health:
+        screen.print(f"lag: {sum(p.lag for p in state.events):,} records, dead-letter topic: {state.dead_letters:,}")
+    if state.tables:
+        screen.print(table(("table", "rows stored", "bytes"), state.tables))
+    lines = [f"migration: {state.migration}", f"deferred: {state.deferred:,} rows wait for their label"]
+    for line in (lines if state.migration else []) + state.health:
         screen.print(line, markup=False)
-    for line in found.problems:
+    for line in state.problems:
         typer.secho(printable(line), err=True, fg="red")
-    raise typer.Exit(1 if found.problems else 0)
+    raise typer.Exit(1 if state.problems else 0)
 
 
 @app.command(epilog="Example:  earshot reset --data-dir ./state --yes")

@@ -152,8 +152,8 @@ def _ctes_of(element: Tree) -> Scope:
 
 
 def _may_read(node: Tree, database: str) -> bool:
-    place = _parts(node, database)
-    return place == _FOR_DRIVERS or (place[0] == database and place[1:] in {(table,) for table in READABLE})
+    parts = _parts(node, database)
+    return parts == _FOR_DRIVERS or (parts[0] == database and parts[1:] in {(table,) for table in READABLE})
 
 
 def _parts(node: Tree, database: str) -> tuple[str, ...]:

@@ -27,8 +27,8 @@ class Cache:
         if not len(self._slots):
             return np.zeros(len(keys), bool), np.zeros((len(keys), 3), np.float32), np.zeros(len(keys), np.uint16)
         with self._lock:
-            found = self._slots[self._places(keys)]
-        return found["key"] == keys, found["scores"], found["language"]
+            entries = self._slots[self._slots_of(keys)]
+        return entries["key"] == keys, entries["scores"], entries["language"]
 
     def put(self, keys: Keys, scores: npt.NDArray[np.float32], languages: npt.NDArray[np.uint16]) -> None:
         if not len(self._slots):
@@ -36,7 +36,7 @@ class Cache:
         new = np.zeros(len(keys), _SLOT)
         new["key"], new["scores"], new["language"] = keys, scores, languages
         with self._lock:
-            self._slots[self._places(keys)] = new
+            self._slots[self._slots_of(keys)] = new
 
-    def _places(self, keys: Keys) -> npt.NDArray[np.intp]:
+    def _slots_of(self, keys: Keys) -> npt.NDArray[np.intp]:
         return (keys & np.uint64(len(self._slots) - 1)).astype(np.intp)

@@ -19,18 +19,18 @@ def classes(config: JsonObject, name: str) -> tuple[int, ...]:
     names = config.get("id2label")
     if not isinstance(names, dict) or not names:
         raise SettingsError(f"model {name}: its config.json has no id2label, so its classes are unknown")
-    places = []
+    indices = []
     for number in range(len(names)):
         label = str(names.get(str(number), ""))
-        place = next((place for place, ours in enumerate(LABELS) if label.lower().startswith(ours[:3])), None)
-        if place is None and label.lower().endswith(("star", "stars")):
-            place = _STARS.get(label.split()[0])
-        if place is None:
+        index = next((index for index, ours in enumerate(LABELS) if label.lower().startswith(ours[:3])), None)
+        if index is None and label.lower().endswith(("star", "stars")):
+            index = _STARS.get(label.split()[0])
+        if index is None:
             raise SettingsError(
                 f"model {name}: its class {number} is named {label!r}: name the classes negative, neutral, positive in "
                 "id2label of its config.json (or 1 star to 5 stars)"
             )
-        places.append(place)
-    if not {0, 2} <= set(places):
+        indices.append(index)
+    if not {0, 2} <= set(indices):
         raise SettingsError(f"model {name}: it needs a negative and a positive class, and has {', '.join(names.values())}")
-    return tuple(places)
+    return tuple(indices)

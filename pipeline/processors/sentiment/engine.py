@@ -67,11 +67,11 @@ class Engine:
         order = np.argsort(np.fromiter(map(len, texts), np.int64, len(texts)), kind="stable")
         parts = [order[start : start + CHUNK_TEXTS] for start in range(0, len(order), CHUNK_TEXTS)]
         reading = self._reader.submit(self._pieces, texts, parts[0]) if parts else None
-        for place, part in enumerate(parts):
+        for index, part in enumerate(parts):
             assert reading is not None
             encoded = reading.result()
-            if place + 1 < len(parts):
-                reading = self._reader.submit(self._pieces, texts, parts[place + 1])
+            if index + 1 < len(parts):
+                reading = self._reader.submit(self._pieces, texts, parts[index + 1])
             lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
             run = [
                 self._lanes.submit(self._batch, encoded, lengths, rows, part, answer, until)
@@ -95,8 +95,8 @@ class Engine:
         if until is not None and started + self._pace * longest * len(rows) >= until:
             return
         ids = np.full((len(rows), longest), self._pad, np.int64)
-        for place, row in enumerate(rows):
-            ids[place, : lengths[row]] = encoded[row].ids
+        for index, row in enumerate(rows):
+            ids[index, : lengths[row]] = encoded[row].ids
         logits = self._halving(ids, lengths[rows])
         scores, states = _softmax(logits)
         answer.scores[part[rows]], answer.states[part[rows]] = scores, states

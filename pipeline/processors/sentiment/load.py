@@ -59,9 +59,9 @@ def _model(name: str, folder: Path, backend: Backend) -> tuple[Model, tuple[str,
         tokenizer = Tokenizer.from_file(str(files[1]))
     except Exception as error:  # tokenizers raises nothing more special
         raise SettingsError(f"model {name}: tokenizer.json: {error}") from None
-    places = classes(config, name)
-    engine = Engine(tokenizer, backend, len(places), min(LONGEST, config.get("max_position_embeddings", LONGEST)))
-    return Model(identity(folder.name, files), engine, places), languages(config)
+    indices = classes(config, name)
+    engine = Engine(tokenizer, backend, len(indices), min(LONGEST, config.get("max_position_embeddings", LONGEST)))
+    return Model(identity(folder.name, files), engine, indices), languages(config)
 
 
 def _has_gpu(device: str) -> bool:

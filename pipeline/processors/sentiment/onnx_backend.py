@@ -31,5 +31,5 @@ class OnnxBackend:
 
     def logits(self, ids: Ints, lengths: Ints) -> Floats:
         (logits,) = self._session.run(None, {"ids": ids, "lengths": lengths.astype(np.int32)})
-        found: Floats = logits
-        return found
+        result: Floats = logits
+        return result

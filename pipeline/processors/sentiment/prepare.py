@@ -51,5 +51,5 @@ def _rarely(texts: pl.Series, pattern: str, change: Callable[[str], str]) -> pl.
 
 def _unescape(text: str) -> str:
     """Resolves `\\uXXXX`, pairs of surrogates too; a half of a pair becomes U+FFFD."""
-    units = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+    units = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
     return units.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -75,12 +75,12 @@ class TorchBackend:
         with self._lock:
             if shape not in self._graphs:
                 self._graphs[shape] = self._captured(*shape)
-            graph, place, counts, logits = self._graphs[shape]
-            place[:rows, :length].copy_(ids, non_blocking=True)
+            graph, pieces, counts, logits = self._graphs[shape]
+            pieces[:rows, :length].copy_(ids, non_blocking=True)
             counts[:rows].copy_(lengths, non_blocking=True)
             graph.replay()
-            found: Floats = logits[:rows].float().cpu().numpy()
-            return found
+            result: Floats = logits[:rows].float().cpu().numpy()
+            return result
 
     def _captured(self, rows: int, length: int) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]:
         ids = torch.ones((rows, length), dtype=torch.int64, device=self._device)
@@ -170,7 +170,7 @@ def from_hugging_face(name: str, settings: SentimentSettings, longest: int) -> t
     if not folder.is_dir():
         folder = _fetched(name, settings.revision)
     config = read_config(folder)
-    places = classes(config, name)
+    indices = classes(config, name)
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         network = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True, trust_remote_code=False)
@@ -182,9 +182,9 @@ def from_hugging_face(name: str, settings: SentimentSettings, longest: int) -> t
     if device.type == "cpu":
         torch.set_num_threads(settings.threads)
     length = min(longest, tokenizer.model_max_length, config.get("max_position_embeddings", longest))
-    engine = Engine(tokenizer.backend_tokenizer, TorchBackend(_Masked(network), device), len(places), length)
+    engine = Engine(tokenizer.backend_tokenizer, TorchBackend(_Masked(network), device), len(indices), length)
     files = [*folder.glob("*.safetensors"), folder / "config.json", *folder.glob("tokenizer.json")]
-    return Model(identity(Path(name).name, files), engine, places), languages(config)
+    return Model(identity(Path(name).name, files), engine, indices), languages(config)
 
 
 def _fetched(name: str, revision: str) -> Path:
