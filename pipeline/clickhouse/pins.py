@@ -33,7 +33,7 @@ PINS = (
         "wait_for_async_insert", "1", "where a table queues inserts all the same: rows are acknowledged before they are written"
     ),
     Pin("timeout_overflow_mode", "throw", "an insert that runs out of time is acknowledged, and its rows are lost"),
-    Pin("deduplicate_insert", "enable", "tokens do nothing: an insert whose answer was lost writes its rows twice"),
+    Pin("deduplicate_insert", "enable", "tokens have no effect: an insert whose answer was lost writes its rows twice"),
     Pin("deduplicate_insert_select", "disable", "new versions of rows are dropped if they equal an earlier block"),
     Pin(
         "use_strict_insert_block_limits", "0", "an insert is several blocks: a repetition of a partly written insert is dropped"

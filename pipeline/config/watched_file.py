@@ -52,13 +52,13 @@ class WatchedFile(Generic[T]):
             self._content, self.value = content, value
             self._reloads.changes.labels("ok").inc()
             what = self._reloads.what
-            self._log.info("%s: %d %s are in force from the next batch on", self._path, len(getattr(value, what)), what)
+            self._log.info("%s: %d %s are active from the next batch on", self._path, len(getattr(value, what)), what)
 
     def refuse(self, error: SettingsError) -> None:
         """Logs that the file is broken and its last version stays active; for callers that notice it after `parse`, too."""
         self._reloads.changes.labels("failed").inc()
         self._reloads.stale.set(1)
-        self._log.error("the %s before stay in force: %s", self._reloads.what, error)
+        self._log.error("the last good %s stay active: %s", self._reloads.what, error)
 
     def keep_checking(self, use: Callable[[T], None]) -> None:
         """Checks on a daemon thread until the process ends."""

@@ -325,12 +325,12 @@ def test_other_rules_are_taken_over_and_broken_ones_are_not(running: Running) ->
     running.judged()
     assert not running.hook.of("four", "Reloaded")
     running.rules.write({"name": "four", "type": "keyword", "words": {"any": ["fourthword"]}, **LATER})
-    wait_for("the new rule", lambda: says(f"{len(running.rules.rules)} rules are in force"))
+    wait_for("the new rule", lambda: says(f"{len(running.rules.rules)} rules are active"))
     running.say("Reloaded", "fourthword once more")
     running.fires("four", "Reloaded")
 
     running.rules.replace("rules: [{name: four, type: keyword, words: {any: []}}]")
-    wait_for("it says so", lambda: says("the rules before stay in force: ") and stale(1))
+    wait_for("it says so", lambda: says("the last good rules stay active: ") and stale(1))
     running.say("Still there", "fourthword")
     running.fires("four", "Still there")
 

@@ -96,16 +96,16 @@ def test_a_good_file_is_taken_over_and_a_broken_one_is_not(tracked: Settings, cl
 
     lands_with(["Acme"])
     track(tracked, {"name": "Gizmo", "keywords": ["gizmo"]}, {"name": "Other"})
-    wait_for("two brands", said(f"{path}: 2 brands are in force"))
+    wait_for("two brands", said(f"{path}: 2 brands are active"))
     lands_with(["Gizmo"])
 
     path.write_text("brands: [{name: Acme, keywords: [acme, '']}]")
-    wait_for("it says so", said(f"the brands before stay in force: {path}: brands.0 (Acme): keywords.1: it is empty"))
+    wait_for("it says so", said(f"the last good brands stay active: {path}: brands.0 (Acme): keywords.1: it is empty"))
     wait_for("the metric", metric("earshot_brands_stale 1.0"))
     lands_with(["Gizmo"])
 
     path.unlink()
-    wait_for("it says so", said(f"the brands before stay in force: {path}: No such file"))
+    wait_for("it says so", said(f"the last good brands stay active: {path}: No such file"))
     lands_with(["Gizmo"])
 
     track(tracked, {"name": "Acme", "keywords": ["acme"]})
@@ -136,14 +136,14 @@ def test_good_rules_are_taken_over_and_broken_ones_are_not(tracked: Settings, wo
         return lambda: f"{line}\n" in worker.ask("/metrics")[1]
 
     rule(tracked, "lawsuit", "hull")
-    wait_for("one rule", lambda: worker.said(f"{path}: 1 rules are in force"))
+    wait_for("one rule", lambda: worker.said(f"{path}: 1 rules are active"))
     raises("lawsuit")
     path.write_text("rules: [{name: crisis, type: keyword, words: {any: []}}]")
-    wait_for("it says so", lambda: worker.said(f"the rules before stay in force: {path}: rules.0 (crisis): words.any"))
+    wait_for("it says so", lambda: worker.said(f"the last good rules stay active: {path}: rules.0 (crisis): words.any"))
     wait_for("the metric", metric("earshot_rules_stale 1.0"))
     raises("lawsuit")
     path.unlink()
-    wait_for("it says so", lambda: worker.said(f"the rules before stay in force: {path}: No such file"))
+    wait_for("it says so", lambda: worker.said(f"the last good rules stay active: {path}: No such file"))
     raises("lawsuit")
     rule(tracked, "recall", "hull")
     wait_for("the metric", metric("earshot_rules_stale 0.0"))
@@ -160,7 +160,7 @@ def test_a_rematch_beside_a_worker_that_lands_edits(tracked: Settings, client: C
     send(tracked, *(post(str(n), "a gizmo of old", metrics={"likes": 0}) for n in range(count)))
     wait_for("all land", lambda: client.command("SELECT count() FROM interactions FINAL") == count)
     track(tracked, {"name": "Gizmo", "keywords": ["gizmo"]})
-    wait_for("the new brand", lambda: worker.said("1 brands are in force"))
+    wait_for("the new brand", lambda: worker.said("1 brands are active"))
 
     def changes() -> Iterator[dict[str, Any]]:
         for n in range(count):
