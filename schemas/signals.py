@@ -111,9 +111,9 @@ def parse_signal(record: bytes | None) -> Signal:
         if value["version"] != VERSION:
             raise ValueError(f"a signal of version {value['version']!r}, not {VERSION}")
         return Signal(
-            newest=None if value["newest"] is None else _time(value["newest"]),
-            kafka_ms=_number(value["kafka_ms"]),
-            touched={_time(minute): _texts(brands) for minute, brands in value["touched"].items()},
+            newest=None if value["newest"] is None else _utc_time(value["newest"]),
+            kafka_ms=_optional_int(value["kafka_ms"]),
+            touched={_utc_time(minute): _texts(brands) for minute, brands in value["touched"].items()},
             candidates=tuple(_candidate(each) for each in value["candidates"]),
         )
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
@@ -134,16 +134,16 @@ def _candidate(value: JsonObject) -> Candidate:
     return Candidate(
         **dict(zip(names, _texts([value[name] for name in names]), strict=True)),
         event_key=int(value["event_key"], 16),
-        created_at=_time(value["created_at"]),
-        occurred_at=_time(value["occurred_at"]),
+        created_at=_utc_time(value["created_at"]),
+        occurred_at=_utc_time(value["occurred_at"]),
         observed=float(value["observed"]),
         words=_texts(value["words"]),
         public=value["public"] is True,
-        kafka_ms=_number(value["kafka_ms"]),
+        kafka_ms=_optional_int(value["kafka_ms"]),
     )
 
 
-def _time(text: str) -> datetime:
+def _utc_time(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
@@ -153,5 +153,5 @@ def _texts(values: object) -> tuple[str, ...]:
     return tuple(values)
 
 
-def _number(value: Any) -> int | None:
+def _optional_int(value: Any) -> int | None:
     return None if value is None else int(value)

@@ -53,9 +53,9 @@ class LiveLine:
         if seen > 0:
             self._latency = self._since(samples, "earshot_kafka_latency_seconds_sum") / seen
         self._now, self._at = samples, at
-        return self._text(control)
+        return self._line(control)
 
-    def _text(self, control: Samples | None) -> str:
+    def _line(self, control: Samples | None) -> str:
         duplicates = self._count("earshot_events_dropped_total", "duplicate")
         counts = {
             "read": self._count("earshot_events_read_total"),

@@ -1,4 +1,4 @@
-"""The settings as variables, for a child process: what `load` reads there is what its parent has."""
+"""The settings as environment variables, so that a child process loads the settings of its parent."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pipeline.config.settings import ENV_PREFIX, Section, Settings
 
 
 def variables(settings: Settings) -> dict[str, str]:
-    """EARSHOT_<SECTION>__<KEY> for each setting that has not its default; secrets in clear."""
+    """EARSHOT_<SECTION>__<KEY> for each setting that differs from its default; secrets in clear."""
     return dict(_variables(settings, ENV_PREFIX))
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
-    """This process's environment, with these settings in place of those that stand in it."""
+    """This process's environment with these settings instead of its own."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX) or name in NOT_SETTINGS}
     return inherited | variables(settings)
 
@@ -30,16 +30,16 @@ def _variables(section: Section | Settings, prefix: str) -> Iterator[tuple[str, 
         if isinstance(value, Section):
             yield from _variables(value, f"{prefix}{name.upper()}__")
         elif value is not None and value != field.get_default(call_default_factory=True):
-            yield f"{prefix}{name.upper()}", _text(value)
+            yield f"{prefix}{name.upper()}", _variable_text(value)
 
 
-def _text(value: object) -> str:
+def _variable_text(value: object) -> str:
     plain = _plain(value)
     return plain if isinstance(plain, str) else json.dumps(plain)
 
 
 def _plain(value: object) -> object:
-    """The value as JSON has it."""
+    """The value as JSON."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, Path):

@@ -87,7 +87,7 @@ class Stack:
             raise
 
     def stop(self) -> None:
-        """ClickHouse first: what a worker reads from the broker needs it."""
+        """Stops the children in reverse order, and releases the folder."""
         for child in reversed(self.children.values()):
             child.stop()
         if self._guard is not None:

@@ -1,1 +1,1 @@
-"""The seeded synthetic stream and its truth: what they hold and guarantee is in docs/generate.md."""
+"""The seeded synthetic stream and its truth; docs/generate.md describes their contents and guarantees."""

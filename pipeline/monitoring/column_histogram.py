@@ -39,10 +39,10 @@ class ColumnHistogram(Collector):
         """The samples, as a scrape gets them."""
         with self._lock:
             cumulative, total = np.cumsum(self._counts), self._sum
-        buckets = [(_text(bound), float(count)) for bound, count in zip(self._bounds, cumulative, strict=True)]
+        buckets = [(_le(bound), float(count)) for bound, count in zip(self._bounds, cumulative, strict=True)]
         return [HistogramMetricFamily(self._name, self._meaning, buckets=buckets, sum_value=total)]
 
 
-def _text(bound: float) -> str:
+def _le(bound: float) -> str:
     """The label `le` of a bucket."""
     return "+Inf" if bound == np.inf else str(float(bound))

@@ -1,4 +1,4 @@
-"""Times of recorded files: each parser takes what a file holds and returns an aware time, or raises ValueError."""
+"""Parses the times of recorded files: each parser returns an aware time, or raises ValueError."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def parse_zone(name: str) -> tzinfo:
 
 
 def parser(time: str, zone: str | None) -> Callable[[object], str]:
-    """A function from what a file holds to RFC 3339 in UTC, in milliseconds where there are some."""
+    """A function from a file's value to RFC 3339 in UTC, with milliseconds if there are any."""
     parse = FORMATS.get(time) or (lambda text: datetime.strptime(str(text), time))
     local = parse_zone(zone) if zone else None
 

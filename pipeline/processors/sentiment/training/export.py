@@ -25,7 +25,7 @@ FUSED = "com.microsoft"
 
 
 def export(model: Encoder, tokenizer: Tokenizer, languages: list[str], folder: Path) -> None:
-    """Writes the folder's three files. `languages`: those that the model is used for."""
+    """Writes the folder's three files. `languages`: those that the model supports."""
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(_Graph(model.cpu().float()).build(), str(folder / "model.onnx"))
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
@@ -125,7 +125,7 @@ class _Graph:
         return [self._tensor(f"{name}.{part}", state[part].numpy()) for part in ("weight", "bias")]
 
     def _pooled(self, x: str) -> str:
-        """The mean of the states that count."""
+        """The mean of the states, without padding."""
         here = self._node("Range", [self._ints("first", 0), self._node("Squeeze", ["length"]), self._ints("step", 1)])
         lengths = self._node("Unsqueeze", [self._node("Cast", ["lengths"], to=TensorProto.INT64), self._ints("one", [1])])
         counted = self._node("Cast", [self._node("Less", [here, lengths])], to=TensorProto.FLOAT)
