@@ -192,7 +192,7 @@ ASSIGNED = [Assigned("events", 0, 2)]
 def landed(emptied: Settings) -> Iterator[Landed]:
     settings = emptied
     migrate(settings)
-    fence, vitals = Fence(), Vitals()
+    fence, vitals = Fence(lambda: 0.0), Vitals()  # the poll loop never rests too long, however slow the machine
     with clickhouse_client(settings.clickhouse) as client:
         inserter = Inserter(client, fence, vitals, "landing")
         letters = DeadLetters(settings.kafka.client(), settings.kafka.topic("dead-letter"), inserter, fence, vitals)

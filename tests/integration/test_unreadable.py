@@ -74,6 +74,7 @@ class Reader:
         return found
 
 
+@pytest.mark.logs_errors
 def test_the_same_error_heard_twice_costs_no_good_record(settings: Settings, client: Client) -> None:
     """As when the poll thread waits for room: meanwhile librdkafka asks again, and queues the same error once more."""
     topic = settings.kafka.topic("events")
@@ -89,6 +90,7 @@ def test_the_same_error_heard_twice_costs_no_good_record(settings: Settings, cli
     reader.offsets.close()
 
 
+@pytest.mark.logs_errors
 def test_a_batch_of_which_nobody_knows_the_end_holds_its_partition(settings: Settings, client: Client) -> None:
     topic = settings.kafka.topic("events")
     produce(settings, [(None, b"x" * 270_000_000)], **ONE_BATCH)
