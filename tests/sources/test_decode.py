@@ -114,6 +114,7 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(mutated(), max_size=6))
+@pytest.mark.slow
 def test_a_batch_decodes_as_its_records_do_alone(records: list[bytes]) -> None:
     together = decode(*records)
     kept = together.events.get_column("offset").to_list()
@@ -138,6 +139,7 @@ RARE = [
 @given(
     st.lists(st.lists(st.sampled_from([GOOD, *RARE, *ODD.values(), *(raw for raw, _ in BAD.values())]), max_size=4), max_size=6)
 )
+@pytest.mark.slow
 def test_what_was_decoded_before_does_not_matter(batches: list[list[bytes | None]]) -> None:
     """It learns which fields a stream uses, whether they are null, empty, wrong or only in records that are refused."""
     step = Decode(clock=lambda: 1_790_000_000.0)
@@ -160,6 +162,7 @@ def times(draw: st.DrawFn) -> str:
 
 @settings(max_examples=300, deadline=None)
 @given(times())
+@pytest.mark.slow
 def test_a_time_is_the_same_beside_one_in_another_form(time: str) -> None:
     record = event(created_at=time)
     alone, beside = decode(record), decode(record, event(created_at="2026-09-01 10:00:00+02:00"))

@@ -314,6 +314,7 @@ CREATES = st.builds(lambda id, text: post(text, id=id), st.sampled_from("ab"), T
 
 @hypothesis_settings(max_examples=100, deadline=None)
 @given(RULES, st.lists(st.lists(CREATES | CHANGES, max_size=5), max_size=4))
+@pytest.mark.slow
 def test_a_row_that_is_read_back_is_judged_as_on_its_way(rules: list[dict[str, Any]], batches: list[list[bytes]]) -> None:
     """Whatever happened to its event before and since: as long as the row of the change is there."""
     run = Run(*rules)
