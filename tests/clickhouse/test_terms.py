@@ -26,6 +26,11 @@ from schemas.times import utc_now
 
 
 @pytest.fixture
+def settings(emptied: Settings) -> Settings:
+    return emptied
+
+
+@pytest.fixture
 def client(settings: Settings) -> Iterator[Client]:
     with clickhouse_client(settings.clickhouse) as client:
         migrate_tables(client)

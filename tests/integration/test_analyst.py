@@ -47,6 +47,11 @@ class Desk(NamedTuple):
 
 
 @pytest.fixture
+def settings(emptied: Settings) -> Settings:
+    return emptied
+
+
+@pytest.fixture
 def desk(settings: Settings, tmp_path: Path) -> Iterator[Desk]:
     file = tmp_path / "secret.txt"
     file.write_text(SECRET)
@@ -59,6 +64,7 @@ def desk(settings: Settings, tmp_path: Path) -> Iterator[Desk]:
         client.command(f"SELECT * FROM default.`{file}`")
         yield Desk(client, settings.clickhouse.url, settings.clickhouse.database, file)
         client.command("DROP FUNCTION opened")
+        client.command("DROP VIEW secrets")
 
 
 def test_what_is_not_the_analysts_is_refused_in_every_spelling(desk: Desk) -> None:

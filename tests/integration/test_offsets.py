@@ -26,6 +26,11 @@ Earshot = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
+def settings(emptied: Settings) -> Settings:
+    return emptied
+
+
+@pytest.fixture
 def start(settings: Settings, tmp_path: Path) -> Iterator[Start]:
     migrate(settings)
     workers: list[Worker] = []

@@ -26,6 +26,11 @@ CREATED = "2026-09-01T10:00:00Z"
 
 
 @pytest.fixture
+def settings(emptied: Settings) -> Settings:
+    return emptied
+
+
+@pytest.fixture
 def tracked(settings: Settings, tmp_path: Path) -> Settings:
     return settings.model_copy(update={"brands": tmp_path / "brands.yaml", "alerts": tmp_path / "alerts.yaml"})
 

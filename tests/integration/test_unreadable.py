@@ -34,6 +34,11 @@ ONE_BATCH = {"batch.size": 400_000_000, "linger.ms": 5_000}
 
 
 @pytest.fixture
+def settings(emptied: Settings) -> Settings:
+    return emptied
+
+
+@pytest.fixture
 def client(settings: Settings) -> Iterator[Client]:
     migrate(settings)
     with clickhouse_client(settings.clickhouse) as client:

@@ -34,6 +34,11 @@ class Noted(Inserter):
 
 
 @pytest.fixture
+def settings(emptied: Settings) -> Settings:
+    return emptied
+
+
+@pytest.fixture
 def inserter(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Noted]:
     """A table with two events a month, each with two versions."""
     monkeypatch.setattr(search, "RANGE_ROWS", 4)
