@@ -84,6 +84,7 @@ class Worker:
             asyncio.get_running_loop().add_signal_handler(signum, self._flow.stop)
         with self._services.running(self._flow.fail):
             await self._flow.run(self._source.start, self._source.stop)
+        self._flow.check()  # the services end last
 
 
 def run_worker(settings: Settings, load: Callable[[SentimentSettings], Labeller | None] = labelling.load) -> None:

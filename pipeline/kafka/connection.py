@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 
 from confluent_kafka import KafkaError
 
@@ -19,16 +20,16 @@ class Connection:
     def __init__(self, vitals: Vitals) -> None:
         self._vitals = vitals
         self._error = ""
-        self._warning = Seldom()
+        self._warnings: defaultdict[int, Seldom] = defaultdict(Seldom)
 
     def failed(self, error: KafkaError) -> None:
-        """Takes an error after which librdkafka tries again. A refused login comes several times a second: one a minute is
-        logged."""
+        """Takes an error after which librdkafka tries again. A refused login comes several times a second: of each kind of error
+        one a minute is logged."""
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self.lost()
             return
         self._error = error_text(error)
-        if self._warning.due():
+        if self._warnings[error.code()].due():
             log.warning("Kafka: %s", self._error)
 
     def lost(self) -> None:

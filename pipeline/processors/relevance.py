@@ -64,9 +64,10 @@ class Relevance:
         self._pending.pop(batch.id, None)
 
     def left(self, partitions: set[Partition] | None) -> None:
-        """Dropped events of partitions that left stay known, which does no harm."""
-        if partitions is None:
-            self._pending.clear()
+        """Dropped events of partitions that left stay known, which does no harm.
+
+        Batches in flight stay, too: one that is landing at this moment is still reported as landed, from another thread.
+        """
 
 
 def _keys_and_minutes(rows: pl.DataFrame) -> tuple[Keys, Dates]:

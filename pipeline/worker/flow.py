@@ -193,6 +193,10 @@ class Flow:
         # Threads that retry a request to an unreachable database must not keep the process.
         self._fence.stop()
         await self.app.stop()
+        self.check()
+
+    def check(self) -> None:
+        """Raises the error that stopped the worker."""
         if self.failure is not None:
             raise self.failure
 

@@ -25,3 +25,11 @@ def test_a_refused_login_is_named_by_ready_and_logged_once(caplog: pytest.LogCap
     assert vitals.unready() == []
     connection.lost()
     assert vitals.unready() == ["kafka: no broker answers"]
+
+
+def test_another_kind_of_error_is_logged_beside_it(caplog: pytest.LogCaptureFixture) -> None:
+    connection = Connection(Vitals())
+    for code in (KafkaError._TRANSPORT, KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError._TRANSPORT):
+        connection.failed(KafkaError(code, f"error {code}"))
+    expected = (KafkaError._TRANSPORT, KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    assert caplog.messages == [f"Kafka: error {code}" for code in expected]

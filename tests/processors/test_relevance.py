@@ -93,6 +93,15 @@ def test_changes_of_an_event_that_was_dropped_do_not_wait() -> None:
     assert not run.completion.waiting and not run.table.rows.height and not run.pending.rows.height
 
 
+def test_a_batch_that_lands_as_all_partitions_leave_is_remembered() -> None:
+    """The thread that lands may be at it when the thread that polls says that they left."""
+    run = Run()
+    batch = run.feed(create())
+    run.path.leave(None)
+    run.land(batch)
+    assert outcome(run.landed(EDIT)) == (0, 0, {EVENT_IRRELEVANT: 1})
+
+
 def test_an_edit_that_says_all_that_a_create_says_brings_its_event_in() -> None:
     run = Run()
     run.landed(create())

@@ -186,6 +186,14 @@ def test_the_first_failure_is_the_one_that_is_raised() -> None:
     assert str(bench.error) == "first"
 
 
+def test_a_failure_while_the_rest_of_the_worker_ends_is_raised_too(bench: Bench) -> None:
+    """As of the deferred labels, which end after the flow."""
+    bench.flow.check()
+    bench.flow.fail(RuntimeError("late"))
+    with pytest.raises(RuntimeError, match="late"):
+        bench.flow.check()
+
+
 def test_batches_of_an_ended_generation_are_given_up_wherever_they_are(bench: Bench) -> None:
     bench.second.open.clear()
     bench.put(1)
