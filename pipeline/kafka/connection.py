@@ -23,8 +23,8 @@ class Connection:
         self._warnings: defaultdict[int, Seldom] = defaultdict(Seldom)
 
     def failed(self, error: KafkaError) -> None:
-        """Takes an error after which librdkafka tries again. A refused login comes several times a second: of each kind of error
-        one a minute is logged."""
+        """Takes an error after which librdkafka tries again. A refused login comes several times a second: one error of a kind
+        is logged a minute."""
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self.lost()
             return
