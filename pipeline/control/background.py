@@ -20,7 +20,7 @@ from pipeline.leader import Leader
 from pipeline.processors.alerts.backtest.judge import Backtest
 from pipeline.processors.alerts.campaign_search import due_searches, search
 from pipeline.processors.alerts.evaluator import Evaluator
-from pipeline.processors.alerts.rules import CampaignRule, SpikeRule, ThresholdRule
+from pipeline.processors.alerts.rules import OverTimeRule
 from schemas.times import utc_now
 
 CAMPAIGN_EVERY_S = 2.0
@@ -140,7 +140,7 @@ class LateWindows:
         if span is None:
             return
         config = self._evaluator.config
-        windowed = tuple(rule for rule in config.rules if isinstance(rule, (SpikeRule, ThresholdRule, CampaignRule)))
+        windowed = tuple(rule for rule in config.rules if isinstance(rule, OverTimeRule))
         backtest = Backtest(self._background.query, config.model_copy(update={"rules": windowed}), *span)
         await self._background.run_steps(backtest.steps())
         record = partial(self._evaluator.record, backtest.alerts, utc_now())

@@ -26,7 +26,7 @@ from pipeline.notify.dispatcher import Dispatcher
 from pipeline.notify.receivers import Outcome, check
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.explain import explain
-from pipeline.processors.alerts.rules import Alerts, KeywordRule, ReachRule
+from pipeline.processors.alerts.rules import Alerts, EventRule
 from pipeline.sinks.alerts import AlertTopic
 from schemas.alerts import Alert, State
 from schemas.times import utc_now
@@ -145,7 +145,7 @@ class Notifier:
         if alert.state != State.FIRING or (kafka_ms := self._evaluator.news.alerts.pop(alert.key, None)) is None:
             return
         rule = self._evaluator.config.rule(alert.rule)
-        path = "single" if isinstance(rule, (KeywordRule, ReachRule)) else "windowed"
+        path = "single" if isinstance(rule, EventRule) else "windowed"
         metrics.ALERT_SECONDS.labels(path).observe(max(0.0, time.time() - kafka_ms / 1000))
 
 

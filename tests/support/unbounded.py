@@ -13,11 +13,11 @@ import polars as pl
 from pipeline.processors.alerts.counts import INDEX, MEASURES, Slice, Values
 from pipeline.processors.alerts.history import HISTORY_STEPS, OFF, OFF_LEAST, STEP_MINUTES
 from pipeline.processors.alerts.ring import Window
+from pipeline.processors.alerts.rules import WindowedRule
 from pipeline.processors.alerts.spike import Baseline, expect
 from pipeline.processors.alerts.spike_parameters import Spike
 from pipeline.processors.alerts.study import study
 from pipeline.processors.alerts.table import CountTable, Rows, ScopeLimit
-from pipeline.processors.alerts.verdicts import WindowedRule
 from pipeline.processors.alerts.window_rules import Authors
 from pipeline.processors.alerts.windows import Windows
 

@@ -12,14 +12,13 @@ from pipeline.processors.alerts import explain
 from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.counts import INDEX
 from pipeline.processors.alerts.minutes import time_of
-from pipeline.processors.alerts.rules import AnyRule, KeywordRule, ReachRule, Rule, Windowed, platforms_of
+from pipeline.processors.alerts.rules import AnyRule, EventRule, KeywordRule, Rule, Windowed, platforms_of
 from pipeline.processors.alerts.verdicts import Verdicts
 from schemas.alerts import Alert, Change, Scope, State, alert_key
 from schemas.signals import Candidate
 
 SAMPLES = 3
 MINUTE = timedelta(minutes=1)
-EventRule = KeywordRule | ReachRule
 
 
 def persistence_of(rule: Rule) -> timedelta:
@@ -31,7 +30,7 @@ def has_ended(alert: Alert, rule: AnyRule | None, watermark: datetime, now: date
     """Whether the condition has been false for as long as the rule asks; a test lasts a minute."""
     lasts = rule.resolve if rule and not alert.test else MINUTE
     # A window's last minute is named by its start.
-    quiet = watermark - alert.last_at - (MINUTE if rule and not isinstance(rule, (KeywordRule, ReachRule)) else timedelta())
+    quiet = watermark - alert.last_at - (MINUTE if rule and not isinstance(rule, EventRule) else timedelta())
     # An alert that comes late is shown for a while all the same.
     return quiet >= lasts and (alert.raised_at is None or now - alert.raised_at >= min(lasts, MINUTE))
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from pipeline.processors.alerts.rules import AnyRule
+from pipeline.processors.alerts.rules import ConditionRule
 from schemas.alerts import Scope
 
 
 class Condition(NamedTuple):
     """The rule is true of the scope from `start` on, and still at `end`."""
 
-    rule: AnyRule
+    rule: ConditionRule
     scope: Scope
     start: datetime
     end: datetime

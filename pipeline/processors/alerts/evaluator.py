@@ -25,7 +25,7 @@ from pipeline.processors.alerts.lifecycle import OLD, Lifecycle
 from pipeline.processors.alerts.minutes import MINUTE_S, minute_of, time_of
 from pipeline.processors.alerts.news import News
 from pipeline.processors.alerts.no_data import LastEvents, judge_sources
-from pipeline.processors.alerts.rules import Alerts, AnyRule, CampaignRule, NoDataRule, SpikeRule, ThresholdRule, window_of
+from pipeline.processors.alerts.rules import Alerts, AnyRule, CampaignRule, NoDataRule, OverTimeRule, WindowedRule, window_of
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.store import AlertStore
 from pipeline.processors.alerts.touched import DAY, Touched, historical
@@ -83,7 +83,7 @@ class Evaluator:
         self._read_everything()
 
     def _make_windows(self, config: Alerts) -> Windows:
-        return Windows([rule for rule in config.rules if isinstance(rule, (SpikeRule, ThresholdRule))], self._authors)
+        return Windows([rule for rule in config.rules if isinstance(rule, WindowedRule)], self._authors)
 
     def _read_everything(self) -> None:
         minute = minute_of(self.watermark)
@@ -219,7 +219,7 @@ class Evaluator:
         """The window of an alert that begins to fire and needs an explanation before it is published; None: no explanation."""
         begins = alert.state == State.FIRING and alert.raised_at == alert.changed_at and not alert.muted and not alert.test
         rule = self.config.rule(alert.rule)
-        return window_of(rule) if begins and isinstance(rule, (SpikeRule, ThresholdRule, CampaignRule)) else None
+        return window_of(rule) if begins and isinstance(rule, OverTimeRule) else None
 
     def explained(self, key: int, terms: tuple[str, ...], samples: tuple[int, ...], now: datetime) -> list[Alert]:
         """Stores an explanation, unless the alert has ended already."""

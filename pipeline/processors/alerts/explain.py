@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from pipeline.processors.alerts.counts import LANGUAGE
 from pipeline.processors.alerts.rules import (
     AnyRule,
     CampaignRule,
+    EventRule,
     KeywordRule,
     NoDataRule,
     ReachRule,
@@ -60,14 +61,20 @@ def summary(condition: Condition) -> str:
         return f"{scope}: {measure} {_number(condition.observed)} in {_length(rule.window)}, {side} {_number(limit or 0)}"
     if isinstance(rule, CampaignRule):
         return f"{scope}: the same text from {_number(condition.observed)} accounts within {_length(rule.window)}"
-    return f"{scope}: nothing since {condition.start:%Y-%m-%d %H:%M} UTC"
+    if isinstance(rule, NoDataRule):
+        return f"{scope}: nothing since {condition.start:%Y-%m-%d %H:%M} UTC"
+    assert_never(rule)
 
 
-def event_summary(rule: KeywordRule | ReachRule, candidate: Candidate) -> str:
+def event_summary(rule: EventRule, candidate: Candidate) -> str:
     """One line for people: the brand, the event's label and platform, and its words or its reach."""
     event = f"{candidate.sentiment} event" if candidate.sentiment else "an event"
-    verb = f"says {', '.join(candidate.words)}" if isinstance(rule, KeywordRule) else f"reaches {_number(candidate.observed)}"
-    return f"{candidate.brand}: {event} on {candidate.platform} {verb}"
+    subject = f"{candidate.brand}: {event} on {candidate.platform}"
+    if isinstance(rule, KeywordRule):
+        return f"{subject} says {', '.join(candidate.words)}"
+    if isinstance(rule, ReachRule):
+        return f"{subject} reaches {_number(candidate.observed)}"
+    assert_never(rule)
 
 
 def _number(value: float) -> str:

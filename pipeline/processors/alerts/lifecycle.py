@@ -17,7 +17,6 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from pipeline.processors.alerts.changes import (
-    EventRule,
     condition_change,
     condition_of,
     event_alert,
@@ -30,7 +29,7 @@ from pipeline.processors.alerts.changes import (
 )
 from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.minutes import time_of
-from pipeline.processors.alerts.rules import Alerts, AnyRule, KeywordRule, NoDataRule, ReachRule
+from pipeline.processors.alerts.rules import Alerts, AnyRule, EventRule, NoDataRule
 from pipeline.processors.alerts.silences import Silence, muted_by
 from pipeline.processors.alerts.verdicts import STILL, TRUE, UNKNOWN, Verdicts
 from schemas.alerts import Alert, Change, Member, Scope, State, alert_key
@@ -134,7 +133,7 @@ class Lifecycle:
         changes, members = [], []
         for candidate in sorted(candidates, key=lambda candidate: candidate.created_at):
             rule = self.config.rule(candidate.rule)
-            if not isinstance(rule, (KeywordRule, ReachRule)):
+            if not isinstance(rule, EventRule):
                 continue  # the rule has been taken out since
             if now - candidate.created_at > OLD:
                 alert = self._record(rule, candidate, now)

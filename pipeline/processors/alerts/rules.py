@@ -180,8 +180,12 @@ def _present_type(rule: object) -> object:
     return rule
 
 
+WindowedRule = SpikeRule | ThresholdRule  # judged over counts of minutes (windows.py)
+EventRule = KeywordRule | ReachRule  # judged on one event, in the worker (single.py)
+OverTimeRule = WindowedRule | CampaignRule  # over a window of mentions: explained, and judged again after late mentions
+ConditionRule = OverTimeRule | NoDataRule  # judged by the leader, which makes a Condition of it
 AnyRule = Annotated[
-    SpikeRule | ThresholdRule | KeywordRule | ReachRule | CampaignRule | NoDataRule,
+    WindowedRule | EventRule | CampaignRule | NoDataRule,
     Field(discriminator="type"),
     BeforeValidator(_present_type),
 ]
@@ -203,7 +207,7 @@ def platforms_of(rule: AnyRule) -> tuple[str, ...]:
 
 def window_of(rule: AnyRule | None) -> timedelta:
     """The time over which the rule looks at mentions."""
-    return rule.window if isinstance(rule, (ThresholdRule, CampaignRule)) else SPIKE_WINDOW
+    return SPIKE_WINDOW if rule is None or isinstance(rule, (SpikeRule, EventRule, NoDataRule)) else rule.window
 
 
 class Alerts(StrictModel):

@@ -9,12 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.processors.alerts.counts import Values
-from pipeline.processors.alerts.rules import SpikeRule, ThresholdRule
+from pipeline.processors.alerts.rules import WindowedRule
 from schemas.alerts import Scope
 
 UNKNOWN, FALSE, TRUE, STILL = -1, 0, 1, 2
 """The codes. STILL: not true, but near enough to keep an open alert open, so that a burst that rises and falls is one alert."""
-WindowedRule = SpikeRule | ThresholdRule
 Codes = npt.NDArray[np.int8]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.explain import significant_words, summary
-from pipeline.processors.alerts.rules import Alerts
+from pipeline.processors.alerts.rules import Alerts, ConditionRule
 from schemas.alerts import Scope
 from tests.support.minutes import MINUTE, at
 
@@ -53,6 +53,7 @@ def test_the_line_says_what_was_seen_and_what_was_expected(
     rule: dict[str, object], observed: float, expected: float | None, line: str
 ) -> None:
     made = Alerts.model_validate({"rules": [{"name": "a", **rule}]}).rules[0]
+    assert isinstance(made, ConditionRule)
     assert line in summary(Condition(made, Scope("Acme", "x"), at(MINUTE), at(MINUTE), 5, observed, expected=expected))
 
 

@@ -14,7 +14,7 @@ from pipeline.processors.alerts.changes import historical_key
 from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.counts import MEASURES
 from pipeline.processors.alerts.lifecycle import Lifecycle
-from pipeline.processors.alerts.rules import Alerts, AnyRule, SpikeRule, ThresholdRule
+from pipeline.processors.alerts.rules import Alerts, AnyRule, ConditionRule, SpikeRule, ThresholdRule
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.verdicts import STILL, TRUE, Verdicts
 from schemas.alerts import Alert, Scope, State, alert_key
@@ -47,7 +47,9 @@ def rule(name: str) -> AnyRule:
 
 def truth(name: str, minute: int, scope: Scope = ACME, **fields: Any) -> Condition:
     values: dict[str, Any] = {"severity": 5, "observed": 20.0, "upper": 10.0, **fields}
-    return Condition(rule(name), scope, at(minute), at(minute), **values)
+    made = rule(name)
+    assert isinstance(made, ConditionRule)
+    return Condition(made, scope, at(minute), at(minute), **values)
 
 
 def candidate(key: int, created: datetime, name: str = "crisis", brand: str = "Acme", **fields: Any) -> Candidate:

@@ -27,11 +27,10 @@ from pipeline.processors.alerts.no_data import judge_sources
 from pipeline.processors.alerts.rules import (
     Alerts,
     CampaignRule,
-    KeywordRule,
+    EventRule,
     NoDataRule,
-    ReachRule,
-    SpikeRule,
-    ThresholdRule,
+    OverTimeRule,
+    WindowedRule,
     window_of,
 )
 from pipeline.processors.alerts.single import JUDGED, SingleEvent, words_of
@@ -82,7 +81,7 @@ class Backtest:
     def steps(self) -> Iterator[float]:
         """Goes through the minutes; yields the share that is done after each of them."""
         first, last = minute_of(self._start), minute_of(self._end) - 1
-        windowed = [rule for rule in self._config.rules if isinstance(rule, (SpikeRule, ThresholdRule))]
+        windowed = [rule for rule in self._config.rules if isinstance(rule, WindowedRule)]
         windows = Windows(windowed, lambda *which: self._query(counts.authors_sql(*which)))
         windows.learn(self._query, first - 1)
         campaigns = _Campaigns(self._query, self._config)
@@ -141,9 +140,10 @@ class Backtest:
         return single.judge(rows.with_columns(kafka_ms=pl.lit(None, pl.Int64))) if rows.height else []
 
     def _explained(self, alert: Alert) -> Alert:
-        if alert.type not in ("spike", "threshold", "campaign"):
+        rule = self._config.rule(alert.rule)
+        if not isinstance(rule, OverTimeRule):
             return alert
-        terms, samples = explain(self._ask, alert, window_of(self._config.rule(alert.rule)))
+        terms, samples = explain(self._ask, alert, window_of(rule))
         return replace(alert, terms=terms, samples=alert.samples or samples)
 
     def _query(self, sql: str) -> pl.DataFrame:
@@ -151,7 +151,7 @@ class Backtest:
 
 
 def _single_event_rules(config: Alerts) -> SingleEvent | None:
-    if not any(isinstance(rule, (KeywordRule, ReachRule)) for rule in config.rules):
+    if not any(isinstance(rule, EventRule) for rule in config.rules):
         return None
     return SingleEvent(config, Mentions(Brands(brands=()), words_of(config)).words_in)
 

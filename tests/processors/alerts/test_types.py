@@ -1,0 +1,62 @@
+"""Every type of rule is judged somewhere."""
+
+from __future__ import annotations
+
+from typing import Any, cast, get_args
+
+from pipeline.processors.alerts.evaluator import Evaluator
+from pipeline.processors.alerts.rules import Alerts, AnyRule, EventRule, WindowedRule
+from pipeline.processors.alerts.single import SingleEvent, words_of
+from pipeline.processors.completion import Completion
+from pipeline.processors.mentions.brands import Brands
+from pipeline.processors.mentions.step import Mentions
+from pipeline.processors.sentiment.memory import MemoryLabeller
+from pipeline.processors.sentiment.step import Sentiment
+from pipeline.sinks.memory import MemoryLanding, MemoryTable
+from pipeline.step import Step
+from schemas.alerts import Scope
+from tests.support.bad_records import event
+from tests.support.hot_path import PathRun
+from tests.support.minutes import MINUTE, frame, said
+
+BRANDS = Brands.model_validate({"brands": [{"name": "Acme", "keywords": ["acme"]}]})
+KEYS: dict[str, dict[str, Any]] = {
+    "spike": {},
+    "threshold": {"measure": "count", "above": 0},
+    "keyword": {"words": {"any": ["recall"]}},
+    "reach": {"followers": 1, "negative": False},
+    "campaign": {},
+    "no_data": {},
+}
+"""The least keys of each type."""
+OWN = {"campaign", "no_data"}
+"""Judged by code of their own: evaluator.py calls it."""
+RULES = Alerts.model_validate({"rules": [{"name": each, "type": each, **keys} for each, keys in KEYS.items()]})
+
+
+def types_of(union: object) -> set[str]:
+    return {name for rule in get_args(union) for name in get_args(rule.model_fields["type"].annotation)}
+
+
+def windowed() -> set[str]:
+    windows = Evaluator(cast(Any, None), RULES).windows
+    for ring in windows.rings.values():
+        ring.move(MINUTE)
+    windows.put(frame(said(MINUTE, 5)), [MINUTE], None)
+    return {
+        rule.type for verdicts in windows.judge(MINUTE, True, {Scope("Acme")}) for rule in verdicts.rules if verdicts.scopes
+    }
+
+
+def on_one_event() -> set[str]:
+    table, mentions = MemoryTable(), Mentions(BRANDS, words_of(RULES))
+    after: list[Step] = [Sentiment(MemoryLabeller(), 1.0), SingleEvent(RULES, mentions.words_in)]
+    path = PathRun(MemoryLanding(table), Completion(table, 1e9), mentions, after)
+    return {each.rule for each in path.feed(event(text="acme recall", author={"id": "1", "followers": 1})).candidates}
+
+
+def test_each_type_is_judged() -> None:
+    assert KEYS.keys() == types_of(get_args(AnyRule)[0])
+    assert windowed() == types_of(WindowedRule)
+    assert on_one_event() == types_of(EventRule)
+    assert types_of(WindowedRule) | types_of(EventRule) | OWN == KEYS.keys()
