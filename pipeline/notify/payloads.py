@@ -14,9 +14,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import assert_never
 
 import orjson
 
+from pipeline.processors.alerts.receiver import Template
 from schemas.alerts import Alert, State, to_record
 from schemas.times import rfc3339
 from schemas.untyped import JsonObject
@@ -47,13 +49,15 @@ class Message:
         return self.runbooks.get(alert.rule, "")
 
 
-def body(message: Message, template: str | dict[str, object]) -> bytes:
+def body(message: Message, template: Template | dict[str, object]) -> bytes:
     """The body of a webhook's request, by the receiver's template."""
+    if isinstance(template, dict):
+        return orjson.dumps(_filled(template, message))
     if template == "json":
         return orjson.dumps(as_json(message))
     if template == "slack":
         return orjson.dumps({"text": text(message, slack_escape)})
-    return orjson.dumps(_filled(template, message))
+    assert_never(template)
 
 
 def as_json(message: Message) -> JsonObject:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from pipeline.notify import payloads
 from pipeline.notify.payloads import Message
 from pipeline.notify.receivers import Outside, make_sender
+from pipeline.processors.alerts.receiver import Template
 from schemas.alerts import Alert, Scope, State, dump
 from tests.support.notify import AT, after, alert, config, hook
 
@@ -76,6 +77,20 @@ def test_slack_reads_no_link_or_mention_that_came_from_outside() -> None:
     said = filled("slack", made)["text"]
     assert "&lt;!channel&gt; &amp; &lt;http://evil|click&gt;" in said and "&lt;@U1&gt;" in said and "A&amp;B" in said
     assert "<" not in said
+
+
+ESCAPED = {"json": "<!channel> & <http://evil|click>", "slack": "&lt;!channel&gt; &amp; &lt;http://evil|click&gt;"}
+"""A text from outside, as each template passes it on: JSON's reader gets it as it is."""
+
+
+@pytest.mark.parametrize("template", get_args(Template))
+def test_each_template_escapes_text_from_outside(template: Template) -> None:
+    hostile = ESCAPED["json"]
+    made = alert(summary=hostile, terms=(hostile,), scope=Scope(hostile), comment=hostile, actor=hostile, measure=hostile)
+    for change in (made, after(made, State.ACKNOWLEDGED, actor=hostile)):
+        said = json.dumps(filled(template, change), ensure_ascii=False)
+        assert said.count(ESCAPED[template]) >= 5
+        assert template == "json" or hostile not in said
 
 
 def test_people_are_told_what_it_is_and_where_to_look() -> None:

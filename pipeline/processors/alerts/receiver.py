@@ -13,6 +13,9 @@ from pydantic import Field, field_validator, model_validator
 from pipeline.config.document import StrictModel
 from pipeline.processors.alerts.rule_fields import Duration, Name
 
+Template = Literal["json", "slack"]
+"""The templates that ship (notify/payloads.py)."""
+
 
 class Receiver(StrictModel):
     """A webhook or an Alertmanager. Private, loopback and link-local addresses are refused unless `allow` names them: an
@@ -25,7 +28,7 @@ class Receiver(StrictModel):
     """The environment variable that holds the URL, where the URL itself is a secret (Slack's)."""
     secret_env: str = ""
     """The environment variable that holds the key of the HMAC-SHA256 signature of a webhook."""
-    template: Literal["json", "slack"] | dict[str, object] = "json"
+    template: Template | dict[str, object] = "json"
     """json: the alerts as they are. slack: `{"text": ...}`. Else any JSON, in which {text}, {rule}, {brand}, {state} ... of the
     first alert are filled in."""
     min_severity: int = Field(1, ge=1, le=10)
