@@ -19,7 +19,11 @@ import polars as pl
 from pipeline.batch import EventBatch
 from pipeline.errors import SettingsError
 
-HASHED = ("author_email", "author_phone")
+HASHED = {
+    "author_email": pl.col("author_email").str.strip_chars().str.to_lowercase(),
+    "author_phone": pl.col("author_phone").str.replace_all(r"[\s.()/-]", ""),
+}
+"""The columns that are hashed, each with the form of its values that is hashed."""
 _SEALED = re.compile("hmac:([0-9a-f]{64}):[0-9a-f]{64}")
 
 
@@ -39,11 +43,7 @@ class Pseudonymise:
 
     def process(self, batch: EventBatch) -> EventBatch:
         frame = batch.events
-        plain = {
-            "author_email": pl.col("author_email").str.strip_chars().str.to_lowercase(),
-            "author_phone": pl.col("author_phone").str.replace_all(r"[\s.()/-]", ""),
-        }
-        for column, normal in plain.items():
+        for column, normal in HASHED.items():
             if frame.get_column(column).null_count() < frame.height:
                 frame = frame.with_columns(self._hash(frame.select(normal).to_series()))
         batch.events = frame

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import polars as pl
+import pytest
 
 from pipeline.processors.dedup import revisions
-from pipeline.processors.privacy import Pseudonymise
+from pipeline.processors.privacy import HASHED, Pseudonymise
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
+from schemas.events import BY_COLUMN
 from tests.support.bad_records import event
+from tests.support.isolation import ROOT
 
 
 def test_addresses_are_hashed_and_equal_ones_stay_equal() -> None:
@@ -21,6 +24,14 @@ def test_addresses_are_hashed_and_equal_ones_stay_equal() -> None:
     assert all(len(value) == 64 and "555" not in value[:3] for value in first)
     other = Pseudonymise(b"other").process(Decode().process(batch_of([event(author=people[0])]))).events
     assert other.get_column("author_email")[0] != first[0]
+
+
+@pytest.mark.parametrize("column", HASHED)
+def test_each_hashed_column_is_hashed(column: str) -> None:
+    author = {BY_COLUMN[column].path.removeprefix("author."): "in clear"}
+    frame = Pseudonymise(b"key").process(Decode().process(batch_of([event(author=author)]))).events
+    assert len(frame.get_column(column)[0]) == 64
+    assert f"\n| `{BY_COLUMN[column].path}` | HMAC-SHA256 " in (ROOT / "docs/privacy.md").read_text()
 
 
 def test_a_sealed_hash_stays_and_what_looks_like_a_hash_is_an_address() -> None:
