@@ -15,6 +15,7 @@ from pipeline.processors.dedup import Dedup, RevisionIndex, revisions
 from pipeline.processors.keys import KeySet, KeyTable
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
+from schemas.events import FIELDS
 from tests.support.bad_records import GOOD, event
 
 NO_KEYS = np.zeros(0, np.uint64)
@@ -133,6 +134,30 @@ def test_a_revision_is_for_ever() -> None:
     frame = Decode(clock=lambda: 1_790_000_000.0).process(batch_of([GOOD])).events
     assert frame.get_column("event_key").to_list() == [6563314411258383301]
     assert revisions(frame).to_list() == [3095901619469892853]
+
+
+CHANGING = [
+    "text", "language", "visibility", "author.id", "author.handle", "author.name", "author.kind", "author.followers",
+    "author.following", "author.verified", "author.email", "author.phone", "author.url", "author.bio", "mentions", "hashtags",
+    "urls", "thread.status", "thread.team", "thread.assignee", "metrics.likes", "metrics.shares", "metrics.replies",
+    "metrics.views", "rating", "brands", "location",
+]  # fmt: skip
+"""A revision numbers the fields that change in this order, for ever: a new one is the last, and leaves RICH as it is."""
+RICH = event(
+    text="hi", language="en", visibility="public", mentions=["a", "b"], hashtags=["c"], urls=["https://d.example"],
+    author={"id": "1", "handle": "e", "name": "f", "kind": "person", "followers": 5, "following": 6, "verified": True,
+            "email": "g@h.example", "phone": "+1 555", "url": "https://i.example", "bio": "j"},
+    thread={"status": "open", "team": "k", "assignee": "l"}, metrics={"likes": 1, "shares": 2, "replies": 3, "views": 4},
+    rating=2.5, brands=["m"], location="n",
+)  # fmt: skip
+
+
+def test_the_revision_of_a_record_with_each_field_that_changes_is_for_ever() -> None:
+    assert [field.path for field in FIELDS if field.group != "fixed"] == CHANGING, "a new field that changes comes last"
+    frame = Decode(clock=lambda: 1_790_000_000.0).process(batch_of([RICH])).events
+    of_record = frame.select(path.replace(".", "_") for path in CHANGING[: CHANGING.index("location") + 1])
+    assert of_record.null_count().sum_horizontal().item() == 0
+    assert revisions(frame).to_list() == [11296813493436081575]
 
 
 def test_a_revision_does_not_depend_on_its_batch() -> None:
