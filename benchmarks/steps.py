@@ -113,10 +113,14 @@ def warm_decode(values: Sequence[bytes]) -> Decode:
 
 
 # --- the hot path ---------------------------------------------------------------------------------------------------
+def chain(values: Sequence[bytes], index: RevisionIndex, brands: Brands) -> list[Step]:
+    """The first steps of a worker, in its order."""
+    return [warm_decode(values), Pseudonymise(b"key"), Dedup(index), Mentions(brands)]
+
+
 def hot_path(values: Sequence[bytes], index: RevisionIndex, brands: Brands) -> Cost:
     """Runs all records through decode, privacy, dedup and mentions, each on a thread of its own. Raises what a step raises."""
-    steps: list[Step] = [warm_decode(values), Pseudonymise(b"key"), Dedup(index), Mentions(brands)]
-    path = HotPath(steps, MemoryLanding(), [index])
+    path = HotPath(chain(values, index, brands), MemoryLanding(), [index])
     waiting = batches(values)
     channels: list[queue.Queue[EventBatch | None]] = [queue.Queue() for _ in range(len(path.steps) + 1)]
     room = threading.Semaphore(BATCHES_IN_FLIGHT)

@@ -6,13 +6,21 @@ import json
 
 import pytest
 
-from benchmarks import check
+from benchmarks import check, load, steps
 from pipeline.batch import EventBatch
+from pipeline.processors.dedup import RevisionIndex
+from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.step import Mentions
+from tests.contracts.test_steps import NAMES
 
 
 def test_what_is_stored_is_what_is_measured() -> None:
     assert tuple(json.loads(check.BASELINE.read_text())) == check.STEPS
+
+
+def test_the_hot_path_has_the_first_steps_of_a_worker() -> None:
+    chain = steps.chain(load.records(10), RevisionIndex(KeySet(1_000, 1e9)), load.brands())
+    assert [step.name for step in chain] == NAMES[: len(chain)]
 
 
 def test_noise_is_tolerated_and_more_is_not() -> None:

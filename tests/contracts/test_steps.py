@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
+from pipeline import app, migrate
 from pipeline.batch import EventBatch
+from pipeline.config.settings import Settings
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.single import SingleEvent, words_of
 from pipeline.processors.completion import Completion
@@ -22,6 +24,7 @@ from pipeline.sinks.memory import MemoryTable
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from pipeline.step import Step
+from pipeline.worker import connections
 from tests.support.bad_records import BAD, GOOD, ODD, event
 
 BRANDS = Brands.model_validate({"brands": [{"name": "A", "keywords": ["hi"]}]})
@@ -89,6 +92,25 @@ def test_what_leaves_says_why(place: int) -> None:
     batch = CHAIN[place]().process(before(place, MIXED))
     assert all(letter.reason and letter.step in NAMES for letter in batch.rejected)
     assert all(batch.dropped)
+
+
+def test_the_worker_has_these_steps_in_this_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings.model_validate({"privacy": {"hash_key": "key"}, "worker": {"keep_irrelevant": False}})
+    made: list[Step] = []
+
+    class MadeError(Exception):
+        pass
+
+    def keep(steps: Sequence[Step], *_: object) -> None:
+        made.extend(steps)
+        raise MadeError
+
+    monkeypatch.setattr(app, "HotPath", keep)
+    monkeypatch.setattr(migrate, "check", lambda _: None)
+    monkeypatch.setattr(connections, "clickhouse_client", lambda *_: None)
+    with pytest.raises(MadeError):
+        app.Worker(settings, MemoryLabeller())
+    assert [step.name for step in made] == NAMES
 
 
 def test_names_are_distinct() -> None:

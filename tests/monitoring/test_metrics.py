@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from pipeline.batch import Origin
 from pipeline.monitoring import metrics
@@ -104,6 +104,20 @@ def test_what_control_counts_starts_at_zero() -> None:
         assert metrics.REGISTRY.get_sample_value("earshot_alert_seconds_count", {"path": path}) is not None
     for state in State:
         assert metrics.REGISTRY.get_sample_value("earshot_alerts_changes_total", {"state": state}) is not None
+
+
+OF_CONTROL = {metrics.ALERT_CHANGES, metrics.ALERT_DELIVERIES, metrics.ALERT_SECONDS}
+NOT_KNOWN_BEFORE = {metrics.NOTES}
+"""Their labels come with the first event."""
+
+
+def test_what_a_worker_counts_starts_at_zero() -> None:
+    labelled = [each for each, labels in metrics.DECLARED if labels and isinstance(each, Counter | Histogram)]
+    for metric in labelled:
+        metric.clear()
+    metrics.start(["decode"])
+    empty = {metric for metric in labelled if not any(family.samples for family in metric.collect())}
+    assert empty == OF_CONTROL | NOT_KNOWN_BEFORE
 
 
 def test_a_receiver_whose_task_has_ended_is_another_cause() -> None:
