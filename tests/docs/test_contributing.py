@@ -58,7 +58,7 @@ def test_each_kind_of_change_has_a_recipe() -> None:
     for change in ("a step", "a rule type", "a metric", "a table", "a query", "a setting", "a command"):
         assert change in recipes
     sections = TEXT.partition("## How to add")[2].partition("\n## ")[0].split("\n### ")[1:]
-    assert [section.splitlines()[0] for section in sections if "eld by: `tests/" not in section] == []
+    assert [section.splitlines()[0] for section in sections if not re.search(r"eld by: \**`tests/", section)] == []
 
 
 def _said_of_files() -> list[tuple[str, str]]:
