@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import polars as pl
 
-from pipeline.clickhouse.inserter import arrow_stream
+from pipeline.clickhouse.arrow import arrow_stream
 from pipeline.clickhouse.migrations import read_migrations
 from pipeline.embedded.engine import Engine
 from pipeline.embedded.query import Query

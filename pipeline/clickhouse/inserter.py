@@ -1,10 +1,13 @@
 """Inserts into ClickHouse by the rules of the delivery contract, and reads with the same retries.
 
 Every insert has a token, a hash of the table and the bytes written. If its result is unknown (timeout, reset, 5xx, overload),
-it is repeated whole with the same token until it is known. It is halved on a data error, to isolate the bad rows, and after the
-server stopped it a few times for using too much time or memory; halves have tokens of their own. For table interactions, halves
-leave out the revisions that the table has; every other table replaces a repeated row by its key. The contract depends on
-ClickHouse's settings, which clickhouse/pins.py fixes.
+it is repeated whole with the same token until it is known. A server that is killed may know a token and not have its rows: it
+notes the token a moment before it keeps them. So after a repetition the rows are looked for in table interactions, and missing
+ones are written under another token; every other table replaces a repeated row by its key, and is written once more.
+
+An insert is halved on a data error, to isolate the bad rows, and after the server stopped it a few times for using too much
+time or memory; halves have tokens of their own. For table interactions, halves leave out the revisions that the table has. The
+contract depends on ClickHouse's settings, which clickhouse/pins.py fixes.
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ import xxhash
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
-from pipeline.clickhouse import row_versions
+from pipeline.clickhouse import missing_rows
+from pipeline.clickhouse.arrow import arrow_stream
 from pipeline.clickhouse.query import LONG_SQL, frame
 from pipeline.clock import worth_logging
 from pipeline.errors import MigrationError, reason
@@ -39,8 +43,6 @@ DATA_ERRORS = {6, 26, 27, 32, 33, 38, 41, 53, 69, 70, 72, 117, 131, 321, 349, 44
 _TOO_MUCH = {159, 241}
 _WHOLE_TRIES = 3
 _BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0)
-_BY_REVISION = "interactions"
-"""The table whose rows are distinguished by revision, not by its key."""
 MONTHS_AN_INSERT = 50
 """An insert that touches more than 100 partitions fails whole."""
 
@@ -85,12 +87,8 @@ class Inserter:
             raise MigrationError(f"table {table} refuses a row: {refused[0][1]}")
 
     def _insert(self, table: str, rows: pl.DataFrame, whole: pl.DataFrame, generation: int) -> list[tuple[pl.DataFrame, str]]:
-        body = arrow_stream(rows)
-        token = f"{table}-{xxhash.xxh3_128_hexdigest(body)}"
         try:
-            self.retry(
-                f"insert into {table}", lambda: self._send(table, rows.columns, body, token, generation), whole=rows.height == 1
-            )
+            self._insert_whole(table, rows, generation)
         except TooMuchError:
             log.warning("insert into %s: its %d rows are written in halves", table, rows.height)
         except DatabaseError as error:
@@ -100,6 +98,38 @@ class Inserter:
             return []
         return self._insert_halves(table, rows, whole, generation)
 
+    def _insert_whole(self, table: str, rows: pl.DataFrame, generation: int, again: str = "") -> None:
+        """`again` tells the token from that of an insert of the same rows before. Raises as `retry`."""
+        body, tries = arrow_stream(rows), 0
+        token = f"{table}-{xxhash.xxh3_128_hexdigest(body)}{again}"
+
+        def send() -> None:
+            nonlocal tries
+            tries += 1
+            self._send(table, rows.columns, body, token, generation)
+
+        self.retry(f"insert into {table}", send, whole=rows.height == 1)
+        if tries > 1 and (rows := self._unconfirmed(table, rows, generation)).height:
+            self._insert_whole(table, rows, generation, f"{again}+")
+
+    def _unconfirmed(self, table: str, rows: pl.DataFrame, generation: int) -> pl.DataFrame:
+        """The rows of an acknowledged repetition that have to be written once more."""
+        if table != missing_rows.TABLE:
+            return rows
+        missing = missing_rows.missing_rows(self.query, rows, or_newer=True)
+        if not missing.height:
+            return rows.clear()
+        # The try before may keep its rows at this moment.
+        end = time.monotonic() + INSERT_MAX_S + 0.5
+        while time.monotonic() < end:
+            self.vitals.busy(self._name)
+            self.fence.check(generation)
+            time.sleep(0.1)
+        missing = missing_rows.missing_rows(self.query, missing, or_newer=True)
+        if missing.height:
+            log.warning("insert into %s: ClickHouse had acknowledged %d rows that it does not have", table, missing.height)
+        return missing
+
     def _insert_halves(
         self, table: str, rows: pl.DataFrame, whole: pl.DataFrame, generation: int
     ) -> list[tuple[pl.DataFrame, str]]:
@@ -107,9 +137,9 @@ class Inserter:
         while not self.quiet(0.1):
             self.vitals.busy(self._name)
             self.fence.check(generation)
-        if table == _BY_REVISION:
-            missing = ~rows.get_column("revision").is_in(self._stored_revisions(rows).implode())
-            rows, whole = rows.filter(missing), whole.filter(missing)
+        if table == missing_rows.TABLE:
+            missing = missing_rows.missing_rows(self.query, rows).get_column("revision").implode()
+            rows, whole = (each.filter(pl.col("revision").is_in(missing)) for each in (rows, whole))
         half = (rows.height + 1) // 2
         refused = []
         for part, whole_part in ((rows[:half], whole[:half]), (rows[half:], whole[half:])):
@@ -158,12 +188,6 @@ class Inserter:
             raise
         finally:
             self._quiet.set()
-
-    def _stored_revisions(self, rows: pl.DataFrame) -> pl.Series:
-        where = f"event_key IN ({','.join(map(str, rows.get_column('event_key').unique()))})"
-        if "created_at" in rows.columns:
-            where += f" AND {row_versions.minutes(rows.get_column('created_at'))}"
-        return self.query(f"SELECT revision FROM {_BY_REVISION} WHERE {where}").get_column("revision")
 
     def quiet(self, timeout_s: float) -> bool:
         """Waits until no insert of ours can run on the server; False if `timeout_s` was too short."""
@@ -222,18 +246,3 @@ class Inserter:
         self.vitals.hold(f"clickhouse ({self._name})", why)
         if worth_logging(attempt + 1):
             log.warning("%s: %s; try %d, will be retried", what, why, attempt + 1)
-
-
-def arrow_stream(rows: pl.DataFrame) -> pa.Buffer:
-    """The frame as an Arrow IPC stream that ClickHouse reads (no string views), in a buffer of exactly its size."""
-    table = rows.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
-    size = pa.MockOutputStream()
-    _write(table, size)
-    body = pa.allocate_buffer(size.size(), memory_pool=pa.system_memory_pool())
-    _write(table, pa.FixedSizeBufferWriter(body))
-    return body
-
-
-def _write(table: pa.Table, sink: pa.NativeFile) -> None:
-    with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table)

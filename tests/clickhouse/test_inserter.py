@@ -5,18 +5,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import polars as pl
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from pipeline.batch import Rejected
 from pipeline.clickhouse import inserter as inserter_module
+from pipeline.clickhouse.arrow import arrow_stream
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter, TooMuchError
 from pipeline.clickhouse.migrations import migrate_tables
+from pipeline.clickhouse.missing_rows import missing_rows
 from pipeline.config.settings import Settings
 from pipeline.fence import Fence, GivenUp
 from pipeline.monitoring.health import Vitals
+from pipeline.sinks.dead_letter import letter_rows
 from tests.support.worker import wait_for
 
 
@@ -63,6 +68,60 @@ def test_what_was_held_is_cleared_when_the_batch_is_given_up(client: Client) -> 
     fence.end_generation()
     thread.join(10)
     assert raised and not vitals.unready()
+
+
+class Forgetful:
+    """A client of a server that was killed during the first insert: it kept the insert's token, and not its rows."""
+
+    def __init__(self, client: Client, other: pl.DataFrame) -> None:
+        self._client, self._other = client, other
+        self.tokens: list[str] = []
+
+    def raw_insert(self, table: str, **options: Any) -> Any:
+        self.tokens.append(options["settings"]["insert_deduplication_token"])
+        if len(self.tokens) == 1:
+            options["insert_block"] = memoryview(arrow_stream(self._other.select(options["column_names"])))
+            self._client.raw_insert(table, **options)
+            raise ConnectionResetError
+        return self._client.raw_insert(table, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+def test_rows_that_a_killed_server_only_knows_by_their_token_are_written_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inserter_module, "INSERT_MAX_S", 1.0)
+    forgetful = Forgetful(client, rows(1).with_columns(event_key=pl.lit(99, pl.UInt64), revision=pl.lit(98, pl.UInt64)))
+    inserter = Inserter(cast(Client, forgetful), PolledFence(), Vitals(), "landing")
+    assert inserter.insert("interactions", rows(3), 0) == []
+    assert count(client) == (4, 4)
+    first, again, other = forgetful.tokens
+    assert first == again != other
+
+
+def test_rows_that_landed_without_an_answer_are_not_written_twice(client: Client) -> None:
+    """Nor those that a newer version of their event has replaced since."""
+    whole = rows(3)
+    forgetful = Forgetful(client, whole)
+    inserter = Inserter(cast(Client, forgetful), PolledFence(), Vitals(), "landing")
+    assert inserter.insert("interactions", whole, 0) == []
+    assert count(client) == (3, 3) and len(forgetful.tokens) == 2
+    newer = whole.with_columns(version=pl.col("version") + 1)
+    older = whole.with_columns(revision=pl.col("revision") + 500)
+    assert missing_rows(inserter.query, older).height == 3
+    assert missing_rows(inserter.query, older.with_columns(version=pl.lit(0, pl.UInt64)), or_newer=True).height == 0
+    assert missing_rows(inserter.query, newer.with_columns(revision=pl.col("revision") + 500), or_newer=True).height == 3
+
+
+def test_a_dead_letter_that_a_killed_server_only_knows_by_its_token_is_written_again(client: Client) -> None:
+    def letter(offset: int) -> pl.DataFrame:
+        return letter_rows([Rejected("decode", "no JSON", "t", 0, offset, None, b"x")])
+
+    forgetful = Forgetful(client, letter(1))
+    Inserter(cast(Client, forgetful), PolledFence(), Vitals(), "landing").insert_all("dead_letters", letter(2), 0)
+    assert client.query("SELECT offset FROM dead_letters FINAL ORDER BY offset").result_rows == [(1,), (2,)]
 
 
 def test_an_insert_that_always_takes_too_long_is_halved(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,9 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from pydantic import SecretStr
 
+from pipeline.clickhouse.arrow import arrow_stream
 from pipeline.clickhouse.client import clickhouse_client
-from pipeline.clickhouse.inserter import Inserter, arrow_stream
+from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.migrations import check_tables, migrate_tables
 from pipeline.clickhouse.pins import PINS, Pin, unmet
 from pipeline.config.settings import ClickHouseSettings, Settings
