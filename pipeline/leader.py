@@ -70,6 +70,17 @@ class Leader:
             raise GivenUp
         self.lease.check(self._serving)
 
+    def bound_check(self) -> Callable[[], None]:
+        """A `check` that passes in the leadership that is served now, and never in a later one."""
+        generation = self._serving
+
+        def check() -> None:
+            if self._serving != generation:
+                raise GivenUp
+            self.check()
+
+        return check
+
     @contextmanager
     def serving(self, generation: int) -> Iterator[None]:
         """Inside it `check` passes while the lease lasts: this process has read all that it needs. At its end, work

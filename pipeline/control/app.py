@@ -25,15 +25,7 @@ from pipeline.clickhouse.terms import newest_sql
 from pipeline.config.settings import Settings
 from pipeline.config.watched_file import WatchedFile
 from pipeline.control.api import ApiServer
-from pipeline.control.background import (
-    CAMPAIGN_QUERY_S,
-    CAMPAIGN_SHARE,
-    LATE_SHARE,
-    Background,
-    Campaigns,
-    LateWindows,
-    query_of,
-)
+from pipeline.control.background import CAMPAIGN_SHARE, LATE_SHARE, Background, Campaigns, LateWindows
 from pipeline.control.commands import AlertCommands
 from pipeline.control.evaluation import EVALUATING, Evaluation
 from pipeline.control.notifier import Notifier
@@ -76,9 +68,8 @@ class Control:
         )
         self._evaluation = Evaluation(leader, evaluator, notifier, self._vitals)
         ask = asker(self._client)
-        searching = Background(CAMPAIGN_SHARE, query_of(leader, ask, max_execution_time=CAMPAIGN_QUERY_S))
-        self._campaigns = Campaigns(leader, evaluator, notifier, searching)
-        self._late_windows = LateWindows(leader, evaluator, notifier, Background(LATE_SHARE, query_of(leader, ask)))
+        self._campaigns = Campaigns(leader, evaluator, notifier, ask, Background(CAMPAIGN_SHARE))
+        self._late_windows = LateWindows(leader, evaluator, notifier, ask, Background(LATE_SHARE))
         commands = AlertCommands(leader, evaluator, notifier, self._tables, ask_soon, partial(brand_names, settings))
         tokens = {actor: token.get_secret_value() for actor, token in settings.control.tokens.items()}
         self._api = ApiServer(commands, self._vitals, settings.control.host, settings.control.port, tokens)

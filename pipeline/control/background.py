@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
@@ -29,6 +30,8 @@ CAMPAIGN_QUERY_S = 5
 """The longest that one query of a campaign search may run."""
 LATE_EVERY_S = 5.0
 LATE_SHARE = 0.1
+QUERY_REST_S = 1.0
+"""The longest rest after one query of a backtest; its step's rest adds the remainder."""
 T = TypeVar("T")
 log = logging.getLogger("earshot.control")
 
@@ -36,49 +39,68 @@ log = logging.getLogger("earshot.control")
 class Background:
     """Runs work on a thread for `share` of the time at most: where the share is 0.1, a rest of nine times as long follows.
 
-    `query` is for the work's questions to ClickHouse; `clock` and `sleep` are for tests.
+    Only the work before it counts for a rest: failed work asks for none. `clock` and `sleep` are for tests.
     """
 
     def __init__(
         self,
         share: float,
-        query: Ask,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.query = query
         self._rest_for_second = 1 / share - 1
         self._clock, self._sleep = clock, sleep
         self._owed_s = 0.0
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """The result of `work`, after which `rest` is due."""
-        started = self._clock()
-        try:
-            return await asyncio.to_thread(work)
-        finally:
-            self._owed_s += (self._clock() - started) * self._rest_for_second
+    async def run(self, work: Callable[[], T], paced: PacedQuery | None = None) -> T:
+        """The result of `work`, after which `rest` is due. The rests of `paced`, the work's query, count as rests."""
+        self._owed_s = 0.0
+        started, before_s = self._clock(), paced.rested_s if paced else 0.0
+        result = await asyncio.to_thread(work)
+        rested_s = paced.rested_s - before_s if paced else 0.0
+        worked_s = self._clock() - started - rested_s
+        self._owed_s = max(0.0, worked_s * self._rest_for_second - rested_s)
+        return result
 
-    async def rest(self, most_s: float = float("inf")) -> None:
-        """Sleeps for as long as the work so far asks, `most_s` at most; the next rest adds the difference."""
-        seconds = min(self._owed_s, most_s)
-        self._owed_s -= seconds
+    async def rest(self) -> None:
+        """Sleeps for as long as the work before asks."""
+        seconds, self._owed_s = self._owed_s, 0.0
         await self._sleep(seconds)
 
-    async def run_steps(self, steps: Iterator[object]) -> None:
-        """Runs a long piece of work; a quarter of the rest comes after each step, the remainder is due at the end."""
-        while True:
-            owed_s = self._owed_s
-            if await self.run(partial(next, steps, None)) is None:
-                return
-            await self.rest((self._owed_s - owed_s) / 4)
+    async def run_steps(self, steps: Iterator[object], paced: PacedQuery) -> None:
+        """Runs a long piece of work, with a rest after each step; the rest for its end is due."""
+        while await self.run(partial(next, steps, None), paced) is not None:
+            await self.rest()
+
+    def pace(self, ask: Ask, stop: threading.Event) -> PacedQuery:
+        """`ask` with rests by this share; `stop` ends them at once."""
+        return PacedQuery(ask, self._rest_for_second, stop, self._clock)
+
+
+class PacedQuery:
+    """An Ask that rests after each query, on the thread of its caller: a step of a backtest may ask hundreds of times."""
+
+    def __init__(self, ask: Ask, rest_for_second: float, stop: threading.Event, clock: Callable[[], float]) -> None:
+        self._ask, self._rest_for_second, self._stop, self._clock = ask, rest_for_second, stop, clock
+        self.rested_s = 0.0
+        """All rests so far."""
+
+    def __call__(self, sql: str, settings: Mapping[str, object]) -> pl.DataFrame:
+        started = self._clock()
+        rows = self._ask(sql, settings)
+        answered = self._clock()
+        self._stop.wait(min(QUERY_REST_S, (answered - started) * self._rest_for_second))
+        self.rested_s += self._clock() - answered
+        return rows
 
 
 def query_of(leader: Leader, ask: Ask, **settings: object) -> Ask:
-    """Asks by one core of ClickHouse. Raises GivenUp once this process does not lead: no search may keep it from its end."""
+    """Asks by one core of ClickHouse. Raises GivenUp once the leadership that is served now ends: no search may keep the
+    process from its end, and none goes on under the next leadership."""
+    check = leader.bound_check()
 
     def query(sql: str, more: Mapping[str, object]) -> pl.DataFrame:
-        leader.check()
+        check()
         return ask(sql, {"max_threads": 1, **settings, **more})
 
     return query
@@ -87,9 +109,11 @@ def query_of(leader: Leader, ask: Ask, **settings: object) -> Ask:
 class Campaigns:
     """Looks for campaigns in the brands that were touched: brand by brand, because a search among many texts takes seconds."""
 
-    def __init__(self, leader: Leader, evaluator: Evaluator, notifier: Notifier, background: Background) -> None:
+    def __init__(
+        self, leader: Leader, evaluator: Evaluator, notifier: Notifier, ask: Ask, background: Background
+    ) -> None:  # fmt: skip
         self._leader, self._evaluator, self._notifier = leader, evaluator, notifier
-        self._background = background
+        self._ask, self._background = ask, background
 
     async def run(self) -> None:
         """Searches again and again. An error of ClickHouse costs one round."""
@@ -103,12 +127,14 @@ class Campaigns:
     async def search(self) -> None:
         """One round: each due brand is searched, and its campaigns are published."""
 
+        ask = query_of(self._leader, self._ask, max_execution_time=CAMPAIGN_QUERY_S)
+
         def query(sql: str) -> pl.DataFrame:
-            return self._background.query(sql, {})
+            return ask(sql, {})
 
         if (due := await self._leader.on_thread(self._evaluator.campaigns_due)) is None:
             return
-        for rule, brand in await self._background.run(partial(due_searches, query, due)):
+        for rule, brand in await asyncio.to_thread(due_searches, query, due):
             campaigns = await self._background.run(partial(search, query, rule, brand, self._evaluator.watermark))
             raise_ = partial(self._evaluator.raise_campaigns, campaigns, utc_now())
             self._notifier.publish(await self._leader.on_thread(raise_))
@@ -121,28 +147,35 @@ class LateWindows:
     Its alerts are historical: they are in the tables, and nobody is notified.
     """
 
-    def __init__(self, leader: Leader, evaluator: Evaluator, notifier: Notifier, background: Background) -> None:
+    def __init__(
+        self, leader: Leader, evaluator: Evaluator, notifier: Notifier, ask: Ask, background: Background
+    ) -> None:  # fmt: skip
         self._leader, self._evaluator, self._notifier = leader, evaluator, notifier
-        self._background = background
+        self._ask, self._background = ask, background
 
     async def run(self) -> None:
         """Evaluates again and again. An error of ClickHouse costs one day's windows."""
-        while True:
-            await asyncio.sleep(LATE_EVERY_S)
-            try:
-                await self.evaluate()
-            except (EarshotError, GivenUp) as error:
-                log.warning("late windows were not evaluated: %s", error)
+        stop = threading.Event()
+        try:
+            while True:
+                await asyncio.sleep(LATE_EVERY_S)
+                try:
+                    await self.evaluate(stop)
+                except (EarshotError, GivenUp) as error:
+                    log.warning("late windows were not evaluated: %s", error)
+        finally:
+            stop.set()  # the end of the process does not wait for a rest on the thread
 
-    async def evaluate(self) -> None:
-        """One day, once it is quiet."""
+    async def evaluate(self, stop: threading.Event) -> None:
+        """One day, once it is quiet; `stop` ends the rests of its queries."""
+        query = self._background.pace(query_of(self._leader, self._ask), stop)
         span = await self._leader.on_thread(lambda: self._evaluator.late_span(utc_now()))
         if span is None:
             return
         config = self._evaluator.config
         windowed = tuple(rule for rule in config.rules if isinstance(rule, OverTimeRule))
-        backtest = Backtest(self._background.query, config.model_copy(update={"rules": windowed}), *span)
-        await self._background.run_steps(backtest.steps())
+        backtest = Backtest(query, config.model_copy(update={"rules": windowed}), *span)
+        await self._background.run_steps(backtest.steps(), query)
         record = partial(self._evaluator.record, backtest.alerts, utc_now())
         self._notifier.record(await self._leader.on_thread(record))
         await self._background.rest()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time as real
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -11,6 +13,7 @@ from typing import Any, cast
 import polars as pl
 import pytest
 
+from pipeline.clickhouse.query import Ask
 from pipeline.control import background
 from pipeline.control.background import Background, Campaigns, LateWindows, query_of
 from pipeline.control.notifier import Notifier
@@ -41,7 +44,13 @@ class Time:
         return result
 
     def throttle(self, share: float) -> Background:
-        return Background(share, no_ask, lambda: self.now, self.sleep)
+        return Background(share, lambda: self.now, self.sleep)
+
+    def wait(self, seconds: float) -> bool:
+        """Stands for threading.Event.wait: a rest on the thread."""
+        self.now += seconds
+        self.log.append(f"query rests {seconds:.2f}")
+        return False
 
 
 async def test_work_takes_its_share_of_the_time() -> None:
@@ -53,7 +62,7 @@ async def test_work_takes_its_share_of_the_time() -> None:
     assert time.log == ["work 2", "rest 18.00", "rest 0.00"]
 
 
-async def test_work_that_fails_has_to_be_followed_by_a_rest_too() -> None:
+async def test_work_that_fails_leaves_no_rest_to_the_work_after_it() -> None:
     time = Time()
     throttle = time.throttle(0.05)
 
@@ -61,27 +70,36 @@ async def test_work_that_fails_has_to_be_followed_by_a_rest_too() -> None:
         time.work(1)
         raise EarshotError("ClickHouse is away")
 
+    await throttle.run(lambda: time.work(7))
     with pytest.raises(EarshotError):
         await throttle.run(fail)
+    await throttle.rest()
     await throttle.run(lambda: time.work(1))
     await throttle.rest()
-    assert time.log[-1] == "rest 38.00"
+    assert time.log == ["work 7", "work 1", "rest 0.00", "work 1", "rest 19.00"]
 
 
-async def test_long_work_rests_between_its_steps_and_for_the_remainder_at_its_end() -> None:
+async def test_long_work_rests_after_each_step_and_after_each_query() -> None:
     time = Time()
     throttle = time.throttle(0.1)
+    query = throttle.pace(lambda sql, settings: time.work(float(sql), pl.DataFrame()), cast(threading.Event, time))
 
     def steps() -> Iterator[float]:
-        for step in range(1, 4):
-            time.work(0.4)
-            yield step / 3
-        time.work(0.4)  # explanations
+        query("0.1", {})
+        time.work(0.4)
+        yield 0.5
+        query("1", {})  # its rest is cut off at 1 s: the step's rest has the other 8 s
+        yield 1.0
+        query("0.1", {})  # explanations
 
-    await throttle.run_steps(steps())
+    await throttle.run_steps(steps(), query)
     await throttle.rest()
-    assert time.log == [*("work 0.4", "rest 0.90") * 3, "work 0.4", "rest 11.70"]
-    assert pytest.approx(0.1) == 1.6 / (1.6 + 3 * 0.9 + 11.7)
+    assert time.log == [
+        *("work 0.1", "query rests 0.90", "work 0.4", "rest 3.60"),
+        *("work 1", "query rests 1.00", "rest 8.00"),
+        *("work 0.1", "query rests 0.90", "rest 0.00"),
+    ]
+    assert pytest.approx(0.1) == 1.6 / (1.6 + 0.9 + 3.6 + 1.0 + 8.0 + 0.9)
 
 
 async def test_no_search_asks_once_this_process_leads_no_more() -> None:
@@ -92,16 +110,28 @@ async def test_no_search_asks_once_this_process_leads_no_more() -> None:
         return pl.DataFrame()
 
     leader = leader_of()
-    query = query_of(leader, ask, max_execution_time=5)
     with pytest.raises(GivenUp):
-        query("SELECT 1", {})
+        query_of(leader, ask)("SELECT 1", {})
     with leader.serving(leader.lease.generation):
+        query = query_of(leader, ask, max_execution_time=5)
         query("SELECT 1", {"max_rows_to_read": 3})
         assert asked == [{"max_threads": 1, "max_execution_time": 5, "max_rows_to_read": 3}]
         leader.lease.stop()
         with pytest.raises(GivenUp):
             query("SELECT 1", {})
     assert len(asked) == 1
+
+
+async def test_no_search_of_an_earlier_leadership_asks_in_the_next_one() -> None:
+    leader = leader_of()
+    with leader.serving(leader.lease.generation):
+        query = query_of(leader, lambda sql, settings: pl.DataFrame())
+        query("SELECT 1", {})
+    with pytest.raises(GivenUp):
+        query("SELECT 1", {})
+    leader.lease.assigned(True)
+    with leader.serving(leader.lease.generation), pytest.raises(GivenUp):
+        query("SELECT 1", {})
 
 
 class Recorder:
@@ -117,17 +147,46 @@ class Recorder:
         self._log.append(f"record {alerts}")
 
 
+def campaigns_of(time: Time, evaluator: object) -> Campaigns:
+    throttle = time.throttle(0.05)
+    return Campaigns(
+        leader_of(), cast(Evaluator, evaluator), cast(Notifier, Recorder(time.log)), no_ask, throttle
+    )  # fmt: skip
+
+
 async def test_campaigns_of_a_brand_are_published_before_the_rest_for_its_search(monkeypatch: pytest.MonkeyPatch) -> None:
     time = Time()
-    monkeypatch.setattr(background, "due_searches", lambda query, due: time.work(0, [("rule", "Acme"), ("rule", "Other")]))
+    monkeypatch.setattr(background, "due_searches", lambda query, due: time.work(1, [("rule", "Acme"), ("rule", "Other")]))
     monkeypatch.setattr(background, "search", lambda query, rule, brand, at: time.work(1, [brand]))
     evaluator = SimpleNamespace(campaigns_due=lambda: "due", watermark=AT, raise_campaigns=lambda alerts, now: alerts)
-    campaigns = Campaigns(
-        leader_of(), cast(Evaluator, evaluator), cast(Notifier, Recorder(time.log)), time.throttle(0.05)
-    )  # fmt: skip
-    await campaigns.search()
+    await campaigns_of(time, evaluator).search()
     searched = [["work 1", f"publish ['{brand}']", "rest 19.00"] for brand in ("Acme", "Other")]
-    assert time.log == ["work 0", *searched[0], *searched[1]]
+    assert time.log == ["work 1", *searched[0], *searched[1]]
+
+
+async def test_rounds_without_a_search_and_failed_ones_delay_no_later_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    time = Time()
+    pairs: list[tuple[str, str]] = []
+    failing = [True]
+
+    def search(query: object, rule: str, brand: str, at: datetime) -> list[str]:
+        time.work(2)
+        if failing[0]:
+            raise EarshotError("ClickHouse is away")
+        return [brand]
+
+    monkeypatch.setattr(background, "due_searches", lambda query, due: time.work(1, pairs))
+    monkeypatch.setattr(background, "search", search)
+    evaluator = SimpleNamespace(campaigns_due=lambda: "due", watermark=AT, raise_campaigns=lambda alerts, now: alerts)
+    campaigns = campaigns_of(time, evaluator)
+    for _ in range(1_000):
+        await campaigns.search()
+    pairs += [("rule", "Acme"), ("rule", "Other")]
+    with pytest.raises(EarshotError):
+        await campaigns.search()
+    failing[0] = False
+    await campaigns.search()
+    assert [entry for entry in time.log if entry.startswith("rest")] == ["rest 38.00", "rest 38.00"]
 
 
 async def test_late_windows_are_recorded_before_the_rest_and_nobody_is_notified(
@@ -151,12 +210,44 @@ async def test_late_windows_are_recorded_before_the_rest_and_nobody_is_notified(
         late_span=lambda now: (AT, AT + timedelta(hours=1)),
         record=lambda alerts, now: alerts,
     )
-    late = LateWindows(leader_of(), cast(Evaluator, evaluator), cast(Notifier, Recorder(time.log)), time.throttle(0.1))
-    await late.evaluate()
-    assert time.log == ["work 1", "rest 2.25", "record ['old']", "rest 6.75"]
+    notifier = cast(Notifier, Recorder(time.log))
+    late = LateWindows(leader_of(), cast(Evaluator, evaluator), notifier, no_ask, time.throttle(0.1))
+    await late.evaluate(threading.Event())
+    assert time.log == ["work 1", "rest 9.00", "record ['old']", "rest 0.00"]
     evaluator.late_span = lambda now: None
-    await late.evaluate()
+    await late.evaluate(threading.Event())
     assert len(time.log) == 4
+
+
+async def test_the_end_of_leading_ends_a_rest_on_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, ended = threading.Event(), threading.Event()
+
+    class Script:
+        def __init__(self, query: Ask, *_: object) -> None:
+            self._query = query
+
+        def steps(self) -> Iterator[float]:
+            self._query("SELECT 1", {})
+            ended.set()
+            yield 1.0
+
+    def ask(sql: str, settings: Mapping[str, object]) -> pl.DataFrame:
+        asked.set()
+        real.sleep(0.02)
+        return pl.DataFrame()
+
+    monkeypatch.setattr(background, "LATE_EVERY_S", 0.0)
+    monkeypatch.setattr(background, "QUERY_REST_S", 60.0)
+    monkeypatch.setattr(background, "Backtest", Script)
+    evaluator = cast(Evaluator, SimpleNamespace(config=Alerts.model_validate({}), late_span=lambda now: (AT, AT)))
+    leader = leader_of()
+    late = LateWindows(leader, evaluator, cast(Notifier, Recorder([])), ask, Background(0.0001))
+    with leader.serving(leader.lease.generation):
+        leader.start(late.run())
+        assert await asyncio.to_thread(asked.wait, 5)
+        await asyncio.sleep(0.1)
+        assert not ended.is_set(), "it rests"
+    assert await asyncio.to_thread(ended.wait, 5)
 
 
 @pytest.mark.parametrize("error", [EarshotError("ClickHouse is away"), GivenUp()])
@@ -170,7 +261,7 @@ async def test_an_error_of_clickhouse_costs_one_round_and_a_fault_of_ours_ends_i
 
     monkeypatch.setattr(background, "CAMPAIGN_EVERY_S", 0.0)
     evaluator = cast(Evaluator, SimpleNamespace(campaigns_due=due))
-    campaigns = Campaigns(leader_of(), evaluator, cast(Notifier, Recorder([])), Time().throttle(0.1))
+    campaigns = campaigns_of(Time(), evaluator)
     with pytest.raises(ZeroDivisionError):
         await asyncio.wait_for(campaigns.run(), 5)
     assert not errors and caplog.text.count("no search for campaigns") == 2
