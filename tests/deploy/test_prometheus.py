@@ -118,6 +118,9 @@ def _an_outage_of_kafka(prometheus: Prometheus, stack: Stack) -> None:
         stack.restart("kafka")
     prometheus.watch(set(), 90, allowed={"EarshotKafkaAway", "EarshotLag", *REBALANCE})
     wait_for("what has landed is committed", lambda: max(prometheus.values("earshot_commit_age_seconds"), default=9) < 3)
+    # On a busy machine the group forms anew once more, when sessions of before the restart end.
+    ready = "min_over_time(earshot_ready[12s])"
+    wait_for("the group has settled", lambda: min(prometheus.values(ready), default=0) == 1, every=0.5)
 
 
 def _a_worker_that_is_killed(prometheus: Prometheus, worker: Worker, settings: Settings) -> Worker:
