@@ -68,7 +68,7 @@ class ReceiverQueue:
             return
         if (dropped := self._outbox.make_room(alert.key)) is not None:
             log.warning("receiver %s: more than %d alerts: %s is dropped", self._name, MOST_KEPT, dropped.alert.hex)
-            self._record(dropped, dropped.waiting, Outcome(False, f"dropped: more than {MOST_KEPT} alerts wait"), 0.0)
+            self._record(dropped, dropped.waiting, Outcome(False, f"let go: more than {MOST_KEPT} alerts wait"), 0.0)
         change = Change(alert, self._now())
         incident = self._outbox.add(change)
         if self._now() < self._rest_until:

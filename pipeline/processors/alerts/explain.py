@@ -51,7 +51,7 @@ def summary(condition: Condition) -> str:
         if rule.measure == "volume":
             return f"{scope}: {_number(condition.observed)} mentions in 5 minutes{expected}"
         share = "" if condition.expected is None else f", {condition.expected:.0%} expected"
-        return f"{scope}: {condition.observed:.0%} of labelled mentions in 5 minutes are negative{share}"
+        return f"{scope}: {condition.observed:.0%} of what is labelled in 5 minutes is negative{share}"
     if isinstance(rule, ThresholdRule):
         limit = rule.above if rule.above is not None else rule.below
         measure = rule.measure.replace("_", " ")

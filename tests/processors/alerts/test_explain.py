@@ -32,11 +32,15 @@ def test_nothing_to_compare_with_is_no_error() -> None:
     assert significant_words(["kettle"] * 3, []) == []
 
 
+NEGATIVE_SHARE = "Acme / x: 61% of what is labelled in 5 minutes is negative, 20% expected"
+"""As tables and receivers have it."""
+
+
 @pytest.mark.parametrize(
     ("rule", "observed", "expected", "line"),
     [
         ({"type": "spike"}, 340, 42.3, "Acme / x: 340 mentions in 5 minutes, 42 expected"),
-        ({"type": "spike", "measure": "negative_share"}, 0.613, 0.2, "negative, 20% expected"),
+        ({"type": "spike", "measure": "negative_share"}, 0.613, 0.2, NEGATIVE_SHARE),
         ({"type": "threshold", "measure": "count", "above": 100, "window": "1h"}, 120, None, "count 120 in 1 h, above 100"),
         (
             {"type": "threshold", "measure": "score", "below": -0.5, "window": "15m"},
