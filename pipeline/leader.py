@@ -30,7 +30,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from pipeline.clickhouse.fenced_inserter import FencedInserter
 from pipeline.clickhouse.inserter import Inserter
-from pipeline.clickhouse.terms import OTHERS_WRITE_S, Terms
+from pipeline.clickhouse.terms import OTHERS_WRITE_S, Term, Terms
 from pipeline.errors import reason
 from pipeline.fence import GivenUp
 from pipeline.kafka.group import REBALANCE_S
@@ -55,7 +55,7 @@ class Leader:
     def __init__(self, name: str, working: str, client: Client, vitals: Vitals, lease: Lease | None = None) -> None:
         self.lease = lease or Lease()
         self.inserter = FencedInserter(client, self.lease, vitals, working)
-        self._name, self._vitals = name, vitals
+        self._name, self._vitals, self._working = name, vitals, working
         self._terms = Terms(client, Inserter(client, self.lease, vitals, working), name)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._serving: int | None = None
@@ -109,6 +109,8 @@ class Leader:
             return
         if self._failed is not None and not self._failed.done():
             self._failed.set_exception(error)
+        else:
+            log.error("another error in the background", exc_info=error)
 
     # --- the group ----------------------------------------------------------------------------------------------------
     def follow(self, app: faust.App, topic: str, revoked: Callable[[], None]) -> None:
@@ -151,7 +153,8 @@ class Leader:
     async def hold(self, work: Callable[[int], Work]) -> None:
         """Runs `work(generation)` whenever this process leads, and cancels it at the end of the lease.
 
-        Raises the first error of `work`, or of the background (`start`), except GivenUp; the process has to end then.
+        Raises the first error of `work`, or of the background (`start`), except GivenUp; the process has to end then. A
+        cancellation waits for the hand-over, and gives way to such an error.
         """
         while True:
             generation = await self.lease.begun()
@@ -165,24 +168,25 @@ class Leader:
                     self.lease.stop()  # first: Python 3.11's wait_for may swallow the cancellation, `check` stops the work then
             finally:
                 ended.cancel()
-                lead.cancel()
-                await asyncio.gather(lead, ended, return_exceptions=True)  # retrieves their errors, also when this is cancelled
-            for end in (failed, lead):
-                if end.done() and not end.cancelled() and not isinstance(error := end.exception(), (GivenUp, type(None))):
-                    raise error
+                await _finish(lead, failed)
             log.info("does not lead any more")
 
     async def _take_over(self, generation: int, work: Callable[[int], Work]) -> None:
         self._vitals.hold("partitions", "takes its term, to lead")
-        term = await self.on_thread(partial(self._terms.take, partial(self.lease.check, generation)))
-        self.inserter.begin(self._name, term.number)
-        if not term.alone:
-            self._vitals.hold("partitions", "waits for the last writes of the leader before")
-            await self.lease.rest(generation, OTHERS_WRITE_S)
+        term: Term | None = None
         try:
+            term = await self.on_thread(partial(self._terms.take, partial(self.lease.check, generation)))
+            self.inserter.begin(self._name, term.number)
+            if not term.alone:
+                self._vitals.hold("partitions", "waits for the last writes of the leader before")
+                await self.lease.rest(generation, OTHERS_WRITE_S)
             await work(generation)
         finally:
-            await self._release(term.number)
+            self._vitals.idle(self._working)
+            # Again when the thread is through: a cancelled request gives signs of life until it gives up.
+            self._thread.submit(self._vitals.idle, self._working)
+            if term is not None:
+                await self._release(term.number)
 
     async def _release(self, term: int) -> None:
         """Hands over, so that the next leader need not wait; not while a write may still run."""
@@ -192,3 +196,20 @@ class Leader:
             await asyncio.wait_for(asyncio.to_thread(self._terms.release, term), RELEASE_S)
         except (ClickHouseError, OSError, TimeoutError) as error:
             log.warning("the next leader will wait for %.0f s: %s", OTHERS_WRITE_S, reason(error))
+
+
+async def _finish(lead: asyncio.Task[None], failed: asyncio.Future[None]) -> None:
+    """Cancels `lead`, and waits until it has handed over: no cancellation of the caller cuts that off. Raises the error of
+    either, except GivenUp."""
+    lead.cancel()
+    try:
+        # Not gather: it would pass a cancellation on to `lead`, which sends its last messages now.
+        await asyncio.wait((lead,))
+    except asyncio.CancelledError:
+        await asyncio.wait((lead,))
+        raise
+    finally:
+        errors = [end.exception() for end in (failed, lead) if end.done() and not end.cancelled()]  # all are retrieved
+        for error in errors:
+            if error is not None and not isinstance(error, GivenUp):
+                raise error

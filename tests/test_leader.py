@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,6 +17,7 @@ import pytest
 from faust.types import TP
 
 from pipeline import leader as leader_module
+from pipeline.clickhouse.terms import Term
 from pipeline.fence import GivenUp
 from pipeline.leader import Leader
 from pipeline.monitoring.health import Vitals
@@ -104,6 +106,91 @@ def test_an_error_in_the_background_ends_the_work_and_the_process() -> None:
         with pytest.raises(ZeroDivisionError):
             await leader.hold(work)
         assert not leads(leader) and terms.log == ["take 1", "release 1"]
+
+    run(scenario)
+
+
+def test_a_cancellation_does_not_cut_off_a_hand_over() -> None:
+    async def scenario() -> None:
+        leader, terms = led()
+        serves, closing, ends = asyncio.Event(), asyncio.Event(), list[str]()
+
+        async def work(generation: int) -> None:
+            try:
+                with leader.serving(generation):
+                    serves.set()
+                    await asyncio.sleep(60)
+            finally:
+                closing.set()
+                await asyncio.sleep(0.1)
+                ends.append("the last message is sent")
+                assert terms.log == ["take 1"]
+
+        hold = asyncio.create_task(leader.hold(work))
+        await serves.wait()
+        leader.lease.leaving()
+        await closing.wait()
+        hold.cancel()
+        await asyncio.wait([hold])
+        assert hold.cancelled() and ends and terms.log == ["take 1", "release 1"]
+
+    run(scenario)
+
+
+def test_an_error_in_the_background_is_raised_also_when_it_meets_a_cancellation() -> None:
+    async def scenario() -> None:
+        leader, terms = led()
+        serves, fails = asyncio.Event(), asyncio.Event()
+
+        async def fail() -> None:
+            await fails.wait()
+            raise ZeroDivisionError
+
+        async def work(generation: int) -> None:
+            with leader.serving(generation):
+                leader.start(fail())
+                serves.set()
+                await asyncio.sleep(60)
+
+        hold = asyncio.create_task(leader.hold(work))
+        await serves.wait()
+        await asyncio.sleep(0)
+        fails.set()
+        await asyncio.sleep(0)
+        hold.cancel()
+        with pytest.raises(ZeroDivisionError):
+            await hold
+        assert terms.log == ["take 1", "release 1"]
+
+    run(scenario)
+
+
+def test_a_take_over_that_is_cut_off_leaves_a_live_process() -> None:
+    async def scenario() -> None:
+        leader, terms = led()
+        vitals, asked, may_end = leader._vitals, threading.Event(), threading.Event()
+
+        def take(check: Callable[[], None]) -> Term:
+            vitals.busy("evaluating")
+            asked.set()
+            assert may_end.wait(10)
+            vitals.busy("evaluating")  # its last try
+            raise GivenUp
+
+        terms.take = take  # type: ignore[method-assign]
+        hold = asyncio.create_task(leader.hold(never))
+        await asyncio.to_thread(asked.wait, 10)
+        leader.lease.leaving()
+        await asyncio.sleep(0.05)
+        assert vitals._busy_since == {"evaluating": None}
+        may_end.set()
+        await leader.on_thread(lambda: None)
+        assert vitals._busy_since == {"evaluating": None}
+        hold.cancel()
+        await asyncio.wait([hold])
+
+    async def never(generation: int) -> None:
+        raise AssertionError
 
     run(scenario)
 

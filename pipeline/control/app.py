@@ -111,7 +111,9 @@ class Control:
         failure = next((task.exception() for task in (lead, watch) if task.done()), None)
         self._leader.lease.stop()  # first: Python 3.11's wait_for may swallow the cancellation
         lead.cancel()
-        await asyncio.gather(lead, return_exceptions=True)
+        (ended,) = await asyncio.gather(lead, return_exceptions=True)
+        if failure is None and isinstance(ended, Exception):
+            failure = ended  # it met the signal
         await self._api.stop()
         watch.cancel()
         self._notifier.close()

@@ -94,6 +94,21 @@ def test_an_error_in_the_background_ends_it(control: Control) -> None:
         run_with(control, fail)
 
 
+def test_an_error_that_meets_a_signal_is_raised(control: Control) -> None:
+    async def fail_as_it_ends() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise ZeroDivisionError
+
+    def end(consumer: Consumer) -> None:
+        control._leader.start(fail_as_it_ends())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(ZeroDivisionError):
+        run_with(control, end)
+
+
 def test_the_end_of_its_consumer_ends_it(control: Control) -> None:
     def crash(consumer: Consumer) -> None:
         consumer.crash_reason = ZeroDivisionError()
