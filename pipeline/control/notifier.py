@@ -67,10 +67,13 @@ class Notifier:
         term = self._leader.inserter.term
         store = ClickHouseLog(self._connect)
         context = Context(store, os.environ, on_try=_count, on_accepted=self._measure, leads=leads, term=term)
-        dispatcher = Dispatcher(self._config, context)
+        config = self._config
+        dispatcher = Dispatcher(config, context)
         try:
             read = partial(last_sent, client, [alert.key for alert in standing])
             sent = await self._leader.on_thread(lambda: self._leader.inserter.retry("query", read))
+            if self._config is not config:
+                dispatcher.use(self._config)  # others came while it read
             dispatcher.resume(standing, sent)
             self._dispatcher = dispatcher
             yield

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.control import notifier as notifier_module
 from pipeline.errors import EarshotError, SettingsError
+from pipeline.notify.delivery_log import Sent
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.windows import Windows
 from schemas.alerts import Alert, State
@@ -132,5 +133,22 @@ async def test_rules_that_come_while_it_begins_to_lead_are_those_of_its_receiver
             parts.notifier.use(config({"name": "ops", "url": new.url}))
             async with parts.notifier.notifying([], generation, cast(Any, None)):
                 parts.notifier.publish([alert(test=True)])
+                await until(lambda: len(new.changes) == 1)
+        assert not old.requests
+
+
+async def test_rules_that_come_while_it_reads_the_delivery_log_are_those_of_its_receivers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with hook() as old, hook() as new:
+        parts, standing = Parts(config({"name": "ops", "url": old.url})), [alert(muted="", state=State.FIRING)]
+
+        def last_sent(*_: object) -> dict[tuple[int, str], Sent]:
+            parts.notifier.use(config({"name": "ops", "url": new.url}))
+            return {}
+
+        monkeypatch.setattr(notifier_module, "last_sent", last_sent)
+        with parts.serving() as generation:
+            async with parts.notifier.notifying(standing, generation, cast(Any, None)):
                 await until(lambda: len(new.changes) == 1)
         assert not old.requests
