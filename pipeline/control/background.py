@@ -30,6 +30,8 @@ CAMPAIGN_QUERY_S = 5
 """The longest that one query of a campaign search may run."""
 LATE_EVERY_S = 5.0
 LATE_SHARE = 0.1
+MOST_REST_S = 300.0
+"""The longest rest: slow work, or a process that was stopped for a while, keeps no later work waiting."""
 QUERY_REST_S = 1.0
 """The longest rest after one query of a backtest; its step's rest adds the remainder."""
 T = TypeVar("T")
@@ -63,8 +65,8 @@ class Background:
         return result
 
     async def rest(self) -> None:
-        """Sleeps for as long as the work before asks."""
-        seconds, self._owed_s = self._owed_s, 0.0
+        """Sleeps for as long as the work before asks, MOST_REST_S at most; the remainder is forgotten."""
+        seconds, self._owed_s = min(self._owed_s, MOST_REST_S), 0.0
         await self._sleep(seconds)
 
     async def run_steps(self, steps: Iterator[object], paced: PacedQuery) -> None:

@@ -62,6 +62,16 @@ async def test_work_takes_its_share_of_the_time() -> None:
     assert time.log == ["work 2", "rest 18.00", "rest 0.00"]
 
 
+async def test_a_rest_has_an_upper_limit_and_the_remainder_is_forgotten() -> None:
+    time = Time()
+    throttle = time.throttle(0.05)
+    await throttle.run(lambda: time.work(60))
+    await throttle.rest()
+    await throttle.run(lambda: time.work(1))
+    await throttle.rest()
+    assert time.log == ["work 60", "rest 300.00", "work 1", "rest 19.00"]
+
+
 async def test_work_that_fails_leaves_no_rest_to_the_work_after_it() -> None:
     time = Time()
     throttle = time.throttle(0.05)
