@@ -68,7 +68,7 @@ class Lander:
     """Lands batches with these steps, and remembers their revisions in `index`."""
 
     def __init__(self, client: Client, *taking_in: Step, index: RevisionIndex) -> None:
-        self._fence = Fence()
+        self._fence = Fence(lambda: 0.0)
         inserter = Inserter(client, self._fence, Vitals(), "landing")
         completion = Completion(InteractionsTable(inserter), 1e9)
         steps = [Decode(), *taking_in, Mentions(Brands(brands=())), completion]

@@ -58,7 +58,7 @@ def by_sql(settings: Settings, rows: pl.DataFrame, condition: str) -> list[int]:
         revision=pl.lit(1, pl.UInt64), version=pl.lit(1, pl.UInt64), created_at=at,
     )  # fmt: skip
     with clickhouse_client(settings.clickhouse) as client:
-        fence = Fence()
+        fence = Fence(lambda: 0.0)
         fence.polled()
         Inserter(client, fence, Vitals(), "rows").insert_all("interactions", numbered, fence.generation)
         return [key for (key,) in client.query(f"SELECT event_key FROM interactions WHERE {condition} ORDER BY 1").result_rows]

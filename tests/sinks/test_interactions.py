@@ -27,7 +27,7 @@ class Lander(PathRun):
     """A worker's steps and its landing, over one database."""
 
     def __init__(self, client: Client) -> None:
-        self.client, self._fence = client, Fence()
+        self.client, self._fence = client, Fence(lambda: 0.0)
         inserter = Inserter(client, self._fence, Vitals(), "landing")
         super().__init__(Landing(inserter, TableLetters(inserter), str), Completion(InteractionsTable(inserter), 1e9))
 

@@ -38,7 +38,7 @@ def client(settings: Settings) -> Iterator[Client]:
 
 @pytest.fixture
 def evaluator(client: Client) -> Evaluator:
-    fence = Fence()
+    fence = Fence(lambda: 0.0)
     fence.polled()
     evaluator = Evaluator(AlertTables(Inserter(client, fence, Vitals(), "alerts")), RULES)
     evaluator.start(utc_now(), 0)
