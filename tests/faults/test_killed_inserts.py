@@ -25,18 +25,13 @@ THREADS, KILLS = 12, 40
 AT = datetime(2026, 9, 1, tzinfo=UTC)
 
 
-class OpenFence(Fence):
-    def pass_through(self, generation: int) -> None:
-        self.check(generation)
-
-
 class Writer(threading.Thread):
     """Writes a row and a dead letter, again and again, and counts the acknowledged ones."""
 
     def __init__(self, settings: Settings, numbers: itertools.count[int], stop: threading.Event) -> None:
         super().__init__()
         self._client = clickhouse_client(settings.clickhouse, timeout_s=20)
-        self._inserter = Inserter(self._client, OpenFence(), Vitals(), "landing")
+        self._inserter = Inserter(self._client, Fence(lambda: 0.0), Vitals(), "landing")
         self._numbers, self._ended = numbers, stop
         self.rows: list[int] = []
         self.letters: list[int] = []
@@ -80,4 +75,4 @@ def test_each_acknowledged_row_is_there_once(stack: Stack, settings: Settings) -
     written = {number for writer in writers for number in writer.rows}
     assert written <= set(rows) and len(rows) == len(set(rows))
     assert {number for writer in writers for number in writer.letters} <= letters
-    assert len(written) > 50 * KILLS / 10
+    assert len(written) > 5 * KILLS
