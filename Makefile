@@ -13,7 +13,7 @@ BESIDE = -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 test: .venv/dev.stamp ; @$(BIN)/python -m pytest $(BESIDE) -m "not faults"
 
 # The tests that start no server and take no long time.
-FAST = -n 2 --dist loadfile -m "not stack and not faults and not slow"
+FAST = -n $(PROCESSES) --dist worksteal -m "not stack and not faults and not slow"
 test-fast: .venv/dev.stamp ; @$(BIN)/python -m pytest $(FAST)
 
 # The branches that the fast tests take; the floor is in pyproject.toml.

@@ -30,6 +30,7 @@ def test_noise_is_tolerated_and_more_is_not() -> None:
     assert check.regressions({"decode": 1.0, "shape": 0.1}, stored) == ["shape"]
 
 
+@pytest.mark.slow
 def test_a_planted_slow_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     before = check.measure(3_000, 2)
     process = Mentions.process

@@ -415,6 +415,7 @@ async def test_a_full_outbox_lets_the_oldest_go_and_says_so(
         assert "is dropped" in caplog.text
 
 
+@pytest.mark.slow
 async def test_rests_grow_to_five_minutes() -> None:
     tries: list[float] = []
 

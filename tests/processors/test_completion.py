@@ -62,6 +62,7 @@ CASE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("landing", ["each", "end", "one batch"])
 @pytest.mark.parametrize("with_delete", [True, False])
 def test_every_order_ends_in_the_same_row(landing: str, with_delete: bool) -> None:

@@ -187,6 +187,7 @@ def test_colliding_keys_are_told_apart() -> None:
     assert not table.contains(keys + np.uint64(1 << 30)).any()
 
 
+@pytest.mark.slow
 def test_a_set_forgets_the_oldest_generation_only() -> None:
     now = [0.0]
     keys = np.random.default_rng(1).integers(1, 2**63, 3_000_000, dtype=np.uint64)

@@ -97,6 +97,7 @@ def test_logits_that_are_no_numbers_cost_one_text_only() -> None:
     assert np.isnan(answer.scores[1]).all()
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_left_and_the_deadline_holds() -> None:
     run = engine(Lengths(pieces=64, lanes=1, delay_s=0.1))
     run.run(texts(20))  # it learns its pace
