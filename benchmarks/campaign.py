@@ -25,7 +25,7 @@ from pipeline.embedded.engine import Engine
 from pipeline.embedded.query import Query
 from pipeline.embedded.statement import DataInsert
 from pipeline.processors.alerts.campaign import find
-from pipeline.processors.alerts.rules import CampaignRule
+from pipeline.processors.alerts.rule_types import CampaignRule
 
 SINCE = datetime(2026, 9, 1, 10, tzinfo=UTC)
 WINDOW = timedelta(minutes=10)

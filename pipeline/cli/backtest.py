@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pipeline.config.settings import Settings
     from pipeline.processors.alerts.backtest.labelled import Window
     from pipeline.processors.alerts.backtest.series import Replayed, Series
-    from pipeline.processors.alerts.rules import Alerts, SpikeRule
+    from pipeline.processors.alerts.rule_types import SpikeRule
+    from pipeline.processors.alerts.rules import Alerts
     from schemas.alerts import Alert
 
 MOST_PLOTS = 12
@@ -148,7 +149,7 @@ def _series(config: Alerts, path: Path, labels: Path | None, plots: Path | None,
 
 
 def _spike_rule(config: Alerts) -> SpikeRule:
-    from pipeline.processors.alerts.rules import SpikeRule
+    from pipeline.processors.alerts.rule_types import SpikeRule
 
     for rule in config.rules:
         if isinstance(rule, SpikeRule) and rule.measure == "volume":

@@ -27,7 +27,8 @@ def check(
     settings = load_settings(context)
     from pipeline.cli.terminal import console, table
     from pipeline.config.document import hint
-    from pipeline.processors.alerts.rules import DEFAULT_RULES, brands_of, load_rules
+    from pipeline.processors.alerts.rule_types import brands_of
+    from pipeline.processors.alerts.rules import DEFAULT_RULES, load_rules
     from pipeline.processors.mentions.brands import SAMPLE_BRANDS, load_brands
 
     path = file or settings.alerts or DEFAULT_RULES

@@ -21,7 +21,7 @@ from pipeline.leader import Leader
 from pipeline.processors.alerts.backtest.judge import Backtest
 from pipeline.processors.alerts.campaign_search import due_searches, search
 from pipeline.processors.alerts.evaluator import Evaluator
-from pipeline.processors.alerts.rules import OverTimeRule
+from pipeline.processors.alerts.rule_types import OverTimeRule
 from schemas.times import utc_now
 
 CAMPAIGN_EVERY_S = 2.0

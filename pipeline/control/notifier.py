@@ -26,7 +26,8 @@ from pipeline.notify.dispatcher import Dispatcher
 from pipeline.notify.receivers import Outcome, check
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.explain import explain
-from pipeline.processors.alerts.rules import Alerts, EventRule
+from pipeline.processors.alerts.rule_types import EventRule
+from pipeline.processors.alerts.rules import Alerts
 from pipeline.sinks.alerts import AlertTopic
 from schemas.alerts import Alert, State
 from schemas.times import utc_now

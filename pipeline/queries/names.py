@@ -18,7 +18,8 @@ from pipeline.clickhouse.row_versions import quoted
 from pipeline.config.document import hint
 from pipeline.config.settings import Settings
 from pipeline.errors import SettingsError, UnknownName
-from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, brands_of, load_rules, platforms_of
+from pipeline.processors.alerts.rule_types import brands_of, platforms_of
+from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, load_rules
 from pipeline.processors.mentions.brands import SAMPLE_BRANDS, load_brands
 
 Column = Callable[[str], Iterable[str]]

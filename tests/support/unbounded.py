@@ -13,7 +13,7 @@ import polars as pl
 from pipeline.processors.alerts.counts import INDEX, MEASURES, Slice, Values
 from pipeline.processors.alerts.history import HISTORY_STEPS, OFF, OFF_LEAST, STEP_MINUTES
 from pipeline.processors.alerts.ring import Window
-from pipeline.processors.alerts.rules import WindowedRule
+from pipeline.processors.alerts.rule_types import WindowedRule
 from pipeline.processors.alerts.spike import Baseline, expect
 from pipeline.processors.alerts.spike_parameters import Spike
 from pipeline.processors.alerts.study import study

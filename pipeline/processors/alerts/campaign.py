@@ -25,7 +25,7 @@ from pipeline.processors.alerts.campaign_sql import (
     texts_sql,
     threes_sql,
 )
-from pipeline.processors.alerts.rules import CampaignRule
+from pipeline.processors.alerts.rule_types import CampaignRule
 from pipeline.processors.alerts.similarity import clusters, matrix, readable, support_of
 
 SAMPLES = 3

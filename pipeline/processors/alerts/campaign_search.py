@@ -12,7 +12,7 @@ from pipeline.processors.alerts.campaign_sql import enough_sql
 from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.lifecycle import Lifecycle
 from pipeline.processors.alerts.minutes import floor, time_of
-from pipeline.processors.alerts.rules import CampaignRule
+from pipeline.processors.alerts.rule_types import CampaignRule
 from schemas.alerts import Alert, Scope
 
 MOMENT = timedelta(seconds=1)

@@ -9,7 +9,7 @@ from itertools import combinations
 import polars as pl
 
 from pipeline.clickhouse.row_versions import numbers, quoted
-from pipeline.processors.alerts.rules import CampaignRule
+from pipeline.processors.alerts.rule_types import CampaignRule
 
 COPIES = ("repost", "reaction", "like", "follow", "vote")
 """Kinds whose text is the platform's own copy, or none: many reposts of one text are no campaign."""

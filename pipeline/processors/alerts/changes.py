@@ -12,7 +12,7 @@ from pipeline.processors.alerts import explain
 from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.counts import INDEX
 from pipeline.processors.alerts.minutes import time_of
-from pipeline.processors.alerts.rules import AnyRule, EventRule, KeywordRule, Rule, Windowed, platforms_of
+from pipeline.processors.alerts.rule_types import AnyRule, EventRule, KeywordRule, Rule, Windowed, platforms_of
 from pipeline.processors.alerts.verdicts import Verdicts
 from schemas.alerts import Alert, Change, Scope, State, alert_key
 from schemas.signals import Candidate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from pipeline.processors.alerts.rules import ConditionRule
+from pipeline.processors.alerts.rule_types import ConditionRule
 from schemas.alerts import Scope
 
 

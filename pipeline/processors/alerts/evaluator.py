@@ -25,7 +25,8 @@ from pipeline.processors.alerts.lifecycle import OLD, Lifecycle
 from pipeline.processors.alerts.minutes import MINUTE_S, minute_of, time_of
 from pipeline.processors.alerts.news import News
 from pipeline.processors.alerts.no_data import LastEvents, judge_sources
-from pipeline.processors.alerts.rules import Alerts, AnyRule, CampaignRule, NoDataRule, OverTimeRule, WindowedRule, window_of
+from pipeline.processors.alerts.rule_types import AnyRule, CampaignRule, NoDataRule, OverTimeRule, WindowedRule, window_of
+from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.store import AlertStore
 from pipeline.processors.alerts.touched import DAY, Touched, historical

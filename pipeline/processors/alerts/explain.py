@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.clickhouse.query import Ask
 from pipeline.clickhouse.row_versions import quoted
 from pipeline.processors.alerts.counts import LANGUAGE
-from pipeline.processors.alerts.rules import (
+from pipeline.processors.alerts.rule_types import (
     AnyRule,
     CampaignRule,
     EventRule,

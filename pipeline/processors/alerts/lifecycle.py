@@ -29,7 +29,8 @@ from pipeline.processors.alerts.changes import (
 )
 from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.minutes import time_of
-from pipeline.processors.alerts.rules import Alerts, AnyRule, EventRule, NoDataRule
+from pipeline.processors.alerts.rule_types import AnyRule, EventRule, NoDataRule
+from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.silences import Silence, muted_by
 from pipeline.processors.alerts.verdicts import STILL, TRUE, UNKNOWN, Verdicts
 from schemas.alerts import Alert, Change, Member, Scope, State, alert_key

@@ -9,7 +9,7 @@ from pipeline.clickhouse.query import Query
 from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.lifecycle import Lifecycle
 from pipeline.processors.alerts.minutes import MINUTE_S, floor, time_of
-from pipeline.processors.alerts.rules import NoDataRule
+from pipeline.processors.alerts.rule_types import NoDataRule
 from schemas.alerts import Alert, Scope
 
 WEEK = timedelta(days=7)

@@ -13,201 +13,24 @@
       - {name: copies, type: campaign, accounts: 15, window: 10m}
       - {name: quiet, type: no_data, of: platform, after: 1h}
 
-Checked as a whole when it is read; an unknown key is an error. Durations are a number and s, m, h or d. docs/ops.md says what
-each rule is for.
+Checked as a whole when it is read; an unknown key is an error. Durations are a number and s, m, h or d. rule_types.py has the
+keys of each type; docs/ops.md says what each is for.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from pipeline.config import document
 from pipeline.config.document import StrictModel, hint
-from pipeline.processors.alerts.minutes import STEP_S
 from pipeline.processors.alerts.receiver import Group, Receiver
-from pipeline.processors.alerts.rule_fields import Dimension, Duration, Language, Name, Platform, Text, Window, Word
-from schemas import events
+from pipeline.processors.alerts.rule_types import AnyRule
 
 DEFAULT_RULES = Path(__file__).parents[2] / "alerts.yaml"
 """The rules that are in force where there is no other alerts.yaml."""
-SPIKE_WINDOW = timedelta(seconds=STEP_S)
-
-
-class Rule(StrictModel):
-    """The keys of every type. A key that a type does not take is an error: it would have no effect."""
-
-    name: Name
-    receivers: tuple[Name, ...] = ()
-    """Which receivers are notified; none given: all."""
-    repeat: Duration = timedelta(hours=4)
-    """How often receivers are reminded while it fires and nobody has acknowledged it."""
-    runbook: str = ""
-
-
-class Mentioning(Rule):
-    """A rule about mentions of brands."""
-
-    brands: tuple[Text, ...] = ()
-    """The brands; none given: all."""
-    platforms: tuple[Platform, ...] = ()
-    resolve: Duration = timedelta(minutes=10)
-    """The alert resolves when the condition has been false for so long."""
-
-
-class Windowed(Mentioning):
-    by: tuple[Dimension, ...] = ()
-    """One alert a brand, or a brand and platform, and language."""
-    languages: tuple[Language, ...] = ()
-    min_mentions: int = Field(10, ge=1)
-    persistence: Duration = timedelta(0)
-    """The alert fires when the condition has been true for so long."""
-
-
-class SpikeRule(Windowed):
-    """Volume, or the share of negative mentions, is unusual for this time (docs/spikes.md); over SPIKE_WINDOW."""
-
-    type: Literal["spike"]
-    measure: Literal["volume", "negative_share"] = "volume"
-    direction: Literal["above", "below"] = "above"
-    resolve: Duration = timedelta(hours=1)
-    severity: int = Field(1, ge=1, le=10)
-    """The least severity that raises an alert."""
-
-
-ADDED_UP = ("followers", "likes", "shares", "replies")
-NUMBERS = {"count": "mentions", "authors": "authors"}
-
-
-class ThresholdRule(Windowed):
-    """A number over a window is above or below a limit."""
-
-    type: Literal["threshold"]
-    measure: Literal["count", "authors", "negative_share", "score", "followers", "likes", "shares", "replies"]
-    aggregate: Literal["sum", "mean"] = "sum"
-    """For followers, likes, shares and replies."""
-    window: Window = timedelta(minutes=10)
-    above: float | None = None
-    below: float | None = None
-    severity: int = Field(5, ge=1, le=10)
-
-    @property
-    def asks_least(self) -> bool:
-        """Whether `min_mentions` applies: to a share or a mean; for a sum, `above` or `below` is the limit."""
-        return self.measure in ("negative_share", "score") or self.aggregate == "mean"
-
-    @model_validator(mode="after")
-    def _one_limit(self) -> ThresholdRule:
-        if (self.above is None) == (self.below is None):
-            raise ValueError("a threshold has either above or below")
-        if "aggregate" in self.model_fields_set and self.measure not in ADDED_UP:
-            raise ValueError(f"aggregate: it is for {', '.join(ADDED_UP)}, not for {self.measure}")
-        if "min_mentions" in self.model_fields_set and not self.asks_least:
-            what = f"a sum of {self.measure}" if self.measure in ADDED_UP else f"a number of {NUMBERS[self.measure]}"
-            raise ValueError(f"min_mentions: it is for shares and means, not for {what}")
-        return self
-
-
-class KeywordRule(Mentioning):
-    """A word that means trouble in an inbound event about a brand; by language, `any` for all."""
-
-    type: Literal["keyword"]
-    words: dict[Language | Literal["any"], Annotated[tuple[Word, ...], Field(min_length=1)]] = Field(min_length=1)
-    severity: int = Field(7, ge=1, le=10)
-
-
-class ReachRule(Mentioning):
-    """One event that many see: its author's followers, or its own likes, shares and replies together."""
-
-    type: Literal["reach"]
-    followers: int | None = Field(None, ge=1)
-    engagement: int | None = Field(None, ge=1)
-    negative: bool = True
-    """Only events with the label negative."""
-    severity: int = Field(6, ge=1, le=10)
-
-    @model_validator(mode="after")
-    def _some(self) -> ReachRule:
-        if self.followers is None and self.engagement is None:
-            raise ValueError("reach asks for followers, engagement or both")
-        return self
-
-
-class CampaignRule(Mentioning):
-    """The same text, up to a few words, from many accounts."""
-
-    type: Literal["campaign"]
-    accounts: int = Field(10, ge=3)
-    window: Window = timedelta(minutes=10)
-    severity: int = Field(6, ge=1, le=10)
-
-
-class NoDataRule(Rule):
-    """No event for so long from a platform, from a source or about a brand that had one within the week before."""
-
-    type: Literal["no_data"]
-    of: Literal["platform", "source", "brand"] = "platform"
-    names: tuple[Text, ...] = ()
-    """Which ones; none given: all with an event within the week before."""
-    after: Duration = timedelta(hours=1)
-    severity: int = Field(4, ge=1, le=10)
-    resolve: ClassVar[timedelta] = timedelta(0)
-    """No key: the alert resolves with the first event."""
-
-    @model_validator(mode="after")
-    def _names_of_platforms(self) -> NoDataRule:
-        for name in self.names if self.of == "platform" else ():
-            if not re.fullmatch(events.PLATFORM_PATTERN, name):
-                raise ValueError(f"names: {name!r} is no platform's name: it has small letters, digits, _ and -")
-        return self
-
-    @field_validator("after")
-    @classmethod
-    def _long_enough(cls, after: timedelta) -> timedelta:
-        if not timedelta(minutes=1) <= after <= timedelta(days=7):
-            raise ValueError("it is 1 minute to 7 days")
-        return after
-
-
-def _present_type(rule: object) -> object:
-    if isinstance(rule, dict) and rule.get("type") == "silence":
-        raise ValueError("type: silence is named no_data now; nothing else about the rule changes")
-    return rule
-
-
-WindowedRule = SpikeRule | ThresholdRule  # judged over counts of minutes (windows.py)
-EventRule = KeywordRule | ReachRule  # judged on one event, in the worker (single.py)
-OverTimeRule = WindowedRule | CampaignRule  # over a window of mentions: explained, and judged again after late mentions
-ConditionRule = OverTimeRule | NoDataRule  # judged by the leader, which makes a Condition of it
-AnyRule = Annotated[
-    WindowedRule | EventRule | CampaignRule | NoDataRule,
-    Field(discriminator="type"),
-    BeforeValidator(_present_type),
-]
-
-
-def brands_of(rule: AnyRule) -> tuple[str, ...]:
-    """The brands that the rule names."""
-    if isinstance(rule, NoDataRule):
-        return rule.names if rule.of == "brand" else ()
-    return rule.brands
-
-
-def platforms_of(rule: AnyRule) -> tuple[str, ...]:
-    """The platforms that the rule names."""
-    if isinstance(rule, NoDataRule):
-        return rule.names if rule.of == "platform" else ()
-    return rule.platforms
-
-
-def window_of(rule: AnyRule | None) -> timedelta:
-    """The time over which the rule looks at mentions."""
-    return SPIKE_WINDOW if rule is None or isinstance(rule, (SpikeRule, EventRule, NoDataRule)) else rule.window
 
 
 class Alerts(StrictModel):

@@ -20,7 +20,8 @@ from functools import lru_cache
 import polars as pl
 
 from pipeline.batch import EventBatch
-from pipeline.processors.alerts.rules import Alerts, KeywordRule, ReachRule
+from pipeline.processors.alerts.rule_types import KeywordRule, ReachRule
+from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.language import primary
 from pipeline.processors.mentions.matching import term_text
 from pipeline.processors.mentions.step import WORDS

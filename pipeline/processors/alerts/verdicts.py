@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.processors.alerts.counts import Values
-from pipeline.processors.alerts.rules import WindowedRule
+from pipeline.processors.alerts.rule_types import WindowedRule
 from schemas.alerts import Scope
 
 UNKNOWN, FALSE, TRUE, STILL = -1, 0, 1, 2

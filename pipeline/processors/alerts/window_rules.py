@@ -13,7 +13,7 @@ from pipeline.processors.alerts.counts import INDEX, MEASURES, Slice, Values
 from pipeline.processors.alerts.history import STEP_MINUTES, History
 from pipeline.processors.alerts.minutes import MINUTE_S
 from pipeline.processors.alerts.ring import Window
-from pipeline.processors.alerts.rules import SpikeRule, ThresholdRule, WindowedRule
+from pipeline.processors.alerts.rule_types import SpikeRule, ThresholdRule, WindowedRule
 from pipeline.processors.alerts.spike import judge, judge_share
 from pipeline.processors.alerts.spike_parameters import DROP, Spike
 from pipeline.processors.alerts.table import CountTable, Rows

@@ -19,7 +19,7 @@ from pipeline.processors.alerts.counts import Slice
 from pipeline.processors.alerts.history import HISTORY_STEPS, MOST_BYTES, STEP_MINUTES, History
 from pipeline.processors.alerts.minutes import STEP_S
 from pipeline.processors.alerts.ring import Ring, Window
-from pipeline.processors.alerts.rules import SpikeRule, WindowedRule
+from pipeline.processors.alerts.rule_types import SpikeRule, WindowedRule
 from pipeline.processors.alerts.table import NONE, CountTable, Rows, ScopeLimit, longest_silent
 from pipeline.processors.alerts.verdicts import UNKNOWN, Verdicts
 from pipeline.processors.alerts.window_rules import (

@@ -14,7 +14,8 @@ import pytest
 from pipeline.processors.alerts import history
 from pipeline.processors.alerts.counts import Slice
 from pipeline.processors.alerts.history import HISTORY_STEPS, STEP_MINUTES
-from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, SpikeRule, ThresholdRule, load_rules
+from pipeline.processors.alerts.rule_types import SpikeRule, ThresholdRule
+from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, load_rules
 from pipeline.processors.alerts.study import study
 from pipeline.processors.alerts.table import ScopeLimit
 from pipeline.processors.alerts.verdicts import STILL, TRUE

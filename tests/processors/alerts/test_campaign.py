@@ -22,7 +22,7 @@ from pipeline.generate.phrases import LANGUAGES
 from pipeline.generate.plan import Plan
 from pipeline.generate.texts import Texts
 from pipeline.processors.alerts.campaign import Campaign, find
-from pipeline.processors.alerts.rules import CampaignRule
+from pipeline.processors.alerts.rule_types import CampaignRule
 
 SINCE = datetime(2026, 9, 1, 10, tzinfo=UTC)
 UNTIL = SINCE + timedelta(minutes=10)

@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.explain import significant_words, summary
-from pipeline.processors.alerts.rules import Alerts, ConditionRule
+from pipeline.processors.alerts.rule_types import ConditionRule
+from pipeline.processors.alerts.rules import Alerts
 from schemas.alerts import Scope
 from tests.support.minutes import MINUTE, at
 

@@ -14,7 +14,8 @@ from pipeline.processors.alerts.changes import historical_key
 from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.counts import MEASURES
 from pipeline.processors.alerts.lifecycle import Lifecycle
-from pipeline.processors.alerts.rules import Alerts, AnyRule, ConditionRule, SpikeRule, ThresholdRule
+from pipeline.processors.alerts.rule_types import AnyRule, ConditionRule, SpikeRule, ThresholdRule
+from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.verdicts import STILL, TRUE, Verdicts
 from schemas.alerts import Alert, Scope, State, alert_key

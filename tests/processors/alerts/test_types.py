@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, cast, get_args
 
 from pipeline.processors.alerts.evaluator import Evaluator
-from pipeline.processors.alerts.rules import Alerts, AnyRule, EventRule, WindowedRule
+from pipeline.processors.alerts.rule_types import AnyRule, EventRule, WindowedRule
+from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.single import SingleEvent, words_of
 from pipeline.processors.completion import Completion
 from pipeline.processors.mentions.brands import Brands

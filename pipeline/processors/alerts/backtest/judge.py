@@ -24,15 +24,8 @@ from pipeline.processors.alerts.explain import explain
 from pipeline.processors.alerts.lifecycle import Lifecycle
 from pipeline.processors.alerts.minutes import DAY_MINUTES, MINUTE_S, minute_of, time_of
 from pipeline.processors.alerts.no_data import judge_sources
-from pipeline.processors.alerts.rules import (
-    Alerts,
-    CampaignRule,
-    EventRule,
-    NoDataRule,
-    OverTimeRule,
-    WindowedRule,
-    window_of,
-)
+from pipeline.processors.alerts.rule_types import CampaignRule, EventRule, NoDataRule, OverTimeRule, WindowedRule, window_of
+from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.single import JUDGED, SingleEvent, words_of
 from pipeline.processors.alerts.windows import Windows
 from pipeline.processors.mentions.brands import Brands
