@@ -12,6 +12,7 @@ contract depends on ClickHouse's settings, which clickhouse/pins.py fixes.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -98,10 +99,19 @@ class Inserter:
             return []
         return self._insert_halves(table, rows, whole, generation)
 
-    def _insert_whole(self, table: str, rows: pl.DataFrame, generation: int, again: str = "") -> None:
-        """`again` tells the token from that of an insert of the same rows before. Raises as `retry`."""
+    def _insert_whole(self, table: str, rows: pl.DataFrame, generation: int) -> None:
+        """Raises as `retry`."""
+        for confirming in itertools.count():
+            if not self._repeated(table, rows, generation, confirming):
+                return
+            rows = self._unconfirmed(table, rows, generation)
+            if not rows.height:
+                return
+
+    def _repeated(self, table: str, rows: pl.DataFrame, generation: int, confirming: int) -> bool:
+        """Inserts the rows; whether it took more than one try. `confirming` tells the tokens of the same rows apart."""
         body, tries = arrow_stream(rows), 0
-        token = f"{table}-{xxhash.xxh3_128_hexdigest(body)}{again}"
+        token = f"{table}-{xxhash.xxh3_128_hexdigest(body)}{'+' * bool(confirming)}{confirming or ''}"
 
         def send() -> None:
             nonlocal tries
@@ -109,8 +119,7 @@ class Inserter:
             self._send(table, rows.columns, body, token, generation)
 
         self.retry(f"insert into {table}", send, whole=rows.height == 1)
-        if tries > 1 and (rows := self._unconfirmed(table, rows, generation)).height:
-            self._insert_whole(table, rows, generation, f"{again}+")
+        return tries > 1
 
     def _unconfirmed(self, table: str, rows: pl.DataFrame, generation: int) -> pl.DataFrame:
         """The rows of an acknowledged repetition that have to be written once more."""

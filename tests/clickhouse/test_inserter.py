@@ -124,6 +124,28 @@ def test_a_dead_letter_that_a_killed_server_only_knows_by_its_token_is_written_a
     assert client.query("SELECT offset FROM dead_letters FINAL ORDER BY offset").result_rows == [(1,), (2,)]
 
 
+class Unanswering:
+    """A server that never answers the first try of a token, for the first `many` tokens."""
+
+    def __init__(self, many: int) -> None:
+        self.many, self.tries = many, 0
+        self.tokens: set[str] = set()
+
+    def raw_insert(self, table: str, *, settings: dict[str, str], **_: object) -> None:
+        self.tries += 1
+        token = settings["insert_deduplication_token"]
+        if token not in self.tokens and len(self.tokens) < self.many:
+            self.tokens.add(token)
+            raise ConnectionResetError
+
+
+def test_confirmations_that_get_no_answer_either_are_repeated_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inserter_module, "_BACKOFF_S", (0.0,))
+    server = Unanswering(2_000)
+    Inserter(cast(Client, server), PolledFence(), Vitals(), "landing").insert_all("pending_changes", rows(1), 0)
+    assert len(server.tokens) == 2_000 and server.tries == 4_001
+
+
 def test_an_insert_that_always_takes_too_long_is_halved(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inserter_module, "INSERT_MAX_S", 0.2)
     client.command("ALTER TABLE interactions ADD CONSTRAINT slow CHECK sleepEachRow(0.001) = 0")

@@ -205,7 +205,7 @@ class Windows:
 
     def _judge(self, slice_: Slice, rules: list[WindowedRule], minute: int, over: bool, watched: Collection[Scope]) -> Verdicts:
         table = self.rings[slice_].table
-        windows = {length: self.rings[slice_].window(minute, length) for length in map(minutes_of, rules)}
+        windows = {length: self.rings[slice_].window(minute, length) for length in set(map(minutes_of, rules))}
         self._note_mattering(slice_, rules, windows)
         rows = self._to_judge(slice_, [rule for rule in rules if over or not needs_whole_minutes(rule)], windows, watched)
         scopes = [table.scopes[row] for row in rows]

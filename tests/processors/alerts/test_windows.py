@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.processors.alerts.counts import INDEX, MEASURES, Slice
 from pipeline.processors.alerts.history import HISTORY_STEPS, STEP_MINUTES
 from pipeline.processors.alerts.minutes import STEP_S
-from pipeline.processors.alerts.ring import Ring
+from pipeline.processors.alerts.ring import Ring, Window
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.table import CountTable
 from pipeline.processors.alerts.verdicts import STILL, TRUE, UNKNOWN
@@ -249,3 +249,18 @@ def test_a_ring_holds_what_was_last_said_of_each_minute(reads: list[tuple[int, s
             held = ring.window(minute, 1).take(np.array([row]))
             assert held[0, INDEX["count"]] == known.get((scope.brand, minute), 0)
             assert held.shape == (1, len(MEASURES))
+
+
+def test_rules_of_one_length_share_one_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
+    window = Ring.window
+
+    def counted(self: Ring, minute: int, length: int) -> Window:
+        lengths.append(length)
+        return window(self, minute, length)
+
+    windows = windows_of(*({**THRESHOLD, "measure": "count", "above": 10 + n} for n in range(20)))
+    windows.move(MINUTE)
+    monkeypatch.setattr(Ring, "window", counted)
+    windows.judge(MINUTE, True)
+    assert lengths == [3]
