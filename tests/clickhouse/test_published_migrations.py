@@ -20,4 +20,5 @@ PUBLISHED = {
 
 
 def test_published_migrations_are_as_they_were_applied() -> None:
-    assert {migration.name: migration.checksum for migration in read_migrations()} == PUBLISHED
+    lines = [f'"{migration.name}": 0x{migration.checksum:016X},' for migration in read_migrations()]
+    assert lines == [f'"{name}": 0x{checksum:016X},' for name, checksum in PUBLISHED.items()]

@@ -37,7 +37,7 @@ def rule(text: str) -> str:
         ("type: no_data, brands: [Acme]", "brands: type no_data takes no such key"),
         ("type: no_data, platforms: [x]", "platforms: type no_data takes no such key"),
         ("type: no_data, resolve: 5m", "resolve: type no_data takes no such key"),
-        ("type: no_data, names: [Twitter]", "names: 'Twitter' is no platform's name: it has small letters, digits, _ and -"),
+        ("type: no_data, names: [Twitter]", "names: 'Twitter' is no platform's name: a small letter, then a-z 0-9 _ . -"),
         (
             "type: threshold, measure: count, above: 3, min_mentions: 10",
             "min_mentions: it is for shares and means, not for a number of mentions",

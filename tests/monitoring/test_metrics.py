@@ -95,8 +95,15 @@ def test_a_cause_names_no_topic_and_no_database() -> None:
     assert metrics.REGISTRY.get_sample_value("earshot_ready") == 0
 
 
+OF_CONTROL = {metrics.ALERT_CHANGES, metrics.ALERT_DELIVERIES, metrics.ALERT_SECONDS}
+"""Counters with labels that only control has: their first samples are from `start_control`."""
+
+
 def test_what_control_counts_starts_at_zero() -> None:
+    for metric in OF_CONTROL:
+        metric.clear()
     metrics.start_control(["new in this test"])
+    assert [metric for metric in OF_CONTROL if not any(family.samples for family in metric.collect())] == []
     for result in ("sent", "failed", "refused"):
         labels = {"receiver": "new in this test", "result": result}
         assert metrics.REGISTRY.get_sample_value("earshot_alert_deliveries_total", labels) == 0
@@ -106,7 +113,6 @@ def test_what_control_counts_starts_at_zero() -> None:
         assert metrics.REGISTRY.get_sample_value("earshot_alerts_changes_total", {"state": state}) is not None
 
 
-OF_CONTROL = {metrics.ALERT_CHANGES, metrics.ALERT_DELIVERIES, metrics.ALERT_SECONDS}
 NOT_KNOWN_BEFORE = {metrics.NOTES}
 """Their labels come with the first event."""
 

@@ -79,18 +79,27 @@ def test_slack_reads_no_link_or_mention_that_came_from_outside() -> None:
     assert "<" not in said
 
 
-ESCAPED = {"json": "<!channel> & <http://evil|click>", "slack": "&lt;!channel&gt; &amp; &lt;http://evil|click&gt;"}
-"""A text from outside, as each template passes it on: JSON's reader gets it as it is."""
+SYNTAX = ("<!channel>", "<http://evil|click>", "<@U1>", "@everyone", "[click](http://evil)", "`code`", "*bold*", "{key}")
+"""Mentions, links, formats and placeholders, as receivers of all kinds write them. A new template adds its receiver's own."""
+HOSTILE = f"& {' '.join(SYNTAX)}"
+"""A text from outside."""
+HARMLESS = {"json": SYNTAX, "slack": ("@everyone", "[click](http://evil)", "`code`", "*bold*", "{key}")}
+"""The syntax that the template's receiver does not read, or reads as a mere format; all else must be escaped."""
+ESCAPED = {
+    "json": HOSTILE,
+    "slack": "&amp; &lt;!channel&gt; &lt;http://evil|click&gt; &lt;@U1&gt; @everyone [click](http://evil) `code` *bold* {key}",
+}
+"""HOSTILE as each template passes it on: JSON's reader gets it as it is."""
 
 
 @pytest.mark.parametrize("template", get_args(Template))
 def test_each_template_escapes_text_from_outside(template: Template) -> None:
-    hostile = ESCAPED["json"]
+    hostile = HOSTILE
     made = alert(summary=hostile, terms=(hostile,), scope=Scope(hostile), comment=hostile, actor=hostile, measure=hostile)
     for change in (made, after(made, State.ACKNOWLEDGED, actor=hostile)):
         said = json.dumps(filled(template, change), ensure_ascii=False)
         assert said.count(ESCAPED[template]) >= 5
-        assert template == "json" or hostile not in said
+        assert [syntax for syntax in SYNTAX if syntax in said and syntax not in HARMLESS[template]] == []
 
 
 def test_people_are_told_what_it_is_and_where_to_look() -> None:

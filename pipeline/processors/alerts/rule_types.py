@@ -140,7 +140,7 @@ class NoDataRule(Rule):
     def _names_of_platforms(self) -> NoDataRule:
         for name in self.names if self.of == "platform" else ():
             if not re.fullmatch(events.PLATFORM_PATTERN, name):
-                raise ValueError(f"names: {name!r} is no platform's name: it has small letters, digits, _ and -")
+                raise ValueError(f"names: {name!r} is no platform's name: a small letter, then a-z 0-9 _ . -")
         return self
 
     @field_validator("after")
