@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from pipeline.processors.alerts.counts import MEASURES
+from pipeline.processors.alerts.history import STEP_MINUTES
+from pipeline.processors.alerts.minutes import STEP_S
 
 MINUTE = 29_500_000
 """The minute (since 1970) at which tests begin: in 2026."""
@@ -34,3 +37,14 @@ def said(
 def frame(*rows: dict[str, Any]) -> pl.DataFrame:
     types = {"brand": pl.String, "platform": pl.String, "language": pl.String, "minute": pl.Int64}
     return pl.DataFrame(list(rows), schema={**types, **dict.fromkeys(MEASURES, pl.Float64)})
+
+
+def history(per_step: int, days: int = 7) -> pl.DataFrame:
+    """Steps of the days before MINUTE, as `counts.history_sql` gives them: mentions of Acme, a fifth of them negative."""
+    step = (MINUTE - 1) // STEP_MINUTES
+    rng = np.random.default_rng(1)
+    counts = rng.poisson(per_step, days * 86400 // STEP_S)
+    steps = range(step - len(counts), step)
+    rows = [{**said(at, int(n)), "labelled": n, "negative": n // 5} for at, n in zip(steps, counts, strict=True)]
+    columns = frame(*rows).select("brand", "platform", "language", "minute", "count", "negative", "labelled")
+    return columns.with_columns(live=pl.col("count"))

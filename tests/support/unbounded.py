@@ -36,6 +36,8 @@ class DenseWindow:
 
 
 class DenseRing:
+    measures = MEASURES
+
     def __init__(self, table: CountTable, minutes: int) -> None:
         self.table, self.minutes, self.first = table, minutes, 0
         self.values = np.zeros((0, minutes, len(MEASURES)))

@@ -51,9 +51,13 @@ class Seen(NamedTuple):
     rows: Rows
     values: Values
     minute: int
+    measures: Sequence[str]
+    """Those that were read."""
 
     def of(self, measure: str) -> Values:
-        """Scopes by nothing: one measure."""
+        """Scopes by nothing: one measure. Raises LookupError for a measure that was not read."""
+        if measure not in self.measures:
+            raise LookupError(f"{measure} was not read: measures_of does not name it for these rules")
         column: Values = self.values[:, INDEX[measure]]
         return column
 

@@ -212,7 +212,7 @@ class Windows:
         taken = {length: window.take(rows) for length, window in windows.items()}
         columns = []
         for rule in rules:
-            column = self._column(rule, Seen(slice_, table, rows, taken[minutes_of(rule)], minute))
+            column = self._column(rule, Seen(slice_, table, rows, taken[minutes_of(rule)], minute, self.rings[slice_].measures))
             theirs = np.isin([scope.brand for scope in scopes], rule.brands) if rule.brands and scopes else True
             judged = theirs & np.full(len(scopes), over or not needs_whole_minutes(rule))
             columns.append(column._replace(codes=np.where(judged, column.codes, UNKNOWN).astype(np.int8)))

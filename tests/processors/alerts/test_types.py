@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast, get_args
 
 from pipeline.processors.alerts.evaluator import Evaluator
+from pipeline.processors.alerts.history import STEP_MINUTES
 from pipeline.processors.alerts.rule_types import AnyRule, EventRule, WindowedRule
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.single import SingleEvent, words_of
+from pipeline.processors.alerts.verdicts import TRUE
 from pipeline.processors.completion import Completion
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
@@ -18,7 +21,8 @@ from pipeline.step import Step
 from schemas.alerts import Scope
 from tests.support.bad_records import event
 from tests.support.hot_path import PathRun
-from tests.support.minutes import MINUTE, frame, said
+from tests.support.isolation import ROOT
+from tests.support.minutes import MINUTE, frame, history, said
 
 BRANDS = Brands.model_validate({"brands": [{"name": "Acme", "keywords": ["acme"]}]})
 KEYS: dict[str, dict[str, Any]] = {
@@ -29,7 +33,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "campaign": {},
     "no_data": {},
 }
-"""The least keys of each type."""
+"""The least keys of each type, with which it is true of what `windowed` and `on_one_event` say."""
 OWN = {"campaign", "no_data"}
 """Judged by code of their own: evaluator.py calls it."""
 RULES = Alerts.model_validate({"rules": [{"name": each, "type": each, **keys} for each, keys in KEYS.items()]})
@@ -40,12 +44,20 @@ def types_of(union: object) -> set[str]:
 
 
 def windowed() -> set[str]:
+    """The types that are true of something, while the minute goes on or when it is over."""
     windows = Evaluator(cast(Any, None), RULES).windows
-    for ring in windows.rings.values():
-        ring.move(MINUTE)
-    windows.put(frame(said(MINUTE, 5)), [MINUTE], None)
+    windows.move(MINUTE - 1)
+    for learned in windows.histories.values():
+        learned.load(history(30), (MINUTE - 1) // STEP_MINUTES)
+    for minute in range(MINUTE, MINUTE + STEP_MINUTES):
+        windows.move(minute)
+        windows.put(frame(said(minute, 60)), [minute], None)
     return {
-        rule.type for verdicts in windows.judge(MINUTE, True, {Scope("Acme")}) for rule in verdicts.rules if verdicts.scopes
+        rule.type
+        for over in (False, True)
+        for verdicts in windows.judge(minute, over, {Scope("Acme")})
+        for column, rule in enumerate(verdicts.rules)
+        if (verdicts.codes[:, column] == TRUE).any()
     }
 
 
@@ -61,3 +73,13 @@ def test_each_type_is_judged() -> None:
     assert windowed() == types_of(WindowedRule)
     assert on_one_event() == types_of(EventRule)
     assert types_of(WindowedRule) | types_of(EventRule) | OWN == KEYS.keys()
+
+
+def test_pages_name_each_type() -> None:
+    """As the rows of a table and as the head of another in docs/ops.md, in the glossary, in the README."""
+    ops = (ROOT / "docs/ops.md").read_text()
+    assert re.findall(r"^\| `(\w+)` \|", ops.partition("\n```yaml")[0], re.MULTILINE) == list(KEYS)
+    assert f"\n| | {' | '.join(KEYS)} |\n" in ops
+    assert f"; types {', '.join(KEYS)} |" in (ROOT / "docs/glossary.md").read_text()
+    alerts = (ROOT / "README.md").read_text().partition("\n## Alerts\n")[2].partition("\n```")[0]
+    assert re.findall(r"\(`(\w+)`\)", alerts) == list(KEYS)

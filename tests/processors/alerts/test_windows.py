@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from pipeline.processors.alerts.counts import INDEX, MEASURES, Slice
 from pipeline.processors.alerts.history import HISTORY_STEPS, STEP_MINUTES
-from pipeline.processors.alerts.minutes import STEP_S
 from pipeline.processors.alerts.ring import Ring, Window
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.table import CountTable
 from pipeline.processors.alerts.verdicts import STILL, TRUE, UNKNOWN
+from pipeline.processors.alerts.window_rules import Seen
 from pipeline.processors.alerts.windows import Windows
 from schemas.alerts import Scope
-from tests.support.minutes import MINUTE, frame, said
+from tests.support.minutes import MINUTE, frame, history, said
 
 
 def windows_of(*rules: dict[str, object], authors: pl.DataFrame | None = None) -> Windows:
@@ -88,6 +88,14 @@ def test_what_is_measured(rule: dict[str, object], measures: dict[str, Any], exp
     assert truth(windows, MINUTE, ACME) == expected
 
 
+def test_a_count_that_was_not_read_is_an_error_and_not_0() -> None:
+    none, slice_ = np.zeros(0, np.int64), Slice()
+    window = Seen(slice_, CountTable(slice_), none, np.zeros((0, len(MEASURES))), MINUTE, ["count"])
+    assert window.of("count").tolist() == []
+    with pytest.raises(LookupError, match="likes was not read: measures_of"):
+        window.of("likes")
+
+
 def test_authors_are_asked_for_where_there_may_be_enough() -> None:
     authors = pl.DataFrame({"brand": ["Acme"], "platform": [""], "language": [""], "authors": [7.0]})
     windows = windows_of({**THRESHOLD, "measure": "authors", "above": 10}, authors=authors)
@@ -118,16 +126,6 @@ def test_scopes_platforms_languages_and_brands() -> None:
     only.move(MINUTE)
     only.put(both, [MINUTE], None)
     assert truth(only, MINUTE, ACME) == 0  # 5 of its 13 are in German
-
-
-def history(per_step: int, days: int = 7) -> pl.DataFrame:
-    step = (MINUTE - 1) // STEP_MINUTES
-    rng = np.random.default_rng(1)
-    counts = rng.poisson(per_step, days * 86400 // STEP_S)
-    steps = range(step - len(counts), step)
-    rows = [{**said(at, int(n)), "labelled": n, "negative": n // 5} for at, n in zip(steps, counts, strict=True)]
-    columns = frame(*rows).select("brand", "platform", "language", "minute", "count", "negative", "labelled")
-    return columns.with_columns(live=pl.col("count"))
 
 
 @pytest.mark.parametrize(("per_minute", "expected"), [(6, 0), (28, STILL), (60, TRUE)])
