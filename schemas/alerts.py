@@ -67,6 +67,8 @@ class Change(TypedDict, total=False):
     comment: str
     platforms: tuple[str, ...]
     muted: str
+    unmuted_at: datetime | None
+    escalated_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,10 @@ class Alert:
     """The platforms of its events; blank: any platform. A silence of all of these mutes it."""
     muted: str = ""
     """Why nobody is notified: "silence <id>" or "inhibited by <key in hex>"; blank: receivers are notified."""
+    unmuted_at: datetime | None = None
+    """When the last mute that ended did so; None: none has."""
+    escalated_at: datetime | None = None
+    """When it was escalated, because nobody had acknowledged it; None: it never was."""
 
     @property
     def is_no_data(self) -> bool:
@@ -174,12 +180,15 @@ COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     **dict.fromkeys(("query", "actor", "comment"), pl.String),
     "platforms": pl.List(pl.String),
     "muted": pl.String,
+    **dict.fromkeys(("unmuted_at", "escalated_at"), TIME),
 }
 """Of table alerts, with their types; `alert_key` is Alert.key, and the scope has a column for each part. Records of topic
 `alerts` have the same fields, but for the key and for how JSON writes times and event keys."""
 _FIELDS = [field.name for field in fields(Alert) if field.name not in ("key", "scope")]
 _TIMES = [name for name, type_ in COLUMNS.items() if type_ is TIME]
 _LISTS = [name for name, type_ in COLUMNS.items() if isinstance(type_, pl.List)]
+_LATER: JsonObject = {"platforms": [], "unmuted_at": None, "escalated_at": None}
+"""The columns that came later than the topic."""
 
 
 def alert_rows(alerts: Iterable[Alert]) -> pl.DataFrame:
@@ -214,7 +223,7 @@ def dump(alert: Alert) -> bytes:
 def parse_alert(record: bytes | None) -> Alert | None:
     """The alert of a record of topic `alerts`; None for anything else."""
     try:
-        row = {"platforms": [], **orjson.loads(record or b"")}  # the column came later than the topic
+        row = {**_LATER, **orjson.loads(record or b"")}
         row |= {name: datetime.fromisoformat(row[name]) for name in _TIMES if row[name] is not None}
         row |= {"alert_key": int(row["key"], 16), "samples": [int(key, 16) for key in row["samples"]]}
         return alert_of(row)

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.terminal import printable, table
+from pipeline.notify.delivery_log import OUT_OF_HOURS
 from pipeline.queries.alerts import Shown
 from schemas.alerts import Alert, State
 
@@ -30,7 +31,7 @@ class News:
         self._seen: dict[int, tuple[object, ...]] = {}
 
     def is_new(self, alert: Alert) -> bool:
-        now = (alert.state, alert.severity, alert.muted, alert.actor, alert.comment)
+        now = (alert.state, alert.severity, alert.muted, alert.actor, alert.comment, alert.escalated_at)
         if self._seen.get(alert.key) == now:
             return False
         if alert.state is State.RESOLVED:
@@ -44,6 +45,8 @@ def line(alert: Alert) -> Text:
     """A change on one line."""
     marks = [mark for mark, on in (("test", alert.test), ("historical", alert.historical)) if on]
     notes = [f"muted: {alert.muted}"] if alert.muted else []
+    if alert.state is State.FIRING and alert.escalated_at:
+        notes.append("escalated")
     if alert.state is State.ACKNOWLEDGED:
         notes.append(f"{alert.actor}: {alert.comment}" if alert.comment else f"by {alert.actor}")
     return Text(" ").join(
@@ -126,6 +129,8 @@ def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
         yield "historical", "its events came an hour or more late: nobody was notified"
     if alert.test:
         yield "test", "a test of the receivers; nothing happened"
+    if alert.escalated_at:
+        yield "escalated", f"{_moment(alert.escalated_at)}: nobody had acknowledged it"
     if alert.actor:
         yield "acknowledged", f"by {alert.actor}{': ' if alert.comment else ''}{alert.comment}"
     if alert.muted:
@@ -149,7 +154,7 @@ def _history(changes: list[Alert]) -> Table:
         (
             _moment(alert.changed_at),
             alert.version,
-            alert.state,
+            f"{alert.state}, escalated" if alert.state is State.FIRING and alert.escalated_at else alert.state,
             alert.severity,
             number(alert.observed),
             alert.actor,
@@ -170,7 +175,7 @@ def _deliveries(shown: Shown) -> RenderableType:
             each.receiver,
             each.version,
             each.attempt,
-            "sent" if each.sent else "failed",
+            "sent" if each.sent else "waits" if each.reason.startswith(OUT_OF_HOURS) else "failed",
             each.reason,
             each.took_ms,
         )

@@ -15,6 +15,8 @@ from pipeline.errors import SettingsError
 if TYPE_CHECKING:
     from pipeline.clickhouse.query import Ask
     from pipeline.config.settings import Settings
+    from pipeline.processors.alerts.audience import Notified
+    from pipeline.processors.alerts.backtest.judge import Backtest
     from pipeline.processors.alerts.backtest.labelled import Window
     from pipeline.processors.alerts.backtest.series import Replayed, Series
     from pipeline.processors.alerts.rule_types import SpikeRule
@@ -36,10 +38,10 @@ def backtest(
     plots: Annotated[Path | None, typer.Option(help="The folder for the pictures.")] = Path("build/backtest"),
     as_json: Annotated[bool, typer.Option("--json", help="The alerts as one JSON object; no pictures.")] = False,
 ) -> None:
-    """Replay history through the rules and show what they would have raised.
+    """Replay history through the rules and show what they would have raised, and who would have been notified.
 
-    It notifies nobody and writes only pictures. A series is evaluated by a spike rule (--rule, else the first one), with the
-    detector of control.
+    It notifies nobody and writes only pictures. An escalation assumes that nobody acknowledged the alert. A series is evaluated
+    by a spike rule (--rule, else the first one), with the detector of control.
 
     Exit codes: 0 done, 2 wrong usage, settings, rules or files, 3 ClickHouse unreachable.
     """
@@ -80,47 +82,63 @@ def _history(config: Alerts, settings: Settings, span: Span, plots: Path | None,
     start, end = time_of("--from", span[0]) or first, time_of("--to", span[1]) or last
     if start >= end:
         raise SettingsError(f"--from {start:%Y-%m-%d %H:%M} is not before --to {end:%Y-%m-%d %H:%M}")
-    alerts = _replayed(ask, config, start, end)
+    replayed = _replayed(ask, config, start, end)
     if as_json:
-        _print_json([_of_alert(alert) for alert in alerts])
+        _print_json([_of_alert(alert, replayed.hearing.of(alert.key)) for alert in replayed.alerts])
         return
-    _show(alerts)
+    _show(replayed, bool(config.receivers))
     if plots is not None:
-        for path in draw_scopes(ask, plots, (start, end), alerts, MOST_PLOTS):
+        for path in draw_scopes(ask, plots, (start, end), replayed.alerts, MOST_PLOTS):
             typer.echo(f"drawn: {path}")
 
 
-def _replayed(ask: Ask, config: Alerts, start: datetime, end: datetime) -> list[Alert]:
+def _replayed(ask: Ask, config: Alerts, start: datetime, end: datetime) -> Backtest:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     from pipeline.cli.terminal import console
-    from pipeline.processors.alerts.backtest.judge import backtest as run
+    from pipeline.processors.alerts.backtest.judge import Backtest
 
+    test = Backtest(ask, config, start, end)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console(stderr=True)) as progress:
         task = progress.add_task(f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}", total=1.0)
-        return run(ask, config, start, end, lambda share: progress.update(task, completed=share))
+        for share in test.steps():
+            progress.update(task, completed=share)
+    return test
 
 
-def _show(alerts: list[Alert]) -> None:
+def _show(replayed: Backtest, notifies: bool) -> None:
+    """`notifies`: there are receivers."""
     from pipeline.cli.terminal import console, table
 
     screen = console()
-    columns = ("since", "until", "rule", "severity", "what", "terms")
+    alerts = replayed.alerts
+    columns = ("since", "until", "rule", "severity", "what", "terms", *(("notified",) if notifies else ()))
     rows = [
         (f"{a.since:%Y-%m-%d %H:%M}", f"{a.last_at:%Y-%m-%d %H:%M}", a.rule, a.severity, a.summary, ", ".join(a.terms))
+        + ((_who(a, replayed.hearing.of(a.key)),) if notifies else ())
         for a in alerts
     ]
     screen.print(table(columns, rows) if rows else "no alerts")
     screen.print(f"{len(alerts)} alerts")
 
 
-def _of_alert(alert: Alert) -> dict[str, object]:
+def _who(alert: Alert, notified: list[Notified]) -> str:
+    """`chat 10:31, pager 10:46 (escalated)`, with the day where it is another."""
+    texts = []
+    for receiver, at, escalated in notified:
+        day = "" if at.date() == alert.since.date() else f"{at:%Y-%m-%d} "
+        texts.append(f"{receiver} {day}{at:%H:%M}{' (escalated)' if escalated else ''}")
+    return ", ".join(texts) or "nobody"
+
+
+def _of_alert(alert: Alert, notified: list[Notified]) -> dict[str, object]:
     ended = alert.ended_at or alert.last_at
     return {
         "key": alert.hex, "started": _text(alert.since), "ended": _text(ended), "severity": alert.severity,
         "observed": alert.observed, "expected": alert.expected, "rule": alert.rule, **alert.scope._asdict(),
         "summary": alert.summary, "terms": list(alert.terms), "samples": [f"{key:016x}" for key in alert.samples],
+        "notified": [each._asdict() | {"at": _text(each.at)} for each in notified],
     }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,8 @@ from pipeline.cli.options import load_settings
 from pipeline.config.document import StrictModel
 
 if TYPE_CHECKING:
+    from pipeline.processors.alerts.receiver import Receiver
+    from pipeline.processors.alerts.rule_types import AnyRule
     from pipeline.processors.alerts.rules import Alerts
 
 
@@ -20,13 +22,16 @@ def check(
     context: typer.Context,
     file: Annotated[Path | None, typer.Argument(help="Default: that of the settings, else the default rules.")] = None,
 ) -> None:
-    """Check an alerts.yaml and list its rules.
+    """Check an alerts.yaml and list its rules, and who is notified at which hours.
+
+    Hours at which nobody is notified of a rule's alerts are a warning.
 
     Exit codes: 0 all of it can work, 1 a part never will (a line each), 2 it is invalid (one line says where and why).
     """
     settings = load_settings(context)
     from pipeline.cli.terminal import console, table
     from pipeline.config.document import hint
+    from pipeline.processors.alerts.hours import text_of
     from pipeline.processors.alerts.rule_types import brands_of
     from pipeline.processors.alerts.rules import DEFAULT_RULES, load_rules
     from pipeline.processors.mentions.brands import SAMPLE_BRANDS, load_brands
@@ -34,14 +39,19 @@ def check(
     path = file or settings.alerts or DEFAULT_RULES
     alerts = load_rules(path)
     brands = {brand.name for brand in load_brands(settings.brands or SAMPLE_BRANDS).brands}
-    rows = [(r.name, r.type, _keys(r, {"name", "type", "receivers"}), _receivers(alerts, r.name)) for r in alerts.rules]
+    rows = [(r.name, r.type, _keys(r, {"name", "type", "receivers", "escalate"}), _receivers(alerts, r)) for r in alerts.rules]
     console().print(table(("rule", "type", "keys", "receivers"), rows, title=str(path)))
+    if hours := [(r.name, text_of(r.when), _always(r)) for r in alerts.receivers if r.when]:
+        console().print(table(("receiver", "hours", "always"), hours))
+    for warning in _deaf(alerts):
+        typer.secho(f"earshot: warning: {warning}", err=True, fg="yellow")
     problems = [
         f"rule {rule.name}: no brand is named {brand!r} in {settings.brands or SAMPLE_BRANDS}{hint(brand, brands)}"
         for rule in alerts.rules
         for brand in brands_of(rule)
         if brand not in brands
     ]
+    problems += [text for rule in alerts.rules for text in _never(alerts, rule)]
     problems += [text for receiver in alerts.receivers for text in _unset(receiver.name, receiver.url_env, receiver.secret_env)]
     for problem in problems:
         typer.secho(problem, err=True, fg="red")
@@ -66,8 +76,44 @@ def _value(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _receivers(alerts: Alerts, rule: str) -> str:
-    return ", ".join(receiver.name for receiver in alerts.receivers_of(rule)) or "none"
+def _receivers(alerts: Alerts, rule: AnyRule) -> str:
+    """`chat, incidents; after 15m: pager`."""
+    first = ", ".join(receiver.name for receiver in alerts.receivers_of(rule.name)) or "none"
+    return f"{first}; after {_value(rule.escalate.after)}: {_value(rule.escalate.to)}" if rule.escalate else first
+
+
+def _always(receiver: Receiver) -> str:
+    """The alerts that it gets at any hour: `severity 8 and more, rule crisis`."""
+    if (always := receiver.always) is None:
+        return ""
+    severities = [f"severity {always.severity} and more"] if always.severity is not None else []
+    return ", ".join((*severities, *(f"rule {name}" for name in always.rules)))
+
+
+def _never(alerts: Alerts, rule: AnyRule) -> list[str]:
+    """Receivers of an escalation that no alert of the rule reaches."""
+    if rule.type == "spike":
+        return []  # its severity grows
+    return [
+        f"rule {rule.name}: escalate: its alerts have severity {rule.severity}, {r.name} takes {r.min_severity} and more"
+        for r in alerts.escalated_of(rule.name)
+        if r.min_severity > rule.severity
+    ]
+
+
+def _deaf(alerts: Alerts) -> list[str]:
+    """A line for the rules that nobody hears at the same hours."""
+    from pipeline.processors.alerts.audience import deaf_hours
+
+    rules: dict[tuple[str, ...], list[str]] = {}
+    for rule in alerts.rules:
+        if spans := deaf_hours(alerts, rule, datetime.now(UTC)):
+            rules.setdefault(tuple(spans), []).append(rule.name)
+    return [
+        f"{'rules' if len(names) > 1 else 'rule'} {', '.join(names)}: nobody is notified {spans[0]}"
+        f"{f' and at {len(spans) - 1} other times' if len(spans) > 1 else ''}: an alert of that time waits while it is open"
+        for spans, names in rules.items()
+    ]
 
 
 def _unset(receiver: str, *variables: str) -> list[str]:

@@ -5,7 +5,7 @@ The line names the key and the reason, and for an unknown key or name the neares
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -102,6 +102,13 @@ def hint(name: str, known: Iterable[str]) -> str:
     spelt = {each.casefold(): each for each in known}
     near = get_close_matches(name.casefold(), spelt, 1)
     return f", did you mean {spelt[near[0]]!r}?" if near else ""
+
+
+def check_names(where: str, names: Iterable[str], known: Collection[str]) -> None:
+    """Raises ValueError for a name that is not known, with the nearest known one."""
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{where}: there is no {name!r}{hint(name, known)}")
 
 
 class _Loader(yaml.SafeLoader):

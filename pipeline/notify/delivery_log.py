@@ -19,6 +19,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from pipeline.clock import worth_logging
 from pipeline.errors import UnreachableError, reason
 
+OUT_OF_HOURS = "out of hours"
+"""Begins the reason of a change that waits for the hours of its receiver: it was not tried."""
 MOST_ROWS = 100_000
 """Waiting rows; beyond that the oldest are dropped."""
 _INSERT_ROWS = 10_000
@@ -51,6 +53,8 @@ class Sent(NamedTuple):
     severity: int
     at: datetime
     attempts: int
+    escalated: bool = False
+    """Whether that version was escalated."""
 
 
 class DeliveryStore(Protocol):
@@ -137,13 +141,14 @@ def last_sent(client: Client, keys: Collection[int]) -> dict[tuple[int, str], Se
     chosen = f"alert_key IN ({','.join(map(str, keys))})"
     answer = client.query(
         f"""
-        SELECT alert_key, receiver, newest, state, severity, at, attempts
+        SELECT alert_key, receiver, newest, state, severity, at, attempts, escalated
         FROM (
             SELECT alert_key, receiver, maxIf(version, sent) AS newest, maxIf(tried_at, sent) AS at, max(attempt) AS attempts
-            FROM alert_deliveries WHERE {chosen} GROUP BY alert_key, receiver
+            FROM alert_deliveries WHERE {chosen} AND NOT startsWith(reason, '{OUT_OF_HOURS}') GROUP BY alert_key, receiver
         ) AS tried
         LEFT JOIN (
-            SELECT alert_key, version, argMax(state, term) AS state, argMax(severity, term) AS severity
+            SELECT alert_key, version, argMax(state, term) AS state, argMax(severity, term) AS severity,
+                argMax(toBool(isNotNull(escalated_at)), term) AS escalated
             FROM alerts WHERE {chosen} GROUP BY alert_key, version
         ) AS made ON tried.alert_key = made.alert_key AND tried.newest = made.version
         """,

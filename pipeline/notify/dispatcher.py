@@ -10,7 +10,11 @@ recognise a repetition. A receiver is notified of:
   to close the incident that it opened.
 - webhooks again by the rule's `repeat`, while an alert fires and nobody has acknowledged it. Alertmanager all open alerts, once
   a minute, also the muted ones: it would resolve them by itself.
-- a test: all receivers of its rule, once, whatever its severity; it delays no other alert.
+- a test: all receivers of its rule and of its escalation, once, whatever its severity; it delays no other alert.
+- an escalation, if the rule's `escalate` names it: once, also if it knows the alert; from then on of the alert's changes. An
+  acknowledgement before that ends it.
+- nothing out of its hours, except for alerts that its `always` names. When its hours begin it is notified of each open alert,
+  once, as it is then; and of the end of alerts that it knows.
 
 Waiting changes are in memory, the first and the newest one of 10,000 alerts a receiver at most (outbox.py). After a restart,
 the delivery log (delivery_log.py) and table alerts say which changes are still to be sent.
@@ -46,6 +50,7 @@ class Dispatcher:
         """
         check(config, self._context.environ)
         self._named = {rule.name: {receiver.name for receiver in config.receivers_of(rule.name)} for rule in config.rules}
+        self._escalated = {rule.name: {receiver.name for receiver in config.escalated_of(rule.name)} for rule in config.rules}
         receivers = {receiver.name: receiver for receiver in config.receivers}
         for name in self._queues.keys() - receivers.keys():
             task = asyncio.create_task(self._queues.pop(name).close(0))
@@ -62,7 +67,7 @@ class Dispatcher:
     def resume(self, alerts: Sequence[Alert], sent: Mapping[tuple[int, str], Sent]) -> None:
         """Goes on where an earlier process stopped; to be called before the first `notify`.
 
-        `alerts` are the newest changes of open alerts, and of those that ended within the last day; `sent` is the answer of
+        `alerts` are the newest changes of open alerts, and of those that ended lately (`remembered`); `sent` is the answer of
         `last_sent` for their keys. Changes that were not accepted are sent now. Of an alert that began and ended while the
         receiver was down, only the end is sent: it says all.
         """
@@ -84,8 +89,11 @@ class Dispatcher:
 
     def _offer(self, alert: Alert) -> None:
         named = self._named.get(alert.rule, self._queues.keys())
+        later = self._escalated.get(alert.rule, set())
         for name, queue in self._queues.items():
-            queue.offer(alert, name in named)
+            queue.offer(
+                alert, name in named or (alert.test and name in later), alert.escalated_at is not None and name in later
+            )
 
     @property
     def dead(self) -> list[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import islice
 from typing import NamedTuple
 
 from pipeline.notify.delivery_log import Sent
 from pipeline.notify.receivers import group_of
+from pipeline.processors.alerts.hours import in_hours
 from pipeline.processors.alerts.receiver import Receiver
 from pipeline.processors.alerts.rules import Alerts
 from schemas.alerts import Alert, State
@@ -27,10 +29,17 @@ class Change(NamedTuple):
     queued_at: float
     reminder: int = 0
     """When this reminder was due (s since 1970); 0: not a reminder."""
+    escalation: bool = False
+    """The receiver is notified because the alert was escalated."""
+    held: bool = False
+    """It waited for the receiver's hours."""
 
     @property
     def id(self) -> str:
-        """Names the change to the receiver, the same at each try."""
+        """Names the change to the receiver, the same at each try. Of an escalation it is the same in another process, too: that
+        may find a later version of the alert."""
+        if self.escalation and self.alert.escalated_at:
+            return f"{self.alert.hex}-escalated-{int(self.alert.escalated_at.timestamp())}"
         return f"{self.alert.hex}-{self.alert.version}" + (f"-{self.reminder}" if self.reminder else "")
 
 
@@ -53,6 +62,11 @@ class Incident:
     alone: bool = False
     """Its message was refused: it is not sent with others, which may be accepted."""
 
+    @property
+    def last(self) -> Alert | None:
+        """The newest change that the receiver has accepted or will get; None: none yet."""
+        return self.waiting[-1].alert if self.waiting else self.accepted
+
 
 class Outbox:
     """Keeps the order within an alert: an opening that was never accepted goes in one message with the newest change; changes
@@ -66,7 +80,7 @@ class Outbox:
 
     def use(self, receiver: Receiver, config: Alerts) -> None:
         """Other rules, or another form of the receiver, from now on."""
-        self._min_severity = receiver.min_severity
+        self._receiver = receiver
         self._by = config.group.by
         self._repeat = {rule.name: rule.repeat.total_seconds() for rule in config.rules}
         self._groups = receiver.type != "alertmanager"  # it groups by itself
@@ -84,30 +98,43 @@ class Outbox:
     def restore(self, alert: Alert, sent: Sent) -> None:
         """The delivery log's state of the alert; to be called before the first `is_news`."""
         if sent.state:
-            accepted = replace(alert, version=sent.version, state=State(sent.state), severity=sent.severity)
+            escalated_at = alert.escalated_at if sent.escalated else None
+            accepted = replace(
+                alert, version=sent.version, state=State(sent.state), severity=sent.severity, escalated_at=escalated_at
+            )
             incident = Incident(accepted, accepted, sent.at.timestamp(), sent.attempts)
         else:
             incident = Incident(replace(alert, version=0), attempts=sent.attempts)
         if not self._is_closed(incident):
             self._incidents[alert.key] = incident
 
-    def is_news(self, alert: Alert, named: bool) -> bool:
-        """Notes the change; True: it is to be sent, too. `named`: the alert's rule names the receiver."""
+    def is_news(self, alert: Alert, named: bool, escalated: bool = False) -> bool:
+        """Notes the change; True: it is to be sent, too, by what was sent so far. `named`: the alert's rule names the receiver;
+        `escalated`: the alert was escalated to it."""
         incident = self._incidents.get(alert.key)
         if incident is None:
-            news = alert.state is not State.RESOLVED and not alert.muted and alert.severity >= self._min_severity
-            return named and (news or alert.test)
-        if alert.version <= incident.alert.version:
+            return (named and alert.test) or self._opens(alert, named, escalated)
+        if alert.version < incident.alert.version:
             return False
         incident.alert = alert
+        last = incident.last
         if alert.state is State.RESOLVED or alert.test:
-            return True
-        last = incident.waiting[-1].alert if incident.waiting else incident.accepted
-        if alert.muted:
-            return False
-        if last is None:
-            return named and alert.severity >= self._min_severity
-        return alert.state is not last.state or alert.severity > last.severity
+            return last is None or last.state is not alert.state
+        if last is None or self.is_escalation(alert, escalated):
+            return self._opens(alert, named, escalated)
+        return not alert.muted and (alert.state is not last.state or alert.severity > last.severity)
+
+    def _opens(self, alert: Alert, named: bool, escalated: bool) -> bool:
+        """Whether it is news to a receiver that does not know the alert."""
+        called = named or self.is_escalation(alert, escalated)
+        heard = alert.state is not State.RESOLVED and not alert.muted
+        return called and heard and alert.severity >= self._receiver.min_severity
+
+    def is_escalation(self, alert: Alert, escalated: bool) -> bool:
+        """Whether the receiver is to be notified because the alert was escalated: it still fires, and that is not sent yet."""
+        incident = self._incidents.get(alert.key)
+        last = incident.last if incident else None
+        return escalated and alert.state is State.FIRING and (last is None or last.escalated_at is None)
 
     def add(self, change: Change) -> Incident:
         """The change is to be sent: at once, or with others of its group when that has had a message just now."""
@@ -127,8 +154,12 @@ class Outbox:
             if incident.waiting or incident.accepted is None or alert.state is not State.FIRING or alert.muted or alert.test:
                 continue
             due = incident.accepted_at + self._repeat.get(alert.rule, math.inf)
-            if clock >= due:
+            if clock >= due and self._receiver.hears(alert, _time(clock)):
                 self.add(Change(alert, now, int(due)))
+
+    def incident(self, alert: Alert) -> Incident:
+        """The alert as the receiver knows it, or as one that it does not know."""
+        return self._incidents.get(alert.key) or Incident(alert)
 
     def make_room(self, key: int) -> Incident | None:
         """Drops the oldest alert of a full outbox, and returns it: a waiting one that has ended, before an open one."""
@@ -145,15 +176,23 @@ class Outbox:
         self._waiting.pop(incident.alert.key, None)
 
     # --- messages go out ------------------------------------------------------------------------------------------------
-    def batch(self, now: float, all_due: bool) -> list[Incident]:
+    def sendable(self, clock: float) -> Iterable[Incident]:
+        """Of the waiting incidents those that the receiver may be notified of at this time (s since 1970)."""
+        at = _time(clock)
+        if in_hours(self._receiver.when, at):
+            return self.waiting
+        return [incident for incident in self.waiting if self._receiver.hears(incident.waiting[-1].alert, at)]
+
+    def batch(self, now: float, clock: float, all_due: bool) -> list[Incident]:
         """The incidents of the next message, of one group, with those that were held back. `all_due`: nothing is held back."""
-        first = next((i for i in self.waiting if i.due <= now or (all_due and not i.refusals)), None)
+        waiting = self.sendable(clock)
+        first = next((i for i in waiting if i.due <= now or (all_due and not i.refusals)), None)
         if first is None:
             return []
         batch = [first]
         if not first.alone:
             group = self._group(first)
-            others = (i for i in self.waiting if i is not first and not i.alone and self._group(i) == group)
+            others = (i for i in waiting if i is not first and not i.alone and self._group(i) == group)
             batch += islice(others, MOST_ALERTS - 1)
         self._messages = {name: at for name, at in self._messages.items() if at + self._interval > now}
         self._messages[self._group(first)] = now
@@ -188,3 +227,7 @@ class Outbox:
             return ()
         # A test delays no true alert.
         return ("test" if incident.alert.test else "", *group_of(incident.alert, self._by).values())
+
+
+def _time(clock: float) -> datetime:
+    return datetime.fromtimestamp(clock, UTC)

@@ -3,7 +3,7 @@
 A webhook's request carries X-Earshot-Timestamp (s since 1970), X-Earshot-Delivery and, if there is a secret,
 X-Earshot-Signature: `v1=` and the hexadecimal HMAC-SHA256 of `<timestamp>.<body>`. Delivery names each change in the message as
 `<key>-<version>`, the same at each try, so that a receiver can recognise a repetition; a reminder of an alert that still fires
-adds the time when it was due.
+adds the time when it was due, and an escalation has its time instead of the version: `<key>-escalated-<s since 1970>`.
 """
 
 from __future__ import annotations
@@ -84,11 +84,15 @@ def text(message: Message, escape: Escape = str) -> str:
 
 def _lines(alert: Alert, runbook: str, escape: Escape) -> str:
     state = alert.state.upper() + (f" by {escape(alert.actor)}" if alert.actor and alert.state is State.ACKNOWLEDGED else "")
+    escalated = alert.escalated_at if alert.state is State.FIRING else None
+    state += ", ESCALATED" if escalated else ""
     lines = [
         f"{_mark(alert)}[{state}] severity {alert.severity}/10: {escape(str(alert.scope))} ({alert.rule})",
         escape(alert.summary),
         f"{escape(alert.measure) or 'observed'} {_seen(alert)}, {_span(alert)}",
     ]
+    if escalated:
+        lines.append(f"escalated {_time(escalated)} UTC: nobody had acknowledged it")
     if alert.terms:
         lines.append(f"terms: {escape(', '.join(alert.terms))}")
     if alert.comment:
@@ -153,6 +157,7 @@ FIELDS: dict[str, Callable[[Message, Alert], str]] = {
     "query": lambda message, alert: alert.query,
     "actor": lambda message, alert: alert.actor,
     "comment": lambda message, alert: alert.comment,
+    "escalated_at": lambda message, alert: _time(alert.escalated_at) if alert.escalated_at else "",
 }
 """The names of a template, of the first alert; `text` and `status` are of the whole message."""
 
@@ -212,6 +217,7 @@ def _posted(alert: Alert, runbook: str, now: datetime, hold: timedelta) -> dict[
         "runbook_url": runbook,
         "actor": alert.actor,
         "comment": alert.comment,
+        "escalated_at": rfc3339(alert.escalated_at) if alert.escalated_at else "",
     }
     return {
         "labels": _filled_in(labels),

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from pipeline.clock import worth_logging
 from pipeline.fence import GivenUp
 from pipeline.notify.context import Context
-from pipeline.notify.delivery_log import Delivery, Sent
+from pipeline.notify.delivery_log import OUT_OF_HOURS, Delivery, Sent
 from pipeline.notify.outbox import MOST_ALERTS, MOST_KEPT, Change, Incident, Outbox
 from pipeline.notify.receivers import Outcome, Outside, Sender, make_sender
+from pipeline.processors.alerts.hours import in_hours, text_of
 from pipeline.processors.alerts.receiver import Receiver
 from pipeline.processors.alerts.rules import Alerts
 from schemas.alerts import Alert, State
@@ -26,6 +27,8 @@ class ReceiverQueue:
     def __init__(self, receiver: Receiver, config: Alerts, context: Context) -> None:
         self._context = context
         self._outbox = Outbox(receiver, config)
+        self._held: dict[int, tuple[Alert, bool, bool]] = {}
+        """News that wait for the receiver's hours, by the alert's key, as `offer` got them."""
         self._old_senders: list[Sender] = []
         self._wake = asyncio.Event()
         self._closing = False
@@ -38,7 +41,7 @@ class ReceiverQueue:
     def _set(self, receiver: Receiver, config: Alerts) -> None:
         outside = Outside(self._context.environ, self._context.clock, self._context.lookup)
         self._sender: Sender = make_sender(receiver, config, outside)
-        self._name = receiver.name
+        self._receiver, self._name = receiver, receiver.name
         self._reminds = receiver.type != "alertmanager"
 
     def use(self, receiver: Receiver, config: Alerts) -> None:
@@ -62,14 +65,29 @@ class ReceiverQueue:
         self._outbox.restore(alert, sent)
         self._resend_at = 0.0  # so long may have passed that Alertmanager takes it for resolved
 
-    def offer(self, alert: Alert, named: bool) -> None:
-        """Takes the change over if it is news for this receiver; `named`: the alert's rule names it."""
-        if not self._outbox.is_news(alert, named):
+    def offer(self, alert: Alert, named: bool, escalated: bool = False) -> None:
+        """Takes the change over if it is news for this receiver; `named`: the alert's rule names it, `escalated`: the alert was
+        escalated to it."""
+        held = self._held.pop(alert.key, None)
+        if not self._outbox.is_news(alert, named, escalated):
             return
+        at = datetime.fromtimestamp(self._context.clock(), UTC)
+        if self._receiver.hears(alert, at):
+            self._take(
+                Change(alert, self._now(), escalation=self._outbox.is_escalation(alert, escalated), held=held is not None)
+            )
+            return
+        self._held[alert.key] = alert, named, escalated
+        if held is None:
+            off = Outcome(False, f"{OUT_OF_HOURS}: {text_of(self._receiver.when)}")
+            self._record(self._outbox.incident(alert), [Change(alert, 0.0)], off, 0.0)
+        self._wake.set()
+
+    def _take(self, change: Change) -> None:
+        alert = change.alert
         if (dropped := self._outbox.make_room(alert.key)) is not None:
             log.warning("receiver %s: more than %d alerts: %s is dropped", self._name, MOST_KEPT, dropped.alert.hex)
             self._record(dropped, dropped.waiting, Outcome(False, f"let go: more than {MOST_KEPT} alerts wait"), 0.0)
-        change = Change(alert, self._now())
         incident = self._outbox.add(change)
         if self._now() < self._rest_until:
             # The log has to know that it is owed, should the process end before the first try.
@@ -100,10 +118,11 @@ class ReceiverQueue:
                 await self._old_senders.pop().close()
             now = self._now()
             if self._reminds and now >= self._remind_at and not self._closing:
+                self._let_go()
                 self._outbox.remind(now, self._context.clock())
                 self._remind_at = now + self._context.timing.remind
             if now >= self._rest_until:
-                if batch := self._outbox.batch(now, self._closing):
+                if batch := self._outbox.batch(now, self._context.clock(), self._closing):
                     await self._deliver(batch)
                     continue
                 if not self._reminds and len(self._outbox) and now >= self._resend_at and not self._closing:
@@ -116,10 +135,16 @@ class ReceiverQueue:
 
     def _pause(self, now: float) -> float | None:
         """Seconds until something is due, if no change comes; None: nothing is."""
-        times = [max(incident.due, self._rest_until) for incident in self._outbox.waiting]
-        if len(self._outbox):
+        times = [max(incident.due, self._rest_until) for incident in self._outbox.sendable(self._context.clock())]
+        if len(self._outbox) or self._held:
             times.append(self._remind_at if self._reminds else max(self._resend_at, self._rest_until))
         return max(min(times) - now, 0.0) if times else None
+
+    def _let_go(self) -> None:
+        """Takes over what waited for the hours of the receiver, once they have begun."""
+        if self._held and in_hours(self._receiver.when, datetime.fromtimestamp(self._context.clock(), UTC)):
+            for held in list(self._held.values()):
+                self.offer(*held)
 
     async def _deliver(self, batch: list[Incident]) -> None:
         # Newer changes may come to wait while the message is on its way.
@@ -141,7 +166,7 @@ class ReceiverQueue:
             self._outbox.postpone(batch)
         else:
             for change in changes:
-                if not change.reminder:
+                if not (change.reminder or change.escalation or change.held):  # they say nothing about how fast it is
                     self._context.on_accepted(change.alert, self._name, self._now() - change.queued_at)
 
     async def _resend(self) -> None:

@@ -15,6 +15,7 @@ PUBLISHED = {
     "008_bounds": 0x57A033F1A2BD89F4,
     "009_leaders": 0x9BE6AB17FF6CDF36,
     "010_alert_platforms": 0x325C0BB344CB0238,
+    "011_alert_escalation": 0x10789E159CBE2A46,
 }
 """XXH3-64 by name. A new migration adds a line here; no line ever changes."""
 

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from pipeline.embedded.child import free_port
 from pipeline.notify.context import Context, Time
-from pipeline.notify.delivery_log import Delivery, Sent
+from pipeline.notify.delivery_log import OUT_OF_HOURS, Delivery, Sent
 from pipeline.notify.dispatcher import Dispatcher
 from pipeline.notify.receivers import Outcome
 from pipeline.processors.alerts.rules import Alerts
@@ -152,10 +152,12 @@ class Memory:
         known = {(alert.key, alert.version): alert for alert in alerts}
         found: dict[tuple[int, str], Sent] = {}
         for row in self.rows:
+            if row.reason.startswith(OUT_OF_HOURS):
+                continue
             before = found.get((row.alert_key, row.receiver), Sent(0, "", 0, AT, 0))
             made = known.get((row.alert_key, row.version))
             if row.sent and made:
-                before = Sent(made.version, made.state, made.severity, row.tried_at, row.attempt)
+                before = Sent(made.version, made.state, made.severity, row.tried_at, row.attempt, made.escalated_at is not None)
             found[row.alert_key, row.receiver] = before._replace(attempts=max(before.attempts, row.attempt))
         return found
 

@@ -35,6 +35,20 @@ def has_ended(alert: Alert, rule: AnyRule | None, watermark: datetime, now: date
     return quiet >= lasts and (alert.raised_at is None or now - alert.raised_at >= min(lasts, MINUTE))
 
 
+def with_mute(alert: Alert, muted: str, now: datetime) -> Alert:
+    """The alert, muted or not. It knows when its mute ended: from then on its receivers are notified."""
+    ends = bool(alert.muted) and not muted
+    return replace(alert, muted=muted, unmuted_at=now if ends else alert.unmuted_at)
+
+
+def escalates(alert: Alert, rule: Rule | None, now: datetime) -> bool:
+    """Whether nobody has acknowledged the alert for as long as its rule says, since it fired or its last mute ended. Once."""
+    if rule is None or rule.escalate is None or alert.test or alert.muted or alert.state != State.FIRING:
+        return False
+    since = [at for at in (alert.raised_at, alert.unmuted_at) if at is not None]
+    return alert.escalated_at is None and bool(since) and now - max(since) >= rule.escalate.after
+
+
 # --- windows ----------------------------------------------------------------------------------------------------------
 def condition_of(verdicts: Verdicts, row: int, column: int) -> Condition:
     """The condition of a rule (by column) and a scope (by row) whose verdict is TRUE."""

@@ -25,6 +25,7 @@ from pipeline.processors.alerts.lifecycle import OLD, Lifecycle
 from pipeline.processors.alerts.minutes import MINUTE_S, minute_of, time_of
 from pipeline.processors.alerts.news import News
 from pipeline.processors.alerts.no_data import LastEvents, judge_sources
+from pipeline.processors.alerts.receiver import remembered
 from pipeline.processors.alerts.rule_types import AnyRule, CampaignRule, NoDataRule, OverTimeRule, WindowedRule, window_of
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.silences import Silence
@@ -39,6 +40,8 @@ IDLE = timedelta(seconds=5)
 CLOSED_AFTER = timedelta(seconds=10)
 """A minute is judged as ended so long after its end: its events have landed by then."""
 KEEP_EVERY = timedelta(seconds=10)
+SETTLED_AFTER = timedelta(seconds=10)
+"""So long after the start no alert escalates: signals of the time before are still read, and may end it."""
 SWEEP_EVERY = timedelta(minutes=1)
 
 
@@ -49,7 +52,7 @@ class Evaluator:
         self._tables, self.config = tables, config
         self.lifecycle = Lifecycle(config)
         self.windows = self._make_windows(config)
-        self.watermark = self._heard_at = self._kept_at = self._swept_at = self._newest = time_of(0)
+        self.watermark = self._heard_at = self._kept_at = self._swept_at = self._led_at = self._newest = time_of(0)
         self._closed = 0
         """The last minute that was judged as ended."""
         self._generation = 0
@@ -61,11 +64,11 @@ class Evaluator:
     def start(self, now: datetime, generation: int) -> list[Alert]:
         """Takes over the state in ClickHouse. Returns the newest change of open alerts, and of those that ended lately."""
         self._generation, self._started = generation, True
-        standing = self._tables.standing(now - DAY)
+        standing = self._tables.standing(now - remembered(self.config.receivers))
         self.lifecycle = Lifecycle(self.config, standing, self._tables.silences(now))
         kept = self._tables.watermark() or now - OLD
         self.watermark = self._newest = min(max(kept, now - OLD), now)
-        self._heard_at = self._kept_at = self._swept_at = now
+        self._heard_at = self._kept_at = self._swept_at = self._led_at = now
         self.windows = self._make_windows(self.config)  # other rules may have come while another process led
         self._campaigns.recall(self._tables.ask, self._campaign_rules, self.watermark)
         self._read_everything()
@@ -134,7 +137,7 @@ class Evaluator:
         if sweeps:
             self._swept_at = now
             changes += self._judge_sources(now)
-        changes += self.lifecycle.sweep(self.watermark, now)
+        changes += self.lifecycle.sweep(self.watermark, now, settled=now - self._led_at >= SETTLED_AFTER)
         written = self._write(changes, [])
         if now - self._kept_at >= KEEP_EVERY:
             self._tables.keep_watermark(self.watermark, now, self._generation)
@@ -236,7 +239,7 @@ class Evaluator:
         """Begins or ends a silence; returns the alerts that it changes."""
         self._tables.write_silence(silence, self._generation)
         self.lifecycle.silences[silence.silence_id] = silence
-        return self._write(self.lifecycle.sweep(self.watermark, now), [])
+        return self._write(self.lifecycle.sweep(self.watermark, now, settled=False), [])
 
     def test(self, rule: AnyRule, brand: str, actor: str, now: datetime) -> list[Alert]:
         """Stores a test of the rule's receivers."""

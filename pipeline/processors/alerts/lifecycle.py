@@ -19,6 +19,7 @@ import numpy as np
 from pipeline.processors.alerts.changes import (
     condition_change,
     condition_of,
+    escalates,
     event_alert,
     event_change,
     first_alert,
@@ -26,6 +27,7 @@ from pipeline.processors.alerts.changes import (
     historical_key,
     persistence_of,
     trial,
+    with_mute,
 )
 from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.minutes import time_of
@@ -176,23 +178,25 @@ class Lifecycle:
         self._historical = {alert.key: alert for alert in alerts}
 
     # --- time, people -------------------------------------------------------------------------------------------------
-    def sweep(self, watermark: datetime, now: datetime) -> list[Alert]:
-        """The effects of time: alerts end, silences begin and end, and updates are saved."""
-        changes = [change for alert in self.open if (change := self._swept(alert, watermark, now)) is not None]
+    def sweep(self, watermark: datetime, now: datetime, settled: bool = True) -> list[Alert]:
+        """The effects of time: alerts end or, once `settled`, escalate; silences begin and end; updates are saved."""
+        changes = [change for alert in self.open if (change := self._swept(alert, watermark, now, settled)) is not None]
         for subject, ended in list(self._ended.items()):
             ended[:] = [alert for alert in ended if watermark - alert.last_at < REMEMBERED]
             if not ended:
                 del self._ended[subject]
         return changes
 
-    def _swept(self, alert: Alert, watermark: datetime, now: datetime) -> Alert | None:
+    def _swept(self, alert: Alert, watermark: datetime, now: datetime, settled: bool) -> Alert | None:
         rule, unsaved = self.config.rule(alert.rule), self._unsaved.get(_subject(alert))
         if rule is None and not alert.test:
             return self._resolve(alert, now, comment="the rule was taken out")
         if (alert.test or not alert.is_no_data) and has_ended(alert, rule, watermark, now):
             return self._resolve(alert, now)
         if (muted := self._muted(alert, now)) != alert.muted:
-            return self._save(alert.change(now, muted=muted), now)
+            return self._save(with_mute(alert.change(now), muted, now), now)
+        if settled and escalates(alert, rule, now):
+            return self._save(alert.change(now, escalated_at=now), now)
         if unsaved is not None and now - unsaved >= SAVE_EVERY:
             return self._save(alert.change(now), now)
         return None
@@ -214,7 +218,7 @@ class Lifecycle:
     # --- within -------------------------------------------------------------------------------------------------------
     def _save(self, alert: Alert, now: datetime) -> Alert:
         if alert.state == State.FIRING and not alert.test:
-            alert = replace(alert, muted=self._muted(alert, now))
+            alert = with_mute(alert, self._muted(alert, now), now)
         subject = _subject(alert)
         self._open[subject] = alert
         self._unsaved.pop(subject, None)

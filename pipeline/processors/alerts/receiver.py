@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from ipaddress import ip_network
 from typing import Literal
 from urllib.parse import urlsplit
@@ -11,10 +12,43 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.config.document import StrictModel
+from pipeline.processors.alerts.hours import Hours, in_hours
 from pipeline.processors.alerts.rule_fields import Duration, Name
+from schemas.alerts import Alert
 
 Template = Literal["json", "slack"]
 """The templates that ship (notify/payloads.py)."""
+
+
+class Always(StrictModel):
+    """The alerts that a receiver gets at any hour: those of this severity or more, and those of these rules."""
+
+    severity: int | None = Field(None, ge=1, le=10)
+    rules: tuple[Name, ...] = ()
+
+    @model_validator(mode="after")
+    def _some(self) -> Always:
+        if self.severity is None and not self.rules:
+            raise ValueError("it names a severity, rules or both")
+        return self
+
+    def names(self, rule: str, severity: int) -> bool:
+        """Whether it names an alert of this rule and severity."""
+        return rule in self.rules or (self.severity is not None and severity >= self.severity)
+
+
+class Escalation(StrictModel):
+    """Nobody has acknowledged an alert for so long while it fires: these receivers are notified, too."""
+
+    after: Duration
+    to: tuple[Name, ...] = Field(min_length=1)
+
+    @field_validator("after")
+    @classmethod
+    def _some_time(cls, after: timedelta) -> timedelta:
+        if not after:
+            raise ValueError("it is 1 second at least: receivers that are notified at once are in `receivers`")
+        return after
 
 
 class Receiver(StrictModel):
@@ -32,6 +66,9 @@ class Receiver(StrictModel):
     """json: the alerts as they are. slack: `{"text": ...}`. Else any JSON, in which {text}, {rule}, {brand}, {state} ... of the
     first alert are filled in."""
     min_severity: int = Field(1, ge=1, le=10)
+    when: Hours = ()
+    """Its hours; none given: any time. Out of them it is notified of nothing but the alerts that `always` names."""
+    always: Always | None = None
     allow: tuple[str, ...] = ()
     timeout: Duration = timedelta(seconds=10)
 
@@ -59,7 +96,22 @@ class Receiver(StrictModel):
             raise ValueError("a receiver has either url or url_env")
         if self.type == "alertmanager" and (self.secret_env or self.template != "json"):
             raise ValueError("an alertmanager has neither secret_env nor template")
+        if self.type == "alertmanager" and self.when:
+            # It takes an alert for resolved that it does not get again and again.
+            raise ValueError("an alertmanager has no `when`: its own time_intervals say who is notified at which hours")
+        if self.always and not self.when:
+            raise ValueError("`always` goes with `when`: without hours a receiver gets every alert")
         return self
+
+    def hears(self, alert: Alert, at: datetime) -> bool:
+        """Whether it may be notified of the alert at this moment."""
+        named = self.always is not None and self.always.names(alert.rule, alert.severity)
+        return named or in_hours(self.when, at)
+
+
+def remembered(receivers: Iterable[Receiver]) -> timedelta:
+    """For how long after its end an alert may still be news: longer than a receiver's hours are apart."""
+    return timedelta(days=8 if any(receiver.when for receiver in receivers) else 1)
 
 
 def check_url(url: str) -> None:

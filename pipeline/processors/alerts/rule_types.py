@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pipeline.config.document import StrictModel
 from pipeline.processors.alerts.minutes import STEP_S
+from pipeline.processors.alerts.receiver import Escalation
 from pipeline.processors.alerts.rule_fields import Dimension, Duration, Language, Name, Platform, Text, Window, Word
 from schemas import events
 
@@ -21,7 +22,8 @@ class Rule(StrictModel):
 
     name: Name
     receivers: tuple[Name, ...] = ()
-    """Which receivers are notified; none given: all."""
+    """Which receivers are notified; none given: all but those of `escalate`."""
+    escalate: Escalation | None = None
     repeat: Duration = timedelta(hours=4)
     """How often receivers are reminded while it fires and nobody has acknowledged it."""
     runbook: str = ""

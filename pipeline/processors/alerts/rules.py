@@ -1,17 +1,11 @@
 """alerts.yaml: rules that raise alerts, and the receivers that are notified.
 
     receivers:
-      - {name: chat, type: webhook, url_env: CHAT_URL, template: slack}
-      - {name: incidents, type: webhook, url: "https://ops.example/hook", secret_env: HOOK_SECRET}
-      - {name: alertmanager, type: alertmanager, url: "http://127.0.0.1:9093", allow: ["127.0.0.1"]}
+      - {name: chat, type: webhook, url_env: CHAT_URL, template: slack, when: {days: [mon-fri], hours: "08:00-18:00"}}
+      - {name: pager, type: webhook, url: "https://ops.example/hook", secret_env: HOOK_SECRET}
     group: {by: [brand], interval: 30s}
     rules:
-      - {name: volume, type: spike, by: [platform]}
-      - {name: anger, type: threshold, measure: negative_share, above: 0.6, window: 15m, min_mentions: 30}
-      - {name: crisis, type: keyword, words: {en: [recall, lawsuit], de: [rückruf]}}
-      - {name: big-voice, type: reach, followers: 100000}
-      - {name: copies, type: campaign, accounts: 15, window: 10m}
-      - {name: quiet, type: no_data, of: platform, after: 1h}
+      - {name: volume, type: spike, by: [platform], escalate: {after: 15m, to: [pager]}}
 
 Checked as a whole when it is read; an unknown key is an error. Durations are a number and s, m, h or d. rule_types.py has the
 keys of each type; docs/ops.md says what each is for.
@@ -25,7 +19,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from pipeline.config import document
-from pipeline.config.document import StrictModel, hint
+from pipeline.config.document import StrictModel, check_names
 from pipeline.processors.alerts.receiver import Group, Receiver
 from pipeline.processors.alerts.rule_types import AnyRule
 
@@ -46,11 +40,16 @@ class Alerts(StrictModel):
             for name, count in Counter(names).items():
                 if count > 1:
                     raise ValueError(f"{kind}: {count} are named {name}")
-        known = {receiver.name for receiver in self.receivers}
+        receivers, rules = {receiver.name for receiver in self.receivers}, {rule.name for rule in self.rules}
         for rule in self.rules:
-            for name in rule.receivers:
-                if name not in known:
-                    raise ValueError(f"rule {rule.name}: receivers: there is no {name!r}{hint(name, known)}")
+            check_names(f"rule {rule.name}: receivers", rule.receivers, receivers)
+            check_names(f"rule {rule.name}: escalate: to", rule.escalate.to if rule.escalate else (), receivers)
+            if rule.escalate and not self.receivers_of(rule.name):
+                raise ValueError(
+                    f"rule {rule.name}: escalate: to names all receivers: say in `receivers` who is notified first"
+                )
+        for receiver in self.receivers:
+            check_names(f"receiver {receiver.name}: always: rules", receiver.always.rules if receiver.always else (), rules)
         return self
 
     def rule(self, name: str) -> AnyRule | None:
@@ -58,9 +57,18 @@ class Alerts(StrictModel):
         return next((rule for rule in self.rules if rule.name == name), None)
 
     def receivers_of(self, rule: str) -> tuple[Receiver, ...]:
-        """The receivers that are notified of this rule's alerts."""
+        """The receivers that are notified of this rule's alerts when they fire."""
         known = self.rule(rule)
-        return tuple(r for r in self.receivers if known is None or not known.receivers or r.name in known.receivers)
+        if known is not None and known.receivers:
+            return tuple(r for r in self.receivers if r.name in known.receivers)
+        later = known.escalate.to if known is not None and known.escalate else ()
+        return tuple(r for r in self.receivers if r.name not in later)
+
+    def escalated_of(self, rule: str) -> tuple[Receiver, ...]:
+        """The receivers that are notified when nobody acknowledges an alert of this rule."""
+        known = self.rule(rule)
+        later = known.escalate.to if known is not None and known.escalate else ()
+        return tuple(r for r in self.receivers if r.name in later)
 
 
 def load_rules(path: Path) -> Alerts:

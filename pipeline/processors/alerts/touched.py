@@ -64,7 +64,7 @@ def historical(alerts: Iterable[Alert], known: Sequence[Alert], config: Alerts, 
     return [
         replace(
             alert, state=State.RESOLVED, historical=True, raised_at=None, version=1, muted="", changed_at=now,
-            ended_at=alert.last_at,
+            ended_at=alert.last_at, unmuted_at=None, escalated_at=None,
         )
         for alert in alerts
         if not any(_near(alert, other, config) for other in known)

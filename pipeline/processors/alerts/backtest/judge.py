@@ -18,6 +18,7 @@ import polars as pl
 
 from pipeline.clickhouse.query import Ask, Query
 from pipeline.processors.alerts import counts
+from pipeline.processors.alerts.audience import Hearing
 from pipeline.processors.alerts.backtest.past_events import PastEvents
 from pipeline.processors.alerts.campaign_search import Search, campaign_alerts, due_searches, search
 from pipeline.processors.alerts.explain import explain
@@ -61,11 +62,13 @@ class Minute(NamedTuple):
 
 
 class Backtest:
-    """A backtest whose caller may rest between its minutes. `alerts` holds its result at the end."""
+    """A backtest whose caller may rest between its minutes. `alerts` holds its result at the end, and `hearing` who would have
+    been notified, where nobody acknowledges an alert."""
 
     def __init__(self, ask: Ask, config: Alerts, start: datetime, end: datetime) -> None:
         self.alerts: list[Alert] = []
         self._ask, self._config, self._start, self._end = ask, config, start, end
+        self.hearing = Hearing(config)
         self._lifecycle = Lifecycle(config)
         self._raised: dict[int, Alert] = {}
         self._muted: set[int] = set()
@@ -87,6 +90,7 @@ class Backtest:
             changes += self._lifecycle.sweep(minute.end, minute.end)
             self._note(changes)
             yield (minute.number + 1 - first) / max(1, last + 1 - first)
+        self.hearing.finish(self._end)
         self._raised.update((alert.key, alert) for alert in self._lifecycle.open if alert.raised_at is not None)
         notified = (alert for key, alert in self._raised.items() if key not in self._muted)
         self.alerts = [self._explained(alert) for alert in sorted(notified, key=lambda alert: (alert.since, alert.key))]
@@ -104,6 +108,7 @@ class Backtest:
 
     def _note(self, changes: Iterable[Alert]) -> None:
         for alert in changes:
+            self.hearing.note(alert)
             if alert.raised_at is not None:
                 self._raised[alert.key] = alert
             if alert.muted and alert.raised_at == alert.changed_at:

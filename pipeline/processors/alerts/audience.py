@@ -1,0 +1,130 @@
+"""Audience: which receivers would be notified of an alert, and at which hours nobody would. It sends nothing."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.processors.alerts.hours import DAY, MINUTE, NAMES, WEEK, When, next_in_hours
+from pipeline.processors.alerts.receiver import Receiver
+from pipeline.processors.alerts.rule_types import AnyRule, SpikeRule
+from pipeline.processors.alerts.rules import Alerts
+from schemas.alerts import Alert, State
+
+YEAR = 366 * DAY
+_QUARTER = 15
+"""Minutes: clocks change at a quarter of an hour by UTC."""
+_MONDAY = 3 * DAY
+"""1970 began on a Thursday."""
+
+
+# --- hours at which nobody is notified --------------------------------------------------------------------------------
+def deaf_hours(config: Alerts, rule: AnyRule, start: datetime) -> list[str]:
+    """The spans of a week in which nobody is notified of a new alert of the rule, neither at once nor by its escalation.
+
+    All of a year from `start`, as people write them, those with the most minutes first. Empty also if nobody ever is."""
+    # A spike's severity is known when it comes: it may be the least that raises an alert, and may be the highest.
+    highest = 10 if isinstance(rule, SpikeRule) else rule.severity
+    receivers = [
+        receiver
+        for receiver in (*config.receivers_of(rule.name), *config.escalated_of(rule.name))
+        if receiver.min_severity <= highest
+    ]
+    if not receivers or any(_at_any_hour(receiver, rule) for receiver in receivers):
+        return []
+    first = int(start.timestamp()) // 60
+    heard = np.zeros(YEAR, bool)
+    for receiver in receivers:
+        for when in receiver.when:
+            heard |= _minutes(when, first)
+    zone = receivers[0].when[0].zone
+    minutes = Counter[str]()
+    for begin, end in _gaps(heard):
+        minutes[_span_text(first + begin, first + end, zone)] += end - begin
+    return [text for text, _ in minutes.most_common()]
+
+
+def _at_any_hour(receiver: Receiver, rule: AnyRule) -> bool:
+    return not receiver.when or (receiver.always is not None and receiver.always.names(rule.name, rule.severity))
+
+
+def _minutes(when: When, first: int) -> npt.NDArray[np.bool_]:
+    """Of each minute of a year from `first` on (minutes since 1970): whether it is in these hours."""
+    zone, minutes = ZoneInfo(when.zone), np.arange(first, first + YEAR)
+    quarters = np.arange(first // _QUARTER, (first + YEAR) // _QUARTER + 1)
+    moments = (datetime.fromtimestamp(int(quarter) * _QUARTER * 60, zone) for quarter in quarters)
+    ahead = np.array([(moment.utcoffset() or timedelta()) // MINUTE for moment in moments])
+    local = minutes + ahead[minutes // _QUARTER - quarters[0]] + _MONDAY
+    return np.asarray(when.week[local % WEEK])
+
+
+def _gaps(heard: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """The spans without a minute that is heard: the first minute, and that after the last. Without those at both ends of the
+    year, which are not known as a whole."""
+    begins = np.flatnonzero(heard[:-1] & ~heard[1:]) + 1
+    ends = np.flatnonzero(~heard[:-1] & heard[1:]) + 1
+    return zip(begins.tolist(), ends[ends > begins[:1].sum()].tolist(), strict=False)
+
+
+def _span_text(begin: int, end: int, zone: str) -> str:
+    """`fri 18:00 to mon 08:00 Europe/Berlin`."""
+    local = (datetime.fromtimestamp(minute * 60, ZoneInfo(zone)) for minute in (begin, end))
+    return f"{' to '.join(f'{NAMES[at.weekday()][:3]} {at:%H:%M}' for at in local)} {zone}"
+
+
+# --- who is notified --------------------------------------------------------------------------------------------------
+class Notified(NamedTuple):
+    """A receiver is notified of an alert that it did not know, or that was escalated to it."""
+
+    receiver: str
+    at: datetime
+    escalated: bool
+
+
+class Hearing:
+    """Who is notified of alerts as time goes on: of their changes, in order, where nobody acknowledges any."""
+
+    def __init__(self, config: Alerts) -> None:
+        self._first = {rule.name: config.receivers_of(rule.name) for rule in config.rules}
+        self._later = {rule.name: config.escalated_of(rule.name) for rule in config.rules}
+        self._newest: dict[int, Alert] = {}
+        self._notified: defaultdict[int, dict[tuple[str, bool], Notified]] = defaultdict(dict)
+
+    def note(self, alert: Alert) -> None:
+        """Takes in a change."""
+        before = self._newest.get(alert.key)
+        if before is not None:
+            self._until(before, alert.changed_at)
+        self._newest[alert.key] = alert
+
+    def finish(self, end: datetime) -> None:
+        """No change comes any more until this time."""
+        for alert in self._newest.values():
+            self._until(alert, end)
+
+    def of(self, key: int) -> list[Notified]:
+        """Who is notified of this alert, in order."""
+        return sorted(self._notified[key].values(), key=lambda each: (each.at, each.receiver))
+
+    def _until(self, alert: Alert, end: datetime) -> None:
+        """The alert was like this until then."""
+        if alert.state is not State.FIRING or alert.muted:
+            return
+        called = [(receiver, False) for receiver in self._first.get(alert.rule, ())]
+        if alert.escalated_at is not None:
+            called += [(receiver, True) for receiver in self._later.get(alert.rule, ())]
+        known = self._notified[alert.key]
+        for receiver, escalated in called:
+            if (receiver.name, escalated) in known or alert.severity < receiver.min_severity:
+                continue
+            at = alert.changed_at
+            if not receiver.hears(alert, at):
+                at = next_in_hours(receiver.when, at)
+            if at < end:
+                known[receiver.name, escalated] = Notified(receiver.name, at, escalated)
