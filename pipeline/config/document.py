@@ -128,8 +128,8 @@ def _where(loc: Sequence[int | str], values: object) -> str:
     """`rules.2 (anger): window`: the entry of a list with its name, then the key inside it."""
     head, rest = list[str](), list[str]()
     for part in loc:
-        if isinstance(values, dict) and part not in values and part == values.get("type"):
-            continue  # the tag of a union is not a key
+        if isinstance(values, dict) and part not in values and (part == values.get("type") or isinstance(part, int)):
+            continue  # neither the tag of a union is a key, nor the place in a list of which people wrote the only entry
         target = rest if head and head[-1][:1].isdigit() else head
         target.append(str(part))
         values = _value_at(values, part)

@@ -186,3 +186,63 @@ def test_mappings(tmp_path: Path, text: str, says: str) -> None:
 )
 def test_the_nearest_name(name: str, near: str) -> None:
     assert hint(name, ["Acme", "Bolt", "Northwind Air"]) == near
+
+
+def receiver(text: str) -> str:
+    known = "rules: [{name: crisis, type: keyword, words: {any: [x]}}]"
+    made = rules(f"{{receivers: [{{name: chat, type: webhook, url: 'https://ops.example/x', {text}}}], {known}}}")
+    return made.removeprefix("alerts.yaml: ").removeprefix("receivers.0 (chat): ")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("when: {day: [mon]}", "when.day: unknown key, did you mean 'days'?"),
+        ("when: [{zone: UTC}, {day: [mon]}]", "when.1.day: unknown key, did you mean 'days'?"),
+        ("when: {days: [mon-fry]}", "when.days.0: there is no day 'fry', did you mean 'fri'?"),
+        ("when: {days: [tue, tursday]}", "when.days.1: there is no day 'tursday', did you mean 'thursday'?"),
+        ("when: {days: ['*']}", "when.days.0: there is no day '*': it should look like mon or mon-fri"),
+        ("when: {days: mon}", "when.days: it is a list, as [a, b]"),
+        ("when: {hours: '8-18'}", "when.hours: '8-18' are no hours: it should look like 08:00-18:00"),
+        ("when: {hours: '08:00-25:00'}", "when.hours: '08:00-25:00': a day has the hours 00:00 to 24:00"),
+        ("when: {hours: '08:00-08:00'}", "when.hours: '08:00-08:00' begin when they end: without `hours` it is the whole day"),
+        ("when: {zone: Europe/Berlim}", "when.zone: there is no time zone 'Europe/Berlim', did you mean 'Europe/Berlin'?"),
+        ("when: {}, always: {}", "always: it names a severity, rules or both"),
+        ("always: {severity: 8}", "`always` goes with `when`: without hours a receiver gets every alert"),
+        ("when: {}, always: {severity: 11}", "always.severity: Input should be less than or equal to 10"),
+        (
+            "when: {}, always: {rules: [crisiss]}",
+            "receiver chat: always: rules: there is no 'crisiss', did you mean 'crisis'?",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_hours_of_a_receiver_is_named(text: str, says: str) -> None:
+    assert receiver(text) == says
+
+
+def test_alertmanager_has_no_hours() -> None:
+    text = "receivers: [{name: am, type: alertmanager, url: 'http://am.example', when: {days: [mon]}}]"
+    assert rules(text).endswith("an alertmanager has no `when`: its own time_intervals say who is notified at which hours")
+
+
+@pytest.mark.parametrize(
+    ("escalate", "says"),
+    [
+        ("{after: 15m, to: [pagr]}", "rule r: escalate: to: there is no 'pagr', did you mean 'pager'?"),
+        ("{after: 15m, too: [pager]}", "rules.0 (r): escalate.too: unknown key, did you mean 'to'?"),
+        ("{to: [pager]}", "rules.0 (r): escalate.after: it is missing"),
+        (
+            "{after: 0s, to: [pager]}",
+            "rules.0 (r): escalate.after: it is 1 second at least: receivers that are notified at once are in `receivers`",
+        ),
+        (
+            "{after: 15m, to: [pager, chat]}",
+            "rule r: escalate: to names all receivers: say in `receivers` who is notified first",
+        ),
+    ],
+)
+def test_what_is_wrong_with_an_escalation_is_named(escalate: str, says: str) -> None:
+    webhook = "type: webhook, url: 'https://ops.example/x'"
+    receivers = f"receivers: [{{name: chat, {webhook}}}, {{name: pager, {webhook}}}]"
+    made = rules(f"{{{receivers}, rules: [{{name: r, type: spike, escalate: {escalate}}}]}}")
+    assert made.removeprefix("alerts.yaml: ") == says

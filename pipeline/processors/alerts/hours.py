@@ -2,7 +2,7 @@
 
     when: {days: [mon-fri], hours: "08:00-18:00", zone: Europe/Berlin}
     when:
-      - {days: [mon-fri], hours: "18:00-08:00", zone: Europe/Berlin}    # over midnight: of the day on which they begin
+      - {hours: "18:00-08:00", zone: Europe/Berlin}    # over midnight: of the day on which they begin
       - {days: [sat, sun], zone: Europe/Berlin}
 
 The wall clock counts, also when it changes: an hour that a change skips does not exist, an hour that comes twice counts twice.
@@ -37,7 +37,8 @@ def _weekday(name: str) -> int:
     for names in (_SHORT, NAMES):
         if known in names:
             return names.index(known)
-    raise ValueError(f"there is no day {name.strip()!r}{hint(known, (*_SHORT, *NAMES))}: it should look like mon or mon-fri")
+    near = hint(known, _SHORT if len(known) <= 4 else NAMES) or ": it should look like mon or mon-fri"
+    raise ValueError(f"there is no day {name.strip()!r}{near}")
 
 
 def _weekdays(text: str) -> list[int]:
