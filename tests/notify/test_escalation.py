@@ -30,7 +30,7 @@ def receivers(first: Hook, later: Hook, **keys: Any) -> tuple[Mapping[str, Any],
     return {"name": "chat", "url": first.url}, {"name": "pager", "url": later.url, **keys}
 
 
-RULE = {"receivers": ["chat"], "escalate": {"after": "15m", "to": ["pager"]}}
+RULE: dict[str, Any] = {"receivers": ["chat"], "escalate": {"after": "15m", "to": ["pager"]}}
 
 
 # --- escalation -------------------------------------------------------------------------------------------------------
@@ -61,7 +61,7 @@ async def test_the_next_receivers_are_notified_once_and_of_the_end() -> None:
 
 async def test_a_receiver_that_knows_the_alert_is_notified_of_its_escalation_too() -> None:
     first = alert()
-    rule = {"receivers": ["chat", "pager"], "escalate": {"after": "15m", "to": ["pager"]}}
+    rule: dict[str, Any] = {"receivers": ["chat", "pager"], "escalate": {"after": "15m", "to": ["pager"]}}
     async with hook() as chat, hook() as pager, dispatching(config(*receivers(chat, pager), **rule)) as dispatcher:
         for change in (first, escalated(first)):
             dispatcher.notify(change)
@@ -72,7 +72,7 @@ async def test_a_receiver_that_knows_the_alert_is_notified_of_its_escalation_too
 
 async def test_without_receivers_a_rule_notifies_those_of_its_escalation_later() -> None:
     first = alert()
-    rule = {"escalate": {"after": "15m", "to": ["pager"]}}
+    rule: dict[str, Any] = {"escalate": {"after": "15m", "to": ["pager"]}}
     async with hook() as chat, hook() as pager, dispatching(config(*receivers(chat, pager), **rule)) as dispatcher:
         dispatcher.notify(first)
         await dispatcher.passes(5)
