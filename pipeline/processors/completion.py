@@ -23,11 +23,10 @@ from pipeline.batch import EventBatch, Partition
 from pipeline.clock import Clock, wall
 from pipeline.processors.dedup import DUPLICATE
 from pipeline.processors.keys import Keys, KeySet
-from pipeline.processors.merge import FIXED, GROUP_TIMES, NEVER, apply, bury, merge, prepare
+from pipeline.processors.merge import FILLED, FIXED, GROUP_TIMES, NEVER, apply, bury, merge, prepare
 from pipeline.processors.relevance import EVENT_IRRELEVANT, IRRELEVANT, LANDED_BEFORE, mentions_none, minute_of_dropped
 from pipeline.processors.waiting import BOUNDS, Waiting
 from pipeline.processors.waiting_table import SAME, Bounds, Pending
-from schemas.labels import COLUMNS as SENTIMENT
 from schemas.times import TIME
 
 NO_BASE = "no base row"
@@ -41,7 +40,7 @@ class Stored(Protocol):
         """The newest row of each event that is stored, tombstones too.
 
         `keys`: event_key (UInt64) and created_at (null when not known). Returns event_key, version and the columns of an event
-        and of its label.
+        and those that steps fill.
         """
         ...
 
@@ -178,7 +177,7 @@ class Completion:
                 self.held.finish(settled, batch.id)
             lost = lost.join(due, on=SAME, how="anti")
         if lost.height:
-            batch.waiting = self.held.add(lost.drop(SENTIMENT), batch.id)
+            batch.waiting = self.held.add(lost.drop(FILLED), batch.id)
 
     def landed(self, batch: EventBatch, refused: Keys) -> None:
         self._on_their_way.pop(batch.id, None)

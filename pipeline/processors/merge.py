@@ -19,6 +19,9 @@ NEVER = pl.lit(0).cast(TIME)
 FIXED = [f.column for f in events.FIELDS if f.group == "fixed" and f.column not in ("operation", "occurred_at")]
 _GROUPS = events.GROUPS | {"text": (*events.GROUPS["text"], *SENTIMENT)}
 """A label is no field of a record, but it changes with the text."""
+FILLED: dict[str, pl.DataType] = {**SENTIMENT}
+"""Columns of table interactions that steps fill. `prepare` adds them as nulls, because not every hot path has each step; a
+tombstone blanks them. One that changes with a group of fields is in _GROUPS too."""
 _STATE = [*FIXED, *(column for group in _GROUPS.values() for column in group), *GROUP_TIMES, "is_deleted"]
 _KEPT_BY_TOMBSTONE = {"created_at", "brands", "is_deleted"}
 
@@ -26,7 +29,7 @@ _KEPT_BY_TOMBSTONE = {"created_at", "brands", "is_deleted"}
 def prepare(frame: pl.DataFrame) -> pl.DataFrame:
     """Adds the columns that follow from a row alone: the times of its groups (1970: not carried), is_deleted, version.
 
-    The columns of its label are blank: the next step fills them.
+    FILLED are null, unless an earlier step has filled them: a later one does.
     """
     create = pl.col("operation") == "create"
     frame = frame.with_columns(occurred_at=pl.when(create).then("created_at").otherwise("occurred_at"))
@@ -37,7 +40,7 @@ def prepare(frame: pl.DataFrame) -> pl.DataFrame:
         ),
         is_deleted=(pl.col("operation") == "delete").cast(pl.UInt8),
         version=version(),
-        **{column: pl.lit(None, type_) for column, type_ in SENTIMENT.items()},
+        **{column: pl.lit(None, type_) for column, type_ in FILLED.items() if column not in frame.columns},
     )
 
 
@@ -103,7 +106,7 @@ def bury(rows: pl.DataFrame, deleted: pl.DataFrame) -> pl.DataFrame:
     if not deleted.height:
         return rows
     gone = pl.col("event_key").is_in(deleted.get_column("event_key").implode())
-    columns = [column for column in (*events.BY_COLUMN, *SENTIMENT) if column not in _KEPT_BY_TOMBSTONE]
+    columns = [column for column in (*events.BY_COLUMN, *FILLED) if column not in _KEPT_BY_TOMBSTONE]
     return rows.with_columns(
         pl.when(gone).then(None).otherwise(pl.col(column)).alias(column) for column in (*columns, *GROUP_TIMES)
     ).with_columns(

@@ -17,16 +17,15 @@ import polars as pl
 from pipeline.batch import EventBatch, Rejected
 from pipeline.clickhouse.inserter import MONTHS_AN_INSERT, Inserter
 from pipeline.kafka.event_producer import record_of
-from pipeline.processors.merge import GROUP_TIMES
+from pipeline.processors.merge import FILLED, GROUP_TIMES
 from pipeline.sinks.pending import done_rows, waiting_rows
 from pipeline.sinks.record import event_of
 from schemas import events
-from schemas.labels import COLUMNS as SENTIMENT
 
 _LISTS = [column for column, f in events.BY_COLUMN.items() if f.kind == "strings"]
 _ORIGIN = ["topic", "partition", "offset"]
-COLUMNS = [*events.BY_COLUMN, *SENTIMENT, "event_key", "revision", "version", "is_deleted", *GROUP_TIMES]
-"""The columns of an event and of its label in table interactions."""
+COLUMNS = [*events.BY_COLUMN, *FILLED, "event_key", "revision", "version", "is_deleted", *GROUP_TIMES]
+"""The columns of an event in table interactions, and those that steps fill."""
 TOGETHER_BYTES = 64 << 20
 """Of batches that land in one insert."""
 _BATCHES = 100

@@ -23,6 +23,10 @@ def test_the_hot_path_has_the_first_steps_of_a_worker() -> None:
     assert [step.name for step in chain] == NAMES[: len(chain)]
 
 
+def test_each_step_alone_is_measured() -> None:
+    assert steps.each_step(load.records(10)).keys() == set(steps.ALONE)
+
+
 def test_noise_is_tolerated_and_more_is_not() -> None:
     stored = {"decode": 1.0, "dedup": 0.2}
     assert check.regressions({"decode": 1.2, "dedup": 0.1}, stored) == []

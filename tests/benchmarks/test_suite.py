@@ -49,8 +49,8 @@ def test_the_names_are_stable() -> None:
     ("patterns", "found"),
     [
         ([], NAMES),
-        (["steps.hot_path"], NAMES[:4]),
-        (["worker", "*.faust_ratio"], [*NAMES[23:25], *NAMES[-7:]]),
+        (["steps.hot_path"], [name for name in NAMES if name.startswith("steps.hot_path")]),
+        (["worker", "*.faust_ratio"], [name for name in NAMES if name.startswith(("worker.", "peers."))]),
         (["nothing"], []),
     ],
 )

@@ -255,7 +255,7 @@ def test_no_insert_of_any_module_inherits_a_setting(settings: Settings, tmp_path
         asyncio.run(_log_a_delivery(theirs))
     assert not {table: names for table, names in proxy.inherited.items() if names}
     with clickhouse_client(settings.clickhouse) as client:
-        engines = dict(client.query(TABLES).result_rows)
+        engines: dict[str, str] = {name: engine for name, engine in client.query(TABLES).result_rows}
         landed = client.query("SELECT brands FROM interactions FINAL ORDER BY created_at").result_rows
     assert engines.keys() == proxy.inherited.keys(), "_write_everywhere writes to each table"
     absorbing = {table for table, engine in engines.items() if "non_replicated_deduplication_window" in engine}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from pipeline.config.load import load
-from pipeline.config.settings import Settings
+from pipeline.config.settings import Section, Settings
 from pipeline.embedded.own_settings import write_settings
 from pipeline.errors import SettingsError
+from tests.support.isolation import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +39,12 @@ def refused(config: Path | None = None) -> str:
 def test_nothing_set_gives_the_defaults() -> None:
     assert load() == Settings()
     assert load().kafka.topic("events") == "social.events"
+
+
+def test_each_setting_is_read_somewhere() -> None:
+    names = {*Settings.model_fields, *(name for section in Section.__subclasses__() for name in section.model_fields)}
+    read = {name for path in (ROOT / "pipeline").rglob("*.py") for name in re.findall(r"\.(\w+)", path.read_text())}
+    assert len(names) > 40 and names - read == set(), "a setting without any effect"
 
 
 def test_a_variable_wins_over_its_key_and_leaves_the_other_keys_of_the_section(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import runpy
 import pytest
 import yaml
 
+from pipeline import app
 from tests.contracts.test_steps import NAMES
 from tests.docs.pages import PAGES, examples
 from tests.support.isolation import ROOT
@@ -41,6 +42,7 @@ def test_pictures_and_tables_show_the_steps_in_their_order() -> None:
     arrows = " --> ".join(NAMES)
     pictures = [each for each in examples("mermaid") if " --> ".join(NAMES[:3]) in each.text]
     assert len(pictures) >= 2 and all(arrows in each.text for each in pictures)
+    assert app.__doc__ and " -> ".join(NAMES) in " ".join(app.__doc__.split()), "pipeline/app.py"
     for page in ("README.md", "docs/architecture.md"):
         rows = re.findall(r"^\| ([a-z]+) \|", (ROOT / page).read_text(), re.MULTILINE)
         assert [row for row in rows if row in NAMES] == NAMES, page

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 
 from pipeline.batch import EventBatch
 from pipeline.clickhouse.migrations import read_migrations
+from pipeline.sinks.landing import COLUMNS
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from schemas import events
@@ -117,6 +118,7 @@ def test_platform_pattern_and_bounds_are_those_of_the_code() -> None:
 
 def test_interactions_has_a_column_for_each_field_and_what_the_pipeline_adds() -> None:
     columns = columns_of_interactions()
+    assert set(COLUMNS) <= columns.keys()
     for field in events.FIELDS:
         expected = {"DateTime64(3, 'UTC')"} if field.path in events.TIMES else CLICKHOUSE_TYPES[field.kind]
         assert columns.pop(field.column, None) in expected, field.path
