@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 
 from deploy import reference
+from pipeline.queries.named import NAMED
 from tests.cli.test_main import COMMANDS
+from tests.support.isolation import ROOT
+
+README = (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize(("page", "made"), [("settings.md", reference.settings_page), ("cli.md", reference.cli_page)])
@@ -23,3 +28,16 @@ def test_each_setting_says_its_meaning() -> None:
 
 def test_each_command_is_on_the_page() -> None:
     assert {" ".join(command) for command in reference.commands()} == set(COMMANDS)
+
+
+def test_the_readme_has_each_command_and_each_named_query() -> None:
+    """Its table writes `alerts tail|list|show` for three commands, and `query SQL|NAME` for one."""
+    rows = re.findall(r"^\| (`.+?) \| (.+) \|$", README.partition("\n## Commands\n")[2].partition("\n## ")[0], re.MULTILINE)
+    groups = {command.split()[0] for command in COMMANDS if " " in command}
+    named = set()
+    for code in [code for cell, _ in rows for code in re.findall(r"`(?:earshot )?([^`]+)`", cell)]:
+        first, *others = code.replace("\\|", " ").split()
+        named |= {f"{first} {each}" for each in others} if first in groups else {first}
+    assert named == set(COMMANDS)
+    (queries,) = [says for cell, says in rows if cell.startswith("`earshot query")]
+    assert re.findall(r"`(\w+)`", queries) == list(NAMED)
