@@ -13,6 +13,7 @@ from pipeline.notify.payloads import Message, as_json, placeholders, sign
 from pipeline.notify.receivers import check
 from pipeline.processors.alerts.rules import parse_rules
 from tests.cli.test_main import COMMANDS
+from tests.processors.alerts.test_types import KEYS
 from tests.support.isolation import ROOT
 from tests.support.notify import alert
 
@@ -27,7 +28,7 @@ def blocks(language: str) -> list[str]:
 def test_the_examples_are_an_alerts_yaml() -> None:
     rules, receivers = blocks("yaml")
     alerts = parse_rules((receivers + rules).encode(), PAGE)
-    assert {rule.type for rule in alerts.rules} == {"spike", "threshold", "keyword", "reach", "campaign", "no_data"}
+    assert {rule.type for rule in alerts.rules} == KEYS.keys()
     check(alerts, {name: "https://ops.example/x" for name in ("SLACK_URL", "PAGER_URL", "HOOK_SECRET")})
     assert {name for receiver in alerts.receivers for name in placeholders(receiver.template)}
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.batch import EventBatch
 from pipeline.processors.completion import Completion
+from pipeline.processors.merge import FILLED
 from pipeline.sinks.memory import MemoryLanding, MemoryTable
 from schemas import events
 from tests.support.hot_path import PathRun, Record
@@ -189,6 +190,15 @@ def test_what_the_create_fixed_stays() -> None:
     row = run.row()
     assert (row["conversation_id"], row["direction"], row["order_amount"]) == ("c", "outbound", 5.0)
     assert (row["text"], row["metrics_likes"], row["author_id"]) == ("t", 1, "a")
+
+
+def test_what_a_step_fills_is_null_on_a_hot_path_without_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FILLED, "words", pl.Int64())
+    run = Run()
+    for records in ([change("update", 5, text="early")], [create()], [change("update", 9, text="x"), change("delete", 10)]):
+        assert run.feed(*records).events.schema["words"] == pl.Int64
+        run.land()
+    assert run.table.rows.get_column("words").to_list() == [None] * run.table.rows.height != []
 
 
 def test_an_event_that_another_worker_landed_is_found_later() -> None:
