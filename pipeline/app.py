@@ -51,8 +51,9 @@ class Worker:
     def __init__(self, settings: Settings, labeller: Labeller | None) -> None:
         privacy, work = Pseudonymise(settings.privacy.hash_key.get_secret_value().encode()), settings.worker
         migrate.check(settings)
-        connections, matching, in_flight = Connections(settings), Matching(settings), InFlightLimit()
+        connections, in_flight = Connections(settings), InFlightLimit()
         writes, reads = connections.inserter("landing"), connections.inserter("completion")
+        matching = Matching(settings, InteractionsTable(connections.inserter("alerts")))
 
         index = RevisionIndex(KeySet(work.dedup_keys, work.dedup_hours * 3600))
         dropped = None if work.keep_irrelevant else KeySet(work.dedup_keys, work.dedup_hours * 3600, dated=True)

@@ -90,6 +90,8 @@ class EventBatch:
     """Changes of this batch whose event is not known yet: rows for table pending_changes."""
     settled_changes: pl.DataFrame | None = None
     """Changes that waited before and need not any more, because their event came or they waited too long."""
+    before: pl.DataFrame | None = None
+    """The events that changes of this batch are about, as they stood before: a row, or several, of completion.BEFORE."""
     candidates: list[Candidate] = field(default_factory=list)
     """Alert candidates of single-event rules."""
     replayed: pl.DataFrame | None = None

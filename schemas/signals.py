@@ -10,6 +10,8 @@ person, except the words of a text that a rule looks for.
      "candidates": [{"rule": "crisis", "brand": "Acme", "platform": "x", "language": "en", "event_key": "00c0ffee00c0ffee",
                      "created_at": "2026-11-26T10:01:02.345Z", "occurred_at": "2026-11-26T10:01:02.345Z", "observed": 1.0,
                      "words": ["recall"], "sentiment": "negative", "public": true, "kafka_ms": 1795687262400}]}
+
+A candidate whose event came to match after it was created also has "matched_at".
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ class Candidate:
     event_key: int
     created_at: datetime
     occurred_at: datetime
-    """When the matching change happened: for an edit, the time of the edit."""
+    """When the change happened that the worker judged: for an edit, the time of the edit."""
     observed: float
     """Followers, or likes, shares and replies together; 1 for a keyword."""
     words: tuple[str, ...] = ()
@@ -52,6 +54,14 @@ class Candidate:
     public: bool = True
     kafka_ms: int | None = None
     """Kafka's time of the record, ms since 1970; None: unknown."""
+    matched_at: datetime | None = None
+    """When the event came to match the rule: its age decides whether somebody is notified. None, or not in the record: as it
+    was created."""
+
+    @property
+    def at(self) -> datetime:
+        """When the event came to match the rule."""
+        return self.matched_at or self.created_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +114,16 @@ def by_minute(pairs: Iterable[tuple[datetime, str]]) -> dict[datetime, tuple[str
     return {minute: tuple(brands) for minute, brands in listed.items()}
 
 
+def once(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Each rule, brand and event once: the candidate that came to match last, of equal ones the last."""
+    last: dict[tuple[str, str, int], Candidate] = {}
+    for each in candidates:
+        key = each.rule, each.brand, each.event_key
+        if key not in last or each.at >= last[key].at:
+            last[key] = each
+    return list(last.values())
+
+
 def parse_signal(record: bytes | None) -> Signal:
     """The signal of a record of topic `signals`. Raises ValueError for anything else, and for another version."""
     try:
@@ -121,16 +141,18 @@ def parse_signal(record: bytes | None) -> Signal:
 
 
 def _record(candidate: Candidate) -> JsonObject:
-    values = {name: getattr(candidate, name) for name in Candidate.__slots__}
-    return values | {
+    values = {name: getattr(candidate, name) for name in Candidate.__slots__ if name != "matched_at"}
+    values |= {
         "event_key": f"{candidate.event_key:016x}",
         "created_at": rfc3339(candidate.created_at),
         "occurred_at": rfc3339(candidate.occurred_at),
     }
+    return values | ({"matched_at": rfc3339(candidate.matched_at)} if candidate.matched_at else {})
 
 
 def _candidate(value: JsonObject) -> Candidate:
     names = ("rule", "brand", "platform", "language", "sentiment")
+    matched_at = value.get("matched_at")
     return Candidate(
         **dict(zip(names, _texts([value[name] for name in names]), strict=True)),
         event_key=int(value["event_key"], 16),
@@ -140,6 +162,7 @@ def _candidate(value: JsonObject) -> Candidate:
         words=_texts(value["words"]),
         public=value["public"] is True,
         kafka_ms=_optional_int(value["kafka_ms"]),
+        matched_at=None if matched_at is None else _utc_time(matched_at),
     )
 
 

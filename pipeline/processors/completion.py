@@ -31,6 +31,11 @@ from schemas.times import TIME
 
 NO_BASE = "no base row"
 _STORED = "stored"
+BEFORE = (
+    "event_key", "version", "is_deleted", "created_at", "brands", "brands_given", "text", "language", "mentions",
+    "author_followers", "metrics_likes", "metrics_shares", "metrics_replies", "sentiment_label",
+)  # fmt: skip
+"""The columns of `batch.before`: those that decide which minutes and brands an event counts for, and which rules it meets."""
 
 
 class Stored(Protocol):
@@ -50,7 +55,7 @@ class Stored(Protocol):
 
 
 class Completion:
-    """The step, and a BatchMemory: it keeps the batches on their way, and in `held` the changes that wait.
+    """The step, and a BatchMemory: it sets `batch.before`, keeps the batches on their way, and in `held` the changes that wait.
 
     `pending` is the table that holds the waiting changes beyond `bounds`; without it all of them are in memory. `dropped` has
     the events whose create was dropped as irrelevant. Restart: no batch is on its way, no change waits; `held.load` brings the
@@ -95,6 +100,7 @@ class Completion:
             changes = pl.concat([due.join(changes, on=SAME, how="anti"), changes], how="diagonal_relaxed")
         creates = batch.events.filter(~is_change).join(changes, on="event_key", how="semi")
         bases = self._bases(changes, creates)
+        batch.before = bases.select(BEFORE)
         lost = changes.join(bases, on="event_key", how="anti")
         if self._dropped is not None:
             bases = pl.concat([bases, self._first_rows(lost)], how="diagonal_relaxed")

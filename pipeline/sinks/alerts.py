@@ -23,7 +23,7 @@ from pipeline.kafka.producer import Record, RenewedProducer
 from pipeline.monitoring import metrics
 from pipeline.processors.alerts.silences import Silence
 from schemas.alerts import COLUMNS, Alert, Member, State, alert_of, alert_rows, dump
-from schemas.signals import Candidate
+from schemas.signals import Candidate, once
 from schemas.times import TIME
 
 log = logging.getLogger("earshot.kafka")
@@ -76,7 +76,7 @@ class AlertTables:
 
     def new(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The candidates that no alert holds yet, each once."""
-        new = {(c.rule, c.brand, c.event_key): c for c in candidates}
+        new = {(c.rule, c.brand, c.event_key): c for c in once(candidates)}
         if not new:
             return []
         listed = ",".join(f"({quoted(rule)},{quoted(brand)},{key})" for rule, brand, key in new)

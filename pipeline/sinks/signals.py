@@ -22,7 +22,7 @@ from pipeline.kafka.producer import Record, ReliableProducer
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.single import SingleEvent, touched
-from schemas.signals import Candidate, Signal, by_minute, dump, halves
+from schemas.signals import Candidate, Signal, by_minute, dump, halves, once
 
 log = logging.getLogger("earshot.kafka")
 MAX_BYTES = 1_000_000
@@ -93,6 +93,8 @@ class SignalPublisher:
     def publish(self, batches: Sequence[EventBatch]) -> None:
         """These batches' rows are in ClickHouse, together. Blocks, and raises, as Signals.send does."""
         rows = [batch.events for batch in batches if batch.events.height]
+        # An event that a change takes from a brand still counts for it at the evaluator.
+        before = [batch.before.join(batch.events, on="event_key", how="semi") for batch in batches if batch.before is not None]
         candidates = [candidate for batch in batches for candidate in _accepted(batch)]
         again = [batch.replayed for batch in batches if batch.replayed is not None]
         if again:
@@ -103,7 +105,8 @@ class SignalPublisher:
                 rows.append(known)
         if rows:
             times = [origin.last_ms for batch in batches for origin in batch.origins if origin.last_ms]
-            self._signals.send(_signal(rows, candidates, max(times, default=None)), batches[0].generation)
+            signal = Signal(_newest(rows), max(times, default=None), _touched([*rows, *before]), _once(candidates))
+            self._signals.send(signal, batches[0].generation)
 
 
 class LabelSignals:
@@ -125,11 +128,10 @@ class LabelSignals:
         self._signals.send(Signal(touched=_touched([rows])), generation)
 
 
-def _signal(rows: Sequence[pl.DataFrame], candidates: Sequence[Candidate], kafka_ms: int | None) -> Signal:
+def _newest(rows: Sequence[pl.DataFrame]) -> datetime | None:
     # A tombstone has no time of its own.
     alive = pl.col("occurred_at").filter(pl.col("is_deleted") == 0).max()
-    newest = max((time for frame in rows if (time := frame.select(alive).item()) is not None), default=None)
-    return Signal(newest, kafka_ms, _touched(rows), _once(candidates))
+    return max((time for frame in rows if (time := frame.select(alive).item()) is not None), default=None)
 
 
 def _touched(rows: Sequence[pl.DataFrame]) -> dict[datetime, tuple[str, ...]]:
@@ -138,8 +140,7 @@ def _touched(rows: Sequence[pl.DataFrame]) -> dict[datetime, tuple[str, ...]]:
 
 
 def _once(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """Each rule, brand and event once, with its last candidate."""
-    last = tuple({(each.rule, each.brand, each.event_key): each for each in candidates}.values())
+    last = tuple(once(candidates))
     for candidate in last:
         metrics.CANDIDATES.labels("keyword" if candidate.words else "reach").inc()
     return last

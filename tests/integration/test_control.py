@@ -53,6 +53,7 @@ RULES: list[dict[str, Any]] = [
     {"name": "one", "type": "keyword", "words": {"any": ["firstword"]}, **LATER},
     {"name": "two", "type": "keyword", "words": {"any": ["secondword"]}, **LATER},
     {"name": "three", "type": "keyword", "words": {"any": ["thirdword"]}, **LATER},
+    {"name": "crowd", "type": "reach", "engagement": 5_000, "negative": False, **LATER},
     {"name": "brief", "type": "keyword", "words": {"any": ["briefword"]}, "resolve": "2s"},
 ]  # fmt: skip
 INTERVAL = "6s"
@@ -208,6 +209,43 @@ def test_what_is_old_is_on_record_and_nobody_is_told(running: Running) -> None:
     running.judged()
     assert [row.historical for row in on_record(running.settings, "brand IN ('Old', 'Late') ")].count(True) == 1
     assert not running.hook.of("crisis", "Old")
+
+
+def test_a_post_that_finds_its_crowd_after_two_hours_is_notified_once(running: Running) -> None:
+    """Whether its source sends changes, or the whole post again each time; one that had its crowd before stays on record."""
+    then = stamp(timedelta(hours=2))
+    posts = {name: event(f"{name}-crowd", name, "of the kettle", created_at=then) for name in ("Changed", "Resent", "Archived")}
+
+    def counted(name: str, likes: int) -> None:
+        more: dict[str, Any] = {"metrics": {"likes": likes}}
+        if name == "Changed":
+            more |= {"operation": "update", "occurred_at": stamp()}
+        running.send(posts[name] | more)
+
+    running.send(*posts.values(), posts["Archived"] | {"metrics": {"likes": 6_000}, "id": "archived before"})
+    running.judged()
+    for likes in (6_000, 6_001, 7_000):
+        for name in ("Changed", "Resent"):
+            counted(name, likes)
+        running.send(posts["Archived"] | {"metrics": {"likes": likes}, "id": "archived before"})
+        running.judged()
+        running.fires("crowd", "Changed")
+        running.fires("crowd", "Resent")
+    assert len(running.hook.of("crowd", "Changed")) == len(running.hook.of("crowd", "Resent")) == 1
+    assert not running.hook.of("crowd", "Archived")
+    assert [row.historical for row in on_record(running.settings, "brand = 'Archived' AND rule = 'crowd'")] == [True]
+
+
+def test_an_edit_that_brings_a_word_after_two_hours_is_notified(running: Running) -> None:
+    then = stamp(timedelta(hours=2))
+    edited, resent = (event(f"{name}-edited", name, "all is well", created_at=then) for name in ("Edited", "Well"))
+    running.send(edited, resent)
+    running.judged()
+    change = {"operation": "update", "occurred_at": stamp()}
+    running.send(edited | change | {"text": "a recall after all"}, resent | change)
+    running.fires("crisis", "Edited")
+    running.judged()
+    assert not running.hook.of("crisis", "Well")
 
 
 # --- what becomes of an alert -----------------------------------------------------------------------------------------
@@ -397,11 +435,11 @@ class Bench:
             f"sipHash64(number) % 300) SECOND, 'what was said ever since', ['{brand}'] FROM numbers({days * 288 * mentions})"
         )
 
-    def hear(self, now: datetime, *brands: str) -> list[Alert]:
-        """A signal: of this minute, these brands were touched. Judged at once."""
+    def hear(self, at: datetime, *brands: str, now: datetime | None = None) -> list[Alert]:
+        """A signal: of this minute, these brands were touched. Judged at once, or late."""
         self._fence.polled()
-        minute = now.replace(second=0, microsecond=0)
-        self.evaluator.ingest([Signal(newest=now, touched={minute: brands})], now)
+        minute, now = at.replace(second=0, microsecond=0), now or at
+        self.evaluator.ingest([Signal(newest=at, touched={minute: brands})], now)
         return self.tick(now)
 
     def hear_of(self, now: datetime, rule: str, brand: str, created: datetime) -> list[Alert]:
@@ -409,6 +447,14 @@ class Bench:
         self._fence.polled()
         candidate = Candidate(rule, brand, "x", "en", 7, created, created, 1.0, ("recall",))
         return self.evaluator.ingest([Signal(newest=now, candidates=(candidate,))], now)
+
+    def move(self, brand: str, to: str) -> None:
+        """New versions of this brand's mentions, about another one. Nobody signals it, as after a rematch."""
+        self._client.command(
+            "INSERT INTO interactions (event_key, revision, version, id, platform, kind, direction, created_at, text, brands) "
+            "SELECT event_key, revision, version + 1000000, id, platform, kind, direction, created_at, text, "
+            f"['{to}'] FROM interactions FINAL WHERE has(brands, '{brand}')"
+        )
 
     def forget_events(self) -> None:
         self._client.command("TRUNCATE TABLE alert_events")
@@ -519,6 +565,41 @@ def test_what_was_read_before_a_kill_counts_after_it(settings: Settings) -> None
         bench.land("Many", seconds(121), 11)
         bench.land("Few", seconds(121), 10)
         assert scopes(bench.hear(seconds(122), "Few", "Many")) == {("many", "Many", "")}
+
+
+@pytest.mark.parametrize("behind", [0, 300], ids=["in time", "events come five minutes late"])
+def test_mentions_that_a_rematch_takes_away_do_not_count_any_more(settings: Settings, behind: int) -> None:
+    """However old their minutes are: as long as a window holds them."""
+    with Bench(settings, {"name": "many", "type": "threshold", "measure": "count", "above": 20, "window": "10m"}) as bench:
+        bench.start(NOON)
+
+        def hear(at: float, *brands: str) -> list[Alert]:
+            return bench.hear(seconds(at), *brands, now=seconds(at + behind))
+
+        for brand in ("Acme", "Stays"):
+            bench.land(brand, seconds(1), 15)
+        assert not hear(2, "Acme", "Stays")
+        for second in range(62, 400, 60):
+            bench.land("Other", seconds(second))
+            assert not hear(second, "Other")
+        bench.move("Acme", "Bolt")
+        for second in range(401, 470):
+            assert not hear(second, "Other")
+        for brand in ("Acme", "Stays", "Bolt"):
+            bench.land(brand, seconds(471), 10)
+        assert scopes(hear(472, "Acme", "Stays", "Bolt")) == {("many", "Stays", ""), ("many", "Bolt", "")}
+
+
+def test_of_two_candidates_of_an_event_the_one_that_matched_last_counts(settings: Settings) -> None:
+    """A change that reaches the limit, and the next one, which reaches it no more than the first, in whatever signals."""
+    rule = {"name": "voice", "type": "reach", "engagement": 100, "negative": False}
+    with Bench(settings, rule) as bench:
+        bench.start(NOON)
+        old = Candidate("voice", "Acme", "x", "en", 7, seconds(-9_000), seconds(1), 100.0)
+        first = replace(old, matched_at=seconds(1))
+        signals = [Signal(newest=seconds(2), candidates=(each,)) for each in (first, old)]
+        assert scopes(bench.evaluator.ingest(signals, seconds(3))) == {("voice", "Acme", "")}
+        assert not bench.evaluator.ingest([signals[0]], seconds(4)), "a redelivery"
 
 
 def test_rules_that_came_while_another_process_led(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import signals
-from schemas.signals import Candidate, Signal, by_minute, dump, parse_signal
+from schemas.signals import Candidate, Signal, by_minute, dump, once, parse_signal
 
 EARLIEST, LATEST = datetime(1995, 1, 1), datetime(2100, 1, 1)
 TIMES = st.datetimes(EARLIEST, LATEST).map(lambda t: t.replace(microsecond=t.microsecond // 1000 * 1000, tzinfo=UTC))
@@ -21,7 +22,7 @@ CANDIDATES = st.builds(
     Candidate,
     rule=TEXTS, brand=TEXTS, platform=TEXTS, language=TEXTS, event_key=st.integers(0, 2**64 - 1), created_at=TIMES,
     occurred_at=TIMES, observed=st.floats(0, 1e12), words=st.lists(TEXTS, max_size=3).map(tuple), sentiment=TEXTS,
-    public=st.booleans(), kafka_ms=NUMBERS,
+    public=st.booleans(), kafka_ms=NUMBERS, matched_at=st.none() | TIMES,
 )  # fmt: skip
 SIGNALS = st.builds(
     Signal,
@@ -59,6 +60,26 @@ def test_the_record_is_as_the_module_says() -> None:
             }
         ],
     }  # fmt: skip
+
+
+def test_a_record_may_say_when_the_event_came_to_match() -> None:
+    """Peers of another version read the record: without the field, the event matched as it was created."""
+    (without,), (record,) = (
+        dump(Signal(candidates=(ONE,))),
+        dump(Signal(candidates=(replace(ONE, matched_at=ONE.occurred_at),))),
+    )
+    (candidate,) = orjson.loads(record)["candidates"]
+    assert candidate.pop("matched_at") == "2026-11-26T11:00:00.000Z"
+    assert [candidate] == orjson.loads(without)["candidates"]
+    (old,), (new,) = (parse_signal(each).candidates for each in (without, record))
+    assert (old.matched_at, old.at, new.at) == (None, ONE.created_at, ONE.occurred_at)
+
+
+def test_of_one_rule_brand_and_event_the_candidate_that_matched_last_stays() -> None:
+    first, other = ONE, replace(ONE, brand="Bolt")
+    edited, again = replace(ONE, matched_at=ONE.occurred_at), replace(ONE, observed=2.0)
+    assert once([first, edited, other, again]) == [edited, other]
+    assert once([first, again]) == [again]
 
 
 @settings(max_examples=50, deadline=None)

@@ -239,6 +239,18 @@ def test_deletes_and_edits_are_told_by_the_minute_of_their_event(landings: Landi
     assert signal == Signal(None, 3_000, {at(1): ("Acme",)})
 
 
+def test_what_takes_an_event_from_a_brand_names_that_brand_too(landings: Landings) -> None:
+    landings.publish(landings.feed(post(1, "acme"), post(2, "acme"), post(3, "bolt")))
+    flying = landings.feed(change(1, text="bolt"), change(2, text="no brand"), change(3, metrics={"likes": 1}))
+    later = landings.feed(change(1, occurred_at="2026-09-01T11:09:00Z", text="no brand either"))
+    (signal,) = landings.publish(flying)
+    assert signal.touched == {at(1): ("Acme", "Bolt"), at(2): ("Acme",), at(3): ("Bolt",)}
+    (signal,) = landings.publish(later)
+    assert "Bolt" in signal.touched[at(1)], "the brand of a batch that was on its way"
+    (signal,) = landings.publish(landings.feed(post(4, "bolt"), change(4, text="acme")))
+    assert signal.touched == {at(4): ("Acme", "Bolt")}
+
+
 def test_nothing_that_landed_is_no_signal(landings: Landings) -> None:
     assert landings.publish(landings.feed()) == []
     assert landings.publish(landings.feed(b"no event")) == []
@@ -338,6 +350,7 @@ def test_labels_that_come_later_are_told_in_two_parts(bench: Bench, landings: La
     tell.before_write(labelled.filter(id="2"), bench.fence.generation)
     tell.after_write(labelled, bench.fence.generation)
     found, touched = bench.there()
+    assert found.candidates[0].matched_at is None
     assert raised([found]) == [("reach", "Acme", None)] and not found.touched and found.newest is None
     assert found.candidates[0].sentiment == "negative"
     assert touched == Signal(touched={at(1): ("Acme",), at(2): ("Bolt",)})

@@ -119,8 +119,8 @@ def spread(alert: Alert, platforms: Iterable[str]) -> tuple[str, ...]:
 
 # --- single events ----------------------------------------------------------------------------------------------------
 def historical_key(candidate: Candidate) -> int:
-    """Old events of a rule and brand are one alert an hour."""
-    hour = int(candidate.created_at.timestamp()) // 3600 * 3600
+    """Old events of a rule and brand are one alert an hour, by when they came to match."""
+    hour = int(candidate.at.timestamp()) // 3600 * 3600
     return alert_key(candidate.rule, Scope(candidate.brand), hour)
 
 
@@ -129,7 +129,7 @@ def event_alert(rule: EventRule, candidate: Candidate, key: int, state: State, n
     label = candidate.sentiment
     return Alert(
         key=key, version=1, rule=rule.name, type=rule.type, scope=Scope(candidate.brand), state=state, severity=rule.severity,
-        since=candidate.created_at, last_at=candidate.created_at, changed_at=now, observed=candidate.observed,
+        since=candidate.at, last_at=candidate.at, changed_at=now, observed=candidate.observed,
         measure="events" if isinstance(rule, KeywordRule) else "reach", summary=explain.event_summary(rule, candidate),
         terms=tuple(candidate.words), samples=(candidate.event_key,) if candidate.public else (),
         negative=int(label == "negative"), neutral=int(label == "neutral"), positive=int(label == "positive"),
@@ -139,7 +139,7 @@ def event_alert(rule: EventRule, candidate: Candidate, key: int, state: State, n
 
 def event_change(alert: Alert, rule: EventRule, candidate: Candidate) -> Change:
     """The alert with one more event: a keyword's events are counted, of reach the largest is kept."""
-    at, label = candidate.created_at, candidate.sentiment
+    at, label = candidate.at, candidate.sentiment
     return {
         "last_at": max(alert.last_at, at),
         "since": min(alert.since, at),

@@ -3,10 +3,12 @@
 It follows the events' time: the watermark is the newest occurred_at that a signal named, never past the clock, and goes on with
 the clock when no signal came for `IDLE`. Once a second it reads the touched minutes from ClickHouse in one query and
 judges all windows at the watermark's minute; a minute that has ended is judged once more, a late one with the windows that hold
-it. Signals are hints: at the start it judges all minutes since the kept watermark, and each minute it reads all brands.
+it. Signals are hints: at the start it judges all minutes since the kept watermark, and then it reads all brands of the longest
+window again and again (touched.Sweep).
 
 Restart: `start` reads everything from ClickHouse. Cost: a query a second over the rows of the touched minutes, its answer a row
-a brand (platform, language) and minute; one numpy pass over scopes by rules.
+a brand (platform, language) and minute; one minute of all brands a second at most for the sweep; one numpy pass over scopes by
+rules.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from pipeline.processors.alerts.rule_types import AnyRule, CampaignRule, NoDataR
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.store import AlertStore
-from pipeline.processors.alerts.touched import DAY, Touched, historical
+from pipeline.processors.alerts.touched import DAY, SWEEP_EVERY, Sweep, Touched, historical
 from pipeline.processors.alerts.verdicts import Verdicts
 from pipeline.processors.alerts.windows import Windows
 from schemas.alerts import Alert, Member, Scope, State
@@ -42,7 +44,6 @@ CLOSED_AFTER = timedelta(seconds=10)
 KEEP_EVERY = timedelta(seconds=10)
 SETTLED_AFTER = timedelta(seconds=10)
 """So long after the start no alert escalates: signals of the time before are still read, and may end it."""
-SWEEP_EVERY = timedelta(minutes=1)
 
 
 class Evaluator:
@@ -57,7 +58,7 @@ class Evaluator:
         """The last minute that was judged as ended."""
         self._generation = 0
         self._started = False
-        self._touched, self.news = Touched(), News()
+        self._touched, self._sweep, self.news = Touched(), Sweep(time_of(0)), News()
         self._campaigns, self._last_events = CampaignQueue(), LastEvents()
 
     # --- the start, other rules ---------------------------------------------------------------------------------------
@@ -69,6 +70,7 @@ class Evaluator:
         kept = self._tables.watermark() or now - OLD
         self.watermark = self._newest = min(max(kept, now - OLD), now)
         self._heard_at = self._kept_at = self._swept_at = self._led_at = now
+        self._sweep = Sweep(now)
         self.windows = self._make_windows(self.config)  # other rules may have come while another process led
         self._campaigns.recall(self._tables.ask, self._campaign_rules, self.watermark)
         self._read_everything()
@@ -112,7 +114,7 @@ class Evaluator:
         new = self._tables.new([c for c in candidates if self.config.rule(c.rule) is not None])
         if not new:
             return []
-        self.lifecycle.recall(self._tables.by_keys({historical_key(c) for c in new if now - c.created_at > OLD}))
+        self.lifecycle.recall(self._tables.by_keys({historical_key(c) for c in new if now - c.at > OLD}))
         changes, members = self.lifecycle.single(new, now)
         kafka_ms = {(c.rule, c.brand, c.event_key): c.kafka_ms for c in new}
         for member in members:
@@ -129,8 +131,8 @@ class Evaluator:
             self._enter(range(max(before, minute - self.windows.minutes) + 1, minute + 1))
         sweeps = now - self._swept_at >= SWEEP_EVERY
         touched = self._take_touched(minute)
-        if sweeps:
-            self._read(range(max(minute_of(self._swept_at) - 1, minute - self.windows.minutes + 1), minute + 1), None)
+        # One minute more than a window: the one before this one may still be judged as ended.
+        self._read(self._sweep.take(minute, self.windows.longest + 1, now), None)
         if touched:
             self._read(touched, sorted(set().union(*touched.values())))
         changes = self._judge(touched, minute, now)

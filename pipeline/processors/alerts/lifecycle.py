@@ -3,8 +3,9 @@
 One alert is open for a rule and scope at a time. Its key comes from its beginning, so that a replay or a restart derives the
 same key again. A condition that is true while the alert is open, or within the rule's `resolve` of that, belongs to it.
 
-An event older than an hour notifies nobody: single-event rules store it as `historical`, one alert an hour. A backtest goes
-through windows that old when no late events come any more (pipeline/control/), and stores its alerts in the same way.
+An event that came to match a single-event rule more than an hour ago notifies nobody: it is stored as `historical`, one alert
+an hour. A backtest goes through windows that old when no late events come any more (pipeline/control/), and stores its alerts
+in the same way.
 """
 
 from __future__ import annotations
@@ -134,11 +135,11 @@ class Lifecycle:
     def single(self, candidates: Sequence[Candidate], now: datetime) -> tuple[list[Alert], list[Member]]:
         """Takes over events that no alert holds yet (table alert_events). Old ones: `recall` their alerts before."""
         changes, members = [], []
-        for candidate in sorted(candidates, key=lambda candidate: candidate.created_at):
+        for candidate in sorted(candidates, key=lambda candidate: candidate.at):
             rule = self.config.rule(candidate.rule)
             if not isinstance(rule, EventRule):
                 continue  # the rule has been taken out since
-            if now - candidate.created_at > OLD:
+            if now - candidate.at > OLD:
                 alert = self._record(rule, candidate, now)
             else:
                 raised, alert = self._ingest(rule, candidate, now)
@@ -165,7 +166,7 @@ class Lifecycle:
         alert = self._historical.get(key)
         if alert is None:
             alert = event_alert(rule, candidate, key, State.RESOLVED, now)
-            alert = replace(alert, historical=True, ended_at=candidate.created_at)
+            alert = replace(alert, historical=True, ended_at=candidate.at)
         else:
             change = event_change(alert, rule, candidate)
             change["ended_at"] = change["last_at"]

@@ -5,7 +5,8 @@ edit without a text brings none), `reach` the author's followers and the sum of 
 brought them. A candidate is one (rule, brand, event).
 
 Step mentions matches the words in its one pass over the texts (column WORDS). The candidates of a row depend only on the row
-and on when its change happened, so a row that is read back from the table has the same candidates as on its way.
+and on when its change happened, so a row that is read back from the table has the same candidates as on its way; the time when
+its event came to match (match_time.py) may differ.
 
 Cost: some comparisons a row, by columns. The few rows that pass go row by row: for 30 of them joins cost 3 ms a batch, this a
 tenth.
@@ -20,7 +21,9 @@ from functools import lru_cache
 import polars as pl
 
 from pipeline.batch import EventBatch
-from pipeline.processors.alerts.rule_types import KeywordRule, ReachRule
+from pipeline.processors.alerts import match_time
+from pipeline.processors.alerts.match_time import NEGATIVE, UNKNOWN, Before, Stored, matched_at, reach_of, read_before
+from pipeline.processors.alerts.rule_types import EventRule, KeywordRule, ReachRule
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.language import primary
 from pipeline.processors.mentions.matching import term_text
@@ -32,25 +35,25 @@ from schemas.untyped import Row
 JUDGED = (
     "event_key", "created_at", "occurred_at", "platform", "language", "direction", "visibility", "is_deleted", "brands",
     "author_followers", "metrics_likes", "metrics_shares", "metrics_replies", "sentiment_label", "sentiment_language",
+    "metrics_at", "author_at",
 )  # fmt: skip
 """The columns of interactions that rules look at, but for `text` and `text_at`."""
-_NEEDED = {*JUDGED, WORDS, "text_at", "said_at", "row", "kafka_ms"}
+_NEEDED = {*JUDGED, *match_time.NEEDED, WORDS, "said_at", "row", "kafka_ms"}
 _ENGAGEMENT = pl.sum_horizontal("metrics_likes", "metrics_shares", "metrics_replies")
-_NEGATIVE = "negative"
 
 
 class SingleEvent:
     """The step. Sets `batch.candidates`, takes column WORDS away, keeps every row.
 
-    `find` matches `words_of(rules)` in texts: Mentions.words_in. Restart: it remembers nothing. `use` puts other rules in
-    force, from the next batch on.
+    `find` matches `words_of(rules)` in texts: Mentions.words_in. `stored` knows the events of creates that come late; without
+    it all of them count as new. Restart: it remembers nothing. `use` puts other rules in force, from the next batch on.
     """
 
     name = "alerts"
 
-    def __init__(self, rules: Alerts, find: Callable[[pl.Series], pl.Series]) -> None:
+    def __init__(self, rules: Alerts, find: Callable[[pl.Series], pl.Series], stored: Stored | None = None) -> None:
         self._rules = _Compiled(rules)
-        self._find = find
+        self._find, self._stored = find, stored
 
     def use(self, rules: Alerts) -> None:
         """Puts these rules in force from the next batch on. From any thread."""
@@ -65,7 +68,8 @@ class SingleEvent:
             rows = frame.with_columns(pl.when(late).then(self._find(texts)).otherwise(WORDS).alias(WORDS))
         matches = self._rules.may_match(rows, pl.col("text_at") == pl.col("occurred_at"))
         if matches.height:
-            batch.candidates = self._rules.candidates(matches.with_columns(batch.kafka_ms(matches.get_column("row"))))
+            matches = matches.with_columns(batch.kafka_ms(matches.get_column("row")))
+            batch.candidates = self._rules.candidates(matches, read_before(batch, matches, self._stored))
         batch.events = frame.drop(WORDS)
         return batch
 
@@ -76,9 +80,14 @@ class SingleEvent:
         return self._rules.candidates(self._rules.may_match(rows, pl.col("text_at") == pl.col("said_at")))
 
     def judge_labelled(self, rows: pl.DataFrame) -> list[Candidate]:
-        """The candidates among landed rows (JUDGED) that only got their label. Their Kafka time is not stored: it is null."""
+        """The candidates among landed rows (JUDGED, `text_at`) that only got their label. Their Kafka time is not stored: it is
+        null."""
         nothing = {WORDS: pl.lit(None, pl.List(pl.String)), "kafka_ms": pl.lit(None, pl.Int64)}
         return self._rules.candidates(self._rules.may_match(rows.with_columns(**nothing), pl.lit(False)))
+
+
+_Match = tuple[EventRule, float, tuple[str, ...]]
+"""A rule that a row matches, the observed number, the words."""
 
 
 def words_of(rules: Alerts) -> list[str]:
@@ -114,13 +123,14 @@ class _Compiled:
             return matches
         return matches.filter(ABOUT_A_BRAND).with_columns(pl.when(said).then(WORDS).alias(WORDS))
 
-    def candidates(self, rows: pl.DataFrame) -> list[Candidate]:
-        """The candidates of these rows: JUDGED, WORDS, kafka_ms."""
-        return [candidate for row in rows.iter_rows(named=True) for candidate in self._of(row)]
+    def candidates(self, rows: pl.DataFrame, before: Before = UNKNOWN) -> list[Candidate]:
+        """The candidates of these rows: JUDGED, WORDS, kafka_ms, text_at; with `before` also match_time.NEEDED."""
+        return [candidate for row in rows.iter_rows(named=True) for candidate in self._of(row, before.of(row))]
 
-    def _of(self, row: Row) -> Iterator[Candidate]:
+    def _of(self, row: Row, before: Row | None) -> Iterator[Candidate]:
         language = _language(row["sentiment_language"] or row["language"] or "")
-        for rule, observed, words in (*self._spoken(row, language), *self._reached(row)):
+        matches: list[_Match] = [*self._spoken(row, language), *self._reached(row)]
+        for rule, observed, words in matches:
             if rule.platforms and row["platform"] not in rule.platforms:
                 continue
             for brand in row["brands"]:
@@ -129,7 +139,7 @@ class _Compiled:
                         rule=rule.name, brand=brand, platform=row["platform"], language=language, event_key=row["event_key"],
                         created_at=row["created_at"], occurred_at=row["occurred_at"], observed=observed, words=words,
                         sentiment=row["sentiment_label"] or "", public=row["visibility"] != "private",
-                        kafka_ms=row["kafka_ms"],
+                        kafka_ms=row["kafka_ms"], matched_at=matched_at(rule, brand, row, before),
                     )  # fmt: skip
 
     def _spoken(self, row: Row, language: str) -> Iterator[tuple[KeywordRule, float, tuple[str, ...]]]:
@@ -142,15 +152,11 @@ class _Compiled:
             yield rule, 1.0, tuple(sorted(words))
 
     def _reached(self, row: Row) -> Iterator[tuple[ReachRule, float, tuple[str, ...]]]:
-        followers = row["author_followers"] or 0
-        engagement = (row["metrics_likes"] or 0) + (row["metrics_shares"] or 0) + (row["metrics_replies"] or 0)
         for rule in self._reach:
-            if rule.negative and row["sentiment_label"] != _NEGATIVE:
+            if rule.negative and row["sentiment_label"] != NEGATIVE:
                 continue
-            if rule.followers and followers >= rule.followers:
-                yield rule, float(followers), ()
-            elif rule.engagement and engagement >= rule.engagement:
-                yield rule, float(engagement), ()
+            if observed := reach_of(rule, row):
+                yield rule, observed, ()
 
 
 def _least(rules: Sequence[ReachRule]) -> pl.Expr:
@@ -162,7 +168,7 @@ def _least(rules: Sequence[ReachRule]) -> pl.Expr:
     if not limits:
         return pl.lit(False)
     reaches = pl.any_horizontal(limits).fill_null(False)
-    negative = (pl.col("sentiment_label") == _NEGATIVE).fill_null(False)
+    negative = (pl.col("sentiment_label") == NEGATIVE).fill_null(False)
     return reaches & negative if all(rule.negative for rule in rules) else reaches
 
 

@@ -1,4 +1,5 @@
-"""Minutes whose events changed: those to judge now, and those that are too old, which a backtest goes through later."""
+"""Minutes whose events changed: those to judge now, those to read again unasked, and those that are too old, which a backtest
+goes through later."""
 
 from __future__ import annotations
 
@@ -14,6 +15,10 @@ from schemas.signals import Signal
 
 DAY = timedelta(days=1)
 QUIET = timedelta(seconds=10)
+SWEEP_EVERY = timedelta(minutes=1)
+SWEEP_MOST = 60
+TOGETHER = 15
+"""The most minutes that one query of the sweep reads."""
 
 
 class Touched:
@@ -35,6 +40,31 @@ class Touched:
         due = {m: brands for m, brands in self._brands.items() if m <= minute}
         self._brands = {m: brands for m, brands in self._brands.items() if m > minute}
         return due
+
+
+class Sweep:
+    """The minutes of the longest window in turn, to be read again for all brands: nobody signals a rematch or a rescore, and a
+    signal may be left out.
+
+    Each minute has its turn within SWEEP_EVERY; of windows longer than SWEEP_MOST minutes, SWEEP_MOST minutes have their turn
+    in that time. So each minute is corrected before it leaves the window. The minutes are those of the events' time. Restart:
+    all minutes have just been read.
+    """
+
+    def __init__(self, now: datetime) -> None:
+        self._at, self._owed, self._turn = now, 0.0, 0
+
+    def take(self, minute: int, longest: int, now: datetime) -> list[int]:
+        """The minutes whose turn has come, of the `longest` minutes up to `minute`: TOGETHER at most, the others next time."""
+        passed, self._at = max(now - self._at, timedelta()), now
+        if longest <= 0:
+            return []
+        self._owed = min(self._owed + passed / SWEEP_EVERY * min(longest, SWEEP_MOST), longest)
+        count = min(int(self._owed), TOGETHER)
+        self._owed -= count
+        first, self._turn = self._turn, self._turn + count
+        # A window of n minutes has each remainder of n once.
+        return sorted(minute - (minute - turn) % longest for turn in range(first, first + count))
 
 
 class LateMinutes:

@@ -20,10 +20,11 @@ _KEYS = (
     "SELECT event_key, created_at, partition FROM interactions FINAL WHERE {where} "
     "ORDER BY toStartOfMinute(created_at) DESC, created_at DESC LIMIT {most}"
 )
+_RETURNED = ", ".join((*JUDGED, "text_at", "revision", "partition"))
 _TEXTS = f"""
-SELECT {", ".join(JUDGED)}, revision, partition, read FROM
+SELECT {_RETURNED}, read FROM
 (
-    SELECT {", ".join(JUDGED)}, revision, partition, leftUTF8(text, {LONGEST}) AS read, sentiment_status
+    SELECT {_RETURNED}, leftUTF8(text, {LONGEST}) AS read, sentiment_status
     FROM interactions WHERE {{minutes}} AND event_key IN {{keys}} ORDER BY version DESC LIMIT 1 BY event_key
 )
 WHERE is_deleted = 0 AND {_WAITS}
@@ -48,8 +49,8 @@ class DeferredRows:
         return rows.with_columns(pl.col("created_at").cast(TIME))
 
     def read(self, keys: pl.DataFrame) -> pl.DataFrame:
-        """Those of these rows (event_key, created_at) that still wait: single.JUDGED, revision, partition, and the text as
-        `read`."""
+        """Those of these rows (event_key, created_at) that still wait: single.JUDGED, text_at, revision, partition, and the
+        text as `read`."""
         when = minutes(keys.get_column("created_at"))
         return self._inserter.query(_TEXTS.format(minutes=when, keys=numbers(keys.get_column("event_key"))))
 

@@ -18,8 +18,9 @@ from pipeline.fence import Fence
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.backtest.judge import backtest
 from pipeline.processors.alerts.evaluator import Evaluator
+from pipeline.processors.alerts.minutes import time_of
 from pipeline.processors.alerts.rules import Alerts
-from pipeline.processors.alerts.touched import QUIET
+from pipeline.processors.alerts.touched import QUIET, TOGETHER, Sweep
 from pipeline.sinks.alerts import AlertTables
 from schemas.signals import Signal
 from schemas.times import utc_now
@@ -93,3 +94,30 @@ def test_what_was_told_in_time_is_not_on_record_again(client: Client, evaluator:
     evaluator.tick(later)
     evaluator.ingest([Signal(touched={minute: ("Acme",)})], later)
     assert go_through(evaluator, client, later + QUIET) == 0
+
+
+# --- the sweep --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("longest", [1, 2, 7, 16, 60, 61, 361])
+@pytest.mark.parametrize("tick_s", [0.7, 1.0, 3.0, 61.0])
+def test_each_minute_of_a_window_has_its_turn_before_it_leaves(longest: int, tick_s: float) -> None:
+    sweep, swept = Sweep(time_of(0)), dict[int, float]()
+    end_s = 60 * (3 * longest + 10)
+    reads = 0
+    for tick in range(1, int(end_s / tick_s)):
+        seconds = tick * tick_s
+        minute = 100_000 + int(seconds // 60)
+        taken = sweep.take(minute, longest, time_of(0) + timedelta(seconds=seconds))
+        assert len(taken) == len(set(taken)) <= TOGETHER and set(taken) <= set(range(minute - longest + 1, minute + 1))
+        swept |= dict.fromkeys(taken, seconds)
+        reads += len(taken)
+    assert reads <= end_s / 60 * min(longest, 60)
+    for minute in range(1, 2 * longest):
+        left = 60 * (minute + longest)
+        turn = max(60.0, longest, 61 * longest / TOGETHER if tick_s > 60 else 0.0)
+        assert left - swept[100_000 + minute] <= turn + 2 * tick_s, "of its last minutes in the window, the sweep read one"
+
+
+def test_no_window_is_not_swept() -> None:
+    assert Sweep(time_of(0)).take(100, -61, time_of(5)) == []
+    sweep = Sweep(time_of(5))
+    assert sweep.take(100, 10, time_of(0)) == [] and sweep.take(100, 10, time_of(1)) != [], "a clock that goes back"

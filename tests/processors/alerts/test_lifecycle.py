@@ -278,6 +278,24 @@ def test_an_event_that_comes_late_is_told_and_one_older_than_an_hour_is_only_on_
     assert states(life.sweep(now, now + timedelta(seconds=61))) == ["resolved"]
 
 
+def test_an_old_event_that_came_to_match_now_is_notified_and_lasts_as_long_as_any_other() -> None:
+    life, now = Lifecycle(CONFIG), at(MINUTE)
+    matched = now - timedelta(minutes=1)
+    (fired,), (member,) = life.single([candidate(1, now - timedelta(days=400), "voice", matched_at=matched)], now)
+    assert (fired.state, fired.since, fired.last_at, fired.raised_at) == (State.FIRING, matched, matched, now)
+    assert member.created_at == now - timedelta(days=400)
+    assert life.sweep(now + timedelta(minutes=8), now + timedelta(minutes=8)) == []
+    assert states(life.sweep(now + timedelta(minutes=9), now + timedelta(minutes=9))) == ["resolved"]
+
+
+def test_an_event_that_came_to_match_long_ago_is_on_record_in_that_hour() -> None:
+    life, now = Lifecycle(CONFIG), at(MINUTE)
+    created, matched = now - timedelta(days=9), now - timedelta(hours=5)
+    (old,), _ = life.single([candidate(1, created, "voice", matched_at=matched)], now)
+    assert (old.historical, old.since, old.ended_at) == (True, matched, matched)
+    assert old.key == historical_key(candidate(2, matched, "voice")) != historical_key(candidate(1, created, "voice"))
+
+
 def test_old_events_of_an_hour_are_one_alert_also_after_a_restart() -> None:
     now = at(MINUTE)
     begin = at(MINUTE // 60 * 60) - timedelta(hours=5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from pipeline.step import Step
 from schemas.labels import COLUMNS, LABELLED
 from schemas.signals import Candidate
 from tests.support.bad_records import event
-from tests.support.hot_path import PathRun, Record
+from tests.support.hot_path import PathRun, Record, new_index
 
 NONE = np.zeros(0, np.uint64)
 KAFKA_MS = 1_790_000_000_000
@@ -57,7 +58,7 @@ class Run(PathRun):
     def __init__(self, *rules: dict[str, Any]) -> None:
         alerts = Alerts.model_validate({"rules": list(rules)})
         self.table, self.mentions = MemoryTable(), Mentions(BRANDS, words_of(alerts))
-        self.single = SingleEvent(alerts, self.mentions.words_in)
+        self.single = SingleEvent(alerts, self.mentions.words_in, self.table)
         after: list[Step] = [Sentiment(Mood(), 10.0), self.single]
         super().__init__(MemoryLanding(self.table), Completion(self.table, 1e9), self.mentions, after)
 
@@ -69,6 +70,15 @@ class Run(PathRun):
         assert not batch.rejected and WORDS not in batch.events.columns
         self.land()
         return batch
+
+    def use_rules(self, *rules: dict[str, Any]) -> None:
+        alerts = Alerts.model_validate({"rules": list(rules)})
+        self.mentions.look_for(words_of(alerts))
+        self.single.use(alerts)
+
+    def matched(self, *raw: bytes) -> list[datetime | None]:
+        """When the events of these records, as one batch, came to match."""
+        return [each.matched_at for each in self.feed(*raw).candidates]
 
     def found(self, *raw: bytes) -> set[tuple[str, str]]:
         """(rule, brand) of what these records, as one batch, raise."""
@@ -236,6 +246,107 @@ def test_touched_are_the_minutes_of_the_brands_deleted_or_not() -> None:
     batch = run.feed(*raw, change(1, operation="delete"))
     pairs = touched(batch.events).sort("minute", "brand").rows()
     assert [(f"{minute:%H:%M}", brand) for minute, brand in pairs] == [("10:00", "Acme"), ("10:00", "Bolt"), ("10:01", "Acme")]
+
+
+# --- when an event came to match ----------------------------------------------------------------------------------------
+ANY = {"name": "any", "type": "keyword", "words": {"any": ["acme"]}}
+
+
+def at(second: int) -> datetime:
+    """The time of `change(second)`."""
+    return datetime(2026, 9, 1, 11, 0, second, tzinfo=UTC)
+
+
+def test_an_edit_counts_from_the_edit_and_a_create_from_its_event() -> None:
+    run = Run(keyword())
+    assert run.matched(post("acme is fine"), post("acme recall", id="2")) == [None]
+    assert run.matched(change(1, text="acme recall")) == [at(1)]
+
+
+def test_counts_count_from_their_change_if_they_reach_the_limit_first() -> None:
+    run = Run(reach())
+    run.feed(post("bad acme", metrics={"likes": 5}))
+    assert run.matched(change(1, metrics={"likes": 100})) == [at(1)]
+    assert run.matched(change(2, metrics={"likes": 101})) == [None], "the limit was reached before"
+    assert run.matched(change(3, author={"followers": 1_000})) == [None], "whichever number reached it"
+
+
+def test_the_last_of_the_conditions_counts() -> None:
+    run = Run(reach())
+    run.feed(post("acme", metrics={"likes": 100}), post("bad day", id="2", author={"followers": 1_000}))
+    assert run.matched(change(1, text="bad acme")) == [at(1)], "the tone came last"
+    assert run.matched(change(2, id="2", text="bad day, acme")) == [at(2)], "the brand came last"
+
+
+@pytest.mark.parametrize("flying", [False, True], ids=["landed", "on its way"])
+def test_a_whole_post_that_comes_again_says_nothing_new(flying: bool) -> None:
+    """As pollers send it: also to a rule, a word or a brand that is newer than the post."""
+    text, counts = "bad acme recall", {"likes": 500}
+    run = Run(keyword(words={"en": ["fire"]}))
+    (PathRun if flying else Run).feed(run, post(text, metrics=counts))
+    run.use_rules(keyword(), reach(), ANY)
+    again = change(1, text=text, language="en", metrics={"likes": 501}, author={"id": "1"})
+    assert run.matched(again) == [None, None, None]
+    run.mentions.use(Brands.model_validate({"brands": [{"name": "Zeta", "keywords": ["recall"]}]}))
+    again = change(2, text=text, language="en", metrics={"likes": 502}, author={"id": "1"})
+    assert run.matched(again) == [None, None, None]
+    assert run.matched(change(3, text=f"{text} again", language="en")) == [at(3), at(3), None], "the words, not the reach"
+
+
+def test_a_post_and_its_changes_in_one_batch() -> None:
+    run = Run(keyword(), reach())
+    raw = (
+        post("bad acme recall", metrics={"likes": 500}),
+        change(1, text="bad acme recall", language="en", metrics={"likes": 501}),
+    )
+    assert run.matched(*raw) == [None] * 4
+    counts = change(1, id="2", metrics={"likes": 99}), change(2, id="2", metrics={"likes": 100})
+    assert [each for each in run.matched(post("bad acme", id="2"), *counts) if each] == [at(2), at(2)]
+
+
+def test_an_archive_that_comes_again_is_as_old_as_its_events() -> None:
+    run = Run(keyword(), reach())
+    raw = post("bad acme recall", metrics={"likes": 500}), post("bad acme", id="2")
+    assert run.matched(*raw) == [None, None]
+    run.use(new_index())  # the window of dedup is over
+    assert run.matched(*raw) == [None, None]
+    run.use_rules(keyword(words={"en": ["bad"]}), reach(engagement=50))
+    run.use(new_index())
+    assert run.matched(*raw) == [None] * 3, "rules that are newer than the events"
+
+
+def test_a_second_create_counts_from_its_record_if_it_is_the_first_to_match() -> None:
+    run = Run(keyword(), reach())
+    run.feed(post("bad acme", metrics={"likes": 5}))
+    came = datetime.fromtimestamp(KAFKA_MS / 1000, UTC)
+    assert run.matched(post("bad acme", metrics={"likes": 100})) == [came]
+    assert run.matched(post("bad acme", metrics={"likes": 101})) == [None]
+    assert run.matched(post("bad acme recall", metrics={"likes": 102})) == [came, None]
+
+
+def test_a_second_create_that_changes_nothing_any_more_is_as_old_as_its_event() -> None:
+    run = Run(keyword(), reach())
+    run.feed(post("bad acme"), change(1, text="sold"))
+    assert run.matched(post("bad acme recall", metrics={"likes": 100})) == [None, None]
+    run.feed(change(2, operation="delete"))
+    assert run.matched(post("bad acme recall", metrics={"likes": 102})) == [None, None]
+
+
+def test_a_label_that_comes_later_is_as_old_as_the_text_and_number() -> None:
+    run = Run(reach())
+    run.feed(post("acme", metrics={"likes": 100}), post("acme", id="2"), post("acme", id="3", author={"followers": 1_000}))
+    run.feed(change(1, id="2", metrics={"likes": 100}), change(2, id="3", text="acme, well"))
+    rows = run.table.final().with_columns(sentiment_label=pl.lit("negative")).sort("id")
+    assert [each.matched_at for each in run.single.judge_labelled(rows)] == [at(1), at(2), None]  # 2, 3, g
+
+
+def test_a_row_that_is_read_back_counts_from_its_newest_text_or_number() -> None:
+    run = Run(keyword(), reach())
+    batch = run.feed(post("bad acme recall"), change(1, metrics={"likes": 100}), post("acme recall", id="2"))
+    rows = batch.events.with_columns(said_at="occurred_at", kafka_ms=pl.lit(None, pl.Int64)).drop("operation")
+    found = {(each.rule, each.occurred_at, each.matched_at) for each in run.single.judge(rows)}
+    created = datetime(2026, 9, 1, 10, tzinfo=UTC)
+    assert found == {("crisis", created, None), ("reach", at(1), at(1))}
 
 
 # --- against a reference that goes row by row, and against what is read back --------------------------------------------

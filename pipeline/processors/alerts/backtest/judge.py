@@ -135,7 +135,10 @@ class Backtest:
             f"WHERE toStartOfMinute(created_at) >= toDateTime({first * MINUTE_S}, 'UTC') "
             f"AND toStartOfMinute(created_at) <= toDateTime({last * MINUTE_S}, 'UTC') AND {ABOUT_A_BRAND_SQL}"
         )
-        return single.judge(rows.with_columns(kafka_ms=pl.lit(None, pl.Int64))) if rows.height else []
+        if not rows.height:
+            return []
+        # The rows are as they are now: when each event came to match is not known any more.
+        return [replace(each, matched_at=None) for each in single.judge(rows.with_columns(kafka_ms=pl.lit(None, pl.Int64)))]
 
     def _explained(self, alert: Alert) -> Alert:
         rule = self._config.rule(alert.rule)
