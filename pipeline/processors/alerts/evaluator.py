@@ -7,8 +7,7 @@ it. Signals are hints: at the start it judges all minutes since the kept waterma
 window again and again (touched.Sweep).
 
 Restart: `start` reads everything from ClickHouse. Cost: a query a second over the rows of the touched minutes, its answer a row
-a brand (platform, language) and minute; one minute of all brands a second at most for the sweep; one numpy pass over scopes by
-rules.
+a brand (platform, language) and minute; touched.Sweep; one numpy pass over scopes by rules.
 """
 
 from __future__ import annotations

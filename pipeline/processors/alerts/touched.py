@@ -16,9 +16,7 @@ from schemas.signals import Signal
 DAY = timedelta(days=1)
 QUIET = timedelta(seconds=10)
 SWEEP_EVERY = timedelta(minutes=1)
-SWEEP_MOST = 60
-TOGETHER = 15
-"""The most minutes that one query of the sweep reads."""
+SWEEP_MOST = 15
 
 
 class Touched:
@@ -46,25 +44,32 @@ class Sweep:
     """The minutes of the longest window in turn, to be read again for all brands: nobody signals a rematch or a rescore, and a
     signal may be left out.
 
-    Each minute has its turn within SWEEP_EVERY; of windows longer than SWEEP_MOST minutes, SWEEP_MOST minutes have their turn
-    in that time. So each minute is corrected before it leaves the window. The minutes are those of the events' time. Restart:
-    all minutes have just been read.
+    Within SWEEP_EVERY the two newest minutes have their turn, and SWEEP_MOST of all. So a minute is corrected within a minute,
+    that of a window of an hour within four, and always before it leaves its window. The minutes are those of the events' time.
+    Restart: all minutes have just been read.
+
+    Cost: the rows of SWEEP_MOST + 2 minutes, each minute: with 300,000 rows in a minute, 0.03 of a core of ClickHouse.
     """
 
     def __init__(self, now: datetime) -> None:
-        self._at, self._owed, self._turn = now, 0.0, 0
+        self._at = self._newest_at = now
+        self._owed, self._turn = 0.0, 0
 
     def take(self, minute: int, longest: int, now: datetime) -> list[int]:
-        """The minutes whose turn has come, of the `longest` minutes up to `minute`: TOGETHER at most, the others next time."""
+        """The minutes whose turn has come, of the `longest` minutes up to `minute`; after a pause, the others next time."""
         passed, self._at = max(now - self._at, timedelta()), now
         if longest <= 0:
             return []
         self._owed = min(self._owed + passed / SWEEP_EVERY * min(longest, SWEEP_MOST), longest)
-        count = min(int(self._owed), TOGETHER)
+        count = min(int(self._owed), SWEEP_MOST)
         self._owed -= count
         first, self._turn = self._turn, self._turn + count
         # A window of n minutes has each remainder of n once.
-        return sorted(minute - (minute - turn) % longest for turn in range(first, first + count))
+        minutes = {minute - (minute - turn) % longest for turn in range(first, first + count)}
+        if now - self._newest_at >= SWEEP_EVERY:
+            self._newest_at = now
+            minutes |= {max(minute - 1, minute - longest + 1), minute}
+        return sorted(minutes)
 
 
 class LateMinutes:

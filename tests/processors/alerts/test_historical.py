@@ -20,7 +20,7 @@ from pipeline.processors.alerts.backtest.judge import backtest
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.minutes import time_of
 from pipeline.processors.alerts.rules import Alerts
-from pipeline.processors.alerts.touched import QUIET, TOGETHER, Sweep
+from pipeline.processors.alerts.touched import QUIET, SWEEP_MOST, Sweep
 from pipeline.sinks.alerts import AlertTables
 from schemas.signals import Signal
 from schemas.times import utc_now
@@ -107,13 +107,13 @@ def test_each_minute_of_a_window_has_its_turn_before_it_leaves(longest: int, tic
         seconds = tick * tick_s
         minute = 100_000 + int(seconds // 60)
         taken = sweep.take(minute, longest, time_of(0) + timedelta(seconds=seconds))
-        assert len(taken) == len(set(taken)) <= TOGETHER and set(taken) <= set(range(minute - longest + 1, minute + 1))
+        assert len(taken) == len(set(taken)) <= SWEEP_MOST + 2 and set(taken) <= set(range(minute - longest + 1, minute + 1))
         swept |= dict.fromkeys(taken, seconds)
         reads += len(taken)
-    assert reads <= end_s / 60 * min(longest, 60)
+    assert reads <= end_s / 60 * (min(longest, SWEEP_MOST) + 2)
     for minute in range(1, 2 * longest):
         left = 60 * (minute + longest)
-        turn = max(60.0, longest, 61 * longest / TOGETHER if tick_s > 60 else 0.0)
+        turn = 61 * max(1.0, longest / SWEEP_MOST)
         assert left - swept[100_000 + minute] <= turn + 2 * tick_s, "of its last minutes in the window, the sweep read one"
 
 
