@@ -3,8 +3,7 @@
 It follows the events' time: the watermark is the newest occurred_at that a signal named, never past the clock, and goes on with
 the clock when no signal came for `IDLE`. Once a second it reads the touched minutes from ClickHouse in one query and
 judges all windows at the watermark's minute; a minute that has ended is judged once more, a late one with the windows that hold
-it. Signals are hints: at the start it judges all minutes since the kept watermark, and then it reads all brands of the longest
-window again and again (touched.Sweep).
+it. Signals are hints: at the start it judges all minutes since the kept watermark, and touched.Sweep reads all brands again.
 
 Restart: `start` reads everything from ClickHouse. Cost: a query a second over the rows of the touched minutes, its answer a row
 a brand (platform, language) and minute; touched.Sweep; one numpy pass over scopes by rules.
@@ -130,8 +129,7 @@ class Evaluator:
             self._enter(range(max(before, minute - self.windows.minutes) + 1, minute + 1))
         sweeps = now - self._swept_at >= SWEEP_EVERY
         touched = self._take_touched(minute)
-        # One minute more than a window: the one before this one may still be judged as ended.
-        self._read(self._sweep.take(minute, self.windows.longest + 1, now), None)
+        self._read(self._sweep.take(minute, self.windows.longest, now), None)
         if touched:
             self._read(touched, sorted(set().union(*touched.values())))
         changes = self._judge(touched, minute, now)

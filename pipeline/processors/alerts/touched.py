@@ -56,10 +56,12 @@ class Sweep:
         self._owed, self._turn = 0.0, 0
 
     def take(self, minute: int, longest: int, now: datetime) -> list[int]:
-        """The minutes whose turn has come, of the `longest` minutes up to `minute`; after a pause, the others next time."""
+        """The minutes whose turn has come, of the `longest` minutes up to `minute` and the one before them, whose window may
+        still be judged; after a pause, the others next time."""
         passed, self._at = max(now - self._at, timedelta()), now
         if longest <= 0:
             return []
+        longest += 1
         self._owed = min(self._owed + passed / SWEEP_EVERY * min(longest, SWEEP_MOST), longest)
         count = min(int(self._owed), SWEEP_MOST)
         self._owed -= count

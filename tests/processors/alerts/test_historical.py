@@ -107,13 +107,13 @@ def test_each_minute_of_a_window_has_its_turn_before_it_leaves(longest: int, tic
         seconds = tick * tick_s
         minute = 100_000 + int(seconds // 60)
         taken = sweep.take(minute, longest, time_of(0) + timedelta(seconds=seconds))
-        assert len(taken) == len(set(taken)) <= SWEEP_MOST + 2 and set(taken) <= set(range(minute - longest + 1, minute + 1))
+        assert len(taken) == len(set(taken)) <= SWEEP_MOST + 2 and set(taken) <= set(range(minute - longest, minute + 1))
         swept |= dict.fromkeys(taken, seconds)
         reads += len(taken)
-    assert reads <= end_s / 60 * (min(longest, SWEEP_MOST) + 2)
+    assert reads <= end_s / 60 * (min(longest + 1, SWEEP_MOST) + 2)
     for minute in range(1, 2 * longest):
         left = 60 * (minute + longest)
-        turn = 61 * max(1.0, longest / SWEEP_MOST)
+        turn = 61 * max(1.0, (longest + 1) / SWEEP_MOST)
         assert left - swept[100_000 + minute] <= turn + 2 * tick_s, "of its last minutes in the window, the sweep read one"
 
 
