@@ -44,8 +44,8 @@ class Stored(Protocol):
     def newest(self, keys: pl.DataFrame) -> pl.DataFrame:
         """The newest row of each event that is stored, tombstones too.
 
-        `keys`: event_key (UInt64) and created_at (null when not known). Returns event_key, version and the columns of an event
-        and those that steps fill.
+        `keys`: event_key (UInt64) and created_at (null when not known). Returns event_key, version, the columns of an event,
+        those that steps fill, and the row's topic, partition and offset.
         """
         ...
 

@@ -1,8 +1,12 @@
 """How the changes of an event end in one row, whatever their order of arrival: frames in, frames out.
 
 Columns that can change come in three groups (`schemas.events.GROUPS`), each with its own time (text_at, metrics_at, author_at):
-a change replaces the groups it carries where it is as new as the stored ones or newer. A delete is final and leaves a
-tombstone: event_key, created_at, version and brands stay, every other column of the event is blank.
+a change replaces the groups it carries where it is newer than the stored ones. Of one time, the higher offset is newer within a
+partition; from different partitions, what comes later. A delete is final and leaves a tombstone: event_key, created_at, version
+and brands stay, every other column of the event is blank.
+
+A row's own offset decides ties for each of its groups: a partition is read in order, and again only from some offset to its
+end. So a change before that offset is part of the row already, or the changes that are newer are read again after it.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from schemas.times import TIME
 GROUP_TIMES = tuple(f"{group}_at" for group in events.GROUPS)
 NEVER = pl.lit(0).cast(TIME)
 """The time of a group that a row does not carry."""
+ORIGIN = ("topic", "partition", "offset")
 FIXED = [f.column for f in events.FIELDS if f.group == "fixed" and f.column not in ("operation", "occurred_at")]
 _GROUPS = events.GROUPS | {"text": (*events.GROUPS["text"], *SENTIMENT)}
 """A label is no field of a record, but it changes with the text."""
@@ -24,6 +29,13 @@ FILLED: dict[str, pl.DataType] = {**SENTIMENT}
 tombstone blanks them. One that changes with a group of fields is in _GROUPS too."""
 _STATE = [*FIXED, *(column for group in _GROUPS.values() for column in group), *GROUP_TIMES, "is_deleted"]
 _KEPT_BY_TOMBSTONE = {"created_at", "brands", "is_deleted"}
+_BASE_ORIGIN = [f"base_{column}" for column in ORIGIN]
+_EARLIER = (
+    (pl.col("topic") == pl.col("base_topic"))
+    & (pl.col("partition") == pl.col("base_partition"))
+    & (pl.col("offset") <= pl.col("base_offset"))
+).fill_null(False)
+"""Changes at the offset of their event's newest row or before: on a tie of time they are not newer."""
 
 
 def prepare(frame: pl.DataFrame) -> pl.DataFrame:
@@ -68,16 +80,19 @@ def _carries(columns: tuple[str, ...], frame: pl.DataFrame) -> pl.Expr:
 
 def merge(bases: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
     """One row for each event that has a base: its state after all changes, and its state before: `base_version`,
-    `base_<group>_at`, `base_is_deleted`. Rows that come later in the frames win ties of time."""
-    known = bases.select("event_key").unique()
-    rows = pl.concat([bases, changes.join(known, on="event_key", how="semi")], how="diagonal_relaxed").with_row_index("seq")
+    `base_<group>_at`, `base_is_deleted`, and `base_<origin>` of its newest row. Bases that come later in the frame win ties."""
     fixed = bases.sort("version", maintain_order=True).group_by("event_key", maintain_order=True)
     state = fixed.agg(
         *(pl.col(column).last() for column in FIXED),
         pl.col("version").max().alias("base_version"),
         *(pl.col(time).max().alias(f"base_{time}") for time in GROUP_TIMES),
         pl.col("is_deleted").max().alias("base_is_deleted"),
+        *(pl.col(column).last().alias(f"base_{column}") for column in ORIGIN),
     )
+    ordered = changes.join(state.select("event_key", *_BASE_ORIGIN), on="event_key").sort("offset", maintain_order=True)
+    earlier = ordered.select(_EARLIER).to_series()
+    ordered = ordered.drop(_BASE_ORIGIN)
+    rows = pl.concat([ordered.filter(earlier), bases, ordered.filter(~earlier)], how="diagonal_relaxed").with_row_index("seq")
     for group, columns in _GROUPS.items():
         newest = rows.sort(f"{group}_at", "seq").group_by("event_key")
         state = state.join(newest.agg(pl.col(*columns, f"{group}_at").last()), on="event_key", how="left")
@@ -91,7 +106,11 @@ def apply(changes: pl.DataFrame, state: pl.DataFrame) -> tuple[pl.DataFrame, int
     )
     carried = changes.select(pl.col(*GROUP_TIMES).name.suffix("_own"))
     joined = pl.concat([joined, carried], how="horizontal")
-    newer = [(pl.col(f"{time}_own") > NEVER) & (pl.col(f"{time}_own") >= pl.col(f"base_{time}")) for time in GROUP_TIMES]
+    newer = [
+        (pl.col(f"{time}_own") > NEVER)
+        & ((pl.col(f"{time}_own") > pl.col(f"base_{time}")) | (pl.col(f"{time}_own") == pl.col(f"base_{time}")) & ~_EARLIER)
+        for time in GROUP_TIMES
+    ]
     effective = (pl.col("base_is_deleted") == 0) & pl.any_horizontal(pl.col("is_deleted") == 1, *newer)
     whole = joined.filter(effective).with_columns(
         version=pl.max_horizontal("version", (pl.col("base_version") // events.CHANGE_STEP + 1) * events.CHANGE_STEP),

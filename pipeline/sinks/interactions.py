@@ -10,6 +10,7 @@ import polars as pl
 from pipeline.batch import Assigned
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.processors.alerts.single import JUDGED
+from pipeline.processors.merge import ORIGIN
 from pipeline.sinks.landing import COLUMNS
 from pipeline.sinks.pending import of_partitions
 from pipeline.sinks.search import Search
@@ -31,7 +32,7 @@ class InteractionsTable:
         return pl.concat(answers) if answers else pl.DataFrame()
 
     def _newest(self, where: str) -> pl.DataFrame:
-        columns = ", ".join(COLUMNS)
+        columns = ", ".join((*COLUMNS, *ORIGIN))
         return self._inserter.query(
             f"SELECT {columns} FROM interactions WHERE {where} ORDER BY version DESC LIMIT 1 BY event_key"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import orjson
 import pytest
 from clickhouse_connect.driver.client import Client
@@ -20,7 +21,7 @@ from pipeline.processors.completion import Completion
 from pipeline.sinks.interactions import InteractionsTable
 from pipeline.sinks.landing import Landing
 from tests.support.bad_records import event
-from tests.support.hot_path import PathRun
+from tests.support.hot_path import PathRun, new_index
 
 
 class Lander(PathRun):
@@ -78,3 +79,20 @@ def test_a_change_that_may_wait_when_it_comes_again_lands_with_its_event(lander:
     lander.land(lander.feed(like("1")))
     lander.land(lander.feed(event(id="1")))
     assert lander.fates() == (["1 create", "1 update"], ["1"])
+
+
+def test_a_replay_after_a_merge_brings_no_older_change_of_the_same_time_back(lander: Lander) -> None:
+    count = [event(id="1", operation="update", occurred_at="2026-09-02T10:00:00Z", metrics={"likes": n}) for n in (5, 6)]
+    lander.landed(event(id="1"))
+    lander.landed(count[0])
+    lander.landed(count[1])
+    lander.client.command("SYSTEM START MERGES interactions")
+    lander.client.command("OPTIMIZE TABLE interactions FINAL")
+    known = lander.client.query("SELECT revision FROM interactions").result_columns[0]
+    assert len(known) == 1, "the merge left the newest version"
+    lander.use(new_index())
+    lander.index.stored.add(np.array(known, np.uint64))
+    lander.offset = 1
+    batch = lander.landed(count[0])
+    assert batch.dropped == {"duplicate": 1}
+    assert lander.client.command("SELECT metrics_likes FROM interactions FINAL") == 6
