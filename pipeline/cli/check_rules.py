@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pipeline.processors.alerts.rule_types import AnyRule
     from pipeline.processors.alerts.rules import Alerts
 
+MOST_SPANS = 3
+"""So many spans without anybody who is notified are in a warning."""
+
 
 def check(
     context: typer.Context,
@@ -110,8 +113,8 @@ def _deaf(alerts: Alerts) -> list[str]:
         if spans := deaf_hours(alerts, rule, datetime.now(UTC)):
             rules.setdefault(tuple(spans), []).append(rule.name)
     return [
-        f"{'rules' if len(names) > 1 else 'rule'} {', '.join(names)}: nobody is notified {spans[0]}"
-        f"{f' and at {len(spans) - 1} other times' if len(spans) > 1 else ''}: an alert of that time waits while it is open"
+        f"{'rules' if len(names) > 1 else 'rule'} {', '.join(names)}: nobody is notified {', '.join(spans[:MOST_SPANS])}"
+        f"{', ...' if len(spans) > MOST_SPANS else ''}: an alert of that time waits while it is open"
         for spans, names in rules.items()
     ]
 

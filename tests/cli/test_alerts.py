@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -153,6 +154,21 @@ def test_an_alert_is_shown_with_all_that_belongs_to_it(stacked: Run, client: Cli
     assert [change["version"] for change in record["history"]] == [1, 2, 3]
     assert [delivery["reason"] for delivery in record["deliveries"]] == ["503", "200"]
     assert [post["author"] for post in record["posts"]] == ["bob"]
+
+
+def test_an_escalation_and_a_receiver_out_of_hours_are_shown(stacked: Run, client: Client) -> None:
+    escalated = FIRING.change(NOW + timedelta(minutes=15), escalated_at=NOW + timedelta(minutes=15))
+    acknowledged = escalated.change(NOW + timedelta(minutes=16), state=State.ACKNOWLEDGED, actor="ines")
+    insert(client, FIRING, escalated, acknowledged)
+    names = ["alert_key", "version", "receiver", "attempt", "sent", "reason", "took_ms", "tried_at"]
+    off = [FIRING.key, 1, "chat", 0, False, "out of hours: mon-fri 08:00-18:00 UTC", 0, NOW]
+    client.insert("alert_deliveries", [off, [FIRING.key, 2, "pager", 1, True, "200", 20, NOW]], column_names=names)
+    shown = stacked("alerts", "show", FIRING.hex).out
+    assert "2026-11-02 10:45:00: nobody had acknowledged it" in shown and shown.count("firing, escalated") == 1
+    assert re.search(r"chat\W.*waits\W.*out of hours: mon-fri", shown) and re.search(r"pager\W.*sent", shown)
+    assert (
+        json.loads(stacked("alerts", "show", FIRING.hex, "--json").out)["alert"]["escalated_at"] == "2026-11-02T10:45:00.000Z"
+    )
 
 
 def test_a_key_that_is_none_or_not_one(stacked: Run, client: Client) -> None:
@@ -370,3 +386,41 @@ def test_check_says_what_is_in_the_file(run: Run, tmp_path: Path) -> None:
     done = run("alerts", "check", str(path))
     assert done.code == 2 and "rules.0 (quiet): type: silence is named no_data now" in done.err
     assert run("alerts", "check", "nowhere.yaml") == Done(2, "", "earshot: nowhere.yaml: No such file or directory\n")
+
+
+HOURS = """
+receivers:
+  - name: chat
+    type: webhook
+    url: "https://ops.example/1"
+    when: {days: [mon-fri], hours: "08:00-18:00", zone: Europe/Berlin}
+  - {name: duty, type: webhook, url: "https://ops.example/2", when: {hours: "18:00-08:00", zone: Europe/Berlin}}
+  - {name: pager, type: webhook, url: "https://ops.example/3", min_severity: 6}
+rules:
+  - {name: anger, type: threshold, measure: score, above: 0.7, receivers: [chat, duty], escalate: {after: 15m, to: [pager]}}
+  - {name: many, type: threshold, measure: count, above: 9, receivers: [chat, duty]}
+  - {name: people, type: threshold, measure: authors, above: 9, receivers: [chat, duty]}
+  - {name: crisis, type: keyword, words: {en: [recall]}, receivers: [chat], escalate: {after: 1h, to: [duty, pager]}}
+"""
+
+
+def test_check_says_who_is_notified_at_which_hours(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "alerts.yaml"
+    path.write_text(HOURS)
+    done = run("alerts", "check", str(path))
+    for part in ("chat, duty; after 15m: pager", "chat; after 1h: duty, pager", "mon-fri 08:00-18:00 Europe/Berlin", "always"):
+        assert part in done.out, part
+    never, *warnings = sorted(done.err.splitlines(), reverse=True)
+    assert never == "rule anger: escalate: its alerts have severity 5, pager takes 6 and more"
+    assert warnings == [
+        "earshot: warning: rules anger, many, people: nobody is notified sat 08:00 to sat 18:00 Europe/Berlin, "
+        "sun 08:00 to sun 18:00 Europe/Berlin: an alert of that time waits while it is open"
+    ]
+    assert done.code == 1
+    path.write_text(HOURS.replace(", min_severity: 6", ""))
+    done = run("alerts", "check", str(path))
+    assert done.code == 0 and done.err.startswith("earshot: warning: rules many, people: nobody is notified sat 08:00")
+    path.write_text(HOURS.replace("to: [pager]", "to: [pagr]"))
+    assert run("alerts", "check", str(path)) == Done(
+        2, "", f"earshot: {path}: rule anger: escalate: to: there is no 'pagr', did you mean 'pager'?\n"
+    )  # fmt: skip

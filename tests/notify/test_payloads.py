@@ -187,3 +187,21 @@ def test_alertmanager_is_never_given_an_end_before_the_start() -> None:
 def test_a_test_is_marked_for_alertmanager() -> None:
     made = posted(alert(test=True))
     assert made["labels"]["test"] == "true" and made["annotations"]["summary"].startswith("[TEST] ")
+
+
+@pytest.mark.parametrize("state", [State.FIRING, State.ACKNOWLEDGED, State.RESOLVED])
+def test_each_template_says_that_it_is_an_escalation(state: State) -> None:
+    first = alert()
+    made = after(first, state, escalated_at=AT)
+    assert filled("json", made)["alerts"][0]["escalated_at"] == f"{AT:%Y-%m-%d}T10:00:00.000Z"
+    assert filled("json", first)["alerts"][0]["escalated_at"] is None
+    own = {"a": "{escalated_at}"}
+    assert (filled(own, first), filled(own, made)) == ({"a": ""}, {"a": f"{AT:%Y-%m-%d} 10:00:00"})
+    assert posted(made)["annotations"]["escalated_at"] == f"{AT:%Y-%m-%d}T10:00:00.000Z"
+    assert posted(made)["labels"] == posted(first)["labels"] and "escalated_at" not in posted(first)["annotations"]
+    fires = state is State.FIRING
+    for template in ("slack", {"text": "{text}"}):
+        said = filled(template, made)["text"]
+        assert ("[FIRING, ESCALATED]" in said) == fires
+        assert ("10:00:00 UTC: nobody had acknowledged it" in said) == fires
+        assert "ESCALATED" not in filled(template, first)["text"]

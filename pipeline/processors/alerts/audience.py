@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -28,7 +28,7 @@ _MONDAY = 3 * DAY
 def deaf_hours(config: Alerts, rule: AnyRule, start: datetime) -> list[str]:
     """The spans of a week in which nobody is notified of a new alert of the rule, neither at once nor by its escalation.
 
-    All of a year from `start`, as people write them, those with the most minutes first. Empty also if nobody ever is."""
+    All of a year from `start`, as people write them, the longest first. Empty also if nobody ever is."""
     # A spike's severity is known when it comes: it may be the least that raises an alert, and may be the highest.
     highest = 10 if isinstance(rule, SpikeRule) else rule.severity
     receivers = [
@@ -44,10 +44,8 @@ def deaf_hours(config: Alerts, rule: AnyRule, start: datetime) -> list[str]:
         for when in receiver.when:
             heard |= _minutes(when, first)
     zone = receivers[0].when[0].zone
-    minutes = Counter[str]()
-    for begin, end in _gaps(heard):
-        minutes[_span_text(first + begin, first + end, zone)] += end - begin
-    return [text for text, _ in minutes.most_common()]
+    spans = {_Span.of(first + begin, first + end, zone) for begin, end in _gaps(heard)}
+    return [f"{span.begin} to {span.end} {zone}" for span in sorted(spans, key=lambda span: (-span.minutes, span.at))]
 
 
 def _at_any_hour(receiver: Receiver, rule: AnyRule) -> bool:
@@ -72,10 +70,22 @@ def _gaps(heard: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
     return zip(begins.tolist(), ends[ends > begins[:1].sum()].tolist(), strict=False)
 
 
-def _span_text(begin: int, end: int, zone: str) -> str:
-    """`fri 18:00 to mon 08:00 Europe/Berlin`."""
-    local = (datetime.fromtimestamp(minute * 60, ZoneInfo(zone)) for minute in (begin, end))
-    return f"{' to '.join(f'{NAMES[at.weekday()][:3]} {at:%H:%M}' for at in local)} {zone}"
+class _Span(NamedTuple):
+    """Of a week, by the wall clock."""
+
+    at: int
+    """Its first minute."""
+    minutes: int
+    begin: str
+    """`fri 18:00`."""
+    end: str
+
+    @classmethod
+    def of(cls, begin: int, end: int, zone: str) -> _Span:
+        """From and to these minutes since 1970."""
+        first, last = (datetime.fromtimestamp(minute * 60, ZoneInfo(zone)).replace(tzinfo=None) for minute in (begin, end))
+        texts = (f"{NAMES[local.weekday()][:3]} {local:%H:%M}" for local in (first, last))
+        return cls(first.weekday() * DAY + first.hour * 60 + first.minute, (last - first) // MINUTE, *texts)
 
 
 # --- who is notified --------------------------------------------------------------------------------------------------

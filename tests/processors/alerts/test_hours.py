@@ -126,10 +126,10 @@ def deaf(*receivers: dict[str, Any], rule: dict[str, Any] | None = None) -> list
 
 def test_the_hours_at_which_nobody_is_notified() -> None:
     assert deaf({"when": OFFICE})[0] == "fri 18:00 to mon 08:00 Europe/Berlin"
-    assert set(deaf({"when": OFFICE})) == {
+    assert deaf({"when": OFFICE}) == [
         f"{begin} 18:00 to {end} 08:00 Europe/Berlin"
-        for begin, end in (("mon", "tue"), ("tue", "wed"), ("wed", "thu"), ("thu", "fri"), ("fri", "mon"))
-    }
+        for begin, end in (("fri", "mon"), ("mon", "tue"), ("tue", "wed"), ("wed", "thu"), ("thu", "fri"))
+    ]
     assert deaf({"when": OFFICE}, {"when": NIGHT}) == ["sat 08:00 to mon 08:00 Europe/Berlin"]
     assert deaf({"when": OFFICE}, {"when": [NIGHT, WEEKEND]}) == ["mon 00:00 to mon 08:00 Europe/Berlin"]
     nights = {"hours": "18:00-08:00", "zone": BERLIN}
