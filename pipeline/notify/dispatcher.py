@@ -6,6 +6,7 @@ recognise a repetition. A receiver is notified of:
 
 - the opening of an alert, once its severity reaches the receiver's `min_severity`; its acknowledgement; a higher severity; its
   end. Other changes are only noted, and are in the next message. Nobody is notified of a pending, historical or muted alert.
+- nothing of a rule that was taken out, but the end of alerts that it knows.
 - an end only where the opening was sent, or still waits (then both are); also when the alert is muted by then: a receiver has
   to close the incident that it opened.
 - webhooks again by the rule's `repeat`, while an alert fires and nobody has acknowledged it. Alertmanager all open alerts, once
@@ -88,8 +89,7 @@ class Dispatcher:
         self._offer(alert)
 
     def _offer(self, alert: Alert) -> None:
-        named = self._named.get(alert.rule, self._queues.keys())
-        later = self._escalated.get(alert.rule, set())
+        named, later = self._named.get(alert.rule, set()), self._escalated.get(alert.rule, set())
         for name, queue in self._queues.items():
             queue.offer(
                 alert, name in named or (alert.test and name in later), alert.escalated_at is not None and name in later

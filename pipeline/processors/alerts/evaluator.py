@@ -40,8 +40,8 @@ IDLE = timedelta(seconds=5)
 CLOSED_AFTER = timedelta(seconds=10)
 """A minute is judged as ended so long after its end: its events have landed by then."""
 KEEP_EVERY = timedelta(seconds=10)
-SETTLED_AFTER = timedelta(seconds=10)
-"""So long after the start no alert escalates: signals of the time before are still read, and may end it."""
+SETTLED_AFTER = timedelta(seconds=7)
+"""So long after the start no alert escalates: signals of before are still read, and the watermark is not at the clock yet."""
 
 
 class Evaluator:
