@@ -184,6 +184,33 @@ def test_a_key_that_is_none_or_not_one(stacked: Run, client: Client) -> None:
     assert "up to 16 hexadecimal digits" in stacked("alerts", "show", "0" * 17).err
 
 
+def test_a_backtest_names_who_would_have_been_notified(stacked: Run, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path("hours.yaml").absolute()
+    path.write_text(HOURS.replace("after: 1h", "after: 5m"))
+    monkeypatch.setenv("EARSHOT_ALERTS", str(path))
+    start = datetime(2026, 11, 5, 20, tzinfo=UTC)  # at nine in Berlin: chat is out of its hours
+    names = [
+        "event_key",
+        "revision",
+        "version",
+        "platform",
+        "kind",
+        "language",
+        "created_at",
+        "occurred_at",
+        "text_at",
+        "brands",
+    ]
+    posts = [[n, n, 1, "forum", "post", "en", start, start, start, ["Acme"], "a recall"] for n in range(1, 3)]
+    client.insert("interactions", posts, column_names=[*names, "text"])
+    given = ("alerts", "backtest", "--rule", "crisis", "--from", "2026-11-05T20:00", "--to", "2026-11-05T23:00")
+    (alert,) = json.loads(stacked(*given, "--json").out)["alerts"]
+    at = "2026-11-05T20:06:00Z"
+    assert alert["notified"] == [{"receiver": name, "at": at, "escalated": True} for name in ("duty", "pager")]
+    monkeypatch.setenv("COLUMNS", "300")
+    assert "duty 20:06 (escalated), pager 20:06 (escalated)" in stacked(*given).out
+
+
 # --- tail -------------------------------------------------------------------------------------------------------------
 def test_a_record_is_read_as_it_was_written() -> None:
     full = replace(FIRING, scope=Scope("Acme", "forum", "en", ""), ended_at=NOW, muted="silence 00")

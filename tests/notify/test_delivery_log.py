@@ -17,7 +17,7 @@ from pipeline.clickhouse.migrations import read_migrations
 from pipeline.config.settings import Settings
 from pipeline.errors import UnreachableError
 from pipeline.notify import delivery_log as log_module
-from pipeline.notify.delivery_log import ClickHouseLog, Delivery, Sent, last_sent
+from pipeline.notify.delivery_log import OUT_OF_HOURS, ClickHouseLog, Delivery, Sent, last_sent
 from tests.support.notify import AT, until
 
 KEY = 0xFFFFFFFFFFFFFFFE
@@ -70,6 +70,24 @@ async def test_rows_are_written_and_read_again(client: Client, settings: Setting
         (KEY, "chat"): Sent(0, "", 0, datetime.fromtimestamp(0, UTC), 1),
     }
     assert last_sent(client, [5]) == last_sent(client, []) == {}
+
+
+async def test_an_escalation_is_read_again_and_a_change_that_waits_for_hours_is_not_a_try(
+    client: Client, settings: Settings
+) -> None:
+    log = ClickHouseLog(lambda: clickhouse_client(settings.clickhouse))
+    off = row(1, 0, sent=False, receiver="chat", reason=f"{OUT_OF_HOURS}: mon-fri 08:00-18:00 UTC")
+    log.record([off, row(1, 1), row(2, 1, receiver="pager")])
+    await log.close(10)
+    client.insert(
+        "alerts",
+        [(KEY, 1, "firing", 6, AT, AT, AT, None), (KEY, 2, "firing", 6, AT, AT, AT, AT)],
+        column_names=["alert_key", "version", "state", "severity", "since", "last_at", "changed_at", "escalated_at"],
+    )
+    assert last_sent(client, [KEY]) == {
+        (KEY, "ops"): Sent(1, "firing", 6, AT, 1, escalated=False),
+        (KEY, "pager"): Sent(2, "firing", 6, AT, 1, escalated=True),
+    }
 
 
 class Store:

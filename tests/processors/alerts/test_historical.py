@@ -16,7 +16,7 @@ from pipeline.clickhouse.query import asker
 from pipeline.config.settings import Settings
 from pipeline.fence import Fence
 from pipeline.monitoring.health import Vitals
-from pipeline.processors.alerts.backtest.judge import backtest
+from pipeline.processors.alerts.backtest.judge import Backtest, backtest
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.minutes import time_of
 from pipeline.processors.alerts.rules import Alerts
@@ -121,3 +121,22 @@ def test_no_window_is_not_swept() -> None:
     assert Sweep(time_of(0)).take(100, -61, time_of(5)) == []
     sweep = Sweep(time_of(5))
     assert sweep.take(100, 10, time_of(0)) == [] and sweep.take(100, 10, time_of(1)) != [], "a clock that goes back"
+
+
+def test_a_backtest_says_who_would_have_been_notified(client: Client) -> None:
+    then = datetime(2026, 11, 26, 17, 50, tzinfo=UTC)  # a Thursday
+    say(client, then, 30)
+    say(client, then + timedelta(minutes=30), 30, "Bolt")
+    webhook = {"type": "webhook", "url": "https://ops.example/x"}
+    office = {"when": {"days": ["mon-fri"], "hours": "08:00-18:00"}}
+    rule = {**RULES.rules[0].model_dump(exclude_unset=True), "escalate": {"after": "5m", "to": ["pager"]}}
+    config = Alerts.model_validate(
+        {"receivers": [{"name": "chat", **webhook, **office}, {"name": "pager", **webhook}], "rules": [rule]}
+    )
+    test = Backtest(asker(client), config, then, then + timedelta(days=1))
+    list(test.steps())
+    acme, bolt = test.alerts
+    minute = timedelta(minutes=1)
+    assert test.hearing.of(acme.key) == [("chat", then + minute, False), ("pager", then + 6 * minute, True)]
+    assert test.hearing.of(bolt.key) == [("pager", then + 36 * minute, True)]
+    assert acme.escalated_at == then + 6 * minute
