@@ -3,8 +3,8 @@
 One alert is open for a rule and scope at a time. Its key comes from its beginning, so that a replay or a restart derives the
 same key again. A condition that is true while the alert is open, or within the rule's `resolve` of that, belongs to it.
 
-An event that came to match a single-event rule more than an hour ago notifies nobody: it is stored as `historical`, one alert an
-hour. So are the alerts of a backtest through windows that old, when no late events come any more (pipeline/control/).
+An event that came to match a single-event rule more than an hour ago notifies nobody: it is stored as `historical`, one alert
+an hour. So are the alerts of a backtest through windows that old, when no late events come any more (pipeline/control/).
 """
 
 from __future__ import annotations
