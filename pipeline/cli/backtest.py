@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +15,8 @@ from pipeline.cli.options import load_settings, refuse, time_of
 from pipeline.errors import SettingsError
 
 if TYPE_CHECKING:
-    from pipeline.clickhouse.query import Ask
     from pipeline.config.settings import Settings
+    from pipeline.config.zone import Zones
     from pipeline.processors.alerts.audience import Notified
     from pipeline.processors.alerts.backtest.judge import Backtest
     from pipeline.processors.alerts.backtest.labelled import Window
@@ -75,30 +77,37 @@ def _chosen(config: Alerts, names: list[str]) -> Alerts:
 def _history(config: Alerts, settings: Settings, span: Span, plots: Path | None, as_json: bool) -> None:
     from pipeline.clickhouse.client import clickhouse_client
     from pipeline.clickhouse.query import asker
+    from pipeline.processors.alerts.backtest.judge import Backtest
     from pipeline.processors.alerts.backtest.read import draw_scopes, stored_span
+    from pipeline.processors.mentions.brands import SAMPLE_BRANDS, load_brands
 
+    zones = load_brands(settings.brands or SAMPLE_BRANDS).zones
     ask = asker(clickhouse_client(settings.clickhouse))
     first, last = stored_span(ask)
     start, end = time_of("--from", span[0]) or first, time_of("--to", span[1]) or last
     if start >= end:
         raise SettingsError(f"--from {start:%Y-%m-%d %H:%M} is not before --to {end:%Y-%m-%d %H:%M}")
-    replayed = _replayed(ask, config, start, end)
+    replayed = _replayed(Backtest(ask, config, start, end, zones), start, end)
     if as_json:
         _print_json([_of_alert(alert, replayed.hearing.of(alert.key)) for alert in replayed.alerts])
         return
     _show(replayed, bool(config.receivers))
     if plots is not None:
-        for path in draw_scopes(ask, plots, (start, end), replayed.alerts, MOST_PLOTS):
+        for path in draw_scopes(ask, plots, (start, end), replayed.alerts, partial(_zone_of, config, zones), MOST_PLOTS):
             typer.echo(f"drawn: {path}")
 
 
-def _replayed(ask: Ask, config: Alerts, start: datetime, end: datetime) -> Backtest:
+def _zone_of(config: Alerts, zones: Zones, brand: str, alerts: Sequence[Alert]) -> str:
+    """Of the first spike rule with a zone among those of the alerts, else of the brand."""
+    rules = map(config.rule, dict.fromkeys(alert.rule for alert in alerts))
+    return next((r.zone for r in rules if r is not None and r.type == "spike" and r.zone), zones.get(brand, "UTC"))
+
+
+def _replayed(test: Backtest, start: datetime, end: datetime) -> Backtest:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     from pipeline.cli.terminal import console
-    from pipeline.processors.alerts.backtest.judge import Backtest
 
-    test = Backtest(ask, config, start, end)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console(stderr=True)) as progress:
         task = progress.add_task(f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}", total=1.0)
@@ -152,7 +161,7 @@ def _series(config: Alerts, path: Path, labels: Path | None, plots: Path | None,
     read = read_series(path)
     windows = read_windows(labels, path.name) if labels else []
     spike = replace(DROP if rule.direction == "below" else Spike(), calm_s=int(rule.resolve.total_seconds()))
-    replayed = replay_series(read.times, read.values, spike, rule.direction, rule.name)
+    replayed = replay_series(read.times, read.values, spike, rule.direction, rule.name, zone=rule.zone or "UTC")
     raised = [alert for alert in replayed.raised if alert.severity >= rule.severity]
     replayed = replayed._replace(raised=raised)
     if as_json:

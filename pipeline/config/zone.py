@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Annotated
 from zoneinfo import available_timezones
 
@@ -19,10 +21,18 @@ def _known() -> frozenset[str]:
     return frozenset(available_timezones() - {"localtime"})
 
 
+def zone_hint(name: str) -> str:
+    """`, did you mean 'Europe/Berlin'?`; blank if no zone has a similar name."""
+    return hint(name, _known())
+
+
 def _zone(name: str) -> str:
     if name not in _known():
-        raise ValueError(f"there is no time zone {name!r}{hint(name, _known())}")
+        raise ValueError(f"there is no time zone {name!r}{zone_hint(name)}")
     return name
 
 
 Zone = Annotated[str, AfterValidator(_zone)]
+Zones = Mapping[str, str]
+"""The zones of brands, by name; a brand that is not among them has UTC."""
+NO_ZONES: Zones = MappingProxyType({})

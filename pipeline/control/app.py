@@ -14,7 +14,9 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any, TypeVar
 
 import faust
 import pyarrow as pa
@@ -40,12 +42,13 @@ from pipeline.monitoring.process import run_process
 from pipeline.monitoring.table_metrics import keep_asking
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, parse_rules
-from pipeline.queries.names import brand_names
+from pipeline.processors.mentions.brands import SAMPLE_BRANDS, BrandNames, parse_names
 from pipeline.sinks.alerts import AlertTables, AlertTopic
 from schemas.times import utc_now
 
 NAME = "control"
 STOP_S = 5.0
+T = TypeVar("T")
 log = logging.getLogger("earshot.control")
 
 
@@ -56,6 +59,7 @@ class Control:
         migrate.check(settings)
         self._settings = settings
         self._rules = WatchedFile(settings.alerts or DEFAULT_RULES, parse_rules, metrics.RULES)
+        self._brands = WatchedFile(settings.brands or SAMPLE_BRANDS, parse_names, metrics.BRANDS)
         metrics.MEMORY_LIMIT.set(memory_limit())
         self._vitals = Vitals()
         self._client = clickhouse_client(settings.clickhouse, timeout_s=60)
@@ -63,7 +67,7 @@ class Control:
         self._topic = topic = AlertTopic(settings.kafka.client(), settings.kafka.topic("alerts"))
         self._leader = leader = Leader(NAME, EVALUATING, self._client, self._vitals)
         self._tables = AlertTables(leader.inserter)
-        self._evaluator = evaluator = Evaluator(self._tables, self._rules.value)
+        self._evaluator = evaluator = Evaluator(self._tables, self._rules.value, self._brands.value.zones)
         self._notifier = notifier = Notifier(
             leader, evaluator, topic, ask_soon, partial(clickhouse_client, settings.clickhouse, 20)
         )
@@ -71,7 +75,7 @@ class Control:
         ask = asker(self._client)
         self._campaigns = Campaigns(leader, evaluator, notifier, ask, Background(CAMPAIGN_SHARE))
         self._late_windows = LateWindows(leader, evaluator, notifier, ask, Background(LATE_SHARE))
-        commands = AlertCommands(leader, evaluator, notifier, self._tables, ask_soon, partial(brand_names, settings))
+        commands = AlertCommands(leader, evaluator, notifier, self._tables, ask_soon, lambda: self._brands.value.brands)
         tokens = {actor: token.get_secret_value() for actor, token in settings.control.tokens.items()}
         self._api = ApiServer(commands, self._vitals, settings.control.host, settings.control.port, tokens)
         self._app = self._make_app()
@@ -100,10 +104,11 @@ class Control:
         keep_asking(clickhouse_client(self._settings.clickhouse, timeout_s=10), self._vitals, newest_sql(NAME))
         await self._api.start()
 
-        def reload(config: Alerts) -> None:
-            loop.call_soon_threadsafe(self._reload, config)
+        def reload(work: Callable[[T], Coroutine[Any, Any, None]], value: T) -> None:
+            loop.call_soon_threadsafe(self._reload, work, value)
 
-        self._rules.keep_checking(reload)
+        self._rules.keep_checking(partial(reload, self.use))
+        self._brands.keep_checking(partial(reload, self.use_brands))
         watch = asyncio.create_task(self._leader.watch(self._app, self._topic.ask))
         await self._app.start()
         lead = asyncio.create_task(self._leader.hold(self._lead))
@@ -145,9 +150,9 @@ class Control:
         finally:
             self._evaluator.stop()
 
-    # --- other rules --------------------------------------------------------------------------------------------------
-    def _reload(self, config: Alerts) -> None:
-        task = asyncio.create_task(self.use(config))
+    # --- other rules, other brands ------------------------------------------------------------------------------------
+    def _reload(self, use: Callable[[T], Coroutine[Any, Any, None]], value: T) -> None:
+        task = asyncio.create_task(use(value))
         self._reloads.add(task)
         task.add_done_callback(self._reloads.discard)
 
@@ -163,6 +168,10 @@ class Control:
             await self._leader.on_thread(lambda: self._evaluator.use(config))
         except GivenUp:
             log.info("the rules take effect when this process leads again")
+
+    async def use_brands(self, brands: BrandNames) -> None:
+        """Takes the brands' time zones over: at once where this process leads, else when it will."""
+        await self._leader.on_thread(lambda: self._evaluator.use_zones(brands.zones))
 
 
 def run_control(settings: Settings) -> None:

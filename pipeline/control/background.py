@@ -176,7 +176,7 @@ class LateWindows:
             return
         config = self._evaluator.config
         windowed = tuple(rule for rule in config.rules if isinstance(rule, OverTimeRule))
-        backtest = Backtest(query, config.model_copy(update={"rules": windowed}), *span)
+        backtest = Backtest(query, config.model_copy(update={"rules": windowed}), *span, self._evaluator.zones)
         await self._background.run_steps(backtest.steps(), query)
         record = partial(self._evaluator.record, backtest.alerts, utc_now())
         self._notifier.record(await self._leader.on_thread(record))

@@ -54,6 +54,11 @@ def rule(text: str) -> str:
             "type: threshold, measure: score, above: 0.5, aggregate: mean",
             "aggregate: it is for followers, likes, shares, replies, not for score",
         ),
+        ("type: threshold, measure: count, above: 3, zone: UTC", "zone: type threshold takes no such key"),
+        (
+            "type: spike, measure: negative_share, zone: UTC",
+            "zone: it is for volume: the expected negative_share is the same at each hour",
+        ),
     ],
 )
 def test_a_key_that_would_do_nothing_is_named(text: str, says: str) -> None:
@@ -246,3 +251,19 @@ def test_what_is_wrong_with_an_escalation_is_named(escalate: str, says: str) -> 
     receivers = f"receivers: [{{name: chat, {webhook}}}, {{name: pager, {webhook}}}]"
     made = rules(f"{{{receivers}, rules: [{{name: r, type: spike, escalate: {escalate}}}]}}")
     assert made.removeprefix("alerts.yaml: ") == says
+
+
+@pytest.mark.parametrize(
+    ("zone", "says"),
+    [
+        ("Europe/Belin", "there is no time zone 'Europe/Belin', did you mean 'Europe/Berlin'?"),
+        ("europe/berlin", "there is no time zone 'europe/berlin', did you mean 'Europe/Berlin'?"),
+        ("Europe", "there is no time zone 'Europe'"),
+        ("../etc/passwd", "there is no time zone '../etc/passwd'"),
+        ("localtime", "there is no time zone 'localtime'"),
+        ("''", "there is no time zone ''"),
+        ("+01:00", "there is no time zone '+01:00'"),
+    ],
+)
+def test_an_unknown_time_zone_is_named_with_the_nearest_known_one(zone: str, says: str) -> None:
+    assert rule(f"type: spike, zone: {zone}").startswith(f"zone: {says}")

@@ -17,9 +17,12 @@ from pipeline import migrate
 from pipeline.config.settings import ControlSettings, Settings
 from pipeline.control import app as app_module
 from pipeline.control.app import Control
+from pipeline.errors import SettingsError
 from pipeline.fence import GivenUp
 from pipeline.monitoring import metrics
 from pipeline.processors.alerts.rules import Alerts
+from pipeline.processors.alerts.windows import Windows
+from pipeline.processors.mentions.brands import BrandNames
 from schemas.times import utc_now
 from tests.support.control_parts import MemoryStore, MemoryTerms, MemoryTopic
 
@@ -147,3 +150,22 @@ async def test_rules_whose_receivers_cannot_be_used_are_refused(control: Control
     assert control._evaluator.config is before
     assert metrics.RULES.stale._value.get() == 1
     metrics.RULES.stale.set(0)
+
+
+async def test_time_zones_of_brands_are_in_force_at_once_and_stay(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Windows, "learn", lambda windows, query, minute: None)
+    zones = {"Acme": "Europe/Berlin"}
+    await control.use(Alerts.model_validate({"rules": [{"name": "volume", "type": "spike"}]}))
+    control._evaluator.start(utc_now(), 0)
+    await control.use_brands(BrandNames(["Acme"], zones))
+    for _ in range(2):
+        (ring,) = control._evaluator.windows.rings.values()
+        assert control._evaluator.zones == ring.table.zones == zones
+        control._evaluator.start(utc_now(), 0)  # another process led meanwhile
+
+
+def test_brands_that_cannot_be_read_at_the_start_are_one_line(control: Control, tmp_path: Path) -> None:
+    file = tmp_path / "brands.yaml"
+    file.write_text("brands: [{name: Acme, zone: Europe/Belin}]")
+    with pytest.raises(SettingsError, match="brands.0 .Acme.: zone: there is no time zone 'Europe/Belin', did you mean"):
+        Control(control._settings.model_copy(update={"brands": file}))

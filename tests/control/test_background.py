@@ -205,7 +205,7 @@ async def test_late_windows_are_recorded_before_the_rest_and_nobody_is_notified(
     time = Time()
 
     class Script:
-        def __init__(self, query: object, config: Alerts, first: datetime, last: datetime) -> None:
+        def __init__(self, query: object, config: Alerts, first: datetime, last: datetime, zones: object) -> None:
             assert [rule.type for rule in config.rules] == ["threshold"] and last - first == timedelta(hours=1)
             self.alerts = ["old"]
 
@@ -217,6 +217,7 @@ async def test_late_windows_are_recorded_before_the_rest_and_nobody_is_notified(
     monkeypatch.setattr(background, "Backtest", Script)
     evaluator = SimpleNamespace(
         config=Alerts.model_validate({"rules": rules}),
+        zones={},
         late_span=lambda now: (AT, AT + timedelta(hours=1)),
         record=lambda alerts, now: alerts,
     )
@@ -249,7 +250,7 @@ async def test_the_end_of_leading_ends_a_rest_on_the_thread(monkeypatch: pytest.
     monkeypatch.setattr(background, "LATE_EVERY_S", 0.0)
     monkeypatch.setattr(background, "QUERY_REST_S", 60.0)
     monkeypatch.setattr(background, "Backtest", Script)
-    evaluator = cast(Evaluator, SimpleNamespace(config=Alerts.model_validate({}), late_span=lambda now: (AT, AT)))
+    evaluator = cast(Evaluator, SimpleNamespace(config=Alerts.model_validate({}), zones={}, late_span=lambda now: (AT, AT)))
     leader = leader_of()
     late = LateWindows(leader, evaluator, cast(Notifier, Recorder([])), ask, Background(0.0001))
     with leader.serving(leader.lease.generation):

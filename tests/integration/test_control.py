@@ -28,7 +28,7 @@ from pipeline.errors import EarshotError
 from pipeline.fence import Fence
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.campaign_search import due_searches, search
-from pipeline.processors.alerts.evaluator import Evaluator
+from pipeline.processors.alerts.evaluator import IDLE, Evaluator
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.sentiment.memory import label_of
 from pipeline.queries.alerts import Filter, newest, show
@@ -551,6 +551,23 @@ def test_more_and_less_than_is_expected_and_what_a_whole_brand_says_for_its_plat
             if len(drops) > 1:
                 break
         assert drops == {"Gone", "Moved"}
+
+
+def test_a_spike_that_came_and_went_while_no_control_ran_is_found_where_it_was(settings: Settings) -> None:
+    with Bench(settings, {"name": "volume", "type": "spike"}) as bench:
+        bench.history("Acme", "x", 50)
+        bench.history("Bolt", "x", 50)
+        bench.start(NOON)
+        bench.tick(NOON)
+        for minute in range(50):
+            at = NOON + timedelta(minutes=minute)
+            bench.land("Acme", at, 60 if 10 <= minute < 20 else 10)
+            bench.land("Bolt", at, 60 if minute >= 48 else 10)
+        now = NOON + timedelta(minutes=50, seconds=30)
+        bench.start(now - IDLE)
+        alerts = {alert.scope.brand: alert for alert in bench.tick(now) if alert.state == State.FIRING}
+        begins = {brand: (alert.since - NOON) // timedelta(minutes=1) for brand, alert in alerts.items()}
+        assert 10 <= begins["Acme"] <= 13 and begins["Bolt"] >= 48
 
 
 def test_what_was_read_before_a_kill_counts_after_it(settings: Settings) -> None:

@@ -12,6 +12,7 @@ import polars as pl
 
 from pipeline.processors.alerts.counts import INDEX, MEASURES, Slice, Values
 from pipeline.processors.alerts.history import HISTORY_STEPS, OFF, OFF_LEAST, STEP_MINUTES
+from pipeline.processors.alerts.past import LATE_STEPS
 from pipeline.processors.alerts.ring import Window
 from pipeline.processors.alerts.rule_types import WindowedRule
 from pipeline.processors.alerts.spike import Baseline, expect
@@ -81,7 +82,7 @@ class DenseHistory:
     def __init__(self, table: CountTable) -> None:
         self.step, self.table = 0, table
         self.counts = np.full((0, HISTORY_STEPS), np.nan, np.float32)
-        self.negative = np.zeros((0, 2))
+        self.labelled = np.zeros((0, HISTORY_STEPS, 2))
         self.days, self.nbytes = 28.0, 0
 
     def load(self, frame: pl.DataFrame, step: int) -> None:
@@ -96,17 +97,27 @@ class DenseHistory:
         usual = median(frame.group_by("minute").agg(pl.col("live").sum()).get_column("live").to_numpy())
         if usual >= OFF_LEAST:
             self.counts[:, np.nansum(self.counts, axis=0) < OFF * usual] = np.nan
-        week = frame.get_column("minute").to_numpy() >= step - WEEK
-        np.add.at(self.negative, rows[week], frame.select("negative", "labelled").to_numpy()[week])
+        at = frame.get_column("minute").to_numpy() - (step - HISTORY_STEPS)
+        self.labelled[rows, at] = frame.select("negative", "labelled").to_numpy()
 
     def advance(self, ring: DenseRing, step: int) -> None:
         self.grow()
         by = min(step - self.step, HISTORY_STEPS)
         if by <= 0:
             return
-        self.counts = np.roll(self.counts, -by, axis=1)
-        for column in range(HISTORY_STEPS - by, HISTORY_STEPS):
-            last = (step - HISTORY_STEPS + column + 1) * STEP_MINUTES - 1
+        self.counts, self.labelled = np.roll(self.counts, -by, axis=1), np.roll(self.labelled, -by, axis=1)
+        self.labelled[:, -by:] = 0
+        self.step = step
+        self.read(ring, range(HISTORY_STEPS - by, HISTORY_STEPS))
+
+    def correct(self, ring: DenseRing, minutes: Iterable[int]) -> None:
+        self.grow()
+        columns = {minute // STEP_MINUTES - self.step + HISTORY_STEPS for minute in minutes}
+        self.read(ring, sorted(column for column in columns if HISTORY_STEPS - LATE_STEPS <= column < HISTORY_STEPS))
+
+    def read(self, ring: DenseRing, columns: Iterable[int]) -> None:
+        for column in columns:
+            last = (self.step - HISTORY_STEPS + column + 1) * STEP_MINUTES - 1
             if not ring.first + STEP_MINUTES - 1 <= last <= ring.last:
                 self.counts[:, column] = np.nan
                 continue
@@ -116,21 +127,23 @@ class DenseHistory:
             day = np.nansum(self.counts[:, max(0, column - DAY) : column], axis=0)
             unknown |= not count.any() and median(day) >= OFF_LEAST
             self.counts[:, column] = np.where(unknown, np.nan, count)
-            self.negative = self.negative * (1 - 1 / WEEK) + np.column_stack([window.of("negative"), window.of("labelled")])
-        self.step = step
+            self.labelled[:, column] = np.column_stack([window.of("negative"), window.of("labelled")])
 
     def grow(self) -> None:
         if missing := len(self.table) - len(self.counts):
             self.counts = np.concatenate([self.counts, np.full((missing, HISTORY_STEPS), np.nan, np.float32)])
-            self.negative = np.concatenate([self.negative, np.zeros((missing, 2))])
+            self.labelled = np.concatenate([self.labelled, np.zeros((missing, HISTORY_STEPS, 2))])
 
-    def baseline(self, spike: Spike, rows: Rows) -> Baseline:
+    def baseline(self, spike: Spike, rows: Rows, step: int, zone: str | None) -> Baseline:
         self.grow()
-        return expect(study(self.counts[rows, : HISTORY_STEPS - self.step % 12], spike), self.counts[rows], self.step, spike)
+        counts = self.counts[rows, : HISTORY_STEPS - self.step + step]
+        return expect(study(counts[:, : counts.shape[1] - step % 12], spike), counts, step, spike)
 
-    def share(self, rows: Rows) -> Values:
+    def share(self, rows: Rows, step: int) -> Values:
         self.grow()
-        negative, labelled = self.negative[rows].T
+        past = self.labelled[rows, : HISTORY_STEPS - self.step + step]
+        weights = (1 - 1 / WEEK) ** np.arange(past.shape[1] - 1, -1, -1)
+        negative, labelled = (past * weights[:, None]).sum(axis=1).T
         return np.asarray(negative / np.where(labelled > 0, labelled, np.nan))
 
 

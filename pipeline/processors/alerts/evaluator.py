@@ -14,13 +14,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-import polars as pl
-
+from pipeline.config.zone import NO_ZONES, Zones
 from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.campaign import Campaign
 from pipeline.processors.alerts.campaign_search import CampaignQueue, Search, campaign_alerts
 from pipeline.processors.alerts.changes import historical_key
-from pipeline.processors.alerts.counts import Slice
 from pipeline.processors.alerts.lifecycle import OLD, Lifecycle
 from pipeline.processors.alerts.minutes import MINUTE_S, minute_of, time_of
 from pipeline.processors.alerts.news import News
@@ -33,7 +31,7 @@ from pipeline.processors.alerts.store import AlertStore
 from pipeline.processors.alerts.touched import DAY, SWEEP_EVERY, Sweep, Touched, historical
 from pipeline.processors.alerts.verdicts import Verdicts
 from pipeline.processors.alerts.windows import Windows
-from schemas.alerts import Alert, Member, Scope, State
+from schemas.alerts import Alert, Member, State
 from schemas.signals import Candidate, Signal
 
 IDLE = timedelta(seconds=5)
@@ -47,8 +45,8 @@ SETTLED_AFTER = timedelta(seconds=7)
 class Evaluator:
     """Every method that reads or writes blocks while ClickHouse is away, and raises GivenUp when another process leads."""
 
-    def __init__(self, tables: AlertStore, config: Alerts) -> None:
-        self._tables, self.config = tables, config
+    def __init__(self, tables: AlertStore, config: Alerts, zones: Zones = NO_ZONES) -> None:
+        self._tables, self.config, self.zones = tables, config, zones
         self.lifecycle = Lifecycle(config)
         self.windows = self._make_windows(config)
         self.watermark = self._heard_at = self._kept_at = self._swept_at = self._led_at = self._newest = time_of(0)
@@ -86,8 +84,13 @@ class Evaluator:
         self.windows = self._make_windows(config)
         self._read_everything()
 
+    def use_zones(self, zones: Zones) -> None:
+        self.zones = zones
+        self.windows.use_zones(zones)
+
     def _make_windows(self, config: Alerts) -> Windows:
-        return Windows([rule for rule in config.rules if isinstance(rule, WindowedRule)], self._authors)
+        windowed = (rule for rule in config.rules if isinstance(rule, WindowedRule))
+        return Windows(windowed, lambda *which: self._tables.ask(counts.authors_sql(*which)), zones=self.zones)
 
     def _read_everything(self) -> None:
         minute = minute_of(self.watermark)
@@ -185,9 +188,6 @@ class Evaluator:
 
     def _read(self, minutes: Iterable[int], brands: Sequence[str] | None) -> None:
         self.windows.read(self._tables.ask, minutes, brands)
-
-    def _authors(self, slice_: Slice, scopes: Sequence[Scope], first: int, last: int) -> pl.DataFrame:
-        return self._tables.ask(counts.authors_sql(slice_, scopes, first, last))
 
     def _judge_sources(self, now: datetime) -> list[Alert]:
         rules = [rule for rule in self.config.rules if isinstance(rule, NoDataRule)]

@@ -1,29 +1,32 @@
-"""The past of a slice: four weeks of counts in steps of five minutes, the week's negative share, and the expected counts.
-
-The slow part of a baseline is computed only for scopes that a rule asks for, once an hour each.
-"""
+"""The past of a slice: four weeks of counts in steps of five minutes, the week's negative share, and the expected counts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pipeline.clickhouse.query import Query
+from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.counts import Values
+from pipeline.processors.alerts.expected import REACH_STEPS, Expected
 from pipeline.processors.alerts.minutes import MINUTE_S, STEP_S
-from pipeline.processors.alerts.past import CHUNK_STEPS, Past
+from pipeline.processors.alerts.negative_share import NegativeShare
+from pipeline.processors.alerts.past import LATE_STEPS, Past
 from pipeline.processors.alerts.ring import Ring
-from pipeline.processors.alerts.spike import Baseline, expect
+from pipeline.processors.alerts.spike import Baseline
 from pipeline.processors.alerts.spike_parameters import Spike
-from pipeline.processors.alerts.study import DAYS, Study, study
+from pipeline.processors.alerts.study import DAYS
 from pipeline.processors.alerts.table import NONE, CountTable, Rows
 
 STEP_MINUTES = STEP_S // MINUTE_S
-HISTORY_STEPS = DAYS * 86400 // STEP_S
-_HOUR_STEPS, _DAY_STEPS, _WEEK_STEPS = 3600 // STEP_S, 86400 // STEP_S, 7 * 86400 // STEP_S
+HISTORY_STEPS = REACH_STEPS
+READ_STEPS = 36
+"""So many are read at a time. A chunk of the past is a multiple of it."""
+_DAY_STEPS = 86400 // STEP_S
 OFF, OFF_LEAST = 0.02, 10
 """If all scopes together have less than this share of the usual count in a step of the past, the step is unknown, not quiet:
 Earshot was off, and its few events came later with an old date. The rule needs a usual count of OFF_LEAST or more."""
@@ -32,34 +35,6 @@ MOST_BYTES = 256 << 20
 MANY = 100
 """A scope with mentions in so many steps has a past that is worth keeping."""
 _NEVER = np.iinfo(np.int64).max
-_BLOCK = 256  # scopes whose counts are laid out at a time
-L = TypeVar("L", Study, Baseline)
-
-
-class _Learned(Generic[L]):
-    """Studies or baselines of some rows, computed once each."""
-
-    def __init__(self, kind: type[L]) -> None:
-        self._kind: type[L] = kind
-        self._rows = np.zeros(0, np.int64)
-        self._arrays: list[npt.NDArray[Any]] = []
-        """Of `kind`, with a value for each row."""
-
-    def of(self, rows: Rows, learn: Callable[[Rows], L]) -> L:
-        """Of these rows; calls `learn` for the rows that are not known yet."""
-        new = np.setdiff1d(rows, self._rows)
-        if new.size or not self._arrays:
-            both, learned = np.append(self._rows, new), learn(new)
-            order = np.argsort(both)
-            pairs = zip(self._arrays, learned, strict=True) if self._arrays else ((array,) for array in learned)
-            self._rows, self._arrays = both[order], [np.concatenate(pair)[order] for pair in pairs]
-        indices = np.searchsorted(self._rows, rows)
-        taken: L = self._kind(*(array[indices] for array in self._arrays))
-        return taken
-
-    def forget(self, rows: Rows) -> None:
-        kept = ~np.isin(self._rows, rows)
-        self._rows, self._arrays = self._rows[kept], [array[kept] for array in self._arrays]
 
 
 class History:
@@ -79,36 +54,36 @@ class History:
         """By row: no step of the past has more."""
         self._begun: Rows = np.zeros(0, np.int64)
         """By row: the first step with a mention. After it, a step without any counts as 0."""
-        self._share = np.zeros((0, 2))
+        self._share = NegativeShare()
         self._totals, self._live = np.zeros(HISTORY_STEPS), np.zeros(HISTORY_STEPS)
         """Of all scopes together, by step % HISTORY_STEPS."""
         self._off = np.zeros(HISTORY_STEPS, bool)
         """By step % HISTORY_STEPS: steps whose counts are unknown."""
-        self._studies: dict[Spike, _Learned[Study]] = {}
-        self._baselines: dict[Spike, _Learned[Baseline]] = {}
+        self._expected = Expected(table, self.volume)
 
     @property
     def days(self) -> float:
-        """How far it reaches back."""
-        return (self.step - self.first) / _DAY_STEPS
+        """How far it reaches back, of the days that are looked at."""
+        return min(DAYS, (self.step - self.first) / _DAY_STEPS)
 
     @property
     def nbytes(self) -> int:
         own = (self.peak, self._begun, self._share, self._totals, self._live, self._off)
-        return self._past.nbytes + sum(array.nbytes for array in own)
+        return self._past.nbytes + sum(each.nbytes for each in own)
 
     # --- from ClickHouse ----------------------------------------------------------------------------------------------
     def load(self, frame: pl.DataFrame, step: int) -> None:
         """Takes over the counts before `step`, as `counts.history_sql` gives them; the share is that of the week before."""
         self.begin(step)
-        for first in range(step - CHUNK_STEPS, step - HISTORY_STEPS - 1, -CHUNK_STEPS):
+        for first in range(step - READ_STEPS, step - HISTORY_STEPS - 1, -READ_STEPS):
             if not self.is_full:
-                self.add(frame.filter(pl.col("minute").is_between(first, first + CHUNK_STEPS - 1)), first, first + CHUNK_STEPS)
+                self.add(frame.filter(pl.col("minute").is_between(first, first + READ_STEPS - 1)), first, first + READ_STEPS)
         self.finish()
 
     def begin(self, step: int) -> None:
         """Starts over: `add` gives the counts before `step`, four weeks at most."""
         self.step = self.first = step
+        self._share.begin(step)
 
     @property
     def is_full(self) -> bool:
@@ -126,15 +101,15 @@ class History:
         rows = self._table.rows(sums, sums.get_column("minute").to_numpy() * STEP_MINUTES)
         self._grow()
         sums, rows = sums.filter(pl.Series(rows != NONE)), rows[rows != NONE]
-        steps, counts = sums.get_column("minute").to_numpy(), sums.get_column("count").to_numpy()
+        steps, mentions = sums.get_column("minute").to_numpy(), sums.get_column("count").to_numpy()
         np.minimum.at(self._begun, rows, steps)
-        np.maximum.at(self.peak, rows, counts)
-        week = steps >= self.step - _WEEK_STEPS
-        np.add.at(self._share, rows[week], sums.select("negative", "labelled").to_numpy()[week])
-        self._past.before(first, end, rows, steps, counts)
+        np.maximum.at(self.peak, rows, mentions)
+        self._share.add(rows, steps, sums.select("negative", "labelled").to_numpy())
+        self._past.before(first, end, rows, steps, mentions)
 
     def finish(self) -> None:
         """All counts were added: finds the steps in which Earshot was off."""
+        self._past.part(self.step - LATE_STEPS)
         usual = _usual(self._live)
         if usual >= OFF_LEAST:
             self._off = self._totals < OFF * usual
@@ -145,7 +120,7 @@ class History:
         """Goes on to `step`, with the ring's counts of the steps in between."""
         self._grow()
         if not self.step:
-            self.step = self.first = step
+            self.begin(step)
         if step <= self.step:
             return
         for each in range(max(self.step, step - HISTORY_STEPS), step):
@@ -154,10 +129,21 @@ class History:
         self._past.forget_before(self.first)
         while self._past.nbytes > self._most:
             self.first = self._past.shorten()
-        if step // _HOUR_STEPS != self.step // _HOUR_STEPS:
-            self._studies.clear()
-        self._baselines.clear()
+        self._share.move(step)
+        self._expected.move(step)
         self.step = step
+
+    def correct(self, ring: Ring, minutes: Iterable[int]) -> None:
+        """Takes steps over again whose minutes came late or changed: those that are judged still."""
+        for step in sorted({minute // STEP_MINUTES for minute in minutes}):
+            if self._past.holds(step) and ring.first <= step * STEP_MINUTES:
+                self._grow()
+                self._take_over(ring, step)
+                self._expected.correct(step)
+
+    def use_zones(self) -> None:
+        """The table's brands have other zones."""
+        self._expected.clear()
 
     def _take_over(self, ring: Ring, step: int) -> None:
         index, last = step % HISTORY_STEPS, (step + 1) * STEP_MINUTES - 1
@@ -174,10 +160,9 @@ class History:
         rows = np.flatnonzero(count)
         self._begun[rows] = np.minimum(self._begun[rows], step)
         self.peak[rows] = np.maximum(self.peak[rows], count[rows])
-        self._past.add(step, rows, count[rows])
-        # A week's memory: counts of a week ago weigh 1/e.
-        labelled = np.column_stack([window.of("negative"), window.of("labelled")])
-        self._share = self._share * (1 - 1 / _WEEK_STEPS) + labelled
+        self._past.put(step, rows, count[rows])
+        labelled = np.column_stack([window.of("negative"), window.of("labelled")])[rows]
+        self._share.put(step, rows, labelled)
 
     def mattered(self, least: int) -> npt.NDArray[np.bool_]:
         """By row: whether a step had `least` mentions, or MANY steps had some."""
@@ -189,18 +174,16 @@ class History:
         """Drops the counts of these rows."""
         self._grow()
         self._past.forget(rows)
-        self.peak[rows], self._begun[rows], self._share[rows] = 0, _NEVER, 0
-        for studies in self._studies.values():
-            studies.forget(rows)
-        for baselines in self._baselines.values():
-            baselines.forget(rows)
+        self.peak[rows], self._begun[rows] = 0, _NEVER
+        self._share.forget(rows)
+        self._expected.forget(rows)
 
     def _grow(self) -> None:
         """Scopes that are new have no history."""
         if missing := len(self._table) - len(self.peak):
             self.peak = np.append(self.peak, np.zeros(missing))
             self._begun = np.append(self._begun, np.full(missing, _NEVER))
-            self._share = np.concatenate([self._share, np.zeros((missing, 2))])
+            self._share.grow(len(self._table))
 
     # --- expected counts ----------------------------------------------------------------------------------------------
     def volume(self, rows: Rows, steps: int = HISTORY_STEPS, until: int | None = None) -> npt.NDArray[np.float32]:
@@ -212,29 +195,30 @@ class History:
         volume[numbers < self._begun[rows, None]] = np.nan
         return volume
 
-    def baseline(self, spike: Spike, rows: Rows) -> Baseline:
-        """Of the step, for these rows."""
+    def baseline(self, spike: Spike, rows: Rows, step: int, zone: str | None = None) -> Baseline:
+        """Of `step`, one of the newest LATE_STEPS, for these rows; by the clock of `zone`, or (None) of their brands' zones."""
         self._grow()
-        return self._baselines.setdefault(spike, _Learned(Baseline)).of(rows, lambda new: self._expect(spike, new))
+        return self._expected.baseline(spike, rows, step, zone)
 
-    def _expect(self, spike: Spike, rows: Rows) -> Baseline:
-        studied = self._studies.setdefault(spike, _Learned(Study)).of(rows, lambda new: self._study(spike, new))
-        return expect(studied, self.volume(rows, _HOUR_STEPS), self.step, spike)
-
-    def _study(self, spike: Spike, rows: Rows) -> Study:
-        hour = self.step - self.step % _HOUR_STEPS
-        steps = HISTORY_STEPS - self.step % _HOUR_STEPS
-        blocks = [rows[n : n + _BLOCK] for n in range(0, max(len(rows), 1), _BLOCK)]
-        parts = [study(self.volume(block, steps, hour), spike) for block in blocks]
-        return Study(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-
-    def share(self, rows: Rows) -> Values:
-        """The expected negative share of these rows; NaN where no mention was labelled."""
+    def share(self, rows: Rows, step: int) -> Values:
+        """The negative share of these rows that is expected in `step`; NaN where no mention was labelled."""
         self._grow()
-        negative, labelled = self._share[rows].T
-        with np.errstate(invalid="ignore"):
-            share: Values = negative / np.where(labelled > 0, labelled, np.nan)
-        return share
+        return self._share.before(step, rows)
+
+
+def read_past(query: Query, dimensions: Iterable[str], histories: Sequence[History], step: int) -> None:
+    """Fills the histories with all that is known before `step`; the newest first, if there is no room for all."""
+    for history in histories:
+        history.begin(step)
+    for first in range(step - READ_STEPS, step - HISTORY_STEPS - 1, -READ_STEPS):
+        wanting = [history for history in histories if not history.is_full]
+        if not wanting:
+            break
+        frame = query(counts.history_sql(dimensions, STEP_S, first, first + READ_STEPS - 1))
+        for history in wanting:
+            history.add(frame, first, first + READ_STEPS)
+    for history in histories:
+        history.finish()
 
 
 def _usual(totals: npt.NDArray[Any]) -> float:

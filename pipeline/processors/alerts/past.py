@@ -6,7 +6,8 @@ now and then costs next to nothing, one with mentions all day some 20 kB.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ from pipeline.processors.alerts.table import Rows
 
 CHUNK_STEPS = 144
 """Within a chunk the number of a step fits a byte."""
+LATE_STEPS = 14
+"""So many of the newest steps can be taken over again: more than an hour, within which late events are judged."""
 Counts = npt.NDArray[Any]
 
 
@@ -51,6 +54,14 @@ class Chunk(NamedTuple):
         """The arguments of `of`, sorted."""
         return np.repeat(self.rows, np.diff(self.starts)).astype(np.int64), self.steps + np.int64(self.first), self.counts
 
+    def parted(self, step: int) -> Iterator[Chunk]:
+        """The steps before `step` as one chunk, and each later one as a chunk of its own."""
+        rows, steps, counts = self.cells()
+        bounds = sorted({self.first, *range(max(self.first, step), self.end + 1)})
+        for first, end in pairwise(bounds):
+            here = (steps >= first) & (steps < end)
+            yield Chunk.of(first, end, rows[here], steps[here], counts[here])
+
     def without(self, rows: Rows) -> Chunk:
         kept = ~np.isin(self.rows, rows)
         if kept.all():
@@ -78,7 +89,7 @@ class Past:
 
     def __init__(self) -> None:
         self._chunks: list[Chunk] = []
-        """In order of time: long ones, then up to CHUNK_STEPS of one step each."""
+        """In order of time: long ones, then LATE_STEPS to CHUNK_STEPS + LATE_STEPS of one step each."""
 
     @property
     def nbytes(self) -> int:
@@ -91,12 +102,27 @@ class Past:
         if len(parts) > 1 and parts[-1].end == first + CHUNK_STEPS:
             self._chunks[: len(parts)] = [_joined(parts)]
 
-    def add(self, step: int, rows: Rows, counts: Counts) -> None:
-        """Takes over the newest step."""
+    def part(self, step: int) -> None:
+        """Makes chunks of one step each from `step` on, so that `put` can replace them."""
+        late = [chunk for chunk in self._chunks if chunk.end > step]
+        parts = [part for chunk in late for part in chunk.parted(step)]
+        self._chunks[len(self._chunks) - len(late) :] = parts
+
+    def put(self, step: int, rows: Rows, counts: Counts) -> None:
+        """Takes over a step: a new one, or again one that `holds` knows."""
+        new = Chunk.of(step, step + 1, rows, np.full(len(rows), step), counts)
+        if self.holds(step):
+            self._chunks = [new if chunk.first == step else chunk for chunk in self._chunks]
+            return
         singles = [chunk for chunk in self._chunks if chunk.end == chunk.first + 1]
-        if singles and step - singles[0].first >= CHUNK_STEPS:
-            self._chunks[-len(singles) :] = [_joined(singles)]
-        self._chunks.append(Chunk.of(step, step + 1, rows, np.full(len(rows), step), counts))
+        if singles and step - singles[0].first >= CHUNK_STEPS + LATE_STEPS:
+            old = [chunk for chunk in singles if chunk.first < singles[0].first + CHUNK_STEPS]
+            self._chunks[-len(singles) :] = [_joined(old), *singles[len(old) :]]
+        self._chunks.append(new)
+
+    def holds(self, step: int) -> bool:
+        """Whether the step is a chunk of its own."""
+        return any(chunk.first == step and chunk.end == step + 1 for chunk in self._chunks)
 
     def dense(self, rows: Rows, start: int, end: int) -> npt.NDArray[np.float32]:
         """The counts of the steps from `start` to before `end`: rows by steps."""

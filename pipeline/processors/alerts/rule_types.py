@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pipeline.config.document import StrictModel
+from pipeline.config.zone import Zone
 from pipeline.processors.alerts.minutes import STEP_S
 from pipeline.processors.alerts.receiver import Escalation
 from pipeline.processors.alerts.rule_fields import Dimension, Duration, Language, Name, Platform, Text, Window, Word
@@ -57,6 +58,14 @@ class SpikeRule(Windowed):
     resolve: Duration = timedelta(hours=1)
     severity: int = Field(1, ge=1, le=10)
     """The least severity that raises an alert."""
+    zone: Zone | None = None
+    """Whose hours of the week the expected volume follows; none given: that of the brand (brands.yaml), else UTC."""
+
+    @model_validator(mode="after")
+    def _zone_of_volume(self) -> SpikeRule:
+        if self.zone is not None and self.measure != "volume":
+            raise ValueError(f"zone: it is for volume: the expected {self.measure} is the same at each hour")
+        return self
 
 
 ADDED_UP = ("followers", "likes", "shares", "replies")

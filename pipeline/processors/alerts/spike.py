@@ -76,30 +76,40 @@ def learn(counts: Floats, step: int, spike: Spike, step_s: int = STEP_S) -> Base
 
 
 def expect(study: Study, counts: Floats, step: int | Ints, spike: Spike, step_s: int = STEP_S) -> Baseline:
-    """The fast part of `learn`, from a study of the hour of `step` and the counts of at least the last window."""
+    """The fast part of `learn`, from a study of the hour of `step` and the counts of at least the last window.
+
+    `step` may be that of a zone's clock, and the study one by that clock (local_time.py).
+    """
     size = window_steps(spike, step_s)
     hour = per_hour(step_s)
     shift = (np.asarray(step) % hour + 0.5) / hour - 0.5  # from the middle of the hour, where its rate holds
     before, now, after = study.rates.T
     expected = now + np.maximum(shift, 0) * (after - now) + np.maximum(-shift, 0) * (before - now)
-    recent = np.full((len(expected), size), np.nan)
-    if counts.shape[1]:
-        recent[:, -counts.shape[1] :] = counts[:, -size:]
-    recent = np.where(np.isnan(recent), expected[:, None], recent)
     window = expected * size
     above, below = _limits(window, study, spike)
-    return Baseline(
+    baseline = Baseline(
         known=study.known,
         expected=expected,
         dispersion=study.dispersion,
         window=window,
-        begun=recent[:, :-1].sum(1),
-        ended=recent[:, 1:].sum(1),
+        begun=np.zeros(len(expected)),
+        ended=np.zeros(len(expected)),
         bar_above=study.bar_above,
         bar_below=study.bar_below,
         limit_above=above,
         limit_below=below,
     )
+    return with_counts(baseline, counts, spike, step_s)
+
+
+def with_counts(baseline: Baseline, counts: Floats, spike: Spike, step_s: int = STEP_S) -> Baseline:
+    """The baseline with `begun` and `ended` from the counts, (scopes, steps), right before its step."""
+    size = window_steps(spike, step_s)
+    recent = np.full((len(baseline.expected), size), np.nan)
+    if counts.shape[1]:
+        recent[:, -counts.shape[1] :] = counts[:, -size:]
+    recent = np.where(np.isnan(recent), baseline.expected[:, None], recent)
+    return baseline._replace(begun=recent[:, :-1].sum(1), ended=recent[:, 1:].sum(1))
 
 
 def judge(baseline: Baseline, observed: Floats, spike: Spike, elapsed: float = 1.0) -> Verdict:

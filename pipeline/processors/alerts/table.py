@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pipeline.config.zone import NO_ZONES, UTC, Zones
 from pipeline.processors.alerts.counts import Slice
 from schemas.alerts import Scope
 
@@ -45,10 +46,16 @@ class ScopeLimit:
 
 
 class CountTable:
-    """The scopes of a slice. `brands`: the brands of its rules; None: all. `named`: the brands that a rule names."""
+    """The scopes of a slice. `brands`: the brands of its rules; None: all. `named`: the brands that a rule names. `zones`: the
+    time zones of brands."""
 
     def __init__(
-        self, slice_: Slice, room: ScopeLimit | None = None, brands: Collection[str] | None = None, named: Collection[str] = ()
+        self,
+        slice_: Slice,
+        room: ScopeLimit | None = None,
+        brands: Collection[str] | None = None,
+        named: Collection[str] = (),
+        zones: Zones = NO_ZONES,
     ) -> None:
         self.slice = slice_
         self._room = room or ScopeLimit()
@@ -60,6 +67,7 @@ class CountTable:
         """By row: the newest minute with a mention."""
         self.mattered: npt.NDArray[np.bool_] = np.zeros(0, bool)
         """By row: a rule names its brand, or it had as many mentions once as a rule asks for."""
+        self.use_zones(zones)
         self._rows: dict[Scope, int] = {}
         self._of_brand: dict[str, tuple[int, ...]] = {}
         self._free: list[int] = []
@@ -67,6 +75,19 @@ class CountTable:
     def __len__(self) -> int:
         """The length of an array with an element for every row."""
         return len(self.scopes)
+
+    def use_zones(self, zones: Zones) -> None:
+        """The brands' zones are these from now on."""
+        self.zones = zones
+        self._zones = [UTC, *sorted(set(zones.values()) - {UTC})]
+        numbers = {zone: number for number, zone in enumerate(self._zones)}
+        self._zone_of = {brand: numbers[zone] for brand, zone in zones.items()}
+        self._zone = np.array([self._zone_of.get(scope.brand, 0) for scope in self.scopes], np.int64)
+
+    def by_zone(self, rows: Rows) -> list[tuple[str, Rows]]:
+        """The rows of each zone."""
+        numbers = self._zone[rows]
+        return [(self._zones[number], rows[numbers == number]) for number in np.unique(numbers)]
 
     def wanted(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows of the frame that a rule can be about."""
@@ -120,6 +141,7 @@ class CountTable:
         if new := self.scopes[len(self.heard) :]:
             self.heard = np.append(self.heard, np.zeros(len(new), np.int64))
             self.mattered = np.append(self.mattered, np.array([scope.brand in self._named for scope in new]))
+            self._zone = np.append(self._zone, [self._zone_of.get(scope.brand, 0) for scope in new])
 
     def _take_in(self, scope: Scope) -> int:
         if not self._room.left:
@@ -131,6 +153,7 @@ class CountTable:
             row = self._free.pop()
             self.scopes[row] = scope
             self.heard[row], self.mattered[row] = 0, scope.brand in self._named
+            self._zone[row] = self._zone_of.get(scope.brand, 0)
         else:
             row = len(self.scopes)
             self.scopes.append(scope)

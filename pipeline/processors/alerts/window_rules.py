@@ -120,16 +120,17 @@ def spike_column(rule: SpikeRule, seen: Seen, history: History) -> Column:
     if not len(seen.values):
         return Column(np.zeros(0, np.int8), *(np.zeros(0) for _ in range(5)))
     above = rule.direction == "above"
+    # The step that was the newest when the minute went on: a minute into the next one it still is.
+    step = min(history.step, (seen.minute - 1) // STEP_MINUTES)
     if rule.measure == "volume":
         spike = _SPIKE if above else DROP
-        observed, baseline = seen.of("count"), history.baseline(spike, seen.rows)
-        # A minute into the next step this one is still the newest that is known; a late minute lies before it.
-        elapsed = min(1.0, max(0.0, (seen.minute + 1 - history.step * STEP_MINUTES) / STEP_MINUTES))
+        observed, baseline = seen.of("count"), history.baseline(spike, seen.rows, step, rule.zone)
+        elapsed = min(1.0, (seen.minute + 1 - step * STEP_MINUTES) / STEP_MINUTES)
         verdict, known = judge(baseline, observed, spike, elapsed), baseline.known
         enough = (observed if above else verdict.expected) >= rule.min_mentions
     else:
         negative, labelled = seen.of("negative"), seen.of("labelled")
-        observed, share = _ratio(negative, labelled), history.share(seen.rows)
+        observed, share = _ratio(negative, labelled), history.share(seen.rows, step)
         verdict, known = judge_share(share, negative, labelled, _SPIKE), ~np.isnan(share) & _covered(seen)
         enough = labelled >= rule.min_mentions
     severity = verdict.above if above else verdict.below

@@ -14,10 +14,10 @@ import numpy.typing as npt
 import polars as pl
 
 from pipeline.clickhouse.query import Query
+from pipeline.config.zone import NO_ZONES, Zones
 from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.counts import Slice
-from pipeline.processors.alerts.history import HISTORY_STEPS, MOST_BYTES, STEP_MINUTES, History
-from pipeline.processors.alerts.minutes import STEP_S
+from pipeline.processors.alerts.history import HISTORY_STEPS, MOST_BYTES, STEP_MINUTES, History, read_past
 from pipeline.processors.alerts.ring import Ring, Window
 from pipeline.processors.alerts.rule_types import SpikeRule, WindowedRule
 from pipeline.processors.alerts.table import NONE, CountTable, Rows, ScopeLimit, longest_silent
@@ -40,8 +40,8 @@ from schemas.alerts import Scope
 
 LATE_MINUTES = 62
 """A minute of the last hour can still be judged."""
-READ_MINUTES, READ_STEPS = 15, 36
-"""So many are read at a time. A chunk of the past is a multiple of READ_STEPS."""
+READ_MINUTES = 15
+"""So many are read at a time."""
 MOST_NAMED = 2_000
 """The counts of more brands are read as those of all brands: that is no more work than naming them."""
 WEEK_MINUTES = 7 * 1440
@@ -50,14 +50,18 @@ WEEK_MINUTES = 7 * 1440
 class Windows:
     """All spike and threshold rules. `learn` or fill `rings` and `histories` first, then `judge` a minute."""
 
-    def __init__(self, rules: Iterable[WindowedRule], authors: Authors, room: ScopeLimit | None = None) -> None:
+    def __init__(
+        self, rules: Iterable[WindowedRule], authors: Authors, room: ScopeLimit | None = None, zones: Zones = NO_ZONES
+    ) -> None:
         self._authors = authors
         self._rules: dict[Slice, list[WindowedRule]] = {}
         for rule in rules:
             self._rules.setdefault(Slice(rule.by, rule.platforms, rule.languages), []).append(rule)
         self.room = room or ScopeLimit()
         named = {brand for rule in self.rules for brand in rule.brands}
-        tables = {slice_: CountTable(slice_, self.room, brands_of(group), named) for slice_, group in self._rules.items()}
+        tables = {
+            slice_: CountTable(slice_, self.room, brands_of(group), named, zones) for slice_, group in self._rules.items()
+        }
         self.minutes = max((minutes_of(rule) for rule in self.rules), default=-LATE_MINUTES) + LATE_MINUTES
         """How many minutes the rings hold; 0: there are no rules."""
         self.rings = {slice_: Ring(table, self.minutes, measures_of(self._rules[slice_])) for slice_, table in tables.items()}
@@ -108,18 +112,7 @@ class Windows:
         for first in range(minute - self.minutes + 1, minute + 1, READ_MINUTES):
             minutes = range(first, min(first + READ_MINUTES, minute + 1))
             self.put(query(counts.minutes_sql(self.dimensions, minutes[0], minutes[-1])), minutes, None)
-        step = (minute - 1) // STEP_MINUTES
-        for history in self.histories.values():
-            history.begin(step)
-        for first in range(step - READ_STEPS, step - HISTORY_STEPS - 1, -READ_STEPS):
-            histories = [history for history in self.histories.values() if not history.is_full]
-            if not histories:
-                break
-            frame = query(counts.history_sql(self.dimensions, STEP_S, first, first + READ_STEPS - 1))
-            for history in histories:
-                history.add(frame, first, first + READ_STEPS)
-        for history in self.histories.values():
-            history.finish()
+        read_past(query, self.dimensions, list(self.histories.values()), (minute - 1) // STEP_MINUTES)
 
     def move(self, minute: int) -> None:
         """`minute` is the newest one from now on."""
@@ -141,8 +134,17 @@ class Windows:
         self.put(query(counts.read_sql(self.dimensions, listed, brands)), listed, brands)
 
     def put(self, frame: pl.DataFrame, minutes: Sequence[int], brands: Sequence[str] | None) -> None:
-        for ring in self.rings.values():
+        for slice_, ring in self.rings.items():
             ring.put(frame, minutes, brands)
+            if slice_ in self.histories:
+                self.histories[slice_].correct(ring, minutes)
+
+    def use_zones(self, zones: Zones) -> None:
+        """The time zones of brands are these from now on."""
+        for ring in self.rings.values():
+            ring.table.use_zones(zones)
+        for history in self.histories.values():
+            history.use_zones()
 
     def _tidy(self, minute: int) -> None:
         """Forgets scopes of which nothing has been said for long; while room is short, sooner."""
@@ -156,10 +158,8 @@ class Windows:
         """Scopes that never mattered go as soon as no rule's window holds them; those that did only if they alone are too many,
         and they are counted. Of both the longest silent go first."""
         mattered = {slice_: self._mattered(slice_, group) for slice_, group in self._rules.items()}
-        most, many = (
-            self.room.most,
-            sum(int(those[self.rings[slice_].table.known()].sum()) for slice_, those in mattered.items()),
-        )
+        most = self.room.most
+        many = sum(int(those[self.rings[slice_].table.known()].sum()) for slice_, those in mattered.items())
         self._forget_silent(minute - self.longest, {slice_: ~those for slice_, those in mattered.items()}, most // 5)
         if many > most - most // 20:
             self.room.left_out += self._forget_silent(minute - self.minutes, mattered, many - (most - most // 10))

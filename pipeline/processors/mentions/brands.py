@@ -10,6 +10,7 @@
         support:                            # its own accounts: their posts are outbound
           - {platform: twitter, handle: "@northwindhelp"}
           - {platform: facebook, id: "20531316728"}
+        zone: Europe/Berlin                 # whose hours its volume follows, for spike rules; else UTC
 
 Only `name` is required. Terms are folded first (mentions/folding.py: case, accents, spacing) and match whole words
 (mentions/matching.py: boundaries by script); one term may belong to several brands. An exclusion that contains a keyword
@@ -20,12 +21,13 @@ brand in that text. Handles, and brands that the source gave, always count.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from pipeline.config import document
 from pipeline.config.document import StrictModel, hint
+from pipeline.config.zone import Zone, Zones
 from pipeline.processors.mentions.matching import term_text
 from schemas import events
 
@@ -84,6 +86,8 @@ class Brand(StrictModel):
     exclude: tuple[Term, ...] = ()
     competitors: tuple[Name, ...] = ()
     support: tuple[Account, ...] = ()
+    zone: Zone | None = None
+    """Whose hours of the week the brand's volume follows (spike rules)."""
 
 
 class Brands(StrictModel):
@@ -111,6 +115,11 @@ class Brands(StrictModel):
                     raise ValueError(f"{where}: exclude.{index}: {term!r} is a keyword of the same brand")
         return self
 
+    @property
+    def zones(self) -> dict[str, str]:
+        """By name, of the brands that have a zone."""
+        return {brand.name: brand.zone for brand in self.brands if brand.zone is not None}
+
     def named(self, name: str) -> Brand | None:
         """The brand of this name; None if there is none."""
         return next((brand for brand in self.brands if brand.name == name), None)
@@ -118,6 +127,13 @@ class Brands(StrictModel):
 
 def _no_competitor(name: str, own: str, known: set[str]) -> str:
     return "the brand itself" if name == own else f"no brand of this file{hint(name, known)}"
+
+
+class BrandNames(NamedTuple):
+    """The part of the file that alerts are about: the names, and the zones of the brands that have one."""
+
+    brands: list[str]
+    zones: Zones
 
 
 def load_brands(path: Path) -> Brands:
@@ -128,3 +144,9 @@ def load_brands(path: Path) -> Brands:
 def parse_brands(content: bytes, path: Path) -> Brands:
     """The brands in the content of `path`. Raises as `load_brands`."""
     return document.parse(content, path, Brands)
+
+
+def parse_names(content: bytes, path: Path) -> BrandNames:
+    """The names in the content of `path`. Raises as `load_brands`."""
+    brands = parse_brands(content, path)
+    return BrandNames([brand.name for brand in brands.brands], brands.zones)

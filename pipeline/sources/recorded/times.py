@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from pipeline.config.zone import zone_hint
 from schemas.times import rfc3339
 
 Parser = Callable[[object], datetime]
@@ -64,7 +65,7 @@ def parse_zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"unknown time zone {name!r}") from None
+        raise ValueError(f"unknown time zone {name!r}{zone_hint(name)}") from None
 
 
 def parser(time: str, zone: str | None) -> Callable[[object], str]:

@@ -13,13 +13,13 @@ import pytest
 
 from pipeline.processors.alerts import history
 from pipeline.processors.alerts.counts import Slice
-from pipeline.processors.alerts.history import HISTORY_STEPS, STEP_MINUTES
+from pipeline.processors.alerts.history import HISTORY_STEPS, READ_STEPS, STEP_MINUTES
 from pipeline.processors.alerts.rule_types import SpikeRule, ThresholdRule
 from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, load_rules
 from pipeline.processors.alerts.study import study
 from pipeline.processors.alerts.table import ScopeLimit
 from pipeline.processors.alerts.verdicts import STILL, TRUE
-from pipeline.processors.alerts.windows import READ_STEPS, Windows
+from pipeline.processors.alerts.windows import Windows
 from schemas.alerts import Scope
 from tests.support.minutes import MINUTE, frame, said
 from tests.support.unbounded import Unbounded
@@ -183,7 +183,7 @@ def test_what_was_learned_of_a_scope_stays_when_another_one_comes(monkeypatch: p
         learned.append(len(counts))
         return study(counts, *more)
 
-    monkeypatch.setattr("pipeline.processors.alerts.history.study", counting)
+    monkeypatch.setattr("pipeline.processors.alerts.expected.study", counting)
     windows = Windows(rules_of({"type": "spike"}), authors)
     windows.move(MINUTE)
     windows.put(frame(*(said(MINUTE, 20, f"brand-{n}") for n in range(50))), [MINUTE], None)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import SettingsError
-from pipeline.processors.mentions.brands import load_brands
+from pipeline.processors.mentions.brands import load_brands, parse_names
 
 WHOLE = """
 brands:
@@ -18,6 +18,7 @@ brands:
     exclude: ["acme street"]
     competitors: [Bolt]
     support: [{platform: twitter, handle: "@AcmeHelp"}, {platform: facebook, id: "17"}]
+    zone: Europe/Berlin
   - {name: Bolt, keywords: [acme]}
 """
 
@@ -25,10 +26,13 @@ brands:
 def test_a_file_with_everything(tmp_path: Path) -> None:
     path = tmp_path / "brands.yaml"
     path.write_text(WHOLE)
-    acme, bolt = load_brands(path).brands
+    brands = load_brands(path)
+    acme, bolt = brands.brands
     assert (acme.handles, acme.phrases, acme.competitors) == (("acme", "acme_us"), ("acme kettles",), ("Bolt",))
     assert [(a.platform, a.handle, a.id) for a in acme.support] == [("twitter", "AcmeHelp", None), ("facebook", None, "17")]
     assert (bolt.keywords, bolt.support) == (("acme",), ())
+    assert brands.zones == {"Acme": "Europe/Berlin"}
+    assert parse_names(path.read_bytes(), path) == (["Acme", "Bolt"], {"Acme": "Europe/Berlin"})
 
 
 @pytest.mark.parametrize(
@@ -55,6 +59,11 @@ def test_a_file_with_everything(tmp_path: Path) -> None:
         ("brands: [{name: A, support: [{platform: x}]}]", "brands.0 (A): support.0: an account has either a handle or an id"),
         ("brands: [{name: A, support: [{platform: X, id: '1'}]}]", "brands.0 (A): support.0.platform: "),
         ("brands: [{name: A, support: [{id: '1'}]}]", "brands.0 (A): support.0.platform: it is missing"),
+        (
+            "brands: [{name: A, zone: Berlin}]",
+            "brands.0 (A): zone: there is no time zone 'Berlin', did you mean 'Europe/Berlin'?",
+        ),
+        ("brands: [{name: A, zone: 2}]", "brands.0 (A): zone: it is a text"),
         (b"brands: [{name: \xff}]", "brands.yaml: "),
     ],
 )

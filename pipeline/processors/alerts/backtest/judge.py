@@ -17,6 +17,7 @@ from typing import NamedTuple
 import polars as pl
 
 from pipeline.clickhouse.query import Ask, Query
+from pipeline.config.zone import NO_ZONES, Zones
 from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.audience import Hearing
 from pipeline.processors.alerts.backtest.past_events import PastEvents
@@ -37,13 +38,18 @@ from schemas.signals import Candidate
 
 
 def backtest(
-    ask: Ask, config: Alerts, start: datetime, end: datetime, progress: Callable[[float], None] = lambda share: None
+    ask: Ask,
+    config: Alerts,
+    start: datetime,
+    end: datetime,
+    progress: Callable[[float], None] = lambda share: None,
+    zones: Zones = NO_ZONES,
 ) -> list[Alert]:
     """The alerts that would have notified somebody from `start` to `end` (aware), as they ended, oldest first, explained.
 
-    `progress` is called with the share that is done.
+    `progress` is called with the share that is done; `zones` are those of brands.
     """
-    test = Backtest(ask, config, start, end)
+    test = Backtest(ask, config, start, end, zones)
     for share in test.steps():
         progress(share)
     return test.alerts
@@ -65,9 +71,9 @@ class Backtest:
     """A backtest whose caller may rest between its minutes. `alerts` holds its result at the end, and `hearing` who would have
     been notified, where nobody acknowledges an alert."""
 
-    def __init__(self, ask: Ask, config: Alerts, start: datetime, end: datetime) -> None:
+    def __init__(self, ask: Ask, config: Alerts, start: datetime, end: datetime, zones: Zones = NO_ZONES) -> None:
         self.alerts: list[Alert] = []
-        self._ask, self._config, self._start, self._end = ask, config, start, end
+        self._ask, self._config, self._start, self._end, self._zones = ask, config, start, end, zones
         self.hearing = Hearing(config)
         self._lifecycle = Lifecycle(config)
         self._raised: dict[int, Alert] = {}
@@ -78,7 +84,7 @@ class Backtest:
         """Goes through the minutes; yields the share that is done after each of them."""
         first, last = minute_of(self._start), minute_of(self._end) - 1
         windowed = [rule for rule in self._config.rules if isinstance(rule, WindowedRule)]
-        windows = Windows(windowed, lambda *which: self._query(counts.authors_sql(*which)))
+        windows = Windows(windowed, lambda *which: self._query(counts.authors_sql(*which)), zones=self._zones)
         windows.learn(self._query, first - 1)
         campaigns = _Campaigns(self._query, self._config)
         no_data = [rule for rule in self._config.rules if isinstance(rule, NoDataRule)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from schemas.alerts import Alert, Scope
 
 Span = tuple[datetime, datetime]
 """From, to: aware."""
+ZoneOf = Callable[[str, Sequence[Alert]], str]
+"""(brand, its alerts) -> whose hours of the week are expected."""
 
 
 def stored_span(ask: Ask) -> Span:
@@ -32,22 +34,25 @@ def stored_span(ask: Ask) -> Span:
     return floor(first), floor(last) + timedelta(minutes=1)
 
 
-def draw_scopes(ask: Ask, folder: Path, span: Span, alerts: Sequence[Alert], most: int) -> Iterator[Path]:
+def draw_scopes(
+    ask: Ask, folder: Path, span: Span, alerts: Sequence[Alert], zone_of: ZoneOf, most: int
+) -> Iterator[Path]:  # fmt: skip
     """A picture for each scope with alerts, those with most alerts first, `most` at most: its counts, the spike detector's
-    expectation, and the alerts of all rules."""
+    expectation by the hours of its zone, and the alerts of all rules."""
     by_scope: dict[Scope, list[Alert]] = {}
     for alert in alerts:
         by_scope.setdefault(alert.scope._replace(source=""), []).append(alert)
     for scope, theirs in sorted(by_scope.items(), key=lambda pair: -len(pair[1]))[:most]:
         if scope.brand:
-            yield _draw(ask, folder, span, scope, theirs)
+            yield _draw(ask, folder, span, theirs, zone_of(scope.brand, theirs))
 
 
-def _draw(ask: Ask, folder: Path, span: Span, scope: Scope, alerts: Sequence[Alert]) -> Path:
+def _draw(ask: Ask, folder: Path, span: Span, alerts: Sequence[Alert], zone: str) -> Path:
     from pipeline.processors.alerts.backtest.plot import draw  # takes a second to import
 
+    scope = alerts[0].scope._replace(source="")
     series = _counts(ask, scope, span[0] - timedelta(days=DAYS), span[1])
-    replayed = replay_series(series.times, series.values, Spike())
+    replayed = replay_series(series.times, series.values, Spike(), zone=zone)
     first = next(index for index, time in enumerate(series.times) if time >= span[0])
     shown = Series(series.times[first:], series.values[first:])
     raised = [

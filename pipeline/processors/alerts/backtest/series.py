@@ -18,6 +18,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from pipeline.errors import SettingsError
+from pipeline.processors.alerts.local_time import by_local_time, offsets
 from pipeline.processors.alerts.spike import Verdict, expect, judge
 from pipeline.processors.alerts.spike_parameters import Floats, Ints, Spike
 from pipeline.processors.alerts.study import DAYS, Study, study
@@ -89,19 +90,16 @@ def replay_series(
     direction: Direction = "above",
     rule: str = "spike",
     scope: Scope = _EVERYTHING,
+    zone: str = "UTC",
 ) -> Replayed:
-    """The alerts that the series would have raised. Only the keys depend on `rule` and `scope`.
+    """The alerts that the series would have raised, by the hours of `zone`. Only the keys depend on `rule` and `scope`.
 
     The step is the median time between two values, and has to divide an hour; a step without a value is unknown, not zero.
     """
     step_s, steps_at = _grid(times)
-    first = int(_seconds(times[0])) // step_s
-    hour = _HOUR_S // step_s
-    steps_at = steps_at + first % hour  # from the beginning of the hour
-    first -= first % hour
-    counts = np.full(-(-(steps_at[-1] + 1) // hour) * hour, np.nan, np.float32)
+    counts = np.full(steps_at[-1] + 1, np.nan, np.float32)
     counts[steps_at] = values
-    verdict = _verdict(counts, steps_at, first, spike, step_s)
+    verdict = _verdict(counts, steps_at, int(_seconds(times[0])) // step_s, spike, step_s, zone)
     raised = list(_alerts(times, values, verdict, spike, direction, (rule, scope)))
     known = verdict.upper > -np.inf
     return Replayed(raised, *(np.where(known, each, np.nan) for each in (verdict.expected, verdict.lower, verdict.upper)))
@@ -162,16 +160,20 @@ def _grid(times: list[datetime]) -> tuple[int, Ints]:
     return step_s, steps_at
 
 
-def _verdict(counts: Floats, steps_at: Ints, first: int, spike: Spike, step_s: int) -> Verdict:
-    """The verdict on each of these steps (indices), by the counts before it. The first count begins an hour."""
+def _verdict(counts: Floats, steps_at: Ints, first: int, spike: Spike, step_s: int, zone: str) -> Verdict:
+    """The verdict on each of these steps (indices), by the counts before it. The first count is that of step `first`."""
     hour = _HOUR_S // step_s
-    past = DAYS * 24 * hour
-    padded = np.concatenate([np.full(past, np.nan, np.float32), counts])
-    hours = study(sliding_window_view(padded, past)[:-1:hour], spike, step_s)
+    local, begin = by_local_time(counts[None], first, zone, step_s)
+    lead, size = begin % hour, local.shape[1]
+    padded = np.full(DAYS * 24 * hour + -(-(lead + size) // hour) * hour, np.nan, np.float32)
+    padded[DAYS * 24 * hour + lead :][:size] = local[0]
+    hours = study(sliding_window_view(padded, DAYS * 24 * hour)[:-1:hour], spike, step_s)
+    at = first + steps_at + offsets(zone, first, first + len(counts), step_s)[steps_at]
+    before = np.concatenate([np.full(hour, np.nan, np.float32), counts])
     baseline = expect(
-        Study._make(array[steps_at // hour] for array in hours),
-        sliding_window_view(padded, hour)[steps_at + past - hour],  # the window is within the hour before
-        first + steps_at,
+        Study._make(array[(at - begin + lead) // hour] for array in hours),
+        sliding_window_view(before, hour)[steps_at],  # the window is within the hour before
+        at,
         spike,
         step_s,
     )

@@ -1,0 +1,48 @@
+"""Results that are computed once for each row and then kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.processors.alerts.spike import Baseline
+from pipeline.processors.alerts.study import Study
+from pipeline.processors.alerts.table import Rows
+
+
+class Arrays(NamedTuple):
+    """One array with a value for each row."""
+
+    values: npt.NDArray[np.floating[Any]]
+
+
+L = TypeVar("L", Study, Baseline, Arrays)
+
+
+class Learned(Generic[L]):
+    """Results of some rows, of one kind."""
+
+    def __init__(self, kind: type[L]) -> None:
+        self._kind: type[L] = kind
+        self._rows = np.zeros(0, np.int64)
+        self._arrays: list[npt.NDArray[Any]] = []
+        """Of `kind`, with a value for each row."""
+
+    def of(self, rows: Rows, learn: Callable[[Rows], L]) -> L:
+        """Of these rows; calls `learn` for the rows that are not known yet."""
+        new = np.setdiff1d(rows, self._rows)
+        if new.size or not self._arrays:
+            both, learned = np.append(self._rows, new), learn(new)
+            order = np.argsort(both)
+            pairs = zip(self._arrays, learned, strict=True) if self._arrays else ((array,) for array in learned)
+            self._rows, self._arrays = both[order], [np.concatenate(pair)[order] for pair in pairs]
+        indices = np.searchsorted(self._rows, rows)
+        taken: L = self._kind(*(array[indices] for array in self._arrays))
+        return taken
+
+    def forget(self, rows: Rows) -> None:
+        kept = ~np.isin(self._rows, rows)
+        self._rows, self._arrays = self._rows[kept], [array[kept] for array in self._arrays]
