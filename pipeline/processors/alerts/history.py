@@ -138,15 +138,17 @@ class History:
         for step in sorted({minute // STEP_MINUTES for minute in minutes}):
             if self._past.holds(step) and ring.first <= step * STEP_MINUTES:
                 self._grow()
-                self._take_over(ring, step)
-                self._expected.correct(step)
+                if self._take_over(ring, step):
+                    self._expected.correct(step)
 
     def use_zones(self) -> None:
         """The table's brands have other zones."""
         self._expected.clear()
 
-    def _take_over(self, ring: Ring, step: int) -> None:
+    def _take_over(self, ring: Ring, step: int) -> bool:
+        """Returns False if the counts are as they were."""
         index, last = step % HISTORY_STEPS, (step + 1) * STEP_MINUTES - 1
+        was_off = self._off[index]
         total = ring.total(last, STEP_MINUTES)
         # While it runs, only a step without any mention means that it was off; few mentions are for the rules to judge.
         self._off[index] = not ring.first + STEP_MINUTES - 1 <= last <= ring.last or (
@@ -154,15 +156,15 @@ class History:
         )
         self._totals[index] = 0 if self._off[index] else total
         if not ring.first + STEP_MINUTES - 1 <= last <= ring.last:
-            return
+            return True
         window = ring.window(last, STEP_MINUTES)
         count = window.of("count")
         rows = np.flatnonzero(count)
         self._begun[rows] = np.minimum(self._begun[rows], step)
         self.peak[rows] = np.maximum(self.peak[rows], count[rows])
-        self._past.put(step, rows, count[rows])
         labelled = np.column_stack([window.of("negative"), window.of("labelled")])[rows]
         self._share.put(step, rows, labelled)
+        return self._past.put(step, rows, count[rows]) or bool(was_off != self._off[index])
 
     def mattered(self, least: int) -> npt.NDArray[np.bool_]:
         """By row: whether a step had `least` mentions, or MANY steps had some."""

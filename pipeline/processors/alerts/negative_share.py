@@ -49,7 +49,9 @@ class NegativeShare:
 
     def put(self, step: int, rows: Rows, labelled: Values) -> None:
         """Takes over a step: the newest, or once more a late one."""
-        if step < self._step:
+        old = self._late.get(step)
+        same = old is not None and np.array_equal(old[0], rows) and np.array_equal(old[1], labelled)
+        if step < self._step or same:
             return
         self._late[step] = rows.astype(np.int32), labelled
         self._weighed = {number: learned for number, learned in self._weighed.items() if number <= step}

@@ -50,6 +50,9 @@ class Chunk(NamedTuple):
     def nbytes(self) -> int:
         return sum(array.nbytes for array in (self.rows, self.starts, self.steps, self.counts))
 
+    def is_step(self, step: int) -> bool:
+        return self.first == step and self.end == step + 1
+
     def cells(self) -> tuple[Rows, Rows, Counts]:
         """The arguments of `of`, sorted."""
         return np.repeat(self.rows, np.diff(self.starts)).astype(np.int64), self.steps + np.int64(self.first), self.counts
@@ -108,21 +111,23 @@ class Past:
         parts = [part for chunk in late for part in chunk.parted(step)]
         self._chunks[len(self._chunks) - len(late) :] = parts
 
-    def put(self, step: int, rows: Rows, counts: Counts) -> None:
-        """Takes over a step: a new one, or again one that `holds` knows."""
+    def put(self, step: int, rows: Rows, counts: Counts) -> bool:
+        """Takes over a step: a new one, or again one that `holds` knows. Returns False if it is as it was."""
         new = Chunk.of(step, step + 1, rows, np.full(len(rows), step), counts)
-        if self.holds(step):
-            self._chunks = [new if chunk.first == step else chunk for chunk in self._chunks]
-            return
+        known = next((n for n in range(len(self._chunks) - 1, -1, -1) if self._chunks[n].is_step(step)), None)
+        if known is not None:
+            before, self._chunks[known] = self._chunks[known], new
+            return not (np.array_equal(before.rows, new.rows) and np.array_equal(before.counts, new.counts))
         singles = [chunk for chunk in self._chunks if chunk.end == chunk.first + 1]
         if singles and step - singles[0].first >= CHUNK_STEPS + LATE_STEPS:
             old = [chunk for chunk in singles if chunk.first < singles[0].first + CHUNK_STEPS]
             self._chunks[-len(singles) :] = [_joined(old), *singles[len(old) :]]
         self._chunks.append(new)
+        return True
 
     def holds(self, step: int) -> bool:
         """Whether the step is a chunk of its own."""
-        return any(chunk.first == step and chunk.end == step + 1 for chunk in self._chunks)
+        return any(chunk.is_step(step) for chunk in reversed(self._chunks))
 
     def dense(self, rows: Rows, start: int, end: int) -> npt.NDArray[np.float32]:
         """The counts of the steps from `start` to before `end`: rows by steps."""
