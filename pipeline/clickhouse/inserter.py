@@ -12,7 +12,6 @@ contract depends on ClickHouse's settings, which clickhouse/pins.py fixes.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 import time
@@ -59,13 +58,10 @@ class Inserter:
     """
 
     def __init__(self, client: Client, fence: Fence, vitals: Vitals, name: str) -> None:
-        self._client = client
-        self.fence = fence
-        self.vitals = vitals
-        self._name = name
-        self._quiet = threading.Event()
+        self._client, self._name = client, name
+        self.fence, self.vitals = fence, vitals
+        self._quiet, self._unknown_until = threading.Event(), 0.0
         self._quiet.set()
-        self._unknown_until = 0.0
 
     def insert(self, table: str, rows: pl.DataFrame, generation: int) -> list[tuple[pl.DataFrame, str]]:
         """Inserts the rows; columns without any value get their defaults.
@@ -101,17 +97,14 @@ class Inserter:
 
     def _insert_whole(self, table: str, rows: pl.DataFrame, generation: int) -> None:
         """Raises as `retry`."""
-        for confirming in itertools.count():
-            if not self._repeated(table, rows, generation, confirming):
-                return
-            rows = self._unconfirmed(table, rows, generation)
-            if not rows.height:
-                return
+        again = 0
+        while rows.height and self._repeated(table, rows, generation, again):
+            rows, again = self._unconfirmed(table, rows, generation), again + 1
 
-    def _repeated(self, table: str, rows: pl.DataFrame, generation: int, confirming: int) -> bool:
-        """Inserts the rows; whether it took more than one try. `confirming` tells the tokens of the same rows apart."""
+    def _repeated(self, table: str, rows: pl.DataFrame, generation: int, again: int) -> bool:
+        """Inserts the rows; whether it took more than one try. `again` tells the tokens of the same rows apart."""
         body, tries = arrow_stream(rows), 0
-        token = f"{table}-{xxhash.xxh3_128_hexdigest(body)}{'+' * bool(confirming)}{confirming or ''}"
+        token = f"{table}-{xxhash.xxh3_128_hexdigest(body)}" + f"+{again}" * bool(again)
 
         def send() -> None:
             nonlocal tries
@@ -129,8 +122,7 @@ class Inserter:
         if not missing.height:
             return rows.clear()
         # The try before may keep its rows at this moment.
-        end = time.monotonic() + INSERT_MAX_S + 0.5
-        while time.monotonic() < end:
+        for _ in range(round((INSERT_MAX_S + 0.5) / 0.1)):
             self.vitals.busy(self._name)
             self.fence.check(generation)
             time.sleep(0.1)
