@@ -7,7 +7,6 @@ known; a signal that may not have been published is published again."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
@@ -16,6 +15,7 @@ import polars as pl
 
 from pipeline.batch import EventBatch, Rejected
 from pipeline.clickhouse.inserter import MONTHS_AN_INSERT, Inserter
+from pipeline.clock import Clock, wall
 from pipeline.kafka.event_producer import record_of
 from pipeline.processors.merge import FILLED, GROUP_TIMES
 from pipeline.sinks.pending import done_rows, waiting_rows
@@ -58,10 +58,11 @@ class Landing:
         seal: Callable[[str], str],
         publish: Callable[[Sequence[EventBatch]], None] = _publish_nothing,
         together_bytes: int = TOGETHER_BYTES,
+        clock: Clock = wall,
     ) -> None:
         self._inserter = inserter
         self._dead_letters = dead_letters
-        self._seal, self._publish, self._together_bytes = seal, publish, together_bytes
+        self._seal, self._publish, self._together_bytes, self._clock = seal, publish, together_bytes, clock
         self._not_waiting: dict[int, set[int]] = {}
 
     def land(self, batches: Sequence[EventBatch]) -> list[int]:
@@ -88,7 +89,8 @@ class Landing:
 
     def _insert(self, batches: Sequence[EventBatch], generation: int) -> list[int]:
         refused = []
-        for part in _by_months(pl.concat([_interactions(batch.events) for batch in batches])):
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        for part in _by_months(pl.concat([_interactions(batch.events, now) for batch in batches])):
             for row, reason in self._inserter.insert("interactions", part, generation):
                 revision = row.get_column("revision")[0]
                 for batch in batches:
@@ -141,11 +143,11 @@ def _refuse(batch: EventBatch, revision: int, reason: str, seal: Callable[[str],
         batch.reject(refused, reason, "clickhouse")
 
 
-def _interactions(frame: pl.DataFrame) -> pl.DataFrame:
+def _interactions(frame: pl.DataFrame, now: datetime) -> pl.DataFrame:
     """The batch's rows as the table has them; a null is the column's default."""
     lists = [column for column in _LISTS if 0 < frame.get_column(column).null_count() < frame.height]
     return frame.select(*COLUMNS, *_ORIGIN).with_columns(
-        *(pl.col(column).fill_null([]) for column in lists), ingested_at=pl.lit(_now())
+        *(pl.col(column).fill_null([]) for column in lists), ingested_at=pl.lit(now)
     )
 
 
@@ -170,7 +172,3 @@ def _by_months(rows: pl.DataFrame) -> list[pl.DataFrame]:
         return [rows]
     slices = [months[start : start + MONTHS_AN_INSERT] for start in range(0, len(months), MONTHS_AN_INSERT)]
     return [rows.filter(month.is_in(part.implode())) for part in slices]
-
-
-def _now() -> datetime:
-    return datetime.fromtimestamp(time.time(), UTC)
