@@ -198,7 +198,6 @@ def after(story: Story, before: dict[str, Any]) -> list[dict[str, Any]]:
     return about
 
 
-@NOT_YET
 def test_a_burst_that_came_and_went_while_control_was_away(story: Story, after: object) -> None:
     alert = story.fires("volume", "Spike")
     assert -20 <= story.minute(alert["since"]) <= -8
@@ -212,7 +211,6 @@ def test_below_goes_on_over_a_restart(story: Story, after: object, run: Run, mon
     assert len(story.hook.of("less", "Shop")) == 1
 
 
-@NOT_YET
 def test_reactions_to_a_post_of_two_hours_ago(story: Story, before: dict[str, Any], after: object) -> None:
     story.send(story.change(before["old"], metrics={"likes": 6_000}))
     assert not story.fires("voice", "Voice")["historical"]

@@ -28,7 +28,8 @@ from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.backtest.judge import backtest
 from pipeline.processors.alerts.campaign_search import due_searches, search
 from pipeline.processors.alerts.evaluator import Evaluator
-from pipeline.processors.alerts.rules import Alerts, OverTimeRule
+from pipeline.processors.alerts.rule_types import OverTimeRule
+from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.single import SingleEvent, words_of
 from pipeline.processors.completion import Completion
 from pipeline.processors.mentions.brands import Brands
@@ -293,7 +294,7 @@ class Control:
         while (span := evaluator.late_span(now)) is not None:
             rules = tuple(rule for rule in evaluator.config.rules if isinstance(rule, OverTimeRule))
             config = evaluator.config.model_copy(update={"rules": rules})
-            evaluator.record(backtest(self._reads.query, config, *span), now)
+            evaluator.record(backtest(self._reads.query, config, *span, zones=evaluator.zones), now)
 
     def alerts(self) -> list[Alert]:
         """All that are on record."""
