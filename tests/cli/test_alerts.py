@@ -278,6 +278,9 @@ def test_a_change_of_numbers_is_no_news() -> None:
     assert line(acknowledged).plain.endswith(f"negative (ines: we look) {FIRING.hex[:8]}")
     assert "TEST" in line(replace(FIRING, test=True)).plain
     assert "(muted: silence 1)" in line(replace(FIRING, muted="silence 1")).plain
+    escalated = FIRING.change(NOW, escalated_at=NOW)
+    assert news.is_new(FIRING) and news.is_new(escalated) and not news.is_new(escalated.change(NOW, observed=1))
+    assert "(escalated)" in line(escalated).plain and "escalated" not in line(replace(escalated, state=State.RESOLVED)).plain
 
 
 @pytest.mark.parametrize(
