@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks import alerts, end_to_end, memory, peers, scaling, sentiment, steps, visible
+from benchmarks import alerts, campaigns_live, end_to_end, memory, peers, scaling, sentiment, steps, visible
 from benchmarks.progress import bar
 from benchmarks.report import Figure
 
@@ -95,6 +95,11 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     ),
     Measurement(
         alerts.COST_NAMES, 10, lambda sizes: alerts.cost_figures(sizes.latency_rate, min(60, sizes.latency_seconds), sizes.runs)
+    ),
+    Measurement(
+        campaigns_live.NAMES,
+        22,
+        lambda sizes: campaigns_live.figures(sizes.latency_rate, min(720, sizes.latency_seconds * 6 // 5)),
     ),
     Measurement(
         alerts.FULL_NAMES,

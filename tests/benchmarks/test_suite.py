@@ -30,6 +30,7 @@ sentiment.engine_ratio sentiment.fast_ratio sentiment.reposts_ratio sentiment.ca
 sentiment.visible_p99_ms sentiment.labelled sentiment.deferred sentiment.all_labelled_s sentiment.throughput_ratio
 alerts.single_p50_ms alerts.single_p99_ms alerts.windowed_p50_ms alerts.windowed_p99_ms
 alerts.control_cores alerts.clickhouse_cores alerts.clickhouse_share
+alerts.campaign_found alerts.campaign_p50_s alerts.campaign_s alerts.campaign_cores
 end_to_end.throughput_full end_to_end.visible_p99_full_ms
 peers.earshot peers.faust_ratio peers.faust peers.quix_ratio peers.quix peers.bytewax_ratio peers.bytewax
 """
