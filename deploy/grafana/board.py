@@ -188,6 +188,8 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
               p50=control(quantile(0.5, M.EVALUATION_SECONDS)), p99=control(quantile(0.99, M.EVALUATION_SECONDS))),
         graph("Watermark behind the clock", "s", "Age of the time at which windows are evaluated",
               control__instance=control(of(M.WATERMARK_AGE))),
+        graph("Wait for the search for campaigns", "s", "Age of the oldest touched minute that no search has finished with",
+              control__instance=control(of(M.CAMPAIGN_WAIT))),
         graph("Scopes", "short", "Brands, and brands by platform or language; left out per second: too many",
               counted__instance=control(of(M.ALERT_SCOPES)),
               left_out__instance=control(rate(M.ALERT_SCOPES_LEFT_OUT, "instance"))),

@@ -19,7 +19,7 @@ from pipeline.errors import EarshotError
 from pipeline.fence import GivenUp
 from pipeline.leader import Leader
 from pipeline.processors.alerts.backtest.judge import Backtest
-from pipeline.processors.alerts.campaign_search import due_searches, search
+from pipeline.processors.alerts.campaign_search import CampaignFinder
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.rule_types import OverTimeRule
 from schemas.times import utc_now
@@ -109,16 +109,19 @@ def query_of(leader: Leader, ask: Ask, **settings: object) -> Ask:
 
 
 class Campaigns:
-    """Looks for campaigns in the brands that were touched: brand by brand, because a search among many texts takes seconds."""
+    """Looks for campaigns in all windows that were touched since the last search. A slow search makes the next one later, and
+    larger: no window is left out."""
 
     def __init__(
         self, leader: Leader, evaluator: Evaluator, notifier: Notifier, ask: Ask, background: Background
     ) -> None:  # fmt: skip
         self._leader, self._evaluator, self._notifier = leader, evaluator, notifier
         self._ask, self._background = ask, background
+        self._finder = CampaignFinder()
 
     async def run(self) -> None:
-        """Searches again and again. An error of ClickHouse costs one round."""
+        """Searches again and again. What an error of ClickHouse kept from a search is part of the next one."""
+        self._finder = CampaignFinder()  # another process may have led meanwhile
         while True:
             await asyncio.sleep(CAMPAIGN_EVERY_S)
             try:
@@ -127,7 +130,7 @@ class Campaigns:
                 log.warning("no search for campaigns: %s", error)
 
     async def search(self) -> None:
-        """One round: each due brand is searched, and its campaigns are published."""
+        """One search; its campaigns are published."""
 
         ask = query_of(self._leader, self._ask, max_execution_time=CAMPAIGN_QUERY_S)
 
@@ -136,11 +139,10 @@ class Campaigns:
 
         if (due := await self._leader.on_thread(self._evaluator.campaigns_due)) is None:
             return
-        for rule, brand in await asyncio.to_thread(due_searches, query, due):
-            campaigns = await self._background.run(partial(search, query, rule, brand, self._evaluator.watermark))
-            raise_ = partial(self._evaluator.raise_campaigns, campaigns, utc_now())
-            self._notifier.publish(await self._leader.on_thread(raise_))
-            await self._background.rest()
+        matches = await self._background.run(partial(self._finder.search, query, due))
+        raise_ = partial(self._evaluator.raise_campaigns, matches, utc_now())
+        self._notifier.publish(await self._leader.on_thread(raise_))
+        await self._background.rest()
 
 
 class LateWindows:

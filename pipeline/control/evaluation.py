@@ -109,6 +109,7 @@ class Evaluation:
         for state in (State.PENDING, State.FIRING, State.ACKNOWLEDGED):
             metrics.ALERTS_OPEN.labels(state).set(states.count(state))
         metrics.WATERMARK_AGE.set((utc_now() - self._evaluator.watermark).total_seconds())
+        metrics.CAMPAIGN_WAIT.set(self._evaluator.campaigns.waited(utc_now()).total_seconds())
         windows = self._evaluator.windows
         metrics.ALERT_SCOPES.set(windows.room.taken)
         metrics.ALERT_SCOPES_LEFT_OUT.inc(windows.room.left_out)

@@ -111,6 +111,9 @@ ALERT_SCOPES_LEFT_OUT = _counter(
 )
 ALERT_HISTORY_DAYS = _gauge("alert_history_days", "Days of history for spikes: 28, or less if the history is too large")
 WATERMARK_AGE = _gauge("alert_watermark_age_seconds", "Age of the time at which windows are evaluated")
+CAMPAIGN_WAIT = _gauge(
+    "campaign_wait_seconds", "Age of the oldest touched minute that waits for the end of its search for campaigns"
+)
 RULES_RELOADS = _counter("rules_reloads", "Changes of alerts.yaml, by result: ok, failed", "result")
 RULES_STALE = _gauge("rules_stale", "1 while alerts.yaml is broken or missing and the version before is active")
 

@@ -19,6 +19,7 @@ from pipeline.control.background import Background, Campaigns, LateWindows, quer
 from pipeline.control.notifier import Notifier
 from pipeline.errors import EarshotError
 from pipeline.fence import GivenUp
+from pipeline.processors.alerts.campaign_search import CampaignFinder
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.rules import Alerts
 from schemas.alerts import Alert
@@ -164,37 +165,35 @@ def campaigns_of(time: Time, evaluator: object) -> Campaigns:
     )  # fmt: skip
 
 
-async def test_campaigns_of_a_brand_are_published_before_the_rest_for_its_search(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_campaigns_are_published_before_the_rest_for_their_search(monkeypatch: pytest.MonkeyPatch) -> None:
     time = Time()
-    monkeypatch.setattr(background, "due_searches", lambda query, due: time.work(1, [("rule", "Acme"), ("rule", "Other")]))
-    monkeypatch.setattr(background, "search", lambda query, rule, brand, at: time.work(1, [brand]))
-    evaluator = SimpleNamespace(campaigns_due=lambda: "due", watermark=AT, raise_campaigns=lambda alerts, now: alerts)
+    monkeypatch.setattr(CampaignFinder, "search", lambda finder, query, due: time.work(1, [due, "Acme", "Other"]))
+    evaluator = SimpleNamespace(campaigns_due=lambda: "due", raise_campaigns=lambda matches, now: matches)
     await campaigns_of(time, evaluator).search()
-    searched = [["work 1", f"publish ['{brand}']", "rest 19.00"] for brand in ("Acme", "Other")]
-    assert time.log == ["work 1", *searched[0], *searched[1]]
+    assert time.log == ["work 1", "publish ['due', 'Acme', 'Other']", "rest 19.00"]
 
 
 async def test_rounds_without_a_search_and_failed_ones_delay_no_later_search(monkeypatch: pytest.MonkeyPatch) -> None:
     time = Time()
-    pairs: list[tuple[str, str]] = []
+    due: list[str | None] = [None]
     failing = [True]
 
-    def search(query: object, rule: str, brand: str, at: datetime) -> list[str]:
+    def search(finder: CampaignFinder, query: object, due: str) -> list[str]:
         time.work(2)
         if failing[0]:
             raise EarshotError("ClickHouse is away")
-        return [brand]
+        return [due]
 
-    monkeypatch.setattr(background, "due_searches", lambda query, due: time.work(1, pairs))
-    monkeypatch.setattr(background, "search", search)
-    evaluator = SimpleNamespace(campaigns_due=lambda: "due", watermark=AT, raise_campaigns=lambda alerts, now: alerts)
+    monkeypatch.setattr(CampaignFinder, "search", search)
+    evaluator = SimpleNamespace(campaigns_due=lambda: due[0], raise_campaigns=lambda matches, now: matches)
     campaigns = campaigns_of(time, evaluator)
     for _ in range(1_000):
         await campaigns.search()
-    pairs += [("rule", "Acme"), ("rule", "Other")]
+    due[0] = "due"
     with pytest.raises(EarshotError):
         await campaigns.search()
     failing[0] = False
+    await campaigns.search()
     await campaigns.search()
     assert [entry for entry in time.log if entry.startswith("rest")] == ["rest 38.00", "rest 38.00"]
 

@@ -27,7 +27,7 @@ from pipeline.embedded.stack import Stack
 from pipeline.errors import EarshotError
 from pipeline.fence import Fence
 from pipeline.monitoring.health import Vitals
-from pipeline.processors.alerts.campaign_search import due_searches, search
+from pipeline.processors.alerts.campaign_search import CampaignFinder
 from pipeline.processors.alerts.evaluator import IDLE, Evaluator
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.sentiment.memory import label_of
@@ -408,6 +408,7 @@ class Bench:
         self._fence = Fence(lambda: 0.0)  # nobody polls here
         self.evaluator = Evaluator(AlertTables(Inserter(self._client, self._fence, Vitals(), "alerts")), self._config)
         self.evaluator.start(now, 0)
+        self._finder = CampaignFinder()
 
     def rewrite(self, alert: Alert) -> None:
         """The table holds this alert, and no other."""
@@ -415,11 +416,20 @@ class Bench:
         rows = alert_rows([alert])
         self._client.insert("alerts", rows.rows(), column_names=rows.columns)
 
-    def land(self, brand: str, at: datetime, mentions: int = 1, platform: str = "x", text: str = "what is said of it") -> None:
-        """So many mentions at this time, each by somebody else."""
+    def land(
+        self,
+        brand: str,
+        at: datetime,
+        mentions: int = 1,
+        platform: str = "x",
+        text: str = "what is said of it",
+        arrived: datetime | None = None,
+    ) -> None:
+        """So many mentions at this time, each by somebody else; they arrive at once, or at `arrived`."""
         keys = [next(self._keys) for _ in range(mentions)]
         rows = [
-            (key, key, key, str(key), platform, "post", "inbound", "public", at, text, [brand], at, f"a{key}") for key in keys
+            (key, key, key, str(key), platform, "post", "inbound", "public", at, text, [brand], arrived or at, f"a{key}")
+            for key in keys
         ]
         columns = (
             "event_key revision version id platform kind direction visibility created_at text brands ingested_at author_id"
@@ -472,8 +482,7 @@ class Bench:
 
         if (due := self.evaluator.campaigns_due()) is None:
             return []
-        found = [each for pair in due_searches(query, due) for each in search(query, *pair, due.at)]
-        return self.evaluator.raise_campaigns(found, now)
+        return self.evaluator.raise_campaigns(self._finder.search(query, due), now)
 
 
 def scopes(alerts: Iterable[Alert], state: State = State.FIRING) -> set[tuple[str, str, str]]:

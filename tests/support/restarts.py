@@ -26,7 +26,7 @@ from pipeline.config.settings import ClickHouseSettings
 from pipeline.fence import Fence
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.backtest.judge import backtest
-from pipeline.processors.alerts.campaign_search import due_searches, search
+from pipeline.processors.alerts.campaign_search import CampaignFinder
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.rule_types import OverTimeRule
 from pipeline.processors.alerts.rules import Alerts
@@ -255,7 +255,7 @@ class Control:
     def start(self, config: Alerts) -> None:
         """A new process, with these rules."""
         self._reads.left, self._read = 0, self._committed
-        self._evaluator = Evaluator(self._tables, config)
+        self._evaluator, self._finder = Evaluator(self._tables, config), CampaignFinder()
         self._evaluator.start(self._ground.now, 0)
 
     def turn(self, stop: Stop | None = None) -> None:
@@ -284,10 +284,8 @@ class Control:
 
     def _search(self, evaluator: Evaluator, now: datetime) -> None:
         """As `Campaigns.search`."""
-        if (due := evaluator.campaigns_due()) is None:
-            return
-        for rule, brand in due_searches(self._reads.query, due):
-            evaluator.raise_campaigns(search(self._reads.query, rule, brand, evaluator.watermark), now)
+        if (due := evaluator.campaigns_due()) is not None:
+            evaluator.raise_campaigns(self._finder.search(self._reads.query, due), now)
 
     def _look_back(self, evaluator: Evaluator, now: datetime) -> None:
         """As `LateWindows.evaluate`."""

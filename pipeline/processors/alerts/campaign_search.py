@@ -1,82 +1,213 @@
-"""Searches for campaigns: in which brands one may have begun, and the alerts that the matches raise."""
+"""Searches for campaigns: which minutes are due, where the searches look, and the alerts that the matches raise."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+import numpy as np
+import polars as pl
+
 from pipeline.clickhouse.query import Query
-from pipeline.processors.alerts.campaign import Campaign, find
-from pipeline.processors.alerts.campaign_sql import enough_sql
+from pipeline.processors.alerts.campaign import Campaign, Match, campaigns
+from pipeline.processors.alerts.campaign_sql import late_sql, texts_sql
+from pipeline.processors.alerts.campaign_texts import Minute, about, read_minute
 from pipeline.processors.alerts.condition import Condition
-from pipeline.processors.alerts.lifecycle import Lifecycle
-from pipeline.processors.alerts.minutes import floor, time_of
+from pipeline.processors.alerts.lifecycle import OLD, Lifecycle
+from pipeline.processors.alerts.minutes import MINUTE_S, floor, minute_of, time_of
 from pipeline.processors.alerts.rule_types import CampaignRule
+from pipeline.processors.alerts.similarity import readable
+from pipeline.processors.alerts.text_groups import Numbers, alike
 from schemas.alerts import Alert, Scope
 
-MOMENT = timedelta(seconds=1)
+MOST_ROWS, MOST_TEXTS, MOST_LATE = 2_000_000, 20_000, 20_000
+"""Of one look: texts in memory, the newest first; texts that are read to be compared exactly; late rows whose likes alone are
+read: beyond it, all texts around them."""
+STRETCH = 10
+"""Minutes that one look is about at most, their windows aside."""
+LANDING = 2
+"""Minutes before the newest one whose rows may still land: they are searched with it."""
+ARRIVAL = timedelta(minutes=10)
+"""The longest that a row waited for its insert, by its column `ingested_at`."""
+log = logging.getLogger("earshot.control")
 
 
 class Search(NamedTuple):
-    """Where to look for campaigns: in the windows that end at `at`."""
+    """What a search is about: windows that hold events of touched minutes, up to minute `last`."""
 
     rules: Sequence[CampaignRule]
-    brands: Sequence[str]
-    at: datetime
+    touched: Sequence[int]
+    """Ascending."""
+    last: int
+    recent: int
+    """Minutes from this one on were not searched yet, or not as a whole; before it only rows that came late are new."""
+    since: datetime
+    """When the first of the touched minutes was touched, by the clock."""
 
 
 class CampaignQueue:
-    """Brands with news since the last search. Restart: `recall`."""
+    """Minutes with news since the last search. A search counts once it is `done`: what failed is taken again.
+
+    Restart: `recall`."""
 
     def __init__(self) -> None:
-        self._brands: set[str] = set()
+        self._waiting: dict[int, datetime] = {}
+        """Minute -> when it was touched first."""
+        self._searching: dict[int, datetime] = {}
+        self._recent = self._last = 0
         self._not_before = time_of(0)
 
-    def add(self, rules: Sequence[CampaignRule], brands: Iterable[str]) -> None:
-        """Takes in those of the brands that a rule can be about."""
-        self._brands |= {brand for brand in brands if any(not rule.brands or brand in rule.brands for rule in rules)}
+    def add(self, rules: Sequence[CampaignRule], touched: Mapping[int, Collection[str]], now: datetime) -> None:
+        """Takes in those of the touched minutes (with their brands) that a rule can be about."""
+        for minute, brands in touched.items():
+            if any(not rule.brands or not set(rule.brands).isdisjoint(brands) for rule in rules):
+                self._waiting.setdefault(minute, now)
 
-    def recall(self, query: Query, rules: Sequence[CampaignRule], watermark: datetime) -> None:
-        """Takes in all brands of the rules' windows: the process that led before may not have searched them yet. The next
-        search waits until the watermark moves on."""
-        if not rules:
-            return
-        since = f"{watermark - max(rule.window for rule in rules):%Y-%m-%d %H:%M:00}"
-        recent = f"toStartOfMinute(created_at) >= '{since}' AND is_deleted = 0"
-        brands = query(f"SELECT DISTINCT toString(arrayJoin(brands)) AS brand FROM interactions WHERE {recent}")
-        self.add(rules, brands.get_column("brand"))
-        self._not_before = watermark + timedelta(milliseconds=1)
+    def recall(self, rules: Sequence[CampaignRule], watermark: datetime, now: datetime) -> None:
+        """Takes in all minutes from an hour before the kept watermark until now: the process that led before may not
+        have searched them yet. The next search waits until the watermark moves on."""
+        minutes = range(minute_of(watermark - OLD) + 1, minute_of(now) + 1)
+        self._waiting, self._searching = dict.fromkeys(minutes, watermark) if rules else {}, {}
+        self._recent, self._not_before = minute_of(watermark) - longest(rules), watermark + timedelta(milliseconds=1)
 
     def take(self, rules: Sequence[CampaignRule], watermark: datetime) -> Search | None:
-        """The brands to search now, which leave the queue; None: no search is due."""
-        if not rules or not self._brands or watermark < self._not_before:
+        """The search that is due now; None: none is."""
+        if not rules or watermark < self._not_before:
             return None
-        brands, self._brands = sorted(self._brands), set()
-        return Search(rules, brands, watermark)
+        oldest, self._last = minute_of(watermark - OLD), minute_of(watermark)
+        due = {minute: at for minute, at in self._waiting.items() if minute <= self._last}
+        self._waiting = {minute: at for minute, at in self._waiting.items() if minute > self._last}
+        due |= {minute: min(at, due.get(minute, at)) for minute, at in self._searching.items()}
+        self._searching = {minute: at for minute, at in due.items() if minute > oldest}
+        if not self._searching:
+            return None
+        since = min(self._searching.values())
+        return Search(rules, sorted(self._searching), self._last, min(self._recent, self._last - LANDING), since)
+
+    def done(self) -> None:
+        """The search that was taken last has ended well."""
+        self._searching, self._recent = {}, self._last - LANDING
+
+    def waited(self, now: datetime) -> timedelta:
+        """How long the oldest of the minutes has waited for the end of its search."""
+        return now - min((*self._waiting.values(), *self._searching.values()), default=now)
 
 
-def due_searches(query: Query, due: Search) -> list[tuple[CampaignRule, str]]:
-    """The searches that may have a match: a brand with fewer texts than the rule has accounts can't have a campaign."""
-    pairs: list[tuple[CampaignRule, str]] = []
-    for rule in due.rules:
-        wanted = [brand for brand in due.brands if not rule.brands or brand in rule.brands]
-        if wanted:
-            with_enough = query(enough_sql(rule, due.at - rule.window, due.at + MOMENT, wanted))
-            pairs += ((rule, brand) for brand in with_enough.get_column("brand"))
-    return pairs
+def longest(rules: Iterable[CampaignRule]) -> int:
+    """The longest window, in minutes."""
+    return max((-(rule.window // -timedelta(seconds=MINUTE_S)) for rule in rules), default=0)
 
 
-def search(query: Query, rule: CampaignRule, brand: str, at: datetime) -> list[tuple[CampaignRule, Campaign]]:
-    """The brand's campaigns in the window that ends at `at`. It takes a second among 30,000 texts."""
-    return [(rule, campaign) for campaign in find(query, rule, at - rule.window, at + MOMENT, [brand])]
+class CampaignFinder:
+    """Searches; it remembers the texts of the minutes of the last window. For one thread. Restart: empty."""
+
+    def __init__(self) -> None:
+        self._minutes: dict[int, Minute] = {}
+
+    def search(self, query: Query, due: Search) -> list[Match]:
+        """The campaigns that are new, or have new events. It takes some seconds where a million texts are in the windows.
+
+        Newest versions count and no deleted rows: the number of workers that wrote them makes no difference. Raises the errors
+        of `query`.
+        """
+        for minute in due.touched:
+            self._minutes.pop(minute, None)
+        late = [minute for minute in due.touched if minute < due.recent]
+        recent = [minute for minute in due.touched if minute >= due.recent]
+        found = self._late(query, due, late) if late else []
+        for stretch in _stretches(recent):
+            found += self._around(query, due, stretch)
+        kept = due.last - longest(due.rules) - LANDING
+        self._minutes = {number: minute for number, minute in self._minutes.items() if number >= kept}
+        return found
+
+    def _around(self, query: Query, due: Search, touched: Sequence[int]) -> list[Match]:
+        """The campaigns in all windows of the touched minutes."""
+        window = longest(due.rules)
+        minutes, rows = list[Minute](), 0
+        for number in range(min(touched[-1] + window, due.last), touched[0] - window - 1, -1):
+            if number not in self._minutes:
+                self._minutes[number] = read_minute(query, number, _names(due.rules))
+            minutes.insert(0, self._minutes[number])
+            rows += len(minutes[0].keys)
+            if rows > MOST_ROWS:
+                log.warning("a window for campaigns holds more than %d texts: older ones are left out", MOST_ROWS)
+                break
+        return _matches(query, due.rules, minutes, touched)
+
+    def _late(self, query: Query, due: Search, touched: Sequence[int]) -> list[Match]:
+        """The campaigns with rows that came late: few, so that only rows somewhat like them are read."""
+        names, window = _names(due.rules), longest(due.rules)
+        rows = query(late_sql(touched, due.since - ARRIVAL, names, MOST_LATE + 1))
+        if rows.height > MOST_LATE:
+            return [match for stretch in _stretches(touched) for match in self._around(query, due, stretch)]
+        values = rows.get_column("text_sketch").explode(empty_as_null=False).unique().to_list()
+        fresh = sorted(set(rows.get_column("minute")))
+        numbers = sorted({number for minute in fresh for number in range(minute - window, minute + window + 1)})
+        minutes = [read_minute(query, number, names, values) for number in numbers if number <= due.last]
+        return _matches(query, due.rules, minutes, fresh)
 
 
-def campaign_alerts(lifecycle: Lifecycle, rule: CampaignRule, campaign: Campaign, now: datetime) -> list[Alert]:
-    """Takes over a campaign of the rule."""
+def _stretches(minutes: Sequence[int]) -> Iterator[list[int]]:
+    """The minutes in parts of STRETCH minutes at most."""
+    part = list[int]()
+    for minute in minutes:
+        if part and minute - part[0] >= STRETCH:
+            yield part
+            part = []
+        part.append(minute)
+    if part:
+        yield part
+
+
+def _names(rules: Iterable[CampaignRule]) -> set[str] | None:
+    """The brands that the rules are about; None: all."""
+    names = [set(rule.brands) for rule in rules]
+    return set().union(*names) if all(names) else None
+
+
+def _matches(
+    query: Query, rules: Sequence[CampaignRule], minutes: Sequence[Minute], touched: Collection[int]
+) -> list[Match]:  # fmt: skip
+    found, wanted, count = list[Match](), dict[str, Numbers](), 0
+    numbers, marked = [minute.number for minute in minutes], set(touched)
+    for brand in sorted(set().union(*(minute.brands for minute in minutes if minute.number in marked))):
+        mine = [rule for rule in rules if not rule.brands or brand in rule.brands]
+        keys, texts = about(brand, minutes, marked)
+        least = min((rule.accounts for rule in mine), default=len(keys) + 1)
+        if len(keys) < least or not (chosen := alike(texts, least)).size:
+            continue
+        wanted[brand] = keys[chosen[-MOST_TEXTS:]]
+        count += len(wanted[brand])
+        if count >= MOST_TEXTS:
+            found += _compared(query, rules, wanted, numbers, marked)
+            wanted, count = {}, 0
+    return found + (_compared(query, rules, wanted, numbers, marked) if wanted else [])
+
+
+def _compared(
+    query: Query, rules: Sequence[CampaignRule], wanted: Mapping[str, Numbers], minutes: Sequence[int], touched: Collection[int]
+) -> list[Match]:
+    """The campaigns among the texts of these keys, by brand."""
+    rows = readable(query(texts_sql(np.unique(np.concatenate(list(wanted.values()))), minutes)))
+    found = list[Match]()
+    for brand, keys in wanted.items():
+        about_it = pl.col("event_key").is_in(pl.Series(keys).implode()) & pl.col("brands").list.contains(brand)
+        mine = [rule for rule in rules if not rule.brands or brand in rule.brands]
+        found += campaigns(rows.filter(about_it), brand, mine, touched)
+    return found
+
+
+def campaign_alerts(lifecycle: Lifecycle, matches: Iterable[Match], now: datetime) -> list[Alert]:
+    """Takes over the matches of a search."""
+    return [alert for rule, campaign in matches for alert in lifecycle.met(_condition(rule, campaign), now)]
+
+
+def _condition(rule: CampaignRule, campaign: Campaign) -> Condition:
     first, last = floor(campaign.first_at), floor(campaign.last_at)
-    condition = Condition(
+    return Condition(
         rule, Scope(campaign.brand), first, last, rule.severity, campaign.accounts, "accounts", upper=rule.accounts,
         samples=campaign.samples, platforms=campaign.platforms,
     )  # fmt: skip
-    return lifecycle.met(condition, now)

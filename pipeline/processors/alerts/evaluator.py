@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from pipeline.config.zone import NO_ZONES, Zones
 from pipeline.processors.alerts import counts
-from pipeline.processors.alerts.campaign import Campaign
+from pipeline.processors.alerts.campaign import Match
 from pipeline.processors.alerts.campaign_search import CampaignQueue, Search, campaign_alerts
 from pipeline.processors.alerts.changes import historical_key
 from pipeline.processors.alerts.lifecycle import OLD, Lifecycle
@@ -55,7 +55,7 @@ class Evaluator:
         self._generation = 0
         self._started = False
         self._touched, self._sweep, self.news = Touched(), Sweep(time_of(0)), News()
-        self._campaigns, self._last_events = CampaignQueue(), LastEvents()
+        self.campaigns, self._last_events = CampaignQueue(), LastEvents()
 
     # --- the start, other rules ---------------------------------------------------------------------------------------
     def start(self, now: datetime, generation: int) -> list[Alert]:
@@ -68,7 +68,7 @@ class Evaluator:
         self._heard_at = self._kept_at = self._swept_at = self._led_at = now
         self._sweep = Sweep(now)
         self.windows = self._make_windows(self.config)  # other rules may have come while another process led
-        self._campaigns.recall(self._tables.ask, self._campaign_rules, self.watermark)
+        self.campaigns.recall(self._campaign_rules, self.watermark, now)
         self._read_everything()
         return standing
 
@@ -131,7 +131,7 @@ class Evaluator:
         if minute > before and self.windows.minutes:
             self._enter(range(max(before, minute - self.windows.minutes) + 1, minute + 1))
         sweeps = now - self._swept_at >= SWEEP_EVERY
-        touched = self._take_touched(minute)
+        touched = self._take_touched(minute, now)
         self._read(self._sweep.take(minute, self.windows.longest, now), None)
         if touched:
             self._read(touched, sorted(set().union(*touched.values())))
@@ -158,10 +158,10 @@ class Evaluator:
         self._read(minutes, None)
         self.windows.move(minutes[-1])
 
-    def _take_touched(self, minute: int) -> dict[int, set[str]]:
+    def _take_touched(self, minute: int, now: datetime) -> dict[int, set[str]]:
         """Minutes up to this one that a ring holds, and their brands that a windowed rule can be about."""
         due = self._touched.take(minute)
-        self._campaigns.add(self._campaign_rules, set().union(*due.values()))
+        self.campaigns.add(self._campaign_rules, due, now)
         recent = {m: self.windows.wanted(brands) for m, brands in due.items() if minute - m < self.windows.minutes}
         return {m: brands for m, brands in recent.items() if brands}
 
@@ -196,13 +196,13 @@ class Evaluator:
 
     # --- campaigns ----------------------------------------------------------------------------------------------------
     def campaigns_due(self) -> Search | None:
-        """The brands that were touched since the last search. The search itself is work for another thread."""
-        return self._campaigns.take(self._campaign_rules, self.watermark)
+        """The minutes that were touched since the last search, for a search on another thread and `raise_campaigns`."""
+        return self.campaigns.take(self._campaign_rules, self.watermark)
 
-    def raise_campaigns(self, campaigns: Iterable[tuple[CampaignRule, Campaign]], now: datetime) -> list[Alert]:
-        """Takes over the matches of `search`."""
-        changes = [alert for rule, each in campaigns for alert in campaign_alerts(self.lifecycle, rule, each, now)]
-        return self._write(changes, [])
+    def raise_campaigns(self, matches: Iterable[Match], now: datetime) -> list[Alert]:
+        """Takes over the matches of the search."""
+        self.campaigns.done()
+        return self._write(campaign_alerts(self.lifecycle, matches, now), [])
 
     # --- late windows -------------------------------------------------------------------------------------------------
     def late_span(self, now: datetime) -> tuple[datetime, datetime] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
@@ -22,7 +21,7 @@ NEAR, MOST_NEAR = 2, 64
 compared at most."""
 MOST_TRIES = 1_000
 
-_IGNORED = re.compile(r"https?://\S+|www\.\S+|@\w+|\s+")
+_IGNORED = r"(?:https?://\S+|www\.\S+|@\w+|\s)+"
 Array = npt.NDArray[np.int64]
 
 
@@ -48,9 +47,9 @@ def support_of(sketches: npt.NDArray[np.uint64]) -> Array:
 
 
 def readable(rows: pl.DataFrame) -> pl.DataFrame:
-    texts = [_IGNORED.sub(" ", text.lower()) for text in rows.get_column("text")]
-    rows = rows.with_columns(text=pl.Series([" ".join(text.split()) for text in texts], dtype=pl.String))
-    return rows.filter(pl.col("text").str.len_chars() >= SHORTEST)
+    """The rows with their texts as they are compared, without those that are too short."""
+    text = pl.col("text").str.to_lowercase().str.replace_all(_IGNORED, " ").str.strip_chars()
+    return rows.with_columns(text).filter(pl.col("text").str.len_chars() >= SHORTEST)
 
 
 class _Pieces:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -21,7 +21,9 @@ from pipeline.generate import targets
 from pipeline.generate.phrases import LANGUAGES
 from pipeline.generate.plan import Plan
 from pipeline.generate.texts import Texts
-from pipeline.processors.alerts.campaign import Campaign, find
+from pipeline.processors.alerts.campaign import Campaign
+from pipeline.processors.alerts.campaign_search import CampaignFinder, Search
+from pipeline.processors.alerts.minutes import minute_of
 from pipeline.processors.alerts.rule_types import CampaignRule
 
 SINCE = datetime(2026, 9, 1, 10, tzinfo=UTC)
@@ -59,14 +61,18 @@ def insert(client: Client, *rows: list[Any]) -> None:
     client.insert("interactions", rows, COLUMNS)
 
 
-def search(client: Client, brands: list[str] | None = None, rule: CampaignRule = RULE) -> list[Campaign]:
+def search(client: Client, rule: CampaignRule = RULE, touched: Iterable[int] | None = None) -> list[Campaign]:
+    """The campaigns of windows from SINCE to UNTIL, by brand, those of touched minutes (None: of each) alone."""
+
     def query(sql: str) -> pl.DataFrame:
         settings = {"output_format_arrow_low_cardinality_as_dictionary": 0, "max_query_size": 64 << 20}
         found = pl.from_arrow(client.query_arrow(sql, settings=settings, use_strings=True))
         assert isinstance(found, pl.DataFrame)
         return found
 
-    return find(query, rule, SINCE, UNTIL, brands)
+    minutes = range(minute_of(SINCE), minute_of(UNTIL))
+    due = Search([rule], sorted(minutes if touched is None else touched), minutes[-1], minutes[0], SINCE)
+    return [campaign for _, campaign in CampaignFinder().search(query, due)]
 
 
 def vocabulary(random: Random) -> list[str]:
@@ -157,19 +163,20 @@ def test_what_is_no_part_of_one(client: Client, change: dict[str, Any]) -> None:
     assert search(client) == []
 
 
-def test_rules_and_touched_brands_bound_the_search(client: Client) -> None:
+def test_rules_and_touched_minutes_bound_the_search(client: Client) -> None:
     insert(client, *(row(n, TEXT, brands=["Acme", "Bolt"]) for n in range(1, 11)))
-    both = RULE.model_copy(update={"brands": ("Acme", "Bolt")})
+
+    def rule(**values: Any) -> CampaignRule:
+        return RULE.model_copy(update=values)
+
     assert [campaign.brand for campaign in search(client)] == ["Acme", "Bolt"]
-    assert [campaign.brand for campaign in search(client, ["Bolt", "Nobody"], both)] == ["Bolt"]
-    assert (
-        search(client, ["Nobody"])
-        == search(client, [])
-        == search(client, ["Bolt"], both.model_copy(update={"brands": ("Acme",)}))
-        == []
-    )
-    assert search(client, rule=RULE.model_copy(update={"accounts": 11})) == []
-    assert search(client, rule=RULE.model_copy(update={"platforms": ("forum",)})) == []
+    assert [campaign.brand for campaign in search(client, rule(brands=("Acme", "Bolt")))] == ["Acme", "Bolt"]
+    assert [campaign.brand for campaign in search(client, rule(brands=("Bolt", "Nobody")))] == ["Bolt"]
+    assert search(client, rule(brands=("Nobody",))) == []
+    assert search(client, touched=[]) == search(client, touched=[minute_of(SINCE) + 1]) == []
+    assert [campaign.brand for campaign in search(client, touched=[minute_of(SINCE)])] == ["Acme", "Bolt"]
+    assert search(client, rule(accounts=11)) == []
+    assert search(client, rule(platforms=("forum",))) == []
 
 
 def test_late_rows_edits_and_deletes(client: Client) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 import polars as pl
@@ -21,7 +21,7 @@ from pipeline.config.zone import NO_ZONES, Zones
 from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.audience import Hearing
 from pipeline.processors.alerts.backtest.past_events import PastEvents
-from pipeline.processors.alerts.campaign_search import Search, campaign_alerts, due_searches, search
+from pipeline.processors.alerts.campaign_search import CampaignFinder, Search, campaign_alerts, longest
 from pipeline.processors.alerts.explain import explain
 from pipeline.processors.alerts.lifecycle import Lifecycle
 from pipeline.processors.alerts.minutes import DAY_MINUTES, MINUTE_S, minute_of, time_of
@@ -164,12 +164,13 @@ def _single_event_rules(config: Alerts) -> SingleEvent | None:
 
 
 class _Campaigns:
-    """Searches of each minute, in the brands with as many mentions within the longest window as a rule asks for accounts."""
+    """A search each minute in which a brand has as many mentions within the longest window as a rule asks for accounts."""
 
     def __init__(self, query: Query, config: Alerts) -> None:
         self._query = query
         self._rules = [rule for rule in config.rules if isinstance(rule, CampaignRule)]
-        self._longest = max((rule.window for rule in self._rules), default=timedelta()) // timedelta(seconds=MINUTE_S)
+        self._longest = longest(self._rules) + 1
+        self._finder = CampaignFinder()
         self._least = min((rule.accounts for rule in self._rules), default=0)
         self._recent: dict[int, Counter[str]] = {}
         """Minute -> mentions by brand."""
@@ -183,7 +184,7 @@ class _Campaigns:
         totals = Counter[str]()
         for each in self._recent.values():
             totals.update(each)
-        brands = sorted(brand for brand in mentions if totals[brand] >= self._least)
-        due = due_searches(self._query, Search(self._rules, brands, minute.end))
-        matches = [match for pair in due for match in search(self._query, *pair, minute.end)]
-        return [alert for rule, each in matches for alert in campaign_alerts(lifecycle, rule, each, minute.end)]
+        if all(totals[brand] < self._least for brand in mentions):
+            return []
+        due = Search(self._rules, [minute.number], minute.number, minute.number, minute.end)
+        return campaign_alerts(lifecycle, self._finder.search(self._query, due), minute.end)

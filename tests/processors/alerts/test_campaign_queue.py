@@ -1,0 +1,179 @@
+"""Which minutes a search for campaigns is about, and how long they have waited; which texts of a brand it compares."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipeline.processors.alerts.campaign_search import LANDING, CampaignQueue
+from pipeline.processors.alerts.minutes import minute_of
+from pipeline.processors.alerts.rule_types import CampaignRule
+from pipeline.processors.alerts.text_groups import BITS, LINKED, Texts, alike, bits_of, signatures
+
+NOON = datetime.fromisoformat("2026-09-01T12:00:00Z")
+FIRST = minute_of(NOON)
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def rule(**values: Any) -> CampaignRule:
+    return CampaignRule(name="copies", type="campaign", **values)
+
+
+RULES = [rule()]
+
+
+def after(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def started(rules: list[CampaignRule] = RULES) -> CampaignQueue:
+    """A queue whose first search is done."""
+    queue = CampaignQueue()
+    queue.recall(rules, after(-60), after(-60))
+    assert queue.take(rules, NOON)
+    queue.done()
+    return queue
+
+
+def test_a_search_is_about_all_minutes_that_were_touched_since_the_one_before() -> None:
+    queue = started()
+    assert queue.take(RULES, after(30)) is None
+    queue.add(RULES, {FIRST: {"Acme"}, FIRST - 20: {"Bolt"}}, after(10))
+    queue.add(RULES, {FIRST: {"Bolt"}, FIRST + 1: {"Acme"}}, after(70))
+    assert queue.waited(after(100)).total_seconds() == 90
+    due = queue.take(RULES, after(100))
+    assert due is not None
+    assert due.touched == [FIRST - 20, FIRST, FIRST + 1]
+    assert (due.last, due.recent, due.since) == (FIRST + 1, FIRST - LANDING, after(10))
+
+
+def test_the_wait_ends_with_the_end_of_the_search() -> None:
+    queue = started()
+    queue.add(RULES, {FIRST: {"Acme"}}, after(10))
+    assert queue.take(RULES, after(20))
+    queue.add(RULES, {FIRST: {"Acme"}}, after(30))
+    assert queue.waited(after(40)).total_seconds() == 30
+    queue.done()
+    assert queue.waited(after(40)).total_seconds() == 10
+    assert queue.take(RULES, after(41))
+    queue.done()
+    assert queue.waited(after(50)).total_seconds() == 0
+
+
+def test_a_search_that_failed_is_part_of_the_next_one() -> None:
+    queue = started()
+    queue.add(RULES, {FIRST: {"Acme"}}, after(10))
+    assert queue.take(RULES, after(20))
+    queue.add(RULES, {FIRST + 15: {"Acme"}}, after(900))
+    due = queue.take(RULES, after(901))
+    assert due is not None and due.touched == [FIRST, FIRST + 15]
+    assert (due.recent, due.since) == (FIRST - LANDING, after(10)), "nothing after it was searched"
+
+
+def test_minutes_of_more_than_an_hour_ago_are_history() -> None:
+    queue = started()
+    queue.add(RULES, {FIRST - 5: {"Acme"}}, NOON)
+    assert queue.take(RULES, after(56 * 60)) is None
+    assert queue.waited(after(56 * 60)).total_seconds() == 0
+
+
+def test_a_new_leader_searches_the_last_hour_once_the_time_moves_on() -> None:
+    queue = CampaignQueue()
+    queue.recall(RULES, NOON, after(150))
+    assert queue.take(RULES, NOON) is None
+    due = queue.take(RULES, after(61))
+    assert due is not None
+    assert (due.touched[0], due.touched[-1], due.recent) == (FIRST - 58, FIRST + 1, FIRST - 10)
+    assert queue.waited(after(160)).total_seconds() == 160
+    queue.done()
+    due = queue.take(RULES, after(150))
+    assert due is not None and due.touched == [FIRST + 2]
+
+
+def test_brands_that_no_rule_is_about_touch_nothing() -> None:
+    rules = [rule(brands=("Acme",)), rule(brands=("Bolt", "Core"))]
+    queue = started(rules)
+    queue.add(rules, {FIRST: {"Dune"}, FIRST + 1: {"Core"}}, NOON)
+    due = queue.take(rules, after(100))
+    assert due is not None and due.touched == [FIRST + 1]
+    queue.recall([], NOON, NOON)
+    queue.add([], {FIRST: {"Acme"}}, NOON)
+    assert queue.take([], after(100)) is None and queue.waited(after(100)) == timedelta(0)
+
+
+# --- texts ------------------------------------------------------------------------------------------------------------
+def text(random: Random, length: int = 100) -> str:
+    return "".join(random.choices(LETTERS, k=length))
+
+
+def edited(random: Random, words: str, edits: int = 5) -> str:
+    letters = list(words)
+    for place in random.sample(range(len(words)), edits):
+        letters[place] = random.choice(LETTERS)
+    return "".join(letters)
+
+
+def texts_of(words: list[str], fresh: int = 1) -> Texts:
+    """Each by its own account; the last ones are fresh. The sketch is made as the table's: the lowest hashes of pieces."""
+    sketches = np.zeros((len(words), 5), np.uint32)
+    for row, each in enumerate(words):
+        hashes = {crc32(each[n : n + 5].encode()) & 0x7FFFFFFF for n in range(len(each) - 4)}
+        sketches[row, : min(5, len(hashes))] = sorted(hashes)[:5]
+    signs = signatures(pl.Series(words, dtype=pl.String))
+    accounts, news = np.arange(len(words), dtype=np.uint64), np.arange(len(words)) >= len(words) - fresh
+    return Texts(sketches, signs, bits_of(signs), accounts, news)
+
+
+@pytest.mark.parametrize("length", [30, 100, 400])
+def test_signatures_estimate_the_similarity_of_pieces(length: int) -> None:
+    random = Random(length)
+    words = [text(random, length) for _ in range(100)]
+    words += [edited(random, each, length // 20) for each in words]
+    similarity = texts_of(words).similarity(np.arange(100), np.arange(100, 200))
+    pieces = [{each[n : n + 3] for n in range(len(each) - 2)} for each in words]
+    exact = np.array([len(one & other) / len(one | other) for one, other in zip(pieces[:100], pieces[100:], strict=True)])
+    assert np.abs(similarity - exact).mean() < 0.03 and np.abs(similarity - exact).max() < 0.15
+
+
+def test_a_text_may_be_longer_than_a_signature() -> None:
+    texts = texts_of([text(Random(n), 400) * 8 for n in range(2)] + [""])
+    assert texts.sizes.max() <= BITS and texts.sizes[2] == 0
+    assert np.isfinite(texts.similarity(np.array([0, 2]), np.array([1, 2]))).all()
+    assert signatures(pl.Series([], dtype=pl.String)).shape == (0, BITS // 64)
+
+
+def test_texts_of_a_campaign_are_found_among_others_and_no_others() -> None:
+    random, found = Random(4), 0
+    for _ in range(50):
+        base = text(random)
+        words = [text(random) for _ in range(200)] + [edited(random, base) for _ in range(10)]
+        rows = alike(texts_of(words), 10)
+        assert not rows.size or rows.min() >= 200
+        found += len(rows) == 10
+    assert found >= 48
+    assert not alike(texts_of([text(random) for _ in range(500)], 500), 3).size
+
+
+def test_a_group_needs_accounts_and_a_fresh_row() -> None:
+    random = Random(5)
+    base = text(random)
+    texts = texts_of([edited(random, base, 2) for _ in range(12)])
+    assert alike(texts, 12).tolist() == list(range(12))
+    assert not alike(texts, 20).size
+    assert not alike(texts._replace(fresh=np.zeros(12, np.bool_)), 10).size
+    assert not alike(texts._replace(accounts=np.zeros(12, np.uint64)), 3).size
+    assert not alike(texts_of([base]), 1).size and not alike(texts_of([]), 1).size
+
+
+def test_a_sentence_in_common_is_no_likeness() -> None:
+    random = Random(6)
+    half = text(random, 40)
+    texts = texts_of([half + text(random, 60) for _ in range(300)], 300)
+    assert texts.similarity(0, slice(1, None)).max() < LINKED
+    assert not alike(texts, 10).size
