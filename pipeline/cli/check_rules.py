@@ -46,7 +46,7 @@ def check(
     console().print(table(("rule", "type", "keys", "receivers"), rows, title=str(path)))
     if hours := [(r.name, text_of(r.when), _always(r)) for r in alerts.receivers if r.when]:
         console().print(table(("receiver", "hours", "always"), hours))
-    for warning in _deaf(alerts):
+    for warning in _uncovered(alerts):
         typer.secho(f"earshot: warning: {warning}", err=True, fg="yellow")
     problems = [
         f"rule {rule.name}: no brand is named {brand!r} in {settings.brands or SAMPLE_BRANDS}{hint(brand, brands)}"
@@ -104,13 +104,14 @@ def _never(alerts: Alerts, rule: AnyRule) -> list[str]:
     ]
 
 
-def _deaf(alerts: Alerts) -> list[str]:
-    """A line for the rules that nobody hears at the same hours."""
-    from pipeline.processors.alerts.audience import deaf_hours
+def _uncovered(alerts: Alerts) -> list[str]:
+    """A line for the rules of whose alerts nobody is notified at the same hours."""
+    from pipeline.processors.alerts.audience import uncovered_hours
 
     rules: dict[tuple[str, ...], list[str]] = {}
+    now = datetime.now(UTC)
     for rule in alerts.rules:
-        if spans := deaf_hours(alerts, rule, datetime.now(UTC)):
+        if spans := uncovered_hours(alerts, rule, now):
             rules.setdefault(tuple(spans), []).append(rule.name)
     return [
         f"{'rules' if len(names) > 1 else 'rule'} {', '.join(names)}: nobody is notified {', '.join(spans[:MOST_SPANS])}"

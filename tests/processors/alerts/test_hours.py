@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.processors.alerts.audience import deaf_hours
+from pipeline.processors.alerts.audience import uncovered_hours
 from pipeline.processors.alerts.hours import MINUTE, When, in_hours, next_in_hours, text_of
 from pipeline.processors.alerts.rules import Alerts
 
@@ -117,38 +117,38 @@ def test_hours_are_written_as_people_write_them() -> None:
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
-def deaf(*receivers: dict[str, Any], rule: dict[str, Any] | None = None) -> list[str]:
+def uncovered(*receivers: dict[str, Any], rule: dict[str, Any] | None = None) -> list[str]:
     named = [{"name": f"r{n}", "type": "webhook", "url": "https://ops.example/x", **each} for n, each in enumerate(receivers)]
     rules = [{"name": "crisis", "type": "keyword", "words": {"en": ["recall"]}, **(rule or {})}]
     config = Alerts.model_validate({"receivers": named, "rules": rules})
-    return deaf_hours(config, config.rules[0], NOW)
+    return uncovered_hours(config, config.rules[0], NOW)
 
 
 def test_the_hours_at_which_nobody_is_notified() -> None:
-    assert deaf({"when": OFFICE})[0] == "fri 18:00 to mon 08:00 Europe/Berlin"
-    assert deaf({"when": OFFICE}) == [
+    assert uncovered({"when": OFFICE})[0] == "fri 18:00 to mon 08:00 Europe/Berlin"
+    assert uncovered({"when": OFFICE}) == [
         f"{begin} 18:00 to {end} 08:00 Europe/Berlin"
         for begin, end in (("fri", "mon"), ("mon", "tue"), ("tue", "wed"), ("wed", "thu"), ("thu", "fri"))
     ]
-    assert deaf({"when": OFFICE}, {"when": NIGHT}) == ["sat 08:00 to mon 08:00 Europe/Berlin"]
-    assert deaf({"when": OFFICE}, {"when": [NIGHT, WEEKEND]}) == ["mon 00:00 to mon 08:00 Europe/Berlin"]
+    assert uncovered({"when": OFFICE}, {"when": NIGHT}) == ["sat 08:00 to mon 08:00 Europe/Berlin"]
+    assert uncovered({"when": OFFICE}, {"when": [NIGHT, WEEKEND]}) == ["mon 00:00 to mon 08:00 Europe/Berlin"]
     nights = {"hours": "18:00-08:00", "zone": BERLIN}
-    assert deaf({"when": OFFICE}, {"when": [nights, WEEKEND]}) == []
+    assert uncovered({"when": OFFICE}, {"when": [nights, WEEKEND]}) == []
 
 
 def test_who_is_notified_at_any_hour_leaves_no_gap() -> None:
-    assert deaf() == deaf({}) == deaf({"when": OFFICE}, {}) == []
-    assert deaf({"when": OFFICE, "always": {"severity": 7}}) == []
-    assert deaf({"when": OFFICE, "always": {"rules": ["crisis"]}}) == []
-    assert deaf({"when": OFFICE, "always": {"severity": 8}}) != []
-    assert deaf({"when": OFFICE}, {"min_severity": 8}) != [], "it never gets these alerts"
-    assert deaf({"when": OFFICE}, {}, rule={"escalate": {"after": "15m", "to": ["r1"]}}) == []
-    assert deaf({"when": OFFICE}, {}, rule={"receivers": ["r0"]}) != []
+    assert uncovered() == uncovered({}) == uncovered({"when": OFFICE}, {}) == []
+    assert uncovered({"when": OFFICE, "always": {"severity": 7}}) == []
+    assert uncovered({"when": OFFICE, "always": {"rules": ["crisis"]}}) == []
+    assert uncovered({"when": OFFICE, "always": {"severity": 8}}) != []
+    assert uncovered({"when": OFFICE}, {"min_severity": 8}) != [], "it never gets these alerts"
+    assert uncovered({"when": OFFICE}, {}, rule={"escalate": {"after": "15m", "to": ["r1"]}}) == []
+    assert uncovered({"when": OFFICE}, {}, rule={"receivers": ["r0"]}) != []
 
 
 def test_two_zones_may_leave_a_gap_in_some_weeks_only() -> None:
     """Between the changes of New York and Berlin their distance is five hours, not six."""
     east = {"hours": "08:00-20:00", "zone": BERLIN}
     west = {"hours": "14:00-02:00", "zone": "America/New_York"}
-    gaps = deaf({"when": east}, {"when": west})
+    gaps = uncovered({"when": east}, {"when": west})
     assert gaps and all("07:00 to" in gap and gap.endswith("08:00 Europe/Berlin") for gap in gaps)
