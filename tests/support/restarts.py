@@ -242,6 +242,7 @@ class Control:
         self._ground, self._reads = ground, _Reads(client, ground)
         self._tables = AlertTables(self._reads)
         self._evaluator: Evaluator | None = None
+        self._finder = CampaignFinder()
         self._read = self._committed = 0
 
     @property
@@ -254,8 +255,8 @@ class Control:
 
     def start(self, config: Alerts) -> None:
         """A new process, with these rules."""
-        self._reads.left, self._read = 0, self._committed
-        self._evaluator, self._finder = Evaluator(self._tables, config), CampaignFinder()
+        self._reads.left, self._read, self._finder = 0, self._committed, CampaignFinder()
+        self._evaluator = Evaluator(self._tables, config)
         self._evaluator.start(self._ground.now, 0)
 
     def turn(self, stop: Stop | None = None) -> None:
