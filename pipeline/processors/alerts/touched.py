@@ -70,7 +70,7 @@ class Sweep:
         minutes = {minute - (minute - turn) % longest for turn in range(first, first + count)}
         if now - self._newest_at >= SWEEP_EVERY:
             self._newest_at = now
-            minutes |= {max(minute - 1, minute - longest + 1), minute}
+            minutes |= {minute - 1, minute}
         return sorted(minutes)
 
 
