@@ -57,7 +57,8 @@ UNKNOWN = Before({}, {})
 
 
 def read_before(batch: EventBatch, rows: pl.DataFrame, stored: Stored | None) -> Before:
-    """The events of these rows of the batch. Cost: a query for a batch with late creates that may match a rule."""
+    """The events of these rows of the batch. Cost: for a batch with late creates that may match a rule,
+    a query by the table's key: a ms of ClickHouse's CPU for each, and 9 for one alone."""
     changes = pl.DataFrame() if batch.before is None else batch.before.join(rows, on="event_key", how="semi")
     late = pl.col("kafka_ms") - pl.col("created_at").dt.epoch("ms") > YOUNG // timedelta(milliseconds=1)
     keys = rows.filter((pl.col("operation") == "create") & late).select("event_key", "created_at").unique("event_key")
