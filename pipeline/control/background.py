@@ -158,7 +158,7 @@ class LateWindows:
         self._ask, self._background = ask, background
 
     async def run(self) -> None:
-        """Evaluates again and again. An error of ClickHouse costs one day's windows."""
+        """Evaluates again and again. A day that meets an error of ClickHouse comes again later."""
         stop = threading.Event()
         try:
             while True:
@@ -171,7 +171,7 @@ class LateWindows:
             stop.set()  # the end of the process does not wait for a rest on the thread
 
     async def evaluate(self, stop: threading.Event) -> None:
-        """One day, once it is quiet; `stop` ends the rests of its queries."""
+        """The due day that has waited longest; `stop` ends the rests of its queries."""
         query = self._background.pace(query_of(self._leader, self._ask), stop)
         span = await self._leader.on_thread(lambda: self._evaluator.late_span(utc_now()))
         if span is None:

@@ -45,6 +45,7 @@ class Evaluation:
         self._uncommitted: list[Any] = []
         """Faust's events: those of `_signals`, those that wait for a tick, and those that hold no signal."""
         self._arrived = asyncio.Event()
+        self._unknown_rules: list[str] = []
 
     async def read(self, stream: Any) -> None:
         """The Faust agent of topic signals."""
@@ -115,6 +116,16 @@ class Evaluation:
         metrics.ALERT_SCOPES_LEFT_OUT.inc(windows.room.left_out)
         windows.room.left_out = 0
         metrics.ALERT_HISTORY_DAYS.set(windows.days)
+        self._measure_unknown()
+
+    def _measure_unknown(self) -> None:
+        unknown = self._evaluator.unknown
+        metrics.ALERT_CANDIDATES_WAITING.set(len(unknown))
+        metrics.ALERT_CANDIDATES_DROPPED.inc(unknown.dropped)
+        unknown.dropped = 0
+        if unknown.rules and unknown.rules != self._unknown_rules:
+            log.warning("events wait for rules that this alerts.yaml does not have: %s", ", ".join(unknown.rules))
+        self._unknown_rules = unknown.rules
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -110,6 +110,12 @@ ALERT_SCOPES_LEFT_OUT = _counter(
     "alert_scopes_left_out", "Scopes that were not counted, or were dropped although they mattered, because there are too many"
 )
 ALERT_HISTORY_DAYS = _gauge("alert_history_days", "Days of history for spikes: 28, or less if the history is too large")
+ALERT_CANDIDATES_WAITING = _gauge(
+    "alert_candidates_waiting", "Events that meet a rule which control's alerts.yaml does not have: they wait a day for it"
+)
+ALERT_CANDIDATES_DROPPED = _counter(
+    "alert_candidates_dropped", "Events that no longer wait for their rule: a day has passed, or there are too many"
+)
 WATERMARK_AGE = _gauge("alert_watermark_age_seconds", "Age of the time at which windows are evaluated")
 CAMPAIGN_WAIT = _gauge(
     "campaign_wait_seconds", "Age of the oldest touched minute that waits for the end of its search for campaigns"

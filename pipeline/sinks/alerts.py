@@ -22,8 +22,10 @@ from pipeline.kafka.client import kafka_reason
 from pipeline.kafka.producer import Record, RenewedProducer
 from pipeline.monitoring import metrics
 from pipeline.processors.alerts.silences import Silence
+from pipeline.processors.alerts.store import LateDay
 from schemas.alerts import COLUMNS, Alert, Member, State, alert_of, alert_rows, dump
-from schemas.signals import Candidate, once
+from schemas.signals import Candidate, Signal, once, parse_signal
+from schemas.signals import dump as dump_signal
 from schemas.times import TIME
 
 log = logging.getLogger("earshot.kafka")
@@ -100,6 +102,45 @@ class AlertTables:
         columns = ", ".join(Silence.__slots__)
         rows = self._inserter.query(f"SELECT {columns} FROM alert_silences FINAL WHERE ends_at > {_sql_time(now)}")
         return [Silence(**row) for row in rows.iter_rows(named=True)]
+
+    # --- candidates of unknown rules, late days -----------------------------------------------------------------------
+    def waiting_candidates(self, since: datetime) -> list[tuple[Candidate, datetime]]:
+        """The candidates that wait for their rule, and since when: after `since`."""
+        rows = self._inserter.query(
+            f"SELECT signal, heard_at FROM alert_candidates FINAL WHERE done = 0 AND heard_at > {_sql_time(since)} "
+            "ORDER BY heard_at"
+        )
+        return [(each, heard) for signal, heard in rows.iter_rows() for each in parse_signal(signal.encode()).candidates]
+
+    def write_candidates(self, candidates: Sequence[tuple[Candidate, datetime]], done: bool, generation: int) -> None:
+        """Stores that candidates wait since a time, or that they are done."""
+        rows = [
+            (each.rule, each.brand, each.event_key, "" if done else dump_signal(Signal(candidates=(each,)))[0].decode(), heard)
+            for each, heard in candidates
+        ]
+        types: dict[str, Any] = {
+            "rule": pl.String, "brand": pl.String, "event_key": pl.UInt64, "signal": pl.String, "heard_at": TIME
+        }  # fmt: skip
+        frame = pl.DataFrame(rows, schema=types, orient="row").with_columns(done=pl.lit(int(done), pl.UInt8))
+        self._inserter.insert_all("alert_candidates", frame, generation)
+
+    def late_days(self) -> list[LateDay]:
+        """The days that are not done."""
+        rows = self._inserter.query(
+            "SELECT toInt64(toRelativeDayNum(day)), intDiv(toInt64(toUnixTimestamp(first)), 60), "
+            "intDiv(toInt64(toUnixTimestamp(last)), 60) FROM alert_late_days FINAL WHERE done = 0"
+        )
+        return [LateDay(*row) for row in rows.iter_rows()]
+
+    def write_late_days(self, days: Sequence[LateDay], now: datetime, generation: int) -> None:
+        """Stores the newest state of these days."""
+        frame = pl.DataFrame(days, schema=list(LateDay._fields), orient="row").select(
+            pl.col("day").cast(pl.UInt16),
+            *((pl.col(name) * 60).cast(pl.UInt32) for name in ("first", "last")),
+            pl.col("done").cast(pl.UInt8),
+            pl.lit(now).cast(TIME).alias("changed_at"),
+        )
+        self._inserter.insert_all("alert_late_days", frame, generation)
 
     def keep_watermark(self, at: datetime, now: datetime, generation: int) -> None:
         """Stores how far windows were judged, by the events' time."""

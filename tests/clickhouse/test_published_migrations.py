@@ -16,6 +16,7 @@ PUBLISHED = {
     "009_leaders": 0x9BE6AB17FF6CDF36,
     "010_alert_platforms": 0x325C0BB344CB0238,
     "011_alert_escalation": 0x10789E159CBE2A46,
+    "012_alert_waiting": 0xC324A2A1BF168133,
 }
 """XXH3-64 by name. A new migration adds a line here; no line ever changes."""
 

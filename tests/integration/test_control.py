@@ -428,11 +428,12 @@ class Bench:
         """So many mentions at this time, each by somebody else; they arrive at once, or at `arrived`."""
         keys = [next(self._keys) for _ in range(mentions)]
         rows = [
-            (key, key, key, str(key), platform, "post", "inbound", "public", at, text, [brand], arrived or at, f"a{key}")
+            (key, key, key, str(key), platform, "post", "inbound", "public", at, at, text, [brand], arrived or at, f"a{key}")
             for key in keys
         ]
         columns = (
-            "event_key revision version id platform kind direction visibility created_at text brands ingested_at author_id"
+            "event_key revision version id platform kind direction visibility created_at occurred_at text brands ingested_at "
+            "author_id"
         )
         self._client.insert("interactions", rows, columns.split())
 

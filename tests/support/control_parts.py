@@ -22,6 +22,7 @@ from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.silences import Silence
+from pipeline.processors.alerts.store import LateDay
 from pipeline.sinks.alerts import AlertTopic
 from schemas.alerts import Alert, Member
 from schemas.signals import Candidate, Signal, dump
@@ -37,6 +38,8 @@ class MemoryStore:
         self.log, self.alerts = log, list(standing)
         self.may_write = threading.Event()
         self.may_write.set()
+        self.candidates: dict[tuple[str, str, int], tuple[Candidate, datetime]] = {}
+        self.days: dict[int, LateDay] = {}
 
     def standing(self, since: datetime) -> list[Alert]:
         return list(self.alerts)
@@ -65,6 +68,23 @@ class MemoryStore:
 
     def write_silence(self, silence: Silence, generation: int) -> None:
         self.log.append(f"silence {silence.brand}")
+
+    def waiting_candidates(self, since: datetime) -> list[tuple[Candidate, datetime]]:
+        return [each for each in self.candidates.values() if each[1] > since]
+
+    def write_candidates(self, candidates: Sequence[tuple[Candidate, datetime]], done: bool, generation: int) -> None:
+        for candidate, heard in candidates:
+            key = candidate.rule, candidate.brand, candidate.event_key
+            if done:
+                del self.candidates[key]
+            else:
+                self.candidates[key] = candidate, heard
+
+    def late_days(self) -> list[LateDay]:
+        return [each for each in self.days.values() if not each.done]
+
+    def write_late_days(self, days: Sequence[LateDay], now: datetime, generation: int) -> None:
+        self.days.update((each.day, each) for each in days)
 
     def keep_watermark(self, at: datetime, now: datetime, generation: int) -> None:
         """Nobody reads it."""

@@ -19,6 +19,15 @@ from schemas.signals import Candidate
 
 SAMPLES = 3
 MINUTE = timedelta(minutes=1)
+HELD = timedelta(hours=1)
+"""An alert stays open for so long after its condition was last true, while that is undecided: later labels are not judged."""
+Subject = tuple[str, Scope]
+"""A rule, by its name, and a scope: one alert of them is open at a time."""
+
+
+def subject_of(alert: Alert) -> Subject:
+    """A test shares its subject with no other alert: no rule has a name like it."""
+    return (f"test {alert.hex}" if alert.test else alert.rule), alert.scope
 
 
 def persistence_of(rule: Rule) -> timedelta:
@@ -26,11 +35,13 @@ def persistence_of(rule: Rule) -> timedelta:
     return rule.persistence if isinstance(rule, Windowed) else timedelta(0)
 
 
-def has_ended(alert: Alert, rule: AnyRule | None, watermark: datetime, now: datetime) -> bool:
-    """Whether the condition has been false for as long as the rule asks; a test lasts a minute."""
+def has_ended(alert: Alert, rule: AnyRule | None, undecided: datetime, watermark: datetime, now: datetime) -> bool:
+    """Whether the condition has been false for as long as the rule asks, or for HELD if it was `undecided` until then; a test
+    lasts a minute."""
     lasts = rule.resolve if rule and not alert.test else MINUTE
     # A window's last minute is named by its start.
-    quiet = watermark - alert.last_at - (MINUTE if rule and not isinstance(rule, EventRule) else timedelta())
+    held = max(alert.last_at, min(undecided, alert.last_at + HELD))
+    quiet = watermark - held - (MINUTE if rule and not isinstance(rule, EventRule) else timedelta())
     # An alert that comes late is shown for a while all the same.
     return quiet >= lasts and (alert.raised_at is None or now - alert.raised_at >= min(lasts, MINUTE))
 

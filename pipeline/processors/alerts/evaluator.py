@@ -19,19 +19,22 @@ from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.campaign import Match
 from pipeline.processors.alerts.campaign_search import CampaignQueue, Search, campaign_alerts
 from pipeline.processors.alerts.changes import historical_key
+from pipeline.processors.alerts.late_days import DAY, historical
 from pipeline.processors.alerts.lifecycle import OLD, Lifecycle
 from pipeline.processors.alerts.minutes import MINUTE_S, minute_of, time_of
 from pipeline.processors.alerts.news import News
-from pipeline.processors.alerts.no_data import LastEvents, judge_sources
+from pipeline.processors.alerts.no_data import LastArrivals, judge_sources
+from pipeline.processors.alerts.open_alerts import OpenAlerts
 from pipeline.processors.alerts.receiver import remembered
-from pipeline.processors.alerts.rule_types import AnyRule, CampaignRule, NoDataRule, OverTimeRule, WindowedRule, window_of
+from pipeline.processors.alerts.rule_types import CampaignRule, NoDataRule, WindowedRule
 from pipeline.processors.alerts.rules import Alerts
-from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.store import AlertStore
-from pipeline.processors.alerts.touched import DAY, SWEEP_EVERY, Sweep, Touched, historical
+from pipeline.processors.alerts.touched import SWEEP_EVERY, Sweep, Touched
+from pipeline.processors.alerts.unknown_rules import UnknownRules, split
 from pipeline.processors.alerts.verdicts import Verdicts
+from pipeline.processors.alerts.window_rules import slice_of
 from pipeline.processors.alerts.windows import Windows
-from schemas.alerts import Alert, Member, State
+from schemas.alerts import Alert
 from schemas.signals import Candidate, Signal
 
 IDLE = timedelta(seconds=5)
@@ -42,20 +45,21 @@ SETTLED_AFTER = timedelta(seconds=7)
 """So long after the start no alert escalates: signals of before are still read, and the watermark is not at the clock yet."""
 
 
-class Evaluator:
+class Evaluator(OpenAlerts):
     """Every method that reads or writes blocks while ClickHouse is away, and raises GivenUp when another process leads."""
 
     def __init__(self, tables: AlertStore, config: Alerts, zones: Zones = NO_ZONES) -> None:
-        self._tables, self.config, self.zones = tables, config, zones
-        self.lifecycle = Lifecycle(config)
+        super().__init__(tables, config)
+        self.zones = zones
         self.windows = self._make_windows(config)
-        self.watermark = self._heard_at = self._kept_at = self._swept_at = self._led_at = self._newest = time_of(0)
+        self._heard_at = self._kept_at = self._swept_at = self._led_at = self._newest = time_of(0)
         self._closed = 0
         """The last minute that was judged as ended."""
-        self._generation = 0
+        self._again = set[int]()
+        """Minutes that were judged under another leader or by other rules: again, before an open alert may end."""
         self._started = False
-        self._touched, self._sweep, self.news = Touched(), Sweep(time_of(0)), News()
-        self.campaigns, self._last_events = CampaignQueue(), LastEvents()
+        self._touched, self._sweep, self.news, self.unknown = Touched(), Sweep(time_of(0)), News(), UnknownRules()
+        self.campaigns, self._arrivals = CampaignQueue(), LastArrivals()
 
     # --- the start, other rules ---------------------------------------------------------------------------------------
     def start(self, now: datetime, generation: int) -> list[Alert]:
@@ -68,6 +72,8 @@ class Evaluator:
         self._heard_at = self._kept_at = self._swept_at = self._led_at = now
         self._sweep = Sweep(now)
         self.windows = self._make_windows(self.config)  # other rules may have come while another process led
+        self.unknown.read(self._tables, now)
+        self._touched.late.read(self._tables, now)
         self.campaigns.recall(self._campaign_rules, self.watermark, now)
         self._read_everything()
         return standing
@@ -95,8 +101,13 @@ class Evaluator:
     def _read_everything(self) -> None:
         minute = minute_of(self.watermark)
         self._closed = minute - 1
-        self._last_events.reset(self.watermark)
+        self._again = {minute - 2, minute - 1}
+        self._arrivals.reset()
         self.windows.learn(self._tables.ask, minute)
+        for alert in self.lifecycle.open:
+            if isinstance(rule := self.config.rule(alert.rule), WindowedRule):
+                heard = minute_of(alert.since) - self.windows.longest  # it may have no mention since
+                self.windows.rings[slice_of(rule)].table.take_in([alert.scope], heard)
 
     @property
     def _campaign_rules(self) -> list[CampaignRule]:
@@ -112,8 +123,13 @@ class Evaluator:
             self._touched.add(signal, self.watermark, now)
             self.news.add(signal)
             candidates += signal.candidates
-        new = self._tables.new([c for c in candidates if self.config.rule(c.rule) is not None])
-        if not new:
+        known, unknown = split(candidates, self.config)
+        self.unknown.add(self._tables, unknown, now, self._generation)
+        return self._single(known, now)
+
+    def _single(self, candidates: Sequence[Candidate], now: datetime) -> list[Alert]:
+        """Takes over candidates of known rules."""
+        if not (new := self._tables.new(candidates)):
             return []
         self.lifecycle.recall(self._tables.by_keys({historical_key(c) for c in new if now - c.at > OLD}))
         changes, members = self.lifecycle.single(new, now)
@@ -139,12 +155,22 @@ class Evaluator:
         if sweeps:
             self._swept_at = now
             changes += self._judge_sources(now)
+            self.unknown.forget(now)
         changes += self.lifecycle.sweep(self.watermark, now, settled=now - self._led_at >= SETTLED_AFTER)
-        written = self._write(changes, [])
+        written = self._write(changes, []) + self._look_again(now)
+        self._touched.late.save(self._tables, now, self._generation)
         if now - self._kept_at >= KEEP_EVERY:
             self._tables.keep_watermark(self.watermark, now, self._generation)
             self._kept_at = now
         return written
+
+    def _look_again(self, now: datetime) -> list[Alert]:
+        """Takes over candidates whose rule has become known."""
+        if not (candidates := self.unknown.known(self.config)):
+            return []
+        changes = self._single(candidates, now)
+        self.unknown.done(self._tables, self.config, self._generation)
+        return changes
 
     def _move_on(self, now: datetime) -> None:
         newest = now if now - self._heard_at >= IDLE else min(self._newest, now)
@@ -170,8 +196,9 @@ class Evaluator:
         if not windows.minutes:
             return []
         oldest = max(minute - int(OLD.total_seconds()) // MINUTE_S + 1, windows.first)
-        late = {m + n for m in touched for n in range(windows.longest) if oldest <= m + n <= self._closed}
-        for each in sorted(late):
+        late = {m + n for m in touched for n in range(windows.longest)} | self._again
+        self._again = set()
+        for each in sorted(minute for minute in late if oldest <= minute <= self._closed):
             changes += self.lifecycle.take_verdicts(self._verdicts(each, over=True), now, late=True)
         while (self._closed + 2) * MINUTE_S + CLOSED_AFTER.total_seconds() <= self.watermark.timestamp():
             self._closed += 1
@@ -191,8 +218,8 @@ class Evaluator:
 
     def _judge_sources(self, now: datetime) -> list[Alert]:
         rules = [rule for rule in self.config.rules if isinstance(rule, NoDataRule)]
-        self._last_events.read(self._tables.ask, rules, self.watermark)
-        return judge_sources(self.lifecycle, rules, self._last_events.at, self.watermark, now)
+        self._arrivals.read(self._tables.ask, rules, now)
+        return judge_sources(self.lifecycle, rules, self._arrivals.at, now)
 
     # --- campaigns ----------------------------------------------------------------------------------------------------
     def campaigns_due(self) -> Search | None:
@@ -206,44 +233,14 @@ class Evaluator:
 
     # --- late windows -------------------------------------------------------------------------------------------------
     def late_span(self, now: datetime) -> tuple[datetime, datetime] | None:
-        """The span of a day whose windows were touched too late for a notification, once no more such events come."""
+        """The span of a day whose windows were touched too late for a notification; `record` its alerts, if any."""
         return self._touched.late.take(now, self.windows.longest)
 
     def record(self, alerts: Iterable[Alert], now: datetime) -> list[Alert]:
         """Stores alerts of a backtest as historical, except those near a stored alert of their rule and scope."""
+        self._touched.late.done()
         late = list(alerts)
         if not late:
             return []
         known = self._tables.between(min(alert.since for alert in late) - DAY, max(alert.last_at for alert in late) + DAY)
         return self._write(historical(late, known, self.config, now), [])
-
-    # --- explanations -------------------------------------------------------------------------------------------------
-    def unexplained(self, alert: Alert) -> timedelta | None:
-        """The window of an alert that begins to fire and needs an explanation before it is published; None: no explanation."""
-        begins = alert.state == State.FIRING and alert.raised_at == alert.changed_at and not alert.muted and not alert.test
-        rule = self.config.rule(alert.rule)
-        return window_of(rule) if begins and isinstance(rule, OverTimeRule) else None
-
-    def explained(self, key: int, terms: tuple[str, ...], samples: tuple[int, ...], now: datetime) -> list[Alert]:
-        """Stores an explanation, unless the alert has ended already."""
-        alert = self.lifecycle.by_key(key)
-        return [] if alert is None else self._write([self.lifecycle.explained(alert, now, terms, samples)], [])
-
-    # --- people -------------------------------------------------------------------------------------------------------
-    def acknowledge(self, alert: Alert, actor: str, comment: str, now: datetime) -> list[Alert]:
-        """Stores that `actor` works on the alert."""
-        return self._write([self.lifecycle.acknowledge(alert, actor, comment, now)], [])
-
-    def silence(self, silence: Silence, now: datetime) -> list[Alert]:
-        """Begins or ends a silence; returns the alerts that it changes."""
-        self._tables.write_silence(silence, self._generation)
-        self.lifecycle.silences[silence.silence_id] = silence
-        return self._write(self.lifecycle.sweep(self.watermark, now, settled=False), [])
-
-    def test(self, rule: AnyRule, brand: str, actor: str, now: datetime) -> list[Alert]:
-        """Stores a test of the rule's receivers."""
-        return self._write([self.lifecycle.test(rule, brand, actor, now)], [])
-
-    def _write(self, changes: list[Alert], members: Sequence[Member]) -> list[Alert]:
-        self._tables.write(changes, members, self._generation)
-        return changes

@@ -24,6 +24,7 @@ from pipeline.processors.alerts.table import NONE, CountTable, Rows
 
 STEP_MINUTES = STEP_S // MINUTE_S
 HISTORY_STEPS = REACH_STEPS
+WEEK_STEPS = 7 * 86400 // STEP_S
 READ_STEPS = 36
 """So many are read at a time. A chunk of the past is a multiple of it."""
 _DAY_STEPS = 86400 // STEP_S
@@ -98,7 +99,7 @@ class History:
             self._totals[step % HISTORY_STEPS], self._live[step % HISTORY_STEPS] = total, live
         groups = self._table.wanted(sliced).group_by("brand", "platform", "language", "minute")
         sums = groups.agg(pl.col("count", "negative", "labelled").sum())
-        rows = self._table.rows(sums, sums.get_column("minute").to_numpy() * STEP_MINUTES)
+        rows = self._table.rows(sums, last_minutes(sums.get_column("minute")))
         self._grow()
         sums, rows = sums.filter(pl.Series(rows != NONE)), rows[rows != NONE]
         steps, mentions = sums.get_column("minute").to_numpy(), sums.get_column("count").to_numpy()
@@ -208,19 +209,32 @@ class History:
         return self._share.before(step, rows)
 
 
-def read_past(query: Query, dimensions: Iterable[str], histories: Sequence[History], step: int) -> None:
-    """Fills the histories with all that is known before `step`; the newest first, if there is no room for all."""
+def read_past(
+    query: Query, dimensions: Iterable[str], histories: Sequence[History], step: int, tables: Sequence[CountTable] = ()
+) -> None:
+    """Fills the histories with all that is known before `step`; the newest first, if there is no room for all. `tables` take
+    in the scopes of a week: no mention in the rings may be the very thing that a rule asks for."""
     for history in histories:
         history.begin(step)
     for first in range(step - READ_STEPS, step - HISTORY_STEPS - 1, -READ_STEPS):
         wanting = [history for history in histories if not history.is_full]
-        if not wanting:
+        of_week = tables if step - first <= WEEK_STEPS else ()
+        if not wanting and not of_week:
             break
         frame = query(counts.history_sql(dimensions, STEP_S, first, first + READ_STEPS - 1))
         for history in wanting:
             history.add(frame, first, first + READ_STEPS)
+        for table in of_week:
+            mentions = table.wanted(table.slice.of(frame))
+            table.rows(mentions, last_minutes(mentions.get_column("minute")))
     for history in histories:
         history.finish()
+
+
+def last_minutes(steps: pl.Series) -> Rows:
+    """The last minute of each step: a mention is not older than that."""
+    minutes: Rows = (steps.to_numpy() + 1) * STEP_MINUTES - 1
+    return minutes
 
 
 def _usual(totals: npt.NDArray[Any]) -> float:

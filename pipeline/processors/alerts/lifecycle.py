@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from pipeline.processors.alerts.changes import (
+    Subject,
     condition_change,
     condition_of,
     escalates,
@@ -26,6 +27,7 @@ from pipeline.processors.alerts.changes import (
     has_ended,
     historical_key,
     persistence_of,
+    subject_of,
     trial,
     with_mute,
 )
@@ -34,7 +36,7 @@ from pipeline.processors.alerts.minutes import time_of
 from pipeline.processors.alerts.rule_types import AnyRule, EventRule, NoDataRule
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.silences import Silence, muted_by
-from pipeline.processors.alerts.verdicts import STILL, TRUE, UNKNOWN, Verdicts
+from pipeline.processors.alerts.verdicts import STILL, TRUE, UNDECIDED, UNKNOWN, Verdicts
 from schemas.alerts import Alert, Change, Member, Scope, State, alert_key
 from schemas.signals import Candidate
 
@@ -43,8 +45,6 @@ REMEMBERED = timedelta(hours=8)
 """How long a resolved alert is remembered, by the events' time: longer than any window and `OLD` together."""
 SAVE_EVERY = timedelta(seconds=10)
 OPEN = (State.PENDING, State.FIRING, State.ACKNOWLEDGED)
-Subject = tuple[str, Scope]
-"""A rule, by its name, and a scope: one alert of them is open at a time."""
 
 
 class Lifecycle:
@@ -58,11 +58,11 @@ class Lifecycle:
         self._historical: dict[int, Alert] = {}
         self._unsaved: dict[Subject, datetime] = {}
         """Alerts that differ from their newest saved change, and since when."""
+        self._undecided: dict[Subject, datetime] = {}
+        """When the condition of an open alert was last undecided. Restart: judged again before anything ends."""
         for alert in alerts:
-            if alert.historical:
-                self._historical[alert.key] = alert
-            elif alert.state in OPEN:
-                self._open[_subject(alert)] = alert
+            if alert.state in OPEN:
+                self._open[subject_of(alert)] = alert
             else:
                 self._ended[alert.rule, alert.scope].append(alert)
 
@@ -87,7 +87,7 @@ class Lifecycle:
         return changes
 
     def _keep_or_drop(self, verdicts: Verdicts, now: datetime, late: bool) -> list[Alert]:
-        """Open alerts whose condition is not true: a pending one is dropped, one that is STILL near its bar goes on."""
+        """Open alerts whose condition is not true: a pending one is dropped, one that is STILL near its bar or UNDECIDED goes on."""
         columns = {rule.name: column for column, rule in enumerate(verdicts.rules)}
         open_ = [alert for alert in self._open.values() if alert.rule in columns]
         rows = {scope: row for row, scope in enumerate(verdicts.scopes)} if open_ else {}
@@ -95,7 +95,10 @@ class Lifecycle:
         for alert in open_:
             row = rows.get(alert.scope)
             code = UNKNOWN if row is None else verdicts.codes[row, columns[alert.rule]]
-            if alert.state == State.PENDING and code not in (TRUE, UNKNOWN) and not late:
+            if code == UNDECIDED:
+                at = time_of(verdicts.minute)
+                self._undecided[subject_of(alert)] = max(at, self._undecided.get(subject_of(alert), at))
+            elif alert.state == State.PENDING and code not in (TRUE, UNKNOWN) and not late:
                 changes += self.not_met(alert.rule, alert.scope, now)
             elif alert.state != State.PENDING and code == STILL:
                 self._update(alert, {"last_at": max(alert.last_at, time_of(verdicts.minute))}, now)
@@ -128,7 +131,7 @@ class Lifecycle:
         alert = self._open.get((rule, scope))
         if alert is None or not (alert.state == State.PENDING or alert.is_no_data):
             return []
-        return [self._resolve(alert, now)]
+        return [self.resolve(alert, now)]
 
     # --- single events ------------------------------------------------------------------------------------------------
     def single(self, candidates: Sequence[Candidate], now: datetime) -> tuple[list[Alert], list[Member]]:
@@ -188,11 +191,12 @@ class Lifecycle:
         return changes
 
     def _swept(self, alert: Alert, watermark: datetime, now: datetime, settled: bool) -> Alert | None:
-        rule, unsaved = self.config.rule(alert.rule), self._unsaved.get(_subject(alert))
-        if rule is None and not alert.test:
-            return self._resolve(alert, now, comment="the rule was taken out")
-        if (alert.test or not alert.is_no_data) and has_ended(alert, rule, watermark, now):
-            return self._resolve(alert, now)
+        subject, rule = subject_of(alert), self.config.rule(alert.rule)
+        unsaved, undecided = self._unsaved.get(subject), self._undecided.get(subject, alert.last_at)
+        if not alert.test and (rule is None or alert.is_no_data != isinstance(rule, NoDataRule)):
+            return self.resolve(alert, now, "the rule was taken out")
+        if (alert.test or not alert.is_no_data) and has_ended(alert, rule, undecided, watermark, now):
+            return self.resolve(alert, now)
         if (muted := self._muted(alert, now)) != alert.muted:
             return self._save(with_mute(alert.change(now), muted, now), now)
         if settled and escalates(alert, rule, now):
@@ -212,39 +216,36 @@ class Lifecycle:
     def test(self, rule: AnyRule, brand: str, actor: str, now: datetime) -> Alert:
         """A test of the rule's receivers: an alert without a condition, resolved a minute later."""
         alert = trial(rule, brand, actor, now)
-        self._open[_subject(alert)] = alert
+        self._open[subject_of(alert)] = alert
         return alert
+
+    def resolve(self, alert: Alert, now: datetime, comment: str = "") -> Alert:
+        """The end of an open alert; `comment` says why, where its condition does not."""
+        subject = subject_of(alert)
+        del self._open[subject]
+        for kept in (self._unsaved, self._undecided):
+            kept.pop(subject, None)
+        resolved = alert.change(now, state=State.RESOLVED, ended_at=alert.last_at, muted="", comment=comment or alert.comment)
+        if not alert.test:
+            self._ended[subject].append(resolved)
+        return resolved
 
     # --- within -------------------------------------------------------------------------------------------------------
     def _save(self, alert: Alert, now: datetime) -> Alert:
         if alert.state == State.FIRING and not alert.test:
             alert = with_mute(alert, self._muted(alert, now), now)
-        subject = _subject(alert)
+        subject = subject_of(alert)
         self._open[subject] = alert
         self._unsaved.pop(subject, None)
         return alert
 
     def _update(self, alert: Alert, change: Change, now: datetime) -> Alert:
         """The alert with the change, to be saved by a later `sweep`."""
-        updated, subject = replace(alert, **change), _subject(alert)
+        updated, subject = replace(alert, **change), subject_of(alert)
         if updated != alert:
             self._open[subject] = updated
             self._unsaved.setdefault(subject, now)
         return updated
 
-    def _resolve(self, alert: Alert, now: datetime, comment: str = "") -> Alert:
-        subject = _subject(alert)
-        del self._open[subject]
-        self._unsaved.pop(subject, None)
-        resolved = alert.change(now, state=State.RESOLVED, ended_at=alert.last_at, muted="", comment=comment or alert.comment)
-        if not alert.test:
-            self._ended[subject].append(resolved)
-        return resolved
-
     def _muted(self, alert: Alert, now: datetime) -> str:
         return muted_by(self.silences.values(), self._open.values(), alert, now)
-
-
-def _subject(alert: Alert) -> Subject:
-    """A test shares its subject with no other alert: no rule has a name like it."""
-    return (f"test {alert.hex}" if alert.test else alert.rule), alert.scope

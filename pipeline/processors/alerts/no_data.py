@@ -1,66 +1,84 @@
-"""Rules of type no_data: platforms, sources and brands that nothing has come from for too long."""
+"""Rules of type no_data: platforms, sources and brands that nothing has come from for too long.
+
+Arrivals count, by the clock, so a poller that brings posts of some minutes ago lives, and so does a source after a lag. An
+update counts as well. New labels and brands of stored rows don't: such a version keeps the time at which its event came.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from pipeline.clickhouse.query import Query
+from pipeline.processors.alerts.changes import Subject, subject_of
 from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.lifecycle import Lifecycle
-from pipeline.processors.alerts.minutes import MINUTE_S, floor, time_of
+from pipeline.processors.alerts.minutes import MINUTE_S, floor
 from pipeline.processors.alerts.rule_types import NoDataRule
 from schemas.alerts import Alert, Scope
 
 WEEK = timedelta(days=7)
 OVERLAP = timedelta(minutes=2)
-"""How long before the last look an event may have been created that has landed since."""
+"""By how much the clocks of workers and of control may differ, and how long an insert may take."""
+LOOKS = 3
+"""An outage of ClickHouse delays the rows of batches in flight, which keep the time of before: they land within LOOKS - 1 looks
+after the one that saw its end."""
+NOT_MISSED = "not missed any more"
 SOURCES = {"platform": "toString(platform)", "source": "toString(source_name)", "brand": "toString(arrayJoin(brands))"}
 Named = tuple[str, str]
 """Platform, source or brand (a key of SOURCES), and its name."""
 
 
-class LastEvents:
-    """When the newest event of each platform, source and brand was created. Restart: `reset`, then `read`."""
+class LastArrivals:
+    """When something last came from each platform, source and about each brand. Restart: `reset`, then `read`."""
 
     def __init__(self) -> None:
         self.at: dict[Named, datetime] = {}
-        self._read_at = time_of(0)
+        self._looks: deque[datetime] = deque(maxlen=LOOKS)
 
-    def reset(self, watermark: datetime) -> None:
-        """Forgets all; `read` asks for a week before the watermark."""
+    def reset(self) -> None:
+        """Forgets all; `read` asks for all that rules may miss."""
         self.at.clear()
-        self._read_at = watermark - WEEK
+        self._looks.clear()
 
-    def read(self, query: Query, rules: Sequence[NoDataRule], watermark: datetime) -> None:
-        """Asks for the events since the last look, of the kinds of sources that the rules are about."""
+    def read(self, query: Query, rules: Sequence[NoDataRule], now: datetime) -> None:
+        """Asks for the arrivals since the last looks, of the kinds of sources that the rules are about.
+
+        Changes of more than a week ago are an archive that somebody replays: nobody misses it afterwards.
+        """
+        since = self._looks[0] - OVERLAP if self._looks else now - 2 * WEEK
         for of in {rule.of for rule in rules}:
-            since = f"toStartOfMinute(created_at) >= '{self._read_at - OVERLAP:%Y-%m-%d %H:%M:00}'"
             rows = query(
-                f"SELECT {SOURCES[of]} AS name, max(created_at) AS last FROM interactions WHERE {since} "
+                f"SELECT {SOURCES[of]} AS name, max(ingested_at) AS last FROM interactions "
+                f"WHERE ingested_at >= '{since:%Y-%m-%d %H:%M:%S}' AND occurred_at >= ingested_at - INTERVAL 7 DAY "
                 "AND is_deleted = 0 GROUP BY name"
             )
             for name, last in rows.iter_rows():
                 self.at[of, name] = max(last, self.at.get((of, name), last))
-        self._read_at = watermark
-        # No rule asks for longer: a source without an event since is not missed any more.
-        self.at = {named: at for named, at in self.at.items() if watermark - at <= 2 * WEEK}
+        self._looks.append(now)
+        # No rule asks for longer: a source that sent nothing since is not missed any more.
+        self.at = {named: at for named, at in self.at.items() if now - at <= 2 * WEEK}
 
 
 def judge_sources(
-    lifecycle: Lifecycle, rules: Sequence[NoDataRule], last: Mapping[Named, datetime], at: datetime, now: datetime
+    lifecycle: Lifecycle, rules: Sequence[NoDataRule], last: Mapping[Named, datetime], now: datetime
 ) -> list[Alert]:
-    """Compares the times of the newest events with the rules. A source without an event for a week is not missed any more."""
-    changes = []
+    """Compares the times of the last arrivals with the rules. A source that sent nothing for `after` and a week more, or that
+    its rule does not name any more, is not missed any more: its alert resolves."""
+    changes, missed = [], set[Subject]()
     for rule in rules:
-        for (of, name), created in last.items():
-            if of != rule.of or not name or at - created > WEEK + rule.after or (rule.names and name not in rule.names):
+        for (of, name), came in last.items():
+            if of != rule.of or not name or now - came > WEEK + rule.after or (rule.names and name not in rule.names):
                 continue
             scope = Scope(**{of: name})
-            if at - created >= rule.after:
-                missing = (at - created).total_seconds() / MINUTE_S
-                condition = Condition(rule, scope, floor(created), floor(at), rule.severity, missing, "minutes")
+            missed.add((rule.name, scope))
+            if now - came >= rule.after:
+                missing = (now - came).total_seconds() / MINUTE_S
+                condition = Condition(rule, scope, floor(came), floor(now), rule.severity, missing, "minutes")
                 changes += lifecycle.met(condition, now)
             else:
                 changes += lifecycle.not_met(rule.name, scope, now)
-    return changes
+    names = {rule.name for rule in rules}
+    gone = [alert for alert in lifecycle.open if alert.is_no_data and alert.rule in names and subject_of(alert) not in missed]
+    return changes + [lifecycle.resolve(alert, now, NOT_MISSED) for alert in gone if not alert.test]

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import polars as pl
 
 from pipeline.processors.alerts.silences import Silence
 from schemas.alerts import Alert, Member
 from schemas.signals import Candidate
+
+
+class LateDay(NamedTuple):
+    """A day (since 1970) whose minutes from `first` to `last` changed late; `done`: they have been judged again."""
+
+    day: int
+    first: int
+    last: int
+    done: bool = False
 
 
 class AlertStore(Protocol):
@@ -50,6 +59,22 @@ class AlertStore(Protocol):
 
     def write_silence(self, silence: Silence, generation: int) -> None:
         """Writes a silence, or a newer version of one. Idempotent."""
+        ...
+
+    def waiting_candidates(self, since: datetime) -> list[tuple[Candidate, datetime]]:
+        """The candidates that wait for their rule, and since when: after `since`."""
+        ...
+
+    def write_candidates(self, candidates: Sequence[tuple[Candidate, datetime]], done: bool, generation: int) -> None:
+        """Stores that candidates wait since a time, or that they are done. Idempotent."""
+        ...
+
+    def late_days(self) -> list[LateDay]:
+        """The days that are not done."""
+        ...
+
+    def write_late_days(self, days: Sequence[LateDay], now: datetime, generation: int) -> None:
+        """Stores the newest state of these days. Idempotent."""
         ...
 
     def keep_watermark(self, at: datetime, now: datetime, generation: int) -> None:

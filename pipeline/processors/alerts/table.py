@@ -23,6 +23,8 @@ MOST_SCOPES = 120_000
 """Of all slices together: 10,000 brands on 8 platforms, counted as a whole and by platform, are 90,000."""
 NONE = -1
 """The row of a scope that has none."""
+FOR_GOOD = np.iinfo(np.int64).max
+"""For `take_in`: the scope keeps its row, whether it has mentions or not."""
 _ON = ("brand", "platform", "language")
 
 Rows = npt.NDArray[np.int64]
@@ -65,6 +67,8 @@ class CountTable:
         """By row; a row that was given away still has its last scope until another one takes it."""
         self.heard: Rows = np.zeros(0, np.int64)
         """By row: the newest minute with a mention."""
+        self.begun: Rows = np.zeros(0, np.int64)
+        """By row: the oldest minute with a mention; before it, no mention is not too little."""
         self.mattered: npt.NDArray[np.bool_] = np.zeros(0, bool)
         """By row: a rule names its brand, or it had as many mentions once as a rule asks for."""
         self.use_zones(zones)
@@ -100,10 +104,14 @@ class CountTable:
         scopes = keys.unique(maintain_order=True)
         numbered = scopes.with_columns(row=pl.Series([self._row(Scope(*key)) for key in scopes.iter_rows()], dtype=pl.Int64))
         rows = keys.join(numbered, on=_ON, how="left", maintain_order="left").get_column("row").to_numpy()
-        self._grow()
-        known = rows != NONE
-        np.maximum.at(self.heard, rows[known], minutes[known])
+        self._hear(rows, minutes)
         return rows
+
+    def take_in(self, scopes: Iterable[Scope], heard: int) -> None:
+        """Gives these scopes rows while there is room, as if each had a mention at minute `heard`, and others before."""
+        rows = np.array([self._row(scope) for scope in scopes], np.int64)
+        self._hear(rows, np.full(len(rows), heard, np.int64))
+        self.begun[rows[rows != NONE]] = 0
 
     def find(self, scopes: Iterable[Scope]) -> Rows:
         """The row of each scope; NONE: unknown."""
@@ -137,9 +145,16 @@ class CountTable:
         row = self._rows.get(scope, NONE)
         return self._take_in(scope) if row == NONE else row
 
+    def _hear(self, rows: Rows, minutes: Rows) -> None:
+        self._grow()
+        known = rows != NONE
+        np.maximum.at(self.heard, rows[known], minutes[known])
+        np.minimum.at(self.begun, rows[known], minutes[known])
+
     def _grow(self) -> None:
         if new := self.scopes[len(self.heard) :]:
             self.heard = np.append(self.heard, np.zeros(len(new), np.int64))
+            self.begun = np.append(self.begun, np.full(len(new), FOR_GOOD))
             self.mattered = np.append(self.mattered, np.array([scope.brand in self._named for scope in new]))
             self._zone = np.append(self._zone, [self._zone_of.get(scope.brand, 0) for scope in new])
 
@@ -152,7 +167,7 @@ class CountTable:
         if self._free:
             row = self._free.pop()
             self.scopes[row] = scope
-            self.heard[row], self.mattered[row] = 0, scope.brand in self._named
+            self.heard[row], self.begun[row], self.mattered[row] = 0, FOR_GOOD, scope.brand in self._named
             self._zone[row] = self._zone_of.get(scope.brand, 0)
         else:
             row = len(self.scopes)

@@ -1,30 +1,24 @@
-"""Minutes whose events changed: those to judge now, those to read again unasked, and those that are too old, which a backtest
-goes through later."""
+"""Minutes whose events changed: those to judge now, and those to read again unasked. The old ones go to late_days.py."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
+from pipeline.processors.alerts.late_days import LateDays
 from pipeline.processors.alerts.lifecycle import OLD
-from pipeline.processors.alerts.minutes import DAY_MINUTES, minute_of, time_of
-from pipeline.processors.alerts.rules import Alerts
-from schemas.alerts import Alert, State
+from pipeline.processors.alerts.minutes import minute_of
 from schemas.signals import Signal
 
-DAY = timedelta(days=1)
-QUIET = timedelta(seconds=10)
 SWEEP_EVERY = timedelta(minutes=1)
 SWEEP_MOST = 15
 
 
 class Touched:
-    """Brands by minute. Restart: empty; the evaluator reads all minutes since its watermark."""
+    """Brands by minute. Restart: empty, but for `late`; the evaluator reads all minutes since its watermark."""
 
     def __init__(self) -> None:
         self._brands: dict[int, set[str]] = {}
-        self.late = LateMinutes()
+        self.late = LateDays()
 
     def add(self, signal: Signal, watermark: datetime, now: datetime) -> None:
         """Takes in a signal's minutes."""
@@ -72,44 +66,3 @@ class Sweep:
             self._newest_at = now
             minutes |= {minute - 1, minute}
         return sorted(minutes)
-
-
-class LateMinutes:
-    """Restart: empty. A late minute whose backtest was still to come is forgotten."""
-
-    def __init__(self) -> None:
-        self._days: dict[int, tuple[int, int]] = {}
-        """Day -> the first and the last of its minutes that were touched late."""
-        self._noted_at = time_of(0)
-
-    def note(self, minute: int, now: datetime) -> None:
-        """Events of this minute came late."""
-        first, last = self._days.get(minute // DAY_MINUTES, (minute, minute))
-        self._days[minute // DAY_MINUTES] = min(first, minute), max(last, minute)
-        self._noted_at = now
-
-    def take(self, now: datetime, longest: int) -> tuple[datetime, datetime] | None:
-        """The span of one day whose windows (of `longest` minutes at most) are to be judged again; None: no day is due yet."""
-        if not self._days or now - self._noted_at < QUIET:
-            return None
-        first, last = self._days.pop(min(self._days))
-        return time_of(first), min(time_of(last + longest), now - OLD)
-
-
-def historical(alerts: Iterable[Alert], known: Sequence[Alert], config: Alerts, now: datetime) -> list[Alert]:
-    """A backtest's alerts as historical ones, except those near a known alert of their rule and scope."""
-    return [
-        replace(
-            alert, state=State.RESOLVED, historical=True, raised_at=None, version=1, muted="", changed_at=now,
-            ended_at=alert.last_at, unmuted_at=None, escalated_at=None,
-        )
-        for alert in alerts
-        if not any(_near(alert, other, config) for other in known)
-    ]  # fmt: skip
-
-
-def _near(alert: Alert, other: Alert, config: Alerts) -> bool:
-    rule = config.rule(alert.rule)
-    margin = rule.resolve if rule else DAY
-    same = (alert.rule, alert.scope) == (other.rule, other.scope)
-    return same and other.since - margin <= alert.last_at and alert.since <= other.last_at + margin

@@ -12,8 +12,9 @@ from pipeline.processors.alerts.counts import Values
 from pipeline.processors.alerts.rule_types import WindowedRule
 from schemas.alerts import Scope
 
-UNKNOWN, FALSE, TRUE, STILL = -1, 0, 1, 2
-"""The codes. STILL: not true, but near enough to keep an open alert open, so that a burst that rises and falls is one alert."""
+UNKNOWN, FALSE, TRUE, STILL, UNDECIDED = -1, 0, 1, 2, 3
+"""The codes. STILL: not true, but near enough to keep an open alert open, so that a burst that rises and falls is one alert.
+UNDECIDED: unknown, though there are enough mentions (their labels are late): keeps an open alert open for a while."""
 Codes = npt.NDArray[np.int8]
 
 

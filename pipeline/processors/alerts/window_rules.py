@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from pipeline.processors.alerts.rule_types import SpikeRule, ThresholdRule, Wind
 from pipeline.processors.alerts.spike import judge, judge_share
 from pipeline.processors.alerts.spike_parameters import DROP, Spike
 from pipeline.processors.alerts.table import CountTable, Rows
-from pipeline.processors.alerts.verdicts import FALSE, STILL, TRUE, UNKNOWN, Codes
+from pipeline.processors.alerts.verdicts import FALSE, STILL, TRUE, UNDECIDED, UNKNOWN, Codes
 from schemas.alerts import Scope
 
 COVERED = 0.8
@@ -68,6 +69,11 @@ def brands_of(rules: Sequence[WindowedRule]) -> set[str] | None:
     return None if any(not rule.brands for rule in rules) else {brand for rule in rules for brand in rule.brands}
 
 
+def slice_of(rule: WindowedRule) -> Slice:
+    """The slice in which the rule's mentions are counted."""
+    return Slice(rule.by, rule.platforms, rule.languages)
+
+
 def measures_of(rules: Sequence[WindowedRule]) -> list[str]:
     """The part of `counts.MEASURES` that the rules look at."""
     asked = {rule.measure for rule in rules}
@@ -82,6 +88,16 @@ def minutes_of(rule: WindowedRule) -> int:
 def asks_for_little(rule: WindowedRule) -> bool:
     """Whether a scope without any mention meets the rule."""
     return isinstance(rule, ThresholdRule) and rule.below is not None and not rule.asks_least
+
+
+def named_scopes(rules: Sequence[WindowedRule]) -> list[Scope]:
+    """The scopes of which a rule may be true although nobody ever mentioned them: it asks for little, and names them."""
+    scopes = []
+    for rule in filter(asks_for_little, rules):
+        platforms = rule.platforms if "platform" in rule.by else ("",)
+        languages = rule.languages if "language" in rule.by else ("",)
+        scopes += [Scope(*parts) for parts in product(rule.brands, platforms, languages)]
+    return scopes
 
 
 def needs_whole_minutes(rule: WindowedRule) -> bool:
@@ -128,30 +144,35 @@ def spike_column(rule: SpikeRule, seen: Seen, history: History) -> Column:
         elapsed = min(1.0, (seen.minute + 1 - step * STEP_MINUTES) / STEP_MINUTES)
         verdict, known = judge(baseline, observed, spike, elapsed), baseline.known
         enough = (observed if above else verdict.expected) >= rule.min_mentions
+        undecided = np.zeros(len(observed), bool)
     else:
         negative, labelled = seen.of("negative"), seen.of("labelled")
         observed, share = _ratio(negative, labelled), history.share(seen.rows, step)
         verdict, known = judge_share(share, negative, labelled, _SPIKE), ~np.isnan(share) & _covered(seen)
         enough = labelled >= rule.min_mentions
+        undecided = _expects_labels(rule, seen)
     severity = verdict.above if above else verdict.below
     true = enough & (severity >= rule.severity)
     holds = (verdict.score if above else -verdict.score) > HOLDS
-    codes = np.where(known, np.where(true, TRUE, np.where(holds, STILL, FALSE)), UNKNOWN).astype(np.int8)
+    codes = np.where(known, np.where(true, TRUE, np.where(holds, STILL, FALSE)), np.where(undecided, UNDECIDED, UNKNOWN))
     expected, lower, upper = (np.asarray(each, np.float64) for each in (verdict.expected, verdict.lower, verdict.upper))
-    return Column(codes, observed, expected, lower, upper, severity.astype(np.float64))
+    return Column(codes.astype(np.int8), observed, expected, lower, upper, severity.astype(np.float64))
 
 
 # --- thresholds -------------------------------------------------------------------------------------------------------
 def threshold_column(rule: ThresholdRule, seen: Seen, authors: Authors) -> Column:
     """The rule's verdict on each of the rows."""
     observed, known = _measured(rule, seen, authors)
+    if asks_for_little(rule):
+        known &= seen.table.begun[seen.rows] <= seen.minute
     none = np.full(len(observed), np.nan)
     if rule.above is not None:
         true, lower, upper = observed > rule.above, none, np.full(len(observed), rule.above)
     else:
         limit = rule.below or 0.0
         true, lower, upper = observed < limit, np.full(len(observed), limit), none
-    codes = np.where(known, np.where(true, TRUE, FALSE), UNKNOWN).astype(np.int8)
+    undecided = _expects_labels(rule, seen) if rule.measure in ("negative_share", "score") else np.zeros(len(observed), bool)
+    codes = np.where(known, np.where(true, TRUE, FALSE), np.where(undecided, UNDECIDED, UNKNOWN)).astype(np.int8)
     return Column(codes, observed, none, lower, upper, np.full(len(observed), float(rule.severity)))
 
 
@@ -186,6 +207,13 @@ def _distinct(rule: ThresholdRule, seen: Seen, authors: Authors) -> Values:
     answered = seen.table.find(Scope(*key) for key in answer.select("brand", "platform", "language").iter_rows())
     by_row = dict(zip(answered.tolist(), answer.get_column("authors"), strict=True))
     return np.array([by_row.get(row, mentions) for row, mentions in zip(rows, count, strict=True)])
+
+
+def _expects_labels(rule: WindowedRule, seen: Seen) -> Mask:
+    """Where there are enough mentions for the rule once those that wait for a label have one."""
+    waiting = seen.of("waiting")
+    enough: Mask = (waiting > 0) & (seen.of("labelled") + waiting >= rule.min_mentions)
+    return enough
 
 
 def _covered(seen: Seen) -> Mask:

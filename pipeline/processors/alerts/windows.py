@@ -17,10 +17,10 @@ from pipeline.clickhouse.query import Query
 from pipeline.config.zone import NO_ZONES, Zones
 from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.counts import Slice
-from pipeline.processors.alerts.history import HISTORY_STEPS, MOST_BYTES, STEP_MINUTES, History, read_past
+from pipeline.processors.alerts.history import HISTORY_STEPS, MOST_BYTES, STEP_MINUTES, WEEK_STEPS, History, read_past
 from pipeline.processors.alerts.ring import Ring, Window
 from pipeline.processors.alerts.rule_types import SpikeRule, WindowedRule
-from pipeline.processors.alerts.table import NONE, CountTable, Rows, ScopeLimit, longest_silent
+from pipeline.processors.alerts.table import FOR_GOOD, NONE, CountTable, Rows, ScopeLimit, longest_silent
 from pipeline.processors.alerts.verdicts import UNKNOWN, Verdicts
 from pipeline.processors.alerts.window_rules import (
     Authors,
@@ -31,8 +31,10 @@ from pipeline.processors.alerts.window_rules import (
     loud,
     measures_of,
     minutes_of,
+    named_scopes,
     needs_whole_minutes,
     possible,
+    slice_of,
     spike_column,
     threshold_column,
 )
@@ -44,7 +46,6 @@ READ_MINUTES = 15
 """So many are read at a time."""
 MOST_NAMED = 2_000
 """The counts of more brands are read as those of all brands: that is no more work than naming them."""
-WEEK_MINUTES = 7 * 1440
 
 
 class Windows:
@@ -56,12 +57,13 @@ class Windows:
         self._authors = authors
         self._rules: dict[Slice, list[WindowedRule]] = {}
         for rule in rules:
-            self._rules.setdefault(Slice(rule.by, rule.platforms, rule.languages), []).append(rule)
+            self._rules.setdefault(slice_of(rule), []).append(rule)
         self.room = room or ScopeLimit()
         named = {brand for rule in self.rules for brand in rule.brands}
-        tables = {
-            slice_: CountTable(slice_, self.room, brands_of(group), named, zones) for slice_, group in self._rules.items()
-        }
+        tables = {}
+        for slice_, group in self._rules.items():
+            tables[slice_] = CountTable(slice_, self.room, brands_of(group), named, zones)
+            tables[slice_].take_in(named_scopes(group), FOR_GOOD)
         self.minutes = max((minutes_of(rule) for rule in self.rules), default=-LATE_MINUTES) + LATE_MINUTES
         """How many minutes the rings hold; 0: there are no rules."""
         self.rings = {slice_: Ring(table, self.minutes, measures_of(self._rules[slice_])) for slice_, table in tables.items()}
@@ -112,7 +114,10 @@ class Windows:
         for first in range(minute - self.minutes + 1, minute + 1, READ_MINUTES):
             minutes = range(first, min(first + READ_MINUTES, minute + 1))
             self.put(query(counts.minutes_sql(self.dimensions, minutes[0], minutes[-1])), minutes, None)
-        read_past(query, self.dimensions, list(self.histories.values()), (minute - 1) // STEP_MINUTES)
+        # A scope without a mention in the rings may meet these rules; a history knows it anyway.
+        little = [slice_ for slice_, group in self._rules.items() if any(map(asks_for_little, group))]
+        tables = [self.rings[slice_].table for slice_ in little if slice_ not in self.histories]
+        read_past(query, self.dimensions, list(self.histories.values()), (minute - 1) // STEP_MINUTES, tables)
 
     def move(self, minute: int) -> None:
         """`minute` is the newest one from now on."""
@@ -174,9 +179,7 @@ class Windows:
     def _forget_silent(self, before: int, which: dict[Slice, npt.NDArray[np.bool_]], most: int) -> int:
         """Forgets up to `most` of these (by row), of which nothing has been said since `before`; returns how many."""
         tables = [self.rings[slice_].table for slice_ in which]
-        quiet = [
-            rows[those[rows]] for those, rows in zip(which.values(), (table.quiet(before) for table in tables), strict=True)
-        ]
+        quiet = [(rows := table.quiet(before))[those[rows]] for table, those in zip(tables, which.values(), strict=True)]
         gone = longest_silent(tables, quiet, most)
         for slice_, rows in zip(which, gone, strict=True):
             self._forget(slice_, rows)
@@ -193,7 +196,7 @@ class Windows:
         """For how many minutes after something was said of it a scope may still matter."""
         if slice_ in self.histories:
             return HISTORY_STEPS * STEP_MINUTES
-        return max(self.minutes, WEEK_MINUTES if any(map(asks_for_little, rules)) else 0)
+        return max(self.minutes, WEEK_STEPS * STEP_MINUTES if any(map(asks_for_little, rules)) else 0)
 
     # --- verdicts -----------------------------------------------------------------------------------------------------
     def judge(self, minute: int, over: bool, watched: Collection[Scope] = ()) -> list[Verdicts]:

@@ -18,12 +18,14 @@ from pipeline.fence import Fence
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.backtest.judge import Backtest, backtest
 from pipeline.processors.alerts.evaluator import Evaluator
-from pipeline.processors.alerts.minutes import time_of
+from pipeline.processors.alerts.late_days import QUIET, LateDays
+from pipeline.processors.alerts.minutes import DAY_MINUTES, minute_of, time_of
 from pipeline.processors.alerts.rules import Alerts
-from pipeline.processors.alerts.touched import QUIET, SWEEP_MOST, Sweep
+from pipeline.processors.alerts.touched import SWEEP_MOST, Sweep
 from pipeline.sinks.alerts import AlertTables
 from schemas.signals import Signal
 from schemas.times import utc_now
+from tests.support.control_parts import MemoryStore
 
 RULES = Alerts.model_validate(
     {"rules": [{"name": "many", "type": "threshold", "measure": "count", "above": 20, "window": "5m"}]}
@@ -39,6 +41,11 @@ def client(settings: Settings) -> Iterator[Client]:
 
 @pytest.fixture
 def evaluator(client: Client) -> Evaluator:
+    return start(client)
+
+
+def start(client: Client) -> Evaluator:
+    """As after a restart: a new one, with all that is in the tables."""
     fence = Fence(lambda: 0.0)
     fence.polled()
     evaluator = Evaluator(AlertTables(Inserter(client, fence, Vitals(), "alerts")), RULES)
@@ -140,3 +147,82 @@ def test_a_backtest_says_who_would_have_been_notified(client: Client) -> None:
     assert test.hearing.of(acme.key) == [("chat", then + minute, False), ("pager", then + 6 * minute, True)]
     assert test.hearing.of(bolt.key) == [("pager", then + 36 * minute, True)]
     assert acme.escalated_at == then + 6 * minute
+
+
+def test_an_old_window_that_was_not_judged_before_a_restart_is_judged_after_it(client: Client, evaluator: Evaluator) -> None:
+    now = utc_now()
+    then = (now - timedelta(days=2)).replace(hour=9, minute=0, second=0, microsecond=0)
+    say(client, then, 30)
+    evaluator.ingest([Signal(touched={then: ("Acme",), then + timedelta(minutes=7): ("Acme",)})], now)
+    evaluator.tick(now)  # after it, the signal is committed
+    second = start(client)
+    now = utc_now()
+    assert second.late_span(now + QUIET) == (then, then + timedelta(minutes=7 + 5))
+    third = start(client)  # the second was killed before it was through
+    now = utc_now()
+    assert go_through(third, client, now + QUIET) == 1
+    third.tick(now + QUIET)
+    assert start(client).late_span(now + timedelta(hours=2)) is None
+
+
+# --- which day comes next ---------------------------------------------------------------------------------------------
+NOON = datetime(2026, 9, 1, 12, tzinfo=UTC)
+TODAY = minute_of(NOON) // DAY_MINUTES
+
+
+def minute(day: int, number: int) -> int:
+    return (TODAY + day) * DAY_MINUTES + number
+
+
+def later(**ago: float) -> datetime:
+    return NOON + timedelta(**ago)
+
+
+def test_a_day_that_a_poller_touches_all_the_time_gets_its_turn() -> None:
+    days, turns = LateDays(), []
+    for second in range(0, 3 * 3600, 5):
+        for day in (-2, -3):
+            days.note(minute(day, 10), later(seconds=second))
+        if (span := days.take(later(seconds=second + 1), 5)) is not None:
+            turns.append((second // 3600, span[0].date() - NOON.date()))
+            days.done()
+    assert turns == [(hour, timedelta(days=day)) for hour in (1, 2) for day in (-3, -2)]
+
+
+def test_the_day_that_has_waited_longest_is_next() -> None:
+    days = LateDays()
+    for age, day in enumerate((-4, -9, -2)):
+        days.note(minute(day, 0), later(seconds=age))
+    taken = []
+    while (span := days.take(later(seconds=30), 5)) is not None:
+        taken.append((span[0] - NOON).days + 1)
+        days.done()
+    assert taken == [-4, -9, -2]
+
+
+def test_a_day_whose_backtest_failed_comes_again_after_an_hour_with_all_its_minutes() -> None:
+    days = LateDays()
+    days.note(minute(-1, 10), NOON)
+    assert days.take(later(seconds=10), 5) is not None
+    days.note(minute(-1, 90), later(seconds=11))
+    assert days.take(later(seconds=21), 5) is None, "it failed"
+    span = days.take(later(seconds=21, hours=1), 5)
+    assert span == (time_of(minute(-1, 10)), time_of(minute(-1, 95)))
+
+
+def test_a_day_that_is_touched_while_its_backtest_runs_waits_once_more() -> None:
+    days, log = LateDays(), list[str]()
+    store = MemoryStore(log)
+    days.note(minute(-1, 10), NOON)
+    days.save(store, NOON, 0)
+    days.take(later(seconds=10), 5)
+    days.note(minute(-1, 90), later(seconds=11))
+    days.save(store, later(seconds=11), 0)
+    assert [(each.first, each.last) for each in store.late_days()] == [(minute(-1, 10), minute(-1, 90))]
+    days.done()
+    days.save(store, later(seconds=12), 0)
+    assert [(each.first, each.last) for each in store.late_days()] == [(minute(-1, 90), minute(-1, 90))]
+    assert days.take(later(seconds=21), 5) == (time_of(minute(-1, 90)), time_of(minute(-1, 95)))
+    days.done()
+    days.save(store, later(seconds=30), 0)
+    assert store.late_days() == []

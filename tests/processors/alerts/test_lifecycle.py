@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from pipeline.processors.alerts.changes import historical_key
@@ -18,9 +19,10 @@ from pipeline.processors.alerts.rule_types import AnyRule, ConditionRule, SpikeR
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.verdicts import STILL, TRUE, Verdicts
+from pipeline.processors.alerts.windows import Windows
 from schemas.alerts import Alert, Scope, State, alert_key
 from schemas.signals import Candidate
-from tests.support.minutes import MINUTE, at
+from tests.support.minutes import MINUTE, at, frame, said
 
 ACME = Scope("Acme")
 CONFIG = Alerts.model_validate(
@@ -357,3 +359,100 @@ def test_a_test_alert_is_marked_resolves_and_is_in_nobodys_way() -> None:
     assert states(life.met(truth("count", MINUTE), at(MINUTE))) == ["firing"]
     over = [c for c in life.sweep(at(MINUTE + 2), at(MINUTE + 2)) if c.test]
     assert states(over) == ["resolved"]
+
+
+# --- late labels ------------------------------------------------------------------------------------------------------
+ANGER = Alerts.model_validate({"rules": [{"name": "anger", "type": "threshold", "measure": "negative_share", "above": 0.75,
+                                          "window": "2m", "min_mentions": 40, "resolve": "2m"}]})  # fmt: skip
+
+
+class Anger:
+    """300 angry posts a minute, of which the model labels a share in time."""
+
+    def __init__(self) -> None:
+        self.windows = Windows([each for each in ANGER.rules if isinstance(each, ThresholdRule)], _no_authors)
+        self.life = Lifecycle(ANGER)
+
+    def minute(self, minute: int, labelled: int, of: int = 300) -> list[str]:
+        self.windows.move(minute)
+        self.label(minute, labelled, of)
+        changes = self.life.take_verdicts(self._judge(minute), at(minute, 59))
+        return states([each for each in (*changes, *self.life.sweep(at(minute, 59), at(minute, 59))) if _is_news(each)])
+
+    def label(self, minute: int, labelled: int, of: int = 300, negative: int | None = None) -> None:
+        negative = labelled if negative is None else negative
+        row = said(minute, of, labelled=labelled, negative=negative, waiting=of - labelled)
+        self.windows.put(frame(row), [minute], None)
+
+    def judge_again(self, minute: int, now: int) -> list[str]:
+        changes = self.life.take_verdicts(self._judge(minute), at(now, 59), late=True)
+        return states([each for each in changes if _is_news(each)])
+
+    def _judge(self, minute: int) -> list[Verdicts]:
+        return self.windows.judge(minute, True, {alert.scope for alert in self.life.open})
+
+
+def _is_news(alert: Alert) -> bool:
+    return alert.state != State.FIRING or alert.raised_at == alert.changed_at
+
+
+def _no_authors(*_: object) -> pl.DataFrame:
+    raise AssertionError("no rule asks for authors")
+
+
+def test_an_alert_goes_on_while_the_labels_are_late_and_labels_that_come_raise_no_second_one() -> None:
+    anger = Anger()
+    assert anger.minute(MINUTE, 300) == ["firing"]
+    for minute in range(MINUTE + 1, MINUTE + 40):
+        assert anger.minute(minute, 150) == [], minute
+    for minute in range(MINUTE + 1, MINUTE + 40):
+        anger.label(minute, 300)
+        assert anger.judge_again(minute, MINUTE + 40) == []
+    (alert,) = anger.life.open
+    assert alert.last_at == at(MINUTE + 39)
+    assert anger.minute(MINUTE + 40, 0, 0) == []
+    assert [anger.minute(MINUTE + 41 + n, 0, 0) for n in range(3)] == [[], [], ["resolved"]]
+
+
+def test_labels_that_say_otherwise_end_it_and_so_does_calm() -> None:
+    """Calm: too few mentions to be held by."""
+    anger = Anger()
+    anger.minute(MINUTE, 300)
+    assert [anger.minute(MINUTE + n, 0, 10) for n in range(1, 6)] == [[], [], [], ["resolved"], []]
+    anger.minute(MINUTE + 10, 300)
+    anger.minute(MINUTE + 11, 100)
+    for minute in (MINUTE + 10, MINUTE + 11):
+        anger.label(minute, 300, negative=30)
+        anger.judge_again(minute, MINUTE + 12)
+    assert [anger.minute(MINUTE + 12 + n, 0, 0) for n in range(3)] == [[], [], ["resolved"]]
+
+
+def test_no_alert_is_held_by_missing_labels_for_longer_than_an_hour() -> None:
+    anger = Anger()
+    assert anger.minute(MINUTE, 300) == ["firing"]
+    ends = {minute: news for minute in range(MINUTE + 1, MINUTE + 90) if (news := anger.minute(minute, 100))}
+    assert ends == {MINUTE + 63: ["resolved"]}
+    (over,) = anger.life._ended["anger", ACME]
+    assert over.ended_at == at(MINUTE)
+
+
+def test_a_restart_holds_on() -> None:
+    anger = Anger()
+    anger.minute(MINUTE, 300)
+    for minute in range(MINUTE + 1, MINUTE + 20):
+        anger.minute(minute, 150)
+    anger.life = Lifecycle(ANGER, anger.life.open)
+    assert anger.minute(MINUTE + 20, 150) == []
+
+
+def test_nothing_begins_and_nothing_that_needs_to_last_is_dropped_by_missing_labels() -> None:
+    steady = ANGER.rules[0].model_copy(update={"persistence": timedelta(minutes=3)})
+    anger = Anger()
+    anger.life.config = Alerts(rules=(steady,))
+    anger.windows = Windows([steady], _no_authors)  # type: ignore[list-item]
+    assert anger.minute(MINUTE, 150) == []
+    assert anger.minute(MINUTE + 1, 300) == [] and anger.minute(MINUTE + 2, 300) == ["pending"]
+    assert anger.minute(MINUTE + 3, 100) == []
+    anger.label(MINUTE + 3, 300)
+    assert anger.minute(MINUTE + 4, 300) == []
+    assert anger.minute(MINUTE + 5, 300) == ["firing"]

@@ -16,7 +16,7 @@ from pipeline.processors.alerts.history import HISTORY_STEPS, STEP_MINUTES
 from pipeline.processors.alerts.ring import Ring, Window
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.table import CountTable
-from pipeline.processors.alerts.verdicts import STILL, TRUE, UNKNOWN
+from pipeline.processors.alerts.verdicts import STILL, TRUE, UNDECIDED, UNKNOWN
 from pipeline.processors.alerts.window_rules import Seen
 from pipeline.processors.alerts.windows import Windows
 from schemas.alerts import Scope
@@ -69,7 +69,9 @@ def test_a_minute_that_is_read_again_is_not_added_up_and_what_vanished_is_gone()
         ({"measure": "negative_share", "above": 0.6}, {"labelled": 20, "negative": 13}, TRUE),
         ({"measure": "negative_share", "above": 0.6}, {"labelled": 20, "negative": 12}, 0),
         ({"measure": "negative_share", "above": 0.6}, {"labelled": 9, "negative": 9}, UNKNOWN),  # too few
-        ({"measure": "negative_share", "above": 0.6}, {"labelled": 20, "negative": 20, "waiting": 6}, UNKNOWN),
+        ({"measure": "negative_share", "above": 0.6}, {"labelled": 20, "negative": 20, "waiting": 6}, UNDECIDED),
+        ({"measure": "negative_share", "above": 0.6}, {"labelled": 2, "negative": 2, "waiting": 7}, UNKNOWN),  # too few
+        ({"measure": "score", "below": -0.5}, {"labelled": 4, "score": -4, "waiting": 6}, UNDECIDED),
         ({"measure": "negative_share", "above": 0.6}, {"labelled": 20, "negative": 20, "waiting": 5}, TRUE),
         ({"measure": "score", "below": -0.5}, {"labelled": 20, "score": -11}, TRUE),
         ({"measure": "score", "below": -0.5}, {"labelled": 20, "score": -9}, 0),

@@ -92,7 +92,7 @@ class Backtest:
         for minute in self._minutes(windows, first, last):
             changes = self._judge(windows, minute)
             changes += campaigns.judge(self._lifecycle, minute)
-            changes += judge_sources(self._lifecycle, no_data, events.until(minute.number), minute.end, minute.end)
+            changes += judge_sources(self._lifecycle, no_data, events.until(minute.number), minute.end)
             changes += self._lifecycle.sweep(minute.end, minute.end)
             self._note(changes)
             yield (minute.number + 1 - first) / max(1, last + 1 - first)
