@@ -58,8 +58,7 @@ class Lifecycle:
         self._historical: dict[int, Alert] = {}
         self._unsaved: dict[Subject, datetime] = {}
         """Alerts that differ from their newest saved change, and since when."""
-        self._undecided: dict[Subject, datetime] = {}
-        """When the condition of an open alert was last undecided. Restart: judged again before anything ends."""
+        self._undecided: dict[Subject, datetime] = {}  # when a condition last was; judged again before anything ends
         for alert in alerts:
             if alert.state in OPEN:
                 self._open[subject_of(alert)] = alert
@@ -87,7 +86,7 @@ class Lifecycle:
         return changes
 
     def _keep_or_drop(self, verdicts: Verdicts, now: datetime, late: bool) -> list[Alert]:
-        """Open alerts whose condition is not true: a pending one is dropped, one that is STILL near its bar or UNDECIDED goes on."""
+        """Open alerts whose condition is not true: a pending one is dropped, one that is STILL true or UNDECIDED goes on."""
         columns = {rule.name: column for column, rule in enumerate(verdicts.rules)}
         open_ = [alert for alert in self._open.values() if alert.rule in columns]
         rows = {scope: row for row, scope in enumerate(verdicts.scopes)} if open_ else {}
@@ -96,8 +95,8 @@ class Lifecycle:
             row = rows.get(alert.scope)
             code = UNKNOWN if row is None else verdicts.codes[row, columns[alert.rule]]
             if code == UNDECIDED:
-                at = time_of(verdicts.minute)
-                self._undecided[subject_of(alert)] = max(at, self._undecided.get(subject_of(alert), at))
+                before = self._undecided.get(subject_of(alert), alert.last_at)
+                self._undecided[subject_of(alert)] = max(before, time_of(verdicts.minute))
             elif alert.state == State.PENDING and code not in (TRUE, UNKNOWN) and not late:
                 changes += self.not_met(alert.rule, alert.scope, now)
             elif alert.state != State.PENDING and code == STILL:
@@ -223,8 +222,8 @@ class Lifecycle:
         """The end of an open alert; `comment` says why, where its condition does not."""
         subject = subject_of(alert)
         del self._open[subject]
-        for kept in (self._unsaved, self._undecided):
-            kept.pop(subject, None)
+        self._unsaved.pop(subject, None)
+        self._undecided.pop(subject, None)
         resolved = alert.change(now, state=State.RESOLVED, ended_at=alert.last_at, muted="", comment=comment or alert.comment)
         if not alert.test:
             self._ended[subject].append(resolved)

@@ -42,8 +42,7 @@ from schemas.alerts import Scope
 
 LATE_MINUTES = 62
 """A minute of the last hour can still be judged."""
-READ_MINUTES = 15
-"""So many are read at a time."""
+READ_MINUTES = 15  # at a time
 MOST_NAMED = 2_000
 """The counts of more brands are read as those of all brands: that is no more work than naming them."""
 
