@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,8 +11,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pipeline.processors.alerts.backtest import judge
 from pipeline.processors.alerts.backtest.series import Raised, Series, replay_series
+from pipeline.processors.alerts.counts import MEASURES
 from pipeline.processors.alerts.history import STEP_MINUTES
+from pipeline.processors.alerts.minutes import STEP_S
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.spike_parameters import Spike
 from pipeline.processors.alerts.windows import Windows
@@ -62,6 +66,39 @@ def test_a_burst_in_the_hour_that_comes_twice_is_a_spike_in_both_passes() -> Non
                 series.values[place] += 60
         (alert,) = around(CHANGES[1], replay_series(*series, Spike(), zone=BERLIN).raised)
         assert begin <= alert.started < begin + timedelta(minutes=10)
+
+
+class Stored:
+    """ClickHouse with opening hours of brand Berlin in it, and another brand that is always there."""
+
+    def __init__(self, change: datetime) -> None:
+        series = opening_hours(change, 6)
+        steps = [int(time.timestamp()) // STEP_S for time in series.times]
+        counts = pl.DataFrame({"minute": steps, "Berlin": series.values, "Steady": 100.0})
+        rows = counts.unpivot(index="minute", variable_name="brand", value_name="count").filter(pl.col("count") > 0)
+        blank = [pl.lit("").alias(name) for name in ("platform", "language")]
+        self._steps = rows.with_columns(
+            *blank, *(pl.lit(0.0).alias(name) for name in MEASURES if name != "count"), live="count"
+        )
+        parts = [
+            self._steps.with_columns(minute=pl.col("minute") * STEP_MINUTES + n, count=pl.col("count") / STEP_MINUTES)
+            for n in range(STEP_MINUTES)
+        ]
+        self._minutes = pl.concat(parts)
+
+    def __call__(self, sql: str, settings: object) -> pl.DataFrame:
+        first, end = (int(second) for second in re.findall(r"toDateTime\((\d+)", sql))
+        rows, size = (self._steps, STEP_S) if "AS live" in sql else (self._minutes, 60)
+        return rows.filter(pl.col("minute").is_between(first // size, end // size - 1))
+
+
+@pytest.mark.slow
+def test_a_back_test_of_stored_events_follows_the_zone_of_the_brand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge, "explain", lambda *_: ((), ()))
+    rules = Alerts.model_validate({"rules": [{"name": "volume", "type": "spike"}]})
+    span, stored = (datetime(2026, 3, 30, 5, tzinfo=UTC), datetime(2026, 3, 30, 9, tzinfo=UTC)), Stored(CHANGES[0])
+    assert not judge.backtest(stored, rules, *span, zones={"Berlin": BERLIN})
+    assert {alert.scope.brand for alert in judge.backtest(stored, rules, *span)} == {"Berlin"}
 
 
 # --- live -------------------------------------------------------------------------------------------------------------
