@@ -4,7 +4,7 @@ A scope is a brand, or a brand and a platform, ...: a row of every matrix here. 
 compares the running count with the baseline, as often as once a second for a thousand scopes.
 
 The expected count is the median of the same hour, by the clock of the scope's time zone: of the week once three weeks are
-known, of the day once two days are, before that of the last three hours. A count is a spike when it passes all of three hurdles;
+known, of the day once two days are, before that of the last three hours. A count is a spike when it passes all three hurdles;
 each rejects false spikes of the others:
 
 - chance: its tail under a negative binomial (Poisson, unless the past varies more) is 10 ** -`surprise` at most,
