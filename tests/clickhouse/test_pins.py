@@ -30,9 +30,11 @@ from pipeline.migrate import check, migrate
 from pipeline.monitoring.health import Vitals
 from pipeline.notify.delivery_log import ClickHouseLog, Delivery
 from pipeline.processors.alerts.silences import Silence
+from pipeline.processors.alerts.store import LateDay
 from pipeline.sinks.alerts import AlertTables
 from pipeline.sinks.landing import Landing
 from schemas.alerts import Alert, Member, Scope, State
+from schemas.signals import Candidate
 from tests.contracts.test_sinks import make_batch
 from tests.support.hostile_profile import ProfileProxy
 from tests.support.isolation import ROOT
@@ -276,6 +278,8 @@ def _write_everywhere(settings: Settings) -> None:
         tables.write([alert], [Member("r", "Acme", 1, 1, NOW)], 0)
         tables.write_silence(Silence(1, 1, "", "", "", NOW, NOW, "", "", NOW), 0)
         tables.keep_watermark(NOW, NOW, 0)
+        tables.write_candidates([(Candidate("r", "Acme", "x", "en", 1, NOW, NOW, 1.0), NOW)], False, 0)
+        tables.write_late_days([LateDay(20_000, 28_800_000, 28_800_009)], NOW, 0)
     assert events_states(settings.kafka)  # a fresh broker has its group's coordinator by then
     accept_loss(settings.kafka, settings.clickhouse, [Lost(settings.kafka.topic("events"), 0, 0, 2, 3)])
     assert rematch(settings, ["Acme"]).rows == 1
