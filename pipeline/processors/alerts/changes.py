@@ -19,6 +19,8 @@ from schemas.signals import Candidate
 
 SAMPLES = 3
 MINUTE = timedelta(minutes=1)
+CLOSED_AFTER = timedelta(seconds=10)
+"""A minute is judged as ended so long after its end: its events have landed by then."""
 HELD = timedelta(hours=1)
 """An alert stays open for so long after its condition was last true, while that is undecided: later labels are not judged."""
 Subject = tuple[str, Scope]
@@ -39,11 +41,19 @@ def has_ended(alert: Alert, rule: AnyRule | None, undecided: datetime, watermark
     """Whether the condition has been false for as long as the rule asks, or for HELD if it was `undecided` until then; a test
     lasts a minute."""
     lasts = rule.resolve if rule and not alert.test else MINUTE
-    # A window's last minute is named by its start.
     held = max(alert.last_at, min(undecided, alert.last_at + HELD))
-    quiet = watermark - held - (MINUTE if rule and not isinstance(rule, EventRule) else timedelta())
+    quiet = watermark - held - _unjudged(rule)
     # An alert that comes late is shown for a while all the same.
     return quiet >= lasts and (alert.raised_at is None or now - alert.raised_at >= min(lasts, MINUTE))
+
+
+def _unjudged(rule: AnyRule | None) -> timedelta:
+    """How long after the last minute of which a condition was true the rule may not have been judged again."""
+    if rule is None or isinstance(rule, EventRule):
+        return timedelta()
+    # A window's last minute is named by its start; too little is known only once the next minute has ended.
+    little = getattr(rule, "direction", "") == "below" or getattr(rule, "below", None) is not None
+    return 2 * MINUTE + CLOSED_AFTER if little else MINUTE
 
 
 def with_mute(alert: Alert, muted: str, now: datetime) -> Alert:

@@ -18,7 +18,7 @@ from pipeline.config.zone import NO_ZONES, Zones
 from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.campaign import Match
 from pipeline.processors.alerts.campaign_search import CampaignQueue, Search, campaign_alerts
-from pipeline.processors.alerts.changes import historical_key
+from pipeline.processors.alerts.changes import CLOSED_AFTER, historical_key
 from pipeline.processors.alerts.late_days import DAY, historical
 from pipeline.processors.alerts.lifecycle import OLD, Lifecycle
 from pipeline.processors.alerts.minutes import MINUTE_S, minute_of, time_of
@@ -38,8 +38,6 @@ from schemas.alerts import Alert
 from schemas.signals import Candidate, Signal
 
 IDLE = timedelta(seconds=5)
-CLOSED_AFTER = timedelta(seconds=10)
-"""A minute is judged as ended so long after its end: its events have landed by then."""
 KEEP_EVERY = timedelta(seconds=10)
 SETTLED_AFTER = timedelta(seconds=7)
 """So long after the start no alert escalates: signals of before are still read, and the watermark is not at the clock yet."""

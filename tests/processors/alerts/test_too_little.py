@@ -75,7 +75,17 @@ def test_an_alert_about_too_little_goes_on_after_a_restart(bench: Bench, keys: d
     assert bench.minutes(140, 152) == []
     assert len(bench.evaluator.lifecycle.open) == 1
     bench.land(153)
-    assert [each[3] for each in bench.minutes(153, 163)] == ["resolved"]
+    bench.land(159)
+    assert [each[3] for each in bench.minutes(153, 166)] == ["resolved"]
+
+
+def test_an_alert_about_too_little_outlasts_the_minute_that_is_not_judged_yet(bench: Bench) -> None:
+    """A minute is judged 10 s after its end, the next one a minute later: longer than this rule's `resolve`."""
+    bench.start(0, brands=["Acme"], resolve="2s")
+    assert len(bench.minutes(0, 0)) == 1
+    for second in range(16, 200, 6):
+        changes = bench.evaluator.tick(at(0) + timedelta(seconds=second))
+        assert [alert for alert in changes if alert.state == "resolved"] == [], second
 
 
 @pytest.mark.parametrize("keys", [{"brands": ["Acme"]}, {}, {"by": ["platform"]}])
