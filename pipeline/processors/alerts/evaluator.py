@@ -67,7 +67,8 @@ class Evaluator(OpenAlerts):
         self.lifecycle = Lifecycle(self.config, standing, self._tables.silences(now))
         kept = self._tables.watermark() or now - OLD
         self.watermark = self._newest = min(max(kept, now - OLD), now)
-        self._heard_at = self._kept_at = self._swept_at = self._led_at = now
+        self._heard_at = self._kept_at = self._led_at = now
+        self._swept_at = now - SWEEP_EVERY  # a source may have gone silent while nobody led
         self._sweep = Sweep(now)
         self.windows = self._make_windows(self.config)  # other rules may have come while another process led
         self.unknown.read(self._tables, now)
