@@ -9,7 +9,8 @@ import pytest
 from pipeline.control.evaluation import Evaluation
 from pipeline.fence import GivenUp
 from pipeline.monitoring import metrics
-from tests.support.control_parts import Parts, signal_of
+from pipeline.processors.alerts.rules import Alerts
+from tests.support.control_parts import CRISIS, Parts, signal_of
 from tests.support.notify import until
 
 RAISED = ["write crisis Acme firing", "publish crisis Acme firing"]
@@ -114,3 +115,24 @@ async def test_an_error_of_the_evaluator_ends_the_loop() -> None:
         with pytest.raises(RuntimeError, match="a fault of ours"):
             await asyncio.wait_for(bench.evaluation.run(), 5)
     assert bench.log == [] and not bench.vitals.silent()
+
+
+async def test_events_of_a_rule_that_control_lacks_are_counted_logged_and_committed(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+    with bench.serving():
+        run = asyncio.create_task(bench.evaluation.run())
+        bench.receive(signal_of("Acme", "newer"), "first")
+        await until(lambda: "commit first" in bench.log)
+        assert metrics.ALERT_CANDIDATES_WAITING._value.get() == 1
+        assert bench.log == ["commit first"] and len(bench.store.candidates) == 1
+        await bench.second()
+        await asyncio.sleep(0.05)
+        assert caplog.text.count("events wait for rules that this alerts.yaml does not have: newer") == 1
+        (rule,) = CRISIS.rules
+        bench.evaluator.use(Alerts(rules=(rule, rule.model_copy(update={"name": "newer"}))))
+        await bench.second()
+        await until(lambda: "publish newer Acme firing" in bench.log)
+        await until(lambda: metrics.ALERT_CANDIDATES_WAITING._value.get() == 0)
+        assert bench.store.candidates == {}
+        run.cancel()
+        await asyncio.wait([run])
