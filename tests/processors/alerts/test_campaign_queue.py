@@ -14,7 +14,7 @@ import pytest
 from pipeline.processors.alerts.campaign_search import LANDING, CampaignQueue
 from pipeline.processors.alerts.minutes import minute_of
 from pipeline.processors.alerts.rule_types import CampaignRule
-from pipeline.processors.alerts.text_groups import BITS, LINKED, Texts, alike, bits_of, signatures
+from pipeline.processors.alerts.text_groups import BITS, LINKED, LOWEST, Texts, alike, bits_of, signatures
 
 NOON = datetime.fromisoformat("2026-09-01T12:00:00Z")
 FIRST = minute_of(NOON)
@@ -121,10 +121,10 @@ def edited(random: Random, words: str, edits: int = 5) -> str:
 
 def texts_of(words: list[str], fresh: int = 1) -> Texts:
     """Each by its own account; the last ones are fresh. The sketch is made as the table's: the lowest hashes of pieces."""
-    sketches = np.zeros((len(words), 5), np.uint32)
+    sketches = np.zeros((len(words), LOWEST), np.uint32)
     for row, each in enumerate(words):
         hashes = {crc32(each[n : n + 5].encode()) & 0x7FFFFFFF for n in range(len(each) - 4)}
-        sketches[row, : min(5, len(hashes))] = sorted(hashes)[:5]
+        sketches[row, : min(LOWEST, len(hashes))] = sorted(hashes)[:LOWEST]
     signs = signatures(pl.Series(words, dtype=pl.String))
     accounts, news = np.arange(len(words), dtype=np.uint64), np.arange(len(words)) >= len(words) - fresh
     return Texts(sketches, signs, bits_of(signs), accounts, news)
