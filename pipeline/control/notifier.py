@@ -117,11 +117,13 @@ class Notifier:
     def publish(self, alerts: Sequence[Alert]) -> None:
         """Publishes changes that are in ClickHouse, and notifies the receivers. Returns at once."""
         self._topic.send(alerts)
+        over = {alert.key for alert in alerts if alert.state is State.RESOLVED}
         for alert in alerts:
             metrics.ALERT_CHANGES.labels(alert.state).inc()
             if self._dispatcher is None:
                 continue
-            if (window := self._evaluator.unexplained(alert)) is not None:
+            # The beginning goes before the end, so an alert that is over already is not explained first.
+            if alert.key not in over and (window := self._evaluator.unexplained(alert)) is not None:
                 self._leader.start(self._explain(alert, window, self._dispatcher))
             else:
                 self._dispatcher.notify(alert)

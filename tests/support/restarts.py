@@ -99,7 +99,7 @@ class Ground:
         inserter = Inserter(self.client, still(), Vitals(), "landing")
         table, self._labeller = InteractionsTable(inserter), WordLabeller(self._clock)
         self._mentions = Mentions(Brands(brands=()), words_of(config))
-        self.rules = SingleEvent(config, self._mentions.words_in)
+        self.rules = SingleEvent(config, self._mentions.words_in, table)
         publisher = SignalPublisher(self.topic, self.rules, table)  # type: ignore[arg-type]  # all of Signals that it uses
         landing = Landing(inserter, NoLetters(), str, publisher.publish, clock=self._clock)
         steps: list[Step] = [Sentiment(self._labeller, 0.05), self.rules]

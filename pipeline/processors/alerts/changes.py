@@ -37,14 +37,18 @@ def persistence_of(rule: Rule) -> timedelta:
     return rule.persistence if isinstance(rule, Windowed) else timedelta(0)
 
 
-def has_ended(alert: Alert, rule: AnyRule | None, undecided: datetime, watermark: datetime, now: datetime) -> bool:
-    """Whether the condition has been false for as long as the rule asks, or for HELD if it was `undecided` until then; a test
-    lasts a minute."""
+def is_over(alert: Alert, rule: AnyRule | None, undecided: datetime, at: datetime) -> bool:
+    """Whether the condition, by the events' time `at`, has been false for as long as the rule asks, or for HELD if it was
+    `undecided` until then; a test lasts a minute."""
     lasts = rule.resolve if rule and not alert.test else MINUTE
     held = max(alert.last_at, min(undecided, alert.last_at + HELD))
-    quiet = watermark - held - _unjudged(rule)
-    # An alert that comes late is shown for a while all the same.
-    return quiet >= lasts and (alert.raised_at is None or now - alert.raised_at >= min(lasts, MINUTE))
+    return at - held - _unjudged(rule) >= lasts
+
+
+def has_ended(alert: Alert, rule: AnyRule | None, undecided: datetime, watermark: datetime, now: datetime) -> bool:
+    """Whether its condition is over. An alert that comes late is shown for a while all the same."""
+    shown = min(rule.resolve if rule and not alert.test else MINUTE, MINUTE)
+    return is_over(alert, rule, undecided, watermark) and (alert.raised_at is None or now - alert.raised_at >= shown)
 
 
 def _unjudged(rule: AnyRule | None) -> timedelta:

@@ -130,7 +130,7 @@ class Evaluator(OpenAlerts):
         """Takes over candidates of known rules."""
         if not (new := self._tables.new(candidates)):
             return []
-        self.lifecycle.recall(self._tables.by_keys({historical_key(c) for c in new if now - c.at > OLD}))
+        self.lifecycle.old_events.recall(self._tables.by_keys({historical_key(c) for c in new if now - c.at > OLD}))
         changes, members = self.lifecycle.single(new, now)
         kafka_ms = {(c.rule, c.brand, c.event_key): c.kafka_ms for c in new}
         for member in members:

@@ -25,7 +25,7 @@ from pipeline.processors.alerts.changes import (
     event_change,
     first_alert,
     has_ended,
-    historical_key,
+    is_over,
     persistence_of,
     subject_of,
     trial,
@@ -33,6 +33,7 @@ from pipeline.processors.alerts.changes import (
 )
 from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.minutes import time_of
+from pipeline.processors.alerts.old_events import OldEvents
 from pipeline.processors.alerts.rule_types import AnyRule, EventRule, NoDataRule
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.silences import Silence, muted_by
@@ -55,7 +56,7 @@ class Lifecycle:
         self.silences = {silence.silence_id: silence for silence in silences}
         self._open: dict[Subject, Alert] = {}
         self._ended: dict[Subject, list[Alert]] = defaultdict(list)
-        self._historical: dict[int, Alert] = {}
+        self.old_events = OldEvents()
         self._unsaved: dict[Subject, datetime] = {}
         """Alerts that differ from their newest saved change, and since when."""
         self._undecided: dict[Subject, datetime] = {}  # when a condition last was; judged again before anything ends
@@ -105,9 +106,9 @@ class Lifecycle:
 
     def met(self, condition: Condition, now: datetime) -> list[Alert]:
         """A condition is true; `condition.start` is never more than an hour ago."""
-        alert = self._open.get((condition.rule.name, condition.scope))
+        changes, alert = self._open_at((condition.rule.name, condition.scope), condition.start, now)
         if alert is None:
-            return self._begin(condition, now)
+            return changes + self._begin(condition, now)
         change = condition_change(alert, condition)
         if alert.state == State.PENDING and condition.end - alert.since >= persistence_of(condition.rule):
             change |= {"state": State.FIRING, "raised_at": now}
@@ -115,14 +116,31 @@ class Lifecycle:
         self._update(alert, change, now)
         return []
 
+    def _open_at(self, subject: Subject, at: datetime, now: datetime) -> tuple[list[Alert], Alert | None]:
+        """The open alert that what is true at this time belongs to. One that was over before resolves: after a restart, what
+        several alerts are about comes at once."""
+        alert = self._open.get(subject)
+        if alert is None or alert.test or alert.is_no_data:
+            return [], alert
+        undecided = self._undecided.get(subject, alert.last_at)
+        return (
+            ([self.resolve(alert, now)], None) if is_over(alert, self.config.rule(alert.rule), undecided, at) else ([], alert)
+        )
+
     def _begin(self, condition: Condition, now: datetime) -> list[Alert]:
         rule, scope = condition.rule, condition.scope
         key = alert_key(rule.name, scope, int(condition.start.timestamp()))
-        for known in self._ended[rule.name, scope]:
+        ended = self._ended[rule.name, scope]
+        for index, known in enumerate(ended):
             # A source that sends nothing once more, soon after it sent something, is missed again: nothing else would say so.
             again = isinstance(rule, NoDataRule) and known.key != key
             if not again and known.since - rule.resolve <= condition.start <= known.last_at + rule.resolve:
-                return []
+                since, last_at = min(known.since, condition.start), max(known.last_at, condition.end)
+                if (since, last_at) == (known.since, known.last_at):
+                    return []
+                # Late events or labels say that it lasted longer; the minutes after this one belong to it, too.
+                ended[index] = known.change(now, since=since, last_at=last_at, ended_at=last_at)
+                return [ended[index]]
         return [self._save(first_alert(condition, key, now), now)]
 
     def not_met(self, rule: str, scope: Scope, now: datetime) -> list[Alert]:
@@ -134,50 +152,32 @@ class Lifecycle:
 
     # --- single events ------------------------------------------------------------------------------------------------
     def single(self, candidates: Sequence[Candidate], now: datetime) -> tuple[list[Alert], list[Member]]:
-        """Takes over events that no alert holds yet (table alert_events). Old ones: `recall` their alerts before."""
+        """Takes over events that no alert holds yet (table alert_events). Old ones: `old_events.recall` before."""
         changes, members = [], []
         for candidate in sorted(candidates, key=lambda candidate: candidate.at):
             rule = self.config.rule(candidate.rule)
             if not isinstance(rule, EventRule):
                 continue  # the rule has been taken out since
             if now - candidate.at > OLD:
-                alert = self._record(rule, candidate, now)
+                alert = self.old_events.record(rule, candidate, now)
             else:
                 raised, alert = self._ingest(rule, candidate, now)
                 changes += raised
             members.append(Member(rule.name, candidate.brand, candidate.event_key, alert.key, candidate.created_at))
         keys = {member.alert_key for member in members}
-        changes += [alert for key, alert in self._historical.items() if key in keys]
-        return changes, members
+        return changes + self.old_events.of(keys), members
 
     def _ingest(self, rule: EventRule, candidate: Candidate, now: datetime) -> tuple[list[Alert], Alert]:
         subject = rule.name, Scope(candidate.brand)
         key = alert_key(*subject, candidate.event_key)
-        alert = self._open.get(subject)
-        for known in (alert, *self._ended.get(subject, ())):
+        for known in (self._open.get(subject), *self._ended.get(subject, ())):
             if known is not None and known.key == key:
                 return [], known  # its event was not stored yet when a process was killed
+        changes, alert = self._open_at(subject, candidate.at, now)
         if alert is not None:
             return [], self._update(alert, event_change(alert, rule, candidate), now)
         alert = event_alert(rule, candidate, key, State.FIRING, now)
-        return [self._save(replace(alert, raised_at=now), now)], alert
-
-    def _record(self, rule: EventRule, candidate: Candidate, now: datetime) -> Alert:
-        key = historical_key(candidate)
-        alert = self._historical.get(key)
-        if alert is None:
-            alert = event_alert(rule, candidate, key, State.RESOLVED, now)
-            alert = replace(alert, historical=True, ended_at=candidate.at)
-        else:
-            change = event_change(alert, rule, candidate)
-            change["ended_at"] = change["last_at"]
-            alert = alert.change(now, **change)
-        self._historical[key] = alert
-        return alert
-
-    def recall(self, alerts: Iterable[Alert]) -> None:
-        """The historical alerts that are stored under the keys of `historical_key`; all others are forgotten."""
-        self._historical = {alert.key: alert for alert in alerts}
+        return [*changes, self._save(replace(alert, raised_at=now), now)], alert
 
     # --- time, people -------------------------------------------------------------------------------------------------
     def sweep(self, watermark: datetime, now: datetime, settled: bool = True) -> list[Alert]:

@@ -96,7 +96,8 @@ def test_the_same_minutes_again_raise_nothing_and_a_later_one_does() -> None:
     restarted = Lifecycle(CONFIG, [over])
     for lived in (life, restarted):
         assert lived.met(truth("count", MINUTE), at(MINUTE + 21)) == []
-        assert lived.met(truth("count", MINUTE + 4), at(MINUTE + 21)) == []  # late, within its `resolve`
+        (longer,) = lived.met(truth("count", MINUTE + 4), at(MINUTE + 21))  # late, within its `resolve`
+        assert (longer.key, longer.state, longer.ended_at) == (first.key, State.RESOLVED, at(MINUTE + 4))
         (second,) = lived.met(truth("count", MINUTE + 20), at(MINUTE + 21))
         assert second.key != first.key
     assert first.key == alert_key("count", ACME, int(at(MINUTE).timestamp()))
@@ -306,7 +307,7 @@ def test_old_events_of_an_hour_are_one_alert_also_after_a_restart() -> None:
     (one,), _ = life.single([first], now)
     again = Lifecycle(CONFIG)
     assert historical_key(second) == one.key
-    again.recall([one])
+    again.old_events.recall([one])
     (two,), _ = again.single([second], now)
     assert (two.key, two.version, two.observed, two.last_at) == (one.key, 2, 2.0, second.created_at)
     assert again.open == []
@@ -456,3 +457,40 @@ def test_nothing_begins_and_nothing_that_needs_to_last_is_dropped_by_missing_lab
     anger.label(MINUTE + 3, 300)
     assert anger.minute(MINUTE + 4, 300) == []
     assert anger.minute(MINUTE + 5, 300) == ["firing"]
+
+
+# --- after a restart much comes at once -------------------------------------------------------------------------------
+def test_two_events_that_are_read_at_once_are_two_alerts_if_the_first_one_was_over() -> None:
+    """Control was away for the ten minutes in which the first alert would have ended."""
+    life = Lifecycle(CONFIG)
+    changes, members = life.single([candidate(1, at(MINUTE)), candidate(2, at(MINUTE + 12))], at(MINUTE + 13))
+    assert [(alert.state, alert.since) for alert in changes] == [
+        (State.FIRING, at(MINUTE)),
+        (State.RESOLVED, at(MINUTE)),
+        (State.FIRING, at(MINUTE + 12)),
+    ]
+    assert len({member.alert_key for member in members}) == 2
+    (raised,), _ = Lifecycle(CONFIG).single([candidate(1, at(MINUTE)), candidate(2, at(MINUTE + 9))], at(MINUTE + 13))
+    assert raised.state == State.FIRING
+
+
+def test_two_windows_that_are_judged_at_once_are_two_alerts_if_the_first_one_was_over() -> None:
+    life = Lifecycle(CONFIG)
+    (first,) = life.met(truth("count", MINUTE), at(MINUTE + 20))
+    assert life.met(truth("count", MINUTE + 5), at(MINUTE + 20)) == []
+    over, second = life.met(truth("count", MINUTE + 11), at(MINUTE + 20))
+    assert (over.key, over.state, over.ended_at) == (first.key, State.RESOLVED, at(MINUTE + 5))
+    assert (second.state, second.since) == (State.FIRING, at(MINUTE + 11)) and second.key != first.key
+
+
+def test_late_labels_of_an_alert_that_has_ended_belong_to_it_minute_after_minute() -> None:
+    life = Lifecycle(CONFIG)
+    life.met(truth("count", MINUTE), at(MINUTE))
+    (over,) = life.sweep(at(MINUTE + 7), at(MINUTE + 7))
+    assert over.state == State.RESOLVED and life.met(truth("count", MINUTE), at(MINUTE + 20)) == []
+    changes = [change for minute in range(1, 8) for change in life.met(truth("count", MINUTE + minute), at(MINUTE + 20))]
+    assert {(change.key, change.state) for change in changes} == {(over.key, State.RESOLVED)}
+    assert changes[-1].ended_at == changes[-1].last_at == at(MINUTE + 7) and changes[-1].version == over.version + 7
+    again = Lifecycle(CONFIG, changes[-1:])  # killed
+    assert states(again.met(truth("count", MINUTE + 12), at(MINUTE + 21))) == ["resolved"]
+    assert states(again.met(truth("count", MINUTE + 18), at(MINUTE + 21))) == ["firing"]
