@@ -18,6 +18,7 @@ from pipeline.control.notifier import Notifier
 from pipeline.errors import EarshotError
 from pipeline.fence import GivenUp
 from pipeline.leader import Leader
+from pipeline.monitoring import metrics
 from pipeline.processors.alerts.backtest.judge import Backtest
 from pipeline.processors.alerts.campaign_search import CampaignFinder
 from pipeline.processors.alerts.evaluator import Evaluator
@@ -139,7 +140,8 @@ class Campaigns:
 
         if (due := await self._leader.on_thread(self._evaluator.campaigns_due)) is None:
             return
-        matches = await self._background.run(partial(self._finder.search, query, due))
+        with metrics.CAMPAIGN_SECONDS.time():
+            matches = await self._background.run(partial(self._finder.search, query, due))
         raise_ = partial(self._evaluator.raise_campaigns, matches, utc_now())
         self._notifier.publish(await self._leader.on_thread(raise_))
         await self._background.rest()

@@ -117,6 +117,9 @@ ALERT_CANDIDATES_DROPPED = _counter(
     "alert_candidates_dropped", "Events that no longer wait for their rule: a day has passed, or there are too many"
 )
 WATERMARK_AGE = _gauge("alert_watermark_age_seconds", "Age of the time at which windows are evaluated")
+CAMPAIGN_SECONDS = _histogram(
+    "campaign_search_seconds", "Time of a search for campaigns: control or ClickHouse works, on one core", _WORK
+)
 CAMPAIGN_WAIT = _gauge(
     "campaign_wait_seconds", "Age of the oldest touched minute that waits for the end of its search for campaigns"
 )

@@ -130,3 +130,13 @@ def test_a_back_test_finds_it_as_well(bench: Bench, settings: Settings) -> None:
     with clickhouse_client(settings.clickhouse) as client:
         (alert,) = backtest(asker(client), config, NOON, seconds(7_200))
     assert (alert.scope.brand, alert.observed, alert.since, alert.last_at) == ("Copied", 10, seconds(60), seconds(600))
+
+
+def test_rules_that_change_find_the_posts_before_them(bench: Bench) -> None:
+    bench.evaluator.use(Alerts.model_validate({"rules": [{**RULE, "brands": ["Other"]}]}))
+    post(bench, first=1, posts=5, apart=20)
+    bench.hear(seconds(100), "Other")
+    assert not bench.look(seconds(100))
+    bench.evaluator.use(Alerts.model_validate({"rules": [{**RULE, "brands": ["Copied"]}]}))
+    post(bench, first=181, posts=5, apart=20)
+    assert scopes(bench.look(seconds(300))) == FOUND

@@ -105,6 +105,7 @@ class CampaignFinder:
 
     def __init__(self) -> None:
         self._minutes: dict[int, Minute] = {}
+        self._rules: Sequence[CampaignRule] = ()
 
     def search(self, query: Query, due: Search) -> list[Match]:
         """The campaigns that are new, or have new events. It takes some seconds where a million texts are in the windows.
@@ -112,6 +113,8 @@ class CampaignFinder:
         Newest versions count and no deleted rows: the number of workers that wrote them makes no difference. Raises the errors
         of `query`.
         """
+        if [*map(id, due.rules)] != [*map(id, self._rules)]:  # other rules: other brands, or minutes that touched no rule
+            self._rules, self._minutes = due.rules, {}
         for minute in due.touched:
             self._minutes.pop(minute, None)
         late = [minute for minute in due.touched if minute < due.recent]
