@@ -44,7 +44,7 @@ from schemas.signals import Candidate
 OLD = timedelta(hours=1)
 REMEMBERED = timedelta(hours=8)
 """How long a resolved alert is remembered, by the events' time: longer than any window and `OLD` together."""
-SAVE_EVERY = timedelta(seconds=10)
+SAVE_EVERY, LATE = timedelta(seconds=10), timedelta(minutes=3)
 OPEN = (State.PENDING, State.FIRING, State.ACKNOWLEDGED)
 
 
@@ -243,7 +243,8 @@ class Lifecycle:
         updated, subject = replace(alert, **change), subject_of(alert)
         if updated != alert:
             self._open[subject] = updated
-            self._unsaved.setdefault(subject, now)
+            # A minute that is judged late is not judged again after a restart: it is saved by the next sweep.
+            self._unsaved[subject] = now - SAVE_EVERY if now - updated.last_at > LATE else self._unsaved.get(subject, now)
         return updated
 
     def _muted(self, alert: Alert, now: datetime) -> str:

@@ -494,3 +494,11 @@ def test_late_labels_of_an_alert_that_has_ended_belong_to_it_minute_after_minute
     again = Lifecycle(CONFIG, changes[-1:])  # killed
     assert states(again.met(truth("count", MINUTE + 12), at(MINUTE + 21))) == ["resolved"]
     assert states(again.met(truth("count", MINUTE + 18), at(MINUTE + 21))) == ["firing"]
+
+
+def test_what_is_judged_late_is_saved_by_the_next_sweep_because_a_restart_does_not_judge_it_again() -> None:
+    life = Lifecycle(CONFIG)
+    for minute in range(15):
+        life.met(truth("count", MINUTE + minute), at(MINUTE + 18))
+    (saved,) = life.sweep(at(MINUTE + 18), at(MINUTE + 18))
+    assert (saved.state, saved.last_at) == (State.FIRING, at(MINUTE + 14))
