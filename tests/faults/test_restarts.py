@@ -140,7 +140,6 @@ def gone(alert: Raised, incidents: Iterable[Incident], away: set[int]) -> bool:
 
 
 # --- the property -----------------------------------------------------------------------------------------------------
-@pytest.mark.xfail(strict=True, reason="the mends are not there yet")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("seed", "worlds", "stopped", "step"), [SHORT, *LONG])
 def test_a_control_that_is_stopped_raises_the_same_alerts(

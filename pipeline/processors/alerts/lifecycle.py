@@ -117,8 +117,7 @@ class Lifecycle:
         return []
 
     def _open_at(self, subject: Subject, at: datetime, now: datetime) -> tuple[list[Alert], Alert | None]:
-        """The open alert that what is true at this time belongs to. One that was over before resolves: after a restart, what
-        several alerts are about comes at once."""
+        """The open alert that a condition of this time belongs to. One that was over before resolves: a restart reads both."""
         alert = self._open.get(subject)
         if alert is None or alert.test or alert.is_no_data:
             return [], alert
@@ -243,7 +242,7 @@ class Lifecycle:
         updated, subject = replace(alert, **change), subject_of(alert)
         if updated != alert:
             self._open[subject] = updated
-            # A minute that is judged late is not judged again after a restart: it is saved by the next sweep.
+            # What is judged late is not judged again after a restart: the next sweep saves it.
             self._unsaved[subject] = now - SAVE_EVERY if now - updated.last_at > LATE else self._unsaved.get(subject, now)
         return updated
 
