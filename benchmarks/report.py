@@ -31,7 +31,7 @@ GOALS: Mapping[str, tuple[str, float]] = {
     "end_to_end.visible_p50_ms": ("<", 300),
     "end_to_end.visible_p99_ms": ("<", 1_000),
     "worker.rss_mb": ("<", 700),
-    "dedup.bytes_per_key": ("<=", 16),
+    "dedup.bytes_per_key": ("<=", 26),
     "scaling.keys_ratio": (">=", 0.85),
     "scaling.partitions_ratio": (">=", 0.85),
     "sentiment.engine_ratio": (">=", 3),

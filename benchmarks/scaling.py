@@ -31,21 +31,22 @@ def keys_figures(events: int, passes: int, few: int, many: int) -> Iterator[Figu
     """The larger set is filled once and keeps its size, since its oldest keys leave; the smaller one is made anew each time."""
     values, brands = load.records(events), load.brands()
     full = filled(many, many)
-    yield Figure(BYTES_NAME, full.nbytes() / (many // CHUNK * CHUNK), "bytes", f"{many:,} random keys")
+    size = full.nbytes() / (many // CHUNK * CHUNK)
+    yield Figure(BYTES_NAME, size, "bytes", f"a revision and the key of its event, {many:,} of each, random")
     rates: dict[int, list[float]] = {few: [], many: []}
     for number in bar.track(range(passes), passes, "seen keys: passes"):
         fresh = load.renewed(values, number)
         for keys, seen in ((few, filled(few, many)), (many, full)):
-            rates[keys].append(hot_path(fresh, RevisionIndex(seen), brands).rate)
+            rates[keys].append(hot_path(fresh, seen, brands).rate)
     conditions = f"decode, dedup, mentions; {events:,} new events beside {few:,} and {many:,} keys; median of {passes} passes"
     yield from _compare(KEYS_NAMES, rates[few], rates[many], conditions)
 
 
-def filled(keys: int, limit: int) -> KeySet:
-    """A set of random keys, added as batches are."""
-    random, seen = np.random.default_rng(keys), KeySet(limit, DAY_S)
+def filled(keys: int, limit: int) -> RevisionIndex:
+    """Random revisions and as many events, added as batches are."""
+    random, seen = np.random.default_rng(keys), RevisionIndex(KeySet(limit, DAY_S))
     for _ in bar.track(range(keys // CHUNK), keys // CHUNK, f"remembering {keys:,} keys: batches"):
-        seen.add(random.integers(1, 1 << 64, CHUNK, dtype=np.uint64))
+        seen.seed(*(random.integers(1, 1 << 64, CHUNK, dtype=np.uint64) for _ in range(2)))
     return seen
 
 

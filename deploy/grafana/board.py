@@ -227,7 +227,8 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
         graph("Brands out of date", "short", "1: brands.yaml is broken or missing, the version before is active",
               worker__instance=of(M.BRANDS_STALE)),
         graph("Changes of brands.yaml", "short", "By result", result__result=rate(M.BRANDS_RELOADS, "result")),
-        graph("Notes", "cps", "unknown_field: a source sends fields that the schema lacks", note__note=rate(M.NOTES, "note")),
+        graph("Notes", "cps", "Fields that the schema lacks; creates of known events, and those under another created_at",
+              note__note=rate(M.NOTES, "note")),
     ],
     "Where the time goes": [
         graph("Steps", "s", "Mean time of a step for a batch", step__step=mean(M.STEP_SECONDS, "step")),

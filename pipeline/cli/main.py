@@ -108,7 +108,7 @@ def migrate(context: typer.Context) -> None:
 def status(context: typer.Context) -> None:
     """Show the state of broker, tables, worker and control.
 
-    Topics and lag, rows, migrations, and the health of worker and control.
+    Topics and lag, rows, second creates of the last day by source, migrations, and the health of worker and control.
 
     Exit codes: 0 all is well, 1 there are problems (a line each), 2 wrong settings.
     """
@@ -125,6 +125,8 @@ def status(context: typer.Context) -> None:
         screen.print(f"lag: {sum(p.lag for p in state.events):,} records, dead-letter topic: {state.dead_letters:,}")
     if state.tables:
         screen.print(table(("table", "rows stored", "bytes"), state.tables))
+    if state.second_creates:
+        screen.print(table(("source", "second creates", "events with another created_at"), state.second_creates))
     lines = [f"migration: {state.migration}", f"deferred: {state.deferred:,} rows wait for their label"]
     for line in (lines if state.migration else []) + state.health:
         screen.print(line, markup=False)

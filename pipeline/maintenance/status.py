@@ -20,6 +20,12 @@ from pipeline.kafka.client import check_kafka, kafka_reason
 from pipeline.kafka.topics import topic_configs
 from pipeline.maintenance.group_offsets import PartitionState, outside, states
 
+_SECOND_CREATES = """
+SELECT if(source_name = '', platform, source_name) AS source, sum(greatest(length(create_revisions), 1) - 1) AS second,
+    countIf(other_created_at > 0) AS moved
+FROM interactions FINAL
+WHERE ingested_at >= now() - INTERVAL 1 DAY AND notEmpty(create_revisions)
+GROUP BY source HAVING second + moved > 0 ORDER BY second DESC, source LIMIT 20"""
 _DEFERRED = "SELECT count() FROM interactions FINAL WHERE sentiment_status = 'deferred'"
 
 
@@ -32,6 +38,16 @@ class TableState(NamedTuple):
     bytes: int
 
 
+class SecondCreates(NamedTuple):
+    """Second creates of the events that changed within a day, by source: by platform where it names none."""
+
+    source: str
+    second: int
+    """Creates beyond the first one of their event, 49 of an event at most."""
+    moved: int
+    """Events for which one of them named another created_at."""
+
+
 @dataclass(slots=True)
 class Status:
     """The state of each part; `problems` has a line for each problem."""
@@ -42,6 +58,7 @@ class Status:
     deferred: int = 0
     """Rows without a label yet."""
     tables: list[TableState] = field(default_factory=list)
+    second_creates: list[SecondCreates] = field(default_factory=list)
     migration: str = ""
     health: list[str] = field(default_factory=list)
     """The answers of worker and control that are good."""
@@ -83,6 +100,8 @@ def _clickhouse(settings: Settings, result: Status) -> None:
         result.tables = [TableState(*row) for row in rows]
         check_tables(client)
         result.migration = read_migrations()[-1].name
+        creates = client.query(_SECOND_CREATES, settings=settings_for(client)).result_rows
+        result.second_creates = [SecondCreates(*row) for row in creates]
         result.deferred = int(str(client.command(_DEFERRED, settings=settings_for(client))))
 
 

@@ -80,7 +80,7 @@ DROPPED = _counter("events_dropped", "Events left out on purpose", "reason")
 REJECTED = _counter("events_rejected", "Records that became dead letters, by step and class of reason", "step", "reason")
 UNREADABLE = _counter("offsets_unreadable", "Offsets that can't be read: a dead letter stands for a batch of them")
 WAITED = _counter("events_waited", "Changes set aside until their event comes")
-NOTES = _counter("event_notes", "Notes on events that landed, by kind (unknown_field)", "note")
+NOTES = _counter("event_notes", "Notes on events, by kind (unknown_field, second_create, moved_created_at)", "note")
 WAITING = _gauge("waiting_changes", "Changes that wait for their event, in memory or in the table", "kept")
 
 # --- sentiment --------------------------------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ TABLE_PARTS = _gauge("table_parts", "Active parts of the table", "table")
 PARTITION_PARTS = _gauge("partition_parts", "Active parts of the table's fullest partition, which ClickHouse limits", "table")
 TABLE_ROWS = _gauge("table_rows", "Rows stored, including versions that are not merged yet", "table")
 TABLE_BYTES = _gauge("table_bytes", "Bytes of the table on disk, compressed", "table")
-DEDUP_BYTES = _gauge("dedup_bytes", "Memory of the known revisions")
+DEDUP_BYTES = _gauge("dedup_bytes", "Memory of the known revisions and events")
 DROPPED_BYTES = _gauge("dropped_keys_bytes", "Memory of the events whose create was dropped as irrelevant")
 BRANDS_RELOADS = _counter("brands_reloads", "Changes of brands.yaml, by result: ok, failed", "result")
 BRANDS_STALE = _gauge("brands_stale", "1 while brands.yaml is broken or missing and the version before is active")
@@ -190,7 +190,8 @@ def start(steps: list[str]) -> None:
         REJECTED.labels("decode", reason)
     for step, reason in OTHERS.items():
         REJECTED.labels(step, reason)
-    DROPPED.labels("duplicate")
+    for counter, label in (DROPPED, "duplicate"), (DROPPED, "deleted"), (NOTES, "second_create"), (NOTES, "moved_created_at"):
+        counter.labels(label)
     for step in steps:
         STEP_SECONDS.labels(step)
         STEP_WAIT_SECONDS.labels(step)

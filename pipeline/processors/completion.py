@@ -21,15 +21,18 @@ import polars as pl
 
 from pipeline.batch import EventBatch, Partition
 from pipeline.clock import Clock, wall
-from pipeline.processors.dedup import DUPLICATE
+from pipeline.processors.dedup import AGAIN, DUPLICATE
 from pipeline.processors.keys import Keys, KeySet
 from pipeline.processors.merge import FILLED, FIXED, GROUP_TIMES, NEVER, apply, bury, merge, prepare
 from pipeline.processors.relevance import EVENT_IRRELEVANT, IRRELEVANT, LANDED_BEFORE, mentions_none, minute_of_dropped
+from pipeline.processors.second_creates import HELPERS, MOVED, SECOND, as_updates, remember_timed, resolve
 from pipeline.processors.waiting import BOUNDS, Waiting
 from pipeline.processors.waiting_table import SAME, Bounds, Pending
 from schemas.times import TIME
 
 NO_BASE = "no base row"
+DELETED = "deleted"
+THERE = "there"
 _STORED = "stored"
 BEFORE = (
     "event_key", "version", "is_deleted", "created_at", "brands", "brands_given", "text", "language", "mentions",
@@ -44,7 +47,8 @@ class Stored(Protocol):
     def newest(self, keys: pl.DataFrame) -> pl.DataFrame:
         """The newest row of each event that is stored, tombstones too.
 
-        `keys`: event_key (UInt64) and created_at (null when not known). Returns event_key, version, the columns of an event,
+        `keys`: event_key (UInt64), created_at (null when not known), and THERE, if it is true: the event has a row, maybe of
+        another created_at. Returns event_key, version, the columns of an event,
         those that steps fill, and the row's topic, partition and offset.
         """
         ...
@@ -83,8 +87,9 @@ class Completion:
         return len(self.held)
 
     def process(self, batch: EventBatch) -> EventBatch:
-        batch.events = prepare(batch.events)
+        batch.events = prepare(as_updates(batch))
         is_change = batch.events.get_column("operation") != "create"
+        batch.events = remember_timed(batch.events, ~is_change)
         started = time.perf_counter()
         due = self.held.due(batch.events.filter(~is_change))
         if is_change.any() or due is not None:
@@ -101,6 +106,11 @@ class Completion:
         creates = batch.events.filter(~is_change).join(changes, on="event_key", how="semi")
         bases = self._bases(changes, creates)
         batch.before = bases.select(BEFORE)
+        creates_out = batch.events.filter(~is_change).drop(HELPERS, strict=False)
+        if AGAIN in changes.columns:
+            changes, firsts = self._resolve(batch, changes, bases)
+            bases = pl.concat([bases, firsts], how="diagonal_relaxed")
+            creates_out = pl.concat([creates_out, firsts.select(creates_out.columns)])
         lost = changes.join(bases, on="event_key", how="anti")
         if self._dropped is not None:
             bases = pl.concat([bases, self._first_rows(lost)], how="diagonal_relaxed")
@@ -108,14 +118,20 @@ class Completion:
         based = changes.join(state, on="event_key", how="semi")
         if due is not None:
             based = self._leave_landed(batch, based, state)
-        whole, nothing_new = apply(based, state)
+        whole, nothing_new, deleted = apply(based, state)
         _count(batch, DUPLICATE, nothing_new)
+        _count(batch, DELETED, deleted)
         self._wait(batch, lost.join(state, on="event_key", how="anti"), due)
-        deleted = state.filter(pl.col("is_deleted") == 1)
-        creates_out = bury(batch.events.filter(~is_change), deleted)
+        creates_out = bury(creates_out, state.filter(pl.col("is_deleted") == 1))
         batch.events = pl.concat([creates_out, whole.select(creates_out.columns)])
         if self._dropped is not None:
             batch.events = _mark_landed(batch.events, bases)
+
+    def _resolve(self, batch: EventBatch, changes: pl.DataFrame, bases: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        resolved = resolve(changes, bases)
+        _count(batch, DUPLICATE, resolved.redelivered)
+        batch.notes.update({SECOND: resolved.second, MOVED: resolved.moved})
+        return resolved.changes, resolved.firsts
 
     def _bases(self, changes: pl.DataFrame, creates: pl.DataFrame) -> pl.DataFrame:
         # The batches on their way first: one that lands meanwhile is in the database by the time of the look-up.
@@ -127,11 +143,21 @@ class Completion:
         if self._dropped is not None:
             there = minute_of_dropped(self._dropped, undated.get_column("event_key"))
             undated = undated.with_columns(pl.col("created_at").fill_null(there))
-        keys = pl.concat([frame.select("event_key", "created_at") for frame in (*before, *flying, creates, undated)])
-        keys = keys.group_by("event_key").agg(pl.col("created_at").max())
+        here = pl.concat([frame.select("event_key", "created_at") for frame in (*before, *flying, creates)])
+        keys = pl.concat(
+            [here.with_columns(pl.lit(False).alias(THERE)), undated.select("event_key", "created_at", self._there(undated))]
+        )
+        keys = keys.group_by("event_key").agg(pl.col("created_at").max(), pl.col(THERE).any())
+        keys = keys.with_columns(pl.col(THERE) & ~pl.col("event_key").is_in(here.get_column("event_key").implode()))
         stored = self._stored.newest(keys)
         stored = stored.with_columns(pl.Series(_STORED, [True], pl.Boolean).new_from_index(0, stored.height))
         return pl.concat([*before, stored, *flying, creates], how="diagonal_relaxed")
+
+    def _there(self, changes: pl.DataFrame) -> pl.Series:
+        """Column THERE: second creates, but those of events that relevance dropped."""
+        if AGAIN not in changes.columns:
+            return pl.Series(THERE, [False]).new_from_index(0, changes.height)
+        return (changes.get_column(AGAIN).fill_null(False) & ~self._was_dropped(changes)).alias(THERE)
 
     def _first_rows(self, lost: pl.DataFrame) -> pl.DataFrame:
         """Rows in place of creates that were dropped: the fixed part of a change that mentions a brand and has all fields that

@@ -7,6 +7,9 @@ hashes by then (processors/privacy.py): all else that a revision is made of stan
 Two sets are known: *pending* (batches on their way) and *stored* (their insert returned, or ClickHouse had them on
 assignment). The step skips an event by its revision, never by its position: positions repeat when a topic is created anew.
 
+Beside the revisions the keys of their events are known, in a set of the same kind: a create of a known event whose revision is
+not known is a second create, which the step marks (processors/second_creates.py).
+
 A worker may die between an insert and its signals, so rows at or past the committed offset may be in ClickHouse without a
 signal. Their records are duplicates like any other, and noted in `batch.replayed`: the worker publishes their signal with the
 batch, for some of them a second time.
@@ -15,6 +18,7 @@ batch, for some of them a second time.
 from __future__ import annotations
 
 import threading
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -25,23 +29,34 @@ from pipeline.processors.keys import Keys, KeySet, KeyTable, Mask
 from schemas import events
 
 DUPLICATE = "duplicate"
+AGAIN = "again"
+"""Column (Boolean) of batches that hold one: creates of events that are known."""
 UNPUBLISHED_KEYS = 1_000_000
 """Most revisions without a signal that the index remembers: 8 MB. A worker that dies leaves those of its batches on their way,
 some 60,000; there are more only after somebody has set a group's offsets back."""
 _CHANGING = [f for f in events.FIELDS if f.group != "fixed"]
 
 
-class RevisionIndex:
-    """The revisions that are known (a BatchMemory). Thread-safe: the dedup agent asks, the landing agent reports.
+class _OnItsWay(NamedTuple):
+    revisions: Keys
+    pending: KeyTable
+    new_events: Keys
+    pending_events: KeyTable
+    events: Keys
 
-    Restart: empty, and seeded from ClickHouse on assignment. `stored` drops its oldest keys (KeySet); pending revisions stay
-    until their batch ends.
+
+class RevisionIndex:
+    """The revisions that are known, and their events (a BatchMemory). Thread-safe: the dedup agent asks, the landing agent
+    reports.
+
+    Restart: empty, and seeded from ClickHouse on assignment. `stored` and `events` drop their oldest keys (KeySet); what is
+    pending stays until its batch ends.
     """
 
     def __init__(self, stored: KeySet, unpublished_keys: int = UNPUBLISHED_KEYS) -> None:
-        self.stored = stored
+        self.stored, self.events = stored, stored.empty()
         self._unpublished_keys = unpublished_keys
-        self._pending: dict[int, tuple[Keys, KeyTable]] = {}
+        self._pending: dict[int, _OnItsWay] = {}
         self._unpublished: Keys = np.zeros(0, np.uint64)
         # Changes that waited, so that they were known, and that ClickHouse refused in the end: their letters may be replayed.
         self._refused: Keys = np.zeros(0, np.uint64)
@@ -52,28 +67,38 @@ class RevisionIndex:
             known = self.stored.contains(revisions)
             if len(self._refused):
                 known &= ~np.isin(revisions, self._refused)
-            for _, table in self._pending.values():
-                known |= table.contains(revisions)
+            for batch in self._pending.values():
+                known |= batch.pending.contains(revisions)
         return known
 
-    def start(self, batch_id: int, revisions: Keys) -> None:
-        """The batch is on its way: its revisions are pending."""
-        table = KeyTable(len(revisions))
-        table.add(revisions)
+    def known_events(self, keys: Keys) -> Mask:
+        """Which of these events have landed, by their create or a change, or are on their way by their create."""
         with self._lock:
-            self._pending[batch_id] = revisions, table
+            known = self.events.contains(keys)
+            for batch in self._pending.values():
+                known |= batch.pending_events.contains(keys)
+        return known
+
+    def start(self, batch_id: int, revisions: Keys, new_events: Keys, events: Keys) -> None:
+        """The batch is on its way: its revisions are pending, and the events that it creates. `events`: those that are known,
+        of its changes."""
+        batch = _OnItsWay(revisions, _table(revisions), new_events, _table(new_events), events)
+        with self._lock:
+            self._pending[batch_id] = batch
 
     def landed(self, batch: EventBatch, refused: Keys) -> None:
         """Its revisions are stored, except those that ClickHouse refused: of the batch, or of changes that had waited."""
         pending = self._pending.get(batch.id)
         if pending is not None:
-            revisions, _ = pending
+            revisions = pending.revisions
             if len(refused) or len(self._refused):
                 with self._lock:
                     waited = np.setdiff1d(refused, revisions)
                     self._refused = np.union1d(np.setdiff1d(self._refused, revisions), waited)
                 revisions = np.setdiff1d(revisions, refused)
             self.stored.extend(revisions)
+            self.events.extend(pending.new_events)
+            self.events.renew(pending.events)
         self.given_up(batch)
 
     def given_up(self, batch: EventBatch) -> None:
@@ -86,6 +111,14 @@ class RevisionIndex:
             with self._lock:
                 self._pending.clear()
                 self._unpublished = np.zeros(0, np.uint64)
+
+    def seed(self, revisions: Keys, events: Keys) -> None:
+        """These revisions are stored, and rows of these events."""
+        self.stored.add(revisions)
+        self.events.add(events)
+
+    def nbytes(self) -> int:
+        return self.stored.nbytes() + self.events.nbytes()
 
     def mark_unpublished(self, revisions: Keys) -> None:
         """These are stored, maybe without a signal; the newest first, of which the index remembers `unpublished_keys`."""
@@ -107,8 +140,14 @@ class RevisionIndex:
         return marked
 
 
+def _table(keys: Keys) -> KeyTable:
+    table = KeyTable(len(keys))
+    table.add(keys)
+    return table
+
+
 class Dedup:
-    """The step. Adds column `revision` (UInt64); drops as "duplicate"; sets `batch.replayed`."""
+    """The step. Adds columns `revision` (UInt64) and AGAIN; drops as "duplicate"; sets `batch.replayed`."""
 
     name = "dedup"
 
@@ -124,13 +163,27 @@ class Dedup:
         if unpublished is not None and unpublished.any():
             batch.replayed = _noted(batch, batch.events.filter(pl.Series(unpublished)).unique("revision", keep="first"))
         batch.drop(known, DUPLICATE)
-        self._index.start(batch.id, batch.events.get_column("revision").to_numpy())
+        self._mark(batch)
         return batch
+
+    def _mark(self, batch: EventBatch) -> None:
+        """Marks the second creates, and says to the index which revisions and events are on their way."""
+        rows = batch.events
+        keys = rows.get_column("event_key").to_numpy()
+        there = self._index.known_events(keys)
+        create = (rows.get_column("operation") == "create").to_numpy()
+        first = np.flatnonzero(create & ~there)
+        first = first[pl.Series(keys[first]).is_first_distinct().to_numpy()]
+        again = create.copy()
+        again[first] = False
+        if again.any():
+            batch.events = rows.with_columns(pl.Series(AGAIN, again))
+        self._index.start(batch.id, rows.get_column("revision").to_numpy(), keys[first], keys[there])
 
 
 def _noted(batch: EventBatch, rows: pl.DataFrame) -> pl.DataFrame:
-    said_at = pl.when(pl.col("operation") == "create").then("created_at").otherwise("occurred_at")
-    return rows.select("event_key", "revision", "created_at", said_at.alias("said_at"), batch.kafka_ms(rows.get_column("row")))
+    said_at = pl.coalesce("occurred_at", "created_at").alias("said_at")
+    return rows.select("event_key", "revision", "created_at", said_at, batch.kafka_ms(rows.get_column("row")))
 
 
 def revisions(frame: pl.DataFrame) -> pl.Series:
@@ -142,8 +195,8 @@ def revisions(frame: pl.DataFrame) -> pl.Series:
     parts: list[pl.Expr] = [
         pl.col("event_key").cast(pl.String),
         pl.lit("\x1f!"),
-        # A create happened when its event was created, whether it says so or not.
-        pl.when(pl.col("operation") == "create").then("created_at").otherwise("occurred_at").dt.epoch("ms").cast(pl.String),
+        # A create without a time happened when its event was created, as one that says so.
+        pl.coalesce("occurred_at", "created_at").dt.epoch("ms").cast(pl.String),
         pl.lit("\x1f#"),
         pl.col("operation"),
     ]

@@ -1,7 +1,7 @@
 """Sets of 64-bit keys that numpy looks up by the column.
 
 A `KeyTable` is an open-addressing hash table in one array. XXH3 keys are uniform, so the low bits are the slot and linear
-probing needs one or two passes at a load of 0.65: 12.3 bytes a key when full. `KeySet` strings tables together as generations,
+probing needs one or two passes at a load of 0.7: 11.4 bytes a key when full. `KeySet` strings tables together as generations,
 so that the oldest keys leave by dropping a table. A look-up costs 60 to 90 ns a key and generation, most of it one access to
 memory that no cache holds, so generations are few and large; the newest grows by doubling. With a 32-bit date for each
 key they take half as much memory again.
@@ -19,7 +19,7 @@ from pipeline.clock import Clock, wall
 Keys = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
 Dates = npt.NDArray[np.uint32]
-_LOAD = 0.65
+_LOAD = 0.7
 _GENERATIONS = 4
 _FIRST_KEYS = 1 << 18
 _SLICE_KEYS = 1 << 16
@@ -116,6 +116,10 @@ class KeySet:
         self._clock = clock
         self._lock = threading.Lock()
 
+    def empty(self) -> KeySet:
+        """A set without keys, otherwise the same."""
+        return KeySet(self._limit, self._seconds, self._clock, self._dated)
+
     def contains(self, keys: Keys) -> Mask:
         known = np.zeros(len(keys), dtype=np.bool_)
         with self._lock:
@@ -156,6 +160,15 @@ class KeySet:
                 keys, dates = keys[fits:], None if dates is None else dates[fits:]
                 self._generations[-1] = (table, now)
             self._evict(now)
+
+    def renew(self, keys: Keys) -> None:
+        """These stay, or are added, as if they were new; one that is in an old generation is then there twice."""
+        if not len(keys):
+            return
+        keys = np.unique(keys)
+        with self._lock:
+            held = self._generations[-1][0].contains(keys) if self._generations else np.zeros(len(keys), np.bool_)
+        self.extend(keys[~held])
 
     def _newest(self) -> KeyTable:
         """A table with room: the newest, or that grown, or a new generation."""

@@ -24,10 +24,14 @@ ORIGIN = ("topic", "partition", "offset")
 FIXED = [f.column for f in events.FIELDS if f.group == "fixed" and f.column not in ("operation", "occurred_at")]
 _GROUPS = events.GROUPS | {"text": (*events.GROUPS["text"], *SENTIMENT)}
 """A label is no field of a record, but it changes with the text."""
-FILLED: dict[str, pl.DataType] = {**SENTIMENT}
+CREATES: dict[str, pl.DataType] = {"create_revisions": pl.List(pl.UInt64()), "other_created_at": TIME}
+"""What a row knows of the creates of its event (processors/second_creates.py)."""
+KEPT = 50
+"""Most revisions of creates that a row has: the last ones."""
+FILLED: dict[str, pl.DataType] = {**SENTIMENT, **CREATES}
 """Columns of table interactions that steps fill. `prepare` adds them as nulls, because not every hot path has each step; a
 tombstone blanks them. One that changes with a group of fields is in _GROUPS too."""
-_STATE = [*FIXED, *(column for group in _GROUPS.values() for column in group), *GROUP_TIMES, "is_deleted"]
+_STATE = [*FIXED, *(column for group in _GROUPS.values() for column in group), *GROUP_TIMES, *CREATES, "is_deleted"]
 _KEPT_BY_TOMBSTONE = {"created_at", "brands", "is_deleted"}
 _BASE_ORIGIN = [f"base_{column}" for column in ORIGIN]
 _EARLIER = (
@@ -43,8 +47,7 @@ def prepare(frame: pl.DataFrame) -> pl.DataFrame:
 
     FILLED are null, unless an earlier step has filled them: a later one does.
     """
-    create = pl.col("operation") == "create"
-    frame = frame.with_columns(occurred_at=pl.when(create).then("created_at").otherwise("occurred_at"))
+    frame = frame.with_columns(pl.coalesce("occurred_at", "created_at").alias("occurred_at"))
     return frame.with_columns(
         *(
             pl.when(_carries(columns, frame)).then("occurred_at").otherwise(NEVER).alias(f"{group}_at")
@@ -96,11 +99,21 @@ def merge(bases: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
     for group, columns in _GROUPS.items():
         newest = rows.sort(f"{group}_at", "seq").group_by("event_key")
         state = state.join(newest.agg(pl.col(*columns, f"{group}_at").last()), on="event_key", how="left")
-    return state.join(rows.group_by("event_key").agg(pl.col("is_deleted").max()), on="event_key", how="left")
+    creates = pl.col("create_revisions").explode().drop_nulls().unique(maintain_order=True).tail(KEPT)
+    of_all = with_own_revision(rows).group_by("event_key", maintain_order=True)
+    return state.join(of_all.agg(creates, pl.col("other_created_at", "is_deleted").max()), on="event_key", how="left")
 
 
-def apply(changes: pl.DataFrame, state: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """The changes as whole rows in their event's state, and how many were left out because they changed nothing."""
+def with_own_revision(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows; a create whose `create_revisions` are blank has its revision there."""
+    known = pl.col("create_revisions").fill_null([])
+    own = (pl.col("operation") == "create") & (known.list.len() == 0)
+    return rows.with_columns(pl.when(own).then(pl.concat_list("revision")).otherwise(known).alias("create_revisions"))
+
+
+def apply(changes: pl.DataFrame, state: pl.DataFrame) -> tuple[pl.DataFrame, int, int]:
+    """The changes as whole rows in their event's state, and how many were left out: they changed nothing, or came after the
+    delete of their event."""
     joined = changes.drop(c for c in _STATE if c != "is_deleted").join(
         state.rename({"is_deleted": "state_is_deleted"}), on="event_key", how="inner", maintain_order="left"
     )
@@ -117,7 +130,8 @@ def apply(changes: pl.DataFrame, state: pl.DataFrame) -> tuple[pl.DataFrame, int
         is_deleted=pl.col("state_is_deleted"),
     )
     whole = whole.select(changes.columns)
-    return bury(whole, state.filter(pl.col("is_deleted") == 1)), joined.height - whole.height
+    deleted = int((joined.get_column("base_is_deleted") == 1).sum())
+    return bury(whole, state.filter(pl.col("is_deleted") == 1)), joined.height - whole.height - deleted, deleted
 
 
 def bury(rows: pl.DataFrame, deleted: pl.DataFrame) -> pl.DataFrame:

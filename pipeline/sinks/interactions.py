@@ -10,6 +10,7 @@ import polars as pl
 from pipeline.batch import Assigned
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.processors.alerts.single import JUDGED
+from pipeline.processors.completion import THERE
 from pipeline.processors.merge import ORIGIN
 from pipeline.sinks.landing import COLUMNS
 from pipeline.sinks.pending import of_partitions
@@ -26,9 +27,14 @@ class InteractionsTable:
         self._search = Search(inserter)
 
     def newest(self, keys: pl.DataFrame) -> pl.DataFrame:
-        """The newest stored row of each event (`completion.Stored`); a known created_at spares a search."""
-        dated, undated = keys.filter(pl.col("created_at").is_not_null()), keys.filter(pl.col("created_at").is_null())
-        answers = [*self._search.at(dated, self._newest), *self._search.anywhere(undated, self._newest)]
+        """The newest stored row of each event (`completion.Stored`); a known created_at spares a search, if its minute has the
+        event."""
+        dated = keys.filter(pl.col("created_at").is_not_null())
+        answers = self._search.at(dated, self._newest)
+        undated = keys.filter(pl.col("created_at").is_null() | (pl.col(THERE) if THERE in keys.columns else False))
+        if answers:
+            undated = undated.join(pl.concat(answers), on="event_key", how="anti")
+        answers += self._search.anywhere(undated, self._newest)
         return pl.concat(answers) if answers else pl.DataFrame()
 
     def _newest(self, where: str) -> pl.DataFrame:
@@ -50,7 +56,7 @@ class InteractionsTable:
         if not answers:
             return pl.DataFrame()
         rows, asked = pl.concat(answers), changes.select("event_key", "revision", "said_at", "kafka_ms")
-        exact = asked.join(rows, on=["event_key", "revision"], how="inner")
+        exact = asked.join(rows, on=["event_key", "revision"], how="inner").with_columns(said_at="occurred_at")
         newest = rows.sort("version").unique("event_key", keep="last", maintain_order=True).drop("revision")
         replaced = asked.join(exact, on="revision", how="anti").join(newest, on="event_key", how="inner")
         return pl.concat([exact, replaced.select(exact.columns)])
@@ -60,8 +66,9 @@ class InteractionsTable:
             f"SELECT {_SIGNALLED} FROM interactions WHERE {where} ORDER BY version DESC LIMIT 1 BY event_key, revision"
         )
 
-    def known_revisions(self, assigned: Sequence[Assigned], hours: float, limit: int) -> pl.Series:
-        """Revisions of the partitions: (a) at or past the committed offset, (b) the newest of the window, up to `limit`."""
+    def known_revisions(self, assigned: Sequence[Assigned], hours: float, limit: int) -> pl.DataFrame:
+        """Columns revision and event_key of rows of the partitions: (a) at or past the committed offset, (b) the newest of the
+        window, up to `limit`."""
         since = datetime.now(UTC) - timedelta(hours=hours)
         recent = f"ingested_at >= '{since:%Y-%m-%d %H:%M:%S}'"
         topics = _partitions(assigned)
@@ -71,10 +78,11 @@ class InteractionsTable:
         where = f"{topics} AND ({recent}" + (f" OR {past})" if past else ")")
         count = self._inserter.query(f"SELECT count() AS n FROM interactions WHERE {where}").get_column("n")[0]
         newest = "" if count <= limit else f" ORDER BY ingested_at DESC LIMIT {limit}"
-        parts = [self._inserter.query(f"SELECT revision FROM interactions WHERE {where}{newest}")]
+        known = "SELECT revision, event_key FROM interactions"
+        parts = [self._inserter.query(f"{known} WHERE {where}{newest}")]
         if past and newest:
-            parts.append(self._inserter.query(f"SELECT revision FROM interactions WHERE {topics} AND ({past})"))
-        return pl.concat(parts).get_column("revision")
+            parts.append(self._inserter.query(f"{known} WHERE {topics} AND ({past})"))
+        return pl.concat(parts)
 
     def unpublished(self, assigned: Sequence[Assigned], hours: float, limit: int) -> pl.Series:
         """Revisions whose signal may not be published yet: rows from the committed offset on, or the whole window where nothing

@@ -22,7 +22,7 @@ from pipeline.sinks.pending import done_rows, waiting_rows
 from pipeline.sinks.record import event_of
 from schemas import events
 
-_LISTS = [column for column, f in events.BY_COLUMN.items() if f.kind == "strings"]
+_LISTS = [column for column, f in events.BY_COLUMN.items() if f.kind == "strings"] + ["create_revisions"]
 _ORIGIN = ["topic", "partition", "offset"]
 COLUMNS = [*events.BY_COLUMN, *FILLED, "event_key", "revision", "version", "is_deleted", *GROUP_TIMES]
 """The columns of an event in table interactions, and those that steps fill."""

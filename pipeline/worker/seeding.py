@@ -39,9 +39,9 @@ class Seeding:
             waiting = PendingTable(self._inserter).waiting(assigned, work.waiting_changes)
         finally:
             self._inserter.vitals.idle("seeding")
-        revisions = pl.concat([known, waiting.keys.get_column("revision")])
+        revisions = pl.concat([known.get_column("revision"), waiting.keys.get_column("revision")])
         self._index.mark_unpublished(unpublished.to_numpy())
-        self._index.stored.add(revisions.to_numpy())
+        self._index.seed(revisions.to_numpy(), known.get_column("event_key").to_numpy())
         metrics.SEEDED.inc(len(revisions))
         metrics.SEED_SECONDS.observe(time.monotonic() - started)
         return partial(self._take_over, waiting)

@@ -51,5 +51,5 @@ def show_memory(index: RevisionIndex, completion: Completion, dropped: KeySet | 
     """Each scrape of /metrics reads how much the steps hold."""
     metrics.WAITING.labels("memory").set_function(lambda: completion.held.in_memory)
     metrics.WAITING.labels("table").set_function(lambda: completion.held.beyond)
-    metrics.DEDUP_BYTES.set_function(index.stored.nbytes)
+    metrics.DEDUP_BYTES.set_function(index.nbytes)
     metrics.DROPPED_BYTES.set_function(dropped.nbytes if dropped else lambda: 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from pipeline.embedded.child import free_port
 from pipeline.errors import EarshotError
 from tests.support.commands import Done, Run
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COMMANDS = [
     *("up", "worker", "migrate", "send", "replay", "generate", "query", "status", "reset", "rematch", "voice"),
     *("rescore", "label", "control"),
@@ -351,6 +352,32 @@ def test_status_counts_the_lag_in_records(stacked: Run, settings: Settings) -> N
     group.commit(offsets=[TopicPartition(topic, partition, 1)], asynchronous=False)
     group.close()
     assert "lag: 29 records" in stacked("status").out
+
+
+def test_status_counts_second_creates_by_source(stacked: Run, settings: Settings) -> None:
+    now = datetime.now(UTC)
+    names = [
+        "event_key",
+        "version",
+        "created_at",
+        "ingested_at",
+        "platform",
+        "source_name",
+        "create_revisions",
+        "other_created_at",
+    ]
+    rows: list[list[object]] = [
+        [1, 1, now, now, "x", "poller", [7], EPOCH],
+        [2, 1, now, now, "x", "poller", [7, 8], EPOCH],
+        [2, 2, now, now, "x", "poller", [7, 8, 9], EPOCH],
+        [3, 1, now, now, "t.rev", "", [7, 8], now],
+        [4, 1, now, now - timedelta(days=2), "x", "old", [7, 8], now],
+    ]
+    with clickhouse_client(settings.clickhouse) as client:
+        client.insert("interactions", rows, column_names=names)
+    shown = [line.replace("│", " ").split() for line in stacked("status").out.splitlines()]
+    assert ["poller", "2", "0"] in shown and ["t.rev", "1", "1"] in shown
+    assert not any(line[:1] == ["old"] for line in shown)
 
 
 def test_dead_letters_are_listed_shown_and_sent_again(stacked: Run, settings: Settings) -> None:

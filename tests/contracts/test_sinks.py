@@ -208,13 +208,17 @@ def revisions_from(batch: EventBatch, offset: int) -> set[int]:
 def test_what_the_tables_say_of_a_partition(landed: Landed) -> None:
     """The seeds of an assignment: the revisions that are there, and those whose signal may be missing."""
     batch, table = landed.batch, landed.table
-    past = table.known_revisions(ASSIGNED, hours=-1, limit=10)
+    past = table.known_revisions(ASSIGNED, hours=-1, limit=10).get_column("revision")
     assert set(past) == revisions_from(batch, 2)
-    recent = table.known_revisions(ASSIGNED, hours=24, limit=10)
+    recent = table.known_revisions(ASSIGNED, hours=24, limit=10).get_column("revision")
     assert set(recent) == revisions_from(batch, 0)
-    capped = table.known_revisions(ASSIGNED, hours=24, limit=1)
+    known = table.known_revisions(ASSIGNED, hours=24, limit=10)
+    assert known.select("revision", "event_key").sort("revision").rows() == sorted(
+        batch.events.select("revision", "event_key").iter_rows()
+    )
+    capped = table.known_revisions(ASSIGNED, hours=24, limit=1).get_column("revision")
     assert set(past) <= set(capped), "what is at or past the committed offset is known whatever the limit"
-    assert table.known_revisions([Assigned("events", 1, 0)], hours=24, limit=10).len() == 0
+    assert table.known_revisions([Assigned("events", 1, 0)], hours=24, limit=10).is_empty()
 
     # Rows whose signal may be missing: at or past the committed offset; without one, all.
     assert set(table.unpublished(ASSIGNED, hours=-1, limit=10)) == set(past)

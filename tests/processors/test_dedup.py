@@ -205,13 +205,13 @@ def test_a_set_forgets_the_oldest_generation_only() -> None:
 def test_a_change_that_waited_and_was_refused_may_come_again_once() -> None:
     seen = RevisionIndex(KeySet(10, 1e9))
     change, other = np.array([7], np.uint64), np.array([8], np.uint64)
-    seen.start(1, change)
+    seen.start(1, change, NO_KEYS, NO_KEYS)
     seen.landed(batch_of([], batch_id=1), NO_KEYS)
-    seen.start(2, other)
+    seen.start(2, other, NO_KEYS, NO_KEYS)
     seen.landed(batch_of([], batch_id=2), change)
     assert not seen.known(change)[0], "its dead letter is replayed"
     assert seen.known(other)[0]
-    seen.start(3, change)
+    seen.start(3, change, NO_KEYS, NO_KEYS)
     assert seen.known(change)[0], "while it is on its way"
     seen.landed(batch_of([], batch_id=3), NO_KEYS)
     assert seen.known(change)[0]

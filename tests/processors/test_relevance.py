@@ -198,10 +198,11 @@ def test_also_while_it_is_on_its_way() -> None:
     assert run.text == "never mind"
 
 
-def test_a_second_create_that_mentions_none_hides_no_event_that_has_landed() -> None:
+def test_a_second_create_that_mentions_none_keeps_an_event_that_has_landed_up_to_date() -> None:
     run = Run()
     run.landed(create("acme is fine"))
-    assert outcome(run.landed(create("another text"))) == (0, 0, {IRRELEVANT: 1})
+    assert outcome(run.landed(create("another text"))) == (1, 0, {})
+    assert run.text == "another text"
     assert outcome(run.landed(LIKES)) == (1, 0, {})
 
 

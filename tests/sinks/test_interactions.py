@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import orjson
@@ -96,3 +97,30 @@ def test_a_replay_after_a_merge_brings_no_older_change_of_the_same_time_back(lan
     batch = lander.landed(count[0])
     assert batch.dropped == {"duplicate": 1}
     assert lander.client.command("SELECT metrics_likes FROM interactions FINAL") == 6
+
+
+def final(lander: Lander, columns: str) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in lander.client.query(f"SELECT {columns} FROM interactions FINAL").result_rows]
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_a_create_that_comes_again_under_another_time_is_an_edit_of_the_one_row(lander: Lander, restart: bool) -> None:
+    """The records of a review, of which each version has another created_at, and its delete."""
+    review = {"id": "r1", "platform": "t.rev", "kind": "review"}
+    first = review | {"created_at": "2026-09-20T10:00:00Z", "text": "Acme is slow", "rating": 2}
+    lander.landed(first)
+    lander.landed(review | {"created_at": "2026-09-21T09:00:00Z", "text": "Acme is slow, edited", "rating": 1})
+    if restart:
+        lander.client.command("SYSTEM START MERGES interactions")
+        lander.client.command("OPTIMIZE TABLE interactions FINAL")
+        known = lander.client.query("SELECT revision, event_key FROM interactions").result_columns
+        lander.use(new_index())
+        lander.index.seed(*(np.array(column, np.uint64) for column in known))
+    again = lander.landed(first | {"created_at": "2026-09-20T09:00:00Z"}, first)
+    assert again.dropped == {"duplicate": 2}, "what the first create said already, whatever time it names now"
+    columns = "text, rating, toDayOfMonth(created_at), toDayOfMonth(other_created_at), length(create_revisions)"
+    assert final(lander, columns) == [("Acme is slow, edited", 1.0, 20, 21, 2)]
+    lander.landed({"id": "r1", "platform": "t.rev", "operation": "delete", "occurred_at": "2026-09-22T10:00:00Z"})
+    assert final(lander, "text") == []
+    assert lander.landed(first | {"rating": 3}).dropped == {"deleted": 1}
+    assert final(lander, "text") == []

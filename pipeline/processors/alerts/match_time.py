@@ -2,8 +2,9 @@
 
 - A change counts from the time of the text or number that meets the rule. If the event met the rule before the change, it
   counts from its creation: a poller that sends a whole post again, with new counts or none, says nothing new.
-- A create counts from the creation of its event. A second create of a known event has no time of its own: if it is the first
-  to meet the rule, it counts from Kafka's time of its record. So an archive that comes again is as old as its events.
+- A create counts from the creation of its event. A second create that dedup knows as one is a change. Of an older event it has
+  no time of its own: if it is the first to meet the rule, it counts from Kafka's time of its record. So an archive that comes
+  again is as old as its events.
 - A label that comes later says something of a text that is there already: the event counts from its newest text or number that
   meets the rule, not from the time of the label.
 - Of a row that is read back, the state before is not known: it counts from its newest text or number that meets the rule.

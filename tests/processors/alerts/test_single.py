@@ -324,12 +324,13 @@ def test_a_second_create_counts_from_its_record_if_it_is_the_first_to_match() ->
     assert run.matched(post("bad acme recall", metrics={"likes": 102})) == [came, None]
 
 
-def test_a_second_create_that_changes_nothing_any_more_is_as_old_as_its_event() -> None:
+def test_a_second_create_is_an_update_at_the_time_of_its_record() -> None:
     run = Run(keyword(), reach())
     run.feed(post("bad acme"), change(1, text="sold"))
-    assert run.matched(post("bad acme recall", metrics={"likes": 100})) == [None, None]
+    came = datetime.fromtimestamp(KAFKA_MS / 1000, UTC)
+    assert run.matched(post("bad acme recall", metrics={"likes": 100})) == [came, came]
     run.feed(change(2, operation="delete"))
-    assert run.matched(post("bad acme recall", metrics={"likes": 102})) == [None, None]
+    assert run.matched(post("bad acme recall", metrics={"likes": 102})) == [], "a delete is final"
 
 
 def test_a_label_that_comes_later_is_as_old_as_the_text_and_number() -> None:
