@@ -63,6 +63,10 @@ class Candidate:
         """When the event came to match the rule."""
         return self.matched_at or self.created_at
 
+    def heard(self, now: datetime) -> Candidate:
+        """The candidate as heard of `now`: no event came to match later, whatever time its source or its edit gives."""
+        return replace(self, matched_at=now) if self.at > now else self
+
 
 @dataclass(frozen=True, slots=True)
 class Signal:

@@ -153,7 +153,7 @@ class Lifecycle:
     def single(self, candidates: Sequence[Candidate], now: datetime) -> tuple[list[Alert], list[Member]]:
         """Takes over events that no alert holds yet (table alert_events). Old ones: `old_events.recall` before."""
         changes, members = [], []
-        for candidate in sorted(candidates, key=lambda candidate: candidate.at):
+        for candidate in sorted((each.heard(now) for each in candidates), key=lambda candidate: candidate.at):
             rule = self.config.rule(candidate.rule)
             if not isinstance(rule, EventRule):
                 continue  # the rule has been taken out since

@@ -53,7 +53,7 @@ class UnknownRules:
 
     def known(self, config: Alerts) -> list[Candidate]:
         """The candidates whose rule is known now. They wait until they are `done`."""
-        return [each for rule in self._known(config) for each, _ in self._candidates[rule]]
+        return [each.heard(at) for rule in self._known(config) for each, at in self._candidates[rule]]
 
     def done(self, store: AlertStore, config: Alerts, generation: int) -> None:
         """The alerts of `known` candidates are stored."""

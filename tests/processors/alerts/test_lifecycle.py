@@ -313,6 +313,36 @@ def test_old_events_of_an_hour_are_one_alert_also_after_a_restart() -> None:
     assert again.open == []
 
 
+def test_events_of_the_future_count_as_of_now_and_end_or_replace_no_alert() -> None:
+    life, now = Lifecycle(CONFIG), at(MINUTE, 5)
+    ((fired,), _) = life.single([candidate(1, at(MINUTE))], at(MINUTE))
+    life.acknowledge(fired, "ann", "on it", at(MINUTE))
+    ahead = [candidate(1 + n, now + timedelta(minutes=11 * n)) for n in range(1, 131)]
+    changes, members = life.single(ahead, now)
+    assert changes == [] and {member.alert_key for member in members} == {fired.key}
+    (alert,) = life.open
+    assert (alert.state, alert.observed, alert.last_at) == (State.ACKNOWLEDGED, 131, now)
+
+
+def test_a_source_whose_clock_is_ahead_raises_one_alert() -> None:
+    life, news = Lifecycle(CONFIG), list[str]()
+    for second in range(0, 3600, 10):
+        now = at(MINUTE, second)
+        found = [candidate(second + 1, now)]
+        found += [candidate(second + 2, now + timedelta(minutes=15))] if second % 600 == 10 else []
+        news += states([alert for alert in life.single(found, now)[0] + life.sweep(now, now) if _is_news(alert)])
+    assert news == ["firing"]
+
+
+def test_an_edit_dated_ahead_fires_now_and_ends_in_time() -> None:
+    life, now = Lifecycle(CONFIG), at(MINUTE)
+    edited = candidate(1, now - timedelta(days=3), matched_at=now + timedelta(hours=23, minutes=59))
+    ((fired,), _) = life.single([edited], now)
+    assert (fired.since, fired.last_at) == (now, now)
+    assert states(life.sweep(at(MINUTE + 10), at(MINUTE + 10))) == ["resolved"]
+    assert states(life.single([candidate(2, at(MINUTE + 11))], at(MINUTE + 11))[0]) == ["firing"]
+
+
 def test_a_rule_that_is_not_there_any_more_raises_nothing() -> None:
     assert Lifecycle(Alerts()).single([candidate(1, at(MINUTE))], at(MINUTE)) == ([], [])
 

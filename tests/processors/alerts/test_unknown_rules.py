@@ -58,6 +58,14 @@ def test_they_raise_their_alert_when_the_rule_is_there() -> None:
     assert raised(evaluator.tick(later(seconds=3))) == []
 
 
+def test_one_dated_ahead_counts_from_the_time_at_which_it_was_heard() -> None:
+    evaluator = started(MemoryStore([]), OLDER)
+    evaluator.ingest([signal(1, matched_at=later(hours=23))], NOON)
+    evaluator.use(CRISIS)
+    (alert,) = evaluator.tick(later(hours=20))
+    assert (alert.historical, alert.since) == (True, NOON)
+
+
 def test_they_outlast_a_restart_and_a_signal_that_is_read_again(emptied: Settings) -> None:
     """Over the tables: waiting, killed, waiting, known, killed."""
     with clickhouse_client(emptied.clickhouse) as client:
