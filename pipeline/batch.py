@@ -30,7 +30,7 @@ class Origin(NamedTuple):
     first: int
     last: int
     first_ms: int = 0
-    """Kafka's time of the first record, ms since 1970."""
+    """Kafka's time of the first record, ms since 1970; as EventBatch.timestamps."""
     last_ms: int = 0
 
 
@@ -79,7 +79,7 @@ class EventBatch:
     generation: int = 0
     """The generation in which it was read (pipeline/fence.py)."""
     timestamps: npt.NDArray[np.int64] | None = None
-    """Kafka's time of each record, ms since 1970."""
+    """Kafka's time of each record, ms since 1970; not after the time at which the batch was read. 0: none."""
     unreadable: list[Unreadable] = field(default_factory=list)
     """No rows; `read` counts each as one, and `origins` covers them."""
     behind: bool = False

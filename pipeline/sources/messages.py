@@ -1,4 +1,7 @@
-"""Batches from the messages of Kafka's client."""
+"""Batches from the messages of Kafka's client.
+
+Kafka's time of a record is its producer's, who may say anything (microseconds, a clock ahead, none): it counts as of now at most.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +30,13 @@ def batch_from(messages: list[Message], topic: str, batch_id: int, generation: i
         },
         schema=ROW_SCHEMA,
     )
-    timestamps = np.fromiter(map(itemgetter(1), map(Message.timestamp, messages)), np.int64, count)
+    now = int(time.time() * 1000)  # later than every record that was read of its partition
+    timestamps = np.fromiter(map(itemgetter(1), map(Message.timestamp, messages)), np.int64, count).clip(0, now)
     origins = []
     for partition in np.unique(partitions):
         mine = partitions == partition
         span, times = offsets[mine], timestamps[mine]
         origins.append(Origin(topic, int(partition), int(span.min()), int(span.max()), int(times.min()), int(times.max())))
-    now = int(time.time() * 1000)  # later than every record that was read of its partition
     origins += [Origin(passed.topic, passed.partition, passed.first, passed.last, now, now) for passed in unreadable]
     return EventBatch(
         id=batch_id,
