@@ -1,6 +1,6 @@
 """Batches from the messages of Kafka's client.
 
-Kafka's time of a record is its producer's, who may say anything (microseconds, a clock ahead, none): it counts as of now at most.
+Kafka's time of a record is its producer's, who may give any (microseconds, a clock ahead, none): it counts as of now at most.
 """
 
 from __future__ import annotations
