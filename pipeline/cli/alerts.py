@@ -71,7 +71,12 @@ def list_alerts(
     min_severity: Severity = 1,
     since: Since = None,
     everything: Annotated[bool, typer.Option("--all", help="Resolved and pending ones too.")] = False,
-    historical: Annotated[bool, typer.Option("--historical", help="Historical alerts, of events an hour late.")] = False,
+    historical: Annotated[
+        bool,
+        typer.Option(
+            "--historical", help="Historical alerts: true an hour ago or more when they were found; nobody was notified."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List open alerts: firing or acknowledged.

@@ -94,14 +94,26 @@ def _always(receiver: Receiver) -> str:
 
 
 def _never(alerts: Alerts, rule: AnyRule) -> list[str]:
-    """Receivers of an escalation that no alert of the rule reaches."""
-    if rule.type == "spike":
-        return []  # its severity grows
-    return [
-        f"rule {rule.name}: escalate: its alerts have severity {rule.severity}, {r.name} takes {r.min_severity} and more"
-        for r in alerts.escalated_of(rule.name)
-        if r.min_severity > rule.severity
+    """Receivers that no alert of the rule reaches, and hours that no alert of it opens."""
+    later, first = alerts.escalated_of(rule.name), alerts.receivers_of(rule.name)
+    reached = {receiver.name for receiver in (*first, *later)}
+    lines = [
+        f"receiver {receiver.name}: always: rule {rule.name} does not name it: `always` opens hours, and adds no receiver"
+        for receiver in alerts.receivers
+        if receiver.always and rule.name in receiver.always.rules and receiver.name not in reached
     ]
+    if rule.type == "spike":
+        return lines  # its severity grows
+    deaf = {receiver.name for receiver in (*first, *later) if receiver.min_severity > rule.severity}
+    for receiver in later:
+        if receiver.name in deaf:
+            takes = f"{receiver.name} takes {receiver.min_severity} and more"
+            lines.append(f"rule {rule.name}: escalate: its alerts have severity {rule.severity}, {takes}")
+    if reached and reached == deaf:
+        lines.append(
+            f"rule {rule.name}: its alerts have severity {rule.severity}, and no receiver takes less: nobody is notified"
+        )
+    return lines
 
 
 def _uncovered(alerts: Alerts) -> list[str]:
@@ -115,7 +127,8 @@ def _uncovered(alerts: Alerts) -> list[str]:
             rules.setdefault(tuple(spans), []).append(rule.name)
     return [
         f"{'rules' if len(names) > 1 else 'rule'} {', '.join(names)}: nobody is notified {', '.join(spans[:MOST_SPANS])}"
-        f"{', ...' if len(spans) > MOST_SPANS else ''}: an alert of that time waits while it is open"
+        f"{', ...' if len(spans) > MOST_SPANS else ''}: "
+        "an alert of that time waits while it is open, and is never sent if it ends before"
         for spans, names in rules.items()
     ]
 

@@ -17,13 +17,13 @@ UTC = "UTC"
 
 @cache
 def _known() -> frozenset[str]:
-    """Of the system's zone files and of package tzdata. `localtime` is another zone on each machine."""
-    return frozenset(available_timezones() - {"localtime"})
+    """Of the system's zone files and of package tzdata. `localtime` is another zone on each machine, Factory is none."""
+    return frozenset(available_timezones() - {"localtime", "Factory"})
 
 
 def zone_hint(name: str) -> str:
-    """`, did you mean 'Europe/Berlin'?`; blank if no zone has a similar name."""
-    return hint(name, _known())
+    """`, did you mean 'Europe/Berlin'?`; of places: an abbreviation as EST has no summer time."""
+    return hint(name, {zone for zone in _known() if "/" in zone or zone == UTC}) or ": name a place, as Europe/Berlin"
 
 
 def _zone(name: str) -> str:

@@ -444,7 +444,8 @@ def test_check_says_who_is_notified_at_which_hours(run: Run, tmp_path: Path) -> 
     assert never == "rule anger: escalate: its alerts have severity 5, pager takes 6 and more"
     assert warnings == [
         "earshot: warning: rules anger, many, people: nobody is notified sat 08:00 to sat 18:00 Europe/Berlin, "
-        "sun 08:00 to sun 18:00 Europe/Berlin: an alert of that time waits while it is open"
+        "sun 08:00 to sun 18:00 Europe/Berlin: an alert of that time waits while it is open, and is never "
+        "sent if it ends before"
     ]
     assert done.code == 1
     path.write_text(HOURS.replace(", min_severity: 6", ""))

@@ -259,10 +259,12 @@ def test_what_is_wrong_with_an_escalation_is_named(escalate: str, says: str) -> 
         ("Europe/Belin", "there is no time zone 'Europe/Belin', did you mean 'Europe/Berlin'?"),
         ("europe/berlin", "there is no time zone 'europe/berlin', did you mean 'Europe/Berlin'?"),
         ("Europe", "there is no time zone 'Europe'"),
-        ("../etc/passwd", "there is no time zone '../etc/passwd'"),
-        ("localtime", "there is no time zone 'localtime'"),
-        ("''", "there is no time zone ''"),
-        ("+01:00", "there is no time zone '+01:00'"),
+        ("Factory", "there is no time zone 'Factory': name a place, as Europe/Berlin"),
+        ("CEST", "there is no time zone 'CEST': name a place, as Europe/Berlin"),
+        ("../etc/passwd", "there is no time zone '../etc/passwd': name a place, as Europe/Berlin"),
+        ("localtime", "there is no time zone 'localtime': name a place, as Europe/Berlin"),
+        ("''", "there is no time zone '': name a place, as Europe/Berlin"),
+        ("+01:00", "there is no time zone '+01:00': name a place, as Europe/Berlin"),
     ],
 )
 def test_an_unknown_time_zone_is_named_with_the_nearest_known_one(zone: str, says: str) -> None:

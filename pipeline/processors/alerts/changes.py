@@ -12,7 +12,7 @@ from pipeline.processors.alerts import explain
 from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.counts import INDEX
 from pipeline.processors.alerts.minutes import time_of
-from pipeline.processors.alerts.rule_types import AnyRule, EventRule, KeywordRule, Rule, Windowed, platforms_of
+from pipeline.processors.alerts.rule_types import AnyRule, CampaignRule, EventRule, KeywordRule, Rule, Windowed, platforms_of
 from pipeline.processors.alerts.verdicts import Verdicts
 from schemas.alerts import Alert, Change, Scope, State, alert_key
 from schemas.signals import Candidate
@@ -39,9 +39,13 @@ def persistence_of(rule: Rule) -> timedelta:
 
 def is_over(alert: Alert, rule: AnyRule | None, undecided: datetime, at: datetime) -> bool:
     """Whether the condition, by the events' time `at`, has been false for as long as the rule asks, or for HELD if it was
-    `undecided` until then; a test lasts a minute."""
+    `undecided` until then; a test lasts a minute. Never before `awaits_escalation` ends."""
+    if awaits_escalation(alert, rule):
+        return False
     lasts = rule.resolve if rule and not alert.test else MINUTE
     held = max(alert.last_at, min(undecided, alert.last_at + HELD))
+    if alert.escalated_at is not None and isinstance(rule, EventRule | CampaignRule):
+        held = max(held, alert.escalated_at)
     return at - held - _unjudged(rule) >= lasts
 
 
@@ -72,6 +76,12 @@ def escalates(alert: Alert, rule: Rule | None, now: datetime) -> bool:
         return False
     since = [at for at in (alert.raised_at, alert.unmuted_at) if at is not None]
     return alert.escalated_at is None and bool(since) and now - max(since) >= rule.escalate.after
+
+
+def awaits_escalation(alert: Alert, rule: AnyRule | None) -> bool:
+    """Whether an alert about events, which nothing prolongs, stays open until somebody acknowledges it or it escalates."""
+    fires = alert.state == State.FIRING and not alert.muted and not alert.test and alert.escalated_at is None
+    return fires and isinstance(rule, EventRule | CampaignRule) and rule.escalate is not None
 
 
 # --- windows ----------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -25,9 +25,23 @@ class Rule(StrictModel):
     receivers: tuple[Name, ...] = ()
     """Which receivers are notified; none given: all but those of `escalate`."""
     escalate: Escalation | None = None
+    """An alert about events or a campaign stays open until somebody acknowledges it or it escalates, then for `resolve`."""
     repeat: Duration = timedelta(hours=4)
     """How often receivers are reminded while it fires and nobody has acknowledged it."""
     runbook: str = ""
+
+    @model_validator(mode="after")
+    def _somebody(self) -> Self:
+        if "receivers" in self.model_fields_set and not self.receivers:
+            raise ValueError("receivers: name at least one; without the key all are notified")
+        return self
+
+    @field_validator("repeat")
+    @classmethod
+    def _some_rest(cls, repeat: timedelta) -> timedelta:
+        if repeat < timedelta(minutes=1):
+            raise ValueError("it is 1 minute at least; for no reminders write a long time, as 365d")
+        return repeat
 
 
 class Mentioning(Rule):
@@ -93,6 +107,11 @@ class ThresholdRule(Windowed):
     def _one_limit(self) -> ThresholdRule:
         if (self.above is None) == (self.below is None):
             raise ValueError("a threshold has either above or below")
+        limit = self.above if self.above is not None else self.below or 0.0
+        if self.measure == "negative_share" and not 0 <= limit <= 1:
+            raise ValueError(f"a share is 0 to 1, as 0.75, and not {limit:g}")
+        if self.below is not None and self.measure != "score" and self.below <= 0:
+            raise ValueError(f"below: no {self.measure} is below {self.below:g}: the rule would never fire")
         if "aggregate" in self.model_fields_set and self.measure not in ADDED_UP:
             raise ValueError(f"aggregate: it is for {', '.join(ADDED_UP)}, not for {self.measure}")
         if "min_mentions" in self.model_fields_set and not self.asks_least:
@@ -107,6 +126,14 @@ class KeywordRule(Mentioning):
     type: Literal["keyword"]
     words: dict[Language | Literal["any"], Annotated[tuple[Word, ...], Field(min_length=1)]] = Field(min_length=1)
     severity: int = Field(7, ge=1, le=10)
+
+    @field_validator("words", mode="before")
+    @classmethod
+    def _languages(cls, words: object) -> object:
+        for name in words if isinstance(words, dict) else ():
+            if name != "any" and (name == "all" or not re.fullmatch("[a-z]{2,3}", str(name))):
+                raise ValueError(f"there is no language {name!r}: it has two or three small letters, as en, or is `any`")
+        return words
 
 
 class ReachRule(Mentioning):

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from pipeline.processors.alerts.audience import Hearing
+from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.lifecycle import Lifecycle
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.silences import Silence
-from schemas.alerts import Alert, State, dump, parse_alert
+from schemas.alerts import Alert, Scope, State, dump, parse_alert
 from schemas.signals import Candidate
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -55,13 +56,38 @@ def test_an_alert_that_nobody_acknowledges_escalates_once() -> None:
     assert parse_alert(dump(alert)) == alert
 
 
-def test_an_acknowledgement_or_the_end_comes_first() -> None:
+def test_one_post_stays_open_until_it_escalates_or_somebody_has_it() -> None:
+    """Nothing prolongs it: with the usual `resolve` it would end before anybody is called."""
+    soon = config({"name": "chat"}, {"name": "pager"}, escalate={"after": "15m", "to": ["pager"]}, resolve="10m")
+    life = Lifecycle(soon)
+    fire(life)
+    assert escalations(life, 5, 11, 14, 15) == [15]
+    assert not [a for a in life.sweep(at(24), at(24)) if a.state == State.RESOLVED]
+    assert [a.state for a in life.sweep(at(25), at(25))] == [State.RESOLVED]
+
+    acknowledged = Lifecycle(soon)
+    acknowledged.acknowledge(fire(acknowledged), "ines", "on it", at(2))
+    assert [a.state for a in acknowledged.sweep(at(11), at(11))] == [State.RESOLVED]
+
+    silenced = Lifecycle(soon, silences=[silence(-1, 60)])
+    fire(silenced)
+    assert [a.state for a in silenced.sweep(at(11), at(11))] == [State.RESOLVED]
+
+
+def test_an_acknowledgement_comes_first() -> None:
     life = Lifecycle(CONFIG)
     life.acknowledge(fire(life), "ines", "on it", at(14))
     assert escalations(life, 15, 60) == []
-    life = Lifecycle(config({"name": "chat"}, {"name": "pager"}, resolve="5m", escalate={"after": "15m", "to": ["pager"]}))
-    fire(life)
-    assert escalations(life, 15, 60) == [] and life.open == []
+
+
+def test_a_window_that_is_over_does_not_escalate() -> None:
+    many = {"name": "crisis", "type": "threshold", "measure": "count", "above": 5, "words": None, "resolve": "5m"}
+    rule = {key: value for key, value in many.items() if value is not None} | {"escalate": {"after": "15m", "to": ["pager"]}}
+    receivers = [{"name": name, "type": "webhook", "url": "https://ops.example/x"} for name in ("chat", "pager")]
+    life = Lifecycle(Alerts.model_validate({"receivers": receivers, "rules": [rule]}))
+    condition = Condition(life.config.rules[0], Scope("Acme"), NOON, NOON, 5, 6.0, "count")  # type: ignore[arg-type]
+    assert life.met(condition, NOON)
+    assert escalations(life, 14, 15, 60) == [] and life.open == []
 
 
 def test_a_rule_without_it_and_a_test_never_escalate() -> None:
