@@ -15,7 +15,7 @@ import polars as pl
 
 from pipeline.clickhouse.query import Ask
 from pipeline.control.notifier import Notifier
-from pipeline.errors import EarshotError
+from pipeline.errors import EarshotError, reason
 from pipeline.fence import GivenUp
 from pipeline.leader import Leader
 from pipeline.monitoring import metrics
@@ -160,7 +160,7 @@ class LateWindows:
         self._ask, self._background = ask, background
 
     async def run(self) -> None:
-        """Evaluates again and again. A day that meets an error of ClickHouse comes again later."""
+        """Evaluates again and again. A day whose backtest fails comes again later."""
         stop = threading.Event()
         try:
             while True:
@@ -181,7 +181,15 @@ class LateWindows:
         config = self._evaluator.config
         windowed = tuple(rule for rule in config.rules if isinstance(rule, OverTimeRule))
         backtest = Backtest(query, config.model_copy(update={"rules": windowed}), *span, self._evaluator.zones)
-        await self._background.run_steps(backtest.steps(), query)
+        try:
+            await self._background.run_steps(backtest.steps(), query)
+        except GivenUp:
+            raise
+        except Exception as error:  # of one day: the live evaluation must not end for it
+            metrics.LATE_DAYS_FAILED.inc()
+            unexpected = not isinstance(error, EarshotError)
+            log.warning("late windows of %s: %s; will be retried", span[0].date(), reason(error), exc_info=unexpected)
+            return
         record = partial(self._evaluator.record, backtest.alerts, utc_now())
         self._notifier.record(await self._leader.on_thread(record))
         await self._background.rest()

@@ -113,9 +113,8 @@ ALERT_HISTORY_DAYS = _gauge("alert_history_days", "Days of history for spikes: 2
 ALERT_CANDIDATES_WAITING = _gauge(
     "alert_candidates_waiting", "Events that meet a rule which control's alerts.yaml does not have: they wait a day for it"
 )
-ALERT_CANDIDATES_DROPPED = _counter(
-    "alert_candidates_dropped", "Events that no longer wait for their rule: a day has passed, or there are too many"
-)
+ALERT_CANDIDATES_DROPPED = _counter("alert_candidates_dropped", "Events dropped that waited for their rule: a day, or too many")
+LATE_DAYS_FAILED = _counter("alert_late_days_failed", "Backtests of days with late windows that failed; each is retried later")
 WATERMARK_AGE = _gauge("alert_watermark_age_seconds", "Age of the time at which windows are evaluated")
 CAMPAIGN_SECONDS = _histogram(
     "campaign_search_seconds", "Time of a search for campaigns: control or ClickHouse works, on one core", _WORK

@@ -19,6 +19,7 @@ from pipeline.control.background import Background, Campaigns, LateWindows, quer
 from pipeline.control.notifier import Notifier
 from pipeline.errors import EarshotError
 from pipeline.fence import GivenUp
+from pipeline.monitoring import metrics
 from pipeline.processors.alerts.campaign_search import CampaignFinder
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.rules import Alerts
@@ -227,6 +228,42 @@ async def test_late_windows_are_recorded_before_the_rest_and_nobody_is_notified(
     evaluator.late_span = lambda now: None
     await late.evaluate(threading.Event())
     assert len(time.log) == 4
+
+
+@pytest.mark.parametrize("error", [EarshotError("ClickHouse is away"), MemoryError(), ZeroDivisionError("of ours")])
+async def test_a_backtest_that_fails_costs_its_day_a_turn_and_no_more(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = metrics.LATE_DAYS_FAILED._value.get()
+    days = [AT, AT + timedelta(days=1)]
+
+    class Script:
+        def __init__(self, query: object, config: Alerts, first: datetime, last: datetime, zones: object) -> None:
+            self.alerts = [f"{first:%d}"]
+
+        def steps(self) -> Iterator[float]:
+            if self.alerts == ["01"]:
+                raise error
+            yield 1.0
+
+    def due(now: datetime) -> tuple[datetime, datetime] | None:
+        if not days:
+            raise ProcessLookupError("no day is left")
+        return days[0], days.pop(0)
+
+    monkeypatch.setattr(background, "LATE_EVERY_S", 0.0)
+    monkeypatch.setattr(background, "Backtest", Script)
+    evaluator = SimpleNamespace(
+        config=Alerts.model_validate({}), zones={}, late_span=due, record=lambda alerts, now: alerts
+    )  # fmt: skip
+    time = Time()
+    late = LateWindows(
+        leader_of(), cast(Evaluator, evaluator), cast(Notifier, Recorder(time.log)), no_ask, time.throttle(0.1)
+    )  # fmt: skip
+    with pytest.raises(ProcessLookupError):
+        await asyncio.wait_for(late.run(), 5)
+    assert [entry for entry in time.log if "record" in entry] == ["record ['02']"]
+    assert caplog.text.count("late windows of 2026-09-01") == 1 and metrics.LATE_DAYS_FAILED._value.get() == failed + 1
 
 
 async def test_the_end_of_leading_ends_a_rest_on_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:

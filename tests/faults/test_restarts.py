@@ -20,6 +20,7 @@ from typing import NamedTuple
 import pytest
 
 from pipeline.config.settings import Settings
+from pipeline.processors.alerts import late_days
 from pipeline.processors.alerts.rules import Alerts
 from schemas.alerts import Alert, Scope
 from tests.support.day import BEGIN, NO_DATA_AFTER, WARM, Day, Incident, at, generate, rules
@@ -140,6 +141,12 @@ def gone(alert: Raised, incidents: Iterable[Incident], away: set[int]) -> bool:
 
 
 # --- the property -----------------------------------------------------------------------------------------------------
+@pytest.fixture(autouse=True)
+def late_days_have_their_turn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A control that stopped would else judge them an hour later: after the end of the day."""
+    monkeypatch.setattr(late_days, "BACKOFF", (timedelta(),))
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("seed", "worlds", "stopped", "step"), [SHORT, *LONG])
 def test_a_control_that_is_stopped_raises_the_same_alerts(

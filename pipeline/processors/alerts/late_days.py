@@ -17,7 +17,11 @@ DAY = timedelta(days=1)
 QUIET = timedelta(seconds=10)
 """A day is due once its minutes have not changed for so long ..."""
 LONGEST_WAIT = timedelta(hours=1)
-"""... and at the latest so long after the first change: a poller may update old posts all the time. After an error, too."""
+"""... and at the latest so long after the first change: a poller may update old posts all the time."""
+BACKOFF = timedelta(hours=1), timedelta(hours=4), timedelta(days=1)
+"""So long after a backtest, also a failed one, the day may have its next, from the third on once a day: likes on old posts
+touch some days without end, and each backtest reads four weeks. After a start, each day waits as after its first backtest,
+which may have ended the process before."""
 
 
 class _Waiting(NamedTuple):
@@ -37,11 +41,14 @@ class LateDays:
         self._running: tuple[int, _Waiting] | None = None
         """The day whose backtest runs, or has failed."""
         self._unsaved = set[int]()
+        self._turns: dict[int, tuple[int, datetime]] = {}
+        """By day: how many backtests it had, and when the next may begin. Days without one are missing."""
 
     def read(self, store: AlertStore, now: datetime) -> None:
         """Takes over the days of the table."""
         self._days = {each.day: _Waiting(each.first, each.last, now, now) for each in store.late_days()}
         self._running, self._unsaved = None, set()
+        self._turns = {day: (1, now + BACKOFF[0]) for day in self._days}
 
     def note(self, minute: int, now: datetime) -> None:
         """Events of this minute came late."""
@@ -64,18 +71,17 @@ class LateDays:
         if self._running is not None:
             day, failed = self._running
             first, last = self._span(day)
-            self._days[day] = failed._replace(first=first, last=last, since=now, changed_at=now + LONGEST_WAIT)
+            self._days[day] = failed._replace(first=first, last=last)
             self._running = None
-        due = [
-            (waiting.since, day)
-            for day, waiting in self._days.items()
-            if now - waiting.changed_at >= QUIET or now - waiting.since >= LONGEST_WAIT
-        ]
+        self._turns = {day: turn for day, turn in self._turns.items() if now - turn[1] < BACKOFF[-1]}
+        due = [(waiting.since, day) for day, waiting in self._days.items() if self._is_due(day, now)]
         if not due:
             return None
         _, day = min(due)
         waiting = self._days.pop(day)
         self._running = day, waiting
+        turns = self._turns[day][0] if day in self._turns else 0
+        self._turns[day] = turns + 1, now + BACKOFF[min(turns, len(BACKOFF) - 1)]
         return time_of(waiting.first), min(time_of(waiting.last + longest), now - OLD)
 
     def done(self) -> None:
@@ -83,6 +89,12 @@ class LateDays:
         if self._running is not None:
             self._unsaved.add(self._running[0])
             self._running = None
+
+    def _is_due(self, day: int, now: datetime) -> bool:
+        waiting = self._days[day]
+        if day in self._turns and now < self._turns[day][1]:
+            return False
+        return now - waiting.changed_at >= QUIET or now - waiting.since >= LONGEST_WAIT
 
     def _span(self, day: int) -> tuple[int, int]:
         parts = [self._days[day]] if day in self._days else []

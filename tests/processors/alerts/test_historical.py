@@ -85,7 +85,8 @@ def test_an_old_window_is_on_record_once_and_nobody_is_told(client: Client, eval
     assert [row[:4] for row in rows] == [("Acme", "resolved", True, None)]
     assert rows[0][4].replace(tzinfo=UTC) == then and rows[0][5] == 30
     evaluator.ingest([signal], now)
-    assert go_through(evaluator, client, now + QUIET) == 0
+    assert evaluator.late_span(now + QUIET) is None, "it was judged just now"
+    assert go_through(evaluator, client, now + QUIET + timedelta(hours=1)) == 0
 
 
 def test_what_was_told_in_time_is_not_on_record_again(client: Client, evaluator: Evaluator) -> None:
@@ -157,12 +158,14 @@ def test_an_old_window_that_was_not_judged_before_a_restart_is_judged_after_it(c
     evaluator.tick(now)  # after it, the signal is committed
     second = start(client)
     now = utc_now()
-    assert second.late_span(now + QUIET) == (then, then + timedelta(minutes=7 + 5))
+    hour = timedelta(hours=1)
+    assert second.late_span(now + QUIET) is None, "its backtest may have ended the process"
+    assert second.late_span(now + hour) == (then, then + timedelta(minutes=7 + 5))
     third = start(client)  # the second was killed before it was through
     now = utc_now()
-    assert go_through(third, client, now + QUIET) == 1
-    third.tick(now + QUIET)
-    assert start(client).late_span(now + timedelta(hours=2)) is None
+    assert go_through(third, client, now + hour) == 1
+    third.tick(now + hour)
+    assert start(client).late_span(now + 2 * hour) is None
 
 
 # --- which day comes next ---------------------------------------------------------------------------------------------
@@ -222,7 +225,40 @@ def test_a_day_that_is_touched_while_its_backtest_runs_waits_once_more() -> None
     days.done()
     days.save(store, later(seconds=12), 0)
     assert [(each.first, each.last) for each in store.late_days()] == [(minute(-1, 90), minute(-1, 90))]
-    assert days.take(later(seconds=21), 5) == (time_of(minute(-1, 90)), time_of(minute(-1, 95)))
+    assert days.take(later(seconds=21), 5) is None, "it was judged just now"
+    assert days.take(later(hours=1, seconds=10), 5) == (time_of(minute(-1, 90)), time_of(minute(-1, 95)))
     days.done()
-    days.save(store, later(seconds=30), 0)
+    days.save(store, later(hours=1, seconds=30), 0)
     assert store.late_days() == []
+
+
+def test_a_day_that_is_touched_without_end_is_judged_again_less_and_less_often() -> None:
+    days, turns = LateDays(), list[int]()
+    for minutes in range(0, 4 * 24 * 60, 5):
+        days.note(minute(-9, 10), later(minutes=minutes))
+        if days.take(later(minutes=minutes), 5) is not None:
+            turns.append(minutes // 60)
+            if len(turns) != 2:  # a failed backtest is not cheaper
+                days.done()
+    assert turns == [1, 2, 6, 30, 54, 78]
+
+
+def test_a_day_that_was_left_alone_for_long_is_judged_at_once_again() -> None:
+    days = LateDays()
+    for hours in (0, 1, 30):
+        days.note(minute(-2, 10), later(hours=hours))
+        assert days.take(later(hours=hours, seconds=10), 5) is not None
+        days.done()
+
+
+def test_a_day_whose_backtest_ends_the_process_does_not_end_each_one_at_once() -> None:
+    store = MemoryStore([])
+    days = LateDays()
+    days.note(minute(-1, 10), NOON)
+    days.save(store, NOON, 0)
+    for start in range(3):
+        days = LateDays()
+        days.read(store, later(hours=start))
+        days.note(minute(-1, 10), later(hours=start, minutes=1))
+        assert days.take(later(hours=start, minutes=59), 5) is None
+        assert days.take(later(hours=start + 1), 5) is not None
