@@ -102,11 +102,13 @@ class Evaluator(OpenAlerts):
         self._closed = minute - 1
         self._again = {minute - 2, minute - 1}
         self._arrivals.reset()
-        self.windows.learn(self._tables.ask, minute)
+        # Before all others: there may be no room for all.
+        self.windows.watched = {alert.scope for alert in self.lifecycle.open}
         for alert in self.lifecycle.open:
             if isinstance(rule := self.config.rule(alert.rule), WindowedRule):
                 heard = minute_of(alert.since) - self.windows.longest  # it may have no mention since
                 self.windows.rings[slice_of(rule)].table.take_in([alert.scope], heard)
+        self.windows.learn(self._tables.ask, minute)
 
     @property
     def _campaign_rules(self) -> list[CampaignRule]:

@@ -123,10 +123,10 @@ class CountTable:
     def of_brands(self, brands: Iterable[str]) -> Rows:
         return np.array([row for brand in brands for row in self._of_brand.get(brand, ())], np.int64)
 
-    def quiet(self, before: int) -> Rows:
-        """The rows without a mention since this minute."""
+    def quiet(self, before: int, but: Iterable[Scope] = ()) -> Rows:
+        """The rows without a mention since this minute, but for those of some scopes."""
         rows = self.known()
-        return rows[self.heard[rows] < before]
+        return np.setdiff1d(rows[self.heard[rows] < before], self.find(but))
 
     def release(self, rows: Rows) -> None:
         """Gives these rows away, after every array has dropped its values there."""

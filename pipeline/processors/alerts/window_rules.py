@@ -125,6 +125,12 @@ def loud(rule: WindowedRule, window: Window) -> Rows | None:
     return None
 
 
+def mattering(rule: WindowedRule, window: Window, possible_rows: Rows) -> Rows:
+    """The rows with as many mentions as the rule asks for; if it asks for too little: of which it is not true."""
+    rows = loud(rule, window)
+    return possible_rows if rows is None else rows
+
+
 def _at_most(rule: ThresholdRule) -> str:
     """A measure that is never smaller than the rule's and is in the ring: authors are not more than mentions."""
     return "count" if rule.measure == "authors" else rule.measure

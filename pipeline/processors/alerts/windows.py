@@ -28,7 +28,7 @@ from pipeline.processors.alerts.window_rules import (
     Seen,
     asks_for_little,
     brands_of,
-    loud,
+    mattering,
     measures_of,
     minutes_of,
     named_scopes,
@@ -69,6 +69,8 @@ class Windows:
         spiky = [slice_ for slice_, group in self._rules.items() if any(isinstance(rule, SpikeRule) for rule in group)]
         self.histories = {slice_: History(tables[slice_], MOST_BYTES // len(spiky)) for slice_ in spiky}
         self._tidied = 0
+        self.watched: Collection[Scope] = ()
+        """With an open alert, as `judge` heard of them last: they keep their rows while room is short."""
 
     @property
     def rules(self) -> list[WindowedRule]:
@@ -178,7 +180,10 @@ class Windows:
     def _forget_silent(self, before: int, which: dict[Slice, npt.NDArray[np.bool_]], most: int) -> int:
         """Forgets up to `most` of these (by row), of which nothing has been said since `before`; returns how many."""
         tables = [self.rings[slice_].table for slice_ in which]
-        quiet = [(rows := table.quiet(before))[those[rows]] for table, those in zip(tables, which.values(), strict=True)]
+        quiet = [
+            (rows := table.quiet(before, self.watched))[those[rows]]
+            for table, those in zip(tables, which.values(), strict=True)
+        ]
         gone = longest_silent(tables, quiet, most)
         for slice_, rows in zip(which, gone, strict=True):
             self._forget(slice_, rows)
@@ -203,12 +208,15 @@ class Windows:
 
         They are about the scopes that a rule may be true of, and about the `watched` ones: those with an open alert.
         """
+        self.watched = watched
         return [self._judge(slice_, group, minute, over, watched) for slice_, group in self._rules.items()]
 
     def _judge(self, slice_: Slice, rules: list[WindowedRule], minute: int, over: bool, watched: Collection[Scope]) -> Verdicts:
         table = self.rings[slice_].table
         windows = {length: self.rings[slice_].window(minute, length) for length in set(map(minutes_of, rules))}
-        self._note_mattering(slice_, rules, windows)
+        for rule in (rule for rule in rules if not rule.brands):
+            window = windows[minutes_of(rule)]
+            table.mattered[mattering(rule, window, self._possible(slice_, rule, window))] = True
         rows = self._to_judge(slice_, [rule for rule in rules if over or not needs_whole_minutes(rule)], windows, watched)
         scopes = [table.scopes[row] for row in rows]
         taken = {length: window.take(rows) for length, window in windows.items()}
@@ -237,14 +245,6 @@ class Windows:
         rows = [self._possible(slice_, rule, windows[minutes_of(rule)]) for rule in rules]
         known = self.rings[slice_].table.find(watched)
         return np.unique(np.concatenate([*rows, known[known != NONE]]))
-
-    def _note_mattering(self, slice_: Slice, rules: Sequence[WindowedRule], windows: dict[int, Window]) -> None:
-        """The rows with as many mentions as a rule asks for; of a rule that asks for too little: of which it is not true."""
-        for rule in rules:
-            if not rule.brands:
-                window = windows[minutes_of(rule)]
-                rows = loud(rule, window)
-                self.rings[slice_].table.mattered[self._possible(slice_, rule, window) if rows is None else rows] = True
 
     def _possible(self, slice_: Slice, rule: WindowedRule, window: Window) -> Rows:
         return possible(rule, window, self.rings[slice_].table, self.histories.get(slice_))

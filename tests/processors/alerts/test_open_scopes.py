@@ -1,0 +1,46 @@
+"""The scopes of open alerts while names that nobody knows fill the table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+
+import polars as pl
+import pytest
+
+from pipeline.processors.alerts import windows
+from pipeline.processors.alerts.evaluator import Evaluator
+from pipeline.processors.alerts.rules import Alerts
+from pipeline.processors.alerts.table import NONE, ScopeLimit
+from schemas.alerts import Alert, Scope, State
+from tests.support.control_parts import MemoryStore
+from tests.support.minutes import MINUTE, at, frame, said
+
+LOW = {"name": "low", "type": "threshold", "measure": "count", "below": 5, "window": "10m", "resolve": "10m"}
+OPEN = Alert(
+    key=1, version=1, rule="low", type="threshold", scope=Scope("Acme"), state=State.FIRING, severity=5,
+    since=at(MINUTE - 500), last_at=at(MINUTE - 2), changed_at=at(MINUTE - 2), raised_at=at(MINUTE - 500),
+)  # fmt: skip
+
+
+class Strangers(MemoryStore):
+    """Its minutes hold a dozen new names each, and nothing else."""
+
+    def ask(self, sql: str, settings: Mapping[str, object] | None = None) -> pl.DataFrame:
+        minutes = {int(each) // 60 for each in re.findall(r"[0-9]{10}", sql)}
+        rows = [said(m, 1, f"stranger {m} {n}") for m in range(min(minutes), max(minutes) + 1) for n in range(12)]
+        return frame(*rows).with_columns(live=pl.lit(1, pl.UInt64))
+
+
+def test_an_alert_goes_on_over_a_start_with_a_full_table_and_while_it_stays_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "ScopeLimit", lambda: ScopeLimit(50))
+    evaluator = Evaluator(Strangers([], [OPEN]), Alerts.model_validate({"rules": [LOW]}))
+    evaluator.start(at(MINUTE), 0)
+    table = next(iter(evaluator.windows.rings.values())).table
+    assert evaluator.windows.room.is_short and evaluator.windows.room.left_out
+    for minute in range(90):
+        now = at(MINUTE + minute) + timedelta(seconds=20)
+        assert [alert for alert in evaluator.tick(now) if alert.state == State.RESOLVED and alert.scope == OPEN.scope] == []
+        assert table.find([OPEN.scope])[0] != NONE
+    assert OPEN.key in {alert.key for alert in evaluator.lifecycle.open}
