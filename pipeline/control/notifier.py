@@ -132,7 +132,8 @@ class Notifier:
         """Notifies with the explanation, or without it when it takes longer than EXPLAIN_S."""
         work = asyncio.get_running_loop().run_in_executor(self._explaining, explain, self._ask, alert, window)
         await asyncio.wait((work,), timeout=EXPLAIN_S)
-        if not work.done():
+        late = not work.done()
+        if late:
             dispatcher.notify(alert)
         try:
             explanation = await work
@@ -143,7 +144,7 @@ class Notifier:
             log.warning("alert %s is not explained: %s", alert.hex, error)
             changes = []
         self._topic.send(changes)
-        for change in changes or [alert]:
+        for change in changes if changes or late else [alert]:
             dispatcher.notify(change)
 
     def _measure(self, alert: Alert, receiver: str, seconds: float) -> None:

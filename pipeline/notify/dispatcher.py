@@ -11,7 +11,8 @@ recognise a repetition. A receiver is notified of:
   to close the incident that it opened.
 - webhooks again by the rule's `repeat`, while an alert fires and nobody has acknowledged it. Alertmanager all open alerts, once
   a minute, also the muted ones: it would resolve them by itself.
-- a test: all receivers of its rule and of its escalation, once, whatever its severity; it delays no other alert.
+- a test: all receivers of its rule and of its escalation that are in their hours, once, whatever its severity, and a minute
+  later of its end; it delays no other alert.
 - an escalation, if the rule's `escalate` names it: once, also if it knows the alert; from then on of the alert's changes. An
   acknowledgement before that ends it.
 - nothing out of its hours, except for alerts that its `always` names. When its hours begin it is notified of each open alert,
@@ -79,8 +80,9 @@ class Dispatcher:
             self.notify(alert)
 
     def notify(self, alert: Alert) -> None:
-        """Takes a change over, for each receiver that it is news for. Returns at once."""
-        if alert.historical or alert.state is State.PENDING:
+        """Takes a change over, for each receiver that it is news for, unless a later one came before. Returns at once."""
+        known = self._open.get(alert.key)
+        if alert.historical or alert.state is State.PENDING or (known is not None and known.version > alert.version):
             return
         if alert.state is State.RESOLVED:
             self._open.pop(alert.key, None)

@@ -113,7 +113,7 @@ class Outbox:
         `escalated`: the alert was escalated to it."""
         incident = self._incidents.get(alert.key)
         if incident is None:
-            return (named and alert.test) or self._opens(alert, named, escalated)
+            return (named and alert.test and alert.state is not State.RESOLVED) or self._opens(alert, named, escalated)
         if alert.version < incident.alert.version:
             return False
         incident.alert = alert
@@ -220,7 +220,7 @@ class Outbox:
 
     def _is_closed(self, incident: Incident) -> bool:
         last = incident.accepted
-        return last is not None and (last.test or (last.state is State.RESOLVED and self._groups))
+        return last is not None and last.state is State.RESOLVED and (last.test or self._groups)
 
     def _group(self, incident: Incident) -> tuple[str, ...]:
         if not self._groups:

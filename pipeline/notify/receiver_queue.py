@@ -68,7 +68,10 @@ class ReceiverQueue:
     def offer(self, alert: Alert, named: bool, escalated: bool = False) -> None:
         """Takes the change over if it is news for this receiver; `named`: the alert's rule names it, `escalated`: the alert was
         escalated to it."""
-        held = self._held.pop(alert.key, None)
+        held = self._held.get(alert.key)
+        if held is not None and held[0].version > alert.version:
+            return
+        self._held.pop(alert.key, None)
         if not self._outbox.is_news(alert, named, escalated):
             return
         at = datetime.fromtimestamp(self._context.clock(), UTC)
@@ -77,7 +80,8 @@ class ReceiverQueue:
                 Change(alert, self._now(), escalation=self._outbox.is_escalation(alert, escalated), held=held is not None)
             )
             return
-        self._held[alert.key] = alert, named, escalated
+        if alert.state is State.RESOLVED or not alert.test:  # a test is never sent later
+            self._held[alert.key] = alert, named, escalated
         if held is None:
             off = Outcome(False, f"{OUT_OF_HOURS}: {text_of(self._receiver.when)}")
             self._record(self._outbox.incident(alert), [Change(alert, 0.0)], off, 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -95,6 +96,19 @@ async def test_an_alert_that_cannot_be_explained_is_notified_as_it_is(
         parts.notifier.publish([one])
         assert await sent_terms(server, 1) == [()]
     assert "is not explained: ClickHouse is away" in caplog.text
+
+
+async def test_an_explanation_that_fails_late_opens_no_alert_that_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notifier_module, "EXPLAIN_S", 0.05)
+    explain, one = Explain(monkeypatch, EarshotError("ClickHouse is away")), just_raised()
+    async with hook() as server, notifying(config({"name": "ops", "url": server.url}), one) as parts:
+        parts.notifier.publish([one])
+        await until(lambda: len(server.changes) == 1)
+        parts.notifier.publish([after(one, State.RESOLVED)])
+        await until(lambda: len(server.changes) == 2)
+        explain.may.set()
+        await asyncio.sleep(0.3)
+        assert server.states(one) == ["firing", "resolved"]
 
 
 async def test_a_process_that_stands_by_publishes_and_notifies_nobody() -> None:

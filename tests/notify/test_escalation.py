@@ -245,3 +245,56 @@ async def test_other_hours_count_from_the_reload_on() -> None:
             dispatcher.use(config(given))
             await dispatcher.passes(120)
         assert chat.states(first) == ["firing"]
+
+
+# --- versions and tests -----------------------------------------------------------------------------------------------
+async def test_an_older_version_drops_no_change_that_waits_for_the_hours() -> None:
+    """A failed explanation may notify the first version again."""
+    first = alert(severity=4)
+    grown = after(first, FIRING, severity=9)
+    async with hook() as chat:
+        rules = config({"name": "chat", "url": chat.url, "when": OFFICE, "min_severity": 6})
+        async with dispatching(rules, began=NIGHT.timestamp(), timing=SLOW) as dispatcher:
+            for change in (first, grown, first):
+                dispatcher.notify(change)
+            await dispatcher.passes(TO_MORNING + HOUR)
+        assert chat.states(first) == ["firing"]
+
+
+async def test_an_older_version_drops_no_escalation_that_waits_for_the_hours() -> None:
+    first = alert()
+    later = escalated(first)
+    async with hook() as chat, hook() as pager:
+        rules = config(*receivers(chat, pager, when=OFFICE), **RULE)
+        async with dispatching(rules, began=NIGHT.timestamp(), timing=SLOW) as dispatcher:
+            for change in (first, later, first):
+                dispatcher.notify(change)
+            await dispatcher.passes(TO_MORNING / 2)
+            dispatcher.use(rules)  # offers the newest version once more
+            await dispatcher.passes(TO_MORNING / 2 + HOUR)
+        assert pager.states(first) == ["firing"] and pager.taken[0].json["alerts"][0]["escalated_at"]
+
+
+async def test_a_test_out_of_hours_is_never_sent() -> None:
+    one, store = alert(test=True), Memory()
+    async with hook() as chat:
+        rules = config({"name": "chat", "url": chat.url, "when": OFFICE})
+        async with dispatching(rules, store, began=NIGHT.timestamp(), timing=SLOW) as dispatcher:
+            dispatcher.notify(one)
+            await dispatcher.passes(60)
+            dispatcher.notify(after(one, RESOLVED))
+            await dispatcher.passes(TO_MORNING + HOUR)
+        assert not chat.requests
+    assert [(row.version, row.sent, row.reason[:12]) for row in store.rows] == [(1, False, "out of hours")]
+
+
+async def test_a_test_and_its_end_are_sent_once_over_restarts() -> None:
+    one, store = alert(test=True), Memory()
+    over = after(one, RESOLVED)
+    async with hook() as chat:
+        rules = config({"name": "chat", "url": chat.url})
+        for change in (one, one, over, over):
+            async with dispatching(rules, store, timing=SLOW) as dispatcher:
+                dispatcher.resume([change], store.sent([one, over]))
+                await dispatcher.passes(30)
+        assert chat.states(one) == ["firing", "resolved"]
