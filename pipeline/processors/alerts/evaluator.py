@@ -39,6 +39,8 @@ from schemas.signals import Candidate, Signal
 
 IDLE = timedelta(seconds=5)
 KEEP_EVERY = timedelta(seconds=10)
+RESUMES = timedelta(minutes=3)
+"""The first minutes that are judged after more than an hour without a leader."""
 SETTLED_AFTER = timedelta(seconds=7)
 """So long after the start no alert escalates: signals of before are still read, and the watermark is not at the clock yet."""
 
@@ -67,6 +69,8 @@ class Evaluator(OpenAlerts):
         self.lifecycle = Lifecycle(self.config, standing, self._tables.silences(now))
         kept = self._tables.watermark() or now - OLD
         self.watermark = self._newest = min(max(kept, now - OLD), now)
+        if kept < self.watermark:
+            self.lifecycle.resumed = self.watermark + RESUMES
         self._heard_at = self._kept_at = self._led_at = now
         self._swept_at = now - SWEEP_EVERY  # a source may have gone silent while nobody led
         self._sweep = Sweep(now)

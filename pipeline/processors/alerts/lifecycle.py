@@ -60,6 +60,7 @@ class Lifecycle:
         self._unsaved: dict[Subject, datetime] = {}
         """Alerts that differ from their newest saved change, and since when."""
         self._undecided: dict[Subject, datetime] = {}  # when a condition last was; judged again before anything ends
+        self.resumed = time_of(0)  # nobody judged the minutes before it: what is true then may never have been over
         for alert in alerts:
             if alert.state in OPEN:
                 self._open[subject_of(alert)] = alert
@@ -119,12 +120,11 @@ class Lifecycle:
     def _open_at(self, subject: Subject, at: datetime, now: datetime) -> tuple[list[Alert], Alert | None]:
         """The open alert that a condition of this time belongs to. One that was over before resolves: a restart reads both."""
         alert = self._open.get(subject)
-        if alert is None or alert.test or alert.is_no_data:
+        if alert is None or alert.test or alert.is_no_data or at <= self.resumed:
             return [], alert
         undecided = self._undecided.get(subject, alert.last_at)
-        return (
-            ([self.resolve(alert, now)], None) if is_over(alert, self.config.rule(alert.rule), undecided, at) else ([], alert)
-        )
+        over = is_over(alert, self.config.rule(alert.rule), undecided, at)
+        return ([self.resolve(alert, now)], None) if over else ([], alert)
 
     def _begin(self, condition: Condition, now: datetime) -> list[Alert]:
         rule, scope = condition.rule, condition.scope

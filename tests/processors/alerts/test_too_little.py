@@ -50,7 +50,7 @@ class Bench:
             (minute, alert.scope.brand, alert.scope.platform, str(alert.state))
             for minute in range(first, last + 1)
             for alert in self.evaluator.tick(at(minute) + timedelta(seconds=15))
-            if alert.state == "resolved" or alert.raised_at == alert.changed_at
+            if alert.state == "resolved" or alert.version == 1
         ]
 
 
