@@ -16,6 +16,7 @@ A candidate whose event came to match after it was created also has "matched_at"
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -159,10 +160,10 @@ def _candidate(value: JsonObject) -> Candidate:
     matched_at = value.get("matched_at")
     return Candidate(
         **dict(zip(names, _texts([value[name] for name in names]), strict=True)),
-        event_key=int(value["event_key"], 16),
+        event_key=_within(int(value["event_key"], 16), 0, 2**64),
         created_at=_utc_time(value["created_at"]),
         occurred_at=_utc_time(value["occurred_at"]),
-        observed=float(value["observed"]),
+        observed=_finite(float(value["observed"])),
         words=_texts(value["words"]),
         public=value["public"] is True,
         kafka_ms=_optional_int(value["kafka_ms"]),
@@ -171,7 +172,21 @@ def _candidate(value: JsonObject) -> Candidate:
 
 
 def _utc_time(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
+    at = datetime.fromisoformat(text).astimezone(UTC)
+    _within(at.year, 1970, 2200)  # a column holds no other
+    return at
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is no number to compare")
+    return number
+
+
+def _within(number: int, first: int, end: int) -> int:
+    if not first <= number < end:
+        raise ValueError(f"{number} is not from {first} to {end - 1}")
+    return number
 
 
 def _texts(values: object) -> tuple[str, ...]:
@@ -181,4 +196,4 @@ def _texts(values: object) -> tuple[str, ...]:
 
 
 def _optional_int(value: Any) -> int | None:
-    return None if value is None else int(value)
+    return None if value is None else _within(int(value), -(2**63), 2**63)

@@ -105,12 +105,19 @@ class AlertTables:
 
     # --- candidates of unknown rules, late days -----------------------------------------------------------------------
     def waiting_candidates(self, since: datetime) -> list[tuple[Candidate, datetime]]:
-        """The candidates that wait for their rule, and since when: after `since`."""
+        """The candidates that wait for their rule, and since when: after `since`. Skips and counts unreadable rows."""
         rows = self._inserter.query(
             f"SELECT signal, heard_at FROM alert_candidates FINAL WHERE done = 0 AND heard_at > {_sql_time(since)} "
             "ORDER BY heard_at"
         )
-        return [(each, heard) for signal, heard in rows.iter_rows() for each in parse_signal(signal.encode()).candidates]
+        waiting = list[tuple[Candidate, datetime]]()
+        for signal, heard in rows.iter_rows():
+            try:
+                waiting += [(each, heard) for each in parse_signal(signal.encode()).candidates]
+            except ValueError as error:
+                metrics.SIGNALS_UNREADABLE.inc()
+                log.error("a row of table alert_candidates is skipped: %s", error)
+        return waiting
 
     def write_candidates(self, candidates: Sequence[tuple[Candidate, datetime]], done: bool, generation: int) -> None:
         """Stores that candidates wait since a time, or that they are done."""

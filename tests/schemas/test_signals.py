@@ -121,3 +121,20 @@ def test_a_backfill_of_months_is_several_records_within_the_limit() -> None:
 def test_rubbish_is_refused(record: bytes | None) -> None:
     with pytest.raises(ValueError):
         parse_signal(record)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"observed": "nan"}, {"observed": "inf"}, {"observed": None}, {"event_key": "-1"}, {"event_key": "1" + "0" * 16},
+        {"kafka_ms": 2**63}, {"kafka_ms": 1e300}, {"matched_at": "0001-01-01T00:00:00Z"},
+        {"created_at": "9999-12-31T23:59:59Z"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_candidate_that_no_table_can_hold_is_refused(field: dict[str, object]) -> None:
+    (record,) = dump(Signal(candidates=(ONE,)))
+    value = orjson.loads(record)
+    value["candidates"][0] |= field
+    with pytest.raises(ValueError, match="is not from|no number|no signal|cannot convert"):
+        parse_signal(orjson.dumps(value))

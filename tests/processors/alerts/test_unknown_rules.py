@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
+import polars as pl
 import pytest
 
 from pipeline.clickhouse.client import clickhouse_client
@@ -12,13 +13,14 @@ from pipeline.clickhouse.inserter import Inserter
 from pipeline.config.settings import Settings
 from pipeline.fence import Fence
 from pipeline.monitoring.health import Vitals
+from pipeline.monitoring.metrics import SIGNALS_UNREADABLE
 from pipeline.processors.alerts import unknown_rules
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.store import AlertStore
 from pipeline.sinks.alerts import AlertTables
 from schemas.alerts import Alert
-from schemas.signals import Candidate, Signal
+from schemas.signals import Candidate, Signal, dump
 from schemas.times import utc_now
 from tests.support.control_parts import CRISIS, MemoryStore
 
@@ -85,6 +87,26 @@ def test_they_outlast_a_restart_and_a_signal_that_is_read_again(emptied: Setting
         assert members == [(2,), (2**63 + 1,)]
         fourth = started(store, CRISIS, later(minutes=3))
         assert len(fourth.unknown) == 0 and fourth.tick(later(minutes=3)) == []
+
+
+class OneRow:
+    """ClickHouse with these rows in alert_candidates."""
+
+    def __init__(self, *signals: bytes) -> None:
+        self._rows = pl.DataFrame({"signal": [each.decode() for each in signals], "heard_at": [NOON] * len(signals)})
+
+    def query(self, sql: str) -> pl.DataFrame:
+        return self._rows
+
+
+@pytest.mark.logs_errors
+def test_a_stored_row_that_nobody_can_read_is_skipped_and_counted() -> None:
+    (good,) = dump(signal(1))
+    before = SIGNALS_UNREADABLE._value.get()
+    rows = OneRow(good.replace(b'"observed":1.0', b'"observed":null'), good, b"")
+    waiting = AlertTables(cast(Inserter, rows)).waiting_candidates(NOON)
+    assert [candidate.event_key for candidate, _ in waiting] == [1]
+    assert SIGNALS_UNREADABLE._value.get() - before == 2
 
 
 def test_killed_before_they_are_done_they_raise_nothing_twice(emptied: Settings) -> None:
