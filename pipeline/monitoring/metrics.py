@@ -97,9 +97,7 @@ SIGNALS = _counter("signals_sent", "Records to topic signals: touched minutes, a
 SIGNAL_SECONDS = _histogram("signal_seconds", "From publishing a signal until Kafka acknowledged it, retries included", _WORK)
 CANDIDATES = _counter("alert_candidates", "Events that match a single-event rule, once for each rule and brand", "rule_type")
 REPLAYED = _counter("events_replayed", "Known events read again before their commit: rules evaluate them again")
-SIGNALS_UNREADABLE = _counter(
-    "signals_unreadable", "Invalid records in topic signals, and rows in table alert_candidates, skipped"
-)
+SIGNALS_UNREADABLE = _counter("signals_unreadable", "Invalid signals in the topic or table alert_candidates, skipped")
 ALERTS_OPEN = _gauge("alerts_open", "Alerts that are not resolved, by state; on the leader", "state")
 ALERT_CHANGES = _counter("alerts_changes", "Changes of alerts, by new state", "state")
 ALERT_SECONDS = _histogram(

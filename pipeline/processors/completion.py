@@ -37,6 +37,7 @@ _STORED = "stored"
 BEFORE = (
     "event_key", "version", "is_deleted", "created_at", "brands", "brands_given", "text", "language", "mentions",
     "author_followers", "metrics_likes", "metrics_shares", "metrics_replies", "sentiment_label",
+    "sentiment_language",
 )  # fmt: skip
 """The columns of `batch.before`: those that decide which minutes and brands an event counts for, and which rules it meets."""
 

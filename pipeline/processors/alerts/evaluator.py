@@ -106,8 +106,7 @@ class Evaluator(OpenAlerts):
         self._closed = minute - 1
         self._again = {minute - 2, minute - 1}
         self._arrivals.reset()
-        # Before all others: there may be no room for all.
-        self.windows.watched = {alert.scope for alert in self.lifecycle.open}
+        self.windows.watched = {alert.scope for alert in self.lifecycle.open}  # before all others, while there is room
         for alert in self.lifecycle.open:
             if isinstance(rule := self.config.rule(alert.rule), WindowedRule):
                 heard = minute_of(alert.since) - self.windows.longest  # it may have no mention since

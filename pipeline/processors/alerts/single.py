@@ -15,17 +15,25 @@ tenth.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
 from pipeline.batch import EventBatch
 from pipeline.processors.alerts import match_time
-from pipeline.processors.alerts.match_time import NEGATIVE, UNKNOWN, Before, Stored, matched_at, reach_of, read_before
+from pipeline.processors.alerts.match_time import (
+    NEGATIVE,
+    UNKNOWN,
+    Before,
+    Find,
+    Stored,
+    language_of,
+    matched_at,
+    reach_of,
+    read_before,
+)
 from pipeline.processors.alerts.rule_types import EventRule, KeywordRule, ReachRule
 from pipeline.processors.alerts.rules import Alerts
-from pipeline.processors.language import primary
 from pipeline.processors.mentions.matching import term_text
 from pipeline.processors.mentions.step import WORDS
 from schemas.inbound import ABOUT_A_BRAND
@@ -51,7 +59,7 @@ class SingleEvent:
 
     name = "alerts"
 
-    def __init__(self, rules: Alerts, find: Callable[[pl.Series], pl.Series], stored: Stored | None = None) -> None:
+    def __init__(self, rules: Alerts, find: Find, stored: Stored | None = None) -> None:
         self._rules = _Compiled(rules)
         self._find, self._stored = find, stored
 
@@ -69,7 +77,7 @@ class SingleEvent:
         matches = self._rules.may_match(rows, pl.col("text_at") == pl.col("occurred_at"))
         if matches.height:
             matches = matches.with_columns(batch.kafka_ms(matches.get_column("row")))
-            batch.candidates = self._rules.candidates(matches, read_before(batch, matches, self._stored))
+            batch.candidates = self._rules.candidates(matches, read_before(batch, matches, self._stored, self._find))
         batch.events = frame.drop(WORDS)
         return batch
 
@@ -128,7 +136,7 @@ class _Compiled:
         return [candidate for row in rows.iter_rows(named=True) for candidate in self._of(row, before.of(row))]
 
     def _of(self, row: Row, before: Row | None) -> Iterator[Candidate]:
-        language = _language(row["sentiment_language"] or row["language"] or "")
+        language = language_of(row)
         matches: list[_Match] = [*self._spoken(row, language), *self._reached(row)]
         for rule, observed, words in matches:
             if rule.platforms and row["platform"] not in rule.platforms:
@@ -170,8 +178,3 @@ def _least(rules: Sequence[ReachRule]) -> pl.Expr:
     reaches = pl.any_horizontal(limits).fill_null(False)
     negative = (pl.col("sentiment_label") == NEGATIVE).fill_null(False)
     return reaches & negative if all(rule.negative for rule in rules) else reaches
-
-
-@lru_cache(1_000)
-def _language(code: str) -> str:
-    return str(primary(pl.Series([code]))[0])

@@ -290,7 +290,11 @@ def test_a_whole_post_that_comes_again_says_nothing_new(flying: bool) -> None:
     run.mentions.use(Brands.model_validate({"brands": [{"name": "Zeta", "keywords": ["recall"]}]}))
     again = change(2, text=text, language="en", metrics={"likes": 502}, author={"id": "1"})
     assert run.matched(again) == [None, None, None]
-    assert run.matched(change(3, text=f"{text} again", language="en")) == [at(3), at(3), None], "the words, not the reach"
+    assert run.matched(change(3, text=f"{text} again", language="en")) == [None] * 3, "the words were there"
+    run.use_rules(keyword(words={"en": ["fire"]}), reach(), ANY | {"words": {"any": ["smoke"]}})
+    assert run.matched(change(4, text=f"{text}: smoke, fire", language="en")) == [at(4), at(4), None], (
+        "the words, not the reach"
+    )
 
 
 def test_a_post_and_its_changes_in_one_batch() -> None:
@@ -313,6 +317,28 @@ def test_an_archive_that_comes_again_is_as_old_as_its_events() -> None:
     run.use_rules(keyword(words={"en": ["bad"]}), reach(engagement=50))
     run.use(new_index())
     assert run.matched(*raw) == [None] * 3, "rules that are newer than the events"
+
+
+@pytest.mark.parametrize("archive", [True, False], ids=["archive", "poller"])
+@pytest.mark.parametrize(
+    "other",
+    [{"text": "acme  recall "}, {"language": "en"}, {"mentions": ["someone"]}, {"text": "acme: the recall is over"}],
+    ids=str,
+)
+def test_words_that_were_there_before_are_no_news(other: dict[str, Any], archive: bool) -> None:
+    """Also for a rule that is newer than the post, which comes again with something more filled in."""
+    run = Run(keyword(words={"en": ["fire"]}))
+    before: dict[str, Any] = {"text": "acme recall", "language": None}
+    run.feed(post(**before))
+    run.use_rules(keyword())
+    assert run.matched(post(**before | other) if archive else change(1, **before | other)) == [None]
+
+
+def test_words_that_were_there_for_another_brand_or_in_another_language_are_news() -> None:
+    run = Run(keyword())
+    run.feed(post("acme recall"), post("acme recall", id="2", language="de"))
+    assert run.matched(change(1, text="acme recall, bolt", language="en")) == [None, at(1)]
+    assert run.matched(change(2, id="2", text="acme recall", language="en")) == [at(2)]
 
 
 def test_a_second_create_counts_from_its_record_if_it_is_the_first_to_match() -> None:
