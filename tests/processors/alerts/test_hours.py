@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.processors.alerts import audience
 from pipeline.processors.alerts.audience import uncovered_hours
 from pipeline.processors.alerts.hours import MINUTE, When, in_hours, next_in_hours, text_of
 from pipeline.processors.alerts.rules import Alerts
@@ -134,6 +135,13 @@ def test_the_hours_at_which_nobody_is_notified() -> None:
     assert uncovered({"when": OFFICE}, {"when": [NIGHT, WEEKEND]}) == ["mon 00:00 to mon 08:00 Europe/Berlin"]
     nights = {"hours": "18:00-08:00", "zone": BERLIN}
     assert uncovered({"when": OFFICE}, {"when": [nights, WEEKEND]}) == []
+
+
+def test_the_hours_of_many_receivers_are_worked_out_once_for_all_rules() -> None:
+    hours = [{"when": {"days": ["mon"], "hours": f"0{n // 60}:{n % 60:02d}-18:00", "zone": BERLIN}} for n in range(100)]
+    before = audience._minutes.cache_info().misses
+    assert uncovered(*hours) == uncovered(*hours) == ["mon 18:00 to mon 00:00 Europe/Berlin"]
+    assert audience._minutes.cache_info().misses == before + len(hours)
 
 
 def test_who_is_notified_at_any_hour_leaves_no_gap() -> None:
