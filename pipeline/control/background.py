@@ -33,8 +33,10 @@ LATE_EVERY_S = 5.0
 LATE_SHARE = 0.1
 MOST_REST_S = 300.0
 """The longest rest: slow work, or a process that was stopped for a while, keeps no later work waiting."""
-QUERY_REST_S = 1.0
-"""The longest rest after one query of a backtest; its step's rest adds the remainder."""
+LATE_QUERY_S = 60
+"""The longest that one query of a backtest may run."""
+STEP_REST_S = 3_600.0
+"""The longest rest within a backtest, after a query or a step: more than its share asks for, unless the process was stopped."""
 T = TypeVar("T")
 log = logging.getLogger("earshot.control")
 
@@ -65,15 +67,15 @@ class Background:
         self._owed_s = max(0.0, worked_s * self._rest_for_second - rested_s)
         return result
 
-    async def rest(self) -> None:
-        """Sleeps for as long as the work before asks, MOST_REST_S at most; the remainder is forgotten."""
-        seconds, self._owed_s = min(self._owed_s, MOST_REST_S), 0.0
+    async def rest(self, most_s: float = MOST_REST_S) -> None:
+        """Sleeps for as long as the work before asks, `most_s` at most; the remainder is forgotten."""
+        seconds, self._owed_s = min(self._owed_s, most_s), 0.0
         await self._sleep(seconds)
 
     async def run_steps(self, steps: Iterator[object], paced: PacedQuery) -> None:
         """Runs a long piece of work, with a rest after each step; the rest for its end is due."""
         while await self.run(partial(next, steps, None), paced) is not None:
-            await self.rest()
+            await self.rest(STEP_REST_S)
 
     def pace(self, ask: Ask, stop: threading.Event) -> PacedQuery:
         """`ask` with rests by this share; `stop` ends them at once."""
@@ -92,7 +94,7 @@ class PacedQuery:
         started = self._clock()
         rows = self._ask(sql, settings)
         answered = self._clock()
-        self._stop.wait(min(QUERY_REST_S, (answered - started) * self._rest_for_second))
+        self._stop.wait(min(STEP_REST_S, (answered - started) * self._rest_for_second))
         self.rested_s += self._clock() - answered
         return rows
 
@@ -174,7 +176,7 @@ class LateWindows:
 
     async def evaluate(self, stop: threading.Event) -> None:
         """The due day that has waited longest; `stop` ends the rests of its queries."""
-        query = self._background.pace(query_of(self._leader, self._ask), stop)
+        query = self._background.pace(query_of(self._leader, self._ask, max_execution_time=LATE_QUERY_S), stop)
         span = await self._leader.on_thread(lambda: self._evaluator.late_span(utc_now()))
         if span is None:
             return

@@ -100,7 +100,8 @@ async def test_long_work_rests_after_each_step_and_after_each_query() -> None:
         query("0.1", {})
         time.work(0.4)
         yield 0.5
-        query("1", {})  # its rest is cut off at 1 s: the step's rest has the other 8 s
+        query("50", {})
+        time.work(100)
         yield 1.0
         query("0.1", {})  # explanations
 
@@ -108,10 +109,10 @@ async def test_long_work_rests_after_each_step_and_after_each_query() -> None:
     await throttle.rest()
     assert time.log == [
         *("work 0.1", "query rests 0.90", "work 0.4", "rest 3.60"),
-        *("work 1", "query rests 1.00", "rest 8.00"),
+        *("work 50", "query rests 450.00", "work 100", "rest 900.00"),
         *("work 0.1", "query rests 0.90", "rest 0.00"),
     ]
-    assert pytest.approx(0.1) == 1.6 / (1.6 + 0.9 + 3.6 + 1.0 + 8.0 + 0.9)
+    assert pytest.approx(0.1) == 150.6 / (150.6 + 0.9 + 3.6 + 450 + 900 + 0.9)
 
 
 async def test_no_search_asks_once_this_process_leads_no_more() -> None:
@@ -284,7 +285,6 @@ async def test_the_end_of_leading_ends_a_rest_on_the_thread(monkeypatch: pytest.
         return pl.DataFrame()
 
     monkeypatch.setattr(background, "LATE_EVERY_S", 0.0)
-    monkeypatch.setattr(background, "QUERY_REST_S", 60.0)
     monkeypatch.setattr(background, "Backtest", Script)
     evaluator = cast(Evaluator, SimpleNamespace(config=Alerts.model_validate({}), zones={}, late_span=lambda now: (AT, AT)))
     leader = leader_of()
