@@ -196,6 +196,8 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
         graph("Events that wait for their rule", "short", "Control's alerts.yaml lacks it; dropped per second: after a day",
               waiting__instance=control(of(M.ALERT_CANDIDATES_WAITING)),
               dropped__instance=control(rate(M.ALERT_CANDIDATES_DROPPED, "instance"))),
+        graph("Names that no_data ignores", "short", "Per second, counted each minute: too many for rules without names",
+              left_out__instance=control(rate(M.NO_DATA_LEFT_OUT, "instance"))),
         graph("Late windows, failed", "cps", "Backtests of days with late windows that failed; each is retried later",
               failed__instance=control(rate(M.LATE_DAYS_FAILED, "instance"))),
         graph("Days of history for spikes", "d", "28, or less if the history is too large",

@@ -116,6 +116,8 @@ class Evaluation:
         metrics.ALERT_SCOPES_LEFT_OUT.inc(windows.room.left_out)
         windows.room.left_out = 0
         metrics.ALERT_HISTORY_DAYS.set(windows.days)
+        metrics.NO_DATA_LEFT_OUT.inc(self._evaluator.arrivals.left_out)
+        self._evaluator.arrivals.left_out = 0
         self._measure_unknown()
 
     def _measure_unknown(self) -> None:

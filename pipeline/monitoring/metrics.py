@@ -114,6 +114,7 @@ ALERT_CANDIDATES_WAITING = _gauge(
     "alert_candidates_waiting", "Events that meet a rule which control's alerts.yaml does not have: they wait a day for it"
 )
 ALERT_CANDIDATES_DROPPED = _counter("alert_candidates_dropped", "Events dropped that waited for their rule: a day, or too many")
+NO_DATA_LEFT_OUT = _counter("alert_no_data_left_out", "Names that no_data rules ignore, too many; counted each minute")
 LATE_DAYS_FAILED = _counter("alert_late_days_failed", "Backtests of days with late windows that failed; each is retried later")
 WATERMARK_AGE = _gauge("alert_watermark_age_seconds", "Age of the time at which windows are evaluated")
 CAMPAIGN_SECONDS = _histogram(

@@ -59,7 +59,7 @@ class Evaluator(OpenAlerts):
         """Minutes that were judged under another leader or by other rules: again, before an open alert may end."""
         self._started = False
         self._touched, self._sweep, self.news, self.unknown = Touched(), Sweep(time_of(0)), News(), UnknownRules()
-        self.campaigns, self._arrivals = CampaignQueue(), LastArrivals()
+        self.campaigns, self.arrivals = CampaignQueue(), LastArrivals()
 
     # --- the start, other rules ---------------------------------------------------------------------------------------
     def start(self, now: datetime, generation: int) -> list[Alert]:
@@ -105,7 +105,7 @@ class Evaluator(OpenAlerts):
         minute = minute_of(self.watermark)
         self._closed = minute - 1
         self._again = {minute - 2, minute - 1}
-        self._arrivals.reset()
+        self.arrivals.reset()
         self.windows.watched = {alert.scope for alert in self.lifecycle.open}  # before all others, while there is room
         for alert in self.lifecycle.open:
             if isinstance(rule := self.config.rule(alert.rule), WindowedRule):
@@ -222,8 +222,8 @@ class Evaluator(OpenAlerts):
 
     def _judge_sources(self, now: datetime) -> list[Alert]:
         rules = [rule for rule in self.config.rules if isinstance(rule, NoDataRule)]
-        self._arrivals.read(self._tables.ask, rules, now)
-        return judge_sources(self.lifecycle, rules, self._arrivals.at, now)
+        self.arrivals.read(self._tables.ask, rules, now)
+        return judge_sources(self.lifecycle, rules, self.arrivals.at, now)
 
     # --- campaigns ----------------------------------------------------------------------------------------------------
     def campaigns_due(self) -> Search | None:

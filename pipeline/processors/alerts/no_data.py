@@ -6,6 +6,7 @@ update counts as well. New labels and brands of stored rows don't: such a versio
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -26,20 +27,32 @@ LOOKS = 3
 after the one that saw its end."""
 NOT_MISSED = "not missed any more"
 SOURCES = {"platform": "toString(platform)", "source": "toString(source_name)", "brand": "toString(arrayJoin(brands))"}
+MOST_NAMES = {"platform": 1_000, "source": 1_000, "brand": 10_000}
+"""Events decide how many names there are, and each could raise an alert. Of names that no rule lists, those with most events
+are known. The limit of brands is that of brands.yaml."""
+log = logging.getLogger("earshot.control")
 Named = tuple[str, str]
 """Platform, source or brand (a key of SOURCES), and its name."""
 
 
 class LastArrivals:
-    """When something last came from each platform, source and about each brand. Restart: `reset`, then `read`."""
+    """When something last came from each platform, source and about each brand; of MOST_NAMES, besides those that rules list.
+    Restart: `reset`, then `read`."""
 
     def __init__(self) -> None:
         self.at: dict[Named, datetime] = {}
+        self.left_out = 0
+        """How often there was no room for a name. The reader sets it back to 0."""
+        self._events: dict[Named, int] = {}
+        """How many came, since two weeks before the start."""
+        self._full = frozenset[str]()
+        """Kinds of names of which some were left out at the last look."""
         self._looks: deque[datetime] = deque(maxlen=LOOKS)
 
     def reset(self) -> None:
         """Forgets all; `read` asks for all that rules may miss."""
         self.at.clear()
+        self._events.clear()
         self._looks.clear()
 
     def read(self, query: Query, rules: Sequence[NoDataRule], now: datetime) -> None:
@@ -48,17 +61,33 @@ class LastArrivals:
         Changes of more than a week ago are an archive that somebody replays: nobody misses it afterwards.
         """
         since = self._looks[0] - OVERLAP if self._looks else now - 2 * WEEK
+        news = self._looks[-1] if self._looks else since
         for of in {rule.of for rule in rules}:
             rows = query(
-                f"SELECT {SOURCES[of]} AS name, max(ingested_at) AS last FROM interactions "
+                f"SELECT {SOURCES[of]} AS name, max(ingested_at) AS last, "
+                f"countIf(ingested_at >= '{news:%Y-%m-%d %H:%M:%S}') AS events FROM interactions "
                 f"WHERE ingested_at >= '{since:%Y-%m-%d %H:%M:%S}' AND occurred_at >= ingested_at - INTERVAL 7 DAY "
                 "AND is_deleted = 0 GROUP BY name"
             )
-            for name, last in rows.iter_rows():
+            for name, last, events in rows.iter_rows():
                 self.at[of, name] = max(last, self.at.get((of, name), last))
+                self._events[of, name] = self._events.get((of, name), 0) + events
+            self._make_room(of, {name for rule in rules if rule.of == of for name in rule.names})
         self._looks.append(now)
         # No rule asks for longer: a source that sent nothing since is not missed any more.
         self.at = {named: at for named, at in self.at.items() if now - at <= 2 * WEEK}
+        self._events = {named: events for named, events in self._events.items() if named in self.at}
+
+    def _make_room(self, of: str, listed: set[str]) -> None:
+        """Forgets the names with the fewest events."""
+        others = [named for named in self.at if named[0] == of and named[1] not in listed]
+        gone = sorted(others, key=lambda named: (-self._events[named], named))[MOST_NAMES[of] :]
+        if gone and of not in self._full:
+            log.warning("no_data: more than %d names of type %s: those with the fewest events are ignored", MOST_NAMES[of], of)
+        self._full = self._full | {of} if gone else self._full - {of}
+        self.left_out += len(gone)
+        for named in gone:
+            del self.at[named], self._events[named]
 
 
 def judge_sources(

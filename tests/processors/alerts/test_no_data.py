@@ -128,6 +128,36 @@ def test_a_restart_misses_the_same_sources(bench: Bench) -> None:
         assert [alert.scope.platform for alert in bench.evaluator.lifecycle.open] == ["x"]
 
 
+def test_invented_names_raise_no_alert_each(caplog: pytest.LogCaptureFixture) -> None:
+    """Two real platforms and one that a rule lists, among 20,000 with an event each; one more real platform comes later."""
+    looks = iter([
+        {"x": 5_000, "reddit": 300, "listed": 1} | {f"invented-{n}": 1 for n in range(20_000)},
+        {"x": 50, "new": 7} | {f"more-{n}": 1 for n in range(500)},
+        {"x": 50},
+    ])  # fmt: skip
+    times = iter([NOON, NOON + MINUTE, NOON + 2 * MINUTE])
+
+    def query(sql: str) -> pl.DataFrame:
+        events, at = next(looks), next(times)
+        return pl.DataFrame({"name": list(events), "last": [at] * len(events), "events": list(events.values())})
+
+    rules = [
+        NoDataRule.model_validate({"name": name, "type": "no_data", "of": "platform", "after": "1h", **more})
+        for name, more in (("all", {}), ("some", {"names": ["listed"]}))
+    ]
+    arrivals = LastArrivals()
+    left_out = []
+    for minute in range(3):
+        arrivals.read(query, rules, NOON + minute * MINUTE)
+        left_out.append(arrivals.left_out)
+        arrivals.left_out = 0
+    known = {name for _, name in arrivals.at}
+    assert len(known) == 1_001 and {"x", "reddit", "listed", "new"} <= known
+    assert left_out == [19_002, 501, 0] and caplog.text.count("more than 1000 names of type platform") == 1
+    alerts = judge_sources(Lifecycle(Alerts(rules=tuple(rules))), rules, arrivals.at, NOON + 2 * HOUR)
+    assert len(alerts) == 1_002, "the listed one by both rules"
+
+
 # --- not missed any more ----------------------------------------------------------------------------------------------
 def judged(life: Lifecycle, last: dict[tuple[str, str], datetime], now: datetime) -> list[Alert]:
     rules = [rule for rule in life.config.rules if isinstance(rule, NoDataRule)]
@@ -178,8 +208,8 @@ def test_a_look_reads_what_came_since_the_looks_before() -> None:
     asked: list[str] = []
 
     def query(sql: str) -> pl.DataFrame:
-        asked.append(sql.partition("ingested_at >= '")[2][:19])
-        return pl.DataFrame(schema={"name": pl.String, "last": pl.Datetime("ms", "UTC")})
+        asked.append(sql.partition("WHERE ingested_at >= '")[2][:19])
+        return pl.DataFrame(schema={"name": pl.String, "last": pl.Datetime("ms", "UTC"), "events": pl.UInt64})
 
     arrivals, rules = LastArrivals(), [rule for rule in config().rules if isinstance(rule, NoDataRule)]
     for minute in range(5):
