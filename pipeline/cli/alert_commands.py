@@ -89,13 +89,16 @@ def test(
 ) -> None:
     """Send a marked test alert to a rule's receivers.
 
-    It goes to the real receivers; `earshot alerts show` lists those that accepted it.
+    It goes to the real receivers that are in their hours; `earshot alerts show` lists those that accepted it. Receivers that
+    are out of their hours are named, and those that take no alert of this rule.
 
     Exit codes: 0 on its way, 1 no such rule or brand, 2 wrong usage or the token is refused (setting control.token), 3 control
     unreachable.
     """
     done = _ask(context, "POST", "/test", {"rule": rule, "brand": brand})
     typer.echo(f"test alert {done['key']} is on its way; its deliveries:  earshot alerts show {done['key']}")
+    for line in done.get("untested", ()):  # an older control does not say
+        typer.echo(line)
 
 
 # --- shared with the other commands about alerts ----------------------------------------------------------------------

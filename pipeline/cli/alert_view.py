@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from rich.console import Group, RenderableType
@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.terminal import printable, table
-from pipeline.notify.delivery_log import OUT_OF_HOURS
+from pipeline.notify.delivery_log import OUT_OF_HOURS, Delivery
 from pipeline.queries.alerts import Shown
 from schemas.alerts import Alert, State
 
@@ -98,7 +98,7 @@ def details(shown: Shown) -> Group:
         Text(printable(alert.summary)),
         Text(""),
         *(Text.assemble((f"{name:<12}", "dim"), printable(value)) for name, value in _facts(alert)),
-        *_section("history", _history(shown.history)),
+        *_section("history", _history(shown)),
         *_section("deliveries", _deliveries(shown)),
         *_section("posts, as they are now", _posts(shown)),
     )
@@ -148,22 +148,48 @@ def _section(title: str, body: RenderableType | None) -> list[RenderableType]:
     return [Text(""), Text(title, "bold"), body] if body is not None else []
 
 
-def _history(changes: list[Alert]) -> Table:
+def _history(shown: Shown) -> Table:
     news = News()
     rows = [
         (
             _moment(alert.changed_at),
             alert.version,
-            f"{alert.state}, escalated" if alert.state is State.FIRING and alert.escalated_at else alert.state,
+            _state(alert, before, shown.silenced_by),
             alert.severity,
             number(alert.observed),
             alert.actor,
             alert.comment,
         )
-        for alert in changes
+        for before, alert in zip((None, *shown.history), shown.history, strict=False)
         if news.is_new(alert)
     ]
     return table(("at", "version", "state", "severity", "observed", "who", "comment"), rows)
+
+
+def _state(alert: Alert, before: Alert | None, silenced_by: Mapping[str, str]) -> str:
+    """`firing, escalated, mute ended`; `before` is the change before it."""
+    parts = [str(alert.state)]
+    if alert.state is State.FIRING and alert.escalated_at:
+        parts.append("escalated")
+    if alert.muted:
+        who = silenced_by.get(alert.muted)
+        parts.append(f"muted: {alert.muted}" + (f" ({who})" if who else ""))
+    elif before is not None and before.muted and alert.state is not State.RESOLVED:
+        parts.append("mute ended")
+    return ", ".join(parts)
+
+
+def delivery_state(each: Delivery, shown: Shown) -> str:
+    """`sent`, `failed`, or of a receiver out of its hours what became of the change."""
+    if each.sent or not each.reason.startswith(OUT_OF_HOURS):
+        return "sent" if each.sent else "failed"
+    if shown.alert.test:
+        return "not sent: a test does not wait"
+    sent = [other.version for other in shown.deliveries if other.sent and other.receiver == each.receiver]
+    if any(version >= each.version for version in sent):
+        return "waited"
+    missed = shown.alert.state is State.RESOLVED and not sent  # of an alert that it knows, the end is still sent
+    return "missed: it ended out of hours" if missed else "waits"
 
 
 def _deliveries(shown: Shown) -> RenderableType:
@@ -175,7 +201,7 @@ def _deliveries(shown: Shown) -> RenderableType:
             each.receiver,
             each.version,
             each.attempt,
-            "sent" if each.sent else "waits" if each.reason.startswith(OUT_OF_HOURS) else "failed",
+            delivery_state(each, shown),
             each.reason,
             each.took_ms,
         )

@@ -72,10 +72,7 @@ def list_alerts(
     since: Since = None,
     everything: Annotated[bool, typer.Option("--all", help="Resolved and pending ones too.")] = False,
     historical: Annotated[
-        bool,
-        typer.Option(
-            "--historical", help="Historical alerts: true an hour ago or more when they were found; nobody was notified."
-        ),
+        bool, typer.Option("--historical", help="Only those true an hour ago or more when found: nobody was notified.")
     ] = False,
     as_json: Json = False,
 ) -> None:

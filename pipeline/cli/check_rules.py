@@ -34,7 +34,6 @@ def check(
     settings = load_settings(context)
     from pipeline.cli.terminal import console, table
     from pipeline.config.document import hint
-    from pipeline.processors.alerts.hours import text_of
     from pipeline.processors.alerts.rule_types import brands_of
     from pipeline.processors.alerts.rules import DEFAULT_RULES, load_rules
     from pipeline.processors.mentions.brands import SAMPLE_BRANDS, load_brands
@@ -42,11 +41,13 @@ def check(
     path = file or settings.alerts or DEFAULT_RULES
     alerts = load_rules(path)
     brands = {brand.name for brand in load_brands(settings.brands or SAMPLE_BRANDS).brands}
-    rows = [(r.name, r.type, _keys(r, {"name", "type", "receivers", "escalate"}), _receivers(alerts, r)) for r in alerts.rules]
-    console().print(table(("rule", "type", "keys", "receivers"), rows, title=str(path)))
-    if hours := [(r.name, text_of(r.when), _always(r)) for r in alerts.receivers if r.when]:
-        console().print(table(("receiver", "hours", "always"), hours))
-    for warning in _uncovered(alerts):
+    without = {"name", "type", "severity", "receivers", "escalate"}
+    rows = [(r.name, r.type, _severity(r), _keys(r, without), _receivers(alerts, r)) for r in alerts.rules]
+    console().print(table(("rule", "type", "severity", "keys", "receivers"), rows, title=str(path)))
+    if alerts.receivers:
+        heard = [(r.name, _hours(r), _from(r.min_severity), _always(r)) for r in alerts.receivers]
+        console().print(table(("receiver", "hours", "severity", "always"), heard))
+    for warning in (*_without_zone(alerts), *_uncovered(alerts)):
         typer.secho(f"earshot: warning: {warning}", err=True, fg="yellow")
     problems = [
         f"rule {rule.name}: no brand is named {brand!r} in {settings.brands or SAMPLE_BRANDS}{hint(brand, brands)}"
@@ -80,16 +81,41 @@ def _value(value: object) -> str:
 
 
 def _receivers(alerts: Alerts, rule: AnyRule) -> str:
-    """`chat, incidents; after 15m: pager`."""
-    first = ", ".join(receiver.name for receiver in alerts.receivers_of(rule.name)) or "none"
-    return f"{first}; after {_value(rule.escalate.after)}: {_value(rule.escalate.to)}" if rule.escalate else first
+    """`chat, incidents (not: takes 8 and more); after 15m: pager`."""
+    first, later = (
+        ", ".join(each.name + (f" (not: takes {_from(each.min_severity)})" if _is_deaf(each, rule) else "") for each in some)
+        for some in (alerts.receivers_of(rule.name), alerts.escalated_of(rule.name))
+    )
+    return f"{first or 'none'}; after {_value(rule.escalate.after)}: {later}" if rule.escalate else first or "none"
+
+
+def _is_deaf(receiver: Receiver, rule: AnyRule) -> bool:
+    """Whether it takes higher severities than alerts of the rule have."""
+    from pipeline.processors.alerts.audience import highest_severity
+
+    return receiver.min_severity > highest_severity(rule)
+
+
+def _severity(rule: AnyRule) -> str:
+    """`7`; of a spike, whose severity grows, `1 and more`."""
+    return _from(rule.severity) if rule.type == "spike" else str(rule.severity)
+
+
+def _from(severity: int) -> str:
+    return f"{severity} and more"
+
+
+def _hours(receiver: Receiver) -> str:
+    from pipeline.processors.alerts.hours import text_of
+
+    return text_of(receiver.when) or "any time"
 
 
 def _always(receiver: Receiver) -> str:
     """The alerts that it gets at any hour: `severity 8 and more, rule crisis`."""
     if (always := receiver.always) is None:
         return ""
-    severities = [f"severity {always.severity} and more"] if always.severity is not None else []
+    severities = [f"severity {_from(always.severity)}"] if always.severity is not None else []
     return ", ".join((*severities, *(f"rule {name}" for name in always.rules)))
 
 
@@ -102,18 +128,26 @@ def _never(alerts: Alerts, rule: AnyRule) -> list[str]:
         for receiver in alerts.receivers
         if receiver.always and rule.name in receiver.always.rules and receiver.name not in reached
     ]
-    if rule.type == "spike":
-        return lines  # its severity grows
-    deaf = {receiver.name for receiver in (*first, *later) if receiver.min_severity > rule.severity}
+    deaf = {receiver.name for receiver in (*first, *later) if _is_deaf(receiver, rule)}
     for receiver in later:
         if receiver.name in deaf:
-            takes = f"{receiver.name} takes {receiver.min_severity} and more"
+            takes = f"{receiver.name} takes {_from(receiver.min_severity)}"
             lines.append(f"rule {rule.name}: escalate: its alerts have severity {rule.severity}, {takes}")
     if reached and reached == deaf:
         lines.append(
             f"rule {rule.name}: its alerts have severity {rule.severity}, and no receiver takes less: nobody is notified"
         )
     return lines
+
+
+def _without_zone(alerts: Alerts) -> list[str]:
+    """A line for each receiver with hours in a zone and others for which none is given."""
+    return [
+        f"receiver {receiver.name}: when: {without[0]}: these hours name no zone, others name {named[0]}"
+        for receiver in alerts.receivers
+        if (without := [when for when in receiver.when if "zone" not in when.model_fields_set])
+        and (named := [when.zone for when in receiver.when if "zone" in when.model_fields_set])
+    ]
 
 
 def _uncovered(alerts: Alerts) -> list[str]:

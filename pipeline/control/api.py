@@ -5,7 +5,7 @@
     POST   /silences                 {"rule", "brand", "platform", "minutes" | "until", "comment"} -> the silence
     DELETE /silences/{id}            -> the silence, as it ends
     GET    /silences                 -> the silences that have not ended
-    POST   /test                     {"rule", "brand"} -> the alert
+    POST   /test                     {"rule", "brand"} -> the alert, and `untested`: the receivers that it does not test
 
 Keys and ids are 16 hexadecimal digits, bodies JSON, errors `{"error": "..."}`. A command carries `Authorization: Bearer` and
 the token of an actor (setting control.tokens), which goes on record with it. Requests of a web page of another origin are
@@ -193,7 +193,8 @@ class ApiServer:
 
     async def _test(self, request: web.Request) -> web.Response:
         body = await _body(request, TestBody)
-        return _json(to_record(await self._commands.test(body.rule, body.brand, self._actor(request))), 201)
+        alert = await self._commands.test(body.rule, body.brand, self._actor(request))
+        return _json({**to_record(alert), "untested": self._commands.untested(body.rule)}, 201)
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

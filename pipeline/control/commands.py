@@ -14,6 +14,7 @@ from pipeline.control.notifier import Notifier
 from pipeline.errors import EarshotError, UnknownName
 from pipeline.fence import GivenUp
 from pipeline.leader import Leader
+from pipeline.processors.alerts.audience import untested
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.store import AlertStore
@@ -46,6 +47,10 @@ class Commands(Protocol):
 
     async def test(self, rule: str, brand: str, actor: str) -> Alert:
         """Sends a marked alert to the rule's receivers."""
+        ...
+
+    def untested(self, rule: str) -> list[str]:
+        """What a test of the rule leaves open now (`audience.untested`)."""
         ...
 
     def silences(self) -> list[Silence]:
@@ -105,6 +110,11 @@ class AlertCommands:
         tested = self._evaluator.config.rule(rule)
         assert tested is not None
         return (await self._run(lambda: self._evaluator.test(tested, brand, actor, utc_now())))[0]
+
+    def untested(self, rule: str) -> list[str]:
+        config = self._evaluator.config
+        known = config.rule(rule)
+        return untested(config, known, utc_now()) if known else []
 
     def silences(self) -> list[Silence]:
         now = utc_now()

@@ -6,9 +6,10 @@ Posts are read when an alert is shown, by their event keys: a post that was dele
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
@@ -79,6 +80,8 @@ class Shown(NamedTuple):
     """Every change, oldest first."""
     deliveries: list[Delivery]
     posts: list[Post]
+    silenced_by: Mapping[str, str] = MappingProxyType({})
+    """Who made the silences that muted it, by Alert.muted."""
 
     @property
     def alert(self) -> Alert:
@@ -119,7 +122,18 @@ def show(client: Client, key: int) -> Shown:
         "WHERE alert_key = {key:UInt64} ORDER BY tried_at, receiver, attempt"
     )
     deliveries = [Delivery(**row) for row in _rows(client, sql, {"key": key})]
-    return Shown(history, deliveries, _posts(client, history[-1]))
+    return Shown(history, deliveries, _posts(client, history[-1]), _silenced_by(client, history))
+
+
+def _silenced_by(client: Client, history: list[Alert]) -> dict[str, str]:
+    """Who made the silences that muted the alert."""
+    muted = {alert.muted for alert in history if alert.muted.startswith("silence ")}
+    if not muted:
+        return {}
+    ids = [int(name.removeprefix("silence "), 16) for name in sorted(muted)]
+    first = "SELECT silence_id, argMin(actor, version) AS actor FROM alert_silences"
+    sql = f"{first} WHERE silence_id IN {{ids:Array(UInt64)}} GROUP BY silence_id"
+    return {f"silence {row['silence_id']:016x}": row["actor"] for row in _rows(client, sql, {"ids": ids})}
 
 
 def key_digits(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
@@ -16,13 +17,16 @@ from pathlib import Path
 import pytest
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import Producer
+from rich.console import Console
 
-from pipeline.cli.alert_view import News, line, number
+from pipeline.cli.alert_view import News, delivery_state, details, line, number
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.settings import ControlSettings, EmbeddedSettings, Settings
 from pipeline.embedded.child import free_port
 from pipeline.embedded.token import make_token, token_of
+from pipeline.notify.delivery_log import Delivery
 from pipeline.queries.alert_tail import follow
+from pipeline.queries.alerts import Shown
 from schemas.alerts import Alert, Scope, State, alert_rows, dump, parse_alert
 from tests.support.commands import Done, Run
 from tests.support.control_api import NOW, TOKEN, MemoryCommands, alert, serving
@@ -159,16 +163,63 @@ def test_an_alert_is_shown_with_all_that_belongs_to_it(stacked: Run, client: Cli
 def test_an_escalation_and_a_receiver_out_of_hours_are_shown(stacked: Run, client: Client) -> None:
     escalated = FIRING.change(NOW + timedelta(minutes=15), escalated_at=NOW + timedelta(minutes=15))
     acknowledged = escalated.change(NOW + timedelta(minutes=16), state=State.ACKNOWLEDGED, actor="ines")
-    insert(client, FIRING, escalated, acknowledged)
+    over = acknowledged.change(NOW + timedelta(minutes=20), state=State.RESOLVED)
+    muted = replace(acknowledged, version=4, muted="silence 0000000000006d4f")
+    insert(client, FIRING, escalated, acknowledged, muted, replace(over, version=5))
+    names = ["silence_id", "version", "brand", "starts_at", "ends_at", "actor", "changed_at"]
+    client.insert("alert_silences", [[0x6D4F, 1, "Acme", NOW, NOW, "root", NOW]], column_names=names)
     names = ["alert_key", "version", "receiver", "attempt", "sent", "reason", "took_ms", "tried_at"]
     off = [FIRING.key, 1, "chat", 0, False, "out of hours: mon-fri 08:00-18:00 UTC", 0, NOW]
     client.insert("alert_deliveries", [off, [FIRING.key, 2, "pager", 1, True, "200", 20, NOW]], column_names=names)
     shown = stacked("alerts", "show", FIRING.hex).out
     assert "2026-11-02 10:45:00: nobody had acknowledged it" in shown and shown.count("firing, escalated") == 1
-    assert re.search(r"chat\W.*waits\W.*out of hours: mon-fri", shown) and re.search(r"pager\W.*sent", shown)
+    assert "acknowledged, muted: silence 0000000000006d4f (root)" in shown
+    assert re.search(r"chat\W.*missed: it ended out of hours\W.*out of hours: mon-fri", shown) and re.search(
+        r"pager\W.*sent", shown
+    )
     assert (
         json.loads(stacked("alerts", "show", FIRING.hex, "--json").out)["alert"]["escalated_at"] == "2026-11-02T10:45:00.000Z"
     )
+
+
+def delivery(version: int, sent: bool, reason: str = "out of hours: mon-fri 08:00-18:00 UTC") -> Delivery:
+    return Delivery(FIRING.key, version, "chat", 0, sent, "200" if sent else reason, 0, NOW)
+
+
+ENDED = FIRING.change(NOW, state=State.RESOLVED)
+
+
+@pytest.mark.parametrize(
+    ("history", "deliveries", "says"),
+    [
+        ([FIRING], [delivery(1, False)], ["waits"]),
+        ([FIRING, ENDED], [delivery(1, False)], ["missed: it ended out of hours"]),
+        ([FIRING, ENDED], [delivery(1, True), delivery(2, False)], ["sent", "waits"]),
+        ([FIRING, ENDED], [delivery(1, True), delivery(2, False), delivery(2, True)], ["sent", "waited", "sent"]),
+        ([replace(FIRING, test=True)], [delivery(1, False)], ["not sent: a test does not wait"]),
+        ([FIRING], [delivery(1, False, "503")], ["failed"]),
+    ],
+)
+def test_what_became_of_a_change_out_of_hours(history: list[Alert], deliveries: list[Delivery], says: list[str]) -> None:
+    shown = Shown(history, deliveries, [])
+    assert [delivery_state(each, shown) for each in deliveries] == says
+
+
+def test_the_history_of_an_alert_has_its_mutes() -> None:
+    muted = FIRING.change(NOW, muted="silence 0000000000006d4f")
+    escalated = muted.change(NOW, muted="", escalated_at=NOW)
+    acknowledged = escalated.change(NOW, state=State.ACKNOWLEDGED, actor="ines", muted="inhibited by 01")
+    changes = [FIRING, muted, escalated, acknowledged, acknowledged.change(NOW, state=State.RESOLVED, muted="")]
+    screen = Console(width=200, record=True, file=io.StringIO())
+    screen.print(details(Shown(changes, [], [], {"silence 0000000000006d4f": "root"})))
+    states = re.findall(r"│ +\d │ (.*?) +│ +7 │", screen.export_text())
+    assert states == [
+        "firing",
+        "firing, muted: silence 0000000000006d4f (root)",
+        "firing, escalated, mute ended",
+        "acknowledged, muted: inhibited by 01",
+        "resolved",
+    ]
 
 
 def test_a_key_that_is_none_or_not_one(stacked: Run, client: Client) -> None:
@@ -316,7 +367,9 @@ def test_ack_silence_and_test_are_done_as_who_holds_the_token(run: Run, commands
     assert run("alerts", "silences").out == "no silences\n"
     assert run("alerts", "silence", "--platform", "forum", "--until", "2026-11-03").code == 0
     tested = run("alerts", "test", "anger", "--brand", "Acme")
-    assert f"test alert {alert().hex} is on its way" in tested.out
+    first, second = tested.out.splitlines()
+    assert f"test alert {alert().hex} is on its way" in first
+    assert second == "picky takes severity 8 and more: a real alert of this rule has 5"
 
 
 def test_the_errors_of_the_control_api_are_passed_on(run: Run, commands: MemoryCommands) -> None:
@@ -401,7 +454,8 @@ rules:
 
 
 def test_check_says_what_is_in_the_file(run: Run, tmp_path: Path) -> None:
-    assert "negative_share" in run("alerts", "check").out
+    default = run("alerts", "check").out
+    assert "negative_share" in default and re.search(r"volume +│ spike +│ 1 and more +│", default)
     path = tmp_path / "alerts.yaml"
     path.write_text(RULES)
     done = run("alerts", "check", str(path))
@@ -438,8 +492,12 @@ def test_check_says_who_is_notified_at_which_hours(run: Run, tmp_path: Path) -> 
     path = tmp_path / "alerts.yaml"
     path.write_text(HOURS)
     done = run("alerts", "check", str(path))
-    for part in ("chat, duty; after 15m: pager", "chat; after 1h: duty, pager", "mon-fri 08:00-18:00 Europe/Berlin", "always"):
+    for part in (
+        *("chat, duty; after 15m: pager (not: takes 6 and more)", "chat; after 1h: duty, pager ", "always"),
+        *("mon-fri 08:00-18:00 Europe/Berlin", "any time"),
+    ):
         assert part in done.out, part
+    assert re.search(r"pager +│ any time +│ 6 and more", done.out) and re.search(r"many +│ threshold +│ 5 +│", done.out)
     never, *warnings = sorted(done.err.splitlines(), reverse=True)
     assert never == "rule anger: escalate: its alerts have severity 5, pager takes 6 and more"
     assert warnings == [
@@ -451,6 +509,15 @@ def test_check_says_who_is_notified_at_which_hours(run: Run, tmp_path: Path) -> 
     path.write_text(HOURS.replace(", min_severity: 6", ""))
     done = run("alerts", "check", str(path))
     assert done.code == 0 and done.err.startswith("earshot: warning: rules many, people: nobody is notified sat 08:00")
+    path.write_text(
+        HOURS.replace(", min_severity: 6", "").replace(
+            'when: {hours: "18:00-08:00", zone: Europe/Berlin}',
+            'when: [{days: [sat]}, {hours: "18:00-08:00", zone: Europe/Berlin}]',
+        )
+    )
+    assert run("alerts", "check", str(path)).err.splitlines()[0] == (
+        "earshot: warning: receiver duty: when: sat 00:00-24:00 UTC: these hours name no zone, others name Europe/Berlin"
+    )
     path.write_text(HOURS.replace("to: [pager]", "to: [pagr]"))
     assert run("alerts", "check", str(path)) == Done(
         2, "", f"earshot: {path}: rule anger: escalate: to: there is no 'pagr', did you mean 'pager'?\n"

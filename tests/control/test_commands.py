@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from pipeline.control.commands import AlertCommands, ConflictError
 from pipeline.errors import EarshotError, UnknownName
 from pipeline.fence import GivenUp
+from pipeline.processors.alerts.audience import untested
+from pipeline.processors.alerts.rules import Alerts
 from schemas.alerts import Alert, State
 from schemas.times import utc_now
 from tests.support.control_parts import CRISIS, Parts, no_ask
@@ -37,9 +39,31 @@ async def test_each_command_is_written_before_it_is_published_and_answered() -> 
         assert (lifted.version, lifted.actor, lifted.rule) == (2, "lars", "crisis")
         assert bench.commands.silences() == []
         tested = await bench.commands.test("crisis", "Acme", "ines")
-        assert tested.test and tested.actor == "ines"
+        assert tested.test and tested.actor == "ines" and bench.commands.untested("crisis") == []
     assert bench.log[:3] == ["write crisis Acme acknowledged", "publish crisis Acme acknowledged", "silence Acme"]
     assert bench.log[-2:] == ["write crisis Acme firing", "publish crisis Acme firing"]
+
+
+def test_a_test_names_the_receivers_that_it_does_not_test() -> None:
+    hook, when = {"type": "webhook", "url": "https://ops.example/x"}, {"days": ["mon-fri"]}
+    saturday = datetime(2026, 11, 28, 12, tzinfo=UTC)
+    receivers = [
+        {"name": "chat", "when": when} | hook,
+        {"name": "duty", "when": when, "always": {"rules": ["crisis"]}} | hook,
+        {"name": "picky", "min_severity": 8} | hook,
+        {"name": "pager"} | hook,
+    ]
+    rules = [
+        {"name": "crisis", "type": "keyword", "words": {"any": ["recall"]}, "severity": 5},
+        {"name": "volume", "type": "spike", "receivers": ["picky", "pager"]},
+    ]
+    config = Alerts.model_validate({"receivers": receivers, "rules": rules})
+    crisis, volume = config.rules
+    assert untested(config, crisis, saturday) == [
+        "chat is out of its hours (mon-fri 00:00-24:00 UTC): not sent",
+        "picky takes severity 8 and more: a real alert of this rule has 5",
+    ]
+    assert untested(config, volume, saturday) == [], "a spike's severity grows"
 
 
 async def test_a_command_that_the_alert_does_not_allow_is_refused() -> None:

@@ -79,6 +79,9 @@ class MemoryCommands:
             raise UnknownName(f"there is no rule {rule!r}")
         return alert(rule, brand or "Acme", test=True, actor=actor)
 
+    def untested(self, rule: str) -> list[str]:
+        return ["picky takes severity 8 and more: a real alert of this rule has 5"]
+
     def silences(self) -> list[Silence]:
         return list(self.known.values())
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.processors.alerts.hours import DAY, MINUTE, NAMES, WEEK, When, next_in_hours
+from pipeline.processors.alerts.hours import DAY, MINUTE, NAMES, WEEK, When, in_hours, next_in_hours, text_of
 from pipeline.processors.alerts.receiver import Receiver
 from pipeline.processors.alerts.rule_types import AnyRule, SpikeRule
 from pipeline.processors.alerts.rules import Alerts
@@ -30,12 +30,10 @@ def uncovered_hours(config: Alerts, rule: AnyRule, start: datetime) -> list[str]
     """The spans of a week in which nobody is notified of a new alert of the rule, neither at once nor by its escalation.
 
     All of a year from `start`, as people write them, the longest first. Empty also if nobody ever is."""
-    # A spike's severity is known when it comes: it may be the least that raises an alert, and may be the highest.
-    highest = 10 if isinstance(rule, SpikeRule) else rule.severity
     receivers = [
         receiver
         for receiver in (*config.receivers_of(rule.name), *config.escalated_of(rule.name))
-        if receiver.min_severity <= highest
+        if receiver.min_severity <= highest_severity(rule)
     ]
     if not receivers or any(_at_any_hour(receiver, rule) for receiver in receivers):
         return []
@@ -96,7 +94,26 @@ class _Span(NamedTuple):
         return cls(first.weekday() * DAY + first.hour * 60 + first.minute, (last - first) // MINUTE, *texts)
 
 
+def highest_severity(rule: AnyRule) -> int:
+    """Of its alerts. A spike's severity is known when it comes: it may be the highest."""
+    return 10 if isinstance(rule, SpikeRule) else rule.severity
+
+
 # --- who is notified --------------------------------------------------------------------------------------------------
+def untested(config: Alerts, rule: AnyRule, at: datetime) -> list[str]:
+    """What a test of the rule at this time leaves open: a line for each receiver that is out of its hours, and for each that
+    no alert of the rule reaches although the test does."""
+    lines = []
+    for receiver in (*config.receivers_of(rule.name), *config.escalated_of(rule.name)):
+        always = receiver.always is not None and receiver.always.names(rule.name, rule.severity)
+        if not (always or in_hours(receiver.when, at)):
+            lines.append(f"{receiver.name} is out of its hours ({text_of(receiver.when)}): not sent")
+        if receiver.min_severity > highest_severity(rule):
+            takes = f"{receiver.name} takes severity {receiver.min_severity} and more"
+            lines.append(f"{takes}: a real alert of this rule has {rule.severity}")
+    return list(dict.fromkeys(lines))
+
+
 class Notified(NamedTuple):
     """A receiver is notified of an alert that it did not know, or that was escalated to it."""
 
