@@ -21,7 +21,7 @@ from pipeline.leader import Leader
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
 from pipeline.notify.context import Context
-from pipeline.notify.delivery_log import ClickHouseLog, last_sent
+from pipeline.notify.delivery_log import ClickHouseLog, last_held, last_sent
 from pipeline.notify.dispatcher import Dispatcher
 from pipeline.notify.receivers import Outcome, check
 from pipeline.processors.alerts.evaluator import Evaluator
@@ -71,11 +71,15 @@ class Notifier:
         config = self._config
         dispatcher = Dispatcher(config, context)
         try:
-            read = partial(last_sent, client, [alert.key for alert in standing])
-            sent = await self._leader.on_thread(lambda: self._leader.inserter.retry("query", read))
+            keys = [alert.key for alert in standing]
+            retry = partial(self._leader.inserter.retry, "query")
+            sent = await self._leader.on_thread(lambda: retry(partial(last_sent, client, keys)))
+            held = await self._leader.on_thread(lambda: retry(partial(last_held, client, keys)))
             if self._config is not config:
-                dispatcher.use(self._config)  # others came while it read
-            dispatcher.resume(standing, sent)
+                dispatcher.use(config := self._config)  # others came while it read
+            await dispatcher.resume(standing, sent, held)
+            if self._config is not config:
+                dispatcher.use(self._config)
             self._dispatcher = dispatcher
             yield
         finally:

@@ -134,6 +134,19 @@ class ClickHouseLog:
             await asyncio.wait_for(self._hurry.wait(), seconds)
 
 
+def last_held(client: Client, keys: Collection[int]) -> dict[tuple[int, str], int]:
+    """The newest version of each of these alerts that waits for the hours of a receiver, or waited for them, by key and
+    receiver. Raises ClickHouseError."""
+    if not keys:
+        return {}
+    answer = client.query(
+        f"SELECT alert_key, receiver, max(version) FROM alert_deliveries WHERE alert_key IN ({','.join(map(str, keys))}) "
+        f"AND startsWith(reason, '{OUT_OF_HOURS}') GROUP BY alert_key, receiver",
+        settings={"max_query_size": 64 << 20},
+    )
+    return {(row[0], row[1]): row[2] for row in answer.result_rows}
+
+
 def last_sent(client: Client, keys: Collection[int]) -> dict[tuple[int, str], Sent]:
     """The state of these alerts by the log, by key and receiver. Raises ClickHouseError."""
     if not keys:

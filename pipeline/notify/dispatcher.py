@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from pipeline.notify.context import Context
 from pipeline.notify.delivery_log import Sent
@@ -43,6 +44,8 @@ class Dispatcher:
         self._open: dict[int, Alert] = {}
         self._queues: dict[str, ReceiverQueue] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._resumed = asyncio.Event()
+        self._resumed.set()
         self.use(config)
 
     def use(self, config: Alerts) -> None:
@@ -62,22 +65,34 @@ class Dispatcher:
             if name in self._queues:
                 self._queues[name].use(receiver, config)
             else:
-                self._queues[name] = ReceiverQueue(receiver, config, self._context)
+                self._queues[name] = ReceiverQueue(receiver, config, self._context, self._resumed)
         for alert in self._open.values():
             self._offer(alert)
 
-    def resume(self, alerts: Sequence[Alert], sent: Mapping[tuple[int, str], Sent]) -> None:
+    async def resume(
+        self,
+        alerts: Sequence[Alert],
+        sent: Mapping[tuple[int, str], Sent],
+        held: Mapping[tuple[int, str], int] = MappingProxyType({}),
+    ) -> None:
         """Goes on where an earlier process stopped; to be called before the first `notify`.
 
-        `alerts` are the newest changes of open alerts, and of those that ended lately (`remembered`); `sent` is the answer of
-        `last_sent` for their keys. Changes that were not accepted are sent now. Of an alert that began and ended while the
-        receiver was down, only the end is sent: it says all.
+        `alerts` are the newest changes of open alerts, and of those that ended lately (`remembered`); `sent` and `held` are the
+        answers of `last_sent` and `last_held` for their keys. Changes that were not accepted are sent now, none before its end.
+        Of an alert that began and ended while the receiver was down, only the end is sent: it says all.
         """
-        for alert in alerts:
-            for name, queue in self._queues.items():
-                if (known := sent.get((alert.key, name))) is not None:
-                    queue.restore(alert, known)
-            self.notify(alert)
+        self._resumed.clear()  # one message has all that belongs together
+        try:
+            for alert in alerts:
+                for name, queue in self._queues.items():
+                    if (known := sent.get((alert.key, name))) is not None:
+                        queue.restore(alert, known)
+                    if (version := held.get((alert.key, name))) is not None:
+                        queue.restore_held(alert, version)
+                self.notify(alert)
+                await asyncio.sleep(0)  # a thousand alerts and hundreds of receivers take a second
+        finally:
+            self._resumed.set()
 
     def notify(self, alert: Alert) -> None:
         """Takes a change over, for each receiver that it is news for, unless a later one came before. Returns at once."""

@@ -22,13 +22,15 @@ log = logging.getLogger("earshot.delivery")
 
 
 class ReceiverQueue:
-    """Notifies one receiver, one message at a time. To be made and used in a running event loop."""
+    """Notifies one receiver, one message at a time, while `resumed` is set. To be made and used in a running event loop."""
 
-    def __init__(self, receiver: Receiver, config: Alerts, context: Context) -> None:
-        self._context = context
+    def __init__(self, receiver: Receiver, config: Alerts, context: Context, resumed: asyncio.Event) -> None:
+        self._context, self._resumed = context, resumed
         self._outbox = Outbox(receiver, config)
         self._held: dict[int, tuple[Alert, bool, bool]] = {}
         """News that wait for the receiver's hours, by the alert's key, as `offer` got them."""
+        self._on_record: dict[int, int] = {}
+        """By key, the version of which the delivery log says already that it waits for the receiver's hours."""
         self._old_senders: list[Sender] = []
         self._wake = asyncio.Event()
         self._closing = False
@@ -42,6 +44,7 @@ class ReceiverQueue:
         outside = Outside(self._context.environ, self._context.clock, self._context.lookup)
         self._sender: Sender = make_sender(receiver, config, outside)
         self._receiver, self._name = receiver, receiver.name
+        self._off = Outcome(False, f"{OUT_OF_HOURS}: {text_of(receiver.when)}")
         self._reminds = receiver.type != "alertmanager"
 
     def use(self, receiver: Receiver, config: Alerts) -> None:
@@ -65,6 +68,10 @@ class ReceiverQueue:
         self._outbox.restore(alert, sent)
         self._resend_at = 0.0  # so long may have passed that Alertmanager takes it for resolved
 
+    def restore_held(self, alert: Alert, version: int) -> None:
+        """By the delivery log, this version of the alert waits for the receiver's hours."""
+        self._on_record[alert.key] = version
+
     def offer(self, alert: Alert, named: bool, escalated: bool = False) -> None:
         """Takes the change over if it is news for this receiver; `named`: the alert's rule names it, `escalated`: the alert was
         escalated to it."""
@@ -82,9 +89,8 @@ class ReceiverQueue:
             return
         if alert.state is State.RESOLVED or not alert.test:  # a test is never sent later
             self._held[alert.key] = alert, named, escalated
-        if held is None:
-            off = Outcome(False, f"{OUT_OF_HOURS}: {text_of(self._receiver.when)}")
-            self._record(self._outbox.incident(alert), [Change(alert, 0.0)], off, 0.0)
+        if held is None and self._on_record.pop(alert.key, None) != alert.version:
+            self._record(self._outbox.incident(alert), [Change(alert, 0.0)], self._off, 0.0)
         self._wake.set()
 
     def _take(self, change: Change) -> None:
@@ -118,6 +124,7 @@ class ReceiverQueue:
     async def _work(self) -> None:
         """Raises GivenUp when this process leads no more: the next leader reads from the tables which changes are left."""
         while True:
+            await self._resumed.wait()
             while self._old_senders:
                 await self._old_senders.pop().close()
             now = self._now()

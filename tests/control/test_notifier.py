@@ -162,6 +162,7 @@ async def test_rules_that_come_while_it_reads_the_delivery_log_are_those_of_its_
             return {}
 
         monkeypatch.setattr(notifier_module, "last_sent", last_sent)
+        monkeypatch.setattr(notifier_module, "last_held", lambda *_: {})
         with parts.serving() as generation:
             async with parts.notifier.notifying(standing, generation, cast(Any, None)):
                 await until(lambda: len(new.changes) == 1)

@@ -96,7 +96,7 @@ async def test_what_happens_while_it_is_down_is_not_lost(tmp_path: Path) -> None
             dispatcher.use(rules)
         async with dispatching(rules, store, seen) as dispatcher:
             # Another process: open alerts are sent again at once, because Alertmanager may have forgotten them in between.
-            dispatcher.resume([before, *opened], store.sent([before, ends, *opened]))
+            await dispatcher.resume([before, *opened], store.sent([before, ends, *opened]))
             await dispatcher.until(lambda: len(seen.tries) > 15)
             shown = {one["labels"]["alert_key"] for one in await alertmanager.alerts()}
             assert shown == {one.hex for one in (before, *opened)}

@@ -17,7 +17,7 @@ from pipeline.clickhouse.migrations import read_migrations
 from pipeline.config.settings import Settings
 from pipeline.errors import UnreachableError
 from pipeline.notify import delivery_log as log_module
-from pipeline.notify.delivery_log import OUT_OF_HOURS, ClickHouseLog, Delivery, Sent, last_sent
+from pipeline.notify.delivery_log import OUT_OF_HOURS, ClickHouseLog, Delivery, Sent, last_held, last_sent
 from tests.support.notify import AT, until
 
 KEY = 0xFFFFFFFFFFFFFFFE
@@ -84,6 +84,7 @@ async def test_an_escalation_is_read_again_and_a_change_that_waits_for_hours_is_
         [(KEY, 1, "firing", 6, AT, AT, AT, None), (KEY, 2, "firing", 6, AT, AT, AT, AT)],
         column_names=["alert_key", "version", "state", "severity", "since", "last_at", "changed_at", "escalated_at"],
     )
+    assert last_held(client, [KEY, 5]) == {(KEY, "chat"): 1} and last_held(client, [5]) == last_held(client, []) == {}
     assert last_sent(client, [KEY]) == {
         (KEY, "ops"): Sent(1, "firing", 6, AT, 1, escalated=False),
         (KEY, "pager"): Sent(2, "firing", 6, AT, 1, escalated=True),

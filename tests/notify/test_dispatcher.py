@@ -301,7 +301,7 @@ async def test_after_a_crash_between_a_message_and_its_log_it_is_sent_again() ->
             dispatcher.notify(first)
             await dispatcher.until(lambda: server.taken)
         async with dispatching(rules, store) as dispatcher:
-            dispatcher.resume([first], store.sent([first]))
+            await dispatcher.resume([first], store.sent([first]))
             await dispatcher.until(lambda: len(server.taken) == 2)
         ids = {request.headers["X-Earshot-Delivery"] for request in server.taken}
         assert len(ids) == 1, "so that the receiver knows it is the same"
@@ -334,7 +334,7 @@ async def test_after_a_crash_accepted_changes_are_not_sent_again_and_the_others_
         server.taken.clear()
         await server.start()
         async with dispatching(rules, store) as dispatcher:
-            dispatcher.resume(now, store.sent(made))
+            await dispatcher.resume(now, store.sent(made))
             await dispatcher.passes(1.0)
         assert sorted(server.changes) == sorted((one.hex, 2, str(one.state)) for one in now[1:5])
         attempts = [(row.alert_key, row.version, row.attempt) for row in store.rows]
@@ -349,7 +349,7 @@ async def test_reminders_go_on_after_a_restart() -> None:
         async with dispatching(rules, store, began=now) as dispatcher:
             dispatcher.notify(first)
         async with dispatching(rules, store, began=now) as dispatcher:
-            dispatcher.resume([first], store.sent([first]))
+            await dispatcher.resume([first], store.sent([first]))
             await dispatcher.passes(3000)
             assert len(server.taken) == 1
             await dispatcher.passes(601)

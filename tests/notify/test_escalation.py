@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -105,11 +106,11 @@ async def test_after_a_crash_an_escalation_is_repeated_under_the_same_name_or_no
             dispatcher.notify(first)
             await dispatcher.passes(1)
         async with dispatching(rules, Memory()) as dispatcher:  # its records are lost
-            dispatcher.resume([later], store.sent([first, later]))
+            await dispatcher.resume([later], store.sent([first, later]))
             await dispatcher.passes(1)
         for _ in range(3):
             async with dispatching(rules, store) as dispatcher:
-                dispatcher.resume([newer], store.sent([first, later, newer]))
+                await dispatcher.resume([newer], store.sent([first, later, newer]))
                 await dispatcher.passes(1)
         assert len({request.headers["X-Earshot-Delivery"] for request in pager.taken}) == 1
         assert len(pager.taken) == 2 and chat.states(first) == ["firing"]
@@ -224,14 +225,32 @@ async def test_over_restarts_what_waits_for_the_hours_is_sent_once() -> None:
         for state in ([known, fresh, over], [ended, fresh, after(over, RESOLVED)], [ended, fresh, after(over, RESOLVED)]):
             now += 4 * HOUR
             async with dispatching(rules, store, began=now, timing=SLOW) as dispatcher:
-                dispatcher.resume(state, store.sent([*made, ended]))
+                rows = len(store.rows)
+                await dispatcher.resume(state, store.sent([*made, ended]), store.held())
+                again = {(row.alert_key, row.version, row.receiver) for row in store.rows[:rows]}
+                assert not again & {(row.alert_key, row.version, row.receiver) for row in store.rows[rows:]}
                 await dispatcher.passes(600)
             assert len(chat.changes) == 1
         for _ in range(2):
             async with dispatching(rules, store, began=(NIGHT + timedelta(hours=13)).timestamp(), timing=SLOW) as dispatcher:
-                dispatcher.resume([ended, fresh, after(over, RESOLVED)], store.sent([*made, ended]))
+                await dispatcher.resume([ended, fresh, after(over, RESOLVED)], store.sent([*made, ended]))
                 await dispatcher.passes(600)
         assert sorted(chat.changes) == sorted([(known.hex, 1, "firing"), (known.hex, 2, "resolved"), (fresh.hex, 1, "firing")])
+
+
+async def test_a_take_over_writes_no_row_again_and_holds_nothing_up() -> None:
+    store, open_ = Memory(), [alert(n) for n in range(50)]
+    rules = config(*({"name": f"chat{n}", "url": "https://127.0.0.1:9", "when": OFFICE} for n in range(10)))
+    for process in range(3):
+        async with dispatching(rules, store, began=NIGHT.timestamp(), timing=SLOW) as dispatcher:
+            resuming = asyncio.create_task(dispatcher.resume(open_, store.sent(open_), store.held()))
+            turns = 0
+            while not resuming.done():
+                await asyncio.sleep(0)
+                turns += 1
+            await resuming
+        assert len(store.rows) == 500, f"process {process}"
+        assert turns >= len(open_)
 
 
 async def test_other_hours_count_from_the_reload_on() -> None:
@@ -295,6 +314,6 @@ async def test_a_test_and_its_end_are_sent_once_over_restarts() -> None:
         rules = config({"name": "chat", "url": chat.url})
         for change in (one, one, over, over):
             async with dispatching(rules, store, timing=SLOW) as dispatcher:
-                dispatcher.resume([change], store.sent([one, over]))
+                await dispatcher.resume([change], store.sent([one, over]))
                 await dispatcher.passes(30)
         assert chat.states(one) == ["firing", "resolved"]

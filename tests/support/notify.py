@@ -161,6 +161,11 @@ class Memory:
             found[row.alert_key, row.receiver] = before._replace(attempts=max(before.attempts, row.attempt))
         return found
 
+    def held(self) -> dict[tuple[int, str], int]:
+        """As `last_held` says it."""
+        rows = (row for row in self.rows if row.reason.startswith(OUT_OF_HOURS))
+        return {(row.alert_key, row.receiver): row.version for row in rows}
+
 
 @dataclass
 class Seen:
