@@ -2,11 +2,13 @@
 
 Two rows are compared if two of the lowest values of their sketches agree (schemas/clickhouse/006_campaign.sql), with their
 neighbours in that order alone; what is compared is a signature: a bit for each 3-character piece. Rows that compare as similar
-are linked, and a group is what links lead to. So the cost grows with the rows, not with their pairs.
+are linked, and a group is what links lead to. The row with the most links, a group's centre, is compared with the rows that
+have a value of any row of the group. So the cost grows with the rows, not with their pairs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -26,7 +28,10 @@ LIKE_CENTRE = 0.4
 SEED, SURE = 0.25, 0.8
 """Of the accounts that a rule asks for: in a group, so that it counts, and in rows that are as similar to its centre as linked
 ones."""
-_NEIGHBOURS, _CHUNK = 2, 10_000
+_NEIGHBOURS, _CHUNK, _PART = 2, 10_000, 4_000
+_MOST_GROUPS = 64
+"""A value leads a row to so many groups at most, the largest: one that more have is a word's, and other values lead to the
+others. So no words that all texts share make the cost grow with the square of the rows."""
 Ints = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.uint64]
 _ONES = np.ones(BITS // 64, np.float32)
@@ -80,18 +85,58 @@ class Texts(NamedTuple):
 def alike(texts: Texts, least: int) -> Ints:
     """The rows, by index, of groups that may be from `least` accounts and have a fresh row."""
     ones, others = _links(texts)
-    wanted = np.zeros(len(texts.fresh), dtype=np.bool_)
     linked, ends = np.unique(np.concatenate([ones, others]), return_inverse=True)
     labels = _labels(len(linked), ends[: len(ones)], ends[len(ones) :])
     order = np.lexsort((-np.bincount(ends, minlength=len(linked)), labels))
-    for group in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
-        if len(group) < SEED * least:
-            continue
-        near = texts.similarity(int(linked[group[0]]), slice(None))
-        members = near >= LIKE_CENTRE
-        if texts.fresh[members].any() and len(np.unique(texts.accounts[near >= LINKED])) >= SURE * least:
-            wanted |= members
-    return np.flatnonzero(wanted)
+    parts = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+    groups = sorted((linked[part] for part in parts if len(part) and len(part) >= SEED * least), key=len, reverse=True)
+    if not groups:
+        return np.zeros(0, dtype=np.int64)
+    centres, of, rows, linked_to = _near_centres(texts, groups)
+    accounts = np.unique(texts.accounts[rows], return_inverse=True)[1]
+    pairs = np.unique((of * len(rows) + accounts)[linked_to])  # each account once a group
+    enough = np.bincount(pairs // max(len(rows), 1), minlength=len(centres)) >= SURE * least
+    enough &= np.bincount(of[texts.fresh[rows]], minlength=len(centres)) > 0
+    return np.unique(rows[enough[of]])
+
+
+def _near_centres(texts: Texts, groups: Sequence[Ints]) -> tuple[Ints, Ints, Ints, npt.NDArray[np.bool_]]:
+    """The first row of each group, its centre; then, pair by pair, a group, a row like its centre, and whether these are as
+    similar as linked rows. Compared are the rows that have a value of any row of
+    the group."""
+    centres = np.array([group[0] for group in groups])
+    members, of = np.concatenate(groups), np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    values, whose = _values_of_groups(texts.sketches[members], of)
+    found = [(of, members)]
+    for start in range(0, len(texts.sketches), _PART):
+        wanted = texts.sketches[start : start + _PART]
+        first = np.searchsorted(values, wanted.ravel())
+        counts = np.searchsorted(values, wanted.ravel(), "right") - first
+        row = np.repeat(np.repeat(np.arange(len(wanted)), wanted.shape[1]), counts)
+        at = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts - first, counts)
+        both = np.unique(whose[at] * _PART + row)
+        found.append((both // _PART, both % _PART + start))
+    pairs = [_like_centre(texts, centres, *part) for part in found]
+    of, rows, near = (np.concatenate(column) for column in zip(*pairs, strict=True))
+    return centres, of, rows, near >= LINKED
+
+
+def _like_centre(texts: Texts, centres: Ints, of: Ints, rows: Ints) -> tuple[Ints, Ints, npt.NDArray[np.float64]]:
+    near = texts.similarity(centres[of], rows)
+    kept = near >= LIKE_CENTRE
+    return of[kept], rows[kept], near[kept]
+
+
+def _values_of_groups(sketches: npt.NDArray[np.uint32], of: Ints) -> tuple[npt.NDArray[np.uint32], Ints]:
+    """The values that rows of groups have, in order, and the groups; of each value the _MOST_GROUPS largest ones."""
+    values, whose = sketches.ravel(), np.repeat(of, LOWEST)
+    order = np.lexsort((whose, values))
+    order = order[values[order] > 0]  # a sketch of fewer values ends in zeros
+    values, whose = values[order], whose[order]
+    new = np.append(True, (values[1:] != values[:-1]) | (whose[1:] != whose[:-1]))[: len(values)]
+    values, whose = values[new], whose[new]
+    kept = np.arange(len(values)) - np.searchsorted(values, values) < _MOST_GROUPS
+    return values[kept], whose[kept]
 
 
 def _links(texts: Texts) -> tuple[Ints, Ints]:

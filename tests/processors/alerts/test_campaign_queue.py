@@ -177,3 +177,34 @@ def test_a_sentence_in_common_is_no_likeness() -> None:
     texts = texts_of([half + text(random, 60) for _ in range(300)], 300)
     assert texts.similarity(0, slice(1, None)).max() < LINKED
     assert not alike(texts, 10).size
+
+
+@pytest.mark.parametrize("shared", [0, 2])
+def test_many_small_groups_cost_no_pairs_of_groups_and_texts(monkeypatch: pytest.MonkeyPatch, shared: int) -> None:
+    """4,000 groups of three accounts, each about something else; in the second case two values are in all their sketches."""
+    compared, similarity, numbers = [0], Texts.similarity, np.random.default_rng(1)
+
+    def counted(texts: Texts, ones: Any, others: Any) -> Any:
+        result = similarity(texts, ones, others)
+        compared[0] += len(result)
+        return result
+
+    monkeypatch.setattr(Texts, "similarity", counted)
+    sketches = np.sort(numbers.integers(1_000, 1 << 31, (4_000, LOWEST), dtype=np.uint32), axis=1)
+    sketches[:, :shared] = np.arange(1, shared + 1)
+    signs = numbers.integers(0, 1 << 63, (4_000, BITS // 64), dtype=np.uint64)
+    order, accounts = np.tile(np.arange(4_000), 3), np.repeat(np.arange(3, dtype=np.uint64), 4_000)
+    texts = Texts(sketches[order], signs[order], bits_of(signs[order]), accounts, np.ones(12_000, np.bool_))
+    assert not alike(texts, 10).size and compared[0] < 200 * 12_000
+    assert len(alike(texts, 3)) == 12_000
+
+
+def test_texts_of_a_campaign_that_are_in_no_group_are_found_by_its_centre() -> None:
+    """Links need two values in common; nine of these texts have one."""
+    random = Random(8)
+    base = text(random)
+    texts = texts_of([base] * 3 + [edited(random, base, 3) for _ in range(9)], 12)
+    sketches = texts.sketches.copy()
+    sketches[3:, 0] = sketches[0, 0]
+    sketches[3:, 1:] = np.arange(9 * (LOWEST - 1)).reshape(9, -1) + (1 << 31)
+    assert len(alike(texts._replace(sketches=sketches), 12)) == 12
