@@ -12,7 +12,16 @@ from pipeline.processors.alerts import explain
 from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.counts import INDEX
 from pipeline.processors.alerts.minutes import time_of
-from pipeline.processors.alerts.rule_types import AnyRule, CampaignRule, EventRule, KeywordRule, Rule, Windowed, platforms_of
+from pipeline.processors.alerts.rule_types import (
+    AnyRule,
+    CampaignRule,
+    EventRule,
+    KeywordRule,
+    NoDataRule,
+    Rule,
+    Windowed,
+    platforms_of,
+)
 from pipeline.processors.alerts.verdicts import Verdicts
 from schemas.alerts import Alert, Change, Scope, State, alert_key
 from schemas.signals import Candidate
@@ -35,6 +44,16 @@ def subject_of(alert: Alert) -> Subject:
 def persistence_of(rule: Rule) -> timedelta:
     """How long the condition must be true before the alert fires."""
     return rule.persistence if isinstance(rule, Windowed) else timedelta(0)
+
+
+def taken_out(alert: Alert, rule: AnyRule | None) -> str:
+    """Why the rules, as they are now, would not raise the alert; blank: its rule may."""
+    if alert.test:
+        return ""
+    if rule is None or alert.is_no_data != isinstance(rule, NoDataRule):
+        return "the rule was taken out"
+    # Others end by themselves, and a worker may know the new rules before control does.
+    return "the rule is not about it any more" if isinstance(rule, Windowed) and not rule.is_about(alert.scope) else ""
 
 
 def is_over(alert: Alert, rule: AnyRule | None, undecided: datetime, at: datetime) -> bool:
@@ -76,6 +95,17 @@ def escalates(alert: Alert, rule: Rule | None, now: datetime) -> bool:
         return False
     since = [at for at in (alert.raised_at, alert.unmuted_at) if at is not None]
     return alert.escalated_at is None and bool(since) and now - max(since) >= rule.escalate.after
+
+
+def ahead(alert: Alert, now: datetime) -> Change:
+    """The alert's times that are ahead of the clock, which was set back since, as of now: its escalation and its end count from
+    then."""
+    change: Change = {}
+    if alert.raised_at is not None and alert.raised_at > now:
+        change["raised_at"] = now
+    if alert.unmuted_at is not None and alert.unmuted_at > now:
+        change["unmuted_at"] = now
+    return change
 
 
 def awaits_escalation(alert: Alert, rule: AnyRule | None) -> bool:

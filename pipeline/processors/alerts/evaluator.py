@@ -103,12 +103,13 @@ class Evaluator(OpenAlerts):
 
     def _read_everything(self) -> None:
         minute = minute_of(self.watermark)
-        self._closed = minute - 1
-        self._again = {minute - 2, minute - 1}
+        self._closed = minute_of(self.watermark - CLOSED_AFTER) - 1
+        self._again = {self._closed - 1, self._closed}
         self.arrivals.reset()
         self.windows.watched = {alert.scope for alert in self.lifecycle.open}  # before all others, while there is room
         for alert in self.lifecycle.open:
-            if isinstance(rule := self.config.rule(alert.rule), WindowedRule):
+            rule = self.config.rule(alert.rule)
+            if isinstance(rule, WindowedRule) and rule.is_about(alert.scope) and not alert.test:
                 heard = minute_of(alert.since) - self.windows.longest  # it may have no mention since
                 self.windows.rings[slice_of(rule)].table.take_in([alert.scope], heard)
         self.windows.learn(self._tables.ask, minute)
@@ -146,6 +147,8 @@ class Evaluator(OpenAlerts):
     def tick(self, now: datetime) -> list[Alert]:
         """Judges the touched minutes. On return the changes are in ClickHouse, and may be published."""
         before = minute_of(self.watermark)
+        times = self._heard_at, self._kept_at, self._swept_at, self._led_at
+        self._heard_at, self._kept_at, self._swept_at, self._led_at = (min(at, now) for at in times)  # the clock was set back
         self._move_on(now)
         minute = minute_of(self.watermark)
         if minute > before and self.windows.minutes:
@@ -223,7 +226,7 @@ class Evaluator(OpenAlerts):
     def _judge_sources(self, now: datetime) -> list[Alert]:
         rules = [rule for rule in self.config.rules if isinstance(rule, NoDataRule)]
         self.arrivals.read(self._tables.ask, rules, now)
-        return judge_sources(self.lifecycle, rules, self.arrivals.at, now)
+        return judge_sources(self.lifecycle, rules, self.arrivals.at, now, self.arrivals.may_miss(self._led_at, now))
 
     # --- campaigns ----------------------------------------------------------------------------------------------------
     def campaigns_due(self) -> Search | None:

@@ -18,6 +18,7 @@ import numpy as np
 
 from pipeline.processors.alerts.changes import (
     Subject,
+    ahead,
     condition_change,
     condition_of,
     escalates,
@@ -28,6 +29,7 @@ from pipeline.processors.alerts.changes import (
     is_over,
     persistence_of,
     subject_of,
+    taken_out,
     trial,
     with_mute,
 )
@@ -145,9 +147,8 @@ class Lifecycle:
     def not_met(self, rule: str, scope: Scope, now: datetime) -> list[Alert]:
         """A pending alert is dropped and a source that sends again resolves at once; other alerts end in `sweep`."""
         alert = self._open.get((rule, scope))
-        if alert is None or not (alert.state == State.PENDING or alert.is_no_data):
-            return []
-        return [self.resolve(alert, now)]
+        over = alert is not None and (alert.state == State.PENDING or alert.is_no_data)
+        return [self.resolve(alert, now)] if alert is not None and over else []
 
     # --- single events ------------------------------------------------------------------------------------------------
     def single(self, candidates: Sequence[Candidate], now: datetime) -> tuple[list[Alert], list[Member]]:
@@ -190,18 +191,18 @@ class Lifecycle:
 
     def _swept(self, alert: Alert, watermark: datetime, now: datetime, settled: bool) -> Alert | None:
         subject, rule = subject_of(alert), self.config.rule(alert.rule)
+        alert = self._update(alert, change, now) if (change := ahead(alert, now)) else alert
         unsaved, undecided = self._unsaved.get(subject), self._undecided.get(subject, alert.last_at)
-        if not alert.test and (rule is None or alert.is_no_data != isinstance(rule, NoDataRule)):
-            return self.resolve(alert, now, "the rule was taken out")
+        if why := taken_out(alert, rule):
+            return self.resolve(alert, now, why)
         if (alert.test or not alert.is_no_data) and has_ended(alert, rule, undecided, watermark, now):
             return self.resolve(alert, now)
         if (muted := self._muted(alert, now)) != alert.muted:
             return self._save(with_mute(alert.change(now), muted, now), now)
         if settled and escalates(alert, rule, now):
             return self._save(alert.change(now, escalated_at=now), now)
-        if unsaved is not None and now - unsaved >= SAVE_EVERY:
-            return self._save(alert.change(now), now)
-        return None
+        saves = unsaved is not None and abs(now - unsaved) >= SAVE_EVERY  # the clock may have been set back since
+        return self._save(alert.change(now), now) if saves else None
 
     def acknowledge(self, alert: Alert, actor: str, comment: str, now: datetime) -> Alert:
         """The alert as acknowledged by `actor`."""

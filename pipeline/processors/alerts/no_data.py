@@ -17,11 +17,14 @@ from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.lifecycle import Lifecycle
 from pipeline.processors.alerts.minutes import MINUTE_S, floor
 from pipeline.processors.alerts.rule_types import NoDataRule
+from pipeline.processors.alerts.touched import SWEEP_EVERY
 from schemas.alerts import Alert, Scope
 
 WEEK = timedelta(days=7)
 OVERLAP = timedelta(minutes=2)
-"""By how much the clocks of workers and of control may differ, and how long an insert may take."""
+"""By how much the clocks of workers may differ, and how long an insert may take."""
+AHEAD = timedelta(hours=1)
+"""By how much control's clock may be ahead of the workers'."""
 LOOKS = 3
 """An outage of ClickHouse delays the rows of batches in flight, which keep the time of before: they land within LOOKS - 1 looks
 after the one that saw its end."""
@@ -56,7 +59,7 @@ class LastArrivals:
         self._looks.clear()
 
     def read(self, query: Query, rules: Sequence[NoDataRule], now: datetime) -> None:
-        """Asks for the arrivals since the last looks, of the kinds of sources that the rules are about.
+        """Asks for the arrivals since those of the last looks, of the kinds of sources that the rules are about.
 
         Changes of more than a week ago are an archive that somebody replays: nobody misses it afterwards.
         """
@@ -73,7 +76,8 @@ class LastArrivals:
                 self.at[of, name] = max(last, self.at.get((of, name), last))
                 self._events[of, name] = self._events.get((of, name), 0) + events
             self._make_room(of, {name for rule in rules if rule.of == of for name in rule.names})
-        self._looks.append(now)
+        # Rows have the workers' clock: what has come says how late it is there.
+        self._looks.append(max(min(now, max(self.at.values(), default=since)), now - AHEAD))
         # No rule asks for longer: a source that sent nothing since is not missed any more.
         self.at = {named: at for named, at in self.at.items() if now - at <= 2 * WEEK}
         self._events = {named: events for named, events in self._events.items() if named in self.at}
@@ -89,25 +93,30 @@ class LastArrivals:
         for named in gone:
             del self.at[named], self._events[named]
 
+    def may_miss(self, led_at: datetime, now: datetime) -> bool:
+        """Whether a source that sends nothing may be at fault. After an outage of all, the workers have a moment to start.
+        If only control, which leads since `led_at`, was away, something has come lately."""
+        return now - led_at >= SWEEP_EVERY or any(now - at <= OVERLAP for at in self.at.values())
+
 
 def judge_sources(
-    lifecycle: Lifecycle, rules: Sequence[NoDataRule], last: Mapping[Named, datetime], now: datetime
+    lifecycle: Lifecycle, rules: Sequence[NoDataRule], last: Mapping[Named, datetime], now: datetime, begins: bool = True
 ) -> list[Alert]:
-    """Compares the times of the last arrivals with the rules. A source that sent nothing for `after` and a week more, or that
-    its rule does not name any more, is not missed any more: its alert resolves."""
-    changes, missed = [], set[Subject]()
+    """Compares the times of the last arrivals with the rules; `begins`: an alert may begin. A source that sent nothing for
+    `after` and a week more, or that its rule does not name any more, is not missed any more: its alert resolves."""
+    changes, missed, open_ = [], set[Subject](), {subject_of(alert) for alert in lifecycle.open}
     for rule in rules:
         for (of, name), came in last.items():
             if of != rule.of or not name or now - came > WEEK + rule.after or (rule.names and name not in rule.names):
                 continue
             scope = Scope(**{of: name})
             missed.add((rule.name, scope))
-            if now - came >= rule.after:
+            if now - came < rule.after:
+                changes += lifecycle.not_met(rule.name, scope, now)
+            elif begins or (rule.name, scope) in open_:
                 missing = (now - came).total_seconds() / MINUTE_S
                 condition = Condition(rule, scope, floor(came), floor(now), rule.severity, missing, "minutes")
                 changes += lifecycle.met(condition, now)
-            else:
-                changes += lifecycle.not_met(rule.name, scope, now)
     names = {rule.name for rule in rules}
     gone = [alert for alert in lifecycle.open if alert.is_no_data and alert.rule in names and subject_of(alert) not in missed]
     return changes + [lifecycle.resolve(alert, now, NOT_MISSED) for alert in gone if not alert.test]

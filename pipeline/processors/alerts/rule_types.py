@@ -14,6 +14,7 @@ from pipeline.processors.alerts.minutes import STEP_S
 from pipeline.processors.alerts.receiver import Escalation
 from pipeline.processors.alerts.rule_fields import Dimension, Duration, Language, Name, Platform, Text, Window, Word
 from schemas import events
+from schemas.alerts import Scope
 
 SPIKE_WINDOW = timedelta(seconds=STEP_S)
 
@@ -61,6 +62,15 @@ class Windowed(Mentioning):
     min_mentions: int = Field(10, ge=1)
     persistence: Duration = timedelta(0)
     """The alert fires when the condition has been true for so long."""
+
+    def is_about(self, scope: Scope) -> bool:
+        """Whether the rule may raise an alert about the scope."""
+        if self.brands and scope.brand not in self.brands:
+            return False
+        if scope.language and "language" not in self.by or bool(scope.platform) != ("platform" in self.by):
+            return False  # an event without a language has one with `by: [language]`, too: blank
+        limits = (("platform", self.platforms), ("language", self.languages))
+        return all(getattr(scope, name) in listed for name, listed in limits if listed and name in self.by)
 
 
 class SpikeRule(Windowed):

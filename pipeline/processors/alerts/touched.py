@@ -62,6 +62,7 @@ class Sweep:
         first, self._turn = self._turn, self._turn + count
         # A window of n minutes has each remainder of n once.
         minutes = {minute - (minute - turn) % longest for turn in range(first, first + count)}
+        self._newest_at = min(self._newest_at, now)  # the clock may have been set back
         if now - self._newest_at >= SWEEP_EVERY:
             self._newest_at = now
             minutes |= {minute - 1, minute}

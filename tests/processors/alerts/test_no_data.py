@@ -204,16 +204,19 @@ def test_the_test_of_a_rule_is_about_no_source() -> None:
     assert test in life.open
 
 
-def test_a_look_reads_what_came_since_the_looks_before() -> None:
+@pytest.mark.parametrize("ahead", [timedelta(0), 10 * MINUTE])
+def test_a_look_reads_what_came_since_the_looks_before(ahead: timedelta) -> None:
+    """Control's clock may be ahead of the workers'."""
     asked: list[str] = []
 
     def query(sql: str) -> pl.DataFrame:
+        last = NOON + len(asked) * MINUTE
         asked.append(sql.partition("WHERE ingested_at >= '")[2][:19])
-        return pl.DataFrame(schema={"name": pl.String, "last": pl.Datetime("ms", "UTC"), "events": pl.UInt64})
+        frame = pl.DataFrame({"name": ["x"], "last": [last], "events": [1]})
+        return frame.cast({"last": pl.Datetime("ms", "UTC")})
 
     arrivals, rules = LastArrivals(), [rule for rule in config().rules if isinstance(rule, NoDataRule)]
     for minute in range(5):
-        arrivals.read(query, rules, NOON + minute * MINUTE)
-    assert asked == [f"2026-{each}" for each in (
-        "08-18 12:00:00", "09-01 11:58:00", "09-01 11:58:00", "09-01 11:58:00", "09-01 11:59:00"
-    )]  # fmt: skip
+        arrivals.read(query, rules, NOON + minute * MINUTE + ahead)
+    assert asked[1:] == [f"2026-09-01 {each}" for each in ("11:58:00", "11:58:00", "11:58:00", "11:59:00")]
+    assert asked[0] == f"{NOON + ahead - 14 * DAY:%Y-%m-%d %H:%M:%S}"

@@ -116,6 +116,40 @@ def test_a_named_scope_that_was_never_mentioned_is_missed_and_stays_known(bench:
     assert {(scope.brand, scope.platform) for scope in (table.scopes[row] for row in table.known())} == expected
 
 
+@pytest.mark.parametrize("keys", [{}, {"by": ["platform"], "platforms": ["app"]}])
+def test_a_reload_that_takes_a_scope_from_its_rule_ends_the_alert(bench: Bench, keys: dict[str, Any]) -> None:
+    for minute in range(-80, 1, 5):
+        bench.land(minute)
+    for minute in range(-80, 25):
+        bench.land(minute, platform="app")
+    bench.start(8, by=["platform"])
+    assert [each[2:] for each in bench.minutes(8, 15)] == [("shop", "firing")]
+    bench.evaluator.use(Alerts.model_validate({"rules": [ORDERS | keys]}))
+    assert bench.minutes(16, 24) == [(16, "Acme", "shop", "resolved")]
+    (over,) = bench.evaluator.lifecycle._ended["orders", Scope("Acme", "shop")]
+    assert over.comment == "the rule is not about it any more"
+
+
+@pytest.mark.parametrize(
+    ("keys", "scope", "about"),
+    [
+        ({}, Scope("A"), True),
+        ({}, Scope("A", "x"), False),
+        ({"platforms": ["x"]}, Scope("A"), True),
+        ({"by": ["platform"]}, Scope("A"), False),
+        ({"by": ["platform"]}, Scope("A", "x"), True),
+        ({"by": ["platform"], "platforms": ["y"]}, Scope("A", "x"), False),
+        ({"brands": ["B"]}, Scope("A"), False),
+        ({"by": ["language"]}, Scope("A"), True),  # of an event without a language
+        ({"by": ["language"], "languages": ["de"]}, Scope("A", "", "en"), False),
+        ({"by": ["language"], "languages": ["de"]}, Scope("A", "", "de"), True),
+        ({"by": ["platform"]}, Scope("A", "x", "de"), False),
+    ],
+)
+def test_whether_a_rule_is_about_a_scope(keys: dict[str, Any], scope: Scope, about: bool) -> None:
+    assert ThresholdRule.model_validate(ORDERS | keys).is_about(scope) is about
+
+
 @pytest.mark.parametrize(
     ("keys", "scopes"),
     [
