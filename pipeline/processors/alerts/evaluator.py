@@ -102,7 +102,6 @@ class Evaluator(OpenAlerts):
         return Windows(windowed, lambda *which: self._tables.ask(counts.authors_sql(*which)), zones=self.zones)
 
     def _read_everything(self) -> None:
-        minute = minute_of(self.watermark)
         self._closed = minute_of(self.watermark - CLOSED_AFTER) - 1
         self._again = {self._closed - 1, self._closed}
         self.arrivals.reset()
@@ -112,7 +111,7 @@ class Evaluator(OpenAlerts):
             if isinstance(rule, WindowedRule) and rule.is_about(alert.scope) and not alert.test:
                 heard = minute_of(alert.since) - self.windows.longest  # it may have no mention since
                 self.windows.rings[slice_of(rule)].table.take_in([alert.scope], heard)
-        self.windows.learn(self._tables.ask, minute)
+        self.windows.learn(self._tables.ask, minute_of(self.watermark))
 
     @property
     def _campaign_rules(self) -> list[CampaignRule]:
@@ -153,13 +152,11 @@ class Evaluator(OpenAlerts):
         minute = minute_of(self.watermark)
         if minute > before and self.windows.minutes:
             self._enter(range(max(before, minute - self.windows.minutes) + 1, minute + 1))
-        sweeps = now - self._swept_at >= SWEEP_EVERY
         touched = self._take_touched(minute, now)
         self._read(self._sweep.take(minute, self.windows.longest, now), None)
-        if touched:
-            self._read(touched, sorted(set().union(*touched.values())))
+        self._read(touched, sorted(set().union(*touched.values())))
         changes = self._judge(touched, minute, now)
-        if sweeps:
+        if now - self._swept_at >= SWEEP_EVERY:
             self._swept_at = now
             changes += self._judge_sources(now)
             self.unknown.forget(now)

@@ -192,7 +192,7 @@ class Lifecycle:
     def _swept(self, alert: Alert, watermark: datetime, now: datetime, settled: bool) -> Alert | None:
         subject, rule = subject_of(alert), self.config.rule(alert.rule)
         alert = self._update(alert, change, now) if (change := ahead(alert, now)) else alert
-        unsaved, undecided = self._unsaved.get(subject), self._undecided.get(subject, alert.last_at)
+        undecided = self._undecided.get(subject, alert.last_at)
         if why := taken_out(alert, rule):
             return self.resolve(alert, now, why)
         if (alert.test or not alert.is_no_data) and has_ended(alert, rule, undecided, watermark, now):
@@ -201,8 +201,7 @@ class Lifecycle:
             return self._save(with_mute(alert.change(now), muted, now), now)
         if settled and escalates(alert, rule, now):
             return self._save(alert.change(now, escalated_at=now), now)
-        saves = unsaved is not None and abs(now - unsaved) >= SAVE_EVERY  # the clock may have been set back since
-        return self._save(alert.change(now), now) if saves else None
+        return self._save(alert.change(now), now) if abs(now - self._unsaved.get(subject, now)) >= SAVE_EVERY else None
 
     def acknowledge(self, alert: Alert, actor: str, comment: str, now: datetime) -> Alert:
         """The alert as acknowledged by `actor`."""
