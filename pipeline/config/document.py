@@ -5,33 +5,39 @@ The line names the key and the reason, and for an unknown key or name the neares
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
+from pipeline.config.known_keys import Known, Level, Schema
 from pipeline.errors import SettingsError
 
 M = TypeVar("M", bound=BaseModel)
-Schema = dict[str, Any]
-_LIST, _MAPPING = "it is a list, as [a, b]", "it is a mapping (key: value)"
+_LISTS, _MAPPINGS = ("tuple_type", "list_type"), ("dict_type", "model_type", "model_attributes_type")
+_NUMBERS = ("int_type", "int_parsing", "int_from_float", "float_type", "float_parsing", "greater_than_equal", "less_than_equal")
 _PLAIN = {
     "missing": "it is missing",
-    **dict.fromkeys(("tuple_type", "list_type"), _LIST),
-    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), _MAPPING),
+    "too_short": "name at least one",
+    **dict.fromkeys(_LISTS, "it is a list, as [a, b]"),
+    **dict.fromkeys(_MAPPINGS, "it is a mapping (key: value)"),
     "string_type": "it is a text: quote a text that looks like another type",
 }
 """Pydantic's own texts are for people who write Python."""
 _BYTES = '"<byte string>", '
 """PyYAML's name for a file that it did not open itself."""
-_MERGE = "tag:yaml.org,2002:merge"
+_MERGE, _TEXT, _INT, _FLOAT = (f"tag:yaml.org,2002:{name}" for name in ("merge", "str", "int", "float"))
 
 
 class StrictModel(BaseModel):
-    """The base of what people write: an unknown key is an error, and the values are frozen."""
+    """The base of what people write: an unknown key is an error, and the values are frozen.
+
+    A field may say in `json_schema_extra` how it is written (`as`), and which other names people try for it (`misnamed`)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -61,19 +67,26 @@ def parse(content: bytes, path: Path, model: type[M]) -> M:
         if not isinstance(values, dict):
             raise SettingsError(f"{path}: the file: it is a YAML mapping, with the keys {', '.join(model.model_fields)}")
         return model.model_validate(values)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: {' '.join(str(error).replace(_BYTES, '').split())}") from None
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: {_no_yaml(error)}") from None
     except ValidationError as error:
         raise SettingsError(f"{path}: {first_problem(error, model, values)}") from None
 
 
+def _no_yaml(error: yaml.YAMLError) -> str:
+    if isinstance(error, yaml.reader.ReaderError) and error.encoding != "unicode":
+        return f"byte {error.position + 1} is no UTF-8: save the file as UTF-8"
+    text = " ".join(str(error).replace(_BYTES, "").split())
+    return f"{text}: use spaces, not tabs" if r"'\t'" in text else text
+
+
 def first_problem(error: ValidationError, model: type[BaseModel], values: object) -> Problem:
     """`values` are those that `model` refused; None if the caller has them no longer."""
-    errors, known = error.errors(include_url=False), _Known(model.model_json_schema())
+    errors, known = error.errors(include_url=False), Known(model.model_json_schema())
     first = errors[0]
     if first["type"] == "missing":  # a required key may be there, misspelt
         unknown = (each for each in errors if each["type"] == "extra_forbidden" and each["loc"][:-1] == first["loc"][:-1])
-        first = next((each for each in unknown if hint(str(each["loc"][-1]), known.at(each["loc"][:-1]).keys)), first)
+        first = next((each for each in unknown if _meant(str(each["loc"][-1]), known.at(each["loc"][:-1]))), first)
     loc, kind = first["loc"], first["type"]
     if kind == "union_tag_not_found":
         key = _misspelt("type", first["input"])
@@ -84,7 +97,26 @@ def first_problem(error: ValidationError, model: type[BaseModel], values: object
         return Problem(_where((*loc, "type"), values), f"it is {_either(types)}, not {tag!r}{hint(tag, types)}")
     if kind == "extra_forbidden":
         return Problem(_where(loc, values), _unknown(str(loc[-1]), known.at(loc[:-1])))
-    return Problem(_where(loc, values), _PLAIN.get(kind) or first["msg"].removeprefix("Value error, "))
+    return Problem(_where(loc, values), _reason(first, known.form(loc)))
+
+
+def _reason(error: ErrorDetails, form: Schema) -> str:
+    """How the value should be written; `form` is the schema of its field."""
+    kind, value = error["type"], error["input"]
+    if "as" in form and kind in (*_LISTS, *_MAPPINGS):
+        return f"write it as {form['as']}"
+    if kind in _LISTS and isinstance(value, str) and form.get("items", {}).get("type") == "string":
+        return f"it is a list, as [{value}]"
+    if kind in _NUMBERS:
+        number = "a whole number" if form.get("type") == "integer" else "a number"
+        least, most = form.get("minimum"), form.get("maximum")
+        if least is not None:
+            number += f" from {least:g} to {most:g}" if most is not None else f" of {least:g} or more"
+        elif most is not None:
+            number += f" of {most:g} or less"
+        percent = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value) if isinstance(value, str) else None
+        return f"it is {number}" + (f": write {float(percent[1]) / 100:g}" if percent else "")
+    return _PLAIN.get(kind) or error["msg"].removeprefix("Value error, ")
 
 
 def _misspelt(key: str, values: object) -> str:
@@ -112,7 +144,12 @@ def check_names(where: str, names: Iterable[str], known: Collection[str]) -> Non
 
 
 class _Loader(yaml.SafeLoader):
-    """A key that appears twice in one mapping is an error: the first one would have no effect."""
+    """A key that appears twice in one mapping is an error: the first one would have no effect. 15:00 is a text, and not the
+    900 that it was for YAML 1.1."""
+
+    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: tuple[bool, bool]) -> str:
+        tag = str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
+        return _TEXT if tag in (_INT, _FLOAT) and ":" in (value or "") else tag
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -144,65 +181,12 @@ def _value_at(values: object, part: int | str) -> object:
     return values[part] if isinstance(values, list) and isinstance(part, int) else None
 
 
-class _Level(NamedTuple):
-    """The keys that are allowed at one path of a document."""
-
-    keys: set[str]
-    elsewhere: set[str]
-    """Keys of entries of other types."""
-    type: str
-
-
-def _unknown(key: str, level: _Level) -> str:
+def _unknown(key: str, level: Level) -> str:
     if key in level.elsewhere:
         return f"type {level.type} takes no such key"
-    return f"unknown key{hint(key, level.keys)}"
+    return f"unknown key{_meant(key, level)}"
 
 
-class _Known:
-    """The keys that a JSON schema allows at each path."""
-
-    def __init__(self, schema: Schema) -> None:
-        self._root = schema
-
-    def types(self, loc: Sequence[int | str]) -> list[str]:
-        """The types of the union at this path, in the order of the model."""
-        schemas = [self._root]
-        for part in loc:
-            schemas = [below for schema in schemas for each in self._variants(schema) for below in _below(each, part)]
-        return [tag for schema in schemas for each in self._variants(schema) if (tag := _tag(each))]
-
-    def at(self, loc: Sequence[int | str]) -> _Level:
-        schemas, elsewhere, tag = [self._root], set[str](), ""
-        for part in loc:
-            variants = [each for schema in schemas for each in self._variants(schema)]
-            tagged = [each for each in variants if _tag(each) == part]
-            if tagged:
-                tag, elsewhere = str(part), {key for each in variants for key in each.get("properties", {})}
-                schemas = tagged
-                continue
-            elsewhere, schemas = set(), [below for each in variants for below in _below(each, part)]
-        keys = {key for schema in schemas for each in self._variants(schema) for key in each.get("properties", {})}
-        return _Level(keys, elsewhere - keys, tag)
-
-    def _variants(self, schema: Schema) -> Iterator[Schema]:
-        if "$ref" in schema:
-            yield from self._variants(self._root["$defs"][schema["$ref"].rsplit("/", 1)[1]])
-            return
-        for name in ("anyOf", "oneOf", "allOf"):
-            for each in schema.get(name, ()):
-                yield from self._variants(each)
-        yield schema
-
-
-def _tag(schema: Schema) -> str:
-    return str(schema.get("properties", {}).get("type", {}).get("const", ""))
-
-
-def _below(schema: Schema, part: int | str) -> Iterator[Schema]:
-    if isinstance(part, int):
-        yield from (schema[name] for name in ("items", "additionalItems") if isinstance(schema.get(name), dict))
-    elif part in schema.get("properties", {}):
-        yield schema["properties"][part]
-    elif isinstance(schema.get("additionalProperties"), dict):
-        yield schema["additionalProperties"]
+def _meant(key: str, level: Level) -> str:
+    """`, did you mean 'zone'?`; blank if no key of this level is similar."""
+    return f", did you mean {level.misnamed[key]!r}?" if key in level.misnamed else hint(key, level.keys)

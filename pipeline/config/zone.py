@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Annotated
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from pipeline.config.document import hint
 
@@ -32,7 +32,7 @@ def _zone(name: str) -> str:
     return name
 
 
-Zone = Annotated[str, AfterValidator(_zone)]
+Zone = Annotated[str, AfterValidator(_zone), Field(json_schema_extra={"misnamed": ["tz"]})]
 Zones = Mapping[str, str]
 """The zones of brands, by name; a brand that is not among them has UTC."""
 NO_ZONES: Zones = MappingProxyType({})

@@ -117,7 +117,7 @@ TYPES = "spike, threshold, keyword, reach, campaign or no_data"
         ("{name: r, type: silence}", "0 (r): type: silence is named no_data now; nothing else about the rule changes"),
         ("r", "0: it is a mapping (key: value)"),
         ("{name: r, type: keyword, words: [a]}", "0 (r): words: it is a mapping (key: value)"),
-        ("{name: r, type: keyword, words: {any: x}}", "0 (r): words.any: it is a list, as [a, b]"),
+        ("{name: r, type: keyword, words: {any: x}}", "0 (r): words.any: it is a list, as [x]"),
         ("{name: 3, type: spike}", "0: name: it is a text: quote a text that looks like another type"),
     ],
 )
@@ -207,14 +207,34 @@ def receiver(text: str) -> str:
         ("when: {days: [mon-fry]}", "when.days.0: there is no day 'fry', did you mean 'fri'?"),
         ("when: {days: [tue, tursday]}", "when.days.1: there is no day 'tursday', did you mean 'thursday'?"),
         ("when: {days: ['*']}", "when.days.0: there is no day '*': it should look like mon or mon-fri"),
-        ("when: {days: mon}", "when.days: it is a list, as [a, b]"),
+        ("when: {days: mon-fri}", "when.days: it is a list, as [mon-fri]"),
+        ("when: {days: []}", "when.days: name at least one"),
+        ("when: {days: [So]}", "when.days.0: there is no day 'So', did you mean 'sun'?"),
+        ("when: {days: [mon, Di-Do]}", "when.days.1: there is no day 'Di', did you mean 'tue'?"),
+        ("when: {days: [montag]}", "when.days.0: there is no day 'montag', did you mean 'monday'?"),
+        ("when: {tz: Europe/Berlin}", "when.tz: unknown key, did you mean 'zone'?"),
+        ("when: '08:00-18:00'", 'when: write it as {days: [mon-fri], hours: "08:00-18:00"}'),
+        ("when: {hours: 10:30}", "when.hours: '10:30' are no hours: it should look like 08:00-18:00"),
+        ("when: {hours: 8}", "when.hours: '8' are no hours: it should look like 08:00-18:00"),
+        (
+            "when: {hours: ['08:00-12:00', '13:00-18:00']}",
+            'when.hours: it is one text, as "08:00-18:00"; for several write a list of `when`',
+        ),
+        ("timeout: 1:30", "timeout: '1:30' is no duration: it should look like 90s, 10m, 4h or 1d"),
+        ("min_severity: high", "min_severity: it is a whole number from 1 to 10"),
+        ("min_severity: 2.5", "min_severity: it is a whole number from 1 to 10"),
         ("when: {hours: '8-18'}", "when.hours: '8-18' are no hours: it should look like 08:00-18:00"),
         ("when: {hours: '08:00-25:00'}", "when.hours: '08:00-25:00': a day has the hours 00:00 to 24:00"),
         ("when: {hours: '08:00-08:00'}", "when.hours: '08:00-08:00' begin when they end: without `hours` it is the whole day"),
         ("when: {zone: Europe/Berlim}", "when.zone: there is no time zone 'Europe/Berlim', did you mean 'Europe/Berlin'?"),
         ("when: {}, always: {}", "always: it names a severity, rules or both"),
         ("always: {severity: 8}", "`always` goes with `when`: without hours a receiver gets every alert"),
-        ("when: {}, always: {severity: 11}", "always.severity: Input should be less than or equal to 10"),
+        (
+            "when: {}, always: true",
+            "always: write it as {severity: 8} or {rules: [vip]}; to hear at any hour, leave out `when`",
+        ),
+        ("when: {}, always: {severity: 11}", "always.severity: it is a whole number from 1 to 10"),
+        ("when: {}, always: {severity: high}", "always.severity: it is a whole number from 1 to 10"),
         (
             "when: {}, always: {rules: [crisiss]}",
             "receiver chat: always: rules: there is no 'crisiss', did you mean 'crisis'?",
@@ -223,6 +243,38 @@ def receiver(text: str) -> str:
 )
 def test_what_is_wrong_with_the_hours_of_a_receiver_is_named(text: str, says: str) -> None:
     assert receiver(text) == says
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("type: spike, severity: hoch", "severity: it is a whole number from 1 to 10"),
+        ("type: threshold, measure: negative_share, below: 50%", "below: it is a number: write 0.5"),
+        ("type: threshold, measure: negative_share, above: 7.5 %", "above: it is a number: write 0.075"),
+        ("type: threshold, measure: count, above: many", "above: it is a number"),
+        ("type: reach, followers: 0", "followers: it is a whole number of 1 or more"),
+    ],
+)
+def test_a_number_is_asked_for_with_its_limits(text: str, says: str) -> None:
+    assert rule(text) == says
+
+
+def test_slack_is_a_template() -> None:
+    text = "receivers: [{name: chat, type: slack, url: 'https://ops.example/x'}]"
+    assert rules(text).endswith("receivers.0 (chat): type: write type: webhook, template: slack")
+
+
+def test_a_time_of_day_is_a_text_and_no_number_of_seconds() -> None:
+    made = parse_brands(b"brands: [{name: A, keywords: [12:30, 1:30.5]}]", Path("brands.yaml"))
+    assert made.brands[0].keywords == ("12:30", "1:30.5")
+
+
+def test_a_file_with_tabs_or_of_another_encoding_is_told_in_plain_words() -> None:
+    said = rules("rules:\n  - name: r\n\ttype: spike\n")
+    assert "in line 3, column 1" in said and said.endswith(": use spaces, not tabs")
+    with pytest.raises(SettingsError) as caught:
+        parse_rules("rules: [{name: r, type: spike, brands: [Süd]}]".encode("latin-1"), Path("alerts.yaml"))
+    assert str(caught.value) == "alerts.yaml: byte 42 is no UTF-8: save the file as UTF-8"
 
 
 def test_alertmanager_has_no_hours() -> None:
@@ -236,6 +288,14 @@ def test_alertmanager_has_no_hours() -> None:
         ("{after: 15m, to: [pagr]}", "rule r: escalate: to: there is no 'pagr', did you mean 'pager'?"),
         ("{after: 15m, too: [pager]}", "rules.0 (r): escalate.too: unknown key, did you mean 'to'?"),
         ("{to: [pager]}", "rules.0 (r): escalate.after: it is missing"),
+        ("{after: 15m, receivers: [pager]}", "rules.0 (r): escalate.receivers: unknown key, did you mean 'to'?"),
+        ("{after: 15m, to: []}", "rules.0 (r): escalate.to: name at least one"),
+        ("{after: 15m, to: pager}", "rules.0 (r): escalate.to: it is a list, as [pager]"),
+        (
+            "{after: 15:00, to: [pager]}",
+            "rules.0 (r): escalate.after: '15:00' is no duration: it should look like 90s, 10m, 4h or 1d",
+        ),
+        ("15m", "rules.0 (r): escalate: write it as {after: 15m, to: [pager]}"),
         (
             "{after: 0s, to: [pager]}",
             "rules.0 (r): escalate.after: it is 1 second at least: receivers that are notified at once are in `receivers`",

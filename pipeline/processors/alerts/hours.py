@@ -28,6 +28,7 @@ from pipeline.config.zone import Zone
 DAY, WEEK = 1_440, 10_080
 """Minutes."""
 NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_GERMAN = ("montag", "dienstag", "mittwoch", "donnerstag", "freitag", "samstag", "sonntag")
 _SHORT = tuple(name[:3] for name in NAMES)
 MINUTE = timedelta(minutes=1)
 
@@ -37,7 +38,10 @@ def _weekday(name: str) -> int:
     for names in (_SHORT, NAMES):
         if known in names:
             return names.index(known)
-    near = hint(known, _SHORT if len(known) <= 4 else NAMES) or ": it should look like mon or mon-fri"
+    names = _SHORT if len(known) <= 4 else NAMES
+    german = next((day for day, name in enumerate(_GERMAN) if known in (name, name[:2])), None)
+    near = f", did you mean {names[german]!r}?" if german is not None else hint(known, names)
+    near = near or ": it should look like mon or mon-fri"
     raise ValueError(f"there is no day {name.strip()!r}{near}")
 
 
@@ -66,16 +70,18 @@ def _span(text: str) -> tuple[int, int]:
     return start, end if end > start else end + DAY
 
 
-def _hours(text: str) -> str:
-    _span(text)
-    return text
+def _hours(text: object) -> str:
+    if isinstance(text, list | tuple):
+        raise ValueError('it is one text, as "08:00-18:00"; for several write a list of `when`')
+    _span(str(text))
+    return str(text)
 
 
 class When(StrictModel):
     """Some hours of some days."""
 
     days: Annotated[tuple[Annotated[str, AfterValidator(_days)], ...], Field(min_length=1)] = ("mon-sun",)
-    hours: Annotated[str, AfterValidator(_hours)] = "00:00-24:00"
+    hours: Annotated[str, BeforeValidator(_hours)] = "00:00-24:00"
     """Those that end past midnight belong to the day on which they begin."""
     zone: Zone = zones.UTC
 
@@ -125,7 +131,11 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, dict) else value
 
 
-Hours = Annotated[tuple[When, ...], BeforeValidator(_listed)]
+Hours = Annotated[
+    tuple[When, ...],
+    BeforeValidator(_listed),
+    Field(json_schema_extra={"as": '{days: [mon-fri], hours: "08:00-18:00"}'}),
+]
 """One mapping, or a list of them; none: always."""
 
 

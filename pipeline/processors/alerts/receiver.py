@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from ipaddress import ip_network
-from typing import Literal
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -18,6 +18,9 @@ from schemas.alerts import Alert
 
 Template = Literal["json", "slack"]
 """The templates that ship (notify/payloads.py)."""
+
+
+_ALWAYS = "{severity: 8} or {rules: [vip]}; to hear at any hour, leave out `when`"
 
 
 class Always(StrictModel):
@@ -41,7 +44,7 @@ class Escalation(StrictModel):
     """Nobody has acknowledged an alert for so long while it fires: these receivers are notified, too."""
 
     after: Duration
-    to: tuple[Name, ...] = Field(min_length=1)
+    to: tuple[Name, ...] = Field(min_length=1, json_schema_extra={"misnamed": ["receivers"]})
 
     @field_validator("after")
     @classmethod
@@ -68,9 +71,16 @@ class Receiver(StrictModel):
     min_severity: int = Field(1, ge=1, le=10)
     when: Hours = ()
     """Its hours; none given: any time. Out of them it is notified of nothing but the alerts that `always` names."""
-    always: Always | None = None
+    always: Always | None = Field(None, json_schema_extra={"as": _ALWAYS})
     allow: tuple[str, ...] = ()
     timeout: Duration = timedelta(seconds=10)
+
+    @field_validator("type", mode="before")
+    @classmethod
+    def _is_no_template(cls, type_: object) -> object:
+        if type_ in get_args(Template):
+            raise ValueError(f"write type: webhook, template: {type_}")
+        return type_
 
     @field_validator("url")
     @classmethod

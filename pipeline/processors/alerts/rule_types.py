@@ -25,7 +25,7 @@ class Rule(StrictModel):
     name: Name
     receivers: tuple[Name, ...] = ()
     """Which receivers are notified; none given: all but those of `escalate`."""
-    escalate: Escalation | None = None
+    escalate: Escalation | None = Field(None, json_schema_extra={"as": "{after: 15m, to: [pager]}"})
     """An alert about events or a campaign stays open until somebody acknowledges it or it escalates, then for `resolve`."""
     repeat: Duration = timedelta(hours=4)
     """How often receivers are reminded while it fires and nobody has acknowledged it."""
