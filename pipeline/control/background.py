@@ -142,8 +142,10 @@ class Campaigns:
 
         if (due := await self._leader.on_thread(self._evaluator.campaigns_due)) is None:
             return
+        before = self._finder.left_out
         with metrics.CAMPAIGN_SECONDS.time():
             matches = await self._background.run(partial(self._finder.search, query, due))
+        metrics.CAMPAIGN_LEFT_OUT.inc(self._finder.left_out - before)
         raise_ = partial(self._evaluator.raise_campaigns, matches, utc_now())
         self._notifier.publish(await self._leader.on_thread(raise_))
         await self._background.rest()

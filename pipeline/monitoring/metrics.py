@@ -117,8 +117,9 @@ ALERT_CANDIDATES_DROPPED = _counter("alert_candidates_dropped", "Events dropped 
 NO_DATA_LEFT_OUT = _counter("alert_no_data_left_out", "Names that no_data rules ignore, too many; counted each minute")
 LATE_DAYS_FAILED = _counter("alert_late_days_failed", "Backtests of days with late windows that failed; each is retried later")
 WATERMARK_AGE = _gauge("alert_watermark_age_seconds", "Age of the time at which windows are evaluated")
-CAMPAIGN_SECONDS = _histogram(
-    "campaign_search_seconds", "Time of a search for campaigns: control or ClickHouse works, on one core", _WORK
+CAMPAIGN_SECONDS = _histogram("campaign_search_seconds", "Time of a search for campaigns, on one core at a time", _WORK)
+CAMPAIGN_LEFT_OUT = _counter(
+    "campaign_minutes_left_out", "Minutes that searches for campaigns left out, or cut: too many texts"
 )
 CAMPAIGN_WAIT = _gauge(
     "campaign_wait_seconds", "Age of the oldest touched minute that waits for the end of its search for campaigns"

@@ -23,8 +23,8 @@ from pipeline.processors.alerts.text_groups import Numbers, alike
 from schemas.alerts import Alert, Scope
 
 MOST_ROWS, MOST_TEXTS, MOST_LATE = 2_000_000, 20_000, 20_000
-"""Of one look: texts in memory, the newest first; texts that are read to be compared exactly; late rows whose likes alone are
-read: beyond it, all texts around them."""
+"""Texts in memory, the minute aside that is being read; texts of a search that are read to be compared exactly; late rows whose
+likes alone are read: beyond it, all texts around them."""
 STRETCH = 10
 """Minutes that one look is about at most, their windows aside."""
 LANDING = 2
@@ -104,6 +104,8 @@ class CampaignFinder:
     """Searches; it remembers the texts of the minutes of the last window. For one thread. Restart: empty."""
 
     def __init__(self) -> None:
+        self.left_out = 0
+        """Minutes that were left out, as a whole or in part: more texts than fit. A counter."""
         self._minutes: dict[int, Minute] = {}
         self._rules: Sequence[CampaignRule] = ()
 
@@ -120,49 +122,64 @@ class CampaignFinder:
         late = [minute for minute in due.touched if minute < due.recent]
         recent = [minute for minute in due.touched if minute >= due.recent]
         found = self._late(query, due, late) if late else []
-        for stretch in _stretches(recent):
-            found += self._around(query, due, stretch)
+        for part in self._parts(query, due, recent):
+            found += self._around(query, due, part)
         kept = due.last - longest(due.rules) - LANDING
         self._minutes = {number: minute for number, minute in self._minutes.items() if number >= kept}
         return found
 
+    def _parts(self, query: Query, due: Search, touched: Sequence[int]) -> Iterator[list[int]]:
+        """The minutes in parts of STRETCH minutes at most, each of which fits in memory."""
+        part, rows = list[int](), 0
+        for minute in touched:
+            if part and (minute - part[0] >= STRETCH or rows > MOST_ROWS // 2):
+                yield part
+                part, rows = [], 0
+            part.append(minute)
+            rows += len(self._minute(query, due, minute, part).keys)
+        if part:
+            yield part
+
     def _around(self, query: Query, due: Search, touched: Sequence[int]) -> list[Match]:
-        """The campaigns in all windows of the touched minutes."""
-        window = longest(due.rules)
-        minutes, rows = list[Minute](), 0
-        for number in range(min(touched[-1] + window, due.last), touched[0] - window - 1, -1):
-            if number not in self._minutes:
-                self._minutes[number] = read_minute(query, number, _names(due.rules))
-            minutes.insert(0, self._minutes[number])
-            rows += len(minutes[0].keys)
-            if rows > MOST_ROWS:
-                log.warning("a window for campaigns holds more than %d texts: older ones are left out", MOST_ROWS)
+        """The campaigns in all windows of the touched minutes, which are read first, then those next to them, and so on."""
+        window, chosen, rows = longest(due.rules), dict[int, Minute](), 0
+        numbers = range(touched[0] - window, min(touched[-1] + window, due.last) + 1)
+        order = sorted(numbers, key=lambda n: (n not in touched, max(touched[0] - n, n - touched[-1]), -n))
+        for place, number in enumerate(order):
+            minute = self._minute(query, due, number, {*chosen, number})
+            rows += len(minute.keys)
+            if rows > MOST_ROWS and number not in touched:
+                log.warning("windows for campaigns hold more than %d texts: the outer minutes are left out", MOST_ROWS)
+                self.left_out += len(order) - place
+                del self._minutes[number]
                 break
-        return _matches(query, due.rules, minutes, touched)
+            chosen[number] = minute
+        return _matches(query, due.rules, [chosen[number] for number in sorted(chosen)], touched)
+
+    def _minute(self, query: Query, due: Search, number: int, kept: Collection[int]) -> Minute:
+        """The texts of the minute. Older minutes make room for them, except those of `kept`."""
+        if minute := self._minutes.get(number):
+            return minute
+        self._minutes[number] = minute = read_minute(query, number, _names(due.rules))
+        self.left_out += minute.cut
+        rows = sum(len(each.keys) for each in self._minutes.values())
+        for old in sorted(self._minutes.keys() - set(kept)):
+            if rows <= MOST_ROWS:
+                break
+            rows -= len(self._minutes.pop(old).keys)
+        return minute
 
     def _late(self, query: Query, due: Search, touched: Sequence[int]) -> list[Match]:
         """The campaigns with rows that came late: few, so that only rows somewhat like them are read."""
         names, window = _names(due.rules), longest(due.rules)
         rows = query(late_sql(touched, due.since - ARRIVAL, names, MOST_LATE + 1))
         if rows.height > MOST_LATE:
-            return [match for stretch in _stretches(touched) for match in self._around(query, due, stretch)]
+            return [match for part in self._parts(query, due, touched) for match in self._around(query, due, part)]
         values = rows.get_column("text_sketch").explode(empty_as_null=False).unique().to_list()
         fresh = sorted(set(rows.get_column("minute")))
         numbers = sorted({number for minute in fresh for number in range(minute - window, minute + window + 1)})
         minutes = [read_minute(query, number, names, values) for number in numbers if number <= due.last]
         return _matches(query, due.rules, minutes, fresh)
-
-
-def _stretches(minutes: Sequence[int]) -> Iterator[list[int]]:
-    """The minutes in parts of STRETCH minutes at most."""
-    part = list[int]()
-    for minute in minutes:
-        if part and minute - part[0] >= STRETCH:
-            yield part
-            part = []
-        part.append(minute)
-    if part:
-        yield part
 
 
 def _names(rules: Iterable[CampaignRule]) -> set[str] | None:
@@ -178,9 +195,11 @@ def _matches(
     numbers, marked = [minute.number for minute in minutes], set(touched)
     for brand in sorted(set().union(*(minute.brands for minute in minutes if minute.number in marked))):
         mine = [rule for rule in rules if not rule.brands or brand in rule.brands]
+        least = min((rule.accounts for rule in mine), default=0)
+        if not mine or sum(place.stop - place.start for minute in minutes if (place := minute.brands.get(brand))) < least:
+            continue  # as most brands; `about` takes much longer
         keys, texts = about(brand, minutes, marked)
-        least = min((rule.accounts for rule in mine), default=len(keys) + 1)
-        if len(keys) < least or not (chosen := alike(texts, least)).size:
+        if not (chosen := alike(texts, least)).size:
             continue
         wanted[brand] = keys[chosen[-MOST_TEXTS:]]
         count += len(wanted[brand])

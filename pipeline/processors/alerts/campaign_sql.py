@@ -18,10 +18,10 @@ _ACCOUNT = """if(author_id = '' AND author_handle = '', 0,
 _TEXT = f"substringUTF8(text, 1, {LONGEST}) AS text"
 
 
-def minute_sql(minute: int, names: Collection[str] | None, values: Iterable[int] | None) -> str:
+def minute_sql(minute: int, names: Collection[str] | None, values: Iterable[int] | None, most: int) -> str:
     """event_key, brands, sketch (its LOWEST values), text, account: of each event, its newest version with a sketch.
 
-    `names`: of these brands alone; `values`: of sketches with at least two of them alone.
+    `names`: of these brands alone; `values`: of sketches with at least two of them alone; the `most` newest versions.
     """
     near = "" if values is None else f" AND arrayCount(x -> x IN ({listed(values)}), arrayDistinct(text_sketch)) >= 2"
     return f"""
@@ -29,7 +29,7 @@ SELECT event_key, brands, arrayResize(arraySlice(arrayDistinct(text_sketch), 1, 
     {_ACCOUNT}
 FROM interactions WHERE toStartOfMinute(created_at) = toDateTime({minute * MINUTE_S}, 'UTC') AND {_wanted(names)}{near}
     AND account != 0
-ORDER BY version DESC LIMIT 1 BY event_key"""
+ORDER BY version DESC LIMIT 1 BY event_key LIMIT {most}"""
 
 
 def late_sql(minutes: Sequence[int], since: datetime, names: Collection[str] | None, most: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
@@ -9,8 +10,13 @@ import numpy as np
 
 from pipeline.clickhouse.query import Query
 from pipeline.processors.alerts.campaign_sql import minute_sql
+from pipeline.processors.alerts.minutes import time_of
 from pipeline.processors.alerts.similarity import readable
 from pipeline.processors.alerts.text_groups import LOWEST, Numbers, Texts, bits_of, signatures
+
+MOST_A_MINUTE = 400_000
+"""Rows of a minute that are read, the newest versions."""
+log = logging.getLogger("earshot.control")
 
 
 class Minute(NamedTuple):
@@ -22,11 +28,19 @@ class Minute(NamedTuple):
     keys: Numbers
     columns: Texts
     """`fresh` for none."""
+    cut: bool
+    """Whether it has more than MOST_A_MINUTE rows: the older versions are left out."""
 
 
 def read_minute(query: Query, number: int, names: Collection[str] | None, values: Iterable[int] | None = None) -> Minute:
     """The texts about brands (of `names`; None: all) in the minute; with `values`, those whose sketches have two of them."""
-    rows = readable(query(minute_sql(number, names, values)))
+    found = query(minute_sql(number, names, values, MOST_A_MINUTE + 1))
+    cut = found.height > MOST_A_MINUTE
+    if cut:
+        log.warning(
+            "minute %s has more than %d texts about brands: campaigns are looked for in so many", time_of(number), MOST_A_MINUTE
+        )
+    rows = readable(found.head(MOST_A_MINUTE))
     signs = signatures(rows.get_column("text"))
     about = rows.select("brands").with_row_index("row").explode("brands", empty_as_null=False).sort("brands")
     order, counts = about.get_column("row").to_numpy(), about.group_by("brands", maintain_order=True).len()
@@ -36,7 +50,7 @@ def read_minute(query: Query, number: int, names: Collection[str] | None, values
     keys, accounts = (rows.get_column(name).to_numpy()[order] for name in ("event_key", "account"))
     columns = Texts(sketches[order], signs[order], bits_of(signs[order]), accounts, np.zeros(len(order), np.bool_))
     brands = {brand: slice(start, end) for brand, start, end in places if names is None or brand in names}
-    return Minute(number, brands, keys, columns)
+    return Minute(number, brands, keys, columns, cut)
 
 
 def about(brand: str, minutes: Sequence[Minute], touched: Collection[int]) -> tuple[Numbers, Texts]:

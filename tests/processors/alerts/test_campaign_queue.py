@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -11,7 +12,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline.processors.alerts.campaign_search import LANDING, CampaignQueue
+from pipeline.processors.alerts import campaign_search, campaign_texts
+from pipeline.processors.alerts.campaign_search import LANDING, CampaignFinder, CampaignQueue, Search
+from pipeline.processors.alerts.campaign_sql import minute_sql
 from pipeline.processors.alerts.minutes import minute_of
 from pipeline.processors.alerts.rule_types import CampaignRule
 from pipeline.processors.alerts.text_groups import BITS, LINKED, LOWEST, Texts, alike, bits_of, signatures
@@ -208,3 +211,75 @@ def test_texts_of_a_campaign_that_are_in_no_group_are_found_by_its_centre() -> N
     sketches[3:, 0] = sketches[0, 0]
     sketches[3:, 1:] = np.arange(9 * (LOWEST - 1)).reshape(9, -1) + (1 << 31)
     assert len(alike(texts._replace(sketches=sketches), 12)) == 12
+
+
+# --- what a search reads ----------------------------------------------------------------------------------------------
+class Minutes:
+    """Answers queries for minutes with `rows` rows each; notes them, and which minutes were compared."""
+
+    def __init__(self, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rows, self.asked, self.most_kept = rows, list[int](), 0
+        self.compared: list[tuple[list[int], list[int]]] = []
+        self.finder = CampaignFinder()
+        monkeypatch.setattr(campaign_search, "_matches", self._match)
+
+    def query(self, sql: str) -> pl.DataFrame:
+        number = int(re.findall(r"toDateTime\((\d+)", sql)[0]) // 60
+        self.asked.append(number)
+        self.most_kept = max(self.most_kept, sum(len(minute.keys) for minute in self.finder._minutes.values()))
+        keys = [number * self.rows + n for n in range(self.rows)]
+        columns = {"event_key": keys, "brands": [["Acme"]] * self.rows, "sketch": [[*range(1, LOWEST + 1)]] * self.rows}
+        columns |= {"text": [f"a text of some length, number {key}" for key in keys], "account": keys}
+        return pl.DataFrame(columns, schema_overrides={"event_key": pl.UInt64, "account": pl.UInt64})
+
+    def _match(self, query: object, rules: object, minutes: Any, touched: Any) -> list[Any]:
+        self.compared.append((list(touched), [minute.number for minute in minutes]))
+        return []
+
+    def search(self, *touched: int, last: int = FIRST) -> None:
+        self.finder.search(self.query, Search(RULES, touched, last, touched[0], NOON))
+
+
+def test_touched_minutes_are_read_first_and_none_of_them_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign_search, "MOST_ROWS", 40)
+    minutes, touched = Minutes(5, monkeypatch), range(FIRST - 30, FIRST + 1)
+    minutes.search(*touched)
+    assert sorted(number for part, _ in minutes.compared for number in part) == [*touched]
+    assert all(set(part) <= set(read) and len(read) == 8 for part, read in minutes.compared)
+    assert minutes.finder.left_out > 0 and minutes.most_kept <= 40
+
+
+def test_minutes_next_to_the_touched_ones_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign_search, "MOST_ROWS", 25)
+    minutes = Minutes(5, monkeypatch)
+    minutes.search(FIRST - 8)
+    assert minutes.compared == [([FIRST - 8], [*range(FIRST - 10, FIRST - 5)])]
+    assert minutes.finder.left_out == 19 - 5
+
+
+def test_memory_has_a_limit_over_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign_search, "MOST_ROWS", 100)
+    minutes = Minutes(5, monkeypatch)
+    for number in range(40):
+        minutes.search(FIRST + number, last=FIRST + number)
+    assert minutes.most_kept <= 100 and minutes.finder.left_out == 0
+    assert len(minutes.asked) == 11 + 39, "minutes in memory are not read again"
+
+
+def test_a_minute_with_too_many_rows_is_cut_and_counted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(campaign_texts, "MOST_A_MINUTE", 4)
+    minutes = Minutes(5, monkeypatch)
+    minutes.search(FIRST)
+    assert len(minutes.finder._minutes[FIRST].keys) == 4 and minutes.finder.left_out == 11
+    assert "more than 4 texts" in caplog.text
+    assert minute_sql(FIRST, None, None, 5).endswith("LIMIT 5")
+
+
+def test_brands_with_too_few_texts_cost_no_look_at_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign_search, "about", None)
+    finder, match = CampaignFinder(), campaign_search._matches
+    minutes = Minutes(5, monkeypatch)
+    read = [campaign_texts.read_minute(minutes.query, FIRST, None)]
+    assert finder.left_out == 0 and match(minutes.query, RULES, read, [FIRST]) == []
