@@ -72,7 +72,7 @@ class DenseRing:
         if missing := len(self.table) - len(self.values):
             self.values = np.concatenate([self.values, np.zeros((missing, *self.values.shape[1:]))])
 
-    def window(self, minute: int, length: int) -> DenseWindow:
+    def window(self, minute: int, length: int, only: object = None) -> DenseWindow:
         self.grow()
         end = minute - self.first + 1
         return DenseWindow(self.values[:, max(0, end - length) : end].sum(axis=1))

@@ -1,9 +1,9 @@
 """Evaluator: signals and the clock against the rules. One thread, one process at a time; the state is in ClickHouse.
 
 It follows the events' time: the watermark is the newest occurred_at that a signal named, never past the clock, and goes on with
-the clock when no signal came for `IDLE`. Once a second it reads the touched minutes from ClickHouse in one query and
-judges all windows at the watermark's minute; a minute that has ended is judged once more, a late one with the windows that hold
-it. Signals are hints: at the start it judges all minutes since the kept watermark, and touched.Sweep reads all brands again.
+the clock when no signal came for `IDLE`. Once a second it reads the touched minutes from ClickHouse in one query and judges all
+windows at the watermark's minute; a minute that has ended once more, and windows that hold a late one, for its brands. Signals
+are hints: at the start it judges all minutes since the kept watermark, and touched.Sweep reads all brands again.
 
 Restart: `start` reads everything from ClickHouse. Cost: a query a second over the rows of the touched minutes, its answer a row
 a brand (platform, language) and minute; touched.Sweep; one numpy pass over scopes by rules.
@@ -11,7 +11,7 @@ a brand (platform, language) and minute; touched.Sweep; one numpy pass over scop
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from pipeline.config.zone import NO_ZONES, Zones
@@ -29,11 +29,11 @@ from pipeline.processors.alerts.receiver import remembered
 from pipeline.processors.alerts.rule_types import CampaignRule, NoDataRule, WindowedRule
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.store import AlertStore
-from pipeline.processors.alerts.touched import SWEEP_EVERY, Sweep, Touched
+from pipeline.processors.alerts.touched import SWEEP_EVERY, Sweep, Touched, holding
 from pipeline.processors.alerts.unknown_rules import UnknownRules, split
 from pipeline.processors.alerts.verdicts import Verdicts
 from pipeline.processors.alerts.window_rules import slice_of
-from pipeline.processors.alerts.windows import Windows
+from pipeline.processors.alerts.windows import Brands, Windows
 from schemas.alerts import Alert
 from schemas.signals import Candidate, Signal
 
@@ -195,27 +195,27 @@ class Evaluator(OpenAlerts):
         recent = {m: self.windows.wanted(brands) for m, brands in due.items() if minute - m < self.windows.minutes}
         return {m: brands for m, brands in recent.items() if brands}
 
-    def _judge(self, touched: Iterable[int], minute: int, now: datetime) -> list[Alert]:
+    def _judge(self, touched: Mapping[int, set[str]], minute: int, now: datetime) -> list[Alert]:
         windows, changes = self.windows, []
         if not windows.minutes:
             return []
         oldest = max(minute - int(OLD.total_seconds()) // MINUTE_S + 1, windows.first)
-        late = {m + n for m in touched for n in range(windows.longest)} | self._again
+        late: dict[int, set[str] | None] = {**holding(touched, range(oldest, self._closed + 1), windows.longest)}
+        late |= {each: None for each in self._again if oldest <= each <= self._closed}
         self._again = set()
-        for each in sorted(minute for minute in late if oldest <= minute <= self._closed):
-            changes += self.lifecycle.take_verdicts(self._verdicts(each, over=True), now, late=True)
+        for each in sorted(late):
+            changes += self.lifecycle.take_verdicts(self._verdicts(each, True, late[each]), now, late=True)
         while (self._closed + 2) * MINUTE_S + CLOSED_AFTER.total_seconds() <= self.watermark.timestamp():
             self._closed += 1
             if self._closed >= oldest:
                 changes += self.lifecycle.take_verdicts(self._verdicts(self._closed, over=True), now)
         changes += self.lifecycle.take_verdicts(self._verdicts(minute, over=False), now)
-        for alert in changes:
-            if alert.raised_at == now:
-                self.news.raised_by_brand(alert.key, alert.scope.brand)
+        for alert in (alert for alert in changes if alert.raised_at == now):
+            self.news.raised_by_brand(alert.key, alert.scope.brand)
         return changes
 
-    def _verdicts(self, minute: int, over: bool) -> list[Verdicts]:
-        return self.windows.judge(minute, over, {alert.scope for alert in self.lifecycle.open})
+    def _verdicts(self, minute: int, over: bool, brands: Brands = None) -> list[Verdicts]:
+        return self.windows.judge(minute, over, {alert.scope for alert in self.lifecycle.open}, brands)
 
     def _read(self, minutes: Iterable[int], brands: Sequence[str] | None) -> None:
         self.windows.read(self._tables.ask, minutes, brands)

@@ -31,7 +31,9 @@ class Cells(NamedTuple):
         return cls(np.concatenate([part.rows for part in parts]), np.concatenate([part.values for part in parts], axis=1))
 
     def without(self, rows: Rows) -> Cells:
-        kept = ~np.isin(self.rows, rows)
+        return self.kept(~np.isin(self.rows, rows))
+
+    def kept(self, kept: npt.NDArray[np.bool_]) -> Cells:
         return Cells(self.rows[kept], self.values[:, kept])
 
 
@@ -100,9 +102,11 @@ class Ring:
             kept = [] if again is None or before is None else [before.without(again)]
             self._cells[minute] = Cells.of([*kept, new], len(self.measures))
 
-    def window(self, minute: int, length: int) -> Window:
-        """The sums of the `length` minutes that end with `minute`, which is in the ring."""
+    def window(self, minute: int, length: int, only: npt.NDArray[np.bool_] | None = None) -> Window:
+        """The sums of the `length` minutes that end with `minute`, which is in the ring; `only`: of these rows (a mask)."""
         parts = [self._cells[m] for m in range(minute - length + 1, minute + 1) if m in self._cells]
+        if only is not None:
+            parts = [part.kept(only[part.rows]) for part in parts]
         return Window(Cells.of(parts, len(self.measures)), self.measures, len(self.table))
 
     def total(self, minute: int, length: int) -> float:

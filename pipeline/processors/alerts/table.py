@@ -123,6 +123,13 @@ class CountTable:
     def of_brands(self, brands: Iterable[str]) -> Rows:
         return np.array([row for brand in brands for row in self._of_brand.get(brand, ())], np.int64)
 
+    def mask(self, brands: Iterable[str], scopes: Iterable[Scope]) -> npt.NDArray[np.bool_]:
+        """By row: whether it is of one of these brands or scopes."""
+        rows = np.append(self.of_brands(brands), self.find(scopes)).astype(np.int64)
+        mask = np.zeros(len(self), bool)
+        mask[rows[rows != NONE]] = True
+        return mask
+
     def quiet(self, before: int, but: Iterable[Scope] = ()) -> Rows:
         """The rows without a mention since this minute, but for those of some scopes."""
         rows = self.known()

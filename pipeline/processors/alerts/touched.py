@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from pipeline.processors.alerts.late_days import LateDays
@@ -32,6 +33,15 @@ class Touched:
         due = {m: brands for m, brands in self._brands.items() if m <= minute}
         self._brands = {m: brands for m, brands in self._brands.items() if m > minute}
         return due
+
+
+def holding(touched: Mapping[int, Collection[str]], minutes: range, longest: int) -> dict[int, set[str]]:
+    """Those of the minutes whose window of up to `longest` minutes holds a touched one, and the brands of these."""
+    brands: dict[int, set[str]] = {}
+    for at, names in touched.items():
+        for minute in range(max(at, minutes.start), min(at + longest, minutes.stop)):
+            brands.setdefault(minute, set()).update(names)
+    return brands
 
 
 class Sweep:

@@ -25,6 +25,7 @@ from pipeline.processors.alerts.verdicts import UNKNOWN, Verdicts
 from pipeline.processors.alerts.window_rules import (
     Authors,
     Column,
+    Mask,
     Seen,
     asks_for_little,
     brands_of,
@@ -43,6 +44,7 @@ from schemas.alerts import Scope
 LATE_MINUTES = 62
 """A minute of the last hour can still be judged."""
 READ_MINUTES = 15  # at a time
+Brands = Collection[str] | None  # None: all
 MOST_NAMED = 2_000
 """The counts of more brands are read as those of all brands: that is no more work than naming them."""
 
@@ -121,11 +123,10 @@ class Windows:
         read_past(query, self.dimensions, list(self.histories.values()), (minute - 1) // STEP_MINUTES, tables)
 
     def move(self, minute: int) -> None:
-        """`minute` is the newest one from now on."""
+        """`minute` is the newest one from now on. A step is closed a minute after its end: events come a little late."""
         for ring in self.rings.values():
             ring.move(minute)
         for slice_, history in self.histories.items():
-            # The step before is closed a minute after its end, so that events which come a little late are in it.
             history.advance(self.rings[slice_], (minute - 1) // STEP_MINUTES)
         if minute - self._tidied >= (1 if self.room.is_short else 60):
             self._tidy(minute)
@@ -153,8 +154,7 @@ class Windows:
             history.use_zones()
 
     def _tidy(self, minute: int) -> None:
-        """Forgets scopes of which nothing has been said for long; while room is short, sooner."""
-        self._tidied = minute
+        self._tidied = minute  # scopes of which nothing has been said for long; while room is short, sooner
         for slice_, group in self._rules.items():
             self._forget(slice_, self.rings[slice_].table.quiet(minute - self._remembered(slice_, group)))
         if self.room.is_short:
@@ -203,26 +203,27 @@ class Windows:
         return max(self.minutes, WEEK_STEPS * STEP_MINUTES if any(map(asks_for_little, rules)) else 0)
 
     # --- verdicts -----------------------------------------------------------------------------------------------------
-    def judge(self, minute: int, over: bool, watched: Collection[Scope] = ()) -> list[Verdicts]:
+    def judge(self, minute: int, over: bool, watched: Collection[Scope] = (), brands: Brands = None) -> list[Verdicts]:
         """The verdicts of each slice at this minute of the ring; `over`: all of the minute has been read.
 
-        They are about the scopes that a rule may be true of, and about the `watched` ones: those with an open alert.
+        They are about scopes that a rule may be true of, of these `brands`, and the `watched` ones: those with an open alert.
         """
         self.watched = watched
-        return [self._judge(slice_, group, minute, over, watched) for slice_, group in self._rules.items()]
+        return [self._judge(slice_, group, minute, over, brands) for slice_, group in self._rules.items()]
 
-    def _judge(self, slice_: Slice, rules: list[WindowedRule], minute: int, over: bool, watched: Collection[Scope]) -> Verdicts:
-        table = self.rings[slice_].table
-        windows = {length: self.rings[slice_].window(minute, length) for length in set(map(minutes_of, rules))}
+    def _judge(self, slice_: Slice, rules: list[WindowedRule], minute: int, over: bool, brands: Brands) -> Verdicts:
+        table, ring = self.rings[slice_].table, self.rings[slice_]
+        only = None if brands is None else table.mask(brands, self.watched)
+        windows = {length: ring.window(minute, length, only) for length in set(map(minutes_of, rules))}
         for rule in (rule for rule in rules if not rule.brands):
             window = windows[minutes_of(rule)]
             table.mattered[mattering(rule, window, self._possible(slice_, rule, window))] = True
-        rows = self._to_judge(slice_, [rule for rule in rules if over or not needs_whole_minutes(rule)], windows, watched)
+        rows = self._to_judge(slice_, [rule for rule in rules if over or not needs_whole_minutes(rule)], windows, only)
         scopes = [table.scopes[row] for row in rows]
         taken = {length: window.take(rows) for length, window in windows.items()}
         columns = []
         for rule in rules:
-            column = self._column(rule, Seen(slice_, table, rows, taken[minutes_of(rule)], minute, self.rings[slice_].measures))
+            column = self._column(rule, Seen(slice_, table, rows, taken[minutes_of(rule)], minute, ring.measures))
             theirs = np.isin([scope.brand for scope in scopes], rule.brands) if rule.brands and scopes else True
             judged = theirs & np.full(len(scopes), over or not needs_whole_minutes(rule))
             columns.append(column._replace(codes=np.where(judged, column.codes, UNKNOWN).astype(np.int8)))
@@ -238,13 +239,12 @@ class Windows:
             return spike_column(rule, seen, self.histories[seen.slice])
         return threshold_column(rule, seen, self._authors)
 
-    def _to_judge(
-        self, slice_: Slice, rules: Sequence[WindowedRule], windows: dict[int, Window], watched: Collection[Scope]
-    ) -> Rows:
-        """The rows that one of the rules may be true of, and those of watched scopes."""
+    def _to_judge(self, slice_: Slice, rules: Sequence[WindowedRule], windows: dict[int, Window], only: Mask | None) -> Rows:
+        """The rows that one of the rules may be true of, and those of watched scopes; of these those of the mask."""
         rows = [self._possible(slice_, rule, windows[minutes_of(rule)]) for rule in rules]
-        known = self.rings[slice_].table.find(watched)
-        return np.unique(np.concatenate([*rows, known[known != NONE]]))
+        known = self.rings[slice_].table.find(self.watched)
+        judged = np.unique(np.concatenate([*rows, known[known != NONE]]))
+        return judged if only is None else judged[only[judged]]
 
     def _possible(self, slice_: Slice, rule: WindowedRule, window: Window) -> Rows:
         return possible(rule, window, self.rings[slice_].table, self.histories.get(slice_))

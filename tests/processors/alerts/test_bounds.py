@@ -92,9 +92,11 @@ class Stream:
         return said(at, count, brand, platform, language, followers=float(rng.integers(0, 99) * count), **more)
 
 
-def what_is_true(windows: Windows, minute: int, over: bool, watched: set[Scope]) -> dict[tuple[str, Scope], tuple[Any, ...]]:
+def what_is_true(
+    windows: Windows, minute: int, over: bool, watched: set[Scope], brands: set[str] | None = None
+) -> dict[tuple[str, Scope], tuple[Any, ...]]:
     found = {}
-    for verdicts in windows.judge(minute, over, watched):
+    for verdicts in windows.judge(minute, over, watched, brands):
         for (row, scope), (place, rule) in product(enumerate(verdicts.scopes), enumerate(verdicts.rules)):
             says = int(verdicts.codes[row, place])
             if says == TRUE or (says == STILL and scope in watched):
@@ -130,6 +132,9 @@ def test_what_is_true_is_what_it_is_when_nothing_is_left_out(seed: int, brands: 
         ]:
             ours, all_of_them = (what_is_true(windows, minute, over, watched) for windows in both)
             assert sorted(map(repr, ours.items())) == sorted(map(repr, all_of_them.items()))
+            some = set(stream.brands[: number % 3])
+            theirs = {key: value for key, value in ours.items() if key[1].brand in some or key[1] in watched}
+            assert repr(what_is_true(both[0], minute, over, watched, some)) == repr(theirs), "of some brands alone"
             hits |= {name for name, _ in ours}
         watched = {scope for _, scope in ours}
     assert hits == {f"rule-{n}" for n in range(len(RULES))}

@@ -1,10 +1,10 @@
-"""The scopes of open alerts while names that nobody knows fill the table."""
+"""The scopes of open alerts while names that nobody knows fill the table, and which scopes a late event has judged again."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 
 import polars as pl
 import pytest
@@ -13,11 +13,14 @@ from pipeline.processors.alerts import windows
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.table import NONE, ScopeLimit
+from pipeline.processors.alerts.verdicts import Verdicts
 from schemas.alerts import Alert, Scope, State
+from schemas.signals import Signal
 from tests.support.control_parts import MemoryStore
 from tests.support.minutes import MINUTE, at, frame, said
 
 LOW = {"name": "low", "type": "threshold", "measure": "count", "below": 5, "window": "10m", "resolve": "10m"}
+TONE = {"name": "tone", "type": "threshold", "measure": "negative_share", "above": 0.9, "min_mentions": 1, "window": "10m"}
 OPEN = Alert(
     key=1, version=1, rule="low", type="threshold", scope=Scope("Acme"), state=State.FIRING, severity=5,
     since=at(MINUTE - 500), last_at=at(MINUTE - 2), changed_at=at(MINUTE - 2), raised_at=at(MINUTE - 500),
@@ -44,3 +47,23 @@ def test_an_alert_goes_on_over_a_start_with_a_full_table_and_while_it_stays_full
         assert [alert for alert in evaluator.tick(now) if alert.state == State.RESOLVED and alert.scope == OPEN.scope] == []
         assert table.find([OPEN.scope])[0] != NONE
     assert OPEN.key in {alert.key for alert in evaluator.lifecycle.open}
+
+
+def test_a_late_event_has_the_windows_judged_that_hold_it_for_its_brand_and_open_alerts() -> None:
+    evaluator = Evaluator(Strangers([], [OPEN]), Alerts.model_validate({"rules": [LOW | {"brands": ["Acme"]}, TONE]}))
+    evaluator.start(at(MINUTE), 0)
+    evaluator.tick(at(MINUTE, 20))
+    late, judged = MINUTE - 50, list[tuple[int, set[str]]]()
+    take = evaluator.lifecycle.take_verdicts
+
+    def noted(verdicts: Iterable[Verdicts], now: datetime, late: bool = False) -> list[Alert]:
+        listed = list(verdicts)
+        judged.extend((each.minute, {scope.brand for scope in each.scopes}) for each in listed if late)
+        return take(listed, now, late)
+
+    evaluator.lifecycle.take_verdicts = noted  # type: ignore[method-assign]
+    brand = f"stranger {late} 3"
+    evaluator.ingest([Signal(newest=at(MINUTE, 21), touched={at(late): (brand,)})], at(MINUTE, 21))
+    evaluator.tick(at(MINUTE, 22))
+    assert [minute for minute, _ in judged] == list(range(late, late + 10))
+    assert {name for _, brands in judged for name in brands} == {brand, "Acme"}

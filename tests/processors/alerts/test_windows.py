@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -255,9 +256,9 @@ def test_rules_of_one_length_share_one_window(monkeypatch: pytest.MonkeyPatch) -
     lengths: list[int] = []
     window = Ring.window
 
-    def counted(self: Ring, minute: int, length: int) -> Window:
+    def counted(self: Ring, minute: int, length: int, only: npt.NDArray[np.bool_] | None) -> Window:
         lengths.append(length)
-        return window(self, minute, length)
+        return window(self, minute, length, only)
 
     windows = windows_of(*({**THRESHOLD, "measure": "count", "above": 10 + n} for n in range(20)))
     windows.move(MINUTE)
