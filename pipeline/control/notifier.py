@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from functools import partial
 
 from clickhouse_connect.driver.client import Client
@@ -26,7 +25,7 @@ from pipeline.notify.dispatcher import Dispatcher
 from pipeline.notify.receivers import Outcome, check
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.explain import explain
-from pipeline.processors.alerts.rule_types import EventRule
+from pipeline.processors.alerts.rule_types import EventRule, OverTimeRule
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.sinks.alerts import AlertTopic
 from schemas.alerts import Alert, State
@@ -127,14 +126,14 @@ class Notifier:
             if self._dispatcher is None:
                 continue
             # The beginning goes before the end, so an alert that is over already is not explained first.
-            if alert.key not in over and (window := self._evaluator.unexplained(alert)) is not None:
-                self._leader.start(self._explain(alert, window, self._dispatcher))
+            if alert.key not in over and (rule := self._evaluator.unexplained(alert)) is not None:
+                self._leader.start(self._explain(alert, rule, self._dispatcher))
             else:
                 self._dispatcher.notify(alert)
 
-    async def _explain(self, alert: Alert, window: timedelta, dispatcher: Dispatcher) -> None:
+    async def _explain(self, alert: Alert, rule: OverTimeRule, dispatcher: Dispatcher) -> None:
         """Notifies with the explanation, or without it when it takes longer than EXPLAIN_S."""
-        work = asyncio.get_running_loop().run_in_executor(self._explaining, explain, self._ask, alert, window)
+        work = asyncio.get_running_loop().run_in_executor(self._explaining, explain, self._ask, alert, rule)
         await asyncio.wait((work,), timeout=EXPLAIN_S)
         late = not work.done()
         if late:

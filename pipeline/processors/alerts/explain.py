@@ -18,10 +18,13 @@ from pipeline.processors.alerts.rule_types import (
     CampaignRule,
     EventRule,
     KeywordRule,
+    Mentioning,
     NoDataRule,
+    OverTimeRule,
     ReachRule,
     SpikeRule,
     ThresholdRule,
+    Windowed,
     window_of,
 )
 from schemas.alerts import Alert, Scope
@@ -90,7 +93,7 @@ def _length(window: timedelta) -> str:
 def query(rule: AnyRule, scope: Scope, start: datetime) -> str:
     """SQL that shows the events of the scope from the beginning of the window on."""
     window = timedelta(hours=1) if isinstance(rule, NoDataRule) else window_of(rule)
-    return _select(where(scope), start - window + timedelta(minutes=1))
+    return _select(where(rule, scope), start - window + timedelta(minutes=1))
 
 
 def event_query(candidate: Candidate) -> str:
@@ -102,12 +105,17 @@ def event_query(candidate: Candidate) -> str:
     )
 
 
-def where(scope: Scope) -> str:
-    """The condition of inbound events of this scope."""
+def where(rule: AnyRule, scope: Scope) -> str:
+    """The condition of inbound events of this scope that the rule looks at."""
     parts = [INBOUND_SQL]
     if scope.brand:
         parts.append(f"has(brands, {quoted(scope.brand)})")
     parts += [f"{_OF[name]} = {quoted(getattr(scope, name))}" for name in _OF if getattr(scope, name)]
+    listed = {
+        "platform": rule.platforms if isinstance(rule, Mentioning) else (),
+        "language": rule.languages if isinstance(rule, Windowed) else (),
+    }
+    parts += [f"{_OF[name]} IN ({', '.join(map(quoted, names))})" for name, names in listed.items() if names]
     if scope.source:
         parts.append(f"source_name = {quoted(scope.source)}")
     return " AND ".join(parts)
@@ -121,10 +129,10 @@ def _select(condition: str, start: datetime) -> str:
 
 
 # --- terms and samples ------------------------------------------------------------------------------------------------
-def explain(ask: Ask, alert: Alert, window: timedelta) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def explain(ask: Ask, alert: Alert, rule: OverTimeRule) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """The terms and the samples of a window's alert. Reads at most WINDOW_TEXTS and BASE_TEXTS texts, for about a second."""
-    start, end = alert.since - window + timedelta(minutes=1), alert.last_at + timedelta(minutes=1)
-    condition = f"{where(alert.scope)} AND text != '' AND visibility != 'private'"
+    start, end = alert.since - window_of(rule) + timedelta(minutes=1), alert.last_at + timedelta(minutes=1)
+    condition = f"{where(rule, alert.scope)} AND text != '' AND visibility != 'private'"
     # A partial answer is enough: a brand's week may be very long.
     settings = {"max_execution_time": SECONDS, "timeout_overflow_mode": "break", "max_threads": 1}
     seen = ask(

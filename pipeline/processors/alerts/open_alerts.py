@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pipeline.processors.alerts.lifecycle import Lifecycle
 from pipeline.processors.alerts.minutes import time_of
-from pipeline.processors.alerts.rule_types import AnyRule, OverTimeRule, window_of
+from pipeline.processors.alerts.rule_types import AnyRule, OverTimeRule
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.store import AlertStore
@@ -24,11 +24,11 @@ class OpenAlerts:
         self._generation = 0
 
     # --- explanations -------------------------------------------------------------------------------------------------
-    def unexplained(self, alert: Alert) -> timedelta | None:
-        """The window of an alert that begins to fire and needs an explanation before it is published; None: no explanation."""
+    def unexplained(self, alert: Alert) -> OverTimeRule | None:
+        """The rule of an alert that begins to fire and needs an explanation before it is published; None: no explanation."""
         begins = alert.state == State.FIRING and alert.raised_at == alert.changed_at and not alert.muted and not alert.test
         rule = self.config.rule(alert.rule)
-        return window_of(rule) if begins and isinstance(rule, OverTimeRule) else None
+        return rule if begins and isinstance(rule, OverTimeRule) else None
 
     def explained(self, key: int, terms: tuple[str, ...], samples: tuple[int, ...], now: datetime) -> list[Alert]:
         """Stores an explanation, unless the alert has ended already."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
+from pipeline.processors.alerts.changes import trial
 from pipeline.processors.alerts.condition import Condition
-from pipeline.processors.alerts.explain import significant_words, summary
-from pipeline.processors.alerts.rule_types import ConditionRule
+from pipeline.processors.alerts.explain import explain, query, significant_words, summary
+from pipeline.processors.alerts.rule_types import ConditionRule, OverTimeRule
 from pipeline.processors.alerts.rules import Alerts
 from schemas.alerts import Scope
 from tests.support.minutes import MINUTE, at
@@ -60,6 +63,33 @@ def test_the_line_says_what_was_seen_and_what_was_expected(
     made = Alerts.model_validate({"rules": [{"name": "a", **rule}]}).rules[0]
     assert isinstance(made, ConditionRule)
     assert line in summary(Condition(made, Scope("Acme", "x"), at(MINUTE), at(MINUTE), 5, observed, expected=expected))
+
+
+@pytest.mark.parametrize(
+    ("rule", "scope", "condition"),
+    [
+        ({"type": "threshold", "measure": "count", "above": 1, "platforms": ["x", "app"], "languages": ["de"]}, Scope("Acme"),
+         "platform IN ('x', 'app') AND if(sentiment_language != '', sentiment_language, language) IN ('de')"),
+        ({"type": "spike", "by": ["platform"], "platforms": ["x", "app"]}, Scope("Acme", "x"), "platform = 'x'"),
+        ({"type": "campaign", "platforms": ["x"]}, Scope("Acme"), "platform IN ('x')"),
+        ({"type": "no_data", "of": "platform", "names": ["x"]}, Scope(platform="x"), "platform = 'x'"),
+    ],
+)  # fmt: skip
+def test_the_query_and_the_texts_are_of_the_events_that_the_rule_looks_at(
+    rule: dict[str, object], scope: Scope, condition: str
+) -> None:
+    made = Alerts.model_validate({"rules": [{"name": "a", **rule}]}).rules[0]
+    assert condition in query(made, scope, at(MINUTE))
+    asked: list[str] = []
+
+    def ask(sql: str, _: object) -> pl.DataFrame:
+        asked.append(sql)
+        return pl.DataFrame()
+
+    if isinstance(made, OverTimeRule):
+        alert = replace(trial(made, scope.brand, "ines", at(MINUTE)), scope=scope)
+        assert explain(ask, alert, made) == ((), ())
+        assert [condition in sql for sql in asked] == [True, True]
 
 
 def test_the_words_of_thousands_of_texts_are_counted_in_a_moment() -> None:

@@ -27,7 +27,7 @@ from pipeline.processors.alerts.explain import explain
 from pipeline.processors.alerts.lifecycle import Lifecycle
 from pipeline.processors.alerts.minutes import MINUTE_S, minute_of, time_of
 from pipeline.processors.alerts.no_data import judge_sources
-from pipeline.processors.alerts.rule_types import CampaignRule, EventRule, NoDataRule, OverTimeRule, WindowedRule, window_of
+from pipeline.processors.alerts.rule_types import CampaignRule, EventRule, NoDataRule, OverTimeRule, WindowedRule
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.single import JUDGED, SingleEvent, words_of
 from pipeline.processors.alerts.windows import READ_MINUTES, Windows
@@ -151,7 +151,7 @@ class Backtest:
         rule = self._config.rule(alert.rule)
         if not isinstance(rule, OverTimeRule):
             return alert
-        terms, samples = explain(self._ask, alert, window_of(rule))
+        terms, samples = explain(self._ask, alert, rule)
         return replace(alert, terms=terms, samples=alert.samples or samples)
 
     def _query(self, sql: str) -> pl.DataFrame:
