@@ -6,18 +6,20 @@ What pipeline/processors/alerts/windows.py says is held against it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from pipeline.processors.alerts.counts import INDEX, MEASURES, Slice, Values
 from pipeline.processors.alerts.history import HISTORY_STEPS, OFF, OFF_LEAST, STEP_MINUTES
+from pipeline.processors.alerts.learned import small
 from pipeline.processors.alerts.past import LATE_STEPS
 from pipeline.processors.alerts.ring import Window
 from pipeline.processors.alerts.rule_types import WindowedRule
-from pipeline.processors.alerts.spike import Baseline, expect
+from pipeline.processors.alerts.spike import Baseline, expect, with_counts
 from pipeline.processors.alerts.spike_parameters import Spike
-from pipeline.processors.alerts.study import study
+from pipeline.processors.alerts.study import Study, study, window_steps
 from pipeline.processors.alerts.table import CountTable, Rows, ScopeLimit
 from pipeline.processors.alerts.window_rules import Authors
 from pipeline.processors.alerts.windows import Windows
@@ -137,7 +139,11 @@ class DenseHistory:
     def baseline(self, spike: Spike, rows: Rows, step: int, zone: str | None) -> Baseline:
         self.grow()
         counts = self.counts[rows, : HISTORY_STEPS - self.step + step]
-        return expect(study(counts[:, : counts.shape[1] - step % 12], spike), counts, step, spike)
+        studied = Study(*map(_kept, study(counts[:, : counts.shape[1] - step % 12], spike)))
+        baseline = Baseline(*map(_kept, expect(studied, counts[:, :0], step, spike)))
+        baseline = with_counts(baseline, counts, spike)
+        window = baseline.expected * window_steps(spike, 300)
+        return baseline._replace(window=window, begun=_kept(baseline.begun), ended=_kept(baseline.ended))
 
     def share(self, rows: Rows, step: int) -> Values:
         self.grow()
@@ -145,6 +151,11 @@ class DenseHistory:
         weights = (1 - 1 / WEEK) ** np.arange(past.shape[1] - 1, -1, -1)
         negative, labelled = (past * weights[:, None]).sum(axis=1).T
         return np.asarray(negative / np.where(labelled > 0, labelled, np.nan))
+
+
+def _kept(values: Any) -> Any:
+    """In the precision in which control keeps expectations."""
+    return small(values).astype(values.dtype)
 
 
 class Unbounded(Windows):

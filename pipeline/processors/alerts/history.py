@@ -70,7 +70,7 @@ class History:
     @property
     def nbytes(self) -> int:
         own = (self.peak, self._begun, self._share, self._totals, self._live, self._off)
-        return self._past.nbytes + sum(each.nbytes for each in own)
+        return self._past.nbytes + self._expected.nbytes + sum(each.nbytes for each in own)
 
     # --- from ClickHouse ----------------------------------------------------------------------------------------------
     def load(self, frame: pl.DataFrame, step: int) -> None:
@@ -142,9 +142,9 @@ class History:
                 if self._take_over(ring, step):
                     self._expected.correct(step)
 
-    def use_zones(self) -> None:
-        """The table's brands have other zones."""
-        self._expected.clear()
+    def use_zones(self, rows: Rows) -> None:
+        """The brands of these rows have other zones."""
+        self._expected.forget_zones(rows)
 
     def _take_over(self, ring: Ring, step: int) -> bool:
         """Returns False if the counts are as they were."""

@@ -32,7 +32,8 @@ class NegativeShare:
 
     @property
     def nbytes(self) -> int:
-        return self._sums.nbytes + sum(rows.nbytes + values.nbytes for rows, values in self._late.values())
+        late = sum(rows.nbytes + values.nbytes for rows, values in self._late.values())
+        return self._sums.nbytes + late + sum(learned.nbytes for learned in self._weighed.values())
 
     def begin(self, step: int) -> None:
         """Starts over: `add` gives what was before `step`."""

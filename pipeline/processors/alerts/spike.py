@@ -105,12 +105,18 @@ def expect(study: Study, counts: Floats, step: int | Ints, spike: Spike, step_s:
 
 def with_counts(baseline: Baseline, counts: Floats, spike: Spike, step_s: int = STEP_S) -> Baseline:
     """The baseline with `begun` and `ended` from the counts, (scopes, steps), right before its step."""
+    begun, ended = recent_sums(baseline.expected, counts, spike, step_s)
+    return baseline._replace(begun=begun, ended=ended)
+
+
+def recent_sums(expected: Floats, counts: Floats, spike: Spike, step_s: int = STEP_S) -> tuple[Floats, Floats]:
+    """`begun` and `ended` of a baseline."""
     size = window_steps(spike, step_s)
-    recent = np.full((len(baseline.expected), size), np.nan)
+    recent = np.full((len(expected), size), np.nan)
     if counts.shape[1]:
         recent[:, -counts.shape[1] :] = counts[:, -size:]
-    recent = np.where(np.isnan(recent), baseline.expected[:, None], recent)
-    return baseline._replace(begun=recent[:, :-1].sum(1), ended=recent[:, 1:].sum(1))
+    recent = np.where(np.isnan(recent), expected[:, None], recent)
+    return recent[:, :-1].sum(1), recent[:, 1:].sum(1)
 
 
 def judge(baseline: Baseline, observed: Floats, spike: Spike, elapsed: float = 1.0) -> Verdict:

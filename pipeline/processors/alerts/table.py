@@ -71,7 +71,7 @@ class CountTable:
         """By row: the oldest minute with a mention; before it, no mention is not too little."""
         self.mattered: npt.NDArray[np.bool_] = np.zeros(0, bool)
         """By row: a rule names its brand, or it had as many mentions once as a rule asks for."""
-        self.use_zones(zones)
+        self._number_zones(zones)
         self._rows: dict[Scope, int] = {}
         self._of_brand: dict[str, tuple[int, ...]] = {}
         self._free: list[int] = []
@@ -80,13 +80,23 @@ class CountTable:
         """The length of an array with an element for every row."""
         return len(self.scopes)
 
-    def use_zones(self, zones: Zones) -> None:
-        """The brands' zones are these from now on."""
+    def use_zones(self, zones: Zones) -> Rows:
+        """The brands' zones are these from now on. Returns the rows whose zone is another now."""
+        if zones == self.zones:
+            return np.zeros(0, np.int64)
+        before = self._zone_names()
+        self._number_zones(zones)
+        return np.flatnonzero(before != self._zone_names())
+
+    def _number_zones(self, zones: Zones) -> None:
         self.zones = zones
         self._zones = [UTC, *sorted(set(zones.values()) - {UTC})]
         numbers = {zone: number for number, zone in enumerate(self._zones)}
         self._zone_of = {brand: numbers[zone] for brand, zone in zones.items()}
         self._zone = np.array([self._zone_of.get(scope.brand, 0) for scope in self.scopes], np.int64)
+
+    def _zone_names(self) -> npt.NDArray[np.object_]:
+        return np.array(self._zones, np.object_)[self._zone]
 
     def by_zone(self, rows: Rows) -> list[tuple[str, Rows]]:
         """The rows of each zone."""

@@ -148,10 +148,10 @@ class Windows:
 
     def use_zones(self, zones: Zones) -> None:
         """The time zones of brands are these from now on."""
-        for ring in self.rings.values():
-            ring.table.use_zones(zones)
-        for history in self.histories.values():
-            history.use_zones()
+        for slice_, ring in self.rings.items():
+            changed = ring.table.use_zones(zones)
+            if slice_ in self.histories:
+                self.histories[slice_].use_zones(changed)
 
     def _tidy(self, minute: int) -> None:
         self._tidied = minute  # scopes of which nothing has been said for long; while room is short, sooner
