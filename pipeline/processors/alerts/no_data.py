@@ -48,6 +48,8 @@ class LastArrivals:
         """How often there was no room for a name. The reader sets it back to 0."""
         self._events: dict[Named, int] = {}
         """How many came, since two weeks before the start."""
+        self._newest: dict[Named, datetime] = {}
+        """Their newest time by the workers' clocks, which may be ahead."""
         self._full = frozenset[str]()
         """Kinds of names of which some were left out at the last look."""
         self._looks: deque[datetime] = deque(maxlen=LOOKS)
@@ -56,6 +58,7 @@ class LastArrivals:
         """Forgets all; `read` asks for all that rules may miss."""
         self.at.clear()
         self._events.clear()
+        self._newest.clear()
         self._looks.clear()
 
     def read(self, query: Query, rules: Sequence[NoDataRule], now: datetime) -> None:
@@ -67,13 +70,16 @@ class LastArrivals:
         news = self._looks[-1] if self._looks else since
         for of in {rule.of for rule in rules}:
             rows = query(
-                f"SELECT {SOURCES[of]} AS name, max(ingested_at) AS last, "
-                f"countIf(ingested_at >= '{news:%Y-%m-%d %H:%M:%S}') AS events FROM interactions "
+                f"SELECT {SOURCES[of]} AS name, maxIf(ingested_at, ingested_at <= '{now:%Y-%m-%d %H:%M:%S}') AS last, "
+                f"countIf(ingested_at >= '{news:%Y-%m-%d %H:%M:%S}') AS events, max(ingested_at) AS newest FROM interactions "
                 f"WHERE ingested_at >= '{since:%Y-%m-%d %H:%M:%S}' AND occurred_at >= ingested_at - INTERVAL 7 DAY "
                 "AND is_deleted = 0 GROUP BY name"
             )
-            for name, last, events in rows.iter_rows():
-                self.at[of, name] = max(last, self.at.get((of, name), last))
+            for name, last, events, newest in rows.iter_rows():
+                # A worker whose clock is ahead: its row is an arrival of now, at the first look that finds it.
+                came = last if newest == self._newest.get((of, name)) else min(newest, now)
+                self._newest[of, name] = newest
+                self.at[of, name] = max(came, self.at.get((of, name), came))
                 self._events[of, name] = self._events.get((of, name), 0) + events
             self._make_room(of, {name for rule in rules if rule.of == of for name in rule.names})
         # Rows have the workers' clock: what has come says how late it is there.
@@ -81,6 +87,7 @@ class LastArrivals:
         # No rule asks for longer: a source that sent nothing since is not missed any more.
         self.at = {named: at for named, at in self.at.items() if now - at <= 2 * WEEK}
         self._events = {named: events for named, events in self._events.items() if named in self.at}
+        self._newest = {named: newest for named, newest in self._newest.items() if named in self.at}
 
     def _make_room(self, of: str, listed: set[str]) -> None:
         """Forgets the names with the fewest events."""

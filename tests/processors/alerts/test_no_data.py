@@ -139,7 +139,8 @@ def test_invented_names_raise_no_alert_each(caplog: pytest.LogCaptureFixture) ->
 
     def query(sql: str) -> pl.DataFrame:
         events, at = next(looks), next(times)
-        return pl.DataFrame({"name": list(events), "last": [at] * len(events), "events": list(events.values())})
+        landed = [at] * len(events)
+        return pl.DataFrame({"name": list(events), "last": landed, "events": list(events.values()), "newest": landed})
 
     rules = [
         NoDataRule.model_validate({"name": name, "type": "no_data", "of": "platform", "after": "1h", **more})
@@ -204,6 +205,19 @@ def test_the_test_of_a_rule_is_about_no_source() -> None:
     assert test in life.open
 
 
+def test_a_row_of_a_worker_whose_clock_is_ahead_is_an_arrival_of_now(bench: Bench) -> None:
+    """Once: a source that sends nothing more is missed, and one that another worker reads lives."""
+    for platform in ("dead", "alive"):
+        bench.land(platform, NOON + 5 * HOUR)
+    bench.start(NOON, config(after="15m"))
+    changes = []
+    for minute in range(0, 60):
+        if minute % 10 == 0:
+            bench.land("alive", NOON + minute * MINUTE)
+        changes += [(minute, *change) for change in bench.changes(NOON + minute * MINUTE)]
+    assert changes == [(15, "dead", "firing")]
+
+
 @pytest.mark.parametrize("ahead", [timedelta(0), 10 * MINUTE])
 def test_a_look_reads_what_came_since_the_looks_before(ahead: timedelta) -> None:
     """Control's clock may be ahead of the workers'."""
@@ -212,8 +226,8 @@ def test_a_look_reads_what_came_since_the_looks_before(ahead: timedelta) -> None
     def query(sql: str) -> pl.DataFrame:
         last = NOON + len(asked) * MINUTE
         asked.append(sql.partition("WHERE ingested_at >= '")[2][:19])
-        frame = pl.DataFrame({"name": ["x"], "last": [last], "events": [1]})
-        return frame.cast({"last": pl.Datetime("ms", "UTC")})
+        frame = pl.DataFrame({"name": ["x"], "last": [last], "events": [1], "newest": [last]})
+        return frame.cast({"last": pl.Datetime("ms", "UTC"), "newest": pl.Datetime("ms", "UTC")})
 
     arrivals, rules = LastArrivals(), [rule for rule in config().rules if isinstance(rule, NoDataRule)]
     for minute in range(5):
