@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -41,6 +41,8 @@ class AlertTables:
         self._inserter = inserter
         self.term = 0
         """Of the leader that writes; if two leaders wrote the same version, the newer term counts."""
+        self._late_at: datetime | None = None
+        """The newest change of table alert_late_days."""
 
     # --- alerts -------------------------------------------------------------------------------------------------------
     def write(self, alerts: Sequence[Alert], members: Sequence[Member], generation: int) -> None:
@@ -133,6 +135,8 @@ class AlertTables:
 
     def late_days(self) -> list[LateDay]:
         """The days that are not done."""
+        newest = self._inserter.query("SELECT maxOrNull(changed_at) AS newest FROM alert_late_days")
+        self._late_at = newest.get_column("newest")[0]
         rows = self._inserter.query(
             "SELECT toInt64(toRelativeDayNum(day)), intDiv(toInt64(toUnixTimestamp(first)), 60), "
             "intDiv(toInt64(toUnixTimestamp(last)), 60) FROM alert_late_days FINAL WHERE done = 0"
@@ -140,12 +144,13 @@ class AlertTables:
         return [LateDay(*row) for row in rows.iter_rows()]
 
     def write_late_days(self, days: Sequence[LateDay], now: datetime, generation: int) -> None:
-        """Stores the newest state of these days."""
+        """Stores the newest state of these days: it replaces the one of before, even if the clock was set back since."""
+        self._late_at = now if self._late_at is None else max(now, self._late_at + timedelta(milliseconds=1))
         frame = pl.DataFrame(days, schema=list(LateDay._fields), orient="row").select(
             pl.col("day").cast(pl.UInt16),
             *((pl.col(name) * 60).cast(pl.UInt32) for name in ("first", "last")),
             pl.col("done").cast(pl.UInt8),
-            pl.lit(now).cast(TIME).alias("changed_at"),
+            pl.lit(self._late_at).cast(TIME).alias("changed_at"),
         )
         self._inserter.insert_all("alert_late_days", frame, generation)
 
