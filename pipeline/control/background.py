@@ -44,7 +44,7 @@ log = logging.getLogger("earshot.control")
 class Background:
     """Runs work on a thread for `share` of the time at most: where the share is 0.1, a rest of nine times as long follows.
 
-    Only the work before it counts for a rest: failed work asks for none. `clock` and `sleep` are for tests.
+    Only the work before it counts for a rest, failed work as well. `clock` and `sleep` are for tests.
     """
 
     def __init__(
@@ -61,11 +61,12 @@ class Background:
         """The result of `work`, after which `rest` is due. The rests of `paced`, the work's query, count as rests."""
         self._owed_s = 0.0
         started, before_s = self._clock(), paced.rested_s if paced else 0.0
-        result = await asyncio.to_thread(work)
-        rested_s = paced.rested_s - before_s if paced else 0.0
-        worked_s = self._clock() - started - rested_s
-        self._owed_s = max(0.0, worked_s * self._rest_for_second - rested_s)
-        return result
+        try:
+            return await asyncio.to_thread(work)
+        finally:
+            rested_s = paced.rested_s - before_s if paced else 0.0
+            worked_s = self._clock() - started - rested_s
+            self._owed_s = max(0.0, worked_s * self._rest_for_second - rested_s)
 
     async def rest(self, most_s: float = MOST_REST_S) -> None:
         """Sleeps for as long as the work before asks, `most_s` at most; the remainder is forgotten."""
@@ -112,8 +113,8 @@ def query_of(leader: Leader, ask: Ask, **settings: object) -> Ask:
 
 
 class Campaigns:
-    """Looks for campaigns in all windows that were touched since the last search. A slow search makes the next one later, and
-    larger: no window is left out."""
+    """Looks for campaigns in all touched windows, by stretches of minutes. A slow search makes the next one later; the minutes
+    of a failed one wait, and keep no others waiting."""
 
     def __init__(
         self, leader: Leader, evaluator: Evaluator, notifier: Notifier, ask: Ask, background: Background
@@ -123,7 +124,7 @@ class Campaigns:
         self._finder = CampaignFinder()
 
     async def run(self) -> None:
-        """Searches again and again. What an error of ClickHouse kept from a search is part of the next one."""
+        """Searches again and again. What an error of ClickHouse kept from a search is searched later."""
         self._finder = CampaignFinder()  # another process may have led meanwhile
         while True:
             await asyncio.sleep(CAMPAIGN_EVERY_S)
@@ -131,6 +132,7 @@ class Campaigns:
                 await self.search()
             except (EarshotError, GivenUp) as error:
                 log.warning("no search for campaigns: %s", error)
+                await self._background.rest()
 
     async def search(self) -> None:
         """One search; its campaigns are published."""
@@ -143,8 +145,12 @@ class Campaigns:
         if (due := await self._leader.on_thread(self._evaluator.campaigns_due)) is None:
             return
         before = self._finder.left_out
-        with metrics.CAMPAIGN_SECONDS.time():
-            matches = await self._background.run(partial(self._finder.search, query, due))
+        try:
+            with metrics.CAMPAIGN_SECONDS.time():
+                matches = await self._background.run(partial(self._finder.search, query, due))
+        except EarshotError:
+            await self._leader.on_thread(self._evaluator.campaigns.failed)
+            raise
         metrics.CAMPAIGN_LEFT_OUT.inc(self._finder.left_out - before)
         raise_ = partial(self._evaluator.raise_campaigns, matches, utc_now())
         self._notifier.publish(await self._leader.on_thread(raise_))
@@ -173,6 +179,7 @@ class LateWindows:
                     await self.evaluate(stop)
                 except (EarshotError, GivenUp) as error:
                     log.warning("late windows were not evaluated: %s", error)
+                    await self._background.rest()
         finally:
             stop.set()  # the end of the process does not wait for a rest on the thread
 

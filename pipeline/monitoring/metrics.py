@@ -121,9 +121,7 @@ CAMPAIGN_SECONDS = _histogram("campaign_search_seconds", "Time of a search for c
 CAMPAIGN_LEFT_OUT = _counter(
     "campaign_minutes_left_out", "Minutes that searches for campaigns left out, or cut: too many texts"
 )
-CAMPAIGN_WAIT = _gauge(
-    "campaign_wait_seconds", "Age of the oldest touched minute that waits for the end of its search for campaigns"
-)
+CAMPAIGN_WAIT = _gauge("campaign_wait_seconds", "Age of the oldest touched minute whose search for campaigns has not ended")
 RULES_RELOADS = _counter("rules_reloads", "Changes of alerts.yaml, by result: ok, failed", "result")
 RULES_STALE = _gauge("rules_stale", "1 while alerts.yaml is broken or missing and the version before is active")
 

@@ -74,7 +74,7 @@ async def test_a_rest_has_an_upper_limit_and_the_remainder_is_forgotten() -> Non
     assert time.log == ["work 60", "rest 300.00", "work 1", "rest 19.00"]
 
 
-async def test_work_that_fails_leaves_no_rest_to_the_work_after_it() -> None:
+async def test_work_that_fails_owes_its_own_rest_and_no_other() -> None:
     time = Time()
     throttle = time.throttle(0.05)
 
@@ -88,7 +88,7 @@ async def test_work_that_fails_leaves_no_rest_to_the_work_after_it() -> None:
     await throttle.rest()
     await throttle.run(lambda: time.work(1))
     await throttle.rest()
-    assert time.log == ["work 7", "work 1", "rest 0.00", "work 1", "rest 19.00"]
+    assert time.log == ["work 7", "work 1", "rest 19.00", "work 1", "rest 19.00"]
 
 
 async def test_long_work_rests_after_each_step_and_after_each_query() -> None:
@@ -187,7 +187,9 @@ async def test_rounds_without_a_search_and_failed_ones_delay_no_later_search(mon
         return [due]
 
     monkeypatch.setattr(CampaignFinder, "search", search)
+    failed = list[str]()
     evaluator = SimpleNamespace(campaigns_due=lambda: due[0], raise_campaigns=lambda matches, now: matches)
+    evaluator.campaigns = SimpleNamespace(failed=lambda: failed.append("due"))
     campaigns = campaigns_of(time, evaluator)
     for _ in range(1_000):
         await campaigns.search()
@@ -198,6 +200,22 @@ async def test_rounds_without_a_search_and_failed_ones_delay_no_later_search(mon
     await campaigns.search()
     await campaigns.search()
     assert [entry for entry in time.log if entry.startswith("rest")] == ["rest 38.00", "rest 38.00"]
+    assert failed == ["due"]
+
+
+async def test_searches_that_fail_rest_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    time, errors = Time(), [EarshotError("ClickHouse is away"), EarshotError("ClickHouse is away"), ZeroDivisionError()]
+
+    def search(finder: CampaignFinder, query: object, due: str) -> None:
+        time.work(1)
+        raise errors.pop(0)
+
+    monkeypatch.setattr(background, "CAMPAIGN_EVERY_S", 0.0)
+    monkeypatch.setattr(CampaignFinder, "search", search)
+    evaluator = SimpleNamespace(campaigns_due=lambda: "due", campaigns=SimpleNamespace(failed=lambda: None))
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(campaigns_of(time, evaluator).run(), 5)
+    assert time.log == ["work 1", "rest 19.00", "work 1", "rest 19.00", "work 1"]
 
 
 async def test_late_windows_are_recorded_before_the_rest_and_nobody_is_notified(

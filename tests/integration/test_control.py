@@ -469,15 +469,16 @@ class Bench:
         return self.evaluator.tick(now)
 
     def look(self, now: datetime) -> list[Alert]:
-        """A search for campaigns, as control has it on a thread of its own."""
+        """All searches for campaigns that are due, as control has them on a thread of its own."""
         ask = asker(self._client)
 
         def query(sql: str) -> pl.DataFrame:
             return ask(sql, {})
 
-        if (due := self.evaluator.campaigns_due()) is None:
-            return []
-        return self.evaluator.raise_campaigns(self._finder.search(query, due), now)
+        found = list[Alert]()
+        while (due := self.evaluator.campaigns_due()) is not None:
+            found += self.evaluator.raise_campaigns(self._finder.search(query, due), now)
+        return found
 
 
 def scopes(alerts: Iterable[Alert], state: State = State.FIRING) -> set[tuple[str, str, str]]:

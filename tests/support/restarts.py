@@ -285,7 +285,7 @@ class Control:
 
     def _search(self, evaluator: Evaluator, now: datetime) -> None:
         """As `Campaigns.search`."""
-        if (due := evaluator.campaigns_due()) is not None:
+        while (due := evaluator.campaigns_due()) is not None:
             evaluator.raise_campaigns(self._finder.search(self._reads.query, due), now)
 
     def _look_back(self, evaluator: Evaluator, now: datetime) -> None:

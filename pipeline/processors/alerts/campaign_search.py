@@ -1,4 +1,4 @@
-"""Searches for campaigns: which minutes are due, where the searches look, and the alerts that the matches raise."""
+"""Searches for campaigns: where they look, and the alerts that the matches raise. campaign_queue.py says when."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pipeline.processors.alerts.campaign import Campaign, Match, campaigns
 from pipeline.processors.alerts.campaign_sql import late_sql, texts_sql
 from pipeline.processors.alerts.campaign_texts import Minute, about, read_minute
 from pipeline.processors.alerts.condition import Condition
-from pipeline.processors.alerts.lifecycle import OLD, Lifecycle
-from pipeline.processors.alerts.minutes import MINUTE_S, floor, minute_of, time_of
+from pipeline.processors.alerts.lifecycle import Lifecycle
+from pipeline.processors.alerts.minutes import MINUTE_S, floor
 from pipeline.processors.alerts.rule_types import CampaignRule
 from pipeline.processors.alerts.similarity import readable
 from pipeline.processors.alerts.text_groups import Numbers, alike
@@ -45,54 +45,6 @@ class Search(NamedTuple):
     """Minutes from this one on were not searched yet, or not as a whole; before it only rows that came late are new."""
     since: datetime
     """When the first of the touched minutes was touched, by the clock."""
-
-
-class CampaignQueue:
-    """Minutes with news since the last search. A search counts once it is `done`: what failed is taken again.
-
-    Restart: `recall`."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[int, datetime] = {}
-        """Minute -> when it was touched first."""
-        self._searching: dict[int, datetime] = {}
-        self._recent = self._last = 0
-        self._not_before = time_of(0)
-
-    def add(self, rules: Sequence[CampaignRule], touched: Mapping[int, Collection[str]], now: datetime) -> None:
-        """Takes in those of the touched minutes (with their brands) that a rule can be about."""
-        for minute, brands in touched.items():
-            if any(not rule.brands or not set(rule.brands).isdisjoint(brands) for rule in rules):
-                self._waiting.setdefault(minute, now)
-
-    def recall(self, rules: Sequence[CampaignRule], watermark: datetime, now: datetime) -> None:
-        """Takes in all minutes from an hour before the kept watermark until now: the process that led before may not
-        have searched them yet. The next search waits until the watermark moves on."""
-        minutes = range(minute_of(watermark - OLD) + 1, minute_of(now) + 1)
-        self._waiting, self._searching = dict.fromkeys(minutes, watermark) if rules else {}, {}
-        self._recent, self._not_before = minute_of(watermark) - longest(rules), watermark + timedelta(milliseconds=1)
-
-    def take(self, rules: Sequence[CampaignRule], watermark: datetime) -> Search | None:
-        """The search that is due now; None: none is."""
-        if not rules or watermark < self._not_before:
-            return None
-        oldest, self._last = minute_of(watermark - OLD), minute_of(watermark)
-        due = {minute: at for minute, at in self._waiting.items() if minute <= self._last}
-        self._waiting = {minute: at for minute, at in self._waiting.items() if minute > self._last}
-        due |= {minute: min(at, due.get(minute, at)) for minute, at in self._searching.items()}
-        self._searching = {minute: at for minute, at in due.items() if minute > oldest}
-        if not self._searching:
-            return None
-        since = min(self._searching.values())
-        return Search(rules, sorted(self._searching), self._last, min(self._recent, self._last - LANDING), since)
-
-    def done(self) -> None:
-        """The search that was taken last has ended well."""
-        self._searching, self._recent = {}, self._last - LANDING
-
-    def waited(self, now: datetime) -> timedelta:
-        """How long the oldest of the minutes has waited for the end of its search."""
-        return now - min((*self._waiting.values(), *self._searching.values()), default=now)
 
 
 def longest(rules: Iterable[CampaignRule]) -> int:

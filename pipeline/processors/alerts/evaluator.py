@@ -17,7 +17,8 @@ from datetime import datetime, timedelta
 from pipeline.config.zone import NO_ZONES, Zones
 from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.campaign import Match
-from pipeline.processors.alerts.campaign_search import CampaignQueue, Search, campaign_alerts
+from pipeline.processors.alerts.campaign_queue import CampaignQueue
+from pipeline.processors.alerts.campaign_search import Search, campaign_alerts
 from pipeline.processors.alerts.changes import CLOSED_AFTER, historical_key
 from pipeline.processors.alerts.late_days import DAY, historical
 from pipeline.processors.alerts.lifecycle import OLD, Lifecycle
@@ -227,7 +228,7 @@ class Evaluator(OpenAlerts):
 
     # --- campaigns ----------------------------------------------------------------------------------------------------
     def campaigns_due(self) -> Search | None:
-        """The minutes that were touched since the last search, for a search on another thread and `raise_campaigns`."""
+        """Touched minutes, for a search on another thread; `raise_campaigns` follows, or `campaigns.failed`."""
         return self.campaigns.take(self._campaign_rules, self.watermark)
 
     def raise_campaigns(self, matches: Iterable[Match], now: datetime) -> list[Alert]:
@@ -243,8 +244,7 @@ class Evaluator(OpenAlerts):
     def record(self, alerts: Iterable[Alert], now: datetime) -> list[Alert]:
         """Stores alerts of a backtest as historical, except those near a stored alert of their rule and scope."""
         self._touched.late.done()
-        late = list(alerts)
-        if not late:
+        if not (late := list(alerts)):
             return []
         known = self._tables.between(min(alert.since for alert in late) - DAY, max(alert.last_at for alert in late) + DAY)
         return self._write(historical(late, known, self.config, now), [])

@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 
 from pipeline.processors.alerts import campaign_search, campaign_texts
-from pipeline.processors.alerts.campaign_search import LANDING, CampaignFinder, CampaignQueue, Search
+from pipeline.processors.alerts.campaign_queue import CampaignQueue
+from pipeline.processors.alerts.campaign_search import STRETCH, CampaignFinder, Search
 from pipeline.processors.alerts.campaign_sql import minute_sql
 from pipeline.processors.alerts.minutes import minute_of
 from pipeline.processors.alerts.rule_types import CampaignRule
@@ -36,12 +37,20 @@ def after(seconds: float) -> datetime:
 
 
 def started(rules: list[CampaignRule] = RULES) -> CampaignQueue:
-    """A queue whose first search is done."""
+    """A queue whose first searches are done."""
     queue = CampaignQueue()
     queue.recall(rules, after(-60), after(-60))
-    assert queue.take(rules, NOON)
-    queue.done()
+    assert searched(queue, rules, NOON)
     return queue
+
+
+def searched(queue: CampaignQueue, rules: list[CampaignRule], watermark: datetime) -> list[Search]:
+    """All searches that are due; each ends well."""
+    found = list[Search]()
+    while due := queue.take(rules, watermark):
+        found.append(due)
+        queue.done()
+    return found
 
 
 def test_a_search_is_about_all_minutes_that_were_touched_since_the_one_before() -> None:
@@ -50,10 +59,10 @@ def test_a_search_is_about_all_minutes_that_were_touched_since_the_one_before() 
     queue.add(RULES, {FIRST: {"Acme"}, FIRST - 20: {"Bolt"}}, after(10))
     queue.add(RULES, {FIRST: {"Bolt"}, FIRST + 1: {"Acme"}}, after(70))
     assert queue.waited(after(100)).total_seconds() == 90
-    due = queue.take(RULES, after(100))
-    assert due is not None
-    assert due.touched == [FIRST - 20, FIRST, FIRST + 1]
-    assert (due.last, due.recent, due.since) == (FIRST + 1, FIRST - LANDING, after(10))
+    late, whole = searched(queue, RULES, after(100))
+    assert (late.touched, whole.touched) == ([FIRST - 20], [FIRST, FIRST + 1])
+    assert late.recent > late.touched[-1] and whole.recent == FIRST
+    assert (late.last, late.since) == (whole.last, whole.since) == (FIRST + 1, after(10))
 
 
 def test_the_wait_ends_with_the_end_of_the_search() -> None:
@@ -74,9 +83,9 @@ def test_a_search_that_failed_is_part_of_the_next_one() -> None:
     queue.add(RULES, {FIRST: {"Acme"}}, after(10))
     assert queue.take(RULES, after(20))
     queue.add(RULES, {FIRST + 15: {"Acme"}}, after(900))
-    due = queue.take(RULES, after(901))
-    assert due is not None and due.touched == [FIRST, FIRST + 15]
-    assert (due.recent, due.since) == (FIRST - LANDING, after(10)), "nothing after it was searched"
+    first, second = searched(queue, RULES, after(901))
+    assert (first.touched, second.touched) == ([FIRST], [FIRST + 15])
+    assert (first.recent, first.since) == (FIRST, after(10)), "it was not searched as a whole"
 
 
 def test_minutes_of_more_than_an_hour_ago_are_history() -> None:
@@ -90,11 +99,11 @@ def test_a_new_leader_searches_the_last_hour_once_the_time_moves_on() -> None:
     queue = CampaignQueue()
     queue.recall(RULES, NOON, after(150))
     assert queue.take(RULES, NOON) is None
-    due = queue.take(RULES, after(61))
-    assert due is not None
-    assert (due.touched[0], due.touched[-1], due.recent) == (FIRST - 58, FIRST + 1, FIRST - 10)
     assert queue.waited(after(160)).total_seconds() == 160
-    queue.done()
+    late, *whole = searched(queue, RULES, after(61))
+    assert late.touched == [*range(FIRST - 58, FIRST - 10)] and late.recent > FIRST - 10
+    assert [minute for due in whole for minute in due.touched] == [*range(FIRST - 10, FIRST + 2)]
+    assert all(due.recent == due.touched[0] and len(due.touched) <= STRETCH for due in whole)
     due = queue.take(RULES, after(150))
     assert due is not None and due.touched == [FIRST + 2]
 
@@ -108,6 +117,40 @@ def test_brands_that_no_rule_is_about_touch_nothing() -> None:
     queue.recall([], NOON, NOON)
     queue.add([], {FIRST: {"Acme"}}, NOON)
     assert queue.take([], after(100)) is None and queue.waited(after(100)) == timedelta(0)
+
+
+def test_minutes_of_rules_that_were_taken_out_wait_no_more() -> None:
+    queue = started()
+    queue.add(RULES, {FIRST: {"Acme"}, FIRST + 1: {"Acme"}}, NOON)
+    assert queue.take(RULES, after(1))
+    assert queue.take([], after(2)) is None and queue.waited(after(100)) == timedelta(0)
+
+
+def test_a_minute_that_fails_waits_alone_and_keeps_no_others_waiting() -> None:
+    queue, tries, well = started(), list[int](), set[int]()
+    for second in range(0, 50 * 60, 2):
+        queue.add(RULES, {FIRST + second // 60: {"Acme"}}, after(second))
+        if due := queue.take(RULES, after(second)):
+            if FIRST in due.touched:
+                tries.append(second)
+                queue.failed()
+                assert due.touched == [FIRST]
+            else:
+                queue.done()
+                well.update(due.touched)
+    assert well == {*range(FIRST + 1, FIRST + 50)} and 5 <= len(tries) <= 8
+    assert queue.waited(after(3_000)).total_seconds() == 3_000
+
+
+def test_minutes_of_a_failed_stretch_come_again_one_by_one_between_the_others() -> None:
+    queue = started()
+    queue.add(RULES, {FIRST: {"Acme"}, FIRST + 1: {"Acme"}, FIRST + 2: {"Acme"}}, NOON)
+    assert queue.take(RULES, after(120))
+    queue.failed()
+    assert queue.take(RULES, after(130)) is None
+    queue.add(RULES, {FIRST + 3: {"Acme"}}, after(190))
+    assert [due.touched for due in searched(queue, RULES, after(190))] == [[FIRST], [FIRST + 3], [FIRST + 1], [FIRST + 2]]
+    assert queue.waited(after(200)) == timedelta(0)
 
 
 # --- texts ------------------------------------------------------------------------------------------------------------
