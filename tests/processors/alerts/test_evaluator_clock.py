@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
@@ -24,7 +24,7 @@ LITTLE = {"name": "r", "type": "threshold", "measure": "count", "below": 8, "win
 def test_no_minute_is_judged_as_ended_within_ten_seconds_of_its_end(monkeypatch: pytest.MonkeyPatch, other: str) -> None:
     judged: list[tuple[int, float]] = []
 
-    def verdicts(self: Evaluator, minute: int, over: bool) -> list[Any]:
+    def verdicts(self: Evaluator, minute: int, over: bool, *_: object) -> list[Any]:
         if over:
             judged.append((minute, (self.watermark - after(0)).total_seconds() - (minute - FIRST + 1) * 60))
         return []
@@ -50,7 +50,7 @@ def test_no_minute_is_judged_as_ended_within_ten_seconds_of_its_end(monkeypatch:
 
 
 # --- sources ----------------------------------------------------------------------------------------------------------
-HOUR = 3_600
+HOUR, EPOCH = 3_600, datetime.fromtimestamp(0, UTC)
 QUIET = {"name": "quiet", "type": "no_data", "of": "platform", "after": "1h"}
 
 
@@ -62,10 +62,17 @@ class Arrivals(MemoryStore):
         self.came = {name: [after(at)] for name, at in came.items()}
 
     def ask(self, sql: str, settings: Mapping[str, object] | None = None) -> pl.DataFrame:
-        since = datetime.fromisoformat(sql.partition("WHERE ingested_at >= '")[2][:19] + "Z")
-        last = {name: max(times) for name, times in self.came.items() if max(times) >= since}
-        frame = pl.DataFrame({"name": list(last), "last": list(last.values()), "events": [1] * len(last)})
-        return frame.cast({"name": pl.String, "last": pl.Datetime("ms", "UTC"), "events": pl.UInt64})
+        since, now = (
+            datetime.fromisoformat(sql.partition(f"{before} '")[2][:19] + "Z")
+            for before in ("WHERE ingested_at >=", "ingested_at <=")
+        )
+        rows = [
+            (name, max((at for at in times if at <= now), default=EPOCH), len(times), max(times))
+            for name, times in self.came.items()
+            if max(times) >= since
+        ]
+        time = pl.Datetime("ms", "UTC")
+        return pl.DataFrame(rows, {"name": pl.String, "last": time, "events": pl.UInt64, "newest": time}, orient="row")
 
 
 def started(store: MemoryStore, at: float, **keys: Any) -> Evaluator:
