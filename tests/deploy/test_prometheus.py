@@ -22,8 +22,9 @@ from tests.support.load import Generator
 from tests.support.prometheus import Prometheus
 from tests.support.worker import Worker, wait_for
 
-ONLY_AT_TIMES = {"Seeding", "Without a label", "From Kafka to a receiver"}
-"""Panels that show something only when it happens: partitions that come are seeded, a text has no label, somebody is told."""
+ONLY_AT_TIMES = {"Seeding", "Without a label", "From Kafka to a receiver", "Search for campaigns"}
+"""Panels that show something only when it happens: partitions that come are seeded, a text has no label, somebody is
+notified, a rule looks for campaigns."""
 REBALANCE = {"EarshotWorkerNotReady", "EarshotControlNotReady", "EarshotPartitionsWithoutOwner"}
 """A dead worker's session lasts ten seconds, and these wait for five, as seconds are minutes here."""
 RULES = """
