@@ -58,11 +58,11 @@ NO_KEYS = pl.DataFrame(schema={"event_key": pl.UInt64, "revision": pl.UInt64, "t
 
 
 def full(count: int = 30, come_at_once: int = 30) -> Run:
-    """A worker for which so many changes wait, that came one after the other."""
+    """A worker for which so many changes wait, that came a few at a time."""
     run = Run(come_at_once=come_at_once)
-    for number in range(count):
-        run.now += 0.1
-        run.landed(like(number))
+    for first in range(0, count, 3):
+        run.now += 0.3
+        run.landed(*(like(number) for number in range(first, min(first + 3, count))))
     return run
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 
 from pipeline.processors.alerts.counts import MEASURES
-from pipeline.processors.alerts.history import STEP_MINUTES
+from pipeline.processors.alerts.history import HISTORY_STEPS, STEP_MINUTES, History
 from pipeline.processors.alerts.minutes import STEP_S
+from pipeline.processors.alerts.past import CHUNK_STEPS
 
 MINUTE = 29_500_000
 """The minute (since 1970) at which tests begin: in 2026."""
@@ -48,3 +49,13 @@ def history(per_step: int, days: int = 7) -> pl.DataFrame:
     rows = [{**said(at, int(n)), "labelled": n, "negative": n // 5} for at, n in zip(steps, counts, strict=True)]
     columns = frame(*rows).select("brand", "platform", "language", "minute", "count", "negative", "labelled")
     return columns.with_columns(live=pl.col("count"))
+
+
+def load(history: History, past: pl.DataFrame, step: int, steps: int = CHUNK_STEPS) -> None:
+    """Takes over the counts before `step`, as `counts.history_sql` gives them; so many steps at a time."""
+    history.begin(step)
+    for first in range(step - steps, step - HISTORY_STEPS - 1, -steps):
+        if not history.is_full:
+            end = first + steps
+            history.add(past.filter(pl.col("minute").is_between(first, end - 1)), first, end)
+    history.finish()

@@ -73,14 +73,6 @@ class History:
         return self._past.nbytes + self._expected.nbytes + sum(each.nbytes for each in own)
 
     # --- from ClickHouse ----------------------------------------------------------------------------------------------
-    def load(self, frame: pl.DataFrame, step: int) -> None:
-        """Takes over the counts before `step`, as `counts.history_sql` gives them; the share is that of the week before."""
-        self.begin(step)
-        for first in range(step - READ_STEPS, step - HISTORY_STEPS - 1, -READ_STEPS):
-            if not self.is_full:
-                self.add(frame.filter(pl.col("minute").is_between(first, first + READ_STEPS - 1)), first, first + READ_STEPS)
-        self.finish()
-
     def begin(self, step: int) -> None:
         """Starts over: `add` gives the counts before `step`, four weeks at most."""
         self.step = self.first = step

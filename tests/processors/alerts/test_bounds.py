@@ -21,7 +21,7 @@ from pipeline.processors.alerts.table import ScopeLimit
 from pipeline.processors.alerts.verdicts import STILL, TRUE
 from pipeline.processors.alerts.windows import Windows
 from schemas.alerts import Scope
-from tests.support.minutes import MINUTE, frame, said
+from tests.support.minutes import MINUTE, frame, load, said
 from tests.support.unbounded import Unbounded
 
 STEP = (MINUTE - 1) // STEP_MINUTES
@@ -115,7 +115,7 @@ def test_what_is_true_is_what_it_is_when_nothing_is_left_out(seed: int, brands: 
     both = [Windows(rules_of(*RULES), authors), Unbounded(rules_of(*RULES), authors)]
     for windows in both:
         for each in windows.histories.values():
-            each.load(past, STEP)
+            load(each, past, STEP)
         windows.move(MINUTE - 1)
     hits = set[str]()
     for number in range(70):
@@ -169,7 +169,7 @@ def test_names_that_nobody_says_much_of_cost_little_and_one_that_is_said_often_a
     windows = shipped()
     past = frame(*names(3_000, 5, range(STEP - 2_000, STEP))).with_columns(live=pl.col("count"))
     for each in windows.histories.values():
-        each.load(past, STEP)
+        load(each, past, STEP)
     windows.move(MINUTE)
     minutes = range(MINUTE - 60, MINUTE + 1)
     windows.put(frame(*names(3_000, 3, minutes)), minutes, None)
@@ -207,7 +207,7 @@ def test_brands_that_no_rule_is_about_take_no_place_and_count_as_signs_of_life()
         {**said(STEP - n, 50, brand), **step} for n in range(1, 600) for brand in ("Acme", "Bolt") if brand == "Bolt" or n > 30
     ]
     (past,) = windows.histories.values()
-    past.load(pl.DataFrame(rows), STEP)
+    load(past, pl.DataFrame(rows), STEP)
     (ring,) = windows.rings.values()
     assert ring.table.scopes == [Scope("Acme")]
     # That nothing was said of Acme for a while is known, for it was heard what is said of others.
@@ -233,7 +233,7 @@ def test_names_that_strangers_give_push_out_no_brand_that_has_a_history() -> Non
     windows, rng = shipped(ScopeLimit(1_000)), np.random.default_rng(1)
     past = frame(*(said(step, int(rng.poisson(20)), "Acme", "p0") for step in range(STEP - 8_000, STEP - 20)))
     for each in windows.histories.values():
-        each.load(past.with_columns(live=pl.col("count")), STEP)
+        load(each, past.with_columns(live=pl.col("count")), STEP)
     for minute in range(MINUTE, MINUTE + 300):
         windows.move(minute)
         windows.put(frame(*(said(minute, 1, f"junk-{minute}-{n}") for n in range(12))), [minute], None)
@@ -322,7 +322,7 @@ def test_the_past_is_read_some_hours_at_a_time_until_there_is_no_room_for_more()
     past = past.with_columns(live=pl.col("count"))
     windows, bounded, whole = (Windows(rules_of({"type": "spike"}), authors) for _ in range(3))
     (read,), (short,), (loaded,) = (each.histories.values() for each in (windows, bounded, whole))
-    loaded.load(past, STEP)
+    load(loaded, past, STEP, READ_STEPS)
     answers = Answers(past)
     windows.learn(answers, MINUTE)
     assert {end - first for first, end in answers.asked} == {READ_STEPS}
@@ -342,9 +342,9 @@ def test_a_history_beyond_the_bound_reaches_less_far_back() -> None:
     windows = Windows(rules_of({"type": "spike"}), authors)
     (past,) = windows.histories.values()
     whole = history.History(past._table)
-    whole.load(pl.DataFrame(rows), STEP)
+    load(whole, pl.DataFrame(rows), STEP)
     past._most = 12_000
-    past.load(pl.DataFrame(rows), STEP)
+    load(past, pl.DataFrame(rows), STEP)
     assert past._past.nbytes < 12_000 + 144 * 8 * 4 < whole._past.nbytes
     assert past.days == pytest.approx(2.5, abs=1.5)
     kept = STEP - past.first

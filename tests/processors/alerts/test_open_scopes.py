@@ -28,11 +28,13 @@ OPEN = Alert(
 
 
 class Strangers(MemoryStore):
-    """Its minutes hold a dozen new names each, and nothing else."""
+    """Its minutes hold so many new names each, and nothing else."""
+
+    names = 12
 
     def ask(self, sql: str, settings: Mapping[str, object] | None = None) -> pl.DataFrame:
         minutes = {int(each) // 60 for each in re.findall(r"[0-9]{10}", sql)}
-        rows = [said(m, 1, f"stranger {m} {n}") for m in range(min(minutes), max(minutes) + 1) for n in range(12)]
+        rows = [said(m, 1, f"stranger {m} {n}") for m in range(min(minutes), max(minutes) + 1) for n in range(self.names)]
         return frame(*rows).with_columns(live=pl.lit(1, pl.UInt64))
 
 
@@ -50,7 +52,9 @@ def test_an_alert_goes_on_over_a_start_with_a_full_table_and_while_it_stays_full
 
 
 def test_a_late_event_has_the_windows_judged_that_hold_it_for_its_brand_and_open_alerts() -> None:
-    evaluator = Evaluator(Strangers([], [OPEN]), Alerts.model_validate({"rules": [LOW | {"brands": ["Acme"]}, TONE]}))
+    store = Strangers([], [OPEN])
+    store.names = 4
+    evaluator = Evaluator(store, Alerts.model_validate({"rules": [LOW | {"brands": ["Acme"]}, TONE]}))
     evaluator.start(at(MINUTE), 0)
     evaluator.tick(at(MINUTE, 20))
     late, judged = MINUTE - 50, list[tuple[int, set[str]]]()

@@ -14,7 +14,7 @@ from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.verdicts import FALSE, TRUE
 from pipeline.processors.alerts.windows import Windows
 from schemas.alerts import Scope
-from tests.support.minutes import frame, said
+from tests.support.minutes import frame, load, said
 
 ACME = Scope("Acme")
 START = 29_500_040
@@ -57,7 +57,7 @@ def begun(learned: pl.DataFrame, before: Minutes) -> Windows:
     windows = windows_of(*RULES)
     windows.move(START - 1)
     for history in windows.histories.values():
-        history.load(learned, (START - 1) // STEP_MINUTES)
+        load(history, learned, (START - 1) // STEP_MINUTES)
     put(windows, before)
     return windows
 

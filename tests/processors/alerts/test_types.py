@@ -22,7 +22,7 @@ from schemas.alerts import Scope
 from tests.support.bad_records import event
 from tests.support.hot_path import PathRun
 from tests.support.isolation import ROOT
-from tests.support.minutes import MINUTE, frame, history, said
+from tests.support.minutes import MINUTE, frame, history, load, said
 
 BRANDS = Brands.model_validate({"brands": [{"name": "Acme", "keywords": ["acme"]}]})
 KEYS: dict[str, dict[str, Any]] = {
@@ -48,7 +48,7 @@ def windowed() -> set[str]:
     windows = Evaluator(cast(Any, None), RULES).windows
     windows.move(MINUTE - 1)
     for learned in windows.histories.values():
-        learned.load(history(30), (MINUTE - 1) // STEP_MINUTES)
+        load(learned, history(30), (MINUTE - 1) // STEP_MINUTES)
     for minute in range(MINUTE, MINUTE + STEP_MINUTES):
         windows.move(minute)
         windows.put(frame(said(minute, 60)), [minute], None)

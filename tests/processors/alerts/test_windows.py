@@ -21,7 +21,7 @@ from pipeline.processors.alerts.verdicts import STILL, TRUE, UNDECIDED, UNKNOWN
 from pipeline.processors.alerts.window_rules import Seen
 from pipeline.processors.alerts.windows import Windows
 from schemas.alerts import Scope
-from tests.support.minutes import MINUTE, frame, history, said
+from tests.support.minutes import MINUTE, frame, history, load, said
 
 
 def windows_of(*rules: dict[str, object], authors: pl.DataFrame | None = None) -> Windows:
@@ -136,7 +136,7 @@ def test_a_spike_is_far_above_what_history_expects(per_minute: int, expected: in
     windows = windows_of({"type": "spike"})
     windows.move(MINUTE - 1)
     (learned,) = windows.histories.values()
-    learned.load(history(30), (MINUTE - 1) // STEP_MINUTES)
+    load(learned, history(30), (MINUTE - 1) // STEP_MINUTES)
     for n in range(5):
         windows.move(MINUTE + n)
         windows.put(frame(said(MINUTE + n, per_minute)), [MINUTE + n], None)
@@ -148,7 +148,7 @@ def test_a_drop_is_far_below_it(per_minute: int, expected: int) -> None:
     windows = windows_of({"type": "spike", "direction": "below"})
     windows.move(MINUTE - 1)
     (learned,) = windows.histories.values()
-    learned.load(history(300), (MINUTE - 1) // STEP_MINUTES)
+    load(learned, history(300), (MINUTE - 1) // STEP_MINUTES)
     for n in range(50):
         windows.move(MINUTE + n)
         windows.put(frame(said(MINUTE + n, per_minute)), [MINUTE + n], None)
@@ -161,7 +161,7 @@ def test_a_share_of_negative_ones_is_held_against_the_weeks(negative: int, expec
     windows = windows_of({"type": "spike", "measure": "negative_share"})
     windows.move(MINUTE - 1)
     (learned,) = windows.histories.values()
-    learned.load(history(30), (MINUTE - 1) // STEP_MINUTES)
+    load(learned, history(30), (MINUTE - 1) // STEP_MINUTES)
     windows.move(MINUTE)
     windows.put(frame(said(MINUTE, 50, labelled=50, negative=negative)), [MINUTE], None)
     assert truth(windows, MINUTE, ACME, over=False) == expected
@@ -183,7 +183,7 @@ def test_what_came_before_the_first_start_with_a_wrong_date_is_no_history() -> N
     windows = windows_of({"type": "spike"})
     windows.move(MINUTE - 1)
     (learned,) = windows.histories.values()
-    learned.load(pl.DataFrame([*trickle, *begun]), step)
+    load(learned, pl.DataFrame([*trickle, *begun]), step)
     windows.move(MINUTE)
     windows.put(frame(*(said(MINUTE - n, 80) for n in range(5))), range(MINUTE - 4, MINUTE + 1), None)
     assert truth(windows, MINUTE, ACME, over=False) == UNKNOWN
@@ -195,7 +195,7 @@ def test_a_night_without_the_stream_is_not_known_and_no_quiet_night() -> None:
     windows = windows_of({"type": "spike"})
     windows.move(MINUTE - 1)
     (learned,) = windows.histories.values()
-    learned.load(pl.DataFrame(ran), step)
+    load(learned, pl.DataFrame(ran), step)
     assert np.isnan(learned.volume(np.array([0]))[0, -140:-20]).all()
     windows.move(MINUTE)
     windows.put(frame(*(said(MINUTE - n, 60) for n in range(5))), range(MINUTE - 4, MINUTE + 1), None)
@@ -209,7 +209,7 @@ def test_a_quiet_brand_in_a_busy_system_has_a_history_of_nothing() -> None:
     windows = windows_of({"type": "spike"})
     windows.move(MINUTE - 1)
     (learned,) = windows.histories.values()
-    learned.load(pl.DataFrame([*busy, *quiet]), step)
+    load(learned, pl.DataFrame([*busy, *quiet]), step)
     windows.move(MINUTE)
     windows.put(frame(*(said(MINUTE - n, 20) for n in range(5))), range(MINUTE - 4, MINUTE + 1), None)
     assert truth(windows, MINUTE, ACME, over=False) == TRUE
@@ -219,7 +219,7 @@ def test_history_goes_on_with_what_the_ring_holds() -> None:
     windows = windows_of({"type": "spike"})
     (learned,) = windows.histories.values()
     step = (MINUTE - 1) // STEP_MINUTES
-    learned.load(history(30), step)
+    load(learned, history(30), step)
     windows.move(MINUTE)
     first = (step + 1) * STEP_MINUTES
     for minute in range(first, first + 3 * STEP_MINUTES + 1):

@@ -23,7 +23,7 @@ from pipeline.processors.alerts.spike_parameters import DROP, Spike
 from pipeline.processors.alerts.study import Study, study
 from pipeline.processors.alerts.windows import Windows
 from schemas.alerts import Scope
-from tests.support.minutes import frame, said
+from tests.support.minutes import frame, load, said
 
 BERLIN = "Europe/Berlin"
 SHARE = (*[0.01] * 7, 0.04, 0.2, 0.6, *[1.0] * 8, 0.5, 0.2, 0.1, *[0.02] * 3)
@@ -44,6 +44,7 @@ def around(change: datetime, raised: list[Raised]) -> list[Raised]:
     return [alert for alert in raised if alert.started > change - timedelta(days=7)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_opening_hours_raise_nothing_after_a_change_of_summer_time_if_the_zone_is_known(change: datetime) -> None:
     without = 0
@@ -120,7 +121,7 @@ def windows_at(moment: datetime, zones: dict[str, str], *rules: dict[str, Any]) 
     ]
     windows.move(minute - 1)
     for history in windows.histories.values():
-        history.load(pl.DataFrame(rows), step)
+        load(history, pl.DataFrame(rows), step)
     windows.move(minute)
     late = [said(minute - n, 10, brand) for n in range(5) for brand in ("Berlin", "Other")]
     windows.put(frame(*late), range(minute - 4, minute + 1), None)
@@ -144,6 +145,7 @@ def test_the_zone_of_a_rule_comes_before_that_of_the_brand_and_that_before_utc()
     assert found["Other"][0] == found["Other"][2] < found["Other"][1] / 2
 
 
+@pytest.mark.slow
 def test_a_live_baseline_is_that_of_the_back_test() -> None:
     series = opening_hours(CHANGES[0], 6)
     at = series.times.index(MORNING.replace(minute=30))

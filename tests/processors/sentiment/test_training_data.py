@@ -28,6 +28,7 @@ def bare(texts: pl.Series) -> set[str]:
     return {"".join(c for c in text if unicodedata.category(c)[0] not in "ZPSC") for text in plain} - {""}
 
 
+@pytest.mark.slow
 def test_no_validation_text_is_in_training(texts: pl.DataFrame) -> None:
     checks = texts.filter(pl.col("split") != "train").get_column("text")
     train = texts.filter(pl.col("split") == "train").get_column("text")

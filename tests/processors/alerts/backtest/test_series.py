@@ -177,6 +177,7 @@ def test_a_picture_is_drawn(tmp_path: Path) -> None:
         assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_recorded_series_with_labels(recorded: Path) -> None:
     """One parameter set for all: at least 15 of the 16 windows, at most 0.10 false alerts per series and day in the mean."""
     folder = recorded / "spikes"
