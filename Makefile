@@ -2,7 +2,11 @@
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 BIN = .venv/bin
 
-.PHONY: run test test-fast coverage test-models lint faults bench bench-check bench-gpu train-sentiment board docs clean
+# Python keeps bytecode, even where the environment forbids it (as images often do): else each process of the tests, and each
+# command that they start, compiles the code and the tests again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: run test test-fast test-rest coverage test-models lint faults bench bench-check bench-gpu train-sentiment board docs clean
 
 run: .venv/run.stamp ; @$(BIN)/earshot up
 
@@ -15,6 +19,9 @@ test: .venv/dev.stamp ; @$(BIN)/python -m pytest $(BESIDE) -m "not faults"
 # The tests that start no server and take no long time.
 FAST = -n $(PROCESSES) --dist worksteal -m "not stack and not faults and not slow"
 test-fast: .venv/dev.stamp ; @$(BIN)/python -m pytest $(FAST)
+
+# The others of make test.
+test-rest: .venv/dev.stamp ; @$(BIN)/python -m pytest $(BESIDE) -m "(stack or slow) and not faults"
 
 # The branches that the fast tests take; the floor is in pyproject.toml.
 coverage: .venv/dev.stamp

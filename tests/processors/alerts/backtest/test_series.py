@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from pipeline.errors import SettingsError
-from pipeline.processors.alerts.backtest.plot import draw
 from pipeline.processors.alerts.backtest.series import Series, mirrored, read_series, replay_series
 from pipeline.processors.alerts.spike import judge, learn
 from pipeline.processors.alerts.spike_parameters import DROP, Spike
@@ -168,6 +167,8 @@ def test_steps_that_divide_no_hour_are_refused() -> None:
 
 
 def test_a_picture_is_drawn(tmp_path: Path) -> None:
+    from pipeline.processors.alerts.backtest.plot import draw  # matplotlib takes half a second to import
+
     given = series(days=5)
     begin = burst(given, 3, 12)
     walked = replay_series(*given, Spike())
