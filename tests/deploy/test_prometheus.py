@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from pipeline.embedded.child import free_port
 from pipeline.embedded.stack import Stack
 from pipeline.migrate import migrate
 from tests.support import topics
+from tests.support.beside import repeated
 from tests.support.control import start_control
 from tests.support.deploy import program
 from tests.support.load import Generator
@@ -33,23 +32,10 @@ receivers: [{name: chat, type: webhook, url: "https://ops.example/never"}]
 """
 
 
-@contextmanager
-def feeding(settings: Settings) -> Iterator[None]:
+def feeding(settings: Settings) -> AbstractContextManager[None]:
     """400 messages a second, good and bad ones, until the block ends."""
-    stop = threading.Event()
     load = Generator(11, int(time.time() * 1000) - 60_000, 100_000)
-
-    def feed() -> None:
-        while not stop.wait(0.5):
-            topics.produce(settings.kafka, load.take(200))
-
-    thread = threading.Thread(target=feed, name="feed")
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return repeated(lambda: topics.produce(settings.kafka, load.take(200)), 0.5, "feed")
 
 
 @pytest.mark.timeout(400)

@@ -19,7 +19,6 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from pipeline.config.settings import Settings
-from pipeline.embedded.child import free_port
 from pipeline.embedded.stack import Stack
 from pipeline.migrate import migrate
 from tests.support import topics
@@ -30,11 +29,12 @@ from tests.support.control import (
     event,
     heard_all,
     judged_until,
+    leading,
     on_record,
     open_twice,
     send,
     stamp,
-    start_control,
+    start_another,
 )
 from tests.support.worker import Worker, wait_for
 
@@ -103,9 +103,7 @@ class Scenario:
 
     def start_control(self) -> Worker:
         self.started += 1
-        own = self.settings.control.model_copy(update={"port": free_port()})
-        settings = self.settings.model_copy(update={"control": own})
-        self.controls.append(start_control(settings, self.folder / f"control{self.started}.log"))
+        self.controls.append(start_another(self.settings, self.folder / f"control{self.started}.log")[0])
         return self.controls[-1]
 
     def start(self, workers: int = 1, controls: int = 1) -> None:
@@ -122,13 +120,7 @@ class Scenario:
 
     @property
     def leader(self) -> Worker:
-        """The control that leads, as soon as one does."""
-
-        def found() -> list[Worker]:
-            return [control for control in self.controls if control.said("alerts are open")]
-
-        wait_for("a control leads", lambda: bool(found()))
-        return found()[0]
+        return leading(self.controls)
 
     def replace(self, victim: Worker) -> None:
         """SIGKILL, and another one like it."""

@@ -16,11 +16,10 @@ import yaml
 
 from pipeline.config.settings import Settings
 from pipeline.control.client import ask
-from pipeline.embedded.child import free_port
 from pipeline.embedded.stack import Stack
 from pipeline.errors import EarshotError
 from pipeline.migrate import migrate
-from tests.support.control import Webhook, controlled, event, send, start_control
+from tests.support.control import Webhook, controlled, event, leading, send, start_another
 from tests.support.oracle import connect
 from tests.support.worker import Worker, wait_for
 
@@ -70,7 +69,8 @@ class Duty:
     chat: Webhook = field(default_factory=Webhook)
     pager: Webhook = field(default_factory=Webhook)
     office: Webhook = field(default_factory=Webhook)
-    controls: list[tuple[Worker, Settings]] = field(default_factory=list)
+    controls: dict[Worker, Settings] = field(default_factory=dict)
+    """And the settings that reach it."""
     started: int = 0
 
     def __post_init__(self) -> None:
@@ -79,7 +79,7 @@ class Duty:
         self.worker = Worker(self.settings, self.folder / "worker.log")
         for _ in range(2):
             self.start_control()
-        for process in (self.worker, *(control for control, _ in self.controls)):
+        for process in (self.worker, *self.controls):
             process.wait_ready()
 
     def rules(self, *names: str) -> None:
@@ -105,33 +105,24 @@ class Duty:
 
     def start_control(self) -> None:
         self.started += 1
-        own = self.settings.control.model_copy(update={"port": free_port()})
-        settings = self.settings.model_copy(update={"control": own})
-        self.controls.append((start_control(settings, self.folder / f"control{self.started}.log"), settings))
-
-    @property
-    def leader(self) -> tuple[Worker, Settings]:
-        def found() -> list[tuple[Worker, Settings]]:
-            return [each for each in self.controls if each[0].said("alerts are open")]
-
-        wait_for("a control leads", lambda: bool(found()))
-        return found()[0]
+        control, reached = start_another(self.settings, self.folder / f"control{self.started}.log")
+        self.controls[control] = reached
 
     def command(self, path: str, body: dict[str, Any]) -> None:
         """To the leader, whoever that is."""
         deadline = time.monotonic() + LONG_RUN
         while True:
             try:
-                ask(self.leader[1], "POST", path, body)
+                ask(self.controls[leading(self.controls)], "POST", path, body)
                 return
             except EarshotError:
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
 
     def kill_leader(self) -> None:
-        leader = self.leader
-        leader[0].kill()
-        self.controls.remove(leader)
+        leader = leading(self.controls)
+        leader.kill()
+        del self.controls[leader]
         self.start_control()
 
     def say(self, *brands: str) -> None:
@@ -155,7 +146,7 @@ class Duty:
         return {about for about, changes in self.history().items() if changes[-1].escalated_at}
 
     def close(self) -> None:
-        for process in (self.worker, *(control for control, _ in self.controls)):
+        for process in (self.worker, *self.controls):
             process.close()
         for hook in (self.chat, self.pager, self.office):
             hook.stop()

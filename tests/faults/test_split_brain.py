@@ -10,11 +10,10 @@ import http.client
 import json
 import random
 import signal
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +25,7 @@ from pipeline.embedded.child import free_port
 from pipeline.embedded.stack import Stack
 from pipeline.errors import StackError
 from pipeline.kafka.group import SESSION_S
+from tests.support.beside import repeated
 from tests.support.control import (
     TOKEN,
     Notice,
@@ -216,30 +216,16 @@ class Run:
     silenced: set[str] = field(default_factory=set)
     lossy: list[tuple[float, float]] = field(default_factory=list)
     """From when to when an answer of a receiver may have got lost."""
-    errors: list[BaseException] = field(default_factory=list)
 
     # --- what goes on meanwhile ---------------------------------------------------------------------------------------
-    @contextmanager
-    def events_and_people(self) -> Iterator[None]:
+    def events_and_people(self) -> AbstractContextManager[None]:
         """Another brand's events, an acknowledgement and now and then a silence, again and again beside what the block does."""
-        ended = threading.Event()
 
         def go_on() -> None:
-            try:
-                while not ended.wait(EVERY_S):
-                    self.talk()
-                    self.acknowledge()
-            except BaseException as error:
-                self.errors.append(error)
+            self.talk()
+            self.acknowledge()
 
-        thread = threading.Thread(target=go_on, name="events and people")
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-        assert not self.errors, self.errors
+        return repeated(go_on, EVERY_S, "events and people")
 
     def talk(self) -> None:
         brand = f"Brand {self.brands}"

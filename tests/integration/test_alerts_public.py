@@ -8,9 +8,8 @@ goes by the clock (how long ago an event arrived) takes a minute and more, and c
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -24,6 +23,7 @@ import yaml
 from pipeline.config.settings import Settings
 from pipeline.embedded.stack import Stack
 from schemas.times import rfc3339
+from tests.support.beside import repeated
 from tests.support.commands import Run, set_variables
 from tests.support.control import Rules, Webhook, controlled, fresh, judged_until, send, start_control
 from tests.support.oracle import connect
@@ -120,22 +120,9 @@ class Story:
         return (datetime.fromisoformat(time) - self.now) / timedelta(minutes=1)
 
 
-@contextmanager
-def repeated(send: Callable[[], None]) -> Iterator[None]:
+def each_second(send: Callable[[], None]) -> AbstractContextManager[None]:
     """Sends once a second beside what the block does: for so long control follows the events' time, not the clock."""
-    ended = threading.Event()
-
-    def repeat() -> None:
-        while not ended.wait(1.0):
-            send()
-
-    thread = threading.Thread(target=repeat, name="repeated")
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    return repeated(send, 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +135,7 @@ def story(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
         story = Story(settings, hook, rules, folder, worker)
         try:
             worker.wait_ready()
-            with repeated(lambda: story.send(story.post("News", -60, source={"name": "poller"}))):
+            with each_second(lambda: story.send(story.post("News", -60, source={"name": "poller"}))):
                 yield story
         finally:
             if story.control:
@@ -167,12 +154,12 @@ def before(story: Story) -> dict[str, Any]:
     angry = story.posts("Angry", range(-42, -36), 10, text=BAD)
     waiting = [story.post("Angry", -36 + n / 10, text=labelled_later(BAD, late) if n % 5 < 2 else BAD) for n in range(110)]
     dead = story.post("News", -60, source={"name": "dead"})
-    with repeated(lambda: story.send(story.post("Time", -36.1))):
+    with each_second(lambda: story.send(story.post("Time", -36.1))):
         story.send(old, dead, *calm, *orders, *angry)
         story.landed("Spike", len(calm))
         story.start_control()
         story.fires("anger", "Angry")
-    with repeated(lambda: story.send(story.post("Time", -25))):
+    with each_second(lambda: story.send(story.post("Time", -25))):
         story.send(*waiting, *later)
         story.fires("less", "Shop")
         story.judged()

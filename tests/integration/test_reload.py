@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from pipeline.kafka.event_producer import EventProducer, record_of
 from pipeline.maintenance.rematch import rematch
 from pipeline.migrate import migrate
 from schemas.signals import parse_signal
+from tests.support.beside import beside
 from tests.support.topics import read_topic
 from tests.support.worker import Worker, wait_for
 
@@ -178,12 +178,8 @@ def test_a_rematch_beside_a_worker_that_lands_edits(tracked: Settings, client: C
         for start in range(0, count, 30):
             send(tracked, *every[start : start + 30])
 
-    feeding = threading.Thread(target=feed)
-    feeding.start()
-    try:
+    with beside(feed, "feed"):
         rematch(tracked, ["Gizmo"])
-    finally:
-        feeding.join()
     edited = "SELECT count() FROM interactions FINAL WHERE text_at > created_at OR metrics_at > created_at"
     # The first edit changes no counts: 0 likes are 0 likes, but it is an edit.
     wait_for("all edits land", lambda: client.command(edited) == count)

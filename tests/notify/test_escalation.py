@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from pipeline.notify.context import Timing
+from pipeline.processors.alerts.rules import Alerts
 from schemas.alerts import Alert, State
-from tests.support.notify import Hook, Memory, Seen, after, alert, always, config, dispatching, hook, well
+from tests.support.notify import Hook, Memory, Seen, TimedDispatcher, after, alert, always, config, dispatching, hook, well
 
 FIRING, ACKNOWLEDGED, RESOLVED = State.FIRING, State.ACKNOWLEDGED, State.RESOLVED
 NIGHT = datetime(2026, 11, 26, 20, tzinfo=UTC)
@@ -32,6 +34,15 @@ def receivers(first: Hook, later: Hook, **keys: Any) -> tuple[Mapping[str, Any],
 
 
 RULE: dict[str, Any] = {"receivers": ["chat"], "escalate": {"after": "15m", "to": ["pager"]}}
+
+
+@asynccontextmanager
+async def notified_at_night(rules: Alerts, *changes: Alert) -> AsyncIterator[TimedDispatcher]:
+    """A dispatcher that is notified of these changes out of hours."""
+    async with dispatching(rules, began=NIGHT.timestamp(), timing=SLOW) as dispatcher:
+        for change in changes:
+            dispatcher.notify(change)
+        yield dispatcher
 
 
 # --- escalation -------------------------------------------------------------------------------------------------------
@@ -88,9 +99,7 @@ async def test_an_acknowledgement_before_a_receiver_could_be_reached_ends_the_es
     later = escalated(first)
     async with hook() as chat, hook() as pager:
         rules = config(*receivers(chat, pager, when=OFFICE), **RULE)
-        async with dispatching(rules, began=NIGHT.timestamp(), timing=SLOW) as dispatcher:
-            for change in (first, later, after(later, ACKNOWLEDGED)):
-                dispatcher.notify(change)
+        async with notified_at_night(rules, first, later, after(later, ACKNOWLEDGED)) as dispatcher:
             await dispatcher.passes(TO_MORNING + HOUR)
         assert chat.states(first) == ["firing", "acknowledged"] and not pager.requests
 
@@ -273,9 +282,7 @@ async def test_an_older_version_drops_no_change_that_waits_for_the_hours() -> No
     grown = after(first, FIRING, severity=9)
     async with hook() as chat:
         rules = config({"name": "chat", "url": chat.url, "when": OFFICE, "min_severity": 6})
-        async with dispatching(rules, began=NIGHT.timestamp(), timing=SLOW) as dispatcher:
-            for change in (first, grown, first):
-                dispatcher.notify(change)
+        async with notified_at_night(rules, first, grown, first) as dispatcher:
             await dispatcher.passes(TO_MORNING + HOUR)
         assert chat.states(first) == ["firing"]
 
@@ -285,9 +292,7 @@ async def test_an_older_version_drops_no_escalation_that_waits_for_the_hours() -
     later = escalated(first)
     async with hook() as chat, hook() as pager:
         rules = config(*receivers(chat, pager, when=OFFICE), **RULE)
-        async with dispatching(rules, began=NIGHT.timestamp(), timing=SLOW) as dispatcher:
-            for change in (first, later, first):
-                dispatcher.notify(change)
+        async with notified_at_night(rules, first, later, first) as dispatcher:
             await dispatcher.passes(TO_MORNING / 2)
             dispatcher.use(rules)  # offers the newest version once more
             await dispatcher.passes(TO_MORNING / 2 + HOUR)

@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,7 +33,7 @@ from pipeline.kafka.event_producer import EventProducer, record_of
 from pipeline.migrate import migrate
 from tests.support.oracle import connect
 from tests.support.topics import end_offsets
-from tests.support.worker import Worker
+from tests.support.worker import Worker, wait_for
 
 COMMAND = ("-m", "pipeline.cli", "control")
 TOKEN = "a token of ines, 24 long"
@@ -171,6 +171,22 @@ def controlled(settings: Settings, rules: Path) -> Settings:
 def start_control(settings: Settings, log: Path) -> Worker:
     """`wait_ready` returns when it leads, or stands by."""
     return Worker(settings, log, port=settings.control.port, command=COMMAND)
+
+
+def start_another(settings: Settings, log: Path) -> tuple[Worker, Settings]:
+    """Another control beside those that run, on a port of its own; and the settings that reach it."""
+    own = settings.model_copy(update={"control": settings.control.model_copy(update={"port": free_port()})})
+    return start_control(own, log), own
+
+
+def leading(controls: Collection[Worker]) -> Worker:
+    """The one that leads, as soon as one does."""
+
+    def found() -> list[Worker]:
+        return [control for control in controls if control.said("alerts are open")]
+
+    wait_for("a control leads", lambda: bool(found()))
+    return found()[0]
 
 
 # --- events -----------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from confluent_kafka import KafkaException
 
 from pipeline.config.settings import Settings
 from tests.support import labels, oracle, topics
+from tests.support.beside import beside
 from tests.support.load import Generator, Message
 from tests.support.worker import COMMAND, Worker, wait_for
 
@@ -77,21 +78,8 @@ class Run:
     @contextmanager
     def feeding(self, count: int, rate: float = float("inf")) -> Iterator[None]:
         """Produces beside what the block does; at the end of the block, all is produced and acknowledged."""
-        errors: list[BaseException] = []
-
-        def feed() -> None:
-            try:
-                self.produce(count, rate)
-            except BaseException as error:
-                errors.append(error)
-
-        thread = threading.Thread(target=feed, name="feed")
-        thread.start()
-        try:
+        with beside(lambda: self.produce(count, rate), "feed"):
             yield
-        finally:
-            thread.join()
-        assert not errors, errors
 
     def finish(self, allow_zombie_rows: int = 0, timeout: float = 180.0) -> oracle.Report:
         """Waits until the group has committed everything, asks the oracle, and fails with what it says."""
