@@ -27,28 +27,9 @@ from tests.support.day import BEGIN, NO_DATA_AFTER, WARM, Day, Incident, at, gen
 from tests.support.restarts import Control, Ground, Stop, stops
 
 MINUTES = 240
-
-
-class Size(NamedTuple):
-    """How much one test holds."""
-
-    worlds: int
-    stopped: int
-    """Controls that are stopped."""
-    step: int
-    """Minutes between two turns."""
-    back: int
-    """Minutes between two looks back at late days, which cost most of the time: control has one an hour."""
-
-
-SHORT = pytest.param(0, Size(3, 1, 2, 60), id="3 histories")
-LONG = [
-    pytest.param(0, Size(10, 1, 2, 1), marks=pytest.mark.faults, id="10 histories"),
-    *(
-        pytest.param(seed, Size(20, 5, 1, 1), marks=pytest.mark.faults, id=f"100 histories, seed {seed}")
-        for seed in range(1, 6)
-    ),
-]
+SHORT = pytest.param(0, 10, 1, 2, id="10 histories")
+"""Seed, worlds, controls that are stopped, and minutes between two turns."""
+LONG = [pytest.param(seed, 20, 5, 1, marks=pytest.mark.faults, id=f"100 histories, seed {seed}") for seed in range(1, 6)]
 
 
 class Raised(NamedTuple):
@@ -82,20 +63,19 @@ def raised(alert: Alert) -> Raised:
     return Raised(alert.rule, alert.scope, (alert.since - BEGIN) // timedelta(minutes=1), alert.historical)
 
 
-def live(settings: Settings, day: Day, size: Size, stopped: Sequence[Sequence[Stop]]) -> list[Life]:
-    """The first one never stops. All look back with their last turn."""
-    new = Alerts.model_validate({"rules": rules(size.worlds)})
-    old = Alerts.model_validate({"rules": rules(size.worlds)[:-1]})
+def live(settings: Settings, day: Day, worlds: int, stopped: Sequence[Sequence[Stop]], step: int) -> list[Life]:
+    """The first one never stops. All take a turn each `step` minutes."""
+    new = Alerts.model_validate({"rules": rules(worlds)})
+    old = Alerts.model_validate({"rules": rules(worlds)[:-1]})
     ground = Ground(settings.clickhouse, old)
-    ground.begin(size.worlds)
+    ground.begin(worlds)
     with ExitStack() as databases:
         lives = [
             Life(Control(ground, databases.enter_context(ground.own_tables(f"control{number}"))), stops)
             for number, stops in enumerate([(), *stopped])
         ]
-        for minute in range(0, day.minutes, size.step):
-            since = range(max(0, minute - size.step + 1), minute + 1)
-            back = minute + size.step >= day.minutes or any(each % size.back == 0 for each in since)
+        for minute in range(0, day.minutes, step):
+            since = range(max(0, minute - step + 1), minute + 1)
             ground.now = at(minute) + timedelta(seconds=day.seconds[minute])
             if day.reload[0] in since:
                 ground.use(new)
@@ -103,13 +83,13 @@ def live(settings: Settings, day: Day, size: Size, stopped: Sequence[Sequence[St
             if day.labels & {*since}:
                 ground.label()
             for life in lives:
-                turn(life, since, day.reload[1], old, new, back)
+                turn(life, since, day.reload[1], old, new)
         for life in lives:
             life.alerts = life.control.alerts()
     return lives
 
 
-def turn(life: Life, since: range, reload: int, old: Alerts, new: Alerts, back: bool) -> None:
+def turn(life: Life, since: range, reload: int, old: Alerts, new: Alerts) -> None:
     """The turn of these minutes, the last of which is now."""
     now, control = since[-1], life.control
     if WARM in since:
@@ -119,7 +99,7 @@ def turn(life: Life, since: range, reload: int, old: Alerts, new: Alerts, back: 
     elif reload in since:
         control.use(new)
     if control.up:
-        control.turn(next((stop for stop in life.stops if stop.at == now), None), back)
+        control.turn(next((stop for stop in life.stops if stop.at == now), None))
 
 
 # --- what is wrong ----------------------------------------------------------------------------------------------------
@@ -168,16 +148,18 @@ def late_days_have_their_turn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("seed", "size"), [SHORT, *LONG])
-def test_a_control_that_is_stopped_raises_the_same_alerts(settings: Settings, seed: int, size: Size) -> None:
-    day = generate(seed, size.worlds, MINUTES)
-    plans = [stops(Random(f"{seed} {number}"), WARM, MINUTES, size.step) for number in range(size.stopped)]
-    never, *others = live(settings, day, size, plans)
+@pytest.mark.parametrize(("seed", "worlds", "stopped", "step"), [SHORT, *LONG])
+def test_a_control_that_is_stopped_raises_the_same_alerts(
+    settings: Settings, seed: int, worlds: int, stopped: int, step: int
+) -> None:
+    day = generate(seed, worlds, MINUTES)
+    plans = [stops(Random(f"{seed} {number}"), WARM, MINUTES, step) for number in range(stopped)]
+    never, *others = live(settings, day, worlds, plans, step)
     print(f"{len(never.raised)} alerts; stops: {[len(plan) for plan in plans]}")
     wrong = [*not_as_planned(day, never.alerts)]
     for life in others:
         wrong += [f"{each}; stops {life.stops}" for each in differences(day, never, life)]
     assert not wrong, f"seed {seed}: {len(wrong)} are wrong\n" + "\n".join(wrong)
-    for rule in rules(size.worlds):
+    for rule in rules(worlds):
         of = {alert.scope for alert in never.alerts if alert.rule == rule["name"]}
-        assert len(of) >= size.worlds, f"rule {rule['name']} raised alerts of {len(of)} scopes only"
+        assert len(of) >= worlds, f"rule {rule['name']} raised alerts of {len(of)} scopes only"

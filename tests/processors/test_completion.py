@@ -96,8 +96,12 @@ GROUPED: dict[str, st.SearchStrategy[dict[str, Any]]] = {
 }
 
 
+History = tuple[list[dict[str, Any]], list[bool], list[int]]
+"""Records, after which of them a batch ends, and the order in which they come."""
+
+
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[bool], list[int]]:
+def histories(draw: st.DrawFn) -> History:
     times = draw(st.lists(st.integers(1, 500), min_size=1, max_size=5, unique=True))
     fixed: dict[str, Any] = {"direction": "inbound", "conversation_id": "c", "order": {"id": "o", "amount": 5.0}}
     records = [create(**fixed, **(draw(GROUPED["author"]) if draw(st.booleans()) else {}))]
@@ -114,11 +118,21 @@ def histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[bool], list[i
     return records, cuts, list(order)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(histories())
 @pytest.mark.slow
-def test_any_order_any_batches_same_row(history: tuple[list[dict[str, Any]], list[bool], list[int]]) -> None:
-    records, cuts, order = history
+def test_any_order_any_batches_same_row(history: History) -> None:
+    in_any_order(*history)
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(histories())
+@pytest.mark.faults
+def test_any_order_any_batches_same_row_in_many_histories(history: History) -> None:
+    in_any_order(*history)
+
+
+def in_any_order(records: list[dict[str, Any]], cuts: list[bool], order: list[int]) -> None:
     straight = Run()
     for record in records:
         straight.feed(record)

@@ -161,7 +161,7 @@ def check(seed: int) -> None:
     assert run.row() == expected, (seed, records)
 
 
-PARTS, QUICK, LONG = 4, 160, 500
+PARTS, QUICK, LONG = 4, 80, 580
 
 
 @pytest.mark.slow

@@ -259,11 +259,11 @@ class Control:
         self._evaluator = Evaluator(self._tables, config)
         self._evaluator.start(self._ground.now, 0)
 
-    def turn(self, stop: Stop | None = None, looks_back: bool = True) -> None:
-        """One turn as control has it once a second; it may be the last one. `looks_back`: it judges late days as well."""
+    def turn(self, stop: Stop | None = None) -> None:
+        """One turn as control has it once a second; it may be the last one."""
         self._reads.left = stop.write if stop else 0
         with suppress(Killed):
-            self._turn(stop is None or stop.committed, looks_back)
+            self._turn(stop is None or stop.committed)
         if stop:
             self._evaluator = None
 
@@ -272,7 +272,7 @@ class Control:
         if self._evaluator:
             self._evaluator.use(config)
 
-    def _turn(self, commits: bool, looks_back: bool) -> None:
+    def _turn(self, commits: bool) -> None:
         evaluator, now, topic = self._evaluator, self._ground.now, self._ground.topic.records
         assert evaluator
         evaluator.ingest(topic[self._read :], now)
@@ -281,8 +281,7 @@ class Control:
         if commits:
             self._committed = self._read
             self._search(evaluator, now)
-            if looks_back:
-                self._look_back(evaluator, now)
+            self._look_back(evaluator, now)
 
     def _search(self, evaluator: Evaluator, now: datetime) -> None:
         """As `Campaigns.search`."""

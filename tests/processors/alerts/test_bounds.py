@@ -22,7 +22,7 @@ from pipeline.processors.alerts.verdicts import STILL, TRUE
 from pipeline.processors.alerts.windows import Windows
 from schemas.alerts import Scope
 from tests.support.minutes import MINUTE, frame, load, said
-from tests.support.unbounded import Unbounded
+from tests.support.unbounded import DenseHistory, Unbounded
 
 STEP = (MINUTE - 1) // STEP_MINUTES
 RULES: list[dict[str, Any]] = [
@@ -115,7 +115,7 @@ def test_what_is_true_is_what_it_is_when_nothing_is_left_out(seed: int, brands: 
     both = [Windows(rules_of(*RULES), authors), Unbounded(rules_of(*RULES), authors)]
     for windows in both:
         for each in windows.histories.values():
-            load(each, past, STEP)
+            each.load(past, STEP) if isinstance(each, DenseHistory) else load(each, past, STEP)
         windows.move(MINUTE - 1)
     hits = set[str]()
     for number in range(70):
