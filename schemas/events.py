@@ -124,16 +124,16 @@ EARLIEST = "1995-01-01T00:00:00Z"
 # --- the version of a row -------------------------------------------------------------------------------------------
 # One unsigned 64-bit integer, newest wins: occurred_at in ms (42 bits, until the year 2109), the rank of the operation
 # (2 bits), the record's offset (low 10 bits), a minor counter (10 bits): its upper 5 bits count changes that were completed
-# from an older row, its lower 5 bits later results for the same change: +1 for a label, +2 for other brands (a rematch). So a
-# completed change is always above such a result, and never has the same version. If a label and brands are made from one
-# version at the same time, the brands win: a row without its label is labelled later. An overflow carries into the next bits:
-# later is still newer.
+# from an older row, its lower 5 bits later results for the same change: +1 for a label, +2 for other brands (a rematch), +8
+# where several rows of an event became one. So a completed change is always above such a result, and never has the same
+# version. If a label and brands are made from one version at the same time, the brands win: a row without its label is labelled
+# later. An overflow carries into the next bits: later is still newer.
 TIME_SHIFT = 22
 RANK_SHIFT = 20
 OFFSET_SHIFT = 10
 OFFSET_MASK = (1 << 10) - 1
 CHANGE_STEP = 1 << 5
-LABEL_STEP, BRANDS_STEP = 1, 2
+LABEL_STEP, BRANDS_STEP, RECONCILE_STEP = 1, 2, 8
 RANKS = {"create": 1, "update": 2, "delete": 3}
 
 # --- derived types --------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import alerts, backtest, brands, data, dlq, generate, label, offsets, rescore
+from pipeline.cli import alerts, backtest, brands, data, dlq, generate, label, offsets, reconcile, rescore
 from pipeline.cli.options import load_settings
 from pipeline.errors import EarshotError
 from pipeline.http.loopback import reach_loopback_directly
@@ -168,6 +168,7 @@ app.command(epilog="Example:  earshot query 'SELECT platform, count() FROM inter
     data.query
 )
 app.command(epilog="Example:  earshot rematch --brand Acme --since 2026-11-01 --dry-run")(brands.rematch)
+app.command(epilog="Example:  earshot reconcile --dry-run")(reconcile.reconcile)
 app.command(epilog="Example:  earshot rescore --since 2026-11-01 --dry-run")(rescore.rescore)
 app.command(epilog="Example:  earshot voice Acme --days 7")(brands.voice)
 app.command(epilog="Example:  earshot label reviews.csv --column text --model accurate > labels.jsonl")(label.label)

@@ -18,6 +18,8 @@ SELECT name FROM system.columns
 WHERE database = currentDatabase() AND table = 'interactions' AND default_kind NOT IN ('ALIAS', 'MATERIALIZED')
 ORDER BY position"""
 """The columns to write; ClickHouse computes the others from them for each version."""
+ROW_KEY = "event_key, toStartOfMinute(created_at)"
+"""By which a merge keeps the newest version. An event may have rows in several minutes (`earshot reconcile`)."""
 LABEL_CHANGES = "(sentiment_status, sentiment_label, sentiment_model) != (_status, _label, _model)"
 """False for a row that has these label values already: a statement that runs twice writes once."""
 
@@ -39,7 +41,7 @@ def insert_versions(
         f"INSERT INTO interactions ({', '.join(new)}) "
         f"WITH {numbers(rows.get_column('event_key'))} AS _keys, {', '.join(aliases)} "
         f"SELECT {', '.join(new.values())} FROM "
-        f"(SELECT * FROM interactions WHERE {key_range} AND event_key IN _keys ORDER BY version DESC LIMIT 1 BY event_key) "
+        f"(SELECT * FROM interactions WHERE {key_range} AND event_key IN _keys ORDER BY version DESC LIMIT 1 BY {ROW_KEY}) "
         f"WHERE is_deleted = 0 AND revision = {revision} AND ({where})"
     )
 

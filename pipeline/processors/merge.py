@@ -24,15 +24,15 @@ ORIGIN = ("topic", "partition", "offset")
 FIXED = [f.column for f in events.FIELDS if f.group == "fixed" and f.column not in ("operation", "occurred_at")]
 _GROUPS = events.GROUPS | {"text": (*events.GROUPS["text"], *SENTIMENT)}
 """A label is no field of a record, but it changes with the text."""
-CREATES: dict[str, pl.DataType] = {"create_revisions": pl.List(pl.UInt64()), "other_created_at": TIME}
-"""What a row knows of the creates of its event (processors/second_creates.py)."""
+CREATES: dict[str, pl.DataType] = {"create_revisions": pl.List(pl.UInt64()), "other_created_at": TIME, "landed_at": TIME}
+"""What a row knows of the creates of its event (processors/second_creates.py), and when the first of them landed."""
 KEPT = 50
 """Most revisions of creates that a row has: the last ones."""
 FILLED: dict[str, pl.DataType] = {**SENTIMENT, **CREATES}
 """Columns of table interactions that steps fill. `prepare` adds them as nulls, because not every hot path has each step; a
 tombstone blanks them. One that changes with a group of fields is in _GROUPS too."""
 _STATE = [*FIXED, *(column for group in _GROUPS.values() for column in group), *GROUP_TIMES, *CREATES, "is_deleted"]
-_KEPT_BY_TOMBSTONE = {"created_at", "brands", "is_deleted"}
+_KEPT_BY_TOMBSTONE = {"created_at", "brands", "is_deleted", "landed_at"}
 _BASE_ORIGIN = [f"base_{column}" for column in ORIGIN]
 _EARLIER = (
     (pl.col("topic") == pl.col("base_topic"))
@@ -96,12 +96,19 @@ def merge(bases: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
     earlier = ordered.select(_EARLIER).to_series()
     ordered = ordered.drop(_BASE_ORIGIN)
     rows = pl.concat([ordered.filter(earlier), bases, ordered.filter(~earlier)], how="diagonal_relaxed").with_row_index("seq")
+    state = newest_groups(state, rows)
+    creates = pl.col("create_revisions").explode().drop_nulls().unique(maintain_order=True).tail(KEPT)
+    of_all = with_own_revision(rows).group_by("event_key", maintain_order=True)
+    latest, first = pl.col("other_created_at", "is_deleted").max(), pl.col("landed_at").min()
+    return state.join(of_all.agg(creates, latest, first), on="event_key", how="left")
+
+
+def newest_groups(state: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """`state` (a row an event) with each group of columns from the newest of its rows; of one time, the highest `seq`."""
     for group, columns in _GROUPS.items():
         newest = rows.sort(f"{group}_at", "seq").group_by("event_key")
         state = state.join(newest.agg(pl.col(*columns, f"{group}_at").last()), on="event_key", how="left")
-    creates = pl.col("create_revisions").explode().drop_nulls().unique(maintain_order=True).tail(KEPT)
-    of_all = with_own_revision(rows).group_by("event_key", maintain_order=True)
-    return state.join(of_all.agg(creates, pl.col("other_created_at", "is_deleted").max()), on="event_key", how="left")
+    return state
 
 
 def with_own_revision(rows: pl.DataFrame) -> pl.DataFrame:

@@ -52,7 +52,7 @@ def remember_timed(rows: pl.DataFrame, creates: pl.Series) -> pl.DataFrame:
     timed = creates & (rows.get_column("occurred_at") != rows.get_column("created_at"))
     if not timed.any():
         return rows
-    return rows.with_columns(pl.when(timed).then(pl.concat_list(_as_of(rows, "created_at"))).alias("create_revisions"))
+    return rows.with_columns(pl.when(timed).then(pl.concat_list(as_of(rows, "created_at"))).alias("create_revisions"))
 
 
 class Resolved(NamedTuple):
@@ -76,7 +76,7 @@ def resolve(changes: pl.DataFrame, bases: pl.DataFrame) -> Resolved:
     marked = marked.join(homeless, on="row", how="anti", maintain_order="left")
     known = _known(pl.concat([bases, firsts.drop(HELPERS)], how="diagonal_relaxed"))
     joined = marked.join(known, on="event_key", how="left", maintain_order="left")
-    joined = joined.with_columns(_as_of(joined, "first_created_at").alias("said"))
+    joined = joined.with_columns(as_of(joined, "first_created_at").alias("said"))
     redelivered = pl.col(_UNTIMED) & (
         pl.col("known_revisions").list.contains(pl.col("said")) | ~pl.struct("event_key", "said").is_first_distinct()
     )
@@ -106,7 +106,7 @@ def _known(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _as_of(rows: pl.DataFrame, created_at: str) -> pl.Series:
+def as_of(rows: pl.DataFrame, created_at: str) -> pl.Series:
     """The revisions of the rows as first creates without a time, of an event created at `created_at`."""
     given = pl.col(events.GIVEN.column).alias("brands")
     return revisions(

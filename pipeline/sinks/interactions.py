@@ -9,13 +9,15 @@ import polars as pl
 
 from pipeline.batch import Assigned
 from pipeline.clickhouse.inserter import Inserter
+from pipeline.clickhouse.row_versions import ROW_KEY
 from pipeline.processors.alerts.single import JUDGED
 from pipeline.processors.completion import THERE
-from pipeline.processors.merge import ORIGIN
+from pipeline.processors.merge import NEVER, ORIGIN
 from pipeline.sinks.landing import COLUMNS
 from pipeline.sinks.pending import of_partitions
 from pipeline.sinks.search import Search
 
+_MOVED = pl.col("moved_to") > NEVER
 _SIGNALLED = ", ".join([*JUDGED, "text", "text_at", "revision", "version"])
 
 
@@ -35,13 +37,20 @@ class InteractionsTable:
         if answers:
             undated = undated.join(pl.concat(answers), on="event_key", how="anti")
         answers += self._search.anywhere(undated, self._newest)
-        return pl.concat(answers) if answers else pl.DataFrame()
+        return self._followed(pl.concat(answers)) if answers else pl.DataFrame()
+
+    def _followed(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows; in place of one that `earshot reconcile` moved, the row of its event."""
+        moved = rows.filter(_MOVED)
+        if moved.height:
+            there = self._search.at(moved.select("event_key", created_at="moved_to"), self._newest)
+            rows = pl.concat([rows.filter(~_MOVED), *there])
+        return rows.drop("moved_to")
 
     def _newest(self, where: str) -> pl.DataFrame:
-        columns = ", ".join((*COLUMNS, *ORIGIN))
-        return self._inserter.query(
-            f"SELECT {columns} FROM interactions WHERE {where} ORDER BY version DESC LIMIT 1 BY event_key"
-        )
+        columns = ", ".join((*COLUMNS, *ORIGIN, "moved_to"))
+        versions = f"SELECT {columns} FROM interactions WHERE {where} ORDER BY version DESC LIMIT 1 BY {ROW_KEY}"
+        return self._inserter.query(f"SELECT * FROM ({versions}) ORDER BY moved_to > 0, version DESC LIMIT 1 BY event_key")
 
     def as_landed(self, changes: pl.DataFrame) -> pl.DataFrame:
         """The rows of these changes (batch.replayed), as SingleEvent.judge wants them.

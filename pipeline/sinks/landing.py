@@ -21,6 +21,7 @@ from pipeline.processors.merge import FILLED, GROUP_TIMES
 from pipeline.sinks.pending import done_rows, waiting_rows
 from pipeline.sinks.record import event_of
 from schemas import events
+from schemas.times import TIME
 
 _LISTS = [column for column, f in events.BY_COLUMN.items() if f.kind == "strings"] + ["create_revisions"]
 _ORIGIN = ["topic", "partition", "offset"]
@@ -90,7 +91,7 @@ class Landing:
     def _insert(self, batches: Sequence[EventBatch], generation: int) -> list[int]:
         refused = []
         now = datetime.fromtimestamp(self._clock(), UTC)
-        for part in _by_months(pl.concat([_interactions(batch.events, now) for batch in batches])):
+        for part in by_months(pl.concat([_interactions(batch.events, now) for batch in batches])):
             for row, reason in self._inserter.insert("interactions", part, generation):
                 revision = row.get_column("revision")[0]
                 for batch in batches:
@@ -147,7 +148,9 @@ def _interactions(frame: pl.DataFrame, now: datetime) -> pl.DataFrame:
     """The batch's rows as the table has them; a null is the column's default."""
     lists = [column for column in _LISTS if 0 < frame.get_column(column).null_count() < frame.height]
     return frame.select(*COLUMNS, *_ORIGIN).with_columns(
-        *(pl.col(column).fill_null([]) for column in lists), ingested_at=pl.lit(now)
+        *(pl.col(column).fill_null([]) for column in lists),
+        landed_at=pl.col("landed_at").fill_null(pl.lit(now).cast(TIME)),
+        ingested_at=pl.lit(now),
     )
 
 
@@ -165,7 +168,8 @@ def _together(batches: Sequence[EventBatch], most_bytes: int) -> list[list[Event
     return groups
 
 
-def _by_months(rows: pl.DataFrame) -> list[pl.DataFrame]:
+def by_months(rows: pl.DataFrame) -> list[pl.DataFrame]:
+    """The rows in parts, each of months that one insert may touch."""
     month = rows.get_column("created_at").dt.strftime("%Y%m") if rows.height else pl.Series(dtype=pl.String)
     months = month.unique().sort()
     if len(months) <= MONTHS_AN_INSERT:

@@ -20,7 +20,7 @@ from tests.support.commands import Done, Run
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COMMANDS = [
     *("up", "worker", "migrate", "send", "replay", "generate", "query", "status", "reset", "rematch", "voice"),
-    *("rescore", "label", "control"),
+    *("rescore", "reconcile", "label", "control"),
     *("alerts tail", "alerts list", "alerts show", "alerts ack", "alerts silence", "alerts silences", "alerts test"),
     *("alerts check", "alerts backtest", "dlq list", "dlq show", "dlq replay", "offsets list", "offsets accept-loss"),
 ]

@@ -64,7 +64,9 @@ def before(tmp_path: Path) -> Path:
     return tmp_path
 
 
-LATER_COLUMNS = [("create_revisions", "Array(UInt64)"), ("other_created_at", "DateTime64(3, 'UTC')")]
+LATER_COLUMNS = [
+    ("create_revisions", "Array(UInt64)"), ("other_created_at", "DateTime64(3, 'UTC')"), ("landed_at", "DateTime64(3, 'UTC')")
+]  # fmt: skip
 
 
 class Lander:

@@ -35,9 +35,9 @@ def kafka_s(offset: int) -> float:
 class Workers(PathRun):
     """Workers, one after the other, over tables in memory. Late labels are written beside them."""
 
-    def __init__(self, records: History, partitions: int) -> None:
+    def __init__(self, records: History, partitions: int, table: MemoryTable | None = None) -> None:
         self.partitions = partitions
-        self.records, self.table, self.pending = records, MemoryTable(), MemoryPending()
+        self.records, self.table, self.pending = records, table or MemoryTable(), MemoryPending()
         completion = Completion(self.table, 1e12, self.pending, Bounds(), clock=lambda: float(START_S))
         super().__init__(MemoryLanding(self.table, self.pending), completion, Mentions(BRANDS), clock=lambda: float(START_S))
 
@@ -78,7 +78,11 @@ class Workers(PathRun):
             return None
         rows = self.table.final()
         assert rows.height == 1 and self.table.rows.get_column("created_at").n_unique() == 1, "one event is one row"
-        row = rows.row(0, named=True)
+        return self.seen(rows.row(0, named=True))
+
+    @staticmethod
+    def seen(row: dict[str, Any]) -> dict[str, Any]:
+        """The columns that the reference has."""
         label = row["sentiment_label"]
         assert label in (None, f"label of {row['text'] or ''}"), "a label goes with its text"
         names = {

@@ -42,6 +42,7 @@ CLICKHOUSE_TYPES = {
 PIPELINE_COLUMNS = {
     "event_key": "UInt64", "revision": "UInt64", "version": "UInt64", "is_deleted": "UInt8",
     "create_revisions": "Array(UInt64)", "other_created_at": "DateTime64(3, 'UTC')",
+    "landed_at": "DateTime64(3, 'UTC')", "moved_to": "DateTime64(3, 'UTC')",
     "text_at": "DateTime64(3, 'UTC')", "metrics_at": "DateTime64(3, 'UTC')", "author_at": "DateTime64(3, 'UTC')",
     "topic": "LowCardinality(String)", "partition": "Int32", "offset": "Int64", "ingested_at": "DateTime64(3, 'UTC')",
     "brands_given": "Array(LowCardinality(String))", "text_sketch": "Array(UInt32)",

@@ -7,7 +7,16 @@ from collections.abc import Callable, Collection
 import polars as pl
 
 from pipeline.clickhouse.inserter import Inserter, TooMuchError
-from pipeline.clickhouse.row_versions import COLUMNS_SQL, LABEL_CHANGES, insert_versions, label_values, minutes, numbers, quoted
+from pipeline.clickhouse.row_versions import (
+    COLUMNS_SQL,
+    LABEL_CHANGES,
+    ROW_KEY,
+    insert_versions,
+    label_values,
+    minutes,
+    numbers,
+    quoted,
+)  # fmt: skip
 from pipeline.processors.alerts.single import JUDGED
 from pipeline.processors.sentiment.prepare import LONGEST
 from schemas import events
@@ -25,7 +34,7 @@ _TEXTS = f"""
 SELECT {_RETURNED}, read FROM
 (
     SELECT {_RETURNED}, leftUTF8(text, {LONGEST}) AS read, sentiment_status
-    FROM interactions WHERE {{minutes}} AND event_key IN {{keys}} ORDER BY version DESC LIMIT 1 BY event_key
+    FROM interactions WHERE {{minutes}} AND event_key IN {{keys}} ORDER BY version DESC LIMIT 1 BY {ROW_KEY}
 )
 WHERE is_deleted = 0 AND {_WAITS}
 ORDER BY created_at DESC"""
