@@ -32,6 +32,7 @@ from pipeline.control.background import CAMPAIGN_SHARE, LATE_SHARE, Background, 
 from pipeline.control.commands import AlertCommands
 from pipeline.control.evaluation import EVALUATING, Evaluation
 from pipeline.control.notifier import Notifier
+from pipeline.control.reconciling import RECONCILE_SHARE, Reconciling
 from pipeline.errors import SettingsError
 from pipeline.fence import GivenUp
 from pipeline.kafka.group import LOGGERS, make_app
@@ -75,6 +76,7 @@ class Control:
         ask = asker(self._client)
         self._campaigns = Campaigns(leader, evaluator, notifier, ask, Background(CAMPAIGN_SHARE))
         self._late_windows = LateWindows(leader, evaluator, notifier, ask, Background(LATE_SHARE))
+        self._reconciling = Reconciling(leader, self._tables, ask, Background(RECONCILE_SHARE))
         commands = AlertCommands(leader, evaluator, notifier, self._tables, ask_soon, lambda: self._brands.value.brands)
         tokens = {actor: token.get_secret_value() for actor, token in settings.control.tokens.items()}
         self._api = ApiServer(commands, self._vitals, settings.control.host, settings.control.port, tokens)
@@ -146,6 +148,7 @@ class Control:
                     log.info("%d alerts are open", len(self._evaluator.lifecycle.open))
                     self._leader.start(self._late_windows.run())
                     self._leader.start(self._campaigns.run())
+                    self._leader.start(self._reconciling.run(generation))
                     await self._evaluation.run()
         finally:
             self._evaluator.stop()

@@ -30,6 +30,8 @@ from schemas.times import utc_now
 CLOCKS = timedelta(seconds=60)
 """How far a worker's clock may differ from ours."""
 PASSES = 10
+THREADS = 2
+"""Of a query: workers insert meanwhile."""
 
 
 def reconcile(
@@ -55,7 +57,8 @@ def reconcile(
 
 class _Reconcile:
     def __init__(self, client: Client, dry_run: bool, settle: timedelta) -> None:
-        self._rows = SeveralRows(asker(client), inserting(client))
+        ask = asker(client)
+        self._rows = SeveralRows(lambda sql, settings: ask(sql, {"max_threads": THREADS, **settings}), inserting(client))
         self._dry_run, self._settle = dry_run, settle
         self.done = Reconciled()
 

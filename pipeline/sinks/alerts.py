@@ -29,7 +29,7 @@ from schemas.signals import dump as dump_signal
 from schemas.times import TIME
 
 log = logging.getLogger("earshot.kafka")
-WATERMARK = "windows"
+WATERMARK, RECONCILED = "windows", "reconciled"
 _NEWEST = "ORDER BY term DESC, version DESC LIMIT 1 BY alert_key"
 CLOSE_S = 2.0
 
@@ -154,16 +154,15 @@ class AlertTables:
         )
         self._inserter.insert_all("alert_late_days", frame, generation)
 
-    def keep_watermark(self, at: datetime, now: datetime, generation: int) -> None:
-        """Stores how far windows were judged, by the events' time."""
-        row = pl.DataFrame(
-            {"name": [WATERMARK], "at": [at], "changed_at": [now]}, schema_overrides={"at": TIME, "changed_at": TIME}
-        )
+    def keep_watermark(self, at: datetime, now: datetime, generation: int, name: str = WATERMARK) -> None:
+        """Stores how far windows were judged, by the events' time; RECONCILED: how far rows are reconciled, by when they
+        landed."""
+        row = pl.DataFrame({"name": [name], "at": [at], "changed_at": [now]}, schema_overrides={"at": TIME, "changed_at": TIME})
         self._inserter.insert_all("alert_watermarks", row, generation)
 
-    def watermark(self) -> datetime | None:
-        """How far windows were judged; None: nothing was kept."""
-        rows = self._inserter.query(f"SELECT at FROM alert_watermarks FINAL WHERE name = '{WATERMARK}'").get_column("at")
+    def watermark(self, name: str = WATERMARK) -> datetime | None:
+        """How far windows were judged, or rows reconciled; None: nothing was kept."""
+        rows = self._inserter.query(f"SELECT at FROM alert_watermarks FINAL WHERE name = '{name}'").get_column("at")
         return None if rows.is_empty() else rows[0]
 
     # --- queries ------------------------------------------------------------------------------------------------------

@@ -31,7 +31,6 @@ LIMITS: dict[str, object] = {
     "max_memory_usage": 1_000_000_000,
     # More rows than RANGE_ROWS say, as in a range that grew meanwhile, are grouped on disk.
     "max_bytes_before_external_group_by": 400_000_000,
-    "max_threads": 2,
 }
 _SEVERAL = """
 SELECT event_key FROM interactions WHERE {keys}{landed}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +18,22 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.query import asker
 from pipeline.config.environment import child_environment
 from pipeline.config.settings import Settings
+from pipeline.control import reconciling
+from pipeline.control.background import Background
+from pipeline.control.reconciling import Reconciling
+from pipeline.fence import GivenUp
 from pipeline.maintenance.reconcile import reconcile
+from pipeline.monitoring import metrics
 from pipeline.processors.one_row import OneRow
 from pipeline.sinks import one_row as module
-from pipeline.sinks.one_row import Reconciled
+from pipeline.sinks.alerts import RECONCILED, AlertTables
+from pipeline.sinks.one_row import Arrived, Reconciled
+from schemas.times import utc_now
 from tests.sinks.test_interactions import Lander
+from tests.support.control_parts import leader_of
 from tests.support.hot_path import new_index
 from tests.support.worker import wait_for
 
@@ -166,7 +178,12 @@ def test_a_change_that_was_on_its_way_meanwhile_is_not_lost(
 
 RECONCILE = """
 from pipeline.config.load import load
+from pipeline.control import reconciling
+from pipeline.control.background import Background
+from pipeline.control.reconciling import Reconciling
+from pipeline.fence import GivenUp
 from pipeline.maintenance.reconcile import reconcile
+from pipeline.monitoring import metrics
 from pipeline.sinks import one_row
 one_row.EVENTS = 60
 print(reconcile(load().clickhouse, settle_s=0.1).rows)
@@ -212,6 +229,41 @@ def test_killed_half_way_and_run_again(settings: Settings, client: Client) -> No
         (MANY, 0)
     ]
     assert run(settings) == Reconciled()
+
+
+async def test_control_reconciles_what_landed_since(
+    settings: Settings, client: Client, lander: Lander, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciling, "LATE", timedelta(0))
+    monkeypatch.setattr(reconciling, "SETTLE_S", 0.01)
+    leader, stop = leader_of(client=client), threading.Event()
+    leader.inserter.begin("control", 1)
+    tables = AlertTables(leader.inserter)
+    control = Reconciling(leader, tables, asker(client), Background(1.0))
+    lander.landed(post("old"))
+    forgotten(lander, post("old", day=3), post(text="acme {it's} 50%", author={"followers": 5}))
+    with leader.serving(leader.lease.generation):
+        generation = leader.lease.generation
+        await control.step(generation, stop)
+        assert len(final(client, "id")) == 3, "it begins with what lands from now on"
+        await asyncio.sleep(0.01)
+        forgotten(lander, post(day=3, metrics={"likes": 7}), change("delete", 4, "old"))
+        columns = "id, text, metrics_likes, author_followers, toDayOfMonth(created_at)"
+        for _ in range(2):
+            await asyncio.sleep(0.02)
+            await control.step(generation, stop)
+            assert final(client, columns) == [("1", "acme {it's} 50%", 7, 5, 1)], "the delete of one row deletes the event"
+        merge(client)
+        assert client.query("SELECT text FROM interactions WHERE is_deleted = 1 AND text != ''").result_rows == []
+        counted = metrics.RECONCILED_EVENTS._value.get()
+        reached = tables.watermark(RECONCILED)
+        await control.step(generation, stop)
+        assert (metrics.RECONCILED_EVENTS._value.get(), len(final(client, "id"))) == (counted, 1)
+        again = tables.watermark(RECONCILED)
+        assert reached is not None and again is not None and again > reached, "the next leader goes on from there"
+    leader.lease.stop()
+    with pytest.raises(GivenUp), leader.serving(generation):
+        await control._window(Arrived(reached, utc_now()), generation, stop)
 
 
 @pytest.mark.skipif(not CASE.exists(), reason="the folder of cases is not here")

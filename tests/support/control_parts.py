@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import polars as pl
+from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.query import Ask
 from pipeline.clickhouse.terms import Term
@@ -130,9 +131,9 @@ def signal_of(brand: str, rule: str = "crisis") -> bytes:
     return record
 
 
-def leader_of(vitals: Vitals | None = None) -> Leader:
-    """A leader without ClickHouse; its lease lasts until the test ends it."""
-    leader = Leader("control", EVALUATING, cast(Any, None), vitals or Vitals())
+def leader_of(vitals: Vitals | None = None, client: Client | None = None) -> Leader:
+    """A leader, without ClickHouse unless there is a `client`; its lease lasts until the test ends it."""
+    leader = Leader("control", EVALUATING, cast(Any, client), vitals or Vitals())
     leader.lease.assigned(True)
     leader.lease.confirmed(leader.lease.now(), 600)
     return leader
