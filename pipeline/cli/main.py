@@ -108,7 +108,8 @@ def migrate(context: typer.Context) -> None:
 def status(context: typer.Context) -> None:
     """Show the state of broker, tables, worker and control.
 
-    Topics and lag, rows, second creates of the last day by source, migrations, and the health of worker and control.
+    Topics and lag, rows, second creates and reconciled rows of the last day by source, migrations, and the health of worker and
+    control.
 
     Exit codes: 0 all is well, 1 there are problems (a line each), 2 wrong settings.
     """
@@ -126,7 +127,8 @@ def status(context: typer.Context) -> None:
     if state.tables:
         screen.print(table(("table", "rows stored", "bytes"), state.tables))
     if state.second_creates:
-        screen.print(table(("source", "second creates", "events with another created_at"), state.second_creates))
+        columns = ("source", "second creates", "events with another created_at", "rows reconciled")
+        screen.print(table(columns, state.second_creates))
     lines = [f"migration: {state.migration}", f"deferred: {state.deferred:,} rows wait for their label"]
     for line in (lines if state.migration else []) + state.health:
         screen.print(line, markup=False)

@@ -20,12 +20,16 @@ from pipeline.kafka.client import check_kafka, kafka_reason
 from pipeline.kafka.topics import topic_configs
 from pipeline.maintenance.group_offsets import PartitionState, outside, states
 
-_SECOND_CREATES = """
-SELECT if(source_name = '', platform, source_name) AS source, sum(greatest(length(create_revisions), 1) - 1) AS second,
-    countIf(other_created_at > 0) AS moved
+_SOURCE = "if(source_name = '', platform, source_name) AS source"
+_SECOND_CREATES = f"""
+SELECT {_SOURCE}, sum(greatest(length(create_revisions), 1) - 1) AS second, countIf(other_created_at > 0) AS moved
 FROM interactions FINAL
 WHERE ingested_at >= now() - INTERVAL 1 DAY AND notEmpty(create_revisions)
 GROUP BY source HAVING second + moved > 0 ORDER BY second DESC, source LIMIT 20"""
+# Without FINAL, which hides the rows that are moved.
+_RECONCILED = f"""
+SELECT {_SOURCE}, uniqExact(event_key, created_at) AS rows FROM interactions
+WHERE ingested_at >= now() - INTERVAL 1 DAY AND moved_to > 0 GROUP BY source ORDER BY rows DESC, source LIMIT 20"""
 _DEFERRED = "SELECT count() FROM interactions FINAL WHERE sentiment_status = 'deferred'"
 
 
@@ -46,6 +50,8 @@ class SecondCreates(NamedTuple):
     """Creates beyond the first one of their event, 49 of an event at most."""
     moved: int
     """Events for which one of them named another created_at."""
+    reconciled: int
+    """Rows that were moved to the row of their event within that day."""
 
 
 @dataclass(slots=True)
@@ -101,7 +107,9 @@ def _clickhouse(settings: Settings, result: Status) -> None:
         check_tables(client)
         result.migration = read_migrations()[-1].name
         creates = client.query(_SECOND_CREATES, settings=settings_for(client)).result_rows
-        result.second_creates = [SecondCreates(*row) for row in creates]
+        moved = {str(source): int(rows) for source, rows in client.query(_RECONCILED).result_rows}
+        result.second_creates = [SecondCreates(row[0], row[1], row[2], moved.pop(row[0], 0)) for row in creates]
+        result.second_creates += [SecondCreates(source, 0, 0, rows) for source, rows in moved.items()]
         result.deferred = int(str(client.command(_DEFERRED, settings=settings_for(client))))
 
 

@@ -375,8 +375,10 @@ def test_status_counts_second_creates_by_source(stacked: Run, settings: Settings
     ]
     with clickhouse_client(settings.clickhouse) as client:
         client.insert("interactions", rows, column_names=names)
+        moved = [[event, 1, now, now, "x", "poller", 1, now] for event in (5, 5, 6)] + [[7, 1, now, now, "shop", "", 1, now]]
+        client.insert("interactions", moved, column_names=[*names[:6], "is_deleted", "moved_to"])
     shown = [line.replace("│", " ").split() for line in stacked("status").out.splitlines()]
-    assert ["poller", "2", "0"] in shown and ["t.rev", "1", "1"] in shown
+    assert ["poller", "2", "0", "2"] in shown and ["t.rev", "1", "1", "0"] in shown and ["shop", "0", "0", "1"] in shown
     assert not any(line[:1] == ["old"] for line in shown)
 
 
