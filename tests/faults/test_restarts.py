@@ -26,10 +26,27 @@ from schemas.alerts import Alert, Scope
 from tests.support.day import BEGIN, NO_DATA_AFTER, WARM, Day, Incident, at, generate, rules
 from tests.support.restarts import Control, Ground, Stop, stops
 
-MINUTES = 240
-SHORT = pytest.param(0, 10, 1, 2, id="10 histories")
-"""Seed, worlds, controls that are stopped, and minutes between two turns."""
-LONG = [pytest.param(seed, 20, 5, 1, marks=pytest.mark.faults, id=f"100 histories, seed {seed}") for seed in range(1, 6)]
+
+class Size(NamedTuple):
+    """How much one test holds."""
+
+    worlds: int
+    stopped: int
+    """Controls that are stopped."""
+    step: int
+    """Minutes between two turns: most of the time is theirs."""
+    minutes: int
+    """Of the day; 200 are the fewest in which each kind of incident has room."""
+
+
+SHORT = pytest.param(0, Size(2, 1, 2, 200), id="2 histories")
+LONG = [
+    pytest.param(0, Size(10, 1, 2, 240), marks=pytest.mark.faults, id="10 histories"),
+    *(
+        pytest.param(seed, Size(20, 5, 1, 240), marks=pytest.mark.faults, id=f"100 histories, seed {seed}")
+        for seed in range(1, 6)
+    ),
+]
 
 
 class Raised(NamedTuple):
@@ -148,18 +165,16 @@ def late_days_have_their_turn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("seed", "worlds", "stopped", "step"), [SHORT, *LONG])
-def test_a_control_that_is_stopped_raises_the_same_alerts(
-    settings: Settings, seed: int, worlds: int, stopped: int, step: int
-) -> None:
-    day = generate(seed, worlds, MINUTES)
-    plans = [stops(Random(f"{seed} {number}"), WARM, MINUTES, step) for number in range(stopped)]
-    never, *others = live(settings, day, worlds, plans, step)
+@pytest.mark.parametrize(("seed", "size"), [SHORT, *LONG])
+def test_a_control_that_is_stopped_raises_the_same_alerts(settings: Settings, seed: int, size: Size) -> None:
+    day = generate(seed, size.worlds, size.minutes)
+    plans = [stops(Random(f"{seed} {number}"), WARM, size.minutes, size.step) for number in range(size.stopped)]
+    never, *others = live(settings, day, size.worlds, plans, size.step)
     print(f"{len(never.raised)} alerts; stops: {[len(plan) for plan in plans]}")
     wrong = [*not_as_planned(day, never.alerts)]
     for life in others:
         wrong += [f"{each}; stops {life.stops}" for each in differences(day, never, life)]
     assert not wrong, f"seed {seed}: {len(wrong)} are wrong\n" + "\n".join(wrong)
-    for rule in rules(worlds):
+    for rule in rules(size.worlds):
         of = {alert.scope for alert in never.alerts if alert.rule == rule["name"]}
-        assert len(of) >= worlds, f"rule {rule['name']} raised alerts of {len(of)} scopes only"
+        assert len(of) >= size.worlds, f"rule {rule['name']} raised alerts of {len(of)} scopes only"

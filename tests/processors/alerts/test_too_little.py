@@ -38,11 +38,14 @@ class Bench:
         self.evaluator = Evaluator(AlertTables(Inserter(self._client, fence, Vitals(), "alerts")), rules)
         self.evaluator.start(at(minute), 0)
 
-    def land(self, minute: int, platform: str = "shop", brand: str = "Acme") -> None:
-        key = next(self._keys)
-        row = {"event_key": key, "revision": key, "version": 32, "id": str(key), "platform": platform, "kind": "order",
-               "created_at": at(minute), "occurred_at": at(minute), "ingested_at": at(minute), "brands": [brand]}  # fmt: skip
-        self._client.insert("interactions", [list(row.values())], column_names=list(row))
+    def land(self, *minutes: int, platform: str = "shop", brand: str = "Acme") -> None:
+        """An order in each of these minutes."""
+        rows = [
+            {"event_key": key, "revision": key, "version": 32, "id": str(key), "platform": platform, "kind": "order",
+             "created_at": at(minute), "occurred_at": at(minute), "ingested_at": at(minute), "brands": [brand]}
+            for minute, key in [(minute, next(self._keys)) for minute in minutes]
+        ]  # fmt: skip
+        self._client.insert("interactions", [list(row.values()) for row in rows], column_names=list(rows[0]))
 
     def minutes(self, first: int, last: int) -> list[tuple[int, str, str, str]]:
         """What happens from minute to minute: (minute, brand, platform, state)."""
@@ -66,16 +69,14 @@ def bench(emptied: Settings) -> Iterator[Bench]:
 
 @pytest.mark.parametrize("keys", [{"brands": ["Acme"], "platforms": ["shop"]}, {"by": ["platform"]}, {}])
 def test_an_alert_about_too_little_goes_on_after_a_restart(bench: Bench, keys: dict[str, Any]) -> None:
-    for minute in range(-80, 1, 5):
-        bench.land(minute)
+    bench.land(*range(-80, 1, 5))
     bench.start(8, **keys)
     (fired,) = bench.minutes(8, 12)
     assert fired[:3] == (11, "Acme", "shop" if "by" in keys else "")
     bench.start(140, **keys)
     assert bench.minutes(140, 152) == []
     assert len(bench.evaluator.lifecycle.open) == 1
-    bench.land(153)
-    bench.land(159)
+    bench.land(153, 159)
     assert [each[3] for each in bench.minutes(153, 166)] == ["resolved"]
 
 
@@ -118,10 +119,8 @@ def test_a_named_scope_that_was_never_mentioned_is_missed_and_stays_known(bench:
 
 @pytest.mark.parametrize("keys", [{}, {"by": ["platform"], "platforms": ["app"]}])
 def test_a_reload_that_takes_a_scope_from_its_rule_ends_the_alert(bench: Bench, keys: dict[str, Any]) -> None:
-    for minute in range(-80, 1, 5):
-        bench.land(minute)
-    for minute in range(-80, 25):
-        bench.land(minute, platform="app")
+    bench.land(*range(-80, 1, 5))
+    bench.land(*range(-80, 25), platform="app")
     bench.start(8, by=["platform"])
     assert [each[2:] for each in bench.minutes(8, 15)] == [("shop", "firing")]
     bench.evaluator.use(Alerts.model_validate({"rules": [ORDERS | keys]}))
