@@ -19,7 +19,6 @@ import pytest
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
-from pipeline.clickhouse.migrations import migrate_tables
 from pipeline.clickhouse.query import asker
 from pipeline.config.settings import Settings
 from pipeline.control.client import ask
@@ -389,7 +388,6 @@ class Bench:
         self._settings, self._config = settings, Alerts.model_validate({"rules": rules})
         self._client = clickhouse_client(settings.clickhouse)
         self._keys = count(1)
-        migrate_tables(self._client)
 
     def __enter__(self) -> Bench:
         return self
@@ -489,11 +487,11 @@ def seconds(after: float) -> datetime:
     return NOON + timedelta(seconds=after)
 
 
-def test_a_source_that_stops_talking(settings: Settings) -> None:
+def test_a_source_that_stops_talking(emptied: Settings) -> None:
     def silent(now: float, state: State = State.FIRING) -> set[str]:
         return {platform for _, _, platform in scopes(bench.tick(seconds(now)), state)}
 
-    with Bench(settings, {"name": "quiet", "type": "no_data", "of": "platform", "after": "1m"}) as bench:
+    with Bench(emptied, {"name": "quiet", "type": "no_data", "of": "platform", "after": "1m"}) as bench:
         bench.land("Acme", seconds(-30), platform="x")
         bench.land("Acme", seconds(-8 * 86_400), platform="forgotten")
         bench.start(NOON)
@@ -506,9 +504,9 @@ def test_a_source_that_stops_talking(settings: Settings) -> None:
         assert silent(183) == {"x"}, "it fell silent again"
 
 
-def test_an_open_alert_of_a_rule_type_that_had_another_name_goes_on_after_an_upgrade(settings: Settings) -> None:
+def test_an_open_alert_of_a_rule_type_that_had_another_name_goes_on_after_an_upgrade(emptied: Settings) -> None:
     """The type no_data was named silence: an alert that was raised then is not raised again, and ends when data comes."""
-    with Bench(settings, {"name": "quiet", "type": "no_data", "of": "platform", "after": "1m"}) as bench:
+    with Bench(emptied, {"name": "quiet", "type": "no_data", "of": "platform", "after": "1m"}) as bench:
         bench.land("Acme", seconds(-30), platform="x")
         bench.start(NOON)
         (raised,) = bench.tick(seconds(61))
@@ -519,18 +517,18 @@ def test_an_open_alert_of_a_rule_type_that_had_another_name_goes_on_after_an_upg
         bench.land("Acme", seconds(180), platform="x")
         (over,) = bench.tick(seconds(200))
         assert (over.key, over.type, over.state) == (raised.key, "silence", State.RESOLVED)
-        with clickhouse_client(settings.clickhouse) as client:
+        with clickhouse_client(emptied.clickhouse) as client:
             assert newest(client, Filter(), 10) == [over]
             assert {alert.type for alert in show(client, raised.key).history} == {"silence"}
 
 
-def test_more_and_less_than_is_expected_and_what_a_whole_brand_says_for_its_platforms(settings: Settings) -> None:
+def test_more_and_less_than_is_expected_and_what_a_whole_brand_says_for_its_platforms(emptied: Settings) -> None:
     rules = (
         {"name": "volume", "type": "spike"},
         {"name": "platforms", "type": "spike", "by": ["platform"]},
         {"name": "drop", "type": "spike", "direction": "below"},
     )
-    with Bench(settings, *rules) as bench:
+    with Bench(emptied, *rules) as bench:
         for brand in ("Loud", "Calm", "Gone"):
             bench.history(brand, "x", 20)
         bench.history("Moved", "x", 20)
@@ -558,8 +556,8 @@ def test_more_and_less_than_is_expected_and_what_a_whole_brand_says_for_its_plat
         assert drops == {"Gone", "Moved"}
 
 
-def test_a_spike_that_came_and_went_while_no_control_ran_is_found_where_it_was(settings: Settings) -> None:
-    with Bench(settings, {"name": "volume", "type": "spike"}) as bench:
+def test_a_spike_that_came_and_went_while_no_control_ran_is_found_where_it_was(emptied: Settings) -> None:
+    with Bench(emptied, {"name": "volume", "type": "spike"}) as bench:
         bench.history("Acme", "x", 50)
         bench.history("Bolt", "x", 50)
         times = [NOON + timedelta(minutes=minute) for minute in range(50)]
@@ -572,9 +570,9 @@ def test_a_spike_that_came_and_went_while_no_control_ran_is_found_where_it_was(s
         assert times[10] <= begins["Acme"] < times[15] and begins["Bolt"] >= times[45]
 
 
-def test_what_was_read_before_a_kill_counts_after_it(settings: Settings) -> None:
+def test_what_was_read_before_a_kill_counts_after_it(emptied: Settings) -> None:
     """The watermark is kept every ten seconds: what came after it and was committed is in no signal any more."""
-    with Bench(settings, {"name": "many", "type": "threshold", "measure": "count", "above": 60, "window": "3m"}) as bench:
+    with Bench(emptied, {"name": "many", "type": "threshold", "measure": "count", "above": 60, "window": "3m"}) as bench:
         bench.start(NOON)
         bench.hear(seconds(55))  # kept
         for brand in ("Many", "Few"):
@@ -587,9 +585,9 @@ def test_what_was_read_before_a_kill_counts_after_it(settings: Settings) -> None
 
 
 @pytest.mark.parametrize("behind", [0, 300], ids=["in time", "events come five minutes late"])
-def test_mentions_that_a_rematch_takes_away_do_not_count_any_more(settings: Settings, behind: int) -> None:
+def test_mentions_that_a_rematch_takes_away_do_not_count_any_more(emptied: Settings, behind: int) -> None:
     """However old their minutes are: as long as a window holds them."""
-    with Bench(settings, {"name": "many", "type": "threshold", "measure": "count", "above": 20, "window": "10m"}) as bench:
+    with Bench(emptied, {"name": "many", "type": "threshold", "measure": "count", "above": 20, "window": "10m"}) as bench:
         bench.start(NOON)
 
         def hear(at: float, *brands: str) -> list[Alert]:
@@ -609,10 +607,10 @@ def test_mentions_that_a_rematch_takes_away_do_not_count_any_more(settings: Sett
         assert scopes(hear(472, "Acme", "Stays", "Bolt")) == {("many", "Stays", ""), ("many", "Bolt", "")}
 
 
-def test_of_two_candidates_of_an_event_the_one_that_matched_last_counts(settings: Settings) -> None:
+def test_of_two_candidates_of_an_event_the_one_that_matched_last_counts(emptied: Settings) -> None:
     """A change that reaches the limit, and the next one, which reaches it no more than the first, in whatever signals."""
     rule = {"name": "voice", "type": "reach", "engagement": 100, "negative": False}
-    with Bench(settings, rule) as bench:
+    with Bench(emptied, rule) as bench:
         bench.start(NOON)
         old = Candidate("voice", "Acme", "x", "en", 7, seconds(-9_000), seconds(1), 100.0)
         first = replace(old, matched_at=seconds(1))
@@ -621,9 +619,9 @@ def test_of_two_candidates_of_an_event_the_one_that_matched_last_counts(settings
         assert not bench.evaluator.ingest([signals[0]], seconds(4)), "a redelivery"
 
 
-def test_rules_that_came_while_another_process_led(settings: Settings) -> None:
+def test_rules_that_came_while_another_process_led(emptied: Settings) -> None:
     rule = {"name": "many", "type": "threshold", "measure": "count", "above": 3, "brands": ["Old"]}
-    with Bench(settings, rule) as bench:
+    with Bench(emptied, rule) as bench:
         bench.start(NOON)
         bench.evaluator.stop()
         bench.evaluator.use(Alerts.model_validate({"rules": [rule | {"brands": ["New"]}]}))
@@ -633,7 +631,7 @@ def test_rules_that_came_while_another_process_led(settings: Settings) -> None:
         assert scopes(bench.hear(seconds(3), "New", "Old")) == {("many", "New", "")}
 
 
-def test_an_event_that_was_not_on_record_when_its_alert_was(settings: Settings) -> None:
+def test_an_event_that_was_not_on_record_when_its_alert_was(emptied: Settings) -> None:
     """Killed between the two inserts: it is heard again, and is no other alert, nor counted twice, even when that is over."""
     rule = {"name": "crisis", "type": "keyword", "words": {"en": ["recall"]}, "resolve": "10s"}
 
@@ -642,7 +640,7 @@ def test_an_event_that_was_not_on_record_when_its_alert_was(settings: Settings) 
         bench.start(seconds(now))
         return bench.hear_of(seconds(now), "crisis", "Acme", seconds(1))
 
-    with Bench(settings, rule) as bench:
+    with Bench(emptied, rule) as bench:
         assert scopes(hear(2)) == {("crisis", "Acme", "")}
         assert not hear(3)
         assert [alert.observed for alert in bench.evaluator.lifecycle.open] == [1]
@@ -651,9 +649,9 @@ def test_an_event_that_was_not_on_record_when_its_alert_was(settings: Settings) 
         assert not bench.evaluator.lifecycle.open
 
 
-def test_a_campaign_that_was_heard_of_before_a_kill_is_found_after_it(settings: Settings) -> None:
+def test_a_campaign_that_was_heard_of_before_a_kill_is_found_after_it(emptied: Settings) -> None:
     rule = {"name": "copies", "type": "campaign", "accounts": 10}
-    with Bench(settings, rule) as bench:
+    with Bench(emptied, rule) as bench:
         bench.start(NOON)
         bench.hear(seconds(1), "Early")
         bench.land("Copied", seconds(2), 10, text="buy the kettle of your dreams at half the price today")
