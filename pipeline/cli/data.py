@@ -111,17 +111,25 @@ def replay(
     speed: Annotated[float | None, typer.Option(min=1e-9, help="Paced by event time, this many times as fast.")] = None,
     as_now: Annotated[bool, typer.Option("--as-now", help="Set each event's time to the moment it is sent.")] = False,
     unmapped: Annotated[Path | None, typer.Option(help="Write all rows that don't map to this file, with reasons.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List events stored under another time; send nothing.")] = False,
 ) -> None:
     """Send recorded events to Kafka.
 
-    A row that can't be mapped is reported with its line and reason, and the replay continues.
+    A row that can't be mapped is reported with its line and reason, and the replay continues. Before it sends, it says how many
+    events are stored already under another created_at, which stays.
 
     Exit codes: 0 all mapped events are in Kafka, 1 some are not acknowledged, 2 wrong usage or mapping, 3 broker unreachable,
     130 stopped by Ctrl-C.
     """
     settings, pace = load_settings(context), parse_rate(rate)
+    from pipeline.cli.known_ids import show_known
     from pipeline.cli.terminal import progress_bars
     from pipeline.sources.recorded.replay import replay as run
+
+    if all(file.is_file() for file in files):  # a pipe can be read once only
+        show_known(settings, files, mapping, as_now=as_now, dry_run=dry_run)
+    if dry_run:
+        return
 
     with progress_bars() as bars:
         report = run(settings, files, mapping=mapping, rate=pace, speed=speed, as_now=as_now, progress=bars)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import xxhash
 from confluent_kafka import Consumer, TopicPartition
 
 from pipeline.clickhouse.client import clickhouse_client
@@ -195,6 +196,34 @@ def test_replay_reports_what_it_sent(stacked: Run, settings: Settings) -> None:
     assert done.code == 0
     assert done.out == "rows 2  events 2  sent 2  failed 0  unmapped 0\n"
     assert sorted(filter(None, events_in(settings, 2))) == [b"broken", b'{"id": "1", "platform": "a"}']
+
+
+def test_replay_says_which_events_are_stored_under_another_time(stacked: Run, settings: Settings) -> None:
+    at = datetime(2026, 9, 1, 10, tzinfo=UTC)
+    names = ["event_key", "version", "id", "platform", "created_at"]
+    keys = {name: xxhash.xxh3_64_intdigest(f"a:{name}") for name in "123"}
+    with clickhouse_client(settings.clickhouse) as client:
+        client.insert("interactions", [[keys[name], 1, name, "a", at] for name in "123"], column_names=names)
+    times = {"1": "2026-09-01T12:00:00+02:00", "2": "2026-09-01T12:00:00Z", "4": "2026-09-01T12:00:00Z"}
+    lines = [json.dumps({"id": name, "platform": "a", "created_at": time}) for name, time in times.items()]
+    lines += ['{"id": "3", "platform": "a", "operation": "delete", "created_at": "2026-09-02T10:00:00Z"}', "broken"]
+    Path("some.jsonl").write_text("\n".join(lines) + "\n")
+    counted = "1 of 3 creates are stored under another created_at, which stays\n"
+    listed = "a:2: 2026-09-01T12:00:00Z, stored: 2026-09-01T10:00:00Z\n"
+    assert stacked("replay", "some.jsonl", "--dry-run") == Done(0, counted + listed, "")
+    assert stacked("replay", "some.jsonl").out == counted + "rows 5  events 5  sent 5  failed 0  unmapped 0\n"
+    as_now = stacked("replay", "some.jsonl", "--dry-run", "--as-now").out
+    assert as_now.splitlines()[0].startswith("2 of 3") and "a:1: now, stored: 2026-09-01T10:00:00Z" in as_now
+
+
+def test_reconcile_shows_what_became_one_row(stacked: Run, settings: Settings) -> None:
+    at, names = datetime(2026, 9, 1, 10, tzinfo=UTC), ["event_key", "version", "id", "platform", "operation", "created_at"]
+    with clickhouse_client(settings.clickhouse) as client:
+        for day in (0, 1):
+            client.insert("interactions", [[1, day + 1, "1", "x", "create", at + timedelta(days=day)]], column_names=names)
+    dry = stacked("reconcile", "--dry-run")
+    assert dry.out.splitlines()[-1] == "1 events would become one row, 1 rows would be moved"
+    assert any(line.replace("│", " ").split() == ["x", "1"] for line in dry.out.splitlines())
 
 
 def test_query_counts_each_event_once_in_each_format(stacked: Run, settings: Settings) -> None:

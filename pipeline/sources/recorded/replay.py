@@ -78,7 +78,7 @@ def replay(
     if rate is not None and speed is not None:
         raise SettingsError("a replay goes by rate or by speed, not both")
     report = ReplayReport()
-    events = _read_files(files, mapping, report, progress)
+    events = read_files(files, mapping, report, progress)
     shift = AsNow() if as_now else None
     stop = threading.Event()
     with EventProducer(settings.kafka, stop) as producer, ctrl_c_sets(stop):
@@ -96,8 +96,9 @@ def replay(
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
-def _read_files(files: Sequence[Path], mapping: Path | None, report: ReplayReport, progress: Progress | None) -> Iterator[Line]:
-    """Opens all files first: a mapping that does not fit the last file is an error before any event is sent."""
+def read_files(files: Sequence[Path], mapping: Path | None, report: ReplayReport, progress: Progress | None) -> Iterator[Line]:
+    """The events of the files, counted in `report`. Opens all files first: a mapping that does not fit the last file is an error
+    before any event is sent."""
     given = load_mapping(mapping) if mapping else None
     opened: list[tuple[Path, MappingFile | None, Iterator[Mapped | Unmapped]]] = []
     for path in files:

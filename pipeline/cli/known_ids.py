@@ -1,0 +1,36 @@
+"""What `earshot replay` says before it sends: events of the file that are stored under another created_at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from pipeline.config.settings import Settings
+from pipeline.errors import UnreachableError
+from schemas.times import rfc3339
+
+
+def show_known(settings: Settings, files: Sequence[Path], mapping: Path | None, *, as_now: bool, dry_run: bool) -> None:
+    """Prints how many, and lists them with `dry_run`. Without ClickHouse it says so, unless `dry_run` asks for nothing else."""
+    from pipeline.cli.terminal import printable
+    from pipeline.sources.recorded.known_ids import known_ids
+
+    try:
+        found = known_ids(settings.clickhouse, files, mapping, as_now)
+    except UnreachableError as error:
+        if dry_run:
+            raise
+        typer.echo(f"not compared with stored events: {printable(error)}", err=True)
+        return
+    among = f"of the first {found.creates:,} creates" if found.cut else f"of {found.creates:,} creates"
+    if found.other or dry_run:
+        typer.echo(f"{found.other:,} {among} are stored under another created_at, which stays")
+    if not dry_run:
+        return
+    for each in found.listed:
+        at = "now" if each.created_at is None else rfc3339(each.created_at, short=True)
+        typer.echo(f"{printable(each.key)}: {at}, stored: {rfc3339(each.stored, short=True)}")
+    if found.other > len(found.listed):
+        typer.echo(f"and {found.other - len(found.listed):,} more")
