@@ -80,7 +80,6 @@ class Reconciling:
             done.add(plan)
             await self._leader.on_thread(partial(rows.apply, plan))
             await self._background.rest(STEP_REST_S)
-        metrics.RECONCILED_EVENTS.inc(done.events.total())
         metrics.RECONCILED_ROWS.inc(done.rows)
 
     async def _next(self, plans: Iterator[OneRow], query: PacedQuery) -> OneRow | None:

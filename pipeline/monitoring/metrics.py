@@ -116,15 +116,12 @@ ALERT_CANDIDATES_WAITING = _gauge(
 ALERT_CANDIDATES_DROPPED = _counter("alert_candidates_dropped", "Events dropped that waited for their rule: a day, or too many")
 NO_DATA_LEFT_OUT = _counter("alert_no_data_left_out", "Names that no_data rules ignore, too many; counted each minute")
 LATE_DAYS_FAILED = _counter("alert_late_days_failed", "Backtests of days with late windows that failed; each is retried later")
-RECONCILED_EVENTS = _counter("reconciled_events", "Events whose rows control made one")
 RECONCILED_ROWS = _counter("reconciled_rows", "Rows that control moved to the row of their event")
 RECONCILE_FAILED = _counter("reconcile_failed", "Runs of control over rows that landed which failed; each is retried later")
 RECONCILE_AGE = _gauge("reconcile_age_seconds", "How long ago the rows landed from which control reconciles on")
 WATERMARK_AGE = _gauge("alert_watermark_age_seconds", "Age of the time at which windows are evaluated")
 CAMPAIGN_SECONDS = _histogram("campaign_search_seconds", "Time of a search for campaigns, on one core at a time", _WORK)
-CAMPAIGN_LEFT_OUT = _counter(
-    "campaign_minutes_left_out", "Minutes that searches for campaigns left out, or cut: too many texts"
-)
+CAMPAIGN_LEFT_OUT = _counter("campaign_minutes_left_out", "Minutes that searches for campaigns left out or cut: too many texts")
 CAMPAIGN_WAIT = _gauge("campaign_wait_seconds", "Age of the oldest touched minute whose search for campaigns has not ended")
 RULES_RELOADS = _counter("rules_reloads", "Changes of alerts.yaml, by result: ok, failed", "result")
 RULES_STALE = _gauge("rules_stale", "1 while alerts.yaml is broken or missing and the version before is active")

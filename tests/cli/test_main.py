@@ -201,7 +201,7 @@ def test_replay_reports_what_it_sent(stacked: Run, settings: Settings) -> None:
 def test_replay_says_which_events_are_stored_under_another_time(stacked: Run, settings: Settings) -> None:
     at = datetime(2026, 9, 1, 10, tzinfo=UTC)
     names = ["event_key", "version", "id", "platform", "created_at"]
-    keys = {name: xxhash.xxh3_64_intdigest(f"a:{name}") for name in "123"}
+    keys = {name: xxhash.xxh3_64_intdigest(f"a:{name}".encode()) for name in "123"}
     with clickhouse_client(settings.clickhouse) as client:
         client.insert("interactions", [[keys[name], 1, name, "a", at] for name in "123"], column_names=names)
     times = {"1": "2026-09-01T12:00:00+02:00", "2": "2026-09-01T12:00:00Z", "4": "2026-09-01T12:00:00Z"}

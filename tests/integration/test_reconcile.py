@@ -255,10 +255,10 @@ async def test_control_reconciles_what_landed_since(
             assert final(client, columns) == [("1", "acme {it's} 50%", 7, 5, 1)], "the delete of one row deletes the event"
         merge(client)
         assert client.query("SELECT text FROM interactions WHERE is_deleted = 1 AND text != ''").result_rows == []
-        counted = metrics.RECONCILED_EVENTS._value.get()
+        counted = metrics.RECONCILED_ROWS._value.get()
         reached = tables.watermark(RECONCILED)
         await control.step(generation, stop)
-        assert (metrics.RECONCILED_EVENTS._value.get(), len(final(client, "id"))) == (counted, 1)
+        assert (metrics.RECONCILED_ROWS._value.get(), len(final(client, "id"))) == (counted, 1)
         again = tables.watermark(RECONCILED)
         assert reached is not None and again is not None and again > reached, "the next leader goes on from there"
     leader.lease.stop()

@@ -65,8 +65,9 @@ def before(tmp_path: Path) -> Path:
 
 
 LATER_COLUMNS = [
-    ("create_revisions", "Array(UInt64)"), ("other_created_at", "DateTime64(3, 'UTC')"), ("landed_at", "DateTime64(3, 'UTC')")
-]  # fmt: skip
+    ("create_revisions", "Array(UInt64)"),
+    *((name, "DateTime64(3, 'UTC')") for name in ("other_created_at", "landed_at", "moved_to")),
+]
 
 
 class Lander:

@@ -97,8 +97,8 @@ def replay(
 
 # --- reading --------------------------------------------------------------------------------------------------------
 def read_files(files: Sequence[Path], mapping: Path | None, report: ReplayReport, progress: Progress | None) -> Iterator[Line]:
-    """The events of the files, counted in `report`. Opens all files first: a mapping that does not fit the last file is an error
-    before any event is sent."""
+    """The events of the files, counted in `report`. Opens all files first: a mapping that does not fit the last file is an
+    error before any event is sent."""
     given = load_mapping(mapping) if mapping else None
     opened: list[tuple[Path, MappingFile | None, Iterator[Mapped | Unmapped]]] = []
     for path in files:
