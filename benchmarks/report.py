@@ -45,6 +45,8 @@ GOALS: Mapping[str, tuple[str, float]] = {
     "alerts.campaign_found": (">=", 19),
     "alerts.campaign_s": ("<", 600),
     "alerts.campaign_cores": ("<", 0.1),
+    "reconcile.rss_mb": ("<", 500),
+    "reconcile.visible_p99_ms": ("<", 1_000),
     "peers.faust_ratio": (">=", 20),
     "peers.quix_ratio": (">=", 3),
     "peers.bytewax_ratio": (">=", 2),

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks import alerts, campaigns_live, end_to_end, memory, peers, scaling, sentiment, steps, visible
+from benchmarks import alerts, campaigns_live, end_to_end, memory, peers, reconcile, scaling, sentiment, steps, visible
 from benchmarks.progress import bar
 from benchmarks.report import Figure
 
@@ -32,6 +32,8 @@ class Sizes:
     """Events for all, and for stock Faust."""
     texts: int
     """For each engine of sentiment."""
+    rows: int
+    """That are reconciled."""
 
 
 FULL = Sizes(
@@ -45,6 +47,7 @@ FULL = Sizes(
     keys=(1_000_000, 20_000_000),
     peers=(500_000, 100_000),
     texts=12_000,
+    rows=20_000_000,
 )
 SHORT = Sizes(
     events=60_000,
@@ -57,6 +60,7 @@ SHORT = Sizes(
     keys=(100_000, 2_000_000),
     peers=(30_000, 5_000),
     texts=600,
+    rows=200_000,
 )
 
 
@@ -105,6 +109,12 @@ MEASUREMENTS: tuple[Measurement, ...] = (
         alerts.FULL_NAMES,
         6,
         lambda sizes: alerts.full_figures(sizes.topic, sizes.runs, sizes.latency_rate, min(120, sizes.latency_seconds)),
+    ),
+    Measurement(reconcile.NAMES, 15, lambda sizes: reconcile.figures(sizes.rows)),
+    Measurement(
+        reconcile.BESIDE_NAMES,
+        12,
+        lambda sizes: reconcile.beside_figures(sizes.rows, sizes.latency_rate, min(120, sizes.latency_seconds)),
     ),
     Measurement(peers.NAMES, 9, lambda sizes: peers.figures(*sizes.peers, sizes.runs)),
 )

@@ -4,7 +4,7 @@ It looks at all events, by ranges of their keys, and then at those of which a ro
 same time, and what they write of these events is not lost (processors/one_row.py says why). A row that was moved keeps its text
 until the last pass, SETTLE_S later; a run that is killed leaves that to the next one, or to control.
 
-Cost: for each 2 million rows a scan of four columns, and for each 5,000 such events a scan of event_key and a read of the rows
+Cost: for each 2 million rows a scan of six columns, and for each 5,000 such events a scan of event_key and a read of the rows
 beside theirs.
 """
 

@@ -1,6 +1,6 @@
 """Events with several rows in table interactions: which they are, and the versions that make them one (processors/one_row.py).
 
-They are found by ranges of event_key: one query groups a bounded number of rows, and reads four columns of the table. Events
+They are found by ranges of event_key: one query groups a bounded number of rows, and reads six columns of the table. Events
 are then read and written a bounded number at a time.
 """
 
@@ -32,8 +32,9 @@ LIMITS: dict[str, object] = {
     # More rows than RANGE_ROWS say, as in a range that grew meanwhile, are grouped on disk.
     "max_bytes_before_external_group_by": 400_000_000,
 }
+# Not those that have been moved and are blank: nothing is left to do for them.
 _SEVERAL = """
-SELECT event_key FROM interactions WHERE {keys}{landed}
+SELECT event_key FROM interactions WHERE {keys} AND (moved_to = 0 OR kind != ''){landed}
 GROUP BY event_key HAVING min(cityHash64(created_at, topic, partition)) != max(cityHash64(created_at, topic, partition))
 ORDER BY min(created_at)"""
 _LANDED = "ingested_at >= fromUnixTimestamp64Milli({since}, 'UTC') AND ingested_at < fromUnixTimestamp64Milli({until}, 'UTC')"

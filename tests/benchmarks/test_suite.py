@@ -32,12 +32,14 @@ alerts.single_p50_ms alerts.single_p99_ms alerts.windowed_p50_ms alerts.windowed
 alerts.control_cores alerts.clickhouse_cores alerts.clickhouse_share
 alerts.campaign_found alerts.campaign_p50_s alerts.campaign_s alerts.campaign_cores
 end_to_end.throughput_full end_to_end.visible_p99_full_ms
+reconcile.seconds reconcile.rss_mb reconcile.clickhouse_mb reconcile.again_seconds
+reconcile.visible_p99_ms reconcile.visible_without_p99_ms
 peers.earshot peers.faust_ratio peers.faust peers.quix_ratio peers.quix peers.bytewax_ratio peers.bytewax
 """
 NAMES = STABLE.split()
 TINY = Sizes(
     events=6_000, passes=1, topic=5_000, runs=1, latency_rate=200, latency_seconds=3, memory=5_000, keys=(60_000, 90_000),
-    peers=(1_000, 1_000), texts=60,
+    peers=(1_000, 1_000), texts=60, rows=20_000,
 )  # fmt: skip
 
 

@@ -231,39 +231,44 @@ def test_killed_half_way_and_run_again(settings: Settings, client: Client) -> No
     assert run(settings) == Reconciled()
 
 
-async def test_control_reconciles_what_landed_since(
+def test_control_reconciles_what_landed_since(
     settings: Settings, client: Client, lander: Lander, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconciling, "LATE", timedelta(0))
     monkeypatch.setattr(reconciling, "SETTLE_S", 0.01)
-    leader, stop = leader_of(client=client), threading.Event()
-    leader.inserter.begin("control", 1)
-    tables = AlertTables(leader.inserter)
-    control = Reconciling(leader, tables, asker(client), Background(1.0))
-    lander.landed(post("old"))
-    forgotten(lander, post("old", day=3), post(text="acme {it's} 50%", author={"followers": 5}))
-    with leader.serving(leader.lease.generation):
-        generation = leader.lease.generation
-        await control.step(generation, stop)
-        assert len(final(client, "id")) == 3, "it begins with what lands from now on"
-        await asyncio.sleep(0.01)
-        forgotten(lander, post(day=3, metrics={"likes": 7}), change("delete", 4, "old"))
-        columns = "id, text, metrics_likes, author_followers, toDayOfMonth(created_at)"
-        for _ in range(2):
-            await asyncio.sleep(0.02)
+
+    async def steps() -> None:
+        leader, stop = leader_of(client=client), threading.Event()
+        leader.inserter.begin("control", 1)
+        tables = AlertTables(leader.inserter)
+        control = Reconciling(leader, tables, asker(client), Background(1.0))
+        lander.landed(post("old"))
+        forgotten(lander, post("old", day=3), post(author={"followers": 5}))
+        with leader.serving(leader.lease.generation):
+            generation = leader.lease.generation
             await control.step(generation, stop)
-            assert final(client, columns) == [("1", "acme {it's} 50%", 7, 5, 1)], "the delete of one row deletes the event"
-        merge(client)
-        assert client.query("SELECT text FROM interactions WHERE is_deleted = 1 AND text != ''").result_rows == []
-        counted = metrics.RECONCILED_ROWS._value.get()
-        reached = tables.watermark(RECONCILED)
-        await control.step(generation, stop)
-        assert (metrics.RECONCILED_ROWS._value.get(), len(final(client, "id"))) == (counted, 1)
-        again = tables.watermark(RECONCILED)
-        assert reached is not None and again is not None and again > reached, "the next leader goes on from there"
-    leader.lease.stop()
-    with pytest.raises(GivenUp), leader.serving(generation):
-        await control._window(Arrived(reached, utc_now()), generation, stop)
+            assert len(final(client, "id")) == 3, "it begins with what lands from now on"
+            await asyncio.sleep(0.01)
+            edited = post(day=3, text="acme {it's} 50%", metrics={"likes": 7})
+            forgotten(lander, edited, change("delete", 4, "old"))
+            columns = "id, text, metrics_likes, author_followers, toDayOfMonth(created_at)"
+            for _ in range(2):
+                await asyncio.sleep(0.02)
+                await control.step(generation, stop)
+                assert final(client, columns) == [("1", "acme {it's} 50%", 7, 5, 1)], "the delete of one row deletes the event"
+            merge(client)
+            assert client.query("SELECT text FROM interactions WHERE is_deleted = 1 AND text != ''").result_rows == []
+            counted = metrics.RECONCILED_ROWS._value.get()
+            reached = tables.watermark(RECONCILED)
+            await control.step(generation, stop)
+            assert (metrics.RECONCILED_ROWS._value.get(), len(final(client, "id"))) == (counted, 1)
+            again = tables.watermark(RECONCILED)
+            assert reached is not None and again is not None and again > reached, "the next leader goes on from there"
+        leader.lease.stop()
+        with pytest.raises(GivenUp), leader.serving(generation):
+            await control._window(Arrived(reached, utc_now()), generation, stop)
+
+    asyncio.run(steps())
 
 
 @pytest.mark.skipif(not CASE.exists(), reason="the folder of cases is not here")
