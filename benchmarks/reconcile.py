@@ -62,7 +62,7 @@ def figures(rows: int) -> Iterator[Figure]:
     conditions = f"{rows:,} rows, {rows // EACH:,} events with a second one, no worker beside it"
     yield Figure("reconcile.seconds", seconds, SECOND_S, f"with the minute that it waits; {conditions}")
     yield Figure("reconcile.rss_mb", peak, MB, f"the most that the command had resident; {conditions}")
-    yield Figure("reconcile.clickhouse_mb", clickhouse, MB, f"how much more ClickHouse had resident than before; {conditions}")
+    yield Figure("reconcile.clickhouse_mb", clickhouse, MB, f"the most that ClickHouse had resident meanwhile; {conditions}")
     yield Figure("reconcile.again_seconds", again, SECOND_S, f"a second run; {conditions}")
 
 
@@ -114,10 +114,9 @@ def _started(settings: Settings) -> subprocess.Popen[bytes]:
 
 
 def _measured(stage: Ground, settings: Settings) -> tuple[float, float, float]:
-    """Seconds, the command's peak, and how much ClickHouse grew, in MB."""
+    """Seconds; in MB the command's peak, and the most that ClickHouse had resident."""
     pid, started = stage.stack.pid("clickhouse"), time.monotonic()
-    before = most = resident_mb(pid)
-    peak = 0.0
+    peak = most = 0.0
     process = _started(settings)
     while process.poll() is None:
         with suppress(OSError, StopIteration):  # it ends at this moment
@@ -125,4 +124,4 @@ def _measured(stage: Ground, settings: Settings) -> tuple[float, float, float]:
         time.sleep(0.1)
     if process.returncode:
         raise RuntimeError(f"reconcile ended with exit code {process.returncode}")
-    return time.monotonic() - started, peak, most - before
+    return time.monotonic() - started, peak, most
