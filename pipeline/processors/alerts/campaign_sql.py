@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
-from pipeline.clickhouse.row_versions import numbers, quoted
+from pipeline.clickhouse.row_versions import ROW_KEY, numbers, quoted
 from pipeline.processors.alerts.minutes import MINUTE_S
 from pipeline.processors.alerts.text_groups import LOWEST
 
@@ -48,7 +48,7 @@ SELECT event_key, created_at, toString(platform) AS platform, brands, {_TEXT}, v
 FROM (
     SELECT *, text_sketch FROM interactions
     WHERE toStartOfMinute(created_at) IN ({_times(minutes)}) AND event_key IN ({listed(keys)})
-    ORDER BY version DESC LIMIT 1 BY event_key)
+    ORDER BY version DESC LIMIT 1 BY {ROW_KEY})
 WHERE is_deleted = 0 AND notEmpty(text_sketch) AND account != 0
 ORDER BY created_at, event_key"""
 
