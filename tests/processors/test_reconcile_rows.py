@@ -109,6 +109,7 @@ def check(seed: int) -> None:
     assert not any(part.height for part in table.reconcile()), "a second run changes nothing"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(2))
 def test_any_history_of_several_windows_ends_as_the_reference_says(part: int) -> None:
     for seed in range(part, 60, 2):
