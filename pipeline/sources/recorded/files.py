@@ -9,29 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from pipeline.errors import EarshotError, SettingsError
-from pipeline.sources.recorded.mapping import REQUIRED, SUFFIXES, EventMapping, Format, MappingFile
-from pipeline.sources.recorded.rows import Layout, Row, Unmapped, lines_of, rows_of
+from pipeline.sources.recorded.convert import TEXTS, missing_words
+from pipeline.sources.recorded.items import LeftOut, Mapped, Unmapped
+from pipeline.sources.recorded.mapping import NEEDED, REQUIRED, SUFFIXES, EventMapping, Format, MappingFile
+from pipeline.sources.recorded.reasons import Unmappable
+from pipeline.sources.recorded.rounded_ids import without_rounded_ids
+from pipeline.sources.recorded.rows import Layout, Row, lines_of, rows_of
 from pipeline.sources.recorded.values import (
     BUILT_IN,
-    Convert,
-    Getter,
+    Compiled,
     RowNames,
-    Unmappable,
     compile_fields,
     condition,
+    names_in,
     reference,
     references,
 )
 
-
-class Mapped(NamedTuple):
-    """An event and the line where its row starts (in a JSON document: the row's number). Bytes are the raw line."""
-
-    line: int
-    event: dict[str, object] | bytes
+Words = Callable[[str], frozenset[str]]
 
 
 def read_events(path: Path, mapping: MappingFile | None = None) -> Iterator[Mapped | Unmapped]:
@@ -48,7 +45,8 @@ def read_events(path: Path, mapping: MappingFile | None = None) -> Iterator[Mapp
                 f"{path}: a {form.upper()} file needs a mapping (--mapping, or {path.stem}.mapping.yaml beside it)"
             )
         return _with_file_errors(path, (Mapped(line, raw) for line, raw in lines_of(path)))
-    return _with_file_errors(path, _mapped_events(path, form, mapping))
+    fields = {*mapping.defaults, *(field for event in mapping.events for field in event.fields)}
+    return _with_file_errors(path, without_rounded_ids(_mapped_events(path, form, mapping), sorted(fields)))
 
 
 def format_of(path: Path, mapping: MappingFile | None = None) -> Format:
@@ -71,7 +69,7 @@ def _mapped_events(path: Path, form: Format, mapping: MappingFile) -> Iterator[M
     columns = (name for name in references(mapping) if name not in BUILT_IN and name.partition(".")[0] not in names)
     _check_used(path, form, mapping)
     joins = [_joined(path, name, mapping) for name in mapping.join]
-    makers = [_maker(event, mapping) for event in mapping.events]
+    makers = [_maker(event, mapping, _words_of(mapping)) for event in mapping.events]
     for row in rows_of(path, Layout(form, mapping.encoding, mapping.rows, tuple(columns))):
         if isinstance(row, Unmapped):
             yield row
@@ -112,10 +110,10 @@ def _joined(path: Path, name: str, mapping: MappingFile) -> Callable[[RowNames],
     return add
 
 
-def _maker(event: EventMapping, mapping: MappingFile) -> Callable[[int, RowNames], Iterator[Mapped | Unmapped]]:
+def _maker(event: EventMapping, mapping: MappingFile, words: Words) -> Callable[[int, RowNames], Iterator[Mapped | Unmapped]]:
     """A function that yields a row's events by this part of the mapping: none, one, or one for each element of a list."""
-    applies = condition(event.when) if event.when else None
-    build = partial(_build, compile_fields({**mapping.defaults, **event.fields}))
+    applies = condition(event.when, words(event.when.from_)) if event.when else None
+    build = partial(_build, compile_fields({**mapping.defaults, **event.fields}, mapping.missing))
     each = event.each
     elements = reference(each.list) if each else None
 
@@ -131,26 +129,40 @@ def _maker(event: EventMapping, mapping: MappingFile) -> Callable[[int, RowNames
         for scope in scopes(row):
             if applies is None or applies(scope):
                 try:
-                    yield Mapped(line, build(scope))
+                    yield Mapped(line, *build(scope))
                 except Unmappable as error:
                     yield Unmapped(line, str(error))
 
     return make
 
 
-def _build(fields: list[tuple[str, Getter, Convert]], scope: RowNames) -> dict[str, object]:
-    """One event, without absent fields and without objects that would be empty."""
+def _words_of(mapping: MappingFile) -> Words:
+    """The words that stand for a missing value of a column: none where a text is read from it."""
+    fields = [*mapping.defaults.items(), *(item for event in mapping.events for item in event.fields.items())]
+    texts = {name for path, value in fields if path in TEXTS for name in names_in(value)}
+    words = missing_words(mapping.missing)
+    return lambda name: frozenset() if name in texts else words
+
+
+def _build(fields: list[Compiled], scope: RowNames) -> tuple[dict[str, object], tuple[LeftOut, ...]]:
+    """One event, without absent fields and without objects that would be empty, and the fields that can't be read.
+
+    Raises Unmappable if one of those is needed."""
     event: dict[str, object] = {}
-    for path, get, convert in fields:
+    left_out: list[LeftOut] = []
+    for path, get, convert, source in fields:
         try:
             value = get(scope)
             if value is not None:
                 value = convert(value)
         except Unmappable as error:
-            raise Unmappable(f"{path}: {error}") from None
+            if path in NEEDED:
+                raise Unmappable(f"{path}: {error}{source}") from None
+            left_out.append(LeftOut(path, f"{error}{source}"))
+            continue
         if value is None:
             if path in REQUIRED:
-                raise Unmappable(f"{path} is empty")
+                raise Unmappable(f"{path} is empty{source}")
             continue
         head, _, tail = path.partition(".")
         if tail:
@@ -159,4 +171,4 @@ def _build(fields: list[tuple[str, Getter, Convert]], scope: RowNames) -> dict[s
             branch[tail] = value
         else:
             event[head] = value
-    return event
+    return event, tuple(left_out)

@@ -22,9 +22,9 @@ from rich.progress import Progress
 from pipeline.config.settings import Settings
 from pipeline.errors import SettingsError
 from pipeline.kafka.event_producer import EventProducer, ctrl_c_sets, key_of, parse, record_of
-from pipeline.sources.recorded.files import Mapped, format_of, read_events
+from pipeline.sources.recorded.files import format_of, read_events
+from pipeline.sources.recorded.items import Mapped, Unmapped
 from pipeline.sources.recorded.mapping import MappingFile, find_mapping, load_mapping
-from pipeline.sources.recorded.rows import Unmapped
 from schemas.times import rfc3339
 
 Line = dict[str, object] | bytes

@@ -11,18 +11,12 @@ from typing import NamedTuple
 import orjson
 
 from pipeline.errors import EarshotError, SettingsError
+from pipeline.sources.recorded.items import Unmapped
 from pipeline.sources.recorded.mapping import Format
 from pipeline.sources.recorded.values import (
     RowNames,
     reference,
 )
-
-
-class Unmapped(NamedTuple):
-    """A row, or an event of a row, that doesn't map."""
-
-    line: int
-    reason: str
 
 
 class Row(NamedTuple):

@@ -16,9 +16,9 @@ import msgspec
 import orjson
 import pytest
 
-from pipeline.sources.recorded.files import Mapped, read_events
+from pipeline.sources.recorded.files import read_events
+from pipeline.sources.recorded.items import Mapped, Unmapped
 from pipeline.sources.recorded.mapping import FIELD_BY_PATH, find_mapping
-from pipeline.sources.recorded.rows import Unmapped
 from schemas.events import EARLIEST, record_type
 
 STREAM = Path(os.environ.get("EARSHOT_DATA", "../shared/data")) / "stream"

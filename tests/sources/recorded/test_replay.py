@@ -144,7 +144,7 @@ def topics(settings: Settings) -> KafkaSettings:
 
 
 def test_every_event_is_in_kafka_or_in_the_report(settings: Settings, topics: KafkaSettings, tmp_path: Path) -> None:
-    rows = write(tmp_path, "rows.csv", 'id,at,text\n1,0,"a\nb"\n2,soon,c\n3\n4,1,d\n')
+    rows = write(tmp_path, "rows.csv", 'id,at,text\n1,1500000000,"a\nb"\n2,soon,c\n3\n4,1500000001,d\n')
     write(tmp_path, "rows.mapping.yaml", MAPPING)
     lines = jsonl(tmp_path, [post(5), post(6)])
     with lines.open("ab") as file:
@@ -164,7 +164,7 @@ def test_every_event_is_in_kafka_or_in_the_report(settings: Settings, topics: Ka
 
 def test_a_second_replay_sends_the_same_bytes(settings: Settings, topics: KafkaSettings, tmp_path: Path) -> None:
     write(tmp_path, "rows.mapping.yaml", MAPPING.replace("{from: id}", "{hash: [id, at, text]}"))
-    rows = write(tmp_path, "rows.csv", "id,at,text\n" + "".join(f"{n},{n},text {n}\n" for n in range(500)))
+    rows = write(tmp_path, "rows.csv", "id,at,text\n" + "".join(f"{n},{1_500_000_000 + n},text {n}\n" for n in range(500)))
     assert replay(settings, [rows]).produced == replay(settings, [rows]).produced == 500
     places: dict[bytes | None, list[tuple[int | None, bytes | None]]] = {}
     for record in read_topic(topics):
