@@ -116,8 +116,8 @@ def replay(
 
     A row that can't be mapped is reported with its line and reason, and the replay continues.
 
-    Exit codes: 0 all mapped events are in Kafka, 1 some are not acknowledged, 2 wrong usage or mapping, 3 broker unreachable,
-    130 stopped by Ctrl-C.
+    Exit codes: 0 all mapped events are in Kafka, 1 some are not acknowledged, or a file breaks off, 2 wrong usage or mapping,
+    3 broker unreachable, 130 stopped by Ctrl-C.
     """
     settings, pace = load_settings(context), parse_rate(rate)
     from pipeline.cli.terminal import progress_bars
@@ -151,6 +151,8 @@ def _report(report: ReplayReport, file: Path | None) -> None:
     )
     for why, count in report.failed.most_common():
         typer.echo(f"not sent, {count:,}: {printable(why)}", err=True)
+    for note in report.notes:
+        typer.echo(printable(note), err=True)
     for row in report.unmapped[:SHOWN_UNMAPPED]:
         typer.echo(f"unmapped {printable(row)}", err=True)
     if unmapped > SHOWN_UNMAPPED and file is None:

@@ -12,6 +12,10 @@ class Unmapped(NamedTuple):
     reason: str
 
 
+class Damaged(Unmapped):
+    """The file breaks off before this row: the rest can't be read."""
+
+
 class LeftOut(NamedTuple):
     """A field that can't be read, and why."""
 

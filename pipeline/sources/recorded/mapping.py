@@ -18,6 +18,7 @@ from pipeline.config import document
 from pipeline.config.document import StrictModel, hint
 from pipeline.sources.recorded.constants import refusal
 from pipeline.sources.recorded.convert import MISSING
+from pipeline.sources.recorded.reading import Reading
 from pipeline.sources.recorded.times import FORMATS, ZONED, parse_zone
 from schemas.events import FIELDS
 
@@ -27,9 +28,6 @@ NEEDED = (*REQUIRED, "operation", "visibility")
 """A row in which one of these can't be read has no event: without it a delete would be a post, and a private text public."""
 SHIPPED = (Path(__file__).parent / "mappings", Path(__file__).parents[3] / "docs" / "mappings")
 """The folders of the mappings that ship with Earshot: in an installed package, in a checkout."""
-
-Format = Literal["csv", "tsv", "json", "jsonl"]
-SUFFIXES: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 
 def _pattern(text: str) -> str:
@@ -142,6 +140,7 @@ class Each(StrictModel):
 
     name: str = Field(alias="as")
     list: str
+    nested: str | None = Field(None, description="in an element, the path to a list of such elements: replies to any depth")
 
 
 class EventMapping(StrictModel):
@@ -165,13 +164,10 @@ class EventMapping(StrictModel):
         return fields
 
 
-class MappingFile(StrictModel):
+class MappingFile(Reading):
     """A mapping file."""
 
     files: tuple[str, ...] = Field((), description="the names of the files it is for, as globs")
-    format: Format | None = Field(None, description="by the file's suffix when left out")
-    rows: str | None = Field(None, description="JSON: path to the list of rows; the document itself when left out")
-    encoding: str = "utf-8"
     missing: Words = Field(MISSING, description="the words for a missing value, in fields that are no text")
     join: dict[str, Join] = {}
     defaults: dict[str, ValueSpec] = Field({}, description="fields that every event of the file has")
@@ -179,8 +175,6 @@ class MappingFile(StrictModel):
 
     @model_validator(mode="after")
     def _complete(self) -> MappingFile:
-        if self.rows is not None and self.format not in (None, "json"):
-            raise ValueError("rows: it is for format json")
         EventMapping(fields=dict(self.defaults))
         for number, event in enumerate(self.events, 1):
             missing = [path for path in REQUIRED if path not in self.defaults and path not in event.fields]
@@ -212,13 +206,15 @@ def load_mapping(path: Path) -> MappingFile:
 
 
 def find_mapping(path: Path) -> MappingFile | None:
-    """The mapping for a file by its name: NAME.mapping.yaml beside it, else a shipped one whose `files` match."""
-    beside = path.with_name(f"{path.stem}.mapping.yaml")
-    if beside.exists():
-        return load_mapping(beside)
+    """The mapping for a file by its name (without .gz): NAME.mapping.yaml beside it, else a shipped one whose `files` match."""
+    names = dict.fromkeys((path, path.with_suffix("") if path.suffix.lower() in (".gz", ".gzip") else path))
+    for name in names:
+        beside = name.with_name(f"{name.stem}.mapping.yaml")
+        if beside.exists():
+            return load_mapping(beside)
     folder = next((folder for folder in SHIPPED if folder.is_dir()), None)
     for candidate in sorted(folder.glob("*.yaml")) if folder else ():
         mapping = load_mapping(candidate)
-        if any(fnmatch(path.name, pattern) for pattern in mapping.files):
+        if any(fnmatch(name.name, pattern) for pattern in mapping.files for name in names):
             return mapping
     return None

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -22,9 +23,11 @@ from rich.progress import Progress
 from pipeline.config.settings import Settings
 from pipeline.errors import SettingsError
 from pipeline.kafka.event_producer import EventProducer, ctrl_c_sets, key_of, parse, record_of
-from pipeline.sources.recorded.files import format_of, read_events
-from pipeline.sources.recorded.items import Mapped, Unmapped
+from pipeline.sources.recorded.archives import is_packed
+from pipeline.sources.recorded.files import read_events
+from pipeline.sources.recorded.items import Damaged, Mapped, Unmapped
 from pipeline.sources.recorded.mapping import MappingFile, find_mapping, load_mapping
+from pipeline.sources.recorded.reader import format_of
 from schemas.times import rfc3339
 
 Line = dict[str, object] | bytes
@@ -51,12 +54,16 @@ class ReplayReport:
     failed: Counter[str] = field(default_factory=Counter)
     """Refused by the broker or not acknowledged, by reason."""
     unmapped: list[UnmappedRow] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """A line for each thing that a file shows and its mapping does not say, and for each file that breaks off."""
+    damaged: bool = False
+    """A file breaks off: its rows up to there are sent."""
     interrupted: bool = False
 
     @property
     def complete(self) -> bool:
-        """Every event that maps is in Kafka."""
-        return not self.failed and not self.interrupted
+        """Every event that maps is in Kafka, and every file was read to its end."""
+        return not self.failed and not self.interrupted and not self.damaged
 
 
 def replay(
@@ -102,16 +109,20 @@ def _read_files(files: Sequence[Path], mapping: Path | None, report: ReplayRepor
     opened: list[tuple[Path, MappingFile | None, Iterator[Mapped | Unmapped]]] = []
     for path in files:
         chosen = given or find_mapping(path)
-        items = read_events(path, chosen)
+        items = read_events(path, chosen, partial(_note, report, path))
         first = next(items, None)
         opened.append((path, chosen, items if first is None else chain((first,), items)))
     return chain.from_iterable(_counted(path, chosen, items, report, progress) for path, chosen, items in opened)
 
 
+def _note(report: ReplayReport, path: Path, text: str) -> None:
+    report.notes.append(f"{path}: {text}")
+
+
 def _counted(
     path: Path, mapping: MappingFile | None, items: Iterable[Mapped | Unmapped], report: ReplayReport, progress: Progress | None
 ) -> Iterator[Line]:
-    lines = None if format_of(path, mapping) == "json" else count_lines(path)
+    lines = None if is_packed(path) or format_of(path, mapping) == "json" else count_lines(path)
     task = progress.add_task(path.name, total=lines) if progress else None
     line = 0
     for item in items:
@@ -122,6 +133,9 @@ def _counted(
             progress.update(task, completed=line)
         if isinstance(item, Unmapped):
             report.unmapped.append(UnmappedRow(path, item.line, item.reason))
+            if isinstance(item, Damaged):
+                report.damaged = True
+                report.notes.append(str(report.unmapped[-1]))
         else:
             yield item.event
     if progress and task is not None:

@@ -11,6 +11,7 @@ import xxhash
 
 from pipeline.sources.recorded.convert import TEXTS, Convert, as_number, converter, is_missing, missing_words, splitter, timed
 from pipeline.sources.recorded.ids import lost_digits
+from pipeline.sources.recorded.json_text import json_in
 from pipeline.sources.recorded.mapping import FIELD_BY_PATH, Condition, MappingFile, Value
 from pipeline.sources.recorded.markup import joined, without_html, without_markdown
 from pipeline.sources.recorded.numbers import scaled
@@ -20,7 +21,7 @@ from pipeline.sources.recorded.times import parser
 RowNames = dict[str, object]
 """The names that a mapping can use: the row's columns, the joined rows, the element of a nested list, `$line`, `$index`."""
 Getter = Callable[[RowNames], object]
-BUILT_IN = ("$line", "$index")
+BUILT_IN = ("$line", "$index", "$key", "$parent")
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
@@ -40,6 +41,8 @@ def reference(path: str) -> Getter:
 
 def _at_path(node: object, parts: list[str]) -> object:
     for number, part in enumerate(parts):
+        if isinstance(node, str):
+            node = json_in(node)
         if part == "*":
             found = [_at_path(each, parts[number + 1 :]) for each in node] if isinstance(node, list) else []
             return [each for each in found if each is not None] or None

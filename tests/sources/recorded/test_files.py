@@ -323,9 +323,10 @@ def test_csv_lines_are_the_physical_ones_where_a_record_starts(tmp_path: Path) -
         (5, "empty line"),
         (6, "2 columns, the header has 3"),
         (7, "4"),
-        (8, "a carriage return outside quotes"),
+        (8, "5"),
         (9, "6"),
     ]
+    assert fields_of(items[5])["text"] == "x\ry"
 
 
 @given(
@@ -420,8 +421,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         mapped(write(tmp_path, "rows.json", "{}"), {}, rows="data.items")
     with pytest.raises(SettingsError, match="key rows is for format json, this is jsonl"):
         mapped(write(tmp_path, "rows.jsonl", "{}"), {}, rows="data")
-    with pytest.raises(SettingsError, match="key encoding is for csv and tsv: json is always UTF-8"):
-        mapped(write(tmp_path, "rows.json", "{}"), {}, encoding="latin-1")
+    with pytest.raises(SettingsError, match="key delimiter is for format csv and tsv, this is json"):
+        mapped(write(tmp_path, "rows.json", "{}"), {}, delimiter=";")
     with pytest.raises(SettingsError, match="nothing of the mapping refers to its join 'stores'"):
         mapped(write(tmp_path, "rows.jsonl", "{}"), {}, join={"stores": {"file": "s.csv", "key": "id", "by": "store"}})
     write(tmp_path, "broken.yaml", "a: [")

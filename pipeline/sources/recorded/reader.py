@@ -1,0 +1,245 @@
+"""The rows of a recorded file of any form: from its bytes, by the keys of a mapping and by what the file shows itself.
+
+A file is read once, in blocks; its first megabyte decides what the mapping leaves open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.errors import EarshotError, SettingsError
+from pipeline.sources.recorded import encoding as encodings
+from pipeline.sources.recorded import table as tables
+from pipeline.sources.recorded.archives import Source, inner_name, opened
+from pipeline.sources.recorded.cells import Splitter
+from pipeline.sources.recorded.delimited import Records, shown
+from pipeline.sources.recorded.documents import Document
+from pipeline.sources.recorded.encoding import Guess, as_utf8, eight_bit
+from pipeline.sources.recorded.items import Unmapped
+from pipeline.sources.recorded.json_text import NotJson, parsed
+from pipeline.sources.recorded.lines import TOO_LONG, split_lines
+from pipeline.sources.recorded.reading import SUFFIXES, Format, Reading
+from pipeline.sources.recorded.repair import REPAIRS, repaired, suspected
+from pipeline.sources.recorded.rows import Row
+
+Say = Callable[[str], None]
+_SUSPECTED_IN = 1_000
+"""So many rows are looked at for texts that need a repair."""
+
+
+class Form(NamedTuple):
+    """How the bytes of a file become rows, as far as they show it."""
+
+    format: Guess[Format]
+    encoding: Guess[str]
+    head: bytes
+    """The first bytes, in UTF-8."""
+    table: tables.Table | None
+    """Of a CSV or TSV."""
+
+
+def format_of(path: Path, reading: Reading | None = None) -> Format:
+    """The format that the mapping or the suffix says. Raises SettingsError, and as `opened`."""
+    if reading and reading.format:
+        return reading.format
+    form = SUFFIXES.get(Path(inner_name(path, reading.member if reading else None)).suffix.lower())
+    if form is None:
+        raise SettingsError(f"{path}: not a .csv, .tsv, .json or .jsonl file, and no mapping names its format")
+    return form
+
+
+def recognise(path: Path, reading: Reading | None = None, needed: tuple[str, ...] = ()) -> Form:
+    """What the first megabyte of a file shows. Raises as `opened`, and SettingsError for an unknown suffix."""
+    reading = reading or Reading()
+    with opened(path, reading.member) as source:
+        return _form(source, format_of(path, reading), reading, needed)
+
+
+def _form(source: Source, form: Format, reading: Reading, needed: tuple[str, ...]) -> Form:
+    spelt = _encoding(source, reading)
+    head = b"".join(as_utf8([source.head], spelt.value if spelt.sure else "utf-8"))
+    if form in ("csv", "tsv"):
+        known = tables.Known(form, reading.delimiter, reading.quotes, _given_skip(reading), reading.columns, needed)
+        return Form(Guess(form, True, "the suffix"), spelt, head, tables.recognise(head, known, source.whole))
+    return Form(_json_form(head, form, reading, source.whole), spelt, head, None)
+
+
+def _given_skip(reading: Reading) -> int | None:
+    return reading.skip if "skip" in reading.model_fields_set else None
+
+
+def _encoding(source: Source, reading: Reading) -> Guess[str]:
+    guess = encodings.recognise(source.head, source.whole)
+    if reading.encoding is None or guess.why == encodings.BY_BOM:
+        return guess
+    return Guess(reading.encoding, True, "the mapping")
+
+
+def _json_form(head: bytes, form: Format, reading: Reading, whole: bool) -> Guess[Format]:
+    """JSON Lines in a .json file, a document in a .jsonl file: by the first lines."""
+    if reading.format is not None or reading.rows is not None:
+        return Guess(form, True, "the mapping")
+    lines = head.split(b"\n") if b"\n" in head else head.split(b"\r")
+    lines = [line for line in (lines if whole else lines[:-1])[:50] if line.strip()]
+    first = head.lstrip()[:1]
+    objects = sum(isinstance(_loaded(line), dict) for line in lines)
+    if form == "json" and first != b"[" and len(lines) > 1 and 2 * objects >= len(lines):
+        return Guess("jsonl", False, "its lines are objects")
+    if (
+        form == "jsonl"
+        and first == b"["
+        and not isinstance(_loaded(lines[0] if lines else head), list)
+        or (form == "jsonl" and first == b"[" and len(lines) == 1)
+    ):
+        return Guess("json", False, "it is one list")
+    return Guess(form, True, "the suffix")
+
+
+def _loaded(raw: bytes) -> object:
+    try:
+        return parsed(raw)
+    except NotJson:
+        return None
+
+
+# --- rows -----------------------------------------------------------------------------------------------------------
+def lines_of(path: Path) -> Iterator[tuple[int, bytes | None]]:
+    """The lines of a JSONL file with their numbers, split on \\n only: other line ends are legal inside JSON strings.
+
+    None stands for a line that is too long to be kept.
+    """
+    with opened(path) as source:
+        spelt = _encoding(source, Reading())
+        blocks = as_utf8(source.blocks(), spelt.value if spelt.sure else "utf-8")
+        yield from enumerate(split_lines(blocks, _json_line_end(source)), 1)
+
+
+def _json_line_end(source: Source) -> bytes:
+    return b"\r" if b"\n" not in source.head and b"\r" in source.head else b"\n"
+
+
+def rows_of(path: Path, form: Format, reading: Reading, needed: tuple[str, ...], say: Say) -> Iterator[Row | Unmapped]:
+    """The rows of the file in order; broken ones as `Unmapped`. `needed`: the names that the mapping reads in a row.
+
+    Raises SettingsError if a needed column is missing, EarshotError if the file can't be read at all, FileDamaged where it
+    breaks off.
+    """
+    with opened(path, reading.member) as source:
+        found = _form(source, form, reading, needed)
+        blocks = as_utf8(source.blocks(), found.encoding.value if found.encoding.sure else "utf-8")
+        rows: Iterator[Row | Unmapped]
+        if found.table is not None:
+            rows = _table_rows(path, blocks, found, reading, needed, say)
+        elif found.format.value == "jsonl":
+            rows = _line_rows(split_lines(blocks, _json_line_end(source)), found.encoding)
+        else:
+            rows = _document_rows(path, blocks, reading, needed, found.encoding)
+        yield from _repaired(rows, reading, say)
+
+
+def _repaired(rows: Iterator[Row | Unmapped], reading: Reading, say: Say) -> Iterator[Row | Unmapped]:
+    repair = REPAIRS[reading.repair] if reading.repair else None
+    told = False
+    for number, row in enumerate(rows):
+        if isinstance(row, Row):
+            if repair is not None:
+                row = Row(row.line, {name: repaired(value, repair) for name, value in row.values.items()})
+            elif not told and number < _SUSPECTED_IN and (name := suspected(row.values)) is not None:
+                told = True
+                say(f"texts look like UTF-8 that was read as another encoding: repair: {name} in the mapping repairs them")
+        yield row
+
+
+def _table_rows(
+    path: Path, blocks: Iterator[bytes], found: Form, reading: Reading, needed: tuple[str, ...], say: Say
+) -> Iterator[Row | Unmapped]:
+    table = found.table
+    assert table is not None
+    quotes = form_quotes(found, reading)
+    records = Records(split_lines(blocks, table.line_end), Splitter(table.delimiter.value, quotes), found.encoding)
+    for _ in range(table.skip.value):
+        if records.lines:
+            records.lines.take()
+    columns = reading.columns or tables.names_in(next(iter(records), None))
+    _check_columns(path, columns, table, found, needed)
+    if not table.delimiter.sure:
+        say(f"cells are split at {table.delimiter.value!r}: delimiter: {table.delimiter.value!r} in the mapping says so")
+    if not table.skip.sure:
+        say(f"line {table.skip.value + 1} is the header: skip: {table.skip.value} in the mapping says so")
+    records.width, records.profile = len(columns), table.profile
+    for record in records:
+        yield record if isinstance(record, Unmapped) else Row(record.line, dict(zip(columns, record.cells, strict=True)))
+
+
+def form_quotes(found: Form, reading: Reading) -> bool:
+    """Whether cells may be quoted."""
+    return found.format.value != "tsv" if reading.quotes is None else reading.quotes
+
+
+def _check_columns(path: Path, columns: tuple[str, ...], table: tables.Table, found: Form, needed: tuple[str, ...]) -> None:
+    if twice := [name for name in dict.fromkeys(columns) if name and columns.count(name) > 1]:
+        raise SettingsError(
+            f"{path}: the header has {shown(twice)} twice: name the columns by `columns`, and leave the header out by `skip`"
+        )
+    missing = [name for name in needed if tables.column_of(name, columns) is None]
+    if not missing:
+        return
+    text = f"{path}: the mapping names column {missing[0]!r}, the file has"
+    if not columns:
+        raise SettingsError(f"{text} none: it is empty")
+    if not found.encoding.sure and found.encoding.value != "utf-8":
+        raise SettingsError(f"{text} no such column and is not UTF-8: set encoding: {found.encoding.value}")
+    if not tables.is_header(columns) and len(columns) > 1:
+        raise SettingsError(f"{text} {len(columns)} columns and seems to have no header: name them by `columns`")
+    raise SettingsError(f"{text} {shown(columns)}")
+
+
+def _line_rows(lines: Iterator[bytes | None], encoding: Guess[str]) -> Iterator[Row | Unmapped]:
+    for line, raw in enumerate(lines, 1):
+        if raw is None:
+            yield Unmapped(line, TOO_LONG)
+        elif not raw.strip():
+            yield Unmapped(line, "empty line")
+        else:
+            try:
+                row = parsed(raw.removeprefix(b"\xef\xbb\xbf"))
+            except NotJson as error:
+                yield Unmapped(line, f"not JSON: {error.reason}: column {error.column}{_hint(raw, encoding)}")
+            else:
+                yield Row(line, row) if isinstance(row, dict) else Unmapped(line, "not a JSON object")
+
+
+def _document_rows(
+    path: Path, blocks: Iterator[bytes], reading: Reading, needed: tuple[str, ...], encoding: Guess[str]
+) -> Iterator[Row | Unmapped]:
+    document = Document(blocks, reading.rows, needed)
+    number = 0
+    for number, element in enumerate(document.elements(), 1):
+        try:
+            row = parsed(element.raw)
+        except NotJson as error:
+            where = f"line {element.line}, column {element.column}"
+            reason = f"not JSON: {element.problem}: {where}" if element.problem else error.at(element.line, element.column)
+            yield Unmapped(number, reason + _hint(element.raw, encoding))
+            continue
+        if not isinstance(row, dict):
+            yield Unmapped(number, "the row is not an object")
+        else:
+            yield Row(number, row if element.key is None else {**row, "$key": element.key})
+    if reading.rows is not None and not document.found:
+        raise SettingsError(f"{path}: no rows at {reading.rows!r}")
+    if not number and reading.rows is None and not document.found:
+        raise EarshotError(f"{path}: not JSON: the file is empty")
+
+
+def _hint(raw: bytes, encoding: Guess[str]) -> str:
+    """The encoding to try, for bytes that are not UTF-8 in a file that nothing says to be UTF-8."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        if not encoding.sure:
+            name = encoding.value if encoding.value != "utf-8" else eight_bit(raw)
+            return f" (encoding: {name} in the mapping may read it)"
+    return ""
