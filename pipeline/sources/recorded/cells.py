@@ -12,12 +12,14 @@ from typing import NamedTuple
 
 NUMBER = re.compile(r"[-+]?(?:\d[\d.,' ]*|[.,]\d+)(?:[eE][-+]?\d+)?%?")
 TIME = re.compile(
-    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b.{0,30}|\d{1,2}:\d\d\b.{0,30}"
+    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?!\d).{0,30}|\d{1,2}:\d\d(?!\d).{0,30}"
     r"|(?:mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[ ,.].{0,20}\d.{0,20}",
     re.IGNORECASE,
 )
 WORD = re.compile(r"\S+")
 STRONG = ("number", "time")
+_ENOUGH = 20
+"""A column of texts may hold single words in a few rows."""
 
 
 def kind_of(cell: str) -> str:
@@ -63,7 +65,9 @@ def profile_of(rows: Iterable[Sequence[str]], width: int) -> Profile:
 def _most(count: dict[str, int]) -> str | None:
     filled = sum(count.values()) - count.get("blank", 0)
     kind = max((kind for kind in count if kind not in ("blank", "text")), key=lambda kind: count[kind], default=None)
-    return kind if kind is not None and count[kind] >= 0.95 * filled else None
+    if kind is None or count[kind] < 0.95 * filled or (kind not in STRONG and filled < _ENOUGH):
+        return None
+    return kind
 
 
 class Split(NamedTuple):

@@ -46,6 +46,8 @@ class Records:
         self.lines = Ahead(lines)
         self.width: int | None = None
         self.profile: Profile | None = None
+        self.ran_out = False
+        """The lines ended inside a cell."""
         self._splitter, self._encoding = splitter, encoding
 
     def __iter__(self) -> Iterator[Record | Unmapped]:
@@ -57,8 +59,10 @@ class Records:
                 continue
             text = _text(raw)
             split = self._splitter.split(text)
-            if split.open_at is None:
+            if split.open_at is None and (split.stray is None or self.width is None):
                 yield self._checked(number, text, split)
+            elif split.open_at is None:
+                yield self._broken(number, split.stray, "a quote in it is neither doubled nor closed", split)
             else:
                 yield self._over_lines(number, text, split)
 
@@ -71,8 +75,6 @@ class Records:
             if any(cell.strip() for cell in cells[self.width :]) or len(cells) < self.width:
                 return Unmapped(line, self._miscounted(split))
             cells = cells[: self.width]  # blank cells after the last column
-        if split.stray is not None:
-            return Unmapped(line, f"column {split.stray}: a quote that is neither doubled nor closed")
         if not text.isascii() and (place := _invalid(cells)) is not None:
             return Unmapped(line, self._not_text(place, text))
         if len(text) > MAX_MESSAGE_BYTES // 4:
@@ -83,8 +85,6 @@ class Records:
 
     def _miscounted(self, split: Split) -> str:
         text = f"{len(split.cells)} columns, the header has {self.width}"
-        if split.stray is not None:
-            return f"{text}: column {split.stray} has a quote that is neither doubled nor closed"
         if not self._splitter.quotes and any(cell.startswith('"') for cell in split.cells):
             return f"{text} (quotes: true in the mapping reads quoted cells)"
         return text
@@ -102,10 +102,14 @@ class Records:
         if joined.problem is None:
             self.lines.take(joined.more)
             return self._checked(line, "\n".join(joined.cells), Split(joined.cells, None, split.stray), 1 + joined.more)
+        return self._broken(line, len(split.cells) + 1, joined.problem, split)
+
+    def _broken(self, line: int, column: int | None, problem: str, split: Split) -> Unmapped:
+        """Leaves the row out, and the lines after it that look like the rest of it."""
         left_out = self._to_next_row(split)
         self.lines.take(left_out)
         lines = f"; lines {line} to {line + left_out} are left out" if left_out else ""
-        return Unmapped(line, f"column {len(split.cells) + 1}: {joined.problem}{lines}")
+        return Unmapped(line, f"column {column}: {problem}{lines}")
 
     def _join(self, text: str, split: Split) -> _Joined:
         """Reads on until the record ends. Nothing is taken yet."""
@@ -115,6 +119,7 @@ class Records:
         size = len(parts[0])
         while True:
             if not self.lines.reaches(more) or (raw := self.lines[more]) is None:
+                self.ran_out = True
                 return _Joined(cells, more, "its quote is not closed")
             size += len(raw) + 1
             if size > MAX_MESSAGE_BYTES:

@@ -84,7 +84,7 @@ def recognise(head: bytes, known: Known, whole: bool) -> Table:
     for record in records:
         if isinstance(record, Record) and record.lines == 1:
             rows.append(record.cells)
-        if records.lines.number > _SAMPLE:
+        if len(rows) >= _SAMPLE or (records.ran_out and not whole):  # from there on, lines are parts of a cell
             break
     return Table(end, delimiter, skip, header, columns, profile_of(rows, max(map(len, rows), default=0)))
 
