@@ -22,7 +22,8 @@ from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.environment import child_environment
 from pipeline.config.settings import Settings
 from pipeline.migrate import migrate
-from pipeline.sources.recorded.replay import ReplayReport, replay
+from pipeline.sources.recorded.replay import replay
+from pipeline.sources.recorded.report import ReplayReport
 from tests.sources.recorded.test_recorded_data import EXPECTED
 from tests.support.oracle import stop_merges
 from tests.support.topics import Position, end_offsets, lag, read_topic

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
+
+JUDGED = 1_000
+"""The items that are read before the first event, to judge the whole file."""
+JUDGED_BYTES = 64 << 20
 
 
 class Unmapped(NamedTuple):
@@ -30,3 +35,14 @@ class Mapped(NamedTuple):
     event: dict[str, object] | bytes
     left_out: tuple[LeftOut, ...] = ()
     """The optional fields whose value can't be read: the event is without them."""
+
+
+def judged(items: Iterator[Mapped | Unmapped]) -> list[Mapped | Unmapped]:
+    """The first items, by which the file is judged: 1,000, fewer if their texts are long."""
+    first, size = list[Mapped | Unmapped](), 0
+    while len(first) < JUDGED and size < JUDGED_BYTES and (item := next(items, None)) is not None:
+        first.append(item)
+        if isinstance(item, Mapped):
+            text = item.event.get("text") if isinstance(item.event, dict) else item.event
+            size += len(text) if isinstance(text, str | bytes) else 0
+    return first

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain
 
 from pipeline.sources.recorded.ids import IDS, LOST, WAY_OUT, is_long, rounded
-from pipeline.sources.recorded.items import LeftOut, Mapped, Unmapped
+from pipeline.sources.recorded.items import LeftOut, Mapped, Unmapped, judged
 from pipeline.sources.recorded.mapping import NEEDED
 
-JUDGED = 1_000
 _REASON = f"all ids of 16 digits and more end in zeros, they {LOST}: {WAY_OUT}"
 
 
 def without_rounded_ids(items: Iterable[Mapped | Unmapped], fields: Iterable[str]) -> Iterator[Mapped | Unmapped]:
     """The items; where the ids of one of these `fields` were rounded, events are refused or left without them."""
     rest = iter(items)
-    first = list(islice(rest, JUDGED))
+    first = judged(rest)
     lost = [field for field in fields if field in IDS and rounded(_texts(first, field), _others_lost(first, field))]
     if not lost:
         yield from chain(first, rest)

@@ -24,7 +24,8 @@ from pipeline.errors import SettingsError, UnreachableError
 from pipeline.generate.targets import feed_sample
 from pipeline.kafka.event_producer import record_of
 from pipeline.kafka.topics import migrate_topics
-from pipeline.sources.recorded.replay import AsNow, Line, _by_time, replay
+from pipeline.sources.recorded.open_files import Line
+from pipeline.sources.recorded.replay import AsNow, _by_time, replay
 from schemas.times import rfc3339
 
 MAPPING = """
