@@ -1,7 +1,7 @@
 """Opens a recorded file as blocks of bytes: a plain file, gzip, or a file inside a zip archive, known by their first bytes.
 
-Blocks are read as they are needed, so memory stays bounded whatever the size. A file that can't be unpacked is an EarshotError
-with the way out; a file that breaks off later gives its blocks up to there, then raises FileDamaged.
+Blocks are read as they are needed, so memory stays bounded whatever the size. An archive is unpacked twice: damage is an error
+before the first row, not rows of garbage.
 """
 
 from __future__ import annotations
@@ -81,11 +81,15 @@ def opened(path: Path, member: str | None = None) -> Iterator[Source]:
         if start.startswith((ZIP, EMPTY_ZIP)):
             with _zip(path, file) as archive:
                 info = _member(path, archive, member)
+                _check(path, _zip_blocks(path, archive, info))
                 yield _source(path, _zip_blocks(path, archive, info), packed=True)
             return
         if member is not None:
             raise SettingsError(f"{path}: the mapping's key member is for zip archives")
         packed = start.startswith(GZIP)
+        if packed and file.seekable():
+            _check(path, _gzip_blocks(file))
+            file.seek(0)
         yield _source(path, _gzip_blocks(file) if packed else _blocks(file), packed=packed)
 
 
@@ -126,6 +130,15 @@ def _source(path: Path, blocks: Iterator[bytes], packed: bool) -> Source:
     return Source(path, head, whole, blocks)
 
 
+def _check(path: Path, blocks: Iterator[bytes]) -> None:
+    """Unpacks all of it once: a checksum at the end says whether the rows before are those that were packed."""
+    try:
+        for _ in blocks:
+            pass
+    except FileDamaged as error:
+        raise EarshotError(f"{path}: {error}") from None
+
+
 def _raising(error: FileDamaged) -> Iterator[bytes]:
     raise error
     yield b""
@@ -154,12 +167,12 @@ def _unpacked(stream: _Unpacked, packed_size: Callable[[], int]) -> Iterator[byt
         try:
             block = stream.read1(BLOCK)
         except _BROKEN:
-            raise FileDamaged("the archive is damaged here: the rest can't be read") from None
+            raise FileDamaged("the archive is damaged or cut off: get it again") from None
         if not block:
             return
         size += len(block)
         if size > BOMB_BYTES and size > BOMB_RATIO * max(packed_size(), 1):
-            raise FileDamaged(f"the archive grows to over {BOMB_RATIO} times its size, as no data does: the rest is not read")
+            raise FileDamaged(f"the archive grows to over {BOMB_RATIO} times its size, as no data does: it is not read")
         yield block
 
 

@@ -11,28 +11,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from pipeline.sources.recorded.archives import FileDamaged
-from pipeline.sources.recorded.buffer import Buffer
+from pipeline.sources.recorded.broken_json import following_element, has_mispaired_quotes
 from pipeline.sources.recorded.json_text import NotJson, parsed
 from pipeline.sources.recorded.lines import MAX_LINE
+from pipeline.sources.recorded.scanner import Scanner
 
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_SCALAR = re.compile(rb'[^\s,:"\[\]{}]++')
-_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+([\[\]{}])', re.DOTALL)
 _ASSIGNED = re.compile(rb"\s*(?:(?:var|let|const)\s+)?[\w$.]+\s*=\s*(?=[\[{])")
 """Before the document in the .js files of some exports: window.name = [...]"""
-_FIRST_KEY = re.compile(rb'\{\s*("(?:[^"\\]++|\\.)*+")\s*:', re.DOTALL)
-PAIRS = {b"]": b"[", b"}": b"{"}
 
 
 class Element(NamedTuple):
-    """A row's bytes, the place where they begin, and its key in an object that is keyed by id."""
+    """A row: its bytes, the place where they begin, its value or why it has none, its key in an object that is keyed by id."""
 
     raw: bytes
     line: int
     column: int
-    key: str | None = None
-    problem: str | None = None
-    """Why the bytes are not a whole element."""
+    value: object
+    problem: str | None
+    key: str | None
 
 
 class Document:
@@ -42,7 +38,7 @@ class Document:
     """
 
     def __init__(self, blocks: Iterable[bytes], path: str | None, needed: Sequence[str]) -> None:
-        self._buffer = Buffer(blocks)
+        self._buffer = Scanner(blocks)
         self._path = path
         self._needed = {name.partition(".")[0] for name in needed if not name.startswith("$")}
         self._keyed: bool | None = False if path is not None and path.endswith("*") else None
@@ -59,6 +55,8 @@ class Document:
             if byte == b",":
                 buffer.at += 1
                 continue
+            if byte not in (b"{", b"["):
+                raise self._buffer.damaged("text where an object or a list should be")
             parts = self._path.split(".") if self._path else []
             yield from self._walk(parts, None)
 
@@ -73,9 +71,9 @@ class Document:
                 elif name == self._path:
                     yield from self._walk([], key)
                 else:
-                    self._value(keep=False)
+                    self._pass_over()
         elif parts:
-            self._value(keep=False)
+            self._pass_over()
         else:
             self.found = True
             yield from self._rows(first, key)
@@ -84,12 +82,12 @@ class Document:
         """The elements of a list, the values of an object keyed by id, or one row."""
         if first == b"[":
             for _ in self._members(first):
-                yield self._value(key=key)
+                yield self._value(key)
         elif first == b"{" and self._holds_rows():
             for name in self._members(first):
-                yield self._value(key=name)
+                yield self._value(name)
         else:
-            yield self._value(key=key)
+            yield self._value(key)
 
     def _members(self, first: bytes) -> Iterator[str]:
         """Goes through an object or a list: the name or index of each value, which the caller then reads or passes over."""
@@ -103,118 +101,66 @@ class Document:
                 continue
             if byte in (b"]", b"}"):
                 if byte != (b"]" if first == b"[" else b"}"):
-                    raise self._damaged("a bracket that closes nothing")
+                    raise self._buffer.damaged("a bracket that closes nothing")
                 buffer.at += 1
                 return
             if not byte:
-                raise self._damaged("the document ends early")
+                raise self._buffer.damaged("the document ends early")
             index += 1
             yield str(index) if first == b"[" else self._key()
 
     def _key(self) -> str:
-        name = self._string()
+        name = self._buffer.string()
         if self._buffer.next() != b":":
-            raise self._damaged("a key without a value")
+            raise self._buffer.damaged("a key without a value")
         self._buffer.at += 1
         if not self._buffer.next():
-            raise self._damaged("the document ends early")
+            raise self._buffer.damaged("the document ends early")
         try:
             return str(parsed(name))
         except NotJson:
-            raise self._damaged("a key that is no text") from None
-
-    def _string(self) -> bytes:
-        buffer = self._buffer
-        while (match := _STRING.match(buffer.data, buffer.at)) is None:
-            if buffer.next() != b'"' or len(buffer.data) - buffer.at > MAX_LINE or not buffer.more():
-                raise self._damaged("no key where one should be")
-        buffer.at = match.end()
-        return match[0]
+            raise self._buffer.damaged("a key that is no text") from None
 
     # --- a value ----------------------------------------------------------------------------------------------------
-    def _value(self, keep: bool = True, key: str | None = None) -> Element:
-        """The next value, by its brackets. Without `keep` its bytes are forgotten, so that it may have any size."""
+    def _value(self, key: str | None) -> Element:
+        """The next value, by its brackets."""
+        self._buffer.next()
         line, column = self._buffer.place()
-        parts: list[bytes] = []
-        problem = None
-        while True:
-            raw, problem = self._piece(keep)
-            parts.append(raw)
-            following = self._buffer.next()
-            if problem or following in (b"", b",", b"]", b"}") or (following == b"{" and raw[:1] == b"{"):
-                return Element(b"".join(parts), line, column, key, problem)
-            if following == b":":
-                self._buffer.at += 1
-                self._buffer.next()
-            if len(parts) > 100:
-                raise self._damaged("no value where one should be")
-            parts.append(b" ")  # text after a value: it makes the element no JSON
-
-    def _piece(self, keep: bool) -> tuple[bytes, str | None]:
-        buffer = self._buffer
-        first = buffer.next()
-        if first in (b"{", b"["):
-            return self._bracketed(keep)
-        if first == b'"':
-            return self._string(), None
-        while True:
-            match = _SCALAR.match(buffer.data, buffer.at)
-            if match is not None and match.end() == len(buffer.data) and match.end() - buffer.at < 1000 and buffer.more():
-                continue
-            if match is None:
-                raise self._damaged("no value where one should be")
-            buffer.at = match.end()
-            return match[0], None
-
-    def _bracketed(self, keep: bool) -> tuple[bytes, str | None]:
-        """An object or a list, up to the bracket that closes it."""
-        buffer = self._buffer
-        open_, at = [buffer.data[buffer.at : buffer.at + 1]], buffer.at + 1
-        while open_:
-            match = _BRACKET.match(buffer.data, at)
-            if match is None:
-                passed = at - buffer.at
-                if not keep:
-                    buffer.at, passed = at, 0
-                if len(buffer.data) - buffer.at > MAX_LINE or not buffer.more():
-                    return self._cut(None)
-                at = buffer.at + passed
-                continue
-            bracket, at = match[1], match.end()
-            if bracket in (b"{", b"["):
-                open_.append(bracket)
-                continue
-            if PAIRS[bracket] not in open_:  # it closes a bracket around this value
-                return self._cut(at - 1)
-            while open_.pop() != PAIRS[bracket]:
-                pass
-        raw = buffer.data[buffer.at : at]
-        buffer.at = at
-        return raw, None
-
-    def _cut(self, end: int | None) -> tuple[bytes, str]:
-        """A value that nothing closes before `end` (None: in sight): up to the next one with the same first key."""
-        buffer = self._buffer
-        first = _FIRST_KEY.match(buffer.data, buffer.at)
-        following = None
-        if first is not None:
-            again = re.compile(rb"(?:\}\s*,?|,)\s*(?=\{\s*" + re.escape(first[1]) + rb"\s*:)")
-            following = again.search(buffer.data, first.end(), len(buffer.data) if end is None else end)
-        if following is not None:
-            stop, end = following.start(), following.end()
-        elif end is not None:
-            stop = end
-        elif len(buffer.data) - buffer.at > MAX_LINE:
-            raise self._damaged(f"a value of over {MAX_LINE >> 20} MB")
+        raw, problem = self._buffer.piece(keep=True)
+        value: object = None
+        if problem is None:
+            try:
+                value = parsed(raw)
+            except NotJson as error:
+                raw, problem = self._shortened(raw), error.at(line, column)
         else:
-            raise self._damaged("the document ends inside a value")
-        raw = buffer.data[buffer.at : stop]
-        buffer.at = end
-        return raw, "a quote or bracket is not closed"
+            problem = f"not JSON: {problem}: line {line}, column {column}"
+        while not self._ends(raw):
+            if len(raw) > MAX_LINE:
+                raise self._buffer.damaged("no value where one should be")
+            problem = problem or f"not JSON: text after a value: line {line}, column {column}"
+            raw += self._buffer.piece(keep=True)[0]
+        return Element(raw, line, column, value, problem, key)
 
-    def _damaged(self, reason: str) -> FileDamaged:
-        line, column = self._buffer.place()
-        return FileDamaged(f"not JSON: {reason}: line {line}, column {column}")
+    def _ends(self, raw: bytes) -> bool:
+        """Whether a value that was read ends here; a colon in its place is passed over."""
+        following = self._buffer.next()
+        if following == b":":
+            self._buffer.at += 1
+            return self._buffer.next() == b""
+        return following in (b"", b",", b"]", b"}") or (following == b"{" and raw[:1] == b"{")
+
+    def _shortened(self, raw: bytes) -> bytes:
+        """A value that is no JSON, without the elements that it took up because one of its quotes is not closed."""
+        following = following_element(raw, 0, len(raw)) if has_mispaired_quotes(raw) else None
+        if following is None:
+            return raw
+        self._buffer.at -= len(raw) - following.end()
+        return raw[: following.start() + 1]
+
+    def _pass_over(self) -> None:
+        """Goes past the next value, whatever its size."""
+        self._buffer.piece(keep=False)
 
     # --- what kind of object ----------------------------------------------------------------------------------------
     def _holds_rows(self) -> bool:
@@ -235,7 +181,7 @@ class Document:
             for name in inside._members(b"{"):
                 if name in self._needed or inside._buffer.next() != b"{":
                     return False
-                value = parsed(inside._value().raw)
+                value = inside._value(name).value
                 names.append(set(value) if isinstance(value, dict) else set())
         except (FileDamaged, NotJson):
             pass  # the block ends here

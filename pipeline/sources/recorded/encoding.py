@@ -7,6 +7,7 @@ text of the encoding stay invalid UTF-8, so that the row which holds them is rep
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
@@ -21,11 +22,14 @@ BOMS = (
 BY_BOM = "its byte order mark"
 WIDE = ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
 _LOOKED_AT = 1 << 16
-_ENOUGH = 24
-"""With fewer bytes beyond ASCII only the most common legacy encoding is guessed."""
-_WESTERN = {"cp1252", "latin_1", "iso8859_15", "iso8859_9", "cp1254", "cp1250", "iso8859_2", "mac_roman", "cp437", "cp850"}
+_SURE = 0.25
+"""chardet's confidence from which on it is right about short texts; below it, it is so where words have few ASCII letters."""
+_LEAST = 0.05
+"""Below it, words with many ASCII letters are taken for a Western language's."""
+_WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
+_CENTRAL = {"cp1250": "cp1250", "iso8859-2": "iso8859-2", "cp1254": "cp1254", "iso8859-9": "cp1254"}
+_WINDOWS = {"iso8859-1": "cp1252", "iso8859-15": "cp1252", "iso8859-7": "cp1253", "iso8859-9": "cp1254"}
 _NO_FILES = ("idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "utf-7")
-_NOT_IN_1252 = bytes((0x81, 0x8D, 0x8F, 0x90, 0x9D))
 
 
 class Guess(NamedTuple, Generic[T]):
@@ -81,17 +85,16 @@ def _utf8_counts(head: bytes) -> tuple[int, int]:
 
 def eight_bit(sample: bytes) -> str:
     """The legacy encoding that bytes which are not UTF-8 are most probably in: a guess."""
-    beyond = [line for line in sample[: 16 * _LOOKED_AT].splitlines() if not line.isascii()]
-    some = b"\n".join(beyond)[:_LOOKED_AT]
-    if sum(byte > 127 for byte in some) < _ENOUGH:
-        return "cp1252"
-    import charset_normalizer  # slow to import, and seldom needed
+    import chardet  # its models take a moment to load, and are seldom needed
 
-    best = charset_normalizer.from_bytes(some).best()
-    name = best.encoding if best is not None else "cp1252"
-    if name in _WESTERN and name not in ("cp1250", "iso8859_2") and not any(byte in some for byte in _NOT_IN_1252):
-        return "cp1252"
-    return name.replace("_", "-")
+    some = b"\n".join(line for line in sample[: 16 * _LOOKED_AT].splitlines() if not line.isascii())[:_LOOKED_AT]
+    guess = chardet.detect(some)
+    name = codecs.lookup(guess["encoding"]).name if guess["encoding"] and is_text(guess["encoding"]) else "cp1252"
+    words = b"".join(_WORD.findall(some))
+    beyond = sum(byte > 127 for byte in words) / max(len(words), 1)
+    if guess["confidence"] >= _SURE or beyond > 0.7:
+        return _WINDOWS.get(name, name)
+    return _CENTRAL.get(name, "cp1252") if guess["confidence"] >= _LEAST else "cp1252"
 
 
 def is_text(name: str) -> bool:
@@ -108,7 +111,8 @@ def as_utf8(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
     for block in blocks if is_utf8(name) else _transcoded(blocks, name):
         if first and block:
             first = False
-            block = block.removeprefix(codecs.BOM_UTF8)
+            while block.startswith(codecs.BOM_UTF8):
+                block = block.removeprefix(codecs.BOM_UTF8)
         yield block
 
 

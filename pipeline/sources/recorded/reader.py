@@ -21,7 +21,7 @@ from pipeline.sources.recorded.items import Unmapped
 from pipeline.sources.recorded.json_text import NotJson, parsed
 from pipeline.sources.recorded.lines import TOO_LONG, split_lines
 from pipeline.sources.recorded.reading import SUFFIXES, Format, Reading
-from pipeline.sources.recorded.repair import REPAIRS, repaired, suspected
+from pipeline.sources.recorded.repair import REPAIRS, repair_texts, suspected
 from pipeline.sources.recorded.rows import Row
 
 Say = Callable[[str], None]
@@ -145,7 +145,7 @@ def _repaired(rows: Iterator[Row | Unmapped], reading: Reading, say: Say) -> Ite
     for number, row in enumerate(rows):
         if isinstance(row, Row):
             if repair is not None:
-                row = Row(row.line, {name: repaired(value, repair) for name, value in row.values.items()})
+                repair_texts(row.values, repair)
             elif not told and number < _SUSPECTED_IN and (name := suspected(row.values)) is not None:
                 told = True
                 say(f"texts look like UTF-8 that was read as another encoding: repair: {name} in the mapping repairs them")
@@ -162,7 +162,10 @@ def _table_rows(
     for _ in range(table.skip.value):
         if records.lines:
             records.lines.take()
-    columns = reading.columns or tables.names_in(next(iter(records), None))
+    header = None if reading.columns else next(iter(records), None)
+    if isinstance(header, Unmapped):
+        raise SettingsError(f"{path}: the header in line {header.line}: {header.reason}")
+    columns = reading.columns or tables.names_in(header)
     _check_columns(path, columns, table, found, needed)
     if not table.delimiter.sure:
         say(f"cells are split at {table.delimiter.value!r}: delimiter: {table.delimiter.value!r} in the mapping says so")
@@ -189,8 +192,6 @@ def _check_columns(path: Path, columns: tuple[str, ...], table: tables.Table, fo
     text = f"{path}: the mapping names column {missing[0]!r}, the file has"
     if not columns:
         raise SettingsError(f"{text} none: it is empty")
-    if not found.encoding.sure and found.encoding.value != "utf-8":
-        raise SettingsError(f"{text} no such column and is not UTF-8: set encoding: {found.encoding.value}")
     if not tables.is_header(columns) and len(columns) > 1:
         raise SettingsError(f"{text} {len(columns)} columns and seems to have no header: name them by `columns`")
     raise SettingsError(f"{text} {shown(columns)}")
@@ -217,17 +218,12 @@ def _document_rows(
     document = Document(blocks, reading.rows, needed)
     number = 0
     for number, element in enumerate(document.elements(), 1):
-        try:
-            row = parsed(element.raw)
-        except NotJson as error:
-            where = f"line {element.line}, column {element.column}"
-            reason = f"not JSON: {element.problem}: {where}" if element.problem else error.at(element.line, element.column)
-            yield Unmapped(number, reason + _hint(element.raw, encoding))
-            continue
-        if not isinstance(row, dict):
+        if element.problem is not None:
+            yield Unmapped(number, element.problem + _hint(element.raw, encoding))
+        elif not isinstance(element.value, dict):
             yield Unmapped(number, "the row is not an object")
         else:
-            yield Row(number, row if element.key is None else {**row, "$key": element.key})
+            yield Row(number, element.value if element.key is None else {**element.value, "$key": element.key})
     if reading.rows is not None and not document.found:
         raise SettingsError(f"{path}: no rows at {reading.rows!r}")
     if not number and reading.rows is None and not document.found:

@@ -6,10 +6,14 @@ The exports of Facebook and Instagram are such files. `suspected` sees such text
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 _BROKEN = re.compile("[\u00c2-\u00df][\u0080-\u00bf]|[\u00e0-\u00ef][\u0080-\u00bf]{2}|[\u00f0-\u00f4][\u0080-\u00bf]{3}")
 """The bytes of one character in UTF-8, each as a character of Latin-1."""
+
+_FROM_1252 = {ord(bytes((byte,)).decode("cp1252", "replace")): byte for byte in range(0x80, 0xA0)}
+"""The characters that Windows-1252 has for bytes which are none in Latin-1."""
 
 
 def latin1(text: str) -> str:
@@ -42,28 +46,36 @@ def ftfy(text: str) -> str:
 REPAIRS: dict[str, Callable[[str], str]] = {"latin1": latin1, "ftfy": ftfy}
 
 
-def repaired(value: object, repair: Callable[[str], str]) -> object:
-    """The value with every text in it repaired; keys of objects stay."""
-    if isinstance(value, str):
-        return repair(value)
-    if isinstance(value, dict):
-        return {key: repaired(inner, repair) for key, inner in value.items()}
-    return [repaired(inner, repair) for inner in value] if isinstance(value, list) else value
+def repair_texts(values: dict[str, object], repair: Callable[[str], str]) -> None:
+    """Repairs every text in a row, where it is; keys stay."""
+    open_: list[dict[str, object] | list[object]] = [values]
+    while open_:
+        inside = open_.pop()
+        places: Iterable[tuple[Any, object]] = inside.items() if isinstance(inside, dict) else enumerate(inside)
+        for place, value in list(places):
+            if isinstance(value, str):
+                inside[place] = repair(value)
+            elif isinstance(value, dict | list):
+                open_.append(value)
 
 
-def suspected(value: object) -> str | None:
-    """The repair that a text in the value seems to need, if any does."""
-    if isinstance(value, str):
-        return None if value.isascii() else _suspected(value)
-    if isinstance(value, dict):
-        value = list(value.values())
-    return next((name for inner in value if (name := suspected(inner))), None) if isinstance(value, list) else None
+def suspected(values: dict[str, object]) -> str | None:
+    """The repair that a text in a row seems to need, if any does."""
+    open_: list[object] = [values]
+    while open_:
+        value = open_.pop()
+        if isinstance(value, str):
+            if not value.isascii() and (name := _suspected(value)) is not None:
+                return name
+        elif isinstance(value, dict | list):
+            open_ += value.values() if isinstance(value, dict) else value
+    return None
 
 
 def _suspected(text: str) -> str | None:
-    for name, encoding in (("latin1", "latin-1"), ("ftfy", "cp1252")):
+    for name, as_read in (("latin1", text), ("ftfy", text.translate(_FROM_1252))):
         try:
-            text.encode(encoding).decode("utf-8")
+            as_read.encode("latin-1").decode("utf-8")
             return name
         except UnicodeError:
             continue
