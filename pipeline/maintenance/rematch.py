@@ -34,8 +34,8 @@ from pipeline.config.settings import Settings
 from pipeline.errors import EarshotError, UnknownName
 from pipeline.maintenance.scan import AGAIN, EVER, IN_CHUNK, WHERE, Progress, chunks
 from pipeline.processors.mentions.brands import SAMPLE_BRANDS, Brand, load_brands
-from pipeline.processors.mentions.matching import term_text
 from pipeline.processors.mentions.step import Matching
+from pipeline.processors.mentions.terms import term_text
 from schemas import events
 from schemas.inbound import INBOUND_SQL
 from schemas.labels import DEFERRED
