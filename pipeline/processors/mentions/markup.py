@@ -18,6 +18,8 @@ import polars as pl
 
 CHANGED = ("<", "&", "\\", "`", "\x7f")
 """Without one of these, and without an address, a text has no term that its stored form has not."""
+CHANGED_RE2 = r"<[A-Za-z!?/@]|&[#A-Za-z]|\\[!-/:-@\[-`{-~]|[`\x7f\x00-\x08\x0e-\x1b]"
+"""The ASCII texts that preparation or folding may change so that they have other terms, as a pattern for ClickHouse."""
 REMOVED = ("://", "www.", "[")
 """The beginnings of what can only take terms away."""
 
