@@ -22,7 +22,16 @@ COMMANDS = [
     *("up", "worker", "migrate", "send", "replay", "generate", "query", "status", "reset", "rematch", "voice"),
     *("rescore", "label", "control"),
     *("alerts tail", "alerts list", "alerts show", "alerts ack", "alerts silence", "alerts silences", "alerts test"),
-    *("alerts check", "alerts backtest", "dlq list", "dlq show", "dlq replay", "offsets list", "offsets accept-loss"),
+    *(
+        "alerts check",
+        "alerts backtest",
+        "dlq list",
+        "dlq show",
+        "dlq replay",
+        "offsets list",
+        "offsets accept-loss",
+        "mapping new",
+    ),
 ]
 BRANDS_SQL = "INSERT INTO interactions (event_key, version, id, platform, created_at, brands, text) VALUES "
 

@@ -205,6 +205,12 @@ def load_mapping(path: Path) -> MappingFile:
     return document.load(path, MappingFile)
 
 
+def mapping_beside(path: Path) -> Path:
+    """The mapping file that belongs to a file, beside it: survey.mapping.yaml of survey.csv and survey.csv.gz."""
+    plain = path.with_suffix("") if path.suffix.lower() in (".gz", ".gzip") else path
+    return plain.with_name(f"{plain.stem}.mapping.yaml")
+
+
 def find_mapping(path: Path) -> MappingFile | None:
     """The mapping for a file by its name (without .gz): NAME.mapping.yaml beside it, else a shipped one whose `files` match."""
     names = dict.fromkeys((path, path.with_suffix("") if path.suffix.lower() in (".gz", ".gzip") else path))

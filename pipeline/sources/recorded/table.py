@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from pipeline.sources.recorded.cells import Profile, Splitter, kind_of, profile_of
@@ -75,6 +76,8 @@ def recognise(head: bytes, known: Known, whole: bool) -> Table:
         raw.pop()  # cut in the middle
     texts = [line.decode("utf-8", "replace") for line in raw[: _HEADER_IN + (known.skip or 0)]]
     delimiter, skip, header = _layout(texts, known)
+    if skip.value and not header.value and (first := _names_above_long_rows(raw, texts[0], known)) is not None:
+        delimiter, skip, header = first
     records = Records(raw[skip.value :], Splitter(delimiter.value, known.has_quotes), Guess("utf-8", True, ""))
     columns = known.columns
     if not known.columns and header.value:
@@ -87,6 +90,26 @@ def recognise(head: bytes, known: Known, whole: bool) -> Table:
         if len(rows) >= _SAMPLE or (records.ran_out and not whole):  # from there on, lines are parts of a cell
             break
     return Table(end, delimiter, skip, header, columns, profile_of(rows, max(map(len, rows), default=0)))
+
+
+def _names_above_long_rows(raw: list[bytes], text: str, known: Known) -> tuple[Guess[str], Guess[int], Guess[bool]] | None:
+    """The layout if the first line is a header, and the records below it have as many cells though most run over lines."""
+    if known.skip is not None or known.columns or known.needed or not known.has_quotes:
+        return None
+    for delimiter in known.possible:
+        splitter = Splitter(delimiter, True)
+        names = splitter.split(text).cells
+        if len(names) < 2 or not is_header(names):
+            continue
+        widths = [
+            len(each.cells)
+            for each in islice(Records(raw[1:], splitter, Guess("utf-8", True, "")), 50)
+            if isinstance(each, Record)
+        ]
+        if len(widths) > 2 and widths.count(len(names)) >= 0.9 * len(widths):
+            sure = Guess(True, True, "its cells are names")
+            return _delimiter(delimiter, known, "the records below have as many cells"), Guess(0, True, "the first line"), sure
+    return None
 
 
 def names_in(header: object) -> tuple[str, ...]:
