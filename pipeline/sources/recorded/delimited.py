@@ -6,6 +6,7 @@ however long it is, and a cell that was never closed costs its own row and no ot
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from pipeline.sources.recorded.encoding import Guess, eight_bit
 from pipeline.sources.recorded.items import Unmapped
 from pipeline.sources.recorded.lines import TOO_LONG, Ahead
 
+NAME = re.compile(r"[^\W\d][\w .:/#$%&+*@()?-]{0,39}")
 _SEARCHED = 1_000
 """After a quote that was never closed, the next row is searched in so many lines."""
 
@@ -197,6 +199,6 @@ def _invalid(cells: Sequence[str]) -> int | None:
 
 
 def shown(names: Sequence[str]) -> str:
-    """Column names for an error line, in one line."""
-    cut = [name if len(name) <= 40 else name[:37] + "..." for name in names[:40]]
-    return ", ".join(name if name.isprintable() else ascii(name) for name in cut) + (", ..." if len(names) > 40 else "")
+    """Column names for an error line: those that look like names. Others may be somebody's words in a broken header."""
+    likely = [name if NAME.fullmatch(name) and len(name.split()) <= 3 else "..." for name in names[:40]]
+    return ", ".join(likely) + (", ..." if len(names) > 40 else "")

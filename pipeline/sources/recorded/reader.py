@@ -166,7 +166,7 @@ def _table_rows(
     if isinstance(header, Unmapped):
         raise SettingsError(f"{path}: the header in line {header.line}: {header.reason}")
     columns = reading.columns or tables.names_in(header)
-    _check_columns(path, columns, table, found, needed)
+    _check_columns(path, columns, table, needed)
     if not table.delimiter.sure:
         say(f"cells are split at {table.delimiter.value!r}: delimiter: {table.delimiter.value!r} in the mapping says so")
     if not table.skip.sure:
@@ -181,20 +181,25 @@ def form_quotes(found: Form, reading: Reading) -> bool:
     return found.format.value != "tsv" if reading.quotes is None else reading.quotes
 
 
-def _check_columns(path: Path, columns: tuple[str, ...], table: tables.Table, found: Form, needed: tuple[str, ...]) -> None:
+def _check_columns(path: Path, columns: tuple[str, ...], table: tables.Table, needed: tuple[str, ...]) -> None:
+    """Raises SettingsError if a needed column is missing or there twice.
+
+    The error shows the columns only where a needed one is among them: else the line may be no header but somebody's words.
+    """
+    missing = [name for name in needed if tables.column_of(name, columns) is None]
+    if missing and not columns:
+        raise SettingsError(f"{path}: the mapping names column {missing[0]!r}, the file has none: it is empty")
+    if missing and len(missing) < len(needed):
+        raise SettingsError(f"{path}: the mapping names column {missing[0]!r}, the file has {shown(columns)}")
+    if missing:
+        raise SettingsError(
+            f"{path}: the mapping names column {missing[0]!r}, but line {table.skip.value + 1} holds no column of the mapping "
+            f"({shown(needed)}): `skip` says where the header is, `columns` names the columns of a file without one"
+        )
     if twice := [name for name in dict.fromkeys(columns) if name and columns.count(name) > 1]:
         raise SettingsError(
             f"{path}: the header has {shown(twice)} twice: name the columns by `columns`, and leave the header out by `skip`"
         )
-    missing = [name for name in needed if tables.column_of(name, columns) is None]
-    if not missing:
-        return
-    text = f"{path}: the mapping names column {missing[0]!r}, the file has"
-    if not columns:
-        raise SettingsError(f"{text} none: it is empty")
-    if not tables.is_header(columns) and len(columns) > 1:
-        raise SettingsError(f"{text} {len(columns)} columns and seems to have no header: name them by `columns`")
-    raise SettingsError(f"{text} {shown(columns)}")
 
 
 def _line_rows(lines: Iterator[bytes | None], encoding: Guess[str]) -> Iterator[Row | Unmapped]:

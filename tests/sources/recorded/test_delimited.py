@@ -289,7 +289,7 @@ def test_lines_before_the_header(tmp_path: Path, before: str, lines: int) -> Non
 )
 def test_a_file_without_a_header(tmp_path: Path, content: str, keys: dict[str, Any]) -> None:
     assert read(tmp_path, "rows.csv", content, columns=["id", "at", "text"], **keys) == [(1, ("1", "a")), (2, ("2", "b"))]
-    with pytest.raises(SettingsError, match="seems to have no header: name them by `columns`"):
+    with pytest.raises(SettingsError, match="`columns` names the columns of a file without one"):
         read(tmp_path, "rows.csv", content, **keys)
 
 
