@@ -189,9 +189,7 @@ def _check_columns(path: Path, columns: tuple[str, ...], table: tables.Table, ne
     missing = [name for name in needed if tables.column_of(name, columns) is None]
     if missing and not columns:
         raise SettingsError(f"{path}: the mapping names column {missing[0]!r}, the file has none: it is empty")
-    if missing and len(missing) < len(needed):
-        raise SettingsError(f"{path}: the mapping names column {missing[0]!r}, the file has {shown(columns)}")
-    if missing:
+    if missing and len(missing) == len(needed):
         raise SettingsError(
             f"{path}: the mapping names column {missing[0]!r}, but line {table.skip.value + 1} holds no column of the mapping "
             f"({shown(needed)}): `skip` says where the header is, `columns` names the columns of a file without one"
@@ -200,6 +198,8 @@ def _check_columns(path: Path, columns: tuple[str, ...], table: tables.Table, ne
         raise SettingsError(
             f"{path}: the header has {shown(twice)} twice: name the columns by `columns`, and leave the header out by `skip`"
         )
+    if missing:
+        raise SettingsError(f"{path}: the mapping names column {missing[0]!r}, the file has {shown(columns)}")
 
 
 def _line_rows(lines: Iterator[bytes | None], encoding: Guess[str]) -> Iterator[Row | Unmapped]:

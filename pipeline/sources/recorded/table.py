@@ -142,9 +142,9 @@ def _layout(texts: list[str], known: Known) -> tuple[Guess[str], Guess[int], Gue
     first = known.skip or 0
     cells = {each: [Splitter(each, known.has_quotes).split(text).cells for text in texts] for each in known.possible}
     if known.columns:
-        row = {each: rows[first] if first < len(rows) else [] for each, rows in cells.items()}
-        fits = [each for each in known.possible if len(row[each]) == len(known.columns)]
-        delimiter = known.usual if len(row[known.usual]) > 1 or not fits else fits[0]
+        widths = {each: len(rows[first]) if first < len(rows) else 0 for each, rows in cells.items()}
+        fits = [each for each in known.possible if widths[each] == len(known.columns)]
+        delimiter = known.usual if widths[known.usual] > 1 or not fits else fits[0]
         skip = Guess(first, True, "the mapping")
         return _delimiter(delimiter, known, "the number of columns"), skip, Guess(False, True, "the mapping")
     places = [first] if given else range(min(len(texts), _HEADER_IN))
