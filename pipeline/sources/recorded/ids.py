@@ -12,7 +12,7 @@ IDS = ("id", "in_reply_to", "conversation_id", "target", "author.id", "order.id"
 """The fields that hold the id of something."""
 _SCIENTIFIC = re.compile(r"[+-]?\d[.,]\d*[eE]\+?\d{1,3}|[+-]?\d+[eE]\+\d{1,3}")
 _POINT_ZERO = re.compile(r"(-?\d+)[.,]0+")
-_LONG = re.compile(r"\d{16,}$")
+_LONG = re.compile(r"(?<![^\W_])[1-9]\d{15,}$")
 EXACT = 1 << 53
 _KEPT = 17, 15
 """The digits that a float keeps, and a spreadsheet."""
@@ -46,7 +46,7 @@ def rounded(ids: Iterable[str], others_lost: bool) -> bool:
 
     `others_lost`: other ids of the column lost digits for sure. Without that a few zeros by chance are none that count.
     """
-    zeros = 0
+    zeros = several = 0
     for each in set(ids):
         match = _LONG.search(each)
         if match is None:
@@ -55,7 +55,8 @@ def rounded(ids: Iterable[str], others_lost: bool) -> bool:
         if tail == 0 or len(match[0]) - tail > _KEPT[len(match[0]) <= _KEPT[0]]:
             return False
         zeros += tail
-    return zeros >= (1 if others_lost else 3)
+        several += 1
+    return zeros >= 1 if others_lost else several > 1 and zeros >= 3
 
 
 def is_long(value: str) -> bool:

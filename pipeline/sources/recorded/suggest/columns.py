@@ -39,7 +39,7 @@ class Column:
     @cached_property
     def texts(self) -> list[str]:
         """The values as texts, without those that stand for a missing one."""
-        found = (as_text(value).strip() for value in self.values if not isinstance(value, dict | list))
+        found = (_text(value) for value in self.values if not isinstance(value, dict))
         return [text for text in found if text and not is_missing(text, _WORDS)]
 
     @property
@@ -98,6 +98,10 @@ class Column:
         return list(dict.fromkeys(self.texts))[:3]
 
 
+def _text(value: object) -> str:
+    return " ".join(map(as_text, value)) if isinstance(value, list) else as_text(value).strip()
+
+
 def _reads(read: object, text: str) -> bool:
     assert callable(read)
     try:
@@ -136,9 +140,10 @@ def _leaves(node: dict[str, object], prefix: str, depth: int = 0) -> Iterator[tu
                 if inner:
                     yield f"{path}.*.{key}", " ".join(map(str, inner))
         elif isinstance(value, list):
-            text = joined(value) if any(isinstance(each, dict) for each in value) else " ".join(map(as_text, value))
-            if text:
-                yield path, text
+            mixed = any(isinstance(each, dict | list) for each in value)
+            given = joined(value) if mixed else value
+            if given:
+                yield path, given
         elif value is not None:
             yield path, value
 

@@ -29,9 +29,9 @@ _PLATFORMS = {
     **{"微博": "weibo", "shortcode": "instagram", "survey": "survey"},
 }
 _HOSTS = re.compile(
-    r"https?://(?:[\w-]+\.)*?(twitter|instagram|facebook|youtube|reddit|bsky|tiktok|trustpilot|weibo|vk|t)\.(?:com|app|me|cn)\b"
+    r"https?://(?:[\w-]+\.)*?(twitter|instagram|facebook|youtube|reddit|bsky|tiktok|trustpilot|weibo|vk|play\.google|t)\.(?:com|app|me|cn)\b"
 )
-_OF_HOST = {"bsky": "bluesky", "t": "telegram"}
+_OF_HOST = {"play.google": "google_play", "bsky": "bluesky", "t": "telegram"}
 _KINDS = {
     **dict.fromkeys(("review", "reviews", "bewertung", "bewertungen", "avis", "resena",
                     "resenas", "recensioni", "отзывы", "评论集"), "review"),
@@ -180,17 +180,21 @@ def _answer(columns: Columns, main: Draft) -> Draft | None:
     replies = Columns(
         {path: each for path, each in _plain(columns).items() if is_of_reply(path) and path not in taken and each.texts}
     )
-    if identifier is None or not replies:
+    if not replies:
         return None
     filled = Columns({path: Column(path, max(1, len(each.texts)), each.values) for path, each in replies.items()})
     texts = [each for each in filled.values() if each.words > 0.5 and each.length > 20 and not each.is_url]
     times = Columns({path: each for path, each in filled.items() if each not in texts})
     time = choose_time(times)
-    if len(texts) != 1 or time is None:
+    if len(texts) != 1 or time is None or (identifier and set("{}") & set(identifier.column.path)):
         return None
     draft = Draft([time, Choice("text", texts[0], _text_keys(texts[0]))], [], when=texts[0].path)
-    draft.extra["id"] = {"template": "{" + identifier.column.path + "}/reply"}
-    draft.extra["in_reply_to"] = {"from": identifier.column.path, **identifier.keys}
+    if identifier is not None:
+        draft.extra["id"] = {"template": "{" + identifier.column.path + "}/reply"}
+        draft.extra["in_reply_to"] = {"from": identifier.column.path, **identifier.keys}
+    else:
+        draft.extra["id"] = {"hash": [*_hash_names(main.extra["id"]), texts[0].path]}
+        draft.extra["in_reply_to"] = main.extra["id"]
     platform = next(each for each in main.constants if each.field == "platform")
     draft.constants += [platform, Constant("kind", "reply"), Constant("direction", "outbound")]
     return draft

@@ -39,7 +39,11 @@ def choose_rest(columns: Columns, taken: set[str]) -> list[Choice]:
             choice.doubts.append("by a part of its name")
         chosen.append(choice)
     fields = [choice.field for choice in chosen]
-    if "author.name" in fields and "author.handle" not in fields:
+    if "author.name" in fields and "author.handle" in fields:
+        named = chosen[fields.index("author.name")]
+        if not is_of_author(named.column.label) and named.column.words < 0.05:  # of the post: Reddit's t1_x
+            chosen.remove(named)
+    elif "author.name" in fields:
         named = chosen[fields.index("author.name")]
         if _is_handle(named.column):
             named.field = "author.handle"
@@ -74,7 +78,7 @@ def _belongs(path: str, name: str) -> bool:
     inside_author = any(is_of_author(part) for part in parts)
     if name.startswith("author."):
         return inside_author or (not parts and (exact or is_of_author(path)))
-    return not inside_author
+    return not inside_author and (exact or not is_of_author(path))
 
 
 def _keys(name: str, column: Column) -> dict[str, object]:

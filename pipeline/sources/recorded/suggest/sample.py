@@ -10,6 +10,7 @@ import orjson
 
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.sources.recorded.archives import FileDamaged, opened
+from pipeline.sources.recorded.cells import STRONG, kind_of
 from pipeline.sources.recorded.reader import format_of, recognise, rows_of
 from pipeline.sources.recorded.reading import Format, Reading
 from pipeline.sources.recorded.rows import Row
@@ -40,31 +41,52 @@ def sample_of(path: Path) -> Sample:
     except SettingsError:
         form = _sniffed(path)
         keys["format"] = form
-    notes: list[str] = []
     try:
-        found = recognise(path, Reading.model_validate(keys))
-        notes.append(f"encoding {found.encoding.value} ({found.encoding.why})" if found.encoding.why else "")
-        if found.encoding.value != "utf-8":
-            keys["encoding"] = found.encoding.value
-        if found.format.value != form:
-            form = found.format.value
-            keys["format"] = form
-        if found.table is not None:
-            _add_layout(found.table, form, keys, notes)
-        elif form == "json" and (rows := _rows_path(path)) is not None:
-            keys["rows"] = rows
-        reading = Reading.model_validate(keys)
-        said: list[str] = []
-        rows_found = list(
-            islice((row for row in rows_of(path, form, reading, (), said.append) if isinstance(row, Row)), SAMPLED)
-        )
+        return _read(path, form, keys)
     except FileDamaged as error:
         raise EarshotError(f"{path}: {error}") from None
     except OSError as error:
         raise EarshotError(f"{path}: {error.strerror}") from None
+
+
+def _read(path: Path, form: Format, keys: dict[str, object]) -> Sample:
+    notes, said = list[str](), list[str]()
+    found = recognise(path, Reading.model_validate(keys))
+    notes.append(f"encoding {found.encoding.value} ({found.encoding.why})" if found.encoding.why else "")
+    if found.encoding.value != "utf-8":
+        keys["encoding"] = found.encoding.value
+        found = recognise(path, Reading.model_validate(keys))
+    if found.format.value != form:
+        form = found.format.value
+        keys["format"] = form
+    if found.table is not None:
+        _add_layout(found.table, form, keys, notes)
+    elif form == "json" and (where := _rows_path(path)) is not None:
+        keys["rows"] = where
+    rows = _rows(path, form, keys, (), said)
+    if "columns" in keys and (names := _names(rows, found.table)):
+        del keys["columns"]
+        notes[-1] = "the header holds sentences"
+        rows = _rows(path, form, keys, names, said)
     if any("repair: latin1" in line for line in said):
         keys["repair"] = "latin1"
-    return Sample([row.values for row in rows_found], keys, [note for note in (*notes, *said) if note])
+        rows = _rows(path, form, keys, (), said)
+    return Sample(rows, keys, list(dict.fromkeys(note for note in (*notes, *said) if note)))
+
+
+def _rows(
+    path: Path, form: Format, keys: dict[str, object], needed: tuple[str, ...], said: list[str]
+) -> list[dict[str, object]]:
+    rows = rows_of(path, form, Reading.model_validate(keys), needed, said.append)
+    return list(islice((row.values for row in rows if isinstance(row, Row)), SAMPLED))
+
+
+def _names(rows: list[dict[str, object]], table: Table | None) -> tuple[str, ...]:
+    """The cells of the first row if they are a header after all: texts above columns of numbers or times."""
+    cells = [str(value).strip() for value in rows[0].values()] if rows and table is not None else []
+    kinds = [kind_of(cell) for cell in cells]
+    plain = len(set(cells)) == len(cells) and not {"blank", *STRONG} & set(kinds)
+    return tuple(cells) if plain and table is not None and set(STRONG) & set(table.profile.kinds) else ()
 
 
 def _add_layout(table: Table, form: Format, keys: dict[str, object], notes: list[str]) -> None:
