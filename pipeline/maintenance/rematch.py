@@ -51,6 +51,7 @@ NEEDLES = 255
 CLOCKS = timedelta(seconds=60)
 """How far a worker's clock may differ from ours."""
 PASSES, PAUSE_S = 10, 1.0
+_MATCHED = ("brands", "brands_linked")
 
 
 @dataclass
@@ -129,7 +130,7 @@ class _Rematch:
         rows = frame(self._client, f"{_ROWS} AND ({self._candidates})", values | self._values, settings_for(self._client))
         changed = self._changed(rows)
         for name in self._names:
-            now, then = (changed.get_column(c).list.contains(name) for c in ("now", "brands"))
+            now, then = (changed.get_column(c).list.contains(name) for c in ("brands_now", "brands"))
             self.done.gained[name] += int((now & ~then).sum())
             self.done.lost[name] += int((then & ~now).sum())
         self.done.rows += changed.height
@@ -138,21 +139,18 @@ class _Rematch:
 
     def _write(self, rows: pl.DataFrame, values: dict[str, object]) -> None:
         """Inserts the rows' next versions, made from the newest ones: a label that was written meanwhile stays."""
-        new = {"brands": looked_up(rows.get_column("now")), "sentiment_status": self._status}
+        new = {column: looked_up(rows.get_column(f"{column}_now")) for column in _MATCHED} | {"sentiment_status": self._status}
         statement = insert_versions(self._columns, rows, new, events.BRANDS_STEP, IN_CHUNK)
         self._client.command(statement, values, settings=LONG_SQL)
 
     def _changed(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows whose brands change, with the new brands in column `now`."""
-        should = self._matching.brands(rows.select("platform", "text", "mentions", brands="brands_given")).alias("should")
+        """The rows whose brands change, or which of them are only linked; with the new ones in columns `<column>_now`."""
+        brands, linked, _ = self._matching.columns(rows.select("platform", "text", "mentions", brands="brands_given"))
         names = pl.lit(pl.Series([self._names], dtype=pl.List(pl.String)).first(), pl.List(pl.String))
-        rows = rows.with_columns(should).with_columns(
-            now=pl.col("brands")
-            .list.set_difference(names)
-            .list.set_union(pl.col("should").list.set_intersection(names))
-            .list.sort()
-        )
-        return rows.filter(pl.col("now") != pl.col("brands").list.sort())
+        for column, should in zip(_MATCHED, (brands, linked.fill_null([])), strict=True):
+            kept, gained = pl.col(column).list.set_difference(names), should.alias("should").list.set_intersection(self._names)
+            rows = rows.with_columns(kept.list.set_union(gained).list.sort().alias(f"{column}_now"))
+        return rows.filter(pl.any_horizontal(pl.col(f"{column}_now") != pl.col(column).list.sort() for column in _MATCHED))
 
 
 def _candidates(brands: Sequence[Brand], names: Sequence[str]) -> tuple[str, dict[str, object]]:
@@ -183,5 +181,5 @@ _GAINED = f"notEmpty(_brands) AND sentiment_status = '' AND {INBOUND_SQL} AND te
 _STATUS = f"multiIf({{gained}}, '{DEFERRED}', empty(_brands) AND sentiment_status = '{DEFERRED}', '', sentiment_status)"
 _IS_KNOWN = "SELECT 1 FROM interactions WHERE has(brands, {name:String}) LIMIT 1"
 _ROWS = f"""
-SELECT event_key, revision, platform, text, mentions, brands, brands_given FROM interactions FINAL
+SELECT event_key, revision, platform, text, mentions, brands, brands_given, brands_linked FROM interactions FINAL
 WHERE {IN_CHUNK} AND {WHERE}"""

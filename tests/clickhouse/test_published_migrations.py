@@ -18,6 +18,7 @@ PUBLISHED = {
     "011_alert_escalation": 0x10789E159CBE2A46,
     "012_alert_waiting": 0xC324A2A1BF168133,
     "013_creates": 0xC887FAA3E090C630,
+    "014_brands_linked": 0x9BC642168535D340,
 }
 """XXH3-64 by name. A new migration adds a line here; no line ever changes."""
 

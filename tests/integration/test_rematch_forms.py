@@ -72,8 +72,11 @@ def test_a_rematch_finds_what_a_worker_finds(
         columns,
     )
     rematch(settings, [brand["name"] for brand in BRANDS])
-    stored = client.query("SELECT event_key, text, brands FROM interactions FINAL ORDER BY event_key").result_rows
-    worker = Matching(Brands.model_validate({"brands": BRANDS}).brands, ["boycott", "won't work"]).brands(rows)
-    assert [text for _, text, _ in stored] == said, "the texts stay as they were"
-    differ = [(text, found, by) for (_, text, found), by in zip(stored, worker.to_list(), strict=True) if list(found) != by]
+    stored = client.query(
+        "SELECT event_key, text, brands, brands_linked FROM interactions FINAL ORDER BY event_key"
+    ).result_rows
+    brands, linked, _ = Matching(Brands.model_validate({"brands": BRANDS}).brands, ["boycott", "won't work"]).columns(rows)
+    worker = zip(brands.to_list(), linked.fill_null([]).to_list(), strict=True)
+    assert [text for _, text, _, _ in stored] == said, "the texts stay as they were"
+    differ = [(text, found, by) for (_, text, *found), by in zip(stored, worker, strict=True) if found != list(by)]
     assert not differ, differ[:20]

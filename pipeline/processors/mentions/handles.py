@@ -31,7 +31,7 @@ def is_other_account(texts: Folded, spans: Spans, handles: Mask, platforms: pl.S
     punctuation = run & ((heads == _DOT) | (heads == _DASH))
     trailing = leading(np.flip(punctuation | ~run, axis=1)) - (LONGEST - name)
     first = np.take_along_axis(heads, np.maximum(name - trailing - 1, 0)[:, None], axis=1)[:, 0]
-    in_account = (name > trailing) & (first == _AT)
+    in_account = (name > trailing) & (first == _AT) & GOES_ON[heads[:, 0]]
     return np.where(handles, goes_on, in_account & (goes_on | (name - trailing > 1)))
 
 

@@ -29,10 +29,11 @@ from schemas import events
 
 BRANDS = pl.List(pl.String)
 WORDS = "crisis_words"
+NO_LINKS = pl.Series(events.LINKED.column, [None], BRANDS)
 
 
 class Mentions:
-    """The step. Sets `brands` (List(String), never null), `brands_given`, `direction` and WORDS; keeps every row.
+    """The step. Sets `brands` (List(String), never null), `brands_given`, `brands_linked`, `direction`, WORDS; keeps every row.
 
     WORDS (List(String)) are those of `words`, folded as in `term_text`, that the record's text holds; it is not a column of
     interactions. Restart: nothing to restore. `use` and `look_for` apply to the next batch.
@@ -60,9 +61,8 @@ class Mentions:
 
     def process(self, batch: EventBatch) -> EventBatch:
         matching, frame = self._matching, batch.events
-        brands, words = matching.brands_and_words(frame)
         given = frame.get_column("brands").alias(events.GIVEN.column)
-        batch.events = frame.with_columns(brands, words, given, *matching.direction(frame))
+        batch.events = frame.with_columns(*matching.columns(frame), given, *matching.direction(frame))
         return batch
 
 
@@ -79,17 +79,20 @@ class Matching:
         self._outbound = _support(brands)
 
     def brands(self, events: pl.DataFrame) -> pl.Series:
-        """Column `brands` of the events: the matches in `text` and `mentions`, and the brands in `brands`."""
-        return self.brands_and_words(events)[0]
+        """Column `brands` of the events: the matches in `text` and `mentions`, links, and the brands in `brands`."""
+        return self.columns(events)[0]
 
-    def brands_and_words(self, events: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
-        """Columns `brands` and WORDS of the events."""
+    def columns(self, events: pl.DataFrame) -> tuple[pl.Series, pl.Series, pl.Series]:
+        """Columns `brands`, `brands_linked` and WORDS of the events."""
         platforms = events.get_column("platform") if "platform" in events.columns else None
         matches, linked = self._matcher.in_texts(events.get_column("text"), platforms)
         of_brands = matches.brands < len(self._names)
         words = self._words(events.height, Matches(matches.texts[~of_brands], matches.brands[~of_brands]))
         named = Matches(matches.texts[of_brands], matches.brands[of_brands])
-        return self._brands(events, Matches(*map(np.concatenate, zip(named, linked, strict=True)))), words
+        if not linked.texts.size:
+            return self._brands(events, named), NO_LINKS.new_from_index(0, events.height), words
+        brands = self._brands(events, Matches(*map(np.concatenate, zip(named, linked, strict=True))))
+        return brands, brands.list.set_difference(self._brands(events, named)).list.sort().alias(NO_LINKS.name), words
 
     def words_in(self, texts: pl.Series) -> pl.Series:
         """Column WORDS of texts."""

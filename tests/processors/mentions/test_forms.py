@@ -33,7 +33,8 @@ def found(text: str, **more: Any) -> tuple[list[str], list[str]]:
     columns = {"platform": [more.get("platform", "twitter")] * 4, "mentions": [None, more.get("mentions"), None, None]}
     frame = pl.DataFrame({"text": texts, **columns}, schema_overrides={"mentions": pl.List(pl.String)})
     frame = frame.with_columns(pl.lit(None, pl.List(pl.String)).alias("brands"))
-    brands, words = Matching(Brands.model_validate({"brands": ENTRIES}).brands, WORDS).brands_and_words(frame)
+    brands, linked, words = Matching(Brands.model_validate({"brands": ENTRIES}).brands, WORDS).columns(frame)
+    assert (linked.to_list()[1] or []) == (["Linked"] if "Linked" in brands.to_list()[1] else []), "no other brand is named so"
     assert [*brands.to_list()[:1], *brands.to_list()[2:]] == [[], [], []]
     return brands.to_list()[1], words.to_list()[1]
 

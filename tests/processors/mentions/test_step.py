@@ -294,7 +294,7 @@ def reference_is_word(term: str, before: str, after: str) -> bool:
     handle, name = term[0] == "@", r"[a-z0-9_]"
     inside_account = not before.endswith("_") if handle else bool(re.search("(^|[^_])@$", before))
     goes_on = bool(re.match(rf"[.@]{name}", after))
-    account = "" if handle else re.search(r"[a-z0-9_@.]*$", before)[0].lstrip(".")  # type: ignore[index]
+    account = "" if handle else re.search(r"([a-z0-9_@.]*[@.])?$", before)[0].lstrip(".")  # type: ignore[index]
     return not (
         in_front
         and not (reference_emphasis(before[::-1]) and (handle or term[0] != "_" and spaced(term[0])))
