@@ -21,23 +21,25 @@ class Scanner:
     def __init__(self, blocks: Iterable[bytes]) -> None:
         self._blocks = iter(blocks)
         self.data, self.at = b"", 0
-        self._line, self._column = 1, 1
-        """The place of the first byte of `data`."""
+        self._first = (0, 1, 1)
+        self._known = (0, 1, 1)
+        """A position in `data`, its line and its column: of its first byte, and where it was last asked for."""
 
     def more(self) -> bool:
         """Reads another block and forgets the bytes before the position. False at the end."""
         block = next(self._blocks, b"")
         if block:
-            self._line, self._column = self.place()
+            self._first = self._known = (0, *self.place())
             self.data, self.at = self.data[self.at :] + block, 0
         return bool(block)
 
     def place(self) -> tuple[int, int]:
         """Line and column of the position."""
-        lines = self.data.count(b"\n", 0, self.at)
-        if not lines:
-            return self._line, self._column + self.at
-        return self._line + lines, self.at - self.data.rindex(b"\n", 0, self.at)
+        start, line, column = self._known if self._known[0] <= self.at else self._first
+        lines = self.data.count(b"\n", start, self.at)
+        column = self.at - self.data.rindex(b"\n", start, self.at) if lines else column + self.at - start
+        self._known = (self.at, line + lines, column)
+        return line + lines, column
 
     def next(self) -> bytes:
         """The next byte that is no space; blank at the end."""
