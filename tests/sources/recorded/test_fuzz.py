@@ -19,6 +19,7 @@ from pipeline.kafka.event_producer import record_of
 from pipeline.sources.recorded.files import read_events
 from pipeline.sources.recorded.items import Mapped
 from pipeline.sources.recorded.mapping import load_mapping
+from pipeline.sources.recorded.suggest.write import suggest
 
 AT = "2026-11-20T10:00:00Z"
 SECRET = "Qwopzwig"
@@ -148,6 +149,11 @@ def lines_for_a_person(folder: Path, seed: int) -> list[str]:
     mapping = folder / "m.yaml"
     mapping.write_bytes(mutated_bytes(text, chance) if chance.random() < 0.1 else text)
     said: list[str] = []
+    if chance.random() < 0.2:
+        try:
+            suggest(path)  # its comments hold examples from the file, for the user alone
+        except EarshotError as error:
+            said.append(str(error))
     try:
         for item in read_events(path, load_mapping(mapping), said.append):
             if isinstance(item, Mapped):
