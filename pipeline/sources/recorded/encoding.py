@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -120,9 +121,19 @@ def is_utf8(name: str) -> bool:
     return codecs.lookup(name).name in ("utf-8", "utf-8-sig", "ascii")
 
 
+_BOM_32_BE = codecs.BOM_UTF32_BE
+"""That of UTF-32 LE begins as that of UTF-16 LE."""
+
+
 def _transcoded(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    rest = iter(blocks)
+    first = next(rest, b"")
+    if codecs.lookup(name).name in ("utf-16", "utf-32") and not first.startswith(
+        (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, _BOM_32_BE)
+    ):
+        name += "-le"  # without a byte order mark Python refuses it
     decoder = codecs.getincrementaldecoder(name)("earshot-wide" if codecs.lookup(name).name in WIDE else "earshot-byte")
-    for block in blocks:
+    for block in chain((first,), rest):
         yield decoder.decode(block).encode("utf-8", "surrogateescape")
     yield decoder.decode(b"", True).encode("utf-8", "surrogateescape")
 

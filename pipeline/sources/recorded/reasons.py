@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
+from decimal import Decimal
 
 import orjson
 
@@ -15,9 +17,14 @@ class Unmappable(Exception):
 
 def as_text(value: object) -> str:
     """A string unchanged; anything else as JSON."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)  # of any length
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)  # of any length
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:  # integers of more than 64 bits inside
+        return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def shape(value: object) -> str:

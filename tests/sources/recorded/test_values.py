@@ -140,6 +140,14 @@ def test_a_point_that_may_mean_thousands_is_not_guessed(tmp_path: Path) -> None:
     assert read(tmp_path, "metrics.likes", "1.234", decimal=",") == (1234, "")
 
 
+def test_a_number_in_a_field_of_text_is_its_digits(tmp_path: Path) -> None:
+    """Whatever field a conversion to numbers stands at."""
+    assert read(tmp_path, "location", "1.234", decimal=",") == ("1234", "")
+    assert read(tmp_path, "original", "4/5", scale=10) == ("8", "")
+    assert read(tmp_path, "brands", "1,5", decimal=",") == (["1.5"], "")
+    assert read(tmp_path, "original", [2**70]) == (f"[{2**70}]", "")
+
+
 @given(st.integers(-(10**12), 10**12))
 def test_thousands_separators_change_no_number(value: int) -> None:
     for mark in (",", " ", "'", "_"):
