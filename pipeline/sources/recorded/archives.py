@@ -125,6 +125,8 @@ def _source(path: Path, blocks: Iterator[bytes], packed: bool) -> Source:
         blocks = _raising(error)
     if packed and not head:
         raise EarshotError(f"{path}: the archive is empty")
+    if head[257:262] == b"ustar":
+        raise EarshotError(f"{path}: a tar archive: unpack it first")
     if packed and head.startswith((GZIP, ZIP)):
         raise EarshotError(f"{path}: an archive inside an archive: unpack it first")
     return Source(path, head, whole, blocks)

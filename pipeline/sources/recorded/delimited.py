@@ -111,7 +111,8 @@ class Records:
         left_out = self._to_next_row(split)
         self.lines.take(left_out)
         lines = f"; lines {line} to {line + left_out} are left out" if left_out else ""
-        return Unmapped(line, f"column {column}: {problem}{lines}")
+        hint = " (quotes: false in the mapping takes quotes as text)" if self._splitter.delimiter == "\t" else ""
+        return Unmapped(line, f"column {column}: {problem}{lines}{hint}")
 
     def _join(self, text: str, split: Split) -> _Joined:
         """Reads on until the record ends. Nothing is taken yet."""

@@ -157,8 +157,8 @@ def _table_rows(
 ) -> Iterator[Row | Unmapped]:
     table = found.table
     assert table is not None
-    quotes = form_quotes(found, reading)
-    records = Records(split_lines(blocks, table.line_end), Splitter(table.delimiter.value, quotes), found.encoding)
+    splitter = Splitter(table.delimiter.value, table.quotes.value)
+    records = Records(split_lines(blocks, table.line_end), splitter, found.encoding)
     for _ in range(table.skip.value):
         if records.lines:
             records.lines.take()
@@ -169,16 +169,13 @@ def _table_rows(
     _check_columns(path, columns, table, needed)
     if not table.delimiter.sure:
         say(f"cells are split at {table.delimiter.value!r}: delimiter: {table.delimiter.value!r} in the mapping says so")
+    if not table.quotes.sure:
+        say("cells are quoted: quotes: true in the mapping says so")
     if not table.skip.sure:
         say(f"line {table.skip.value + 1} is the header: skip: {table.skip.value} in the mapping says so")
     records.width, records.profile = len(columns), table.profile
     for record in records:
         yield record if isinstance(record, Unmapped) else Row(record.line, dict(zip(columns, record.cells, strict=True)))
-
-
-def form_quotes(found: Form, reading: Reading) -> bool:
-    """Whether cells may be quoted."""
-    return found.format.value != "tsv" if reading.quotes is None else reading.quotes
 
 
 def _check_columns(path: Path, columns: tuple[str, ...], table: tables.Table, needed: tuple[str, ...]) -> None:

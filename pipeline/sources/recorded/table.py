@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from pipeline.sources.recorded.delimited import Record, Records
 from pipeline.sources.recorded.encoding import Guess
 
 DELIMITERS = (",", "\t", ";", "|")
-_HEADER_IN, _SAMPLE = 50, 1_000
+_HEADER_IN, _SAMPLE = 100, 1_000
 _QUOTED = re.compile(rb'"[^"]*+"')
 
 
@@ -54,6 +54,7 @@ class Table(NamedTuple):
     """The layout of a delimited file."""
 
     line_end: bytes
+    quotes: Guess[bool]
     delimiter: Guess[str]
     skip: Guess[int]
     """The lines before the header; without a header, before the first row."""
@@ -75,6 +76,8 @@ def recognise(head: bytes, known: Known, whole: bool) -> Table:
     if not whole and len(raw) > 1:
         raw.pop()  # cut in the middle
     texts = [line.decode("utf-8", "replace") for line in raw[: _HEADER_IN + (known.skip or 0)]]
+    quotes = _quotes(texts, known)
+    known = replace(known, quotes=quotes.value)
     delimiter, skip, header = _layout(texts, known)
     if skip.value and not header.value and (first := _names_above_long_rows(raw, texts[0], known)) is not None:
         delimiter, skip, header = first
@@ -89,7 +92,7 @@ def recognise(head: bytes, known: Known, whole: bool) -> Table:
             rows.append(record.cells)
         if len(rows) >= _SAMPLE or (records.ran_out and not whole):  # from there on, lines are parts of a cell
             break
-    return Table(end, delimiter, skip, header, columns, profile_of(rows, max(map(len, rows), default=0)))
+    return Table(end, quotes, delimiter, skip, header, columns, profile_of(rows, max(map(len, rows), default=0)))
 
 
 def _names_above_long_rows(raw: list[bytes], text: str, known: Known) -> tuple[Guess[str], Guess[int], Guess[bool]] | None:
@@ -110,6 +113,16 @@ def _names_above_long_rows(raw: list[bytes], text: str, known: Known) -> tuple[G
             sure = Guess(True, True, "its cells are names")
             return _delimiter(delimiter, known, "the records below have as many cells"), Guess(0, True, "the first line"), sure
     return None
+
+
+def _quotes(texts: list[str], known: Known) -> Guess[bool]:
+    """Whether cells may be quoted: in a TSV if each cell of its first line is."""
+    if known.quotes is not None or known.has_quotes:
+        return Guess(known.has_quotes, True, "the suffix" if known.quotes is None else "the mapping")
+    cells = next((text.rstrip("\r").split("\t") for text in texts if text.strip()), [])
+    if len(cells) > 1 and all(len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in cells):
+        return Guess(True, False, "each cell of the first line is quoted")
+    return Guess(False, True, "the suffix")
 
 
 def names_in(header: object) -> tuple[str, ...]:

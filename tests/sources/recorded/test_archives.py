@@ -113,6 +113,7 @@ def test_the_mapping_beside_a_packed_file(tmp_path: Path) -> None:
         ("rows.zip", zipped(("rows.csv", gzip.compress(ROWS))), "an archive inside an archive"),
         ("rows.csv.gz", gzip.compress(ROWS)[:12], "the archive is damaged"),
         ("rows.csv.gz", b"\x1f\x8b" + b"x" * 50, "the archive is damaged"),
+        ("rows.csv.gz", gzip.compress(b"rows.csv".ljust(257, b"\0") + b"ustar\0" + b"x" * 500), "a tar archive"),
         ("rows.csv", b"BZh91AY&SY" + b"x" * 50, "bzip2: unpack it first"),
         ("rows.json", b"\xfd7zXZ\x00" + b"x" * 50, "xz: unpack it first"),
         ("rows.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "save it as CSV"),

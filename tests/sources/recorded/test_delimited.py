@@ -103,6 +103,14 @@ def test_csv_quotes(tmp_path: Path, cell: str, text: str | None) -> None:
         assert first == (2, ("1", text))
 
 
+def test_a_tsv_with_each_name_quoted_has_quotes_and_says_so(tmp_path: Path) -> None:
+    content = f'\ufeff"id"\t"at"\t"text"\r\n"1"\t"{AT}"\t"a ""b""\nc\td"\r\n'
+    assert read(tmp_path, "rows.tsv", content) == [(2, ("1", 'a "b"\nc\td'))]
+    assert any("quotes: true" in note for note in notes_of(tmp_path, "rows.tsv", content))
+    ((_, reason),) = read(tmp_path, "rows.csv", f'id\tat\ttext\n1\t{AT}\t"Acme is late\n')
+    assert reason == "column 3: its quote is not closed (quotes: false in the mapping takes quotes as text)"
+
+
 UNCLOSED = {
     "closed by the quote of a later row": ('1,{at},"never closed', "2,{at},lost", '3,{at},thank you "Acme"', "4,{at},fine"),
     "to the end of the file": ('1,{at},"never closed', "2,{at},one", "3,{at},two"),
