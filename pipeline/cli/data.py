@@ -176,13 +176,14 @@ def _report_rows(report: ReplayReport, file: Path | None) -> None:
     for note in report.notes:
         typer.echo(printable(note), err=True)
     unmapped = len(report.unmapped)
-    for row in report.unmapped[:SHOWN_UNMAPPED]:
+    for row in report.unmapped.first(SHOWN_UNMAPPED):
         typer.echo(f"unmapped {printable(str(row))}", err=True)
     if unmapped > SHOWN_UNMAPPED and file is None:
         typer.echo(f"and {unmapped - SHOWN_UNMAPPED:,} more (--unmapped FILE has them all)", err=True)
     if file is not None:
         try:
-            file.write_text("".join(f"{row}\n" for row in report.unmapped), encoding="utf-8")
+            with file.open("w", encoding="utf-8", errors="backslashreplace") as out:
+                out.writelines(f"{row}\n" for row in report.unmapped)
         except OSError as error:
             raise EarshotError(f"{file}: {error.strerror}") from None
     for field, count in report.left_out.most_common():

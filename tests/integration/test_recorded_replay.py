@@ -118,7 +118,7 @@ def accounted(name: str, replayed: Replayed, outcome: Outcome) -> None:
 def refused(name: str, lines: int, replayed: Replayed, outcome: Outcome) -> None:
     """Every line is a dead letter that says why, and holds the line as it was."""
     report, here = replayed
-    assert (report.rows, report.events, report.produced, report.unmapped) == (lines, lines, lines, []), name
+    assert (report.rows, report.events, report.produced, list(report.unmapped)) == (lines, lines, lines, []), name
     assert here <= outcome.dead.keys() and not here & outcome.landed.keys(), name
     assert {position for position in here if not outcome.dead[position][0].strip()} == set(), name
     assert {position for position in here if outcome.dead[position][1] != outcome.records[position]} == set(), name

@@ -15,7 +15,8 @@ from pipeline.sources.recorded.files import read_events
 from pipeline.sources.recorded.items import Damaged, Mapped, Unmapped
 from pipeline.sources.recorded.mapping import MappingFile, find_mapping, load_mapping
 from pipeline.sources.recorded.reader import format_of
-from pipeline.sources.recorded.report import ReplayReport, UnmappedRow
+from pipeline.sources.recorded.report import ReplayReport
+from pipeline.sources.recorded.unmapped_rows import UnmappedRow
 
 Line = dict[str, object] | bytes
 
@@ -56,10 +57,11 @@ def _counted(
         if progress and task is not None:
             progress.update(task, completed=line)
         if isinstance(item, Unmapped):
-            report.unmapped.append(UnmappedRow(path, item.line, item.reason))
+            row = UnmappedRow(path, item.line, item.reason)
+            report.unmapped.append(row)
             if isinstance(item, Damaged):
                 report.damaged = True
-                report.notes.append(str(report.unmapped[-1]))
+                report.notes.append(str(row))
             continue
         for field, reason in item.left_out:
             report.left_out[field] += 1

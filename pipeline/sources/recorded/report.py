@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
-
-class UnmappedRow(NamedTuple):
-    file: Path
-    line: int
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.reason}"
+from pipeline.sources.recorded.unmapped_rows import UnmappedRow, UnmappedRows
 
 
 @dataclass(slots=True)
@@ -28,7 +20,7 @@ class ReplayReport:
     """Acknowledged by the broker."""
     failed: Counter[str] = field(default_factory=Counter)
     """Refused by the broker or not acknowledged, by reason."""
-    unmapped: list[UnmappedRow] = field(default_factory=list)
+    unmapped: UnmappedRows = field(default_factory=UnmappedRows)
     left_out: Counter[str] = field(default_factory=Counter)
     """Fields that could not be read, by their path: their events landed without them."""
     first_left_out: dict[str, UnmappedRow] = field(default_factory=dict)

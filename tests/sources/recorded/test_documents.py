@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -288,3 +290,14 @@ def test_any_document_in_any_blocks_is_what_json_loads(rows: list[dict[str, Any]
             assert lines[element.line - 1][element.column - 1 :].startswith(element.raw.split(b"\n")[0])
         inside = json.dumps({"a": {"x": rows[:1]}, "b": {"c": rows}}, indent=indent).encode()
         assert [parsed(each.raw) for each in Document(in_blocks(inside, size), "b.c", ()).elements()] == rows
+
+
+def test_a_document_needs_the_memory_of_its_elements() -> None:
+    element = json.dumps(row(1, "x" * 1_000)).encode() + b","
+    blocks = (element * 1_000 for _ in range(60))
+    tracemalloc.start()
+    count = sum(1 for _ in Document(chain((b"[",), blocks, (b"]",)), None, ()).elements())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 60_000
+    assert peak < 16 << 20, "60 MB were read"
