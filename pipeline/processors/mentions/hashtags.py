@@ -17,10 +17,11 @@ from pipeline.processors.mentions.spans import Spans
 LONGEST = 140
 
 
-def are_words(texts: Folded, signs: Ints, spans: Spans, wanted: Mask) -> Mask:
-    """Which of the `spans` are words of a joined hashtag; only hashtags with a `wanted` one are looked at. `signs`: where the #
-    are."""
-    found = np.zeros(len(wanted), np.bool_)
+def are_words(texts: Folded, spans: Spans, wanted: Mask) -> Mask:
+    """Which of the `spans` are words of a joined hashtag; only hashtags with a `wanted` one are looked at."""
+    found, signs = np.zeros(len(wanted), np.bool_), np.flatnonzero(texts.codes == ord("#"))
+    if not signs.size:
+        return found
     sign = np.searchsorted(signs, spans.starts) - 1
     near = (sign >= 0) & (signs[sign] >= spans.first) & (spans.ends - signs[sign] <= LONGEST)
     tags, tag = np.unique(sign[near & wanted], return_inverse=True)

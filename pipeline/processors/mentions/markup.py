@@ -61,24 +61,21 @@ _BRACKETS = (
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _PLACE = rf"(?:[/=#?&_-][{_UNSPACED}ー]+|[^\s<>\"“”«»\[\]{{}}|\\^`{_UNSPACED}ー、-〟！（），：；？…])*"
 _ADDRESSES = rf"(?i)(?:https?://|\b[a-z][a-z0-9+.-]*://|\bwww\.){_PLACE}"
+_REST_OF_IT = ((_ADDRESSES, " "), (r"\\([!-/:-@\[-`{-~])", "$1"), ("`", "'"), ("\x7f", ""))
+_ESCAPED_TWICE = (("&(?:amp|AMP|#0*38|#[xX]0*26);", "&"),)
 _ENTITY = r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31};)"
 
 
 def prepared(texts: pl.Series) -> pl.Series:
     """The texts as a reader sees them; null stays null."""
     texts = decoded(texts)
-    if _any(texts, "<"):
-        texts = _replaced(texts, _HTML)
-    if _any(texts, "["):
-        texts = _replaced(texts, _BRACKETS)
-    return _replaced(texts, ((_ADDRESSES, " "), (r"\\([!-/:-@\[-`{-~])", "$1"), ("`", "'"), ("\x7f", "")))
+    families = [family for sign, family in (("<", _HTML), ("[", _BRACKETS)) if _any(texts, sign)]
+    return _replaced(texts, *families, _REST_OF_IT)
 
 
 def decoded(texts: pl.Series) -> pl.Series:
     """The texts with the characters that entities stand for."""
-    if _any(texts, "&"):
-        texts = _entities(texts.str.replace_all("&(?:amp|AMP|#0*38|#[xX]0*26);", "&"))
-    return texts
+    return _entities(_replaced(texts, _ESCAPED_TWICE)) if _any(texts, "&") else texts
 
 
 def _entities(texts: pl.Series) -> pl.Series:
@@ -92,7 +89,8 @@ def _any(texts: pl.Series, character: str) -> bool:
     return bool(texts.str.contains(character, literal=True).any())
 
 
-def _replaced(texts: pl.Series, patterns: tuple[tuple[str, str], ...]) -> pl.Series:
-    for pattern, by in patterns:
-        texts = texts.str.replace_all(pattern, by)
-    return texts
+def _replaced(texts: pl.Series, *families: tuple[tuple[str, str], ...]) -> pl.Series:
+    column = pl.col(texts.name)
+    for pattern, by in (pair for family in families for pair in family):
+        column = column.str.replace_all(pattern, by)
+    return texts.to_frame().select(column).to_series()

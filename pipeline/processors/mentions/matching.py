@@ -88,14 +88,17 @@ class Matcher:
         found = self._search.find(rows)
         if not found.signs.size:
             return found.hits, NOTHING
-        changed = found.signed[found.signs < len(CHANGED)]
-        removed = found.signed[(found.signs >= len(CHANGED)) & (found.signs < _MARKUP)]
-        marked = np.union1d(changed, np.intersect1d(removed, found.hits.texts))
+        prepare, removable, named = (np.zeros(len(rows.texts), np.bool_) for _ in range(3))
+        prepare[found.signed[found.signs < len(CHANGED)]] = True
+        removable[found.signed[(found.signs >= len(CHANGED)) & (found.signs < _MARKUP)]] = True
+        named[found.hits.texts] = True
+        prepare |= removable & named
+        marked = np.flatnonzero(prepare)
         linking = found.signed[found.signs >= _MARKUP]
         hits = found.hits
         if marked.size:
             again = self._search.find(rows.at(marked)._replace(texts=prepared(rows.texts.gather(marked))))
-            hits = concatenated([hits.where(~np.isin(hits.texts, marked)), again.hits._replace(texts=marked[again.hits.texts])])
+            hits = concatenated([hits.where(~prepare[hits.texts]), again.hits._replace(texts=marked[again.hits.texts])])
             linking = np.concatenate([linking, marked[again.signed[again.signs >= _MARKUP]]])
         return hits, self._linked(rows, np.unique(linking))
 

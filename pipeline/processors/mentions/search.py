@@ -7,6 +7,7 @@ automaton also looks for signs, such as the beginnings of markup.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import ahocorasick_rs
@@ -79,8 +80,7 @@ class Search:
         self._is_handle = np.array([text.startswith("@") for text in by_text], np.bool_)
         self._plural = np.array([any(Form.PLURAL in terms[n].forms for n in same) for same in by_text.values()], np.bool_)
         self._joined = np.array([any(terms[n].forms == Form.TAG for n in same) for same in by_text.values()], np.bool_)
-        self._hash = len(by_text) + len(signs)
-        patterns = [text.encode() for text in (*by_text, *signs, "#")]
+        patterns = [text.encode() for text in (*by_text, *signs)]
         self._automaton = ahocorasick_rs.BytesAhoCorasick(patterns, implementation=ahocorasick_rs.Implementation.DFA)
 
     def find(self, rows: Rows) -> Found:
@@ -93,17 +93,17 @@ class Search:
 
     def _find(self, texts: Folded, rows: Rows) -> Found:
         indexes = self._automaton.find_matches_as_indexes(texts.data, overlapping=True)
-        patterns, starts, ends = np.array(indexes, np.int64).reshape(-1, 3).T
+        numbers = np.fromiter(chain.from_iterable(indexes), np.int64, 3 * len(indexes))
+        patterns, starts, ends = numbers.reshape(-1, 3).T.copy()
         which = np.searchsorted(texts.offsets, starts, side="right") - 1
         hits = Hits(which, starts, ends, texts.offsets[which], texts.offsets[which + 1], patterns, np.zeros_like(starts))
         # The texts are joined without a separator: a hit across two of them does not count.
         hits, count = hits.where(ends <= hits.last), len(self._count)
-        if not hits.terms.size or hits.terms.max() < count:
-            return Found(self._as_terms(self._in_forms(texts, hits, NONE, rows)), NONE, NONE)
-        hashes = hits.starts[hits.terms == self._hash]
-        signs = hits.where((hits.terms >= count) & (hits.terms < self._hash))
-        hits = self._in_forms(texts, hits.where(hits.terms < count), hashes, rows)
-        return Found(self._as_terms(hits), texts.rows[signs.texts], signs.terms - count)
+        signed, signs, terms = NONE, NONE, hits.terms < count
+        if not terms.all():
+            signed, signs = texts.rows[hits.texts[~terms]], hits.terms[~terms] - count
+            hits = hits.where(terms)
+        return Found(self._as_terms(self._in_forms(texts, hits, rows)), signed, signs)
 
     def _as_terms(self, hits: Hits) -> Hits:
         """The hits of each term with the hit's text, in the forms in which it counts."""
@@ -116,7 +116,7 @@ class Search:
         counted = (self._forms[hits.terms] & hits.forms) > 0
         return hits if counted.all() else hits.where(counted)
 
-    def _in_forms(self, texts: Folded, hits: Hits, hashes: Ints, rows: Rows) -> Hits:
+    def _in_forms(self, texts: Folded, hits: Hits, rows: Rows) -> Hits:
         """The hits that are words, with their forms; `texts` by row from here on."""
         if not hits.starts.size:
             return hits
@@ -139,9 +139,9 @@ class Search:
             )
             whole, plurals = affixes.are_words(texts, touched, rows.texts)
             forms[part] = np.where(whole, int(Form.WHOLE), np.where(plurals, int(Form.PLURAL), 0))
-        if hashes.size:
-            wanted = (forms == 0) | self._joined[hits.terms]
-            joined = hashtags.are_words(texts, texts.numbers(hashes), _spans(texts, hits), wanted)
+        wanted = (forms == 0) | self._joined[hits.terms]
+        if wanted.any():
+            joined = hashtags.are_words(texts, _spans(texts, hits), wanted)
             forms[joined] |= int(Form.TAG)
         odd = np.flatnonzero((handles.GOES_ON[heads] | handles.GOES_ON[tails]) & (forms > 0))
         if odd.size:

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Matching
-from tests.processors.mentions import texts_seen
+from tests.processors.mentions import texts_seen, texts_unseen
 from tests.processors.mentions.texts_brands import ENTRIES, WORDS
 
 Texts = list[tuple[str, str, tuple[str, ...]]]
@@ -20,7 +20,7 @@ def found(texts: Texts) -> list[set[str]]:
     return [set(names) for names in Matching(Brands.model_validate({"brands": ENTRIES}).brands, WORDS).brands(frame)]
 
 
-@pytest.mark.parametrize("texts", [texts_seen.TEXTS], ids=["seen"])
+@pytest.mark.parametrize("texts", [texts_seen.TEXTS, texts_unseen.TEXTS], ids=["seen", "unseen"])
 def test_precision_and_recall(texts: Texts) -> None:
     pairs = [(set(right), names) for (_, _, right), names in zip(texts, found(texts), strict=True)]
     both, there, expected = (
