@@ -50,15 +50,27 @@ _TURKISH_TAILS = _array(
     _joined("- ler lar", "yi yu ya ye da de ta te dan den tan ten in un nin nun la le yla yle")
     | _joined("- ler lar", "daki deki taki teki dakiler dekiler")
     | _joined("ler lar li lu lik luk ci cu siz suz ca ce im um leri lari imiz iniz si su dir tir mis ymis")
+    | _joined("m", "i u in un e a de da den dan le la")
 )
+_TURKISH_ONLY = _array(_joined("den dan nin nun deki daki lerden lardan lerin larin"))
 _TURKISH_VOWELS = _array(_joined("a e i u"))
-_TURKISH_LETTERS = "[ıİşŞğĞ]"
+_TURKISH_LETTERS, _UMLAUTS = "[ıİşŞğĞ]", "[ıİşŞğĞüÜöÖçÇ]"
+_EMPHASIS = r"(?:^|[^\w@])_{1,3}[^\s_][^_\n]*@[A-Za-z0-9]+_{1,3}(?:$|\W)"
+"""A part of a text in underscores, with an account's name at its end."""
 _TURKISH_WORDS = (
     r"(?i)\b(?:bir|çok|cok|için|icin|değil|degil|gibi|kadar|daha|neden|hiç|hic|iyi|kötü|kotu|berbat|güzel|guzel|artık|artik"
-    r"|lütfen|lutfen|bence|yine|hala|hâlâ|bile|şey|sey|kargo|sipariş|siparis|ürün|urun|fiyat|müşteri|musteri|hizmet\w*|teşekkür\w*"
-    r"|tesekkur\w*|alışveriş\w*|alisveris\w*|bugün|bugun|dün|yarın|yarin|sonra|önce|ancak|çünkü|cunku|ile|ama|diye|asla"
-    r"|\w+(?:[iıuü]yor\w*|[ae]cağ[ıi]m|[ae]cak|m[ae]dı\w*|m[ae]dim?)|\w{2,}[dt][iıuü](?:m|k|niz|ler|lar)?)\b"
+    r"|lütfen|lutfen|bence|yine|şey|sey|kargo|sipariş|siparis|ürün\w*|urun\w*|fiyat\w*|müşteri\w*|musteri\w*|hizmet\w*"
+    r"|teşekkür\w*|tesekkur\w*|alışveriş\w*|alisveris\w*|bugün|bugun|dün|yarın|yarin|sonra|önce|ancak|çünkü|cunku|diye|asla"
+    r"|ilgili|uzak|boykot|memnun\w*|edelim|durun|yok|alın|aldim|gittim|geldim|verdim|dedim|ettim|yaptim|bekledim|istedim"
+    r"|kullandim|gordum|gelmedi|oldu|etti|\w+(?:[iıuü]yor\w*|[ae]cağ[ıi]m|m[ae]dı\w*|m[ae]dim|m[ae]y[iıİ]n|[dt][ıü][mk]?|\wdim))\b"
 )
+_TURKISH_LONG = _TURKISH_TAILS[np.char.str_len(_TURKISH_TAILS) > 2]
+_TURKISH = (
+    (_TURKISH_LONG, f"{_UMLAUTS}|{_TURKISH_WORDS}"),
+    (_TURKISH_TAILS, f"{_TURKISH_LETTERS}|{_TURKISH_WORDS}"),
+    (_TURKISH_VOWELS, _TURKISH_WORDS),
+)
+"""Endings, and what a text needs so that they count."""
 
 
 class Touched(NamedTuple):
@@ -83,11 +95,16 @@ def are_words(texts: Folded, touched: Touched, unfolded: pl.Series) -> tuple[Mas
     attached = particles & _in(heads[:, 0], _ARABIC, _HEBREW) & np.isin(words(heads), _HEADS)
     front = ~in_front | (_is_emphasis(heads) & (is_letter(first) | (first == _AT))) | attached
     account = np.where(handles, heads[:, 0] != _UNDERSCORE, (heads[:, 0] == _AT) & (heads[:, 1] != _UNDERSCORE))
-    back = ~behind | (_is_emphasis(tails) & ~account & is_letter(last))
+    emphasis = _is_emphasis(tails) & is_letter(last)
+    handle = np.flatnonzero(emphasis & account & handles)
+    if handle.size:
+        account[handle] = ~unfolded.gather(rows[handle]).str.contains(_EMPHASIS).to_numpy()
+    back = ~behind | (emphasis & ~account)
     latin = particles & _in(tails[:, 0], (ord("a"), ord("z"))) & _in(last, (ord("a"), ord("z")))
     after_it = words(tails)
     back |= particles & _in(tails[:, 0], _ARABIC) & np.isin(after_it, _PERSIAN_TAILS)
-    for known, signs in ((_TURKISH_TAILS, f"{_TURKISH_LETTERS}|{_TURKISH_WORDS}"), (_TURKISH_VOWELS, _TURKISH_WORDS)):
+    back |= latin & (spans.ends - spans.starts > SHORTEST) & np.isin(after_it, _TURKISH_ONLY)
+    for known, signs in _TURKISH:
         turkish = np.flatnonzero(latin & front & ~back & np.isin(after_it, known))
         if turkish.size:
             back[turkish] = unfolded.gather(rows[turkish]).str.contains(signs).to_numpy()

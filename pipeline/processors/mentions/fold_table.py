@@ -28,7 +28,7 @@ _DROPPED = (
     (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0),  # invisible
 )  # fmt: skip
 _VISIBLE_FORMATS = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
-_APOSTROPHES = "`´‘’‚‛′‵ʹʻʼʽʾʿˈˊˋ΄᾽᾿῾՚׳ߴߵꞋꞌ❛❜"
+_APOSTROPHES = "\x91\x92`´‘’‚‛′‵ʹʻʼʽʾʿˈˊˋ΄᾽᾿῾՚׳ߴߵꞋꞌ❛❜"
 _ARABIC = {"ک": "ك", "ڪ": "ك", "ی": "ي", "ى": "ي", "ې": "ي", "ٱ": "ا", "ة": "ه", "ہ": "ه", "ە": "ه", "ھ": "ه", "ۃ": "ه"}
 _REPLACED: dict[int, str | None] = {
     **{ord(c): to for c, to in zip("øłđðħŧıæœþ", ("o", "l", "d", "d", "h", "t", "i", "ae", "oe", "th"), strict=True)},
@@ -41,7 +41,10 @@ _REPLACED: dict[int, str | None] = {
     **{code: " " for code in range(0x3001) if chr(code).isspace()},
     **{code: None for first, last in _DROPPED for code in range(first, last + 1)},
 }
-_WHOLE = range(0x3131, 0x318F)  # Korean letters that stand alone, as in ㅋㅋ: decomposed they would be parts of syllables
+_WHOLE = {
+    *range(0x3131, 0x3164),
+    *range(0x3165, 0x318F),
+}  # Korean letters that stand alone, as in ㅋㅋ: decomposed they would be parts of syllables
 
 
 class FoldTable(NamedTuple):

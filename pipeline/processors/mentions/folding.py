@@ -31,6 +31,7 @@ Kind = TypeVar("Kind", Codes, Bytes)
 
 _UTF32 = f"utf-32-{'le' if sys.byteorder == 'little' else 'be'}"
 _SPACE = 32
+_KEYCAP, _EMOJI = 0x20E3, 0xFE0F
 _TAGS, _TAGS_END, _INVISIBLE = 0xE0000, 0xE1000, 0x200B
 _ONE_SPACE = bytes(ord(" ") if chr(code).isspace() and code < 128 else code for code in range(256))
 
@@ -139,6 +140,7 @@ def _utf8_width(codes: Codes) -> Bytes:
 # --- by the table ---------------------------------------------------------------------------------------------------
 def _fold(codes: Codes, ends: Ints) -> tuple[Codes, Codes, Ints]:
     """Folds joined texts that end at `ends`; returns the characters, those before folding, and the new ends."""
+    codes = _without_keycaps(codes)
     how, index = table(), np.minimum(codes, SIZE - 1).astype(np.intp)
     if codes.size and codes.max() >= _TAGS:
         index[(codes >= _TAGS) & (codes < _TAGS_END)] = _INVISIBLE
@@ -152,6 +154,17 @@ def _fold(codes: Codes, ends: Ints) -> tuple[Codes, Codes, Ints]:
             folded[starts[longer] + nth] = how.characters[nth].take(index[longer])
         ends = starts[ends]
     return _collapse(folded, source, ends)
+
+
+def _without_keycaps(codes: Codes) -> Codes:
+    """The characters, with a space for each digit on a key (1️⃣): it is a symbol."""
+    at = np.flatnonzero(codes == _KEYCAP)
+    at = at[at > 1]
+    if not at.size:
+        return codes
+    codes = codes.copy()
+    codes[at - np.where(codes[at - 1] == _EMOJI, 2, 1)] = _SPACE
+    return codes
 
 
 def _undress(folded: Codes, lengths: Bytes, ends: Ints) -> None:

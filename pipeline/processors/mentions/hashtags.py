@@ -17,8 +17,9 @@ from pipeline.processors.mentions.spans import Spans
 LONGEST = 140
 
 
-def are_words(texts: Folded, spans: Spans, wanted: Mask) -> Mask:
-    """Which of the `spans` are words of a joined hashtag; only hashtags with a `wanted` one are looked at."""
+def are_words(texts: Folded, spans: Spans, wanted: Mask, behind: Mask) -> Mask:
+    """Which of the `spans` are words of a joined hashtag; only hashtags with a `wanted` one are looked at. A term may go on
+    after the hashtag (#BoycottMcDonald's) if no letter is `behind` it."""
     found, signs = np.zeros(len(wanted), np.bool_), np.flatnonzero(texts.codes == ord("#"))
     if not signs.size:
         return found
@@ -34,6 +35,8 @@ def are_words(texts: Folded, spans: Spans, wanted: Mask) -> Mask:
     cuts, lengths = _cuts(texts, signs[tags], last)
     starts, ends = spans.starts[inside] - signs[tags][tag] - 1, spans.ends[inside] - signs[tags][tag] - 1
     whole = ends <= lengths[tag]
+    beyond = np.flatnonzero(~whole & (starts < lengths[tag]) & ~behind[inside])
+    found[inside[beyond]] = cuts[tag[beyond], starts[beyond]]
     inside, tag, starts, ends = inside[whole], tag[whole], starts[whole], ends[whole]
     reached, reaching = _spread(cuts, tag, starts, ends), _spread(cuts, tag, ends, starts)
     found[inside] = reached[tag, starts] & reaching[tag, ends]

@@ -7,7 +7,7 @@ import polars as pl
 from pipeline.processors.mentions.folding import Ints
 from pipeline.processors.mentions.markup import decoded
 
-_HOST = r"(?:^|[^\w.@/-]|://|=//)(?:[\w.-]+\.)?[\w-]+\.[\w-]+@?"
+_HOST = r"(?:(?:^|[^\w.@/-])(?://)?|://)(?:[\w.-]+\.)?[\w-]+\.[\w-]+@?"
 _DEPTH = 6
 """The labels of a host that are looked at, from its end."""
 

@@ -3,7 +3,7 @@
 - HTML: tags, attributes, comments, scripts and styles go; a block (a paragraph, a list item) is apart from its neighbours,
   other tags join the texts around them (`<b>Ac</b>me`). Entities become their characters, also those that were escaped twice.
 - Markdown, BBCode, wikis and Slack: a link's text stays, its target and title go; pictures go whole. Backslashes before
-  punctuation go.
+  punctuation go; line breaks that were written as `\\n` are spaces.
 - Addresses with a scheme or www. are targets of links, wherever they stand. `acme.com` and `me@acme.org` are text.
 
 Only texts with one of CHANGED or REMOVED are prepared. Columnar: some ten regular expressions over these texts.
@@ -18,7 +18,7 @@ import polars as pl
 
 CHANGED = ("<", "&", "\\", "`", "\x7f")
 """Without one of these, and without an address, a text has no term that its stored form has not."""
-CHANGED_RE2 = r"<[A-Za-z!?/@]|&[#A-Za-z]|\\[!-/:-@\[-`{-~]|[`\x7f\x00-\x08\x0e-\x1b]"
+CHANGED_RE2 = r"<[A-Za-z!?/@]|&[#A-Za-z]|\\[nrt!-/:-@\[-`{-~]|[`\x7f\x00-\x08\x0e-\x1b]"
 """The ASCII texts that preparation or folding may change so that they have other terms, as a pattern for ClickHouse."""
 REMOVED = ("://", "www.", "[")
 """The beginnings of what can only take terms away."""
@@ -61,7 +61,7 @@ _BRACKETS = (
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _PLACE = rf"(?:[/=#?&_-][{_UNSPACED}ー]+|[^\s<>\"“”«»\[\]{{}}|\\^`{_UNSPACED}ー、-〟！（），：；？…])*"
 _ADDRESSES = rf"(?i)(?:https?://|\b[a-z][a-z0-9+.-]*://|\bwww\.){_PLACE}"
-_REST_OF_IT = ((_ADDRESSES, " "), (r"\\([!-/:-@\[-`{-~])", "$1"), ("`", "'"), ("\x7f", ""))
+_REST_OF_IT = ((_ADDRESSES, " "), (r"\\[nrt]", " "), (r"\\([!-/:-@\[-`{-~])", "$1"), ("`", "'"), ("\x7f", ""))
 _ESCAPED_TWICE = (("&(?:amp|AMP|#0*38|#[xX]0*26);", "&"),)
 _ENTITY = r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31};)"
 

@@ -141,7 +141,7 @@ class Search:
             forms[part] = np.where(whole, int(Form.WHOLE), np.where(plurals, int(Form.PLURAL), 0))
         wanted = (forms == 0) | self._joined[hits.terms]
         if wanted.any():
-            joined = hashtags.are_words(texts, _spans(texts, hits), wanted)
+            joined = hashtags.are_words(texts, _spans(texts, hits), wanted, behind)
             forms[joined] |= int(Form.TAG)
         odd = np.flatnonzero((handles.GOES_ON[heads] | handles.GOES_ON[tails]) & (forms > 0))
         if odd.size:

@@ -42,6 +42,8 @@ def found(text: str, **more: Any) -> tuple[list[str], list[str]]:
 FOUND = {
     "symbols": {
         "Acme™ kettle": "Acme",
+        "1\ufe0f\u20e3Acme": "Acme",
+        "Acme2\ufe0f\u20e3": "Acme",
         "ACME™": "Acme",
         "acme®'s": "Acme",
         "℠acme": "Acme",
@@ -83,6 +85,9 @@ FOUND = {
         "#boycottacmes": "",
         "x#boycottacme": "",
         "#boycott-acme": "Acme boycott",
+        "#BoycottMcDonald's": "McDonald's boycott",
+        "#BoycottMcDonald’s.": "McDonald's boycott",
+        "#BoycottMcDonald'sx": "boycott",
         "#المنارة_شركة": "المنارة",
     },
     "markdown": {
@@ -95,6 +100,8 @@ FOUND = {
         "a _bad acme_": "Acme",
         "é _acme_": "Acme",
         "_@zed_": "Zed",
+        "_thanks @zed_": "Zed",
+        "_x_ @zed_": "",
         "snake_acme": "",
         "acme_1": "",
         "_acme_x": "",
@@ -104,6 +111,7 @@ FOUND = {
         "Acme\\_s": "",
         "\\_acme\\_": "Acme",
         "**acme**": "Acme",
+        "x\\nacme": "Acme",
     },
     "apostrophes": {
         f"mcdonald{apostrophe}s and won{apostrophe}t work": "McDonald's won't work" for apostrophe in "'’‘‛`´′‵ʹʼʻʽˈˊˋ＇՚׳ꞌ΄"
@@ -174,6 +182,7 @@ FOUND = {
     },
     "links": {
         "https://linked.example": "Linked",
+        "<a href='//linked.example'>x</a>": "Linked",
         "http://www.linked.example/a?b": "Linked",
         "https://a.b.linked.example:80/": "Linked",
         '<a href="https://linked.example/x">a</a>': "Linked",
@@ -249,9 +258,14 @@ FOUND = {
         "acme'de": "Acme",
         "acme’den bir": "Acme",
         "Acmeye gittim": "Acme",
+        "Acmeyi boykot edin": "Acme",
+        "ACMEYE GÜVENMEYİN": "Acme",
+        "Acmenin": "Acme",
+        "YouTubeda izledim": "YouTube",
+        "acmela": "",
         "Acmelerden şikayet": "Acme",
         "acmede": "",
-        "acmeden": "",
+        "acmeden": "Acme",
         "youtubedan bir daha": "YouTube",
         "Acmex bir": "",
         "Xacme bir": "",
