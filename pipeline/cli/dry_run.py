@@ -1,4 +1,4 @@
-"""What `earshot replay --dry-run` prints."""
+"""The output of `earshot replay --dry-run`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mistakes of a mapping that a look at the first 1,000 events shows: nothing is sent before it."""
+"""Mistakes of a mapping that the first 1,000 events show, before any of them is sent."""
 
 from __future__ import annotations
 

@@ -20,11 +20,11 @@ from schemas.events import TIMES, Field
 Convert = Callable[[object], object]
 TRUE, FALSE = {"true", "1", "yes", "t", "y", "1.0"}, {"false", "0", "no", "f", "n", "0.0"}
 MISSING = ("NA", "N/A", "#N/A", "<NA>", "NULL", "NaN", "NaT", "None", "nil", r"\N", "-", "--", "—", "–")
-"""What tools and people write in an empty cell; case does not matter."""
+"""The words of tools and people in an empty cell, in any case."""
 TEXTS = ("text", "author.name", "author.bio", "original")
 """Fields in which those words may be meant: a text of one word, the name of a person."""
 _MARKS = {"hashtags": "#＃", "mentions": "@＠", "author.handle": "@＠"}
-"""What the event leaves out before a name."""
+"""The marks before a name that the event leaves out."""
 _ITEM = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^,'"\[\](){}\s][^,\[\](){}]*))\s*(?:,|(?=['"\])}])|$)""")
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 

@@ -1,4 +1,4 @@
-"""The columns of a sample of rows, each with its values, and what the values look like."""
+"""The columns of a sample of rows, each with its values and their form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drafts the events of a mapping from a sample of rows: which fields, from which columns, and what is not certain."""
+"""Drafts the events of a mapping from a sample of rows: the fields, their columns, and the doubts."""
 
 from __future__ import annotations
 

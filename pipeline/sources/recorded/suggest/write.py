@@ -44,7 +44,7 @@ def suggest(path: Path) -> Suggestion:
 
 
 def _tried(text: str, path: Path) -> Iterator[str]:
-    """What the first rows say about the mapping: it is tried on them."""
+    """Tries the mapping on the first rows: their doubts about it."""
     try:
         mapping = document.parse(text.encode(), path, MappingFile)
         items = list(islice(checked(path, read_events(path, mapping), False), SAMPLED))
