@@ -44,6 +44,8 @@ class Document:
         self._keyed: bool | None = False if path is not None and path.endswith("*") else None
         self.found = False
         """Whether `path` led to something."""
+        self.is_object = False
+        """The document itself is the row that came last."""
 
     def elements(self) -> Iterator[Element]:
         """Every row, also those that can't be read. Raises FileDamaged where the document breaks off."""
@@ -87,6 +89,7 @@ class Document:
             for name in self._members(first):
                 yield self._value(name)
         else:
+            self.is_object = first == b"{" and self._path is None
             yield self._value(key)
 
     def _members(self, first: bytes) -> Iterator[str]:

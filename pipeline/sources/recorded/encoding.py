@@ -68,7 +68,8 @@ def _wide(head: bytes) -> str | None:
         return "utf-32-be"
     even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
     for name, here, there in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
-        if here > 10 * there and here >= 0.04 * quarter:
+        lines, wide_lines = head.count(b"\n"), head.count("\n".encode(name))
+        if here > 10 * there and here >= 0.2 * quarter and 2 * wide_lines >= lines:
             text = codecs.getincrementaldecoder(name)("replace").decode(head)
             if text.count("\ufffd") <= len(text) // 1000:
                 return name

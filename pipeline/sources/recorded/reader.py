@@ -9,17 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.errors import EarshotError, SettingsError
+from pipeline.errors import SettingsError
 from pipeline.sources.recorded import encoding as encodings
+from pipeline.sources.recorded import json_rows
 from pipeline.sources.recorded import table as tables
 from pipeline.sources.recorded.archives import Source, inner_name, opened
 from pipeline.sources.recorded.cells import Splitter
 from pipeline.sources.recorded.delimited import Records, shown
-from pipeline.sources.recorded.documents import Document
-from pipeline.sources.recorded.encoding import Guess, as_utf8, eight_bit
+from pipeline.sources.recorded.encoding import Guess, as_utf8
 from pipeline.sources.recorded.items import Unmapped
-from pipeline.sources.recorded.json_text import NotJson, parsed
-from pipeline.sources.recorded.lines import TOO_LONG, split_lines
+from pipeline.sources.recorded.lines import split_lines
 from pipeline.sources.recorded.reading import SUFFIXES, Format, Reading
 from pipeline.sources.recorded.repair import REPAIRS, repair_texts, suspected
 from pipeline.sources.recorded.rows import Row
@@ -63,7 +62,7 @@ def _form(source: Source, form: Format, reading: Reading, needed: tuple[str, ...
     if form in ("csv", "tsv"):
         known = tables.Known(form, reading.delimiter, reading.quotes, _given_skip(reading), reading.columns, needed)
         return Form(Guess(form, True, "the suffix"), spelt, head, tables.recognise(head, known, source.whole))
-    return Form(_json_form(head, form, reading, source.whole), spelt, head, None)
+    return Form(json_rows.json_form(head, form, reading, source.whole), spelt, head, None)
 
 
 def _given_skip(reading: Reading) -> int | None:
@@ -77,33 +76,6 @@ def _encoding(source: Source, reading: Reading) -> Guess[str]:
     return Guess(reading.encoding, True, "the mapping")
 
 
-def _json_form(head: bytes, form: Format, reading: Reading, whole: bool) -> Guess[Format]:
-    """JSON Lines in a .json file, a document in a .jsonl file: by the first lines."""
-    if reading.format is not None or reading.rows is not None:
-        return Guess(form, True, "the mapping")
-    lines = head.split(b"\n") if b"\n" in head else head.split(b"\r")
-    lines = [line for line in (lines if whole else lines[:-1])[:50] if line.strip()]
-    first = head.lstrip()[:1]
-    objects = sum(isinstance(_loaded(line), dict) for line in lines)
-    if form == "json" and first != b"[" and len(lines) > 1 and 2 * objects >= len(lines):
-        return Guess("jsonl", False, "its lines are objects")
-    if (
-        form == "jsonl"
-        and first == b"["
-        and not isinstance(_loaded(lines[0] if lines else head), list)
-        or (form == "jsonl" and first == b"[" and len(lines) == 1)
-    ):
-        return Guess("json", False, "it is one list")
-    return Guess(form, True, "the suffix")
-
-
-def _loaded(raw: bytes) -> object:
-    try:
-        return parsed(raw)
-    except NotJson:
-        return None
-
-
 # --- rows -----------------------------------------------------------------------------------------------------------
 def lines_of(path: Path) -> Iterator[tuple[int, bytes | None]]:
     """The lines of a JSONL file with their numbers, split on \\n only: other line ends are legal inside JSON strings.
@@ -113,11 +85,7 @@ def lines_of(path: Path) -> Iterator[tuple[int, bytes | None]]:
     with opened(path) as source:
         spelt = _encoding(source, Reading())
         blocks = as_utf8(source.blocks(), spelt.value if spelt.sure else "utf-8")
-        yield from enumerate(split_lines(blocks, _json_line_end(source)), 1)
-
-
-def _json_line_end(source: Source) -> bytes:
-    return b"\r" if b"\n" not in source.head and b"\r" in source.head else b"\n"
+        yield from enumerate(split_lines(blocks, json_rows.line_end(source)), 1)
 
 
 def rows_of(path: Path, form: Format, reading: Reading, needed: tuple[str, ...], say: Say) -> Iterator[Row | Unmapped]:
@@ -133,9 +101,9 @@ def rows_of(path: Path, form: Format, reading: Reading, needed: tuple[str, ...],
         if found.table is not None:
             rows = _table_rows(path, blocks, found, reading, needed, say)
         elif found.format.value == "jsonl":
-            rows = _line_rows(split_lines(blocks, _json_line_end(source)), found.encoding)
+            rows = json_rows.line_rows(split_lines(blocks, json_rows.line_end(source)), found.encoding)
         else:
-            rows = _document_rows(path, blocks, reading, needed, found.encoding)
+            rows = json_rows.document_rows(path, blocks, reading, needed, found.encoding)
         yield from _repaired(rows, reading, say)
 
 
@@ -186,7 +154,8 @@ def _check_columns(path: Path, columns: tuple[str, ...], table: tables.Table, ne
     missing = [name for name in needed if tables.column_of(name, columns) is None]
     if missing and not columns:
         raise SettingsError(f"{path}: the mapping names column {missing[0]!r}, the file has none: it is empty")
-    if missing and len(missing) == len(needed):
+    folded = [name.casefold() for name in columns]
+    if missing and len(missing) == len(needed) and not any(tables.column_of(name.casefold(), folded) for name in needed):
         raise SettingsError(
             f"{path}: the mapping names column {missing[0]!r}, but line {table.skip.value + 1} holds no column of the mapping "
             f"({shown(needed)}): `skip` says where the header is, `columns` names the columns of a file without one"
@@ -197,47 +166,3 @@ def _check_columns(path: Path, columns: tuple[str, ...], table: tables.Table, ne
         )
     if missing:
         raise SettingsError(f"{path}: the mapping names column {missing[0]!r}, the file has {shown(columns)}")
-
-
-def _line_rows(lines: Iterator[bytes | None], encoding: Guess[str]) -> Iterator[Row | Unmapped]:
-    for line, raw in enumerate(lines, 1):
-        if raw is None:
-            yield Unmapped(line, TOO_LONG)
-        elif not raw.strip():
-            yield Unmapped(line, "empty line")
-        else:
-            try:
-                row = parsed(raw.removeprefix(b"\xef\xbb\xbf"))
-            except NotJson as error:
-                yield Unmapped(line, f"not JSON: {error.reason}: column {error.column}{_hint(raw, encoding)}")
-            else:
-                yield Row(line, row) if isinstance(row, dict) else Unmapped(line, "not a JSON object")
-
-
-def _document_rows(
-    path: Path, blocks: Iterator[bytes], reading: Reading, needed: tuple[str, ...], encoding: Guess[str]
-) -> Iterator[Row | Unmapped]:
-    document = Document(blocks, reading.rows, needed)
-    number = 0
-    for number, element in enumerate(document.elements(), 1):
-        if element.problem is not None:
-            yield Unmapped(number, element.problem + _hint(element.raw, encoding))
-        elif not isinstance(element.value, dict):
-            yield Unmapped(number, "the row is not an object")
-        else:
-            yield Row(number, element.value if element.key is None else {**element.value, "$key": element.key})
-    if reading.rows is not None and not document.found:
-        raise SettingsError(f"{path}: no rows at {reading.rows!r}")
-    if not number and reading.rows is None and not document.found:
-        raise EarshotError(f"{path}: not JSON: the file is empty")
-
-
-def _hint(raw: bytes, encoding: Guess[str]) -> str:
-    """The encoding to try, for bytes that are not UTF-8 in a file that nothing says to be UTF-8."""
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        if not encoding.sure:
-            name = encoding.value if encoding.value != "utf-8" else eight_bit(raw)
-            return f" (encoding: {name} in the mapping may read it)"
-    return ""

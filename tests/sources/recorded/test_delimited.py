@@ -323,6 +323,11 @@ def test_two_columns_of_one_name_are_an_error(tmp_path: Path, header: str, twice
         read(tmp_path, "rows.csv", f"{header}\n1,{AT},a,,,,\n")
 
 
+def test_names_in_other_letters_are_shown(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"names column 'id', the file has ID, At, Text"):
+        read(tmp_path, "rows.csv", f"ID,At,Text\n1,{AT},a\n")
+
+
 def test_blank_names_are_no_names(tmp_path: Path) -> None:
     assert read(tmp_path, "rows.csv", f'"",id,at,text,,\n7,1,{AT},a,,\n') == [(2, ("1", "a"))]
 

@@ -185,6 +185,12 @@ def test_rows_at_a_path(tmp_path: Path, document: object, rows: str) -> None:
         read(tmp_path, "rows.json", json.dumps(document), rows="else.where")
 
 
+def test_a_document_whose_rows_are_deeper_says_so(tmp_path: Path) -> None:
+    for document in ({"messages": [row(1)], "count": 1}, {"error": {"code": 429}}):
+        ((_, reason),) = read(tmp_path, "rows.json", json.dumps(document))
+        assert "`rows` says where its rows are" in str(reason)
+
+
 def test_one_object_is_one_row(tmp_path: Path) -> None:
     for content in (
         row(1, user={"name": "a"}),
@@ -212,6 +218,12 @@ def test_json_lines_by_any_name(tmp_path: Path, name: str, content: str) -> None
         return
     whole = content.replace("{}", "%s") % (json.dumps(row(1)), json.dumps(row(2)))
     assert [each for each in ids(read(tmp_path, name, whole)) if each] == ["1", "2"]
+
+
+def test_lines_with_a_comma_after_each(tmp_path: Path) -> None:
+    lines = f"{json.dumps(row(1))},\n{json.dumps(row(2))},\n"
+    assert ids(read(tmp_path, "rows.jsonl", lines)) == ["1", "2"]
+    assert ids(read(tmp_path, "rows.json", lines)) == ["1", "2"]
 
 
 @pytest.mark.parametrize("indent", [None, 1])

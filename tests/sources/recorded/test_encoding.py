@@ -66,6 +66,12 @@ def test_utf16_without_a_mark_in_any_script(tmp_path: Path, language: str) -> No
         assert [outcome for _, outcome in found] == [(str(number), language) for number in range(5)]
 
 
+def test_zero_bytes_in_a_text_make_no_utf16(tmp_path: Path) -> None:
+    for text in ("a\0b", "\0" * 30, "a\0b\0c"):
+        found = read(tmp_path, "rows.csv", f"id,at,text\n1,{AT},{text}\n2,{AT},plain\n")
+        assert [outcome for _, outcome in found] == [("1", text), ("2", "plain")]
+
+
 def test_half_a_character_and_a_byte_too_few_in_utf16(tmp_path: Path) -> None:
     raw = codecs.BOM_UTF16_LE + ROWS.encode("utf-16-le").replace("😠".encode("utf-16-le"), b"\x3d\xd8")
     (first, second) = read(tmp_path, "rows.csv", raw)
