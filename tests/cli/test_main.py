@@ -423,5 +423,5 @@ def test_what_a_hostile_file_names_reaches_the_terminal_escaped(run: Run, comman
     Path("evil.yaml").write_text("events: [{fields: {id: a, platform: a, kind: post, created_at: {from: a, time: iso}}}]\n")
     options = {"label": ["--column", "text"], "replay": ["--mapping", "evil.yaml"]}[command]
     done = run(command, "evil.csv", *options)
-    says = {"label": "\\x1b[2J\\x9b31m", "replay": "line 1 holds no column of the mapping (a)"}[command]  # replay shows no words
+    says = {"label": "\\x1b[2J\\x9b31m", "replay": "line 1 holds no column of the mapping (a)"}[command]
     assert done.code == 2 and says in done.err and not set("\x1b\x9b") & set(done.out + done.err)
