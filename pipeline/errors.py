@@ -15,6 +15,8 @@ GivenUp                  the batch's generation is over: it must not be written,
 TooMuchError             ClickHouse has too little time or memory for a request: the caller asks for less
 OutOfMemory              a GPU has too little memory for a batch of texts: the engine halves the batch
 Unmappable               a row of a recorded file has no event: the row is reported and left out
+NotJson                  bytes of a recorded file are no JSON, with the place in them: the row is reported
+FileDamaged              a recorded file breaks off here: the rows before are read, the rest is reported
 AddressRefused           a receiver's address is not public: nothing is sent there
 QueryError               the embedded ClickHouse answers a statement with this code and message
 RequestError             the control API answers a request with this HTTP status and reason

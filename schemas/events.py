@@ -110,8 +110,10 @@ FIELDS: tuple[Field, ...] = (
 
 GIVEN = Field("brands_given", "strings", "text")
 """The source's own `brands`, set by step mentions: not a field of a record, but it changes with the text."""
+LINKED = Field("brands_linked", "strings", "text")
+"""The brands that nothing but a link to their own domain mentions, set likewise."""
 
-BY_COLUMN = {field.column: field for field in (*FIELDS, GIVEN)}
+BY_COLUMN = {field.column: field for field in (*FIELDS, GIVEN, LINKED)}
 GROUPS: dict[str, tuple[str, ...]] = {
     group: tuple(f.column for f in BY_COLUMN.values() if f.group == group) for group in ("text", "metrics", "author")
 }

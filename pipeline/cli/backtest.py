@@ -81,13 +81,14 @@ def _history(config: Alerts, settings: Settings, span: Span, plots: Path | None,
     from pipeline.processors.alerts.backtest.read import draw_scopes, stored_span
     from pipeline.processors.mentions.brands import SAMPLE_BRANDS, load_brands
 
-    zones = load_brands(settings.brands or SAMPLE_BRANDS).zones
+    brands = load_brands(settings.brands or SAMPLE_BRANDS)
+    zones = brands.zones
     ask = asker(clickhouse_client(settings.clickhouse))
     first, last = stored_span(ask)
     start, end = time_of("--from", span[0]) or first, time_of("--to", span[1]) or last
     if start >= end:
         raise SettingsError(f"--from {start:%Y-%m-%d %H:%M} is not before --to {end:%Y-%m-%d %H:%M}")
-    replayed = _replayed(Backtest(ask, config, start, end, zones), start, end)
+    replayed = _replayed(Backtest(ask, config, start, end, zones, brands), start, end)
     if as_json:
         _print_json([_of_alert(alert, replayed.hearing.of(alert.key)) for alert in replayed.alerts])
         return

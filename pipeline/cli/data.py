@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 from uuid import uuid4
 
 import typer
@@ -19,7 +19,8 @@ from schemas.times import rfc3339
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
 
-    from pipeline.sources.recorded.replay import ReplayReport
+    from pipeline.config.settings import Settings
+    from pipeline.sources.recorded.report import ReplayReport
 
 SHOWN_UNMAPPED = 20
 SHOWN_ROWS = 200
@@ -111,30 +112,42 @@ def replay(
     speed: Annotated[float | None, typer.Option(min=1e-9, help="Paced by event time, this many times as fast.")] = None,
     as_now: Annotated[bool, typer.Option("--as-now", help="Set each event's time to the moment it is sent.")] = False,
     unmapped: Annotated[Path | None, typer.Option(help="Write all rows that don't map to this file, with reasons.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List events stored under another time; send nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing: show 20 events and figures of all.")] = False,
 ) -> None:
     """Send recorded events to Kafka.
 
-    A row that can't be mapped is reported with its line and reason, and the replay continues. Before it sends, it says how many
-    events are stored already under another created_at, which stays.
+    A row that can't be mapped is reported with its line and reason, and the replay continues. An optional field that can't be
+    read is left out and counted. Before it sends, it says how many events are stored already under another created_at, which
+    stays; a dry run lists them.
 
-    Exit codes: 0 all mapped events are in Kafka, 1 some are not acknowledged, 2 wrong usage or mapping, 3 broker unreachable,
-    130 stopped by Ctrl-C.
+    Exit codes: 0 all mapped events are in Kafka, 1 some are not acknowledged, or a file breaks off or has no event, 2 wrong
+    usage or mapping, 3 broker unreachable, 130 stopped by Ctrl-C.
     """
+    if dry_run:
+        refuse(context, "goes without --dry-run, which sends nothing", "--rate", "--speed")
+        _dry_run(load_settings(context), files, mapping, as_now, unmapped)
     settings, pace = load_settings(context), parse_rate(rate)
     from pipeline.cli.known_ids import show_known
     from pipeline.cli.terminal import progress_bars
     from pipeline.sources.recorded.replay import replay as run
 
-    if dry_run or all(file.is_file() for file in files):  # a pipe can be read once only
-        show_known(settings, files, mapping, as_now=as_now, dry_run=dry_run)
-    if dry_run:
-        return
-
+    show_known(settings, files, mapping, as_now=as_now, listed=False)
     with progress_bars() as bars:
         report = run(settings, files, mapping=mapping, rate=pace, speed=speed, as_now=as_now, progress=bars)
     _report(report, unmapped)
-    raise typer.Exit(130 if report.interrupted else 0 if report.complete else 1)
+    raise typer.Exit(130 if report.interrupted else 0 if report.complete and not report.barren else 1)
+
+
+def _dry_run(settings: Settings, files: list[Path], mapping: Path | None, as_now: bool, unmapped: Path | None) -> NoReturn:
+    from pipeline.cli.dry_run import print_dry_run
+    from pipeline.cli.known_ids import show_known
+    from pipeline.sources.recorded.dry_run import dry_run
+
+    run = dry_run(files, mapping, as_now)
+    print_dry_run(run)
+    show_known(settings, files, mapping, as_now=as_now, listed=True)
+    _report_rows(run.report, unmapped)
+    raise typer.Exit(1 if run.report.barren or run.report.damaged else 0)
 
 
 def parse_rate(text: str) -> float | None:
@@ -159,15 +172,30 @@ def _report(report: ReplayReport, file: Path | None) -> None:
     )
     for why, count in report.failed.most_common():
         typer.echo(f"not sent, {count:,}: {printable(why)}", err=True)
-    for row in report.unmapped[:SHOWN_UNMAPPED]:
-        typer.echo(f"unmapped {printable(row)}", err=True)
+    _report_rows(report, file)
+
+
+def _report_rows(report: ReplayReport, file: Path | None) -> None:
+    """The rows and fields that could not be read, to stderr and to the file of `--unmapped`."""
+    from pipeline.cli.terminal import printable
+
+    for note in report.notes:
+        typer.echo(printable(note), err=True)
+    unmapped = len(report.unmapped)
+    for row in report.unmapped.first(SHOWN_UNMAPPED):
+        typer.echo(f"unmapped {printable(str(row))}", err=True)
     if unmapped > SHOWN_UNMAPPED and file is None:
         typer.echo(f"and {unmapped - SHOWN_UNMAPPED:,} more (--unmapped FILE has them all)", err=True)
     if file is not None:
         try:
-            file.write_text("".join(f"{row}\n" for row in report.unmapped), encoding="utf-8")
+            with file.open("w", encoding="utf-8", errors="backslashreplace") as out:
+                out.writelines(f"{row}\n" for row in report.unmapped)
         except OSError as error:
             raise EarshotError(f"{file}: {error.strerror}") from None
+    for field, count in report.left_out.most_common():
+        typer.echo(f"left out {field}, {count:,} times, first: {printable(str(report.first_left_out[field]))}", err=True)
+    for path in report.barren:
+        typer.echo(f"{printable(path)}: no row of it has an event", err=True)
 
 
 # --- query ----------------------------------------------------------------------------------------------------------

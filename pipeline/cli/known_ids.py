@@ -12,22 +12,23 @@ from pipeline.errors import UnreachableError
 from schemas.times import rfc3339
 
 
-def show_known(settings: Settings, files: Sequence[Path], mapping: Path | None, *, as_now: bool, dry_run: bool) -> None:
-    """Prints how many, and lists them with `dry_run`. Without ClickHouse it says so, unless `dry_run` asks for nothing else."""
+def show_known(settings: Settings, files: Sequence[Path], mapping: Path | None, *, as_now: bool, listed: bool) -> None:
+    """Prints how many; `listed`: and which, with their times. Says so where they can't be compared: without ClickHouse, and of
+    a pipe, which can be read once only."""
     from pipeline.cli.terminal import printable
     from pipeline.sources.recorded.known_ids import known_ids
 
+    if not all(file.is_file() for file in files):
+        return
     try:
         found = known_ids(settings.clickhouse, files, mapping, as_now)
     except UnreachableError as error:
-        if dry_run:
-            raise
         typer.echo(f"not compared with stored events: {printable(error)}", err=True)
         return
     among = f"of the first {found.creates:,} creates" if found.cut else f"of {found.creates:,} creates"
-    if found.other or dry_run:
+    if found.other or listed:
         typer.echo(f"{found.other:,} {among} are stored under another created_at, which stays")
-    if not dry_run:
+    if not listed:
         return
     for each in found.listed:
         at = "now" if each.created_at is None else rfc3339(each.created_at, short=True)

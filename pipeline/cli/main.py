@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import alerts, backtest, brands, data, dlq, generate, label, offsets, reconcile, rescore
+from pipeline.cli import alerts, backtest, brands, data, dlq, generate, label, mapping, offsets, reconcile, rescore
 from pipeline.cli.options import load_settings
 from pipeline.errors import EarshotError
 from pipeline.http.loopback import reach_loopback_directly
@@ -180,6 +180,7 @@ alerts.app.command(epilog="Example:  earshot alerts backtest --rule volume --fro
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(offsets.app, name="offsets")
+app.add_typer(mapping.app, name="mapping")
 
 
 def main() -> None:

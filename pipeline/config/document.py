@@ -69,6 +69,8 @@ def parse(content: bytes, path: Path, model: type[M]) -> M:
         return model.model_validate(values)
     except yaml.YAMLError as error:
         raise SettingsError(f"{path}: {_no_yaml(error)}") from None
+    except RecursionError:
+        raise SettingsError(f"{path}: the file: it nests too deep") from None
     except ValidationError as error:
         raise SettingsError(f"{path}: {first_problem(error, model, values)}") from None
 

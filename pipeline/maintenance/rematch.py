@@ -4,9 +4,10 @@ A row whose text or mentions now match other brands gets a new minor version (sc
 revision and all other columns stay. Brands that the source gave are never removed. Tombstones, deleted rows and `direction`
 stay as they are. A row without a label that gains its first brand becomes `deferred` in the same version: a worker labels it.
 
-ClickHouse selects the candidates (the row has the brand, the text holds a part of a term, the text is not ASCII, or the row has
-mentions). Only they travel, a bounded number at a time, and the worker's own code matches them; ClickHouse makes the new
-versions. A second run changes nothing; after a kill it does the rest.
+ClickHouse selects the candidates (the row has the brand, the text holds a part of a term, the text is not ASCII or has markup,
+or the row has mentions). Only they travel, a bounded number at a time, and the worker's own code matches them, with all brands
+of the file and the words of all rules: joined hashtags are read by them. ClickHouse makes the new versions. A second run
+changes nothing; after a kill it does the rest.
 
 Workers may run at the same time: a change that lands meanwhile has a higher version, so it wins. A change that a worker
 completed from an older row, or matched with the old brands, carries the old brands; so a rematch reads the rows that arrived
@@ -33,9 +34,13 @@ from pipeline.config.document import hint
 from pipeline.config.settings import Settings
 from pipeline.errors import EarshotError, UnknownName
 from pipeline.maintenance.scan import AGAIN, EVER, IN_CHUNK, WHERE, Progress, chunks
+from pipeline.processors.alerts.rules import DEFAULT_RULES, load_rules
+from pipeline.processors.alerts.single import words_of
 from pipeline.processors.mentions.brands import SAMPLE_BRANDS, Brand, load_brands
-from pipeline.processors.mentions.matching import term_text
+from pipeline.processors.mentions.links import domain_forms
+from pipeline.processors.mentions.markup import CHANGED_RE2
 from pipeline.processors.mentions.step import Matching
+from pipeline.processors.mentions.terms import Use, term_text, words
 from schemas import events
 from schemas.inbound import INBOUND_SQL
 from schemas.labels import DEFERRED
@@ -46,6 +51,7 @@ NEEDLES = 255
 CLOCKS = timedelta(seconds=60)
 """How far a worker's clock may differ from ours."""
 PASSES, PAUSE_S = 10, 1.0
+_MATCHED = ("brands", "brands_linked")
 
 
 @dataclass
@@ -72,12 +78,13 @@ def rematch(
     file nor in any row, if ClickHouse refuses a query, and if workers keep landing rows that match otherwise.
     """
     brands = load_brands(settings.brands or SAMPLE_BRANDS)
+    matching = Matching(brands.brands, words_of(load_rules(settings.alerts or DEFAULT_RULES)))
     client = clickhouse_client(settings.clickhouse)
     try:
         check_tables(client)
         with one_line(client, AGAIN):
             tracked = [brand for brand in brands.brands if brand.name in names]
-            work = _Rematch(client, tracked, sorted(set(names)), labelled=settings.sentiment.model != "off")
+            work = _Rematch(client, matching, (tracked, sorted(set(names))), labelled=settings.sentiment.model != "off")
             work.check_names([brand.name for brand in brands.brands])
             return work.run(since or EVER, dry_run, progress or (lambda done, total: None))
     finally:
@@ -85,11 +92,12 @@ def rematch(
 
 
 class _Rematch:
-    def __init__(self, client: Client, brands: list[Brand], names: list[str], labelled: bool) -> None:
+    def __init__(self, client: Client, matching: Matching, wanted: tuple[list[Brand], list[str]], labelled: bool) -> None:
+        """`wanted`: the brands to apply, and the names of all that rows may gain or lose."""
+        brands, names = wanted
         self._client = client
-        self._brands = brands
         self._names = names
-        self._matching = Matching(brands)
+        self._matching = matching
         self._candidates, self._values = _candidates(brands, names)
         self._columns = [column for (column,) in client.query(COLUMNS_SQL).result_rows]
         self._status = _STATUS.format(gained=_GAINED if labelled else "0")
@@ -122,7 +130,7 @@ class _Rematch:
         rows = frame(self._client, f"{_ROWS} AND ({self._candidates})", values | self._values, settings_for(self._client))
         changed = self._changed(rows)
         for name in self._names:
-            now, then = (changed.get_column(c).list.contains(name) for c in ("now", "brands"))
+            now, then = (changed.get_column(c).list.contains(name) for c in ("brands_now", "brands"))
             self.done.gained[name] += int((now & ~then).sum())
             self.done.lost[name] += int((then & ~now).sum())
         self.done.rows += changed.height
@@ -131,21 +139,18 @@ class _Rematch:
 
     def _write(self, rows: pl.DataFrame, values: dict[str, object]) -> None:
         """Inserts the rows' next versions, made from the newest ones: a label that was written meanwhile stays."""
-        new = {"brands": looked_up(rows.get_column("now")), "sentiment_status": self._status}
+        new = {column: looked_up(rows.get_column(f"{column}_now")) for column in _MATCHED} | {"sentiment_status": self._status}
         statement = insert_versions(self._columns, rows, new, events.BRANDS_STEP, IN_CHUNK)
         self._client.command(statement, values, settings=LONG_SQL)
 
     def _changed(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows whose brands change, with the new brands in column `now`."""
-        should = self._matching.brands(rows.select("text", "mentions", brands="brands_given")).alias("should")
+        """The rows whose brands change, or which of them are only linked; with the new ones in columns `<column>_now`."""
+        brands, linked, _ = self._matching.columns(rows.select("platform", "text", "mentions", brands="brands_given"))
         names = pl.lit(pl.Series([self._names], dtype=pl.List(pl.String)).first(), pl.List(pl.String))
-        rows = rows.with_columns(should).with_columns(
-            now=pl.col("brands")
-            .list.set_difference(names)
-            .list.set_union(pl.col("should").list.set_intersection(names))
-            .list.sort()
-        )
-        return rows.filter(pl.col("now") != pl.col("brands").list.sort())
+        for column, should in zip(_MATCHED, (brands, linked.fill_null([])), strict=True):
+            kept, gained = pl.col(column).list.set_difference(names), should.alias("should").list.set_intersection(self._names)
+            rows = rows.with_columns(kept.list.set_union(gained).list.sort().alias(f"{column}_now"))
+        return rows.filter(pl.any_horizontal(pl.col(f"{column}_now") != pl.col(column).list.sort() for column in _MATCHED))
 
 
 def _candidates(brands: Sequence[Brand], names: Sequence[str]) -> tuple[str, dict[str, object]]:
@@ -157,16 +162,18 @@ def _candidates(brands: Sequence[Brand], names: Sequence[str]) -> tuple[str, dic
         conditions.append(f"multiSearchAnyCaseInsensitive(text, {{needles{start}:Array(String)}})")
         values[f"needles{start}"] = needles[start : start + NEEDLES]
     if brands:
-        conditions += ["length(text) != lengthUTF8(text)", "notEmpty(mentions)"]
+        conditions += ["length(text) != lengthUTF8(text)", "match(text, {changed:String})", "notEmpty(mentions)"]
+        values["changed"] = CHANGED_RE2
     return " OR ".join(conditions), values
 
 
 def _needles(brand: Brand) -> Iterator[str]:
     """A part of each term, as an ASCII text holds it: the longest of several words, since the text between them varies."""
-    for word in (*brand.keywords, *brand.phrases, *("@" + handle for handle in brand.handles)):
-        folded = term_text(word)
-        if folded.isascii():
-            yield max(folded.split(" "), key=len)
+    terms = [spelling.text for word in (*brand.keywords, *brand.phrases) for spelling in words(word, Use.KEYWORD, 0)]
+    domains = [form for domain in brand.domains for form in domain_forms(domain)]
+    for term in (*terms, *(term_text("@" + handle) for handle in brand.handles), *domains):
+        if term.isascii():
+            yield max(term.split(" "), key=len)
 
 
 # A row that gains its first brand needs a label; a row that lost its last needs none.
@@ -174,5 +181,5 @@ _GAINED = f"notEmpty(_brands) AND sentiment_status = '' AND {INBOUND_SQL} AND te
 _STATUS = f"multiIf({{gained}}, '{DEFERRED}', empty(_brands) AND sentiment_status = '{DEFERRED}', '', sentiment_status)"
 _IS_KNOWN = "SELECT 1 FROM interactions WHERE has(brands, {name:String}) LIMIT 1"
 _ROWS = f"""
-SELECT event_key, revision, text, mentions, brands, brands_given FROM interactions FINAL
+SELECT event_key, revision, platform, text, mentions, brands, brands_given, brands_linked FROM interactions FINAL
 WHERE {IN_CHUNK} AND {WHERE}"""

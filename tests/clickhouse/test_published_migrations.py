@@ -19,6 +19,7 @@ PUBLISHED = {
     "012_alert_waiting": 0xC324A2A1BF168133,
     "013_creates": 0xC887FAA3E090C630,
     "014_reconciled": 0x712CDE540FF1EA2A,
+    "015_brands_linked": 0x9BC642168535D340,
 }
 """XXH3-64 by name. A new migration adds a line here; no line ever changes."""
 

@@ -24,7 +24,8 @@ from pipeline.processors.dedup import revisions
 from pipeline.processors.mentions.brands import Brands
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
-from pipeline.sources.recorded.files import Mapped, read_events
+from pipeline.sources.recorded.files import read_events
+from pipeline.sources.recorded.items import Mapped
 from tests.support.topics import lag
 from tests.support.worker import Worker, wait_for
 

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from pipeline.processors.language import detect, primary, words
+from pipeline.processors.language_codes import language_tag
 from pipeline.processors.sentiment.prepare import prepare
 
 DATA = Path(os.environ.get("EARSHOT_DATA", "../shared/data"))
@@ -16,7 +17,30 @@ DATA = Path(os.environ.get("EARSHOT_DATA", "../shared/data"))
 
 def test_the_primary_code() -> None:
     given = ["en", "en-US", "pt_BR", "ZH-Hans", "und", "zxx", "", None, "fil", "english", "e"]
-    assert primary(pl.Series(given)).to_list() == ["en", "en", "pt", "zh", "", "", "", "", "fil", "", ""]
+    assert primary(pl.Series(given)).to_list() == ["en", "en", "pt", "zh", "", "", "", "", "fil", "en", ""]
+
+
+@pytest.mark.parametrize(
+    ("given", "tag"),
+    [
+        ("eng", "en"), ("deu", "de"), ("ger", "de"), ("fre", "fr"), ("zho", "zh"), ("chi", "zh"), ("ENG", "en"), (" en ", "en"),
+        ("en_US", "en-US"), ("EN-us", "en-US"), ("en_US.UTF-8", "en-US"), ("zh_Hant_TW", "zh-Hant-TW"),
+        ("cmn-hans-cn", "zh-Hans-CN"),
+        ("iw", "he"), ("in", "id"), ("ji", "yi"), ("iw_IL", "he-IL"), ("arb", "ar"), ("nob", "nb"),
+        ("English", "en"), ("German", "de"), ("Deutsch", "de"), ("français", "fr"), ("Français (Canada)", "fr"),
+        ("ESPAÑOL", "es"),
+        ("русский", "ru"), ("日本語", "ja"), ("العربية", "ar"), ("Bahasa Indonesia", "id"), ("Spanish; Castilian", "es"),
+        ("English - United States", "en"), ("fil", "fil"), ("yue", "yue"), ("und", "und"),
+        ("Klingon words", None), ("e", None), ("", None), ("I am lost", None), ("123", None),
+    ],
+)  # fmt: skip
+def test_languages_in_any_form_are_one_code(given: str, tag: str | None) -> None:
+    assert language_tag(given) == tag
+
+
+def test_forms_of_a_language_are_one_language_for_its_model() -> None:
+    given = ["eng", "en_US", "iw", "English", "Deutsch", "no words of a language"]
+    assert primary(pl.Series(given)).to_list() == ["en", "en", "he", "en", "de", ""]
 
 
 @pytest.mark.parametrize(

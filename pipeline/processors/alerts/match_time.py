@@ -24,8 +24,8 @@ from pipeline.batch import EventBatch
 from pipeline.processors.alerts.rule_types import EventRule, KeywordRule, ReachRule
 from pipeline.processors.completion import BEFORE
 from pipeline.processors.language import primary
-from pipeline.processors.mentions.matching import term_text
 from pipeline.processors.mentions.step import WORDS
+from pipeline.processors.mentions.terms import term_text
 from schemas import events
 from schemas.times import to_ms
 from schemas.untyped import Row

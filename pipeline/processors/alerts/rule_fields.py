@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
-from pipeline.processors.mentions.matching import term_text
+from pipeline.processors.mentions.terms import term_text
 from schemas import events
 
 LONGEST_WINDOW = timedelta(hours=6)

@@ -34,8 +34,8 @@ from pipeline.processors.alerts.match_time import (
 )
 from pipeline.processors.alerts.rule_types import EventRule, KeywordRule, ReachRule
 from pipeline.processors.alerts.rules import Alerts
-from pipeline.processors.mentions.matching import term_text
 from pipeline.processors.mentions.step import WORDS
+from pipeline.processors.mentions.terms import term_text
 from schemas.inbound import ABOUT_A_BRAND
 from schemas.signals import Candidate
 from schemas.untyped import Row

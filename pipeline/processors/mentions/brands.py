@@ -7,19 +7,24 @@
         phrases: ["north wind air"]         # the same, in several words; any white space between them
         exclude: ["northwind trading"]      # texts in which a keyword does not mean it
         competitors: [Halvorsen Rail]       # other brands of this file, for `earshot voice`
+        domains: [northwind.example]        # its web sites: a link there is a mention
+        plurals: true                       # northwinds, too
+        hashtags: false                     # not inside joined hashtags, such as #LoveNorthwind
         support:                            # its own accounts: their posts are outbound
           - {platform: twitter, handle: "@northwindhelp"}
           - {platform: facebook, id: "20531316728"}
         zone: Europe/Berlin                 # whose hours its volume follows, for spike rules; else UTC
 
 Only `name` is required. Terms are folded first (mentions/folding.py: case, accents, spacing) and match whole words
-(mentions/matching.py: boundaries by script); one term may belong to several brands. An exclusion that contains a keyword
-("northwind trading") cancels the keyword inside it and no other; any other exclusion ("recipe") cancels all keywords of its
-brand in that text. Handles, and brands that the source gave, always count.
+(mentions/matching.py: boundaries by script), in texts as a reader sees them (mentions/markup.py). One term may belong to
+several brands. An exclusion that contains a keyword ("northwind trading") cancels the keyword inside it and no other; any other
+exclusion ("recipe") cancels all keywords of its brand in that text. Handles, links, and brands that the source gave, always
+count.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -28,7 +33,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pipeline.config import document
 from pipeline.config.document import StrictModel, hint
 from pipeline.config.zone import Zone, Zones
-from pipeline.processors.mentions.matching import term_text
+from pipeline.processors.mentions.terms import term_text
 from schemas import events
 
 SAMPLE_BRANDS = Path(__file__).parents[2] / "brands.yaml"
@@ -54,10 +59,19 @@ def _handle(text: str) -> str:
     return bare
 
 
+def _domain(text: str) -> str:
+    bare = text.strip().lower().rstrip(".")
+    labels = bare.split(".")
+    if len(labels) < 2 or not all(re.fullmatch(r"[\w-]{1,63}", label) for label in labels):
+        raise ValueError(f"{text!r} is no domain: it should look like example.com, without https:// and path")
+    return bare
+
+
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Term = Annotated[str, AfterValidator(_term)]
 Phrase = Annotated[str, AfterValidator(_term), AfterValidator(_phrase)]
 Handle = Annotated[str, AfterValidator(_handle)]
+Domain = Annotated[str, AfterValidator(_domain)]
 Platform = Annotated[str, StringConstraints(pattern=events.PLATFORM_PATTERN)]
 
 
@@ -85,6 +99,12 @@ class Brand(StrictModel):
     phrases: tuple[Phrase, ...] = ()
     exclude: tuple[Term, ...] = ()
     competitors: tuple[Name, ...] = ()
+    domains: tuple[Domain, ...] = ()
+    """Its web sites: a link to one of them, or to a part of it (shop.example.com), is a mention."""
+    plurals: bool = False
+    """Whether Latin-script keywords and phrases count with s or es behind them."""
+    hashtags: bool = True
+    """Whether keywords and phrases count inside joined hashtags."""
     support: tuple[Account, ...] = ()
     zone: Zone | None = None
     """Whose hours of the week the brand's volume follows (spike rules)."""

@@ -21,15 +21,19 @@ import pyarrow as pa
 from pipeline.batch import EventBatch
 from pipeline.processors.mentions.brands import Brand, Brands
 from pipeline.processors.mentions.folding import Ints
-from pipeline.processors.mentions.matching import NONE, Matcher, Matches, Term, Use, term_text
+from pipeline.processors.mentions.links import domain_forms
+from pipeline.processors.mentions.matching import NOTHING, Matcher, Matches
+from pipeline.processors.mentions.terms import WORD, Domain, Form, Term, Use, term_text
+from pipeline.processors.mentions.terms import words as spellings
 from schemas import events
 
 BRANDS = pl.List(pl.String)
 WORDS = "crisis_words"
+NO_LINKS = pl.Series(events.LINKED.column, [None], BRANDS)
 
 
 class Mentions:
-    """The step. Sets `brands` (List(String), never null), `brands_given`, `direction` and WORDS; keeps every row.
+    """The step. Sets `brands` (List(String), never null), `brands_given`, `brands_linked`, `direction`, WORDS; keeps every row.
 
     WORDS (List(String)) are those of `words`, folded as in `term_text`, that the record's text holds; it is not a column of
     interactions. Restart: nothing to restore. `use` and `look_for` apply to the next batch.
@@ -57,9 +61,8 @@ class Mentions:
 
     def process(self, batch: EventBatch) -> EventBatch:
         matching, frame = self._matching, batch.events
-        brands, words = matching.brands_and_words(frame)
         given = frame.get_column("brands").alias(events.GIVEN.column)
-        batch.events = frame.with_columns(brands, words, given, *matching.direction(frame))
+        batch.events = frame.with_columns(*matching.columns(frame), given, *matching.direction(frame))
         return batch
 
 
@@ -70,24 +73,30 @@ class Matching:
         self.tracked, self.words = brands, words
         self._names = sorted(brand.name for brand in brands)
         # To the matcher a word is one more brand, with a number above the others.
-        as_brands = [Term(word, Use.KEYWORD, number) for number, word in enumerate(words, len(brands))]
-        self._matcher = Matcher([*_terms(sorted(brands, key=lambda brand: brand.name)), *as_brands])
+        as_brands = [term for number, word in enumerate(words, len(brands)) for term in spellings(word, Use.KEYWORD, number)]
+        by_name = sorted(brands, key=lambda brand: brand.name)
+        self._matcher = Matcher([*_terms(by_name), *as_brands], _domains(by_name))
         self._outbound = _support(brands)
 
     def brands(self, events: pl.DataFrame) -> pl.Series:
-        """Column `brands` of the events: the matches in `text` and `mentions`, and the brands in `brands`."""
-        return self.brands_and_words(events)[0]
+        """Column `brands` of the events: the matches in `text` and `mentions`, links, and the brands in `brands`."""
+        return self.columns(events)[0]
 
-    def brands_and_words(self, events: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
-        """Columns `brands` and WORDS of the events."""
-        matches = self._matcher.in_texts(events.get_column("text"))
+    def columns(self, events: pl.DataFrame) -> tuple[pl.Series, pl.Series, pl.Series]:
+        """Columns `brands`, `brands_linked` and WORDS of the events."""
+        platforms = events.get_column("platform") if "platform" in events.columns else None
+        matches, linked = self._matcher.in_texts(events.get_column("text"), platforms)
         of_brands = matches.brands < len(self._names)
         words = self._words(events.height, Matches(matches.texts[~of_brands], matches.brands[~of_brands]))
-        return self._brands(events, Matches(matches.texts[of_brands], matches.brands[of_brands])), words
+        named = Matches(matches.texts[of_brands], matches.brands[of_brands])
+        if not linked.texts.size:
+            return self._brands(events, named), NO_LINKS.new_from_index(0, events.height), words
+        brands = self._brands(events, Matches(*map(np.concatenate, zip(named, linked, strict=True))))
+        return brands, brands.list.set_difference(self._brands(events, named)).list.sort().alias(NO_LINKS.name), words
 
     def words_in(self, texts: pl.Series) -> pl.Series:
         """Column WORDS of texts."""
-        matches = self._matcher.in_texts(texts)
+        matches = self._matcher.in_texts(texts).named
         of_words = matches.brands >= len(self._names)
         return self._words(len(texts), Matches(matches.texts[of_words], matches.brands[of_words]))
 
@@ -111,7 +120,7 @@ class Matching:
 
     def _mentioned(self, mentions: pl.Series) -> Matches:
         if mentions.null_count() == len(mentions):
-            return Matches(NONE, NONE)
+            return NOTHING
         lengths = mentions.list.len().fill_null(0).to_numpy()
         matches = self._matcher.among_handles(mentions.filter(pl.Series(lengths > 0)).explode())
         return matches._replace(texts=np.repeat(np.arange(len(lengths)), lengths)[matches.texts])
@@ -124,18 +133,32 @@ class Matching:
 
 
 def _terms(brands: list[Brand]) -> list[Term]:
-    handles = [Term(term_text("@" + handle), Use.HANDLE, n) for n, brand in enumerate(brands) for handle in brand.handles]
-    keywords = [
-        Term(term_text(word), Use.KEYWORD, n) for n, brand in enumerate(brands) for word in (*brand.keywords, *brand.phrases)
+    handles = [
+        Term(term_text("@" + handle), Use.HANDLE, n, Form.WHOLE) for n, brand in enumerate(brands) for handle in brand.handles
     ]
-    excluded = [(term_text(word), n) for n, brand in enumerate(brands) for word in brand.exclude]
-    matches = Matcher(keywords).in_texts(pl.Series([text for text, _ in excluded], dtype=pl.String))
+    keywords = [
+        term
+        for n, brand in enumerate(brands)
+        for word in (*brand.keywords, *brand.phrases)
+        for term in spellings(word, Use.KEYWORD, n, _forms(brand))
+    ]
+    excluded = [(word, n) for n, brand in enumerate(brands) for word in brand.exclude]
+    matches = Matcher(keywords).in_texts(pl.Series([term_text(word) for word, _ in excluded], dtype=pl.String)).named
     holding = set(zip(matches.texts.tolist(), matches.brands.tolist(), strict=True))
     exclusions = [
-        Term(text, Use.EXCLUDED_AROUND if (index, n) in holding else Use.EXCLUDED, n)
-        for index, (text, n) in enumerate(excluded)
+        term
+        for index, (word, n) in enumerate(excluded)
+        for term in spellings(word, Use.EXCLUDED_AROUND if (index, n) in holding else Use.EXCLUDED, n, _forms(brands[n]))
     ]
     return [*handles, *keywords, *exclusions]
+
+
+def _forms(brand: Brand) -> Form:
+    return (WORD if brand.hashtags else Form.WHOLE) | (Form.PLURAL if brand.plurals else Form(0))
+
+
+def _domains(brands: list[Brand]) -> list[Domain]:
+    return [Domain(form, n) for n, brand in enumerate(brands) for domain in brand.domains for form in domain_forms(domain)]
 
 
 def _support(brands: Sequence[Brand]) -> list[pl.Expr]:
@@ -154,9 +177,7 @@ def _support(brands: Sequence[Brand]) -> list[pl.Expr]:
 
 def _lists(height: int, texts: Ints, brands: Ints, names: list[str]) -> pl.Series:
     """A list of names for each of `height` rows, sorted, each once."""
-    if not texts.size:
-        return pl.repeat([], height, dtype=BRANDS, eager=True).alias("brands")
-    rows, which = np.divmod(np.unique(texts * len(names) + brands), len(names))
+    rows, which = np.divmod(np.unique(texts * len(names) + brands), max(len(names), 1))
     starts = np.searchsorted(rows, np.arange(height + 1))
     values = pa.array(names, pa.large_string()).take(pa.array(which))
     lists = pl.from_arrow(pa.LargeListArray.from_arrays(pa.array(starts), values))

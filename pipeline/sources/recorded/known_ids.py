@@ -23,7 +23,8 @@ from pipeline.clickhouse.row_versions import numbers
 from pipeline.config.settings import ClickHouseSettings
 from pipeline.errors import UnreachableError
 from pipeline.kafka.event_producer import key_of, parse
-from pipeline.sources.recorded.replay import Line, ReplayReport, read_files
+from pipeline.sources.recorded.open_files import Line, read_files
+from pipeline.sources.recorded.report import ReplayReport
 from schemas.times import TIME, to_ms
 
 MOST, AT_ONCE, LISTED = 1_000_000, 100_000, 1_000
@@ -64,7 +65,7 @@ def known_ids(clickhouse: ClickHouseSettings, files: Sequence[Path], mapping: Pa
     """
     found = KnownIds()
     with closing(clickhouse_client(clickhouse)) as client, one_line(client, error=UnreachableError):
-        creates = _creates(read_files(files, mapping, ReplayReport(), None), as_now)
+        creates = _creates(read_files(files, mapping, ReplayReport(), as_now), as_now)
         while part := list(islice(creates, min(AT_ONCE, MOST - found.creates))):
             found.creates += len(part)
             asked = pl.DataFrame(part, schema={"key": pl.String, "event_key": pl.UInt64, "created_at": TIME}, orient="row")

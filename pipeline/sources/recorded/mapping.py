@@ -16,16 +16,18 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from pipeline.config import document
 from pipeline.config.document import StrictModel, hint
+from pipeline.sources.recorded.constants import refusal
+from pipeline.sources.recorded.convert import MISSING
+from pipeline.sources.recorded.reading import Reading
 from pipeline.sources.recorded.times import FORMATS, ZONED, parse_zone
 from schemas.events import FIELDS
 
 FIELD_BY_PATH = {field.path: field for field in FIELDS}
 REQUIRED = ("id", "platform", "kind", "created_at")
+NEEDED = (*REQUIRED, "operation", "visibility")
+"""A row in which one of these can't be read has no event: without it a delete would be a post, and a private text public."""
 SHIPPED = (Path(__file__).parent / "mappings", Path(__file__).parents[3] / "docs" / "mappings")
 """The folders of the mappings that ship with Earshot: in an installed package, in a checkout."""
-
-Format = Literal["csv", "tsv", "json", "jsonl"]
-SUFFIXES: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 
 def _pattern(text: str) -> str:
@@ -37,6 +39,17 @@ def _pattern(text: str) -> str:
 
 
 Pattern = Annotated[str, AfterValidator(_pattern)]
+
+
+def _words(given: object) -> object:
+    """YAML reads null and -1 as other types: in a list of words they are words."""
+    if not isinstance(given, list | tuple):
+        return given
+    numbers = (int, float)
+    return ["null" if w is None else str(w) if isinstance(w, numbers) and not isinstance(w, bool) else w for w in given]
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 
 
 class Condition(StrictModel):
@@ -64,10 +77,15 @@ class Value(StrictModel):
 
     find: Pattern | None = Field(None, description="keep the first match of this pattern: its group, if it has one")
     unescape: bool = Field(False, description="&amp; and the like become characters")
+    strip: Literal["html", "markdown"] | None = Field(None, description="keep the text that its markup shows")
     map: dict[str, object] | None = None
     else_: object = Field(None, alias="else")
     time: str | None = None
     zone: str | None = None
+    split: str | None = Field(None, min_length=1, description="a list: what separates its elements")
+    decimal: Literal[".", ","] | None = Field(None, description="the mark before the decimals of a number")
+    scale: float | None = Field(None, gt=0, description="a score such as 4/5, 80 % or stars, on a scale of this many")
+    missing: Words | None = Field(None, description="the words for a missing value")
 
     @model_validator(mode="after")
     def _one_origin(self) -> Value:
@@ -95,7 +113,7 @@ class Value(StrictModel):
             raise ValueError(f"zone: times of format {self.time} have a zone of their own")
         if self.zone is not None:
             parse_zone(self.zone)
-        elif "%" in self.time and "%z" not in self.time:
+        elif "%" in self.time and "%z" not in self.time and "%Z" not in self.time:
             raise ValueError(f"time {self.time!r} holds no %z: name the zone")
 
 
@@ -122,6 +140,7 @@ class Each(StrictModel):
 
     name: str = Field(alias="as")
     list: str
+    nested: str | None = Field(None, description="in an element, the path to a list of such elements: replies to any depth")
 
 
 class EventMapping(StrictModel):
@@ -137,28 +156,25 @@ class EventMapping(StrictModel):
         for path, value in fields.items():
             if path not in FIELD_BY_PATH:
                 raise ValueError(f"the event has no field {path!r}{hint(path, FIELD_BY_PATH)}")
-            allowed = FIELD_BY_PATH[path].values
             for constant in _constants(value):
-                if allowed and constant not in allowed:
-                    raise ValueError(f"{path}: {constant!r} is not one of {', '.join(allowed)}")
+                if reason := refusal(FIELD_BY_PATH[path], constant):
+                    raise ValueError(f"{path}: {constant!r} {reason}")
+            if value.split is not None and FIELD_BY_PATH[path].kind != "strings":
+                raise ValueError(f"{path}: split makes a list, and this field has one value")
         return fields
 
 
-class MappingFile(StrictModel):
+class MappingFile(Reading):
     """A mapping file."""
 
     files: tuple[str, ...] = Field((), description="the names of the files it is for, as globs")
-    format: Format | None = Field(None, description="by the file's suffix when left out")
-    rows: str | None = Field(None, description="JSON: path to the list of rows; the document itself when left out")
-    encoding: str = "utf-8"
+    missing: Words = Field(MISSING, description="the words for a missing value, in fields that are no text")
     join: dict[str, Join] = {}
     defaults: dict[str, ValueSpec] = Field({}, description="fields that every event of the file has")
     events: tuple[EventMapping, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _complete(self) -> MappingFile:
-        if self.rows is not None and self.format not in (None, "json"):
-            raise ValueError("rows: it is for format json")
         EventMapping(fields=dict(self.defaults))
         for number, event in enumerate(self.events, 1):
             missing = [path for path in REQUIRED if path not in self.defaults and path not in event.fields]
@@ -169,9 +185,12 @@ class MappingFile(StrictModel):
 
 def _constants(value: Value) -> Iterator[object]:
     """The constants that a value can take, whatever the row."""
+    later = (value.find, value.strip, value.time, value.split, value.scale, value.decimal)
+    if any(later) or value.unescape:
+        return  # a conversion makes another value of it
     if value.value is not None and value.map is None:
         yield value.value
-    yield from (value.map or {}).values()
+    yield from (each for each in (value.map or {}).values() if each is not None)
     if value.else_ is not None:
         yield value.else_
     for inner in (*(value.first or ()), *(case.then for case in value.switch or ())):
@@ -186,14 +205,22 @@ def load_mapping(path: Path) -> MappingFile:
     return document.load(path, MappingFile)
 
 
+def mapping_beside(path: Path) -> Path:
+    """The mapping file that belongs to a file, beside it: survey.mapping.yaml of survey.csv and survey.csv.gz."""
+    plain = path.with_suffix("") if path.suffix.lower() in (".gz", ".gzip") else path
+    return plain.with_name(f"{plain.stem}.mapping.yaml")
+
+
 def find_mapping(path: Path) -> MappingFile | None:
-    """The mapping for a file by its name: NAME.mapping.yaml beside it, else a shipped one whose `files` match."""
-    beside = path.with_name(f"{path.stem}.mapping.yaml")
-    if beside.exists():
-        return load_mapping(beside)
+    """The mapping for a file by its name (without .gz): NAME.mapping.yaml beside it, else a shipped one whose `files` match."""
+    names = dict.fromkeys((path, path.with_suffix("") if path.suffix.lower() in (".gz", ".gzip") else path))
+    for name in names:
+        beside = name.with_name(f"{name.stem}.mapping.yaml")
+        if beside.exists():
+            return load_mapping(beside)
     folder = next((folder for folder in SHIPPED if folder.is_dir()), None)
     for candidate in sorted(folder.glob("*.yaml")) if folder else ():
         mapping = load_mapping(candidate)
-        if any(fnmatch(path.name, pattern) for pattern in mapping.files):
+        if any(fnmatch(name.name, pattern) for pattern in mapping.files for name in names):
             return mapping
     return None

@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 import orjson
 from rich.progress import Progress
@@ -22,41 +18,9 @@ from rich.progress import Progress
 from pipeline.config.settings import Settings
 from pipeline.errors import SettingsError
 from pipeline.kafka.event_producer import EventProducer, ctrl_c_sets, key_of, parse, record_of
-from pipeline.sources.recorded.files import Mapped, format_of, read_events
-from pipeline.sources.recorded.mapping import MappingFile, find_mapping, load_mapping
-from pipeline.sources.recorded.rows import Unmapped
+from pipeline.sources.recorded.open_files import Line, read_files
+from pipeline.sources.recorded.report import ReplayReport
 from schemas.times import rfc3339
-
-Line = dict[str, object] | bytes
-
-
-class UnmappedRow(NamedTuple):
-    file: Path
-    line: int
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.reason}"
-
-
-@dataclass(slots=True)
-class ReplayReport:
-    """The counts of a replay: `events` = `produced` + the sum of `failed` + `unmapped`, also after a Ctrl-C."""
-
-    rows: int = 0
-    events: int = 0
-    """Events in the rows, including those that do not map."""
-    produced: int = 0
-    """Acknowledged by the broker."""
-    failed: Counter[str] = field(default_factory=Counter)
-    """Refused by the broker or not acknowledged, by reason."""
-    unmapped: list[UnmappedRow] = field(default_factory=list)
-    interrupted: bool = False
-
-    @property
-    def complete(self) -> bool:
-        """Every event that maps is in Kafka."""
-        return not self.failed and not self.interrupted
 
 
 def replay(
@@ -78,7 +42,7 @@ def replay(
     if rate is not None and speed is not None:
         raise SettingsError("a replay goes by rate or by speed, not both")
     report = ReplayReport()
-    events = read_files(files, mapping, report, progress)
+    events = read_files(files, mapping, report, as_now, progress)
     shift = AsNow() if as_now else None
     stop = threading.Event()
     with EventProducer(settings.kafka, stop) as producer, ctrl_c_sets(stop):
@@ -93,46 +57,6 @@ def replay(
     if unsent:  # read just before the Ctrl-C
         report.failed["stopped before it was sent"] += unsent
     return report
-
-
-# --- reading --------------------------------------------------------------------------------------------------------
-def read_files(files: Sequence[Path], mapping: Path | None, report: ReplayReport, progress: Progress | None) -> Iterator[Line]:
-    """The events of the files, counted in `report`. Opens all files first: a mapping that does not fit the last file is an
-    error before any event is sent."""
-    given = load_mapping(mapping) if mapping else None
-    opened: list[tuple[Path, MappingFile | None, Iterator[Mapped | Unmapped]]] = []
-    for path in files:
-        chosen = given or find_mapping(path)
-        items = read_events(path, chosen)
-        first = next(items, None)
-        opened.append((path, chosen, items if first is None else chain((first,), items)))
-    return chain.from_iterable(_counted(path, chosen, items, report, progress) for path, chosen, items in opened)
-
-
-def _counted(
-    path: Path, mapping: MappingFile | None, items: Iterable[Mapped | Unmapped], report: ReplayReport, progress: Progress | None
-) -> Iterator[Line]:
-    # A pipe can be read once only.
-    lines = None if format_of(path, mapping) == "json" or not path.is_file() else count_lines(path)
-    task = progress.add_task(path.name, total=lines) if progress else None
-    line = 0
-    for item in items:
-        report.rows += item.line != line
-        report.events += 1
-        line = item.line
-        if progress and task is not None:
-            progress.update(task, completed=line)
-        if isinstance(item, Unmapped):
-            report.unmapped.append(UnmappedRow(path, item.line, item.reason))
-        else:
-            yield item.event
-    if progress and task is not None:
-        progress.update(task, total=lines or line, completed=lines or line)
-
-
-def count_lines(path: Path) -> int:
-    with path.open("rb") as file:
-        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
 # --- pace -----------------------------------------------------------------------------------------------------------

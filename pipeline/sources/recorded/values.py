@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
-import orjson
 import xxhash
 
+from pipeline.sources.recorded.convert import TEXTS, Convert, as_number, converter, is_missing, missing_words, splitter, timed
+from pipeline.sources.recorded.ids import lost_digits
+from pipeline.sources.recorded.json_text import json_in
 from pipeline.sources.recorded.mapping import FIELD_BY_PATH, Condition, MappingFile, Value
+from pipeline.sources.recorded.markup import joined, without_html, without_markdown
+from pipeline.sources.recorded.numbers import scaled
+from pipeline.sources.recorded.reasons import Unmappable, as_text, shape
 from pipeline.sources.recorded.times import parser
-from schemas.events import TIMES, Field
 
 RowNames = dict[str, object]
 """The names that a mapping can use: the row's columns, the joined rows, the element of a nested list, `$line`, `$index`."""
 Getter = Callable[[RowNames], object]
-Convert = Callable[[object], object]
-BUILT_IN = ("$line", "$index")
-TRUE, FALSE = {"true", "1", "yes"}, {"false", "0", "no"}
+BUILT_IN = ("$line", "$index", "$key", "$parent")
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
-class Unmappable(Exception):
-    """The row has no event; the text is the reason, for a person."""
-
-
 def reference(path: str) -> Getter:
-    """The column of this name, else the value at this path: keys and list indices joined by dots. Absent and blank are None."""
+    """The column of this name, else the value at this path: keys and list indices joined by dots, `*` for every
+    element of a list. Absent and blank are None."""
     parts = path.split(".")
 
     def get(scope: RowNames) -> object:
@@ -40,7 +40,12 @@ def reference(path: str) -> Getter:
 
 
 def _at_path(node: object, parts: list[str]) -> object:
-    for part in parts:
+    for number, part in enumerate(parts):
+        if isinstance(node, str):
+            node = json_in(node)
+        if part == "*":
+            found = [_at_path(each, parts[number + 1 :]) for each in node] if isinstance(node, list) else []
+            return [each for each in found if each is not None] or None
         if isinstance(node, dict):
             node = node.get(part)
         elif isinstance(node, list) and part.lstrip("-").isdigit() and -len(node) <= int(part) < len(node):
@@ -50,8 +55,20 @@ def _at_path(node: object, parts: list[str]) -> object:
     return node
 
 
-def condition(spec: Condition) -> Callable[[RowNames], bool]:
-    get = reference(spec.from_)
+def present(path: str, words: frozenset[str]) -> Getter:
+    """As `reference`; a value of `words` is None too."""
+    get = reference(path)
+
+    def there(scope: RowNames) -> object:
+        value = get(scope)
+        return None if is_missing(value, words) else value
+
+    return there if words else get
+
+
+def condition(spec: Condition, words: frozenset[str] = frozenset()) -> Callable[[RowNames], bool]:
+    """Whether a row meets `spec`; a value of `words` is there only if `in` names it."""
+    get = present(spec.from_, words - missing_words(spec.in_ or ()))
     pattern = re.compile(spec.matches) if spec.matches else None
 
     def holds(scope: RowNames) -> bool:
@@ -65,31 +82,26 @@ def condition(spec: Condition) -> Callable[[RowNames], bool]:
     return holds
 
 
-def as_text(value: object) -> str:
-    """A string unchanged; anything else as JSON."""
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
-
-
-def origin(spec: Value) -> Getter:
-    """The function that reads the value's source in a row, before its conversions."""
+def origin(spec: Value, words: frozenset[str]) -> Getter:
+    """The function that reads the value's source in a row, before its conversions; `words` stand for a missing value."""
     if spec.from_ is not None:
-        return reference(spec.from_)
+        return present(spec.from_, words)
     if spec.template is not None:
-        return _template(spec.template)
+        return _template(spec.template, words)
     if spec.hash is not None:
         return _hash(spec.hash)
     if spec.first is not None:
-        getters = [compile_value(inner) for inner in spec.first]
+        getters = [compile_value(inner, words) for inner in spec.first]
         return lambda scope: next((value for get in getters if (value := get(scope)) is not None), None)
     if spec.switch is not None:
-        cases = [(condition(case.when) if case.when else None, compile_value(case.then)) for case in spec.switch]
+        cases = [(condition(case.when, words) if case.when else None, compile_value(case.then, words)) for case in spec.switch]
         return lambda scope: next((get(scope) for holds, get in cases if holds is None or holds(scope)), None)
     return lambda scope: spec.value
 
 
-def _template(text: str) -> Getter:
+def _template(text: str, words: frozenset[str]) -> Getter:
     pieces = PLACEHOLDER.split(text)
-    getters = [(pieces[i], reference(pieces[i + 1])) for i in range(0, len(pieces) - 1, 2)]
+    getters = [(pieces[i], present(pieces[i + 1], words)) for i in range(0, len(pieces) - 1, 2)]
 
     def fill(scope: RowNames) -> str | None:
         out: list[str] = []
@@ -97,6 +109,8 @@ def _template(text: str) -> Getter:
             value = get(scope)
             if value is None:
                 return None
+            if reason := lost_digits(value):
+                raise Unmappable(f"{shape(value)}: {reason}")
             out += (literal, as_text(value))
         return "".join(out) + pieces[-1]
 
@@ -114,18 +128,11 @@ def _hash(names: tuple[str, ...]) -> Getter:
     return digest
 
 
-def compile_value(spec: Value) -> Getter:
-    """The function that reads the value and applies its conversions; None stays None."""
-    get = origin(spec)
-    steps: list[Convert] = []
-    if spec.find is not None:
-        steps.append(_first_match(re.compile(spec.find)))
-    if spec.unescape:
-        steps.append(lambda value: html.unescape(as_text(value)))
-    if spec.map is not None:
-        steps.append(lambda value: _mapped(spec, value))
-    if spec.time is not None:
-        steps.append(_timed(parser(spec.time, spec.zone)))
+def compile_value(spec: Value, words: frozenset[str] = frozenset()) -> Getter:
+    """The function that reads the value and applies its conversions; None stays None. `words` stand for a missing value."""
+    words = words if spec.missing is None else missing_words(spec.missing)
+    get = origin(spec, words - missing_words(spec.map or ()))
+    steps = list(_conversions(spec))
     if not steps:
         return get
 
@@ -140,12 +147,39 @@ def compile_value(spec: Value) -> Getter:
     return convert
 
 
+def _conversions(spec: Value) -> Iterator[Convert]:
+    """In the order in which they are done."""
+    if spec.find is not None:
+        yield _first_match(re.compile(spec.find))
+    if spec.unescape:
+        yield lambda value: html.unescape(_flat(value))
+    if spec.strip is not None:
+        bare = without_html if spec.strip == "html" else without_markdown
+        yield lambda value: bare(_flat(value)) or None
+    if spec.map is not None:
+        yield lambda value: _mapped(spec, value)
+    if spec.split is not None:
+        yield splitter(spec.split)
+    if (scale := spec.scale) is not None:
+        yield lambda value: as_number(value, read=lambda text: scaled(text, scale, spec.decimal))
+    elif spec.decimal is not None:
+        yield lambda value: as_number(value, spec.decimal)
+    if spec.time is not None:
+        yield timed(parser(spec.time, spec.zone))
+
+
+def _flat(value: object) -> str:
+    """A text, also one in pieces."""
+    text = joined(value) if isinstance(value, list | dict) else None
+    return as_text(value) if text is None else text
+
+
 def _first_match(pattern: re.Pattern[str]) -> Convert:
     def step(value: object) -> str:
         text = as_text(value)
         match = pattern.search(text)
         if match is None:
-            raise Unmappable(f"{shorten(text)} holds no {pattern.pattern}")
+            raise Unmappable(f"{shape(text)} holds no {pattern.pattern}")
         return str(match[1] if pattern.groups else match[0])
 
     return step
@@ -158,68 +192,31 @@ def _mapped(spec: Value, value: object) -> object:
         return spec.map[text]
     if "else_" in spec.model_fields_set:
         return spec.else_
-    raise Unmappable(f"{shorten(text)} is not in the map")
+    raise Unmappable(f"{shape(text)} is not in the map")
 
 
-def _timed(parse: Callable[[object], str]) -> Convert:
-    def step(value: object) -> str:
-        try:
-            return parse(value)
-        except (ValueError, OverflowError) as error:
-            raise Unmappable(f"no time in {shorten(as_text(value))}: {error}") from None
+class Compiled(NamedTuple):
+    """A field: its path, the function that reads its value in a row, the conversion to its type, where it comes from."""
 
-    return step
-
-
-def shorten(text: str) -> str:
-    return repr(text if len(text) <= 40 else text[:37] + "...")
+    path: str
+    get: Getter
+    convert: Convert
+    source: str
+    """` (from at)`, for a person; blank for a constant."""
 
 
-def converter(field: Field) -> Convert:
-    """The conversion to the field's type; it raises Unmappable."""
-    if field.column in TIMES:
-        return _timed(parser("iso", None))
-    if field.kind == "strings":
-        return lambda value: [as_text(item) for item in value] if isinstance(value, list) else [as_text(value)]
-    if field.values:
-        return lambda value: _one_of(field, as_text(value))
-    converters: dict[str, Convert] = {"string": as_text, "int": _integer, "float": _float, "bool": _boolean}
-    return converters[field.kind]
-
-
-def _one_of(field: Field, text: str) -> str:
-    if text not in field.values:
-        raise Unmappable(f"{shorten(text)} is not one of {', '.join(field.values)}")
-    return text
-
-
-def _integer(value: object) -> int:
-    if isinstance(value, int):
-        return int(value)
-    text = as_text(value)
-    try:
-        return int(text.removesuffix(".0"))
-    except ValueError:
-        raise Unmappable(f"{shorten(text)} is no whole number") from None
-
-
-def _float(value: object) -> float:
-    try:
-        return float(as_text(value))
-    except ValueError:
-        raise Unmappable(f"{shorten(as_text(value))} is no number") from None
-
-
-def _boolean(value: object) -> bool:
-    text = as_text(value).lower()
-    if text not in TRUE | FALSE:
-        raise Unmappable(f"{shorten(text)} is neither true nor false")
-    return text in TRUE
-
-
-def compile_fields(fields: dict[str, Value]) -> list[tuple[str, Getter, Convert]]:
-    """Path, getter and converter of each field."""
-    return [(path, compile_value(spec), converter(FIELD_BY_PATH[path])) for path, spec in fields.items()]
+def compile_fields(fields: dict[str, Value], missing: Iterable[str]) -> list[Compiled]:
+    """The fields of an event. The words of `missing` stand for a missing value, except in a text."""
+    words = missing_words(missing)
+    return [
+        Compiled(
+            path,
+            compile_value(spec, frozenset() if path in TEXTS else words),
+            converter(FIELD_BY_PATH[path]),
+            f" (from {names})" if (names := ", ".join(dict.fromkeys(names_in(spec)))) else "",
+        )
+        for path, spec in fields.items()
+    ]
 
 
 def references(mapping: MappingFile) -> Iterator[str]:
@@ -233,17 +230,18 @@ def references(mapping: MappingFile) -> Iterator[str]:
             yield event.when.from_
     yield from (join.by for join in mapping.join.values())
     for spec in specs:
-        yield from _names_in(spec)
+        yield from names_in(spec)
 
 
-def _names_in(spec: Value) -> Iterator[str]:
+def names_in(spec: Value) -> Iterator[str]:
+    """Every name that a value reads in a row."""
     if spec.from_ is not None:
         yield spec.from_
     yield from PLACEHOLDER.findall(spec.template or "")
     yield from spec.hash or ()
     for inner in spec.first or ():
-        yield from _names_in(inner)
+        yield from names_in(inner)
     for case in spec.switch or ():
         if case.when:
             yield case.when.from_
-        yield from _names_in(case.then)
+        yield from names_in(case.then)

@@ -17,16 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import EarshotError, SettingsError
-from pipeline.sources.recorded.files import Mapped, read_events
+from pipeline.sources.recorded.files import read_events
+from pipeline.sources.recorded.items import Mapped, Unmapped
 from pipeline.sources.recorded.mapping import SHIPPED, find_mapping, load_mapping
-from pipeline.sources.recorded.rows import Unmapped
 from pipeline.sources.recorded.times import parser
 
 BASE: dict[str, Any] = {
     "id": {"from": "id"},
     "platform": "test",
     "kind": "post",
-    "created_at": {"from": "at", "time": "epoch_s"},
+    "created_at": {"template": "150000000{at}", "time": "epoch_s"},
 }
 
 
@@ -63,6 +63,17 @@ def reason_of(folder: Path, row: dict[str, Any], fields: dict[str, Any]) -> str:
     return item.reason
 
 
+def left_out_of(folder: Path, row: dict[str, Any], fields: dict[str, Any]) -> str:
+    """The one field that the event lands without, with its reason."""
+    path = write(folder, "rows.jsonl", json.dumps({"id": "1", "at": 0} | row) + "\n")
+    (item,) = mapped(path, fields)
+    event = fields_of(item)
+    assert isinstance(item, Mapped)
+    ((field, reason),) = item.left_out
+    assert field.split(".")[0] not in event
+    return f"{field}: {reason}"
+
+
 # --- where values come from -----------------------------------------------------------------------------------------
 def test_columns_constants_paths_and_nested_fields(tmp_path: Path) -> None:
     row = {"user": {"name": " ann "}, "tags": [{"t": "a"}, {"t": "b"}], "a.b": "dotted", "none": "  "}
@@ -79,7 +90,7 @@ def test_columns_constants_paths_and_nested_fields(tmp_path: Path) -> None:
         "id": "1",
         "platform": "test",
         "kind": "post",
-        "created_at": "1970-01-01T00:00:00Z",
+        "created_at": "2017-07-14T02:40:00Z",
         "author": {"handle": "ann", "kind": "person"},
         "text": "b",
         "location": "dotted",
@@ -115,10 +126,12 @@ def test_map_find_and_unescape(tmp_path: Path) -> None:
     assert event_of(tmp_path, {"in": "True"}, {"direction": side})["direction"] == "inbound"
     assert event_of(tmp_path, {"in": True}, {"direction": side})["direction"] == "inbound"
     assert event_of(tmp_path, {"in": "no"}, {"direction": side})["direction"] == "outbound"
-    assert "is not in the map" in reason_of(tmp_path, {"in": "no"}, {"direction": {"from": "in", "map": {"True": "inbound"}}})
+    assert "is not in the map" in left_out_of(tmp_path, {"in": "no"}, {"direction": {"from": "in", "map": {"True": "inbound"}}})
+    assert "is not in the map" in reason_of(tmp_path, {"in": "no"}, {"id": {"from": "in", "map": {"True": "1"}}})
     assert event_of(tmp_path, {"x": "'12'"}, {"text": {"from": "x", "find": "[0-9]+"}})["text"] == "12"
     assert event_of(tmp_path, {"x": "id=12;"}, {"text": {"from": "x", "find": "id=(.*);"}})["text"] == "12"
-    assert "holds no" in reason_of(tmp_path, {"x": "none"}, {"text": {"from": "x", "find": "[0-9]+"}})
+    assert "holds no" in left_out_of(tmp_path, {"x": "none"}, {"text": {"from": "x", "find": "[0-9]+"}})
+    assert "holds no" in reason_of(tmp_path, {"x": "a"}, {"id": {"from": "x", "find": "[0-9]+"}})
     assert event_of(tmp_path, {"x": "a &amp; b"}, {"text": {"from": "x", "unescape": True}})["text"] == "a & b"
 
 
@@ -163,14 +176,31 @@ def test_values_take_the_fields_type(tmp_path: Path, path: str, given_: Any, exp
 @pytest.mark.parametrize(
     ("path", "given_", "reason"),
     [
-        ("metrics.likes", "many", "metrics.likes: 'many' is no whole number"),
-        ("metrics.likes", "1.5", "metrics.likes: '1.5' is no whole number"),
-        ("rating", "five", "rating: 'five' is no number"),
-        ("author.verified", "perhaps", "author.verified: 'perhaps' is neither true nor false"),
-        ("direction", "sideways", "direction: 'sideways' is not one of inbound, outbound"),
-        ("id", "", "id is empty"),
-        ("created_at", "soon", "created_at: no time in 'soon'"),
+        ("metrics.likes", "many", "metrics.likes: 'aaaa' is no whole number"),
+        ("metrics.likes", "1.5", "metrics.likes: '9.9' is no whole number"),
+        ("metrics.likes", "9" * 30, "metrics.likes: '999999999999999999999999999999' is no whole number"),
+        ("rating", "five", "rating: 'aaaa' is no number"),
+        ("author.verified", "perhaps", "author.verified: 'aaaaaaa' is neither true nor false"),
+        ("direction", "sideways", "direction: 'aaaaaaaa' is not one of inbound, outbound"),
+        ("language", "Klingon?", "language: 'Aaaaaaa?' is no language"),
+        ("location", {"city": "Ulm"}, "location: an object: name the value inside it"),
+        ("hashtags", [{"text": "a"}], "hashtags: a list of objects: name the value inside each, as from: tags.*.name"),
+        ("order.amount", "EUR", "order.amount: 'AAA' is no number"),
+    ],
+)
+def test_an_optional_field_that_cannot_be_read_is_left_out(tmp_path: Path, path: str, given_: Any, reason: str) -> None:
+    assert left_out_of(tmp_path, {"x": given_}, {path: {"from": "x"}}).startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("path", "given_", "reason"),
+    [
+        ("id", "", "id is empty (from x)"),
+        ("created_at", "soon", "created_at: no time in 'aaaa'"),
         ("created_at", "9" * 30, "created_at: no time in"),
+        ("kind", "tweet", "kind: 'aaaaa' is not one of post"),
+        ("operation", "Entfernt", "operation: 'Aaaaaaaa' is not one of create, update, delete"),
+        ("visibility", "friends", "visibility: 'aaaaaaa' is not one of public, private"),
     ],
 )
 def test_what_does_not_fit_is_unmapped_with_the_field(tmp_path: Path, path: str, given_: str, reason: str) -> None:
@@ -205,7 +235,7 @@ def test_times_become_utc(time: str, zone: str | None, text: object, expected: s
         ("snowflake", "849", "too small"),
         ("shortcode", "not a code!", "Only base64 data|Non-base64|Invalid"),
         ("shortcode", "x" * 40, "11 characters"),
-        ("epoch_s", "nan", "NaN"),
+        ("epoch_s", "nan", "no number"),
     ],
 )
 def test_what_holds_no_time_is_a_value_error(time: str, text: str, reason: str) -> None:
@@ -228,7 +258,11 @@ def test_a_time_hidden_in_an_id_comes_back(moment: datetime) -> None:
 def test_a_row_can_hold_two_events_and_one_may_fail(tmp_path: Path) -> None:
     reply = {
         "when": {"from": "reply"},
-        "fields": {"id": {"template": "{id}/reply"}, "kind": "reply", "created_at": {"from": "replied", "time": "epoch_s"}},
+        "fields": {
+            "id": {"template": "{id}/reply"},
+            "kind": "reply",
+            "created_at": {"template": "150000000{replied}", "time": "epoch_s"},
+        },
     }
     path = write(tmp_path, "rows.csv", "id,at,reply,replied\n1,0,,\n2,0,thanks,5\n3,0,thanks,soon\n")
     items = mapped(path, {}, events=[{"fields": {}}, reply])
@@ -266,9 +300,9 @@ def test_a_nested_list_gives_an_event_for_each_element(tmp_path: Path) -> None:
 
 
 def test_a_second_file_joined_by_a_key(tmp_path: Path) -> None:
-    write(tmp_path, "posts.csv", "code,when\nA,100\nB,200\nA,300\n")
+    write(tmp_path, "posts.csv", "code,when\nA,1500000040\nB,1500000020\nA,1500000050\n")
     path = write(tmp_path, "comments.csv", "id,at,code\n1,0,A\n2,0,B\n3,7,C\n")
-    fields = {"created_at": {"first": [{"from": "post.when", "time": "epoch_s"}, {"from": "at", "time": "epoch_s"}]}}
+    fields = {"created_at": {"first": [{"from": "post.when", "time": "epoch_s"}, BASE["created_at"]]}}
     join = {"post": {"file": "posts.csv", "key": "code", "by": "code"}}
     times = [fields_of(i)["created_at"][-3:-1] for i in mapped(path, fields, join=join) if isinstance(i, Mapped)]
     assert times == ["40", "20", "07"]
@@ -289,9 +323,10 @@ def test_csv_lines_are_the_physical_ones_where_a_record_starts(tmp_path: Path) -
         (5, "empty line"),
         (6, "2 columns, the header has 3"),
         (7, "4"),
-        (8, "a carriage return outside quotes"),
+        (8, "5"),
         (9, "6"),
     ]
+    assert fields_of(items[5])["text"] == "x\ry"
 
 
 @given(
@@ -386,8 +421,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         mapped(write(tmp_path, "rows.json", "{}"), {}, rows="data.items")
     with pytest.raises(SettingsError, match="key rows is for format json, this is jsonl"):
         mapped(write(tmp_path, "rows.jsonl", "{}"), {}, rows="data")
-    with pytest.raises(SettingsError, match="key encoding is for csv and tsv: json is always UTF-8"):
-        mapped(write(tmp_path, "rows.json", "{}"), {}, encoding="latin-1")
+    with pytest.raises(SettingsError, match="key delimiter is for format csv and tsv, this is json"):
+        mapped(write(tmp_path, "rows.json", "{}"), {}, delimiter=";")
     with pytest.raises(SettingsError, match="nothing of the mapping refers to its join 'stores'"):
         mapped(write(tmp_path, "rows.jsonl", "{}"), {}, join={"stores": {"file": "s.csv", "key": "id", "by": "store"}})
     write(tmp_path, "broken.yaml", "a: [")

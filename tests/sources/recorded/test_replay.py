@@ -24,7 +24,8 @@ from pipeline.errors import SettingsError, UnreachableError
 from pipeline.generate.targets import feed_sample
 from pipeline.kafka.event_producer import record_of
 from pipeline.kafka.topics import migrate_topics
-from pipeline.sources.recorded.replay import AsNow, Line, _by_time, replay
+from pipeline.sources.recorded.open_files import Line
+from pipeline.sources.recorded.replay import AsNow, _by_time, replay
 from schemas.times import rfc3339
 
 MAPPING = """
@@ -144,7 +145,7 @@ def topics(settings: Settings) -> KafkaSettings:
 
 
 def test_every_event_is_in_kafka_or_in_the_report(settings: Settings, topics: KafkaSettings, tmp_path: Path) -> None:
-    rows = write(tmp_path, "rows.csv", 'id,at,text\n1,0,"a\nb"\n2,soon,c\n3\n4,1,d\n')
+    rows = write(tmp_path, "rows.csv", 'id,at,text\n1,1500000000,"a\nb"\n2,soon,c\n3\n4,1500000001,d\n')
     write(tmp_path, "rows.mapping.yaml", MAPPING)
     lines = jsonl(tmp_path, [post(5), post(6)])
     with lines.open("ab") as file:
@@ -164,7 +165,7 @@ def test_every_event_is_in_kafka_or_in_the_report(settings: Settings, topics: Ka
 
 def test_a_second_replay_sends_the_same_bytes(settings: Settings, topics: KafkaSettings, tmp_path: Path) -> None:
     write(tmp_path, "rows.mapping.yaml", MAPPING.replace("{from: id}", "{hash: [id, at, text]}"))
-    rows = write(tmp_path, "rows.csv", "id,at,text\n" + "".join(f"{n},{n},text {n}\n" for n in range(500)))
+    rows = write(tmp_path, "rows.csv", "id,at,text\n" + "".join(f"{n},{1_500_000_000 + n},text {n}\n" for n in range(500)))
     assert replay(settings, [rows]).produced == replay(settings, [rows]).produced == 500
     places: dict[bytes | None, list[tuple[int | None, bytes | None]]] = {}
     for record in read_topic(topics):

@@ -37,6 +37,8 @@ from schemas.alerts import Alert, State
 from schemas.inbound import ABOUT_A_BRAND_SQL
 from schemas.signals import Candidate
 
+NO_BRANDS = Brands(brands=())
+
 
 def backtest(
     ask: Ask,
@@ -70,10 +72,13 @@ class Minute(NamedTuple):
 
 class Backtest:
     """A backtest whose caller may rest between its minutes. `alerts` holds its result at the end, and `hearing` who would have
-    been notified, where nobody acknowledges an alert."""
+    been notified, where nobody acknowledges an alert. `brands` are those of brands.yaml."""
 
-    def __init__(self, ask: Ask, config: Alerts, start: datetime, end: datetime, zones: Zones = NO_ZONES) -> None:
+    def __init__(
+        self, ask: Ask, config: Alerts, start: datetime, end: datetime, zones: Zones = NO_ZONES, brands: Brands = NO_BRANDS
+    ) -> None:
         self.alerts: list[Alert] = []
+        self._brands = brands
         self._ask, self._config, self._start, self._end, self._zones = ask, config, start, end, zones
         self.hearing = Hearing(config)
         self._lifecycle = Lifecycle(config)
@@ -124,7 +129,7 @@ class Backtest:
 
     def _minutes(self, windows: Windows, first: int, last: int) -> Iterator[Minute]:
         """Reads the history in blocks: a day of many brands would not fit the memory of control."""
-        single = _single_event_rules(self._config)
+        single = _single_event_rules(self._config, self._brands)
         for begin in range(first, last + 1, READ_MINUTES):
             end = min(begin + READ_MINUTES - 1, last)
             frame = self._query(counts.minutes_sql(windows.dimensions, begin, end))
@@ -158,10 +163,11 @@ class Backtest:
         return self._ask(sql, {})
 
 
-def _single_event_rules(config: Alerts) -> SingleEvent | None:
+def _single_event_rules(config: Alerts, brands: Brands) -> SingleEvent | None:
+    """Joined hashtags are read by the terms of the brands, too."""
     if not any(isinstance(rule, EventRule) for rule in config.rules):
         return None
-    return SingleEvent(config, Mentions(Brands(brands=()), words_of(config)).words_in)
+    return SingleEvent(config, Mentions(brands, words_of(config)).words_in)
 
 
 class _Campaigns:

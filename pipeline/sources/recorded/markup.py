@@ -1,0 +1,123 @@
+"""Texts without their markup: HTML, Markdown, and the pieces in which some platforms keep a text."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
+_BREAKS = (
+    "br",
+    "p",
+    "div",
+    "li",
+    "tr",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "blockquote",
+    "pre",
+    "ul",
+    "ol",
+    "table",
+    "hr",
+    "article",
+    "section",
+)
+_UNSEEN = ["script", "style", "head", "template", "noscript", "title"]
+_TEXTS = ("text", "insert", "plain_text", "simpleText", "value", "runs", "ops", "content", "children", "elements", "blocks")
+"""The keys under which a piece has its text or its own pieces, the likeliest first."""
+_BLOCKS = (
+    "paragraph",
+    "p",
+    "heading",
+    "blockquote",
+    "list_item",
+    "list-item",
+    "listItem",
+    "section",
+    "rich_text_section",
+    "line",
+)
+DEEPEST = 50
+
+
+def without_html(text: str) -> str:
+    """The text that a browser would show: no tags, no scripts, entities as characters, a line for each paragraph."""
+    if "<" not in text and "&" not in text:
+        return text
+    from selectolax.lexbor import LexborHTMLParser
+
+    tree = LexborHTMLParser(re.sub(r"[ \t\r\n]+", " ", text))
+    tree.strip_tags(_UNSEEN)
+    for node in tree.css(", ".join(_BREAKS)):
+        node.insert_before("\n")
+        if node.tag != "br":
+            node.insert_after("\n")
+    root = tree.root
+    return _tidy(root.text(deep=True) if root is not None else "")
+
+
+def without_markdown(text: str) -> str:
+    """The text that Markdown shows: no stars and underscores, a link's words without its target, a picture's description."""
+    return _tidy("".join(_shown(_markdown().parse(html.unescape(text)))))
+
+
+@cache
+def _markdown() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+def _shown(tokens: list[Token]) -> Iterator[str]:
+    for token in tokens:
+        if token.children is not None and token.type != "image":
+            yield from _shown(token.children)
+        elif token.type == "html_block":
+            yield without_html(token.content)
+        elif token.type == "html_inline":
+            yield "\n" if token.content.lower().startswith("<br") else ""
+        elif token.type in ("softbreak", "hardbreak"):
+            yield "\n"
+        else:
+            yield token.content
+        if token.block and token.nesting <= 0 and token.type != "inline":
+            yield " " if token.type in ("td_close", "th_close") else "\n"
+
+
+def _tidy(text: str) -> str:
+    lines = (" ".join(line.replace("\xa0", " ").split()) for line in text.split("\n"))
+    return "\n".join(line for line in lines if line)
+
+
+def joined(node: object, depth: int = 0) -> str | None:
+    """The text of pieces, as Telegram, YouTube, Slack and editors keep them; None if the value has no such form."""
+    if isinstance(node, str):
+        return node
+    if depth > DEEPEST:
+        return None
+    if isinstance(node, list):
+        parts = [joined(each, depth + 1) for each in node]
+        if any(part is None for part in parts):
+            return None
+        mark = "\n" if len(node) > 1 and all(isinstance(each, str) for each in node) else ""
+        return mark.join(part for part in parts if part is not None)
+    if not isinstance(node, dict):
+        return None
+    if node.get("type") in ("hardBreak", "break", "br"):
+        return "\n"
+    inner = next((node[key] for key in _TEXTS if isinstance(node.get(key), str | list)), None)
+    if inner is None:
+        return "" if isinstance(node.get("type"), str) else None
+    text = joined(inner, depth + 1)
+    return text + "\n" if text is not None and node.get("type") in _BLOCKS else text
