@@ -127,7 +127,8 @@ EARLIEST = "1995-01-01T00:00:00Z"
 # from an older row, its lower 5 bits later results for the same change: +1 for a label, +2 for other brands (a rematch), +8
 # where several rows of an event became one. So a completed change is always above such a result, and never has the same
 # version. If a label and brands are made from one version at the same time, the brands win: a row without its label is labelled
-# later. An overflow carries into the next bits: later is still newer.
+# later. An overflow carries into the next bits: later is still newer. A tombstone is above all records, whatever their times:
+# beyond the dedup window a create of a deleted event lands without a look-up.
 TIME_SHIFT = 22
 RANK_SHIFT = 20
 OFFSET_SHIFT = 10
@@ -135,6 +136,7 @@ OFFSET_MASK = (1 << 10) - 1
 CHANGE_STEP = 1 << 5
 LABEL_STEP, BRANDS_STEP, RECONCILE_STEP = 1, 2, 8
 RANKS = {"create": 1, "update": 2, "delete": 3}
+TOMBSTONE = ((1 << 64 - TIME_SHIFT) - 1 << TIME_SHIFT) + (RANKS["delete"] << RANK_SHIFT)
 
 # --- derived types --------------------------------------------------------------------------------------------------
 _ARROW: dict[str, pa.DataType] = {

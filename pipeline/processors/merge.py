@@ -2,8 +2,8 @@
 
 Columns that can change come in three groups (`schemas.events.GROUPS`), each with its own time (text_at, metrics_at, author_at):
 a change replaces the groups it carries where it is newer than the stored ones. Of one time, the higher offset is newer within a
-partition; from different partitions, what comes later. A delete is final and leaves a tombstone: event_key, created_at, version
-and brands stay, every other column of the event is blank.
+partition; from different partitions, what comes later. A delete is final and leaves a tombstone: event_key, created_at
+and brands stay, every other column of the event is blank; its version is above that of any record.
 
 A row's own offset decides ties for each of its groups: a partition is read in order, and again only from some offset to its
 end. So a change before that offset is part of the row already, or the changes that are newer are read again after it.
@@ -146,6 +146,7 @@ def bury(rows: pl.DataFrame, deleted: pl.DataFrame) -> pl.DataFrame:
     if not deleted.height:
         return rows
     gone = pl.col("event_key").is_in(deleted.get_column("event_key").implode())
+    rows = rows.with_columns(version=pl.when(gone).then(above_all()).otherwise("version"))
     columns = [column for column in (*events.BY_COLUMN, *FILLED) if column not in _KEPT_BY_TOMBSTONE]
     return rows.with_columns(
         pl.when(gone).then(None).otherwise(pl.col(column)).alias(column) for column in (*columns, *GROUP_TIMES)
@@ -153,3 +154,8 @@ def bury(rows: pl.DataFrame, deleted: pl.DataFrame) -> pl.DataFrame:
         pl.col("operation").fill_null("delete"),
         pl.when(gone).then(pl.lit(1, pl.UInt8)).otherwise("is_deleted").alias("is_deleted"),
     )
+
+
+def above_all() -> pl.Expr:
+    """The version of a tombstone made of a row: above that of any record, and of the row."""
+    return pl.max_horizontal("version", pl.lit(events.TOMBSTONE, pl.UInt64))

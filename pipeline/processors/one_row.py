@@ -10,6 +10,9 @@ until it has settled. A worker may have read a row before that, and write a chan
 version than ours, so it is seen, and what it hides is still in the moved rows; the next run puts it together again. A row that
 has settled is blank, as a tombstone is. So each step may be done again, and a run that was killed is completed by the next.
 
+The event's row is also above any create of its minute: such a create may come again, and is not looked up beyond the dedup
+window. Of changes, only those of that minute are below it.
+
 A row says no more what its create said once an update has replaced a part of it. Then the part that is left counts as said
 before, unless the event's row still has its own create's part, and that is another one.
 """
@@ -21,7 +24,18 @@ from typing import NamedTuple
 
 import polars as pl
 
-from pipeline.processors.merge import FIXED, GROUP_TIMES, KEPT, NEVER, ORIGIN, bury, newest_groups, with_own_revision
+from pipeline.processors.merge import (
+    FILLED,
+    FIXED,
+    GROUP_TIMES,
+    KEPT,
+    NEVER,
+    ORIGIN,
+    above_all,
+    bury,
+    newest_groups,
+    with_own_revision,
+)
 from pipeline.processors.second_creates import as_of
 from schemas import events
 from schemas.times import TIME
@@ -33,8 +47,8 @@ _INTACT = pl.col("carries") & (pl.col("operation") == "create")
 _COMPARED = [*(column for columns in events.GROUPS.values() for column in columns), *GROUP_TIMES, "other_created_at"]
 _BLANK = [
     column
-    for column in (*events.BY_COLUMN, *GROUP_TIMES, "create_revisions", "other_created_at")
-    if column not in ("created_at", "platform", "source_name", "operation")
+    for column in (*events.BY_COLUMN, *GROUP_TIMES, *FILLED)
+    if column not in ("created_at", "platform", "source_name", "operation", "landed_at")
 ]
 """Columns that a moved row loses when it has settled."""
 
@@ -60,6 +74,7 @@ def one_row(rows: pl.DataFrame, now: datetime, settled_before: datetime) -> OneR
     written = pl.col("event_key").is_in(kept.get_column("event_key").implode())
     others = heads.filter(pl.col("minute") != pl.col("first_minute"))
     others = others.join(state.select("event_key", gone=pl.col("is_deleted") == 1), on="event_key", maintain_order="left")
+    others = others.with_columns(version=pl.when("gone").then(above_all()).otherwise("version"))
     move = others.filter(~pl.col("moved")).with_columns(
         operation=pl.when("deleted").then(pl.lit("delete")).otherwise("operation"),
         moved_to=pl.col("first_created_at"),
@@ -190,7 +205,15 @@ def _kept(state: pl.DataFrame, heads: pl.DataFrame, columns: list[str]) -> pl.Da
         occurred_at=pl.max_horizontal("first_created_at", *GROUP_TIMES),
         moved_to=NEVER,
     )
+    rows = rows.with_columns(version=pl.max_horizontal("version", _last_create()))
     return bury(_next(rows, columns), rows.filter(pl.col("is_deleted") == 1)).select(columns)
+
+
+def _last_create() -> pl.Expr:
+    """The highest version that a create of the event's minute can have by itself."""
+    last_ms = pl.col("created_at").dt.truncate("1m").dt.epoch("ms").cast(pl.UInt64) + 59_999
+    rest = (events.RANKS["create"] << events.RANK_SHIFT) + (events.OFFSET_MASK << events.OFFSET_SHIFT)
+    return last_ms * (1 << events.TIME_SHIFT) + rest
 
 
 def _next(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:

@@ -286,3 +286,60 @@ def test_the_case_of_another_created_at(settings: Settings, client: Client, land
     lander.landed(delete)
     run(settings)
     assert final(client, "id") == []
+
+
+def seconds(later: int) -> str:
+    return f"2026-09-01T10:00:{later:02}Z"
+
+
+LATE_CREATES = [
+    post(text="back"),
+    post(text="back", occurred_at="2026-10-05T10:00:00Z"),
+    post(text="back", created_at=seconds(40)),
+]
+
+
+@pytest.mark.parametrize("create", LATE_CREATES)
+@pytest.mark.parametrize("merged", [True, False])
+def test_a_create_after_the_window_brings_no_deleted_event_back(
+    settings: Settings, client: Client, lander: Lander, create: dict[str, Any], merged: bool
+) -> None:
+    lander.landed(post())
+    lander.landed(change("delete", 2) | {"occurred_at": seconds(20)})
+    forgotten(lander, create)
+    assert final(client, "id") == []
+    if merged:
+        merge(client)
+    run(settings)
+    assert final(client, "id") == []
+
+
+@pytest.mark.parametrize("create", LATE_CREATES)
+@pytest.mark.parametrize("merged", [True, False])
+def test_a_create_after_the_window_brings_no_deleted_event_back_after_reconcile(
+    settings: Settings, client: Client, lander: Lander, create: dict[str, Any], merged: bool
+) -> None:
+    lander.landed(post())
+    forgotten(lander, post(day=3))
+    lander.landed(change("delete", 2, created_at="2026-09-03T10:00:00Z"))
+    run(settings)
+    forgotten(lander, create)
+    assert final(client, "id") == []
+    if merged:
+        merge(client)
+    run(settings)
+    assert final(client, "id") == []
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_the_first_create_again_after_reconcile_changes_nothing(
+    settings: Settings, client: Client, lander: Lander, merged: bool
+) -> None:
+    lander.landed(post())
+    forgotten(lander, post(day=3, text="acme, edited"))
+    run(settings)
+    forgotten(lander, post())
+    if merged:
+        merge(client)
+    run(settings)
+    assert final(client, STATE) == [("1", "acme, edited", None, 1, 3)]
