@@ -61,6 +61,8 @@ class Reconciling:
         """The next window, if there is one; `stop` ends the rests of its queries."""
         now = utc_now()
         since = await self._leader.on_thread(partial(self._tables.watermark, RECONCILED))
+        if since is not None and since > now:  # the clock was set back, and rows may have landed since
+            since = now - AT_ONCE
         until = now - LATE if since is None else min(now - LATE, since + AT_ONCE)
         if since is not None:
             metrics.RECONCILE_AGE.set((now - since).total_seconds())
@@ -74,7 +76,7 @@ class Reconciling:
         ask = query_of(self._leader, self._ask, max_execution_time=RECONCILE_QUERY_S)
         query = self._background.pace(ask, stop)
         write = partial(self._leader.inserter.insert_all, "interactions", generation=generation)
-        rows = await self._background.run(partial(SeveralRows, query, write), query)
+        rows = await self._background.run(partial(SeveralRows, query, write, ask), query)
         plans, done = _plans(rows, arrived), Reconciled()
         while (plan := await self._next(plans, query)) is not None:
             done.add(plan)
@@ -88,5 +90,4 @@ class Reconciling:
 
 def _plans(rows: SeveralRows, arrived: Arrived) -> Iterator[OneRow]:
     for among in rows.ranges(arrived):
-        for keys in rows.keys(among, arrived):
-            yield rows.plan(keys, utc_now(), timedelta(seconds=SETTLE_S))
+        yield from rows.plans(among, arrived, timedelta(seconds=SETTLE_S))

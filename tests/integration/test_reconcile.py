@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from pipeline.monitoring import metrics
 from pipeline.processors.one_row import OneRow
 from pipeline.sinks import one_row as module
 from pipeline.sinks.alerts import RECONCILED, AlertTables
-from pipeline.sinks.one_row import Arrived, Reconciled
+from pipeline.sinks.one_row import Arrived, Reconciled, SeveralRows
 from schemas.times import utc_now
 from tests.sinks.test_interactions import Lander
 from tests.support.control_parts import leader_of
@@ -162,15 +162,15 @@ def test_a_change_that_was_on_its_way_meanwhile_is_not_lost(
     day = 1 if of == "kept" else 3
     lander.use(new_index())
     late = lander.feed(change("update", 2, created_at=f"2026-09-{day:02}T10:00:00Z", metrics={"likes": 7}))
-    apply = module.SeveralRows.apply
+    apply = SeveralRows.apply
 
-    def meddled(rows: module.SeveralRows, plan: OneRow) -> None:
+    def meddled(rows: SeveralRows, plan: OneRow) -> None:
         apply(rows, plan)
         if lander.flying:
             lander.land(late)
             merge(client)
 
-    monkeypatch.setattr(module.SeveralRows, "apply", meddled)
+    monkeypatch.setattr(SeveralRows, "apply", meddled)
     run(settings)
     assert final(client, STATE) == [("1", "acme, edited", 7, 1, 3)]
     assert run(settings) == Reconciled()
@@ -229,6 +229,86 @@ def test_killed_half_way_and_run_again(settings: Settings, client: Client) -> No
         (MANY, 0)
     ]
     assert run(settings) == Reconciled()
+
+
+def test_events_with_long_texts_are_read_apart(
+    settings: Settings, client: Client, lander: Lander, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [str(number) for number in range(6)]
+    lander.landed(*(post(name) for name in names))
+    forgotten(lander, *(post(name, day=3, text="acme " * 1_000) for name in names))
+    monkeypatch.setattr(module, "BYTES", 20_000)
+    rows = SeveralRows(asker(client), lambda rows: None)
+    plans = list(rows.plans(rows.ranges()[0], None, timedelta(0)))
+    assert len(plans) > 2 and sum(plan.kept.height for plan in plans) == 6
+    monkeypatch.setattr(module, "MOST_BYTES", 8_000)
+    with caplog.at_level("WARNING"):
+        assert run(settings) == Reconciled()
+    assert "stay as they are" in caplog.text and len(final(client, "id")) == 12
+
+
+def test_control_writes_what_it_read_before_it_rests(
+    settings: Settings, client: Client, lander: Lander, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A label that lands meanwhile would be lost."""
+    monkeypatch.setattr(reconciling, "SETTLE_S", 0.01)
+    said: list[str] = []
+
+    class Rests(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            said.append("rest")
+            return False
+
+    def ask(sql: str, more: Mapping[str, object]) -> pl.DataFrame:
+        answer = asker(client)(sql, more)
+        if "LIMIT 1 BY event_key, created_at" in sql:
+            said.append("read")
+        return answer
+
+    apply = SeveralRows.apply
+
+    def written(rows: SeveralRows, plan: OneRow) -> None:
+        said.append("write")
+        apply(rows, plan)
+
+    monkeypatch.setattr(SeveralRows, "apply", written)
+    lander.landed(post())
+    forgotten(lander, post(day=3, text="acme, edited"))
+
+    async def window() -> None:
+        leader = leader_of(client=client)
+        leader.inserter.begin("control", 1)
+        generation = leader.lease.generation
+        control = Reconciling(leader, AlertTables(leader.inserter), ask, Background(0.5))
+        with leader.serving(generation):
+            await control._window(Arrived(utc_now() - timedelta(hours=1), utc_now()), generation, Rests())
+        leader.lease.stop()
+
+    asyncio.run(window())
+    assert "rest" in said and said[said.index("read") :][:2] == ["read", "write"]
+    assert final(client, STATE) == [("1", "acme, edited", None, 1, 3)]
+
+
+def test_control_reconciles_after_its_clock_was_set_back(
+    settings: Settings, client: Client, lander: Lander, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciling, "LATE", timedelta(0))
+    monkeypatch.setattr(reconciling, "SETTLE_S", 0.01)
+
+    async def step() -> None:
+        leader, ahead = leader_of(client=client), utc_now() + timedelta(hours=5)
+        leader.inserter.begin("control", 1)
+        tables, generation = AlertTables(leader.inserter), leader.lease.generation
+        with leader.serving(generation):
+            tables.keep_watermark(ahead, ahead, generation, RECONCILED)
+            lander.landed(post())
+            forgotten(lander, post(day=3, text="acme, edited"))
+            await asyncio.sleep(0.02)
+            await Reconciling(leader, tables, asker(client), Background(1.0)).step(generation, threading.Event())
+        leader.lease.stop()
+
+    asyncio.run(step())
+    assert final(client, STATE) == [("1", "acme, edited", None, 1, 3)]
 
 
 def test_control_reconciles_what_landed_since(
