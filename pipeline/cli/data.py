@@ -126,7 +126,7 @@ def replay(
     from pipeline.cli.terminal import progress_bars
     from pipeline.sources.recorded.replay import replay as run
 
-    if all(file.is_file() for file in files):  # a pipe can be read once only
+    if dry_run or all(file.is_file() for file in files):  # a pipe can be read once only
         show_known(settings, files, mapping, as_now=as_now, dry_run=dry_run)
     if dry_run:
         return

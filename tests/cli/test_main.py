@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -214,6 +216,32 @@ def test_replay_says_which_events_are_stored_under_another_time(stacked: Run, se
     assert stacked("replay", "some.jsonl").out == counted + "rows 5  events 5  sent 5  failed 0  unmapped 0\n"
     as_now = stacked("replay", "some.jsonl", "--dry-run", "--as-now").out
     assert as_now.splitlines()[0].startswith("2 of 3") and "a:1: now, stored: 2026-09-01T10:00:00Z" in as_now
+
+
+def test_replay_sends_where_clickhouse_refuses_to_compare(
+    stacked: Run, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As before `earshot migrate`."""
+    refused = "SELECT no_column FROM interactions WHERE event_key IN {keys}"
+    monkeypatch.setattr("pipeline.sources.recorded.known_ids._STORED", refused)
+    Path("some.jsonl").write_text('{"id": "1", "platform": "a", "created_at": "2026-09-01T12:00:00Z"}\n')
+    done = stacked("replay", "some.jsonl")
+    assert (done.code, done.out) == (0, "rows 1  events 1  sent 1  failed 0  unmapped 0\n")
+    assert "not compared with stored events" in done.err
+    assert stacked("replay", "some.jsonl", "--dry-run").code == 3
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_replay_of_a_pipe(stacked: Run, settings: Settings, options: list[str]) -> None:
+    os.mkfifo("pipe.jsonl")
+    """It can be read once only."""
+    lines = '{"id": "1", "platform": "a", "created_at": "2026-09-01T12:00:00Z"}\n' * 1_000
+    writer = threading.Thread(target=lambda: Path("pipe.jsonl").write_text(lines), daemon=True)
+    writer.start()
+    done = stacked("replay", "pipe.jsonl", *options)
+    writer.join(10)
+    said = "0 of 1,000 creates are stored under another created_at, which stays\n" if options else None
+    assert done.out == (said or "rows 1,000  events 1,000  sent 1,000  failed 0  unmapped 0\n")
 
 
 def test_reconcile_shows_what_became_one_row(stacked: Run, settings: Settings) -> None:

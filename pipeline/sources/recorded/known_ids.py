@@ -21,6 +21,7 @@ from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.query import LONG_SQL, frame, one_line
 from pipeline.clickhouse.row_versions import numbers
 from pipeline.config.settings import ClickHouseSettings
+from pipeline.errors import UnreachableError
 from pipeline.kafka.event_producer import key_of, parse
 from pipeline.sources.recorded.replay import Line, ReplayReport, read_files
 from schemas.times import TIME, to_ms
@@ -58,10 +59,11 @@ class KnownIds:
 def known_ids(clickhouse: ClickHouseSettings, files: Sequence[Path], mapping: Path | None, as_now: bool) -> KnownIds:
     """Looks at the creates of the files, which are read for that. `as_now`: their times become those of their sending.
 
-    Raises UnreachableError without ClickHouse, EarshotError if it refuses the query, and as `replay` for a file.
+    Raises UnreachableError without ClickHouse, or if it refuses the query (Kafka alone is needed to send), and as `replay` for
+    a file.
     """
     found = KnownIds()
-    with closing(clickhouse_client(clickhouse)) as client, one_line(client):
+    with closing(clickhouse_client(clickhouse)) as client, one_line(client, error=UnreachableError):
         creates = _creates(read_files(files, mapping, ReplayReport(), None), as_now)
         while part := list(islice(creates, min(AT_ONCE, MOST - found.creates))):
             found.creates += len(part)

@@ -112,7 +112,8 @@ def read_files(files: Sequence[Path], mapping: Path | None, report: ReplayReport
 def _counted(
     path: Path, mapping: MappingFile | None, items: Iterable[Mapped | Unmapped], report: ReplayReport, progress: Progress | None
 ) -> Iterator[Line]:
-    lines = None if format_of(path, mapping) == "json" else count_lines(path)
+    # A pipe can be read once only.
+    lines = None if format_of(path, mapping) == "json" or not path.is_file() else count_lines(path)
     task = progress.add_task(path.name, total=lines) if progress else None
     line = 0
     for item in items:
