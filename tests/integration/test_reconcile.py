@@ -108,6 +108,18 @@ def test_a_create_after_the_window_under_another_time_becomes_an_update(
     assert gone == [("", "", "x")], "no text is left of a moved row"
 
 
+def test_no_label_is_left_of_a_moved_row(settings: Settings, client: Client, lander: Lander) -> None:
+    lander.landed(post())
+    forgotten(lander, post(day=3, text="acme, edited"))
+    label = "version + 1 AS version, 'negative' AS sentiment_label, 'labelled' AS sentiment_status"
+    client.command(f"INSERT INTO interactions SELECT * REPLACE ({label}) FROM interactions")
+    run(settings)
+    assert final(client, "text, sentiment_label") == [("acme, edited", "negative")]
+    merge(client)
+    gone = client.query("SELECT sentiment_label, sentiment_status FROM interactions WHERE moved_to > 0").result_rows
+    assert gone == [("", "")]
+
+
 def test_changes_after_that_find_the_row_whatever_time_they_name(settings: Settings, client: Client, lander: Lander) -> None:
     lander.landed(post())
     forgotten(lander, post(day=3, text="acme, edited"))
