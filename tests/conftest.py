@@ -59,6 +59,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=_rank)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes name no test: those of an archive hold the time, and each process would collect another name."""
+    return argname if isinstance(val, bytes) else None
+
+
 def _rank(item: pytest.Item) -> int:
     path = item.nodeid.removeprefix("tests/")
     return next((rank for rank, long in enumerate(LONGEST) if path.startswith(long)), len(LONGEST))
