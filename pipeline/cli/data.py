@@ -145,8 +145,8 @@ def _dry_run(settings: Settings, files: list[Path], mapping: Path | None, as_now
 
     run = dry_run(files, mapping, as_now)
     print_dry_run(run)
-    show_known(settings, files, mapping, as_now=as_now, listed=True)
     _report_rows(run.report, unmapped)
+    show_known(settings, files, mapping, as_now=as_now, listed=True)
     raise typer.Exit(1 if run.report.barren or run.report.damaged else 0)
 
 

@@ -229,6 +229,7 @@ def test_promtool_accepts_the_files() -> None:
     run("promtool", "check", "rules", *RULES)
 
 
+@pytest.mark.slow
 def test_each_alert_fires_for_its_cause_alone(tmp_path: Path) -> None:
     assert {alert for case in CASES.values() for alert in case.fires} == set(ALERTS)
     tests = [_promtool_test(name, case) for name, case in CASES.items()]

@@ -64,8 +64,8 @@ def known_ids(clickhouse: ClickHouseSettings, files: Sequence[Path], mapping: Pa
     a file.
     """
     found = KnownIds()
+    creates = _creates(read_files(files, mapping, ReplayReport(), as_now), as_now)  # first: a mistake of a mapping is its error
     with closing(clickhouse_client(clickhouse)) as client, one_line(client, error=UnreachableError):
-        creates = _creates(read_files(files, mapping, ReplayReport(), as_now), as_now)
         while part := list(islice(creates, min(AT_ONCE, MOST - found.creates))):
             found.creates += len(part)
             asked = pl.DataFrame(part, schema={"key": pl.String, "event_key": pl.UInt64, "created_at": TIME}, orient="row")

@@ -228,6 +228,7 @@ def test_names_beyond_the_bound_are_left_out_until_others_are_quiet() -> None:
     assert held.of("count").sum() == 30
 
 
+@pytest.mark.slow
 def test_names_that_strangers_give_push_out_no_brand_that_has_a_history() -> None:
     """Acme has 20 mentions each five minutes for four weeks, then nothing for a night, in which each minute has other names."""
     windows, rng = shipped(ScopeLimit(1_000)), np.random.default_rng(1)

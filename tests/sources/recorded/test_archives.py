@@ -125,6 +125,7 @@ def test_an_archive_that_cannot_be_read_is_one_line(tmp_path: Path, name: str, c
     assert says in error_of(tmp_path, name, content)
 
 
+@pytest.mark.slow
 def test_a_bomb_is_refused_before_its_first_row(tmp_path: Path) -> None:
     bombs = (ROWS + b"0" * (80 << 20), ROWS + b"\n" * (80 << 20), b'[{"a":"' + b"0" * (80 << 20), ROWS + ROWS[11:] * 1_400_000)
     for content in bombs:

@@ -304,6 +304,7 @@ def test_any_document_in_any_blocks_is_what_json_loads(rows: list[dict[str, Any]
         assert [parsed(each.raw) for each in Document(in_blocks(inside, size), "b.c", ()).elements()] == rows
 
 
+@pytest.mark.slow
 def test_a_document_needs_the_memory_of_its_elements() -> None:
     element = json.dumps(row(1, "x" * 1_000)).encode() + b","
     blocks = (element * 1_000 for _ in range(60))

@@ -123,6 +123,7 @@ def test_every_line_of_semeval_is_a_row() -> None:
     assert lines == LINES_OF_SEMEVAL
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (DATA / "stream").is_dir(), reason=f"no recorded data: EARSHOT_DATA ({DATA}) holds no stream/")
 def test_every_row_of_the_stream_is_accounted_for() -> None:
     seen = 0

@@ -182,6 +182,7 @@ def check(folder: Path, seeds: range) -> None:
             assert "Traceback" not in line
 
 
+@pytest.mark.slow
 def test_500_mutated_files_and_mappings(tmp_path: Path) -> None:
     check(tmp_path, range(500))
 

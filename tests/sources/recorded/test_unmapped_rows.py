@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.sources.recorded.unmapped_rows import KEPT, UnmappedRow, UnmappedRows
 
 
+@pytest.mark.slow
 def test_many_rows_come_back_in_their_order_and_the_memory_is_bounded() -> None:
     rows = UnmappedRows()
     assert (len(rows), bool(rows), rows == []) == (0, False, True)
