@@ -5,6 +5,8 @@ from __future__ import annotations
 import tracemalloc
 from pathlib import Path
 
+import pytest
+
 from pipeline.sources.recorded.unmapped_rows import KEPT, UnmappedRow, UnmappedRows
 
 
