@@ -66,6 +66,7 @@ def before(tmp_path: Path) -> Path:
 
 LATER_COLUMNS = [
     ("create_revisions", "Array(UInt64)"),
+    ("brands_linked", "Array(LowCardinality(String))"),
     *((name, "DateTime64(3, 'UTC')") for name in ("other_created_at", "landed_at", "moved_to")),
 ]
 
