@@ -37,8 +37,6 @@ from tests.support.control_parts import leader_of
 from tests.support.hot_path import new_index
 from tests.support.worker import wait_for
 
-CASE = Path("/work/shared/data/cases/other-created-at.jsonl")
-
 
 @pytest.fixture
 def settings(emptied: Settings) -> Settings:
@@ -363,11 +361,14 @@ def test_control_reconciles_what_landed_since(
     asyncio.run(steps())
 
 
-@pytest.mark.skipif(not CASE.exists(), reason="the folder of cases is not here")
 @pytest.mark.parametrize("window", ["within", "beyond"])
-def test_the_case_of_another_created_at(settings: Settings, client: Client, lander: Lander, window: str) -> None:
+def test_the_case_of_another_created_at(
+    settings: Settings, client: Client, lander: Lander, recorded: Path, window: str
+) -> None:
     """The second create is an edit; the delete removes the event, whether the worker knew it or not."""
-    first, edited, delete = (orjson.loads(line) for line in CASE.read_bytes().splitlines())
+    first, edited, delete = (
+        orjson.loads(line) for line in (recorded / "cases/other-created-at.jsonl").read_bytes().splitlines()
+    )
     lander.landed(first)
     if window == "within":
         lander.landed(edited)
