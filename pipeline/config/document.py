@@ -32,6 +32,8 @@ _PLAIN = {
 _BYTES = '"<byte string>", '
 """PyYAML's name for a file that it did not open itself."""
 _MERGE, _TEXT, _INT, _FLOAT = (f"tag:yaml.org,2002:{name}" for name in ("merge", "str", "int", "float"))
+MOST_ALIASED = 100_000
+"""Aliases may add so many values to a document: a few lines of aliases of aliases stand for billions."""
 
 
 class StrictModel(BaseModel):
@@ -153,6 +155,21 @@ class _Loader(yaml.SafeLoader):
         tag = str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
         return _TEXT if tag in (_INT, _FLOAT) and ":" in (value or "") else tag
 
+    def construct_document(self, node: yaml.Node) -> Any:
+        sizes = dict[int, int]()
+        if _size(node, sizes) - len(sizes) > MOST_ALIASED:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"aliases make over {MOST_ALIASED:,} values of it", node.start_mark
+            )
+        return super().construct_document(node)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, OverflowError):  # 30 February, a number of 5,000 digits
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(None, None, f"it is no {kind} that exists", node.start_mark) from None
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
@@ -161,6 +178,19 @@ class _Loader(yaml.SafeLoader):
                     raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is there twice", key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """How many values the node has once its aliases are written out. `sizes`: those of the nodes below it."""
+    known = sizes.get(id(node))
+    if known == 0:
+        raise yaml.constructor.ConstructorError(None, None, "an alias stands inside its own value", node.start_mark)
+    if known is None:
+        sizes[id(node)] = 0
+        inside = node.value if isinstance(node, yaml.CollectionNode) else ()
+        parts = (part for each in inside for part in (each if isinstance(each, tuple) else (each,)))
+        known = sizes[id(node)] = 1 + sum(_size(part, sizes) for part in parts)
+    return known
 
 
 def _where(loc: Sequence[int | str], values: object) -> str:

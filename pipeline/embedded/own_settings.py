@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel, SecretStr
 
 from pipeline.config.settings import ENV_PREFIX, ControlSettings, KafkaSettings, Section, Settings
+from pipeline.embedded.child import free_port
 from pipeline.embedded.hash_key import make_hash_key
 from pipeline.embedded.password import with_password
 from pipeline.embedded.secret import FOLDER, write_secret
@@ -29,7 +30,8 @@ _ADDRESSES = ("kafka", "clickhouse", "worker", "control")
 
 
 def own_settings(settings: Settings, stack: Stack) -> Settings:
-    """The settings for this stack; the folder's token belongs to the user who runs it."""
+    """The settings for this stack; the folder's token belongs to the user who runs it. Port 0 becomes a free port: `up` and
+    the commands in other terminals ask there."""
     folder, given = stack.data_dir, settings.kafka
     key = settings.privacy.hash_key.get_secret_value() or make_hash_key(folder)
     kafka = KafkaSettings(bootstrap=stack.bootstrap, **{name: getattr(given, name) for name in _OF_KAFKA})
@@ -37,8 +39,12 @@ def own_settings(settings: Settings, stack: Stack) -> Settings:
         update={
             "kafka": kafka,
             "clickhouse": stack.clickhouse,
-            "worker": settings.worker.model_copy(update={"health_host": _HERE}),
-            "control": ControlSettings(port=settings.control.port, tokens={actor(): SecretStr(make_token(folder))}),
+            "worker": settings.worker.model_copy(
+                update={"health_host": _HERE, "health_port": settings.worker.health_port or free_port()}
+            ),
+            "control": ControlSettings(
+                port=settings.control.port or free_port(), tokens={actor(): SecretStr(make_token(folder))}
+            ),
             "privacy": settings.privacy.model_copy(update={"hash_key": SecretStr(key)}),
         }
     )
@@ -51,7 +57,7 @@ def ignored(given: Settings, own: Settings) -> list[str]:
     def keys(section: str) -> Iterator[str]:
         for name in type(getattr(given, section)).model_fields:
             value, used, unset = (getattr(getattr(settings, section), name) for settings in (given, own, default))
-            if value not in (used, unset):
+            if value not in (used, unset) and not (name.endswith("port") and value == 0):
                 yield f"{section}.{name}"
 
     return [key for section in _ADDRESSES for key in keys(section)]

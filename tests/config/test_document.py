@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -329,3 +330,27 @@ def test_what_is_wrong_with_an_escalation_is_named(escalate: str, says: str) -> 
 )
 def test_an_unknown_time_zone_is_named_with_the_nearest_known_one(zone: str, says: str) -> None:
     assert rule(f"type: spike, zone: {zone}").startswith(f"zone: {says}")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("rules: [{name: r, type: reach, followers: " + "9" * 6000 + "}]", "it is no int that exists"),
+        ("rules: [{name: 2026-02-30}]", "it is no timestamp that exists"),
+        ("rules: &a [*a]", "an alias stands inside its own value"),
+        (
+            "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+            + "".join(f"{b}: &{b} [{', '.join(['*' + a] * 10)}]\n" for a, b in pairwise("abcdefghij")),
+            "aliases make over 100,000 values of it",
+        ),
+    ],
+    ids=["a number of 6,000 digits", "30 February", "a ring of aliases", "aliases of aliases"],
+)
+def test_a_document_that_no_memory_holds_is_one_line(text: str, says: str) -> None:
+    said = rules(text)
+    assert said.startswith("alerts.yaml: ") and says in said and "\n" not in said
+
+
+def test_aliases_of_a_usual_size_are_read(tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text(f"events:\n  - fields: &x {EVENT}}}\n  - fields: *x\n", "utf-8")
+    assert len(load_mapping(tmp_path / "m.yaml").events) == 2

@@ -12,7 +12,14 @@ import pytest
 from pydantic import SecretStr
 
 from pipeline.config.load import load
-from pipeline.config.settings import ClickHouseSettings, ControlSettings, EmbeddedSettings, PrivacySettings, Settings
+from pipeline.config.settings import (
+    ClickHouseSettings,
+    ControlSettings,
+    EmbeddedSettings,
+    PrivacySettings,
+    Settings,
+    WorkerSettings,
+)
 from pipeline.embedded.own_settings import ignored, own_settings, pointer, write_settings
 from pipeline.embedded.password import make_password, with_password
 from pipeline.embedded.stack import Stack
@@ -81,6 +88,13 @@ def test_nothing_is_ignored_of_settings_that_name_the_stack(unstarted: Stack, tm
     embedded = EmbeddedSettings(data_dir=tmp_path, clickhouse_port=unstarted.clickhouse_port)
     settings = with_password(Settings(embedded=embedded, clickhouse=ClickHouseSettings(url=unstarted.clickhouse_url)))
     assert ignored(settings, own_settings(settings, unstarted)) == []
+
+
+def test_port_0_is_one_port_for_all_processes_of_the_stack(unstarted: Stack) -> None:
+    settings = Settings(worker=WorkerSettings(health_port=0), control=ControlSettings(port=0))
+    own = own_settings(settings, unstarted)
+    assert own.worker.health_port and own.control.port and own.worker.health_port != own.control.port
+    assert not {"worker.health_port", "control.port"} & set(ignored(settings, own))
 
 
 def test_a_child_reads_one_file_whatever_lies_about(

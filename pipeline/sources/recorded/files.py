@@ -137,11 +137,11 @@ def _maker(event: EventMapping, mapping: MappingFile, words: Words) -> Callable[
 
     def make(line: int, row: RowNames) -> Iterator[Mapped | Unmapped]:
         for scope in scopes(row):
-            if applies is None or applies(scope):
-                try:
+            try:
+                if applies is None or applies(scope):
                     yield Mapped(line, *build(scope))
-                except Unmappable as error:
-                    yield Unmapped(line, str(error))
+            except Unmappable as error:
+                yield Unmapped(line, str(error))
 
     return make
 

@@ -128,8 +128,9 @@ def _table_rows(
     splitter = Splitter(table.delimiter.value, table.quotes.value)
     records = Records(split_lines(blocks, table.line_end), splitter, found.encoding)
     for _ in range(table.skip.value):
-        if records.lines:
-            records.lines.take()
+        if not records.lines:
+            break
+        records.lines.take()
     header = None if reading.columns else next(iter(records), None)
     if isinstance(header, Unmapped):
         raise SettingsError(f"{path}: the header in line {header.line}: {header.reason}")
@@ -153,7 +154,8 @@ def _check_columns(path: Path, columns: tuple[str, ...], table: tables.Table, ne
     """
     missing = [name for name in needed if tables.column_of(name, columns) is None]
     if missing and not columns:
-        raise SettingsError(f"{path}: the mapping names column {missing[0]!r}, the file has none: it is empty")
+        why = "`skip` leaves all its lines out" if table.skip.value else "it is empty"
+        raise SettingsError(f"{path}: the mapping names column {missing[0]!r}, the file has none: {why}")
     folded = [name.casefold() for name in columns]
     if missing and len(missing) == len(needed) and not any(tables.column_of(name.casefold(), folded) for name in needed):
         raise SettingsError(

@@ -15,6 +15,7 @@ from pipeline.sources.recorded.json_text import json_in
 from pipeline.sources.recorded.mapping import FIELD_BY_PATH, Condition, MappingFile, Value
 from pipeline.sources.recorded.markup import joined, without_html, without_markdown
 from pipeline.sources.recorded.numbers import scaled
+from pipeline.sources.recorded.patterns import searcher
 from pipeline.sources.recorded.reasons import Unmappable, as_text, shape
 from pipeline.sources.recorded.times import parser
 
@@ -67,9 +68,9 @@ def present(path: str, words: frozenset[str]) -> Getter:
 
 
 def condition(spec: Condition, words: frozenset[str] = frozenset()) -> Callable[[RowNames], bool]:
-    """Whether a row meets `spec`; a value of `words` is there only if `in` names it."""
+    """Whether a row meets `spec`; a value of `words` is there only if `in` names it. It raises Unmappable as `searcher`."""
     get = present(spec.from_, words - missing_words(spec.in_ or ()))
-    pattern = re.compile(spec.matches) if spec.matches else None
+    search = searcher(spec.matches) if spec.matches else None
 
     def holds(scope: RowNames) -> bool:
         value = get(scope)
@@ -77,7 +78,7 @@ def condition(spec: Condition, words: frozenset[str] = frozenset()) -> Callable[
             return False
         if spec.in_ is not None and as_text(value) not in spec.in_:
             return False
-        return pattern is None or pattern.search(as_text(value)) is not None
+        return search is None or search(as_text(value)) is not None
 
     return holds
 
@@ -150,7 +151,7 @@ def compile_value(spec: Value, words: frozenset[str] = frozenset()) -> Getter:
 def _conversions(spec: Value) -> Iterator[Convert]:
     """In the order in which they are done."""
     if spec.find is not None:
-        yield _first_match(re.compile(spec.find))
+        yield _first_match(spec.find)
     if spec.unescape:
         yield lambda value: html.unescape(_flat(value))
     if spec.strip is not None:
@@ -174,13 +175,15 @@ def _flat(value: object) -> str:
     return as_text(value) if text is None else text
 
 
-def _first_match(pattern: re.Pattern[str]) -> Convert:
+def _first_match(pattern: str) -> Convert:
+    search = searcher(pattern)
+
     def step(value: object) -> str:
         text = as_text(value)
-        match = pattern.search(text)
+        match = search(text)
         if match is None:
-            raise Unmappable(f"{shape(text)} holds no {pattern.pattern}")
-        return str(match[1] if pattern.groups else match[0])
+            raise Unmappable(f"{shape(text)} holds no {pattern}")
+        return str(match[1] if match.re.groups else match[0])
 
     return step
 

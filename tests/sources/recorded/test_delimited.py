@@ -57,6 +57,11 @@ def notes_of(folder: Path, name: str, content: str | bytes, **keys: Any) -> list
     return said
 
 
+def test_to_skip_more_lines_than_the_file_has_ends_with_the_file(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="`skip` leaves all its lines out"):
+        read(tmp_path, "a.csv", f"id,at,text\n1,{AT},x\n", skip=10**18)
+
+
 # --- quotes ---------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "text", ['"Acme is late', 'thank you "Acme"', '"', '""', '"a" and "b"', 'a""b', '"Acme is late"', '27" screen', '"x", "y']

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import SettingsError
+from pipeline.sources.recorded import patterns
 from pipeline.sources.recorded.convert import as_list
 from pipeline.sources.recorded.files import read_events
 from pipeline.sources.recorded.items import Mapped, Unmapped
@@ -373,3 +374,22 @@ def test_no_reason_quotes_the_file(tmp_path: Path, field: str, time: str | None)
         (item,) = items_of(tmp_path, [{"x": words}], {field: {"from": "x", **keys}})
         reasons = [item.reason] if isinstance(item, Unmapped) else [each.reason for each in item.left_out]
         assert not any("Sobchak" in reason or "Walter" in reason for reason in reasons)
+
+
+# --- patterns -------------------------------------------------------------------------------------------------------
+def test_a_pattern_that_never_ends_on_a_text_costs_that_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patterns, "SECONDS", 0.05)
+    rows = [{"x": "a" * 50 + "!"}, {"x": "aaa"}]
+    first, second = items_of(tmp_path, rows, {"text": {"from": "x", "find": "^(a+)+$"}})
+    assert isinstance(first, Mapped) and "takes over" in first.left_out[0].reason
+    assert isinstance(second, Mapped) and isinstance(second.event, dict) and second.event["text"] == "aaa"
+    events = [{"when": {"from": "x", "matches": "^(a|a)*$"}, "fields": {"text": {"from": "x"}}}]
+    first, second = items_of(tmp_path, rows, {}, events=events)
+    assert isinstance(first, Unmapped) and "takes over" in first.reason
+    assert isinstance(second, Mapped)
+
+
+def test_a_pattern_that_never_ends_on_ten_texts_stops_the_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patterns, "SECONDS", 0.02)
+    with pytest.raises(SettingsError, match="10 texts took over"):
+        items_of(tmp_path, [{"x": "a" * 50 + "!"}] * 11, {"text": {"from": "x", "find": "^(a+)+$"}})
