@@ -21,6 +21,7 @@ def _group() -> None:
 def new(
     file: Annotated[Path, typer.Argument(help="A CSV, TSV, JSON or JSONL file, also in gzip or zip.")],
     output: Annotated[Path | None, typer.Option(help="The mapping file; - writes to stdout. Default: beside the file.")] = None,
+    member: Annotated[str | None, typer.Option(help="The file inside a zip archive of several, or a glob for it.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a mapping file that is there.")] = False,
 ) -> None:
     """Make a mapping for a file, from its first 1,000 rows.
@@ -37,7 +38,7 @@ def new(
     target = output or mapping_beside(file)
     if str(target) != "-" and target.exists() and not force:
         raise SettingsError(f"{target} is there already: --force replaces it, --output names another")
-    suggestion = suggest(file)
+    suggestion = suggest(file, member)
     if str(target) == "-":
         write([suggestion.text.encode()])
         return

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from os import fstat
 from pathlib import Path, PurePosixPath
+from stat import S_ISBLK, S_ISCHR
 from typing import BinaryIO, Protocol, cast
 
 from pipeline.errors import EarshotError, SettingsError
@@ -75,6 +77,8 @@ def opened(path: Path, member: str | None = None) -> Iterator[Source]:
     several, OSError as the system does.
     """
     with path.open("rb") as file:
+        if S_ISCHR(mode := fstat(file.fileno()).st_mode) or S_ISBLK(mode):
+            raise EarshotError(f"{path}: a device, and no file: it has no end")
         start = file.peek(32)
         if (kind := next((kind for magic, kind in OTHERS.items() if start.startswith(magic)), None)) is not None:
             raise EarshotError(f"{path}: the file is {kind}")
@@ -202,7 +206,7 @@ def _member(path: Path, archive: zipfile.ZipFile, wanted: str | None) -> zipfile
         listed = ", ".join(sorted(name if name.isprintable() else ascii(name) for name in names)[:10])
         more = f" and {len(names) - 10} more" if len(names) > 10 else ""
         found = "none of these" if not infos else f"{len(infos)} of these"
-        asked = f"member {wanted!r} is {found}" if wanted is not None else "name one by the key member"
+        asked = f"member {wanted!r} is {found}" if wanted is not None else "name one by the key member (mapping new: --member)"
         raise SettingsError(f"{path}: the archive holds {listed}{more}: {asked}")
     if infos[0].flag_bits & 0x1:
         raise EarshotError(f"{path}: the archive is encrypted: unpack it first")

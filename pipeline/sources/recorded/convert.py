@@ -6,6 +6,7 @@ import re
 from ast import literal_eval
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from math import isfinite
 
 import orjson
 
@@ -186,10 +187,13 @@ def _point_hint(value: object) -> str:
 
 def _float(value: object) -> float:
     try:
-        return float(as_number(value))
+        found = float(as_number(value))
     except Unmappable as error:
         ratio = isinstance(value, str) and re.search(r"\d\s*/\s*\d|%$|[★⭐]", value)
         raise Unmappable(f"{error}" + (": scale: 5 reads it as a share of five" if ratio else "")) from None
+    if not isfinite(found):
+        raise Unmappable(f"{shape(value)} is too large")
+    return found
 
 
 def _boolean(value: object) -> bool:

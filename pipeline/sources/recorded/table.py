@@ -18,7 +18,9 @@ from pipeline.sources.recorded.delimited import Record, Records
 from pipeline.sources.recorded.encoding import Guess
 
 DELIMITERS = (",", "\t", ";", "|")
-_HEADER_IN, _SAMPLE = 100, 1_000
+_HEADER_IN, _NAMES_IN, _SAMPLE = 100, 20, 1_000
+_SEPARATOR = re.compile(r"\ufeff?sep=(.)\r?", re.IGNORECASE)
+"""The first line of a CSV that Excel opens with another delimiter than its country's."""
 _QUOTED = re.compile(rb'"[^"]*+"')
 
 
@@ -76,11 +78,15 @@ def recognise(head: bytes, known: Known, whole: bool) -> Table:
     if not whole and len(raw) > 1:
         raw.pop()  # cut in the middle
     texts = [line.decode("utf-8", "replace") for line in raw[: _HEADER_IN + (known.skip or 0)]]
+    excel = _SEPARATOR.fullmatch(texts[0]) if texts and known.skip is None else None
+    if excel is not None:
+        known = replace(known, delimiter=known.delimiter or excel[1], skip=1)
     quotes = _quotes(texts, known)
     known = replace(known, quotes=quotes.value)
     delimiter, skip, header = _layout(texts, known)
-    if skip.value and not header.value and (first := _names_above_long_rows(raw, texts[0], known)) is not None:
-        delimiter, skip, header = first
+    skip = Guess(1, False, "the line above names the delimiter") if excel is not None else skip
+    if not header.value and (found := _names_above_long_rows(raw, texts[:_NAMES_IN], known)) is not None:
+        delimiter, skip, header = found
     records = Records(raw[skip.value :], Splitter(delimiter.value, known.has_quotes), Guess("utf-8", True, ""))
     columns = known.columns
     if not known.columns and header.value:
@@ -95,23 +101,24 @@ def recognise(head: bytes, known: Known, whole: bool) -> Table:
     return Table(end, quotes, delimiter, skip, header, columns, profile_of(rows, max(map(len, rows), default=0)))
 
 
-def _names_above_long_rows(raw: list[bytes], text: str, known: Known) -> tuple[Guess[str], Guess[int], Guess[bool]] | None:
-    """The layout if the first line is a header, and the records below it have as many cells though most run over lines."""
+def _names_above_long_rows(
+    raw: list[bytes], texts: list[str], known: Known
+) -> tuple[Guess[str], Guess[int], Guess[bool]] | None:
+    """The layout if one of the first lines is a header, the lines before it have other numbers of cells, and the records below
+    it have as many though most run over lines."""
     if known.skip is not None or known.columns or known.needed or not known.has_quotes:
         return None
     for delimiter in known.possible:
         splitter = Splitter(delimiter, True)
-        names = splitter.split(text).cells
-        if len(names) < 2 or not is_header(names):
-            continue
-        widths = [
-            len(each.cells)
-            for each in islice(Records(raw[1:], splitter, Guess("utf-8", True, "")), 50)
-            if isinstance(each, Record)
-        ]
-        if len(widths) > 2 and widths.count(len(names)) >= 0.9 * len(widths):
-            sure = Guess(True, True, "its cells are names")
-            return _delimiter(delimiter, known, "the records below have as many cells"), Guess(0, True, "the first line"), sure
+        cells = [splitter.split(text).cells for text in texts]
+        for place, names in enumerate(cells):
+            if len(names) < 2 or not is_header(names) or any(len(each) == len(names) for each in cells[:place]):
+                continue
+            below = islice(Records(raw[place + 1 :], splitter, Guess("utf-8", True, "")), 50)
+            widths = [len(each.cells) for each in below if isinstance(each, Record)]
+            if len(widths) > 2 and widths.count(len(names)) >= 0.9 * len(widths):
+                why = _delimiter(delimiter, known, "the records below have as many cells")
+                return why, Guess(place, place == 0, "names above records"), Guess(True, True, "its cells are names")
     return None
 
 
@@ -199,13 +206,14 @@ def _by_shape(cells: dict[str, list[list[str]]], known: Known, first: int) -> tu
 
 
 def is_header(cells: Sequence[str]) -> bool:
-    """Whether cells look like names of columns: short, different, none a number, a time, an address or a sentence."""
+    """Whether cells look like names of columns: short, different, none a number, a time, an address or a sentence; the first
+    ones may be blank."""
     names = [cell.strip() for cell in cells]
     filled = [name for name in names if name]
     return (
         bool(filled)
         and len(set(filled)) == len(filled)
-        and len(filled) >= len(names) - 1
+        and len(filled) >= len(names) - names.index(filled[0]) - 1
         and all(len(name) <= 64 and len(name.split()) <= 6 and "://" not in name and "@" not in name for name in filled)
         and all(kind_of(name) in ("word", "text") for name in filled)
     )

@@ -376,6 +376,18 @@ def test_no_reason_quotes_the_file(tmp_path: Path, field: str, time: str | None)
         assert not any("Sobchak" in reason or "Walter" in reason for reason in reasons)
 
 
+@pytest.mark.parametrize("value", ["1e400", "-1e400"])
+def test_a_number_beyond_all_numbers_is_left_out(tmp_path: Path, value: str) -> None:
+    assert read(tmp_path, "rating", value)[0] is None
+    assert "too large" in read(tmp_path, "rating", value)[1]
+
+
+@pytest.mark.parametrize("constant", [float("inf"), float("nan")])
+def test_a_constant_that_is_no_number_is_a_mistake(tmp_path: Path, constant: float) -> None:
+    with pytest.raises(SettingsError, match="rating: .* can't be its value"):
+        items_of(tmp_path, [{}], {"rating": constant})
+
+
 # --- patterns -------------------------------------------------------------------------------------------------------
 def test_a_pattern_that_never_ends_on_a_text_costs_that_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patterns, "SECONDS", 0.05)

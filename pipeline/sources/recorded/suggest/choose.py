@@ -15,6 +15,9 @@ from pipeline.sources.recorded.suggest.time_formats import hidden_time
 _QUOTED = re.compile(r"['\"]\d+['\"]")
 _LONG_ID = re.compile(r"\d{14,20}|[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}|[0-9a-f]{24,64}")
 _POINT_ZERO = re.compile(r"\d+[.,]0+")
+_OWN = re.compile(r"(?=\D*\d)(?=[^A-Za-z]*[A-Za-z])[\w.:-]{6,64}")
+_ENOUGH = 20
+"""So many rows, each with a value of its own, show an id."""
 _ROW_NUMBER = {"", "index", "unnamed0", "row", "rownumber", "nr", "no", "lfdnr"}
 
 
@@ -59,7 +62,18 @@ def choose_id(columns: Columns, text: Column) -> tuple[Choice | None, list[str]]
         else:
             whole[path] = column
     best = _best(whole, lambda column: _id_score(column, len(set(text.texts))))
-    return (with_find(Choice("id", best)) if best else None), notes
+    if best is not None:
+        return with_find(Choice("id", best)), notes
+    best = _best(whole, _is_own)
+    return (Choice("id", best, {}, ["by its values: each row has one of its own"]) if best else None), notes
+
+
+def _is_own(column: Column) -> float:
+    """Letters with digits that no two rows share."""
+    if is_of_author(column.label) or is_of_other(column.label) or column.is_time or column.label.startswith("column_"):
+        return 0.0
+    own = len(column.texts) >= _ENOUGH and column.fill == 1 and column.distinct == 1
+    return column.share(_OWN) * own if column.share(_OWN) > 0.95 else 0.0
 
 
 def _lost(column: Column) -> bool:
@@ -97,7 +111,7 @@ def choose_time(columns: Columns) -> Choice | None:
 
     def score(column: Column) -> float:
         named = likeness(column.label, "created_at")
-        if column.fill < 0.9 or (column.numeric > 0.9 and named < 0.5):
+        if column.fill < 0.9 or (column.numeric > 0.9 and named < 0.4):
             return 0.0
         if (form := column.time) is None:
             return 0.0
@@ -108,12 +122,25 @@ def choose_time(columns: Columns) -> Choice | None:
     if best is None or (form := best.time) is None:
         return None
     choice = Choice("created_at", best, {"time": form.time})
+    if best.numeric > 0.9 and likeness(best.label, "created_at") < 0.5:
+        choice.doubts.append("by a part of its name")
     if not form.zoned:
         choice.keys["zone"] = "UTC"
         choice.doubts.append("the file names no zone: UTC is a guess, write yours (Europe/Berlin)")
     if form.either:
         choice.doubts.append(f"it may also be {form.either}")
     return choice
+
+
+def finer_time(columns: Columns, time: Column) -> Column | None:
+    """The column with the same time in milliseconds, by the beginning of its name: Google Play has both."""
+    begin = words_of(time.label)[:2]
+    for column in columns.values():
+        if column is not time and len(begin) == 2 and words_of(column.label)[:2] == begin and column.fill == time.fill:
+            form = column.time if column.numeric > 0.9 else None
+            if form is not None and form.time in ("epoch_ms", "epoch_us", "epoch_ns"):
+                return column
+    return None
 
 
 def time_in_ids(columns: Columns, chosen: Choice | None) -> Choice | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.sources.recorded.suggest.choose import Choice, choose_id, choose_text, choose_time, time_in_ids
+from pipeline.sources.recorded.suggest.choose import Choice, choose_id, choose_text, choose_time, finer_time, time_in_ids
 from pipeline.sources.recorded.suggest.columns import Column, Columns, columns_of, lists_in
 from pipeline.sources.recorded.suggest.names import is_of_other, is_of_reply, words_of
 from pipeline.sources.recorded.suggest.others import choose_rest
@@ -15,6 +15,11 @@ from pipeline.sources.recorded.suggest.sample import Sample
 
 _TAG = re.compile(r"<(?:p|br|a|div|span|b|i|em|strong|li)\b[^>]*>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|nbsp|apos|#\d+|#x[0-9a-f]+);", re.IGNORECASE)
+_MARKDOWN = re.compile(r"\]\(https?:|\*\*[^\s*][^*]*\*\*|^(?:>|&gt;) ", re.MULTILINE)
+_GONE = ("[deleted]", "[removed]")
+"""Reddit's words in place of a text or an author."""
+_SIGNS = {("date_unixtime", "from_id"): ("telegram", "message"), ("cid", "time_parsed"): ("youtube", "comment")}
+"""Columns by which a tool shows itself: platform and kind."""
 _PLATFORMS = {
     **dict.fromkeys(("twitter", "tweet", "tweets", "tweetid", "retweet", "retweets"), "twitter"),
     **{
@@ -70,13 +75,13 @@ def drafts_of(sample: Sample, path: Path) -> list[Draft]:
     columns = columns_of(sample.rows)
     columns.pop("", None)
     drafts: list[Draft] = []
-    main = _draft(columns, path, ())
+    main = _draft(columns, path, words_of(Path(str(sample.keys.get("member", ""))).stem))
     if main is not None:
         drafts.append(main)
         if (answer := _answer(columns, main)) is not None:
             drafts.append(answer)
     for where, elements in lists_in(sample.rows).items():
-        if is_of_other(where):
+        if is_of_other(where) and not any(word in _KINDS for word in words_of(where)):
             continue
         inner = columns_of(elements, "element.")
         text = choose_text(_plain(inner))
@@ -121,10 +126,10 @@ def _draft(columns: Columns, path: Path, names: tuple[str, ...]) -> Draft | None
     chosen = [each for each in (identifier, time) if each is not None]
     taken = {text.path, *(each.column.path for each in chosen)}
     rest = choose_rest(Columns({name: each for name, each in columns.items() if name != text.path}), taken)
-    draft = Draft([*chosen, Choice("text", text, _text_keys(text)), *rest], [], notes=notes)
+    draft = Draft([*chosen, Choice("text", text, _text_keys(text), _text_doubts(text)), *rest], [], notes=notes)
     _set_kind(draft, columns, path, names)
     if identifier is None:
-        _set_hash(draft, time)
+        _set_hash(draft, time, plain)
     if time is None:
         doubt = "the file holds no time: this is when it was last changed"
         draft.constants.append(Constant("created_at", _changed(path), doubt))
@@ -132,15 +137,28 @@ def _draft(columns: Columns, path: Path, names: tuple[str, ...]) -> Draft | None
 
 
 def _text_keys(text: Column) -> dict[str, object]:
+    gone: dict[str, object] = {"missing": list(_GONE)} if set(_GONE) & set(text.texts) else {}
     if sum(_TAG.search(each) is not None for each in text.texts) > 0.1 * len(text.texts):
-        return {"strip": "html"}
-    return {"unescape": True} if any(_ENTITY.search(each) for each in text.texts) else {}
+        return {"strip": "html", **gone}
+    if _is_markdown(text):
+        return {"strip": "markdown", **gone}
+    return {"unescape": True, **gone} if any(_ENTITY.search(each) for each in text.texts) else gone
 
 
-def _set_hash(draft: Draft, time: Choice | None) -> None:
-    """An id made of author, time and text; equal rows are different events if nothing says when each was written."""
-    fields = ("author.id", "author.handle", "author.name", "created_at", "text", "in_reply_to")
+def _is_markdown(text: Column) -> bool:
+    return sum(_MARKDOWN.search(each) is not None for each in text.texts) > 0.1 * len(text.texts)
+
+
+def _text_doubts(text: Column) -> list[str]:
+    return ["links and stars look like Markdown"] if "markdown" in _text_keys(text).values() else []
+
+
+def _set_hash(draft: Draft, time: Choice | None, columns: Columns) -> None:
+    """An id made of author, time, text and rating; equal rows are different events if nothing says when each was written."""
+    fields = ("author.id", "author.handle", "author.name", "created_at", "text", "in_reply_to", "rating")
     names = [choice.column.path for name in fields for choice in draft.choices if choice.field == name]
+    if time is not None and (finer := finer_time(columns, time.column)) is not None:
+        names.append(finer.path)
     own = time is not None and time.column.distinct > 0.2
     draft.extra["id"] = {"hash": list(dict.fromkeys([*names, *([] if own else ["$line"])]))}
     draft.notes.append("no column holds an id: it is made of others" + ("" if own else "; equal rows are different events"))
@@ -154,13 +172,23 @@ def _set_kind(draft: Draft, columns: Columns, path: Path, names: tuple[str, ...]
         found = _OF_HOST.get(match[1], match[1])
     if found is None and any(choice.keys.get("time") == "snowflake" for choice in draft.choices):
         found = "twitter"
+    signs = next((each for names, each in _SIGNS.items() if set(names) <= columns.keys()), None)
+    found = found or (signs[0] if signs else None)
     draft.constants.append(Constant("platform", found or "unknown", "" if found else "name the platform, in lower case"))
     rating = any(choice.field == "rating" for choice in draft.choices)
-    named = next((_KINDS[word] for word in (*names, *words_of(path.stem)) if word in _KINDS), None)
+    named = signs[1] if signs else next((_KINDS[word] for word in (*names, *words_of(path.stem)) if word in _KINDS), None)
     kind = named or ("review" if rating else "post")
     parent = next((choice for choice in draft.choices if choice.field == "in_reply_to"), None)
-    if parent is not None and kind == "post":
-        draft.extra["kind"] = {"switch": [{"when": {"from": parent.column.path}, "then": "reply"}, {"then": "post"}]}
+    text = next(choice.column for choice in draft.choices if choice.field == "text")
+    if signs and signs[0] == "telegram":
+        draft.notes.append('Telegram counts the messages of each chat anew: with several chats, id: {template: "CHAT/{id}"}')
+    cases: list[dict[str, object]] = []
+    if found == "twitter" and any(each.startswith("RT @") for each in text.texts):
+        cases.append({"when": {"from": text.path, "matches": "^RT @"}, "then": "repost"})
+    if parent is not None:
+        cases.append({"when": {"from": parent.column.path}, "then": "reply"})
+    if cases and kind == "post":
+        draft.extra["kind"] = {"switch": [*cases, {"then": "post"}]}
     else:
         draft.constants.append(Constant("kind", kind, "" if named or rating else "a post? a comment, a review, a message?"))
 

@@ -17,6 +17,8 @@ _LISTS = {
     "urls": ("expanded_url", "url", "href", "link"),
 }
 """Fields that are lists, and the keys of a list of objects in which their names are."""
+_FULLNAME = re.compile(r"t[1-6]_\w+")
+"""Reddit's names of posts: kind and id."""
 _EMAIL = re.compile(r"\S+@\S+\.\S+")
 _VISIBILITIES = {"public", "unlisted", "private", "direct", "followers", "friends"}
 
@@ -73,6 +75,8 @@ def _belongs(path: str, name: str) -> bool:
         return False
     if name == "in_reply_to":
         return not is_of_author(path)
+    if name == "language" and not parts:
+        return not is_of_other(path)
     if (is_of_reply(path) or is_of_other(path)) and not exact:
         return False
     inside_author = any(is_of_author(part) for part in parts)
@@ -82,6 +86,10 @@ def _belongs(path: str, name: str) -> bool:
 
 
 def _keys(name: str, column: Column) -> dict[str, object]:
+    if name in ("in_reply_to", "conversation_id") and column.share(_FULLNAME) > 0.9:
+        return {"find": "[^_]+$"}
+    if name == "author.handle" and "[deleted]" in column.texts:
+        return {"missing": ["[deleted]"]}
     if name in ("in_reply_to", "conversation_id", "author.id"):
         return with_find(Choice(name, column)).keys
     if name == "visibility":

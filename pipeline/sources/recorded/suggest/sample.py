@@ -33,15 +33,17 @@ class Sample:
     """What was recognised, for a person."""
 
 
-def sample_of(path: Path) -> Sample:
-    """The first 1,000 rows of a file. Raises EarshotError and SettingsError if it can't be read."""
-    keys: dict[str, object] = {}
+def sample_of(path: Path, member: str | None = None) -> Sample:
+    """The first 1,000 rows of a file, or of a `member` of a zip archive.
+
+    Raises EarshotError and SettingsError if it can't be read.
+    """
+    keys: dict[str, object] = {"member": member} if member is not None else {}
     try:
-        form = format_of(path)
-    except SettingsError:
-        form = _sniffed(path)
-        keys["format"] = form
-    try:
+        try:
+            form = format_of(path, Reading.model_validate(keys))
+        except SettingsError:
+            form = keys["format"] = _sniffed(path, member)
         return _read(path, form, keys)
     except FileDamaged as error:
         raise EarshotError(f"{path}: {error}") from None
@@ -61,7 +63,7 @@ def _read(path: Path, form: Format, keys: dict[str, object]) -> Sample:
         keys["format"] = form
     if found.table is not None:
         _add_layout(found.table, form, keys, notes)
-    elif form == "json" and (where := _rows_path(path)) is not None:
+    elif form == "json" and (where := _rows_path(path, keys)) is not None:
         keys["rows"] = where
     rows = _rows(path, form, keys, (), said)
     if "columns" in keys and (names := _names(rows, found.table)):
@@ -102,13 +104,10 @@ def _add_layout(table: Table, form: Format, keys: dict[str, object], notes: list
         notes.append("no header: name the columns")
 
 
-def _sniffed(path: Path) -> Format:
-    """The format of a file with an unknown suffix."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(1 << 16).lstrip(b"\xef\xbb\xbf \t\r\n")
-    except OSError as error:
-        raise EarshotError(f"{path}: {error.strerror}") from None
+def _sniffed(path: Path, member: str | None) -> Format:
+    """The format of a file with an unknown suffix; of an archive, of the file inside. Raises as `opened`."""
+    with opened(path, member) as source:
+        head = source.head[: 1 << 16].lstrip(b"\xef\xbb\xbf \t\r\n")
     if b"\0" in head and head[:2] not in (b"\xff\xfe", b"\xfe\xff"):
         raise SettingsError(f"{path}: it holds bytes that no text has: export it as CSV, TSV, JSON or JSONL")
     if head[:1] == b"<":
@@ -121,14 +120,17 @@ def _sniffed(path: Path) -> Format:
     return "tsv" if first.count(b"\t") > first.count(b",") else "csv"
 
 
-def _rows_path(path: Path) -> str | None:
-    """Where the rows of a JSON document are: its longest list of objects, or `*` if they are keyed by their ids."""
-    with opened(path) as source:
+def _rows_path(path: Path, keys: dict[str, object]) -> str | None:
+    """Where the rows of a JSON document are: its longest list of objects, `*` if they are keyed by their ids, or the list in
+    each of its pages."""
+    with opened(path, Reading.model_validate(keys).member) as source:
         raw = b"".join(source.blocks()) if path.stat().st_size < MOST_BYTES else b""
     try:
         document = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return None
+    if isinstance(document, list):
+        return _in_pages([page for page in document if isinstance(page, dict)])
     if not isinstance(document, dict):
         return None
     own = max((likeness(each, "text") for each in document if isinstance(document[each], str)), default=0.0)
@@ -139,6 +141,24 @@ def _rows_path(path: Path) -> str | None:
     if len(values) == len(document) >= 2 and len(set(values[0]) & set(values[1])) >= len(values[0]) / 2:
         return "*"
     return None
+
+
+def _in_pages(pages: list[dict[str, object]]) -> str | None:
+    """The path of the rows if the elements of a list are pages of an API: each with a list, none with an id or a text."""
+    names = {name for page in pages for name in page}
+    if any(likeness(name, field) >= 0.9 for name in names for field in ("id", "text")):
+        return None
+    lists: dict[str, list[dict[str, object]]] = {}
+    for page in pages:
+        for where, elements in _object_lists(page, "").items():
+            lists.setdefault(where, []).extend(elements)
+    ranked = sorted(lists.items(), key=lambda each: _rank(*each))
+    found = ranked[-1] if ranked else ("", [])
+    return f"*.{found[0]}" if len(found[1]) > 3 * len(pages) and _names_id(found[1]) else None
+
+
+def _names_id(elements: list[dict[str, object]]) -> bool:
+    return any(likeness(each, "id") >= 0.9 for each in elements[0])
 
 
 def _rank(where: str, elements: list[dict[str, object]]) -> tuple[bool, float, int]:

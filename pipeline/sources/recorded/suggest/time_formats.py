@@ -72,6 +72,7 @@ def time_format(texts: Sequence[str]) -> TimeFormat | None:
         return TimeFormat("iso", True)
     if _reads(_local("iso"), texts):
         return TimeFormat("iso", False)
+    texts = [text.replace("\u202f", " ").replace("\xa0", " ") for text in texts]
     if sum(_MAY_BE.fullmatch(text) is not None for text in texts) < ENOUGH * len(texts):
         return None
     few = texts[:: max(1, len(texts) // 5)][:5]

@@ -30,12 +30,12 @@ class Suggestion(NamedTuple):
     doubts: list[str]
 
 
-def suggest(path: Path) -> Suggestion:
-    """A mapping for a file, by its first 1,000 rows. The same file gives the same mapping.
+def suggest(path: Path, member: str | None = None) -> Suggestion:
+    """A mapping for a file, or for a member of a zip archive, by its first 1,000 rows. The same file gives the same mapping.
 
     Raises EarshotError if the file can't be read, SettingsError if no column holds a text.
     """
-    sample = sample_of(path)
+    sample = sample_of(path, member)
     drafts = drafts_of(sample, path)
     if not drafts:
         raise SettingsError(f"{path}: no column of the first {len(sample.rows):,} rows holds a text: is it an export of posts?")
