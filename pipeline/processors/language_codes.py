@@ -124,5 +124,6 @@ def _subtag(part: str) -> str:
 
 
 def primary_code(text: str) -> str:
-    """The code of the language alone: `en` of en-US; blank if the text names no language."""
-    return (language_tag(text) or "").partition("-")[0]
+    """The code of the language alone: `en` of en-US; blank if the text names no language. No language has the code xx."""
+    code = (language_tag(text) or "").partition("-")[0]
+    return "" if len(code) == 2 and code not in _names() else code

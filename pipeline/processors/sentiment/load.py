@@ -8,6 +8,7 @@ from tokenizers import Tokenizer
 
 from pipeline.config.settings import SentimentSettings
 from pipeline.errors import SettingsError
+from pipeline.processors.language import NO_WORDS
 from pipeline.processors.sentiment.classes import classes
 from pipeline.processors.sentiment.engine import Backend, Engine, Model
 from pipeline.processors.sentiment.labeller import SentimentLabeller
@@ -32,6 +33,8 @@ def load_labeller(settings: SentimentSettings) -> SentimentLabeller:
             f"model {settings.model} does not say which languages it was trained for: name them in setting sentiment.languages"
         )
     by_language = dict.fromkeys(spoken, default)
+    if (BUNDLED / settings.model).is_dir():  # of another model it is unknown whether it can read emoji
+        by_language[NO_WORDS] = default
     by_language |= {language: loaded[name][0] for language, name in settings.models.items()}
     return SentimentLabeller(by_language, settings.cache_mb)
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from pipeline.errors import SettingsError
+from pipeline.processors.sentiment import prepare
 from schemas.untyped import JsonObject
 
 BUNDLED = Path(__file__).parent / "models"
@@ -32,8 +33,9 @@ def languages(config: JsonObject) -> tuple[str, ...]:
 
 
 def identity(name: str, files: list[Path]) -> str:
-    """Name and hash of the content: `fast@0123456789ab`. The hash covers the files' names, but not their folder."""
-    digest = hashlib.sha256()
+    """Name and hash of all that makes a label: `fast@0123456789ab`. The hash covers the content of the files and their names,
+    not their folder, and the version of the preparation."""
+    digest = hashlib.sha256(f"prepare {prepare.VERSION}\n".encode())
     for file in sorted(files, key=lambda file: file.name):
         digest.update(file.name.encode())
         with file.open("rb") as opened:

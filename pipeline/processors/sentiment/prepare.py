@@ -1,8 +1,8 @@
 """Prepares texts in the form that the models were trained on.
 
 HTML entities and `\\uXXXX` escapes are resolved, a link becomes `http`, a user name `@user` (the form of TweetEval and of most
-models trained on tweets), and white space is one space. What is left is what the cache is keyed by: a repost that differs in
-its link only is the same text.
+models trained on tweets), white space is one space, and tone is in plain words (tone.py). The cache is keyed by the result: a
+repost that differs in its link only is the same text.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ from collections.abc import Callable
 
 import polars as pl
 
+from pipeline.processors.sentiment import tone
+
+VERSION = 2
+"""Of the preparation. It is a part of each model's identity, because another preparation makes other labels."""
 LONGEST = 2_000
 """Characters read of a text; the models read its first 128 pieces."""
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
@@ -22,6 +26,11 @@ _USER = r"(^|[^\w@])@\w+(?:@[\w.-]*\w)?"
 
 def prepare(texts: pl.Series) -> pl.Series:
     """The prepared texts, in the same order; a null becomes an empty text."""
+    return tone.plain(clean(texts))
+
+
+def clean(texts: pl.Series) -> pl.Series:
+    """Prepared, but for the tone."""
     texts = texts.fill_null("").str.head(LONGEST)
     texts = _rarely(texts, r"\\u[0-9a-fA-F]{4}", _unescape)
     texts = _rarely(texts, r"&#?\w+;", html.unescape)

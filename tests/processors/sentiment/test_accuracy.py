@@ -1,8 +1,9 @@
-"""The bundled models on the validation texts: what docs/models.md promises."""
+"""The bundled models on the validation texts: what docs/models.md promises. The long form, with accurate and with capitals, is
+among the faults: it computes for minutes."""
 
 from __future__ import annotations
 
-import os
+from functools import cache
 from pathlib import Path
 from statistics import mean
 
@@ -14,27 +15,48 @@ from pipeline.processors.sentiment.load import load_labeller
 from pipeline.processors.sentiment.training.data import labelled
 from schemas.labels import LABELS
 
-DATA = Path(os.environ.get("EARSHOT_DATA", "../shared/data"))
 SIX = ("ar", "de", "es", "fr", "it", "pt")
 FLOORS = {
-    "accurate": {"en": 0.74, "en2": 0.715, "six": 0.675, "ru": 0.80, "zh": 0.80},
-    "fast": {"en": 0.72, "en2": 0.70, "six": 0.63, "ru": 0.76, "zh": 0.76},
+    "accurate": {"en": 0.747, "en2": 0.737, "six": 0.675, "ru": 0.80, "zh": 0.80},
+    "fast": {"en": 0.728, "en2": 0.718, "six": 0.635, "ru": 0.76, "zh": 0.80},
+}
+LOST_BY_CAPITALS = {
+    "accurate": {"en": 0.015, "en2": 0.025, "six": 0.015, "ru": 0.05},
+    "fast": {"en": 0.025, "en2": 0.02, "six": 0.02, "ru": 0.08},
 }
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [pytest.param("fast", marks=pytest.mark.slow), pytest.param("accurate", marks=pytest.mark.faults)]
+)
+def test_macro_recall(name: str, recorded: Path) -> None:
+    found = recalls(name, checks(recorded))
+    assert {split: found[split] >= floor for split, floor in FLOORS[name].items()} == dict.fromkeys(FLOORS[name], True), found
+
+
+@pytest.mark.faults
 @pytest.mark.parametrize("name", ["fast", "accurate"])
-def test_macro_recall(name: str) -> None:
-    if not (DATA / "sentiment").is_dir():
-        pytest.skip(f"no recorded data at {DATA / 'sentiment'}")
-    checks = labelled(DATA / "sentiment").filter(pl.col("split").is_in(["en", "en2", *SIX, "ru", "zh"]))
-    found = load_labeller(SentimentSettings(model=name, backend="onnx", threads=2)).label(
-        checks.get_column("text"), checks.get_column("language")
-    )
-    right = found.get_column("sentiment_label").replace_strict(LABELS, range(3), return_dtype=pl.Int64) == checks["label"]
+def test_macro_recall_of_texts_in_capitals(name: str, recorded: Path) -> None:
+    """Texts that shout are read as if they spoke: names in small letters are all that is lost."""
+    known = checks(recorded)
+    plain, shouted = recalls(name, known), recalls(name, known.with_columns(pl.col("text").str.to_uppercase()))
+    lost = {split: plain[split] - shouted[split] for split in LOST_BY_CAPITALS[name]}
+    assert {split: lost[split] <= most for split, most in LOST_BY_CAPITALS[name].items()} == dict.fromkeys(lost, True), lost
+
+
+@cache
+def checks(folder: Path) -> pl.DataFrame:
+    return labelled(folder / "sentiment").filter(pl.col("split").is_in(["en", "en2", *SIX, "ru", "zh"]))
+
+
+def recalls(name: str, known: pl.DataFrame) -> dict[str, float]:
+    """The macro recall of each validation set to three digits, and the mean of SIX."""
+    labeller = load_labeller(SentimentSettings(model=name, backend="onnx", threads=2))
+    found = labeller.label(known.get_column("text"), known.get_column("language"))
+    right = found.get_column("sentiment_label").replace_strict(LABELS, range(3), return_dtype=pl.Int64) == known["label"]
     by_class = (
-        checks.select("split", "label", right=right.fill_null(False)).group_by("split", "label").agg(pl.col("right").mean())
+        known.select("split", "label", right=right.fill_null(False)).group_by("split", "label").agg(pl.col("right").mean())
     )
     recall = dict(by_class.group_by("split").agg(pl.col("right").mean()).iter_rows())
     recall["six"] = mean(recall[code] for code in SIX)
-    assert {split: recall[split] >= floor for split, floor in FLOORS[name].items()} == dict.fromkeys(FLOORS[name], True), recall
+    return {split: round(value, 3) for split, value in recall.items()}

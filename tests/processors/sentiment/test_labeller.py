@@ -62,6 +62,24 @@ def test_the_language_of_the_event_counts(labeller: SentimentLabeller) -> None:
     assert found["sentiment_reason"].to_list() == [None, "no model for the language", None, None]
 
 
+def test_emoji_alone_are_of_no_language_and_have_a_label(labeller: SentimentLabeller) -> None:
+    found = label(labeller, ["😡😡", "❤️", "@ann 🥳🎉 https://t.co/x", "👍🏽", "©"], [None, "und", "zxx", "xx", None])
+    assert found["sentiment_label"].to_list() == ["negative", "positive", "positive", "positive", None]
+    assert found["sentiment_language"].to_list() == ["zxx"] * 4 + [None]
+    assert label(labeller, ["❤️"], ["sv"])["sentiment_reason"].to_list() == ["no model for the language"]
+
+
+def test_shouting_changes_no_label(labeller: SentimentLabeller) -> None:
+    quiet = [
+        "my bag is lost and nobody answers",
+        "Mein Koffer ist weg, schlechter Service",
+        "Ужасная связь, ничего не работает",
+    ]
+    found = label(labeller, [*quiet, *(text.upper() for text in quiet)])
+    assert found["sentiment_label"].to_list() == ["negative"] * 6
+    assert found["sentiment_language"].to_list() == ["en", "de", "ru"] * 2
+
+
 @pytest.mark.parametrize("text", ["", "   ", None, "http://example.org/x", "@ann @bob", "12345", "\x00", "\ufffd", "…", "?!"])
 def test_a_text_without_words_gets_no_guess(labeller: SentimentLabeller, text: str | None) -> None:
     found = label(labeller, [text]).row(0, named=True)

@@ -2,7 +2,9 @@
 
     labelled texts -> teachers, each trained without a part of the texts -> their logits for the texts they have not seen
         -> accurate: the base model, trained on labels and teachers, at last with the precision in which it is stored
-        -> fast: three of accurate's layers, trained on the same
+        -> fast: three of accurate's layers, trained on labels and accurate
+
+accurate and fast also read the texts of `augment`: lower case, typos, negations, emoji.
 
 A text's target mixes its label and the teachers' opinion: people disagree about many of the labels. A teacher has never seen
 the texts that it scores, so it does not just repeat their labels.
@@ -22,6 +24,7 @@ from tokenizers import Tokenizer
 
 from pipeline.processors.sentiment.encoder import Encoder, Shape
 from pipeline.processors.sentiment.training import base
+from pipeline.processors.sentiment.training.augment import augmented
 from pipeline.processors.sentiment.training.data import LABELS, labelled
 from pipeline.processors.sentiment.training.export import export
 from pipeline.processors.sentiment.training.fit import Floats, Ints, Recipe, Texts, fit, predict
@@ -37,10 +40,10 @@ ACCURATE_TAUGHT, ACCURATE_WORDS = 60_000, 55_000
 """Pieces in training, and pieces that ship: rarely used ones are removed after training."""
 FAST, FAST_LABELS = Recipe(epochs=8, batch=64, rate=3e-4, quantise_from=0.6), 0.3
 FAST_LAYERS, FAST_INNER = (0, 1, 11), 1_152
-FAST_TAUGHT, FAST_WORDS = 28_000, 40_000
-"""Fast ships more pieces than it is trained with: the others get accurate's vectors (docs/decisions.md)."""
+FAST_WORDS = 40_000
+"""Pieces of fast, from its first step on."""
 FAST_PRIOR = (0.1, 0.0, -0.1)
-"""Added to fast's logits, to balance the classes; chosen on validation."""
+"""Added to fast's logits, to balance the classes; chosen on validation of the shipped file."""
 SMALL, SMALL_WEIGHT = 2_000, 2.0
 """In accurate, the texts of a language with fewer than SMALL weigh this much."""
 ON = 0.60
@@ -56,39 +59,37 @@ def train(data: Path, models: Path, say: Say) -> dict[str, dict[str, float]]:
     known = labelled(data / "sentiment")
     is_check = (known.get_column("split") != "train").to_numpy()
     more = unlabelled(data, known.filter(pl.Series(is_check)).get_column("key"))
-    every = [*known.get_column("text"), *more.get_column("text")]
-    taught = np.concatenate([~is_check, np.ones(more.height, bool)])
+    extra = augmented(known)
+    every = [text for frame in (known, more, extra) for text in frame.get_column("text")]
+    taught = np.concatenate([~is_check, np.ones(more.height + extra.height, bool)])
     source = base.load_base()
     taught_words, texts = _vocabulary(source.pieces, every, taught, ACCURATE_TAUGHT)[::2]
     start = from_base(source, taught_words).to(device)
-    train_rows, check_rows, free = np.flatnonzero(~is_check), np.flatnonzero(is_check), np.arange(known.height, len(texts))
+    train_rows, check_rows = np.flatnonzero(~is_check), np.flatnonzero(is_check)
+    free = np.arange(known.height, known.height + more.height)
 
     opinion = teach(start, texts, known, train_rows, np.concatenate([check_rows, free]), say)
-    rows = np.concatenate([train_rows, free])
-    target = mixed(opinion, known, train_rows, ACCURATE_LABELS)
+    rows = np.flatnonzero(taught)
+    target = with_extra(mixed(opinion, known, train_rows, ACCURATE_LABELS), extra)
     weights = balance(known, train_rows, len(texts), ACCURATE_BALANCE, SMALL_WEIGHT)
     accurate = fit(copy.deepcopy(start), texts, rows, target, weights, ACCURATE, _progress(say, "accurate"))
     pieces = [source.pieces[index] for index in taught_words]
-    few, few_texts = _vocabulary(pieces, every, taught, FAST_TAUGHT)[::2]
+    few, few_texts = _vocabulary(pieces, every, taught, FAST_WORDS)[::2]
+    opinion[rows] = predict(accurate, texts, rows)
+    target = with_extra(mixed(opinion, known, train_rows, FAST_LABELS), extra)
     fast = smaller(accurate, FAST_LAYERS, FAST_INNER, few).to(device)
-    target = mixed(opinion, known, train_rows, FAST_LABELS)
-    even = np.ones(len(texts), np.float32)
-    fast = fit(fast, few_texts, rows, target, even, FAST, _progress(say, "fast"))
-    vectors = accurate.words.weight.detach().clone()
-    vectors[few] = fast.words.weight.detach()
+    fast = fit(fast, few_texts, rows, target, np.ones(len(texts), np.float32), FAST, _progress(say, "fast"))
     with torch.no_grad():
         fast.head.bias += torch.tensor(FAST_PRIOR, device=device)
 
     checks = known.filter(pl.Series(is_check))
+    words, tokenizer, read_as = _vocabulary(pieces, every, taught, ACCURATE_WORDS)
+    shipped = with_words(accurate, accurate.words.weight.detach()[words])
+    few_tokenizer = base.tokenizer([pieces[index] for index in few])
     figures = {}
-    for name, model, of, size in (
-        ("accurate", accurate, accurate.words.weight.detach(), ACCURATE_WORDS),
-        ("fast", fast, vectors, FAST_WORDS),
-    ):
-        words, tokenizer, read_as = _vocabulary(pieces, every, taught, size)
-        shipped = with_words(model, of[words])
-        figures[name] = recalls(predict(shipped, read_as, check_rows), checks)
-        export(shipped, tokenizer, _usable(figures[name]), models / name)
+    for name, model, splitter, split in (("accurate", shipped, tokenizer, read_as), ("fast", fast, few_tokenizer, few_texts)):
+        figures[name] = recalls(predict(model, split, check_rows), checks)
+        export(model, splitter, _usable(figures[name]), models / name)
     return figures
 
 
@@ -121,6 +122,17 @@ def mixed(opinion: Floats, known: pl.DataFrame, train_rows: Ints, labels: float)
     target: Floats = (powers / powers.sum(1, keepdims=True)).astype(np.float32)
     target[train_rows] *= 1 - labels
     target[train_rows, known.get_column("label").to_numpy()[train_rows]] += labels
+    return target
+
+
+def with_extra(target: Floats, extra: pl.DataFrame) -> Floats:
+    """The targets, where the last rows are those of `augmented`: a copy has the target of its text, another text its own."""
+    first = len(target) - extra.height
+    of = extra.get_column("of").to_numpy()
+    copies = np.flatnonzero(of >= 0)
+    target[first + copies] = target[of[copies]]
+    own = np.flatnonzero(of < 0)
+    target[first + own] = np.array(extra.get_column("target").gather(own).to_list(), np.float32).reshape(-1, len(LABELS))
     return target
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.processors.sentiment.prepare import prepare
+from pipeline.processors.sentiment import tone
+from pipeline.processors.sentiment.prepare import clean
 from pipeline.processors.sentiment.training.data import key
 
 _FIELDS = {"text", "full_text", "content", "message", "body", "selftext", "comment", "title", "description"}
@@ -39,10 +40,11 @@ def unlabelled(data: Path, checks: pl.Series) -> pl.DataFrame:
             texts += _strings(json.loads(path.read_bytes()))
         except ValueError:
             continue  # some recorded payloads are broken on purpose
-    frame = pl.DataFrame({"text": prepare(pl.Series([_plain(text) for text in texts if text]))})
+    frame = pl.DataFrame({"text": clean(pl.Series([_plain(text) for text in texts if text]))})
     frame = frame.with_columns(key=key(frame.get_column("text"))).unique("key", maintain_order=True)
     long = (pl.col("text").str.len_chars() >= 8) | (pl.col("text").str.count_matches(" ") >= 2)
-    return frame.filter(long & ~pl.col("key").is_in(checks.implode())).select("text")
+    frame = frame.filter(long & ~pl.col("key").is_in(checks.implode()))
+    return frame.select(tone.plain(frame.get_column("text")).alias("text"))
 
 
 def _strings(value: object) -> Iterator[str]:

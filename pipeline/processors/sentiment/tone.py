@@ -1,0 +1,107 @@
+"""Says in plain words how a text shouts, draws and understates, because the models know plain words best.
+
+Columns go in and come out; each rewriting reads only the texts that hold something of its kind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import polars as pl
+
+from pipeline.processors.sentiment.idioms import IDIOMS, MARKS
+
+SHARE, FEWEST = 0.8, 4
+"""A text with this share of capitals among its letters, and so many of them, shouts, if three stand together: AT&T does not."""
+_BEFORE_TEXT = re.compile(r"(?:@user|http|[\W\d_])*")
+
+_WORD = r"\p{Lu}+[\p{Ll}\p{N}]+"
+_SENTENCE = rf"(#(?:\p{{Lu}}|{_WORD}|\p{{Ll}}+)(?:{_WORD}){{2}}\p{{Lu}}[\p{{L}}\p{{N}}]*)"
+"""A hashtag of four words or more. Shorter ones are mostly names, and the models know them as they are."""
+_REST = r"[\p{L}\p{N}]*"
+_CUTS = (
+    rf"(\x02#{_REST}[\p{{Ll}}\p{{N}}]|\x03{_REST}[\p{{Ll}}\p{{N}}])(\p{{Lu}}{_REST})",
+    rf"(\x02#{_REST}\p{{Lu}}|\x03{_REST}\p{{Lu}})(\p{{Lu}}\p{{Ll}}{_REST})",
+)
+"""Before the last word of a marked hashtag, by the rules of mentions/hashtags.py."""
+_MOST_CUTS = 12
+
+NEAREST = {
+    "😡": "🤬🖕😾🙎", "😷": "🤮🤢🤒🤕🤧", "😢": "😿", "😊": "🥹🫠", "🎉": "🥳", "❤": "🤍🤎🫶🩷🩵🩶", "😱": "🤯🫣", "👎": "💩",
+    "😴": "🥱", "😍": "🥰🤩😻", "😀": "😺😸", "😏": "😼", "😘": "😽", "😎": "🤠", "👊": "🤛🤜", "🌟": "⭐", "👌": "🤌",
+    "😞": "🙍", "😂": "🤣",
+}  # fmt: skip
+"""An emoji that the models know well -> others of its tone that are rare in their training, or not among their pieces."""
+_NEAREST = {other: known for known, others in NEAREST.items() for other in others}
+_HAS_EMOJI = r"[\x{2600}-\x{2BFF}\x{1F300}-\x{1FAFF}]"
+_LOOKS = r"[\x{1F3FB}-\x{1F3FF}\x{FE0E}\x{FE0F}]"
+"""Skin tones, and whether an emoji is drawn in colour."""
+
+
+def plain(texts: pl.Series) -> pl.Series:
+    """Prepared texts in plain words, in the same order. Done twice it is the same as done once."""
+    for change in (without_joined_hashtags, without_shouts, with_known_emoji, without_idioms):
+        texts = change(texts)
+    return texts
+
+
+def without_joined_hashtags(texts: pl.Series) -> pl.Series:
+    """`#WorstServiceIEverHad` is `#Worst Service I Ever Had`."""
+    return _where(texts, texts.str.contains(_SENTENCE), _split)
+
+
+def without_shouts(texts: pl.Series) -> pl.Series:
+    """A text that shouts in lower case, with a capital at its start."""
+    return _where(texts, texts.str.contains(r"\p{Lu}{3}"), _without_shouts)
+
+
+def _without_shouts(texts: pl.Series) -> pl.Series:
+    capitals, small = texts.str.count_matches(r"\p{Lu}"), texts.str.count_matches(r"\p{Ll}")
+    small = small - 4 * texts.str.count_matches("@user|http")
+    shouts = (capitals >= FEWEST) & (capitals >= SHARE * (capitals + small))
+    return _where(texts, shouts, lambda some: some.map_elements(_spoken, return_dtype=pl.String))
+
+
+def with_known_emoji(texts: pl.Series) -> pl.Series:
+    """Emoji without skin tones, and for one that the models hardly know the nearest that they know."""
+
+    def change(some: pl.Series) -> pl.Series:
+        return some.str.replace_all(_LOOKS, "").str.replace_many(list(_NEAREST), list(_NEAREST.values()))
+
+    return _where(texts, texts.str.contains(_HAS_EMOJI), change)
+
+
+def without_idioms(texts: pl.Series) -> pl.Series:
+    """`not bad` is `quite good`: see `idioms`."""
+
+    def change(some: pl.Series) -> pl.Series:
+        for idiom, words in IDIOMS:
+            some = some.str.replace_all(rf"(?i)\b(?:{idiom})\b", words.replace("$1", "${1}"))
+        return some
+
+    return _where(texts, texts.str.contains_any(MARKS, ascii_case_insensitive=True), change)
+
+
+def _where(texts: pl.Series, holds: pl.Series, change: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    """Changes only the texts for which `holds` is true. (`scatter` writes into its series, hence the clone.)"""
+    if not holds.any():
+        return texts
+    return texts.clone().scatter(holds.arg_true(), change(texts.filter(holds)))
+
+
+def _split(texts: pl.Series) -> pl.Series:
+    texts = texts.str.replace_all(_SENTENCE, "\x02${1}")
+    for cut in _CUTS:
+        for _ in range(_MOST_CUTS):
+            if not texts.str.contains(cut).any():
+                break
+            texts = texts.str.replace_all(cut, "${1} \x03${2}")
+    return texts.str.replace_all(r"[\x02\x03]", "")
+
+
+def _spoken(text: str) -> str:
+    lower = text.lower().replace("i\u0307", "i")  # of Turkish İ
+    before = _BEFORE_TEXT.match(lower)
+    start = before.end() if before else 0
+    return lower[:start] + lower[start : start + 1].upper() + lower[start + 1 :]
