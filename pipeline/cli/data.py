@@ -141,9 +141,11 @@ def replay(
 def _dry_run(settings: Settings, files: list[Path], mapping: Path | None, as_now: bool, unmapped: Path | None) -> NoReturn:
     from pipeline.cli.dry_run import print_dry_run
     from pipeline.cli.known_ids import show_known
+    from pipeline.cli.terminal import progress_bars
     from pipeline.sources.recorded.dry_run import dry_run
 
-    run = dry_run(files, mapping, as_now)
+    with progress_bars(look=True) as bars:
+        run = dry_run(files, mapping, as_now, bars)
     print_dry_run(run)
     _report_rows(run.report, unmapped)
     show_known(settings, files, mapping, as_now=as_now, listed=True)
@@ -177,25 +179,25 @@ def _report(report: ReplayReport, file: Path | None) -> None:
 
 def _report_rows(report: ReplayReport, file: Path | None) -> None:
     """The rows and fields that could not be read, to stderr and to the file of `--unmapped`."""
-    from pipeline.cli.terminal import printable
+    from pipeline.cli.terminal import one_line
 
     for note in report.notes:
-        typer.echo(printable(note), err=True)
+        typer.echo(one_line(note), err=True)
     unmapped = len(report.unmapped)
     for row in report.unmapped.first(SHOWN_UNMAPPED):
-        typer.echo(f"unmapped {printable(str(row))}", err=True)
+        typer.echo(f"unmapped {one_line(str(row))}", err=True)
     if unmapped > SHOWN_UNMAPPED and file is None:
         typer.echo(f"and {unmapped - SHOWN_UNMAPPED:,} more (--unmapped FILE has them all)", err=True)
     if file is not None:
         try:
             with file.open("w", encoding="utf-8", errors="backslashreplace") as out:
-                out.writelines(f"{row}\n" for row in report.unmapped)
+                out.writelines(f"{one_line(str(row))}\n" for row in report.unmapped)
         except OSError as error:
             raise EarshotError(f"{file}: {error.strerror}") from None
     for field, count in report.left_out.most_common():
-        typer.echo(f"left out {field}, {count:,} times, first: {printable(str(report.first_left_out[field]))}", err=True)
+        typer.echo(f"left out {field}, {count:,} times, first: {one_line(str(report.first_left_out[field]))}", err=True)
     for path in report.barren:
-        typer.echo(f"{printable(path)}: no row of it has an event", err=True)
+        typer.echo(f"{one_line(path)}: no row of it has an event", err=True)
 
 
 # --- query ----------------------------------------------------------------------------------------------------------

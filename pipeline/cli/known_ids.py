@@ -15,13 +15,14 @@ from schemas.times import rfc3339
 def show_known(settings: Settings, files: Sequence[Path], mapping: Path | None, *, as_now: bool, listed: bool) -> None:
     """Prints how many; `listed`: and which, with their times. Says so where they can't be compared: without ClickHouse, and of
     a pipe, which can be read once only."""
-    from pipeline.cli.terminal import printable
+    from pipeline.cli.terminal import printable, progress_bars
     from pipeline.sources.recorded.known_ids import known_ids
 
     if not all(file.is_file() for file in files):
         return
     try:
-        found = known_ids(settings.clickhouse, files, mapping, as_now)
+        with progress_bars(look=True) as bars:
+            found = known_ids(settings.clickhouse, files, mapping, as_now, bars)
     except UnreachableError as error:
         typer.echo(f"not compared with stored events: {printable(error)}", err=True)
         return

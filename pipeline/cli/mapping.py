@@ -31,7 +31,7 @@ def new(
 
     Exit codes: 0 written, 1 the file can't be read, 2 no column holds a text, or a mapping is there already.
     """
-    from pipeline.cli.terminal import printable, write
+    from pipeline.cli.terminal import one_line, write
     from pipeline.sources.recorded.mapping import mapping_beside
     from pipeline.sources.recorded.suggest.write import suggest
 
@@ -46,6 +46,6 @@ def new(
         target.write_text(suggestion.text, encoding="utf-8")
     except OSError as error:
         raise EarshotError(f"{target}: {error.strerror}") from None
-    typer.echo(f"{printable(str(target))} is written; try it:  earshot replay --dry-run {printable(str(file))}")
+    typer.echo(f"{one_line(str(target))} is written; try it:  earshot replay --dry-run {one_line(str(file))}")
     for doubt in suggestion.doubts:
-        typer.echo(f"check {printable(doubt)}")
+        typer.echo(f"check {one_line(doubt)}")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -65,6 +65,11 @@ def printable(value: object) -> str:
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
+def one_line(value: object) -> str:
+    """As `printable`, line ends included: the name of a file begins no line of its own."""
+    return printable(value).replace("\n", "\\n")
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
     """A table of plain text; columns of numbers are aligned to the right."""
     shown = Table(title=title, title_justify="left", title_style="bold")
@@ -83,10 +88,18 @@ def console(stderr: bool = False) -> Console:
     return screen if screen.is_terminal else Console(stderr=stderr, highlight=False, width=200)
 
 
-def progress_bars() -> Progress:
-    """Progress bars on stderr, none yet: a context manager."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console(stderr=True))
+class _Name(ProgressColumn):
+    """What a bar is about: the name of a file may hold anything, markup of rich, too."""
+
+    def render(self, task: Task) -> Text:
+        return Text(one_line(task.description))
+
+
+def progress_bars(look: bool = False) -> Progress:
+    """Progress bars on stderr, none yet: a context manager. Those of a `look` leave nothing behind, and nothing in a pipe."""
+    columns = (_Name(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    screen = console(stderr=True)
+    return Progress(*columns, console=screen, transient=look, disable=look and not screen.is_terminal)
 
 
 @contextmanager

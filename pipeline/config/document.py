@@ -120,6 +120,8 @@ def _reason(error: ErrorDetails, form: Schema) -> str:
             number += f" of {most:g} or less"
         percent = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value) if isinstance(value, str) else None
         return f"it is {number}" + (f": write {float(percent[1]) / 100:g}" if percent else "")
+    if kind == "too_long":
+        return f"at most {error['ctx']['max_length']:,}, and it has {error['ctx']['actual_length']:,}"
     return _PLAIN.get(kind) or error["msg"].removeprefix("Value error, ")
 
 

@@ -76,3 +76,13 @@ def test_unmapped_rows_go_to_a_file(run: Run) -> None:
 def test_a_dry_run_has_no_pace(run: Run) -> None:
     write("")
     assert run("replay", "rows.csv", "--dry-run", "--rate", "5").code == 2
+
+
+def test_the_name_of_a_file_is_no_line_and_no_markup(run: Run) -> None:
+    write("1,never,x,\n")
+    name = "a[b]\x1b[2J\nrows 9  events 9.csv"
+    Path("rows.csv").rename(name)
+    done = run("replay", name, "--dry-run", "--mapping", "rows.mapping.yaml")
+    assert done.code == 1
+    assert "unmapped a[b]\\x1b[2J\\nrows 9  events 9.csv:2: created_at" in done.err
+    assert "\nrows 9" not in done.out + done.err and "\x1b" not in done.out + done.err

@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from pipeline.cli import alert_view
-from pipeline.cli.terminal import without_formulas
+from pipeline.cli.terminal import progress_bars, without_formulas
 from tests.support.control_api import alert
 
 EVIL = "\x1b[2J\x9b31m\x07"
@@ -60,3 +60,13 @@ def test_nothing_of_an_alert_reaches_the_terminal_as_it_is() -> None:
         text = screen.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO from above
         assert not set(EVIL) & set(text) - set("[2J31m")
         assert "[red]" in text
+
+
+def test_a_bar_shows_any_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bars() as bars:
+        bars.add_task(f"a[/b] [red]{EVIL}\n.csv", total=1)
+    shown = capsys.readouterr().err
+    assert "a[/b] [red]" in shown and r"\n.csv" in shown and not set(EVIL[:1] + "\x07\x9b") & set(shown)
+    with progress_bars(look=True) as bars:
+        bars.add_task("a.csv", total=1)
+    assert capsys.readouterr().err == ""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import orjson
 import xxhash
+from rich.progress import Progress
 
 from pipeline.kafka.event_producer import parse
 from pipeline.sources.recorded.open_files import read_files
@@ -44,8 +45,6 @@ class DryRun:
     """Events whose platform and id an earlier event of these files has."""
     different: int = 0
     """Of these: events that differ from the earlier one."""
-    created: dict[tuple[str, str], str] = field(default_factory=dict)
-    """The created_at of the first event of each platform and id, to compare with stored rows."""
 
     @property
     def reasons(self) -> Counter[str]:
@@ -58,11 +57,13 @@ class DryRun:
         return [(each.path, self.filled[each.path]) for each in FIELDS if self.filled[each.path]]
 
 
-def dry_run(files: Sequence[Path], mapping: Path | None = None, as_now: bool = False) -> DryRun:
+def dry_run(
+    files: Sequence[Path], mapping: Path | None = None, as_now: bool = False, progress: Progress | None = None
+) -> DryRun:
     """Reads the files as a replay would. Raises as `replay` does, but needs no broker."""
     run = DryRun()
-    seen: dict[tuple[str, str], int] = {}
-    for line in read_files(files, mapping, run.report, as_now):
+    seen: dict[int, int] = {}
+    for line in read_files(files, mapping, run.report, as_now, progress):
         event = line if isinstance(line, dict) else parse(line)
         if event is None:
             run.broken += 1
@@ -94,14 +95,14 @@ def _count_time(run: DryRun, event: dict[str, object]) -> None:
     run.latest = max(run.latest or time, time)
 
 
-def _count_id(run: DryRun, event: dict[str, object], seen: dict[tuple[str, str], int]) -> None:
+def _count_id(run: DryRun, event: dict[str, object], seen: dict[int, int]) -> None:
+    """`seen`: the hash of platform and id, with that of the content."""
     if event.get("operation", "create") != "create":
         return
-    key = str(event.get("platform")), str(event.get("id"))
+    key = xxhash.xxh3_64_intdigest(f"{event.get('platform')}\0{event.get('id')}".encode("utf-8", "surrogatepass"))
     content = xxhash.xxh3_64_intdigest(orjson.dumps(event, option=orjson.OPT_SORT_KEYS))
     if key in seen:
         run.duplicates += 1
         run.different += seen[key] != content
         return
     seen[key] = content
-    run.created[key] = str(event.get("created_at"))

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import polars as pl
 import xxhash
+from rich.progress import Progress
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.query import LONG_SQL, frame, one_line
@@ -57,14 +58,17 @@ class KnownIds:
     """The first LISTED."""
 
 
-def known_ids(clickhouse: ClickHouseSettings, files: Sequence[Path], mapping: Path | None, as_now: bool) -> KnownIds:
+def known_ids(
+    clickhouse: ClickHouseSettings, files: Sequence[Path], mapping: Path | None, as_now: bool, progress: Progress | None = None
+) -> KnownIds:
     """Looks at the creates of the files, which are read for that. `as_now`: their times become those of their sending.
 
     Raises UnreachableError without ClickHouse, or if it refuses the query (Kafka alone is needed to send), and as `replay` for
     a file.
     """
     found = KnownIds()
-    creates = _creates(read_files(files, mapping, ReplayReport(), as_now), as_now)  # first: a mistake of a mapping is its error
+    events = read_files(files, mapping, ReplayReport(), as_now, progress)  # first: a mistake of a mapping is its error
+    creates = _creates(events, as_now)
     with closing(clickhouse_client(clickhouse)) as client, one_line(client, error=UnreachableError):
         while part := list(islice(creates, min(AT_ONCE, MOST - found.creates))):
             found.creates += len(part)

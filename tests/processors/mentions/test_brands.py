@@ -46,6 +46,7 @@ def test_a_file_with_everything(tmp_path: Path) -> None:
         ("brands: [{name: ' '}]", "brands.0 ( ): name: "),
         ("brands: [{name: A}, {name: á}]", "brands.0 and brands.1 are both named á"),
         ("brands: [{name: A, keyword: [a]}]", "brands.0 (A): keyword: unknown key"),
+        ("brands: [" + ", ".join(["{name: A}"] * 10_001) + "]", "brands: at most 10,000, and it has 10,001"),
         ("brands: [{name: A, keywords: [a, ' ']}]", "brands.0 (A): keywords.1: it is empty"),
         ("brands: [{name: A, keywords: ['\\u0301']}]", "brands.0 (A): keywords.0: it is empty"),
         ("brands: [{name: A, keywords: a}]", "brands.0 (A): keywords: "),
