@@ -36,6 +36,7 @@ MOST_BYTES = 256 << 20
 MANY = 100
 """A scope with mentions in so many steps has a past that is worth keeping."""
 _NEVER = np.iinfo(np.int64).max
+_NO_ROWS: Rows = np.zeros(0, np.int64)
 
 
 class History:
@@ -86,6 +87,12 @@ class History:
     def add(self, frame: pl.DataFrame, first: int, end: int) -> None:
         """Takes over the steps from `first` to before `end`: the ones before all steps that were added."""
         self.first = first
+        rows, steps, mentions = self._take(frame) if frame.height else (_NO_ROWS, _NO_ROWS, _NO_ROWS)
+        self._grow()
+        self._past.before(first, end, rows, steps, mentions)
+
+    def _take(self, frame: pl.DataFrame) -> tuple[Rows, Rows, Rows]:
+        """Takes over all but the counts of the scopes, which are returned: rows, steps and counts."""
         sliced = self._table.slice.of(frame)
         for step, total, live in sliced.group_by("minute").agg(pl.col("count", "live").sum()).iter_rows():
             self._totals[step % HISTORY_STEPS], self._live[step % HISTORY_STEPS] = total, live
@@ -98,7 +105,7 @@ class History:
         np.minimum.at(self._begun, rows, steps)
         np.maximum.at(self.peak, rows, mentions)
         self._share.add(rows, steps, sums.select("negative", "labelled").to_numpy())
-        self._past.before(first, end, rows, steps, mentions)
+        return rows, steps, mentions
 
     def finish(self) -> None:
         """All counts were added: finds the steps in which Earshot was off."""
@@ -216,7 +223,7 @@ def read_past(
         frame = query(counts.history_sql(dimensions, STEP_S, first, first + READ_STEPS - 1))
         for history in wanting:
             history.add(frame, first, first + READ_STEPS)
-        for table in of_week:
+        for table in of_week if frame.height else ():
             mentions = table.wanted(table.slice.of(frame))
             table.rows(mentions, last_minutes(mentions.get_column("minute")))
     for history in histories:

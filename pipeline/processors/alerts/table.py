@@ -112,8 +112,10 @@ class CountTable:
         while there is room, else NONE."""
         keys = frame.select(_ON)
         scopes = keys.unique(maintain_order=True)
-        numbered = scopes.with_columns(row=pl.Series([self._row(Scope(*key)) for key in scopes.iter_rows()], dtype=pl.Int64))
-        rows = keys.join(numbered, on=_ON, how="left", maintain_order="left").get_column("row").to_numpy()
+        rows: Rows = np.array([self._row(Scope(*key)) for key in scopes.iter_rows()], np.int64)
+        if scopes.height < keys.height:
+            numbered = scopes.with_columns(row=pl.Series(rows))
+            rows = keys.join(numbered, on=_ON, how="left", maintain_order="left").get_column("row").to_numpy()
         self._hear(rows, minutes)
         return rows
 
