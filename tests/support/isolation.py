@@ -24,6 +24,8 @@ TERMINAL = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TT
 """What changes how Rich prints."""
 FETCHED = (".m2", ".jgorc", ".config/jgo.conf")
 """In a home: the jars' repository, and from where jgo fetches them."""
+JAVA_OPTIONS = "-XX:TieredStopAtLevel=1"
+"""Brokers live for a minute or two here: code that is compiled for hours of work costs more than it saves."""
 
 
 class OwnHome:
@@ -42,7 +44,7 @@ class OwnHome:
             del os.environ[name]
         # The code beside these tests is the one that a child runs, wherever it is started.
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        os.environ |= {"HOME": str(self.path), DATA: str(data), "PYTHONPATH": path}
+        os.environ |= {"HOME": str(self.path), DATA: str(data), "PYTHONPATH": path, "JDK_JAVA_OPTIONS": JAVA_OPTIONS}
         reach_loopback_directly()
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a job in a script's background; its children would be deaf, too
             signal.signal(signal.SIGINT, signal.default_int_handler)
