@@ -74,6 +74,15 @@ def history_sql(dimensions: Iterable[str], step_s: int, first: int, last: int) -
     return _select(dimensions, step_s, _between(step_s, first, last), None, measures)
 
 
+def oldest_sql(step_s: int, first: int, last: int) -> str:
+    """minute: the step of the oldest row in the steps `first` to `last`, both included; no row if there is none. ClickHouse
+    reads the beginnings of parts alone."""
+    return (
+        f"SELECT toInt64(intDiv(toUnixTimestamp(created_at), {step_s})) AS minute FROM interactions "
+        f"WHERE {_between(step_s, first, last)} ORDER BY toStartOfMinute(created_at) LIMIT 1"
+    )
+
+
 def minutes_sql(dimensions: Iterable[str], first: int, last: int) -> str:
     """As `read_sql`, of all brands in the minutes `first` to `last`, both included."""
     return _select(dimensions, MINUTE_S, _between(MINUTE_S, first, last), None, _SQL)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipeline.clickhouse.query import Query
-from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.counts import Values
 from pipeline.processors.alerts.expected import REACH_STEPS, Expected
 from pipeline.processors.alerts.minutes import MINUTE_S, STEP_S
@@ -24,9 +22,6 @@ from pipeline.processors.alerts.table import NONE, CountTable, Rows
 
 STEP_MINUTES = STEP_S // MINUTE_S
 HISTORY_STEPS = REACH_STEPS
-WEEK_STEPS = 7 * 86400 // STEP_S
-READ_STEPS = 36
-"""So many are read at a time. A chunk of the past is a multiple of it."""
 _DAY_STEPS = 86400 // STEP_S
 OFF, OFF_LEAST = 0.02, 10
 """If all scopes together have less than this share of the usual count in a step of the past, the step is unknown, not quiet:
@@ -206,28 +201,6 @@ class History:
         """The negative share of these rows that is expected in `step`; NaN where no mention was labelled."""
         self._grow()
         return self._share.before(step, rows)
-
-
-def read_past(
-    query: Query, dimensions: Iterable[str], histories: Sequence[History], step: int, tables: Sequence[CountTable] = ()
-) -> None:
-    """Fills the histories with all that is known before `step`; the newest first, if there is no room for all. `tables` take
-    in the scopes of a week: no mention in the rings may be the very thing that a rule asks for."""
-    for history in histories:
-        history.begin(step)
-    for first in range(step - READ_STEPS, step - HISTORY_STEPS - 1, -READ_STEPS):
-        wanting = [history for history in histories if not history.is_full]
-        of_week = tables if step - first <= WEEK_STEPS else ()
-        if not wanting and not of_week:
-            break
-        frame = query(counts.history_sql(dimensions, STEP_S, first, first + READ_STEPS - 1))
-        for history in wanting:
-            history.add(frame, first, first + READ_STEPS)
-        for table in of_week if frame.height else ():
-            mentions = table.wanted(table.slice.of(frame))
-            table.rows(mentions, last_minutes(mentions.get_column("minute")))
-    for history in histories:
-        history.finish()
 
 
 def last_minutes(steps: pl.Series) -> Rows:

@@ -17,7 +17,8 @@ from pipeline.clickhouse.query import Query
 from pipeline.config.zone import NO_ZONES, Zones
 from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.counts import Slice
-from pipeline.processors.alerts.history import HISTORY_STEPS, MOST_BYTES, STEP_MINUTES, WEEK_STEPS, History, read_past
+from pipeline.processors.alerts.history import HISTORY_STEPS, MOST_BYTES, STEP_MINUTES, History
+from pipeline.processors.alerts.read_past import WEEK_STEPS, read_past
 from pipeline.processors.alerts.ring import Ring, Window
 from pipeline.processors.alerts.rule_types import SpikeRule, WindowedRule
 from pipeline.processors.alerts.table import FOR_GOOD, NONE, CountTable, Rows, ScopeLimit, longest_silent

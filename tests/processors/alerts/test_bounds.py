@@ -13,7 +13,8 @@ import pytest
 
 from pipeline.processors.alerts import history
 from pipeline.processors.alerts.counts import Slice
-from pipeline.processors.alerts.history import HISTORY_STEPS, READ_STEPS, STEP_MINUTES
+from pipeline.processors.alerts.history import HISTORY_STEPS, STEP_MINUTES
+from pipeline.processors.alerts.read_past import READ_STEPS
 from pipeline.processors.alerts.rule_types import SpikeRule, ThresholdRule
 from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, load_rules
 from pipeline.processors.alerts.study import study
@@ -309,13 +310,19 @@ class Answers:
         self._past = past
         self.asked: list[tuple[int, int]] = []
         """The first step and the one after the last, of each query of the past."""
+        self.looked = 0
+        """How often the oldest row was asked for."""
 
     def __call__(self, sql: str) -> pl.DataFrame:
         first, end = (int(second) // 300 for second in re.findall(r"toDateTime\((\d+)", sql))
-        if "AS live" not in sql:
+        if "AS live" not in sql and "LIMIT 1" not in sql:
             return self._past.clear()
+        rows = self._past.filter(pl.col("minute").is_between(first, end - 1))
+        if "LIMIT 1" in sql:
+            self.looked += 1
+            return rows.select("minute").sort("minute").head(1)
         self.asked.append((first, end))
-        return self._past.filter(pl.col("minute").is_between(first, end - 1))
+        return rows
 
 
 def test_the_past_is_read_some_hours_at_a_time_until_there_is_no_room_for_more() -> None:
@@ -327,7 +334,8 @@ def test_the_past_is_read_some_hours_at_a_time_until_there_is_no_room_for_more()
     answers = Answers(past)
     windows.learn(answers, MINUTE)
     assert {end - first for first, end in answers.asked} == {READ_STEPS}
-    assert sum(end - first for first, end in answers.asked) == HISTORY_STEPS
+    assert sum(end - first for first, end in answers.asked) == 1_512 + READ_STEPS  # one query more finds nothing older
+    assert answers.looked == 1
     scopes = [Scope(f"b{brand}") for brand in range(8)]
     rows = [each.rings[Slice()].table.find(scopes) for each in (windows, whole)]
     np.testing.assert_array_equal(read.volume(rows[0]), loaded.volume(rows[1]))
@@ -336,6 +344,19 @@ def test_the_past_is_read_some_hours_at_a_time_until_there_is_no_room_for_more()
     answers = Answers(past)
     bounded.learn(answers, MINUTE)
     assert short.days == sum(end - first for first, end in answers.asked) / 288 < 4
+
+
+def test_of_a_past_with_a_gap_all_is_read_and_nothing_before_its_oldest_row() -> None:
+    past = frame(*(said(STEP - n, 5) for n in (*range(1, 40), *range(500, 600)))).with_columns(live=pl.col("count"))
+    windows, whole = (Windows(rules_of({"type": "spike"}), authors) for _ in range(2))
+    (read,), (loaded,) = (each.histories.values() for each in (windows, whole))
+    load(loaded, past, STEP, READ_STEPS)
+    answers = Answers(past)
+    windows.learn(answers, MINUTE)
+    assert answers.asked[-1][0] == STEP - 612 and answers.looked == 1
+    row = windows.rings[Slice()].table.find([Scope("Acme")])
+    np.testing.assert_array_equal(read.volume(row), loaded.volume(row))
+    assert read.days == loaded.days == 28
 
 
 def test_a_history_beyond_the_bound_reaches_less_far_back() -> None:

@@ -92,7 +92,7 @@ class Stored:
 
     def __call__(self, sql: str, settings: object) -> pl.DataFrame:
         first, end = (int(second) for second in re.findall(r"toDateTime\((\d+)", sql))
-        rows, size = (self._steps, STEP_S) if "AS live" in sql else (self._minutes, 60)
+        rows, size = (self._steps, STEP_S) if f", {STEP_S})" in sql else (self._minutes, 60)
         return rows.filter(pl.col("minute").is_between(first // size, end // size - 1))
 
 
