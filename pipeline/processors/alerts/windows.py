@@ -62,9 +62,8 @@ class Windows:
             self._rules.setdefault(slice_of(rule), []).append(rule)
         self.room = room or ScopeLimit()
         named = {brand for rule in self.rules for brand in rule.brands}
-        tables = {}
+        tables = {s: CountTable(s, self.room, brands_of(group), named, zones) for s, group in self._rules.items()}
         for slice_, group in self._rules.items():
-            tables[slice_] = CountTable(slice_, self.room, brands_of(group), named, zones)
             tables[slice_].take_in(named_scopes(group), FOR_GOOD)
         self.minutes = max((minutes_of(rule) for rule in self.rules), default=-LATE_MINUTES) + LATE_MINUTES
         """How many minutes the rings hold; 0: there are no rules."""

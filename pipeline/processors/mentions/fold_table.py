@@ -64,7 +64,8 @@ def table() -> FoldTable:
     """Built once a process, in a tenth of a second."""
     characters, lengths = np.zeros((WIDTH, SIZE), np.uint32), np.ones(SIZE, np.uint8)
     characters[0] = np.arange(SIZE)
-    for code in chain.from_iterable(filter(_may_change, (range(first, first + BLOCK) for first in range(0, SIZE, BLOCK)))):
+    blocks = (range(first, first + BLOCK) for first in range(0, SIZE, BLOCK))
+    for code in chain.from_iterable(block for block in blocks if _may_change(block)):
         folded = _fold_one(code)
         if folded != chr(code) and len(folded) <= WIDTH:
             lengths[code] = len(folded) + (DRESSED if _is_dressed(chr(code)) else 0)
