@@ -30,7 +30,7 @@ coverage: .venv/dev.stamp
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 # The extra `models` brings torch (some GB): any Hugging Face model, a GPU, training.
-test-models: .venv/models.stamp ; @$(BIN)/python -m pytest tests/processors/sentiment/test_torch.py
+test-models: .venv/models.stamp ; @$(BIN)/python -m pytest tests/processors/sentiment/test_torch.py tests/processors/sentiment/test_recipe.py
 
 lint: .venv/dev.stamp ; @$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/python .ci/budgets.py
 
