@@ -222,4 +222,5 @@ def _next(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
 
 
 def _blank(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.with_columns(pl.lit(None, rows.schema[column]).alias(column) for column in _BLANK)
+    types = rows.schema  # made anew each time that it is asked for
+    return rows.with_columns(pl.lit(None, types[column]).alias(column) for column in _BLANK)
