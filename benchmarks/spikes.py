@@ -29,7 +29,7 @@ from pipeline.processors.alerts.spike_parameters import DROP, Spike
 Method = Callable[[Series], list[datetime]]
 
 GRID = [
-    replace(Spike(), window_s=window, quantile=quantile, factor=factor)
+    replace(Spike(), windows_s=(window, *Spike().windows_s[1:]), quantile=quantile, factor=factor)
     for window, quantile, factor in product((600, 900, 1_800), (0.95, 0.97, 0.98), (1.05, 1.15, 1.25))
 ]
 """What "left out" chooses from."""
@@ -179,7 +179,7 @@ def main(
     rows = {"Earshot": rows.pop("Earshot"), "Earshot, left out": {name: score for name, (score, _) in best.items()}, **rows}
     console.print(table(rows))
     for name, (_, spike) in best.items():
-        chosen = f"window {spike.window_s} s, quantile {spike.quantile}, factor {spike.factor}"
+        chosen = f"shortest window {spike.windows_s[0]} s, quantile {spike.quantile}, factor {spike.factor}"
         console.print(f"left out {name}: {chosen}")
     for each in series:
         draw(out / f"{each.name}.png", each.series, replay_series(*each.series, Spike()), each.windows, each.name)

@@ -120,7 +120,7 @@ def _fewer(day: Day, world: str, rng: Random) -> None:
     for minute in (*range(begin), *range(begin + 95, day.minutes)):
         for _ in range(3):
             day.post(f"Fewer{world}", minute, rng.randrange(60))
-    day.raises("drop", f"Fewer{world}", begin + 15, begin + 95)
+    day.raises("drop", f"Fewer{world}", begin + 5, begin + 95)
 
 
 def _tone(day: Day, world: str, rng: Random) -> None:

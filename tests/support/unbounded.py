@@ -17,9 +17,9 @@ from pipeline.processors.alerts.learned import small
 from pipeline.processors.alerts.past import LATE_STEPS
 from pipeline.processors.alerts.ring import Window
 from pipeline.processors.alerts.rule_types import WindowedRule
-from pipeline.processors.alerts.spike import Baseline, expect, with_counts
+from pipeline.processors.alerts.spike import Baseline, expect, rates_of, recent_sums
 from pipeline.processors.alerts.spike_parameters import Spike
-from pipeline.processors.alerts.study import Study, study, window_steps
+from pipeline.processors.alerts.study import Study, study
 from pipeline.processors.alerts.table import CountTable, Rows, ScopeLimit
 from pipeline.processors.alerts.window_rules import Authors
 from pipeline.processors.alerts.windows import Windows
@@ -141,9 +141,8 @@ class DenseHistory:
         counts = self.counts[rows, : HISTORY_STEPS - self.step + step]
         studied = Study(*map(_kept, study(counts[:, : counts.shape[1] - step % 12], spike)))
         baseline = Baseline(*map(_kept, expect(studied, counts[:, :0], step, spike)))
-        baseline = with_counts(baseline, counts, spike)
-        window = baseline.expected * window_steps(spike, 300)
-        return baseline._replace(window=window, begun=_kept(baseline.begun), ended=_kept(baseline.ended))
+        begun, ended = recent_sums(rates_of(studied, step, spike)[:, :-1], counts, spike)
+        return baseline._replace(begun=_kept(begun), ended=_kept(ended))
 
     def share(self, rows: Rows, step: int) -> Values:
         self.grow()

@@ -129,6 +129,7 @@ def condition_of(verdicts: Verdicts, row: int, column: int) -> Condition:
         rule.measure, expected, lower, upper,
         split=(int(window[INDEX["negative"]]), int(window[INDEX["neutral"]]), int(window[INDEX["positive"]])),
         platforms=(scope.platform,) if scope.platform else platforms_of(rule),
+        span_s=0 if verdicts.span_s is None else int(verdicts.span_s[row, column]),
     )  # fmt: skip
 
 

@@ -26,3 +26,5 @@ class Condition(NamedTuple):
     split: tuple[int, int, int] = (0, 0, 0)
     platforms: tuple[str, ...] = ()
     """Where it is true; blank: on any platform."""
+    span_s: int = 0
+    """Of a spike that only a longer window than the shortest has: that window."""

@@ -6,17 +6,18 @@ The slow part of a baseline is computed only for scopes that a rule asks for, on
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from pipeline.config.zone import UTC
 from pipeline.processors.alerts.learned import Learned, Limits, Sums, small
-from pipeline.processors.alerts.local_time import by_local_time, offset
+from pipeline.processors.alerts.local_time import by_local_time, offset, offsets
 from pipeline.processors.alerts.minutes import STEP_S
-from pipeline.processors.alerts.past import LATE_STEPS
-from pipeline.processors.alerts.spike import Baseline, expect, recent_sums
-from pipeline.processors.alerts.spike_parameters import Floats, Spike
-from pipeline.processors.alerts.study import DAYS, Study, study, window_steps
+from pipeline.processors.alerts.past import LATE_STEPS, Counts
+from pipeline.processors.alerts.spike import Baseline, expect, rates_of, reach, recent_sums
+from pipeline.processors.alerts.spike_parameters import Floats, Ints, Spike
+from pipeline.processors.alerts.study import DAYS, Study, study
 from pipeline.processors.alerts.table import CountTable, Rows
 
 HOUR_STEPS = 3600 // STEP_S
@@ -48,19 +49,13 @@ class Expected:
 
     def baseline(self, spike: Spike, rows: Rows, step: int, zone: str | None) -> Baseline:
         """Of this step for these rows, by the clock of `zone`; None: of the zone of each row's brand."""
-        learned = self._limits.setdefault((spike, zone, step), Learned(Limits))
-        limits = learned.of(rows, lambda new: self._expect(spike, new, step, zone))
-        known, expected, *others = limits.known, *(array.astype(np.float64) for array in limits[1:])
-        dispersion, bar_above, bar_below, limit_above, limit_below = others
-
-        def add_up(new: Rows) -> Sums:
-            theirs = learned.of(new, lambda unknown: self._expect(spike, unknown, step, zone)).expected.astype(np.float64)
-            return Sums(*map(small, recent_sums(theirs, self._volume(new, HOUR_STEPS, step), spike)))
-
-        sums = self._sums.setdefault((spike, zone, step), Learned(Sums)).of(rows, add_up)
-        begun, ended = (array.astype(np.float64) for array in sums)
-        window = expected * window_steps(spike, STEP_S)
-        return Baseline(known, expected, dispersion, window, begun, ended, bar_above, bar_below, limit_above, limit_below)
+        limits = self._limits.setdefault((spike, zone, step), Learned(Limits))
+        sums = self._sums.setdefault((spike, zone, step), Learned(Sums))
+        known, *others = limits.of(rows, lambda new: Limits(*self._by_zone(zone, new, partial(self._expect, spike, step))))
+        expected, window, *bars = (array.astype(np.float64) for array in others)
+        added = sums.of(rows, lambda new: Sums(*self._by_zone(zone, new, partial(self._add_up, spike, step))))
+        begun, ended = (array.astype(np.float64) for array in added)
+        return Baseline(known, expected, window, begun, ended, *bars)
 
     def move(self, step: int) -> None:
         """`step` begins: forgets what is about steps that are judged no more."""
@@ -93,20 +88,32 @@ class Expected:
             if key[1] is None:
                 sums.forget(rows)
 
-    def _expect(self, spike: Spike, rows: Rows, step: int, zone: str | None) -> Limits:
+    def _by_zone(self, zone: str | None, rows: Rows, make: Callable[[str, Rows], tuple[Counts, ...]]) -> list[Counts]:
+        """The arrays of `make`, in the order of the rows."""
         groups = self._table.by_zone(rows) if zone is None and len(rows) else [(zone or UTC, rows)]
-        parts = [self._expect_in(name, spike, theirs, step) for name, theirs in groups]
+        parts = [make(name, theirs) for name, theirs in groups]
         order = np.argsort(np.concatenate([theirs for _, theirs in groups]))
-        return Limits(*(np.concatenate(arrays)[order] for arrays in zip(*parts, strict=True)))
+        return [small(np.concatenate(arrays)[order]) for arrays in zip(*parts, strict=True)]
 
-    def _expect_in(self, zone: str, spike: Spike, rows: Rows, step: int) -> Limits:
-        local = step + offset(zone, step)
+    def _expect(self, spike: Spike, step: int, zone: str, rows: Rows) -> Limits:
+        studied, clock = self._studied(spike, step, zone, rows)
+        whole = expect(studied, np.zeros((len(rows), 0)), int(clock[-1]), spike, clock=clock)
+        return Limits(*(getattr(whole, name) for name in Limits._fields))
+
+    def _add_up(self, spike: Spike, step: int, zone: str, rows: Rows) -> Sums:
+        studied, clock = self._studied(spike, step, zone, rows)
+        rates = rates_of(studied, int(clock[-1]), spike, clock=clock)
+        return Sums(*recent_sums(rates[:, :-1], self._volume(rows, reach(spike), step), spike))
+
+    def _studied(self, spike: Spike, step: int, zone: str, rows: Rows) -> tuple[Study, Ints]:
+        """The studies of the hour of the step, and the clock of `rates_of`."""
+        first = step - reach(spike)
+        clock = np.arange(first, step + 1) + offsets(zone, first, step + 1)
+        local = int(clock[-1])
         hour = local - local % HOUR_STEPS
         studies = self._studies.setdefault((spike, zone, hour), Learned(Study))
         kept = studies.of(rows, lambda new: self._study(zone, spike, new, (step, hour)))
-        studied = Study(kept.known, *(array.astype(np.float64) for array in kept[1:]))
-        whole = expect(studied, np.zeros((len(rows), 0)), local, spike)
-        return Limits(*(small(getattr(whole, name)) for name in Limits._fields))
+        return Study(kept.known, *(array.astype(np.float64) for array in kept[1:])), clock
 
     def _study(self, zone: str, spike: Spike, rows: Rows, at: tuple[int, int]) -> Study:
         step, hour = at

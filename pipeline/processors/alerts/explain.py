@@ -52,7 +52,8 @@ def summary(condition: Condition) -> str:
     expected = "" if condition.expected is None else f", {_number(condition.expected)} expected"
     if isinstance(rule, SpikeRule):
         if rule.measure == "volume":
-            return f"{scope}: {_number(condition.observed)} mentions in 5 minutes{expected}"
+            over = f"; unusual over {_length(timedelta(seconds=condition.span_s))}" if condition.span_s else ""
+            return f"{scope}: {_number(condition.observed)} mentions in 5 minutes{expected}{over}"
         share = "" if condition.expected is None else f", {condition.expected:.0%} expected"
         return f"{scope}: {condition.observed:.0%} of what is labelled in 5 minutes is negative{share}"
     if isinstance(rule, ThresholdRule):

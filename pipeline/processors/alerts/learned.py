@@ -17,17 +17,17 @@ Small = npt.NDArray[np.float32]
 
 
 class Arrays(NamedTuple):
-    """One array with a value for each row."""
+    """One array with values for each row."""
 
     values: npt.NDArray[np.floating[Any]]
 
 
 class Limits(NamedTuple):
-    """What a Baseline has of its hour's study and of its step: the slow part. 25 bytes for each row."""
+    """What a Baseline has of its hour and of its step: the slow part. 5 bytes for each row, 20 for each of its windows."""
 
     known: Bools
     expected: Small
-    dispersion: Small
+    window: Small
     bar_above: Small
     bar_below: Small
     limit_above: Small
@@ -35,7 +35,7 @@ class Limits(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What a Baseline has of the counts right before its step: 8 bytes for each row."""
+    """What a Baseline has of the counts right before its step: 8 bytes for each window of a row."""
 
     begun: Small
     ended: Small
@@ -56,7 +56,7 @@ class Learned(Generic[L]):
         self._kind: type[L] = kind
         self._rows = np.zeros(0, np.int32)
         self._arrays: list[npt.NDArray[Any]] = []
-        """Of `kind`, with a value for each row."""
+        """Of `kind`, with values for each row."""
 
     @property
     def nbytes(self) -> int:

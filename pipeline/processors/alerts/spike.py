@@ -12,8 +12,8 @@ each rejects false spikes of the others:
   that each three hours of the last four weeks had. A brand that often bursts has to burst higher, without a setting of its own,
 - size: there are at least `minimum` mentions.
 
-A drop is the same downwards. The judged count is the sum of the last `window_s` seconds, with the count of the last step as its
-newest part. docs/spikes.md has the formulas, their sources and their results.
+A drop is the same downwards. The judged counts are the sums of the last `windows_s` seconds, with the count of the last step as
+their newest part: one of them has to pass. docs/spikes.md has the formulas, their sources and their results.
 """
 
 from __future__ import annotations
@@ -25,20 +25,18 @@ import numpy as np
 
 from pipeline.processors.alerts.minutes import STEP_S
 from pipeline.processors.alerts.spike_parameters import Bools, Floats, Ints, Spike
-from pipeline.processors.alerts.study import Study, per_hour, study, window_steps
+from pipeline.processors.alerts.study import HOURS_BACK, Study, per_hour, study, window_steps
 from pipeline.processors.alerts.tails import logit, share_of, share_surprise, surprise
 
 _HALVINGS, _SHARE_HALVINGS = 26, 12
 
 
 class Baseline(NamedTuple):
-    """The expectation of each scope for one step: arrays of one value per scope."""
+    """The expectation of each scope for one step: `known` and `expected` by scope, all others by scope and window."""
 
     known: Bools
     expected: Floats
     """In this step."""
-    dispersion: Floats
-    """Of the negative binomial: its variance is m + dispersion * m ** 2. It includes the uncertainty of `expected`."""
     window: Floats
     """Expected in the window that ends with this step."""
     begun: Floats
@@ -63,9 +61,13 @@ class Verdict(NamedTuple):
     above: Ints
     below: Ints
     score: Floats
-    """The log ratio over its bar: a spike has more than 1, a drop less than -1; 0 where nothing is known."""
-    surprise: Floats
-    """-log10 of the probability of a count as far out, or farther."""
+    """The log ratio over its bar, of the window where it is highest: a spike has more than 1; 0 where nothing is known."""
+    lowest: Floats
+    """As `score`, of the window where it is lowest: a drop has less than -1."""
+    window_above: Ints
+    """The shortest window that has a spike: its place among `windows_s`; 0 where none has."""
+    window_below: Ints
+    """As `window_above`, with a drop."""
 
 
 def learn(counts: Floats, step: int, spike: Spike, step_s: int = STEP_S) -> Baseline:
@@ -76,66 +78,91 @@ def learn(counts: Floats, step: int, spike: Spike, step_s: int = STEP_S) -> Base
     return expect(study(counts[:, : counts.shape[1] - step % per_hour(step_s)], spike, step_s), counts, step, spike, step_s)
 
 
-def expect(study: Study, counts: Floats, step: int | Ints, spike: Spike, step_s: int = STEP_S) -> Baseline:
-    """The fast part of `learn`, from a study of the hour of `step` and the counts of at least the last window.
+def expect(
+    study: Study, counts: Floats, step: int | Ints, spike: Spike, step_s: int = STEP_S, clock: Ints | None = None
+) -> Baseline:
+    """The fast part of `learn`, from a study of the hour of `step` and the counts of at least the longest window.
 
-    `step` may be that of a zone's clock, and the study one by that clock (local_time.py).
+    `step` may be that of a zone's clock, and the study one by that clock (local_time.py); `clock`: as of `rates_of`.
     """
-    size = window_steps(spike, step_s)
-    hour = per_hour(step_s)
-    shift = (np.asarray(step) % hour + 0.5) / hour - 0.5  # from the middle of the hour, where its rate holds
-    before, now, after = study.rates.T
-    expected = now + np.maximum(shift, 0) * (after - now) + np.maximum(-shift, 0) * (before - now)
-    window = expected * size
+    rates = rates_of(study, step, spike, step_s, clock)
+    window = np.stack([rates[:, -size:].sum(1) for size in window_steps(spike, step_s)], axis=1)
     above, below = _limits(window, study, spike)
-    baseline = Baseline(
+    begun, ended = recent_sums(rates[:, :-1], counts, spike, step_s)
+    return Baseline(
         known=study.known,
-        expected=expected,
-        dispersion=study.dispersion,
+        expected=rates[:, -1],
         window=window,
-        begun=np.zeros(len(expected)),
-        ended=np.zeros(len(expected)),
+        begun=begun,
+        ended=ended,
         bar_above=study.bar_above,
         bar_below=study.bar_below,
         limit_above=above,
         limit_below=below,
     )
-    return with_counts(baseline, counts, spike, step_s)
 
 
-def with_counts(baseline: Baseline, counts: Floats, spike: Spike, step_s: int = STEP_S) -> Baseline:
-    """The baseline with `begun` and `ended` from the counts, (scopes, steps), right before its step."""
-    begun, ended = recent_sums(baseline.expected, counts, spike, step_s)
-    return baseline._replace(begun=begun, ended=ended)
+def reach(spike: Spike, step_s: int = STEP_S) -> int:
+    """The steps of the longest window."""
+    return max(window_steps(spike, step_s))
 
 
-def recent_sums(expected: Floats, counts: Floats, spike: Spike, step_s: int = STEP_S) -> tuple[Floats, Floats]:
-    """`begun` and `ended` of a baseline."""
-    size = window_steps(spike, step_s)
-    recent = np.full((len(expected), size), np.nan)
+def rates_of(study: Study, step: int | Ints, spike: Spike, step_s: int = STEP_S, clock: Ints | None = None) -> Floats:
+    """Expected in each of the `reach` steps before `step` and in `step`: (scopes, reach + 1), in the order of time.
+
+    `clock`: their numbers by the zone's clock, which skips and repeats some; None: it did not change. For all scopes, or a row
+    for each, as `step`.
+    """
+    step = np.asarray(step)[..., None]
+    if clock is None:
+        clock = step - np.arange(reach(spike, step_s), -1, -1)
+    hour = per_hour(step_s)
+    hours, within = np.divmod(clock - (step - step % hour), hour)
+    at = np.broadcast_to(np.clip(hours, 1 - HOURS_BACK, 0) + HOURS_BACK, (len(study.rates), clock.shape[-1]))
+    shift = (within + 0.5) / hour - 0.5  # from the middle of the hour, where its rate holds
+    before, now, after = (np.take_along_axis(study.rates, at + by, 1) for by in (-1, 0, 1))
+    return np.asarray(now + np.maximum(shift, 0) * (after - now) + np.maximum(-shift, 0) * (before - now))
+
+
+def recent_sums(rates: Floats, counts: Floats, spike: Spike, step_s: int = STEP_S) -> tuple[Floats, Floats]:
+    """`begun` and `ended` of a baseline, from the counts right before its step; unknown ones are as expected (`rates`)."""
+    recent = np.full(rates.shape, np.nan)
     if counts.shape[1]:
-        recent[:, -counts.shape[1] :] = counts[:, -size:]
-    recent = np.where(np.isnan(recent), expected[:, None], recent)
-    return recent[:, :-1].sum(1), recent[:, 1:].sum(1)
+        recent[:, -counts.shape[1] :] = counts[:, -rates.shape[1] :]
+    recent = np.where(np.isnan(recent), rates, recent)
+    sizes = window_steps(spike, step_s)
+    ended = np.stack([recent[:, recent.shape[1] + 1 - size :].sum(1) for size in sizes], axis=1)
+    begun = np.stack([recent[:, recent.shape[1] - size : -1].sum(1) for size in sizes], axis=1)
+    return begun, ended
 
 
 def judge(baseline: Baseline, observed: Floats, spike: Spike, elapsed: float = 1.0) -> Verdict:
     """The verdict on the counts of the last `step_s` seconds, when `elapsed` (0 to 1) of the baseline's step has passed."""
+    known = baseline.known[:, None]
     before = baseline.begun + elapsed * (baseline.ended - baseline.begun)
-    total = before + observed
-    ratio = np.log((total + spike.soften) / (baseline.window + spike.soften))
-    score = np.where(baseline.known, ratio / np.where(ratio > 0, baseline.bar_above, baseline.bar_below), 0)
-    # The newest step has to be unusual itself: an alert is about the present.
-    upper = np.maximum(baseline.limit_above - before, baseline.expected)
-    lower = np.minimum(baseline.limit_below - before, baseline.expected)
+    ratio = np.log((before + observed[:, None] + spike.soften) / (baseline.window + spike.soften))
+    score = np.where(known, ratio / np.where(ratio > 0, baseline.bar_above, baseline.bar_below), 0)
+    # An alert is about the present: the newest step has to be unusual itself, and with a longer window the shortest one.
+    usual, lasts = baseline.expected[:, None], score[:, :1] / spike.present
+    upper, lower = np.maximum(baseline.limit_above - before, usual), np.minimum(baseline.limit_below - before, usual)
+    soft = baseline.window[:, :1] + spike.soften
+    enough = np.exp(spike.present * baseline.bar_above[:, :1]) * soft - spike.soften - before[:, :1]
+    little = np.exp(-spike.present * baseline.bar_below[:, :1]) * soft - spike.soften - before[:, :1]
+    upper = np.hstack([upper[:, :1], np.maximum(upper[:, 1:], enough)])
+    lower = np.hstack([lower[:, :1], np.minimum(lower[:, 1:], little)])
+    high = np.hstack([score[:, :1], np.minimum(score[:, 1:], lasts)])
+    low = np.hstack([score[:, :1], np.maximum(score[:, 1:], lasts)])
+    above, below = observed[:, None] > upper, observed[:, None] < lower
     return Verdict(
         expected=baseline.expected,
-        lower=np.fmax(lower, 0),
-        upper=upper,
-        above=np.where(baseline.known & (observed > upper), _severity(score), 0),
-        below=np.where(baseline.known & (observed < lower), _severity(-score), 0),
-        score=score,
-        surprise=np.where(baseline.known, surprise(total, baseline.window, baseline.dispersion), 0),
+        lower=np.fmax(np.fmax.reduce(lower, axis=1), 0),
+        upper=upper.min(1),
+        above=np.where(known & above, _severity(high), 0).max(1),
+        below=np.where(known & below, _severity(-low), 0).max(1),
+        score=high.max(1),
+        lowest=low.min(1),
+        window_above=above.argmax(1),
+        window_below=below.argmax(1),
     )
 
 
@@ -163,7 +190,9 @@ def judge_share(expected: Floats, negative: Floats, labelled: Floats, spike: Spi
         above=np.where(unlikely & (score > 1), _severity(score), 0),
         below=np.where(unlikely & (score < -1), _severity(-score), 0),
         score=score,
-        surprise=np.where(known, surprised, 0),
+        lowest=score,
+        window_above=np.zeros(len(n), np.int64),
+        window_below=np.zeros(len(n), np.int64),
     )
 
 

@@ -17,16 +17,18 @@ Ints = npt.NDArray[np.int64]
 class Spike:
     """The parameters of the detector. The shipped defaults serve every series."""
 
-    window_s: int = 900
-    """Seconds of the window that is judged: an hour at most."""
+    windows_s: tuple[int, ...] = (900, 3_600, 14_400)
+    """Seconds of the windows that are judged, the shortest first: four hours at most."""
     quantile: float = 0.97
-    """The scope's bar is this quantile of the highest ratios of the past's blocks of three hours,"""
+    """The scope's bar of a window is this quantile of the highest ratios of the past's blocks of three hours,"""
     factor: float = 1.15
-    """times this factor, in logs."""
+    """times this factor, in logs. The same again for the highest of all windows, in units of their bars."""
     soften: float = 4.0
     """Added to both sides of the ratio, so that a rise from 0 to 10 mentions is finite."""
-    least: float = 2.5
-    """The smallest ratio that counts, however quiet the past was."""
+    least: tuple[float, ...] = (2.5, 2.0, 1.5)
+    """By window: the smallest ratio that counts, however quiet the past was."""
+    present: float = 0.35
+    """A longer window counts only while the shortest is beyond this share of its own bar: an alert is about the present."""
     prior: float = 3.0
     """The highest ratio assumed for each block that the first day still lacks."""
     surprise: float = 6.0
@@ -41,5 +43,5 @@ class Spike:
     """The correlation in tone of mentions of the same minutes: the intra-class correlation of the beta-binomial."""
 
 
-DROP = Spike(window_s=3_600)
-"""For drops: it takes longer to see that nothing comes than that much comes."""
+DROP = Spike(least=(2.5, 1.8, 1.5))
+"""For drops: they have no height, so the least depth of the longer windows is what finds them."""

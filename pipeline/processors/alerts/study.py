@@ -1,10 +1,11 @@
 """The past of counts: expected rates by hour, how much they vary, and how far out each scope usually goes.
 
-A scope is a row of every matrix here. docs/spikes.md has the formulas.
+A scope is a row of every matrix here, a window of `windows_s` a column. docs/spikes.md has the formulas.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,9 @@ from pipeline.processors.alerts.spike_parameters import Bools, Floats, Ints, Spi
 
 DAYS = 28
 """Days of the past that `learn` looks at; it ignores older counts."""
+
+HOURS_BACK = 6
+"""Of the expected rates: four hours of real time reach five back on a clock that skips one, and one more to interpolate."""
 
 _HOUR_S = 3_600
 _BLOCK_HOURS = 3
@@ -33,8 +37,9 @@ class Study(NamedTuple):
     known: Bools
     """Whether there is an hour of history: without one there is no verdict."""
     rates: Floats
-    """Expected per step in the hour before, this hour, and the hour after: (scopes, 3)."""
+    """Expected per step in the HOURS_BACK hours before, this hour, and the hour after: (scopes, HOURS_BACK + 2)."""
     dispersion: Floats
+    """Of the windows' counts: (scopes, windows), as the bars."""
     bar_above: Floats
     bar_below: Floats
 
@@ -49,8 +54,9 @@ def per_hour(step_s: int) -> int:
     return max(1, _HOUR_S // step_s)
 
 
-def window_steps(spike: Spike, step_s: int) -> int:
-    return max(1, spike.window_s // step_s)
+def window_steps(spike: Spike, step_s: int) -> list[int]:
+    """The steps of each window."""
+    return [max(1, window_s // step_s) for window_s in spike.windows_s]
 
 
 def _study(counts: Floats, spike: Spike, step_s: int) -> Study:
@@ -60,9 +66,17 @@ def _study(counts: Floats, spike: Spike, step_s: int) -> Study:
     rates = np.where(seen, steps, 0).sum(2) / np.where(here > 0, here, np.nan)
     age = np.where((here > 0).any(1), here.shape[1] - (here > 0).argmax(1), 0)
     fitted, current, used = _expected(rates, age, steps.shape[2])
-    dispersion = _dispersion(steps, fitted, current[:, 1], used * steps.shape[2])
-    above, below = _bars(steps, fitted, spike, step_s)
-    return Study((age > 0) & np.isfinite(current[:, 1]), current, dispersion, above, below)
+    now = current[:, HOURS_BACK]
+    doubt = np.pi / 2 / (np.maximum(used * steps.shape[2], 1) * np.maximum(np.nan_to_num(now), 0.01))
+    dispersions, ratios = [], []
+    flat = steps.reshape(len(steps), -1), fitted.reshape(len(steps), -1)
+    spans = window_steps(spike, step_s)
+    for size, total, mean in zip(spans, *(_sums(values, spans) for values in flat), strict=True):
+        dispersions.append(_dispersion(total[:, size - 1 :: size], mean[:, size - 1 :: size]) + doubt)
+        ratios.append(_ratios(total, mean, spike, _BLOCK_HOURS * steps.shape[2]))
+    above = _bars(np.stack([highest for highest, _ in ratios], axis=1), spike)
+    below = _bars(np.stack([lowest for _, lowest in ratios], axis=1), spike)
+    return Study((age > 0) & np.isfinite(now), current, np.stack(dispersions, axis=1), above, below)
 
 
 def _by_hour(counts: Floats, step_s: int) -> Floats:
@@ -76,14 +90,16 @@ def _by_hour(counts: Floats, step_s: int) -> Floats:
 
 
 def _expected(rates: Floats, age: Ints, size: int) -> tuple[Floats, Floats, Floats]:
-    """The expected counts of each step of the past, (scopes, hours, steps of an hour); those per step of the hour before this,
-    this and the next one; and the number of hours in the median. `rates`: the mean count per step in each past hour."""
+    """The expected counts of each step of the past, (scopes, hours, steps of an hour); those per step of the last hours, this
+    and the next one; and the number of hours in the median. `rates`: the mean count per step in each past hour."""
     scopes, hours = rates.shape
     recent = np.full((scopes, hours + 1), np.nan)
     padded = np.pad(rates, ((0, 0), (_RECENT_HOURS - 1, 0)), constant_values=np.nan)
     recent[:, 1:] = _median(sliding_window_view(padded, _RECENT_HOURS, axis=1))
     fitted = np.repeat(recent[:, :-1, None], size, axis=2).astype(np.float32)
-    current = np.repeat(recent[:, -1:], 3, axis=1)
+    newest = np.arange(hours - HOURS_BACK, hours + 2)
+    current = recent[:, np.minimum(newest, hours)]
+    current = np.where(np.isnan(current), recent[:, -1:], current)
     used = np.full(scopes, float(_RECENT_HOURS))
     for since, season in ((_DAYS_KNOWN, _of_the_day), (_WEEKS_KNOWN, _of_the_week)):
         rows = np.flatnonzero(age >= since)
@@ -91,7 +107,8 @@ def _expected(rates: Floats, age: Ints, size: int) -> tuple[Floats, Floats, Floa
             profile, used[rows] = season(rates[rows])
             around = profile[:, np.arange(-1, hours + 2) % profile.shape[1]]
             fitted[rows] = _between(around, size)[:, :-1]
-            current[rows] = np.where(np.isnan(around[:, -3:]), current[rows], around[:, -3:])
+            seasonal = profile[:, newest % profile.shape[1]]
+            current[rows] = np.where(np.isnan(seasonal), current[rows], seasonal)
     return fitted, current, used
 
 
@@ -122,45 +139,58 @@ def _between(hours: Floats, size: int) -> Floats:
     return now + np.maximum(within, 0) * (after - now) + np.maximum(-within, 0) * (before - now)
 
 
-def _dispersion(steps: Floats, fitted: Floats, rate: Floats, used: Floats) -> Floats:
-    """The variance in excess of a Poisson distribution's, over the mean squared, plus the uncertainty of the mean."""
-    variance = fitted + 0.5
-    deviation = np.minimum((steps - fitted) ** 2 / variance, _CAP)
+def _sums(values: Floats, sizes: Sequence[int]) -> Iterator[Floats]:
+    """The sum of so many steps that ends with each step, for each size, in ascending order; NaN where a step is unknown."""
+    last, of = values, 1
+    for size in sizes:
+        part, by = (last, of) if size % of == 0 else (values, 1)
+        last, of = part.copy(), size
+        for back in range(by, size, by):
+            last[:, back:] += part[:, :-back]
+        last[:, : size - 1] = np.nan
+        yield last
+
+
+def _dispersion(totals: Floats, means: Floats) -> Floats:
+    """The variance of counts in excess of a Poisson distribution's, over the mean squared."""
+    variance = means + 0.5
+    deviation = np.minimum((totals - means) ** 2 / variance, _CAP)
     known = np.isfinite(deviation)
-    number = np.maximum(known.sum((1, 2)), 1)
-    mean = np.maximum(np.where(known, fitted, 0).sum((1, 2)) / number, 0.01)
-    excess = np.where(known, deviation, 0).sum((1, 2)) / number * (mean + 0.5) - mean
-    spread = np.maximum(excess, 0) / mean**2
-    doubt = np.pi / 2 / (np.maximum(used, 1) * np.maximum(np.nan_to_num(rate), 0.01))
-    return np.asarray(spread + doubt, np.float64)
+    number = np.maximum(known.sum(1), 1)
+    mean = np.maximum(np.where(known, means, 0).sum(1) / number, 0.01)
+    excess = np.where(known, deviation, 0).sum(1) / number * (mean + 0.5) - mean
+    return np.asarray(np.maximum(excess, 0) / mean**2, np.float64)
 
 
-def _bars(steps: Floats, fitted: Floats, spike: Spike, step_s: int) -> tuple[Floats, Floats]:
-    """The log ratios that a spike and a drop have to pass, from the highest and the lowest ratio in each block of the past."""
-    size = window_steps(spike, step_s)
-    counts = steps.reshape(len(steps), -1)
-    total = counts.copy()
-    for back in range(1, size):
-        total[:, back:] += counts[:, :-back]
-    total[:, : size - 1] = np.nan
-    total += np.float32(spike.soften)
-    total /= fitted.reshape(len(steps), -1) * np.float32(size) + np.float32(spike.soften)
-    blocks = total.reshape(len(steps), -1, _BLOCK_HOURS * steps.shape[2])
-    least = np.log(spike.least)
-    highest, lowest = np.log(np.fmax.reduce(blocks, axis=2)), -np.log(np.fmin.reduce(blocks, axis=2))
-    return np.maximum(least, spike.factor * _high(highest, spike)), np.maximum(least, spike.factor * _high(lowest, spike))
+def _ratios(totals: Floats, means: Floats, spike: Spike, block: int) -> tuple[Floats, Floats]:
+    """The highest log ratio in each block of so many steps, and the lowest with its sign changed."""
+    soften = np.float32(spike.soften)
+    blocks = ((totals + soften) / (means + soften)).reshape(len(totals), -1, block)
+    return np.log(np.fmax.reduce(blocks, axis=2)), -np.log(np.fmin.reduce(blocks, axis=2))
 
 
-def _high(blocks: Floats, spike: Spike) -> Floats:
-    """The quantile of the known blocks; `prior` stands for the blocks that the first day still lacks."""
-    missing = _DAY_BLOCKS - np.isfinite(blocks).sum(1, keepdims=True)
-    filled = np.where(np.arange(_DAY_BLOCKS) < missing, np.log(spike.prior), np.nan)
-    values = np.sort(np.hstack([blocks, filled]), axis=1)
-    position = spike.quantile * (np.isfinite(values).sum(1) - 1)
+def _bars(blocks: Floats, spike: Spike) -> Floats:
+    """The log ratios to pass, (scopes, windows), from the blocks' extremes, (scopes, windows, blocks).
+
+    Each window's bar comes from its own blocks. More windows would be more false alerts: the same quantile of the highest of
+    all windows, in units of their bars, raises all of them.
+    """
+    missing = _DAY_BLOCKS - np.isfinite(blocks).sum(2, keepdims=True)
+    filled = np.where(np.arange(_DAY_BLOCKS) < missing, np.log(spike.prior), np.nan)  # blocks that the first day still lacks
+    blocks = np.concatenate([blocks, filled], axis=2)
+    bars = np.maximum(np.log(spike.least), spike.factor * _quantile(blocks, spike.quantile))
+    together = _quantile(np.fmax.reduce(blocks / bars[..., None], axis=1), spike.quantile)
+    return np.asarray(bars * np.maximum(1, spike.factor * together)[:, None])
+
+
+def _quantile(values: Floats, quantile: float) -> Floats:
+    """Along the last axis, of the known values: one at least."""
+    values = np.sort(values, axis=-1)
+    position = quantile * (np.isfinite(values).sum(-1, keepdims=True) - 1)
     below = position.astype(np.int64)
-    rows = np.arange(len(values))
-    low, high = values[rows, below], values[rows, np.minimum(below + 1, values.shape[1] - 1)]
-    return np.asarray(np.where(position > below, low + (position - below) * (high - low), low))
+    low = np.take_along_axis(values, below, -1)
+    high = np.take_along_axis(values, np.minimum(below + 1, values.shape[-1] - 1), -1)
+    return np.asarray(np.where(position > below, low + (position - below) * (high - low), low)[..., 0])
 
 
 def _median(values: Floats) -> Floats:

@@ -33,3 +33,5 @@ class Verdicts:
     severity: Values
     windows: Sequence[Values]
     """Of each rule: scopes by `counts.MEASURES`."""
+    span_s: Values | None = None
+    """Of a spike that only a longer window than the shortest has: that window; else 0."""

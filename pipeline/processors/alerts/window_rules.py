@@ -42,6 +42,8 @@ class Column(NamedTuple):
     lower: Values
     upper: Values
     severity: Values
+    span_s: Values
+    """Of a spike that only a longer window than the shortest has: that window; else 0."""
 
 
 class Seen(NamedTuple):
@@ -140,7 +142,7 @@ def _at_most(rule: ThresholdRule) -> str:
 def spike_column(rule: SpikeRule, seen: Seen, history: History) -> Column:
     """The rule's verdict on each of the rows."""
     if not len(seen.values):
-        return Column(np.zeros(0, np.int8), *(np.zeros(0) for _ in range(5)))
+        return Column(np.zeros(0, np.int8), *(np.zeros(0) for _ in range(6)))
     above = rule.direction == "above"
     # The step that was the newest when the minute went on: a minute into the next one it still is.
     step = min(history.step, (seen.minute - 1) // STEP_MINUTES)
@@ -149,20 +151,21 @@ def spike_column(rule: SpikeRule, seen: Seen, history: History) -> Column:
         observed, baseline = seen.of("count"), history.baseline(spike, seen.rows, step, rule.zone)
         elapsed = min(1.0, (seen.minute + 1 - step * STEP_MINUTES) / STEP_MINUTES)
         verdict, known = judge(baseline, observed, spike, elapsed), baseline.known
+        span_s = np.array([0.0, *spike.windows_s[1:]])[verdict.window_above if above else verdict.window_below]
         enough = (observed if above else verdict.expected) >= rule.min_mentions
         undecided = np.zeros(len(observed), bool)
     else:
         negative, labelled = seen.of("negative"), seen.of("labelled")
         observed, share = _ratio(negative, labelled), history.share(seen.rows, step)
         verdict, known = judge_share(share, negative, labelled, _SPIKE), ~np.isnan(share) & _covered(seen)
-        enough = labelled >= rule.min_mentions
+        enough, span_s = labelled >= rule.min_mentions, np.zeros(len(labelled))
         undecided = _expects_labels(rule, seen)
     severity = verdict.above if above else verdict.below
     true = enough & (severity >= rule.severity)
-    holds = (verdict.score if above else -verdict.score) > HOLDS
+    holds = (verdict.score if above else -verdict.lowest) > HOLDS
     codes = np.where(known, np.where(true, TRUE, np.where(holds, STILL, FALSE)), np.where(undecided, UNDECIDED, UNKNOWN))
     expected, lower, upper = (np.asarray(each, np.float64) for each in (verdict.expected, verdict.lower, verdict.upper))
-    return Column(codes.astype(np.int8), observed, expected, lower, upper, severity.astype(np.float64))
+    return Column(codes.astype(np.int8), observed, expected, lower, upper, severity.astype(np.float64), span_s)
 
 
 # --- thresholds -------------------------------------------------------------------------------------------------------
@@ -179,7 +182,7 @@ def threshold_column(rule: ThresholdRule, seen: Seen, authors: Authors) -> Colum
         true, lower, upper = observed < limit, np.full(len(observed), limit), none
     undecided = _expects_labels(rule, seen) if rule.measure in ("negative_share", "score") else np.zeros(len(observed), bool)
     codes = np.where(known, np.where(true, TRUE, FALSE), np.where(undecided, UNDECIDED, UNKNOWN)).astype(np.int8)
-    return Column(codes, observed, none, lower, upper, np.full(len(observed), float(rule.severity)))
+    return Column(codes, observed, none, lower, upper, np.full(len(observed), float(rule.severity)), np.zeros(len(observed)))
 
 
 def _measured(rule: ThresholdRule, seen: Seen, authors: Authors) -> tuple[Values, Mask]:

@@ -228,11 +228,11 @@ class Windows:
             judged = theirs & np.full(len(scopes), over or not needs_whole_minutes(rule))
             columns.append(column._replace(codes=np.where(judged, column.codes, UNKNOWN).astype(np.int8)))
         codes = np.stack([column.codes for column in columns], axis=1)
-        observed, expected, lower, upper, severity = (
+        observed, expected, lower, upper, severity, span_s = (
             np.stack(arrays, axis=1) for arrays in zip(*(column[1:] for column in columns), strict=True)
         )
         of_rules = [taken[minutes_of(rule)] for rule in rules]
-        return Verdicts(minute, scopes, rules, codes, observed, expected, lower, upper, severity, of_rules)
+        return Verdicts(minute, scopes, rules, codes, observed, expected, lower, upper, severity, of_rules, span_s)
 
     def _column(self, rule: WindowedRule, seen: Seen) -> Column:
         if isinstance(rule, SpikeRule):

@@ -65,6 +65,13 @@ def test_the_line_says_what_was_seen_and_what_was_expected(
     assert line in summary(Condition(made, Scope("Acme", "x"), at(MINUTE), at(MINUTE), 5, observed, expected=expected))
 
 
+def test_a_spike_of_a_longer_window_says_so() -> None:
+    made = Alerts.model_validate({"rules": [{"name": "a", "type": "spike"}]}).rules[0]
+    assert isinstance(made, ConditionRule)
+    condition = Condition(made, Scope("Acme"), at(MINUTE), at(MINUTE), 5, 90, expected=42.3, span_s=14_400)
+    assert summary(condition) == "Acme: 90 mentions in 5 minutes, 42 expected; unusual over 4 h"
+
+
 @pytest.mark.parametrize(
     ("rule", "scope", "condition"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
-from pipeline.processors.alerts.spike import Baseline, Verdict, expect, judge, judge_share, learn
+from pipeline.processors.alerts.spike import Baseline, Verdict, expect, judge, judge_share, learn, rates_of
 from pipeline.processors.alerts.spike_parameters import DROP, Spike
-from pipeline.processors.alerts.study import Study, study
-from pipeline.processors.alerts.tails import surprise
+from pipeline.processors.alerts.study import HOURS_BACK, Study, study
+from pipeline.processors.alerts.tails import share_surprise, surprise
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -91,6 +92,56 @@ def test_who_often_bursts_has_to_burst_higher() -> None:
     assert verdict.expected == pytest.approx([30, 30], rel=0.1)  # what is expected does not learn from bursts
 
 
+@pytest.mark.parametrize(("spike", "ratio", "name"), [(SPIKE, 2.0, "above"), (DROP, 0.61, "below")])
+def test_a_lasting_change_is_found_by_the_longest_window_only(spike: Spike, ratio: float, name: str) -> None:
+    counts = noise(50, 14)
+    counts[:, -47:] = np.rint(counts[:, -47:] * ratio)
+    short = replace(spike, windows_s=spike.windows_s[:1], least=spike.least[:1])
+    assert not getattr(said(counts, 50 * ratio, short), name)
+    verdict = said(counts, 50 * ratio, spike)
+    assert getattr(verdict, name) > 0
+    assert getattr(verdict, f"window_{name}") == len(spike.windows_s) - 1
+
+
+def test_a_burst_that_is_over_is_over_in_the_longer_windows_too() -> None:
+    counts = noise(50, 14)
+    counts[:, -9:-3] = 2_000
+    verdict = said(counts, 52)
+    assert verdict.above == 0
+    assert verdict.score < 0.5  # under which an alert resolves, though the last hours had five times the usual
+
+
+def test_more_windows_raise_the_bars_of_a_past_in_which_each_is_high_at_times() -> None:
+    counts = noise(50, 28)
+    for day in range(1, 28, 2):
+        counts[:, day * DAY : day * DAY + 3] *= 6
+    for day in range(2, 28, 2):
+        counts[:, day * DAY : day * DAY + 48] *= 2.2
+    alone = [study(counts, replace(SPIKE, windows_s=(size,), least=(1.6,))).bar_above[0, 0] for size in SPIKE.windows_s]
+    together = study(counts, replace(SPIKE, least=(1.6,) * 3)).bar_above[0]
+    assert (together >= np.array(alone) * 0.999).all()
+
+
+def test_an_unknown_hour_of_a_long_window_is_as_expected() -> None:
+    counts = noise(50 * (1 + 0.8 * np.sin(np.arange(14 * DAY) / DAY * 2 * np.pi)), 14)
+    gap = counts.copy()
+    gap[:, -30:-6] = np.nan
+    whole, some = learn(counts, STEP, DROP), learn(gap, STEP, DROP)
+    assert some.ended == pytest.approx(whole.ended, rel=0.05)
+    assert some.window == pytest.approx(whole.window, rel=0.02)
+
+
+@pytest.mark.parametrize("clock", ["as ever", "skips an hour", "comes twice"])
+def test_the_rates_of_a_long_window_are_those_of_its_hours_by_the_clock(clock: str) -> None:
+    """Rates that rise by 1 an hour, as the clock has it."""
+    one = np.ones((1, 3))
+    rising = Study(np.ones(1, bool), np.arange(HOURS_BACK + 2, dtype=float)[None], one, one, one)
+    steps = STEP + 5 - np.arange(48, -1, -1)
+    steps[:20] += {"as ever": 0, "skips an hour": -12, "comes twice": 12}[clock]
+    rates = rates_of(rising, STEP + 5, SPIKE, clock=steps)
+    np.testing.assert_allclose(rates[0], HOURS_BACK + (steps - STEP + 0.5) / 12 - 0.5)
+
+
 def test_without_an_hour_of_history_nothing_is_judged() -> None:
     for counts in (np.empty((2, 0), np.float32), np.full((2, 300), np.nan, np.float32), noise(30, 5 / DAY, scopes=2)):
         verdict = said(counts, 1e6, step=STEP + counts.shape[1] % 12)
@@ -120,7 +171,7 @@ def test_within_an_hour_only_the_last_window_is_looked_at_again() -> None:
     counts = noise(20, 10, scopes=2)
     for within in range(1, 12):
         known = counts[:, : counts.shape[1] - 12 + within]
-        from_study = expect(study(counts[:, :-12], SPIKE), known[:, -6:], STEP + within, SPIKE)
+        from_study = expect(study(counts[:, :-12], SPIKE), known[:, -48:], STEP + within, SPIKE)
         assert_same(from_study, learn(known, STEP + within, SPIKE))
 
 
@@ -178,7 +229,8 @@ def test_a_share_is_judged_by_what_a_binomial_does(share: float) -> None:
     above = np.cumsum(mass[::-1])[::-1]
     verdict = judge_share(np.full(len(counts), share), counts.astype(float), np.full(len(counts), float(number)), spike)
     told = (counts > number * share) & (above < 0.01) & (above > 1e-150)
-    np.testing.assert_allclose(verdict.surprise[told], -np.log10(above[told]), atol=0.04)
+    surprised = share_surprise(counts / number, np.full(len(counts), share), np.full(len(counts), float(number)))
+    np.testing.assert_allclose(surprised[told], -np.log10(above[told]), atol=0.04)
     assert (np.diff(verdict.above) >= 0).all()
     assert verdict.above[int(number * share)] == 0
     assert verdict.above[number] > 0

@@ -19,7 +19,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from pipeline.errors import SettingsError
 from pipeline.processors.alerts.local_time import by_local_time, offsets
-from pipeline.processors.alerts.spike import Verdict, expect, judge
+from pipeline.processors.alerts.spike import Verdict, expect, judge, reach
 from pipeline.processors.alerts.spike_parameters import Floats, Ints, Spike
 from pipeline.processors.alerts.study import DAYS, Study, study
 from schemas.alerts import Scope, alert_key
@@ -27,6 +27,7 @@ from schemas.alerts import Scope, alert_key
 Direction = Literal["above", "below"]
 
 _HOUR_S = 3_600
+_ROWS = 4_096  # steps judged at a time: each has the counts of the longest window
 _EVERYTHING = Scope()
 _STILL = 0.5
 """An open alert goes on while the score is above this."""
@@ -168,16 +169,17 @@ def _verdict(counts: Floats, steps_at: Ints, first: int, spike: Spike, step_s: i
     padded = np.full(DAYS * 24 * hour + -(-(lead + size) // hour) * hour, np.nan, np.float32)
     padded[DAYS * 24 * hour + lead :][:size] = local[0]
     hours = study(sliding_window_view(padded, DAYS * 24 * hour)[:-1:hour], spike, step_s)
-    at = first + steps_at + offsets(zone, first, first + len(counts), step_s)[steps_at]
-    before = np.concatenate([np.full(hour, np.nan, np.float32), counts])
-    baseline = expect(
-        Study._make(array[(at - begin + lead) // hour] for array in hours),
-        sliding_window_view(before, hour)[steps_at],  # the window is within the hour before
-        at,
-        spike,
-        step_s,
-    )
-    return judge(baseline, counts[steps_at].astype(np.float64), spike)
+    ahead = offsets(zone, first, first + len(counts), step_s)
+    lags = np.arange(reach(spike, step_s), -1, -1)
+    before = np.concatenate([np.full(lags[0], np.nan, np.float32), counts])
+    parts = []
+    for some in np.array_split(steps_at, -(-len(steps_at) // _ROWS)):
+        at, earlier = first + some + ahead[some], some[:, None] - lags
+        studied = Study._make(array[(at - begin + lead) // hour] for array in hours)
+        clock = first + earlier + ahead[np.maximum(earlier, 0)]
+        recent = sliding_window_view(before, lags[0])[some]
+        parts.append(judge(expect(studied, recent, at, spike, step_s, clock), counts[some].astype(np.float64), spike))
+    return Verdict(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _alerts(
@@ -185,7 +187,7 @@ def _alerts(
 ) -> Iterator[Raised]:
     calm = timedelta(seconds=spike.calm_s)
     severity = verdict.above if direction == "above" else verdict.below
-    score = verdict.score if direction == "above" else -verdict.score
+    score = verdict.score if direction == "above" else -verdict.lowest
     steps = np.flatnonzero((severity > 0) | (score > _STILL))
     episode: list[int] = []
     for step in steps.tolist():
