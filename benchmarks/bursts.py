@@ -102,7 +102,7 @@ def _season(random: np.random.Generator) -> Floats:
     depth, second = random.uniform(0, 0.9), random.uniform(0, 0.3)
     daily = 1 + depth * np.sin(2 * np.pi * (at + random.random())) + second * np.sin(4 * np.pi * (at + random.random()))
     days = np.array([1, 1, 1, 1, 1, *random.uniform(0.4, 1.3, 2)])
-    return np.maximum(daily, 0.05) * days[at.astype(np.int64) % 7]
+    return np.asarray(np.maximum(daily, 0.05) * days[at.astype(np.int64) % 7])
 
 
 def _unevenness(random: np.random.Generator, brand: int) -> Floats:

@@ -126,7 +126,7 @@ def rates_of(study: Study, step: int | Ints, spike: Spike, step_s: int = STEP_S,
 
 def recent_sums(rates: Floats, counts: Floats, spike: Spike, step_s: int = STEP_S) -> tuple[Floats, Floats]:
     """`begun` and `ended` of a baseline, from the counts right before its step; unknown ones are as expected (`rates`)."""
-    recent = np.full(rates.shape, np.nan)
+    recent: Floats = np.full(rates.shape, np.nan)
     if counts.shape[1]:
         recent[:, -counts.shape[1] :] = counts[:, -rates.shape[1] :]
     recent = np.where(np.isnan(recent), rates, recent)
