@@ -80,15 +80,26 @@ class Split(NamedTuple):
 
 
 class Splitter:
-    """Splits lines at a delimiter of one character, with or without quotes."""
+    """Splits lines at a delimiter of one character, with or without quotes.
 
-    def __init__(self, delimiter: str, quotes: bool) -> None:
+    A quote inside quotes is doubled; with `escapes` it may also have a backslash before it.
+    """
+
+    def __init__(self, delimiter: str, quotes: bool, escapes: bool = False) -> None:
         self.delimiter, self.quotes = delimiter, quotes
         end = re.escape(delimiter)
-        self._quoted = re.compile(rf' *+"((?:[^"]++|"")*+)"(?=\r?(?:{end}|\Z))')
-        self._opens = re.compile(r' *+"(?:[^"]++|"")*+\Z')
+        inside = r'(?:[^"\\]++|""|\\(?:.|\Z))*+' if escapes else r'(?:[^"]++|"")*+'
+        self._quoted = re.compile(rf' *+"({inside})"(?=\r?(?:{end}|\Z))', re.DOTALL)
+        self._opens = re.compile(rf' *+"{inside}\Z', re.DOTALL)
         self._literal = re.compile(rf"[^{end}]*+")
-        self._closes = re.compile(r'((?:[^"]++|"")*+)"')
+        self._closes = re.compile(rf'({inside})"', re.DOTALL)
+        self._escape = re.compile(r'\\(["\\])|""') if escapes else None
+
+    def unescaped(self, inside: str) -> str:
+        """The text of a quoted cell."""
+        if self._escape is None:
+            return inside.replace('""', '"')
+        return self._escape.sub(lambda match: match[1] or '"', inside)
 
     def split(self, text: str, start: int = 0) -> Split:
         """The cells from `start` to the end of the line."""
@@ -99,7 +110,7 @@ class Splitter:
         at, stray = start, None
         while True:
             if (quoted := self._quoted.match(text, at)) is not None:
-                cells.append(quoted[1].replace('""', '"'))
+                cells.append(self.unescaped(quoted[1]))
                 at = quoted.end()
             elif self._opens.match(text, at) is not None:
                 return Split(cells, at, stray)

@@ -136,7 +136,7 @@ class Records:
             part, place = closing
             if place is None:
                 return _Joined(cells, more, "its quote is not closed, or one inside it is not doubled")
-            cells.append("\n".join((*parts, part)).replace('""', '"'))
+            cells.append(self._splitter.unescaped("\n".join((*parts, part))))
             if place >= 0:
                 rest = self._splitter.split(text, place)
                 cells += rest.cells

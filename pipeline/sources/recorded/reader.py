@@ -60,7 +60,8 @@ def _form(source: Source, form: Format, reading: Reading, needed: tuple[str, ...
     spelt = _encoding(source, reading)
     head = b"".join(as_utf8([source.head], spelt.value if spelt.sure else "utf-8"))
     if form in ("csv", "tsv"):
-        known = tables.Known(form, reading.delimiter, reading.quotes, _given_skip(reading), reading.columns, needed)
+        quotes, escapes = (None, None) if reading.quotes is None else (bool(reading.quotes), reading.quotes == "backslash")
+        known = tables.Known(form, reading.delimiter, quotes, _given_skip(reading), reading.columns, needed, escapes)
         return Form(Guess(form, True, "the suffix"), spelt, head, tables.recognise(head, known, source.whole))
     return Form(json_rows.json_form(head, form, reading, source.whole), spelt, head, None)
 
@@ -125,7 +126,7 @@ def _table_rows(
 ) -> Iterator[Row | Unmapped]:
     table = found.table
     assert table is not None
-    splitter = Splitter(table.delimiter.value, table.quotes.value)
+    splitter = Splitter(table.delimiter.value, table.quotes.value, table.escapes.value)
     records = Records(split_lines(blocks, table.line_end), splitter, found.encoding)
     for _ in range(table.skip.value):
         if not records.lines:
@@ -140,6 +141,8 @@ def _table_rows(
         say(f"cells are split at {table.delimiter.value!r}: delimiter: {table.delimiter.value!r} in the mapping says so")
     if not table.quotes.sure:
         say("cells are quoted: quotes: true in the mapping says so")
+    if not table.escapes.sure:
+        say("quotes inside cells have a backslash before them: quotes: backslash in the mapping says so")
     if not table.skip.sure:
         say(f"line {table.skip.value + 1} is the header: skip: {table.skip.value} in the mapping says so")
     records.width, records.profile = len(columns), table.profile

@@ -53,7 +53,10 @@ class Reading(StrictModel):
     encoding: Annotated[str, AfterValidator(_encoding)] | None = None
     repair: Literal["latin1", "ftfy"] | None = Field(None, description="texts whose UTF-8 was read as something else")
     delimiter: Annotated[str, AfterValidator(_delimiter)] | None = None
-    quotes: bool | None = Field(None, description="whether cells may be quoted: true for CSV, false for TSV when left out")
+    quotes: bool | Literal["backslash"] | None = Field(
+        None,
+        description="whether cells may be quoted: true for CSV, false for TSV when left out; backslash: before a quote in one",
+    )
     columns: Annotated[tuple[str, ...], AfterValidator(_columns)] = Field((), description="for a file without a header")
     skip: int = Field(0, ge=0, description="the lines before the header")
     rows: str | None = Field(None, description="JSON: path to the rows; the document itself when left out. * is any key")

@@ -21,6 +21,7 @@ DELIMITERS = (",", "\t", ";", "|")
 _HEADER_IN, _NAMES_IN, _SAMPLE = 100, 20, 1_000
 _SEPARATOR = re.compile(r"\ufeff?sep=(.)\r?", re.IGNORECASE)
 """The first line of a CSV that Excel opens with another delimiter than its country's."""
+_ESCAPED = re.compile(rb'\\"(?!"|[,;\t|](?! )|[\r\n]|\Z)')
 _QUOTED = re.compile(rb'"[^"]*+"')
 
 
@@ -35,6 +36,7 @@ class Known:
     columns: tuple[str, ...] = ()
     needed: tuple[str, ...] = ()
     """Names that the mapping reads: columns, or paths into a column that holds JSON."""
+    escapes: bool | None = None
 
     @property
     def has_quotes(self) -> bool:
@@ -57,6 +59,8 @@ class Table(NamedTuple):
 
     line_end: bytes
     quotes: Guess[bool]
+    escapes: Guess[bool]
+    """Whether a quote inside a cell may have a backslash before it, rather than being doubled."""
     delimiter: Guess[str]
     skip: Guess[int]
     """The lines before the header; without a header, before the first row."""
@@ -87,7 +91,9 @@ def recognise(head: bytes, known: Known, whole: bool) -> Table:
     skip = Guess(1, False, "the line above names the delimiter") if excel is not None else skip
     if not header.value and (found := _names_above_long_rows(raw, texts[:_NAMES_IN], known)) is not None:
         delimiter, skip, header = found
-    records = Records(raw[skip.value :], Splitter(delimiter.value, known.has_quotes), Guess("utf-8", True, ""))
+    escapes = _escapes(head, known)
+    splitter = Splitter(delimiter.value, known.has_quotes, escapes.value)
+    records = Records(raw[skip.value :], splitter, Guess("utf-8", True, ""))
     columns = known.columns
     if not known.columns and header.value:
         columns = names_in(next(iter(records), None))
@@ -98,7 +104,7 @@ def recognise(head: bytes, known: Known, whole: bool) -> Table:
             rows.append(record.cells)
         if len(rows) >= _SAMPLE or (records.ran_out and not whole):  # from there on, lines are parts of a cell
             break
-    return Table(end, quotes, delimiter, skip, header, columns, profile_of(rows, max(map(len, rows), default=0)))
+    return Table(end, quotes, escapes, delimiter, skip, header, columns, profile_of(rows, max(map(len, rows), default=0)))
 
 
 def _names_above_long_rows(
@@ -130,6 +136,15 @@ def _quotes(texts: list[str], known: Known) -> Guess[bool]:
     if len(cells) > 1 and all(len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in cells):
         return Guess(True, False, "each cell of the first line is quoted")
     return Guess(False, True, "the suffix")
+
+
+def _escapes(head: bytes, known: Known) -> Guess[bool]:
+    """Whether quotes have backslashes before them. A backslash before the end of a cell may be the cell's last character."""
+    if known.escapes is not None or not known.has_quotes:
+        return Guess(bool(known.escapes), True, "the mapping")
+    inside = len(_ESCAPED.findall(head))
+    found = 2 * inside > head.count(b'\\"')
+    return Guess(found, not found, "quotes inside cells have a backslash")
 
 
 def names_in(header: object) -> tuple[str, ...]:

@@ -62,6 +62,36 @@ def test_to_skip_more_lines_than_the_file_has_ends_with_the_file(tmp_path: Path)
         read(tmp_path, "a.csv", f"id,at,text\n1,{AT},x\n", skip=10**18)
 
 
+# --- backslashes ----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        (r'"it is \"fine\" I guess"', 'it is "fine" I guess'),
+        (r'"\"Acme\", they say, is late"', '"Acme", they say, is late'),
+        (r'"a\\b \"c\" d"', r'a\b "c" d'),
+        ('"one \\"two\\" x\nthree, \\"four\\" y"', 'one "two" x\nthree, "four" y'),
+        (r'"C:\temp and \"x\" y"', r'C:\temp and "x" y'),
+    ],
+)
+def test_quotes_with_a_backslash_before_them(tmp_path: Path, cell: str, text: str) -> None:
+    content = f"id,at,text\n1,{AT},{cell}\n2,{AT},plain\n"
+    found = [outcome for _, outcome in read(tmp_path, "rows.csv", content)]
+    assert found == [("1", text), ("2", "plain")]
+    assert [outcome for _, outcome in read(tmp_path, "rows.csv", content, quotes="backslash")] == found
+    assert any("quotes: backslash" in note for note in notes_of(tmp_path, "rows.csv", content))
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ('"C:\\"', "C:\\"), (r'"he said \""no\"""', r'he said \"no\"'), ('5\\" screen', '5\\" screen'),
+    ],
+)  # fmt: skip
+def test_a_backslash_that_escapes_nothing_is_text(tmp_path: Path, cell: str, text: str) -> None:
+    content = f"id,at,text\n1,{AT},{cell}\n2,{AT},plain\n"
+    assert [outcome for _, outcome in read(tmp_path, "rows.csv", content)] == [("1", text), ("2", "plain")]
+
+
 # --- quotes ---------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "text", ['"Acme is late', 'thank you "Acme"', '"', '""', '"a" and "b"', 'a""b', '"Acme is late"', '27" screen', '"x", "y']

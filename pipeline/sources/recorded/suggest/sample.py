@@ -94,7 +94,9 @@ def _names(rows: list[dict[str, object]], table: Table | None) -> tuple[str, ...
 def _add_layout(table: Table, form: Format, keys: dict[str, object], notes: list[str]) -> None:
     if table.delimiter.value != ("\t" if form == "tsv" else ","):
         keys["delimiter"] = table.delimiter.value
-    if not table.quotes.sure:
+    if table.escapes.value:
+        keys["quotes"] = "backslash"
+    elif not table.quotes.sure:
         keys["quotes"] = table.quotes.value
     if table.skip.value:
         keys["skip"] = table.skip.value
