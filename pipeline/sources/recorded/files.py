@@ -53,7 +53,8 @@ def read_events(path: Path, mapping: MappingFile | None = None, say: Say = _sile
     if mapping is None:
         if form != "jsonl":
             raise SettingsError(
-                f"{path}: a {form.upper()} file needs a mapping (--mapping, or {path.stem}.mapping.yaml beside it)"
+                f"{path}: a {form.upper()} file needs a mapping (--mapping, or {path.stem}.mapping.yaml beside it): "
+                "`earshot mapping new` makes one"
             )
         return _with_file_errors(path, _raw_events(path))
     fields = {*mapping.defaults, *(field for event in mapping.events for field in event.fields)}

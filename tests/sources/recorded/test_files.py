@@ -407,7 +407,7 @@ def test_a_wrong_mapping_is_one_clear_line(tmp_path: Path, document: Any, says: 
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"rows\.csv: a CSV file needs a mapping"):
+    with pytest.raises(SettingsError, match=r"rows\.csv: a CSV file needs a mapping .*: `earshot mapping new` makes one"):
         read_events(write(tmp_path, "rows.csv", "id\n"))
     with pytest.raises(SettingsError, match=r"not a \.csv"):
         read_events(write(tmp_path, "rows.xlsx", ""))
