@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import polars as pl
 
+from pipeline.processors.sentiment.capitalised import with_capitals
 from pipeline.processors.sentiment.idioms import IDIOMS, MARKS
 
 SHARE, FEWEST = 0.8, 4
@@ -52,7 +53,7 @@ def without_joined_hashtags(texts: pl.Series) -> pl.Series:
 
 
 def without_shouts(texts: pl.Series) -> pl.Series:
-    """A text that shouts in lower case, with a capital at its start."""
+    """A text that shouts in lower case, with a capital at its start and at words that have one (capitalised.py)."""
     return _where(texts, texts.str.contains(r"\p{Lu}{3}"), _without_shouts)
 
 
@@ -101,7 +102,7 @@ def _split(texts: pl.Series) -> pl.Series:
 
 
 def _spoken(text: str) -> str:
-    lower = text.lower().replace("i\u0307", "i")  # of Turkish İ
+    lower = with_capitals(text.lower().replace("i\u0307", "i"))  # of Turkish İ
     before = _BEFORE_TEXT.match(lower)
     start = before.end() if before else 0
     return lower[:start] + lower[start : start + 1].upper() + lower[start + 1 :]

@@ -37,7 +37,7 @@ def test_macro_recall(name: str, recorded: Path) -> None:
 @pytest.mark.faults
 @pytest.mark.parametrize("name", ["fast", "accurate"])
 def test_macro_recall_of_texts_in_capitals(name: str, recorded: Path) -> None:
-    """Texts that shout are read as if they spoke: names in small letters are all that is lost."""
+    """Texts that shout are read as if they spoke: rare names in small letters are all that is lost."""
     known = checks(recorded)
     loud = known.with_columns(prepare(known.get_column("text").str.to_uppercase()))
     plain, shouted = recalls(name, known), recalls(name, loud)

@@ -23,6 +23,8 @@ CHANGED = [
     ("MY BAG IS LOST", "My bag is lost"),
     ("@user @user МОЙ ЧЕМОДАН ПРОПАЛ!!", "@user @user Мой чемодан пропал!!"),
     ("ΧΑΘΗΚΕ Η ΒΑΛΙΤΣΑ ΜΟΥ", "Χαθηκε η βαλιτσα μου"),
+    ("SHAME ON AMAZON AND #APPLE, @user http", "Shame on Amazon and #Apple, @user http"),
+    ("DER ZUG IST ZU SPÄT", "Der Zug ist zu spät"),
     ("GROẞARTIG, GRÜẞE", "Großartig, grüße"),
     ("ÇOK KÖTÜ BİR HİZMET", "Çok kötü bir hizmet"),
     ("I waited and THEN YOU CANCELLED IT, thanks", "I waited and THEN YOU CANCELLED IT, thanks"),
@@ -63,7 +65,7 @@ def samples() -> pl.DataFrame:
 def test_another_preparation_is_another_version() -> None:
     """Stored labels name it in their model, so that `earshot rescore` finds those of an older preparation."""
     made = "\n".join(prepare(pl.concat([samples()["text"], pl.Series([text for text, _ in CHANGED])])))
-    assert (VERSION, hashlib.sha256(made.encode()).hexdigest()[:12]) == (2, "de08a9390ae1")
+    assert (VERSION, hashlib.sha256(made.encode()).hexdigest()[:12]) == (2, "9bac19b71b97")
 
 
 def test_done_twice_is_done_once() -> None:
