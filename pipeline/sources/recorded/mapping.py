@@ -6,12 +6,12 @@ the key. docs/mappings.md explains the format by example.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, Literal
 
+import regex
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from pipeline.config import document
@@ -32,8 +32,8 @@ SHIPPED = (Path(__file__).parent / "mappings", Path(__file__).parents[3] / "docs
 
 def _pattern(text: str) -> str:
     try:
-        re.compile(text)
-    except re.error as error:
+        regex.compile(text)
+    except regex.error as error:
         raise ValueError(f"{text!r} is no regular expression: {error}") from None
     return text
 
