@@ -9,13 +9,14 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.config.known_keys import Known, Level, Schema
+from pipeline.config.values import values_of
 from pipeline.errors import SettingsError
 
 M = TypeVar("M", bound=BaseModel)
@@ -31,9 +32,6 @@ _PLAIN = {
 """Pydantic's own texts are for people who write Python."""
 _BYTES = '"<byte string>", '
 """PyYAML's name for a file that it did not open itself."""
-_MERGE, _TEXT, _INT, _FLOAT = (f"tag:yaml.org,2002:{name}" for name in ("merge", "str", "int", "float"))
-MOST_ALIASED = 100_000
-"""Aliases may add so many values to a document: a few lines of aliases of aliases stand for billions."""
 
 
 class StrictModel(BaseModel):
@@ -65,7 +63,7 @@ def load(path: Path, model: type[M]) -> M:
 def parse(content: bytes, path: Path, model: type[M]) -> M:
     """The document in the YAML `content` of `path`. Raises as `load`."""
     try:
-        values = yaml.load(content, _Loader)  # a SafeLoader
+        values = values_of(content)
         if not isinstance(values, dict):
             raise SettingsError(f"{path}: the file: it is a YAML mapping, with the keys {', '.join(model.model_fields)}")
         return model.model_validate(values)
@@ -147,52 +145,6 @@ def check_names(where: str, names: Iterable[str], known: Collection[str]) -> Non
     for name in names:
         if name not in known:
             raise ValueError(f"{where}: there is no {name!r}{hint(name, known)}")
-
-
-class _Loader(yaml.SafeLoader):
-    """A key that appears twice in one mapping is an error: the first one would have no effect. 15:00 is a text, and not the
-    900 that it was for YAML 1.1."""
-
-    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: tuple[bool, bool]) -> str:
-        tag = str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
-        return _TEXT if tag in (_INT, _FLOAT) and ":" in (value or "") else tag
-
-    def construct_document(self, node: yaml.Node) -> Any:
-        sizes = dict[int, int]()
-        if _size(node, sizes) - len(sizes) > MOST_ALIASED:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"aliases make over {MOST_ALIASED:,} values of it", node.start_mark
-            )
-        return super().construct_document(node)
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep)
-        except (ValueError, OverflowError):  # 30 February, a number of 5,000 digits
-            kind = node.tag.rpartition(":")[2]
-            raise yaml.constructor.ConstructorError(None, None, f"it is no {kind} that exists", node.start_mark) from None
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is there twice", key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
-    """How many values the node has once its aliases are written out. `sizes`: those of the nodes below it."""
-    known = sizes.get(id(node))
-    if known == 0:
-        raise yaml.constructor.ConstructorError(None, None, "an alias stands inside its own value", node.start_mark)
-    if known is None:
-        sizes[id(node)] = 0
-        inside = node.value if isinstance(node, yaml.CollectionNode) else ()
-        parts = (part for each in inside for part in (each if isinstance(each, tuple) else (each,)))
-        known = sizes[id(node)] = 1 + sum(_size(part, sizes) for part in parts)
-    return known
 
 
 def _where(loc: Sequence[int | str], values: object) -> str:
