@@ -18,7 +18,7 @@ from pipeline.processors.alerts.past import LATE_STEPS
 from pipeline.processors.alerts.ring import Window
 from pipeline.processors.alerts.rule_types import WindowedRule
 from pipeline.processors.alerts.spike import Baseline, expect, rates_of, recent_sums
-from pipeline.processors.alerts.spike_parameters import Spike
+from pipeline.processors.alerts.spike_parameters import Bools, Spike
 from pipeline.processors.alerts.study import Study, study
 from pipeline.processors.alerts.table import CountTable, Rows, ScopeLimit
 from pipeline.processors.alerts.window_rules import Authors
@@ -86,6 +86,7 @@ class DenseHistory:
         self.counts = np.full((0, HISTORY_STEPS), np.nan, np.float32)
         self.labelled = np.zeros((0, HISTORY_STEPS, 2))
         self.days, self.nbytes = 28.0, 0
+        self.peak = np.zeros(0)
 
     def load(self, frame: pl.DataFrame, step: int) -> None:
         sums = self.table.slice.of(frame).group_by("brand", "platform", "language", "minute")
@@ -111,6 +112,9 @@ class DenseHistory:
         self.labelled[:, -by:] = 0
         self.step = step
         self.read(ring, range(HISTORY_STEPS - by, HISTORY_STEPS))
+
+    def unstudied(self, spike: Spike, rows: Rows, step: int, zone: str | None = None) -> Bools:
+        return np.zeros(len(rows), bool)
 
     def correct(self, ring: DenseRing, minutes: Iterable[int]) -> None:
         self.grow()

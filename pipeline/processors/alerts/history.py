@@ -16,7 +16,7 @@ from pipeline.processors.alerts.negative_share import NegativeShare
 from pipeline.processors.alerts.past import LATE_STEPS, Past
 from pipeline.processors.alerts.ring import Ring
 from pipeline.processors.alerts.spike import Baseline
-from pipeline.processors.alerts.spike_parameters import Spike
+from pipeline.processors.alerts.spike_parameters import Bools, Spike
 from pipeline.processors.alerts.study import DAYS
 from pipeline.processors.alerts.table import NONE, CountTable, Rows
 
@@ -196,6 +196,11 @@ class History:
         """Of `step`, one of the newest LATE_STEPS, for these rows; by the clock of `zone`, or (None) of their brands' zones."""
         self._grow()
         return self._expected.baseline(spike, rows, step, zone)
+
+    def unstudied(self, spike: Spike, rows: Rows, step: int, zone: str | None = None) -> Bools:
+        """Of which of these rows `baseline` would have to look at four weeks: the first time in an hour."""
+        self._grow()
+        return self._expected.unstudied(spike, rows, step, zone)
 
     def share(self, rows: Rows, step: int) -> Values:
         """The negative share of these rows that is expected in `step`; NaN where no mention was labelled."""

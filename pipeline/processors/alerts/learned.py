@@ -74,6 +74,9 @@ class Learned(Generic[L]):
         taken: L = self._kind(*(array[indices] for array in self._arrays))
         return taken
 
+    def has(self, rows: Rows) -> Bools:
+        return np.isin(rows, self._rows)
+
     def forget(self, rows: Rows) -> None:
         kept = ~np.isin(self._rows, rows)
         self._rows, self._arrays = self._rows[kept], [array[kept] for array in self._arrays]

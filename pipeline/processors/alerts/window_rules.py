@@ -15,17 +15,12 @@ from pipeline.processors.alerts.history import STEP_MINUTES, History
 from pipeline.processors.alerts.minutes import MINUTE_S
 from pipeline.processors.alerts.ring import Window
 from pipeline.processors.alerts.rule_types import SpikeRule, ThresholdRule, WindowedRule
-from pipeline.processors.alerts.spike import judge, judge_share
-from pipeline.processors.alerts.spike_parameters import DROP, Spike
 from pipeline.processors.alerts.table import CountTable, Rows
-from pipeline.processors.alerts.verdicts import FALSE, STILL, TRUE, UNDECIDED, UNKNOWN, Codes
+from pipeline.processors.alerts.verdicts import FALSE, TRUE, UNDECIDED, UNKNOWN, Codes
 from schemas.alerts import Scope
 
 COVERED = 0.8
 """The share of a window's texts that must be labelled before their tone counts."""
-HOLDS = 0.5
-"""Of a spike's bar: above it an alert goes on."""
-_SPIKE = Spike()
 _ALWAYS = ("count", "labelled", "waiting", "negative", "neutral", "positive")
 """Counted whatever the rules ask."""
 Mask = npt.NDArray[np.bool_]
@@ -56,6 +51,8 @@ class Seen(NamedTuple):
     minute: int
     measures: Sequence[str]
     """Those that were read."""
+    over: bool = True
+    """Whether the minute has ended; else the next second judges it again."""
 
     def of(self, measure: str) -> Values:
         """Scopes by nothing: one measure. Raises LookupError for a measure that was not read."""
@@ -63,6 +60,10 @@ class Seen(NamedTuple):
             raise LookupError(f"{measure} was not read: measures_of does not name it for these rules")
         column: Values = self.values[:, INDEX[measure]]
         return column
+
+    def only(self, mask: Mask) -> Seen:
+        """Some of the rows."""
+        return self._replace(rows=self.rows[mask], values=self.values[mask])
 
 
 # --- of the rules -----------------------------------------------------------------------------------------------------
@@ -138,36 +139,6 @@ def _at_most(rule: ThresholdRule) -> str:
     return "count" if rule.measure == "authors" else rule.measure
 
 
-# --- spikes -----------------------------------------------------------------------------------------------------------
-def spike_column(rule: SpikeRule, seen: Seen, history: History) -> Column:
-    """The rule's verdict on each of the rows."""
-    if not len(seen.values):
-        return Column(np.zeros(0, np.int8), *(np.zeros(0) for _ in range(6)))
-    above = rule.direction == "above"
-    # The step that was the newest when the minute went on: a minute into the next one it still is.
-    step = min(history.step, (seen.minute - 1) // STEP_MINUTES)
-    if rule.measure == "volume":
-        spike = _SPIKE if above else DROP
-        observed, baseline = seen.of("count"), history.baseline(spike, seen.rows, step, rule.zone)
-        elapsed = min(1.0, (seen.minute + 1 - step * STEP_MINUTES) / STEP_MINUTES)
-        verdict, known = judge(baseline, observed, spike, elapsed), baseline.known
-        span_s = np.array([0.0, *spike.windows_s[1:]])[verdict.window_above if above else verdict.window_below]
-        enough = (observed if above else verdict.expected) >= rule.min_mentions
-        undecided = np.zeros(len(observed), bool)
-    else:
-        negative, labelled = seen.of("negative"), seen.of("labelled")
-        observed, share = _ratio(negative, labelled), history.share(seen.rows, step)
-        verdict, known = judge_share(share, negative, labelled, _SPIKE), ~np.isnan(share) & _covered(seen)
-        enough, span_s = labelled >= rule.min_mentions, np.zeros(len(labelled))
-        undecided = _expects_labels(rule, seen)
-    severity = verdict.above if above else verdict.below
-    true = enough & (severity >= rule.severity)
-    holds = (verdict.score if above else -verdict.lowest) > HOLDS
-    codes = np.where(known, np.where(true, TRUE, np.where(holds, STILL, FALSE)), np.where(undecided, UNDECIDED, UNKNOWN))
-    expected, lower, upper = (np.asarray(each, np.float64) for each in (verdict.expected, verdict.lower, verdict.upper))
-    return Column(codes.astype(np.int8), observed, expected, lower, upper, severity.astype(np.float64), span_s)
-
-
 # --- thresholds -------------------------------------------------------------------------------------------------------
 def threshold_column(rule: ThresholdRule, seen: Seen, authors: Authors) -> Column:
     """The rule's verdict on each of the rows."""
@@ -180,7 +151,7 @@ def threshold_column(rule: ThresholdRule, seen: Seen, authors: Authors) -> Colum
     else:
         limit = rule.below or 0.0
         true, lower, upper = observed < limit, np.full(len(observed), limit), none
-    undecided = _expects_labels(rule, seen) if rule.measure in ("negative_share", "score") else np.zeros(len(observed), bool)
+    undecided = expects_labels(rule, seen) if rule.measure in ("negative_share", "score") else np.zeros(len(observed), bool)
     codes = np.where(known, np.where(true, TRUE, FALSE), np.where(undecided, UNDECIDED, UNKNOWN)).astype(np.int8)
     return Column(codes, observed, none, lower, upper, np.full(len(observed), float(rule.severity)), np.zeros(len(observed)))
 
@@ -195,12 +166,12 @@ def _measured(rule: ThresholdRule, seen: Seen, authors: Authors) -> tuple[Values
         return _distinct(rule, seen, authors), everywhere
     if rule.measure in ("negative_share", "score"):
         labelled, value = seen.of("labelled"), seen.of("negative" if rule.measure == "negative_share" else "score")
-        return _ratio(value, labelled), (labelled >= rule.min_mentions) & _covered(seen)
+        return ratio(value, labelled), (labelled >= rule.min_mentions) & covered(seen)
     total = seen.of(rule.measure)
     if rule.aggregate == "sum":
         return total, everywhere
     known = seen.of(f"{rule.measure}_known")
-    return _ratio(total, known), known >= rule.min_mentions
+    return ratio(total, known), known >= rule.min_mentions
 
 
 def _distinct(rule: ThresholdRule, seen: Seen, authors: Authors) -> Values:
@@ -218,19 +189,19 @@ def _distinct(rule: ThresholdRule, seen: Seen, authors: Authors) -> Values:
     return np.array([by_row.get(row, mentions) for row, mentions in zip(rows, count, strict=True)])
 
 
-def _expects_labels(rule: WindowedRule, seen: Seen) -> Mask:
+def expects_labels(rule: WindowedRule, seen: Seen) -> Mask:
     """Where there are enough mentions for the rule once those that wait for a label have one."""
     waiting = seen.of("waiting")
     enough: Mask = (waiting > 0) & (seen.of("labelled") + waiting >= rule.min_mentions)
     return enough
 
 
-def _covered(seen: Seen) -> Mask:
+def covered(seen: Seen) -> Mask:
     labelled, waiting = seen.of("labelled"), seen.of("waiting")
     covered: Mask = labelled >= COVERED * (labelled + waiting)
     return covered
 
 
-def _ratio(value: Values, of: Values) -> Values:
+def ratio(value: Values, of: Values) -> Values:
     ratio: Values = np.divide(value, of, out=np.zeros_like(value), where=of > 0)
     return ratio

@@ -21,6 +21,7 @@ from pipeline.processors.alerts.history import HISTORY_STEPS, MOST_BYTES, STEP_M
 from pipeline.processors.alerts.read_past import WEEK_STEPS, read_past
 from pipeline.processors.alerts.ring import Ring, Window
 from pipeline.processors.alerts.rule_types import SpikeRule, WindowedRule
+from pipeline.processors.alerts.spike_column import spike_column
 from pipeline.processors.alerts.table import FOR_GOOD, NONE, CountTable, Rows, ScopeLimit, longest_silent
 from pipeline.processors.alerts.verdicts import UNKNOWN, Verdicts
 from pipeline.processors.alerts.window_rules import (
@@ -37,7 +38,6 @@ from pipeline.processors.alerts.window_rules import (
     needs_whole_minutes,
     possible,
     slice_of,
-    spike_column,
     threshold_column,
 )
 from schemas.alerts import Scope
@@ -223,7 +223,7 @@ class Windows:
         taken = {length: window.take(rows) for length, window in windows.items()}
         columns = []
         for rule in rules:
-            column = self._column(rule, Seen(slice_, table, rows, taken[minutes_of(rule)], minute, ring.measures))
+            column = self._column(rule, Seen(slice_, table, rows, taken[minutes_of(rule)], minute, ring.measures, over))
             theirs = np.isin([scope.brand for scope in scopes], rule.brands) if rule.brands and scopes else True
             judged = theirs & np.full(len(scopes), over or not needs_whole_minutes(rule))
             columns.append(column._replace(codes=np.where(judged, column.codes, UNKNOWN).astype(np.int8)))
