@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -161,12 +161,15 @@ def _series(config: Alerts, path: Path, labels: Path | None, plots: Path | None,
     rule = _spike_rule(config)
     read = read_series(path)
     windows = read_windows(labels, path.name) if labels else []
-    spike = replace(DROP if rule.direction == "below" else Spike(), calm_s=int(rule.resolve.total_seconds()))
+    if rule.persistence:
+        typer.echo(f"earshot: warning: rule {rule.name}: persistence has no effect on a series", err=True)
+    own = DROP if rule.direction == "below" else Spike()
+    spike = replace(own, calm_s=int(rule.resolve.total_seconds()), newest=rule.min_mentions)
     replayed = replay_series(read.times, read.values, spike, rule.direction, rule.name, zone=rule.zone or "UTC")
     raised = [alert for alert in replayed.raised if alert.severity >= rule.severity]
     replayed = replayed._replace(raised=raised)
     if as_json:
-        names = ("key", "started", "ended", "severity", "observed", "expected")
+        names = ("key", "started", "ended", "severity", "observed", "expected", "window_s")
         _print_json([{name: _text(getattr(alert, name)) for name in names} for alert in raised])
     else:
         _show_series(rule, read, replayed, windows)
@@ -188,9 +191,10 @@ def _spike_rule(config: Alerts) -> SpikeRule:
 def _show_series(rule: SpikeRule, series: Series, replayed: Replayed, windows: list[Window]) -> None:
     from pipeline.cli.terminal import console, table
     from pipeline.processors.alerts.backtest.labelled import score
+    from pipeline.processors.alerts.explain import length
 
     screen = console()
-    columns = ("started", "ended", "severity", "observed", "expected", "key")
+    columns = ("started", "ended", "severity", "observed", "expected", "window", "key")
     rows = [
         (
             str(a.started),
@@ -198,6 +202,7 @@ def _show_series(rule: SpikeRule, series: Series, replayed: Replayed, windows: l
             a.severity,
             f"{a.observed:,.0f}",
             f"{a.expected:,.0f}",
+            length(timedelta(seconds=a.window_s)),
             a.key,
         )
         for a in replayed.raised

@@ -141,7 +141,7 @@ def first_alert(condition: Condition, key: int, now: datetime) -> Alert:
         key=key, version=1, rule=rule.name, type=rule.type, scope=scope,
         state=State.FIRING if fires else State.PENDING, severity=condition.severity, since=condition.start,
         last_at=condition.end, changed_at=now, raised_at=now if fires else None, platforms=condition.platforms,
-        query=explain.query(rule, scope, condition.start),
+        query=explain.query(rule, scope, condition.start, condition.span_s),
     )  # fmt: skip
     return replace(alert, **numbers(condition))
 

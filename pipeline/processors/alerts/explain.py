@@ -52,7 +52,7 @@ def summary(condition: Condition) -> str:
     expected = "" if condition.expected is None else f", {_number(condition.expected)} expected"
     if isinstance(rule, SpikeRule):
         if rule.measure == "volume":
-            over = f"; unusual over {_length(timedelta(seconds=condition.span_s))}" if condition.span_s else ""
+            over = f"; unusual over {length(timedelta(seconds=condition.span_s))}" if condition.span_s else ""
             return f"{scope}: {_number(condition.observed)} mentions in 5 minutes{expected}{over}"
         share = "" if condition.expected is None else f", {condition.expected:.0%} expected"
         return f"{scope}: {condition.observed:.0%} of what is labelled in 5 minutes is negative{share}"
@@ -62,9 +62,9 @@ def summary(condition: Condition) -> str:
         if rule.measure in ("followers", "likes", "shares", "replies"):
             measure = f"{rule.aggregate} of {measure}"
         side = "above" if rule.above is not None else "below"
-        return f"{scope}: {measure} {_number(condition.observed)} in {_length(rule.window)}, {side} {_number(limit or 0)}"
+        return f"{scope}: {measure} {_number(condition.observed)} in {length(rule.window)}, {side} {_number(limit or 0)}"
     if isinstance(rule, CampaignRule):
-        return f"{scope}: the same text from {_number(condition.observed)} accounts within {_length(rule.window)}"
+        return f"{scope}: the same text from {_number(condition.observed)} accounts within {length(rule.window)}"
     if isinstance(rule, NoDataRule):
         return f"{scope}: nothing since {condition.start:%Y-%m-%d %H:%M} UTC"
     assert_never(rule)
@@ -85,15 +85,16 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 10 or value == int(value) else f"{value:.2f}"
 
 
-def _length(window: timedelta) -> str:
+def length(window: timedelta) -> str:
+    """`15 minutes`, `4 h`."""
     minutes = int(window.total_seconds()) // 60
     return f"{minutes} minute{'s' if minutes > 1 else ''}" if minutes % 60 else f"{minutes // 60} h"
 
 
 # --- in SQL -----------------------------------------------------------------------------------------------------------
-def query(rule: AnyRule, scope: Scope, start: datetime) -> str:
-    """SQL that shows the events of the scope from the beginning of the window on."""
-    window = timedelta(hours=1) if isinstance(rule, NoDataRule) else window_of(rule)
+def query(rule: AnyRule, scope: Scope, start: datetime, span_s: int = 0) -> str:
+    """SQL that shows the events of the scope from the beginning of the window on: of `span_s`, if a longer one has a spike."""
+    window = timedelta(hours=1) if isinstance(rule, NoDataRule) else max(window_of(rule), timedelta(seconds=span_s))
     return _select(where(rule, scope), start - window + timedelta(minutes=1))
 
 

@@ -35,6 +35,8 @@ class Spike:
     """-log10 of the largest tail probability that is no chance: each scope is judged 2,000 times a week, and in between."""
     minimum: float = 10.0
     """Mentions in the window, at least (for a drop: expected in it)."""
+    newest: float = 0.0
+    """Mentions in the newest five minutes, at least (for a drop: expected there), of a series: a rule's `min_mentions`."""
     calm_s: int = 10_800
     """An alert resolves when the ratio has been under half its bar for so long."""
     share_least: float = 2.0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import polars as pl
 import pytest
 
-from pipeline.processors.alerts.changes import trial
+from pipeline.processors.alerts.changes import first_alert, trial
 from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.explain import explain, query, significant_words, summary
 from pipeline.processors.alerts.rule_types import ConditionRule, OverTimeRule
@@ -70,6 +71,17 @@ def test_a_spike_of_a_longer_window_says_so() -> None:
     assert isinstance(made, ConditionRule)
     condition = Condition(made, Scope("Acme"), at(MINUTE), at(MINUTE), 5, 90, expected=42.3, span_s=14_400)
     assert summary(condition) == "Acme: 90 mentions in 5 minutes, 42 expected; unusual over 4 h"
+
+
+def test_the_query_of_a_spike_of_a_longer_window_begins_with_that_window() -> None:
+    made = Alerts.model_validate({"rules": [{"name": "a", "type": "spike"}]}).rules[0]
+    assert isinstance(made, ConditionRule)
+    shown = {
+        span_s: first_alert(Condition(made, Scope("Acme"), at(MINUTE), at(MINUTE), 5, 90, span_s=span_s), 1, at(MINUTE)).query
+        for span_s in (0, 14_400)
+    }
+    assert f">= '{at(MINUTE) - timedelta(minutes=4):%Y-%m-%d %H:%M:%S}'" in shown[0]
+    assert f">= '{at(MINUTE) - timedelta(minutes=239):%Y-%m-%d %H:%M:%S}'" in shown[14_400]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from pipeline.errors import SettingsError
 from pipeline.processors.alerts.local_time import by_local_time, offsets
+from pipeline.processors.alerts.minutes import STEP_S
 from pipeline.processors.alerts.spike import Verdict, expect, judge, reach
 from pipeline.processors.alerts.spike_parameters import Floats, Ints, Spike
 from pipeline.processors.alerts.study import DAYS, Study, study
@@ -53,6 +54,8 @@ class Raised:
     severity: int
     observed: float
     expected: float
+    window_s: int = 0
+    """The shortest window that had it when it began; 0: not known."""
 
 
 class Replayed(NamedTuple):
@@ -95,12 +98,17 @@ def replay_series(
 ) -> Replayed:
     """The alerts that the series would have raised, by the hours of `zone`. Only the keys depend on `rule` and `scope`.
 
+    Where fewer than `spike.newest` mentions were, or of a drop were expected, no alert begins: in steps of any length as many.
     The step is the median time between two values, and has to divide an hour; a step without a value is unknown, not zero.
     """
     step_s, steps_at = _grid(times)
     counts = np.full(steps_at[-1] + 1, np.nan, np.float32)
     counts[steps_at] = values
     verdict = _verdict(counts, steps_at, int(_seconds(times[0])) // step_s, spike, step_s, zone)
+    many = spike.newest * step_s / STEP_S
+    verdict = verdict._replace(
+        above=np.where(values >= many, verdict.above, 0), below=np.where(verdict.expected >= many, verdict.below, 0)
+    )
     raised = list(_alerts(times, values, verdict, spike, direction, (rule, scope)))
     known = verdict.upper > -np.inf
     return Replayed(raised, *(np.where(known, each, np.nan) for each in (verdict.expected, verdict.lower, verdict.upper)))
@@ -186,36 +194,30 @@ def _alerts(
     times: list[datetime], values: Floats, verdict: Verdict, spike: Spike, direction: Direction, of: tuple[str, Scope]
 ) -> Iterator[Raised]:
     calm = timedelta(seconds=spike.calm_s)
-    severity = verdict.above if direction == "above" else verdict.below
-    score = verdict.score if direction == "above" else -verdict.lowest
+    up = direction == "above"
+    severity, window = (verdict.above, verdict.window_above) if up else (verdict.below, verdict.window_below)
+    score = verdict.score if up else -verdict.lowest
     steps = np.flatnonzero((severity > 0) | (score > _STILL))
+
+    def raised(episode: list[int], over: bool) -> Raised:
+        worst = max(episode, key=lambda step: abs(values[step] - verdict.expected[step]))
+        started = times[episode[0]]
+        return Raised(
+            key=f"{alert_key(*of, int(_seconds(started)) // 60 * 60):016x}",
+            started=started,
+            ended=times[episode[-1]] if over else None,
+            severity=int(severity[episode].max()),
+            observed=float(values[worst]),
+            expected=float(verdict.expected[worst]),
+            window_s=spike.windows_s[window[episode[0]]],
+        )
+
     episode: list[int] = []
     for step in steps.tolist():
         if episode and times[step] - times[episode[-1]] > calm:
-            yield _raised(times, values, verdict, severity, episode, of, over=True)
+            yield raised(episode, over=True)
             episode = []
         if episode or severity[step]:
             episode.append(step)
     if episode:
-        yield _raised(times, values, verdict, severity, episode, of, over=times[-1] - times[episode[-1]] > calm)
-
-
-def _raised(
-    times: list[datetime],
-    values: Floats,
-    verdict: Verdict,
-    severity: Ints,
-    episode: list[int],
-    of: tuple[str, Scope],
-    over: bool,
-) -> Raised:
-    worst = max(episode, key=lambda step: abs(values[step] - verdict.expected[step]))
-    started = times[episode[0]]
-    return Raised(
-        key=f"{alert_key(*of, int(_seconds(started)) // 60 * 60):016x}",
-        started=started,
-        ended=times[episode[-1]] if over else None,
-        severity=int(severity[episode].max()),
-        observed=float(values[worst]),
-        expected=float(verdict.expected[worst]),
-    )
+        yield raised(episode, times[-1] - times[episode[-1]] > calm)
