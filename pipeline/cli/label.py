@@ -28,8 +28,8 @@ def label(
 ) -> None:
     """Label the sentiment of any file of texts: a line of JSON a text, in order.
 
-    A text without a label has a reason. --check prints accuracy, macro F1, macro recall and a confusion table, and writes
-    labels only with --output.
+    A text without a label has a reason. --check (negative, neutral, positive or 0, 1, 2) prints accuracy, macro F1, macro
+    recall and a confusion table, and writes labels only with --output.
 
     Exit codes: 0 done, 1 texts and true labels differ in number, 2 a file, a column or a model can't be used.
     """

@@ -18,6 +18,7 @@ from schemas.labels import LABELLED
 AT_ONCE = 4_096
 """Texts between two steps of the progress bar: enough to sort by length."""
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_WITH_COLUMNS = (*_SEPARATORS, ".jsonl", ".ndjson")
 
 
 def read_texts(path: Path, column: str | None) -> pl.Series:
@@ -25,7 +26,11 @@ def read_texts(path: Path, column: str | None) -> pl.Series:
 
     Raises SettingsError for a file that can't be read so, or a missing or unnamed column.
     """
-    if path.suffix.lower() not in (*_SEPARATORS, ".jsonl", ".ndjson") and column is None:
+    if path.suffix.lower() not in _WITH_COLUMNS:
+        if column is not None or path.suffix.lower() == ".json":
+            raise SettingsError(
+                f"{path}: a file with columns ends in {', '.join(_WITH_COLUMNS)}; any other has a text a line, without --column"
+            )
         return pl.Series(lines(path), dtype=pl.String)
     if column is None:
         raise SettingsError(f"{path}: name the column that holds the texts (--column)")
@@ -66,7 +71,7 @@ def _frame(path: Path) -> pl.DataFrame:
 def read_labels(path: Path, labels: str) -> pl.Series:
     """The truth: a column of the file itself, else a file with a label a line: a name of LABELS, or 0, 1, 2 in their order."""
     known = {name: index for index, name in enumerate(LABELS)} | {str(index): index for index in range(len(LABELS))}
-    is_column = path.suffix.lower() in (*_SEPARATORS, ".jsonl", ".ndjson") and labels in _frame(path).columns
+    is_column = path.suffix.lower() in _WITH_COLUMNS and labels in _frame(path).columns
     texts = read_texts(path, labels).to_list() if is_column else lines(Path(labels))
     indices = [known.get((label or "").strip().lower()) for label in texts]
     for number, index in enumerate(indices, 1):
