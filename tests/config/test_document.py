@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.config.document import hint
 from pipeline.errors import SettingsError
+from pipeline.processors.alerts.rule_types import KeywordRule, SpikeRule
 from pipeline.processors.alerts.rules import parse_rules
 from pipeline.processors.mentions.brands import parse_brands
 from pipeline.sources.recorded.mapping import load_mapping
@@ -257,6 +258,37 @@ def test_what_is_wrong_with_the_hours_of_a_receiver_is_named(text: str, says: st
     ],
 )
 def test_a_number_is_asked_for_with_its_limits(text: str, says: str) -> None:
+    assert rule(text) == says
+
+
+def test_a_language_of_a_rule_in_any_form_is_one_code() -> None:
+    made = parse_rules(
+        b"rules:\n- {name: s, type: spike, languages: [eng, Deutsch, pt-BR, zxx, fil]}\n"
+        b"- {name: k, type: keyword, words: {eng: [a], any: [b]}}",
+        Path("alerts.yaml"),
+    )
+    spike, keyword = made.rules
+    assert isinstance(spike, SpikeRule) and isinstance(keyword, KeywordRule)
+    assert spike.languages == ("en", "de", "pt", "zxx", "fil")
+    assert keyword.words == {"en": ("a",), "any": ("b",)}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("type: spike, languages: [de, Klingon words]", "languages.1: 'Klingon words' is no language, as en"),
+        ("type: spike, languages: [xx]", "languages.0: 'xx' is no language, as en"),
+        (
+            "type: keyword, words: {no: [a]}",
+            "words: its languages are texts: quote a text that looks like another",
+        ),
+        ("type: spike, languages: [no]", "languages.0: it is a text: quote a text that looks like another type"),
+        ("type: keyword, words: {all: [a]}", "words: 'all' is no language, as en, and not `any`"),
+        ("type: keyword, words: {xx: [a]}", "words: 'xx' is no language, as en, and not `any`"),
+        ("type: keyword, words: {en: [a], English: [b]}", "words: 'English' is en, which has words already"),
+    ],
+)
+def test_what_is_no_language_is_named(text: str, says: str) -> None:
     assert rule(text) == says
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
+from pipeline.processors.language_codes import primary_code
 from pipeline.processors.mentions.terms import term_text
 from schemas import events
 
@@ -35,11 +36,18 @@ def _word(text: str) -> str:
     return text
 
 
+def _language(name: str) -> str:
+    """`en` of en, eng, en-US or English, as languages are stored."""
+    if not (code := primary_code(name)):
+        raise ValueError(f"{name!r} is no language, as en")
+    return code
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Window = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_minutes)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Word = Annotated[str, AfterValidator(_word)]
 Platform = Annotated[str, StringConstraints(pattern=events.PLATFORM_PATTERN)]
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
+Language = Annotated[str, AfterValidator(_language)]
 Dimension = Literal["platform", "language"]

@@ -13,6 +13,7 @@ from pipeline.config.zone import Zone
 from pipeline.processors.alerts.minutes import STEP_S
 from pipeline.processors.alerts.receiver import Escalation
 from pipeline.processors.alerts.rule_fields import Dimension, Duration, Language, Name, Platform, Text, Window, Word
+from pipeline.processors.language_codes import primary_code
 from schemas import events
 from schemas.alerts import Scope
 
@@ -134,16 +135,25 @@ class KeywordRule(Mentioning):
     """A word that means trouble in an inbound event about a brand; by language, `any` for all."""
 
     type: Literal["keyword"]
-    words: dict[Language | Literal["any"], Annotated[tuple[Word, ...], Field(min_length=1)]] = Field(min_length=1)
+    words: dict[str, Annotated[tuple[Word, ...], Field(min_length=1)]] = Field(min_length=1)
     severity: int = Field(7, ge=1, le=10)
 
     @field_validator("words", mode="before")
     @classmethod
     def _languages(cls, words: object) -> object:
-        for name in words if isinstance(words, dict) else ():
-            if name != "any" and (name == "all" or not re.fullmatch("[a-z]{2,3}", str(name))):
-                raise ValueError(f"there is no language {name!r}: it has two or three small letters, as en, or is `any`")
-        return words
+        if not isinstance(words, dict):
+            return words
+        by_code: dict[str, object] = {}
+        for name, listed in words.items():
+            if not isinstance(name, str):
+                raise ValueError("its languages are texts: quote a text that looks like another")
+            code = "any" if name == "any" else "" if name == "all" else primary_code(name)
+            if not code:
+                raise ValueError(f"{name!r} is no language, as en, and not `any`")
+            if code in by_code:
+                raise ValueError(f"{name!r} is {code}, which has words already")
+            by_code[code] = listed
+        return by_code
 
 
 class ReachRule(Mentioning):
