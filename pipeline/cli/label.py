@@ -39,7 +39,7 @@ def label(
     from pipeline.cli.terminal import progress
     from pipeline.processors.sentiment.load import load_labeller
 
-    texts = label_files.read_texts(file, column)
+    texts, language = label_files.read_texts(file, column), label_files.language_code(language)
     truth = label_files.read_labels(file, check) if check is not None else None
     labeller = load_labeller(settings.model_copy(update={"model": chosen, "models": {} if model else settings.models}))
     given = []

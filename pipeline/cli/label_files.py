@@ -12,6 +12,7 @@ import orjson
 import polars as pl
 
 from pipeline.errors import EarshotError, SettingsError
+from pipeline.processors.language_codes import primary_code
 from pipeline.processors.sentiment.labels import LABELS, Labeller
 from schemas.labels import LABELLED
 
@@ -78,6 +79,14 @@ def read_labels(path: Path, labels: str) -> pl.Series:
         if index is None:
             raise SettingsError(f"{labels}: label {number} is {texts[number - 1]!r}: it is one of {', '.join(known)}")
     return pl.Series(indices, dtype=pl.Int64)
+
+
+def language_code(name: str) -> str:
+    """The code of --language; blank: detected for each text. Raises SettingsError."""
+    code = primary_code(name)
+    if name and not code:
+        raise SettingsError(f"--language {name}: it is no language, as en")
+    return code
 
 
 def label_all(labeller: Labeller, texts: pl.Series, language: str, advance: Callable[[int], None]) -> Iterator[pl.DataFrame]:

@@ -76,6 +76,8 @@ def test_an_empty_file_gives_nothing(tmp_path: Path) -> None:
         ("t.txt", "good\n", ("--column", "c"), "t.txt: a file with columns ends in .csv, .tsv, .jsonl, .ndjson"),
         ("t.json", '[{"c": "good"}]', ("--column", "c"), "t.json: a file with columns ends in"),
         ("t.json", '[{"c": "good"}]', (), "t.json: a file with columns ends in"),
+        ("t.txt", "good\n", ("--language", "Englsh"), "--language Englsh: it is no language, as en"),
+        ("t.txt", "good\n", ("--language", "xx"), "--language xx: it is no language, as en"),
         ("t.txt", "good\n", ("--check", "nowhere"), "nowhere: No such file"),
         ("t.txt", "good\n", ("--model", "nowhere/at-all"), "model nowhere/at-all"),
     ],

@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 from pipeline.config.settings import SentimentSettings
 from pipeline.errors import SettingsError
 from pipeline.processors.language import NO_WORDS
+from pipeline.processors.language_codes import primary_code
 from pipeline.processors.sentiment.classes import classes
 from pipeline.processors.sentiment.engine import Backend, Engine, Model
 from pipeline.processors.sentiment.labeller import SentimentLabeller
@@ -27,7 +28,7 @@ def load_labeller(settings: SentimentSettings) -> SentimentLabeller:
     for name in {settings.model, *settings.models.values()}:
         loaded[name] = load_model(name, settings)
     default, spoken = loaded[settings.model]
-    spoken = tuple(settings.languages) or spoken
+    spoken = tuple(map(_code, settings.languages)) or spoken
     if not spoken:
         raise SettingsError(
             f"model {settings.model} does not say which languages it was trained for: name them in setting sentiment.languages"
@@ -35,8 +36,13 @@ def load_labeller(settings: SentimentSettings) -> SentimentLabeller:
     by_language = dict.fromkeys(spoken, default)
     if (BUNDLED / settings.model).is_dir():  # of another model it is unknown whether it can read emoji
         by_language[NO_WORDS] = default
-    by_language |= {language: loaded[name][0] for language, name in settings.models.items()}
+    by_language |= {_code(language): loaded[name][0] for language, name in settings.models.items()}
     return SentimentLabeller(by_language, settings.cache_mb)
+
+
+def _code(language: str) -> str:
+    """`en` of eng, as the languages of texts are."""
+    return primary_code(language) or language
 
 
 def load_model(name: str, settings: SentimentSettings) -> tuple[Model, tuple[str, ...]]:

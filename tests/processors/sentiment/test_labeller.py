@@ -130,3 +130,9 @@ def test_what_does_not_fit_is_deferred_and_what_is_known_is_not() -> None:
 
 def test_no_texts(labeller: SentimentLabeller) -> None:
     assert label(labeller, []).shape == (0, len(COLUMNS))
+
+
+def test_the_settings_take_a_language_by_its_code_of_three_letters() -> None:
+    labeller = load_labeller(SentimentSettings(model="fast", models={"deu": "accurate"}, backend="onnx"))
+    found = label(labeller, ["Das ist wunderbar", "It is wonderful"], ["de", "en"])
+    assert [name.partition("@")[0] for name in found["sentiment_model"]] == ["accurate", "fast"]
