@@ -80,6 +80,7 @@ def test_an_empty_file_gives_nothing(tmp_path: Path) -> None:
         ("t.txt", "good\n", ("--language", "xx"), "--language xx: it is no language, as en"),
         ("t.txt", "good\n", ("--check", "nowhere"), "nowhere: No such file"),
         ("t.txt", "good\n", ("--model", "nowhere/at-all"), "model nowhere/at-all"),
+        ("t.txt", "good\n", ("--model", "fats"), "model fats: the bundled models are accurate, fast, did you mean 'fast'"),
     ],
 )
 def test_what_can_not_be_used_is_named(tmp_path: Path, name: str, content: str, arguments: tuple[str, ...], says: str) -> None:

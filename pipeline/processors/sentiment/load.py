@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from pipeline.config.document import hint
 from pipeline.config.settings import SentimentSettings
 from pipeline.errors import SettingsError
 from pipeline.processors.language import NO_WORDS
@@ -50,6 +51,12 @@ def load_model(name: str, settings: SentimentSettings) -> tuple[Model, tuple[str
     folder = BUNDLED / name
     if not folder.is_dir():
         folder = Path(name)
+        if "/" not in name and not settings.revision and not folder.is_dir():
+            bundled = sorted(each.name for each in BUNDLED.iterdir() if (each / "model.onnx").is_file())
+            near = hint(name, bundled).removesuffix("?")
+            raise SettingsError(
+                f"model {name}: the bundled models are {', '.join(bundled)}{near}; any other is a folder or on the hub"
+            )
     if settings.backend == "torch" or not (folder / "model.onnx").is_file():
         return _with_torch(name, folder, settings)
     if settings.backend == "auto" and _has_gpu(settings.device):
