@@ -49,6 +49,9 @@ _BLOCKS = (
     "line",
 )
 DEEPEST = 50
+LONGEST = 100_000
+"""Characters of a text whose Markdown is read: a parser needs up to 24 s for a million that someone wrote on purpose. Platforms
+with Markdown allow 40,000 to 65,536."""
 
 
 def without_html(text: str) -> str:
@@ -68,8 +71,14 @@ def without_html(text: str) -> str:
 
 
 def without_markdown(text: str) -> str:
-    """The text that Markdown shows: no stars and underscores, a link's words without its target, a picture's description."""
-    return _tidy("".join(_shown(_markdown().parse(html.unescape(text)))))
+    """The text that Markdown shows: no stars and underscores, a link's words without its target, a picture's description.
+
+    A text of over LONGEST characters keeps its marks.
+    """
+    text = html.unescape(text)
+    if len(text) > LONGEST:
+        return _tidy(text)
+    return _tidy("".join(_shown(_markdown().parse(text))))
 
 
 @cache

@@ -10,6 +10,7 @@ import orjson
 
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.sources.recorded.archives import FileDamaged, opened
+from pipeline.sources.recorded.broken_json import closed
 from pipeline.sources.recorded.cells import STRONG, kind_of
 from pipeline.sources.recorded.reader import format_of, recognise, rows_of
 from pipeline.sources.recorded.reading import Format, Reading
@@ -19,8 +20,8 @@ from pipeline.sources.recorded.suggest.names import is_of_author, is_of_other, l
 from pipeline.sources.recorded.table import Table
 
 SAMPLED = 1_000
-MOST_BYTES = 256 << 20
-"""A JSON document of more bytes is not read whole to find its rows."""
+MOST_BYTES = 64 << 20
+"""Of a JSON document, unpacked, that are looked at to find its rows: in memory they are six times as many."""
 
 
 @dataclass
@@ -125,10 +126,8 @@ def _sniffed(path: Path, member: str | None) -> Format:
 def _rows_path(path: Path, keys: dict[str, object]) -> str | None:
     """Where the rows of a JSON document are: its longest list of objects, `*` if they are keyed by their ids, or the list in
     each of its pages."""
-    with opened(path, Reading.model_validate(keys).member) as source:
-        raw = b"".join(source.blocks()) if path.stat().st_size < MOST_BYTES else b""
     try:
-        document = orjson.loads(raw)
+        document = orjson.loads(_beginning(path, keys))
     except orjson.JSONDecodeError:
         return None
     if isinstance(document, list):
@@ -143,6 +142,17 @@ def _rows_path(path: Path, keys: dict[str, object]) -> str | None:
     if len(values) == len(document) >= 2 and len(set(values[0]) & set(values[1])) >= len(values[0]) / 2:
         return "*"
     return None
+
+
+def _beginning(path: Path, keys: dict[str, object]) -> bytes:
+    """The document, or so much of its beginning as is looked at, with its brackets closed."""
+    raw = bytearray()
+    with opened(path, Reading.model_validate(keys).member) as source:
+        for block in source.blocks():
+            raw += block
+            if len(raw) > MOST_BYTES:
+                return closed(bytes(raw[:MOST_BYTES]))
+    return bytes(raw)
 
 
 def _in_pages(pages: list[dict[str, object]]) -> str | None:
