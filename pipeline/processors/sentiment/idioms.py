@@ -76,12 +76,14 @@ IDIOMS = (
 )
 """A regular expression, in any case, between the borders of words -> the words that replace it."""
 
-MARKS = [  # a list, because Polars takes no other sequence
+_MARKS = (
     "bad", "doubt", "complain", "go wrong", "n't be", "n’t be", "not be", "nt be", "ask for", "never had", "disappoint",
     "regret", "schlecht", "bel", "verkehrt", "zweifel", "ohne frage", "meckern", "klagen", "beschweren", "bereut", "problem",
     "nicht besser", "besser geht", "ttäuscht", "nada mal", "duda", "quej", "arrepiento", "podr", "decepciona", "defrauda",
     "pas mal", "doute", "redire", "jamais", "regrette", "çu", "niente male", "mica male", "male", "dubbio", "lament",
     "ridire", "pento", "potrei", "delud", "vida", "reclamar", "arrependo", "podia", "poderia", "desilude",
     "плох", "едурно", "омнен", "жал", "роблем", "подв", "سيئ", "سيء", "شك",
-]  # fmt: skip
-"""Each idiom holds one of these, in small letters: whoever holds none needs no look."""
+)  # fmt: skip
+MARKS = [*_MARKS, *(form for mark in _MARKS if not mark.isascii() for form in (mark.upper(), mark.capitalize()))]
+"""Each idiom holds one of these: whoever holds none needs no look. Of ASCII letters in small ones, because a search without
+regard to case knows no others. (A list: Polars takes no other sequence.)"""

@@ -20,13 +20,9 @@ _BEFORE_TEXT = re.compile(r"(?:@user|http|[\W\d_])*")
 _WORD = r"\p{Lu}+[\p{Ll}\p{N}]+"
 _SENTENCE = rf"(#(?:\p{{Lu}}|{_WORD}|\p{{Ll}}+)(?:{_WORD}){{2}}\p{{Lu}}[\p{{L}}\p{{N}}]*)"
 """A hashtag of four words or more. Shorter ones are mostly names, and the models know them as they are."""
-_REST = r"[\p{L}\p{N}]*"
-_CUTS = (
-    rf"(\x02#{_REST}[\p{{Ll}}\p{{N}}]|\x03{_REST}[\p{{Ll}}\p{{N}}])(\p{{Lu}}{_REST})",
-    rf"(\x02#{_REST}\p{{Lu}}|\x03{_REST}\p{{Lu}})(\p{{Lu}}\p{{Ll}}{_REST})",
-)
-"""Before the last word of a marked hashtag, by the rules of mentions/hashtags.py."""
-_MOST_CUTS = 12
+_CUTS = (r"([\p{Ll}\p{N}])(\p{Lu})", r"(\p{Lu})(\p{Lu}\p{Ll})")
+"""Where a word ends and the next begins, by the rules of mentions/hashtags.py. No two places of one kind overlap."""
+_MARK = "\x02"
 
 NEAREST = {
     "😡": "🤬🖕😾🙎", "😷": "🤮🤢🤒🤕🤧", "😢": "😿", "😊": "🥹🫠", "🎉": "🥳", "❤": "🤍🤎🫶🩷🩵🩶", "😱": "🤯🫣", "👎": "💩",
@@ -92,13 +88,13 @@ def _where(texts: pl.Series, holds: pl.Series, change: Callable[[pl.Series], pl.
 
 
 def _split(texts: pl.Series) -> pl.Series:
-    texts = texts.str.replace_all(_SENTENCE, "\x02${1}")
+    """In one pass whatever the length: a hashtag may have hundreds of words."""
+    part = pl.element()
+    words = part
     for cut in _CUTS:
-        for _ in range(_MOST_CUTS):
-            if not texts.str.contains(cut).any():
-                break
-            texts = texts.str.replace_all(cut, "${1} \x03${2}")
-    return texts.str.replace_all(r"[\x02\x03]", "")
+        words = words.str.replace_all(cut, "${1} ${2}")
+    parts = texts.str.replace_all(_MARK, "", literal=True).str.replace_all(_SENTENCE, f"{_MARK}${{1}}{_MARK}").str.split(_MARK)
+    return parts.list.eval(pl.when(part.str.contains(f"^{_SENTENCE}$")).then(words).otherwise(part)).list.join("")
 
 
 def _spoken(text: str) -> str:

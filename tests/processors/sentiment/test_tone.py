@@ -73,6 +73,13 @@ def test_done_twice_is_done_once() -> None:
     assert prepare(once).to_list() == once.to_list()
 
 
+def test_a_hashtag_of_any_length_is_split_to_its_first_word() -> None:
+    tags = pl.Series(["so #" + "VeryLong" * 100, "#" + "AaBb" * 300 + " \x02#ThatIsMuchTooLong\x02!"])
+    once = prepare(tags)
+    assert once.to_list() == ["so #" + "Very Long " * 99 + "Very Long", "#" + "Aa Bb " * 299 + "Aa Bb #That Is Much Too Long!"]
+    assert prepare(once).to_list() == once.to_list()
+
+
 def test_the_texts_that_came_in_are_not_changed() -> None:
     texts = pl.Series([text for text, _ in CHANGED])
     before = texts.to_list()
@@ -83,6 +90,7 @@ def test_the_texts_that_came_in_are_not_changed() -> None:
 def test_each_idiom_is_looked_for() -> None:
     """No text with an idiom is passed over because it holds none of MARKS."""
     texts = tone.without_shouts(pl.concat([samples()["text"], pl.Series([text for text, _ in CHANGED])]))
+    texts = pl.concat([texts, texts.str.to_uppercase(), texts.str.to_titlecase()])
     for idiom, _ in IDIOMS:
         found = texts.filter(texts.str.contains(rf"(?i)\b(?:{idiom})\b"))
         assert found.str.contains_any(MARKS, ascii_case_insensitive=True).all(), idiom
