@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.config.settings import SentimentSettings
 from pipeline.processors.sentiment import tone
+from pipeline.processors.sentiment.capitalised import _capitalised
 from pipeline.processors.sentiment.idioms import IDIOMS, MARKS
 from pipeline.processors.sentiment.load import load_labeller
 from pipeline.processors.sentiment.prepare import VERSION, prepare
@@ -66,6 +67,12 @@ def test_another_preparation_is_another_version() -> None:
     """Stored labels name it in their model, so that `earshot rescore` finds those of an older preparation."""
     made = "\n".join(prepare(pl.concat([samples()["text"], pl.Series([text for text, _ in CHANGED])])))
     assert (VERSION, hashlib.sha256(made.encode()).hexdigest()[:12]) == (2, "9bac19b71b97")
+
+
+def test_other_capitals_are_another_version_too() -> None:
+    """They are read from the pieces of `accurate`, which the identity of `fast` does not cover."""
+    words = "\n".join(sorted(_capitalised().values()))
+    assert (VERSION, hashlib.sha256(words.encode()).hexdigest()[:12]) == (2, "f928436b4021")
 
 
 def test_done_twice_is_done_once() -> None:
