@@ -20,20 +20,21 @@ from pipeline.processors.alerts.campaign import Match
 from pipeline.processors.alerts.campaign_queue import CampaignQueue
 from pipeline.processors.alerts.campaign_search import Search, campaign_alerts
 from pipeline.processors.alerts.changes import CLOSED_AFTER, historical_key
+from pipeline.processors.alerts.history import STEP_MINUTES
 from pipeline.processors.alerts.late_days import DAY, historical
 from pipeline.processors.alerts.lifecycle import OLD, Lifecycle
 from pipeline.processors.alerts.minutes import MINUTE_S, minute_of, time_of
 from pipeline.processors.alerts.news import News
 from pipeline.processors.alerts.no_data import LastArrivals, judge_sources
 from pipeline.processors.alerts.open_alerts import OpenAlerts
+from pipeline.processors.alerts.read_past import read_again
 from pipeline.processors.alerts.receiver import remembered
 from pipeline.processors.alerts.rule_types import CampaignRule, NoDataRule, WindowedRule
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.store import AlertStore
-from pipeline.processors.alerts.touched import SWEEP_EVERY, Sweep, Touched, holding
+from pipeline.processors.alerts.touched import SWEEP_EVERY, Sweep, Touched
 from pipeline.processors.alerts.unknown_rules import UnknownRules, split
 from pipeline.processors.alerts.verdicts import Verdicts
-from pipeline.processors.alerts.window_rules import slice_of
 from pipeline.processors.alerts.windows import Brands, Windows
 from schemas.alerts import Alert
 from schemas.signals import Candidate, Signal
@@ -58,9 +59,8 @@ class Evaluator(OpenAlerts):
         """The last minute that was judged as ended."""
         self._again = set[int]()
         """Minutes that were judged under another leader or by other rules: again, before an open alert may end."""
-        self._started = False
+        self._started, self.campaigns, self.arrivals = False, CampaignQueue(), LastArrivals()
         self._touched, self._sweep, self.news, self.unknown = Touched(), Sweep(time_of(0)), News(), UnknownRules()
-        self.campaigns, self.arrivals = CampaignQueue(), LastArrivals()
 
     # --- the start, other rules ---------------------------------------------------------------------------------------
     def start(self, now: datetime, generation: int) -> list[Alert]:
@@ -75,7 +75,6 @@ class Evaluator(OpenAlerts):
         self._heard_at = self._kept_at = self._led_at = now
         self._swept_at = now - SWEEP_EVERY  # a source may have gone silent while nobody led
         self._sweep = Sweep(now)
-        self.windows = self._make_windows(self.config)  # other rules may have come while another process led
         self.unknown.read(self._tables, now)
         self._touched.late.read(self._tables, now)
         self.campaigns.recall(self._campaign_rules, self.watermark, now)
@@ -89,10 +88,8 @@ class Evaluator(OpenAlerts):
     def use(self, config: Alerts) -> None:
         """These rules are in force from now on, or from `start` on; an open alert goes on under the rule of the same name."""
         self.config = self.lifecycle.config = config
-        if not self._started:
-            return
-        self.windows = self._make_windows(config)
-        self._read_everything()
+        if self._started:
+            self._read_everything()
 
     def use_zones(self, zones: Zones) -> None:
         self.zones = zones
@@ -106,13 +103,13 @@ class Evaluator(OpenAlerts):
         self._closed = minute_of(self.watermark - CLOSED_AFTER) - 1
         self._again = {self._closed - 1, self._closed}
         self.arrivals.reset()
-        self.windows.watched = {alert.scope for alert in self.lifecycle.open}  # before all others, while there is room
-        for alert in self.lifecycle.open:
-            rule = self.config.rule(alert.rule)
-            if isinstance(rule, WindowedRule) and rule.is_about(alert.scope) and not alert.test:
-                heard = minute_of(alert.since) - self.windows.longest  # it may have no mention since
-                self.windows.rings[slice_of(rule)].table.take_in([alert.scope], heard)
-        self.windows.learn(self._tables.ask, minute_of(self.watermark))
+        self._learn(minute_of(self.watermark))
+
+    def _learn(self, minute: int) -> None:
+        """All that the windows of these rules need."""
+        self.windows = self._make_windows(self.config)
+        self._take_in_open(self.windows)
+        self.windows.learn(self._tables.ask, minute)
 
     @property
     def _campaign_rules(self) -> list[CampaignRule]:
@@ -152,7 +149,7 @@ class Evaluator(OpenAlerts):
         self._move_on(now)
         minute = minute_of(self.watermark)
         if minute > before and self.windows.minutes:
-            self._enter(range(max(before, minute - self.windows.minutes) + 1, minute + 1))
+            self._enter(before, minute)
         touched = self._take_touched(minute, now)
         self._read(self._sweep.take(minute, self.windows.longest, now), None)
         self._read(touched, sorted(set().union(*touched.values())))
@@ -178,30 +175,33 @@ class Evaluator(OpenAlerts):
         return changes
 
     def _move_on(self, now: datetime) -> None:
-        newest = now if now - self._heard_at >= IDLE else min(self._newest, now)
-        self.watermark = max(self.watermark, newest)
+        self.watermark = max(self.watermark, now if now - self._heard_at >= IDLE else min(self._newest, now))
 
-    def _enter(self, minutes: range) -> None:
+    def _enter(self, before: int, minute: int) -> None:
         """Moves on to new minutes. The process that led before may have committed signals of them: all brands are read, before
-        the histories take the minutes over."""
+        the histories take the minutes over. After a pause about as long as the rings, all is read as at a start."""
+        if minute - before > self.windows.minutes - 2 * STEP_MINUTES:
+            self._learn(minute)
         for ring in self.windows.rings.values():
-            ring.move(minutes[-1])
-        self._read(minutes, None)
-        self.windows.move(minutes[-1])
+            ring.move(minute)
+        self._read(range(max(before, minute - self.windows.minutes) + 1, minute + 1), None)
+        self.windows.move(minute)
+        histories = self.windows.histories.values()
+        read_again(self._tables.ask, self.windows.dimensions, histories, self._touched.take_past(histories))
 
     def _take_touched(self, minute: int, now: datetime) -> dict[int, set[str]]:
         """Minutes up to this one that a ring holds, and their brands that a windowed rule can be about."""
         due = self._touched.take(minute)
         self.campaigns.add(self._campaign_rules, due, now)
-        recent = {m: self.windows.wanted(brands) for m, brands in due.items() if minute - m < self.windows.minutes}
-        return {m: brands for m, brands in recent.items() if brands}
+        asked = {m: wanted for m, brands in due.items() if (wanted := self.windows.wanted(brands))}
+        return self._touched.recent(asked, minute, self.windows.minutes)
 
     def _judge(self, touched: Mapping[int, set[str]], minute: int, now: datetime) -> list[Alert]:
         windows, changes = self.windows, []
         if not windows.minutes:
             return []
         oldest = max(minute - int(OLD.total_seconds()) // MINUTE_S + 1, windows.first)
-        late: dict[int, set[str] | None] = {**holding(touched, range(oldest, self._closed + 1), windows.longest)}
+        late: dict[int, set[str] | None] = {**self._touched.to_judge(touched, range(oldest, self._closed + 1), windows)}
         late |= {each: None for each in self._again if oldest <= each <= self._closed}
         self._again = set()
         for each in sorted(late):
@@ -239,7 +239,7 @@ class Evaluator(OpenAlerts):
     # --- late windows -------------------------------------------------------------------------------------------------
     def late_span(self, now: datetime) -> tuple[datetime, datetime] | None:
         """The span of a day whose windows were touched too late for a notification; `record` its alerts, if any."""
-        return self._touched.late.take(now, self.windows.longest)
+        return self._touched.late.take(now, self.windows.reach)
 
     def record(self, alerts: Iterable[Alert], now: datetime) -> list[Alert]:
         """Stores alerts of a backtest as historical, except those near a stored alert of their rule and scope."""

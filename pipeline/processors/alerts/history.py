@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,15 @@ from pipeline.processors.alerts.minutes import MINUTE_S, STEP_S
 from pipeline.processors.alerts.negative_share import NegativeShare
 from pipeline.processors.alerts.past import LATE_STEPS, Past
 from pipeline.processors.alerts.ring import Ring
-from pipeline.processors.alerts.spike import Baseline
+from pipeline.processors.alerts.spike import Baseline, reach
 from pipeline.processors.alerts.spike_parameters import Bools, Spike
 from pipeline.processors.alerts.study import DAYS
 from pipeline.processors.alerts.table import NONE, CountTable, Rows
 
 STEP_MINUTES = STEP_S // MINUTE_S
 HISTORY_STEPS = REACH_STEPS
+REACH_MINUTES = (reach(Spike()) + 1) * STEP_MINUTES
+"""Of the longest window of a spike, with the step that goes on."""
 _DAY_STEPS = 86400 // STEP_S
 OFF, OFF_LEAST = 0.02, 10
 """If all scopes together have less than this share of the usual count in a step of the past, the step is unknown, not quiet:
@@ -59,6 +61,11 @@ class History:
         self._expected = Expected(table, self.volume)
 
     @property
+    def apart(self) -> int:
+        """The first minute that is in the windows of one that can still be judged."""
+        return max(self.first, self.step - LATE_STEPS - REACH_MINUTES // STEP_MINUTES) * STEP_MINUTES
+
+    @property
     def days(self) -> float:
         """How far it reaches back, of the days that are looked at."""
         return min(DAYS, (self.step - self.first) / _DAY_STEPS)
@@ -91,6 +98,13 @@ class History:
         sliced = self._table.slice.of(frame)
         for step, total, live in sliced.group_by("minute").agg(pl.col("count", "live").sum()).iter_rows():
             self._totals[step % HISTORY_STEPS], self._live[step % HISTORY_STEPS] = total, live
+        rows, sums = self._sums(sliced)
+        steps, mentions = sums.get_column("minute").to_numpy(), sums.get_column("count").to_numpy()
+        self._share.add(rows, steps, sums.select("negative", "labelled").to_numpy())
+        return rows, steps, mentions
+
+    def _sums(self, sliced: pl.DataFrame) -> tuple[Rows, pl.DataFrame]:
+        """The rows of the scopes, and their sums by step."""
         groups = self._table.wanted(sliced).group_by("brand", "platform", "language", "minute")
         sums = groups.agg(pl.col("count", "negative", "labelled").sum())
         rows = self._table.rows(sums, last_minutes(sums.get_column("minute")))
@@ -99,8 +113,7 @@ class History:
         steps, mentions = sums.get_column("minute").to_numpy(), sums.get_column("count").to_numpy()
         np.minimum.at(self._begun, rows, steps)
         np.maximum.at(self.peak, rows, mentions)
-        self._share.add(rows, steps, sums.select("negative", "labelled").to_numpy())
-        return rows, steps, mentions
+        return rows, sums
 
     def finish(self) -> None:
         """All counts were added: finds the steps in which Earshot was off."""
@@ -136,21 +149,28 @@ class History:
                 if self._take_over(ring, step):
                     self._expected.correct(step)
 
+    def replace(self, frame: pl.DataFrame, steps: Sequence[int]) -> None:
+        """Takes over steps again that the ring holds no more, with all that ClickHouse has of them: an answer to
+        `counts.history_sql`. The week's negative share stays as it was."""
+        sliced = self._table.slice.of(frame)
+        totals = dict(sliced.group_by("minute").agg(pl.col("count").sum()).iter_rows())
+        known = [step for step in steps if self.first <= step < self.step]
+        for step in known:
+            self._set_total(step, totals.get(step, 0))
+        rows, sums = self._sums(sliced)
+        self._past.replace(known, rows, sums.get_column("minute").to_numpy(), sums.get_column("count").to_numpy())
+        self._expected.correct(min(known, default=self.step))
+
     def use_zones(self, rows: Rows) -> None:
         """The brands of these rows have other zones."""
         self._expected.forget_zones(rows)
 
     def _take_over(self, ring: Ring, step: int) -> bool:
         """Returns False if the counts are as they were."""
-        index, last = step % HISTORY_STEPS, (step + 1) * STEP_MINUTES - 1
-        was_off = self._off[index]
-        total = ring.total(last, STEP_MINUTES)
-        # While it runs, only a step without any mention means that it was off; few mentions are for the rules to judge.
-        self._off[index] = not ring.first + STEP_MINUTES - 1 <= last <= ring.last or (
-            not total and _usual(self._totals[np.arange(step - _DAY_STEPS, step) % HISTORY_STEPS]) >= OFF_LEAST
-        )
-        self._totals[index] = 0 if self._off[index] else total
-        if not ring.first + STEP_MINUTES - 1 <= last <= ring.last:
+        last = (step + 1) * STEP_MINUTES - 1
+        inside = ring.first + STEP_MINUTES - 1 <= last <= ring.last
+        changed = self._set_total(step, ring.total(last, STEP_MINUTES) if inside else None)
+        if not inside:
             return True
         window = ring.window(last, STEP_MINUTES)
         count = window.of("count")
@@ -159,7 +179,17 @@ class History:
         self.peak[rows] = np.maximum(self.peak[rows], count[rows])
         labelled = np.column_stack([window.of("negative"), window.of("labelled")])[rows]
         self._share.put(step, rows, labelled)
-        return self._past.put(step, rows, count[rows]) or bool(was_off != self._off[index])
+        return self._past.put(step, rows, count[rows]) or changed
+
+    def _set_total(self, step: int, total: float | None) -> bool:
+        """The mentions of all scopes; None: unknown. Returns whether it is another now that Earshot was off."""
+        index = step % HISTORY_STEPS
+        was_off = self._off[index]
+        # While it runs, only a step without any mention means that it was off; few mentions are for the rules to judge.
+        day = np.arange(step - _DAY_STEPS, step) % HISTORY_STEPS
+        self._off[index] = total is None or (not total and _usual(self._totals[day]) >= OFF_LEAST)
+        self._totals[index] = 0 if self._off[index] else total
+        return bool(was_off != self._off[index])
 
     def mattered(self, least: int) -> npt.NDArray[np.bool_]:
         """By row: whether a step had `least` mentions, or MANY steps had some."""

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from pipeline.processors.alerts.lifecycle import Lifecycle
-from pipeline.processors.alerts.minutes import time_of
-from pipeline.processors.alerts.rule_types import AnyRule, OverTimeRule
+from pipeline.processors.alerts.minutes import minute_of, time_of
+from pipeline.processors.alerts.rule_types import AnyRule, OverTimeRule, WindowedRule
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.store import AlertStore
+from pipeline.processors.alerts.window_rules import slice_of
+from pipeline.processors.alerts.windows import Windows
 from schemas.alerts import Alert, Member, State
 
 
@@ -49,6 +51,15 @@ class OpenAlerts:
     def test(self, rule: AnyRule, brand: str, actor: str, now: datetime) -> list[Alert]:
         """Stores a test of the rule's receivers."""
         return self._write([self.lifecycle.test(rule, brand, actor, now)], [])
+
+    def _take_in_open(self, windows: Windows) -> None:
+        """The scopes of open alerts have rows before all others, while there is room."""
+        windows.watched = {alert.scope for alert in self.lifecycle.open}
+        for alert in self.lifecycle.open:
+            rule = self.config.rule(alert.rule)
+            if isinstance(rule, WindowedRule) and rule.is_about(alert.scope) and not alert.test:
+                heard = minute_of(alert.since) - windows.longest  # it may have no mention since
+                windows.rings[slice_of(rule)].table.take_in([alert.scope], heard)
 
     def _write(self, changes: list[Alert], members: Sequence[Member]) -> list[Alert]:
         self._tables.write(changes, members, self._generation)

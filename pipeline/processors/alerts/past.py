@@ -125,6 +125,15 @@ class Past:
         self._chunks.append(new)
         return True
 
+    def replace(self, taken: Sequence[int], rows: Rows, steps: Rows, counts: Counts) -> None:
+        """Takes over the steps `taken` again, of any age: they have these counts and no others."""
+        for place, chunk in enumerate(self._chunks):
+            if here := [step for step in taken if chunk.first <= step < chunk.end]:
+                before = chunk.cells()
+                kept, new = ~np.isin(before[1], here), np.isin(steps, here)
+                both = (np.append(old[kept], values[new]) for old, values in zip(before, (rows, steps, counts), strict=True))
+                self._chunks[place] = Chunk.of(chunk.first, chunk.end, *both)
+
     def holds(self, step: int) -> bool:
         """Whether the step is a chunk of its own."""
         return any(chunk.is_step(step) for chunk in reversed(self._chunks))

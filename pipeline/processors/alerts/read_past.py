@@ -1,4 +1,4 @@
-"""Reads the past of all slices from ClickHouse, at a start and for other rules.
+"""Reads the past of all slices from ClickHouse: at a start, for other rules, and steps to which events came late.
 
 Cost: a query of some milliseconds for three hours of four weeks, and more where they hold rows; a young table is asked for the
 hours that it has.
@@ -42,6 +42,14 @@ def read_past(
             table.rows(mentions, last_minutes(mentions.get_column("minute")))
     for history in histories:
         history.finish()
+
+
+def read_again(query: Query, dimensions: Iterable[str], histories: Iterable[History], steps: Sequence[int]) -> None:
+    """Reads steps again whose events came when no ring held them any more: they are in the longer windows of a spike."""
+    if steps:
+        frame = pl.concat(query(counts.history_sql(dimensions, STEP_S, step, step)) for step in steps)
+        for history in histories:
+            history.replace(frame, steps)
 
 
 class _Reader:

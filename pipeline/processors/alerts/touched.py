@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
+from pipeline.processors.alerts.history import STEP_MINUTES, History
 from pipeline.processors.alerts.late_days import LateDays
 from pipeline.processors.alerts.lifecycle import OLD
 from pipeline.processors.alerts.minutes import minute_of
+from pipeline.processors.alerts.past import LATE_STEPS
+from pipeline.processors.alerts.windows import Windows
 from schemas.signals import Signal
 
 SWEEP_EVERY = timedelta(minutes=1)
 SWEEP_MOST = 15
+AGAIN_STEPS = 12
+"""Of the steps that rings hold no more, so many are read again in a minute: a poller may touch old ones without end."""
+_CORRECTED = (LATE_STEPS - 1) * STEP_MINUTES
 
 
 class Touched:
@@ -19,6 +26,11 @@ class Touched:
 
     def __init__(self) -> None:
         self._brands: dict[int, set[str]] = {}
+        self._past: dict[int, set[str]] = {}
+        """Minutes that the histories have to read again."""
+        self._reached: dict[int, set[str]] = {}
+        """Minutes whose later ones were not judged again yet."""
+        self._end = 0
         self.late = LateDays()
 
     def add(self, signal: Signal, watermark: datetime, now: datetime) -> None:
@@ -33,6 +45,33 @@ class Touched:
         due = {m: brands for m, brands in self._brands.items() if m <= minute}
         self._brands = {m: brands for m, brands in self._brands.items() if m > minute}
         return due
+
+    def recent(self, minutes: Mapping[int, set[str]], now: int, length: int) -> dict[int, set[str]]:
+        """Those of the last `length` minutes, which rings hold; those too old for `History.correct` wait for `take_past`."""
+        for minute, brands in minutes.items():
+            if minute - minute % STEP_MINUTES <= now - _CORRECTED:
+                self._past.setdefault(minute, set()).update(brands)
+        return {minute: brands for minute, brands in minutes.items() if now - minute < length}
+
+    def take_past(self, histories: Collection[History]) -> list[int]:
+        """The steps to be read again before the next `to_judge`, the newest AGAIN_STEPS; the others next time. Those that are
+        in no window any more are forgotten."""
+        first = min((history.apart for history in histories), default=sys.maxsize)
+        steps = sorted({minute // STEP_MINUTES for minute in self._past if minute >= first}, reverse=True)[:AGAIN_STEPS]
+        taken = {minute for minute in self._past if minute // STEP_MINUTES in steps}
+        self._reached |= {minute: self._reached.get(minute, set()) | self._past[minute] for minute in taken}
+        self._past = {minute: brands for minute, brands in self._past.items() if minute >= first and minute not in taken}
+        return steps
+
+    def to_judge(self, touched: Mapping[int, set[str]], minutes: range, windows: Windows) -> dict[int, set[str]]:
+        """As `holding`, of the rules' windows. Once a minute also those with a touched one in a longer window of a spike, which
+        changes little with each event."""
+        for at, brands in touched.items():
+            self._reached.setdefault(at, set()).update(brands)
+        if minutes.stop == self._end and windows.reach > windows.longest:
+            return holding(touched, minutes, windows.longest)
+        reached, self._reached, self._end = self._reached, {}, minutes.stop
+        return holding(reached, minutes, windows.reach)
 
 
 def holding(touched: Mapping[int, Collection[str]], minutes: range, longest: int) -> dict[int, set[str]]:

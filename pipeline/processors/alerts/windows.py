@@ -17,7 +17,7 @@ from pipeline.clickhouse.query import Query
 from pipeline.config.zone import NO_ZONES, Zones
 from pipeline.processors.alerts import counts
 from pipeline.processors.alerts.counts import Slice
-from pipeline.processors.alerts.history import HISTORY_STEPS, MOST_BYTES, STEP_MINUTES, History
+from pipeline.processors.alerts.history import HISTORY_STEPS, MOST_BYTES, REACH_MINUTES, STEP_MINUTES, History
 from pipeline.processors.alerts.read_past import WEEK_STEPS, read_past
 from pipeline.processors.alerts.ring import Ring, Window
 from pipeline.processors.alerts.rule_types import SpikeRule, WindowedRule
@@ -70,6 +70,8 @@ class Windows:
         self.rings = {slice_: Ring(table, self.minutes, measures_of(self._rules[slice_])) for slice_, table in tables.items()}
         spiky = [slice_ for slice_, group in self._rules.items() if any(isinstance(rule, SpikeRule) for rule in group)]
         self.histories = {slice_: History(tables[slice_], MOST_BYTES // len(spiky)) for slice_ in spiky}
+        self.reach = REACH_MINUTES if spiky else self.longest
+        """For so many minutes the counts of a minute are in the windows of later ones."""
         self._tidied = 0
         self.watched: Collection[Scope] = ()
         """With an open alert, as `judge` heard of them last: they keep their rows while room is short."""
@@ -99,13 +101,11 @@ class Windows:
 
     @property
     def nbytes(self) -> int:
-        rings = sum(ring.nbytes for ring in self.rings.values())
-        return rings + sum(history.nbytes for history in self.histories.values())
+        return sum(ring.nbytes for ring in self.rings.values()) + sum(each.nbytes for each in self.histories.values())
 
     def wanted(self, brands: Iterable[str]) -> set[str]:
         """Those of the brands that a rule can be about."""
-        named = brands_of(self.rules)
-        return set(brands) if named is None else set(brands) & named
+        return set(brands) if (named := brands_of(self.rules)) is None else set(brands) & named
 
     # --- counts -------------------------------------------------------------------------------------------------------
     def learn(self, query: Query, minute: int) -> None:
