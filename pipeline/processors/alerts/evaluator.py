@@ -180,7 +180,7 @@ class Evaluator(OpenAlerts):
     def _enter(self, before: int, minute: int) -> None:
         """Moves on to new minutes. The process that led before may have committed signals of them: all brands are read, before
         the histories take the minutes over. After a pause about as long as the rings, all is read as at a start."""
-        if minute - before > self.windows.minutes - 2 * STEP_MINUTES:
+        if minute - before > self.windows.minutes - STEP_MINUTES - 1:
             self._learn(minute)
         for ring in self.windows.rings.values():
             ring.move(minute)
