@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 from clickhouse_connect.driver.client import Client
 
@@ -44,11 +45,11 @@ def evaluator(client: Client) -> Evaluator:
     return start(client)
 
 
-def start(client: Client) -> Evaluator:
+def start(client: Client, rules: Alerts = RULES) -> Evaluator:
     """As after a restart: a new one, with all that is in the tables."""
     fence = Fence(lambda: 0.0)
     fence.polled()
-    evaluator = Evaluator(AlertTables(Inserter(client, fence, Vitals(), "alerts")), RULES)
+    evaluator = Evaluator(AlertTables(Inserter(client, fence, Vitals(), "alerts")), rules)
     evaluator.start(utc_now(), 0)
     return evaluator
 
@@ -102,6 +103,22 @@ def test_what_was_told_in_time_is_not_on_record_again(client: Client, evaluator:
     evaluator.tick(later)
     evaluator.ingest([Signal(touched={minute: ("Acme",)})], later)
     assert go_through(evaluator, client, later + QUIET) == 0
+
+
+def test_steps_of_events_hours_late_are_read_again_for_spikes(client: Client) -> None:
+    now, rules = utc_now(), [{"name": "all", "type": "spike"}, {"name": "by", "type": "spike", "by": ["platform"]}]
+    say(client, now - timedelta(days=3), 2)
+    ran = start(client, Alerts.model_validate({"rules": rules}))
+    then = (now - timedelta(hours=3)).replace(second=0, microsecond=0)
+    say(client, then, 30)
+    say(client, then + timedelta(minutes=11), 5, "Bolt")
+    ran.ingest([Signal(touched={then + timedelta(minutes=n): ("Acme", "Bolt") for n in range(45)})], now)
+    for minute in range(1, 4):
+        ran.tick(now + timedelta(minutes=minute))
+    for slice_, history in ran.windows.histories.items():
+        table = ran.windows.rings[slice_].table
+        sums = np.nansum(history.volume(table.known(), 60), axis=1)
+        assert {table.scopes[row].brand: n for row, n in zip(table.known(), sums, strict=True)} == {"Acme": 30, "Bolt": 5}
 
 
 # --- the sweep --------------------------------------------------------------------------------------------------------
