@@ -16,6 +16,8 @@ BACKOFF, LONGEST_BACKOFF = timedelta(minutes=1), timedelta(minutes=16)
 
 class CampaignQueue:
     """Minutes with news since their last search. A search is about a stretch of them, or about all that have late rows alone.
+    The stretch that has waited longest and the newest take turns: after an outage, the minutes of an hour keep no campaign of
+    the present waiting.
 
     It counts once it is `done`. The minutes of one that `failed` wait, and then come one by one, never two of them in a row:
     so they keep no others waiting. Restart: `recall`."""
@@ -31,6 +33,7 @@ class CampaignQueue:
         self._recent = self._last = 0
         self._not_before = self._watermark = time_of(0)
         self._retried = False
+        self._newest = True
 
     def add(self, rules: Sequence[CampaignRule], touched: Mapping[int, Collection[str]], now: datetime) -> None:
         """Takes in those of the touched minutes (with their brands) that a rule can be about."""
@@ -66,7 +69,7 @@ class CampaignQueue:
         return Search(rules, part, self._last, recent, min(self._searching.values()))
 
     def _part(self) -> list[int]:
-        """The minutes of the next search, ascending: those that have waited longest."""
+        """The minutes of the next search, ascending: those that have waited longest, in turns with the newest."""
         due = [minute for minute in self._waiting if minute <= self._last]
         again = [minute for minute in due if minute in self._failed and self._failed[minute][1] <= self._watermark]
         ready = sorted(minute for minute in due if minute not in self._failed)
@@ -77,6 +80,9 @@ class CampaignQueue:
             return []
         first = min(ready, key=lambda minute: (self._waiting[minute], minute))
         if first in self._whole:
+            newest = max(first, ready[-1] - STRETCH + 1)
+            self._newest = newest == first or not self._newest
+            first = newest if self._newest else first
             return [minute for minute in ready if minute in self._whole and first <= minute < first + STRETCH]
         return [minute for minute in ready if minute not in self._whole]
 

@@ -65,6 +65,22 @@ def test_a_search_is_about_all_minutes_that_were_touched_since_the_one_before() 
     assert (late.last, late.since) == (whole.last, whole.since) == (FIRST + 1, after(10))
 
 
+def test_the_present_waits_for_no_hour_of_recalled_minutes_and_they_not_for_the_present() -> None:
+    queue = CampaignQueue()
+    queue.recall(RULES, after(-3600), NOON)
+    first, newest = list[int](), list[int]()
+    for minute in range(1, 30):  # a search takes a minute, as on a loaded machine
+        queue.add(RULES, {FIRST + minute: {"Acme"}}, after(60 * minute))
+        due = queue.take(RULES, after(60 * minute))
+        assert due is not None
+        queue.done()
+        first.append(due.touched[0])
+        newest.append(due.touched[-1])
+    assert newest[1::2] == [FIRST + minute for minute in range(2, 30, 2)]
+    assert first[0] == min(first)
+    assert not [minute for minute in queue._waiting if minute < FIRST]
+
+
 def test_the_wait_ends_with_the_end_of_the_search() -> None:
     queue = started()
     queue.add(RULES, {FIRST: {"Acme"}}, after(10))
