@@ -85,7 +85,8 @@ def beside_figures(rows: int, rate: int, seconds: int) -> Iterator[Figure]:
                         process.kill()
                         process.wait()
 
-            milliseconds = visible.measure(stage, rate, seconds, beside=beside) * 1000
+            events = visible.WARM_UP_EVENTS + command
+            milliseconds = visible.measure(stage, rate, seconds, beside=beside, warm_up_events=events) * 1000
             conditions = f"{rate:,} events/s for {seconds} s beside {rows:,} rows, {'with' if command else 'without'} reconcile"
             yield Figure(name, float(np.percentile(milliseconds, 99)), MS, conditions)
 

@@ -49,12 +49,14 @@ def measure(
     seconds: int,
     then: Callable[[Client], None] = lambda client: None,
     beside: Callable[[Settings], AbstractContextManager[object]] = nullcontext,
+    warm_up_events: int = WARM_UP_EVENTS,
 ) -> Times:
-    """The seconds that each event took; `then` runs when all were seen, `beside` all the time.
+    """The seconds that each event took; `then` runs when all were seen, `beside` all the time. A second measurement on a stage
+    needs another number of `warm_up_events`, and so another topic: on the first one's its events would be redeliveries.
 
     Raises RuntimeError when one was never seen.
     """
-    warm_up = stage.topic(WARM_UP_EVENTS)
+    warm_up = stage.topic(warm_up_events)
     with (
         stage.run(warm_up) as settings,
         Worker(settings) as worker,
