@@ -1,7 +1,8 @@
 """Understatements and assurances with a negation in them, and the same in plain words.
 
 "Not bad" praises, and so does "nicht schlecht" or "неплохо": a small model reads the words and misses that they cancel out.
-Only expressions that mean the same wherever they stand are here: not "pas mal de" (many), not "sans doute" (perhaps).
+Only expressions that mean the same nearly wherever they stand are here: not "pas mal de" (many), not "sans doute" (perhaps).
+The words behind them are not looked at: "I can't complain to anyone" is misread.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ IDIOMS = (
     (r"(?:is|are|was|were)(?:n['’]?t| not) (?:(?:too|so|that|half|at all) )?bad(?: at all)?", "is quite good"),
     (r"not (?:(?:too|so|that|half|at all) )?bad(?: at all)?", "quite good"),
     (r"without (?:a |any )?doubt|no doubt(?: about it)?|undoubtedly", "definitely"),
-    (r"(?:can['’]?t|cannot|can not) (?:really )?complain", "am satisfied"),
+    (r"(i|we) (?:really )?(?:can['’]?t|cannot|can not) (?:really )?complain", "$1 am satisfied"),  # not: you can't
     (r"(?:nothing to complain about|no complaints?)(?: at all| here)?", "satisfied"),
     (r"(?:can['’]?t|cannot|can not) go wrong", "will be happy"),
     (r"could(?:n['’]?t| not) be (?:any )?(?:more )?(happier|happy|prouder|proud|pleased)", "am very $1"),

@@ -44,6 +44,8 @@ CHANGED = [
     ("👨‍👩‍👧 ✈️", "👨‍👩‍👧 ✈"),
     ("Not bad at all", "quite good"),
     ("Ohne Zweifel gut", "definitiv gut"),
+    ("You can't complain to anyone here", "You can't complain to anyone here"),
+    ("Lovely staff, I can't complain", "Lovely staff, I am satisfied"),
     ("НЕПЛОХО", "хорошо"),
     ("неплохая связь", "хорошая связь"),
     ("La cena no estuvo nada mal", "La cena estuvo muy bien"),
@@ -66,7 +68,7 @@ def samples() -> pl.DataFrame:
 def test_another_preparation_is_another_version() -> None:
     """Stored labels name it in their model, so that `earshot rescore` finds those of an older preparation."""
     made = "\n".join(prepare(pl.concat([samples()["text"], pl.Series([text for text, _ in CHANGED])])))
-    assert (VERSION, hashlib.sha256(made.encode()).hexdigest()[:12]) == (2, "9bac19b71b97")
+    assert (VERSION, hashlib.sha256(made.encode()).hexdigest()[:12]) == (2, "8e192064487b")
 
 
 def test_other_capitals_are_another_version_too() -> None:
