@@ -59,7 +59,7 @@ def figures(rows: int) -> Iterator[Figure]:
             seconds, peak, clickhouse = _measured(stage, settings)
             check(client, rows)
             again, *_ = _measured(stage, settings)
-    conditions = f"{rows:,} rows, {rows // EACH:,} events with a second one, no worker beside it"
+    conditions = f"{rows:,} rows, {rows // EACH:,} events with a second one, no worker beside it, --share 1"
     yield Figure("reconcile.seconds", seconds, SECOND_S, f"with the minute that it waits; {conditions}")
     yield Figure("reconcile.rss_mb", peak, MB, f"the most that the command had resident; {conditions}")
     yield Figure("reconcile.clickhouse_mb", clickhouse, MB, f"the most that ClickHouse had resident meanwhile; {conditions}")
@@ -110,15 +110,11 @@ def check(client: Client, rows: int) -> None:
         raise RuntimeError(f"{left} moved rows can be seen")
 
 
-def _started(settings: Settings) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(COMMAND, env=child_environment(settings), stdout=subprocess.DEVNULL)
-
-
 def _measured(stage: Ground, settings: Settings) -> tuple[float, float, float]:
     """Seconds; in MB the command's peak, and the most that ClickHouse had resident."""
     pid, started = stage.stack.pid("clickhouse"), time.monotonic()
     peak = most = 0.0
-    process = _started(settings)
+    process = subprocess.Popen([*COMMAND, "--share", "1"], env=child_environment(settings), stdout=subprocess.DEVNULL)
     while process.poll() is None:
         with suppress(OSError, StopIteration):  # it ends at this moment
             peak, most = max(peak, peak_mb(process.pid)), max(most, resident_mb(pid))
