@@ -17,6 +17,7 @@ OutOfMemory              a GPU has too little memory for a batch of texts: the e
 Unmappable               a row of a recorded file has no event: the row is reported and left out
 NotJson                  bytes of a recorded file are no JSON, with the place in them: the row is reported
 FileDamaged              a recorded file breaks off here: the rows before are read, the rest is reported
+Unreadable               a platform's payload has another shape than its mapper knows: it is counted, and the source says so
 AddressRefused           a receiver's address is not public: nothing is sent there
 QueryError               the embedded ClickHouse answers a statement with this code and message
 RequestError             the control API answers a request with this HTTP status and reason

@@ -1,0 +1,100 @@
+"""Changes: the events that the pipeline takes, made of the observations of an item: a create once, then updates of the
+groups that changed, and a delete.
+
+An update carries whole groups (processors/completion.py): so a group of which a payload gives only a part replaces none. What
+was sent last of an item is known by hashes, of the newest items alone: an item beyond them is a create again, which the
+worker's dedup takes for a redelivery, or for an update of all that it carries (docs/one-row.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import numpy as np
+import orjson
+from xxhash import xxh3_64_intdigest
+
+from pipeline.sources.platforms.observation import Observation
+from schemas.events import FIELDS, Group
+from schemas.untyped import JsonObject
+
+MOST_ITEMS = 5_000
+"""Items that are known, the newest."""
+GROUPS: Final[tuple[Group, ...]] = ("text", "metrics", "author")
+UNSENT, GONE = 0, 1
+"""In place of a group's hash: it was not sent as a whole; the item was deleted."""
+_SORTED = orjson.OPT_SORT_KEYS
+_TOPS: dict[str, Group] = {field.path.split(".")[0]: field.group for field in FIELDS}
+
+
+class Known:
+    """The newest items of a source: for each the hash of each group, as last sent. For one thread. Restart: from `dump`."""
+
+    def __init__(self, dumped: bytes = b"") -> None:
+        """Takes the items that `dump` returned; bytes of another length are none."""
+        rows = np.frombuffer(dumped, "<u8").reshape(-1, 4).tolist() if len(dumped) % 32 == 0 else []
+        self._items: dict[int, tuple[int, int, int]] = {key: (text, metrics, author) for key, text, metrics, author in rows}
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def dump(self) -> bytes:
+        """Key and three hashes of each item, oldest first, as little-endian 64-bit numbers."""
+        return np.array([(key, *hashes) for key, hashes in self._items.items()], "<u8").tobytes()
+
+    def changes(self, observations: Iterable[Observation], now: str) -> Iterator[JsonObject]:
+        """The events to send, each with `operation`; `now`, of changes to which the platform gives no time, is their
+        `occurred_at`. They count as sent once they are taken."""
+        for observation in observations:
+            if (change := self._change(observation, now)) is not None:
+                yield change
+
+    def _change(self, seen: Observation, now: str) -> JsonObject | None:
+        event = seen.event
+        key = xxh3_64_intdigest(f"{event['platform']}:{event['id']}")
+        before = self._items.get(key)
+        if seen.deleted:
+            self._keep(key, (GONE, GONE, GONE))
+            return None if before == (GONE, GONE, GONE) else _delete(event, seen.at or now)
+        if before is None:
+            self._keep(key, _hashes(event, seen.partial))
+            return {**event, "operation": "create"}
+        if before[0] == GONE:
+            return None
+        after = _hashes(event, seen.partial)
+        changed = [group for group, old, new in zip(GROUPS, before, after, strict=True) if new not in (UNSENT, old)]
+        merged = [new if new != UNSENT else old for old, new in zip(before, after, strict=True)]
+        self._keep(key, (merged[0], merged[1], merged[2]))
+        return _update(event, changed, seen.at if changed == ["text"] and seen.at else now) if changed else None
+
+    def _keep(self, key: int, hashes: tuple[int, int, int]) -> None:
+        self._items.pop(key, None)  # to the end, as the newest
+        self._items[key] = hashes
+        if len(self._items) > MOST_ITEMS:
+            del self._items[next(iter(self._items))]
+
+
+def _hashes(event: JsonObject, partial: frozenset[str]) -> tuple[int, int, int]:
+    parts: dict[str, JsonObject] = {group: {} for group in GROUPS}
+    for name, value in event.items():
+        if (group := _TOPS[name]) != "fixed":
+            parts[group][name] = value
+    text, metrics, author = (
+        UNSENT if group in partial or not parts[group] else max(2, xxh3_64_intdigest(orjson.dumps(parts[group], None, _SORTED)))
+        for group in GROUPS
+    )
+    return text, metrics, author
+
+
+def _update(event: JsonObject, groups: list[Group], at: str) -> JsonObject:
+    carried = {name: value for name, value in event.items() if _TOPS[name] in groups}
+    return {**_named(event), **carried, "operation": "update", "occurred_at": at}
+
+
+def _delete(event: JsonObject, at: str) -> JsonObject:
+    return {**_named(event), "operation": "delete", "occurred_at": at}
+
+
+def _named(event: JsonObject) -> JsonObject:
+    return {name: event[name] for name in ("id", "platform", "created_at", "source") if name in event}
