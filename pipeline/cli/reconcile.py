@@ -12,17 +12,14 @@ from pipeline.cli.options import load_settings
 def reconcile(
     context: typer.Context,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the events without changing them.")] = False,
-    share: Annotated[
-        float, typer.Option("--share", min=0.01, max=1, help="The share of the time in which it works; 1 where no worker runs.")
-    ] = 0.2,
 ) -> None:
     """Make each event one row, whatever landed beyond the dedup window.
 
     An event that came again under another created_at, or from another partition, after the worker had forgotten it has several
     rows. They become one: with the created_at that landed first, and the latest state of every field. A delete is final.
 
-    Workers may run meanwhile: it rests four times as long as it works, or as --share says. A second run changes nothing, or
-    completes a stopped one. Before it blanks the rows that it moved, it waits a minute.
+    Workers may run meanwhile. A second run changes nothing, or completes a stopped one. Before it blanks the rows that it
+    moved, it waits a minute.
 
     Exit codes: 0 done, 1 ClickHouse refused, or workers keep landing the same events under other times (run it again), 2 wrong
     usage or settings, 3 ClickHouse unreachable, 4 run `earshot migrate` first.
@@ -32,7 +29,7 @@ def reconcile(
     from pipeline.maintenance.reconcile import reconcile as run
 
     with progress("ranges") as advance:
-        done = run(settings.clickhouse, dry_run=dry_run, progress=advance, share=share)
+        done = run(settings.clickhouse, dry_run=dry_run, progress=advance)
     if done.events:
         console().print(table(("source", "events"), done.events.most_common(20)))
     become, moved = ("would become", "would be moved") if dry_run else ("became", "were moved")

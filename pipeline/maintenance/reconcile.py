@@ -4,9 +4,6 @@ It looks at all events, by ranges of their keys, and then at those of which a ro
 same time, and what they write of these events is not lost (processors/one_row.py says why). A row that was moved keeps its text
 until the last pass, SETTLE_S later; a run that is killed leaves that to the next one, or to control.
 
-It rests after each query and each write, so that workers insert meanwhile: where its share of the time is 0.2, for four times
-as long as it worked.
-
 Cost: for each 2 million rows a scan of six columns, for each 5,000 such events a scan of event_key, and for each 50 MB of
 their rows a read of those beside them.
 """
@@ -14,7 +11,7 @@ their rows a read of those beside them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 
 import polars as pl
@@ -33,8 +30,8 @@ from schemas.times import utc_now
 CLOCKS = timedelta(seconds=60)
 """How far a worker's clock may differ from ours."""
 PASSES = 10
-SHARE = 0.2
-"""Of the time in which it works, on one core of ClickHouse."""
+THREADS = 1
+"""Of a query: workers insert meanwhile."""
 
 
 def reconcile(
@@ -42,10 +39,9 @@ def reconcile(
     *,
     dry_run: bool = False,
     progress: Progress = lambda done, total: None,
-    share: float = SHARE,
     settle_s: float = SETTLE_S,
 ) -> Reconciled:
-    """Makes each event one row. `progress` counts ranges of keys; `share` of the time it works, above 0 and at most 1.
+    """Makes each event one row. `progress` counts ranges of keys.
 
     Raises UnreachableError without ClickHouse, EarshotError if ClickHouse refuses a query, and if workers keep landing events
     under other times.
@@ -54,31 +50,17 @@ def reconcile(
     try:
         check_tables(client)
         with one_line(client, AGAIN):
-            return _Reconcile(client, dry_run, share, timedelta(seconds=settle_s)).run(progress)
+            return _Reconcile(client, dry_run, timedelta(seconds=settle_s)).run(progress)
     finally:
         client.close()
 
 
 class _Reconcile:
-    def __init__(self, client: Client, dry_run: bool, share: float, settle: timedelta) -> None:
-        self._ask, self._insert = asker(client), inserting(client)
-        self._rest_for_second, self._rested_at = 1 / share - 1, time.monotonic()
-        self._rows = SeveralRows(self._asked, self._insert, self._read)
+    def __init__(self, client: Client, dry_run: bool, settle: timedelta) -> None:
+        ask = asker(client)
+        self._rows = SeveralRows(lambda sql, settings: ask(sql, {"max_threads": THREADS, **settings}), inserting(client))
         self._dry_run, self._settle = dry_run, settle
         self.done = Reconciled()
-
-    def _read(self, sql: str, settings: Mapping[str, object]) -> pl.DataFrame:
-        return self._ask(sql, {"max_threads": 1, **settings})
-
-    def _asked(self, sql: str, settings: Mapping[str, object]) -> pl.DataFrame:
-        rows = self._read(sql, settings)
-        self._rest()
-        return rows
-
-    def _rest(self) -> None:
-        """For all that was worked since the last rest."""
-        time.sleep((time.monotonic() - self._rested_at) * self._rest_for_second)
-        self._rested_at = time.monotonic()
 
     def run(self, progress: Progress) -> Reconciled:
         begun = utc_now()
@@ -87,7 +69,6 @@ class _Reconcile:
             if not changed or self._dry_run:
                 return self.done
             time.sleep(self._settle.total_seconds())
-            self._rested_at = time.monotonic()
             arrived = Arrived(begun - CLOCKS, utc_now() + CLOCKS)
             begun = utc_now()
             changed = self._pass(arrived, lambda done, total: None)
@@ -103,7 +84,6 @@ class _Reconcile:
                 changed |= plan.kept.height + plan.moved.height > 0
                 if not self._dry_run:
                     self._rows.apply(plan)
-                self._rest()
         progress(len(ranges), len(ranges))
         return changed
 

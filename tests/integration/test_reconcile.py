@@ -70,7 +70,7 @@ def forgotten(lander: Lander, *records: dict[str, Any]) -> None:
 
 
 def run(settings: Settings) -> Reconciled:
-    return reconcile(settings.clickhouse, share=1, settle_s=0.01)
+    return reconcile(settings.clickhouse, settle_s=0.01)
 
 
 def final(client: Client, columns: str) -> list[tuple[Any, ...]]:
@@ -95,7 +95,7 @@ def test_a_create_after_the_window_under_another_time_becomes_an_update(
     if merged:
         merge(client)
     assert len(final(client, "id")) == 4
-    planned = reconcile(settings.clickhouse, share=1, dry_run=True)
+    planned = reconcile(settings.clickhouse, dry_run=True)
     assert (planned.events, planned.rows) == ({"x": 1}, 1) and len(final(client, "id")) == 4
     assert run(settings) == planned
     assert final(client, STATE) == [("1", "acme, edited", 6, 1, 3), ("2", "acme", None, 1, 1), ("3", "acme", None, 1, 1)]
@@ -104,31 +104,6 @@ def test_a_create_after_the_window_under_another_time_becomes_an_update(
     assert run(settings) == Reconciled()
     gone = client.query("SELECT id, text, platform FROM interactions WHERE moved_to > 0").result_rows
     assert gone == [("", "", "x")], "no text is left of a moved row"
-
-
-class Ticking:
-    """In place of module time: each look at the clock takes a second, and a rest as long as it says."""
-
-    def __init__(self) -> None:
-        self.now, self.rests = 0.0, list[float]()
-
-    def monotonic(self) -> float:
-        self.now += 1
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.rests.append(seconds)
-        self.now += seconds
-
-
-def test_it_rests_after_each_query_and_write(settings: Settings, lander: Lander, monkeypatch: pytest.MonkeyPatch) -> None:
-    lander.landed(post())
-    forgotten(lander, post(day=3, text="acme, edited"))
-    monkeypatch.setattr("pipeline.maintenance.reconcile.time", clock := Ticking())
-    assert reconcile(settings.clickhouse, share=0.2, settle_s=0).rows == 1
-    assert set(clock.rests) == {0, 4}, "four times as long as it worked; 0: the wait for workers"
-    queries = ("the columns", "the count of rows", "keys with several rows", "their sizes", "the rows, and the write")
-    assert len(clock.rests) > len(queries)
 
 
 def test_no_label_is_left_of_a_moved_row(settings: Settings, client: Client, lander: Lander) -> None:
@@ -221,7 +196,7 @@ from pipeline.maintenance.reconcile import reconcile
 from pipeline.monitoring import metrics
 from pipeline.sinks import one_row
 one_row.EVENTS = 60
-print(reconcile(load().clickhouse, share=1, settle_s=0.1).rows)
+print(reconcile(load().clickhouse, settle_s=0.1).rows)
 """
 MANY = 600
 
