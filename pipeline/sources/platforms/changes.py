@@ -39,6 +39,10 @@ class Known:
     def __len__(self) -> int:
         return len(self._items)
 
+    def has(self, platform: str, item: str | None) -> bool:
+        """Whether something of the item was sent, lately."""
+        return item is not None and _key(platform, item) in self._items
+
     def dump(self) -> bytes:
         """Key and three hashes of each item, oldest first, as little-endian 64-bit numbers."""
         return np.array([(key, *hashes) for key, hashes in self._items.items()], "<u8").tobytes()
@@ -52,7 +56,7 @@ class Known:
 
     def _change(self, seen: Observation, now: str) -> JsonObject | None:
         event = seen.event
-        key = xxh3_64_intdigest(f"{event['platform']}:{event['id']}")
+        key = _key(event["platform"], event["id"])
         before = self._items.get(key)
         if seen.deleted:
             self._keep(key, (GONE, GONE, GONE))
@@ -73,6 +77,10 @@ class Known:
         self._items[key] = hashes
         if len(self._items) > MOST_ITEMS:
             del self._items[next(iter(self._items))]
+
+
+def _key(platform: str, item: str) -> int:
+    return xxh3_64_intdigest(f"{platform}:{item}".encode())
 
 
 def _hashes(event: JsonObject, partial: frozenset[str]) -> tuple[int, int, int]:

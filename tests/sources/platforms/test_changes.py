@@ -1,0 +1,92 @@
+"""What is sent of the observations of an item."""
+
+from __future__ import annotations
+
+from pipeline.sources.platforms import changes
+from pipeline.sources.platforms.changes import Known
+from pipeline.sources.platforms.observation import Observation
+from schemas.untyped import JsonObject
+
+NOW, LATER = "2026-11-28T12:00:00Z", "2026-11-28T12:05:00Z"
+
+
+def post(text: str = "The kettle leaks", likes: int = 1, name: str = "Ines", **more: object) -> JsonObject:
+    return {
+        "platform": "x", "id": "1", "kind": "post", "created_at": "2026-11-28T11:00:00Z", "text": text,
+        "metrics": {"likes": likes}, "author": {"id": "7", "name": name}, **more,
+    }  # fmt: skip
+
+
+def sent(known: Known, event: JsonObject, now: str = NOW, **more: object) -> list[JsonObject]:
+    return [*known.changes([Observation(event, **more)], now)]  # type: ignore[arg-type]
+
+
+def test_the_first_sight_is_a_create_and_the_same_again_is_nothing() -> None:
+    known = Known()
+    assert sent(known, post()) == [{**post(), "operation": "create"}]
+    assert sent(known, post()) == []
+
+
+def test_an_update_carries_the_groups_that_changed_as_a_whole() -> None:
+    known = Known()
+    sent(known, post(language="en"))
+    named = {"platform": "x", "id": "1", "created_at": "2026-11-28T11:00:00Z", "operation": "update", "occurred_at": LATER}
+    assert sent(known, post(language="en", likes=2), LATER) == [{**named, "metrics": {"likes": 2}}]
+    assert sent(known, post("It leaks", language="en", likes=2), LATER) == [{**named, "text": "It leaks", "language": "en"}]
+    both = {**named, "metrics": {"likes": 1}, "author": {"id": "7", "name": "Ines R."}}
+    assert sent(known, post("It leaks", language="en", name="Ines R."), LATER) == [both]
+
+
+def test_an_edit_counts_from_the_platforms_time_and_counts_from_ours() -> None:
+    known, edited = Known(), "2026-11-28T11:30:00Z"
+    sent(known, post())
+    assert sent(known, post("edited"), LATER, at=edited)[0]["occurred_at"] == edited
+    assert sent(known, post("edited", likes=5), LATER, at=edited)[0]["occurred_at"] == LATER
+    assert sent(known, post("again", likes=6), LATER, at=edited)[0]["occurred_at"] == LATER, "one time for both groups"
+
+
+def test_what_was_deleted_is_deleted_once_and_never_comes_back() -> None:
+    known, gone = Known(), {"platform": "x", "id": "1"}
+    sent(known, post())
+    assert sent(known, gone, deleted=True) == [{**gone, "operation": "delete", "occurred_at": NOW}]
+    assert sent(known, gone, deleted=True) == []
+    assert sent(known, post("back")) == []
+    unknown = sent(Known(), gone, deleted=True, at=LATER)
+    assert unknown == [{**gone, "operation": "delete", "occurred_at": LATER}]
+
+
+def test_a_part_of_a_group_never_replaces_it() -> None:
+    known, partial = Known(), frozenset({"author"})
+    few = {**post(), "author": {"id": "7"}}
+    assert sent(known, few, partial=partial) == [{**few, "operation": "create"}]
+    assert sent(known, few, partial=partial) == []
+    assert [each["author"]["name"] for each in sent(known, post())] == ["Ines"], "the whole author, once it is there"
+    assert sent(known, few, partial=partial) == [] == sent(known, post())
+
+
+def test_a_group_that_a_payload_lacks_stays_as_it_is() -> None:
+    known = Known()
+    sent(known, post())
+    lacking = {name: value for name, value in post().items() if name != "metrics"}
+    assert sent(known, lacking) == [] == sent(known, post())
+
+
+def test_it_outlives_a_restart() -> None:
+    known = Known()
+    sent(known, post())
+    sent(known, {"platform": "x", "id": "2"}, deleted=True)
+    again = Known(known.dump())
+    assert len(again) == 2 and again.dump() == known.dump()
+    assert sent(again, post()) == [] and len(sent(again, post(likes=9))) == 1
+    assert sent(again, {**post(), "id": "2"}) == []
+    assert Known(b"broken").dump() == b""
+
+
+def test_the_newest_items_are_known() -> None:
+    known = Known()
+    for number in range(changes.MOST_ITEMS + 1):
+        sent(known, {**post(), "id": str(number)})
+    assert len(known) == changes.MOST_ITEMS
+    assert sent(known, {**post(), "id": "1"}) == [], "it was seen a moment ago"
+    assert [each["operation"] for each in sent(known, {**post(), "id": "0"})] == ["create"], "the oldest is forgotten"
+    assert not known.has("x", "2") and known.has("x", "1") and not known.has("x", None)
