@@ -1,0 +1,45 @@
+"""A text without marks, or with bare tags alone, reads the same with the parser and without it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from pipeline.sources.recorded import markup
+from pipeline.sources.recorded.markup import without_html, without_markdown
+
+MARKDOWN = (
+    "acme ", "late", " ", "\n", "\n\n", "-", "- ", "1. ", "1.", "#", "> ", "=", "===\n", "_", "~", "|", "]", "[", "(", ")", "  \n", ":",
+    "!", "<3", "\t", "---", "a_b", "é", "\xa0", "&", "+", ". ",
+)  # fmt: skip
+WORDS = ("acme", " late ", "\n", "  ", "&amp;", "&nbsp;", "&lt;3", "é", "3 > 2", "<br>", "<br />", "<hr>", '<i class="x">y</i>')
+TAGS = ("p", "div", "ul", "li", "blockquote", "b", "em", "code", "a", "span")
+
+
+def texts_of(pieces: tuple[str, ...]) -> Iterator[str]:
+    rng = random.Random(7)
+    for _ in range(1_000):
+        yield "".join(rng.choices(pieces, k=rng.randint(1, 12)))
+
+
+def test_markdown() -> None:
+    texts = list(texts_of(MARKDOWN))
+    parsed = [markup._tidy("".join(markup._written(markup._markdown().parse(text)))) for text in texts]
+    assert [without_markdown(text) for text in texts] == parsed
+    assert sum(markup._MARKS.search(text) is None for text in texts) > 100
+
+
+def element(rng: random.Random, depth: int) -> str:
+    inner = [element(rng, depth - 1) if depth and rng.random() < 0.4 else rng.choice(WORDS) for _ in range(rng.randint(1, 4))]
+    tag = rng.choice(TAGS if depth else ("h2", *TAGS))
+    return f"<{tag}>{''.join(inner)}</{tag}>"
+
+
+def test_html() -> None:
+    rng = random.Random(7)
+    texts = ["".join(element(rng, 3) for _ in range(3)) for _ in range(1_000)]
+    assert [without_html(text) for text in texts] == [markup.shown(markup.html_tree(text)) for text in texts]
+
+
+def test_blank_lines_without_end_are_read_at_once() -> None:
+    assert without_markdown("\n" * 90_000 + " " * 5_000 + "acme") == "acme"
