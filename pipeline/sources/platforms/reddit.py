@@ -103,7 +103,7 @@ def _thing(node: object) -> tuple[str, JsonObject]:
 
 
 def _observation(kind: str, thing: JsonObject, origin: Origin) -> Observation | LeftOut:
-    name = _fullname(thing.get("name")) or _fullname(f"{kind}_{id_of(thing.get('id'))}")
+    name = _fullname(thing.get("name")) or _fullname(f"{kind}_{id_of(thing.get('id')) or ''}")
     if name is None:
         return LeftOut(f"{kind} without an id")
     removed = text_of(thing.get("removed_by_category"))

@@ -34,15 +34,13 @@ _BREAKS = (
     "article",
     "section",
 )
+_BLOCK_TAG = re.compile(rf"<(?=/?(?:{'|'.join(_BREAKS)})[\s/>])", re.IGNORECASE)
 _UNSEEN = ["script", "style", "head", "template", "noscript", "title"]
-_BARE_BREAK = re.compile(r"</?(?:p|br|div|li|h[1-6]|blockquote|ul|ol|hr) ?/?>")
-_BARE_INLINE = re.compile(r"</?(?:a|b|i|u|s|em|strong|del|ins|code|span|small|sub|sup)>")
-"""Tags without attributes. A text with no others needs no parser, which takes ten times as long."""
 _MAY_MARK = re.compile(r"[*`\\\x00\r~\]<&_]")
 _MARK = re.compile(r"[*`\\\x00\r]|~~|\]\(|\]:|<[A-Za-z/!?]|&[#A-Za-z]|(?<!\w)_|_(?!\w)")
 _LINE_MARK = re.compile(r"\n[ \t]*(?:[>#|]|[-+](?:\s|$)|\d{1,9}[.)](?:\s|$)|=+[ \t]*(?:\n|$)|:?-+[ \t]*(?:[-|:\n]|$))")
 """Characters that may be a mark of Markdown. A text without one reads as it stands, and needs no parser."""
-_SPACES = re.compile(r"[ \t\r\n]+")
+_SPACES = re.compile(r"[ \t\r\n\f]+")
 _TEXTS = ("text", "insert", "plain_text", "simpleText", "value", "runs", "ops", "content", "children", "elements", "blocks")
 """The keys under which a piece has its text or its own pieces, the likeliest first."""
 _BLOCKS = (
@@ -67,28 +65,21 @@ def without_html(text: str) -> str:
     """The text that a browser would show: no tags, no scripts, entities as characters, a line for each paragraph."""
     if "<" not in text and "&" not in text:
         return text
-    bare = _BARE_INLINE.sub("", _BARE_BREAK.sub("\0", text))
-    if "<" not in bare and "\0" not in text:
-        return _tidy(html.unescape(_SPACES.sub(" ", bare).replace("\0", "\n")))
-    return shown(html_tree(text))
+    return shown_text(html_tree(text))
 
 
 def html_tree(text: str) -> LexborHTMLParser:
-    """The parsed HTML, with white space as a browser shows it."""
+    """The parsed HTML, with white space as a browser shows it, and a form feed where a line ends."""
     from selectolax.lexbor import LexborHTMLParser
 
-    return LexborHTMLParser(_SPACES.sub(" ", text))
+    return LexborHTMLParser(_BLOCK_TAG.sub("\f<", _SPACES.sub(" ", text)))
 
 
-def shown(tree: LexborHTMLParser) -> str:
-    """The text that a browser would show; changes the tree."""
+def shown_text(tree: LexborHTMLParser) -> str:
+    """The text that a browser would show of what `html_tree` returned; takes scripts and styles out of it."""
     tree.strip_tags(_UNSEEN)
-    for node in tree.css(", ".join(_BREAKS)):
-        node.insert_before("\n")
-        if node.tag != "br":
-            node.insert_after("\n")
     root = tree.root
-    return _tidy(root.text(deep=True) if root is not None else "")
+    return _tidy(root.text(deep=True).replace("\f", "\n") if root is not None else "")
 
 
 def without_markdown(text: str) -> str:
@@ -99,7 +90,7 @@ def without_markdown(text: str) -> str:
     text = html.unescape(text)
     if len(text) > LONGEST or not _is_marked(text):
         return _tidy(text)
-    return _tidy("".join(_written(_markdown().parse(text))))
+    return _tidy("".join(_shown(_markdown().parse(text))))
 
 
 def _is_marked(text: str) -> bool:
@@ -114,10 +105,10 @@ def _markdown() -> MarkdownIt:
     return MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
-def _written(tokens: list[Token]) -> Iterator[str]:
+def _shown(tokens: list[Token]) -> Iterator[str]:
     for token in tokens:
         if token.children is not None and token.type != "image":
-            yield from _written(token.children)
+            yield from _shown(token.children)
         elif token.type == "html_block":
             yield without_html(token.content)
         elif token.type == "html_inline":
@@ -131,8 +122,8 @@ def _written(tokens: list[Token]) -> Iterator[str]:
 
 
 def _tidy(text: str) -> str:
-    lines = (" ".join(line.replace("\xa0", " ").split()) for line in text.split("\n"))
-    return "\n".join(line for line in lines if line)
+    lines = [" ".join(line.split()) for line in text.split("\n")]
+    return "\n".join(filter(None, lines))
 
 
 def joined(node: object, depth: int = 0) -> str | None:
