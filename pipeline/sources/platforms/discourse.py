@@ -12,7 +12,7 @@
 | `user_id`, `username`, `name` | author.id: forum.example:1; author.handle, author.name |
 | `staff`, `admin`, `moderator`; a `user_id` below 0 | author.kind staff; bot |
 | likes of `actions_summary`, `reply_count`, `reads` | metrics.likes, metrics.replies, metrics.views; a webhook gives no likes |
-| `updated_at` of `version` 2 and above | since when it is so |
+| `updated_at`, of `version` 2 and above | time of the edit |
 | `deleted_at`, `user_deleted`, `hidden` | a delete |
 | `locale` | language |
 
@@ -74,7 +74,7 @@ class Cooked(NamedTuple):
 
 
 def observe(payload: object, origin: Origin) -> Iterator[Observation | LeftOut]:
-    """The posts, in the order of the payload; before them what is left out."""
+    """The posts, in the order of the payload. Raises Unreadable for a payload of another shape."""
     others, posts, topic = _parts(payload)
     yield from map(LeftOut, others)
     ids = {(post.get("topic_id"), post.get("post_number")): post.get("id") for post in posts if _is_numbered(post)}
@@ -163,7 +163,7 @@ def _places(post: JsonObject, ids: dict[tuple[object, object], object], prefix: 
 
 
 def _edited(post: JsonObject) -> str:
-    """When it was edited; likes and new settings of the forum change `updated_at`, too."""
+    """The time of the last edit: other changes move `updated_at`, too."""
     version = post.get("version")
     return (time_of(post.get("updated_at")) or "") if isinstance(version, int) and version > 1 else ""
 
@@ -210,10 +210,10 @@ def _read(post: JsonObject) -> Cooked:
         classes, link = attributes.get("class") or "", attributes.get("href") or ""
         if node.tag == "img":
             node.replace_with(attributes.get("alt") or "")
-        elif classes.startswith("mention"):
-            mentions[node.text().strip().lstrip("@")] = None
-        elif classes.startswith("hashtag"):
-            hashtags[node.text().strip().lstrip("#")] = None
+        elif classes.startswith("mention") and (name := node.text().strip().lstrip("@")):
+            mentions[name] = None
+        elif classes.startswith("hashtag") and (name := node.text().strip().lstrip("#")):
+            hashtags[name] = None
         elif link.startswith(("https://", "http://")):
             urls[link] = None
     return Cooked(shown_text(tree), list(urls), list(mentions), list(hashtags))

@@ -2,7 +2,7 @@
 
 | Reddit | event |
 |---|---|
-| t3 (a submission) | post; a crosspost is a repost: in_reply_to and target are the original, which is an event, too |
+| t3 (a submission) | post; a crosspost is a repost whose in_reply_to and target are the original, itself an event |
 | t1 (a comment) | comment, if it answers the submission; reply, if it answers a comment |
 | t4 (a private message) | message, private |
 | `name` | id: t3_abc, t1_abc |
@@ -13,7 +13,7 @@
 | AutoModerator; `distinguished` | author.kind bot; staff, that is, of the subreddit or of Reddit |
 | `score`, unless it is hidden; it falls below 0 | metrics.likes |
 | `num_comments`, `num_crossposts`, `view_count` | metrics.replies, metrics.shares, metrics.views |
-| `edited` | since when it is so |
+| `edited` | time of the edit |
 | `[deleted]`, `[removed]`, `removed_by_category` | a delete. A text whose author left stays, and its author.name is [deleted] |
 | `subreddit_type` private | visibility private |
 
@@ -53,10 +53,10 @@ _GONE = ("[deleted]", "[removed]")
 
 
 def observe(payload: object, origin: Origin) -> Iterator[Observation | LeftOut]:
-    """Comments come after what they answer, and after each other as the payload has them."""
+    """Observations in the order of the payload, parents first. Raises Unreadable for a payload of another shape."""
     if not _known(payload):
-        raise Unreadable(f"a {type(payload).__name__} that is no thing of Reddit's, and no listing of them")
-    left: list[object] = [payload]  # a stack, as answers to answers lie up to a thousand deep
+        raise Unreadable(f"{type(payload).__name__} without Reddit's posts, comments, messages or listings")
+    left: list[object] = [payload]  # a stack: answers nest a thousand deep
     while left:
         node = left.pop()
         if isinstance(node, list):
