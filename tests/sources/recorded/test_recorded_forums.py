@@ -35,5 +35,5 @@ def test_every_row_is_valid_events(name: str) -> None:
     assert len(events) == len(items)
     assert dict(Counter(event["kind"] for event in events)) == EXPECTED[name]
     for event in events:
-        check(event["platform"], Observation(event))
+        check(str(event["platform"]), Observation(event))
     assert {event["visibility"] for event in events if event["kind"] in ("message", "reaction")} <= {"private"}
