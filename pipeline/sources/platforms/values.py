@@ -71,8 +71,14 @@ def time_of_milliseconds(value: object) -> str | None:
 
 def time_in_words(value: object) -> str | None:
     """`Wed Oct 10 20:19:24 +0000 2018`, as Twitter's first API and Weibo write it."""
+    if not isinstance(value, str):
+        return None
     try:
-        _, month, day, clock, zone, year = str(value).split()
+        if len(value) == 30 and value[19:26] == " +0000 " and value[13] == value[16] == ":" and value[8] != " ":
+            written = f"{value[26:]}-{_MONTHS[value[4:7]]:02}-{value[8:10]}T{value[11:19]}Z"
+            datetime.fromisoformat(written)  # a quarter of the time that the rest takes
+            return written
+        _, month, day, clock, zone, year = value.split()
         moment = datetime.fromisoformat(f"{year}-{_MONTHS[month]:02}-{day:0>2}T{clock}{zone[:3]}:{zone[3:]}")
     except (ValueError, KeyError):
         return None
