@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.sources.platforms.observation import LeftOut, Observation, Origin
 from pipeline.sources.platforms.twitter_post import PLATFORM, WHOLE, is_own, post_id, time_of_id
 from pipeline.sources.platforms.twitter_words import names, read
-from pipeline.sources.platforms.values import event, object_of, text_of, time_of_milliseconds
+from pipeline.sources.platforms.values import event, name_of, object_of, time_of_milliseconds
 from schemas.untyped import JsonObject
 
 Author = tuple[JsonObject, bool]
@@ -44,7 +44,7 @@ def message(
 
 def like(payload: JsonObject, liked: object, author: Author, origin: Origin) -> Observation | LeftOut:
     """Somebody likes the post whose id is `liked`."""
-    name, target, created = text_of(payload.get("id")), post_id(liked), time_of_text(payload.get("timestamp_ms"))
+    name, target, created = name_of(payload.get("id")), post_id(liked), time_of_text(payload.get("timestamp_ms"))
     if name is None or target is None:
         return LeftOut("no id")
     if created is None:

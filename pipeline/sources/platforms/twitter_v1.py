@@ -10,7 +10,7 @@ from pipeline.sources.platforms.twitter_post import Draft, deleted, observation,
 from pipeline.sources.platforms.twitter_v2 import author_of as author_of_v2
 from pipeline.sources.platforms.twitter_v2 import unwrapped
 from pipeline.sources.platforms.twitter_words import language_of, names, plain, read, visible
-from pipeline.sources.platforms.values import count_of, event, object_of, text_of, time_in_words, time_of
+from pipeline.sources.platforms.values import count_of, event, name_of, object_of, text_of, time_in_words, time_of
 from schemas.untyped import JsonObject
 
 
@@ -109,7 +109,7 @@ def _words(post: JsonObject) -> tuple[JsonObject, bool]:
 
 def author_of(user: JsonObject) -> JsonObject:
     """Group author of an account."""
-    handle, verified = text_of(user.get("screen_name")), user.get("verified")
+    handle, verified = name_of(user.get("screen_name")), user.get("verified")
     entities = object_of(user.get("entities"))
     return event(
         id=_id(user),

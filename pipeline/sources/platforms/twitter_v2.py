@@ -12,7 +12,7 @@ from pipeline.sources.platforms.observation import LeftOut, Observation, Origin
 from pipeline.sources.platforms.twitter_messages import message, profile
 from pipeline.sources.platforms.twitter_post import Draft, observation, post_id, versions_of
 from pipeline.sources.platforms.twitter_words import language_of, names, plain, read, visible
-from pipeline.sources.platforms.values import count_of, event, id_of, object_of, objects_of, text_of, time_of
+from pipeline.sources.platforms.values import count_of, event, id_of, name_of, object_of, objects_of, text_of, time_of
 from schemas.untyped import JsonObject
 
 ORGANISATIONS = ("business", "government")
@@ -99,7 +99,7 @@ def item(each: object, included: Page) -> Observation | LeftOut:
 
 def author_of(account: JsonObject) -> JsonObject:
     """Group author of an account."""
-    handle, counts = text_of(account.get("username")), object_of(account.get("public_metrics"))
+    handle, counts = name_of(account.get("username")), object_of(account.get("public_metrics"))
     verified = account.get("verified")
     entities = account.get("entities")
     return event(
@@ -194,5 +194,5 @@ def _message(dm: JsonObject, included: Page) -> Observation | LeftOut:
     if dm.get("event_type") != "MessageCreate":
         return LeftOut("other event of a conversation")
     author = included.author(post_id(dm.get("sender_id")))
-    conversation = text_of(dm.get("dm_conversation_id"))
+    conversation = name_of(dm.get("dm_conversation_id"))
     return message(dm, dm, time_of(dm.get("created_at")), author, conversation, included.origin)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import unescape
 
-from pipeline.sources.platforms.values import objects_of, text_of
+from pipeline.sources.platforms.values import name_of, objects_of, text_of
 from schemas.untyped import JsonObject
 
 NO_LANGUAGE = frozenset({"und", "zxx", "qam", "qct", "qht", "qme", "qst"})
@@ -15,7 +15,7 @@ HTTP = "http"
 
 def language_of(value: object) -> str | None:
     """X's code of a language; None where it says that there is none."""
-    code = text_of(value)
+    code = name_of(value)
     return None if code is None or code in NO_LANGUAGE else OLD_CODES.get(code, code)
 
 
