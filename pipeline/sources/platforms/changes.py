@@ -20,7 +20,7 @@ from schemas.events import FIELDS, Group
 from schemas.untyped import JsonObject
 
 MOST_ITEMS = 5_000
-"""Items that are known, the newest."""
+"""Items of a live source that are known, the newest."""
 GROUPS: Final[tuple[Group, ...]] = ("text", "metrics", "author")
 UNSENT, GONE = 0, 1
 """In place of a group's hash: it was not sent as a whole; the item was deleted."""
@@ -31,8 +31,9 @@ _TOPS: dict[str, Group] = {field.path.split(".")[0]: field.group for field in FI
 class Known:
     """The newest items of a source: for each the hash of each group, as last sent. For one thread. Restart: from `dump`."""
 
-    def __init__(self, dumped: bytes = b"") -> None:
-        """Takes the items that `dump` returned; bytes of another length are none."""
+    def __init__(self, dumped: bytes = b"", most: int = MOST_ITEMS) -> None:
+        """Takes the items that `dump` returned; bytes of another length are none. `most`: how many items are known."""
+        self._most = most
         rows = np.frombuffer(dumped, "<u8").reshape(-1, 4).tolist() if len(dumped) % 32 == 0 else []
         self._items: dict[int, tuple[int, int, int]] = {key: (text, metrics, author) for key, text, metrics, author in rows}
 
@@ -75,7 +76,7 @@ class Known:
     def _keep(self, key: int, hashes: tuple[int, int, int]) -> None:
         self._items.pop(key, None)  # to the end, as the newest
         self._items[key] = hashes
-        if len(self._items) > MOST_ITEMS:
+        if len(self._items) > self._most:
             del self._items[next(iter(self._items))]
 
 
