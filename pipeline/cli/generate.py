@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.data import parse_rate
-from pipeline.cli.options import load_settings, refuse
+from pipeline.cli.options import load_settings, parse_rate, refuse
 from pipeline.errors import SettingsError
 
 if TYPE_CHECKING:

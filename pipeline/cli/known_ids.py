@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,8 +12,11 @@ from pipeline.config.settings import Settings
 from pipeline.errors import UnreachableError
 from schemas.times import rfc3339
 
+if TYPE_CHECKING:
+    from pipeline.sources.recorded.open_files import How
 
-def show_known(settings: Settings, files: Sequence[Path], mapping: Path | None, *, as_now: bool, listed: bool) -> None:
+
+def show_known(settings: Settings, files: Sequence[Path], mapping: How, *, as_now: bool, listed: bool) -> None:
     """Prints how many; `listed`: and which, with their times. Says so where they can't be compared: without ClickHouse, and of
     a pipe, which can be read once only."""
     from pipeline.cli.terminal import printable, progress_bars

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import alerts, backtest, brands, data, dlq, generate, label, mapping, offsets, reconcile, rescore
+from pipeline.cli import alerts, backtest, brands, data, dlq, generate, label, mapping, offsets, reconcile, replay, rescore
 from pipeline.cli.options import load_settings
 from pipeline.errors import EarshotError
 from pipeline.http.loopback import reach_loopback_directly
@@ -164,7 +164,7 @@ def reset(
 
 
 app.command(epilog="Example:  earshot send --text 'The kettle leaks' --author ines --platform forum")(data.send)
-app.command(epilog="Example:  earshot replay --as-now --rate 50 posts.jsonl reviews.csv")(data.replay)
+app.command(epilog="Example:  earshot replay --as-now --rate 50 posts.jsonl reviews.csv")(replay.replay)
 app.command(epilog="Example:  earshot generate --count 1000000 --days 90 --to clickhouse")(generate.generate)
 app.command(epilog="Example:  earshot query 'SELECT platform, count() FROM interactions GROUP BY platform' --format csv")(
     data.query

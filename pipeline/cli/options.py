@@ -60,3 +60,16 @@ def moment_of(option: str, text: str | None) -> datetime | None:
     if text is not None and re.fullmatch(r"\d+\s*[smhd]", text.strip()):
         return datetime.now(UTC) - duration_of(option, text)
     return time_of(option, text)
+
+
+def parse_rate(text: str) -> float | None:
+    """Events a second; None for max. Raises SettingsError."""
+    if text == "max":
+        return None
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise SettingsError(f"--rate {text}: it is a number of events a second, or max")
+    return rate

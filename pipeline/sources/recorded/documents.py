@@ -34,14 +34,15 @@ class Element(NamedTuple):
 class Document:
     """Reads a document.
 
-    `path`: where its rows are; None: the document itself. `needed`: the names that a mapping reads in a row.
+    `path`: where its rows are; None: the document itself. `needed`: the names that a mapping reads in a row. `keyed`: whether
+    an object holds rows by their ids; None: the first object shows it.
     """
 
-    def __init__(self, blocks: Iterable[bytes], path: str | None, needed: Sequence[str]) -> None:
+    def __init__(self, blocks: Iterable[bytes], path: str | None, needed: Sequence[str], keyed: bool | None = None) -> None:
         self._buffer = Scanner(blocks)
         self._path = path
         self._needed = {name.partition(".")[0] for name in needed if not name.startswith("$")}
-        self._keyed: bool | None = False if path is not None and path.endswith("*") else None
+        self._keyed: bool | None = False if path is not None and path.endswith("*") else keyed
         self.found = False
         """Whether `path` led to something."""
         self.is_object = False

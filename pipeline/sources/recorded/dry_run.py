@@ -14,7 +14,7 @@ import xxhash
 from rich.progress import Progress
 
 from pipeline.kafka.event_producer import parse
-from pipeline.sources.recorded.open_files import read_files
+from pipeline.sources.recorded.open_files import How, read_files
 from pipeline.sources.recorded.report import ReplayReport
 from pipeline.sources.recorded.times import is_sensible
 from schemas.events import FIELDS
@@ -35,6 +35,8 @@ class DryRun:
     """Events that map, of JSONL of events those that are JSON."""
     broken: int = 0
     """Lines of JSONL of events that are no JSON object: dead letters."""
+    kinds: Counter[str] = field(default_factory=Counter)
+    """Events by kind, and `update` and `delete`."""
     filled: Counter[str] = field(default_factory=Counter)
     """Events that have a field, by its path."""
     earliest: datetime | None = None
@@ -57,9 +59,7 @@ class DryRun:
         return [(each.path, self.filled[each.path]) for each in FIELDS if self.filled[each.path]]
 
 
-def dry_run(
-    files: Sequence[Path], mapping: Path | None = None, as_now: bool = False, progress: Progress | None = None
-) -> DryRun:
+def dry_run(files: Sequence[Path], mapping: How = None, as_now: bool = False, progress: Progress | None = None) -> DryRun:
     """Reads the files as a replay would. Raises as `replay` does, but needs no broker."""
     run = DryRun()
     seen: dict[int, int] = {}
@@ -71,6 +71,8 @@ def dry_run(
         run.events += 1
         if len(run.first) < SHOWN:
             run.first.append(event)
+        operation = event.get("operation", "create")
+        run.kinds[str(event.get("kind") if operation == "create" else operation)] += 1
         run.filled.update(_paths(event))
         _count_time(run, event)
         _count_id(run, event, seen)

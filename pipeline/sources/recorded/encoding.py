@@ -21,6 +21,7 @@ BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 BY_BOM = "its byte order mark"
+BY_BYTES = "it is not UTF-8"
 WIDE = ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
 _LOOKED_AT = 1 << 16
 _SURE = 0.25
@@ -53,7 +54,7 @@ def recognise(head: bytes, whole: bool = True) -> Guess[str]:
         return Guess("utf-8", bool(valid) or whole, "all of it is valid" if valid else "only ASCII")
     if valid >= invalid:
         return Guess("utf-8", True, "most of it is valid")
-    return Guess(eight_bit(head), False, "it is not UTF-8")
+    return Guess(eight_bit(head), False, BY_BYTES)
 
 
 def _wide(head: bytes) -> str | None:

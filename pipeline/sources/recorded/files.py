@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.sources.recorded.archives import FileDamaged
@@ -36,6 +37,16 @@ from pipeline.sources.recorded.values import (
 Words = Callable[[str], frozenset[str]]
 
 
+class HasLine(Protocol):
+    @property
+    def line(self) -> int:
+        """The line where the item starts."""
+        ...
+
+
+Item = TypeVar("Item", bound=HasLine)
+
+
 def _silent(text: str) -> None: ...
 
 
@@ -56,12 +67,13 @@ def read_events(path: Path, mapping: MappingFile | None = None, say: Say = _sile
                 f"{path}: a {form.upper()} file needs a mapping (--mapping, or {path.stem}.mapping.yaml beside it): "
                 "`earshot mapping new` makes one"
             )
-        return _with_file_errors(path, _raw_events(path))
+        return with_file_errors(path, _raw_events(path))
     fields = {*mapping.defaults, *(field for event in mapping.events for field in event.fields)}
-    return without_rounded_ids(_with_file_errors(path, _mapped_events(path, form, mapping, say)), sorted(fields))
+    return without_rounded_ids(with_file_errors(path, _mapped_events(path, form, mapping, say)), sorted(fields))
 
 
-def _with_file_errors(path: Path, items: Iterator[Mapped | Unmapped]) -> Iterator[Mapped | Unmapped]:
+def with_file_errors(path: Path, items: Iterator[Item]) -> Iterator[Item | Unmapped]:
+    """The items; a file that breaks off ends with a `Damaged`. Raises EarshotError for one that can't be read at all."""
     line = 0
     try:
         for item in items:

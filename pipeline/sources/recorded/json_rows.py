@@ -52,14 +52,14 @@ def line_rows(lines: Iterator[bytes | None], encoding: Guess[str]) -> Iterator[R
             yield Unmapped(line, "empty line")
         else:
             try:
-                row = _line_row(raw)
+                row = line_value(raw)
             except NotJson as error:
                 yield Unmapped(line, f"not JSON: {error.reason}: column {error.column}{_hint(raw, encoding)}")
             else:
                 yield Row(line, row) if isinstance(row, dict) else Unmapped(line, "not a JSON object")
 
 
-def _line_row(raw: bytes) -> object:
+def line_value(raw: bytes) -> object:
     """The value of a line; a comma after it is passed over. Raises NotJson."""
     raw = raw.removeprefix(b"\xef\xbb\xbf").rstrip()
     try:

@@ -24,7 +24,7 @@ from pipeline.clickhouse.row_versions import numbers
 from pipeline.config.settings import ClickHouseSettings
 from pipeline.errors import UnreachableError
 from pipeline.kafka.event_producer import key_of, parse
-from pipeline.sources.recorded.open_files import Line, read_files
+from pipeline.sources.recorded.open_files import How, Line, read_files
 from pipeline.sources.recorded.report import ReplayReport
 from schemas.times import TIME, to_ms
 
@@ -59,7 +59,7 @@ class KnownIds:
 
 
 def known_ids(
-    clickhouse: ClickHouseSettings, files: Sequence[Path], mapping: Path | None, as_now: bool, progress: Progress | None = None
+    clickhouse: ClickHouseSettings, files: Sequence[Path], mapping: How, as_now: bool, progress: Progress | None = None
 ) -> KnownIds:
     """Looks at the creates of the files, which are read for that. `as_now`: their times become those of their sending.
 

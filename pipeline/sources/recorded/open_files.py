@@ -13,21 +13,27 @@ from pipeline.sources.recorded.archives import is_packed
 from pipeline.sources.recorded.checks import checked
 from pipeline.sources.recorded.files import read_events
 from pipeline.sources.recorded.items import Damaged, Mapped, Unmapped
+from pipeline.sources.recorded.lines import count_lines
 from pipeline.sources.recorded.mapping import MappingFile, find_mapping, load_mapping
+from pipeline.sources.recorded.platform_files import ByPlatform, read_payloads
 from pipeline.sources.recorded.reader import format_of
 from pipeline.sources.recorded.report import ReplayReport
 from pipeline.sources.recorded.unmapped_rows import UnmappedRow
 
 Line = dict[str, object] | bytes
+How = Path | ByPlatform | None
+"""A mapping file, a platform's mapper, or the mapping that belongs to the file's name."""
 
 
 def read_files(
-    files: Sequence[Path], mapping: Path | None, report: ReplayReport, as_now: bool, progress: Progress | None = None
+    files: Sequence[Path], mapping: How, report: ReplayReport, as_now: bool, progress: Progress | None = None
 ) -> Iterator[Line]:
     """The events of the files, counted in `report`.
 
     Opens all files first: a mapping that does not fit the last file is an error before any event is sent. Raises SettingsError.
     """
+    if isinstance(mapping, ByPlatform):
+        return read_payloads(files, mapping, report, progress)
     given = load_mapping(mapping) if mapping else None
     opened: list[tuple[Path, MappingFile | None, Iterator[Mapped | Unmapped]]] = []
     for path in files:
@@ -73,8 +79,3 @@ def _counted(
         report.barren.append(path)
     if progress and task is not None:
         progress.update(task, total=lines or line, completed=lines or line)
-
-
-def count_lines(path: Path) -> int:
-    with path.open("rb") as file:
-        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))

@@ -53,10 +53,11 @@ def recognise(path: Path, reading: Reading | None = None, needed: tuple[str, ...
     """What the first megabyte of a file shows. Raises as `opened`, and SettingsError for an unknown suffix."""
     reading = reading or Reading()
     with opened(path, reading.member) as source:
-        return _form(source, format_of(path, reading), reading, needed)
+        return form_in(source, format_of(path, reading), reading, needed)
 
 
-def _form(source: Source, form: Format, reading: Reading, needed: tuple[str, ...]) -> Form:
+def form_in(source: Source, form: Format, reading: Reading, needed: tuple[str, ...]) -> Form:
+    """What the first megabyte of an opened file shows."""
     spelt = _encoding(source, reading)
     head = b"".join(as_utf8([source.head], spelt.value if spelt.sure else "utf-8"))
     if form in ("csv", "tsv"):
@@ -96,11 +97,11 @@ def rows_of(path: Path, form: Format, reading: Reading, needed: tuple[str, ...],
     breaks off.
     """
     with opened(path, reading.member) as source:
-        found = _form(source, form, reading, needed)
+        found = form_in(source, form, reading, needed)
         blocks = as_utf8(source.blocks(), found.encoding.value if found.encoding.sure else "utf-8")
         rows: Iterator[Row | Unmapped]
         if found.table is not None:
-            rows = _table_rows(path, blocks, found, reading, needed, say)
+            rows = table_rows(path, blocks, found, reading, needed, say)
         elif found.format.value == "jsonl":
             rows = json_rows.line_rows(split_lines(blocks, json_rows.line_end(source)), found.encoding)
         else:
@@ -121,9 +122,10 @@ def _repaired(rows: Iterator[Row | Unmapped], reading: Reading, say: Say) -> Ite
         yield row
 
 
-def _table_rows(
+def table_rows(
     path: Path, blocks: Iterator[bytes], found: Form, reading: Reading, needed: tuple[str, ...], say: Say
 ) -> Iterator[Row | Unmapped]:
+    """The rows of a delimited file, from its blocks in UTF-8. Raises SettingsError if a needed column is missing."""
     table = found.table
     assert table is not None
     splitter = Splitter(table.delimiter.value, table.quotes.value, table.escapes.value)

@@ -18,7 +18,8 @@ from rich.progress import Progress
 from pipeline.config.settings import Settings
 from pipeline.errors import SettingsError
 from pipeline.kafka.event_producer import EventProducer, ctrl_c_sets, key_of, parse, record_of
-from pipeline.sources.recorded.open_files import Line, read_files
+from pipeline.sources.recorded.open_files import How, Line, read_files
+from pipeline.sources.recorded.platform_files import ByPlatform
 from pipeline.sources.recorded.report import ReplayReport
 from schemas.times import rfc3339
 
@@ -27,7 +28,7 @@ def replay(
     settings: Settings,
     files: Sequence[Path],
     *,
-    mapping: Path | None = None,
+    mapping: How = None,
     rate: float | None = None,
     speed: float | None = None,
     as_now: bool = False,
@@ -35,9 +36,10 @@ def replay(
 ) -> ReplayReport:
     """Produces the events of the files, in their order, and waits for all acknowledgements.
 
-    `rate`: events a second; None: as fast as possible. `speed`: by the events' own times, 60 plays a minute in a second; this
-    reads all files first and sorts their events. `as_now`: an event's times become the moment it is sent. Ctrl-C ends the
-    replay early, with a report. Raises SettingsError for a mapping that is missing or wrong, UnreachableError without a broker.
+    `mapping`: a file, or a platform's mapper. `rate`: events a second; None: as fast as possible. `speed`: by the events' own
+    times, 60 plays a minute in a second; this reads all files first and sorts their events. `as_now`: an event's times become
+    the moment it is sent. Ctrl-C ends the replay early, with a report. Raises SettingsError for a mapping that is missing or
+    wrong, or a platform without a mapper, UnreachableError without a broker.
     """
     if rate is not None and speed is not None:
         raise SettingsError("a replay goes by rate or by speed, not both")
@@ -46,7 +48,8 @@ def replay(
     shift = AsNow() if as_now else None
     stop = threading.Event()
     with EventProducer(settings.kafka, stop) as producer, ctrl_c_sets(stop):
-        for event in _paced(events, rate, speed, producer.wait_until):
+        run_at = mapping.now if isinstance(mapping, ByPlatform) else ""
+        for event in _paced(events, rate, speed, run_at, producer.wait_until):
             if stop.is_set():
                 break
             producer.produce(*record_of(shift(event) if shift else event))
@@ -61,10 +64,10 @@ def replay(
 
 # --- pace -----------------------------------------------------------------------------------------------------------
 def _paced(
-    events: Iterator[Line], rate: float | None, speed: float | None, wait_until: Callable[[float], None]
+    events: Iterator[Line], rate: float | None, speed: float | None, run_at: str, wait_until: Callable[[float], None]
 ) -> Iterator[Line]:
     if speed is not None:
-        timed = _by_time(events)
+        timed = _by_time(events, run_at)
         start = time.monotonic() - (timed[0][0] / speed if timed else 0)
         for moment, event in timed:
             wait_until(start + moment / speed)
@@ -77,23 +80,24 @@ def _paced(
         yield event
 
 
-def _by_time(events: Iterator[Line]) -> list[tuple[float, Line]]:
-    """Sorted by event time; an event without a readable time keeps its position after the event before it."""
+def _by_time(events: Iterator[Line], run_at: str = "") -> list[tuple[float, Line]]:
+    """Sorted by event time; an event without a readable time, or with that of the run, keeps its position after the event
+    before it."""
     timed: list[tuple[float, Line]] = []
     moment: float | None = None
     for event in events:
-        own = _moment(event)
+        own = _moment(event, run_at)
         moment = moment if own is None else own
         timed.append((moment if moment is not None else float("-inf"), event))
     earliest = min((at for at, _ in timed if at != float("-inf")), default=0.0)
     return sorted(((max(at, earliest), event) for at, event in timed), key=lambda pair: pair[0])
 
 
-def _moment(event: Line) -> float | None:
+def _moment(event: Line, run_at: str) -> float | None:
     fields = (event if isinstance(event, dict) else parse(event)) or {}
     time = fields.get("occurred_at") or fields.get("created_at")
     try:
-        return datetime.fromisoformat(time).timestamp() if isinstance(time, str) else None
+        return datetime.fromisoformat(time).timestamp() if isinstance(time, str) and time != run_at else None
     except (ValueError, OverflowError):
         return None
 

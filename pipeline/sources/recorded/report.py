@@ -11,7 +11,8 @@ from pipeline.sources.recorded.unmapped_rows import UnmappedRow, UnmappedRows
 
 @dataclass(slots=True)
 class ReplayReport:
-    """The counts of a replay: `events` = `produced` + the sum of `failed` + `unmapped`, also after a Ctrl-C."""
+    """The counts of a replay: `events` = `produced` + the sum of `failed` + `unmapped`, also after a Ctrl-C. With a platform's
+    mapper, `rows` are payloads."""
 
     rows: int = 0
     events: int = 0
@@ -25,6 +26,12 @@ class ReplayReport:
     """Fields that could not be read, by their path: their events landed without them."""
     first_left_out: dict[str, UnmappedRow] = field(default_factory=dict)
     """The first row of each such field."""
+    not_mapped: Counter[str] = field(default_factory=Counter)
+    """Parts of payloads that the platform's mapper leaves out, by their kind."""
+    first_not_mapped: dict[str, UnmappedRow] = field(default_factory=dict)
+    """The first part of each such kind."""
+    unchanged: int = 0
+    """Items of payloads, seen again, of which nothing was to send."""
     barren: list[Path] = field(default_factory=list)
     """Files that have rows, and no event."""
     notes: list[str] = field(default_factory=list)
