@@ -59,7 +59,8 @@ def test_reviews_on_google_play(tmp_path: Path) -> None:
         },
         {
             "id": "11-aa/reply", "platform": "google_play", "kind": "reply", "direction": "outbound",
-            "conversation_id": "11-aa", "created_at": "2023-04-24T04:30:00Z", "text": "We are sorry", "author": {"kind": "organisation"},
+            "conversation_id": "11-aa", "created_at": "2023-04-24T04:30:00Z", "text": "We are sorry",
+            "author": {"kind": "organisation"},
             "in_reply_to": "11-aa",
         },
         {
