@@ -16,8 +16,6 @@ import pytest
 from pipeline.config.settings import KafkaSettings, Settings
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.kafka.topics import migrate_topics
-from pipeline.sources.platforms import registry
-from pipeline.sources.platforms.observation import Origin, Unreadable
 from pipeline.sources.recorded.items import Unmapped
 from pipeline.sources.recorded.open_files import Line, read_files
 from pipeline.sources.recorded.payloads import payloads
@@ -72,7 +70,8 @@ ONE, TWO = {"a": 1}, {"b": [{"c": 2}, {"c": 3}]}
     ],
 )
 def test_json_of_any_form(tmp_path: Path, name: str, content: str, lines: tuple[int, ...]) -> None:
-    values = {"one.json": [TWO], "keyed.json": [{"x": {"a": 1}, "y": {"a": 2}}]}.get(name, [ONE, TWO])
+    others: dict[str, list[object]] = {"one.json": [TWO], "keyed.json": [{"x": {"a": 1}, "y": {"a": 2}}]}
+    values = others.get(name, [ONE, TWO])
     expected = list(zip(lines, values, strict=True))
     assert found(write(tmp_path, name, content)) == expected
     assert found(write(tmp_path, f"{name}.gz", gzip.compress(content.encode()))) == expected
@@ -233,12 +232,6 @@ def test_recorded_files_of_weibo(name: str, sent: int, unchanged: int) -> None:
     assert (len(read), report.unchanged, len(report.unmapped), report.not_mapped) == (sent, unchanged, 0, {})
 
 
-def test_every_platform_has_a_mapper() -> None:
-    for platform in registry.PLATFORMS:
-        with pytest.raises(Unreadable):
-            list(registry.mapper(platform)(7, Origin()))
-
-
 # --- the command ----------------------------------------------------------------------------------------------------
 def test_a_dry_run_counts_by_kind(run: Run) -> None:
     Path("a.json").write_text(
@@ -264,7 +257,7 @@ def test_a_dry_run_counts_by_kind(run: Run) -> None:
     [
         (["--platform", "weibo", "--mapping", "m.yaml"], "--mapping goes without --platform, which has a mapper"),
         (["--host", "mastodon.example"], "--host goes with --platform"),
-        (["--platform", "redit"], "there is no mapper for platform 'redit': did you mean reddit?"),
+        (["--platform", "redit"], "there is no mapper for platform 'redit', did you mean 'reddit'?"),
         (["--platform", "weibo", "--dry-run", "--rate", "3"], "--rate goes without --dry-run, which sends nothing"),
     ],
 )
@@ -308,10 +301,9 @@ def test_as_now_and_speed_keep_an_items_changes_together(settings: Settings, top
     assert replay(settings, [path], mapping=WEIBO, speed=60, as_now=True).produced == 3
     records = sorted(read_topic(topics), key=lambda record: record.timestamp()[1])
     sent = [orjson.loads(record.value() or b"") for record in records]
-    assert [(event["id"], event["operation"]) for event in sent if event["id"] == "1"] == [("1", "create"), ("1", "update")]
-    assert sent[-1]["id"] == "2"
-    create, update = (event for event in sent if event["id"] == "1")
-    assert create["created_at"] == update["created_at"] <= update["occurred_at"] < sent[-1]["created_at"]
+    assert [(event["id"], event["operation"]) for event in sent] == [("1", "create"), ("2", "create"), ("1", "update")]
+    create, other, update = sent
+    assert create["created_at"] == update["created_at"] < other["created_at"] <= update["occurred_at"]
 
 
 def test_the_command_sends_and_reports(stacked: Run) -> None:
@@ -322,7 +314,7 @@ def test_the_command_sends_and_reports(stacked: Run) -> None:
     done = stacked("replay", "--platform", "weibo", "pipe.json")
     writer.join(10)
     assert (done.code, done.out) == (0, "rows 3  events 2  sent 1  failed 0  unmapped 1\n")
-    assert done.err.splitlines() == [
+    assert done.err.splitlines()[-2:] == [
         "unmapped pipe.json:1: payload 3: no status, comment or vendor's post of Weibo",
         "seen again without a change, 1 times",
     ]

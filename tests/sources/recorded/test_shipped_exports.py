@@ -18,7 +18,7 @@ def read(folder: Path, name: str, content: str | bytes) -> tuple[list[JsonObject
     mapping = find_mapping(path)
     assert mapping is not None
     items = list(read_events(path, mapping))
-    events = [item.event for item in items if isinstance(item, Mapped) and isinstance(item.event, dict)]
+    events: list[JsonObject] = [item.event for item in items if isinstance(item, Mapped) and isinstance(item.event, dict)]
     assert all(event.pop("source")["version"] == "1" and event.pop("visibility") == "public" for event in events)
     return events, [(item.line, item.reason) for item in items if isinstance(item, Unmapped)]
 
