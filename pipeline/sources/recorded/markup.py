@@ -44,7 +44,6 @@ _BLOCK_MARK = re.compile(
 """Of Markdown: characters that may be marks within a paragraph, and such as divide or nest paragraphs. A paragraph without
 marks needs no parser, which takes fifty times as long."""
 _BLANK_LINES = re.compile(r"\n[ \t]*\n")
-_SPACES = re.compile(r"[ \t\r\n\f]+")
 _TEXTS = ("text", "insert", "plain_text", "simpleText", "value", "runs", "ops", "content", "children", "elements", "blocks")
 """The keys under which a piece has its text or its own pieces, the likeliest first."""
 _BLOCKS = (
@@ -73,10 +72,11 @@ def without_html(text: str) -> str:
 
 
 def html_tree(text: str) -> LexborHTMLParser:
-    """The parsed HTML, with white space as a browser shows it, and a form feed where a line ends."""
+    """The parsed HTML, with a blank for each line end of the source, and a form feed where the shown line ends."""
     from selectolax.lexbor import LexborHTMLParser
 
-    return LexborHTMLParser(_BLOCK_TAG.sub("\f<", _SPACES.sub(" ", text)))
+    blanks = text.replace("\n", " ").replace("\r", " ").replace("\f", " ")
+    return LexborHTMLParser(_BLOCK_TAG.sub("\f<", blanks))
 
 
 def shown_text(tree: LexborHTMLParser) -> str:
