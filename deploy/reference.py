@@ -14,7 +14,8 @@ from pydantic.fields import FieldInfo
 from typer.testing import CliRunner
 
 from pipeline.cli.main import app
-from pipeline.config.settings import ENV_PREFIX, Section, Settings
+from pipeline.config.section import Section
+from pipeline.config.settings import ENV_PREFIX, Settings
 
 DOCS = Path(__file__).parent.parent / "docs"
 SETTINGS = """# Settings

@@ -18,7 +18,13 @@ Unmappable               a row of a recorded file has no event: the row is repor
 NotJson                  bytes of a recorded file are no JSON, with the place in them: the row is reported
 FileDamaged              a recorded file breaks off here: the rows before are read, the rest is reported
 Unreadable               a platform's payload has another shape than its mapper knows: it is counted, and the source says so
-AddressRefused           a receiver's address is not public: nothing is sent there
+OutgoingError            a request to a source or receiver failed
+  AddressRefused         the address is not public: nothing is sent there
+  NoAnswer               no connection, or it broke off: another try may succeed
+    TimedOut             the time of the request is over, or a stream is silent
+  TooLarge               a body, line or message is over its limit
+  BadAnswer              the answer is no HTTP, badly compressed, or a redirect that must not be followed
+  NotAccepted            a stream or WebSocket is refused, with this status, headers and body
 QueryError               the embedded ClickHouse answers a statement with this code and message
 RequestError             the control API answers a request with this HTTP status and reason
 """

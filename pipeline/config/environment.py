@@ -10,7 +10,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from pipeline.config.load import NOT_SETTINGS
-from pipeline.config.settings import ENV_PREFIX, Section, Settings
+from pipeline.config.section import Section
+from pipeline.config.settings import ENV_PREFIX, Settings
 
 
 def variables(settings: Settings) -> dict[str, str]:

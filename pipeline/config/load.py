@@ -18,7 +18,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from pipeline.config.document import first_problem, hint
-from pipeline.config.settings import ENV_PREFIX, Section, SentimentSettings, Settings
+from pipeline.config.section import Section
+from pipeline.config.settings import ENV_PREFIX, SentimentSettings, Settings
 from pipeline.errors import SettingsError
 
 NOT_SETTINGS = {"EARSHOT_CONFIG", "EARSHOT_DATA"}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -18,7 +17,8 @@ import platformdirs
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from pipeline.config.document import StrictModel
+from pipeline.config.outgoing import OutgoingSettings
+from pipeline.config.section import Section, expand_home, refuse
 
 ENV_PREFIX = "EARSHOT_"
 MAX_MESSAGE_BYTES = 12 << 20
@@ -27,23 +27,6 @@ KafkaConfig = dict[str, Any]
 """Settings of a librdkafka client, by their names there."""
 DEAD_LETTER_BYTES = MAX_MESSAGE_BYTES + (1 << 16)
 """The largest dead letter: the event and some headers."""
-
-
-def _expand_home(value: object) -> object:
-    return Path(os.path.expanduser(value)) if isinstance(value, Path) else value
-
-
-class Section(StrictModel):
-    """A table of the settings file: an unknown key is an error, and `~` in a path is the home folder."""
-
-    _home = field_validator("*")(_expand_home)
-
-
-def _refuse(section: Section, names: Iterable[str], where: str) -> None:
-    """Raises ValueError for a key of these that is set: it has no effect with the setting `where`."""
-    for name in names:
-        if getattr(section, name) != type(section).model_fields[name].default:
-            raise ValueError(f"{name} does nothing with {where}")
 
 
 class KafkaSettings(Section):
@@ -71,10 +54,10 @@ class KafkaSettings(Section):
     @model_validator(mode="after")
     def _all_used(self) -> KafkaSettings:
         if not self.security_protocol.startswith("SASL"):
-            _refuse(self, ("sasl_mechanism", "sasl_username", "sasl_password"), f"security_protocol {self.security_protocol}")
+            refuse(self, ("sasl_mechanism", "sasl_username", "sasl_password"), f"security_protocol {self.security_protocol}")
         if not self.security_protocol.endswith("SSL"):
             names = ("ssl_ca", "ssl_certificate", "ssl_key", "ssl_key_password")
-            _refuse(self, names, f"security_protocol {self.security_protocol}")
+            refuse(self, names, f"security_protocol {self.security_protocol}")
         return self
 
     def topic(self, name: str) -> str:
@@ -121,7 +104,7 @@ class ClickHouseSettings(Section):
     @model_validator(mode="after")
     def _all_used(self) -> ClickHouseSettings:
         if self.url.startswith("http:"):
-            _refuse(self, ("ca", "certificate", "key"), "an http:// url")
+            refuse(self, ("ca", "certificate", "key"), "an http:// url")
         return self
 
 
@@ -224,10 +207,11 @@ class Settings(BaseSettings):
     embedded: EmbeddedSettings = EmbeddedSettings()
     sentiment: SentimentSettings = SentimentSettings()
     control: ControlSettings = ControlSettings()
+    outgoing: OutgoingSettings = OutgoingSettings()
     brands: Path | None = Field(None, description="brands.yaml; none: the brands that ship with the sample stream")
     alerts: Path | None = Field(None, description="alerts.yaml; none: the rules that ship with Earshot")
 
-    _home = field_validator("*")(_expand_home)
+    _home = field_validator("*")(expand_home)
 
     @classmethod
     def settings_customise_sources(

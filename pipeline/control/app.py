@@ -35,6 +35,7 @@ from pipeline.control.notifier import Notifier
 from pipeline.control.reconciling import RECONCILE_SHARE, Reconciling
 from pipeline.errors import SettingsError
 from pipeline.fence import GivenUp
+from pipeline.http.route import Route
 from pipeline.kafka.group import LOGGERS, make_app
 from pipeline.leader import Leader
 from pipeline.monitoring import metrics
@@ -57,6 +58,7 @@ class Control:
     """One process. Raises EarshotError when it can't start. Restart, kill, a second process: see above."""
 
     def __init__(self, settings: Settings) -> None:
+        route = Route.of(settings.outgoing.proxy.get_secret_value(), settings.outgoing.ca_file)
         migrate.check(settings)
         self._settings = settings
         self._rules = WatchedFile(settings.alerts or DEFAULT_RULES, parse_rules, metrics.RULES)
@@ -70,7 +72,7 @@ class Control:
         self._tables = AlertTables(leader.inserter)
         self._evaluator = evaluator = Evaluator(self._tables, self._rules.value, self._brands.value.zones)
         self._notifier = notifier = Notifier(
-            leader, evaluator, topic, ask_soon, partial(clickhouse_client, settings.clickhouse, 20)
+            leader, evaluator, topic, ask_soon, partial(clickhouse_client, settings.clickhouse, 20), route
         )
         self._evaluation = Evaluation(leader, evaluator, notifier, self._vitals)
         ask = asker(self._client)

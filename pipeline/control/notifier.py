@@ -16,6 +16,7 @@ from clickhouse_connect.driver.client import Client
 from pipeline.clickhouse.query import Ask
 from pipeline.errors import EarshotError
 from pipeline.fence import INSERT_MAX_S, GivenUp
+from pipeline.http.route import Route
 from pipeline.leader import Leader
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
@@ -42,13 +43,14 @@ class Notifier:
 
     An alert that is written and not notified, by an error or the end of the process, is notified by the next leader: the tables
     say which. `connect` makes a client of ClickHouse for the delivery log, `ask` is for explanations, on threads of their own.
+    `route`: by which requests to receivers leave this network.
     """
 
     def __init__(
-        self, leader: Leader, evaluator: Evaluator, topic: AlertTopic, ask: Ask, connect: Callable[[], Client]
+        self, leader: Leader, evaluator: Evaluator, topic: AlertTopic, ask: Ask, connect: Callable[[], Client], route: Route
     ) -> None:  # fmt: skip
         self._leader, self._evaluator, self._topic = leader, evaluator, topic
-        self._ask, self._connect = ask, connect
+        self._ask, self._connect, self._route = ask, connect, route
         self._config = evaluator.config
         self._explaining = ThreadPoolExecutor(2, thread_name_prefix="explaining")
         self._dispatcher: Dispatcher | None = None
@@ -66,7 +68,9 @@ class Notifier:
         leads = partial(self._leader.lease.leads, generation)
         term = self._leader.inserter.term
         store = ClickHouseLog(self._connect)
-        context = Context(store, os.environ, on_try=_count, on_accepted=self._measure, leads=leads, term=term)
+        context = Context(
+            store, os.environ, on_try=_count, on_accepted=self._measure, leads=leads, term=term, route=self._route
+        )
         config = self._config
         dispatcher = Dispatcher(config, context)
         try:

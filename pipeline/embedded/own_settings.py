@@ -1,7 +1,7 @@
 """The settings of the processes that `earshot up` runs, made from the given ones, and the file that passes them on.
 
-It takes [embedded], ports, brands, rules, models and every key that is not an address, host or credential. So it can run with
-the settings file of a production and touches nothing of it.
+It takes [embedded], ports, brands, rules, models, [outgoing] (this machine's way out) and every key that is not an address,
+host or credential. So it can run with the settings file of a production and touches nothing of it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, SecretStr
 
-from pipeline.config.settings import ENV_PREFIX, ControlSettings, KafkaSettings, Section, Settings
+from pipeline.config.section import Section
+from pipeline.config.settings import ENV_PREFIX, ControlSettings, KafkaSettings, Settings
 from pipeline.embedded.child import free_port
 from pipeline.embedded.hash_key import make_hash_key
 from pipeline.embedded.password import with_password

@@ -9,9 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline.clock import Clock, wall
+from pipeline.http.lookups import Resolver
+from pipeline.http.outgoing import DIRECT
+from pipeline.http.route import Route
 from pipeline.notify.delivery_log import DeliveryStore
 from pipeline.notify.receivers import Outcome
-from pipeline.notify.safe_http import Resolver
 from schemas.alerts import Alert
 
 
@@ -61,5 +63,7 @@ class Context:
     time: Time = Time()
     lookup: Resolver | None = None
     """None: the system's resolver."""
+    route: Route = DIRECT
+    """By which requests leave this network."""
     timing: Timing = Timing()
     jitter: Callable[[], float] = random.random

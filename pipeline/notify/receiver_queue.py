@@ -41,7 +41,7 @@ class ReceiverQueue:
         self._task = asyncio.create_task(self._run(), name=f"notify {receiver.name}")
 
     def _set(self, receiver: Receiver, config: Alerts) -> None:
-        outside = Outside(self._context.environ, self._context.clock, self._context.lookup)
+        outside = Outside(self._context.environ, self._context.clock, self._context.lookup, self._context.route)
         self._sender: Sender = make_sender(receiver, config, outside)
         self._receiver, self._name = receiver, receiver.name
         self._off = Outcome(False, f"{OUT_OF_HOURS}: {text_of(receiver.when)}")

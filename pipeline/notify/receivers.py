@@ -12,24 +12,24 @@ Nothing is given up. No URL or secret is logged or put into an error: a webhook'
 
 from __future__ import annotations
 
-import os
-import socket
-import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import NamedTuple, Protocol
 
-import aiohttp
 from pydantic import SecretStr
 from yarl import URL
 
 from pipeline.clock import Clock, wall
 from pipeline.errors import SettingsError
+from pipeline.http.addresses import Allowed
+from pipeline.http.answer import retry_after_s
+from pipeline.http.failures import AddressRefused, OutgoingError, TimedOut
+from pipeline.http.lookups import Resolver
+from pipeline.http.outgoing import DIRECT, Limits, Outgoing
+from pipeline.http.route import Route
 from pipeline.notify import payloads
 from pipeline.notify.payloads import Message
-from pipeline.notify.safe_http import AddressRefused, Resolver, SafeClient
 from pipeline.processors.alerts.receiver import Receiver, check_url
 from pipeline.processors.alerts.rules import Alerts
 from schemas.alerts import Alert
@@ -70,6 +70,7 @@ class Outside:
     clock: Clock = wall
     lookup: Resolver | None = None
     """None: the system's."""
+    route: Route = DIRECT
 
 
 def check(alerts: Alerts, environ: Mapping[str, str]) -> None:
@@ -135,60 +136,37 @@ def group_of(alert: Alert, by: Sequence[str]) -> dict[str, str]:
 
 
 class _Http:
-    """A POST by SafeClient whose answer is an Outcome."""
+    """A POST whose answer is an Outcome. Each has a connection of its own: an address is never older than its check."""
 
     def __init__(self, url: str, receiver: Receiver, outside: Outside) -> None:
-        self._client = SafeClient(url, receiver.allow, receiver.timeout, outside.lookup)
+        self._url, self._allow = url, Allowed.of(receiver.allow)
+        self._limits = Limits(receiver.timeout.total_seconds(), body=None, redirects=0)
+        self._client = Outgoing(outside.route, outside.lookup, keep_alive=False)
         self._clock = outside.clock
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> Outcome:
+        headers = {"Content-Type": "application/json", "User-Agent": "earshot", **headers}
         try:
-            status, after = await self._client.post(
-                body, {"Content-Type": "application/json", "User-Agent": "earshot", **headers}
+            answer = await self._client.request(
+                "POST", self._url, headers=headers, body=body, limits=self._limits, allow=self._allow
             )
         except AddressRefused as refused:
             return Outcome(False, f"refused: {refused}", permanent=True)
-        except TimeoutError:
+        except TimedOut:
             return Outcome(False, "timeout")
-        except (aiohttp.ClientError, OSError) as error:
-            return Outcome(False, _why(error))
+        except OutgoingError as error:
+            return Outcome(False, str(error))
+        status = answer.status
         if 200 <= status < 300:
             return Outcome(True, str(status))
         if 300 <= status < 400:
             return Outcome(False, f"{status}: redirects are not followed", permanent=True)
         if status in _RETRIED or status >= 500:
-            return Outcome(False, str(status), _seconds(after, self._clock()))
+            return Outcome(False, str(status), retry_after_s(answer.headers, self._clock(), LONGEST_RETRY_AFTER_S))
         return Outcome(False, str(status), permanent=True)
 
     async def close(self) -> None:
         await self._client.close()
-
-
-def _why(error: aiohttp.ClientError | OSError) -> str:
-    """A few words without the URL, which aiohttp's own texts hold."""
-    cause: BaseException = error
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        cause = error.certificate_error
-    elif isinstance(error, aiohttp.ClientConnectorError):
-        cause = error.os_error
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"certificate: {cause.verify_message}"
-    if isinstance(cause, ssl.SSLError):
-        return f"TLS: {cause.reason}"
-    if isinstance(cause, socket.gaierror):
-        return f"name: {cause.strerror}"
-    if isinstance(cause, OSError) and cause.errno:
-        return os.strerror(cause.errno)
-    return type(error).__name__
-
-
-def _seconds(retry_after: str, now: float) -> float:
-    """The seconds that a Retry-After header asks for, as a number or as a date; 0: it is neither."""
-    try:
-        seconds = float(int(retry_after)) if retry_after.isdigit() else parsedate_to_datetime(retry_after).timestamp() - now
-    except (ValueError, OverflowError):
-        return 0.0
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S)
 
 
 def _url(receiver: Receiver, environ: Mapping[str, str]) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.load import load
-from pipeline.config.settings import Section, Settings
+from pipeline.config.section import Section
+from pipeline.config.settings import Settings
 from pipeline.embedded.own_settings import write_settings
 from pipeline.errors import SettingsError
 from tests.support.isolation import ROOT
@@ -122,6 +123,13 @@ def test_the_place_of_recorded_data_is_no_setting(monkeypatch: pytest.MonkeyPatc
         ("[clickhouse]\nurl = 'localhost:8123'", "clickhouse.url"),
         ("[clickhouse]\nurl = 'tcp://localhost:9000'", "clickhouse.url"),
         ("[clickhouse]\nurl = 'http://host:99999'", "clickhouse.url"),
+        ("[outgoing]\nproxy = 'proxy:3128'", "outgoing.proxy"),
+        ("[outgoing]\nproxy = 'https://proxy:3128'", "outgoing.proxy"),
+        ("[outgoing]\nproxy = 'socks5://proxy:1080'", "outgoing.proxy"),
+        ("[outgoing]\nproxy = 'http://'", "outgoing.proxy"),
+        ("[outgoing]\nproxy = 'http://proxy:0'", "outgoing.proxy"),
+        ("[outgoing]\nproxy = 'http://proxy:port'", "outgoing.proxy"),
+        ("[outgoing]\nproxy = 'http://[proxy'", "outgoing.proxy"),
         ("[sentiment]\nmodel = ''", "sentiment.model"),
         ("[sentiment]\nmodels = {german = 'fast'}", "sentiment.models"),
         ("[sentiment]\nlanguages = ['English']", "sentiment.languages"),
@@ -148,13 +156,14 @@ def test_paths_start_from_the_file_or_the_working_directory_and_know_home(
     config = folder / "earshot.toml"
     config.write_text(
         'brands = "brands.yaml"\n[kafka]\nsecurity_protocol = "SSL"\nssl_ca = "~/ca.pem"\nssl_key = "/etc/key.pem"\n'
-        '[embedded]\ndata_dir = "d"\n'
+        '[embedded]\ndata_dir = "d"\n[outgoing]\nca_file = "own.pem"\n'
     )
     settings = load(config)
     assert settings.brands == folder / "brands.yaml"
     assert settings.kafka.ssl_ca == Path("/home/somebody/ca.pem")
     assert settings.kafka.ssl_key == Path("/etc/key.pem")
     assert settings.embedded.data_dir == folder / "d"
+    assert settings.outgoing.ca_file == folder / "own.pem"
     monkeypatch.setenv("EARSHOT_BRANDS", "~/mine.yaml")
     monkeypatch.setenv("EARSHOT_EMBEDDED__DATA_DIR", "there")
     assert load(config).brands == Path("/home/somebody/mine.yaml")
@@ -186,6 +195,10 @@ def test_no_secret_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert secret not in refused(toml(f'[clickhouse]\npassword = ["{secret}"]\n'))
     assert secret not in refused(toml(f'[clickhouse]\nurl = "http://me:{secret}@host:8123"\n'))
     assert secret not in refused(toml(f'[clickhouse]\npassword = "{secret}" x\n'))
+    proxied = load(toml(f'[outgoing]\nproxy = "http://me:{secret}@proxy:3128"\n'))
+    assert proxied.outgoing.proxy.get_secret_value() == f"http://me:{secret}@proxy:3128" and secret not in f"{proxied!r}"
+    for proxy in (f"http://me:{secret}", f"https://me:{secret}@proxy", f"http://me:1/{secret}@proxy:3128:{secret}"):
+        assert secret not in refused(toml(f'[outgoing]\nproxy = "{proxy}"\n'))
     monkeypatch.setenv("EARSHOT_CLICKHOUSE", secret)
     assert secret not in refused()
 

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from pipeline import migrate
+from pipeline.config.outgoing import OutgoingSettings
 from pipeline.config.settings import ControlSettings, Settings
 from pipeline.control import app as app_module
 from pipeline.control.app import Control
@@ -47,6 +48,11 @@ def control(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Control:
     file.write_text(yaml.safe_dump(OLD))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     return Control(Settings(alerts=file, control=ControlSettings(port=0)))
+
+
+def test_a_ca_file_that_is_missing_is_named_before_anything_is_reached(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="^setting outgoing.ca_file: .*none.pem: No such file or directory$"):
+        Control(Settings(outgoing=OutgoingSettings(ca_file=tmp_path / "none.pem")))
 
 
 class Consumer:

@@ -18,6 +18,7 @@ from pipeline.clickhouse.query import Ask
 from pipeline.clickhouse.terms import Term
 from pipeline.control.evaluation import EVALUATING
 from pipeline.control.notifier import Notifier
+from pipeline.http.route import Route
 from pipeline.leader import Leader
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.evaluator import Evaluator
@@ -149,7 +150,7 @@ class Parts:
         self.store = MemoryStore(self.log, standing)
         self.evaluator = Evaluator(self.store, config)
         topic = cast(AlertTopic, MemoryTopic(self.log))
-        self.notifier = Notifier(self.leader, self.evaluator, topic, ask or no_ask, lambda: cast(Any, MemoryClient()))
+        self.notifier = Notifier(self.leader, self.evaluator, topic, ask or no_ask, lambda: cast(Any, MemoryClient()), Route())
 
     @contextmanager
     def serving(self) -> Iterator[int]:

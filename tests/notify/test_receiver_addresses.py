@@ -4,49 +4,16 @@ from __future__ import annotations
 
 import logging
 import socket
-from ipaddress import ip_address
 
 import pytest
 from aiohttp import web
 
 from pipeline.errors import SettingsError
+from pipeline.http.route import Route
 from pipeline.notify.receivers import Outcome, Outside, check, make_sender
-from pipeline.notify.safe_http import kind
+from tests.http.test_addresses import REFUSED
 from tests.support.notify import Request, alert, always, config, hook
 
-REFUSED = {
-    "127.0.0.1": "loopback",
-    "127.9.9.9": "loopback",
-    "0.0.0.0": "unspecified",
-    "10.1.2.3": "private",
-    "172.16.0.1": "private",
-    "192.168.1.1": "private",
-    "169.254.169.254": "link-local",
-    "100.64.0.1": "shared",
-    "100.100.100.200": "shared",
-    "192.0.0.192": "the network's own",
-    "168.63.129.16": "the network's own",
-    "224.0.0.1": "multicast",
-    "255.255.255.255": "reserved",
-    "198.18.0.1": "private",
-    "::": "unspecified",
-    "::1": "loopback",
-    "fe80::1": "link-local",
-    "fd00:ec2::254": "private",
-    "fec0::1": "not public",
-    "ff02::1": "multicast",
-    "::ffff:127.0.0.1": "loopback",
-    "::ffff:169.254.169.254": "link-local",
-    "64:ff9b::7f00:1": "loopback",
-    "64:ff9b::a9fe:a9fe": "link-local",
-    "64:ff9b:1::1": "reserved",
-    "2002:7f00:1::": "a tunnel",
-    "2001:0:7f00:1::": "a tunnel",
-    "2001:db8::1": "private",
-    "::127.0.0.1": "reserved",
-    "100::1": "reserved",
-}
-PUBLIC = ["8.8.8.8", "93.184.216.34", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
 LITERALS = [
     "127.0.0.1",
     "127.1",
@@ -83,16 +50,6 @@ async def ask(url: str, **receiver: object) -> Outcome:
         return await sender.send([alert()], "id")
     finally:
         await sender.close()
-
-
-@pytest.mark.parametrize("address", REFUSED)
-def test_what_is_not_public_has_a_word_for_it(address: str) -> None:
-    assert kind(ip_address(address)) == REFUSED[address]
-
-
-@pytest.mark.parametrize("address", PUBLIC)
-def test_what_is_public_has_none(address: str) -> None:
-    assert kind(ip_address(address)) == ""
 
 
 @pytest.mark.parametrize("host", LITERALS)
@@ -198,6 +155,18 @@ async def test_a_proxy_of_the_environment_and_cookies_are_ignored(monkeypatch: p
             assert (await sender.send([alert()], "id")).sent
         await sender.close()
         assert not proxy.requests and all("Cookie" not in request.headers for request in server.requests)
+
+
+async def test_the_proxy_of_the_settings_is_used_for_receivers_that_are_not_allowed_by_name() -> None:
+    async with hook() as server, hook() as proxy:
+        rules = config({"name": "ops", "url": "http://hooks.example/hook", "allow": []}, {"name": "own", "url": server.url})
+        outside = Outside({}, route=Route.of(f"http://me:pw@127.0.0.1:{proxy.port}"))
+        for receiver in rules.receivers:
+            sender = make_sender(receiver, rules, outside)
+            assert await sender.send([alert()], "id") == Outcome(True, "204")
+            await sender.close()
+        assert [request.headers["Host"] for request in proxy.requests] == ["hooks.example"]
+        assert [request.headers["Host"] for request in server.requests] == [f"127.0.0.1:{server.port}"]
 
 
 async def test_an_answer_without_end_costs_no_more_than_it_may() -> None:
