@@ -127,9 +127,10 @@ def _event(data: JsonObject, origin: Origin) -> Seen:
         yield from _lists(inner, origin)
     elif name == "like.create":
         yield from page({"includes": includes}, origin)
+        included = Page(includes, origin)
         wanted = object_of(data.get("filter"))  # names the account that likes, or the one whose post is liked
         liker = post_id(wanted.get("user_id")) if wanted.get("direction") == "outbound" else None
-        yield like(inner, inner.get("liked_tweet_id"), Page(includes, origin).author(liker), origin)
+        yield like(inner, included.first(post_id(inner.get("liked_tweet_id"))), included.author(liker), origin)
     else:
         yield LeftOut(topic if topic in TOPICS else "other event")
 

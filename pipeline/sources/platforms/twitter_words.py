@@ -72,7 +72,8 @@ def visible(text: object, shown: object) -> object:
 
 def names(entities: JsonObject, group: str, key: str) -> list[str]:
     """The handles or hashtags in the entities."""
-    return [name for each in objects_of(entities.get(group)) if (name := text_of(each.get(key)))]
+    found = entities.get(group)
+    return [name for each in objects_of(found) if (name := text_of(each.get(key)))] if found else []
 
 
 def bio_of(description: object, entities: JsonObject) -> str | None:
