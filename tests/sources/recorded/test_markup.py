@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Iterator
 
+import pytest
 from selectolax.lexbor import LexborHTMLParser
 
 from pipeline.sources.recorded import markup
@@ -66,3 +67,71 @@ def test_html() -> None:
 
 def test_blank_lines_without_end_are_read_at_once() -> None:
     assert without_markdown("\n" * 90_000 + " " * 5_000 + "acme") == "acme"
+
+
+PLAIN = (
+    *(
+        "kettle",
+        " leaks",
+        " ",
+        "  ",
+        "\n",
+        "\r\n",
+        "\t",
+        "\xa0",
+        "&amp;",
+        "&lt;b&gt;",
+        "&#39;",
+        "&nbsp;",
+        "&quot;",
+        "é",
+        "👍",
+        ">",
+    ),
+    *("a > b", '"', "<br>", "<br/>", "<br />", "</br>", "</p>", "<hr>"),
+)
+PLAIN_TAGS = (
+    *(
+        "p",
+        "p",
+        "p",
+        "span",
+        'span class="invisible"',
+        'a href="https://a.example/?b=1&amp;c=2" rel="tag"',
+        "em",
+        "strong",
+        "b",
+    ),
+    *("ul", "li", "blockquote", "h3", "pre", "code", 'P CLASS="x"', "div", "del"),
+)
+MOVING = (
+    *("<script>x</script>", "<style>p{}</style>", "<title>t</title>", "<table><tr><td>1</td></tr></table>", "<!-- c -->", "<"),
+    *("< b", '<a title="1 > 0">', "<a title='1 > 0'>", '<img alt="x">', "<p", "</p", "<!DOCTYPE html>", "<textarea>", "<p/x>"),
+)
+
+
+def written(rng: random.Random, words: tuple[str, ...], tags: tuple[str, ...] = PLAIN_TAGS, depth: int = 0) -> str:
+    """Tags up to three deep, no heading or list item in itself: a parser ignores its second end tag, here it ends a line."""
+    parts = []
+    for _ in range(rng.randint(1, 4)):
+        if depth < 3 and rng.random() < 0.5:
+            tag = rng.choice(tags)
+            inner = tuple(each for each in tags if each != tag or tag not in ("h3", "li"))
+            parts.append(f"<{tag}>{written(rng, words, inner, depth + 1)}</{tag.split()[0]}>")
+        else:
+            parts.append(rng.choice(words))
+    return "".join(parts)
+
+
+@pytest.mark.parametrize(("words", "plain"), [(PLAIN, 1_500), ((*PLAIN, *MOVING), 200)])
+def test_plain_tags_show_what_a_parser_shows(words: tuple[str, ...], plain: int) -> None:
+    rng = random.Random(7)
+    texts = [text for text in (written(rng, words) for _ in range(3_000)) if "<" in text]
+    assert sum(markup._without_plain_tags(text) is not None for text in texts) > plain
+    parsed = [markup.shown_text(markup.html_tree(text)) for text in texts]
+    assert [text for text, shown in zip(texts, parsed, strict=True) if without_html(text) != shown] == []
+
+
+@pytest.mark.parametrize("piece", MOVING)
+def test_other_tags_need_the_parser(piece: str) -> None:
+    assert markup._without_plain_tags(f"<p>a</p>{piece}b") is None
