@@ -51,4 +51,19 @@ class LeftOut(NamedTuple):
     kind: str
 
 
+def readable(items: list[object], observe: Callable[[JsonObject], list[Observation | LeftOut]]) -> list[Observation | LeftOut]:
+    """Observes each item of a page; an item that can't be read is left out as `unreadable`. Raises Unreadable if none can."""
+    found: list[Observation | LeftOut] = []
+    errors: list[Unreadable] = []
+    for item in items:
+        try:
+            found += observe(item if isinstance(item, dict) else {})
+        except Unreadable as error:
+            errors.append(error)
+            found.append(LeftOut("unreadable"))
+    if errors and len(errors) == len(items):
+        raise errors[0]
+    return found
+
+
 Observe = Callable[[object, Origin], Iterator[Observation | LeftOut]]
