@@ -38,6 +38,8 @@ Words = Callable[[str], frozenset[str]]
 
 
 class HasLine(Protocol):
+    """An item of a file."""
+
     @property
     def line(self) -> int:
         """The line where the item starts."""
