@@ -38,7 +38,7 @@ from pipeline.sources.platforms.values import (
     text_of,
     time_of_seconds,
 )
-from pipeline.sources.recorded.markup import without_markdown
+from pipeline.sources.recorded.markup import has_markdown, without_html, without_markdown
 from schemas.untyped import JsonObject
 
 OTHERS: Final = frozenset({"t2", "t5", "t6", "LiveUpdate", "LiveUpdateEvent", "modaction", "more", "wikipage", "UserList"})
@@ -151,13 +151,13 @@ def _text(kind: str, thing: JsonObject, body: str) -> tuple[str, list[str], list
     """The text, its links, and whom it mentions."""
     if "&" in body:  # without raw_json=1, Reddit escapes
         body = html.unescape(body)
+    rendered = thing.get("selftext_html" if kind == "t3" else "body_html")
     if kind == "t1" and _QUOTE(body):
-        body = _unquoted(body)
-    if "!<" in body:  # spoilers
-        body = body.replace(">!", "").replace("!<", "")
+        whole, body = body, _unquoted(body)
+        rendered = rendered if body is whole else None
     links = [link.rstrip(".,;:!?'\"*_") for link in _LINK(body)] if "://" in body else []
     mentions = _MENTION(body) if "u/" in body else []
-    text = without_markdown(body)
+    text = _shown(body, rendered)
     head = text_of(thing.get("title" if kind == "t3" else "subject")) if kind != "t1" else None
     if head is not None and not (kind == "t4" and thing.get("parent_id")):
         text = f"{html.unescape(head).strip()}\n{text}".strip()
@@ -166,6 +166,13 @@ def _text(kind: str, thing: JsonObject, body: str) -> tuple[str, list[str], list
         if isinstance(url, str) and url.startswith(("https://", "http://")) and f"/comments/{thing.get('id')}" not in url:
             links.insert(0, url.replace("&amp;", "&"))
     return text, list(dict.fromkeys(links)), list(dict.fromkeys(mentions))
+
+
+def _shown(body: str, rendered: object) -> str:
+    """The body as a person reads it: from Reddit's HTML, where the payload has it, which takes a third of the time."""
+    if isinstance(rendered, str) and rendered and has_markdown(body):
+        return without_html(html.unescape(rendered) if rendered.startswith("&lt;") else rendered)
+    return without_markdown(body.replace(">!", "").replace("!<", "") if "!<" in body else body)  # marks of spoilers
 
 
 def _unquoted(body: str) -> str:

@@ -124,6 +124,11 @@ def without_markdown(text: str) -> str:
     return _tidy("\n".join(map(_paragraph, _BLANK_LINES.split(text))))
 
 
+def has_markdown(text: str) -> bool:
+    """Whether Markdown may show the text in another way than it stands."""
+    return _INLINE_MARK.search(text) is not None or _BLOCK_MARK.search("\n" + text) is not None
+
+
 def _paragraph(text: str) -> str:
     return text if _INLINE_MARK.search(text) is None else "".join(_shown(_markdown().parseInline(text)))
 

@@ -50,6 +50,27 @@ def test_things_come_in_each_form_of_reddits_answers() -> None:
     assert seen(page()) == seen([]) == seen({"data": []}) == []
 
 
+@pytest.mark.parametrize(
+    ("body", "rendered", "text"),
+    [
+        ("a^(b) *c*", '<div class="md"><p>a<sup>b</sup> <em>c</em></p>\n</div>', "ab c"),
+        (
+            "a &amp; *c*",
+            "&lt;div class=&quot;md&quot;&gt;&lt;p&gt;a &amp;amp; &lt;em&gt;c&lt;/em&gt;&lt;/p&gt;&lt;/div&gt;",
+            "a & c",
+        ),
+        ("&gt; quoted\n\n*c*", "&lt;blockquote&gt;quoted&lt;/blockquote&gt;&lt;p&gt;c&lt;/p&gt;", "c"),
+        ("> quoted", "<blockquote>quoted</blockquote>", "quoted"),
+        ("&gt;!spoilt!&lt; &amp; told", None, "spoilt & told"),
+        ("no marks", "<p>of another text</p>", "no marks"),
+        ("*c*", "", "c"),
+    ],
+)
+def test_a_text_reads_as_reddit_shows_it(body: str, rendered: object, text: str) -> None:
+    [found] = seen(comment("a1", "t3_k1", body=body, body_html=rendered))
+    assert isinstance(found, Observation) and found.event["text"] == text
+
+
 def test_the_original_of_a_comment_holds_no_answers() -> None:
     *_, first, second, third, _, _, _ = observe(TREE, OURS)
     originals = [each.original for each in (first, second, third) if isinstance(each, Observation)]
