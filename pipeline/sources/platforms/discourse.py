@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from pipeline.sources.platforms.observation import LeftOut, Observation, Origin, Unreadable
-from pipeline.sources.platforms.values import count_of, event, id_of, object_of, objects_of, text_of, time_of
+from pipeline.sources.platforms.values import count_of, event, id_of, name_of, object_of, objects_of, text_of, time_of
 from pipeline.sources.recorded.markup import html_tree, shown_text, without_html, without_markdown
 from schemas.untyped import JsonObject
 
@@ -170,10 +170,8 @@ def _edited(post: JsonObject) -> str:
 
 def _author(post: JsonObject, prefix: str, origin: Origin) -> tuple[JsonObject, bool]:
     """The author, and whether it is one of one's own accounts."""
-    number, handle = id_of(post.get("user_id")), text_of(post.get("username"))
+    number, handle = id_of(post.get("user_id")), name_of(post.get("username"))
     ident = prefix + number if number is not None and len(number) <= 20 else None
-    if handle is not None and len(handle) > 100:
-        handle = None
     staff = post.get("staff") or post.get("admin") or post.get("moderator")
     kind = "bot" if number is not None and number[0] == "-" else "staff" if staff else None
     own = bool(origin.own) and ((handle or "").lower() in origin.own or (ident or "") in origin.own)
