@@ -50,7 +50,7 @@ class Known:
 
     def changes(self, observations: Iterable[Observation], now: str) -> Iterator[JsonObject]:
         """The events to send, each with `operation`; `now`, of changes to which the platform gives no time, is their
-        `occurred_at`. They count as sent once they are taken."""
+        `occurred_at`, and the `created_at` of an item without one. They count as sent once they are taken."""
         for observation in observations:
             if (change := self._change(observation, now)) is not None:
                 yield change
@@ -64,7 +64,7 @@ class Known:
             return None if before == (GONE, GONE, GONE) else _delete(event, seen.at or now)
         if before is None:
             self._keep(key, _hashes(event, seen.partial))
-            return {**event, "operation": "create"}
+            return {"created_at": now, **event, "operation": "create"}
         if before[0] == GONE:
             return None
         after = _hashes(event, seen.partial)
