@@ -22,9 +22,9 @@ from schemas.untyped import JsonObject
 
 LARGE = 256 << 10
 """A document over this many bytes gets a child of its own, which ends after it: others don't wait for it."""
-MEMORY_MB, MEMORY_LARGE_MB = 256, 768
-WALL_S = 60.0
-"""Within this an answer is there, also on a busy machine."""
+MEMORY_MB, MEMORY_LARGE_MB = 160, 768
+PATIENCE = 20.0
+"""An answer comes within this many times the limit of processor time, also on a busy machine."""
 _COMMAND = [sys.executable, "-I", "-W", "ignore", "-m", "pipeline.sources.platforms.rss_child_main"]
 
 
@@ -65,15 +65,15 @@ class _Child:
         self._process: asyncio.subprocess.Process | None = None
 
     async def parse(self, document: bytes, base: str) -> JsonObject:
-        fresh = self._process is None
+        fresh, patience = self._process is None, PATIENCE * processor_seconds(len(document))
         try:
-            async with asyncio.timeout(WALL_S):
+            async with asyncio.timeout(patience):
                 return _read(*await self._ask(document, base.encode()))
         except (EOFError, ConnectionError):
             code = await self._ended()
         except TimeoutError:
             await self.end()
-            raise Unreadable(f"a feed that takes over {WALL_S:.0f} s to parse") from None
+            raise Unreadable(f"a feed that takes over {patience:.0f} s to parse") from None
         except asyncio.CancelledError:  # its answer would be taken for that to the next document
             await self.end()
             raise

@@ -300,7 +300,8 @@ def test_a_document_that_is_no_feed() -> None:
             seen(document)
     with pytest.raises(Unreadable, match="MB"):
         seen(b"<rss>" + b" " * MOST_BYTES)
-    for payload in (None, 1, [], {}, {"entries": 1}, "text", {"version": "https://jsonfeed.org/version/1"}):
+    payloads: tuple[object, ...] = (None, 1, [], {}, {"entries": 1}, "text", {"version": "https://jsonfeed.org/version/1"})
+    for payload in payloads:
         with pytest.raises(Unreadable):
             seen(payload)
 
