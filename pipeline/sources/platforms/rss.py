@@ -30,6 +30,7 @@ from xxhash import xxh3_128_hexdigest
 
 from pipeline.sources.platforms.observation import LeftOut, Observation, Origin, Unreadable
 from pipeline.sources.platforms.rss_json import is_json_feed, json_feed
+from pipeline.sources.platforms.rss_text import language_of
 from pipeline.sources.platforms.values import count_of, event, object_of, objects_of, text_of, time_of
 from schemas.events import EARLIEST, ID_BYTES
 from schemas.untyped import JsonObject
@@ -86,7 +87,7 @@ def _observation(identity: str, entry: JsonObject, host: str, origin: Origin) ->
         direction="outbound" if {host, str(author.get("email")).lower()} & origin.own else None,
         created_at=published or updated,
         text=text_of(entry.get("text")),
-        language=text_of(entry.get("language")),
+        language=language_of(entry.get("language")),
         author=event(**{name: text_of(author.get(name)) for name in ("name", "email", "url")}),
         hashtags=_strings(entry.get("tags")),
         urls=[link] if link else None,

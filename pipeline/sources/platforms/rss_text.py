@@ -11,7 +11,7 @@ LONGEST_TEXT = 100_000
 LONGEST_LINK = 2_000
 LONGEST_NAME = 200
 MOST_TAGS = 50
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,6}")
 
 
 def said(title: str, body: str) -> str:

@@ -13,6 +13,7 @@ from pipeline.sources.platforms.observation import LeftOut, Observation, Origin,
 from pipeline.sources.platforms.rss import observe
 from pipeline.sources.platforms.rss_document import MOST_BYTES, MOST_ENTRIES, HtmlPage, feeds_of, parse
 from schemas.untyped import JsonObject
+from tests.support.garbled import garbled
 from tests.support.platform_events import RECORDED, check, needs_recorded, table
 
 HERE = Origin(host="blog.example.org")
@@ -343,7 +344,7 @@ def test_a_page_names_its_feeds() -> None:
     assert caught.value.feeds == feeds and "words" not in str(caught.value)
 
 
-def garbled(document: bytes, dice: random.Random) -> Iterator[bytes]:
+def broken_documents(document: bytes, dice: random.Random) -> Iterator[bytes]:
     for _ in range(60):
         broken = bytearray(document)
         for _ in range(dice.randint(1, 8)):
@@ -355,7 +356,18 @@ def garbled(document: bytes, dice: random.Random) -> Iterator[bytes]:
 
 @pytest.mark.parametrize("document", [RSS, ATOM, JSON_FEED, PAGE], ids=["rss", "atom", "json", "page"])
 def test_garbled_documents_are_events_or_unreadable(document: bytes) -> None:
-    for broken in garbled(document, random.Random(7)):
+    for broken in broken_documents(document, random.Random(7)):
+        try:
+            observed = seen(broken)
+        except Unreadable:
+            continue
+        for each in observed:
+            check("rss", each)
+
+
+@pytest.mark.parametrize("payload", [orjson.loads(JSON_FEED), parse(RSS), parse(ATOM)], ids=["json", "rss", "atom"])
+def test_garbled_values_are_events_or_unreadable(payload: JsonObject) -> None:
+    for broken in garbled(payload, 300):
         try:
             observed = seen(broken)
         except Unreadable:
