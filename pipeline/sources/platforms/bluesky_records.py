@@ -61,8 +61,12 @@ def written(seconds: float) -> str:
 
 def seconds_of(value: object) -> float | None:
     """A time of the network in seconds since 1970."""
-    time = time_of(value)
-    return datetime.fromisoformat(time).timestamp() if time is not None and time >= EARLIEST else None
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    seconds = moment.timestamp() if moment is not None and moment.tzinfo is not None else 0.0
+    return seconds if seconds >= EARLIEST_S else None
 
 
 def _say(event: JsonObject, record: JsonObject) -> None:

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import orjson
 
@@ -52,7 +52,7 @@ DEEPEST = 3
 """Statuses inside of statuses that are looked at: a reblog of a quote of a quote."""
 Found = list[Observation | LeftOut]
 _ANCHOR = re.compile(r"<a ([^<>]*)>")
-_NO_LINK = re.compile(r'(?:class|rel)="[^"]*\b(?:mention|hashtag|tag)\b')
+_NO_LINK = re.compile(r'(?:class|rel)="(?:[^"]* )?(?:mention|hashtag|tag)[ "]')
 _HREF = re.compile(r'href="(https?://[^"]+)"')
 
 
@@ -181,15 +181,15 @@ def _status(status: JsonObject, origin: Origin, level: int = 0) -> Found:
 
 def _said(status: JsonObject, server: str) -> JsonObject:
     content = text_of(status.get("content")) or ""
-    options = [text_of(option.get("title")) for option in objects_of(object_of(status.get("poll")).get("options"))]
-    lines = [text_of(status.get("spoiler_text")), without_html(content), *options]
-    handles = [handle_of(mention, server) for mention in objects_of(status.get("mentions"))]
-    tags = [text_of(tag.get("name")) for tag in objects_of(status.get("tags"))]
+    lines = [text_of(status.get("spoiler_text")), without_html(content)]
+    if poll := object_of(status.get("poll")):
+        lines += [text_of(option.get("title")) for option in objects_of(poll.get("options"))]
+    mentions, tags = status.get("mentions"), status.get("tags")
     return event(
         text="\n".join(filter(None, lines)) or None,
         language=name_of(status.get("language")),
-        mentions=list(dict.fromkeys(filter(None, handles))),
-        hashtags=list(dict.fromkeys(filter(None, tags))),
+        mentions=_distinct(handle_of(mention, server) for mention in objects_of(mentions)) if mentions else None,
+        hashtags=_distinct(text_of(tag.get("name")) for tag in objects_of(tags)) if tags else None,
         urls=_urls(content, object_of(status.get("card")).get("url")),
         metrics=event(
             likes=count_of(status.get("favourites_count")),
@@ -235,8 +235,15 @@ def _visibility(value: object) -> str | None:
 
 
 def _urls(content: str, card: object) -> list[str]:
-    links = [found[1] for tag in _ANCHOR.findall(content) if not _NO_LINK.search(tag) and (found := _HREF.search(tag))]
-    urls = [html.unescape(link) for link in links]
+    urls = []
+    for tag in _ANCHOR.findall(content):
+        named = ("mention" in tag or "tag" in tag) and _NO_LINK.search(tag)
+        if not named and (found := _HREF.search(tag)):
+            urls.append(html.unescape(found[1]))
     if isinstance(card, str) and HOST.match(card):
         urls.append(card)
-    return list(dict.fromkeys(urls))
+    return _distinct(urls)
+
+
+def _distinct(values: Iterable[str | None]) -> list[str]:
+    return list(dict.fromkeys(filter(None, values)))

@@ -78,7 +78,7 @@ def without_html(text: str) -> str:
 
 
 def _without_plain_tags(text: str) -> str | None:
-    """The text without its tags, if these are all plain, as most networks send: five times as fast as a parser. Else None."""
+    """The text without its tags, if these are all plain, as most networks send, in a quarter of a parser's time. Else None."""
     first, *pieces = text.replace("\r", " ").replace("\n", " ").split("<")
     parts = [first]
     for piece in pieces:

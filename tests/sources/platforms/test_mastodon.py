@@ -389,6 +389,7 @@ def test_bad_values_lose_only_themselves() -> None:
         "metrics": {"shares": 2, "replies": 1},
     }
     assert only == expected
+    assert seen(OWN | {"tags": 0, "mentions": "", "card": 0, "poll": 0}) == [OWN_IS]
     assert ids([{"id": "1"}, OWN, REMOTE | {"id": None, "uri": None, "url": None}]) == [
         "-unreadable",
         "toot.example:1004",
