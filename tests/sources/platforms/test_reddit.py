@@ -7,8 +7,10 @@ from collections import Counter
 import orjson
 import pytest
 
+from pipeline.sources.platforms.changes import Known
 from pipeline.sources.platforms.observation import LeftOut, Observation, Origin, Unreadable
 from pipeline.sources.platforms.reddit import observe
+from schemas.untyped import JsonObject
 from tests.sources.platforms.reddit_payloads import INBOX, NEW, OF_INBOX, OF_NEW, OF_TREE, OURS, TREE, comment, page, submission
 from tests.support.cassettes import bodies
 from tests.support.garbled import garbled
@@ -31,6 +33,12 @@ def test_a_payload_is_these_events(payload: object, observed: list[Observation |
     for each in observed:
         if isinstance(each, Observation):
             check("reddit", each)
+
+
+def one(payload: object) -> Observation:
+    [found] = seen(payload)
+    assert isinstance(found, Observation)
+    return found
 
 
 def test_an_own_account_is_known_by_its_id_too() -> None:
@@ -67,8 +75,7 @@ def test_things_come_in_each_form_of_reddits_answers() -> None:
     ],
 )
 def test_a_text_reads_as_reddit_shows_it(body: str, rendered: object, text: str) -> None:
-    [found] = seen(comment("a1", "t3_k1", body=body, body_html=rendered))
-    assert isinstance(found, Observation) and found.event["text"] == text
+    assert one(comment("a1", "t3_k1", body=body, body_html=rendered)).event["text"] == text
 
 
 def test_the_original_of_a_comment_holds_no_answers() -> None:
@@ -76,6 +83,24 @@ def test_the_original_of_a_comment_holds_no_answers() -> None:
     originals = [each.original for each in (first, second, third) if isinstance(each, Observation)]
     assert [each["id"] for each in originals if isinstance(each, dict)] == ["a1", "a2", "a3"]
     assert not any(each.get("replies") for each in originals if isinstance(each, dict))
+
+
+def test_changes_are_an_edit_an_author_who_left_and_a_delete() -> None:
+    known = Known()
+    now = "2026-01-01T00:00:00Z"
+
+    def sent(**rest: object) -> list[JsonObject]:
+        return list(known.changes([one(comment("a1", "t3_k1", **rest))], now))
+
+    named = {"id": "t1_a1", "platform": "reddit", "created_at": "2025-10-09T08:54:20Z"}
+    assert [each["operation"] for each in sent()] == ["create"] and sent() == []
+    [edit] = sent(body="It leaks.", edited=1760000100)
+    assert edit == named | {
+        "operation": "update", "occurred_at": "2025-10-09T08:55:00Z", "text": "It leaks.", "visibility": "public",
+    }  # fmt: skip
+    left = {"author": "[deleted]", "author_fullname": None, "body": "It leaks."}
+    assert sent(**left) == [named | {"operation": "update", "occurred_at": now, "author": {"name": "[deleted]"}}]
+    assert sent(**left | {"body": "[removed]"}) == [named | {"operation": "delete", "occurred_at": now}]
 
 
 def test_answers_lie_as_deep_as_anyone_likes() -> None:
