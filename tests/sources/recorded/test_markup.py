@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import random
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -135,3 +136,12 @@ def test_plain_tags_show_what_a_parser_shows(words: tuple[str, ...], plain: int)
 @pytest.mark.parametrize("piece", MOVING)
 def test_other_tags_need_the_parser(piece: str) -> None:
     assert markup._without_plain_tags(f"<p>a</p>{piece}b") is None
+
+
+@pytest.mark.parametrize("piece", ["<div>", "<blockquote>", "<a><b>", "<table><tr><td>", "<DIV CLASS=x>"])
+def test_tags_in_tags_without_end_take_no_minute(piece: str) -> None:
+    began = time.process_time()
+    assert without_html(f"{piece * (400_000 // len(piece))}it &amp; is<script></script> cold") == "it & is\ncold"
+    assert time.process_time() - began < 3
+    assert without_html("<div>" * 300 + "it is<script>no</script> cold" + "</div>" * 300) == "it is cold"
+    assert without_html("<div>a</div>" * 5_000 + "<video>") == "\n".join(["a"] * 5_000)
