@@ -66,7 +66,7 @@ def seconds_of(value: object) -> float | None:
     except ValueError:
         return None
     seconds = moment.timestamp() if moment is not None and moment.tzinfo is not None else 0.0
-    return seconds if seconds >= EARLIEST_S else None
+    return seconds if EARLIEST_S <= seconds < LATEST_S else None
 
 
 def _say(event: JsonObject, record: JsonObject) -> None:

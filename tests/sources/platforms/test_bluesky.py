@@ -414,6 +414,7 @@ def test_quotes_name_posts_alone() -> None:
         commit("app.bsky.feed.like", record={"subject": None}),
         {"$type": "message", "payload": {**second(FRAME)["payload"], "time": "now"}},
         {"posts": [{"uri": URI}]},
+        {"posts": [{**POST_VIEW, "indexedAt": "9999-12-31T23:59:59.999999Z"}]},
         {"feed": [None]},
     ],
 )
