@@ -22,14 +22,16 @@ from pipeline.sources.platforms.observation import LeftOut, Observation, Origin,
 from pipeline.sources.platforms.values import (
     count_of,
     event,
+    fits,
     id_of,
+    name_of,
     object_of,
     text_of,
     time_in_words,
     time_of_milliseconds,
 )
 from pipeline.sources.recorded.markup import without_html
-from schemas.events import ID_BYTES, NAME_BYTES
+from schemas.events import ID_BYTES
 from schemas.untyped import JsonObject
 
 _COUNT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,4})?)\s*([万亿]?)\+?")
@@ -101,7 +103,7 @@ def _status(status: JsonObject, target: str | None, origin: Origin) -> Observati
     long_text = text_of(object_of(status.get("longText")).get("longTextContent"))
     cut = long_text is None and (status.get("truncated") is True or status.get("isLongText") is True)
     author = _author(object_of(status.get("user")))
-    replied = _short(status.get("in_reply_to_status_id"), ID_BYTES)
+    replied = _short_id(status.get("in_reply_to_status_id"))
     return Observation(
         event(
             platform="weibo",
@@ -127,14 +129,14 @@ def _status(status: JsonObject, target: str | None, origin: Origin) -> Observati
 
 
 def _id(status: JsonObject) -> str | None:
-    return next((found for name in ("idstr", "mid", "id") if (found := _short(status.get(name), ID_BYTES))), None)
+    return next((found for name in ("idstr", "mid", "id") if (found := _short_id(status.get(name)))), None)
 
 
 def _author(user: JsonObject) -> JsonObject:
-    handle, page = _short(user.get("screen_name"), NAME_BYTES), text_of(user.get("profile_url"))
+    handle, page = name_of(user.get("screen_name")), text_of(user.get("profile_url"))
     verified, kind = user.get("verified"), user.get("verified_type")
     return event(
-        id=_short(user.get("idstr"), ID_BYTES) or _short(user.get("id"), ID_BYTES),
+        id=_short_id(user.get("idstr")) or _short_id(user.get("id")),
         handle=handle,
         name=text_of(user.get("name")) or text_of(user.get("screen_name")),
         kind=_KINDS.get(kind) if isinstance(kind, int) else None,
@@ -153,14 +155,14 @@ def _visibility(kind: object) -> str | None:
 
 # --- the other shapes -----------------------------------------------------------------------------------------------
 def _vendor_post(post: JsonObject, origin: Origin) -> Observation | LeftOut:
-    identifier, date = _short(post.get("Mid"), ID_BYTES), _DATE.fullmatch(str(post.get("PubTime")))
+    identifier, date = _short_id(post.get("Mid")), _DATE.fullmatch(str(post.get("PubTime")))
     created_at = time_of_milliseconds(int(date[1])) if date else None
     if identifier is None or created_at is None:
         return LeftOut("post without an id" if identifier is None else "post without a time")
-    account, user = object_of(post.get("Author")), _short(object_of(post.get("Author")).get("Id"), ID_BYTES)
+    account, user = object_of(post.get("Author")), _short_id(object_of(post.get("Author")).get("Id"))
     author = event(
         id=user.removeprefix("weibo:") or None if user else None,
-        handle=_short(account.get("DisplayName"), NAME_BYTES),
+        handle=name_of(account.get("DisplayName")),
         name=text_of(account.get("DisplayName")),
         verified=True if account.get("Type") == "verified" else None,
     )
@@ -185,7 +187,7 @@ def _comment(row: JsonObject, origin: Origin) -> Observation | LeftOut:
     if created_at is None:
         return LeftOut("comment without a time")
     parts = "\0".join(str(row[name]) for name in ("user_name", "created_at", "comments"))
-    author = event(handle=_short(row["user_name"], NAME_BYTES), name=text_of(row["user_name"]))
+    author = event(handle=name_of(row["user_name"]), name=text_of(row["user_name"]))
     return Observation(
         event(
             platform="weibo",
@@ -231,10 +233,10 @@ def _count(value: object) -> int | None:
     return count_of(value)
 
 
-def _short(value: object, most: int) -> str | None:
-    """An id or a name of at most so many bytes: longer ones the pipeline refuses."""
+def _short_id(value: object) -> str | None:
+    """An id that is as short as ids have to be."""
     found = id_of(value)
-    return found if found and found.strip() and len(found.encode("utf-8", "surrogatepass")) <= most else None
+    return found if found and found.strip() and fits(found, ID_BYTES) else None
 
 
 def _direction(author: JsonObject, origin: Origin) -> str | None:

@@ -198,6 +198,16 @@ def test_what_is_not_mapped_is_counted_and_what_is_unreadable_named(tmp_path: Pa
     assert (report.rows, report.events, report.barren) == (9, 5, [other])
 
 
+def test_the_server_is_in_ids_that_are_local_to_it(tmp_path: Path) -> None:
+    account = {"id": "7", "username": "ines", "acct": "ines", "url": "https://forum.example/@ines"}
+    post = {
+        "id": "42", "created_at": "2026-11-28T10:00:00.000Z", "uri": "https://forum.example/users/ines/statuses/42",
+        "content": "<p>It leaks</p>", "visibility": "public", "account": account,
+    }  # fmt: skip
+    read, _ = events([write(tmp_path, "a.json", json.dumps([post]))], ByPlatform("mastodon", "social.example"))
+    assert read[0]["id"] == "social.example:42"
+
+
 def test_all_files_are_opened_before_the_first_event(tmp_path: Path) -> None:
     good = write(tmp_path, "a.json", json.dumps(status(1)))
     for bad, why in (
