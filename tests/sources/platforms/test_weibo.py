@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.sources.platforms.observation import LeftOut, Observation, Origin, Unreadable
 from pipeline.sources.platforms.weibo import observe
+from tests.support.garbled import garbled
 from tests.support.platform_events import RECORDED, check, needs_recorded, table
 
 HERE = Origin()
@@ -327,6 +328,14 @@ def test_garbled_payloads_are_read_or_unreadable(payload: object) -> None:
 @given(st.sampled_from(sorted(status(1).keys() | {"retweeted_status", "deleted", "longText"})), GARBLED)
 def test_a_status_with_one_garbled_field(name: str, value: object) -> None:
     check_all(status(1, **{name: value}))
+
+
+def test_payloads_with_a_value_that_no_platform_sends() -> None:
+    vendor = {"Mid": "1", "PubTime": "/Date(1735800000000)/", "Author": {"Id": "weibo:1", "DisplayName": "a"}, "Text": "b"}
+    row = {"user_name": "a", "created_at": "Tue Dec 01 14:13:09 +0800 2020", "attitudes_count": "1", "comments": "b"}
+    for payload in ({"statuses": [status(2, retweeted_status=status(1))]}, [vendor], [row]):
+        for each in garbled(payload, 500):
+            check_all(each)
 
 
 def test_statuses_inside_of_statuses_to_any_depth() -> None:

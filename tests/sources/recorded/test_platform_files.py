@@ -16,6 +16,7 @@ import pytest
 from pipeline.config.settings import KafkaSettings, Settings
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.kafka.topics import migrate_topics
+from pipeline.sources.platforms.registry import PLATFORMS
 from pipeline.sources.recorded.items import Unmapped
 from pipeline.sources.recorded.open_files import Line, read_files
 from pipeline.sources.recorded.payloads import payloads
@@ -206,6 +207,43 @@ def test_the_server_is_in_ids_that_are_local_to_it(tmp_path: Path) -> None:
     }  # fmt: skip
     read, _ = events([write(tmp_path, "a.json", json.dumps([post]))], ByPlatform("mastodon", "social.example"))
     assert read[0]["id"] == "social.example:42"
+
+
+FEED = """<?xml version="1.0" encoding="ISO-8859-1"?><rss version="2.0"><channel><title>Té</title><item><guid>tag:a,1</guid>
+<title>Un té</title><pubDate>Sat, 28 Nov 2026 10:00:00 GMT</pubDate></item></channel></rss>"""
+JSON_FEED = {
+    "version": "https://jsonfeed.org/version/1.1",
+    "title": "Tea",
+    "items": [{"id": "tag:a,1", "content_text": "A tea", "date_published": "2026-11-28T10:00:00Z"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("platform", "name", "content", "kind", "text"),
+    [
+        ("rss", "feed.xml", FEED.encode("latin-1"), "post", "Un té"),
+        ("rss", "feed.json", json.dumps(JSON_FEED).encode(), "post", "A tea"),
+        (
+            "email",
+            "one.eml",
+            MAIL.replace(b"\r\n\r\n", b"\r\nDate: Sat, 28 Nov 2026 10:00:00 +0000\r\n\r\n"),
+            "email",
+            "Kettle\n\nIt leaks.",
+        ),
+    ],
+)
+def test_a_feed_and_a_mail_become_events(
+    tmp_path: Path, platform: str, name: str, content: bytes, kind: str, text: str
+) -> None:
+    read, report = events([write(tmp_path, name, content)], ByPlatform(platform, now=NOW))
+    assert [(each["kind"], each["text"], each["created_at"]) for each in read] == [(kind, text, "2026-11-28T10:00:00Z")]
+    assert (report.rows, list(report.unmapped)) == (1, [])
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_every_platform_has_a_mapper_that_refuses_another_shape(tmp_path: Path, platform: str) -> None:
+    read, report = events([write(tmp_path, "a.json", '{"neither": 1}')], ByPlatform(platform))
+    assert (read, report.events, len(report.unmapped), len(report.barren)) == ([], 1, 1, 1)
 
 
 def test_all_files_are_opened_before_the_first_event(tmp_path: Path) -> None:
