@@ -54,7 +54,8 @@ LIKE = 2
 """Among the kinds of actions on a post."""
 _FOREIGN = "aside.quote, aside.onebox, details.elided, div.lightbox-wrapper"
 _FOREIGN_MARKS = ("<aside", "<details", "lightbox")
-_UNBARE = ("<aside", "<a ", "<img", "<details")
+_WITH_TREE = ("<a ", "<aside", "<details", "lightbox", 'class="emoji')
+"""Without one of these there is nothing to find but words."""
 
 
 class Topic(NamedTuple):
@@ -194,7 +195,7 @@ def _read(post: JsonObject) -> Cooked:
     if not isinstance(cooked, str):
         *quotes, rest = str(post.get("raw") or "").split("[/quote]")
         return Cooked(without_markdown("".join(quote.partition("[quote")[0] for quote in quotes) + rest))
-    if not any(tag in cooked for tag in _UNBARE):
+    if not any(tag in cooked for tag in _WITH_TREE):
         return Cooked(without_html(cooked))
     tree = html_tree(cooked)
     urls, mentions, hashtags = dict[str, None](), dict[str, None](), dict[str, None]()
