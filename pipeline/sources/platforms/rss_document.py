@@ -71,7 +71,7 @@ def parse(document: bytes, base: str = "") -> JsonObject:
         raise HtmlPage(feeds_of(document, base))
     feed = xml_feed(document, base)
     if feed is None:
-        raise Unreadable("neither RSS, Atom nor JSON Feed" + (f", but <{root}>" if root else ""))
+        raise Unreadable("neither RSS, Atom nor JSON Feed" + (f"; it begins with <{root}>" if root else ""))
     return _newest(feed)
 
 
