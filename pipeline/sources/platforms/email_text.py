@@ -1,7 +1,7 @@
 """The new text of a mail: without the mails that it quotes, and without its signature.
 
 Lines decide, by rules whose time grows with the text's length. The package mail-parser-reply knows how letters end in 13
-languages; its patterns need up to a second for 10,000 characters that someone wrote on purpose, so it reads the end alone.
+languages; its patterns need up to 6 s for 10,000 characters that someone wrote on purpose, so it reads the end alone: 1 ms.
 """
 
 from __future__ import annotations
