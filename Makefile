@@ -8,7 +8,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test test-fast test-rest coverage test-models lint faults bench bench-check bench-gpu train-sentiment board docs clean
 
-run: .venv/run.stamp ; @$(BIN)/earshot up
+# LIVE=coffee,pizza follows these words on Bluesky.
+run: .venv/run.stamp ; @$(BIN)/earshot up $(if $(LIVE),--live "$(LIVE)")
 
 # Tests run in this many processes, each with servers of its own: they mostly wait. 0: in one, as pytest does by itself.
 PROCESSES ?= 3

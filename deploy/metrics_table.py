@@ -1,11 +1,12 @@
-"""The table of metrics in docs/metrics.md, made from pipeline/monitoring/metrics.py: `make board` writes it between marks."""
+"""The table of metrics in docs/metrics.md, made from pipeline/monitoring/: `make board` writes it between marks."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from deploy.grafana.board import series
-from pipeline.monitoring import metrics
+from pipeline.monitoring import metrics, source_metrics  # noqa: F401  # they declare
+from pipeline.monitoring.declare import DECLARED
 
 FILE = Path(__file__).parent.parent / "docs" / "metrics.md"
 BEGIN, END = "<!-- metrics: made by `make board` -->\n", "<!-- end of metrics -->\n"
@@ -13,7 +14,7 @@ BEGIN, END = "<!-- metrics: made by `make board` -->\n", "<!-- end of metrics --
 
 def table() -> str:
     rows = []
-    for metric, labels in metrics.DECLARED:
+    for metric, labels in DECLARED:
         (family,) = metric.describe()
         rows.append(f"| `{series(metric)}` | {family.type} | {', '.join(labels)} | {family.documentation} |\n")
     return "".join(["| metric | type | labels | meaning |\n|---|---|---|---|\n", *rows])

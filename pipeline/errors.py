@@ -25,6 +25,10 @@ OutgoingError            a request to a source or receiver failed
   TooLarge               a body, line or message is over its limit
   BadAnswer              the answer is no HTTP, badly compressed, or a redirect that must not be followed
   NotAccepted            a stream or WebSocket is refused, with this status, headers and body
+SourceError              a source can't go on now, for this reason: it tries again later
+  Failed                 a request failed, or its answer makes no sense
+  Waiting                the platform asks to wait until a time
+  NoCredentials          the platform refuses the credential, or there is none
 QueryError               the embedded ClickHouse answers a statement with this code and message
 RequestError             the control API answers a request with this HTTP status and reason
 """

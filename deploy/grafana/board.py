@@ -26,6 +26,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 from pipeline.monitoring import metrics
+from pipeline.monitoring.declare import Metric
 
 FILE = Path(__file__).parent / "boards" / "earshot.json"
 SOURCE = DataSourceRef(type_val="prometheus", uid="${source}")
@@ -34,13 +35,13 @@ RSS, CPU = "process_resident_memory_bytes", "process_cpu_seconds_total"
 WORKERS, CONTROL = 'job="earshot", instance=~"$instance"', 'job="earshot-control"'
 
 
-def series(metric: M.Metric) -> str:
+def series(metric: Metric) -> str:
     """The metric's name in Prometheus."""
     (family,) = metric.describe()
     return f"{family.name}{_SUFFIX.get(family.type, '')}"
 
 
-def of(name: M.Metric | str, labels: str = "") -> str:
+def of(name: Metric | str, labels: str = "") -> str:
     """The metric of the chosen workers."""
     label = f", {labels}" if labels else ""
     return f"{name if isinstance(name, str) else series(name)}{{{WORKERS}{label}}}"
@@ -51,17 +52,17 @@ def control(expression: str) -> str:
     return expression.replace(WORKERS, CONTROL)
 
 
-def rate(metric: M.Metric | str, by: str = "", labels: str = "") -> str:
+def rate(metric: Metric | str, by: str = "", labels: str = "") -> str:
     return f"sum{f' by ({by}) ' if by else ''}(rate({of(metric, labels)}[$__rate_interval]))"
 
 
-def quantile(share: float, metric: M.Metric, by: str = "") -> str:
+def quantile(share: float, metric: Metric, by: str = "") -> str:
     groups = f"{by}, le" if by else "le"
     name = f"{series(metric)}_bucket"
     return f"histogram_quantile({share}, sum by ({groups}) (rate({of(name)}[$__rate_interval])))"
 
 
-def mean(metric: M.Metric, by: str = "") -> str:
+def mean(metric: Metric, by: str = "") -> str:
     return f"{rate(f'{series(metric)}_sum', by)} / {rate(f'{series(metric)}_count', by)}"
 
 

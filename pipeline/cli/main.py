@@ -12,7 +12,21 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import alerts, backtest, brands, data, dlq, generate, label, mapping, offsets, reconcile, replay, rescore
+from pipeline.cli import (
+    alerts,
+    backtest,
+    brands,
+    data,
+    dlq,
+    generate,
+    label,
+    mapping,
+    offsets,
+    reconcile,
+    replay,
+    rescore,
+    source,
+)
 from pipeline.cli.options import load_settings
 from pipeline.errors import EarshotError
 from pipeline.http.loopback import reach_loopback_directly
@@ -49,15 +63,18 @@ def up(
     data_dir: DataDir = None,
     broker: Annotated[str | None, typer.Option(help="auto, kafka or light (in memory, for a first look).")] = None,
     sample: Annotated[bool, typer.Option("--sample/--no-sample", help="Feed the sample stream.")] = True,
+    live: Annotated[str, typer.Option(help="Follow these words on Bluesky, as coffee,pizza; in place of the sample.")] = "",
 ) -> None:
     """Start Kafka, ClickHouse, a worker and control here, and show the stream. Ctrl-C stops all; the data stays.
+
+    A listener starts where setting sources names a file.
 
     Exit codes: 0 stopped, 2 wrong settings, 4 the data is newer than this program, 5 a port is taken, the folder is in use or
     the disk is full.
     """
     from pipeline.cli.up import up as start
 
-    start(load_settings(context, data_dir=data_dir, broker=broker), sample=sample)
+    start(load_settings(context, data_dir=data_dir, broker=broker), sample=sample, live=live)
 
 
 @app.command(epilog="Example:  earshot --config production.toml worker")
@@ -89,6 +106,20 @@ def control(context: typer.Context) -> None:
     from pipeline.control.app import run_control
 
     run_control(load_settings(context))
+
+
+@app.command(epilog="Example:  earshot --config production.toml listen")
+def listen(context: typer.Context) -> None:
+    """Listen to the sources of sources.yaml, and send their events to Kafka, until Ctrl-C or SIGTERM.
+
+    Run as many as wanted: they share the sources, and take over from one that ends.
+
+    Exit codes: 0 stopped, 1 an error that a restart repairs, 2 wrong settings or sources.yaml, 3 broker or ClickHouse
+    unreachable, 4 run `earshot migrate` first, 5 its port is taken.
+    """
+    from pipeline.listen.app import run_listen
+
+    run_listen(load_settings(context))
 
 
 @app.command(epilog="Example:  earshot --config production.toml migrate")
@@ -181,6 +212,7 @@ app.add_typer(alerts.app, name="alerts")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(offsets.app, name="offsets")
 app.add_typer(mapping.app, name="mapping")
+app.add_typer(source.app, name="source")
 
 
 def main() -> None:

@@ -21,6 +21,8 @@ from pipeline.cli.terminal import printable
 from pipeline.config.settings import Settings
 from pipeline.control.client import url_of
 from pipeline.embedded.child import Child, check_port
+from pipeline.embedded.live import live as follow_words
+from pipeline.embedded.live import unreachable, words_of
 from pipeline.embedded.own_settings import ignored, own_settings, pointer, write_settings
 from pipeline.embedded.stack import Stack
 from pipeline.embedded.supervisor import Supervisor
@@ -34,26 +36,30 @@ PLAIN_SECONDS = 5.0
 """How often a line is printed without a terminal."""
 
 
-def up(given: Settings, *, sample: bool = True, console: Console | None = None) -> None:
-    """Runs all of Earshot on this machine until SIGINT or SIGTERM, then stops it in order; the data stays.
+def up(given: Settings, *, sample: bool = True, live: str = "", console: Console | None = None) -> None:
+    """Runs all of Earshot on this machine until SIGINT or SIGTERM, then stops it in order; the data stays. `live`: words to
+    follow on Bluesky; where that can't be reached the sample plays.
 
     Raises StackError if it can't start, MigrationError if the data is newer than this program.
     """
     console = console or terminal()
-    with _interrupts(), suppress(KeyboardInterrupt), _stack(given, console) as (stack, settings):
+    words = _words(live, console) if live else []
+    sample = sample and not words
+    with _interrupts(), suppress(KeyboardInterrupt), _stack(given, bool(words), console) as (stack, settings):
         for line in migrate(settings):
             console.print(line, markup=False, style="dim")
+        if words:
+            settings = follow_words(settings, words, stack.data_dir)
         config = write_settings(settings, stack.data_dir)
-        worker = _child(stack, "worker", _metrics_url(settings).replace("/metrics", "/ready"), config)
-        control = _child(stack, "control", f"{url_of(settings.control)}/ready", config)
+        children = _children(stack, settings, config)
         stop = threading.Event()
         feeder = threading.Thread(target=_feed, args=(settings, stop, console), name="feed")
         watcher = threading.Thread(target=_watch, args=(settings, stop, console), name="alerts")
         supervisor = Supervisor(stack.children.values(), _printer(console))
         try:
             watcher.start()
-            worker.start()
-            control.start()
+            for child in children:
+                child.start()
             supervisor.start()
             _welcome(stack, settings, sample, console)
             _hints(pointer(given, config), console)
@@ -70,16 +76,38 @@ def up(given: Settings, *, sample: bool = True, console: Console | None = None) 
 
 
 @contextmanager
-def _stack(given: Settings, console: Console) -> Iterator[tuple[Stack, Settings]]:
+def _stack(given: Settings, live: bool, console: Console) -> Iterator[tuple[Stack, Settings]]:
     """The stack, and the settings that point to it."""
     console.print("starting the broker and ClickHouse ...")
     with Stack(given.embedded, _printer(console)) as stack:
         check_port(given.worker.health_port, "the worker's metrics", "worker.health_port (EARSHOT_WORKER__HEALTH_PORT)")
+        if given.sources or live:
+            check_port(given.listen.port, "the listener's metrics", "listen.port (EARSHOT_LISTEN__PORT)")
         check_port(given.control.port, "control", "control.port (EARSHOT_CONTROL__PORT)")
         settings = own_settings(given, stack)
         if unused := ignored(given, settings):
             console.print(f"ignored, because everything runs on this machine: {', '.join(unused)}", markup=False)
         yield stack, settings
+
+
+def _words(live: str, console: Console) -> list[str]:
+    """The words to follow on Bluesky; none where it can't be reached."""
+    words = words_of(live)
+    if why := unreachable():
+        console.print(f"{why}; the sample stream plays", markup=False)
+        return []
+    return words
+
+
+def _children(stack: Stack, settings: Settings, config: Path) -> list[Child]:
+    """A worker, control, and where there are sources a listener."""
+    listen = settings.listen
+    urls = {
+        "worker": _metrics_url(settings).replace("/metrics", "/ready"),
+        "control": f"{url_of(settings.control)}/ready",
+        "listen": f"http://{listen.host}:{listen.port}/ready" if settings.sources else "",
+    }
+    return [_child(stack, name, url, config) for name, url in urls.items() if url]
 
 
 def _child(stack: Stack, name: str, url: str, config: Path) -> Child:

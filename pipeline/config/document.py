@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from pipeline.config.known_keys import Known, Level, Schema
+from pipeline.config.known_keys import TAGS, Known, Level, Schema
 from pipeline.config.values import values_of
 from pipeline.errors import SettingsError
 
@@ -91,12 +91,13 @@ def first_problem(error: ValidationError, model: type[BaseModel], values: object
         first = next((each for each in unknown if _meant(str(each["loc"][-1]), known.at(each["loc"][:-1]))), first)
     loc, kind = first["loc"], first["type"]
     if kind == "union_tag_not_found":
-        key = _misspelt("type", first["input"])
-        reason = f"unknown key{hint(key, ['type'])}" if key else f"it is missing: {_either(known.types(loc))}"
-        return Problem(_where((*loc, key or "type"), values), reason)
+        name = first["ctx"]["discriminator"].strip("'")
+        key = _misspelt(name, first["input"])
+        reason = f"unknown key{hint(key, [name])}" if key else f"it is missing: {_either(known.types(loc))}"
+        return Problem(_where((*loc, key or name), values), reason)
     if kind == "union_tag_invalid":
-        tag, types = first["ctx"]["tag"], known.types(loc)
-        return Problem(_where((*loc, "type"), values), f"it is {_either(types)}, not {tag!r}{hint(tag, types)}")
+        tag, types, name = first["ctx"]["tag"], known.types(loc), first["ctx"]["discriminator"].strip("'")
+        return Problem(_where((*loc, name), values), f"it is {_either(types)}, not {tag!r}{hint(tag, types)}")
     if kind == "extra_forbidden":
         return Problem(_where(loc, values), _unknown(str(loc[-1]), known.at(loc[:-1])))
     return Problem(_where(loc, values), _reason(first, known.form(loc)))
@@ -151,7 +152,7 @@ def _where(loc: Sequence[int | str], values: object) -> str:
     """`rules.2 (anger): window`: the entry of a list with its name, then the key inside it."""
     head, rest = list[str](), list[str]()
     for part in loc:
-        if isinstance(values, dict) and part not in values and (part == values.get("type") or isinstance(part, int)):
+        if isinstance(values, dict) and part not in values and (part in map(values.get, TAGS) or isinstance(part, int)):
             continue  # neither the tag of a union is a key, nor the place in a list of which people wrote the only entry
         target = rest if head and head[-1][:1].isdigit() else head
         target.append(str(part))

@@ -77,8 +77,13 @@ class Known:
         yield schema
 
 
+TAGS = ("type", "platform")
+"""The keys by which the entries of a list are told apart."""
+
+
 def _tag(schema: Schema) -> str:
-    return str(schema.get("properties", {}).get("type", {}).get("const", ""))
+    fields = schema.get("properties", {})
+    return next((str(fields[name]["const"]) for name in TAGS if "const" in fields.get(name, {})), "")
 
 
 def _below(schema: Schema, part: int | str) -> Iterator[Schema]:

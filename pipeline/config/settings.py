@@ -180,6 +180,11 @@ class ControlSettings(Section):
         return tokens
 
 
+class ListenSettings(Section):
+    host: str = Field("127.0.0.1", description="address that /live, /ready and /metrics of a listener listen on")
+    port: int = Field(9403, ge=0, le=65535, description="their port; 0: any that is free")
+
+
 class EmbeddedSettings(Section):
     data_dir: Path = Field(Path(platformdirs.user_data_dir("earshot")), description="folder with all state of `earshot up`")
     broker: Literal["auto", "kafka", "light"] = Field(
@@ -207,9 +212,11 @@ class Settings(BaseSettings):
     embedded: EmbeddedSettings = EmbeddedSettings()
     sentiment: SentimentSettings = SentimentSettings()
     control: ControlSettings = ControlSettings()
+    listen: ListenSettings = ListenSettings()
     outgoing: OutgoingSettings = OutgoingSettings()
     brands: Path | None = Field(None, description="brands.yaml; none: the brands that ship with the sample stream")
     alerts: Path | None = Field(None, description="alerts.yaml; none: the rules that ship with Earshot")
+    sources: Path | None = Field(None, description="sources.yaml: what a listener listens to; none: nothing")
 
     _home = field_validator("*")(expand_home)
 

@@ -26,7 +26,7 @@ from pipeline.embedded.token import actor, make_token
 NAME = "settings.toml"
 _HERE = "127.0.0.1"
 _OF_KAFKA = ("group", "topic_prefix", "partitions", "retention_ms", "retention_bytes")
-_ADDRESSES = ("kafka", "clickhouse", "worker", "control")
+_ADDRESSES = ("kafka", "clickhouse", "worker", "control", "listen")
 """The sections that may hold addresses of another installation."""
 
 
@@ -43,6 +43,7 @@ def own_settings(settings: Settings, stack: Stack) -> Settings:
             "worker": settings.worker.model_copy(
                 update={"health_host": _HERE, "health_port": settings.worker.health_port or free_port()}
             ),
+            "listen": settings.listen.model_copy(update={"host": _HERE, "port": settings.listen.port or free_port()}),
             "control": ControlSettings(
                 port=settings.control.port or free_port(), tokens={actor(): SecretStr(make_token(folder))}
             ),

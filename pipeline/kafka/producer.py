@@ -36,6 +36,8 @@ class Record(NamedTuple):
     value: bytes
     key: bytes | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    partition: int = -1
+    """-1: by the key."""
 
 
 class Refusal(NamedTuple):
@@ -71,7 +73,9 @@ class RenewedProducer:
         if self.fatal is not None:
             self.renew()
         try:
-            self._producer.produce(topic, record.value, record.key, headers=list(record.headers), on_delivery=delivered)
+            self._producer.produce(
+                topic, record.value, record.key, record.partition, on_delivery=delivered, headers=list(record.headers)
+            )
         except KafkaException as error:
             if kind_of(error.args[0]) is Kind.PRODUCER:
                 self.fatal = self.fatal or error.args[0]

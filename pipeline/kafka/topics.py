@@ -23,6 +23,13 @@ def topic_configs(kafka: KafkaSettings) -> dict[str, dict[str, str]]:
         kafka.topic("dead-letter"): {**common, "max.message.bytes": str(DEAD_LETTER_BYTES)},
         kafka.topic("signals"): common,
         kafka.topic("alerts"): common,
+        # The newest record of each source stays; old ones go soon, as each start of a listener reads all.
+        kafka.topic("cursors"): {
+            **{name: value for name, value in common.items() if not name.startswith("retention")},
+            "cleanup.policy": "compact",
+            "segment.ms": str(10 * 60_000),
+            "min.cleanable.dirty.ratio": "0.1",
+        },
     }
 
 

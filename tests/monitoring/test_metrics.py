@@ -9,8 +9,9 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from pipeline.batch import Origin
-from pipeline.monitoring import metrics
+from pipeline.monitoring import metrics, source_metrics
 from pipeline.monitoring.column_histogram import ColumnHistogram
+from pipeline.monitoring.declare import DECLARED
 from pipeline.monitoring.health import Vitals
 from pipeline.monitoring.reject_reasons import CLASSES, reason_class
 from pipeline.sources.decode import Decode
@@ -113,17 +114,27 @@ def test_what_control_counts_starts_at_zero() -> None:
         assert metrics.REGISTRY.get_sample_value("earshot_alerts_changes_total", {"state": state}) is not None
 
 
+OF_LISTENERS = {each for each in vars(source_metrics).values() if isinstance(each, Counter)}
+
+
+def test_what_a_listener_counts_of_a_source_starts_at_zero() -> None:
+    for metric in OF_LISTENERS:
+        metric.clear()
+    source_metrics.begin("blog")
+    assert [metric for metric in OF_LISTENERS if not any(family.samples for family in metric.collect())] == []
+
+
 NOT_KNOWN_BEFORE: set[Counter | Histogram] = set()
 """Those whose labels come with the first event."""
 
 
 def test_what_a_worker_counts_starts_at_zero() -> None:
-    labelled = [each for each, labels in metrics.DECLARED if labels and isinstance(each, Counter | Histogram)]
+    labelled = [each for each, labels in DECLARED if labels and isinstance(each, Counter | Histogram)]
     for metric in labelled:
         metric.clear()
     metrics.start(["decode"])
     empty = {metric for metric in labelled if not any(family.samples for family in metric.collect())}
-    assert empty == OF_CONTROL | NOT_KNOWN_BEFORE
+    assert empty == OF_CONTROL | OF_LISTENERS | {source_metrics.RELOADS.changes} | NOT_KNOWN_BEFORE
 
 
 def test_a_receiver_whose_task_has_ended_is_another_cause() -> None:

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.config.document import StrictModel
+from pipeline.config.fields import Duration, Name
 from pipeline.processors.alerts.hours import Hours, in_hours
-from pipeline.processors.alerts.rule_fields import Duration, Name
 from schemas.alerts import Alert
 
 Template = Literal["json", "slack"]

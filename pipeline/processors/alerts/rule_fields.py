@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
+from pipeline.config.fields import Duration
 from pipeline.processors.language_codes import primary_code
 from pipeline.processors.mentions.terms import term_text
 from schemas import events
 
 LONGEST_WINDOW = timedelta(hours=6)
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def _duration(value: object) -> timedelta:
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d+)\s*([smhd])", value.strip())):
-        return timedelta(**{_UNITS[match[2]]: int(match[1])})
-    if isinstance(value, timedelta):
-        return value
-    raise ValueError(f"{value!r} is no duration: it should look like 90s, 10m, 4h or 1d")
 
 
 def _minutes(value: timedelta) -> timedelta:
@@ -43,9 +34,7 @@ def _language(name: str) -> str:
     return code
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-Window = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_minutes)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Window = Annotated[Duration, AfterValidator(_minutes)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Word = Annotated[str, AfterValidator(_word)]
 Platform = Annotated[str, StringConstraints(pattern=events.PLATFORM_PATTERN)]

@@ -9,10 +9,11 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pipeline.config.document import StrictModel
+from pipeline.config.fields import Duration, Name
 from pipeline.config.zone import Zone
 from pipeline.processors.alerts.minutes import STEP_S
 from pipeline.processors.alerts.receiver import Escalation
-from pipeline.processors.alerts.rule_fields import Dimension, Duration, Language, Name, Platform, Text, Window, Word
+from pipeline.processors.alerts.rule_fields import Dimension, Language, Platform, Text, Window, Word
 from pipeline.processors.language_codes import primary_code
 from schemas import events
 from schemas.alerts import Scope

@@ -1,0 +1,182 @@
+"""Requests of a source: rate limits are obeyed, and each answer that is no success becomes a state of the source."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+import orjson
+
+from pipeline.http.addresses import PUBLIC_ONLY, Allowed
+from pipeline.http.answer import Answer, NotAccepted
+from pipeline.http.failures import OutgoingError
+from pipeline.http.lasting import Lines, Socket
+from pipeline.http.outgoing import Limits, Outgoing
+from pipeline.listen.states import Failed, NoCredentials, Waiting
+from pipeline.listen.timer import Timer
+from pipeline.monitoring import source_metrics
+
+LIMITS = Limits(total_s=60.0, body=32 << 20)
+LONGEST_WAIT_S = 24 * 3600.0
+SHORTEST_WAIT_S = 1.0
+_REFUSED, _BUSY = (401, 403), (420, 429, 503)
+_LEFT = ("x-rate-limit-remaining", "x-ratelimit-remaining", "ratelimit-remaining")
+_RESET = ("x-rate-limit-reset", "x-ratelimit-reset", "ratelimit-reset")
+
+
+@dataclass
+class Limit:
+    """The rate limit of a credential, which its sources share."""
+
+    until: float = 0.0
+    """No request before this time, in seconds since 1970."""
+    why: str = ""
+    left: float | None = None
+    """Requests left in this window, by the platform's headers; None: it names none."""
+
+    def check(self, now: float) -> None:
+        """Raises Waiting while the platform asks to wait."""
+        if now < self.until:
+            raise Waiting(self.why, self.until)
+
+
+@dataclass
+class Api:
+    """The requests of one source; `limit` is that of its credential. No URL and no header is in an error."""
+
+    client: Outgoing
+    source: str
+    timer: Timer
+    limit: Limit
+    allow: Allowed = PUBLIC_ONLY
+    headers: dict[str, str] = field(default_factory=dict)
+    """Sent with each request, the token among them."""
+
+    async def get(
+        self,
+        url: str,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        expect: tuple[int, ...] = (),
+    ) -> Answer:
+        """The answer, if its status is 200 or `expect` names it. Raises SourceError for any other."""
+        return await self.send("GET", url, query=query, headers=headers, expect=expect)
+
+    async def json(self, url: str, query: Mapping[str, str] | None = None) -> object:
+        """The answer's JSON. Raises SourceError: Failed for what is no JSON, as a page of HTML."""
+        return parsed(await self.get(url, query))
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        expect: tuple[int, ...] = (),
+    ) -> Answer:
+        """As `get`, with another method."""
+        with self._failures():
+            answer = await self.client.request(
+                method,
+                url,
+                params=query,
+                headers={**self.headers, **(headers or {})},
+                body=body,
+                limits=LIMITS,
+                allow=self.allow,
+            )
+        self._note(answer)
+        if answer.status == 200 or answer.status in expect:
+            source_metrics.REQUESTS.labels(self.source, "ok").inc()
+            return answer
+        raise self._refused(answer)
+
+    @asynccontextmanager
+    async def stream(self, url: str, query: Mapping[str, str] | None = None, idle_s: float = 30.0) -> AsyncIterator[Lines]:
+        """The lines of a stream, until it breaks. Raises SourceError."""
+        with self._failures():
+            async with self.client.stream(url, params=query, headers=self.headers, idle_s=idle_s, allow=self.allow) as lines:
+                source_metrics.REQUESTS.labels(self.source, "ok").inc()
+                yield lines
+
+    @asynccontextmanager
+    async def websocket(self, url: str, quiet_s: float = math.inf) -> AsyncIterator[Socket]:
+        """The messages of a WebSocket, until it breaks. Raises SourceError."""
+        with self._failures():
+            async with self.client.websocket(url, headers=self.headers, quiet_s=quiet_s, allow=self.allow) as socket:
+                source_metrics.REQUESTS.labels(self.source, "ok").inc()
+                yield socket
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        self.limit.check(self.timer.now())
+        try:
+            yield
+        except NotAccepted as error:
+            self._note(error.answer)
+            raise self._refused(error.answer) from None
+        except OutgoingError as error:
+            source_metrics.REQUESTS.labels(self.source, "failed").inc()
+            raise Failed(str(error)) from None
+
+    def _note(self, answer: Answer) -> None:
+        """Takes in what the headers say about the rate limit."""
+        left = _number(answer, _LEFT)
+        self.limit.left = left if left is not None else self.limit.left
+        if left is not None:
+            source_metrics.BUDGET.labels(self.source).set(left)
+        if left is not None and left < 1 and (reset := _number(answer, _RESET)):
+            self._wait("its rate limit is used up", reset - self.timer.now() if reset > 1e9 else reset)
+
+    def _wait(self, why: str, seconds: float) -> None:
+        until = self.timer.now() + min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, seconds))
+        if until > self.limit.until:
+            self.limit.until, self.limit.why = until, why
+
+    def _refused(self, answer: Answer) -> Exception:
+        if answer.status in _REFUSED and "retry-after" not in answer.headers:
+            source_metrics.REQUESTS.labels(self.source, "refused").inc()
+            return NoCredentials(f"the platform refuses the credential, or lacks a permission: status {answer.status}")
+        asked = self._retry_after(answer)
+        if answer.status in _BUSY and asked is not None:
+            source_metrics.REQUESTS.labels(self.source, "limited").inc()
+            self._wait(f"the platform asks to wait: status {answer.status}", asked)
+            return Waiting(self.limit.why, self.limit.until)
+        source_metrics.REQUESTS.labels(self.source, "failed").inc()
+        return Failed(f"status {answer.status}")
+
+    def _retry_after(self, answer: Answer) -> float | None:
+        """Seconds, of Retry-After or of the end of the window; None where the answer names neither."""
+        text = answer.headers.get("retry-after", "")
+        if text.strip().isdecimal():
+            return float(text[:9])
+        try:
+            return parsedate_to_datetime(text).astimezone(UTC).timestamp() - self.timer.now()
+        except (ValueError, TypeError, OverflowError):
+            reset = _number(answer, _RESET)
+            return None if reset is None else reset - self.timer.now() if reset > 1e9 else reset
+
+
+def parsed(answer: Answer) -> object:
+    """The answer's JSON. Raises Failed."""
+    try:
+        value: object = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        kind = "HTML" if answer.body.lstrip()[:1] == b"<" else "nothing" if not answer.body else "no JSON"
+        raise Failed(f"the answer is {kind} in place of JSON") from None
+    return value
+
+
+def _number(answer: Answer, names: tuple[str, ...]) -> float | None:
+    for name in names:
+        try:
+            return float(answer.headers[name])
+        except (KeyError, ValueError):
+            continue
+    return None

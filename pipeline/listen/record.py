@@ -1,0 +1,98 @@
+"""Records of topic cursors: how far a source is. Key: its name. Key `pause NAME`: whether a person paused it.
+
+Of a source's records the newest counts: by epoch, then by number. Each owner of a source takes the next epoch, so what an owner
+writes that does not know that it was replaced is ignored.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import orjson
+
+from schemas.untyped import JsonObject
+
+PAUSE = b"pause "
+
+
+@dataclass(frozen=True)
+class Record:
+    """How far a source is."""
+
+    source: str
+    what: str
+    """What the cursor is a place in (Source.what)."""
+    epoch: int = 0
+    number: int = 0
+    cursor: JsonObject = field(default_factory=dict)
+    """The driver's own; empty: it has not begun."""
+    items: bytes = b""
+    """What was sent of the newest items (changes.Known.dump)."""
+    at: int = 0
+    """The newest time that changes were given, in ms since 1970: the next owner's clock may be behind."""
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """The record with the greatest one counts."""
+        return self.epoch, self.number
+
+    def next(self, cursor: JsonObject, items: bytes, at: int) -> Record:
+        """The one that follows it, of the same owner."""
+        return replace(self, number=self.number + 1, cursor=cursor, items=items, at=at)
+
+    def taken(self, what: str) -> Record:
+        """The first one of another owner. Of another thing than before it begins anew."""
+        if what != self.what:
+            return Record(self.source, what, self.epoch + 1)
+        return replace(self, epoch=self.epoch + 1, number=0)
+
+    def dump(self) -> bytes:
+        """The record's value."""
+        fields = {name: getattr(self, name) for name in ("what", "epoch", "number", "cursor", "at")}
+        return orjson.dumps({**fields, "items": base64.b64encode(self.items).decode()})
+
+
+class Pause(NamedTuple):
+    """Whether a person paused the source."""
+
+    source: str
+    paused: bool
+
+    def dump(self) -> tuple[bytes, bytes]:
+        """Key and value."""
+        return PAUSE + self.source.encode(), orjson.dumps({"paused": self.paused})
+
+
+def read(key: bytes | None, value: bytes | None) -> Record | Pause | None:
+    """The record; None if it is none that this program knows."""
+    try:
+        name, fields = (key or b"").decode(), orjson.loads(value or b"")
+        if key and key.startswith(PAUSE):
+            return Pause(name[len(PAUSE) :], fields["paused"] is True)
+        return Record(
+            name, str(fields["what"]), int(fields["epoch"]), int(fields["number"]), dict(fields["cursor"]),
+            base64.b64decode(fields["items"]), int(fields["at"]),
+        )  # fmt: skip
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+class Newest:
+    """The newest record of each source, and which are paused."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record] = {}
+        self.paused: dict[str, bool] = {}
+
+    def add(self, entry: Record | Pause) -> bool:
+        """Takes it in, unless a newer one is there; of pauses the last one counts. True: a pause, or the first record of an
+        owner."""
+        if isinstance(entry, Pause):
+            self.paused[entry.source] = entry.paused
+            return True
+        known = self.records.get(entry.source)
+        if known is None or entry.order > known.order:
+            self.records[entry.source] = entry
+        return known is None or entry.epoch > known.epoch

@@ -1,0 +1,244 @@
+"""Runs one source: pages of its driver become events, the cursor follows once Kafka has them, errors become its state."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import orjson
+
+from pipeline.clock import worth_logging
+from pipeline.kafka.event_producer import key_of
+from pipeline.kafka.producer import Record as KafkaRecord
+from pipeline.listen.driver import Driver, Page
+from pipeline.listen.keep import Mentioning
+from pipeline.listen.ownership import partition_of
+from pipeline.listen.record import Record
+from pipeline.listen.sender import Sender
+from pipeline.listen.sources_file import AnySource
+from pipeline.listen.states import STATES, Failed, NoCredentials, SourceError, State, Waiting
+from pipeline.listen.tables import Health, Tables
+from pipeline.listen.timer import Timer, text_of
+from pipeline.monitoring import source_metrics as metrics
+from pipeline.sources.platforms.changes import Known
+from pipeline.sources.platforms.observation import LeftOut, Observation, Observe, Unreadable
+from schemas.untyped import JsonObject
+
+BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 300.0
+LOOK_AGAIN_S = 60.0
+"""After a refused credential."""
+WRITE_S, BYTES_A_SECOND, BYTES_AN_ITEM = 1.0, 20_000, 43
+"""A record of topic cursors is written this often at most, and large ones less often; at the end of a poll always."""
+MOST_KINDS = 50
+LISTENER = f"{socket.gethostname()}:{os.getpid()}"
+Part = Literal["live", "back"]
+log = logging.getLogger("earshot.listen")
+
+
+@dataclass(frozen=True)
+class Means:
+    """What all runners of a listener share."""
+
+    sender: Sender
+    tables: Tables
+    timer: Timer
+    mentioning: Mentioning
+    partitions: int
+    """Of topic cursors."""
+
+
+class Runner:
+    """One source, for one owner of it. Restart: from the record that the topic has; what was sent after it is sent again, and
+    the workers' dedup takes it for redeliveries."""
+
+    def __init__(self, source: AnySource, record: Record, driver: Callable[[], Driver], observe: Observe, means: Means) -> None:
+        """`record`: the first of this owner. `driver` makes the driver anew, with the credential as it is then; it raises
+        NoCredentials."""
+        self._source, self._record, self._make, self._observe, self._means = source, record, driver, observe, means
+        self._known = Known(record.items)
+        self._cursor: JsonObject = record.cursor
+        self._written_at = self._due = 0.0
+        self._lock = asyncio.Lock()
+        self._at = record.at
+        self._tries = 0
+        self._left_out: Counter[str] = Counter()
+        metrics.begin(source.name)
+        self.health = unheard(source, "running", self._moment())
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
+    async def run(self) -> None:
+        """Until it is cancelled; how far it is, is then in topic cursors, unless Kafka is away."""
+        await self._write(always=True)  # another listener that still runs this source sees a newer epoch
+        filling = asyncio.create_task(self._fill(), name=f"backfill of {self._source.name}")
+        try:
+            while True:
+                if (error := await self._once("live")) is None:
+                    await self._means.timer.sleep(max(0.0, self._due - self._means.timer.now()))
+                else:
+                    await self._rest_after(error)
+        finally:
+            filling.cancel()
+            await asyncio.shield(self._write())
+            metrics.forget(self._source.name)
+
+    async def _fill(self) -> None:
+        """What was there before the first start, behind what comes live."""
+        if not self._source.backfill or self._cursor.get("filled"):
+            return
+        while self.health.last_contact is None:
+            await self._means.timer.sleep(BACKOFF_S)
+        self._cursor = {"begun": self._means.timer.now(), **self._cursor}
+        while await self._once("back") is not None:
+            await self._means.timer.sleep(LOOK_AGAIN_S)
+        self._cursor = {**self._cursor, "filled": True}
+        await self._write()
+
+    async def _once(self, part: Part) -> SourceError | None:
+        """One poll, or a stream until it breaks; the error that ended it."""
+        driver: Driver | None = None
+        self._due = self._means.timer.now() + self._source.every.total_seconds()
+        try:
+            driver = self._make()
+            async with aclosing(self._pages(driver, part)) as pages:
+                async for page in pages:
+                    await self._take(driver, page, part)
+            await self._write()
+        except SourceError as error:
+            return error
+        except Exception as error:  # of one source: the others go on
+            log.exception("source %s", self._source.name)
+            return Failed(f"unexpected {type(error).__name__}, see the log")
+        finally:
+            if driver is not None:
+                await driver.close()
+        return None
+
+    async def _pages(self, driver: Driver, part: Part) -> AsyncGenerator[Page, None]:
+        cursor: JsonObject = self._cursor.get(part, {})
+        since = self._cursor.get("begun", 0.0) - self._source.backfill.total_seconds()
+        async for page in driver.pages(cursor) if part == "live" else driver.backfill(cursor, since):
+            yield page
+
+    # --- a page -------------------------------------------------------------------------------------------------------
+    async def _take(self, driver: Driver, page: Page, part: Part) -> None:
+        """Sends what is new in the page; after that the cursor counts."""
+        async with self._lock:  # a record of topic cursors never holds an item that Kafka does not have
+            now = self._means.timer.now()
+            self._at = max(self._at + 1, int(now * 1000))
+            observations = self._observed(driver, page)
+            if self._source.keep == "mentions" and observations:
+                observations = self._means.mentioning.keep(observations, self._known)
+            events = [*self._known.changes(observations, text_of(self._at / 1000))]
+            refused = await self._means.sender.send(self._means.sender.events, [_record(event) for event in events])
+            metrics.REFUSED.labels(self._source.name).inc(len(refused))
+            self._cursor = {**self._cursor, part: page.cursor}
+        if page.gap is not None:
+            metrics.GAPS.labels(self._source.name).inc()
+            self._means.tables.gap(self._source.name, self._source.platform, page.gap)
+        self._sent(events, now)
+        if now - self._written_at > WRITE_S + len(self._known) * BYTES_AN_ITEM / BYTES_A_SECOND:
+            await self._write()
+
+    def _observed(self, driver: Driver, page: Page) -> list[Observation]:
+        observations, name = list[Observation](), self._source.name
+        for payload in page.payloads:
+            try:
+                for each in self._observe(payload, driver.origin):
+                    if isinstance(each, LeftOut):
+                        metrics.LEFT_OUT.labels(name).inc()
+                        self._left_out[each.kind if len(self._left_out) < MOST_KINDS else "other"] += 1
+                    else:
+                        observations.append(self._named(each))
+            except Exception as error:  # of one payload: it must not stop the source for ever
+                metrics.UNREADABLE.labels(name).inc()
+                self._left_out["unreadable"] += 1
+                if worth_logging(self._left_out["unreadable"]):
+                    unexpected = not isinstance(error, Unreadable)
+                    log.warning("source %s: a payload is left out: %s", name, error if not unexpected else type(error).__name__)
+        return observations
+
+    def _named(self, seen: Observation) -> Observation:
+        event = {**seen.event, "source": {"name": self._source.name}}
+        if not seen.deleted:
+            event.setdefault("created_at", text_of(self._at / 1000))
+            if self._source.original and seen.original is not None:
+                event["original"] = orjson.dumps(seen.original, default=repr).decode()
+        return seen._replace(event=event)
+
+    # --- the cursor ---------------------------------------------------------------------------------------------------
+    async def _write(self, *, always: bool = False) -> None:
+        """A record of topic cursors, and its copy, if anything changed since the last one."""
+        async with self._lock:
+            items = self._known.dump()
+            if not always and self._cursor == self._record.cursor and items == self._record.items:
+                return
+            self._record = self._record.next(self._cursor, items, self._at)
+            self._written_at = self._means.timer.now()
+            partition = partition_of(self._source.credential, self._means.partitions)
+            record = KafkaRecord(self._record.dump(), self._source.name.encode(), partition=partition)
+            await self._means.sender.send(self._means.sender.cursors, [record])
+        self._means.tables.keep(self._record)
+
+    # --- the state ----------------------------------------------------------------------------------------------------
+    def _sent(self, events: Sequence[JsonObject], now: float) -> None:
+        self._tries = 0
+        metrics.CONTACT.labels(self._source.name).set(now)
+        for event in events:
+            metrics.EVENTS.labels(self._source.name, event["operation"]).inc()
+        created = max((event["created_at"] for event in events if event["operation"] == "create"), default=None)
+        last = self.health.last_event
+        if created is not None:
+            newest = datetime.fromisoformat(created)
+            metrics.LAG.labels(self._source.name).set(now - newest.timestamp())
+            last = newest if last is None else max(last, newest)
+            metrics.EVENT.labels(self._source.name).set(last.timestamp())
+        self.health = self.health._replace(
+            last_contact=self._moment(), last_event=last, events=self.health.events + len(events)
+        )
+        self._set("running")
+
+    async def _rest_after(self, error: SourceError) -> None:
+        self._tries += 1
+        now = self._means.timer.now()
+        wait = min(LONGEST_BACKOFF_S, BACKOFF_S * 2.0 ** min(self._tries - 1, 20))
+        if isinstance(error, Waiting):
+            wait = max(0.0, error.until - now)
+        elif isinstance(error, NoCredentials):
+            wait = LOOK_AGAIN_S
+        metrics.ERRORS.labels(self._source.name, error.state).inc()
+        self.health = self.health._replace(errors=self.health.errors + 1)
+        if worth_logging(self._tries):
+            log.warning("source %s is %s: %s; it goes on in %.0f s", self._source.name, error.state, error, wait)
+        self._set(error.state, str(error), now + wait)
+        await self._means.timer.sleep(wait)
+
+    def _set(self, state: State, why: str = "", until: float | None = None) -> None:
+        for each in STATES:
+            metrics.STATE.labels(self._source.name, self._source.platform, each).set(each == state)
+        since = self.health.since if self.health.state == state else self._moment()
+        goes_on = None if until is None else datetime.fromtimestamp(until, UTC)
+        left_out = dict(self._left_out)
+        self.health = self.health._replace(
+            state=state, reason=why, until=goes_on, since=since, left_out=left_out, written_at=self._moment()
+        )
+        self._means.tables.note(self.health)
+
+    def _moment(self) -> datetime:
+        return datetime.fromtimestamp(self._means.timer.now(), UTC)
+
+
+def unheard(source: AnySource, state: State, now: datetime) -> Health:
+    """Of a source from which nothing has come to this listener."""
+    return Health(source.name, source.platform, state, "", None, now, None, None, 0, 0, {}, None, LISTENER, now)
+
+
+def _record(event: JsonObject) -> KafkaRecord:
+    return KafkaRecord(orjson.dumps(event), key_of(event))

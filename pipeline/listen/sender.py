@@ -1,0 +1,108 @@
+"""Sends events and cursors to Kafka, from the event loop: one thread, whose producers repeat until Kafka has each record."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pipeline.config.settings import MAX_MESSAGE_BYTES, KafkaSettings
+from pipeline.fence import Fence, GivenUp
+from pipeline.kafka.producer import Record, Refusal, ReliableProducer
+from pipeline.monitoring.health import Vitals
+
+MOST_WAITING = 2_000
+"""Requests that wait for the thread; a source waits for room."""
+TOGETHER = 20_000
+"""Records of one round, about."""
+Refused = dict[int, Refusal]
+
+
+class _Request(NamedTuple):
+    topic: str
+    records: Sequence[Record]
+    done: asyncio.Future[Refused]
+
+
+class Sender:
+    """Of one event loop. While Kafka is away, all `send` wait, and /ready says why.
+
+    Restart: requests that were not answered are sent again by their source, from its cursor.
+    """
+
+    def __init__(self, kafka: KafkaSettings, vitals: Vitals) -> None:
+        self.events, self.cursors = kafka.topic("events"), kafka.topic("cursors")
+        self._fence, self._vitals = Fence(), vitals
+        limits = {"compression.type": "lz4", "message.max.bytes": MAX_MESSAGE_BYTES, "linger.ms": 5}
+        self._producers = {
+            topic: ReliableProducer({**kafka.client(), **limits}, topic, what, self._fence, vitals, "sending")
+            for topic, what in ((self.events, "events"), (self.cursors, "cursors"))
+        }
+        self._loop = asyncio.get_running_loop()
+        self.failed: asyncio.Future[None] = self._loop.create_future()
+        """Gets the error that ended the thread."""
+        self._requests: queue.Queue[_Request | None] = queue.Queue()
+        self._room = asyncio.Semaphore(MOST_WAITING)
+        self._thread = threading.Thread(target=self._main, name="sending")
+        self._thread.start()
+
+    async def send(self, topic: str, records: Sequence[Record]) -> Refused:
+        """Returns when the topic has all records except those at the returned indices, which it never takes."""
+        if not records:
+            return {}
+        async with self._room:
+            done: asyncio.Future[Refused] = self._loop.create_future()
+            self._requests.put(_Request(topic, records, done))
+            return await done
+
+    async def close(self) -> None:
+        """Ends the thread; what it has not sent is given up."""
+        self._fence.stop()
+        self._requests.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    # --- on the thread ------------------------------------------------------------------------------------------------
+    def _main(self) -> None:
+        try:
+            self._run()
+        except Exception as error:
+            self._loop.call_soon_threadsafe(self.failed.set_exception, error)
+
+    def _run(self) -> None:
+        left: list[_Request] = []
+        while True:
+            self._vitals.idle("sending")
+            first = left.pop(0) if left else self._requests.get()
+            if first is None:
+                return
+            requests = [first]
+            while len(requests) < TOGETHER and not left:
+                try:
+                    other = self._requests.get_nowait()
+                except queue.Empty:
+                    break
+                if other is None:
+                    return
+                (requests if other.topic == first.topic else left).append(other)
+            self._vitals.busy("sending")
+            self._send(requests)
+
+    def _send(self, requests: Sequence[_Request]) -> None:
+        records = [record for request in requests for record in request.records]
+        try:
+            refused = self._producers[requests[0].topic].send(records, self._fence.generation)
+        except GivenUp:
+            return
+        start = 0
+        for request in requests:
+            end = start + len(request.records)
+            mine = {index - start: why for index, why in refused.items() if start <= index < end}
+            self._loop.call_soon_threadsafe(_answer, request.done, mine)
+            start = end
+
+
+def _answer(done: asyncio.Future[Refused], refused: Refused) -> None:
+    if not done.done():
+        done.set_result(refused)

@@ -1,0 +1,219 @@
+"""sources.yaml: what a listener listens to. The keys of each platform, their limits, and the credentials that they name.
+
+Credentials are never in the file: `token_env` names a variable of the environment, `token_file` a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+import orjson
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, field_validator, model_validator
+
+from pipeline.config import document
+from pipeline.config.document import StrictModel
+from pipeline.config.fields import Duration, Name
+from pipeline.listen.states import NoCredentials
+
+MOST_SOURCES, LONGEST_TOKEN = 10_000, 10_000
+Keep = Literal["all", "mentions"]
+
+
+def _url(url: str, schemes: tuple[str, ...]) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in schemes or not parts.hostname:
+        raise ValueError(f"it should look like {schemes[0]}://example.com")
+    if parts.username is not None:
+        raise ValueError("a password is not part of it: name token_env or token_file")
+    return url.rstrip("/")
+
+
+Url = Annotated[str, AfterValidator(lambda url: _url(url, ("https", "http")))]
+SocketUrl = Annotated[str, AfterValidator(lambda url: _url(url, ("wss", "ws")))]
+Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+
+
+class Source(StrictModel):
+    """The keys of every platform."""
+
+    name: Name
+    every: Duration = timedelta(minutes=1)
+    """How often a source that polls asks."""
+    backfill: Duration = timedelta(0)
+    """How far back the first start goes, behind what comes live."""
+    keep: Keep = "all"
+    """mentions: events that mention no brand of brands.yaml are not sent."""
+    allow: tuple[Word, ...] = ()
+    """Private addresses, networks and host names that it may reach."""
+    own: tuple[Word, ...] = ()
+    """Ids or handles of one's own accounts: what they write is outbound."""
+    original: bool = False
+    """Whether events hold the platform's own payload."""
+    token_env: str = ""
+    token_file: Path | None = None
+
+    @field_validator("every")
+    @classmethod
+    def _some_rest(cls, every: timedelta) -> timedelta:
+        if not timedelta(seconds=1) <= every <= timedelta(days=1):
+            raise ValueError("it is 1 second to 1 day")
+        return every
+
+    @model_validator(mode="after")
+    def _one_token(self) -> Self:
+        if self.token_env and self.token_file:
+            raise ValueError("token_env and token_file: name one of them")
+        return self
+
+    @property
+    def credential(self) -> str:
+        """Names the credential, and the rate limit with it; sources without one have their own."""
+        return self.token_env or (str(self.token_file) if self.token_file else "") or f"source {self.name}"
+
+    def what(self) -> str:
+        """What its cursor is a place in: with another platform or account of the same name it starts anew."""
+        return orjson.dumps(self.model_dump(mode="json", exclude=set(Source.model_fields)), None, orjson.OPT_SORT_KEYS).decode()
+
+    def own_accounts(self) -> frozenset[str]:
+        """In small letters, without @."""
+        return frozenset(account.lower().removeprefix("@") for account in self.own)
+
+
+class Twitter(Source):
+    platform: Literal["twitter"]
+    query: Annotated[Word, StringConstraints(max_length=1024)]
+    """As X's search takes it."""
+    stream: bool = True
+    """The filtered stream, and recent search for its gaps; else recent search alone."""
+    server: Url = "https://api.x.com"
+
+
+class Reddit(Source):
+    platform: Literal["reddit"]
+    subreddits: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{2,21}$")], ...] = ()
+    query: Word | None = None
+    """A search over all of Reddit."""
+    comments: bool = True
+    client_id: Word
+    """Of the app that Reddit approved; its secret is the token."""
+    server: Url = "https://oauth.reddit.com"
+    login: Url = "https://www.reddit.com"
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.subreddits and self.query is None:
+            raise ValueError("name subreddits, a query or both")
+        return self
+
+
+class Mastodon(Source):
+    platform: Literal["mastodon"]
+    server: Url
+    """As https://mastodon.social."""
+    timeline: Literal["public", "local", "tag", "home"] = "public"
+    tag: Word | None = None
+
+    @model_validator(mode="after")
+    def _tagged(self) -> Self:
+        if (self.timeline == "tag") != (self.tag is not None):
+            raise ValueError("timeline: tag and the key tag belong together")
+        return self
+
+
+class Bluesky(Source):
+    platform: Literal["bluesky"]
+    accounts: tuple[Annotated[str, StringConstraints(pattern=r"^did:[a-z]+:[A-Za-z0-9._:%-]+$")], ...] = Field(
+        (), max_length=10_000
+    )
+    """Their DIDs; none given: all."""
+    server: SocketUrl = "wss://jetstream2.us-east.bsky.network"
+    version: Literal[1, 2] = 1
+    """Of Jetstream's protocol."""
+
+
+class Rss(Source):
+    platform: Literal["rss"]
+    every: Duration = timedelta(minutes=5)
+    url: Url
+    """Of a feed, or of a page that names one."""
+
+
+class Discourse(Source):
+    platform: Literal["discourse"]
+    url: Url
+    """Of the forum."""
+    user: Word | None = None
+    """To whom the token belongs."""
+
+
+class OAuth(StrictModel):
+    """A refresh token, which the token is, for IMAP logins."""
+
+    url: Url
+    """Where an access token is fetched: Google's or Microsoft's."""
+    client_id: Word
+    client_secret_env: str = ""
+    scope: str = ""
+
+
+class Email(Source):
+    platform: Literal["email"]
+    host: Word
+    port: int = Field(993, ge=1, le=65535)
+    tls: bool = True
+    user: Word
+    folder: Word = "INBOX"
+    oauth: OAuth | None = None
+    """None: the token is a password."""
+
+
+AnySource = Annotated[Twitter | Reddit | Mastodon | Bluesky | Rss | Discourse | Email, Field(discriminator="platform")]
+
+
+class Sources(StrictModel):
+    """The file."""
+
+    sources: tuple[AnySource, ...] = Field(max_length=MOST_SOURCES)
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names: dict[str, int] = {}
+        for number, source in enumerate(self.sources):
+            if (first := names.setdefault(source.name, number)) != number:
+                raise ValueError(f"sources.{first} and sources.{number} are both named {source.name}")
+        return self
+
+
+def load_sources(path: Path) -> Sources:
+    """Reads sources.yaml. Raises SettingsError with one line that names the file, the source and the key."""
+    return document.load(path, Sources)
+
+
+def parse_sources(content: bytes, path: Path) -> Sources:
+    """The sources in the content of `path`. Raises as `load_sources`."""
+    return document.parse(content, path, Sources)
+
+
+def token_of(source: Source, environ: Mapping[str, str]) -> SecretStr:
+    """The credential that the source names; a blank one where it names none. Raises NoCredentials."""
+    if source.token_file is not None:
+        try:
+            with source.token_file.open("rb") as file:
+                token = file.read(LONGEST_TOKEN + 1).decode().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise NoCredentials(
+                f"token_file {source.token_file} can't be read: {getattr(error, 'strerror', 'no UTF-8')}"
+            ) from None
+        if not token or len(token) > LONGEST_TOKEN or not token.isprintable():
+            raise NoCredentials(f"token_file {source.token_file} holds no token")
+        return SecretStr(token)
+    if source.token_env:
+        token = environ.get(source.token_env, "").strip()
+        if not token:
+            raise NoCredentials(f"variable {source.token_env} is not set")
+        return SecretStr(token)
+    return SecretStr("")

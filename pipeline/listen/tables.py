@@ -1,0 +1,152 @@
+"""The tables of a listener: copies of cursors, gaps, and how each source is. It listens on while ClickHouse is away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from pipeline.clock import worth_logging
+from pipeline.errors import UnreachableError, reason
+from pipeline.listen.driver import Gap
+from pipeline.listen.record import Record, read
+
+EVERY_S, FRESH_S = 2.0, 10.0
+"""How often rows are written; for so long the versions that were read count."""
+MOST_GAPS = 10_000
+"""Gaps that wait for ClickHouse; beyond it the oldest are dropped, with a warning."""
+CLOSE_S = 3.0
+log = logging.getLogger("earshot.listen")
+
+
+class Health(NamedTuple):
+    """A row of table source_health, in the order of its columns."""
+
+    source: str
+    platform: str
+    state: str
+    reason: str
+    until: datetime | None
+    since: datetime
+    last_contact: datetime | None
+    last_event: datetime | None
+    events: int
+    errors: int
+    left_out: dict[str, int]
+    budget_left: float | None
+    listener: str
+    written_at: datetime
+
+
+class Tables:
+    """Of one event loop. Rows wait while ClickHouse is away: the newest cursor and state of each source, and all gaps.
+
+    Restart: what waited is lost, but for the cursors, which topic cursors has."""
+
+    def __init__(self, connect: Callable[[], Client]) -> None:
+        """`connect` is called on a thread, and again after a failure."""
+        self._connect = connect
+        self._client: Client | None = None
+        self._cursors: dict[str, Record] = {}
+        self._health: dict[str, Health] = {}
+        self._gaps: list[tuple[object, ...]] = []
+        self._tries = 0
+        self._versions: dict[str, int] | None = None
+        self._read_at = 0.0
+        self._reading = asyncio.Lock()
+        self._task = asyncio.create_task(self._run(), name="tables")
+
+    def keep(self, record: Record) -> None:
+        """Copies a record of topic cursors."""
+        self._cursors[record.source] = record
+
+    def note(self, health: Health) -> None:
+        """How a source is."""
+        self._health[health.source] = health
+
+    def gap(self, source: str, platform: str, gap: Gap) -> None:
+        """What a platform could not give any more."""
+        self._gaps.append((source, platform, _time(gap.since), _time(gap.until), gap.reason, datetime.now(UTC)))
+        if len(self._gaps) > MOST_GAPS:
+            log.warning("ClickHouse is away for long: a gap of source %s is not in table source_gaps", self._gaps.pop(0)[0])
+
+    async def newer(self, source: str, than: Record | None) -> Record | None:
+        """The copy of the source's newest record, if it is newer; where its credential changed, another partition of topic
+        cursors has it. Raises UnreachableError, ClickHouseError."""
+        async with self._reading:
+            if self._versions is None or time.monotonic() - self._read_at > FRESH_S:
+                self._versions, self._read_at = await asyncio.to_thread(self._all_versions), time.monotonic()
+        version = self._versions.get(source, -1)
+        if version <= (-1 if than is None else _version(than)):
+            return None
+        return await asyncio.to_thread(self._stored, source)
+
+    async def close(self) -> None:
+        """Writes what waits, for CLOSE_S at most."""
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+        with suppress(TimeoutError, ClickHouseError, UnreachableError):
+            await asyncio.wait_for(asyncio.to_thread(self._write), CLOSE_S)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY_S)
+            try:
+                await asyncio.to_thread(self._write)
+                self._tries = 0
+            except (ClickHouseError, UnreachableError) as error:
+                self._tries += 1
+                if worth_logging(self._tries):
+                    log.warning("the state of the sources is not written: %s; will be retried", reason(error))
+
+    # --- on a thread --------------------------------------------------------------------------------------------------
+    def _all_versions(self) -> dict[str, int]:
+        rows = self._connected().query("SELECT source, max(version) FROM source_cursors GROUP BY source").result_rows
+        return {str(name): int(version) for name, version in rows}
+
+    def _stored(self, source: str) -> Record | None:
+        sql = "SELECT record FROM source_cursors FINAL WHERE source = {source:String}"
+        rows = self._connected().query(sql, {"source": source}).result_rows
+        entry = read(source.encode(), rows[0][0].encode()) if rows else None
+        return entry if isinstance(entry, Record) else None
+
+    def _connected(self) -> Client:
+        self._client = self._client or self._connect()
+        return self._client
+
+    def _write(self) -> None:
+        """What could not be written waits on, unless a newer row of the source came meanwhile."""
+        cursors, self._cursors = self._cursors, {}
+        health, self._health = self._health, {}
+        gaps, self._gaps = self._gaps, []
+        now = datetime.now(UTC)
+        copies = [(name, _version(each), each.dump().decode(), now) for name, each in cursors.items()]
+        try:
+            self._insert("source_gaps", gaps)
+            gaps = []
+            self._insert("source_cursors", copies)
+            self._insert("source_health", [*health.values()])
+        except (ClickHouseError, UnreachableError):
+            self._client = None
+            self._cursors, self._health, self._gaps = cursors | self._cursors, health | self._health, gaps + self._gaps
+            raise
+
+    def _insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
+        if rows:
+            self._connected().insert(table, rows)
+
+
+def _version(record: Record) -> int:
+    return record.epoch << 32 | record.number
+
+
+def _time(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

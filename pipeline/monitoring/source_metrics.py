@@ -1,0 +1,45 @@
+"""The metrics of a listener's sources. The label `source` is the name that sources.yaml gives it."""
+
+from __future__ import annotations
+
+from pipeline.monitoring.declare import counter, gauge
+from pipeline.monitoring.metrics import Reloads
+from schemas.events import OPERATIONS
+
+RESULTS = ("ok", "failed", "limited", "refused")
+STATE = gauge("source_state", "1: the source is in this state", "source", "platform", "state")
+CONTACT = gauge("source_contact_timestamp_seconds", "when the platform last answered or sent a sign, since 1970", "source")
+EVENT = gauge("source_event_timestamp_seconds", "when the newest event of the source was created, since 1970", "source")
+LAG = gauge("source_lag_seconds", "how long after its creation the newest event was sent", "source")
+EVENTS = counter("source_events", "events sent, by operation", "source", "operation")
+NOT_KEPT = counter("source_events_not_kept", "events that mention no tracked brand, where keep is mentions", "source")
+LEFT_OUT = counter("source_left_out", "parts of payloads that are not mapped", "source")
+UNREADABLE = counter("source_payloads_unreadable", "payloads of another shape than the platform's mapper knows", "source")
+REFUSED = counter("source_events_refused", "events that Kafka never takes, as they are too large", "source")
+REQUESTS = counter("source_requests", "requests, by result: ok, failed, limited, refused", "source", "result")
+BUDGET = gauge("source_budget_left", "requests left in the platform's window, where it says so", "source")
+ERRORS = counter("source_errors", "times that the source failed, waited or had no credentials", "source", "state")
+GAPS = counter("source_gaps", "gaps: what the platform could not give any more", "source")
+RELOADS = Reloads(
+    "sources",
+    counter("sources_reloads", "reloads of sources.yaml, by result", "result"),
+    gauge("sources_stale", "1: the changed sources.yaml is broken, and the version before stays active"),
+)
+
+
+def begin(source: str) -> None:
+    """Gives every label of a source that is known beforehand its first sample: 0."""
+    for operation in OPERATIONS:
+        EVENTS.labels(source, operation)
+    for result in RESULTS:
+        REQUESTS.labels(source, result)
+    for state in ("waiting", "failing", "no credentials"):
+        ERRORS.labels(source, state)
+    for metric in (NOT_KEPT, LEFT_OUT, UNREADABLE, REFUSED, GAPS):
+        metric.labels(source)
+
+
+def forget(source: str) -> None:
+    """Removes the gauges of a source that this listener runs no longer; its counters stay."""
+    for metric in (STATE, CONTACT, EVENT, LAG, BUDGET):
+        metric.remove_by_labels({"source": source})
