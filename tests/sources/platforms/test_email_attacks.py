@@ -145,7 +145,7 @@ def garbled(draw: st.DrawFn) -> bytes:
     return mail
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(garbled())
 def test_garbled_mails_are_an_event_a_kind_or_unreadable(mail: bytes) -> None:
     try:
