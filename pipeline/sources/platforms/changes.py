@@ -19,8 +19,9 @@ from pipeline.sources.platforms.observation import Observation
 from schemas.events import FIELDS, Group
 from schemas.untyped import JsonObject
 
-MOST_ITEMS = 5_000
-"""Items of a live source that are known, the newest."""
+MOST_ITEMS = 6_000
+"""Items of a live source that are known, the newest. Sources list 5,000 at most: of a list as long as this, each new item would
+push out the one that the next poll reads first, and so all of them."""
 GROUPS: Final[tuple[Group, ...]] = ("text", "metrics", "author")
 UNSENT, GONE = 0, 1
 """In place of a group's hash: it was not sent as a whole; the item was deleted."""
