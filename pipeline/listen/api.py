@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -16,7 +16,7 @@ from pipeline.http.answer import Answer, NotAccepted
 from pipeline.http.failures import OutgoingError
 from pipeline.http.lasting import Lines, Socket
 from pipeline.http.outgoing import Limits, Outgoing
-from pipeline.listen.states import Failed, NoCredentials, Waiting
+from pipeline.listen.states import Failed, NoCredentials, SourceError, Waiting
 from pipeline.listen.timer import Timer
 from pipeline.monitoring import source_metrics
 
@@ -55,6 +55,9 @@ class Api:
     allow: Allowed = PUBLIC_ONLY
     headers: dict[str, str] = field(default_factory=dict)
     """Sent with each request, the token among them."""
+    judge: Callable[[Answer, float], SourceError | None] = lambda answer, now: None
+    """What an answer that is no success means on this platform, by its body; None: what its status and headers say. Waiting
+    holds for all sources of the credential."""
 
     async def get(
         self,
@@ -140,6 +143,8 @@ class Api:
             self.limit.until, self.limit.why = until, why
 
     def _refused(self, answer: Answer) -> Exception:
+        if (judged := self.judge(answer, self.timer.now())) is not None:
+            return self._counted(judged)
         if answer.status in _REFUSED and "retry-after" not in answer.headers:
             source_metrics.REQUESTS.labels(self.source, "refused").inc()
             return NoCredentials(f"the platform refuses the credential, or lacks a permission: status {answer.status}")
@@ -150,6 +155,13 @@ class Api:
             return Waiting(self.limit.why, self.limit.until)
         source_metrics.REQUESTS.labels(self.source, "failed").inc()
         return Failed(f"status {answer.status}")
+
+    def _counted(self, error: SourceError) -> SourceError:
+        result = "refused" if isinstance(error, NoCredentials) else "limited" if isinstance(error, Waiting) else "failed"
+        source_metrics.REQUESTS.labels(self.source, result).inc()
+        if isinstance(error, Waiting):
+            self._wait(str(error), error.until - self.timer.now())
+        return error
 
     def _retry_after(self, answer: Answer) -> float | None:
         """Seconds, of Retry-After or of the end of the window; None where the answer names neither."""

@@ -72,6 +72,7 @@ class Listen:
         self._seldom = Seldom()
         self._vitals = health.Vitals()
         self._limits: dict[str, Limit] = {}
+        self._shared: dict[str, dict[str, object]] = {}
         self._running: dict[str, _Running] = {}
         self._turn = asyncio.Lock()
 
@@ -187,7 +188,10 @@ class Listen:
         token = token_of(source, self._environ)
         limit = self._limits.setdefault(source.credential, Limit())
         api = Api(self._client, source.name, self._timer, limit, Allowed.of(source.allow))
-        return make_driver(source, Reach(api, token, self._timer, self._feeds))
+        shared = self._shared.setdefault(source.credential, {})
+        alike = (each for each in self._file.value.sources if each.credential == source.credential)
+        beside = frozenset(each.name for each in alike if not self._is_paused(each))
+        return make_driver(source, Reach(api, token, self._timer, self._feeds, shared, beside))
 
 
 def run_listen(settings: Settings, timer: Timer | None = None) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from pydantic import SecretStr
@@ -80,6 +80,11 @@ class Reach:
     token: SecretStr
     timer: Timer
     feeds: FeedParser
+    shared: dict[str, object] = field(default_factory=dict)
+    """What the drivers of one credential share while a listener runs, each platform under a name of its own: a connection of
+    which the platform allows one."""
+    beside: frozenset[str] | None = None
+    """The sources that run with this credential, this one among them; None: the source is only tried, beside a listener."""
 
 
 async def together(frames: AsyncIterator[object]) -> AsyncGenerator[list[object], None]:
