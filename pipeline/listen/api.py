@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import orjson
@@ -19,6 +19,7 @@ from pipeline.http.outgoing import Limits, Outgoing
 from pipeline.listen.states import Failed, NoCredentials, SourceError, Waiting
 from pipeline.listen.timer import Timer
 from pipeline.monitoring import source_metrics
+from pipeline.sources.platforms.values import time_of
 
 LIMITS = Limits(total_s=60.0, body=32 << 20)
 LONGEST_WAIT_S = 24 * 3600.0
@@ -109,10 +110,13 @@ class Api:
                 yield lines
 
     @asynccontextmanager
-    async def websocket(self, url: str, quiet_s: float = math.inf) -> AsyncIterator[Socket]:
-        """The messages of a WebSocket, until it breaks. Raises SourceError."""
+    async def websocket(self, url: str, quiet_s: float = math.inf, idle_s: float = 30.0) -> AsyncIterator[Socket]:
+        """The messages of a WebSocket, until it breaks: also when for `quiet_s` no message comes, or for `idle_s` nothing at
+        all, though the server was pinged. Raises SourceError."""
         with self._failures():
-            async with self.client.websocket(url, headers=self.headers, quiet_s=quiet_s, allow=self.allow) as socket:
+            async with self.client.websocket(
+                url, headers=self.headers, idle_s=idle_s, quiet_s=quiet_s, allow=self.allow
+            ) as socket:
                 source_metrics.REQUESTS.labels(self.source, "ok").inc()
                 yield socket
 
@@ -134,8 +138,8 @@ class Api:
         self.limit.left = left if left is not None else self.limit.left
         if left is not None:
             source_metrics.BUDGET.labels(self.source).set(left)
-        if left is not None and left < 1 and (reset := _number(answer, _RESET)):
-            self._wait("its rate limit is used up", reset - self.timer.now() if reset > 1e9 else reset)
+        if left is not None and left < 1 and (reset := self._reset(answer)):
+            self._wait("its rate limit is used up", reset)
 
     def _wait(self, why: str, seconds: float) -> None:
         until = self.timer.now() + min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, seconds))
@@ -171,8 +175,12 @@ class Api:
         try:
             return parsedate_to_datetime(text).astimezone(UTC).timestamp() - self.timer.now()
         except (ValueError, TypeError, OverflowError):
-            reset = _number(answer, _RESET)
-            return None if reset is None else reset - self.timer.now() if reset > 1e9 else reset
+            return self._reset(answer)
+
+    def _reset(self, answer: Answer) -> float | None:
+        """Seconds until the window ends, which platforms name in seconds, as seconds since 1970, or as a time."""
+        reset = _number(answer, _RESET)
+        return None if reset is None else reset - self.timer.now() if reset > 1e9 else reset
 
 
 def parsed(answer: Answer) -> object:
@@ -187,8 +195,9 @@ def parsed(answer: Answer) -> object:
 
 def _number(answer: Answer, names: tuple[str, ...]) -> float | None:
     for name in names:
-        try:
-            return float(answer.headers[name])
-        except (KeyError, ValueError):
-            continue
+        value = answer.headers.get(name)
+        if (time := time_of(value)) is not None:
+            return datetime.fromisoformat(time).timestamp()
+        with suppress(ValueError):
+            return float(value or "")
     return None

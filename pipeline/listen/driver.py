@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 from pydantic import SecretStr
 
 from pipeline.listen.api import Api
+from pipeline.listen.sources_file import AnySource
 from pipeline.listen.timer import Timer
 from pipeline.sources.platforms.observation import Origin
 from pipeline.sources.platforms.rss_child import FeedParser
@@ -85,31 +86,61 @@ class Reach:
     which the platform allows one."""
     beside: frozenset[str] | None = None
     """The sources that run with this credential, this one among them; None: the source is only tried, beside a listener."""
+    others: tuple[AnySource, ...] = ()
+    """All sources of the file."""
 
 
-async def together(frames: AsyncIterator[object]) -> AsyncGenerator[list[object], None]:
-    """The frames of a stream, some at a time; each waits TOGETHER_S at most. Errors of `frames` come after what was before."""
-    waiting: list[object] = []
+async def together(frames: AsyncIterator[object], sign_s: float | None = None) -> AsyncGenerator[list[object], None]:
+    """The frames of a stream, some at a time; each waits TOGETHER_S at most. An empty list for each `sign_s` without one: the
+    connection lives, or `frames` would have raised. Errors of `frames` come after what was before."""
+    loop, waiting, until = asyncio.get_running_loop(), list[object](), 0.0
     following = asyncio.ensure_future(anext(frames))
     try:
         while True:
-            await asyncio.wait((following,), timeout=TOGETHER_S if waiting else None)
-            if not following.done() or len(waiting) >= TOGETHER:
+            await asyncio.wait((following,), timeout=max(0.0, until - loop.time()) if waiting else sign_s)
+            if not following.done() or len(waiting) >= TOGETHER or (waiting and loop.time() >= until):
                 yield waiting
                 waiting = []
                 continue
             try:
-                waiting.append(following.result())
+                frame = following.result()
             except StopAsyncIteration:
                 break
             except Exception:
                 if waiting:
                     yield waiting
                 raise
+            until = until if waiting else loop.time() + TOGETHER_S
+            waiting.append(frame)
             following = asyncio.ensure_future(anext(frames))
         if waiting:
             yield waiting
     finally:
-        following.cancel()
-        with suppress(asyncio.CancelledError, StopAsyncIteration, Exception):
-            await following
+        await _end(following, frames)
+
+
+async def merged(*streams: AsyncIterator[object]) -> AsyncGenerator[object, None]:
+    """What comes from any of these, until the first of them ends. Raises what they raise."""
+    following = {asyncio.ensure_future(anext(each)): each for each in streams}
+    try:
+        while True:
+            await asyncio.wait(following, return_when=asyncio.FIRST_COMPLETED)
+            for task in [task for task in following if task.done()]:
+                stream = following.pop(task)
+                try:
+                    found = task.result()
+                except StopAsyncIteration:
+                    return
+                following[asyncio.ensure_future(anext(stream))] = stream
+                yield found
+    finally:
+        for task, stream in following.items():
+            await _end(task, stream)
+
+
+async def _end(task: asyncio.Future[object], stream: AsyncIterator[object]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError, StopAsyncIteration, Exception):
+        await task
+    if isinstance(stream, AsyncGenerator):
+        await stream.aclose()

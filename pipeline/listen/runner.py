@@ -65,7 +65,7 @@ class Runner:
         self._source, self._record, self._make, self._observe, self._means = source, record, driver, observe, means
         self._known = Known(record.items)
         self._cursor: JsonObject = record.cursor
-        self._written_at = self._due = 0.0
+        self._written_at = self._due = self._begun = 0.0
         self._lock = asyncio.Lock()
         self._at = record.at
         self._tries = 0
@@ -104,13 +104,16 @@ class Runner:
     async def _once(self, part: Part) -> SourceError | None:
         """One poll, or a stream until it breaks; the error that ended it."""
         driver: Driver | None = None
-        self._due = self._means.timer.now() + self._source.every.total_seconds()
+        if part == "live":
+            self._begun = self._means.timer.now()
+            self._due = self._begun + self._source.every.total_seconds()
         try:
             driver = self._make()
             async with aclosing(self._pages(driver, part)) as pages:
                 async for page in pages:
                     await self._take(driver, page, part)
             await self._write()
+            self._tries = 0
         except SourceError as error:
             return error
         except Exception as error:  # of one source: the others go on
@@ -139,6 +142,8 @@ class Runner:
             events = [*self._known.changes(observations, text_of(self._at / 1000))]
             refused = await self._means.sender.send(self._means.sender.events, [_record(event) for event in events])
             metrics.REFUSED.labels(self._source.name).inc(len(refused))
+            if page.cursor != self._cursor.get(part) or now - self._begun > LONGEST_BACKOFF_S:
+                self._tries = 0  # a server that takes streams, only to end them, gets ever more rest
             self._cursor = {**self._cursor, part: page.cursor}
         if page.gap is not None:
             metrics.GAPS.labels(self._source.name).inc()
@@ -189,7 +194,6 @@ class Runner:
 
     # --- the state ----------------------------------------------------------------------------------------------------
     def _sent(self, events: Sequence[JsonObject], now: float) -> None:
-        self._tries = 0
         metrics.CONTACT.labels(self._source.name).set(now)
         for event in events:
             metrics.EVENTS.labels(self._source.name, event["operation"]).inc()
