@@ -1,4 +1,4 @@
-"""`earshot replay`: recorded events, and what it says of them."""
+"""`earshot replay`: sends recorded events, and reports their counts, the rows without one and the fields left out."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ does, with HTML and counts such as 1万+; rows of a table of comments; a vendor'
 | status | `post`, or `reply`; with `deleted`, a delete |
 | status with `retweeted_status` | `repost`; the retweeted status is an observation of its own before it, and its `target` |
 | row of comments | `comment`; its id is a hash of author, time and text, so equal rows are one; its post is not known |
-| vendor's post | `post`, under the id that the API gives it; its author lacks what the API says, and replaces none |
+| vendor's post | `post`, under the id that the API gives it; its author has fewer fields than the API's, and replaces none |
 """
 
 from __future__ import annotations

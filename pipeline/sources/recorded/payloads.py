@@ -40,7 +40,8 @@ class Payload(NamedTuple):
 
 
 def payloads(path: Path, platform: str, say: Say) -> Iterator[Payload | Unmapped]:
-    """The payloads of a file in order, what is none of them as `Unmapped`. `say` gets a line for what was recognised.
+    """The payloads of a file in order; parts that can't be read as `Unmapped`. `say` gets a line for each thing that was
+    recognised and not certain.
 
     Raises EarshotError if the file can't be read at all.
     """

@@ -101,7 +101,7 @@ class _File:
             progress.update(task, total=lines or line, completed=lines or line)
 
     def _observations(self, item: Payload | Unmapped) -> list[Observation]:
-        """The items of a payload. What it has else is reported: a payload that is none, a part that is not mapped."""
+        """The items of a payload. A payload of another shape, and parts that are not mapped, are reported."""
         if isinstance(item, Unmapped):
             self._unmapped(item.line, item.reason, isinstance(item, Damaged))
             return []
