@@ -127,7 +127,7 @@ async def test_a_body_that_says_it_is_too_long_is_not_read() -> None:
 async def test_an_answer_without_body_may_say_how_long_it_would_be(method: str, status: bytes) -> None:
     said = b"HTTP/1.1 " + status + b"\r\nContent-Length: 200000000\r\nContent-Encoding: gzip\r\n\r\n"
     async with talking(saying(said, end=False)) as server, client() as out:
-        assert (await out.request(method, server.url(), limits=SHORT, allow=LOOPBACK)).body == b""
+        assert (await out.request(method, server.url(), limits=SMALL, allow=LOOPBACK)).body == b""
 
 
 async def test_what_holds_nothing_is_too_long_by_what_was_received() -> None:
@@ -157,7 +157,7 @@ async def test_whatever_is_slow_ends_by_the_time_of_the_request(case: str) -> No
         with pytest.raises(TimedOut, match="^no answer within 0.2 s$"):
             scheme = "https" if case == "no handshake" else "http"
             await out.request("GET", server.url(scheme=scheme), limits=SHORT, allow=LOOPBACK)
-        assert 0.15 < loop.time() - began < 2
+        assert 0.15 < loop.time() - began < 10
 
 
 async def test_a_lookup_that_hangs_ends_by_the_time_of_the_request() -> None:
@@ -214,7 +214,7 @@ async def test_a_header_of_ten_kilobytes_is_read() -> None:
 )  # fmt: skip
 async def test_the_status_counts_where_the_body_is_ignored(talk: Talk) -> None:
     async with talking(talk) as server, client() as out:
-        answer = await out.request("GET", server.url(), limits=Limits(total_s=0.2, body=None), allow=LOOPBACK)
+        answer = await out.request("GET", server.url(), limits=Limits(total_s=0.5, body=None), allow=LOOPBACK)
         assert (answer.status, answer.body) == (200, b"")
 
 

@@ -94,21 +94,21 @@ async def test_silence_is_an_error(case: str) -> None:
     began = loop.time()
     with pytest.raises(TimedOut, match="within 0.2 s$" if case == "no head" else "^no line for 0.2 s$"):
         await lines_of(SILENT[case], idle_s=0.2)
-    assert 0.15 < loop.time() - began < 2
+    assert 0.15 < loop.time() - began < 10
 
 
 async def test_blank_lines_are_a_sign() -> None:
-    assert await lines_of(saying(HEAD, *([b"\r\n"] * 8), pause_s=0.05), idle_s=0.25) == [b""] * 8
+    assert await lines_of(saying(HEAD, *([b"\r\n"] * 8), pause_s=0.15), idle_s=1.0) == [b""] * 8
 
 
 async def test_a_slow_reader_is_no_silence_of_the_server() -> None:
     async with (
         talking(saying(HEAD + b"a\nb\n", end=False)) as server,
         client() as out,
-        out.stream(server.url(), idle_s=0.1, allow=LOOPBACK) as lines,
+        out.stream(server.url(), idle_s=0.5, allow=LOOPBACK) as lines,
     ):
         assert await anext(lines) == b"a"
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.8)
         assert await anext(lines) == b"b"
 
 
