@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
 import aiohttp
 
 from pipeline.http.bodies import PIECE, Decoder
-from pipeline.http.failures import OutgoingError, TooLarge
+from pipeline.http.failures import OutgoingError, TooLarge, within
 
-MOST_IGNORED = 64 << 10
-"""So much is read of a body that nobody needs: the server should be able to send it to its end."""
+MOST_IGNORED, REFUSAL_S = 64 << 10, 2.0
+"""So much is read of a body that nobody needs, and for so long of a refusal: the server should be able to end it."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Answer:
 
 
 class NotAccepted(OutgoingError):
-    """A stream or WebSocket was refused: `answer` says with which status, headers and (up to 64 KB) body."""
+    """A stream or WebSocket was refused: `answer` says with which status, headers and body, which is left out if it is over 64
+    KB, broken or slow."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(f"the server answers {answer.status}")
@@ -75,7 +78,10 @@ async def read_ignored(response: aiohttp.ClientResponse) -> None:
 
 async def refusal(response: aiohttp.ClientResponse) -> NotAccepted:
     """The error for a stream that was refused."""
-    body = await read(response, MOST_IGNORED)
+    body = b""
+    with suppress(OutgoingError):
+        async with within(asyncio.get_running_loop().time() + REFUSAL_S, REFUSAL_S):
+            body = await read(response, MOST_IGNORED)
     return NotAccepted(Answer(response.status, response.headers, body, str(response.url)))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -29,7 +29,8 @@ DIRECT = Route()
 REDIRECTS = 5
 CLOSE_S = 1.0
 Headers = Mapping[str, str]
-Params = Mapping[str, str | int]
+Params = Mapping[str, str | int | Sequence[str]]
+"""A list is a parameter that comes several times."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Outgoing:
     ) -> Answer:
         """The answer, of whatever status, to the last of at most `limits.redirects` redirects.
 
+        A status of 400 or more counts whatever its body is: one that is too long, too slow or broken is left out.
         Another host gets no credentials: of the headers only those that hold none, and no body.
         """
         deadline = asyncio.get_running_loop().time() + limits.total_s
@@ -77,7 +79,7 @@ class Outgoing:
             response = await self._follow(hop, allow, limits.redirects)
         try:
             content = b""
-            with suppress(*([OutgoingError] if limits.body is None else [])):
+            with suppress(*([OutgoingError] if limits.body is None or response.status >= 400 else [])):
                 async with within(deadline, limits.total_s):
                     content = await _body(response, limits.body)
         except BaseException:
@@ -107,9 +109,8 @@ class Outgoing:
         async with within(deadline, idle_s):
             response = await self._follow(hop, allow, REDIRECTS, lasting=True)
         try:
-            async with within(deadline, idle_s):
-                if response.status // 100 != 2:
-                    raise await refusal(response)
+            if response.status // 100 != 2:
+                raise await refusal(response)
             yield Lines(response, idle_s, longest)
         finally:
             response.close()

@@ -10,6 +10,7 @@ import zlib
 import pytest
 from aiohttp import web
 
+from pipeline.http.answer import NotAccepted
 from pipeline.http.bodies import MOST_MEMBERS, PIECE, Decoder
 from pipeline.http.failures import BadAnswer, NoAnswer, OutgoingError, TimedOut, TooLarge
 from pipeline.http.outgoing import Limits
@@ -216,6 +217,32 @@ async def test_the_status_counts_where_the_body_is_ignored(talk: Talk) -> None:
     async with talking(talk) as server, client() as out:
         answer = await out.request("GET", server.url(), limits=Limits(total_s=0.5, body=None), allow=LOOPBACK)
         assert (answer.status, answer.body) == (200, b"")
+
+
+ERRORS = {
+    "a long body": saying(b"HTTP/1.1 429 Slow down\r\nRetry-After: 7\r\n\r\n" + bytes(300_000)),
+    "a long body that says so": saying(
+        b"HTTP/1.1 429 Slow down\r\nRetry-After: 7\r\nContent-Length: 9999999\r\n\r\n", end=False
+    ),
+    "a broken body": saying(b"HTTP/1.1 429 Slow down\r\nRetry-After: 7\r\nContent-Encoding: gzip\r\n\r\nno gzip"),
+    "a body that never ends": saying(b"HTTP/1.1 429 Slow down\r\nRetry-After: 7\r\n\r\nSlow", end=False),
+    "half a body": saying(b"HTTP/1.1 429 Slow down\r\nRetry-After: 7\r\nContent-Length: 9\r\n\r\nSlow"),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+async def test_an_error_counts_whatever_its_body_is(case: str) -> None:
+    """Else a long page of a busy server would hide for how long it asks to wait."""
+    async with talking(ERRORS[case]) as server, client() as out:
+        answer = await out.request("GET", server.url(), limits=Limits(total_s=0.5, body=100_000), allow=LOOPBACK)
+        assert (answer.status, answer.headers["retry-after"], answer.body) == (429, "7", b"")
+        with pytest.raises(NotAccepted) as caught:
+            async with out.stream(server.url(), idle_s=5, allow=LOOPBACK):
+                pass
+        assert (caught.value.answer.status, caught.value.answer.headers["retry-after"]) == (429, "7")
+        with pytest.raises(NotAccepted):
+            async with out.websocket(server.url(), idle_s=5, allow=LOOPBACK):
+                pass
 
 
 async def test_a_failed_answer_leaves_its_connection_to_nobody() -> None:

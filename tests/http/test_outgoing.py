@@ -30,8 +30,8 @@ async def test_an_answer_has_status_headers_body_and_url() -> None:
 
 async def test_params_join_those_of_the_url() -> None:
     async with serving(text()) as server, client() as out:
-        await out.request("GET", server.url("/?a=1&a=2"), params={"a": "3"}, allow=LOOPBACK)
-        assert server.requests[0].query_string == "a=1&a=2&a=3"
+        await out.request("GET", server.url("/?a=1&a=2"), params={"a": ["3", "4"]}, allow=LOOPBACK)
+        assert server.requests[0].query_string == "a=1&a=2&a=3&a=4"
 
 
 async def test_a_body_and_headers_of_ones_own() -> None:
