@@ -79,6 +79,16 @@ async def test_a_bomb_costs_the_limit_and_no_more(encoding: str, wbits: int) -> 
         assert peak < 8 << 20
 
 
+async def test_a_large_body_is_in_memory_once() -> None:
+    size = 16 << 20
+    async with talking(saying(HEAD + b"Content-Encoding: gzip\r\n\r\n" + bomb(16, 31))) as server, client() as out:
+        tracemalloc.start()
+        body = (await out.request("GET", server.url(), limits=Limits(total_s=60, body=size), allow=LOOPBACK)).body
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert len(body) == size and peak < 1.4 * size
+
+
 BROKEN = {
     "cut": ("gzip", gzip.compress(TEXT)[:-20], "the body's compression breaks off"),
     "garbage": ("gzip", b"no gzip at all", "the body's compression is broken"),
