@@ -21,7 +21,7 @@ from pipeline.listen.timer import Timer
 from pipeline.monitoring import source_metrics
 from pipeline.sources.platforms.values import time_of
 
-LIMITS = Limits(total_s=60.0, body=32 << 20)
+LIMITS = Limits(total_s=60.0, body=10 << 20)
 LONGEST_WAIT_S = 24 * 3600.0
 SHORTEST_WAIT_S = 1.0
 _REFUSED, _BUSY = (401, 403), (420, 429, 503)

@@ -6,6 +6,7 @@ A test changes the world from its own thread; a server reads it in its own.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -138,7 +139,7 @@ class PlatformServer:
         try:
             yield self
         finally:
-            asyncio.run_coroutine_threadsafe(runner.cleanup(), self._loop).result(10)
+            asyncio.run_coroutine_threadsafe(self._stop(runner), self._loop).result(10)
             self._loop.call_soon_threadsafe(self._loop.stop)
             thread.join(10)
             self._loop.close()
@@ -146,12 +147,21 @@ class PlatformServer:
     async def _start(self) -> web.AppRunner:
         app = web.Application(middlewares=[self._faulty])
         app.add_routes(self.routes())
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        quiet = logging.getLogger("tests.platform_server")
+        quiet.setLevel(logging.CRITICAL)  # clients that hang up are what these tests are about
+        runner = web.AppRunner(app, shutdown_timeout=0.1, logger=quiet)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         return runner
+
+    async def _stop(self, runner: web.AppRunner) -> None:
+        await runner.cleanup()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     @web.middleware
     async def _faulty(self, request: web.Request, handler: Handler) -> web.StreamResponse:
