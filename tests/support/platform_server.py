@@ -171,6 +171,7 @@ class PlatformServer:
             await asyncio.sleep(STALL_S)
         if kind == "reset" and request.transport is not None:
             request.transport.abort()
+            return web.Response()
         if kind == "html":
             return web.Response(text="<html><body>Please log in</body></html>", content_type="text/html")
         if kind == "empty":
