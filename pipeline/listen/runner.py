@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import socket
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pipeline.kafka.producer import Record as KafkaRecord
 from pipeline.listen.driver import Driver, Page
 from pipeline.listen.keep import Mentioning
 from pipeline.listen.ownership import partition_of
+from pipeline.listen.payloads import Payloads
 from pipeline.listen.record import Record
 from pipeline.listen.sender import Sender
 from pipeline.listen.sources_file import AnySource
@@ -29,7 +29,7 @@ from pipeline.listen.tables import Health, Tables
 from pipeline.listen.timer import Timer, text_of
 from pipeline.monitoring import source_metrics as metrics
 from pipeline.sources.platforms.changes import Known
-from pipeline.sources.platforms.observation import LeftOut, Observation, Observe, Unreadable
+from pipeline.sources.platforms.observation import Observe
 from schemas.untyped import JsonObject
 
 BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 300.0
@@ -37,7 +37,6 @@ LOOK_AGAIN_S = 60.0
 """After a refused credential."""
 WRITE_S, BYTES_A_SECOND, BYTES_AN_ITEM = 1.0, 20_000, 43
 """A record of topic cursors is written this often at most, and large ones less often; at the end of a poll always."""
-MOST_KINDS = 50
 LISTENER = f"{socket.gethostname()}:{os.getpid()}"
 Part = Literal["live", "back"]
 log = logging.getLogger("earshot.listen")
@@ -62,14 +61,14 @@ class Runner:
     def __init__(self, source: AnySource, record: Record, driver: Callable[[], Driver], observe: Observe, means: Means) -> None:
         """`record`: the first of this owner. `driver` makes the driver anew, with the credential as it is then; it raises
         NoCredentials."""
-        self._source, self._record, self._make, self._observe, self._means = source, record, driver, observe, means
+        self._source, self._record, self._make, self._means = source, record, driver, means
         self._known = Known(record.items)
         self._cursor: JsonObject = record.cursor
         self._written_at = self._due = self._begun = 0.0
         self._lock = asyncio.Lock()
         self._at = record.at
         self._tries = 0
-        self._left_out: Counter[str] = Counter()
+        self._payloads = Payloads(source, observe)
         metrics.begin(source.name)
         self.health = unheard(source, "running", self._moment())
 
@@ -87,7 +86,7 @@ class Runner:
         finally:
             filling.cancel()
             await asyncio.shield(self._write())
-            metrics.forget(self._source.name)
+            metrics.forget(self._source.name, self._source.platform, STATES)
 
     async def _fill(self) -> None:
         """What was there before the first start, behind what comes live."""
@@ -136,11 +135,16 @@ class Runner:
         async with self._lock:  # a record of topic cursors never holds an item that Kafka does not have
             now = self._means.timer.now()
             self._at = max(self._at + 1, int(now * 1000))
-            observations = self._observed(driver, page)
+            observations = self._payloads.observed(page.payloads, driver.origin, text_of(self._at / 1000))
             if self._source.keep == "mentions" and observations:
                 observations = self._means.mentioning.keep(observations, self._known)
-            events = [*self._known.changes(observations, text_of(self._at / 1000))]
-            refused = await self._means.sender.send(self._means.sender.events, [_record(event) for event in events])
+            try:
+                events = [*self._known.changes(observations, text_of(self._at / 1000))]
+                records = [_record(event) for event in events]
+            except Exception:
+                self._known = Known(self._record.items)  # none of them was sent
+                raise
+            refused = await self._means.sender.send(self._means.sender.events, records)
             metrics.REFUSED.labels(self._source.name).inc(len(refused))
             if page.cursor != self._cursor.get(part) or now - self._begun > LONGEST_BACKOFF_S:
                 self._tries = 0  # a server that takes streams, only to end them, gets ever more rest
@@ -151,32 +155,6 @@ class Runner:
         self._sent(events, now)
         if now - self._written_at > WRITE_S + len(self._known) * BYTES_AN_ITEM / BYTES_A_SECOND:
             await self._write()
-
-    def _observed(self, driver: Driver, page: Page) -> list[Observation]:
-        observations, name = list[Observation](), self._source.name
-        for payload in page.payloads:
-            try:
-                for each in self._observe(payload, driver.origin):
-                    if isinstance(each, LeftOut):
-                        metrics.LEFT_OUT.labels(name).inc()
-                        self._left_out[each.kind if len(self._left_out) < MOST_KINDS else "other"] += 1
-                    else:
-                        observations.append(self._named(each))
-            except Exception as error:  # of one payload: it must not stop the source for ever
-                metrics.UNREADABLE.labels(name).inc()
-                self._left_out["unreadable"] += 1
-                if worth_logging(self._left_out["unreadable"]):
-                    unexpected = not isinstance(error, Unreadable)
-                    log.warning("source %s: a payload is left out: %s", name, error if not unexpected else type(error).__name__)
-        return observations
-
-    def _named(self, seen: Observation) -> Observation:
-        event = {**seen.event, "source": {"name": self._source.name}}
-        if not seen.deleted:
-            event.setdefault("created_at", text_of(self._at / 1000))
-            if self._source.original and seen.original is not None:
-                event["original"] = orjson.dumps(seen.original, default=repr).decode()
-        return seen._replace(event=event)
 
     # --- the cursor ---------------------------------------------------------------------------------------------------
     async def _write(self, *, always: bool = False) -> None:
@@ -229,7 +207,7 @@ class Runner:
             metrics.STATE.labels(self._source.name, self._source.platform, each).set(each == state)
         since = self.health.since if self.health.state == state else self._moment()
         goes_on = None if until is None else datetime.fromtimestamp(until, UTC)
-        left_out = dict(self._left_out)
+        left_out = dict(self._payloads.left_out)
         self.health = self.health._replace(
             state=state, reason=why, until=goes_on, since=since, left_out=left_out, written_at=self._moment()
         )

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
+
+from prometheus_client import Gauge
+
 from pipeline.monitoring.declare import counter, gauge
 from pipeline.monitoring.metrics import Reloads
 from schemas.events import OPERATIONS
@@ -39,7 +44,10 @@ def begin(source: str) -> None:
         metric.labels(source)
 
 
-def forget(source: str) -> None:
+def forget(source: str, platform: str, states: Iterable[str]) -> None:
     """Removes the gauges of a source that this listener runs no longer; its counters stay."""
-    for metric in (STATE, CONTACT, EVENT, LAG, BUDGET):
-        metric.remove_by_labels({"source": source})
+    gone: list[tuple[Gauge, tuple[str, ...]]] = [(STATE, (source, platform, state)) for state in states]
+    gone += [(metric, (source,)) for metric in (CONTACT, EVENT, LAG, BUDGET)]
+    for metric, labels in gone:
+        with suppress(KeyError):  # nothing came
+            metric.remove(*labels)

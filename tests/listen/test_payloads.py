@@ -1,0 +1,48 @@
+"""One payload that can't be read costs only itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.listen.payloads import MOST_KINDS, Payloads
+from pipeline.listen.sources_file import parse_sources
+from pipeline.sources.platforms.observation import LeftOut, Observation, Origin, Unreadable
+
+FILE = b"sources: [{name: blog, platform: rss, url: 'https://example.com', original: true}]"
+(SOURCE,) = parse_sources(FILE, Path("sources.yaml")).sources
+NOW = "2026-11-28T12:00:00Z"
+
+
+def observe(payload: object, origin: Origin) -> Iterator[Observation | LeftOut]:
+    if payload == "unreadable":
+        raise Unreadable("it is no feed")
+    yield Observation({"platform": "rss", "id": f"{payload}", "kind": "post"}, original={"it": payload})
+    if payload == "broken":
+        raise KeyError("a fault of the mapper")
+    yield LeftOut(f"{payload}")
+
+
+def test_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
+    payloads = Payloads(SOURCE, observe)
+    seen = payloads.observed(["a", "unreadable", "broken", "\ud800", "b"], Origin(), NOW)
+    assert [each.event["id"] for each in seen] == ["a", "broken", "b"], "no text with half a character"
+    event = {
+        "platform": "rss",
+        "id": "a",
+        "kind": "post",
+        "created_at": NOW,
+        "source": {"name": "blog"},
+        "original": '{"it":"a"}',
+    }
+    assert seen[0].event == event
+    assert payloads.left_out == {"a": 1, "b": 1, "unreadable": 3}
+    assert "it is no feed" in caplog.text and "fault of the mapper" not in caplog.text
+
+
+def test_a_stranger_can_name_only_so_many_kinds() -> None:
+    payloads = Payloads(SOURCE, observe)
+    payloads.observed([*range(10 * MOST_KINDS)], Origin(), NOW)
+    assert len(payloads.left_out) == MOST_KINDS + 1 and payloads.left_out.total() == 10 * MOST_KINDS
