@@ -98,8 +98,10 @@ class Reddit(Source):
     query: Word | None = None
     """A search over all of Reddit."""
     comments: bool = True
-    client_id: Word
+    client_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
     """Of the app that Reddit approved; its secret is the token."""
+    contact: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,30}$")] | None = Field(None, exclude=True)
+    """The account at Reddit of whoever is responsible: Reddit wants it in the User-Agent. Another one begins nothing anew."""
     server: Url = "https://oauth.reddit.com"
     login: Url = "https://www.reddit.com"
 

@@ -66,6 +66,12 @@ def test_another_feed_of_the_same_name_is_another_thing() -> None:
     assert before.what() == parsed(RSS + ", every: 9m, keep: mentions, own: [a]}").sources[0].what()
 
 
+def test_another_contact_is_the_same_thing() -> None:
+    text = "sources:\n- {name: a, platform: reddit, subreddits: [coffee], client_id: abc"
+    (source,) = parsed(text + ", contact: otto}").sources
+    assert source.what() == parsed(text + "}").sources[0].what() and getattr(source, "contact", "") == "otto"
+
+
 def test_credentials(tmp_path: Path) -> None:
     (source,) = parsed(RSS + ", token_env: BLOG_TOKEN}").sources
     assert token_of(source, {"BLOG_TOKEN": " s3cret\n"}).get_secret_value() == "s3cret"
