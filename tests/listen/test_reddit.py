@@ -14,9 +14,10 @@ from pipeline.http.outgoing import Limits
 from pipeline.listen.states import Failed, NoCredentials, Waiting
 from pipeline.migrate import migrate
 from schemas.untyped import JsonObject
+from tests.support.driving import Driven
+from tests.support.driving import source as source_of
 from tests.support.listener import cursors, listening, sent, start_listener, write_sources
 from tests.support.platform_server import Fault
-from tests.support.polls import Polls
 from tests.support.reddit_server import CLIENT, SECRET, RedditServer, name_of
 from tests.support.worker import wait_for
 
@@ -45,8 +46,8 @@ def keys(reddit: RedditServer, **more: object) -> dict[str, object]:
     return {**found, **more}
 
 
-def polls(reddit: RedditServer, token: str = SECRET, **more: object) -> Polls:
-    return Polls(token, **keys(reddit, **{"comments": False, **more}))
+def polls(reddit: RedditServer, token: str = SECRET, **more: object) -> Driven:
+    return Driven(source_of(**keys(reddit, **{"comments": False, **more})), token)
 
 
 def ids(events: list[JsonObject]) -> set[str]:
@@ -113,11 +114,11 @@ def test_a_listing_that_fails_for_long_does_not_hold_up_the_others(reddit: Reddi
     for ahead, found in ((0, 1), (10, 0), (300, 1)):
         fill(reddit, len(reddit.world.items()) + 1, len(reddit.world.items()) + 1)
         source.timer.ahead += ahead
-        events = list[JsonObject]()
+        before = len(source.events)
         reddit.faults.plan[:] = ["", "500"] if found else ["500"]
         with pytest.raises(Failed):
-            source.poll(events=events)
-        assert len(events) == (2 if ahead == 300 else found)
+            source.poll()
+        assert len(source.events) - before == (2 if ahead == 300 else found)
 
 
 @pytest.mark.parametrize("fault", ["500", "reset", "half", "html", "empty"])
@@ -131,7 +132,7 @@ def test_a_fault_costs_one_request(reddit: RedditServer, fault: Fault, position:
     source.timer.ahead += 90_000  # the token is over: it is the first request
     before = reddit.requests.total()
     reddit.faults.plan[:] = [*NONE[:position], fault]
-    found = ids(source.poll(tries=2))
+    found = ids(source.poll(starts=2))
     assert (
         reddit.requests.total() - before == 1 + 3 + 1 + 1
     )  # the token, pages of news, known items that these did not show, the fault
@@ -185,7 +186,7 @@ def test_the_past_to_a_time_or_to_the_end_of_the_listing(reddit: RedditServer) -
     fill(reddit, 2_001, 2_150, "re: post")
     source = polls(reddit, comments=True)
     reddit.faults.plan[:] = ["", "", "500", "", "half"]
-    found = ids(source.backfill(NOW - 100_000 + 850, tries=3))
+    found = ids(source.backfill(NOW - 100_000 + 850, starts=3))
     assert found == names(reddit, 801, 1_200) | names(reddit, 2_001, 2_150) and not source.gaps
     assert asked(reddit) == 4 + 2 + 2
     assert source.backfill(NOW - 100_000 + 850) == [] and asked(reddit) == 8
@@ -217,7 +218,7 @@ def test_tokens(reddit: RedditServer) -> None:
     assert "wr0ng" not in str(error.value)
     with pytest.raises(NoCredentials, match="the secret of the app"):
         polls(reddit, "").poll()
-    assert "token-" not in str(source.cursors) + repr(source._shared) and SECRET not in str(source.cursors)
+    assert "token-" not in str(source.cursors) + repr(source.shared) and SECRET not in str(source.cursors)
     reddit.faults.plan[:] = ["401", "", "401"]
     with pytest.raises(NoCredentials):
         source.poll()
@@ -256,7 +257,6 @@ def test_the_rate_limit_is_obeyed(reddit: RedditServer) -> None:
         source.poll()
     assert error.value.until == pytest.approx(time.time() + 300, abs=5) and asked(reddit) == 1
     reddit.remaining = 50.0
-    source.timer.ahead += 301
     assert source.poll() == []
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+import orjson
 from pydantic import SecretStr, TypeAdapter
 
 from pipeline.http.addresses import Allowed
@@ -53,6 +54,8 @@ class Driven:
     errors: list[SourceError] = field(default_factory=list)
     cursors: dict[str, JsonObject] = field(default_factory=dict)
     known: Known = field(default_factory=Known)
+    limit: Limit = field(default_factory=Limit)
+    shared: dict[str, object] = field(default_factory=dict)
     pages: int = 0
     unreadable: int = 0
 
@@ -71,6 +74,21 @@ class Driven:
         start has a driver of its own. Fails after PATIENCE_S."""
         asyncio.run(self._run(until, part, since, starts))
 
+    def poll(self, starts: int = 1) -> list[JsonObject]:
+        """The events of one poll to its end. Raises its last error, if it fails at each of `starts` starts."""
+        return self._came("live", 0.0, starts)
+
+    def backfill(self, since: float, starts: int = 1) -> list[JsonObject]:
+        """The events of the past, as `poll`."""
+        return self._came("back", since, starts)
+
+    def _came(self, part: str, since: float, starts: int) -> list[JsonObject]:
+        events, errors = len(self.events), len(self.errors)
+        self.run(part=part, since=since, starts=starts)
+        if len(self.errors) - errors == starts:
+            raise self.errors[-1]
+        return self.events[events:]
+
     def check(self) -> str:
         """What the driver's check says."""
 
@@ -86,10 +104,10 @@ class Driven:
     @asynccontextmanager
     async def _reach(self) -> AsyncIterator[Reach]:
         client, feeds = Outgoing(), FeedParser()
-        api = Api(client, self.source.name, self.timer, Limit(), Allowed.of(("127.0.0.1",)))
+        api = Api(client, self.source.name, self.timer, self.limit, Allowed.of(("127.0.0.1",)))
         try:
             async with asyncio.timeout(PATIENCE_S):
-                yield Reach(api, SecretStr(self.token), self.timer, feeds, others=self.others)
+                yield Reach(api, SecretStr(self.token), self.timer, feeds, self.shared, others=self.others)
         finally:
             await client.close()
             await feeds.close()
@@ -131,7 +149,7 @@ class Driven:
                 self.unreadable += 1
         self.events += self.known.changes(seen, text_of(self.timer.now()))
         self.gaps += [page.gap] if page.gap else []
-        self.cursors[part] = page.cursor
+        self.cursors[part] = orjson.loads(orjson.dumps(page.cursor))
 
 
 async def _until(pages: AsyncGenerator[Page, None], until: Callable[[], bool]) -> AsyncGenerator[Page, None]:
