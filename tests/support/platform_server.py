@@ -149,7 +149,7 @@ class PlatformServer:
         app.add_routes(self.routes())
         quiet = logging.getLogger("tests.platform_server")
         quiet.setLevel(logging.CRITICAL)  # clients that hang up are what these tests are about
-        runner = web.AppRunner(app, shutdown_timeout=0.1, logger=quiet)
+        runner = web.AppRunner(app, shutdown_timeout=0.1, logger=quiet, handler_cancellation=True)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()

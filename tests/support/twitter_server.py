@@ -9,6 +9,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 import orjson
 from aiohttp import web
@@ -150,7 +151,8 @@ class TwitterServer(PlatformServer):
         self._streams.append(lines)
         self.connections += 1
         try:
-            await self._send(response, lines)
+            with suppress(ConnectionError):
+                await self._send(response, lines)
         finally:
             self._streams.remove(lines)
         return response
@@ -185,7 +187,8 @@ class TwitterServer(PlatformServer):
             if same or "(" in rule["value"]:
                 title = "DuplicateRule" if same else "UnprocessableEntity"
                 kind = "duplicate-rules" if same else "invalid-rules"
-                errors.append({"value": rule["value"], "title": title, "details": ["the rule"], "type": PROBLEMS + kind})
+                known = {"id": same[0]} if same else {"details": ["the rule"]}
+                errors.append({"value": rule["value"], **known, "title": title, "type": PROBLEMS + kind})
                 continue
             added.append(self.rules[self.put_rule(rule["value"], rule["tag"])])
         meta = {"sent": text_of(time.time()), "summary": {"created": len(added), "not_created": len(errors)}}

@@ -34,6 +34,8 @@ def judge(answer: Answer, now: float) -> SourceError | None:
         return Waiting(f"the app has another connection to the stream{said}", now + CONNECTED_S)
     if answer.status == 400:
         return Failed(f"X refuses the request{said}")
+    if answer.status == 503:  # the end of the rate limit's window, which each answer names, does not count here
+        return Failed(f"status 503{said}")
     return None
 
 

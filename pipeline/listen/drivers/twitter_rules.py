@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import orjson
 
@@ -41,7 +42,7 @@ class Rules:
         answer = object_of(await api.json(self._url))
         if not isinstance(answer.get("data", []), list) or not isinstance(answer.get("meta"), dict):
             raise Failed("the answer is no list of rules")
-        self._known = _rules(answer)
+        self._known = {rule.id: rule for rule in _rules(answer, "data")}
         return self._known
 
     async def set(self, name: str, query: str, beside: frozenset[str], api: Api) -> Rule:
@@ -63,25 +64,28 @@ class Rules:
         if (same := first or next((rule for rule in known.values() if rule.value == query), None)) is not None:
             return same
         answer = await self._post({"add": [{"value": query, "tag": tag}]}, api)
-        if not (added := _rules(answer)):
-            raise Failed(f"X refuses the query as a rule{text(answer)}")
-        known.update(added)
-        return next(iter(added.values()))
+        rule = next((rule for rule in (*_rules(answer, "data"), *_rules(answer, "errors")) if rule.value == query), None)
+        if rule is None:
+            raise Failed("X's answer names no new rule")
+        known[rule.id] = rule
+        return rule
 
     def has(self, rule: Rule) -> bool:
         """Whether X has it."""
         return self._known is not None and rule.id in self._known
 
     async def _post(self, change: JsonObject, api: Api) -> JsonObject:
-        known, self._known = self._known, None  # not known while X may have done it or not
+        """The answer; one that failed is posted again without a look at the rules. Raises SourceError."""
         headers = {"Content-Type": "application/json"}
-        answer = await api.send("POST", self._url, headers=headers, body=orjson.dumps(change), expect=(201,))
-        self._known = known
-        return object_of(parsed(answer))
+        answer = await api.send("POST", self._url, headers=headers, body=orjson.dumps(change), expect=(201, 400))
+        body = object_of(parsed(answer))
+        errors = objects_of(body.get("errors"))
+        if answer.status == 400 or any(error.get("title") != "DuplicateRule" or "id" not in error for error in errors):
+            self.forget()
+            raise Failed(f"X refuses the query as a rule{text(body)}")
+        return body  # an earlier try may have written it, whatever its answer said: then X names the rule
 
 
-def _rules(answer: JsonObject) -> dict[str, Rule]:
-    found = [
-        Rule(str(each.get("id")), str(each.get("value")), str(each.get("tag", ""))) for each in objects_of(answer.get("data"))
-    ]
-    return {rule.id: rule for rule in found}
+def _rules(answer: JsonObject, part: Literal["data", "errors"]) -> list[Rule]:
+    rules = [each for each in objects_of(answer.get(part)) if "id" in each]
+    return [Rule(str(each["id"]), str(each.get("value")), str(each.get("tag", ""))) for each in rules]
