@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -227,3 +228,29 @@ def test_a_listener_sends_each_post_once(settings: Settings, forum: DiscourseSer
     wait_for("the new post came", lambda: len(sent(listens)) == 10)
     assert listener.stop() == 0
     assert Counter(event["operation"] for event in sent(listens)) == {"create": 7, "update": 2, "delete": 1}
+
+
+def test_each_post_once_in_its_last_state_whatever_fails(forum: DiscourseServer) -> None:
+    random, number = Random(7), 0
+    source = polls(forum)
+    forum.faults.share, forum.faults.kinds, forum.faults.retry_after = (
+        0.2,
+        ("500", "reset", "half", "html", "empty", "429"),
+        "9",
+    )
+    for _ in range(40):
+        count = random.choice((0, 1, 5, 60, 160)) if number else 5
+        fill(forum, number + 1, number + count)
+        number += count
+        for each in random.sample(range(max(1, number - 400), number), min(number - 1, 5)):
+            forum.world.like(each, random.randrange(9))
+        forum.repeats = random.choice((0, 0, 1))
+        source.run(starts=random.choice((1, 1, 9)))
+    forum.faults.share, forum.repeats = 0.0, 0
+    for _ in range(20):
+        source.poll()
+    assert source.operations["create"] == number and not source.gaps
+    likes = {event["id"]: event["metrics"]["likes"] for event in source.events if "metrics" in event}
+    host = forum.url.removeprefix("http://")
+    newest = forum.world.newest()[:450]
+    assert [likes[f"{host}/forum:{item.number}"] for item in newest] == [item.likes for item in newest]

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -69,6 +70,13 @@ def test_begins_with_the_newest_page_then_news(reddit: RedditServer) -> None:
     assert ids(source.poll()) == names(reddit, 151, 153) | names(reddit, 1004, 1004)
     assert source.poll() == [] and reddit.granted == 1 and not source.gaps
     assert asked(reddit) == 2 + 3 + 3  # from now on also the three that the newest page shows no more
+
+
+def test_of_a_listing_that_was_empty_all_is_new(reddit: RedditServer) -> None:
+    source = polls(reddit)
+    assert source.poll() == []
+    fill(reddit, 1, 250)
+    assert ids(source.poll()) == names(reddit, 1, 250) and not source.gaps
 
 
 def test_news_of_many_pages_whatever_was_deleted(reddit: RedditServer) -> None:
@@ -295,3 +303,31 @@ def test_a_listener_sends_each_item_once(
     assert listener.stop() == 0
     assert Counter(event["operation"] for event in sent(listens)) == {"create": 9, "update": 2, "delete": 1}
     assert "token-" not in str(cursors(listens)) + (tmp_path / "1.log").read_text() and reddit.granted == 2
+
+
+def test_each_item_once_in_its_last_state_whatever_fails(reddit: RedditServer) -> None:
+    random, number = Random(7), 0
+    source = polls(reddit, comments=True)
+    reddit.faults.share, reddit.faults.retry_after = 0.2, "9"
+    reddit.faults.kinds = ("500", "reset", "half", "html", "empty", "429")
+    for _ in range(40):
+        count = random.choice((0, 1, 5, 120, 330)) if number else 5
+        fill(reddit, number + 1, number + count, random.choice(("post", "re: post")))
+        number += count
+        for each in random.sample(range(max(1, number - 200), number), min(number - 1, 5)):
+            reddit.world.like(each, random.randrange(9))
+        reddit.world.delete(random.randrange(max(1, number - 50), number + 1))
+        reddit.repeats = random.choice((0, 0, 1))
+        source.run(starts=random.choice((1, 1, 9)))
+    reddit.faults.share, reddit.repeats = 0.0, 0
+    for _ in range(12):
+        source.poll()
+    items = reddit.world.items().values()
+    created = {event["id"] for event in source.events if event["operation"] == "create"}
+    assert source.operations["create"] == len(created) and not source.gaps
+    assert created >= {name_of(item) for item in items if not item.deleted}
+    likes = {event["id"]: event["metrics"]["likes"] for event in source.events if "metrics" in event}
+    deleted = {event["id"] for event in source.events if event["operation"] == "delete"}
+    newest = sorted(items, key=lambda item: -item.number)[:200]
+    assert [likes[name_of(item)] for item in newest if not item.deleted] == [item.likes for item in newest if not item.deleted]
+    assert {name_of(item) for item in newest if item.deleted} & created <= deleted

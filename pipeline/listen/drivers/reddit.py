@@ -15,6 +15,7 @@ seen), `seen` (how many items); `left`, what the poll has yet to do, and `begun`
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
 from typing import NamedTuple
@@ -122,10 +123,11 @@ class RedditDriver:
         shown.update(listing.names)
         mark, further, gap = state.get("mark"), _further(state, listing), None
         is_met = mark is None or not further["seen"] or further["last"] <= mark
-        if not is_met and _breaks_off(state, further):
+        if not is_met and _breaks_off(state, further) and min(listing.created[-1:], default=math.inf) > state["at"]:
             gap = Gap(_time([state["at"]]), _time(listing.created[-1:]), _end(name, further))
         if is_met or not further["after"]:
-            newest = {"mark": further["top"], "at": further["top_at"]} if further["top"] > (mark or 0) else state
+            before = state if state else {"mark": 0, "at": self._reach.timer.now()}  # of an empty listing all is new
+            newest = {"mark": further["top"], "at": further["top_at"]} if further["top"] > (mark or 0) else before
             further, left = {key: newest[key] for key in ("mark", "at") if key in newest}, left[1:]
         lists = {**cursor.get("lists", {}), name: further}
         return Page([listing.payload], {**cursor, "left": left, "lists": lists, "ids": _merged(cursor, listing.names)}, gap)
