@@ -284,6 +284,19 @@ def test_accounts_of_a_server_of_its_own_are_left_to_that_one(server: MastodonSe
     assert "post 6" not in texts(other()) and "post 6" not in texts(other(timeline="local"))
 
 
+def test_recorded_statuses_flow(server: MastodonServer) -> None:
+    recorded = [server.status(item) for item in server.world.newest()]
+    driven, played = listening(server, every="1h"), list[str]()
+
+    def all_there() -> bool:
+        if server.sockets and not played:
+            played.extend(key for key, _ in server.play_statuses(recorded, 1_000, 0.5))
+        return len(driven.events) == 5 + len(played) > 5
+
+    driven.run(all_there)
+    assert {event["id"] for event in driven.events[5:]} == {f"127.0.0.1:{key}" for key in played} and len(played) == 500
+
+
 def test_check_says_who_is_logged_in(server: MastodonServer) -> None:
     assert listening(server).check() == "127.0.0.1: logged in as @northwind; its timeline public gives 5 statuses"
     assert "nobody" in listening(server, token="").check()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import count, cycle
+from itertools import cycle
 
 import orjson
 from aiohttp import web
@@ -35,7 +36,6 @@ class MastodonServer(StreamingServer):
 
     def routes(self) -> list[web.RouteDef]:
         self.urls: list[str] = []
-        self.played: list[JsonObject] = []
         self.world.follow(self._changed)
         return [
             web.get("/api/v2/instance", self._instance),
@@ -44,24 +44,17 @@ class MastodonServer(StreamingServer):
             web.get("/api/v1/streaming", self._stream),
         ]
 
-    def play_statuses(self, statuses: Sequence[JsonObject], rate: float, seconds: float) -> Iterator[tuple[str, float]]:
-        """Streams these statuses again and again, with ids and times of their own; the id of each and when it was sent."""
+    def play_statuses(self, statuses: Sequence[JsonObject], rate: float, seconds: float) -> list[tuple[str, float]]:
+        """Streams these statuses again and again, with ids and times of their own; the id of each and when it was sent. They
+        are in no timeline."""
         sent: list[tuple[str, float]] = []
-        frames = (frame for frame, _ in zip(self._renewed(statuses), range(int(rate * seconds)), strict=False))
-        self.play(frames, rate, lambda frame, at: sent.append((str(self.played[-1]["id"]), at)))
-        return iter(sent)
-
-    def _renewed(self, statuses: Iterable[JsonObject]) -> Iterator[object]:
-        for number, status in zip(count(), cycle(statuses)):
-            now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            renewed = {**status, "id": str(FIRST_ID + 1_000_000 + number), "created_at": now, "edited_at": None, "reblog": None}
-            self.played.append({"id": renewed["id"]})
-            yield {"stream": ["public"], "event": "update", "payload": orjson.dumps(renewed).decode()}
+        self.play(_renewed(statuses, int(rate * seconds)), rate, lambda frame, at: sent.append((_id(frame), at)))
+        return sent
 
     # --- what happens ---------------------------------------------------------------------------------------------------
     def _changed(self, item: Item, kind: str) -> None:
         if kind in FRAMES:
-            payload = str(FIRST_ID + item.number) if kind == "delete" else orjson.dumps(self.status(item)).decode()
+            payload = str(FIRST_ID + item.number) if kind == "delete" else self.status(item)
             self.add({"stream": ["public"], "event": FRAMES[kind], "payload": payload})
 
     def status(self, item: Item) -> JsonObject:
@@ -134,9 +127,29 @@ class MastodonServer(StreamingServer):
         first = len(self.frames)
         socket = web.WebSocketResponse(autoping=False)
         await socket.prepare(request)
-        await self.follow(socket, first, lambda frame: frame if isinstance(frame, str) else orjson.dumps(frame).decode())
+        await self.follow(socket, first, _text)
         return socket
 
 
 def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _renewed(statuses: Sequence[JsonObject], number: int) -> Iterator[object]:
+    for each, status in zip(range(number), cycle(statuses), strict=False):
+        fields = {"id": str(FIRST_ID + 1_000_000 + each), "created_at": _time(time.time()), "edited_at": None, "reblog": None}
+        yield {"stream": ["public"], "event": "update", "payload": {**status, **fields}}
+
+
+def _id(frame: object) -> str:
+    assert isinstance(frame, dict)
+    return str(frame["payload"]["id"])
+
+
+def _text(frame: object) -> str:
+    """As it is sent: the payload is a text."""
+    if isinstance(frame, str):
+        return frame
+    if isinstance(frame, dict) and isinstance(frame.get("payload"), dict):
+        frame = {**frame, "payload": orjson.dumps(frame["payload"]).decode()}
+    return orjson.dumps(frame).decode()
