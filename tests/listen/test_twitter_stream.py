@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,13 +12,13 @@ import orjson
 import pytest
 
 from pipeline.config.settings import Settings
-from pipeline.http.outgoing import Outgoing
 from pipeline.listen.drivers import twitter, twitter_search, twitter_stream
 from pipeline.listen.drivers.twitter_times import time_at
-from pipeline.listen.states import Failed, NoCredentials, Waiting
+from pipeline.listen.states import NoCredentials, Waiting
 from pipeline.migrate import migrate
 from schemas.untyped import JsonObject
-from tests.support.heard import Heard, hearing, soon, source_of
+from tests.support.driving import Driven
+from tests.support.driving import source as source_of
 from tests.support.listener import cursors, listening, sent, start_listener, write_sources
 from tests.support.platform_server import Fault
 from tests.support.twitter_server import RECENT, RULES, STREAM, TOKEN, TwitterServer
@@ -43,12 +43,23 @@ def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(twitter_stream, "IDLE_S", 0.6)
 
 
-def source(server: TwitterServer, name: str = "cups", query: str = "cup") -> JsonObject:
+def keys(server: TwitterServer, name: str = "cups", query: str = "cup") -> JsonObject:
     return {"name": name, "platform": "twitter", "query": query, "server": server.url}
 
 
+def listens(server: TwitterServer, name: str = "cups", query: str = "cup") -> Driven:
+    return Driven(source_of(**keys(server, name, query)), TOKEN, beside=frozenset((name,)))
+
+
+async def soon(condition: Callable[[], bool]) -> None:
+    """Waits until it is true. Raises TimeoutError."""
+    async with asyncio.timeout(8):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
 @asynccontextmanager
-async def listened(*all_heard: Heard) -> AsyncIterator[None]:
+async def listened(*all_heard: Driven) -> AsyncIterator[None]:
     """Each runs beside the others."""
     tasks = [asyncio.create_task(each.keep_on()) for each in all_heard]
     try:
@@ -65,39 +76,40 @@ def post(server: TwitterServer, number: int, text: str = "cup") -> None:
 
 async def test_what_was_there_what_comes_and_what_came_between(server: TwitterServer) -> None:
     post(server, 0)
-    async with hearing(source(server), TOKEN) as heard:
-        async with listened(heard):
-            await soon(lambda: server.connections == 1 and heard.texts() == ["cup 0"])
-            post(server, 1)
-            server.world.edit(1, "cup, edited", time.time())
-            post(server, 2, "kettle")
-            await soon(lambda: heard.counts() == {"create": 2, "update": 1} and server.requests[RECENT] == 3)
-        post(server, 3)
-        async with listened(heard):
-            await soon(lambda: "cup 3" in heard.texts())
-            await soon(lambda: server.requests[RECENT] == 1 + 2 + 2)
-            await asyncio.sleep(0.5)
-        assert heard.counts() == {"create": 3, "update": 1} and not heard.errors and not heard.gaps
-        assert server.requests[RECENT] == 5 and server.requests[STREAM] == 2 and server.requests[RULES] == 3
-        assert [(rule["value"], rule["tag"]) for rule in server.rules.values()] == [("cup", "earshot:cups")]
+    heard = listens(server)
+    async with listened(heard):
+        await soon(lambda: server.connections == 1 and heard.texts == ["cup 0"])
+        post(server, 1)
+        server.world.edit(1, "cup, edited", time.time())
+        post(server, 2, "kettle")
+        await soon(lambda: heard.operations == {"create": 2, "update": 1} and server.requests[RECENT] == 3)
+    post(server, 3)
+    async with listened(heard):
+        await soon(lambda: "cup 3" in heard.texts)
+        await soon(lambda: server.requests[RECENT] == 1 + 2 + 2)
+        await asyncio.sleep(0.5)
+    assert heard.operations == {"create": 3, "update": 1} and not heard.errors and not heard.gaps
+    assert server.requests[RECENT] == 5 and server.requests[STREAM] == 2 and server.requests[RULES] == 3
+    assert [(rule["value"], rule["tag"]) for rule in server.rules.values()] == [("cup", "earshot:cups")]
 
 
 async def test_a_post_of_the_break_that_the_search_finds_late(server: TwitterServer) -> None:
-    async with hearing(source(server), TOKEN) as heard:
-        async with listened(heard):
-            await soon(lambda: server.connections == 1)
-            await soon(lambda: server.requests[RECENT] == 3)
-        server.search_lag_s = 0.3
-        post(server, 1)
-        async with listened(heard):
-            await soon(lambda: server.connections == 2)
-            assert "cup 1" not in heard.texts()
-            await soon(lambda: "cup 1" in heard.texts())
+    heard = listens(server)
+    async with listened(heard):
+        await soon(lambda: server.connections == 1)
+        await soon(lambda: server.requests[RECENT] == 3)
+    server.search_lag_s = 0.3
+    post(server, 1)
+    async with listened(heard):
+        await soon(lambda: server.connections == 2)
+        assert "cup 1" not in heard.texts
+        await soon(lambda: "cup 1" in heard.texts)
 
 
 @pytest.mark.parametrize("end", ["closed", "silent", "disconnect", "broken"])
 async def test_a_stream_that_ends_goes_on(server: TwitterServer, end: str) -> None:
-    async with hearing(source(server), TOKEN) as heard, listened(heard):
+    heard = listens(server)
+    async with listened(heard):
         await soon(lambda: server.connections == 1 and server.requests[RECENT] == 3)
         if end == "closed":
             server.line(None)
@@ -113,7 +125,7 @@ async def test_a_stream_that_ends_goes_on(server: TwitterServer, end: str) -> No
         await soon(lambda: server.requests[STREAM] >= 2)
         server.blank_s = 0.1
         post(server, 2)
-        await soon(lambda: sorted(heard.texts()) == ["cup 1", "cup 2"])
+        await soon(lambda: sorted(heard.texts) == ["cup 1", "cup 2"])
         says = {"closed": "", "silent": "no line for", "disconnect": "operational-disconnect", "broken": "no JSON"}[end]
         assert [says] == [says for error in heard.errors[:1] if says in str(error)] or not (heard.errors or says)
 
@@ -128,8 +140,9 @@ async def test_a_failed_request_costs_one_more(
     none: list[Fault] = [""]
     server.faults.plan = [*none * at, fault]
     monkeypatch.setattr(twitter, "SETTLE_S", 0.2)
-    async with hearing(source(server), TOKEN) as heard, listened(heard):
-        await soon(lambda: heard.cursor.get("since") is not None and server.connections == 1)
+    heard = listens(server)
+    async with listened(heard):
+        await soon(lambda: "live" in heard.cursors and server.connections == 1)
         # a search that is tried again is late enough to be the last; a stream of HTML had begun: its rules are read again
         requests = 6 + (0 if at == 4 else 2 if (at, fault) == (3, "html") else 1)
         await soon(lambda: sum(server.requests.values()) == requests)
@@ -138,40 +151,41 @@ async def test_a_failed_request_costs_one_more(
 
 
 async def test_the_stream_moves_the_place(server: TwitterServer) -> None:
-    async with hearing(source(server), TOKEN) as heard, listened(heard):
+    heard = listens(server)
+    async with listened(heard):
         await soon(lambda: server.requests[RECENT] == 3)
         await asyncio.sleep(1.0)
         post(server, 1)
-        await soon(lambda: bool(heard.texts()))
-        assert 0 <= time.time() - time_at(heard.cursor["since"]) < 0.9
+        await soon(lambda: bool(heard.texts))
+        assert 0 <= time.time() - time_at(heard.cursors["live"]["since"]) < 0.9
 
 
 async def test_a_quiet_stream_moves_the_place_too(server: TwitterServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(twitter, "QUIET_S", 1.0)
-    async with hearing(source(server), TOKEN) as heard, listened(heard):
+    heard = listens(server)
+    async with listened(heard):
         await soon(lambda: server.requests[RECENT] == 3)
-        before = heard.cursor["since"]
-        await soon(lambda: time_at(heard.cursor["since"]) > time_at(before) + 0.5)
+        before = heard.cursors["live"]["since"]
+        await soon(lambda: time_at(heard.cursors["live"]["since"]) > time_at(before) + 0.5)
 
 
 async def test_more_posts_than_wait_are_searched(server: TwitterServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(twitter_stream, "MOST", 20)
-    async with hearing(source(server), TOKEN) as heard, listened(heard):
+    heard = listens(server)
+    async with listened(heard):
         await soon(lambda: server.requests[RECENT] == 3)
         for number in range(100):
             post(server, number)
-        await soon(lambda: len(heard.texts()) == 100)
+        await soon(lambda: len(heard.texts) == 100)
         assert any("could be sent" in str(error) for error in heard.errors)
 
 
 async def test_sources_of_a_credential_share_the_connection(server: TwitterServer) -> None:
     theirs = server.put_rule("somebody else's", "theirs")
     server.put_rule("of a source that is gone", "earshot:gone")
-    client, shared = Outgoing(), dict[str, object]()
-    sources = [("cups", "cup"), ("kettles", "kettle"), ("more-cups", "cup")]
-    cups, kettles, more = (Heard(source_of(source(server, *each)), client, shared, TOKEN) for each in sources)
+    cups, kettles, more = listens(server), listens(server, "kettles", "kettle"), listens(server, "more-cups")
     for each in (cups, kettles, more):
-        each.beside = frozenset(name for name, _ in sources)
+        each.shared, each.beside = cups.shared, frozenset(("cups", "kettles", "more-cups"))
     async with listened(cups, kettles):
         async with listened(more):
             await soon(lambda: server.requests[RECENT] >= 9)
@@ -180,38 +194,40 @@ async def test_sources_of_a_credential_share_the_connection(server: TwitterServe
             post(server, 1)
             post(server, 2, "kettle and cup")
             post(server, 3, "kettle")
-            await soon(lambda: [len(each.texts()) for each in (cups, kettles, more)] == [2, 2, 2])
+            await soon(lambda: [len(each.texts) for each in (cups, kettles, more)] == [2, 2, 2])
             cups.beside = kettles.beside = frozenset(("cups", "kettles"))
         await soon(lambda: server.connections == 2)
         post(server, 4)
-        await soon(lambda: len(cups.texts()) == 3)
+        await soon(lambda: len(cups.texts) == 3)
     assert theirs in server.rules and not more.errors and not cups.errors
-    await client.close()
 
 
 async def test_a_query_that_changed_has_another_rule(server: TwitterServer) -> None:
-    async with hearing(source(server), TOKEN) as heard, listened(heard):
+    heard = listens(server)
+    async with listened(heard):
         await soon(lambda: server.connections == 1)
-    async with hearing(source(server, query="kettle"), TOKEN) as heard, listened(heard):
+    heard = listens(server, query="kettle")
+    async with listened(heard):
         await soon(lambda: server.connections == 2)
         assert [rule["value"] for rule in server.rules.values()] == ["kettle"]
 
 
 async def test_refusals_say_why(server: TwitterServer) -> None:
-    async with hearing(source(server, query="(cup"), TOKEN) as heard:
-        with pytest.raises(Failed, match="refuses the query as a rule: UnprocessableEntity, the rule"):
-            await heard.poll()
-    async with hearing(source(server), TOKEN) as first, listened(first):
+    wrong, first, other = listens(server, query="(cup"), listens(server), listens(server)
+    async with listened(wrong):
+        await soon(lambda: bool(wrong.errors))
+    assert "refuses the query as a rule: UnprocessableEntity, the rule" in str(wrong.errors[0])
+    async with listened(first):
         await soon(lambda: server.connections == 1)
-        async with hearing(source(server), TOKEN) as other:
-            with pytest.raises(Waiting, match="another connection"):
-                await other.poll()
+        async with listened(other):
+            await soon(lambda: bool(other.errors))
+        assert isinstance(other.errors[0], Waiting) and "another connection" in str(other.errors[0])
         server.problem = 401, {"title": "Unauthorized"}
         server.line(None)
         await soon(lambda: any(isinstance(error, NoCredentials) for error in first.errors))
         server.problem = None
         post(server, 1)
-        await soon(lambda: first.texts() == ["cup 1"])
+        await soon(lambda: first.texts == ["cup 1"])
 
 
 def test_a_listener_has_each_post_once(settings: Settings, server: TwitterServer, tmp_path: Path) -> None:
@@ -219,27 +235,27 @@ def test_a_listener_has_each_post_once(settings: Settings, server: TwitterServer
     for number in range(20):
         server.world.post(number, time.time(), f"cup {number}")
     migrate(settings)
-    listens = listening(settings, tmp_path / "sources.yaml")
-    file = {**source(server), "token_file": str(tmp_path / "token"), "every": "1s", "backfill": "1d", "own": ["ines"]}
+    running = listening(settings, tmp_path / "sources.yaml")
+    file = {**keys(server), "token_file": str(tmp_path / "token"), "every": "1s", "backfill": "1d", "own": ["ines"]}
     write_sources(tmp_path / "sources.yaml", [file])
-    listener = start_listener(listens, tmp_path / "1.log")
-    wait_for("the posts came", lambda: len(sent(listens)) == 20 and server.connections == 1)
+    listener = start_listener(running, tmp_path / "1.log")
+    wait_for("the posts came", lambda: len(sent(running)) == 20 and server.connections == 1)
     post(server, 30)
     server.world.edit(30, "cup 30, edited", time.time())
-    wait_for("the stream gives them", lambda: len(sent(listens)) == 22)
+    wait_for("the stream gives them", lambda: len(sent(running)) == 22)
     assert listener.stop() == 0
     post(server, 31)
     server.world.like(30, 5)
     server.world.delete(29 - 10)
-    listener = start_listener(listens, tmp_path / "2.log")
-    wait_for("what came between is here", lambda: len(sent(listens)) == 24)
+    listener = start_listener(running, tmp_path / "2.log")
+    wait_for("what came between is here", lambda: len(sent(running)) == 24)
     post(server, 32)
-    wait_for("the stream goes on", lambda: len(sent(listens)) == 25)
+    wait_for("the stream goes on", lambda: len(sent(running)) == 25)
     assert listener.stop() == 0
-    events = sent(listens)
+    events = sent(running)
     creates = [event["id"] for event in events if event["operation"] == "create"]
     assert sorted(creates) == sorted(versions[0] for versions in server.versions.values())
     assert len(creates) == 23 and [event["operation"] for event in events].count("update") == 2
     assert {event["direction"] for event in events if event["operation"] == "create"} == {"outbound"}
-    record = cursors(listens)["cups"].dump()
+    record = cursors(running)["cups"].dump()
     assert TOKEN.encode() not in record and TOKEN not in (tmp_path / "1.log").read_text() + (tmp_path / "2.log").read_text()

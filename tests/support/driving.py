@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 from pydantic import SecretStr, TypeAdapter
@@ -48,6 +48,7 @@ class Driven:
     source: AnySource
     token: str = ""
     others: tuple[AnySource, ...] = ()
+    beside: frozenset[str] | None = None
     timer: Fast = field(default_factory=Fast)
     events: list[JsonObject] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
@@ -101,13 +102,20 @@ class Driven:
 
         return asyncio.run(said())
 
+    async def keep_on(self) -> None:
+        """Polls or streams, start after start, beside others in one event loop, until it is cancelled."""
+        async with self._reach() as reach:
+            while True:
+                await self._start(replace(reach, beside=self.beside), lambda: False, "live", 0.0)
+                await asyncio.sleep(0.01)
+
     @asynccontextmanager
     async def _reach(self) -> AsyncIterator[Reach]:
         client, feeds = Outgoing(), FeedParser()
         api = Api(client, self.source.name, self.timer, self.limit, Allowed.of(("127.0.0.1",)))
         try:
             async with asyncio.timeout(PATIENCE_S):
-                yield Reach(api, SecretStr(self.token), self.timer, feeds, self.shared, others=self.others)
+                yield Reach(api, SecretStr(self.token), self.timer, feeds, self.shared, self.beside, self.others)
         finally:
             await client.close()
             await feeds.close()

@@ -62,7 +62,8 @@ class Frames:
     async def take(self, seconds: float | None) -> list[object] | None:
         """What came, blank lines left out; waits up to `seconds` for a line; None: the stream ended. Raises SourceError."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._come.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._come.wait()
         if self._posts:
             await asyncio.sleep(TOGETHER_S)
         self._come.clear()
@@ -122,8 +123,7 @@ class Stream:
             self._frames.pop(name, None)
         if (changed or not self._frames) and self._reading is not None:
             self._reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reading
+            await asyncio.wait((self._reading,))
 
     async def _connect(self, api: Api) -> None:
         """Returns once the stream has answered. Raises SourceError."""
