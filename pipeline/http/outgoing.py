@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 import aiohttp
 from multidict import CIMultiDict
@@ -54,7 +56,7 @@ class Outgoing:
 
     def __init__(self, route: Route = DIRECT, lookup: Resolver | None = None, keep_alive: bool = True) -> None:
         """`lookup`: None: the system's. Without `keep_alive` each request has a connection of its own."""
-        self._proxied = route.proxy is not None
+        self._route, self._proxied = route, route.proxy is not None
         self._pools = Pools(route, lookup, keep_alive)
 
     async def request(
@@ -156,6 +158,11 @@ class Outgoing:
                 return await self._pools.addresses(host, networks)
             refuse_private(address, networks)
             return [str(address)]
+
+    @cached_property
+    def tls(self) -> ssl.SSLContext:
+        """For such a protocol: it accepts the certificates that this client accepts."""
+        return self._route.context()
 
     async def close(self) -> None:
         """Ends all connections."""

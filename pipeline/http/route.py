@@ -20,16 +20,24 @@ class Route:
     """It may hold a password. It resolves the names of hosts; a host that an `allow` names is reached without it."""
     tls: ssl.SSLContext | None = None
     """None: aiohttp's own, which accepts the system's CAs."""
+    ca_file: Path | None = None
 
     @classmethod
     def of(cls, proxy: str = "", ca_file: Path | None = None) -> Self:
         """Raises SettingsError if the file holds no certificate that can be read."""
-        return cls(URL(proxy) if proxy else None, _context(ca_file) if ca_file else None)
+        return cls(URL(proxy) if proxy else None, _context(ca_file, "http/1.1") if ca_file else None, ca_file)
+
+    def context(self, *protocols: str) -> ssl.SSLContext:
+        """Accepts the same certificates, for protocols other than HTTP; `protocols`: their names in TLS. Raises as `of`."""
+        return _context(self.ca_file, *protocols)
 
 
-def _context(ca_file: Path) -> ssl.SSLContext:
+def _context(ca_file: Path | None, *protocols: str) -> ssl.SSLContext:
     context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
+    if ca_file is None:
+        return context
     try:
         context.load_verify_locations(ca_file)
     except ssl.SSLError:

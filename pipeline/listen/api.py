@@ -148,7 +148,7 @@ class Api:
 
     def _refused(self, answer: Answer) -> Exception:
         if (judged := self.judge(answer, self.timer.now())) is not None:
-            return self._counted(judged)
+            return self.counted(judged)
         if answer.status in _REFUSED and "retry-after" not in answer.headers:
             source_metrics.REQUESTS.labels(self.source, "refused").inc()
             return NoCredentials(f"the platform refuses the credential, or lacks a permission: status {answer.status}")
@@ -160,7 +160,8 @@ class Api:
         source_metrics.REQUESTS.labels(self.source, "failed").inc()
         return Failed(f"status {answer.status}")
 
-    def _counted(self, error: SourceError) -> SourceError:
+    def counted(self, error: SourceError) -> SourceError:
+        """The error, of a request that did not go by this client, taken in: Waiting holds for all sources of the credential."""
         result = "refused" if isinstance(error, NoCredentials) else "limited" if isinstance(error, Waiting) else "failed"
         source_metrics.REQUESTS.labels(self.source, result).inc()
         if isinstance(error, Waiting):

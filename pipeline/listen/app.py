@@ -191,7 +191,8 @@ class Listen:
         shared = self._shared.setdefault(source.credential, {})
         alike = (each for each in self._file.value.sources if each.credential == source.credential)
         beside = frozenset(each.name for each in alike if not self._is_paused(each))
-        return make_driver(source, Reach(api, token, self._timer, self._feeds, shared, beside, self._file.value.sources))
+        others = self._file.value.sources
+        return make_driver(source, Reach(api, token, self._timer, self._feeds, shared, beside, others, self._environ))
 
 
 def run_listen(settings: Settings, timer: Timer | None = None) -> None:

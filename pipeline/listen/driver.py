@@ -9,7 +9,7 @@ page.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -88,6 +88,8 @@ class Reach:
     """The sources that run with this credential, this one among them; None: the source is only tried, beside a listener."""
     others: tuple[AnySource, ...] = ()
     """All sources of the file."""
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """With the secrets that a source names beside its token."""
 
 
 async def together(frames: AsyncIterator[object], sign_s: float | None = None) -> AsyncGenerator[list[object], None]:

@@ -105,7 +105,7 @@ async def check(settings: Settings, source: AnySource, environ: Mapping[str, str
     driver: Driver | None = None
     try:
         api = Api(client, source.name, Timer(), Limit(), Allowed.of(source.allow))
-        driver = make_driver(source, Reach(api, token_of(source, environ), Timer(), feeds))
+        driver = make_driver(source, Reach(api, token_of(source, environ), Timer(), feeds, environ=environ))
         found = await driver.check()
         return await _one_page(driver, source, found)
     finally:
