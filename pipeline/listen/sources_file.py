@@ -159,17 +159,23 @@ class OAuth(StrictModel):
     """Where an access token is fetched: Google's or Microsoft's."""
     client_id: Word
     client_secret_env: str = ""
+    """The variable with the app's secret; blank: it has none."""
     scope: str = ""
+    """What the access token is for; blank: all that the refresh token is for."""
 
 
 class Email(Source):
+    """New mails come at once where the server has IDLE, else each `every`."""
+
     platform: Literal["email"]
     host: Word
-    port: int = Field(993, ge=1, le=65535)
-    tls: bool = True
+    port: int = Field(993, ge=1, le=65535, exclude=True)
+    tls: bool = Field(True, exclude=True)
+    """false: the password goes over the network as it is."""
     user: Word
+    """To whom the token belongs. If it is an address, mails from it are outbound."""
     folder: Word = "INBOX"
-    oauth: OAuth | None = None
+    oauth: OAuth | None = Field(None, exclude=True)
     """None: the token is a password."""
 
 

@@ -72,6 +72,13 @@ def test_another_contact_is_the_same_thing() -> None:
     assert source.what() == parsed(text + "}").sources[0].what() and getattr(source, "contact", "") == "otto"
 
 
+def test_another_login_to_a_mailbox_goes_on_where_it_was() -> None:
+    mail = "sources:\n- {name: post, platform: email, host: imap.example.com, user: help@example.com"
+    oauth = "oauth: {url: 'https://login.example.com/token', client_id: abc}"
+    (before,), (after,), (other,) = (parsed(mail + end).sources for end in ("}", f", port: 1993, {oauth}}}", ", folder: Spam}"))
+    assert before.what() == after.what() != other.what()
+
+
 def test_credentials(tmp_path: Path) -> None:
     (source,) = parsed(RSS + ", token_env: BLOG_TOKEN}").sources
     assert token_of(source, {"BLOG_TOKEN": " s3cret\n"}).get_secret_value() == "s3cret"

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 import pytest
+import trustme
 
 from pipeline.embedded.child import free_port
 from tests.support.deploy import program
@@ -31,7 +32,6 @@ protocols = imap
 default_internal_user = root
 default_internal_group = root
 default_login_user = nobody
-ssl = no
 disable_plaintext_auth = no
 stats_writer_socket_path =
 mail_location = maildir:{folder}/mails
@@ -49,25 +49,50 @@ service imap-login {{
     port = {port}
   }}
   inet_listener imaps {{
-    port = 0
+    port = {tls_port}
+    ssl = yes
   }}
 }}
 service anvil {{
   chroot =
 }}
 """
+_TLS = """\
+ssl = yes
+ssl_cert = <{folder}/cert.pem
+ssl_key = <{folder}/cert.pem
+"""
+_TOKENS = """\
+auth_mechanisms = plain xoauth2
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2
+  args = {folder}/oauth2
+}}
+"""
+_INTROSPECTION = """\
+introspection_url = {url}
+introspection_mode = auth
+username_attribute = username
+active_attribute = active
+active_value = true
+"""
 
 
 class Dovecot:
     """Serves INBOX of USER on 127.0.0.1 at `port`, between `with` and its end; skips the test, saying why, where it can't."""
 
-    def __init__(self) -> None:
+    def __init__(self, cert: trustme.LeafCert | None = None, tokens: str = "", capabilities: str = "") -> None:
+        """`cert`: it speaks TLS at `tls_port`. `tokens`: the URL that says to whom an access token belongs, for XOAUTH2.
+        `capabilities`: instead of Dovecot's own."""
         self._programs = program("doveconf"), program("dovecot")
+        self._cert, self._tokens, self._capabilities = cert, tokens, capabilities
         if not MODULES.is_dir():
             pytest.skip(f"no {MODULES} here (.ci/tools puts it there, as root)")
         if os.getuid():
             pytest.skip("only root can start Dovecot, which serves each user as its own")
         self.port = free_port()
+        self.tls_port = free_port() if cert else 0
         self._names = count()
 
     def __enter__(self) -> Dovecot:
@@ -77,14 +102,27 @@ class Dovecot:
         for name in ("", "tmp", "new", "cur"):
             (self._mails / name).mkdir()
             os.chown(self._mails / name, NOBODY, NOBODY)
-        settings = _SETTINGS.format(folder=self._folder, password=PASSWORD, nobody=NOBODY, port=self.port)
-        (self._folder / "dovecot.conf").write_text(settings)
+        (self._folder / "dovecot.conf").write_text(self._settings())
         try:
             self.start()
         except BaseException:
             shutil.rmtree(self._folder)
             raise
         return self
+
+    def _settings(self) -> str:
+        settings = _SETTINGS.format(
+            folder=self._folder, password=PASSWORD, nobody=NOBODY, port=self.port, tls_port=self.tls_port
+        )  # fmt: skip
+        if self._capabilities:
+            settings += f"imap_capability = {self._capabilities}\n"
+        if self._tokens:
+            (self._folder / "oauth2").write_text(_INTROSPECTION.format(url=self._tokens))
+            settings = _TOKENS.format(folder=self._folder) + settings
+        if self._cert is None:
+            return settings + "ssl = no\n"
+        self._cert.private_key_and_cert_chain_pem.write_to_path(self._folder / "cert.pem")
+        return settings + _TLS.format(folder=self._folder)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
