@@ -1,4 +1,4 @@
-"""X's filtered stream as a listener uses it: rules, breaks, stalls, gaps, sources that share a connection; and a listener."""
+"""X's filtered stream as a listener uses it: rules, breaks, stalls, gaps, sources that share a connection."""
 
 from __future__ import annotations
 
@@ -6,23 +6,18 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import orjson
 import pytest
 
-from pipeline.config.settings import Settings
 from pipeline.listen.drivers import twitter, twitter_search, twitter_stream
 from pipeline.listen.drivers.twitter_times import time_at
 from pipeline.listen.states import NoCredentials, Waiting
-from pipeline.migrate import migrate
 from schemas.untyped import JsonObject
 from tests.support.driving import Driven
 from tests.support.driving import source as source_of
-from tests.support.listener import cursors, listening, sent, start_listener, write_sources
 from tests.support.platform_server import Fault
 from tests.support.twitter_server import RECENT, RULES, STREAM, TOKEN, TwitterServer
-from tests.support.worker import wait_for
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -156,8 +151,11 @@ async def test_the_stream_moves_the_place(server: TwitterServer) -> None:
         await soon(lambda: server.requests[RECENT] == 3)
         await asyncio.sleep(1.0)
         post(server, 1)
-        await soon(lambda: bool(heard.texts))
-        assert 0 <= time.time() - time_at(heard.cursors["live"]["since"]) < 0.9
+        matching = [{"id": rule["id"]} for rule in server.rules.values()]
+        far = {"id": "9" * 19, "text": "cup of another age", "author_id": "1"}
+        server.line(orjson.dumps({"data": far, "matching_rules": matching}))
+        await soon(lambda: len(heard.texts) == 2)
+        assert 0 <= time.time() - time_at(heard.cursors["live"]["since"]) < 1.9
 
 
 async def test_a_quiet_stream_moves_the_place_too(server: TwitterServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,6 +165,22 @@ async def test_a_quiet_stream_moves_the_place_too(server: TwitterServer, monkeyp
         await soon(lambda: server.requests[RECENT] == 3)
         before = heard.cursors["live"]["since"]
         await soon(lambda: time_at(heard.cursors["live"]["since"]) > time_at(before) + 0.5)
+
+
+async def test_each_post_once_over_faults_breaks_and_restarts(server: TwitterServer) -> None:
+    server.faults.share, server.faults.kinds, server.search_lag_s = 0.2, ("500", "reset", "half"), 0.2
+    heard = listens(server)
+    for start in range(4):
+        async with listened(heard):
+            for number in range(start * 100, start * 100 + 100):
+                post(server, number)
+                if number % 40 == 39:
+                    server.line(None)
+                await asyncio.sleep(0.005)
+    server.faults.share = 0.0
+    async with listened(heard):
+        await soon(lambda: len(heard.texts) == 400)
+    assert heard.operations == {"create": 400} and len(set(heard.texts)) == 400
 
 
 async def test_more_posts_than_wait_are_searched(server: TwitterServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,34 +242,3 @@ async def test_refusals_say_why(server: TwitterServer) -> None:
         server.problem = None
         post(server, 1)
         await soon(lambda: first.texts == ["cup 1"])
-
-
-def test_a_listener_has_each_post_once(settings: Settings, server: TwitterServer, tmp_path: Path) -> None:
-    (tmp_path / "token").write_text(TOKEN)
-    for number in range(20):
-        server.world.post(number, time.time(), f"cup {number}")
-    migrate(settings)
-    running = listening(settings, tmp_path / "sources.yaml")
-    file = {**keys(server), "token_file": str(tmp_path / "token"), "every": "1s", "backfill": "1d", "own": ["ines"]}
-    write_sources(tmp_path / "sources.yaml", [file])
-    listener = start_listener(running, tmp_path / "1.log")
-    wait_for("the posts came", lambda: len(sent(running)) == 20 and server.connections == 1)
-    post(server, 30)
-    server.world.edit(30, "cup 30, edited", time.time())
-    wait_for("the stream gives them", lambda: len(sent(running)) == 22)
-    assert listener.stop() == 0
-    post(server, 31)
-    server.world.like(30, 5)
-    server.world.delete(29 - 10)
-    listener = start_listener(running, tmp_path / "2.log")
-    wait_for("what came between is here", lambda: len(sent(running)) == 24)
-    post(server, 32)
-    wait_for("the stream goes on", lambda: len(sent(running)) == 25)
-    assert listener.stop() == 0
-    events = sent(running)
-    creates = [event["id"] for event in events if event["operation"] == "create"]
-    assert sorted(creates) == sorted(versions[0] for versions in server.versions.values())
-    assert len(creates) == 23 and [event["operation"] for event in events].count("update") == 2
-    assert {event["direction"] for event in events if event["operation"] == "create"} == {"outbound"}
-    record = cursors(running)["cups"].dump()
-    assert TOKEN.encode() not in record and TOKEN not in (tmp_path / "1.log").read_text() + (tmp_path / "2.log").read_text()

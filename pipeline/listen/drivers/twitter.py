@@ -102,9 +102,10 @@ class _Following:
         """The place after these posts: what X may still send of the time before them counts as missing."""
         since = int(self._place["since"])
         ids = [name for each in posts if (name := post_id(object_of(object_of(each).get("data")).get("id")))]
-        newest = max((time_at(name) for name in ids), default=0.0)
-        if self._frames.quiet and self._clock.now() - time_at(str(since)) > QUIET_S + SLACK_S:
-            newest = self._clock.now() - SLACK_S
+        now = self._clock.now()
+        newest = min(now, max((time_at(name) for name in ids), default=0.0))
+        if self._frames.quiet and now - time_at(str(since)) > QUIET_S + SLACK_S:
+            newest = now - SLACK_S
         return {"since": str(max(since, int(id_at(newest - SLACK_S))))}
 
     async def _step(self, now: float) -> Page | None:
