@@ -1,7 +1,8 @@
 """The Grafana board, made from pipeline/monitoring/metrics.py: `make board` writes deploy/grafana/boards/earshot.json.
 
 Rows are in the order in which an on-call person looks: is it up, does it flow, how late, how far behind, sentiment, alerts,
-errors, where the time goes, ClickHouse, memory. Built with Grafana's own foundation SDK, whose types are Grafana's schema.
+sources, errors, where the time goes, ClickHouse, memory. Built with Grafana's own foundation SDK, whose types are Grafana's
+schema.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableRefresh,
 )
 
-from pipeline.monitoring import metrics
+from pipeline.monitoring import metrics, source_metrics
 from pipeline.monitoring.declare import Metric
 
 FILE = Path(__file__).parent / "boards" / "earshot.json"
 SOURCE = DataSourceRef(type_val="prometheus", uid="${source}")
 _SUFFIX = {"counter": "_total", "info": "_info"}
 RSS, CPU = "process_resident_memory_bytes", "process_cpu_seconds_total"
-WORKERS, CONTROL = 'job="earshot", instance=~"$instance"', 'job="earshot-control"'
+WORKERS, CONTROL, LISTENERS = 'job="earshot", instance=~"$instance"', 'job="earshot-control"', 'job="earshot-listen"'
 
 
 def series(metric: Metric) -> str:
@@ -50,6 +51,21 @@ def of(name: Metric | str, labels: str = "") -> str:
 def control(expression: str) -> str:
     """The same expression for `earshot control`, whichever workers are chosen."""
     return expression.replace(WORKERS, CONTROL)
+
+
+def listen(expression: str) -> str:
+    """The same expression for `earshot listen`."""
+    return expression.replace(WORKERS, LISTENERS)
+
+
+def sources(expression: str) -> str:
+    """The same for the ten sources with the greatest values."""
+    return listen(f"topk(10, {expression})")
+
+
+def by_source(metric: Metric, labels: str = "") -> str:
+    """A gauge of each source, whichever listener runs it."""
+    return f"max by (source) ({of(metric, labels)})"
 
 
 def rate(metric: Metric | str, by: str = "", labels: str = "") -> str:
@@ -94,6 +110,7 @@ def _query(expression: str, legend: str, place: int) -> Dataquery:
 
 def _legend(name: str) -> str:
     *words, last = name.split("__")
+    words = [word.replace("_", " ") for word in words]
     return " ".join([*words, f"{{{{{last}}}}}"]) if words else name.replace("_", " ")
 
 
@@ -108,7 +125,7 @@ def board() -> Dashboard:
     made = (
         Dashboard("Earshot").uid("earshot").tags(["earshot"]).timezone("browser").time("now-1h", "now").refresh("15s")
         .tooltip(DashboardCursorSync.CROSSHAIR).readonly()
-        .description("Workers and control of Earshot. Runbook for each alert: docs/sre.md.")
+        .description("Workers, control and listeners of Earshot. Runbook for each alert: docs/sre.md.")
         .with_variable(source).with_variable(instance)
     )  # fmt: skip
     for title, panels in ROWS.items():
@@ -118,7 +135,7 @@ def board() -> Dashboard:
     return made
 
 
-M = metrics
+M, S = metrics, source_metrics
 ROWS: dict[str, list[TimeSeries | Stat]] = {
     "Is it up": [
         figure("Workers ready", "short", "Workers whose /ready says so", f"sum({of(M.READY)})", red_below=1),
@@ -136,8 +153,12 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
               in_the_topic=f"max({of(M.TOPIC_PARTITIONS)})"),
         graph("Uptime", "s", "Since the process started; a sawtooth is a crash loop",
               of__instance=f"time() - {of('process_start_time_seconds')}",
-              control__instance=control(f"time() - {of('process_start_time_seconds')}")),
-        graph("Version", "short", "Workers by version", earshot__version=f"count by (version) ({of(M.BUILD)})"),
+              control__instance=control(f"time() - {of('process_start_time_seconds')}"),
+              listener__instance=listen(f"time() - {of('process_start_time_seconds')}")),
+        graph("Version", "short", "Workers, controls and listeners by version",
+              workers__version=f"count by (version) ({of(M.BUILD)})",
+              controls__version=control(f"count by (version) ({of(M.BUILD)})"),
+              listeners__version=listen(f"count by (version) ({of(M.BUILD)})")),
     ],
     "Does it flow": [
         graph("Records", "cps", "read = landed + dropped + waiting + dead letters, after a short delay",
@@ -223,6 +244,39 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
         graph("Changes of alerts.yaml", "short", "By result", workers__result=rate(M.RULES_RELOADS, "result"),
               control__result=control(rate(M.RULES_RELOADS, "result"))),
     ],
+    "Sources": [
+        graph("Listeners", "short", "1 when /ready says so; otherwise the cause",
+              ready__instance=listen(of(M.READY)), because__cause=listen(f"sum by (cause) ({of(M.UNREADY)})")),
+        graph("Sources by state", "short", "Of those that a listener runs: a paused one is not among them",
+              state__state=listen(f"sum by (state) ({of(S.STATE)})")),
+        graph("Sources that don't run", "short", "1: it waits, fails, or has no credentials; `earshot source list` says why",
+              **{f"{state.replace(' ', '_')}__source": listen(f"{by_source(S.STATE, label)} > 0")
+                 for state in ("waiting", "failing", "no credentials") for label in [f'state="{state}"']}),
+        graph("Last contact", "s", "Since the platform last answered; overdue: since a poll or frames of a stream were due",
+              contact__source=sources(f"time() - {by_source(S.CONTACT)}"),
+              overdue__source=sources(f"clamp_min(time() - {by_source(S.DUE)}, 0)")),
+        graph("Newest event", "s", "Since its creation", event__source=sources(f"time() - {by_source(S.EVENT)}")),
+        graph("From the event to Kafka", "s", "Of the newest event: the period of a poll, or a platform that is late",
+              lag__source=sources(by_source(S.LAG))),
+        graph("Events sent", "cps", "The ten sources with the most", of__source=sources(rate(S.EVENTS, "source"))),
+        graph("Events sent, by operation", "cps", "Create, update, delete",
+              operation__operation=listen(rate(S.EVENTS, "operation"))),
+        graph("Requests", "cps", "By result; limited: the platform asks to wait; refused: it refuses the credential",
+              result__result=listen(rate(S.REQUESTS, "result"))),
+        graph("Requests left", "short", "In the platform's window, where it says so",
+              left__source=listen(f"bottomk(10, min by (source) ({of(S.BUDGET)}))")),
+        graph("Errors of sources", "cps", "Times that a source failed, waited or had no credentials",
+              of__source=sources(rate(S.ERRORS, "source"))),
+        graph("Not sent", "cps", "No brand: keep is mentions. Left out: parts without a mapping. Unreadable: of unknown shape",
+              no_brand__source=sources(rate(S.NOT_KEPT, "source")), left_out__source=sources(rate(S.LEFT_OUT, "source")),
+              unreadable__source=sources(rate(S.UNREADABLE, "source")), too_large__source=sources(rate(S.REFUSED, "source"))),
+        graph("Gaps", "short", "Found since the listeners started; table source_gaps has them",
+              of__source=sources(f"sum by (source) ({of(S.GAPS)})")),
+        graph("Newest gap", "s", "Since it was found", of__source=listen(f"time() - {by_source(S.GAP)}")),
+        graph("Sources out of date", "short", "1: sources.yaml is broken or missing, the version before is active",
+              listener__instance=listen(of(S.RELOADS.stale))),
+        graph("Changes of sources.yaml", "short", "By result", result__result=listen(rate(S.RELOADS.changes, "result"))),
+    ],
     "Errors": [
         graph("Dead letters", "cps", "By class of reason; `earshot dlq list` has the texts",
               because__reason=rate(M.REJECTED, "reason"), offsets_that_cannot_be_read=rate(M.UNREADABLE)),
@@ -236,7 +290,8 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
         graph("Waiting changes", "short", "In memory up to worker.waiting_changes, further ones in their table",
               kept__kept=f"sum by (kept) ({of(M.WAITING)})"),
         graph("Brands out of date", "short", "1: brands.yaml is broken or missing, the version before is active",
-              worker__instance=of(M.BRANDS_STALE)),
+              worker__instance=of(M.BRANDS_STALE), control__instance=control(of(M.BRANDS_STALE)),
+              listener__instance=listen(of(M.BRANDS_STALE))),
         graph("Changes of brands.yaml", "short", "By result", result__result=rate(M.BRANDS_RELOADS, "result")),
         graph("Notes", "cps", "Fields that the schema lacks; creates of known events, and those under another created_at",
               note__note=rate(M.NOTES, "note")),
@@ -247,7 +302,7 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
               step__step=rate(f"{series(M.STEP_SECONDS)}_sum", "step")),
         graph("Step waits", "s", "Mean time a batch waits before a step", step__step=mean(M.STEP_WAIT_SECONDS, "step")),
         graph("CPU", "percentunit", "Of one core", worker__instance=rate(CPU, "instance"),
-              control__instance=control(rate(CPU, "instance"))),
+              control__instance=control(rate(CPU, "instance")), listener__instance=listen(rate(CPU, "instance"))),
     ],
     "ClickHouse": [
         graph("Inserts", "s", "p99 by table, retries included", p99__table=quantile(0.99, M.INSERT_SECONDS, "table")),
@@ -263,7 +318,8 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
     ],
     "Memory": [
         graph("Resident", "bytes", "Resident memory, and the limit of the process",
-              worker__instance=of(RSS), limit__instance=of(M.MEMORY_LIMIT), control__instance=control(of(RSS))),
+              worker__instance=of(RSS), limit__instance=of(M.MEMORY_LIMIT), control__instance=control(of(RSS)),
+              listener__instance=listen(of(RSS))),
         graph("Known revisions", "bytes", "13 bytes each; up to 24 hours or 20 million", worker__instance=of(M.DEDUP_BYTES)),
         graph("Known dropped events", "bytes", "With keep_irrelevant = false, the same bounds",
               worker__instance=of(M.DROPPED_BYTES)),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.cli.terminal import printable, table
+from pipeline.cli.terminal import moment, printable, table
 from pipeline.notify.delivery_log import OUT_OF_HOURS, Delivery
 from pipeline.queries.alerts import Shown
 from schemas.alerts import Alert, State
@@ -76,7 +75,7 @@ def listing(alerts: Iterable[Alert]) -> Table:
             Text(str(alert.severity), severity_style(alert.severity)),
             Text(_one_line(alert.scope)),
             Text(_one_line(alert.rule)),
-            _moment(alert.since),
+            moment(alert.since),
             number(alert.observed),
             number(alert.expected),
             Text(_one_line(alert.summary + (f" (muted: {alert.muted})" if alert.muted else ""))),
@@ -120,17 +119,17 @@ def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
     band = f" ({number(alert.lower)} to {number(alert.upper)})" if alert.lower is not None and alert.upper is not None else ""
     expected = f", expected {number(alert.expected)}{band}" if alert.expected is not None else ""
     yield "observed", f"{alert.measure} {number(alert.observed)}{expected}".strip()
-    yield "since", f"{_moment(alert.since)}, still at {_moment(alert.last_at)} (UTC, by the events' time)"
+    yield "since", f"{moment(alert.since)}, still at {moment(alert.last_at)} (UTC, by the events' time)"
     if alert.raised_at:
-        yield "raised", _moment(alert.raised_at)
+        yield "raised", moment(alert.raised_at)
     if alert.ended_at:
-        yield "ended", _moment(alert.ended_at)
+        yield "ended", moment(alert.ended_at)
     if alert.historical:
         yield "historical", "its events came an hour or more late: nobody was notified"
     if alert.test:
         yield "test", "a test of the receivers; nothing happened"
     if alert.escalated_at:
-        yield "escalated", f"{_moment(alert.escalated_at)}: nobody had acknowledged it"
+        yield "escalated", f"{moment(alert.escalated_at)}: nobody had acknowledged it"
     if alert.actor:
         yield "acknowledged", f"by {alert.actor}{': ' if alert.comment else ''}{alert.comment}"
     if alert.muted:
@@ -152,7 +151,7 @@ def _history(shown: Shown) -> Table:
     news = News()
     rows = [
         (
-            _moment(alert.changed_at),
+            moment(alert.changed_at),
             alert.version,
             _state(alert, before, shown.silenced_by),
             alert.severity,
@@ -197,7 +196,7 @@ def _deliveries(shown: Shown) -> RenderableType:
         return Text("none")
     rows = [
         (
-            _moment(each.tried_at),
+            moment(each.tried_at),
             each.receiver,
             each.version,
             each.attempt,
@@ -215,12 +214,8 @@ def _posts(shown: Shown) -> RenderableType | None:
         return None
     if not shown.posts:
         return Text("all deleted")
-    rows = [(_moment(p.created_at), f"{p.platform} {p.kind}", p.author, p.sentiment, p.text) for p in shown.posts]
+    rows = [(moment(p.created_at), f"{p.platform} {p.kind}", p.author, p.sentiment, p.text) for p in shown.posts]
     return table(("at", "where", "who", "tone", "text"), rows)
-
-
-def _moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S}"
 
 
 def _one_line(value: object) -> str:

@@ -137,17 +137,20 @@ def migrate(context: typer.Context) -> None:
 
 @app.command(epilog="Example:  earshot status || page-somebody")
 def status(context: typer.Context) -> None:
-    """Show the state of broker, tables, worker and control.
+    """Show the state of broker, tables, worker, control and listener.
 
     Topics and lag, rows, second creates and reconciled rows of the last day by source, migrations, and the health of worker and
-    control.
+    control; where setting sources names a file also that of a listener, and each source that does not run.
 
     Exit codes: 0 all is well, 1 there are problems (a line each), 2 wrong settings.
     """
     from pipeline.cli.terminal import console, printable, table
     from pipeline.maintenance.status import status as ask
 
-    state = ask(load_settings(context))
+    settings = load_settings(context)
+    state = ask(settings)
+    if settings.sources:
+        source.add_sources(settings, state)
     screen = console()
     if state.events:
         rows = [

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli.options import load_settings
-from schemas.times import utc_now
+from pipeline.errors import EarshotError
 
 if TYPE_CHECKING:
-    from schemas.untyped import JsonObject
+    from pipeline.config.settings import Settings
+    from pipeline.listen.status import Standing
+    from pipeline.maintenance.status import Status
 
 app = typer.Typer(help="Sources: list, show, check, pause, resume.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -22,38 +24,52 @@ Name = Annotated[str, typer.Argument(help="Its name in sources.yaml.")]
 def list_(context: typer.Context) -> None:
     """List the sources of sources.yaml, each with its state.
 
-    A source that no listener has run yet, or whose listener has written nothing for a minute, has no state.
+    `no listener`: none has run the source yet, or it has written nothing for a minute. Times are UTC; events are those that its
+    listener has sent since it runs the source.
 
     Exit codes: 0 all run or are paused, 1 a source does not, 2 wrong settings or sources.yaml, 3 ClickHouse unreachable, 4 run
     `earshot migrate` first.
     """
     settings = load_settings(context)
-    from pipeline.cli.terminal import console, table
+    from pipeline.cli.terminal import console, moment, table
     from pipeline.listen import status
 
-    sources, known = status.sources_of(settings).sources, status.healths(settings)
-    rows = [(each.name, each.platform, *_shown(known.get(each.name))) for each in sources]
-    console().print(table(("source", "platform", "state", "events", "last contact", "last event", "reason"), rows))
-    raise typer.Exit(any(row[2] not in ("running", "paused") for row in rows))
+    found = status.standings(settings)
+    columns = ("source", "platform", "state", "since", "events", "last contact", "last event", "reason")
+    rows = [
+        (name, platform, state, moment(last.get("since")), last.get("events", 0), moment(last.get("last_contact")),
+         moment(last.get("last_event")), reason)
+        for name, platform, state, reason, last in found
+    ]  # fmt: skip
+    console().print(table(columns, rows) if rows else f"{settings.sources} lists no source")
+    raise typer.Exit(not all(each.is_well for each in found))
 
 
 @app.command(epilog="Example:  earshot source show our-blog")
 def show(context: typer.Context, name: Name) -> None:
-    """Show one source: its state, what is not mapped, and its gaps.
+    """Show one source: its state, the parts of its payloads that are not mapped, and its gaps. Times are UTC.
 
     Exit codes: 0 shown, 1 no such source, 2 wrong settings or sources.yaml, 3 ClickHouse unreachable, 4 run `earshot migrate`
     first.
     """
     settings = load_settings(context)
-    from pipeline.cli.terminal import console, table
+    from pipeline.cli.terminal import console, moment, printable, table
     from pipeline.listen import status
 
     status.source_named(settings, name)
+    found = next(each for each in status.standings(settings) if each.source == name)
     screen = console()
-    for key, value in (status.healths(settings).get(name) or {"state": "no listener has run it yet"}).items():
-        screen.print(f"{key:<14}{value}", markup=False)
-    if found := status.gaps(settings, name):
-        screen.print(table(("since", "until", "what is missing", "found at"), found))
+    screen.print(f"{name}  {found.platform}  {found.state.upper()}", markup=False)
+    for key, value in _facts(found):
+        screen.print(f"{key:<14}{printable(value)}", markup=False, soft_wrap=True)
+    left_out: dict[str, int] = found.last.get("left_out", {})
+    if kinds := sorted(left_out.items(), key=lambda kind: (-kind[1], kind[0])):
+        screen.print(table(("not mapped", "times"), kinds))
+    if gaps := status.gaps(settings, name):
+        rows = [
+            (moment(gap.since) or "unknown", moment(gap.until) or "unknown", gap.reason, moment(gap.found_at)) for gap in gaps
+        ]
+        screen.print(table(("gap since", "until", "reason", "found at"), rows))
 
 
 @app.command(epilog="Example:  earshot source check our-blog")
@@ -67,8 +83,7 @@ def check(context: typer.Context, name: Name) -> None:
 
     import orjson
 
-    from pipeline.cli.terminal import printable
-    from pipeline.errors import EarshotError
+    from pipeline.cli.terminal import printable, write
     from pipeline.listen import status
     from pipeline.listen.states import SourceError
 
@@ -79,9 +94,10 @@ def check(context: typer.Context, name: Name) -> None:
         raise EarshotError(f"source {name}: {error.state}: {error}") from None
     typer.echo(printable(trial.found))
     if trial.event is not None:
-        typer.echo(orjson.dumps(trial.event, None, orjson.OPT_INDENT_2))
+        write([orjson.dumps(trial.event, None, orjson.OPT_INDENT_2), b"\n"])
     else:
-        typer.echo("no event came within 10 s")
+        left_out = f"; {trial.left_out:,} parts of it are not mapped" if trial.left_out else ""
+        typer.echo(f"no event: its first answer has none, or none came within {status.PAGE_S:.0f} s{left_out}")
 
 
 @app.command(epilog="Example:  earshot source pause our-blog")
@@ -110,7 +126,29 @@ def _pause(context: typer.Context, name: str, paused: bool) -> None:
     typer.echo(f"{name} is paused" if paused else f"{name} goes on")
 
 
-def _shown(health: JsonObject | None) -> tuple[object, ...]:
-    if health is None or utc_now() - health["written_at"] > timedelta(minutes=1):
-        return "no listener", 0, "-", "-", ""
-    return health["state"], health["events"], health["last_contact"] or "-", health["last_event"] or "-", health["reason"]
+def add_sources(settings: Settings, state: Status) -> None:
+    """For `earshot status`: how many sources are in which state, and a problem for each that should run and does not."""
+    from pipeline.listen import status
+
+    try:
+        line, problems = status.report(settings)
+    except EarshotError as error:  # of ClickHouse it is known already
+        line, problems = "", [each for each in [str(error)] if each not in state.problems]
+    state.health += [line] if line else []
+    state.problems += problems
+
+
+def _facts(found: Standing) -> Iterator[tuple[str, object]]:
+    """Those that have a value."""
+    from pipeline.cli.terminal import moment
+
+    last = found.last
+    yield from [("reason", found.reason)] if found.reason else []
+    for key in ("since", "last_contact", "last_event"):
+        if last.get(key):
+            yield key.replace("_", " "), moment(last[key])
+    if last:
+        yield "events", f"{last['events']:,} sent by this listener, {last['errors']:,} errors"
+        yield "listener", f"{last['listener']}, which wrote this at {moment(last['written_at'])}"
+    if last.get("budget_left") is not None:
+        yield "budget left", f"{last['budget_left']:,.0f} requests"

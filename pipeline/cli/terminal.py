@@ -65,6 +65,11 @@ def printable(value: object) -> str:
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
+def moment(at: datetime | None) -> str:
+    """2026-11-29 00:01:02, as it is in `at`: UTC; blank for none."""
+    return f"{at:%Y-%m-%d %H:%M:%S}" if at else ""
+
+
 def one_line(value: object) -> str:
     """As `printable`, line ends included: the name of a file begins no line of its own."""
     return printable(value).replace("\n", "\\n")

@@ -35,7 +35,7 @@ from pipeline.listen.record import Record
 from pipeline.listen.runner import Means, Runner, unheard
 from pipeline.listen.sender import Sender
 from pipeline.listen.sources_file import AnySource, Sources, parse_sources, token_of
-from pipeline.listen.tables import Tables
+from pipeline.listen.tables import Health, Tables
 from pipeline.listen.timer import Timer
 from pipeline.migrate import check
 from pipeline.monitoring import health, metrics, source_metrics
@@ -74,12 +74,16 @@ class Listen:
         self._limits: dict[str, Limit] = {}
         self._shared: dict[str, dict[str, object]] = {}
         self._running: dict[str, _Running] = {}
+        self._last: dict[str, Health] = {}
+        """Of the sources that this listener stopped, as they were then: a paused one still shows its last contact."""
         self._turn = asyncio.Lock()
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Raises EarshotError."""
         settings = self._settings
         check(settings)
+        source_metrics.start()
+        metrics.MEMORY_LIMIT.set(health.memory_limit())
         stop_health = health.serve(self._vitals, settings.listen.host, settings.listen.port)
         self._client = Outgoing(Route.of(settings.outgoing.proxy.get_secret_value(), settings.outgoing.ca_file))
         self._feeds = FeedParser()
@@ -125,10 +129,16 @@ class Listen:
         now = datetime.now(UTC)
         for source in self._file.value.sources:
             running = self._running.get(source.name)
-            if running is not None and running.runner is not None:
-                self._tables.note(running.runner.health._replace(written_at=now))
+            if running is not None and (runner := running.runner) is not None:
+                left = self._limits[source.credential].left if source.credential in self._limits else None
+                runner.health = runner.health._replace(budget_left=left)
+                self._tables.note(runner.health._replace(written_at=now))
             elif self._is_paused(source) and self._owns(source):
-                self._tables.note(unheard(source, "paused", now))
+                last = self._last.get(source.name) or unheard(source, "paused", now)
+                if last.state != "paused":
+                    last = last._replace(state="paused", reason="", until=None, since=now)
+                self._last[source.name] = last
+                self._tables.note(last._replace(written_at=now))
 
     # --- which sources run --------------------------------------------------------------------------------------------
     async def _arrange(self) -> None:
@@ -155,7 +165,9 @@ class Listen:
         return wanted != running.source or running.task.done() or (newest is not None and newest.epoch > running.epoch > 0)
 
     async def _stop(self, names: list[str]) -> None:
-        tasks = [self._running.pop(name).task for name in names]
+        stopped = {name: self._running.pop(name) for name in names}
+        self._last |= {name: each.runner.health for name, each in stopped.items() if each.runner is not None}
+        tasks = [each.task for each in stopped.values()]
         for task in tasks:
             if task.done() and not task.cancelled():
                 log.error("a source stopped, and begins again", exc_info=task.exception())

@@ -76,6 +76,7 @@ class Runner:
     async def run(self) -> None:
         """Until it is cancelled; how far it is, is then in topic cursors, unless Kafka is away."""
         await self._write(always=True)  # another listener that still runs this source sees a newer epoch
+        self._set("running")
         filling = asyncio.create_task(self._fill(), name=f"backfill of {self._source.name}")
         try:
             while True:
@@ -106,6 +107,7 @@ class Runner:
         if part == "live":
             self._begun = self._means.timer.now()
             self._due = self._begun + self._source.every.total_seconds()
+            metrics.DUE.labels(self._source.name).set(self._due)
         try:
             driver = self._make()
             async with aclosing(self._pages(driver, part)) as pages:
@@ -151,6 +153,7 @@ class Runner:
             self._cursor = {**self._cursor, part: page.cursor}
         if page.gap is not None:
             metrics.GAPS.labels(self._source.name).inc()
+            metrics.GAP.labels(self._source.name).set(now)
             self._means.tables.gap(self._source.name, self._source.platform, page.gap)
         self._sent(events, now)
         if now - self._written_at > WRITE_S + len(self._known) * BYTES_AN_ITEM / BYTES_A_SECOND:
@@ -173,6 +176,7 @@ class Runner:
     # --- the state ----------------------------------------------------------------------------------------------------
     def _sent(self, events: Sequence[JsonObject], now: float) -> None:
         metrics.CONTACT.labels(self._source.name).set(now)
+        metrics.DUE.labels(self._source.name).set(max(self._due, now))
         for event in events:
             metrics.EVENTS.labels(self._source.name, event["operation"]).inc()
         created = max((event["created_at"] for event in events if event["operation"] == "create"), default=None)

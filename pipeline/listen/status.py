@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, suppress
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, closing, suppress
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from pipeline.clickhouse.client import clickhouse_client
-from pipeline.clickhouse.query import rows
+from pipeline.clickhouse.migrations import check_tables
+from pipeline.clickhouse.query import one_line, rows, settings_for
 from pipeline.config.document import hint
 from pipeline.config.settings import Settings
 from pipeline.errors import SettingsError, UnknownName, UnreachableError
@@ -29,6 +32,7 @@ from pipeline.listen.timer import Timer
 from pipeline.sources.platforms.observation import LeftOut, Observation
 from pipeline.sources.platforms.registry import mapper
 from pipeline.sources.platforms.rss_child import FeedParser
+from schemas.times import utc_now
 from schemas.untyped import JsonObject
 
 SEND_S, PAGE_S = 10.0, 10.0
@@ -37,8 +41,10 @@ COLUMNS = (
     "budget_left", "listener", "written_at",
 )  # fmt: skip
 _HEALTH = f"SELECT {', '.join(COLUMNS)} FROM source_health ORDER BY source"
-_GAPS = "SELECT since, until, reason, found_at FROM source_gaps WHERE source = '{}' ORDER BY found_at DESC"
-MOST_GAPS = 20
+_GAPS = "SELECT since, until, reason, found_at FROM source_gaps WHERE source = {name:String} ORDER BY found_at DESC LIMIT 20"
+MOST_LINES = 20
+FRESH, NO_LISTENER = timedelta(minutes=1), "no listener"
+"""The state of a source of which no listener has written anything for so long."""
 
 
 def sources_of(settings: Settings) -> Sources:
@@ -58,22 +64,78 @@ def source_named(settings: Settings, name: str) -> AnySource:
 
 
 def healths(settings: Settings) -> dict[str, JsonObject]:
-    """Table source_health, by source. Raises UnreachableError, EarshotError."""
-    client = clickhouse_client(settings.clickhouse)
-    try:
+    """Table source_health, by source. Raises UnreachableError, MigrationError."""
+    with closing(clickhouse_client(settings.clickhouse)) as client:
+        check_tables(client)
         found = rows(client, _HEALTH, 100_000).rows
-        return {str(row[0]): dict(zip(COLUMNS, row, strict=True)) for row in found}
-    finally:
-        client.close()
+    return {str(row[0]): {name: _aware(value) for name, value in zip(COLUMNS, row, strict=True)} for row in found}
 
 
-def gaps(settings: Settings, name: str) -> Sequence[Sequence[object]]:
-    """The newest gaps of a source: since, until, reason, found at. `name` is one of the file."""
-    client = clickhouse_client(settings.clickhouse)
-    try:
-        return rows(client, _GAPS.format(name), MOST_GAPS).rows
-    finally:
-        client.close()
+def _aware(value: object) -> object:
+    """ClickHouse's client leaves out the zone, UTC."""
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+
+
+class Standing(NamedTuple):
+    """How a source of sources.yaml is."""
+
+    source: str
+    platform: str
+    state: str
+    """One of STATES, or NO_LISTENER."""
+    reason: str
+    """Why it does not run; blank: it does, or is paused."""
+    last: JsonObject
+    """Its row of table source_health, with `since` of `state`; empty: no listener has ever run it."""
+
+    @property
+    def is_well(self) -> bool:
+        """It runs, or a person paused it."""
+        return self.state in ("running", "paused")
+
+
+def standings(settings: Settings) -> list[Standing]:
+    """All sources, in the order of the file. Raises SettingsError, UnreachableError, MigrationError."""
+    sources, known, now = sources_of(settings).sources, healths(settings), utc_now()
+    return [_standing(source, known.get(source.name, {}), now) for source in sources]
+
+
+def _standing(source: AnySource, last: JsonObject, now: datetime) -> Standing:
+    if not last:
+        return Standing(source.name, source.platform, NO_LISTENER, "none has run it yet", last)
+    if now - last["written_at"] > FRESH:
+        why = f"the last one, {last['listener']}, wrote: {last['state']}"
+        return Standing(source.name, source.platform, NO_LISTENER, why, {**last, "since": last["written_at"]})
+    until = f"; until {last['until']:%Y-%m-%d %H:%M:%S}" if last["state"] == "waiting" and last["until"] else ""
+    return Standing(source.name, source.platform, last["state"], last["reason"] + until, last)
+
+
+def report(settings: Settings) -> tuple[str, list[str]]:
+    """A line that counts the sources by state, and a line for each that should run and does not. Raises as `standings`."""
+    found = standings(settings)
+    counts = Counter(each.state for each in found)
+    ill = [each for each in found if not each.is_well]
+    lines = [f"source {each.source} ({each.platform}): {each.state}: {each.reason}" for each in ill[:MOST_LINES]]
+    if len(ill) > MOST_LINES:
+        lines.append(f"and {len(ill) - MOST_LINES:,} sources more: see `earshot source list`")
+    return f"sources: {', '.join(f'{count:,} {state}' for state, count in counts.most_common()) or 'none'}", lines
+
+
+class StoredGap(NamedTuple):
+    """A row of table source_gaps."""
+
+    since: datetime | None
+    """None: not known."""
+    until: datetime | None
+    reason: str
+    found_at: datetime
+
+
+def gaps(settings: Settings, name: str) -> list[StoredGap]:
+    """The newest gaps of a source. `name` is one of the file."""
+    with closing(clickhouse_client(settings.clickhouse)) as client, one_line(client):
+        found = client.query(_GAPS, {"name": name}, query_tz="UTC", settings=settings_for(client)).result_rows
+        return [StoredGap(*row) for row in found]
 
 
 def pause(settings: Settings, source: AnySource, paused: bool) -> None:

@@ -1,4 +1,4 @@
-"""The state of broker, topics and lag, tables, migrations, worker and control."""
+"""The state of broker, topics and lag, tables, migrations, worker, control and listener."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Status:
     second_creates: list[SecondCreates] = field(default_factory=list)
     migration: str = ""
     health: list[str] = field(default_factory=list)
-    """The answers of worker and control that are good."""
+    """The answers of worker, control and listener that are good."""
     problems: list[str] = field(default_factory=list)
 
 
@@ -115,7 +115,10 @@ def _clickhouse(settings: Settings, result: Status) -> None:
 
 def _health(settings: Settings, result: Status) -> None:
     worker = f"http://{settings.worker.health_host}:{settings.worker.health_port}"
-    for name, url in (("worker", worker), ("control", url_of(settings.control))):
+    urls = {"worker": worker, "control": url_of(settings.control)}
+    if settings.sources:
+        urls["listener"] = f"http://{settings.listen.host}:{settings.listen.port}"
+    for name, url in urls.items():
         for path in ("/live", "/ready"):
             ok, said = _ask(url + path)
             (result.health if ok else result.problems).append(f"{name} {path}: {said}")

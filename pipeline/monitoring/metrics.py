@@ -152,9 +152,14 @@ BRANDS = Reloads("brands", BRANDS_RELOADS, BRANDS_STALE)
 RULES = Reloads("rules", RULES_RELOADS, RULES_STALE)
 
 
+def say_version() -> None:
+    """Sets metric build."""
+    BUILD.info({"version": version("earshot"), "python": platform.python_version()})
+
+
 def start(steps: list[str]) -> None:
     """Gives every label that is known beforehand its first sample: 0."""
-    BUILD.info({"version": version("earshot"), "python": platform.python_version()})
+    say_version()
     for reason in CLASSES:
         REJECTED.labels("decode", reason)
     for step, reason in OTHERS.items():
@@ -191,7 +196,7 @@ def start(steps: list[str]) -> None:
 
 def start_control(receivers: Iterable[str]) -> None:
     """The same for `earshot control`."""
-    BUILD.info({"version": version("earshot"), "python": platform.python_version()})
+    say_version()
     for state in ("pending", "firing", "acknowledged"):
         ALERTS_OPEN.labels(state).set(0)
     WATERMARK_AGE.set(0)

@@ -8,28 +8,37 @@ from contextlib import suppress
 from prometheus_client import Gauge
 
 from pipeline.monitoring.declare import counter, gauge
-from pipeline.monitoring.metrics import Reloads
+from pipeline.monitoring.metrics import Reloads, say_version
 from schemas.events import OPERATIONS
 
 RESULTS = ("ok", "failed", "limited", "refused")
 STATE = gauge("source_state", "1: the source is in this state", "source", "platform", "state")
-CONTACT = gauge("source_contact_timestamp_seconds", "when the platform last answered or sent a sign, since 1970", "source")
-EVENT = gauge("source_event_timestamp_seconds", "when the newest event of the source was created, since 1970", "source")
-LAG = gauge("source_lag_seconds", "how long after its creation the newest event was sent", "source")
-EVENTS = counter("source_events", "events sent, by operation", "source", "operation")
-NOT_KEPT = counter("source_events_not_kept", "events that mention no tracked brand, where keep is mentions", "source")
-LEFT_OUT = counter("source_left_out", "parts of payloads that are not mapped", "source")
-UNREADABLE = counter("source_payloads_unreadable", "payloads of another shape than the platform's mapper knows", "source")
-REFUSED = counter("source_events_refused", "events that Kafka never takes, as they are too large", "source")
-REQUESTS = counter("source_requests", "requests, by result: ok, failed, limited, refused", "source", "result")
-BUDGET = gauge("source_budget_left", "requests left in the platform's window, where it says so", "source")
-ERRORS = counter("source_errors", "times that the source failed, waited or had no credentials", "source", "state")
-GAPS = counter("source_gaps", "gaps: what the platform could not give any more", "source")
+CONTACT = gauge("source_contact_timestamp_seconds", "When the platform last answered or sent a sign, since 1970", "source")
+DUE = gauge("source_due_timestamp_seconds", "When its next poll is due, or its stream last gave a sign, since 1970", "source")
+EVENT = gauge("source_event_timestamp_seconds", "When the newest event of the source was created, since 1970", "source")
+LAG = gauge("source_lag_seconds", "How long after its creation the newest event was sent", "source")
+EVENTS = counter("source_events", "Events sent, by operation", "source", "operation")
+NOT_KEPT = counter("source_events_not_kept", "Events that mention no tracked brand, where keep is mentions", "source")
+LEFT_OUT = counter("source_left_out", "Parts of payloads that are not mapped", "source")
+UNREADABLE = counter("source_payloads_unreadable", "Payloads of another shape than the platform's mapper knows", "source")
+REFUSED = counter("source_events_refused", "Events that Kafka never takes, as they are too large", "source")
+REQUESTS = counter("source_requests", "Requests, by result: ok, failed, limited, refused", "source", "result")
+BUDGET = gauge("source_budget_left", "Requests left in the platform's window, where it says so", "source")
+ERRORS = counter("source_errors", "Times that the source failed, waited or had no credentials", "source", "state")
+GAPS = counter("source_gaps", "Gaps: what the platform could not give any more", "source")
+GAP = gauge("source_gap_timestamp_seconds", "When this listener last found a gap, since 1970", "source")
 RELOADS = Reloads(
     "sources",
-    counter("sources_reloads", "reloads of sources.yaml, by result", "result"),
+    counter("sources_reloads", "Reloads of sources.yaml, by result", "result"),
     gauge("sources_stale", "1: the changed sources.yaml is broken, and the version before stays active"),
 )
+
+
+def start() -> None:
+    """Gives every label of a listener that is known beforehand its first sample: 0."""
+    say_version()
+    for result in ("ok", "failed"):
+        RELOADS.changes.labels(result)
 
 
 def begin(source: str) -> None:
@@ -45,9 +54,9 @@ def begin(source: str) -> None:
 
 
 def forget(source: str, platform: str, states: Iterable[str]) -> None:
-    """Removes the gauges of a source that this listener runs no longer; its counters stay."""
+    """Removes the gauges of a source that this listener runs no longer; its counters and its newest gap stay."""
     gone: list[tuple[Gauge, tuple[str, ...]]] = [(STATE, (source, platform, state)) for state in states]
-    gone += [(metric, (source,)) for metric in (CONTACT, EVENT, LAG, BUDGET)]
+    gone += [(metric, (source,)) for metric in (CONTACT, DUE, EVENT, LAG, BUDGET)]
     for metric, labels in gone:
         with suppress(KeyError):  # nothing came
             metric.remove(*labels)

@@ -92,6 +92,11 @@ def test_compose_accepts_its_file(tmp_path: Path) -> None:
     assert made["services"].keys() == SERVICES.keys()
 
 
+def test_a_listener_is_started_only_where_it_is_asked_for() -> None:
+    assert [name for name, service in SERVICES.items() if "profiles" in service] == ["listen"]
+    assert "EARSHOT_SOURCES" not in SERVICES["listen"]["environment"], "there is no sources.yaml yet"
+
+
 def test_compose_asks_for_the_secrets_of_the_example() -> None:
     named = set(VARIABLE.findall((DEPLOY / "compose.yaml").read_text()))
     assert named == set(re.findall(r"^([A-Z_]+)=$", (DEPLOY / ".env.example").read_text(), re.MULTILINE))
@@ -124,8 +129,13 @@ def test_the_workers_environment_is_settings(monkeypatch: pytest.MonkeyPatch) ->
 def test_prometheus_scrapes_the_services_of_compose() -> None:
     jobs = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())["scrape_configs"]
     found = {job["job_name"]: (place["names"], place["port"]) for job in jobs for place in job["dns_sd_configs"]}
-    assert found == {"earshot": (["worker"], 9400), "earshot-control": (["control"], 9401)}
-    assert SERVICES["control"]["environment"]["EARSHOT_CONTROL__HOST"] == "0.0.0.0"
+    assert found == {
+        "earshot": (["worker"], 9400),
+        "earshot-control": (["control"], 9401),
+        "earshot-listen": (["listen"], 9403),
+    }
+    for name in ("control", "listen"):
+        assert SERVICES[name]["environment"][f"EARSHOT_{name.upper()}__HOST"] == "0.0.0.0"
     for (name,), port in found.values():
         assert f":{port}/live" in SERVICES[name]["healthcheck"]["test"][-1]
 

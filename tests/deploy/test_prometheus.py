@@ -1,8 +1,10 @@
-"""A real Prometheus on a real worker and control: each query of the board has an answer, alerts fire and clear in an outage."""
+"""A real Prometheus on a real worker, control and listener: each query of the board has an answer, alerts fire and clear in an
+outage."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -17,14 +19,22 @@ from tests.support import topics
 from tests.support.beside import repeated
 from tests.support.control import start_control
 from tests.support.deploy import program
+from tests.support.listener import listening, start_listener, write_sources
 from tests.support.load import Generator
 from tests.support.prometheus import Prometheus
+from tests.support.rss_server import RssServer
 from tests.support.worker import Worker, wait_for
 
-ONLY_AT_TIMES = {"Seeding", "Without a label", "From Kafka to a receiver", "Search for campaigns"}
+ONLY_AT_TIMES = {
+    *("Seeding", "Without a label", "From Kafka to a receiver", "Search for campaigns"),
+    *("Sources that don't run", "Requests left", "Newest gap"),
+}
 """Panels that show something only when it happens: partitions that come are seeded, a text has no label, somebody is
-notified, a rule looks for campaigns."""
-REBALANCE = {"EarshotWorkerNotReady", "EarshotControlNotReady", "EarshotPartitionsWithoutOwner"}
+notified, a rule looks for campaigns; a source fails, its platform names a limit, has a gap."""
+REBALANCE = {
+    *("EarshotWorkerNotReady", "EarshotControlNotReady", "EarshotListenerNotReady"),
+    "EarshotPartitionsWithoutOwner",
+}
 """A dead worker's session lasts ten seconds, and these wait for five, as seconds are minutes here."""
 RULES = """
 rules: [{name: never, type: keyword, words: {any: [nobodysaysthis]}}]
@@ -38,29 +48,45 @@ def feeding(settings: Settings) -> AbstractContextManager[None]:
     return repeated(lambda: topics.produce(settings.kafka, load.take(200)), 0.5, "feed")
 
 
+@pytest.fixture
+def feed() -> Iterator[RssServer]:
+    server = RssServer()
+    server.world.post(1, time.time() - 60, "a post")
+    with server.running():
+        yield server
+
+
 @pytest.mark.timeout(400)
-def test_alerts_fire_in_an_outage_and_clear(kafka: Stack, settings: Settings, tmp_path: Path) -> None:
+def test_alerts_fire_in_an_outage_and_clear(kafka: Stack, settings: Settings, tmp_path: Path, feed: RssServer) -> None:
     program("prometheus")
     migrate(settings)
     rules = tmp_path / "rules.yaml"
     rules.write_text(RULES)
     control_settings = settings.control.model_copy(update={"port": free_port()})
+    write_sources(tmp_path / "sources.yaml", [{"name": "blog", "platform": "rss", "url": f"{feed.url}/feed", "every": "1s"}])
     settings = settings.model_copy(update={"alerts": rules, "control": control_settings})
+    settings = listening(settings, tmp_path / "sources.yaml")
     worker = Worker(settings, tmp_path / "worker.log")
     control = start_control(settings, tmp_path / "control.log")
+    listener = start_listener(settings, tmp_path / "listener.log")
     try:
-        worker.wait_ready()
-        control.wait_ready()
-        targets = {"earshot": f"127.0.0.1:{worker.port}", "earshot-control": f"127.0.0.1:{control.port}"}
+        processes = {"earshot": worker, "earshot-control": control, "earshot-listen": listener}
+        for process in processes.values():
+            process.wait_ready()
+        targets = {job: f"127.0.0.1:{process.port}" for job, process in processes.items()}
         with Prometheus(tmp_path, targets) as prometheus, feeding(settings):
             _board_has_data(prometheus)
             assert not prometheus.firing()
+            _a_source_that_fails(prometheus, feed)
             _an_outage_of_clickhouse(prometheus, kafka)
             _an_outage_of_kafka(prometheus, kafka)
             assert {rule["health"] for rule in prometheus.rules()} == {"ok"}
             control = _a_control_that_is_killed(prometheus, control, settings)
             worker = _a_worker_that_is_killed(prometheus, worker, settings)
+            listener.kill()
+            prometheus.watch({"EarshotListenerDown"}, 30, allowed=set())
     finally:
+        listener.close()
         worker.close()
         control.close()
 
@@ -81,6 +107,13 @@ def _board_has_data(prometheus: Prometheus) -> None:
     except AssertionError as error:
         error.add_note(f"without data: {left}")
         raise
+
+
+def _a_source_that_fails(prometheus: Prometheus, feed: RssServer) -> None:
+    feed.faults.kinds, feed.faults.share = ("500",), 1.0
+    prometheus.watch({"EarshotSourceFailing"}, 60, allowed=set())
+    feed.faults.share = 0.0
+    prometheus.watch(set(), 60, allowed={"EarshotSourceFailing"})
 
 
 def _an_outage_of_clickhouse(prometheus: Prometheus, stack: Stack) -> None:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from deploy.grafana.board import series
+from pipeline.listen.states import STATES
 from pipeline.monitoring import metrics
 from tests.support.deploy import DEPLOY, ROOT, run
 
@@ -85,6 +86,20 @@ CONTROL = {
     "earshot_alert_scopes_left_out_total": "0x70",
     "earshot_alerts_missed_by_topic_total": "0x70",
 }
+# And of a listener that is well, with a source that is polled each minute.
+LISTENER = {
+    **{series: "0x70" for series in WELL if "{" not in series},
+    **{f'earshot_unready{{cause="{cause}"}}': "0x70" for cause in metrics.CAUSES},
+    "up": "1x70",
+    "process_start_time_seconds": "1000x70",
+    "process_resident_memory_bytes": "1e8x70",
+    "earshot_ready": "1x70",
+    "earshot_live": "1x70",
+    "earshot_sources_stale": "0x70",
+    **{f'earshot_source_state{{source="blog",platform="rss",state="{state}"}}': "0x70" for state in STATES},
+    'earshot_source_state{source="blog",platform="rss",state="running"}': "1x70",
+    'earshot_source_due_timestamp_seconds{source="blog"}': "60+60x70",
+}
 
 
 @dataclass
@@ -103,6 +118,8 @@ class Case:
     """What fires before `after` already."""
     control: dict[str, str] = field(default_factory=dict)
     """How control differs from the healthy one."""
+    listener: dict[str, str] = field(default_factory=dict)
+    """How the listener differs from the healthy one."""
 
 
 def unready(cause: str) -> dict[str, str]:
@@ -112,6 +129,19 @@ def unready(cause: str) -> dict[str, str]:
 def of_control(after: int, *fires: str, **values: str) -> Case:
     """The workers are well; each value's name is a gauge of control, without its `earshot_`."""
     return Case({}, after, set(fires), control={f"earshot_{name}": value for name, value in values.items()})
+
+
+def of_listener(after: int, *fires: str, **values: str) -> Case:
+    """The same of the listener."""
+    return Case({}, after, set(fires), listener={f"earshot_{name}": value for name, value in values.items()})
+
+
+def of_source(after: int, *fires: str, states: dict[str, str], due: str = "60+60x70", gap: str = "_x70") -> Case:
+    """The listener is well; its source goes through these states."""
+    listener = {f'earshot_source_state{{source="blog",platform="rss",state="{state}"}}': v for state, v in states.items()}
+    listener['earshot_source_due_timestamp_seconds{source="blog"}'] = due
+    listener['earshot_source_gap_timestamp_seconds{source="blog"}'] = gap
+    return Case({}, after, set(fires), listener=listener)
 
 
 def delivered(sent: str, failed: str = "0x70", refused: str = "0x70") -> dict[str, str]:
@@ -221,6 +251,28 @@ CASES = {
     "too many names": of_control(7, "EarshotScopesLeftOut", alert_scopes_left_out_total="0 0+100x70"),
     "unreadable signals": of_control(10, "EarshotSignalsUnreadable", signals_unreadable_total="0x9 1x60"),
     "topic alerts misses some": of_control(10, "EarshotAlertsTopicMisses", alerts_missed_by_topic_total="0x9 1x60"),
+    "a listener is gone": Case({}, 1, {"EarshotListenerDown"}, listener={"up": "0x70"}),
+    "all listeners are gone": Case({}, 16, {"EarshotListenersGone"}, listener={"up": "1x10 stale _x59"}),
+    "nobody listens": Case({}, 60, set(), listener={"up": "_x70"}),
+    "a listener in a crash loop": Case(
+        {}, 3, {"EarshotListenerRestarts"}, listener={"process_start_time_seconds": "1000+60x70"}
+    ),
+    "a listener hangs": of_listener(1, "EarshotListenerNotLive", live="0x70"),
+    "a listener is not ready": Case({}, 5, {"EarshotListenerNotReady"}, listener=unready("partitions")),
+    "a listener can't send": Case({}, 5, {"EarshotListenerNotReady"}, listener=unready("other")),
+    "a listener has no broker": Case({}, 2, {"EarshotKafkaAway"}, listener=unready("kafka")),
+    "broken brands, of a listener": of_listener(1, "EarshotBrandsStale", brands_stale="1x70"),
+    "broken sources": of_listener(1, "EarshotSourcesStale", sources_stale="1x70"),
+    "a source fails": of_source(10, "EarshotSourceFailing", states={"running": "0x70", "failing": "1x70"}),
+    "a source fails, then has no credentials": of_source(
+        10, "EarshotSourceFailing", states={"running": "0x70", "failing": "1x5 0x65", "no credentials": "0x5 1x65"}
+    ),
+    "a source failed, and runs": of_source(60, states={"running": "0x7 1x62", "failing": "1x7 0x62"}),
+    "a source waits": of_source(60, states={"running": "0x70", "waiting": "1x70"}, due="60x70"),
+    "a source stands": of_source(21, "EarshotSourceSilent", states={}, due="60+60x4 300x65"),
+    "a source is asked once an hour": of_source(60, states={}, due="3600x60 7200x10"),
+    "a source has a gap": of_source(10, "EarshotSourceGap", states={}, gap="_x10 600x60"),
+    "a source had a gap": of_source(40, states={}, gap="_x10 600x60"),
 }
 
 
@@ -246,11 +298,12 @@ def _promtool_test(name: str, case: Case) -> dict[str, Any]:
 
     ill = WELL | case.series
     control = of("c:9401", CONTROL | case.control, "earshot-control")
+    listener = of("l:9403", LISTENER | case.listener, "earshot-listen")
     moments = [(case.after + 1, case.fires)] + ([(case.after - 1, case.before)] if case.fires else [])
     return {
         "name": name,
         "interval": "1m",
-        "input_series": of("a:9400", ill) + of("b:9400", ill if case.both else WELL) + control,
+        "input_series": of("a:9400", ill) + of("b:9400", ill if case.both else WELL) + control + listener,
         "promql_expr_test": [
             {
                 "expr": 'group by (alertname) (ALERTS{alertstate="firing"})',

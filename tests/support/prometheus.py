@@ -24,7 +24,7 @@ SCRAPE = "500ms"
 
 
 def quick(rules: str) -> str:
-    """The rules with seconds in place of minutes: in `for:`, and in the windows of rates. Thresholds stay as they are."""
+    """The rules with seconds in place of minutes: in `for:`, and in windows. Thresholds stay as they are."""
     return re.sub(r"(?<=for: )(\d+)m\b|(?<=\[)(\d+)m(?=\])", lambda found: f"{found[1] or found[2]}s", rules)
 
 

@@ -1,0 +1,190 @@
+"""`earshot source`, and what `earshot status` says of listeners: what people read, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pipeline.config.settings import Settings
+from pipeline.embedded.child import free_port
+from tests.support.commands import Done, Run, set_variables
+from tests.support.listener import listening, start_listener, write_sources
+from tests.support.oracle import connect
+from tests.support.rss_server import RssServer
+from tests.support.worker import wait_for
+
+NAMED = ["show", "check", "pause", "resume"]
+MOMENT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+
+
+@pytest.fixture
+def feed() -> Iterator[RssServer]:
+    server = RssServer()
+    server.world.post(1, time.time() - 60, "the kettle \u202eleaks")
+    with server.running():
+        yield server
+
+
+@pytest.fixture
+def sources(tmp_path: Path, feed: RssServer, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Feeds `blog` and `news`, and `secret`, whose credential is not there."""
+    path = tmp_path / "sources.yaml"
+    feeds: list[dict[str, object]] = [
+        {"name": name, "platform": "rss", "url": f"{feed.url}/feed/{name}", "every": "1s"} for name in ("blog", "news")
+    ]
+    write_sources(path, [*feeds, {**feeds[0], "name": "secret", "token_env": "NOT_SET"}])
+    monkeypatch.setenv("EARSHOT_SOURCES", str(path))
+    monkeypatch.setenv("EARSHOT_LISTEN__PORT", str(free_port()))
+    return path
+
+
+def one_line(done: Done) -> str:
+    """What it says of an error."""
+    assert (done.out, done.err.count("\n"), done.err[:9]) == ("", 1, "earshot: ")
+    return done.err.strip()
+
+
+def table_of(done: Done) -> dict[str, list[str]]:
+    """The cells of the table's rows, by the first one."""
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.out.splitlines() if line.startswith("│")]
+    return {row[0]: row[1:] for row in rows}
+
+
+# --- without a stack --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("command", ["list", *(f"{name} blog" for name in NAMED)])
+def test_without_sources_one_line_says_so(run: Run, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run("source", *command.split())
+    assert (done.code, one_line(done)) == (2, "earshot: setting sources names no file (docs/sources.md)")
+    monkeypatch.setenv("EARSHOT_SOURCES", "nowhere.yaml")
+    done = run("source", *command.split())
+    assert done.code == 2 and "nowhere.yaml: No such file" in one_line(done)
+
+
+@pytest.mark.parametrize("command", NAMED)
+def test_a_wrong_name_is_told_the_nearest_one(run: Run, command: str, sources: Path) -> None:
+    done = run("source", command, "blg")
+    assert (done.code, one_line(done)) == (1, f"earshot: {sources} has no source 'blg', did you mean 'blog'?")
+
+
+@pytest.mark.parametrize("command", ["list", "show blog"])
+def test_without_clickhouse_one_line_names_the_url(run: Run, command: str, sources: Path) -> None:
+    done = run("source", *command.split())
+    assert done.code == 3 and one_line(done).endswith(", user default: Connection refused")
+
+
+@pytest.mark.parametrize("command", ["pause blog", "resume blog"])
+def test_without_a_broker_one_line_names_the_address(run: Run, command: str, sources: Path) -> None:
+    done = run("source", *command.split())
+    assert done.code == 3 and one_line(done).startswith("earshot: Kafka at 127.0.0.1:")
+
+
+def test_check_shows_what_it_found_and_an_event(run: Run, feed: RssServer, sources: Path) -> None:
+    done = run("source", "check", "blog")
+    found, _, event = done.out.partition("\n")
+    assert (done.code, done.err, found) == (0, "", f"{feed.url}/feed/blog: 1 entries")
+    assert json.loads(event)["text"] == "the kettle \u202eleaks"
+
+
+def test_check_says_that_there_is_no_event(run: Run, feed: RssServer, sources: Path) -> None:
+    feed.world.delete(1)
+    done = run("source", "check", "blog")
+    assert done.code == 0 and done.out.splitlines()[1:] == ["no event: its first answer has none, or none came within 10 s"]
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "said"),
+    [
+        ("blog", "500", "failing: status 500"),
+        ("blog", "429", "failing: status 429"),
+        ("blog", "401", "no credentials: the platform refuses the credential, or lacks a permission: status 401"),
+        ("secret", "", "no credentials: variable NOT_SET is not set"),
+    ],
+)
+def test_check_says_why_not(run: Run, feed: RssServer, sources: Path, name: str, fault: str, said: str) -> None:
+    feed.faults.share, feed.faults.kinds = 1.0, (fault,)  # type: ignore[assignment]  # one of Fault
+    done = run("source", "check", name)
+    assert (done.code, one_line(done)) == (1, f"earshot: source {name}: {said}")
+
+
+def test_status_says_that_no_listener_answers(run: Run, sources: Path) -> None:
+    done = run("status")
+    assert done.code == 1
+    assert [line.split()[0].rstrip(":") for line in done.err.splitlines()] == [
+        *("Kafka", "ClickHouse", "worker", "worker", "control", "control", "listener", "listener"),
+    ]
+    sources.write_text("sources: [{name: blog}]")
+    assert "sources.yaml: " in run("status").err.splitlines()[-1]
+
+
+# --- with the stack ---------------------------------------------------------------------------------------------------
+def test_before_migrate_one_line_names_the_command(
+    settings: Settings, run: Run, sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_variables(monkeypatch, settings.model_copy(update={"sources": sources}))
+    for command in ("list", "show blog"):
+        done = run("source", *command.split())
+        assert done.code == 4 and one_line(done).endswith("run `earshot migrate`")
+    done = run("source", "pause", "blog")
+    assert done.code == 3 and one_line(done).endswith(".cursors (earshot migrate creates it)")
+
+
+@pytest.mark.timeout(120)
+def test_sources_are_listed_shown_paused_and_resumed(
+    stacked: Run, emptied: Settings, sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = listening(emptied, sources)
+    set_variables(monkeypatch, settings)
+    done = stacked("source", "list")
+    assert done.code == 1
+    assert table_of(done)["blog"] == ["rss", "no listener", "", "0", "", "", "none has run it yet"]
+    assert stacked("source", "show", "blog").out == "blog  rss  NO LISTENER\nreason        none has run it yet\n"
+    listener = start_listener(settings, tmp_path / "listener.log")
+    try:
+        wait_for("each source has a state", lambda: "no listener" not in stacked("source", "list").out, every=0.5)
+        _while_it_listens(stacked, settings)
+    finally:
+        assert listener.stop() == 0
+    _two_minutes_later(settings)
+    rows = table_of(done := stacked("source", "list"))
+    assert done.code == 1 and rows["news"][1] == "no listener" and re.fullmatch(MOMENT, rows["news"][2])
+    assert re.fullmatch(r"the last one, \S+:\d+, wrote: running", rows["news"][-1])
+    assert stacked("source", "show", "news").out.startswith("news  rss  NO LISTENER\nreason        the last one, ")
+
+
+def _two_minutes_later(settings: Settings) -> None:
+    with connect(settings) as client:
+        rows = client.query("SELECT * FROM source_health FINAL").result_rows
+        client.command("TRUNCATE TABLE source_health")
+        client.insert("source_health", [[*row[:-1], row[-1] - timedelta(minutes=2)] for row in rows])
+
+
+def _while_it_listens(stacked: Run, settings: Settings) -> None:
+    done = stacked("source", "list")
+    rows = table_of(done)
+    assert done.code == 1 and rows["secret"][1] == "no credentials" and rows["secret"][-1] == "variable NOT_SET is not set"
+    assert rows["news"][:2] == ["rss", "running"] and rows["news"][3] == "1"
+    assert all(re.fullmatch(MOMENT, rows["news"][place]) for place in (2, 4, 5)) and rows["news"][-1] == ""
+    status = stacked("status")
+    assert "listener /ready: ok" in status.out and "sources: 2 running, 1 no credentials" in status.out
+    assert "source secret (rss): no credentials: variable NOT_SET is not set" in status.err.splitlines()
+    assert (stacked("source", "pause", "blog"), stacked("source", "pause", "secret").code) == ((0, "blog is paused\n", ""), 0)
+    wait_for("both are paused", lambda: stacked("source", "list").code == 0, every=0.5)
+    paused = table_of(stacked("source", "list"))["blog"]
+    assert paused[1] == "paused" and re.fullmatch(MOMENT, paused[4]) and paused[3] == "1", "as it was when it was paused"
+    assert stacked("source", "resume", "blog") == (0, "blog goes on\n", "")
+    wait_for("it runs", lambda: table_of(stacked("source", "list"))["blog"][1] == "running", every=0.5)
+    now = datetime.now(UTC)
+    with connect(settings) as client:
+        client.insert("source_gaps", [["blog", "rss", None, now, "its listing ends after 20 entries", now]])
+    shown = stacked("source", "show", "blog")
+    assert shown.code == 0 and "None" not in shown.out and shown.out.startswith("blog  rss  RUNNING\nsince         20")
+    assert re.search(
+        rf"^events +\d+ sent by this listener, 0 errors\nlistener +\S+:\d+, which wrote this at {MOMENT}$", shown.out, re.M
+    )
+    assert "│ unknown   │" in shown.out and "its listing ends after 20 entries" in shown.out
