@@ -24,7 +24,7 @@ from pipeline.http.failures import NoAnswer, OutgoingError, TimedOut
 from pipeline.http.failures import named as named_outgoing
 from pipeline.listen.driver import Gap, Page, Reach
 from pipeline.listen.drivers.email_folder import SIZED, Folder, Mail, batches, day_of
-from pipeline.listen.drivers.email_login import access_token, by_password, by_token, named
+from pipeline.listen.drivers.email_login import access_token, by_password, by_token, named, written
 from pipeline.listen.sources_file import Email
 from pipeline.listen.states import Failed, NoCredentials, SourceError
 from pipeline.monitoring import source_metrics
@@ -53,7 +53,7 @@ class EmailDriver:
         self._plug: socket.socket | None = None
         """The same connection: its end wakes the thread."""
         self._folder: Folder | None = None
-        self._secrets: tuple[str, ...] = (reach.token.get_secret_value(),)
+        self._secrets = written(source.user, reach.token.get_secret_value())
 
     # --- pages --------------------------------------------------------------------------------------------------------
     async def pages(self, cursor: JsonObject) -> AsyncGenerator[Page, None]:
@@ -155,7 +155,7 @@ class EmailDriver:
         if source.oauth is None:
             return by_password(source.user, token)
         access = await access_token(self._reach.api, source.oauth, token, self._reach.environ)
-        self._secrets = (token, access)
+        self._secrets += written(source.user, access)
         return by_token(source.user, access)
 
     async def _do(self, work: Callable[[], T]) -> T:

@@ -59,8 +59,10 @@ class Folder:
         self._wire.begin()
         try:
             found = self._client.select_folder(folder, readonly=True)
-        except imaplib.IMAP4.error as error:
-            raise Failed(self._missing(folder) or said(error)) from None
+        except imaplib.IMAP4.error:
+            if missing := self._missing(folder):
+                raise Failed(missing) from None
+            raise
         if b"UIDVALIDITY" not in found:
             raise Failed("the server gives no UIDVALIDITY")
         self.validity: int = found[b"UIDVALIDITY"]

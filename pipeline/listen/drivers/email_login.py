@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import imaplib
 import re
+from base64 import b64encode
 from collections.abc import Mapping
+from difflib import SequenceMatcher
 from urllib.parse import quote, urlencode
 
 from pipeline.http import failures
@@ -16,6 +18,9 @@ from pipeline.listen.sources_file import OAuth
 from pipeline.listen.states import Failed, NoCredentials, SourceError, Waiting
 
 BUSY_S = 300.0
+LONGEST_WORDS = 200
+SHARED = 6
+"""So many characters that the server's words share with a secret are hidden."""
 _BUSY = re.compile(r"\[(?:LIMIT|OVERQUOTA|THROTTLED)|too many|maximum number of connections|bandwidth", re.IGNORECASE)
 _ANSWERS = (200, 400, 401, 403)
 _PASSING = ("temporarily_unavailable", "server_error", "slow_down")
@@ -87,7 +92,7 @@ def by_password(user: str, password: str) -> LogIn:
 
 def by_token(user: str, token: str) -> LogIn:
     """XOAUTH2. The server says why it refuses in a challenge, which is answered by nothing."""
-    answers = iter((f"user={user}\1auth=Bearer {token}\1\1",))
+    answers = iter((_xoauth2(user, token),))
 
     def log_in(client: Client) -> None:
         if not client.has_capability("AUTH=XOAUTH2"):
@@ -100,6 +105,26 @@ def by_token(user: str, token: str) -> LogIn:
     return log_in
 
 
+def written(user: str, secret: str) -> tuple[str, ...]:
+    """The secret in each form in which a server gets it, and may repeat it."""
+    quoted = secret.replace("\\", "\\\\").replace('"', '\\"')
+    answers = (f"\0{user}\0{secret}", _xoauth2(user, secret))
+    return (*(b64encode(answer.encode()).decode() for answer in answers), quoted, secret)
+
+
+def _xoauth2(user: str, token: str) -> str:
+    return f"user={user}\1auth=Bearer {token}\1\1"
+
+
+def _without(words: str, secrets: tuple[str, ...]) -> str:
+    """The words without what they share with a secret: a server may repeat a part of it, or cut it."""
+    for secret in secrets:
+        least = min(SHARED, len(secret))
+        while (same := SequenceMatcher(None, words, secret, autojunk=False).find_longest_match()).size >= least:
+            words = f"{words[: same.a]}\0{words[same.a + same.size :]}"  # no secret holds a NUL
+    return words.replace("\0", "***")
+
+
 def named(error: Exception, secrets: tuple[str, ...], now: float) -> SourceError:
     """The state that an error of a session stands for; `secrets` are not in its text."""
     if isinstance(error, SourceError):
@@ -110,9 +135,7 @@ def named(error: Exception, secrets: tuple[str, ...], now: float) -> SourceError
         return Failed(str(failures.named(error)))
     if not isinstance(error, imaplib.IMAP4.error | Broken | Refused):
         return Failed(f"the server's answer makes no sense: {type(error).__name__}")
-    words = said(error)
-    for secret in secrets:
-        words = words.replace(secret, "***") if secret else words
+    words = _without(said(error)[: 2 * LONGEST_WORDS], secrets)[:LONGEST_WORDS]
     if _BUSY.search(words):
         return Waiting(f"the server asks to wait: {words}", now + BUSY_S)
     if isinstance(error, Refused) and not is_passing(words) and "command error: BAD" not in words:

@@ -10,6 +10,7 @@ import imaplib
 import re
 import socket
 import time
+from ast import literal_eval
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -182,10 +183,10 @@ class Client(IMAPClient):  # type: ignore[misc]  # it has no types
         """The wire has its own limits."""
 
 
-_BYTES = re.compile(r"\[?\bb(['\"])(.*?)\1\]?")
+_BYTES = re.compile(r"""\[?\b(b'(?:[^'\\]|\\.)*'|b"(?:[^"\\]|\\.)*")\]?""")
 
 
 def said(error: Exception) -> str:
-    """The server's words, on one line of 200 characters at most."""
-    words = _BYTES.sub(r"\2", str(error))
-    return " ".join("".join(each if each.isprintable() else " " for each in words).split())[:200]
+    """The server's words, on one line. They may hold a secret."""
+    words = _BYTES.sub(lambda found: str(literal_eval(found[1]), "utf-8", "replace"), str(error))
+    return " ".join("".join(each if each.isprintable() else " " for each in words).split())
