@@ -21,6 +21,7 @@ from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.load import load
 from pipeline.config.settings import ClickHouseSettings
 from pipeline.errors import SettingsError
+from pipeline.listen.sources_file import parse_sources
 from pipeline.notify.receivers import check
 from pipeline.processors.alerts.rules import parse_rules
 from pipeline.processors.mentions.brands import parse_brands
@@ -134,6 +135,8 @@ def test_yaml_loads(tmp_path: Path) -> None:
             file = tmp_path / "example.mapping.yaml"
             file.write_text(each.text)
             load_mapping(file)
+        elif each.text.startswith("sources:"):
+            parse_sources(each.text.encode(), each.page)
         elif not re.match("(rules|receivers|group):", each.text):
             left.append(str(each))
     for page, text in _rules_of(examples("yaml")):
