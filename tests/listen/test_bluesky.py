@@ -265,6 +265,12 @@ def test_a_listener_brings_each_post_once(settings: Settings, tmp_path: Path, se
     server.world.like(4, 1)
     server.world.delete(2)
     wait_for("all came", lambda: len(sent(listens)) == 8)
+    server.requests.clear()
+    server.closes = True
+    server.breaks()
+    time.sleep(4)
+    assert server.requests.total() <= 2, "a server that ends each stream is asked ever more seldom"
+    server.closes = False
     assert listener.stop() == 0
     for number in range(6, 16):
         post(server, number)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.settings import Settings
+from pipeline.http.outgoing import Limits
+from pipeline.listen import api
 from pipeline.listen.drivers import mastodon
 from pipeline.listen.states import NoCredentials, Waiting
 from pipeline.migrate import migrate
@@ -81,9 +83,18 @@ def test_what_the_stream_missed_comes_by_rest_once_and_in_order(server: Mastodon
     assert asked(server) == {"streaming": 1, "public": 7}, "the newest page, whether the timeline reaches so far, and the gap"
 
 
-@pytest.mark.parametrize("fault", ["500", "reset", "html"])
-@pytest.mark.parametrize("position", range(6))
-def test_a_request_that_fails_costs_one_more(server: MastodonServer, fault: str, position: int) -> None:
+@pytest.mark.parametrize(
+    ("fault", "position"),
+    [
+        *((fault, position) for fault in ("500", "reset", "html") for position in range(6)),
+        *((fault, position) for fault in ("half", "empty", "stall") for position in (0, 2, 4)),
+    ],
+)
+def test_a_request_that_fails_costs_one_more(
+    server: MastodonServer, fault: str, position: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if fault == "stall":
+        monkeypatch.setattr(api, "LIMITS", Limits(total_s=0.5))
     driven = listening(server, every="1h")
     driven.run(lambda: len(driven.events) == 5)
     for number in range(6, 106):

@@ -14,12 +14,12 @@ from tests.support.platform_server import Faults, PlatformServer, World
 
 class StreamingServer(PlatformServer):
     """A server whose frames are numbered from 0 on; a client follows them from any of them. `silent`: clients get neither
-    frames nor pongs."""
+    frames nor pongs. `closes`: a stream ends as soon as it begins."""
 
     def __init__(self, world: World | None = None, faults: Faults | None = None) -> None:
         super().__init__(world, faults)
         self.frames: list[object] = []
-        self.silent = False
+        self.silent = self.closes = False
         self.sockets: set[web.WebSocketResponse] = set()
         self._followers: set[asyncio.Event] = set()
 
@@ -54,6 +54,9 @@ class StreamingServer(PlatformServer):
 
     async def follow(self, socket: web.WebSocketResponse, first: int, text_of: Callable[[object], str | None]) -> None:
         """Sends what `text_of` makes of the frames from `first` on, until the client is gone."""
+        if self.closes:
+            await socket.close()
+            return
         news = asyncio.Event()
         self.sockets.add(socket)
         self._followers.add(news)

@@ -15,6 +15,7 @@ from schemas.untyped import JsonObject
 
 LIMIT = 40
 """Statuses of a page, the most that servers give."""
+LONGEST_ID = 100
 NOTHING = "0"
 """An id before all others."""
 _PATHS = {"public": "public", "local": "public", "home": "home"}
@@ -86,7 +87,13 @@ def judge(answer: Answer, now: float, logged_in: bool) -> SourceError | None:
     """What the server's refusals mean. It gives 422 to who comes without a user's token where one is needed."""
     if not logged_in and answer.status in (401, 403, 422):
         return NoCredentials(f"the server shows this to nobody without a token: status {answer.status}")
-    return NoCredentials("the server wants the token of a user: status 422") if answer.status == 422 else None
+    if answer.status == 403:
+        return NoCredentials("the token lacks a permission, read:statuses or read:accounts: status 403")
+    return (
+        NoCredentials("the server wants the token of a user, not of an application: status 422")
+        if answer.status == 422
+        else None
+    )
 
 
 def _is_safe(source: Mastodon) -> bool:
@@ -94,8 +101,9 @@ def _is_safe(source: Mastodon) -> bool:
 
 
 def ids_of(statuses: Iterable[object]) -> list[str]:
-    """The ids of those that have one."""
-    return [key for status in objects_of([*statuses]) if (key := id_of(status.get("id"))) is not None]
+    """The ids of those that have one; cursors hold them, so they are short."""
+    keys = (id_of(status.get("id")) for status in objects_of([*statuses]))
+    return [key for key in keys if key is not None and len(key) <= LONGEST_ID]
 
 
 def rank(key: str) -> tuple[int, str]:
