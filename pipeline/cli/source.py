@@ -35,14 +35,20 @@ def list_(context: typer.Context) -> None:
     from pipeline.listen import status
 
     found = status.standings(settings)
-    columns = ("source", "platform", "state", "since", "events", "last contact", "last event", "reason")
+    columns = ("source", "platform", "state", "events", "last contact", "last event", "reason")
     rows = [
-        (name, platform, state, moment(last.get("since")), last.get("events", 0), moment(last.get("last_contact")),
-         moment(last.get("last_event")), reason)
+        (
+            name,
+            platform,
+            state,
+            last.get("events", 0),
+            *(moment(last.get(key)) for key in ("last_contact", "last_event")),
+            reason,
+        )
         for name, platform, state, reason, last in found
-    ]  # fmt: skip
+    ]
     console().print(table(columns, rows) if rows else f"{settings.sources} lists no source")
-    raise typer.Exit(not all(each.is_well for each in found))
+    raise typer.Exit(0 if all(each.is_well for each in found) else 1)
 
 
 @app.command(epilog="Example:  earshot source show our-blog")
@@ -148,7 +154,8 @@ def _facts(found: Standing) -> Iterator[tuple[str, object]]:
         if last.get(key):
             yield key.replace("_", " "), moment(last[key])
     if last:
-        yield "events", f"{last['events']:,} sent by this listener, {last['errors']:,} errors"
+        yield "events", f"{last['events']:,}, sent by this listener"
+        yield "errors", f"{last['errors']:,}"
         yield "listener", f"{last['listener']}, which wrote this at {moment(last['written_at'])}"
     if last.get("budget_left") is not None:
         yield "budget left", f"{last['budget_left']:,.0f} requests"

@@ -76,6 +76,8 @@ class Listen:
         self._running: dict[str, _Running] = {}
         self._last: dict[str, Health] = {}
         """Of the sources that this listener stopped, as they were then: a paused one still shows its last contact."""
+        self._runs = (0, 0)
+        """How many sources it runs, and how many there are."""
         self._turn = asyncio.Lock()
 
     async def run(self) -> None:
@@ -150,6 +152,9 @@ class Listen:
             for name, source in wanted.items():
                 if name not in self._running:
                     self._running[name] = _Running(source, asyncio.create_task(self._run(source), name=name))
+            if (runs := (len(self._running), len(self._file.value.sources))) != self._runs:
+                log.info("runs %d of %d sources", *runs)
+                self._runs = runs
 
     def _is_ours(self, source: AnySource) -> bool:
         return self._owns(source) and not self._is_paused(source)

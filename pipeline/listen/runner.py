@@ -189,6 +189,8 @@ class Runner:
         self.health = self.health._replace(
             last_contact=self._moment(), last_event=last, events=self.health.events + len(events)
         )
+        if self.health.state != "running":
+            log.info("source %s is running again", self._source.name)
         self._set("running")
 
     async def _rest_after(self, error: SourceError) -> None:

@@ -86,7 +86,7 @@ class Standing(NamedTuple):
     reason: str
     """Why it does not run; blank: it does, or is paused."""
     last: JsonObject
-    """Its row of table source_health, with `since` of `state`; empty: no listener has ever run it."""
+    """Its row of table source_health; empty: no listener has ever run it."""
 
     @property
     def is_well(self) -> bool:
@@ -104,8 +104,8 @@ def _standing(source: AnySource, last: JsonObject, now: datetime) -> Standing:
     if not last:
         return Standing(source.name, source.platform, NO_LISTENER, "none has run it yet", last)
     if now - last["written_at"] > FRESH:
-        why = f"the last one, {last['listener']}, wrote: {last['state']}"
-        return Standing(source.name, source.platform, NO_LISTENER, why, {**last, "since": last["written_at"]})
+        why = f"{last['listener']} wrote at {last['written_at']:%Y-%m-%d %H:%M:%S} for the last time: {last['state']}"
+        return Standing(source.name, source.platform, NO_LISTENER, why, last)
     until = f"; until {last['until']:%Y-%m-%d %H:%M:%S}" if last["state"] == "waiting" and last["until"] else ""
     return Standing(source.name, source.platform, last["state"], last["reason"] + until, last)
 
