@@ -11,6 +11,8 @@ from benchmarks.bursts import DAY, FIRST, LEAST, SHAPES, Direction, World, alert
 from pipeline.processors.alerts.backtest.series import replay_series
 from pipeline.processors.alerts.spike_parameters import DROP, Spike
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def world() -> World:

@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.commands import Run
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2026, 3, 1)
 
 

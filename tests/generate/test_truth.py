@@ -23,6 +23,8 @@ from pipeline.processors.mentions.step import Mentions
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 
+pytestmark = pytest.mark.slow
+
 COUNT, DAYS = 40_000, 14.0
 Event = dict[str, Any]
 

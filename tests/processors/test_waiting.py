@@ -14,6 +14,8 @@ from pipeline.processors.waiting_table import Bounds
 from pipeline.sinks.memory import MemoryLanding, MemoryPending, MemoryTable
 from tests.support.hot_path import PathRun
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 8
 
 

@@ -25,6 +25,8 @@ from schemas.alerts import Scope
 from tests.support.minutes import MINUTE, frame, load, said
 from tests.support.unbounded import DenseHistory, Unbounded
 
+pytestmark = pytest.mark.slow
+
 STEP = (MINUTE - 1) // STEP_MINUTES
 RULES: list[dict[str, Any]] = [
     {"type": "spike"},

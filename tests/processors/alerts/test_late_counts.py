@@ -23,6 +23,8 @@ from schemas.signals import Signal
 from tests.support.control_parts import MemoryStore
 from tests.support.minutes import MINUTE, at, frame, said
 
+pytestmark = pytest.mark.slow
+
 ACME, STEADY = Scope("Acme"), Scope("Steady")
 RULES = Alerts.model_validate(
     {"rules": [{"name": "rise", "type": "spike"}, {"name": "fall", "type": "spike", "direction": "below"}]}

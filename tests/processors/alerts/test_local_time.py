@@ -10,6 +10,8 @@ import pytest
 
 from pipeline.processors.alerts.local_time import by_local_time, offsets
 
+pytestmark = pytest.mark.slow
+
 STEP_S = 300
 
 

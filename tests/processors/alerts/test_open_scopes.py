@@ -19,6 +19,8 @@ from schemas.signals import Signal
 from tests.support.control_parts import MemoryStore
 from tests.support.minutes import MINUTE, at, frame, said
 
+pytestmark = pytest.mark.slow
+
 LOW = {"name": "low", "type": "threshold", "measure": "count", "below": 5, "window": "10m", "resolve": "10m"}
 TONE = {"name": "tone", "type": "threshold", "measure": "negative_share", "above": 0.9, "min_mentions": 1, "window": "10m"}
 OPEN = Alert(

@@ -16,6 +16,8 @@ from pipeline.processors.alerts.windows import Windows
 from schemas.alerts import Scope
 from tests.support.minutes import frame, load, said
 
+pytestmark = pytest.mark.slow
+
 ACME = Scope("Acme")
 START = 29_500_040
 """Begins a step, 40 minutes before an hour ends."""

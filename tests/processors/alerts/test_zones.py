@@ -25,6 +25,8 @@ from pipeline.processors.alerts.windows import Windows
 from schemas.alerts import Scope
 from tests.support.minutes import frame, load, said
 
+pytestmark = pytest.mark.slow
+
 BERLIN = "Europe/Berlin"
 SHARE = (*[0.01] * 7, 0.04, 0.2, 0.6, *[1.0] * 8, 0.5, 0.2, 0.1, *[0.02] * 3)
 """Of the busiest hour's mentions, by the hour of the clock: calls and orders have such a morning."""

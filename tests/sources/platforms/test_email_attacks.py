@@ -18,6 +18,8 @@ from tests.sources.platforms.test_email import ANSWER, BOUNCE, QUESTION
 from tests.support.mails import HEAD, OWN, seen, text
 from tests.support.platform_events import check
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 3.0
 """The longest of these takes a third of it on an idle core."""
 LONGEST_TEXT = 1 << 20

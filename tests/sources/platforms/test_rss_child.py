@@ -19,6 +19,8 @@ from pipeline.sources.platforms.rss_child import LARGE, FeedParser
 from pipeline.sources.platforms.rss_document import MOST_BYTES, HtmlPage
 from schemas.untyped import JsonObject
 
+pytestmark = pytest.mark.slow
+
 BASE = "https://blog.example.org/feed.xml"
 GOOD = b"<rss version='2.0'><channel><title>T</title><item><guid>1</guid><title>Tea</title></item></channel></rss>"
 ENTRY: list[JsonObject] = [{"id": "1", "text": "Tea"}]

@@ -17,6 +17,8 @@ from pipeline.processors.alerts.spike import judge, learn
 from pipeline.processors.alerts.spike_parameters import DROP, Spike
 from schemas.alerts import Scope
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2026, 3, 1, 7, 20, tzinfo=UTC)
 
 
