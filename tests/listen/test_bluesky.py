@@ -179,6 +179,14 @@ def test_an_error_of_the_server_is_named(server: BlueskyServer) -> None:
     assert str(driven.errors[0]) == "the server ended the stream: ConsumerTooSlow"
 
 
+def test_a_clock_that_is_ahead_misses_nothing_after_a_break(server: BlueskyServer) -> None:
+    driven = listening(server)
+    driven.timer.ahead = 3_600.0
+    driven.run(lambda: bool(server.sockets))  # the stream breaks before anything came
+    begin(server, driven)
+    assert driven.cursors["live"]["us"] < time.time() * 1_000_000, "by the network's clock, not by ours"
+
+
 def test_a_time_far_ahead_moves_no_cursor(server: BlueskyServer) -> None:
     driven = listening(server)
     begin(server, driven)

@@ -10,11 +10,12 @@ from xxhash import xxh3_64_hexdigest
 
 from tests.support.platform_server import Item, PlatformServer
 
-ENTRIES = 20
-
 
 class RssServer(PlatformServer):
     """`/feed` is the feed, `/feed/N` another with the same items, `/` a page that names it."""
+
+    entries = 20
+    """Of the newest items."""
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/", self._page), web.get("/feed", self._feed), web.get("/feed/{name}", self._feed)]
@@ -24,7 +25,7 @@ class RssServer(PlatformServer):
         return web.Response(text=f"<!doctype html><html><head>{link}</head><body>Hello</body></html>", content_type="text/html")
 
     async def _feed(self, request: web.Request) -> web.Response:
-        items = "".join(self._entry(item) for item in self.world.newest()[:ENTRIES])
+        items = "".join(self._entry(item) for item in self.world.newest()[: self.entries])
         text = f'<?xml version="1.0"?><rss version="2.0"><channel><title>Blog</title>{items}</channel></rss>'
         etag = f'"{xxh3_64_hexdigest(text.encode())}"'
         if request.headers.get("If-None-Match") == etag:

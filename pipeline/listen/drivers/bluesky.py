@@ -113,12 +113,14 @@ class BlueskyDriver:
     async def _followed(self, socket: Socket, begun: int, known: int | None) -> AsyncGenerator[Page, None]:
         """Pages of frames, each with the time of its last one; `known`: the time that was asked for."""
         loop = asyncio.get_running_loop()
-        us, newest, heard, late = begun, begun, loop.time(), False
+        us, newest, heard, late, first = begun, begun, loop.time(), False, True
         async for frames in together(_frames(socket), SIGN_S):
             late = late or any(_is_late(frame) for frame in frames[:2])
             times = [time for frame in (*frames[:2], *frames[-1:]) if (time := self._time(frame)) is not None]
             if times:
-                newest, heard = times[-1], loop.time()
+                if first:
+                    us = min(us, times[0])  # a cursor ahead of the network is one by our clock
+                newest, heard, first = times[-1], loop.time(), False
             quiet = int((loop.time() - heard) * SECOND_US) - BEHIND_US
             us = max(us, newest, 0 if frames else newest + quiet)
             gap, known = (self._gap(known, times[0], late), None) if times and known is not None else (None, known)

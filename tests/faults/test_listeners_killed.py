@@ -1,0 +1,218 @@
+"""Listeners killed at random moments while platforms fail: each item is one row, in its last state."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+import pytest
+
+from pipeline.config.settings import Settings
+from pipeline.migrate import migrate
+from tests.support import fast_listener
+from tests.support.bluesky_server import BlueskyServer
+from tests.support.discourse_server import DiscourseServer
+from tests.support.listener import listening, start_listener, write_sources
+from tests.support.mastodon_server import MastodonServer
+from tests.support.oracle import connect
+from tests.support.platform_server import Fault, Faults, PlatformServer
+from tests.support.reddit_server import CLIENT, SECRET, RedditServer
+from tests.support.rss_server import RssServer
+from tests.support.twitter_server import TOKEN, TwitterServer
+from tests.support.worker import Worker, wait_for
+
+COMMAND = ("-m", "tests.support.fast_listener")
+FACTOR, EVERY = 240, "4m"
+"""A poll each four minutes is one a second; an hour of waiting is 15 seconds."""
+FAILING = 0.2
+FAULTS: tuple[Fault, ...] = ("500", "reset", "half", "429")
+ITEM = re.compile(r"item (\d+) of (\w+)\.[^\n]*")
+
+
+class Kind(NamedTuple):
+    """A platform of this test."""
+
+    server: Callable[[], PlatformServer]
+    source: Callable[[str], Mapping[str, object]]
+    """Its keys in sources.yaml, of the server's URL."""
+    changes: frozenset[str]
+    """What the platform shows of changes: edit, delete."""
+    shown: int
+    """Items that it lists again, the newest: of older ones, what changed during an outage stays unknown."""
+
+
+class WholeFeed(RssServer):
+    """A feed that lists all its items."""
+
+    entries = 10_000
+
+
+EDITS, BOTH, NONE = frozenset({"edit"}), frozenset({"edit", "delete"}), frozenset[str]()
+KINDS = {
+    "rss": Kind(WholeFeed, lambda url: {"url": f"{url}/feed"}, EDITS, 10_000),
+    "mastodon": Kind(MastodonServer, lambda url: {"server": url}, BOTH, 0),
+    "bluesky": Kind(BlueskyServer, lambda url: {"server": url.replace("http", "ws", 1)}, NONE, 10_000),
+    "discourse": Kind(lambda: DiscourseServer(path="/forum"), lambda url: {"url": f"{url}/forum"}, EDITS, 20),
+    "reddit": Kind(
+        RedditServer,
+        lambda url: {"server": url, "login": url, "client_id": CLIENT, "subreddits": ["kettles"], "comments": False},
+        EDITS,
+        50,
+    ),
+    "twitter": Kind(TwitterServer, lambda url: {"server": url, "query": "item"}, NONE, 10_000),
+}
+
+
+class Size(NamedTuple):
+    """How much one test holds."""
+
+    sources: int
+    items: int
+    """Of all sources together."""
+    seconds: float
+    kills: int
+
+
+SHORT = pytest.param(Size(6, 600, 15, 2), id="short")
+LONG = pytest.param(Size(12, 20_000, 240, 20), marks=pytest.mark.faults, id="20 kills")
+
+
+@dataclass
+class Place:
+    """One source, its server, and what has happened there."""
+
+    name: str
+    platform: str
+    server: PlatformServer
+    kind: Kind
+    random: Random
+    texts: list[list[str]] = field(default_factory=list)
+    """Of each item, in their order; a blank one: it was deleted."""
+    first: int = 0
+    """Items before it came when the source had not begun."""
+
+    def happens(self) -> None:
+        """A new item; now and then a change of one of the newest."""
+        number = len(self.texts)
+        self.texts.append([f"item {number} of {self.name}."])
+        self.server.world.post(number, time.time(), self.texts[number][-1])
+        change, one = self.random.choice(("", "", "", "edit", "delete")), max(0, number - self.random.randrange(1, 15))
+        if change not in self.kind.changes or not self.texts[one][-1]:
+            return
+        if change == "edit":
+            self.texts[one].append(f"item {one} of {self.name}. Edited when {number} came")
+            self.server.world.edit(one, self.texts[one][-1], time.time())
+        else:
+            self.texts[one].append("")
+            self.server.world.delete(one)
+
+    def wrong(self, found: Mapping[tuple[str, int], Sequence[str]]) -> Iterator[str]:
+        """What is wrong with the rows of its items."""
+        for number, texts in enumerate(self.texts):
+            may = texts if number < len(self.texts) - self.kind.shown else texts[-1:]
+            may = may if number >= self.first else [*texts, ""]
+            if len(rows := found.get((self.name, number), [""])) != 1 or rows[0] not in may:
+                yield f"item {number} of {self.name} is {rows} and not {may}"
+
+
+@pytest.fixture
+def places() -> Iterator[Callable[[Size], list[Place]]]:
+    with ExitStack() as running:
+
+        def make(size: Size) -> list[Place]:
+            made = []
+            for number in range(size.sources):
+                platform = [*KINDS][number % len(KINDS)]
+                server = KINDS[platform].server()
+                running.enter_context(server.running())
+                made.append(Place(f"{platform}{number}", platform, server, KINDS[platform], Random(number)))
+            return made
+
+        yield make
+
+
+def live(places: list[Place], size: Size) -> None:
+    """All items come, spread over the time."""
+    started = time.monotonic()
+    for number in range(size.items):
+        time.sleep(max(0.0, started + size.seconds * number / size.items - time.monotonic()))
+        places[number % len(places)].happens()
+
+
+@pytest.mark.timeout(1_200)
+@pytest.mark.parametrize("size", [SHORT, LONG])
+def test_each_item_is_one_row_in_its_last_state(
+    settings: Settings, places: Callable[[Size], list[Place]], size: Size, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(fast_listener.FACTOR, str(FACTOR))
+    monkeypatch.setenv(fast_listener.BEGIN, str(time.time()))
+    migrate(settings)
+    there = places(size)
+    write_sources(tmp_path / "sources.yaml", [source_of(place, monkeypatch) for place in there])
+    worker = Worker(settings, tmp_path / "worker.log")
+    listeners = [start(settings, tmp_path), start(settings, tmp_path)]
+    try:
+        wait_for("all sources have begun", lambda: begun(settings, there), every=1.0)
+        for number, place in enumerate(there):
+            place.first = len(place.texts)
+            place.server.faults = Faults(FAILING, FAULTS, retry_after="3600", seed=number)
+        living = threading.Thread(target=live, args=(there, size))
+        living.start()
+        kill(listeners, size, lambda: start(settings, tmp_path))
+        living.join()
+        with suppress(AssertionError):
+            wait_for("all items are in their last state", lambda: not wrong(settings, there), 120, 1.0)
+        assert wrong(settings, there)[:20] == []
+    finally:
+        for process in (worker, *listeners):
+            process.kill()
+
+
+def source_of(place: Place, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, object]:
+    monkeypatch.setenv(f"TOKEN_{place.name}", {"twitter": TOKEN, "reddit": SECRET}.get(place.platform, ""))
+    token = {"token_env": f"TOKEN_{place.name}"} if place.platform in ("twitter", "reddit") else {}
+    return {"name": place.name, "platform": place.platform, "every": EVERY, **token, **place.kind.source(place.server.url)}
+
+
+def begun(settings: Settings, places: list[Place]) -> bool:
+    """Whether something of each source has landed. Something new happens everywhere."""
+    for place in places:
+        place.happens()
+    with connect(settings) as client:
+        return client.command("SELECT uniqExact(source_name) FROM interactions WHERE source_name != ''") == len(places)
+
+
+def kill(listeners: list[Worker], size: Size, another: Callable[[], Worker]) -> None:
+    """Kills one at random moments, and starts another in its place."""
+    random = Random(size.kills)
+    for _ in range(size.kills):
+        time.sleep(size.seconds / size.kills * random.uniform(0.5, 1.2))
+        one = random.randrange(len(listeners))
+        listeners[one].kill()
+        listeners[one] = another()
+
+
+def start(settings: Settings, folder: Path) -> Worker:
+    own = listening(settings, folder / "sources.yaml")
+    return start_listener(own, folder / f"listen-{time.monotonic_ns()}.log", COMMAND)
+
+
+def wrong(settings: Settings, places: list[Place]) -> list[str]:
+    """Items that are missing, are there twice, or not in their last state; rows of no item."""
+    with connect(settings) as client:
+        rows = client.query("SELECT text FROM interactions FINAL WHERE source_name != '' AND kind != 'profile'").result_rows
+    found: dict[tuple[str, int], list[str]] = {}
+    strange = list[str]()
+    for (text,) in rows:
+        if match := ITEM.search(text):
+            found.setdefault((match[2], int(match[1])), []).append(match[0].rstrip())
+        else:
+            strange.append(text)
+    return [*(each for place in places for each in place.wrong(found)), *strange]
