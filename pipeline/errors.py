@@ -18,6 +18,7 @@ Unmappable               a row of a recorded file has no event: the row is repor
 NotJson                  bytes of a recorded file are no JSON, with the place in them: the row is reported
 FileDamaged              a recorded file breaks off here: the rows before are read, the rest is reported
 Unreadable               a platform's payload has another shape than its mapper knows: it is counted, and the source says so
+  HtmlPage               it is a page in place of a feed, with the feeds that it offers
 OutgoingError            a request to a source or receiver failed
   AddressRefused         the address is not public: nothing is sent there
   NoAnswer               no connection, or it broke off: another try may succeed
@@ -27,8 +28,12 @@ OutgoingError            a request to a source or receiver failed
   NotAccepted            a stream or WebSocket is refused, with this status, headers and body
 SourceError              a source can't go on now, for this reason: it tries again later
   Failed                 a request failed, or its answer makes no sense
+    NoRules              the stream of X has no rule: somebody deleted ours
   Waiting                the platform asks to wait until a time
   NoCredentials          the platform refuses the credential, or there is none
+Broken                   a session with a mail server can't go on
+  Goodbye                the server ended it, with these words
+Refused                  a mail server does not take the login, with these words
 QueryError               the embedded ClickHouse answers a statement with this code and message
 RequestError             the control API answers a request with this HTTP status and reason
 """

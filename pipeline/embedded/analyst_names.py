@@ -15,6 +15,8 @@ READABLE = (
     "alerts",
     "interactions",
     "lost_offsets",
+    "source_gaps",
+    "source_health",
 )
 """The tables; deploy/clickhouse/analyst.xml grants the same. Dead letters and waiting changes hold records as they came, e-mail
 addresses and phone numbers in clear."""
