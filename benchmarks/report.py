@@ -48,6 +48,7 @@ GOALS: Mapping[str, tuple[str, float]] = {
     "reconcile.rss_mb": ("<", 500),
     "reconcile.visible_p99_ms": ("<", 1_000),
     "listen.map_rate": (">=", 20_000),
+    "listen.visible_p99_ms": ("<", 1_000),
     "listen.feeds_cores": ("<", 0.2),
     "listen.feeds_mb": ("<", 300),
     "peers.faust_ratio": (">=", 20),

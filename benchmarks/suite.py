@@ -7,7 +7,20 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks import alerts, campaigns_live, end_to_end, listen, memory, peers, reconcile, scaling, sentiment, steps, visible
+from benchmarks import (
+    alerts,
+    campaigns_live,
+    end_to_end,
+    listen,
+    listen_visible,
+    memory,
+    peers,
+    reconcile,
+    scaling,
+    sentiment,
+    steps,
+    visible,
+)
 from benchmarks.progress import bar
 from benchmarks.report import Figure
 
@@ -117,6 +130,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
         lambda sizes: reconcile.beside_figures(sizes.rows, sizes.latency_rate, min(120, sizes.latency_seconds)),
     ),
     Measurement(listen.RATE_NAMES, 1, lambda sizes: listen.rate_figures(sizes.passes)),
+    Measurement(listen_visible.NAMES, 6, lambda sizes: listen_visible.figures(200, min(300, sizes.latency_seconds))),
     Measurement(listen.FEEDS_NAMES, 7, lambda sizes: listen.feeds_figures(min(360, sizes.latency_seconds))),
     Measurement(peers.NAMES, 9, lambda sizes: peers.figures(*sizes.peers, sizes.runs)),
 )

@@ -34,7 +34,7 @@ alerts.campaign_found alerts.campaign_p50_s alerts.campaign_s alerts.campaign_co
 end_to_end.throughput_full end_to_end.visible_p99_full_ms
 reconcile.seconds reconcile.rss_mb reconcile.clickhouse_mb reconcile.again_seconds
 reconcile.visible_p99_ms reconcile.visible_without_p99_ms
-listen.map_rate listen.feed_rate listen.mail_rate listen.feeds_cores listen.feeds_mb
+listen.map_rate listen.feed_rate listen.mail_rate listen.visible_p50_ms listen.visible_p99_ms listen.feeds_cores listen.feeds_mb
 peers.earshot peers.faust_ratio peers.faust peers.quix_ratio peers.quix peers.bytewax_ratio peers.bytewax
 """
 NAMES = STABLE.split()
