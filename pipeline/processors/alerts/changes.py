@@ -133,12 +133,12 @@ def condition_of(verdicts: Verdicts, row: int, column: int) -> Condition:
     )  # fmt: skip
 
 
-def first_alert(condition: Condition, key: int, now: datetime) -> Alert:
+def first_alert(condition: Condition, now: datetime) -> Alert:
     """The alert that a condition begins: pending if the rule asks for persistence."""
     rule, scope = condition.rule, condition.scope
     fires = not persistence_of(rule)
     alert = Alert(
-        key=key, version=1, rule=rule.name, type=rule.type, scope=scope,
+        key=condition.key, version=1, rule=rule.name, type=rule.type, scope=scope,
         state=State.FIRING if fires else State.PENDING, severity=condition.severity, since=condition.start,
         last_at=condition.end, changed_at=now, raised_at=now if fires else None, platforms=condition.platforms,
         query=explain.query(rule, scope, condition.start, condition.span_s),

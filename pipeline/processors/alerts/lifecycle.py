@@ -1,7 +1,8 @@
 """The life of alerts: pending, firing, acknowledged, resolved. Pure: no clock of its own, no database, no notifications.
 
 One alert is open for a rule and scope at a time. Its key comes from its beginning, so that a replay or a restart derives the
-same key again. A condition that is true while the alert is open, or within the rule's `resolve` of that, belongs to it.
+same key again. A condition that is true while the alert is open, or within the rule's `resolve` of that, belongs to it; one
+from before it may belong to an ended alert, which is nearer.
 
 An event that came to match a single-event rule more than an hour ago notifies nobody: it is stored as `historical`, one alert
 an hour. So are the alerts of a backtest through windows that old, when no late events come any more (pipeline/control/).
@@ -36,7 +37,7 @@ from pipeline.processors.alerts.changes import (
 from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.minutes import time_of
 from pipeline.processors.alerts.old_events import OldEvents
-from pipeline.processors.alerts.rule_types import AnyRule, EventRule, NoDataRule
+from pipeline.processors.alerts.rule_types import AnyRule, EventRule
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.silences import Silence, muted_by
 from pipeline.processors.alerts.verdicts import STILL, TRUE, UNDECIDED, UNKNOWN, Verdicts
@@ -110,8 +111,11 @@ class Lifecycle:
     def met(self, condition: Condition, now: datetime) -> list[Alert]:
         """A condition is true; `condition.start` is never more than an hour ago."""
         changes, alert = self._open_at((condition.rule.name, condition.scope), condition.start, now)
+        earlier = alert is None or condition.start < alert.since
+        if earlier and (of_ended := self._of_ended(condition, alert, now)) is not None:
+            return changes + of_ended
         if alert is None:
-            return changes + self._begin(condition, now)
+            return [*changes, self._save(first_alert(condition, now), now)]
         change = condition_change(alert, condition)
         if alert.state == State.PENDING and condition.end - alert.since >= persistence_of(condition.rule):
             change |= {"state": State.FIRING, "raised_at": now}
@@ -128,21 +132,17 @@ class Lifecycle:
         over = is_over(alert, self.config.rule(alert.rule), undecided, at)
         return ([self.resolve(alert, now)], None) if over else ([], alert)
 
-    def _begin(self, condition: Condition, now: datetime) -> list[Alert]:
-        rule, scope = condition.rule, condition.scope
-        key = alert_key(rule.name, scope, int(condition.start.timestamp()))
-        ended = self._ended[rule.name, scope]
-        for index, known in enumerate(ended):
-            # A source that sends nothing once more, soon after it sent something, is missed again: nothing else would say so.
-            again = isinstance(rule, NoDataRule) and known.key != key
-            if not again and known.since - rule.resolve <= condition.start <= known.last_at + rule.resolve:
+    def _of_ended(self, condition: Condition, open_: Alert | None, now: datetime) -> list[Alert] | None:
+        """The change of the ended alert to which the condition belongs, if it changes; None: it belongs to none of them."""
+        for index, known in enumerate(ended := self._ended.get((condition.rule.name, condition.scope), [])):
+            if condition.belongs_to(known, open_):
                 since, last_at = min(known.since, condition.start), max(known.last_at, condition.end)
                 if (since, last_at) == (known.since, known.last_at):
                     return []
                 # Late events or labels say that it lasted longer; the minutes after this one belong to it, too.
                 ended[index] = known.change(now, since=since, last_at=last_at, ended_at=last_at)
                 return [ended[index]]
-        return [self._save(first_alert(condition, key, now), now)]
+        return None
 
     def not_met(self, rule: str, scope: Scope, now: datetime) -> list[Alert]:
         """A pending alert is dropped and a source that sends again resolves at once; other alerts end in `sweep`."""

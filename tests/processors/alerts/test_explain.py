@@ -77,7 +77,7 @@ def test_the_query_of_a_spike_of_a_longer_window_begins_with_that_window() -> No
     made = Alerts.model_validate({"rules": [{"name": "a", "type": "spike"}]}).rules[0]
     assert isinstance(made, ConditionRule)
     shown = {
-        span_s: first_alert(Condition(made, Scope("Acme"), at(MINUTE), at(MINUTE), 5, 90, span_s=span_s), 1, at(MINUTE)).query
+        span_s: first_alert(Condition(made, Scope("Acme"), at(MINUTE), at(MINUTE), 5, 90, span_s=span_s), at(MINUTE)).query
         for span_s in (0, 14_400)
     }
     assert f">= '{at(MINUTE) - timedelta(minutes=4):%Y-%m-%d %H:%M:%S}'" in shown[0]

@@ -103,6 +103,33 @@ def test_the_same_minutes_again_raise_nothing_and_a_later_one_does() -> None:
     assert first.key == alert_key("count", ACME, int(at(MINUTE).timestamp()))
 
 
+def test_an_open_alert_takes_no_minutes_of_one_that_has_ended() -> None:
+    """Minutes of the last hour are judged again, of scopes with an open alert, too: two bursts stay two alerts."""
+    life = Lifecycle(CONFIG)
+    (first,) = life.met(truth("count", MINUTE), at(MINUTE))
+    (over,) = life.sweep(at(MINUTE + 20), at(MINUTE + 20))
+    (second,) = life.met(truth("count", MINUTE + 50), at(MINUTE + 50))
+    for lived in (life, Lifecycle(CONFIG, [over, second])):
+        assert lived.met(truth("count", MINUTE), at(MINUTE + 50, 1)) == []
+        (longer,) = lived.met(truth("count", MINUTE + 4, observed=90.0), at(MINUTE + 50, 2))  # late, within its `resolve`
+        assert (longer.key, longer.state, longer.last_at) == (first.key, State.RESOLVED, at(MINUTE + 4))
+        (still,) = lived.open
+        assert (still.key, still.since, still.last_at, still.observed) == (second.key, at(MINUTE + 50), at(MINUTE + 50), 20.0)
+        assert lived.met(truth("count", MINUTE + 48), at(MINUTE + 50, 3)) == []  # late, within its own
+        assert [(alert.key, alert.since) for alert in lived.open] == [(second.key, at(MINUTE + 48))]
+
+
+def test_a_condition_that_reaches_into_an_open_alert_belongs_to_it() -> None:
+    """A campaign's condition lasts from its first text to its last one: both alerts are near, and one goes on."""
+    life = Lifecycle(CONFIG)
+    life.met(truth("count", MINUTE), at(MINUTE))
+    life.sweep(at(MINUTE + 20), at(MINUTE + 20))
+    (second,) = life.met(truth("count", MINUTE + 20), at(MINUTE + 20))
+    spanning = truth("count", MINUTE + 3)._replace(end=at(MINUTE + 21))
+    assert life.met(spanning, at(MINUTE + 21)) == []
+    assert [(alert.key, alert.since, alert.last_at) for alert in life.open] == [(second.key, at(MINUTE + 3), at(MINUTE + 21))]
+
+
 def test_a_restart_goes_on_with_what_is_open() -> None:
     life = Lifecycle(CONFIG)
     (fired,) = life.met(truth("count", MINUTE), at(MINUTE))

@@ -73,3 +73,26 @@ def test_a_late_event_has_the_windows_judged_that_hold_it_for_its_brand_and_open
     evaluator.tick(at(MINUTE, 22))
     assert [minute for minute, _ in judged] == list(range(late, late + 10))
     assert {name for _, brands in judged for name in brands} == {brand, "Acme"}
+
+
+class Bursts(MemoryStore):
+    """Acme has two bursts, fifty minutes apart; each minute has a mention of Other."""
+
+    def ask(self, sql: str, settings: Mapping[str, object] | None = None) -> pl.DataFrame:
+        minutes = [int(each) // 60 for each in re.findall(r"[0-9]{10}", sql)]
+        rows = [said(minute, 1, "Other") for minute in range(min(minutes), max(minutes) + 1)]
+        bursts = [said(minute, 30) for minute in (MINUTE + 1, MINUTE + 51) if min(minutes) <= minute <= max(minutes)]
+        return frame(*rows, *bursts).with_columns(live=pl.col("count"))
+
+
+def test_an_event_of_another_brand_in_the_time_of_an_ended_alert_leaves_the_open_one_as_it_is() -> None:
+    many = {"name": "many", "type": "threshold", "measure": "count", "above": 20, "window": "5m"}
+    evaluator = Evaluator(Bursts([]), Alerts.model_validate({"rules": [many]}))
+    evaluator.start(at(MINUTE), 0)
+    for minute in range(52):
+        evaluator.tick(at(MINUTE + minute, 20))
+    (before,) = evaluator.lifecycle.open
+    assert (before.scope.brand, before.since) == ("Acme", at(MINUTE + 51))
+    evaluator.ingest([Signal(touched={at(MINUTE + 3): ("Other",)})], at(MINUTE + 51, 21))
+    assert evaluator.tick(at(MINUTE + 51, 22)) == []
+    assert evaluator.lifecycle.open == [before]
