@@ -20,7 +20,8 @@ FileDamaged              a recorded file breaks off here: the rows before are re
 Unreadable               a platform's payload has another shape than its mapper knows: it is counted, and the source says so
   HtmlPage               it is a page in place of a feed, with the feeds that it offers
 OutgoingError            a request to a source or receiver failed
-  AddressRefused         the address is not public: nothing is sent there
+  AddressRefused         the request must not go there: nothing is sent
+    NotPublic            the address is not public, and no `allow` names it
   NoAnswer               no connection, or it broke off: another try may succeed
     TimedOut             the time of the request is over, or a stream is silent
   TooLarge               a body, line or message is over its limit

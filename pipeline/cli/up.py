@@ -147,6 +147,7 @@ def _welcome(stack: Stack, settings: Settings, sample: bool, console: Console) -
         "ClickHouse": stack.clickhouse_url,
         "metrics": _metrics_url(settings),
         "alerts": url_of(settings.control),
+        **({"sources": f"{settings.sources}, state: earshot source list"} if settings.sources else {}),
         "data": stack.data_dir,
     }
     for name, address in addresses.items():

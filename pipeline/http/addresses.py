@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Self
 
-from pipeline.http.failures import AddressRefused
+from pipeline.http.failures import AddressRefused, NotPublic
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -100,12 +100,12 @@ def literal(host: str) -> Address | None:
 
 
 def refuse_private(address: Address, networks: Networks) -> None:
-    """Raises AddressRefused unless the address is public or in one of the networks."""
+    """Raises NotPublic unless the address is public or in one of the networks."""
     if networks is None or not (word := kind(address)):
         return
     inner = _embedded(address) if isinstance(address, IPv6Address) else None
     if not any(each in network for network in networks for each in (address, inner) if each is not None):
-        raise AddressRefused(f"{inner or address} is {word}")
+        raise NotPublic(f"{inner or address} is {word}")
 
 
 def _bare(host: str) -> str:

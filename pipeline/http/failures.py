@@ -20,6 +20,10 @@ class AddressRefused(OutgoingError):
     """The request must not go there. The text names the address, never the URL."""
 
 
+class NotPublic(AddressRefused):
+    """The address is none of the public internet, and no `allow` names it."""
+
+
 class NoAnswer(OutgoingError):
     """No connection, or it broke off before the end of the answer: another try may succeed."""
 

@@ -13,7 +13,7 @@ import orjson
 
 from pipeline.http.addresses import PUBLIC_ONLY, Allowed
 from pipeline.http.answer import Answer, NotAccepted
-from pipeline.http.failures import OutgoingError
+from pipeline.http.failures import NotPublic, OutgoingError
 from pipeline.http.lasting import Lines, Socket
 from pipeline.http.outgoing import Limits, Outgoing
 from pipeline.listen.states import Failed, NoCredentials, SourceError, Waiting
@@ -129,8 +129,7 @@ class Api:
             self._note(error.answer)
             raise self._refused(error.answer) from None
         except OutgoingError as error:
-            source_metrics.REQUESTS.labels(self.source, "failed").inc()
-            raise Failed(str(error)) from None
+            raise self.counted(failed(error)) from None
 
     def _note(self, answer: Answer) -> None:
         """Takes in what the headers say about the rate limit."""
@@ -182,6 +181,11 @@ class Api:
         """Seconds until the window ends, which platforms name in seconds, as seconds since 1970, or as a time."""
         reset = _number(answer, _RESET)
         return None if reset is None else reset - self.timer.now() if reset > 1e9 else reset
+
+
+def failed(error: OutgoingError) -> Failed:
+    """The error as the state of a source."""
+    return Failed(f"{error}: key allow of the source may name it" if isinstance(error, NotPublic) else str(error))
 
 
 def parsed(answer: Answer) -> object:

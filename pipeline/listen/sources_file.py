@@ -41,6 +41,7 @@ class Source(StrictModel):
     """The keys of every platform."""
 
     name: Name
+    """Of the source; one of its own. Under another name it begins anew."""
     every: Duration = timedelta(minutes=1)
     """How often a source that polls asks."""
     backfill: Duration = timedelta(0)
@@ -54,7 +55,9 @@ class Source(StrictModel):
     original: bool = False
     """Whether events hold the platform's own payload."""
     token_env: str = ""
+    """The variable of the environment that holds the credential."""
     token_file: Path | None = None
+    """The file that holds it, in place of token_env; it is read again for each poll and connection."""
 
     @field_validator("every")
     @classmethod
@@ -98,6 +101,7 @@ class Reddit(Source):
     query: Word | None = None
     """A search over all of Reddit."""
     comments: bool = True
+    """false: submissions alone."""
     client_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
     """Of the app that Reddit approved; its secret is the token."""
     contact: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,30}$")] | None = Field(None, exclude=True)
@@ -117,7 +121,9 @@ class Mastodon(Source):
     server: Url
     """As https://mastodon.social."""
     timeline: Literal["public", "local", "tag", "home"] = "public"
+    """All that the server knows, its own accounts, a hashtag, or what one's account follows."""
     tag: Word | None = None
+    """With timeline: tag, without #."""
 
     @model_validator(mode="after")
     def _tagged(self) -> Self:
@@ -140,6 +146,7 @@ class Bluesky(Source):
 class Rss(Source):
     platform: Literal["rss"]
     every: Duration = timedelta(minutes=5)
+    """How often it asks, unless the feed names a longer time (Cache-Control: max-age, up to an hour)."""
     url: Url
     """Of a feed, or of a page that names one."""
 
@@ -169,12 +176,14 @@ class Email(Source):
 
     platform: Literal["email"]
     host: Word
+    """Of the IMAP server."""
     port: int = Field(993, ge=1, le=65535, exclude=True)
     tls: bool = Field(True, exclude=True)
     """false: the password goes over the network as it is."""
     user: Word
     """To whom the token belongs. If it is an address, mails from it are outbound."""
     folder: Word = "INBOX"
+    """One folder a source."""
     oauth: OAuth | None = Field(None, exclude=True)
     """None: the token is a password."""
 

@@ -1,4 +1,4 @@
-"""docs/settings.md and docs/cli.md are what `make docs` makes."""
+"""docs/settings.md, docs/cli.md and the generated parts of docs/sources.md are what `make docs` makes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from deploy import reference
+from deploy import reference, sources_reference
 from pipeline.queries.named import NAMED
 from tests.cli.test_main import COMMANDS
 from tests.support.isolation import ROOT
@@ -19,6 +19,15 @@ README = (ROOT / "README.md").read_text()
 def test_the_page_is_current(page: str, made: Callable[[], str]) -> None:
     """Spaces apart: where lines break differs with the release of typer."""
     assert (reference.DOCS / page).read_text().split() == made().split(), "run make docs"
+
+
+def test_the_page_of_sources_is_current_and_has_all_platforms() -> None:
+    page = sources_reference.PAGE.read_text()
+    assert page.split() == sources_reference.sources_page(page).split(), "run make docs"
+    parts = re.findall(r"<!-- made: (\S+) -->", page)
+    mapped = {each.partition(":")[2] for each in parts if each.startswith("mapped:")}
+    assert set(parts) >= {"keys", *(f"keys:{platform}" for platform in sources_reference.MODELS)}
+    assert mapped >= {*sources_reference.MODELS} - {"email"}, "e-mail has its own table"
 
 
 def test_each_setting_says_its_meaning() -> None:

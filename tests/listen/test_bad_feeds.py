@@ -92,7 +92,8 @@ class BadServer(PlatformServer):
 
 REASONS = {
     "html": ("failing", "HTML"), "nothing": ("failing", ""), "bomb": ("", ""), "gzip": ("failing", "bytes"),
-    "huge": ("failing", "bytes"), "private": ("failing", "169.254.169.254 is link-local"), "circle": ("failing", "redirects"),
+    "huge": ("failing", "bytes"), "private": ("failing", "169.254.169.254 is link-local: key allow"),
+    "circle": ("failing", "redirects"),
     "stall": ("", ""), "drip": ("", ""), "limited": ("waiting", "429"), "refused": ("no credentials", "401"),
     "unwell": ("failing", "500"),
 }  # fmt: skip

@@ -165,7 +165,7 @@ async def test_check_and_what_is_wrong(server: Dovecot) -> None:
             await driver.check()
         assert "wr0ng" not in str(error.value)
     async with driving(server.port, allow=()) as driver:
-        with pytest.raises(Failed, match="127.0.0.1 is loopback"):
+        with pytest.raises(Failed, match="127.0.0.1 is loopback: key allow of the source"):
             await driver.check()
     async with driving(server.port, allow=(), host="mail.example", lookup=names(mail="10.1.2.3")) as driver:
         with pytest.raises(Failed, match="10.1.2.3 is private"):

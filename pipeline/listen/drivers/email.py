@@ -22,11 +22,12 @@ from typing import TypeVar
 
 from pipeline.http.failures import NoAnswer, OutgoingError, TimedOut
 from pipeline.http.failures import named as named_outgoing
+from pipeline.listen.api import failed
 from pipeline.listen.driver import Gap, Page, Reach
 from pipeline.listen.drivers.email_folder import SIZED, Folder, Mail, batches, day_of
 from pipeline.listen.drivers.email_login import access_token, by_password, by_token, named, written
 from pipeline.listen.sources_file import Email
-from pipeline.listen.states import Failed, NoCredentials, SourceError
+from pipeline.listen.states import NoCredentials, SourceError
 from pipeline.monitoring import source_metrics
 from pipeline.sources.platforms.observation import Origin
 from schemas.times import rfc3339
@@ -140,7 +141,7 @@ class EmailDriver:
                 tls = api.client.tls if source.tls else None
                 connection = await connected(addresses, source.port)
             except OutgoingError as error:
-                raise api.counted(Failed(str(error))) from None
+                raise api.counted(failed(error)) from None
             self._plug = connection.dup()
 
             def opened() -> None:

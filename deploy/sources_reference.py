@@ -1,0 +1,106 @@
+"""The generated parts of docs/sources.md: keys, from the models of sources.yaml; what is mapped, from the mappers' docstrings.
+
+A part is between `<!-- made: NAME -->` and `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from pipeline.listen import sources_file
+from pipeline.listen.sources_file import AnySource, OAuth, Source
+
+PAGE = Path(__file__).parent.parent / "docs" / "sources.md"
+_PART = re.compile(r"(<!-- made: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+KINDS: dict[object, str] = {
+    str: "text",
+    int: "number",
+    bool: "true, false",
+    Path: "path",
+    timedelta: "time, as 30s, 5m, 2h, 7d",
+}
+MODELS: dict[str, type[BaseModel]] = {
+    get_args(model.model_fields["platform"].annotation)[0]: model for model in get_args(get_args(AnySource)[0])
+}
+"""By platform."""
+
+
+def sources_page(page: str) -> str:
+    """The page with each generated part as it should be."""
+    return _PART.sub(lambda part: f"{part[1]}{_made(part[2])}{part[3]}", page)
+
+
+def _made(name: str) -> str:
+    what, _, platform = name.partition(":")
+    if what == "mapped":
+        return mapped(platform)
+    model = OAuth if platform == "oauth" else MODELS[platform] if platform else Source
+    return keys(model)
+
+
+def keys(model: type[BaseModel]) -> str:
+    """A table of the keys; of a platform, those that it has beside the keys of every source."""
+    said = _docstrings(model)
+    rows = ["| key | type | default | |\n|---|---|---|---|\n"]
+    for key, field in model.model_fields.items():
+        if key == "platform" or (model not in (Source, OAuth) and key in Source.model_fields and key not in said):
+            continue
+        rows.append(f"| `{key}` | {_kind(field.annotation)} | {_default(field)} | {said.get(key, '')} |\n")
+    return "".join(rows)
+
+
+def mapped(platform: str) -> str:
+    """What follows the first line of the mapper's docstring."""
+    says = inspect.cleandoc(import_module(f"pipeline.sources.platforms.{platform}").__doc__ or "")
+    return says[says.index("\n| ") + 1 :].strip() + "\n"
+
+
+def _docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """Of the fields that the class itself names; blank where it says nothing."""
+    (found,) = (
+        node for node in ast.parse(inspect.getsource(sources_file)).body
+        if isinstance(node, ast.ClassDef) and node.name == model.__name__
+    )  # fmt: skip
+    said, last = dict[str, str](), ""
+    for node in found.body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            last = node.target.id
+            said[last] = ""
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and last:
+            said[last] = " ".join(str(node.value.value).split())
+    return said
+
+
+def _kind(annotation: object) -> str:
+    arguments = [each for each in get_args(annotation) if each not in (type(None), ...)]
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return ", ".join(f"`{each}`" for each in arguments)
+    if origin in (Annotated, Union, UnionType):
+        return _kind(arguments[0])
+    if origin is tuple:
+        return f"list of {_kind(arguments[0])}"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "a mapping, see below"
+    return KINDS[annotation]
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if field.is_required():
+        return "required"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, timedelta):
+        return f"`{value.total_seconds() / 60:g}m`" if value else "none"
+    return f"`{value}`" if value not in (None, "", ()) else ""
