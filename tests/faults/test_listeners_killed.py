@@ -93,6 +93,8 @@ class Place:
     server: PlatformServer
     kind: Kind
     random: Random
+    base: int
+    """The number of its first item: no two servers of a platform have the same ids."""
     texts: list[list[str]] = field(default_factory=list)
     """Of each item, in their order; a blank one: it was deleted."""
     first: int = 0
@@ -102,16 +104,16 @@ class Place:
         """A new item; now and then a change of one of the newest."""
         number = len(self.texts)
         self.texts.append([f"item {number} of {self.name}."])
-        self.server.world.post(number, time.time(), self.texts[number][-1])
+        self.server.world.post(self.base + number, time.time(), self.texts[number][-1])
         change, one = self.random.choice(("", "", "", "edit", "delete")), max(0, number - self.random.randrange(1, 15))
         if change not in self.kind.changes or not self.texts[one][-1]:
             return
         if change == "edit":
             self.texts[one].append(f"item {one} of {self.name}. Edited when {number} came")
-            self.server.world.edit(one, self.texts[one][-1], time.time())
+            self.server.world.edit(self.base + one, self.texts[one][-1], time.time())
         else:
             self.texts[one].append("")
-            self.server.world.delete(one)
+            self.server.world.delete(self.base + one)
 
     def wrong(self, found: Mapping[tuple[str, int], Sequence[str]]) -> Iterator[str]:
         """What is wrong with the rows of its items."""
@@ -132,7 +134,7 @@ def places() -> Iterator[Callable[[Size], list[Place]]]:
                 platform = [*KINDS][number % len(KINDS)]
                 server = KINDS[platform].server()
                 running.enter_context(server.running())
-                made.append(Place(f"{platform}{number}", platform, server, KINDS[platform], Random(number)))
+                made.append(Place(f"{platform}{number}", platform, server, KINDS[platform], Random(number), number * 100_000))
             return made
 
         yield make
