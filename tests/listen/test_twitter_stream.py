@@ -14,7 +14,7 @@ from pipeline.listen.drivers import twitter, twitter_search, twitter_stream
 from pipeline.listen.drivers.twitter_times import time_at
 from pipeline.listen.states import NoCredentials, Waiting
 from schemas.untyped import JsonObject
-from tests.support.driving import Driven
+from tests.support.driving import PATIENCE_S, Driven
 from tests.support.driving import source as source_of
 from tests.support.platform_server import Fault
 from tests.support.twitter_server import RECENT, RULES, STREAM, TOKEN, TwitterServer
@@ -48,7 +48,7 @@ def listens(server: TwitterServer, name: str = "cups", query: str = "cup") -> Dr
 
 async def soon(condition: Callable[[], bool]) -> None:
     """Waits until it is true. Raises TimeoutError."""
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0.01)
 

@@ -25,7 +25,8 @@ from pipeline.sources.platforms.registry import mapper
 from pipeline.sources.platforms.rss_child import FeedParser
 from schemas.untyped import JsonObject
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
+"""The longest wait: a busy machine takes many times as long as an idle one."""
 
 
 class Fast(Timer):
