@@ -7,7 +7,8 @@ CREATE TABLE source_cursors
     written_at DateTime64(3, 'UTC')
 )
 ENGINE = ReplacingMergeTree(version)
-ORDER BY source;
+ORDER BY source
+SETTINGS async_insert = 0;
 
 -- What a platform could not give any more.
 CREATE TABLE source_gaps
@@ -20,7 +21,8 @@ CREATE TABLE source_gaps
     found_at DateTime64(3, 'UTC')
 )
 ENGINE = ReplacingMergeTree
-ORDER BY (source, found_at, reason);
+ORDER BY (source, found_at, reason)
+SETTINGS async_insert = 0;
 
 -- How each source is, as its listener last said.
 CREATE TABLE source_health
@@ -41,4 +43,5 @@ CREATE TABLE source_health
     written_at DateTime64(3, 'UTC')
 )
 ENGINE = ReplacingMergeTree(written_at)
-ORDER BY source;
+ORDER BY source
+SETTINGS async_insert = 0;

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,9 @@ from pipeline.config.settings import ClickHouseSettings, Settings
 from pipeline.errors import MigrationError
 from pipeline.fence import Fence
 from pipeline.generate.history import TableLetters
+from pipeline.listen.driver import Gap
+from pipeline.listen.record import Record
+from pipeline.listen.tables import Health, Tables
 from pipeline.maintenance.group_offsets import Lost, accept_loss, events_states
 from pipeline.maintenance.rematch import rematch
 from pipeline.migrate import check, migrate
@@ -255,6 +259,7 @@ def test_no_insert_of_any_module_inherits_a_setting(settings: Settings, tmp_path
         theirs = settings.clickhouse.model_copy(update={"url": proxy.url})
         _write_everywhere(settings.model_copy(update={"clickhouse": theirs, "brands": brands}))
         asyncio.run(_log_a_delivery(theirs))
+        asyncio.run(_note_a_source(theirs))
     assert not {table: names for table, names in proxy.inherited.items() if names}
     with clickhouse_client(settings.clickhouse) as client:
         engines: dict[str, str] = {name: engine for name, engine in client.query(TABLES).result_rows}
@@ -263,6 +268,15 @@ def test_no_insert_of_any_module_inherits_a_setting(settings: Settings, tmp_path
     absorbing = {table for table, engine in engines.items() if "non_replicated_deduplication_window" in engine}
     assert proxy.with_token - absorbing == REPLACES_ITSELF, "a table absorbs a repeated insert by its token"
     assert landed == [(["A"],), (["A"],), (["A", "Acme"],)]
+
+
+async def _note_a_source(clickhouse: ClickHouseSettings) -> None:
+    now = datetime.now(UTC)
+    tables = Tables(partial(clickhouse_client, clickhouse))
+    tables.keep(Record("blog", "a feed", 1, 1))
+    tables.gap("blog", "rss", Gap("", "", "gone"))
+    tables.note(Health("blog", "rss", "running", "", None, now, None, None, 0, 0, {}, None, "here", now))
+    await tables.close()
 
 
 def _write_everywhere(settings: Settings) -> None:
