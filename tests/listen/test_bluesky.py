@@ -20,7 +20,7 @@ from tests.support.listener import listening as listening_with
 from tests.support.listener import sent, start_listener, write_sources
 from tests.support.worker import wait_for
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 HOUR_US = 3_600_000_000
 INES = did_of("ines")
 

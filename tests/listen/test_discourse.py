@@ -21,6 +21,8 @@ from tests.support.listener import listening, sent, start_listener, write_source
 from tests.support.platform_server import Fault
 from tests.support.worker import wait_for
 
+pytestmark = pytest.mark.slow
+
 NOW = time.time()
 NONE: list[Fault] = [""] * 9
 

@@ -16,7 +16,7 @@ from pipeline.listen.states import Failed, NoCredentials, SourceError, Waiting
 from tests.support.bad_imap import MAIL, Answer, BadImap
 from tests.support.mailbox import driving, taken
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 CURSOR = {"validity": 7, "uid": 0}
 
 

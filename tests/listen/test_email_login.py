@@ -14,7 +14,7 @@ from tests.support.imap import Dovecot
 from tests.support.mailbox import driving, taken
 from tests.support.tokens import ACCESS, CLIENT, REFRESH, SECRET, TokenServer, refused
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
 @pytest.fixture

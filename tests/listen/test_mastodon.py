@@ -23,7 +23,7 @@ from tests.support.listener import sent, start_listener, write_sources
 from tests.support.mastodon_server import FIRST_ID, MastodonServer
 from tests.support.worker import wait_for
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 TOKEN = "kettle-token"
 
 

@@ -22,6 +22,8 @@ from tests.support.platform_server import Fault
 from tests.support.reddit_server import CLIENT, SECRET, RedditServer, name_of
 from tests.support.worker import wait_for
 
+pytestmark = pytest.mark.slow
+
 NOW = time.time()
 NONE: list[Fault] = [""] * 9
 

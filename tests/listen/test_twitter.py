@@ -19,7 +19,7 @@ from tests.support.driving import source as source_of
 from tests.support.platform_server import Fault
 from tests.support.twitter_server import RECENT, TOKEN, TwitterServer
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 DAY_S = 86_400.0
 
 
