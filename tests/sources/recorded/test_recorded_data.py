@@ -22,9 +22,10 @@ from pipeline.sources.recorded.mapping import FIELD_BY_PATH, find_mapping
 from schemas.events import EARLIEST, record_type
 
 STREAM = Path(os.environ.get("EARSHOT_DATA", "../shared/data")) / "stream"
-pytestmark = pytest.mark.skipif(
-    not STREAM.is_dir(), reason=f"no recorded data: EARSHOT_DATA ({STREAM.parent}) holds no stream/"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not STREAM.is_dir(), reason=f"no recorded data: EARSHOT_DATA ({STREAM.parent}) holds no stream/"),
+]
 
 EXPECTED = {  # rows, events, of these with an id of their own
     "airline_tweets.csv": (9_494, 9_494, 9_339),
