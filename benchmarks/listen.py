@@ -5,8 +5,6 @@ The payloads are the recorded ones of the folder EARSHOT_DATA (../shared/data); 
 
 from __future__ import annotations
 
-import base64
-import gzip
 import os
 import subprocess
 import sys
@@ -27,9 +25,10 @@ from benchmarks.report import MB, Figure
 from pipeline.config.environment import child_environment
 from pipeline.config.settings import ListenSettings
 from pipeline.embedded.child import free_port
-from pipeline.sources.platforms.observation import Observation, Observe, Origin
+from pipeline.sources.platforms.observation import Observation, Observe, Origin, Unreadable
 from pipeline.sources.platforms.registry import mapper
 from pipeline.sources.platforms.rss_document import HtmlPage
+from tests.support.cassettes import bodies
 
 RATE_NAMES = ("listen.map_rate", "listen.feed_rate", "listen.mail_rate")
 FEEDS_NAMES = ("listen.feeds_cores", "listen.feeds_mb")
@@ -95,34 +94,19 @@ def _is_read(observe: Observe, body: bytes) -> bool:
     """Whether the mapper makes an event of it: mapping files read the other shapes."""
     try:
         return any(isinstance(each, Observation) for each in observe(orjson.loads(body), Origin("host.example")))
-    except Exception:
+    except (Unreadable, orjson.JSONDecodeError):
         return False
 
 
 def _bodies(path: Path) -> list[bytes]:
-    """The payloads of a file: those of a recorded exchange (Betamax, vcr), JSON, or JSON a line."""
-    raw = path.read_bytes()
-    if path.suffix in (".yml", ".yaml"):
-        exchanges = yaml.load(raw, yaml.CSafeLoader)
-        exchanges = exchanges.get("interactions") or exchanges.get("http_interactions") or []
-        return [_unpacked(exchange["response"].get("body") or {}) for exchange in exchanges]
-    if path.suffix == ".jsonl":
-        return raw.split(b"\n")
+    """The payloads of a file: those of a recorded exchange, JSON, or JSON a line."""
+    lines = path.read_bytes().split(b"\n")
+    if path.suffix in (".csv", ".jsonl"):
+        return lines
     try:
-        document = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return raw.split(b"\n")
-    if isinstance(document, dict) and isinstance(document.get("http_interactions"), list):
-        return [_unpacked(exchange["response"].get("body") or {}) for exchange in document["http_interactions"]]
-    return [raw]
-
-
-def _unpacked(body: Any) -> bytes:
-    text = body.get("string") if isinstance(body, dict) else body
-    if text is None:
-        text = base64.b64decode(body.get("base64_string", ""))
-    packed = text.encode() if isinstance(text, str) else text
-    return gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed
+        return bodies(path)
+    except ValueError:
+        return lines
 
 
 def _feeds() -> Load:

@@ -35,7 +35,7 @@ def processor_seconds(length: int) -> float:
 
 def main() -> None:
     import feedparser  # noqa: F401  before the limit, as selectolax below
-    import selectolax.lexbor  # noqa: F401
+    import selectolax.lexbor  # noqa: F401  before the limit, too
 
     memory = int(sys.argv[1]) << 20
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
