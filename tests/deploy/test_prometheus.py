@@ -76,7 +76,7 @@ def test_alerts_fire_in_an_outage_and_clear(kafka: Stack, settings: Settings, tm
         targets = {job: f"127.0.0.1:{process.port}" for job, process in processes.items()}
         with Prometheus(tmp_path, targets) as prometheus, feeding(settings):
             _board_has_data(prometheus)
-            assert not prometheus.firing()
+            prometheus.watch(set(), 1, allowed=set())
             _a_source_that_fails(prometheus, feed)
             _an_outage_of_clickhouse(prometheus, kafka)
             _an_outage_of_kafka(prometheus, kafka)

@@ -250,7 +250,7 @@ async def test_how_idle_ends(answer: Answer, kind: type[SourceError] | None, mon
             assert type(error) is kind
         else:
             assert kind is None
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 20
 
 
 async def test_idle_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:

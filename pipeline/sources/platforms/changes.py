@@ -1,6 +1,10 @@
 """Changes: the events that the pipeline takes, made of the observations of an item: a create once, then updates of the
 groups that changed, and a delete.
 
+An older version of an item may be seen after a newer one, as where a stream's first post waits behind a page of a search: its
+text and counts change nothing. A changed text that the platform dates is an update of its own: beside counts it would carry the
+poll's time, by another clock, and the next edit could seem older than it.
+
 An update carries whole groups (processors/completion.py): so a group of which a payload gives only a part replaces none. What
 was sent last of an item is known by hashes, of the newest items alone: an item beyond them is a create again, which the
 worker's dedup takes for a redelivery, or for an update of all that it carries (docs/one-row.md).
@@ -9,7 +13,8 @@ worker's dedup takes for a redelivery, or for an update of all that it carries (
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from datetime import datetime
+from typing import Final, NamedTuple
 
 import numpy as np
 import orjson
@@ -29,14 +34,28 @@ _SORTED = orjson.OPT_SORT_KEYS
 _TOPS: dict[str, Group] = {field.path.split(".")[0]: field.group for field in FIELDS}
 
 
+class _Sent(NamedTuple):
+    """What was sent last of an item: a hash of each group, and when its text was edited, in ms since 1970; 0: not known."""
+
+    text: int
+    metrics: int
+    author: int
+    edited: int
+
+
+_GONE = _Sent(GONE, GONE, GONE, 0)
+_DATED = frozenset({"text", "metrics"})
+"""What an older version has no say in."""
+
+
 class Known:
     """The newest items of a source: for each the hash of each group, as last sent. For one thread. Restart: from `dump`."""
 
     def __init__(self, dumped: bytes = b"", most: int = MOST_ITEMS) -> None:
         """Takes the items that `dump` returned; bytes of another length are none. `most`: how many items are known."""
         self._most = most
-        rows = np.frombuffer(dumped, "<u8").reshape(-1, 4).tolist() if len(dumped) % 32 == 0 else []
-        self._items: dict[int, tuple[int, int, int]] = {key: (text, metrics, author) for key, text, metrics, author in rows}
+        rows = np.frombuffer(dumped, "<u8").reshape(-1, 5).tolist() if len(dumped) % 40 == 0 else []
+        self._items = {key: _Sent(*sent) for key, *sent in rows}
 
     def __len__(self) -> int:
         return len(self._items)
@@ -46,37 +65,40 @@ class Known:
         return item is not None and _key(platform, item) in self._items
 
     def dump(self) -> bytes:
-        """Key and three hashes of each item, oldest first, as little-endian 64-bit numbers."""
-        return np.array([(key, *hashes) for key, hashes in self._items.items()], "<u8").tobytes()
+        """Key, three hashes and time of the edit of each item, oldest first, as little-endian 64-bit numbers."""
+        return np.array([(key, *sent) for key, sent in self._items.items()], "<u8").tobytes()
 
     def changes(self, observations: Iterable[Observation], now: str) -> Iterator[JsonObject]:
         """The events to send, each with `operation`; `now`, of changes to which the platform gives no time, is their
         `occurred_at`, and the `created_at` of an item without one. They count as sent once they are taken."""
         for observation in observations:
-            if (change := self._change(observation, now)) is not None:
-                yield change
+            yield from self._changes(observation, now)
 
-    def _change(self, seen: Observation, now: str) -> JsonObject | None:
+    def _changes(self, seen: Observation, now: str) -> list[JsonObject]:
         event = seen.event
         key = _key(event["platform"], event["id"])
         before = self._items.get(key)
         if seen.deleted:
-            self._keep(key, (GONE, GONE, GONE))
-            return None if before == (GONE, GONE, GONE) else _delete(event, seen.at or now)
+            self._keep(key, _GONE)
+            return [] if before == _GONE else [_delete(event, seen.at or now)]
         if before is None:
-            self._keep(key, _hashes(event, seen.partial))
-            return {"created_at": now, **event, "operation": "create"}
-        if before[0] == GONE:
-            return None
-        after = _hashes(event, seen.partial)
-        changed = [group for group, old, new in zip(GROUPS, before, after, strict=True) if new not in (UNSENT, old)]
-        merged = [new if new != UNSENT else old for old, new in zip(before, after, strict=True)]
-        self._keep(key, (merged[0], merged[1], merged[2]))
-        return _update(event, changed, seen.at if changed == ["text"] and seen.at else now) if changed else None
+            self._keep(key, _Sent(*_hashes(event, seen.partial), _ms(seen.at)))
+            return [{"created_at": now, **event, "operation": "create"}]
+        if before == _GONE:
+            return []
+        older = before.edited and 0 < _ms(seen.at or event.get("created_at", "")) < before.edited
+        after = _hashes(event, seen.partial | _DATED if older else seen.partial)
+        changed = [group for group, old, new in zip(GROUPS, before[:3], after, strict=True) if new not in (UNSENT, old)]
+        merged = [new if new != UNSENT else old for old, new in zip(before[:3], after, strict=True)]
+        self._keep(key, _Sent(merged[0], merged[1], merged[2], max(_ms(seen.at), before.edited)))
+        dated: list[Group] = ["text"] if "text" in changed and seen.at else []
+        others = [group for group in changed if group not in dated]
+        updates = [(dated, seen.at), (others, now)]
+        return [_update(event, groups, at) for groups, at in updates if groups]
 
-    def _keep(self, key: int, hashes: tuple[int, int, int]) -> None:
+    def _keep(self, key: int, sent: _Sent) -> None:
         self._items.pop(key, None)  # to the end, as the newest
-        self._items[key] = hashes
+        self._items[key] = sent
         if len(self._items) > self._most:
             del self._items[next(iter(self._items))]
 
@@ -95,6 +117,16 @@ def _hashes(event: JsonObject, partial: frozenset[str]) -> tuple[int, int, int]:
         for group in GROUPS
     )
     return text, metrics, author
+
+
+def _ms(written: str) -> int:
+    """Since 1970; 0 for none, and for one that is no time."""
+    if not written:
+        return 0
+    try:
+        return max(0, int(datetime.fromisoformat(written).timestamp() * 1_000))
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _update(event: JsonObject, groups: list[Group], at: str) -> JsonObject:

@@ -42,7 +42,33 @@ def test_an_edit_counts_from_the_platforms_time_and_counts_from_ours() -> None:
     sent(known, post())
     assert sent(known, post("edited"), LATER, at=edited)[0]["occurred_at"] == edited
     assert sent(known, post("edited", likes=5), LATER, at=edited)[0]["occurred_at"] == LATER
-    assert sent(known, post("again", likes=6), LATER, at=edited)[0]["occurred_at"] == LATER, "one time for both groups"
+    both = sent(known, post("again", likes=6), LATER, at=edited)
+    assert [(each["occurred_at"], "text" in each, "metrics" in each) for each in both] == [
+        (edited, True, False),
+        (LATER, False, True),
+    ], "by our clock the text could be newer than the next edit by the platform's"
+
+
+def test_an_older_version_that_comes_late_changes_nothing() -> None:
+    known, first, second = Known(), "2026-11-28T11:30:00Z", "2026-11-28T11:40:00.250Z"
+    assert sent(known, post("second", likes=3), at=second)[0]["operation"] == "create"
+    assert sent(known, post("as written", likes=0)) == [] == sent(known, post("first", likes=1), at=first)
+    known = Known(known.dump())
+    assert sent(known, post("first", likes=1), at=first) == []
+    assert [each["author"]["name"] for each in sent(known, post("as written", name="Ines R."))] == ["Ines R."]
+    (third,) = sent(known, post("third", likes=3, name="Ines R."), at="2026-11-28T11:41:00Z")
+    assert third["text"] == "third"
+    assert sent(known, post("second", likes=3, name="Ines R."), at=second) == []
+
+
+def test_without_a_platforms_time_the_last_one_seen_counts() -> None:
+    known = Known()
+    undated = {name: value for name, value in post("one").items() if name != "created_at"}
+    sent(known, undated, at="2026-11-28T11:30:00Z")
+    assert [each["text"] for each in sent(known, {**undated, "text": "two"})] == ["two"]
+    known = Known()
+    sent(known, post("one", created_at="2026-11-28T11:30:00Z"))
+    assert [each["text"] for each in sent(known, post("two"))] == ["two"], "a feed that corrects its times"
 
 
 def test_what_was_deleted_is_deleted_once_and_never_comes_back() -> None:

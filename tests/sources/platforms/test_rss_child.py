@@ -179,7 +179,7 @@ def test_a_child_is_small_and_knows_no_secrets(monkeypatch: pytest.MonkeyPatch) 
         await entries(parser)
         process = child(parser)
         times = process.cpu_times()
-        assert process.memory_info().rss < 60 << 20 and times.user + times.system < 1
+        assert process.memory_info().rss < 60 << 20 and times.user + times.system < 5
         assert "A_TOKEN" not in process.environ()
 
     run(work)
