@@ -12,6 +12,8 @@ import pytest
 from benchmarks.standard import Record, standard_brands, standard_keywords, standard_load
 from schemas.events import record_type
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DECODER = msgspec.json.Decoder(record_type())
 

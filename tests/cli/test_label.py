@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 from pipeline.cli.main import app
 from pipeline.errors import EarshotError, SettingsError
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["I love this, thank you so much!", "The worst service, I am so angry.", "", "Danke, das ist super!"]
 
 

@@ -30,6 +30,8 @@ from pipeline.step import BatchMemory, Step
 from tests.support.bad_records import event
 from tests.support.hot_path import new_index
 
+pytestmark = pytest.mark.slow
+
 NONE = np.zeros(0, np.uint64)
 OURS = {("events", 0)}
 CHANGE = event(id="waits", operation="update", occurred_at="2026-09-02T00:00:00Z", text="again")

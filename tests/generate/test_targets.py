@@ -29,6 +29,8 @@ from pipeline.sources.recorded.items import Mapped
 from tests.support.topics import lag
 from tests.support.worker import Worker, wait_for
 
+pytestmark = pytest.mark.slow
+
 COUNT = 6_000
 PLAN = Plan(COUNT, sample_brands(), days=45.0)
 FINAL = " FINAL SETTINGS do_not_merge_across_partitions_select_final = 1"

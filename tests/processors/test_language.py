@@ -15,6 +15,8 @@ from pipeline.processors.language_codes import language_tag
 from pipeline.processors.sentiment.prepare import prepare
 from pipeline.processors.sentiment.training.data import labelled
 
+pytestmark = pytest.mark.slow
+
 WITH_A_MODEL = {"ar", "de", "en", "es", "fr", "it", "pt", "ru", "th", "zh"}
 SIX = ("sr", "sv", "id", "tr", "nl", "pl")
 DATA = Path(os.environ.get("EARSHOT_DATA", "../shared/data"))
