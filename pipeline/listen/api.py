@@ -41,6 +41,8 @@ class Limit:
 
     def check(self, now: float) -> None:
         """Raises Waiting while the platform asks to wait."""
+        if self.until > now + LONGEST_WAIT_S:  # our clock was set back
+            self.until = 0.0
         if now < self.until:
             raise Waiting(self.why, self.until)
 

@@ -91,7 +91,7 @@ class Listen:
         self._feeds = FeedParser()
         self._sender = Sender(settings.kafka, self._vitals)
         self._tables = Tables(partial(clickhouse_client, settings.clickhouse))
-        self._owner = Ownership(settings.kafka, self._vitals, self._arrange)
+        self._owner = Ownership(settings.kafka, self._vitals, self._arrange, self._sender.give_up)
         self._means = Means(self._sender, self._tables, self._timer, self._mentioning, self._owner.partitions)
         self._owner.start()
         stop = asyncio.Event()
@@ -99,7 +99,8 @@ class Listen:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         ended, watching = asyncio.create_task(stop.wait()), asyncio.create_task(self._watch())
         try:
-            done, _ = await asyncio.wait((ended, watching, self._sender.failed), return_when=asyncio.FIRST_COMPLETED)
+            ends = (ended, watching, self._sender.failed, self._owner.failed)
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             for each in done - {ended}:
                 each.result()
         finally:
@@ -160,10 +161,13 @@ class Listen:
         return self._owns(source) and not self._is_paused(source)
 
     def _owns(self, source: AnySource) -> bool:
-        return partition_of(source.credential, self._owner.partitions) in self._owner.owned
+        return self._partition(source) in self._owner.owned
+
+    def _partition(self, source: AnySource) -> int:
+        return partition_of(source.credential, self._owner.partitions)
 
     def _is_paused(self, source: AnySource) -> bool:
-        return self._owner.newest.paused.get(source.name, False)
+        return self._owner.newest.is_paused(source.name, self._partition(source))
 
     def _is_over(self, name: str, wanted: AnySource | None) -> bool:
         running, newest = self._running[name], self._owner.newest.records.get(name)
@@ -179,6 +183,8 @@ class Listen:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=STOP_S)
+        for runner in [each.runner for each in stopped.values() if each.runner is not None]:
+            self._owner.newest.add(runner.record)  # what was written a moment ago may not have been read yet
 
     async def _run(self, source: AnySource) -> None:
         record = await self._taken(source)
@@ -208,8 +214,8 @@ class Listen:
         shared = self._shared.setdefault(source.credential, {})
         alike = (each for each in self._file.value.sources if each.credential == source.credential)
         beside = frozenset(each.name for each in alike if not self._is_paused(each))
-        others = self._file.value.sources
-        return make_driver(source, Reach(api, token, self._timer, self._feeds, shared, beside, others, self._environ))
+        reach = Reach(api, token, self._timer, self._feeds, shared, beside, lambda: self._file.value.sources, self._environ)
+        return make_driver(source, reach)
 
 
 def run_listen(settings: Settings, timer: Timer | None = None) -> None:

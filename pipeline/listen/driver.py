@@ -9,7 +9,7 @@ page.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -86,8 +86,8 @@ class Reach:
     which the platform allows one."""
     beside: frozenset[str] | None = None
     """The sources that run with this credential, this one among them; None: the source is only tried, beside a listener."""
-    others: tuple[AnySource, ...] = ()
-    """All sources of the file."""
+    others: Callable[[], tuple[AnySource, ...]] = tuple
+    """All sources of the file, as it is now."""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     """With the secrets that a source names beside its token."""
 

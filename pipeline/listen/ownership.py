@@ -18,7 +18,7 @@ from xxhash import xxh3_64_intdigest
 from pipeline.config.settings import KafkaSettings
 from pipeline.errors import UnreachableError
 from pipeline.kafka.client import error_text
-from pipeline.listen.record import Newest, read
+from pipeline.listen.record import Newest, Pause, read
 from pipeline.monitoring.health import Vitals
 
 SESSION_MS = 6_000
@@ -42,13 +42,18 @@ class Ownership:
     Restart: it reads all partitions again. Raises UnreachableError when the topic is not there.
     """
 
-    def __init__(self, kafka: KafkaSettings, vitals: Vitals, changed: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, vitals: Vitals, changed: Callable[[], Awaitable[None]], give_up: Callable[[], None]
+    ) -> None:
+        """`give_up` is called, on the thread, when another listener may have partitions whose sources have not stopped."""
         self.newest = Newest()
         self.owned: frozenset[int] = frozenset()
         """Partitions that are read to their end."""
         self._reading: set[int] = set()
-        self._vitals, self._changed = vitals, changed
+        self._vitals, self._changed, self._give_up = vitals, changed, give_up
         self._loop = asyncio.get_running_loop()
+        self.failed: asyncio.Future[None] = self._loop.create_future()
+        """Gets the error that ended the thread, or of `changed`."""
         self._stop = threading.Event()
         self._topic = kafka.topic("cursors")
         self._consumer = Consumer(
@@ -90,22 +95,29 @@ class Ownership:
 
     # --- on the thread ------------------------------------------------------------------------------------------------
     def _follow(self) -> None:
-        while not self._stop.is_set():
-            self._vitals.busy("ownership")
-            message = self._consumer.poll(POLL_S)
-            if message is not None and self._took(message):
-                self._notify(wait=False)
-        self._consumer.close()
-        self._vitals.idle("ownership")
+        try:
+            while not self._stop.is_set():
+                self._vitals.busy("ownership")
+                message = self._consumer.poll(POLL_S)
+                if message is not None and self._took(message):
+                    self._notify(wait=False)
+        except Exception as error:
+            self._loop.call_soon_threadsafe(self._fail, error)
+        finally:
+            self._consumer.close()
+            self._vitals.idle("ownership")
 
     def _took(self, message: Message) -> bool:
         """Whether the message changes anything for the partitions that are owned."""
         partition, error = message.partition(), message.error()
         assert partition is not None
         if error is None:
-            if (entry := read(message.key(), message.value())) is None:
+            entry = read(message.key(), message.value())
+            if isinstance(entry, Pause):
+                self.newest.pause(entry, partition)
+            elif entry is None or not self.newest.add(entry):
                 return False
-            return self.newest.add(entry) and partition in self.owned
+            return partition in self.owned
         if error.code() == KafkaError._PARTITION_EOF and partition in self._reading:
             self._reading.discard(partition)
             self.owned |= {partition}
@@ -131,6 +143,7 @@ class Ownership:
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._gone(partitions)
+        self._give_up()
         self._notify(wait=False)
         consumer.incremental_unassign(partitions)
 
@@ -145,7 +158,15 @@ class Ownership:
             if wait:
                 done.result(HAND_OVER_S)
         except (RuntimeError, TimeoutError):
+            self._give_up()
             log.warning("the sources of a revoked partition did not stop in time")
 
     async def _call(self) -> None:
-        await self._changed()
+        try:
+            await self._changed()
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if not self.failed.done():
+            self.failed.set_exception(error)

@@ -24,32 +24,30 @@ class Payloads:
         self._source, self._observe = source, observe
         self.left_out: Counter[str] = Counter()
 
-    def observed(self, payloads: Sequence[object], origin: Origin, now: str) -> list[Observation]:
-        """The observations of the payloads, in their order, with the source's name; `now`: of an item that has no time."""
+    def observed(self, payloads: Sequence[object], origin: Origin) -> list[Observation]:
+        """The observations of the payloads, in their order, with the source's name."""
         observations = list[Observation]()
         for payload in payloads:
             try:
-                observations += self._of_one(payload, origin, now)
+                observations += self._of_one(payload, origin)
             except Exception as error:  # of one payload: it must not stop the source for ever
                 self._unreadable(error)
         return observations
 
-    def _of_one(self, payload: object, origin: Origin, now: str) -> Iterator[Observation]:
+    def _of_one(self, payload: object, origin: Origin) -> Iterator[Observation]:
         for each in self._observe(payload, origin):
             if isinstance(each, LeftOut):
                 metrics.LEFT_OUT.labels(self._source.name).inc()
                 self.left_out[each.kind if len(self.left_out) < MOST_KINDS else "other"] += 1
             else:
-                seen = self._named(each, now)
+                seen = self._named(each)
                 orjson.dumps(seen.event)  # what is no JSON must not come as far as the items that are known
                 yield seen
 
-    def _named(self, seen: Observation, now: str) -> Observation:
+    def _named(self, seen: Observation) -> Observation:
         event = {**seen.event, "source": {"name": self._source.name}}
-        if not seen.deleted:
-            event.setdefault("created_at", now)
-            if self._source.original and seen.original is not None:
-                event["original"] = orjson.dumps(seen.original, default=repr).decode()
+        if not seen.deleted and self._source.original and seen.original is not None:
+            event["original"] = orjson.dumps(seen.original, default=repr).decode()
         return seen._replace(event=event)
 
     def _unreadable(self, error: Exception) -> None:

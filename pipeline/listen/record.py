@@ -7,6 +7,7 @@ writes that does not know that it was replaced is ignored.
 from __future__ import annotations
 
 import base64
+import threading
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ import orjson
 from schemas.untyped import JsonObject
 
 PAUSE = b"pause "
+TRUSTED_S, LATEST_S = 5.0, 20.0
+"""Clocks may differ by so much; a record is written so long after what it holds was sent, at the latest."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,12 @@ class Record:
             return Record(self.source, what, self.epoch + 1)
         return replace(self, epoch=self.epoch + 1, number=0)
 
+    def ahead(self, now: float, every: float) -> float:
+        """By so many seconds the next owner dates its changes later than `now`. Where `at` is later than that, the last owner's
+        clock was ahead, and what it sent after this record, within one poll, has times beyond `at`."""
+        behind = self.at / 1000 - now
+        return behind + min(every, 3_600.0) + LATEST_S if behind > TRUSTED_S else 0.0
+
     def dump(self) -> bytes:
         """The record's value."""
         fields = {name: getattr(self, name) for name in ("what", "epoch", "number", "cursor", "at")}
@@ -80,19 +89,25 @@ def read(key: bytes | None, value: bytes | None) -> Record | Pause | None:
 
 
 class Newest:
-    """The newest record of each source, and which are paused."""
+    """The newest record of each source, and which are paused. For several threads."""
 
     def __init__(self) -> None:
         self.records: dict[str, Record] = {}
-        self.paused: dict[str, bool] = {}
+        self._paused: dict[tuple[int, str], bool] = {}
+        self._lock = threading.Lock()
 
-    def add(self, entry: Record | Pause) -> bool:
-        """Takes it in, unless a newer one is there; of pauses the last one counts. True: a pause, or the first record of an
-        owner."""
-        if isinstance(entry, Pause):
-            self.paused[entry.source] = entry.paused
-            return True
-        known = self.records.get(entry.source)
-        if known is None or entry.order > known.order:
-            self.records[entry.source] = entry
-        return known is None or entry.epoch > known.epoch
+    def add(self, record: Record) -> bool:
+        """Takes it in, unless a newer one is there. Whether it is the first one of an owner."""
+        with self._lock:
+            known = self.records.get(record.source)
+            if known is None or record.order > known.order:
+                self.records[record.source] = record
+        return known is None or record.epoch > known.epoch
+
+    def pause(self, entry: Pause, partition: int) -> None:
+        """Takes it in; the last one of a partition counts."""
+        self._paused[partition, entry.source] = entry.paused
+
+    def is_paused(self, source: str, partition: int) -> bool:
+        """Whether the source is, by this partition: each has all pauses, as credentials change, and partitions with them."""
+        return self._paused.get((partition, source), False)

@@ -15,6 +15,7 @@ from typing import Literal
 import orjson
 
 from pipeline.clock import worth_logging
+from pipeline.fence import GivenUp
 from pipeline.kafka.event_producer import key_of
 from pipeline.kafka.producer import Record as KafkaRecord
 from pipeline.listen.driver import Driver, Page
@@ -35,7 +36,7 @@ from schemas.untyped import JsonObject
 BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 300.0
 LOOK_AGAIN_S = 60.0
 """After a refused credential."""
-WRITE_S, BYTES_A_SECOND, BYTES_AN_ITEM = 1.0, 20_000, 43
+WRITE_S, BYTES_A_SECOND, BYTES_AN_ITEM = 1.0, 20_000, 54
 """A record of topic cursors is written this often at most, and large ones less often; at the end of a poll always."""
 LISTENER = f"{socket.gethostname()}:{os.getpid()}"
 Part = Literal["live", "back"]
@@ -61,12 +62,15 @@ class Runner:
     def __init__(self, source: AnySource, record: Record, driver: Callable[[], Driver], observe: Observe, means: Means) -> None:
         """`record`: the first of this owner. `driver` makes the driver anew, with the credential as it is then; it raises
         NoCredentials."""
-        self._source, self._record, self._make, self._means = source, record, driver, means
+        self._source, self._make, self._means = source, driver, means
+        self.record = record
+        """The last one; all that it holds has been sent."""
+        self._written = record.cursor, record.items
         self._known = Known(record.items)
         self._cursor: JsonObject = record.cursor
         self._written_at = self._due = self._begun = 0.0
         self._lock = asyncio.Lock()
-        self._at = record.at
+        self._at, self._ahead = record.at, record.ahead(means.timer.now(), source.every.total_seconds())
         self._tries = 0
         self._payloads = Payloads(source, observe)
         metrics.begin(source.name)
@@ -75,13 +79,15 @@ class Runner:
     # --- the loop -----------------------------------------------------------------------------------------------------
     async def run(self) -> None:
         """Until it is cancelled; how far it is, is then in topic cursors, unless Kafka is away."""
-        await self._write(always=True)  # another listener that still runs this source sees a newer epoch
+        while not await self._write(always=True):  # another listener that still runs this source sees a newer epoch
+            await self._means.timer.sleep(BACKOFF_S)
         self._set("running")
         filling = asyncio.create_task(self._fill(), name=f"backfill of {self._source.name}")
         try:
             while True:
                 if (error := await self._once("live")) is None:
-                    await self._means.timer.sleep(max(0.0, self._due - self._means.timer.now()))
+                    left = min(self._due - self._means.timer.now(), self._source.every.total_seconds())  # clocks are set back
+                    await self._means.timer.sleep(max(0.0, left))
                 else:
                     await self._rest_after(error)
         finally:
@@ -112,11 +118,13 @@ class Runner:
             driver = self._make()
             async with aclosing(self._pages(driver, part)) as pages:
                 async for page in pages:
-                    await self._take(driver, page, part)
+                    await asyncio.shield(self._take(driver, page, part))  # who stops meanwhile, stops after it
             await self._write()
             self._tries = 0
         except SourceError as error:
             return error
+        except GivenUp:
+            return Failed("Kafka was away for so long that another listener may run this source")
         except Exception as error:  # of one source: the others go on
             log.exception("source %s", self._source.name)
             return Failed(f"unexpected {type(error).__name__}, see the log")
@@ -136,17 +144,14 @@ class Runner:
         """Sends what is new in the page; after that the cursor counts."""
         async with self._lock:  # a record of topic cursors never holds an item that Kafka does not have
             now = self._means.timer.now()
-            self._at = max(self._at + 1, int(now * 1000))
-            observations = self._payloads.observed(page.payloads, driver.origin, text_of(self._at / 1000))
+            self._at = max(self._at + 1, int((now + self._ahead) * 1000))
+            observations = self._payloads.observed(page.payloads, driver.origin)
             if self._source.keep == "mentions" and observations:
                 observations = self._means.mentioning.keep(observations, self._known)
-            try:
-                events = [*self._known.changes(observations, text_of(self._at / 1000))]
-                records = [_record(event) for event in events]
-            except Exception:
-                self._known = Known(self._record.items)  # none of them was sent
-                raise
-            refused = await self._means.sender.send(self._means.sender.events, records)
+            known = self._known.copy()
+            events = [*known.changes(observations, text_of(self._at / 1000))]
+            refused = await self._means.sender.send(self._means.sender.events, [_record(event) for event in events])
+            self._known = known
             metrics.REFUSED.labels(self._source.name).inc(len(refused))
             if page.cursor != self._cursor.get(part) or now - self._begun > LONGEST_BACKOFF_S:
                 self._tries = 0  # a server that takes streams, only to end them, gets ever more rest
@@ -156,22 +161,27 @@ class Runner:
             metrics.GAP.labels(self._source.name).set(now)
             self._means.tables.gap(self._source.name, self._source.platform, page.gap)
         self._sent(events, now)
-        if now - self._written_at > WRITE_S + len(self._known) * BYTES_AN_ITEM / BYTES_A_SECOND:
+        if not 0.0 <= now - self._written_at <= WRITE_S + len(self._known) * BYTES_AN_ITEM / BYTES_A_SECOND:
             await self._write()
 
     # --- the cursor ---------------------------------------------------------------------------------------------------
-    async def _write(self, *, always: bool = False) -> None:
-        """A record of topic cursors, and its copy, if anything changed since the last one."""
+    async def _write(self, *, always: bool = False) -> bool:
+        """A record of topic cursors, and its copy, if anything changed since the last one. Whether the topic has it."""
         async with self._lock:
-            items = self._known.dump()
-            if not always and self._cursor == self._record.cursor and items == self._record.items:
-                return
-            self._record = self._record.next(self._cursor, items, self._at)
+            state = self._cursor, self._known.dump()
+            if not always and state == self._written:
+                return True
+            self.record = self.record.next(*state, self._at)
             self._written_at = self._means.timer.now()
             partition = partition_of(self._source.credential, self._means.partitions)
-            record = KafkaRecord(self._record.dump(), self._source.name.encode(), partition=partition)
-            await self._means.sender.send(self._means.sender.cursors, [record])
-        self._means.tables.keep(self._record)
+            record = KafkaRecord(self.record.dump(), self._source.name.encode(), partition=partition)
+            try:
+                await self._means.sender.send(self._means.sender.cursors, [record])
+            except GivenUp:
+                return False
+            self._written = state
+        self._means.tables.keep(self.record)
+        return True
 
     # --- the state ----------------------------------------------------------------------------------------------------
     def _sent(self, events: Sequence[JsonObject], now: float) -> None:

@@ -13,8 +13,6 @@ from pipeline.fence import Fence, GivenUp
 from pipeline.kafka.producer import Record, Refusal, ReliableProducer
 from pipeline.monitoring.health import Vitals
 
-MOST_WAITING = 2_000
-"""Requests that wait for the thread; a source waits for room."""
 TOGETHER = 20_000
 """Records of one round, about."""
 Refused = dict[int, Refusal]
@@ -24,10 +22,12 @@ class _Request(NamedTuple):
     topic: str
     records: Sequence[Record]
     done: asyncio.Future[Refused]
+    generation: int
 
 
 class Sender:
-    """Of one event loop. While Kafka is away, all `send` wait, and /ready says why.
+    """Of one event loop. While Kafka is away, all `send` wait, and /ready says why. A source waits for its answer before it
+    sends more, so as many requests wait as there are sources, about.
 
     Restart: requests that were not answered are sent again by their source, from its cursor.
     """
@@ -44,18 +44,22 @@ class Sender:
         self.failed: asyncio.Future[None] = self._loop.create_future()
         """Gets the error that ended the thread."""
         self._requests: queue.Queue[_Request | None] = queue.Queue()
-        self._room = asyncio.Semaphore(MOST_WAITING)
         self._thread = threading.Thread(target=self._main, name="sending")
         self._thread.start()
 
     async def send(self, topic: str, records: Sequence[Record]) -> Refused:
-        """Returns when the topic has all records except those at the returned indices, which it never takes."""
+        """Returns when the topic has all records except those at the returned indices, which it never takes. Who is cancelled
+        meanwhile leaves the request behind, which is sent in its turn. Raises GivenUp: some of them may be there."""
         if not records:
             return {}
-        async with self._room:
-            done: asyncio.Future[Refused] = self._loop.create_future()
-            self._requests.put(_Request(topic, records, done))
-            return await done
+        done: asyncio.Future[Refused] = self._loop.create_future()
+        self._requests.put(_Request(topic, records, done, self._fence.generation))
+        return await done
+
+    def give_up(self) -> None:
+        """What Kafka has not acknowledged yet is not sent any more: another listener may run its source by now, and it would
+        come after what that one sends. From any thread."""
+        self._fence.end_generation()
 
     async def close(self) -> None:
         """Ends the thread; what it has not sent is given up."""
@@ -84,19 +88,27 @@ class Sender:
                 except queue.Empty:
                     break
                 if other is None:
-                    return
+                    self._requests.put(None)  # after these
+                    break
                 (requests if other.topic == first.topic else left).append(other)
             self._vitals.busy("sending")
             self._send(requests)
 
     def _send(self, requests: Sequence[_Request]) -> None:
-        records = [record for request in requests for record in request.records]
+        generation = self._fence.generation
+        for request in requests:
+            if request.generation != generation:
+                self._loop.call_soon_threadsafe(_give_up, request.done)
+        standing = [request for request in requests if request.generation == generation]
+        records = [record for request in standing for record in request.records]
         try:
-            refused = self._producers[requests[0].topic].send(records, self._fence.generation)
+            refused = self._producers[requests[0].topic].send(records, generation)
         except GivenUp:
+            for request in standing:
+                self._loop.call_soon_threadsafe(_give_up, request.done)
             return
         start = 0
-        for request in requests:
+        for request in standing:
             end = start + len(request.records)
             mine = {index - start: why for index, why in refused.items() if start <= index < end}
             self._loop.call_soon_threadsafe(_answer, request.done, mine)
@@ -106,3 +118,8 @@ class Sender:
 def _answer(done: asyncio.Future[Refused], refused: Refused) -> None:
     if not done.done():
         done.set_result(refused)
+
+
+def _give_up(done: asyncio.Future[Refused]) -> None:
+    if not done.done():
+        done.set_exception(GivenUp())

@@ -78,8 +78,10 @@ class Source(StrictModel):
         return self.token_env or (str(self.token_file) if self.token_file else "") or f"source {self.name}"
 
     def what(self) -> str:
-        """What its cursor is a place in: with another platform or account of the same name it starts anew."""
-        return orjson.dumps(self.model_dump(mode="json", exclude=set(Source.model_fields)), None, orjson.OPT_SORT_KEYS).decode()
+        """What its cursor is a place in: with another platform or account of the same name it starts anew. Without defaults: a
+        key that a later version adds begins nothing anew."""
+        keys = self.model_dump(mode="json", exclude=set(Source.model_fields), exclude_defaults=True)
+        return orjson.dumps(keys, None, orjson.OPT_SORT_KEYS).decode()
 
     def own_accounts(self) -> frozenset[str]:
         """In small letters, without @."""
@@ -90,7 +92,7 @@ class Twitter(Source):
     platform: Literal["twitter"]
     query: Annotated[Word, StringConstraints(max_length=1024)]
     """As X's search takes it."""
-    stream: bool = True
+    stream: bool = Field(True, exclude=True)
     """The filtered stream, and recent search for its gaps; else recent search alone."""
     server: Url = "https://api.x.com"
 
@@ -102,12 +104,12 @@ class Reddit(Source):
     """A search over all of Reddit."""
     comments: bool = True
     """false: submissions alone."""
-    client_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
+    client_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}$")] = Field(exclude=True)
     """Of the app that Reddit approved; its secret is the token."""
     contact: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,30}$")] | None = Field(None, exclude=True)
     """The account at Reddit of whoever is responsible: Reddit wants it in the User-Agent. Another one begins nothing anew."""
     server: Url = "https://oauth.reddit.com"
-    login: Url = "https://www.reddit.com"
+    login: Url = Field("https://www.reddit.com", exclude=True)
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -139,7 +141,7 @@ class Bluesky(Source):
     )
     """Their DIDs; none given: all."""
     server: SocketUrl = "wss://jetstream2.us-east.bsky.network"
-    version: Literal[1, 2] = 1
+    version: Literal[1, 2] = Field(1, exclude=True)
     """Of Jetstream's protocol."""
 
 

@@ -25,7 +25,6 @@ from pipeline.kafka.producer import RenewedProducer
 from pipeline.listen.api import Api, Limit
 from pipeline.listen.driver import Driver, Reach
 from pipeline.listen.drivers.registry import make_driver
-from pipeline.listen.ownership import partition_of
 from pipeline.listen.record import Pause
 from pipeline.listen.sources_file import AnySource, Sources, load_sources, token_of
 from pipeline.listen.timer import Timer
@@ -139,7 +138,8 @@ def gaps(settings: Settings, name: str) -> list[StoredGap]:
 
 
 def pause(settings: Settings, source: AnySource, paused: bool) -> None:
-    """Says so in topic cursors, where the source's listener sees it at once. Raises UnreachableError."""
+    """Says so in each partition of topic cursors: the source's listener sees it at once, and so does who has the source once
+    its credential is another one. Raises UnreachableError."""
     topic = settings.kafka.topic("cursors")
     topics = check_kafka(settings.kafka)
     if topic not in topics:
@@ -147,8 +147,9 @@ def pause(settings: Settings, source: AnySource, paused: bool) -> None:
     key, value = Pause(source.name, paused).dump()
     failed = list[str]()
     producer = RenewedProducer(settings.kafka.client(), "cursors")
-    record = KafkaRecord(value, key, partition=partition_of(source.credential, topics[topic]))
-    producer.produce(topic, record, lambda error, _: failed.append(error.str()) if error else None)
+    for partition in range(topics[topic]):
+        record = KafkaRecord(value, key, partition=partition)
+        producer.produce(topic, record, lambda error, _: failed.append(error.str()) if error else None)
     if producer.flush(SEND_S) or failed:
         raise UnreachableError(f"Kafka at {settings.kafka.bootstrap}: {failed[0] if failed else 'no answer'}")
 

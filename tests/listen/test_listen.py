@@ -14,8 +14,10 @@ from pipeline.listen.status import healths, pause, source_named
 from pipeline.migrate import migrate
 from schemas.untyped import JsonObject
 from tests.support.listener import cursors, listening, sent, start_listener, write_sources
+from tests.support.mastodon_server import MastodonServer
 from tests.support.oracle import connect
 from tests.support.rss_server import RssServer
+from tests.support.topics import read_topic
 from tests.support.worker import Worker, wait_for
 
 pytestmark = pytest.mark.timeout(120)
@@ -121,6 +123,51 @@ def test_a_paused_source_rests_until_it_is_resumed(listens: Settings, feed: RssS
     pause(listens, source_named(listens, "blog"), False)
     wait_for("the new post came", lambda: len(sent(listens)) == 6)
     stopped(listener)
+
+
+def test_a_pause_is_in_each_partition(listens: Settings) -> None:
+    pause(listens, source_named(listens, "blog"), True)
+    found = {message.partition() for message in read_topic(listens.kafka, listens.kafka.topic("cursors"))}
+    assert found == set(range(listens.kafka.partitions)), "with another credential the source is in another partition"
+
+
+def test_a_stream_whose_keys_change_goes_on_where_it_was(settings: Settings, sources: Path, tmp_path: Path) -> None:
+    server = MastodonServer()
+    migrate(settings)
+    server.world.post(0, time.time(), "status 0")
+    with server.running():
+        keys = {"name": "toot", "platform": "mastodon", "server": server.url}
+        write_sources(sources, [keys])
+        own = listening(settings, sources)
+        listener = start_listener(own, tmp_path / "1.log")
+        for turn in (1, 2):
+            post_ten(server, own, turn)
+            write_sources(sources, [{**keys, "own": [f"@turn{turn}"]}])
+        wait_for("it runs anew", lambda: epoch(own) == 3)
+        server.world.post(99, time.time(), "status 99")
+        wait_for("it goes on", lambda: "99" in {text.rpartition(" ")[2] for text in statuses(own)})
+        stopped(listener)
+        again = [text for text, times in statuses(own).items() if times > 1]
+        assert again == [], "what it sent just before a change is sent once"
+
+
+def post_ten(server: MastodonServer, settings: Settings, turn: int) -> None:
+    """Ten statuses come by the stream of this start of the source."""
+    wait_for("it streams", lambda: epoch(settings) == turn and len(server.sockets) > 0)
+    for number in range(turn * 10, turn * 10 + 10):
+        server.world.post(number, time.time(), f"status {number}")
+        time.sleep(0.02)
+    wait_for("they came", lambda: len(statuses(settings)) == 10 * turn + 1)
+
+
+def epoch(settings: Settings) -> int:
+    record = cursors(settings).get("toot")
+    return 0 if record is None else record.epoch
+
+
+def statuses(settings: Settings) -> Counter[str]:
+    """How often each was created."""
+    return Counter(event["text"] for event in sent(settings) if event["operation"] == "create" and event["kind"] == "post")
 
 
 def test_a_file_that_changes_is_taken_over(listens: Settings, feed: RssServer, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pipeline.config.settings import Settings
 from pipeline.http.outgoing import Limits
 from pipeline.listen import api
 from pipeline.listen.drivers import mastodon
+from pipeline.listen.sources_file import AnySource
 from pipeline.listen.states import NoCredentials, Waiting
 from pipeline.migrate import migrate
 from schemas.untyped import JsonObject
@@ -293,6 +294,25 @@ def test_accounts_of_a_server_of_its_own_are_left_to_that_one(server: MastodonSe
     assert "post 6" in texts() and "post 6" in texts(other(timeline="tag", tag="tea"))
     assert "post 6" in texts(other(keep="mentions")) and "post 6" in texts(source(platform="mastodon", server=server.url))
     assert "post 6" not in texts(other()) and "post 6" not in texts(other(timeline="local"))
+
+
+def test_what_is_left_to_another_source_follows_the_file_while_it_streams(server: MastodonServer) -> None:
+    driven = listening(server, every="1h")
+    left = source(name="b", platform="mastodon", server="https://other.example")
+
+    def then(number: int, others: tuple[AnySource, ...]) -> None:
+        if server.sockets and f"post {number - 1}" in driven.texts and number not in server.world.items():
+            driven.others = others
+            post(server, number, "tom@other.example")
+            post(server, number + 1)
+
+    def changes() -> bool:
+        then(6, (left,))
+        then(8, ())
+        return "post 9" in driven.texts
+
+    driven.run(changes)
+    assert "post 6" not in driven.texts and "post 8" in driven.texts and not driven.errors
 
 
 def test_recorded_statuses_flow(server: MastodonServer) -> None:

@@ -13,7 +13,6 @@ from pipeline.sources.platforms.observation import LeftOut, Observation, Origin,
 
 FILE = b"sources: [{name: blog, platform: rss, url: 'https://example.com', original: true}]"
 (SOURCE,) = parse_sources(FILE, Path("sources.yaml")).sources
-NOW = "2026-11-28T12:00:00Z"
 
 
 def observe(payload: object, origin: Origin) -> Iterator[Observation | LeftOut]:
@@ -27,13 +26,12 @@ def observe(payload: object, origin: Origin) -> Iterator[Observation | LeftOut]:
 
 def test_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
     payloads = Payloads(SOURCE, observe)
-    seen = payloads.observed(["a", "unreadable", "broken", "\ud800", "b"], Origin(), NOW)
+    seen = payloads.observed(["a", "unreadable", "broken", "\ud800", "b"], Origin())
     assert [each.event["id"] for each in seen] == ["a", "broken", "b"], "no text with half a character"
     event = {
         "platform": "rss",
         "id": "a",
         "kind": "post",
-        "created_at": NOW,
         "source": {"name": "blog"},
         "original": '{"it":"a"}',
     }
@@ -44,5 +42,5 @@ def test_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_stranger_can_name_only_so_many_kinds() -> None:
     payloads = Payloads(SOURCE, observe)
-    payloads.observed([*range(10 * MOST_KINDS)], Origin(), NOW)
+    payloads.observed([*range(10 * MOST_KINDS)], Origin())
     assert len(payloads.left_out) == MOST_KINDS + 1 and payloads.left_out.total() == 10 * MOST_KINDS

@@ -28,5 +28,19 @@ def test_the_newest_owner_counts_whatever_an_older_one_writes_after_it() -> None
     assert not newest.add(taken.next({}, b"", 1)) and newest.records["blog"].number == 1
 
 
+def test_after_an_owner_whose_clock_was_ahead_changes_count_from_later_than_its_own() -> None:
+    assert MARK.ahead(MARK.at / 1000, 60.0) == 0.0 == MARK.ahead(MARK.at / 1000 - 1, 60.0), "clocks differ by a little"
+    assert MARK.ahead(MARK.at / 1000 - 3_600, 60.0) >= 3_600 + 60, "it may have polled once more"
+    assert MARK.ahead(MARK.at / 1000 - 3_600, 86_400.0) < 86_400, "a day ahead, the workers take nothing"
+
+
+def test_a_pause_counts_in_its_partition() -> None:
+    newest = Newest()
+    newest.pause(Pause("blog", False), 2)
+    newest.pause(Pause("blog", True), 1)
+    assert newest.is_paused("blog", 1) and not newest.is_paused("blog", 2) and not newest.is_paused("blog", 3)
+    assert not newest.is_paused("page", 1)
+
+
 def test_of_another_feed_under_the_same_name_it_begins_anew() -> None:
     assert MARK.taken("another") == Record("blog", "another", 4)

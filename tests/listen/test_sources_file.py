@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import SettingsError
-from pipeline.listen.sources_file import Sources, parse_sources, token_of
+from pipeline.listen.sources_file import Rss, Sources, parse_sources, token_of
 from pipeline.listen.states import NoCredentials
 
 FILE = Path("sources.yaml")
@@ -77,6 +77,29 @@ def test_another_login_to_a_mailbox_goes_on_where_it_was() -> None:
     oauth = "oauth: {url: 'https://login.example.com/token', client_id: abc}"
     (before,), (after,), (other,) = (parsed(mail + end).sources for end in ("}", f", port: 1993, {oauth}}}", ", folder: Spam}"))
     assert before.what() == after.what() != other.what()
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ("platform: twitter, query: kettle", "stream: false"),
+        ("platform: bluesky, accounts: ['did:plc:abc']", "version: 2"),
+        ("platform: reddit, subreddits: [coffee], client_id: abc", "login: 'https://login.example.com'"),
+        ("platform: twitter, query: kettle", "server: 'https://api.x.com'"),
+    ],
+)
+def test_another_way_to_the_same_thing_goes_on_where_it_was(text: str, more: str) -> None:
+    (before,), (after,) = (parsed(f"sources:\n- {{name: a, {text}{end}}}").sources for end in ("", f", {more}"))
+    assert before.what() == after.what()
+
+
+def test_a_key_that_a_later_version_adds_begins_nothing_anew() -> None:
+    class Later(Rss):
+        depth: int = 3
+
+    (before,) = parsed(RSS + "}").sources
+    keys = {"name": "blog", "platform": "rss", "url": "https://example.com/feed"}
+    assert before.what() == Later.model_validate(keys).what() != Later.model_validate({**keys, "depth": 4}).what()
 
 
 def test_credentials(tmp_path: Path) -> None:

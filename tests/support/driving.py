@@ -116,7 +116,7 @@ class Driven:
         api = Api(client, self.source.name, self.timer, self.limit, Allowed.of(("127.0.0.1",)))
         try:
             async with asyncio.timeout(PATIENCE_S):
-                yield Reach(api, SecretStr(self.token), self.timer, feeds, self.shared, self.beside, self.others)
+                yield Reach(api, SecretStr(self.token), self.timer, feeds, self.shared, self.beside, lambda: self.others)
         finally:
             await client.close()
             await feeds.close()

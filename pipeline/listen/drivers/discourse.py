@@ -80,7 +80,7 @@ class DiscourseDriver:
     async def pages(self, cursor: JsonObject) -> AsyncGenerator[Page, None]:
         """The new posts, the newest first, and a page of older ones."""
         now = self._reach.timer.now()
-        if now - cursor.get("met", now) > max(LATE_S, self._source.every.total_seconds()):
+        if not 0.0 <= now - cursor.get("met", now) <= max(LATE_S, self._source.every.total_seconds()):
             cursor = {name: value for name, value in cursor.items() if name not in ("met", "below")}
         while "below" not in cursor:
             posts = await self._posts(cursor.get("before"))

@@ -25,7 +25,7 @@ import orjson
 from pipeline.http.lasting import Socket
 from pipeline.listen.driver import Gap, Page, Reach, merged, together
 from pipeline.listen.drivers.mastodon_timeline import NOTHING, Fetched, Timeline, elsewhere, ids_of, is_left, judge, rank
-from pipeline.listen.sources_file import Mastodon
+from pipeline.listen.sources_file import AnySource, Mastodon
 from pipeline.listen.states import Failed, NoCredentials
 from pipeline.listen.timer import text_of
 from pipeline.sources.platforms.observation import Origin
@@ -57,14 +57,15 @@ class MastodonDriver:
         logged_in = partial(judge, logged_in=bool(self._token))
         self._api = replace(reach.api, headers={**reach.api.headers, **headers}, judge=logged_in)
         self._timeline = Timeline(source, self._api)
-        self._elsewhere = elsewhere(source, reach.others)
+        self._reach, self._others = reach, tuple[AnySource, ...]()
+        self._left_to_them = frozenset[str]()
         self._begun = False
         """Before the newest page is there, frames do not move the cursor: what lies below the page may be missed."""
         self.origin = Origin(urlsplit(source.server).hostname or "", source.own_accounts())
 
     async def pages(self, cursor: JsonObject) -> AsyncGenerator[Page, None]:
         """The newest page, then the stream until it breaks; or, where it is refused, what is new by REST."""
-        streams = self._token or cursor.get("again", 0.0) <= self._timer.now()
+        streams = self._token or not 0.0 < cursor.get("again", 0.0) - self._timer.now() <= DAY_S
         if streams and not 0 <= self._timer.now() - cursor.get("asked", 0.0) < DAY_S:
             cursor = {**cursor, "stream": await self._timeline.stream_url(), "asked": self._timer.now()}
             yield Page([], cursor)
@@ -123,6 +124,13 @@ class MastodonDriver:
                 continue
             fetched, tries = found, 0
             yield fetched
+
+    @property
+    def _elsewhere(self) -> frozenset[str]:
+        """Servers whose accounts are left to another source, by the file as it is now: a stream may last for weeks."""
+        if (others := self._reach.others()) is not self._others:
+            self._others, self._left_to_them = others, elsewhere(self._source, others)
+        return self._left_to_them
 
     def _page(self, batch: list[object], cursor: JsonObject) -> Page:
         """Of frames and pages, in their order."""

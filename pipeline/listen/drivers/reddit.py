@@ -78,7 +78,8 @@ class RedditDriver:
     async def pages(self, cursor: JsonObject) -> AsyncGenerator[Page, None]:
         """Each listing down to the newest known item, then known items that are not in it."""
         now = self._reach.timer.now()
-        if not cursor.get("left") or now - cursor["begun"] > max(LATE_S, self._source.every.total_seconds()):
+        late = max(LATE_S, self._source.every.total_seconds())
+        if not cursor.get("left") or not 0.0 <= now - cursor["begun"] <= late:
             cursor = {**cursor, "left": [*self._lists, AGAIN], "begun": now}
         shown = set[str]()
         while cursor.get("left"):

@@ -30,7 +30,7 @@ class RssDriver:
 
     async def pages(self, cursor: JsonObject) -> AsyncGenerator[Page, None]:
         """The feed as it is; no payload where it has not changed."""
-        if self._reach.timer.now() < cursor.get("rest", 0.0):
+        if 0.0 < cursor.get("rest", 0.0) - self._reach.timer.now() <= LONGEST_REST_S:  # else our clock was set back
             return
         asked = {"If-None-Match": cursor.get("etag", ""), "If-Modified-Since": cursor.get("modified", "")}
         headers = {"Accept": _ACCEPT} | {name: value for name, value in asked.items() if value}

@@ -3,7 +3,8 @@ groups that changed, and a delete.
 
 An older version of an item may be seen after a newer one, as where a stream's first post waits behind a page of a search: its
 text and counts change nothing. A changed text that the platform dates is an update of its own: beside counts it would carry the
-poll's time, by another clock, and the next edit could seem older than it.
+poll's time, by another clock, and the next edit could seem older than it. No update is from before its item, whose platform's
+clock may be ahead of ours: the worker would ignore it for ever.
 
 An update carries whole groups (processors/completion.py): so a group of which a payload gives only a part replaces none. What
 was sent last of an item is known by hashes, of the newest items alone: an item beyond them is a create again, which the
@@ -44,6 +45,8 @@ class _Sent(NamedTuple):
 
 
 _GONE = _Sent(GONE, GONE, GONE, 0)
+DAY_MS = 86_400_000
+"""A platform's time that is so far ahead is none: the worker takes no such time, and it would hide what comes after it."""
 _DATED = frozenset({"text", "metrics"})
 """What an older version has no say in."""
 
@@ -59,6 +62,12 @@ class Known:
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def copy(self) -> Known:
+        """The same items, apart from these."""
+        other = Known(most=self._most)
+        other._items = self._items.copy()
+        return other
 
     def has(self, platform: str, item: str | None) -> bool:
         """Whether something of the item was sent, lately."""
@@ -78,6 +87,8 @@ class Known:
         event = seen.event
         key = _key(event["platform"], event["id"])
         before = self._items.get(key)
+        if _ms(seen.at) > _ms(now) + DAY_MS:
+            seen = seen._replace(at="")
         if seen.deleted:
             self._keep(key, _GONE)
             return [] if before == _GONE else [_delete(event, seen.at or now)]
@@ -93,8 +104,9 @@ class Known:
         self._keep(key, _Sent(merged[0], merged[1], merged[2], max(_ms(seen.at), before.edited)))
         dated: list[Group] = ["text"] if "text" in changed and seen.at else []
         others = [group for group in changed if group not in dated]
+        begun = event.get("created_at", "")
         updates = [(dated, seen.at), (others, now)]
-        return [_update(event, groups, at) for groups, at in updates if groups]
+        return [_update(event, groups, max(at, begun, key=_ms)) for groups, at in updates if groups]
 
     def _keep(self, key: int, sent: _Sent) -> None:
         self._items.pop(key, None)  # to the end, as the newest

@@ -49,6 +49,34 @@ def test_an_edit_counts_from_the_platforms_time_and_counts_from_ours() -> None:
     ], "by our clock the text could be newer than the next edit by the platform's"
 
 
+def test_nothing_counts_from_before_its_item_whatever_our_clock_says() -> None:
+    known, early, begun = Known(), "2026-11-28T10:00:00Z", "2026-11-28T11:00:00Z"
+    sent(known, post(), early)
+    assert [each["occurred_at"] for each in sent(known, post(likes=2), early)] == [begun], "earlier, it is ignored for ever"
+    assert [each["occurred_at"] for each in sent(known, post("It leaks", likes=2), early, at=early)] == [begun]
+    assert [each["occurred_at"] for each in sent(known, post("It leaks", likes=3), LATER)] == [LATER]
+
+
+def test_an_edit_of_next_year_hides_nothing() -> None:
+    known, next_year = Known(), "2027-11-28T11:30:00Z"
+    sent(known, post())
+    assert [each["occurred_at"] for each in sent(known, post("edited"), at=next_year)] == [NOW]
+    assert [each["occurred_at"] for each in sent(known, post("corrected", likes=2), LATER, at=NOW)] == [NOW, LATER]
+
+
+def test_an_item_without_a_time_has_that_of_its_first_sight_and_no_other() -> None:
+    known, undated = Known(), {"platform": "x", "id": "1", "kind": "post", "text": "The kettle leaks"}
+    assert [each["created_at"] for each in sent(known, undated)] == [NOW]
+    assert ["created_at" in each for each in sent(known, {**undated, "text": "It leaks"}, LATER)] == [False]
+
+
+def test_a_copy_is_apart() -> None:
+    known = Known()
+    sent(known, post())
+    copy = known.copy()
+    assert sent(copy, post(likes=2)) and sent(known, post(likes=2)), "each has sent it by itself"
+
+
 def test_an_older_version_that_comes_late_changes_nothing() -> None:
     known, first, second = Known(), "2026-11-28T11:30:00Z", "2026-11-28T11:40:00.250Z"
     assert sent(known, post("second", likes=3), at=second)[0]["operation"] == "create"

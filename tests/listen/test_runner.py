@@ -1,0 +1,137 @@
+"""One source, its records and its clock, with a driver that gives what the test wants."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from pipeline.config.settings import Settings
+from pipeline.errors import UnreachableError
+from pipeline.kafka.topics import migrate_topics
+from pipeline.listen.driver import Page
+from pipeline.listen.keep import Mentioning
+from pipeline.listen.record import Record
+from pipeline.listen.runner import Means, Runner
+from pipeline.listen.sender import Sender
+from pipeline.listen.tables import Tables
+from pipeline.listen.timer import Timer
+from pipeline.monitoring.health import Vitals
+from pipeline.processors.mentions.brands import SAMPLE_BRANDS, load_brands
+from pipeline.sources.platforms.observation import LeftOut, Observation, Origin
+from schemas.untyped import JsonObject
+from tests.support.driving import source
+from tests.support.listener import sent
+
+pytestmark = pytest.mark.timeout(120)
+SOURCE = source(name="blog", platform="rss", url="https://blog.example.org/feed", every="1m")
+FIRST = Record("blog", SOURCE.what(), 1)
+
+
+class SetBack(Timer):
+    """A clock, `ahead` of the right one; waits of the source take no time, and are noted."""
+
+    def __init__(self, ahead: float) -> None:
+        self.ahead, self.waits = ahead, list[float]()
+
+    def now(self) -> float:
+        return super().now() + self.ahead
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        await asyncio.sleep(0.01)
+
+
+class Polls:
+    """A poll gives one page: the item with this text; during it the clock is set right."""
+
+    origin = Origin()
+
+    def __init__(self, timer: SetBack, texts: list[str]) -> None:
+        self._timer, self._texts = timer, texts
+
+    async def pages(self, cursor: JsonObject) -> AsyncGenerator[Page, None]:
+        if self._texts:
+            yield Page([self._texts.pop(0)], {"left": len(self._texts)})
+        self._timer.ahead = 0.0
+
+    async def backfill(self, cursor: JsonObject, since: float) -> AsyncGenerator[Page, None]:
+        for page in list[Page]():
+            yield page
+
+    async def check(self) -> str:
+        return ""
+
+    async def close(self) -> None:
+        pass
+
+
+class Streams(Polls):
+    """A stream that gives a page again and again; after the first one the clock is set right."""
+
+    async def pages(self, cursor: JsonObject) -> AsyncGenerator[Page, None]:
+        for number in count(1):
+            yield Page([f"text {number}"], {"number": number})
+            self._timer.ahead = 0.0
+            await asyncio.sleep(0.05)
+
+
+def observe(payload: object, origin: Origin) -> Iterator[Observation | LeftOut]:
+    created = "2026-01-01T00:00:00Z"
+    yield Observation({"platform": "rss", "id": "1", "kind": "post", "created_at": created, "text": payload})
+
+
+def away() -> Client:
+    raise UnreachableError("no ClickHouse in this test")
+
+
+async def ran(settings: Settings, record: Record, timer: SetBack, driver: Polls, done: Callable[[Runner], bool]) -> Runner:
+    """A runner, after it has run until it is done."""
+    await asyncio.to_thread(migrate_topics, settings.kafka)
+    sender, tables = Sender(settings.kafka, Vitals()), Tables(away)
+    means = Means(sender, tables, timer, Mentioning(load_brands(SAMPLE_BRANDS)), settings.kafka.partitions)
+    runner = Runner(SOURCE, record, lambda: driver, observe, means)
+    task = asyncio.create_task(runner.run())
+    try:
+        while not done(runner):
+            await asyncio.sleep(0.05)
+            assert not task.done()
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await tables.close()
+        await sender.close()
+    return runner
+
+
+async def test_a_source_rests_for_one_poll_though_the_clock_was_set_back(settings: Settings) -> None:
+    timer = SetBack(3_600.0)
+    polls = Polls(timer, ["It leaks", "It leaks still"])
+    runner = await ran(settings, FIRST, timer, polls, lambda _: len(timer.waits) > 2)
+    assert max(timer.waits) <= 60.0
+    assert runner.record.cursor == {"live": {"left": 0}} and runner.record.epoch == 1
+    create, update = sent(settings)
+    assert (create["operation"], update["operation"]) == ("create", "update")
+
+
+async def test_a_stream_goes_on_writing_how_far_it_is_though_the_clock_was_set_back(settings: Settings) -> None:
+    timer = SetBack(3_600.0)
+
+    def wrote(runner: Runner) -> bool:
+        return bool(runner.record.cursor.get("live", {}).get("number", 0) > 1)
+
+    await ran(settings, FIRST, timer, Streams(timer, []), wrote)
+
+
+async def test_after_an_owner_whose_clock_was_ahead_its_changes_do_not_hide_the_next_ones(settings: Settings) -> None:
+    timer = SetBack(0.0)
+    ahead = int((timer.now() + 3_600) * 1000)
+    left = replace(FIRST, epoch=2, at=ahead)
+    runner = await ran(settings, left, timer, Polls(timer, ["It leaks"]), lambda _: len(timer.waits) > 0)
+    assert runner.record.at > ahead + 60_000, "the last owner may have sent changes for one poll after its last record"
