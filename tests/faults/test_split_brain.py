@@ -20,10 +20,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pipeline.config.settings import EmbeddedSettings, Settings
+from pipeline.config.settings import Settings
 from pipeline.embedded.child import free_port
-from pipeline.embedded.stack import Stack
-from pipeline.errors import StackError
 from pipeline.kafka.group import SESSION_S
 from tests.support.beside import repeated
 from tests.support.control import (
@@ -41,6 +39,7 @@ from tests.support.control import (
     send,
     start_control,
 )
+from tests.support.forked import NAMES, Forked, forked_stack
 from tests.support.link import Link
 from tests.support.worker import Worker, wait_for
 
@@ -53,56 +52,14 @@ RULES: list[dict[str, Any]] = [
     # True of nobody; it makes the brands known that are silenced before anybody has mentioned them.
     {"name": "known", "type": "reach", "followers": 10**9, "brands": [f"Brand {number}" for number in range(3, 800, 4)]},
 ]
-NAMES = ("first", "second")
 EVERY_S, MOMENT_S, RECORDED_S = 0.7, 0.5, 3.0
 LONG_RUN = 120.0
 
 
-class Forked(Stack):
-    """A stack whose broker has a listener for each control, behind a link that can be cut."""
-
-    def __init__(self, settings: EmbeddedSettings) -> None:
-        super().__init__(settings, print)
-        self.behind = {name: free_port() for name in NAMES}
-        self.links = {name: free_port() for name in NAMES}
-
-    def _broker_command(self) -> list[str]:
-        command = super()._broker_command()
-        if self.broker_kind == "kafka":
-            with (self.data_dir / "kafka" / "server.properties").open("a") as file:
-                file.write(self._listeners(Path(file.name).read_text()))
-        return command
-
-    def _listeners(self, properties: str) -> str:
-        known = dict(line.split("=", 1) for line in properties.splitlines() if "=" in line and line[0] != "#")
-        names = [name.upper() for name in NAMES]
-        behind = [f"{name.upper()}://127.0.0.1:{self.behind[name]}" for name in NAMES]
-        before = [f"{name.upper()}://127.0.0.1:{self.links[name]}" for name in NAMES]
-        more = {
-            "listeners": ",".join([known["listeners"], *behind]),
-            "advertised.listeners": ",".join([known["advertised.listeners"], *before]),
-            "listener.security.protocol.map": ",".join(
-                [known["listener.security.protocol.map"], *(f"{name}:PLAINTEXT" for name in names)]
-            ),
-            "inter.broker.listener.name": "PLAINTEXT",
-        }
-        return "".join(f"{key}={value}\n" for key, value in more.items())
-
-
 @pytest.fixture(scope="module")
 def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
-    folder = tmp_path_factory.mktemp("forked")
-    stack = Forked(EmbeddedSettings(data_dir=folder, broker="auto", kafka_port=0, clickhouse_port=0))
-    try:
-        stack.start()
-    except StackError as error:
-        pytest.skip(f"no embedded stack: {error}")
-    try:
-        if stack.broker_kind != "kafka":
-            pytest.skip("the light broker is in use (Kafka's jars can't be had): it has one listener")
+    with forked_stack(tmp_path_factory.mktemp("forked")) as stack:
         yield stack
-    finally:
-        stack.stop()
 
 
 # --- faults ----------------------------------------------------------------------------------------------------------
