@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from pydantic import SecretStr
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clock import Seldom
@@ -27,14 +28,16 @@ from pipeline.http.addresses import Allowed
 from pipeline.http.outgoing import Outgoing
 from pipeline.http.route import Route
 from pipeline.listen.api import Api, Limit
+from pipeline.listen.credentials import token_of
 from pipeline.listen.driver import Driver, Reach
 from pipeline.listen.drivers.registry import make_driver
 from pipeline.listen.keep import Mentioning
 from pipeline.listen.ownership import Ownership, partition_of
 from pipeline.listen.record import Record
+from pipeline.listen.rest import Access
 from pipeline.listen.runner import Means, Runner, unheard
 from pipeline.listen.sender import Sender
-from pipeline.listen.sources_file import AnySource, Sources, parse_sources, token_of
+from pipeline.listen.sources_file import AnySource, Sources, parse_sources
 from pipeline.listen.tables import Health, Tables
 from pipeline.listen.timer import Timer
 from pipeline.migrate import check
@@ -66,6 +69,7 @@ class Listen:
         if settings.sources is None:
             raise SettingsError("setting sources names no file: nothing to listen to (docs/sources.md)")
         self._settings, self._timer, self._environ = settings, timer, environ
+        self._folder = settings.sources.parent
         self._file: WatchedFile[Sources] = WatchedFile(settings.sources, parse_sources, source_metrics.RELOADS)
         self._brands = WatchedFile(settings.brands, parse_brands, metrics.BRANDS) if settings.brands else None
         self._mentioning = Mentioning(self._brands.value if self._brands else load_brands(SAMPLE_BRANDS))
@@ -188,7 +192,8 @@ class Listen:
 
     async def _run(self, source: AnySource) -> None:
         record = await self._taken(source)
-        runner = Runner(source, record, partial(self._driver, source), mapper(source.platform), self._means)
+        access = Access(partial(self._driver, source), partial(self._token, source))
+        runner = Runner(source, record, access, mapper(source.platform), self._means)
         mine = self._running[source.name]
         mine.epoch, mine.runner = record.epoch, runner
         await runner.run()
@@ -207,8 +212,11 @@ class Listen:
                     log.warning("sources begin when ClickHouse says how far they are: %s", reason(error))
                 await asyncio.sleep(EVERY_S)
 
+    def _token(self, source: AnySource) -> SecretStr:
+        return token_of(source, self._environ, self._folder)
+
     def _driver(self, source: AnySource) -> Driver:
-        token = token_of(source, self._environ)
+        token = self._token(source)
         limit = self._limits.setdefault(source.credential, Limit())
         api = Api(self._client, source.name, self._timer, limit, Allowed.of(source.allow))
         shared = self._shared.setdefault(source.credential, {})

@@ -31,15 +31,21 @@ class Mentioning:
         self._brands, self._matching = brands, None
 
     def keep(self, observations: Sequence[Observation], known: Known) -> list[Observation]:
-        """Those to send, in their order."""
-        kept, ids = list[Observation](), set[str]()
-        for seen, mentions in zip(observations, self._mentions(observations), strict=True):
-            event = seen.event
-            target = event.get("target") if event.get("kind") in REACTIONS else None
-            if mentions or known.has(event["platform"], event["id"]) or target in ids or known.has(event["platform"], target):
-                ids.add(event["id"])
-                kept.append(seen)
-        return kept
+        """Those to send, in their order. `observations`: of one source. What follows in them of a kept item is kept, too; a
+        reaction may come before its target."""
+        mentioning = zip(observations, self._mentions(observations), strict=True)
+        items, reactions, kept = set[str](), set[str](), list[bool]()
+        for seen, mentions in mentioning:
+            name, platform = seen.event["id"], seen.event["platform"]
+            kept.append(mentions or name in items or known.has(platform, name))
+            if kept[-1]:
+                items.add(name)
+        for place, seen in enumerate(observations):
+            name, target = seen.event["id"], seen.event.get("target") if seen.event.get("kind") in REACTIONS else None
+            if name in reactions or target in items or known.has(seen.event["platform"], target):
+                reactions.add(name)
+                kept[place] = True
+        return [seen for seen, stays in zip(observations, kept, strict=True) if stays]
 
     def _mentions(self, observations: Sequence[Observation]) -> list[bool]:
         import polars as pl

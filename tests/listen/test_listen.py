@@ -13,6 +13,7 @@ from pipeline.config.settings import Settings
 from pipeline.listen.status import healths, pause, source_named
 from pipeline.migrate import migrate
 from schemas.untyped import JsonObject
+from tests.support import fast_listener
 from tests.support.listener import cursors, listening, sent, start_listener, write_sources
 from tests.support.mastodon_server import MastodonServer
 from tests.support.oracle import connect
@@ -199,3 +200,17 @@ def test_a_failing_source_says_why_and_goes_on(listens: Settings, feed: RssServe
     stopped(listener)
     with connect(listens) as client:
         assert client.command("SELECT count() FROM source_gaps") == 0
+
+
+def test_a_refused_credential_is_tried_each_hour_at_last(
+    listens: Settings, feed: RssServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(fast_listener.FACTOR, "3000")
+    monkeypatch.setenv(fast_listener.BEGIN, str(time.time()))
+    feed.faults.share, feed.faults.kinds = 1.0, ("401",)
+    listener = start_listener(listens, tmp_path / "1.log", ("-m", "tests.support.fast_listener"))
+    wait_for("it is refused for the fifth time", lambda: state(listens).get("errors", 0) >= 5)
+    refused = state(listens)
+    stopped(listener)
+    assert refused["state"] == "no credentials"
+    assert (refused["until"] - refused["since"]).total_seconds() / 60 > 1 + 4 + 16 + 60 + 59

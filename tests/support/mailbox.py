@@ -42,7 +42,9 @@ async def driving(
     )
     async with client(route, lookup) as out:
         api = Api(out, name, Timer(), Limit(), Allowed.of(allow))
-        driver = make(source, Reach(api, SecretStr(token), Timer(), FeedParser(), environ={"APP_SECRET": "app-s3cret"}))
+        secrets = {"APP_SECRET": "app-s3cret"}
+        reach = Reach(api, SecretStr(token), Timer(), FeedParser(), beside=frozenset((name,)), environ=secrets)
+        driver = make(source, reach)
         try:
             async with asyncio.timeout(PATIENCE_S):
                 yield driver

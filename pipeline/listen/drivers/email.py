@@ -58,8 +58,12 @@ class EmailDriver:
 
     # --- pages --------------------------------------------------------------------------------------------------------
     async def pages(self, cursor: JsonObject) -> AsyncGenerator[Page, None]:
-        """Mails as they come; where the server has no IDLE, those that came since."""
+        """Mails as they come; where the server has no IDLE, those that came since. On trial, the newest mail."""
         folder = await self._opened()
+        if self._reach.beside is None:
+            async for page in self._newest(folder):
+                yield page
+            return
         cursor = await self._placed(folder, cursor)
         woken = False
         while True:
@@ -77,6 +81,12 @@ class EmailDriver:
             if waited in ("ended", "refused"):
                 return
             woken = waited == "news"
+
+    async def _newest(self, folder: Folder) -> AsyncGenerator[Page, None]:
+        if folder.mails:
+            uids, _ = await self._do(partial(folder.older, folder.next, date(1970, 1, 1)))
+            if batch := await self._do(partial(folder.described, uids[:1])):
+                yield await self._page(folder, batch, {})
 
     async def _placed(self, folder: Folder, cursor: JsonObject) -> JsonObject:
         """The cursor in the folder as it is: of a first start, before the next mail."""

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from pipeline.http import failures
 from pipeline.http.answer import Answer
 from pipeline.listen.api import Api, parsed
+from pipeline.listen.credentials import variable
 from pipeline.listen.drivers.email_folder import LogIn, is_passing
 from pipeline.listen.drivers.email_wire import COMMAND_S, Broken, Client, said
 from pipeline.listen.sources_file import OAuth
@@ -32,9 +33,7 @@ class Refused(Exception):
 
 async def access_token(api: Api, oauth: OAuth, refresh_token: str, environ: Mapping[str, str]) -> str:
     """A fresh one. Raises SourceError: NoCredentials where the refresh token, or the app, is refused."""
-    secret = environ.get(oauth.client_secret_env, "").strip() if oauth.client_secret_env else ""
-    if oauth.client_secret_env and not secret:
-        raise NoCredentials(f"variable {oauth.client_secret_env} is not set")
+    secret = variable(oauth.client_secret_env, "client_secret_env", environ) if oauth.client_secret_env else ""
     fields = {
         "grant_type": "refresh_token",
         "refresh_token": refresh_token,

@@ -1,0 +1,89 @@
+"""How long a source rests: ever longer, and no longer than until it has another credential."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import SecretStr
+
+from pipeline.listen.driver import Driver
+from pipeline.listen.rest import Access, Rests
+from pipeline.listen.states import Failed, NoCredentials, Waiting
+from pipeline.listen.timer import Timer
+
+
+class Jumping(Timer):
+    """A clock that moves by its sleeps alone."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+        self.token = "old"
+        self.renewed_at = float("inf")
+
+    def now(self) -> float:
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    def secret(self) -> SecretStr:
+        """The token; another one from `renewed_at` on."""
+        if not self.token:
+            raise NoCredentials("it is not there")
+        return SecretStr(self.token if self.seconds < self.renewed_at else "new")
+
+
+@pytest.fixture
+def timer() -> Jumping:
+    return Jumping()
+
+
+@pytest.fixture
+def rests(timer: Jumping) -> Rests:
+    def no_driver() -> Driver:
+        raise NoCredentials("refused")
+
+    return Rests(timer, Access(no_driver, timer.secret))
+
+
+def tried(rests: Rests) -> None:
+    with pytest.raises(NoCredentials):
+        rests.begin()
+
+
+def test_a_refused_credential_is_tried_ever_more_seldom(rests: Rests) -> None:
+    refused = NoCredentials("AUTHENTICATIONFAILED")
+    assert [rests.after(refused) / 60 for _ in range(30)] == [1, 4, 16] + [60] * 27
+    rests.moved()
+    assert rests.after(refused) == 60
+
+
+def test_what_failed_is_repeated_within_five_minutes(rests: Rests) -> None:
+    assert [rests.after(Failed("status 500")) for _ in range(12)] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
+    assert rests.after(NoCredentials("status 401")) == 60, "a first refusal, however much has failed"
+
+
+def test_a_platform_that_asks_to_wait_is_obeyed(rests: Rests, timer: Jumping) -> None:
+    assert rests.after(Waiting("status 429", timer.now() + 7_000)) == 7_000
+    assert rests.after(Waiting("status 429", timer.now() - 5)) == 0
+
+
+async def test_it_rests_for_as_long_as_the_credential_is_the_same(rests: Rests, timer: Jumping) -> None:
+    tried(rests)
+    await rests.rest(3_600)
+    assert timer.now() == 4_600
+
+
+@pytest.mark.parametrize("token", ["old", ""])
+async def test_another_credential_ends_the_rest_within_seconds(rests: Rests, timer: Jumping, token: str) -> None:
+    timer.token = token
+    tried(rests)
+    timer.token, timer.renewed_at = "old", timer.now() + (20 if token else 0)
+    await rests.rest(3_600)
+    assert timer.now() < 1_030
+
+
+async def test_a_credential_that_came_while_the_old_one_was_tried_is_tried_at_once(rests: Rests, timer: Jumping) -> None:
+    tried(rests)
+    timer.renewed_at = timer.now()
+    await rests.rest(3_600)
+    assert timer.now() == 1_000
