@@ -2,7 +2,8 @@
 
 A request that failed is repeated after 1 s, 2 s, 4 s ... 5 minutes. A refused credential is tried again after 1, 4 and 16
 minutes, then each hour: providers lock an account after some wrong passwords. A new token in its file ends that rest within
-seconds: to look at the file costs no request.
+seconds: to look at the file costs no request. A source that names no credential has none to lose, and is tried again within
+five minutes: servers refuse feeds by mistake.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ class Access:
     token: Callable[[], SecretStr]
 
 
+def refused_s(refusals: int, longest: float = LONGEST_REFUSED_S) -> float:
+    """How many seconds a credential rests after so many refusals in a row."""
+    return min(longest, REFUSED_S * 4.0 ** min(refusals - 1, 10))
+
+
 class Rests:
     """Of one part of a source: what comes live, or its back-fill. Restart: it begins with the shortest rest."""
 
@@ -57,7 +63,7 @@ class Rests:
             return max(0.0, error.until - self._timer.now())
         if isinstance(error, NoCredentials):
             self._refusals += 1
-            return min(LONGEST_REFUSED_S, REFUSED_S * 4.0 ** min(self._refusals - 1, 10))
+            return refused_s(self._refusals, LONGEST_S if self._tried == SecretStr("") else LONGEST_REFUSED_S)
         return min(LONGEST_S, FAILED_S * 2.0 ** min(self.tries - 1, 20))
 
     async def rest(self, seconds: float) -> None:

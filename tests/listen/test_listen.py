@@ -207,7 +207,10 @@ def test_a_refused_credential_is_tried_each_hour_at_last(
 ) -> None:
     monkeypatch.setenv(fast_listener.FACTOR, "3000")
     monkeypatch.setenv(fast_listener.BEGIN, str(time.time()))
+    monkeypatch.setenv("BLOG_TOKEN", "kettle")
     feed.faults.share, feed.faults.kinds = 1.0, ("401",)
+    blog = {"name": "blog", "platform": "rss", "url": f"{feed.url}/feed", "every": "1s", "token_env": "BLOG_TOKEN"}
+    write_sources(listens.sources or Path(), [blog])
     listener = start_listener(listens, tmp_path / "1.log", ("-m", "tests.support.fast_listener"))
     wait_for("it is refused for the fifth time", lambda: state(listens).get("errors", 0) >= 5)
     refused = state(listens)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from pydantic import SecretStr
 
 from pipeline.listen.driver import Driver
+from pipeline.listen.drivers.email_login import Logins
 from pipeline.listen.rest import Access, Rests
 from pipeline.listen.states import Failed, NoCredentials, Waiting
 from pipeline.listen.timer import Timer
@@ -29,6 +32,8 @@ class Jumping(Timer):
         """The token; another one from `renewed_at` on."""
         if not self.token:
             raise NoCredentials("it is not there")
+        if self.token == "none":
+            return SecretStr("")
         return SecretStr(self.token if self.seconds < self.renewed_at else "new")
 
 
@@ -55,6 +60,12 @@ def test_a_refused_credential_is_tried_ever_more_seldom(rests: Rests) -> None:
     assert [rests.after(refused) / 60 for _ in range(30)] == [1, 4, 16] + [60] * 27
     rests.moved()
     assert rests.after(refused) == 60
+
+
+def test_a_source_without_a_credential_is_tried_within_five_minutes(rests: Rests, timer: Jumping) -> None:
+    timer.token = "none"
+    tried(rests)
+    assert [rests.after(NoCredentials("status 403")) for _ in range(4)] == [60, 240, 300, 300]
 
 
 def test_what_failed_is_repeated_within_five_minutes(rests: Rests) -> None:
@@ -87,3 +98,28 @@ async def test_a_credential_that_came_while_the_old_one_was_tried_is_tried_at_on
     timer.renewed_at = timer.now()
     await rests.rest(3_600)
     assert timer.now() == 1_000
+
+
+async def test_of_the_sources_of_a_mailbox_one_tries_a_refused_password(timer: Jumping) -> None:
+    logins, tries = Logins(), list[float]()
+
+    async def log_in(token: str) -> str:
+        try:
+            async with logins.turn(token, timer):
+                tries.append(timer.now())
+                if token == "wrong":
+                    raise NoCredentials("AUTHENTICATIONFAILED")
+        except NoCredentials as error:
+            return str(error)
+        return "in"
+
+    while timer.now() < 1_000 + 7_200:
+        assert await log_in("wrong") == "AUTHENTICATIONFAILED"
+        await timer.sleep(7)
+    assert [later - before for before, later in pairwise(tries)] == [63, 245, 966, 3_605], "after 1, 4, 16, 60 minutes"
+    assert await log_in("right") == "in", "another password is tried at once"
+    tries.clear()
+    await log_in("wrong")
+    await timer.sleep(61)
+    await log_in("wrong")
+    assert len(tries) == 2, "once it was right, the rests begin anew"

@@ -25,7 +25,7 @@ from pipeline.http.failures import named as named_outgoing
 from pipeline.listen.api import failed
 from pipeline.listen.driver import Gap, Page, Reach
 from pipeline.listen.drivers.email_folder import SIZED, Folder, Mail, batches, day_of
-from pipeline.listen.drivers.email_login import access_token, by_password, by_token, named, written
+from pipeline.listen.drivers.email_login import Logins, access_token, by_password, by_token, named, written
 from pipeline.listen.sources_file import Email
 from pipeline.listen.states import NoCredentials, SourceError
 from pipeline.monitoring import source_metrics
@@ -145,21 +145,28 @@ class EmailDriver:
         if self._folder is None:
             api, source = self._reach.api, self._source
             api.limit.check(self._reach.timer.now())
-            log_in = await self._login()
-            try:
-                addresses = await api.client.addresses(source.host, api.allow)
-                tls = api.client.tls if source.tls else None
-                connection = await connected(addresses, source.port)
-            except OutgoingError as error:
-                raise api.counted(failed(error)) from None
-            self._plug = connection.dup()
-
-            def opened() -> None:
-                self._folder = Folder(connection, source.host, tls, log_in, source.folder)
-
-            await self._do(opened)
+            logins = self._reach.shared.setdefault(f"mail {source.host} {source.user}", Logins())
+            assert isinstance(logins, Logins)
+            async with logins.turn(self._reach.token.get_secret_value(), self._reach.timer):
+                await self._open()
         assert self._folder is not None
         return self._folder
+
+    async def _open(self) -> None:
+        api, source = self._reach.api, self._source
+        log_in = await self._login()
+        try:
+            addresses = await api.client.addresses(source.host, api.allow)
+            tls = api.client.tls if source.tls else None
+            connection = await connected(addresses, source.port)
+        except OutgoingError as error:
+            raise api.counted(failed(error)) from None
+        self._plug = connection.dup()
+
+        def opened() -> None:
+            self._folder = Folder(connection, source.host, tls, log_in, source.folder)
+
+        await self._do(opened)
 
     async def _login(self) -> Callable[..., None]:
         token, source = self._reach.token.get_secret_value(), self._source
