@@ -38,7 +38,7 @@ from pipeline.listen.rest import Access
 from pipeline.listen.runner import Means, Runner, unheard
 from pipeline.listen.sender import Sender
 from pipeline.listen.sources_file import AnySource, Sources, parse_sources
-from pipeline.listen.tables import Health, Tables
+from pipeline.listen.tables import UNSEEN, Health, Tables
 from pipeline.listen.timer import Timer
 from pipeline.migrate import check
 from pipeline.monitoring import health, metrics, source_metrics
@@ -141,7 +141,8 @@ class Listen:
                 runner.health = runner.health._replace(budget_left=left)
                 self._tables.note(runner.health._replace(written_at=now))
             elif self._is_paused(source) and self._owns(source):
-                last = self._last.get(source.name) or unheard(source, "paused", now)
+                seen = self._tables.seen.get(source.name, UNSEEN)
+                last = self._last.get(source.name) or unheard(source, "paused", now, seen)
                 if last.state != "paused":
                     last = last._replace(state="paused", reason="", until=None, since=now)
                 self._last[source.name] = last
@@ -193,7 +194,8 @@ class Listen:
     async def _run(self, source: AnySource) -> None:
         record = await self._taken(source)
         access = Access(partial(self._driver, source), partial(self._token, source))
-        runner = Runner(source, record, access, mapper(source.platform), self._means)
+        seen = self._tables.seen.get(source.name, UNSEEN)
+        runner = Runner(source, record, access, mapper(source.platform), self._means, seen)
         mine = self._running[source.name]
         mine.epoch, mine.runner = record.epoch, runner
         await runner.run()

@@ -27,7 +27,7 @@ from pipeline.listen.rest import LONGEST_S, Access, Rests
 from pipeline.listen.sender import Sender
 from pipeline.listen.sources_file import AnySource
 from pipeline.listen.states import STATES, Failed, SourceError, State
-from pipeline.listen.tables import Health, Tables
+from pipeline.listen.tables import UNSEEN, Health, Seen, Tables
 from pipeline.listen.timer import Timer, text_of
 from pipeline.monitoring import source_metrics as metrics
 from pipeline.sources.platforms.changes import Known
@@ -61,8 +61,10 @@ class Runner:
     """One source, for one owner of it. Restart: from the record that the topic has; what was sent after it is sent again, and
     the workers' dedup takes it for redeliveries."""
 
-    def __init__(self, source: AnySource, record: Record, access: Access, observe: Observe, means: Means) -> None:
-        """`record`: the first of this owner."""
+    def __init__(
+        self, source: AnySource, record: Record, access: Access, observe: Observe, means: Means, seen: Seen = UNSEEN
+    ) -> None:
+        """`record`: the first of this owner. `seen`: when an earlier one heard the source."""
         self._source, self._means = source, means
         self.record = record
         """The last one; all that it holds has been sent."""
@@ -75,7 +77,11 @@ class Runner:
         self._rests: dict[Part, Rests] = {"live": Rests(means.timer, access), "back": Rests(means.timer, access)}
         self._payloads = Payloads(source, observe)
         metrics.begin(source.name)
-        self.health = unheard(source, "running", self._moment())
+        self.health = unheard(source, "running", self._moment(), seen)
+        self._heard = False
+        for metric, time in ((metrics.CONTACT, seen.last_contact), (metrics.EVENT, seen.last_event)):
+            if time is not None:
+                metric.labels(source.name).set(time.timestamp())
 
     # --- the loop -----------------------------------------------------------------------------------------------------
     async def run(self) -> None:
@@ -100,7 +106,7 @@ class Runner:
         """What was there before the first start, behind what comes live."""
         if not self._source.backfill or self._cursor.get("filled"):
             return
-        while self.health.last_contact is None:
+        while not self._heard:
             await self._means.timer.sleep(AGAIN_S)
         self._cursor = {"begun": self._means.timer.now(), **self._cursor}
         while (error := await self._once("back")) is not None:
@@ -192,6 +198,7 @@ class Runner:
 
     # --- the state ----------------------------------------------------------------------------------------------------
     def _sent(self, events: Sequence[JsonObject], now: float) -> None:
+        self._heard = True
         metrics.CONTACT.labels(self._source.name).set(now)
         metrics.DUE.labels(self._source.name).set(max(self._due, now))
         for event in events:
@@ -235,9 +242,9 @@ class Runner:
         return datetime.fromtimestamp(self._means.timer.now(), UTC)
 
 
-def unheard(source: AnySource, state: State, now: datetime) -> Health:
+def unheard(source: AnySource, state: State, now: datetime, seen: Seen = UNSEEN) -> Health:
     """Of a source from which nothing has come to this listener."""
-    return Health(source.name, source.platform, state, "", None, now, None, None, 0, 0, {}, None, LISTENER, now)
+    return Health(source.name, source.platform, state, "", None, now, *seen, 0, 0, {}, None, LISTENER, now)
 
 
 def _record(event: JsonObject) -> KafkaRecord:

@@ -23,6 +23,7 @@ EVERY_S, FRESH_S = 2.0, 10.0
 MOST_GAPS = 10_000
 """Gaps that wait for ClickHouse; beyond it the oldest are dropped, with a warning."""
 CLOSE_S = 3.0
+_SEEN = "SELECT source, last_contact, last_event FROM source_health FINAL"
 log = logging.getLogger("earshot.listen")
 
 
@@ -45,6 +46,16 @@ class Health(NamedTuple):
     written_at: datetime
 
 
+class Seen(NamedTuple):
+    """When a source was heard, by any listener."""
+
+    last_contact: datetime | None = None
+    last_event: datetime | None = None
+
+
+UNSEEN = Seen()
+
+
 class Tables:
     """Of one event loop. Rows wait while ClickHouse is away: the newest cursor and state of each source, and all gaps.
 
@@ -61,6 +72,8 @@ class Tables:
         self._versions: dict[str, int] | None = None
         self._read_at = 0.0
         self._reading = asyncio.Lock()
+        self.seen: dict[str, Seen] = {}
+        """By source, as table source_health had it when `newer` read last: a source that is dead at a start shows since when."""
         self._task = asyncio.create_task(self._run(), name="tables")
 
     def keep(self, record: Record) -> None:
@@ -109,7 +122,11 @@ class Tables:
 
     # --- on a thread --------------------------------------------------------------------------------------------------
     def _all_versions(self) -> dict[str, int]:
-        rows = self._connected().query("SELECT source, max(version) FROM source_cursors GROUP BY source").result_rows
+        client = self._connected()
+        with suppress(ClickHouseError):  # sources begin without it, too
+            found = client.query(_SEEN, query_tz="UTC").result_rows
+            self.seen = {str(name): Seen(_aware(contact), _aware(event)) for name, contact, event in found}
+        rows = client.query("SELECT source, max(version) FROM source_cursors GROUP BY source").result_rows
         return {str(name): int(version) for name, version in rows}
 
     def _stored(self, source: str) -> Record | None:
@@ -146,6 +163,11 @@ class Tables:
 
 def _version(record: Record) -> int:
     return record.epoch << 32 | record.number
+
+
+def _aware(time: datetime | None) -> datetime | None:
+    """ClickHouse's client leaves out the zone, UTC."""
+    return time.replace(tzinfo=UTC) if time else None
 
 
 def _time(text: str) -> datetime | None:

@@ -200,6 +200,14 @@ def test_a_failing_source_says_why_and_goes_on(listens: Settings, feed: RssServe
     stopped(listener)
     with connect(listens) as client:
         assert client.command("SELECT count() FROM source_gaps") == 0
+    before = state(listens)
+    feed.faults.share, feed.faults.kinds = 1.0, ("500",)
+    listener = start_listener(listens, tmp_path / "2.log")
+    wait_for("it fails", lambda: state(listens).get("state") == "failing")
+    stopped(listener)
+    dead = state(listens)
+    assert dead["listener"] != before["listener"] and dead["last_contact"] == before["last_contact"], "since when it is dead"
+    assert dead["last_event"] == before["last_event"]
 
 
 def test_a_refused_credential_is_tried_each_hour_at_last(
