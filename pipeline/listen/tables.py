@@ -73,7 +73,7 @@ class Tables:
         self._read_at = 0.0
         self._reading = asyncio.Lock()
         self.seen: dict[str, Seen] = {}
-        """By source, as table source_health had it when `newer` read last: a source that is dead at a start shows since when."""
+        """By source, as table source_health had it when `newer` last read: one that is dead at a start shows since when."""
         self._task = asyncio.create_task(self._run(), name="tables")
 
     def keep(self, record: Record) -> None:
