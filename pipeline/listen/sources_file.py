@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 import orjson
 from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic.config import JsonDict
 
 from pipeline.config import document
 from pipeline.config.document import StrictModel
@@ -39,12 +40,12 @@ _EVERY = ("interval", "poll", "period")
 _LIST = "a list: - {name: blog, platform: rss, url: ...}"
 
 
-def _also(*names: str) -> dict[str, list[str]]:
+def _also(*names: str) -> JsonDict:
     """Other names that people try for a key."""
     return {"misnamed": [*names]}
 
 
-def _called(*names: str) -> dict[str, list[str]]:
+def _called(*names: str) -> JsonDict:
     """Other names of a platform."""
     return {"called": [*names]}
 
