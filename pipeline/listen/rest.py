@@ -68,9 +68,9 @@ class Rests:
 
     async def rest(self, seconds: float) -> None:
         """Rests so long, or until the credential is another one than that of the last try."""
-        until = self._timer.now() + seconds
-        while (left := until - self._timer.now()) > 0 and self._credential() == self._tried:
-            await self._timer.sleep(min(LOOK_S, left))
+        while seconds > 0 and self._credential() == self._tried:  # counted by the rests: a clock may be set back meanwhile
+            await self._timer.sleep(min(LOOK_S, seconds))
+            seconds -= LOOK_S
 
     def _credential(self) -> SecretStr | None:
         """None: it is not there."""

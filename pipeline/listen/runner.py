@@ -34,10 +34,8 @@ from pipeline.sources.platforms.changes import Known
 from pipeline.sources.platforms.observation import Observation, Observe
 from schemas.untyped import JsonObject
 
-AGAIN_S = 1.0
-"""Until a record that Kafka did not take is written again, and a back-fill looks again whether what is new comes."""
-FILL_AGAIN_S = 60.0
-"""The shortest rest of a back-fill after an error."""
+AGAIN_S, FILL_AGAIN_S = 1.0, 60.0
+"""Until a first record is written again, or a back-fill looks again for what is new; the shortest rest of one that failed."""
 WRITE_S, BYTES_A_SECOND, BYTES_AN_ITEM = 1.0, 20_000, 54
 """A record of topic cursors is written this often at most, and large ones less often; at the end of a poll always."""
 LISTENER = f"{socket.gethostname()}:{os.getpid()}"

@@ -78,6 +78,21 @@ def test_a_platform_that_asks_to_wait_is_obeyed(rests: Rests, timer: Jumping) ->
     assert rests.after(Waiting("status 429", timer.now() - 5)) == 0
 
 
+async def test_a_clock_that_is_set_back_does_not_lengthen_the_rest(
+    rests: Rests, timer: Jumping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried(rests)
+    slept = list[float]()
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        timer.seconds -= 3_600
+
+    monkeypatch.setattr(timer, "sleep", sleep)
+    await rests.rest(12)
+    assert slept == [5, 5, 2]
+
+
 async def test_it_rests_for_as_long_as_the_credential_is_the_same(rests: Rests, timer: Jumping) -> None:
     tried(rests)
     await rests.rest(3_600)

@@ -36,19 +36,19 @@ class Logins:
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
-        self._refused, self._why, self._until, self._refusals = "", "", 0.0, 0
+        self._refused, self._why, self._at, self._refusals = "", "", 0.0, 0
 
     @asynccontextmanager
     async def turn(self, token: str, timer: Timer) -> AsyncIterator[None]:
         """For a login with this token. Raises NoCredentials before it, if it was refused lately."""
         async with self._turn:
-            if token == self._refused and timer.now() < self._until:
+            if token == self._refused and 0.0 <= timer.now() - self._at < refused_s(self._refusals):
                 raise NoCredentials(self._why)
             try:
                 yield
             except NoCredentials as error:
                 self._refusals = self._refusals + 1 if token == self._refused else 1
-                self._refused, self._why, self._until = token, str(error), timer.now() + refused_s(self._refusals)
+                self._refused, self._why, self._at = token, str(error), timer.now()
                 raise
             self._refused, self._refusals = "", 0
 
