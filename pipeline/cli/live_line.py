@@ -1,4 +1,4 @@
-"""The live line of `earshot up`, from the metrics of the worker and of control, once a second."""
+"""The live line of `earshot up`, from the metrics of the worker, of control and of a listener, once a second."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from pipeline.listen.states import STATES
+
 Samples = Mapping[tuple[str, str], float]
-"""Values by (name, value of the first label or ""), summed over further labels."""
+"""Values by (name, value of label `state`, else of the first label, or ""), summed over further labels."""
+NO_LISTENER: Samples = {}
+"""In place of the samples of a listener where there are no sources."""
 
 
 def scrape(url: str) -> Samples | None:
@@ -25,7 +29,8 @@ def scrape(url: str) -> Samples | None:
     values: defaultdict[tuple[str, str], float] = defaultdict(float)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            values[sample.name, next(iter(sample.labels.values()), "")] += sample.value
+            label = sample.labels.get("state", next(iter(sample.labels.values()), ""))
+            values[sample.name, label] += sample.value
     return values
 
 
@@ -39,7 +44,7 @@ class LiveLine:
     _rate: float = 0.0
     _latency: float | None = None
 
-    def update(self, samples: Samples | None, control: Samples | None = None) -> str:
+    def update(self, samples: Samples | None, control: Samples | None = None, listener: Samples | None = NO_LISTENER) -> str:
         """The line for these scrapes; None: that process did not answer."""
         if samples is None:
             return "waiting for the worker"
@@ -53,9 +58,9 @@ class LiveLine:
         if seen > 0:
             self._latency = self._since(samples, "earshot_kafka_latency_seconds_sum") / seen
         self._now, self._at = samples, at
-        return self._line(control)
+        return self._line(control, listener)
 
-    def _line(self, control: Samples | None) -> str:
+    def _line(self, control: Samples | None, listener: Samples | None) -> str:
         duplicates = self._count("earshot_events_dropped_total", "duplicate")
         counts = {
             "read": self._count("earshot_events_read_total"),
@@ -67,6 +72,7 @@ class LiveLine:
         parts = [f"{name} {value:,.0f}" for name, value in counts.items()]
         parts += self._labels()
         parts.append(_alerts(control))
+        parts += _sources(listener)
         parts.append(f"{self._rate:,.0f} events/s")
         parts.append(f"lag {self._count('earshot_lag_records'):,.0f}")
         parts.append("latency " + (f"{self._latency:.2f} s" if self._latency is not None else "-"))
@@ -102,3 +108,11 @@ def _alerts(control: Samples | None) -> str:
         return "alerts -"
     firing, seen = (control.get(("earshot_alerts_open", state), 0) for state in ("firing", "acknowledged"))
     return f"alerts {firing + seen:,.0f}" + (f" ({seen:,.0f} acknowledged)" if seen else "")
+
+
+def _sources(listener: Samples | None) -> list[str]:
+    """`sources 3 running, 1 failing`; nothing where there are no sources."""
+    if listener is NO_LISTENER:
+        return []
+    counts = {state: (listener or {}).get(("earshot_source_state", state), 0) for state in STATES}
+    return [f"sources {', '.join(f'{count:,.0f} {state}' for state, count in counts.items() if count) or '-'}"]

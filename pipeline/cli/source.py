@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli.alert_commands import Json, print_object
 from pipeline.cli.options import load_settings
 from pipeline.errors import EarshotError
 
@@ -21,7 +22,7 @@ Name = Annotated[str, typer.Argument(help="Its name in sources.yaml.")]
 
 
 @app.command("list", epilog="Example:  earshot source list")
-def list_(context: typer.Context) -> None:
+def list_(context: typer.Context, as_json: Json = False) -> None:
     """List the sources of sources.yaml, each with its state.
 
     `no listener`: none has run the source yet, or it has written nothing for a minute. Times are UTC; events are those that its
@@ -35,6 +36,10 @@ def list_(context: typer.Context) -> None:
     from pipeline.listen import status
 
     found = status.standings(settings)
+    if as_json:
+        for each in found:
+            print_object(each.dump())
+        raise typer.Exit(0 if all(each.is_well for each in found) else 1)
     columns = ("source", "platform", "state", "events", "last contact", "last event", "reason")
     rows = [
         (
@@ -52,7 +57,7 @@ def list_(context: typer.Context) -> None:
 
 
 @app.command(epilog="Example:  earshot source show our-blog")
-def show(context: typer.Context, name: Name) -> None:
+def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
     """Show one source: its state, the parts of its payloads that are not mapped, and its gaps. Times are UTC.
 
     Exit codes: 0 shown, 1 no such source, 2 wrong settings or sources.yaml, 3 ClickHouse unreachable, 4 run `earshot migrate`
@@ -64,6 +69,10 @@ def show(context: typer.Context, name: Name) -> None:
 
     status.source_named(settings, name)
     found = next(each for each in status.standings(settings) if each.source == name)
+    gaps = status.gaps(settings, name)
+    if as_json:
+        print_object(found.dump() | {"gaps": [gap._asdict() for gap in gaps]})
+        return
     screen = console()
     screen.print(f"{name}  {found.platform}  {found.state.upper()}", markup=False)
     for key, value in _facts(found):
@@ -71,7 +80,7 @@ def show(context: typer.Context, name: Name) -> None:
     left_out: dict[str, int] = found.last.get("left_out", {})
     if kinds := sorted(left_out.items(), key=lambda kind: (-kind[1], kind[0])):
         screen.print(table(("not mapped", "times"), kinds))
-    if gaps := status.gaps(settings, name):
+    if gaps:
         rows = [
             (moment(gap.since) or "unknown", moment(gap.until) or "unknown", gap.reason, moment(gap.found_at)) for gap in gaps
         ]
@@ -101,6 +110,9 @@ def check(context: typer.Context, name: Name) -> None:
     typer.echo(printable(trial.found))
     if trial.event is not None:
         write([orjson.dumps(trial.event, None, orjson.OPT_INDENT_2), b"\n"])
+        if trial.dropped:
+            brands = settings.brands or "the sample: setting brands names no file"
+            typer.echo(f"keep: mentions drops this event, as it mentions no brand of {brands}")
     else:
         left_out = f"; {trial.left_out:,} parts of it are not mapped" if trial.left_out else ""
         typer.echo(f"no event: its first answer has none, or none came within {status.PAGE_S:.0f} s{left_out}")
@@ -157,5 +169,7 @@ def _facts(found: Standing) -> Iterator[tuple[str, object]]:
         yield "events", f"{last['events']:,}, sent by this listener"
         yield "errors", f"{last['errors']:,}"
         yield "listener", f"{last['listener']}, which wrote this at {moment(last['written_at'])}"
+    if last.get("until") and found.state == last["state"]:
+        yield "goes on at", moment(last["until"])
     if last.get("budget_left") is not None:
         yield "budget left", f"{last['budget_left']:,.0f} requests"

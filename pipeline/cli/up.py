@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from pipeline.cli.alert_view import line as alert_line
-from pipeline.cli.live_line import LiveLine, scrape
+from pipeline.cli.live_line import NO_LISTENER, LiveLine, scrape
 from pipeline.cli.terminal import console as terminal
 from pipeline.cli.terminal import printable
 from pipeline.config.settings import Settings
@@ -169,13 +169,18 @@ def _hints(command: str, console: Console) -> None:
 def _show(settings: Settings, console: Console) -> None:
     """Prints the live line until KeyboardInterrupt."""
     line, worker, control = LiveLine(), _metrics_url(settings), f"{url_of(settings.control)}/metrics"
+    listen = f"http://{settings.listen.host}:{settings.listen.port}/metrics"
+
+    def shown() -> str:
+        return line.update(scrape(worker), scrape(control), scrape(listen) if settings.sources else NO_LISTENER)
+
     if not console.is_terminal:
         while True:
-            console.print(line.update(scrape(worker), scrape(control)), markup=False)
+            console.print(shown(), markup=False)
             time.sleep(PLAIN_SECONDS)
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            live.update(Text(line.update(scrape(worker), scrape(control)), style="bold"), refresh=True)
+            live.update(Text(shown(), style="bold"), refresh=True)
             time.sleep(1)
 
 

@@ -27,9 +27,17 @@ _PLAIN = {
     "too_short": "name at least one",
     **dict.fromkeys(_LISTS, "it is a list, as [a, b]"),
     **dict.fromkeys(_MAPPINGS, "it is a mapping (key: value)"),
+    "string_too_short": "it is blank",
+    **dict.fromkeys(("bool_type", "bool_parsing"), "it is true or false"),
     "string_type": "it is a text: quote a text that looks like another type",
 }
 """Pydantic's own texts are for people who write Python."""
+_REPAIRS = {
+    r"'\t' that": "use spaces, not tabs",
+    "that cannot start any token": "put the text into quotes",
+    "mapping values are not allowed": "put a text that holds ': ' into quotes, and a space behind the colon of a key",
+}
+"""What people do about PyYAML's errors, by a part of each; the first that is in the error."""
 _BYTES = '"<byte string>", '
 """PyYAML's name for a file that it did not open itself."""
 
@@ -37,7 +45,8 @@ _BYTES = '"<byte string>", '
 class StrictModel(BaseModel):
     """The base of what people write: an unknown key is an error, and the values are frozen.
 
-    A field may say in `json_schema_extra` how it is written (`as`), and which other names people try for it (`misnamed`)."""
+    A field may say in `json_schema_extra` how it is written (`as`), and which other names people try for it (`misnamed`); the
+    tag of a union, which other names its entries have (`called`)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -65,7 +74,8 @@ def parse(content: bytes, path: Path, model: type[M]) -> M:
     try:
         values = values_of(content)
         if not isinstance(values, dict):
-            raise SettingsError(f"{path}: the file: it is a YAML mapping, with the keys {', '.join(model.model_fields)}")
+            keys, empty = ", ".join(model.model_fields), "; this one is empty" if values is None else ""
+            raise SettingsError(f"{path}: the file: it is a YAML mapping, with the keys {keys}{empty}")
         return model.model_validate(values)
     except yaml.YAMLError as error:
         raise SettingsError(f"{path}: {_no_yaml(error)}") from None
@@ -79,7 +89,7 @@ def _no_yaml(error: yaml.YAMLError) -> str:
     if isinstance(error, yaml.reader.ReaderError) and error.encoding != "unicode":
         return f"byte {error.position + 1} is no UTF-8: save the file as UTF-8"
     text = " ".join(str(error).replace(_BYTES, "").split())
-    return f"{text}: use spaces, not tabs" if r"'\t'" in text else text
+    return next((f"{text}: {what}" for sign, what in _REPAIRS.items() if sign in text), text)
 
 
 def first_problem(error: ValidationError, model: type[BaseModel], values: object) -> Problem:
@@ -97,7 +107,9 @@ def first_problem(error: ValidationError, model: type[BaseModel], values: object
         return Problem(_where((*loc, key or name), values), reason)
     if kind == "union_tag_invalid":
         tag, types, name = first["ctx"]["tag"], known.types(loc), first["ctx"]["discriminator"].strip("'")
-        return Problem(_where((*loc, name), values), f"it is {_either(types)}, not {tag!r}{hint(tag, types)}")
+        meant = known.called(loc).get(tag.casefold())
+        near = f", did you mean {meant!r}?" if meant else hint(tag, types)
+        return Problem(_where((*loc, name), values), f"it is {_either(types)}, not {tag!r}{near}")
     if kind == "extra_forbidden":
         return Problem(_where(loc, values), _unknown(str(loc[-1]), known.at(loc[:-1])))
     return Problem(_where(loc, values), _reason(first, known.form(loc)))
@@ -106,7 +118,7 @@ def first_problem(error: ValidationError, model: type[BaseModel], values: object
 def _reason(error: ErrorDetails, form: Schema) -> str:
     """How the value should be written; `form` is the schema of its field."""
     kind, value = error["type"], error["input"]
-    if "as" in form and kind in (*_LISTS, *_MAPPINGS):
+    if "as" in form and kind in (*_LISTS, *_MAPPINGS, "string_pattern_mismatch"):
         return f"write it as {form['as']}"
     if kind in _LISTS and isinstance(value, str) and form.get("items", {}).get("type") == "string":
         return f"it is a list, as [{value}]"
@@ -119,6 +131,9 @@ def _reason(error: ErrorDetails, form: Schema) -> str:
             number += f" of {most:g} or less"
         percent = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value) if isinstance(value, str) else None
         return f"it is {number}" + (f": write {float(percent[1]) / 100:g}" if percent else "")
+    if kind == "literal_error" and "enum" in form:
+        near = hint(value, [each for each in form["enum"] if isinstance(each, str)]) if isinstance(value, str) else ""
+        return f"it is {_either([str(each) for each in form['enum']])}, not {value!r}{near}"
     if kind == "too_long":
         return f"at most {error['ctx']['max_length']:,}, and it has {error['ctx']['actual_length']:,}"
     return _PLAIN.get(kind) or error["msg"].removeprefix("Value error, ")
@@ -169,8 +184,8 @@ def _value_at(values: object, part: int | str) -> object:
 
 
 def _unknown(key: str, level: Level) -> str:
-    if key in level.elsewhere:
-        return f"type {level.type} takes no such key"
+    if key in level.elsewhere and key not in level.misnamed:
+        return f"{level.type} takes no such key"
     return f"unknown key{_meant(key, level)}"
 
 

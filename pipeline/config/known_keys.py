@@ -15,6 +15,7 @@ class Level(NamedTuple):
     elsewhere: set[str]
     """Keys of entries of other types."""
     type: str
+    """As `type spike`; blank: these are not the keys of a union's entry."""
     misnamed: dict[str, str]
     """Other names that people try for a key."""
 
@@ -31,6 +32,12 @@ class Known:
         for part in loc:
             schemas = [below for schema in schemas for each in self._variants(schema) for below in _below(each, part)]
         return [tag for schema in schemas for each in self._variants(schema) if (tag := _tag(each))]
+
+    def called(self, loc: Sequence[int | str]) -> dict[str, str]:
+        """Other names of the types of the union at this path."""
+        variants = (each for schema in self._below_all(loc)[0] for each in self._variants(schema))
+        tags = (each["properties"][name] for each in variants if (name := _tag_name(each)))
+        return {other: str(tag["const"]) for tag in tags for other in tag.get("called", ())}
 
     def form(self, loc: Sequence[int | str]) -> Schema:
         """The schema of the field at this path."""
@@ -61,8 +68,8 @@ class Known:
             variants = [each for schema in schemas for each in self._variants(schema)]
             tagged = [each for each in variants if _tag(each) == part]
             if tagged:
-                tag, elsewhere = str(part), {key for each in variants for key in each.get("properties", {})}
-                schemas = tagged
+                tag, schemas = f"{_tag_name(tagged[0])} {part}", tagged
+                elsewhere = {key for each in variants for key in each.get("properties", {})}
                 continue
             elsewhere, schemas = set(), [below for each in variants for below in _below(each, part)]
         return schemas, elsewhere, tag
@@ -82,8 +89,12 @@ TAGS = ("type", "platform")
 
 
 def _tag(schema: Schema) -> str:
-    fields = schema.get("properties", {})
-    return next((str(fields[name]["const"]) for name in TAGS if "const" in fields.get(name, {})), "")
+    name = _tag_name(schema)
+    return str(schema["properties"][name]["const"]) if name else ""
+
+
+def _tag_name(schema: Schema) -> str:
+    return next((name for name in TAGS if "const" in schema.get("properties", {}).get(name, {})), "")
 
 
 def _below(schema: Schema, part: int | str) -> Iterator[Schema]:

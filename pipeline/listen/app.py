@@ -10,15 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import resource
 import signal
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from pydantic import SecretStr
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clock import Seldom
@@ -29,15 +28,17 @@ from pipeline.http.addresses import Allowed
 from pipeline.http.outgoing import Outgoing
 from pipeline.http.route import Route
 from pipeline.listen.api import Api, Limit
+from pipeline.listen.credentials import token_of
 from pipeline.listen.driver import Driver, Reach
 from pipeline.listen.drivers.registry import make_driver
 from pipeline.listen.keep import Mentioning
 from pipeline.listen.ownership import Ownership, partition_of
 from pipeline.listen.record import Record
+from pipeline.listen.rest import Access
 from pipeline.listen.runner import Means, Runner, unheard
 from pipeline.listen.sender import Sender
-from pipeline.listen.sources_file import AnySource, Sources, parse_sources, token_of
-from pipeline.listen.tables import PATIENCE_S, Health, Tables
+from pipeline.listen.sources_file import AnySource, Sources, parse_sources
+from pipeline.listen.tables import UNSEEN, Health, Tables
 from pipeline.listen.timer import Timer
 from pipeline.migrate import check
 from pipeline.monitoring import health, metrics, source_metrics
@@ -46,7 +47,6 @@ from pipeline.processors.mentions.brands import SAMPLE_BRANDS, load_brands, pars
 from pipeline.sources.platforms.registry import mapper
 from pipeline.sources.platforms.rss_child import FeedParser
 
-MOST_FILES = 65_536
 STOP_S, SAY_S = 5.0, 20.0
 """A runner that is stopped may take so long to write how far it is; how often each source's state is written at least."""
 log = logging.getLogger("earshot.listen")
@@ -69,6 +69,7 @@ class Listen:
         if settings.sources is None:
             raise SettingsError("setting sources names no file: nothing to listen to (docs/sources.md)")
         self._settings, self._timer, self._environ = settings, timer, environ
+        self._folder = settings.sources.parent
         self._file: WatchedFile[Sources] = WatchedFile(settings.sources, parse_sources, source_metrics.RELOADS)
         self._brands = WatchedFile(settings.brands, parse_brands, metrics.BRANDS) if settings.brands else None
         self._mentioning = Mentioning(self._brands.value if self._brands else load_brands(SAMPLE_BRANDS))
@@ -87,14 +88,13 @@ class Listen:
         """Until SIGTERM or SIGINT. Raises EarshotError."""
         settings = self._settings
         check(settings)
-        _allow_files()
         source_metrics.start()
         metrics.MEMORY_LIMIT.set(health.memory_limit())
         stop_health = health.serve(self._vitals, settings.listen.host, settings.listen.port)
         self._client = Outgoing(Route.of(settings.outgoing.proxy.get_secret_value(), settings.outgoing.ca_file))
         self._feeds = FeedParser()
         self._sender = Sender(settings.kafka, self._vitals)
-        self._tables = Tables(partial(clickhouse_client, settings.clickhouse, PATIENCE_S))
+        self._tables = Tables(partial(clickhouse_client, settings.clickhouse))
         self._owner = Ownership(settings.kafka, self._vitals, self._arrange, self._sender.give_up)
         self._means = Means(self._sender, self._tables, self._timer, self._mentioning, self._owner.partitions)
         self._owner.start()
@@ -122,9 +122,9 @@ class Listen:
         loop, changed, said = asyncio.get_running_loop(), list[Sources](), 0.0
         while True:
             await asyncio.sleep(EVERY_S)
-            await asyncio.to_thread(self._file.check, changed.append)  # 10,000 sources or brands take seconds
+            self._file.check(changed.append)
             if self._brands is not None:
-                await asyncio.to_thread(self._brands.check, self._mentioning.use)
+                self._brands.check(self._mentioning.use)
             if changed or any(each.task.done() for each in self._running.values()):
                 changed.clear()
                 await self._arrange()
@@ -141,7 +141,8 @@ class Listen:
                 runner.health = runner.health._replace(budget_left=left)
                 self._tables.note(runner.health._replace(written_at=now))
             elif self._is_paused(source) and self._owns(source):
-                last = self._last.get(source.name) or unheard(source, "paused", now)
+                seen = self._tables.seen.get(source.name, UNSEEN)
+                last = self._last.get(source.name) or unheard(source, "paused", now, seen)
                 if last.state != "paused":
                     last = last._replace(state="paused", reason="", until=None, since=now)
                 self._last[source.name] = last
@@ -192,8 +193,9 @@ class Listen:
 
     async def _run(self, source: AnySource) -> None:
         record = await self._taken(source)
-        self._owner.newest.add(record)  # the topic brings it back: nothing new
-        runner = Runner(source, record, partial(self._driver, source), mapper(source.platform), self._means)
+        access = Access(partial(self._driver, source), partial(self._token, source))
+        seen = self._tables.seen.get(source.name, UNSEEN)
+        runner = Runner(source, record, access, mapper(source.platform), self._means, seen)
         mine = self._running[source.name]
         mine.epoch, mine.runner = record.epoch, runner
         await runner.run()
@@ -212,25 +214,18 @@ class Listen:
                     log.warning("sources begin when ClickHouse says how far they are: %s", reason(error))
                 await asyncio.sleep(EVERY_S)
 
+    def _token(self, source: AnySource) -> SecretStr:
+        return token_of(source, self._environ, self._folder)
+
     def _driver(self, source: AnySource) -> Driver:
-        token = token_of(source, self._environ)
+        token = self._token(source)
         limit = self._limits.setdefault(source.credential, Limit())
         api = Api(self._client, source.name, self._timer, limit, Allowed.of(source.allow))
         shared = self._shared.setdefault(source.credential, {})
-        file = self._file.value
-        alike = file.by_credential.get(source.credential, ())
+        alike = (each for each in self._file.value.sources if each.credential == source.credential)
         beside = frozenset(each.name for each in alike if not self._is_paused(each))
         reach = Reach(api, token, self._timer, self._feeds, shared, beside, lambda: self._file.value.sources, self._environ)
         return make_driver(source, reach)
-
-
-def _allow_files() -> None:
-    """Each stream is an open file: as many as the system allows, where 1,024 are usual."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def run_listen(settings: Settings, timer: Timer | None = None) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -27,54 +25,41 @@ class Mentioning:
     def __init__(self, brands: Brands) -> None:
         self._brands = brands
         self._matching: Matching | None = None
-        """Made when the first source needs it."""
-        self._lock = threading.Lock()
 
     def use(self, brands: Brands) -> None:
-        """Takes other brands over. Not in the event loop: the matcher of 10,000 brands takes seconds, and until it is ready
-        the one before counts."""
-        with self._lock:
-            self._matching = None if self._matching is None else _matching_of(brands)
-            self._brands = brands
+        """Takes other brands over."""
+        self._brands, self._matching = brands, None
 
-    async def keep(self, observations: Sequence[Observation], known: Known) -> list[Observation]:
-        """Those to send, in their order."""
-        matching = self._matching
-        if matching is None:
-            matching = await asyncio.to_thread(self._first)
-        kept, ids = list[Observation](), set[str]()
-        for seen, mentions in zip(observations, _mentions(observations, matching), strict=True):
-            event = seen.event
-            target = event.get("target") if event.get("kind") in REACTIONS else None
-            if mentions or known.has(event["platform"], event["id"]) or target in ids or known.has(event["platform"], target):
-                ids.add(event["id"])
-                kept.append(seen)
-        return kept
+    def keep(self, observations: Sequence[Observation], known: Known) -> list[Observation]:
+        """Those to send, in their order. `observations`: of one source. What follows in them of a kept item is kept, too; a
+        reaction may come before its target."""
+        mentioning = zip(observations, self._mentions(observations), strict=True)
+        items, reactions, kept = set[str](), set[str](), list[bool]()
+        for seen, mentions in mentioning:
+            name, platform = seen.event["id"], seen.event["platform"]
+            kept.append(mentions or name in items or known.has(platform, name))
+            if kept[-1]:
+                items.add(name)
+        for place, seen in enumerate(observations):
+            name, target = seen.event["id"], seen.event.get("target") if seen.event.get("kind") in REACTIONS else None
+            if name in reactions or target in items or known.has(seen.event["platform"], target):
+                reactions.add(name)
+                kept[place] = True
+        return [seen for seen, stays in zip(observations, kept, strict=True) if stays]
 
-    def _first(self) -> Matching:
-        with self._lock:
-            matching = self._matching = self._matching or _matching_of(self._brands)
-        return matching
+    def _mentions(self, observations: Sequence[Observation]) -> list[bool]:
+        import polars as pl
 
+        from pipeline.processors.mentions.step import BRANDS, Matching
 
-def _matching_of(brands: Brands) -> Matching:
-    from pipeline.processors.mentions.step import Matching
-
-    return Matching(brands.brands)
-
-
-def _mentions(observations: Sequence[Observation], matching: Matching) -> list[bool]:
-    import polars as pl
-
-    from pipeline.processors.mentions.step import BRANDS
-
-    frame = pl.DataFrame(
-        {
-            "platform": [seen.event["platform"] for seen in observations],
-            "text": [None if seen.deleted else seen.event.get("text") for seen in observations],
-            "mentions": [[] if seen.deleted else seen.event.get("mentions") for seen in observations],
-            "brands": [None] * len(observations),
-        },
-        {"platform": pl.String, "text": pl.String, "mentions": BRANDS, "brands": BRANDS},
-    )
-    return (matching.brands(frame).list.len() > 0).to_list()
+        self._matching = self._matching or Matching(self._brands.brands)
+        frame = pl.DataFrame(
+            {
+                "platform": [seen.event["platform"] for seen in observations],
+                "text": [None if seen.deleted else seen.event.get("text") for seen in observations],
+                "mentions": [[] if seen.deleted else seen.event.get("mentions") for seen in observations],
+                "brands": [None] * len(observations),
+            },
+            {"platform": pl.String, "text": pl.String, "mentions": BRANDS, "brands": BRANDS},
+        )
+        return (self._matching.brands(frame).list.len() > 0).to_list()

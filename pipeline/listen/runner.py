@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,19 +23,19 @@ from pipeline.listen.keep import Mentioning
 from pipeline.listen.ownership import partition_of
 from pipeline.listen.payloads import Payloads
 from pipeline.listen.record import Record
+from pipeline.listen.rest import LONGEST_S, Access, Rests
 from pipeline.listen.sender import Sender
 from pipeline.listen.sources_file import AnySource
-from pipeline.listen.states import STATES, Failed, NoCredentials, SourceError, State, Waiting
-from pipeline.listen.tables import Health, Tables
+from pipeline.listen.states import STATES, Failed, SourceError, State
+from pipeline.listen.tables import UNSEEN, Health, Seen, Tables
 from pipeline.listen.timer import Timer, text_of
 from pipeline.monitoring import source_metrics as metrics
 from pipeline.sources.platforms.changes import Known
-from pipeline.sources.platforms.observation import Observe
+from pipeline.sources.platforms.observation import Observation, Observe
 from schemas.untyped import JsonObject
 
-BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 300.0
-LOOK_AGAIN_S = 60.0
-"""After a refused credential."""
+AGAIN_S, FILL_AGAIN_S = 1.0, 60.0
+"""Until a first record is written again, or a back-fill looks again for what is new; the shortest rest of one that failed."""
 WRITE_S, BYTES_A_SECOND, BYTES_AN_ITEM = 1.0, 20_000, 54
 """A record of topic cursors is written this often at most, and large ones less often; at the end of a poll always."""
 LISTENER = f"{socket.gethostname()}:{os.getpid()}"
@@ -59,10 +59,11 @@ class Runner:
     """One source, for one owner of it. Restart: from the record that the topic has; what was sent after it is sent again, and
     the workers' dedup takes it for redeliveries."""
 
-    def __init__(self, source: AnySource, record: Record, driver: Callable[[], Driver], observe: Observe, means: Means) -> None:
-        """`record`: the first of this owner. `driver` makes the driver anew, with the credential as it is then; it raises
-        NoCredentials."""
-        self._source, self._make, self._means = source, driver, means
+    def __init__(
+        self, source: AnySource, record: Record, access: Access, observe: Observe, means: Means, seen: Seen = UNSEEN
+    ) -> None:
+        """`record`: the first of this owner. `seen`: when an earlier one heard the source."""
+        self._source, self._means = source, means
         self.record = record
         """The last one; all that it holds has been sent."""
         self._written = record.cursor, record.items
@@ -71,16 +72,20 @@ class Runner:
         self._written_at = self._due = self._begun = 0.0
         self._lock = asyncio.Lock()
         self._at, self._ahead = record.at, record.ahead(means.timer.now(), source.every.total_seconds())
-        self._tries = 0
+        self._rests: dict[Part, Rests] = {"live": Rests(means.timer, access), "back": Rests(means.timer, access)}
         self._payloads = Payloads(source, observe)
         metrics.begin(source.name)
-        self.health = unheard(source, "running", self._moment())
+        self.health = unheard(source, "running", self._moment(), seen)
+        self._heard = False
+        for metric, time in ((metrics.CONTACT, seen.last_contact), (metrics.EVENT, seen.last_event)):
+            if time is not None:
+                metric.labels(source.name).set(time.timestamp())
 
     # --- the loop -----------------------------------------------------------------------------------------------------
     async def run(self) -> None:
         """Until it is cancelled; how far it is, is then in topic cursors, unless Kafka is away."""
         while not await self._write(always=True):  # another listener that still runs this source sees a newer epoch
-            await self._means.timer.sleep(BACKOFF_S)
+            await self._means.timer.sleep(AGAIN_S)
         self._set("running")
         filling = asyncio.create_task(self._fill(), name=f"backfill of {self._source.name}")
         try:
@@ -99,11 +104,12 @@ class Runner:
         """What was there before the first start, behind what comes live."""
         if not self._source.backfill or self._cursor.get("filled"):
             return
-        while self.health.last_contact is None:
-            await self._means.timer.sleep(BACKOFF_S)
+        while not self._heard:
+            await self._means.timer.sleep(AGAIN_S)
         self._cursor = {"begun": self._means.timer.now(), **self._cursor}
-        while await self._once("back") is not None:
-            await self._means.timer.sleep(LOOK_AGAIN_S)
+        while (error := await self._once("back")) is not None:
+            rests = self._rests["back"]
+            await rests.rest(max(FILL_AGAIN_S, rests.after(error)))
         self._cursor = {**self._cursor, "filled": True}
         await self._write()
 
@@ -115,12 +121,12 @@ class Runner:
             self._due = self._begun + self._source.every.total_seconds()
             metrics.DUE.labels(self._source.name).set(self._due)
         try:
-            driver = self._make()
+            driver = self._rests[part].begin()
             async with aclosing(self._pages(driver, part)) as pages:
                 async for page in pages:
                     await asyncio.shield(self._take(driver, page, part))  # who stops meanwhile, stops after it
             await self._write()
-            self._tries = 0
+            self._rests[part].moved()
         except SourceError as error:
             return error
         except GivenUp:
@@ -147,16 +153,14 @@ class Runner:
             self._at = max(self._at + 1, int((now + self._ahead) * 1000))
             observations = self._payloads.observed(page.payloads, driver.origin)
             if self._source.keep == "mentions" and observations:
-                kept = await self._means.mentioning.keep(observations, self._known)
-                metrics.NOT_KEPT.labels(self._source.name).inc(len(observations) - len(kept))
-                observations = kept
+                observations = self._kept(observations)
             known = self._known.copy()
             events = [*known.changes(observations, text_of(self._at / 1000))]
             refused = await self._means.sender.send(self._means.sender.events, [_record(event) for event in events])
             self._known = known
             metrics.REFUSED.labels(self._source.name).inc(len(refused))
-            if page.cursor != self._cursor.get(part) or now - self._begun > LONGEST_BACKOFF_S:
-                self._tries = 0  # a server that takes streams, only to end them, gets ever more rest
+            if page.cursor != self._cursor.get(part) or now - self._begun > LONGEST_S:
+                self._rests[part].moved()  # a server that takes streams, only to end them, gets ever more rest
             self._cursor = {**self._cursor, part: page.cursor}
         if page.gap is not None:
             metrics.GAPS.labels(self._source.name).inc()
@@ -165,6 +169,11 @@ class Runner:
         self._sent(events, now)
         if not 0.0 <= now - self._written_at <= WRITE_S + len(self._known) * BYTES_AN_ITEM / BYTES_A_SECOND:
             await self._write()
+
+    def _kept(self, observations: list[Observation]) -> list[Observation]:
+        kept = self._means.mentioning.keep(observations, self._known)
+        metrics.NOT_KEPT.labels(self._source.name).inc(len(observations) - len(kept))
+        return kept
 
     # --- the cursor ---------------------------------------------------------------------------------------------------
     async def _write(self, *, always: bool = False) -> bool:
@@ -187,6 +196,7 @@ class Runner:
 
     # --- the state ----------------------------------------------------------------------------------------------------
     def _sent(self, events: Sequence[JsonObject], now: float) -> None:
+        self._heard = True
         metrics.CONTACT.labels(self._source.name).set(now)
         metrics.DUE.labels(self._source.name).set(max(self._due, now))
         for event in events:
@@ -206,19 +216,14 @@ class Runner:
         self._set("running")
 
     async def _rest_after(self, error: SourceError) -> None:
-        self._tries += 1
-        now = self._means.timer.now()
-        wait = min(LONGEST_BACKOFF_S, BACKOFF_S * 2.0 ** min(self._tries - 1, 20))
-        if isinstance(error, Waiting):
-            wait = max(0.0, error.until - now)
-        elif isinstance(error, NoCredentials):
-            wait = LOOK_AGAIN_S
+        rests, now = self._rests["live"], self._means.timer.now()
+        wait = rests.after(error)
         metrics.ERRORS.labels(self._source.name, error.state).inc()
         self.health = self.health._replace(errors=self.health.errors + 1)
-        if worth_logging(self._tries):
+        if worth_logging(rests.tries):
             log.warning("source %s is %s: %s; it goes on in %.0f s", self._source.name, error.state, error, wait)
         self._set(error.state, str(error), now + wait)
-        await self._means.timer.sleep(wait)
+        await rests.rest(wait)
 
     def _set(self, state: State, why: str = "", until: float | None = None) -> None:
         for each in STATES:
@@ -235,9 +240,9 @@ class Runner:
         return datetime.fromtimestamp(self._means.timer.now(), UTC)
 
 
-def unheard(source: AnySource, state: State, now: datetime) -> Health:
+def unheard(source: AnySource, state: State, now: datetime, seen: Seen = UNSEEN) -> Health:
     """Of a source from which nothing has come to this listener."""
-    return Health(source.name, source.platform, state, "", None, now, None, None, 0, 0, {}, None, LISTENER, now)
+    return Health(source.name, source.platform, state, "", None, now, *seen, 0, 0, {}, None, LISTENER, now)
 
 
 def _record(event: JsonObject) -> KafkaRecord:

@@ -5,37 +5,49 @@ Credentials are never in the file: `token_env` names a variable of the environme
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 import orjson
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic.config import JsonDict
 
 from pipeline.config import document
 from pipeline.config.document import StrictModel
 from pipeline.config.fields import Duration, Name
-from pipeline.listen.states import NoCredentials
+from pipeline.listen.source_fields import (
+    Account,
+    AppId,
+    Did,
+    Host,
+    Reachable,
+    RedditName,
+    Server,
+    Site,
+    SocketUrl,
+    Subreddit,
+    Tag,
+    Url,
+    Variable,
+    Word,
+)
 
-MOST_SOURCES, LONGEST_TOKEN = 10_000, 10_000
+MOST_SOURCES, LONGEST_BACKFILL = 10_000, timedelta(days=10_000)
 Keep = Literal["all", "mentions"]
+_TOKENS = ("token", "password", "bearer_token", "access_token", "api_key", "secret", "client_secret")
+_EVERY = ("interval", "poll", "period")
+_LIST = "a list: - {name: blog, platform: rss, url: ...}"
 
 
-def _url(url: str, schemes: tuple[str, ...]) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in schemes or not parts.hostname:
-        raise ValueError(f"it should look like {schemes[0]}://example.com")
-    if parts.username is not None:
-        raise ValueError("a password is not part of it: name token_env or token_file")
-    return url.rstrip("/")
+def _also(*names: str) -> JsonDict:
+    """Other names that people try for a key."""
+    return {"misnamed": [*names]}
 
 
-Url = Annotated[str, AfterValidator(lambda url: _url(url, ("https", "http")))]
-SocketUrl = Annotated[str, AfterValidator(lambda url: _url(url, ("wss", "ws")))]
-Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+def _called(*names: str) -> JsonDict:
+    """Other names of a platform."""
+    return {"called": [*names]}
 
 
 class Source(StrictModel):
@@ -43,22 +55,23 @@ class Source(StrictModel):
 
     name: Name
     """Of the source; one of its own. Under another name it begins anew."""
-    every: Duration = timedelta(minutes=1)
-    """How often a source that polls asks."""
-    backfill: Duration = timedelta(0)
+    every: Duration = Field(timedelta(minutes=1), json_schema_extra=_also(*_EVERY))
+    """How often a source that polls asks: 1s to 1d."""
+    backfill: Duration = Field(timedelta(0), json_schema_extra=_also("history", "since"))
     """How far back the first start goes, behind what comes live."""
-    keep: Keep = "all"
+    keep: Keep = Field("all", json_schema_extra=_also("only", "filter"))
     """mentions: events that mention no brand of brands.yaml are not sent."""
-    allow: tuple[Word, ...] = ()
+    allow: tuple[Reachable, ...] = ()
     """Private addresses, networks and host names that it may reach."""
-    own: tuple[Word, ...] = ()
+    own: tuple[Account, ...] = ()
     """Ids or handles of one's own accounts: what they write is outbound."""
     original: bool = False
     """Whether events hold the platform's own payload."""
-    token_env: str = ""
+    token_env: Variable = Field("", json_schema_extra=_also(*_TOKENS))
     """The variable of the environment that holds the credential."""
     token_file: Path | None = None
-    """The file that holds it, in place of token_env; it is read again for each poll and connection."""
+    """The file that holds it, in place of token_env; a relative path starts from the folder of sources.yaml. It is read again
+    for each poll and connection."""
 
     @field_validator("every")
     @classmethod
@@ -66,6 +79,13 @@ class Source(StrictModel):
         if not timedelta(seconds=1) <= every <= timedelta(days=1):
             raise ValueError("it is 1 second to 1 day")
         return every
+
+    @field_validator("backfill")
+    @classmethod
+    def _some_past(cls, backfill: timedelta) -> timedelta:
+        if backfill > LONGEST_BACKFILL:
+            raise ValueError(f"it is {LONGEST_BACKFILL.days}d at most")
+        return backfill
 
     @model_validator(mode="after")
     def _one_token(self) -> Self:
@@ -90,8 +110,8 @@ class Source(StrictModel):
 
 
 class Twitter(Source):
-    platform: Literal["twitter"]
-    query: Annotated[Word, StringConstraints(max_length=1024)]
+    platform: Literal["twitter"] = Field(json_schema_extra=_called("x", "x.com"))
+    query: Annotated[Word, StringConstraints(max_length=1024)] = Field(json_schema_extra=_also("search", "account", "handle"))
     """As X's search takes it."""
     stream: bool = Field(True, exclude=True)
     """The filtered stream, and recent search for its gaps; else recent search alone."""
@@ -100,14 +120,15 @@ class Twitter(Source):
 
 class Reddit(Source):
     platform: Literal["reddit"]
-    subreddits: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{2,21}$")], ...] = ()
+    subreddits: tuple[Subreddit, ...] = ()
+    """Without r/."""
     query: Word | None = None
     """A search over all of Reddit."""
     comments: bool = True
     """false: submissions alone."""
-    client_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}$")] = Field(exclude=True)
+    client_id: AppId = Field(exclude=True)
     """Of the app that Reddit approved; its secret is the token."""
-    contact: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,30}$")] | None = Field(None, exclude=True)
+    contact: RedditName | None = Field(None, exclude=True)
     """The account at Reddit of whoever is responsible: Reddit wants it in the User-Agent. Another one begins nothing anew."""
     server: Url = "https://oauth.reddit.com"
     login: Url = Field("https://www.reddit.com", exclude=True)
@@ -120,12 +141,12 @@ class Reddit(Source):
 
 
 class Mastodon(Source):
-    platform: Literal["mastodon"]
-    server: Url
+    platform: Literal["mastodon"] = Field(json_schema_extra=_called("fediverse"))
+    server: Server = Field(json_schema_extra=_also("instance", "url", "host"))
     """As https://mastodon.social."""
     timeline: Literal["public", "local", "tag", "home"] = "public"
     """All that the server knows, its own accounts, a hashtag, or what one's account follows."""
-    tag: Word | None = None
+    tag: Tag | None = Field(None, json_schema_extra=_also("hashtag"))
     """With timeline: tag, without #."""
 
     @model_validator(mode="after")
@@ -136,10 +157,8 @@ class Mastodon(Source):
 
 
 class Bluesky(Source):
-    platform: Literal["bluesky"]
-    accounts: tuple[Annotated[str, StringConstraints(pattern=r"^did:[a-z]+:[A-Za-z0-9._:%-]+$")], ...] = Field(
-        (), max_length=10_000
-    )
+    platform: Literal["bluesky"] = Field(json_schema_extra=_called("bsky", "jetstream"))
+    accounts: tuple[Did, ...] = Field((), max_length=10_000, json_schema_extra=_also("account", "handles", "dids"))
     """Their DIDs; none given: all."""
     server: SocketUrl = "wss://jetstream2.us-east.bsky.network"
     version: Literal[1, 2] = Field(1, exclude=True)
@@ -147,16 +166,16 @@ class Bluesky(Source):
 
 
 class Rss(Source):
-    platform: Literal["rss"]
-    every: Duration = timedelta(minutes=5)
+    platform: Literal["rss"] = Field(json_schema_extra=_called("atom", "feed", "jsonfeed", "blog"))
+    every: Duration = Field(timedelta(minutes=5), json_schema_extra=_also(*_EVERY))
     """How often it asks, unless the feed names a longer time (Cache-Control: max-age, up to an hour)."""
-    url: Url
+    url: Url = Field(json_schema_extra=_also("feed", "link", "site"))
     """Of a feed, or of a page that names one."""
 
 
 class Discourse(Source):
-    platform: Literal["discourse"]
-    url: Url
+    platform: Literal["discourse"] = Field(json_schema_extra=_called("forum"))
+    url: Site = Field(json_schema_extra=_also("server", "forum", "host"))
     """Of the forum."""
     user: Word | None = None
     """To whom the token belongs."""
@@ -168,7 +187,7 @@ class OAuth(StrictModel):
     url: Url
     """Where an access token is fetched: Google's or Microsoft's."""
     client_id: Word
-    client_secret_env: str = ""
+    client_secret_env: Variable = Field("", json_schema_extra=_also("client_secret", "secret"))
     """The variable with the app's secret; blank: it has none."""
     scope: str = ""
     """What the access token is for; blank: all that the refresh token is for."""
@@ -177,13 +196,13 @@ class OAuth(StrictModel):
 class Email(Source):
     """New mails come at once where the server has IDLE, else each `every`."""
 
-    platform: Literal["email"]
-    host: Word
+    platform: Literal["email"] = Field(json_schema_extra=_called("imap", "gmail", "mail", "outlook"))
+    host: Host = Field(json_schema_extra=_also("server", "imap", "url"))
     """Of the IMAP server."""
     port: int = Field(993, ge=1, le=65535, exclude=True)
     tls: bool = Field(True, exclude=True)
     """false: the password goes over the network as it is."""
-    user: Word
+    user: Word = Field(json_schema_extra=_also("login", "email", "address", "account"))
     """To whom the token belongs. If it is an address, mails from it are outbound."""
     folder: Word = "INBOX"
     """One folder a source."""
@@ -197,7 +216,7 @@ AnySource = Annotated[Twitter | Reddit | Mastodon | Bluesky | Rss | Discourse | 
 class Sources(StrictModel):
     """The file."""
 
-    sources: tuple[AnySource, ...] = Field(max_length=MOST_SOURCES)
+    sources: tuple[AnySource, ...] = Field(max_length=MOST_SOURCES, json_schema_extra={"as": _LIST})
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -206,14 +225,6 @@ class Sources(StrictModel):
             if (first := names.setdefault(source.name, number)) != number:
                 raise ValueError(f"sources.{first} and sources.{number} are both named {source.name}")
         return self
-
-    @cached_property
-    def by_credential(self) -> dict[str, list[AnySource]]:
-        """The sources of each credential, in the order of the file."""
-        found: dict[str, list[AnySource]] = {}
-        for source in self.sources:
-            found.setdefault(source.credential, []).append(source)
-        return found
 
 
 def load_sources(path: Path) -> Sources:
@@ -224,24 +235,3 @@ def load_sources(path: Path) -> Sources:
 def parse_sources(content: bytes, path: Path) -> Sources:
     """The sources in the content of `path`. Raises as `load_sources`."""
     return document.parse(content, path, Sources)
-
-
-def token_of(source: Source, environ: Mapping[str, str]) -> SecretStr:
-    """The credential that the source names; a blank one where it names none. Raises NoCredentials."""
-    if source.token_file is not None:
-        try:
-            with source.token_file.open("rb") as file:
-                token = file.read(LONGEST_TOKEN + 1).decode().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise NoCredentials(
-                f"token_file {source.token_file} can't be read: {getattr(error, 'strerror', 'no UTF-8')}"
-            ) from None
-        if not token or len(token) > LONGEST_TOKEN or not token.isprintable():
-            raise NoCredentials(f"token_file {source.token_file} holds no token")
-        return SecretStr(token)
-    if source.token_env:
-        token = environ.get(source.token_env, "").strip()
-        if not token:
-            raise NoCredentials(f"variable {source.token_env} is not set")
-        return SecretStr(token)
-    return SecretStr("")

@@ -3,7 +3,7 @@
 running           it listens
 waiting           the platform asks to wait, until a time
 failing           a request failed; it is repeated, later each time
-no credentials    the platform refuses the credential, or there is none; it is looked at again each minute
+no credentials    the platform refuses the credential, or there is none; it is tried again ever more seldom (rest.py)
 paused            by `earshot source pause`
 """
 

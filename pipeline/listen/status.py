@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, closing, suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.clickhouse.client import clickhouse_client
@@ -23,11 +24,15 @@ from pipeline.kafka.client import check_kafka
 from pipeline.kafka.producer import Record as KafkaRecord
 from pipeline.kafka.producer import RenewedProducer
 from pipeline.listen.api import Api, Limit
+from pipeline.listen.credentials import token_of
 from pipeline.listen.driver import Driver, Reach
 from pipeline.listen.drivers.registry import make_driver
+from pipeline.listen.keep import Mentioning
 from pipeline.listen.record import Pause
-from pipeline.listen.sources_file import AnySource, Sources, load_sources, token_of
+from pipeline.listen.sources_file import AnySource, Sources, load_sources
 from pipeline.listen.timer import Timer
+from pipeline.processors.mentions.brands import SAMPLE_BRANDS, load_brands
+from pipeline.sources.platforms.changes import Known
 from pipeline.sources.platforms.observation import LeftOut, Observation
 from pipeline.sources.platforms.registry import mapper
 from pipeline.sources.platforms.rss_child import FeedParser
@@ -91,6 +96,11 @@ class Standing(NamedTuple):
     def is_well(self) -> bool:
         """It runs, or a person paused it."""
         return self.state in ("running", "paused")
+
+    def dump(self) -> JsonObject:
+        """For JSON: its row, with the state and reason as they are now."""
+        now = {name: getattr(self, name) for name in ("source", "platform", "state", "reason")}
+        return dict.fromkeys(COLUMNS) | self.last | now
 
 
 def standings(settings: Settings) -> list[Standing]:
@@ -160,6 +170,8 @@ class Trial(NamedTuple):
     found: str
     event: JsonObject | None
     left_out: int
+    dropped: bool = False
+    """Whether `keep: mentions` drops the event: it mentions no brand."""
 
 
 async def check(settings: Settings, source: AnySource, environ: Mapping[str, str] = os.environ) -> Trial:
@@ -168,14 +180,20 @@ async def check(settings: Settings, source: AnySource, environ: Mapping[str, str
     driver: Driver | None = None
     try:
         api = Api(client, source.name, Timer(), Limit(), Allowed.of(source.allow))
-        driver = make_driver(source, Reach(api, token_of(source, environ), Timer(), feeds, environ=environ))
-        found = await driver.check()
-        return await _one_page(driver, source, found)
+        token = token_of(source, environ, settings.sources.parent if settings.sources else Path())
+        driver = make_driver(source, Reach(api, token, Timer(), feeds, environ=environ))
+        trial = await _one_page(driver, source, await driver.check())
+        return trial._replace(dropped=source.keep == "mentions" and _is_dropped(settings, trial.event))
     finally:
         if driver is not None:
             await driver.close()
         await feeds.close()
         await client.close()
+
+
+def _is_dropped(settings: Settings, event: JsonObject | None) -> bool:
+    brands = load_brands(settings.brands or SAMPLE_BRANDS)
+    return event is not None and not Mentioning(brands).keep([Observation(event)], Known())
 
 
 async def _one_page(driver: Driver, source: AnySource, found: str) -> Trial:

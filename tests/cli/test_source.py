@@ -91,6 +91,21 @@ def test_check_shows_what_it_found_and_an_event(run: Run, feed: RssServer, sourc
     assert json.loads(event)["text"] == "the kettle \u202eleaks"
 
 
+@pytest.mark.parametrize(("text", "drops"), [("the kettle leaks", True), ("the kettle of Northwind leaks", False)])
+def test_check_says_whether_keep_drops_the_event(
+    run: Run, feed: RssServer, sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, drops: bool
+) -> None:
+    feed.world.edit(1, text, time.time())
+    blog = {"name": "blog", "platform": "rss", "url": f"{feed.url}/feed/blog", "keep": "mentions"}
+    write_sources(sources, [blog])
+    brands = tmp_path / "brands.yaml"
+    brands.write_text("brands: [{name: Northwind, keywords: [northwind]}]")
+    monkeypatch.setenv("EARSHOT_BRANDS", str(brands))
+    done = run("source", "check", "blog")
+    said = f"keep: mentions drops this event, as it mentions no brand of {brands}"
+    assert done.code == 0 and (done.out.splitlines()[-1] == said) == drops and ("drops" in done.out) == drops
+
+
 def test_check_says_that_there_is_no_event(run: Run, feed: RssServer, sources: Path) -> None:
     feed.world.delete(1)
     done = run("source", "check", "blog")
@@ -168,6 +183,9 @@ def _while_it_listens(stacked: Run, settings: Settings) -> None:
     done = stacked("source", "list")
     rows = table_of(done)
     assert done.code == 1 and rows["secret"][1] == "no credentials" and rows["secret"][-1] == "variable NOT_SET is not set"
+    of_json = {row["source"]: row for row in map(json.loads, stacked("source", "list", "--json").out.splitlines())}
+    assert of_json["secret"]["state"] == "no credentials" and of_json["news"]["last_contact"].endswith("Z")
+    assert re.search(rf"^goes on at +{MOMENT}$", stacked("source", "show", "secret").out, re.M)
     assert rows["news"][:2] == ["rss", "running"] and rows["news"][2] == "1"
     assert all(re.fullmatch(MOMENT, rows["news"][place]) for place in (3, 4)) and rows["news"][-1] == ""
     status = stacked("status")
@@ -187,4 +205,6 @@ def _while_it_listens(stacked: Run, settings: Settings) -> None:
     assert re.search(
         rf"^events +\d+, sent by this listener\nerrors +0\nlistener +\S+:\d+, which wrote this at {MOMENT}$", shown.out, re.M
     )
+    (gap,) = json.loads(stacked("source", "show", "blog", "--json").out)["gaps"]
+    assert gap["since"] is None and gap["reason"] == "its listing ends after 20 entries"
     assert "│ unknown   │" in shown.out and "its listing ends after 20 entries" in shown.out

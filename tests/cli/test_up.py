@@ -15,7 +15,7 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from pipeline.cli.live_line import LiveLine, Samples
+from pipeline.cli.live_line import NO_LISTENER, LiveLine, Samples
 from pipeline.config.settings import ClickHouseSettings, EmbeddedSettings, PrivacySettings, Settings
 from pipeline.embedded.hash_key import hash_key, make_hash_key
 from pipeline.embedded.reset import reset
@@ -147,3 +147,11 @@ def test_the_live_line_counts_over_restarts_of_the_worker() -> None:
     assert "  alerts 3 (1 acknowledged)  " in line.update(samples(1000, 900, 99), looked_at)
     assert line.update(samples(10, 7, 2)).startswith("read 1,010  landed 907  duplicates 101  dropped 2  rejected 0")
     assert "  labelled 103 (98 % negative)  deferred 10  " in line.update(samples(10, 7, 2))
+
+
+def test_the_live_line_says_how_the_sources_are() -> None:
+    line, state = LiveLine(), "earshot_source_state"
+    assert "sources" not in line.update(samples(10, 7, 2), None, NO_LISTENER)
+    assert "  sources -  " in line.update(samples(10, 7, 2), None, None), "the listener does not answer"
+    states = {(state, "running"): 3.0, (state, "no credentials"): 1.0, (state, "failing"): 0.0}
+    assert "  sources 3 running, 1 no credentials  " in line.update(samples(10, 7, 2), None, states)

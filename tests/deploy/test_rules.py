@@ -136,11 +136,14 @@ def of_listener(after: int, *fires: str, **values: str) -> Case:
     return Case({}, after, set(fires), listener={f"earshot_{name}": value for name, value in values.items()})
 
 
-def of_source(after: int, *fires: str, states: dict[str, str], due: str = "60+60x70", gap: str = "_x70") -> Case:
+def of_source(
+    after: int, *fires: str, states: dict[str, str], due: str = "60+60x70", gap: str = "_x70", contact: str = "_x70"
+) -> Case:
     """The listener is well; its source goes through these states."""
     listener = {f'earshot_source_state{{source="blog",platform="rss",state="{state}"}}': v for state, v in states.items()}
     listener['earshot_source_due_timestamp_seconds{source="blog"}'] = due
     listener['earshot_source_gap_timestamp_seconds{source="blog"}'] = gap
+    listener['earshot_source_contact_timestamp_seconds{source="blog"}'] = contact
     return Case({}, after, set(fires), listener=listener)
 
 
@@ -269,6 +272,10 @@ CASES = {
     ),
     "a source failed, and runs": of_source(60, states={"running": "0x7 1x62", "failing": "1x7 0x62"}),
     "a source waits": of_source(60, states={"running": "0x70", "waiting": "1x70"}, due="60x70"),
+    "a source waits for hours": of_source(
+        62, "EarshotSourceWaiting", states={"running": "0x70", "waiting": "1x70"}, due="60x70", contact="-3600x70"
+    ),
+    "a source rests for hours": of_source(60, states={}, due="3600x60 7200x10", contact="-7200x70"),
     "a source stands": of_source(21, "EarshotSourceSilent", states={}, due="60+60x4 300x65"),
     "a source is asked once an hour": of_source(60, states={}, due="3600x60 7200x10"),
     "a source has a gap": of_source(10, "EarshotSourceGap", states={}, gap="_x10 600x60"),

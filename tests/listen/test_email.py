@@ -19,7 +19,9 @@ from pipeline.config.settings import Settings
 from pipeline.http.route import Route
 from pipeline.listen.drivers import email_folder
 from pipeline.listen.drivers.email import EmailDriver
+from pipeline.listen.sources_file import Email
 from pipeline.listen.states import Failed, NoCredentials
+from pipeline.listen.status import check
 from pipeline.migrate import migrate
 from pipeline.sources.platforms.changes import Known
 from pipeline.sources.platforms.observation import Observation
@@ -170,6 +172,17 @@ async def test_check_and_what_is_wrong(server: Dovecot) -> None:
     async with driving(server.port, allow=(), host="mail.example", lookup=names(mail="10.1.2.3")) as driver:
         with pytest.raises(Failed, match="10.1.2.3 is private"):
             await driver.check()
+
+
+async def test_source_check_shows_the_newest_mail_which_stays_unread(server: Dovecot) -> None:
+    keys = {"host": "127.0.0.1", "port": server.port, "tls": False, "user": USER, "token_env": "MAIL", "allow": ["127.0.0.1"]}
+    source = Email.model_validate({"name": "post", "platform": "email", **keys})
+    assert (await check(Settings(), source, {"MAIL": PASSWORD})).event is None, "the folder is empty"
+    for number in range(3):
+        server.deliver(mail(number))
+    trial = await check(Settings(), source, {"MAIL": PASSWORD})
+    assert trial.event is not None and trial.event["id"] == "2@mail.example"
+    assert set(flags(server)) <= {b"\\Recent"}
 
 
 async def test_tls_takes_the_right_name_and_the_own_ca_alone(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from pipeline.listen.states import Failed, NoCredentials, SourceError, Waiting
 from tests.support.bad_imap import BadImap
-from tests.support.imap import Dovecot
+from tests.support.imap import PASSWORD, Dovecot
 from tests.support.mailbox import driving, taken
 from tests.support.tokens import ACCESS, CLIENT, REFRESH, SECRET, TokenServer, refused
 
@@ -40,6 +40,21 @@ async def test_a_real_server_takes_an_access_token(tokens: TokenServer, caplog: 
     assert tokens.granted == 2
     for secret in (REFRESH, SECRET, "ya29.access"):
         assert secret not in caplog.text and secret not in str(error.value)
+
+
+@pytest.mark.stack
+async def test_a_password_that_was_refused_is_not_tried_by_the_next_folder() -> None:
+    shared = dict[str, object]()
+    with Dovecot() as server:
+        async with driving(server.port, token="wr0ng-kettle", shared=shared) as driver:
+            with pytest.raises(NoCredentials, match="AUTHENTICATIONFAILED"):
+                await driver.check()
+    async with driving(server.port, token="wr0ng-kettle", shared=shared, folder="Sent") as driver:
+        with pytest.raises(NoCredentials, match="AUTHENTICATIONFAILED"):  # though the server is gone
+            await driver.check()
+    async with driving(server.port, token=PASSWORD, shared=shared) as driver:
+        with pytest.raises(Failed):
+            await driver.check()
 
 
 @pytest.mark.parametrize(

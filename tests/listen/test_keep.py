@@ -1,119 +1,141 @@
-"""`keep: mentions`: what a source sends is what mentions a brand, by the brands as they are now."""
+"""`keep: mentions`: what a worker would match is kept, and what follows of it; what it would not match is dropped."""
 
 from __future__ import annotations
 
-import asyncio
-import re
-import threading
-import time
-from collections.abc import Sequence
+from collections import Counter
 from pathlib import Path
 
+import orjson
 import pytest
 
+from pipeline.cli.live_line import scrape
 from pipeline.config.settings import Settings
-from pipeline.config.watched_file import EVERY_S, WatchedFile
-from pipeline.listen.app import Listen
 from pipeline.listen.keep import Mentioning
-from pipeline.listen.timer import Timer
 from pipeline.migrate import migrate
-from pipeline.processors.mentions import step
-from pipeline.processors.mentions.brands import Brand, parse_brands
+from pipeline.processors.mentions.brands import Brands
+from pipeline.processors.mentions.step import Mentions
+from pipeline.processors.privacy import Pseudonymise
+from pipeline.sources.decode import Decode
+from pipeline.sources.memory import batch_of
 from pipeline.sources.platforms.changes import Known
 from pipeline.sources.platforms.observation import Observation
+from schemas.untyped import JsonObject
+from tests.processors.mentions.texts_brands import ENTRIES
+from tests.processors.mentions.texts_seen import TEXTS
+from tests.support.bluesky_server import FAN, BlueskyServer, did_of
 from tests.support.listener import listening, sent, start_listener, write_sources
-from tests.support.rss_server import RssServer
 from tests.support.worker import wait_for
 
-KETTLES = parse_brands(b"brands: [{name: Kettle, keywords: [kettle]}]", Path("brands.yaml"))
+BRANDS = Brands.model_validate({"brands": ENTRIES})
+FIELDS: list[JsonObject] = [
+    {},
+    {"text": ""},
+    {"text": "a quiet day"},
+    {"text": "look", "urls": ["https://acme.com/kettle"]},
+    {"urls": ["https://acme.com/kettle"]},
+    {"text": "look: https://shop.acme.com/kettle"},
+    {"text": "thanks", "mentions": ["@acme"]},
+    {"text": "thanks", "mentions": ["acme_us", "x"]},
+    {"mentions": ["zed"]},
+    {"text": "thanks", "mentions": ["zedd"]},
+    {"text": "an apfelo strudel"},
+    {"text": "apfelo", "hashtags": ["acme"]},
+    {"text": "help@acme.com", "author": {"email": "otto@acme.com", "name": "Acme"}},
+    {"text": "&#65;cme <b>kettles</b>"},
+]
+POST, REPOST = "app.bsky.feed.post", "app.bsky.feed.repost"
 
 
-def seen(name: str, text: str, **more: object) -> Observation:
-    return Observation({"platform": "mastodon", "id": name, "kind": "post", "text": text, **more})
+def event(number: object, **fields: object) -> JsonObject:
+    return {"id": f"{number}", "platform": "mastodon", "kind": "post", "created_at": "2026-11-28T12:00:00Z", **fields}
 
 
-async def test_a_reaction_and_a_known_item_go_with_a_mention() -> None:
-    known = Known()
-    [*known.changes([seen("old", "my kettle leaks")], "2026-11-28T12:00:00Z")]
-    observations = [
-        seen("a", "a kettle, at last"),
-        seen("b", "tea"),
-        seen("old", "it was the tap"),
-        seen("like a", "", kind="like", target="a"),
-        seen("like b", "", kind="like", target="b"),
-        seen("b", "", kind="post")._replace(deleted=True),
-        seen("old", "")._replace(deleted=True),
+def kept(*observations: Observation, known: Known | None = None) -> list[str]:
+    return [each.event["id"] for each in Mentioning(BRANDS).keep(observations, known or Known())]
+
+
+def test_it_keeps_what_a_worker_matches_and_nothing_else() -> None:
+    events = [event(number, **fields) for number, fields in enumerate(FIELDS)]
+    events += [
+        event(f"text {number}", platform=platform or "rss", text=text) for number, (platform, text, _) in enumerate(TEXTS)
     ]
-    kept = await Mentioning(KETTLES).keep(observations, known)
-    assert [each.event["id"] for each in kept] == ["a", "old", "like a", "old"]
+    batch = batch_of([orjson.dumps(each) for each in events])
+    for step in (Decode(), Pseudonymise(b"key"), Mentions(BRANDS)):
+        batch = step.process(batch)
+    assert not batch.rejected
+    matched = batch.events.filter(batch.events.get_column("brands").list.len() > 0).get_column("id").to_list()
+    assert 20 < len(matched) < len(events)
+    for platform in {each["platform"] for each in events}:
+        of_platform = [Observation(each) for each in events if each["platform"] == platform]
+        names = {each.event["id"] for each in of_platform}
+        assert kept(*of_platform) == [name for name in matched if name in names]
 
 
-async def test_no_matcher_is_built_in_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of 10,000 brands takes seconds, in which no source would hear anything."""
-    built = list[threading.Thread]()
-
-    class Noted(step.Matching):
-        def __init__(self, brands: Sequence[Brand], words: Sequence[str] = ()) -> None:
-            built.append(threading.current_thread())
-            super().__init__(brands, words)
-
-    monkeypatch.setattr(step, "Matching", Noted)
-    mentioning, known = Mentioning(KETTLES), Known()
-    both = await asyncio.gather(*(mentioning.keep([seen("a", "my kettle")], known) for _ in range(2)))
-    assert [len(kept) for kept in both] == [1, 1] and len(built) == 1
-    teapots = parse_brands(b"brands: [{name: Teapot, keywords: [teapot]}]", Path("brands.yaml"))
-    await asyncio.to_thread(mentioning.use, teapots)
-    assert await mentioning.keep([seen("a", "my kettle")], known) == []
-    assert len(built) == 2 and threading.current_thread() not in built
+def test_what_follows_of_a_kept_item_on_its_page_is_kept() -> None:
+    said, quiet = Observation(event(1, text="acme")), Observation(event(2, text="a quiet day"))
+    edited = Observation(event(1, text="never mind"))
+    assert kept(said, quiet, edited, Observation(said.event, deleted=True), Observation(quiet.event, deleted=True)) == ["1"] * 3
 
 
-async def test_changed_files_are_read_beside_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    brands, sources = tmp_path / "brands.yaml", tmp_path / "sources.yaml"
-    brands.write_text("brands: [{name: Kettle}]")
-    write_sources(sources, [{"name": "blog", "platform": "rss", "url": "https://blog.example.org"}])
-    listen = Listen(Settings(brands=brands, sources=sources), Timer(), {})
-    read = list[threading.Thread]()
-    looked = asyncio.Event()
-
-    def check(file: WatchedFile[object], use: object) -> None:
-        read.append(threading.current_thread())
-
-    async def arrange() -> None:
-        looked.set()
-
-    monkeypatch.setattr(WatchedFile, "check", check)
-    monkeypatch.setattr(listen, "_arrange", arrange)
-    monkeypatch.setattr(listen, "_say", lambda: looked.set())
-    watching = asyncio.create_task(listen._watch())
-    await asyncio.wait_for(looked.wait(), 60)
-    watching.cancel()
-    assert len(read) >= 2 and threading.current_thread() not in read, f"a look each {EVERY_S} s"
+def test_an_edit_that_mentions_a_brand_brings_the_item_as_it_is_from_then_on() -> None:
+    before, after = Observation(event(1, text="a quiet day")), Observation(event(1, text="acme"))
+    assert kept(before, after) == ["1"] and Mentioning(BRANDS).keep([before, after], Known()) == [after]
 
 
-@pytest.mark.timeout(180)
-def test_a_listener_counts_what_it_does_not_keep_and_takes_other_brands_over(settings: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["like", "repost", "reaction", "vote"])
+def test_a_reaction_is_kept_with_its_target_wherever_that_is_on_the_page(kind: str) -> None:
+    said, quiet = Observation(event(1, text="acme")), Observation(event(2, text="a quiet day"))
+    of_said, of_quiet = (Observation(event(f"of {name}", kind=kind, target=name)) for name in ("1", "2"))
+    undone = Observation(of_said.event, deleted=True)
+    assert kept(said, quiet, of_said, of_quiet, undone) == ["1", "of 1", "of 1"]
+    assert kept(of_quiet, of_said, quiet, said) == ["of 1", "1"], "a page of Mastodon has a repost before its original"
+    known = Known()
+    assert [*known.changes([said], "2026-11-28T12:00:00Z")] and kept(of_quiet, of_said, known=known) == ["of 1"]
+
+
+def test_a_comment_is_no_reaction() -> None:
+    said, answer = Observation(event(1, text="acme")), Observation(event(2, kind="reply", target="1", text="so what"))
+    assert kept(said, answer) == ["1"]
+
+
+# --- live -------------------------------------------------------------------------------------------------------------
+def post(server: BlueskyServer, number: int, text: str, operation: str = "create") -> None:
+    record = {"$type": POST, "text": text, "createdAt": "2026-11-28T12:00:00.000Z", "langs": ["en"]}
+    server.commit(did_of("ines"), POST, f"3k{number}", operation, record)
+
+
+def reactions(server: BlueskyServer, number: int) -> None:
+    """A like and a repost of a post."""
+    subject = {"uri": f"at://{did_of('ines')}/{POST}/3k{number}", "cid": "c"}
+    for collection in ("app.bsky.feed.like", REPOST):
+        record = {"$type": collection, "subject": subject, "createdAt": "2026-11-28T12:00:01.000Z"}
+        server.commit(FAN, collection, f"3l{number}", "create", record)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_of_a_live_stream_come_posts_about_brands_and_the_reactions_to_them(settings: Settings, tmp_path: Path) -> None:
     migrate(settings)
-    brands, sources, feed = tmp_path / "brands.yaml", tmp_path / "sources.yaml", RssServer()
-    brands.write_text("brands: [{name: Kettle, keywords: [kettle]}]")
-    for number, text in enumerate(("my kettle leaks", "tea", "a teapot")):
-        feed.world.post(number, time.time() - 60 + number, text)
-    with feed.running():
-        source = {"name": "blog", "platform": "rss", "url": f"{feed.url}/feed", "every": "1s", "keep": "mentions"}
-        write_sources(sources, [source])
-        own = listening(settings.model_copy(update={"brands": brands}), sources)
-        listener = start_listener(own, tmp_path / "listen.log")
-        try:
-            wait_for("the mention came", lambda: len(sent(own)) == 1)
-            wait_for("the others are counted", lambda: not_kept(listener.ask("/metrics")[1]) >= 2)
-            brands.write_text("brands: [{name: Teapot, keywords: [teapot]}]")
-            wait_for("the other brand is taken over", lambda: listener.said("are active"))
-            feed.world.post(9, time.time(), "another teapot")
-            wait_for("its mentions came", lambda: len(sent(own)) == 3)
-        finally:
-            listener.kill()
-    assert sorted(event["text"] for event in sent(own)) == ["a teapot", "another teapot", "my kettle leaks"]
-
-
-def not_kept(page: str) -> float:
-    found = re.search(r'^earshot_source_events_not_kept_total\{source="blog"\} (\S+)$', page, re.MULTILINE)
-    return float(found[1]) if found else 0.0
+    (tmp_path / "brands.yaml").write_text("brands: [{name: Acme, keywords: [acme]}]")
+    sources = tmp_path / "sources.yaml"
+    server = BlueskyServer()
+    with server.running():
+        write_sources(sources, [{"name": "sky", "platform": "bluesky", "server": server.address, "keep": "mentions"}])
+        settings = listening(settings, sources).model_copy(update={"brands": tmp_path / "brands.yaml"})
+        listener = start_listener(settings, tmp_path / "listener.log")
+        wait_for("it follows the stream", lambda: bool(server.sockets))
+        for number, text in ((1, "the kettle of Acme leaks"), (2, "a quiet day")):
+            post(server, number, text)
+            reactions(server, number)
+        post(server, 3, "acme again")
+        wait_for("the last post came", lambda: any(each.get("text") == "acme again" for each in sent(settings)))
+        came = Counter((each["operation"], each["kind"], str(each.get("target") or each["id"])[-3:]) for each in sent(settings))
+        post(server, 2, "a quiet day with acme", "update")
+        reactions(server, 2)
+        wait_for("the edited one came, and what was said of it since", lambda: len(sent(settings)) == 7)
+        samples = scrape(f"http://127.0.0.1:{settings.listen.port}/metrics") or {}
+        assert listener.stop() == 0
+    first = [("post", "3k1"), ("like", "3k1"), ("repost", "3k1"), ("post", "3k3")]
+    assert came == {("create", kind, item): 1 for kind, item in first}
+    assert Counter(each["kind"] for each in sent(settings)) == {"post": 3, "like": 2, "repost": 2}
+    assert samples["earshot_source_events_not_kept_total", "sky"] == 3

@@ -13,6 +13,7 @@ from pipeline.config.settings import Settings
 from pipeline.listen.status import healths, pause, source_named
 from pipeline.migrate import migrate
 from schemas.untyped import JsonObject
+from tests.support import fast_listener
 from tests.support.listener import cursors, listening, sent, start_listener, write_sources
 from tests.support.mastodon_server import MastodonServer
 from tests.support.oracle import connect
@@ -199,3 +200,28 @@ def test_a_failing_source_says_why_and_goes_on(listens: Settings, feed: RssServe
     stopped(listener)
     with connect(listens) as client:
         assert client.command("SELECT count() FROM source_gaps") == 0
+    before = state(listens)
+    feed.faults.share, feed.faults.kinds = 1.0, ("500",)
+    listener = start_listener(listens, tmp_path / "2.log")
+    wait_for("it fails", lambda: state(listens).get("state") == "failing")
+    stopped(listener)
+    dead = state(listens)
+    assert dead["listener"] != before["listener"] and dead["last_contact"] == before["last_contact"], "since when it is dead"
+    assert dead["last_event"] == before["last_event"]
+
+
+def test_a_refused_credential_is_tried_each_hour_at_last(
+    listens: Settings, feed: RssServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(fast_listener.FACTOR, "3000")
+    monkeypatch.setenv(fast_listener.BEGIN, str(time.time()))
+    monkeypatch.setenv("BLOG_TOKEN", "kettle")
+    feed.faults.share, feed.faults.kinds = 1.0, ("401",)
+    blog = {"name": "blog", "platform": "rss", "url": f"{feed.url}/feed", "every": "1s", "token_env": "BLOG_TOKEN"}
+    write_sources(listens.sources or Path(), [blog])
+    listener = start_listener(listens, tmp_path / "1.log", ("-m", "tests.support.fast_listener"))
+    wait_for("it is refused for the fifth time", lambda: state(listens).get("errors", 0) >= 5)
+    refused = state(listens)
+    stopped(listener)
+    assert refused["state"] == "no credentials"
+    assert (refused["until"] - refused["since"]).total_seconds() / 60 > 1 + 4 + 16 + 60 + 59

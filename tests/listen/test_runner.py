@@ -10,6 +10,7 @@ from itertools import count
 
 import pytest
 from clickhouse_connect.driver.client import Client
+from pydantic import SecretStr
 
 from pipeline.config.settings import Settings
 from pipeline.errors import UnreachableError
@@ -17,6 +18,7 @@ from pipeline.kafka.topics import migrate_topics
 from pipeline.listen.driver import Page
 from pipeline.listen.keep import Mentioning
 from pipeline.listen.record import Record
+from pipeline.listen.rest import Access
 from pipeline.listen.runner import Means, Runner
 from pipeline.listen.sender import Sender
 from pipeline.listen.tables import Tables
@@ -95,7 +97,8 @@ async def ran(settings: Settings, record: Record, timer: SetBack, driver: Polls,
     await asyncio.to_thread(migrate_topics, settings.kafka)
     sender, tables = Sender(settings.kafka, Vitals()), Tables(away)
     means = Means(sender, tables, timer, Mentioning(load_brands(SAMPLE_BRANDS)), settings.kafka.partitions)
-    runner = Runner(SOURCE, record, lambda: driver, observe, means)
+    access = Access(lambda: driver, lambda: SecretStr(""))
+    runner = Runner(SOURCE, record, access, observe, means)
     task = asyncio.create_task(runner.run())
     try:
         while not done(runner):

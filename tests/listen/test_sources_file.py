@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import SettingsError
-from pipeline.listen.sources_file import Rss, Sources, parse_sources, token_of
-from pipeline.listen.states import NoCredentials
+from pipeline.listen.sources_file import Rss, Sources, parse_sources
 
 FILE = Path("sources.yaml")
 RSS = "sources:\n- {name: blog, platform: rss, url: https://example.com/feed"
@@ -102,20 +101,80 @@ def test_a_key_that_a_later_version_adds_begins_nothing_anew() -> None:
     assert before.what() == Later.model_validate(keys).what() != Later.model_validate({**keys, "depth": 4}).what()
 
 
-def test_credentials(tmp_path: Path) -> None:
-    (source,) = parsed(RSS + ", token_env: BLOG_TOKEN}").sources
-    assert token_of(source, {"BLOG_TOKEN": " s3cret\n"}).get_secret_value() == "s3cret"
-    assert "s3cret" not in repr(token_of(source, {"BLOG_TOKEN": "s3cret"}))
-    with pytest.raises(NoCredentials, match="variable BLOG_TOKEN is not set"):
-        token_of(source, {})
-    path = tmp_path / "token"
-    (source,) = parsed(RSS + f", token_file: {path}}}").sources
-    with pytest.raises(NoCredentials, match="No such file"):
-        token_of(source, {})
-    for content in (b"", b"\n", b"a\nb", b"\xff", b"x" * 20_000):
-        path.write_bytes(content)
-        with pytest.raises(NoCredentials):
-            token_of(source, {})
-    path.write_bytes(b"s3cret\n")
-    assert token_of(source, {}).get_secret_value() == "s3cret"
-    assert token_of(parsed(RSS + "}").sources[0], {}).get_secret_value() == ""
+OF_RSS = "platform: rss, url: 'https://a.example'"
+OF_REDDIT = "platform: reddit, client_id: abc"
+OF_MAIL = "platform: email, host: imap.example.com, user: ada@example.com"
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        (f"{OF_RSS}, backfill: 99999999999d", "backfill: '99999999999d' is no duration: it should look like"),
+        (f"{OF_RSS}, backfill: 20000d", "backfill: it is 10000d at most"),
+        (f"{OF_RSS}, every: PT5M", "every: 'PT5M' is no duration: it should look like 90s, 10m, 4h or 1d"),
+        (f"{OF_RSS}, interval: 5m", "interval: unknown key, did you mean 'every'?"),
+        (f"{OF_RSS}, keep: mention", "keep: it is all or mentions, not 'mention', did you mean 'mentions'?"),
+        (f"{OF_RSS}, original: some", "original: it is true or false"),
+        (f"{OF_RSS}, password: kettle", "password: unknown key, did you mean 'token_env'?"),
+        (f"{OF_RSS}, token_env: $TOKEN", "token_env: write it as the name of a variable, as X_TOKEN"),
+        (f"{OF_RSS}, allow: [10.0.0.1/8]", "allow.0: '10.0.0.1/8' is no address, network or host name"),
+        (f"{OF_RSS}, allow: ['localhost:80']", "allow.0: 'localhost:80' is no address, network or host name"),
+        (f"{OF_RSS}, own: ['https://x.example/acme']", "own.0: it is an id or a handle, as '@acme'"),
+        ("platform: rss, url: 'https://a .example'", "url: it should look like https://example.com"),
+        ("platform: rss, feed: 'https://a.example'", "feed: unknown key, did you mean 'url'?"),
+        ("platform: x, query: acme", ", not 'x', did you mean 'twitter'?"),
+        ("platform: IMAP, host: a.example", ", not 'IMAP', did you mean 'email'?"),
+        ("platform: twitter, query: ''", "query: it is blank"),
+        ("platform: twitter, account: acme", "account: unknown key, did you mean 'query'?"),
+        (f"{OF_REDDIT}, subreddits: [r/coffee]", "subreddits.0: write it as coffee, without r/ and without the URL"),
+        (f"{OF_REDDIT}, subreddits: [coffee], contact: u/otto", "contact: write it as otto, without u/"),
+        (f"{OF_REDDIT}, subreddits: [coffee], client_secret: x", "client_secret: unknown key, did you mean 'token_env'?"),
+        ("platform: mastodon, server: 'https://a.example/@otto'", "server: it is that of the server alone: https://a.example"),
+        ("platform: mastodon, instance: 'https://a.example'", "instance: unknown key, did you mean 'server'?"),
+        ("platform: mastodon, server: 'https://a.example', timeline: tag, tag: a b", "tag: write it as one hashtag, as coffee"),
+        ("platform: bluesky, accounts: ['@acme.example']", "accounts.0: write it as a DID, as did:plc:"),
+        ("platform: bluesky, query: coffee", "query: platform bluesky takes no such key"),
+        ("platform: bluesky, version: 3", "version: it is 1 or 2, not 3"),
+        ("platform: discourse, url: 'https://a.example/?page=2'", "url: it has neither ? nor #"),
+        (f"{OF_MAIL.replace('imap.', 'imaps://imap.')}", "host: it is a host alone, as imap.example.com"),
+        (f"{OF_MAIL.replace('.com,', '.com:993,')}", "host: it is a host alone, as imap.example.com"),
+        (f"{OF_MAIL}, oauth: {{url: 'https://a.example', client_id: a, client_secret_env: s-3}}", "oauth.client_secret_env: "),
+    ],
+)
+def test_a_mistake_says_what_to_write(keys: str, line: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        parsed(f"sources: [{{name: a, {keys}}}]")
+    assert line in str(error.value) and "\n" not in str(error.value) and "pattern" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "the file: it is a YAML mapping, with the keys sources; this one is empty"),
+        ("sources: {blog: {platform: rss}}", "sources: write it as a list: - {name: blog, platform: rss, url: ...}"),
+        ("sources: [{name: Our Blog, platform: rss}]", "sources.0 (Our Blog): name: write it as our-shop: small letters"),
+    ],
+)
+def test_a_mistake_of_the_whole_file(text: str, line: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        parsed(text)
+    assert str(error.value).startswith(f"sources.yaml: {line}")
+
+
+def test_a_byte_order_mark_and_a_slash_at_the_end_do_no_harm() -> None:
+    with_mark = parse_sources(b"\xef\xbb\xbf" + (RSS + "/}").encode(), FILE).sources
+    assert with_mark == parsed(RSS + "}").sources
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("sources: [{name: a, own: [@acme]}]", ": put the text into quotes"),
+        ("sources:\n- name: a\n  query: from:acme lang: en", ": put a text that holds ': ' into quotes, and a space behind"),
+        ("sources:\n\t- name: a", ": use spaces, not tabs"),
+    ],
+)
+def test_what_is_no_yaml_says_what_to_do(text: str, end: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        parsed(text)
+    assert end in str(error.value)

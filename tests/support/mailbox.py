@@ -33,7 +33,7 @@ _names = count()
 @asynccontextmanager
 async def driving(
     port: int, token: str = PASSWORD, lookup: Resolver | None = None, route: Route = DIRECT,
-    allow: tuple[str, ...] = ("127.0.0.1",), **keys: object,
+    allow: tuple[str, ...] = ("127.0.0.1",), shared: dict[str, object] | None = None, **keys: object,
 ) -> AsyncIterator[EmailDriver]:  # fmt: skip
     """A driver of a mailbox at 127.0.0.1, without TLS unless `keys` has it; closed after it, in two seconds at most."""
     name = f"mail{next(_names)}"
@@ -42,7 +42,10 @@ async def driving(
     )
     async with client(route, lookup) as out:
         api = Api(out, name, Timer(), Limit(), Allowed.of(allow))
-        driver = make(source, Reach(api, SecretStr(token), Timer(), FeedParser(), environ={"APP_SECRET": "app-s3cret"}))
+        secrets = {"APP_SECRET": "app-s3cret"}
+        beside = frozenset((name,))
+        reach = Reach(api, SecretStr(token), Timer(), FeedParser(), {} if shared is None else shared, beside, environ=secrets)
+        driver = make(source, reach)
         try:
             async with asyncio.timeout(PATIENCE_S):
                 yield driver

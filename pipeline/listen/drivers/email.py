@@ -25,7 +25,7 @@ from pipeline.http.failures import named as named_outgoing
 from pipeline.listen.api import failed
 from pipeline.listen.driver import Gap, Page, Reach
 from pipeline.listen.drivers.email_folder import SIZED, Folder, Mail, batches, day_of
-from pipeline.listen.drivers.email_login import access_token, by_password, by_token, named, written
+from pipeline.listen.drivers.email_login import Logins, access_token, by_password, by_token, named, written
 from pipeline.listen.sources_file import Email
 from pipeline.listen.states import NoCredentials, SourceError
 from pipeline.monitoring import source_metrics
@@ -58,8 +58,12 @@ class EmailDriver:
 
     # --- pages --------------------------------------------------------------------------------------------------------
     async def pages(self, cursor: JsonObject) -> AsyncGenerator[Page, None]:
-        """Mails as they come; where the server has no IDLE, those that came since."""
+        """Mails as they come; where the server has no IDLE, those that came since. On trial, the newest mail."""
         folder = await self._opened()
+        if self._reach.beside is None:
+            async for page in self._newest(folder):
+                yield page
+            return
         cursor = await self._placed(folder, cursor)
         woken = False
         while True:
@@ -77,6 +81,12 @@ class EmailDriver:
             if waited in ("ended", "refused"):
                 return
             woken = waited == "news"
+
+    async def _newest(self, folder: Folder) -> AsyncGenerator[Page, None]:
+        if folder.mails:
+            uids, _ = await self._do(partial(folder.older, folder.next, date(1970, 1, 1)))
+            if batch := await self._do(partial(folder.described, uids[:1])):
+                yield await self._page(folder, batch, {})
 
     async def _placed(self, folder: Folder, cursor: JsonObject) -> JsonObject:
         """The cursor in the folder as it is: of a first start, before the next mail."""
@@ -135,21 +145,28 @@ class EmailDriver:
         if self._folder is None:
             api, source = self._reach.api, self._source
             api.limit.check(self._reach.timer.now())
-            log_in = await self._login()
-            try:
-                addresses = await api.client.addresses(source.host, api.allow)
-                tls = api.client.tls if source.tls else None
-                connection = await connected(addresses, source.port)
-            except OutgoingError as error:
-                raise api.counted(failed(error)) from None
-            self._plug = connection.dup()
-
-            def opened() -> None:
-                self._folder = Folder(connection, source.host, tls, log_in, source.folder)
-
-            await self._do(opened)
+            logins = self._reach.shared.setdefault(f"mail {source.host} {source.user}", Logins())
+            assert isinstance(logins, Logins)
+            async with logins.turn(self._reach.token.get_secret_value(), self._reach.timer):
+                await self._open()
         assert self._folder is not None
         return self._folder
+
+    async def _open(self) -> None:
+        api, source = self._reach.api, self._source
+        log_in = await self._login()
+        try:
+            addresses = await api.client.addresses(source.host, api.allow)
+            tls = api.client.tls if source.tls else None
+            connection = await connected(addresses, source.port)
+        except OutgoingError as error:
+            raise api.counted(failed(error)) from None
+        self._plug = connection.dup()
+
+        def opened() -> None:
+            self._folder = Folder(connection, source.host, tls, log_in, source.folder)
+
+        await self._do(opened)
 
     async def _login(self) -> Callable[..., None]:
         token, source = self._reach.token.get_secret_value(), self._source

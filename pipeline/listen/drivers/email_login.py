@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import imaplib
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from difflib import SequenceMatcher
 from urllib.parse import quote, urlencode
 
 from pipeline.http import failures
 from pipeline.http.answer import Answer
 from pipeline.listen.api import Api, parsed
+from pipeline.listen.credentials import variable
 from pipeline.listen.drivers.email_folder import LogIn, is_passing
 from pipeline.listen.drivers.email_wire import COMMAND_S, Broken, Client, said
+from pipeline.listen.rest import refused_s
 from pipeline.listen.sources_file import OAuth
 from pipeline.listen.states import Failed, NoCredentials, SourceError, Waiting
+from pipeline.listen.timer import Timer
 
 BUSY_S = 300.0
 LONGEST_WORDS = 200
@@ -26,15 +31,35 @@ _ANSWERS = (200, 400, 401, 403)
 _PASSING = ("temporarily_unavailable", "server_error", "slow_down")
 
 
+class Logins:
+    """Of a mailbox, shared by its sources: one of them logs in at a time, and after a refusal none before its rest is over."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._refused, self._why, self._at, self._refusals = "", "", 0.0, 0
+
+    @asynccontextmanager
+    async def turn(self, token: str, timer: Timer) -> AsyncIterator[None]:
+        """For a login with this token. Raises NoCredentials before it, if it was refused lately."""
+        async with self._turn:
+            if token == self._refused and 0.0 <= timer.now() - self._at < refused_s(self._refusals):
+                raise NoCredentials(self._why)
+            try:
+                yield
+            except NoCredentials as error:
+                self._refusals = self._refusals + 1 if token == self._refused else 1
+                self._refused, self._why, self._at = token, str(error), timer.now()
+                raise
+            self._refused, self._refusals = "", 0
+
+
 class Refused(Exception):
     """The server does not take the login; the text: its words."""
 
 
 async def access_token(api: Api, oauth: OAuth, refresh_token: str, environ: Mapping[str, str]) -> str:
     """A fresh one. Raises SourceError: NoCredentials where the refresh token, or the app, is refused."""
-    secret = environ.get(oauth.client_secret_env, "").strip() if oauth.client_secret_env else ""
-    if oauth.client_secret_env and not secret:
-        raise NoCredentials(f"variable {oauth.client_secret_env} is not set")
+    secret = variable(oauth.client_secret_env, "client_secret_env", environ) if oauth.client_secret_env else ""
     fields = {
         "grant_type": "refresh_token",
         "refresh_token": refresh_token,

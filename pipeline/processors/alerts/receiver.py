@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from ipaddress import ip_network
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.config.document import StrictModel
-from pipeline.config.fields import Duration, Name
+from pipeline.config.fields import Duration, Name, check_reachable
 from pipeline.processors.alerts.hours import Hours, in_hours
 from schemas.alerts import Alert
 
@@ -92,13 +90,7 @@ class Receiver(StrictModel):
     @field_validator("allow")
     @classmethod
     def _networks(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
-        for entry in allow:
-            try:
-                ip_network(entry)
-            except ValueError:
-                if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?", entry) or re.fullmatch(r"[\d.]+", entry):
-                    raise ValueError(f"{entry!r} is no address, network or host name") from None
-        return allow
+        return tuple(check_reachable(entry) for entry in allow)
 
     @model_validator(mode="after")
     def _one_url(self) -> Receiver:

@@ -1,0 +1,80 @@
+"""How long a source rests after an error.
+
+A request that failed is repeated after 1 s, 2 s, 4 s ... 5 minutes. A refused credential is tried again after 1, 4 and 16
+minutes, then each hour: providers lock an account after some wrong passwords. A new token in its file ends that rest within
+seconds: to look at the file costs no request. A source that names no credential has none to lose, and is tried again within
+five minutes: servers refuse feeds by mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from pipeline.listen.driver import Driver
+from pipeline.listen.states import NoCredentials, SourceError, Waiting
+from pipeline.listen.timer import Timer
+
+FAILED_S, LONGEST_S = 1.0, 300.0
+REFUSED_S, LONGEST_REFUSED_S = 60.0, 3_600.0
+LOOK_S = 5.0
+"""How often the credential is looked at during a rest."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a source reaches its platform, with its credential as it is then. Both raise NoCredentials."""
+
+    driver: Callable[[], Driver]
+    """Makes the driver anew."""
+    token: Callable[[], SecretStr]
+
+
+def refused_s(refusals: int, longest: float = LONGEST_REFUSED_S) -> float:
+    """How many seconds a credential rests after so many refusals in a row."""
+    return min(longest, REFUSED_S * 4.0 ** min(refusals - 1, 10))
+
+
+class Rests:
+    """Of one part of a source: what comes live, or its back-fill. Restart: it begins with the shortest rest."""
+
+    def __init__(self, timer: Timer, access: Access) -> None:
+        self._timer, self._access = timer, access
+        self.tries = 0
+        """Errors in a row."""
+        self._refusals = 0
+        self._tried: SecretStr | None = None
+
+    def begin(self) -> Driver:
+        """A driver for the next try. Raises NoCredentials."""
+        self._tried = self._credential()
+        return self._access.driver()
+
+    def moved(self) -> None:
+        """The source got further: the next rest is the shortest one."""
+        self.tries = self._refusals = 0
+
+    def after(self, error: SourceError) -> float:
+        """How many seconds to rest after this error, which counts."""
+        self.tries += 1
+        if isinstance(error, Waiting):
+            return max(0.0, error.until - self._timer.now())
+        if isinstance(error, NoCredentials):
+            self._refusals += 1
+            return refused_s(self._refusals, LONGEST_S if self._tried == SecretStr("") else LONGEST_REFUSED_S)
+        return min(LONGEST_S, FAILED_S * 2.0 ** min(self.tries - 1, 20))
+
+    async def rest(self, seconds: float) -> None:
+        """Rests so long, or until the credential is another one than that of the last try."""
+        while seconds > 0 and self._credential() == self._tried:  # counted by the rests: a clock may be set back meanwhile
+            await self._timer.sleep(min(LOOK_S, seconds))
+            seconds -= LOOK_S
+
+    def _credential(self) -> SecretStr | None:
+        """None: it is not there."""
+        try:
+            return self._access.token()
+        except NoCredentials:
+            return None
