@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
+from pipeline.sources.recorded.plain_html import plain_html
+
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
@@ -39,12 +41,7 @@ _MARKS = {f"{slash}{name}": "" for name in _INLINE for slash in ("", "/")}
 _MARKS |= {f"{slash}{name}": "\n" for name in _BREAKS if name not in ("table", "tr") for slash in ("", "/")} | {"br/": "\n"}
 """In place of tags that neither hide their words nor move them, as a table does."""
 _BLOCK_TAG = re.compile(rf"<(?=/?(?:{'|'.join(_BREAKS)})[\s/>])", re.IGNORECASE)
-_CLOSE_THEMSELVES = frozenset(
-    ("area", "base", "br", "col", "dd", "dt", "embed", "hr", "img", "input", "li", "link", "meta", "option", "p", "source",
-     "tbody", "td", "th", "tr", "track", "wbr")
-)  # fmt: skip
-_TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
-_ANY_TAG = re.compile(r"<[^<>]*>")
+_ENDLESS = re.compile(r"&#[0-9]{1000,};?")
 _UNSEEN = ["script", "style", "head", "template", "noscript", "title"]
 _INLINE_MARK = re.compile(r"[*`\\~\]<&_]")
 _BLOCK_MARK = re.compile(
@@ -69,9 +66,8 @@ _BLOCKS = (
     "line",
 )
 DEEPEST = 50
-DEEPEST_TAGS = 500
-"""Tags in tags, of HTML that is read by its tags: a parser looks through all open tags at each tag, which takes a minute for
-half a megabyte that someone wrote on purpose. Browsers stop at 512."""
+MOST_TAGS, MOST_HTML = 500, 20_000
+"""Tags and characters of an HTML text that a parser reads as it is; a larger one may take it a minute and gigabytes."""
 LONGEST = 100_000
 """Characters of a text whose Markdown is read: a parser needs up to 24 s for a million that someone wrote on purpose. Platforms
 with Markdown allow 40,000 to 65,536."""
@@ -82,7 +78,7 @@ def without_html(text: str) -> str:
     if "<" not in text and "&" not in text:
         return text
     if (words := _without_plain_tags(text)) is not None:
-        return _tidy(html.unescape(words))
+        return _tidy(unescaped(words))
     return shown_text(html_tree(text))
 
 
@@ -104,26 +100,19 @@ def _without_plain_tags(text: str) -> str | None:
 
 
 def html_tree(text: str) -> LexborHTMLParser:
-    """The parsed HTML, with a blank for each line end of the source, and a form feed where the shown line ends.
-
-    Where tags nest deeper than DEEPEST_TAGS, a form feed stands for each.
-    """
+    """The parsed HTML, with a blank for each line end of the source, and a form feed where the shown line ends. Of a large one
+    the attributes are left out, but for a few, and formatting (plain_html.py)."""
     from selectolax.lexbor import LexborHTMLParser
 
     blanks = text.replace("\n", " ").replace("\r", " ").replace("\f", " ")
-    return LexborHTMLParser(_ANY_TAG.sub("\f", blanks) if _nests_too_deep(blanks) else _BLOCK_TAG.sub("\f<", blanks))
+    if blanks.count("<") > MOST_TAGS or len(blanks) > MOST_HTML:
+        blanks = plain_html(blanks)
+    return LexborHTMLParser(_BLOCK_TAG.sub("\f<", blanks))
 
 
-def _nests_too_deep(text: str) -> bool:
-    if text.count("<") <= DEEPEST_TAGS:
-        return False
-    open_tags = 0
-    for tag in _TAG.finditer(text):
-        if tag[2].lower() not in _CLOSE_THEMSELVES:
-            open_tags = max(0, open_tags - 1) if tag[1] else open_tags + 1
-            if open_tags > DEEPEST_TAGS:
-                return True
-    return False
+def unescaped(text: str) -> str:
+    """The text with the characters that entities stand for. Python alone raises for a number of over 4,300 digits."""
+    return html.unescape(_ENDLESS.sub("\ufffd", text) if "&#" in text else text)
 
 
 def shown_text(tree: LexborHTMLParser) -> str:
@@ -138,7 +127,7 @@ def without_markdown(text: str) -> str:
 
     A text of over LONGEST characters keeps its marks.
     """
-    text = html.unescape(text)
+    text = unescaped(text)
     if len(text) > LONGEST:
         return _tidy(text)
     if _BLOCK_MARK.search("\n" + text) is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -13,7 +12,7 @@ from pipeline.sources.recorded.convert import TEXTS, Convert, as_number, convert
 from pipeline.sources.recorded.ids import lost_digits
 from pipeline.sources.recorded.json_text import json_in
 from pipeline.sources.recorded.mapping import FIELD_BY_PATH, Condition, MappingFile, Value
-from pipeline.sources.recorded.markup import joined, without_html, without_markdown
+from pipeline.sources.recorded.markup import joined, unescaped, without_html, without_markdown
 from pipeline.sources.recorded.numbers import scaled
 from pipeline.sources.recorded.patterns import searcher
 from pipeline.sources.recorded.reasons import Unmappable, as_text, shape
@@ -153,7 +152,7 @@ def _conversions(spec: Value) -> Iterator[Convert]:
     if spec.find is not None:
         yield _first_match(spec.find)
     if spec.unescape:
-        yield lambda value: html.unescape(_flat(value))
+        yield lambda value: unescaped(_flat(value))
     if spec.strip is not None:
         bare = without_html if spec.strip == "html" else without_markdown
         yield lambda value: bare(_flat(value)) or None
