@@ -25,7 +25,8 @@ def words_of(text: str) -> list[str]:
 def live(settings: Settings, words: list[str], folder: Path) -> Settings:
     """The settings with a source on Bluesky that keeps what mentions a word, and a brand for each word."""
     brands, sources = folder / "live-brands.yaml", folder / "live-sources.yaml"
-    brands.write_text(json.dumps({"brands": [{"name": word, "keywords": [word]} for word in words]}))
+    found = {"brands": [{"name": word, "keywords": [word]} for word in words]}
+    brands.write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")  # YAML has no escapes of half a character
     source = {"name": "bluesky", "platform": "bluesky", "keep": "mentions"}
     sources.write_text(json.dumps({"sources": [source]}))
     return settings.model_copy(update={"brands": brands, "sources": sources})

@@ -122,6 +122,7 @@ class Socket:
                 return str(message.data)
             elif message.type is not WSMsgType.PONG:
                 self._end(message)
+            await asyncio.sleep(0)  # a server that floods with them must not keep the loop from others
 
     async def send(self, text: str) -> None:
         """Raises OutgoingError, TimedOut if the server does not take it for `idle_s`."""

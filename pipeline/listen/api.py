@@ -20,10 +20,14 @@ from pipeline.listen.states import Failed, NoCredentials, SourceError, Waiting
 from pipeline.listen.timer import Timer
 from pipeline.monitoring import source_metrics
 from pipeline.sources.platforms.values import time_of
+from pipeline.sources.recorded.json_text import NotJson
+from pipeline.sources.recorded.json_text import parsed as json_value
 
 LIMITS = Limits(total_s=60.0, body=10 << 20)
 LONGEST_WAIT_S = 24 * 3600.0
 SHORTEST_WAIT_S = 1.0
+MOST_REPAIRED = 2 << 20
+"""Bytes of an answer in which halves of characters are looked for."""
 _REFUSED, _BUSY = (401, 403), (420, 429, 503)
 _LEFT = ("x-rate-limit-remaining", "x-ratelimit-remaining", "ratelimit-remaining")
 _RESET = ("x-rate-limit-reset", "x-ratelimit-reset", "ratelimit-reset")
@@ -167,6 +171,7 @@ class Api:
         source_metrics.REQUESTS.labels(self.source, result).inc()
         if isinstance(error, Waiting):
             self._wait(str(error), error.until - self.timer.now())
+            return Waiting(self.limit.why, self.limit.until)  # not for as long as a stranger's answer says
         return error
 
     def _retry_after(self, answer: Answer) -> float | None:
@@ -193,8 +198,8 @@ def failed(error: OutgoingError) -> Failed:
 def parsed(answer: Answer) -> object:
     """The answer's JSON. Raises Failed."""
     try:
-        value: object = orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
+        value: object = json_value(answer.body) if len(answer.body) < MOST_REPAIRED else orjson.loads(answer.body)
+    except (NotJson, orjson.JSONDecodeError):
         kind = "HTML" if answer.body.lstrip()[:1] == b"<" else "nothing" if not answer.body else "no JSON"
         raise Failed(f"the answer is {kind} in place of JSON") from None
     return value

@@ -52,7 +52,7 @@ class Mentioning:
 
         from pipeline.processors.mentions.step import BRANDS, Matching
 
-        self._matching = self._matching or Matching(self._brands.brands)
+        matching = self._matching = self._matching or Matching(self._brands.brands)
         frame = pl.DataFrame(
             {
                 "platform": [seen.event["platform"] for seen in observations],
@@ -62,4 +62,4 @@ class Mentioning:
             },
             {"platform": pl.String, "text": pl.String, "mentions": BRANDS, "brands": BRANDS},
         )
-        return (self._matching.brands(frame).list.len() > 0).to_list()
+        return (matching.brands(frame).list.len() > 0).to_list()

@@ -14,6 +14,8 @@ from pipeline.monitoring import source_metrics as metrics
 from pipeline.sources.platforms.observation import LeftOut, Observation, Observe, Origin, Unreadable
 
 MOST_KINDS = 50
+MOST_PARTS = 20_000
+"""Items of a payload, and parts that are left out; what is behind them is left out."""
 log = logging.getLogger("earshot.listen")
 
 
@@ -35,20 +37,35 @@ class Payloads:
         return observations
 
     def _of_one(self, payload: object, origin: Origin) -> Iterator[Observation]:
-        for each in self._observe(payload, origin):
+        for number, each in enumerate(self._observe(payload, origin)):
+            if number == MOST_PARTS:
+                self._leave_out(f"parts beyond {MOST_PARTS:,}")
+                return
             if isinstance(each, LeftOut):
-                metrics.LEFT_OUT.labels(self._source.name).inc()
-                self.left_out[each.kind if len(self.left_out) < MOST_KINDS else "other"] += 1
+                self._leave_out(each.kind)
+                continue
+            seen = each._replace(event={**each.event, "source": {"name": self._source.name}})
+            try:
+                orjson.dumps(seen.event)
+            except orjson.JSONEncodeError as error:  # no JSON: it must not come as far as the items that are known
+                self._unreadable(error)
             else:
-                seen = self._named(each)
-                orjson.dumps(seen.event)  # what is no JSON must not come as far as the items that are known
-                yield seen
+                yield self._with_original(seen)
 
-    def _named(self, seen: Observation) -> Observation:
-        event = {**seen.event, "source": {"name": self._source.name}}
-        if not seen.deleted and self._source.original and seen.original is not None:
-            event["original"] = orjson.dumps(seen.original, default=repr).decode()
-        return seen._replace(event=event)
+    def _leave_out(self, kind: str) -> None:
+        metrics.LEFT_OUT.labels(self._source.name).inc()
+        known = kind in self.left_out or (len(self.left_out) < MOST_KINDS and kind.isprintable())
+        self.left_out[kind if known else "other"] += 1
+
+    def _with_original(self, seen: Observation) -> Observation:
+        if seen.deleted or not self._source.original or seen.original is None:
+            return seen
+        try:
+            original = orjson.dumps(seen.original, default=repr).decode()
+        except orjson.JSONEncodeError:  # it nests deeper than is written: the event counts without it
+            self._leave_out("original")
+            return seen
+        return seen._replace(event={**seen.event, "original": original})
 
     def _unreadable(self, error: Exception) -> None:
         metrics.UNREADABLE.labels(self._source.name).inc()

@@ -31,7 +31,7 @@ from pipeline.listen.tables import UNSEEN, Health, Seen, Tables
 from pipeline.listen.timer import Timer, text_of
 from pipeline.monitoring import source_metrics as metrics
 from pipeline.sources.platforms.changes import Known
-from pipeline.sources.platforms.observation import Observation, Observe
+from pipeline.sources.platforms.observation import Observation, Observe, Origin
 from schemas.untyped import JsonObject
 
 AGAIN_S, FILL_AGAIN_S = 1.0, 60.0
@@ -151,9 +151,8 @@ class Runner:
         async with self._lock:  # a record of topic cursors never holds an item that Kafka does not have
             now = self._means.timer.now()
             self._at = max(self._at + 1, int((now + self._ahead) * 1000))
-            observations = self._payloads.observed(page.payloads, driver.origin)
-            if self._source.keep == "mentions" and observations:
-                observations = self._kept(observations)
+            # On a thread: a page that somebody wrote on purpose takes seconds.
+            observations = await asyncio.to_thread(self._observed, page.payloads, driver.origin) if page.payloads else []
             known = self._known.copy()
             events = [*known.changes(observations, text_of(self._at / 1000))]
             refused = await self._means.sender.send(self._means.sender.events, [_record(event) for event in events])
@@ -170,9 +169,10 @@ class Runner:
         if not 0.0 <= now - self._written_at <= WRITE_S + len(self._known) * BYTES_AN_ITEM / BYTES_A_SECOND:
             await self._write()
 
-    def _kept(self, observations: list[Observation]) -> list[Observation]:
-        kept = self._means.mentioning.keep(observations, self._known)
-        metrics.NOT_KEPT.labels(self._source.name).inc(len(observations) - len(kept))
+    def _observed(self, payloads: Sequence[object], origin: Origin) -> list[Observation]:
+        found = self._payloads.observed(payloads, origin)
+        kept = found if self._source.keep == "all" or not found else self._means.mentioning.keep(found, self._known)
+        metrics.NOT_KEPT.labels(self._source.name).inc(len(found) - len(kept))
         return kept
 
     # --- the cursor ---------------------------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ class Runner:
         created = max((event["created_at"] for event in events if event["operation"] == "create"), default=None)
         last = self.health.last_event
         if created is not None:
-            newest = datetime.fromisoformat(created)
+            newest = min(datetime.fromisoformat(created), self._moment())  # some are ahead of the clock
             metrics.LAG.labels(self._source.name).set(now - newest.timestamp())
             last = newest if last is None else max(last, newest)
             metrics.EVENT.labels(self._source.name).set(last.timestamp())

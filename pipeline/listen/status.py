@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +33,7 @@ from pipeline.listen.sources_file import AnySource, Sources, load_sources
 from pipeline.listen.timer import Timer
 from pipeline.processors.mentions.brands import SAMPLE_BRANDS, load_brands
 from pipeline.sources.platforms.changes import Known
-from pipeline.sources.platforms.observation import LeftOut, Observation
+from pipeline.sources.platforms.observation import LeftOut, Observation, Observe, Origin, Unreadable
 from pipeline.sources.platforms.registry import mapper
 from pipeline.sources.platforms.rss_child import FeedParser
 from schemas.times import utc_now
@@ -213,5 +213,12 @@ async def _observed(driver: Driver, source: AnySource) -> AsyncGenerator[Observa
     async with aclosing(driver.pages({})) as pages:
         async for page in pages:
             for payload in page.payloads:
-                for each in observe(payload, driver.origin):
+                for each in _readable(observe, payload, driver.origin):
                     yield each
+
+
+def _readable(observe: Observe, payload: object, origin: Origin) -> Iterator[Observation | LeftOut]:
+    try:
+        yield from observe(payload, origin)
+    except Unreadable:
+        yield LeftOut("unreadable")

@@ -119,6 +119,8 @@ class Tables:
                 self._tries += 1
                 if worth_logging(self._tries):
                     log.warning("the state of the sources is not written: %s; will be retried", reason(error))
+            except Exception:  # a row that no table takes: the others of this turn come again with the next change
+                log.exception("some rows of the state of the sources are lost")
 
     # --- on a thread --------------------------------------------------------------------------------------------------
     def _all_versions(self) -> dict[str, int]:

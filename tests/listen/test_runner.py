@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -83,8 +84,14 @@ class Streams(Polls):
             await asyncio.sleep(0.05)
 
 
+began, others_went_on, was_waited_for = threading.Event(), threading.Event(), list[bool]()
+
+
 def observe(payload: object, origin: Origin) -> Iterator[Observation | LeftOut]:
     created = "2026-01-01T00:00:00Z"
+    if payload == "it takes long":
+        began.set()
+        was_waited_for.append(others_went_on.wait(20))
     yield Observation({"platform": "rss", "id": "1", "kind": "post", "created_at": created, "text": payload})
 
 
@@ -138,3 +145,17 @@ async def test_after_an_owner_whose_clock_was_ahead_its_changes_do_not_hide_the_
     left = replace(FIRST, epoch=2, at=ahead)
     runner = await ran(settings, left, timer, Polls(timer, ["It leaks"]), lambda _: len(timer.waits) > 0)
     assert runner.record.at > ahead + 60_000, "the last owner may have sent changes for one poll after its last record"
+
+
+async def test_a_page_that_takes_long_to_map_keeps_the_loop_from_nobody(settings: Settings) -> None:
+    timer = SetBack(0.0)
+
+    async def others() -> None:
+        while not began.is_set():
+            await asyncio.sleep(0.01)
+        others_went_on.set()
+
+    other = asyncio.create_task(others())
+    await ran(settings, FIRST, timer, Polls(timer, ["it takes long"]), lambda _: len(timer.waits) > 0)
+    await other
+    assert was_waited_for == [True] and len(sent(settings)) == 1

@@ -29,6 +29,8 @@ from pipeline.listen.timer import text_of
 from pipeline.sources.platforms.bluesky_records import KINDS, seconds_of
 from pipeline.sources.platforms.observation import Origin
 from pipeline.sources.platforms.values import count_of, object_of
+from pipeline.sources.recorded.json_text import NotJson
+from pipeline.sources.recorded.json_text import parsed as json_value
 from schemas.untyped import JsonObject
 
 QUIET_S, SIGN_S = 30.0, 20.0
@@ -141,7 +143,7 @@ class BlueskyDriver:
         """Version 1 may send changes of everybody's handles, whatever the accounts."""
         if not self._accounts or not isinstance(frame, dict):
             return True
-        return frame.get("did", object_of(frame.get("payload")).get("did")) in self._accounts
+        return str(frame.get("did", object_of(frame.get("payload")).get("did"))) in self._accounts
 
     def _time(self, frame: object) -> int | None:
         """None also for a time that is a day ahead: as a cursor it would skip that day."""
@@ -156,8 +158,8 @@ async def _frames(socket: Socket) -> AsyncIterator[object]:
     """Frames as they come; what is no JSON stays a text, which the mapper counts as unreadable. Raises Failed for an error."""
     async for text in socket:
         try:
-            frame: object = orjson.loads(text)
-        except orjson.JSONDecodeError:
+            frame = json_value(text)
+        except NotJson:
             frame = text
         if isinstance(frame, dict) and frame.get("$type") == "error":
             name = str(frame.get("error"))

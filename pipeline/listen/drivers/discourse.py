@@ -27,7 +27,8 @@ from pipeline.sources.platforms.observation import Origin
 from pipeline.sources.platforms.values import object_of, objects_of, time_of
 from schemas.untyped import JsonObject
 
-PAGE = 50
+PAGE, MOST = 50, 1_000
+"""Ids that older versions list; posts of a page that are taken."""
 AGAIN, SHORT = 9, 20
 """Pages below the first one that are read again; a forum whose first page has fewer posts has no more."""
 MOST_TRIES = 20
@@ -127,8 +128,8 @@ class DiscourseDriver:
         answer = await self._reach.api.get(f"{self._source.url}/posts.json", query)
         payload = parsed(answer)
         found = payload.get("latest_posts") if isinstance(payload, dict) else None
-        if not isinstance(found, list):
-            raise Failed("the answer has no list of posts: is url that of a forum of Discourse?")
+        if not isinstance(found, list) or len(found) > MOST:
+            raise Failed("the answer has no list of posts, or far too many: is url that of a forum of Discourse?")
         ids = {post["id"]: time_of(post.get("created_at")) or "" for post in objects_of(found) if type(post.get("id")) is int}
         return _Posts(payload, ids)
 

@@ -20,8 +20,6 @@ from datetime import datetime
 from functools import partial
 from urllib.parse import urlsplit
 
-import orjson
-
 from pipeline.http.lasting import Socket
 from pipeline.listen.driver import Gap, Page, Reach, merged, together
 from pipeline.listen.drivers.mastodon_timeline import NOTHING, Fetched, Timeline, elsewhere, ids_of, is_left, judge, rank
@@ -30,6 +28,8 @@ from pipeline.listen.states import Failed, NoCredentials
 from pipeline.listen.timer import text_of
 from pipeline.sources.platforms.observation import Origin
 from pipeline.sources.platforms.values import object_of, objects_of, time_of
+from pipeline.sources.recorded.json_text import NotJson
+from pipeline.sources.recorded.json_text import parsed as json_value
 from schemas.untyped import JsonObject
 
 IDLE_S, SIGN_S = 60.0, 20.0
@@ -211,10 +211,9 @@ async def _frames(socket: Socket) -> AsyncIterator[object]:
 def _parsed(text: str) -> object:
     """What is no JSON stays a text: the mapper counts it as unreadable."""
     try:
-        value: object = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        return json_value(text)
+    except NotJson:
         return text
-    return value
 
 
 def _seconds(status: object) -> float:

@@ -15,7 +15,8 @@ from schemas.untyped import JsonObject
 
 LIMIT = 40
 """Statuses of a page, the most that servers give."""
-LONGEST_ID = 100
+LONGEST_ID, MOST = 100, 1_000
+"""Characters; statuses that are taken."""
 NOTHING = "0"
 """An id before all others."""
 _PATHS = {"public": "public", "local": "public", "home": "home"}
@@ -48,8 +49,8 @@ class Timeline:
         """Statuses, of the newest ones or those that `query` bounds; none where nobody has used the tag yet."""
         answer = await self._api.get(self._url, self._query | query, expect=(404,) if self._source.timeline == "tag" else ())
         statuses = parsed(answer) if answer.status == 200 else []
-        if not isinstance(statuses, list):
-            raise Failed("the answer is no list of statuses")
+        if not isinstance(statuses, list) or len(statuses) > MOST:
+            raise Failed("the answer is no list of statuses, or far longer than what was asked for")
         return statuses
 
     async def fill(self, gap: JsonObject) -> Fetched:

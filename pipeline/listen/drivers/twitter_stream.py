@@ -12,8 +12,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
-import orjson
-
 from pipeline.listen.api import Api, Limit
 from pipeline.listen.driver import TOGETHER_S
 from pipeline.listen.drivers.twitter_problems import NoRules, text
@@ -23,6 +21,8 @@ from pipeline.listen.drivers.twitter_times import Clock
 from pipeline.listen.states import Failed, SourceError
 from pipeline.listen.timer import Timer
 from pipeline.sources.platforms.values import objects_of
+from pipeline.sources.recorded.json_text import NotJson
+from pipeline.sources.recorded.json_text import parsed as json_value
 
 IDLE_S = 30.0
 """A blank line is due each 20 s."""
@@ -163,8 +163,8 @@ class Stream:
                 frames.put(None)
             return
         try:
-            frame = orjson.loads(line)
-        except orjson.JSONDecodeError:
+            frame = json_value(line)
+        except NotJson:
             raise Failed("a line of the stream is no JSON") from None
         if not isinstance(frame, dict) or "data" not in frame:
             raise Failed(f"X ends the stream{text(frame) if isinstance(frame, dict) else ''}")

@@ -115,7 +115,7 @@ def _committed(frame: JsonObject, commit: JsonObject, did: str, seconds: float, 
     if operation not in ("create", "update") or not isinstance(record, dict):
         raise Unreadable("a commit without an operation or a record")
     seen = event_of(uri, collection, record, {"id": did}, seconds)
-    if origin.own and did.lower() in origin.own:
+    if origin.owns((did,), ()):
         seen["direction"] = "outbound"
     partial = NONE if seen["kind"] == "profile" else AUTHOR
     return Observation(seen, written(seconds) if operation == "update" else "", partial=partial, original=frame)
@@ -207,5 +207,4 @@ def _author(view: JsonObject, origin: Origin) -> tuple[JsonObject, bool]:
         verified="valid" in (checked.get("verifiedStatus"), checked.get("trustedVerifierStatus")) if checked else None,
         bio=text_of(view.get("description")),
     )
-    own = did.lower() in origin.own or (handle is not None and handle.lower() in origin.own)
-    return author, own
+    return author, origin.owns((did,), (handle,))

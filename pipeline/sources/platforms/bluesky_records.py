@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from pipeline.sources.platforms.observation import Unreadable
 from pipeline.sources.platforms.values import fits, name_of, object_of, objects_of, text_of, time_of
-from schemas.events import EARLIEST, ID_BYTES
+from schemas.events import EARLIEST, ID_BYTES, NAME_BYTES
 from schemas.times import rfc3339
 from schemas.untyped import JsonObject
 
@@ -93,13 +93,12 @@ def _say(event: JsonObject, record: JsonObject) -> None:
 def _name(event: JsonObject, record: JsonObject, card: JsonObject) -> None:
     """Sets the mentions, hashtags and urls of facets, and the link of the card below the post."""
     names: dict[str, list[str | None]] = {"mentions": [], "hashtags": [], "urls": []}
+    said = event.get("text", "").encode(errors="replace")
     for facet in objects_of(record.get("facets")):
         for feature in objects_of(facet.get("features")):
             kind = str(feature.get("$type")).rpartition("#")[2]
             if kind == "mention":
-                names["mentions"].append(
-                    _handle(event.get("text", ""), object_of(facet.get("index"))) or _id(feature.get("did"))
-                )
+                names["mentions"].append(_handle(said, object_of(facet.get("index"))) or _id(feature.get("did")))
             elif kind == "tag":
                 names["hashtags"].append(text_of(feature.get("tag")))
             elif kind == "link":
@@ -112,12 +111,12 @@ def _name(event: JsonObject, record: JsonObject, card: JsonObject) -> None:
             event[field] = found
 
 
-def _handle(text: str, index: JsonObject) -> str | None:
-    """The handle in the words of a mention; it has no handle, only a DID. The index counts bytes of UTF-8."""
+def _handle(text: bytes, index: JsonObject) -> str | None:
+    """The handle in the words of a mention; it has no handle, only a DID. The index counts bytes of UTF-8, as `text` is."""
     start, end = index.get("byteStart"), index.get("byteEnd")
     if not isinstance(start, int) or not isinstance(end, int) or not 0 <= start < end:
         return None
-    found = _HANDLE.fullmatch(text.encode(errors="replace")[start:end].decode(errors="replace"))
+    found = _HANDLE.fullmatch(text[start:end].decode(errors="replace")) if end - start <= NAME_BYTES else None
     return found[1] if found else None
 
 

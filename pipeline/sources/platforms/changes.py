@@ -4,7 +4,8 @@ groups that changed, and a delete.
 An older version of an item may be seen after a newer one, as where a stream's first post waits behind a page of a search: its
 text and counts change nothing. A changed text that the platform dates is an update of its own: beside counts it would carry the
 poll's time, by another clock, and the next edit could seem older than it. No update is from before its item, whose platform's
-clock may be ahead of ours: the worker would ignore it for ever.
+clock may be ahead of ours: the worker would ignore it for ever. An item that the worker would not take for its time gets that
+of the poll: a stranger's clock hides no post.
 
 An update carries whole groups (processors/completion.py): so a group of which a payload gives only a part replaces none. What
 was sent last of an item is known by hashes, of the newest items alone: an item beyond them is a create again, which the
@@ -22,7 +23,7 @@ import orjson
 from xxhash import xxh3_64_intdigest
 
 from pipeline.sources.platforms.observation import Observation
-from schemas.events import FIELDS, Group
+from schemas.events import EARLIEST, FIELDS, Group
 from schemas.untyped import JsonObject
 
 MOST_ITEMS = 6_000
@@ -84,7 +85,7 @@ class Known:
             yield from self._changes(observation, now)
 
     def _changes(self, seen: Observation, now: str) -> list[JsonObject]:
-        event = seen.event
+        event = _possible(seen.event, now)
         key = _key(event["platform"], event["id"])
         before = self._items.get(key)
         if _ms(seen.at) > _ms(now) + DAY_MS:
@@ -113,6 +114,13 @@ class Known:
         self._items[key] = sent
         if len(self._items) > self._most:
             del self._items[next(iter(self._items))]
+
+
+def _possible(event: JsonObject, now: str) -> JsonObject:
+    created = event.get("created_at", now)
+    if created >= EARLIEST and _ms(created) <= _ms(now) + DAY_MS:
+        return event
+    return {**event, "created_at": now}
 
 
 def _key(platform: str, item: str) -> int:

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from pipeline.sources.platforms.observation import LeftOut, Observation, Origin, Unreadable
+from pipeline.sources.platforms.observation import LeftOut, Observation, Origin, Unreadable, alone
 from pipeline.sources.platforms.values import count_of, event, id_of, name_of, object_of, objects_of, text_of, time_of
 from pipeline.sources.recorded.markup import html_tree, shown_text, without_html, without_markdown
 from schemas.untyped import JsonObject
@@ -80,7 +80,7 @@ def observe(payload: object, origin: Origin) -> Iterator[Observation | LeftOut]:
     yield from map(LeftOut, others)
     ids = {(post.get("topic_id"), post.get("post_number")): post.get("id") for post in posts if _is_numbered(post)}
     for post in posts:
-        yield _observation(post, topic, ids, origin)
+        yield alone(_observation, post, topic, ids, origin)
 
 
 def _parts(payload: object) -> tuple[list[str], list[JsonObject], Topic]:

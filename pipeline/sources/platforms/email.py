@@ -36,6 +36,8 @@ LONGEST_SUBJECT = 1_000
 HASHED = 1 << 20
 """Bytes of a body that make an id, where a mail has none."""
 NO_ID = "no-message-id-"
+UNCHANGED = frozenset(("text", "author"))
+"""A mail stays as it is: who sends another one with its Message-ID, which anybody can, does not overwrite it."""
 _STABLE = ("from", "sender", "to", "cc", "date", "subject", "in-reply-to", "references")
 """Headers that no server on the way adds or changes."""
 _KNOWN = frozenset(("from", "date", "message-id", "subject", "received", "to", "sender", "return-path", "mime-version"))
@@ -44,6 +46,8 @@ _AHEAD = timedelta(days=1)
 _NEXT = re.compile(rb"(?:\A|\n\r?\n)From [^\n]*\n(?=[!-9;-~]+[ \t]*:)")
 _ESCAPED = re.compile(rb"^>(>*From )", re.MULTILINE)
 _ROBOTS = re.compile(r"(?:mailer-daemon|postmaster|(?:no|do-?not|dont)[-_.]?reply|bounces?|notifications?)(?:[-+=.].*)?@")
+_REMARK = re.compile(r"\([^()]*\)")
+_CHECK = re.compile(r"(?:^|;)\s*(dmarc|dkim|spf)\s*=\s*([a-z]+)")
 _AUTO_HEADERS = ("x-autoreply", "x-autorespond", "x-autoresponder", "x-auto-reply", "x-failed-recipients")
 
 
@@ -93,16 +97,18 @@ def _message(data: bytes, origin: Origin) -> list[Observation | LeftOut]:
     own_id = _own_id(headers, data, body_at)
     answered = _id(message_id(plain_header(headers, "in-reply-to")))
     author = _author(headers)
+    ours = author is not None and author.email.lower() in origin.own
+    forged = ours and _is_forged(headers)
     seen = event(
         id=own_id,
         platform="email",
         kind="email",
-        direction="outbound" if author and author.email.lower() in origin.own else "inbound",
+        direction="outbound" if ours and not forged else "inbound",
         created_at=created_at,
         text=text_of(_text(headers, body)),
         visibility="private",
         author=event(
-            id=author.email.lower() if author else None,
+            id=author.email.lower() if author and not forged else None,
             name=text_of(author.name) if author else None,
             email=author.email if author else None,
             kind="bot" if _is_automatic(headers, author) else None,
@@ -110,7 +116,7 @@ def _message(data: bytes, origin: Origin) -> list[Observation | LeftOut]:
         in_reply_to=answered,
         conversation_id=_id(message_id(plain_header(headers, "references"))) or answered or own_id,
     )
-    return [Observation(seen), *map(LeftOut, body.left_out)]
+    return [Observation(seen, partial=UNCHANGED), *map(LeftOut, body.left_out)]
 
 
 def _created_at(headers: Headers) -> str | None:
@@ -135,6 +141,16 @@ def _own_id(headers: Headers, data: bytes, body_at: int) -> str:
     stable = [value for name in _STABLE for value in headers.get(name, ())]
     body = data[body_at : body_at + HASHED].replace(b"\r", b"").rstrip()
     return NO_ID + xxh3_128(b"\n".join((given.encode(), *stable, b"", body))).hexdigest()
+
+
+def _is_forged(headers: Headers) -> bool:
+    """Whether the server that took the mail says that its sender's address is not the sender's. The topmost header is that
+    server's; a mail that never left it has none."""
+    checks: dict[str, set[str]] = {}
+    for method, result in _CHECK.findall(_REMARK.sub("", plain_header(headers, "authentication-results").lower())):
+        checks.setdefault(method, set()).add(result)
+    signed = {"pass"} & (checks.get("dmarc", set()) | checks.get("dkim", set()))
+    return "fail" in checks.get("dmarc", ()) or (not signed and bool({"fail", "softfail"} & checks.get("spf", set())))
 
 
 def _id(text: str) -> str | None:

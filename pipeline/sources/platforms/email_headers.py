@@ -22,6 +22,8 @@ LONGEST_VALUE = 8_192
 LONGEST_ADDRESS = 320
 """Bytes: 64 before the @, 255 after it."""
 LONGEST_NAME = 500
+MOST_GUESSES = 50
+"""Of a charset, in a header or a body: a mail may name a wrong one for each of a thousand parts."""
 _LINE = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.MULTILINE)
 _BLANK = re.compile(rb"^\r?\n", re.MULTILINE)
 _FOLD = re.compile(rb"\r?\n[ \t]+")
@@ -90,7 +92,7 @@ def unworded(text: str) -> str:
         data = _bytes_of(word[2].lower(), word[3])
         named = word[1].split("*")[0].lower()
         if pending and (word.start() != at or named != charset or data is None):
-            parts.append(decoded(pending, charset))
+            parts.append(decoded(pending, charset, len(parts) < MOST_GUESSES))
             pending = b""
         parts.append(text[at : word.start()])
         if data is None:
@@ -98,7 +100,7 @@ def unworded(text: str) -> str:
         else:
             pending, charset = pending + data, named
         at = word.end()
-    return "".join((*parts, decoded(pending, charset), text[at:]))
+    return "".join((*parts, decoded(pending, charset, len(parts) < MOST_GUESSES), text[at:]))
 
 
 def _bytes_of(encoding: str, written: str) -> bytes | None:
@@ -117,10 +119,10 @@ def base64_bytes(written: bytes) -> bytes:
     return binascii.a2b_base64(found + b"=" * (-len(found) % 4))
 
 
-def decoded(data: bytes, charset: str) -> str:
+def decoded(data: bytes, charset: str, guess: bool = True) -> str:
     """The text of bytes of a declared charset, which may be blank, unknown, or wrong: it is then UTF-8 if they are, else the
-    likeliest. Without characters that no one sees."""
-    text = _decoded(data, charset).replace("\r\n", "\n").replace("\r", "\n").translate(_UNSEEN)
+    likeliest; without `guess`, which takes some ms, cp1252. Without characters that no one sees."""
+    text = _decoded(data, charset, guess).replace("\r\n", "\n").replace("\r", "\n").translate(_UNSEEN)
     try:
         text.encode()
     except UnicodeEncodeError:  # half a pair, of UTF-7 or UTF-16
@@ -128,7 +130,7 @@ def decoded(data: bytes, charset: str) -> str:
     return text
 
 
-def _decoded(data: bytes, charset: str) -> str:
+def _decoded(data: bytes, charset: str, guess: bool) -> str:
     if data.isascii() and b"\x1b" not in data and not charset.lower().startswith(("utf-7", "utf-16", "utf-32", "hz")):
         return data.decode("ascii")
     named = charset.strip("\"' ")[:60]
@@ -141,7 +143,7 @@ def _decoded(data: bytes, charset: str) -> str:
             continue
     if name and data.isascii():
         return data.decode(name, "replace")
-    return data.decode(recognise(data).value, "replace")
+    return data.decode(recognise(data).value if guess else "cp1252", "replace")
 
 
 def addresses(values: Iterable[bytes]) -> list[Address]:

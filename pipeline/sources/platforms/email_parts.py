@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pipeline.sources.platforms.email_headers import Headers, base64_bytes, decoded, plain_header, read_headers
+from pipeline.sources.platforms.email_headers import MOST_GUESSES, Headers, base64_bytes, decoded, plain_header, read_headers
 from pipeline.sources.platforms.email_html import plain_of_html
 
 MOST_PARTS = 1_000
@@ -152,7 +152,7 @@ def _text(body: Body, data: bytes, headers: Headers, span: tuple[int, int], para
         body.leave_out(_TOO_LONG)
     raw = data[start : min(end, start + room)]
     body.bytes_read += len(raw)
-    text = decoded(_transferred(raw, headers), parameters.get("charset", ""))
+    text = decoded(_transferred(raw, headers), parameters.get("charset", ""), body.parts < MOST_GUESSES)
     kind = content_type(headers)[0]
     html = kind == "text/html" or text[:200].lstrip().lower().startswith(("<!doctype html", "<html"))
     if not html and parameters.get("format", "").lower() == "flowed":

@@ -26,16 +26,15 @@ by its `uri`; fields that only the server that answered can name, as `in_reply_t
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterable, Iterator
-
-import orjson
 
 from pipeline.sources.platforms.mastodon_names import HOST, at_home, author_of, handle_of, local, server_of
 from pipeline.sources.platforms.observation import LeftOut, Observation, Origin, Unreadable, readable
 from pipeline.sources.platforms.values import count_of, event, id_of, name_of, object_of, objects_of, text_of, time_of
-from pipeline.sources.recorded.markup import without_html
+from pipeline.sources.recorded.json_text import NotJson
+from pipeline.sources.recorded.json_text import parsed as json_value
+from pipeline.sources.recorded.markup import unescaped, without_html
 from schemas.events import EARLIEST
 from schemas.untyped import JsonObject
 
@@ -103,8 +102,8 @@ def _frame(frame: JsonObject, origin: Origin) -> Found:
         return [LeftOut(name if name in LEFT_OUT else "other")]
     if isinstance(payload, str):
         try:
-            payload = orjson.loads(payload)
-        except orjson.JSONDecodeError:
+            payload = json_value(payload)
+        except NotJson:
             raise Unreadable(f"a frame {name} whose payload is no JSON") from None
     return _item(object_of(payload), origin)
 
@@ -239,7 +238,7 @@ def _urls(content: str, card: object) -> list[str]:
     for tag in _ANCHOR.findall(content):
         named = ("mention" in tag or "tag" in tag) and _NO_LINK.search(tag)
         if not named and (found := _HREF.search(tag)):
-            urls.append(html.unescape(found[1]))
+            urls.append(unescaped(found[1]))
     if isinstance(card, str) and HOST.match(card):
         urls.append(card)
     return _distinct(urls)

@@ -30,10 +30,7 @@ def author_of(account: JsonObject, server: str, origin: Origin) -> tuple[JsonObj
         url=text_of(account.get("url")),
         bio=without_html(note) or None if note else None,
     )
-    own = origin.own and any(
-        name and name.lower() in origin.own for name in (handle, name_of(account.get("acct")), number, key)
-    )
-    return author, bool(own)
+    return author, origin.owns((number, key), (handle, name_of(account.get("acct"))))
 
 
 def handle_of(account: JsonObject, server: str) -> str | None:

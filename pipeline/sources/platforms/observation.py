@@ -8,11 +8,15 @@ is made of them in changes.py: a create once, then updates of the groups that ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, ParamSpec
 
 from schemas.untyped import JsonObject
+
+P = ParamSpec("P")
+_AN_ID = re.compile(r"[0-9]+").fullmatch
 
 
 class Unreadable(Exception):
@@ -27,6 +31,13 @@ class Origin:
     """Of the server, or of the feed: `mastodon.social`. Ids that are local to it begin with it."""
     own: frozenset[str] = frozenset()
     """Ids and handles of one's own accounts, in small letters, without @: what they write is outbound."""
+
+    def owns(self, ids: Iterable[str | None], handles: Iterable[str | None]) -> bool:
+        """Whether an account is one's own. A handle of digits names none: a stranger may take somebody's id as his handle."""
+        return bool(self.own) and (
+            any(each is not None and each.lower() in self.own for each in ids)
+            or any(each is not None and not _AN_ID(each) and each.lower() in self.own for each in handles)
+        )
 
 
 class Observation(NamedTuple):
@@ -55,16 +66,33 @@ class LeftOut(NamedTuple):
 def readable(items: list[object], observe: Callable[[JsonObject], list[Observation | LeftOut]]) -> list[Observation | LeftOut]:
     """Observes each item of a page; an item that can't be read is left out as `unreadable`. Raises Unreadable if none can."""
     found: list[Observation | LeftOut] = []
-    errors: list[Unreadable] = []
+    first, failed = "", 0  # no error is kept: each holds on to its frames, and a page may have a million items
     for item in items:
         try:
             found += observe(item if isinstance(item, dict) else {})
         except Unreadable as error:
-            errors.append(error)
+            first, failed = first or str(error), failed + 1
             found.append(LeftOut("unreadable"))
-    if errors and len(errors) == len(items):
-        raise errors[0]
+        except Exception as error:  # of one item: it costs no others
+            first, failed = first or _unexpected(error), failed + 1
+            found.append(LeftOut(_unexpected(error)))
+    if failed and failed == len(items):
+        raise Unreadable(first)
     return found
+
+
+def alone(observe: Callable[P, Observation | LeftOut], *args: P.args, **kwargs: P.kwargs) -> Observation | LeftOut:
+    """What `observe` returns of an item of a page; one that breaks it is left out, and costs no others. Raises Unreadable."""
+    try:
+        return observe(*args, **kwargs)
+    except Unreadable:
+        raise
+    except Exception as error:
+        return LeftOut(_unexpected(error))
+
+
+def _unexpected(error: Exception) -> str:
+    return f"unexpected {type(error).__name__}"
 
 
 Observe = Callable[[object, Origin], Iterator[Observation | LeftOut]]

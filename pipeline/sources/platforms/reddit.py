@@ -23,12 +23,11 @@ without a place in the event: the subreddit, flair, ratio of votes, over_18, pic
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator
 from typing import Final
 
-from pipeline.sources.platforms.observation import LeftOut, Observation, Origin, Unreadable
+from pipeline.sources.platforms.observation import LeftOut, Observation, Origin, Unreadable, alone
 from pipeline.sources.platforms.values import (
     count_of,
     event,
@@ -38,7 +37,7 @@ from pipeline.sources.platforms.values import (
     text_of,
     time_of_seconds,
 )
-from pipeline.sources.recorded.markup import has_markdown, without_html, without_markdown
+from pipeline.sources.recorded.markup import has_markdown, unescaped, without_html, without_markdown
 from schemas.untyped import JsonObject
 
 OTHERS: Final = frozenset({"t2", "t5", "t6", "LiveUpdate", "LiveUpdateEvent", "modaction", "more", "wikipage", "UserList"})
@@ -69,7 +68,7 @@ def observe(payload: object, origin: Origin) -> Iterator[Observation | LeftOut]:
             elif node is not None:
                 yield LeftOut(kind)
             continue
-        yield _observation(kind, thing, origin)
+        yield alone(_observation, kind, thing, origin)
         if replies := thing.get("replies"):
             left.append(replies)
         if inner := objects_of(thing.get("crosspost_parent_list")):
@@ -150,7 +149,7 @@ def _place(kind: str, name: str, thing: JsonObject) -> JsonObject:
 def _text(kind: str, thing: JsonObject, body: str) -> tuple[str, list[str], list[str]]:
     """The text, its links, and whom it mentions."""
     if "&" in body:  # without raw_json=1, Reddit escapes
-        body = html.unescape(body)
+        body = unescaped(body)
     rendered = thing.get("selftext_html" if kind == "t3" else "body_html")
     if kind == "t1" and _QUOTE(body):
         whole, body = body, _unquoted(body)
@@ -160,7 +159,7 @@ def _text(kind: str, thing: JsonObject, body: str) -> tuple[str, list[str], list
     text = _shown(body, rendered)
     head = text_of(thing.get("title" if kind == "t3" else "subject")) if kind != "t1" else None
     if head is not None and not (kind == "t4" and thing.get("parent_id")):
-        text = f"{html.unescape(head).strip()}\n{text}".strip()
+        text = f"{unescaped(head).strip()}\n{text}".strip()
     if kind == "t3" and not thing.get("is_self"):
         url = thing.get("url_overridden_by_dest") or thing.get("url")
         if isinstance(url, str) and url.startswith(("https://", "http://")) and f"/comments/{thing.get('id')}" not in url:
@@ -171,7 +170,7 @@ def _text(kind: str, thing: JsonObject, body: str) -> tuple[str, list[str], list
 def _shown(body: str, rendered: object) -> str:
     """The body as a person reads it: from Reddit's HTML, where the payload has it, which takes a third of the time."""
     if isinstance(rendered, str) and rendered and has_markdown(body):
-        return without_html(html.unescape(rendered) if rendered.startswith("&lt;") else rendered)
+        return without_html(unescaped(rendered) if rendered.startswith("&lt;") else rendered)
     return without_markdown(body.replace(">!", "").replace("!<", "") if "!<" in body else body)  # marks of spoilers
 
 
@@ -196,8 +195,7 @@ def _author(thing: JsonObject, origin: Origin) -> tuple[JsonObject, bool]:
         return {}, False
     number = _fullname(thing.get("author_fullname"))
     kind = "bot" if handle == "AutoModerator" else "staff" if thing.get("distinguished") else None
-    own = bool(origin.own) and (handle.lower() in origin.own or (number or "").lower() in origin.own)
-    return event(id=number, handle=handle, kind=kind), own
+    return event(id=number, handle=handle, kind=kind), origin.owns((number,), () if _fullname(handle) else (handle,))
 
 
 def _metrics(kind: str, thing: JsonObject) -> JsonObject:

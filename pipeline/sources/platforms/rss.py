@@ -3,7 +3,7 @@ return it.
 
 | of an entry | becomes |
 |---|---|
-| `guid`, `id`; else the link; else a hash of the text | `id`, with the feed's host (`blog.example.org:17`) unless it is a URI |
+| `guid`, `id`; else the link; else a hash of the text | `id`; before it the feed's host: `blog.example.org:17` |
 | | `kind`: post; with `thr:in-reply-to`, which is `in_reply_to`, comment |
 | published (`pubDate`, `date_published`), else updated | `created_at`; without both, the poll that sees it first (changes.py) |
 | updated (`dc:date`, `date_modified`) | the time of an edit |
@@ -14,6 +14,9 @@ return it.
 | link; before it `feedburner:origLink`, `external_url` | `urls` |
 | `slash:comments`, `thr:total`, `thr:count` | `metrics.replies` |
 | enclosures, `media:content`, attachments | left out |
+
+A URI of the feed's own host is an `id` as it is. One of another host gets the feed's (`planet.example.org:https:...`), or else
+a feed could overwrite the entries of others.
 
 Some programs give all entries one id: an id that entries with different links share in a document counts as none. Of several
 entries with one id, the newest counts. `direction` is outbound if the feed's host or the author's e-mail is one's own. Feeds
@@ -36,7 +39,7 @@ from schemas.events import EARLIEST, ID_BYTES
 from schemas.untyped import JsonObject
 
 PLATFORM = "rss"
-_GLOBAL = re.compile(r"(?:https?://|tag:|urn:)\S+", re.IGNORECASE)
+_AT_HOST = re.compile(r"(?:https?://|tag:)(?:www\.)?([^/?#:,\s]+)(?::[0-9]+)?(?:[/?#,]\S*)?", re.IGNORECASE)
 
 
 def observe(payload: object, origin: Origin) -> Iterator[Observation | LeftOut]:
@@ -108,8 +111,10 @@ def _identity(entry: JsonObject, host: str, shared: set[str]) -> str | None:
 
 
 def _whole(identity: str, host: str) -> str:
-    """An id that no other feed's entry has."""
-    whole = identity if _GLOBAL.fullmatch(identity) or not host else f"{host}:{identity}"
+    """An id that no entry of another host's feed has."""
+    home = _AT_HOST.fullmatch(identity)
+    is_global = home is not None and home[1].lower() == host.lower().removeprefix("www.")
+    whole = identity if is_global or not host else f"{host}:{identity}"
     return whole if len(whole.encode()) <= ID_BYTES else f"{host}:{_hash(whole)}"
 
 

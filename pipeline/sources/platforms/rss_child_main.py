@@ -75,6 +75,8 @@ def _answer(document: bytes, base: str) -> tuple[bool, bytes]:
         return False, _refusal(str(error), error.feeds if isinstance(error, HtmlPage) else None)
     except (orjson.JSONEncodeError, RecursionError) as error:
         return False, _refusal(f"a feed that is no JSON: {type(error).__name__}")
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        return False, _refusal(f"a feed that breaks its parser: {type(error).__name__}")
     if len(answer) > MOST_ANSWER:
         return False, _refusal(f"a feed whose texts have {len(answer) >> 20} MB")
     return True, answer

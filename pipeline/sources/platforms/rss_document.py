@@ -25,12 +25,12 @@ from __future__ import annotations
 
 import re
 
-import orjson
-
 from pipeline.sources.platforms.observation import Unreadable
 from pipeline.sources.platforms.rss_json import json_feed
 from pipeline.sources.platforms.rss_text import absolute
 from pipeline.sources.platforms.rss_xml import xml_feed
+from pipeline.sources.recorded.json_text import NotJson
+from pipeline.sources.recorded.json_text import parsed as json_value
 from schemas.untyped import JsonObject
 
 MOST_BYTES = 10 << 20
@@ -51,7 +51,8 @@ class HtmlPage(Unreadable):
 
     def __init__(self, feeds: list[str]) -> None:
         self.feeds = feeds
-        offers = f"; it offers {', '.join(feeds[:3])}" if feeds else ""
+        named = "".join(each if each.isprintable() else " " for each in ", ".join(feeds[:3]))
+        offers = f"; it offers {named}" if feeds else ""
         super().__init__(f"an HTML page, not a feed{offers}")
 
 
@@ -70,6 +71,8 @@ def parse(document: bytes, base: str = "") -> JsonObject:
     if root == "html":
         raise HtmlPage(feeds_of(document, base))
     feed = xml_feed(document, base)
+    if feed is None and (named := feeds_of(document, base)):
+        raise HtmlPage(named)
     if feed is None:
         raise Unreadable("neither RSS, Atom nor JSON Feed" + (f"; it begins with <{root}>" if root else ""))
     return _newest(feed)
@@ -108,8 +111,8 @@ def feeds_of(document: bytes, base: str = "") -> list[str]:
 
 def _json(document: bytes, base: str) -> JsonObject:
     try:
-        value = orjson.loads(document.lstrip(_BLANK))
-    except ValueError as error:
+        value = json_value(document.lstrip(_BLANK))
+    except NotJson as error:
         raise Unreadable("broken JSON") from error
     if not isinstance(value, dict):
         raise Unreadable("JSON that is no object")

@@ -90,7 +90,7 @@ def deleted(post: object, at: str | None) -> Observation | LeftOut:
 
 def is_own(author: JsonObject, origin: Origin) -> bool:
     """Whether this is one of one's own accounts, by id or handle."""
-    return bool(origin.own) and (author.get("id") in origin.own or str(author.get("handle", "")).lower() in origin.own)
+    return origin.owns((author.get("id"),), (author.get("handle"),))
 
 
 def post_id(value: object) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.sources.platforms.observation import LeftOut, Observation, Origin
+from pipeline.sources.platforms.observation import LeftOut, Observation, Origin, alone
 from pipeline.sources.platforms.twitter_messages import conversation_of, like, message, profile, time_of_text
 from pipeline.sources.platforms.twitter_post import Draft, deleted, observation, post_id, versions_of
 from pipeline.sources.platforms.twitter_v2 import author_of as author_of_v2
@@ -25,7 +25,7 @@ def status(payload: JsonObject, origin: Origin) -> Iterator[Observation | LeftOu
         if isinstance(quoted, dict):
             found.append(quoted)
     for each in reversed(found):
-        yield _post(each, origin)
+        yield alone(_post, each, origin)
 
 
 def _post(post: JsonObject, origin: Origin) -> Observation | LeftOut:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.sources.platforms.observation import LeftOut, Observation, Origin
+from pipeline.sources.platforms.observation import LeftOut, Observation, Origin, alone
 from pipeline.sources.platforms.twitter_messages import message, profile
 from pipeline.sources.platforms.twitter_post import Draft, observation, post_id, versions_of
 from pipeline.sources.platforms.twitter_words import language_of, names, plain, read, visible
@@ -76,9 +76,9 @@ def page(payload: JsonObject, origin: Origin) -> Iterator[Observation | LeftOut]
         listed = {each.get("id") for each in objects_of(items) if isinstance(each.get("id"), str)}
         for name, post in included.posts.items():
             if name not in listed:
-                yield _post(post, included)
+                yield alone(_post, post, included)
     for each in items:
-        yield item(each, included)
+        yield alone(item, each, included)
     for _ in objects_of(payload.get("errors")):
         yield LeftOut("error")
 

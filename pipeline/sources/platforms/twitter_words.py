@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from html import unescape
-
 from pipeline.sources.platforms.values import name_of, objects_of, text_of
+from pipeline.sources.recorded.markup import unescaped
 from schemas.untyped import JsonObject
 
 NO_LANGUAGE = frozenset({"und", "zxx", "qam", "qct", "qht", "qme", "qst"})
@@ -22,7 +21,7 @@ def language_of(value: object) -> str | None:
 def plain(value: object) -> str | None:
     """A text without HTML entities, which X writes for &, < and >."""
     text = text_of(value)
-    return unescape(text) if text is not None and "&" in text else text
+    return unescaped(text) if text is not None and "&" in text else text
 
 
 def read(text: object, entities: JsonObject, hidden: tuple[str, ...] = ()) -> tuple[str | None, list[str]]:
@@ -30,7 +29,7 @@ def read(text: object, entities: JsonObject, hidden: tuple[str, ...] = ()) -> tu
     box, are taken out."""
     if not isinstance(text, str):
         return None, []
-    shown = unescape(text) if "&" in text else text
+    shown = unescaped(text) if "&" in text else text
     targets: list[str] = []
     for link in objects_of(entities.get("urls")):
         short, target = link.get("url"), _target(link)

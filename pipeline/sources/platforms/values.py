@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from calendar import month_abbr
 from datetime import UTC, datetime
 
@@ -73,14 +72,16 @@ def time_of(value: object) -> str | None:
 
 def time_of_seconds(value: object) -> str | None:
     """A time in seconds since 1970."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not 0 < value < 1e11:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e11:
         return None
     return _utc(datetime.fromtimestamp(value, UTC))
 
 
 def time_of_milliseconds(value: object) -> str | None:
     """A time in milliseconds since 1970."""
-    return time_of_seconds(value / 1000) if isinstance(value, int) and not isinstance(value, bool) else None
+    return (
+        time_of_seconds(value / 1000) if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1e14 else None
+    )
 
 
 def time_in_words(value: object) -> str | None:

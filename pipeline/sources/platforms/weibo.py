@@ -11,14 +11,13 @@ does, with HTML and counts such as 1万+; rows of a table of comments; a vendor'
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator
 from decimal import Decimal
 
 from xxhash import xxh3_64_hexdigest
 
-from pipeline.sources.platforms.observation import LeftOut, Observation, Origin, Unreadable
+from pipeline.sources.platforms.observation import LeftOut, Observation, Origin, Unreadable, alone
 from pipeline.sources.platforms.values import (
     count_of,
     event,
@@ -30,7 +29,7 @@ from pipeline.sources.platforms.values import (
     time_in_words,
     time_of_milliseconds,
 )
-from pipeline.sources.recorded.markup import without_html
+from pipeline.sources.recorded.markup import unescaped, without_html
 from schemas.events import ID_BYTES
 from schemas.untyped import JsonObject
 
@@ -64,9 +63,9 @@ def observe(payload: object, origin: Origin) -> Iterator[Observation | LeftOut]:
         if kind == "status":
             yield from _statuses(item, origin)
         elif kind == "vendor":
-            yield _vendor_post(item, origin)
+            yield alone(_vendor_post, item, origin)
         elif kind == "comment":
-            yield _comment(item, origin)
+            yield alone(_comment, item, origin)
         else:
             yield LeftOut("item of another shape")
 
@@ -88,7 +87,7 @@ def _statuses(status: JsonObject, origin: Origin) -> Iterator[Observation | Left
         chain.append(inner)
     target: str | None = None
     for each in reversed(chain):
-        yield _status(each, target, origin)
+        yield alone(_status, each, target, origin)
         target = _id(each)
 
 
@@ -212,10 +211,10 @@ def _text(value: object) -> JsonObject:
         return {}
     links: list[str] = []
     if _TAG.search(raw):
-        links = [html.unescape(link) for link in _LINK.findall(raw)]
+        links = [unescaped(link) for link in _LINK.findall(raw)]
         text = without_html(_SMILEY.sub(r"\1", raw))
     else:
-        text = html.unescape(raw)
+        text = unescaped(raw)
     plain = _URL.sub(" ", text)
     return event(
         text=text_of(text),
@@ -240,5 +239,4 @@ def _short_id(value: object) -> str | None:
 
 
 def _direction(author: JsonObject, origin: Origin) -> str | None:
-    names = {author.get("id"), str(author.get("handle", "")).lower()}
-    return "outbound" if names & origin.own else None
+    return "outbound" if origin.owns((author.get("id"),), (author.get("handle"),)) else None

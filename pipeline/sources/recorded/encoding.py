@@ -7,9 +7,13 @@ text of the encoding stay invalid UTF-8, so that the row which holds them is rep
 from __future__ import annotations
 
 import codecs
+import encodings
 import re
 from collections.abc import Iterable, Iterator
+from encodings.aliases import aliases
+from functools import cache
 from itertools import chain
+from pkgutil import iter_modules
 from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -31,6 +35,7 @@ _LEAST = 0.05
 _WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
 _CENTRAL = {"cp1250": "cp1250", "iso8859-2": "iso8859-2", "cp1254": "cp1254", "iso8859-9": "cp1254"}
 _WINDOWS = {"iso8859-1": "cp1252", "iso8859-15": "cp1252", "iso8859-7": "cp1253", "iso8859-9": "cp1254"}
+_KEY = re.compile(r"[^a-z0-9]+")
 _NO_FILES = ("idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "utf-7")
 
 
@@ -102,10 +107,19 @@ def eight_bit(sample: bytes) -> str:
 
 def is_text(name: str) -> bool:
     """Whether `name` is an encoding of texts."""
+    if _KEY.sub("_", name.lower()).strip("_") not in _known():
+        return False  # Python imports a module of each name, and remembers all that are none
     try:
         return codecs.lookup(name)._is_text_encoding and codecs.lookup(name).name not in _NO_FILES
     except (LookupError, ValueError, UnicodeError):
         return False
+
+
+@cache
+def _known() -> frozenset[str]:
+    """The names of Python's encodings, and of their modules, with _ between words."""
+    modules = (module.name for module in iter_modules(encodings.__path__))
+    return frozenset(_KEY.sub("_", name) for name in (*aliases, *aliases.values(), *modules))
 
 
 def as_utf8(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:

@@ -26,12 +26,13 @@ class NotJson(Exception):
         return f"not JSON: {self.reason}: line {place[0]}, column {place[1]}"
 
 
-def parsed(raw: bytes) -> object:
+def parsed(raw: bytes | str) -> object:
     """The value. Raises NotJson."""
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         first = error
+    raw = raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw
     repaired = _without_halves(raw)
     if repaired != raw:
         try:

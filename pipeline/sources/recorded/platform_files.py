@@ -111,6 +111,9 @@ class _File:
         except Unreadable as error:
             self._unmapped(item.line, f"{place}{error}")
             return []
+        except Exception as error:  # of one payload: the file goes on
+            self._unmapped(item.line, f"{place}unexpected {type(error).__name__}")
+            return []
         for each in seen:
             if isinstance(each, LeftOut):
                 self.report.not_mapped[each.kind] += 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pipeline.sources.platforms import changes
 from pipeline.sources.platforms.changes import Known
 from pipeline.sources.platforms.observation import Observation
@@ -144,3 +146,14 @@ def test_the_newest_items_are_known() -> None:
     assert sent(known, {**post(), "id": "1"}) == [], "it was seen a moment ago"
     assert [each["operation"] for each in sent(known, {**post(), "id": "0"})] == ["create"], "the oldest is forgotten"
     assert not known.has("x", "2") and known.has("x", "1") and not known.has("x", None)
+
+
+@pytest.mark.parametrize(
+    "created", ["9999-12-31T23:59:59Z", "2026-11-30T12:00:00Z", "1994-12-31T00:00:00Z", "0001-01-01T00:00:00Z"]
+)
+def test_an_item_of_no_possible_time_gets_that_of_the_poll(created: str) -> None:
+    known = Known()
+    (event,) = sent(known, {**post(), "created_at": created})
+    assert event["created_at"] == NOW, "the pipeline takes none of these"
+    (change,) = sent(known, {**post(likes=2), "created_at": created}, LATER)
+    assert change["created_at"] == change["occurred_at"] == LATER

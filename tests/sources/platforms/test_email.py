@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.sources.platforms.email import NO_ID, observe
+from pipeline.sources.platforms.email import NO_ID, UNCHANGED, observe
 from pipeline.sources.platforms.observation import LeftOut, Observation, Unreadable
 from tests.support.mails import DATE, HEAD, OWN, event, seen, text
 
@@ -100,7 +100,8 @@ def test_a_question() -> None:
                 "visibility": "private",
                 "author": {"id": "ada@mail.example", "name": "Ada Müller", "email": "Ada@Mail.example"},
                 "conversation_id": "question@mail.example",
-            }
+            },
+            partial=UNCHANGED,
         ),
         LeftOut("attachment image"),
     ]
@@ -120,7 +121,8 @@ def test_our_own_answer() -> None:
                 "author": {"id": "help@shop.example", "name": "Help, Shop", "email": "HELP@shop.example"},
                 "in_reply_to": "question@mail.example",
                 "conversation_id": "first@mail.example",
-            }
+            },
+            partial=UNCHANGED,
         )
     ]
 
@@ -143,7 +145,8 @@ def test_a_bounce() -> None:
                     "kind": "bot",
                 },
                 "conversation_id": "bounce@mx.example",
-            }
+            },
+            partial=UNCHANGED,
         ),
         LeftOut("attachment message"),
         LeftOut("forwarded message"),
