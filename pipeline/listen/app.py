@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -38,7 +40,7 @@ from pipeline.listen.rest import Access
 from pipeline.listen.runner import Means, Runner, unheard
 from pipeline.listen.sender import Sender
 from pipeline.listen.sources_file import AnySource, Sources, parse_sources
-from pipeline.listen.tables import UNSEEN, Health, Tables
+from pipeline.listen.tables import PATIENCE_S, UNSEEN, Health, Tables
 from pipeline.listen.timer import Timer
 from pipeline.migrate import check
 from pipeline.monitoring import health, metrics, source_metrics
@@ -47,6 +49,7 @@ from pipeline.processors.mentions.brands import SAMPLE_BRANDS, load_brands, pars
 from pipeline.sources.platforms.registry import mapper
 from pipeline.sources.platforms.rss_child import FeedParser
 
+MOST_FILES = 65_536
 STOP_S, SAY_S = 5.0, 20.0
 """A runner that is stopped may take so long to write how far it is; how often each source's state is written at least."""
 log = logging.getLogger("earshot.listen")
@@ -88,13 +91,14 @@ class Listen:
         """Until SIGTERM or SIGINT. Raises EarshotError."""
         settings = self._settings
         check(settings)
+        _allow_files()
         source_metrics.start()
         metrics.MEMORY_LIMIT.set(health.memory_limit())
         stop_health = health.serve(self._vitals, settings.listen.host, settings.listen.port)
         self._client = Outgoing(Route.of(settings.outgoing.proxy.get_secret_value(), settings.outgoing.ca_file))
         self._feeds = FeedParser()
         self._sender = Sender(settings.kafka, self._vitals)
-        self._tables = Tables(partial(clickhouse_client, settings.clickhouse))
+        self._tables = Tables(partial(clickhouse_client, settings.clickhouse, PATIENCE_S))
         self._owner = Ownership(settings.kafka, self._vitals, self._arrange, self._sender.give_up)
         self._means = Means(self._sender, self._tables, self._timer, self._mentioning, self._owner.partitions)
         self._owner.start()
@@ -122,9 +126,9 @@ class Listen:
         loop, changed, said = asyncio.get_running_loop(), list[Sources](), 0.0
         while True:
             await asyncio.sleep(EVERY_S)
-            self._file.check(changed.append)
+            await asyncio.to_thread(self._file.check, changed.append)  # 10,000 sources or brands take seconds
             if self._brands is not None:
-                self._brands.check(self._mentioning.use)
+                await asyncio.to_thread(self._brands.check, self._mentioning.use)
             if changed or any(each.task.done() for each in self._running.values()):
                 changed.clear()
                 await self._arrange()
@@ -193,6 +197,7 @@ class Listen:
 
     async def _run(self, source: AnySource) -> None:
         record = await self._taken(source)
+        self._owner.newest.add(record)  # the topic brings it back: nothing new
         access = Access(partial(self._driver, source), partial(self._token, source))
         seen = self._tables.seen.get(source.name, UNSEEN)
         runner = Runner(source, record, access, mapper(source.platform), self._means, seen)
@@ -222,10 +227,20 @@ class Listen:
         limit = self._limits.setdefault(source.credential, Limit())
         api = Api(self._client, source.name, self._timer, limit, Allowed.of(source.allow))
         shared = self._shared.setdefault(source.credential, {})
-        alike = (each for each in self._file.value.sources if each.credential == source.credential)
+        file = self._file.value
+        alike = file.by_credential.get(source.credential, ())
         beside = frozenset(each.name for each in alike if not self._is_paused(each))
         reach = Reach(api, token, self._timer, self._feeds, shared, beside, lambda: self._file.value.sources, self._environ)
         return make_driver(source, reach)
+
+
+def _allow_files() -> None:
+    """Each stream is an open file: as many as the system allows, where 1,024 are usual."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def run_listen(settings: Settings, timer: Timer | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,15 @@ class Mentioning:
     def __init__(self, brands: Brands) -> None:
         self._brands = brands
         self._matching: Matching | None = None
+        """Made when the first source needs it."""
+        self._lock = threading.Lock()
 
     def use(self, brands: Brands) -> None:
-        """Takes other brands over."""
-        self._brands, self._matching = brands, None
+        """Takes other brands over. Not in the event loop: the matcher of 10,000 brands takes seconds, and until it is ready
+        the one before counts."""
+        with self._lock:
+            self._matching = None if self._matching is None else _matching_of(brands)
+            self._brands = brands
 
     def keep(self, observations: Sequence[Observation], known: Known) -> list[Observation]:
         """Those to send, in their order. `observations`: of one source. What follows in them of a kept item is kept, too; a
@@ -50,9 +56,9 @@ class Mentioning:
     def _mentions(self, observations: Sequence[Observation]) -> list[bool]:
         import polars as pl
 
-        from pipeline.processors.mentions.step import BRANDS, Matching
+        from pipeline.processors.mentions.step import BRANDS
 
-        matching = self._matching = self._matching or Matching(self._brands.brands)
+        matching = self._matching or self._first()
         frame = pl.DataFrame(
             {
                 "platform": [seen.event["platform"] for seen in observations],
@@ -63,3 +69,14 @@ class Mentioning:
             {"platform": pl.String, "text": pl.String, "mentions": BRANDS, "brands": BRANDS},
         )
         return (matching.brands(frame).list.len() > 0).to_list()
+
+    def _first(self) -> Matching:
+        with self._lock:
+            matching = self._matching = self._matching or _matching_of(self._brands)
+        return matching
+
+
+def _matching_of(brands: Brands) -> Matching:
+    from pipeline.processors.mentions.step import Matching
+
+    return Matching(brands.brands)

@@ -55,6 +55,8 @@ class Ownership:
         self.failed: asyncio.Future[None] = self._loop.create_future()
         """Gets the error that ended the thread, or of `changed`."""
         self._stop = threading.Event()
+        self._calls = False
+        """Whether a call of `changed` is about to begin, which sees all that has changed until then."""
         self._topic = kafka.topic("cursors")
         self._consumer = Consumer(
             {
@@ -153,6 +155,9 @@ class Ownership:
         self._reading -= gone
 
     def _notify(self, *, wait: bool) -> None:
+        if self._calls and not wait:
+            return
+        self._calls = True
         try:
             done = asyncio.run_coroutine_threadsafe(self._call(), self._loop)
             if wait:
@@ -162,6 +167,7 @@ class Ownership:
             log.warning("the sources of a revoked partition did not stop in time")
 
     async def _call(self) -> None:
+        self._calls = False
         try:
             await self._changed()
         except Exception as error:

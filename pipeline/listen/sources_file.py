@@ -6,6 +6,7 @@ Credentials are never in the file: `token_env` names a variable of the environme
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -225,6 +226,14 @@ class Sources(StrictModel):
             if (first := names.setdefault(source.name, number)) != number:
                 raise ValueError(f"sources.{first} and sources.{number} are both named {source.name}")
         return self
+
+    @cached_property
+    def by_credential(self) -> dict[str, list[AnySource]]:
+        """The sources of each credential, in the order of the file."""
+        found: dict[str, list[AnySource]] = {}
+        for source in self.sources:
+            found.setdefault(source.credential, []).append(source)
+        return found
 
 
 def load_sources(path: Path) -> Sources:

@@ -23,6 +23,8 @@ EVERY_S, FRESH_S = 2.0, 10.0
 MOST_GAPS = 10_000
 """Gaps that wait for ClickHouse; beyond it the oldest are dropped, with a warning."""
 CLOSE_S = 3.0
+PATIENCE_S = 10
+"""A ClickHouse that takes a request and gives no answer for so long is away."""
 _SEEN = "SELECT source, last_contact, last_event FROM source_health FINAL"
 log = logging.getLogger("earshot.listen")
 
@@ -69,8 +71,10 @@ class Tables:
         self._health: dict[str, Health] = {}
         self._gaps: list[tuple[object, ...]] = []
         self._tries = 0
-        self._versions: dict[str, int] | None = None
-        self._read_at = 0.0
+        self._versions: dict[str, int] = {}
+        self._failed: ClickHouseError | UnreachableError | None = None
+        """Why they could not be read."""
+        self._read_at = -FRESH_S
         self._reading = asyncio.Lock()
         self.seen: dict[str, Seen] = {}
         """By source, as table source_health had it when `newer` last read: one that is dead at a start shows since when."""
@@ -92,10 +96,17 @@ class Tables:
 
     async def newer(self, source: str, than: Record | None) -> Record | None:
         """The copy of the source's newest record, if it is newer; where its credential changed, another partition of topic
-        cursors has it. Raises UnreachableError, ClickHouseError."""
+        cursors has it. Raises UnreachableError, ClickHouseError; for a while without another try, as all sources that begin
+        ask one after the other."""
         async with self._reading:
-            if self._versions is None or time.monotonic() - self._read_at > FRESH_S:
-                self._versions, self._read_at = await asyncio.to_thread(self._all_versions), time.monotonic()
+            if time.monotonic() - self._read_at > FRESH_S:
+                try:
+                    self._versions, self._failed = await asyncio.to_thread(self._all_versions), None
+                except (ClickHouseError, UnreachableError) as error:
+                    self._failed = error
+                self._read_at = time.monotonic()
+            if self._failed is not None:
+                raise self._failed.with_traceback(None)
         version = self._versions.get(source, -1)
         if version <= (-1 if than is None else _version(than)):
             return None
@@ -125,10 +136,10 @@ class Tables:
     # --- on a thread --------------------------------------------------------------------------------------------------
     def _all_versions(self) -> dict[str, int]:
         client = self._connected()
+        rows = client.query("SELECT source, max(version) FROM source_cursors GROUP BY source").result_rows
         with suppress(ClickHouseError):  # sources begin without it, too
             found = client.query(_SEEN, query_tz="UTC").result_rows
             self.seen = {str(name): Seen(_aware(contact), _aware(event)) for name, contact, event in found}
-        rows = client.query("SELECT source, max(version) FROM source_cursors GROUP BY source").result_rows
         return {str(name): int(version) for name, version in rows}
 
     def _stored(self, source: str) -> Record | None:

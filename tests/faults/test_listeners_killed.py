@@ -19,6 +19,7 @@ from pipeline.migrate import migrate
 from tests.support import fast_listener
 from tests.support.bluesky_server import BlueskyServer
 from tests.support.discourse_server import DiscourseServer
+from tests.support.ledger import Ledger, ratio
 from tests.support.listener import listening, start_listener, write_sources
 from tests.support.mastodon_server import MastodonServer
 from tests.support.oracle import connect
@@ -29,7 +30,7 @@ from tests.support.twitter_server import TOKEN, TwitterServer
 from tests.support.worker import Worker, wait_for
 
 COMMAND = ("-m", "tests.support.fast_listener")
-FACTOR, EVERY = 240, "4m"
+FACTOR, EVERY, EVERY_S = 240, "4m", 240.0
 """A poll each four minutes is one a second; an hour of waiting is 15 seconds."""
 FAILING = 0.2
 FAULTS: tuple[Fault, ...] = ("500", "reset", "half", "429")
@@ -133,6 +134,7 @@ def places() -> Iterator[Callable[[Size], list[Place]]]:
             for number in range(size.sources):
                 platform = [*KINDS][number % len(KINDS)]
                 server = KINDS[platform].server()
+                server.ledger = Ledger(EVERY_S / FACTOR)
                 running.enter_context(server.running())
                 made.append(Place(f"{platform}{number}", platform, server, KINDS[platform], Random(number), number * 100_000))
             return made
@@ -151,8 +153,14 @@ def live(places: list[Place], size: Size) -> None:
 @pytest.mark.timeout(1_200)
 @pytest.mark.parametrize("size", [SHORT, LONG])
 def test_each_item_is_one_row_in_its_last_state(
-    settings: Settings, places: Callable[[Size], list[Place]], size: Size, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings,
+    places: Callable[[Size], list[Place]],
+    size: Size,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
 ) -> None:
+    """The figure listen.requests_ratio (ledger.ratio) is printed with -s, and is a property in --junit-xml."""
     monkeypatch.setenv(fast_listener.FACTOR, str(FACTOR))
     monkeypatch.setenv(fast_listener.BEGIN, str(time.time()))
     migrate(settings)
@@ -172,6 +180,13 @@ def test_each_item_is_one_row_in_its_last_state(
         with suppress(AssertionError):
             wait_for("all items are in their last state", lambda: not wrong(settings, there), 120, 1.0)
         assert wrong(settings, there)[:20] == []
+        ledgers = {place.name: place.server.ledger for place in there if place.server.ledger is not None}
+        figure = ratio([*ledgers.values()], size.kills)
+        record_property("listen.requests_ratio", figure)
+        print(f"listen.requests_ratio {figure:.3f}")
+        for name, each in ledgers.items():
+            print(f"{name}: {each.requests} requests, {each.failures} failed, needless: {dict(each.needless)}")
+        assert figure <= 1
     finally:
         for process in (worker, *listeners):
             process.kill()

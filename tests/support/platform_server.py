@@ -17,6 +17,8 @@ from typing import Literal
 
 from aiohttp import web
 
+from tests.support.ledger import Ledger
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Fault = Literal["", "500", "reset", "stall", "half", "html", "empty", "429", "401"]
 STALL_S = 3_600.0
@@ -123,6 +125,8 @@ class PlatformServer:
     def __init__(self, world: World | None = None, faults: Faults | None = None) -> None:
         self.world, self.faults = world or World(), faults or Faults()
         self.requests: Counter[str] = Counter()
+        self.ledger: Ledger | None = None
+        """Judges each request, if it is there."""
         self.url = ""
         self._loop = asyncio.new_event_loop()
 
@@ -145,8 +149,9 @@ class PlatformServer:
             self._loop.close()
 
     async def _start(self) -> web.AppRunner:
-        app = web.Application(middlewares=[self._faulty])
+        app = web.Application(middlewares=[self._judged, self._faulty])
         app.add_routes(self.routes())
+        app.on_response_prepare.append(_note_stream)
         quiet = logging.getLogger("tests.platform_server")
         quiet.setLevel(logging.CRITICAL)  # clients that hang up are what these tests are about
         runner = web.AppRunner(app, shutdown_timeout=0.1, logger=quiet, handler_cancellation=True)
@@ -164,9 +169,14 @@ class PlatformServer:
         await asyncio.gather(*left, return_exceptions=True)
 
     @web.middleware
+    async def _judged(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        return await (handler(request) if self.ledger is None else self.ledger.judged(request, handler))
+
+    @web.middleware
     async def _faulty(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         self.requests[request.path] += 1
         kind = self.faults.next()
+        request["fault"] = kind if kind != "half" else ""
         if kind == "stall":
             await asyncio.sleep(STALL_S)
         if kind == "reset" and request.transport is not None:
@@ -181,8 +191,13 @@ class PlatformServer:
             return web.Response(status=int(kind), text="no", headers=headers)
         response = await handler(request)
         if kind == "half" and isinstance(response, web.Response) and isinstance(response.body, bytes):
+            request["fault"] = kind
             return await _half(request, response)
         return response
+
+
+async def _note_stream(request: web.Request, response: web.StreamResponse) -> None:
+    request["streams"] = not isinstance(response, web.Response)
 
 
 async def _half(request: web.Request, whole: web.Response) -> web.StreamResponse:
