@@ -54,8 +54,8 @@ def texts(settings: Settings) -> list[str]:
 
 def members(settings: Settings) -> int:
     group = f"{settings.kafka.group}-listen"
-    found = AdminClient({**settings.kafka.client(), "log_level": 0}).describe_consumer_groups([group])[group].result(60)
-    return len(found.members)
+    admin = AdminClient({**settings.kafka.client(), "log_level": 0})
+    return len(admin.describe_consumer_groups([group])[group].result(60).members)
 
 
 def test_what_it_could_not_send_comes_no_more(forked: Forked, feed: CountedFeed, tmp_path: Path) -> None:
