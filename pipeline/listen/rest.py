@@ -32,11 +32,6 @@ class Access:
     token: Callable[[], SecretStr]
 
 
-def refused_s(refusals: int, longest: float = LONGEST_REFUSED_S) -> float:
-    """How many seconds a credential rests after so many refusals in a row."""
-    return min(longest, REFUSED_S * 4.0 ** min(refusals - 1, 10))
-
-
 class Rests:
     """Of one part of a source: what comes live, or its back-fill. Restart: it begins with the shortest rest."""
 
@@ -63,7 +58,8 @@ class Rests:
             return max(0.0, error.until - self._timer.now())
         if isinstance(error, NoCredentials):
             self._refusals += 1
-            return refused_s(self._refusals, LONGEST_S if self._tried == SecretStr("") else LONGEST_REFUSED_S)
+            longest = LONGEST_S if self._tried == SecretStr("") else LONGEST_REFUSED_S
+            return min(longest, REFUSED_S * 4.0 ** min(self._refusals - 1, 10))
         return min(LONGEST_S, FAILED_S * 2.0 ** min(self.tries - 1, 20))
 
     async def rest(self, seconds: float) -> None:

@@ -17,7 +17,7 @@ from pipeline.listen.api import Api, parsed
 from pipeline.listen.credentials import variable
 from pipeline.listen.drivers.email_folder import LogIn, is_passing
 from pipeline.listen.drivers.email_wire import COMMAND_S, Broken, Client, said
-from pipeline.listen.rest import refused_s
+from pipeline.listen.rest import REFUSED_S
 from pipeline.listen.sources_file import OAuth
 from pipeline.listen.states import Failed, NoCredentials, SourceError, Waiting
 from pipeline.listen.timer import Timer
@@ -32,25 +32,25 @@ _PASSING = ("temporarily_unavailable", "server_error", "slow_down")
 
 
 class Logins:
-    """Of a mailbox, shared by its sources: one of them logs in at a time, and after a refusal none before its rest is over."""
+    """Of a mailbox, shared by its sources: one of them logs in at a time, and for REFUSED_S after a refusal none does.
+
+    All of them are refused together, so they rest together, and then one of them tries again."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
-        self._refused, self._why, self._at, self._refusals = "", "", 0.0, 0
+        self._refused, self._why, self._at = "", "", 0.0
 
     @asynccontextmanager
     async def turn(self, token: str, timer: Timer) -> AsyncIterator[None]:
-        """For a login with this token. Raises NoCredentials before it, if it was refused lately."""
+        """For a login with this token. Raises NoCredentials before it, if it was refused just now."""
         async with self._turn:
-            if token == self._refused and 0.0 <= timer.now() - self._at < refused_s(self._refusals):
+            if token == self._refused and 0.0 <= timer.now() - self._at < REFUSED_S:
                 raise NoCredentials(self._why)
             try:
                 yield
             except NoCredentials as error:
-                self._refusals = self._refusals + 1 if token == self._refused else 1
                 self._refused, self._why, self._at = token, str(error), timer.now()
                 raise
-            self._refused, self._refusals = "", 0
 
 
 class Refused(Exception):
