@@ -179,17 +179,23 @@ def test_each_item_is_one_row_in_its_last_state(
         living.join()
         with suppress(AssertionError):
             wait_for("all items are in their last state", lambda: not wrong(settings, there), 120, 1.0)
-        assert wrong(settings, there)[:20] == []
-        ledgers = {place.name: place.server.ledger for place in there if place.server.ledger is not None}
-        figure = ratio([*ledgers.values()], size.kills)
+        figure = requests_ratio(there, size.kills)
         record_property("listen.requests_ratio", figure)
-        print(f"listen.requests_ratio {figure:.3f}")
-        for name, each in ledgers.items():
-            print(f"{name}: {each.requests} requests, {each.failures} failed, needless: {dict(each.needless)}")
+        assert wrong(settings, there)[:20] == []
         assert figure <= 1
     finally:
         for process in (worker, *listeners):
             process.kill()
+
+
+def requests_ratio(places: list[Place], kills: int) -> float:
+    """The figure, printed with the counts of each source."""
+    ledgers = {place.name: place.server.ledger for place in places if place.server.ledger is not None}
+    for name, each in ledgers.items():
+        print(f"{name}: {each.requests} requests, {each.failures} failed, needless: {dict(each.needless)}")
+    figure = ratio([*ledgers.values()], kills)
+    print(f"listen.requests_ratio {figure:.3f}")
+    return figure
 
 
 def source_of(place: Place, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, object]:
