@@ -19,16 +19,16 @@ FORMATTING = "".join(f"<b id={number}>" for number in range(400))
 @pytest.mark.parametrize(
     "html",
     [
-        f"<p>{FORMATTING}</p>{'<p>a' * 3_000}",
-        f"<p>{FORMATTING.replace('>', '><object></b></object>')}</p>{'<p>a</p>' * 3_000}",
-        f"<div><p>{FORMATTING.replace('<b', '<FONT')}</p></div>{'<div>a</div>' * 3_000}",
-        f"<svg><p>{FORMATTING.replace('<b', '<<b>i')}</p></svg>{'<li>a' * 3_000}",
+        f"<nav>{FORMATTING}</nav>{'<nav>a</nav>' * 3_000}",
+        f"<nav>{FORMATTING.replace('>', '><object></b></object>')}</nav>{'<nav>a</nav>' * 3_000}",
+        f"<dd>{FORMATTING.replace('<b', '<FONT')}</dd>{'<dd>a' * 3_000}",
+        f"<svg><address>{FORMATTING.replace('<b', '<<b>i')}</address></svg>{'<dt>a' * 3_000}",
     ],
     ids=["bold", "in objects", "fonts", "within"],
 )
 def test_formatting_is_not_opened_again_in_each_paragraph(html: str) -> None:
     assert len(markup.html_tree(html).css("*")) < 20_000
-    assert markup.without_html(html).endswith("a\na\na")
+    assert markup.without_html(html).endswith("a" * 3_000)
 
 
 @pytest.mark.parametrize(
