@@ -11,6 +11,10 @@ from aiohttp import web
 
 ITEM = re.compile(rb"item \d+ of \w+\.(?: Edited when \d+ came)?")
 """An item of this text, in one of its states, is news until an answer has shown it."""
+FAULT = web.RequestKey("fault", str)
+"""The fault that the request got; blank: none."""
+STREAMS = web.RequestKey("streams", bool)
+"""Whether its answer is a stream."""
 BURST = 3.0
 """A busy machine delays a poll until the next one: so many answers without news may follow each other at once."""
 
@@ -42,7 +46,7 @@ class Ledger:
     async def judged(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """The answer of `handler`, counted. A failure says so by `request["fault"]`."""
+        """The answer of `handler`, counted. A failure says so by `request[FAULT]`."""
         question = " ".join((request.method, request.path, *sorted(set(request.query))))
         self.requests += 1
         second = self._open[question] > 0
@@ -53,9 +57,9 @@ class Ledger:
             return response
         finally:
             self._open[question] -= 1
-            if request.get("fault"):
+            if request.get(FAULT):
                 self.failures += 1
-            elif request.get("streams"):
+            elif request.get(STREAMS):
                 self.needless[question] += second
             elif not isinstance(response, web.Response) or not self.needs(question, _body(response)):
                 self.needless[question] += 1

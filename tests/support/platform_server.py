@@ -17,7 +17,7 @@ from typing import Literal
 
 from aiohttp import web
 
-from tests.support.ledger import Ledger
+from tests.support.ledger import FAULT, STREAMS, Ledger
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Fault = Literal["", "500", "reset", "stall", "half", "html", "empty", "429", "401"]
@@ -176,7 +176,7 @@ class PlatformServer:
     async def _faulty(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         self.requests[request.path] += 1
         kind = self.faults.next()
-        request["fault"] = kind if kind != "half" else ""
+        request[FAULT] = kind if kind != "half" else ""
         if kind == "stall":
             await asyncio.sleep(STALL_S)
         if kind == "reset" and request.transport is not None:
@@ -191,13 +191,13 @@ class PlatformServer:
             return web.Response(status=int(kind), text="no", headers=headers)
         response = await handler(request)
         if kind == "half" and isinstance(response, web.Response) and isinstance(response.body, bytes):
-            request["fault"] = kind
+            request[FAULT] = kind
             return await _half(request, response)
         return response
 
 
 async def _note_stream(request: web.Request, response: web.StreamResponse) -> None:
-    request["streams"] = not isinstance(response, web.Response)
+    request[STREAMS] = not isinstance(response, web.Response)
 
 
 async def _half(request: web.Request, whole: web.Response) -> web.StreamResponse:

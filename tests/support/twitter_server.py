@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import count
 
 import orjson
 from aiohttp import web
@@ -22,6 +23,7 @@ from tests.support.platform_server import Faults, Item, PlatformServer, World
 TOKEN = "bearer-of-the-app"
 SPAN_S = 7 * 86_400
 PROBLEMS = "https://api.x.com/2/problems/"
+_MACHINES = count()
 RECENT, STREAM, RULES = "/2/tweets/search/recent", "/2/tweets/search/stream", "/2/tweets/search/stream/rules"
 
 
@@ -40,7 +42,8 @@ class TwitterServer(PlatformServer):
         self.forgets_tokens = self.repeats = False
         self.problem: tuple[int, JsonObject] | None = None
         """The answer to each request."""
-        self._newest = 0
+        self._newest, self._machine = 0, next(_MACHINES) % 1_024 << 12
+        """In the low bits of an id, so that posts of one millisecond differ: two servers are two parts of one X."""
         self._lock = threading.Lock()
         self._streams: list[asyncio.Queue[bytes | None]] = []
         for item in sorted(self.world.items().values(), key=lambda item: item.created_at):
@@ -69,7 +72,7 @@ class TwitterServer(PlatformServer):
     # --- the world ----------------------------------------------------------------------------------------------------
     def _name(self, item: Item, at: float) -> None:
         with self._lock:
-            self._newest = max(self._newest + 1, int(id_at(at)))
+            self._newest = max(self._newest + 1, int(id_at(at)) | self._machine)
             self.versions.setdefault(item.number, []).append(str(self._newest))
 
     def _changed(self, item: Item, kind: str) -> None:
