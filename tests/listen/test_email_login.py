@@ -33,11 +33,14 @@ async def test_a_real_server_takes_an_access_token(tokens: TokenServer, caplog: 
     caplog.set_level(logging.DEBUG)
     with Dovecot(tokens=f"{tokens.url}/who") as server:
         async with driving(server.port, token=REFRESH, oauth=oauth(tokens)) as driver:
-            assert "logged in as ada" in await driver.check()
+            assert "logged in as ada" in (line := await driver.check()) and "refresh token" not in line
+        tokens.refresh_lasts_s = 86_400.0
+        async with driving(server.port, token=REFRESH, oauth=oauth(tokens)) as driver:
+            assert "; the refresh token ends 20" in await driver.check()
         async with driving(server.port, token=REFRESH, oauth=oauth(tokens), user="eve") as driver:
             with pytest.raises(NoCredentials, match="refuses the login") as error:
                 await driver.check()
-    assert tokens.granted == 2
+    assert tokens.granted == 3
     for secret in (REFRESH, SECRET, "ya29.access"):
         assert secret not in caplog.text and secret not in str(error.value)
 

@@ -18,6 +18,7 @@ class TokenServer(PlatformServer):
 
     refusal: web.Response | None = None
     granted = 0
+    refresh_lasts_s: float | None = None
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post("/token", self._token), web.get("/who", self._who)]
@@ -31,7 +32,9 @@ class TokenServer(PlatformServer):
         if asked.get("grant_type") != "refresh_token" or asked.get("refresh_token") != REFRESH:
             return refused("invalid_grant", f"Token {asked.get('refresh_token')} has been expired or revoked.")
         self.granted += 1
-        return web.json_response({"access_token": ACCESS % self.granted, "expires_in": 3599, "token_type": "Bearer"})
+        lasts = {} if self.refresh_lasts_s is None else {"refresh_token_expires_in": self.refresh_lasts_s}
+        grant = {"access_token": ACCESS % self.granted, "expires_in": 3599, "token_type": "Bearer"}
+        return web.json_response(grant | lasts)
 
     async def _who(self, request: web.Request) -> web.Response:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")

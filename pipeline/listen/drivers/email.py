@@ -28,6 +28,7 @@ from pipeline.listen.drivers.email_folder import SIZED, Folder, Mail, batches, d
 from pipeline.listen.drivers.email_login import Logins, access_token, by_password, by_token, named, written
 from pipeline.listen.sources_file import Email
 from pipeline.listen.states import NoCredentials, SourceError
+from pipeline.listen.timer import text_of
 from pipeline.monitoring import source_metrics
 from pipeline.sources.platforms.observation import Origin
 from schemas.times import rfc3339
@@ -55,6 +56,8 @@ class EmailDriver:
         """The same connection: its end wakes the thread."""
         self._folder: Folder | None = None
         self._secrets = written(source.user, reach.token.get_secret_value())
+        self._ends = ""
+        """When the refresh token ends; blank: not known."""
 
     # --- pages --------------------------------------------------------------------------------------------------------
     async def pages(self, cursor: JsonObject) -> AsyncGenerator[Page, None]:
@@ -138,7 +141,8 @@ class EmailDriver:
         """Logs in and selects the folder."""
         folder, source = await self._opened(), self._source
         way = "new ones come at once" if folder.idles else f"it has no IDLE, so new ones come each {source.every}"
-        return f"logged in as {source.user} at {source.host}: folder {source.folder} has {folder.mails:,} mails; {way}"
+        ends = f"; the refresh token ends {self._ends}: log in again before" if self._ends else ""
+        return f"logged in as {source.user} at {source.host}: folder {source.folder} has {folder.mails:,} mails; {way}{ends}"
 
     # --- the connection -----------------------------------------------------------------------------------------------
     async def _opened(self) -> Folder:
@@ -173,8 +177,10 @@ class EmailDriver:
         if source.oauth is None:
             return by_password(source.user, token)
         access = await access_token(self._reach.api, source.oauth, token, self._reach.environ)
-        self._secrets += written(source.user, access)
-        return by_token(source.user, access)
+        self._secrets += written(source.user, access.token)
+        if access.refresh_lasts_s is not None:
+            self._ends = text_of(self._reach.timer.now() + access.refresh_lasts_s)
+        return by_token(source.user, access.token)
 
     async def _do(self, work: Callable[[], T]) -> T:
         """On the thread. Raises SourceError."""

@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from difflib import SequenceMatcher
+from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
 from pipeline.http import failures
@@ -24,6 +25,7 @@ from pipeline.listen.timer import Timer
 
 BUSY_S = 300.0
 LONGEST_WORDS = 200
+LONGEST_S = 100 * 365 * 86_400.0
 SHARED = 6
 """So many characters that the server's words share with a secret are hidden."""
 _BUSY = re.compile(r"\[(?:LIMIT|OVERQUOTA|THROTTLED)|too many|maximum number of connections|bandwidth", re.IGNORECASE)
@@ -57,7 +59,15 @@ class Refused(Exception):
     """The server does not take the login; the text: its words."""
 
 
-async def access_token(api: Api, oauth: OAuth, refresh_token: str, environ: Mapping[str, str]) -> str:
+class Access(NamedTuple):
+    """What a refresh token gave."""
+
+    token: str
+    refresh_lasts_s: float | None
+    """How long the refresh token lasts, as Google says of an app in testing; None: the endpoint does not say."""
+
+
+async def access_token(api: Api, oauth: OAuth, refresh_token: str, environ: Mapping[str, str]) -> Access:
     """A fresh one. Raises SourceError: NoCredentials where the refresh token, or the app, is refused."""
     secret = variable(oauth.client_secret_env, "client_secret_env", environ) if oauth.client_secret_env else ""
     fields = {
@@ -77,7 +87,8 @@ async def access_token(api: Api, oauth: OAuth, refresh_token: str, environ: Mapp
     found = parsed(answer)
     token = found.get("access_token") if isinstance(found, dict) else None
     if answer.status == 200 and isinstance(token, str) and token.isascii() and token.isprintable():
-        return token
+        lasts = found.get("refresh_token_expires_in") if isinstance(found, dict) else None
+        return Access(token, lasts if isinstance(lasts, int | float) and 0 <= lasts < LONGEST_S else None)
     raise _refusal(answer, found if isinstance(found, dict) else {})
 
 
