@@ -25,7 +25,7 @@ from tests.support.worker import wait_for
 HEALTHY = 10
 LONGEST_LAG_S, GROWTH_MB = 10.0, 50.0
 """Of a busy machine; on an idle one it is below two seconds."""
-TOKEN = "a secret that nobody may see"
+TOKEN = "a-secret-that-nobody-may-see"
 ENTITIES = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 100}">' for n in range(1, 9))
 BOMB = (
     f'<?xml version="1.0"?><!DOCTYPE rss [<!ENTITY e0 "lol">{ENTITIES}]>'
