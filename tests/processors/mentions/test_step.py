@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.processors.mentions import matching
@@ -252,6 +252,14 @@ def reference_fold(text: str) -> str:
     return "".join(once)
 
 
+def reference_sources(text: str) -> str:
+    """For each character of the folded text the one that it was made of."""
+    made = [(f, c) for c in text for f in unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", c).casefold())]
+    made = [(" " if f.isspace() else f, c) for f, c in made if f not in ACCENTS and f != "\u200b"]
+    kept = [made[n] for n in range(len(made)) if made[n][0] != " " or n == 0 or made[n - 1][0] != " "]
+    return "".join(c for _, c in kept)
+
+
 def spaced(c: str) -> bool:
     return (
         c == "_"
@@ -288,12 +296,12 @@ def reference_emphasis(around: str) -> bool:
     return around.startswith("_") and not (beyond and spaced(beyond)) and beyond != "@"
 
 
-def reference_is_word(term: str, before: str, after: str) -> bool:
-    """`before`, `after`: the whole text around the term."""
+def reference_is_word(term: str, before: str, after: str, sources: str) -> bool:
+    """`before`, `after`: the whole text around the term; `sources`: what `after` was made of. No name goes on with é or ß."""
     in_front, behind = reference_joined(term, before[-1:], after[:1])
     handle, name = term[0] == "@", r"[a-z0-9_]"
     inside_account = not before.endswith("_") if handle else bool(re.search("(^|[^_])@$", before))
-    goes_on = bool(re.match(rf"[.@]{name}", after))
+    goes_on = bool(re.match(rf"[.@]{name}", after)) and sources[1].isascii()
     account = "" if handle else re.search(r"([a-z0-9_@.]*[@.])?$", before)[0].lstrip(".")  # type: ignore[index]
     return not (
         in_front
@@ -304,23 +312,24 @@ def reference_is_word(term: str, before: str, after: str) -> bool:
     )
 
 
-def reference_spans(term: str, text: str) -> list[tuple[int, int]]:
-    places = [n for n in range(len(text)) if text.startswith(term, n)]
-    return [(n, n + len(term)) for n in places if reference_is_word(term, text[:n], text[n + len(term) :])]
+def reference_spans(term: str, text: str, sources: str = "") -> list[tuple[int, int]]:
+    places = [(n, n + len(term)) for n in range(len(text)) if text.startswith(term, n)]
+    return [(n, end) for n, end in places if reference_is_word(term, text[:n], text[end:], (sources or text)[end:])]
 
 
 def reference(entries: list[dict[str, Any]], text: str) -> list[str]:
-    folded, names = reference_fold(text), set()
+    folded, sources, names = reference_fold(text), reference_sources(text), set()
+    assert len(folded) == len(sources)
     for entry in entries:
         words = [reference_fold(word).strip() for word in entry["keywords"]]
-        hits = [span for word in words for span in reference_spans(word, folded)]
+        hits = [span for word in words for span in reference_spans(word, folded, sources)]
         for exclusion in (reference_fold(word).strip() for word in entry["exclude"]):
-            spans = reference_spans(exclusion, folded)
+            spans = reference_spans(exclusion, folded, sources)
             if not any(reference_spans(word, exclusion) for word in words):
                 spans = [(0, len(folded))] * len(spans)
             hits = [(a, b) for a, b in hits if not any(x <= a and b <= y for x, y in spans)]
         handles = ["@" + reference_fold(handle) for handle in entry["handles"]]
-        if hits or any(reference_spans(handle, folded) for handle in handles):
+        if hits or any(reference_spans(handle, folded, sources) for handle in handles):
             names.add(entry["name"])
     return sorted(names)
 
@@ -336,6 +345,8 @@ entry = st.fixed_dictionaries(
 ).filter(lambda e: not {reference_fold(w).strip() for w in e["keywords"]} & {reference_fold(w).strip() for w in e["exclude"]})
 
 
+@example([{"name": "A", "handles": [], "keywords": ["@"], "exclude": []}], ["@@ß", "@@s"], 1)
+@example([{"name": "A", "handles": ["ab"], "keywords": ["日"], "exclude": []}], ["@ab.é", "@ab.e"], 1)
 @settings(deadline=None)
 @given(
     st.lists(entry, min_size=1, max_size=3, unique_by=lambda e: e["name"]),
