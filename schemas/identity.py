@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import polars as pl
 from xxhash import xxh3_64_intdigest
@@ -42,10 +42,10 @@ REASONS = (
     "basis",  # the platform's policy forbids the basis, or takes no evidence
     "withdrawn",  # the person withdrew consent
     "rejected",  # a steward rejected the edge
-    "held",  # the breaker holds it until a release
     "ambiguous handle",  # several profiles bore the claimed handle
     "over limit",  # too many profiles have the value
     "suggestion",  # waits for a steward to accept it
+    "held",  # the breaker holds it until a release
     "two CRM records",
     "never",  # it would join profiles that a steward keeps apart, or split
     "too large",  # the customer would have too many profiles
@@ -126,6 +126,7 @@ def _hashed(texts: pl.Series) -> pl.Series:
 
 # --- commands ---------------------------------------------------------------------------------------------------------
 Action = Literal["link", "unlink", "never", "lift", "split", "consent", "withdraw", "accept", "reject", "release"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,8 @@ class Command:
     | accept, reject: the edge links, or does not | edge | 0 | each other |
     | release: of what the breaker holds until now | 0 | 0 | |
 
-    A link, never, unlink or lift means the same with a and b exchanged.
+    A link, unlink, never or lift means the same with a and b exchanged. A lift undoes the newest never or split of its pair.
+    A withdrawal takes every edge of the profile away, whatever its basis, links by hand only if it is for all types.
     """
 
     sequence: int

@@ -1,0 +1,186 @@
+"""The customers of all edges and commands, kept up to date: what comes touches some edges, and only these are computed anew.
+
+Whatever comes, in whatever order, the customers equal those of everything at once: two tables hold the state, the rows as they
+came (one an edge and basis, the oldest) and the edges as judged; each look-up is a filter over them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import polars as pl
+
+from pipeline.identity.claims import OF_HANDLES, around
+from pipeline.identity.commands import HAND_COLUMNS, Decisions, Touched, between, decisions_of, hand_edges
+from pipeline.identity.gates import GATED_COLUMNS, Terms, gated
+from pipeline.identity.joining import MEMBERS, joined
+from schemas.identity import ASSIGNMENT_COLUMNS, EDGE_COLUMNS, REFUSAL_COLUMNS, Command, Customers, Rules, edge_keys
+
+MOVED_COLUMNS = {"profile": pl.UInt64(), "before": pl.UInt64(), "after": pl.UInt64()}
+"""A profile whose customer is another one: the ids of both. A customer of one profile has its key."""
+
+_EVIDENCE = ("kind", "type", "a", "b", "a_platform", "b_platform", "basis", "at", "held")
+_ROWS = {"edge": pl.UInt64(), **{name: EDGE_COLUMNS[name] for name in _EVIDENCE}, **HAND_COLUMNS}
+_EDGES = {**GATED_COLUMNS, "component": pl.UInt64()}
+"""`component`: 0 of an edge that is no candidate."""
+_TO_PROFILE = pl.col("kind") == "profile"
+
+
+def customers(edges: pl.DataFrame, commands: Iterable[Command], rules: Rules, own: Iterable[int] = ()) -> Customers:
+    """The customers of EDGE_COLUMNS, commands, rules and own accounts (the keys of those of the brands, of staff and bots)."""
+    graph = Graph(rules)
+    graph.take(edges, commands, own)
+    return graph.customers()
+
+
+class Graph:
+    """All edges, commands and own accounts under some rules. Not safe to use from several threads at once."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self._rows = pl.DataFrame(schema=_ROWS)
+        self._hand = pl.DataFrame(schema=_ROWS)
+        self.commands: dict[int, Command] = {}
+        """By sequence."""
+        self._decisions = Decisions()
+        self._own = pl.Series("own", [], dtype=pl.UInt64)
+        self._edges = pl.DataFrame(schema=_EDGES)
+        self._members = pl.DataFrame(schema=MEMBERS)
+
+    def customers(self) -> Customers:
+        """All customers, and what links nobody. It sorts both tables."""
+        refused = self._edges.filter(pl.col("reason").is_not_null())
+        assignments = self._members.select(list(ASSIGNMENT_COLUMNS)).sort("profile")
+        return Customers(assignments, refused.select(list(REFUSAL_COLUMNS)).sort("edge"))
+
+    def under(self, rules: Rules) -> Graph:
+        """Another graph with the same edges and commands, under other rules."""
+        graph = Graph(rules)
+        graph.commands, graph._own = dict(self.commands), self._own
+        graph._decisions, graph._hand, graph._rows = self._decisions, self._hand, self._rows
+        graph._judge(None)
+        return graph
+
+    def take(
+        self, edges: pl.DataFrame | None = None, commands: Iterable[Command] = (), own: Iterable[int] = ()
+    ) -> pl.DataFrame:
+        """Adds what came: EDGE_COLUMNS, commands, own accounts; what is known changes nothing. Returns MOVED_COLUMNS."""
+        first = not len(self._rows) and not self.commands
+        changed = self._take_edges(edges) if edges is not None and len(edges) else pl.Series("edge", [], dtype=pl.UInt64)
+        touched = self._take_commands(commands)
+        new = pl.Series("own", list(own), dtype=pl.UInt64).unique()
+        new = new.filter(~new.is_in(self._own.implode()))
+        self._own = pl.concat([self._own, new])
+        if first:
+            return self._judge(None)
+        keys = [changed, pl.Series("edge", list(touched.edges), dtype=pl.UInt64)]
+        if touched.released:
+            keys.append(self._rows.filter(pl.col("held") > 0).get_column("edge"))
+        profiles = pl.concat([new, pl.Series("own", list(touched.profiles), dtype=pl.UInt64)])
+        return self._judge(_Changed(pl.concat(keys).unique(), profiles.unique()))
+
+    # --- what comes ---------------------------------------------------------------------------------------------------
+    def _take_edges(self, edges: pl.DataFrame) -> pl.Series:
+        """Keeps the oldest row of each edge and basis. Returns the edges that changed."""
+        blank = [pl.lit(0, dtype=pl.UInt64).alias("sequence"), pl.lit(False).alias("confirmed")]
+        rows = edges.with_columns(edge_keys(edges).alias("edge"), *blank).select(list(_ROWS))
+        rows = _oldest(rows.filter(pl.col("type") != "hand"))
+        known = self._rows.filter(pl.col("edge").is_in(rows.get_column("edge").implode()))
+        if len(known):
+            older = known.select("edge", "basis", pl.col("at").alias("known_at"), pl.col("held").alias("known_held"))
+            rows = rows.join(older, on=["edge", "basis"], how="left", maintain_order="left")
+            same = (pl.col("known_at") <= pl.col("at")) & (pl.col("known_held") <= pl.col("held"))
+            rows = rows.filter(~same.fill_null(False)).select(list(_ROWS))
+            changed = rows.get_column("edge").implode()
+            rows = _oldest(pl.concat([known.filter(pl.col("edge").is_in(changed)), rows]))
+            self._rows = self._rows.filter(~pl.col("edge").is_in(changed))
+        self._rows = pl.concat([self._rows, rows])
+        return rows.get_column("edge").unique()
+
+    def _take_commands(self, commands: Iterable[Command]) -> Touched:
+        new = {command.sequence: command for command in commands if command.sequence not in self.commands}
+        before = self._decisions
+        if new:
+            self.commands |= new
+            self._decisions = decisions_of(self.commands.values())
+            self._hand = hand_edges(self._decisions).select(list(_ROWS))
+        return between(before, self._decisions)
+
+    # --- what it means ------------------------------------------------------------------------------------------------
+    def _judge(self, changed: _Changed | None) -> pl.DataFrame:
+        """Computes anew what `changed` touches; None: everything."""
+        rows = pl.concat([self._rows, self._hand])
+        terms = Terms(self.rules, self._decisions, self._own)
+        none = pl.lit(0, dtype=pl.UInt64).alias("component")
+        if changed is None:
+            found = gated(rows, terms).with_columns(none)
+            kept, whole, left = found.clear(), found.clear(), self._members.clear()
+            gone = self._members
+        else:
+            keys, read = _read(rows, changed)
+            found = gated(read, terms).filter(_in("edge", keys)).with_columns(none)
+            kept = self._edges.filter(~_in("edge", keys))
+            touched = self._components(keys, found.filter("candidate"), changed.profiles)
+            whole, kept = kept.filter(_in("component", touched)), kept.filter(~_in("component", touched))
+            gone, left = (self._members.filter(of) for of in (_in("component", touched), ~_in("component", touched)))
+        candidates = pl.concat([whole, found.filter("candidate")])
+        state, members = joined(candidates, self._decisions, self.rules.largest)
+        candidates = candidates.with_columns(state.get_column("component"), state.get_column("reason"))
+        self._edges = pl.concat([kept, found.filter(~pl.col("candidate")), candidates], rechunk=True)
+        self._members = pl.concat([left, members], rechunk=True)
+        return _moved(gone, members)
+
+    def _components(self, keys: pl.Series, candidates: pl.DataFrame, profiles: pl.Series) -> pl.Series:
+        """The components of before that these edges, new candidates and profiles touch."""
+        ends = [candidates.get_column("a"), candidates.filter(_TO_PROFILE).get_column("other"), profiles]
+        at = pl.concat([end.alias("end") for end in ends]).unique()
+        touched = pl.col("candidate") & (_in("a", at) | (_TO_PROFILE & _in("other", at))) | _in("edge", keys)
+        return self._edges.filter(touched & (pl.col("component") > 0)).get_column("component").unique()
+
+
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    edges: pl.Series
+    profiles: pl.Series
+
+
+def _read(rows: pl.DataFrame, changed: _Changed) -> tuple[pl.Series, pl.DataFrame]:
+    """The edges whose answer may differ, and all rows on which their answers depend."""
+    at_profile = _in("a", changed.profiles) | (_TO_PROFILE & _in("b", changed.profiles))
+    seeds = rows.filter(_in("edge", changed.edges) | at_profile)
+    handles, others = seeds.filter(OF_HANDLES), seeds.filter(~OF_HANDLES)
+    values = others.filter(~_TO_PROFILE).get_column("b").unique()
+    read = [rows.filter(~_TO_PROFILE & ~OF_HANDLES & _in("b", values)), others.filter(_TO_PROFILE)]
+    keys = [changed.edges, *(frame.get_column("edge") for frame in read)]
+    if len(handles) or len(changed.profiles):
+        profiles = pl.concat([handles.get_column("a").alias("own"), changed.profiles.alias("own")]).unique()
+        anew, needed = around(rows.filter(OF_HANDLES), handles.get_column("b"), profiles)
+        keys.append(anew.get_column("edge"))
+        read.append(needed)
+    return pl.concat([key.alias("edge") for key in keys]).unique(), pl.concat(read)
+
+
+def _oldest(rows: pl.DataFrame) -> pl.DataFrame:
+    """One row an edge and basis: the oldest, and held only if all of them are."""
+    several = pl.struct("edge", "basis").is_duplicated()
+    many = rows.filter(several)
+    if not len(many):
+        return rows
+    held = many.group_by("edge", "basis").agg(pl.col("held").min())
+    oldest = many.sort("at").unique(["edge", "basis"], keep="first", maintain_order=True).drop("held")
+    return pl.concat([rows.filter(~several), oldest.join(held, on=["edge", "basis"]).select(rows.columns)])
+
+
+def _moved(gone: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+    """MOVED_COLUMNS between the members that were and those that are."""
+    before, after = (
+        frame.select("profile", pl.col("customer").alias(name)) for frame, name in ((gone, "before"), (members, "after"))
+    )
+    both = before.join(after, on="profile", how="full", coalesce=True)
+    both = both.with_columns(pl.col("before").fill_null(pl.col("profile")), pl.col("after").fill_null(pl.col("profile")))
+    return both.filter(pl.col("before") != pl.col("after")).sort("profile")
+
+
+def _in(column: str, keys: pl.Series) -> pl.Expr:
+    return pl.col(column).is_in(keys.implode())

@@ -1,0 +1,125 @@
+"""The customers: a pure function, whatever the order, the duplicates and the batches; and each decision is undone exactly."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.identity.commands import decisions_of
+from pipeline.identity.graph import Graph
+from schemas.identity import Action, Command, Customers
+from tests.identity.histories import PROFILES, RULES, Piece, batches, equal, histories, parts, platform_of, take, whole
+from tests.identity.reference import Reference
+
+FEW, MANY = 100, 2_000
+"""Histories of each of the five properties: 500 together, and 10,000."""
+IN_QUESTION = {"two CRM records", "never", "too large"}
+LATEST = 100
+
+
+def as_the_rules_say(history: list[Piece], chance: random.Random) -> None:
+    found, of = whole(history), parts(history)
+    expected = Reference(of.rows, of.commands, RULES, of.own)
+    assert dict(found.assignments.iter_rows()) == expected.assignments
+    assert dict(found.refusals.iter_rows()) == expected.refusals
+
+
+def in_any_order(history: list[Piece], chance: random.Random) -> None:
+    pieces = history + chance.sample(history, len(history) // 3)
+    chance.shuffle(pieces)
+    graph = Graph(RULES)
+    for batch in batches(pieces, chance.sample(range(len(pieces)), 3)):
+        take(graph, batch)
+    assert equal(graph.customers(), whole(history))
+    assert equal(graph.under(RULES).customers(), whole(history))
+
+
+def undone(history: list[Piece], chance: random.Random) -> None:
+    graph = Graph(RULES)
+    take(graph, history)
+    before, known = graph.customers(), parts(history).commands
+    a, b = chance.sample(range(1, 10), 2)
+    state, pair, sequence = decisions_of(known), (min(a, b), max(a, b)), len(known) + 1
+    steps: list[tuple[Action, Action]] = [("split", "lift")]
+    steps += [("link", "unlink")] if pair not in state.links else []
+    steps += [("never", "lift")] if pair not in state.nevers else []
+    for step, back in steps:
+        there = graph.take(commands=[Command(sequence, step, a, b, LATEST, "", platform_of(a), platform_of(b))])
+        after = graph.customers()
+        again = graph.take(commands=[Command(sequence + 1, back, b, a)])
+        assert equal(graph.customers(), before)
+        assert again.select("profile", before="after", after="before").equals(there)
+        assert len(there) or after.assignments.equals(before.assignments)
+        sequence += 2
+
+
+def split_off_the_profile_that_gave_the_id(history: list[Piece], chance: random.Random) -> None:
+    graph = Graph(RULES)
+    take(graph, history)
+    before = graph.customers()
+    for customer in before.assignments.get_column("customer").unique(maintain_order=True).to_list():
+        rest = [profile for profile, of in before.assignments.iter_rows() if of == customer != profile]
+        sequence = len(graph.commands) + 1
+        graph.take(commands=[Command(sequence, "split", customer, customer, LATEST)])
+        after = dict(graph.customers().assignments.iter_rows())
+        assert customer not in after
+        if not IN_QUESTION & set(before.refusals.get_column("reason")):  # else the place that is free may go to another
+            assert {after.get(profile, profile) for profile in rest} <= {after.get(rest[0], rest[0])}
+            others = {profile: of for profile, of in before.assignments.iter_rows() if of != customer}
+            assert others == {profile: of for profile, of in after.items() if profile not in rest}
+        resolves(graph.customers(), {customer, *before.assignments.get_column("customer")})
+        graph.take(commands=[Command(sequence + 1, "lift", customer, customer)])
+        assert equal(graph.customers(), before)
+
+
+def each_id_resolves(history: list[Piece], chance: random.Random) -> None:
+    pieces, graph, published, known = history[:], Graph(RULES), set[int](), dict[int, int]()
+    chance.shuffle(pieces)
+    for batch in batches(pieces, chance.sample(range(len(pieces)), 3)):
+        for profile, before, after in take(graph, batch).iter_rows():
+            assert known.get(profile, profile) == before != after
+            known[profile] = after
+            published |= {before, after}
+        resolves(graph.customers(), published)
+    now = dict(graph.customers().assignments.iter_rows())
+    assert {profile: customer for profile, customer in known.items() if customer != profile} == {
+        profile: customer for profile, customer in now.items() if customer != profile
+    }
+
+
+def resolves(found: Customers, published: set[int]) -> None:
+    """Each published id is a profile, in one customer, whose id is one of its own profiles."""
+    of = dict(found.assignments.iter_rows())
+    assert len(of) == len(found.assignments)
+    for one in published:
+        assert one in PROFILES
+        customer = of.get(one, one)
+        assert of.get(customer, customer) == customer
+
+
+Property = Callable[[list[Piece], random.Random], None]
+PROPERTIES: list[Property] = [
+    as_the_rules_say, in_any_order, undone, split_off_the_profile_that_gave_the_id, each_id_resolves,
+]  # fmt: skip
+
+
+def holds(property_: Property, examples: int) -> None:
+    slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+    given_ = given(histories(), st.randoms(use_true_random=False))
+    settings(max_examples=examples, deadline=None, suppress_health_check=slow)(given_(property_))()
+
+
+@pytest.mark.parametrize("property_", PROPERTIES)
+def test_it_holds(property_: Property) -> None:
+    holds(property_, FEW)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("property_", PROPERTIES)
+def test_it_holds_for_many(property_: Property) -> None:
+    holds(property_, MANY)
