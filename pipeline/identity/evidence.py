@@ -1,0 +1,136 @@
+"""Evidence: the edges that the authors of a batch's rows give (schemas/identity.py says what each edge means).
+
+| rule | of | edge |
+|---|---|---|
+| email, phone | the keyed hashes of step privacy, which has blanked blocked ones | value |
+| url, bio | pages of other profiles: a claim of their handle, or of their id | profile, handle |
+| bears | the handle of a profile that makes a claim, so that two claims can meet | value, handle |
+| page | `author.url` that is a page of the author's own | value |
+
+No evidence: a row of a brand's own account (outbound, staff, bots), of a platform that takes none, a link to the profile's own
+page. A fact that many rows repeat is one edge, of the oldest.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from pipeline.identity.profile_urls import accounts_in, pages
+from pipeline.identity.rules_file import GIVEN, RulesFile
+from schemas.identity import EDGE_COLUMNS, account_keys, edge_keys, value_keys
+
+EVIDENCE_COLUMNS: dict[str, pl.DataType] = {"edge": pl.UInt64(), **EDGE_COLUMNS}
+OF_AUTHORS = ("author_email", "author_phone", "author_url", "author_bio")
+"""The columns that evidence is made of."""
+_OWN_PAGE = (pl.col("platform") == "twitter") & (pl.col("author_url") == pl.format("https://x.com/{}", "author_handle"))
+"""The page that the mapper of X gives each row: most links are that, and here it costs a tenth."""
+
+
+def evidence(rows: pl.DataFrame, rules: RulesFile, version: int) -> pl.DataFrame:
+    """EVIDENCE_COLUMNS, each edge once, by (at, event). `rows`: whole, as step completion leaves them; `version`: of the rules.
+
+    The time of an edge is that of the author's data (`author_at`), which may be older than the row.
+    """
+    profiles = _profiles(rows, rules)
+    if profiles.is_empty():
+        return pl.DataFrame(schema=EVIDENCE_COLUMNS)
+    found = [
+        *(_values(profiles, type_, profiles.get_column(f"author_{type_}")) for type_ in ("email", "phone")),
+        *_of_pages(profiles),
+    ]
+    found = [edges for edges in found if edges.height]
+    if not found:
+        return pl.DataFrame(schema=EVIDENCE_COLUMNS)
+    edges = pl.concat(found).with_columns(rule_version=pl.lit(version), held=pl.lit(0))
+    edges = edges.select(pl.col(name).cast(type_) for name, type_ in EDGE_COLUMNS.items())
+    keyed = edges.select(edge_keys(edges).alias("edge"), *EDGE_COLUMNS)
+    return keyed.sort("at", "event").unique("edge", keep="first", maintain_order=True)
+
+
+def _profiles(rows: pl.DataFrame, rules: RulesFile) -> pl.DataFrame:
+    """The rows that may give evidence: OF_AUTHORS, names, `a` (the profile's key), `at`, `event`, `<type>_basis`."""
+    present = [column for column in OF_AUTHORS if rows.get_column(column).null_count() < rows.height]
+    if not present:
+        return pl.DataFrame()
+    says = {
+        "author_url": pl.col("author_url").is_not_null() & ~_OWN_PAGE.fill_null(False),
+        "author_bio": pl.col("author_bio").str.contains("/", literal=True),
+    }
+    some = pl.any_horizontal(says.get(column, pl.col(column).is_not_null()) for column in present)
+    own = (pl.col("direction") == "outbound") | pl.col("author_kind").is_in(["staff", "bot"])
+    profiles = rows.filter(some & ~own.fill_null(False) & (pl.col("is_deleted") == 0)).select(
+        "platform", "source_name", "author_id", "author_handle", *OF_AUTHORS,
+        pl.col("author_at").dt.epoch("ms").alias("at"), pl.col("event_key").alias("event"),
+    )  # fmt: skip
+    if profiles.is_empty():
+        return profiles
+    names = (profiles.get_column(name) for name in ("platform", "author_id", "author_handle"))
+    profiles = profiles.with_columns(account_keys(*names).alias("a")).filter(pl.col("a") != 0)
+    sources = profiles.select("platform", "source_name").unique()
+    bases = [_bases(rules, *source) for source in sources.iter_rows()]
+    taken = pl.Series([rules.platform(platform).evidence for platform in sources.get_column("platform")], dtype=pl.Boolean)
+    sources = sources.hstack(pl.DataFrame(bases, {f"{type_}_basis": pl.String for type_ in GIVEN})).filter(taken)
+    return profiles.join(sources, on=["platform", "source_name"], nulls_equal=True, maintain_order="left")
+
+
+def _bases(rules: RulesFile, platform: str, source: str | None) -> dict[str, str]:
+    """The basis of each type in events of this source."""
+    given = rules.given(platform, source)
+    without = {type_: "public" if type_ in ("handle", "page") else "unknown" for type_ in GIVEN}
+    return {f"{type_}_basis": "given" if type_ in given else basis for type_, basis in without.items()}
+
+
+def _of_pages(profiles: pl.DataFrame) -> list[pl.DataFrame]:
+    """The edges that `author_url` and `author_bio` give."""
+    linked = profiles.filter(pl.col("author_url").is_not_null() | pl.col("author_bio").is_not_null())
+    if linked.is_empty():
+        return []
+    claims = pl.concat([_claims(linked, "author_url", "url"), _claims(linked, "author_bio", "bio")])
+    own = _values(linked, "page", pages(linked.get_column("author_url")))
+    if claims.is_empty():
+        return [own]
+    return [own, claims.drop("row"), _bears(linked[claims.get_column("row").unique()])]
+
+
+def _values(profiles: pl.DataFrame, type_: str, digests: pl.Series) -> pl.DataFrame:
+    """The edges of profiles that have a value of this type."""
+    there = digests.is_not_null()
+    if not there.any():
+        return pl.DataFrame()
+    keys = value_keys(type_, digests.filter(there)).alias("b")
+    return _edges(profiles.filter(there), "value", type_, type_).with_columns(keys)
+
+
+def _claims(profiles: pl.DataFrame, column: str, rule: str) -> pl.DataFrame:
+    """The claims in a column, with the `row` of their profile."""
+    accounts = accounts_in(profiles.get_column(column))
+    claiming = profiles[accounts.get_column("row")]
+    keys = account_keys(*(accounts.get_column(name) for name in ("platform", "id", "handle")))
+    claimed = accounts.select("row", "id", "handle", b_platform="platform").with_columns(keys.alias("b"))
+    edges = _edges(claiming, "profile", "handle", rule).with_columns(claimed)
+    same_platform = claiming.get_column("platform") == edges.get_column("b_platform")
+    own_id = edges.get_column("id") == claiming.get_column("author_id")
+    own_handle = edges.get_column("handle") == claiming.select(_bare("author_handle")).to_series()
+    own = same_platform & (own_id.fill_null(False) | own_handle.fill_null(False))
+    return edges.filter(~own).drop("id", "handle")
+
+
+def _bears(profiles: pl.DataFrame) -> pl.DataFrame:
+    """That these profiles bear their handles."""
+    handles = profiles.select(_bare("author_handle")).to_series()
+    no_id = pl.Series([None], dtype=pl.String).new_from_index(0, len(handles))
+    keys = account_keys(profiles.get_column("platform"), no_id, handles).alias("b")
+    return _edges(profiles, "value", "handle", "bears").with_columns(keys).filter(pl.col("b") != 0)
+
+
+def _edges(profiles: pl.DataFrame, kind: str, type_: str, rule: str) -> pl.DataFrame:
+    """Edges of these profiles, `b` still 0."""
+    return profiles.select(
+        pl.lit(kind).alias("kind"), "a", pl.lit(0, pl.UInt64).alias("b"), pl.lit(type_).alias("type"),
+        pl.col("platform").alias("a_platform"), pl.lit("").alias("b_platform"), pl.lit(rule).alias("rule"),
+        pl.col(f"{type_}_basis").alias("basis"), "at", "event",
+    )  # fmt: skip
+
+
+def _bare(handle: str) -> pl.Expr:
+    return pl.col(handle).str.strip_prefix("@").str.to_lowercase()

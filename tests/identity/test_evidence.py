@@ -1,0 +1,140 @@
+"""Evidence: which edges the authors of rows give."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any
+
+import polars as pl
+
+from pipeline.identity.evidence import EVIDENCE_COLUMNS, evidence
+from pipeline.identity.rules_file import RulesFile
+from pipeline.processors.completion import Completion
+from pipeline.processors.dedup import Dedup, RevisionIndex
+from pipeline.processors.keys import KeySet
+from pipeline.processors.mentions.brands import Brands
+from pipeline.processors.mentions.step import Mentions
+from pipeline.processors.privacy import Pseudonymise
+from pipeline.sinks.memory import MemoryTable
+from pipeline.sources.decode import Decode
+from pipeline.sources.memory import batch_of
+from schemas.identity import account_key, edge_keys, value_key
+from tests.support.bad_records import event
+
+PRIVACY = Pseudonymise(b"key")
+NO_BRANDS = Brands(brands=())
+ANN = account_key("forum", "7")
+AT = 1_788_220_800_000
+Event = dict[str, Any]
+
+
+def rows_of(*events: Event) -> pl.DataFrame:
+    """The rows of these events after step completion."""
+    defaults = {"platform": "forum", "created_at": "2026-09-01T00:00:00Z"}
+    batch = batch_of([event(**{"id": str(number), **defaults, **each}) for number, each in enumerate(events)])
+    dedup = Dedup(RevisionIndex(KeySet(1_000, 1e9)))
+    for step in (Decode(), PRIVACY, dedup, Mentions(NO_BRANDS), Completion(MemoryTable(), waiting_s=1e9)):
+        batch = step.process(batch)
+    assert not batch.rejected
+    return batch.events
+
+
+def edges_of(*events: Event, rules: RulesFile | None = None) -> pl.DataFrame:
+    return evidence(rows_of(*events), rules or RulesFile(), 4)
+
+
+def facts(edges: pl.DataFrame, *columns: str) -> set[tuple[Any, ...]]:
+    return set(edges.select(columns).rows())
+
+
+def author(**fields: Any) -> Event:
+    return {"author": {"id": "7", "handle": "Ann7", **fields}}
+
+
+def test_an_address_and_a_number_are_values() -> None:
+    edges = edges_of(author(email=" Ann@Example.org", phone="+49 30 901820"))
+    email, phone = (hmac.digest(b"key", form, "sha256").hex() for form in (b"ann@example.org", b"+4930901820"))
+    assert facts(edges, "kind", "type", "a", "b", "a_platform", "b_platform", "rule", "basis") == {
+        ("value", "email", ANN, value_key("email", email), "forum", "", "email", "unknown"),
+        ("value", "phone", ANN, value_key("phone", phone), "forum", "", "phone", "unknown"),
+    }
+    assert facts(edges, "at", "rule_version", "held") == {(AT, 4, 0)}
+    assert edges.schema == EVIDENCE_COLUMNS
+    assert edges.get_column("edge").to_list() == edge_keys(edges).to_list()
+
+
+def test_who_says_nothing_or_is_nobody_gives_no_evidence() -> None:
+    assert edges_of(author(), {"author": None}, {"author": {"email": "ann@example.org"}}).is_empty()
+
+
+def test_pages_of_profiles_are_claims_and_the_claimant_bears_its_handle() -> None:
+    edges = edges_of(author(url="https://x.com/AnnB", bio="also vk.com/id15 and https://ann.example"))
+    assert facts(edges, "kind", "type", "a", "b", "b_platform", "rule", "basis") == {
+        ("profile", "handle", ANN, account_key("twitter", None, "annb"), "twitter", "url", "public"),
+        ("profile", "handle", ANN, account_key("vk", "15"), "vk", "bio", "public"),
+        ("value", "handle", ANN, account_key("forum", None, "ann7"), "", "bears", "public"),
+    }
+
+
+def test_two_claims_meet() -> None:
+    on_vk = {"platform": "vk", "author": {"id": "15", "handle": "annvk", "bio": "https://x.com/annb"}}
+    on_x = {"platform": "twitter", "author": {"id": "22", "handle": "AnnB", "url": "https://x.com/AnnB", "bio": "vk.com/id15"}}
+    edges = edges_of(on_vk, on_x)
+    bears = {b: a for a, b in edges.filter(kind="value", type="handle").select("a", "b").rows()}
+    claims = {(a, bears.get(b, b)) for a, b in edges.filter(kind="profile").select("a", "b").rows()}
+    vk, x = account_key("vk", "15"), account_key("twitter", "22")
+    assert claims == {(vk, x), (x, vk)}, "by handle one way, by id the other; its own page is no claim"
+
+
+def test_a_page_of_ones_own_is_a_value() -> None:
+    edges = edges_of(author(url="https://www.Ann.example/"), {"platform": "shop", "author": {"id": "8", "url": "ann.example"}})
+    assert facts(edges, "kind", "type", "a", "b", "basis") == {
+        ("value", "page", ANN, value_key("page", "ann.example"), "public"),
+        ("value", "page", account_key("shop", "8"), value_key("page", "ann.example"), "public"),
+    }
+
+
+def test_own_accounts_give_no_evidence() -> None:
+    contact = {"email": "ann@example.org", "bio": "x.com/ann"}
+    assert edges_of(
+        {"direction": "outbound", **author(**contact)}, author(kind="staff", **contact), author(kind="bot", **contact)
+    ).is_empty()
+    assert edges_of(author(kind="organisation", **contact)).height == 3
+
+
+def test_a_deleted_event_gives_none() -> None:
+    posted = author(email="ann@example.org")
+    deleted = {"id": "0", "operation": "delete", "occurred_at": "2026-09-02T00:00:00Z"}
+    assert edges_of(posted, deleted).is_empty()
+
+
+def test_an_edge_is_there_once_and_as_old_as_its_first_event() -> None:
+    later = {"created_at": "2026-09-03T00:00:00Z", **author(email="ann@example.org")}
+    first = author(email="ann@example.org")
+    rows = rows_of(later, first, later)
+    edges = evidence(rows, RulesFile(), 4)
+    assert edges.select("at", "event").rows() == [(AT, rows.get_column("event_key")[1])]
+
+
+def test_its_time_is_that_of_the_author_s_data() -> None:
+    posted = author(email="ann@example.org")
+    liked = {"id": "0", "operation": "update", "occurred_at": "2026-09-05T00:00:00Z", "metrics": {"likes": 3}}
+    assert edges_of(posted, liked).get_column("at").to_list() == [AT]
+
+
+def test_rules_say_who_gave_it_and_what_is_taken() -> None:
+    rules = RulesFile.model_validate(
+        {"platforms": {"reddit": {"evidence": False}}, "sources": {"webshop": {"given": ["email", "handle"]}}}
+    )
+    contact = author(email="ann@example.org", bio="x.com/ann")
+    shop = {"source": {"name": "webshop"}}
+    edges = edges_of({"platform": "reddit", **contact}, {"platform": "email", **contact}, contact | shop, rules=rules)
+    assert facts(edges, "a_platform", "type", "basis") == {
+        ("email", "email", "given"), ("email", "handle", "public"), ("forum", "email", "given"), ("forum", "handle", "given"),
+    }  # fmt: skip
+
+
+def test_a_batch_without_authors_data_costs_nothing() -> None:
+    rows = rows_of({}, {"author": {"id": "1", "handle": "x"}})
+    assert evidence(rows, RulesFile(), 1).schema == EVIDENCE_COLUMNS
+    assert evidence(rows.clear(), RulesFile(), 1).is_empty()
