@@ -13,6 +13,7 @@ What an edge says, by kind and type:
 |---|---|---|---|---|
 | value | email, phone, login, page | profile | value | the profile has the value |
 | value | handle | profile | profile key of the handle | the profile bears the handle: a fact, which links nobody by itself |
+| value | handle | profile | the same profile | the profile is known: a claim may name its id |
 | profile | login | profile | profile | a source knows that both belong to one person |
 | profile | handle | profile | profile key of the handle | the profile claims the handle (in its page or bio) to be its own |
 | profile | hand | profile | profile | a steward linked them: made from commands alone, never a row of evidence |
@@ -108,8 +109,8 @@ def value_keys(type_: str, digests: pl.Series) -> pl.Series:
 
 
 def edge_keys(edges: pl.DataFrame) -> pl.Series:
-    """The key of each edge, UInt64: XXH3-64 of `kind:type:a:b` with decimal numbers. Rows of one key are one edge: the oldest
-    counts, by (at, event). Of a login or a link by hand the smaller profile comes first; a claim has a direction.
+    """The key of each edge, UInt64: XXH3-64 of `kind:type:a:b`, with decimal numbers. Rows of a key are one edge: of each basis
+    the oldest counts, by (at, event). Of a login or a link by hand the smaller profile comes first; a claim has a direction.
     """
     a, b = pl.col("a"), pl.col("b")
     both = (pl.col("kind") == "profile") & (pl.col("type") != "handle")

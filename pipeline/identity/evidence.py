@@ -8,7 +8,7 @@
 | page | `author.url` that is a page of the author's own | value |
 
 No evidence: a row of a brand's own account (outbound, staff, bots), of a platform that takes none, a link to the profile's own
-page. A fact that many rows repeat is one edge, of the oldest.
+page. A fact that many rows repeat is one row for each basis, the oldest.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _OWN_PAGE = (pl.col("platform") == "twitter") & (pl.col("author_url") == pl.form
 
 
 def evidence(rows: pl.DataFrame, rules: RulesFile, version: int) -> pl.DataFrame:
-    """EVIDENCE_COLUMNS, each edge once, by (at, event). `rows`: whole, as step completion leaves them; `version`: of the rules.
+    """EVIDENCE_COLUMNS, each edge and basis once, by (at, event). `rows`: whole, as step completion leaves them; `version`: of
+    the rules.
 
     The time of an edge is that of the author's data (`author_at`), which may be older than the row.
     """
@@ -44,7 +45,7 @@ def evidence(rows: pl.DataFrame, rules: RulesFile, version: int) -> pl.DataFrame
     edges = pl.concat(found).with_columns(rule_version=pl.lit(version), held=pl.lit(0))
     edges = edges.select(pl.col(name).cast(type_) for name, type_ in EDGE_COLUMNS.items())
     keyed = edges.select(edge_keys(edges).alias("edge"), *EDGE_COLUMNS)
-    return keyed.sort("at", "event").unique("edge", keep="first", maintain_order=True)
+    return keyed.sort("at", "event").unique(["edge", "basis"], keep="first", maintain_order=True)
 
 
 def _profiles(rows: pl.DataFrame, rules: RulesFile) -> pl.DataFrame:

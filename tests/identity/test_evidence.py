@@ -116,6 +116,14 @@ def test_an_edge_is_there_once_and_as_old_as_its_first_event() -> None:
     assert edges.select("at", "event").rows() == [(AT, rows.get_column("event_key")[1])]
 
 
+def test_an_edge_that_is_known_and_given_later_is_there_with_both_bases() -> None:
+    given = {"created_at": "2026-09-03T00:00:00Z", "source": {"name": "webshop"}, **author(email="ann@example.org")}
+    rules = RulesFile.model_validate({"sources": {"webshop": {"given": ["email"]}}})
+    edges = edges_of(author(email="ann@example.org"), given, rules=rules)
+    assert edges.get_column("edge").n_unique() == 1
+    assert edges.get_column("basis").to_list() == ["unknown", "given"]
+
+
 def test_its_time_is_that_of_the_author_s_data() -> None:
     posted = author(email="ann@example.org")
     liked = {"id": "0", "operation": "update", "occurred_at": "2026-09-05T00:00:00Z", "metrics": {"likes": 3}}

@@ -91,6 +91,14 @@ def test_these_link(edges: tuple[JsonObject, ...], commands: tuple[Command, ...]
     assert set(reasons) <= {"basis"}
 
 
+def test_a_claim_may_name_a_profile_by_its_id() -> None:
+    one, back = claims(VK_1, FB, "fb"), claims(FB, VK_1)
+    assert found(one) == ({}, [])
+    assert found(bears(FB, FB), one) == ({}, ["suggestion"])
+    linked, _ = found(one, back)
+    assert set(linked) == {VK_1, FB}
+
+
 def test_own_accounts_link_nobody() -> None:
     assert found(*BOTH, mail(VK_1), own=(FB,)) == ({SHOP: VK_1, VK_1: VK_1}, ["own account"])
 
