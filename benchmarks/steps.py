@@ -35,6 +35,7 @@ from pipeline.sources.memory import batch_of
 from pipeline.step import Step
 from pipeline.worker.hot_path import HotPath
 from pipeline.worker.in_flight import BATCHES_IN_FLIGHT
+from schemas.contacts import DEFAULT
 
 DAY_S, LIMIT = 86_400.0, 20_000_000
 
@@ -115,7 +116,7 @@ def warm_decode(values: Sequence[bytes]) -> Decode:
 # --- the hot path ---------------------------------------------------------------------------------------------------
 def chain(values: Sequence[bytes], index: RevisionIndex, brands: Brands) -> list[Step]:
     """The first steps of a worker, in its order."""
-    return [warm_decode(values), Pseudonymise(b"key"), Dedup(index), Mentions(brands)]
+    return [warm_decode(values), Pseudonymise(b"key", "", DEFAULT), Dedup(index), Mentions(brands)]
 
 
 def hot_path(values: Sequence[bytes], index: RevisionIndex, brands: Brands) -> Cost:

@@ -39,6 +39,7 @@ from pipeline.worker.matching import Matching
 from pipeline.worker.offsets import Offsets
 from pipeline.worker.seeding import Seeding
 from pipeline.worker.services import Services, show_memory
+from schemas.contacts import DEFAULT
 
 
 class Worker:
@@ -49,7 +50,8 @@ class Worker:
     """
 
     def __init__(self, settings: Settings, labeller: Labeller | None) -> None:
-        privacy, work = Pseudonymise(settings.privacy.hash_key.get_secret_value().encode()), settings.worker
+        key, work = settings.privacy.hash_key.get_secret_value(), settings.worker
+        privacy = Pseudonymise(key.encode(), settings.privacy.region, DEFAULT)
         migrate.check(settings)
         connections, in_flight = Connections(settings), InFlightLimit()
         writes, reads = connections.inserter("landing"), connections.inserter("completion")

@@ -125,6 +125,9 @@ class WorkerSettings(Section):
 
 class PrivacySettings(Section):
     hash_key: SecretStr = Field(SecretStr(""), description="HMAC-SHA256 key for e-mail addresses and phone numbers")
+    region: str = Field(
+        "", pattern="^([A-Z]{2})?$", description="country of numbers without +, as DE; none: they stay as they came"
+    )
 
 
 class SentimentSettings(Section):

@@ -34,6 +34,7 @@ from pipeline.sinks.landing import Landing
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from pipeline.worker.hot_path import HotPath
+from schemas.contacts import DEFAULT
 
 TOPIC = "generated"
 FOREVER_S = 1e12
@@ -73,7 +74,7 @@ def to_clickhouse(plan: Plan, settings: Settings, truth: BinaryIO, advance: Adva
     Raises SettingsError without a hash key, MigrationError when `earshot migrate` has to run first, UnreachableError without
     ClickHouse; one that goes away in between is waited for.
     """
-    privacy = Pseudonymise(hash_key(settings).encode())
+    privacy = Pseudonymise(hash_key(settings).encode(), settings.privacy.region, DEFAULT)
     topic, report = f"{TOPIC}-{plan.id}", Landed()
     with clickhouse_client(settings.clickhouse) as client:
         check_tables(client)

@@ -33,9 +33,9 @@ from xxhash import xxh3_64_hexdigest
 
 from pipeline.config import document
 from pipeline.config.document import StrictModel
-from pipeline.identity.contacts import LOCAL_PARTS, Blocked, blocked
 from pipeline.identity.profile_urls import pages
 from schemas import events
+from schemas.contacts import LOCAL_PARTS, Blocked, blocked
 from schemas.identity import BASES, Policy, Rules, TypeRule, value_key
 
 Hashes = Callable[[str, Sequence[str]], list[str]]

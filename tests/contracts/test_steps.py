@@ -25,6 +25,7 @@ from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from pipeline.step import Step
 from pipeline.worker import connections
+from schemas.contacts import DEFAULT
 from tests.support.bad_records import BAD, GOOD, ODD, event
 
 BRANDS = Brands.model_validate({"brands": [{"name": "A", "keywords": ["hi"]}]})
@@ -38,7 +39,7 @@ RULES = Alerts.model_validate(
 )
 CHAIN: list[Callable[[], Step]] = [
     Decode,
-    lambda: Pseudonymise(b"key"),
+    lambda: Pseudonymise(b"key", "", DEFAULT),
     lambda: Dedup(RevisionIndex(KeySet(1_000, 1e9))),
     lambda: Mentions(BRANDS, words_of(RULES)),
     lambda: Completion(MemoryTable(), waiting_s=1e9),

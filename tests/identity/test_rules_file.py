@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import SettingsError
-from pipeline.identity.contacts import DEFAULT, e164
 from pipeline.identity.rules_file import Hashes, RulesFile, load_rules, parse_rules
+from schemas.contacts import DEFAULT, e164
 from schemas.identity import BASES, Policy, TypeRule, value_key
 
 

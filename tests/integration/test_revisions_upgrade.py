@@ -31,6 +31,7 @@ from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from pipeline.step import Step
 from pipeline.worker.hot_path import HotPath
+from schemas.contacts import DEFAULT
 from tests.support.bad_records import event
 from tests.support.worker import wait_for
 
@@ -109,7 +110,7 @@ def test_no_stored_revision_proves_a_guess_after_the_migration_and_nothing_is_co
     client.command(f"ALTER TABLE interactions {', '.join(f'ADD COLUMN {name} {type_}' for name, type_ in LATER_COLUMNS)}")
     old = RevisionIndex(KeySet(1_000, 1e9))
     waited = [event(id="7", author=ANN, text="done", **LATER)]
-    lander = Lander(client, Dedup(old), Pseudonymise(b"key"), index=old)
+    lander = Lander(client, Dedup(old), Pseudonymise(b"key", "", DEFAULT), index=old)
     lander.land(waited)
     lander.land([event(id="7")], 2)
     lander.land(RECORDS, 3)
@@ -136,6 +137,6 @@ def test_no_stored_revision_proves_a_guess_after_the_migration_and_nothing_is_co
     # A worker of now reads all of it once more: nothing is there twice for who reads with FINAL.
     new = RevisionIndex(KeySet(1_000, 1e9))
     new.stored.add(np.array(column(client, "SELECT revision FROM interactions"), np.uint64))
-    again = Lander(client, Pseudonymise(b"key"), Dedup(new), index=new).land([*waited, event(id="7"), *RECORDS])
+    again = Lander(client, Pseudonymise(b"key", "", DEFAULT), Dedup(new), index=new).land([*waited, event(id="7"), *RECORDS])
     assert again.dropped["duplicate"] >= 2
     assert client.query(final).result_rows == rows

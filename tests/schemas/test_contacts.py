@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.errors import SettingsError
-from pipeline.identity.contacts import DEFAULT, blocked, check_region, e164
+from schemas.contacts import DEFAULT, blocked, e164
 
 
 @pytest.mark.parametrize(
@@ -28,13 +27,6 @@ from pipeline.identity.contacts import DEFAULT, blocked, check_region, e164
 )
 def test_a_number_that_can_be_read_has_one_form(number: str, region: str, written: str) -> None:
     assert e164(number, region) == written
-
-
-def test_a_region_is_a_known_one() -> None:
-    check_region("")
-    check_region("DE")
-    with pytest.raises(SettingsError, match="privacy.region: there is no 'UK'"):
-        check_region("UK")
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,6 @@ import phonenumbers
 import polars as pl
 from phonenumbers import PhoneNumberFormat
 
-from pipeline.config.document import hint
-from pipeline.errors import SettingsError
-
 EMAIL = pl.all().str.strip_chars().str.to_lowercase()
 """An address: without space around it, in lower case."""
 PHONE = pl.all().str.replace_all(r"[\s.()/-]", "")
@@ -22,10 +19,13 @@ PHONE = pl.all().str.replace_all(r"[\s.()/-]", "")
 LOCAL_PARTS = (
     "null", "none", "nil", "nan", "undefined", "unknown", "anonymous", "guest", "false", "true", "test", "tester", "testing",
     "example", "noreply", "no-reply", "no_reply", "donotreply", "do-not-reply", "mailer-daemon", "postmaster", "hostmaster",
-    "webmaster", "abuse", "noc", "security", "info",
-    "support", "sales", "marketing", "contact", "office", "admin", "0000*",
+    "webmaster", "abuse", "noc", "security", "info", "support", "sales",
+    "marketing", "contact", "office", "admin", "0000*",
 )  # fmt: skip
 """Blocked unless identity.yaml has others: words for no value, tests, machines, and the roles of RFC 2142."""
+
+REGIONS: frozenset[str] = frozenset(phonenumbers.SUPPORTED_REGIONS)
+"""ISO 3166."""
 
 
 class Blocked(NamedTuple):
@@ -69,10 +69,3 @@ def e164(number: str, region: str) -> str:
     written: str = phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
     # Behind one number of a company many people have an extension of their own.
     return f"{written};ext={parsed.extension}" if parsed.extension else written
-
-
-def check_region(region: str) -> None:
-    """Raises SettingsError for a region that is not known; blank is none."""
-    if region and region not in phonenumbers.SUPPORTED_REGIONS:
-        near = hint(region, phonenumbers.SUPPORTED_REGIONS) or ": it is a country by ISO 3166, as DE or US"
-        raise SettingsError(f"setting privacy.region: there is no {region!r}{near}")
