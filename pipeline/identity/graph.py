@@ -54,6 +54,12 @@ class Graph:
         assignments = self._members.select(list(ASSIGNMENT_COLUMNS)).sort("profile")
         return Customers(assignments, refused.select(list(REFUSAL_COLUMNS)).sort("edge"))
 
+    def newest(self, profile: int) -> int:
+        """When the newest edge of a profile happened, ms since 1970; 0: it has none. A command that splits it off needs it."""
+        keys = pl.Series([profile], dtype=pl.UInt64)
+        of_profile = _in("a", keys) | (_TO_PROFILE & _in("other", keys))
+        return max(self._edges.filter(of_profile.fill_null(False)).get_column("at"), default=0)
+
     def under(self, rules: Rules) -> Graph:
         """Another graph with the same edges and commands, under other rules."""
         graph = Graph(rules)

@@ -14,19 +14,18 @@ from schemas.untyped import JsonObject
 
 PROFILES = range(1, 10)
 HANDLES = range(31, 35)
-VALUES = range(1, 5)
-"""The same numbers as profiles: keys of both may be equal."""
+"""Values are numbered from 1 on, as profiles are: their keys may be equal."""
 RULES = Rules(
     version=1,
     types={
         "login": TypeRule(priority=0),
-        "email": TypeRule(priority=1, limit=4, platform_limit=2),
+        "email": TypeRule(priority=1, limit=3, platform_limit=2),
         "handle": TypeRule(priority=2, limit=3, platform_limit=3),
         "phone": TypeRule(priority=3, limit=5, platform_limit=5, automatic=False),
     },
     platforms={"x": Policy(frozenset({"consent", "given"})), "mute": Policy(evidence=False)},
     blocked=frozenset({4}),
-    largest=5,
+    largest=4,
 )
 
 
@@ -55,7 +54,11 @@ def key(row: JsonObject) -> int:
 
 profiles, times = st.sampled_from(PROFILES), st.integers(0, 6)
 _rest = st.fixed_dictionaries(
-    {"basis": st.sampled_from([*BASES, "given", "given"]), "at": times, "held": st.sampled_from([0, 0, 0, 0, 0, 3, 8])}
+    {
+        "basis": st.sampled_from(["given"] * 6 + list(BASES)),
+        "at": times,
+        "held": st.sampled_from([0] * 12 + [3, 8]),
+    }
 )
 
 
@@ -65,7 +68,8 @@ def _edges(kind: str, types: list[str], others: Iterable[int]) -> st.SearchStrat
 
 
 edges = st.one_of(
-    _edges("value", ["email", "email", "email", "phone", "page"], VALUES),
+    _edges("value", ["email"] * 5 + ["phone", "page"], [1, 1, 2, 2, 3, 3, 4]),
+    _edges("value", ["email"], [1, 2, 3]),
     _edges("value", ["handle"], HANDLES),
     _edges("profile", ["handle"], [*HANDLES, 1, 2]),
     _edges("profile", ["login"], PROFILES),
@@ -75,7 +79,8 @@ edges = st.one_of(
 @st.composite
 def histories(draw: st.DrawFn, commands: int = 6) -> list[Piece]:
     """Edges, commands numbered from 1 on, and now and then an own account."""
-    rows = draw(st.lists(edges, min_size=3, max_size=24))
+    size = draw(st.integers(3, 30))
+    rows = draw(st.lists(edges, min_size=size, max_size=size))
     found: list[Piece] = [*rows, *draw(st.lists(profiles, max_size=1) if draw(st.booleans()) else st.just([]))]
     for sequence in range(1, 1 + draw(st.integers(0, commands))):
         found.append(draw(command(sequence, rows)))
@@ -84,7 +89,7 @@ def histories(draw: st.DrawFn, commands: int = 6) -> list[Piece]:
 
 @st.composite
 def command(draw: st.DrawFn, sequence: int, rows: list[JsonObject]) -> Command:
-    action = draw(st.sampled_from(ACTIONS))
+    action = draw(st.sampled_from([*ACTIONS, "link", "never", "split", "withdraw"]))
     a, b, at = draw(profiles), draw(profiles), draw(times)
     if action in ("accept", "reject"):
         return Command(sequence, action, key(draw(st.sampled_from(rows))), at=at)
