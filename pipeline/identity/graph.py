@@ -127,7 +127,7 @@ class Graph:
             keys, read = _read(rows, changed)
             found = gated(read, terms).filter(_in("edge", keys)).with_columns(none)
             kept = self._edges.filter(~_in("edge", keys))
-            touched = self._components(keys, found.filter("candidate"), changed.profiles)
+            touched = self._components(keys, found.filter("candidate"))
             whole, kept = kept.filter(_in("component", touched)), kept.filter(~_in("component", touched))
             gone, left = (self._members.filter(of) for of in (_in("component", touched), ~_in("component", touched)))
         candidates = pl.concat([whole, found.filter("candidate")])
@@ -137,9 +137,9 @@ class Graph:
         self._members = pl.concat([left, members], rechunk=True)
         return _moved(gone, members)
 
-    def _components(self, keys: pl.Series, candidates: pl.DataFrame, profiles: pl.Series) -> pl.Series:
-        """The components of before that these edges, new candidates and profiles touch."""
-        ends = [candidates.get_column("a"), candidates.filter(_TO_PROFILE).get_column("other"), profiles]
+    def _components(self, keys: pl.Series, candidates: pl.DataFrame) -> pl.Series:
+        """The components of before that these edges and new candidates touch."""
+        ends = [candidates.get_column("a"), candidates.filter(_TO_PROFILE).get_column("other")]
         at = pl.concat([end.alias("end") for end in ends]).unique()
         touched = pl.col("candidate") & (_in("a", at) | (_TO_PROFILE & _in("other", at))) | _in("edge", keys)
         return self._edges.filter(touched & (pl.col("component") > 0)).get_column("component").unique()
