@@ -12,7 +12,7 @@ import pytest
 from pipeline.identity.graph import Graph, customers
 from schemas.identity import Command, Rules, TypeRule
 from schemas.untyped import JsonObject
-from tests.identity.histories import RULES, edge, equal, frame, key, platform_of, take
+from tests.identity.histories import RULES, Piece, edge, equal, frame, key, platform_of, take
 
 CRM_1, X_1, VK_1, FB, VK_2, CRM_2, SHOP, X_2, MUTE = 9, 1, 2, 3, 4, 5, 6, 7, 8
 """Profiles, by their platform."""
@@ -40,7 +40,9 @@ def found(
 ) -> tuple[dict[int, int], list[str]]:
     """The customers, and the reasons of the review queue: the same for all at once and for one after the other, either way."""
     result = customers(frame(edges), commands, rules, own)
-    for pieces in [*edges, *own, *commands], [*commands, *own, *edges], [*reversed(edges), *reversed(own), *reversed(commands)]:
+    forward: list[Piece] = [*edges, *own, *commands]
+    commands_first: list[Piece] = [*commands, *own, *edges]
+    for pieces in forward, forward[::-1], commands_first:
         graph = Graph(rules)
         for piece in pieces:
             take(graph, [piece])
