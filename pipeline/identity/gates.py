@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from pipeline.identity.claims import resolved
-from pipeline.identity.commands import Decisions, consents
+from pipeline.identity.commands import Decisions
 from schemas.identity import BASES, CRM, EDGE_COLUMNS, REASONS, TYPES, Policy, Rules, TypeRule
 
 REASON = pl.Enum(REASONS)
@@ -46,6 +46,8 @@ class Terms:
 
     rules: Rules
     decisions: Decisions
+    consents: pl.DataFrame
+    """Those of the decisions: CONSENT_COLUMNS."""
     own: pl.Series
     """Keys of the own accounts, UInt64."""
 
@@ -59,7 +61,7 @@ def gated(rows: pl.DataFrame, terms: Terms) -> pl.DataFrame:
 def _permitted(rows: pl.DataFrame, terms: Terms) -> pl.DataFrame:
     """Adds `ok` (the platforms of its profiles permit the basis) and `withdrawn`."""
     to_profile, by_hand = pl.col("kind") == "profile", pl.col("type") == "hand"
-    given = consents(terms.decisions)
+    given = terms.consents
     for end, key in ("a", "a"), ("b", "other"):
         if len(given):
             found = given.rename({"profile": key, "consent": f"{end}_consent"})

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from pipeline.identity.claims import OF_HANDLES, around
-from pipeline.identity.commands import HAND_COLUMNS, Decisions, Touched, between, decisions_of, hand_edges
+from pipeline.identity.commands import HAND_COLUMNS, Decisions, Touched, between, consents, decisions_of, hand_edges
 from pipeline.identity.gates import GATED_COLUMNS, Terms, gated
 from pipeline.identity.joining import MEMBERS, joined
 from schemas.identity import ASSIGNMENT_COLUMNS, EDGE_COLUMNS, REFUSAL_COLUMNS, Command, Customers, Rules, edge_keys
@@ -44,6 +44,7 @@ class Graph:
         self.commands: dict[int, Command] = {}
         """By sequence."""
         self._decisions = Decisions()
+        self._consents = consents(self._decisions)
         self._own = pl.Series("own", [], dtype=pl.UInt64)
         self._edges = pl.DataFrame(schema=_EDGES)
         self._members = pl.DataFrame(schema=MEMBERS)
@@ -64,7 +65,8 @@ class Graph:
         """Another graph with the same edges and commands, under other rules."""
         graph = Graph(rules)
         graph.commands, graph._own = dict(self.commands), self._own
-        graph._decisions, graph._hand, graph._rows = self._decisions, self._hand, self._rows
+        graph._decisions, graph._hand, graph._consents = self._decisions, self._hand, self._consents
+        graph._rows = self._rows
         graph._judge(None)
         return graph
 
@@ -111,13 +113,14 @@ class Graph:
             self.commands |= new
             self._decisions = decisions_of(self.commands.values())
             self._hand = hand_edges(self._decisions).select(list(_ROWS))
+            self._consents = consents(self._decisions)
         return between(before, self._decisions)
 
     # --- what it means ------------------------------------------------------------------------------------------------
     def _judge(self, changed: _Changed | None) -> pl.DataFrame:
         """Computes anew what `changed` touches; None: everything."""
         rows = pl.concat([self._rows, self._hand])
-        terms = Terms(self.rules, self._decisions, self._own)
+        terms = Terms(self.rules, self._decisions, self._consents, self._own)
         none = pl.lit(0, dtype=pl.UInt64).alias("component")
         if changed is None:
             found = gated(rows, terms).with_columns(none)
