@@ -113,6 +113,7 @@ def holds(property_: Property, examples: int) -> None:
     settings(max_examples=examples, deadline=None, suppress_health_check=slow)(given_(property_))()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("property_", PROPERTIES)
 def test_it_holds(property_: Property) -> None:
     holds(property_, FEW)
