@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.identity.evidence import EVIDENCE_COLUMNS, evidence
+from pipeline.identity.graph import customers
 from pipeline.identity.rules_file import RulesFile
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, RevisionIndex
@@ -147,3 +148,26 @@ def test_a_batch_without_authors_data_costs_nothing() -> None:
     rows = rows_of({}, {"author": {"id": "1", "handle": "x"}})
     assert evidence(rows, RulesFile(), 1).schema == EVIDENCE_COLUMNS
     assert evidence(rows.clear(), RulesFile(), 1).is_empty()
+
+
+def test_what_rows_say_links_as_the_rules_allow() -> None:
+    """From records to customers: an address and mutual claims link, a number waits for a steward, X permits no public basis."""
+    contact = {"email": "ann@example.org", "phone": "030 901820"}
+    forum, shop = author(bio="vk.com/id15", **contact), {"platform": "shop", "author": {"id": "s", "email": "ANN@example.org"}}
+    on_vk = {"platform": "vk", "author": {"id": "15", "handle": "annvk", "bio": "x.com/annb https://vk.com/annvk"}}
+    on_x = {"platform": "twitter", "author": {"id": "22", "handle": "AnnB", "bio": "vk.com/id15"}}
+    family = {"platform": "helpdesk", "author": {"id": "h", "phone": "+49 30 901820"}}
+    edges = edges_of(forum, shop, on_vk, on_x, family)
+
+    def linked(rules: RulesFile) -> set[frozenset[int]]:
+        found = customers(edges, [], rules.compiled(4, PRIVACY.hashes)).assignments
+        members = found.group_by("customer").agg("profile").get_column("profile")
+        return {frozenset(each) for each in members.to_list()}
+
+    same_address = {ANN, account_key("shop", "s")}
+    on_both = {account_key("vk", "15"), account_key("twitter", "22")}
+    assert linked(RulesFile()) == {frozenset(same_address)}
+    public = {"platforms": {"twitter": {"bases": ["consent", "given", "public"]}}}
+    assert linked(RulesFile.model_validate(public)) == {frozenset(same_address), frozenset(on_both)}
+    phones = {"types": {"phone": {"link": "automatic"}}}
+    assert linked(RulesFile.model_validate(phones)) == {frozenset(same_address | {account_key("helpdesk", "h")})}
