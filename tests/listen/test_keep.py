@@ -19,6 +19,7 @@ from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from pipeline.sources.platforms.changes import Known
 from pipeline.sources.platforms.observation import Observation
+from schemas.contacts import DEFAULT
 from schemas.untyped import JsonObject
 from tests.processors.mentions.texts_brands import ENTRIES
 from tests.processors.mentions.texts_seen import TEXTS
@@ -60,7 +61,7 @@ def test_it_keeps_what_a_worker_matches_and_nothing_else() -> None:
         event(f"text {number}", platform=platform or "rss", text=text) for number, (platform, text, _) in enumerate(TEXTS)
     ]
     batch = batch_of([orjson.dumps(each) for each in events])
-    for step in (Decode(), Pseudonymise(b"key"), Mentions(BRANDS)):
+    for step in (Decode(), Pseudonymise(b"key", "", DEFAULT), Mentions(BRANDS)):
         batch = step.process(batch)
     assert not batch.rejected
     matched = batch.events.filter(batch.events.get_column("brands").list.len() > 0).get_column("id").to_list()
