@@ -94,6 +94,8 @@ class EventBatch:
     """The events that changes of this batch are about, as they stood before: a row, or several, of completion.BEFORE."""
     candidates: list[Candidate] = field(default_factory=list)
     """Alert candidates of single-event rules."""
+    evidence: pl.DataFrame | None = None
+    """Edges that this worker has not sent yet (evidence.EVIDENCE_COLUMNS)."""
     replayed: pl.DataFrame | None = None
     """Changes that landed before, maybe without a signal: event_key, revision, created_at (null: not known), said_at (when it
     happened), kafka_ms."""

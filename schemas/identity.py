@@ -75,16 +75,19 @@ since 1970. `event`: its key. `held`: 0, or the least sequence of a release that
 def account_key(platform: str, author_id: str | None, handle: str | None = None) -> int:
     """The key of a profile: XXH3-64 of `platform:author_id`, else of `platform:@handle` in small letters, 0 without both.
 
-    Small letters are those of ASCII, as ClickHouse's `lower` makes them: each side gives the same number.
+    A handle counts without one @ before it. Small letters are those of ASCII, as ClickHouse's `lower` makes them: column
+    `account_key` of table interactions is the same number.
     """
     if author_id:
         return xxh3_64_intdigest(f"{platform}:{author_id}".encode())
-    return xxh3_64_intdigest(f"{platform}:@{handle}".encode().lower()) if handle else 0
+    bare = (handle or "").removeprefix("@")
+    return xxh3_64_intdigest(f"{platform}:@{bare}".encode().lower()) if bare else 0
 
 
 def account_keys(platform: pl.Series, author_id: pl.Series, handle: pl.Series) -> pl.Series:
     """`account_key` of each row, UInt64."""
     frame = pl.DataFrame([platform.alias("platform"), author_id.alias("id"), handle.alias("handle")])
+    frame = frame.with_columns(pl.col("handle").str.strip_prefix("@"))
     by_id, by_handle = pl.col("id").fill_null("") != "", pl.col("handle").fill_null("") != ""
     texts = frame.select(
         id=pl.when(by_id).then(pl.format("{}:{}", "platform", "id")),

@@ -143,7 +143,7 @@ def _apply(client: Client, migration: Migration) -> None:
     _write(client, migration, started, NEVER)
     for number, statement in enumerate(migration.statements, 1):
         with one_line(client, error=MigrationError, what=f"migration {migration.name}, statement {number}"):
-            client.command(statement)
+            client.command(statement.replace("{credentials}", "").replace("{database}", str(client.database)))
     _write(client, migration, started, datetime.now(UTC))
 
 

@@ -125,6 +125,9 @@ class WorkerSettings(Section):
 
 class PrivacySettings(Section):
     hash_key: SecretStr = Field(SecretStr(""), description="HMAC-SHA256 key for e-mail addresses and phone numbers")
+    data_key: SecretStr = Field(
+        SecretStr(""), description="AES key, 64 hexadecimal digits, for names, addresses and numbers of CRM records"
+    )
     region: str = Field(
         "", pattern="^([A-Z]{2})?$", description="country of numbers without +, as DE; none: they stay as they came"
     )
@@ -168,19 +171,30 @@ def _language(code: str) -> str:
     return code
 
 
+def distinct_tokens(tokens: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    """The tokens. Raises ValueError for one that is short, or somebody else's too."""
+    values = [token.get_secret_value() for token in tokens.values()]
+    if len(set(values)) < len(values) or any(len(value) < 16 for value in values):
+        raise ValueError("each actor has a token of its own, of 16 characters or more")
+    return tokens
+
+
 class ControlSettings(Section):
     host: str = Field("127.0.0.1", description="address that the control API listens on")
     port: int = Field(9401, ge=0, le=65535, description="its port; 0: any that is free")
     tokens: dict[str, SecretStr] = Field({}, description="people who may acknowledge and silence: name and token")
     token: SecretStr = Field(SecretStr(""), description="the token that `earshot alerts` sends")
 
-    @field_validator("tokens")
-    @classmethod
-    def _distinct(cls, tokens: dict[str, SecretStr]) -> dict[str, SecretStr]:
-        values = [token.get_secret_value() for token in tokens.values()]
-        if len(set(values)) < len(values) or any(len(value) < 16 for value in values):
-            raise ValueError("each actor has a token of its own, of 16 characters or more")
-        return tokens
+    _distinct = field_validator("tokens")(distinct_tokens)
+
+
+class CustomersSettings(Section):
+    host: str = Field("127.0.0.1", description="address that the customers API listens on")
+    port: int = Field(9402, ge=0, le=65535, description="its port; 0: any that is free")
+    tokens: dict[str, SecretStr] = Field({}, description="people who may link, split and apply rules: name and token")
+    token: SecretStr = Field(SecretStr(""), description="the token that `earshot identity` sends")
+
+    _distinct = field_validator("tokens")(distinct_tokens)
 
 
 class ListenSettings(Section):
@@ -215,6 +229,7 @@ class Settings(BaseSettings):
     embedded: EmbeddedSettings = EmbeddedSettings()
     sentiment: SentimentSettings = SentimentSettings()
     control: ControlSettings = ControlSettings()
+    customers: CustomersSettings = CustomersSettings()
     listen: ListenSettings = ListenSettings()
     outgoing: OutgoingSettings = OutgoingSettings()
     brands: Path | None = Field(None, description="brands.yaml; none: the brands that ship with the sample stream")

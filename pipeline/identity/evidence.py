@@ -17,9 +17,9 @@ import polars as pl
 
 from pipeline.identity.profile_urls import accounts_in, pages
 from pipeline.identity.rules_file import GIVEN, RulesFile
+from schemas.evidence import EVIDENCE_COLUMNS
 from schemas.identity import EDGE_COLUMNS, account_keys, edge_keys, value_keys
 
-EVIDENCE_COLUMNS: dict[str, pl.DataType] = {"edge": pl.UInt64(), **EDGE_COLUMNS}
 OF_AUTHORS = ("author_email", "author_phone", "author_url", "author_bio")
 """The columns that evidence is made of."""
 _OWN_PAGE = (pl.col("platform") == "twitter") & (pl.col("author_url") == pl.format("https://x.com/{}", "author_handle"))
@@ -43,8 +43,8 @@ def evidence(rows: pl.DataFrame, rules: RulesFile, version: int) -> pl.DataFrame
     if not found:
         return pl.DataFrame(schema=EVIDENCE_COLUMNS)
     edges = pl.concat(found).with_columns(rule_version=pl.lit(version), held=pl.lit(0))
-    edges = edges.select(pl.col(name).cast(type_) for name, type_ in EDGE_COLUMNS.items())
-    keyed = edges.select(edge_keys(edges).alias("edge"), *EDGE_COLUMNS)
+    edges = edges.select(pl.col(name).cast(type_) for name, type_ in EVIDENCE_COLUMNS.items() if name != "edge")
+    keyed = edges.select(edge_keys(edges).alias("edge"), *EDGE_COLUMNS, "claimed")
     return keyed.sort("at", "event").unique(["edge", "basis"], keep="first", maintain_order=True)
 
 
@@ -113,7 +113,7 @@ def _claims(profiles: pl.DataFrame, column: str, rule: str) -> pl.DataFrame:
     own_id = edges.get_column("id") == claiming.get_column("author_id")
     own_handle = edges.get_column("handle") == claiming.select(_bare("author_handle")).to_series()
     own = same_platform & (own_id.fill_null(False) | own_handle.fill_null(False))
-    return edges.filter(~own).drop("id", "handle")
+    return edges.filter(~own).with_columns(claimed=pl.col("handle").fill_null("")).drop("id", "handle")
 
 
 def _bears(profiles: pl.DataFrame) -> pl.DataFrame:
@@ -129,7 +129,7 @@ def _edges(profiles: pl.DataFrame, kind: str, type_: str, rule: str) -> pl.DataF
     return profiles.select(
         pl.lit(kind).alias("kind"), "a", pl.lit(0, pl.UInt64).alias("b"), pl.lit(type_).alias("type"),
         pl.col("platform").alias("a_platform"), pl.lit("").alias("b_platform"), pl.lit(rule).alias("rule"),
-        pl.col(f"{type_}_basis").alias("basis"), "at", "event",
+        pl.col(f"{type_}_basis").alias("basis"), "at", "event", pl.lit("").alias("claimed"),
     )  # fmt: skip
 
 

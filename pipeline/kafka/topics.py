@@ -23,6 +23,8 @@ def topic_configs(kafka: KafkaSettings) -> dict[str, dict[str, str]]:
         kafka.topic("dead-letter"): {**common, "max.message.bytes": str(DEAD_LETTER_BYTES)},
         kafka.topic("signals"): common,
         kafka.topic("alerts"): common,
+        kafka.topic("identity"): common,
+        kafka.topic("customers"): common,
         # The newest record of each source stays; old ones go soon, as each start of a listener reads all.
         kafka.topic("cursors"): {
             **{name: value for name, value in common.items() if not name.startswith("retention")},
@@ -34,8 +36,8 @@ def topic_configs(kafka: KafkaSettings) -> dict[str, dict[str, str]]:
 
 
 def topic_partitions(kafka: KafkaSettings, name: str) -> int:
-    """How many partitions the topic gets. Topic signals has one, so that a single control reads it: the leader."""
-    return 1 if name == kafka.topic("signals") else kafka.partitions
+    """How many partitions the topic gets. One: a single process reads it, the leader, or its records have one order."""
+    return 1 if name in map(kafka.topic, ("signals", "identity", "customers")) else kafka.partitions
 
 
 def migrate_topics(kafka: KafkaSettings) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.identity.evidence import EVIDENCE_COLUMNS, evidence
+from pipeline.identity.evidence import evidence
 from pipeline.identity.graph import customers
 from pipeline.identity.rules_file import RulesFile
 from pipeline.processors.completion import Completion
@@ -19,6 +19,7 @@ from pipeline.sinks.memory import MemoryTable
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from schemas.contacts import DEFAULT
+from schemas.evidence import EVIDENCE_COLUMNS
 from schemas.identity import account_key, edge_keys, value_key
 from tests.support.bad_records import event
 
