@@ -108,6 +108,20 @@ def control(context: typer.Context) -> None:
     run_control(load_settings(context))
 
 
+@app.command(epilog="Example:  earshot --config production.toml customers")
+def customers(context: typer.Context) -> None:
+    """Keep which accounts belong to one customer, until Ctrl-C or SIGTERM.
+
+    Run one beside the workers. `earshot identity` uses its API, with the tokens of setting customers.tokens.
+
+    Exit codes: 0 stopped, 1 an error that a restart repairs, 2 wrong settings, 3 broker or ClickHouse unreachable, 4 run
+    `earshot migrate` first, 5 its port is taken.
+    """
+    from pipeline.customers.app import run_customers
+
+    run_customers(load_settings(context))
+
+
 @app.command(epilog="Example:  earshot --config production.toml listen")
 def listen(context: typer.Context) -> None:
     """Listen to the sources of sources.yaml, and send their events to Kafka, until Ctrl-C or SIGTERM.

@@ -7,18 +7,16 @@ came (one an edge and basis, the oldest) and the edges as judged; each look-up i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
+from pipeline.identity.change import Change, difference
 from pipeline.identity.claims import OF_HANDLES, around
 from pipeline.identity.commands import HAND_COLUMNS, Decisions, Touched, between, consents, decisions_of, hand_edges
 from pipeline.identity.gates import GATED_COLUMNS, Terms, gated
 from pipeline.identity.joining import MEMBERS, joined
 from schemas.identity import ASSIGNMENT_COLUMNS, EDGE_COLUMNS, REFUSAL_COLUMNS, Command, Customers, Rules, edge_keys
-
-MOVED_COLUMNS = {"profile": pl.UInt64(), "before": pl.UInt64(), "after": pl.UInt64()}
-"""A profile whose customer is another one: the ids of both. A customer of one profile has its key."""
 
 _EVIDENCE = ("kind", "type", "a", "b", "a_platform", "b_platform", "basis", "at", "held")
 _ROWS = {"edge": pl.UInt64(), **{name: EDGE_COLUMNS[name] for name in _EVIDENCE}, **HAND_COLUMNS}
@@ -45,15 +43,20 @@ class Graph:
         """By sequence."""
         self._decisions = Decisions()
         self._consents = consents(self._decisions)
-        self._own = pl.Series("own", [], dtype=pl.UInt64)
+        self.own = pl.Series("own", [], dtype=pl.UInt64)
+        """Keys of the own accounts."""
         self._edges = pl.DataFrame(schema=_EDGES)
         self._members = pl.DataFrame(schema=MEMBERS)
 
     def customers(self) -> Customers:
         """All customers, and what links nobody. It sorts both tables."""
-        refused = self._edges.filter(pl.col("reason").is_not_null())
-        assignments = self._members.select(list(ASSIGNMENT_COLUMNS)).sort("profile")
-        return Customers(assignments, refused.select(list(REFUSAL_COLUMNS)).sort("edge"))
+        found = _customers(self._members, self._edges)
+        return Customers(found.assignments.sort("profile"), found.refusals.sort("edge"))
+
+    @property
+    def linked(self) -> int:
+        """Profiles that share their customer."""
+        return self._members.height
 
     def newest(self, profile: int) -> int:
         """When the newest edge of a profile happened, ms since 1970; 0: it has none. A command that splits it off needs it."""
@@ -64,47 +67,49 @@ class Graph:
     def under(self, rules: Rules) -> Graph:
         """Another graph with the same edges and commands, under other rules."""
         graph = Graph(rules)
-        graph.commands, graph._own = dict(self.commands), self._own
+        graph.commands, graph.own = dict(self.commands), self.own
         graph._decisions, graph._hand, graph._consents = self._decisions, self._hand, self._consents
         graph._rows = self._rows
         graph._judge(None)
         return graph
 
-    def take(
-        self, edges: pl.DataFrame | None = None, commands: Iterable[Command] = (), own: Iterable[int] = ()
-    ) -> pl.DataFrame:
-        """Adds what came: EDGE_COLUMNS, commands, own accounts; what is known changes nothing. Returns MOVED_COLUMNS."""
+    def take(self, edges: pl.DataFrame | None = None, commands: Iterable[Command] = (), own: Iterable[int] = ()) -> Change:
+        """Adds what came: EDGE_COLUMNS, commands, own accounts; what is known changes nothing. Edges may have other columns,
+        too; one named `edge` holds their keys."""
         first = not len(self._rows) and not self.commands
-        changed = self._take_edges(edges) if edges is not None and len(edges) else pl.Series("edge", [], dtype=pl.UInt64)
+        fresh = pl.DataFrame(schema={"edge": pl.UInt64, **EDGE_COLUMNS})
+        if edges is not None and len(edges):
+            fresh = self._take_edges(edges if "edge" in edges.columns else edges.with_columns(edge_keys(edges).alias("edge")))
         touched = self._take_commands(commands)
         new = pl.Series("own", list(own), dtype=pl.UInt64).unique()
-        new = new.filter(~new.is_in(self._own.implode()))
-        self._own = pl.concat([self._own, new])
+        new = new.filter(~new.is_in(self.own.implode()))
+        self.own = pl.concat([self.own, new])
         if first:
-            return self._judge(None)
-        keys = [changed, pl.Series("edge", list(touched.edges), dtype=pl.UInt64)]
+            return replace(self._judge(None), new=fresh)
+        keys = [fresh.get_column("edge"), pl.Series("edge", list(touched.edges), dtype=pl.UInt64)]
         if touched.released:
             keys.append(self._rows.filter(pl.col("held") > 0).get_column("edge"))
         profiles = pl.concat([new, pl.Series("own", list(touched.profiles), dtype=pl.UInt64)])
-        return self._judge(_Changed(pl.concat(keys).unique(), profiles.unique()))
+        return replace(self._judge(_Changed(pl.concat(keys).unique(), profiles.unique())), new=fresh)
 
     # --- what comes ---------------------------------------------------------------------------------------------------
-    def _take_edges(self, edges: pl.DataFrame) -> pl.Series:
-        """Keeps the oldest row of each edge and basis. Returns the edges that changed."""
+    def _take_edges(self, edges: pl.DataFrame) -> pl.DataFrame:
+        """Keeps the oldest row of each edge and basis. Returns the rows that were not known."""
         blank = [pl.lit(0, dtype=pl.UInt64).alias("sequence"), pl.lit(False).alias("confirmed")]
-        rows = edges.with_columns(edge_keys(edges).alias("edge"), *blank).select(list(_ROWS))
+        rows = edges.with_columns(blank).with_row_index("row").select("row", *_ROWS)
         rows = _oldest(rows.filter(pl.col("type") != "hand"))
-        known = self._rows.filter(pl.col("edge").is_in(rows.get_column("edge").implode()))
+        known = self._rows.filter(_in("edge", rows.get_column("edge")))
         if len(known):
             older = known.select("edge", "basis", pl.col("at").alias("known_at"), pl.col("held").alias("known_held"))
             rows = rows.join(older, on=["edge", "basis"], how="left", maintain_order="left")
             same = (pl.col("known_at") <= pl.col("at")) & (pl.col("known_held") <= pl.col("held"))
-            rows = rows.filter(~same.fill_null(False)).select(list(_ROWS))
-            changed = rows.get_column("edge").implode()
-            rows = _oldest(pl.concat([known.filter(pl.col("edge").is_in(changed)), rows]))
-            self._rows = self._rows.filter(~pl.col("edge").is_in(changed))
-        self._rows = pl.concat([self._rows, rows])
-        return rows.get_column("edge").unique()
+            rows = rows.filter(~same.fill_null(False))
+            known = known.filter(_in("edge", rows.get_column("edge")))
+        merged = _oldest(pl.concat([known, rows.select(list(_ROWS))]))
+        if len(known):
+            self._rows = self._rows.filter(~_in("edge", known.get_column("edge")))
+        self._rows = pl.concat([self._rows, merged])
+        return edges[rows.get_column("row")].with_columns(rows.get_column("held"))
 
     def _take_commands(self, commands: Iterable[Command]) -> Touched:
         new = {command.sequence: command for command in commands if command.sequence not in self.commands}
@@ -117,28 +122,30 @@ class Graph:
         return between(before, self._decisions)
 
     # --- what it means ------------------------------------------------------------------------------------------------
-    def _judge(self, changed: _Changed | None) -> pl.DataFrame:
+    def _judge(self, changed: _Changed | None) -> Change:
         """Computes anew what `changed` touches; None: everything."""
         rows = pl.concat([self._rows, self._hand])
-        terms = Terms(self.rules, self._decisions, self._consents, self._own)
+        terms = Terms(self.rules, self._decisions, self._consents, self.own)
         none = pl.lit(0, dtype=pl.UInt64).alias("component")
         if changed is None:
             found = gated(rows, terms).with_columns(none)
-            kept, whole, left = found.clear(), found.clear(), self._members.clear()
-            gone = self._members
+            before, kept, left = self._edges, found.clear(), self._members.clear()
+            gone, whole = self._members, found.clear()
         else:
             keys, read = _read(rows, changed)
             found = gated(read, terms).filter(_in("edge", keys)).with_columns(none)
-            kept = self._edges.filter(~_in("edge", keys))
             touched = self._components(keys, found.filter("candidate"))
-            whole, kept = kept.filter(_in("component", touched)), kept.filter(~_in("component", touched))
-            gone, left = (self._members.filter(of) for of in (_in("component", touched), ~_in("component", touched)))
+            anew, of_touched = _in("edge", keys), _in("component", touched)
+            before, kept = self._edges.filter(anew | of_touched), self._edges.filter(~(anew | of_touched))
+            gone, left = (self._members.filter(of) for of in (of_touched, ~of_touched))
+            whole = before.filter(~anew)
         candidates = pl.concat([whole, found.filter("candidate")])
         state, members = joined(candidates, self._decisions, self.rules.largest)
         candidates = candidates.with_columns(state.get_column("component"), state.get_column("reason"))
-        self._edges = pl.concat([kept, found.filter(~pl.col("candidate")), candidates], rechunk=True)
+        judged = pl.concat([found.filter(~pl.col("candidate")), candidates])
+        self._edges = pl.concat([kept, judged], rechunk=True)
         self._members = pl.concat([left, members], rechunk=True)
-        return _moved(gone, members)
+        return difference(_customers(gone, before), _customers(members, judged))
 
     def _components(self, keys: pl.Series, candidates: pl.DataFrame) -> pl.Series:
         """The components of before that these edges and new candidates touch."""
@@ -181,14 +188,9 @@ def _oldest(rows: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([rows.filter(~several), oldest.join(held, on=["edge", "basis"]).select(rows.columns)])
 
 
-def _moved(gone: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
-    """MOVED_COLUMNS between the members that were and those that are."""
-    before, after = (
-        frame.select("profile", pl.col("customer").alias(name)) for frame, name in ((gone, "before"), (members, "after"))
-    )
-    both = before.join(after, on="profile", how="full", coalesce=True)
-    both = both.with_columns(pl.col("before").fill_null(pl.col("profile")), pl.col("after").fill_null(pl.col("profile")))
-    return both.filter(pl.col("before") != pl.col("after")).sort("profile")
+def _customers(members: pl.DataFrame, edges: pl.DataFrame) -> Customers:
+    refused = edges.filter(pl.col("reason").is_not_null())
+    return Customers(members.select(list(ASSIGNMENT_COLUMNS)), refused.select(list(REFUSAL_COLUMNS)))
 
 
 def _in(column: str, keys: pl.Series) -> pl.Expr:

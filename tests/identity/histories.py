@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 from hypothesis import strategies as st
 
+from pipeline.identity.change import Change
 from pipeline.identity.graph import Graph
 from schemas.identity import ACTIONS, BASES, EDGE_COLUMNS, TYPES, Command, Customers, Policy, Rules, TypeRule, edge_keys
 from schemas.untyped import JsonObject
@@ -116,7 +117,7 @@ def parts(history: Iterable[Piece]) -> Parts:
     )
 
 
-def take(graph: Graph, history: Iterable[Piece]) -> pl.DataFrame:
+def take(graph: Graph, history: Iterable[Piece]) -> Change:
     found = parts(history)
     return graph.take(frame(found.rows), found.commands, found.own)
 

@@ -32,9 +32,17 @@ def in_any_order(history: list[Piece], chance: random.Random) -> None:
     pieces = history + chance.sample(history, len(history) // 3)
     chance.shuffle(pieces)
     graph = Graph(RULES)
+    told: list[dict[int, object]] = [{}, {}]
     for batch in batches(pieces, chance.sample(range(len(pieces)), 3)):
-        take(graph, batch)
-    assert equal(graph.customers(), whole(history))
+        change = take(graph, batch)
+        for known, rows in zip(told, (change.profiles, change.refusals), strict=True):
+            for key, before, after in rows.iter_rows():
+                assert known.get(key) == before != after
+                known[key] = after
+    found = graph.customers()
+    assert equal(found, whole(history))
+    for known, rows in zip(told, (found.assignments, found.refusals), strict=True):
+        assert {key: value for key, value in known.items() if value is not None} == dict(rows.iter_rows())
     assert equal(graph.under(RULES).customers(), whole(history))
 
 
@@ -52,8 +60,8 @@ def undone(history: list[Piece], chance: random.Random) -> None:
         after = graph.customers()
         again = graph.take(commands=[Command(sequence + 1, back, b, a)])
         assert equal(graph.customers(), before)
-        assert again.select("profile", before="after", after="before").equals(there)
-        assert len(there) or after.assignments.equals(before.assignments)
+        assert again.moved.select("profile", before="after", after="before").equals(there.moved)
+        assert len(there.moved) or after.assignments.equals(before.assignments)
         sequence += 2
 
 
@@ -80,7 +88,7 @@ def each_id_resolves(history: list[Piece], chance: random.Random) -> None:
     pieces, graph, published, known = history[:], Graph(RULES), set[int](), dict[int, int]()
     chance.shuffle(pieces)
     for batch in batches(pieces, chance.sample(range(len(pieces)), 3)):
-        for profile, before, after in take(graph, batch).iter_rows():
+        for profile, before, after in take(graph, batch).moved.iter_rows():
             assert known.get(profile, profile) == before != after
             known[profile] = after
             published |= {before, after}

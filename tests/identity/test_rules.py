@@ -137,8 +137,8 @@ def test_a_value_over_its_limit_takes_its_earlier_links_back() -> None:
     graph = Graph(Rules(1, {"email": TypeRule(1)}))
     profiles = range(1, 10_001)
     rows = frame([edge("value", "email", profile, MAIL, a_platform=f"p{profile}", at=profile) for profile in profiles])
-    assert len(graph.take(rows[:10])) == 9
-    assert graph.take(rows[10:11]).get_column("after").to_list() == list(range(2, 11))
+    assert len(graph.take(rows[:10]).moved) == 9
+    assert graph.take(rows[10:11]).moved.get_column("after").to_list() == list(range(2, 11))
     graph.take(rows[11:])
     assert graph.customers().assignments.is_empty()
     assert graph.customers().refusals.get_column("reason").to_list() == ["over limit"] * len(profiles)
@@ -157,7 +157,7 @@ def test_a_customer_that_grows_keeps_its_id() -> None:
     graph.take(frame([mail(VK_1, at=2), mail(FB, at=3)]))
     assert dict(graph.customers().assignments.iter_rows()) == {VK_1: VK_1, FB: VK_1}
     moved = graph.take(frame([mail(FB, 2, at=4)]))
-    assert moved.rows() == [(SHOP, SHOP, VK_1)]
+    assert moved.moved.rows() == [(SHOP, SHOP, VK_1)]
 
 
 def test_a_split_holds_the_rest_together_and_holds_against_later_evidence() -> None:
@@ -196,5 +196,5 @@ def test_many_edges_are_computed_by_column() -> None:
 def test_what_is_known_moves_nobody() -> None:
     graph = Graph(RULES)
     graph.take(frame(BOTH), [link(1, VK_1, FB)])
-    assert graph.take(frame(BOTH), [link(1, VK_1, FB)]).is_empty()
-    assert graph.take(frame([mail(FB, at=9)])).is_empty()
+    assert graph.take(frame(BOTH), [link(1, VK_1, FB)]).moved.is_empty()
+    assert graph.take(frame([mail(FB, at=9)])).moved.is_empty()

@@ -1,0 +1,120 @@
+"""`earshot customers`, the third Faust app: it keeps which profiles are one customer.
+
+    topic identity -> state -> tables assignment_changes, assignments, identity_queue -> topic customers
+                        ^ tables identity_edges, identity_commands, identity_rules       api (HTTP): commands, rules
+
+Topic identity has one partition: its owner leads, for as long as its lease lasts (pipeline/leader.py); another process stands
+by and takes over. All state is in ClickHouse. A record is committed after all that follows from it is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+
+import faust
+
+from pipeline import migrate
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.terms import newest_sql
+from pipeline.config.settings import Settings
+from pipeline.customers.intake import TAKING, Intake
+from pipeline.customers.state import State
+from pipeline.kafka.group import LOGGERS, make_app
+from pipeline.leader import Leader
+from pipeline.monitoring import metrics
+from pipeline.monitoring.health import Vitals, memory_limit, serve
+from pipeline.monitoring.process import run_process
+from pipeline.monitoring.table_metrics import keep_asking
+from pipeline.processors.privacy import Pseudonymise
+from pipeline.sinks.customers import CustomerTables
+from schemas.contacts import DEFAULT
+from schemas.times import utc_now
+
+NAME = "customers"
+STOP_S = 5.0
+STREAM_RECORDS = 64
+"""Records that Faust holds for the intake at most."""
+log = logging.getLogger("earshot.customers")
+
+
+class CustomersProcess:
+    """One process. Raises EarshotError when it can't start. Restart, kill, a second process: see above."""
+
+    def __init__(self, settings: Settings) -> None:
+        privacy = Pseudonymise(settings.privacy.hash_key.get_secret_value().encode(), settings.privacy.region, DEFAULT)
+        migrate.check(settings)
+        self._settings = settings
+        metrics.MEMORY_LIMIT.set(memory_limit())
+        self._vitals = Vitals()
+        self._client = clickhouse_client(settings.clickhouse, timeout_s=60)
+        self._leader = leader = Leader(NAME, TAKING, self._client, self._vitals)
+        self._state = state = State(CustomerTables(leader.inserter), privacy.hashes)
+        self._intake = Intake(leader, state, self._vitals)
+        self._app = self._make_app()
+
+    def _make_app(self) -> faust.App:
+        kafka = self._settings.kafka
+        app = make_app(kafka, NAME, self._leader.lease)
+        app.conf.stream_buffer_maxsize = STREAM_RECORDS
+        topic = app.topic(kafka.topic("identity"), value_type=bytes, value_serializer="raw", key_serializer="raw")
+        app.agent(topic, name="evidence")(self._intake.read)
+        self._leader.follow(app, kafka.topic("identity"), self._intake.clear)
+        return app
+
+    # --- process life -------------------------------------------------------------------------------------------------
+    def run(self) -> None:
+        """Runs until SIGTERM or SIGINT. Raises EarshotError, or the error that made it stop."""
+        if (failure := asyncio.run(self._run())) is not None:
+            raise failure
+
+    async def _run(self) -> BaseException | None:
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, stop.set)
+        self._vitals.hold("partitions", "not assigned yet")
+        # A process that stands by asks for the newest term: it would need it first.
+        keep_asking(clickhouse_client(self._settings.clickhouse, timeout_s=10), self._vitals, newest_sql(NAME))
+        stop_health = serve(self._vitals, self._settings.customers.host, self._settings.customers.port)
+        watch = asyncio.create_task(self._leader.watch(self._app, lambda: ""))
+        await self._app.start()
+        lead = asyncio.create_task(self._leader.hold(self._lead))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait((lead, watch, stopped), return_when=asyncio.FIRST_COMPLETED)
+        failure = next((task.exception() for task in (lead, watch) if task.done()), None)
+        self._leader.lease.stop()  # first: Python 3.11's wait_for may swallow the cancellation
+        lead.cancel()
+        (ended,) = await asyncio.gather(lead, return_exceptions=True)
+        if failure is None and isinstance(ended, Exception):
+            failure = ended  # it met the signal
+        stop_health()
+        watch.cancel()
+        await self._stop_app(failure)
+        return failure
+
+    async def _stop_app(self, failure: BaseException | None) -> None:
+        stopping = asyncio.create_task(self._app.stop())
+        await asyncio.wait((stopping,), timeout=STOP_S)
+        if not stopping.done():
+            # Under load Faust's consumer now and then does not end. All is written; its group learns of it by the session.
+            logging.shutdown()
+            os._exit(1 if failure else 0)
+
+    async def _lead(self, generation: int) -> None:
+        """Takes evidence and commands until the generation ends. Raises GivenUp."""
+        self._vitals.hold("partitions", "reading edges, commands and rules")
+        term = self._leader.inserter.term
+        await self._leader.on_thread(lambda: self._state.start(term, generation, utc_now()))
+        with self._leader.serving(generation):
+            self._vitals.clear("partitions")
+            log.info("%d profiles share a customer", self._state.graph.linked)
+            await self._intake.run()
+
+
+def run_customers(settings: Settings) -> None:
+    """Runs until SIGTERM or SIGINT. Raises EarshotError with one clear line."""
+    # aiokafka logs ten times a second that the broker is away; /ready says so, too.
+    levels = {**dict.fromkeys(LOGGERS, logging.ERROR), "aiokafka": logging.CRITICAL}
+    run_process(NAME, lambda: CustomersProcess(settings).run(), levels)

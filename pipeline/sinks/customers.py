@@ -1,0 +1,155 @@
+"""Tables of identity as the leader reads and writes them: evidence, commands and rules in; customers, moves and the queue out.
+
+All writes are by the leader's inserter, so ClickHouse refuses those of an earlier leader. Each may be written again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from pipeline.clickhouse.inserter import Inserter
+from pipeline.identity.rules_file import RulesFile
+from schemas.evidence import EVIDENCE_COLUMNS
+from schemas.identity import ACTIONS, ASSIGNMENT_COLUMNS, EDGE_COLUMNS, REFUSAL_COLUMNS, Command, Customers
+from schemas.times import TIME
+
+BREAKER, CLAIMS, ARRIVED = "breaker", "claims", "arrived"
+"""Marks: whether the breaker holds (not 0: the least sequence of a release), how far claims and arrivals are looked up."""
+OWN_RULE = "own"
+"""Rule of the edges that say: this profile is one of our own."""
+PIECE_ROWS = 100_000
+"""Rows of an insert: it appears whole, and earlier ones first."""
+_COMMAND = [field.name for field in fields(Command)]
+
+
+class Evidence(NamedTuple):
+    """What table identity_edges holds."""
+
+    edges: pl.DataFrame
+    """`edge` and those of EDGE_COLUMNS that the graph needs."""
+    own: list[int]
+    """Keys of the own accounts."""
+
+
+class CustomerTables:
+    """Blocks while ClickHouse is away. Raises GivenUp when the fence's generation is over: another process leads."""
+
+    def __init__(self, inserter: Inserter) -> None:
+        self._inserter = inserter
+
+    # --- evidence, commands, rules ------------------------------------------------------------------------------------
+    def evidence(self) -> Evidence:
+        """All edges, an edge and basis possibly several times."""
+        names = [name for name in EDGE_COLUMNS if name not in ("rule", "rule_version", "event")]
+        columns = ", ".join(_indexed(name) for name in names)
+        rows = self._inserter.query(f"SELECT edge, {columns} FROM identity_edges")
+        enums = {name: type_ for name in names if isinstance(type_ := EDGE_COLUMNS[name], pl.Enum)}
+        edges = rows.with_columns(pl.col(name).cat.to(type_) for name, type_ in enums.items())
+        own = self._inserter.query(f"SELECT DISTINCT a FROM identity_edges WHERE rule = '{OWN_RULE}'")
+        return Evidence(edges, own.get_column("a").to_list())
+
+    def write_edges(self, edges: pl.DataFrame, now: datetime, generation: int) -> None:
+        """Adds rows of evidence: EVIDENCE_COLUMNS."""
+        rows = edges.select(list(EVIDENCE_COLUMNS)).with_columns(
+            *(pl.col(name).cast(pl.String) for name in ("kind", "type", "basis")),
+            pl.from_epoch("at", time_unit="ms").cast(TIME),
+            written_at=pl.lit(now).cast(TIME),
+        )
+        self._insert("identity_edges", rows, generation)
+
+    def commands(self) -> tuple[list[Command], int]:
+        """The commands that were not refused, and the highest sequence of all."""
+        names = ", ".join("toUnixTimestamp64Milli(at) AS at" if name == "at" else name for name in _COMMAND)
+        rows = self._inserter.query(f"SELECT {names} FROM identity_commands FINAL WHERE refused = '' ORDER BY sequence")
+        last = self._inserter.query("SELECT max(sequence) AS last FROM identity_commands").get_column("last")[0]
+        return [Command(**row) for row in rows.iter_rows(named=True) if row["action"] in ACTIONS], last
+
+    def write_command(self, command: Command, refused: str, now: datetime, generation: int) -> None:
+        """Records a command; `refused`: why it changed nothing, else blank."""
+        row = {**asdict(command), "refused": refused, "done_at": now}
+        types: dict[str, Any] = {**{name: pl.UInt64 for name in ("sequence", "a", "b")}, "done_at": TIME}
+        frame = pl.DataFrame([row], schema_overrides=types).with_columns(pl.from_epoch("at", time_unit="ms").cast(TIME))
+        self._insert("identity_commands", frame, generation)
+
+    def rules(self) -> tuple[int, RulesFile]:
+        """The rules in force, and their version; 0: none were ever applied."""
+        rows = self._inserter.query("SELECT version, rules FROM identity_rules FINAL ORDER BY version DESC LIMIT 1")
+        if rows.is_empty():
+            return 0, RulesFile()
+        return rows["version"][0], RulesFile.model_validate_json(rows["rules"][0])
+
+    def write_rules(self, version: int, rules: RulesFile, by: str, now: datetime, generation: int) -> None:
+        """Puts rules in force, in the form that they are kept in (`RulesFile.kept`)."""
+        row = {"version": version, "rules": rules.model_dump_json(exclude_defaults=True), "by": by, "applied_at": now}
+        frame = pl.DataFrame([row], schema_overrides={"version": pl.UInt32, "applied_at": TIME})
+        self._insert("identity_rules", frame, generation)
+
+    # --- customers ----------------------------------------------------------------------------------------------------
+    def customers(self) -> Customers:
+        """The assignments and the queue as the tables have them."""
+        assignments = self._inserter.query("SELECT profile, customer FROM assignments FINAL WHERE is_deleted = 0")
+        queue = self._inserter.query("SELECT edge, reason FROM identity_queue FINAL WHERE is_deleted = 0")
+        return Customers(_typed(assignments, ASSIGNMENT_COLUMNS), _typed(queue, REFUSAL_COLUMNS))
+
+    def write_moves(self, moved: pl.DataFrame, command: int, now: datetime, generation: int) -> None:
+        """Adds moves: MOVED_COLUMNS and `sequence`, rising; `command`: the steward's, 0 for evidence and rules."""
+        changes = moved.with_columns(command=pl.lit(command, pl.UInt64), changed_at=pl.lit(now).cast(TIME))
+        self._insert("assignment_changes", changes, generation)
+
+    def write_assignments(self, rows: pl.DataFrame, generation: int) -> None:
+        """Profiles with their customer, null: they stand alone now; and `sequence`."""
+        alone = pl.col("customer").is_null()
+        rows = rows.select(
+            "profile", pl.col("customer").fill_null(pl.col("profile")), "sequence", is_deleted=alone.cast(pl.UInt8)
+        )
+        self._insert("assignments", rows, generation)
+
+    def write_queue(self, rows: pl.DataFrame, now: datetime, generation: int) -> None:
+        """Edges with the reason why they link nobody, null: they link; and `sequence`."""
+        rows = rows.select(
+            "edge",
+            pl.col("reason").cast(pl.String).fill_null(""),
+            "sequence",
+            is_deleted=pl.col("reason").is_null().cast(pl.UInt8),
+            changed_at=pl.lit(now).cast(TIME),
+        )
+        self._insert("identity_queue", rows, generation)
+
+    # --- marks --------------------------------------------------------------------------------------------------------
+    def mark(self, name: str) -> int:
+        """The value of a mark; 0: it was never set."""
+        rows = self._inserter.query(f"SELECT value FROM identity_marks FINAL WHERE name = '{name}'").get_column("value")
+        return rows[0] if len(rows) else 0
+
+    def write_mark(self, name: str, value: int, sequence: int, generation: int) -> None:
+        """Sets a mark. Of two values the one with the higher sequence counts."""
+        types = {"value": pl.UInt64, "sequence": pl.UInt64}
+        row = pl.DataFrame({"name": [name], "value": [value], "sequence": [sequence]}, schema_overrides=types)
+        self._insert("identity_marks", row, generation)
+
+    def query(self, sql: str) -> pl.DataFrame:
+        """The answer; times are aware, UTC."""
+        return self._inserter.query(sql)
+
+    def _insert(self, table: str, rows: pl.DataFrame, generation: int) -> None:
+        for start in range(0, rows.height, PIECE_ROWS):
+            self._inserter.insert_all(table, rows[start : start + PIECE_ROWS], generation)
+
+
+def _typed(rows: pl.DataFrame, types: Any) -> pl.DataFrame:
+    return rows.select(pl.col(name).cast(type_) for name, type_ in types.items())
+
+
+def _indexed(name: str) -> str:
+    """A column of table identity_edges; of an enum its number, which travels as one byte."""
+    if name == "at":
+        return "toUnixTimestamp64Milli(at) AS at"
+    type_ = EDGE_COLUMNS[name]
+    if not isinstance(type_, pl.Enum):
+        return name
+    listed = ", ".join(f"'{value}'" for value in type_.categories.to_list())
+    return f"toUInt8(indexOf([{listed}], {name}) - 1) AS {name}"
