@@ -33,6 +33,8 @@ PLATFORM_PATTERN = r"^[a-z][a-z0-9_.-]{0,63}$"
 NAME_BYTES, ID_BYTES = 500, 1_000
 """Names and ids become keys: of rows, alerts, records of other topics, and indices in memory. So their length in bytes of UTF-8
 is limited; an event with a longer one is a dead letter. (An e-mail's id may have 998.)"""
+ACCOUNT_PATTERN = PLATFORM_PATTERN.removesuffix("$") + r":@?[^\s@/]\S*$"
+"""An entry of `author.accounts`, at most ID_BYTES long: `platform:id` or `platform:@handle`. The id may hold further colons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ FIELDS: tuple[Field, ...] = (
     Field("source.version", "string", "fixed", limit=NAME_BYTES),
     # The platform's own payload, as JSON text, where a source keeps it.
     Field("original", "string", "fixed"),
+    # Other accounts of the same person that the source knows (ACCOUNT_PATTERN); a broken entry is left out, and noted.
+    Field("author.accounts", "strings", "author"),
 )
 
 GIVEN = Field("brands_given", "strings", "text")

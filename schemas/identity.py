@@ -23,6 +23,7 @@ A claim of a handle that exactly one profile bears is about that profile; if tha
 
 from __future__ import annotations
 
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -84,10 +85,15 @@ def account_key(platform: str, author_id: str | None, handle: str | None = None)
     return xxh3_64_intdigest(f"{platform}:@{bare}".encode().lower()) if bare else 0
 
 
+def bare(handle: pl.Expr) -> pl.Expr:
+    """A handle as `account_key` takes it, the one form in which handles are compared."""
+    return handle.str.strip_prefix("@").str.replace_many(list(string.ascii_uppercase), list(string.ascii_lowercase))
+
+
 def account_keys(platform: pl.Series, author_id: pl.Series, handle: pl.Series) -> pl.Series:
     """`account_key` of each row, UInt64."""
     frame = pl.DataFrame([platform.alias("platform"), author_id.alias("id"), handle.alias("handle")])
-    frame = frame.with_columns(pl.col("handle").str.strip_prefix("@"))
+    frame = frame.with_columns(bare(pl.col("handle")))
     by_id, by_handle = pl.col("id").fill_null("") != "", pl.col("handle").fill_null("") != ""
     texts = frame.select(
         id=pl.when(by_id).then(pl.format("{}:{}", "platform", "id")),
@@ -96,9 +102,7 @@ def account_keys(platform: pl.Series, author_id: pl.Series, handle: pl.Series) -
     keys = _hashed(texts.get_column("id"))
     if texts.get_column("handle").null_count() == len(texts):
         return keys
-    lower = [None if text is None else text.encode().lower() for text in texts.get_column("handle")]
-    others = pl.Series([0 if text is None else xxh3_64_intdigest(text) for text in lower], dtype=pl.UInt64)
-    return keys | others  # one of both is 0
+    return keys | _hashed(texts.get_column("handle"))  # one of both is 0
 
 
 def value_key(type_: str, digest: str) -> int:

@@ -4,11 +4,13 @@
 |---|---|---|
 | email, phone | the keyed hashes of step privacy, which has blanked blocked ones | value |
 | url, bio | pages of other profiles: a claim of their handle, or of their id | profile, handle |
+| login | `author.accounts`, by id: the source knows that both are one person's | profile, login |
+| accounts | `author.accounts`, by handle: a claim | profile, handle |
 | bears | the handle of a profile that makes a claim, so that two claims can meet | value, handle |
 | page | `author.url` that is a page of the author's own | value |
 
-No evidence: a row of a brand's own account (outbound, staff, bots), of a platform that takes none, a link to the profile's own
-page. A fact that many rows repeat is one row for each basis, the oldest.
+No evidence: a row of a brand's own account (outbound, staff, bots), of a platform that takes none, a profile that names
+itself. A fact that many rows repeat is one row for each basis, the oldest.
 """
 
 from __future__ import annotations
@@ -18,9 +20,9 @@ import polars as pl
 from pipeline.identity.profile_urls import accounts_in, pages
 from pipeline.identity.rules_file import GIVEN, RulesFile
 from schemas.evidence import EVIDENCE_COLUMNS
-from schemas.identity import EDGE_COLUMNS, account_keys, edge_keys, value_keys
+from schemas.identity import EDGE_COLUMNS, account_keys, bare, edge_keys, value_keys
 
-OF_AUTHORS = ("author_email", "author_phone", "author_url", "author_bio")
+OF_AUTHORS = ("author_email", "author_phone", "author_url", "author_bio", "author_accounts")
 """The columns that evidence is made of."""
 _OWN_PAGE = (pl.col("platform") == "twitter") & (pl.col("author_url") == pl.format("https://x.com/{}", "author_handle"))
 """The page that the mapper of X gives each row: most links are that, and here it costs a tenth."""
@@ -37,7 +39,7 @@ def evidence(rows: pl.DataFrame, rules: RulesFile, version: int) -> pl.DataFrame
         return pl.DataFrame(schema=EVIDENCE_COLUMNS)
     found = [
         *(_values(profiles, type_, profiles.get_column(f"author_{type_}")) for type_ in ("email", "phone")),
-        *_of_pages(profiles),
+        *_of_pages_and_accounts(profiles),
     ]
     found = [edges for edges in found if edges.height]
     if not found:
@@ -56,6 +58,7 @@ def _profiles(rows: pl.DataFrame, rules: RulesFile) -> pl.DataFrame:
     says = {
         "author_url": pl.col("author_url").is_not_null() & ~_OWN_PAGE.fill_null(False),
         "author_bio": pl.col("author_bio").str.contains("/", literal=True),
+        "author_accounts": pl.col("author_accounts").list.len() > 0,
     }
     some = pl.any_horizontal(says.get(column, pl.col(column).is_not_null()) for column in present)
     own = (pl.col("direction") == "outbound") | pl.col("author_kind").is_in(["staff", "bot"])
@@ -81,16 +84,22 @@ def _bases(rules: RulesFile, platform: str, source: str | None) -> dict[str, str
     return {f"{type_}_basis": "given" if type_ in given else basis for type_, basis in without.items()}
 
 
-def _of_pages(profiles: pl.DataFrame) -> list[pl.DataFrame]:
-    """The edges that `author_url` and `author_bio` give."""
-    linked = profiles.filter(pl.col("author_url").is_not_null() | pl.col("author_bio").is_not_null())
-    if linked.is_empty():
+def _of_pages_and_accounts(profiles: pl.DataFrame) -> list[pl.DataFrame]:
+    """The edges of people's own pages, and to other profiles: claims, with the handles that the claimants bear, and logins."""
+    profiles = profiles.filter(pl.any_horizontal(pl.col("author_url", "author_bio", "author_accounts").is_not_null()))
+    if profiles.is_empty():
         return []
-    claims = pl.concat([_claims(linked, "author_url", "url"), _claims(linked, "author_bio", "bio")])
-    own = _values(linked, "page", pages(linked.get_column("author_url")))
-    if claims.is_empty():
-        return [own]
-    return [own, claims.drop("row"), _bears(linked[claims.get_column("row").unique()])]
+    listed = _listed(profiles.get_column("author_accounts"))
+    others = [
+        (accounts_in(profiles.get_column("author_url")), "handle", "url"),
+        (accounts_in(profiles.get_column("author_bio")), "handle", "bio"),
+        (listed.filter(pl.col("id").is_null()), "handle", "accounts"),
+        (listed.filter(pl.col("id").is_not_null()), "login", "login"),
+    ]
+    found = [_to_profiles(profiles, accounts, type_, rule) for accounts, type_, rule in others if accounts.height]
+    edges = [_values(profiles, "page", pages(profiles.get_column("author_url"))), *(each.drop("row") for each in found)]
+    claims = [each.filter(type="handle").get_column("row") for each in found]
+    return [*edges, _bears(profiles[pl.concat(claims).unique()])] if claims else edges
 
 
 def _values(profiles: pl.DataFrame, type_: str, digests: pl.Series) -> pl.DataFrame:
@@ -102,26 +111,36 @@ def _values(profiles: pl.DataFrame, type_: str, digests: pl.Series) -> pl.DataFr
     return _edges(profiles.filter(there), "value", type_, type_).with_columns(keys)
 
 
-def _claims(profiles: pl.DataFrame, column: str, rule: str) -> pl.DataFrame:
-    """The claims in a column, with the `row` of their profile."""
-    accounts = accounts_in(profiles.get_column(column))
-    claiming = profiles[accounts.get_column("row")]
+def _listed(lists: pl.Series) -> pl.DataFrame:
+    """The entries of `author.accounts`, as ACCOUNTS."""
+    entries = lists.alias("entry").to_frame().with_row_index("row").explode("entry").drop_nulls()
+    parts = pl.col("entry").str.splitn(":", 2)
+    platform, name = parts.struct.field("field_0"), parts.struct.field("field_1")
+    by_handle = name.str.starts_with("@")
+    return entries.select(
+        "row", platform.alias("platform"), pl.when(by_handle).then(bare(name)).alias("handle"),
+        pl.when(~by_handle).then(name).alias("id"),
+    )  # fmt: skip
+
+
+def _to_profiles(profiles: pl.DataFrame, accounts: pl.DataFrame, type_: str, rule: str) -> pl.DataFrame:
+    """Edges to these accounts (ACCOUNTS), with the `row` of the profile; none from a profile to itself."""
+    naming = profiles[accounts.get_column("row")]
     keys = account_keys(*(accounts.get_column(name) for name in ("platform", "id", "handle")))
-    claimed = accounts.select("row", "id", "handle", b_platform="platform").with_columns(keys.alias("b"))
-    edges = _edges(claiming, "profile", "handle", rule).with_columns(claimed)
-    same_platform = claiming.get_column("platform") == edges.get_column("b_platform")
-    own_id = edges.get_column("id") == claiming.get_column("author_id")
-    own_handle = edges.get_column("handle") == claiming.select(_bare("author_handle")).to_series()
-    own = same_platform & (own_id.fill_null(False) | own_handle.fill_null(False))
-    return edges.filter(~own).with_columns(claimed=pl.col("handle").fill_null("")).drop("id", "handle")
+    named = accounts.select("row", claimed=pl.col("handle").fill_null(""), b_platform="platform").with_columns(keys.alias("b"))
+    edges = _edges(naming, "profile", type_, rule).with_columns(named)
+    return edges.filter((keys != edges.get_column("a")) & (keys != _handle_keys(naming)))
 
 
 def _bears(profiles: pl.DataFrame) -> pl.DataFrame:
     """That these profiles bear their handles."""
-    handles = profiles.select(_bare("author_handle")).to_series()
-    no_id = pl.Series([None], dtype=pl.String).new_from_index(0, len(handles))
-    keys = account_keys(profiles.get_column("platform"), no_id, handles).alias("b")
+    keys = _handle_keys(profiles).alias("b")
     return _edges(profiles, "value", "handle", "bears").with_columns(keys).filter(pl.col("b") != 0)
+
+
+def _handle_keys(profiles: pl.DataFrame) -> pl.Series:
+    no_id = pl.Series([None], dtype=pl.String).new_from_index(0, profiles.height)
+    return account_keys(profiles.get_column("platform"), no_id, profiles.get_column("author_handle"))
 
 
 def _edges(profiles: pl.DataFrame, kind: str, type_: str, rule: str) -> pl.DataFrame:
@@ -131,7 +150,3 @@ def _edges(profiles: pl.DataFrame, kind: str, type_: str, rule: str) -> pl.DataF
         pl.col("platform").alias("a_platform"), pl.lit("").alias("b_platform"), pl.lit(rule).alias("rule"),
         pl.col(f"{type_}_basis").alias("basis"), "at", "event", pl.lit("").alias("claimed"),
     )  # fmt: skip
-
-
-def _bare(handle: str) -> pl.Expr:
-    return pl.col(handle).str.strip_prefix("@").str.to_lowercase()

@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 import polars as pl
 
+from schemas.identity import bare
+
 ACCOUNTS: dict[str, pl.DataType] = {"row": pl.UInt32(), "platform": pl.String(), "handle": pl.String(), "id": pl.String()}
-"""`handle` in small letters, null where `id` is known."""
+"""`handle` in the form of `bare`, null where `id` is known."""
 
 
 class Site(NamedTuple):
@@ -123,13 +125,13 @@ def _parts(link: str) -> pl.Expr:
 def _accounts(parts: pl.DataFrame, site: Site) -> pl.DataFrame:
     own, rest = parts.filter(platform=site.platform), pl.col("rest")
     ids = pl.coalesce(rest.str.extract(f"^{each}{_END}") for each in site.ids) if site.ids else pl.lit(None, pl.String)
-    handle = pl.coalesce(rest.str.extract(f"^{each}{_END}") for each in site.handles).str.to_lowercase()
-    named = own.select("row", "platform", handle.alias("handle"), ids.alias("id"))
+    handle = pl.coalesce(rest.str.extract(f"^{each}{_END}") for each in site.handles)
+    named = own.select("row", "platform", bare(handle).alias("handle"), ids.alias("id"))
     taken = pl.col("handle").is_in(list(RESERVED)) | pl.col("id").is_not_null()
     return named.with_columns(handle=pl.when(taken).then(None).otherwise("handle"))
 
 
 def _of_mastodon(parts: pl.DataFrame) -> pl.DataFrame:
     name = pl.col("rest").str.extract(rf"^@(\w[\w.-]*){_END}")
-    handle = pl.when(name.is_not_null()).then(pl.format("{}@{}", name, "host").str.to_lowercase())
-    return parts.select("row", "platform", handle.alias("handle"), pl.lit(None, pl.String).alias("id"))
+    handle = pl.when(name.is_not_null()).then(pl.format("{}@{}", name, "host"))
+    return parts.select("row", "platform", bare(handle).alias("handle"), pl.lit(None, pl.String).alias("id"))

@@ -49,7 +49,9 @@ DROPPED = counter("events_dropped", "Events left out on purpose", "reason")
 REJECTED = counter("events_rejected", "Records that became dead letters, by step and class of reason", "step", "reason")
 UNREADABLE = counter("offsets_unreadable", "Offsets that can't be read: a dead letter stands for a batch of them")
 WAITED = counter("events_waited", "Changes set aside until their event comes")
-NOTES = counter("event_notes", "Notes on events, by kind (unknown_field, second_create, moved_created_at)", "note")
+NOTES = counter(
+    "event_notes", "Notes on events, by kind (unknown_field, broken_account, second_create, moved_created_at)", "note"
+)
 WAITING = gauge("waiting_changes", "Changes that wait for their event, in memory or in the table", "kept")
 
 # --- sentiment --------------------------------------------------------------------------------------------------------
@@ -164,8 +166,10 @@ def start(steps: list[str]) -> None:
         REJECTED.labels("decode", reason)
     for step, reason in OTHERS.items():
         REJECTED.labels(step, reason)
-    for known, label in (DROPPED, "duplicate"), (DROPPED, "deleted"), (NOTES, "second_create"), (NOTES, "moved_created_at"):
-        known.labels(label)
+    for reason in "duplicate", "deleted":
+        DROPPED.labels(reason)
+    for note in "broken_account", "second_create", "moved_created_at":
+        NOTES.labels(note)
     for step in steps:
         STEP_SECONDS.labels(step)
         STEP_WAIT_SECONDS.labels(step)

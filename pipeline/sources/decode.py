@@ -26,6 +26,10 @@ _COLUMNS = events.polars_schema()
 _EARLIEST = datetime.fromisoformat(events.EARLIEST)
 _LISTS = [f.column for f in events.FIELDS if f.kind == "strings"]
 _LIMITED = [f for f in events.FIELDS if f.limit]
+ACCOUNTS = "author_accounts"
+BROKEN_ACCOUNT = "broken_account"
+"""Note: entries of `author.accounts` that name no account. They are left out; the event is as good as before."""
+_ACCOUNT = pl.element().str.contains(events.ACCOUNT_PATTERN) & (pl.element().str.len_bytes() <= events.ID_BYTES)
 
 
 def _checks() -> list[tuple[str, pl.Expr]]:
@@ -114,6 +118,17 @@ class Decode:
         platforms = batch.events.get_column("platform")
         if bad := [name for name in platforms.unique() if not re.fullmatch(events.PLATFORM_PATTERN, name)]:
             batch.reject(platforms.is_in(bad), f"platform does not match {events.PLATFORM_PATTERN}", self.name)
+        _leave_out_broken_accounts(batch)
+
+
+def _leave_out_broken_accounts(batch: EventBatch) -> None:
+    given = batch.events.get_column(ACCOUNTS)
+    if given.null_count() == len(given):
+        return
+    kept = batch.events.select(pl.col(ACCOUNTS).list.eval(pl.element().filter(_ACCOUNT))).to_series()
+    if broken := len(given.explode().drop_nulls()) - len(kept.explode().drop_nulls()):
+        batch.events = batch.events.with_columns(kept)
+        batch.notes[BROKEN_ACCOUNT] += broken
 
 
 def event_keys(frame: pl.DataFrame) -> pl.Series:

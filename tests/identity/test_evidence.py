@@ -89,6 +89,50 @@ def test_two_claims_meet() -> None:
     assert claims == {(vk, x), (x, vk)}, "by handle one way, by id the other; its own page is no claim"
 
 
+def test_other_accounts_that_a_source_knows_are_logins_by_id_and_claims_by_handle() -> None:
+    edges = edges_of(
+        author(accounts=["facebook:15", "bluesky:did:plc:1x", "crm:C-9", "twitter:@AnnB", "mastodon:@Ann@Toot.example"])
+    )
+    assert facts(edges, "kind", "type", "a", "b", "a_platform", "b_platform", "rule", "basis", "claimed") == {
+        ("profile", "login", ANN, account_key("facebook", "15"), "forum", "facebook", "login", "unknown", ""),
+        ("profile", "login", ANN, account_key("bluesky", "did:plc:1x"), "forum", "bluesky", "login", "unknown", ""),
+        ("profile", "login", ANN, account_key("crm", "C-9"), "forum", "crm", "login", "unknown", ""),
+        ("profile", "handle", ANN, account_key("twitter", None, "annb"), "forum", "twitter", "accounts", "public", "annb"),
+        ("profile", "handle", ANN, account_key("mastodon", None, "ann@toot.example"), "forum", "mastodon", "accounts", "public",
+         "ann@toot.example"),
+        ("value", "handle", ANN, account_key("forum", None, "ann7"), "forum", "", "bears", "public", ""),
+    }  # fmt: skip
+
+
+def test_a_login_alone_says_nothing_about_handles() -> None:
+    assert facts(edges_of(author(accounts=["vk:15"])), "type", "rule") == {("login", "login")}
+
+
+def test_the_source_decides_what_its_logins_rest_on() -> None:
+    rules = RulesFile.model_validate({"sources": {"webshop": {"given": ["login", "handle"]}}})
+    edges = edges_of({"source": {"name": "webshop"}, **author(accounts=["vk:15", "vk:@annvk"])}, rules=rules)
+    assert facts(edges, "rule", "basis") == {("login", "given"), ("accounts", "given"), ("bears", "given")}
+
+
+def test_an_account_that_names_itself_says_nothing() -> None:
+    assert edges_of(author(accounts=["forum:7", "forum:@ANN7"], url="https://ann.example")).get_column("type").to_list() == [
+        "page"
+    ]
+    by_handle = {"platform": "twitter", "author": {"handle": "@Ann", "url": "x.com/ANN", "accounts": ["twitter:@ann"]}}
+    assert edges_of(by_handle).is_empty()
+
+
+def test_handles_have_one_form_where_they_are_borne_and_claimed() -> None:
+    """Of letters, ASCII alone has small ones here, as in ClickHouse."""
+    bearer = {"platform": "youtube", "author": {"id": "1", "handle": "@ÄNN", "accounts": ["vk:@x"]}}
+    claimant = author(bio="youtube.com/@ÄnN youtube.com/@änn", accounts=["youtube:@Änn"])
+    edges = edges_of(bearer, claimant)
+    [borne] = edges.filter(rule="bears", a_platform="youtube").get_column("b")
+    assert facts(edges.filter(b_platform="youtube"), "b", "claimed") == {
+        (borne, "Änn"), (account_key("youtube", None, "änn"), "änn"),
+    }  # fmt: skip
+
+
 def test_a_page_of_ones_own_is_a_value() -> None:
     edges = edges_of(author(url="https://www.Ann.example/"), {"platform": "shop", "author": {"id": "8", "url": "ann.example"}})
     assert facts(edges, "kind", "type", "a", "b", "basis") == {
@@ -158,14 +202,15 @@ def test_what_rows_say_links_as_the_rules_allow() -> None:
     on_vk = {"platform": "vk", "author": {"id": "15", "handle": "annvk", "bio": "x.com/annb https://vk.com/annvk"}}
     on_x = {"platform": "twitter", "author": {"id": "22", "handle": "AnnB", "bio": "vk.com/id15"}}
     family = {"platform": "helpdesk", "author": {"id": "h", "phone": "+49 30 901820"}}
-    edges = edges_of(forum, shop, on_vk, on_x, family)
+    login = {"platform": "shop", "author": {"id": "s", "accounts": ["facebook:f"]}}
+    edges = edges_of(forum, shop, on_vk, on_x, family, login)
 
     def linked(rules: RulesFile) -> set[frozenset[int]]:
         found = customers(edges, [], rules.compiled(4, PRIVACY.hashes)).assignments
         members = found.group_by("customer").agg("profile").get_column("profile")
         return {frozenset(each) for each in members.to_list()}
 
-    same_address = {ANN, account_key("shop", "s")}
+    same_address = {ANN, account_key("shop", "s"), account_key("facebook", "f")}
     on_both = {account_key("vk", "15"), account_key("twitter", "22")}
     assert linked(RulesFile()) == {frozenset(same_address)}
     public = {"platforms": {"twitter": {"bases": ["consent", "given", "public"]}}}

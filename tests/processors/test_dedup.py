@@ -140,7 +140,7 @@ CHANGING = [
     "text", "language", "visibility", "author.id", "author.handle", "author.name", "author.kind", "author.followers",
     "author.following", "author.verified", "author.email", "author.phone", "author.url", "author.bio", "mentions", "hashtags",
     "urls", "thread.status", "thread.team", "thread.assignee", "metrics.likes", "metrics.shares", "metrics.replies",
-    "metrics.views", "rating", "brands", "location",
+    "metrics.views", "rating", "brands", "location", "author.accounts",
 ]  # fmt: skip
 """A revision numbers the fields that change in this order, for ever: a new one is the last, and leaves RICH as it is."""
 RICH = event(

@@ -46,7 +46,7 @@ PIPELINE_COLUMNS = {
     "text_at": "DateTime64(3, 'UTC')", "metrics_at": "DateTime64(3, 'UTC')", "author_at": "DateTime64(3, 'UTC')",
     "topic": "LowCardinality(String)", "partition": "Int32", "offset": "Int64", "ingested_at": "DateTime64(3, 'UTC')",
     "brands_given": "Array(LowCardinality(String))", "brands_linked": "Array(LowCardinality(String))",
-    "text_sketch": "Array(UInt32)",
+    "text_sketch": "Array(UInt32)", "account_key": "UInt64", "customer_key": "UInt64",
     "sentiment_label": "LowCardinality(String)", "sentiment_negative": "Nullable(Float32)",
     "sentiment_neutral": "Nullable(Float32)", "sentiment_positive": "Nullable(Float32)",
     "sentiment_score": "Nullable(Float32)", "sentiment_model": "LowCardinality(String)",
@@ -149,6 +149,8 @@ def test_a_valid_example_validates_and_decodes(path: Path) -> None:
     assert row["text"] == event.get("text")
     assert row["author_handle"] == (event.get("author") or {}).get("handle")
     assert row["metrics_likes"] == (event.get("metrics") or {}).get("likes")
+    accounts = [each for each in (event.get("author") or {}).get("accounts", []) if ":" in (each or "")]
+    assert (row["author_accounts"] or []) == accounts
     assert batch.notes["unknown_field"] == int("unknown" in path.stem)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+import polars as pl
 import pytest
 from clickhouse_connect.driver.client import Client
 
@@ -21,6 +22,7 @@ from pipeline.monitoring.health import Vitals
 from pipeline.processors.completion import Completion
 from pipeline.sinks.interactions import InteractionsTable
 from pipeline.sinks.landing import Landing
+from schemas.identity import account_key, bare
 from tests.support.bad_records import event
 from tests.support.hot_path import PathRun, new_index
 
@@ -124,3 +126,55 @@ def test_a_create_that_comes_again_under_another_time_is_an_edit_of_the_one_row(
     assert final(lander, "text") == []
     assert lander.landed(first | {"rating": 3}).dropped == {"deleted": 1}
     assert final(lander, "text") == []
+
+
+def test_other_accounts_change_with_the_author_and_come_back_from_a_dead_letter(lander: Lander) -> None:
+    known = ["vk:15", "twitter:@Ann"]
+    author = {"author": {"id": "7", "accounts": [*known, "no account"]}}
+    update = {"id": "1", "platform": "x", "operation": "update"}
+    lander.client.command("ALTER TABLE pending_changes ADD CONSTRAINT no_1 CHECK id != '1'")
+    lander.landed(update | {"occurred_at": "2026-09-02T10:00:00Z"} | author)
+    [letter] = lander.client.query("SELECT raw FROM dead_letters FINAL").result_columns[0]
+    lander.landed(event(id="1", author={"id": "7", "accounts": ["vk:14"]}))
+    assert final(lander, "author_accounts") == [(["vk:14"],)]
+    lander.landed(letter.encode())
+    assert final(lander, "author_accounts") == [(known,)]
+    lander.landed(update | {"occurred_at": "2026-09-03T10:00:00Z", "metrics": {"likes": 2}})
+    assert final(lander, "author_accounts, metrics_likes") == [(known, 2)]
+    lander.landed(update | {"occurred_at": "2026-09-04T10:00:00Z", "author": {"id": "7"}})
+    assert final(lander, "author_accounts") == [([],)]
+
+
+HANDLES = [
+    "ann",
+    "Ann",
+    "@ANN",
+    "@",
+    "@@Ann",
+    "a@B",
+    "ÄÖ",
+    "Äö",
+    "İI",
+    "ſK",
+    "名",
+    "@Ann Lee",
+    "a\u0301N",
+    "\u202aAnn",
+    "😀A",
+    "'A\\",
+]
+
+
+def test_a_handle_has_one_form_and_one_key_in_python_and_in_clickhouse(lander: Lander) -> None:
+    lander.landed(*(event(id=str(n), author={"handle": handle}) for n, handle in enumerate(HANDLES)))
+    lander.landed(event(id="by id", author={"id": "Ä:@1", "handle": "Ann"}), event(id="none", author={"name": "Ann"}))
+    [index] = lander.client.query(
+        "SELECT expr FROM system.data_skipping_indices WHERE database = currentDatabase() AND name = 'handles'"
+    ).result_columns[0]
+    rows = final(lander, f"id, author_id, author_handle, account_key, {index}")
+    assert {row[0]: row[3] for row in rows} == {row[0]: account_key("x", *row[1:3]) for row in rows}
+    forms = pl.DataFrame(rows, ["id", "author_id", "handle", "key", "form"], orient="row").select(
+        bare(pl.col("handle")), "form"
+    )
+    assert forms.get_column("handle").to_list() == forms.get_column("form").to_list()
+    assert len(rows) == len(HANDLES) + 2

@@ -91,6 +91,16 @@ def test_values_arrive_in_their_columns() -> None:
     assert set(row) == {f.column for f in events.FIELDS} | {"row", "topic", "partition", "offset", "event_key"}
 
 
+def test_an_entry_that_names_no_account_is_left_out_and_counted() -> None:
+    accounts = ["facebook:15", "bluesky:did:plc:x", "mastodon:@ann@toot.example", "crm:C 9", "crm:C-9"]
+    broken = ["", "15", "Facebook:15", ":15", "vk:", "vk:@", "vk: 15", "https://x.com/ann", "vk:" + "1" * 998, "vk:@@ann", None]
+    batch = decode(event(author={"id": "7", "accounts": accounts + broken}), GOOD, event(author={"accounts": ["vk"]}))
+    assert not batch.rejected
+    assert batch.events.get_column("author_accounts").to_list() == [[each for each in accounts if " " not in each], None, []]
+    assert batch.notes == {"broken_account": 12}
+    assert decode(event(author={"accounts": []}), event(author={"accounts": None})).notes == {}
+
+
 def test_an_empty_batch() -> None:
     batch = decode()
     assert batch.events.height == 0

@@ -16,7 +16,7 @@ from pipeline.sources.recorded.markup import joined
 from pipeline.sources.recorded.numbers import number
 from pipeline.sources.recorded.reasons import Unmappable, as_text, shape
 from pipeline.sources.recorded.times import parser
-from schemas.events import TIMES, Field
+from schemas.events import ACCOUNT_PATTERN, TIMES, Field
 
 Convert = Callable[[object], object]
 TRUE, FALSE = {"true", "1", "yes", "t", "y", "1.0"}, {"false", "0", "no", "f", "n", "0.0"}
@@ -43,6 +43,8 @@ def converter(field: Field) -> Convert:
     """The conversion to the field's type. It raises Unmappable with a reason that does not quote the value."""
     if field.column in TIMES:
         return timed(parser("iso", None))
+    if field.path == "author.accounts":
+        return _accounts
     if field.kind == "strings":
         return lambda value: _strings(value, _MARKS.get(field.path, ""))
     if field.path == "language":
@@ -112,6 +114,14 @@ def _strings(value: object, mark: str) -> list[str] | None:
         raise Unmappable("a list of objects: name the value inside each, as from: tags.*.name")
     texts = (as_text(item).strip() for item in items if item is not None)
     return [text for each in texts if (text := each.lstrip(mark) if mark else each)] or None
+
+
+def _accounts(value: object) -> list[str] | None:
+    texts = _strings(value, "")
+    for text in texts or ():
+        if not re.fullmatch(ACCOUNT_PATTERN, text):
+            raise Unmappable(f"{shape(text)} is no account, as facebook:1024 or twitter:@name")
+    return texts
 
 
 def as_list(text: str) -> list[object]:

@@ -46,6 +46,14 @@ def read(folder: Path, field: str, value: object, **keys: Any) -> tuple[Any, str
     return node, "".join(each.reason for each in item.left_out)
 
 
+def test_accounts_are_named_by_platform_and_id_or_handle(tmp_path: Path) -> None:
+    known = ["facebook:15", "twitter:@ann"]
+    assert read(tmp_path, "author.accounts", known) == (known, "")
+    assert read(tmp_path, "author.accounts", "facebook:15; twitter:@ann", split=";") == (known, "")
+    left_out = "'Aaaaaaaa 99' is no account, as facebook:1024 or twitter:@name (from x)"
+    assert read(tmp_path, "author.accounts", "Facebook 15") == (None, left_out)
+
+
 # --- missing --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "word", ["NA", "n/a", "NULL", "null", "NaN", "nan", "None", "none", "-", "--", "—", "#N/A", r"\N", " NA "]
