@@ -17,6 +17,7 @@ from pydantic import BaseModel, SecretStr
 from pipeline.config.section import Section
 from pipeline.config.settings import ENV_PREFIX, ControlSettings, KafkaSettings, Settings
 from pipeline.embedded.child import free_port
+from pipeline.embedded.data_key import make_data_key
 from pipeline.embedded.hash_key import make_hash_key
 from pipeline.embedded.password import with_password
 from pipeline.embedded.secret import FOLDER, write_secret
@@ -34,7 +35,10 @@ def own_settings(settings: Settings, stack: Stack) -> Settings:
     """The settings for this stack; the folder's token belongs to the user who runs it. Port 0 becomes a free port: `up` and
     the commands in other terminals ask there."""
     folder, given = stack.data_dir, settings.kafka
-    key = settings.privacy.hash_key.get_secret_value() or make_hash_key(folder)
+    keys = {
+        "hash_key": settings.privacy.hash_key.get_secret_value() or make_hash_key(folder),
+        "data_key": settings.privacy.data_key.get_secret_value() or make_data_key(folder),
+    }
     kafka = KafkaSettings(bootstrap=stack.bootstrap, **{name: getattr(given, name) for name in _OF_KAFKA})
     return settings.model_copy(
         update={
@@ -47,7 +51,7 @@ def own_settings(settings: Settings, stack: Stack) -> Settings:
             "control": ControlSettings(
                 port=settings.control.port or free_port(), tokens={actor(): SecretStr(make_token(folder))}
             ),
-            "privacy": settings.privacy.model_copy(update={"hash_key": SecretStr(key)}),
+            "privacy": settings.privacy.model_copy(update={name: SecretStr(key) for name, key in keys.items()}),
         }
     )
 

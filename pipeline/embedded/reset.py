@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.embedded import hash_key, own_settings, password, token
+from pipeline.embedded import data_key, hash_key, own_settings, password, token
 from pipeline.embedded.folder import MARKER, WHOLE, is_ours
 from pipeline.embedded.secret import FOLDER as SECRETS
 from pipeline.embedded.stack import LOGS, acquire, lock
@@ -15,7 +15,9 @@ from pipeline.errors import StackError
 _FILES = {
     LOGS: [f"{name}{end}" for name in ("kafka", "clickhouse", "worker", "control") for end in (".log", ".1.log")],
     SECRETS: [
-        f"{name}{end}" for name in (hash_key.NAME, token.NAME, password.NAME, own_settings.NAME) for end in ("", ".part")
+        f"{name}{end}"
+        for name in (hash_key.NAME, data_key.NAME, token.NAME, password.NAME, own_settings.NAME)
+        for end in ("", ".part")
     ],
 }
 """Earshot's files in folders that may hold files of others."""

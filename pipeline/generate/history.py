@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from pipeline.batch import Assigned, EventBatch, Rejected
+from pipeline.clickhouse import fingerprints
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.migrations import check_tables
@@ -71,13 +72,15 @@ class TableLetters:
 def to_clickhouse(plan: Plan, settings: Settings, truth: BinaryIO, advance: Advance) -> Landed:
     """Lands the stream, and waits until ClickHouse has it all.
 
-    Raises SettingsError without a hash key, MigrationError when `earshot migrate` has to run first, UnreachableError without
-    ClickHouse; one that goes away in between is waited for.
+    Raises SettingsError without a hash key or with another one than before, MigrationError when `earshot migrate` has to run
+    first, UnreachableError without ClickHouse; one that goes away in between is waited for.
     """
-    privacy = Pseudonymise(hash_key(settings).encode(), settings.privacy.region, DEFAULT)
+    key = hash_key(settings)
+    privacy = Pseudonymise(key.encode(), settings.privacy.region, DEFAULT)
     topic, report = f"{TOPIC}-{plan.id}", Landed()
     with clickhouse_client(settings.clickhouse) as client:
         check_tables(client)
+        fingerprints.check(client, "hash_key", key)
         inserter = Inserter(client, OpenFence(), Vitals(), "generate")
         table, index = InteractionsTable(inserter), RevisionIndex(KeySet(1 << 40, FOREVER_S))
         known = table.known_revisions([Assigned(topic, 0, 0)], 0, 1 << 40)

@@ -158,7 +158,7 @@ CREATE TABLE key_fingerprints
 )
 ENGINE = ReplacingMergeTree
 ORDER BY (name, made_at, fingerprint)
-SETTINGS async_insert = 0;
+SETTINGS async_insert = 0, non_replicated_deduplication_window = 10000;
 
 CREATE DICTIONARY customer_of (profile UInt64, customer_key UInt64)
 PRIMARY KEY profile

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from pydantic import SecretStr
 
 from pipeline.cli.live_line import NO_LISTENER, LiveLine, Samples
 from pipeline.config.settings import ClickHouseSettings, EmbeddedSettings, PrivacySettings, Settings
+from pipeline.embedded.data_key import data_key, make_data_key
 from pipeline.embedded.hash_key import hash_key, make_hash_key
 from pipeline.embedded.reset import reset
 from pipeline.embedded.stack import Stack
@@ -106,20 +106,29 @@ def test_a_folder_in_use_is_refused(stack: Stack) -> None:
     assert stack.children["clickhouse"].alive
 
 
-def test_the_hash_key_is_made_once_and_is_nobody_elses(tmp_path: Path) -> None:
-    key = make_hash_key(tmp_path)
+KEYS = [("hash_key", make_hash_key, hash_key), ("data_key", make_data_key, data_key)]
+
+
+@pytest.mark.parametrize(("name", "make", "read"), KEYS)
+def test_a_folders_key_is_made_once_and_is_nobody_elses(
+    tmp_path: Path, name: str, make: Callable[[Path], str], read: Callable[[Settings], str]
+) -> None:
+    key = make(tmp_path)
     assert len(key) == 64
-    assert make_hash_key(tmp_path) == key
-    assert stat.S_IMODE((tmp_path / "secrets" / "hash_key").stat().st_mode) == 0o600
+    assert make(tmp_path) == key
+    assert stat.S_IMODE((tmp_path / "secrets" / name).stat().st_mode) == 0o600
 
 
-def test_the_folders_key_is_for_its_own_clickhouse_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "make", "read"), KEYS)
+def test_the_folders_key_is_for_its_own_clickhouse_alone(
+    tmp_path: Path, name: str, make: Callable[[Path], str], read: Callable[[Settings], str]
+) -> None:
     settings = Settings(embedded=EmbeddedSettings(data_dir=tmp_path))
     elsewhere = settings.model_copy(update={"clickhouse": ClickHouseSettings(url="http://127.0.0.2:8123")})
-    given = settings.model_copy(update={"privacy": PrivacySettings(hash_key=SecretStr("s3cret"))})
-    assert hash_key(settings) == ""
-    key = make_hash_key(tmp_path)
-    assert (hash_key(settings), hash_key(elsewhere), hash_key(given)) == (key, "", "s3cret")
+    given = settings.model_copy(update={"privacy": PrivacySettings.model_validate({name: "s3cret"})})
+    assert read(settings) == ""
+    key = make(tmp_path)
+    assert (read(settings), read(elsewhere), read(given)) == (key, "", "s3cret")
 
 
 def samples(read: float, landed: float, duplicates: float) -> Samples:

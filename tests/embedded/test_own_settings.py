@@ -20,6 +20,8 @@ from pipeline.config.settings import (
     Settings,
     WorkerSettings,
 )
+from pipeline.embedded.data_key import make_data_key
+from pipeline.embedded.hash_key import make_hash_key
 from pipeline.embedded.own_settings import ignored, own_settings, pointer, write_settings
 from pipeline.embedded.password import make_password, with_password
 from pipeline.embedded.stack import Stack
@@ -76,6 +78,8 @@ def test_up_takes_nothing_of_another_place(production: Settings, unstarted: Stac
     assert own.clickhouse == unstarted.clickhouse and own.clickhouse.password.get_secret_value()
     assert (own.worker.health_host, own.worker.health_port, own.worker.batch_rows) == ("127.0.0.1", 9999, 1000)
     assert (own.control.host, own.control.port, "ines" in own.control.tokens) == ("127.0.0.1", 9998, False)
+    keys = own.privacy.hash_key.get_secret_value(), own.privacy.data_key.get_secret_value()
+    assert keys == (make_hash_key(unstarted.data_dir), make_data_key(unstarted.data_dir))
     assert (own.brands, own.sentiment.model, own.kafka.topic_prefix) == (production.brands, "off", "ours")
     assert set(ignored(production, own)) == {
         "kafka.bootstrap", "kafka.security_protocol", "kafka.sasl_username", "kafka.sasl_password", "kafka.ssl_ca",

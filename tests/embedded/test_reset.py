@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli.main import app
+from pipeline.embedded.data_key import make_data_key
 from pipeline.embedded.folder import claim
 from pipeline.embedded.hash_key import make_hash_key
 from pipeline.embedded.reset import ours, reset
@@ -32,6 +33,7 @@ def earshots(folder: Path) -> Path:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
     make_hash_key(folder)
+    make_data_key(folder)
     return folder
 
 
@@ -42,7 +44,7 @@ def names(folder: Path) -> set[str]:
 def test_all_that_up_made_goes(tmp_path: Path) -> None:
     done = reset(earshots(tmp_path))
     assert names(tmp_path) == {"lock"}
-    assert {"kafka", "clickhouse", "logs/worker.log", "secrets/hash_key"} <= set(done.gone)
+    assert {"kafka", "clickhouse", "logs/worker.log", "secrets/hash_key", "secrets/data_key"} <= set(done.gone)
     assert done.left == []
     assert reset(tmp_path / "nowhere") == ([], [])
 
