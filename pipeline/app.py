@@ -14,7 +14,6 @@ from collections.abc import Callable
 
 from pipeline import migrate
 from pipeline.clickhouse import fingerprints
-from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.settings import SentimentSettings, Settings
 from pipeline.kafka.consumer import consumer_config
 from pipeline.monitoring.process import run_process
@@ -55,8 +54,7 @@ class Worker:
         key, work = settings.privacy.hash_key.get_secret_value(), settings.worker
         privacy = Pseudonymise(key.encode(), settings.privacy.region, DEFAULT)
         migrate.check(settings)
-        with clickhouse_client(settings.clickhouse) as client:
-            fingerprints.check(client, "hash_key", key)
+        fingerprints.check_keys(settings.clickhouse, {"hash_key": key})
         connections, in_flight = Connections(settings), InFlightLimit()
         writes, reads = connections.inserter("landing"), connections.inserter("completion")
         matching = Matching(settings, InteractionsTable(connections.inserter("alerts")))

@@ -8,12 +8,15 @@ hashes of known addresses do. The first process that uses a key stores it. Resta
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
 from clickhouse_connect.driver.client import Client
 
+from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.query import one_line
+from pipeline.config.settings import ClickHouseSettings
 from pipeline.errors import SettingsError
 
 TABLE = "key_fingerprints"
@@ -39,6 +42,13 @@ def check(client: Client, name: Name, key: str) -> None:
             f"setting privacy.{name} is not the key that database {client.database} was first written with, on "
             f"{stored[1]:%Y-%m-%d}: with another one {_LOST[name]} (fingerprint {own[:8]}, stored {stored[0][:8]})"
         )
+
+
+def check_keys(clickhouse: ClickHouseSettings, keys: Mapping[Name, str]) -> None:
+    """`check` for each key, for a process that starts. Raises UnreachableError without ClickHouse, too."""
+    with clickhouse_client(clickhouse) as client:
+        for name, key in keys.items():
+            check(client, name, key)
 
 
 def fingerprint(name: Name, key: str) -> str:

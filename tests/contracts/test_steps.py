@@ -8,6 +8,7 @@ import pytest
 
 from pipeline import app, migrate
 from pipeline.batch import EventBatch
+from pipeline.clickhouse import fingerprints
 from pipeline.config.settings import Settings
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.single import SingleEvent, words_of
@@ -108,6 +109,7 @@ def test_the_worker_has_these_steps_in_this_order(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(app, "HotPath", keep)
     monkeypatch.setattr(migrate, "check", lambda _: None)
+    monkeypatch.setattr(fingerprints, "check_keys", lambda *_: None)
     monkeypatch.setattr(connections, "clickhouse_client", lambda *_: None)
     with pytest.raises(MadeError):
         app.Worker(settings, MemoryLabeller())
