@@ -9,36 +9,12 @@ import polars as pl
 from pipeline.identity.evidence import evidence
 from pipeline.identity.graph import customers
 from pipeline.identity.rules_file import RulesFile
-from pipeline.processors.completion import Completion
-from pipeline.processors.dedup import Dedup, RevisionIndex
-from pipeline.processors.keys import KeySet
-from pipeline.processors.mentions.brands import Brands
-from pipeline.processors.mentions.step import Mentions
-from pipeline.processors.privacy import Pseudonymise
-from pipeline.sinks.memory import MemoryTable
-from pipeline.sources.decode import Decode
-from pipeline.sources.memory import batch_of
-from schemas.contacts import DEFAULT
 from schemas.evidence import EVIDENCE_COLUMNS
 from schemas.identity import account_key, edge_keys, value_key
-from tests.support.bad_records import event
+from tests.identity.rows import PRIVACY, Event, rows_of
 
-PRIVACY = Pseudonymise(b"key", "DE", DEFAULT)
-NO_BRANDS = Brands(brands=())
 ANN = account_key("forum", "7")
 AT = 1_788_220_800_000
-Event = dict[str, Any]
-
-
-def rows_of(*events: Event) -> pl.DataFrame:
-    """The rows of these events after step completion."""
-    defaults = {"platform": "forum", "created_at": "2026-09-01T00:00:00Z"}
-    batch = batch_of([event(**{"id": str(number), **defaults, **each}) for number, each in enumerate(events)])
-    dedup = Dedup(RevisionIndex(KeySet(1_000, 1e9)))
-    for step in (Decode(), PRIVACY, dedup, Mentions(NO_BRANDS), Completion(MemoryTable(), waiting_s=1e9)):
-        batch = step.process(batch)
-    assert not batch.rejected
-    return batch.events
 
 
 def edges_of(*events: Event, rules: RulesFile | None = None) -> pl.DataFrame:
