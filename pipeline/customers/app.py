@@ -31,7 +31,6 @@ from pipeline.monitoring.table_metrics import keep_asking
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.sinks.customers import CustomerTables
 from schemas.contacts import DEFAULT
-from schemas.times import utc_now
 
 NAME = "customers"
 STOP_S = 5.0
@@ -106,7 +105,7 @@ class CustomersProcess:
         """Takes evidence and commands until the generation ends. Raises GivenUp."""
         self._vitals.hold("partitions", "reading edges, commands and rules")
         term = self._leader.inserter.term
-        await self._leader.on_thread(lambda: self._state.start(term, generation, utc_now()))
+        await self._leader.on_thread(lambda: self._state.start(term, generation))
         with self._leader.serving(generation):
             self._vitals.clear("partitions")
             log.info("%d profiles share a customer", self._state.graph.linked)

@@ -31,8 +31,3 @@ class Breaker:
         while self._counts[0][0] <= now - WINDOW_S:
             self._counts.popleft()
         return sum(count for _, count in self._counts) > LIMIT
-
-    def release(self) -> None:
-        """From now on evidence is free."""
-        self.held = 0
-        self._counts.clear()

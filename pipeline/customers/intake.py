@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from pipeline.clock import Seldom
-from pipeline.customers.state import Outcome, State
+from pipeline.customers.state import State
+from pipeline.identity.change import Change
 from pipeline.leader import Leader
 from pipeline.monitoring.health import Vitals
 from schemas.evidence import parse
-from schemas.times import utc_now
 
 TAKING = "taking evidence"
 PIECE, IMPORTED_PIECE = 1_000, 100_000
@@ -85,11 +85,11 @@ class Intake:
         del self._events[: len(events)]
         self._room.set()
 
-    async def take(self, piece: Piece) -> Outcome:
+    async def take(self, piece: Piece) -> Change:
         """Passes a piece to the state. Raises GivenUp."""
         self._leader.check()
         self._vitals.busy(TAKING)
-        return await self._leader.on_thread(partial(self._state.take, *piece, utc_now()))
+        return await self._leader.on_thread(partial(self._state.take, *piece))
 
     def _pieces(self, events: Sequence[Any]) -> Iterator[Piece]:
         return pieces(piece for event in events if (piece := self._parsed(event)) is not None)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from dataclasses import asdict, fields
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 
 from pipeline.clickhouse.inserter import Inserter
+from pipeline.clickhouse.query import Query
 from pipeline.identity.rules_file import RulesFile
 from schemas.evidence import EVIDENCE_COLUMNS
-from schemas.identity import ACTIONS, ASSIGNMENT_COLUMNS, EDGE_COLUMNS, REFUSAL_COLUMNS, Command, Customers
+from schemas.identity import ASSIGNMENT_COLUMNS, EDGE_COLUMNS, REFUSAL_COLUMNS, Command, Customers
 from schemas.times import TIME
 
 BREAKER, CLAIMS, ARRIVED = "breaker", "claims", "arrived"
@@ -26,13 +27,30 @@ PIECE_ROWS = 100_000
 _COMMAND = [field.name for field in fields(Command)]
 
 
-class Evidence(NamedTuple):
-    """What table identity_edges holds."""
+def read_edges(query: Query) -> tuple[pl.DataFrame, list[int]]:
+    """All evidence, as `Graph.take` takes it, an edge and basis possibly several times; and the keys of the own accounts."""
+    names = [name for name in EDGE_COLUMNS if name not in ("rule", "rule_version", "event")]
+    rows = query(f"SELECT edge, {', '.join(map(_numbered, names))} FROM identity_edges")
+    enums = {name: type_ for name in names if isinstance(type_ := EDGE_COLUMNS[name], pl.Enum)}
+    edges = rows.with_columns(pl.col(name).cat.to(type_) for name, type_ in enums.items())
+    own = query(f"SELECT DISTINCT a FROM identity_edges WHERE rule = '{OWN_RULE}'")
+    return edges, own.get_column("a").to_list()
 
-    edges: pl.DataFrame
-    """`edge` and those of EDGE_COLUMNS that the graph needs."""
-    own: list[int]
-    """Keys of the own accounts."""
+
+def read_commands(query: Query) -> tuple[list[Command], int]:
+    """The commands that were carried out, and the highest sequence of all."""
+    names = ", ".join("toUnixTimestamp64Milli(at) AS at" if name == "at" else name for name in _COMMAND)
+    rows = query(f"SELECT {names} FROM identity_commands FINAL WHERE refused = '' ORDER BY sequence")
+    last = query("SELECT max(sequence) AS last FROM identity_commands").get_column("last")[0]
+    return [Command(**row) for row in rows.iter_rows(named=True)], last
+
+
+def read_rules(query: Query) -> tuple[int, RulesFile]:
+    """The version of the rules in force, and they; 0: none were ever applied."""
+    rows = query("SELECT version, rules FROM identity_rules FINAL ORDER BY version DESC LIMIT 1")
+    if rows.is_empty():
+        return 0, RulesFile()
+    return rows["version"][0], RulesFile.model_validate_json(rows["rules"][0])
 
 
 class CustomerTables:
@@ -42,15 +60,9 @@ class CustomerTables:
         self._inserter = inserter
 
     # --- evidence, commands, rules ------------------------------------------------------------------------------------
-    def evidence(self) -> Evidence:
-        """All edges, an edge and basis possibly several times."""
-        names = [name for name in EDGE_COLUMNS if name not in ("rule", "rule_version", "event")]
-        columns = ", ".join(_indexed(name) for name in names)
-        rows = self._inserter.query(f"SELECT edge, {columns} FROM identity_edges")
-        enums = {name: type_ for name in names if isinstance(type_ := EDGE_COLUMNS[name], pl.Enum)}
-        edges = rows.with_columns(pl.col(name).cat.to(type_) for name, type_ in enums.items())
-        own = self._inserter.query(f"SELECT DISTINCT a FROM identity_edges WHERE rule = '{OWN_RULE}'")
-        return Evidence(edges, own.get_column("a").to_list())
+    def edges(self) -> tuple[pl.DataFrame, list[int]]:
+        """As `read_edges`."""
+        return read_edges(self._inserter.query)
 
     def write_edges(self, edges: pl.DataFrame, now: datetime, generation: int) -> None:
         """Adds rows of evidence: EVIDENCE_COLUMNS."""
@@ -62,11 +74,8 @@ class CustomerTables:
         self._insert("identity_edges", rows, generation)
 
     def commands(self) -> tuple[list[Command], int]:
-        """The commands that were not refused, and the highest sequence of all."""
-        names = ", ".join("toUnixTimestamp64Milli(at) AS at" if name == "at" else name for name in _COMMAND)
-        rows = self._inserter.query(f"SELECT {names} FROM identity_commands FINAL WHERE refused = '' ORDER BY sequence")
-        last = self._inserter.query("SELECT max(sequence) AS last FROM identity_commands").get_column("last")[0]
-        return [Command(**row) for row in rows.iter_rows(named=True) if row["action"] in ACTIONS], last
+        """As `read_commands`."""
+        return read_commands(self._inserter.query)
 
     def write_command(self, command: Command, refused: str, now: datetime, generation: int) -> None:
         """Records a command; `refused`: why it changed nothing, else blank."""
@@ -76,11 +85,8 @@ class CustomerTables:
         self._insert("identity_commands", frame, generation)
 
     def rules(self) -> tuple[int, RulesFile]:
-        """The rules in force, and their version; 0: none were ever applied."""
-        rows = self._inserter.query("SELECT version, rules FROM identity_rules FINAL ORDER BY version DESC LIMIT 1")
-        if rows.is_empty():
-            return 0, RulesFile()
-        return rows["version"][0], RulesFile.model_validate_json(rows["rules"][0])
+        """As `read_rules`."""
+        return read_rules(self._inserter.query)
 
     def write_rules(self, version: int, rules: RulesFile, by: str, now: datetime, generation: int) -> None:
         """Puts rules in force, in the form that they are kept in (`RulesFile.kept`)."""
@@ -144,7 +150,7 @@ def _typed(rows: pl.DataFrame, types: Any) -> pl.DataFrame:
     return rows.select(pl.col(name).cast(type_) for name, type_ in types.items())
 
 
-def _indexed(name: str) -> str:
+def _numbered(name: str) -> str:
     """A column of table identity_edges; of an enum its number, which travels as one byte."""
     if name == "at":
         return "toUnixTimestamp64Milli(at) AS at"

@@ -53,7 +53,7 @@ class House:
         row = ("customers", self.term, 1, False, NOW)
         self.client.insert("leaders", [row], column_names=["name", "term", "holder", "released", "changed_at"])
         state = State(CustomerTables(leader.inserter), no_hashes)
-        state.start(self.term, leader.lease.generation, NOW)
+        state.start(self.term, leader.lease.generation)
         return state
 
     def rows(self, sql: str) -> list[Any]:
@@ -76,11 +76,11 @@ def house(emptied: Settings) -> House:
 
 def test_evidence_and_commands_become_customers(house: House) -> None:
     state = house.lead()
-    outcome = state.take(emails((1, 9), (2, 9), (3, 8)), False, NOW)
+    outcome = state.take(emails((1, 9), (2, 9), (3, 8)), False)
     assert outcome.moved.rows() == [(2, 2, 1)] and house.customers() == {1: 1, 2: 1}
-    state.command(Command(state.next_sequence(), "link", 3, 1, 5_000, "", "p3", "p1", by="ines", why="the same"), NOW)
+    state.command(Command(state.next_sequence(), "link", 3, 1, 5_000, "", "p3", "p1", by="ines", why="the same"))
     assert house.customers() == {1: 1, 2: 1, 3: 1}
     assert house.moves() == [(2, 2, 1, 0), (3, 3, 1, 1)]
-    state.command(Command(state.next_sequence(), "split", 1, 1, 6_000), NOW)
+    state.command(Command(state.next_sequence(), "split", 1, 1, 6_000))
     assert house.customers() == {2: 2, 3: 2}
     assert house.lead().graph.customers().assignments.rows() == [(2, 2), (3, 2)]
