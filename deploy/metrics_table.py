@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from deploy.grafana.board import series
-from pipeline.monitoring import metrics, source_metrics  # noqa: F401  # they declare
+from pipeline.monitoring import identity_metrics, metrics, source_metrics  # noqa: F401  # they declare
 from pipeline.monitoring.declare import DECLARED
 
 FILE = Path(__file__).parent.parent / "docs" / "metrics.md"

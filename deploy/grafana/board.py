@@ -1,8 +1,8 @@
 """The Grafana board, made from pipeline/monitoring/metrics.py: `make board` writes deploy/grafana/boards/earshot.json.
 
 Rows are in the order in which an on-call person looks: is it up, does it flow, how late, how far behind, sentiment, alerts,
-sources, errors, where the time goes, ClickHouse, memory. Built with Grafana's own foundation SDK, whose types are Grafana's
-schema.
+customers, sources, errors, where the time goes, ClickHouse, memory. Built with Grafana's own foundation SDK, whose types are
+Grafana's schema.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableRefresh,
 )
 
-from pipeline.monitoring import metrics, source_metrics
+from pipeline.monitoring import identity_metrics, metrics, source_metrics
 from pipeline.monitoring.declare import Metric
 
 FILE = Path(__file__).parent / "boards" / "earshot.json"
@@ -34,6 +34,7 @@ SOURCE = DataSourceRef(type_val="prometheus", uid="${source}")
 _SUFFIX = {"counter": "_total", "info": "_info"}
 RSS, CPU = "process_resident_memory_bytes", "process_cpu_seconds_total"
 WORKERS, CONTROL, LISTENERS = 'job="earshot", instance=~"$instance"', 'job="earshot-control"', 'job="earshot-listen"'
+CUSTOMERS = 'job="earshot-customers"'
 
 
 def series(metric: Metric) -> str:
@@ -51,6 +52,11 @@ def of(name: Metric | str, labels: str = "") -> str:
 def control(expression: str) -> str:
     """The same expression for `earshot control`, whichever workers are chosen."""
     return expression.replace(WORKERS, CONTROL)
+
+
+def customers(expression: str) -> str:
+    """The same expression for `earshot customers`."""
+    return expression.replace(WORKERS, CUSTOMERS)
 
 
 def listen(expression: str) -> str:
@@ -125,7 +131,7 @@ def board() -> Dashboard:
     made = (
         Dashboard("Earshot").uid("earshot").tags(["earshot"]).timezone("browser").time("now-1h", "now").refresh("15s")
         .tooltip(DashboardCursorSync.CROSSHAIR).readonly()
-        .description("Workers, control and listeners of Earshot. Runbook for each alert: docs/sre.md.")
+        .description("Workers, control, customers and listeners of Earshot. Runbook for each alert: docs/sre.md.")
         .with_variable(source).with_variable(instance)
     )  # fmt: skip
     for title, panels in ROWS.items():
@@ -135,7 +141,7 @@ def board() -> Dashboard:
     return made
 
 
-M, S = metrics, source_metrics
+M, S, C = metrics, source_metrics, identity_metrics
 ROWS: dict[str, list[TimeSeries | Stat]] = {
     "Is it up": [
         figure("Workers ready", "short", "Workers whose /ready says so", f"sum({of(M.READY)})", red_below=1),
@@ -154,10 +160,12 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
         graph("Uptime", "s", "Since the process started; a sawtooth is a crash loop",
               of__instance=f"time() - {of('process_start_time_seconds')}",
               control__instance=control(f"time() - {of('process_start_time_seconds')}"),
+              customers__instance=customers(f"time() - {of('process_start_time_seconds')}"),
               listener__instance=listen(f"time() - {of('process_start_time_seconds')}")),
-        graph("Version", "short", "Workers, controls and listeners by version",
+        graph("Version", "short", "Processes by version",
               workers__version=f"count by (version) ({of(M.BUILD)})",
               controls__version=control(f"count by (version) ({of(M.BUILD)})"),
+              customers__version=customers(f"count by (version) ({of(M.BUILD)})"),
               listeners__version=listen(f"count by (version) ({of(M.BUILD)})")),
     ],
     "Does it flow": [
@@ -244,6 +252,36 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
         graph("Changes of alerts.yaml", "short", "By result", workers__result=rate(M.RULES_RELOADS, "result"),
               control__result=control(rate(M.RULES_RELOADS, "result"))),
     ],
+    "Customers": [
+        graph("Customers, the process", "short", "1 when /ready says so, and 1 when it leads; otherwise the cause",
+              ready__instance=customers(of(M.READY)), leads__instance=customers(of(C.LEADS)),
+              because__cause=customers(f"sum by (cause) ({of(M.UNREADY)})")),
+        graph("Linked customers", "short", "Customers of several profiles, and their profiles: accounts, records of a CRM",
+              customers=customers(f"max({of(C.LINKED)})"), profiles=customers(f"max({of(C.PROFILES)})")),
+        graph("Profiles that move", "cps", "To another customer, by cause", by__cause=customers(rate(C.MOVES, "cause"))),
+        graph("Edges of evidence", "short", "Once for each basis", edges=customers(f"max({of(C.EDGES)})")),
+        graph("Review queue", "short", "Edges that link nobody, by reason; `earshot identity review` lists them",
+              because__reason=customers(f"max by (reason) ({of(C.REFUSED)}) > 0")),
+        graph("Breaker", "short", "1: new evidence is held until `earshot identity release`",
+              holds=customers(f"max({of(C.HOLDS)})")),
+        graph("Commands of stewards", "cps", "By result", result__result=customers(rate(C.COMMANDS, "result"))),
+        graph("Evidence that waits", "short", "Records of topic identity that are not taken yet",
+              records=customers(f"max({of(C.LAG_RECORDS)})")),
+        graph("Evidence, behind", "s", "Age of the oldest record that is not taken yet",
+              behind=customers(f"max({of(C.LAG_SECONDS)})")),
+        graph("Taking evidence", "s", "A piece, until its changes are stored",
+              p50=customers(quantile(0.5, C.TAKE_SECONDS)), p99=customers(quantile(0.99, C.TAKE_SECONDS))),
+        graph("Claimed handles, looked for up to", "s", "How long ago the rows landed that were searched last",
+              customers__instance=customers(of(C.LOOKUP_AGE))),
+        graph("Unreadable evidence", "cps", "Records of topic identity that are none, skipped",
+              customers__instance=customers(rate(C.UNREADABLE, "instance"))),
+        graph("Evidence sent", "cps", "Edges, by workers", worker__instance=rate(C.EVIDENCE, "instance")),
+        graph("Evidence, publishing", "s", "Until Kafka has acknowledged the record, retries included",
+              p50=quantile(0.5, C.EVIDENCE_SECONDS), p99=quantile(0.99, C.EVIDENCE_SECONDS)),
+        graph("Look-up map of workers, age", "s", "Since a worker last read the changes of customers, twice a second",
+              worker__instance=of(C.MAP_AGE)),
+        graph("Look-up map of workers", "short", "Profiles in it", worker__instance=of(C.MAP_LINKS)),
+    ],
     "Sources": [
         graph("Listeners", "short", "1 when /ready says so; otherwise the cause",
               ready__instance=listen(of(M.READY)), because__cause=listen(f"sum by (cause) ({of(M.UNREADY)})")),
@@ -302,7 +340,8 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
               step__step=rate(f"{series(M.STEP_SECONDS)}_sum", "step")),
         graph("Step waits", "s", "Mean time a batch waits before a step", step__step=mean(M.STEP_WAIT_SECONDS, "step")),
         graph("CPU", "percentunit", "Of one core", worker__instance=rate(CPU, "instance"),
-              control__instance=control(rate(CPU, "instance")), listener__instance=listen(rate(CPU, "instance"))),
+              control__instance=control(rate(CPU, "instance")), customers__instance=customers(rate(CPU, "instance")),
+              listener__instance=listen(rate(CPU, "instance"))),
     ],
     "ClickHouse": [
         graph("Inserts", "s", "p99 by table, retries included", p99__table=quantile(0.99, M.INSERT_SECONDS, "table")),
@@ -319,7 +358,7 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
     "Memory": [
         graph("Resident", "bytes", "Resident memory, and the limit of the process",
               worker__instance=of(RSS), limit__instance=of(M.MEMORY_LIMIT), control__instance=control(of(RSS)),
-              listener__instance=listen(of(RSS))),
+              customers__instance=customers(of(RSS)), listener__instance=listen(of(RSS))),
         graph("Known revisions", "bytes", "13 bytes each; up to 24 hours or 20 million", worker__instance=of(M.DEDUP_BYTES)),
         graph("Known dropped events", "bytes", "With keep_irrelevant = false, the same bounds",
               worker__instance=of(M.DROPPED_BYTES)),

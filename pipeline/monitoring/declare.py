@@ -1,4 +1,5 @@
-"""How metrics are declared: each once, with its name, unit and meaning. metrics.py and source_metrics.py list them."""
+"""How metrics are declared: each once, with its name, unit and meaning. metrics.py, identity_metrics.py and source_metrics.py
+list them."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from pipeline.monitoring.reject_reasons import CLASSES, OTHERS
 from schemas import labels
 
 TABLES = ("interactions", "dead_letters", "pending_changes")
-CAUSES = ("partitions", "kafka", "clickhouse", "dead_letters", "signals", "held", "other")
+CAUSES = ("partitions", "kafka", "clickhouse", "dead_letters", "signals", "evidence", "held", "other")
 """What can keep a worker from being ready; `held`: a partition whose next offset Kafka has lost."""
 STATES = ("reading", "seeding", "held")
 KEPT = ("memory", "table")
@@ -193,7 +193,7 @@ def start(steps: list[str]) -> None:
         PARTITIONS.labels(state)
     for kept in KEPT:
         WAITING.labels(kept)
-    for topic in ("dead_letters", "signals"):
+    for topic in ("dead_letters", "signals", "evidence"):
         RECORDS_REFUSED.labels(topic)
         PRODUCERS_RENEWED.labels(topic)
 

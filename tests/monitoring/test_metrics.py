@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from pipeline.batch import Origin
-from pipeline.monitoring import metrics, source_metrics
+from pipeline.monitoring import identity_metrics, metrics, source_metrics
 from pipeline.monitoring.column_histogram import ColumnHistogram
 from pipeline.monitoring.declare import DECLARED
 from pipeline.monitoring.health import Vitals
@@ -92,7 +92,8 @@ def test_a_cause_names_no_topic_and_no_database() -> None:
         vitals.hold(what, "why")
     vitals.measure()
     causes = {cause: metrics.REGISTRY.get_sample_value("earshot_unready", {"cause": cause}) for cause in metrics.CAUSES}
-    assert causes == {"partitions": 1, "kafka": 0, "clickhouse": 1, "dead_letters": 1, "signals": 0, "held": 1, "other": 1}
+    others = {"kafka": 0, "signals": 0, "evidence": 0}
+    assert causes == {"partitions": 1, "clickhouse": 1, "dead_letters": 1, "held": 1, "other": 1} | others
     assert metrics.REGISTRY.get_sample_value("earshot_ready") == 0
 
 
@@ -112,6 +113,22 @@ def test_what_control_counts_starts_at_zero() -> None:
         assert metrics.REGISTRY.get_sample_value("earshot_alert_seconds_count", {"path": path}) is not None
     for state in State:
         assert metrics.REGISTRY.get_sample_value("earshot_alerts_changes_total", {"state": state}) is not None
+
+
+OF_CUSTOMERS = {identity_metrics.MOVES, identity_metrics.COMMANDS}
+
+
+def test_what_customers_counts_starts_at_zero() -> None:
+    for metric in OF_CUSTOMERS:
+        metric.clear()
+    identity_metrics.start()
+    value = metrics.REGISTRY.get_sample_value
+    assert [value("earshot_identity_moves_total", {"cause": cause}) for cause in identity_metrics.CAUSES] == [0] * 4
+    assert [value("earshot_identity_commands_total", {"result": result}) for result in ("done", "refused")] == [0, 0]
+    identity_metrics.LEADS.set(1)
+    identity_metrics.REFUSED.labels("held").set(7)
+    identity_metrics.rest()
+    assert value("earshot_customers_leads") == value("earshot_identity_refused", {"reason": "held"}) == 0
 
 
 OF_LISTENERS = {each for each in vars(source_metrics).values() if isinstance(each, Counter)}
@@ -134,7 +151,7 @@ def test_what_a_worker_counts_starts_at_zero() -> None:
         metric.clear()
     metrics.start(["decode"])
     empty = {metric for metric in labelled if not any(family.samples for family in metric.collect())}
-    assert empty == OF_CONTROL | OF_LISTENERS | {source_metrics.RELOADS.changes} | NOT_KNOWN_BEFORE
+    assert empty == OF_CONTROL | OF_CUSTOMERS | OF_LISTENERS | {source_metrics.RELOADS.changes} | NOT_KNOWN_BEFORE
 
 
 def test_a_receiver_whose_task_has_ended_is_another_cause() -> None:
