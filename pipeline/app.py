@@ -1,7 +1,7 @@
 """The worker, top to bottom: the way of a batch of social events from Kafka to ClickHouse.
 
-    topic events -> decode -> privacy -> dedup -> mentions -> completion -> sentiment -> relevance -> alerts
-        -> dead letters -> interactions -> signals -> commit
+    topic events -> decode -> privacy -> dedup -> mentions -> completion -> sentiment -> relevance -> identity
+        -> alerts -> dead letters -> interactions -> signals -> evidence -> commit
 
 Every step is a Faust agent. Rejected rows travel inside the batch; one owner commits the offset, last.
 """
@@ -19,6 +19,8 @@ from pipeline.kafka.consumer import consumer_config
 from pipeline.monitoring.process import run_process
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, RevisionIndex
+from pipeline.processors.identity import Identity
+from pipeline.processors.key_map import KeyMap
 from pipeline.processors.keys import KeySet
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.processors.relevance import Relevance
@@ -33,6 +35,7 @@ from pipeline.sources.kafka import KafkaSource, Limits, Subscription
 from pipeline.worker import labelling
 from pipeline.worker.allocator import collect_seldom
 from pipeline.worker.connections import SEEDING_S, Connections
+from pipeline.worker.customers import Following
 from pipeline.worker.flow import LOG_LEVELS, Flow
 from pipeline.worker.hot_path import HotPath
 from pipeline.worker.in_flight import InFlightLimit
@@ -57,20 +60,22 @@ class Worker:
         fingerprints.check_keys(settings.clickhouse, {"hash_key": key})
         connections, in_flight = Connections(settings), InFlightLimit()
         writes, reads = connections.inserter("landing"), connections.inserter("completion")
+        landed, stored = InteractionsTable(writes), InteractionsTable(reads)
         matching = Matching(settings, InteractionsTable(connections.inserter("alerts")))
 
         index = RevisionIndex(KeySet(work.dedup_keys, work.dedup_hours * 3600))
         dropped = None if work.keep_irrelevant else KeySet(work.dedup_keys, work.dedup_hours * 3600, dated=True)
-        pending, bounds = PendingTable(reads), Bounds(work.waiting_changes)
-        completion = Completion(InteractionsTable(reads), work.waiting_days * 86400, pending, bounds, dropped)
+        bounds = Bounds(work.waiting_changes)
+        completion = Completion(stored, work.waiting_days * 86400, PendingTable(reads), bounds, dropped)
         labels = labelling.Labelling(labeller, settings.sentiment.budget_ms / 1000, connections, matching.alerts)
-        relevance = Relevance(dropped) if dropped else None
-        publisher = SignalPublisher(connections.signals("landing"), matching.alerts, InteractionsTable(writes))
+        relevance, identity = Relevance(dropped) if dropped else None, Identity(KeyMap())
+        signals = SignalPublisher(connections.signals("landing"), matching.alerts, landed)
+        evidence = connections.evidence(identity, landed)
         hot_path = HotPath(
             # Privacy comes before dedup: a revision made of an address in clear would prove a guess of the address.
-            [Decode(), privacy, Dedup(index), matching.mentions, completion, labels.step, relevance, matching.alerts],
-            Landing(writes, connections.dead_letters(writes), privacy.seal, publisher.publish),
-            [index, relevance, completion, labels.deferred],
+            [Decode(), privacy, Dedup(index), matching.mentions, completion, labels.step, relevance, identity, matching.alerts],
+            Landing(writes, connections.dead_letters(writes), privacy.seal, signals.publish, evidence.publish),
+            [index, relevance, completion, identity, labels.deferred],
         )
 
         fence, vitals = connections.fence, connections.vitals
@@ -80,7 +85,8 @@ class Worker:
         limits = Limits(work.batch_rows, work.batch_bytes, work.linger_ms / 1000)
         events = Subscription(consumer_config(settings.kafka), connections.events_topic, limits)
         self._source = KafkaSource(events, offsets, fence, vitals, in_flight, self._flow, lambda: completion.waiting > 0)
-        self._services = Services(settings, vitals, offsets.lag, matching, labels.deferred)
+        following = Following(connections, identity, privacy)
+        self._services = Services(settings, vitals, offsets.lag, matching, following, labels.deferred)
         show_memory(index, completion, dropped)
 
     async def run(self) -> None:

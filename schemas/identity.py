@@ -28,6 +28,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+import numpy as np
 import polars as pl
 from xxhash import xxh3_64_intdigest
 
@@ -93,16 +94,14 @@ def bare(handle: pl.Expr) -> pl.Expr:
 def account_keys(platform: pl.Series, author_id: pl.Series, handle: pl.Series) -> pl.Series:
     """`account_key` of each row, UInt64."""
     frame = pl.DataFrame([platform.alias("platform"), author_id.alias("id"), handle.alias("handle")])
-    frame = frame.with_columns(bare(pl.col("handle")))
-    by_id, by_handle = pl.col("id").fill_null("") != "", pl.col("handle").fill_null("") != ""
-    texts = frame.select(
-        id=pl.when(by_id).then(pl.format("{}:{}", "platform", "id")),
-        handle=pl.when(~by_id & by_handle).then(pl.format("{}:@{}", "platform", "handle")),
-    )
-    keys = _hashed(texts.get_column("id"))
-    if texts.get_column("handle").null_count() == len(texts):
-        return keys
-    return keys | _hashed(texts.get_column("handle"))  # one of both is 0
+    named = frame.select(pl.col("platform") + pl.when(pl.col("id") != "").then(":" + pl.col("id"))).to_series()
+    if not named.null_count():
+        return _hashed(named)
+    name = bare(pl.col("handle"))
+    others = frame.filter(named.is_null()).select(pl.col("platform") + pl.when(name != "").then(":@" + name)).to_series()
+    keys = _hashed(named).to_numpy(writable=True)
+    keys[named.is_null().to_numpy()] = _hashed(others).to_numpy()
+    return pl.Series("key", keys)
 
 
 def value_key(type_: str, digest: str) -> int:
@@ -128,8 +127,13 @@ def edge_keys(edges: pl.DataFrame) -> pl.Series:
 
 def _hashed(texts: pl.Series) -> pl.Series:
     """XXH3-64 of each text, 0 for null."""
-    keys = [0 if text is None else xxh3_64_intdigest(text.encode()) for text in texts.to_list()]
-    return pl.Series("key", keys, dtype=pl.UInt64)
+    there = texts.drop_nulls().cast(pl.Binary).to_list()
+    hashed = np.fromiter(map(xxh3_64_intdigest, there), np.uint64, len(there))
+    if len(there) == len(texts):
+        return pl.Series("key", hashed)
+    keys = np.zeros(len(texts), np.uint64)
+    keys[texts.is_not_null().to_numpy()] = hashed
+    return pl.Series("key", keys)
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------

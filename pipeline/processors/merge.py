@@ -22,13 +22,18 @@ NEVER = pl.lit(0).cast(TIME)
 """The time of a group that a row does not carry."""
 ORIGIN = ("topic", "partition", "offset")
 FIXED = [f.column for f in events.FIELDS if f.group == "fixed" and f.column not in ("operation", "occurred_at")]
-_GROUPS = events.GROUPS | {"text": (*events.GROUPS["text"], *SENTIMENT)}
-"""A label is no field of a record, but it changes with the text."""
+CUSTOMER: dict[str, pl.DataType] = {"customer_key": pl.UInt64()}
+"""Whose customer the author was when the row landed (processors/identity.py)."""
+_GROUPS = events.GROUPS | {
+    "text": (*events.GROUPS["text"], *SENTIMENT),
+    "author": (*events.GROUPS["author"], *CUSTOMER),
+}
+"""A label and a customer are no fields of a record, but they change with the text and with the author."""
 CREATES: dict[str, pl.DataType] = {"create_revisions": pl.List(pl.UInt64()), "other_created_at": TIME, "landed_at": TIME}
 """What a row knows of the creates of its event (processors/second_creates.py), and when the first of them landed."""
 KEPT = 50
 """Most revisions of creates that a row has: the last ones."""
-FILLED: dict[str, pl.DataType] = {**SENTIMENT, **CREATES}
+FILLED: dict[str, pl.DataType] = {**SENTIMENT, **CREATES, **CUSTOMER}
 """Columns of table interactions that steps fill. `prepare` adds them as nulls, because not every hot path has each step; a
 tombstone blanks them. One that changes with a group of fields is in _GROUPS too."""
 _STATE = [*FIXED, *(column for group in _GROUPS.values() for column in group), *GROUP_TIMES, *CREATES, "is_deleted"]

@@ -12,6 +12,7 @@ from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.row_versions import ROW_KEY
 from pipeline.processors.alerts.single import JUDGED
 from pipeline.processors.completion import THERE
+from pipeline.processors.identity import EVIDENT
 from pipeline.processors.merge import NEVER, ORIGIN
 from pipeline.sinks.landing import COLUMNS
 from pipeline.sinks.pending import of_partitions
@@ -19,6 +20,7 @@ from pipeline.sinks.search import Search
 
 _MOVED = pl.col("moved_to") > NEVER
 _SIGNALLED = ", ".join([*JUDGED, "text", "text_at", "revision", "version"])
+_AUTHORS = ", ".join([*EVIDENT, "occurred_at", "revision", "version"])
 
 
 class InteractionsTable:
@@ -57,11 +59,25 @@ class InteractionsTable:
 
         A newer row of the event stands in for a row that it has replaced.
         """
+        return self._landed(changes, _SIGNALLED)
+
+    def authors(self, changes: pl.DataFrame) -> pl.DataFrame:
+        """The rows of these changes as `as_landed` says, with the columns that evidence is made of."""
+        rows = self._landed(changes, _AUTHORS)
+        # A blank text is none, as it was in the batch.
+        return rows.with_columns(pl.col(pl.String).replace("", None)) if rows.height else rows
+
+    def _landed(self, changes: pl.DataFrame, columns: str) -> pl.DataFrame:
+        def versions(where: str) -> pl.DataFrame:
+            return self._inserter.query(
+                f"SELECT {columns} FROM interactions WHERE {where} ORDER BY version DESC LIMIT 1 BY event_key, revision"
+            )
+
         # A change may carry another created_at than its event: if its minute has no row, it is searched by its key alone.
         dated = changes.filter(pl.col("created_at").is_not_null())
-        answers = self._search.at(dated, self._versions)
+        answers = self._search.at(dated, versions)
         known = pl.concat(answers).get_column("event_key").implode() if answers else pl.Series([[]], dtype=pl.List(pl.UInt64))
-        answers += self._search.anywhere(changes.filter(~pl.col("event_key").is_in(known)), self._versions)
+        answers += self._search.anywhere(changes.filter(~pl.col("event_key").is_in(known)), versions)
         if not answers:
             return pl.DataFrame()
         rows, asked = pl.concat(answers), changes.select("event_key", "revision", "said_at", "kafka_ms")
@@ -69,11 +85,6 @@ class InteractionsTable:
         newest = rows.sort("version").unique("event_key", keep="last", maintain_order=True).drop("revision")
         replaced = asked.join(exact, on="revision", how="anti").join(newest, on="event_key", how="inner")
         return pl.concat([exact, replaced.select(exact.columns)])
-
-    def _versions(self, where: str) -> pl.DataFrame:
-        return self._inserter.query(
-            f"SELECT {_SIGNALLED} FROM interactions WHERE {where} ORDER BY version DESC LIMIT 1 BY event_key, revision"
-        )
 
     def known_revisions(self, assigned: Sequence[Assigned], hours: float, limit: int) -> pl.DataFrame:
         """Columns revision and event_key of rows of the partitions: (a) at or past the committed offset, (b) the newest of the
@@ -96,13 +107,14 @@ class InteractionsTable:
     def unpublished(self, assigned: Sequence[Assigned], hours: float, limit: int) -> pl.Series:
         """Revisions whose signal may not be published yet: rows from the committed offset on, or the whole window where nothing
         is committed; the newest first, `limit` at most."""
-        recent = f"ingested_at >= '{datetime.now(UTC) - timedelta(hours=hours):%Y-%m-%d %H:%M:%S}'"
-        past = [
-            f"partition = {p.partition} AND {recent if p.committed is None else f'offset >= {p.committed}'}" for p in assigned
-        ]
-        where = f"{_partitions(assigned)} AND (({') OR ('.join(past)}))"
-        newest = f"ORDER BY ingested_at DESC LIMIT {limit}"
-        return self._inserter.query(f"SELECT revision FROM interactions WHERE {where} {newest}").get_column("revision")
+        newest = f"WHERE {_not_committed(assigned, hours)} ORDER BY ingested_at DESC LIMIT {limit}"
+        return self._inserter.query(f"SELECT revision FROM interactions {newest}").get_column("revision")
+
+    def complete_account_events(self, assigned: Sequence[Assigned], hours: float) -> None:
+        """Writes once more what the view account_events_filled makes of the rows of `unpublished`, however many."""
+        columns = "account_key, created_at, event_key, version, is_deleted"
+        rows = f"SELECT {columns} FROM interactions WHERE account_key != 0 AND {_not_committed(assigned, hours)}"
+        self._inserter.command(f"INSERT INTO account_events ({columns}) {rows}")
 
     def landed(self, changes: pl.DataFrame) -> pl.DataFrame:
         """Which of these changes (event_key, revision, created_at of its event) have a row (`completion.Stored`)."""
@@ -111,6 +123,13 @@ class InteractionsTable:
 
     def _revisions(self, where: str) -> pl.DataFrame:
         return self._inserter.query(f"SELECT DISTINCT event_key, revision FROM interactions WHERE {where}")
+
+
+def _not_committed(assigned: Sequence[Assigned], hours: float) -> str:
+    """SQL: rows of the partitions from the committed offset on, or of the whole window where nothing is committed."""
+    recent = f"ingested_at >= '{datetime.now(UTC) - timedelta(hours=hours):%Y-%m-%d %H:%M:%S}'"
+    past = [f"partition = {p.partition} AND {recent if p.committed is None else f'offset >= {p.committed}'}" for p in assigned]
+    return f"{_partitions(assigned)} AND (({') OR ('.join(past)}))"
 
 
 def _partitions(assigned: Sequence[Assigned]) -> str:

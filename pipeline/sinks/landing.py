@@ -1,9 +1,9 @@
 """Landing: writes a batch to its tables, in the order that makes a replay harmless.
 
-Dead letters first, waiting changes next, `interactions` last: only that makes a revision landed. Then the signals are
-published, and changes that need not wait any more are marked as done. After a kill anywhere in between, the records are read
+Dead letters first, waiting changes next, `interactions` last: only that makes a revision landed. Then signals and evidence are
+sent, and changes that need not wait any more are marked as done. After a kill anywhere in between, the records are read
 again, and each write is idempotent: dead letters and pending changes by their keys, interactions because their revisions are
-known; a signal that may not have been published is published again."""
+known; signals and evidence that may not have been sent are sent again."""
 
 from __future__ import annotations
 
@@ -41,15 +41,12 @@ class Letters(Protocol):
         ...
 
 
-def _publish_nothing(batches: Sequence[EventBatch]) -> None:
-    pass
-
-
 class Landing:
     """Writes batches. Blocks while the database or the broker is down; raises GivenUp when the batch was given up.
 
-    `publish` is called when their rows are in ClickHouse, and before changes that waited are marked as done. `seal` is step
-    privacy's: a change that waited and is refused becomes a record once more. Batches land together up to `together_bytes`.
+    Each of `publish` is called, in this order, when their rows are in ClickHouse, and before changes that waited are marked as
+    done. `seal` is step privacy's: a change that waited and is refused becomes a record once more. Batches land together up to
+    `together_bytes`.
     """
 
     def __init__(
@@ -57,7 +54,7 @@ class Landing:
         inserter: Inserter,
         dead_letters: Letters,
         seal: Callable[[str], str],
-        publish: Callable[[Sequence[EventBatch]], None] = _publish_nothing,
+        *publish: Callable[[Sequence[EventBatch]], None],
         together_bytes: int = TOGETHER_BYTES,
         clock: Clock = wall,
     ) -> None:
@@ -81,7 +78,8 @@ class Landing:
             refused += self._wait(batch)
         for group in _together(batches, self._together_bytes):
             refused += self._insert(group, generation)
-        self._publish(batches)
+        for publish in self._publish:
+            publish(batches)
         for batch, before in zip(batches, known, strict=True):
             self._dead_letters.write(batch.rejected[before:], generation)
             if batch.settled_changes is not None:

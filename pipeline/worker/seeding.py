@@ -1,4 +1,6 @@
-"""Seeding: reads from ClickHouse on assignment the known revisions and the waiting changes of the new partitions."""
+"""Seeding: reads from ClickHouse on assignment the known revisions and the waiting changes of the new partitions.
+
+It also completes table account_events: a worker that died may have inserted rows without those that the view makes of them."""
 
 from __future__ import annotations
 
@@ -37,6 +39,7 @@ class Seeding:
             known = table.known_revisions(assigned, work.dedup_hours, work.dedup_keys)
             unpublished = table.unpublished(assigned, work.dedup_hours, UNPUBLISHED_KEYS)
             waiting = PendingTable(self._inserter).waiting(assigned, work.waiting_changes)
+            table.complete_account_events(assigned, work.dedup_hours)
         finally:
             self._inserter.vitals.idle("seeding")
         revisions = pl.concat([known.get_column("revision"), waiting.keys.get_column("revision")])

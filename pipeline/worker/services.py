@@ -15,26 +15,36 @@ from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import RevisionIndex
 from pipeline.processors.keys import KeySet
 from pipeline.processors.sentiment.deferred import DeferredLabeller
+from pipeline.worker.customers import Following
 from pipeline.worker.lag import Lag, keep_asking_ends
 from pipeline.worker.matching import Matching
 
 
 class Services:
-    """Health server, questions to ClickHouse and Kafka that no batch asks, files that may change, deferred labels."""
+    """Health server, questions to ClickHouse and Kafka that no batch asks, files that may change, customers, deferred
+    labels."""
 
     def __init__(
-        self, settings: Settings, vitals: Vitals, lag: Lag, matching: Matching, deferred: DeferredLabeller | None
+        self,
+        settings: Settings,
+        vitals: Vitals,
+        lag: Lag,
+        matching: Matching,
+        customers: Following,
+        deferred: DeferredLabeller | None,
     ) -> None:
         self._settings, self._vitals, self._lag = settings, vitals, lag
-        self._matching, self._deferred = matching, deferred
+        self._matching, self._customers, self._deferred = matching, customers, deferred
 
     @contextmanager
     def running(self, fail: Callable[[BaseException], None]) -> Iterator[None]:
-        """Runs them meanwhile; a fatal error is passed to `fail`. Raises StackError when the health server's port is taken."""
+        """Runs them meanwhile; a fatal error is passed to `fail`. Raises StackError when the health server's port is taken,
+        EarshotError when ClickHouse does not say who the customers are."""
         settings, work = self._settings, self._settings.worker
         keep_asking(clickhouse_client(settings.clickhouse, timeout_s=5), self._vitals)
         keep_asking_ends(kafka_admin(settings.kafka), settings.kafka.topic("events"), self._lag)
         self._matching.keep_checking()
+        self._customers.start()
         metrics.MEMORY_LIMIT.set(memory_limit())
         stop_health = serve(self._vitals, work.health_host, work.health_port)
         if self._deferred:

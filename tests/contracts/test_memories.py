@@ -17,6 +17,8 @@ from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, revisions
+from pipeline.processors.identity import Identity
+from pipeline.processors.key_map import KeyMap
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
@@ -109,6 +111,24 @@ class OfCompletion(Subject):
         return batch.events.get_column("text").to_list(), waits, dict(batch.dropped), self._step.held.in_memory
 
 
+class OfIdentity(Subject):
+    """Which edges of these authors would be sent?"""
+
+    def __init__(self) -> None:
+        self.memory = self._step = Identity(KeyMap())
+
+    def batch(self, number: int) -> EventBatch:
+        authors = [{"id": str(n), "email": "ann@example.org", "url": f"https://x.com/ann{n}"} for n in range(3)]
+        raw = [event(id=f"{number}-{author['id']}", author=author) for author in authors]
+        steps = Dedup(new_index()), Mentions(Brands(brands=())), Completion(MemoryTable(), 1e9)
+        return through(*steps, self._step, raw=raw, number=number)
+
+    def answer(self) -> object:
+        evidence = self.batch(99).evidence
+        assert evidence is not None
+        return sorted(evidence.get_column("edge"))
+
+
 class OfDeferredLabels(Subject):
     """How many rows wait for a label?"""
 
@@ -127,7 +147,7 @@ class OfDeferredLabels(Subject):
         return metrics.REGISTRY.get_sample_value("earshot_sentiment_deferred_rows")
 
 
-SUBJECTS: list[type[Subject]] = [OfDedup, OfRelevance, OfCompletion, OfDeferredLabels]
+SUBJECTS: list[type[Subject]] = [OfDedup, OfRelevance, OfCompletion, OfIdentity, OfDeferredLabels]
 Act = Callable[[Subject, EventBatch], None]
 
 

@@ -14,6 +14,8 @@ from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.single import SingleEvent, words_of
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, RevisionIndex
+from pipeline.processors.identity import Identity
+from pipeline.processors.key_map import KeyMap
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
@@ -46,6 +48,7 @@ CHAIN: list[Callable[[], Step]] = [
     lambda: Completion(MemoryTable(), waiting_s=1e9),
     lambda: Sentiment(MemoryLabeller(), budget_s=1.0),
     lambda: Relevance(KeySet(1_000, 1e9, dated=True)),
+    lambda: Identity(KeyMap()),
     lambda: SingleEvent(RULES, Mentions(BRANDS, words_of(RULES)).words_in),
 ]
 NAMES = [make().name for make in CHAIN]

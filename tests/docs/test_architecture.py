@@ -115,7 +115,7 @@ def test_what_breaks_the_rules_is_found(tmp_path: Path) -> None:
 # --- names on pages ---------------------------------------------------------------------------------------------------
 FOLDERS = (ROOT, ROOT / "pipeline", ROOT / "tests", ROOT / "schemas", ROOT / "docs", ROOT / "deploy")
 FILE = re.compile(r"(?<![\w/.<-])[\w-]+(?:/[\w-]+)*\.(?:py|sql|xml|yaml|yml|md|toml)(?![\w.])")
-OF_USERS = {"brands.yaml", "alerts.yaml", "sources.yaml", "earshot.toml"}
+OF_USERS = {"brands.yaml", "alerts.yaml", "sources.yaml", "identity.yaml", "earshot.toml"}
 PLACEHOLDER = re.compile("NAME|GROUP|NNN")
 DEFINED = re.compile(r"^\s*(?:class|def|async def) (\w+)|^(\w+)(?: =|: )", re.MULTILINE)
 CLASS = re.compile(r"[A-Z][a-z]+[A-Za-z]*")

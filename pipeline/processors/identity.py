@@ -1,0 +1,148 @@
+"""Identity: whose customer the author of each row is, and what the rows say about who is who.
+
+Column `customer_key` is the author's customer as this worker knows it when the row lands: the author's own profile if it stands
+alone, 0 without an author. The look-up map is filled from table assignments (worker/customers.py).
+
+`batch.evidence` holds the edges that this worker has not sent yet, or not with a time as old (sinks/evidence.py sends them when
+the rows are in ClickHouse). An edge that comes again changes nothing, so the step may forget what it sent: after a restart, or
+beyond SENT edges. It must never take for sent what was not: what a batch would have sent is forgotten when the batch is given
+up, and computed anew when ClickHouse refused a row of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from pipeline.batch import EventBatch, Partition
+from pipeline.identity.evidence import OF_AUTHORS, evidence
+from pipeline.identity.own import own_accounts
+from pipeline.identity.rules_file import RulesFile
+from pipeline.processors.key_map import KeyMap
+from pipeline.processors.keys import Keys, Mask
+from schemas.identity import account_keys
+
+SENT = 1_000_000
+"""Edges that are remembered as sent, about: 20 MB."""
+_AHEAD = 100
+"""More batches than are ever on their way at once."""
+EVIDENT = (
+    "event_key", "platform", "source_name", "direction", "is_deleted", "author_id", "author_handle", "author_kind", "author_at",
+    *OF_AUTHORS,
+)  # fmt: skip
+"""The columns that evidence is made of."""
+_PROFILE = ("platform", "author_id", "author_handle")
+
+
+class _OnItsWay(NamedTuple):
+    generation: int
+    rows: int
+    sent: Keys
+    """The keys of its edges in Sent."""
+
+
+class Sent:
+    """Which edges were sent with which basis, and the oldest time of each. Beyond `most` the older half is forgotten."""
+
+    def __init__(self, most: int = SENT) -> None:
+        self._half = most // 2
+        self._maps = KeyMap(), KeyMap()
+
+    def older(self, keys: Keys, at: Keys) -> Mask:
+        """Which of these times are older than what was sent: all of an edge that was not sent."""
+        sent = [known.of(keys) for known in self._maps]
+        older: Mask = np.logical_and.reduce([(times == keys) | (at < times) for times in sent])
+        return older
+
+    def remember(self, keys: Keys, at: Keys) -> None:
+        """Their edges go with these times."""
+        newer, _ = self._maps
+        newer.put(keys, at)
+        if len(newer) > self._half:
+            self._maps = KeyMap(), newer
+
+    def forget(self, keys: Keys) -> None:
+        """They were not sent."""
+        for known in self._maps:
+            known.put(keys, keys)
+
+
+class Identity:
+    """The step, and a BatchMemory. Restart: nothing is remembered; another thread fills `customers`, the look-up map."""
+
+    name = "identity"
+
+    def __init__(self, customers: KeyMap, most_sent: int = SENT) -> None:
+        self.customers = customers
+        self._rules, self._version = RulesFile(), 0
+        self._sent = Sent(most_sent)
+        self._on_their_way: dict[int, _OnItsWay] = {}
+        self._refused_until = 0
+        self._lock = threading.Lock()
+
+    def use(self, rules: RulesFile, version: int) -> None:
+        """These rules are in force from the next batch on. From any thread."""
+        self._rules, self._version = rules, version
+
+    def process(self, batch: EventBatch) -> EventBatch:
+        accounts = account_keys(*(batch.events.get_column(name) for name in _PROFILE)).to_numpy()
+        batch.events = batch.events.with_columns(pl.Series("customer_key", self.customers.of(accounts)))
+        edges = self.evidence_of(batch.events)
+        with self._lock:
+            for number in [n for n, other in self._on_their_way.items() if other.generation != batch.generation]:
+                self._forget(number)
+            sent = _sent_keys(edges)
+            at = edges.get_column("at").to_numpy().astype(np.uint64)
+            new = self._sent.older(sent, at)
+            self._sent.remember(sent[new], at[new])
+            self._on_their_way[batch.id] = _OnItsWay(batch.generation, batch.events.height, sent[new])
+        batch.evidence = edges.filter(pl.Series(new))
+        return batch
+
+    def evidence_of(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """EVIDENCE_COLUMNS: all edges that these rows give, whether they were sent or not."""
+        rules, version = self._rules, self._version
+        return pl.concat([evidence(rows, rules, version), own_accounts(rows, version)])
+
+    def to_send(self, batch: EventBatch) -> pl.DataFrame:
+        """The edges to send of a batch whose rows have landed: `batch.evidence`, but all that its rows give where ClickHouse
+        refused some, or some of a batch shortly before, of which later ones may have taken edges for sent."""
+        with self._lock:
+            noted = self._on_their_way.get(batch.id)
+            if noted is not None and batch.events.height < noted.rows:
+                self._refused_until = batch.id + _AHEAD
+                self._forget(batch.id)
+        if batch.evidence is None or batch.id <= self._refused_until:
+            return self.evidence_of(batch.events)
+        return batch.evidence
+
+    def landed(self, batch: EventBatch, refused: Keys) -> None:
+        """Its edges were sent."""
+        with self._lock:
+            self._on_their_way.pop(batch.id, None)
+
+    def given_up(self, batch: EventBatch) -> None:
+        """Its edges were not sent, or are sent again."""
+        with self._lock:
+            self._forget(batch.id)
+
+    def left(self, partitions: set[Partition] | None) -> None:
+        """Without any partition no batch is on its way."""
+        if partitions is None:
+            with self._lock:
+                for number in list(self._on_their_way):
+                    self._forget(number)
+
+    def _forget(self, number: int) -> None:
+        if (batch := self._on_their_way.pop(number, None)) is not None:
+            self._sent.forget(batch.sent)
+
+
+def _sent_keys(edges: pl.DataFrame) -> Keys:
+    """A key for each edge and basis."""
+    basis = edges.get_column("basis").to_physical().to_numpy().astype(np.uint64)
+    keys: Keys = edges.get_column("edge").to_numpy() ^ basis
+    return keys
