@@ -36,7 +36,7 @@ def ask(settings: Settings, method: str, path: str, body: dict[str, object] | No
     Raises SettingsError without a token or when it is refused, UnreachableError when nobody answers, EarshotError with the
     API's own error when it refuses the command.
     """
-    url, token = url_of(settings.control), token_of(settings)
+    url, token = url_of(settings.control), token_of(settings, "control")
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url + path, data, headers, method=method)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.embedded import token
 from pipeline.embedded.secret import FOLDER as SECRETS
+from pipeline.embedded.token import NAMES as TOKENS
 from pipeline.errors import StackError
 
 MARKER = "earshot-data"
@@ -16,7 +16,7 @@ WHOLE = ("kafka", "clickhouse")
 
 def is_ours(folder: Path) -> bool:
     """Whether `earshot up` has run in the folder. Versions without the marker made these two files."""
-    before = (folder / "clickhouse" / "engine.xml", folder / SECRETS / token.NAME)
+    before = (folder / "clickhouse" / "engine.xml", folder / SECRETS / TOKENS["control"])
     return (folder / MARKER).is_file() or all(path.is_file() for path in before)
 
 

@@ -15,24 +15,24 @@ from pathlib import Path
 from pydantic import BaseModel, SecretStr
 
 from pipeline.config.section import Section
-from pipeline.config.settings import ENV_PREFIX, ControlSettings, KafkaSettings, Settings
+from pipeline.config.settings import ENV_PREFIX, ControlSettings, CustomersSettings, KafkaSettings, Settings
 from pipeline.embedded.child import free_port
 from pipeline.embedded.data_key import make_data_key
 from pipeline.embedded.hash_key import make_hash_key
 from pipeline.embedded.password import with_password
 from pipeline.embedded.secret import FOLDER, write_secret
 from pipeline.embedded.stack import Stack
-from pipeline.embedded.token import actor, make_token
+from pipeline.embedded.token import Api, actor, make_token
 
 NAME = "settings.toml"
 _HERE = "127.0.0.1"
 _OF_KAFKA = ("group", "topic_prefix", "partitions", "retention_ms", "retention_bytes")
-_ADDRESSES = ("kafka", "clickhouse", "worker", "control", "listen")
+_ADDRESSES = ("kafka", "clickhouse", "worker", "control", "customers", "listen")
 """The sections that may hold addresses of another installation."""
 
 
 def own_settings(settings: Settings, stack: Stack) -> Settings:
-    """The settings for this stack; the folder's token belongs to the user who runs it. Port 0 becomes a free port: `up` and
+    """The settings for this stack; the folder's tokens belong to the user who runs it. Port 0 becomes a free port: `up` and
     the commands in other terminals ask there."""
     folder, given = stack.data_dir, settings.kafka
     keys = {
@@ -48,12 +48,15 @@ def own_settings(settings: Settings, stack: Stack) -> Settings:
                 update={"health_host": _HERE, "health_port": settings.worker.health_port or free_port()}
             ),
             "listen": settings.listen.model_copy(update={"host": _HERE, "port": settings.listen.port or free_port()}),
-            "control": ControlSettings(
-                port=settings.control.port or free_port(), tokens={actor(): SecretStr(make_token(folder))}
-            ),
+            "control": ControlSettings(port=settings.control.port or free_port(), tokens=_tokens(folder, "control")),
+            "customers": CustomersSettings(port=settings.customers.port or free_port(), tokens=_tokens(folder, "customers")),
             "privacy": settings.privacy.model_copy(update={name: SecretStr(key) for name, key in keys.items()}),
         }
     )
+
+
+def _tokens(folder: Path, api: Api) -> dict[str, SecretStr]:
+    return {actor(): SecretStr(make_token(folder, api))}
 
 
 def ignored(given: Settings, own: Settings) -> list[str]:

@@ -1,28 +1,34 @@
-"""A data folder's token for the control API of its `earshot control`: made once, for the person who runs `earshot up`."""
+"""A data folder's tokens for the APIs of its `earshot control` and `earshot customers`: made once, for the person who runs
+`earshot up`."""
 
 from __future__ import annotations
 
 import getpass
 import secrets
 from pathlib import Path
+from typing import Literal
 
-from pipeline.config.settings import Settings
+from pipeline.config.settings import ControlSettings, CustomersSettings, Settings
 from pipeline.embedded.secret import make_secret, read_secret
 from pipeline.http.same_origin import is_loopback
 
-NAME = "control_token"
+Api = Literal["control", "customers"]
+"""A process with an API, and its section of the settings."""
+NAMES: dict[Api, str] = {"control": "control_token", "customers": "customers_token"}
+"""The file of each token."""
 
 
-def make_token(data_dir: Path) -> str:
-    """The token of the folder; makes it if there is none."""
-    return make_secret(data_dir, NAME, lambda: secrets.token_urlsafe(24))
+def make_token(data_dir: Path, api: Api) -> str:
+    """The folder's token for this API; makes it if there is none."""
+    return make_secret(data_dir, NAMES[api], lambda: secrets.token_urlsafe(24))
 
 
-def token_of(settings: Settings) -> str:
-    """The token of the settings, else the folder's if control is on this machine; empty if there is none."""
-    if token := settings.control.token.get_secret_value():
+def token_of(settings: Settings, api: Api) -> str:
+    """The token of the settings, else the folder's if the API is on this machine; empty if there is none."""
+    section: ControlSettings | CustomersSettings = getattr(settings, api)
+    if token := section.token.get_secret_value():
         return token
-    return read_secret(settings.embedded.data_dir, NAME) if is_loopback(settings.control.host) else ""
+    return read_secret(settings.embedded.data_dir, NAMES[api]) if is_loopback(section.host) else ""
 
 
 def actor() -> str:

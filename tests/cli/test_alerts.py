@@ -434,13 +434,14 @@ def test_wrong_usage_is_said(run: Run, arguments: list[str], says: str) -> None:
 
 def test_the_folders_token_is_for_control_on_this_machine(tmp_path: Path) -> None:
     settings = Settings(embedded=EmbeddedSettings(data_dir=tmp_path))
-    assert token_of(settings) == ""
-    token = make_token(tmp_path)
-    assert len(token) >= 16 and make_token(tmp_path) == token
+    assert token_of(settings, "control") == ""
+    token = make_token(tmp_path, "control")
+    assert len(token) >= 16 and make_token(tmp_path, "control") == token
+    assert make_token(tmp_path, "customers") == token_of(settings, "customers") != token
     assert (tmp_path / "secrets" / "control_token").stat().st_mode & 0o777 == 0o600
-    assert token_of(settings) == token
-    assert token_of(settings.model_copy(update={"control": ControlSettings(host="10.0.0.1")})) == ""
-    assert token_of(settings.model_copy(update={"control": ControlSettings(token="another one")})) == "another one"
+    assert token_of(settings, "control") == token
+    assert token_of(settings.model_copy(update={"control": ControlSettings(host="10.0.0.1")}), "control") == ""
+    assert token_of(settings.model_copy(update={"control": ControlSettings(token="another one")}), "control") == "another one"
 
 
 # --- check ------------------------------------------------------------------------------------------------------------

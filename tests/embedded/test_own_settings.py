@@ -15,6 +15,7 @@ from pipeline.config.load import load
 from pipeline.config.settings import (
     ClickHouseSettings,
     ControlSettings,
+    CustomersSettings,
     EmbeddedSettings,
     PrivacySettings,
     Settings,
@@ -50,6 +51,10 @@ host = "0.0.0.0"
 port = 9998
 tokens = { ines = "a token of ines, 24 long" }
 token = "a token of ines, 24 long"
+[customers]
+host = "0.0.0.0"
+port = 9997
+token = "a token of ines, 24 long"
 [sentiment]
 model = "off"
 """
@@ -80,11 +85,13 @@ def test_up_takes_nothing_of_another_place(production: Settings, unstarted: Stac
     assert (own.control.host, own.control.port, "ines" in own.control.tokens) == ("127.0.0.1", 9998, False)
     keys = own.privacy.hash_key.get_secret_value(), own.privacy.data_key.get_secret_value()
     assert keys == (make_hash_key(unstarted.data_dir), make_data_key(unstarted.data_dir))
+    assert (own.customers.host, own.customers.port) == ("127.0.0.1", 9997)
+    assert own.customers.tokens.keys() == own.control.tokens.keys() and own.customers.tokens != own.control.tokens
     assert (own.brands, own.sentiment.model, own.kafka.topic_prefix) == (production.brands, "off", "ours")
     assert set(ignored(production, own)) == {
         "kafka.bootstrap", "kafka.security_protocol", "kafka.sasl_username", "kafka.sasl_password", "kafka.ssl_ca",
         "clickhouse.url", "clickhouse.user", "clickhouse.password", "clickhouse.database", "clickhouse.ca",
-        "worker.health_host", "control.host", "control.tokens", "control.token",
+        "worker.health_host", "control.host", "control.tokens", "control.token", "customers.host", "customers.token",
     }  # fmt: skip
 
 
@@ -95,10 +102,13 @@ def test_nothing_is_ignored_of_settings_that_name_the_stack(unstarted: Stack, tm
 
 
 def test_port_0_is_one_port_for_all_processes_of_the_stack(unstarted: Stack) -> None:
-    settings = Settings(worker=WorkerSettings(health_port=0), control=ControlSettings(port=0))
+    settings = Settings(
+        worker=WorkerSettings(health_port=0), control=ControlSettings(port=0), customers=CustomersSettings(port=0)
+    )
     own = own_settings(settings, unstarted)
-    assert own.worker.health_port and own.control.port and own.worker.health_port != own.control.port
-    assert not {"worker.health_port", "control.port"} & set(ignored(settings, own))
+    ports = {own.worker.health_port, own.control.port, own.customers.port}
+    assert len(ports) == 3 and 0 not in ports
+    assert not {"worker.health_port", "control.port", "customers.port"} & set(ignored(settings, own))
 
 
 def test_a_child_reads_one_file_whatever_lies_about(

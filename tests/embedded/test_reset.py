@@ -27,6 +27,7 @@ def earshots(folder: Path) -> Path:
         "clickhouse/store/x/data.bin": "rows",
         "logs/worker.log": "",
         "logs/worker.1.log": "",
+        **{f"logs/{name}.log": "" for name in ("control", "customers", "listen")},
         "earshot-data": "",
         "lock": "",
     }.items():
@@ -34,6 +35,7 @@ def earshots(folder: Path) -> Path:
         (folder / path).write_text(text)
     make_hash_key(folder)
     make_data_key(folder)
+    make_token(folder, "customers")
     return folder
 
 
@@ -74,7 +76,7 @@ def test_a_folder_of_before_the_mark_is_known_by_what_up_always_made(tmp_path: P
     (earshots(tmp_path) / "earshot-data").unlink()
     with pytest.raises(StackError, match="nothing in it is Earshot's"):
         reset(tmp_path)
-    make_token(tmp_path)
+    make_token(tmp_path, "control")
     assert {"kafka", "clickhouse"} <= set(reset(tmp_path).gone)
     assert names(tmp_path) == {"lock"}
 
