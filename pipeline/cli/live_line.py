@@ -1,4 +1,4 @@
-"""The live line of `earshot up`, from the metrics of the worker, of control and of a listener, once a second."""
+"""The live line of `earshot up`, from the metrics of the worker, of control, of customers and of a listener, once a second."""
 
 from __future__ import annotations
 
@@ -44,7 +44,13 @@ class LiveLine:
     _rate: float = 0.0
     _latency: float | None = None
 
-    def update(self, samples: Samples | None, control: Samples | None = None, listener: Samples | None = NO_LISTENER) -> str:
+    def update(
+        self,
+        samples: Samples | None,
+        control: Samples | None = None,
+        listener: Samples | None = NO_LISTENER,
+        customers: Samples | None = None,
+    ) -> str:
         """The line for these scrapes; None: that process did not answer."""
         if samples is None:
             return "waiting for the worker"
@@ -58,9 +64,9 @@ class LiveLine:
         if seen > 0:
             self._latency = self._since(samples, "earshot_kafka_latency_seconds_sum") / seen
         self._now, self._at = samples, at
-        return self._line(control, listener)
+        return self._line(control, listener, customers)
 
-    def _line(self, control: Samples | None, listener: Samples | None) -> str:
+    def _line(self, control: Samples | None, listener: Samples | None, customers: Samples | None) -> str:
         duplicates = self._count("earshot_events_dropped_total", "duplicate")
         counts = {
             "read": self._count("earshot_events_read_total"),
@@ -72,6 +78,7 @@ class LiveLine:
         parts = [f"{name} {value:,.0f}" for name, value in counts.items()]
         parts += self._labels()
         parts.append(_alerts(control))
+        parts.append(_customers(customers))
         parts += _sources(listener)
         parts.append(f"{self._rate:,.0f} events/s")
         parts.append(f"lag {self._count('earshot_lag_records'):,.0f}")
@@ -108,6 +115,15 @@ def _alerts(control: Samples | None) -> str:
         return "alerts -"
     firing, seen = (control.get(("earshot_alerts_open", state), 0) for state in ("firing", "acknowledged"))
     return f"alerts {firing + seen:,.0f}" + (f" ({seen:,.0f} acknowledged)" if seen else "")
+
+
+def _customers(customers: Samples | None) -> str:
+    """`customers 12 of 31 accounts`: those that have several accounts or CRM records, and how many these are."""
+    if customers is None or not customers.get(("earshot_customers_leads", "")):
+        return "customers -"
+    linked, profiles = (customers.get((f"earshot_customers_{name}", ""), 0) for name in ("linked", "profiles"))
+    held = "  links held" if customers.get(("earshot_identity_breaker_holds", "")) else ""
+    return f"customers {linked:,.0f} of {profiles:,.0f} accounts{held}"
 
 
 def _sources(listener: Samples | None) -> list[str]:

@@ -26,6 +26,7 @@ from pipeline.cli import (
     replay,
     rescore,
     source,
+    status,
 )
 from pipeline.cli.options import load_settings
 from pipeline.errors import EarshotError
@@ -65,7 +66,7 @@ def up(
     sample: Annotated[bool, typer.Option("--sample/--no-sample", help="Feed the sample stream.")] = True,
     live: Annotated[str, typer.Option(help="Follow these words on Bluesky, as coffee,pizza; in place of the sample.")] = "",
 ) -> None:
-    """Start Kafka, ClickHouse, a worker and control here, and show the stream. Ctrl-C stops all; the data stays.
+    """Start Kafka, ClickHouse, a worker, control and customers here, and show the stream. Ctrl-C stops all; the data stays.
 
     A listener starts where setting sources names a file.
 
@@ -149,42 +150,6 @@ def migrate(context: typer.Context) -> None:
         typer.echo(line)
 
 
-@app.command(epilog="Example:  earshot status || page-somebody")
-def status(context: typer.Context) -> None:
-    """Show the state of broker, tables, worker, control and listener.
-
-    Topics and lag, rows, second creates and reconciled rows of the last day by source, migrations, and the health of worker and
-    control; where setting sources names a file also that of a listener, and each source that does not run.
-
-    Exit codes: 0 all is well, 1 there are problems (a line each), 2 wrong settings.
-    """
-    from pipeline.cli.terminal import console, printable, table
-    from pipeline.maintenance.status import status as ask
-
-    settings = load_settings(context)
-    state = ask(settings)
-    if settings.sources:
-        source.add_sources(settings, state)
-    screen = console()
-    if state.events:
-        rows = [
-            (p.topic, p.partition, p.first, "-" if p.committed is None else p.committed, p.end, p.lag) for p in state.events
-        ]
-        screen.print(table(("topic", "partition", "first", "committed", "end", "lag"), rows))
-        screen.print(f"lag: {sum(p.lag for p in state.events):,} records, dead-letter topic: {state.dead_letters:,}")
-    if state.tables:
-        screen.print(table(("table", "rows stored", "bytes"), state.tables))
-    if state.second_creates:
-        columns = ("source", "second creates", "events with another created_at", "rows reconciled")
-        screen.print(table(columns, state.second_creates))
-    lines = [f"migration: {state.migration}", f"deferred: {state.deferred:,} rows wait for their label"]
-    for line in (lines if state.migration else []) + state.health:
-        screen.print(line, markup=False)
-    for line in state.problems:
-        typer.secho(printable(line), err=True, fg="red")
-    raise typer.Exit(1 if state.problems else 0)
-
-
 @app.command(epilog="Example:  earshot reset --data-dir ./state --yes")
 def reset(
     context: typer.Context,
@@ -211,6 +176,7 @@ def reset(
         typer.echo(f"kept, not Earshot's: {', '.join(map(printable, done.left))}")
 
 
+app.command(epilog="Example:  earshot status || page-somebody")(status.status)
 app.command(epilog="Example:  earshot send --text 'The kettle leaks' --author ines --platform forum")(data.send)
 app.command(epilog="Example:  earshot replay --as-now --rate 50 posts.jsonl reviews.csv")(replay.replay)
 app.command(epilog="Example:  earshot generate --count 1000000 --days 90 --to clickhouse")(generate.generate)

@@ -1,4 +1,4 @@
-"""`earshot up`: the embedded stack, a worker, control and the sample stream, in one terminal."""
+"""`earshot up`: the embedded stack, a worker, control, customers and the sample stream, in one terminal."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def up(given: Settings, *, sample: bool = True, live: str = "", console: Console
                 feeder.start()
             _show(settings, console)
         finally:
-            console.print("stopping the sample stream, control, the worker, ClickHouse and the broker ...")
+            console.print("stopping the sample stream, customers, control, the worker, ClickHouse and the broker ...")
             stop.set()
             for thread in (feeder, watcher):
                 if thread.ident:
@@ -84,6 +84,7 @@ def _stack(given: Settings, live: bool, console: Console) -> Iterator[tuple[Stac
         if given.sources or live:
             check_port(given.listen.port, "the listener's metrics", "listen.port (EARSHOT_LISTEN__PORT)")
         check_port(given.control.port, "control", "control.port (EARSHOT_CONTROL__PORT)")
+        check_port(given.customers.port, "customers", "customers.port (EARSHOT_CUSTOMERS__PORT)")
         settings = own_settings(given, stack)
         if unused := ignored(given, settings):
             console.print(f"ignored, because everything runs on this machine: {', '.join(unused)}", markup=False)
@@ -100,11 +101,12 @@ def _words(live: str, console: Console) -> list[str]:
 
 
 def _children(stack: Stack, settings: Settings, config: Path) -> list[Child]:
-    """A worker, control, and where there are sources a listener."""
+    """A worker, control, customers, and where there are sources a listener."""
     listen = settings.listen
     urls = {
         "worker": _metrics_url(settings).replace("/metrics", "/ready"),
         "control": f"{url_of(settings.control)}/ready",
+        "customers": f"{url_of(settings.customers)}/ready",
         "listen": f"http://{listen.host}:{listen.port}/ready" if settings.sources else "",
     }
     return [_child(stack, name, url, config) for name, url in urls.items() if url]
@@ -147,6 +149,7 @@ def _welcome(stack: Stack, settings: Settings, sample: bool, console: Console) -
         "ClickHouse": stack.clickhouse_url,
         "metrics": _metrics_url(settings),
         "alerts": url_of(settings.control),
+        "customers": url_of(settings.customers),
         **({"sources": f"{settings.sources}, state: earshot source list"} if settings.sources else {}),
         "data": stack.data_dir,
     }
@@ -168,11 +171,13 @@ def _hints(command: str, console: Console) -> None:
 
 def _show(settings: Settings, console: Console) -> None:
     """Prints the live line until KeyboardInterrupt."""
-    line, worker, control = LiveLine(), _metrics_url(settings), f"{url_of(settings.control)}/metrics"
+    line, worker = LiveLine(), _metrics_url(settings)
+    control, customers = (f"{url_of(section)}/metrics" for section in (settings.control, settings.customers))
     listen = f"http://{settings.listen.host}:{settings.listen.port}/metrics"
 
     def shown() -> str:
-        return line.update(scrape(worker), scrape(control), scrape(listen) if settings.sources else NO_LISTENER)
+        listener = scrape(listen) if settings.sources else NO_LISTENER
+        return line.update(scrape(worker), scrape(control), listener, scrape(customers))
 
     if not console.is_terminal:
         while True:

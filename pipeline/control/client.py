@@ -7,7 +7,7 @@ import json
 import urllib.error
 import urllib.request
 
-from pipeline.config.settings import ControlSettings, Settings
+from pipeline.config.settings import ControlSettings, CustomersSettings, Settings
 from pipeline.embedded.token import token_of
 from pipeline.errors import EarshotError, SettingsError, UnreachableError, reason
 
@@ -24,10 +24,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
 
 
-def url_of(control: ControlSettings) -> str:
-    """The base URL of the control API."""
-    host = ANYWHERE.get(control.host, control.host)
-    return f"http://[{host}]:{control.port}" if ":" in host else f"http://{host}:{control.port}"
+def url_of(api: ControlSettings | CustomersSettings) -> str:
+    """The base URL of an API."""
+    host = ANYWHERE.get(api.host, api.host)
+    return f"http://[{host}]:{api.port}" if ":" in host else f"http://{host}:{api.port}"
 
 
 def ask(settings: Settings, method: str, path: str, body: dict[str, object] | None = None) -> dict[str, object]:

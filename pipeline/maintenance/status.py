@@ -1,4 +1,4 @@
-"""The state of broker, topics and lag, tables, migrations, worker, control and listener."""
+"""The state of broker, topics and lag, tables, migrations, linked customers, worker, control, customers and listener."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from clickhouse_connect.driver.client import Client
 from confluent_kafka import KafkaException
 
 from pipeline.clickhouse.client import clickhouse_client
@@ -30,6 +31,10 @@ GROUP BY source HAVING second + moved > 0 ORDER BY second DESC, source LIMIT 20"
 _RECONCILED = f"""
 SELECT {_SOURCE}, uniqExact(event_key, created_at) AS rows FROM interactions
 WHERE ingested_at >= now() - INTERVAL 1 DAY AND moved_to > 0 GROUP BY source ORDER BY rows DESC, source LIMIT 20"""
+_LINKED = "SELECT uniqExact(customer), count() FROM assignments FINAL"
+_EDGES = "SELECT count() FROM identity_edges FINAL"
+_QUEUE = "SELECT reason, count() AS edges FROM identity_queue FINAL GROUP BY reason ORDER BY edges DESC, reason"
+_BREAKER = "SELECT count() FROM identity_marks FINAL WHERE name = 'breaker' AND value > 0"
 _DEFERRED = "SELECT count() FROM interactions FINAL WHERE sentiment_status = 'deferred'"
 
 
@@ -54,6 +59,18 @@ class SecondCreates(NamedTuple):
     """Rows that were moved to the row of their event within that day."""
 
 
+class Linked(NamedTuple):
+    """What links accounts to customers, and how many customers have several."""
+
+    customers: int
+    profiles: int
+    """Accounts and CRM records of these."""
+    edges: int
+    """Evidence, once for each basis."""
+    queue: dict[str, int]
+    """Edges that link nobody, by reason."""
+
+
 @dataclass(slots=True)
 class Status:
     """The state of each part; `problems` has a line for each problem."""
@@ -65,9 +82,11 @@ class Status:
     """Rows without a label yet."""
     tables: list[TableState] = field(default_factory=list)
     second_creates: list[SecondCreates] = field(default_factory=list)
+    linked: Linked | None = None
+    """None: ClickHouse did not say."""
     migration: str = ""
     health: list[str] = field(default_factory=list)
-    """The answers of worker, control and listener that are good."""
+    """The answers of worker, control, customers and listener that are good."""
     problems: list[str] = field(default_factory=list)
 
 
@@ -111,25 +130,39 @@ def _clickhouse(settings: Settings, result: Status) -> None:
         result.second_creates = [SecondCreates(row[0], row[1], row[2], moved.pop(row[0], 0)) for row in creates]
         result.second_creates += [SecondCreates(source, 0, 0, rows) for source, rows in moved.items()]
         result.deferred = int(str(client.command(_DEFERRED, settings=settings_for(client))))
+        _ask_linked(client, result)
+
+
+def _ask_linked(client: Client, result: Status) -> None:
+    ((customers, profiles),) = client.query(_LINKED).result_rows
+    edges, holds = (int(str(client.command(sql))) for sql in (_EDGES, _BREAKER))
+    queue = {str(reason): int(edges) for reason, edges in client.query(_QUEUE).result_rows}
+    result.linked = Linked(customers, profiles, edges, queue)
+    if holds:
+        result.problems.append("the breaker holds new evidence: `earshot identity review --reason held`, then `release`")
 
 
 def _health(settings: Settings, result: Status) -> None:
     worker = f"http://{settings.worker.health_host}:{settings.worker.health_port}"
-    urls = {"worker": worker, "control": url_of(settings.control)}
+    urls = {"worker": worker, "control": url_of(settings.control), "customers": url_of(settings.customers)}
     if settings.sources:
         urls["listener"] = f"http://{settings.listen.host}:{settings.listen.port}"
     for name, url in urls.items():
         for path in ("/live", "/ready"):
             ok, said = _ask(url + path)
             (result.health if ok else result.problems).append(f"{name} {path}: {said}")
+    ok, said = _ask(url_of(settings.customers) + "/metrics", most=1 << 20)
+    if ok:
+        result.health.append("customers: leads" if " earshot_customers_leads 1.0 " in said else "customers: stands by")
 
 
-def _ask(url: str) -> tuple[bool, str]:
+def _ask(url: str, most: int = 2_000) -> tuple[bool, str]:
+    """Whether it answers 200, and `most` bytes of what it says, in a line."""
     try:
         with urllib.request.urlopen(url, timeout=3) as answer:
-            return True, _line(answer.read(2000))
+            return True, _line(answer.read(most))
     except urllib.error.HTTPError as error:
-        return False, f"{url} says {error.code} {_line(error.read(2000))}"
+        return False, f"{url} says {error.code} {_line(error.read(most))}"
     except (OSError, ValueError) as error:
         return False, f"{url}: {reason(error)}"
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -96,7 +97,7 @@ def test_status_says_all_that_is_down(run: Run) -> None:
     done = run("status")
     assert done.code == 1
     assert [line.split()[0] for line in done.err.splitlines()] == [
-        *("Kafka", "ClickHouse", "worker", "worker", "control", "control"),
+        *("Kafka", "ClickHouse", "worker", "worker", "control", "control", "customers", "customers"),
     ]
 
 
@@ -414,13 +415,35 @@ def test_status_counts_the_lag_in_records(stacked: Run, settings: Settings) -> N
     assert "migration: 0" in done.out
     assert "deferred: 0 rows wait for their label" in done.out
     assert [line.split(":")[0] for line in done.err.splitlines()] == [
-        *("worker /live", "worker /ready", "control /live", "control /ready"),
+        *("worker /live", "worker /ready", "control /live", "control /ready", "customers /live", "customers /ready"),
     ]
+    assert "customers: 0 of 0 accounts, by 0 edges of evidence" in done.out and "review queue: empty" in done.out
     group = Consumer({**settings.kafka.client(), "group.id": settings.kafka.group, "log_level": 0})
     partition = next(n for n in range(settings.kafka.partitions) if group.get_watermark_offsets(TopicPartition(topic, n))[1])
     group.commit(offsets=[TopicPartition(topic, partition, 1)], asynchronous=False)
     group.close()
     assert "lag: 29 records" in stacked("status").out
+
+
+def test_status_counts_linked_customers_and_what_links_nobody(stacked: Run, settings: Settings) -> None:
+    def insert(table: str, columns: str, *rows: Sequence[object]) -> None:
+        client.insert(table, rows, column_names=columns.split())
+
+    with clickhouse_client(settings.clickhouse) as client:
+        linked = [[1, 1, 1, 0], [2, 1, 1, 0], [3, 3, 1, 0], [4, 3, 1, 0], [5, 3, 1, 0], [6, 1, 1, 0], [6, 6, 2, 1]]
+        insert("assignments", "profile customer sequence is_deleted", *linked)
+        edges = [[edge, "value", "public", edge, 0] for edge in range(1, 7)] + [[1, "value", "given", 9, 0]]
+        insert("identity_edges", "edge kind basis at held", *edges)
+        insert(
+            "identity_queue",
+            "edge reason sequence is_deleted",
+            *[[edge, "suggestion", 1, 0] for edge in (1, 2)],
+            [3, "held", 1, 0],
+        )
+        insert("identity_marks", "name value sequence", ["breaker", 1, 1])
+    done = stacked("status")
+    assert "customers: 2 of 5 accounts, by 7 edges of evidence\nreview queue: 2 suggestion, 1 held\n" in done.out
+    assert "the breaker holds new evidence" in done.err
 
 
 def test_status_counts_second_creates_by_source(stacked: Run, settings: Settings) -> None:

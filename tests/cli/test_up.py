@@ -158,6 +158,17 @@ def test_the_live_line_counts_over_restarts_of_the_worker() -> None:
     assert "  labelled 103 (98 % negative)  deferred 10  " in line.update(samples(10, 7, 2))
 
 
+def test_the_live_line_says_how_many_customers_are_linked() -> None:
+    line = LiveLine()
+    assert "  customers -  " in line.update(samples(10, 7, 2)), "nobody answers"
+    told = {("earshot_customers_linked", ""): 12.0, ("earshot_customers_profiles", ""): 1031.0}
+    assert "  customers -  " in line.update(samples(10, 7, 2), customers=told), "it does not lead yet"
+    told |= {("earshot_customers_leads", ""): 1.0}
+    assert "  customers 12 of 1,031 accounts  " in line.update(samples(10, 7, 2), customers=told)
+    told |= {("earshot_identity_breaker_holds", ""): 1.0}
+    assert "  customers 12 of 1,031 accounts  links held  " in line.update(samples(10, 7, 2), customers=told)
+
+
 def test_the_live_line_says_how_the_sources_are() -> None:
     line, state = LiveLine(), "earshot_source_state"
     assert "sources" not in line.update(samples(10, 7, 2), None, NO_LISTENER)

@@ -33,6 +33,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[byte
     monkeypatch.setenv("EARSHOT_CLICKHOUSE__URL", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("EARSHOT_WORKER__HEALTH_PORT", str(free_port()))
     monkeypatch.setenv("EARSHOT_CONTROL__PORT", str(free_port()))
+    monkeypatch.setenv("EARSHOT_CUSTOMERS__PORT", str(free_port()))
 
     def invoke(*arguments: str, stdin: str = "") -> Done:
         monkeypatch.setattr(sys, "argv", ["earshot", *arguments])

@@ -26,6 +26,7 @@ class Up:
             "EARSHOT_EMBEDDED__CLICKHOUSE_PORT": free_port(),
             "EARSHOT_WORKER__HEALTH_PORT": free_port(),
             "EARSHOT_CONTROL__PORT": free_port(),
+            "EARSHOT_CUSTOMERS__PORT": free_port(),
         }
         self.said: list[str] = []
         self.clickhouse_url = f"http://127.0.0.1:{self._ports['EARSHOT_EMBEDDED__CLICKHOUSE_PORT']}"
