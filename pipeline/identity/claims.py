@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import polars as pl
+
+Find = Callable[[str, pl.Series], pl.DataFrame]
+"""(column, keys) -> the rows with one of these keys in the column."""
 
 OF_HANDLES = pl.col("type") == "handle"
 CLAIM = OF_HANDLES & (pl.col("kind") == "profile")
@@ -25,25 +30,26 @@ def resolved(rows: pl.DataFrame) -> pl.DataFrame:
     return rest.with_columns(bearers=bearers_of, other=other).drop("bearer")
 
 
-def around(handles: pl.DataFrame, keys: pl.Series, profiles: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
+def around(find: Find, keys: pl.Series, profiles: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What to compute anew when rows of these handles, or these profiles, have changed.
 
-    `handles` holds all claims and bearings. Returns the claims that may get another answer, and the rows on which they depend:
-    a claim depends on the claims of its handle and of its bearer, and on the bearers of the handles that these name.
+    `find` looks among all rows. Returns the claims that may get another answer, and the rows on which they depend: a claim
+    depends on the claims of its handle and of its bearer, and on the bearers of the handles that these name.
     """
-    claims, bearings = handles.filter(CLAIM), handles.filter(BEARING)
-    named = _union(keys, _where(claims, "a", profiles, "b"))
-    claimants = _union(profiles, _where(claims, "b", named, "a"), _where(bearings, "b", named, "a"))
-    named = _union(named, _where(bearings, "a", claimants, "b"), claimants)
-    anew = claims.filter(pl.col("b").is_in(named.implode()))
-    bearers = _union(named, _where(bearings, "b", named, "a"))
-    read = claims.filter(pl.col("b").is_in(named.implode()) | pl.col("a").is_in(bearers.implode()))
-    borne = bearings.filter(pl.col("b").is_in(read.get_column("b").implode()))
+    named = _union(keys, _found(find, CLAIM, "a", profiles, "b"))
+    of_named = find("b", named)
+    claimants = _union(profiles, of_named.filter(OF_HANDLES).get_column("a"))
+    named = _union(named, _found(find, BEARING, "a", claimants, "b"), claimants)
+    of_named = find("b", named)
+    anew = of_named.filter(CLAIM)
+    bearers = _union(named, of_named.filter(BEARING).get_column("a"))
+    read = pl.concat([anew, find("a", bearers).filter(CLAIM)]).unique(["edge", "basis"])
+    borne = find("b", read.get_column("b").unique()).filter(BEARING)
     return anew, pl.concat([read, borne])
 
 
-def _where(rows: pl.DataFrame, column: str, keys: pl.Series, wanted: str) -> pl.Series:
-    return rows.filter(pl.col(column).is_in(keys.implode())).get_column(wanted)
+def _found(find: Find, among: pl.Expr, column: str, keys: pl.Series, wanted: str) -> pl.Series:
+    return find(column, keys).filter(among).get_column(wanted)
 
 
 def _union(*keys: pl.Series) -> pl.Series:

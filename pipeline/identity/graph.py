@@ -1,28 +1,32 @@
 """The customers of all edges and commands, kept up to date: what comes touches some edges, and only these are computed anew.
 
 Whatever comes, in whatever order, the customers equal those of everything at once: two tables hold the state, the rows as they
-came (one an edge and basis, the oldest) and the edges as judged; each look-up is a filter over them.
+came (one an edge and basis, the oldest) and the edges as judged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass, replace
 
 import polars as pl
 
 from pipeline.identity.change import Change, difference
-from pipeline.identity.claims import OF_HANDLES, around
+from pipeline.identity.claims import OF_HANDLES, Find, around
 from pipeline.identity.commands import HAND_COLUMNS, Decisions, Touched, between, consents, decisions_of, hand_edges
 from pipeline.identity.gates import GATED_COLUMNS, Terms, gated
 from pipeline.identity.joining import MEMBERS, joined
+from pipeline.identity.rows import Rows
 from schemas.identity import ASSIGNMENT_COLUMNS, EDGE_COLUMNS, REFUSAL_COLUMNS, Command, Customers, Rules, edge_keys
+from schemas.untyped import JsonObject
 
 _EVIDENCE = ("kind", "type", "a", "b", "a_platform", "b_platform", "basis", "at", "held")
 _ROWS = {"edge": pl.UInt64(), **{name: EDGE_COLUMNS[name] for name in _EVIDENCE}, **HAND_COLUMNS}
 _EDGES = {**GATED_COLUMNS, "component": pl.UInt64()}
 """`component`: 0 of an edge that is no candidate."""
 _TO_PROFILE = pl.col("kind") == "profile"
+_REFUSED = pl.col("reason").is_not_null()
 
 
 def customers(edges: pl.DataFrame, commands: Iterable[Command], rules: Rules, own: Iterable[int] = ()) -> Customers:
@@ -37,7 +41,7 @@ class Graph:
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        self._rows = pl.DataFrame(schema=_ROWS)
+        self._rows = Rows(pl.DataFrame(schema=_ROWS), ("edge", "a", "b"))
         self._hand = pl.DataFrame(schema=_ROWS)
         self.commands: dict[int, Command] = {}
         """By sequence."""
@@ -45,12 +49,11 @@ class Graph:
         self._consents = consents(self._decisions)
         self.own = pl.Series("own", [], dtype=pl.UInt64)
         """Keys of the own accounts."""
-        self._edges = pl.DataFrame(schema=_EDGES)
-        self._members = pl.DataFrame(schema=MEMBERS)
+        self._forget()
 
     def customers(self) -> Customers:
         """All customers, and what links nobody. It sorts both tables."""
-        found = _customers(self._members, self._edges)
+        found = _customers(self._members.all(), self._edges.where(_REFUSED))
         return Customers(found.assignments.sort("profile"), found.refusals.sort("edge"))
 
     @property
@@ -58,25 +61,59 @@ class Graph:
         """Profiles that share their customer."""
         return self._members.height
 
+    @property
+    def edges(self) -> int:
+        """Rows of evidence."""
+        return self._rows.height
+
+    @property
+    def decisions(self) -> Decisions:
+        """What the commands say. Nobody changes it."""
+        return self._decisions
+
     def newest(self, profile: int) -> int:
         """When the newest edge of a profile happened, ms since 1970; 0: it has none. A command that splits it off needs it."""
-        keys = pl.Series([profile], dtype=pl.UInt64)
-        of_profile = _in("a", keys) | (_TO_PROFILE & _in("other", keys))
-        return max(self._edges.filter(of_profile.fill_null(False)).get_column("at"), default=0)
+        ends = self._edges.having("a", _key(profile)), self._edges.having("other", _key(profile)).filter(_TO_PROFILE)
+        return max((at for end in ends for at in end.get_column("at")), default=0)
+
+    def customer_of(self, profile: int) -> int:
+        """The id of its customer: its own key where it shares none."""
+        found = self._members.having("profile", _key(profile)).get_column("customer")
+        return found[0] if len(found) else profile
+
+    def members_of(self, customer: int) -> list[int]:
+        """The profiles of a customer."""
+        return self._members.having("customer", _key(customer)).get_column("profile").to_list() or [customer]
+
+    def edge(self, edge: int) -> JsonObject | None:
+        """What is known of an edge: GATED_COLUMNS; None: there is none."""
+        found = self._edges.having("edge", _key(edge))
+        return found.row(0, named=True) if len(found) else None
+
+    def holds(self) -> bool:
+        """Whether edges are held back until a release."""
+        return not self._rows.where(pl.col("held") > self._decisions.released).is_empty()
+
+    def trial(self) -> Graph:
+        """A copy: what it takes changes this one in nothing."""
+        graph = copy(self)
+        graph.commands = dict(self.commands)
+        graph._rows, graph._edges, graph._members = copy(self._rows), copy(self._edges), copy(self._members)
+        return graph
 
     def under(self, rules: Rules) -> Graph:
         """Another graph with the same edges and commands, under other rules."""
         graph = Graph(rules)
         graph.commands, graph.own = dict(self.commands), self.own
         graph._decisions, graph._hand, graph._consents = self._decisions, self._hand, self._consents
-        graph._rows = self._rows
+        graph._rows = copy(self._rows)
         graph._judge(None)
         return graph
 
     def take(self, edges: pl.DataFrame | None = None, commands: Iterable[Command] = (), own: Iterable[int] = ()) -> Change:
         """Adds what came: EDGE_COLUMNS, commands, own accounts; what is known changes nothing. Edges may have other columns,
         too; one named `edge` holds their keys."""
-        first = not len(self._rows) and not self.commands
+        first = not self._rows.height and not self.commands
         fresh = pl.DataFrame(schema={"edge": pl.UInt64, **EDGE_COLUMNS})
         if edges is not None and len(edges):
             fresh = self._take_edges(edges if "edge" in edges.columns else edges.with_columns(edge_keys(edges).alias("edge")))
@@ -88,7 +125,7 @@ class Graph:
             return replace(self._judge(None), new=fresh)
         keys = [fresh.get_column("edge"), pl.Series("edge", list(touched.edges), dtype=pl.UInt64)]
         if touched.released:
-            keys.append(self._rows.filter(pl.col("held") > 0).get_column("edge"))
+            keys.append(self._rows.where(pl.col("held") > 0).get_column("edge"))
         profiles = pl.concat([new, pl.Series("own", list(touched.profiles), dtype=pl.UInt64)])
         return replace(self._judge(_Changed(pl.concat(keys).unique(), profiles.unique())), new=fresh)
 
@@ -98,17 +135,15 @@ class Graph:
         blank = [pl.lit(0, dtype=pl.UInt64).alias("sequence"), pl.lit(False).alias("confirmed")]
         rows = edges.with_columns(blank).with_row_index("row").select("row", *_ROWS)
         rows = _oldest(rows.filter(pl.col("type") != "hand"))
-        known = self._rows.filter(_in("edge", rows.get_column("edge")))
+        known = self._rows.having("edge", rows.get_column("edge"))
         if len(known):
             older = known.select("edge", "basis", pl.col("at").alias("known_at"), pl.col("held").alias("known_held"))
             rows = rows.join(older, on=["edge", "basis"], how="left", maintain_order="left")
             same = (pl.col("known_at") <= pl.col("at")) & (pl.col("known_held") <= pl.col("held"))
             rows = rows.filter(~same.fill_null(False))
             known = known.filter(_in("edge", rows.get_column("edge")))
-        merged = _oldest(pl.concat([known, rows.select(list(_ROWS))]))
-        if len(known):
-            self._rows = self._rows.filter(~_in("edge", known.get_column("edge")))
-        self._rows = pl.concat([self._rows, merged])
+        self._rows.pop("edge", known.get_column("edge"))
+        self._rows.add(_oldest(pl.concat([known, rows.select(list(_ROWS))])))
         return edges[rows.get_column("row")].with_columns(rows.get_column("held"))
 
     def _take_commands(self, commands: Iterable[Command]) -> Touched:
@@ -124,35 +159,45 @@ class Graph:
     # --- what it means ------------------------------------------------------------------------------------------------
     def _judge(self, changed: _Changed | None) -> Change:
         """Computes anew what `changed` touches; None: everything."""
-        rows = pl.concat([self._rows, self._hand])
         terms = Terms(self.rules, self._decisions, self._consents, self.own)
         none = pl.lit(0, dtype=pl.UInt64).alias("component")
         if changed is None:
-            found = gated(rows, terms).with_columns(none)
-            before, kept, left = self._edges, found.clear(), self._members.clear()
-            gone, whole = self._members, found.clear()
+            found = gated(pl.concat([self._rows.all(), self._hand]), terms).with_columns(none)
+            before, gone, whole = self._edges.all(), self._members.all(), found.clear()
+            self._forget()
         else:
-            keys, read = _read(rows, changed)
+            keys, read = _read(self._find, changed)
             found = gated(read, terms).filter(_in("edge", keys)).with_columns(none)
             touched = self._components(keys, found.filter("candidate"))
-            anew, of_touched = _in("edge", keys), _in("component", touched)
-            before, kept = self._edges.filter(anew | of_touched), self._edges.filter(~(anew | of_touched))
-            gone, left = (self._members.filter(of) for of in (of_touched, ~of_touched))
-            whole = before.filter(~anew)
+            anew = self._edges.pop("edge", keys)
+            whole = self._edges.pop("component", touched)
+            before, gone = pl.concat([anew, whole]), self._members.pop("component", touched)
         candidates = pl.concat([whole, found.filter("candidate")])
         state, members = joined(candidates, self._decisions, self.rules.largest)
         candidates = candidates.with_columns(state.get_column("component"), state.get_column("reason"))
         judged = pl.concat([found.filter(~pl.col("candidate")), candidates])
-        self._edges = pl.concat([kept, judged], rechunk=True)
-        self._members = pl.concat([left, members], rechunk=True)
+        self._edges.add(judged)
+        self._members.add(members)
         return difference(_customers(gone, before), _customers(members, judged))
+
+    def _forget(self) -> None:
+        self._edges = Rows(pl.DataFrame(schema=_EDGES), ("edge", "a", "other", "component"))
+        self._members = Rows(pl.DataFrame(schema=MEMBERS), ("profile", "customer", "component"))
+
+    def _find(self, column: str, keys: pl.Series) -> pl.DataFrame:
+        """The rows with one of these keys in a column, those by hand included."""
+        return pl.concat([self._rows.having(column, keys), self._hand.filter(_in(column, keys))])
 
     def _components(self, keys: pl.Series, candidates: pl.DataFrame) -> pl.Series:
         """The components of before that these edges and new candidates touch."""
         ends = [candidates.get_column("a"), candidates.filter(_TO_PROFILE).get_column("other")]
         at = pl.concat([end.alias("end") for end in ends]).unique()
-        touched = pl.col("candidate") & (_in("a", at) | (_TO_PROFILE & _in("other", at))) | _in("edge", keys)
-        return self._edges.filter(touched & (pl.col("component") > 0)).get_column("component").unique()
+        touched = [
+            self._edges.having("edge", keys),
+            self._edges.having("a", at).filter("candidate"),
+            self._edges.having("other", at).filter(_TO_PROFILE & pl.col("candidate")),
+        ]
+        return pl.concat(touched).filter(pl.col("component") > 0).get_column("component").unique()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,17 +206,17 @@ class _Changed:
     profiles: pl.Series
 
 
-def _read(rows: pl.DataFrame, changed: _Changed) -> tuple[pl.Series, pl.DataFrame]:
+def _read(find: Find, changed: _Changed) -> tuple[pl.Series, pl.DataFrame]:
     """The edges whose answer may differ, and all rows on which their answers depend."""
-    at_profile = _in("a", changed.profiles) | (_TO_PROFILE & _in("b", changed.profiles))
-    seeds = rows.filter(_in("edge", changed.edges) | at_profile)
+    at_profile = [find("a", changed.profiles), find("b", changed.profiles).filter(_TO_PROFILE)]
+    seeds = pl.concat([find("edge", changed.edges), *at_profile]).unique(["edge", "basis"])
     handles, others = seeds.filter(OF_HANDLES), seeds.filter(~OF_HANDLES)
     values = others.filter(~_TO_PROFILE).get_column("b").unique()
-    read = [rows.filter(~_TO_PROFILE & ~OF_HANDLES & _in("b", values)), others.filter(_TO_PROFILE)]
+    read = [find("b", values).filter(~_TO_PROFILE & ~OF_HANDLES), others.filter(_TO_PROFILE)]
     keys = [changed.edges, *(frame.get_column("edge") for frame in read)]
     if len(handles) or len(changed.profiles):
         profiles = pl.concat([handles.get_column("a").alias("own"), changed.profiles.alias("own")]).unique()
-        anew, needed = around(rows.filter(OF_HANDLES), handles.get_column("b"), profiles)
+        anew, needed = around(find, handles.get_column("b"), profiles)
         keys.append(anew.get_column("edge"))
         read.append(needed)
     return pl.concat([key.alias("edge") for key in keys]).unique(), pl.concat(read)
@@ -189,8 +234,11 @@ def _oldest(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _customers(members: pl.DataFrame, edges: pl.DataFrame) -> Customers:
-    refused = edges.filter(pl.col("reason").is_not_null())
-    return Customers(members.select(list(ASSIGNMENT_COLUMNS)), refused.select(list(REFUSAL_COLUMNS)))
+    return Customers(members.select(list(ASSIGNMENT_COLUMNS)), edges.filter(_REFUSED).select(list(REFUSAL_COLUMNS)))
+
+
+def _key(key: int) -> pl.Series:
+    return pl.Series([key], dtype=pl.UInt64)
 
 
 def _in(column: str, keys: pl.Series) -> pl.Expr:
