@@ -132,9 +132,10 @@ def test_prometheus_scrapes_the_services_of_compose() -> None:
     assert found == {
         "earshot": (["worker"], 9400),
         "earshot-control": (["control"], 9401),
+        "earshot-customers": (["customers"], 9402),
         "earshot-listen": (["listen"], 9403),
     }
-    for name in ("control", "listen"):
+    for name in ("control", "customers", "listen"):
         assert SERVICES[name]["environment"][f"EARSHOT_{name.upper()}__HOST"] == "0.0.0.0"
     for (name,), port in found.values():
         assert f":{port}/live" in SERVICES[name]["healthcheck"]["test"][-1]

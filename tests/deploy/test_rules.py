@@ -12,7 +12,7 @@ import yaml
 
 from deploy.grafana.board import series
 from pipeline.listen.states import STATES
-from pipeline.monitoring import metrics
+from pipeline.monitoring import identity_metrics, metrics  # noqa: F401  # both declare
 from tests.support.deploy import DEPLOY, ROOT, run
 
 FOLDER = DEPLOY / "prometheus"
@@ -44,6 +44,7 @@ WELL = {
     "earshot_sentiment_deferred_age_seconds": "20x70",
     "earshot_brands_stale": "0x70",
     "earshot_rules_stale": "0x70",
+    "earshot_customers_map_age_seconds": "0.4x70",
     'earshot_kafka_latency_seconds_bucket{le="0.2"}': "0+30000x70",
     'earshot_kafka_latency_seconds_bucket{le="1.0"}': "0+60000x70",
     'earshot_kafka_latency_seconds_bucket{le="10.0"}': "0+60000x70",
@@ -102,6 +103,22 @@ LISTENER = {
 }
 
 
+# And of an `earshot customers` that is well, and leads.
+CUSTOMERS = {
+    **{series: "0x70" for series in WELL if "{" not in series},
+    **{f'earshot_unready{{cause="{cause}"}}': "0x70" for cause in metrics.CAUSES},
+    "up": "1x70",
+    "process_start_time_seconds": "1000x70",
+    "process_resident_memory_bytes": "5e8x70",
+    "earshot_ready": "1x70",
+    "earshot_live": "1x70",
+    "earshot_customers_leads": "1x70",
+    "earshot_identity_lag_seconds": "0.2x70",
+    "earshot_identity_breaker_holds": "0x70",
+    "earshot_identity_records_unreadable_total": "0x70",
+}
+
+
 @dataclass
 class Case:
     """Worker a differs from the healthy one by `series`; then exactly `fires` fire, after `after` minutes and not before.
@@ -120,6 +137,8 @@ class Case:
     """How control differs from the healthy one."""
     listener: dict[str, str] = field(default_factory=dict)
     """How the listener differs from the healthy one."""
+    customers: dict[str, str] = field(default_factory=dict)
+    """How customers differs from the healthy one."""
 
 
 def unready(cause: str) -> dict[str, str]:
@@ -134,6 +153,11 @@ def of_control(after: int, *fires: str, **values: str) -> Case:
 def of_listener(after: int, *fires: str, **values: str) -> Case:
     """The same of the listener."""
     return Case({}, after, set(fires), listener={f"earshot_{name}": value for name, value in values.items()})
+
+
+def of_customers(after: int, *fires: str, **values: str) -> Case:
+    """The same of customers."""
+    return Case({}, after, set(fires), customers={f"earshot_{name}": value for name, value in values.items()})
 
 
 def of_source(
@@ -173,6 +197,10 @@ CASES = {
     "signals don't go": Case(unready("signals") | STANDS, 5, {"EarshotSignalsStuck"}),
     "signals don't go, for there is no broker": Case(
         unready("signals") | {'earshot_unready{cause="kafka"}': "1x70"}, 2, {"EarshotKafkaAway"}
+    ),
+    "evidence does not go": Case(unready("evidence") | STANDS, 5, {"EarshotEvidenceStuck"}),
+    "evidence does not go, for there is no broker": Case(
+        unready("evidence") | {'earshot_unready{cause="kafka"}': "1x70"}, 2, {"EarshotKafkaAway"}
     ),
     "a lost offset": Case(unready("held") | {'earshot_partitions{state="held"}': "1x70"}, 1, {"EarshotPartitionHeld"}),
     "no owner": Case({'earshot_partitions{state="reading"}': "3x70"}, 5, {"EarshotPartitionsWithoutOwner"}),
@@ -254,6 +282,27 @@ CASES = {
     "too many names": of_control(7, "EarshotScopesLeftOut", alert_scopes_left_out_total="0 0+100x70"),
     "unreadable signals": of_control(10, "EarshotSignalsUnreadable", signals_unreadable_total="0x9 1x60"),
     "topic alerts misses some": of_control(10, "EarshotAlertsTopicMisses", alerts_missed_by_topic_total="0x9 1x60"),
+    "customers is gone": Case({}, 2, {"EarshotCustomersDown"}, customers={"up": "0x70"}),
+    "no customers": Case({}, 5, {"EarshotCustomersMissing"}, customers={"up": "_x70"}),
+    "customers in a crash loop": Case(
+        {}, 3, {"EarshotCustomersRestarts"}, customers={"process_start_time_seconds": "1000+60x70"}
+    ),
+    "customers hangs": of_customers(1, "EarshotCustomersNotLive", live="0x70"),
+    "customers is not ready": Case(
+        {}, 5, {"EarshotCustomersNotReady"}, customers=unready("partitions") | {"earshot_customers_leads": "0x70"}
+    ),
+    "customers has no database": Case(
+        {}, 2, {"EarshotClickHouseAway"}, customers=unready("clickhouse") | {"earshot_live": "0x70"}
+    ),
+    "nobody leads": of_customers(3, "EarshotCustomersNoLeader", customers_leads="0x70"),
+    "another one takes over": of_customers(60, customers_leads="1x10 0x1 1x60"),
+    "evidence waits": of_customers(5, "EarshotEvidenceLag", identity_lag_seconds="400x70"),
+    "the breaker holds": of_customers(10, "EarshotBreakerHolds", identity_breaker_holds="0x9 1x60"),
+    "an old map": Case({"earshot_customers_map_age_seconds": "70x70"}, 2, {"EarshotCustomersMapOld"}),
+    "an old map, for there is no database": Case(
+        unready("clickhouse") | {"earshot_customers_map_age_seconds": "70x70"}, 2, {"EarshotClickHouseAway"}
+    ),
+    "unreadable evidence": of_customers(10, "EarshotEvidenceUnreadable", identity_records_unreadable_total="0x9 1x60"),
     "a listener is gone": Case({}, 1, {"EarshotListenerDown"}, listener={"up": "0x70"}),
     "all listeners are gone": Case({}, 16, {"EarshotListenersGone"}, listener={"up": "1x10 stale _x59"}),
     "nobody listens": Case({}, 60, set(), listener={"up": "_x70"}),
@@ -305,12 +354,13 @@ def _promtool_test(name: str, case: Case) -> dict[str, Any]:
 
     ill = WELL | case.series
     control = of("c:9401", CONTROL | case.control, "earshot-control")
+    customers = of("u:9402", CUSTOMERS | case.customers, "earshot-customers")
     listener = of("l:9403", LISTENER | case.listener, "earshot-listen")
     moments = [(case.after + 1, case.fires)] + ([(case.after - 1, case.before)] if case.fires else [])
     return {
         "name": name,
         "interval": "1m",
-        "input_series": of("a:9400", ill) + of("b:9400", ill if case.both else WELL) + control + listener,
+        "input_series": of("a:9400", ill) + of("b:9400", ill if case.both else WELL) + control + customers + listener,
         "promql_expr_test": [
             {
                 "expr": 'group by (alertname) (ALERTS{alertstate="firing"})',

@@ -25,7 +25,7 @@ def program(name: str) -> str:
 
 def run(name: str, *arguments: str | Path) -> str:
     """What it says, standard error too; fails the test with it when the program fails."""
-    done = subprocess.run([program(name), *map(str, arguments)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([program(name), *map(str, arguments)], capture_output=True, text=True, timeout=600)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     return said
