@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.exceptions import ClickHouseError, DataError
 
 from pipeline.clock import worth_logging
 from pipeline.errors import UnreachableError, reason
@@ -130,8 +130,6 @@ class Tables:
                 self._tries += 1
                 if worth_logging(self._tries):
                     log.warning("the state of the sources is not written: %s; will be retried", reason(error))
-            except Exception:  # a row that no table takes: the others of this turn come again with the next change
-                log.exception("some rows of the state of the sources are lost")
 
     # --- on a thread --------------------------------------------------------------------------------------------------
     def _all_versions(self) -> dict[str, int]:
@@ -170,8 +168,19 @@ class Tables:
             raise
 
     def _insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
-        if rows:
+        """A row that no table takes is left out, with a log: it keeps no other from its table."""
+        if not rows:
+            return
+        try:
             self._connected().insert(table, rows)
+        except Exception as error:
+            if isinstance(error, ClickHouseError | UnreachableError) and not isinstance(error, DataError):
+                raise
+            if len(rows) == 1:
+                log.exception("table %s: a row of source %s is lost", table, rows[0][0])
+                return
+            for row in rows:
+                self._insert(table, [row])
 
 
 def _version(record: Record) -> int:

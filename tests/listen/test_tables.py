@@ -1,0 +1,36 @@
+"""The tables of a listener, in a real ClickHouse."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+
+import pytest
+
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import ClickHouseSettings
+from pipeline.listen.driver import Gap
+from pipeline.listen.record import Record
+from pipeline.listen.tables import Health, Tables
+
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
+
+
+def health(source: str, reason: str = "") -> Health:
+    return Health(source, "rss", "running", reason, None, NOON, None, None, 0, 0, {}, None, "host:1", NOON)
+
+
+@pytest.mark.logs_errors
+async def test_a_row_that_no_table_takes_keeps_no_other_out(module_database: ClickHouseSettings) -> None:
+    connect = partial(clickhouse_client, module_database)
+    tables = Tables(connect)
+    broken = "half a letter: \ud83d"
+    tables.gap("broken", "rss", Gap("", "", broken))
+    tables.gap("whole", "rss", Gap("", "", "the feed had only ten entries"))
+    tables.keep(Record("whole", "feed", 1, 1))
+    tables.note(health("broken", broken))
+    tables.note(health("whole"))
+    await tables.close()
+    with connect() as client:
+        for table in "source_gaps", "source_cursors", "source_health":
+            assert client.query(f"SELECT source FROM {table}").result_rows == [("whole",)], table
