@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -22,12 +22,21 @@ SYSTEMS = ("kafka", "clickhouse")
 TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 
+class Files(NamedTuple):
+    """What is written beside the stream."""
+
+    truth: Path
+    crm: Path | None
+    force: bool
+
+
 def generate(
     context: typer.Context,
     count: Annotated[int, typer.Option(min=1, help="Number of records, including redeliveries and broken ones.")] = 100_000,
     seed: Annotated[int, typer.Option(min=0, help="Another seed makes another stream with other people.")] = 1,
     to: Annotated[str, typer.Option(metavar="kafka|clickhouse|FILE.jsonl", help="The target.")] = "kafka",
     truth: Annotated[Path | None, typer.Option(help="File of the truth. Default: truth.jsonl beside FILE, or here.")] = None,
+    crm: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Also write a CRM with records of these people.")] = None,
     start: Annotated[datetime, typer.Option(formats=TIMES, help="The first event's time, UTC.")] = datetime(2026, 1, 1),
     days: Annotated[float, typer.Option(min=1e-4, help="Length of the stream in days of event time.")] = 30.0,
     rate: Annotated[str, typer.Option(help="Records a second, or max. To Kafka only.")] = "max",
@@ -57,7 +66,7 @@ def generate(
     if not live and plan.end_ms / 1000 > (datetime.now(UTC) + timedelta(days=1)).timestamp():
         raise SettingsError("the stream would end in the future: give an earlier --start or fewer --days")
     truth = truth or (Path() if to in SYSTEMS else Path(to).parent) / "truth.jsonl"
-    _run(plan, settings, to, truth, pace, live, force)
+    _run(plan, settings, to, Files(truth, crm, force), pace, live)
 
 
 def _check(context: typer.Context, to: str, live: bool, rate: float | None) -> None:
@@ -70,13 +79,17 @@ def _check(context: typer.Context, to: str, live: bool, rate: float | None) -> N
         refuse(context, "goes without --live, whose events are of now", "--start", "--days")
 
 
-def _run(plan: Plan, settings: Settings, to: str, truth_file: Path, pace: float | None, live: bool, force: bool) -> None:
+def _run(plan: Plan, settings: Settings, to: str, beside: Files, pace: float | None, live: bool) -> None:
     from pipeline.cli.terminal import progress_bars
     from pipeline.generate import targets
 
     with ExitStack() as files:
-        file = files.enter_context(targets.new_file(Path(to), force)) if to.endswith(".jsonl") else None
-        truth = files.enter_context(targets.new_file(truth_file, force))
+        file = files.enter_context(targets.new_file(Path(to), beside.force)) if to.endswith(".jsonl") else None
+        truth = files.enter_context(targets.new_file(beside.truth, beside.force))
+        if beside.crm is not None:
+            from pipeline.generate.crm import write_crm
+
+            records = write_crm(plan.seed, files.enter_context(targets.new_file(beside.crm, beside.force)))
         bars = files.enter_context(progress_bars())
         task = bars.add_task("generating", total=plan.count)
 
@@ -91,8 +104,10 @@ def _run(plan: Plan, settings: Settings, to: str, truth_file: Path, pace: float 
             landed = to_clickhouse(plan, settings, truth, advance)
         elif file is not None:
             targets.to_jsonl(plan, file, truth, advance)
+    if beside.crm is not None:
+        typer.echo(f"crm {beside.crm}  records {records:,}")
     if to == "kafka":
-        typer.echo(f"stream {plan.id}  sent {sent.acknowledged:,}  failed {sent.failed.total():,}  truth {truth_file}")
+        typer.echo(f"stream {plan.id}  sent {sent.acknowledged:,}  failed {sent.failed.total():,}  truth {beside.truth}")
         for why, times in sent.failed.most_common():
             typer.echo(f"not sent, {times:,}: {why}", err=True)
         raise typer.Exit(130 if sent.interrupted else 1 if sent.failed else 0)
@@ -100,7 +115,7 @@ def _run(plan: Plan, settings: Settings, to: str, truth_file: Path, pace: float 
         dropped = "".join(f"  {reason} {times:,}" for reason, times in landed.dropped.items() if times)
         typer.echo(
             f"stream {plan.id}  read {landed.read:,}  landed {landed.landed:,}{dropped}  rejected {landed.rejected:,}"
-            f"  truth {truth_file}"
+            f"  truth {beside.truth}"
         )
     else:
-        typer.echo(f"stream {plan.id}  records {plan.count:,}  {to}  truth {truth_file}")
+        typer.echo(f"stream {plan.id}  records {plan.count:,}  {to}  truth {beside.truth}")

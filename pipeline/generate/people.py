@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
-from typing import NamedTuple
 
+from pipeline.generate.account import MASTODON_HOST, Account
+from pipeline.generate.connections import Connections
 from pipeline.generate.phrases import FIRST_NAMES, HANDLE_WORDS, LANGUAGES, LAST_NAMES
 
 PEOPLE = 20_000
@@ -21,26 +22,16 @@ HOW_MANY = (0.5, 0.75, 0.92, 1.0)
 """The share of people with at most one, two, three, four accounts."""
 EMAIL = {"shop": 1.0, "helpdesk": 0.9, "forum": 0.5, "facebook": 0.3}
 PHONE = {"shop": 0.4, "helpdesk": 0.6, "facebook": 0.2}
-SAME_HANDLE, LINKS_PAGE, FAMILY_PHONE = 0.5, 0.15, 0.02
-
-
-class Account(NamedTuple):
-    number: int
-    person: int
-    platform: str
-    key: str
-    """`platform:author.id`."""
-    handle: str
-    language: str
-    email: str
-    phone: str
-    author: str
-    """Member `author` of an event, as JSON."""
+SAME_HANDLE, LINKS_PAGE, FAMILY_PHONE = 0.5, 0.15, 0.08
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
+    name: str
+    email: str
+    phone: str
     accounts: dict[str, Account]
+    """By platform."""
 
 
 class Population:
@@ -54,6 +45,7 @@ class Population:
         self._menu = [platform for platform, weight in PLATFORMS.items() for _ in range(weight)]
         self._salts = {platform: self._random.getrandbits(39) for platform in PLATFORMS}
         self._phone = ""
+        self._connections = Connections(seed)
         self.people = [self._person(number) for number in range(PEOPLE)]
         self.draws = {platform: self._slots(platform) for platform in PLATFORMS}
 
@@ -75,11 +67,15 @@ class Population:
             if platform not in accounts:
                 own = handle if dice() < SAME_HANDLE else f"{self._pick(HANDLE_WORDS)}{code % 9973}{platform[0]}{number}"
                 accounts[platform] = self._account(number, platform, own, f"{first} {last}", language, email, page)
-        return Person(accounts)
+        for account, members in list(self._connections.shown(accounts)):
+            whole = account._replace(author=f"{account.author[:-1]}{members}}}")
+            accounts[account.platform] = self.accounts[account.number] = whole
+        return Person(f"{first} {last}", email, self._phone, accounts)
 
     def _account(self, person: int, platform: str, handle: str, name: str, language: str, email: str, page: str) -> Account:
         dice = self._random.random
         own = str(self._digits(person, self._salts[platform]))
+        handle += f"@{MASTODON_HOST}" if platform == "mastodon" else ""
         # Platforms hand the same address out in other spellings.
         email = (email if dice() < 0.5 else email.lower()) if dice() < EMAIL.get(platform, 0) else ""
         phone = (self._phone if dice() < 0.5 else self._phone.replace(" ", "")) if dice() < PHONE.get(platform, 0) else ""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pipeline.generate.people import Account
+from pipeline.generate.account import Account
 from pipeline.generate.plan import Voice
 from pipeline.generate.world import Post, World
 
 REACTIONS = ("love", "haha", "angry", "wow")
 LOCAL = {"like", "reaction", "vote"}
 LINKING = 0.3
-"""The share of profiles whose bio names another account of the same person."""
+"""The share of profiles without a link whose bio names another account of the same person."""
 
 
 class Silent:
@@ -82,8 +82,9 @@ class Silent:
         bio = "Coffee, trains and long walks"
         if others and world.dice() < LINKING:
             other = world.texts.pick(others)
-            bio = f"Also @{other.handle} on {other.platform}"
-        world.create(account.platform, "profile", world.at, f'{account.author[:-1]},"bio":"{bio}"}},')
+            bio = f"Also {other.page or f'@{other.handle} on {other.platform}'}"
+        author = account.author if '"bio":' in account.author else f'{account.author[:-1]},"bio":"{bio}"}}'
+        world.create(account.platform, "profile", world.at, f"{author},")
 
     def _measure(self, platform: str, voice: Voice) -> None:
         world = self._world

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pipeline.generate.account import Account
 from pipeline.generate.changes import Changes
-from pipeline.generate.people import Account
 from pipeline.generate.phrases import CITIES, LANGUAGES
 from pipeline.generate.plan import Burst, Voice, inside_quotes
 from pipeline.generate.silent import Silent

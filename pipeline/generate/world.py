@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
+from pipeline.generate.account import Account
 from pipeline.generate.output import Output, moment
-from pipeline.generate.people import SLOTS, Account, Population
+from pipeline.generate.people import SLOTS, Population
 from pipeline.generate.plan import Plan, Voice
 from pipeline.generate.texts import Texts
 

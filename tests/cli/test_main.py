@@ -134,8 +134,9 @@ def test_a_wrong_call_says_what_is_wrong(run: Run, arguments: list[str], code: i
 
 
 def test_generate_makes_a_file_and_its_truth_once(run: Run) -> None:
-    done = run("generate", "--count", "500", "--to", "made.jsonl")
+    done = run("generate", "--count", "500", "--to", "made.jsonl", "--crm", "crm.csv")
     assert (done.code, "records 500" in done.out) == (0, True), done
+    assert f"crm crm.csv  records {len(Path('crm.csv').read_text('utf-8').splitlines()) - 1:,}\n" in done.out
     assert Path("made.jsonl").read_bytes().count(b"\n") == 500
     made = Path("truth.jsonl").read_bytes()
     again = run("generate", "--count", "500", "--to", "made.jsonl")
