@@ -18,6 +18,7 @@
 | `mentions`, `author.handle` | `acct`, always with a host |
 | `metrics` | `favourites_count`, `reblogs_count`, `replies_count`, as this server knows them |
 | `author.kind` | bot for `bot`, organisation for `group` |
+| `author.bio` | `note`, and those of `fields` that hold a link: `Code: https://github.com/mira` |
 
 Ids are local to the server that answered: `mastodon.social:109381959`. The server is `origin.host`; without it, that of an
 account of the page whose `acct` has no host. A remote status by itself, without `origin.host`, gets the id that it has at home,

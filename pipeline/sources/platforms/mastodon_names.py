@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from pipeline.sources.platforms.observation import Origin, Unreadable
-from pipeline.sources.platforms.values import count_of, event, fits, id_of, name_of, object_of, text_of
-from pipeline.sources.recorded.markup import without_html
+from pipeline.sources.platforms.values import count_of, event, fits, id_of, name_of, object_of, objects_of, text_of
+from pipeline.sources.recorded.markup import unescaped, without_html
 from schemas.events import ID_BYTES
 from schemas.untyped import JsonObject
 
+_LINK = re.compile(r'href="(https?://[^"]+)"', re.IGNORECASE)
 HOST = re.compile(r"https?://([^/?#]+)", re.IGNORECASE)
 _AT_HOME = re.compile(r"https?://([^/?#]+)(/.+)|tag:([^,:]+),[^:]*:objectId=(\d+)", re.IGNORECASE)
 _STATUS_PATH = re.compile(r"/(?:users/[^/]+|@[^/]+|ap/users/\d+)/(?:statuses/)?(\d+)(?:/activity)?")
@@ -19,7 +21,6 @@ def author_of(account: JsonObject, server: str, origin: Origin) -> tuple[JsonObj
     """The author, and whether it is one of one's own accounts."""
     handle, key = handle_of(account, server), id_of(account.get("id"))
     number = local(server, key) if server and key else None
-    note = text_of(account.get("note"))
     author = event(
         id=number,
         handle=handle,
@@ -28,9 +29,19 @@ def author_of(account: JsonObject, server: str, origin: Origin) -> tuple[JsonObj
         followers=count_of(account.get("followers_count")),
         following=count_of(account.get("following_count")),
         url=text_of(account.get("url")),
-        bio=without_html(note) or None if note else None,
+        bio="\n".join(_description(account)) or None,
     )
     return author, origin.owns((number, key), (handle, name_of(account.get("acct"))))
+
+
+def _description(account: JsonObject) -> Iterator[str]:
+    """What the account says of itself: its note, and the fields of its profile that hold a link."""
+    note = text_of(account.get("note"))
+    if note and (text := without_html(note)):
+        yield text
+    for field in objects_of(account.get("fields")):
+        for link in _LINK.findall(text_of(field.get("value")) or ""):
+            yield f"{name_of(field.get('name')) or 'Link'}: {unescaped(link)}"
 
 
 def handle_of(account: JsonObject, server: str) -> str | None:

@@ -28,6 +28,13 @@ MIRA: JsonObject = {
     "group": False,
     "created_at": "2022-11-01T00:00:00.000Z",
     "note": '<p>Tea &amp; trains</p><p><a href="https://mira.example" rel="me">mira.example</a></p>',
+    "fields": [
+        {"name": "Pronouns", "value": "she/her", "verified_at": None},
+        {"name": "Code", "value": '<a href="https://github.com/mira?a=1&amp;b=2" rel="me"><span>github.com/mi</span></a>'},
+        {"name": "", "value": '<a href="https://x.com/mira">x</a> <a href="https://vk.com/mira">vk</a>', "verified_at": None},
+        {"name": 7, "value": None},
+        "broken",
+    ],
     "url": "https://toot.example/@mira",
     "followers_count": 12,
     "following_count": 7,
@@ -39,7 +46,7 @@ MIRA_IS = {
     "followers": 12,
     "following": 7,
     "url": "https://toot.example/@mira",
-    "bio": "Tea & trains\nmira.example",
+    "bio": "Tea & trains\nmira.example\nCode: https://github.com/mira?a=1&b=2\nLink: https://x.com/mira\nLink: https://vk.com/mira",
 }
 NEWS: JsonObject = {
     "id": "808",
