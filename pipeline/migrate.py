@@ -9,6 +9,9 @@ from pipeline.errors import MigrationError
 from pipeline.kafka.client import check_kafka
 from pipeline.kafka.topics import migrate_topics, topic_configs
 
+STATEMENT_S = 24 * 3600
+"""How long one statement of a migration may take: some read all rows."""
+
 
 def migrate(settings: Settings) -> list[str]:
     """Brings tables and topics up to date; returns a line for each change. A second run changes nothing.
@@ -18,9 +21,9 @@ def migrate(settings: Settings) -> list[str]:
     statement fails. Raises UnreachableError if Kafka or ClickHouse can't be reached.
     """
     check_kafka(settings.kafka)
-    client = clickhouse_client(settings.clickhouse)
+    client = clickhouse_client(settings.clickhouse, timeout_s=STATEMENT_S)
     try:
-        return [*migrate_tables(client), *migrate_topics(settings.kafka)]
+        return [*migrate_tables(client, login=settings.clickhouse), *migrate_topics(settings.kafka)]
     finally:
         client.close()
 

@@ -15,11 +15,14 @@ import xxhash
 from clickhouse_connect.driver.client import Client
 
 import schemas
+from pipeline.clickhouse.dictionary import make_dictionary, makes_dictionary, renew_dictionary
 from pipeline.clickhouse.pins import unmet
 from pipeline.clickhouse.query import one_line
+from pipeline.config.settings import ClickHouseSettings
 from pipeline.errors import MigrationError, UnreachableError
 
 FOLDER = Path(schemas.__file__).parent / "clickhouse"
+_MADE = re.compile(r"^CREATE (?:OR REPLACE )?(?:TABLE|DICTIONARY|VIEW|MATERIALIZED VIEW) (?:IF NOT EXISTS )?(\w+)")
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 _RECORDS = """
 CREATE TABLE IF NOT EXISTS schema_migrations
@@ -71,18 +74,22 @@ def read_migrations(folder: Path = FOLDER) -> list[Migration]:
     return migrations
 
 
-def migrate_tables(client: Client, folder: Path = FOLDER) -> list[str]:
-    """Applies the migrations that are missing. Raises as `migrate`."""
+def migrate_tables(client: Client, folder: Path = FOLDER, login: ClickHouseSettings | None = None) -> list[str]:
+    """Applies the migrations that are missing. `login`: as whom the server reads the rows of a dictionary where its user
+    `default` may not. Raises as `migrate`."""
+    login = login or ClickHouseSettings()
     migrations = read_migrations(folder)
     check_server(client)
     with one_line(client, error=MigrationError):
         client.command(_RECORDS)
         pending = _pending(migrations, _records(client))
     for migration in pending:
-        _apply(client, migration)
-    if not pending:
-        return [f"ClickHouse: up to date ({migrations[-1].name})"]
-    return [f"ClickHouse: applied {migration.name}" for migration in pending]
+        _apply(client, migration, login)
+    lines = [f"ClickHouse: applied {migration.name}" for migration in pending]
+    for migration in migrations:
+        for statement in filter(makes_dictionary, migration.statements if migration not in pending else ()):
+            lines += renew_dictionary(client, statement, login)
+    return lines or [f"ClickHouse: up to date ({migrations[-1].name})"]
 
 
 def check_tables(client: Client, folder: Path = FOLDER) -> None:
@@ -96,9 +103,7 @@ def check_tables(client: Client, folder: Path = FOLDER) -> None:
         pending = _pending(migrations, _records(client) if "schema_migrations" in tables else {})
     if pending:
         raise MigrationError(f"ClickHouse at {client.uri} lacks migration {pending[0].name}: run `earshot migrate`")
-    made = {
-        name for migration in migrations for text in migration.statements for name in re.findall(r"CREATE TABLE (\w+)", text)
-    }
+    made = {name for migration in migrations for text in migration.statements for name in _MADE.findall(text)}
     gone = sorted(made - tables)
     if gone:
         raise UnreachableError(f"ClickHouse at {client.uri}: table {', '.join(gone)} is missing, but a migration created it")
@@ -138,12 +143,16 @@ def _pending(migrations: list[Migration], records: dict[int, Record]) -> list[Mi
     return [migration for migration in migrations if migration.number not in records.keys() - begun]
 
 
-def _apply(client: Client, migration: Migration) -> None:
+def _apply(client: Client, migration: Migration, login: ClickHouseSettings) -> None:
     started = datetime.now(UTC)
     _write(client, migration, started, NEVER)
     for number, statement in enumerate(migration.statements, 1):
+        if makes_dictionary(statement):
+            make_dictionary(client, statement, login)
+            continue
         with one_line(client, error=MigrationError, what=f"migration {migration.name}, statement {number}"):
-            client.command(statement.replace("{credentials}", "").replace("{database}", str(client.database)))
+            # What reads all rows of a large table takes as long as it takes.
+            client.command(statement, settings={"max_execution_time": 0})
     _write(client, migration, started, datetime.now(UTC))
 
 

@@ -39,6 +39,7 @@ PINS = (
         "use_strict_insert_block_limits", "0", "an insert is several blocks: a repetition of a partly written insert is dropped"
     ),
     Pin("deduplicate_blocks_in_dependent_materialized_views", "1", "a repeated insert doubles the rows of views on our tables"),
+    Pin("materialized_views_ignore_errors", "0", "rows are acknowledged that their account's timeline lacks"),
     Pin("optimize_on_insert", "0", "a replay does not know revisions that a newer one of the same insert replaced"),
     Pin("max_partitions_per_insert_block", "100", "an insert of many months is refused for ever"),
     Pin("input_format_null_as_default", "1", "each row without an optional field is refused, and becomes a dead letter"),

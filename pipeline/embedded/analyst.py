@@ -30,8 +30,8 @@ _NODES = _STATEMENTS | {
     "SelectIntersectExceptQuery", "SelectQuery", "SetQuery", "Subquery", "TableExpression", "TableIdentifier", "TableJoin",
     "TablesInSelectQuery", "TablesInSelectQueryElement", "WindowDefinition", "WindowListElement", "WithElement",
 }  # fmt: skip
-_TABLE_FUNCTIONS = {"format", "generate_series", "generaterandom", "generateseries", "null", "numbers", "numbers_mt", "values",
-                    "view", "viewexplain", "zeros", "zeros_mt"}  # fmt: skip
+_TABLE_FUNCTIONS = {"assignments_as_of", "format", "generate_series", "generaterandom", "generateseries", "null", "numbers",
+                    "numbers_mt", "values", "view", "viewexplain", "zeros", "zeros_mt"}  # fmt: skip
 _CATEGORIES = {
     "Aggregate Functions", "Arithmetic", "Arrays", "Bit", "Bitmap", "Comparison", "Conditional", "Dates and Times", "Distance",
     "Encoding", "Financial", "Geo", "Geo Polygon", "Hash", "IP Address", "JSON", "Logical", "Map", "Mathematical", "Null",

@@ -8,18 +8,24 @@ from collections.abc import Callable, Container, Iterator
 from typing import Any, NamedTuple
 
 READABLE = (
+    "account_events",
     "alert_deliveries",
     "alert_events",
     "alert_silences",
     "alert_watermarks",
     "alerts",
+    "assignment_changes",
+    "assignments",
+    "assignments_as_of",
+    "identity_queue",
     "interactions",
+    "interactions_now",
     "lost_offsets",
     "source_gaps",
     "source_health",
 )
-"""The tables; deploy/clickhouse/analyst.xml grants the same. Dead letters and waiting changes hold records as they came, e-mail
-addresses and phone numbers in clear."""
+"""The tables and views; deploy/clickhouse/analyst.xml grants the same. Dead letters and waiting changes hold records as they
+came, e-mail addresses and phone numbers in clear; evidence of identity holds what a person withdrew, commands who gave them."""
 _FOR_DRIVERS = ("system", "settings")  # clickhouse-connect reads it when it connects
 _IN = {"in", "notIn", "globalIn", "globalNotIn", "nullIn", "notNullIn", "globalNullIn", "globalNotNullIn",
        "inIgnoreSet", "notInIgnoreSet", "globalInIgnoreSet", "globalNotInIgnoreSet",

@@ -159,21 +159,3 @@ CREATE TABLE key_fingerprints
 ENGINE = ReplacingMergeTree
 ORDER BY (name, made_at, fingerprint)
 SETTINGS async_insert = 0, non_replicated_deduplication_window = 10000;
-
-CREATE DICTIONARY customer_of (profile UInt64, customer_key UInt64)
-PRIMARY KEY profile
-SOURCE(CLICKHOUSE({credentials}QUERY 'SELECT profile, customer AS customer_key FROM {database}.assignments FINAL'))
-LAYOUT(HASHED())
-LIFETIME(0);
-
--- Rows with the customer of today.
-CREATE VIEW interactions_now AS
-SELECT *, account_key, if(dictGet('customer_of', 'customer_key', account_key) AS customer = 0, account_key, customer) AS customer_now
-FROM interactions;
-
--- The customer of each profile that was ever linked, as known at a time: assignments_as_of(at = '2026-01-01 00:00:00').
-CREATE VIEW assignments_as_of AS
-SELECT profile, argMax(after, sequence) AS customer
-FROM assignment_changes
-WHERE changed_at <= {at:DateTime64(3, 'UTC')}
-GROUP BY profile;

@@ -21,6 +21,8 @@ PUBLISHED = {
     "014_reconciled": 0x712CDE540FF1EA2A,
     "015_brands_linked": 0x9BC642168535D340,
     "016_sources": 0x1B8B6D03249B3FB0,
+    "017_identity": 0x0CF3750AEC322C82,
+    "018_account_events": 0x88D5F0E218696C31,
 }
 """XXH3-64 by name. A new migration adds a line here; no line ever changes."""
 
