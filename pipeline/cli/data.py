@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import typer
 
-from pipeline.cli.options import load_settings, refuse
+from pipeline.cli.options import load_settings, refuse, time_of
 from pipeline.errors import EarshotError, SettingsError
 from schemas.times import rfc3339
 
@@ -105,26 +105,49 @@ def query(
     sql: Annotated[str | None, typer.Argument(metavar="SQL|NAME", help="A query, or the name of one.")] = None,
     form: Annotated[Format, typer.Option("--format", help="json: an object a line.")] = Format.table,
     names: Annotated[bool, typer.Option("--list", help="List the named queries.")] = False,
+    customer: Annotated[
+        str | None, typer.Option(help="timeline: an account or customer: its key, platform:id or platform:@handle.")
+    ] = None,
+    as_of: Annotated[str | None, typer.Option(help="timeline: who was whose customer then, and events until then.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="timeline: events at most.")] = SHOWN_ROWS,
 ) -> None:
     """Query ClickHouse, by SQL or by a query's name.
 
     Read-only; each event counts once (tables are read with FINAL). A table shows 200 rows at most. In CSV a text that begins
     like a formula (= + - @) gets a ' before it; numbers stay as they are.
 
-    Exit codes: 0 answered, 1 ClickHouse refused the query, 2 wrong usage, 3 ClickHouse unreachable.
+    `earshot query timeline --customer ID`: what all accounts of a customer did, the newest first.
+
+    Exit codes: 0 answered, 1 ClickHouse refused the query, or nobody has that handle or key, 2 wrong usage, 3 ClickHouse
+    unreachable.
     """
     if names and sql is not None:
         raise SettingsError("--list goes without a query")
-    if sql is None:
+    if sql == "timeline":
+        _timeline(context, form, customer, as_of, limit)
+        return
+    refuse(context, "goes with query timeline", "--customer", "--as-of", "--limit")
+    if names or sql is None:
         refuse(context, "goes with a query", "--format")
+        _list_names()
+        raise typer.Exit(0 if names else 2)
+    _answer(context, sql, form)
+
+
+def _list_names() -> None:
+    from pipeline.cli.terminal import console, table
+    from pipeline.queries import named
+
+    meanings = [(name, each.meaning) for name, each in named.NAMED.items()]
+    console().print(table(("name", "meaning"), [*meanings, ("timeline", named.TIMELINE)]))
+
+
+def _answer(context: typer.Context, sql: str, form: Format) -> None:
     from pipeline.cli.terminal import console, table, without_formulas, write
     from pipeline.clickhouse.client import clickhouse_client
     from pipeline.clickhouse.query import rows, text
     from pipeline.queries import named
 
-    if names or sql is None:
-        console().print(table(("name", "meaning"), [(name, each.meaning) for name, each in named.NAMED.items()]))
-        raise typer.Exit(0 if names else 2)
     statement = named.sql_of(sql)
     client = clickhouse_client(load_settings(context).clickhouse)
     if form is not Format.table:
@@ -135,3 +158,16 @@ def query(
     console().print(table(answer.columns, answer.rows) if answer.rows else "no rows")
     if answer.cut:
         typer.echo(f"the first {SHOWN_ROWS} rows; --format csv or json gives all", err=True)
+
+
+def _timeline(context: typer.Context, form: Format, customer: str | None, as_of: str | None, limit: int) -> None:
+    if customer is None:
+        raise SettingsError("timeline needs --customer: a key, platform:id or platform:@handle")
+    moment, settings = time_of("--as-of", as_of), load_settings(context)
+    from pipeline.cli import timeline as screen
+    from pipeline.clickhouse.client import clickhouse_client
+    from pipeline.queries.timeline import profile_of, timeline
+
+    client = clickhouse_client(settings.clickhouse)
+    found = timeline(client, profile_of(client, customer), limit, moment)
+    {Format.table: screen.show, Format.json: screen.write_json, Format.csv: screen.write_csv}[form](found)

@@ -16,6 +16,7 @@ from pipeline.cli import (
     alerts,
     backtest,
     brands,
+    check,
     data,
     dlq,
     generate,
@@ -184,6 +185,7 @@ app.command(epilog="Example:  earshot query 'SELECT platform, count() FROM inter
     data.query
 )
 app.command(epilog="Example:  earshot rematch --brand Acme --since 2026-11-01 --dry-run")(brands.rematch)
+app.command(epilog="Example:  earshot check --repair")(check.check)
 app.command(epilog="Example:  earshot reconcile --dry-run")(reconcile.reconcile)
 app.command(epilog="Example:  earshot rescore --since 2026-11-01 --dry-run")(rescore.rescore)
 app.command(epilog="Example:  earshot voice Acme --days 7")(brands.voice)

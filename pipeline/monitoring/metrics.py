@@ -23,6 +23,9 @@ from pipeline.monitoring.reject_reasons import CLASSES, OTHERS
 from schemas import labels
 
 TABLES = ("interactions", "dead_letters", "pending_changes")
+"""Those that a worker inserts into."""
+MEASURED = (*TABLES, "account_events", "assignments", "identity_edges")
+"""Those whose size a worker measures."""
 CAUSES = ("partitions", "kafka", "clickhouse", "dead_letters", "signals", "evidence", "held", "other")
 """What can keep a worker from being ready; `held`: a partition whose next offset Kafka has lost."""
 STATES = ("reading", "seeding", "held")

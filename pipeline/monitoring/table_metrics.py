@@ -20,7 +20,7 @@ _TABLES = f"""
 SELECT table, sum(parts), max(parts), sum(rows), sum(bytes)
 FROM (
     SELECT table, partition_id, count() AS parts, sum(rows) AS rows, sum(bytes_on_disk) AS bytes
-    FROM system.parts WHERE active AND database = currentDatabase() AND table IN {metrics.TABLES} GROUP BY ALL
+    FROM system.parts WHERE active AND database = currentDatabase() AND table IN {metrics.MEASURED} GROUP BY ALL
 )
 GROUP BY table
 """
@@ -58,7 +58,7 @@ def measure_tables(client: Client) -> None:
         _forget_tables()
         return
     sizes = {table: values for table, *values in rows}
-    for table in metrics.TABLES:
+    for table in metrics.MEASURED:
         for gauge, value in zip(_GAUGES, sizes.get(table, (0, 0, 0, 0)), strict=True):
             gauge.labels(table).set(value)
 

@@ -69,13 +69,16 @@ ORDER BY changed_at DESC, alert_key""",
     ),
 }
 
+TIMELINE = "what the accounts of one customer did, newest first (--customer)"
+
 
 def sql_of(text: str) -> str:
     """The SQL of a named query, else the text itself. Raises EarshotError for a single word that names no query."""
     if text in NAMED:
         return NAMED[text].sql.strip()
     if not text.strip() or len(text.split()) == 1:
-        raise EarshotError(f"no query is named {text!r}{hint(text, NAMED)}: the names are {', '.join(NAMED)}; or give SQL")
+        names = (*NAMED, "timeline")
+        raise EarshotError(f"no query is named {text!r}{hint(text, names)}: the names are {', '.join(names)}; or give SQL")
     return text.strip().rstrip(";")
 
 

@@ -24,7 +24,7 @@ from tests.support.commands import Done, Run
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COMMANDS = [
     *("up", "worker", "migrate", "send", "replay", "generate", "query", "status", "reset", "rematch", "voice"),
-    *("rescore", "reconcile", "label", "control", "customers", "listen"),
+    *("rescore", "reconcile", "check", "label", "control", "customers", "listen"),
     *("source list", "source show", "source check", "source pause", "source resume"),
     *("alerts tail", "alerts list", "alerts show", "alerts ack", "alerts silence", "alerts silences", "alerts test"),
     *(

@@ -49,4 +49,4 @@ def test_the_readme_has_each_command_and_each_named_query() -> None:
         named |= {f"{first} {each}" for each in others} if first in groups else {first}
     assert named == set(COMMANDS)
     (queries,) = [says for cell, says in rows if cell.startswith("`earshot query")]
-    assert re.findall(r"`(\w+)`", queries) == list(NAMED)
+    assert re.findall(r"`(\w+)`", queries) == [*NAMED, "timeline"]

@@ -152,12 +152,17 @@ def test_the_analyst_sees_the_newest_version_only(desk: Desk) -> None:
     insert = "INSERT INTO interactions (event_key, version, id, text, is_deleted) VALUES"
     desk.client.command(f"{insert} (1, 1, 'a', '{SECRET}', 0)")
     desk.client.command(f"{insert} (1, 2, 'a', 'mended', 0)")
-    for sql in ("SELECT text FROM interactions", "SELECT text FROM (SELECT * FROM interactions)"):
+    for sql in (
+        "SELECT text FROM interactions",
+        "SELECT text FROM (SELECT * FROM interactions)",
+        "SELECT text FROM interactions_now",
+    ):
         assert desk.ask(sql) == (0, "mended\n")
         assert desk.ask(sql, final="0")[0] == 164
         assert desk.ask(sql, final="1") == (0, "mended\n")
     desk.client.command(f"{insert} (1, 3, 'a', '', 1)")
-    assert desk.ask("SELECT count() FROM interactions") == (0, "0\n")
+    for table in ("interactions", "interactions_now"):
+        assert desk.ask(f"SELECT count() FROM {table}") == (0, "0\n")
 
 
 @pytest.mark.parametrize(

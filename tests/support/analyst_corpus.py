@@ -146,6 +146,14 @@ TABLES = [
     'SELECT * FROM "dead_letters" AS interactions',
     "SELECT * FROM/**/{db} . /* /* */ */ dead_letters",
     "FROM dead_letters SELECT *",
+    *(
+        f"SELECT * FROM {name}"
+        for name in ("customers", "identity_commands", "identity_edges", "identity_rules", "key_fingerprints", "customer_of")
+    ),
+    "SELECT * FROM account_events_filled",
+    "SELECT * FROM dictionary('customer_of')",
+    "SELECT dictGet('customer_of', 'customer_key', 1)",
+    "SELECT * FROM assignments_as_of(at = (SELECT max(raw) FROM dead_letters))",
     "SELECT * FROM interactions, dead_letters",
     "SELECT * FROM interactions JOIN dead_letters ON 1",
     "SELECT * FROM (SELECT * FROM dead_letters)",
@@ -354,6 +362,10 @@ SERVED = [
     "SELECT JSONExtractString(original, 'id'), domain(author_url), cityHash64(id) FROM interactions",
     "SELECT lower(hex(alert_key)), summary FROM (SELECT * FROM alerts ORDER BY alert_key, version DESC LIMIT 1 BY alert_key)",
     "SELECT count() FROM lost_offsets",
+    "SELECT customer_now, count() FROM interactions_now WHERE brands != [] GROUP BY customer_now",
+    "SELECT i.id, a.customer FROM interactions_now AS i JOIN assignments AS a ON a.profile = i.account_key",
+    "SELECT * FROM assignments_as_of(at = '2026-01-01 00:00:00') WHERE profile IN (SELECT account_key FROM account_events)",
+    "SELECT count() FROM assignment_changes, identity_queue",
     "SELECT count() FROM alert_deliveries, alert_events, alert_silences, alert_watermarks",
     "SELECT arrayMap(upper, brands), arrayExists(isNotNull, brands), arrayMap(LENGTH, brands) FROM interactions",
     "SELECT platform, text, version, count() AS count, max(created_at) AS date FROM interactions GROUP BY ALL ORDER BY count",
