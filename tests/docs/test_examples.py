@@ -21,6 +21,7 @@ from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.load import load
 from pipeline.config.settings import ClickHouseSettings
 from pipeline.errors import SettingsError
+from pipeline.identity.rules_file import parse_rules as parse_identity_rules
 from pipeline.listen.sources_file import parse_sources
 from pipeline.notify.receivers import check
 from pipeline.processors.alerts.rules import parse_rules
@@ -135,6 +136,8 @@ def test_yaml_loads(tmp_path: Path) -> None:
             file = tmp_path / "example.mapping.yaml"
             file.write_text(each.text)
             load_mapping(file)
+        elif re.match("(types|blocked|platforms|largest):", each.text):
+            parse_identity_rules(each.text.encode(), each.page)
         elif each.text.startswith("sources:"):
             parse_sources(each.text.encode(), each.page)
         elif not re.match("(rules|receivers|group):", each.text):
