@@ -23,7 +23,7 @@ from benchmarks import prepare
 BASELINE = Path(__file__).with_name("baseline.json")
 TOLERANCE = 0.25
 EVENTS, ROUNDS = 60_000, 7
-STEPS = ("decode", "dedup", "mentions", "mentions_5000", "shape")
+STEPS = ("decode", "dedup", "mentions", "mentions_5000", "identity", "shape")
 """Completion costs next to nothing here, less than its noise."""
 Ratios = Mapping[str, float]
 

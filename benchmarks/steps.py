@@ -24,6 +24,8 @@ from pipeline.fence import Fence
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, RevisionIndex
+from pipeline.processors.identity import Identity
+from pipeline.processors.key_map import KeyMap
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
@@ -68,7 +70,7 @@ class Stopwatch:
 
 
 WORDS = {"hot_path": "20 brands, 200 keywords", "hot_path_5000": "200 brands, 5,000 keywords"}
-ALONE = ("decode", "dedup", "mentions", "mentions_5000", "completion", "shape")
+ALONE = ("decode", "dedup", "mentions", "mentions_5000", "completion", "identity", "shape")
 
 
 def hot_path_figures(events: int, passes: int) -> Iterator[Figure]:
@@ -120,8 +122,12 @@ def chain(values: Sequence[bytes], index: RevisionIndex, brands: Brands) -> list
 
 
 def hot_path(values: Sequence[bytes], index: RevisionIndex, brands: Brands) -> Cost:
-    """Runs all records through decode, privacy, dedup and mentions, each on a thread of its own. Raises what a step raises."""
-    path = HotPath(chain(values, index, brands), MemoryLanding(), [index])
+    """Runs all records through decode, privacy, dedup and mentions, as `through`."""
+    return through(values, HotPath(chain(values, index, brands), MemoryLanding(), [index]))
+
+
+def through(values: Sequence[bytes], path: HotPath) -> Cost:
+    """Runs all records through the steps, each on a thread of its own. Raises what a step raises."""
     waiting = batches(values)
     channels: list[queue.Queue[EventBatch | None]] = [queue.Queue() for _ in range(len(path.steps) + 1)]
     room = threading.Semaphore(BATCHES_IN_FLIGHT)
@@ -172,9 +178,9 @@ class _NoDeadLetters:
 def each_step(values: Sequence[bytes]) -> dict[str, Cost]:
     """The cost of each step, one after the other, batch by batch."""
     index, fence = RevisionIndex(KeySet(LIMIT, DAY_S)), Fence()
-    completion = Completion(MemoryTable(), DAY_S)
+    completion, identity = Completion(MemoryTable(), DAY_S), Identity(KeyMap())
     landing = Landing(Inserter(cast(Any, _NoServer()), fence, Vitals(), "landing"), cast(Any, _NoDeadLetters()), str)
-    dedup, shape = HotPath([Dedup(index)], MemoryLanding(), [index]), HotPath([], landing, [completion])
+    dedup, shape = HotPath([Dedup(index)], MemoryLanding(), [index]), HotPath([], landing, [completion, identity])
     decode, mentions, many = warm_decode(values), Mentions(load.brands()), Mentions(load.many_brands())
     costs: dict[str, list[Cost]] = {}
 
@@ -194,6 +200,7 @@ def each_step(values: Sequence[bytes]) -> dict[str, Cost]:
         batch.events = unmatched
         timed("mentions", mentions.process, batch)
         timed("completion", completion.process, batch)
+        timed("identity", identity.process, batch)
         fence.polled()
         timed("shape", lambda batch: shape.land([batch]), batch)
     return {name: _sum(parts) for name, parts in costs.items()}

@@ -11,6 +11,7 @@ from benchmarks import (
     alerts,
     campaigns_live,
     end_to_end,
+    identity,
     listen,
     listen_visible,
     memory,
@@ -47,6 +48,8 @@ class Sizes:
     """For each engine of sentiment."""
     rows: int
     """That are reconciled."""
+    accounts: int
+    """That are linked."""
 
 
 FULL = Sizes(
@@ -61,6 +64,7 @@ FULL = Sizes(
     peers=(500_000, 100_000),
     texts=12_000,
     rows=20_000_000,
+    accounts=1_000_000,
 )
 SHORT = Sizes(
     events=60_000,
@@ -74,6 +78,7 @@ SHORT = Sizes(
     peers=(30_000, 5_000),
     texts=600,
     rows=200_000,
+    accounts=40_000,
 )
 
 
@@ -132,6 +137,9 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement(listen.RATE_NAMES, 1, lambda sizes: listen.rate_figures(sizes.passes)),
     Measurement(listen_visible.NAMES, 6, lambda sizes: listen_visible.figures(200, min(300, sizes.latency_seconds))),
     Measurement(listen.FEEDS_NAMES, 7, lambda sizes: listen.feeds_figures(min(360, sizes.latency_seconds))),
+    Measurement(identity.LOOKUP_NAMES, 1, lambda sizes: identity.lookup_figures(sizes.accounts, sizes.passes)),
+    Measurement(identity.PATH_NAMES, 1, lambda sizes: identity.path_figures(sizes.events, sizes.passes, sizes.accounts)),
+    Measurement(identity.INSERT_NAMES, 4, lambda sizes: identity.insert_figures(sizes.topic, sizes.runs)),
     Measurement(peers.NAMES, 9, lambda sizes: peers.figures(*sizes.peers, sizes.runs)),
 )
 

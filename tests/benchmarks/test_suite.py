@@ -19,7 +19,8 @@ from pipeline.embedded.stack import Stack
 STABLE = """
 steps.hot_path steps.hot_path_cpu steps.hot_path_5000 steps.hot_path_5000_cpu
 steps.decode steps.decode_cpu steps.dedup steps.dedup_cpu steps.mentions steps.mentions_cpu
-steps.mentions_5000 steps.mentions_5000_cpu steps.completion steps.completion_cpu steps.shape steps.shape_cpu
+steps.mentions_5000 steps.mentions_5000_cpu steps.completion steps.completion_cpu
+steps.identity steps.identity_cpu steps.shape steps.shape_cpu
 end_to_end.throughput end_to_end.cpu_worker end_to_end.cpu_kafka end_to_end.cpu_clickhouse
 end_to_end.visible_p50_ms end_to_end.visible_p99_ms end_to_end.visible_max_ms
 worker.rss_mb worker.rss_growth_mb
@@ -35,12 +36,13 @@ end_to_end.throughput_full end_to_end.visible_p99_full_ms
 reconcile.seconds reconcile.rss_mb reconcile.clickhouse_mb reconcile.again_seconds
 reconcile.visible_p99_ms reconcile.visible_without_p99_ms
 listen.map_rate listen.feed_rate listen.mail_rate listen.visible_p50_ms listen.visible_p99_ms listen.feeds_cores listen.feeds_mb
+identity.lookups identity.bytes_per_account identity.hot_path_ratio identity.insert_cpu
 peers.earshot peers.faust_ratio peers.faust peers.quix_ratio peers.quix peers.bytewax_ratio peers.bytewax
 """
 NAMES = STABLE.split()
 TINY = Sizes(
     events=6_000, passes=1, topic=5_000, runs=1, latency_rate=200, latency_seconds=3, memory=5_000, keys=(60_000, 90_000),
-    peers=(1_000, 1_000), texts=60, rows=20_000,
+    peers=(1_000, 1_000), texts=60, rows=20_000, accounts=21_000,
 )  # fmt: skip
 
 
@@ -106,7 +108,7 @@ def test_a_tiny_run_yields_what_it_announces(kafka: Stack, tmp_path: Path, monke
     for module in (end_to_end, visible):
         monkeypatch.setattr(module, "ground", lambda: nullcontext(stage))
     monkeypatch.setattr(visible, "WARM_UP_EVENTS", 5_000)
-    chosen = suite.chosen(["steps", "end_to_end.cpu", "end_to_end.visible_p50"])
+    chosen = suite.chosen(["steps", "end_to_end.cpu", "end_to_end.visible_p50", "identity.lookups", "identity.hot_path"])
     figures = [figure for measurement in chosen for figure in measurement.run(TINY)]
     assert {figure.name for figure in figures} == {name for measurement in chosen for name in measurement.names}
     assert all(figure.value > 0 and figure.conditions for figure in figures)
