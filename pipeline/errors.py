@@ -2,7 +2,7 @@
 
 EarshotError             one clear line for a person; the command line prints it and exits with `exit_code`
   UnknownName            no brand, platform, rule or alert has that name (exit 1)
-  ConflictError          the alert or silence is in a state in which the control API can't do that (exit 1)
+  ConflictError          what the command is about is in a state that does not allow it (exit 1)
   SettingsError          a setting is unknown, missing or wrong (exit 2)
   UnreachableError       the broker or ClickHouse can't be reached, refuses the login, or lacks a table (exit 3)
   MigrationError         the schema is half applied, or newer than this program (exit 4)
@@ -36,7 +36,7 @@ Broken                   a session with a mail server can't go on
   Goodbye                the server ended it, with these words
 Refused                  a mail server does not take the login, with these words
 QueryError               the embedded ClickHouse answers a statement with this code and message
-RequestError             the control API answers a request with this HTTP status and reason
+RequestError             an API answers a request with this HTTP status and reason
 """
 
 from __future__ import annotations
@@ -50,6 +50,10 @@ class EarshotError(Exception):
 
 class UnknownName(EarshotError):
     """No brand, platform, rule or alert has that name; the text says which exist."""
+
+
+class ConflictError(EarshotError):
+    """What the command is about exists, and its state does not allow the command; the text says why."""
 
 
 class SettingsError(EarshotError):

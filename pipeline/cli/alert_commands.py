@@ -120,9 +120,9 @@ def print_object(value: JsonObject) -> None:
 
 # ----------------------------------------------------------------------------------------------------------------------
 def _ask(context: typer.Context, method: str, path: str, body: JsonObject | None = None) -> JsonObject:
-    from pipeline.control.client import ask
+    from pipeline.api.client import ask
 
-    return ask(load_settings(context), method, path, body)
+    return ask(load_settings(context), "control", method, path, body)
 
 
 def _whole_key(context: typer.Context, key: str) -> str:

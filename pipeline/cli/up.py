@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from pipeline.api.client import url_of
 from pipeline.cli.alert_view import line as alert_line
 from pipeline.cli.live_line import NO_LISTENER, LiveLine, scrape
 from pipeline.cli.terminal import console as terminal
 from pipeline.cli.terminal import printable
 from pipeline.config.settings import Settings
-from pipeline.control.client import url_of
 from pipeline.embedded.child import Child, check_port
 from pipeline.embedded.live import live as follow_words
 from pipeline.embedded.live import unreachable, words_of

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from pipeline.clickhouse.query import Ask
 from pipeline.control.notifier import Notifier
-from pipeline.errors import EarshotError, UnknownName
+from pipeline.errors import ConflictError, EarshotError, UnknownName
 from pipeline.fence import GivenUp
 from pipeline.leader import Leader
 from pipeline.processors.alerts.audience import untested
@@ -21,10 +21,6 @@ from pipeline.processors.alerts.store import AlertStore
 from pipeline.queries.names import Names
 from schemas.alerts import Alert, State
 from schemas.times import utc_now, whole_ms
-
-
-class ConflictError(EarshotError):
-    """The alert or the silence exists, and its state does not allow the command."""
 
 
 class Commands(Protocol):

@@ -11,11 +11,11 @@ from typing import NamedTuple
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import KafkaException
 
+from pipeline.api.client import url_of
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.migrations import check_tables, read_migrations
 from pipeline.clickhouse.query import one_line, settings_for
 from pipeline.config.settings import Settings
-from pipeline.control.client import url_of
 from pipeline.errors import EarshotError, reason
 from pipeline.kafka.client import check_kafka, kafka_reason
 from pipeline.kafka.topics import topic_configs

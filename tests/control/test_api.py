@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pipeline.control.api import MAX_BODY, ApiServer
+from pipeline.api.server import MAX_BODY
+from pipeline.control.api import ApiServer
 from pipeline.errors import StackError
 from pipeline.monitoring.health import Vitals
 from schemas.alerts import State

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipeline.control.commands import AlertCommands, ConflictError
-from pipeline.errors import EarshotError, UnknownName
+from pipeline.control.commands import AlertCommands
+from pipeline.errors import ConflictError, EarshotError, UnknownName
 from pipeline.fence import GivenUp
 from pipeline.processors.alerts.audience import untested
 from pipeline.processors.alerts.rules import Alerts

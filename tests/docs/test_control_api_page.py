@@ -65,6 +65,6 @@ def test_each_route_is_in_the_table() -> None:
     assert {path for _, path in listed} >= set(PATHS)
     code = (ROOT / "pipeline/control/api.py").read_text()
     added = {
-        (method.upper(), re.sub(r"\{\w+\}", "0" * 16, path)) for method, path in re.findall(r'add_(\w+)\("(/[^"]+)"', code)
+        (method.upper(), re.sub(r"\{\w+\}", "0" * 16, path)) for method, path in re.findall(r'web\.(\w+)\("(/[^"]+)"', code)
     }
     assert listed == added | {("GET", path) for path in PATHS}

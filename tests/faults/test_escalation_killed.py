@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from pipeline.api.client import ask
 from pipeline.config.settings import Settings
-from pipeline.control.client import ask
 from pipeline.embedded.stack import Stack
 from pipeline.errors import EarshotError
 from pipeline.migrate import migrate
@@ -113,7 +113,7 @@ class Duty:
         deadline = time.monotonic() + LONG_RUN
         while True:
             try:
-                ask(self.controls[leading(self.controls)], "POST", path, body)
+                ask(self.controls[leading(self.controls)], "control", "POST", path, body)
                 return
             except EarshotError:
                 assert time.monotonic() < deadline

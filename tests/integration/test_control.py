@@ -17,11 +17,11 @@ from typing import Any
 import polars as pl
 import pytest
 
+from pipeline.api.client import ask
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.query import asker
 from pipeline.config.settings import Settings
-from pipeline.control.client import ask
 from pipeline.embedded.stack import Stack
 from pipeline.errors import EarshotError
 from pipeline.fence import Fence
@@ -282,12 +282,12 @@ def test_what_people_said_outlives_a_kill(running: Running) -> None:
     running.fires("one", "Looked after")
     running.fires("one", "Nobody's")
     key = running.hook.of("one", "Looked after")[0].alert["key"]
-    ask(running.settings, "POST", f"/alerts/{key}/ack", {"comment": "on it"})
+    ask(running.settings, "control", "POST", f"/alerts/{key}/ack", {"comment": "on it"})
     with pytest.raises(EarshotError, match="there is no brand 'Hushed', neither in the files nor in stored events"):
-        ask(running.settings, "POST", "/silences", {"brand": "Hushed", "minutes": 60})
+        ask(running.settings, "control", "POST", "/silences", {"brand": "Hushed", "minutes": 60})
     running.say("Hushed", "a word that no rule knows")
     running.judged()
-    ask(running.settings, "POST", "/silences", {"brand": "Hushed", "minutes": 60, "comment": "a drill"})
+    ask(running.settings, "control", "POST", "/silences", {"brand": "Hushed", "minutes": 60, "comment": "a drill"})
     running.say("Hushed", "firstword")
     wait_for("it is on record", lambda: bool(on_record(running.settings, "brand = 'Hushed'")))
 
@@ -307,13 +307,13 @@ def test_what_people_said_outlives_a_kill(running: Running) -> None:
     }
     assert len(running.hook.of("one", "Looked after")) == 1
     with pytest.raises(EarshotError, match="there is no alert"):
-        ask(running.settings, "POST", f"/alerts/{'0' * 16}/ack", {})
+        ask(running.settings, "control", "POST", f"/alerts/{'0' * 16}/ack", {})
 
 
 def test_a_platform_is_silenced_for_what_is_said_there_alone(running: Running) -> None:
     running.say("Everywhere", "a word that no rule knows", platform="quietly")
     running.judged()
-    silence = ask(running.settings, "POST", "/silences", {"platform": "quietly", "minutes": 60})
+    silence = ask(running.settings, "control", "POST", "/silences", {"platform": "quietly", "minutes": 60})
     try:
         running.say("Everywhere", "firstword", platform="quietly")
         wait_for("it is on record", lambda: bool(on_record(running.settings, "brand = 'Everywhere'")))
@@ -327,7 +327,7 @@ def test_a_platform_is_silenced_for_what_is_said_there_alone(running: Running) -
         (notice,) = running.hook.of("one", "Everywhere")
         assert notice.alert["platforms"] == ["quietly", "x"]
     finally:
-        ask(running.settings, "DELETE", f"/silences/{silence['id']}")
+        ask(running.settings, "control", "DELETE", f"/silences/{silence['id']}")
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ def test_a_platform_is_silenced_for_what_is_said_there_alone(running: Running) -
 )
 def test_a_name_that_does_not_exist_is_refused(running: Running, path: str, body: dict[str, Any], says: str) -> None:
     with pytest.raises(EarshotError, match=says):
-        ask(running.settings, "POST", path, body)
+        ask(running.settings, "control", "POST", path, body)
 
 
 def test_other_rules_are_taken_over_and_broken_ones_are_not(running: Running) -> None:

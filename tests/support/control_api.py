@@ -10,8 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from pipeline.control.api import ApiServer
-from pipeline.control.commands import ConflictError
-from pipeline.errors import UnknownName
+from pipeline.errors import ConflictError, UnknownName
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.silences import Silence
 from schemas.alerts import Alert, Scope, State, alert_key
