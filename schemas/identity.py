@@ -73,6 +73,10 @@ EDGE_COLUMNS: dict[str, pl.DataType] = {
 since 1970. `event`: its key. `held`: 0, or the least sequence of a release that frees what the breaker holds."""
 
 
+HANDLE_SQL = "lower(if(startsWith(author_handle, '@'), substring(author_handle, 2), author_handle))"
+"""The handle of a row of table interactions, as claims name it: index `handles` is of this expression."""
+
+
 # --- keys -------------------------------------------------------------------------------------------------------------
 def account_key(platform: str, author_id: str | None, handle: str | None = None) -> int:
     """The key of a profile: XXH3-64 of `platform:author_id`, else of `platform:@handle` in small letters, 0 without both.
@@ -137,7 +141,7 @@ def _hashed(texts: pl.Series) -> pl.Series:
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
-Action = Literal["link", "unlink", "never", "lift", "split", "consent", "withdraw", "accept", "reject", "release"]
+Action = Literal["link", "unlink", "never", "lift", "split", "consent", "withdraw", "accept", "reject", "release", "apply"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
 
@@ -153,6 +157,7 @@ class Command:
     | consent, withdraw: of profile a, for `type`, blank: for all | profile | 0 | each other |
     | accept, reject: the edge links, or does not | edge | 0 | each other |
     | release: of what the breaker holds until now | 0 | 0 | |
+    | apply: of rules; on record here only where it was refused | 0 | 0 | |
 
     A link, unlink, never or lift means the same with a and b exchanged. A lift undoes the newest never or split of its pair.
     A withdrawal takes every edge of the profile away, whatever its basis, links by hand only if it is for all types.

@@ -20,6 +20,7 @@ from pipeline.cli import (
     data,
     dlq,
     generate,
+    identity,
     label,
     mapping,
     offsets,
@@ -198,6 +199,7 @@ app.add_typer(dlq.app, name="dlq")
 app.add_typer(offsets.app, name="offsets")
 app.add_typer(mapping.app, name="mapping")
 app.add_typer(source.app, name="source")
+app.add_typer(identity.app, name="identity")
 
 
 def main() -> None:

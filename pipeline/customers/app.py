@@ -18,14 +18,17 @@ import faust
 
 from pipeline import migrate
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.query import asker
 from pipeline.clickhouse.terms import newest_sql
 from pipeline.config.settings import Settings
+from pipeline.customers.api import CustomersApi
+from pipeline.customers.commands import IdentityCommands
 from pipeline.customers.intake import TAKING, Intake
 from pipeline.customers.state import State
 from pipeline.kafka.group import LOGGERS, make_app
 from pipeline.leader import Leader
 from pipeline.monitoring import metrics
-from pipeline.monitoring.health import Vitals, memory_limit, serve
+from pipeline.monitoring.health import Vitals, memory_limit
 from pipeline.monitoring.process import run_process
 from pipeline.monitoring.table_metrics import keep_asking
 from pipeline.processors.privacy import Pseudonymise
@@ -52,6 +55,10 @@ class CustomersProcess:
         self._leader = leader = Leader(NAME, TAKING, self._client, self._vitals)
         self._state = state = State(CustomerTables(leader.inserter), privacy.hashes)
         self._intake = Intake(leader, state, self._vitals)
+        ask = asker(clickhouse_client(settings.clickhouse, timeout_s=10))
+        commands = IdentityCommands(leader, state, lambda sql: ask(sql, {}), privacy.hashes)
+        tokens = {actor: token.get_secret_value() for actor, token in settings.customers.tokens.items()}
+        self._api = CustomersApi(commands, self._vitals, settings.customers.host, settings.customers.port, tokens)
         self._app = self._make_app()
 
     def _make_app(self) -> faust.App:
@@ -76,7 +83,7 @@ class CustomersProcess:
         self._vitals.hold("partitions", "not assigned yet")
         # A process that stands by asks for the newest term: it would need it first.
         keep_asking(clickhouse_client(self._settings.clickhouse, timeout_s=10), self._vitals, newest_sql(NAME))
-        stop_health = serve(self._vitals, self._settings.customers.host, self._settings.customers.port)
+        await self._api.start()
         watch = asyncio.create_task(self._leader.watch(self._app, lambda: ""))
         await self._app.start()
         lead = asyncio.create_task(self._leader.hold(self._lead))
@@ -88,7 +95,7 @@ class CustomersProcess:
         (ended,) = await asyncio.gather(lead, return_exceptions=True)
         if failure is None and isinstance(ended, Exception):
             failure = ended  # it met the signal
-        stop_health()
+        await self._api.stop()
         watch.cancel()
         await self._stop_app(failure)
         return failure

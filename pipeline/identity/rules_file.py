@@ -229,3 +229,8 @@ def load_rules(path: Path) -> RulesFile:
 def parse_rules(content: bytes, path: Path) -> RulesFile:
     """The rules in the content of `path`. Raises as `load_rules`."""
     return document.parse(content, path, RulesFile)
+
+
+def without_values(problem: str) -> str:
+    """The text of a problem with a file, for a record: a blocked address or number that it quotes is left out."""
+    return re.sub(r"'.*'", "'...'", problem) if "blocked" in problem else problem

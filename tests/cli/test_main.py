@@ -37,6 +37,26 @@ COMMANDS = [
         "offsets accept-loss",
         "mapping new",
     ),
+    *(
+        f"identity {name}"
+        for name in (
+            "link",
+            "unlink",
+            "never",
+            "lift",
+            "split",
+            "consent",
+            "withdraw",
+            "accept",
+            "reject",
+            "release",
+            "review",
+            "find",
+            "show",
+            "dry-run",
+            "apply",
+        )
+    ),
 ]
 BRANDS_SQL = "INSERT INTO interactions (event_key, version, id, platform, created_at, brands, text) VALUES "
 

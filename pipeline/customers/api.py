@@ -1,0 +1,98 @@
+"""The customers API: the HTTP port of `earshot customers`, with health for monitoring and commands for stewards.
+
+    GET    /live  /ready  /metrics   as a worker has them (pipeline/monitoring/health.py)
+    POST   /commands                 {"action", "a", "b", "type", "why", "confirm"}
+                                     -> {"sequence", "moved": [{"profile", "before", "after"}], "more"}
+    POST   /rules                    {"rules": {...}, as identity.yaml} -> {"version", "moved", "same"}
+                                     {"broken": "why the file is none"} -> recorded as refused
+
+Profiles, customers and edges are 16 hexadecimal digits. What an action takes: schemas/identity.py (Command). A refused command
+answers 409 with the reason, and is on record. Tokens, bodies and errors: pipeline/api/server.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+from pydantic import Field, field_validator, model_validator
+
+from pipeline.api.server import Body, CommandServer, body_of, json_answer
+from pipeline.customers.commands import Commands
+from pipeline.monitoring.health import Vitals
+from schemas.identity import TYPES, Action, Command
+
+_TAKES_A: tuple[Action, ...] = ("link", "unlink", "never", "lift", "split", "consent", "withdraw", "accept", "reject")
+_TAKES_B: tuple[Action, ...] = ("link", "unlink", "never", "lift", "split")
+
+
+class CommandBody(Body):
+    """Of POST /commands."""
+
+    action: Action
+    a: str = ""
+    b: str = ""
+    type: str = ""
+    why: str = Field("", max_length=2_000)
+    confirm: bool = False
+
+    @field_validator("a", "b")
+    @classmethod
+    def _key(cls, text: str) -> str:
+        if text and not re.fullmatch("[0-9a-f]{16}", text):
+            raise ValueError("it has 16 hexadecimal digits")
+        return text
+
+    @model_validator(mode="after")
+    def _all_used(self) -> CommandBody:
+        if self.action == "apply":
+            raise ValueError("rules are applied by POST /rules")
+        for name, takes in (("a", _TAKES_A), ("b", _TAKES_B)):
+            if bool(getattr(self, name)) != (self.action in takes):
+                raise ValueError(f"{self.action} needs {name}" if self.action in takes else f"{self.action} takes no {name}")
+        if self.confirm and self.action != "link":
+            raise ValueError(f"{self.action} takes no confirm")
+        if self.type and (self.action not in ("consent", "withdraw") or self.type not in TYPES):
+            raise ValueError(f"type: of a consent or a withdrawal, one of {', '.join(TYPES)}")
+        return self
+
+    def command(self, actor: str) -> Command:
+        a, b = (int(key or "0", 16) for key in (self.a, self.b))
+        return Command(0, self.action, a, b, type=self.type, confirmed=self.confirm, by=actor, why=self.why)
+
+
+class RulesBody(Body):
+    """Of POST /rules: the rules, or why a file has none."""
+
+    rules: dict[str, Any] = {}
+    broken: str = Field("", max_length=2_000)
+
+
+class CustomersApi(CommandServer):
+    """The customers API."""
+
+    name = "customers"
+    max_body = 32 << 20
+    """identity.yaml may list 100,000 hashes each of addresses and numbers."""
+
+    def __init__(self, commands: Commands, vitals: Vitals, host: str, port: int, tokens: Mapping[str, str]) -> None:
+        super().__init__(vitals, host, port, tokens)
+        self._commands = commands
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.post("/commands", self._command), web.post("/rules", self._rules)]
+
+    async def _command(self, request: web.Request) -> web.Response:
+        body = await body_of(request, CommandBody)
+        done = await self._commands.command(body.command(self.actor(request)))
+        names = ("profile", "before", "after")
+        moved = [{name: f"{key:016x}" for name, key in zip(names, move, strict=True)} for move in done.moved]
+        return json_answer({"sequence": done.sequence, "moved": moved, "more": done.more})
+
+    async def _rules(self, request: web.Request) -> web.Response:
+        body = await body_of(request, RulesBody)
+        if body.broken:
+            await self._commands.broken(body.broken, self.actor(request))
+        return json_answer((await self._commands.apply(body.rules, self.actor(request)))._asdict())

@@ -1,0 +1,66 @@
+"""Finds customers by what a person types: an address, a number, a page, a handle, an account, a record of a CRM, a key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+import polars as pl
+
+from pipeline.clickhouse.query import Query
+from pipeline.errors import EarshotError, SettingsError
+from pipeline.identity.profile_urls import accounts_in
+from pipeline.identity.rules_file import Hashes
+from pipeline.queries.identity.names import bearers_of, parse_name
+from pipeline.queries.identity.profiles import profiles
+from schemas.identity import CRM, account_key, value_key
+
+_VALUES = {"email": r"[^@\s:/]+@[^@\s:/]+\.[^@\s:/]+", "phone": r"\+?\d[\d\s.()/-]{4,}"}
+
+
+def find(query: Query, what: str, hashes: Hashes) -> list[int]:
+    """The ids of the customers whom the text may mean. Raises EarshotError if nobody is known by it.
+
+    An address or number is looked for by its hash: the query holds it in no other form.
+    """
+    keys = list(dict.fromkeys(_meant(query, what.strip(), hashes)))
+    known = profiles(query, keys)
+    if not known:
+        raise EarshotError("nobody is known by this: neither as an address or number, nor as a handle, account, record or key")
+    customer = assigned(query, known)
+    return list(dict.fromkeys(customer[key] for key in keys if key in known))
+
+
+def assigned(query: Query, keys: Iterable[int]) -> dict[int, int]:
+    """The customer of each profile."""
+    alone = {key: key for key in keys}
+    listed = ", ".join(map(str, alone)) or "0"
+    return alone | dict(query(f"SELECT profile, customer FROM assignments FINAL WHERE profile IN ({listed})").iter_rows())
+
+
+def _meant(query: Query, what: str, hashes: Hashes) -> Iterator[int]:
+    """The profiles, in the order of how surely they are meant."""
+    for type_, form in _VALUES.items():
+        if re.fullmatch(form, what):
+            key = value_key(type_, hashes(f"author_{type_}", [what])[0])
+            sql = f"SELECT DISTINCT a FROM identity_edges WHERE kind = 'value' AND type = '{type_}' AND b = {key} ORDER BY a"
+            yield from query(sql).get_column("a")
+    for _, platform, handle, id_ in accounts_in(pl.Series([what])).iter_rows():
+        yield from _named(query, platform, id_ or "", handle or "")
+    try:
+        name = parse_name(what)
+    except SettingsError:
+        yield account_key(CRM, what)
+        yield from (bearer.key for bearer in bearers_of(query, what.removeprefix("@")))
+        return
+    if name.key:
+        yield name.key
+    yield from _named(query, name.platform, name.id, name.handle)
+
+
+def _named(query: Query, platform: str, id_: str, handle: str) -> Iterator[int]:
+    if id_:
+        yield account_key(platform, id_)
+    elif handle:  # whoever bore it, and its own key, since evidence may name it
+        yield from (bearer.key for bearer in bearers_of(query, handle, platform))
+        yield account_key(platform, None, handle)
