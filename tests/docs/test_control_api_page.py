@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any
 
-from pipeline.control.api import ApiServer
+from pipeline.api.server import CommandServer
 from pipeline.monitoring.health import PATHS
 from schemas.alerts import State
 from tests.docs.pages import examples
@@ -19,7 +19,7 @@ ROUTE = re.compile(r"^\| `(GET|POST|DELETE) (/[^`]*)` \|", re.MULTILINE)
 WRONG = re.compile(r"^\| `([A-Z]+) (/\S*)(?: ([^`]*))?` \| (\d+) \| `([^`]*)` \|$", re.MULTILINE)
 
 
-def ask(server: ApiServer, method: str, path: str, headers: dict[str, str], body: str) -> tuple[int, Any]:
+def ask(server: CommandServer, method: str, path: str, headers: dict[str, str], body: str) -> tuple[int, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     try:
         connection.request(method, path, body or None, headers)

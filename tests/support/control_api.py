@@ -8,13 +8,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
+from pipeline.api.server import CommandServer
 from pipeline.control.api import ApiServer
 from pipeline.errors import ConflictError, UnknownName
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.silences import Silence
 from schemas.alerts import Alert, Scope, State, alert_key
 
+AnyServer = TypeVar("AnyServer", bound=CommandServer)
 NOW = datetime(2026, 11, 2, 10, 30, tzinfo=UTC)
 TOKEN, OTHER = "a token of ines, 24 long", "the token that lars has"
 TOKENS = {"ines": TOKEN, "lars": OTHER}
@@ -90,11 +93,16 @@ def serving(
     commands: MemoryCommands, vitals: Vitals | None = None, tokens: Mapping[str, str] = TOKENS, host: str = "127.0.0.1"
 ) -> Iterator[ApiServer]:
     """The control API, on a free port."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="control API")
-    thread.start()
-    server = ApiServer(commands, vitals or Vitals(), host, 0, tokens, clock=NOW.timestamp)
+    with running(ApiServer(commands, vitals or Vitals(), host, 0, tokens, clock=NOW.timestamp)) as server:
+        yield server
 
+
+@contextmanager
+def running(server: AnyServer) -> Iterator[AnyServer]:
+    """A server of commands, on a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="API")
+    thread.start()
     try:
         asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
         yield server
