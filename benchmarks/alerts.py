@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -59,10 +59,10 @@ WARM_UP_S = 20
 PATIENCE_S = 60.0
 
 
-def rules_file(folder: Path, hook: int | None) -> Path:
-    """50 rules: 20 keyword, 25 thresholds, 3 spikes, a campaign, one of missing data."""
+def rules_file(folder: Path, hook: int | None, words: int = WORDS) -> Path:
+    """50 rules: 20 keyword (`words`), 25 thresholds, 3 spikes, a campaign, one of missing data."""
     rules: list[dict[str, Any]] = [
-        {"name": f"word-{n}", "type": "keyword", "words": {"any": [f"zzword{n}"]}, "resolve": "6h"} for n in range(WORDS)
+        {"name": f"word-{n}", "type": "keyword", "words": {"any": [f"zzword{n}"]}, "resolve": "6h"} for n in range(words)
     ]
     rules += [{**LIKES, "name": f"likes-{n}", "above": (n + 0.5) * STEP_LIKES} for n in range(LADDER)]
     rules += [
@@ -146,13 +146,13 @@ class Control:
 # --- latency ----------------------------------------------------------------------------------------------------------
 def latency_figures(rate: int, seconds: int) -> Iterator[Figure]:
     brands = [brand["name"] for brand in standard_brands()["brands"]]
-    with ground() as stage, _hooked() as hook:
+    with ground() as stage, hooked() as hook:
         topic = stage.topic(1)
         with stage.run(topic) as plain:
             settings = plain.model_copy(update={"alerts": rules_file(stage.folder, hook.port)})
             with Worker(settings) as worker, Control(settings):
                 worker.wait_until_it_reads()
-                sent = _stream(settings, rate, WARM_UP_S + seconds, _probes(brands))
+                sent = stream(settings, rate, WARM_UP_S + seconds, _probes(brands))
                 end = time.monotonic() + PATIENCE_S
                 while len(hook.accepted.keys() & sent.keys()) < len(sent) and time.monotonic() < end:
                     time.sleep(0.1)
@@ -169,7 +169,7 @@ def latency_figures(rate: int, seconds: int) -> Iterator[Figure]:
 
 
 @contextmanager
-def _hooked() -> Iterator[Hook]:
+def hooked() -> Iterator[Hook]:
     hook = Hook()
     try:
         yield hook
@@ -185,9 +185,14 @@ def _probes(brands: list[str]) -> Iterator[Probe]:
     for n in range(max(WORDS, LADDER)):
         for brand in brands:
             if n < WORDS:
-                yield (f"word-{n}", brand), _event(brand, f"zzword{n}", 0)
+                yield word_probe(n, brand)
             if n < LADDER:
                 yield (f"likes-{n}", brand), _event(brand, "much liked", STEP_LIKES)
+
+
+def word_probe(number: int, brand: str) -> Probe:
+    """One that makes the rule of that word true, now."""
+    return (f"word-{number}", brand), _event(brand, f"zzword{number}", 0)
 
 
 def _event(brand: str, text: str, likes: int) -> bytes:
@@ -200,8 +205,11 @@ def _event(brand: str, text: str, likes: int) -> bytes:
     )  # fmt: skip
 
 
-def _stream(settings: Settings, rate: int, seconds: int, probes: Iterator[Probe]) -> dict[tuple[str, str], float]:
-    """Produces the standard load at a steady rate, and PROBES_A_SECOND; returns when each probe was handed over."""
+def stream(
+    settings: Settings, rate: int, seconds: int, probes: Iterator[Probe], going: Callable[[], bool] = lambda: True
+) -> dict[tuple[str, str], float]:
+    """Produces the standard load at a steady rate, and PROBES_A_SECOND, for so long and while it is `going`; returns when each
+    probe was handed over."""
     producer = Producer({**settings.kafka.client(), "enable.idempotence": True, "linger.ms": 5, "log_level": 3})
     topic, sent = settings.kafka.topic("events"), dict[tuple[str, str], float]()
     started, total, each_tick = time.monotonic(), rate * seconds, max(1, int(rate * TICK_S))
@@ -211,6 +219,8 @@ def _stream(settings: Settings, rate: int, seconds: int, probes: Iterator[Probe]
         if number % each_tick == 0:
             producer.poll(0)
             time.sleep(max(0.0, started + number / rate - time.monotonic()))
+            if not going():
+                break
         if number % each_probe == each_probe - 1 and number > WARM_UP_S * rate and (probe := next(probes, None)):
             sent[probe[0]] = time.monotonic()
             producer.produce(topic, probe[1])

@@ -12,6 +12,8 @@ from benchmarks import (
     campaigns_live,
     end_to_end,
     identity,
+    identity_import,
+    identity_live,
     listen,
     listen_visible,
     memory,
@@ -22,6 +24,7 @@ from benchmarks import (
     steps,
     visible,
 )
+from benchmarks.identity_tables import Size
 from benchmarks.progress import bar
 from benchmarks.report import Figure
 
@@ -49,7 +52,9 @@ class Sizes:
     rows: int
     """That are reconciled."""
     accounts: int
-    """That are linked."""
+    """That are linked; as many customers of a CRM."""
+    posts: int
+    """Of all accounts."""
 
 
 FULL = Sizes(
@@ -65,6 +70,7 @@ FULL = Sizes(
     texts=12_000,
     rows=20_000_000,
     accounts=1_000_000,
+    posts=10_000_000,
 )
 SHORT = Sizes(
     events=60_000,
@@ -79,6 +85,7 @@ SHORT = Sizes(
     texts=600,
     rows=200_000,
     accounts=40_000,
+    posts=600_000,
 )
 
 
@@ -140,6 +147,8 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement(identity.LOOKUP_NAMES, 1, lambda sizes: identity.lookup_figures(sizes.accounts, sizes.passes)),
     Measurement(identity.PATH_NAMES, 1, lambda sizes: identity.path_figures(sizes.events, sizes.passes, sizes.accounts)),
     Measurement(identity.INSERT_NAMES, 4, lambda sizes: identity.insert_figures(sizes.topic, sizes.runs)),
+    Measurement(identity_live.NAMES, 8, lambda sizes: identity_live.figures(Size(sizes.posts, sizes.accounts))),
+    Measurement(identity_import.NAMES, 12, lambda sizes: identity_import.figures(sizes.accounts)),
     Measurement(peers.NAMES, 9, lambda sizes: peers.figures(*sizes.peers, sizes.runs)),
 )
 

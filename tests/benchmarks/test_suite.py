@@ -37,12 +37,15 @@ reconcile.seconds reconcile.rss_mb reconcile.clickhouse_mb reconcile.again_secon
 reconcile.visible_p99_ms reconcile.visible_without_p99_ms
 listen.map_rate listen.feed_rate listen.mail_rate listen.visible_p50_ms listen.visible_p99_ms listen.feeds_cores listen.feeds_mb
 identity.lookups identity.bytes_per_account identity.hot_path_ratio identity.insert_cpu
+identity.ready_s identity.ready_mb
+identity.relink_s identity.relink_group_by_s identity.relink_stream_s identity.timeline_ms
+identity.import_s identity.import_alerts_p99_ms
 peers.earshot peers.faust_ratio peers.faust peers.quix_ratio peers.quix peers.bytewax_ratio peers.bytewax
 """
 NAMES = STABLE.split()
 TINY = Sizes(
     events=6_000, passes=1, topic=5_000, runs=1, latency_rate=200, latency_seconds=3, memory=5_000, keys=(60_000, 90_000),
-    peers=(1_000, 1_000), texts=60, rows=20_000, accounts=21_000,
+    peers=(1_000, 1_000), texts=60, rows=20_000, accounts=21_000, posts=400_000,
 )  # fmt: skip
 
 
