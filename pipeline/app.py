@@ -85,7 +85,7 @@ class Worker:
         limits = Limits(work.batch_rows, work.batch_bytes, work.linger_ms / 1000)
         events = Subscription(consumer_config(settings.kafka), connections.events_topic, limits)
         self._source = KafkaSource(events, offsets, fence, vitals, in_flight, self._flow, lambda: completion.waiting > 0)
-        following = Following(connections, identity, privacy)
+        following = Following(connections.client(), vitals, identity, privacy)
         self._services = Services(settings, vitals, offsets.lag, matching, following, labels.deferred)
         show_memory(index, completion, dropped)
 

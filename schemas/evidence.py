@@ -28,6 +28,7 @@ SENT_COLUMNS: dict[str, pl.DataType] = {
 """`claimed`: the handle that a claim names, without @; else blank."""
 EVIDENCE_COLUMNS: dict[str, pl.DataType] = {"edge": pl.UInt64(), **EDGE_COLUMNS, "claimed": pl.String()}
 """The edges that rows, or a record, give: with their key, `held` 0."""
+NO_EDGES = pl.DataFrame(schema=EVIDENCE_COLUMNS)
 _FIRST_MS, _END_MS = 0, 7_258_118_400_000  # the year 2200, as a column holds it
 
 

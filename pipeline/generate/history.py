@@ -1,8 +1,9 @@
 """A stream straight into ClickHouse: months of history in minutes, as if a worker had landed it then.
 
 The records take the worker's hot path, under a topic of their own that Kafka does not have (`generated-<stream>`): no worker's
-offsets, seeds or lag know of them. Each event of the stream is there once: a second run of the same stream, or the rest of one
-that was killed, skips the revisions that are there, and ReplacingMergeTree absorbs the older versions that merges had removed.
+offsets, seeds or lag know of them. Their evidence goes to topic identity, as a worker's does. Each event of the stream is there
+once: a second run of the same stream, or the rest of one that was killed, skips the revisions that are there, and
+ReplacingMergeTree absorbs the older versions that merges had removed.
 """
 
 from __future__ import annotations
@@ -17,23 +18,28 @@ from pipeline.clickhouse import fingerprints
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.migrations import check_tables
-from pipeline.config.settings import Settings
+from pipeline.config.settings import KafkaSettings, Settings
 from pipeline.embedded.hash_key import hash_key
 from pipeline.fence import Fence
 from pipeline.generate.plan import Plan
 from pipeline.generate.stream import Stream
 from pipeline.generate.targets import Advance, write_truth
+from pipeline.kafka.client import check_kafka
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, RevisionIndex
+from pipeline.processors.identity import Identity
+from pipeline.processors.key_map import KeyMap
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.step import Mentions
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.sinks.dead_letter import letter_rows
+from pipeline.sinks.evidence import EvidencePublisher
 from pipeline.sinks.interactions import InteractionsTable
 from pipeline.sinks.landing import Landing
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
+from pipeline.worker.customers import Following
 from pipeline.worker.hot_path import HotPath
 from schemas.contacts import DEFAULT
 
@@ -73,22 +79,26 @@ def to_clickhouse(plan: Plan, settings: Settings, truth: BinaryIO, advance: Adva
     """Lands the stream, and waits until ClickHouse has it all.
 
     Raises SettingsError without a hash key or with another one than before, MigrationError when `earshot migrate` has to run
-    first, UnreachableError without ClickHouse; one that goes away in between is waited for.
+    first, UnreachableError without ClickHouse or Kafka; one that goes away in between is waited for.
     """
     key = hash_key(settings)
     privacy = Pseudonymise(key.encode(), settings.privacy.region, DEFAULT)
-    topic, report = f"{TOPIC}-{plan.id}", Landed()
+    topic, rows, report = f"{TOPIC}-{plan.id}", settings.worker.batch_rows, Landed()
+    check_kafka(settings.kafka)
     with clickhouse_client(settings.clickhouse) as client:
         check_tables(client)
         fingerprints.check(client, "hash_key", key)
         inserter = Inserter(client, OpenFence(), Vitals(), "generate")
-        table, index = InteractionsTable(inserter), RevisionIndex(KeySet(1 << 40, FOREVER_S))
-        known = table.known_revisions([Assigned(topic, 0, 0)], 0, 1 << 40)
-        index.seed(known.get_column("revision").to_numpy(), known.get_column("event_key").to_numpy())
-        completion = Completion(table, FOREVER_S)
-        landing = Landing(inserter, TableLetters(inserter), privacy.seal)
-        hot_path = HotPath([Decode(), privacy, Dedup(index), Mentions(plan.brands), completion], landing, [index, completion])
-        for batch, lines in _batches(plan, topic, settings.worker.batch_rows):
+        table = InteractionsTable(inserter)
+        index, completion, identity = _seeded(table, topic, rows), Completion(table, FOREVER_S), Identity(KeyMap())
+        Following(client, inserter.vitals, identity, privacy).load()
+        evidence = _evidence(settings.kafka, inserter, identity, table)
+        hot_path = HotPath(
+            [Decode(), privacy, Dedup(index), Mentions(plan.brands), completion, identity],
+            Landing(inserter, TableLetters(inserter), privacy.seal, evidence.publish),
+            [index, completion, identity],
+        )
+        for batch, lines in _batches(plan, topic, rows):
             batch = hot_path.process(batch)
             hot_path.land([batch])
             write_truth(truth, lines)
@@ -98,6 +108,19 @@ def to_clickhouse(plan: Plan, settings: Settings, truth: BinaryIO, advance: Adva
             report.dropped += batch.dropped
             advance(batch.read)
     return report
+
+
+def _seeded(table: InteractionsTable, topic: str, rows: int) -> RevisionIndex:
+    """What is there of the stream; the last batch may have landed without its evidence."""
+    index, all_of_it = RevisionIndex(KeySet(1 << 40, FOREVER_S)), [Assigned(topic, 0, 0)]
+    known = table.known_revisions(all_of_it, 0, 1 << 40)
+    index.seed(known.get_column("revision").to_numpy(), known.get_column("event_key").to_numpy())
+    index.mark_unpublished(table.unpublished(all_of_it, 0, rows).to_numpy())
+    return index
+
+
+def _evidence(kafka: KafkaSettings, inserter: Inserter, found: Identity, table: InteractionsTable) -> EvidencePublisher:
+    return EvidencePublisher(kafka.client(), kafka.topic("identity"), inserter.fence, inserter.vitals, found, table)
 
 
 def _batches(plan: Plan, topic: str, rows: int) -> Iterator[tuple[EventBatch, list[str]]]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from schemas.evidence import EVIDENCE_COLUMNS
+from schemas.evidence import EVIDENCE_COLUMNS, NO_EDGES
 from schemas.identity import account_keys, edge_keys
 
 RULE = "own"
-_OWN = (pl.col("direction") == "outbound") | pl.col("author_kind").is_in(["staff", "bot"])
 _SAME = {"kind": "value", "type": "handle", "b_platform": "", "rule": RULE, "basis": "given", "held": 0, "claimed": ""}
 
 
@@ -18,14 +17,16 @@ def own_accounts(rows: pl.DataFrame, version: int) -> pl.DataFrame:
     The graph takes these profiles as own accounts, since others may name them. Their basis is `given`: by the brand. `version`:
     of the rules.
     """
-    rows = rows.filter(_OWN.fill_null(False))
-    if rows.is_empty():
-        return pl.DataFrame(schema=EVIDENCE_COLUMNS)
+    kind = rows.get_column("author_kind")
+    own = (rows.get_column("direction") == "outbound") | (kind == "staff") | (kind == "bot")
+    if not own.any():
+        return NO_EDGES
+    rows = rows.filter(own.fill_null(False))
     key = account_keys(*(rows.get_column(name) for name in ("platform", "author_id", "author_handle")))
     at = pl.col("author_at").dt.epoch("ms")
-    own = rows.select(key.alias("a"), key.alias("b"), at.alias("at"), a_platform="platform", event="event_key")
-    own = own.filter(pl.col("a") != 0).sort("at", "event").unique("a", keep="first", maintain_order=True)
+    found = rows.select(key.alias("a"), key.alias("b"), at.alias("at"), a_platform="platform", event="event_key")
+    found = found.filter(pl.col("a") != 0).sort("at", "event").unique("a", keep="first", maintain_order=True)
     same = {name: pl.lit(value) for name, value in _SAME.items()}
-    edges = own.with_columns(**same, rule_version=pl.lit(version))
+    edges = found.with_columns(**same, rule_version=pl.lit(version))
     edges = edges.with_columns(edge_keys(edges).alias("edge"))
     return edges.select(pl.col(name).cast(type_) for name, type_ in EVIDENCE_COLUMNS.items())

@@ -23,6 +23,7 @@ from pipeline.identity.own import own_accounts
 from pipeline.identity.rules_file import RulesFile
 from pipeline.processors.key_map import KeyMap
 from pipeline.processors.keys import Keys, Mask
+from schemas.evidence import NO_EDGES
 from schemas.identity import account_keys
 
 SENT = 1_000_000
@@ -34,6 +35,7 @@ EVIDENT = (
     *OF_AUTHORS,
 )  # fmt: skip
 """The columns that evidence is made of."""
+_NONE: Keys = np.zeros(0, np.uint64)
 _PROFILE = ("platform", "author_id", "author_handle")
 
 
@@ -77,7 +79,7 @@ class Identity:
 
     def __init__(self, customers: KeyMap, most_sent: int = SENT) -> None:
         self.customers = customers
-        self._rules, self._version = RulesFile(), 0
+        self._rules = RulesFile(), 0
         self._sent = Sent(most_sent)
         self._on_their_way: dict[int, _OnItsWay] = {}
         self._refused_until = 0
@@ -85,7 +87,7 @@ class Identity:
 
     def use(self, rules: RulesFile, version: int) -> None:
         """These rules are in force from the next batch on. From any thread."""
-        self._rules, self._version = rules, version
+        self._rules = rules, version
 
     def process(self, batch: EventBatch) -> EventBatch:
         accounts = account_keys(*(batch.events.get_column(name) for name in _PROFILE)).to_numpy()
@@ -94,18 +96,22 @@ class Identity:
         with self._lock:
             for number in [n for n, other in self._on_their_way.items() if other.generation != batch.generation]:
                 self._forget(number)
-            sent = _sent_keys(edges)
-            at = edges.get_column("at").to_numpy().astype(np.uint64)
-            new = self._sent.older(sent, at)
-            self._sent.remember(sent[new], at[new])
-            self._on_their_way[batch.id] = _OnItsWay(batch.generation, batch.events.height, sent[new])
-        batch.evidence = edges.filter(pl.Series(new))
+            batch.evidence, sent = self._not_sent(edges) if edges.height else (edges, _NONE)
+            self._on_their_way[batch.id] = _OnItsWay(batch.generation, batch.events.height, sent)
         return batch
+
+    def _not_sent(self, edges: pl.DataFrame) -> tuple[pl.DataFrame, Keys]:
+        """The edges that go with a batch, and their keys in Sent, which takes them for sent."""
+        keys, at = _sent_keys(edges), edges.get_column("at").to_numpy().astype(np.uint64)
+        new = self._sent.older(keys, at)
+        self._sent.remember(keys[new], at[new])
+        return edges.filter(pl.Series(new)), keys[new]
 
     def evidence_of(self, rows: pl.DataFrame) -> pl.DataFrame:
         """EVIDENCE_COLUMNS: all edges that these rows give, whether they were sent or not."""
-        rules, version = self._rules, self._version
-        return pl.concat([evidence(rows, rules, version), own_accounts(rows, version)])
+        rules, version = self._rules
+        found = [edges for edges in (evidence(rows, rules, version), own_accounts(rows, version)) if edges.height]
+        return pl.concat(found) if found else NO_EDGES
 
     def to_send(self, batch: EventBatch) -> pl.DataFrame:
         """The edges to send of a batch whose rows have landed: `batch.evidence`, but all that its rows give where ClickHouse

@@ -20,11 +20,11 @@ from pipeline.fence import Fence
 from pipeline.kafka.producer import Record, ReliableProducer
 from pipeline.monitoring import identity_metrics
 from pipeline.monitoring.health import Vitals
-from schemas.evidence import dump
+from schemas.evidence import LARGEST, dump
 
 log = logging.getLogger("earshot.kafka")
 MAX_BYTES = 1_000_000
-"""Of a record: the limit of a topic without a setting of its own; a record of `schemas.evidence.LARGEST` edges is far below."""
+"""Of a record: the limit of a topic without a setting of its own."""
 
 
 class Found(Protocol):
@@ -70,11 +70,17 @@ class EvidencePublisher:
                 found.append(self._found.evidence_of(rows))
         edges = pl.concat(found)
         if edges.height:
+            started = time.monotonic()
             self._send(edges, batches[0].generation)
+            identity_metrics.EVIDENCE.inc(edges.height)
+            identity_metrics.EVIDENCE_SECONDS.observe(time.monotonic() - started)
 
     def _send(self, edges: pl.DataFrame, generation: int) -> None:
-        started = time.monotonic()
-        for why in self._producer.send([Record(record) for record in dump(edges)], generation).values():
-            log.error("topic %s refuses a record of evidence, which is left out: %s", self._topic, why.why)
-        identity_metrics.EVIDENCE.inc(edges.height)
-        identity_metrics.EVIDENCE_SECONDS.observe(time.monotonic() - started)
+        """Sends the edges: those of a record that is refused in halves, and one that is refused alone is left out."""
+        for index, refusal in self._producer.send([Record(record) for record in dump(edges)], generation).items():
+            refused = edges[index * LARGEST : (index + 1) * LARGEST]
+            if (half := refused.height // 2) == 0:
+                log.error("topic %s refuses an edge, which is left out: %s", self._topic, refusal.why)
+                continue
+            self._send(refused[:half], generation)
+            self._send(refused[half:], generation)

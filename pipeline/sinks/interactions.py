@@ -63,9 +63,7 @@ class InteractionsTable:
 
     def authors(self, changes: pl.DataFrame) -> pl.DataFrame:
         """The rows of these changes as `as_landed` says, with the columns that evidence is made of."""
-        rows = self._landed(changes, _AUTHORS)
-        # A blank text is none, as it was in the batch.
-        return rows.with_columns(pl.col(pl.String).replace("", None)) if rows.height else rows
+        return self._landed(changes, _AUTHORS)
 
     def _landed(self, changes: pl.DataFrame, columns: str) -> pl.DataFrame:
         def versions(where: str) -> pl.DataFrame:

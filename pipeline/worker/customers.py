@@ -11,6 +11,7 @@ import time
 
 import polars as pl
 import pyarrow as pa
+from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from pydantic import ValidationError
 
@@ -19,9 +20,9 @@ from pipeline.clock import worth_logging
 from pipeline.errors import reason
 from pipeline.identity.rules_file import RulesFile
 from pipeline.monitoring import identity_metrics
+from pipeline.monitoring.health import Vitals
 from pipeline.processors.identity import Identity
 from pipeline.processors.privacy import Pseudonymise
-from pipeline.worker.connections import Connections
 
 NAME = "customers"
 EVERY_S = 0.5
@@ -41,8 +42,8 @@ class Following:
     ClickHouse is away everything stays as it is.
     """
 
-    def __init__(self, connections: Connections, step: Identity, privacy: Pseudonymise) -> None:
-        self._client, self._vitals = connections.client(), connections.vitals
+    def __init__(self, client: Client, vitals: Vitals, step: Identity, privacy: Pseudonymise) -> None:
+        self._client, self._vitals = client, vitals
         self._customers, self._step, self._privacy = step.customers, step, privacy
         self._sequence = self._version = 0
         self._asked_at = time.monotonic()

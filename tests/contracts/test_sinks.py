@@ -23,11 +23,14 @@ from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.single import SingleEvent
 from pipeline.processors.completion import Completion
 from pipeline.processors.dedup import Dedup, RevisionIndex
+from pipeline.processors.identity import Identity
+from pipeline.processors.key_map import KeyMap
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
 from pipeline.processors.waiting import Loaded
 from pipeline.sinks.dead_letter import DeadLetters
+from pipeline.sinks.evidence import EvidencePublisher
 from pipeline.sinks.interactions import InteractionsTable
 from pipeline.sinks.landing import Landing
 from pipeline.sinks.memory import MemoryTable
@@ -36,12 +39,14 @@ from pipeline.sinks.signals import SignalPublisher, Signals
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from pipeline.step import Step
+from schemas.evidence import parse as parse_evidence
 from schemas.signals import parse_signal
 from tests.support.bad_records import BAD, event
 from tests.support.topics import read_topic
 
 WRITTEN = [
-    pytest.param(name, marks=pytest.mark.stack) for name in ("interactions", "pending_changes", "dead_letters", "signals")
+    pytest.param(name, marks=pytest.mark.stack)
+    for name in ("interactions", "pending_changes", "dead_letters", "signals", "evidence")
 ]
 SINKS = ["memory", *WRITTEN]
 RULES = Alerts.model_validate({"rules": [{"name": "all", "type": "reach", "followers": 1, "negative": False}]})
@@ -57,7 +62,8 @@ class Sink:
 def make_batch(batch_id: int) -> EventBatch:
     """Three rows, two changes that wait, two dead letters: the same whenever it is made."""
     changes = [event(operation="delete", id=f"unknown {n}", occurred_at="2026-09-03T00:00:00Z") for n in range(2)]
-    named = [event(id=str(n), brands=["A"], created_at=f"2026-09-01T10:0{n}:00Z") for n in (1, 2, 3)]
+    author = {"id": "1", "followers": 5, "email": "ann@example.org"}
+    named = [event(id=str(n), brands=["A"], created_at=f"2026-09-01T10:0{n}:00Z", author=author) for n in (1, 2, 3)]
     raw = [*named[:2], BAD["not JSON"][0], *changes, named[2], BAD["no id"][0]]
     return whole_batch(batch_id, *raw)
 
@@ -69,6 +75,7 @@ def whole_batch(batch_id: int, *raw: bytes | None) -> EventBatch:
         Dedup(RevisionIndex(KeySet(10, 1e9))),
         Mentions(Brands(brands=())),
         Completion(MemoryTable(), 1e9),
+        Identity(KeyMap()),
     ]
     for step in (*steps, SingleEvent(RULES, lambda texts: texts)):
         batch = step.process(batch)
@@ -94,7 +101,9 @@ def sink(request: pytest.FixtureRequest) -> Iterator[Sink]:
         topic = settings.kafka.topic("signals")
         signals = Signals(settings.kafka.client(), topic, fence, vitals, "landing")
         tell = SignalPublisher(signals, SingleEvent(RULES, lambda texts: texts), InteractionsTable(inserter))
-        landing = Landing(inserter, letters, str, tell.publish)
+        identity, landed = settings.kafka.topic("identity"), InteractionsTable(inserter)
+        evidence = EvidencePublisher(settings.kafka.client(), identity, fence, vitals, Identity(KeyMap()), landed)
+        landing = Landing(inserter, letters, str, tell.publish, evidence.publish)
 
         def count() -> int:
             fence.polled()
@@ -102,12 +111,15 @@ def sink(request: pytest.FixtureRequest) -> Iterator[Sink]:
                 heard = [parse_signal(record.value()) for record in read_topic(settings.kafka, topic)]
                 pairs = {(minute, brand) for each in heard for minute, brands in each.touched.items() for brand in brands}
                 return len(pairs) + len({c.event_key for each in heard for c in each.candidates})
+            if request.param == "evidence":
+                edges = [parse_evidence(record.value() or b"")[0] for record in read_topic(settings.kafka, identity)]
+                return len({edge for each in edges for edge in each.get_column("edge")})
             return int(client.query(f"SELECT count() FROM {request.param} FINAL").result_rows[0][0])
 
         yield Sink(lambda batch: landing.land([batch]), count, fence)
 
 
-EXPECTED = {"memory": 3, "interactions": 3, "pending_changes": 2, "dead_letters": 2, "signals": 3 + 3}
+EXPECTED = {"memory": 3, "interactions": 3, "pending_changes": 2, "dead_letters": 2, "signals": 3 + 3, "evidence": 1}
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.identity.evidence import evidence
+from pipeline.identity.evidence import OF_AUTHORS, evidence
 from pipeline.identity.graph import customers
 from pipeline.identity.rules_file import RulesFile
 from schemas.evidence import EVIDENCE_COLUMNS
@@ -193,3 +193,22 @@ def test_what_rows_say_links_as_the_rules_allow() -> None:
     assert linked(RulesFile.model_validate(public)) == {frozenset(same_address), frozenset(on_both)}
     phones = {"types": {"phone": {"link": "automatic"}}}
     assert linked(RulesFile.model_validate(phones)) == {frozenset(same_address | {account_key("helpdesk", "h")})}
+
+
+def test_a_handle_that_is_longer_than_any_is_no_claim() -> None:
+    names = "n" * 400, "n" * 600
+    claims = edges_of(*(author(id=str(n), accounts=[f"forum:@{name}"]) for n, name in enumerate(names)))
+    assert {len(claimed) for claimed in claims.filter(kind="profile").get_column("claimed")} == {400}
+
+
+def test_a_slash_in_a_bio_is_no_page() -> None:
+    assert edges_of(author(bio="tea and/or coffee, 24/7. either / or")).is_empty()
+    assert not edges_of(author(bio="see vk.com/id15.")).is_empty()
+
+
+def test_a_blank_text_is_none() -> None:
+    """As a row has it that was completed from ClickHouse's."""
+    rows = rows_of(author(email="ann@example.org"), author(id="8", bio="tea"))
+    blank = {column: pl.col(column).fill_null("") for column in OF_AUTHORS if column != "author_accounts"}
+    blank |= {"author_accounts": pl.col("author_accounts").fill_null([]), "source_name": pl.col("source_name").fill_null("")}
+    assert evidence(rows.with_columns(**blank), RulesFile(), 4).equals(evidence(rows, RulesFile(), 4))
