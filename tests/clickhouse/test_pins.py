@@ -10,12 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import orjson
 import polars as pl
 import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from pydantic import SecretStr
 
+from pipeline.clickhouse import fingerprints
 from pipeline.clickhouse.arrow import arrow_stream
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
@@ -25,9 +27,11 @@ from pipeline.config.settings import ClickHouseSettings, Settings
 from pipeline.errors import MigrationError
 from pipeline.fence import Fence
 from pipeline.generate.history import TableLetters
+from pipeline.identity.rules_file import RulesFile
 from pipeline.listen.driver import Gap
 from pipeline.listen.record import Record
 from pipeline.listen.tables import Health, Tables
+from pipeline.maintenance.check import check_accounts
 from pipeline.maintenance.group_offsets import Lost, accept_loss, events_states
 from pipeline.maintenance.rematch import rematch
 from pipeline.migrate import check, migrate
@@ -36,23 +40,23 @@ from pipeline.notify.delivery_log import ClickHouseLog, Delivery
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.store import LateDay
 from pipeline.sinks.alerts import AlertTables
+from pipeline.sinks.customers import CustomerTables
 from pipeline.sinks.landing import Landing
 from schemas.alerts import Alert, Member, Scope, State
+from schemas.evidence import SENT_COLUMNS, parse
+from schemas.identity import Command
 from schemas.signals import Candidate
 from tests.contracts.test_sinks import make_batch
 from tests.support.hostile_profile import ProfileProxy
 from tests.support.isolation import ROOT
 
 NOW = datetime.now(UTC)
-REPLACES_ITSELF = {"alert_watermarks"}
-"""One row a name: a repeated one replaces itself. So does one of leaders, lost_offsets and schema_migrations, which are written
-without a token."""
+REPLACES_ITSELF = {"alert_watermarks", "identity_marks", "identity_rules"}
+"""One row a name or version: a repeated one replaces itself. So does one of leaders, lost_offsets and schema_migrations, which
+are written without a token."""
 TABLES = "SELECT name, engine_full FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'"
-WRITTEN_ELSEWHERE = {
-    "account_events", "assignment_changes", "assignments", "customers", "identity_commands", "identity_edges", "identity_marks",
-    "identity_queue", "identity_rules", "key_fingerprints",
-}  # fmt: skip
-"""Not yet by _write_everywhere."""
+IMPORTED = {"customers"}
+"""Written by `earshot crm import`: tests/integration/test_crm.py."""
 
 TABLE = """
 CREATE TABLE t (k UInt64, v UInt64, s LowCardinality(String), at DateTime, CONSTRAINT well CHECK s != 'bad')
@@ -276,7 +280,7 @@ def test_no_insert_of_any_module_inherits_a_setting(settings: Settings, tmp_path
     with clickhouse_client(settings.clickhouse) as client:
         engines: dict[str, str] = {name: engine for name, engine in client.query(TABLES).result_rows}
         landed = client.query("SELECT brands FROM interactions FINAL ORDER BY created_at").result_rows
-    assert engines.keys() == proxy.inherited.keys() | WRITTEN_ELSEWHERE, "_write_everywhere writes to each table"
+    assert engines.keys() == proxy.inherited.keys() | IMPORTED, "_write_everywhere writes to each table"
     absorbing = {table for table, engine in engines.items() if "non_replicated_deduplication_window" in engine}
     assert proxy.with_token - absorbing == REPLACES_ITSELF, "a table absorbs a repeated insert by its token"
     assert landed == [(["A"],), (["A"],), (["A", "Acme"],)]
@@ -306,9 +310,27 @@ def _write_everywhere(settings: Settings) -> None:
         tables.keep_watermark(NOW, NOW, 0)
         tables.write_candidates([(Candidate("r", "Acme", "x", "en", 1, NOW, NOW, 1.0), NOW)], False, 0)
         tables.write_late_days([LateDay(20_000, 28_800_000, 28_800_009)], NOW, 0)
+        _write_identity(CustomerTables(inserter))
+        fingerprints.check(client, "hash_key", "the key")
+        client.command("TRUNCATE TABLE account_events")
+    assert check_accounts(settings.clickhouse, repair=True, pause_s=0)
     assert events_states(settings.kafka)  # a fresh broker has its group's coordinator by then
     accept_loss(settings.kafka, settings.clickhouse, [Lost(settings.kafka.topic("events"), 0, 0, 2, 3)])
     assert rematch(settings, ["Acme"]).rows == 1
+
+
+def _write_identity(tables: CustomerTables) -> None:
+    numbers = {name: pl.Series([1], dtype=pl.UInt64) for name in ("profile", "before", "after", "customer", "edge", "sequence")}
+    rows = pl.DataFrame(numbers)
+    texts = {"kind": "value", "type": "email", "basis": "given"}
+    record = {name: [1 if type_.is_numeric() else texts.get(name, "")] for name, type_ in SENT_COLUMNS.items()}
+    tables.write_edges(parse(orjson.dumps({"version": 1, "imported": True, "edges": record}))[0], NOW, 0)
+    tables.write_command(Command(1, "release"), "", NOW, 0)
+    tables.write_rules(1, RulesFile(), "ann", NOW, 0)
+    tables.write_moves(rows.select("profile", "before", "after", "sequence"), 0, NOW, 0)
+    tables.write_assignments(rows.select("profile", "customer", "sequence"), 0)
+    tables.write_queue(rows.select("edge", "sequence", reason=pl.lit("held")), NOW, 0)
+    tables.write_mark("breaker", 1, 1, 0)
 
 
 async def _log_a_delivery(clickhouse: ClickHouseSettings) -> None:
