@@ -29,15 +29,16 @@ _LOST = {
 _STORED = f"SELECT fingerprint, made_at FROM {TABLE} WHERE name = {{name:String}} ORDER BY made_at, fingerprint LIMIT 1"
 
 
-def check(client: Client, name: Name, key: str) -> None:
-    """Returns if the database was written with this key; the first key ever stays.
+def check(client: Client, name: Name, key: str, *, stores: bool = True) -> None:
+    """Returns if the database was written with this key; the first key ever stays. Without `stores`: who only reads, and finds
+    no fingerprint, leaves none.
 
     Raises SettingsError, one line without the key, for another one; EarshotError if ClickHouse refuses.
     """
     own = fingerprint(name, key)
     with one_line(client):
-        stored = _stored(client, name) or _store(client, name, own)
-    if stored[0] != own:
+        stored = _stored(client, name) or (_store(client, name, own) if stores else None)
+    if stored is not None and stored[0] != own:
         raise SettingsError(
             f"setting privacy.{name} is not the key that database {client.database} was first written with, on "
             f"{stored[1]:%Y-%m-%d}: with another one {_LOST[name]} (fingerprint {own[:8]}, stored {stored[0][:8]})"
