@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.identity import rows
 from pipeline.identity.commands import decisions_of
 from pipeline.identity.graph import Graph
-from schemas.identity import Action, Command, Customers
+from schemas.identity import EDGE_COLUMNS, Action, Command, Customers
 from tests.identity.histories import PROFILES, RULES, Piece, batches, equal, histories, parts, platform_of, take, whole
 from tests.identity.reference import Reference
 
@@ -34,8 +35,10 @@ def in_any_order(history: list[Piece], chance: random.Random) -> None:
     chance.shuffle(pieces)
     graph = Graph(RULES)
     told: list[dict[int, object]] = [{}, {}]
+    kept = []
     for batch in batches(pieces, chance.sample(range(len(pieces)), 3)):
         change = take(graph, batch)
+        kept.append(change.new.select(list(EDGE_COLUMNS)))
         for known, differing in zip(told, (change.profiles, change.refusals), strict=True):
             for key, before, after in differing.iter_rows():
                 assert known.get(key) == before != after
@@ -45,6 +48,9 @@ def in_any_order(history: list[Piece], chance: random.Random) -> None:
     for known, now in zip(told, (found.assignments, found.refusals), strict=True):
         assert {key: value for key, value in known.items() if value is not None} == dict(now.iter_rows())
     assert equal(graph.under(RULES).customers(), whole(history))
+    restarted, of = Graph(RULES), parts(history)
+    restarted.take(pl.concat(kept), of.commands, of.own)
+    assert equal(restarted.customers(), found), "the rows that were new are all that has to be kept"
 
 
 def undone(history: list[Piece], chance: random.Random) -> None:
