@@ -66,8 +66,14 @@ class CommandBody(Body):
 class RulesBody(Body):
     """Of POST /rules: the rules, or why a file has none."""
 
-    rules: dict[str, Any] = {}
+    rules: dict[str, Any] | None = None
     broken: str = Field("", max_length=2_000)
+
+    @model_validator(mode="after")
+    def _one(self) -> RulesBody:
+        if (self.rules is None) != bool(self.broken):
+            raise ValueError("give rules, or why the file is broken")
+        return self
 
 
 class CustomersApi(CommandServer):
@@ -93,6 +99,6 @@ class CustomersApi(CommandServer):
 
     async def _rules(self, request: web.Request) -> web.Response:
         body = await body_of(request, RulesBody)
-        if body.broken:
+        if body.rules is None:
             await self._commands.broken(body.broken, self.actor(request))
         return json_answer((await self._commands.apply(body.rules, self.actor(request)))._asdict())

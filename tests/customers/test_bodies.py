@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline.customers.api import CommandBody
+from pipeline.customers.api import CommandBody, RulesBody
 from schemas.identity import Command
 
 A, B = "00000000000000aa", "00000000000000bb"
@@ -43,3 +43,10 @@ def test_what_is_none_is_said(body: dict[str, Any], says: str) -> None:
     with pytest.raises(ValidationError) as refused:
         CommandBody.model_validate(body)
     assert says in str(refused.value)
+
+
+def test_no_rules_are_not_the_default_rules() -> None:
+    assert RulesBody(rules={}).rules == {} and RulesBody(broken="it is no YAML").rules is None
+    for body in ({}, {"rules": {}, "broken": "both"}):
+        with pytest.raises(ValidationError, match="give rules, or why the file is broken"):
+            RulesBody.model_validate(body)
