@@ -6,6 +6,7 @@ wants some number, shares it with strangers.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import phonenumbers
@@ -69,3 +70,13 @@ def e164(number: str, region: str) -> str:
     written: str = phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
     # Behind one number of a company many people have an extension of their own.
     return f"{written};ext={parsed.extension}" if parsed.extension else written
+
+
+def is_number(number: str, region: str) -> bool:
+    """Whether the number (in the form of PHONE) may be somebody's: it has an E.164 form, which one without its area has not;
+    or, where no region says what a number without + is, 5 to 15 digits. About 20 µs."""
+    try:
+        found = phonenumbers.is_possible_number_with_reason(phonenumbers.parse(number, region or None))
+        return bool(found == phonenumbers.ValidationResult.IS_POSSIBLE)
+    except phonenumbers.NumberParseException:
+        return not region and re.fullmatch("[0-9]{5,15}", number) is not None

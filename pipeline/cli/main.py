@@ -17,6 +17,7 @@ from pipeline.cli import (
     backtest,
     brands,
     check,
+    crm,
     data,
     dlq,
     generate,
@@ -195,6 +196,7 @@ alerts.app.command(epilog="Example:  earshot alerts backtest --rule volume --fro
     backtest.backtest
 )
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(crm.app, name="crm")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(offsets.app, name="offsets")
 app.add_typer(mapping.app, name="mapping")

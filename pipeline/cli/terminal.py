@@ -108,8 +108,8 @@ def progress_bars(look: bool = False) -> Progress:
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """One progress bar on stderr; yields a function of how many are done and how many there are in all."""
+def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """One progress bar on stderr; yields a function of how many are done and how many there are in all; None: nobody knows."""
     with progress_bars() as bars:
         task = bars.add_task(what, total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)

@@ -17,6 +17,7 @@ import signal
 import faust
 
 from pipeline import migrate
+from pipeline.clickhouse import fingerprints
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.query import asker
 from pipeline.clickhouse.terms import newest_sql
@@ -46,8 +47,10 @@ class CustomersProcess:
     """One process. Raises EarshotError when it can't start. Restart, kill, a second process: see above."""
 
     def __init__(self, settings: Settings) -> None:
-        privacy = Pseudonymise(settings.privacy.hash_key.get_secret_value().encode(), settings.privacy.region, DEFAULT)
+        key = settings.privacy.hash_key.get_secret_value()
+        privacy = Pseudonymise(key.encode(), settings.privacy.region, DEFAULT)
         migrate.check(settings)
+        fingerprints.check_keys(settings.clickhouse, {"hash_key": key})
         self._settings = settings
         metrics.MEMORY_LIMIT.set(memory_limit())
         self._vitals = Vitals()

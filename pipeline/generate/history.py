@@ -20,7 +20,7 @@ from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.migrations import check_tables
 from pipeline.config.settings import KafkaSettings, Settings
 from pipeline.embedded.hash_key import hash_key
-from pipeline.fence import Fence
+from pipeline.fence import OpenFence
 from pipeline.generate.plan import Plan
 from pipeline.generate.stream import Stream
 from pipeline.generate.targets import Advance, write_truth
@@ -55,13 +55,6 @@ class Landed:
     landed: int = 0
     rejected: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
-
-
-class OpenFence(Fence):
-    """No other process writes this topic: a write may always start."""
-
-    def pass_through(self, generation: int) -> None:
-        self.check(generation)
 
 
 class TableLetters:

@@ -23,7 +23,8 @@ def topic_configs(kafka: KafkaSettings) -> dict[str, dict[str, str]]:
         kafka.topic("dead-letter"): {**common, "max.message.bytes": str(DEAD_LETTER_BYTES)},
         kafka.topic("signals"): common,
         kafka.topic("alerts"): common,
-        kafka.topic("identity"): common,
+        # One partition has it all: an import of a million records must not push evidence out that nobody has read yet.
+        kafka.topic("identity"): {**common, "retention.bytes": str(kafka.retention_bytes)},
         kafka.topic("customers"): common,
         # The newest record of each source stays; old ones go soon, as each start of a listener reads all.
         kafka.topic("cursors"): {

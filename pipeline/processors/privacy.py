@@ -59,7 +59,7 @@ class Pseudonymise:
         frame = batch.events
         for column in HASHED:
             if frame.get_column(column).null_count() < frame.height:
-                frame = frame.with_columns(self._hash(frame.get_column(column), self._blocked))
+                frame = frame.with_columns(self.hash(frame.get_column(column)))
         batch.events = frame
         return batch
 
@@ -67,8 +67,9 @@ class Pseudonymise:
         """The hashes that rows have of these values of a column of HASHED, blocked ones too."""
         return [self._hashed(column, value) for value in _normal(pl.Series(column, values, pl.String))]
 
-    def _hash(self, values: pl.Series, blocked: Blocked) -> pl.Series:
-        values, column = _normal(values), values.name
+    def hash(self, values: pl.Series) -> pl.Series:
+        """A column of HASHED as rows have it: hashes, and null for a blocked contact."""
+        values, column, blocked = _normal(values), values.name, self._blocked
         distinct = values.drop_nulls().unique()
         hashes = [self._hashed(column, value) for value in distinct]
         kept = [None if blocked.blocks(value, hashed) else hashed for value, hashed in zip(distinct, hashes, strict=True)]

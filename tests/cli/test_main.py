@@ -36,6 +36,7 @@ COMMANDS = [
         "offsets list",
         "offsets accept-loss",
         "mapping new",
+        "crm import",
     ),
     *(
         f"identity {name}"
@@ -145,6 +146,9 @@ def test_status_says_all_that_is_down(run: Run) -> None:
         (["alerts", "backtest", "--rule", "volum"], 2, "did you mean 'volume'?"),
         (["alerts", "list", "--all", "--historical"], 2, "--all goes with neither"),
         (["up", "--broker", "rabbit"], 2, "one of auto, kafka, light"),
+        (["crm", "import", "x.csv", "--map", "id=Id", "--map", "emial=E", "--basis", "given"], 2, "did you mean 'email'?"),
+        (["crm", "import", "x.csv", "--map", "id=Id", "--basis", "given", "--dry-run"], 1, "x.csv: No such file"),
+        (["crm", "import", "x.csv", "--map", "id=Id", "--basis", "guessed"], 2, "'guessed'"),
     ],
 )
 def test_a_wrong_call_says_what_is_wrong(run: Run, arguments: list[str], code: int, said: str) -> None:
