@@ -1,7 +1,7 @@
 """`earshot customers`, the third Faust app: it keeps which profiles are one customer.
 
-    topic identity -> state -> tables assignment_changes, assignments, identity_queue -> topic customers
-                        ^ tables identity_edges, identity_commands, identity_rules       api (HTTP): commands, rules
+    topic identity -> intake -> state -> assignment_changes, assignments, identity_queue -> publisher: topic customers -> commit
+              lookups, api (HTTP) -^ |-> identity_edges, identity_commands, identity_rules
 
 Topic identity has one partition: its owner leads, for as long as its lease lasts (pipeline/leader.py); another process stands
 by and takes over. All state is in ClickHouse. A record is committed after all that follows from it is there.
@@ -15,20 +15,30 @@ import os
 import signal
 
 import faust
+from confluent_kafka import KafkaException
+from faust.types import TP
 
 from pipeline import migrate
 from pipeline.clickhouse import fingerprints
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.dictionary import Reloads
+from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.query import asker
 from pipeline.clickhouse.terms import newest_sql
+from pipeline.clock import steady
 from pipeline.config.settings import Settings
 from pipeline.customers.api import CustomersApi
 from pipeline.customers.commands import IdentityCommands
+from pipeline.customers.dictionary import keep_loaded
+from pipeline.customers.figures import measure
 from pipeline.customers.intake import TAKING, Intake
+from pipeline.customers.lookups import Lookups
+from pipeline.customers.publisher import PUBLISHING, Publisher
 from pipeline.customers.state import State
+from pipeline.kafka.client import kafka_admin, kafka_reason
 from pipeline.kafka.group import LOGGERS, make_app
 from pipeline.leader import Leader
-from pipeline.monitoring import metrics
+from pipeline.monitoring import identity_metrics, metrics
 from pipeline.monitoring.health import Vitals, memory_limit
 from pipeline.monitoring.process import run_process
 from pipeline.monitoring.table_metrics import keep_asking
@@ -53,11 +63,18 @@ class CustomersProcess:
         fingerprints.check_keys(settings.clickhouse, {"hash_key": key})
         self._settings = settings
         metrics.MEMORY_LIMIT.set(memory_limit())
+        identity_metrics.start()
         self._vitals = Vitals()
         self._client = clickhouse_client(settings.clickhouse, timeout_s=60)
         self._leader = leader = Leader(NAME, TAKING, self._client, self._vitals)
         self._state = state = State(CustomerTables(leader.inserter), privacy.hashes)
         self._intake = Intake(leader, state, self._vitals)
+        moves = Inserter(clickhouse_client(settings.clickhouse, timeout_s=60), leader.lease, self._vitals, PUBLISHING)
+        self._publisher = Publisher(settings.kafka, moves.query, leader.lease, self._vitals)
+        look = asker(clickhouse_client(settings.clickhouse, timeout_s=90))
+        self._lookups = Lookups(leader, state, look, self._intake.take_all)
+        self._reloads = Reloads(clickhouse_client(settings.clickhouse, timeout_s=60), steady)
+        self._admin = kafka_admin(settings.kafka)
         ask = asker(clickhouse_client(settings.clickhouse, timeout_s=10))
         commands = IdentityCommands(leader, state, lambda sql: ask(sql, {}), privacy.hashes)
         tokens = {actor: token.get_secret_value() for actor, token in settings.customers.tokens.items()}
@@ -87,7 +104,7 @@ class CustomersProcess:
         # A process that stands by asks for the newest term: it would need it first.
         keep_asking(clickhouse_client(self._settings.clickhouse, timeout_s=10), self._vitals, newest_sql(NAME))
         await self._api.start()
-        watch = asyncio.create_task(self._leader.watch(self._app, lambda: ""))
+        watch = asyncio.create_task(self._leader.watch(self._app, self._ask_kafka))
         await self._app.start()
         lead = asyncio.create_task(self._leader.hold(self._lead))
         stopped = asyncio.create_task(stop.wait())
@@ -119,7 +136,30 @@ class CustomersProcess:
         with self._leader.serving(generation):
             self._vitals.clear("partitions")
             log.info("%d profiles share a customer", self._state.graph.linked)
-            await self._intake.run()
+            self._leader.start(self._publisher.run(self._newest, generation))
+            self._leader.start(keep_loaded(self._reloads, self._newest))
+            self._leader.start(self._lookups.run())
+            self._leader.start(measure(self._leader, self._state, self._intake, self._end))
+            try:
+                await self._intake.run()
+            finally:
+                identity_metrics.rest()
+
+    def _newest(self) -> int:
+        return self._state.last_move
+
+    def _end(self) -> int | None:
+        """The offset after the last record of topic identity, as the consumer knows it."""
+        end: int | None = self._app.consumer.highwater(TP(self._settings.kafka.topic("identity"), 0))
+        return end
+
+    def _ask_kafka(self) -> str:
+        """The reason why Kafka does not answer; blank: it answers."""
+        try:
+            self._admin.list_topics(self._settings.kafka.topic("identity"), timeout=2.0)
+        except KafkaException as error:
+            return kafka_reason(error)
+        return ""
 
 
 def run_customers(settings: Settings) -> None:

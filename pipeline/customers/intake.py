@@ -15,6 +15,7 @@ from pipeline.clock import Seldom
 from pipeline.customers.state import State
 from pipeline.identity.change import Change
 from pipeline.leader import Leader
+from pipeline.monitoring import identity_metrics as metrics
 from pipeline.monitoring.health import Vitals
 from schemas.evidence import parse
 
@@ -57,6 +58,18 @@ class Intake:
             self._events.append(event)
             self._arrived.set()
 
+    def waiting(self) -> tuple[int, float] | None:
+        """The offset of the oldest record that waits, and Kafka's time of it, in seconds since 1970; None: none waits."""
+        if not self._events:
+            return None
+        message = self._events[0].message
+        return message.offset, message.timestamp
+
+    async def take_all(self, edges: pl.DataFrame) -> None:
+        """Passes automatic evidence, EVIDENCE_COLUMNS, to the state. Raises GivenUp."""
+        for piece in pieces(iter([Piece(edges, False)])):
+            await self.take(piece)
+
     def clear(self) -> None:
         """The partition is another process's: it reads uncommitted records again."""
         self._events.clear()
@@ -89,7 +102,8 @@ class Intake:
         """Passes a piece to the state. Raises GivenUp."""
         self._leader.check()
         self._vitals.busy(TAKING)
-        return await self._leader.on_thread(partial(self._state.take, *piece))
+        with metrics.TAKE_SECONDS.time():
+            return await self._leader.on_thread(partial(self._state.take, *piece))
 
     def _pieces(self, events: Sequence[Any]) -> Iterator[Piece]:
         return pieces(piece for event in events if (piece := self._parsed(event)) is not None)
@@ -98,6 +112,7 @@ class Intake:
         try:
             return Piece(*parse(event.value))
         except ValueError as error:
+            metrics.UNREADABLE.inc()
             if self._complaint.due():
                 log.error("topic %s, offset %d is skipped: %s", event.message.topic, event.message.offset, error)
             return None

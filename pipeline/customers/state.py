@@ -8,18 +8,21 @@ writes what the tables lack.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import polars as pl
 
 from pipeline.customers.breaker import Breaker
+from pipeline.errors import EarshotError
 from pipeline.identity.change import Change, difference
 from pipeline.identity.graph import Graph
 from pipeline.identity.rules_file import Hashes, RulesFile
+from pipeline.monitoring import identity_metrics as metrics
 from pipeline.sinks.customers import BREAKER, OWN_RULE, CustomerTables
 from schemas.identity import Command, Rules
-from schemas.times import utc_now
+from schemas.times import to_ms, utc_now
 
 TERM = 1 << 40
 """Sequences of changes: the leader's term times this, then a counter."""
@@ -29,7 +32,7 @@ class State:
     """The customers, while this process leads. `hashes` are those of step privacy.
 
     A method returns what it changed when that is in the tables. All block while ClickHouse is away, and raise GivenUp when
-    another process leads: after that only `start` helps.
+    another process leads. After any error only `start` helps: the graph may be ahead of the tables.
     """
 
     def __init__(self, tables: CustomerTables, hashes: Hashes, clock: Callable[[], datetime] = utc_now) -> None:
@@ -40,7 +43,13 @@ class State:
         """The rules in force, as they are kept, and their version; 0: none were applied."""
         self.queue: Counter[str] = Counter()
         """Edges that link nobody, by reason."""
+        self.last_move = 0
+        """The sequence of the newest move."""
+        self.written = 0
+        """When the newest evidence was stored, ms since 1970: above that of all before."""
         self._generation = self._sequence = self._last_command = 0
+        self._half = False
+        """A change was begun, and has not ended."""
 
     @property
     def holds(self) -> bool:
@@ -49,10 +58,11 @@ class State:
 
     def start(self, term: int, generation: int) -> Change:
         """Reads everything, and writes what an earlier leader could not any more: as moves of no command."""
-        self._generation, self._sequence = generation, term * TERM
+        self._generation, self._sequence, self._half = generation, term * TERM, False
         self.version, self.rules_file = self._tables.rules()
         commands, self._last_command = self._tables.commands()
         self.graph = Graph(self.rules_file.compiled(self.version, self._hashes))
+        self.written = self._tables.written()
         edges, own = self._tables.edges()
         self.graph.take(edges, commands, own)
         del edges
@@ -62,23 +72,26 @@ class State:
             self._breaker.held = mark
         customers = self.graph.customers()
         self.queue = Counter(dict(customers.refusals.group_by("reason").len().iter_rows()))
-        return self._write(difference(self._tables.customers(), customers), 0)
+        return self._write(difference(self._tables.customers(), customers), 0, "evidence")
 
     # --- what comes ---------------------------------------------------------------------------------------------------
     def take(self, evidence: pl.DataFrame, imported: bool) -> Change:
         """Takes a piece of EVIDENCE_COLUMNS. What is `imported` is neither held back nor counted by the breaker."""
-        if self.holds and not imported:
-            evidence = evidence.with_columns(held=pl.lit(self.next_sequence(), pl.UInt64))
-        own = evidence.filter(pl.col("rule") == OWN_RULE, ~pl.col("a").is_in(self.graph.own.implode()))
-        own = own.unique("a", keep="first")
-        change = self.graph.take(evidence, own=own.get_column("a").to_list())
-        # A row that says whose account it is may be no news for the graph: the edge was known. It is kept all the same.
-        new = pl.concat([change.new.join(own, on=["edge", "basis"], how="anti"), own])
-        self._tables.write_edges(new, self._clock(), self._generation)
-        self._changed(change, 0)
-        if not imported and not self.holds and self._breaker.count(change):
-            self._hold(self.next_sequence())
-        return change
+        with self._changing():
+            if self.holds and not imported:
+                evidence = evidence.with_columns(held=pl.lit(self.next_sequence(), pl.UInt64))
+            own = evidence.filter(pl.col("rule") == OWN_RULE, ~pl.col("a").is_in(self.graph.own.implode()))
+            own = own.unique("a", keep="first")
+            change = self.graph.take(evidence, own=own.get_column("a").to_list())
+            # A row that says whose account it is may be no news for the graph: the edge was known. It is kept all the same.
+            new = pl.concat([change.new.join(own, on=["edge", "basis"], how="anti"), own])
+            if new.height:
+                self.written = max(to_ms(self._clock()), self.written + 1)
+                self._tables.write_edges(new, self.written, self._generation)
+            self._changed(change, 0, "import" if imported else "evidence")
+            if not imported and not self.holds and self._breaker.count(change):
+                self._hold(self.next_sequence())
+            return change
 
     def next_sequence(self) -> int:
         """The sequence that the next command has."""
@@ -86,24 +99,41 @@ class State:
 
     def command(self, command: Command) -> Change:
         """Carries out a command, whose sequence is `next_sequence`."""
-        self._record(command, "")
-        change = self._changed(self.graph.take(commands=[command]), command.sequence)
-        if command.action == "release":
-            self._hold(0)
-        return change
+        with self._changing():
+            self._record(command, "")
+            change = self._changed(self.graph.take(commands=[command]), command.sequence, "command")
+            metrics.COMMANDS.labels("done").inc()
+            if command.action == "release":
+                self._hold(0)
+            return change
 
     def refuse(self, command: Command, reason: str) -> None:
         """Records a command, whose sequence is `next_sequence`, and why it was refused."""
-        self._record(command, reason)
+        with self._changing():
+            self._record(command, reason)
+            metrics.COMMANDS.labels("refused").inc()
 
     def apply(self, rules: RulesFile, by: str) -> Change:
         """Puts rules in force, under the next `version`."""
-        kept, version = rules.kept(self._hashes), self.version + 1
-        graph = self.graph.under(kept.compiled(version, self._hashes))
-        self._tables.write_rules(version, kept, by, self._clock(), self._generation)
-        change = difference(self.graph.customers(), graph.customers())
-        self.graph, self.rules_file, self.version = graph, kept, version
-        return self._changed(change, 0)
+        with self._changing():
+            kept, version = rules.kept(self._hashes), self.version + 1
+            graph = self.graph.under(kept.compiled(version, self._hashes))
+            self._tables.write_rules(version, kept, by, self._clock(), self._generation)
+            change = difference(self.graph.customers(), graph.customers())
+            self.graph, self.rules_file, self.version = graph, kept, version
+            return self._changed(change, 0, "rules")
+
+    def check(self) -> None:
+        """Raises EarshotError if a change broke off: this process has to start again."""
+        if self._half:
+            raise EarshotError("a change of customers broke off by an error: it is repaired when this process starts again")
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        self.check()
+        self._half = True
+        yield
+        self._half = False
 
     def _record(self, command: Command, refused: str) -> None:
         assert command.sequence == self.next_sequence(), f"command {command.sequence} is not the next one"
@@ -116,23 +146,34 @@ class State:
         self._breaker.held = sequence
         self.keep_mark(BREAKER, sequence)
 
+    def mark(self, name: str) -> int:
+        """The value of a mark; 0: it was never set."""
+        return self._tables.mark(name)
+
+    def query(self, sql: str) -> pl.DataFrame:
+        """Asks ClickHouse, which has all that was written so far."""
+        return self._tables.query(sql)
+
     def keep_mark(self, name: str, value: int) -> None:
         """Sets a mark."""
         self._sequence += 1
         self._tables.write_mark(name, value, self._sequence, self._generation)
 
     # --- what it changes ----------------------------------------------------------------------------------------------
-    def _changed(self, change: Change, command: int) -> Change:
+    def _changed(self, change: Change, command: int, cause: str) -> Change:
         for column, sign in ("before", -1), ("after", 1):
             for reason, count in change.refusals.drop_nulls(column).group_by(column).len().iter_rows():
                 self.queue[reason] += sign * count
-        return self._write(change, command)
+        return self._write(change, command, cause)
 
-    def _write(self, change: Change, command: int) -> Change:
+    def _write(self, change: Change, command: int, cause: str) -> Change:
         """Moves first: a worker that loads assignments finds all later moves by the highest sequence in them."""
         now, generation = self._clock(), self._generation
         moved = self._numbered(change.moved)
-        self._tables.write_moves(moved, command, now, generation)
+        if moved.height:
+            self._tables.write_moves(moved, command, now, generation)
+            self.last_move = self._sequence
+            metrics.MOVES.labels(cause).inc(moved.height)
         stayed = self._numbered(change.profiles.join(moved, on="profile", how="anti"))
         rows = pl.concat([moved.select("profile", "sequence"), stayed.select("profile", "sequence")])
         rows = rows.join(change.profiles, on="profile", maintain_order="left")

@@ -61,6 +61,10 @@ class Graph:
         """Profiles that share their customer."""
         return self._members.height
 
+    def count(self) -> int:
+        """Customers of several profiles. It reads all of them."""
+        return self._members.all().get_column("customer").n_unique()
+
     @property
     def edges(self) -> int:
         """Rows of evidence."""

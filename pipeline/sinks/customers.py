@@ -64,12 +64,18 @@ class CustomerTables:
         """As `read_edges`."""
         return read_edges(self._inserter.query)
 
-    def write_edges(self, edges: pl.DataFrame, now: datetime, generation: int) -> None:
-        """Adds rows of evidence: EVIDENCE_COLUMNS."""
+    def written(self) -> int:
+        """When the newest evidence was stored, ms since 1970; 0: there is none."""
+        rows = self._inserter.query("SELECT toUnixTimestamp64Milli(max(written_at)) AS at FROM identity_edges")
+        at: int = rows.get_column("at")[0]
+        return max(0, at)
+
+    def write_edges(self, edges: pl.DataFrame, at: int, generation: int) -> None:
+        """Adds rows of evidence, EVIDENCE_COLUMNS; `at`: now, ms since 1970."""
         rows = edges.select(list(EVIDENCE_COLUMNS)).with_columns(
             *(pl.col(name).cast(pl.String) for name in ("kind", "type", "basis")),
             pl.from_epoch("at", time_unit="ms").cast(TIME),
-            written_at=pl.lit(now).cast(TIME),
+            written_at=pl.from_epoch(pl.lit(at), time_unit="ms").cast(TIME),
         )
         self._insert("identity_edges", rows, generation)
 

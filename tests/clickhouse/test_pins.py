@@ -324,7 +324,7 @@ def _write_identity(tables: CustomerTables) -> None:
     rows = pl.DataFrame(numbers)
     texts = {"kind": "value", "type": "email", "basis": "given"}
     record = {name: [1 if type_.is_numeric() else texts.get(name, "")] for name, type_ in SENT_COLUMNS.items()}
-    tables.write_edges(parse(orjson.dumps({"version": 1, "imported": True, "edges": record}))[0], NOW, 0)
+    tables.write_edges(parse(orjson.dumps({"version": 1, "imported": True, "edges": record}))[0], 1, 0)
     tables.write_command(Command(1, "release"), "", NOW, 0)
     tables.write_rules(1, RulesFile(), "ann", NOW, 0)
     tables.write_moves(rows.select("profile", "before", "after", "sequence"), 0, NOW, 0)

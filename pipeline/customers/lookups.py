@@ -1,0 +1,187 @@
+"""Lookups: who bears the handles that profiles claim? In all stored rows for a new claim, then in what arrives.
+
+| | among | reads |
+|---|---|---|
+| claims since mark `claims` | all rows, once | interactions by the index of handles; of a claim by id account_events |
+| rows since mark `arrived` | all claims, once a minute | interactions by the index of arrivals |
+
+What is found is evidence like any other: who bears a handle (`bears`), and that a profile is known. It works in the background,
+for a tenth of the time at most. Restart: from the marks, which are written after what was found; twice is once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import polars as pl
+
+from pipeline.clickhouse.query import Ask
+from pipeline.clickhouse.row_versions import quoted
+from pipeline.customers.state import State
+from pipeline.errors import EarshotError, reason
+from pipeline.fence import GivenUp
+from pipeline.leader import Leader
+from pipeline.monitoring import identity_metrics as metrics
+from pipeline.sinks.customers import ARRIVED, CLAIMS
+from schemas.evidence import EVIDENCE_COLUMNS
+from schemas.identity import account_keys, edge_keys
+from schemas.times import to_ms, utc_now
+
+LOOK_EVERY_S, ARRIVED_EVERY_S, REST = 1.0, 60.0, 9.0
+"""After each second of work nine of rest."""
+MOST_CLAIMS, CLAIMS_A_QUERY = 20_000, 1_000
+OVERLAP, WINDOW = timedelta(seconds=60), timedelta(hours=1)
+"""An insert may appear so long after its `ingested_at`; what one query reads at most."""
+LIMITS: dict[str, object] = {"max_execution_time": 60, "max_threads": 2, "max_memory_usage": 1_000_000_000, "final": 1}
+log = logging.getLogger("earshot.customers")
+
+_BARE = "lower(if(startsWith(author_handle, '@'), substring(author_handle, 2), author_handle))"
+"""As the index `handles` has it."""
+_CLAIM = "kind = 'profile' AND type = 'handle'"
+_BEARERS = f"""
+SELECT account_key AS a, toString(platform) AS platform, {_BARE} AS handle, toUnixTimestamp64Milli(min(author_at)) AS at,
+    argMin(event_key, author_at) AS event
+FROM interactions WHERE account_key != 0 AND {{where}} GROUP BY account_key, platform, handle"""
+_KNOWN = """
+SELECT account_key AS b, toUnixTimestamp64Milli(min(created_at)) AS at, argMin(event_key, created_at) AS event
+FROM account_events WHERE account_key IN ({keys}) GROUP BY account_key"""
+_ARRIVED = "ingested_at >= fromUnixTimestamp64Milli({since}, 'UTC') AND ingested_at < fromUnixTimestamp64Milli({until}, 'UTC')"
+
+
+class Claims(NamedTuple):
+    """New claims of others' handles and ids."""
+
+    rows: pl.DataFrame
+    """`b`, `b_platform`, `claimed`."""
+    until: int
+    """Mark `claims` once they are looked up."""
+
+
+class Lookups:
+    """`ask` raises EarshotError, and is asked on a thread of its own; `take` passes evidence to the state."""
+
+    def __init__(self, leader: Leader, state: State, ask: Ask, take: Callable[[pl.DataFrame], Awaitable[None]]) -> None:
+        self._leader, self._state, self._ask, self._take = leader, state, ask, take
+        self._arrived_at = float("-inf")
+
+    async def run(self) -> None:
+        """Looks up again and again while this process leads."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            started = time.monotonic()
+            try:
+                await self.step(utc_now())
+            except GivenUp:
+                raise
+            except Exception as error:  # evidence and commands go on without it
+                log.warning("handles were not looked up: %s; will be retried", reason(error), exc_info=not _known(error))
+            await asyncio.sleep(REST * (time.monotonic() - started))
+
+    async def step(self, now: datetime) -> None:
+        """Looks up the next claims, and once a minute what has arrived."""
+        arrived = await self._mark(ARRIVED)
+        if not arrived:  # before the first claims are looked up: what comes meanwhile is found by one or the other
+            arrived = to_ms(now - OVERLAP)
+            await self._keep(ARRIVED, arrived)
+        await self._look_up_claims()
+        if time.monotonic() - self._arrived_at >= ARRIVED_EVERY_S:
+            await self._look_up_arrivals(arrived, now)
+        metrics.LOOKUP_AGE.set(max(0.0, now.timestamp() - await self._mark(ARRIVED) / 1000))
+
+    async def _look_up_claims(self) -> None:
+        claims = await self._leader.on_thread(self._new_claims)
+        for start in range(0, claims.rows.height, CLAIMS_A_QUERY):
+            await self._found(await asyncio.to_thread(self._bearers, claims.rows[start : start + CLAIMS_A_QUERY]))
+        if claims.rows.height:
+            await self._keep(CLAIMS, claims.until)
+
+    async def _look_up_arrivals(self, since: int, now: datetime) -> None:
+        until = min(to_ms(now), since + to_ms_of(WINDOW))
+        await self._found(await asyncio.to_thread(self._arrivals, since - to_ms_of(OVERLAP), until))
+        await self._keep(ARRIVED, until)
+        if until == to_ms(now):
+            self._arrived_at = time.monotonic()
+
+    def _new_claims(self) -> Claims:
+        """On the leader's thread: what it has written so far is there, and later rows have later times."""
+        since = self._state.mark(CLAIMS)
+        if self._state.written <= since:
+            return Claims(pl.DataFrame(), since)
+        rows = self._state.query(
+            "SELECT b, toString(b_platform) AS b_platform, claimed, toUnixTimestamp64Milli(written_at) AS written "
+            f"FROM identity_edges WHERE {_CLAIM} AND written_at > fromUnixTimestamp64Milli({since}, 'UTC') "
+            f"ORDER BY written_at LIMIT {MOST_CLAIMS} WITH TIES"
+        )
+        return Claims(rows.drop("written").unique(), rows.get_column("written").max() or since)  # type: ignore[arg-type]
+
+    def _bearers(self, claims: pl.DataFrame) -> pl.DataFrame:
+        """Who bore what is claimed, and which ids are known, among all rows."""
+        named, by_id = claims.filter(pl.col("claimed") != ""), claims.filter(pl.col("claimed") == "")
+        found = [pl.DataFrame(schema=EVIDENCE_COLUMNS)]
+        if named.height:
+            handles = ",".join(map(quoted, named.get_column("claimed").unique()))
+            pairs = ",".join(
+                f"({quoted(one)},{quoted(other)})" for one, other in named.select("b_platform", "claimed").iter_rows()
+            )
+            found.append(self._bears(f"{_BARE} IN ({handles}) AND (platform, {_BARE}) IN ({pairs})"))
+        if by_id.height:
+            keys = ",".join(map(str, by_id.get_column("b")))
+            known = self._ask(_KNOWN.format(keys=keys), LIMITS)
+            known = known.join(by_id.select("b", platform="b_platform").unique("b"), on="b")
+            found.append(self._edges(known.with_columns(a="b")))
+        return pl.concat(found)
+
+    def _arrivals(self, since: int, until: int) -> pl.DataFrame:
+        """The same among rows that landed in this time, for all claims."""
+        window = _ARRIVED.format(since=since, until=until)
+        named = f"SELECT b_platform, claimed FROM identity_edges WHERE {_CLAIM} AND claimed != ''"
+        by_id = f"SELECT b FROM identity_edges WHERE {_CLAIM} AND claimed = ''"
+        known = self._ask(_BEARERS.format(where=f"{window} AND account_key IN ({by_id})"), LIMITS)
+        bears = self._bears(f"{window} AND (platform, {_BARE}) IN ({named})")
+        return pl.concat([bears, self._edges(known.with_columns(b="a"))])
+
+    def _bears(self, where: str) -> pl.DataFrame:
+        found = self._ask(_BEARERS.format(where=where), LIMITS)
+        no_id = pl.Series([None], dtype=pl.String).new_from_index(0, found.height)
+        keys = account_keys(found.get_column("platform"), no_id, found.get_column("handle"))
+        return self._edges(found.with_columns(keys.alias("b")))
+
+    def _edges(self, found: pl.DataFrame) -> pl.DataFrame:
+        """EVIDENCE_COLUMNS of `a`, `b`, `platform`, `at`, `event`: that a bears b."""
+        same = {"kind": "value", "type": "handle", "b_platform": "", "rule": "bears", "basis": "public", "claimed": ""}
+        rows = found.with_columns(
+            *(pl.lit(value).alias(name) for name, value in same.items()),
+            a_platform="platform",
+            rule_version=pl.lit(self._state.version),
+            held=pl.lit(0),
+        )
+        rows = rows.select(pl.col(name).cast(type_) for name, type_ in EVIDENCE_COLUMNS.items() if name != "edge")
+        edges = rows.select(edge_keys(rows).alias("edge"), pl.all())
+        return edges.sort("at", "event").unique("edge", keep="first", maintain_order=True)
+
+    async def _found(self, edges: pl.DataFrame) -> None:
+        self._leader.check()
+        if edges.height:
+            await self._take(edges)
+
+    async def _mark(self, name: str) -> int:
+        self._leader.check()
+        return await self._leader.on_thread(lambda: self._state.mark(name))
+
+    async def _keep(self, name: str, value: int) -> None:
+        self._leader.check()
+        await self._leader.on_thread(lambda: self._state.keep_mark(name, value))
+
+
+def to_ms_of(span: timedelta) -> int:
+    """Milliseconds."""
+    return int(span.total_seconds() * 1000)
+
+
+def _known(error: Exception) -> bool:
+    return isinstance(error, EarshotError)

@@ -1,0 +1,104 @@
+"""Claimed handles: who bore one is found in the past and in what arrives; a second bearer takes the link back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import polars as pl
+import pytest
+
+from pipeline.clickhouse.query import asker
+from pipeline.config.settings import Settings
+from pipeline.customers.lookups import OVERLAP, Lookups
+from pipeline.customers.state import State
+from pipeline.leader import Leader
+from pipeline.sinks.customers import ARRIVED, CLAIMS, CustomerTables
+from schemas.identity import account_key
+from schemas.times import utc_now
+from tests.support.customers import House, evidence, no_hashes, row
+
+ANN, OTHER = account_key("vk", "1"), account_key("fb", "2")
+HANDLES = {"vk": "ann", "fb": "Ann.B"}
+
+
+class Posts:
+    """Rows of table interactions, as they land."""
+
+    def __init__(self, house: House) -> None:
+        self._house, self._number = house, 0
+
+    def land(self, platform: str, author: str, handle: str) -> None:
+        self._number += 1
+        names = ["event_key", "version", "platform", "author_id", "author_handle", "created_at", "author_at", "ingested_at"]
+        now = utc_now()
+        values = (self._number, 1, platform, author, handle, now - timedelta(days=50), now - timedelta(days=50), now)
+        self._house.client.insert("interactions", [values], column_names=names)
+
+
+@pytest.fixture
+def posts(emptied: Settings) -> Posts:
+    return Posts(House(emptied))
+
+
+@contextmanager
+def looking(house: House) -> Iterator[tuple[State, Lookups]]:
+    leader: Leader = house.leader()
+    state = State(CustomerTables(leader.inserter), no_hashes)
+    generation = leader.lease.generation
+    state.start(house.term, generation)
+
+    async def take(edges: pl.DataFrame) -> None:
+        await leader.on_thread(lambda: state.take(edges, False))
+
+    with leader.serving(generation):
+        yield state, Lookups(leader, state, asker(house.client), take)
+
+
+def claim(a: int, platform: str, to_platform: str, handle: str = "", by_id: str = "") -> pl.DataFrame:
+    b = account_key(to_platform, by_id, handle)
+    given = {"a_platform": platform, "b_platform": to_platform, "claimed": handle.lower(), "basis": "public", "rule": "url"}
+    return evidence(row("profile", "handle", a, b, **given))
+
+
+async def test_a_bearer_of_the_past_and_a_second_one_that_arrives(posts: Posts) -> None:
+    house = posts._house
+    posts.land("vk", "1", "@Ann")
+    posts.land("fb", "3", "somebody")
+    with looking(house) as (state, lookups):
+        state.take(claim(OTHER, "fb", "vk", "ann"), False)
+        state.take(claim(ANN, "vk", "fb", "ann.b"), False)
+        assert house.customers() == {} and house.queue() == []
+        posts.land("fb", "2", "Ann.B")  # between the claim and its look-up
+        await lookups.step(utc_now())
+        assert house.customers() == {ANN: ANN, OTHER: ANN} or house.customers() == {ANN: OTHER, OTHER: OTHER}
+        assert state.mark(CLAIMS) == state.written or state.mark(CLAIMS) > 0
+
+        posts.land("fb", "4", "ANN.B")  # another account bears the handle, too
+        lookups._arrived_at = float("-inf")
+        await lookups.step(utc_now() + timedelta(seconds=1))
+        assert house.customers() == {} and dict(house.queue())["ambiguous handle"] == 1
+
+    with looking(house) as (state, lookups):  # another leader goes on from the marks
+        arrived = state.mark(ARRIVED)
+        assert arrived > (utc_now() - OVERLAP).timestamp() * 1000 - 60_000
+        rows = house.rows("SELECT count() FROM identity_edges")
+        await lookups.step(utc_now() + timedelta(seconds=2))
+        assert house.rows("SELECT count() FROM identity_edges") == rows and state.mark(ARRIVED) > arrived
+
+
+async def test_a_claim_by_id_waits_until_the_profile_is_known(posts: Posts) -> None:
+    house = posts._house
+    with looking(house) as (state, lookups):
+        state.take(claim(ANN, "vk", "fb", by_id="2"), False)
+        await lookups.step(utc_now())
+        assert house.queue() == []
+        posts.land("fb", "2", "x")
+        lookups._arrived_at = float("-inf")
+        await lookups.step(utc_now() + timedelta(seconds=1))
+        assert house.queue() == [("suggestion", 1)]
+        state.take(claim(ANN, "vk", "fb", by_id="3"), False)
+        posts.land("fb", "3", "y")
+        await lookups.step(utc_now() + timedelta(seconds=1))
+        assert house.queue() == [("suggestion", 2)], "known by account_events"
