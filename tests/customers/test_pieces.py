@@ -1,0 +1,39 @@
+"""Pieces of evidence, and the breaker that counts after each."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from pipeline.customers.breaker import LIMIT, WINDOW_S, Breaker
+from pipeline.customers.intake import IMPORTED_PIECE, PIECE, Piece, pieces
+from pipeline.identity.change import MOVED_COLUMNS, REFUSED_COLUMNS, Change
+from schemas.evidence import EVIDENCE_COLUMNS
+from tests.support.customers import emails
+
+
+def of(edges: int, imported: bool = False) -> Piece:
+    return Piece(pl.concat([emails((1, 9))] * edges), imported)
+
+
+def test_records_are_joined_and_cut_in_their_order() -> None:
+    records = [of(600), of(300), of(200), of(7, True), of(IMPORTED_PIECE, True), of(1)]
+    found = [(piece.edges.height, piece.imported) for piece in pieces(iter(records))]
+    assert found == [(PIECE, False), (100, False), (IMPORTED_PIECE, True), (7, True), (1, False)]
+    assert list(pieces(iter([]))) == [] and list(pieces(iter([Piece(pl.DataFrame(schema=EVIDENCE_COLUMNS), False)]))) == []
+
+
+def change(moved: int = 0, refused: int = 0, reason: str = "over limit") -> Change:
+    profiles = pl.DataFrame({"profile": range(moved), "before": 1_000_000, "after": 2_000_000}, schema=MOVED_COLUMNS)
+    refusals = pl.DataFrame({"edge": range(refused), "before": None, "after": reason}, schema=REFUSED_COLUMNS)
+    return Change(profiles, refusals, pl.DataFrame(schema=EVIDENCE_COLUMNS))
+
+
+def test_the_breaker_counts_moves_and_refusals_of_a_minute() -> None:
+    now = 0.0
+    breaker = Breaker(lambda: now)
+    assert not breaker.count(change(LIMIT // 2, LIMIT // 2))
+    assert not breaker.count(change(refused=10 * LIMIT, reason="suggestion")), "everyday"
+    now = WINDOW_S
+    assert not breaker.count(change(LIMIT))
+    now = WINDOW_S + 1
+    assert breaker.count(change(refused=1, reason="two CRM records"))
