@@ -63,18 +63,23 @@ def test_a_burst_of_anger_is_seen_and_looked_after_and_ctrl_c_stops_all(start: C
     assert found is not None
     up.wait_for(lambda: bool(re.search(r"  alerts [1-9]", up.text())))
 
+    up.wait_for(lambda: bool(re.search(r"  customers [1-9]\d* of [1-9]", up.text())))
+
     assert "Rikshaway" in up.earshot("alerts", "list")
     assert "outage" in up.earshot("alerts", "show", found[1])
     assert "is acknowledged by" in up.earshot("alerts", "ack", found[1], "--comment", "we look")
     assert up.earshot("send", "--text", "The kettle leaks")
     assert "Rikshaway" in up.earshot("query", "brands")
+    assert "suggestion" in up.earshot("identity", "review")
     up.wait_for(lambda: "acknowledged)" in up.text())
     children = psutil.Process(up.process.pid).children(recursive=True)
     assert up.end(signal.SIGINT) == 0, up.text()
     assert psutil.wait_procs(children, timeout=10)[1] == []
 
 
-def test_the_next_start_goes_on_the_worker_comes_back_and_sigterm_stops_all(start: Callable[[], Up], data_dir: Path) -> None:
+def test_the_next_start_goes_on_what_is_killed_comes_back_and_sigterm_stops_all(
+    start: Callable[[], Up], data_dir: Path
+) -> None:
     up = start()
     up.wait_for(lambda: up.landed() > 0)
     assert "ignored, because everything runs on this machine: kafka.bootstrap, kafka.security_protocol, " in up.text()
@@ -82,11 +87,12 @@ def test_the_next_start_goes_on_the_worker_comes_back_and_sigterm_stops_all(star
     with urllib.request.urlopen(f"{up.clickhouse_url}/?query=SELECT+count()+FROM+interactions") as answer:  # README's
         assert int(answer.read()) > 0
     children = psutil.Process(up.process.pid).children(recursive=True)
-    worker = next(child for child in children if "worker" in child.cmdline())
-    worker.kill()
-    up.wait_for(lambda: "worker died (signal SIGKILL" in up.text())
-    before = up.landed()
+    for name in ("worker", "customers"):
+        next(child for child in children if name in child.cmdline()).kill()
+    up.wait_for(lambda: all(f"{name} died (signal SIGKILL" in up.text() for name in ("worker", "customers")))
+    before, lines = up.landed(), len(up.said)
     up.wait_for(lambda: up.landed() > before)
+    up.wait_for(lambda: bool(re.search(r"  customers [1-9]\d* of [1-9]", "".join(up.said[lines:]))))
     assert up.end(signal.SIGTERM) == 0, up.text()
     assert not re.search(r"batch \d", (data_dir / "logs/worker.log").read_text()), "a line a batch fills a disk"
     assert psutil.wait_procs(children, timeout=10)[1] == []
