@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import phonenumbers
 import polars as pl
-from phonenumbers import PhoneNumberFormat
+from phonenumbers import PhoneNumberFormat, ValidationResult
 
 EMAIL = pl.all().str.strip_chars().str.to_lowercase()
 """An address: without space around it, in lower case."""
@@ -65,8 +65,8 @@ def e164(number: str, region: str) -> str:
         parsed = phonenumbers.parse(number, region or None)
     except phonenumbers.NumberParseException:
         return number
-    if not phonenumbers.is_possible_number(parsed):
-        return number
+    if phonenumbers.is_possible_number_with_reason(parsed) != ValidationResult.IS_POSSIBLE:
+        return number  # also one without its area: strangers in other areas have the same
     written: str = phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
     # Behind one number of a company many people have an extension of their own.
     return f"{written};ext={parsed.extension}" if parsed.extension else written
@@ -77,6 +77,6 @@ def is_number(number: str, region: str) -> bool:
     or, where no region says what a number without + is, 5 to 15 digits. About 20 µs."""
     try:
         found = phonenumbers.is_possible_number_with_reason(phonenumbers.parse(number, region or None))
-        return bool(found == phonenumbers.ValidationResult.IS_POSSIBLE)
+        return bool(found == ValidationResult.IS_POSSIBLE)
     except phonenumbers.NumberParseException:
         return not region and re.fullmatch("[0-9]{5,15}", number) is not None
