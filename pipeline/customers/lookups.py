@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from pipeline.clickhouse.query import Ask
+from pipeline.clickhouse.query import READ, Ask
 from pipeline.clickhouse.row_versions import quoted
 from pipeline.customers.state import State
 from pipeline.errors import EarshotError, reason
@@ -37,7 +37,7 @@ LOOK_EVERY_S, ARRIVED_EVERY_S, REST = 1.0, 60.0, 9.0
 MOST_CLAIMS, CLAIMS_A_QUERY = 20_000, 1_000
 OVERLAP, WINDOW = timedelta(seconds=60), timedelta(hours=1)
 """An insert may appear so long after its `ingested_at`; what one query reads at most."""
-LIMITS: dict[str, object] = {"max_execution_time": 60, "max_threads": 2, "max_memory_usage": 1_000_000_000, "final": 1}
+LIMITS: dict[str, object] = {**READ, "max_execution_time": 60, "max_threads": 2, "max_memory_usage": 1_000_000_000}
 log = logging.getLogger("earshot.customers")
 
 _BARE = "lower(if(startsWith(author_handle, '@'), substring(author_handle, 2), author_handle))"
