@@ -52,7 +52,7 @@ def apply(context: typer.Context, file: File) -> None:
         rules = load_rules(file)
     except SettingsError as error:
         with suppress(EarshotError):  # it is refused and on record, or can't be recorded: the problem is the same
-            ask(settings, "customers", "POST", "/rules", {"broken": without_values(str(error))[:2_000]})
+            ask(settings, "customers", "POST", "/rules", {"broken": without_values(str(error))})
         raise
     body = {"rules": rules.kept(hashes_of(settings)).model_dump(mode="json", exclude_defaults=True)}
     done = ask(settings, "customers", "POST", "/rules", body, TIMEOUT_S)

@@ -1,4 +1,7 @@
-"""Customers, the review queue and what is between profiles, as text for a terminal."""
+"""Customers, the review queue and what is between profiles, as text for a terminal.
+
+Handles, ids and claims are strangers' texts: none begins a line of its own, which could look like a command to type.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rich.table import Table
 
-from pipeline.cli.terminal import moment, printable, table
+from pipeline.cli.terminal import moment, one_line, table
 from pipeline.queries.identity.between import About, Between
 from pipeline.queries.identity.customers import Customer
 from pipeline.queries.identity.dry_run import DryRun, Regrouped
@@ -29,7 +32,7 @@ def customer(shown: Customer) -> Table:
             profile.interactions,
             moment(profile.last_seen),
             moment(since),
-            "\n".join(evidence),
+            "\n".join(map(one_line, evidence)),
         )
         for profile, since, evidence in shown.members
     ]
@@ -41,7 +44,7 @@ def entries(shown: Sequence[Entry], counts: Mapping[str, int]) -> Iterator[str]:
     for entry in shown:
         more = f" and {entry.size - len(entry.profiles):,} more" if entry.size > len(entry.profiles) else ""
         one = ", one customer already" if entry.together else ""
-        yield printable(
+        yield one_line(
             f"{entry.reason}: {entry.says}: {_names(entry.profiles)}{more} ({entry.interactions:,} interactions{one})"
         )
         edges = " ".join(f"{edge:016x}" for edge in entry.edges)
@@ -56,12 +59,12 @@ def entries(shown: Sequence[Entry], counts: Mapping[str, int]) -> Iterator[str]:
 def about(shown: About) -> Iterator[str]:
     """A profile by itself."""
     profile = shown.profile
-    yield printable(f"{profile.name}  {profile.key:016x}")
+    yield one_line(f"{profile.name}  {profile.key:016x}")
     yield f"customer      {shown.customer:016x}{'' if shown.customer != profile.key else ' (its own)'}"
     if profile.last_seen:
         yield f"interactions  {profile.interactions:,}, the last {moment(profile.last_seen)}"
     for edge in shown.edges:
-        yield printable(f"  {edge.key:016x}  {edge.line('')}")
+        yield one_line(f"  {edge.key:016x}  {edge.line('')}")
     yield from _commands(shown.commands)
 
 
@@ -69,7 +72,7 @@ def between(shown: Between) -> Iterator[str]:
     """Two profiles."""
     one, other = shown.one, shown.other
     for each in (one, other):
-        yield printable(f"{each.profile.name}  {each.profile.key:016x}, customer {each.customer:016x}")
+        yield one_line(f"{each.profile.name}  {each.profile.key:016x}, customer {each.customer:016x}")
     yield "they are one customer" if one.customer == other.customer else "they are different customers"
     yield from _path("for: this links them", shown.linking)
     yield from _path("against: this would link them, but for the reasons in it", shown.refused)
@@ -81,7 +84,7 @@ def between(shown: Between) -> Iterator[str]:
 def _path(title: str, lines: Sequence[str]) -> Iterator[str]:
     if lines:
         yield title
-        yield from (printable(f"  {line}") for line in lines)
+        yield from (one_line(f"  {line}") for line in lines)
 
 
 def _commands(commands: Sequence[Recorded]) -> Iterator[str]:
@@ -90,7 +93,7 @@ def _commands(commands: Sequence[Recorded]) -> Iterator[str]:
         b = f" {command.b:016x}" if command.b else ""
         type_ = f" --type {command.type}" if command.type else ""
         refused = f"; refused: {each.refused}" if each.refused else ""
-        yield printable(f"  {command.action} {command.a:016x}{b}{type_}  {each.who}{refused}")
+        yield one_line(f"  {command.action} {command.a:016x}{b}{type_}  {each.who}{refused}")
 
 
 def dry_run(shown: DryRun) -> Iterator[str]:
@@ -108,7 +111,7 @@ def _regrouped(title: str, groups: Sequence[Regrouped], count: int, how: str) ->
     for group in groups:
         more = f" and {group.size - len(group.profiles):,} more" if group.size > len(group.profiles) else ""
         parts = how.format(parts=group.parts)
-        yield printable(f"  {group.customer:016x}: {group.size:,} profiles {parts}: {_names(group.profiles)}{more}")
+        yield one_line(f"  {group.customer:016x}: {group.size:,} profiles {parts}: {_names(group.profiles)}{more}")
 
 
 def _names(profiles: Sequence[Profile]) -> str:

@@ -89,8 +89,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str |
 
 def console(stderr: bool = False) -> Console:
     """As wide as the terminal; in a pipe wide enough for a table."""
-    screen = Console(stderr=stderr, highlight=False)
-    return screen if screen.is_terminal else Console(stderr=stderr, highlight=False, width=200)
+    screen = Console(stderr=stderr, highlight=False, emoji=False)
+    return screen if screen.is_terminal else Console(stderr=stderr, highlight=False, emoji=False, width=200)
 
 
 class _Name(ProgressColumn):

@@ -89,7 +89,7 @@ class State:
                 self.written = max(to_ms(self._clock()), self.written + 1)
                 self._tables.write_edges(new, self.written, self._generation)
             self._changed(change, 0, "import" if imported else "evidence")
-            if not imported and not self.holds and self._breaker.count(change):
+            if not imported and not self.holds and self._breaker.count(change, self.graph.claims):
                 self._hold(self.next_sequence())
             return change
 

@@ -23,6 +23,8 @@ from schemas.events import NAME_BYTES
 from schemas.evidence import EVIDENCE_COLUMNS, NO_EDGES
 from schemas.identity import EDGE_COLUMNS, account_keys, bare, edge_keys, value_keys
 
+MOST_NAMED = 50
+"""Accounts that a page, a bio or a list of accounts names at most: one with more is a directory, and no person's."""
 OF_AUTHORS = ("author_email", "author_phone", "author_url", "author_bio", "author_accounts")
 """The columns that evidence is made of."""
 _TEXTS = [column for column in OF_AUTHORS if column != "author_accounts"]
@@ -101,7 +103,8 @@ def _of_pages_and_accounts(profiles: pl.DataFrame) -> list[pl.DataFrame]:
         (listed.filter(pl.col("id").is_null()), "handle", "accounts"),
         (listed.filter(pl.col("id").is_not_null()), "login", "login"),
     ]
-    found = [_to_profiles(profiles, accounts, type_, rule) for accounts, type_, rule in others if accounts.height]
+    few = pl.len().over("row") <= MOST_NAMED
+    found = [_to_profiles(profiles, accounts.filter(few), type_, rule) for accounts, type_, rule in others if accounts.height]
     edges = [_values(profiles, "page", pages(profiles.get_column("author_url"))), *(each.drop("row") for each in found)]
     claims = [each.filter(type="handle").get_column("row") for each in found]
     return [*edges, _bears(profiles[pl.concat(claims).unique()])] if claims else edges

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from pipeline.identity.change import Change, difference
-from pipeline.identity.claims import OF_HANDLES, Find, around
+from pipeline.identity.claims import CLAIM, OF_HANDLES, Find, around
 from pipeline.identity.commands import HAND_COLUMNS, Decisions, Touched, between, consents, decisions_of, hand_edges
 from pipeline.identity.gates import GATED_COLUMNS, Terms, gated
 from pipeline.identity.joining import MEMBERS, joined
@@ -82,8 +82,7 @@ class Graph:
 
     def customer_of(self, profile: int) -> int:
         """The id of its customer: its own key where it shares none."""
-        found = self._members.having("profile", _key(profile)).get_column("customer")
-        return found[0] if len(found) else profile
+        return next(iter(self._members.having("profile", _key(profile)).get_column("customer")), profile)
 
     def members_of(self, customer: int) -> list[int]:
         """The profiles of a customer."""
@@ -91,8 +90,11 @@ class Graph:
 
     def edge(self, edge: int) -> JsonObject | None:
         """What is known of an edge: GATED_COLUMNS; None: there is none."""
-        found = self._edges.having("edge", _key(edge))
-        return found.row(0, named=True) if len(found) else None
+        return next(self._edges.having("edge", _key(edge)).iter_rows(named=True), None)
+
+    def claims(self, edges: pl.Series) -> pl.Series:
+        """Those of these edges that are claims."""
+        return self._edges.having("edge", edges).filter(CLAIM).get_column("edge")
 
     def holds(self) -> bool:
         """Whether edges are held back until a release."""
@@ -108,9 +110,8 @@ class Graph:
     def under(self, rules: Rules) -> Graph:
         """Another graph with the same edges and commands, under other rules."""
         graph = Graph(rules)
-        graph.commands, graph.own = dict(self.commands), self.own
+        graph.commands, graph.own, graph._rows = dict(self.commands), self.own, copy(self._rows)
         graph._decisions, graph._hand, graph._consents = self._decisions, self._hand, self._consents
-        graph._rows = copy(self._rows)
         graph._judge(None)
         return graph
 

@@ -15,10 +15,11 @@ def own_accounts(rows: pl.DataFrame, version: int) -> pl.DataFrame:
     """EVIDENCE_COLUMNS: each own account of the rows once, as a profile that is known, by rule RULE.
 
     The graph takes these profiles as own accounts, since others may name them. Their basis is `given`: by the brand. `version`:
-    of the rules.
+    of the rules. What a machine mailed, as an absence note, says nothing about its address: anybody may send one in somebody
+    else's name, and an own account is one for ever.
     """
-    kind = rows.get_column("author_kind")
-    own = (rows.get_column("direction") == "outbound") | (kind == "staff") | (kind == "bot")
+    kind, mail = rows.get_column("author_kind"), rows.get_column("platform") == "email"
+    own = (rows.get_column("direction") == "outbound") | (kind == "staff") | ((kind == "bot") & ~mail)
     if not own.any():
         return NO_EDGES
     rows = rows.filter(own.fill_null(False))

@@ -232,5 +232,9 @@ def parse_rules(content: bytes, path: Path) -> RulesFile:
 
 
 def without_values(problem: str) -> str:
-    """The text of a problem with a file, for a record: a blocked address or number that it quotes is left out."""
-    return re.sub(r"'.*'", "'...'", problem) if "blocked" in problem else problem
+    """The text of a problem with a file, for a record: a blocked address or number that it quotes is left out, also where the
+    file is no YAML and a whole line is quoted. 2,000 characters at most."""
+    text = problem[:2_000]
+    if "blocked" in text:
+        text = re.sub(r"""'.*'|".*\"""", "'...'", text)
+    return re.sub(r"[\w.+-]+@[\w.-]+|\+?\d[\d ()./-]{4,}\d", "...", text)

@@ -102,3 +102,14 @@ async def test_a_claim_by_id_waits_until_the_profile_is_known(posts: Posts) -> N
         posts.land("fb", "3", "y")
         await lookups.step(utc_now() + timedelta(seconds=1))
         assert house.queue() == [("suggestion", 2)], "known by account_events"
+
+
+async def test_a_name_that_many_bear_is_little_evidence(posts: Posts) -> None:
+    house = posts._house
+    for author in range(10, 20):
+        posts.land("vk", str(author), "Anonymous")
+    with looking(house) as (state, lookups):
+        state.take(claim(OTHER, "fb", "vk", "anonymous"), False)
+        await lookups.step(utc_now())
+        assert house.rows("SELECT count() FROM identity_edges WHERE rule = 'bears'") == [(2,)]
+        assert house.queue() == [("ambiguous handle", 1)]

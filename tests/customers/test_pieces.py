@@ -28,12 +28,16 @@ def change(moved: int = 0, refused: int = 0, reason: str = "over limit") -> Chan
     return Change(profiles, refusals, pl.DataFrame(schema=EVIDENCE_COLUMNS))
 
 
+def none(edges: pl.Series) -> pl.Series:
+    return edges.clear()
+
+
 def test_the_breaker_counts_moves_and_refusals_of_a_minute() -> None:
     now = 0.0
     breaker = Breaker(lambda: now)
-    assert not breaker.count(change(LIMIT // 2, LIMIT // 2))
-    assert not breaker.count(change(refused=10 * LIMIT, reason="suggestion")), "everyday"
+    assert not breaker.count(change(LIMIT // 2, LIMIT // 2), none)
+    assert not breaker.count(change(refused=10 * LIMIT, reason="suggestion"), none), "everyday"
     now = WINDOW_S
-    assert not breaker.count(change(LIMIT))
+    assert not breaker.count(change(LIMIT), none)
     now = WINDOW_S + 1
-    assert breaker.count(change(refused=1, reason="two CRM records"))
+    assert breaker.count(change(refused=1, reason="two CRM records"), none)

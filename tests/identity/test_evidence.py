@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.identity.evidence import OF_AUTHORS, evidence
+from pipeline.identity.evidence import MOST_NAMED, OF_AUTHORS, evidence
 from pipeline.identity.graph import customers
 from pipeline.identity.rules_file import RulesFile
 from schemas.evidence import EVIDENCE_COLUMNS
@@ -78,6 +78,16 @@ def test_other_accounts_that_a_source_knows_are_logins_by_id_and_claims_by_handl
          "ann@toot.example"),
         ("value", "handle", ANN, account_key("forum", None, "ann7"), "forum", "", "bears", "public", ""),
     }  # fmt: skip
+
+
+def test_who_names_a_multitude_names_nobody() -> None:
+    def named(count: int) -> int:
+        bio, logins = " ".join(f"x.com/a{n}" for n in range(count)), [f"vk:{n}" for n in range(count)]
+        some = {"platform": "gab", "author": {"id": "1", "bio": "vk.com/id15"}}
+        return edges_of(author(bio=bio, accounts=logins), some).filter(kind="profile").height
+
+    assert (named(MOST_NAMED), named(MOST_NAMED + 1)) == (2 * MOST_NAMED + 1, 1)
+    assert edges_of(author(bio="x.com/a " * 2 * MOST_NAMED)).filter(kind="profile").height == 1
 
 
 def test_a_login_alone_says_nothing_about_handles() -> None:

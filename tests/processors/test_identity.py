@@ -163,3 +163,11 @@ def test_the_memory_is_bounded_and_forgets_the_oldest(most: int) -> None:
     assert held[-most // 2 :].all() and held.sum() <= most + 1
     sent.forget(keys)
     assert sent.older(keys, at).all()
+
+
+def test_an_absence_note_makes_nobody_an_own_account() -> None:
+    """Its sender's address can be forged, and who is away stays a customer."""
+    run = Run()
+    assert sent(run.landed(run.post({"id": "ann@example.org", "kind": "bot"}, platform="email"))) == set()
+    of_staff = run.post({"id": "ben@example.org", "kind": "staff"}, platform="email")
+    assert sent(run.landed(of_staff)) == {(RULE, account_key("email", "ben@example.org"), "given")}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import polars as pl
 import pytest
 
 from pipeline.errors import SettingsError
-from pipeline.identity.rules_file import without_values
+from pipeline.identity.rules_file import parse_rules, without_values
 from pipeline.queries.identity.dry_run import grouped, regrouped
 from pipeline.queries.identity.names import Name, parse_key, parse_name
 from schemas.identity import ASSIGNMENT_COLUMNS, REFUSAL_COLUMNS, Customers
@@ -52,4 +54,9 @@ def test_merges_and_splits_are_told_apart_the_largest_first() -> None:
 def test_a_record_of_a_broken_file_quotes_no_address() -> None:
     problem = "identity.yaml: blocked.emails.0: 'ines at private.example' is no e-mail address, nor its hash as rows have it"
     assert "ines" not in without_values(problem) and "blocked.emails.0" in without_values(problem)
+    for text in (b"emails: [ines@private.example, 'lars@x.org]", b'emails: ["o\'neil"]', b"phones: [+49 30 901820, @]"):
+        with pytest.raises(SettingsError) as raised:
+            parse_rules(b"blocked:\n  " + text, Path("identity.yaml"))
+        record = without_values(str(raised.value))
+        assert record != str(raised.value) and not [each for each in ("private", "neil", "901820") if each in record]
     assert without_values("identity.yaml: types: unknown key 'emial'") == "identity.yaml: types: unknown key 'emial'"
