@@ -97,6 +97,8 @@ def bare(handle: pl.Expr) -> pl.Expr:
 
 def account_keys(platform: pl.Series, author_id: pl.Series, handle: pl.Series) -> pl.Series:
     """`account_key` of each row, UInt64."""
+    if not author_id.null_count() and (author_id != "").all():  # most batches: a third of the time
+        return _hashed(platform + ":" + author_id)
     frame = pl.DataFrame([platform.alias("platform"), author_id.alias("id"), handle.alias("handle")])
     named = frame.select(pl.col("platform") + pl.when(pl.col("id") != "").then(":" + pl.col("id"))).to_series()
     if not named.null_count():

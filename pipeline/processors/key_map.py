@@ -2,7 +2,7 @@
 
 Sorted arrays, with a directory that says where the keys begin that share their first bits: XXH3 keys are uniform, so about one
 key has to be compared. What changes goes into a small map of the same kind, which is merged into the large one when it has
-grown: a key takes 16 bytes, and up to 4 for the directory.
+grown: a key takes 16 bytes, and up to 6 for the directory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class _Sorted:
 
     def __init__(self, keys: Keys, values: Keys) -> None:
         self.keys, self.values = keys, values
-        bits = max(len(keys), 1).bit_length() - 1
+        bits = (max(len(keys), 1) * 3 // 2).bit_length() - 1
         self._shift = np.uint64(63 - bits)
         ends = np.bincount((keys >> np.uint64(1)) >> self._shift, minlength=1 << bits).cumsum()
         self._starts = np.concatenate([[0], ends]).astype(np.uint32)
@@ -39,18 +39,23 @@ class _Sorted:
             return
         beginning = ((keys >> np.uint64(1)) >> self._shift).astype(np.int64)
         at, end = self._starts[beginning], self._starts[beginning + 1]
-        left = np.flatnonzero(at < end)
-        at = at[left]
-        for _ in range(_COMPARED):
-            hit = self.keys[at] == keys[left]
-            values[left[hit]] = self.values[at[hit]]
-            at = at + np.uint32(1)
-            going = ~hit & (at < end[left])
-            left, at = left[going], at[going]
+        # The first key of each beginning, without asking whether there is one: most are found here.
+        first = np.minimum(at, np.uint32(len(self.keys) - 1))
+        hit = self.keys[first] == keys
+        np.copyto(values, self.values[first], where=hit)
+        at += np.uint32(1)
+        left = np.flatnonzero(~hit & (at < end))
+        keys, at, end = keys[left], at[left], end[left]
+        for _ in range(_COMPARED - 1):
             if not len(left):
                 return
-        found = np.minimum(np.searchsorted(self.keys, keys[left]), len(self.keys) - 1)
-        hit = self.keys[found] == keys[left]
+            hit = self.keys[at] == keys
+            values[left[hit]] = self.values[at[hit]]
+            at += np.uint32(1)
+            going = ~hit & (at < end)
+            left, keys, at, end = left[going], keys[going], at[going], end[going]
+        found = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        hit = self.keys[found] == keys
         values[left[hit]] = self.values[found[hit]]
 
 
