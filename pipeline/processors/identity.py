@@ -4,13 +4,15 @@ Column `customer_key` is the author's customer as this worker knows it when the 
 alone, 0 without an author. The look-up map is filled from table assignments (worker/customers.py).
 
 `batch.evidence` holds the edges that this worker has not sent yet, or not with a time as old (sinks/evidence.py sends them when
-the rows are in ClickHouse). An edge that comes again changes nothing, so the step may forget what it sent: after a restart, or
-beyond SENT edges. It must never take for sent what was not: what a batch would have sent is forgotten when the batch is given
-up, and computed anew when ClickHouse refused a row of it.
+the rows are in ClickHouse). Most authors say again what they said before: such rows are known by a hash of what evidence is
+made of, and no edge of theirs is made. An edge that comes again changes nothing, so the step may forget what it sent: after a
+restart, or beyond SENT edges or authors. It must never take for sent what was not: what a batch would have sent is forgotten
+when the batch is given up, and computed anew when ClickHouse refused a row of it.
 """
 
 from __future__ import annotations
 
+import secrets
 import threading
 from typing import NamedTuple
 
@@ -27,7 +29,7 @@ from schemas.evidence import NO_EDGES
 from schemas.identity import account_keys
 
 SENT = 1_000_000
-"""Edges that are remembered as sent, about: 20 MB."""
+"""Edges that are remembered as sent, and authors, about: 20 MB each."""
 _AHEAD = 100
 """More batches than are ever on their way at once."""
 EVIDENT = (
@@ -37,6 +39,11 @@ EVIDENT = (
 """The columns that evidence is made of."""
 _NONE: Keys = np.zeros(0, np.uint64)
 _PROFILE = ("platform", "author_id", "author_handle")
+_SAYS = (
+    "source_name", "direction", "is_deleted", "author_handle", "author_kind",
+    *(column for column in OF_AUTHORS if column != "author_accounts"),
+)  # fmt: skip
+"""With the account, what evidence is made of; rows with `author_accounts`, which are few, are always looked at."""
 
 
 class _OnItsWay(NamedTuple):
@@ -44,10 +51,13 @@ class _OnItsWay(NamedTuple):
     rows: int
     sent: Keys
     """The keys of its edges in Sent."""
+    authors: Keys
+    """Those of its authors."""
 
 
 class Sent:
-    """Which edges were sent with which basis, and the oldest time of each. Beyond `most` the older half is forgotten."""
+    """Which edges of which basis were sent, or what authors say, and the oldest time of each. Beyond `most` the older half is
+    forgotten."""
 
     def __init__(self, most: int = SENT) -> None:
         self._half = most // 2
@@ -80,7 +90,9 @@ class Identity:
     def __init__(self, customers: KeyMap, most_sent: int = SENT) -> None:
         self.customers = customers
         self._rules = RulesFile(), 0
-        self._sent = Sent(most_sent)
+        self._sent, self._authors = Sent(most_sent), Sent(most_sent)
+        self._seed = secrets.randbits(64)
+        """Nobody outside finds two authors of one hash."""
         self._on_their_way: dict[int, _OnItsWay] = {}
         self._refused_until = 0
         self._lock = threading.Lock()
@@ -92,13 +104,29 @@ class Identity:
     def process(self, batch: EventBatch) -> EventBatch:
         accounts = account_keys(*(batch.events.get_column(name) for name in _PROFILE)).to_numpy()
         batch.events = batch.events.with_columns(pl.Series("customer_key", self.customers.of(accounts)))
-        edges = self.evidence_of(batch.events)
         with self._lock:
             for number in [n for n, other in self._on_their_way.items() if other.generation != batch.generation]:
                 self._forget(number)
+        rows, authors = self._with_news(batch.events, accounts)
+        edges = self.evidence_of(rows)
+        with self._lock:
             batch.evidence, sent = self._not_sent(edges) if edges.height else (edges, _NONE)
-            self._on_their_way[batch.id] = _OnItsWay(batch.generation, batch.events.height, sent)
+            self._on_their_way[batch.id] = _OnItsWay(batch.generation, batch.events.height, sent, authors)
         return batch
+
+    def _with_news(self, rows: pl.DataFrame, accounts: Keys) -> tuple[pl.DataFrame, Keys]:
+        """The rows, with EVIDENT, of which not every edge goes with an earlier batch, and the keys of their authors."""
+        rows = rows.select(EVIDENT)
+        if all(rows.get_column(name).null_count() == rows.height for name in OF_AUTHORS):
+            return rows, _NONE  # at most own accounts: that is cheaper to ask than to remember
+        _, version = self._rules
+        keys = rows.select(pl.Series("account", accounts), *_SAYS).hash_rows(self._seed ^ version).to_numpy()
+        at = rows.get_column("author_at").dt.epoch("ms").fill_null(0).to_numpy().astype(np.uint64)
+        listed = (rows.get_column("author_accounts").list.len().fill_null(0) > 0).to_numpy()
+        with self._lock:
+            new = (self._authors.older(keys, at) | listed) & (accounts != 0)
+            self._authors.remember(keys[new], at[new])
+        return rows[np.flatnonzero(new)], keys[new]
 
     def _not_sent(self, edges: pl.DataFrame) -> tuple[pl.DataFrame, Keys]:
         """The edges that go with a batch, and their keys in Sent, which takes them for sent."""
@@ -145,6 +173,7 @@ class Identity:
     def _forget(self, number: int) -> None:
         if (batch := self._on_their_way.pop(number, None)) is not None:
             self._sent.forget(batch.sent)
+            self._authors.forget(batch.authors)
 
 
 def _sent_keys(edges: pl.DataFrame) -> Keys:
