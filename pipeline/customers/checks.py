@@ -88,12 +88,11 @@ def _tried(graph: Graph, command: Command) -> str:
     """What would stand against it, or whom it would take a link from."""
     trial = graph.trial()
     refused = trial.take(commands=[command]).refusals.filter(pl.col("after").is_not_null())
-    by_hand = hand_edges(trial.decisions).get_column("edge")
     own = command.a if command.action == "accept" else int(hand_edges(Decisions({(0, 0): command})).get_column("edge")[0])
     lost = refused.filter(pl.col("edge") != own)
     if command.action == "never":
-        hand = lost.filter(pl.col("edge").is_in(by_hand.implode()))
-        return "links by hand join them through others: unlink these first" if len(hand) else ""
+        by_hand = any(found["type"] == "hand" for edge in lost.get_column("edge") if (found := trial.edge(edge)))
+        return "links by hand join them through others: unlink these first" if by_hand else ""
     if (mine := trial.edge(own)) and mine["reason"] is not None:
         return _text(graph, command, mine["reason"], "it would link nobody")
     joining = lost.filter(pl.col("after").cast(pl.String).is_in([TWO_RECORDS, NEVER, TOO_LARGE]))

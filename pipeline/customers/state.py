@@ -80,8 +80,8 @@ class State:
         with self._changing():
             if self.holds and not imported:
                 evidence = evidence.with_columns(held=pl.lit(self.next_sequence(), pl.UInt64))
-            own = evidence.filter(pl.col("rule") == OWN_RULE, ~pl.col("a").is_in(self.graph.own.implode()))
-            own = own.unique("a", keep="first")
+            own = evidence.filter(pl.col("rule") == OWN_RULE)
+            own = own.filter(~self.graph.owns(own.get_column("a"))).unique("a", keep="first")
             change = self.graph.take(evidence, own=own.get_column("a").to_list())
             # A row that says whose account it is may be no news for the graph: the edge was known. It is kept all the same.
             new = pl.concat([change.new.join(own, on=["edge", "basis"], how="anti"), own])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from schemas.identity import EDGE_COLUMNS, TYPES, Command, edge_keys
@@ -14,6 +16,20 @@ Pair = tuple[int, int]
 HAND_COLUMNS = {"sequence": pl.UInt64(), "confirmed": pl.Boolean()}
 """What rows of links by hand have besides EDGE_COLUMNS."""
 CONSENT_COLUMNS = {"profile": pl.UInt64(), "type": EDGE_COLUMNS["type"], "consent": pl.Boolean()}
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Decisions as evidence is judged by them."""
+
+    nevers: npt.NDArray[np.uint64]
+    """The pairs, a row each."""
+    splits: dict[int, list[Command]]
+    """By profile a, in the order of their sequence."""
+    split: pl.Series
+    """The profiles that have any. This and what follows is as `is_in` takes it."""
+    accepted: pl.Series
+    rejected: pl.Series
 
 
 @dataclass(slots=True)
@@ -32,9 +48,11 @@ class Decisions:
     """By edge: accepted or rejected."""
     released: int = 0
     """The sequence of the newest release."""
+    _columns: Columns | None = field(default=None, compare=False, repr=False)
 
     def take(self, command: Command) -> None:
         """The next command in the order of sequence."""
+        self._columns = None
         pair = _pair(command)
         match command.action:
             case "link":
@@ -54,6 +72,25 @@ class Decisions:
             case "release":
                 self.released = command.sequence
 
+    def columns(self) -> Columns:
+        """They are made once: every piece of evidence asks for them."""
+        if self._columns is None:
+            splits: dict[int, list[Command]] = {}
+            for _, split in sorted(self.splits.items()):
+                splits.setdefault(split.a, []).append(split)
+            nevers = np.array(list(self.nevers), dtype=np.uint64).reshape(-1, 2)
+            verdicts = ([edge for edge, verdict in self.verdicts.items() if verdict is one] for one in (True, False))
+            self._columns = Columns(nevers, splits, *map(_keys, (splits, *verdicts)))
+        return self._columns
+
+    def with_later(self, commands: Iterable[Command]) -> Decisions:
+        """The state after `commands` too, all of which come later; this one stays as it is."""
+        after = Decisions(*(dict(state) for state in (self.links, self.nevers, self.splits, self.consents, self.verdicts)))
+        after.released = self.released
+        for command in sorted(commands, key=lambda command: command.sequence):
+            after.take(command)
+        return after
+
     def _lift(self, pair: Pair) -> None:
         splits = [sequence for sequence, split in self.splits.items() if _pair(split) == pair]
         newest = max(splits, default=0)
@@ -65,10 +102,11 @@ class Decisions:
 
 def decisions_of(commands: Iterable[Command]) -> Decisions:
     """The state after `commands`, which may come in any order."""
-    state = Decisions()
-    for command in sorted(commands, key=lambda command: command.sequence):
-        state.take(command)
-    return state
+    return Decisions().with_later(commands)
+
+
+def _keys(keys: Iterable[int]) -> pl.Series:
+    return pl.Series(list(keys), dtype=pl.UInt64).implode()
 
 
 def _pair(command: Command) -> Pair:
@@ -85,33 +123,45 @@ def hand_edges(decisions: Decisions) -> pl.DataFrame:
     return frame.with_columns(edge_keys(frame).alias("edge"))
 
 
-def consents(decisions: Decisions) -> pl.DataFrame:
-    """CONSENT_COLUMNS: whether consent is given or withdrawn, by profile and type; what nobody decided is not there."""
-    newest: dict[tuple[int, str], tuple[int, bool]] = {}
-    for (profile, type_), decision in decisions.consents.items():
-        for one in [type_] if type_ else TYPES:
-            newest[profile, one] = max(decision, newest.get((profile, one), (0, False)))
-    rows = [(profile, type_, given) for (profile, type_), (_, given) in newest.items()]
+def consents(decisions: Decisions, profiles: Iterable[int]) -> pl.DataFrame:
+    """CONSENT_COLUMNS: whether consent is given or withdrawn, of these profiles by type; what nobody decided is not there."""
+    nobody = (0, False)
+    rows = []
+    for profile in profiles:
+        of_all = decisions.consents.get((profile, ""), nobody)
+        for type_ in TYPES:
+            sequence, given = max(of_all, decisions.consents.get((profile, type_), nobody))
+            rows += [(profile, type_, given)] if sequence else []
     return pl.DataFrame(rows, schema=CONSENT_COLUMNS, orient="row")
 
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """What may have changed between two states: profiles, edges, whether a release came."""
+    """What may be different after some commands."""
 
     profiles: frozenset[int]
     edges: frozenset[int]
+    links: dict[Pair, int]
+    """The pairs that may be linked by hand now, or not any more, and the edge of each."""
     released: bool
+    """A release came."""
 
 
-def between(before: Decisions, after: Decisions) -> Touched:
-    """What differs. It costs as much as there are decisions."""
-    links = dict(before.links.items() ^ after.links.items())
-    pairs = list(links)
-    pairs += [pair for pair, _ in before.nevers.items() ^ after.nevers.items()]
-    profiles = {profile for pair in pairs for profile in pair}
-    profiles |= {split.a for _, split in before.splits.items() ^ after.splits.items()}
-    profiles |= {profile for (profile, _), _ in before.consents.items() ^ after.consents.items()}
-    edges = {edge for edge, _ in before.verdicts.items() ^ after.verdicts.items()}
-    edges |= set(hand_edges(Decisions(links=links)).get_column("edge")) if links else set()
-    return Touched(frozenset(profiles), frozenset(edges), before.released != after.released)
+def touched_by(commands: Iterable[Command]) -> Touched:
+    """What these commands, all others being equal, may change: it costs as much as there are of these."""
+    profiles, verdicts, links, released = set[int](), set[int](), dict[Pair, Command](), False
+    for command in commands:
+        match command.action:
+            case "link" | "unlink":
+                links[_pair(command)] = command
+            case "never" | "lift":
+                profiles |= {command.a, command.b}
+            case "split" | "consent" | "withdraw":
+                profiles.add(command.a)
+            case "accept" | "reject":
+                verdicts.add(command.a)
+            case "release":
+                released = True
+    profiles.update(profile for pair in links for profile in pair)
+    edges = dict(zip(links, hand_edges(Decisions(links=links)).get_column("edge"), strict=True)) if links else {}
+    return Touched(frozenset(profiles), frozenset(verdicts.union(edges.values())), edges, released)

@@ -49,7 +49,7 @@ class Terms:
     consents: pl.DataFrame
     """Those of the decisions: CONSENT_COLUMNS."""
     own: pl.Series
-    """Keys of the own accounts, UInt64."""
+    """Keys of the own accounts, UInt64: at least those that the rows name."""
 
 
 def gated(rows: pl.DataFrame, terms: Terms) -> pl.DataFrame:
@@ -103,9 +103,7 @@ def _one_a_row(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _judged(edges: pl.DataFrame, terms: Terms) -> pl.DataFrame:
     """Adds `reason` of an edge for itself, `accepted`, `live` (no reason yet), and the columns of its rule."""
-    verdicts = terms.decisions.verdicts
-    accepted = _keys(edge for edge, accepted in verdicts.items() if accepted)
-    rejected = _keys(edge for edge, accepted in verdicts.items() if not accepted)
+    decided = terms.decisions.columns()
     blocked, own = _keys(terms.rules.blocked), terms.own.implode()
     to_profile, ambiguous = pl.col("kind") == "profile", pl.col("bearers") > 1
     reason = _first(
@@ -113,13 +111,13 @@ def _judged(edges: pl.DataFrame, terms: Terms) -> pl.DataFrame:
         ("blocked", ~to_profile & pl.col("b").is_in(blocked)),
         ("basis", ~pl.col("ok")),
         ("withdrawn", pl.col("withdrawn")),
-        ("rejected", pl.col("edge").is_in(rejected)),
+        ("rejected", pl.col("edge").is_in(decided.rejected)),
         ("ambiguous handle", ambiguous),
     )
     rule = {type_: terms.rules.types.get(type_, _NO_RULE) for type_ in TYPES} | {"hand": _BY_HAND}
     return edges.with_columns(
         reason=reason,
-        accepted=pl.col("edge").is_in(accepted),
+        accepted=pl.col("edge").is_in(decided.accepted),
         priority=_mapped(pl.col("type"), {name: one.priority for name, one in rule.items()}, 0, pl.Int32()),
         automatic=_mapped(pl.col("type"), {name: one.automatic for name, one in rule.items()}, 0, pl.Boolean()),
         a_crm=pl.col("a_platform") == CRM,

@@ -10,19 +10,19 @@ from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass, replace
 
+import numpy as np
 import polars as pl
 
 from pipeline.identity.change import Change, difference
 from pipeline.identity.claims import CLAIM, OF_HANDLES, Find, around
-from pipeline.identity.commands import HAND_COLUMNS, Decisions, Touched, between, consents, decisions_of, hand_edges
+from pipeline.identity.commands import Decisions
+from pipeline.identity.decided import ROWS, Decided
 from pipeline.identity.gates import GATED_COLUMNS, Terms, gated
 from pipeline.identity.joining import MEMBERS, joined
 from pipeline.identity.rows import Rows
 from schemas.identity import ASSIGNMENT_COLUMNS, EDGE_COLUMNS, REFUSAL_COLUMNS, Command, Customers, Rules, edge_keys
 from schemas.untyped import JsonObject
 
-_EVIDENCE = ("kind", "type", "a", "b", "a_platform", "b_platform", "basis", "at", "held")
-_ROWS = {"edge": pl.UInt64(), **{name: EDGE_COLUMNS[name] for name in _EVIDENCE}, **HAND_COLUMNS}
 _EDGES = {**GATED_COLUMNS, "component": pl.UInt64()}
 """`component`: 0 of an edge that is no candidate."""
 _TO_PROFILE = pl.col("kind") == "profile"
@@ -41,14 +41,10 @@ class Graph:
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        self._rows = Rows(pl.DataFrame(schema=_ROWS), ("edge", "a", "b"))
-        self._hand = pl.DataFrame(schema=_ROWS)
-        self.commands: dict[int, Command] = {}
-        """By sequence."""
-        self._decisions = Decisions()
-        self._consents = consents(self._decisions)
+        self._rows = Rows(pl.DataFrame(schema=ROWS), ("edge", "a", "b"))
+        self._decided = Decided()
         self.own = pl.Series("own", [], dtype=pl.UInt64)
-        """Keys of the own accounts."""
+        """Keys of the own accounts, sorted."""
         self._forget()
 
     def customers(self) -> Customers:
@@ -62,8 +58,8 @@ class Graph:
         return self._members.height
 
     def count(self) -> int:
-        """Customers of several profiles. It reads all of them."""
-        return self._members.all().get_column("customer").n_unique()
+        """Customers of several profiles. It reads all of them: the one that gives the id is one of them."""
+        return self._members.where(pl.col("profile") == pl.col("customer")).height
 
     @property
     def edges(self) -> int:
@@ -73,24 +69,34 @@ class Graph:
     @property
     def decisions(self) -> Decisions:
         """What the commands say. Nobody changes it."""
-        return self._decisions
+        return self._decided.decisions
+
+    def owns(self, keys: pl.Series) -> pl.Series:
+        """Which of these profiles are own accounts. It does not read all of these."""
+        own, asked = self.own.to_numpy(), keys.to_numpy()
+        place = np.searchsorted(own, asked)
+        known = place < len(own)
+        known[known] = own[place[known]] == asked[known]
+        return pl.Series(known)
 
     def newest(self, profile: int) -> int:
         """When the newest edge of a profile happened, ms since 1970; 0: it has none. A command that splits it off needs it."""
-        ends = self._edges.having("a", _key(profile)), self._edges.having("other", _key(profile)).filter(_TO_PROFILE)
+        ends = self._edges.having("a", _keys([profile])), self._edges.having("other", _keys([profile])).filter(_TO_PROFILE)
         return max((at for end in ends for at in end.get_column("at")), default=0)
 
     def customer_of(self, profile: int) -> int:
         """The id of its customer: its own key where it shares none."""
-        return next(iter(self._members.having("profile", _key(profile)).get_column("customer")), profile)
+        found = self._members.having("profile", _keys([profile])).get_column("customer")
+        return found[0] if len(found) else profile
 
     def members_of(self, customer: int) -> list[int]:
         """The profiles of a customer."""
-        return self._members.having("customer", _key(customer)).get_column("profile").to_list() or [customer]
+        return self._members.having("customer", _keys([customer])).get_column("profile").to_list() or [customer]
 
     def edge(self, edge: int) -> JsonObject | None:
         """What is known of an edge: GATED_COLUMNS; None: there is none."""
-        return next(self._edges.having("edge", _key(edge)).iter_rows(named=True), None)
+        found = self._edges.having("edge", _keys([edge]))
+        return found.row(0, named=True) if len(found) else None
 
     def claims(self, edges: pl.Series) -> pl.Series:
         """Those of these edges that are claims."""
@@ -98,47 +104,44 @@ class Graph:
 
     def holds(self) -> bool:
         """Whether edges are held back until a release."""
-        return not self._rows.where(pl.col("held") > self._decisions.released).is_empty()
+        return not self._rows.where(pl.col("held") > self.decisions.released).is_empty()
 
     def trial(self) -> Graph:
         """A copy: what it takes changes this one in nothing."""
         graph = copy(self)
-        graph.commands = dict(self.commands)
+        graph._decided = self._decided.copied()
         graph._rows, graph._edges, graph._members = copy(self._rows), copy(self._edges), copy(self._members)
         return graph
 
     def under(self, rules: Rules) -> Graph:
         """Another graph with the same edges and commands, under other rules."""
         graph = Graph(rules)
-        graph.commands, graph.own, graph._rows = dict(self.commands), self.own, copy(self._rows)
-        graph._decisions, graph._hand, graph._consents = self._decisions, self._hand, self._consents
+        graph._decided, graph.own, graph._rows = self._decided.copied(), self.own, copy(self._rows)
         graph._judge(None)
         return graph
 
     def take(self, edges: pl.DataFrame | None = None, commands: Iterable[Command] = (), own: Iterable[int] = ()) -> Change:
         """Adds what came: EDGE_COLUMNS, commands, own accounts; what is known changes nothing. Edges may have other columns,
         too; one named `edge` holds their keys."""
-        first = not self._rows.height and not self.commands
+        first = not self._rows.height and not self._decided.commands
         fresh = pl.DataFrame(schema={"edge": pl.UInt64, **EDGE_COLUMNS})
         if edges is not None and len(edges):
             fresh = self._take_edges(edges if "edge" in edges.columns else edges.with_columns(edge_keys(edges).alias("edge")))
-        touched = self._take_commands(commands)
-        new = pl.Series("own", list(own), dtype=pl.UInt64).unique()
-        new = new.filter(~new.is_in(self.own.implode()))
-        self.own = pl.concat([self.own, new])
+        touched = self._decided.take(commands)
+        new = self._take_own(own)
         if first:
             return replace(self._judge(None), new=fresh)
-        keys = [fresh.get_column("edge"), pl.Series("edge", list(touched.edges), dtype=pl.UInt64)]
+        keys = [fresh.get_column("edge"), _keys(touched.edges).alias("edge")]
         if touched.released:
             keys.append(self._rows.where(pl.col("held") > 0).get_column("edge"))
-        profiles = pl.concat([new, pl.Series("own", list(touched.profiles), dtype=pl.UInt64)])
+        profiles = pl.concat([new, _keys(touched.profiles).alias("own")])
         return replace(self._judge(_Changed(pl.concat(keys).unique(), profiles.unique())), new=fresh)
 
     # --- what comes ---------------------------------------------------------------------------------------------------
     def _take_edges(self, edges: pl.DataFrame) -> pl.DataFrame:
         """Keeps the oldest row of each edge and basis. Returns the rows that were not known."""
         blank = [pl.lit(0, dtype=pl.UInt64).alias("sequence"), pl.lit(False).alias("confirmed")]
-        rows = edges.with_columns(blank).with_row_index("row").select("row", *_ROWS)
+        rows = edges.with_columns(blank).with_row_index("row").select("row", *ROWS)
         rows = _oldest(rows.filter(pl.col("type") != "hand"))
         known = self._rows.having("edge", rows.get_column("edge"))
         if len(known):
@@ -148,42 +151,43 @@ class Graph:
             rows = rows.filter(~same.fill_null(False))
             known = known.filter(_in("edge", rows.get_column("edge")))
         self._rows.pop("edge", known.get_column("edge"))
-        self._rows.add(_oldest(pl.concat([known, rows.select(list(_ROWS))])))
+        self._rows.add(_oldest(pl.concat([known, rows.select(list(ROWS))])))
         return edges[rows.get_column("row")].with_columns(rows.get_column("held"))
 
-    def _take_commands(self, commands: Iterable[Command]) -> Touched:
-        new = {command.sequence: command for command in commands if command.sequence not in self.commands}
-        before = self._decisions
-        if new:
-            self.commands |= new
-            self._decisions = decisions_of(self.commands.values())
-            self._hand = hand_edges(self._decisions).select(list(_ROWS))
-            self._consents = consents(self._decisions)
-        return between(before, self._decisions)
+    def _take_own(self, keys: Iterable[int]) -> pl.Series:
+        """Returns those that were not known."""
+        new = _keys(keys).alias("own").unique()
+        new = new.filter(~self.owns(new))
+        if len(new):
+            self.own = pl.concat([self.own, new]).sort()
+        return new
 
     # --- what it means ------------------------------------------------------------------------------------------------
     def _judge(self, changed: _Changed | None) -> Change:
         """Computes anew what `changed` touches; None: everything."""
-        terms = Terms(self.rules, self._decisions, self._consents, self.own)
         none = pl.lit(0, dtype=pl.UInt64).alias("component")
         if changed is None:
-            found = gated(pl.concat([self._rows.all(), self._hand]), terms).with_columns(none)
+            found = self._gated(pl.concat([self._rows.all(), self._decided.hand]), self.own).with_columns(none)
             before, gone, whole = self._edges.all(), self._members.all(), found.clear()
             self._forget()
         else:
             keys, read = _read(self._find, changed)
-            found = gated(read, terms).filter(_in("edge", keys)).with_columns(none)
+            named = pl.concat([read.get_column("a"), read.get_column("b").alias("a")]).unique()
+            found = self._gated(read, named.filter(self.owns(named))).filter(_in("edge", keys)).with_columns(none)
             touched = self._components(keys, found.filter("candidate"))
             anew = self._edges.pop("edge", keys)
             whole = self._edges.pop("component", touched)
             before, gone = pl.concat([anew, whole]), self._members.pop("component", touched)
         candidates = pl.concat([whole, found.filter("candidate")])
-        state, members = joined(candidates, self._decisions, self.rules.largest)
+        state, members = joined(candidates, self.decisions, self.rules.largest)
         candidates = candidates.with_columns(state.get_column("component"), state.get_column("reason"))
         judged = pl.concat([found.filter(~pl.col("candidate")), candidates])
         self._edges.add(judged)
         self._members.add(members)
         return difference(_customers(gone, before), _customers(members, judged))
+
+    def _gated(self, rows: pl.DataFrame, own: pl.Series) -> pl.DataFrame:
+        return gated(rows, Terms(self.rules, self.decisions, self._decided.consents, own))
 
     def _forget(self) -> None:
         self._edges = Rows(pl.DataFrame(schema=_EDGES), ("edge", "a", "other", "component"))
@@ -191,7 +195,7 @@ class Graph:
 
     def _find(self, column: str, keys: pl.Series) -> pl.DataFrame:
         """The rows with one of these keys in a column, those by hand included."""
-        return pl.concat([self._rows.having(column, keys), self._hand.filter(_in(column, keys))])
+        return pl.concat([self._rows.having(column, keys), self._decided.hand.filter(_in(column, keys))])
 
     def _components(self, keys: pl.Series, candidates: pl.DataFrame) -> pl.Series:
         """The components of before that these edges and new candidates touch."""
@@ -242,8 +246,8 @@ def _customers(members: pl.DataFrame, edges: pl.DataFrame) -> Customers:
     return Customers(members.select(list(ASSIGNMENT_COLUMNS)), edges.filter(_REFUSED).select(list(REFUSAL_COLUMNS)))
 
 
-def _key(key: int) -> pl.Series:
-    return pl.Series([key], dtype=pl.UInt64)
+def _keys(keys: Iterable[int]) -> pl.Series:
+    return pl.Series(list(keys), dtype=pl.UInt64)
 
 
 def _in(column: str, keys: pl.Series) -> pl.Expr:

@@ -16,7 +16,6 @@ from pipeline.identity.commands import Decisions
 from pipeline.identity.components import Numbers, components, firsts
 from pipeline.identity.gates import REASON
 from pipeline.identity.walk import Walk
-from schemas.identity import Command
 
 Mask = npt.NDArray[np.bool_]
 _PROFILE, _VALUE, _GHOST = 0, 1, 2
@@ -140,29 +139,31 @@ def _nodes(edges: pl.DataFrame, decisions: Decisions) -> Nodes:
         numbers[of_space] = inverse + first[-1]
         found.append(unique)
         first.append(first[-1] + len(unique))
-    profile = dict[int, int]()
-    wanted = {key for pair in decisions.nevers for key in pair} | {split.a for split in decisions.splits.values()}
-    for key in wanted:
-        at = int(np.searchsorted(found[_PROFILE], np.uint64(key)))
-        if at < len(found[_PROFILE]) and int(found[_PROFILE][at]) == key:
-            profile[key] = at
-    apart = [(profile[x], profile[y]) for x, y in decisions.nevers if x in profile and y in profile and x != y]
-    for number, sequence in enumerate(found[_GHOST].tolist(), first[_GHOST]):
-        own = profile.get(decisions.splits[sequence].a)
-        apart += [(own, number)] if own is not None else []
+    profiles, columns = found[_PROFILE], decisions.columns()
+    place, known = _places(profiles, columns.nevers)
+    apart = [(one, other) for one, other in place[known.all(axis=1)].tolist() if one != other]
+    split = np.array([decisions.splits[sequence].a for sequence in found[_GHOST].tolist()], dtype=np.uint64)
+    place, known = _places(profiles, split)
+    apart += [(int(place[ghost]), ghost + first[_GHOST]) for ghost in np.flatnonzero(known).tolist()]
     return Nodes(np.concatenate(found), first[1], numbers[: len(a)], numbers[len(a) :], apart)
+
+
+def _places(profiles: npt.NDArray[np.uint64], keys: npt.NDArray[np.uint64]) -> tuple[Numbers, Mask]:
+    """Where these keys are among sorted profiles, and which of them are there at all."""
+    place = np.searchsorted(profiles, keys)
+    known = place < len(profiles)
+    known[known] = profiles[place[known]] == keys[known]
+    return place, known
 
 
 def _haunted(
     end: str, edges: pl.DataFrame, keys: npt.NDArray[np.uint64], space: Numbers, decisions: Decisions
 ) -> tuple[npt.NDArray[np.uint64], Numbers]:
     """Puts a ghost in the place of a split profile in edges that are older than its split: its key is the split's sequence."""
-    splits: dict[int, list[Command]] = {}
-    for split in sorted(decisions.splits.values(), key=lambda split: split.sequence):
-        splits.setdefault(split.a, []).append(split)
+    splits = decisions.columns().splits
     if not splits:
         return keys, space
-    of_split = pl.col(end).is_in(pl.Series(list(splits), dtype=pl.UInt64).implode())
+    of_split = pl.col(end).is_in(decisions.columns().split)
     at_profile = pl.lit(True) if end == "a" else pl.col("kind") == "profile"
     found = edges.with_row_index("row").filter(of_split & at_profile).select("row", end, "at", "sequence")
     keys, space = keys.copy(), space.copy()
