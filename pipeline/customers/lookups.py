@@ -2,7 +2,7 @@
 
 | | among | reads |
 |---|---|---|
-| claims since mark `claims` | all rows, once | interactions by the index of handles; of a claim by id account_events |
+| claims since mark `claims` | all rows, once | interactions, if few by the index of handles; by id: account_events |
 | rows since mark `arrived` | all claims, once a minute | interactions by the index of arrivals |
 
 What is found is evidence like any other: who bears a handle (`bears`), and that a profile is known. It works in the background,
@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -34,12 +34,19 @@ from schemas.times import to_ms, utc_now
 
 LOOK_EVERY_S, ARRIVED_EVERY_S, REST = 1.0, 60.0, 9.0
 """After each second of work nine of rest."""
-MOST_CLAIMS, CLAIMS_A_QUERY = 20_000, 1_000
+MOST_CLAIMS, CLAIMS_A_QUERY, ROWS_A_QUERY = 20_000, 5_000, 100_000_000
+BY_INDEX = 50
+"""Handles of a query that is helped by the index of handles: of 50 it skips half of the rows that bear none of them, of 500
+nothing."""
 OVERLAP, WINDOW = timedelta(seconds=60), timedelta(hours=1)
 """An insert may appear so long after its `ingested_at`; what one query reads at most."""
 LIMITS: dict[str, object] = {**READ, "max_execution_time": 60, "max_threads": 2, "max_memory_usage": 1_000_000_000}
+NO_INDEX: dict[str, object] = LIMITS | {"ignore_data_skipping_indices": "handles"}
 log = logging.getLogger("earshot.customers")
 
+_MONTHS = """
+SELECT toUInt32(partition) AS month, sum(rows) AS rows FROM system.parts
+WHERE active AND database = currentDatabase() AND table = 'interactions' GROUP BY month ORDER BY month"""
 _BARE = "lower(if(startsWith(author_handle, '@'), substring(author_handle, 2), author_handle))"
 """As the index `handles` has it."""
 _CLAIM = "kind = 'profile' AND type = 'handle'"
@@ -64,6 +71,14 @@ class Claims(NamedTuple):
     """Mark `claims` once they are looked up."""
 
 
+class Span(NamedTuple):
+    """Months of created_at, as 202611."""
+
+    first: int
+    last: int
+    rows: int
+
+
 class Lookups:
     """`ask` raises EarshotError, and is asked on a thread of its own; `take` passes evidence to the state."""
 
@@ -81,7 +96,11 @@ class Lookups:
             except GivenUp:
                 raise
             except Exception as error:  # evidence and commands go on without it
-                log.warning("handles were not looked up: %s; will be retried", reason(error), exc_info=not _known(error))
+                log.warning(
+                    "handles were not looked up: %s; will be retried",
+                    reason(error),
+                    exc_info=not isinstance(error, EarshotError),
+                )
             await asyncio.sleep(REST * (time.monotonic() - started))
 
     async def step(self, now: datetime) -> None:
@@ -98,7 +117,10 @@ class Lookups:
     async def _look_up_claims(self) -> None:
         claims = await self._leader.on_thread(self._new_claims)
         for start in range(0, claims.rows.height, CLAIMS_A_QUERY):
-            await self._found(await asyncio.to_thread(self._bearers, claims.rows[start : start + CLAIMS_A_QUERY]))
+            some = claims.rows[start : start + CLAIMS_A_QUERY]
+            await self._found(await asyncio.to_thread(self._known, some.filter(pl.col("claimed") == "")))
+            for months in spans(await asyncio.to_thread(self._ask, _MONTHS, LIMITS)):
+                await self._found(await asyncio.to_thread(self._bearers, some.filter(pl.col("claimed") != ""), months))
         if claims.rows.height:
             await self._keep(CLAIMS, claims.until)
 
@@ -121,22 +143,26 @@ class Lookups:
         )
         return Claims(rows.drop("written").unique(), rows.get_column("written").max() or since)  # type: ignore[arg-type]
 
-    def _bearers(self, claims: pl.DataFrame) -> pl.DataFrame:
-        """Who bore what is claimed, and which ids are known, among all rows."""
-        named, by_id = claims.filter(pl.col("claimed") != ""), claims.filter(pl.col("claimed") == "")
-        found = [pl.DataFrame(schema=EVIDENCE_COLUMNS)]
-        if named.height:
-            handles = ",".join(map(quoted, named.get_column("claimed").unique()))
-            pairs = ",".join(
-                f"({quoted(one)},{quoted(other)})" for one, other in named.select("b_platform", "claimed").iter_rows()
-            )
-            found.append(self._bears(f"{_BARE} IN ({handles}) AND (platform, {_BARE}) IN ({pairs})"))
-        if by_id.height:
-            keys = ",".join(map(str, by_id.get_column("b")))
-            known = self._ask(_KNOWN.format(keys=keys), LIMITS)
-            known = known.join(by_id.select("b", platform="b_platform").unique("b"), on="b")
-            found.append(self._edges(known.with_columns(a="b")))
-        return pl.concat(found)
+    def _bearers(self, claims: pl.DataFrame, months: Span) -> pl.DataFrame:
+        """Who bore what is claimed by a handle, among the rows of these months."""
+        if claims.is_empty():
+            return pl.DataFrame(schema=EVIDENCE_COLUMNS)
+        handles = claims.get_column("claimed").unique()
+        pairs = ",".join(
+            f"({quoted(one)},{quoted(other)})" for one, other in claims.select("b_platform", "claimed").unique().iter_rows()
+        )
+        where = f"toYYYYMM(created_at) BETWEEN {months.first} AND {months.last} AND (platform, {_BARE}) IN ({pairs})"
+        if len(handles) > BY_INDEX:
+            return self._bears(where, NO_INDEX)
+        return self._bears(f"{where} AND {_BARE} IN ({','.join(map(quoted, handles))})", LIMITS)
+
+    def _known(self, claims: pl.DataFrame) -> pl.DataFrame:
+        """Which profiles that are claimed by their id are known, among all rows."""
+        if claims.is_empty():
+            return pl.DataFrame(schema=EVIDENCE_COLUMNS)
+        known = self._ask(_KNOWN.format(keys=",".join(map(str, claims.get_column("b")))), LIMITS)
+        known = known.join(claims.select("b", platform="b_platform").unique("b"), on="b")
+        return self._edges(known.with_columns(a="b"))
 
     def _arrivals(self, since: int, until: int) -> pl.DataFrame:
         """The same among rows that landed in this time, for all claims."""
@@ -144,11 +170,11 @@ class Lookups:
         named = f"SELECT b_platform, claimed FROM identity_edges WHERE {_CLAIM} AND claimed != ''"
         by_id = f"SELECT b FROM identity_edges WHERE {_CLAIM} AND claimed = ''"
         known = self._ask(_BEARERS.format(where=f"{window} AND account_key IN ({by_id})"), LIMITS)
-        bears = self._bears(f"{window} AND (platform, {_BARE}) IN ({named})")
+        bears = self._bears(f"{window} AND (platform, {_BARE}) IN ({named})", NO_INDEX)
         return pl.concat([bears, self._edges(known.with_columns(b="a"))])
 
-    def _bears(self, where: str) -> pl.DataFrame:
-        found = self._ask(f"{_BEARERS.format(where=where)} {_TWO}", LIMITS)
+    def _bears(self, where: str, settings: Mapping[str, object]) -> pl.DataFrame:
+        found = self._ask(f"{_BEARERS.format(where=where)} {_TWO}", settings)
         no_id = pl.Series([None], dtype=pl.String).new_from_index(0, found.height)
         keys = account_keys(found.get_column("platform"), no_id, found.get_column("handle"))
         return self._edges(found.with_columns(keys.alias("b")))
@@ -185,5 +211,12 @@ def to_ms_of(span: timedelta) -> int:
     return int(span.total_seconds() * 1000)
 
 
-def _known(error: Exception) -> bool:
-    return isinstance(error, EarshotError)
+def spans(months: pl.DataFrame) -> list[Span]:
+    """`month` and `rows`, in their order, as spans of months: a query of one reads some ROWS_A_QUERY rows, or one month."""
+    found: list[Span] = []
+    for month, rows in months.iter_rows():
+        if found and found[-1].rows + rows <= ROWS_A_QUERY:
+            found[-1] = Span(found[-1].first, month, found[-1].rows + rows)
+        else:
+            found.append(Span(month, month, rows))
+    return found

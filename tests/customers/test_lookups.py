@@ -11,7 +11,8 @@ import pytest
 
 from pipeline.clickhouse.query import asker
 from pipeline.config.settings import Settings
-from pipeline.customers.lookups import OVERLAP, Lookups
+from pipeline.customers import lookups as lookups_
+from pipeline.customers.lookups import OVERLAP, Lookups, spans
 from pipeline.customers.state import State
 from pipeline.leader import Leader
 from pipeline.sinks.customers import ARRIVED, CLAIMS, CustomerTables
@@ -62,6 +63,26 @@ def claim(a: int, platform: str, to_platform: str, handle: str = "", by_id: str 
     return evidence(row("profile", "handle", a, b, **given))
 
 
+def test_months_are_read_together_as_far_as_a_query_may() -> None:
+    assert spans(pl.DataFrame({"month": [], "rows": []})) == []
+    months = {"month": [202509, 202510, 202511, 202512, 202601], "rows": [30_000_000, 70_000_000, 1, 250_000_000, 5]}
+    assert [span[:2] for span in spans(pl.DataFrame(months))] == [
+        (202509, 202510),
+        (202511, 202511),
+        (202512, 202512),
+        (202601, 202601),
+    ]
+
+
+@pytest.fixture(params=[False, True])
+def many(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also as if there were many claims and rows: by the month, without the index."""
+    if request.param:
+        monkeypatch.setattr(lookups_, "BY_INDEX", 0)
+        monkeypatch.setattr(lookups_, "ROWS_A_QUERY", 1)
+
+
+@pytest.mark.usefixtures("many")
 async def test_a_bearer_of_the_past_and_a_second_one_that_arrives(posts: Posts) -> None:
     house = posts._house
     posts.land("vk", "1", "@Ann")
