@@ -207,10 +207,12 @@ class _First:
     def kept(self, chunk: Chunk) -> Chunk:
         """The chunk without rows whose id an earlier row had: repeated, or left out if they say something else."""
         records = chunk.records
-        new = records.select(list(self._known.columns)).unique("profile", keep="first", maintain_order=True)
-        new = new.join(self._known, on="profile", how="anti", maintain_order="left")
+        first = records.select(list(self._known.columns)).unique("profile", keep="first", maintain_order=True)
+        # The known ones are looked up among these few: no chunk makes a table of all that came before it.
+        earlier = self._known.join(first, on="profile", how="semi")
+        new = first.join(earlier, on="profile", how="anti", maintain_order="left")
         self._known = pl.concat([self._known, new])
-        earlier = records.select("profile").unique().join(self._known, on="profile").rename({"content": "then", "line": "at"})
+        earlier = pl.concat([earlier, new]).rename({"content": "then", "line": "at"})
         records = records.with_row_index("row").join(earlier, on="profile", how="left", maintain_order="left")
         again = records.filter(pl.col("line") != pl.col("at"))
         other = again.filter(pl.col("content") != pl.col("then"))
