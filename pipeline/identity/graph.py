@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
 from pipeline.identity.change import Change, difference
-from pipeline.identity.claims import CLAIM, OF_HANDLES, Find, around
+from pipeline.identity.claims import CLAIM, Find
 from pipeline.identity.commands import Decisions
 from pipeline.identity.decided import ROWS, Decided
 from pipeline.identity.gates import GATED_COLUMNS, Terms, gated
 from pipeline.identity.joining import MEMBERS, joined
+from pipeline.identity.reach import Changed, reach
 from pipeline.identity.rows import Rows
 from schemas.identity import ASSIGNMENT_COLUMNS, EDGE_COLUMNS, REFUSAL_COLUMNS, Command, Customers, Rules, edge_keys
 from schemas.untyped import JsonObject
@@ -135,7 +136,7 @@ class Graph:
         if touched.released:
             keys.append(self._rows.where(pl.col("held") > 0).get_column("edge"))
         profiles = pl.concat([new, _keys(touched.profiles).alias("own")])
-        return replace(self._judge(_Changed(pl.concat(keys).unique(), profiles.unique())), new=fresh)
+        return replace(self._judge(Changed(pl.concat(keys).unique(), profiles.unique())), new=fresh)
 
     # --- what comes ---------------------------------------------------------------------------------------------------
     def _take_edges(self, edges: pl.DataFrame) -> pl.DataFrame:
@@ -163,7 +164,7 @@ class Graph:
         return new
 
     # --- what it means ------------------------------------------------------------------------------------------------
-    def _judge(self, changed: _Changed | None) -> Change:
+    def _judge(self, changed: Changed | None) -> Change:
         """Computes anew what `changed` touches; None: everything."""
         none = pl.lit(0, dtype=pl.UInt64).alias("component")
         if changed is None:
@@ -171,7 +172,7 @@ class Graph:
             before, gone, whole = self._edges.all(), self._members.all(), found.clear()
             self._forget()
         else:
-            keys, read = _read(self._find, changed)
+            keys, read = reach(self._find, self._edges, self.rules, changed)
             named = pl.concat([read.get_column("a"), read.get_column("b").alias("a")]).unique()
             found = self._gated(read, named.filter(self.owns(named))).filter(_in("edge", keys)).with_columns(none)
             touched = self._components(keys, found.filter("candidate"))
@@ -207,28 +208,6 @@ class Graph:
             self._edges.having("other", at).filter(_TO_PROFILE & pl.col("candidate")),
         ]
         return pl.concat(touched).filter(pl.col("component") > 0).get_column("component").unique()
-
-
-@dataclass(frozen=True, slots=True)
-class _Changed:
-    edges: pl.Series
-    profiles: pl.Series
-
-
-def _read(find: Find, changed: _Changed) -> tuple[pl.Series, pl.DataFrame]:
-    """The edges whose answer may differ, and all rows on which their answers depend."""
-    at_profile = [find("a", changed.profiles), find("b", changed.profiles).filter(_TO_PROFILE)]
-    seeds = pl.concat([find("edge", changed.edges), *at_profile]).unique(["edge", "basis"])
-    handles, others = seeds.filter(OF_HANDLES), seeds.filter(~OF_HANDLES)
-    values = others.filter(~_TO_PROFILE).get_column("b").unique()
-    read = [find("b", values).filter(~_TO_PROFILE & ~OF_HANDLES), others.filter(_TO_PROFILE)]
-    keys = [changed.edges, *(frame.get_column("edge") for frame in read)]
-    if len(handles) or len(changed.profiles):
-        profiles = pl.concat([handles.get_column("a").alias("own"), changed.profiles.alias("own")]).unique()
-        anew, needed = around(find, handles.get_column("b"), profiles)
-        keys.append(anew.get_column("edge"))
-        read.append(needed)
-    return pl.concat([key.alias("edge") for key in keys]).unique(), pl.concat(read)
 
 
 def _oldest(rows: pl.DataFrame) -> pl.DataFrame:

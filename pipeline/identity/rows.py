@@ -23,10 +23,16 @@ class _Index(NamedTuple):
     places: Places
     """The row of each."""
 
-    def find(self, keys: pl.Series) -> Places:
-        """The rows with one of these keys, which differ."""
+    def span(self, keys: pl.Series) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Where each key begins and ends."""
         wanted = keys.to_numpy()
-        first, end = np.searchsorted(self.keys, wanted, "left"), np.searchsorted(self.keys, wanted, "right")
+        return np.searchsorted(self.keys, wanted, "left"), np.searchsorted(self.keys, wanted, "right")
+
+    def find(self, keys: pl.Series, most: int | None = None) -> Places:
+        """The rows with one of these keys, which differ; `most` of each at most."""
+        first, end = self.span(keys)
+        if most is not None:
+            end = np.minimum(end, first + most)
         counts = end - first
         return self.places[np.repeat(end - np.cumsum(counts), counts) + np.arange(counts.sum())]
 
@@ -72,6 +78,16 @@ class Rows:
     def having(self, column: str, keys: pl.Series) -> pl.DataFrame:
         """Those with one of these keys in a column."""
         return pl.concat([self._rest[self._places(column, keys)], self._late.filter(_in(column, keys))])
+
+    def crowded(self, column: str, keys: pl.Series, most: int) -> pl.Series:
+        """Those of the keys, which differ, that more rows than `most` had, rows that came lately apart."""
+        first, end = self._index[column].span(keys)
+        return keys.filter(pl.Series(end - first > most))
+
+    def some(self, column: str, keys: pl.Series, most: int) -> pl.DataFrame:
+        """Up to `most` rows of each key, rows that came lately apart."""
+        found = self._index[column].find(keys.unique(), most)
+        return self._rest[found[~self._gone[found]]]
 
     def pop(self, column: str, keys: pl.Series) -> pl.DataFrame:
         """Takes out those with one of these keys in a column, and returns them."""

@@ -25,7 +25,7 @@ def same(one: pl.DataFrame, other: pl.DataFrame) -> bool:
     return one.sort(one.columns).equals(other.select(one.columns).sort(one.columns))
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_pieces_in_any_order_say_what_all_say(seed: int) -> None:
     chance = random.Random(seed)
     known, pieces = commands(120, chance), Decided()
