@@ -134,13 +134,15 @@ class Lookups:
     def _new_claims(self) -> Claims:
         """On the leader's thread: what it has written so far is there, and later rows have later times."""
         since = self._state.mark(CLAIMS)
-        if self._state.written <= since:
+        if self._state.claimed <= since:
             return Claims(pl.DataFrame(), since)
         rows = self._state.query(
             "SELECT b, toString(b_platform) AS b_platform, claimed, toUnixTimestamp64Milli(written_at) AS written "
             f"FROM identity_edges WHERE {_CLAIM} AND written_at > fromUnixTimestamp64Milli({since}, 'UTC') "
             f"ORDER BY written_at LIMIT {MOST_CLAIMS} WITH TIES"
         )
+        if rows.is_empty():  # most evidence claims nothing: the table need not be read for it again
+            self._state.claimed = since
         return Claims(rows.drop("written").unique(), rows.get_column("written").max() or since)  # type: ignore[arg-type]
 
     def _bearers(self, claims: pl.DataFrame, months: Span) -> pl.DataFrame:

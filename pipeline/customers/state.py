@@ -17,6 +17,7 @@ import polars as pl
 from pipeline.customers.breaker import Breaker
 from pipeline.errors import EarshotError
 from pipeline.identity.change import Change, difference
+from pipeline.identity.claims import CLAIM
 from pipeline.identity.graph import Graph
 from pipeline.identity.rules_file import Hashes, RulesFile
 from pipeline.monitoring import identity_metrics as metrics
@@ -47,6 +48,8 @@ class State:
         """The sequence of the newest move."""
         self.written = 0
         """When the newest evidence was stored, ms since 1970: above that of all before."""
+        self.claimed = 0
+        """When the newest claim was stored, or later."""
         self._generation = self._sequence = self._last_command = 0
         self._half = False
         """A change was begun, and has not ended."""
@@ -62,7 +65,7 @@ class State:
         self.version, self.rules_file = self._tables.rules()
         commands, self._last_command = self._tables.commands()
         self.graph = Graph(self.rules_file.compiled(self.version, self._hashes))
-        self.written = self._tables.written()
+        self.written = self.claimed = self._tables.written()
         edges, own = self._tables.edges()
         self.graph.take(edges, commands, own)
         del edges
@@ -88,6 +91,7 @@ class State:
             if new.height:
                 self.written = max(to_ms(self._clock()), self.written + 1)
                 self._tables.write_edges(new, self.written, self._generation)
+                self.claimed = self.written if new.select(CLAIM.any()).item() else self.claimed
             self._changed(change, 0, "import" if imported else "evidence")
             if not imported and not self.holds and self._breaker.count(change, self.graph.claims):
                 self._hold(self.next_sequence())

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.identity.change import Change, difference
-from pipeline.identity.claims import CLAIM, Find
+from pipeline.identity.claims import CLAIM
 from pipeline.identity.commands import Decisions
 from pipeline.identity.decided import ROWS, Decided
 from pipeline.identity.gates import GATED_COLUMNS, Terms, gated

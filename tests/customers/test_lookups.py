@@ -109,7 +109,7 @@ async def test_a_bearer_of_the_past_and_a_second_one_that_arrives(posts: Posts) 
         assert house.rows("SELECT count() FROM identity_edges") == rows and state.mark(ARRIVED) > arrived
 
 
-async def test_a_claim_by_id_waits_until_the_profile_is_known(posts: Posts) -> None:
+async def test_a_claim_by_id_waits_until_the_profile_is_known(posts: Posts, monkeypatch: pytest.MonkeyPatch) -> None:
     house = posts._house
     with looking(house) as (state, lookups):
         state.take(claim(ANN, "vk", "fb", by_id="2"), False)
@@ -123,6 +123,11 @@ async def test_a_claim_by_id_waits_until_the_profile_is_known(posts: Posts) -> N
         posts.land("fb", "3", "y")
         await lookups.step(utc_now() + timedelta(seconds=1))
         assert house.queue() == [("suggestion", 2)], "known by account_events"
+        claims = state.mark(CLAIMS)
+        state.take(evidence(row("value", "email", ANN, 5)), False)
+        monkeypatch.setattr(state, "query", None)
+        await lookups.step(utc_now() + timedelta(seconds=2))
+        assert state.mark(CLAIMS) == claims < state.written, "no claim has come: the edges are not read for it"
 
 
 async def test_a_name_that_many_bear_is_little_evidence(posts: Posts) -> None:
