@@ -79,14 +79,16 @@ class Decisions:
             for _, split in sorted(self.splits.items()):
                 splits.setdefault(split.a, []).append(split)
             nevers = np.array(list(self.nevers), dtype=np.uint64).reshape(-1, 2)
-            verdicts = ([edge for edge, verdict in self.verdicts.items() if verdict is one] for one in (True, False))
-            self._columns = Columns(nevers, splits, *map(_keys, (splits, *verdicts)))
+            accepted = _keys(edge for edge, verdict in self.verdicts.items() if verdict)
+            rejected = _keys(edge for edge, verdict in self.verdicts.items() if not verdict)
+            self._columns = Columns(nevers, splits, _keys(splits), accepted, rejected)
         return self._columns
 
     def with_later(self, commands: Iterable[Command]) -> Decisions:
         """The state after `commands` too, all of which come later; this one stays as it is."""
-        after = Decisions(*(dict(state) for state in (self.links, self.nevers, self.splits, self.consents, self.verdicts)))
-        after.released = self.released
+        after = Decisions(
+            dict(self.links), dict(self.nevers), dict(self.splits), dict(self.consents), dict(self.verdicts), self.released
+        )
         for command in sorted(commands, key=lambda command: command.sequence):
             after.take(command)
         return after
