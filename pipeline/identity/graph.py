@@ -6,7 +6,7 @@ came (one an edge and basis, the oldest) and the edges as judged.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import replace
 
@@ -68,6 +68,11 @@ class Graph:
         return self._rows.height
 
     @property
+    def commands(self) -> Mapping[int, Command]:
+        """By sequence."""
+        return self._decided.commands
+
+    @property
     def decisions(self) -> Decisions:
         """What the commands say. Nobody changes it."""
         return self._decided.decisions
@@ -124,7 +129,7 @@ class Graph:
     def take(self, edges: pl.DataFrame | None = None, commands: Iterable[Command] = (), own: Iterable[int] = ()) -> Change:
         """Adds what came: EDGE_COLUMNS, commands, own accounts; what is known changes nothing. Edges may have other columns,
         too; one named `edge` holds their keys."""
-        first = not self._rows.height and not self._decided.commands
+        first = not self._rows.height and not self.commands
         fresh = pl.DataFrame(schema={"edge": pl.UInt64, **EDGE_COLUMNS})
         if edges is not None and len(edges):
             fresh = self._take_edges(edges if "edge" in edges.columns else edges.with_columns(edge_keys(edges).alias("edge")))

@@ -11,7 +11,7 @@ from pipeline.identity import graph as graphs
 from pipeline.identity import reach, rows
 from pipeline.identity.gates import Terms, gated
 from pipeline.identity.graph import Graph
-from schemas.identity import BASES, Command
+from schemas.identity import BASES, Action, Command
 from tests.identity.histories import RULES, Piece, edge, equal, key, platform_of, take, whole
 
 CROWD = range(1, 31)
@@ -27,11 +27,11 @@ def something(chance: random.Random, sequence: int, known: list[Piece]) -> list[
         case 1:
             return [edge("profile", "login", a, b)] if a != b else []
         case 2:
-            action = chance.choice(("withdraw", "consent"))
-            return [Command(sequence, action, a, type=chance.choice(("", "email")))]
+            given: Action = chance.choice(("withdraw", "consent"))
+            return [Command(sequence, given, a, type=chance.choice(("", "email")))]
         case 3:
-            action = chance.choice(("accept", "reject"))
-            return [Command(sequence, action, key(chance.choice(edges)))]
+            judged: Action = chance.choice(("accept", "reject"))
+            return [Command(sequence, judged, key(chance.choice(edges)))]
         case 4:
             return [Command(sequence, "split", a, b, at=5) if chance.random() < 0.5 else Command(sequence, "release")]
         case 5:
