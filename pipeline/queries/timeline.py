@@ -49,17 +49,15 @@ SELECT account_key AS profile, max(created_at) AS newest FROM interactions
 WHERE lower(if(startsWith(author_handle, '@'), substring(author_handle, 2), author_handle)) = lower({handle:String})
     AND platform = {platform:String}
 GROUP BY profile ORDER BY newest DESC, profile LIMIT 11"""
-# Of each account alone: so its newest keys are read in their order, and no more of them, however many it has.
-_NEWEST = """
-(
-    SELECT created_at, event_key, is_deleted FROM account_events
-    WHERE account_key = {profile} AND created_at <= fromUnixTimestamp64Milli({{at:Int64}}, 'UTC')
-        AND (created_at, event_key) < (fromUnixTimestamp64Milli({{at:Int64}}, 'UTC'), {{key:UInt64}})
-    ORDER BY created_at DESC, event_key DESC, version DESC LIMIT 1 BY created_at, event_key LIMIT {{most:UInt32}}
-)"""
 _KEYS = """
-SELECT created_at, event_key, min(is_deleted) AS deleted FROM ({each})
-GROUP BY created_at, event_key ORDER BY created_at DESC, event_key DESC LIMIT {{most:UInt32}}"""
+SELECT created_at, event_key FROM
+(
+    SELECT account_key, created_at, event_key, is_deleted FROM account_events
+    WHERE account_key IN ({profiles})
+        AND (created_at, event_key) < (fromUnixTimestamp64Milli({{at:Int64}}, 'UTC'), {{key:UInt64}})
+    ORDER BY created_at DESC, event_key DESC, version DESC LIMIT 1 BY account_key, created_at, event_key
+)
+WHERE is_deleted = 0 ORDER BY created_at DESC, event_key DESC LIMIT {{most:UInt32}}"""
 _ROWS = f"""
 SELECT {", ".join(COLUMNS)}, is_deleted FROM interactions
 WHERE (toStartOfMinute(created_at), event_key) IN ({{keys}}) AND created_at BETWEEN {{first}} AND {{last}}
@@ -136,12 +134,12 @@ def _events(client: Client, profiles: Sequence[int], most: int, until: datetime)
 def _pages(client: Client, profiles: Sequence[int], most: int, until: datetime) -> Iterator[pl.DataFrame]:
     """created_at and event_key of the profiles' events, the newest first: pages of up to `most`."""
     at, key = to_ms(until), 2**64 - 1
-    sql = _KEYS.format(each=" UNION ALL ".join(_NEWEST.format(profile=profile) for profile in profiles))
+    sql = _KEYS.format(profiles=", ".join(map(str, profiles)))
     while True:
         page = frame(client, sql, {"at": at, "key": key, "most": most}, _settings(client))
         page = page.with_columns(pl.col("created_at").cast(TIME))
-        if (live := page.filter(pl.col("deleted") == 0).drop("deleted")).height:
-            yield live
+        if page.height:
+            yield page.unique(maintain_order=True)
         if page.height < most:
             return
         at, key = page.select(pl.col("created_at").to_physical(), "event_key").row(-1)

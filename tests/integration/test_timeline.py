@@ -9,12 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.client import clickhouse_client
-from pipeline.clickhouse.query import frame
 from pipeline.config.settings import Settings
 from pipeline.errors import EarshotError, SettingsError, UnknownName
 from pipeline.maintenance import rematch as rematching
@@ -23,7 +21,6 @@ from pipeline.maintenance.reconcile import reconcile
 from pipeline.maintenance.rematch import rematch
 from pipeline.maintenance.rescore import rescore
 from pipeline.processors.sentiment.memory import MemoryLabeller, label_of
-from pipeline.queries import timeline as timelines
 from pipeline.queries.timeline import Timeline, profile_of, timeline
 from schemas.identity import account_key
 from tests.support.commands import Run
@@ -110,26 +107,6 @@ def test_what_is_deleted_or_changed_is_not_shown_and_the_rest_is_found_behind_it
     insert(client, *(row(key, "", version=2, deleted=1) for key in range(3)))
     with pytest.raises(UnknownName, match="^no event of account [0-9a-f]{16} is stored$"):
         timeline(client, account_key("x", "gone"), 5)
-
-
-def test_the_newest_of_an_account_are_found_without_reading_all_that_it_did(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A bot's ten million: all of them were read and sorted for the newest 200."""
-    read: list[int] = []
-
-    def counted(client: Client, sql: str, values: dict[str, object], settings: dict[str, object]) -> pl.DataFrame:
-        if "account_events" in sql:
-            read.append(int(client.query(sql, values, {**settings, "wait_end_of_query": 1}).summary["read_rows"]))
-        return frame(client, sql, values, settings)
-
-    monkeypatch.setattr(timelines, "frame", counted)
-    values = f"{ANN}, toDateTime64('2026-01-01', 3) + number, number + 1000, 1, number > 999000"
-    client.command(f"INSERT INTO account_events SELECT {values} FROM numbers(1000000)")
-    insert(client, *(row(key, ("ann", "ben")[key % 2]) for key in range(30)))
-    assign(client, (BEN, ANN))
-    assert texts(timeline(client, ANN, 10)) == numbered(range(29, 19, -1))
-    assert read and max(read) < 100_000
 
 
 def test_as_known_at_a_time(client: Client) -> None:
