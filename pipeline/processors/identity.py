@@ -21,12 +21,13 @@ import polars as pl
 
 from pipeline.batch import EventBatch, Partition
 from pipeline.identity.evidence import OF_AUTHORS, evidence
+from pipeline.identity.own import RULE as OWN
 from pipeline.identity.own import own_accounts
 from pipeline.identity.rules_file import RulesFile
 from pipeline.processors.key_map import KeyMap
 from pipeline.processors.keys import Keys, Mask
 from schemas.evidence import NO_EDGES
-from schemas.identity import account_keys
+from schemas.identity import BASES, account_keys
 
 SENT = 1_000_000
 """Edges that are remembered as sent, and authors, about: 20 MB each."""
@@ -177,7 +178,8 @@ class Identity:
 
 
 def _sent_keys(edges: pl.DataFrame) -> Keys:
-    """A key for each edge and basis."""
+    """A key for each edge and basis; that an account is our own is another fact than that it bears a handle."""
     basis = edges.get_column("basis").to_physical().to_numpy().astype(np.uint64)
-    keys: Keys = edges.get_column("edge").to_numpy() ^ basis
+    own = (edges.get_column("rule") == OWN).to_numpy().astype(np.uint64)
+    keys: Keys = edges.get_column("edge").to_numpy() ^ (basis + own * np.uint64(len(BASES)))
     return keys

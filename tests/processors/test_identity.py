@@ -144,6 +144,16 @@ def test_own_accounts_are_named_once_and_give_no_other_evidence() -> None:
     assert run.edges(run.post(mail("bob"), LATER, direction="outbound")) == set()
 
 
+def test_that_a_profile_whose_handle_is_known_is_our_own_is_news() -> None:
+    """Both say that the profile is known, by one edge; the leader has to hear of both."""
+    run = Run()
+    run.identity.use(RulesFile(platforms={"forum": OfPlatform(given=("handle",))}), 1)
+    eve, author = account_key("forum", None, "eve"), {"handle": "eve", "bio": "also vk.com/id15"}
+    assert ("bears", eve, "given") in run.edges(run.post(author))
+    assert run.edges(run.post({**author, "kind": "staff"}, LATER)) == {(RULE, eve, "given")}
+    assert run.edges(run.post({**author, "kind": "staff"}, LATER)) == set()
+
+
 def test_of_a_batch_that_was_given_up_everything_goes_again() -> None:
     run = Run()
     first, second = run.feed(run.post(mail("ann"))), run.feed(run.post(mail("ann"), EARLIER))
