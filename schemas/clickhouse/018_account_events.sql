@@ -19,9 +19,14 @@ FROM assignment_changes
 WHERE changed_at <= {at:DateTime64(3, 'UTC')}
 GROUP BY profile;
 
--- From now on each insert fills account_events; then the rows of before. Where both meet, the newest version of a row counts.
+-- From now on each insert fills account_events; then the rows of before. Where both meet, the newest version of a row counts. An
+-- insert that began before the view, and whose rows are not there yet, ends within five seconds: while workers insert, it is waited for.
 CREATE MATERIALIZED VIEW IF NOT EXISTS account_events_filled TO account_events AS
 SELECT account_key, created_at, event_key, version, is_deleted FROM interactions WHERE account_key != 0;
+
+SELECT sleep(3) FROM (SELECT 1 FROM interactions WHERE ingested_at > now() - INTERVAL 1 HOUR LIMIT 1);
+
+SELECT sleep(3) FROM (SELECT 1 FROM interactions WHERE ingested_at > now() - INTERVAL 1 HOUR LIMIT 1);
 
 INSERT INTO account_events SELECT account_key, created_at, event_key, version, is_deleted FROM interactions WHERE account_key != 0;
 

