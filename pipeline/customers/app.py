@@ -132,7 +132,8 @@ class CustomersProcess:
         """Takes evidence and commands until the generation ends. Raises GivenUp."""
         self._vitals.hold("partitions", "reading edges, commands and rules")
         term = self._leader.inserter.term
-        await self._leader.on_thread(lambda: self._state.start(term, generation))
+        told = await asyncio.to_thread(self._publisher.told)
+        await self._leader.on_thread(lambda: self._state.start(term, generation, told))
         with self._leader.serving(generation):
             self._vitals.clear("partitions")
             log.info("%d profiles share a customer", self._state.graph.linked)

@@ -4,6 +4,7 @@
 |---|---|---|
 | claims since mark `claims` | all rows, once | interactions, if few by the index of handles; by id: account_events |
 | rows since mark `arrived` | all claims, once a minute | interactions by the index of arrivals |
+| rows since mark `late` | all claims, once an hour, two hours later | the same rows again: some of them appeared late |
 
 What is found is evidence like any other: who bears a handle (`bears`), and that a profile is known. It works in the background,
 for a tenth of the time at most. Restart: from the marks, which are written after what was found; twice is once.
@@ -27,7 +28,7 @@ from pipeline.errors import EarshotError, reason
 from pipeline.fence import GivenUp
 from pipeline.leader import Leader
 from pipeline.monitoring import identity_metrics as metrics
-from pipeline.sinks.customers import ARRIVED, CLAIMS
+from pipeline.sinks.customers import ARRIVED, CLAIMS, LATE
 from schemas.evidence import EVIDENCE_COLUMNS
 from schemas.identity import account_keys, edge_keys
 from schemas.times import to_ms, utc_now
@@ -39,7 +40,10 @@ BY_INDEX = 50
 """Handles of a query that is helped by the index of handles: of 50 it skips half of the rows that bear none of them, of 500
 nothing."""
 OVERLAP, WINDOW = timedelta(seconds=60), timedelta(hours=1)
-"""An insert may appear so long after its `ingested_at`; what one query reads at most."""
+"""An insert appears so long after its `ingested_at`, as a rule; what one query reads at most."""
+LATEST = timedelta(hours=2)
+"""The longest that an insert is repeated, or that clocks of a worker and of this process differ. A second bearer that nobody
+sees would leave strangers linked."""
 LIMITS: dict[str, object] = {**READ, "max_execution_time": 60, "max_threads": 2, "max_memory_usage": 1_000_000_000}
 NO_INDEX: dict[str, object] = LIMITS | {"ignore_data_skipping_indices": "handles"}
 log = logging.getLogger("earshot.customers")
@@ -104,15 +108,22 @@ class Lookups:
             await asyncio.sleep(REST * (time.monotonic() - started))
 
     async def step(self, now: datetime) -> None:
-        """Looks up the next claims, and once a minute what has arrived."""
+        """Looks up the next claims, and once a minute what has arrived; raises the error of the claims after that."""
         arrived = await self._mark(ARRIVED)
         if not arrived:  # before the first claims are looked up: what comes meanwhile is found by one or the other
             arrived = to_ms(now - OVERLAP)
             await self._keep(ARRIVED, arrived)
-        await self._look_up_claims()
+        metrics.LOOKUP_AGE.set(max(0.0, now.timestamp() - arrived / 1000))
+        failed: EarshotError | None = None
+        try:
+            await self._look_up_claims()
+        except EarshotError as error:
+            failed = error
         if time.monotonic() - self._arrived_at >= ARRIVED_EVERY_S:
             await self._look_up_arrivals(arrived, now)
-        metrics.LOOKUP_AGE.set(max(0.0, now.timestamp() - await self._mark(ARRIVED) / 1000))
+            await self._look_up_late(now)
+        if failed is not None:
+            raise failed
 
     async def _look_up_claims(self) -> None:
         claims = await self._leader.on_thread(self._new_claims)
@@ -130,6 +141,16 @@ class Lookups:
         await self._keep(ARRIVED, until)
         if until == to_ms(now):
             self._arrived_at = time.monotonic()
+
+    async def _look_up_late(self, now: datetime) -> None:
+        """The next hour that ended LATEST ago."""
+        hour, latest = to_ms_of(WINDOW), to_ms(now - LATEST)
+        since = await self._mark(LATE)
+        if not since or since > latest:  # the first time, or the clock was set back
+            since = latest - hour
+        if since + hour <= latest:
+            await self._found(await asyncio.to_thread(self._arrivals, since, since + hour))
+            await self._keep(LATE, since + hour)
 
     def _new_claims(self) -> Claims:
         """On the leader's thread: what it has written so far is there, and later rows have later times."""

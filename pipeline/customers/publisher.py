@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 import orjson
 import polars as pl
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from pipeline.clickhouse.query import Query
 from pipeline.config.settings import KafkaSettings
@@ -25,8 +26,8 @@ from pipeline.kafka.producer import Record, ReliableProducer
 from pipeline.monitoring.health import Vitals
 from schemas.times import rfc3339
 
-PUBLISHING = "publishing moves"
-VERSION = 1
+PUBLISHING, AWAY = "publishing moves", "kafka (customers)"
+VERSION, HIGHEST = 1, 1 << 63
 MOVES = 10_000
 """Moves of a query at most."""
 LOOK_EVERY_S, RETRY_S = 0.05, 2.0
@@ -46,10 +47,18 @@ class Publisher:
         self._last = 0
         """The sequence of the last move that the topic has."""
 
+    def told(self) -> int:
+        """The sequence that the topic has come to, 0 if Kafka does not say. A leader's are higher, also over a database that is
+        restored: who reads skips what is not above the last."""
+        try:
+            return last_sequence(self._kafka, self._topic)
+        except KafkaException as error:
+            log.warning("topic %s: %s", self._topic, kafka_reason(error))
+            return 0
+
     async def run(self, newest: Callable[[], int], generation: int) -> None:
         """Sends what the topic lacks, and from then on all up to `newest`, whenever that rises. Raises GivenUp."""
-        self._last = await asyncio.to_thread(self._last_sent, generation)
-        behind = True
+        self._last, behind = await asyncio.to_thread(self._last_sent, generation), True
         while True:
             while behind:
                 behind = await asyncio.to_thread(self._send, generation)
@@ -73,15 +82,17 @@ class Publisher:
 
     def _last_sent(self, generation: int) -> int:
         """The highest sequence of the last records; 0: there are none. Waits for Kafka."""
-        while True:
-            self._fence.check(generation)
-            self._vitals.busy(PUBLISHING)
-            try:
-                return last_sequence(self._kafka, self._topic)
-            except KafkaException as error:
-                self._vitals.hold("kafka (customers)", kafka_reason(error))
-            finally:
-                self._vitals.clear("kafka (customers)")
+        try:
+            while True:
+                self._fence.check(generation)
+                self._vitals.busy(PUBLISHING)
+                try:
+                    return last_sequence(self._kafka, self._topic)
+                except KafkaException as error:
+                    self._vitals.hold(AWAY, kafka_reason(error))
+                time.sleep(RETRY_S)
+        finally:
+            self._vitals.clear(AWAY)
 
 
 def records(moves: pl.DataFrame) -> list[Record]:
@@ -96,24 +107,28 @@ def records(moves: pl.DataFrame) -> list[Record]:
 
 def last_sequence(kafka: KafkaSettings, topic: str) -> int:
     """The highest sequence in the last records of the topic; 0: there is none. Raises KafkaException."""
-    consumer = Consumer({**kafka.client(), "group.id": f"{kafka.group}-customers", "enable.auto.commit": False, "log_level": 0})
+    own = {"group.id": f"{kafka.group}-customers", "enable.auto.commit": False, "log_level": 0}
+    to_its_end = {"enable.partition.eof": True, "auto.offset.reset": "earliest", "fetch.wait.max.ms": 10}
+    consumer = Consumer({**kafka.client(), **own, **to_its_end})
     try:
         first, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=_ANSWER_S)
-        found, begin = 0, max(first, end - _LAST_RECORDS)
-        consumer.assign([TopicPartition(topic, 0, begin)])
-        for _ in range(begin, end):
-            if (message := consumer.poll(_ANSWER_S)) is None:
-                break  # retention has taken it
-            if error := message.error():
+        consumer.assign([TopicPartition(topic, 0, max(first, end - _LAST_RECORDS))])
+        found = 0
+        while (message := consumer.poll(_ANSWER_S)) is not None:
+            if (error := message.error()) is None:
+                found = max(found, _sequence(message.value() or b""))
+            elif error.code() == KafkaError._PARTITION_EOF:
+                return found
+            else:
                 raise KafkaException(error)
-            found = max(found, _sequence(message.value() or b""))
-        return found
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # 0 would send all moves of all time again
     finally:
         consumer.close()
 
 
 def _sequence(value: bytes) -> int:
     try:
-        return int(orjson.loads(value)["sequence"])
-    except (ValueError, KeyError, TypeError):
+        sequence = int(orjson.loads(value)["sequence"])
+    except (ValueError, KeyError, TypeError, OverflowError):
         return 0  # somebody else's record
+    return sequence if 0 < sequence < HIGHEST else 0

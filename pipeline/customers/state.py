@@ -26,7 +26,7 @@ from schemas.identity import Command, Rules
 from schemas.times import to_ms, utc_now
 
 TERM = 1 << 40
-"""Sequences of changes: the leader's term times this, then a counter."""
+"""Sequences of changes: the leader's term times this, then a counter; higher where tables or topic have come further."""
 
 
 class State:
@@ -59,9 +59,11 @@ class State:
         """Whether the breaker holds automatic evidence back."""
         return self._breaker.held > 0
 
-    def start(self, term: int, generation: int) -> Change:
-        """Reads everything, and writes what an earlier leader could not any more: as moves of no command."""
-        self._generation, self._sequence, self._half = generation, term * TERM, False
+    def start(self, term: int, generation: int, told: int = 0) -> Change:
+        """Reads everything, and writes what an earlier leader could not any more: as moves of no command. `told`: the sequence
+        that the topic has come to, which is above that of a database restored from a backup."""
+        self._generation, self._half = generation, False
+        self._sequence = max(term * TERM, told, self._tables.newest())
         self.version, self.rules_file = self._tables.rules()
         commands, self._last_command = self._tables.commands()
         self.graph = Graph(self.rules_file.compiled(self.version, self._hashes))

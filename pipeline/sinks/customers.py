@@ -18,8 +18,8 @@ from schemas.evidence import EVIDENCE_COLUMNS
 from schemas.identity import ASSIGNMENT_COLUMNS, EDGE_COLUMNS, REFUSAL_COLUMNS, Command, Customers
 from schemas.times import TIME
 
-BREAKER, CLAIMS, ARRIVED = "breaker", "claims", "arrived"
-"""Marks: whether the breaker holds (not 0: the least sequence of a release), how far claims and arrivals are looked up."""
+BREAKER, CLAIMS, ARRIVED, LATE = "breaker", "claims", "arrived", "late"
+"""Marks: whether the breaker holds (not 0: the least sequence of a release), how far claims, arrivals, late ones are known."""
 OWN_RULE = "own"
 """Rule of the edges that say: this profile is one of our own."""
 PIECE_ROWS = 100_000
@@ -130,6 +130,13 @@ class CustomerTables:
             changed_at=pl.lit(now).cast(TIME),
         )
         self._insert("identity_queue", rows, generation)
+
+    def newest(self) -> int:
+        """The highest sequence of all tables; 0: there is none."""
+        tables = ("assignment_changes", "assignments", "identity_queue", "identity_marks")
+        each = " UNION ALL ".join(f"SELECT max(sequence) AS sequence FROM {table}" for table in tables)
+        newest: int = self._inserter.query(f"SELECT max(sequence) AS newest FROM ({each})").get_column("newest")[0]
+        return newest
 
     # --- marks --------------------------------------------------------------------------------------------------------
     def mark(self, name: str) -> int:

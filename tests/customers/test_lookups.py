@@ -14,10 +14,11 @@ from pipeline.config.settings import Settings
 from pipeline.customers import lookups as lookups_
 from pipeline.customers.lookups import OVERLAP, Lookups, spans
 from pipeline.customers.state import State
+from pipeline.errors import EarshotError
 from pipeline.leader import Leader
-from pipeline.sinks.customers import ARRIVED, CLAIMS, CustomerTables
+from pipeline.sinks.customers import ARRIVED, CLAIMS, LATE, CustomerTables
 from schemas.identity import account_key
-from schemas.times import utc_now
+from schemas.times import to_ms, utc_now
 from tests.support.customers import House, evidence, no_hashes, row
 
 ANN, OTHER = account_key("vk", "1"), account_key("fb", "2")
@@ -30,11 +31,12 @@ class Posts:
     def __init__(self, house: House) -> None:
         self._house, self._number = house, 0
 
-    def land(self, platform: str, author: str, handle: str) -> None:
+    def land(self, platform: str, author: str, handle: str, late: timedelta = timedelta(0)) -> None:
+        """`late`: how long ago its worker had tried to insert it, or how far its clock is behind."""
         self._number += 1
         names = ["event_key", "version", "platform", "author_id", "author_handle", "created_at", "author_at", "ingested_at"]
         now = utc_now()
-        values = (self._number, 1, platform, author, handle, now - timedelta(days=50), now - timedelta(days=50), now)
+        values = (self._number, 1, platform, author, handle, now - timedelta(days=50), now - timedelta(days=50), now - late)
         self._house.client.insert("interactions", [values], column_names=names)
 
 
@@ -139,3 +141,38 @@ async def test_a_name_that_many_bear_is_little_evidence(posts: Posts) -> None:
         await lookups.step(utc_now())
         assert house.rows("SELECT count() FROM identity_edges WHERE rule = 'bears'") == [(2,)]
         assert house.queue() == [("ambiguous handle", 1)]
+
+
+async def test_a_row_that_appears_late_is_found_later(posts: Posts) -> None:
+    house, now = posts._house, utc_now()
+    with looking(house) as (state, lookups):
+        state.take(claim(ANN, "vk", "fb", by_id="2"), False)
+        await lookups.step(now)
+        posts.land("fb", "2", "x", late=timedelta(minutes=50))
+        for minutes in range(0, 150, 30):
+            lookups._arrived_at = float("-inf")
+            await lookups.step(now + timedelta(minutes=minutes))
+        assert house.queue() == [("suggestion", 1)]
+
+        state.keep_mark(LATE, to_ms(now + timedelta(days=30)))  # by a leader whose clock was ahead
+        lookups._arrived_at = float("-inf")
+        await lookups.step(now + timedelta(minutes=150))
+        assert state.mark(LATE) == to_ms(now + timedelta(minutes=30))
+
+
+async def test_claims_that_can_not_be_looked_up_do_not_keep_what_arrives(posts: Posts, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = posts._house
+    with looking(house) as (state, lookups):
+        state.take(claim(ANN, "vk", "fb", by_id="2"), False)
+        await lookups.step(utc_now())
+        posts.land("fb", "2", "x")
+        state.take(claim(OTHER, "fb", "vk", "ann"), False)
+
+        def fail(_: pl.DataFrame) -> pl.DataFrame:
+            raise EarshotError("it takes too long")
+
+        monkeypatch.setattr(lookups, "_bearers", fail)
+        lookups._arrived_at = float("-inf")
+        with pytest.raises(EarshotError, match="too long"):
+            await lookups.step(utc_now() + timedelta(seconds=1))
+        assert house.queue() == [("suggestion", 1)]
