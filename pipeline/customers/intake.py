@@ -46,15 +46,19 @@ class Intake:
         self._leader, self._state, self._vitals = leader, state, vitals
         self._events: list[Any] = []
         """Faust's events that wait."""
+        self._cleared = 0
         self._arrived, self._room = asyncio.Event(), asyncio.Event()
         self._complaint = Seldom()
 
     async def read(self, stream: Any) -> None:
         """The Faust agent of topic identity."""
         async for event in stream.noack().events():
+            cleared = self._cleared
             while len(self._events) >= WAITING:
                 self._room.clear()
                 await self._room.wait()
+            if cleared != self._cleared:
+                continue  # it comes again, behind others: acknowledged before them it would commit over them
             self._events.append(event)
             self._arrived.set()
 
@@ -73,6 +77,7 @@ class Intake:
     def clear(self) -> None:
         """The partition is another process's: it reads uncommitted records again."""
         self._events.clear()
+        self._cleared += 1
         self._room.set()
 
     async def run(self) -> None:

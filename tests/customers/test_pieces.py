@@ -1,11 +1,15 @@
-"""Pieces of evidence, and the breaker that counts after each."""
+"""Pieces of evidence, and the breaker that counts after each; what is read while the partition goes to another process."""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
 
 import polars as pl
 
 from pipeline.customers.breaker import LIMIT, WINDOW_S, Breaker
-from pipeline.customers.intake import IMPORTED_PIECE, PIECE, Piece, pieces
+from pipeline.customers.intake import IMPORTED_PIECE, PIECE, WAITING, Intake, Piece, pieces
 from pipeline.identity.change import MOVED_COLUMNS, REFUSED_COLUMNS, Change
 from schemas.evidence import EVIDENCE_COLUMNS
 from tests.support.customers import emails
@@ -41,3 +45,29 @@ def test_the_breaker_counts_moves_and_refusals_of_a_minute() -> None:
     assert not breaker.count(change(LIMIT), none)
     now = WINDOW_S + 1
     assert breaker.count(change(refused=1, reason="two CRM records"), none)
+
+
+class Stream:
+    """Faust's stream of topic identity: more events than may wait."""
+
+    def noack(self) -> Stream:
+        return self
+
+    async def events(self) -> AsyncIterator[int]:
+        for number in range(WAITING + 2):
+            yield number
+
+
+def test_an_event_that_waited_for_room_when_the_partition_went_is_not_taken() -> None:
+    """It is read again. Acknowledged before those in front of it, it would commit over them."""
+
+    async def read() -> list[Any]:
+        intake: Any = Intake(None, None, None)  # type: ignore[arg-type]
+        reading = asyncio.create_task(intake.read(Stream()))
+        while not intake._events:
+            await asyncio.sleep(0)
+        intake.clear()
+        await reading
+        return list(intake._events)
+
+    assert asyncio.run(read()) == [WAITING + 1]

@@ -99,7 +99,8 @@ async def test_over_a_restored_database_moves_go_on_above_what_the_topic_has(emp
 async def test_a_topic_that_is_gone_is_said_until_it_is_there(emptied: Settings) -> None:
     migrate_topics(emptied.kafka)
     house, topic = House(emptied), emptied.kafka.topic("customers")
-    kafka_admin(emptied.kafka).delete_topics([topic], operation_timeout=10)[topic].result(20)
+    admin = kafka_admin(emptied.kafka)
+    admin.delete_topics([topic], operation_timeout=10)[topic].result(20)
     publisher, leader = publisher_of(emptied, house)
     assert publisher.told() == 0
     task = asyncio.create_task(publisher.run(lambda: 0, leader.lease.generation))
