@@ -168,7 +168,7 @@ async def test_claims_that_can_not_be_looked_up_do_not_keep_what_arrives(posts: 
         posts.land("fb", "2", "x")
         state.take(claim(OTHER, "fb", "vk", "ann"), False)
 
-        def fail(_: pl.DataFrame) -> pl.DataFrame:
+        def fail(*_: object) -> pl.DataFrame:
             raise EarshotError("it takes too long")
 
         monkeypatch.setattr(lookups, "_bearers", fail)
