@@ -179,7 +179,7 @@ class Identity:
 
 def _sent_keys(edges: pl.DataFrame) -> Keys:
     """A key for each edge and basis; that an account is our own is another fact than that it bears a handle."""
-    basis = edges.get_column("basis").to_physical().to_numpy().astype(np.uint64)
-    own = (edges.get_column("rule") == OWN).to_numpy().astype(np.uint64)
-    keys: Keys = edges.get_column("edge").to_numpy() ^ (basis + own * np.uint64(len(BASES)))
+    own = (pl.col("rule") == OWN).cast(pl.UInt64)
+    fact = edges.select(pl.col("basis").to_physical().cast(pl.UInt64) + own * len(BASES)).to_series()
+    keys: Keys = edges.get_column("edge").to_numpy() ^ fact.to_numpy()
     return keys
