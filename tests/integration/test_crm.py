@@ -109,6 +109,12 @@ def test_an_import_is_stored_encrypted_and_gives_evidence_once(stacked: Run, set
     assert stored(client).drop("name", "email", "phone").equals(table.drop("name", "email", "phone"))
 
 
+def test_numbers_that_only_meet_their_own_writing_are_counted(run: Run) -> None:
+    Path("crm.csv").write_text("id,phone\n1,030 901820\n2,+49 30 901820\n3,0049 30 901820\n4,\n")
+    dry = ("crm", "import", "crm.csv", "--map", "id=id", "--map", "phone=phone", "--basis", "given", "--dry-run")
+    assert "crm.csv: 2 numbers have no + before them, and setting privacy.region names no country" in run(*dry).err
+
+
 def test_another_key_or_none_writes_nothing(
     stacked: Run, settings: Settings, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

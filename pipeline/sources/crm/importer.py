@@ -77,7 +77,7 @@ class Import:
     """
 
     def __init__(self, settings: Settings, path: Path, columns: Mapping[str, str], basis: str, dry_run: bool) -> None:
-        self.report, self._path = Imported(), path
+        self.report, self._path, self._region = Imported(), path, settings.privacy.region
         self._chunks = read_chunks(path, columns, settings.privacy.region, self.report.notes.append)
         self._writer = None if dry_run else _Writer(settings, _time_of(path), basis)
 
@@ -85,16 +85,23 @@ class Import:
         """Blocks while Kafka or ClickHouse is away. Ctrl-C ends it after a chunk, a second one at once. `progress` gets the
         lines so far and in all, None if nobody knows."""
         path, report, stop = self._path, self.report, threading.Event()
+        local = 0
         total = None if not path.is_file() or is_packed(path) or format_of(path) == "json" else count_lines(path)
         with ctrl_c_sets(stop):
             for chunk in self._chunks:
                 if self._writer is not None:
                     self._writer.write(chunk, report)
                 _count(report, path, chunk)
+                local += chunk.records.filter(~pl.col("phone").str.starts_with("+")).height
                 progress(chunk.line, total)
                 if stop.is_set():
                     report.interrupted = True
                     break
+        if local and not self._region:
+            report.notes.append(
+                f"{local:,} numbers have no + before them, and setting privacy.region names no country: each meets only "
+                "numbers that are written as it is"
+            )
         return report
 
 
