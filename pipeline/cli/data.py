@@ -13,7 +13,7 @@ from uuid import uuid4
 import typer
 
 from pipeline.cli.options import load_settings, refuse, time_of
-from pipeline.errors import EarshotError, SettingsError
+from pipeline.errors import EarshotError, SettingsError, UnknownName
 from schemas.times import rfc3339
 
 if TYPE_CHECKING:
@@ -166,8 +166,13 @@ def _timeline(context: typer.Context, form: Format, customer: str | None, as_of:
     moment, settings = time_of("--as-of", as_of), load_settings(context)
     from pipeline.cli import timeline as screen
     from pipeline.clickhouse.client import clickhouse_client
+    from pipeline.queries.identity.names import slip
     from pipeline.queries.timeline import profile_of, timeline
 
     client = clickhouse_client(settings.clickhouse)
-    found = timeline(client, profile_of(client, customer), limit, moment)
+    profile = profile_of(client, customer)
+    try:
+        found = timeline(client, profile, limit, moment)
+    except UnknownName as error:
+        raise UnknownName(f"{customer}: {error}{slip(customer)}") from None
     {Format.table: screen.show, Format.json: screen.write_json, Format.csv: screen.write_csv}[form](found)

@@ -8,7 +8,7 @@ import typer
 
 from pipeline.cli import identity_read, identity_rules
 from pipeline.cli.options import load_settings
-from pipeline.errors import EarshotError, SettingsError
+from pipeline.errors import EarshotError, SettingsError, UnreachableError
 
 if TYPE_CHECKING:
     from pipeline.config.settings import Settings
@@ -115,7 +115,7 @@ def withdraw(context: typer.Context, a: One, type_: Type = "", why: Why = "") ->
 
 @app.command(epilog="Example:  earshot identity accept 5f0c9a1b2c3d4e5f 6a0c9a1b2c3d4e5f")
 def accept(context: typer.Context, edges: Edges, why: Why = "") -> None:
-    """Let edges of the review queue link.
+    """Let edges of the review queue link. One that is refused does not stop the others.
 
     Exit codes: 0 done, 1 refused (a line says why), 2 wrong usage or the token is refused (setting customers.token), 3
     customers or ClickHouse unreachable.
@@ -125,7 +125,7 @@ def accept(context: typer.Context, edges: Edges, why: Why = "") -> None:
 
 @app.command(epilog="Example:  earshot identity reject 5f0c9a1b2c3d4e5f --why 'a shared phone'")
 def reject(context: typer.Context, edges: Edges, why: Why = "") -> None:
-    """Let edges link nobody, for good.
+    """Let edges link nobody, for good. One that is refused does not stop the others.
 
     Exit codes: 0 done, 1 refused (a line says why), 2 wrong usage or the token is refused (setting customers.token), 3
     customers or ClickHouse unreachable.
@@ -173,8 +173,19 @@ def _verdict(context: typer.Context, action: str, edges: list[str], why: str) ->
     from pipeline.queries.identity.names import parse_key
 
     settings, keys = load_settings(context), [parse_key(edge) for edge in edges]
+    refused = False
     for key in keys:
-        _send(settings, {"action": action, "a": f"{key:016x}", "why": why}, {})
+        try:
+            _send(settings, {"action": action, "a": f"{key:016x}", "why": why}, {})
+        except (SettingsError, UnreachableError):
+            raise
+        except EarshotError as error:  # one that was decided before does not stop the others
+            if len(keys) == 1:
+                raise
+            typer.echo(f"edge {key:016x}: {error}", err=True)
+            refused = True
+    if refused:
+        raise typer.Exit(1)
 
 
 def _keys(settings: Settings, *names: str) -> list[int]:
@@ -190,6 +201,7 @@ def _send(settings: Settings, body: JsonObject, names: dict[str, str]) -> None:
     """Sends the command, and prints what it did; a refusal names profiles as they were typed."""
     from pipeline.api.client import ask
     from pipeline.cli.terminal import printable
+    from pipeline.queries.identity.names import slip
 
     try:
         done = ask(settings, "customers", "POST", "/commands", body)
@@ -197,6 +209,7 @@ def _send(settings: Settings, body: JsonObject, names: dict[str, str]) -> None:
         text = str(error)
         for key, name in names.items():
             text = text.replace(f"profile {key}", name)
+            text += slip(name) if f"{name} is unknown" in text else ""
         raise type(error)(text) from None
     typer.echo(f"command {done['sequence']}: {body['action']}, {_moves(len(done['moved']) + done['more'])}")
     for move in done["moved"]:

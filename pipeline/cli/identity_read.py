@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.options import load_settings
-from pipeline.errors import SettingsError
+from pipeline.errors import EarshotError, SettingsError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.clickhouse.query import Query
     from pipeline.config.settings import Settings
     from pipeline.identity.rules_file import Hashes
+    from pipeline.queries.identity.between import About
 
 MOST = 20
 """Customers that one search shows."""
@@ -65,7 +66,7 @@ def find(
 
     settings = load_settings(context)
     query, screen = query_of(settings), console()
-    found = meant(query, what, hashes_of(settings))
+    found = meant(query, what, lambda column, values: hashes_of(settings)(column, values))
     for customer in customers.customers(query, found[:MOST]):
         screen.print(identity_view.customer(customer))
     if len(found) > MOST:
@@ -81,8 +82,8 @@ def show(
 ) -> None:
     """Show what is known of a profile, or what links two and what keeps them apart.
 
-    Exit codes: 0 shown, 1 a handle is of several profiles, or ClickHouse refused, 2 wrong usage or settings, 3 ClickHouse
-    unreachable, 4 run `earshot migrate` first.
+    Exit codes: 0 shown, 1 nobody is known by the name, a handle is of several profiles, or ClickHouse refused, 2 wrong usage or
+    settings, 3 ClickHouse unreachable, 4 run `earshot migrate` first.
     """
     from pipeline.cli import identity_view
     from pipeline.cli.terminal import console
@@ -94,11 +95,24 @@ def show(
     query, screen = query_of(load_settings(context)), console()
     one = profile_key(query, a)
     if b:
-        lines = identity_view.between(between.between(query, one, profile_key(query, b)))
+        both = between.between(query, one, profile_key(query, b))
+        _known((a, both.one), (b, both.other))
+        lines = identity_view.between(both)
     else:
-        lines = identity_view.about(between.about(query, one))
+        shown = between.about(query, one)
+        _known((a, shown))
+        lines = identity_view.about(shown)
     for line in lines:
         screen.print(line, soft_wrap=True, markup=False)
+
+
+def _known(*named: tuple[str, About]) -> None:
+    """Raises EarshotError for the name of a profile of which nothing is known."""
+    from pipeline.queries.identity.names import slip
+
+    for name, shown in named:
+        if not (shown.profile.platform or shown.edges or shown.commands):
+            raise EarshotError(f"{name} is unknown: no event, no evidence and no record of a CRM names it{slip(name)}")
 
 
 # --- shared with the other commands about identity --------------------------------------------------------------------

@@ -17,6 +17,13 @@ from pipeline.queries.identity.edges import Recorded
 from pipeline.queries.identity.profiles import Profile
 from pipeline.queries.identity.review import Entry
 
+_DECIDES = {
+    "suggestion": ("accept", "reject"),
+    "held": ("accept", "reject"),
+    "rejected": ("accept",),
+    **dict.fromkeys(("two CRM records", "never", "too large", "ambiguous handle"), ("reject",)),
+}
+"""What a steward can do with an edge, by its reason; of the others only rules, or the person, decide."""
 _MEMBERS = ("platform", "handle", "id", "key", "interactions", "last seen", "since", "belongs by")
 
 
@@ -43,13 +50,12 @@ def entries(shown: Sequence[Entry], counts: Mapping[str, int]) -> Iterator[str]:
     """The review queue: what, of whom, and what to type."""
     for entry in shown:
         more = f" and {entry.size - len(entry.profiles):,} more" if entry.size > len(entry.profiles) else ""
+        beside = f", shared with {_names(entry.others)}" if entry.others else ""
         one = ", one customer already" if entry.together else ""
-        yield one_line(
-            f"{entry.reason}: {entry.says}: {_names(entry.profiles)}{more} ({entry.interactions:,} interactions{one})"
-        )
+        who = f"{_names(entry.profiles)}{more}{beside}"
+        yield one_line(f"{entry.reason}: {entry.says}: {who} ({entry.interactions:,} interactions{one})")
         edges = " ".join(f"{edge:016x}" for edge in entry.edges)
-        yield f"    earshot identity accept {edges}"
-        yield f"    earshot identity reject {edges}"
+        yield from (f"    earshot identity {action} {edges}" for action in _DECIDES.get(entry.reason, ()))
     if not shown:
         yield "nothing to review"
     if counts:

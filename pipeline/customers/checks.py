@@ -15,6 +15,7 @@ from pipeline.identity.graph import Graph
 from pipeline.identity.walk import NEVER, TOO_LARGE, TWO_RECORDS
 from schemas.identity import CRM, Command
 
+_NOTHING_TO_LIFT = "no never and no split of them stands: `earshot identity show A` lists what was decided about A"
 _NEED_PROFILES = ("link", "never", "consent", "withdraw", "split")
 
 
@@ -44,7 +45,7 @@ def refusal(graph: Graph, command: Command, known: Container[int], holds: bool) 
             return _contradicted(decisions, pair) or _tried(graph, command)
         case "lift":
             splits = any(tuple(sorted((split.a, split.b))) == pair for split in decisions.splits.values())
-            return "" if splits or pair in decisions.nevers else "no never and no split of them stands"
+            return "" if splits or pair in decisions.nevers else _NOTHING_TO_LIFT
         case "split":
             return _no_member(graph, command)
         case "accept" | "reject":

@@ -82,6 +82,7 @@ def profile_of(client: Client, text: str) -> int:
     if re.fullmatch(r"[0-9a-fA-F]{16}", text):
         return int(text, 16)
     platform, _, name = text.partition(":")
+    platform = platform.lower()
     if not re.fullmatch(PLATFORM_PATTERN, platform) or name.removeprefix("@") == "":
         raise SettingsError(f"{text!r} is no account: it should look like 16 hex digits, platform:id or platform:@handle")
     if not name.startswith("@"):

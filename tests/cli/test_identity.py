@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.settings import Settings
+from pipeline.errors import SettingsError
+from schemas.identity import value_key
 from tests.support.commands import Run, set_variables
 from tests.support.customers_api import LARS, Stewarded, edge, insert_events, insert_records, key_of, stewarded
 from tests.support.oracle import connect
@@ -74,7 +76,8 @@ def test_profiles_are_linked_and_unlinked_and_each_step_is_on_record(house: Stew
         (("link", SHOP, "vk:@nobody"), "vk:@nobody is unknown"),
         (("link", CRM_1, CRM_2), "two records of a CRM would be one customer: confirm it (--confirm)"),
         (("unlink", SHOP, VK), "no link by hand of them stands"),
-        (("lift", SHOP, VK), "no never and no split of them stands"),
+        (("link", SHOP, "vk:nobody"), "; a handle has an @ before it: vk:@nobody"),
+        (("lift", SHOP, VK), "no never and no split of them stands: `earshot identity show A` lists"),
         (("release",), "nothing is held back"),
         (("accept", "00000000000000aa"), "there is no edge 00000000000000aa"),
         (("reject", "00000000000000aa"), "there is no edge 00000000000000aa"),
@@ -171,6 +174,50 @@ def test_evidence_is_found_by_what_people_type_and_never_shown_in_clear(house: S
     assert "withdrawn" in stacked("identity", "show", VK).out
     everything = by_mail.out + queue + against + together + path + kept
     assert not any(text in everything for text in IN_CLEAR)
+
+
+def test_the_queue_names_who_shares_the_value_and_only_what_decides_it(house: Stewarded, stacked: Run) -> None:
+    house.know(*house.shares("email", MAIL, SHOP, CRM_1), *house.shares("phone", PHONE, SHOP, FB))
+    house.know(*house.shares("email", MAIL, CRM_2, at=1_790_000_001_000))
+    queue = stacked("identity", "review").out
+    double = re.search(r"two CRM records: e-mail address \w+: crm:C-2, shared with (.+) \(0 interactions\)\n( +.*)\n", queue)
+    assert double is not None and set(double[1].split(", ")) == {SHOP, CRM_1}
+    assert re.fullmatch(r"    earshot identity reject \w{16}", double[2])  # an accept would be refused
+    assert queue.count("identity accept") == 1
+
+    edges = re.search(r"earshot identity accept (\w+) (\w+)\n", queue)
+    assert edges is not None
+    first, second = edges.groups()
+    assert stacked("identity", "accept", first).code == 0
+    again = stacked("identity", "accept", first, second)  # pasted again: what was decided does not stop the rest
+    assert again.code == 1 and ": accept, 1 profile moved\n" in again.out
+    assert again.err.startswith(f"edge {first}: ") and again.err.endswith("is accepted already\n")
+    house.know(*house.shares("phone", PHONE, VK))
+    third = re.search(
+        r"suggestion: phone number \w+: vk:@ines_k, shared with (.+) \(1 interactions\)", stacked("identity", "review").out
+    )
+    assert third is not None and set(third[1].split(", ")) == {SHOP, FB}
+
+
+def test_what_people_type_is_found_or_a_line_says_why_not(
+    house: Stewarded, stacked: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.know(*house.shares("phone", PHONE, SHOP), edge("value", "page", FB, value_key("page", "ines.example/blog")))
+    assert "4711" in stacked("identity", "find", "(+49) 30 / 9018-2076").out
+    assert "facebook" in stacked("identity", "find", "https://www.ines.example/blog/").out
+    for command in (("identity", "show", "vk:ines_k"), ("identity", "show", SHOP, "vk:ines_k")):
+        done = stacked(*command)
+        assert (done.code, done.out) == (1, "")
+        assert "vk:ines_k is unknown: no event" in done.err and done.err.endswith("has an @ before it: vk:@ines_k\n")
+    done = stacked("query", "timeline", "--customer", "VK:ines_k")
+    assert done.code == 1 and "VK:ines_k: no event of account " in done.err and "vk:@ines_k" in done.err
+
+    def no_key(settings: Settings) -> None:
+        raise SettingsError("setting privacy.hash_key is missing")
+
+    monkeypatch.setattr("pipeline.cli.identity_read.hashes_of", no_key)  # a steward's own machine has none
+    assert stacked("identity", "find", SHOP).code == 0
+    assert "hash_key is missing" in stacked("identity", "find", MAIL).err
 
 
 def _customer_of(moves: str) -> str:

@@ -57,7 +57,7 @@ def why(asked: Command, *edges: JsonObject, after: tuple[Command, ...] = (), hol
         (Command(0, "never", X, FB), (), (Command(1, "never", FB, X),), "command 1 keeps them apart already"),
         (Command(0, "never", X, FB), (), (link(FB, X),), "command 1 by ines links them by hand: unlink them first"),
         (Command(0, "never", X, FB), (), (link(FB, VK), link(VK, X, sequence=2)), "links by hand join them through others"),
-        (Command(0, "lift", X, FB), (), (link(FB, X),), "no never and no split of them stands"),
+        (Command(0, "lift", X, FB), (), (link(FB, X),), "no never and no split of them stands: `earshot identity show A`"),
         (Command(0, "split", X, FB), (mail(X), mail(SHOP)), (), "profile 0000000000000001 is not in customer 0000000000000003"),
         (Command(0, "split", X, X), (), (), "is its whole customer"),
         (Command(0, "accept", 5), (), (), "there is no edge 0000000000000005"),

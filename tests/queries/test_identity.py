@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import SettingsError
 from pipeline.identity.rules_file import parse_rules, without_values
 from pipeline.queries.identity.dry_run import grouped, regrouped
-from pipeline.queries.identity.names import Name, parse_key, parse_name
+from pipeline.queries.identity.names import Name, parse_key, parse_name, slip
 from schemas.identity import ASSIGNMENT_COLUMNS, REFUSAL_COLUMNS, Customers
 
 
@@ -35,6 +35,11 @@ def test_other_texts_name_no_profile(text: str) -> None:
         parse_name(text)
     with pytest.raises(SettingsError, match="is no edge"):
         parse_key(text)
+
+
+def test_a_handle_without_its_at_is_a_likely_slip() -> None:
+    assert slip("twitter:Ines") == "; a handle has an @ before it: twitter:@Ines"
+    assert [slip(name) for name in ("twitter:55", "twitter:@ines", "crm:C-1", "00FF00000000000a")] == ["", "", "", ""]
 
 
 def customers(assigned: dict[int, int]) -> Customers:

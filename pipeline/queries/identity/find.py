@@ -9,19 +9,19 @@ import polars as pl
 
 from pipeline.clickhouse.query import Query
 from pipeline.errors import EarshotError, SettingsError
-from pipeline.identity.profile_urls import accounts_in
+from pipeline.identity.profile_urls import accounts_in, pages
 from pipeline.identity.rules_file import Hashes
 from pipeline.queries.identity.names import bearers_of, parse_name
 from pipeline.queries.identity.profiles import profiles
 from schemas.identity import CRM, account_key, value_key
 
-_VALUES = {"email": r"[^@\s:/]+@[^@\s:/]+\.[^@\s:/]+", "phone": r"\+?\d[\d\s.()/-]{4,}"}
+_VALUES = {"email": r"[^@\s:/]+@[^@\s:/]+\.[^@\s:/]+", "phone": r"[+(\d][\d\s.()/+-]{4,}"}
 
 
 def find(query: Query, what: str, hashes: Hashes) -> list[int]:
     """The ids of the customers whom the text may mean. Raises EarshotError if nobody is known by it.
 
-    An address or number is looked for by its hash: the query holds it in no other form.
+    An address or number is looked for by its hash: the query holds it in no other form. `hashes` is called for these alone.
     """
     keys = list(dict.fromkeys(_meant(query, what.strip(), hashes)))
     known = profiles(query, keys)
@@ -42,9 +42,9 @@ def _meant(query: Query, what: str, hashes: Hashes) -> Iterator[int]:
     """The profiles, in the order of how surely they are meant."""
     for type_, form in _VALUES.items():
         if re.fullmatch(form, what):
-            key = value_key(type_, hashes(f"author_{type_}", [what])[0])
-            sql = f"SELECT DISTINCT a FROM identity_edges WHERE kind = 'value' AND type = '{type_}' AND b = {key} ORDER BY a"
-            yield from query(sql).get_column("a")
+            yield from _having(query, type_, hashes(f"author_{type_}", [what])[0])
+    for page in pages(pl.Series([what])).drop_nulls():
+        yield from _having(query, "page", page)
     for _, platform, handle, id_ in accounts_in(pl.Series([what])).iter_rows():
         yield from _named(query, platform, id_ or "", handle or "")
     try:
@@ -56,6 +56,12 @@ def _meant(query: Query, what: str, hashes: Hashes) -> Iterator[int]:
     if name.key:
         yield name.key
     yield from _named(query, name.platform, name.id, name.handle)
+
+
+def _having(query: Query, type_: str, digest: str) -> pl.Series:
+    """The profiles that have the value."""
+    where = f"kind = 'value' AND type = '{type_}' AND b = {value_key(type_, digest)}"
+    return query(f"SELECT DISTINCT a FROM identity_edges WHERE {where} ORDER BY a").get_column("a")
 
 
 def _named(query: Query, platform: str, id_: str, handle: str) -> Iterator[int]:

@@ -9,7 +9,7 @@ from pipeline.clickhouse.query import Query
 from pipeline.clickhouse.row_versions import quoted
 from pipeline.errors import EarshotError, SettingsError
 from schemas.events import PLATFORM_PATTERN
-from schemas.identity import HANDLE_SQL, account_key
+from schemas.identity import CRM, HANDLE_SQL, account_key
 
 FORMS = "platform:id, platform:@handle, crm:ID, or a key of 16 hexadecimal digits"
 SHOWN = 5
@@ -35,6 +35,16 @@ def parse_name(text: str) -> Name:
         if bare:
             return Name(platform.lower(), handle=lower(bare)) if rest.startswith("@") else Name(platform.lower(), rest)
     raise SettingsError(f"{text!r} names no profile: write {FORMS}")
+
+
+def slip(text: str) -> str:
+    """What the name of a profile that nobody knows may have meant: a handle without its @; blank: nothing else.
+
+    Raises SettingsError as `parse_name`.
+    """
+    name = parse_name(text)
+    meant = name.id and not name.id.isdigit() and name.platform != CRM
+    return f"; a handle has an @ before it: {name.platform}:@{name.id}" if meant else ""
 
 
 def parse_key(text: str) -> int:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pipeline.clickhouse.query import Query
 from pipeline.clickhouse.row_versions import quoted
-from pipeline.queries.identity.edges import Edge, edges_named
+from pipeline.queries.identity.edges import Edge, edges_at, edges_named
 from pipeline.queries.identity.find import assigned
 from pipeline.queries.identity.profiles import Profile, profiles
 from schemas.identity import REASONS
@@ -28,11 +28,13 @@ class Entry(NamedTuple):
     """SHOWN at most."""
     size: int
     """Profiles in all."""
+    others: list[Profile]
+    """Who has the value by edges that are not refused; SHOWN at most."""
     interactions: int
     edges: list[int]
     """To be accepted or rejected; SHOWN at most."""
     together: bool
-    """Its profiles are one customer already."""
+    """Its profiles, and the others, are one customer already."""
 
 
 def counts(query: Query) -> dict[str, int]:
@@ -66,28 +68,42 @@ ORDER BY indexOf([{listed}], reason), interactions DESC, size DESC, of LIMIT {li
     edges = {edge.key: edge for edge in edges_named(query, listed_edges)}
     bearers = _bearers(query, edges.values())
     ends = {edge.key: _ends(edge, bearers) for edge in edges.values()}
-    known = profiles(query, {end for each in ends.values() for end in each})
+    others = _others(query, edges.values())
+    known = profiles(query, {key for each in (*ends.values(), *others.values()) for key in each})
     customer = assigned(query, known)
-    return [_entry(row, edges, ends, known, customer) for row in rows.iter_rows(named=True)]
+    return [_entry(row, edges, ends, others, known, customer) for row in rows.iter_rows(named=True)]
 
 
 def _entry(
     row: Row,
     edges: Mapping[int, Edge],
     ends: Mapping[int, list[int]],
+    others: Mapping[int, list[int]],
     known: Mapping[int, Profile],
     customer: Mapping[int, int],
 ) -> Entry:
     found = list(dict.fromkeys(end for key in row["edges"] for end in ends[key]))
+    beside = others.get(row["of"], [])
+    customers = [customer.get(key, key) for key in (*found, *beside)]
     return Entry(
         row["reason"],
         edges[row["edges"][0]].says(),
         [known.get(key, Profile(key)) for key in found[:SHOWN]],
         max(row["size"], len(found)),
+        [known.get(key, Profile(key)) for key in beside],
         row["interactions"],
         row["edges"],
-        len({customer.get(key, key) for key in found}) == 1,
+        len(customers) > 1 and len(set(customers)) == 1,
     )
+
+
+def _others(query: Query, edges: Iterable[Edge]) -> dict[int, list[int]]:
+    """Who has the same values by edges that are not refused: with them the edges would link."""
+    found: dict[int, list[int]] = {edge.b: [] for edge in edges if edge.is_value}
+    for edge in edges_at(query, (), found):
+        if edge.is_value and not edge.reason and len(found[edge.b]) < SHOWN:
+            found[edge.b].append(edge.a)
+    return found
 
 
 def _bearers(query: Query, edges: Iterable[Edge]) -> dict[int, list[int]]:
