@@ -160,10 +160,10 @@ def _pair(context: typer.Context, action: str, a: str, b: str, why: str, confirm
 
 def _one(context: typer.Context, action: str, a: str, type_: str, why: str) -> None:
     from pipeline.config.document import hint
-    from schemas.identity import TYPES
+    from pipeline.identity.rules_file import GIVEN
 
-    if type_ and type_ not in TYPES:
-        raise SettingsError(f"--type {type_}: it is one of {', '.join(TYPES)}{hint(type_, TYPES)}")
+    if type_ and type_ not in GIVEN:
+        raise SettingsError(f"--type {type_}: it is one of {', '.join(GIVEN)}{hint(type_, GIVEN)}")
     settings = load_settings(context)
     key = f"{_keys(settings, a)[0]:016x}"
     _send(settings, {"action": action, "a": key, "type": type_, "why": why}, {key: a})

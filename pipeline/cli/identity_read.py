@@ -68,7 +68,8 @@ def find(
     query, screen = query_of(settings), console()
     found = meant(query, what, lambda column, values: hashes_of(settings)(column, values))
     for customer in customers.customers(query, found[:MOST]):
-        screen.print(identity_view.customer(customer))
+        for line in identity_view.customer(customer):
+            screen.print(line, soft_wrap=True, markup=False)
     if len(found) > MOST:
         typer.echo(f"the first {MOST} of {len(found):,} customers", err=True)
 

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rich.table import Table
-
-from pipeline.cli.terminal import moment, one_line, table
+from pipeline.cli.terminal import moment, one_line
 from pipeline.queries.identity.between import About, Between
 from pipeline.queries.identity.customers import Customer
 from pipeline.queries.identity.dry_run import DryRun, Regrouped
@@ -24,26 +22,22 @@ _DECIDES = {
     **dict.fromkeys(("two CRM records", "never", "too large", "ambiguous handle"), ("reject",)),
 }
 """What a steward can do with an edge, by its reason; of the others only rules, or the person, decide."""
-_MEMBERS = ("platform", "handle", "id", "key", "interactions", "last seen", "since", "belongs by")
 
 
-def customer(shown: Customer) -> Table:
-    """A customer: a row a profile."""
+def customer(shown: Customer) -> Iterator[str]:
+    """A customer: a line a profile, and below it why it belongs. A key stays in one piece, however narrow the terminal."""
     count = len(shown.members)
-    rows = [
-        (
-            profile.platform or "?",
-            profile.handle and f"@{profile.handle}",
-            profile.id,
-            f"{profile.key:016x}",
-            profile.interactions,
-            moment(profile.last_seen),
-            moment(since),
-            "\n".join(map(one_line, evidence)),
-        )
-        for profile, since, evidence in shown.members
-    ]
-    return table(_MEMBERS, rows, f"customer {shown.key:016x}: {count:,} profile{'s' if count != 1 else ''}")
+    yield f"customer {shown.key:016x}: {count:,} profile{'s' if count != 1 else ''}"
+    for profile, since, evidence in shown.members:
+        facts = [f"id {profile.id}"] if profile.handle and profile.id else []
+        if profile.last_seen:
+            facts.append(f"{profile.interactions:,} interactions, the last {moment(profile.last_seen)}")
+        if since:
+            facts.append(f"here since {moment(since)}")
+        # A profile that only evidence names is shown by its key, with what is known of its platform.
+        name = profile.name if profile.handle or profile.id else f"{profile.platform or '?'}:?"
+        yield one_line(f"  {name}  {profile.key:016x}{'  ' if facts else ''}{', '.join(facts)}")
+        yield from (one_line(f"      {line}") for line in evidence)
 
 
 def entries(shown: Sequence[Entry], counts: Mapping[str, int]) -> Iterator[str]:

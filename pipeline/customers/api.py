@@ -21,8 +21,9 @@ from pydantic import Field, field_validator, model_validator
 
 from pipeline.api.server import Body, CommandServer, body_of, json_answer
 from pipeline.customers.commands import Commands
+from pipeline.identity.rules_file import GIVEN
 from pipeline.monitoring.health import Vitals
-from schemas.identity import TYPES, Action, Command
+from schemas.identity import Action, Command
 
 _TAKES_A: tuple[Action, ...] = ("link", "unlink", "never", "lift", "split", "consent", "withdraw", "accept", "reject")
 _TAKES_B: tuple[Action, ...] = ("link", "unlink", "never", "lift", "split")
@@ -54,8 +55,8 @@ class CommandBody(Body):
                 raise ValueError(f"{self.action} needs {name}" if self.action in takes else f"{self.action} takes no {name}")
         if self.confirm and self.action != "link":
             raise ValueError(f"{self.action} takes no confirm")
-        if self.type and (self.action not in ("consent", "withdraw") or self.type not in TYPES):
-            raise ValueError(f"type: of a consent or a withdrawal, one of {', '.join(TYPES)}")
+        if self.type and (self.action not in ("consent", "withdraw") or self.type not in GIVEN):
+            raise ValueError(f"type: of a consent or a withdrawal, one of {', '.join(GIVEN)}")
         return self
 
     def command(self, actor: str) -> Command:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pipeline.cli import identity_view
 from pipeline.cli.terminal import console
 from pipeline.queries.identity.between import About, Between
+from pipeline.queries.identity.customers import Customer, Member
 from pipeline.queries.identity.dry_run import DryRun, Regrouped
 from pipeline.queries.identity.edges import Edge
 from pipeline.queries.identity.profiles import Profile
@@ -19,8 +20,9 @@ CLAIM = Edge(5, "profile", "handle", 1, 2, FORGED, "public", datetime(2026, 11, 
 
 
 def lines() -> Iterator[str]:
-    yield from identity_view.entries([Entry("suggestion", CLAIM.says(), [STRANGER], 1, 3, [5], False)], {})
+    yield from identity_view.entries([Entry("suggestion", CLAIM.says(), [STRANGER], 1, [STRANGER], 3, [5], False)], {})
     about = About(STRANGER, 1, [CLAIM], [])
+    yield from identity_view.customer(Customer(1, [Member(STRANGER, None, [CLAIM.line(FORGED)])]))
     yield from identity_view.about(about)
     yield from identity_view.between(Between(about, about, [CLAIM.line(FORGED)], [CLAIM.line(FORGED)], []))
     groups = [Regrouped(1, 2, 2, [STRANGER])]

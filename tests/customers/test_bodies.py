@@ -31,7 +31,11 @@ def test_a_body_becomes_a_command_of_its_owner() -> None:
         ({"action": "release", "a": A}, "release takes no a"),
         ({"action": "split", "a": A, "b": B, "confirm": True}, "split takes no confirm"),
         ({"action": "link", "a": A, "b": B, "type": "email"}, "type: of a consent or a withdrawal"),
-        ({"action": "consent", "a": A, "type": "emial"}, "type: of a consent or a withdrawal, one of hand, login, email"),
+        (
+            {"action": "consent", "a": A, "type": "emial"},
+            "type: of a consent or a withdrawal, one of email, phone, login, page, handle",
+        ),
+        ({"action": "withdraw", "a": A, "type": "hand"}, "type: of a consent or a withdrawal"),  # unlink takes a link back
         ({"action": "link", "a": "AA", "b": B}, "it has 16 hexadecimal digits"),
         ({"action": "apply"}, "rules are applied by POST /rules"),
         ({"action": "merge"}, "Input should be 'link', 'unlink'"),
