@@ -18,6 +18,7 @@ from clickhouse_connect.driver.client import Client
 from pipeline.clickhouse.query import LONG_SQL, frame, one_line, settings_for
 from pipeline.clickhouse.row_versions import ROW_KEY
 from pipeline.errors import EarshotError, SettingsError, UnknownName
+from pipeline.queries.identity.names import checked
 from schemas.events import PLATFORM_PATTERN
 from schemas.identity import account_key
 from schemas.times import TIME, to_ms
@@ -79,6 +80,7 @@ def profile_of(client: Client, text: str) -> int:
     Raises SettingsError for another form, UnknownName for a handle that no stored event's author bore, EarshotError if several
     did, or with the server's reason.
     """
+    text = checked(text)
     if re.fullmatch(r"[0-9a-fA-F]{16}", text):
         return int(text, 16)
     platform, _, name = text.partition(":")

@@ -37,6 +37,11 @@ def test_other_texts_name_no_profile(text: str) -> None:
         parse_key(text)
 
 
+def test_bytes_that_are_no_text_name_nobody() -> None:
+    with pytest.raises(SettingsError, match=r"'vk:\\udcff' is not UTF-8"):
+        parse_name("vk:\udcff")
+
+
 def test_a_handle_without_its_at_is_a_likely_slip() -> None:
     assert slip("twitter:Ines") == "; a handle has an @ before it: twitter:@Ines"
     assert [slip(name) for name in ("twitter:55", "twitter:@ines", "crm:C-1", "00FF00000000000a")] == ["", "", "", ""]

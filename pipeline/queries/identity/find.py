@@ -11,7 +11,7 @@ from pipeline.clickhouse.query import Query
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.identity.profile_urls import accounts_in, pages
 from pipeline.identity.rules_file import Hashes
-from pipeline.queries.identity.names import bearers_of, parse_name
+from pipeline.queries.identity.names import bearers_of, checked, parse_name
 from pipeline.queries.identity.profiles import profiles
 from schemas.identity import CRM, account_key, value_key
 
@@ -23,7 +23,7 @@ def find(query: Query, what: str, hashes: Hashes) -> list[int]:
 
     An address or number is looked for by its hash: the query holds it in no other form. `hashes` is called for these alone.
     """
-    keys = list(dict.fromkeys(_meant(query, what.strip(), hashes)))
+    keys = list(dict.fromkeys(_meant(query, checked(what), hashes)))
     known = profiles(query, keys)
     if not known:
         raise EarshotError("nobody is known by this: neither as an address or number, nor as a handle, account, record or key")

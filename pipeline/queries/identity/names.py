@@ -24,9 +24,18 @@ class Name(NamedTuple):
     key: int = 0
 
 
+def checked(text: str) -> str:
+    """What was typed, without space around it. Raises SettingsError for bytes that are not UTF-8: they have no key."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise SettingsError(f"{text!r} is not UTF-8") from None
+    return text.strip()
+
+
 def parse_name(text: str) -> Name:
     """Raises SettingsError for a text that names no profile."""
-    text = text.strip()
+    text = checked(text)
     if re.fullmatch("[0-9a-fA-F]{16}", text):
         return Name(key=int(text, 16))
     platform, _, rest = text.partition(":")

@@ -43,7 +43,10 @@ def parse_fields(given: Sequence[str]) -> dict[str, str]:
 
 
 def check_columns(path: Path, columns: Iterable[str]) -> None:
-    """Raises SettingsError for a column that the header of a CSV does not have, with the nearest; of other files: nothing."""
+    """Raises SettingsError for an empty file, and for a column that the header of a CSV lacks, with the nearest; of other
+    files: nothing."""
+    if path.is_file() and not path.stat().st_size:
+        raise SettingsError(f"{path}: it is empty")
     if not path.is_file() or (table := recognise(path, Reading(), tuple(columns)).table) is None:
         return
     for column in columns:

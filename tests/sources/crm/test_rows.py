@@ -200,3 +200,10 @@ def test_no_reason_quotes_a_row(tmp_path: Path) -> None:
     (chunk,) = read(csv(tmp_path, *lines))
     assert len(chunk.left_out) == 5 and not any(secret in row.reason for row in chunk.left_out)
     assert isinstance(chunk.records, pl.DataFrame) and chunk.records.is_empty()
+
+
+def test_an_empty_file_is_named_as_one(tmp_path: Path) -> None:
+    empty = tmp_path / "crm.csv"
+    empty.touch()
+    with pytest.raises(SettingsError, match="crm.csv: it is empty$"):
+        read(empty)
