@@ -1,5 +1,5 @@
-"""A real Prometheus on a real worker, control and listener: each query of the board has an answer, alerts fire and clear in an
-outage."""
+"""A real Prometheus on a real worker, control, customers and listener: each query of the board has an answer, alerts fire and
+clear in an outage."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pipeline.migrate import migrate
 from tests.support import topics
 from tests.support.beside import repeated
 from tests.support.control import start_control
+from tests.support.customers_process import start_customers
 from tests.support.deploy import program
 from tests.support.listener import listening, start_listener, write_sources
 from tests.support.load import Generator
@@ -32,8 +33,8 @@ ONLY_AT_TIMES = {
 """Panels that show something only when it happens: partitions that come are seeded, a text has no label, somebody is
 notified, a rule looks for campaigns; a source fails, its platform names a limit, has a gap."""
 REBALANCE = {
-    *("EarshotWorkerNotReady", "EarshotControlNotReady", "EarshotListenerNotReady"),
-    "EarshotPartitionsWithoutOwner",
+    *("EarshotWorkerNotReady", "EarshotControlNotReady", "EarshotCustomersNotReady", "EarshotListenerNotReady"),
+    *("EarshotPartitionsWithoutOwner", "EarshotCustomersNoLeader"),
 }
 """A dead worker's session lasts ten seconds, and these wait for five, as seconds are minutes here."""
 RULES = """
@@ -68,9 +69,13 @@ def test_alerts_fire_in_an_outage_and_clear(kafka: Stack, settings: Settings, tm
     settings = listening(settings, tmp_path / "sources.yaml")
     worker = Worker(settings, tmp_path / "worker.log")
     control = start_control(settings, tmp_path / "control.log")
+    customers = start_customers(settings, tmp_path / "customers.log")
     listener = start_listener(settings, tmp_path / "listener.log")
     try:
-        processes = {"earshot": worker, "earshot-control": control, "earshot-listen": listener}
+        processes = {
+            **{"earshot": worker, "earshot-control": control},
+            **{"earshot-customers": customers, "earshot-listen": listener},
+        }
         for process in processes.values():
             process.wait_ready()
         targets = {job: f"127.0.0.1:{process.port}" for job, process in processes.items()}
@@ -83,10 +88,13 @@ def test_alerts_fire_in_an_outage_and_clear(kafka: Stack, settings: Settings, tm
             assert {rule["health"] for rule in prometheus.rules()} == {"ok"}
             control = _a_control_that_is_killed(prometheus, control, settings)
             worker = _a_worker_that_is_killed(prometheus, worker, settings)
+            customers.kill()
+            prometheus.watch({"EarshotCustomersDown"}, 30, allowed=set())
             listener.kill()
-            prometheus.watch({"EarshotListenerDown"}, 30, allowed=set())
+            prometheus.watch({"EarshotListenerDown"}, 30, allowed={"EarshotCustomersDown"})
     finally:
         listener.close()
+        customers.close()
         worker.close()
         control.close()
 

@@ -182,7 +182,7 @@ def test_a_page_of_another_origin_reads_nothing_and_nothing_runs(
         return answer(vitals, path)
 
     monkeypatch.setattr(health, "answer", recording)
-    monkeypatch.setattr("pipeline.control.api.answer", recording)
+    monkeypatch.setattr("pipeline.api.server.answer", recording)
     worker = free_port()
     stop = health.serve(Vitals(), "127.0.0.1", worker)
     commands = MemoryCommands(FIRING)
