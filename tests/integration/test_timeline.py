@@ -133,7 +133,7 @@ def test_an_account_is_named_by_its_key_its_id_or_its_handle(client: Client) -> 
         profile_of(client, "x:@both")
     with pytest.raises(UnknownName, match="^no author of a stored event bears the handle @nobody on x$"):
         profile_of(client, "x:@nobody")
-    for text in ("ann", "x:", "x:@", "X:ann", "", "123", ":ann"):
+    for text in ("ann", "x:", "x:@", "", "123", ":ann"):
         with pytest.raises(SettingsError, match="is no account: it should look like 16 hex digits"):
             profile_of(client, text)
 
