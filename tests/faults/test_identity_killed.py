@@ -53,7 +53,7 @@ class Size(NamedTuple):
 
 SHORT, LONG = Size(120, 3_000, 12, 20, 4), Size(720, 20_000, 120, 240, 40)
 SIZES = [
-    pytest.param(SHORT, id="short"),
+    pytest.param(SHORT, marks=pytest.mark.faults, id="short"),  # two minutes, which CI has not
     pytest.param(LONG, marks=pytest.mark.faults, id="long"),
     pytest.param(LONG._replace(kills=0), marks=pytest.mark.faults, id="uninterrupted"),
 ]
