@@ -178,12 +178,14 @@ class State:
         moved = self._numbered(change.moved)
         if moved.height:
             self._tables.write_moves(moved, command, now, generation)
-            self.last_move = self._sequence
             metrics.MOVES.labels(cause).inc(moved.height)
+        newest = self._sequence
         stayed = self._numbered(change.profiles.join(moved, on="profile", how="anti"))
         rows = pl.concat([moved.select("profile", "sequence"), stayed.select("profile", "sequence")])
         rows = rows.join(change.profiles, on="profile", maintain_order="left")
         self._tables.write_assignments(rows.select("profile", "sequence", customer="after"), generation)
+        if moved.height:  # only now: whoever sees it reads the assignments, as the dictionary does
+            self.last_move = newest
         self._tables.write_queue(self._numbered(change.refusals).select("edge", "sequence", reason="after"), now, generation)
         return change
 

@@ -50,6 +50,21 @@ def test_evidence_commands_and_rules_become_customers(house: House) -> None:
     assert terms == {1}
 
 
+def test_a_move_is_told_when_the_assignments_have_it(house: House) -> None:
+    """The dictionary is loaded once it is told: of an earlier moment it would lack the link until the next move."""
+    told = []
+
+    class Watched(CustomerTables):
+        def write_assignments(self, rows: pl.DataFrame, generation: int) -> None:
+            if rows.height:
+                told.append(state.last_move)
+            super().write_assignments(rows, generation)
+
+    state = house.lead(Watched)
+    state.take(emails((1, 9), (2, 9)), False)
+    assert told == [0] and state.last_move > 0
+
+
 def test_the_same_evidence_is_stored_once(house: House) -> None:
     state = house.lead()
     for at in 1_000, 2_000, 500:
