@@ -165,14 +165,14 @@ def _timeline(context: typer.Context, form: Format, customer: str | None, as_of:
         raise SettingsError("timeline needs --customer: a key, platform:id or platform:@handle")
     moment, settings = time_of("--as-of", as_of), load_settings(context)
     from pipeline.cli import timeline as screen
+    from pipeline.cli.identity_read import query_of
     from pipeline.clickhouse.client import clickhouse_client
-    from pipeline.queries.identity.names import slip
-    from pipeline.queries.timeline import profile_of, timeline
+    from pipeline.queries.identity.names import profile_key, slip
+    from pipeline.queries.timeline import timeline
 
-    client = clickhouse_client(settings.clickhouse)
-    profile = profile_of(client, customer)
+    profile = profile_key(query_of(settings), customer)
     try:
-        found = timeline(client, profile, limit, moment)
+        found = timeline(clickhouse_client(settings.clickhouse), profile, limit, moment)
     except UnknownName as error:
         raise UnknownName(f"{customer}: {error}{slip(customer)}") from None
     {Format.table: screen.show, Format.json: screen.write_json, Format.csv: screen.write_csv}[form](found)

@@ -30,7 +30,7 @@ from pipeline.leader import Leader
 from pipeline.monitoring import identity_metrics as metrics
 from pipeline.sinks.customers import ARRIVED, CLAIMS, LATE
 from schemas.evidence import EVIDENCE_COLUMNS
-from schemas.identity import account_keys, edge_keys
+from schemas.identity import HANDLE_SQL, account_keys, edge_keys
 from schemas.times import to_ms, utc_now
 
 LOOK_EVERY_S, ARRIVED_EVERY_S, REST = 1.0, 60.0, 9.0
@@ -51,11 +51,9 @@ log = logging.getLogger("earshot.customers")
 _MONTHS = """
 SELECT toUInt32(partition) AS month, sum(rows) AS rows FROM system.parts
 WHERE active AND database = currentDatabase() AND table = 'interactions' GROUP BY month ORDER BY month"""
-_BARE = "lower(if(startsWith(author_handle, '@'), substring(author_handle, 2), author_handle))"
-"""As the index `handles` has it."""
 _CLAIM = "kind = 'profile' AND type = 'handle'"
 _BEARERS = f"""
-SELECT account_key AS a, toString(platform) AS platform, {_BARE} AS handle, toUnixTimestamp64Milli(min(author_at)) AS at,
+SELECT account_key AS a, toString(platform) AS platform, {HANDLE_SQL} AS handle, toUnixTimestamp64Milli(min(author_at)) AS at,
     argMin(event_key, author_at) AS event
 FROM interactions WHERE account_key != 0 AND {{where}} GROUP BY account_key, platform, handle"""
 _TWO = "LIMIT 2 BY platform, handle"
@@ -174,10 +172,10 @@ class Lookups:
         pairs = ",".join(
             f"({quoted(one)},{quoted(other)})" for one, other in claims.select("b_platform", "claimed").unique().iter_rows()
         )
-        where = f"toYYYYMM(created_at) BETWEEN {months.first} AND {months.last} AND (platform, {_BARE}) IN ({pairs})"
+        where = f"toYYYYMM(created_at) BETWEEN {months.first} AND {months.last} AND (platform, {HANDLE_SQL}) IN ({pairs})"
         if len(handles) > BY_INDEX:
             return self._bears(where, NO_INDEX)
-        return self._bears(f"{where} AND {_BARE} IN ({','.join(map(quoted, handles))})", LIMITS)
+        return self._bears(f"{where} AND {HANDLE_SQL} IN ({','.join(map(quoted, handles))})", LIMITS)
 
     def _known(self, claims: pl.DataFrame) -> pl.DataFrame:
         """Which profiles that are claimed by their id are known, among all rows."""
@@ -193,7 +191,7 @@ class Lookups:
         named = f"SELECT b_platform, claimed FROM identity_edges WHERE {_CLAIM} AND claimed != ''"
         by_id = f"SELECT b FROM identity_edges WHERE {_CLAIM} AND claimed = ''"
         known = self._ask(_BEARERS.format(where=f"{window} AND account_key IN ({by_id})"), LIMITS)
-        bears = self._bears(f"{window} AND (platform, {_BARE}) IN ({named})", NO_INDEX)
+        bears = self._bears(f"{window} AND (platform, {HANDLE_SQL}) IN ({named})", NO_INDEX)
         return pl.concat([bears, self._edges(known.with_columns(b="a"))])
 
     def _bears(self, where: str, settings: Mapping[str, object]) -> pl.DataFrame:

@@ -7,7 +7,6 @@ still have its key there: only what its row says is shown.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -17,10 +16,7 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.query import LONG_SQL, frame, one_line, settings_for
 from pipeline.clickhouse.row_versions import ROW_KEY
-from pipeline.errors import EarshotError, SettingsError, UnknownName
-from pipeline.queries.identity.names import checked
-from schemas.events import PLATFORM_PATTERN
-from schemas.identity import account_key
+from pipeline.errors import UnknownName
 from schemas.times import TIME, to_ms
 
 COLUMNS: dict[str, pl.DataType] = {
@@ -45,11 +41,6 @@ _PROFILES_AT = f"""
 SELECT profile FROM {_CHANGES}
 AND profile IN (SELECT profile FROM {_CHANGES} AND after = {{customer:UInt64}})
 GROUP BY profile HAVING argMax(after, sequence) = {{customer:UInt64}}"""
-_BORE = """
-SELECT account_key AS profile, max(created_at) AS newest FROM interactions
-WHERE lower(if(startsWith(author_handle, '@'), substring(author_handle, 2), author_handle)) = lower({handle:String})
-    AND platform = {platform:String}
-GROUP BY profile ORDER BY newest DESC, profile LIMIT 11"""
 _KEYS = """
 SELECT created_at, event_key FROM
 (
@@ -72,32 +63,6 @@ class Timeline(NamedTuple):
     profiles: list[int]
     events: pl.DataFrame
     """COLUMNS; the newest first."""
-
-
-def profile_of(client: Client, text: str) -> int:
-    """The key of the profile that a person names: 16 hex digits, platform:id or platform:@handle.
-
-    Raises SettingsError for another form, UnknownName for a handle that no stored event's author bore, EarshotError if several
-    did, or with the server's reason.
-    """
-    text = checked(text)
-    if re.fullmatch(r"[0-9a-fA-F]{16}", text):
-        return int(text, 16)
-    platform, _, name = text.partition(":")
-    platform = platform.lower()
-    if not re.fullmatch(PLATFORM_PATTERN, platform) or name.removeprefix("@") == "":
-        raise SettingsError(f"{text!r} is no account: it should look like 16 hex digits, platform:id or platform:@handle")
-    if not name.startswith("@"):
-        return account_key(platform, name)
-    with one_line(client):
-        values = {"platform": platform, "handle": name[1:]}
-        bore = client.query(_BORE, values, settings=_settings(client), query_tz="UTC").result_rows
-    if not bore:
-        raise UnknownName(f"no author of a stored event bears the handle {name} on {platform}")
-    if len(bore) > 1:
-        found = ", ".join(f"{key:016x} (until {newest:%Y-%m-%d})" for key, newest in bore[:10])
-        raise EarshotError(f"several accounts bore the handle {name} on {platform}: give one of {found}")
-    return int(bore[0][0])
 
 
 def timeline(client: Client, profile: int, most: int, as_of: datetime | None = None) -> Timeline:

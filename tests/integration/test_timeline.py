@@ -13,6 +13,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.query import asker
 from pipeline.config.settings import Settings
 from pipeline.errors import EarshotError, SettingsError, UnknownName
 from pipeline.maintenance import rematch as rematching
@@ -21,7 +22,8 @@ from pipeline.maintenance.reconcile import reconcile
 from pipeline.maintenance.rematch import rematch
 from pipeline.maintenance.rescore import rescore
 from pipeline.processors.sentiment.memory import MemoryLabeller, label_of
-from pipeline.queries.timeline import Timeline, profile_of, timeline
+from pipeline.queries.identity.names import profile_key
+from pipeline.queries.timeline import Timeline, timeline
 from schemas.identity import account_key
 from tests.support.commands import Run
 
@@ -125,17 +127,22 @@ def test_as_known_at_a_time(client: Client) -> None:
 def test_an_account_is_named_by_its_key_its_id_or_its_handle(client: Client) -> None:
     insert(client, row(1, "ann", handle="@Ann_1"), row(2, "ben", handle="both"), row(3, "eve", handle="@Both"))
     insert(client, row(4, "", handle="Ines"))
-    assert profile_of(client, f"{ANN:016X}") == ANN == profile_of(client, "x:ann") == profile_of(client, "x:@ann_1")
-    assert profile_of(client, "x:@INES") == account_key("x", None, "ines")
-    with pytest.raises(
-        EarshotError, match=f"^several accounts bore the handle @both on x: .*{BEN:016x} \\(until 2026-08-31\\)"
-    ):
-        profile_of(client, "x:@both")
-    with pytest.raises(UnknownName, match="^no author of a stored event bears the handle @nobody on x$"):
-        profile_of(client, "x:@nobody")
+    insert(client, row(5, "eva\nearshot: forged", handle="both"))
+    ask = asker(client)
+
+    def key(text: str) -> int:
+        return profile_key(lambda sql: ask(sql, {}), text)
+
+    assert key(f"{ANN:016X}") == ANN == key("x:ann") == key("X:ann") == key("x:@ann_1")
+    assert key("x:@INES") == account_key("x", None, "ines")
+    with pytest.raises(EarshotError, match="^x:@both is several profiles: .*x:ben \\(last seen 2026-08-31\\)") as several:
+        key("x:@both")
+    assert "\n" not in str(several.value) and "forged" in str(several.value)
+    with pytest.raises(UnknownName, match="^no event of account [0-9a-f]{16} is stored$"):
+        timeline(client, key("x:@nobody"), 200)
     for text in ("ann", "x:", "x:@", "", "123", ":ann"):
-        with pytest.raises(SettingsError, match="is no account: it should look like 16 hex digits"):
-            profile_of(client, text)
+        with pytest.raises(SettingsError, match="names no profile: write platform:id"):
+            key(text)
 
 
 def test_the_command_prints_it_for_people_and_for_programs(stacked: Run, client: Client) -> None:

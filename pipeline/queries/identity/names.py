@@ -79,7 +79,7 @@ def profile_key(query: Query, text: str) -> int:
         return name.key or account_key(name.platform, name.id)
     bearers = bearers_of(query, name.handle, name.platform)
     if len(bearers) > 1:
-        listed = ", ".join(f"{each.name} (last seen {each.last_seen})" for each in bearers[:SHOWN])
+        listed = ", ".join(f"{each.shown} (last seen {each.last_seen})" for each in bearers[:SHOWN])
         raise EarshotError(f"{text} is several profiles: {listed}; name one of them")
     return bearers[0].key if bearers else account_key(name.platform, None, name.handle)
 
@@ -91,6 +91,11 @@ class Bearer(NamedTuple):
     name: str
     """By its id, where it has one."""
     last_seen: str
+
+    @property
+    def shown(self) -> str:
+        """The name; quoted where it has a line end, which must begin no line of its own."""
+        return self.name if self.name.isprintable() else repr(self.name)
 
 
 def bearers_of(query: Query, handle: str, platform: str = "") -> list[Bearer]:
