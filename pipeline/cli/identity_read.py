@@ -136,7 +136,7 @@ def hashes_of(settings: Settings) -> Hashes:
     """The keyed hashes that rows have. Raises SettingsError without a key, or with another one than the stored rows'."""
     from pipeline.clickhouse.client import clickhouse_client
     from pipeline.clickhouse.fingerprints import check
-    from pipeline.embedded.hash_key import hash_key
+    from pipeline.embedded.privacy_keys import hash_key
     from pipeline.processors.privacy import Pseudonymise
     from schemas.contacts import DEFAULT
 

@@ -17,9 +17,8 @@ from pydantic import BaseModel, SecretStr
 from pipeline.config.section import Section
 from pipeline.config.settings import ENV_PREFIX, ControlSettings, CustomersSettings, KafkaSettings, Settings
 from pipeline.embedded.child import free_port
-from pipeline.embedded.data_key import make_data_key
-from pipeline.embedded.hash_key import make_hash_key
 from pipeline.embedded.password import with_password
+from pipeline.embedded.privacy_keys import make_data_key, make_hash_key
 from pipeline.embedded.secret import FOLDER, write_secret
 from pipeline.embedded.stack import Stack
 from pipeline.embedded.token import Api, actor, make_token

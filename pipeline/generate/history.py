@@ -19,7 +19,7 @@ from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.migrations import check_tables
 from pipeline.config.settings import KafkaSettings, Settings
-from pipeline.embedded.hash_key import hash_key
+from pipeline.embedded.privacy_keys import hash_key
 from pipeline.fence import OpenFence
 from pipeline.generate.plan import Plan
 from pipeline.generate.stream import Stream

@@ -16,8 +16,7 @@ import pytest
 
 from pipeline.cli.live_line import NO_LISTENER, LiveLine, Samples
 from pipeline.config.settings import ClickHouseSettings, EmbeddedSettings, PrivacySettings, Settings
-from pipeline.embedded.data_key import data_key, make_data_key
-from pipeline.embedded.hash_key import hash_key, make_hash_key
+from pipeline.embedded.privacy_keys import data_key, hash_key, make_data_key, make_hash_key
 from pipeline.embedded.reset import reset
 from pipeline.embedded.stack import Stack
 from pipeline.errors import StackError

@@ -21,10 +21,9 @@ from pipeline.config.settings import (
     Settings,
     WorkerSettings,
 )
-from pipeline.embedded.data_key import make_data_key
-from pipeline.embedded.hash_key import make_hash_key
 from pipeline.embedded.own_settings import ignored, own_settings, pointer, write_settings
 from pipeline.embedded.password import make_password, with_password
+from pipeline.embedded.privacy_keys import make_data_key, make_hash_key
 from pipeline.embedded.stack import Stack
 
 PRODUCTION = """

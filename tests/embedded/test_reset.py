@@ -9,9 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli.main import app
-from pipeline.embedded.data_key import make_data_key
 from pipeline.embedded.folder import claim
-from pipeline.embedded.hash_key import make_hash_key
+from pipeline.embedded.privacy_keys import make_data_key, make_hash_key
 from pipeline.embedded.reset import ours, reset
 from pipeline.embedded.stack import acquire, lock
 from pipeline.embedded.token import make_token

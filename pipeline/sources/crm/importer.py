@@ -22,8 +22,7 @@ from pipeline.clickhouse import fingerprints
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.config.settings import Settings
-from pipeline.embedded.data_key import data_key
-from pipeline.embedded.hash_key import hash_key
+from pipeline.embedded.privacy_keys import data_key, hash_key
 from pipeline.errors import EarshotError
 from pipeline.fence import OpenFence
 from pipeline.identity.encryption import ENCRYPTED, Encryption
