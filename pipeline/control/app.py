@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
@@ -38,6 +36,7 @@ from pipeline.fence import GivenUp
 from pipeline.http.route import Route
 from pipeline.kafka.group import LOGGERS, make_app
 from pipeline.leader import Leader
+from pipeline.leading import run_leading
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals, memory_limit
 from pipeline.monitoring.process import run_process
@@ -49,7 +48,6 @@ from pipeline.sinks.alerts import AlertTables, AlertTopic
 from schemas.times import utc_now
 
 NAME = "control"
-STOP_S = 5.0
 T = TypeVar("T")
 log = logging.getLogger("earshot.control")
 
@@ -96,47 +94,20 @@ class Control:
     # --- process life -------------------------------------------------------------------------------------------------
     def run(self) -> None:
         """Runs until SIGTERM or SIGINT. Raises EarshotError, or the error that made it stop."""
-        if (failure := asyncio.run(self._run())) is not None:
-            raise failure
+        asyncio.run(self._run())
 
-    async def _run(self) -> BaseException | None:
-        loop, stop = asyncio.get_running_loop(), asyncio.Event()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, stop.set)
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
         self._vitals.hold("partitions", "not assigned yet")
         # A process that stands by asks for the newest term: it would need it first.
         keep_asking(clickhouse_client(self._settings.clickhouse, timeout_s=10), self._vitals, newest_sql(NAME))
-        await self._api.start()
 
         def reload(work: Callable[[T], Coroutine[Any, Any, None]], value: T) -> None:
             loop.call_soon_threadsafe(self._reload, work, value)
 
         self._rules.keep_checking(partial(reload, self.use))
         self._brands.keep_checking(partial(reload, self.use_brands))
-        watch = asyncio.create_task(self._leader.watch(self._app, self._topic.ask))
-        await self._app.start()
-        lead = asyncio.create_task(self._leader.hold(self._lead))
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait((lead, watch, stopped), return_when=asyncio.FIRST_COMPLETED)
-        failure = next((task.exception() for task in (lead, watch) if task.done()), None)
-        self._leader.lease.stop()  # first: Python 3.11's wait_for may swallow the cancellation
-        lead.cancel()
-        (ended,) = await asyncio.gather(lead, return_exceptions=True)
-        if failure is None and isinstance(ended, Exception):
-            failure = ended  # it met the signal
-        await self._api.stop()
-        watch.cancel()
-        self._notifier.close()
-        await self._stop_app(failure)
-        return failure
-
-    async def _stop_app(self, failure: BaseException | None) -> None:
-        stopping = asyncio.create_task(self._app.stop())
-        await asyncio.wait((stopping,), timeout=STOP_S)
-        if not stopping.done():
-            # Under load Faust's consumer now and then does not end. All is written; its group learns of it by the session.
-            logging.shutdown()
-            os._exit(1 if failure else 0)
+        await run_leading(self._leader, self._app, self._api, self._topic.ask, self._lead, self._notifier.close)
 
     async def _lead(self, generation: int) -> None:
         """Evaluates and notifies until the generation ends. Raises GivenUp."""

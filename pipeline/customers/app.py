@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 
 import faust
 from confluent_kafka import KafkaException
@@ -38,6 +36,7 @@ from pipeline.customers.state import State
 from pipeline.kafka.client import kafka_admin, kafka_reason
 from pipeline.kafka.group import LOGGERS, make_app
 from pipeline.leader import Leader
+from pipeline.leading import run_leading
 from pipeline.monitoring import identity_metrics, metrics
 from pipeline.monitoring.health import Vitals, memory_limit
 from pipeline.monitoring.process import run_process
@@ -47,7 +46,6 @@ from pipeline.sinks.customers import CustomerTables
 from schemas.contacts import DEFAULT
 
 NAME = "customers"
-STOP_S = 5.0
 STREAM_RECORDS = 64
 """Records that Faust holds for the intake at most."""
 log = logging.getLogger("earshot.customers")
@@ -93,40 +91,10 @@ class CustomersProcess:
     # --- process life -------------------------------------------------------------------------------------------------
     def run(self) -> None:
         """Runs until SIGTERM or SIGINT. Raises EarshotError, or the error that made it stop."""
-        if (failure := asyncio.run(self._run())) is not None:
-            raise failure
-
-    async def _run(self) -> BaseException | None:
-        loop, stop = asyncio.get_running_loop(), asyncio.Event()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, stop.set)
         self._vitals.hold("partitions", "not assigned yet")
         # A process that stands by asks for the newest term: it would need it first.
         keep_asking(clickhouse_client(self._settings.clickhouse, timeout_s=10), self._vitals, newest_sql(NAME))
-        await self._api.start()
-        watch = asyncio.create_task(self._leader.watch(self._app, self._ask_kafka))
-        await self._app.start()
-        lead = asyncio.create_task(self._leader.hold(self._lead))
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait((lead, watch, stopped), return_when=asyncio.FIRST_COMPLETED)
-        failure = next((task.exception() for task in (lead, watch) if task.done()), None)
-        self._leader.lease.stop()  # first: Python 3.11's wait_for may swallow the cancellation
-        lead.cancel()
-        (ended,) = await asyncio.gather(lead, return_exceptions=True)
-        if failure is None and isinstance(ended, Exception):
-            failure = ended  # it met the signal
-        await self._api.stop()
-        watch.cancel()
-        await self._stop_app(failure)
-        return failure
-
-    async def _stop_app(self, failure: BaseException | None) -> None:
-        stopping = asyncio.create_task(self._app.stop())
-        await asyncio.wait((stopping,), timeout=STOP_S)
-        if not stopping.done():
-            # Under load Faust's consumer now and then does not end. All is written; its group learns of it by the session.
-            logging.shutdown()
-            os._exit(1 if failure else 0)
+        asyncio.run(run_leading(self._leader, self._app, self._api, self._ask_kafka, self._lead))
 
     async def _lead(self, generation: int) -> None:
         """Takes evidence and commands until the generation ends. Raises GivenUp."""
