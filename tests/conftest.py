@@ -20,7 +20,6 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from pipeline.clickhouse.client import clickhouse_client
-from pipeline.clickhouse.migrations import migrate_tables
 from pipeline.config.settings import (
     ClickHouseSettings,
     EmbeddedSettings,
@@ -34,6 +33,7 @@ from pipeline.embedded.child import free_port
 from pipeline.embedded.stack import Stack
 from pipeline.errors import StackError
 from tests.support.commands import run, stacked  # noqa: F401  # fixtures
+from tests.support.tables import own_database
 
 PARTITIONS = 8
 LONGEST = (
@@ -108,18 +108,23 @@ def kafka(stack: Stack) -> Stack:
 
 @pytest.fixture
 def settings(stack: Stack, tmp_path: Path) -> Iterator[Settings]:
-    """Settings for the stack with topics, group and database that no other test sees; nothing is migrated yet, and there is no
-    model: a test that wants labels says so."""
-    with own_database(stack) as database:
+    """Settings for the stack with topics, group and database that no other test sees: the tables are there, the topics are not
+    yet. There is no model: a test that wants labels says so."""
+    with own_database(stack.clickhouse) as database:
+        yield from own_settings(stack, tmp_path, database)
+
+
+@pytest.fixture
+def bare(stack: Stack, tmp_path: Path) -> Iterator[Settings]:
+    """As `settings`, without tables: for tests of what makes them."""
+    with own_database(stack.clickhouse, tables=False) as database:
         yield from own_settings(stack, tmp_path, database)
 
 
 @pytest.fixture(scope="module")
 def module_database(stack: Stack) -> Iterator[ClickHouseSettings]:
     """A database with Earshot's tables."""
-    with own_database(stack) as database:
-        with clickhouse_client(database) as client:
-            migrate_tables(client)
+    with own_database(stack.clickhouse) as database:
         yield database
 
 
@@ -127,23 +132,12 @@ def module_database(stack: Stack) -> Iterator[ClickHouseSettings]:
 def emptied(stack: Stack, tmp_path: Path, module_database: ClickHouseSettings) -> Iterator[Settings]:
     """As `settings`, over the tables of the module, which are empty: for tests that change rows and not tables.
 
-    To empty the tables takes a tenth of the time that it takes to make them.
+    To empty the tables takes less time than to make them.
     """
     yield from own_settings(stack, tmp_path, module_database)
     with clickhouse_client(module_database) as client:
         for (table,) in client.query(FILLED).result_rows:
             client.command(f"TRUNCATE TABLE {table} SYNC")
-
-
-@contextlib.contextmanager
-def own_database(stack: Stack) -> Iterator[ClickHouseSettings]:
-    server = stack.clickhouse
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    with clickhouse_client(server) as client:
-        client.command(f"CREATE DATABASE {name}")
-    yield server.model_copy(update={"database": name})
-    with clickhouse_client(server) as client:
-        client.command(f"DROP DATABASE {name}")
 
 
 def own_settings(stack: Stack, folder: Path, database: ClickHouseSettings) -> Iterator[Settings]:

@@ -265,19 +265,19 @@ def test_all_clients_are_made_in_one_place_and_nothing_overrides_a_pin() -> None
         assert not {word for word in found if allowed is None or not allowed.fullmatch(word)}, path
 
 
-def test_no_insert_of_any_module_inherits_a_setting(settings: Settings, tmp_path: Path) -> None:
+def test_no_insert_of_any_module_inherits_a_setting(bare: Settings, tmp_path: Path) -> None:
     """All that writes, under a profile that says the opposite of everything."""
     # ClickHouse refuses a cache together with the others.
     profile = {name: case.opposite for name, case in CASES.items() if name != "use_query_cache"}
-    with ProfileProxy(settings.clickhouse.url, profile) as proxy:
+    with ProfileProxy(bare.clickhouse.url, profile) as proxy:
         brands = tmp_path / "brands.yaml"
         brands.write_text("brands: [{name: Acme, keywords: [acme]}]")
-        theirs = settings.clickhouse.model_copy(update={"url": proxy.url})
-        _write_everywhere(settings.model_copy(update={"clickhouse": theirs, "brands": brands}))
+        theirs = bare.clickhouse.model_copy(update={"url": proxy.url})
+        _write_everywhere(bare.model_copy(update={"clickhouse": theirs, "brands": brands}))
         asyncio.run(_log_a_delivery(theirs))
         asyncio.run(_note_a_source(theirs))
     assert not {table: names for table, names in proxy.inherited.items() if names}
-    with clickhouse_client(settings.clickhouse) as client:
+    with clickhouse_client(bare.clickhouse) as client:
         engines: dict[str, str] = {name: engine for name, engine in client.query(TABLES).result_rows}
         landed = client.query("SELECT brands FROM interactions FINAL ORDER BY created_at").result_rows
     assert engines.keys() == proxy.inherited.keys() | IMPORTED, "_write_everywhere writes to each table"
@@ -356,8 +356,8 @@ def test_a_readonly_profile_is_said_in_one_line_before_anything_is_done(settings
         migrate(reader)
 
 
-def test_a_time_limit_that_may_not_be_set_is_said(settings: Settings) -> None:
-    with clickhouse_client(settings.clickhouse) as client:
+def test_a_time_limit_that_may_not_be_set_is_said(bare: Settings) -> None:
+    with clickhouse_client(bare.clickhouse) as client:
         limit = client.server_settings["max_execution_time"]
         client.server_settings["max_execution_time"] = type(limit)(limit.name, "60", 1)
         with pytest.raises(MigrationError, match=r"^ClickHouse at http://\S+: Setting max_execution_time is readonly$"):

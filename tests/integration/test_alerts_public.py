@@ -159,8 +159,10 @@ def before(story: Story) -> dict[str, Any]:
         story.landed("Spike", len(calm))
         story.start_control()
         story.fires("anger", "Angry")
+        story.send(*waiting)  # before any other event of their time: until one of them is there, nobody is angry any more
+        story.landed("Angry", len(angry) + len(waiting))
     with each_second(lambda: story.send(story.post("Time", -25))):
-        story.send(*waiting, *later)
+        story.send(*later)
         story.fires("less", "Shop")
         story.judged()
         story.kill_control()

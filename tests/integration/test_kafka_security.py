@@ -23,6 +23,7 @@ from pipeline.kafka.batches import last_offset
 from pipeline.migrate import migrate
 from tests.support.commands import Run
 from tests.support.control import Rules, Webhook, controlled, event, on_record, send, start_control
+from tests.support.customers_process import start_customers
 from tests.support.secure_broker import EXPIRED, MUTUAL, PASSWORD, SecureBroker, secure_broker
 from tests.support.worker import Worker, wait_for
 
@@ -176,11 +177,12 @@ def test_librdkafka_and_aiokafka_show_the_same_credentials(broker: SecureBroker,
 
 
 class Processes(NamedTuple):
-    """A worker that logs in with a password, and a control that shows a certificate."""
+    """A worker and a customers process that log in with a password, and a control that shows a certificate."""
 
     settings: Settings
     worker: Worker
     control: Worker
+    customers: Worker
     logs: Path
 
 
@@ -190,13 +192,15 @@ def processes(broker: SecureBroker, base: Settings, tmp_path_factory: pytest.Tem
     with ExitStack() as stack:
         with environment(at := reached(base, broker.login())):
             worker = Worker(at, logs / "worker.log", command=("-m", "pipeline.cli", "worker"))
-        stack.callback(worker.close)
+            stack.callback(worker.close)
+            customers = start_customers(at, logs / "customers.log")
+            stack.callback(customers.close)
         with environment(at := reached(base, broker.mutual())):
             control = start_control(at, logs / "control.log")
         stack.callback(control.close)
-        for process in (worker, control):
+        for process in (worker, control, customers):
             process.wait_ready()
-        yield Processes(base, worker, control, logs)
+        yield Processes(base, worker, control, customers, logs)
 
 
 def says(process: Worker, why: str) -> bool:
@@ -213,6 +217,7 @@ def test_an_event_becomes_an_alert(
     settings = reached(processes.settings, broker.login(mechanism="SCRAM-SHA-512"))
     monkeypatch.setenv("EARSHOT_WORKER__HEALTH_PORT", str(processes.worker.port))
     monkeypatch.setenv("EARSHOT_CONTROL__PORT", str(processes.control.port))
+    monkeypatch.setenv("EARSHOT_CUSTOMERS__PORT", str(processes.customers.port))
     with environment(settings):
         send(settings, [event("1", "Acme", "it is recalled")])
         command = [sys.executable, "-m", "pipeline.cli", "alerts", "tail", "--since", "1h", "--json"]
@@ -235,13 +240,14 @@ def test_running_processes_say_why_kafka_refuses_them_and_go_on_when_it_does_not
     broker.restart()
     wait_for("/ready of the worker says why", partial(says, processes.worker, "Invalid username or password"))
     wait_for("/ready of control says why", partial(says, processes.control, "certificate verify failed"))
+    wait_for("/ready of customers says why", partial(says, processes.customers, "Invalid username or password"))
 
     broker.password = PASSWORD
     broker.certificates.server(MUTUAL)
     broker.restart()
     send(reached(processes.settings, broker.login()), [event("2", "Globex", "it is recalled")])
     wait_for("the alert", lambda: raised(processes.settings, "Globex"))
-    for process in (processes.worker, processes.control):
+    for process in (processes.worker, processes.control, processes.customers):
         process.wait_ready()
         assert process.stop() == 0
     for log in processes.logs.iterdir():

@@ -26,6 +26,12 @@ ALTER TABLE one ADD COLUMN y UInt8;
 
 
 @pytest.fixture
+def settings(bare: Settings) -> Settings:
+    """Without tables: these tests make them."""
+    return bare
+
+
+@pytest.fixture
 def client(settings: Settings) -> Iterator[Client]:
     client = clickhouse_client(settings.clickhouse)
     yield client

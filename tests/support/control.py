@@ -18,7 +18,6 @@ import orjson
 import yaml
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.settings import (
     ControlSettings,
     EmbeddedSettings,
@@ -32,6 +31,7 @@ from pipeline.embedded.stack import Stack
 from pipeline.kafka.event_producer import EventProducer, record_of
 from pipeline.migrate import migrate
 from tests.support.oracle import connect
+from tests.support.tables import own_database
 from tests.support.topics import end_offsets
 from tests.support.worker import Worker, wait_for
 
@@ -147,19 +147,16 @@ class Rules:
 def fresh(stack: Stack, folder: Path) -> Iterator[Settings]:
     """As fixture `settings` of the tests, for as long as one wants: tables and topics are made."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    settings = Settings(
-        kafka=KafkaSettings(bootstrap=stack.bootstrap, topic_prefix=name, group=name, partitions=4),
-        clickhouse=stack.clickhouse.model_copy(update={"database": name}),
-        privacy=PrivacySettings(hash_key="the key of the tests"),
-        embedded=EmbeddedSettings(data_dir=folder / "data"),
-        sentiment=SentimentSettings(model="off"),
-    )
-    admin = settings.clickhouse.model_copy(update={"database": "default"})
-    with clickhouse_client(admin) as client:
-        client.command(f"CREATE DATABASE {name}")
+    with own_database(stack.clickhouse) as database:
+        settings = Settings(
+            kafka=KafkaSettings(bootstrap=stack.bootstrap, topic_prefix=name, group=name, partitions=4),
+            clickhouse=database,
+            privacy=PrivacySettings(hash_key="the key of the tests"),
+            embedded=EmbeddedSettings(data_dir=folder / "data"),
+            sentiment=SentimentSettings(model="off"),
+        )
         migrate(settings)
         yield settings
-        client.command(f"DROP DATABASE {name}")
 
 
 def controlled(settings: Settings, rules: Path) -> Settings:
