@@ -37,8 +37,8 @@ from tests.support.tables import own_database
 
 PARTITIONS = 8
 LONGEST = (
-    "processors/sentiment/test_accuracy", "deploy/test_prometheus", "faults/test_control_killed", "faults/test_labels",
-    "faults/", "cli/test_up", "integration/", "generate/test_targets", "sinks/",
+    "processors/sentiment/test_accuracy", "deploy/test_prometheus", "faults/test_restarts", "faults/test_control_killed",
+    "faults/test_labels", "faults/", "cli/test_up", "identity/test_graph", "integration/", "generate/test_targets", "sinks/",
 )  # fmt: skip
 """The files that take longest, in the order in which they begin."""
 FILLED = """
