@@ -43,3 +43,10 @@ def test_a_name_stays_as_it_is_written() -> None:
     with screen.capture() as captured:
         screen.print("forum:heart: [b]ann[/b]", markup=False)
     assert captured.get() == "forum:heart: [b]ann[/b]\n"
+
+
+def test_an_edge_to_a_profile_says_whether_one_names_the_other_or_both_are_known_to_be_one_persons() -> None:
+    claim = CLAIM._replace(rule="url", claimed="ann")
+    assert claim.says() == "names @ann in its url"
+    assert claim._replace(claimed="").says() == "names an account by its id in its url"
+    assert claim._replace(type="login", rule="login", claimed="").says() == "login: both are one person's"

@@ -52,7 +52,9 @@ class Edge(NamedTuple):
             return f"{_VALUES.get(self.type, self.type)} {self.b:016x}"[:-12]
         if self.bears:
             return "bears the handle"
-        return f"names @{self.claimed} in its {self.rule}" if self.claimed else f"{self.rule}: both are one person's"
+        if self.is_claim:
+            return f"names {'@' + self.claimed if self.claimed else 'an account by its id'} in its {self.rule}"
+        return f"{self.rule}: both are one person's"
 
     def line(self, other: str) -> str:
         """The same, with whom it links and what it rests on."""
