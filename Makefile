@@ -1,12 +1,13 @@
-# Each target makes .venv first, when it is missing or pyproject.toml has changed.
+# Each target makes .venv first, when it is missing, or when pyproject.toml or requirements/ has changed.
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 BIN = .venv/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # Python keeps bytecode, even where the environment forbids it (as images often do): else each process of the tests, and each
 # command that they start, compiles the code and the tests again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-fast test-rest coverage test-models lint faults bench bench-check bench-gpu train-sentiment board docs clean
+.PHONY: run test test-fast test-rest coverage test-models lint faults bench bench-check bench-gpu train-sentiment board docs lock clean
 
 # LIVE=coffee,pizza follows these words on Bluesky.
 run: .venv/run.stamp ; @$(BIN)/earshot up $(if $(LIVE),--live "$(LIVE)")
@@ -55,13 +56,17 @@ docs: .venv/dev.stamp ; @$(BIN)/python -m deploy.reference
 
 clean: ; @rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
+# requirements/: what pyproject.toml allows, resolved, pinned and with hashes; a file for each extra.
+lock: .venv/dev.stamp ; @$(PIP) 'uv>=0.13,<1' && $(BIN)/python .ci/lock.py
+
 .venv/run.stamp: EXTRAS = embedded
-.venv/dev.stamp: EXTRAS = embedded,dev
-.venv/models.stamp: EXTRAS = embedded,dev,models
-.venv/training.stamp: EXTRAS = embedded,dev,models,training
-.venv/%.stamp: pyproject.toml
+.venv/dev.stamp: EXTRAS = embedded dev
+.venv/models.stamp: EXTRAS = embedded dev models
+.venv/training.stamp: EXTRAS = embedded dev models training
+.venv/%.stamp: pyproject.toml $(wildcard requirements/*.txt)
 	@test -n "$(PYTHON)" || { echo "Earshot needs Python 3.11 or newer: install it, or name it (make PYTHON=/path/to/python3.12)" >&2; exit 1; }
 	@echo "Installing Earshot and what it needs into .venv (once, a minute or two) ..."
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
+	@$(PIP) --require-hashes $(foreach extra,base $(EXTRAS),-r requirements/$(extra).txt)
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
