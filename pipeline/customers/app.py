@@ -13,7 +13,6 @@ import asyncio
 import logging
 
 import faust
-from confluent_kafka import KafkaException
 from faust.types import TP
 
 from pipeline import migrate
@@ -33,7 +32,8 @@ from pipeline.customers.intake import TAKING, Intake
 from pipeline.customers.lookups import Lookups
 from pipeline.customers.publisher import PUBLISHING, Publisher
 from pipeline.customers.state import State
-from pipeline.kafka.client import kafka_admin, kafka_reason
+from pipeline.errors import UnreachableError
+from pipeline.kafka.client import check_kafka
 from pipeline.kafka.group import LOGGERS, make_app
 from pipeline.leader import Leader
 from pipeline.leading import run_leading
@@ -72,7 +72,6 @@ class CustomersProcess:
         look = asker(clickhouse_client(settings.clickhouse, timeout_s=90))
         self._lookups = Lookups(leader, state, look, self._intake.take_all)
         self._reloads = Reloads(clickhouse_client(settings.clickhouse, timeout_s=60), steady)
-        self._admin = kafka_admin(settings.kafka)
         ask = asker(clickhouse_client(settings.clickhouse, timeout_s=10))
         commands = IdentityCommands(leader, state, lambda sql: ask(sql, {}), privacy.hashes)
         tokens = {actor: token.get_secret_value() for actor, token in settings.customers.tokens.items()}
@@ -125,9 +124,9 @@ class CustomersProcess:
     def _ask_kafka(self) -> str:
         """The reason why Kafka does not answer; blank: it answers."""
         try:
-            self._admin.list_topics(self._settings.kafka.topic("identity"), timeout=2.0)
-        except KafkaException as error:
-            return kafka_reason(error)
+            check_kafka(self._settings.kafka, timeout=2.0)
+        except UnreachableError as error:
+            return str(error)
         return ""
 
 

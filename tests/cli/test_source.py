@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -140,9 +141,9 @@ def test_status_says_that_no_listener_answers(run: Run, sources: Path) -> None:
 
 # --- with the stack ---------------------------------------------------------------------------------------------------
 def test_before_migrate_one_line_names_the_command(
-    settings: Settings, run: Run, sources: Path, monkeypatch: pytest.MonkeyPatch
+    bare: Settings, run: Run, sources: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_variables(monkeypatch, settings.model_copy(update={"sources": sources}))
+    set_variables(monkeypatch, bare.model_copy(update={"sources": sources}))
     for command in ("list", "show blog"):
         done = run("source", *command.split())
         assert done.code == 4 and one_line(done).endswith("run `earshot migrate`")
@@ -163,6 +164,7 @@ def test_sources_are_listed_shown_paused_and_resumed(
     listener = start_listener(settings, tmp_path / "listener.log")
     try:
         wait_for("each source has a state", lambda: "no listener" not in stacked("source", "list").out, every=0.5)
+        wait_for("the feed was read", lambda: _of_json(stacked)["news"]["last_contact"] is not None, every=0.5)
         _while_it_listens(stacked, settings)
     finally:
         assert listener.stop() == 0
@@ -180,11 +182,15 @@ def _two_minutes_later(settings: Settings) -> None:
         client.insert("source_health", [[*row[:-1], row[-1] - timedelta(minutes=2)] for row in rows])
 
 
+def _of_json(stacked: Run) -> dict[str, dict[str, Any]]:
+    return {row["source"]: row for row in map(json.loads, stacked("source", "list", "--json").out.splitlines())}
+
+
 def _while_it_listens(stacked: Run, settings: Settings) -> None:
     done = stacked("source", "list")
     rows = table_of(done)
     assert done.code == 1 and rows["secret"][1] == "no credentials" and rows["secret"][-1] == "variable NOT_SET is not set"
-    of_json = {row["source"]: row for row in map(json.loads, stacked("source", "list", "--json").out.splitlines())}
+    of_json = _of_json(stacked)
     assert of_json["secret"]["state"] == "no credentials" and of_json["news"]["last_contact"].endswith("Z")
     assert re.search(rf"^goes on at +{MOMENT}$", stacked("source", "show", "secret").out, re.M)
     assert rows["news"][:2] == ["rss", "running"] and rows["news"][2] == "1"

@@ -153,6 +153,12 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
+def settings(bare: Settings) -> Settings:
+    """Without tables: these tests make their own."""
+    return bare
+
+
+@pytest.fixture
 def client(settings: Settings) -> Iterator[Client]:
     with clickhouse_client(settings.clickhouse) as client:
         client.command("CREATE TABLE stolen (a UInt8) ENGINE = MergeTree ORDER BY a")

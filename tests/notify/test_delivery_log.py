@@ -13,7 +13,6 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.client import clickhouse_client
-from pipeline.clickhouse.migrations import read_migrations
 from pipeline.config.settings import Settings
 from pipeline.errors import UnreachableError
 from pipeline.notify import delivery_log as log_module
@@ -30,10 +29,6 @@ def row(version: int = 1, attempt: int = 1, sent: bool = True, receiver: str = "
 @pytest.fixture
 def client(settings: Settings) -> Iterator[Client]:
     with clickhouse_client(settings.clickhouse) as client:
-        for migration in read_migrations():
-            for statement in migration.statements:
-                if "TABLE alert" in statement:
-                    client.command(statement)
         yield client
 
 

@@ -103,9 +103,21 @@ def end_offsets(kafka: KafkaSettings, topic: str) -> dict[int, tuple[int, int]]:
     consumer = Consumer({**kafka.client(), "group.id": "reader", "log_level": 0})
     try:
         found = consumer.list_topics(topic, timeout=TIMEOUT).topics[topic].partitions
-        return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=TIMEOUT) for p in found}
+        return {partition: _offsets(consumer, TopicPartition(topic, partition)) for partition in found}
     finally:
         consumer.close()
+
+
+def _offsets(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """Waits where the topic was made just now, and no broker leads the partition yet."""
+    end = time.monotonic() + TIMEOUT
+    while True:
+        try:
+            return consumer.get_watermark_offsets(place, timeout=TIMEOUT)
+        except KafkaException as error:
+            if not error.args[0].retriable() or time.monotonic() > end:
+                raise
+        time.sleep(0.1)
 
 
 def lag(kafka: KafkaSettings) -> dict[int, str]:

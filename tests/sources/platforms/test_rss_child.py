@@ -110,7 +110,8 @@ def test_a_feed_of_200_mb_is_refused() -> None:
 
 
 def test_a_large_feed_is_parsed_while_small_ones_are() -> None:
-    large = GOOD.replace(b"</item>", b"</item>" + b"<item><title>a</title></item>" * (LARGE // 20))
+    items = 4_100
+    large = GOOD.replace(b"</item>", b"</item>" + b"<item><title>%s</title></item>" % (b"a" * (LARGE // items)) * items)
 
     async def work(parser: FeedParser) -> None:
         before = set(psutil.Process().children())
