@@ -71,8 +71,8 @@ class Size:
         return key(first), key(first + 1), key(first + 2)
 
     def strangers(self, number: int) -> tuple[int, int]:
-        """The keys of a pair that nothing links, of that number."""
-        first = self.linked + 2 * number
+        """The keys of a pair that nothing links, of that number. One in BUSY_EVERY accounts, as `linked`, has no post."""
+        first = self.linked + 2 * number + 1
         return key(first), key(first + 1)
 
 
