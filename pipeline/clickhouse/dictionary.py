@@ -59,9 +59,9 @@ def _database(client: Client) -> str:
 
 
 class Reloads:
-    """Loads the dictionary after changes: for a tenth of the time at most. Not thread-safe."""
+    """Loads the dictionary after changes: for a fifth of the time at most. Not thread-safe."""
 
-    SHARE = 0.1
+    SHARE = 0.2
 
     def __init__(self, client: Client, clock: Clock) -> None:
         self._client, self._clock = client, clock

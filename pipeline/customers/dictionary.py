@@ -1,4 +1,4 @@
-"""The dictionary customer_of is loaded anew after moves: for a tenth of the time at most."""
+"""The dictionary customer_of is loaded anew after moves: for a fifth of the time at most."""
 
 from __future__ import annotations
 
