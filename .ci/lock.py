@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 from uv import find_uv_bin
@@ -42,5 +40,4 @@ def _text(blocks: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("UV_NO_PROGRESS", "1")
-    sys.exit(main())
+    main()

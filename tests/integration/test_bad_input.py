@@ -75,7 +75,7 @@ def test_each_bad_record_among_good_ones(settings: Settings, client: Client, wor
     letters = {row[0]: row[1:] for row in rows(client, "SELECT offset, reason, raw, key, step FROM dead_letters FINAL")}
     for place, (name, (raw, reason)) in enumerate(bad):
         why, stored, key, step = letters[2 * place + 1]
-        assert reason.lower() in why.lower(), name
+        assert reason in why, name
         assert why, name
         assert (stored if isinstance(stored, bytes) else stored.encode()) == (raw or b"") or name == "broken encoding"
         assert (key, step) == ("some key", "decode")

@@ -30,7 +30,7 @@ def test_a_bad_record_is_a_dead_letter_with_reason_and_origin(name: str) -> None
     assert (letter.step, letter.topic, letter.partition, letter.offset) == ("decode", "events", 0, FIRST + 1)
     assert letter.raw == (raw or b"")
     assert letter.reason
-    assert reason.lower() in letter.reason.lower()
+    assert reason in letter.reason
     assert batch.events.get_column("offset").to_list() == [FIRST, FIRST + 2]
     assert batch.events.get_column("id").to_list() == ["g", "g"]
 

@@ -33,7 +33,7 @@ BAD: dict[str, tuple[bytes | None, str]] = {
     "two objects": (GOOD + GOOD, "trailing"),
     "two objects, apart": (GOOD + b" \n " + GOOD, "trailing"),
     "two objects, comma": (GOOD + b"," + GOOD, "trailing"),
-    "broken encoding": (GOOD.replace(b'"hi"', b'"\xff\xfe"'), "utf-8"),
+    "broken encoding": (GOOD.replace(b'"hi"', b'"\xff\xfe"'), "Invalid UTF-8"),
     "byte order mark": (b"\xef\xbb\xbf" + GOOD, "malformed"),
     "lone surrogate": (GOOD.replace(b'"hi"', b'"\\ud800"'), "surrogate"),
     "NaN": (GOOD.replace(b'"hi"', b'"hi","rating":NaN'), ""),
