@@ -16,7 +16,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import NamedTuple
 
 import polars as pl
@@ -62,6 +63,7 @@ _KNOWN = """
 SELECT account_key AS b, toUnixTimestamp64Milli(min(created_at)) AS at, argMin(event_key, created_at) AS event
 FROM account_events WHERE account_key IN ({keys}) GROUP BY account_key"""
 _ARRIVED = "ingested_at >= fromUnixTimestamp64Milli({since}, 'UTC') AND ingested_at < fromUnixTimestamp64Milli({until}, 'UTC')"
+_CREATED = _ARRIVED.replace("ingested_at", "created_at")
 
 
 class Claims(NamedTuple):
@@ -74,10 +76,10 @@ class Claims(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Months of created_at, as 202611."""
+    """Of created_at, `until` apart."""
 
-    first: int
-    last: int
+    since: datetime
+    until: datetime
     rows: int
 
 
@@ -128,8 +130,8 @@ class Lookups:
         for start in range(0, claims.rows.height, CLAIMS_A_QUERY):
             some = claims.rows[start : start + CLAIMS_A_QUERY]
             await self._found(await asyncio.to_thread(self._known, some.filter(pl.col("claimed") == "")))
-            for months in spans(await asyncio.to_thread(self._ask, _MONTHS, LIMITS)):
-                await self._found(await asyncio.to_thread(self._bearers, some.filter(pl.col("claimed") != ""), months))
+            for span in spans(await asyncio.to_thread(self._ask, _MONTHS, LIMITS)):
+                await self._found(await asyncio.to_thread(self._bearers, some.filter(pl.col("claimed") != ""), span))
         if claims.rows.height:
             await self._keep(CLAIMS, claims.until)
 
@@ -164,15 +166,15 @@ class Lookups:
             self._state.claimed = since
         return Claims(rows.drop("written").unique(), rows.get_column("written").max() or since)  # type: ignore[arg-type]
 
-    def _bearers(self, claims: pl.DataFrame, months: Span) -> pl.DataFrame:
-        """Who bore what is claimed by a handle, among the rows of these months."""
+    def _bearers(self, claims: pl.DataFrame, span: Span) -> pl.DataFrame:
+        """Who bore what is claimed by a handle, among the rows of this time."""
         if claims.is_empty():
             return pl.DataFrame(schema=EVIDENCE_COLUMNS)
         handles = claims.get_column("claimed").unique()
         pairs = ",".join(
             f"({quoted(one)},{quoted(other)})" for one, other in claims.select("b_platform", "claimed").unique().iter_rows()
         )
-        where = f"toYYYYMM(created_at) BETWEEN {months.first} AND {months.last} AND (platform, {HANDLE_SQL}) IN ({pairs})"
+        where = f"{_CREATED.format(since=to_ms(span.since), until=to_ms(span.until))} AND (platform, {HANDLE_SQL}) IN ({pairs})"
         if len(handles) > BY_INDEX:
             return self._bears(where, NO_INDEX)
         return self._bears(f"{where} AND {HANDLE_SQL} IN ({','.join(map(quoted, handles))})", LIMITS)
@@ -233,11 +235,15 @@ def to_ms_of(span: timedelta) -> int:
 
 
 def spans(months: pl.DataFrame) -> list[Span]:
-    """`month` and `rows`, in their order, as spans of months: a query of one reads some ROWS_A_QUERY rows, or one month."""
+    """`month`, as 202611, and `rows`, in their order, as spans of some ROWS_A_QUERY rows at most: months, or parts of one."""
     found: list[Span] = []
     for month, rows in months.iter_rows():
+        begin = datetime(month // 100, month % 100, 1, tzinfo=UTC)
+        end = (begin + timedelta(days=31)).replace(day=1)
         if found and found[-1].rows + rows <= ROWS_A_QUERY:
-            found[-1] = Span(found[-1].first, month, found[-1].rows + rows)
-        else:
-            found.append(Span(month, month, rows))
+            found[-1] = Span(found[-1].since, end, found[-1].rows + rows)
+            continue
+        parts = -(-rows // ROWS_A_QUERY)
+        bounds = [begin + (end - begin) * part / parts for part in range(parts + 1)]
+        found += [Span(since, until, rows // parts) for since, until in pairwise(bounds)]
     return found

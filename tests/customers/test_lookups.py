@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
@@ -65,20 +65,23 @@ def claim(a: int, platform: str, to_platform: str, handle: str = "", by_id: str 
     return evidence(row("profile", "handle", a, b, **given))
 
 
-def test_months_are_read_together_as_far_as_a_query_may() -> None:
+def test_time_is_read_in_pieces_of_as_many_rows_as_a_query_may() -> None:
     assert spans(pl.DataFrame({"month": [], "rows": []})) == []
     months = {"month": [202509, 202510, 202511, 202512, 202601], "rows": [30_000_000, 70_000_000, 1, 250_000_000, 5]}
-    assert [span[:2] for span in spans(pl.DataFrame(months))] == [
-        (202509, 202510),
-        (202511, 202511),
-        (202512, 202512),
-        (202601, 202601),
+    found = spans(pl.DataFrame(months))
+    assert [(f"{span.since:%Y-%m-%d %H}", span.rows) for span in found] == [
+        ("2025-09-01 00", 100_000_000),
+        ("2025-11-01 00", 1),
+        ("2025-12-01 00", 83_333_333),  # a query of the whole month would take too long, each time
+        ("2025-12-11 08", 83_333_333),
+        ("2025-12-21 16", 83_333_338),
     ]
+    assert [span.until for span in found] == [*(span.since for span in found[1:]), datetime(2026, 2, 1, tzinfo=UTC)]
 
 
 @pytest.fixture(params=[False, True])
 def many(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also as if there were many claims and rows: by the month, without the index."""
+    """Also as if there were many claims and rows: by parts of a month, without the index."""
     if request.param:
         monkeypatch.setattr(lookups_, "BY_INDEX", 0)
         monkeypatch.setattr(lookups_, "ROWS_A_QUERY", 1)
