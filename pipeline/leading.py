@@ -11,9 +11,11 @@ from typing import Protocol
 
 import faust
 
+from pipeline.errors import EarshotError
 from pipeline.leader import Leader, Work
 
 STOP_S = 5.0
+log = logging.getLogger("earshot.leader")
 
 
 class Api(Protocol):
@@ -64,5 +66,7 @@ async def _stop(app: faust.App, failure: BaseException | None) -> None:
     await asyncio.wait((stopping,), timeout=STOP_S)
     if not stopping.done():
         # Under load Faust's consumer now and then does not end. All is written; its group learns of it by the session.
+        if failure is not None:  # who would say it is ended, too
+            log.error("stops: %s", failure, exc_info=None if isinstance(failure, EarshotError) else failure)
         logging.shutdown()
         os._exit(1 if failure else 0)

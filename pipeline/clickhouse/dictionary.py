@@ -76,14 +76,14 @@ class Reloads:
         return self._changed and self._clock() >= self._next_at
 
     def reload(self) -> bool:
-        """Loads it if that is due; whether it did. Raises ClickHouseError, and tries again after the same pause."""
+        """Loads it if that is due; whether it did. Raises ClickHouseError or OSError, and tries again after the same pause."""
         if not self.due():
             return False
         started = self._clock()
         self._changed = False
         try:
             self._client.command(RELOAD)
-        except ClickHouseError:
+        except (ClickHouseError, OSError):
             self._changed = True
             raise
         finally:

@@ -98,3 +98,17 @@ def test_it_is_loaded_after_changes_and_a_fifth_of_the_time_at_most(client: Clie
     now[0] += 8
     with pytest.raises(ClickHouseError):
         reloads.reload()
+
+
+def test_what_was_not_loaded_is_loaded_later_whatever_broke() -> None:
+    class Broken:
+        """A client whose connection breaks."""
+
+        def command(self, statement: str) -> object:
+            raise ConnectionResetError(statement)
+
+    reloads = Reloads(Broken(), lambda: 0.0)  # type: ignore[arg-type]
+    reloads.changed()
+    for _ in range(2):
+        with pytest.raises(ConnectionResetError):
+            reloads.reload()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import migrate
+from pipeline import leading, migrate
 from pipeline.config.outgoing import OutgoingSettings
 from pipeline.config.settings import ControlSettings, Settings
 from pipeline.control import app as app_module
@@ -62,6 +62,7 @@ class Consumer:
         self._lease = control._leader.lease
         self.log: list[str] = []
         self.crash_reason: BaseException | None = None
+        self.hangs = False
 
     async def start(self) -> None:
         self._lease.assigned(True)
@@ -69,6 +70,8 @@ class Consumer:
 
     async def stop(self) -> None:
         self.log.append("stopped")
+        if self.hangs:
+            await asyncio.sleep(60)
 
 
 def run_with(control: Control, background: Callable[[Consumer], None]) -> None:
@@ -101,6 +104,28 @@ def test_an_error_in_the_background_ends_it(control: Control) -> None:
 
     with pytest.raises(ZeroDivisionError):
         run_with(control, fail)
+
+
+@pytest.mark.logs_errors
+def test_an_error_is_said_also_where_the_consumer_does_not_end(
+    control: Control, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Kafka's consumer hangs now and then: the process is ended then, and else nobody would know why."""
+
+    def fail(consumer: Consumer) -> None:
+        consumer.hangs = True
+        raise ZeroDivisionError("nothing divides by it")
+
+    def end(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr(leading, "STOP_S", 0.05)
+    monkeypatch.setattr(logging, "shutdown", lambda: None)
+    monkeypatch.setattr(os, "_exit", end)
+    with pytest.raises(SystemExit) as ended:
+        run_with(control, fail)
+    assert ended.value.code == 1
+    assert "nothing divides by it" in caplog.text and "Traceback" in caplog.text
 
 
 def test_an_error_that_meets_a_signal_is_raised(control: Control) -> None:
