@@ -18,16 +18,21 @@ def resolved(rows: pl.DataFrame) -> pl.DataFrame:
     """Rows without bearings; adds `other`, what a is linked with, and `bearers`.
 
     The `other` of a claim is the profile that bears the handle: without a known bearer the handle's own key (a profile of a
-    platform without ids), with several null. `bearers` is null but for claims.
+    platform without ids), with several null. `bearers` is null but for claims. Who is known to bear the handle only by a row
+    that is held back: the claim is held back, too.
     """
     bearings, rest = rows.filter(BEARING), rows.filter(~BEARING)
     if not rest.select(CLAIM.any()).item():
         return rest.with_columns(other=pl.col("b"), bearers=pl.lit(None, dtype=pl.UInt32))
-    bearers = bearings.group_by("b").agg(pl.col("a").n_unique().alias("bearers"), pl.col("a").min().alias("bearer"))
+    bearers = bearings.group_by("b").agg(
+        pl.col("a").n_unique().alias("bearers"), pl.col("a").min().alias("bearer"), pl.col("held").min().alias("borne_held")
+    )
     rest = rest.join(bearers, on="b", how="left", maintain_order="left")
     bearers_of = pl.when(CLAIM).then(pl.col("bearers").fill_null(0))
     other = pl.when(~CLAIM | (bearers_of == 0)).then("b").when(bearers_of == 1).then("bearer")
-    return rest.with_columns(bearers=bearers_of, other=other).drop("bearer")
+    found = (bearers_of == 1) & (pl.col("bearer") != pl.col("b"))
+    held = pl.when(found).then(pl.max_horizontal("held", "borne_held")).otherwise("held")
+    return rest.with_columns(bearers=bearers_of, other=other, held=held).drop("bearer", "borne_held")
 
 
 def around(find: Find, keys: pl.Series, profiles: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -50,10 +50,12 @@ class Reference:
         for command in sorted({c.sequence: c for c in commands}.values(), key=lambda c: c.sequence):
             self.decide(command)
         self.bearers: defaultdict[int, set[int]] = defaultdict(set)
+        self.borne_held: defaultdict[int, list[int]] = defaultdict(list)
         self.edges: dict[int, Edge] = {}
         for row in [*rows, *map(hand, self.links.values())]:
             if (row["kind"], row["type"]) == ("value", "handle"):
                 self.bearers[row["b"]].add(row["a"])
+                self.borne_held[row["b"]].append(row["held"])
                 continue
             ends = [row["a"], row["b"]]
             if row["type"] in ("login", "hand"):
@@ -113,6 +115,8 @@ class Reference:
             bearers = self.bearers[e.b] if e.claim else set()
             e.other = None if len(bearers) > 1 else next(iter(bearers), e.b)
             e.held = min(row["held"] for row in e.rows)
+            if len(bearers) == 1 and e.other != e.b:
+                e.held = max(e.held, min(self.borne_held[e.b]))
             good = [row for row in e.rows if e.type == "hand" or self.permitted(e, row)]
             e.at = min(row["at"] for row in good or e.rows)
             e.since = (e.at, e.key)

@@ -51,6 +51,10 @@ def found(
 
 
 BOTH = (mail(FB, at=1), mail(SHOP, at=2))
+MUTUAL = (
+    {**bears(FB, HANDLE), "held": 1}, bears(VK_1, OTHER_HANDLE), claims(VK_1, HANDLE), claims(FB, OTHER_HANDLE)
+)  # fmt: skip
+"""Both name each other, and whom one of both names is known since the breaker holds."""
 
 
 @pytest.mark.parametrize(
@@ -72,6 +76,7 @@ BOTH = (mail(FB, at=1), mail(SHOP, at=2))
         ((bears(FB, HANDLE), claims(VK_1, HANDLE)), (), ["suggestion"]),
         ((claims(VK_1, HANDLE),), (), []),
         ((bears(FB, HANDLE), claims(FB, HANDLE)), (), []),
+        (MUTUAL, (), ["held"] * 2),
     ],
 )
 def test_these_link_nobody(edges: tuple[JsonObject, ...], commands: tuple[Command, ...], reasons: list[str]) -> None:
@@ -93,6 +98,7 @@ def test_these_link_nobody(edges: tuple[JsonObject, ...], commands: tuple[Comman
         ((edge("profile", "login", FB, SHOP),), ()),
         ((bears(FB, HANDLE), bears(VK_1, OTHER_HANDLE), claims(VK_1, HANDLE), claims(FB, OTHER_HANDLE)), ()),
         ((bears(FB, HANDLE), claims(VK_1, HANDLE)), (Command(1, "accept", key(claims(VK_1, HANDLE))),)),
+        (MUTUAL, (Command(1, "release"),)),
     ],
 )
 def test_these_link(edges: tuple[JsonObject, ...], commands: tuple[Command, ...]) -> None:
