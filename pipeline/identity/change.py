@@ -31,6 +31,9 @@ class Change:
         return moved.filter(pl.col("before") != pl.col("after"))
 
 
+NOTHING = Change(*(pl.DataFrame(schema=schema) for schema in (MOVED_COLUMNS, REFUSED_COLUMNS, EDGE_COLUMNS)))
+
+
 def difference(before: Customers, after: Customers) -> Change:
     """What leads from one to the other. The order of their rows does not matter."""
     profiles = _differing(before.assignments, after.assignments, "profile", "customer")

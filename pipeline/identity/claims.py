@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import polars as pl
 
-Find = Callable[[str, pl.Series], pl.DataFrame]
-"""(column, keys) -> the rows with one of these keys in the column."""
+
+class Find(Protocol):
+    """Finds rows."""
+
+    def __call__(self, column: str, keys: pl.Series, among: pl.Expr | None = None) -> pl.DataFrame:
+        """Those with one of these keys in the column; `among`: for which that holds, too."""
+        ...
+
 
 OF_HANDLES = pl.col("type") == "handle"
 CLAIM = OF_HANDLES & (pl.col("kind") == "profile")
@@ -35,26 +42,32 @@ def resolved(rows: pl.DataFrame) -> pl.DataFrame:
     return rest.with_columns(bearers=bearers_of, other=other, held=held).drop("bearer", "borne_held")
 
 
-def around(find: Find, keys: pl.Series, profiles: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
+def around(
+    find: Find, crowded: Callable[[pl.Series], pl.Series], keys: pl.Series, profiles: pl.Series
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What to compute anew when rows of these handles, or these profiles, have changed.
 
     `find` looks among all rows. Returns the claims that may get another answer, and the rows on which they depend: a claim
     depends on the claims of its handle and of its bearer, and on the bearers of the handles that these name.
+
+    `crowded`: those of some handles that a crowd claims, and whose bearers are what they were. Of their claims only those of
+    the profiles, and of who may be named in turn, get another answer by themselves.
     """
-    named = _union(keys, _found(find, CLAIM, "a", profiles, "b"))
-    of_named = find("b", named)
-    claimants = _union(profiles, of_named.filter(OF_HANDLES).get_column("a"))
-    named = _union(named, _found(find, BEARING, "a", claimants, "b"), claimants)
-    of_named = find("b", named)
-    anew = of_named.filter(CLAIM)
-    bearers = _union(named, of_named.filter(BEARING).get_column("a"))
-    read = pl.concat([anew, find("a", bearers).filter(CLAIM)]).unique(["edge", "basis"])
-    borne = find("b", read.get_column("b").unique()).filter(BEARING)
+    named = _union(keys, find("a", profiles, CLAIM).get_column("b"))
+    claimants = _union(profiles, find("b", _without(named, crowded(named)), OF_HANDLES).get_column("a"))
+    near = _union(profiles, named, find("b", named, BEARING).get_column("a"))
+    named = _union(named, find("a", claimants, BEARING).get_column("b"), claimants)
+    crowds = crowded(named)
+    of_crowds = find("a", near, CLAIM).filter(pl.col("b").is_in(crowds.implode()))
+    anew = pl.concat([find("b", _without(named, crowds), CLAIM), of_crowds])
+    bearers = _union(named, find("b", named, BEARING).get_column("a"))
+    read = pl.concat([anew, find("a", bearers, CLAIM)]).unique(["edge", "basis"])
+    borne = find("b", read.get_column("b").unique(), BEARING)
     return anew, pl.concat([read, borne])
 
 
-def _found(find: Find, among: pl.Expr, column: str, keys: pl.Series, wanted: str) -> pl.Series:
-    return find(column, keys).filter(among).get_column(wanted)
+def _without(keys: pl.Series, others: pl.Series) -> pl.Series:
+    return keys.filter(~keys.is_in(others.implode()))
 
 
 def _union(*keys: pl.Series) -> pl.Series:

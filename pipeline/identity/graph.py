@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from pipeline.identity.change import Change, difference
+from pipeline.identity.change import NOTHING, Change, difference
 from pipeline.identity.claims import CLAIM
 from pipeline.identity.commands import Decisions
 from pipeline.identity.decided import ROWS, Decided
@@ -140,8 +140,10 @@ class Graph:
         keys = [fresh.get_column("edge"), _keys(touched.edges).alias("edge")]
         if touched.released:
             keys.append(self._rows.where(pl.col("held") > 0).get_column("edge"))
-        profiles = pl.concat([new, _keys(touched.profiles).alias("own")])
-        return replace(self._judge(Changed(pl.concat(keys).unique(), profiles.unique())), new=fresh)
+        changed = Changed(pl.concat(keys).unique(), pl.concat([new, _keys(touched.profiles).alias("own")]).unique())
+        if changed.edges.is_empty() and changed.profiles.is_empty():  # most evidence, where workers have started again
+            return NOTHING
+        return replace(self._judge(changed), new=fresh)
 
     # --- what comes ---------------------------------------------------------------------------------------------------
     def _take_edges(self, edges: pl.DataFrame) -> pl.DataFrame:
@@ -177,7 +179,7 @@ class Graph:
             before, gone, whole = self._edges.all(), self._members.all(), found.clear()
             self._forget()
         else:
-            keys, read = reach(self._find, self._edges, self.rules, changed)
+            keys, read = reach(self._find, self._rows, self._edges, self.rules, changed)
             named = pl.concat([read.get_column("a"), read.get_column("b").alias("a")]).unique()
             found = self._gated(read, named.filter(self.owns(named))).filter(_in("edge", keys)).with_columns(none)
             touched = self._components(keys, found.filter("candidate"))
@@ -199,9 +201,10 @@ class Graph:
         self._edges = Rows(pl.DataFrame(schema=_EDGES), ("edge", "a", "other", "component"))
         self._members = Rows(pl.DataFrame(schema=MEMBERS), ("profile", "customer", "component"))
 
-    def _find(self, column: str, keys: pl.Series) -> pl.DataFrame:
-        """The rows with one of these keys in a column, those by hand included."""
-        return pl.concat([self._rows.having(column, keys), self._decided.hand.filter(_in(column, keys))])
+    def _find(self, column: str, keys: pl.Series, among: pl.Expr | None = None) -> pl.DataFrame:
+        """The rows with one of these keys in a column, those by hand included; `among`: for which that holds, too."""
+        by_hand = self._decided.hand.filter(_in(column, keys), *([] if among is None else [among]))
+        return pl.concat([self._rows.having(column, keys, among), by_hand])
 
     def _components(self, keys: pl.Series, candidates: pl.DataFrame) -> pl.Series:
         """The components of before that these edges and new candidates touch."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
-from pipeline.identity.claims import OF_HANDLES, Find, around
+from pipeline.identity.claims import BEARING, CLAIM, OF_HANDLES, Find, around
 from pipeline.identity.rows import Rows
 from schemas.identity import TYPES, Rules, TypeRule
 
 CROWD = 1_000
-"""Edges of a value that is a crowd's, as an address that a form demands: looked at no more than needed."""
+"""Edges of a value or handle that is a crowd's, as an address that a form demands, or a page that many bios show: looked at no
+more than needed."""
+DEAD = ("own account", "blocked", "basis", "withdrawn", "rejected", "ambiguous handle")
+"""The reasons by which an edge does not even count for the limit of what it names."""
 _NO_RULE = TypeRule(priority=0)
 _TO_PROFILE = pl.col("kind") == "profile"
 
@@ -24,8 +28,9 @@ class Changed:
     profiles: pl.Series
 
 
-def reach(find: Find, edges: Rows, rules: Rules, changed: Changed) -> tuple[pl.Series, pl.DataFrame]:
-    """The edges whose answer may differ, and all rows on which their answers depend. `edges`: as judged before."""
+def reach(find: Find, rows: Rows, edges: Rows, rules: Rules, changed: Changed) -> tuple[pl.Series, pl.DataFrame]:
+    """The edges whose answer may differ, and all rows on which their answers depend. `rows`: of evidence; `edges`: as judged
+    before."""
     at_profile = [find("a", changed.profiles), find("b", changed.profiles).filter(_TO_PROFILE)]
     seeds = pl.concat([find("edge", changed.edges), *at_profile]).unique(["edge", "basis"])
     handles, others = seeds.filter(OF_HANDLES), seeds.filter(~OF_HANDLES)
@@ -38,9 +43,11 @@ def reach(find: Find, edges: Rows, rules: Rules, changed: Changed) -> tuple[pl.S
     keys = [changed.edges, *(frame.get_column("edge") for frame in read)]
     if len(handles) or len(changed.profiles):
         profiles = pl.concat([handles.get_column("a").alias("own"), changed.profiles.alias("own")]).unique()
-        anew, needed = around(find, handles.get_column("b"), profiles)
-        keys.append(anew.get_column("edge"))
-        read.append(needed)
+        crowds = partial(_crowds_of_claims, find, rows, handles.filter(BEARING).get_column("b"), changed.profiles)
+        anew, needed = around(find, crowds, handles.get_column("b"), profiles)
+        more = _others(edges, rules, changed, anew, needed.filter(BEARING & _is("b", crowds(anew.get_column("b").unique()))))
+        keys += [anew.get_column("edge"), more]
+        read += [needed, find("edge", more, CLAIM)]
     read.append(find("edge", stand_ins))
     return pl.concat([key.alias("edge") for key in keys]).unique(), pl.concat(read)
 
@@ -62,3 +69,32 @@ def _crowds(edges: Rows, rules: Rules, changed: pl.DataFrame) -> tuple[pl.Series
     enough = enough.filter(pl.col("b").is_in(values.implode()) & ~pl.col("b").is_in(short.implode()))
     stand_ins = enough.select("b", pl.col("edge").list.head(needed)).explode("edge")
     return stand_ins.get_column("b").unique(), stand_ins.get_column("edge").unique()
+
+
+def _crowds_of_claims(find: Find, rows: Rows, borne: pl.Series, changed: pl.Series, handles: pl.Series) -> pl.Series:
+    """Those of these handles that a crowd claims; not if `borne` anew, nor if it or a bearer is a profile that has changed."""
+    crowds = rows.crowded("b", handles, CROWD)
+    crowds = crowds.filter(~crowds.is_in(borne.implode()) & ~crowds.is_in(changed.implode()))
+    moved = find("b", crowds, BEARING & _is("a", changed)).get_column("b")
+    return crowds.filter(~crowds.is_in(moved.implode()))
+
+
+def _others(edges: Rows, rules: Rules, changed: Changed, anew: pl.DataFrame, bearings: pl.DataFrame) -> pl.Series:
+    """More claims of the crowds' handles: all that count for the limit, or so many that it is passed whatever happens to the
+    rest. Of a handle with no bearer, or several, the limit does not matter."""
+    bearings = bearings.unique(["a", "b"]).filter(pl.col("b").is_unique())
+    handles, bearers = bearings.get_column("b"), bearings.get_column("a").unique()
+    known = pl.concat([changed.edges, anew.get_column("edge")]).unique()
+    counts = CLAIM & _is("b", handles) & ~_is("edge", known) & ~_is("a", changed.profiles)
+    counts &= ~pl.col("reason").is_in(DEAD).fill_null(False)
+    limit = rules.types.get("handle", _NO_RULE).limit
+    some = edges.some("other", bearers, CROWD + limit + 1).filter(counts)
+    enough = some.group_by("b").len().filter(pl.col("len") > limit).get_column("b")
+    short = bearings.filter(~_is("b", enough)).get_column("a").unique()
+    rest = edges.having("other", short, counts & ~_is("b", enough))
+    found = pl.concat([some.filter(_is("b", enough)), rest]).group_by("b").head(limit + 1)
+    return found.get_column("edge")
+
+
+def _is(column: str, keys: pl.Series) -> pl.Expr:
+    return pl.col(column).is_in(keys.implode())

@@ -75,9 +75,13 @@ class Rows:
         found: Places = self._rest.select(condition.arg_true()).to_series().to_numpy()
         return pl.concat([self._rest[found[~self._gone[found]]], self._late.filter(condition)])
 
-    def having(self, column: str, keys: pl.Series) -> pl.DataFrame:
-        """Those with one of these keys in a column."""
-        return pl.concat([self._rest[self._places(column, keys)], self._late.filter(_in(column, keys))])
+    def having(self, column: str, keys: pl.Series, among: pl.Expr | None = None) -> pl.DataFrame:
+        """Those with one of these keys in a column; `among`: for which that holds, too. Of the others no more is read."""
+        places, late = self._places(column, keys), self._late.filter(_in(column, keys))
+        if among is not None:
+            there = self._rest.select(set(among.meta.root_names()))[places].select(among.alias("there")).to_series()
+            places, late = places[there.fill_null(False).to_numpy()], late.filter(among)
+        return pl.concat([self._rest[places], late])
 
     def crowded(self, column: str, keys: pl.Series, most: int) -> pl.Series:
         """Those of the keys, which differ, that more rows than `most` had, rows that came lately apart."""

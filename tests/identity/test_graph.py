@@ -122,8 +122,8 @@ PROPERTIES: list[Property] = [
 ]  # fmt: skip
 
 
-def holds(property_: Property, examples: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "_FEW", 8)  # as in a large graph, whose rows are sorted in now and then
+def holds(property_: Property, examples: int, monkeypatch: pytest.MonkeyPatch, few: int = 8) -> None:
+    monkeypatch.setattr(rows, "_FEW", few)  # as in a large graph, whose rows are sorted in now and then
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
     given_ = given(histories(), st.randoms(use_true_random=False))
     settings(max_examples=examples, deadline=None, suppress_health_check=slow)(given_(property_))()

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.identity import rows as module
@@ -33,6 +33,7 @@ def numbers(frame: pl.DataFrame) -> list[int]:
     return sorted(frame.get_column("number").to_list())
 
 
+@settings(deadline=None)
 @given(st.lists(step, max_size=12), keys)
 def test_they_are_found_as_in_a_plain_frame(steps: list[Any], wanted: list[int]) -> None:
     rows, plain, number = Rows(pl.DataFrame(schema=SCHEMA), ("one", "other")), pl.DataFrame(schema=SCHEMA), count()
