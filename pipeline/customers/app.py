@@ -32,9 +32,9 @@ from pipeline.customers.intake import TAKING, Intake
 from pipeline.customers.lookups import Lookups
 from pipeline.customers.publisher import PUBLISHING, Publisher
 from pipeline.customers.state import State
-from pipeline.errors import UnreachableError
-from pipeline.kafka.client import check_kafka
+from pipeline.kafka.asking import why_silent
 from pipeline.kafka.group import LOGGERS, make_app
+from pipeline.kafka.producer import RenewedProducer
 from pipeline.leader import Leader
 from pipeline.leading import run_leading
 from pipeline.monitoring import identity_metrics, metrics
@@ -63,6 +63,7 @@ class CustomersProcess:
         metrics.MEMORY_LIMIT.set(memory_limit())
         identity_metrics.start()
         self._vitals = Vitals()
+        self._asking = RenewedProducer(settings.kafka.client(), NAME)
         self._client = clickhouse_client(settings.clickhouse, timeout_s=60)
         self._leader = leader = Leader(NAME, TAKING, self._client, self._vitals)
         self._state = state = State(CustomerTables(leader.inserter), privacy.hashes)
@@ -123,11 +124,7 @@ class CustomersProcess:
 
     def _ask_kafka(self) -> str:
         """The reason why Kafka does not answer; blank: it answers."""
-        try:
-            check_kafka(self._settings.kafka, timeout=2.0)
-        except UnreachableError as error:
-            return str(error)
-        return ""
+        return why_silent(self._asking, self._settings.kafka.topic("identity"))
 
 
 def run_customers(settings: Settings) -> None:

@@ -24,6 +24,8 @@ PIECE, IMPORTED_PIECE = 1_000, 100_000
 """Edges of a piece at most: the breaker counts after each. No breaker holds back what is imported."""
 WAITING = 100
 """Records that wait at most: some 20 MB; more stay in Kafka."""
+GATHER_S = 0.2
+"""So long records gather after a take that left room for more: each take is up to four inserts, whatever it holds."""
 log = logging.getLogger("earshot.customers")
 
 
@@ -85,8 +87,11 @@ class Intake:
         try:
             while True:
                 self._arrived.clear()
-                if self._events:
-                    await self._take(list(self._events))
+                if events := list(self._events):
+                    await self._take(events)
+                    if len(events) < WAITING:
+                        self._vitals.idle(TAKING)
+                        await asyncio.sleep(GATHER_S)
                 else:
                     self._vitals.idle(TAKING)
                     await self._arrived.wait()

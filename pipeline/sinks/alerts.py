@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaError, Message
 
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.row_versions import quoted
 from pipeline.clock import worth_logging
 from pipeline.config.settings import KafkaConfig
-from pipeline.kafka.client import kafka_reason
+from pipeline.kafka.asking import why_silent
 from pipeline.kafka.producer import Record, RenewedProducer
 from pipeline.monitoring import metrics
 from pipeline.processors.alerts.silences import Silence
@@ -205,14 +205,7 @@ class AlertTopic:
 
     def ask(self) -> str:
         """The reason why Kafka does not answer; blank: it answers."""
-        self._producer.poll(0)
-        try:
-            self._producer.list_topics(self._topic, 2.0)
-        except KafkaException as error:
-            self._producer.poll(0)  # it delivers the reason, where librdkafka knows more than "no answer"
-            return self._producer.trouble or kafka_reason(error)
-        self._producer.trouble = ""
-        return ""
+        return why_silent(self._producer, self._topic)
 
     def forget(self) -> None:
         """Drops the changes that wait for Kafka: another process leads by the time that Kafka answers."""

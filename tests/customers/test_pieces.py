@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import polars as pl
@@ -11,7 +11,8 @@ import polars as pl
 from pipeline.customers.breaker import LIMIT, WINDOW_S, Breaker
 from pipeline.customers.intake import IMPORTED_PIECE, PIECE, WAITING, Intake, Piece, pieces
 from pipeline.identity.change import MOVED_COLUMNS, REFUSED_COLUMNS, Change
-from schemas.evidence import EVIDENCE_COLUMNS
+from pipeline.monitoring.health import Vitals
+from schemas.evidence import EVIDENCE_COLUMNS, dump
 from tests.support.customers import emails
 
 
@@ -71,3 +72,56 @@ def test_an_event_that_waited_for_room_when_the_partition_went_is_not_taken() ->
         return list(intake._events)
 
     assert asyncio.run(read()) == [WAITING + 1]
+
+
+class Event:
+    """Of Faust: a record with one edge."""
+
+    def __init__(self, number: int) -> None:
+        (self.value,) = dump(emails((number, 9)))
+        self.acked = False
+
+    def ack(self) -> None:
+        self.acked = True
+
+
+class Leads:
+    """A leader whose thread answers at once."""
+
+    def check(self) -> None:
+        """It leads."""
+
+    async def on_thread(self, work: Callable[[], Any]) -> Any:
+        await asyncio.sleep(0)
+        return work()
+
+
+class Takes:
+    """A state that notes how many edges it takes."""
+
+    def __init__(self) -> None:
+        self.edges: list[int] = []
+
+    def take(self, edges: pl.DataFrame, imported: bool) -> None:
+        self.edges.append(edges.height)
+
+
+def test_what_comes_bit_by_bit_is_taken_together() -> None:
+    """Ten workers that send ten times a second made forty inserts a second, and the leader's thread had no rest."""
+
+    async def run() -> list[int]:
+        state, events = Takes(), [Event(number) for number in range(1, 51)]
+        intake: Any = Intake(Leads(), state, Vitals())  # type: ignore[arg-type]
+        running = asyncio.create_task(intake.run())
+        for event in events:
+            intake._events.append(event)
+            intake._arrived.set()
+            for _ in range(10):
+                await asyncio.sleep(0)
+        while not all(event.acked for event in events):
+            await asyncio.sleep(0.01)
+        running.cancel()
+        return state.edges
+
+    taken = asyncio.run(run())
+    assert sum(taken) == 50 and len(taken) < 10

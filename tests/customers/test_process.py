@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NoReturn
 
+import pytest
 from confluent_kafka import Producer
 
 from pipeline.config.settings import CustomersSettings, Settings
+from pipeline.customers.app import CustomersProcess
 from pipeline.embedded.child import free_port
+from pipeline.kafka import client
 from pipeline.migrate import migrate
 from schemas.evidence import dump
 from tests.support.customers import House, emails
@@ -62,3 +66,15 @@ def test_evidence_becomes_customers_whoever_leads(settings: Settings, tmp_path: 
         first.close()
         if second:
             second.close()
+
+
+def test_kafka_is_asked_by_one_client(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every five seconds it made a client, which asked for all topics: thousands, where others share the cluster."""
+
+    def another(config: object) -> NoReturn:
+        raise AssertionError("a client for a question")
+
+    migrate(settings)
+    process = CustomersProcess(settings)
+    monkeypatch.setattr(client, "AdminClient", another)
+    assert process._ask_kafka() == process._ask_kafka() == ""

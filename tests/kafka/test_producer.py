@@ -12,10 +12,12 @@ import pytest
 from confluent_kafka import KafkaError
 
 from pipeline.config.settings import Settings
+from pipeline.embedded.child import free_port
 from pipeline.embedded.stack import Stack
 from pipeline.errors import EarshotError
 from pipeline.fence import Fence, GivenUp
 from pipeline.kafka import producer
+from pipeline.kafka.asking import why_silent
 from pipeline.kafka.error_kinds import Kind, kind_of
 from pipeline.kafka.producer import Record, Refusal, ReliableProducer, RenewedProducer
 from pipeline.kafka.topics import migrate_topics
@@ -206,3 +208,8 @@ def test_who_does_not_wait_hears_of_each_record_though_the_producer_breaks(bench
         renewed.flush(5)
     assert heard == [True, False, True, True]
     assert bench.there() == [b"one", b"two", b"three"]
+
+
+def test_it_says_why_nobody_answers() -> None:
+    asking = RenewedProducer({"bootstrap.servers": f"127.0.0.1:{free_port()}"}, "nobody")
+    wait_for("the reason is known", lambda: "refused" in why_silent(asking, "events", 0.2).lower())
