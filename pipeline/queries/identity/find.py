@@ -11,22 +11,29 @@ from pipeline.clickhouse.query import Query
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.identity.profile_urls import accounts_in, pages
 from pipeline.identity.rules_file import Hashes
-from pipeline.queries.identity.names import bearers_of, checked, parse_name
+from pipeline.queries.identity.names import Name, bearers_of, checked, parse_name, slip
 from pipeline.queries.identity.profiles import profiles
 from schemas.identity import CRM, account_key, value_key
 
-_VALUES = {"email": r"[^@\s:/]+@[^@\s:/]+\.[^@\s:/]+", "phone": r"[+(\d][\d\s.()/+-]{4,}"}
+_VALUES = {"email": r"[^@\s:/]+@[^@\s:/]+\.[^@\s:/]+", "phone": r"[+(\d][\d\s.()/+\u2010-\u2015\u2212-]{4,}"}
+_CONTACT = re.compile(r"(?is)(?:.*<)?(?:mailto:|tel:)?([^<>]*)>?")
+"""An address or number as mail programs and web pages write it: `Ines <ines@example.org>`, `tel:+4930901820`."""
 
 
 def find(query: Query, what: str, hashes: Hashes) -> list[int]:
-    """The ids of the customers whom the text may mean. Raises EarshotError if nobody is known by it.
+    """The ids of the customers whom the text may mean.
 
     An address or number is looked for by its hash: the query holds it in no other form. `hashes` is called for these alone.
+    Raises EarshotError if nobody is known by the text, SettingsError if it is blank.
     """
-    keys = list(dict.fromkeys(_meant(query, checked(what), hashes)))
+    text = checked(what)
+    if not text.strip("@ "):  # each profile without a handle would be found
+        raise SettingsError(f"{what!r} names nobody: write an address, a number, a handle, an account, a record or a key")
+    keys = list(dict.fromkeys(_meant(query, text, hashes)))
     known = profiles(query, keys)
     if not known:
-        raise EarshotError("nobody is known by this: neither as an address or number, nor as a handle, account, record or key")
+        nobody = "nobody is known by this: neither as an address or number, nor as a handle, account, record or key"
+        raise EarshotError(nobody + (slip(text) if _named_in(_contact(text)).id else ""))
     customer = assigned(query, known)
     return list(dict.fromkeys(customer[key] for key in keys if key in known))
 
@@ -40,22 +47,35 @@ def assigned(query: Query, keys: Iterable[int]) -> dict[int, int]:
 
 def _meant(query: Query, what: str, hashes: Hashes) -> Iterator[int]:
     """The profiles, in the order of how surely they are meant."""
+    contact = _contact(what)
     for type_, form in _VALUES.items():
-        if re.fullmatch(form, what):
-            yield from _having(query, type_, hashes(f"author_{type_}", [what])[0])
+        if re.fullmatch(form, contact):
+            yield from _having(query, type_, hashes(f"author_{type_}", [contact])[0])
     for page in pages(pl.Series([what])).drop_nulls():
         yield from _having(query, "page", page)
     for _, platform, handle, id_ in accounts_in(pl.Series([what])).iter_rows():
         yield from _named(query, platform, id_ or "", handle or "")
-    try:
-        name = parse_name(what)
-    except SettingsError:
-        yield account_key(CRM, what)
-        yield from (bearer.key for bearer in bearers_of(query, what.removeprefix("@")))
-        return
+    name = _named_in(what)
     if name.key:
         yield name.key
     yield from _named(query, name.platform, name.id, name.handle)
+    yield account_key(CRM, what)  # its id may look like a key, or have a colon
+    if not name.platform:
+        yield from (bearer.key for bearer in bearers_of(query, what.removeprefix("@")))
+
+
+def _contact(text: str) -> str:
+    """The address or number that the text may be, without what is written around it."""
+    written = _CONTACT.fullmatch(text)
+    return written[1].strip() if written else text
+
+
+def _named_in(text: str) -> Name:
+    """The profile that the text names; a blank one: none."""
+    try:
+        return parse_name(text)
+    except SettingsError:
+        return Name()
 
 
 def _having(query: Query, type_: str, digest: str) -> pl.Series:
