@@ -60,10 +60,17 @@ def _page(text: str) -> str:
     return str(page)
 
 
+def _local_part(text: str) -> str:
+    if not text.strip("* "):  # rows would keep no address and no number any more, for good
+        raise ValueError(f"{text!r} would block each address and number")
+    return text
+
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 Email = Annotated[Text, AfterValidator(lambda text: _is(rf"[^@\s]+@[^@\s]+|{_HASH}", text, "e-mail address"))]
 Phone = Annotated[Text, AfterValidator(lambda text: _is(rf"\+?[\d\s.()/-]+|{_HASH}", text, "phone number"))]
 Page = Annotated[Text, AfterValidator(_page)]
+LocalPart = Annotated[Text, AfterValidator(_local_part)]
 Platform = Annotated[str, StringConstraints(pattern=events.PLATFORM_PATTERN)]
 
 
@@ -133,7 +140,7 @@ class Types(StrictModel):
 class BlockedValues(StrictModel):
     """Values that name nobody."""
 
-    local_parts: tuple[Text, ...] = Field(LOCAL_PARTS, max_length=10_000)
+    local_parts: tuple[LocalPart, ...] = Field(LOCAL_PARTS, max_length=10_000)
     """What stands before the @ of an address, or a whole number; with * at its end all that begin with it."""
     emails: tuple[Email, ...] = Field((), max_length=100_000)
     phones: tuple[Phone, ...] = Field((), max_length=100_000)
