@@ -75,7 +75,8 @@ def timeline(client: Client, profile: int, most: int, as_of: datetime | None = N
         customer, profiles = _members(client, profile, as_of)
         events = _events(client, profiles, most, as_of or EVER)
     if events.is_empty() and profiles == [profile]:
-        raise UnknownName(f"no event of account {profile:016x} is stored")
+        until = f" of {as_of:%Y-%m-%dT%H:%M:%SZ} or before" if as_of else ""
+        raise UnknownName(f"no event of account {profile:016x}{until} is stored")
     return Timeline(customer, profiles, events)
 
 

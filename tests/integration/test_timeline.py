@@ -122,6 +122,8 @@ def test_as_known_at_a_time(client: Client) -> None:
     assert known == {1: (ANN, {ANN, BEN}), 2: (ANN, {ANN, BEN, EVE}), 3: (ANN, {ANN, EVE}), 4: (EVE, {ANN, EVE})}
     # Events until then, too: the next one happened at midnight.
     assert texts(timeline(client, ANN, 200, START + timedelta(seconds=29))) == numbered([0])
+    with pytest.raises(UnknownName, match="^no event of account [0-9a-f]{16} of 2026-08-01T00:00:00Z or before is stored$"):
+        timeline(client, ANN, 200, datetime(2026, 8, 1, tzinfo=UTC))
 
 
 def test_an_account_is_named_by_its_key_its_id_or_its_handle(client: Client) -> None:
