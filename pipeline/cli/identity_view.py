@@ -75,7 +75,7 @@ def between(shown: Between) -> Iterator[str]:
         yield one_line(f"{each.profile.name}  {each.profile.key:016x}, customer {each.customer:016x}")
     yield "they are one customer" if one.customer == other.customer else "they are different customers"
     yield from _path("for: this links them", shown.linking)
-    yield from _path("against: this would link them, but for the reasons in it", shown.refused)
+    yield from _path("against: this would link them, but for the reasons in it, or what was decided", shown.refused)
     if not (shown.linking or shown.refused):
         yield "no evidence is between them"
     yield from _commands(shown.commands)

@@ -164,6 +164,9 @@ def test_evidence_is_found_by_what_people_type_and_never_shown_in_clear(house: S
     assert split.code == 0 and "profiles moved" in split.out
     apart = stacked("identity", "find", MAIL).out
     assert ": 3 profiles" in apart and ": 1 profile\n" in apart  # the rest stays together
+    assert re.search(r"facebook:100 .*\n      phone number \w+, with shop:4711 \(split off\)", apart)  # by what stayed of it
+    off = stacked("identity", "show", SHOP, FB).out
+    assert "they are different customers\nagainst: this would" in off and f"split {hexed(SHOP)} " in off
     assert stacked("identity", "lift", SHOP, _customer_of(split.out)).code == 0
     assert stacked("identity", "never", FB, VK).code == 0
     kept = stacked("identity", "show", FB, VK).out
@@ -203,8 +206,19 @@ def test_what_people_type_is_found_or_a_line_says_why_not(
     house: Stewarded, stacked: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.know(*house.shares("phone", PHONE, SHOP), edge("value", "page", FB, value_key("page", "ines.example/blog")))
-    assert "4711" in stacked("identity", "find", "(+49) 30 / 9018-2076").out
+    house.know(*house.shares("email", MAIL, VK))
+    for number in ("(+49) 30 / 9018-2076", "tel:+493090182076", "+49\u00a030\u20119018\u20132076"):
+        assert "4711" in stacked("identity", "find", number).out, number
+    for address in ("mailto:Ines@private.example", f"Ines K <{MAIL}>"):
+        assert "vk" in stacked("identity", "find", address).out, address
     assert "facebook" in stacked("identity", "find", "https://www.ines.example/blog/").out
+    insert_records(house.settings, ["0010000000000001", "SF:2"])  # as a key looks, and as a profile's name
+    for record in ("0010000000000001", "SF:2"):
+        assert f"crm:{record}" in stacked("identity", "find", record).out
+    for blank in ("", " ", "@"):  # and not all profiles that have no handle
+        done = stacked("identity", "find", blank)
+        assert (done.code, done.out) == (2, "") and "names nobody: write an address" in done.err
+    assert stacked("identity", "find", "vk:ines_k").err.endswith("record or key; a handle has an @ before it: vk:@ines_k\n")
     for command in (("identity", "show", "vk:ines_k"), ("identity", "show", SHOP, "vk:ines_k")):
         done = stacked(*command)
         assert (done.code, done.out) == (1, "")

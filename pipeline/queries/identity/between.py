@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import chain
 from typing import NamedTuple
 
 from pipeline.clickhouse.query import Query
-from pipeline.queries.identity.edges import Edge, Link, Recorded, edges_at, links_by_hand, recorded
+from pipeline.queries.identity.edges import Edge, Link, Recorded, edges_at, links_by_hand, recorded, split_off
 from pipeline.queries.identity.find import assigned
 from pipeline.queries.identity.profiles import Profile, profiles
 
@@ -39,7 +39,7 @@ class Between(NamedTuple):
     refused: list[str]
     """The shortest path that has steps which are refused, each with its reason; none: there is none, or it is `linking`."""
     commands: list[Recorded]
-    """About both, or what keeps apart two on the paths."""
+    """About both, or what keeps apart two on the paths: splits, too."""
 
 
 def about(query: Query, key: int) -> About:
@@ -55,12 +55,22 @@ def between(query: Query, one: int, other: int) -> Between:
     links = links_by_hand(query)
     linking = _path([edge for edge in edges if not edge.reason], links, one, other)
     anyway = _path(edges, links, one, other)
-    nodes = {key for path in (linking, anyway) for step in path for type_, key in (step[0], step[2]) if not type_}
-    known = profiles(query, nodes | {one, other})
-    listed = ", ".join(map(str, nodes | {one, other}))
-    commands = recorded(query, f"a IN ({listed}) AND b IN ({listed})")
+    nodes = {one, other}
+    nodes |= {key for path in (linking, anyway) for step in path for type_, key in (step[0], step[2]) if not type_}
+    known = profiles(query, nodes)
+    ends = about(query, one), about(query, other)
+    if ends[0].customer != ends[1].customer:  # a split took one off: it has no edge whose reason would say so
+        linking, anyway = [], linking or anyway
     refused = anyway if len(anyway) < len(linking) or not linking else []
-    return Between(about(query, one), about(query, other), _lines(linking, known), _lines(refused, known), commands)
+    return Between(*ends, _lines(linking, known), _lines(refused, known), _commands(query, nodes))
+
+
+def _commands(query: Query, nodes: Collection[int]) -> list[Recorded]:
+    """About two of these, or that take one of these off its customer."""
+    listed = ", ".join(map(str, nodes))
+    about_two = recorded(query, f"a IN ({listed}) AND b IN ({listed})")
+    off = [each for each in split_off(query) if each.command.a in nodes]
+    return [each for _, each in sorted({each.command.sequence: each for each in (*about_two, *off)}.items())]
 
 
 def _around(query: Query, one: int, other: int) -> list[Edge]:

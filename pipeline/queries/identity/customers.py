@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from pipeline.clickhouse.query import Query
-from pipeline.queries.identity.edges import Edge, Link, edges_at, links_by_hand
+from pipeline.queries.identity.edges import Edge, Link, edges_at, links_by_hand, split_off
 from pipeline.queries.identity.profiles import Profile, profiles
 
 
@@ -37,8 +37,9 @@ def customers(query: Query, keys: Sequence[int]) -> list[Customer]:
     for customer, profile in rows.iter_rows():
         members[customer] += [profile] if profile != customer else []
     everybody = [profile for each in members.values() for profile in each]
-    known, since = profiles(query, everybody), _since(query, everybody)
-    why = _Why(edges_at(query, everybody), links_by_hand(query), known)
+    off = {each.command.a for each in split_off(query)}
+    known, since = profiles(query, off.union(everybody)), _since(query, everybody)
+    why = _Why(edges_at(query, off.union(everybody)), links_by_hand(query), known, off)
     return [
         Customer(key, [Member(known.get(one, Profile(one)), since.get(one), why.lines(one, each)) for one in each])
         for key, each in members.items()
@@ -54,10 +55,13 @@ WHERE profile IN ({listed}) GROUP BY profile HAVING argMax(after, sequence) != p
 
 
 class _Why:
-    """What links profiles with each other: edges that are not refused, and links by hand."""
+    """What links profiles with each other: edges that are not refused, and links by hand.
 
-    def __init__(self, edges: Iterable[Edge], links: Iterable[Link], known: Mapping[int, Profile]) -> None:
-        self._known = known
+    Evidence of a profile that was split `off` stayed where it was, and may be all that holds others there.
+    """
+
+    def __init__(self, edges: Iterable[Edge], links: Iterable[Link], known: Mapping[int, Profile], off: set[int]) -> None:
+        self._known, self._off = known, off
         self._of = defaultdict[int, list[Edge]](list)
         self._at = defaultdict[tuple[str, int], set[int]](set)
         self._links = defaultdict[int, list[Link]](list)
@@ -76,7 +80,7 @@ class _Why:
 
     def lines(self, profile: int, members: Sequence[int]) -> list[str]:
         """Why the profile belongs to these."""
-        others = set(members) - {profile}
+        others = self._off.union(members) - {profile}
         lines = [
             link.says(self._name((link.a, link.b)[link.a == profile]))
             for link in self._links[profile]
@@ -90,7 +94,8 @@ class _Why:
             else:
                 with_it = others & {edge.a, edge.b}
             if with_it:
-                lines.append(edge.line(", ".join(sorted(map(self._name, with_it)))))
+                here = sorted(map(self._name, with_it.intersection(members)))
+                lines.append(edge.line(", ".join(here or sorted(f"{self._name(each)} (split off)" for each in with_it))))
         return lines
 
     def _name(self, key: int) -> str:

@@ -129,3 +129,9 @@ def links_by_hand(query: Query) -> list[Link]:
     done = {each.command.sequence: each for each in recorded(query, "refused = ''")}
     standing = decisions_of(each.command for each in done.values()).links.values()
     return [Link(each.a, each.b, done[each.sequence].who) for each in standing]
+
+
+def split_off(query: Query) -> list[Recorded]:
+    """The splits that stand, in their order."""
+    done = {each.command.sequence: each for each in recorded(query, "refused = '' AND action IN ('split', 'never', 'lift')")}
+    return [done[sequence] for sequence in sorted(decisions_of(each.command for each in done.values()).splits)]
