@@ -87,8 +87,10 @@ class Reference:
             self.consents[c.a, c.type] = (c.sequence, c.action == "consent")
         elif c.action in ("accept", "reject"):
             self.verdicts[c.a] = c.action
-        else:
+        elif c.action == "release":
             self.released = c.sequence
+        else:
+            assert c.action == "apply", "rules are in force by themselves: the command only says so"
 
     def consent(self, profile: int | None, type_: str) -> bool | None:
         found = [self.consents[profile, t] for t in (type_, "") if profile is not None and (profile, t) in self.consents]
