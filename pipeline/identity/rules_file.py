@@ -63,6 +63,8 @@ def _page(text: str) -> str:
 def _local_part(text: str) -> str:
     if not text.strip("* "):  # rows would keep no address and no number any more, for good
         raise ValueError(f"{text!r} would block each address and number")
+    if "@" in text:
+        raise ValueError(f"{text!r} is more than what stands before the @: a whole address goes to blocked.emails")
     return text
 
 

@@ -78,6 +78,7 @@ def test_a_file_changes_what_it_names_and_nothing_else() -> None:
         ("blocked: {pages: [https://x.com/ann]}", "blocked.pages.0: 'https://x.com/ann' is no page of somebody's own"),
         ("blocked: {local_parts: [null]}", "blocked.local_parts.0: it is a text: quote a text that looks like another type"),
         ("blocked: {local_parts: ['*']}", "blocked.local_parts.0: '*' would block each address and number"),
+        ("blocked: {local_parts: [info@acme.example]}", "blocked.local_parts.0: 'info@acme.example' is more than what stands"),
         ("platforms: {twitter: {bases: [consnet]}}", "platforms.twitter.bases.0: "),
         ("platforms: {twitter: {bases: []}}", "platforms.twitter.bases: name at least one"),
         ("platforms: {Twitter: {}}", "platforms.Twitter"),
