@@ -142,7 +142,7 @@ class Graph:
             keys.append(self._rows.where(pl.col("held") > 0).get_column("edge"))
         changed = Changed(pl.concat(keys).unique(), pl.concat([new, _keys(touched.profiles).alias("own")]).unique())
         if changed.edges.is_empty() and changed.profiles.is_empty():  # most evidence, where workers have started again
-            return NOTHING
+            return replace(NOTHING, new=fresh)
         return replace(self._judge(changed), new=fresh)
 
     # --- what comes ---------------------------------------------------------------------------------------------------
