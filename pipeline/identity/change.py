@@ -32,6 +32,7 @@ class Change:
 
 
 NOTHING = Change(*(pl.DataFrame(schema=schema) for schema in (MOVED_COLUMNS, REFUSED_COLUMNS, EDGE_COLUMNS)))
+"""Nobody's customer differs, nor the queue. Whoever returns it replaces `new`, which has the columns of what came."""
 
 
 def difference(before: Customers, after: Customers) -> Change:
