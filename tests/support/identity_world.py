@@ -74,8 +74,8 @@ class Step:
 class World:
     """`quiet` and `busy` are the events of these persons, in the order in which they are sent; `steps` the commands.
 
-    An author changes once an event at most, and what is deleted gave no evidence and had no handle: else the edges would hang
-    on which changes meet in one batch, or on what a look-up still finds.
+    An author changes once an event at most, and never its handle; what is deleted gave no evidence and had no handle: else the
+    edges would hang on which changes meet in one batch, or on what a look-up still finds: it reads the newest version alone.
     """
 
     seed: int
@@ -114,8 +114,9 @@ class World:
         self._posts += 1
         at, name = self._posts * 60, f"{self.seed}-{self._posts}"
         event = {"id": name, "platform": account.platform, "kind": "post", "created_at": stamp(at), "text": f"post {name}"}
-        later, author = {**event, "occurred_at": stamp(at + 30)}, {"id": account.id, "handle": account.handle}
         said = dict(self._said(account, person))
+        later = {**event, "occurred_at": stamp(at + 30)}
+        author = {"id": account.id, "handle": said.get("handle", account.handle)}
         yield {**event, "brands": ["Lumen"], "author": author | said if said else {"id": account.id}}
         if said and random.random() < 0.1:
             yield {**later, "operation": "update", "author": author | {"email": f"new{person.number}@example.org"}}
