@@ -94,8 +94,16 @@ class Leader:
                 task.cancel()
 
     async def on_thread(self, work: Callable[[], T]) -> T:
-        """Runs `work` on the thread of the inserter; raises its errors."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        """Runs `work` on the thread of the inserter, which is busy until its end; raises its errors."""
+
+        def run() -> T:
+            self._vitals.busy(self._working)
+            try:
+                return work()
+            finally:  # also of what nobody waits for: else its last request would be the last sign of life
+                self._vitals.idle(self._working)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
 
     def start(self, work: Work) -> None:
         """Runs `work` in the background, until `serving` ends; `hold` raises its error, too."""
@@ -183,8 +191,6 @@ class Leader:
             await work(generation)
         finally:
             self._vitals.idle(self._working)
-            # Again when the thread is through: a cancelled request gives signs of life until it gives up.
-            self._thread.submit(self._vitals.idle, self._working)
             if term is not None:
                 await self._release(term.number)
 

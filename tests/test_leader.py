@@ -195,6 +195,23 @@ def test_a_take_over_that_is_cut_off_leaves_a_live_process() -> None:
     run(scenario)
 
 
+def test_the_thread_is_busy_as_long_as_its_work() -> None:
+    """A look-up that had asked for 4 s rested for 36 s, nobody else had work, and /live had the process started again."""
+
+    async def scenario() -> None:
+        leader, _ = led()
+        vitals, signs = leader._vitals, list[bool]()
+
+        def work() -> None:
+            signs.append(vitals._busy_since["evaluating"] is not None)
+            vitals.busy("evaluating")  # as each request to ClickHouse
+
+        await leader.on_thread(work)
+        assert signs == [True] and vitals._busy_since == {"evaluating": None}
+
+    run(scenario)
+
+
 def test_background_work_that_gives_up_ends_nothing() -> None:
     async def scenario() -> None:
         leader, _ = led()
