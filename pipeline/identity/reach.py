@@ -43,9 +43,9 @@ def reach(find: Find, rows: Rows, edges: Rows, rules: Rules, changed: Changed) -
     keys = [changed.edges, *(frame.get_column("edge") for frame in read)]
     if len(handles) or len(changed.profiles):
         profiles = pl.concat([handles.get_column("a").alias("own"), changed.profiles.alias("own")]).unique()
-        crowds = partial(_crowds_of_claims, find, rows, handles.filter(BEARING).get_column("b"), changed.profiles)
+        crowds = partial(_crowds_of_claims, rows, handles.filter(BEARING).get_column("b"))
         anew, needed = around(find, crowds, handles.get_column("b"), profiles)
-        more = _others(edges, rules, changed, anew, needed.filter(BEARING & _is("b", crowds(anew.get_column("b").unique()))))
+        more = _others(edges, rules, anew, needed.filter(BEARING & _is("b", crowds(anew.get_column("b").unique()))))
         keys += [anew.get_column("edge"), more]
         read += [needed, find("edge", more, CLAIM)]
     read.append(find("edge", stand_ins))
@@ -71,21 +71,18 @@ def _crowds(edges: Rows, rules: Rules, changed: pl.DataFrame) -> tuple[pl.Series
     return stand_ins.get_column("b").unique(), stand_ins.get_column("edge").unique()
 
 
-def _crowds_of_claims(find: Find, rows: Rows, borne: pl.Series, changed: pl.Series, handles: pl.Series) -> pl.Series:
-    """Those of these handles that a crowd claims; not if `borne` anew, nor if it or a bearer is a profile that has changed."""
+def _crowds_of_claims(rows: Rows, borne: pl.Series, handles: pl.Series) -> pl.Series:
+    """Those of these handles that a crowd claims, but for those `borne` anew, or by a profile that has changed."""
     crowds = rows.crowded("b", handles, CROWD)
-    crowds = crowds.filter(~crowds.is_in(borne.implode()) & ~crowds.is_in(changed.implode()))
-    moved = find("b", crowds, BEARING & _is("a", changed)).get_column("b")
-    return crowds.filter(~crowds.is_in(moved.implode()))
+    return crowds.filter(~crowds.is_in(borne.implode()))
 
 
-def _others(edges: Rows, rules: Rules, changed: Changed, anew: pl.DataFrame, bearings: pl.DataFrame) -> pl.Series:
-    """More claims of the crowds' handles: all that count for the limit, or so many that it is passed whatever happens to the
-    rest. Of a handle with no bearer, or several, the limit does not matter."""
+def _others(edges: Rows, rules: Rules, anew: pl.DataFrame, bearings: pl.DataFrame) -> pl.Series:
+    """More claims than `anew` of the crowds' handles: all that count for the limit, or so many that it is passed whatever
+    happens to the rest. Of a handle with no bearer, or several, the limit does not matter."""
     bearings = bearings.unique(["a", "b"]).filter(pl.col("b").is_unique())
     handles, bearers = bearings.get_column("b"), bearings.get_column("a").unique()
-    known = pl.concat([changed.edges, anew.get_column("edge")]).unique()
-    counts = CLAIM & _is("b", handles) & ~_is("edge", known) & ~_is("a", changed.profiles)
+    counts = CLAIM & _is("b", handles) & ~_is("edge", anew.get_column("edge").unique())
     counts &= ~pl.col("reason").is_in(DEAD).fill_null(False)
     limit = rules.types.get("handle", _NO_RULE).limit
     some = edges.some("other", bearers, CROWD + limit + 1).filter(counts)

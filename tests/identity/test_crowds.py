@@ -139,3 +139,46 @@ def test_one_more_claim_of_a_page_that_many_show_costs_what_it_brings(
     assert set(moved) <= {star, 20_000} and bool(moved) is (after == "over limit")
     assert max(judged[1:]) < 40
     assert equal(graph.customers(), whole([*known, *more, *back], rules))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("crowd", [0, 2])
+def test_claims_of_a_page_that_many_show_are_judged_anew_where_they_have_to_be(
+    crowd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over the limit and back, named in turn, by an unknown profile, under a second handle, ambiguous in the end."""
+    monkeypatch.setattr(reach, "CROWD", crowd)
+    monkeypatch.setattr(rows, "_FEW", 0)
+    star, page, second = 50, 99_998, 99_997
+    rules = replace(RULES, platforms={"vk": Policy(frozenset({"given"}))})
+
+    def handle(one: int) -> int:
+        return 90_000 + one
+
+    steps: list[list[Piece]] = [
+        [a_claim(one, page, basis="public") for one in range(1, 9)] + [bears(one, handle(one)) for one in range(1, 30, 2)],
+        [bears(star, page)],
+        *([a_claim(one, page)] for one in range(10, 15)),  # over the limit by the fourth
+        [Command(1, "withdraw", 10), Command(2, "reject", key(edge("profile", "handle", 11, page)))],
+        [Command(3, "accept", key(edge("profile", "handle", 11, page)))],
+        [a_claim(star, handle(13))],  # mutual
+        [a_claim(star, handle(12))],  # of a handle that nobody is known to bear
+        [bears(12, handle(12))],
+        [a_claim(70, page)],
+        [a_claim(star, 70)],  # of a platform without ids: who bears it has its key
+        [a_claim(one, handle(13)) for one in range(20, 26)],  # a crowd's, too
+        [a_claim(star, handle(13), basis="public", at=9)],
+        [a_claim(star, handle(15)), a_claim(15, page)],
+        [bears(star, second), *(a_claim(one, second) for one in (14, 16, 17, 13))],
+        [Command(4, "withdraw", star, type="handle")],
+        [Command(5, "consent", star, type="handle")],
+        [a_claim(10, page), Command(6, "consent", 10)],
+        [Command(7, "withdraw", 70)],
+        [12],  # an own account
+        [bears(17, page)],
+    ]
+    graph, known = Graph(rules), list[Piece]()
+    for step in steps:
+        take(graph, step)
+        known += step
+        assert equal(graph.customers(), whole(known, rules)), step
