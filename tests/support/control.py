@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -165,9 +165,9 @@ def controlled(settings: Settings, rules: Path) -> Settings:
     return settings.model_copy(update={"alerts": rules, "control": control})
 
 
-def start_control(settings: Settings, log: Path) -> Worker:
+def start_control(settings: Settings, log: Path, command: Sequence[str] = COMMAND) -> Worker:
     """`wait_ready` returns when it leads, or stands by."""
-    return Worker(settings, log, port=settings.control.port, command=COMMAND)
+    return Worker(settings, log, port=settings.control.port, command=command)
 
 
 def start_another(settings: Settings, log: Path) -> tuple[Worker, Settings]:

@@ -21,7 +21,7 @@ from pipeline.embedded.child import free_port
 COMMAND = ("-m", "tests.support.process", "worker")
 READ = re.compile(r"batch (\d+) read rows=(\d+)")
 DONE = re.compile(r"batch (\d+) (?:committed|given up)")
-START = 60.0
+START = 150.0
 """Seconds for what takes seconds: a start, a rebalance after a kill (the session timeout is 10 s)."""
 
 
