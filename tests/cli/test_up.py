@@ -22,6 +22,8 @@ from pipeline.embedded.stack import Stack
 from pipeline.errors import StackError
 from tests.support.up import Up
 
+LONG = pytest.mark.timeout(1200)
+"""Each of their waits is much shorter."""
 PRODUCTION = """
 [kafka]
 bootstrap = "broker.example:9093"
@@ -55,6 +57,7 @@ def start(data_dir: Path, stack: Stack) -> Iterator[Callable[[], Up]]:
         up.end(signal.SIGKILL)
 
 
+@LONG
 def test_a_burst_of_anger_is_seen_and_looked_after_and_ctrl_c_stops_all(start: Callable[[], Up]) -> None:
     up = start()
     up.wait_for(lambda: bool(re.search(r"FIRING .* Rikshaway outage Rikshaway: .* ([0-9a-f]{8})$", up.text(), re.MULTILINE)))
@@ -76,6 +79,7 @@ def test_a_burst_of_anger_is_seen_and_looked_after_and_ctrl_c_stops_all(start: C
     assert psutil.wait_procs(children, timeout=10)[1] == []
 
 
+@LONG
 def test_the_next_start_goes_on_what_is_killed_comes_back_and_sigterm_stops_all(
     start: Callable[[], Up], data_dir: Path
 ) -> None:

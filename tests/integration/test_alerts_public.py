@@ -85,7 +85,7 @@ class Story:
 
     def fires(self, rule: str, brand: str) -> dict[str, Any]:
         """Waits until the webhook is notified of it; returns the alert."""
-        wait_for(f"{rule} fires for {brand}", lambda: bool(self.hook.of(rule, brand)), 40)
+        wait_for(f"{rule} fires for {brand}", lambda: bool(self.hook.of(rule, brand)))
         (key,) = self.hook.keys()[rule, brand]
         return next(dict(n.alert) for n in self.hook.of(rule, brand) if n.alert["key"] == key)
 

@@ -16,6 +16,9 @@ from pathlib import Path
 from pipeline.cli.live_line import scrape
 from pipeline.embedded.child import free_port
 
+WAIT_S, END_S = 240.0, 180.0
+"""Where the tests run beside others, six processes take minutes to start. Each child has half a minute to end."""
+
 
 class Up:
     """A running `earshot up` over `data_dir`, started in the folder above, on ports of its own; `said` holds its lines."""
@@ -77,7 +80,7 @@ class Up:
         except OSError:
             return False
 
-    def wait_for(self, met: Callable[[], bool], timeout_s: float = 90) -> None:
+    def wait_for(self, met: Callable[[], bool], timeout_s: float = WAIT_S) -> None:
         deadline = time.monotonic() + timeout_s
         while not met():
             assert self.process.poll() is None, self.text()
@@ -87,7 +90,7 @@ class Up:
     def end(self, number: signal.Signals) -> int:
         if self.process.poll() is None:
             self.process.send_signal(number)
-        code = self.process.wait(60)
+        code = self.process.wait(END_S)
         self._reader.join()
         assert self.process.stdout is not None
         self.process.stdout.close()
