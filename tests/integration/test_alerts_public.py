@@ -158,6 +158,7 @@ def before(story: Story) -> dict[str, Any]:
     with each_second(lambda: story.send(story.post("Time", -36.1))):
         story.send(old, dead, *calm, *orders, *angry)
         story.landed("Spike", len(calm))
+        story.landed("Angry", len(angry))  # of some of them control would think that they were over before the newest
         story.start_control(control_without_clock.COMMAND)
         story.fires("anger", "Angry")
         # Before others of their time, a minute at a time: did the newest land first, too few would have been angry for a while.
