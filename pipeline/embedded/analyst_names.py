@@ -21,6 +21,8 @@ READABLE = (
     "interactions",
     "interactions_now",
     "lost_offsets",
+    "quarters",
+    "rollup_marks",
     "source_gaps",
     "source_health",
 )

@@ -23,6 +23,7 @@ PUBLISHED = {
     "016_sources": 0x1B8B6D03249B3FB0,
     "017_identity": 0x0CF3750AEC322C82,
     "018_account_events": 0x2CAD13CAF264E0FD,
+    "019_quarters": 0x2568BBF27831AEEC,
 }
 """XXH3-64 by name. A new migration adds a line here; no line ever changes."""
 

@@ -73,7 +73,7 @@ def test_old_rows_get_their_accounts_key_and_account_events_has_each_once(client
     with pytest.raises(MigrationError, match="018_account_events, statement 7: "):
         migrate_tables(client, before)
     client.command(f"{insert} SELECT 20, 1, 0, 'vk', 'new', '', '{LATER}'")
-    assert migrate_tables(client) == ["ClickHouse: applied 018_account_events"]
+    assert "ClickHouse: applied 018_account_events" in migrate_tables(client)
 
     keys = {key: account_key(*author) for key, author in enumerate(AUTHORS, 1)}
     assert pairs(client, KEYS) == keys and list(keys.values()).count(0) == 2
@@ -105,7 +105,7 @@ def test_an_insert_that_runs_while_the_view_is_made_is_not_lost(settings: Settin
         mine = "current_database = currentDatabase() AND query LIKE 'INSERT INTO interactions%'"
         running = f"SELECT count() FROM system.processes WHERE {mine}"
         wait_for("it runs", lambda: client.command(running) == 1, every=0.02)
-        assert migrate_tables(client) == ["ClickHouse: applied 018_account_events"]
+        assert "ClickHouse: applied 018_account_events" in migrate_tables(client)
         insert.result()
     assert sorted(pairs(client, EVENTS)) == [1, 2]
 

@@ -1,0 +1,68 @@
+"""Rollup: a table beside `interactions` that is computed from it for quarter-hours, never added up.
+
+A quarter-hour is a number: seconds since 1970 divided by 900. Days begin at :30 and :45 in places, never within a quarter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple, Protocol
+
+QUARTER_S = 900
+
+
+class Span(NamedTuple):
+    """Quarters `first` to `last`, both included."""
+
+    first: int
+    last: int
+
+
+class Rollup(Protocol):
+    """One such table. Engine: ReplacingMergeTree(version, is_deleted). Rows of `interactions` belong to the quarter of their
+    created_at, of all brands. SQL is run with setting do_not_merge_across_partitions_select_final, and reads with FINAL."""
+
+    name: str
+    """Of the table."""
+
+    def rebuild(self, spans: Sequence[Span], version: int) -> str:
+        """The INSERT ... SELECT that makes anew what depends on rows of these quarters: all of it with `version`, and what the
+        table has and should not have any more with is_deleted = 1. It may run twice."""
+        ...
+
+    def differences(self, spans: Sequence[Span]) -> str:
+        """SELECT day (Date, UTC), differing (UInt64): how many of the table's rows of these quarters differ from what `rebuild`
+        would make, lack or are too many; days without a difference are left out. Floats are equal to 1e-9."""
+        ...
+
+
+def quarter_of(at: datetime) -> int:
+    """The quarter of an aware time."""
+    return int(at.timestamp()) // QUARTER_S
+
+
+def start_of(quarter: int) -> datetime:
+    """Its beginning, aware, UTC."""
+    return datetime.fromtimestamp(quarter * QUARTER_S, UTC)
+
+
+def spans_of(quarters: Iterable[int]) -> list[Span]:
+    """The quarters as spans without gaps, ascending."""
+    spans: list[Span] = []
+    for quarter in sorted(set(quarters)):
+        if spans and spans[-1].last == quarter - 1:
+            spans[-1] = Span(spans[-1].first, quarter)
+        else:
+            spans.append(Span(quarter, quarter))
+    return spans
+
+
+def within(column: str, spans: Sequence[Span]) -> str:
+    """The condition that the time in `column` (of interactions: created_at, by which ClickHouse skips the rest) lies in one of
+    the spans."""
+    return f"({' OR '.join(f'({column} >= {_time(span.first)} AND {column} < {_time(span.last + 1)})' for span in spans)})"
+
+
+def _time(quarter: int) -> str:
+    return f"toDateTime({quarter * QUARTER_S}, 'UTC')"

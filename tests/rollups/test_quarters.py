@@ -1,0 +1,166 @@
+"""Table quarters equals an independent count, whatever happened to the rows; a difference is found by day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+from clickhouse_connect.driver.client import Client
+from polars.testing import assert_frame_equal
+
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.query import READ, frame
+from pipeline.config.settings import Settings
+from pipeline.rollups.quarters import KEY, Quarters
+from pipeline.rollups.rollup import Span, quarter_of, spans_of, start_of, within
+
+START = datetime(2026, 9, 30, 23, 40, tzinfo=UTC)
+COLUMNS = (
+    "event_key", "version", "is_deleted", "platform", "created_at", "direction", "visibility", "author_kind", "author_id",
+    "author_followers", "metrics_likes", "metrics_shares", "metrics_replies", "rating", "brands", "language",
+    "sentiment_language", "sentiment_label", "sentiment_negative", "sentiment_positive",
+)  # fmt: skip
+SPANS = [Span(quarter_of(START), quarter_of(START + timedelta(hours=2)))]
+SETTINGS = {name: value for name, value in READ.items() if name != "readonly"}
+
+
+@pytest.fixture
+def client(emptied: Settings) -> Iterator[Client]:
+    with clickhouse_client(emptied.clickhouse) as client:
+        yield client
+
+
+def row(key: int, version: int = 1, **more: Any) -> dict[str, Any]:
+    """A minute apart, over the end of a month; every value comes in every group."""
+    label = ("negative", "neutral", "positive", "")[key % 4]
+    values = (
+        key, version, 0, "xyz"[key % 3], START + timedelta(minutes=key % 100, seconds=key % 60),
+        ("inbound", "outbound", "")[key % 7 % 3], ("public", "private")[key % 5 == 0], ("person", "bot")[key % 11 == 0],
+        f"author {key % 13}" if key % 6 else "", (None, -5, 10**6)[key % 3], key % 8, (None, -1, 3)[key % 3], 1,
+        (None, 4.5)[key % 2], (["Acme"], ["Acme", "Other"], [])[key % 17 % 3], "de", ("", "en")[key % 4 < 2], label,
+        0.1 * (key % 7) if label else None, 0.3 if label else None,
+    )  # fmt: skip
+    return dict(zip(COLUMNS, values, strict=True)) | more
+
+
+def insert(client: Client, *rows: dict[str, Any]) -> None:
+    client.insert("interactions", [list(each.values()) for each in rows], COLUMNS)
+
+
+def rebuild(client: Client, version: int, spans: list[Span] = SPANS) -> None:
+    client.command(Quarters().rebuild(spans, version), settings=SETTINGS)
+
+
+def differences(client: Client) -> list[tuple[str, int]]:
+    rows = client.query(Quarters().differences(SPANS), settings=SETTINGS).result_rows
+    return [(f"{day}", differing) for day, differing in rows]
+
+
+def stored(client: Client) -> pl.DataFrame:
+    sql = (
+        "SELECT * EXCEPT (authors, version, is_deleted) REPLACE (toDateTime64(quarter, 3, 'UTC') AS quarter), "
+        "finalizeAggregation(authors) AS authors FROM quarters FINAL"
+    )
+    return frame(client, sql, {}, SETTINGS).sort(KEY)
+
+
+def counted(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """The same by Polars, from the newest rows."""
+    alive, labelled = pl.col("alive"), pl.col("alive") & (pl.col("sentiment_label") != "")
+    platform_author = pl.concat_str("platform", "author_id")
+    positive = [pl.col(name).fill_null(0).clip(0) for name in COLUMNS[10:13]]
+    return (
+        pl.DataFrame(rows, infer_schema_length=None)
+        .filter(pl.col("is_deleted") == 0)
+        .with_columns(
+            brand=pl.when(pl.col("brands").list.len() > 0).then("brands").otherwise([""]),
+            quarter=pl.col("created_at").dt.truncate("15m"),
+            language=pl.when(pl.col("sentiment_language") != "").then("sentiment_language").otherwise("language"),
+            alive=pl.col("direction") != "outbound",
+            score=(pl.col("sentiment_positive") - pl.col("sentiment_negative")),
+        )
+        .explode("brand")
+        .group_by(KEY)
+        .agg(
+            mentions=alive.sum(),
+            ours=(~alive).sum(),
+            private=(alive & (pl.col("visibility") == "private")).sum(),
+            bots=(alive & (pl.col("author_kind") == "bot")).sum(),
+            **{label: (alive & (pl.col("sentiment_label") == label)).sum() for label in ("negative", "neutral", "positive")},
+            score=pl.col("score").filter(labelled).sum(),
+            engagement=pl.sum_horizontal(positive).filter(alive).sum(),
+            reach=pl.col("author_followers").fill_null(0).clip(0).filter(alive).sum(),
+            ratings=pl.col("rating").filter(alive).count(),
+            stars=pl.col("rating").filter(alive).sum(),
+            authors=platform_author.filter(alive & (pl.col("author_id") != "")).n_unique(),
+        )
+        .sort(KEY)
+    )
+
+
+def same(client: Client, rows: list[dict[str, Any]]) -> None:
+    """Probabilities are stored as Float32."""
+    expected = counted(rows)
+    found = stored(client).select(pl.col(name).cast(kind) for name, kind in expected.schema.items())
+    assert_frame_equal(found, expected, abs_tol=1e-6)
+
+
+def test_it_equals_what_is_counted_after_edits_deletes_and_labels(client: Client) -> None:
+    rows = {key: row(key) for key in range(600)}
+    insert(client, *rows.values())
+    rebuild(client, 1)
+    same(client, list(rows.values()))
+    assert differences(client) == [] and stored(client).height > 50
+
+    changes = [
+        *(row(key, 2, brands=["Other"]) for key in range(0, 600, 3)),
+        *(row(key, 2, is_deleted=1) for key in range(1, 600, 3)),
+        *(row(key, 2, sentiment_label="negative", sentiment_language="fr") for key in range(2, 600, 9)),
+    ]
+    insert(client, *changes)
+    rows |= {each["event_key"]: each for each in changes}
+    assert [day for day, _ in differences(client)] == ["2026-09-30", "2026-10-01"]
+    rebuild(client, 3, spans_of(range(SPANS[0].first, SPANS[0].last, 2)))
+    assert differences(client), "every second quarter is as it was"
+    rebuild(client, 2)
+    rebuild(client, 4)
+    rebuild(client, 4)
+    same(client, list(rows.values()))
+    assert differences(client) == []
+
+    client.command(
+        "INSERT INTO interactions (event_key, version, is_deleted, platform, created_at) "
+        "SELECT event_key, 9, 1, platform, created_at FROM interactions FINAL"
+    )
+    rebuild(client, 5)
+    assert stored(client).is_empty() and differences(client) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "(SELECT uniqExactState(toUInt64(number)) FROM numbers(9)) AS authors",
+        "score + 0.00001 AS score",
+        "mentions + 1 AS mentions",
+        "'Gone' AS brand",
+    ],
+)
+def test_what_is_not_as_it_should_be_is_found_and_mended(client: Client, change: str) -> None:
+    insert(client, *(row(key, brands=["Acme"]) for key in range(60)))
+    rebuild(client, 1)
+    wrong = (
+        f"SELECT * EXCEPT (version, is_deleted) REPLACE ({change}), 2, 0 FROM quarters FINAL ORDER BY {', '.join(KEY)} LIMIT 1"
+    )
+    client.command(f"INSERT INTO quarters {wrong}", settings=SETTINGS)
+    assert differences(client) == [("2026-09-30", 1)]
+    rebuild(client, 3)
+    assert differences(client) == []
+
+
+def test_quarters_become_spans_and_a_condition() -> None:
+    assert spans_of([7, 3, 4, 3]) == [Span(3, 4), Span(7, 7)]
+    assert start_of(quarter_of(START)) == START.replace(minute=30) and spans_of([]) == []
+    assert within("at", [Span(1, 2)]) == "((at >= toDateTime(900, 'UTC') AND at < toDateTime(2700, 'UTC')))"
