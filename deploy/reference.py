@@ -1,4 +1,5 @@
-"""docs/settings.md and docs/cli.md, made from the settings' models and from `--help`, and parts of docs/sources.md: `make docs`
+"""docs/settings.md and docs/cli.md, made from the settings' models and from `--help`, and parts of docs/sources.md and
+docs/analysts.md: `make docs`
 writes them."""
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from typer.testing import CliRunner
 
-from deploy import sources_reference
+from deploy import queries_reference, sources_reference
 from pipeline.cli.main import app
 from pipeline.config.section import Section
 from pipeline.config.settings import ENV_PREFIX, Settings
@@ -148,4 +149,5 @@ def _default(key: str, field: FieldInfo) -> str:
 if __name__ == "__main__":
     (DOCS / "settings.md").write_text(settings_page())
     (DOCS / "cli.md").write_text(cli_page())
+    queries_reference.PAGE.write_text(queries_reference.queries_page(queries_reference.PAGE.read_text()))
     sources_reference.PAGE.write_text(sources_reference.sources_page(sources_reference.PAGE.read_text()))

@@ -1,13 +1,16 @@
-"""ClickHouse's tables and Kafka's topics: `migrate` makes and updates them, `check` raises if one is missing or too old."""
+"""ClickHouse's tables and views, and Kafka's topics: `migrate` makes and updates them, `check` raises if one is missing or too
+old."""
 
 from __future__ import annotations
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.migrations import check_tables, migrate_tables
+from pipeline.clickhouse.query_views import renew_views
 from pipeline.config.settings import Settings
 from pipeline.errors import MigrationError
 from pipeline.kafka.client import check_kafka
 from pipeline.kafka.topics import migrate_topics, topic_configs
+from schemas.queries import named_queries
 
 STATEMENT_S = 24 * 3600
 """How long one statement of a migration may take: some read all rows."""
@@ -23,7 +26,8 @@ def migrate(settings: Settings) -> list[str]:
     check_kafka(settings.kafka)
     client = clickhouse_client(settings.clickhouse, timeout_s=STATEMENT_S)
     try:
-        return [*migrate_tables(client, login=settings.clickhouse), *migrate_topics(settings.kafka)]
+        tables = migrate_tables(client, login=settings.clickhouse)
+        return [*tables, *renew_views(client, named_queries()), *migrate_topics(settings.kafka)]
     finally:
         client.close()
 

@@ -28,9 +28,9 @@ def list_reasons(context: typer.Context) -> None:
     from pipeline.cli.terminal import console, table
     from pipeline.clickhouse.client import clickhouse_client
     from pipeline.clickhouse.query import rows
-    from pipeline.queries import named
+    from schemas.queries import named_queries
 
-    answer = rows(clickhouse_client(load_settings(context).clickhouse), named.sql_of("rejects"), 1_000)
+    answer = rows(clickhouse_client(load_settings(context).clickhouse), named_queries()["rejects"].sql, 1_000)
     console().print(table(answer.columns, answer.rows) if answer.rows else "no dead letters")
 
 

@@ -15,19 +15,20 @@ import typer
 from pipeline.cli import (
     alerts,
     backtest,
-    brands,
     check,
     crm,
-    data,
     dlq,
     generate,
     identity,
     label,
     mapping,
     offsets,
+    query,
     reconcile,
+    rematch,
     replay,
     rescore,
+    send,
     source,
     status,
 )
@@ -180,17 +181,16 @@ def reset(
 
 
 app.command(epilog="Example:  earshot status || page-somebody")(status.status)
-app.command(epilog="Example:  earshot send --text 'The kettle leaks' --author ines --platform forum")(data.send)
+app.command(epilog="Example:  earshot send --text 'The kettle leaks' --author ines --platform forum")(send.send)
 app.command(epilog="Example:  earshot replay --as-now --rate 50 posts.jsonl reviews.csv")(replay.replay)
 app.command(epilog="Example:  earshot generate --count 1000000 --days 90 --to clickhouse")(generate.generate)
 app.command(epilog="Example:  earshot query 'SELECT platform, count() FROM interactions GROUP BY platform' --format csv")(
-    data.query
+    query.query
 )
-app.command(epilog="Example:  earshot rematch --brand Acme --since 2026-11-01 --dry-run")(brands.rematch)
+app.command(epilog="Example:  earshot rematch --brand Acme --since 2026-11-01 --dry-run")(rematch.rematch)
 app.command(epilog="Example:  earshot check --repair")(check.check)
 app.command(epilog="Example:  earshot reconcile --dry-run")(reconcile.reconcile)
 app.command(epilog="Example:  earshot rescore --since 2026-11-01 --dry-run")(rescore.rescore)
-app.command(epilog="Example:  earshot voice Acme --days 7")(brands.voice)
 app.command(epilog="Example:  earshot label reviews.csv --column text --model accurate > labels.jsonl")(label.label)
 alerts.app.command(epilog="Example:  earshot alerts backtest --rule volume --from 2026-11-01 --to 2026-11-08")(
     backtest.backtest

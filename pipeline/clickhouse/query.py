@@ -15,7 +15,7 @@ from pipeline.errors import EarshotError, reason
 
 READ = {"readonly": 2, "final": 1, "do_not_merge_across_partitions_select_final": 1}
 """Nothing is written, and each row counts once: its newest version, and never a deleted one, whatever is still to be merged."""
-FORMATS = {"json": "JSONEachRow", "csv": "CSVWithNames"}
+FORMATS = {"json": "JSONEachRow", "csv": "CSVWithNames", "parquet": "Parquet"}
 LONG_SQL: dict[str, object] = {"max_query_size": 64 << 20}
 """For statements with many keys or values."""
 _PLAIN_STRINGS = {"output_format_arrow_low_cardinality_as_dictionary": 0, "output_format_arrow_string_as_string": 1}
@@ -55,16 +55,19 @@ def conditions(given: Mapping[str, tuple[str, object]]) -> tuple[str, dict[str, 
     return " AND ".join(sql for sql, _ in used.values()) or "1", {name: value for name, (_, value) in used.items()}
 
 
-def rows(client: Client, sql: str, most: int) -> Rows:
-    """The first `most` rows; no more are fetched. Raises EarshotError with the server's reason."""
-    with one_line(client), client.query_rows_stream(sql, settings=settings_for(client), query_tz="UTC") as stream:
+def rows(client: Client, sql: str, most: int, values: Mapping[str, object] | None = None) -> Rows:
+    """The first `most` rows; no more are fetched. `values` of the statement's parameters. Raises EarshotError with the server's
+    reason."""
+    given = dict(values or {})
+    with one_line(client), client.query_rows_stream(sql, given, settings_for(client), query_tz="UTC") as stream:
         first = list(islice(stream, most + 1))
         return Rows(stream.source.column_names, first[:most], len(first) > most)
 
 
-def text(client: Client, sql: str, form: str) -> Iterator[bytes]:
-    """All rows as blocks of bytes, in one of `FORMATS`. Raises EarshotError with the server's reason."""
-    with one_line(client), client.raw_stream(sql, fmt=FORMATS[form], settings=settings_for(client)) as stream:
+def text(client: Client, sql: str, form: str, values: Mapping[str, object] | None = None) -> Iterator[bytes]:
+    """All rows as blocks of bytes, in one of `FORMATS`. `values` of the statement's parameters. Raises EarshotError with the
+    server's reason."""
+    with one_line(client), client.raw_stream(sql, dict(values or {}), settings_for(client), FORMATS[form]) as stream:
         while block := stream.read(1 << 16):
             yield block
 

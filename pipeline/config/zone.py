@@ -26,13 +26,14 @@ def zone_hint(name: str) -> str:
     return hint(name, {zone for zone in _known() if "/" in zone or zone == UTC}) or ": name a place, as Europe/Berlin"
 
 
-def _zone(name: str) -> str:
+def check_zone(name: str) -> str:
+    """The name. Raises ValueError if there is no such zone, with the nearest one."""
     if name not in _known():
         raise ValueError(f"there is no time zone {name!r}{zone_hint(name)}")
     return name
 
 
-Zone = Annotated[str, AfterValidator(_zone), Field(json_schema_extra={"misnamed": ["tz"]})]
+Zone = Annotated[str, AfterValidator(check_zone), Field(json_schema_extra={"misnamed": ["tz"]})]
 Zones = Mapping[str, str]
 """The zones of brands, by name; a brand that is not among them has UTC."""
 NO_ZONES: Zones = MappingProxyType({})

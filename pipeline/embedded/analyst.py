@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from pipeline.embedded.analyst_names import READABLE, Catalog, Tree, nodes, not_readable, refused_name
+from pipeline.embedded.analyst_names import QUERY_VIEWS, READABLE, Catalog, Tree, nodes, not_readable, refused_name
 
 NEWEST = {"final": "1", "do_not_merge_across_partitions_select_final": "1", "apply_prewhere_after_final": "1"}
 """Pinned: an older version of a row may hold text that was edited or deleted since."""
@@ -31,7 +31,7 @@ _NODES = _STATEMENTS | {
     "TablesInSelectQuery", "TablesInSelectQueryElement", "WindowDefinition", "WindowListElement", "WithElement",
 }  # fmt: skip
 _TABLE_FUNCTIONS = {"assignments_as_of", "format", "generate_series", "generaterandom", "generateseries", "null", "numbers",
-                    "numbers_mt", "values", "view", "viewexplain", "zeros", "zeros_mt"}  # fmt: skip
+                    "numbers_mt", "values", "view", "viewexplain", "zeros", "zeros_mt", *QUERY_VIEWS}  # fmt: skip
 _CATEGORIES = {
     "Aggregate Functions", "Arithmetic", "Arrays", "Bit", "Bitmap", "Comparison", "Conditional", "Dates and Times", "Distance",
     "Encoding", "Financial", "Geo", "Geo Polygon", "Hash", "IP Address", "JSON", "Logical", "Map", "Mathematical", "Null",

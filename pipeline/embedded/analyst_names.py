@@ -7,6 +7,10 @@ import re
 from collections.abc import Callable, Container, Iterator
 from typing import Any, NamedTuple
 
+from schemas.queries import named_queries
+
+QUERY_VIEWS = tuple(query.view for query in named_queries().values() if not query.operators)
+"""Of the named queries that the analyst may ask: with parameters they are table functions."""
 READABLE = (
     "account_events",
     "alert_deliveries",
@@ -25,6 +29,7 @@ READABLE = (
     "rollup_marks",
     "source_gaps",
     "source_health",
+    *QUERY_VIEWS,
 )
 """The tables and views; deploy/clickhouse/analyst.xml grants the same. Dead letters and waiting changes hold records as they
 came, e-mail addresses and phone numbers in clear; evidence of identity holds what a person withdrew, commands who gave them."""

@@ -1,118 +1,125 @@
-"""The named queries of `earshot query`, and the share of voice."""
+"""The named queries of `earshot query`: which there are, and the values of their parameters, from what people write."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from clickhouse_connect.driver.client import Client
-
-from pipeline.clickhouse.query import Rows, one_line, settings_for
 from pipeline.config.document import hint
-from pipeline.errors import EarshotError, UnknownName
-from pipeline.processors.mentions.brands import SAMPLE_BRANDS, Brand, load_brands
-from schemas.inbound import INBOUND_SQL
-
-
-class Query(NamedTuple):
-    """A named query and one line about its result."""
-
-    meaning: str
-    sql: str
-
-
-NAMED = {
-    "brands": Query(
-        "mentions per brand and hour, newest first",
-        """
-SELECT toStartOfHour(created_at) AS hour, arrayJoin(brands) AS brand, count() AS mentions
-FROM interactions FINAL
-GROUP BY hour, brand
-ORDER BY hour DESC, mentions DESC, brand""",
-    ),
-    "latest": Query(
-        "the 20 newest interactions",
-        """
-SELECT created_at, platform, kind, author_handle AS author, brands, sentiment_label AS sentiment, text
-FROM interactions FINAL
-ORDER BY toStartOfMinute(created_at) DESC, created_at DESC, event_key
-LIMIT 20""",
-    ),
-    "sentiment": Query(
-        "sentiment per brand and day, newest first; score: mean from -1 (negative) to 1 (positive) over labelled events",
-        """
-SELECT toDate(created_at) AS day, arrayJoin(brands) AS brand, countIf(sentiment_status = 'labelled') AS labelled,
-    countIf(sentiment_label = 'negative') AS negative, countIf(sentiment_label = 'neutral') AS neutral,
-    countIf(sentiment_label = 'positive') AS positive, round(avg(sentiment_score), 3) AS score,
-    countIf(sentiment_status = 'unknown') AS unknown, countIf(sentiment_status = 'deferred') AS deferred
-FROM interactions FINAL
-WHERE sentiment_status != ''
-GROUP BY day, brand
-ORDER BY day DESC, labelled DESC, brand""",
-    ),
-    "rejects": Query(
-        "dead letters per step and reason (for operators: user analyst may not read them)",
-        """
-SELECT step, reason, count() AS records, max(rejected_at) AS newest
-FROM dead_letters FINAL
-GROUP BY step, reason
-ORDER BY records DESC, step, reason""",
-    ),
-    "alerts": Query(
-        "current state of alerts, the last changed first, without historical ones",
-        """
-SELECT changed_at, rule, brand, platform, state, severity, since, observed, expected, summary, lower(hex(alert_key)) AS key
-FROM (SELECT * FROM alerts ORDER BY alert_key, term DESC, version DESC LIMIT 1 BY alert_key)
-WHERE NOT historical
-ORDER BY changed_at DESC, alert_key""",
-    ),
-}
+from pipeline.config.zone import check_zone
+from pipeline.errors import EarshotError, SettingsError
+from schemas.queries import NamedQuery, Parameter, named_queries
 
 TIMELINE = "what the accounts of one customer did, newest first (--customer)"
+OPTIONS = ("brand", "platform", "language", "from", "to", "zone", "period", "by", "limit")
+"""The parameters that have an option of their own; others are given by --set."""
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_YEARS = range(1970, 2100)
+"""What ClickHouse's times of seconds hold."""
+
+Given = Mapping[str, Sequence[str]]
+"""Parameter -> its values, as people write them."""
 
 
-def sql_of(text: str) -> str:
-    """The SQL of a named query, else the text itself. Raises EarshotError for a single word that names no query."""
-    if text in NAMED:
-        return NAMED[text].sql.strip()
+def named(text: str) -> NamedQuery | None:
+    """The query of this name; None for SQL. Raises EarshotError for a single word that names no query."""
+    if found := named_queries().get(text):
+        return found
     if not text.strip() or len(text.split()) == 1:
-        names = (*NAMED, "timeline")
+        names = (*named_queries(), "timeline")
         raise EarshotError(f"no query is named {text!r}{hint(text, names)}: the names are {', '.join(names)}; or give SQL")
-    return text.strip().rstrip(";")
+    return None
 
 
-_VOICE = f"""
-SELECT brand, count() - 1 AS mentions, round(100 * mentions / greatest(sum(mentions) OVER (), 1), 1) AS percent
-FROM
-(
-    SELECT arrayJoin(arrayIntersect(brands, {{names:Array(String)}})) AS brand
-    FROM interactions FINAL
-    WHERE created_at >= now() - toIntervalDay({{days:UInt32}}) AND {INBOUND_SQL}
-    UNION ALL
-    SELECT arrayJoin({{names:Array(String)}}) AS brand
-)
-GROUP BY brand
-ORDER BY mentions DESC, brand"""
+def values_of(query: NamedQuery, given: Given, now: datetime) -> dict[str, object]:
+    """The values of all parameters, defaults included, as clickhouse-connect takes them.
 
-
-def _first_names(brands: Sequence[Brand]) -> str:
-    """The first 20 names, of up to ten thousand."""
-    return "there are " + ", ".join(brand.name for brand in brands[:20]) + (" ..." if len(brands) > 20 else "")
-
-
-def share_of_voice(client: Client, file: Path | None, name: str, days: int) -> Rows:
-    """Mentions of the brand and of each competitor in the last `days`, and their share in percent; zeros included.
-
-    An event that mentions several of them counts for each. Raises SettingsError for brands.yaml, UnknownName for a brand that
-    is not in it, EarshotError with the server's reason.
+    Raises SettingsError for a parameter that the query does not take or lacks, and for a value that it can't have.
     """
-    brands = load_brands(file or SAMPLE_BRANDS)
-    brand = brands.named(name)
-    if brand is None:
-        near = hint(name, (each.name for each in brands.brands))
-        raise UnknownName(f"no brand is named {name!r} in {file or SAMPLE_BRANDS}{near or f': {_first_names(brands.brands)}'}")
-    values = {"names": [name, *brand.competitors], "days": days}
-    with one_line(client):
-        answer = client.query(_VOICE, values, settings=settings_for(client))
-    return Rows(answer.column_names, answer.result_rows, cut=False)
+    known = {each.name: each for each in query.parameters}
+    for name in given:
+        if name not in known:
+            takes = ", ".join(map(_option, known)) or "no options"
+            raise SettingsError(f"query {query.name} takes no {_option(name)}{hint(name, known)}: it takes {takes}")
+    zone = _zone(given.get("zone", ["UTC"])) if "zone" in known else ZoneInfo("UTC")
+    values = {name: _value(each, given.get(name), zone, now) for name, each in known.items()}
+    if "from" in values and "to" in values and str(values["from"]) >= str(values["to"]):
+        raise SettingsError(f"--from is not before --to: {values['from']} UTC, {values['to']} UTC")
+    return values
+
+
+def _option(name: str, text: str = "") -> str:
+    """As it is written, with its value if there is one."""
+    return f"--{name} {text}".strip() if name in OPTIONS else f"--set {name}={text or '...'}"
+
+
+def _zone(given: Sequence[str]) -> ZoneInfo:
+    try:
+        return ZoneInfo(check_zone(given[-1]))
+    except ValueError as error:
+        raise SettingsError(f"--zone {given[-1]}: {error}") from None
+
+
+def _value(parameter: Parameter, given: Sequence[str] | None, zone: ZoneInfo, now: datetime) -> object:
+    name = parameter.name
+    if given is None and parameter.default is None:
+        raise SettingsError(f"{_option(name)} is missing: {parameter.meaning}")
+    default = parameter.default or ""
+    texts = given if given is not None else [default] if not parameter.many else _listed(default)
+    if parameter.many:
+        return [_checked(parameter, text) for text in texts]
+    if len(texts) != 1:
+        raise SettingsError(f"{_option(name)} is given {len(texts)} times: it has one value")
+    text = texts[0]
+    if parameter.type.startswith("DateTime"):
+        moment = _time(_option(name, text), text, zone, now).astimezone(UTC)
+        return moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{moment.microsecond // 1000:03}"
+    return _checked(parameter, text)
+
+
+def _listed(default: str) -> list[str]:
+    return [text for text in default.strip("[]").split(", ") if text]
+
+
+def _checked(parameter: Parameter, text: str) -> str:
+    """The text, if the type takes it."""
+    said, choices, kind = _option(parameter.name, text), parameter.choices, parameter.type
+    if "\0" in text or not _is_utf8(text):
+        raise SettingsError(f"{_option(parameter.name, repr(text))}: it is not UTF-8")
+    if choices and text not in choices:
+        raise SettingsError(f"{said}: it is one of {', '.join(choices)}{hint(text, choices)}")
+    if kind.startswith("UInt") and not (text.isascii() and text.isdigit() and int(text) < 2 ** int(kind[4:])):
+        raise SettingsError(f"{said}: it is a whole number, not below 0")
+    if kind.startswith("Float"):
+        try:
+            float(text)
+        except ValueError:
+            raise SettingsError(f"{said}: it is a number") from None
+    return text
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _time(said: str, text: str, zone: ZoneInfo, now: datetime) -> datetime:
+    """A time: 2026-11-01 (the beginning of that day in the zone), 2026-11-01T10:00 (there, if it names no zone), now, 3h or 90m
+    ago, or 7d: the beginning of the day in the zone that was seven days ago."""
+    if text == "now":
+        return now
+    if ago := re.fullmatch(r"(\d{1,5})([mhd])", text):
+        moment = (now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})).astimezone(zone)
+        return moment.replace(hour=0, minute=0, second=0, microsecond=0, fold=0) if ago[2] == "d" else moment
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = datetime.min
+    if moment.year not in _YEARS:
+        raise SettingsError(f"{said}: it should look like 2026-11-01, 2026-11-01T10:00, 2026-11-01T10:00:00Z or 7d")
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)

@@ -12,8 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+from clickhouse_connect.driver.client import Client
+
 from pipeline.clickhouse.client import clickhouse_client
-from pipeline.clickhouse.query import Ask, asker
+from pipeline.clickhouse.query import one_line
 from pipeline.clickhouse.row_versions import quoted
 from pipeline.config.document import hint
 from pipeline.config.settings import Settings
@@ -110,8 +112,9 @@ class _Lazy:
         self._settings = settings
 
     @cached_property
-    def _ask(self) -> Ask:
-        return asker(clickhouse_client(self._settings.clickhouse))
+    def _client(self) -> Client:
+        return clickhouse_client(self._settings.clickhouse)
 
     def __call__(self, sql: str) -> Iterable[str]:
-        return list(self._ask(sql, {}).to_series())
+        with one_line(self._client):  # without settings: a user who may only read can't send them
+            return [str(row[0]) for row in self._client.query(sql).result_rows]

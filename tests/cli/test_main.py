@@ -20,10 +20,11 @@ from pipeline.config.settings import Settings
 from pipeline.embedded.child import free_port
 from pipeline.errors import EarshotError
 from tests.support.commands import Done, Run
+from tests.support.quarters import rebuild_quarters
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COMMANDS = [
-    *("up", "worker", "migrate", "send", "replay", "generate", "query", "status", "reset", "rematch", "voice"),
+    *("up", "worker", "migrate", "send", "replay", "generate", "query", "status", "reset", "rematch"),
     *("rescore", "reconcile", "check", "label", "control", "customers", "listen"),
     *("source list", "source show", "source check", "source pause", "source resume"),
     *("alerts tail", "alerts list", "alerts show", "alerts ack", "alerts silence", "alerts silences", "alerts test"),
@@ -137,8 +138,14 @@ def test_status_says_all_that_is_down(run: Run) -> None:
         (["generate", "--to", "f.jsonl", "--days", "100000"], 2, "end in the future"),
         (["generate"], 3, "Kafka at"),
         (["generate", "--to", "clickhouse"], 2, "privacy.hash_key"),
-        (["query", "lates"], 1, "no query is named 'lates', did you mean 'latest'?: the names are brands, latest, sentiment"),
-        (["query", "--list", "latest"], 2, "--list goes without a query"),
+        (["query", "lates"], 1, "no query is named 'lates', did you mean 'latest'?: the names are alerts, brands, latest"),
+        (["query", "--list", "SELECT 1"], 2, "--list goes with a name, not with SQL"),
+        (["query", "SELECT 1", "--zone", "UTC"], 2, "--zone goes with a named query"),
+        (["query", "latest", "--zone", "UTC"], 2, "query latest takes no --zone: it takes --brand, --limit"),
+        (["query", "latest", "--set", "limit"], 2, "--set limit: it should look like NAME=VALUE"),
+        (["query", "latest", "--plot", "x.png"], 2, "query latest has no picture"),
+        (["query", "brands", "--plot", "x.gif"], 2, "--plot x.gif: it ends in .png, .svg or .pdf"),
+        (["query", "timeline", "--brand", "x"], 2, "--brand does not go with query timeline"),
         (["query", "--list", "--format", "csv"], 2, "--format goes with a query"),
         (["send", "{}", "--author", "ines"], 2, "--author goes with --text"),
         (["generate", "--live", "--days", "3"], 2, "--days goes without --live"),
@@ -193,7 +200,9 @@ def test_how_a_command_may_end(
 def test_the_named_queries_are_listed(run: Run) -> None:
     done = run("query", "--list")
     assert done.code == 0
-    assert all(name in done.out for name in ("brands", "latest", "sentiment", "rejects"))
+    assert all(name in done.out for name in ("brands", "latest", "sentiment", "rejects", "timeline"))
+    one = run("query", "--list", "latest")
+    assert (one.code, one.out.startswith("-- The newest interactions.\n"), "LIMIT {limit:UInt32}" in one.out) == (0, True, True)
 
 
 # --- against the stack ----------------------------------------------------------------------------------------------
@@ -314,29 +323,6 @@ def test_query_counts_each_event_once_in_each_format(stacked: Run, settings: Set
     assert "no rows" in stacked("query", "rejects").out
 
 
-def test_query_sentiment_says_what_is_said_per_brand_and_day(stacked: Run, settings: Settings) -> None:
-    names = ["event_key", "version", "created_at", "brands", "sentiment_status", "sentiment_label"]
-    scores = ["sentiment_negative", "sentiment_neutral", "sentiment_positive"]
-    day = datetime(2026, 3, 4, 23, 59, tzinfo=UTC)
-    rows: list[list[object]] = [
-        [1, 1, day, ["Lumen"], "deferred", "", None, None, None],
-        [1, 2, day, ["Lumen"], "labelled", "negative", 0.75, 0.25, 0.0],
-        [2, 1, day, ["Lumen", "Orbit"], "labelled", "positive", 0.25, 0.25, 0.5],
-        [3, 1, day, ["Orbit"], "deferred", "", None, None, None],
-        [4, 1, day, ["Orbit"], "unknown", "", None, None, None],
-        [5, 1, day, ["Quiet"], "", "", None, None, None],
-    ]
-    with clickhouse_client(settings.clickhouse) as client:
-        client.insert("interactions", rows, column_names=names + scores)
-    shown = [json.loads(line) for line in stacked("query", "sentiment", "--format", "json").out.splitlines()]
-    columns = ("brand", "labelled", "negative", "neutral", "positive", "score", "unknown", "deferred")
-    assert [[row[column] for column in columns] for row in shown] == [
-        ["Lumen", 2, 1, 0, 1, -0.25, 0, 0],
-        ["Orbit", 1, 0, 0, 1, 0.25, 1, 1],
-    ]
-    assert "positive" in stacked("query", "latest").out
-
-
 @pytest.mark.parametrize(
     ("arguments", "says"), [([], "sentiment.model is off"), (["--since", "soon"], "--since soon"), (["--brnd", "x"], "--brnd")]
 )
@@ -372,13 +358,13 @@ def test_a_new_brand_is_found_in_what_has_landed(
     done = stacked("rematch", "--brand", "Lumen", "--brand", "Orbit", "--since", "2020-01-01")
     assert done.out.splitlines()[-1] == "3 rows changed"
     assert stacked("rematch", "--brand", "Lumen").out.splitlines()[-1] == "0 rows changed"
-    shown = [line.replace("│", " ").split() for line in stacked("voice", "Lumen").out.splitlines()]
-    assert [line for line in shown if len(line) == 3] == [
-        ["Lumen", "2", "66.7"],
-        ["Orbit", "1", "33.3"],
-        ["Quiet", "0", "0.0"],
+    rebuild_quarters(settings, datetime.now(UTC) - timedelta(hours=2), datetime.now(UTC))
+    shown = stacked("query", "share_of_voice", "--brand", "Lumen", "--from", "2h", "--format", "json").out
+    assert [(row["brand"], row["mentions"], round(row["percent"], 1)) for row in map(json.loads, shown.splitlines())] == [
+        ("Lumen", 2, 66.7),
+        ("Orbit", 1, 33.3),
+        ("Quiet", 0, 0.0),
     ]
-    assert stacked("voice", "Lumen", "--days", "1").code == 0
 
 
 @pytest.mark.parametrize(
@@ -388,8 +374,9 @@ def test_a_new_brand_is_found_in_what_has_landed(
         (["rematch", "--brand", "Lumen", "--since", "soon"], 2, "--since soon"),
         (["rematch", "--brand", "Lumenn"], 1, "no brand is named 'Lumenn'"),
         (["rematch", "--brand", "mobiqo"], 1, "did you mean 'Mobiqo'?"),
-        (["voice", "Lumenn"], 1, "no brand is named 'Lumenn'"),
-        (["voice", "mobiqo"], 1, "did you mean 'Mobiqo'?"),
+        (["query", "share_of_voice", "--brand", "mobiqo"], 1, "did you mean 'Mobiqo'?"),
+        (["query", "share_of_voice"], 2, "--brand is missing"),
+        (["query", "volume", "--brand", "mobiqo"], 1, "there is no brand 'mobiqo'"),
     ],
 )
 def test_a_brand_that_is_not_there_is_named(stacked: Run, command: list[str], code: int, says: str) -> None:

@@ -1,4 +1,4 @@
-"""docs/settings.md, docs/cli.md and the generated parts of docs/sources.md are what `make docs` makes."""
+"""docs/settings.md, docs/cli.md and the generated parts of docs/sources.md and docs/analysts.md are what `make docs` makes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from deploy import reference, sources_reference
-from pipeline.queries.named import NAMED
+from deploy import queries_reference, reference, sources_reference
+from schemas.queries import named_queries
 from tests.cli.test_main import COMMANDS
 from tests.support.isolation import ROOT
 
@@ -30,6 +30,12 @@ def test_the_page_of_sources_is_current_and_has_all_platforms() -> None:
     assert mapped >= {*sources_reference.MODELS} - {"email"}, "e-mail has its own table"
 
 
+def test_the_page_of_queries_is_current_and_has_each_of_them() -> None:
+    page = queries_reference.PAGE.read_text()
+    assert page.split() == queries_reference.queries_page(page).split(), "run make docs"
+    assert set(re.findall(r"<!-- made: query:(\w+) -->", page)) == set(named_queries())
+
+
 def test_each_setting_says_its_meaning() -> None:
     rows = [line.split(" | ") for line in reference.settings_page().splitlines() if line.startswith("| `")]
     assert len(rows) > 40 and all(row[3].strip() for row in rows)
@@ -49,4 +55,4 @@ def test_the_readme_has_each_command_and_each_named_query() -> None:
         named |= {f"{first} {each}" for each in others} if first in groups else {first}
     assert named == set(COMMANDS)
     (queries,) = [says for cell, says in rows if cell.startswith("`earshot query")]
-    assert re.findall(r"`(\w+)`", queries) == [*NAMED, "timeline"]
+    assert re.findall(r"`(\w+)`", queries) == [*named_queries(), "timeline"]

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 import pytest
+from clickhouse_connect.driver.binding import format_bind_value
 from clickhouse_connect.driver.client import Client
 from pydantic import SecretStr
 
@@ -20,8 +21,9 @@ from pipeline.clickhouse.migrations import migrate_tables
 from pipeline.config.settings import Settings
 from pipeline.embedded.analyst import NEWEST
 from pipeline.embedded.analyst_names import READABLE
-from pipeline.queries import named
+from schemas.queries import named_queries
 from tests.support.analyst_corpus import IN_DEFAULT, REFUSED, SERVED, TABLES_BY_SCOPE
+from tests.support.queries import asked, called
 
 SECRET = "s3cret"
 
@@ -124,9 +126,13 @@ def test_queries_of_every_day_are_served(desk: Desk) -> None:
         assert code == 0, (statement, text)
 
 
-@pytest.mark.parametrize("name", [name for name in named.NAMED if name != "rejects"])
-def test_named_queries_are_served(desk: Desk, name: str) -> None:
-    assert desk.ask(named.sql_of(name))[0] == 0
+def test_named_queries_are_served_and_their_views_but_what_is_for_operators(desk: Desk) -> None:
+    for query in named_queries().values():
+        values = asked(query)
+        parameters = {f"param_{name}": format_bind_value(value) for name, value in values.items()}
+        assert (desk.ask(query.sql, **parameters)[0] == 0) != bool(query.operators), query.name
+        code, text = desk.ask(f"SELECT * FROM {called(query, values)}")
+        assert (code == 0) != bool(query.operators), (query.name, text)
 
 
 def test_clickhouse_connect_works_as_the_analyst(desk: Desk, settings: Settings) -> None:

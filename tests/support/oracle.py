@@ -27,8 +27,8 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.settings import Settings
-from pipeline.queries import named
 from schemas.events import OFFSET_SHIFT
+from schemas.queries import named_queries
 from tests.support.load import BRAND, Message
 from tests.support.topics import Position, read_topic
 
@@ -238,7 +238,7 @@ def read(settings: Settings) -> Found:
         final = _frame(client, "SELECT event_key FROM interactions FINAL")
         waiting = _frame(client, "SELECT topic, partition, offset, event_key FROM pending_changes FINAL WHERE done = 0")
         dead = _frame(client, "SELECT topic, partition, offset FROM dead_letters")
-        mentions = client.command(f"SELECT sum(mentions) FROM ({named.NAMED['brands'].sql}) WHERE brand = '{BRAND}'")
+        mentions = client.command(f"SELECT sum(mentions) FROM ({named_queries()['brands'].sql}) WHERE brand = '{BRAND}'")
         merged = client.command(
             "SELECT countIf(min_block_number < max_block_number) FROM system.parts "
             "WHERE active AND table = 'interactions' AND database = currentDatabase()"

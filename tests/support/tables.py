@@ -11,7 +11,9 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.migrations import migrate_tables
+from pipeline.clickhouse.query_views import renew_views
 from pipeline.config.settings import ClickHouseSettings
+from schemas.queries import named_queries
 
 _STATEMENTS = """
 SELECT create_table_query FROM system.tables WHERE database = currentDatabase()
@@ -56,6 +58,7 @@ def _migrations(server: ClickHouseSettings) -> _Migrated:
     if server.url not in _migrated:
         with own_database(server, tables=False) as own, clickhouse_client(own) as client:
             migrate_tables(client)
+            renew_views(client, named_queries())
             statements = [row[0] for row in client.query(_STATEMENTS).result_rows]
             records = client.query(_RECORDS, query_tz="UTC", tz_mode="aware").result_rows
             _migrated[server.url] = _Migrated(own.database, statements, records)

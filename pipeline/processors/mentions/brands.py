@@ -6,7 +6,7 @@
         keywords: [northwind, nwair]        # words that mean it
         phrases: ["north wind air"]         # the same, in several words; any white space between them
         exclude: ["northwind trading"]      # texts in which a keyword does not mean it
-        competitors: [Halvorsen Rail]       # other brands of this file, for `earshot voice`
+        competitors: [Halvorsen Rail]       # other brands of this file, for share_of_voice
         domains: [northwind.example]        # its web sites: a link there is a mention
         plurals: true                       # northwinds, too
         hashtags: false                     # not inside joined hashtags, such as #LoveNorthwind

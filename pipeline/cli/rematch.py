@@ -1,4 +1,4 @@
-"""`earshot rematch` and `voice`: brands.yaml, applied to stored rows; the share of voice."""
+"""`earshot rematch`: brands.yaml, applied to stored rows."""
 
 from __future__ import annotations
 
@@ -32,23 +32,3 @@ def rematch(
     rows = [(name, done.gained[name], done.lost[name]) for name in sorted(set(brand))]
     console().print(table(("brand", "gained", "lost"), rows))
     typer.echo(f"{done.rows:,} rows {'would change' if dry_run else 'changed'}")
-
-
-def voice(
-    context: typer.Context,
-    brand: Annotated[str, typer.Argument(help="A brand's name.")],
-    days: Annotated[int, typer.Option(min=1, help="How far back.")] = 30,
-) -> None:
-    """Show a brand's share of voice: its mentions and those of its competitors.
-
-    brands.yaml names the competitors. Events of support accounts (outbound) don't count.
-
-    Exit codes: 0 shown, 1 no such brand, 2 wrong usage or brands.yaml, 3 ClickHouse unreachable.
-    """
-    settings = load_settings(context)
-    from pipeline.cli.terminal import console, table
-    from pipeline.clickhouse.client import clickhouse_client
-    from pipeline.queries.named import share_of_voice
-
-    answer = share_of_voice(clickhouse_client(settings.clickhouse), settings.brands, brand, days)
-    console().print(table(answer.columns, answer.rows))

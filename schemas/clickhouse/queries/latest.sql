@@ -1,0 +1,16 @@
+-- The newest interactions.
+--
+-- parameter brand = []: of these brands; none named: of all, and of none
+-- parameter limit = 20: rows at most
+-- column created_at: when the author wrote it, UTC
+-- column platform: where
+-- column kind: post, comment, review, message ...
+-- column author: the handle
+-- column brands: the brands that it mentions
+-- column sentiment: negative, neutral, positive; blank: not labelled
+-- column text: what was written
+SELECT created_at, platform, kind, author_handle AS author, brands, sentiment_label AS sentiment, text
+FROM interactions FINAL
+WHERE empty({brand:Array(String)}) OR hasAny(brands, {brand:Array(String)})
+ORDER BY toStartOfMinute(created_at) DESC, created_at DESC, event_key
+LIMIT {limit:UInt32}
