@@ -24,6 +24,7 @@ from chdb import _chdb as _module
 from pipeline.embedded import statement
 from pipeline.embedded.analyst import NEWEST, Analyst, Function, may_set
 from pipeline.embedded.analyst_names import Catalog
+from pipeline.embedded.analyst_rows import filters
 from pipeline.embedded.query import Query, QueryError, QueryResult
 
 _chdb: Any = _module  # a compiled module without stubs
@@ -168,7 +169,8 @@ def _settings(query: Query) -> dict[str, str]:
         for name, value in query.settings.items():
             if not may_set(name, value):
                 raise QueryError(164, f"Code: 164. DB::Exception: Cannot modify '{name}' setting in readonly mode. (READONLY)")
-    settings = _DEFAULTS | (_ANALYST_DEFAULTS if query.limited else {}) | dict(query.settings)
+    pinned = _ANALYST_DEFAULTS | filters(query.database) if query.limited else {}
+    settings = _DEFAULTS | pinned | dict(query.settings)
     settings["log_comment"] = query.mark
     settings["max_execution_time"] = _seconds_left(query)
     return settings
