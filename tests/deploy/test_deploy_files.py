@@ -24,6 +24,7 @@ from pipeline.control.api import ApiServer
 from pipeline.control.commands import Commands
 from pipeline.embedded.analyst import NEWEST
 from pipeline.embedded.analyst_names import READABLE
+from pipeline.embedded.analyst_rows import ROWS
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
 from tests.support.deploy import DEPLOY, ROOT, run
@@ -158,10 +159,13 @@ def test_control_answers_prometheus_under_its_containers_name(host: str) -> None
     assert "earshot_alert_watermark_age_seconds" in asyncio.run(scrape())
 
 
-def test_the_analyst_reads_the_same_tables_as_of_the_embedded_clickhouse_and_their_newest_versions() -> None:
+def test_the_analyst_reads_the_same_rows_as_of_the_embedded_clickhouse_and_their_newest_versions() -> None:
     root = ElementTree.parse(DEPLOY / "clickhouse/analyst.xml").getroot()
-    grants = {query.text for query in root.iter("query")}
+    grants = {query.text for query in root.iterfind("roles/analyst/grants/query")}
     assert grants == {*(f"GRANT SELECT ON earshot.{table}" for table in READABLE), "GRANT dictGet ON earshot.customer_of"}
+    assert root.findtext("users/analyst/grants/query") == "GRANT analyst"
+    filters = root.iterfind("users/analyst/databases/earshot/*")
+    assert {table.tag: table.findtext("filter") for table in filters} == ROWS
     assert root.findtext("profiles/analyst/readonly") in ("1", "2")
     for setting, value in NEWEST.items():
         assert root.findtext(f"profiles/analyst/{setting}") == value

@@ -1,0 +1,124 @@
+"""The roles of a ClickHouse server, deploy/clickhouse/: the embedded engine reads the files, and shows what they grant.
+
+It can't log in as their users (EXECUTE AS is off in it). What they may read and insert is seen through views that run with
+their rights; their limits, and all other grants, only as the engine shows them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.embedded.analyst_names import READABLE, WITHHELD
+from pipeline.embedded.analyst_rows import ROWS
+from tests.support.isolation import ROOT
+
+Ask = Callable[[str], str]
+WITH_PARAMETERS = {"assignments_as_of": "(at = '2026-01-01 00:00:00')"}
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
+    command = [sys.executable, "-m", "tests.support.roles_engine", str(tmp_path_factory.mktemp("engine"))]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ANALYST_PASSWORD": "secret"}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
+    ) as engine:
+        assert engine.stdin and engine.stdout
+
+        def answer(statement: str) -> str:
+            assert engine.stdin and engine.stdout
+            print(json.dumps(statement), file=engine.stdin, flush=True)
+            return str(json.loads(engine.stdout.readline()))
+
+        yield answer
+        engine.stdin.close()
+
+
+def reads(ask: Ask, user: str, source: str) -> str:
+    """What this user reads, or why not."""
+    made = ask(f"CREATE OR REPLACE VIEW seen DEFINER = {user} SQL SECURITY DEFINER AS SELECT * FROM {source}")
+    return made or ask("SELECT * FROM seen")
+
+
+def test_the_engine_takes_the_files_and_says_what_they_grant(ask: Ask) -> None:
+    assert ask("SHOW USERS").split() == ["admin", "analyst", "default", "writer"]
+    for name in ("admin", "analyst", "writer"):
+        assert ask(f"SHOW GRANTS FOR {name}") == f"GRANT {name} TO {name}"
+    granted = ask("SELECT access_type, table FROM system.grants WHERE role_name = 'analyst'").splitlines()
+    assert set(granted) == {"dictGet\tcustomer_of", *(f"SELECT\t{table}" for table in READABLE)}
+    assert ask("SELECT select_filter FROM system.row_policies WHERE has(apply_to_list, 'analyst')") == ROWS["interactions"]
+    writes = ask("SELECT DISTINCT access_type FROM system.grants WHERE role_name = 'writer'").splitlines()
+    assert set(writes) == {"INSERT", "SELECT", "SYSTEM RELOAD DICTIONARY", "dictGet"}
+    rights = ask("SELECT DISTINCT access_type FROM system.grants WHERE role_name = 'admin'").splitlines()
+    for right in ("ALTER", "CLUSTER", "CREATE", "DROP", "OPTIMIZE", "TRUNCATE"):
+        assert any(each.split()[0] == right for each in rights), rights
+    others = ("USER", "ROLE", "QUOTA", "PROFILE", "POLICY", "SOURCES", "FILE", "URL", "REMOTE", "DEFINER")
+    assert not [each for each in rights if each.split()[-1] in others], rights
+
+
+def test_no_limit_of_the_analysts_can_be_switched_off(ask: Ask) -> None:
+    limits = ask(
+        "SELECT setting_name, min, max FROM system.settings_profile_elements WHERE profile_name = 'analyst' AND max IS NOT NULL"
+        " ORDER BY 1"
+    )
+    assert [line.split("\t")[:2] for line in limits.splitlines()] == [
+        [name, "1"] for name in ("max_execution_time", "max_memory_usage", "max_result_bytes", "max_threads")
+    ]
+
+
+def test_an_analyst_reads_the_listed_tables_and_no_other(ask: Ask) -> None:
+    for table in READABLE:
+        assert reads(ask, "analyst", table + WITH_PARAMETERS.get(table, "")) == "", table
+    for table in sorted(WITHHELD.keys() - {"schema_migrations"}):
+        assert "ACCESS_DENIED" in reads(ask, "analyst", table), table
+    for function in (
+        "file('engine.xml', LineAsString)",
+        "url('http://127.0.0.1:1/', LineAsString)",
+        "mergeTreeIndex('earshot', 'customers')",
+    ):
+        assert "ACCESS_DENIED" in reads(ask, "analyst", function), function
+
+
+def test_an_analyst_reads_no_row_that_is_private_in_its_newest_version(ask: Ask) -> None:
+    ask("SYSTEM STOP MERGES interactions")
+    insert = "INSERT INTO interactions (event_key, version, text, kind, visibility) VALUES "
+    for row in (
+        "1, 1, 'a', 'post', 'public'",
+        "2, 1, 'was', 'post', 'public'",
+        "2, 2, 'is', 'post', 'private'",
+        "3, 1, 'm', 'message', ''",
+    ):
+        assert ask(f"{insert} ({row})") == ""
+    for table in ("interactions", "interactions_now", "interactions FINAL", "merge('earshot', '^interactions$')"):
+        assert reads(ask, "analyst", f"(SELECT text FROM {table})") == "a", table
+    assert reads(ask, "writer", "(SELECT count() FROM interactions FINAL)") == "3"
+    assert "Cannot parse" not in reads(
+        ask, "analyst", "(SELECT 1 FROM interactions WHERE toUInt64(text) = 1 AND event_key > 1)"
+    )
+
+
+def test_a_writer_reads_and_inserts_and_makes_nothing(ask: Ask) -> None:
+    for table in sorted({*READABLE, *WITHHELD} - {"schema_migrations"}):
+        assert reads(ask, "writer", f"(SELECT count() FROM {table}{WITH_PARAMETERS.get(table, '')})").isdigit(), table
+    for table in ("columns", "parts", "settings", "tables"):
+        assert reads(ask, "writer", f"(SELECT count() FROM system.{table})").isdigit()
+    for user, taken in (("writer", True), ("analyst", False)):
+        ask("CREATE OR REPLACE TABLE given (name String) ENGINE = Null")
+        rights = f"DEFINER = {user} SQL SECURITY DEFINER"
+        assert ask(f"CREATE MATERIALIZED VIEW passed TO alert_watermarks {rights} AS SELECT name FROM given") == ""
+        assert ("ACCESS_DENIED" not in ask("INSERT INTO given VALUES ('x')")) == taken
+        ask("DROP TABLE passed")
+
+
+def test_the_files_are_users_of_the_compose_file() -> None:
+    text = Path(ROOT / "deploy/compose.yaml").read_text()
+    for name in ("analyst", "writer", "admin"):
+        assert f"./clickhouse/{name}.xml:/etc/clickhouse-server/users.d/{name}.xml:ro" in text
