@@ -3,9 +3,12 @@ old."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pipeline.clickhouse.client import clickhouse_client
-from pipeline.clickhouse.migrations import check_tables, migrate_tables
-from pipeline.clickhouse.query_views import renew_views
+from pipeline.clickhouse.cluster import Cluster
+from pipeline.clickhouse.migrations import check_tables, migrate_tables, read_migrations
+from pipeline.clickhouse.query_views import made_by, renew_views
 from pipeline.config.settings import Settings
 from pipeline.errors import MigrationError
 from pipeline.kafka.client import check_kafka
@@ -30,6 +33,12 @@ def migrate(settings: Settings) -> list[str]:
         return [*tables, *renew_views(client, named_queries()), *migrate_topics(settings.kafka)]
     finally:
         client.close()
+
+
+def cluster_script(settings: Settings, name: str) -> Iterator[str]:
+    """The statements that make all on the cluster of this name (clickhouse/cluster.py). Nothing is asked or changed."""
+    cluster = Cluster(name, settings.clickhouse.database, settings.clickhouse.user)
+    return cluster.script(read_migrations(), [made_by(query) for query in named_queries().values()])
 
 
 def check(settings: Settings) -> None:

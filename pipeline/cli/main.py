@@ -141,16 +141,25 @@ def listen(context: typer.Context) -> None:
     run_listen(load_settings(context))
 
 
-@app.command(epilog="Example:  earshot --config production.toml migrate")
-def migrate(context: typer.Context) -> None:
+@app.command(epilog="Example:  earshot migrate --cluster eu --print > tables.sql")
+def migrate(
+    context: typer.Context,
+    cluster: Annotated[str | None, typer.Option(help="With --print: tables for the ClickHouse cluster of this name.")] = None,
+    show: Annotated[bool, typer.Option("--print", help="Print these statements; change and ask nothing.")] = False,
+) -> None:
     """Create or update ClickHouse's tables and Kafka's topics. A second run changes nothing.
 
     Exit codes: 0 up to date, 2 wrong settings, 3 broker or ClickHouse unreachable, 4 a migration is half applied or was edited,
     or the database is newer than this program.
     """
+    from pipeline.errors import SettingsError
+    from pipeline.migrate import cluster_script
     from pipeline.migrate import migrate as run
 
-    for line in run(load_settings(context)):
+    settings = load_settings(context)
+    if show != (cluster is not None):
+        raise SettingsError("--cluster NAME and --print go together: Earshot prints the tables of a cluster, and makes none")
+    for line in run(settings) if cluster is None else cluster_script(settings, cluster):
         typer.echo(line)
 
 

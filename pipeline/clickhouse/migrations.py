@@ -24,7 +24,7 @@ from pipeline.errors import MigrationError, UnreachableError
 FOLDER = Path(schemas.__file__).parent / "clickhouse"
 _MADE = re.compile(r"^CREATE (?:OR REPLACE )?(?:TABLE|DICTIONARY|VIEW|MATERIALIZED VIEW) (?:IF NOT EXISTS )?(\w+)")
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-_RECORDS = """
+RECORDS = """
 CREATE TABLE IF NOT EXISTS schema_migrations
 (
     number UInt32,
@@ -81,7 +81,7 @@ def migrate_tables(client: Client, folder: Path = FOLDER, login: ClickHouseSetti
     migrations = read_migrations(folder)
     check_server(client)
     with one_line(client, error=MigrationError):
-        client.command(_RECORDS)
+        client.command(RECORDS)
         pending = _pending(migrations, _records(client))
     for migration in pending:
         _apply(client, migration, login)

@@ -35,7 +35,7 @@ def renew_views(client: Client, queries: Mapping[str, NamedQuery]) -> list[str]:
             )
         if comment != comment_of(query):
             with one_line(client, error=MigrationError, what=f"view {query.view}"):
-                client.command(f"CREATE OR REPLACE VIEW {query.view} AS {query.sql} COMMENT {quoted(comment_of(query))}")
+                client.command(made_by(query))
             changed.append(query.view)
     views = {query.view for query in queries.values()}
     for name, (engine, comment) in there.items():
@@ -44,6 +44,11 @@ def renew_views(client: Client, queries: Mapping[str, NamedQuery]) -> list[str]:
                 client.command(f"DROP VIEW {name}")
             changed.append(name)
     return [f"ClickHouse: views of queries renewed: {', '.join(changed)}"] if changed else []
+
+
+def made_by(query: NamedQuery) -> str:
+    """The statement that makes its view, whatever is there."""
+    return f"CREATE OR REPLACE VIEW {query.view} AS {query.sql} COMMENT {quoted(comment_of(query))}"
 
 
 def comment_of(query: NamedQuery) -> str:

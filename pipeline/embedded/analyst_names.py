@@ -48,6 +48,7 @@ WITHHELD = {
     "pending_changes": "changes as they came",
     "schema_migrations": "what migrate did",
     "source_cursors": "how far listeners are",
+    **{query.view: query.operators for query in named_queries().values() if query.operators},
 }
 """The tables, views and dictionaries that are not for analysts, each with what it holds or why."""
 _FOR_DRIVERS = ("system", "settings")  # clickhouse-connect reads it when it connects

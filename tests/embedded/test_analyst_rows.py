@@ -14,6 +14,7 @@ from pipeline.clickhouse.migrations import read_migrations
 from pipeline.config.settings import Settings
 from pipeline.embedded.analyst_names import READABLE, WITHHELD
 from pipeline.embedded.analyst_rows import ROWS, filters
+from schemas.queries import named_queries
 from tests.support.analyst_desk import Desk
 
 MADE = re.compile(r"^CREATE (?:OR REPLACE )?(?:TABLE|DICTIONARY|VIEW|MATERIALIZED VIEW) (?:IF NOT EXISTS )?(\w+)")
@@ -171,9 +172,19 @@ def test_filters_are_of_one_database_and_hold_any_name() -> None:
     assert r"'it\'s\\.customers': '0'" in filters("it's\\")["additional_table_filters"]
 
 
+def test_no_dictionary_holds_personal_data() -> None:
+    """No filter reaches them, and a named query may ask any: they hold numbers, and names of brands at most."""
+    made = re.findall(r"DICTIONARY (\w+) \(([^)]*)\)", " ".join(text for each in read_migrations() for text in each.statements))
+    assert [name for name, _ in made][:1] == ["customer_of"]
+    for name, columns in made:
+        for column in columns.split(", "):
+            assert re.fullmatch(r"brand String|\w+ (U?Int\d+|DateTime.*)", column), (name, column)
+
+
 def test_each_table_is_for_analysts_or_left_out_on_purpose() -> None:
     """A new one is named in READABLE (then deploy/clickhouse/analyst.xml grants it) or in WITHHELD, with the reason."""
     made = {name for migration in read_migrations() for text in migration.statements for name in MADE.findall(text)}
-    assert made | {"schema_migrations"} == set(READABLE) | set(WITHHELD)
+    views = {query.view for query in named_queries().values()}
+    assert made | views | {"schema_migrations"} == set(READABLE) | set(WITHHELD)
     assert not set(READABLE) & set(WITHHELD) and set(ROWS) <= set(READABLE)
     assert all(WITHHELD.values())

@@ -16,6 +16,8 @@ from typing import Any
 from chdb import _chdb as _module
 
 from pipeline.clickhouse.migrations import RECORDS, read_migrations
+from pipeline.clickhouse.query_views import made_by
+from schemas.queries import named_queries
 from tests.support.isolation import ROOT
 
 _chdb: Any = _module  # a compiled module without stubs
@@ -40,7 +42,8 @@ def main() -> None:
     _chdb.set_signal_handlers_enabled(0)
     connection = _chdb.connect("engine?config-file=engine.xml")
     tables = [text for migration in read_migrations() for text in migration.statements if not text.startswith("SELECT")]
-    for text in ["CREATE DATABASE earshot", "USE earshot", RECORDS, *tables]:
+    views = [made_by(query) for query in named_queries().values()]
+    for text in ["CREATE DATABASE earshot", "USE earshot", RECORDS, *tables, *views]:
         connection.query(text.replace("{credentials}", "").replace("{database}", "earshot"), "Null", params={})
     for line in sys.stdin:
         try:
