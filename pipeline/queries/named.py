@@ -34,16 +34,17 @@ def named(text: str) -> NamedQuery | None:
 
 
 def values_of(query: NamedQuery, given: Given, now: datetime) -> dict[str, object]:
-    """The values of all parameters, defaults included, as clickhouse-connect takes them.
+    """The values of all parameters, defaults included, as clickhouse-connect takes them. A zone goes with any time: days
+    begin in it.
 
     Raises SettingsError for a parameter that the query does not take or lacks, and for a value that it can't have.
     """
     known = {each.name: each for each in query.parameters}
     for name in given:
-        if name not in known:
+        if name not in known and not (name == "zone" and "from" in known):
             takes = ", ".join(map(_option, known)) or "no options"
             raise SettingsError(f"query {query.name} takes no {_option(name)}{hint(name, known)}: it takes {takes}")
-    zone = _zone(given.get("zone", ["UTC"])) if "zone" in known else ZoneInfo("UTC")
+    zone = _zone(given.get("zone", ["UTC"]))
     values = {name: _value(each, given.get(name), zone, now) for name, each in known.items()}
     if "from" in values and "to" in values and str(values["from"]) >= str(values["to"]):
         raise SettingsError(f"--from is not before --to: {values['from']} UTC, {values['to']} UTC")

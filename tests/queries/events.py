@@ -6,16 +6,34 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from clickhouse_connect.driver.client import Client
 
+from pipeline.clickhouse.dictionary import RELOAD
 from pipeline.clickhouse.query import READ
 from pipeline.rollups.quarters import Quarters
 from pipeline.rollups.rollup import Span, quarter_of
+from schemas.identity import account_key
 from schemas.times import TIME
 
 START, END = datetime(2025, 3, 27, tzinfo=UTC), datetime(2025, 11, 5, tzinfo=UTC)
-BRANDS = ("Acme", "Bé's", 'Co "x"', "Dune", "Echo")
+MIDDLE = datetime(2025, 10, 26, tzinfo=UTC)
+KINDS = (
+    "post",
+    "post",
+    "comment",
+    "review",
+    "visit",
+    "follow",
+    "like",
+    "repost",
+    "reply",
+    "answer",
+    "message",
+    "order",
+    "idea",
+)
 SETTINGS = {name: value for name, value in READ.items() if name != "readonly"}
 
 
@@ -31,6 +49,7 @@ def events(count: int, seed: int = 7) -> pl.DataFrame:
     labels = np.array(["negative", "neutral", "positive", ""])[random.integers(0, 4, count)]
     lists = [[], ["Acme"], ["Acme"], ["Bé's"], ["Acme", 'Co "x"'], ["Dune", "Bé's"], ["Dune"]]
     share = random.random((count, 2)) / 2
+    texts = _texts(random, created >= np.datetime64(MIDDLE.replace(tzinfo=None), "ms"))
     frame = pl.DataFrame(
         {
             "event_key": np.arange(1, count + 1, dtype=np.uint64),
@@ -38,12 +57,19 @@ def events(count: int, seed: int = 7) -> pl.DataFrame:
             "is_deleted": np.zeros(count, dtype=np.uint8),
             "id": np.arange(count).astype(str),
             "platform": np.array(["twitter", "forum", "reviews"])[random.integers(0, 3, count)],
-            "kind": np.array(["post", "comment", "review"])[random.integers(0, 3, count)],
+            "kind": np.array(KINDS)[random.integers(0, len(KINDS), count)],
+            "text": texts,
+            "hashtags": [[f"Tag{each}"] if each < 5 else [] for each in random.integers(0, 9, count)],
+            "urls": [[f"https://x.example/{each}?a=1"] if each < 3 else [] for each in random.integers(0, 9, count)],
+            "in_reply_to": np.where(random.random(count) < 0.4, (random.zipf(1.4, count) % 2_000).astype(str), ""),
+            "source_name": np.array(["one", "two"])[random.integers(0, 2, count)],
             "direction": np.array(["inbound", "outbound", ""])[random.integers(0, 3, count)],
             "visibility": np.array(["public", "private"])[random.integers(0, 2, count)],
             "created_at": created,
             "author_id": (random.zipf(1.6, count) % 3000).astype(str),
-            "author_kind": np.array(["person", "bot"])[(random.random(count) < 0.1).astype(int)],
+            "author_kind": np.array(["person", "bot", "staff"])[
+                np.minimum(random.integers(0, 12, count) // 10 * random.integers(0, 3, count), 2)
+            ],
             "author_followers": random.integers(-5, 100_000, count),
             "metrics_likes": random.integers(-1, 50, count),
             "metrics_shares": random.integers(0, 9, count),
@@ -71,6 +97,29 @@ def events(count: int, seed: int = 7) -> pl.DataFrame:
     return pl.concat([frame.slice(0, count - count // 10), again])
 
 
+def _texts(random: np.random.Generator, late: npt.NDArray[np.bool_]) -> list[str]:
+    """Words by Zipf; from MIDDLE on others are said more often, too."""
+    words = [f"{'Wort' if n % 3 else 'ÖRTER'}{chr(97 + n % 26)}{chr(97 + n // 26 % 26)}" for n in range(400)]
+    picked = random.zipf(1.3, (len(late), 6)) % 400
+    shifted = np.where((random.random(picked.shape) < 0.2) & late[:, None], picked % 40 + 300, picked)
+    return [" ".join(words[each] for each in row) + " @name https://x.example/wortaa acme" for row in shifted]
+
+
+def link(client: Client, rows: pl.DataFrame) -> pl.DataFrame:
+    """Makes accounts of different platforms with one number below 500 one customer; the rows with profile and customer."""
+    accounts = rows.select("platform", "author_id").unique()
+    keys = [account_key(*each) for each in accounts.iter_rows()]
+    linked = accounts.with_columns(profile=pl.Series(keys, dtype=pl.UInt64)).with_columns(
+        customer=pl.when(pl.col("author_id").cast(pl.Int64) < 500)
+        .then(pl.col("profile").min().over("author_id"))
+        .otherwise("profile")
+    )
+    moved = linked.filter(pl.col("profile") != pl.col("customer")).select("profile", "customer", sequence=pl.lit(1, pl.UInt64))
+    client.insert_arrow("assignments", moved.to_arrow())
+    client.command(RELOAD)
+    return rows.join(linked, on=["platform", "author_id"])
+
+
 def land(client: Client, rows: pl.DataFrame) -> None:
     """Into `interactions`, and from there into `quarters`."""
     client.insert_arrow("interactions", rows.to_arrow())
@@ -78,11 +127,16 @@ def land(client: Client, rows: pl.DataFrame) -> None:
     client.command(quarters, settings=SETTINGS)
 
 
+def newest(rows: pl.DataFrame) -> pl.DataFrame:
+    """The newest version of each event that is not deleted."""
+    return rows.sort("version").unique("event_key", keep="last").filter(pl.col("is_deleted") == 0)
+
+
 def counted(rows: pl.DataFrame) -> pl.DataFrame:
-    """The newest version of each event that is not deleted, once for each of its brands."""
-    newest = rows.sort("version").unique("event_key", keep="last").filter(pl.col("is_deleted") == 0)
+    """The same, once for each of its brands."""
     return (
-        newest.filter(pl.col("brands").list.len() > 0)
+        newest(rows)
+        .filter(pl.col("brands").list.len() > 0)
         .explode("brands")
         .rename({"brands": "brand"})
         .with_columns(

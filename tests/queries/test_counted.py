@@ -1,4 +1,4 @@
-"""volume, sentiment, ratings and share_of_voice equal an independent count, on days of 23 and 25 hours, too."""
+"""volume, sentiment, ratings, share_of_voice and awareness equal an independent count, on days of 23 and 25 hours, too."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pipeline.config.settings import ClickHouseSettings
 from schemas.queries import named_queries
 from schemas.times import TIME
 from tests.queries.events import END, START, begins, counted, events, land
-from tests.support.queries import asked
+from tests.support.queries import asked, called
 
-COUNT = 40_000
+COUNT = 60_000
 ROWS = counted(events(COUNT))
 ALIVE = pl.col("inbound")
 
@@ -35,7 +35,9 @@ def answer(client: Client, name: str, **given: str | list[str]) -> pl.DataFrame:
     asked_for = {key.removesuffix("_"): value for key, value in given.items()}
     span = {"from": f"{START:%Y-%m-%d}T00:00Z", "to": f"{END:%Y-%m-%d}T00:00Z"}
     query = named_queries()[name]
-    found = frame(client, query.sql, asked(query, **(span | asked_for)), READ)
+    values = asked(query, **(span | asked_for))
+    found = frame(client, query.sql, values, READ)
+    assert_frame_equal(frame(client, f"SELECT * FROM {called(query, values)}", {}, {}), found)
     return found.with_columns(pl.col("begins").dt.convert_time_zone("UTC").cast(TIME))
 
 
@@ -123,6 +125,14 @@ def test_ratings(client: Client) -> None:
     expected = grouped(ROWS, "Europe/Berlin", "week", ["platform"]).agg(ratings=stars.count(), mean=stars.mean())
     found = answer(client, "ratings", zone="Europe/Berlin", period="week", by=["platform"])
     same(found, expected.filter(pl.col("ratings") > 0))
+
+
+def test_awareness(client: Client) -> None:
+    rows = ROWS.filter(ALIVE).with_columns(begins("Europe/Berlin", "week", START))
+    expected = rows.group_by("begins", "brand", "platform").agg(
+        mentions=pl.len(), authors=pl.col("author_id").n_unique(), reach=pl.col("author_followers").clip(0).sum()
+    )
+    same(answer(client, "awareness", zone="Europe/Berlin", period="week", by=["platform"]), expected)
 
 
 @pytest.mark.parametrize("period", ["day", "all"])

@@ -1,0 +1,31 @@
+-- Who changed what, the last first: links between profiles, rules of identity, alerts and silences.
+--
+-- parameter from = 30d: changed then or later
+-- parameter to = now: until before then
+-- operators: it names who did what, and why
+-- column at: when, UTC
+-- column what: link, identity rules, alert or silence
+-- column subject: profiles by their keys; the rule with its brand and platform; the version of the rules
+-- column action: what was done, or the state that came of it
+-- column by: who; the name that a token of the API has
+-- column why: as they said; of what was refused, the reason
+SELECT at, what, subject, action, by, why
+FROM
+(
+    SELECT
+        done_at AS at, 'link' AS what, concat(leftPad(lower(hex(a)), 16, '0'), if(b = 0, '', concat(' ', leftPad(lower(hex(b)), 16, '0')))) AS subject,
+        concat(toString(action), if(refused = '', '', ', refused')) AS action, by, if(refused = '', why, refused) AS why
+    FROM identity_commands FINAL
+    UNION ALL
+    SELECT applied_at, 'identity rules', concat('version ', toString(version)), 'applied', by, '' FROM identity_rules FINAL
+    UNION ALL
+    SELECT changed_at, 'alert', arrayStringConcat(arrayFilter(each -> each != '', [toString(rule), toString(brand), toString(platform)]), ' '),
+        toString(state), actor, comment
+    FROM alerts FINAL WHERE actor != ''
+    UNION ALL
+    SELECT changed_at, 'silence', arrayStringConcat(arrayFilter(each -> each != '', [toString(rule), toString(brand), toString(platform)]), ' '),
+        concat('until ', formatDateTime(ends_at, '%Y-%m-%d %H:%i:%S', 'UTC')), actor, comment
+    FROM alert_silences FINAL
+)
+WHERE at >= {from:DateTime64(3, 'UTC')} AND at < {to:DateTime64(3, 'UTC')}
+ORDER BY at DESC, what, subject, action

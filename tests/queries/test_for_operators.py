@@ -1,0 +1,95 @@
+"""quality equals an independent count, source by source; audit names each change with who made it, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.query import frame
+from pipeline.config.settings import ClickHouseSettings
+from schemas.queries import named_queries
+from schemas.times import TIME
+from tests.queries.events import events, newest
+from tests.support.queries import asked, called
+
+DAY = datetime(2025, 12, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def client(module_database: ClickHouseSettings) -> Iterator[Client]:
+    with clickhouse_client(module_database) as client:
+        yield client
+
+
+def ask(client: Client, name: str) -> pl.DataFrame:
+    query = named_queries()[name]
+    span: dict[str, str | list[str]] = {"from": "2025-12-01", "to": "2025-12-02"}
+    return frame(client, f"SELECT * FROM {called(query, asked(query, **span))}", {}, {})
+
+
+def test_quality(client: Client) -> None:
+    """Rows land over three days, of which the middle one is asked for; a second version arrives later."""
+    rows = events(20_000).with_columns(
+        # Within hours of their creation, as seconds in the key say.
+        created_at=(
+            pl.lit(DAY - timedelta(hours=26)) + pl.duration(milliseconds=(pl.col("event_key") * 7_919 % (72 * 3_600_000)))
+        ).cast(TIME),
+        sentiment_status=pl.Series(["labelled", "deferred", "unknown", ""] * 5_000),
+    )
+    lateness = pl.duration(milliseconds=(pl.col("event_key") * 104_729 % 7_200_000))
+    rows = rows.with_columns(landed_at=pl.col("created_at") + lateness)
+    rows = rows.with_columns(ingested_at=pl.col("landed_at") + pl.duration(days=pl.col("version") - 1))
+    client.insert_arrow("interactions", rows.to_arrow())
+    client.command(
+        "INSERT INTO dead_letters (topic, offset, raw, rejected_at) VALUES "
+        """('t', 1, '{"source": {"name": "one"}}', '2025-12-01 10:00:00'), ('t', 2, 'no JSON', '2025-12-01 11:00:00'), """
+        """('t', 3, '{"source": {"name": "one"}}', '2025-12-02 00:00:00'), ('t', 4, '{"source": 3}', '2025-12-01 00:00:00')"""
+    )
+    landed = newest(rows).filter(pl.col("landed_at").is_between(DAY, DAY + timedelta(days=1), closed="left"))
+    seconds = (pl.col("landed_at") - pl.col("created_at")).dt.total_milliseconds() / 1000
+    texts = pl.struct("platform", "author_id", "text").n_unique()
+    expected = landed.group_by(source="source_name").agg(
+        events=pl.len(),
+        duplicates=pl.len() - texts,
+        lateness=seconds.sort().get(pl.len() // 2),
+        lateness_p95=seconds.sort().get((pl.len() * 0.95).cast(pl.Int64)),
+        late=(seconds > 3600).sum(),
+        deferred=(pl.col("sentiment_status") == "deferred").sum(),
+        unknown=(pl.col("sentiment_status") == "unknown").sum(),
+    )
+    found = ask(client, "quality")
+    assert found.filter(pl.col("source") == "").select("events", "rejects", "lateness").rows() == [(0, 2, None)]
+    assert found.filter(pl.col("rejects") > 0).select("source", "rejects").sort("source").rows() == [("", 2), ("one", 1)]
+    both = found.filter(pl.col("source") != "").sort("source").drop("rejects")
+    assert both.rows() == expected.select(both.columns).sort("source").rows() and both.height == 2
+
+
+def test_audit(client: Client) -> None:
+    client.command(
+        "INSERT INTO identity_commands (sequence, action, a, b, by, why, refused, done_at) VALUES "
+        "(1, 'link', 255, 16, 'ann', 'same phone', '', '2025-12-01 10:00:00'), "
+        "(2, 'split', 255, 0, 'ben', 'no', 'it is alone', '2025-12-01 11:00:00'), "
+        "(3, 'link', 1, 2, 'ann', '', '', '2025-12-02 00:00:00')"
+    )
+    client.command("INSERT INTO identity_rules VALUES (2, '{}', 'eve', '2025-12-01 12:00:00')")
+    client.command(
+        "INSERT INTO alerts (alert_key, version, rule, brand, platform, state, actor, comment, changed_at) VALUES "
+        "(1, 1, 'volume', 'Acme', '', 'firing', '', '', '2025-12-01 13:00:00'), "
+        "(1, 2, 'volume', 'Acme', '', 'acknowledged', 'ann', 'on it', '2025-12-01 14:00:00')"
+    )
+    client.command(
+        "INSERT INTO alert_silences (silence_id, version, rule, brand, ends_at, actor, comment, changed_at) VALUES "
+        "(1, 1, '', 'Acme', '2025-12-03 00:00:00', 'ben', 'launch', '2025-12-01 15:00:00')"
+    )
+    assert ask(client, "audit").drop("at").rows() == [
+        ("silence", "Acme", "until 2025-12-03 00:00:00", "ben", "launch"),
+        ("alert", "volume Acme", "acknowledged", "ann", "on it"),
+        ("identity rules", "version 2", "applied", "eve", ""),
+        ("link", "00000000000000ff", "split, refused", "ben", "it is alone"),
+        ("link", "00000000000000ff 0000000000000010", "link", "ann", "same phone"),
+    ]
