@@ -15,6 +15,7 @@ from pipeline.config.settings import Settings
 from pipeline.embedded.analyst_names import READABLE, WITHHELD
 from pipeline.embedded.analyst_rows import ROWS, filters
 from schemas.queries import named_queries
+from tests.support.analyst_corpus import QUOTED
 from tests.support.analyst_desk import Desk
 
 MADE = re.compile(r"^CREATE (?:OR REPLACE )?(?:TABLE|DICTIONARY|VIEW|MATERIALIZED VIEW) (?:IF NOT EXISTS )?(\w+)")
@@ -53,20 +54,6 @@ TEXTS = [
     "SELECT text FROM interactions WHERE event_key = 7",  # public in its first version, which is not merged yet
     "SELECT text FROM interactions PREWHERE version = 1",
 ]
-QUOTED = [
-    "SELECT count() FROM interactions WHERE toUInt64(text) = 99",
-    "SELECT count() FROM interactions WHERE throwIf(text LIKE '%p41%')",
-    "SELECT count() FROM interactions_now WHERE event_key > 100 AND toUInt64(text) = 1",
-    "SELECT max(n) - 3 FROM (SELECT toUInt64(text) AS n FROM interactions) WHERE n != 99",
-    "SELECT count() FROM interactions AS a JOIN (SELECT 99 AS n) AS b ON toUInt64(a.text) = b.n",
-    "SELECT count() FROM interactions AS a SEMI JOIN (SELECT 99 AS n) AS b ON toUInt64(a.text) = b.n",
-    "SELECT count() FROM interactions AS a, interactions AS b WHERE toUInt64(a.text) = toUInt64(b.text) + 9",
-    "SELECT count() FROM interactions WHERE toUInt64(text) IN (SELECT toUInt64(text) + 9 FROM interactions)",
-    "SELECT toUInt64(text) AS n FROM interactions WHERE n + n * n = 99 ORDER BY n",
-    "SELECT arrayJoin([toUInt64(text)]) AS n FROM interactions WHERE n = 99",
-    "SELECT count() FROM (SELECT * FROM interactions) WHERE accurateCast(text, 'UInt64') = 99",
-]
-"""A function that fails on a text would quote it: it never sees one."""
 LETTERS = [
     "SELECT raw FROM dead_letters",
     "SELECT * FROM secrets",

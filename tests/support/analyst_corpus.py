@@ -389,3 +389,18 @@ SERVED = [
     "SELECT 1;",
     "/* a comment */ SELECT 1 -- and one more",
 ]
+
+QUOTED = [
+    "SELECT count() FROM interactions WHERE toUInt64(text) = 99",
+    "SELECT count() FROM interactions WHERE throwIf(text LIKE '%p41%')",
+    "SELECT count() FROM interactions_now WHERE event_key > 100 AND toUInt64(text) = 1",
+    "SELECT max(n) - 3 FROM (SELECT toUInt64(text) AS n FROM interactions) WHERE n != 99",
+    "SELECT count() FROM interactions AS a JOIN (SELECT 99 AS n) AS b ON toUInt64(a.text) = b.n",
+    "SELECT count() FROM interactions AS a SEMI JOIN (SELECT 99 AS n) AS b ON toUInt64(a.text) = b.n",
+    "SELECT count() FROM interactions AS a, interactions AS b WHERE toUInt64(a.text) = toUInt64(b.text) + 9",
+    "SELECT count() FROM interactions WHERE toUInt64(text) IN (SELECT toUInt64(text) + 9 FROM interactions)",
+    "SELECT toUInt64(text) AS n FROM interactions WHERE n + n * n = 99 ORDER BY n",
+    "SELECT arrayJoin([toUInt64(text)]) AS n FROM interactions WHERE n = 99",
+    "SELECT count() FROM (SELECT * FROM interactions) WHERE accurateCast(text, 'UInt64') = 99",
+]
+"""A function that fails on a text quotes it: these are served, as none sees a private one. Public ones are numbers below 4."""
