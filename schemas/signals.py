@@ -1,17 +1,17 @@
-"""Signal: a worker's message to the alert evaluator after a landing. It has the (brand, minute) pairs that the landing touched,
-and the events that match a single-event rule.
+"""Signal: a message to the alert evaluator, and to the job that fills the rollups, after a landing. It has the (brand, minute)
+pairs that the landing touched, and the events that match a single-event rule.
 
-A signal carries no counts: the evaluator reads them from ClickHouse, so that a replay or a second worker counts nothing twice.
+A signal carries no counts: who reads it reads them from ClickHouse, so that a replay or a second worker counts nothing twice.
 It may come again, and late; two candidates are the same if rule, brand and event are. It holds no text, name or handle of a
 person, except the words of a text that a rule looks for.
 
-    {"version": 1, "newest": "2026-11-26T10:01:02.345Z", "kafka_ms": 1795687262400,
-     "touched": {"2026-11-26T10:01:00Z": ["Acme"]},
+    {"version": 2, "newest": "2026-11-26T10:01:02.345Z", "kafka_ms": 1795687262400,
+     "touched": {"2026-11-26T10:01:00Z": ["Acme"]}, "others": ["2026-11-26T10:02:00Z"], "upcoming": [],
      "candidates": [{"rule": "crisis", "brand": "Acme", "platform": "x", "language": "en", "event_key": "00c0ffee00c0ffee",
                      "created_at": "2026-11-26T10:01:02.345Z", "occurred_at": "2026-11-26T10:01:02.345Z", "observed": 1.0,
                      "words": ["recall"], "sentiment": "negative", "public": true, "kafka_ms": 1795687262400}]}
 
-A candidate whose event came to match after it was created also has "matched_at".
+A candidate whose event came to match after it was created also has "matched_at". Version 1 has neither "others" nor "upcoming".
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ import orjson
 from schemas.times import rfc3339
 from schemas.untyped import JsonObject
 
-VERSION = 1
+VERSION = 2
+VERSIONS = (1, VERSION)
+"""Those that are read."""
 LARGEST = 512 << 10
 """Bytes of one record at most: a broker's default limit is 1 MB."""
 
@@ -80,6 +82,10 @@ class Signal:
     touched: Mapping[datetime, tuple[str, ...]] = field(default_factory=dict)
     """Minute of created_at: the brands whose events of that minute changed, sorted."""
     candidates: tuple[Candidate, ...] = ()
+    others: tuple[datetime, ...] = ()
+    """Minutes of created_at whose events without a brand changed, or whose change the alerts need not judge; sorted."""
+    upcoming: tuple[datetime, ...] = ()
+    """Minutes whose events are about to change, sorted: the sender may be killed before it says that they have."""
 
 
 def dump(signal: Signal) -> list[bytes]:
@@ -89,7 +95,9 @@ def dump(signal: Signal) -> list[bytes]:
             "version": VERSION,
             "newest": signal.newest and rfc3339(signal.newest),
             "kafka_ms": signal.kafka_ms,
-            "touched": {minute.strftime("%Y-%m-%dT%H:%M:00Z"): brands for minute, brands in signal.touched.items()},
+            "touched": {_minute(minute): brands for minute, brands in signal.touched.items()},
+            "others": [_minute(minute) for minute in signal.others],
+            "upcoming": [_minute(minute) for minute in signal.upcoming],
             "candidates": [_record(candidate) for candidate in signal.candidates],
         }
     )
@@ -98,17 +106,20 @@ def dump(signal: Signal) -> list[bytes]:
 
 
 def halves(record: bytes) -> list[bytes]:
-    """Splits a record of `dump` in two; empty for a record of a single brand or candidate."""
+    """Splits a record of `dump` in two; empty for a record of a single brand, minute or candidate."""
     return [half for part in _halves(parse_signal(record)) for half in dump(part)]
 
 
 def _halves(signal: Signal) -> Iterator[Signal]:
-    pairs = [(minute, brand) for minute, brands in signal.touched.items() for brand in brands]
-    if len(pairs) + len(signal.candidates) < 2:
+    pairs = tuple((minute, brand) for minute, brands in signal.touched.items() for brand in brands)
+    parts: list[tuple[Any, ...]] = [pairs, signal.others, signal.upcoming, signal.candidates]
+    if (size := sum(map(len, parts))) < 2:
         return
-    pair, candidate = (len(pairs) + 1) // 2, len(signal.candidates) // 2
-    yield replace(signal, touched=by_minute(pairs[:pair]), candidates=signal.candidates[:candidate])
-    yield replace(signal, touched=by_minute(pairs[pair:]), candidates=signal.candidates[candidate:])
+    begins = [sum(map(len, parts[:number])) for number in range(len(parts))]
+    for first, end in ((0, size // 2), (size // 2, size)):
+        slices = [part[max(0, first - begin) : max(0, end - begin)] for part, begin in zip(parts, begins, strict=True)]
+        touched, others, upcoming, candidates = slices
+        yield replace(signal, touched=by_minute(touched), others=others, upcoming=upcoming, candidates=candidates)
 
 
 def by_minute(pairs: Iterable[tuple[datetime, str]]) -> dict[datetime, tuple[str, ...]]:
@@ -133,13 +144,15 @@ def parse_signal(record: bytes | None) -> Signal:
     """The signal of a record of topic `signals`. Raises ValueError for anything else, and for another version."""
     try:
         value = orjson.loads(record or b"")
-        if value["version"] != VERSION:
-            raise ValueError(f"a signal of version {value['version']!r}, not {VERSION}")
+        if value["version"] not in VERSIONS:
+            raise ValueError(f"a signal of version {value['version']!r}, not {' or '.join(map(str, VERSIONS))}")
         return Signal(
             newest=None if value["newest"] is None else _utc_time(value["newest"]),
             kafka_ms=_optional_int(value["kafka_ms"]),
             touched={_utc_time(minute): _texts(brands) for minute, brands in value["touched"].items()},
             candidates=tuple(_candidate(each) for each in value["candidates"]),
+            others=_minutes(value.get("others", [])),
+            upcoming=_minutes(value.get("upcoming", [])),
         )
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"no signal: {type(error).__name__}: {error}") from None
@@ -169,6 +182,14 @@ def _candidate(value: JsonObject) -> Candidate:
         kafka_ms=_optional_int(value["kafka_ms"]),
         matched_at=None if matched_at is None else _utc_time(matched_at),
     )
+
+
+def _minute(minute: datetime) -> str:
+    return minute.strftime("%Y-%m-%dT%H:%M:00Z")
+
+
+def _minutes(values: object) -> tuple[datetime, ...]:
+    return tuple(map(_utc_time, _texts(values)))
 
 
 def _utc_time(text: str) -> datetime:

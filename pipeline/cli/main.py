@@ -28,6 +28,7 @@ from pipeline.cli import (
     rematch,
     replay,
     rescore,
+    rollups,
     send,
     source,
     status,
@@ -208,6 +209,7 @@ app.add_typer(alerts.app, name="alerts")
 app.add_typer(crm.app, name="crm")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(offsets.app, name="offsets")
+app.add_typer(rollups.app, name="rollups")
 app.add_typer(mapping.app, name="mapping")
 app.add_typer(source.app, name="source")
 app.add_typer(identity.app, name="identity")

@@ -22,14 +22,16 @@ def reconcile(
     moved, it waits a minute.
 
     Exit codes: 0 done, 1 ClickHouse refused, or workers keep landing the same events under other times (run it again), 2 wrong
-    usage or settings, 3 ClickHouse unreachable, 4 run `earshot migrate` first.
+    usage or settings, 3 broker or ClickHouse unreachable, 4 run `earshot migrate` first.
     """
     settings = load_settings(context)
     from pipeline.cli.terminal import console, progress, table
     from pipeline.maintenance.reconcile import reconcile as run
+    from pipeline.sinks.changes import Changes, unheard
 
+    changing = unheard if dry_run else Changes(settings.kafka, "reconcile").changing
     with progress("ranges") as advance:
-        done = run(settings.clickhouse, dry_run=dry_run, progress=advance)
+        done = run(settings.clickhouse, dry_run=dry_run, progress=advance, changing=changing)
     if done.events:
         console().print(table(("source", "events"), done.events.most_common(20)))
     become, moved = ("would become", "would be moved") if dry_run else ("became", "were moved")

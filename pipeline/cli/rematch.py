@@ -21,14 +21,16 @@ def rematch(
     well. A brand that is no longer in the file is removed from the rows that matched it. A second run changes nothing.
 
     Exit codes: 0 done, 1 ClickHouse refused, or workers keep writing rows that match otherwise (run it again), 2 wrong usage or
-    brands.yaml, 3 ClickHouse unreachable, 4 run `earshot migrate` first.
+    brands.yaml, 3 broker or ClickHouse unreachable, 4 run `earshot migrate` first.
     """
     settings, start = load_settings(context), time_of("--since", since)
     from pipeline.cli.terminal import console, progress, table
     from pipeline.maintenance.rematch import rematch as run
+    from pipeline.sinks.changes import Changes, unheard
 
+    changing = unheard if dry_run else Changes(settings.kafka, "rematch").changing
     with progress("rows") as advance:
-        done = run(settings, brand, since=start, dry_run=dry_run, progress=advance)
+        done = run(settings, brand, since=start, dry_run=dry_run, progress=advance, changing=changing)
     rows = [(name, done.gained[name], done.lost[name]) for name in sorted(set(brand))]
     console().print(table(("brand", "gained", "lost"), rows))
     typer.echo(f"{done.rows:,} rows {'would change' if dry_run else 'changed'}")

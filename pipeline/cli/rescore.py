@@ -22,7 +22,7 @@ def rescore(
     A second run changes nothing, or completes a stopped one.
 
     Exit codes: 0 done, 1 ClickHouse refused (run it again), or no such brand, 2 wrong usage or a model that can't be used, 3
-    ClickHouse unreachable, 4 run `earshot migrate` first.
+    broker or ClickHouse unreachable, 4 run `earshot migrate` first.
     """
     settings, start = load_settings(context), time_of("--since", since)
     if settings.sentiment.model == "off":
@@ -34,10 +34,14 @@ def rescore(
     from pipeline.cli.terminal import console, progress, table
     from pipeline.maintenance.rescore import rescore as run
     from pipeline.processors.sentiment.load import load_labeller
+    from pipeline.sinks.changes import Changes, unheard
 
     labeller = load_labeller(settings.sentiment)
+    changing = unheard if dry_run else Changes(settings.kafka, "rescore").changing
     with progress("rows") as advance:
-        done = run(settings.clickhouse, labeller, since=start, brand=brand, dry_run=dry_run, progress=advance)
+        done = run(
+            settings.clickhouse, labeller, since=start, brand=brand, dry_run=dry_run, progress=advance, changing=changing
+        )
     if done.rows:
         names = sorted(done.before | done.after)
         console().print(table(("label", "before", "after"), [(name, done.before[name], done.after[name]) for name in names]))

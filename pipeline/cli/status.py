@@ -22,7 +22,7 @@ def status(context: typer.Context) -> None:
 
     Exit codes: 0 all is well, 1 there are problems (a line each), 2 wrong settings.
     """
-    from pipeline.cli.terminal import console, printable, table
+    from pipeline.cli.terminal import console, moment, printable, table
     from pipeline.maintenance.status import status as ask
 
     settings = load_settings(context)
@@ -42,6 +42,7 @@ def status(context: typer.Context) -> None:
         columns = ("source", "second creates", "events with another created_at", "rows reconciled")
         screen.print(table(columns, state.second_creates))
     lines = [f"migration: {state.migration}", f"deferred: {state.deferred:,} rows wait for their label"]
+    lines += [f"table {name}: control fills it, it has all from {moment(at)} UTC on" for name, at in state.filling.items()]
     lines += _linked(state.linked) if state.linked else []
     for line in (lines if state.migration else []) + state.health:
         screen.print(line, markup=False)

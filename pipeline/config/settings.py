@@ -31,7 +31,7 @@ DEAD_LETTER_BYTES = MAX_MESSAGE_BYTES + (1 << 16)
 
 class KafkaSettings(Section):
     bootstrap: str = Field("127.0.0.1:9092", description="brokers to start from: host:port, separated by commas")
-    group: str = Field("earshot", description="consumer group of the workers; control appends -control")
+    group: str = Field("earshot", description="consumer group of the workers; control appends -control and -rollups")
     topic_prefix: str = Field("social", description="first part of the topics' names, as in social.events")
     partitions: int = Field(8, ge=1, description="partitions of topic events when `earshot migrate` creates it")
     replication: int = Field(1, ge=1, description="replicas of each topic when `earshot migrate` creates it")

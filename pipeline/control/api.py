@@ -6,6 +6,8 @@
     DELETE /silences/{id}            -> the silence, as it ends
     GET    /silences                 -> the silences that have not ended
     POST   /test                     {"rule", "brand"} -> the alert, and `untested`: the receivers that it does not test
+    POST   /rollups                  {"since", "until"} -> makes the rollups anew; how far that is, as GET
+    GET    /rollups                  -> {"of", "left", "failed"} of the last such rebuild, in quarter-hours of all rollups
 
 Keys and ids are 16 hexadecimal digits. Tokens, bodies and errors: pipeline/api/server.py. Contract of the commands:
 pipeline/control/commands.py.
@@ -16,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from aiohttp import web
 from pydantic import AwareDatetime, Field, model_validator
@@ -26,10 +29,26 @@ from pipeline.control.commands import Commands
 from pipeline.errors import ConflictError, UnknownName
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.silences import Silence
+from pipeline.rollups.asked import Progress
+from pipeline.rollups.rollup import Span, quarter_of
 from schemas.alerts import to_record
 from schemas.times import rfc3339
 
 LONGEST_SILENCE = timedelta(days=366)
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2106, 1, 1, tzinfo=UTC)
+"""What the time of a quarter can be."""
+
+
+class Rollups(Protocol):
+    """The job that fills the rollups."""
+
+    def ask(self, span: Span) -> Progress:
+        """Raises ConflictError while another rebuild is under way, EarshotError while another process leads."""
+        ...
+
+    def progress(self) -> Progress:
+        """Of the last rebuild."""
+        ...
 
 
 # --- bodies -----------------------------------------------------------------------------------------------------------
@@ -74,6 +93,19 @@ class TestBody(Body):
     brand: str = Field("", max_length=500)
 
 
+class RebuildBody(Body):
+    """Of POST /rollups: the rows created from `since` on, before `until`."""
+
+    since: AwareDatetime
+    until: AwareDatetime
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> RebuildBody:
+        if not EARLIEST <= self.since < self.until <= LATEST:
+            raise ValueError(f"since is before until, both from {EARLIEST:%Y} to {LATEST:%Y}")
+        return self
+
+
 def silence_record(silence: Silence) -> dict[str, object]:
     """The silence as a JSON object."""
     return {
@@ -90,10 +122,17 @@ class ApiServer(CommandServer):
     name = "control"
 
     def __init__(
-        self, commands: Commands, vitals: Vitals, host: str, port: int, tokens: Mapping[str, str], *, clock: Clock = wall
-    ) -> None:  # fmt: skip
-        super().__init__(vitals, host, port, tokens)
-        self._commands, self._clock = commands, clock
+        self,
+        commands: Commands,
+        rollups: Rollups,
+        vitals: Vitals,
+        address: tuple[str, int],
+        tokens: Mapping[str, str],
+        *,
+        clock: Clock = wall,
+    ) -> None:
+        super().__init__(vitals, *address, tokens)
+        self._commands, self._rollups, self._clock = commands, rollups, clock
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -102,6 +141,8 @@ class ApiServer(CommandServer):
             web.post("/silences", self._silence),
             web.delete("/silences/{id}", self._lift),
             web.post("/test", self._test),
+            web.get("/rollups", self._rebuilt),
+            web.post("/rollups", self._rebuild),
         ]
 
     async def _ack(self, request: web.Request) -> web.Response:
@@ -128,6 +169,14 @@ class ApiServer(CommandServer):
         body = await body_of(request, TestBody)
         alert = await self._commands.test(body.rule, body.brand, self.actor(request))
         return json_answer({**to_record(alert), "untested": self._commands.untested(body.rule)}, 201)
+
+    async def _rebuild(self, request: web.Request) -> web.Response:
+        body = await body_of(request, RebuildBody)
+        last = quarter_of(body.until - timedelta(seconds=1))
+        return json_answer(self._rollups.ask(Span(quarter_of(body.since), last))._asdict(), 202)
+
+    async def _rebuilt(self, request: web.Request) -> web.Response:
+        return json_answer(self._rollups.progress()._asdict())
 
 
 def _key_of(text: str, what: str) -> int:

@@ -1,7 +1,8 @@
 """`earshot control`, the second Faust app: it evaluates the rules on the workers' signals, and notifies receivers.
 
     topic signals -> evaluation -> tables alerts, alert_events -> notifier: topic alerts, receivers -> commit
-                        ^ ClickHouse, once a second       api (HTTP): ack, silence, lift, test
+                        ^ ClickHouse, once a second       api (HTTP): ack, silence, lift, test, rebuild
+                  -> rollups -> tables computed from interactions -> commit, in a group of its own
 
 Topic signals has one partition: its owner leads, for as long as its lease lasts (pipeline/leader.py); another process stands by
 and takes over. All state is in ClickHouse. A signal is committed after the changes that it raised, and the windows that it
@@ -31,6 +32,7 @@ from pipeline.control.commands import AlertCommands
 from pipeline.control.evaluation import EVALUATING, Evaluation
 from pipeline.control.notifier import Notifier
 from pipeline.control.reconciling import RECONCILE_SHARE, Reconciling
+from pipeline.control.rollups import STATEMENT_S, RollupsJob
 from pipeline.errors import SettingsError
 from pipeline.fence import GivenUp
 from pipeline.http.route import Route
@@ -45,6 +47,7 @@ from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, parse_rules
 from pipeline.processors.mentions.brands import SAMPLE_BRANDS, BrandNames, parse_names
 from pipeline.sinks.alerts import AlertTables, AlertTopic
+from pipeline.sinks.changes import Changes
 from schemas.times import utc_now
 
 NAME = "control"
@@ -76,10 +79,12 @@ class Control:
         ask = asker(self._client)
         self._campaigns = Campaigns(leader, evaluator, notifier, ask, Background(CAMPAIGN_SHARE))
         self._late_windows = LateWindows(leader, evaluator, notifier, ask, Background(LATE_SHARE))
-        self._reconciling = Reconciling(leader, self._tables, ask, Background(RECONCILE_SHARE))
+        changes = Changes(settings.kafka, "reconciling", leader.lease)
+        self._reconciling = Reconciling(leader, self._tables, ask, Background(RECONCILE_SHARE), changes.changing)
+        self._rollups = RollupsJob(leader, settings.kafka, partial(clickhouse_client, settings.clickhouse, STATEMENT_S + 10))
         commands = AlertCommands(leader, evaluator, notifier, self._tables, ask_soon, lambda: self._brands.value.brands)
         tokens = {actor: token.get_secret_value() for actor, token in settings.control.tokens.items()}
-        self._api = ApiServer(commands, self._vitals, settings.control.host, settings.control.port, tokens)
+        self._api = ApiServer(commands, self._rollups, self._vitals, (settings.control.host, settings.control.port), tokens)
         self._app = self._make_app()
         self._reloads: set[asyncio.Task[None]] = set()
 
@@ -107,7 +112,11 @@ class Control:
 
         self._rules.keep_checking(partial(reload, self.use))
         self._brands.keep_checking(partial(reload, self.use_brands))
-        await run_leading(self._leader, self._app, self._api, self._topic.ask, self._lead, self._notifier.close)
+        await run_leading(self._leader, self._app, self._api, self._topic.ask, self._lead, self._close)
+
+    def _close(self) -> None:
+        self._notifier.close()
+        self._rollups.close()
 
     async def _lead(self, generation: int) -> None:
         """Evaluates and notifies until the generation ends. Raises GivenUp."""
@@ -122,6 +131,7 @@ class Control:
                     self._leader.start(self._late_windows.run())
                     self._leader.start(self._campaigns.run())
                     self._leader.start(self._reconciling.run(generation))
+                    self._leader.start(self._rollups.run())
                     await self._evaluation.run()
         finally:
             self._evaluator.stop()

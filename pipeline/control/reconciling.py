@@ -17,6 +17,7 @@ from pipeline.leader import Leader
 from pipeline.monitoring import metrics
 from pipeline.processors.one_row import OneRow
 from pipeline.sinks.alerts import RECONCILED, AlertTables
+from pipeline.sinks.changes import Changing, telling
 from pipeline.sinks.one_row import SETTLE_S, Arrived, Reconciled, SeveralRows
 from schemas.times import utc_now
 
@@ -36,8 +37,9 @@ class Reconciling:
 
     Restart: from the last window that ended; a window may be done again. A window that fails comes again later."""
 
-    def __init__(self, leader: Leader, tables: AlertTables, ask: Ask, background: Background) -> None:
+    def __init__(self, leader: Leader, tables: AlertTables, ask: Ask, background: Background, changing: Changing) -> None:
         self._leader, self._tables, self._ask, self._background = leader, tables, ask, background
+        self._changing = changing
 
     async def run(self, generation: int) -> None:
         """Reconciles again and again, in this generation."""
@@ -76,7 +78,7 @@ class Reconciling:
         ask = query_of(self._leader, self._ask, max_execution_time=RECONCILE_QUERY_S)
         query = self._background.pace(ask, stop)
         write = partial(self._leader.inserter.insert_all, "interactions", generation=generation)
-        rows = await self._background.run(partial(SeveralRows, query, write, ask), query)
+        rows = await self._background.run(partial(SeveralRows, query, telling(write, self._changing), ask), query)
         plans, done = _plans(rows, arrived), Reconciled()
         while (plan := await self._next(plans, query)) is not None:
             done.add(plan)

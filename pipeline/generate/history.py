@@ -1,9 +1,9 @@
 """A stream straight into ClickHouse: months of history in minutes, as if a worker had landed it then.
 
 The records take the worker's hot path, under a topic of their own that Kafka does not have (`generated-<stream>`): no worker's
-offsets, seeds or lag know of them. Their evidence goes to topic identity, as a worker's does. Each event of the stream is there
-once: a second run of the same stream, or the rest of one that was killed, skips the revisions that are there, and
-ReplacingMergeTree absorbs the older versions that merges had removed.
+offsets, seeds or lag know of them. Their evidence goes to topic identity, as a worker's does, and their minutes to topic
+signals. Each event of the stream is there once: a second run of the same stream, or the rest of one that was killed, skips the
+revisions that are there, and ReplacingMergeTree absorbs the older versions that merges had removed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import BinaryIO
+
+import polars as pl
 
 from pipeline.batch import Assigned, EventBatch, Rejected
 from pipeline.clickhouse import fingerprints
@@ -33,6 +36,7 @@ from pipeline.processors.key_map import KeyMap
 from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.step import Mentions
 from pipeline.processors.privacy import Pseudonymise
+from pipeline.sinks.changes import Changes
 from pipeline.sinks.dead_letter import letter_rows
 from pipeline.sinks.evidence import EvidencePublisher
 from pipeline.sinks.interactions import InteractionsTable
@@ -86,9 +90,10 @@ def to_clickhouse(plan: Plan, settings: Settings, truth: BinaryIO, advance: Adva
         index, completion, identity = _seeded(table, topic, rows), Completion(table, FOREVER_S), Identity(KeyMap())
         Following(client, inserter.vitals, identity, privacy).load()
         evidence = _evidence(settings.kafka, inserter, identity, table)
+        changes = Changes(settings.kafka, "generate")
         hot_path = HotPath(
             [Decode(), privacy, Dedup(index), Mentions(plan.brands), completion, identity],
-            Landing(inserter, TableLetters(inserter), privacy.seal, evidence.publish),
+            Landing(inserter, TableLetters(inserter), privacy.seal, evidence.publish, partial(_tell, changes, table)),
             [index, completion, identity],
         )
         for batch, lines in _batches(plan, topic, rows):
@@ -114,6 +119,15 @@ def _seeded(table: InteractionsTable, topic: str, rows: int) -> RevisionIndex:
 
 def _evidence(kafka: KafkaSettings, inserter: Inserter, found: Identity, table: InteractionsTable) -> EvidencePublisher:
     return EvidencePublisher(kafka.client(), kafka.topic("identity"), inserter.fence, inserter.vitals, found, table)
+
+
+def _tell(changes: Changes, table: InteractionsTable, batches: Sequence[EventBatch]) -> None:
+    """The rollups hear of the rows; nobody is alerted of history."""
+    for batch in batches:
+        again = [] if batch.replayed is None else [table.as_landed(batch.replayed)]
+        rows = [frame.select("created_at") for frame in (batch.events, *again) if frame.height]
+        if rows:
+            changes.changed(pl.concat(rows))
 
 
 def _batches(plan: Plan, topic: str, rows: int) -> Iterator[tuple[EventBatch, list[str]]]:

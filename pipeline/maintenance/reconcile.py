@@ -24,6 +24,7 @@ from pipeline.clickhouse.query import asker, one_line
 from pipeline.config.settings import ClickHouseSettings
 from pipeline.errors import EarshotError
 from pipeline.maintenance.scan import AGAIN, Progress
+from pipeline.sinks.changes import Changing, telling, unheard
 from pipeline.sinks.one_row import SETTLE_S, Arrived, Reconciled, SeveralRows
 from schemas.times import utc_now
 
@@ -40,8 +41,9 @@ def reconcile(
     dry_run: bool = False,
     progress: Progress = lambda done, total: None,
     settle_s: float = SETTLE_S,
+    changing: Changing = unheard,
 ) -> Reconciled:
-    """Makes each event one row. `progress` counts ranges of keys.
+    """Makes each event one row. `progress` counts ranges of keys, `changing` hears of the rows that change.
 
     Raises UnreachableError without ClickHouse, EarshotError if ClickHouse refuses a query, and if workers keep landing events
     under other times.
@@ -50,15 +52,15 @@ def reconcile(
     try:
         check_tables(client)
         with one_line(client, AGAIN):
-            return _Reconcile(client, dry_run, timedelta(seconds=settle_s)).run(progress)
+            return _Reconcile(client, dry_run, timedelta(seconds=settle_s), changing).run(progress)
     finally:
         client.close()
 
 
 class _Reconcile:
-    def __init__(self, client: Client, dry_run: bool, settle: timedelta) -> None:
-        ask = asker(client)
-        self._rows = SeveralRows(lambda sql, settings: ask(sql, {"max_threads": THREADS, **settings}), inserting(client))
+    def __init__(self, client: Client, dry_run: bool, settle: timedelta, changing: Changing) -> None:
+        ask, write = asker(client), inserting(client)
+        self._rows = SeveralRows(lambda sql, settings: ask(sql, {"max_threads": THREADS, **settings}), telling(write, changing))
         self._dry_run, self._settle = dry_run, settle
         self.done = Reconciled()
 

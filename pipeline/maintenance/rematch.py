@@ -41,6 +41,7 @@ from pipeline.processors.mentions.links import domain_forms
 from pipeline.processors.mentions.markup import CHANGED_RE2
 from pipeline.processors.mentions.step import Matching
 from pipeline.processors.mentions.terms import Use, term_text, words
+from pipeline.sinks.changes import Changing, unheard
 from schemas import events
 from schemas.inbound import INBOUND_SQL
 from schemas.labels import DEFERRED
@@ -71,8 +72,10 @@ def rematch(
     since: datetime | None = None,
     dry_run: bool = False,
     progress: Progress | None = None,
+    changing: Changing = unheard,
 ) -> Rematched:
     """Applies brands.yaml to the rows created at or after `since`, for the brands `names`. A brand may have left the file.
+    `changing` hears of the rows that change.
 
     Raises SettingsError for a broken file, UnreachableError without ClickHouse, EarshotError for a name that is neither in the
     file nor in any row, if ClickHouse refuses a query, and if workers keep landing rows that match otherwise.
@@ -84,7 +87,8 @@ def rematch(
         check_tables(client)
         with one_line(client, AGAIN):
             tracked = [brand for brand in brands.brands if brand.name in names]
-            work = _Rematch(client, matching, (tracked, sorted(set(names))), labelled=settings.sentiment.model != "off")
+            wanted = tracked, sorted(set(names))
+            work = _Rematch(client, matching, wanted, labelled=settings.sentiment.model != "off", changing=changing)
             work.check_names([brand.name for brand in brands.brands])
             return work.run(since or EVER, dry_run, progress or (lambda done, total: None))
     finally:
@@ -92,10 +96,12 @@ def rematch(
 
 
 class _Rematch:
-    def __init__(self, client: Client, matching: Matching, wanted: tuple[list[Brand], list[str]], labelled: bool) -> None:
+    def __init__(
+        self, client: Client, matching: Matching, wanted: tuple[list[Brand], list[str]], labelled: bool, changing: Changing
+    ) -> None:  # fmt: skip
         """`wanted`: the brands to apply, and the names of all that rows may gain or lose."""
         brands, names = wanted
-        self._client = client
+        self._client, self._changing = client, changing
         self._names = names
         self._matching = matching
         self._candidates, self._values = _candidates(brands, names)
@@ -141,7 +147,8 @@ class _Rematch:
         """Inserts the rows' next versions, made from the newest ones: a label that was written meanwhile stays."""
         new = {column: looked_up(rows.get_column(f"{column}_now")) for column in _MATCHED} | {"sentiment_status": self._status}
         statement = insert_versions(self._columns, rows, new, events.BRANDS_STEP, IN_CHUNK)
-        self._client.command(statement, values, settings=LONG_SQL)
+        with self._changing(rows):
+            self._client.command(statement, values, settings=LONG_SQL)
 
     def _changed(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows whose brands change, or which of them are only linked; with the new ones in columns `<column>_now`."""
@@ -181,5 +188,5 @@ _GAINED = f"notEmpty(_brands) AND sentiment_status = '' AND {INBOUND_SQL} AND te
 _STATUS = f"multiIf({{gained}}, '{DEFERRED}', empty(_brands) AND sentiment_status = '{DEFERRED}', '', sentiment_status)"
 _IS_KNOWN = "SELECT 1 FROM interactions WHERE has(brands, {name:String}) LIMIT 1"
 _ROWS = f"""
-SELECT event_key, revision, platform, text, mentions, brands, brands_given, brands_linked FROM interactions FINAL
+SELECT event_key, revision, created_at, platform, text, mentions, brands, brands_given, brands_linked FROM interactions FINAL
 WHERE {IN_CHUNK} AND {WHERE}"""

@@ -24,6 +24,7 @@ from pipeline.errors import EarshotError
 from pipeline.maintenance.scan import AGAIN, EVER, IN_CHUNK, WHERE, Progress, chunks
 from pipeline.processors.sentiment.labels import Labeller
 from pipeline.processors.sentiment.prepare import LONGEST
+from pipeline.sinks.changes import Changing, unheard
 from schemas import events
 from schemas.inbound import TO_LABEL_SQL
 from schemas.times import to_ms
@@ -53,8 +54,9 @@ def rescore(
     brand: str | None = None,
     dry_run: bool = False,
     progress: Progress = lambda done, total: None,
+    changing: Changing = unheard,
 ) -> Rescored:
-    """Labels the rows created at or after `since` that mention `brand`, or any.
+    """Labels the rows created at or after `since` that mention `brand`, or any. `changing` hears of the rows that change.
 
     Raises UnreachableError without ClickHouse, EarshotError if no row mentions the brand or ClickHouse refuses a query.
     """
@@ -62,14 +64,14 @@ def rescore(
     try:
         check_tables(client)
         with one_line(client, AGAIN):
-            return _Rescore(client, labeller, brand).run(since or EVER, dry_run, progress)
+            return _Rescore(client, labeller, brand, changing).run(since or EVER, dry_run, progress)
     finally:
         client.close()
 
 
 class _Rescore:
-    def __init__(self, client: Client, labeller: Labeller, brand: str | None) -> None:
-        self._client, self._labeller = client, labeller
+    def __init__(self, client: Client, labeller: Labeller, brand: str | None, changing: Changing) -> None:
+        self._client, self._labeller, self._changing = client, labeller, changing
         self._columns = [column for (column,) in client.query(COLUMNS_SQL).result_rows]
         self._values: dict[str, object] = {"brand": brand or "", "model": next(iter(labeller.models), "")}
         self._wanted = TO_LABEL_SQL
@@ -110,7 +112,8 @@ class _Rescore:
         if rows.height and not dry_run:
             new = label_values(labels)
             statement = insert_versions(self._columns, rows, new, events.LABEL_STEP, IN_CHUNK, LABEL_CHANGES)
-            self._client.command(statement, values, settings=LONG_SQL)
+            with self._changing(rows):
+                self._client.command(statement, values, settings=LONG_SQL)
 
 
 def _outcomes(rows: pl.DataFrame) -> list[str]:
@@ -122,5 +125,6 @@ def _outcomes(rows: pl.DataFrame) -> list[str]:
 
 _IS_KNOWN = "SELECT 1 FROM interactions WHERE has(brands, {brand:String}) LIMIT 1"
 _ROWS = f"""
-SELECT event_key, revision, leftUTF8(text, {LONGEST}) AS read, language, sentiment_status, sentiment_label, sentiment_model
+SELECT event_key, revision, created_at, leftUTF8(text, {LONGEST}) AS read, language,
+    sentiment_status, sentiment_label, sentiment_model
 FROM interactions FINAL WHERE {IN_CHUNK} AND {WHERE}"""

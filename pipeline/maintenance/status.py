@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
@@ -14,12 +15,16 @@ from confluent_kafka import KafkaException
 from pipeline.api.client import url_of
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.migrations import check_tables, read_migrations
-from pipeline.clickhouse.query import one_line, settings_for
+from pipeline.clickhouse.query import asker, one_line, settings_for
 from pipeline.config.settings import Settings
 from pipeline.errors import EarshotError, reason
 from pipeline.kafka.client import check_kafka, kafka_reason
 from pipeline.kafka.topics import topic_configs
 from pipeline.maintenance.group_offsets import PartitionState, outside, states
+from pipeline.rollups.marks import read_marks
+from pipeline.rollups.rollup import quarter_of, start_of
+from pipeline.rollups.tables import ROLLUPS
+from schemas.times import utc_now
 
 _SOURCE = "if(source_name = '', platform, source_name) AS source"
 _SECOND_CREATES = f"""
@@ -85,6 +90,8 @@ class Status:
     linked: Linked | None = None
     """None: ClickHouse did not say."""
     migration: str = ""
+    filling: dict[str, datetime] = field(default_factory=dict)
+    """Rollups that control still fills with what was there before: from which time on they have all."""
     health: list[str] = field(default_factory=list)
     """The answers of worker, control, customers and listener that are good."""
     problems: list[str] = field(default_factory=list)
@@ -130,6 +137,9 @@ def _clickhouse(settings: Settings, result: Status) -> None:
         result.second_creates = [SecondCreates(row[0], row[1], row[2], moved.pop(row[0], 0)) for row in creates]
         result.second_creates += [SecondCreates(source, 0, 0, rows) for source, rows in moved.items()]
         result.deferred = int(str(client.command(_DEFERRED, settings=settings_for(client))))
+        marks = read_marks(asker(client))
+        filled = {rollup.name: marks.get(rollup.name, quarter_of(utc_now())) for rollup in ROLLUPS}
+        result.filling = {name: start_of(quarter) for name, quarter in filled.items() if quarter}
         _ask_linked(client, result)
 
 

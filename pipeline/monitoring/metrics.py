@@ -30,6 +30,8 @@ CAUSES = ("partitions", "kafka", "clickhouse", "dead_letters", "signals", "evide
 """What can keep a worker from being ready; `held`: a partition whose next offset Kafka has lost."""
 STATES = ("reading", "seeding", "held")
 KEPT = ("memory", "table")
+ROLLUPS = ("quarters",)
+"""The names of pipeline/rollups/tables.py."""
 
 _WORK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2.5, 5, 10, 30, 60, 300)
 _LATENCY = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2.5, 5, 10, 30, 60, 300, 3600)
@@ -93,6 +95,15 @@ LATE_DAYS_FAILED = counter("alert_late_days_failed", "Backtests of days with lat
 RECONCILED_ROWS = counter("reconciled_rows", "Rows that control moved to the row of their event")
 RECONCILE_FAILED = counter("reconcile_failed", "Runs of control over rows that landed which failed; each is retried later")
 RECONCILE_AGE = gauge("reconcile_age_seconds", "How long ago the rows landed from which control reconciles on")
+ROLLUP_LAG = gauge(
+    "rollup_lag_seconds",
+    "Age of the oldest change that a rollup lacks, 0 when none waits, by quarter: running, older",
+    "quarter",
+)
+ROLLUP_SECONDS = histogram(
+    "rollup_seconds", "Time of a statement that makes a part of a rollup anew, by rollup", _WORK, "rollup"
+)
+ROLLUPS_FAILED = counter("rollups_failed", "Such statements that failed; each is retried", "rollup")
 WATERMARK_AGE = gauge("alert_watermark_age_seconds", "Age of the time at which windows are evaluated")
 CAMPAIGN_SECONDS = histogram("campaign_search_seconds", "Time of a search for campaigns, on one core at a time", _WORK)
 CAMPAIGN_LEFT_OUT = counter("campaign_minutes_left_out", "Minutes that searches for campaigns left out or cut: too many texts")
@@ -212,6 +223,9 @@ def start_control(receivers: Iterable[str]) -> None:
     PRODUCERS_RENEWED.labels("alerts")
     for path in ("single", "windowed"):
         ALERT_SECONDS.labels(path)
+    for rollup in ROLLUPS:
+        ROLLUP_SECONDS.labels(rollup)
+        ROLLUPS_FAILED.labels(rollup)
     for receiver in receivers:
         for result in ("sent", "failed", "refused"):
             ALERT_DELIVERIES.labels(receiver, result)

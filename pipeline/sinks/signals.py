@@ -1,4 +1,4 @@
-"""Signals from a worker to the alert evaluator, in topic `signals`, acknowledged.
+"""Signals from a worker to the alert evaluator and the job that fills the rollups, in topic `signals`, acknowledged.
 
 They follow the insert and precede the commit, so each landing is published once or more; a signal that comes twice changes
 nothing (schemas/signals.py). One landing is one signal, however many batches landed together. For rows that landed before a
@@ -28,7 +28,7 @@ log = logging.getLogger("earshot.kafka")
 MAX_BYTES = 1_000_000
 """Of a record: the limit of a topic without a setting of its own."""
 QUIET_S = 1.0
-"""While events land that name no brand, a signal goes this often all the same, to move the evaluator's watermark."""
+"""A signal that touches nothing goes this often all the same, to move the evaluator's watermark."""
 
 
 class Signals:
@@ -56,7 +56,7 @@ class Signals:
         A record that the topic never takes is sent in halves. A pair or candidate that is too large alone is left out: a signal
         is a hint, and the evaluator looks at all brands once a minute.
         """
-        if not signal.touched and not signal.candidates and (signal.newest is None or self._clock() < self._quiet_until):
+        if not _touches(signal) and (signal.newest is None or self._clock() < self._quiet_until):
             return
         started, left = time.monotonic(), dump(signal)
         while left:
@@ -105,7 +105,9 @@ class SignalPublisher:
                 rows.append(known)
         if rows:
             times = [origin.last_ms for batch in batches for origin in batch.origins if origin.last_ms]
-            signal = Signal(_newest(rows), max(times, default=None), _touched([*rows, *before]), _once(candidates))
+            pairs = _touched([*rows, *before])
+            others = tuple(minute for minute in minutes_of(rows) if minute not in pairs)
+            signal = Signal(_newest(rows), max(times, default=None), pairs, _once(candidates), others)
             self._signals.send(signal, batches[0].generation)
 
 
@@ -113,19 +115,32 @@ class LabelSignals:
     """Publishes signals for labels that rows get after they landed. For the thread that writes them (sentiment/deferred.py).
 
     Candidates go before the label is written, because nothing looks at a labelled row again; touched brands go after it,
-    because the evaluator then reads the row."""
+    because the evaluator then reads the row. Minutes go before it too: a worker may be killed in between."""
 
     def __init__(self, signals: Signals, rules: SingleEvent) -> None:
         self._signals, self._rules = signals, rules
 
     def before_write(self, rows: pl.DataFrame, generation: int) -> None:
         """These rows (single.JUDGED) are about to get these labels."""
-        if candidates := self._rules.judge_labelled(rows):
-            self._signals.send(Signal(candidates=_once(candidates)), generation)
+        candidates = self._rules.judge_labelled(rows)
+        self._signals.send(Signal(candidates=_once(candidates), upcoming=minutes_of([rows])), generation)
 
     def after_write(self, rows: pl.DataFrame, generation: int) -> None:
         """The rows have their labels."""
         self._signals.send(Signal(touched=_touched([rows])), generation)
+
+
+def minutes_of(rows: Sequence[pl.DataFrame]) -> tuple[datetime, ...]:
+    """The minutes of created_at of all rows, sorted."""
+    if not rows:
+        return ()
+    return tuple(
+        pl.concat([frame.select(pl.col("created_at").dt.truncate("1m")) for frame in rows]).unique().to_series().sort()
+    )
+
+
+def _touches(signal: Signal) -> bool:
+    return bool(signal.touched or signal.candidates or signal.others or signal.upcoming)
 
 
 def _newest(rows: Sequence[pl.DataFrame]) -> datetime | None:

@@ -36,6 +36,8 @@ COMMANDS = [
         "dlq replay",
         "offsets list",
         "offsets accept-loss",
+        "rollups rebuild",
+        "rollups check",
         "mapping new",
         "crm import",
     ),

@@ -15,6 +15,8 @@ from pipeline.api.server import MAX_BODY
 from pipeline.control.api import ApiServer
 from pipeline.errors import StackError
 from pipeline.monitoring.health import Vitals
+from pipeline.rollups.asked import Asked
+from pipeline.rollups.rollup import QUARTER_S, Span
 from schemas.alerts import State
 from tests.support.control_api import NOW, OTHER, TOKEN, MemoryCommands, alert, serving
 
@@ -187,6 +189,24 @@ def test_health_is_a_workers(ask: Client, vitals: Vitals) -> None:
     assert "earshot_ready 0.0" in ask("GET", "/metrics", token=None).value
 
 
+def test_a_rebuild_is_asked_for_and_shows_how_far_it_is(commands: MemoryCommands) -> None:
+    asked = Asked()
+    with serving(commands, rollups=asked) as server:
+        ask = Client(server.port)
+        day = {"since": "2026-11-02T00:07:00Z", "until": "2026-11-03T01:00:00+01:00"}
+        assert ask("GET", "/rollups")[:2] == (200, {"of": 0, "left": 0, "failed": ""})
+        assert ask("POST", "/rollups", day)[:2] == (202, {"of": 96, "left": 96, "failed": ""})
+        first = int(NOW.replace(hour=0, minute=0).timestamp()) // QUARTER_S
+        assert (asked.take(), asked.take()) == (Span(first, first + 95), None)
+        asked.report(192, 48)
+        refused = ask("POST", "/rollups", day)
+        assert refused[:2] == (409, {"error": "a rebuild is under way, 75 % are done: wait for its end"})
+        asked.fail("table quarters: no memory")
+        assert ask("GET", "/rollups")[:2] == (200, {"of": 192, "left": 0, "failed": "table quarters: no memory"})
+        assert ask("POST", "/rollups", day | {"until": day["since"]}).status == 400
+        assert ask("POST", "/rollups", day, token=None).status == 401
+
+
 @pytest.mark.logs_errors
 def test_what_went_wrong_inside_is_in_the_log_alone(ask: Client, caplog: pytest.LogCaptureFixture) -> None:
     done = ask("POST", "/test", {"rule": "crash"})
@@ -196,6 +216,6 @@ def test_what_went_wrong_inside_is_in_the_log_alone(ask: Client, caplog: pytest.
 
 def test_a_port_that_is_taken_is_one_line(commands: MemoryCommands) -> None:
     with serving(commands) as server:
-        other = ApiServer(commands, Vitals(), "127.0.0.1", server.port, {})
+        other = ApiServer(commands, Asked(), Vitals(), ("127.0.0.1", server.port), {})
         with pytest.raises(StackError, match=rf"control's port 127\.0\.0\.1:{server.port}: "):
             asyncio.run(other.start())

@@ -27,6 +27,7 @@ from pipeline.embedded.analyst_names import READABLE
 from pipeline.embedded.analyst_rows import ROWS
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
+from pipeline.rollups.asked import Asked
 from tests.support.deploy import DEPLOY, ROOT, run
 
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
@@ -146,7 +147,8 @@ def test_prometheus_scrapes_the_services_of_compose() -> None:
 def test_control_answers_prometheus_under_its_containers_name(host: str) -> None:
     async def scrape() -> str:
         # Health runs no command.
-        server = ApiServer(cast(Commands, None), Vitals(), SERVICES["control"]["environment"]["EARSHOT_CONTROL__HOST"], 0, {})
+        host = SERVICES["control"]["environment"]["EARSHOT_CONTROL__HOST"]
+        server = ApiServer(cast(Commands, None), Asked(), Vitals(), (host, 0), {})
         await server.start()
         try:
             url = f"http://127.0.0.1:{server.port}/metrics"

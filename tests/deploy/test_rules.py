@@ -83,6 +83,8 @@ CONTROL = {
     "earshot_alert_watermark_age_seconds": "1x70",
     "earshot_alert_evaluation_seconds_count": "0+60x70",
     "earshot_campaign_wait_seconds": "40x70",
+    'earshot_rollup_lag_seconds{quarter="running"}': "8x70",
+    'earshot_rollup_lag_seconds{quarter="older"}': "300x70",
     "earshot_signals_unreadable_total": "0x70",
     "earshot_alert_scopes_left_out_total": "0x70",
     "earshot_alerts_missed_by_topic_total": "0x70",
@@ -276,6 +278,13 @@ CASES = {
         control={"earshot_alert_watermark_age_seconds": "90x70"},
     ),
     "it led, and stands by": of_control(60, alert_watermark_age_seconds="90x70", alert_evaluation_seconds_count="60x70"),
+    "rollups behind": Case(
+        {}, 11, {"EarshotRollupsBehind"}, control={'earshot_rollup_lag_seconds{quarter="running"}': "90x70"}
+    ),
+    "rollups of the past behind": Case(
+        {}, 11, {"EarshotRollupsBehind"}, control={'earshot_rollup_lag_seconds{quarter="older"}': "30000x70"}
+    ),
+    "rollups catch up with a replay": Case({}, 60, set(), control={'earshot_rollup_lag_seconds{quarter="older"}': "0+60x70"}),
     "late campaigns": of_control(5, "EarshotCampaignsLate", campaign_wait_seconds="700x70"),
     "a slow search for campaigns": of_control(60, campaign_wait_seconds="100+60x7 0x60"),
     "late campaigns, and it stands by": of_control(60, campaign_wait_seconds="700x70", alert_evaluation_seconds_count="60x70"),

@@ -1,4 +1,5 @@
-"""Workers that label slowly are killed: each labelled row has exactly one label, and nothing stays deferred."""
+"""Workers that label slowly are killed: each labelled row has exactly one label, nothing stays deferred, and the rollups
+are those that are computed anew."""
 
 from __future__ import annotations
 
@@ -27,6 +28,7 @@ def labelling(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def test_a_worker_that_labels_is_killed(labelling: Run, size: Size, rng: random.Random) -> None:
+    labelling.start_control()
     in_flight = kill_rounds(labelling, size.events, size.kills, rng)
     labelling.finish()
     assert in_flight >= size.in_flight

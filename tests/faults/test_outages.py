@@ -1,4 +1,5 @@
-"""What the worker needs goes away and comes back: each record lands exactly once, and the worker's health tells the truth."""
+"""What the worker needs goes away and comes back: each record lands exactly once, the worker's health tells the truth,
+and the rollups are those that are computed anew."""
 
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ def test_clickhouse_and_the_broker_are_killed_and_restarted_in_turn(
     run: Run, stack: Stack, size: Size, rng: random.Random
 ) -> None:
     children = ("clickhouse", "kafka") * size.outages
+    run.start_control()
     worker = run.start_worker()
     worker.wait_ready()
     with Watch(worker) as watch:

@@ -30,6 +30,7 @@ def test_a_worker_is_killed(run: Run, size: Size, rng: random.Random) -> None:
 
 @ONLY_LONG
 def test_two_workers_are_killed_in_turn(run: Run, size: Size, rng: random.Random) -> None:
+    run.start_control()
     in_flight = kill_rounds(run, size.events, size.kills, rng, workers=2)
     run.finish()
     assert in_flight >= size.in_flight

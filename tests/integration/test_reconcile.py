@@ -30,6 +30,7 @@ from pipeline.monitoring import metrics
 from pipeline.processors.one_row import OneRow
 from pipeline.sinks import one_row as module
 from pipeline.sinks.alerts import RECONCILED, AlertTables
+from pipeline.sinks.changes import unheard
 from pipeline.sinks.one_row import Arrived, Reconciled, SeveralRows
 from schemas.times import utc_now
 from tests.sinks.test_interactions import Lander
@@ -289,7 +290,7 @@ def test_control_writes_what_it_read_before_it_rests(
         leader = leader_of(client=client)
         leader.inserter.begin("control", 1)
         generation = leader.lease.generation
-        control = Reconciling(leader, AlertTables(leader.inserter), ask, Background(0.5))
+        control = Reconciling(leader, AlertTables(leader.inserter), ask, Background(0.5), unheard)
         with leader.serving(generation):
             await control._window(Arrived(utc_now() - timedelta(hours=1), utc_now()), generation, Rests())
         leader.lease.stop()
@@ -314,7 +315,7 @@ def test_control_reconciles_after_its_clock_was_set_back(
             lander.landed(post())
             forgotten(lander, post(day=3, text="acme, edited"))
             await asyncio.sleep(0.02)
-            await Reconciling(leader, tables, asker(client), Background(1.0)).step(generation, threading.Event())
+            await Reconciling(leader, tables, asker(client), Background(1.0), unheard).step(generation, threading.Event())
         leader.lease.stop()
 
     asyncio.run(step())
@@ -331,7 +332,7 @@ def test_control_reconciles_what_landed_since(
         leader, stop = leader_of(client=client), threading.Event()
         leader.inserter.begin("control", 1)
         tables = AlertTables(leader.inserter)
-        control = Reconciling(leader, tables, asker(client), Background(1.0))
+        control = Reconciling(leader, tables, asker(client), Background(1.0), unheard)
         lander.landed(post("old"))
         forgotten(lander, post("old", day=3), post(author={"followers": 5}))
         with leader.serving(leader.lease.generation):

@@ -14,6 +14,7 @@ from pipeline.monitoring.column_histogram import ColumnHistogram
 from pipeline.monitoring.declare import DECLARED
 from pipeline.monitoring.health import Vitals
 from pipeline.monitoring.reject_reasons import CLASSES, reason_class
+from pipeline.rollups.tables import ROLLUPS
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from pipeline.worker.lag import Lag
@@ -97,7 +98,10 @@ def test_a_cause_names_no_topic_and_no_database() -> None:
     assert metrics.REGISTRY.get_sample_value("earshot_ready") == 0
 
 
-OF_CONTROL = {metrics.ALERT_CHANGES, metrics.ALERT_DELIVERIES, metrics.ALERT_SECONDS}
+OF_CONTROL = {
+    *(metrics.ALERT_CHANGES, metrics.ALERT_DELIVERIES, metrics.ALERT_SECONDS),
+    *(metrics.ROLLUP_SECONDS, metrics.ROLLUPS_FAILED),
+}
 """Counters with labels that only control has: their first samples are from `start_control`."""
 
 
@@ -111,6 +115,7 @@ def test_what_control_counts_starts_at_zero() -> None:
         assert metrics.REGISTRY.get_sample_value("earshot_alert_deliveries_total", labels) == 0
     for path in ("single", "windowed"):
         assert metrics.REGISTRY.get_sample_value("earshot_alert_seconds_count", {"path": path}) is not None
+    assert tuple(rollup.name for rollup in ROLLUPS) == metrics.ROLLUPS
     for state in State:
         assert metrics.REGISTRY.get_sample_value("earshot_alerts_changes_total", {"state": state}) is not None
 

@@ -30,6 +30,8 @@ SIGNALS = st.builds(
     kafka_ms=NUMBERS,
     touched=st.dictionaries(MINUTES, st.sets(TEXTS, min_size=1, max_size=4).map(sorted).map(tuple), max_size=4),
     candidates=st.lists(CANDIDATES, max_size=4).map(tuple),
+    others=st.sets(MINUTES, max_size=4).map(sorted).map(tuple),
+    upcoming=st.sets(MINUTES, max_size=4).map(sorted).map(tuple),
 )
 ONE = Candidate(
     "crisis", "Acme", "x", "en", 0xC0FFEE, datetime(2026, 11, 26, 10, 1, 2, 345_000, UTC),
@@ -46,12 +48,14 @@ def test_what_is_read_is_what_was_written(written: Signal) -> None:
 
 def test_the_record_is_as_the_module_says() -> None:
     minute = datetime(2026, 11, 26, 10, 1, tzinfo=UTC)
-    (record,) = dump(Signal(ONE.created_at, 5, {minute: ("Acme", "Böhm")}, (ONE,)))
+    (record,) = dump(Signal(ONE.created_at, 5, {minute: ("Acme", "Böhm")}, (ONE,), (minute + timedelta(minutes=1),), (minute,)))
     assert orjson.loads(record) == {
-        "version": 1,
+        "version": 2,
         "newest": "2026-11-26T10:01:02.345Z",
         "kafka_ms": 5,
         "touched": {"2026-11-26T10:01:00Z": ["Acme", "Böhm"]},
+        "others": ["2026-11-26T10:02:00Z"],
+        "upcoming": ["2026-11-26T10:01:00Z"],
         "candidates": [
             {
                 "rule": "crisis", "brand": "Acme", "platform": "x", "language": "en", "event_key": "0000000000c0ffee",
@@ -60,6 +64,11 @@ def test_the_record_is_as_the_module_says() -> None:
             }
         ],
     }  # fmt: skip
+
+
+def test_a_record_of_version_1_is_read() -> None:
+    record = b'{"version":1,"newest":null,"kafka_ms":7,"touched":{"2026-11-26T10:01:00Z":["Acme"]},"candidates":[]}'
+    assert parse_signal(record) == Signal(None, 7, {datetime(2026, 11, 26, 10, 1, tzinfo=UTC): ("Acme",)})
 
 
 def test_a_record_may_say_when_the_event_came_to_match() -> None:
@@ -93,8 +102,11 @@ def test_a_large_one_is_split_and_nothing_is_lost(written: Signal) -> None:
     assert tuple(candidate for part in parts for candidate in part.candidates) == written.candidates
     pairs = [(minute, brand) for part in parts for minute, brands in part.touched.items() for brand in brands]
     assert by_minute(pairs) == written.touched
+    for name in ("others", "upcoming"):
+        assert tuple(minute for part in parts for minute in getattr(part, name)) == getattr(written, name)
     for record, part in zip(records, parts, strict=True):
-        assert len(record) <= 300 or sum(map(len, part.touched.values())) + len(part.candidates) < 2
+        items = sum(map(len, part.touched.values())) + len(part.others) + len(part.upcoming) + len(part.candidates)
+        assert len(record) <= 300 or items < 2
 
 
 def test_a_backfill_of_months_is_several_records_within_the_limit() -> None:
@@ -107,7 +119,9 @@ def test_a_backfill_of_months_is_several_records_within_the_limit() -> None:
 @pytest.mark.parametrize(
     "record",
     [
-        None, b"", b"x", b"[]", b"{}", b"1", b'{"version": 2}', b'"version"',
+        None, b"", b"x", b"[]", b"{}", b"1", b'{"version": 2}', b'{"version": 3}', b'"version"',
+        b'{"version":2,"newest":null,"kafka_ms":null,"touched":{},"candidates":[],"others":"2026-11-26T10:01:00Z"}',
+        b'{"version":2,"newest":null,"kafka_ms":null,"touched":{},"candidates":[],"upcoming":[5]}',
         b'{"version":1,"newest":5,"kafka_ms":null,"touched":{},"candidates":[]}',
         b'{"version":1,"newest":null,"kafka_ms":"x","touched":{},"candidates":[]}',
         b'{"version":1,"newest":null,"kafka_ms":null,"touched":{"yesterday":["A"]},"candidates":[]}',

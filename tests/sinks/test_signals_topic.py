@@ -18,6 +18,7 @@ from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.config.settings import Settings
 from pipeline.embedded.stack import Stack
+from pipeline.errors import UnreachableError
 from pipeline.fence import Fence, GivenUp
 from pipeline.generate.history import TableLetters
 from pipeline.migrate import migrate
@@ -27,6 +28,7 @@ from pipeline.processors.alerts.single import SingleEvent, words_of
 from pipeline.processors.completion import Completion
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
+from pipeline.sinks.changes import Changes
 from pipeline.sinks.interactions import InteractionsTable
 from pipeline.sinks.landing import Landing
 from pipeline.sinks.pending import PendingTable
@@ -225,7 +227,7 @@ def raised(signals: list[Signal]) -> list[tuple[str, str, int | None]]:
 def test_batches_that_land_together_are_one_signal(landings: Landings) -> None:
     one = landings.feed(post(1, "acme recall"), post(2, "bolt"))
     (signal,) = landings.publish(one, landings.feed(post(1, "acme", id="other"), post(3, "none")))
-    assert signal.touched == {at(1): ("Acme",), at(2): ("Bolt",)}
+    assert signal.touched == {at(1): ("Acme",), at(2): ("Bolt",)} and signal.others == (at(3),)
     assert signal.newest == at(3) + timedelta(seconds=7) and signal.kafka_ms == 2_000
     assert raised([signal]) == [("word", "Acme", 1_000)]
 
@@ -249,6 +251,23 @@ def test_what_takes_an_event_from_a_brand_names_that_brand_too(landings: Landing
     assert "Bolt" in signal.touched[at(1)], "the brand of a batch that was on its way"
     (signal,) = landings.publish(landings.feed(post(4, "bolt"), change(4, text="acme")))
     assert signal.touched == {at(4): ("Acme", "Bolt")}
+
+
+def test_events_without_a_brand_are_told_by_their_minutes(landings: Landings) -> None:
+    (signal,) = landings.publish(landings.feed(post(1, "none"), post(2, "acme"), post(2, "nor this", id="other")))
+    assert signal.touched == {at(2): ("Acme",)} and signal.others == (at(1),)
+    assert [each.others for each in landings.publish(landings.feed(post(4, "none")))] == [(at(4),)], "at once, each time"
+    assert [each.others for each in landings.publish(landings.feed(change(4, operation="delete")))] == [(at(4),)]
+
+
+def test_rows_that_change_without_a_landing_are_told_before_and_after(settings: Settings, bench: Bench) -> None:
+    rows = pl.DataFrame({"created_at": [at(5), at(3) + timedelta(seconds=9), at(5) + timedelta(seconds=1)]})
+    changes = Changes(settings.kafka, "rematch")
+    with changes.changing(rows):
+        assert bench.there() == [Signal(upcoming=(at(3), at(5)))]
+    assert bench.there()[1:] == [Signal(others=(at(3), at(5)))]
+    with pytest.raises(UnreachableError, match=r"no topic nowhere.signals \(earshot migrate creates it\)"):
+        Changes(settings.kafka.model_copy(update={"topic_prefix": "nowhere"}), "rematch")
 
 
 def test_nothing_that_landed_is_no_signal(landings: Landings) -> None:
@@ -349,7 +368,8 @@ def test_labels_that_come_later_are_told_in_two_parts(bench: Bench, landings: La
     tell.before_write(labelled, bench.fence.generation)
     tell.before_write(labelled.filter(id="2"), bench.fence.generation)
     tell.after_write(labelled, bench.fence.generation)
-    found, touched = bench.there()
+    found, other, touched = bench.there()
+    assert other == Signal(upcoming=(at(2),)) and found.upcoming == (at(1), at(2))
     assert found.candidates[0].matched_at is None
     assert raised([found]) == [("reach", "Acme", None)] and not found.touched and found.newest is None
     assert found.candidates[0].sentiment == "negative"

@@ -11,10 +11,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from pipeline.api.server import CommandServer
-from pipeline.control.api import ApiServer
+from pipeline.control.api import ApiServer, Rollups
 from pipeline.errors import ConflictError, UnknownName
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.silences import Silence
+from pipeline.rollups.asked import Asked
 from schemas.alerts import Alert, Scope, State, alert_key
 
 AnyServer = TypeVar("AnyServer", bound=CommandServer)
@@ -90,10 +91,15 @@ class MemoryCommands:
 
 @contextmanager
 def serving(
-    commands: MemoryCommands, vitals: Vitals | None = None, tokens: Mapping[str, str] = TOKENS, host: str = "127.0.0.1"
+    commands: MemoryCommands,
+    vitals: Vitals | None = None,
+    tokens: Mapping[str, str] = TOKENS,
+    host: str = "127.0.0.1",
+    rollups: Rollups | None = None,
 ) -> Iterator[ApiServer]:
     """The control API, on a free port."""
-    with running(ApiServer(commands, vitals or Vitals(), host, 0, tokens, clock=NOW.timestamp)) as server:
+    rollups = rollups or Asked()
+    with running(ApiServer(commands, rollups, vitals or Vitals(), (host, 0), tokens, clock=NOW.timestamp)) as server:
         yield server
 
 

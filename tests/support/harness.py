@@ -14,8 +14,10 @@ import pytest
 from confluent_kafka import KafkaException
 
 from pipeline.config.settings import Settings
-from tests.support import labels, oracle, topics
+from pipeline.processors.alerts.rules import DEFAULT_RULES
+from tests.support import labels, oracle, rollups, topics
 from tests.support.beside import beside
+from tests.support.control import controlled, start_control
 from tests.support.load import Generator, Message
 from tests.support.worker import COMMAND, Worker, wait_for
 
@@ -58,6 +60,16 @@ class Run:
     produced: list[Message] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
     started: int = 0
+    control: Worker | None = None
+    """Keeps the rollups, which `finish` then checks."""
+
+    def start_control(self) -> None:
+        """Starts one; kills the one that runs."""
+        if self.control is not None:
+            self.control.kill()
+        self.started += 1
+        settings = controlled(self.settings, DEFAULT_RULES)
+        self.control = start_control(settings, self.folder / f"control{self.started}.log")
 
     def start_worker(self) -> Worker:
         self.started += 1
@@ -103,6 +115,10 @@ class Run:
             wait_for("nothing is deferred", lambda: not labels.deferred(self.settings), timeout)
             wrong = labels.check(self.settings, allow_zombie_rows)
             assert not wrong, wrong[: oracle.SHOWN]
+        if self.control is not None:
+            assert self.control.exit_code is None, self.control.tail()
+            differing = rollups.differences(self.settings, patience_s=timeout)
+            assert not differing, differing
         return report
 
     def all_committed(self) -> bool:
@@ -114,8 +130,8 @@ class Run:
             return False
 
     def close(self) -> None:
-        for worker in self.workers:
-            worker.close()
+        for process in [*self.workers, *([self.control] if self.control else [])]:
+            process.close()
 
 
 class Watch:
@@ -156,8 +172,9 @@ class Watch:
 def kill_rounds(run: Run, count: int, kills: int, rng: random.Random, *, workers: int = 1) -> int:
     """`kills` times a slice of the load comes, some worker reads a random part of it and is killed.
 
-    The moment is random by what was read and by some milliseconds; one kill in ten hits a worker while it starts. Returns
-    how many kills found rows in flight.
+    A control that runs is killed each time, too. The moment is random by what was read and by some milliseconds; one kill in
+    ten hits a worker while it starts. Returns how many kills found rows in flight.
+
     """
     in_flight = 0
     for _ in range(workers):
@@ -171,6 +188,8 @@ def kill_rounds(run: Run, count: int, kills: int, rng: random.Random, *, workers
             in_flight += _feed_and_kill(run, victim, count // kills, rng)
         run.remove(victim)
         run.start_worker()
+        if run.control is not None:
+            run.start_control()
     run.produce(count - len(run.produced))
     print(f"{in_flight} of {kills} kills found rows in flight")
     return in_flight

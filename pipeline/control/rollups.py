@@ -1,0 +1,120 @@
+"""The job that fills the rollups (pipeline/rollups/job.py), on a thread of its own while this process leads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+
+from clickhouse_connect.driver.client import Client
+
+from pipeline.clickhouse.query import LONG_SQL, asker, one_line
+from pipeline.config.settings import KafkaSettings
+from pipeline.errors import EarshotError, reason
+from pipeline.fence import GivenUp
+from pipeline.leader import Leader
+from pipeline.monitoring import metrics
+from pipeline.rollups.asked import Asked, Progress
+from pipeline.rollups.job import Job
+from pipeline.rollups.reader import SignalReader
+from pipeline.rollups.rollup import Span
+from pipeline.rollups.tables import ROLLUPS
+from pipeline.rollups.versions import Versions
+
+STATEMENT_S = 60
+"""The longest that one statement may run."""
+SETTINGS: dict[str, object] = {
+    **LONG_SQL,
+    "max_threads": 1,
+    "max_execution_time": STATEMENT_S,
+    "do_not_merge_across_partitions_select_final": 1,
+    "max_memory_usage": 1_000_000_000,
+    "max_bytes_before_external_group_by": 300_000_000,
+}
+AGAIN_S = 5.0
+JOIN_S = 2.0
+log = logging.getLogger("earshot.rollups")
+
+
+class RollupsJob:
+    """Runs the job, and again some seconds after it failed: no failure of it ends control.
+
+    `connect` makes a client whose answers may take STATEMENT_S. Restart: see the job.
+    """
+
+    def __init__(self, leader: Leader, kafka: KafkaSettings, connect: Callable[[], Client]) -> None:
+        self._leader, self._kafka, self._connect = leader, kafka, connect
+        self._asked = Asked()
+        self._thread: threading.Thread | None = None
+        _show_none()
+
+    async def run(self) -> None:
+        """Until it is cancelled: the thread ends soon after that."""
+        stop, check = threading.Event(), self._leader.bound_check()
+        term = self._leader.inserter.term
+        self._thread = threading.Thread(target=self._work, args=(term, stop, check), name="rollups", daemon=True)
+        self._thread.start()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stop.set()
+
+    def close(self) -> None:
+        """Waits a moment until the thread has left its group."""
+        if self._thread is not None:
+            self._thread.join(JOIN_S)
+
+    def ask(self, span: Span) -> Progress:
+        """Makes all rollups anew in these quarters. Raises ConflictError while that is done for somebody else, EarshotError
+        while another process leads."""
+        try:
+            self._leader.check()
+        except GivenUp:
+            raise EarshotError("this control does not lead: it is starting, or another control leads") from None
+        return self._asked.ask(span)
+
+    def progress(self) -> Progress:
+        """Of the last rebuild that was asked for."""
+        return self._asked.progress()
+
+    def _work(self, term: int, stop: threading.Event, check: Callable[[], None]) -> None:
+        versions = Versions(term)
+        try:
+            while not stop.is_set():
+                try:
+                    self._run(versions, stop, check)
+                except GivenUp:
+                    return
+                except Exception as error:  # the alerts must not end for it
+                    log.warning("the rollups stand still: %s; will be retried", reason(error), exc_info=_unexpected(error))
+                    self._asked.fail(reason(error))
+                    stop.wait(AGAIN_S)
+        finally:
+            self._asked.fail("this control does not lead any more")
+            _show_none()
+
+    def _run(self, versions: Versions, stop: threading.Event, check: Callable[[], None]) -> None:
+        with self._connect() as client:
+
+            def write(statement: str) -> None:
+                check()
+                with one_line(client):
+                    client.command(statement, settings=SETTINGS)
+
+            ask = asker(client)
+            reader = SignalReader(self._kafka)
+            try:
+                job = Job(ROLLUPS, reader, write, lambda sql, more: ask(sql, {**SETTINGS, **more}), versions, self._asked)
+                job.run(stop, check)
+            finally:
+                reader.close()
+
+
+def _show_none() -> None:
+    for name in ("running", "older"):
+        metrics.ROLLUP_LAG.labels(name).set(0)
+
+
+def _unexpected(error: Exception) -> bool:
+    return not isinstance(error, (EarshotError, OSError))

@@ -1,0 +1,160 @@
+"""The job: one thread of control, while it leads, that makes anew what signals say has changed.
+
+    topic signals -> quarters that wait -> INSERT ... SELECT by each rollup -> commit
+
+- The running quarter-hour comes first: it is made anew while it changes, with pauses of RUNNING_MOST_S at most.
+- Then what a person has asked for, without a rest.
+- Then older quarters, those of a day together, and what was there before the rollup, newest first. They take SHARE of the time,
+  what the running quarter takes included; where that alone is more, they get a fifth of their share all the same.
+
+A rollup whose statements fail holds no other back. Restart: signals that were not committed are read again; a quarter that is
+made anew twice is the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+
+from pipeline.clickhouse.query import Ask
+from pipeline.clock import Clock, steady, wall
+from pipeline.monitoring import metrics
+from pipeline.rollups.asked import Asked
+from pipeline.rollups.marks import oldest_quarter, read_marks, write_mark
+from pipeline.rollups.reader import SignalReader
+from pipeline.rollups.rollup import QUARTER_S, Rollup
+from pipeline.rollups.sweep import Sweep
+from pipeline.rollups.table import RUNNING_MOST_S, Table, Write
+from pipeline.rollups.versions import Versions
+from pipeline.rollups.waiting import Waiting
+
+SHARE = 0.05
+REST_FOR_SECOND = 1 / SHARE - 1
+LEAST_REST_S, MOST_REST_S = 0.8 * RUNNING_MOST_S, 300.0
+"""The longest rest after the running quarter, and after another piece of work."""
+STILL_RUNNING_S = 60.0
+"""A quarter that has ended comes first for so long."""
+LISTEN_S, MEASURE_S = 0.2, 1.0
+AHEAD_S = 86_400
+"""Events are created so far ahead of now at most."""
+log = logging.getLogger("earshot.rollups")
+
+
+class Job:
+    """For one thread, but for `asked`. `write` and `ask` raise ClickHouseError, OSError or EarshotError."""
+
+    def __init__(
+        self, rollups: Sequence[Rollup], reader: SignalReader, write: Write, ask: Ask, versions: Versions, asked: Asked
+    ) -> None:
+        self._tables = [Table(rollup, write, versions) for rollup in rollups]
+        self._reader, self._write, self._ask, self._versions, self._asked = reader, write, ask, versions, asked
+        reader.revoked = self._forget
+        self._clock: Clock = wall
+        self._rest_until = self._measured_at = 0.0
+        self._asked_of = 0
+
+    def run(self, stop: threading.Event, check: Callable[[], None]) -> None:
+        """Until `stop`, or until `check` raises. Raises what `ask` raises, too, and KafkaException."""
+        self._begin(read_marks(self._ask))
+        worked = False
+        while not stop.is_set():
+            check()
+            for offset, at, signal in self._reader.read(0.0 if worked else LISTEN_S):
+                self._hear((*signal.touched, *signal.others), Waiting.touch, offset, at)
+                self._hear(signal.upcoming, Waiting.upcoming, offset, at)
+            if self._reader.lost:
+                self._start_over()
+            check()
+            worked = self._turn()
+            if steady() >= self._measured_at + MEASURE_S:
+                self._measured_at = steady()
+                self._settle()
+
+    def _forget(self) -> None:
+        """The signals are another process's from now on."""
+        for table in self._tables:
+            table.waiting.clear()
+
+    def _hear(
+        self, minutes: Iterable[datetime], note: Callable[[Waiting, int, int, float], None], offset: int, at: float
+    ) -> None:
+        at = min(at, self._clock())
+        for quarter in {int(minute.timestamp()) // QUARTER_S for minute in minutes}:
+            for table in self._tables:
+                note(table.waiting, quarter, offset, at)
+
+    # --- what was there before ----------------------------------------------------------------------------------------
+    def _begin(self, marks: dict[str, int]) -> None:
+        oldest = oldest_quarter(self._ask)
+        for table in self._tables:
+            filled_from = marks.get(table.name, self._horizon())
+            table.fill = Sweep(oldest or filled_from, filled_from - 1) if filled_from else None
+
+    def _start_over(self) -> None:
+        """Nobody knows what was missed: all is filled anew, and signals count from now on."""
+        for table in self._tables:
+            write_mark(self._write, table.name, self._horizon(), self._versions.next())
+        self._reader.begin()
+        self._begin({})
+        log.info("the rollups are filled from all rows, in the background")
+
+    def _horizon(self) -> int:
+        return int(self._clock() + AHEAD_S) // QUARTER_S + 1
+
+    # --- one piece of work --------------------------------------------------------------------------------------------
+    def _turn(self) -> bool:
+        """Whether there was something to do."""
+        running = self._running()
+        for table in self._tables:
+            if (took := table.running(running)) is not None:
+                self._rest(min(took * REST_FOR_SECOND, LEAST_REST_S))
+                return True
+        if self._do_asked():
+            return True
+        return steady() >= self._rest_until and self._do_older(running)
+
+    def _do_asked(self) -> bool:
+        if span := self._asked.take():
+            for table in self._tables:
+                table.asked = Sweep(*span)
+            self._asked_of = len(self._tables) * (span.last - span.first + 1)
+        worked = [table for table in self._tables if table.asked_for() is not None]
+        if not worked:
+            return False
+        if failed := next((table for table in worked if table.asked is None), None):
+            self._asked.fail(f"table {failed.name}: {failed.failure}")
+        else:
+            self._asked.report(self._asked_of, sum(len(table.asked or ()) for table in self._tables))
+        return True
+
+    def _do_older(self, running: Sequence[int]) -> bool:
+        """The table that had its turn goes to the end."""
+        for table in list(self._tables):
+            took = table.older(running)
+            took = table.filling() if took is None else took
+            if took is not None:
+                self._tables.remove(table)
+                self._tables.append(table)
+                self._rest(min(took * REST_FOR_SECOND, MOST_REST_S))
+                return True
+        return False
+
+    def _running(self) -> Sequence[int]:
+        """The running quarter, and the one before while that has just ended."""
+        now = self._clock()
+        return sorted({int(now) // QUARTER_S, int(now - STILL_RUNNING_S) // QUARTER_S}, reverse=True)
+
+    def _rest(self, seconds: float) -> None:
+        self._rest_until = max(self._rest_until, steady() + seconds)
+
+    # --- what is done -------------------------------------------------------------------------------------------------
+    def _settle(self) -> None:
+        """Commits, and shows the lag."""
+        offsets = [offset for table in self._tables if (offset := table.waiting.offset()) is not None]
+        self._reader.commit(min(offsets, default=None))
+        now, running = self._clock(), self._running()
+        for name, wanted in (("running", running.__contains__), ("older", lambda quarter: quarter not in running)):
+            since = [at for table in self._tables if (at := table.waiting.since(wanted)) is not None]
+            metrics.ROLLUP_LAG.labels(name).set(max(0.0, now - min(since, default=now)))

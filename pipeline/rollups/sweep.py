@@ -1,0 +1,48 @@
+"""Sweep: a range of quarters that is made anew from its end to its beginning, so that what is newest is there first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.rollups.rollup import Span
+
+LARGEST = 92 * 96
+"""Quarters of one statement: their months are fewer than an insert may touch."""
+FAST_S, SLOW_S = 0.5, 2.0
+
+
+@dataclass(slots=True)
+class Sweep:
+    """What is left of it: quarters `first` to `last`, both included."""
+
+    first: int
+    last: int
+
+    def __len__(self) -> int:
+        return max(0, self.last - self.first + 1)
+
+    def take(self, most: int) -> Span:
+        """Its last quarters; they stay until `done`."""
+        return Span(max(self.first, self.last - most + 1), self.last)
+
+    def done(self, span: Span) -> None:
+        """This span, as taken, was made anew."""
+        self.last = span.first - 1
+
+
+class Size:
+    """How many quarters one statement takes: so many that it lasts between FAST_S and SLOW_S."""
+
+    def __init__(self) -> None:
+        self.quarters = 96
+
+    def took(self, quarters: int, seconds: float) -> None:
+        """A statement of so many quarters took so long."""
+        if seconds > SLOW_S:
+            self.quarters = max(1, min(quarters, self.quarters) // 2)
+        elif seconds < FAST_S and quarters >= self.quarters:
+            self.quarters = min(LARGEST, self.quarters * 4)
+
+    def failed(self) -> None:
+        """It was too much, maybe."""
+        self.quarters = max(1, self.quarters // 2)

@@ -1,0 +1,124 @@
+"""One rollup as the job sees it: what it lacks, and the statements that make it anew."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from pipeline.clock import Clock, Seldom, steady, wall
+from pipeline.errors import EarshotError, reason
+from pipeline.monitoring import metrics
+from pipeline.rollups.marks import write_mark
+from pipeline.rollups.rollup import Rollup, Span, spans_of
+from pipeline.rollups.sweep import Size, Sweep
+from pipeline.rollups.versions import Versions
+from pipeline.rollups.waiting import Waiting
+
+RUNNING_LEAST_S, RUNNING_MOST_S = 4.0, 9.0
+"""Pause between two times that the running quarter is made anew: the longer it takes, the longer."""
+AGAIN_S = 30.0
+"""After a failure the quarters have their next turn."""
+log = logging.getLogger("earshot.rollups")
+Write = Callable[[str], None]
+
+
+class Table:
+    """A rollup with its own queue. Each method that works returns the seconds that its statement took; None: there was nothing
+    to do. `write` raises ClickHouseError, OSError or EarshotError: the quarters then have their turn again."""
+
+    def __init__(self, rollup: Rollup, write: Write, versions: Versions) -> None:
+        self.name = rollup.name
+        self.waiting = Waiting()
+        self.fill: Sweep | None = None
+        """What was there before it, as far as it is not filled."""
+        self.asked: Sweep | None = None
+        self.failure = ""
+        """Why the last statement failed; blank: it did not."""
+        self._rollup, self._write, self._versions = rollup, write, versions
+        self._clock: Clock = wall
+        self._size, self._complaint = Size(), Seldom()
+        self._running_at = self._again_at = 0.0
+
+    def running(self, quarters: Sequence[int]) -> float | None:
+        """Makes those of the running quarters anew that changed."""
+        if steady() < self._running_at or not (due := self.waiting.among(quarters, self._clock())):
+            return None
+        took = self._changed(due, learn=False)
+        self._running_at = steady() + min(max(RUNNING_LEAST_S, 19 * took), RUNNING_MOST_S)
+        return took
+
+    def older(self, running: Sequence[int]) -> float | None:
+        """Makes quarters of one day anew that changed."""
+        due = self.waiting.older(running, min(96, self._size.quarters), self._clock())
+        return self._changed(due) if due else None
+
+    def asked_for(self) -> float | None:
+        """Makes a piece anew of what a person asked for. A piece that fails as a single quarter ends it."""
+        if not self.asked:
+            return None
+        alone, span = self._size.quarters == 1, self.asked.take(self._size.quarters)
+        took = self._run([span])
+        if not self.failure:
+            self.asked.done(span)
+        elif alone:
+            self.asked = None
+        return took
+
+    def filling(self) -> float | None:
+        """Fills a piece of what was there before, and notes how far it is."""
+        if self.fill is None or steady() < self._again_at:
+            return None
+        if span := self.fill.take(self._size.quarters) if self.fill else None:
+            took = self._run([span], then=lambda version: self._mark(span.first, version))
+            if not self.failure:
+                self.fill.done(span)
+            else:
+                self._again_at = steady() + AGAIN_S
+            return took
+        took = self._timed(lambda: self._mark(0, self._versions.next()))
+        if not self.failure:
+            self.fill = None
+            log.info("table %s has all rows", self.name)
+        return took
+
+    def _mark(self, quarter: int, version: int) -> None:
+        write_mark(self._write, self.name, quarter, version)
+
+    def _changed(self, quarters: Sequence[int], learn: bool = True) -> float:
+        begun = self._clock()
+        took = self._run(spans_of(quarters), learn=learn)
+        if self.failure:
+            self.waiting.failed(quarters, self._clock() + AGAIN_S)
+        else:
+            self.waiting.done(quarters, begun)
+        return took
+
+    def _run(self, spans: Sequence[Span], then: Callable[[int], None] = lambda version: None, learn: bool = True) -> float:
+        """`learn`: from how long it takes, how much a later statement should take."""
+        version = self._versions.next()
+
+        def work() -> None:
+            self._write(self._rollup.rebuild(spans, version))
+            then(version)
+
+        took = self._timed(work)
+        if learn and self.failure:
+            self._size.failed()
+        elif learn:
+            self._size.took(sum(span.last - span.first + 1 for span in spans), took)
+        return took
+
+    def _timed(self, work: Callable[[], None]) -> float:
+        started, self.failure = steady(), ""
+        try:
+            work()
+        except (ClickHouseError, OSError, EarshotError) as error:
+            self.failure = reason(error)
+            metrics.ROLLUPS_FAILED.labels(self.name).inc()
+            if self._complaint.due():
+                log.warning("table %s is not made anew: %s; will be retried", self.name, self.failure)
+        took = steady() - started
+        metrics.ROLLUP_SECONDS.labels(self.name).observe(took)
+        return took

@@ -1,0 +1,127 @@
+"""A worker and control keep the rollups through edits, deletes and kills; `earshot rollups` compares, repairs and rebuilds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.config.settings import Settings
+from pipeline.maintenance.reconcile import reconcile
+from pipeline.maintenance.rematch import rematch
+from pipeline.maintenance.rescore import rescore
+from pipeline.migrate import migrate
+from pipeline.processors.alerts.rules import DEFAULT_RULES
+from pipeline.processors.sentiment.memory import MemoryLabeller
+from pipeline.sinks.changes import Changes
+from tests.support.commands import Run, set_variables
+from tests.support.control import controlled, event, send, stamp, start_control
+from tests.support.oracle import connect
+from tests.support.rollups import differences
+from tests.support.worker import Worker, wait_for
+
+NONE = "rollups: 0 rows of 0 days differ\n"
+
+
+@pytest.fixture
+def settings(emptied: Settings) -> Settings:
+    migrate(emptied)
+    return controlled(emptied, DEFAULT_RULES)
+
+
+@pytest.fixture
+def control(settings: Settings, tmp_path: Path) -> Iterator[Worker]:
+    control = start_control(settings, tmp_path / "control.log")
+    try:
+        control.wait_ready()
+        yield control
+    finally:
+        control.close()
+
+
+def number(settings: Settings, sql: str) -> int:
+    with connect(settings) as client:
+        return int(str(client.command(sql)))
+
+
+def equal(settings: Settings) -> None:
+    assert differences(settings, patience_s=60) == []
+
+
+def test_what_lands_and_what_changes_is_in_the_rollups(settings: Settings, control: Worker, tmp_path: Path) -> None:
+    old = "2026-03-29T01:{:02}:00Z"
+    posts = [event(f"{n}", "Acme", f"acme {n}", created_at=old.format(n)) for n in range(60)]
+    posts += [event(f"now {n}", "Acme", rating=4.0) for n in range(20)] + [event(f"none {n}", "", brands=[]) for n in range(5)]
+    worker = Worker(settings, tmp_path / "worker.log")
+    try:
+        worker.wait_ready()
+        send(settings, posts)
+        mentions = "SELECT sum(mentions) FROM quarters FINAL WHERE brand = '{}'"
+        wait_for("they are counted", lambda: number(settings, mentions.format("Acme")) == 80)
+        wait_for("those without a brand, too", lambda: number(settings, mentions.format("")) == 5)
+
+        change = {"platform": "x", "occurred_at": stamp()}
+        send(settings, [{"id": f"{n}", "operation": "delete", **change} for n in range(0, 60, 3)])
+        send(
+            settings,
+            [{"id": f"{n}", "operation": "update", "brands": ["Bolt"], "text": "bolt", **change} for n in range(1, 60, 3)],
+        )
+        send(settings, posts)  # a replay
+        wait_for("they are counted", lambda: number(settings, mentions.format("Bolt")) == 20)
+        wait_for("they are gone", lambda: number(settings, mentions.format("Acme")) == 40)
+        equal(settings)
+    finally:
+        worker.close()
+
+    brands = tmp_path / "brands.yaml"
+    brands.write_text("brands: [{name: Acme, keywords: [bolt]}, {name: Rest, keywords: [acme]}]")
+    changing = Changes(settings.kafka, "test").changing
+    own = settings.model_copy(update={"brands": brands})
+    assert rematch(own, ["Acme", "Rest"], changing=changing).rows
+    assert rescore(settings.clickhouse, MemoryLabeller(), changing=changing).rows
+    with connect(settings) as client:  # the event of a row has another one, of a minute before all others
+        client.command(
+            "INSERT INTO interactions SELECT * REPLACE ('2026-03-01 00:00:07'::DateTime64(3, 'UTC') AS created_at, "
+            "'2020-01-01'::DateTime64(3, 'UTC') AS landed_at) FROM interactions FINAL WHERE id = 'now 1'"
+        )
+    assert reconcile(settings.clickhouse, settle_s=0.01, changing=changing).rows == 1
+    equal(settings)
+    assert number(settings, "SELECT sum(negative + neutral + positive) FROM quarters FINAL WHERE brand = 'Acme'")
+    assert number(settings, "SELECT countIf(quarter = '2026-03-01 00:00:00') FROM quarters FINAL") == 1
+
+
+def test_differences_are_found_and_put_right_by_the_command(
+    settings: Settings, control: Worker, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_variables(monkeypatch, settings)
+    monkeypatch.setattr("pipeline.maintenance.rollups.PATIENCE_S", 0.0)
+    with connect(settings) as client:
+        client.command(
+            "INSERT INTO interactions (event_key, version, platform, created_at, brands) "
+            "SELECT number, 1, 'x', toDateTime64('2026-03-01 12:00:00', 3, 'UTC') + INTERVAL number HOUR, ['Acme'] "
+            "FROM numbers(48)"
+        )
+    wait_for("control has begun", lambda: number(settings, "SELECT count() FROM rollup_marks") == 1)
+    done = run("rollups", "rebuild", "--from", "2026-03-01", "--to", "2026-03-04")
+    assert (done.code, done.out) == (0, "the rollups are made anew\n")
+    assert number(settings, "SELECT sum(mentions) FROM quarters FINAL") == 48
+
+    filled = "SELECT toUInt32(filled_from) FROM rollup_marks FINAL"
+    wait_for("all is filled", lambda: number(settings, filled) == 0, timeout=300)
+    assert run("rollups", "check").out == NONE
+    assert not re.search("control fills", run("status").out)
+    with connect(settings) as client:
+        client.command(
+            "INSERT INTO quarters SELECT * REPLACE (mentions + 1 AS mentions, version + 1 AS version) FROM quarters FINAL"
+        )
+    found = run("rollups", "check", "--from", "2026-03-02")
+    assert found.code == 1 and found.out.endswith("rollups: 36 rows of 2 days differ\n") and "2026-03-03" in found.out
+    found = run("rollups", "check", "--repair")
+    assert (found.code, found.out.splitlines()[-1]) == (0, "rollups: 48 rows of 3 days differed; repaired")
+    assert run("rollups", "check")[:2] == (0, NONE)
+    wrong = run("rollups", "check", "--from", "2026-03-02", "--to", "2026-03-01")
+    assert (wrong.code, wrong.err) == (2, "earshot: --from 2026-03-02 is not before --to 2026-03-01\n")
+    control.stop()
+    assert run("rollups", "rebuild").code == 3

@@ -1,0 +1,70 @@
+"""Which quarters wait, whose turn it is, and from which signal on they are not dealt with; how much one statement takes."""
+
+from __future__ import annotations
+
+from pipeline.rollups.rollup import Span
+from pipeline.rollups.sweep import LARGEST, Size, Sweep
+from pipeline.rollups.versions import Versions
+from pipeline.rollups.waiting import DAY, SETTLE_S, Waiting
+
+
+def test_what_changes_again_and_again_is_one_piece_of_work() -> None:
+    waiting = Waiting()
+    for offset, at in ((7, 100.0), (8, 101.0), (9, 99.5)):
+        waiting.touch(3, offset, at)
+    assert waiting.offset() == 7 and waiting.since(lambda _: True) == 99.5
+    assert waiting.among([3, 4], 99.5) == [3] and waiting.older([3], 9, 1e9) == []
+    assert waiting.older([], 9, 99.4 + SETTLE_S) == [] and waiting.older([], 9, 99.5 + SETTLE_S) == [3]
+    waiting.done([3], 105.0)
+    assert (waiting.offset(), waiting.since(lambda _: True), len(waiting)) == (None, None, 0)
+
+
+def test_what_is_about_to_change_is_made_anew_once_it_has() -> None:
+    """Its sender may have been killed in between; until then its signal is not dealt with."""
+    waiting = Waiting()
+    waiting.upcoming(3, 5, 100.0)
+    assert waiting.among([3], 100.0) == [] and waiting.since(lambda _: True) is None
+    waiting.touch(3, 6, 101.0)
+    waiting.done([3], 102.0)
+    assert waiting.offset() == 5 and waiting.since(lambda _: True) is None, "nothing is known to be missing"
+    assert waiting.among([3], 109.9) == [] and waiting.among([3], 110.0) == [3] == waiting.older([], 1, 110.0)
+    waiting.done([3], 110.0)
+    assert waiting.offset() is None
+
+
+def test_older_quarters_go_by_days_the_day_that_waits_longest_first() -> None:
+    waiting = Waiting()
+    for quarter, at in ((DAY + 1, 50.0), (5, 20.0), (DAY + 2, 10.0), (6, 30.0), (3 * DAY, 90.0)):
+        waiting.touch(quarter, 0, at)
+    assert waiting.older([], 96, 70.0) == [DAY + 2, DAY + 1] and waiting.older([], 1, 70.0) == [DAY + 2]
+    waiting.failed([DAY + 2], 1_000.0)
+    assert waiting.older([], 96, 70.0) == [5, 6], "what failed does not hold the others"
+    assert waiting.since(lambda quarter: quarter != 5) == 10.0
+    waiting.clear()
+    assert not len(waiting) and waiting.offset() is None
+
+
+def test_a_range_is_done_from_its_end_by_statements_of_a_second_or_two() -> None:
+    sweep, size = Sweep(10, 300), Size()
+    assert sweep.take(size.quarters) == Span(205, 300) == sweep.take(size.quarters)
+    sweep.done(Span(205, 300))
+    size.took(96, 0.1)
+    assert size.quarters == 384 and sweep.take(size.quarters) == Span(10, 204)
+    size.took(195, 3.0)
+    assert size.quarters == 97
+    size.failed()
+    size.took(3, 2.5)
+    assert size.quarters == 1, "three quarters were too much"
+    size.failed()
+    assert size.quarters == 1
+    for _ in range(20):
+        size.took(size.quarters, 0.01)
+    assert size.quarters == LARGEST
+    sweep.done(Span(10, 204))
+    assert not len(sweep) and not sweep
+
+
+def test_a_later_version_is_higher_in_each_term() -> None:
+    old, new = Versions(3), Versions(4)
+    versions = [old.next(), old.next(), new.next(), new.next()]
+    assert versions == sorted(set(versions)) and versions[0] == (3 << 32) + 1
