@@ -65,9 +65,15 @@ class Quarters:
             f"SELECT toDate(quarter) AS day, count() AS differing FROM (SELECT {_KEY} FROM ("
             f"SELECT {_KEY}, {counts}, score, stars, authors, 1 AS rows, 0 AS side FROM "
             f"(SELECT {_KEY}, {sums} FROM ({_rows(spans)}) GROUP BY {_KEY}) "
-            f"UNION ALL SELECT {_KEY}, {counts}, score, stars, authors, 1 AS rows, 1 AS side FROM quarters FINAL "
-            f"WHERE {within('quarter', spans)}) GROUP BY {_KEY} HAVING {differ}) GROUP BY day ORDER BY day"
+            f"UNION ALL SELECT {_KEY}, {counts}, score, stars, authors, 1 AS rows, 1 AS side FROM {_newest(spans)}) "
+            f"GROUP BY {_KEY} HAVING {differ}) GROUP BY day ORDER BY day"
         )
+
+
+def _newest(spans: Sequence[Span]) -> str:
+    """The table's rows; FINAL would read the whole month."""
+    rows = f"SELECT * FROM quarters WHERE {within('quarter', spans)} ORDER BY version DESC LIMIT 1 BY {_KEY}"
+    return f"({rows}) WHERE is_deleted = 0"
 
 
 def _rows(spans: Sequence[Span]) -> str:
@@ -84,10 +90,11 @@ def _rows(spans: Sequence[Span]) -> str:
 
 
 def _known(spans: Sequence[Span]) -> str:
+    """Without FINAL, which reads the whole month: a key that is gone already is written as gone once more."""
     return (
         f"SELECT {_KEY}, false AS inbound, false AS is_private, false AS is_bot, '' AS label, NULL AS mood, 0 AS reactions, "
         "0 AS followers, 0 AS account, NULL AS rated, false AS there "
-        f"FROM quarters FINAL WHERE {within('quarter', spans)}"
+        f"FROM quarters WHERE {within('quarter', spans)}"
     )
 
 

@@ -18,6 +18,8 @@ from pipeline.rollups.waiting import Waiting
 
 RUNNING_LEAST_S, RUNNING_MOST_S = 4.0, 9.0
 """Pause between two times that the running quarter is made anew: the longer it takes, the longer."""
+LATE_S = 13.0
+"""A change is in the table so soon, where two statements take less: it came when the first had begun to read."""
 AGAIN_S = 30.0
 """After a failure the quarters have their next turn."""
 log = logging.getLogger("earshot.rollups")
@@ -46,7 +48,8 @@ class Table:
         if steady() < self._running_at or not (due := self.waiting.among(quarters, self._clock())):
             return None
         took = self._changed(due, learn=False)
-        self._running_at = steady() + min(max(RUNNING_LEAST_S, 19 * took), RUNNING_MOST_S)
+        pause = min(max(RUNNING_LEAST_S, 19 * took), RUNNING_MOST_S, LATE_S - 2 * took)
+        self._running_at = steady() + max(0.0, pause)
         return took
 
     def older(self, running: Sequence[int]) -> float | None:
