@@ -22,6 +22,7 @@ from pipeline.errors import EarshotError
 from pipeline.maintenance import rematch as module
 from pipeline.maintenance import scan
 from pipeline.maintenance.rematch import rematch
+from pipeline.migrate import migrate
 from schemas import events
 from tests.support.worker import wait_for
 
@@ -253,6 +254,7 @@ def test_workers_with_other_brands_are_noticed(tracked: Settings, client: Client
 
 def test_killed_in_the_middle_and_done_again(tracked: Settings, client: Client) -> None:
     """A third of many rows is to change; killed as soon as some are changed, then run to the end."""
+    migrate(tracked)  # the command tells topic signals
     track(tracked, ACME)
     client.command(
         "INSERT INTO interactions (event_key, revision, version, id, platform, created_at, text) "
