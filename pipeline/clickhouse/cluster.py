@@ -99,10 +99,7 @@ class Cluster:
         text = _ENGINE.sub(engine, text, count=1)
         if window:
             return _WINDOW.sub(remembers, text)
-        if settings := re.search(r"^SETTINGS ", text, re.MULTILINE):
-            return f"{text[: settings.end()]}{remembers}, {text[settings.end() :]}"
-        table, comment, rest = text.partition("\nCOMMENT '")
-        return f"{table}\nSETTINGS {remembers}{comment}{rest}"
+        return f"{text}, {remembers}" if re.search(r"^SETTINGS ", text, re.MULTILINE) else f"{text}\nSETTINGS {remembers}"
 
     def _local(self, text: str) -> str:
         """The statement on the shard's own tables."""

@@ -1,4 +1,4 @@
-"""The dictionary customer_of: profile -> customer, from table assignments, in ClickHouse's memory.
+"""Dictionaries, which are tables in ClickHouse's memory; above all customer_of: profile -> customer, from table assignments.
 
 The server reads its rows as a user: as its own user `default` where that one needs no password, as in the embedded engine; else
 as the user of the settings, whose password it then keeps (and shows nobody). Nothing loads the rows anew by itself.
@@ -14,13 +14,17 @@ from pipeline.clock import Clock
 from pipeline.config.settings import ClickHouseSettings
 from pipeline.errors import MigrationError, reason
 
-RELOAD = "SYSTEM RELOAD DICTIONARY customer_of"
-_MAKES = "CREATE OR REPLACE DICTIONARY customer_of "
+_MAKES = "CREATE OR REPLACE DICTIONARY "
 
 
 def makes_dictionary(statement: str) -> bool:
-    """Whether this statement of a migration makes the dictionary: it has a place for credentials."""
+    """Whether this statement of a migration makes a dictionary: it has a place for credentials."""
     return statement.startswith(_MAKES)
+
+
+def reload_sql(name: str) -> str:
+    """The statement that loads the dictionary of this name anew."""
+    return f"SYSTEM RELOAD DICTIONARY {name}"
 
 
 def make_dictionary(client: Client, statement: str, login: ClickHouseSettings) -> None:
@@ -28,28 +32,32 @@ def make_dictionary(client: Client, statement: str, login: ClickHouseSettings) -
 
     Raises MigrationError with the server's reason, without the password.
     """
-    secret, text = login.password.get_secret_value(), ""
+    secret, text, name = login.password.get_secret_value(), "", _name(statement)
     statement = statement.replace("{database}", _database(client))
     for credentials in ("", f"USER {quoted(login.user)} PASSWORD {quoted(secret)} "):
         try:
             client.command(statement.replace("{credentials}", credentials))
-            client.command(RELOAD)
+            client.command(reload_sql(name))
             return
         except ClickHouseError as error:
             text = reason(error)
     for shown in filter(None, (quoted(secret)[1:-1], secret)):
         text = text.replace(shown, "***")
-    raise MigrationError(f"dictionary customer_of, whose rows user {login.user} reads: {text}")
+    raise MigrationError(f"dictionary {name}, whose rows user {login.user} reads: {text}")
 
 
 def renew_dictionary(client: Client, statement: str, login: ClickHouseSettings) -> list[str]:
     """Loads it; makes it again if that fails, since the password has changed. Raises as `make_dictionary`."""
     try:
-        client.command(RELOAD)
+        client.command(reload_sql(_name(statement)))
         return []
     except ClickHouseError:
         make_dictionary(client, statement, login)
-        return ["ClickHouse: made dictionary customer_of again"]
+        return [f"ClickHouse: made dictionary {_name(statement)} again"]
+
+
+def _name(statement: str) -> str:
+    return statement.removeprefix(_MAKES).split(None, 1)[0]
 
 
 def _database(client: Client) -> str:
@@ -59,7 +67,7 @@ def _database(client: Client) -> str:
 
 
 class Reloads:
-    """Loads the dictionary after changes: for a fifth of the time at most. Not thread-safe."""
+    """Loads dictionary customer_of after changes: for a fifth of the time at most. Not thread-safe."""
 
     SHARE = 0.2
 
@@ -82,7 +90,7 @@ class Reloads:
         started = self._clock()
         self._changed = False
         try:
-            self._client.command(RELOAD)
+            self._client.command(reload_sql("customer_of"))
         except (ClickHouseError, OSError):
             self._changed = True
             raise

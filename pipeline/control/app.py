@@ -28,6 +28,7 @@ from pipeline.config.settings import Settings
 from pipeline.config.watched_file import WatchedFile
 from pipeline.control.api import ApiServer
 from pipeline.control.background import CAMPAIGN_SHARE, LATE_SHARE, Background, Campaigns, LateWindows
+from pipeline.control.calendars import Calendars
 from pipeline.control.commands import AlertCommands
 from pipeline.control.evaluation import EVALUATING, Evaluation
 from pipeline.control.notifier import Notifier
@@ -82,6 +83,7 @@ class Control:
         changes = Changes(settings.kafka, "reconciling", leader.lease)
         self._reconciling = Reconciling(leader, self._tables, ask, Background(RECONCILE_SHARE), changes.changing)
         self._rollups = RollupsJob(leader, settings.kafka, partial(clickhouse_client, settings.clickhouse, STATEMENT_S + 10))
+        self._calendars = Calendars(leader, self._client, lambda: self._brands.value)
         commands = AlertCommands(leader, evaluator, notifier, self._tables, ask_soon, lambda: self._brands.value.brands)
         tokens = {actor: token.get_secret_value() for actor, token in settings.control.tokens.items()}
         self._api = ApiServer(commands, self._rollups, self._vitals, (settings.control.host, settings.control.port), tokens)
@@ -132,6 +134,7 @@ class Control:
                     self._leader.start(self._campaigns.run())
                     self._leader.start(self._reconciling.run(generation))
                     self._leader.start(self._rollups.run())
+                    self._leader.start(self._calendars.run(generation))
                     await self._evaluation.run()
         finally:
             self._evaluator.stop()

@@ -21,6 +21,8 @@ READABLE = (
     "assignment_changes",
     "assignments",
     "assignments_as_of",
+    "brand_calendars",
+    "business_hours",
     "identity_queue",
     "interactions",
     "interactions_now",
@@ -29,6 +31,7 @@ READABLE = (
     "rollup_marks",
     "source_gaps",
     "source_health",
+    "threads",
     *QUERY_VIEWS,
 )
 """The tables and views that an analyst reads; deploy/clickhouse/analyst.xml grants the same. Each other one is in WITHHELD."""
@@ -36,6 +39,8 @@ WITHHELD = {
     "account_events_filled": "fills account_events, which is readable",
     "alert_candidates": "what control still has to judge",
     "alert_late_days": "what control still has to judge again",
+    "business_seconds": "a dictionary: read the business seconds of threads, or business_hours",
+    "calendar_of": "a dictionary: read brand_calendars",
     "customer_of": "a dictionary: read interactions_now, or assignments",
     "customers": "records of a CRM",
     "dead_letters": "records as they came, e-mail addresses and phone numbers in clear",

@@ -55,17 +55,6 @@ def test_a_token_is_remembered_where_it_was_and_nothing_is_dropped_elsewhere() -
     assert len(tables) > 20 and {tuple(window) for window in windows} == {("0",), ("10000",)}
 
 
-@pytest.mark.parametrize(
-    "end", ["", "\nSETTINGS async_insert = 0", "\nCOMMENT 'of x'", "\nSETTINGS async_insert = 0\nCOMMENT 'of x'"]
-)
-def test_the_window_stands_among_the_settings_whatever_a_table_ends_with(end: str) -> None:
-    create = f"CREATE TABLE more (x UInt8 COMMENT 'an x')\nENGINE = ReplacingMergeTree\nORDER BY x{end}"
-    [statement] = Cluster("eu", "earshot", "writer").statements(create)
-    rest = statement.partition("\nORDER BY x\n")[2].splitlines()
-    assert rest[0].startswith("SETTINGS replicated_deduplication_window = 0")
-    assert rest[1:] == (["COMMENT 'of x'"] if "of x" in end else [])
-
-
 def test_a_view_that_fills_reads_and_writes_its_shard_and_others_read_all() -> None:
     text = "\n".join(script())
     filling = re.search(r"CREATE MATERIALIZED VIEW .* TO account_events_local AS\nSELECT .* FROM interactions_local ", text)

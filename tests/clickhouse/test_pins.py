@@ -39,7 +39,11 @@ from pipeline.monitoring.health import Vitals
 from pipeline.notify.delivery_log import ClickHouseLog, Delivery
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.store import LateDay
+from pipeline.processors.mentions.business_hours import Calendar
+from pipeline.rollups.rollup import Span
+from pipeline.rollups.threads import Threads
 from pipeline.sinks.alerts import AlertTables
+from pipeline.sinks.calendars import changes as calendar_changes
 from pipeline.sinks.customers import CustomerTables
 from pipeline.sinks.landing import Landing
 from schemas.alerts import Alert, Member, Scope, State
@@ -311,6 +315,7 @@ def _write_everywhere(settings: Settings) -> None:
         tables.write_candidates([(Candidate("r", "Acme", "x", "en", 1, NOW, NOW, 1.0), NOW)], False, 0)
         tables.write_late_days([LateDay(20_000, 28_800_000, 28_800_009)], NOW, 0)
         _write_identity(CustomerTables(inserter))
+        _write_threads(client, inserter)
         fingerprints.check(client, "hash_key", "the key")
         client.command("TRUNCATE TABLE account_events")
     assert check_accounts(settings.clickhouse, repair=True, pause_s=0)
@@ -331,6 +336,13 @@ def _write_identity(tables: CustomerTables) -> None:
     tables.write_assignments(rows.select("profile", "customer", "sequence"), 0)
     tables.write_queue(rows.select("edge", "sequence", reason=pl.lit("held")), NOW, 0)
     tables.write_mark("breaker", 1, 1, 0)
+
+
+def _write_threads(client: Client, inserter: Inserter) -> None:
+    hours = {"Acme": Calendar.of({"mon": ("09:00-18:00",)}, "UTC", 1996)}
+    for table, rows in calendar_changes(inserter.query, hours, NOW).rows:
+        inserter.insert_all(table, rows, 0)
+    client.command(Threads().rebuild([Span(0, 4_000_000)], 1))
 
 
 async def _log_a_delivery(clickhouse: ClickHouseSettings) -> None:

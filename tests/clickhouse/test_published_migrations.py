@@ -24,6 +24,7 @@ PUBLISHED = {
     "017_identity": 0x0CF3750AEC322C82,
     "018_account_events": 0x2CAD13CAF264E0FD,
     "019_quarters": 0x2568BBF27831AEEC,
+    "020_threads": 0xE4C48AEE32EEF8CF,
 }
 """XXH3-64 by name. A new migration adds a line here; no line ever changes."""
 

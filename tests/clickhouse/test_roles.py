@@ -58,8 +58,9 @@ def test_the_engine_takes_the_files_and_says_what_they_grant(ask: Ask) -> None:
     assert ask("SHOW USERS").split() == ["admin", "analyst", "default", "writer"]
     for name in ("admin", "analyst", "writer"):
         assert ask(f"SHOW GRANTS FOR {name}") == f"GRANT {name} TO {name}"
-    granted = set(ask("SELECT access_type, table FROM system.grants WHERE role_name = 'analyst'").splitlines())
-    assert granted - {f"dictGet\t{table}" for table in WITHHELD} == {f"SELECT\t{table}" for table in READABLE}
+    granted = ask("SELECT access_type, table FROM system.grants WHERE role_name = 'analyst'").splitlines()
+    dictionaries = {f"dictGet\t{name}" for name in ("customer_of", "calendar_of", "business_seconds")}
+    assert set(granted) == dictionaries | {*(f"SELECT\t{table}" for table in READABLE)}
     assert ask("SELECT select_filter FROM system.row_policies WHERE has(apply_to_list, 'analyst')") == ROWS["interactions"]
     writes = ask("SELECT DISTINCT access_type FROM system.grants WHERE role_name = 'writer'").splitlines()
     assert set(writes) == {"INSERT", "SELECT", "SYSTEM RELOAD DICTIONARY", "dictGet"}

@@ -227,7 +227,7 @@ def receiver(text: str) -> str:
         ("min_severity: 2.5", "min_severity: it is a whole number from 1 to 10"),
         ("when: {hours: '8-18'}", "when.hours: '8-18' are no hours: it should look like 08:00-18:00"),
         ("when: {hours: '08:00-25:00'}", "when.hours: '08:00-25:00': a day has the hours 00:00 to 24:00"),
-        ("when: {hours: '08:00-08:00'}", "when.hours: '08:00-08:00' begin when they end: without `hours` it is the whole day"),
+        ("when: {hours: '08:00-08:00'}", "when.hours: '08:00-08:00' begin when they end: the whole day is 00:00-24:00"),
         ("when: {zone: Europe/Berlim}", "when.zone: there is no time zone 'Europe/Berlim', did you mean 'Europe/Berlin'?"),
         ("when: {}, always: {}", "always: it names a severity, rules or both"),
         ("always: {severity: 8}", "`always` goes with `when`: without hours a receiver gets every alert"),

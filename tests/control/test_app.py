@@ -188,7 +188,7 @@ async def test_time_zones_of_brands_are_in_force_at_once_and_stay(control: Contr
     zones = {"Acme": "Europe/Berlin"}
     await control.use(Alerts.model_validate({"rules": [{"name": "volume", "type": "spike"}]}))
     control._evaluator.start(utc_now(), 0)
-    await control.use_brands(BrandNames(["Acme"], zones))
+    await control.use_brands(BrandNames(["Acme"], zones, {}))
     for _ in range(2):
         (ring,) = control._evaluator.windows.rings.values()
         assert control._evaluator.zones == ring.table.zones == zones

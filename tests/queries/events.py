@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 from clickhouse_connect.driver.client import Client
 
-from pipeline.clickhouse.dictionary import RELOAD
+from pipeline.clickhouse.dictionary import reload_sql
 from pipeline.clickhouse.query import READ
 from pipeline.rollups.quarters import Quarters
 from pipeline.rollups.rollup import Span, quarter_of
@@ -116,7 +116,7 @@ def link(client: Client, rows: pl.DataFrame) -> pl.DataFrame:
     )
     moved = linked.filter(pl.col("profile") != pl.col("customer")).select("profile", "customer", sequence=pl.lit(1, pl.UInt64))
     client.insert_arrow("assignments", moved.to_arrow())
-    client.command(RELOAD)
+    client.command(reload_sql("customer_of"))
     return rows.join(linked, on=["platform", "author_id"])
 
 

@@ -17,7 +17,7 @@ from schemas.queries import named_queries
 
 _STATEMENTS = """
 SELECT create_table_query FROM system.tables WHERE database = currentDatabase()
-ORDER BY transform(engine, ['Dictionary', 'MaterializedView', 'View'], [1, 2, 3], 0)"""
+ORDER BY transform(engine, ['Dictionary', 'MaterializedView', 'View'], [0, 2, 3], 1)"""
 _RECORDS = "SELECT * FROM schema_migrations"
 
 

@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.processors.alerts.hours import DAY, MINUTE, NAMES, WEEK, When, in_hours, next_in_hours, text_of
+from pipeline.config.week import DAY, NAMES, WEEK
+from pipeline.processors.alerts.hours import MINUTE, When, in_hours, next_in_hours, text_of
 from pipeline.processors.alerts.receiver import Receiver
 from pipeline.processors.alerts.rule_types import AnyRule, SpikeRule
 from pipeline.processors.alerts.rules import Alerts

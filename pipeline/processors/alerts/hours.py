@@ -10,7 +10,6 @@ The wall clock counts, also when it changes: an hour that a change skips does no
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -22,58 +21,22 @@ import numpy.typing as npt
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from pipeline.config import zone as zones
-from pipeline.config.document import StrictModel, hint
+from pipeline.config.document import StrictModel
+from pipeline.config.week import DAY, WEEK, span, weekdays
 from pipeline.config.zone import Zone
 
-DAY, WEEK = 1_440, 10_080
-"""Minutes."""
-NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_GERMAN = ("montag", "dienstag", "mittwoch", "donnerstag", "freitag", "samstag", "sonntag")
-_SHORT = tuple(name[:3] for name in NAMES)
 MINUTE = timedelta(minutes=1)
 
 
-def _weekday(name: str) -> int:
-    known = name.strip().lower()
-    for names in (_SHORT, NAMES):
-        if known in names:
-            return names.index(known)
-    names = _SHORT if len(known) <= 4 else NAMES
-    german = next((day for day, name in enumerate(_GERMAN) if known in (name, name[:2])), None)
-    near = f", did you mean {names[german]!r}?" if german is not None else hint(known, names)
-    near = near or ": it should look like mon or mon-fri"
-    raise ValueError(f"there is no day {name.strip()!r}{near}")
-
-
-def _weekdays(text: str) -> list[int]:
-    """Of `mon-fri` or `mon`; sat-mon goes over Sunday."""
-    first, *rest = (_weekday(name) for name in text.split("-", 1))
-    last = rest[0] if rest else first
-    return [day % 7 for day in range(first, last + 1 + 7 * (last < first))]
-
-
 def _days(text: str) -> str:
-    _weekdays(text)
+    weekdays(text)
     return text
-
-
-def _span(text: str) -> tuple[int, int]:
-    """The first minute of the day, and the minute after the last; past 1,440 it is of the next day."""
-    match = re.fullmatch(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})", text.strip())
-    if match is None or int(match[2]) > 59 or int(match[4]) > 59:
-        raise ValueError(f"{text!r} are no hours: it should look like 08:00-18:00")
-    start, end = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
-    if start >= DAY or end > DAY:
-        raise ValueError(f"{text!r}: a day has the hours 00:00 to 24:00")
-    if start == end:
-        raise ValueError(f"{text!r} begin when they end: without `hours` it is the whole day")
-    return start, end if end > start else end + DAY
 
 
 def _hours(text: object) -> str:
     if isinstance(text, list | tuple):
         raise ValueError('it is one text, as "08:00-18:00"; for several write a list of `when`')
-    _span(str(text))
+    span(str(text))
     return str(text)
 
 
@@ -94,9 +57,9 @@ class When(StrictModel):
     def week(self) -> npt.NDArray[np.bool_]:
         """Of each minute of a week that begins on Monday, by the wall clock: whether it is in these hours."""
         week = np.zeros(WEEK, bool)
-        start, end = _span(self.hours)
+        start, end = span(self.hours)
         for text in self.days:
-            for day in _weekdays(text):
+            for day in weekdays(text):
                 week[np.arange(day * DAY + start, day * DAY + end) % WEEK] = True
         return week
 
@@ -124,7 +87,7 @@ class When(StrictModel):
 
 
 def _weekdays_of(days: Sequence[str]) -> set[int]:
-    return {day for text in days for day in _weekdays(text)}
+    return {day for text in days for day in weekdays(text)}
 
 
 def _listed(value: object) -> object:

@@ -14,6 +14,7 @@
           - {platform: twitter, handle: "@northwindhelp"}
           - {platform: facebook, id: "20531316728"}
         zone: Europe/Berlin                 # whose hours its volume follows, for spike rules; else UTC
+        hours: {mon-fri: "09:00-18:00", holidays: DE}   # when it answers, in its zone (mentions/business_hours.py)
 
 Only `name` is required. Terms are folded first (mentions/folding.py: case, accents, spacing) and match whole words
 (mentions/matching.py: boundaries by script), in texts as a reader sees them (mentions/markup.py). One term may belong to
@@ -25,6 +26,7 @@ count.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -33,6 +35,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pipeline.config import document
 from pipeline.config.document import StrictModel, hint
 from pipeline.config.zone import Zone, Zones
+from pipeline.processors.mentions.business_hours import BusinessHours
 from pipeline.processors.mentions.terms import term_text
 from schemas import events
 
@@ -107,7 +110,9 @@ class Brand(StrictModel):
     """Whether keywords and phrases count inside joined hashtags."""
     support: tuple[Account, ...] = ()
     zone: Zone | None = None
-    """Whose hours of the week the brand's volume follows (spike rules)."""
+    """Whose hours of the week the brand's volume follows (spike rules), and whose wall clock `hours` are by."""
+    hours: BusinessHours | None = None
+    """When it answers; none given: always."""
 
 
 class Brands(StrictModel):
@@ -150,10 +155,11 @@ def _no_competitor(name: str, own: str, known: set[str]) -> str:
 
 
 class BrandNames(NamedTuple):
-    """The part of the file that alerts are about: the names, and the zones of the brands that have one."""
+    """The part of the file that control needs: the names; zones and business hours of the brands that have them."""
 
     brands: list[str]
     zones: Zones
+    hours: Mapping[str, BusinessHours]
 
 
 def load_brands(path: Path) -> Brands:
@@ -169,4 +175,5 @@ def parse_brands(content: bytes, path: Path) -> Brands:
 def parse_names(content: bytes, path: Path) -> BrandNames:
     """The names in the content of `path`. Raises as `load_brands`."""
     brands = parse_brands(content, path)
-    return BrandNames([brand.name for brand in brands.brands], brands.zones)
+    hours = {brand.name: brand.hours for brand in brands.brands if brand.hours is not None}
+    return BrandNames([brand.name for brand in brands.brands], brands.zones, hours)

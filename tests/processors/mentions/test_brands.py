@@ -19,6 +19,7 @@ brands:
     competitors: [Bolt]
     support: [{platform: twitter, handle: "@AcmeHelp"}, {platform: facebook, id: "17"}]
     zone: Europe/Berlin
+    hours: {mon-fri: "09:00-18:00", sat: ["09:00-12:00", "14:00-16:30"], holidays: [DE-BE, NO]}
   - {name: Bolt, keywords: [acme]}
 """
 
@@ -32,7 +33,9 @@ def test_a_file_with_everything(tmp_path: Path) -> None:
     assert [(a.platform, a.handle, a.id) for a in acme.support] == [("twitter", "AcmeHelp", None), ("facebook", None, "17")]
     assert (bolt.keywords, bolt.support) == (("acme",), ())
     assert brands.zones == {"Acme": "Europe/Berlin"}
-    assert parse_names(path.read_bytes(), path) == (["Acme", "Bolt"], {"Acme": "Europe/Berlin"})
+    hours = {"mon-fri": ("09:00-18:00",), "sat": ("09:00-12:00", "14:00-16:30"), "holidays": ("DE-BE", "NO")}
+    names = parse_names(path.read_bytes(), path)
+    assert tuple(names) == (["Acme", "Bolt"], {"Acme": "Europe/Berlin"}, {"Acme": hours})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,44 @@
+-- Conversations in which a customer waits for an answer now, longest first. What was closed since does not wait.
+--
+-- parameter brand = []: of these brands; none named: of all
+-- parameter platform = []: on these platforms; none named: on all
+-- parameter team = []: of these teams; none named: of all
+-- parameter kind = []: whose first word is of these kinds, as message, review, question; none named: of all
+-- parameter from = 30d: who waits since then or later
+-- parameter zone = UTC: whose hours, days, weeks and months
+-- parameter limit = 200: conversations at most
+-- column since: the first word without an answer, in the zone
+-- column brand: a tracked brand
+-- column platform: the channel
+-- column kind: of the conversation's first word
+-- column team: its team, if it is known
+-- column status: its last status, if the platform has one
+-- column waiting: words without an answer
+-- column answers: answers before
+-- column seconds: how long it has waited
+-- column business_seconds: the same in the brand's business hours; without hours every second counts
+-- column private: whether its first word is private
+-- column customer: account_key of who opened it
+-- column conversation_id: as the platform names it
+SELECT
+    toTimeZone(assumeNotNull(t.waiting_since), {zone:String}) AS since,
+    t.brand AS brand,
+    t.platform AS platform,
+    t.kind AS kind,
+    t.team AS team,
+    if(empty(t.statuses), '', t.statuses[-1]) AS status,
+    t.waiting AS waiting,
+    length(t.answers) AS answers,
+    t.waiting_seconds AS seconds,
+    t.waiting_business_seconds AS business_seconds,
+    t.private AS private,
+    t.customer AS customer,
+    t.conversation_id AS conversation_id
+FROM threads AS t FINAL
+WHERE t.waiting > 0 AND t.waiting_since >= {from:DateTime64(3, 'UTC')}
+    AND (empty({brand:Array(String)}) OR t.brand IN {brand:Array(String)})
+    AND (empty({platform:Array(String)}) OR t.platform IN {platform:Array(String)})
+    AND (empty({team:Array(String)}) OR t.team IN {team:Array(String)})
+    AND (empty({kind:Array(String)}) OR t.kind IN {kind:Array(String)})
+ORDER BY since, brand, conversation_id
+LIMIT {limit:UInt64}

@@ -1,0 +1,280 @@
+"""Table threads: conversations told by hand, those of recorded data, and the truth of a generated stream."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import Any
+
+import orjson
+import pytest
+from clickhouse_connect.driver.client import Client
+from xxhash import xxh3_64_intdigest
+
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.query import READ
+from pipeline.config.settings import Settings
+from pipeline.generate.plan import Plan
+from pipeline.generate.stream import Stream
+from pipeline.generate.targets import sample_brands
+from pipeline.rollups.rollup import Span, quarter_of
+from pipeline.rollups.threads import Threads
+from pipeline.sources.recorded.files import read_events
+from pipeline.sources.recorded.items import Mapped
+from pipeline.sources.recorded.mapping import find_mapping
+from tests.support.landed import land
+from tests.support.platform_events import RECORDED, needs_recorded
+
+SETTINGS = {name: value for name, value in READ.items() if name != "readonly"}
+START = datetime(2026, 9, 30, 22, 0, tzinfo=UTC)
+ALWAYS = [Span(quarter_of(datetime(1995, 1, 1, tzinfo=UTC)), quarter_of(datetime(2100, 1, 1, tzinfo=UTC)))]
+Row = dict[str, Any]
+
+
+@pytest.fixture
+def client(emptied: Settings) -> Iterator[Client]:
+    with clickhouse_client(emptied.clickhouse) as client:
+        yield client
+
+
+def rebuild(client: Client, version: int = 1, spans: list[Span] = ALWAYS) -> None:
+    client.command(Threads().rebuild(spans, version), settings=SETTINGS)
+
+
+def differences(client: Client, spans: list[Span] = ALWAYS) -> int:
+    return sum(row[1] for row in client.query(Threads().differences(spans), settings=SETTINGS).result_rows)
+
+
+def threads(client: Client) -> dict[tuple[str, str], Row]:
+    """By brand and the platform's name of the conversation."""
+    columns = "*, answer_seconds, answer_business_seconds"
+    rows = client.query(f"SELECT {columns} FROM threads FINAL", settings=SETTINGS, query_tz="UTC", tz_mode="aware")
+    return {(row["brand"], row["conversation_id"]): row for row in rows.named_results()}
+
+
+def key(name: str) -> int:
+    return xxh3_64_intdigest(f"forum:{name}".encode())
+
+
+def said(name: str, minute: float, by: str = "ann", **more: Any) -> bytes:
+    """A reply in conversation `c`, a minute of START; `by` "us" is the brand's own."""
+    at = (START + timedelta(minutes=minute)).isoformat()
+    event: Row = {"id": name, "platform": "forum", "kind": "reply", "created_at": at, "text": name, "conversation_id": "c"}
+    event |= {"direction": "outbound" if by == "us" else "inbound", "author": {"id": by, "kind": "person"}}
+    return orjson.dumps(event | ({"brands": ["Acme"]} if by == "us" else {}) | more)
+
+
+ACME: Row = {"brands": ["Acme"]}
+
+
+def test_a_conversation_is_told_and_told_anew(client: Client) -> None:
+    answer: Row = {"in_reply_to": "q2"}
+    land(
+        client,
+        [
+            said("before", 0, by="bob"),
+            said("q1", 1, **ACME),
+            said("bot", 2, by="us", author={"id": "robot", "kind": "bot"}),
+            said("q2", 3, by="cid", **ACME),
+            said("a2", 4.5, by="us", **answer),
+            said("a2 again", 5, by="us", **answer),
+            said("more", 6),
+            said("a1", 8, by="us", in_reply_to="more"),
+            said("thanks", 30, by="cid"),
+            said("a repost", 31, by="dan", kind="repost", **ACME),
+            said("stranger", 32, by="dan"),
+            said("of another", 33, by="us", brands=["Bolt"]),
+        ],
+    )
+    rebuild(client)
+    found = threads(client)
+    assert found.keys() == {("Acme", "c")}, "nobody said a word about Bolt"
+    (thread,) = found.values()
+    minutes = {name: START + timedelta(minutes=at) for name, at in (("q1", 1), ("q2", 3), ("thanks", 30))}
+    assert thread["opened"] == minutes["q1"] and thread["customer"] == key("ann") and thread["platform"] == "forum"
+    assert (thread["customers"], thread["words"], thread["ours"], thread["early"]) == (2, 4, 3, 0)
+    assert thread["answers"] == [key("a2"), key("a1")], "a second word of ours answers nothing, nor does a bot"
+    assert thread["answer_seconds"] == [90.0, 420.0] == thread["answer_business_seconds"]
+    assert thread["asked_at"] == [minutes["q2"], minutes["q1"]]
+    assert (thread["waiting"], thread["waiting_since"], thread["reopened"]) == (1, minutes["thanks"], 1)
+    assert (thread["last_customer"], thread["last_ours"]) == (minutes["thanks"], START + timedelta(minutes=8))
+    assert thread["resolved_at"] is None and thread["statuses"] == []
+    assert differences(client) == 0
+
+    later = START + timedelta(hours=9)
+    change: Row = {"operation": "update", "occurred_at": later.isoformat()}
+    land(client, [said("q1", 1, thread={"status": "Closed", "team": "care"}, **change)])
+    assert differences(client) == 1
+    rebuild(client, 2, [Span(quarter_of(START), quarter_of(START))])
+    (thread,) = threads(client).values()
+    assert (thread["statuses"], thread["status_at"], thread["team"]) == (["Closed"], [later], "care")
+    assert (thread["closed_at"], thread["resolved_at"], thread["waiting"]) == (later, later, 0)
+    assert differences(client) == 0
+
+
+def test_what_is_gone_is_gone_whatever_quarter_tells_it(client: Client) -> None:
+    """The row of a deleted event names its conversation no more: the table knows in which quarters it had rows."""
+    days = 60 * 24
+    land(client, [said("q", 0, **ACME), said("a", 40 * days, by="us"), said("other", 1, conversation_id="d", **ACME)])
+    rebuild(client)
+    assert threads(client)["Acme", "c"]["answer_seconds"] == [40 * days * 60.0]
+    gone: Row = {"operation": "delete", "occurred_at": (START + timedelta(days=50)).isoformat()}
+    land(client, [said("a", 40 * days, by="us", **gone)])
+    quarter = quarter_of(START + timedelta(days=40))
+    assert differences(client) == 1
+    rebuild(client, 2, [Span(quarter, quarter)])
+    assert threads(client)["Acme", "c"]["waiting"] == 1 and differences(client) == 0
+    land(client, [said("q", 0, **gone)])
+    rebuild(client, 3, [Span(quarter_of(START), quarter_of(START))])
+    assert threads(client).keys() == {("Acme", "d")} and differences(client) == 0
+
+
+def test_without_a_conversation_and_dated_before(client: Client) -> None:
+    bare: Row = {"conversation_id": None}
+    land(
+        client,
+        [
+            said("q", 10, kind="review", author={"name": "Ann"}, **ACME, **bare),
+            said("a", 5, by="us", in_reply_to="q", **bare),
+            said("p", 20, visibility="private", **bare, brands=["Acme", "Bolt"]),
+            said("b", 21, by="us", in_reply_to="p", **bare, brands=["Bolt"]),
+        ],
+    )
+    rebuild(client)
+    found = threads(client)
+    assert found.keys() == {("Acme", "q"), ("Acme", "p"), ("Bolt", "p")}
+    review = found["Acme", "q"]
+    assert (review["early"], review["answers"], review["waiting"], review["resolved_at"]) == (1, [], 0, None)
+    assert (review["kind"], review["customer"], review["customers"]) == ("review", 0, 1)
+    assert (found["Bolt", "p"]["answer_seconds"], found["Acme", "p"]["waiting"]) == ([60.0], 1)
+    assert found["Bolt", "p"]["private"] and found["Bolt", "p"]["resolved_at"] == START + timedelta(minutes=21)
+    assert differences(client) == 0
+
+
+# --- recorded ---------------------------------------------------------------------------------------------------------
+HOURS = (1, 4, 8, 24, 1e9)
+
+
+def within(seconds: list[float]) -> list[int]:
+    """How many within 1 hour, 4, 8, 24, and later."""
+    counts = Counter(next(index for index, hours in enumerate(HOURS) if each <= hours * 3600) for each in seconds)
+    return [counts[index] for index in range(len(HOURS))]
+
+
+@needs_recorded
+@pytest.mark.slow
+def test_recorded_conversations_and_reviews(client: Client) -> None:
+    records: list[bytes] = []
+    for name in ("customer_care_conversations.json", "fampay_app_reviews_2.csv"):
+        path = RECORDED / "stream" / name
+        mapping = find_mapping(path)
+        assert mapping is not None
+        records += (orjson.dumps(item.event) for item in read_events(path, mapping) if isinstance(item, Mapped))
+    land(client, records)
+    rebuild(client)
+    found = list(threads(client).values())
+    care, reviews = ([row for row in found if (row["kind"] == "review") == is_review] for is_review in (False, True))
+    first = [(row["answered_at"][0] - row["opened"]).total_seconds() for row in care]
+    assert (len(care), within(first)) == (523, [229, 76, 39, 82, 97])
+    assert sum(len(row["answers"]) - 1 for row in care) == 60 == sum(row["reopened"] for row in care)
+    assert (len(reviews), sum(bool(row["answers"]) or row["early"] > 0 for row in reviews)) == (6_219, 4_973)
+    assert sum(row["early"] for row in reviews) == 200
+    assert within([each for row in reviews for each in row["answer_seconds"]]) == [552, 404, 292, 857, 2_668]
+    assert min(chain.from_iterable(row["answer_seconds"] for row in found)) >= 0
+    assert differences(client) == 0
+
+
+# --- generated ----------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
+def test_it_equals_the_truth_and_a_walk_through_each_conversation(client: Client) -> None:
+    blocks = list(Stream(Plan(20_000, sample_brands())).blocks())
+    land(client, list(chain.from_iterable(block.values for block in blocks)), sample_brands())
+    truth = [orjson.loads(line) for line in chain.from_iterable(block.truth for block in blocks)]
+    rebuild(client)
+    found = threads(client)
+    assert differences(client) == 0
+
+    answered = {
+        (brand, key): seconds
+        for (brand, _), row in found.items()
+        for key, seconds in zip(row["answers"], row["answer_seconds"], strict=True)
+    }
+    told = {
+        (line["brand"], xxh3_64_intdigest(line["response"].encode())): line["seconds"]
+        for line in truth
+        if line["kind"] == "thread" and line["response"]
+    }
+    assert len(told) > 1_000 and answered == told
+    assert {place: plain(row) for place, row in found.items()} == walked(client)
+
+
+def plain(row: Row) -> Row:
+    names = ("opened", "words", "customers", "ours", "answers", "asked_at", "waiting", "waiting_since", "reopened", "last_ours")
+    return {name: row[name] for name in names} | {"quarters": len(row["quarters"])}
+
+
+def walked(client: Client) -> dict[tuple[str, str], Row]:
+    """The same by loops; the stream has no bots among its authors, and each of ours names what it answers."""
+    sql = (
+        "SELECT conversation_id, event_key, brands, direction, created_at, account_key, in_reply_to, platform, visibility, "
+        "thread_status, metrics_at "
+        "FROM interactions FINAL WHERE kind IN ('post', 'comment', 'reply', 'review', 'message', 'call', 'email', 'idea', "
+        "'question', 'answer') ORDER BY created_at, direction != 'inbound', event_key"
+    )
+    rows = client.query(sql, settings=SETTINGS, query_tz="UTC", tz_mode="aware").named_results()
+    talks: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        talks[row["platform"], row["conversation_id"]].append(row)
+    return {
+        (brand, name): walk(brand, talk)
+        for (_, name), talk in talks.items()
+        for brand in {brand for row in talk for brand in row["brands"]}
+        if any(brand in row["brands"] for row in talk if row["direction"] == "inbound")
+    }
+
+
+def walk(brand: str, talk: list[Row]) -> Row:
+    by_key = {row["event_key"]: row for row in talk}
+
+    def named(row: Row) -> Row | None:
+        return by_key.get(xxh3_64_intdigest(f"{row['platform']}:{row['in_reply_to']}".encode())) if row["in_reply_to"] else None
+
+    ours = [row for row in talk if row["direction"] == "outbound" and brand in row["brands"]]
+    heard = {row["account_key"] for row in talk if row["direction"] == "inbound" and brand in row["brands"]}
+    heard |= {word["account_key"] for row in ours if (word := named(row)) and word["direction"] == "inbound"}
+    heard |= {row["account_key"] for row in talk if row["direction"] == "inbound" and row["visibility"] == "private"}
+    words = [row for row in talk if row["direction"] == "inbound" and row["account_key"] in heard]
+    waits: dict[int, list[Row]] = defaultdict(list)
+    answers, asked, began = list[int](), list[datetime](), list[datetime]()
+    for row in talk:
+        if any(row is word for word in words):
+            waits[row["account_key"]].append(row)
+        elif any(row is each for each in ours) and (word := named(row)) is not None:
+            run = waits.pop(word["account_key"], [])
+            if run:
+                answers.append(row["event_key"])
+                began.append(run[0]["created_at"])
+                remarks = [
+                    each["created_at"]
+                    for each in run
+                    if (other := named(each))
+                    and other["direction"] == "inbound"
+                    and other["account_key"] != each["account_key"]
+                    if each["created_at"] <= word["created_at"]
+                ]
+                asked.append(max([run[0]["created_at"], *remarks]))
+    statuses = sorted((row["metrics_at"], row["thread_status"]) for row in (*words, *ours) if row["thread_status"])
+    closed = statuses[-1][0] if statuses and statuses[-1][1] == "closed" else datetime.min.replace(tzinfo=UTC)
+    rest = [row["created_at"] for run in waits.values() for row in run]
+    left, ended = sorted(at for at in rest if at > closed), sorted(at for at in rest if at <= closed)
+    first = min((row["created_at"] for row in ours if row["event_key"] in answers), default=None)
+    started = [*began, *left[:1], *ended[:1]]
+    return {
+        "opened": words[0]["created_at"], "words": len(words), "customers": len({row["account_key"] for row in words}),
+        "ours": len(ours), "answers": answers, "asked_at": asked, "waiting": len(left),
+        "waiting_since": left[0] if left else None, "last_ours": ours[-1]["created_at"] if ours else None,
+        "reopened": sum(first is not None and at > first for at in started),
+        "quarters": len({quarter_of(row["created_at"]) for row in (*words, *ours)}),
+    }  # fmt: skip
