@@ -44,17 +44,28 @@ FROM
     (
         SELECT
             arrayJoin(arrayDistinct(multiIf(
-                {of:Enum('term', 'hashtag', 'link')} = 'hashtag', arrayMap(each -> lowerUTF8(each), hashtags),
-                {of:Enum('term', 'hashtag', 'link')} = 'link', arrayMap(each -> cutQueryStringAndFragment(each), urls),
-                extractAll(replaceRegexpAll(lowerUTF8(text), 'https?://\\S+|@[\\p{L}\\p{N}_]+', ' '), '[\\p{L}\\p{Nl}\\p{No}]{3,}')))) AS theme,
-            countIf(created_at >= begin) AS here,
-            countIf(created_at < begin) AS there
-        FROM interactions FINAL
-        WHERE created_at >= since AND created_at < end AND event_key % one_in = 0
-            AND direction != 'outbound' AND visibility != 'private' AND kind NOT IN ('message', 'email', 'call')
-            AND if(empty(named), notEmpty(brands), hasAny(brands, named))
-            AND (empty(places) OR platform IN places)
-            AND (empty(tongues) OR if(sentiment_language != '', sentiment_language, language) IN tongues)
+                {of:Enum('term', 'hashtag', 'link')} = 'hashtag', arrayMap(each -> lowerUTF8(each), tagged),
+                {of:Enum('term', 'hashtag', 'link')} = 'link', arrayMap(each -> cutQueryStringAndFragment(each), linked),
+                extractAll(replaceRegexpAll(lowerUTF8(said), 'https?://\\S+|@[\\p{L}\\p{N}_]+', ' '), '[\\p{L}\\p{Nl}\\p{No}]{3,}')))) AS theme,
+            sum(late) AS here,
+            sum(early) AS there
+        FROM
+        (
+            -- What is equal is taken apart once, and all of it in one block: an expression is compiled anew for each.
+            SELECT
+                if({of:Enum('term', 'hashtag', 'link')} = 'term', text, '') AS said,
+                if({of:Enum('term', 'hashtag', 'link')} = 'hashtag', hashtags, []) AS tagged,
+                if({of:Enum('term', 'hashtag', 'link')} = 'link', urls, []) AS linked,
+                countIf(created_at >= begin) AS late,
+                countIf(created_at < begin) AS early
+            FROM interactions FINAL
+            WHERE created_at >= since AND created_at < end AND event_key % one_in = 0
+                AND direction != 'outbound' AND visibility != 'private' AND kind NOT IN ('message', 'email', 'call')
+                AND if(empty(named), notEmpty(brands), hasAny(brands, named))
+                AND (empty(places) OR platform IN places)
+                AND (empty(tongues) OR if(sentiment_language != '', sentiment_language, language) IN tongues)
+            GROUP BY said, tagged, linked
+        )
         GROUP BY theme
     )
 )
