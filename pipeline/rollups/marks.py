@@ -20,7 +20,7 @@ def read_marks(ask: Ask) -> dict[str, int]:
     return {name: seconds // QUARTER_S for name, seconds in rows.iter_rows()}
 
 
-def write_mark(write: Callable[[str], None], name: str, quarter: int, version: int) -> None:
+def write_mark(write: Callable[[str], object], name: str, quarter: int, version: int) -> None:
     """From now on `name` has all from this quarter on; 0: all there is."""
     write(
         f"INSERT INTO rollup_marks (rollup, filled_from, version) SELECT {quoted(name)}, "

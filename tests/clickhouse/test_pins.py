@@ -24,6 +24,7 @@ from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.migrations import check_tables, migrate_tables
 from pipeline.clickhouse.pins import PINS, Pin, unmet
 from pipeline.config.settings import ClickHouseSettings, Settings
+from pipeline.control.rollups import SETTINGS as STATEMENTS
 from pipeline.errors import MigrationError
 from pipeline.fence import Fence
 from pipeline.generate.history import TableLetters
@@ -40,7 +41,9 @@ from pipeline.notify.delivery_log import ClickHouseLog, Delivery
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.store import LateDay
 from pipeline.processors.mentions.business_hours import Calendar
+from pipeline.rollups.marks import write_mark
 from pipeline.rollups.rollup import Span
+from pipeline.rollups.tables import ROLLUPS
 from pipeline.rollups.threads import Threads
 from pipeline.sinks.alerts import AlertTables
 from pipeline.sinks.calendars import changes as calendar_changes
@@ -318,6 +321,9 @@ def _write_everywhere(settings: Settings) -> None:
         _write_threads(client, inserter)
         fingerprints.check(client, "hash_key", "the key")
         client.command("TRUNCATE TABLE account_events")
+        for number, rollup in enumerate(ROLLUPS, 1):
+            client.command(rollup.rebuild([Span(0, 2_000_000)], number), settings=STATEMENTS)
+            write_mark(client.command, rollup.name, 0, number)
     assert check_accounts(settings.clickhouse, repair=True, pause_s=0)
     assert events_states(settings.kafka)  # a fresh broker has its group's coordinator by then
     accept_loss(settings.kafka, settings.clickhouse, [Lost(settings.kafka.topic("events"), 0, 0, 2, 3)])
