@@ -2,7 +2,8 @@
 
     topic signals -> quarters that wait -> INSERT ... SELECT by each rollup -> commit
 
-- The running quarter-hour comes first: it is made anew while it changes, with pauses of RUNNING_MOST_S at most.
+- The running quarter-hour comes first: it is made anew while it changes, with pauses of RUNNING_MOST_S at most if the table is
+  prompt, else for SHARE of the time.
 - Then what a person has asked for, without a rest.
 - Then older quarters, those of a day together, and what was there before the rollup, newest first. They take SHARE of the time,
   what the running quarter takes included; where that alone is more, they get a fifth of their share all the same.
@@ -26,12 +27,10 @@ from pipeline.rollups.marks import oldest_quarter, read_marks, write_mark
 from pipeline.rollups.reader import SignalReader
 from pipeline.rollups.rollup import QUARTER_S, Rollup
 from pipeline.rollups.sweep import Sweep
-from pipeline.rollups.table import RUNNING_MOST_S, Table, Write
+from pipeline.rollups.table import REST_FOR_SECOND, RUNNING_MOST_S, Table, Write
 from pipeline.rollups.versions import Versions
 from pipeline.rollups.waiting import Waiting
 
-SHARE = 0.05
-REST_FOR_SECOND = 1 / SHARE - 1
 LEAST_REST_S, MOST_REST_S = 0.8 * RUNNING_MOST_S, 300.0
 """The longest rest after the running quarter, and after another piece of work."""
 STILL_RUNNING_S = 60.0
@@ -155,6 +154,11 @@ class Job:
         offsets = [offset for table in self._tables if (offset := table.waiting.offset()) is not None]
         self._reader.commit(min(offsets, default=None))
         now, running = self._clock(), self._running()
-        for name, wanted in (("running", running.__contains__), ("older", lambda quarter: quarter not in running)):
-            since = [at for table in self._tables if (at := table.waiting.since(wanted)) is not None]
-            metrics.ROLLUP_LAG.labels(name).set(max(0.0, now - min(since, default=now)))
+        for name, soon in (("running", True), ("older", False)):
+            since = [self._since(table, running, soon) for table in self._tables]
+            metrics.ROLLUP_LAG.labels(name).set(max(0.0, now - min(filter(None, since), default=now)))
+
+    @staticmethod
+    def _since(table: Table, running: Sequence[int], soon: bool) -> float | None:
+        """Since when the table lacks something that should be there `soon`, or need not be."""
+        return table.waiting.since(lambda quarter: (table.prompt and quarter in running) == soon)

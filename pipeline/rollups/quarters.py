@@ -35,6 +35,7 @@ class Quarters:
     """See `Rollup`."""
 
     name = "quarters"
+    prompt = True
 
     def rebuild(self, spans: Sequence[Span], version: int) -> str:
         """As `Rollup.rebuild`."""

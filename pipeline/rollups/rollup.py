@@ -25,6 +25,8 @@ class Rollup(Protocol):
 
     name: str
     """Of the table."""
+    prompt: bool
+    """Whether its running quarter is at most 15 s late, whatever that costs. False: it takes its share of the time."""
 
     def rebuild(self, spans: Sequence[Span], version: int) -> str:
         """The INSERT ... SELECT that makes anew what depends on rows of these quarters: all of it with `version`, and what the

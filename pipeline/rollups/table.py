@@ -16,8 +16,10 @@ from pipeline.rollups.sweep import Size, Sweep
 from pipeline.rollups.versions import Versions
 from pipeline.rollups.waiting import Waiting
 
+SHARE = 0.05
+REST_FOR_SECOND = 1 / SHARE - 1
 RUNNING_LEAST_S, RUNNING_MOST_S = 4.0, 9.0
-"""Pause between two times that the running quarter is made anew: the longer it takes, the longer."""
+"""Pause between two times that the running quarter is made anew: the longer it takes, the longer. The most: if prompt."""
 LATE_S = 13.0
 """A change is in the table so soon, where two statements take less: it came when the first had begun to read."""
 AGAIN_S = 30.0
@@ -31,7 +33,7 @@ class Table:
     to do. `write` raises ClickHouseError, OSError or EarshotError: the quarters then have their turn again."""
 
     def __init__(self, rollup: Rollup, write: Write, versions: Versions) -> None:
-        self.name = rollup.name
+        self.name, self.prompt = rollup.name, rollup.prompt
         self.waiting = Waiting()
         self.fill: Sweep | None = None
         """What was there before it, as far as it is not filled."""
@@ -48,8 +50,10 @@ class Table:
         if steady() < self._running_at or not (due := self.waiting.among(quarters, self._clock())):
             return None
         took = self._changed(due, learn=False)
-        pause = min(max(RUNNING_LEAST_S, 19 * took), RUNNING_MOST_S, LATE_S - 2 * took)
-        self._running_at = steady() + max(0.0, pause)
+        pause = max(RUNNING_LEAST_S, REST_FOR_SECOND * took)
+        if self.prompt:
+            pause = max(0.0, min(pause, RUNNING_MOST_S, LATE_S - 2 * took))
+        self._running_at = steady() + pause
         return took
 
     def older(self, running: Sequence[int]) -> float | None:

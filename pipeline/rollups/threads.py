@@ -37,6 +37,7 @@ class Threads:
     """See `Rollup`."""
 
     name = "threads"
+    prompt = False
 
     def rebuild(self, spans: Sequence[Span], version: int) -> str:
         """As `Rollup.rebuild`."""

@@ -47,7 +47,7 @@ def number(settings: Settings, sql: str) -> int:
 
 
 def equal(settings: Settings) -> None:
-    assert differences(settings, patience_s=60) == []
+    assert differences(settings, patience_s=300) == []
 
 
 def test_what_lands_and_what_changes_is_in_the_rollups(settings: Settings, control: Worker, tmp_path: Path) -> None:
@@ -59,8 +59,8 @@ def test_what_lands_and_what_changes_is_in_the_rollups(settings: Settings, contr
         worker.wait_ready()
         send(settings, posts)
         mentions = "SELECT sum(mentions) FROM quarters FINAL WHERE brand = '{}'"
-        wait_for("they are counted", lambda: number(settings, mentions.format("Acme")) == 80)
-        wait_for("those without a brand, too", lambda: number(settings, mentions.format("")) == 5)
+        wait_for("they are counted", lambda: number(settings, mentions.format("Acme")) == 80, timeout=300)
+        wait_for("those without a brand, too", lambda: number(settings, mentions.format("")) == 5, timeout=300)
 
         change = {"platform": "x", "occurred_at": stamp()}
         send(settings, [{"id": f"{n}", "operation": "delete", **change} for n in range(0, 60, 3)])
@@ -69,8 +69,8 @@ def test_what_lands_and_what_changes_is_in_the_rollups(settings: Settings, contr
             [{"id": f"{n}", "operation": "update", "brands": ["Bolt"], "text": "bolt", **change} for n in range(1, 60, 3)],
         )
         send(settings, posts)  # a replay
-        wait_for("they are counted", lambda: number(settings, mentions.format("Bolt")) == 20)
-        wait_for("they are gone", lambda: number(settings, mentions.format("Acme")) == 40)
+        wait_for("they are counted", lambda: number(settings, mentions.format("Bolt")) == 20, timeout=300)
+        wait_for("they are gone", lambda: number(settings, mentions.format("Acme")) == 40, timeout=300)
         equal(settings)
     finally:
         worker.close()

@@ -42,6 +42,7 @@ class Broken:
     """A rollup whose statements fail."""
 
     name = "broken"
+    prompt = True
 
     def rebuild(self, spans: Sequence[Span], version: int) -> str:
         return "INSERT INTO quarters SELECT throwIf(1)"
