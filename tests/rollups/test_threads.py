@@ -270,11 +270,12 @@ def walk(brand: str, talk: list[Row]) -> Row:
     rest = [row["created_at"] for run in waits.values() for row in run]
     left, ended = sorted(at for at in rest if at > closed), sorted(at for at in rest if at <= closed)
     first = min((row["created_at"] for row in ours if row["event_key"] in answers), default=None)
+    turn = first or (closed if closed.year > 1 else None)
     started = [*began, *left[:1], *ended[:1]]
     return {
         "opened": words[0]["created_at"], "words": len(words), "customers": len({row["account_key"] for row in words}),
         "ours": len(ours), "answers": answers, "asked_at": asked, "waiting": len(left),
         "waiting_since": left[0] if left else None, "last_ours": ours[-1]["created_at"] if ours else None,
-        "reopened": sum(first is not None and at > first for at in started),
+        "reopened": sum(turn is not None and at > turn for at in started),
         "quarters": len({quarter_of(row["created_at"]) for row in (*words, *ours)}),
     }  # fmt: skip
