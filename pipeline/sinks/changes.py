@@ -42,9 +42,9 @@ class Changes:
     """
 
     def __init__(self, kafka: KafkaSettings, name: str, fence: Fence | None = None) -> None:
-        """Raises UnreachableError without a broker or the topic."""
+        """A command, which has no fence, raises UnreachableError without a broker or the topic; a process waits for them."""
         topic = kafka.topic("signals")
-        if topic not in check_kafka(kafka):
+        if fence is None and topic not in check_kafka(kafka):
             raise UnreachableError(f"Kafka at {kafka.bootstrap}: no topic {topic} (earshot migrate creates it)")
         self._fence = fence or OpenFence()
         self._signals = Signals(kafka.client(), topic, self._fence, Vitals(), name)

@@ -47,7 +47,15 @@ def control(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Control:
     file = tmp_path / "alerts.yaml"
     file.write_text(yaml.safe_dump(OLD))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    return Control(Settings(alerts=file, control=ControlSettings(port=0)))
+    control = Control(Settings(alerts=file, control=ControlSettings(port=0)))
+    control._rollups.run = idle  # type: ignore[method-assign]
+    control._calendars.run = idle  # type: ignore[method-assign]
+    return control
+
+
+async def idle(generation: int = 0) -> None:
+    """Work that has nothing to do."""
+    await asyncio.sleep(60)
 
 
 def test_a_ca_file_that_is_missing_is_named_before_anything_is_reached(tmp_path: Path) -> None:

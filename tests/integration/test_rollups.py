@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from pipeline.migrate import migrate
 from pipeline.processors.alerts.rules import DEFAULT_RULES
 from pipeline.processors.sentiment.memory import MemoryLabeller
 from pipeline.sinks.changes import Changes
+from schemas.times import utc_now
 from tests.support.commands import Run, set_variables
 from tests.support.control import controlled, event, send, stamp, start_control
 from tests.support.oracle import connect
@@ -96,15 +98,16 @@ def test_differences_are_found_and_put_right_by_the_command(
     settings: Settings, control: Worker, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_variables(monkeypatch, settings)
+    first, second, third, fourth = (f"{utc_now().date() - timedelta(days=days):%Y-%m-%d}" for days in (7, 6, 5, 4))
     monkeypatch.setattr("pipeline.maintenance.rollups.PATIENCE_S", 0.0)
     with connect(settings) as client:
         client.command(
             "INSERT INTO interactions (event_key, version, platform, created_at, brands) "
-            "SELECT number, 1, 'x', toDateTime64('2026-03-01 12:00:00', 3, 'UTC') + INTERVAL number HOUR, ['Acme'] "
+            f"SELECT number, 1, 'x', toDateTime64('{first} 12:00:00', 3, 'UTC') + INTERVAL number HOUR, ['Acme'] "
             "FROM numbers(48)"
         )
     wait_for("control has begun", lambda: number(settings, "SELECT uniqExact(rollup) FROM rollup_marks") == 2)
-    done = run("rollups", "rebuild", "--from", "2026-03-01", "--to", "2026-03-04")
+    done = run("rollups", "rebuild", "--from", first, "--to", fourth)
     assert (done.code, done.out) == (0, "the rollups are made anew\n")
     assert number(settings, "SELECT sum(mentions) FROM quarters FINAL") == 48
 
@@ -116,12 +119,12 @@ def test_differences_are_found_and_put_right_by_the_command(
         client.command(
             "INSERT INTO quarters SELECT * REPLACE (mentions + 1 AS mentions, version + 1 AS version) FROM quarters FINAL"
         )
-    found = run("rollups", "check", "--from", "2026-03-02")
-    assert found.code == 1 and found.out.endswith("rollups: 36 rows of 2 days differ\n") and "2026-03-03" in found.out
+    found = run("rollups", "check", "--from", second)
+    assert found.code == 1 and found.out.endswith("rollups: 36 rows of 2 days differ\n") and third in found.out
     found = run("rollups", "check", "--repair")
     assert (found.code, found.out.splitlines()[-1]) == (0, "rollups: 48 rows of 3 days differed; repaired")
     assert run("rollups", "check")[:2] == (0, NONE)
-    wrong = run("rollups", "check", "--from", "2026-03-02", "--to", "2026-03-01")
-    assert (wrong.code, wrong.err) == (2, "earshot: --from 2026-03-02 is not before --to 2026-03-01\n")
+    wrong = run("rollups", "check", "--from", second, "--to", first)
+    assert (wrong.code, wrong.err) == (2, f"earshot: --from {second} is not before --to {first}\n")
     control.stop()
     assert run("rollups", "rebuild").code == 3
