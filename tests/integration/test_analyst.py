@@ -39,11 +39,11 @@ def desk(settings: Settings, tmp_path: Path) -> Iterator[Desk]:
         migrate_tables(client)
         client.command(f"INSERT INTO dead_letters (raw, rejected_at) SELECT '{SECRET}', now()")
         client.command("CREATE VIEW secrets AS SELECT * FROM dead_letters")
-        client.command("CREATE FUNCTION opened AS path -> file(path)")
+        client.command("CREATE FUNCTION read_out AS path -> file(path)")
         # What default has read of a file is a table of database default from then on.
         client.command(f"SELECT * FROM default.`{file}`")
         yield Desk(client, settings.clickhouse.url, settings.clickhouse.database, file)
-        client.command("DROP FUNCTION opened")
+        client.command("DROP FUNCTION read_out")
         client.command("DROP VIEW secrets")
 
 
@@ -108,7 +108,8 @@ def test_named_queries_are_served_and_their_views_but_what_is_for_operators(desk
     for query in named_queries().values():
         values = asked(query)
         parameters = {f"param_{name}": format_bind_value(value) for name, value in values.items()}
-        assert (desk.ask(query.sql, **parameters)[0] == 0) != bool(query.operators), query.name
+        code, text = desk.ask(query.sql, **parameters)
+        assert (code == 0) != bool(query.operators), (query.name, text)
         code, text = desk.ask(f"SELECT * FROM {called(query, values)}")
         assert (code == 0) != bool(query.operators), (query.name, text)
 

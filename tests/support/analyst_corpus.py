@@ -111,8 +111,8 @@ BARE_NAMES = [  # the engine takes a function's name for a lambda, and a name's 
     "SELECT arrayMap(hostName, [1])",
     "SELECT arrayMap(FQDN, [1])",
     "SELECT arrayMap(fqdn, [1])",
-    "SELECT arrayMap(opened, ['{file}'])",  # a function that user default has made
-    "SELECT opened('{file}')",
+    "SELECT arrayMap(read_out, ['{file}'])",  # a function that user default has made
+    "SELECT read_out('{file}')",
     "SELECT * FROM (SELECT '{file}' AS a) AS x JOIN (SELECT 1 AS b) AS y ON arrayExists(file, [x.a])",
     "SELECT * FROM (SELECT 1 AS file) AS x JOIN (SELECT 1 AS file) AS y USING (file)",
 ]
