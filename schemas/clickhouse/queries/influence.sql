@@ -23,40 +23,55 @@ WITH
     {from:DateTime64(3, 'UTC')} AS begin,
     {to:DateTime64(3, 'UTC')} AS end,
     {brand:Array(String)} AS named,
-    {platform:Array(String)} AS places,
-    own AS
+    {platform:Array(String)} AS places
+SELECT
+    leftPad(lower(hex(who)), 16, '0') AS account,
+    place AS platform,
+    handle,
+    posts,
+    reacted / posts AS engagement,
+    followed AS followers,
+    ((reacted + posts) / (median + 1) + 5) / (posts + 5) AS relative,
+    others,
+    relative * (1 + log(1 + others)) AS influence
+FROM
+(
+    SELECT *, quantileExactArray(0.5)(each) OVER (PARTITION BY place) AS median
+    FROM
     (
         SELECT
-            account_key AS account, platform, author_handle, author_followers, created_at, xxh3(concat(platform, '\x1f', id)) AS post,
-            greatest(ifNull(metrics_likes, 0), 0) + greatest(ifNull(metrics_shares, 0), 0) + greatest(ifNull(metrics_replies, 0), 0)
-                AS reactions
-        FROM interactions FINAL
-        WHERE created_at >= begin AND created_at < end AND direction != 'outbound' AND author_kind != 'staff' AND account_key != 0
-            AND kind IN ('post', 'question', 'idea', 'review', 'comment', 'reply', 'answer')
-            AND if(empty(named), notEmpty(brands), hasAny(brands, named)) AND (empty(places) OR platform IN places)
-    ),
-    medians AS (SELECT platform, quantileExact(0.5)(reactions) AS median FROM own GROUP BY platform),
-    answers AS
-    (
-        SELECT xxh3(concat(platform, '\x1f', if(in_reply_to != '', in_reply_to, target))) AS post, groupUniqArray(account_key) AS accounts
-        FROM interactions FINAL
-        WHERE created_at >= begin AND created_at < end AND kind IN ('repost', 'comment', 'reply', 'answer') AND account_key != 0
-            AND direction != 'outbound' AND (empty(places) OR platform IN places) AND post IN (SELECT post FROM own)
-        GROUP BY post
+            who, any(place) AS place, argMax(called, at) AS handle, argMax(known, at) AS followed, count() AS posts,
+            sum(reactions) AS reacted, groupArray(reactions) AS each,
+            uniqExactArray(arrayFilter(account -> account != who, accounts)) AS others
+        FROM
+        (
+            SELECT
+                any(o.platform) AS place, any(o.account) AS who, any(o.author_handle) AS called, any(o.known) AS known, any(o.at) AS at,
+                any(o.moved) AS reactions, groupUniqArrayIf(a.account, a.account != 0) AS accounts
+            FROM
+            (
+                SELECT xxh3(platform, if(in_reply_to != '', in_reply_to, target)) AS post, account_key AS account
+                FROM interactions FINAL
+                WHERE created_at >= begin AND created_at < end AND kind IN ('repost', 'comment', 'reply', 'answer')
+                    AND (in_reply_to != '' OR target != '') AND direction != 'outbound' AND account_key != 0
+                    AND (empty(places) OR platform IN places)
+            ) AS a
+            -- What is joined from the right is held in memory: few posts beside all answers.
+            RIGHT JOIN
+            (
+                SELECT
+                    xxh3(platform, id) AS post, platform, account_key AS account, author_handle, ifNull(author_followers, 0) AS known,
+                    created_at AS at, greatest(ifNull(metrics_likes, 0), 0) + greatest(ifNull(metrics_shares, 0), 0)
+                        + greatest(ifNull(metrics_replies, 0), 0) AS moved
+                FROM interactions FINAL
+                WHERE created_at >= begin AND created_at < end AND direction != 'outbound' AND author_kind != 'staff'
+                    AND account_key != 0 AND kind IN ('post', 'question', 'idea', 'review', 'comment', 'reply', 'answer')
+                    AND if(empty(named), notEmpty(brands), hasAny(brands, named)) AND (empty(places) OR platform IN places)
+            ) AS o ON a.post = o.post
+            GROUP BY o.post
+        )
+        GROUP BY who
     )
-SELECT
-    leftPad(lower(hex(account)), 16, '0') AS account,
-    any(o.platform) AS platform,
-    argMax(o.author_handle, o.created_at) AS handle,
-    count() AS posts,
-    avg(o.reactions) AS engagement,
-    argMax(ifNull(o.author_followers, 0), o.created_at) AS followers,
-    (sum((o.reactions + 1) / (m.median + 1)) + 5) / (posts + 5) AS relative,
-    uniqExactArray(arrayFilter(each -> each != o.account, a.accounts)) AS others,
-    relative * (1 + log(1 + others)) AS influence
-FROM own AS o
-INNER JOIN medians AS m ON m.platform = o.platform
-LEFT JOIN answers AS a ON a.post = o.post
-GROUP BY o.account
+)
 ORDER BY influence DESC, account
 LIMIT {limit:UInt32}

@@ -22,11 +22,12 @@ FROM
     SELECT
         toString(source_name) AS source,
         count() AS events,
-        countIf(text != '') - uniqExactIf(account_key, text, text != '') AS duplicates,
+        -- The hash of account and text: a set of texts takes twice the time.
+        countIf(text != '') - uniqExactIf(xxh3(account_key, text), text != '') AS duplicates,
         0 AS rejects,
-        toNullable(quantileExact(0.5)(dateDiff('millisecond', created_at, landed_at) / 1000)) AS median,
-        toNullable(quantileExact(0.95)(dateDiff('millisecond', created_at, landed_at) / 1000)) AS p95,
-        countIf(dateDiff('millisecond', created_at, landed_at) > 3600000) AS late,
+        toNullable(quantilesExact(0.5, 0.95)(toUnixTimestamp64Milli(landed_at) - toUnixTimestamp64Milli(created_at))[1] / 1000) AS median,
+        toNullable(quantilesExact(0.5, 0.95)(toUnixTimestamp64Milli(landed_at) - toUnixTimestamp64Milli(created_at))[2] / 1000) AS p95,
+        countIf(toUnixTimestamp64Milli(landed_at) - toUnixTimestamp64Milli(created_at) > 3600000) AS late,
         countIf(sentiment_status = 'deferred') AS deferred,
         countIf(sentiment_status = 'unknown') AS unknown
     FROM interactions FINAL
