@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,10 @@ from benchmarks import prepare
 def main(
     figure: Annotated[list[str] | None, typer.Argument(help="Figures to measure, by name or its beginning. None: all.")] = None,
     short: Annotated[bool, typer.Option("--short", help="Small counts: a look whether all works, no figures to keep.")] = False,
+    rows: Annotated[
+        int | None, typer.Option("--rows", min=10_000, help="Interactions that named queries are asked about.")
+    ] = None,
+    seconds: Annotated[int | None, typer.Option("--seconds", min=1, help="How long streams of events last.")] = None,
     json_file: Annotated[Path, typer.Option("--json", help="Where the figures go.")] = Path("build/bench.json"),
 ) -> None:
     """Measure Earshot on two cores: print a table and write build/bench.json.
@@ -21,6 +26,8 @@ def main(
     Kafka, ClickHouse, the worker and its peers share the two cores. Exit codes: 0 all was measured, 1 a figure is missing.
 
     Example: python -m benchmarks steps.hot_path end_to_end --short
+
+    Example: python -m benchmarks queries --rows 100000000
     """
     prepare()
     from benchmarks import report, suite  # after the cores are chosen: Polars counts them when it is imported
@@ -33,7 +40,9 @@ def main(
         console.print("a short run: the figures show that it works, not how fast")
     else:
         console.print(f"this takes about {sum(each.minutes for each in measurements):.0f} minutes on two quiet cores")
-    figures = suite.run(measurements, suite.SHORT if short else suite.FULL)
+    sizes = suite.SHORT if short else suite.FULL
+    sizes = replace(sizes, interactions=rows or sizes.interactions, latency_seconds=seconds or sizes.latency_seconds)
+    figures = suite.run(measurements, sizes)
     console.print(report.table(figures))
     report.write(json_file, figures)
     console.print(f"written to {json_file}")

@@ -18,7 +18,9 @@ from benchmarks import (
     listen_visible,
     memory,
     peers,
+    queries,
     reconcile,
+    rollups_live,
     scaling,
     sentiment,
     steps,
@@ -55,6 +57,8 @@ class Sizes:
     """That are linked; as many customers of a CRM."""
     posts: int
     """Of all accounts."""
+    interactions: int
+    """That named queries are asked about."""
 
 
 FULL = Sizes(
@@ -71,6 +75,7 @@ FULL = Sizes(
     rows=20_000_000,
     accounts=1_000_000,
     posts=10_000_000,
+    interactions=5_000_000,
 )
 SHORT = Sizes(
     events=60_000,
@@ -86,6 +91,7 @@ SHORT = Sizes(
     rows=200_000,
     accounts=40_000,
     posts=600_000,
+    interactions=200_000,
 )
 
 
@@ -149,6 +155,8 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement(identity.INSERT_NAMES, 4, lambda sizes: identity.insert_figures(sizes.topic, sizes.runs)),
     Measurement(identity_live.NAMES, 8, lambda sizes: identity_live.figures(Size(sizes.posts, sizes.accounts))),
     Measurement(identity_import.NAMES, 12, lambda sizes: identity_import.figures(sizes.accounts)),
+    Measurement(queries.NAMES, 30, lambda sizes: queries.figures(sizes.interactions, sizes.latency_seconds)),
+    Measurement(rollups_live.NAMES, 12, lambda sizes: rollups_live.figures(sizes.latency_rate, sizes.latency_seconds)),
     Measurement(peers.NAMES, 9, lambda sizes: peers.figures(*sizes.peers, sizes.runs)),
 )
 

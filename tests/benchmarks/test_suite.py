@@ -40,12 +40,15 @@ identity.lookups identity.bytes_per_account identity.hot_path_ratio identity.ins
 identity.ready_s identity.ready_mb
 identity.relink_s identity.relink_group_by_s identity.relink_stream_s identity.timeline_ms
 identity.import_s identity.import_alerts_p99_ms
+queries.worst_median_ms queries.worst_p95_ms queries.years_median_ms queries.bytes_per_row
+rollups.lag_s rollups.share
 peers.earshot peers.faust_ratio peers.faust peers.quix_ratio peers.quix peers.bytewax_ratio peers.bytewax
 """
 NAMES = STABLE.split()
 TINY = Sizes(
     events=6_000, passes=1, topic=5_000, runs=1, latency_rate=200, latency_seconds=3, memory=5_000, keys=(60_000, 90_000),
     peers=(1_000, 1_000), texts=60, rows=20_000, accounts=21_000, posts=400_000,
+    interactions=20_000,
 )  # fmt: skip
 
 
