@@ -21,7 +21,7 @@ from pipeline.clickhouse.query import one_line
 from pipeline.control.rollups import SETTINGS
 from pipeline.rollups.marks import write_mark
 from pipeline.rollups.rollup import Span, quarter_of
-from pipeline.rollups.tables import ROLLUPS
+from pipeline.rollups.tables import load_rollups
 from pipeline.rollups.versions import Versions
 
 BRANDS = 200
@@ -161,10 +161,10 @@ def roll_up(client: Client, size: Size) -> None:
     last, versions = quarter_of(datetime.now(UTC) + timedelta(days=1)), Versions(0)
     first = quarter_of(datetime.now(UTC) - size.span - timedelta(days=1))
     step = max(1, (last - first + 1) * PIECE // size.rows)
-    for rollup in ROLLUPS:
+    for rollup in load_rollups(None, None):
         pieces = range(last, first - 1, -step)
         for end in bar.track(pieces, len(pieces), f"table {rollup.name}: statements"):
             statement = rollup.rebuild([Span(max(first, end - step + 1), end)], versions.next())
             with one_line(client):
                 client.command(statement, settings=SETTINGS)
-        write_mark(client.command, rollup.name, 0, versions.next())
+        write_mark(client.command, rollup, 0, versions.next())

@@ -1,8 +1,7 @@
 """The settings: their sections, keys, defaults and limits. `config/load.py` reads them.
 
 `Settings` is one frozen object. app.py, control and the commands take it apart: steps, sinks and sources get plain arguments or
-one section. What needs several sections (migrate, status, rematch, replay, generate) gets the whole. Secrets are SecretStr:
-they print as stars.
+one section. What needs several sections (migrate, status, rematch, replay, generate) gets the whole. Secrets print as stars.
 """
 
 from __future__ import annotations
@@ -234,6 +233,7 @@ class Settings(BaseSettings):
     outgoing: OutgoingSettings = OutgoingSettings()
     brands: Path | None = Field(None, description="brands.yaml; none: the brands that ship with the sample stream")
     alerts: Path | None = Field(None, description="alerts.yaml; none: the rules that ship with Earshot")
+    roles: Path | None = Field(None, description="roles.yaml: who is what to a brand; none: the rules that ship with Earshot")
     sources: Path | None = Field(None, description="sources.yaml: what a listener listens to; none: nothing")
 
     _home = field_validator("*")(expand_home)

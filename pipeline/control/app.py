@@ -47,6 +47,8 @@ from pipeline.monitoring.table_metrics import keep_asking
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, parse_rules
 from pipeline.processors.mentions.brands import SAMPLE_BRANDS, BrandNames, parse_names
+from pipeline.rollups.roles import DEFAULT_ROLES, Roles, parse_roles
+from pipeline.rollups.tables import rollups
 from pipeline.sinks.alerts import AlertTables, AlertTopic
 from pipeline.sinks.changes import Changes
 from schemas.times import utc_now
@@ -65,6 +67,7 @@ class Control:
         self._settings = settings
         self._rules = WatchedFile(settings.alerts or DEFAULT_RULES, parse_rules, metrics.RULES)
         self._brands = WatchedFile(settings.brands or SAMPLE_BRANDS, parse_names, metrics.BRANDS)
+        self._roles = WatchedFile(settings.roles or DEFAULT_ROLES, parse_roles, metrics.ROLES)
         metrics.MEMORY_LIMIT.set(memory_limit())
         self._vitals = Vitals()
         self._client = clickhouse_client(settings.clickhouse, timeout_s=60)
@@ -82,7 +85,8 @@ class Control:
         self._late_windows = LateWindows(leader, evaluator, notifier, ask, Background(LATE_SHARE))
         changes = Changes(settings.kafka, "reconciling", leader.lease)
         self._reconciling = Reconciling(leader, self._tables, ask, Background(RECONCILE_SHARE), changes.changing)
-        self._rollups = RollupsJob(leader, settings.kafka, partial(clickhouse_client, settings.clickhouse, STATEMENT_S + 10))
+        connect = partial(clickhouse_client, settings.clickhouse, STATEMENT_S + 10)
+        self._rollups = RollupsJob(leader, settings.kafka, connect, rollups(self._roles.value, self._brands.value))
         self._calendars = Calendars(leader, self._client, lambda: self._brands.value)
         commands = AlertCommands(leader, evaluator, notifier, self._tables, ask_soon, lambda: self._brands.value.brands)
         tokens = {actor: token.get_secret_value() for actor, token in settings.control.tokens.items()}
@@ -114,6 +118,7 @@ class Control:
 
         self._rules.keep_checking(partial(reload, self.use))
         self._brands.keep_checking(partial(reload, self.use_brands))
+        self._roles.keep_checking(partial(reload, self.use_roles))
         await run_leading(self._leader, self._app, self._api, self._topic.ask, self._lead, self._close)
 
     def _close(self) -> None:
@@ -159,8 +164,13 @@ class Control:
             log.info("the rules take effect when this process leads again")
 
     async def use_brands(self, brands: BrandNames) -> None:
-        """Takes the brands' time zones over: at once where this process leads, else when it will."""
+        """Takes the brands' time zones and own accounts over: at once where this process leads, else when it will."""
+        self._rollups.use(rollups(self._roles.value, brands))
         await self._leader.on_thread(lambda: self._evaluator.use_zones(brands.zones))
+
+    async def use_roles(self, roles: Roles) -> None:
+        """Takes these rules of roles.yaml over: the table that follows them is filled anew."""
+        self._rollups.use(rollups(roles, self._brands.value))
 
 
 def run_control(settings: Settings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from clickhouse_connect.driver.client import Client
 
@@ -18,8 +18,7 @@ from pipeline.monitoring import metrics
 from pipeline.rollups.asked import Asked, Progress
 from pipeline.rollups.job import Job
 from pipeline.rollups.reader import SignalReader
-from pipeline.rollups.rollup import Span
-from pipeline.rollups.tables import ROLLUPS
+from pipeline.rollups.rollup import Rollup, Span
 from pipeline.rollups.versions import Versions
 
 STATEMENT_S = 60
@@ -37,14 +36,18 @@ JOIN_S = 2.0
 log = logging.getLogger("earshot.rollups")
 
 
+class _OtherRules(Exception):
+    """The job begins again, with other rollups."""
+
+
 class RollupsJob:
     """Runs the job, and again some seconds after it failed: no failure of it ends control.
 
     `connect` makes a client whose answers may take STATEMENT_S. Restart: see the job.
     """
 
-    def __init__(self, leader: Leader, kafka: KafkaSettings, connect: Callable[[], Client]) -> None:
-        self._leader, self._kafka, self._connect = leader, kafka, connect
+    def __init__(self, leader: Leader, kafka: KafkaSettings, connect: Callable[[], Client], rollups: Sequence[Rollup]) -> None:
+        self._leader, self._kafka, self._connect, self._rollups = leader, kafka, connect, rollups
         self._asked = Asked()
         self._thread: threading.Thread | None = None
         _show_none()
@@ -74,6 +77,11 @@ class RollupsJob:
             raise EarshotError("this control does not lead: it is starting, or another control leads") from None
         return self._asked.ask(span)
 
+    def use(self, rollups: Sequence[Rollup]) -> None:
+        """Takes these from now on, if their rules are others: what the table has of other rules is filled anew."""
+        if [rollup.rules for rollup in rollups] != [rollup.rules for rollup in self._rollups]:
+            self._rollups = rollups
+
     def progress(self) -> Progress:
         """Of the last rebuild that was asked for."""
         return self._asked.progress()
@@ -86,6 +94,8 @@ class RollupsJob:
                     self._run(versions, stop, check)
                 except GivenUp:
                     return
+                except _OtherRules:
+                    log.info("tables that follow rules are filled anew")
                 except Exception as error:  # the alerts must not end for it
                     log.warning("the rollups stand still: %s; will be retried", reason(error), exc_info=_unexpected(error))
                     self._asked.fail(reason(error))
@@ -103,10 +113,16 @@ class RollupsJob:
                     client.command(statement, settings=SETTINGS)
 
             ask = asker(client)
-            reader = SignalReader(self._kafka)
+            reader, rollups = SignalReader(self._kafka), self._rollups
+
+            def go_on() -> None:
+                check()
+                if self._rollups is not rollups:
+                    raise _OtherRules
+
             try:
-                job = Job(ROLLUPS, reader, write, lambda sql, more: ask(sql, {**SETTINGS, **more}), versions, self._asked)
-                job.run(stop, check)
+                job = Job(rollups, reader, write, lambda sql, more: ask(sql, {**SETTINGS, **more}), versions, self._asked)
+                job.run(stop, go_on)
             finally:
                 reader.close()
 

@@ -13,6 +13,8 @@ QUERY_VIEWS = tuple(query.view for query in named_queries().values() if not quer
 """Of the named queries that the analyst may ask: with parameters they are table functions."""
 READABLE = (
     "account_events",
+    "account_quarters",
+    "accounts",
     "alert_deliveries",
     "alert_events",
     "alert_silences",

@@ -17,7 +17,7 @@ from pipeline.maintenance.scan import Progress
 from pipeline.rollups.check import PATIENCE_S, Check, Difference, Range
 from pipeline.rollups.marks import oldest_quarter, read_marks
 from pipeline.rollups.rollup import Span, quarter_of, start_of
-from pipeline.rollups.tables import ROLLUPS
+from pipeline.rollups.tables import load_rollups
 from schemas.times import rfc3339, utc_now
 
 EARLIEST = datetime(1995, 1, 1, tzinfo=UTC)
@@ -50,12 +50,14 @@ def check(
     progress: Progress = lambda done, total: None,
 ) -> list[Difference]:
     """Where the rollups differ from the rows created from `since` on, before `until`; the running quarter-hour is left out, and
-    what is not filled yet. Raises UnreachableError without ClickHouse, EarshotError if it refuses."""
+    what is not filled yet. Raises SettingsError for roles.yaml and brands.yaml, UnreachableError without ClickHouse,
+    EarshotError if it refuses."""
+    rollups = load_rollups(settings.roles, settings.brands)
     with _asking(settings) as ask:
         whole = Span(quarter_of(since or EARLIEST), quarter_of((until or utc_now() + AHEAD) - timedelta(seconds=1)))
         oldest, running = oldest_quarter(ask) or whole.last + 1, quarter_of(utc_now())
-        marks = read_marks(ask)
-        filled = [(rollup, max(whole.first, marks.get(rollup.name, whole.last + 1))) for rollup in ROLLUPS]
+        marks = read_marks(ask, rollups)
+        filled = [(rollup, max(whole.first, marks.get(rollup.name, whole.last + 1))) for rollup in rollups]
         parts = ((oldest, running - 1), (max(oldest, running + 1), whole.last))
         ranges = [(rollup, Span(max(first, begin), min(end, whole.last))) for rollup, first in filled for begin, end in parts]
         bare = [(rollup, Span(first, min(oldest - 1, whole.last))) for rollup, first in filled]

@@ -23,7 +23,7 @@ from pipeline.kafka.topics import topic_configs
 from pipeline.maintenance.group_offsets import PartitionState, outside, states
 from pipeline.rollups.marks import read_marks
 from pipeline.rollups.rollup import quarter_of, start_of
-from pipeline.rollups.tables import ROLLUPS
+from pipeline.rollups.tables import load_rollups
 from schemas.times import utc_now
 
 _SOURCE = "if(source_name = '', platform, source_name) AS source"
@@ -137,8 +137,9 @@ def _clickhouse(settings: Settings, result: Status) -> None:
         result.second_creates = [SecondCreates(row[0], row[1], row[2], moved.pop(row[0], 0)) for row in creates]
         result.second_creates += [SecondCreates(source, 0, 0, rows) for source, rows in moved.items()]
         result.deferred = int(str(client.command(_DEFERRED, settings=settings_for(client))))
-        marks = read_marks(asker(client))
-        filled = {rollup.name: marks.get(rollup.name, quarter_of(utc_now())) for rollup in ROLLUPS}
+        rollups = load_rollups(settings.roles, settings.brands)
+        marks = read_marks(asker(client), rollups)
+        filled = {rollup.name: marks.get(rollup.name, quarter_of(utc_now())) for rollup in rollups}
         result.filling = {name: start_of(quarter) for name, quarter in filled.items() if quarter}
         _ask_linked(client, result)
 

@@ -30,7 +30,7 @@ CAUSES = ("partitions", "kafka", "clickhouse", "dead_letters", "signals", "evide
 """What can keep a worker from being ready; `held`: a partition whose next offset Kafka has lost."""
 STATES = ("reading", "seeding", "held")
 KEPT = ("memory", "table")
-ROLLUPS = ("quarters", "threads")
+ROLLUPS = ("quarters", "threads", "account_quarters")
 """The names of pipeline/rollups/tables.py."""
 
 _WORK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2.5, 5, 10, 30, 60, 300)
@@ -143,6 +143,8 @@ DEDUP_BYTES = gauge("dedup_bytes", "Memory of the known revisions and events")
 DROPPED_BYTES = gauge("dropped_keys_bytes", "Memory of the events whose create was dropped as irrelevant")
 BRANDS_RELOADS = counter("brands_reloads", "Changes of brands.yaml, by result: ok, failed", "result")
 BRANDS_STALE = gauge("brands_stale", "1 while brands.yaml is broken or missing and the version before is active")
+ROLES_RELOADS = counter("roles_reloads", "Changes of roles.yaml, by result: ok, failed", "result")
+ROLES_STALE = gauge("roles_stale", "1 while roles.yaml is broken or missing and the version before is active")
 MEMORY_LIMIT = gauge("memory_limit_bytes", "Memory this process may use: its control group's limit, else the machine's")
 
 
@@ -165,6 +167,7 @@ class Reloads(NamedTuple):
 
 
 BRANDS = Reloads("brands", BRANDS_RELOADS, BRANDS_STALE)
+ROLES = Reloads("roles", ROLES_RELOADS, ROLES_STALE)
 RULES = Reloads("rules", RULES_RELOADS, RULES_STALE)
 
 
@@ -195,6 +198,7 @@ def start(steps: list[str]) -> None:
     for result in ("ok", "failed"):
         BRANDS_RELOADS.labels(result)
         RULES_RELOADS.labels(result)
+        ROLES_RELOADS.labels(result)
     for rule_type in ("keyword", "reach"):
         CANDIDATES.labels(rule_type)
     for label in labels.LABELS:

@@ -56,7 +56,7 @@ class Job:
 
     def run(self, stop: threading.Event, check: Callable[[], None]) -> None:
         """Until `stop`, or until `check` raises. Raises what `ask` raises, too, and KafkaException."""
-        self._begin(read_marks(self._ask))
+        self._begin(read_marks(self._ask, [table.rollup for table in self._tables]))
         worked = False
         while not stop.is_set():
             check()
@@ -94,7 +94,7 @@ class Job:
     def _start_over(self) -> None:
         """Nobody knows what was missed: all is filled anew, and signals count from now on."""
         for table in self._tables:
-            write_mark(self._write, table.name, self._horizon(), self._versions.next())
+            write_mark(self._write, table.rollup, self._horizon(), self._versions.next())
         self._reader.begin()
         self._begin({})
         log.info("the rollups are filled from all rows, in the background")

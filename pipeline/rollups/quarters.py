@@ -36,6 +36,7 @@ class Quarters:
 
     name = "quarters"
     prompt = True
+    rules = ""
 
     def rebuild(self, spans: Sequence[Span], version: int) -> str:
         """As `Rollup.rebuild`."""

@@ -28,6 +28,9 @@ class Rollup(Protocol):
     prompt: bool
     """Whether its running quarter is at most 15 s late, whatever that costs. False: it takes its share of the time."""
 
+    rules: str
+    """The hash of the rules that its rows follow; blank: it follows none. Where they are others, the table is filled anew."""
+
     def rebuild(self, spans: Sequence[Span], version: int) -> str:
         """The INSERT ... SELECT that makes anew what depends on rows of these quarters: all of it with `version`, and what the
         table has and should not have any more with is_deleted = 1. It may run twice."""

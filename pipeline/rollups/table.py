@@ -40,7 +40,7 @@ class Table:
         self.asked: Sweep | None = None
         self.failure = ""
         """Why the last statement failed; blank: it did not."""
-        self._rollup, self._write, self._versions = rollup, write, versions
+        self.rollup, self._write, self._versions = rollup, write, versions
         self._clock: Clock = wall
         self._size, self._complaint = Size(), Seldom()
         self._running_at = self._again_at = 0.0
@@ -91,7 +91,7 @@ class Table:
         return took
 
     def _mark(self, quarter: int, version: int) -> None:
-        write_mark(self._write, self.name, quarter, version)
+        write_mark(self._write, self.rollup, quarter, version)
 
     def _changed(self, quarters: Sequence[int], learn: bool = True) -> float:
         begun = self._clock()
@@ -107,7 +107,7 @@ class Table:
         version = self._versions.next()
 
         def work() -> None:
-            self._write(self._rollup.rebuild(spans, version))
+            self._write(self.rollup.rebuild(spans, version))
             then(version)
 
         took = self._timed(work)

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from pipeline.processors.mentions.brands import SAMPLE_BRANDS, BrandNames, load_brands, names_of
+from pipeline.rollups.accounts import Accounts
 from pipeline.rollups.quarters import Quarters
+from pipeline.rollups.roles import DEFAULT_ROLES, Roles, load_roles
 from pipeline.rollups.rollup import Rollup
 from pipeline.rollups.threads import Threads
 
-ROLLUPS: tuple[Rollup, ...] = (Quarters(), Threads())
+
+def rollups(roles: Roles, brands: BrandNames) -> tuple[Rollup, ...]:
+    """Those of these rules and brands."""
+    return (Quarters(), Threads(), Accounts(roles, brands))
+
+
+def load_rollups(roles: Path | None, brands: Path | None) -> tuple[Rollup, ...]:
+    """The same, of files; None: those that ship. Raises SettingsError."""
+    return rollups(load_roles(roles or DEFAULT_ROLES), names_of(load_brands(brands or SAMPLE_BRANDS)))

@@ -38,6 +38,7 @@ class Threads:
 
     name = "threads"
     prompt = False
+    rules = ""
 
     def rebuild(self, spans: Sequence[Span], version: int) -> str:
         """As `Rollup.rebuild`."""

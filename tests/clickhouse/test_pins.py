@@ -43,7 +43,7 @@ from pipeline.processors.alerts.store import LateDay
 from pipeline.processors.mentions.business_hours import Calendar
 from pipeline.rollups.marks import write_mark
 from pipeline.rollups.rollup import Span
-from pipeline.rollups.tables import ROLLUPS
+from pipeline.rollups.tables import load_rollups
 from pipeline.rollups.threads import Threads
 from pipeline.sinks.alerts import AlertTables
 from pipeline.sinks.calendars import changes as calendar_changes
@@ -321,9 +321,9 @@ def _write_everywhere(settings: Settings) -> None:
         _write_threads(client, inserter)
         fingerprints.check(client, "hash_key", "the key")
         client.command("TRUNCATE TABLE account_events")
-        for number, rollup in enumerate(ROLLUPS, 1):
+        for number, rollup in enumerate(load_rollups(None, None), 1):
             client.command(rollup.rebuild([Span(0, 2_000_000)], number), settings=STATEMENTS)
-            write_mark(client.command, rollup.name, 0, number)
+            write_mark(client.command, rollup, 0, number)
     assert check_accounts(settings.clickhouse, repair=True, pause_s=0)
     assert events_states(settings.kafka)  # a fresh broker has its group's coordinator by then
     accept_loss(settings.kafka, settings.clickhouse, [Lost(settings.kafka.topic("events"), 0, 0, 2, 3)])

@@ -25,6 +25,7 @@ PUBLISHED = {
     "018_account_events": 0x2CAD13CAF264E0FD,
     "019_quarters": 0x2568BBF27831AEEC,
     "020_threads": 0xE4C48AEE32EEF8CF,
+    "021_accounts": 0xFD57C6CA58BDA0B1,
 }
 """XXH3-64 by name. A new migration adds a line here; no line ever changes."""
 

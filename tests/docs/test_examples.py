@@ -26,6 +26,7 @@ from pipeline.listen.sources_file import parse_sources
 from pipeline.notify.receivers import check
 from pipeline.processors.alerts.rules import parse_rules
 from pipeline.processors.mentions.brands import parse_brands
+from pipeline.rollups.roles import parse_roles
 from pipeline.sources.recorded.mapping import load_mapping
 from tests.docs.pages import PAGES, Example, anchors, examples, inline
 from tests.support.isolation import ROOT
@@ -138,6 +139,8 @@ def test_yaml_loads(tmp_path: Path) -> None:
             load_mapping(file)
         elif re.match("(types|blocked|platforms|largest):", each.text):
             parse_identity_rules(each.text.encode(), each.page)
+        elif each.text.startswith("roles:"):
+            parse_roles(each.text.encode(), each.page)
         elif each.text.startswith("sources:"):
             parse_sources(each.text.encode(), each.page)
         elif not re.match("(rules|receivers|group):", each.text):

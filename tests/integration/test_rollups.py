@@ -106,7 +106,7 @@ def test_differences_are_found_and_put_right_by_the_command(
             f"SELECT number, 1, 'x', toDateTime64('{first} 12:00:00', 3, 'UTC') + INTERVAL number HOUR, ['Acme'] "
             "FROM numbers(48)"
         )
-    wait_for("control has begun", lambda: number(settings, "SELECT uniqExact(rollup) FROM rollup_marks") == 2)
+    wait_for("control has begun", lambda: number(settings, "SELECT uniqExact(rollup) FROM rollup_marks") == 3)
     done = run("rollups", "rebuild", "--from", first, "--to", fourth)
     assert (done.code, done.out) == (0, "the rollups are made anew\n")
     assert number(settings, "SELECT sum(mentions) FROM quarters FINAL") == 48

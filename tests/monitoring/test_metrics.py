@@ -14,7 +14,7 @@ from pipeline.monitoring.column_histogram import ColumnHistogram
 from pipeline.monitoring.declare import DECLARED
 from pipeline.monitoring.health import Vitals
 from pipeline.monitoring.reject_reasons import CLASSES, reason_class
-from pipeline.rollups.tables import ROLLUPS
+from pipeline.rollups.tables import load_rollups
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from pipeline.worker.lag import Lag
@@ -115,7 +115,7 @@ def test_what_control_counts_starts_at_zero() -> None:
         assert metrics.REGISTRY.get_sample_value("earshot_alert_deliveries_total", labels) == 0
     for path in ("single", "windowed"):
         assert metrics.REGISTRY.get_sample_value("earshot_alert_seconds_count", {"path": path}) is not None
-    assert tuple(rollup.name for rollup in ROLLUPS) == metrics.ROLLUPS
+    assert tuple(rollup.name for rollup in load_rollups(None, None)) == metrics.ROLLUPS
     for state in State:
         assert metrics.REGISTRY.get_sample_value("earshot_alerts_changes_total", {"state": state}) is not None
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from clickhouse_connect.driver.client import Client
@@ -43,6 +44,7 @@ class Broken:
 
     name = "broken"
     prompt = True
+    rules = ""
 
     def rebuild(self, spans: Sequence[Span], version: int) -> str:
         return "INSERT INTO quarters SELECT throwIf(1)"
@@ -101,7 +103,7 @@ class House:
         return {int(version) for (version,) in self.client.query("SELECT DISTINCT version FROM quarters FINAL").result_rows}
 
     def marks(self) -> dict[str, int]:
-        return read_marks(asker(self.client))
+        return read_marks(asker(self.client), (Quarters(), Broken()))
 
     def equal(self) -> None:
         wait_for("the rollup has what changed", lambda: self.differing() == 0)
@@ -183,3 +185,28 @@ def test_a_rollup_that_fails_holds_no_other_back(house: House) -> None:
         wait_for("the lag says so", lambda: lag("running") + lag("older") > 0)
     assert metrics.ROLLUPS_FAILED.labels("broken")._value.get() >= 1
     assert QUARTER_S == 900
+
+
+class Ruled(Quarters):
+    """A rollup that follows rules."""
+
+    def __init__(self, rules: str) -> None:
+        self.rules = rules
+
+
+def test_other_rules_fill_the_table_anew_and_so_do_the_ones_of_before(house: House) -> None:
+    insert(house.client, *(row(key) for key in range(60)))
+    versions: list[set[int]] = []
+    for rules in ("a", "b", "a"):
+        rollup = Ruled(rules)
+        assert read_marks(asker(house.client), [rollup]) == {}, "what other rules have filled"
+        with house.working([rollup]):
+            filled = partial(read_marks, asker(house.client), [rollup])
+            wait_for("all is filled", lambda: filled() == {"quarters": 0})  # noqa: B023
+        assert house.differing() == 0
+        versions.append(house.versions())
+    assert max(versions[0]) < min(versions[1]) <= max(versions[1]) < min(versions[2])
+    with house.working([Ruled("a")]):
+        house.tell(OLD)
+        wait_for("it is read", lambda: lag("older") == 0)
+    assert read_marks(asker(house.client), [Ruled("a")]) == {"quarters": 0}

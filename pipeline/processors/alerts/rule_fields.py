@@ -34,6 +34,23 @@ def _language(name: str) -> str:
     return code
 
 
+def by_language(words: object) -> object:
+    """Lists by language, in any form, as lists by its code; `any` stays. What is no mapping stays for the next check."""
+    if not isinstance(words, dict):
+        return words
+    by_code: dict[str, object] = {}
+    for name, listed in words.items():
+        if not isinstance(name, str):
+            raise ValueError("its languages are texts: quote a text that looks like another")
+        code = "any" if name == "any" else "" if name == "all" else primary_code(name)
+        if not code:
+            raise ValueError(f"{name!r} is no language, as en, and not `any`")
+        if code in by_code:
+            raise ValueError(f"{name!r} is {code}, which has words already")
+        by_code[code] = listed
+    return by_code
+
+
 Window = Annotated[Duration, AfterValidator(_minutes)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Word = Annotated[str, AfterValidator(_word)]

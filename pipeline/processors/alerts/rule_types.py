@@ -13,8 +13,7 @@ from pipeline.config.fields import Duration, Name
 from pipeline.config.zone import Zone
 from pipeline.processors.alerts.minutes import STEP_S
 from pipeline.processors.alerts.receiver import Escalation
-from pipeline.processors.alerts.rule_fields import Dimension, Language, Platform, Text, Window, Word
-from pipeline.processors.language_codes import primary_code
+from pipeline.processors.alerts.rule_fields import Dimension, Language, Platform, Text, Window, Word, by_language
 from schemas import events
 from schemas.alerts import Scope
 
@@ -136,25 +135,10 @@ class KeywordRule(Mentioning):
     """A word that means trouble in an inbound event about a brand; by language, `any` for all."""
 
     type: Literal["keyword"]
-    words: dict[str, Annotated[tuple[Word, ...], Field(min_length=1)]] = Field(min_length=1)
+    words: Annotated[dict[str, Annotated[tuple[Word, ...], Field(min_length=1)]], BeforeValidator(by_language)] = Field(
+        min_length=1
+    )
     severity: int = Field(7, ge=1, le=10)
-
-    @field_validator("words", mode="before")
-    @classmethod
-    def _languages(cls, words: object) -> object:
-        if not isinstance(words, dict):
-            return words
-        by_code: dict[str, object] = {}
-        for name, listed in words.items():
-            if not isinstance(name, str):
-                raise ValueError("its languages are texts: quote a text that looks like another")
-            code = "any" if name == "any" else "" if name == "all" else primary_code(name)
-            if not code:
-                raise ValueError(f"{name!r} is no language, as en, and not `any`")
-            if code in by_code:
-                raise ValueError(f"{name!r} is {code}, which has words already")
-            by_code[code] = listed
-        return by_code
 
 
 class ReachRule(Mentioning):

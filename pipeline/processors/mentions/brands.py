@@ -154,12 +154,28 @@ def _no_competitor(name: str, own: str, known: set[str]) -> str:
     return "the brand itself" if name == own else f"no brand of this file{hint(name, known)}"
 
 
+class OwnAccount(NamedTuple):
+    """An account of a brand's own. Only one of `handle`, in small letters (of ASCII) without @, and `id` is there."""
+
+    platform: str
+    """Blank: any."""
+    handle: str
+    id: str
+
+    @classmethod
+    def of(cls, account: Account) -> OwnAccount:
+        return cls(account.platform, lower(account.handle or ""), account.id or "")
+
+
 class BrandNames(NamedTuple):
-    """The part of the file that control needs: the names; zones and business hours of the brands that have them."""
+    """The part of the file that control needs: the names; zones, business hours, own accounts and competitors of those that
+    have them."""
 
     brands: list[str]
     zones: Zones
     hours: Mapping[str, BusinessHours]
+    accounts: Mapping[str, frozenset[OwnAccount]] = {}
+    competitors: Mapping[str, tuple[str, ...]] = {}
 
 
 def load_brands(path: Path) -> Brands:
@@ -174,6 +190,23 @@ def parse_brands(content: bytes, path: Path) -> Brands:
 
 def parse_names(content: bytes, path: Path) -> BrandNames:
     """The names in the content of `path`. Raises as `load_brands`."""
-    brands = parse_brands(content, path)
-    hours = {brand.name: brand.hours for brand in brands.brands if brand.hours is not None}
-    return BrandNames([brand.name for brand in brands.brands], brands.zones, hours)
+    return names_of(parse_brands(content, path))
+
+
+def names_of(file: Brands) -> BrandNames:
+    """What control needs of the file."""
+    hours = {brand.name: brand.hours for brand in file.brands if brand.hours is not None}
+    accounts = {
+        brand.name: frozenset(
+            (*map(OwnAccount.of, brand.support), *(OwnAccount("", lower(handle), "") for handle in brand.handles))
+        )
+        for brand in file.brands
+        if brand.support or brand.handles
+    }
+    competitors = {brand.name: brand.competitors for brand in file.brands if brand.competitors}
+    return BrandNames([brand.name for brand in file.brands], file.zones, hours, accounts, competitors)
+
+
+def lower(handle: str) -> str:
+    """In small letters of ASCII alone, as ClickHouse's `lower` makes them."""
+    return handle.encode().lower().decode()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import SettingsError
-from pipeline.processors.mentions.brands import load_brands, parse_names
+from pipeline.processors.mentions.brands import OwnAccount, load_brands, parse_names
 
 WHOLE = """
 brands:
@@ -35,7 +35,10 @@ def test_a_file_with_everything(tmp_path: Path) -> None:
     assert brands.zones == {"Acme": "Europe/Berlin"}
     hours = {"mon-fri": ("09:00-18:00",), "sat": ("09:00-12:00", "14:00-16:30"), "holidays": ("DE-BE", "NO")}
     names = parse_names(path.read_bytes(), path)
-    assert tuple(names) == (["Acme", "Bolt"], {"Acme": "Europe/Berlin"}, {"Acme": hours})
+    assert names[:3] == (["Acme", "Bolt"], {"Acme": "Europe/Berlin"}, {"Acme": hours})
+    own = [OwnAccount("", "acme", ""), OwnAccount("", "acme_us", ""), OwnAccount("facebook", "", "17")]
+    assert names.accounts == {"Acme": {*own, OwnAccount("twitter", "acmehelp", "")}}
+    assert names.competitors == {"Acme": ("Bolt",)}
 
 
 @pytest.mark.parametrize(
