@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.api.client import ask as ask_api
 from pipeline.config.settings import Settings
 from pipeline.maintenance.reconcile import reconcile
 from pipeline.maintenance.rematch import rematch
@@ -19,7 +20,7 @@ from pipeline.processors.sentiment.memory import MemoryLabeller
 from pipeline.sinks.changes import Changes
 from schemas.times import utc_now
 from tests.support.commands import Run, set_variables
-from tests.support.control import controlled, event, send, stamp, start_control
+from tests.support.control import EAGER, controlled, event, send, stamp, start_control
 from tests.support.oracle import connect
 from tests.support.rollups import differences
 from tests.support.worker import Worker, wait_for
@@ -35,7 +36,7 @@ def settings(emptied: Settings) -> Settings:
 
 @pytest.fixture
 def control(settings: Settings, tmp_path: Path) -> Iterator[Worker]:
-    control = start_control(settings, tmp_path / "control.log")
+    control = start_control(settings, tmp_path / "control.log", EAGER)
     try:
         control.wait_ready()
         yield control
@@ -128,3 +129,18 @@ def test_differences_are_found_and_put_right_by_the_command(
     assert (wrong.code, wrong.err) == (2, f"earshot: --from {second} is not before --to {first}\n")
     control.stop()
     assert run("rollups", "rebuild").code == 3
+
+
+def test_control_ends_in_time_while_a_statement_of_the_rollups_runs(settings: Settings, control: Worker) -> None:
+    """`earshot up` gives it half a minute, as `stop` does."""
+    wait_for("control has begun", lambda: number(settings, "SELECT uniqExact(rollup) FROM rollup_marks") == 2, timeout=300)
+    with connect(settings) as client:
+        client.command(  # one conversation: a statement of many seconds, however small its piece
+            "INSERT INTO interactions (event_key, version, platform, kind, created_at, brands, conversation_id) "
+            "SELECT number, 1, 'x', 'comment', toDateTime64('2026-03-01', 3, 'UTC'), ['Acme'], 'c' FROM numbers(300000)"
+        )
+    body = {"since": "2026-03-01T00:00:00Z", "until": "2026-03-01T00:15:00Z"}
+    assert ask_api(settings, "control", "POST", "/rollups", body)["left"]
+    running = "SELECT count() FROM system.processes WHERE query LIKE 'INSERT INTO threads%'"
+    wait_for("the statement runs", lambda: number(settings, running) > 0, timeout=300)
+    assert control.stop() == 0, control.tail()

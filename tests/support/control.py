@@ -36,6 +36,8 @@ from tests.support.topics import end_offsets
 from tests.support.worker import Worker, wait_for
 
 COMMAND = ("-m", "pipeline.cli", "control")
+EAGER = ("-m", "tests.support.eager_control", "control")
+"""For a test that waits for the rollups."""
 TOKEN = "a token of ines, 24 long"
 HOOK = "hook"
 

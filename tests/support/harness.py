@@ -17,7 +17,7 @@ from pipeline.config.settings import Settings
 from pipeline.processors.alerts.rules import DEFAULT_RULES
 from tests.support import labels, oracle, rollups, topics
 from tests.support.beside import beside
-from tests.support.control import controlled, start_control
+from tests.support.control import EAGER, controlled, start_control
 from tests.support.load import Generator, Message
 from tests.support.worker import COMMAND, Worker, wait_for
 
@@ -69,7 +69,7 @@ class Run:
             self.control.kill()
         self.started += 1
         settings = controlled(self.settings, DEFAULT_RULES)
-        self.control = start_control(settings, self.folder / f"control{self.started}.log")
+        self.control = start_control(settings, self.folder / f"control{self.started}.log", EAGER)
 
     def start_worker(self) -> Worker:
         self.started += 1
