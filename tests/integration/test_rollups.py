@@ -17,6 +17,7 @@ from pipeline.maintenance.rescore import rescore
 from pipeline.migrate import migrate
 from pipeline.processors.alerts.rules import DEFAULT_RULES
 from pipeline.processors.sentiment.memory import MemoryLabeller
+from pipeline.rollups.tables import load_rollups
 from pipeline.sinks.changes import Changes
 from schemas.times import utc_now
 from tests.support.commands import Run, set_variables
@@ -47,6 +48,13 @@ def control(settings: Settings, tmp_path: Path) -> Iterator[Worker]:
 def number(settings: Settings, sql: str) -> int:
     with connect(settings) as client:
         return int(str(client.command(sql)))
+
+
+def begun(settings: Settings) -> None:
+    """Returns when each rollup has its mark."""
+    of = len(load_rollups(settings.roles, settings.brands))
+    marks = "SELECT uniqExact(rollup) FROM rollup_marks"
+    wait_for("control has begun", lambda: number(settings, marks) == of, timeout=300)
 
 
 def equal(settings: Settings) -> None:
@@ -107,7 +115,7 @@ def test_differences_are_found_and_put_right_by_the_command(
             f"SELECT number, 1, 'x', toDateTime64('{first} 12:00:00', 3, 'UTC') + INTERVAL number HOUR, ['Acme'] "
             "FROM numbers(48)"
         )
-    wait_for("control has begun", lambda: number(settings, "SELECT uniqExact(rollup) FROM rollup_marks") == 3)
+    begun(settings)
     done = run("rollups", "rebuild", "--from", first, "--to", fourth)
     assert (done.code, done.out) == (0, "the rollups are made anew\n")
     assert number(settings, "SELECT sum(mentions) FROM quarters FINAL") == 48
@@ -133,7 +141,7 @@ def test_differences_are_found_and_put_right_by_the_command(
 
 def test_control_ends_in_time_while_a_statement_of_the_rollups_runs(settings: Settings, control: Worker) -> None:
     """`earshot up` gives it half a minute, as `stop` does."""
-    wait_for("control has begun", lambda: number(settings, "SELECT uniqExact(rollup) FROM rollup_marks") == 2, timeout=300)
+    begun(settings)
     with connect(settings) as client:
         client.command(  # one conversation: a statement of many seconds, however small its piece
             "INSERT INTO interactions (event_key, version, platform, kind, created_at, brands, conversation_id) "
