@@ -25,11 +25,15 @@ CONVERSATION_SQL = f"xxh3(concat(platform, ':', {NAME_SQL}))"
 _IS_WORD = "kind IN ('" + "', '".join(WORDS) + "')"
 
 KEY = ("brand", "opened", "conversation")
-_COLUMNS = (
-    "conversation_id", "platform", "kind", "private", "team", "customer", "customers", "words", "ours", "answers", "asked_at",
-    "answered_at", "early", "waiting", "waiting_since", "last_customer", "last_ours", "statuses", "status_at", "closed_at",
-    "reopened", "resolved_at", "quarters",
-)  # fmt: skip
+_EMPTY = {
+    "conversation_id": "''", "platform": "''", "kind": "''", "private": "false", "team": "''", "customer": "0",
+    "customers": "0", "words": "0", "ours": "0", "answers": "[]", "asked_at": "[]", "answered_at": "[]", "early": "0",
+    "waiting": "0", "waiting_since": "NULL", "last_customer": "toDateTime64(0, 3, 'UTC')", "last_ours": "NULL",
+    "statuses": "[]", "status_at": "[]", "closed_at": "NULL", "reopened": "0", "resolved_at": "NULL", "quarters": "[]",
+}  # fmt: skip
+"""Column -> what it holds in the row of a conversation that is gone, which is its key alone. Literals: ClickHouse plans them at
+once."""
+_COLUMNS = tuple(_EMPTY)
 _LATEST = "9223372036854775807"
 
 
@@ -44,8 +48,7 @@ class Threads:
         """As `Rollup.rebuild`."""
         names = ", ".join((*KEY, *_COLUMNS))
         key, touched = ", ".join(KEY), _touched(spans)
-        # A column that is not named has its default: a row that is gone is its key alone.
-        gone = ", ".join(f"defaultValueOfTypeName(toTypeName({name})) AS {name}" for name in _COLUMNS)
+        gone = ", ".join(f"{nothing} AS {name}" for name, nothing in _EMPTY.items())
         return (
             f"INSERT INTO threads ({names}, version, is_deleted) "
             f"SELECT {names}, toUInt64({version}) AS version, gone FROM ("
@@ -127,19 +130,27 @@ FROM
 WHERE if(side = 0, is_customer, named OR empty(spoken_for))""".format(closed="'" + "', '".join(CLOSED) + "'")
 
 # The first of ours at or after each word, among those for its author and those for everybody: (time, event_key). A word that
-# has none is closed (run 1) or waits (run 0).
+# has none is closed (run 1) or waits (run 0). A level each: ClickHouse plans an alias anew wherever it stands.
 _ANSWERED = f"""
-SELECT *,
-    min(if(side = 1 AND person = 0, (effective, event_key), (toInt64({_LATEST}), toUInt64(0)))) OVER everybody AS next_for_all,
-    min(if(side = 1 AND person != 0, (effective, event_key), (toInt64({_LATEST}), toUInt64(0)))) OVER own AS next_for_one,
-    if(next_for_one < next_for_all, next_for_one, next_for_all) AS next,
-    multiIf(side = 1, event_key, side = 2, 2, next.1 < {_LATEST}, next.2, at <= closed, 1, 0) AS run
-FROM ({{counted}})
-WINDOW
-    everybody AS (PARTITION BY conversation, brand ORDER BY effective DESC, side DESC, event_key DESC
-        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
-    own AS (PARTITION BY conversation, brand, person ORDER BY effective DESC, side DESC, event_key DESC
-        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"""
+SELECT *, multiIf(side = 1, event_key, side = 2, 2, next.1 < {_LATEST}, next.2, at <= closed, 1, 0) AS run
+FROM
+(
+    SELECT *, if(next_for_one < next_for_all, next_for_one, next_for_all) AS next
+    FROM
+    (
+        SELECT *,
+            min(if(side = 1 AND person = 0, (effective, event_key), (toInt64({_LATEST}), toUInt64(0)))) OVER everybody
+                AS next_for_all,
+            min(if(side = 1 AND person != 0, (effective, event_key), (toInt64({_LATEST}), toUInt64(0)))) OVER own
+                AS next_for_one
+        FROM ({{counted}})
+        WINDOW
+            everybody AS (PARTITION BY conversation, brand ORDER BY effective DESC, side DESC, event_key DESC
+                ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
+            own AS (PARTITION BY conversation, brand, person ORDER BY effective DESC, side DESC, event_key DESC
+                ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+    )
+)"""
 
 # A run: words, and the one of ours that answers them all. One of ours that answers none is a run of its own. Its wait begins
 # with the first word, or the last remark up to the word that is named.
