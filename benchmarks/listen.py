@@ -23,7 +23,7 @@ from benchmarks.ground import Ground, cpu_seconds, ground, peak_mb
 from benchmarks.progress import bar
 from benchmarks.report import MB, Figure
 from pipeline.config.environment import child_environment
-from pipeline.config.settings import ListenSettings
+from pipeline.config.listening import ListenSettings
 from pipeline.embedded.child import free_port
 from pipeline.sources.platforms.observation import Observation, Observe, Origin, Unreadable
 from pipeline.sources.platforms.registry import mapper

@@ -22,7 +22,8 @@ from benchmarks.listen import DATA
 from benchmarks.report import MS, Figure
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.environment import child_environment
-from pipeline.config.settings import ListenSettings, Settings
+from pipeline.config.listening import ListenSettings
+from pipeline.config.settings import Settings
 from schemas.untyped import JsonObject
 from tests.support.bluesky_server import BlueskyServer
 from tests.support.mastodon_server import MastodonServer

@@ -24,6 +24,7 @@ from pipeline.cli import (
     mapping,
     offsets,
     query,
+    rates,
     reconcile,
     rematch,
     replay,
@@ -199,6 +200,7 @@ app.command(epilog="Example:  earshot query 'SELECT platform, count() FROM inter
 )
 app.command(epilog="Example:  earshot rematch --brand Acme --since 2026-11-01 --dry-run")(rematch.rematch)
 app.command(epilog="Example:  earshot check --repair")(check.check)
+app.command(epilog="Example:  earshot rates rates.csv")(rates.rates)
 app.command(epilog="Example:  earshot reconcile --dry-run")(reconcile.reconcile)
 app.command(epilog="Example:  earshot rescore --since 2026-11-01 --dry-run")(rescore.rescore)
 app.command(epilog="Example:  earshot label reviews.csv --column text --model accurate > labels.jsonl")(label.label)

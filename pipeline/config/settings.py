@@ -16,6 +16,8 @@ import platformdirs
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from pipeline.config.analytics import AnalyticsSettings
+from pipeline.config.listening import ListenSettings
 from pipeline.config.outgoing import OutgoingSettings
 from pipeline.config.section import Section, expand_home, refuse
 
@@ -196,11 +198,6 @@ class CustomersSettings(Section):
     _distinct = field_validator("tokens")(distinct_tokens)
 
 
-class ListenSettings(Section):
-    host: str = Field("127.0.0.1", description="address that /live, /ready and /metrics of a listener listen on")
-    port: int = Field(9403, ge=0, le=65535, description="their port; 0: any that is free")
-
-
 class EmbeddedSettings(Section):
     data_dir: Path = Field(Path(platformdirs.user_data_dir("earshot")), description="folder with all state of `earshot up`")
     broker: Literal["auto", "kafka", "light"] = Field(
@@ -230,6 +227,7 @@ class Settings(BaseSettings):
     control: ControlSettings = ControlSettings()
     customers: CustomersSettings = CustomersSettings()
     listen: ListenSettings = ListenSettings()
+    analytics: AnalyticsSettings = AnalyticsSettings()
     outgoing: OutgoingSettings = OutgoingSettings()
     brands: Path | None = Field(None, description="brands.yaml; none: the brands that ship with the sample stream")
     alerts: Path | None = Field(None, description="alerts.yaml; none: the rules that ship with Earshot")

@@ -32,6 +32,7 @@ from pipeline.control.calendars import Calendars
 from pipeline.control.commands import AlertCommands
 from pipeline.control.evaluation import EVALUATING, Evaluation
 from pipeline.control.notifier import Notifier
+from pipeline.control.rates import Rates
 from pipeline.control.reconciling import RECONCILE_SHARE, Reconciling
 from pipeline.control.rollups import STATEMENT_S, RollupsJob
 from pipeline.errors import SettingsError
@@ -88,6 +89,7 @@ class Control:
         connect = partial(clickhouse_client, settings.clickhouse, STATEMENT_S + 10)
         self._rollups = RollupsJob(leader, settings.kafka, connect, rollups(self._roles.value, self._brands.value))
         self._calendars = Calendars(leader, self._client, lambda: self._brands.value)
+        self._rates = Rates(leader, self._client, settings.analytics.currency)
         commands = AlertCommands(leader, evaluator, notifier, self._tables, ask_soon, lambda: self._brands.value.brands)
         tokens = {actor: token.get_secret_value() for actor, token in settings.control.tokens.items()}
         self._api = ApiServer(commands, self._rollups, self._vitals, (settings.control.host, settings.control.port), tokens)
@@ -140,6 +142,7 @@ class Control:
                     self._leader.start(self._reconciling.run(generation))
                     self._leader.start(self._rollups.run())
                     self._leader.start(self._calendars.run(generation))
+                    self._leader.start(self._rates.run(generation))
                     await self._evaluation.run()
         finally:
             self._evaluator.stop()

@@ -30,7 +30,7 @@ CAUSES = ("partitions", "kafka", "clickhouse", "dead_letters", "signals", "evide
 """What can keep a worker from being ready; `held`: a partition whose next offset Kafka has lost."""
 STATES = ("reading", "seeding", "held")
 KEPT = ("memory", "table")
-ROLLUPS = ("quarters", "threads", "account_quarters")
+ROLLUPS = ("quarters", "threads", "account_quarters", "relations", "measures", "orders")
 """The names of pipeline/rollups/tables.py."""
 
 _WORK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2.5, 5, 10, 30, 60, 300)

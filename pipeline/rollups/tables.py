@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.processors.mentions.brands import SAMPLE_BRANDS, BrandNames, load_brands, names_of
 from pipeline.rollups.accounts import Accounts
+from pipeline.rollups.copied import MEASURES, ORDERS, RELATIONS
 from pipeline.rollups.quarters import Quarters
 from pipeline.rollups.roles import DEFAULT_ROLES, Roles, load_roles
 from pipeline.rollups.rollup import Rollup
@@ -14,7 +15,7 @@ from pipeline.rollups.threads import Threads
 
 def rollups(roles: Roles, brands: BrandNames) -> tuple[Rollup, ...]:
     """Those of these rules and brands."""
-    return (Quarters(), Threads(), Accounts(roles, brands))
+    return (Quarters(), Threads(), Accounts(roles, brands), RELATIONS, MEASURES, ORDERS)
 
 
 def load_rollups(roles: Path | None, brands: Path | None) -> tuple[Rollup, ...]:

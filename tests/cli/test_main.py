@@ -36,6 +36,7 @@ COMMANDS = [
         "dlq replay",
         "offsets list",
         "offsets accept-loss",
+        "rates",
         "rollups rebuild",
         "rollups check",
         "mapping new",
@@ -301,6 +302,15 @@ def test_reconcile_shows_what_became_one_row(stacked: Run, settings: Settings) -
     dry = stacked("reconcile", "--dry-run")
     assert dry.out.splitlines()[-1] == "1 events would become one row, 1 rows would be moved"
     assert any(line.replace("│", " ").split() == ["x", "1"] for line in dry.out.splitlines())
+
+
+def test_rates_are_counted_and_bad_lines_named(stacked: Run) -> None:
+    path = Path("rates.csv")
+    path.write_text("date,currency,rate\n2026-11-02,USD,1.15\n2026-10-30,UAH,48.9\n")
+    assert stacked("rates", "rates.csv").out == "2 rates of 2 currencies, 2026-10-30 to 2026-11-02\n"
+    path.write_text("date,currency,rate\n2026-11-02,USD,1.15\n2026-11-03,USD,\n")
+    done = stacked("rates", "rates.csv")
+    assert done.code == 2 and done.err.strip().endswith("rates.csv: nothing is loaded: line 3: rate '' is no number above 0")
 
 
 def test_query_counts_each_event_once_in_each_format(stacked: Run, settings: Settings) -> None:

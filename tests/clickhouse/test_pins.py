@@ -49,6 +49,7 @@ from pipeline.sinks.alerts import AlertTables
 from pipeline.sinks.calendars import changes as calendar_changes
 from pipeline.sinks.customers import CustomerTables
 from pipeline.sinks.landing import Landing
+from pipeline.sinks.rates import changes as rate_changes
 from schemas.alerts import Alert, Member, Scope, State
 from schemas.evidence import SENT_COLUMNS, parse
 from schemas.identity import Command
@@ -349,6 +350,8 @@ def _write_threads(client: Client, inserter: Inserter) -> None:
     for table, rows in calendar_changes(inserter.query, hours, NOW).rows:
         inserter.insert_all(table, rows, 0)
     client.command(Threads().rebuild([Span(0, 4_000_000)], 1))
+    for table, rows in rate_changes(inserter.query, "EUR", NOW):
+        inserter.insert_all(table, rows.head(9), 0)
 
 
 async def _log_a_delivery(clickhouse: ClickHouseSettings) -> None:

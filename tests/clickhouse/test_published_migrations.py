@@ -26,6 +26,7 @@ PUBLISHED = {
     "019_quarters": 0x2568BBF27831AEEC,
     "020_threads": 0xE4C48AEE32EEF8CF,
     "021_accounts": 0xFD57C6CA58BDA0B1,
+    "022_orders": 0x2B2CE5DAB1AD2D65,
 }
 """XXH3-64 by name. A new migration adds a line here; no line ever changes."""
 

@@ -59,7 +59,7 @@ def test_the_engine_takes_the_files_and_says_what_they_grant(ask: Ask) -> None:
     for name in ("admin", "analyst", "writer"):
         assert ask(f"SHOW GRANTS FOR {name}") == f"GRANT {name} TO {name}"
     granted = ask("SELECT access_type, table FROM system.grants WHERE role_name = 'analyst'").splitlines()
-    dictionaries = {f"dictGet\t{name}" for name in ("customer_of", "calendar_of", "business_seconds")}
+    dictionaries = {f"dictGet\t{name}" for name in ("customer_of", "calendar_of", "business_seconds", "rate_on")}
     assert set(granted) == dictionaries | {*(f"SELECT\t{table}" for table in READABLE)}
     assert ask("SELECT select_filter FROM system.row_policies WHERE has(apply_to_list, 'analyst')") == ROWS["interactions"]
     writes = ask("SELECT DISTINCT access_type FROM system.grants WHERE role_name = 'writer'").splitlines()

@@ -50,6 +50,7 @@ def control(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Control:
     control = Control(Settings(alerts=file, control=ControlSettings(port=0)))
     control._rollups.run = idle  # type: ignore[method-assign]
     control._calendars.run = idle  # type: ignore[method-assign]
+    control._rates.run = idle  # type: ignore[method-assign]
     return control
 
 

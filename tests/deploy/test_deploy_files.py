@@ -164,7 +164,9 @@ def test_control_answers_prometheus_under_its_containers_name(host: str) -> None
 def test_the_analyst_reads_the_same_rows_as_of_the_embedded_clickhouse_and_their_newest_versions() -> None:
     root = ElementTree.parse(DEPLOY / "clickhouse/analyst.xml").getroot()
     grants = {query.text for query in root.iterfind("roles/analyst/grants/query")}
-    dictionaries = (f"GRANT dictGet ON earshot.{name}" for name in ("customer_of", "calendar_of", "business_seconds"))
+    dictionaries = (
+        f"GRANT dictGet ON earshot.{name}" for name in ("customer_of", "calendar_of", "business_seconds", "rate_on")
+    )
     assert grants == {*(f"GRANT SELECT ON earshot.{table}" for table in READABLE), *dictionaries}
     assert root.findtext("users/analyst/grants/query") == "GRANT analyst"
     filters = root.iterfind("users/analyst/databases/earshot/*")

@@ -65,6 +65,10 @@ def test_what_lands_and_what_changes_is_in_the_rollups(settings: Settings, contr
     old = "2026-03-29T01:{:02}:00Z"
     posts = [event(f"{n}", "Acme", f"acme {n}", created_at=old.format(n)) for n in range(60)]
     posts += [event(f"now {n}", "Acme", rating=4.0) for n in range(20)] + [event(f"none {n}", "", brands=[]) for n in range(5)]
+    paid = {"amount": 5.0, "currency": "USD"}
+    posts += [event(f"order {n}", "Shop", kind="order", order={"id": f"{n}", **paid}) for n in range(9)]
+    posts += [event(f"follow {n}", "Shop", kind="follow", target="shop") for n in range(9)]
+    posts += [event(f"measure {n}", "Shop", kind="measure", measure={"name": "visits", "value": n}) for n in range(9)]
     worker = Worker(settings, tmp_path / "worker.log")
     try:
         worker.wait_ready()
@@ -79,10 +83,16 @@ def test_what_lands_and_what_changes_is_in_the_rollups(settings: Settings, contr
             settings,
             [{"id": f"{n}", "operation": "update", "brands": ["Bolt"], "text": "bolt", **change} for n in range(1, 60, 3)],
         )
+        kinds = ("order", "follow", "measure")
+        send(settings, [{"id": f"{kind} {n}", "operation": "delete", **change} for kind in kinds for n in range(3)])
         send(settings, posts)  # a replay
         wait_for("they are counted", lambda: number(settings, mentions.format("Bolt")) == 20, timeout=300)
         wait_for("they are gone", lambda: number(settings, mentions.format("Acme")) == 40, timeout=300)
         equal(settings)
+        left = "SELECT countIf(conversion = 'converted' AND converted < 5) FROM orders FINAL"
+        wait_for("control has written the rates", lambda: number(settings, left) == 6, timeout=300)
+        assert number(settings, "SELECT count() FROM relations FINAL") == 6
+        assert number(settings, "SELECT sum(value) FROM measures FINAL") == sum(range(3, 9))
     finally:
         worker.close()
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import orjson
 import yaml
 
-from pipeline.config.settings import ListenSettings, Settings
+from pipeline.config.listening import ListenSettings
+from pipeline.config.settings import Settings
 from pipeline.embedded.child import free_port
 from pipeline.listen.record import Record, read
 from schemas.untyped import JsonObject

@@ -1,0 +1,48 @@
+"""The leader gives ClickHouse the exchange rates that ship with Earshot, and the currency to which amounts are converted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+
+from clickhouse_connect.driver.client import Client
+
+from pipeline.clickhouse.query import asker, one_line
+from pipeline.errors import EarshotError, reason
+from pipeline.leader import Leader
+from pipeline.sinks.rates import LOAD, changes
+from schemas.times import utc_now
+
+AGAIN_S = 5.0
+log = logging.getLogger("earshot.control")
+
+
+class Rates:
+    """Once in each generation. Restart: what is there is compared. An error is tried again; until then amounts are converted as
+    before. Only the inserts are on the leader's thread."""
+
+    def __init__(self, leader: Leader, client: Client, currency: str) -> None:
+        self._leader, self._client, self._currency = leader, client, currency
+
+    async def run(self, generation: int) -> None:
+        """Until it is done. Raises GivenUp."""
+        while True:
+            try:
+                return await self._write(generation)
+            except (EarshotError, OSError) as error:
+                log.warning("exchange rates were not written: %s; will be retried", reason(error))
+            await asyncio.sleep(AGAIN_S)
+
+    async def _write(self, generation: int) -> None:
+        ask = asker(self._client)
+        due = await asyncio.to_thread(changes, lambda sql: ask(sql, {}), self._currency, utc_now())
+        for table, rows in due:
+            await self._leader.on_thread(partial(self._leader.inserter.insert_all, table, rows, generation))
+        if due:
+            await asyncio.to_thread(self._load)
+            log.info("amounts are converted to %s", self._currency)
+
+    def _load(self) -> None:
+        with one_line(self._client):
+            self._client.command(LOAD)
