@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 
 import typer
@@ -14,6 +15,15 @@ from pipeline.embedded.password import with_password
 from pipeline.errors import SettingsError
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Format(StrEnum):
+    """Of an answer."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    parquet = "parquet"
 
 
 def load_settings(context: typer.Context, data_dir: Path | None = None, broker: str | None = None) -> Settings:

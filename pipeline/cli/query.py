@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from enum import StrEnum
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import load_settings, refuse, time_of
-from pipeline.errors import EarshotError, SettingsError, UnknownName
+from pipeline.cli.of_customer import answer
+from pipeline.cli.options import Format, load_settings, refuse
+from pipeline.errors import EarshotError, SettingsError
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -22,13 +22,6 @@ if TYPE_CHECKING:
 
 SHOWN_ROWS = 200
 Values = Mapping[str, object]
-
-
-class Format(StrEnum):
-    table = "table"
-    json = "json"
-    csv = "csv"
-    parquet = "parquet"
 
 
 Brand = Annotated[list[str] | None, typer.Option(help="Of this brand; may be given again. Default: all.")]
@@ -45,9 +38,9 @@ Form = Annotated[Format, typer.Option("--format", help="json: an object a line. 
 Picture = Annotated[Path | None, typer.Option("--plot", help="Draw the result into this file: PNG, SVG or PDF.")]
 Listed = Annotated[bool, typer.Option("--list", help="List the named queries; with a name, show that one.")]
 Customer = Annotated[
-    str | None, typer.Option(help="timeline: an account or customer: its key, platform:id or platform:@handle.")
+    str | None, typer.Option(help="customer, timeline: an account or customer: its key, platform:id or platform:@handle.")
 ]
-AsOf = Annotated[str | None, typer.Option(help="timeline: who was whose customer then, and events until then.")]
+AsOf = Annotated[str | None, typer.Option(help="customer, timeline: who was whose customer then, and events until then.")]
 
 
 def query(
@@ -73,7 +66,7 @@ def query(
 
     Read-only; each event counts once (tables are read with FINAL). A table shows 200 rows at most. In CSV a text that begins
     like a formula (= + - @) gets a ' before it; numbers stay as they are. `--list NAME` shows what a query takes and gives.
-    `earshot query timeline --customer ID`: what all accounts of a customer did, the newest first.
+    `earshot query timeline --customer ID`: what all accounts of a customer did; `... customer --customer ID`: it on a page.
 
     Exit codes: 0 answered, 1 ClickHouse refused the query, or nobody has that handle or key, or no brand that name, 2 wrong
     usage, 3 ClickHouse unreachable.
@@ -82,10 +75,10 @@ def query(
         refuse(context, "goes with a query", "--format", "--plot")
         _list(sql)
         raise typer.Exit(0 if names else 2)
-    if sql == "timeline":
-        refuse(context, "does not go with query timeline", *_OPTIONS, "--set", "--plot")
-        return _timeline(context, form, customer, as_of, limit or SHOWN_ROWS)
-    refuse(context, "goes with query timeline", "--customer", "--as-of")
+    if sql in ("customer", "timeline"):
+        refuse(context, f"does not go with query {sql}", *_OPTIONS, "--set", "--plot")
+        return answer(context, sql, form, customer, as_of, limit)
+    refuse(context, "goes with query customer or timeline", "--customer", "--as-of")
     one = {"from": start, "to": end, "zone": zone, "period": period, "limit": limit}
     many = {"brand": brand, "platform": platform, "language": language, "by": by} | _more(more or [])
     many |= {name: [str(value)] for name, value in one.items() if value is not None}
@@ -108,14 +101,14 @@ def _more(texts: Iterable[str]) -> dict[str, list[str]]:
 
 def _list(name: str | None) -> None:
     from pipeline.cli.terminal import console, table
-    from pipeline.queries.named import TIMELINE, named
+    from pipeline.queries.named import IN_STEPS, named
     from schemas.queries import named_queries
 
     if name is None:
         meanings = [(each.name, each.first) for each in named_queries().values()]
-        console().print(table(("name", "meaning"), [*meanings, ("timeline", TIMELINE)]))
-    elif name == "timeline":
-        typer.echo(f"timeline: {TIMELINE}")
+        console().print(table(("name", "meaning"), [*meanings, *IN_STEPS.items()]))
+    elif name in IN_STEPS:
+        typer.echo(f"{name}: {IN_STEPS[name]}")
     elif (found := named(name)) is not None:
         typer.echo(found.text.rstrip())
     else:
@@ -224,25 +217,3 @@ class _Lines:
         for block in self._blocks:
             self.seen += block.count(b"\n")
             yield block
-
-
-def _timeline(context: typer.Context, form: Format, customer: str | None, as_of: str | None, limit: int) -> None:
-    if customer is None:
-        raise SettingsError("timeline needs --customer: a key, platform:id or platform:@handle")
-    moment, settings = time_of("--as-of", as_of), load_settings(context)
-    from pipeline.cli import timeline as screen
-    from pipeline.cli.identity_read import query_of
-    from pipeline.clickhouse.client import clickhouse_client
-    from pipeline.queries.identity.names import profile_key, slip
-    from pipeline.queries.timeline import Timeline, timeline
-
-    shown: dict[Format, Callable[[Timeline], None]]
-    shown = {Format.table: screen.show, Format.json: screen.write_json, Format.csv: screen.write_csv}
-    if form not in shown:
-        raise SettingsError(f"query timeline has no --format {form}")
-    profile = profile_key(query_of(settings), customer)
-    try:
-        found = timeline(clickhouse_client(settings.clickhouse), profile, limit, moment)
-    except UnknownName as error:
-        raise UnknownName(f"{customer}: {error}{slip(customer)}") from None
-    shown[form](found)

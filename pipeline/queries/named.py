@@ -12,7 +12,11 @@ from pipeline.config.zone import check_zone
 from pipeline.errors import EarshotError, SettingsError
 from schemas.queries import NamedQuery, Parameter, named_queries
 
-TIMELINE = "what the accounts of one customer did, newest first (--customer)"
+IN_STEPS = {
+    "customer": "one customer on a page: accounts, roles, mood, orders, influence, threads (--customer)",
+    "timeline": "what the accounts of one customer did, newest first (--customer)",
+}
+"""The queries that are no file, with their meaning."""
 OPTIONS = ("brand", "platform", "language", "from", "to", "zone", "period", "by", "limit")
 """The parameters that have an option of their own; others are given by --set."""
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -28,7 +32,7 @@ def named(text: str) -> NamedQuery | None:
     if found := named_queries().get(text):
         return found
     if not text.strip() or len(text.split()) == 1:
-        names = (*named_queries(), "timeline")
+        names = (*named_queries(), *IN_STEPS)
         raise EarshotError(f"no query is named {text!r}{hint(text, names)}: the names are {', '.join(names)}; or give SQL")
     return None
 

@@ -72,7 +72,7 @@ def timeline(client: Client, profile: int, most: int, as_of: datetime | None = N
     Raises UnknownName if there is neither a link nor an event of the profile, EarshotError with the server's reason.
     """
     with one_line(client):
-        customer, profiles = _members(client, profile, as_of)
+        customer, profiles = members(client, profile, as_of)
         events = _events(client, profiles, most, as_of or EVER)
     if events.is_empty() and profiles == [profile]:
         until = f" of {as_of:%Y-%m-%dT%H:%M:%SZ} or before" if as_of else ""
@@ -80,7 +80,8 @@ def timeline(client: Client, profile: int, most: int, as_of: datetime | None = N
     return Timeline(customer, profiles, events)
 
 
-def _members(client: Client, profile: int, as_of: datetime | None) -> tuple[int, list[int]]:
+def members(client: Client, profile: int, as_of: datetime | None) -> tuple[int, list[int]]:
+    """The customer of the profile, and all profiles of that customer; `as_of`: at that time."""
     values = {"profile": profile} | ({"at": to_ms(as_of)} if as_of else {})
     found = client.query(_CUSTOMER_AT if as_of else _CUSTOMER, values).result_rows
     customer = int(found[0][0]) if found else profile

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from deploy import queries_reference, reference, sources_reference
+from pipeline.queries.named import IN_STEPS
 from schemas.queries import named_queries
 from tests.cli.test_main import COMMANDS
 from tests.support.isolation import ROOT
@@ -55,4 +56,4 @@ def test_the_readme_has_each_command_and_each_named_query() -> None:
         named |= {f"{first} {each}" for each in others} if first in groups else {first}
     assert named == set(COMMANDS)
     (queries,) = [says for cell, says in rows if cell.startswith("`earshot query")]
-    assert re.findall(r"`(\w+)`", queries) == [*named_queries(), "timeline"]
+    assert re.findall(r"`(\w+)`", queries) == [*named_queries(), *IN_STEPS]

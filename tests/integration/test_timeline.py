@@ -169,7 +169,7 @@ def test_the_command_prints_it_for_people_and_for_programs(stacked: Run, client:
     assert "'=1+1" in then and f"{BEN:016x}" not in then
     for arguments, said in {
         ("timeline",): "timeline needs --customer",
-        ("latest", "--customer", "x:ann"): "--customer goes with query timeline",
+        ("latest", "--customer", "x:ann"): "--customer goes with query customer or timeline",
         ("timeline", "--customer", "x:ann", "--as-of", "soon"): "--as-of soon: it should look like",
     }.items():
         done = stacked("query", *arguments)

@@ -13,9 +13,13 @@ from polars.testing import assert_frame_equal
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.query import frame
 from pipeline.config.settings import ClickHouseSettings
+from pipeline.processors.mentions.brands import BrandNames
+from pipeline.rollups.accounts import Accounts
+from pipeline.rollups.roles import Roles
+from pipeline.rollups.rollup import Span, quarter_of
 from schemas.queries import named_queries
 from schemas.times import TIME
-from tests.queries.events import END, START, begins, events, land, link, newest
+from tests.queries.events import END, SETTINGS, START, begins, events, land, link, newest
 from tests.support.queries import asked, called
 
 LEVELS = {
@@ -24,6 +28,8 @@ LEVELS = {
     "creation": ["post", "comment", "idea", "review"],
     "collaboration": ["reply", "answer"],
 }
+ROLES = {"machine": ("bot", "author", "bot"), "order": ("customer", "kind", "order"), "idea": ("prospect", "kind", "idea")}
+"""Rule -> its role, what it asks for, and the value."""
 HEX = pl.col("customer").map_elements(lambda key: f"{key:016x}", pl.String)
 
 
@@ -31,6 +37,8 @@ class Desk(NamedTuple):
     client: Client
     rows: pl.DataFrame
     """The newest, with their customer of today; without the brands' own."""
+    all: pl.DataFrame
+    """The brands' own among them."""
 
     def ask(self, name: str, **given: str | list[str]) -> pl.DataFrame:
         """By the view, without settings: what anybody gets."""
@@ -43,8 +51,11 @@ def desk(module_database: ClickHouseSettings) -> Iterator[Desk]:
     rows = events(60_000)
     with clickhouse_client(module_database) as client:
         land(client, rows)
-        linked = link(client, newest(rows)).filter(pl.col("direction") != "outbound")
-        yield Desk(client, linked.with_columns(hex=HEX))
+        rules = [{"name": name, "role": role, key: [value]} for name, (role, key, value) in ROLES.items()]
+        accounts = Accounts(Roles.model_validate({"roles": rules}), BrandNames([], {}, {}))
+        client.command(accounts.rebuild([Span(quarter_of(START), quarter_of(END))], 1), settings=SETTINGS)
+        linked = link(client, newest(rows)).with_columns(hex=HEX)
+        yield Desk(client, linked.filter(pl.col("direction") != "outbound"), linked)
 
 
 def same(found: pl.DataFrame, expected: pl.DataFrame, keys: list[str]) -> None:
@@ -148,7 +159,8 @@ def test_influence(desk: Desk) -> None:
             relative=(pl.col("share").sum() + 5) / (pl.len() + 5),
         )
         .join(counts, on="profile", how="left")
-        .with_columns(pl.col("others").fill_null(0), handle=pl.lit(""))
+        .join(_roles(desk), on="profile", how="left")
+        .with_columns(pl.col("others").fill_null(0), handle=pl.lit(""), role=pl.col("role").fill_null(""))
         .with_columns(
             account=pl.col("profile").map_elements(lambda key: f"{key:016x}", pl.String),
             influence=pl.col("relative") * (1 + (1 + pl.col("others")).log()),
@@ -157,3 +169,16 @@ def test_influence(desk: Desk) -> None:
     found = desk.ask("influence", brand=["Acme"], limit="100000")
     same(found, expected, ["account"])
     assert found.filter(pl.col("others") > 3).height > 0
+    assert set(found["role"]) == {"", "bot", "customer", "prospect"}
+    split = desk.ask("influence", brand=["Acme"], limit="100000", role=["bot", "prospect"])
+    assert split.equals(found.filter(pl.col("role").is_in(["bot", "prospect"]))), "measured beside all"
+
+
+def _roles(desk: Desk) -> pl.DataFrame:
+    """Of all rows about Acme: the first rule that any meets."""
+    columns = {"author": "author_kind", "kind": "kind"}
+    meets = [pl.when(pl.col(columns[key]) == value).then(n) for n, (_, key, value) in enumerate(ROLES.values())]
+    rows = desk.all.filter(pl.col("brands").list.contains("Acme"))
+    ranks = rows.group_by("profile").agg(rank=pl.coalesce(*meets, pl.lit(len(ROLES))).min())
+    names = dict(enumerate((*(role for role, _, _ in ROLES.values()), "")))
+    return ranks.select("profile", role=pl.col("rank").replace_strict(names))

@@ -2,32 +2,38 @@
 -- influence = relative * amplification. relative: the mean over its posts of (engagement + 1) / (median + 1), where the median is
 -- that of all these posts of its platform, and five posts of 1 are added, so that few posts say little. amplification: 1 + the
 -- natural logarithm of 1 + the number of other accounts that reposted or answered them. Posts: posts, questions, ideas, reviews,
--- comments, replies and answers, not those of brands and staff.
+-- comments, replies and answers, not those of brands and staff. role: by roles.yaml, from the rows of this time about these brands, in
+-- whole quarter-hours; of two brands the rule that stands first.
 --
 -- parameter brand = []: posts about these brands; none named: about any
 -- parameter platform = []: on these platforms; none named: on all
+-- parameter role = []: accounts with these roles; none named: all
 -- parameter from = 30d: posts created then or later
 -- parameter to = now: until before then
 -- parameter limit = 100: accounts at most
 -- column account: its key, for `earshot query timeline`
 -- column platform: where
 -- column handle: as last seen
+-- column role: customer, prospect, employee, competitor, media, partner or bot; blank: no rule holds
 -- column posts: how many
 -- column engagement: likes, shares and replies of a post, in the mean
 -- column followers: as last known
 -- column relative: its posts beside the platform's median
 -- column others: distinct accounts that reposted or answered them
 -- column influence: relative * amplification
--- plot bar: handle, influence, platform
+-- plot bar: handle, influence, role
 WITH
     {from:DateTime64(3, 'UTC')} AS begin,
     {to:DateTime64(3, 'UTC')} AS end,
     {brand:Array(String)} AS named,
-    {platform:Array(String)} AS places
+    {platform:Array(String)} AS places,
+    arrayMap(each -> toString(each), {role:Array(Enum('bot', 'competitor', 'customer', 'employee', 'media', 'partner', 'prospect'))})
+        AS wanted
 SELECT
     leftPad(lower(hex(who)), 16, '0') AS account,
     place AS platform,
     handle,
+    r.role AS role,
     posts,
     reacted / posts AS engagement,
     followed AS followers,
@@ -72,6 +78,14 @@ FROM
         )
         GROUP BY who
     )
-)
+) AS w
+LEFT JOIN
+(
+    SELECT q.account_key AS account, toString(argMin(q.role, (q.role_rank, -toInt64(toUnixTimestamp(q.quarter))))) AS role
+    FROM account_quarters AS q FINAL
+    WHERE q.quarter >= toStartOfFifteenMinutes(begin) AND q.quarter < end AND (empty(named) OR q.brand IN named)
+    GROUP BY q.account_key
+) AS r ON r.account = w.who
+WHERE empty(wanted) OR has(wanted, r.role)
 ORDER BY influence DESC, account
 LIMIT {limit:UInt32}
