@@ -120,7 +120,6 @@ def _answer(context: typer.Context, sql: str, given: Given, form: Format, plot: 
 
     from pipeline.clickhouse.client import clickhouse_client
     from pipeline.queries.named import named, values_of
-    from pipeline.queries.panel import panel_of
 
     query = named(sql)
     if query is None:
@@ -129,8 +128,6 @@ def _answer(context: typer.Context, sql: str, given: Given, form: Format, plot: 
         refuse(context, "goes without --plot", "--format")
         _check_plot(query, plot)
     settings = load_settings(context)
-    if query is not None and query.name == "share_of_voice" and "panel" not in given:
-        given = {**given, "panel": [each for brand in given.get("brand", ())[:1] for each in panel_of(settings.brands, brand)]}
     values = values_of(query, given, datetime.now(UTC)) if query else {}
     client = clickhouse_client(settings.clickhouse)
     _check_names(settings, given)

@@ -7,6 +7,7 @@ right again. Replacing the file in one move (as editors, git and Kubernetes do) 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 from collections.abc import Callable
@@ -21,7 +22,8 @@ T = TypeVar("T")
 
 
 class WatchedFile(Generic[T]):
-    """A file and its active version, `value`. Raises SettingsError, as `parse` does, if the file is wrong at the start.
+    """A file and its active version, `value`; `digest` is the SHA-256 of its content, and of a new one while `check` passes it
+    on. Raises SettingsError, as `parse` does, if the file is wrong at the start.
 
     `reloads.what` is the attribute of `value` that lists the file's entries.
     """
@@ -32,6 +34,7 @@ class WatchedFile(Generic[T]):
         self._known = self._seen = _stamp(path)
         self._content = self._content_of_file()
         self.value = parse(self._content, path)
+        self.digest = _digest(self._content)
 
     def check(self, use: Callable[[T], None]) -> None:
         """Passes a new value to `use` if the file has changed, and not between the last call and this one."""
@@ -48,6 +51,7 @@ class WatchedFile(Generic[T]):
             return
         self._reloads.stale.set(0)
         if content != self._content:
+            self.digest = _digest(content)
             use(value)
             self._content, self.value = content, value
             self._reloads.changes.labels("ok").inc()
@@ -75,6 +79,10 @@ class WatchedFile(Generic[T]):
             return self._path.read_bytes()
         except OSError as error:
             raise SettingsError(f"{self._path}: {error.strerror}") from None
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _stamp(path: Path) -> tuple[int, ...] | None:

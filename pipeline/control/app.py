@@ -31,6 +31,7 @@ from pipeline.control.background import CAMPAIGN_SHARE, LATE_SHARE, Background, 
 from pipeline.control.calendars import Calendars
 from pipeline.control.commands import AlertCommands
 from pipeline.control.evaluation import EVALUATING, Evaluation
+from pipeline.control.in_force import InForce
 from pipeline.control.notifier import Notifier
 from pipeline.control.rates import Rates
 from pipeline.control.reconciling import RECONCILE_SHARE, Reconciling
@@ -56,6 +57,8 @@ from schemas.times import utc_now
 
 NAME = "control"
 T = TypeVar("T")
+Use = Callable[[T], Coroutine[Any, Any, bool]]
+"""Takes a new version of a file over, and says whether it did."""
 log = logging.getLogger("earshot.control")
 
 
@@ -90,6 +93,9 @@ class Control:
         self._rollups = RollupsJob(leader, settings.kafka, connect, rollups(self._roles.value, self._brands.value))
         self._calendars = Calendars(leader, self._client, lambda: self._brands.value)
         self._rates = Rates(leader, self._client, settings.analytics.currency)
+        self._in_force = InForce(leader, self._client, lambda: self._brands.value)
+        for name, digest in (("alerts", self._rules.digest), ("brands", self._brands.digest), ("roles", self._roles.digest)):
+            self._in_force.note(f"{name}.yaml", digest)
         commands = AlertCommands(leader, evaluator, notifier, self._tables, ask_soon, lambda: self._brands.value.brands)
         tokens = {actor: token.get_secret_value() for actor, token in settings.control.tokens.items()}
         self._api = ApiServer(commands, self._rollups, self._vitals, (settings.control.host, settings.control.port), tokens)
@@ -115,12 +121,12 @@ class Control:
         # A process that stands by asks for the newest term: it would need it first.
         keep_asking(clickhouse_client(self._settings.clickhouse, timeout_s=10), self._vitals, newest_sql(NAME))
 
-        def reload(work: Callable[[T], Coroutine[Any, Any, None]], value: T) -> None:
-            loop.call_soon_threadsafe(self._reload, work, value)
+        def reload(name: str, file: WatchedFile[T], work: Use[T], value: T) -> None:
+            loop.call_soon_threadsafe(self._reload, name, file.digest, work, value)
 
-        self._rules.keep_checking(partial(reload, self.use))
-        self._brands.keep_checking(partial(reload, self.use_brands))
-        self._roles.keep_checking(partial(reload, self.use_roles))
+        self._rules.keep_checking(partial(reload, "alerts.yaml", self._rules, self.use))
+        self._brands.keep_checking(partial(reload, "brands.yaml", self._brands, self.use_brands))
+        self._roles.keep_checking(partial(reload, "roles.yaml", self._roles, self.use_roles))
         await run_leading(self._leader, self._app, self._api, self._topic.ask, self._lead, self._close)
 
     def _close(self) -> None:
@@ -143,37 +149,45 @@ class Control:
                     self._leader.start(self._rollups.run())
                     self._leader.start(self._calendars.run(generation))
                     self._leader.start(self._rates.run(generation))
+                    self._leader.start(self._in_force.run(generation))
                     await self._evaluation.run()
         finally:
             self._evaluator.stop()
 
     # --- other rules, other brands ------------------------------------------------------------------------------------
-    def _reload(self, use: Callable[[T], Coroutine[Any, Any, None]], value: T) -> None:
-        task = asyncio.create_task(use(value))
+    def _reload(self, name: str, digest: str, use: Use[T], value: T) -> None:
+        async def take_over() -> None:
+            if await use(value):
+                self._in_force.note(name, digest)
+
+        task = asyncio.create_task(take_over())
         self._reloads.add(task)
         task.add_done_callback(self._reloads.discard)
 
-    async def use(self, config: Alerts) -> None:
+    async def use(self, config: Alerts) -> bool:
         """Takes these rules and receivers over: at once where this process leads, else when it will. Rules that lack a variable
-        of the environment are refused, and the rules before stay in force."""
+        of the environment are refused: then it returns False, and the rules before stay in force."""
         try:
             self._notifier.use(config)
         except SettingsError as error:
             self._rules.refuse(error)
-            return
+            return False
         try:
             await self._leader.on_thread(lambda: self._evaluator.use(config))
         except GivenUp:
             log.info("the rules take effect when this process leads again")
+        return True
 
-    async def use_brands(self, brands: BrandNames) -> None:
-        """Takes the brands' time zones and own accounts over: at once where this process leads, else when it will."""
+    async def use_brands(self, brands: BrandNames) -> bool:
+        """Takes the brands' time zones and own accounts over: at once where this process leads, else when it will. Always True."""
         self._rollups.use(rollups(self._roles.value, brands))
         await self._leader.on_thread(lambda: self._evaluator.use_zones(brands.zones))
+        return True
 
-    async def use_roles(self, roles: Roles) -> None:
-        """Takes these rules of roles.yaml over: the table that follows them is filled anew."""
+    async def use_roles(self, roles: Roles) -> bool:
+        """Takes these rules of roles.yaml over: the table that follows them is filled anew. Always True."""
         self._rollups.use(rollups(roles, self._brands.value))
+        return True
 
 
 def run_control(settings: Settings) -> None:

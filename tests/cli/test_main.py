@@ -371,6 +371,8 @@ def test_a_new_brand_is_found_in_what_has_landed(
     assert done.out.splitlines()[-1] == "3 rows changed"
     assert stacked("rematch", "--brand", "Lumen").out.splitlines()[-1] == "0 rows changed"
     rebuild_quarters(settings, datetime.now(UTC) - timedelta(hours=2), datetime.now(UTC))
+    with clickhouse_client(settings.clickhouse) as client:  # as control does
+        client.command("INSERT INTO panels VALUES ('Lumen', 1, now64(3), ['Orbit', 'Quiet'])")
     shown = stacked("query", "share_of_voice", "--brand", "Lumen", "--from", "2h", "--format", "json").out
     assert [(row["brand"], row["mentions"], round(row["percent"], 1)) for row in map(json.loads, shown.splitlines())] == [
         ("Lumen", 2, 66.7),

@@ -48,6 +48,7 @@ from pipeline.rollups.threads import Threads
 from pipeline.sinks.alerts import AlertTables
 from pipeline.sinks.calendars import changes as calendar_changes
 from pipeline.sinks.customers import CustomerTables
+from pipeline.sinks.in_force import changed_files, changed_panels
 from pipeline.sinks.landing import Landing
 from pipeline.sinks.rates import changes as rate_changes
 from schemas.alerts import Alert, Member, Scope, State
@@ -347,7 +348,8 @@ def _write_identity(tables: CustomerTables) -> None:
 
 def _write_threads(client: Client, inserter: Inserter) -> None:
     hours = {"Acme": Calendar.of({"mon": ("09:00-18:00",)}, "UTC", 1996)}
-    for table, rows in calendar_changes(inserter.query, hours, NOW).rows:
+    noted = changed_files(inserter.query, {"alerts.yaml": "ab"}, NOW), changed_panels(inserter.query, {"Acme": ["Bolt"]}, NOW)
+    for table, rows in [*calendar_changes(inserter.query, hours, NOW).rows, *noted]:
         inserter.insert_all(table, rows, 0)
     client.command(Threads().rebuild([Span(0, 4_000_000)], 1))
     for table, rows in rate_changes(inserter.query, "EUR", NOW):

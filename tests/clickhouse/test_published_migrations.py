@@ -27,6 +27,7 @@ PUBLISHED = {
     "020_threads": 0xE4C48AEE32EEF8CF,
     "021_accounts": 0xFD57C6CA58BDA0B1,
     "022_orders": 0x2B2CE5DAB1AD2D65,
+    "023_panels": 0x3F74E4D9825170DE,
 }
 """XXH3-64 by name. A new migration adds a line here; no line ever changes."""
 

@@ -51,6 +51,7 @@ def control(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Control:
     control._rollups.run = idle  # type: ignore[method-assign]
     control._calendars.run = idle  # type: ignore[method-assign]
     control._rates.run = idle  # type: ignore[method-assign]
+    control._in_force.run = idle  # type: ignore[method-assign]
     return control
 
 
@@ -186,7 +187,7 @@ async def test_rules_whose_receivers_cannot_be_used_are_refused(control: Control
     before = control._evaluator.config
     if leads:
         control._evaluator.start(utc_now(), 0)
-    await control.use(LACKING)
+    assert not await control.use(LACKING)
     assert control._evaluator.config is before
     assert metrics.RULES.stale._value.get() == 1
     metrics.RULES.stale.set(0)

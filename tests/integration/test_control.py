@@ -6,6 +6,7 @@ partition has raised something, and a whole second of judging has passed.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -369,6 +370,12 @@ def test_other_rules_are_taken_over_and_broken_ones_are_not(running: Running) ->
     wait_for("it is mended", lambda: stale(0))
     running.say("Mended", "fourthword")
     running.fires("four", "Mended")
+    good = hashlib.sha256(running.rules.path.read_bytes()).hexdigest()
+    newest = "SELECT argMax(hash, since) FROM files_in_force WHERE file = 'alerts.yaml'"
+    with connect(running.settings) as client:
+        wait_for("it is on record", lambda: client.command(newest) == good)
+    of_brands = "SELECT count() FROM files_in_force FINAL WHERE file = 'brands.yaml'"
+    assert number(running.settings, of_brands) == 1, "a kill makes no other file of it"
 
 
 # --- a clock that is set: what takes minutes, or weeks of history -----------------------------------------------------

@@ -143,7 +143,45 @@ def test_share_of_voice(client: Client, period: str) -> None:
     counts = rows.group_by("begins", "brand").agg(mentions=pl.len())
     all_ = counts.select("begins").unique().join(pl.DataFrame({"brand": panel}), how="cross")
     expected = all_.join(counts, on=["begins", "brand"], how="left").with_columns(
-        pl.col("mentions").fill_null(0), panel=pl.lit("Acme, Dune, Echo")
+        pl.col("mentions").fill_null(0), panel=pl.lit("Acme, Dune, Echo"), version=0, since=pl.lit(None, TIME)
     )
     same(found, expected.with_columns(percent=100 * pl.col("mentions") / pl.col("mentions").sum().over("begins")))
     assert found.filter(pl.col("brand") == "Echo").get_column("percent").unique().to_list() == [0.0]
+    assert found.select("version", "since").unique().rows() == [(0, None)]
+
+
+@pytest.mark.parametrize("period", ["day", "all"])
+def test_each_version_of_a_panel_is_a_series(client: Client, period: str) -> None:
+    """The file changed in the middle of a quarter-hour, which the panel before keeps."""
+    changed = datetime(2025, 10, 26, 9, 7, tzinfo=UTC)
+    client.insert_arrow(
+        "panels",
+        pl.DataFrame(
+            [("Acme", 1, datetime(2025, 10, 20, tzinfo=UTC), ["Dune"]), ("Acme", 2, changed, ["Bé's", "Dune"])],
+            {"brand": pl.String, "version": pl.UInt32, "since": TIME, "competitors": pl.List(pl.String)},
+            orient="row",
+        ).to_arrow(),
+    )
+    found = answer(client, "share_of_voice", brand="Acme", zone="Europe/Berlin", period=period)
+    second = pl.col("created_at") >= datetime(2025, 10, 26, 9, 15, tzinfo=UTC)
+    rows = ROWS.filter(ALIVE).with_columns(begins("Europe/Berlin", period, START), version=pl.when(second).then(2).otherwise(1))
+    in_panel = pl.col("brand").is_in(["Acme", "Dune"]) | ((pl.col("version") == 2) & (pl.col("brand") == "Bé's"))
+    counts = rows.filter(in_panel).group_by("begins", "version", "brand").agg(mentions=pl.len())
+    expected = counts.with_columns(percent=100 * pl.col("mentions") / pl.col("mentions").sum().over("begins", "version"))
+    keys = ["begins", "version", "brand"]
+    expected = expected.select(*keys, "mentions", "percent").sort(keys)
+    some = found.filter(pl.col("mentions") > 0)  # the others of the panel have a row, too
+    assert_frame_equal(some.select(expected.columns).sort(keys), expected, check_dtypes=False, rel_tol=1e-9)
+    assert (
+        found.select("begins", "version", "percent")
+        .group_by("begins", "version")
+        .sum()
+        .get_column("percent")
+        .round(9)
+        .eq(100)
+        .all()
+    )
+    assert found.select("version", "panel", "since").unique().sort("version").rows() == [
+        (1, "Acme, Dune", datetime(2025, 10, 20, tzinfo=UTC)),
+        (2, "Acme, Bé's, Dune", changed),
+    ]

@@ -86,10 +86,32 @@ def test_audit(client: Client) -> None:
         "INSERT INTO alert_silences (silence_id, version, rule, brand, ends_at, actor, comment, changed_at) VALUES "
         "(1, 1, '', 'Acme', '2025-12-03 00:00:00', 'ben', 'launch', '2025-12-01 15:00:00')"
     )
+    client.command(
+        "INSERT INTO files_in_force VALUES "
+        "('alerts.yaml', '2025-12-01 16:00:00', 'ab12'), ('brands.yaml', '2025-12-02 00:00:00', 'cd')"
+    )
+    client.command(
+        "INSERT INTO interactions (event_key, version, is_deleted, created_at, ingested_at) VALUES "
+        "(900001, 1, 1, '2025-01-01 00:00:00', '2025-12-01 20:00:00'), "
+        "(900001, 2, 1, '2025-01-01 00:00:00', '2025-12-01 20:00:01'), "
+        "(900002, 1, 1, '2025-01-01 00:00:00', '2025-12-01 21:00:00'), "
+        "(900003, 1, 1, '2025-01-01 00:00:00', '2025-12-02 00:00:00')"
+    )
     assert ask(client, "audit").drop("at").rows() == [
+        ("erasure", "interactions", "2 events deleted", "", "their sources deleted them"),
+        ("file", "alerts.yaml", "in force: ab12", "", ""),
         ("silence", "Acme", "until 2025-12-03 00:00:00", "ben", "launch"),
         ("alert", "volume Acme", "acknowledged", "ann", "on it"),
         ("identity rules", "version 2", "applied", "eve", ""),
         ("link", "00000000000000ff", "split, refused", "ben", "it is alone"),
         ("link", "00000000000000ff 0000000000000010", "link", "ann", "same phone"),
+    ]
+
+
+def test_rows_that_somebody_deleted_are_in_the_audit(client: Client) -> None:
+    client.command("ALTER TABLE dead_letters DELETE WHERE raw = 'who asked to be forgotten' SETTINGS mutations_sync = 1")
+    query = named_queries()["audit"]
+    found = frame(client, f"SELECT * FROM {called(query, asked(query) | {'to': '2100-01-01 00:00:00.000'})}", {}, {})
+    assert found.filter(pl.col("what") == "erasure").drop("at").rows() == [
+        ("erasure", "dead_letters", "rows deleted by SQL", "", "")
     ]

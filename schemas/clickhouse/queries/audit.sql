@@ -1,13 +1,15 @@
--- Who changed what, the last first: links between profiles, rules of identity, alerts and silences.
+-- Who changed what, the last first: links between profiles, rules of identity, alerts and silences; which files came into force;
+-- what was erased. Of erasures: consents that were withdrawn (link), deletes of events by their sources (a row a day), and rows
+-- that somebody deleted by SQL (ClickHouse keeps the last hundred of a table).
 --
 -- parameter from = 30d: changed then or later
 -- parameter to = now: until before then
 -- operators: it names who did what, and why
 -- column at: when, UTC
--- column what: link, identity rules, alert or silence
--- column subject: profiles by their keys; the rule with its brand and platform; the version of the rules
--- column action: what was done, or the state that came of it
--- column by: who; the name that a token of the API has
+-- column what: link, identity rules, alert, silence, file or erasure
+-- column subject: profiles by their keys; the rule with its brand and platform; the version of the rules; the file; the table
+-- column action: what was done, or the state that came of it; of a file the SHA-256 of its content
+-- column by: who; the name that a token of the API has; blank: a file, or nobody knows
 -- column why: as they said; of what was refused, the reason
 SELECT at, what, subject, action, by, why
 FROM
@@ -26,6 +28,16 @@ FROM
     SELECT changed_at, 'silence', arrayStringConcat(arrayFilter(each -> each != '', [toString(rule), toString(brand), toString(platform)]), ' '),
         concat('until ', formatDateTime(ends_at, '%Y-%m-%d %H:%i:%S', 'UTC')), actor, comment
     FROM alert_silences FINAL
+    UNION ALL
+    SELECT since, 'file', toString(file), concat('in force: ', hash), '', '' FROM files_in_force FINAL
+    UNION ALL
+    SELECT max(ingested_at), 'erasure', 'interactions', concat(toString(uniqExact(event_key)), ' events deleted'), '', 'their sources deleted them'
+    FROM interactions
+    WHERE is_deleted = 1 AND ingested_at >= {from:DateTime64(3, 'UTC')} AND ingested_at < {to:DateTime64(3, 'UTC')}
+    GROUP BY toDate(ingested_at)
+    UNION ALL
+    SELECT toDateTime64(create_time, 3, 'UTC'), 'erasure', table, if(is_done, 'rows deleted by SQL', 'rows are being deleted by SQL'), '', ''
+    FROM system.mutations WHERE database = currentDatabase() AND match(command, '^[(]?(DELETE|UPDATE _row_exists = 0)')
 )
 WHERE at >= {from:DateTime64(3, 'UTC')} AND at < {to:DateTime64(3, 'UTC')}
 ORDER BY at DESC, what, subject, action
