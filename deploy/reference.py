@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
-from typing import Literal, Union, get_args, get_origin
+from typing import Annotated, Literal, Union, get_args, get_origin
 
 import typer.main
 from pydantic import BaseModel, SecretStr
@@ -128,7 +128,7 @@ def _kind(annotation: object) -> str:
     arguments = [each for each in get_args(annotation) if each not in (type(None), ...)]
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{each}`" for each in arguments)
-    if get_origin(annotation) in (Union, UnionType):
+    if get_origin(annotation) in (Annotated, Union, UnionType):
         return _kind(arguments[0])
     if get_origin(annotation) is tuple:
         return f"list of {_kind(arguments[0])}"

@@ -9,6 +9,7 @@ from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.cluster import Cluster
 from pipeline.clickhouse.migrations import check_tables, migrate_tables, read_migrations
 from pipeline.clickhouse.query_views import made_by, renew_views
+from pipeline.clickhouse.retention import renew_retention
 from pipeline.config.settings import Settings
 from pipeline.errors import MigrationError
 from pipeline.kafka.client import check_kafka
@@ -30,7 +31,8 @@ def migrate(settings: Settings) -> list[str]:
     client = clickhouse_client(settings.clickhouse, timeout_s=STATEMENT_S)
     try:
         tables = migrate_tables(client, login=settings.clickhouse)
-        return [*tables, *renew_views(client, named_queries()), *migrate_topics(settings.kafka)]
+        views, times = renew_views(client, named_queries()), renew_retention(client, settings.retention)
+        return [*tables, *views, *times, *migrate_topics(settings.kafka)]
     finally:
         client.close()
 

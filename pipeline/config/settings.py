@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pipeline.config.analytics import AnalyticsSettings
 from pipeline.config.listening import ListenSettings
 from pipeline.config.outgoing import OutgoingSettings
+from pipeline.config.retention import RetentionSettings
 from pipeline.config.section import Section, expand_home, refuse
 
 ENV_PREFIX = "EARSHOT_"
@@ -228,6 +229,7 @@ class Settings(BaseSettings):
     customers: CustomersSettings = CustomersSettings()
     listen: ListenSettings = ListenSettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
+    retention: RetentionSettings = RetentionSettings()
     outgoing: OutgoingSettings = OutgoingSettings()
     brands: Path | None = Field(None, description="brands.yaml; none: the brands that ship with the sample stream")
     alerts: Path | None = Field(None, description="alerts.yaml; none: the rules that ship with Earshot")

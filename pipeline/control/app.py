@@ -49,6 +49,7 @@ from pipeline.monitoring.table_metrics import keep_asking
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, parse_rules
 from pipeline.processors.mentions.brands import SAMPLE_BRANDS, BrandNames, parse_names
+from pipeline.rollups.kept import Kept
 from pipeline.rollups.roles import DEFAULT_ROLES, Roles, parse_roles
 from pipeline.rollups.tables import rollups
 from pipeline.sinks.alerts import AlertTables, AlertTopic
@@ -89,8 +90,10 @@ class Control:
         self._late_windows = LateWindows(leader, evaluator, notifier, ask, Background(LATE_SHARE))
         changes = Changes(settings.kafka, "reconciling", leader.lease)
         self._reconciling = Reconciling(leader, self._tables, ask, Background(RECONCILE_SHARE), changes.changing)
+        kept = Kept(settings.retention.tables.get("interactions"), settings.retention.platforms)
         connect = partial(clickhouse_client, settings.clickhouse, STATEMENT_S + 10)
-        self._rollups = RollupsJob(leader, settings.kafka, connect, rollups(self._roles.value, self._brands.value))
+        self._made = partial(rollups, kept=kept)
+        self._rollups = RollupsJob(leader, settings.kafka, connect, self._made(self._roles.value, self._brands.value), kept)
         self._calendars = Calendars(leader, self._client, lambda: self._brands.value)
         self._rates = Rates(leader, self._client, settings.analytics.currency)
         self._in_force = InForce(leader, self._client, lambda: self._brands.value)
@@ -179,14 +182,14 @@ class Control:
         return True
 
     async def use_brands(self, brands: BrandNames) -> bool:
-        """Takes the brands' time zones and own accounts over: at once where this process leads, else when it will. Always True."""
-        self._rollups.use(rollups(self._roles.value, brands))
+        """Takes the brands' zones and own accounts over: at once where this process leads, else when it will. Always True."""
+        self._rollups.use(self._made(self._roles.value, brands))
         await self._leader.on_thread(lambda: self._evaluator.use_zones(brands.zones))
         return True
 
     async def use_roles(self, roles: Roles) -> bool:
         """Takes these rules of roles.yaml over: the table that follows them is filled anew. Always True."""
-        self._rollups.use(rollups(roles, self._brands.value))
+        self._rollups.use(self._made(roles, self._brands.value))
         return True
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+import polars as pl
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.query import LONG_SQL, asker, one_line
@@ -17,6 +18,7 @@ from pipeline.leader import Leader
 from pipeline.monitoring import metrics
 from pipeline.rollups.asked import Asked, Progress
 from pipeline.rollups.job import Job
+from pipeline.rollups.kept import Kept
 from pipeline.rollups.reader import SignalReader
 from pipeline.rollups.rollup import Rollup, Span
 from pipeline.rollups.versions import Versions
@@ -46,8 +48,15 @@ class RollupsJob:
     `connect` makes a client whose answers may take STATEMENT_S. Restart: see the job.
     """
 
-    def __init__(self, leader: Leader, kafka: KafkaSettings, connect: Callable[[], Client], rollups: Sequence[Rollup]) -> None:
-        self._leader, self._kafka, self._connect, self._rollups = leader, kafka, connect, rollups
+    def __init__(
+        self,
+        leader: Leader,
+        kafka: KafkaSettings,
+        connect: Callable[[], Client],
+        rollups: Sequence[Rollup],
+        kept: Kept,
+    ) -> None:  # fmt: skip
+        self._leader, self._kafka, self._connect, self._rollups, self._kept = leader, kafka, connect, rollups, kept
         self._asked = Asked()
         self._thread: threading.Thread | None = None
         _show_none()
@@ -110,9 +119,13 @@ class RollupsJob:
             def write(statement: str) -> None:
                 check()
                 with one_line(client):
-                    client.command(statement, settings=SETTINGS)
+                    client.command(statement, settings={**SETTINGS, **self._kept.settings()})
 
-            ask = asker(client)
+            plain = asker(client)
+
+            def ask(sql: str, more: Mapping[str, object]) -> pl.DataFrame:
+                return plain(sql, {**SETTINGS, **more})
+
             reader, rollups = SignalReader(self._kafka), self._rollups
 
             def go_on() -> None:
@@ -121,7 +134,7 @@ class RollupsJob:
                     raise _OtherRules
 
             try:
-                job = Job(rollups, reader, write, lambda sql, more: ask(sql, {**SETTINGS, **more}), versions, self._asked)
+                job = Job(rollups, reader, write, ask, versions, self._asked)
                 job.run(stop, go_on)
             finally:
                 reader.close()

@@ -61,6 +61,7 @@ WITHHELD = {
     "leaders": "who leads",
     "pending_changes": "changes as they came",
     "rate_on": "a dictionary: read rates, or the amounts of orders",
+    "retention": "what migrate did",
     "schema_migrations": "what migrate did",
     "source_cursors": "how far listeners are",
     **{query.view: query.operators for query in named_queries().values() if query.operators},

@@ -15,6 +15,7 @@ from pipeline.config.settings import Settings
 from pipeline.errors import EarshotError
 from pipeline.maintenance.scan import Progress
 from pipeline.rollups.check import PATIENCE_S, Check, Difference, Range
+from pipeline.rollups.kept import ALL, Kept
 from pipeline.rollups.marks import oldest_quarter, read_marks
 from pipeline.rollups.rollup import Span, quarter_of, start_of
 from pipeline.rollups.tables import load_rollups
@@ -50,10 +51,11 @@ def check(
     progress: Progress = lambda done, total: None,
 ) -> list[Difference]:
     """Where the rollups differ from the rows created from `since` on, before `until`; the running quarter-hour is left out, and
-    what is not filled yet. Raises SettingsError for roles.yaml and brands.yaml, UnreachableError without ClickHouse,
-    EarshotError if it refuses."""
-    rollups = load_rollups(settings.roles, settings.brands)
-    with _asking(settings) as ask:
+    what is not filled yet, or may be gone by setting retention. Raises SettingsError for roles.yaml and brands.yaml,
+    UnreachableError without ClickHouse, EarshotError if it refuses."""
+    kept = Kept(settings.retention.tables.get("interactions"), settings.retention.platforms)
+    rollups = load_rollups(settings.roles, settings.brands, kept)
+    with _asking(settings, kept) as ask:
         whole = Span(quarter_of(since or EARLIEST), quarter_of((until or utc_now() + AHEAD) - timedelta(seconds=1)))
         oldest, running = oldest_quarter(ask) or whole.last + 1, quarter_of(utc_now())
         marks = read_marks(ask, rollups)
@@ -65,11 +67,11 @@ def check(
 
 
 @contextmanager
-def _asking(settings: Settings) -> Iterator[Ask]:
+def _asking(settings: Settings, kept: Kept = ALL) -> Iterator[Ask]:
     with closing(clickhouse_client(settings.clickhouse)) as client:
         check_tables(client)
         plain, read = asker(client), settings_for(client) | {"max_threads": 1}
-        yield lambda sql, more: plain(sql, {**read, **more})
+        yield lambda sql, more: plain(sql, {**read, **kept.settings(), **more})
 
 
 def _real(ranges: Sequence[Range]) -> list[Range]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.rollups.rollup import Span, within
+from pipeline.rollups.kept import ALL, Kept
+from pipeline.rollups.rollup import QUARTER_S, Span, within
 from schemas.inbound import INBOUND_SQL
 
 WORDS = ("post", "comment", "reply", "review", "message", "call", "email", "idea", "question", "answer")
@@ -44,10 +45,14 @@ class Threads:
     prompt = False
     rules = ""
 
+    def __init__(self, kept: Kept = ALL) -> None:
+        """A conversation of which a row may be gone (`kept`) stays as it is."""
+        self._kept = kept
+
     def rebuild(self, spans: Sequence[Span], version: int) -> str:
         """As `Rollup.rebuild`."""
         names = ", ".join((*KEY, *_COLUMNS))
-        key, touched = ", ".join(KEY), _touched(spans)
+        key, touched = ", ".join(KEY), self._touched(spans)
         gone = ", ".join(f"{nothing} AS {name}" for name, nothing in _EMPTY.items())
         return (
             f"INSERT INTO threads ({names}, version, is_deleted) "
@@ -59,13 +64,26 @@ class Threads:
 
     def differences(self, spans: Sequence[Span]) -> str:
         """As `Rollup.differences`. A conversation is of the day on which it was opened."""
-        names, touched = ", ".join((*KEY, *_COLUMNS)), _touched(spans)
+        names, touched = ", ".join((*KEY, *_COLUMNS)), self._touched(spans)
+        stored = within("opened", spans) + (f" AND conversation NOT IN ({self._cut(spans)})" if self._kept.gone("") else "")
         return (
             f"SELECT toDate(opened) AS day, uniqExact(({', '.join(KEY)})) AS differing FROM (SELECT {names} FROM ("
             f"SELECT {names} FROM ({_threads(touched)}) WHERE {within('opened', spans)} UNION ALL "
-            f"SELECT {names} FROM threads FINAL WHERE {within('opened', spans)}"
+            f"SELECT {names} FROM threads FINAL WHERE {stored}"
             f") GROUP BY {names} HAVING count() != 2) GROUP BY day ORDER BY day"
         )
+
+    def _touched(self, spans: Sequence[Span]) -> str:
+        """SELECT: the conversations of these quarters that are made anew."""
+        touched = _touched(spans)
+        if not self._kept.gone(""):
+            return touched
+        return f"SELECT conversation FROM ({touched}) WHERE conversation NOT IN ({self._cut(spans)})"
+
+    def _cut(self, spans: Sequence[Span]) -> str:
+        """SELECT: those of which a row may be gone."""
+        gone = self._kept.gone(f"toDateTime(arrayMin(quarters) * {QUARTER_S}, 'UTC')")
+        return f"SELECT conversation FROM threads FINAL WHERE conversation IN ({_touched(spans)}) AND {gone}"
 
 
 def _touched(spans: Sequence[Span]) -> str:
@@ -73,7 +91,7 @@ def _touched(spans: Sequence[Span]) -> str:
     first, last = min(span.first for span in spans), max(span.last for span in spans)
     inside = " OR ".join(f"(quarter >= {span.first} AND quarter <= {span.last})" for span in spans)
     return (
-        f"SELECT {CONVERSATION_SQL} FROM interactions WHERE {within('created_at', spans)} AND {_IS_WORD} "
+        f"SELECT {CONVERSATION_SQL} AS conversation FROM interactions WHERE {within('created_at', spans)} AND {_IS_WORD} "
         f"UNION DISTINCT SELECT conversation FROM threads WHERE arrayMin(quarters) <= {last} AND arrayMax(quarters) >= {first} "
         f"AND arrayExists(quarter -> {inside}, quarters)"
     )

@@ -23,6 +23,7 @@ from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.migrations import check_tables, migrate_tables
 from pipeline.clickhouse.pins import PINS, Pin, unmet
+from pipeline.config.retention import RetentionSettings
 from pipeline.config.settings import ClickHouseSettings, Settings
 from pipeline.control.rollups import SETTINGS as STATEMENTS
 from pipeline.errors import MigrationError
@@ -61,8 +62,8 @@ from tests.support.isolation import ROOT
 
 NOW = datetime.now(UTC)
 REPLACES_ITSELF = {"alert_watermarks", "identity_marks", "identity_rules"}
-"""One row a name or version: a repeated one replaces itself. So does one of leaders, lost_offsets and schema_migrations, which
-are written without a token."""
+"""One row a name or version: a repeated one replaces itself. So does one of leaders, lost_offsets, retention and
+schema_migrations, which are written without a token."""
 TABLES = "SELECT name, engine_full FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'"
 IMPORTED = {"customers"}
 """Written by `earshot crm import`: tests/integration/test_crm.py."""
@@ -305,7 +306,7 @@ async def _note_a_source(clickhouse: ClickHouseSettings) -> None:
 
 
 def _write_everywhere(settings: Settings) -> None:
-    migrate(settings)
+    migrate(settings.model_copy(update={"retention": RetentionSettings(tables={"alert_deliveries": 99})}))
     with clickhouse_client(settings.clickhouse) as client:
         inserter = Inserter(client, Fence(), Vitals(), "test")
         batch = make_batch(1)

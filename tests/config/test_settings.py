@@ -86,6 +86,8 @@ def test_an_unknown_key_in_the_file_is_named(text: str, key: str) -> None:
 def test_an_unknown_key_names_the_nearest_one() -> None:
     assert refused(toml("[kafka]\nbotstrap = 'x'")).endswith(": unknown key, did you mean 'bootstrap'?")
     assert refused(toml("[kafka]\nzzz = 'x'")).endswith(": unknown key")
+    said = refused(toml("[retention]\ntables = {interaction = 30}"))
+    assert said.endswith(": tables: there is no 'interaction', did you mean 'interactions'?")
     assert refused(toml("kafak = 1")).endswith(": unknown key, did you mean 'kafka'?")
 
 
@@ -133,6 +135,9 @@ def test_the_place_of_recorded_data_is_no_setting(monkeypatch: pytest.MonkeyPatc
         ("[sentiment]\nmodel = ''", "sentiment.model"),
         ("[sentiment]\nmodels = {german = 'fast'}", "sentiment.models"),
         ("[sentiment]\nlanguages = ['English']", "sentiment.languages"),
+        ("[retention]\ntables = {interactions = 0}", "retention.tables.interactions"),
+        ("[retention]\nplatforms = {twitter = 20_000}", "retention.platforms.twitter"),
+        ("[retention]\nplatforms = {Twitter = 20}", "retention.platforms"),
         ("kafka = 3", "kafka"),
     ],
 )

@@ -70,6 +70,7 @@ def test_quality(client: Client) -> None:
 
 
 def test_audit(client: Client) -> None:
+    client.command("TRUNCATE TABLE interactions")
     client.command(
         "INSERT INTO identity_commands (sequence, action, a, b, by, why, refused, done_at) VALUES "
         "(1, 'link', 255, 16, 'ann', 'same phone', '', '2025-12-01 10:00:00'), "

@@ -14,6 +14,7 @@ from polars.testing import assert_frame_equal
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.query import READ, frame
 from pipeline.config.settings import Settings
+from pipeline.rollups.kept import ALL, MARGIN_S, Kept
 from pipeline.rollups.quarters import KEY, Quarters
 from pipeline.rollups.rollup import Span, quarter_of, spans_of, start_of, within
 
@@ -164,3 +165,38 @@ def test_quarters_become_spans_and_a_condition() -> None:
     assert spans_of([7, 3, 4, 3]) == [Span(3, 4), Span(7, 7)]
     assert start_of(quarter_of(START)) == START.replace(minute=30) and spans_of([]) == []
     assert within("at", [Span(1, 2)]) == "((at >= toDateTime(900, 'UTC') AND at < toDateTime(2700, 'UTC')))"
+
+
+def test_what_is_gone_by_its_age_stays_counted(client: Client) -> None:
+    """A week on, rows of platform x go after three days and others after nine; the table has been told of all."""
+    insert(client, *(row(key) for key in range(600)))
+    rebuild(client, 1)
+    before = stored(client)
+    kept = Kept(9, {"x": 3}, lambda: (START + timedelta(days=7)).timestamp())
+    client.command("ALTER TABLE interactions DELETE WHERE platform = 'x' AND event_key % 2 = 0 SETTINGS mutations_sync = 1")
+    insert(client, *(row(key, 2, brands=["Late"]) for key in range(600)))
+    client.command(Quarters().rebuild(SPANS, 2), settings=SETTINGS | kept.settings())
+    of_x = pl.col("platform") == "x"
+    assert_frame_equal(stored(client).filter(of_x), before.filter(of_x))
+    assert stored(client).filter(~of_x).get_column("brand").unique().to_list() == ["Late"]
+    differing = Quarters().differences(SPANS)
+    assert client.query(differing, settings=SETTINGS | kept.settings()).result_rows == []
+    assert client.query(differing, settings=SETTINGS).result_rows, "as they are if nothing is gone"
+
+    older = Kept(6, {}, kept.clock)
+    client.command(Quarters().rebuild(SPANS, 3), settings=SETTINGS | older.settings())
+    assert_frame_equal(stored(client).filter(of_x), before.filter(of_x))
+    assert client.query(differing, settings=SETTINGS | older.settings()).result_rows == []
+
+
+def test_a_quarter_is_kept_until_its_first_row_may_go() -> None:
+    at = START.replace(minute=45)  # a quarter begins
+    for seconds, first in ((0, 0), (1, 1), (900, 1)):
+        kept = Kept(1, {}, lambda: (at + timedelta(days=1, seconds=seconds - MARGIN_S)).timestamp())  # noqa: B023
+        assert kept.gone("at") == f"((at < toDateTime({(quarter_of(at) + first) * 900}, 'UTC')))"
+    both = Kept(2, {"x": 1, "it's": 3}, lambda: 86_400.0 * 9 - MARGIN_S).gone("at")
+    assert both == (
+        "((platform = 'it\\'s' AND at < toDateTime(518400, 'UTC')) OR (platform = 'x' AND at < toDateTime(691200, 'UTC')) "
+        "OR (platform NOT IN ('it\\'s', 'x') AND at < toDateTime(604800, 'UTC')))"
+    )
+    assert ALL.gone("at") == "" and ALL.settings() == {}

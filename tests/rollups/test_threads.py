@@ -19,6 +19,7 @@ from pipeline.config.settings import Settings
 from pipeline.generate.plan import Plan
 from pipeline.generate.stream import Stream
 from pipeline.generate.targets import sample_brands
+from pipeline.rollups.kept import Kept
 from pipeline.rollups.rollup import Span, quarter_of
 from pipeline.rollups.threads import Threads
 from pipeline.sources.recorded.files import read_events
@@ -129,6 +130,36 @@ def test_what_is_gone_is_gone_whatever_quarter_tells_it(client: Client) -> None:
     land(client, [said("q", 0, **gone)])
     rebuild(client, 3, [Span(quarter_of(START), quarter_of(START))])
     assert threads(client).keys() == {("Acme", "d")} and differences(client) == 0
+
+
+def test_a_conversation_that_has_lost_its_first_word_by_its_age_stays_as_it_is(client: Client) -> None:
+    """Nine days on, words go after five: an answer that comes to what is left would be the answer to something else."""
+    days = 24 * 60
+    land(
+        client,
+        [
+            said("q", 0, **ACME),
+            said("a", 5 * days, by="us"),
+            said("whole", 6 * days, conversation_id="d", **ACME),
+            said("short", 1, platform="short", conversation_id="e", **ACME),
+            said("short answer", 7 * days, by="us", platform="short", conversation_id="e"),
+        ],
+    )
+    rebuild(client)
+    before = threads(client)
+    kept = Kept(None, {"forum": 5, "short": 60}, lambda: (START + timedelta(days=9)).timestamp())
+    client.command("ALTER TABLE interactions DELETE WHERE id = 'q' SETTINGS mutations_sync = 1")
+    land(client, [said("again", 8 * days, **ACME), said("more", 8 * days, conversation_id="d", **ACME)])
+    land(client, [said("thanks", 8 * days, platform="short", conversation_id="e", **ACME)])
+    own = Threads(kept)
+    settings = SETTINGS | kept.settings()
+    for version in (2, 3):
+        client.command(own.rebuild(ALWAYS, version), settings=settings)
+        found = threads(client)
+        assert found["Acme", "c"] == before["Acme", "c"]
+        assert (found["Acme", "d"]["words"], found["Acme", "e"]["words"], len(found)) == (2, 2, 3)
+    assert not client.query(own.differences(ALWAYS), settings=settings).result_rows
+    assert differences(client) > 0, "as they are if nothing is gone"
 
 
 def test_without_a_conversation_and_dated_before(client: Client) -> None:

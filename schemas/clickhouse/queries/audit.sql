@@ -1,6 +1,6 @@
--- Who changed what, the last first: links between profiles, rules of identity, alerts and silences; which files came into force;
--- what was erased. Of erasures: consents that were withdrawn (link), deletes of events by their sources (a row a day), and rows
--- that somebody deleted by SQL (ClickHouse keeps the last hundred of a table).
+-- Who changed what, the last first: links of profiles, rules of identity, alerts, silences, files, erasures.
+-- A file is there when it came into force. Erasures: consents that were withdrawn (link), events that their sources deleted (a row
+-- a day), and rows that somebody deleted by SQL (ClickHouse keeps the last hundred of a table).
 --
 -- parameter from = 30d: changed then or later
 -- parameter to = now: until before then
