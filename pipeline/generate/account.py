@@ -20,6 +20,8 @@ class Account(NamedTuple):
     phone: str
     author: str
     """Member `author` of an event, as JSON."""
+    talent: float
+    """How many more likes its posts get than those of others in the median; whatever its followers."""
 
     @property
     def page(self) -> str:

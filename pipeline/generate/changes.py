@@ -34,7 +34,9 @@ class Changes:
             self._edit(post, "text", f'"text":"{post.text}",{post.group}', world.at)
         elif post.metrics is not None:
             likes, shares, replies = post.metrics
-            post.metrics = (likes + 1 + int(world.dice() * 40), shares + int(world.dice() * 4), replies + int(world.dice() * 3))
+            talent = post.account.talent if post.account else 1.0
+            likes += 1 + int(world.dice() * 40 * talent)
+            post.metrics = (likes, shares + int(world.dice() * 4), replies + int(world.dice() * 3))
             self._edit(post, "metrics", post.counts(), world.at)
         else:
             return False

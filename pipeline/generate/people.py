@@ -23,6 +23,8 @@ HOW_MANY = (0.5, 0.75, 0.92, 1.0)
 EMAIL = {"shop": 1.0, "helpdesk": 0.9, "forum": 0.5, "facebook": 0.3}
 PHONE = {"shop": 0.4, "helpdesk": 0.6, "facebook": 0.2}
 SAME_HANDLE, LINKS_PAGE, FAMILY_PHONE = 0.5, 0.15, 0.08
+TALENT = 1.0
+"""Two thirds of accounts have a talent within e to the power of minus and plus this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Population:
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._random = Random(seed)
+        self._random, self._talents = Random(seed), Random(f"talents of {seed}")
         self.accounts: list[Account] = []
         self._languages = [code for code, language in LANGUAGES.items() for _ in range(language.weight)]
         self._menu = [platform for platform, weight in PLATFORMS.items() for _ in range(weight)]
@@ -86,7 +88,7 @@ class Population:
             members += f',"{field}":"{value}"' if value else ""
         account = Account(
             len(self.accounts), person, platform, f"{platform}:{own}", handle, language,
-            email.lower(), phone.replace(" ", ""), f'"author":{{{members}}}',
+            email.lower(), phone.replace(" ", ""), f'"author":{{{members}}}', self._talents.lognormvariate(0, TALENT),
         )  # fmt: skip
         self.accounts.append(account)
         return account

@@ -130,7 +130,8 @@ class Stream:
             accounts = [account for account in person.accounts.values() if account.number in world.heard]
             if not accounts:
                 continue
-            members = f'"person":{number},"accounts":{orjson.dumps([account.key for account in accounts]).decode()}'
+            keys, talents = [account.key for account in accounts], [round(account.talent, 4) for account in accounts]
+            members = f'"person":{number},"accounts":{orjson.dumps(keys).decode()},"talents":{orjson.dumps(talents).decode()}'
             for field in ("email", "phone"):
                 known = [value for account in accounts if (value := getattr(account, field))]
                 members += f',"{field}":"{known[0]}"' if known else ""

@@ -6,6 +6,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import log
 from random import Random
 from typing import NamedTuple
 
@@ -22,7 +23,8 @@ PENDING = 50_000
 ANSWERING = {"reply", "comment", "answer"}
 PRIVATE = {"message", "email", "call"}
 COUNTED = {"twitter", "instagram", "facebook", "mastodon", "reddit"}
-START_COUNTS = ((0, 0, 0), (0, 0, 0), (1, 0, 0), (2, 1, 0))
+LIKES, LIKES_A_SHARE, LIKES_A_REPLY = 4.0, 6, 9
+"""A post's likes in the mean, of an author with talent 1; so many likes come with a share, and with a reply."""
 SOURCE = '"source":{"name":"earshot generate","version":"1"}'
 
 
@@ -158,7 +160,7 @@ class World:
         key, conversation = f"{platform}:{ident}", reply_to.conversation if reply_to else ident
         created = moment(at)
         group = f'"language":"{language}","visibility":"{"private" if kind in PRIVATE else "public"}",{group}'
-        metrics = START_COUNTS[int(self.dice() * len(START_COUNTS))] if platform in COUNTED and kind not in PRIVATE else None
+        metrics = self._counts(account) if platform in COUNTED and kind not in PRIVATE else None
         post = Post(
             key, ident, platform, kind, created, at, text, group, account, feel, voice, language, conversation, metrics, status
         )
@@ -172,6 +174,11 @@ class World:
         if account is not None:
             self._remember(post)
         return post
+
+    def _counts(self, account: Account | None) -> tuple[int, int, int]:
+        """Likes, shares and replies of a new post: few of most, by the author's talent."""
+        likes = int(-LIKES * (account.talent if account else 1.0) * log(1 - self.dice()))
+        return likes, likes // LIKES_A_SHARE, likes // LIKES_A_REPLY
 
     def _remember(self, post: Post) -> None:
         self.near.append(post)
