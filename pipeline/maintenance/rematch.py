@@ -41,6 +41,7 @@ from pipeline.processors.mentions.links import domain_forms
 from pipeline.processors.mentions.markup import CHANGED_RE2
 from pipeline.processors.mentions.step import Matching
 from pipeline.processors.mentions.terms import Use, term_text, words
+from pipeline.queries.counted_names import is_named_sql
 from pipeline.sinks.changes import Changing, unheard
 from schemas import events
 from schemas.inbound import INBOUND_SQL
@@ -112,7 +113,7 @@ class _Rematch:
     def check_names(self, known: Collection[str]) -> None:
         """`known`: the names in brands.yaml. The rows have the brands that left the file."""
         for name in sorted(set(self._names) - set(known)):
-            if not self._client.query(_IS_KNOWN, {"name": name}).result_rows:
+            if not self._client.query(is_named_sql("brand", name)).result_rows:
                 near = hint(name, known)
                 raise UnknownName(f"no brand is named {name!r}, neither in brands.yaml nor in stored events{near}")
 
@@ -186,7 +187,6 @@ def _needles(brand: Brand) -> Iterator[str]:
 # A row that gains its first brand needs a label; a row that lost its last needs none.
 _GAINED = f"notEmpty(_brands) AND sentiment_status = '' AND {INBOUND_SQL} AND text != ''"
 _STATUS = f"multiIf({{gained}}, '{DEFERRED}', empty(_brands) AND sentiment_status = '{DEFERRED}', '', sentiment_status)"
-_IS_KNOWN = "SELECT 1 FROM interactions WHERE has(brands, {name:String}) LIMIT 1"
 _ROWS = f"""
 SELECT event_key, revision, created_at, platform, text, mentions, brands, brands_given, brands_linked FROM interactions FINAL
 WHERE {IN_CHUNK} AND {WHERE}"""

@@ -24,6 +24,7 @@ from pipeline.errors import EarshotError
 from pipeline.maintenance.scan import AGAIN, EVER, IN_CHUNK, WHERE, Progress, chunks
 from pipeline.processors.sentiment.labels import Labeller
 from pipeline.processors.sentiment.prepare import LONGEST
+from pipeline.queries.counted_names import is_named_sql
 from pipeline.sinks.changes import Changing, unheard
 from schemas import events
 from schemas.inbound import TO_LABEL_SQL
@@ -76,7 +77,7 @@ class _Rescore:
         self._values: dict[str, object] = {"brand": brand or "", "model": next(iter(labeller.models), "")}
         self._wanted = TO_LABEL_SQL
         if brand is not None:
-            if not client.query(_IS_KNOWN, self._values).result_rows:
+            if not client.query(is_named_sql("brand", brand)).result_rows:
                 raise EarshotError(f"no row mentions a brand named {brand!r}")
             self._wanted += " AND has(brands, {brand:String})"
         if len(labeller.models) == 1:
@@ -123,7 +124,6 @@ def _outcomes(rows: pl.DataFrame) -> list[str]:
     return rows.select(outcome).to_series().to_list()
 
 
-_IS_KNOWN = "SELECT 1 FROM interactions WHERE has(brands, {brand:String}) LIMIT 1"
 _ROWS = f"""
 SELECT event_key, revision, created_at, leftUTF8(text, {LONGEST}) AS read, language,
     sentiment_status, sentiment_label, sentiment_model

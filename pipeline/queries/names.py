@@ -23,14 +23,11 @@ from pipeline.errors import SettingsError, UnknownName
 from pipeline.processors.alerts.rule_types import brands_of, platforms_of
 from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, load_rules
 from pipeline.processors.mentions.brands import SAMPLE_BRANDS, load_brands
+from pipeline.queries.counted_names import is_named_sql, names_sql
 
 Column = Callable[[str], Iterable[str]]
 """Runs SQL; returns the first column of the result."""
 NEAR = 20
-_OF = {
-    "brand": ("SELECT toString(arrayJoin(brands)) AS name FROM interactions", "has(brands, {})"),
-    "platform": ("SELECT toString(platform) AS name FROM interactions", "platform = {}"),
-}
 
 
 @dataclass(frozen=True)
@@ -60,17 +57,16 @@ class Names:
         raise UnknownName(f"there is no rule {name!r}{hint(name, named) or ': there are ' + (', '.join(named) or 'none')}")
 
     def _check(self, what: str, name: str, named: set[str]) -> None:
-        names, landed = _OF[what]
         if name in named or self._any(f"SELECT 1 FROM alerts WHERE {what} = {quoted(name)} LIMIT 1"):
             return
-        if self._any(f"SELECT 1 FROM interactions WHERE {landed.format(quoted(name))} LIMIT 1"):
+        if self._any(is_named_sql(what, name)):
             return
-        raise self._unknown(what, name, {*named, *self._landed(name, names)})
+        raise self._unknown(what, name, {*named, *self._landed(name, what)})
 
-    def _landed(self, name: str, names: str) -> list[str]:
+    def _landed(self, name: str, what: str) -> list[str]:
         """The names of stored rows that look most like it."""
         distance = f"editDistanceUTF8(lowerUTF8(name), lowerUTF8({quoted(name[:100])}))"
-        return self._column(f"SELECT name FROM ({names}) GROUP BY name ORDER BY {distance}, name LIMIT {NEAR}")
+        return self._column(f"SELECT name FROM ({names_sql(what)}) GROUP BY name ORDER BY {distance}, name LIMIT {NEAR}")
 
     def _unknown(self, what: str, name: str, known: Iterable[str]) -> UnknownName:
         where = ", neither in the files nor in stored events" if self.ask else " in the files here"
