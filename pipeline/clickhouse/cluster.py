@@ -99,7 +99,8 @@ class Cluster:
         text = _ENGINE.sub(engine, text, count=1)
         if window:
             return _WINDOW.sub(remembers, text)
-        return f"{text}, {remembers}" if re.search(r"^SETTINGS ", text, re.MULTILINE) else f"{text}\nSETTINGS {remembers}"
+        settled = re.sub(r"(?m)^SETTINGS .*$", lambda found: f"{found[0]}, {remembers}", text)  # a comment may follow
+        return settled if settled != text else f"{text}\nSETTINGS {remembers}"
 
     def _local(self, text: str) -> str:
         """The statement on the shard's own tables."""
