@@ -12,7 +12,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.client import clickhouse_client
-from pipeline.clickhouse.query import frame
+from pipeline.clickhouse.query import READ, frame
 from pipeline.config.settings import ClickHouseSettings
 from pipeline.processors.alerts.explain import PRIOR, significant_words
 from schemas.queries import named_queries
@@ -86,5 +86,21 @@ def test_of_many_a_sample_by_the_hash_is_read(client: Client) -> None:
     found = themes(client, brand=["Dune"])
     assert (set(whole.get_column("sample")), set(found.get_column("sample"))) == ({1}, {2})
     rows = READ_ROWS.filter(pl.col("brands").list.contains("Dune"), pl.col("event_key") % 2 == 0)
+    here = Counter(word for text in rows.filter(pl.col("created_at") >= MIDDLE).get_column("text") for word in _words(text))
+    assert found.height > 0 and all(mentions == here[theme] for theme, mentions, *_ in found.iter_rows())
+
+
+def test_of_very_many_some_hours_are_read(client: Client) -> None:
+    """The query with another number for very many."""
+    query = named_queries()["themes"]
+    span: dict[str, str | list[str]] = {"from": f"{MIDDLE:%Y-%m-%d}", "to": f"{END:%Y-%m-%d}", "limit": "1000"}
+    found = frame(client, query.sql.replace("2500000", "4000"), asked(query, brand=["Acme"], **span), READ)
+    (sample,) = set(found.get_column("sample"))
+    hour = pl.col("created_at").dt.epoch("s") // 3600
+    numbers = READ_ROWS.select(hour.unique()).to_series().to_list()
+    chosen = f"SELECT number FROM (SELECT toUInt32(arrayJoin({numbers})) AS number) WHERE sipHash64(number) % {sample} = 0"
+    hours = [row[0] for row in client.query(chosen).result_rows]
+    rows = READ_ROWS.filter(pl.col("brands").list.contains("Acme"), hour.is_in(hours))
+    assert sample > 2 and 0 < len(hours) < len(numbers) / 2
     here = Counter(word for text in rows.filter(pl.col("created_at") >= MIDDLE).get_column("text") for word in _words(text))
     assert found.height > 0 and all(mentions == here[theme] for theme, mentions, *_ in found.iter_rows())

@@ -1,7 +1,8 @@
 -- Themes that rise: terms, hashtags or links that more mentions have now than in the equally long time before.
 -- The strongest first, by log-odds with an informative Dirichlet prior (Monroe, Colaresi and Quinn, "Fightin' Words", 2008), as
--- alerts are explained. Each counts once a mention; private ones, messages, e-mails and calls are not read. Of many mentions it
--- reads a sample, by the hash of the event: some 20,000 of both times together; column `sample` says one in how many.
+-- alerts are explained. Each counts once a mention; private ones, messages, e-mails and calls are not read. Of many it reads a
+-- sample: if there are more than 2,500,000 rows in both times together, those of some hours, by the hash of the hour; of these,
+-- if they are more than 20,000 mentions, some by the hash of the event. Column `sample` says one in how many.
 --
 -- parameter brand = []: of these brands; none named: of all
 -- parameter platform = []: on these platforms; none named: on all
@@ -24,12 +25,18 @@ WITH
     {to:DateTime64(3, 'UTC')} AS end,
     fromUnixTimestamp64Milli(2 * toUnixTimestamp64Milli(begin) - toUnixTimestamp64Milli(end), 'UTC') AS since,
     500 AS weight,
+    toUInt64(dateDiff('minute', since, end)) AS minutes,
+    -- How many rows there are, by 97 minutes of the time.
     (
-        SELECT greatest(1, intDiv(sum(mentions), 20000)) FROM quarters FINAL
+        SELECT greatest(1, intDiv(count() * minutes, 97 * 2500000)) FROM interactions FINAL
+        WHERE toStartOfMinute(created_at) IN (SELECT toStartOfMinute(since) + 60 * intDiv(arrayJoin(range(97)) * minutes, 97))
+    ) AS hours_in,
+    (
+        SELECT greatest(1, intDiv(sum(mentions), 20000 * greatest(1, ifNull(hours_in, 1)))) FROM quarters FINAL
         WHERE quarter >= since AND quarter < end AND brand != '' AND (empty(named) OR brand IN named)
             AND (empty(places) OR platform IN places) AND (empty(tongues) OR language IN tongues)
     ) AS one_in
-SELECT theme, here AS mentions, there AS before, z, one_in AS sample
+SELECT theme, here AS mentions, there AS before, z, hours_in * one_in AS sample
 FROM
 (
     SELECT
@@ -60,6 +67,9 @@ FROM
                 countIf(created_at < begin) AS early
             FROM interactions FINAL
             WHERE created_at >= since AND created_at < end AND event_key % one_in = 0
+                AND (hours_in = 1 OR toStartOfMinute(created_at) IN (
+                    SELECT minute FROM (SELECT toStartOfMinute(since) + 60 * arrayJoin(range(minutes + 2)) AS minute)
+                    WHERE sipHash64(intDiv(toUnixTimestamp(minute), 3600)) % hours_in = 0))
                 AND direction != 'outbound' AND visibility != 'private' AND kind NOT IN ('message', 'email', 'call')
                 AND if(empty(named), notEmpty(brands), hasAny(brands, named))
                 AND (empty(places) OR platform IN places)
