@@ -20,7 +20,7 @@ from pipeline.clickhouse.dictionary import reload_sql
 from pipeline.clickhouse.query import one_line
 from pipeline.control.rollups import SETTINGS
 from pipeline.rollups.marks import write_mark
-from pipeline.rollups.rollup import Span, quarter_of
+from pipeline.rollups.rollup import Span, quarter_of, statements
 from pipeline.rollups.tables import load_rollups
 from pipeline.rollups.versions import Versions
 
@@ -164,7 +164,7 @@ def roll_up(client: Client, size: Size) -> None:
     for rollup in load_rollups(None, None):
         pieces = range(last, first - 1, -step)
         for end in bar.track(pieces, len(pieces), f"table {rollup.name}: statements"):
-            statement = rollup.rebuild([Span(max(first, end - step + 1), end)], versions.next())
-            with one_line(client):
-                client.command(statement, settings=SETTINGS)
+            for statement in statements(rollup, [Span(max(first, end - step + 1), end)], versions.next()):
+                with one_line(client):
+                    client.command(statement, settings=SETTINGS)
         write_mark(client.command, rollup, 0, versions.next())

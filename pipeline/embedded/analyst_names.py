@@ -50,6 +50,7 @@ WITHHELD = {
     "alert_late_days": "what control still has to judge again",
     "business_seconds": "a dictionary: read the business seconds of threads, or business_hours",
     "calendar_of": "a dictionary: read brand_calendars",
+    "conversation_quarters": "where threads finds its rows",
     "customer_of": "a dictionary: read interactions_now, or assignments",
     "customers": "records of a CRM",
     "dead_letters": "records as they came, e-mail addresses and phone numbers in clear",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 QUARTER_S = 900
 
@@ -40,6 +40,21 @@ class Rollup(Protocol):
         """SELECT day (Date, UTC), differing (UInt64): how many of the table's rows of these quarters differ from what `rebuild`
         would make, lack or are too many; days without a difference are left out. Floats are equal to 1e-9."""
         ...
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A rollup with a statement of its own that is run before each `rebuild`."""
+
+    def prepare(self, spans: Sequence[Span]) -> str:
+        """The statement, for the same quarters. It may run twice."""
+        ...
+
+
+def statements(rollup: Rollup, spans: Sequence[Span], version: int) -> list[str]:
+    """What makes anew what depends on rows of these quarters, in this order."""
+    first = [rollup.prepare(spans)] if isinstance(rollup, Prepared) else []
+    return [*first, rollup.rebuild(spans, version)]
 
 
 def quarter_of(at: datetime) -> int:

@@ -11,7 +11,7 @@ from pipeline.clock import Clock, Seldom, steady, wall
 from pipeline.errors import EarshotError, reason
 from pipeline.monitoring import metrics
 from pipeline.rollups.marks import write_mark
-from pipeline.rollups.rollup import Rollup, Span, spans_of
+from pipeline.rollups.rollup import Rollup, Span, spans_of, statements
 from pipeline.rollups.sweep import Size, Sweep
 from pipeline.rollups.versions import Versions
 from pipeline.rollups.waiting import Waiting
@@ -107,7 +107,8 @@ class Table:
         version = self._versions.next()
 
         def work() -> None:
-            self._write(self.rollup.rebuild(spans, version))
+            for statement in statements(self.rollup, spans, version):
+                self._write(statement)
             then(version)
 
         took = self._timed(work)

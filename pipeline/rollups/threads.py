@@ -3,7 +3,8 @@
     rows of the conversations -> which word each of ours names -> once for each brand -> whose words count -> which of ours
     answers each word -> one row
 
-A conversation that has, or had, a row in a touched quarter is made anew from all its rows, wherever they are.
+A conversation that has, or had, a row in a touched quarter is made anew from all its rows, wherever they are: table
+`conversation_quarters` says in which quarters. The index of conversations would find the rows of some, not of a day's.
 """
 
 from __future__ import annotations
@@ -49,6 +50,15 @@ class Threads:
         """A conversation of which a row may be gone (`kept`) stays as it is."""
         self._kept = kept
 
+    def prepare(self, spans: Sequence[Span]) -> str:
+        """As `Prepared.prepare`: notes which conversations have rows there. What is noted stays: a quarter is looked at in vain
+        when its row has gone. A row in a quarter that nobody has told yet is not noted, and comes when that is told."""
+        return (
+            f"INSERT INTO conversation_quarters (conversation, quarter) SELECT DISTINCT {CONVERSATION_SQL}, "
+            f"toUInt32(intDiv(toUnixTimestamp64Milli(created_at), 900000)) FROM interactions "
+            f"WHERE {within('created_at', spans)} AND {_IS_WORD}"
+        )
+
     def rebuild(self, spans: Sequence[Span], version: int) -> str:
         """As `Rollup.rebuild`."""
         names = ", ".join((*KEY, *_COLUMNS))
@@ -57,13 +67,13 @@ class Threads:
         return (
             f"INSERT INTO threads ({names}, version, is_deleted) "
             f"SELECT {names}, toUInt64({version}) AS version, gone FROM ("
-            f"SELECT {names}, 0 AS gone FROM ({_threads(touched)}) UNION ALL "
+            f"SELECT {names}, 0 AS gone FROM ({_threads(touched, _where(spans, touched))}) UNION ALL "
             f"SELECT {key}, {gone}, 1 AS gone FROM threads FINAL WHERE conversation IN ({touched})"
             f") ORDER BY gone LIMIT 1 BY {key}"
         )
 
     def differences(self, spans: Sequence[Span]) -> str:
-        """As `Rollup.differences`. A conversation is of the day on which it was opened."""
+        """As `Rollup.differences`. A conversation is of the day on which it was opened; its rows are looked for everywhere."""
         names, touched = ", ".join((*KEY, *_COLUMNS)), self._touched(spans)
         stored = within("opened", spans) + (f" AND conversation NOT IN ({self._cut(spans)})" if self._kept.gone("") else "")
         return (
@@ -97,10 +107,17 @@ def _touched(spans: Sequence[Span]) -> str:
     )
 
 
-def _threads(touched: str) -> str:
-    return _ONE_ROW.format(
-        runs=_RUNS.format(answered=_ANSWERED.format(counted=_COUNTED.format(named=_NAMED.format(touched=touched))))
-    )
+def _where(spans: Sequence[Span], touched: str) -> str:
+    """The condition that a row is in these quarters, or in one in which such a conversation has one. By minutes: with them the
+    key of `interactions` begins."""
+    minutes = "toDateTime(arrayJoin(range(toUInt32(quarter * 900), toUInt32(quarter * 900 + 900), 60)), 'UTC')"
+    known = f"SELECT DISTINCT quarter FROM conversation_quarters WHERE conversation IN ({touched})"
+    return f"({within('created_at', spans)} OR toStartOfMinute(created_at) IN (SELECT {minutes} FROM ({known})))"
+
+
+def _threads(touched: str, where: str = "true") -> str:
+    named = _NAMED.format(touched=touched, where=where)
+    return _ONE_ROW.format(runs=_RUNS.format(answered=_ANSWERED.format(counted=_COUNTED.format(named=named))))
 
 
 # The rows. `side` 0: a customer's word, 1: ours, 2: of a bot. A row names another by in_reply_to, if by any: it is there twice
@@ -122,7 +139,7 @@ FROM
             arrayJoin(if(names = 0, [event_key], [event_key, names])) AS key,
             toString(thread_team) AS team, toString(thread_status) AS status, toUnixTimestamp64Milli(metrics_at) AS stated_at
         FROM interactions FINAL
-        WHERE {_IS_WORD} AND {CONVERSATION_SQL} IN ({{touched}})
+        WHERE {{where}} AND {_IS_WORD} AND {CONVERSATION_SQL} IN ({{touched}})
     )
     WINDOW word AS (PARTITION BY conversation, key)
 )

@@ -97,5 +97,16 @@ ORDER BY (brand, opened, conversation)
 SETTINGS async_insert = 0, non_replicated_deduplication_window = 10000
 COMMENT 'A row a conversation and brand: who asked, each answer, who waits. Read it with FINAL.';
 
+-- Which quarter-hours hold rows of a conversation, filled before `threads` is: a statement reads these alone, and not all.
+CREATE TABLE IF NOT EXISTS conversation_quarters
+(
+    conversation UInt64 COMMENT 'As in threads.',
+    quarter UInt32 COMMENT 'Quarter-hour in which it has a word, or had one: seconds since 1970 divided by 900.'
+)
+ENGINE = ReplacingMergeTree
+ORDER BY (conversation, quarter)
+SETTINGS async_insert = 0, non_replicated_deduplication_window = 10000
+COMMENT 'In which quarter-hours each conversation has words.';
+
 -- Old rows are found at once, too, but by reading them; in the background they are indexed.
 ALTER TABLE interactions MATERIALIZE INDEX conversations SETTINGS mutations_sync = 0;

@@ -43,7 +43,7 @@ from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.store import LateDay
 from pipeline.processors.mentions.business_hours import Calendar
 from pipeline.rollups.marks import write_mark
-from pipeline.rollups.rollup import Span
+from pipeline.rollups.rollup import Span, statements
 from pipeline.rollups.tables import load_rollups
 from pipeline.rollups.threads import Threads
 from pipeline.sinks.alerts import AlertTables
@@ -325,7 +325,8 @@ def _write_everywhere(settings: Settings) -> None:
         fingerprints.check(client, "hash_key", "the key")
         client.command("TRUNCATE TABLE account_events")
         for number, rollup in enumerate(load_rollups(None, None), 1):
-            client.command(rollup.rebuild([Span(0, 2_000_000)], number), settings=STATEMENTS)
+            for statement in statements(rollup, [Span(0, 2_000_000)], number):
+                client.command(statement, settings=STATEMENTS)
             write_mark(client.command, rollup, 0, number)
     assert check_accounts(settings.clickhouse, repair=True, pause_s=0)
     assert events_states(settings.kafka)  # a fresh broker has its group's coordinator by then

@@ -20,7 +20,7 @@ from pipeline.generate.plan import Plan
 from pipeline.generate.stream import Stream
 from pipeline.generate.targets import sample_brands
 from pipeline.rollups.kept import Kept
-from pipeline.rollups.rollup import Span, quarter_of
+from pipeline.rollups.rollup import Span, quarter_of, statements
 from pipeline.rollups.threads import Threads
 from pipeline.sources.recorded.files import read_events
 from pipeline.sources.recorded.items import Mapped
@@ -42,7 +42,8 @@ def client(emptied: Settings) -> Iterator[Client]:
 
 
 def rebuild(client: Client, version: int = 1, spans: list[Span] = ALWAYS) -> None:
-    client.command(Threads().rebuild(spans, version), settings=SETTINGS)
+    for statement in statements(Threads(), spans, version):
+        client.command(statement, settings=SETTINGS)
 
 
 def differences(client: Client, spans: list[Span] = ALWAYS) -> int:
@@ -161,6 +162,21 @@ def test_a_conversation_that_has_lost_its_first_word_by_its_age_stays_as_it_is(c
         assert (found["Acme", "d"]["words"], found["Acme", "e"]["words"], len(found)) == (2, 2, 3)
     assert not client.query(own.differences(ALWAYS), settings=settings).result_rows
     assert differences(client) > 0, "as they are if nothing is gone"
+
+
+def test_quarters_may_be_told_one_by_one_and_in_any_order(client: Client) -> None:
+    """A word that names no brand is there before, and after, the brand is named: in a quarter that has no thread of its own."""
+    hours = (0, 30, 31, 90)
+    first, asked, answer, later = (60 * hour for hour in hours)
+    rows = [said("first", first), said("q", asked, **ACME), said("a", answer, by="us"), said("more", later)]
+    land(client, [*rows, said("other", first, by="bob", conversation_id="d")])
+    for version, hour in enumerate((30, 90, 0, 31), 1):
+        quarter = quarter_of(START) + 4 * hour
+        rebuild(client, version, [Span(quarter, quarter)])
+    assert differences(client) == 0
+    (thread,) = threads(client).values()
+    assert (thread["opened"], thread["words"], thread["waiting"]) == (START, 3, 1)
+    assert thread["answer_seconds"] == [31 * 3600.0]
 
 
 def test_without_a_conversation_and_dated_before(client: Client) -> None:
