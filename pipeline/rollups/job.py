@@ -2,11 +2,10 @@
 
     topic signals -> quarters that wait -> INSERT ... SELECT by each rollup -> commit
 
-- The running quarter-hour comes first: it is made anew while it changes, with pauses of RUNNING_MOST_S at most if the table is
-  prompt, else for SHARE of the time.
+- The running quarter-hour of prompt tables comes first: it is made anew while it changes, with pauses of up to RUNNING_MOST_S.
 - Then what a person has asked for, without a rest.
-- Then older quarters, those of a day together, and what was there before the rollup, newest first. They take SHARE of the time,
-  what the running quarter takes included; where that alone is more, they get a fifth of their share all the same.
+- Then all other quarters, those of a day together, and what was there before the rollup, newest first; tables take turns. They
+  take SHARE of the time, what comes first included; where that alone is more, they get a fifth of their share all the same.
 
 A rollup whose statements fail holds no other back. Restart: signals that were not committed are read again; a quarter that is
 made anew twice is the same.
@@ -107,7 +106,7 @@ class Job:
         """Whether there was something to do."""
         running = self._running()
         for table in self._tables:
-            if (took := table.running(running)) is not None:
+            if table.prompt and (took := table.running(running)) is not None:
                 self._rest(min(took * REST_FOR_SECOND, LEAST_REST_S))
                 return True
         if self._do_asked():
@@ -131,7 +130,7 @@ class Job:
     def _do_older(self, running: Sequence[int]) -> bool:
         """The table that had its turn goes to the end."""
         for table in list(self._tables):
-            took = table.older(running)
+            took = table.older(running if table.prompt else ())
             took = table.filling() if took is None else took
             if took is not None:
                 self._tables.remove(table)

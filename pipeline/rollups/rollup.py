@@ -26,7 +26,8 @@ class Rollup(Protocol):
     name: str
     """Of the table."""
     prompt: bool
-    """Whether its running quarter is at most 15 s late, whatever that costs. False: it takes its share of the time."""
+    """Whether its running quarter is at most 15 s late, whatever that costs. False: such tables share a twentieth of the
+    time."""
 
     rules: str
     """The hash of the rules that its rows follow; blank: it follows none. Where they are others, the table is filled anew."""

@@ -19,7 +19,7 @@ from pipeline.rollups.waiting import Waiting
 SHARE = 0.05
 REST_FOR_SECOND = 1 / SHARE - 1
 RUNNING_LEAST_S, RUNNING_MOST_S = 4.0, 9.0
-"""Pause between two times that the running quarter is made anew: the longer it takes, the longer. The most: if prompt."""
+"""Pause between two times that the running quarter is made anew: the longer it takes, the longer."""
 LATE_S = 13.0
 """A change is in the table so soon, where two statements take less: it came when the first had begun to read."""
 AGAIN_S = 30.0
@@ -46,19 +46,17 @@ class Table:
         self._running_at = self._again_at = 0.0
 
     def running(self, quarters: Sequence[int]) -> float | None:
-        """Makes those of the running quarters anew that changed."""
+        """Makes those of the running quarters anew that changed. For a prompt table."""
         if steady() < self._running_at or not (due := self.waiting.among(quarters, self._clock())):
             return None
         took = self._changed(due, learn=False)
-        pause = max(RUNNING_LEAST_S, REST_FOR_SECOND * took)
-        if self.prompt:
-            pause = max(0.0, min(pause, RUNNING_MOST_S, LATE_S - 2 * took))
-        self._running_at = steady() + pause
+        pause = min(max(RUNNING_LEAST_S, REST_FOR_SECOND * took), RUNNING_MOST_S, LATE_S - 2 * took)
+        self._running_at = steady() + max(0.0, pause)
         return took
 
-    def older(self, running: Sequence[int]) -> float | None:
-        """Makes quarters of one day anew that changed."""
-        due = self.waiting.older(running, min(96, self._size.quarters), self._clock())
+    def older(self, but: Sequence[int]) -> float | None:
+        """Makes quarters of one day anew that changed, without those of `but`."""
+        due = self.waiting.older(but, min(96, self._size.quarters), self._clock())
         return self._changed(due) if due else None
 
     def asked_for(self) -> float | None:
