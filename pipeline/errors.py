@@ -12,6 +12,7 @@ EarshotError             one clear line for a person; the command line prints it
 Signals between two parts of the program. The caller handles each of them, so nobody ever reads their text as it is:
 
 GivenUp                  the batch's generation is over: it must not be written, Kafka delivers its records again
+OtherRules               roles.yaml or brands.yaml changed: the job of the rollups begins again, with what they say now
 TooMuchError             ClickHouse has too little time or memory for a request: the caller asks for less
 OutOfMemory              a GPU has too little memory for a batch of texts: the engine halves the batch
 Unmappable               a row of a recorded file has no event: the row is reported and left out

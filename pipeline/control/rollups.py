@@ -38,7 +38,7 @@ JOIN_S = 2.0
 log = logging.getLogger("earshot.rollups")
 
 
-class _OtherRules(Exception):
+class OtherRules(Exception):
     """The job begins again, with other rollups."""
 
 
@@ -103,7 +103,7 @@ class RollupsJob:
                     self._run(versions, stop, check)
                 except GivenUp:
                     return
-                except _OtherRules:
+                except OtherRules:
                     log.info("tables that follow rules are filled anew")
                 except Exception as error:  # the alerts must not end for it
                     log.warning("the rollups stand still: %s; will be retried", reason(error), exc_info=_unexpected(error))
@@ -131,7 +131,7 @@ class RollupsJob:
             def go_on() -> None:
                 check()
                 if self._rollups is not rollups:
-                    raise _OtherRules
+                    raise OtherRules
 
             try:
                 job = Job(rollups, reader, write, ask, versions, self._asked)

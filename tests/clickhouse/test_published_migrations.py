@@ -24,7 +24,7 @@ PUBLISHED = {
     "017_identity": 0x0CF3750AEC322C82,
     "018_account_events": 0x2CAD13CAF264E0FD,
     "019_quarters": 0x2568BBF27831AEEC,
-    "020_threads": 0xE4C48AEE32EEF8CF,
+    "020_threads": 0x413F1A03570646CF,
     "021_accounts": 0xFD57C6CA58BDA0B1,
     "022_orders": 0x2B2CE5DAB1AD2D65,
     "023_panels": 0x3F74E4D9825170DE,

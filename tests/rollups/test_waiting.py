@@ -44,16 +44,16 @@ def test_older_quarters_go_by_days_the_day_that_waits_longest_first() -> None:
     assert not len(waiting) and waiting.offset() is None
 
 
-def test_a_range_is_done_from_its_end_by_statements_of_a_second_or_two() -> None:
+def test_a_range_is_done_from_its_end_by_statements_of_some_seconds() -> None:
     sweep, size = Sweep(10, 300), Size()
     assert sweep.take(size.quarters) == Span(205, 300) == sweep.take(size.quarters)
     sweep.done(Span(205, 300))
     size.took(96, 0.1)
     assert size.quarters == 384 and sweep.take(size.quarters) == Span(10, 204)
-    size.took(195, 3.0)
+    size.took(195, 5.0)
     assert size.quarters == 97
     size.failed()
-    size.took(3, 2.5)
+    size.took(3, 5.0)
     assert size.quarters == 1, "three quarters were too much"
     size.failed()
     assert size.quarters == 1
