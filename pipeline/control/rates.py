@@ -15,12 +15,14 @@ from pipeline.sinks.rates import LOAD, changes
 from schemas.times import utc_now
 
 AGAIN_S = 5.0
+PIECE_ROWS, REST_S = 10_000, 0.2
+"""Alerts are written on the same thread: all 220,000 rates at once took 5 s on a busy machine, and failed."""
 log = logging.getLogger("earshot.control")
 
 
 class Rates:
     """Once in each generation. Restart: what is there is compared. An error is tried again; until then amounts are converted as
-    before. Only the inserts are on the leader's thread."""
+    before. Only the inserts are on the leader's thread, piece by piece."""
 
     def __init__(self, leader: Leader, client: Client, currency: str) -> None:
         self._leader, self._client, self._currency = leader, client, currency
@@ -38,7 +40,9 @@ class Rates:
         ask = asker(self._client)
         due = await asyncio.to_thread(changes, lambda sql: ask(sql, {}), self._currency, utc_now())
         for table, rows in due:
-            await self._leader.on_thread(partial(self._leader.inserter.insert_all, table, rows, generation))
+            for piece in rows.iter_slices(PIECE_ROWS):
+                await self._leader.on_thread(partial(self._leader.inserter.insert_all, table, piece, generation))
+                await asyncio.sleep(REST_S)
         if due:
             await asyncio.to_thread(self._load)
             log.info("amounts are converted to %s", self._currency)

@@ -198,7 +198,6 @@ def start(steps: list[str]) -> None:
     for result in ("ok", "failed"):
         BRANDS_RELOADS.labels(result)
         RULES_RELOADS.labels(result)
-        ROLES_RELOADS.labels(result)
     for rule_type in ("keyword", "reach"):
         CANDIDATES.labels(rule_type)
     for label in labels.LABELS:
@@ -225,6 +224,8 @@ def start_control(receivers: Iterable[str]) -> None:
     for state in ("pending", "firing", "acknowledged", "resolved"):
         ALERT_CHANGES.labels(state)
     PRODUCERS_RENEWED.labels("alerts")
+    for result in ("ok", "failed"):
+        ROLES_RELOADS.labels(result)
     for path in ("single", "windowed"):
         ALERT_SECONDS.labels(path)
     for rollup in ROLLUPS:

@@ -100,7 +100,7 @@ def test_a_cause_names_no_topic_and_no_database() -> None:
 
 OF_CONTROL = {
     *(metrics.ALERT_CHANGES, metrics.ALERT_DELIVERIES, metrics.ALERT_SECONDS),
-    *(metrics.ROLLUP_SECONDS, metrics.ROLLUPS_FAILED),
+    *(metrics.ROLLUP_SECONDS, metrics.ROLLUPS_FAILED, metrics.ROLES_RELOADS),
 }
 """Counters with labels that only control has: their first samples are from `start_control`."""
 
