@@ -36,7 +36,7 @@ class Bar:
     def track(self, items: Iterable[T], total: float, description: str) -> Iterator[T]:
         with self.task(description, total) as tell:
             for number, item in enumerate(items):
-                if number % 1_000 == 0 or total < 1_000:
+                if number % max(1, int(total) // 100) == 0:
                     tell(number)
                 yield item
 

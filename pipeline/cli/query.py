@@ -166,7 +166,7 @@ def _draw(client: Client, query: NamedQuery, values: Values, plot: Path) -> None
     with one_line(client):
         result = frame(client, query.sql, values, settings_for(client))
     if result.is_empty():
-        typer.echo(f"no rows: {plot} is not written")
+        typer.echo(f"{_no_rows(values)}: {plot} is not written")
         return
     try:
         draw(plot, query, result)
@@ -180,7 +180,7 @@ def _show(client: Client, statement: str, values: Values) -> None:
     from pipeline.clickhouse.query import rows
 
     answer = rows(client, statement, SHOWN_ROWS, values)
-    console().print(table(answer.columns, answer.rows) if answer.rows else "no rows")
+    console().print(table(answer.columns, answer.rows) if answer.rows else _no_rows(values))
     if answer.cut:
         typer.echo(f"the first {SHOWN_ROWS} rows; --format csv or json gives all", err=True)
 
@@ -200,7 +200,15 @@ def _write(client: Client, statement: str, values: Values, form: Format) -> None
     lines = _Lines(blocks)
     write(without_formulas(lines) if form is Format.csv else lines)
     if lines.seen <= (form is Format.csv):  # the names of the columns
-        typer.echo("no rows", err=True)
+        typer.echo(_no_rows(values), err=True)
+
+
+def _no_rows(values: Values) -> str:
+    """With the time that was asked about: a default hides it."""
+    if "from" not in values or "to" not in values:
+        return "no rows"
+    begin, end = (str(values[name])[:16] for name in ("from", "to"))
+    return f"no rows from {begin} to {end} UTC"
 
 
 class _Lines:

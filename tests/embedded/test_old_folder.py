@@ -144,7 +144,7 @@ def test_the_analyst_reads_without_a_password_and_default_does_not(opened: Opene
     assert opened.ask("SELECT count() FROM interactions") == (200, str(BEFORE["rows"]["interactions"] + 21))
     assert opened.ask("SELECT count() FROM dead_letters")[0] == 403
     assert opened.ask("SELECT 1", user="default")[0] == 403
-    assert "Mobiqo" in opened.up.earshot("query", "brands")
+    assert "Mobiqo" in opened.up.earshot("query", "brands", "--from", "2006-01-01")
 
 
 def test_the_folder_is_marked_and_its_owners_alone(opened: Opened) -> None:

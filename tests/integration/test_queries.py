@@ -62,7 +62,8 @@ def test_the_command_answers_in_each_form(stacked: Run, client: Client) -> None:
     for form in ("table", "json", "csv"):
         done = stacked("query", "latest", "--format", form)
         assert (done.code, "no rows" in done.out + done.err) == (0, True), done
-    assert stacked("query", "brands", "--plot", "none.png").out == "no rows: none.png is not written\n"
+    nothing = stacked("query", "brands", "--from", "2026-01-01", "--to", "2026-02-01", "--plot", "none.png").out
+    assert nothing == "no rows from 2026-01-01 00:00 to 2026-02-01 00:00 UTC: none.png is not written\n"
     client.command(
         "INSERT INTO interactions (event_key, version, id, platform, created_at, brands, text) VALUES "
         "(1, 1, 'a', 'x', '2026-03-04 10:20:00', ['Lumen\\'s'], 'é'), (2, 1, 'b', 'x', '2026-03-04 10:50:00', ['Orbit'], '')"
@@ -72,7 +73,7 @@ def test_the_command_answers_in_each_form(stacked: Run, client: Client) -> None:
     unknown = stacked("query", "latest", "--brand", "Lumens")
     assert (unknown.code, unknown.err.count("\n")) == (1, 1)
     assert "there is no brand 'Lumens'" in unknown.err and 'did you mean "Lumen\'s"?' in unknown.err
-    drawn = stacked("query", "brands", "--plot", "brands.png")
+    drawn = stacked("query", "brands", "--from", "2026-01-01", "--plot", "brands.png")
     assert (drawn.out, Path("brands.png").read_bytes()[:4]) == ("brands.png  2 rows\n", b"\x89PNG")
 
 
@@ -81,5 +82,6 @@ def test_parquet_is_read_by_others(settings: Settings, client: Client) -> None:
         "INSERT INTO interactions (event_key, version, id, platform, created_at, brands) VALUES "
         "(1, 1, 'a', 'x', '2026-03-04 10:20:00', ['Lumen'])"
     )
-    content = b"".join(text(client, named_queries()["brands"].sql, "parquet", {}))
+    brands = named_queries()["brands"]
+    content = b"".join(text(client, brands.sql, "parquet", asked(brands, **{"from": "2026-03-04"})))
     assert pl.read_parquet(content).get_column("mentions").to_list() == [1]

@@ -135,7 +135,7 @@ def brands_by_hour(settings: Settings, worker: Worker, outcome: Outcome) -> None
 
 
 def query_brands(settings: Settings, worker: Worker) -> dict[Mention, int]:
-    command = [sys.executable, "-m", "pipeline.cli", "query", "brands", "--format", "json"]
+    command = [sys.executable, "-m", "pipeline.cli", "query", "brands", "--from", "2006-01-01", "--format", "json"]
     done = subprocess.run(command, env=child_environment(settings), capture_output=True, check=True)
     rows: list[dict[str, Any]] = [orjson.loads(line) for line in done.stdout.splitlines()]
     return {(datetime.fromisoformat(row["hour"]), row["brand"]): row["mentions"] for row in rows}
