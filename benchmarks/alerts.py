@@ -17,7 +17,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,10 +31,11 @@ import yaml
 from confluent_kafka import Producer
 
 from benchmarks import end_to_end, visible
-from benchmarks.ground import Ground, Worker, cpu_seconds, ground
+from benchmarks.ground import Ground, Topic, Worker, cpu_seconds, ground
 from benchmarks.progress import bar
 from benchmarks.report import MS, Figure
 from benchmarks.standard import standard_brands, standard_load
+from benchmarks.visible import Times
 from pipeline.config.environment import child_environment
 from pipeline.config.settings import Settings
 from pipeline.embedded.child import free_port
@@ -53,6 +54,7 @@ WORDS, LADDER, PROBES_A_SECOND = 20, 25, 4
 STEP_LIKES = 1_000_000
 LIKES = {"type": "threshold", "measure": "likes", "window": "1h", "resolve": "6h"}
 MANY_BRANDS = 1_000
+BRANDS = [brand["name"] for brand in standard_brands()["brands"]]
 TICK_S = 0.01
 WARM_UP_S = 20
 """A worker's first batches take longer; the probes begin once it has warmed up, as what visible.py measures does."""
@@ -145,27 +147,39 @@ class Control:
 
 # --- latency ----------------------------------------------------------------------------------------------------------
 def latency_figures(rate: int, seconds: int) -> Iterator[Figure]:
-    brands = [brand["name"] for brand in standard_brands()["brands"]]
-    with ground() as stage, hooked() as hook:
-        topic = stage.topic(1)
-        with stage.run(topic) as plain:
-            settings = plain.model_copy(update={"alerts": rules_file(stage.folder, hook.port)})
-            with Worker(settings) as worker, Control(settings):
-                worker.wait_until_it_reads()
-                sent = stream(settings, rate, WARM_UP_S + seconds, _probes(brands))
-                end = time.monotonic() + PATIENCE_S
-                while len(hook.accepted.keys() & sent.keys()) < len(sent) and time.monotonic() < end:
-                    time.sleep(0.1)
-    if missing := sent.keys() - hook.accepted.keys():
-        raise RuntimeError(f"{len(missing)} of {len(sent)} alerts never came, as {min(missing)}")
-    for path, first in ((SINGLE, "word"), (WINDOWED, "likes")):
-        times = np.array([hook.accepted[key] - sent[key] for key in sent if key[0].startswith(first)]) * 1000
+    with ground() as stage:
+        paths = latencies(stage, stage.topic(1), rate, seconds)
+    for path, times in paths.items():
         conditions = (
-            f"{len(times)} alerts beside {rate:,} events/s for {seconds} s, {len(brands)} brands, 50 rules, no model; "
+            f"{len(times)} alerts beside {rate:,} events/s for {seconds} s, {len(BRANDS)} brands, 50 rules, no model; "
             f"from the call of produce until the webhook had it; max {times.max():,.0f} ms"
         )
         for percent in (50, 99):
             yield Figure(f"alerts.{path}_p{percent}_ms", float(np.percentile(times, percent)), MS, conditions)
+
+
+def latencies(
+    stage: Ground,
+    topic: Topic,
+    rate: int,
+    seconds: int,
+    beside: Callable[[Settings], AbstractContextManager[object]] = nullcontext,
+) -> dict[str, Times]:
+    """By path, single and windowed, the milliseconds that each alert took; `beside` runs all the time. Raises RuntimeError when
+    one never came."""
+    with hooked() as hook, stage.run(topic) as plain:
+        settings = plain.model_copy(update={"alerts": rules_file(stage.folder, hook.port)})
+        with Worker(settings) as worker, beside(settings), Control(settings):
+            worker.wait_until_it_reads()
+            sent = stream(settings, rate, WARM_UP_S + seconds, _probes(BRANDS))
+            end = time.monotonic() + PATIENCE_S
+            while len(hook.accepted.keys() & sent.keys()) < len(sent) and time.monotonic() < end:
+                time.sleep(0.1)
+    if missing := sent.keys() - hook.accepted.keys():
+        raise RuntimeError(f"{len(missing)} of {len(sent)} alerts never came, as {min(missing)}")
+    took = {key: (hook.accepted[key] - sent[key]) * 1000 for key in sent}
+    paths = ((SINGLE, "word"), (WINDOWED, "likes"))
+    return {path: np.array([ms for (rule, _), ms in took.items() if rule.startswith(first)]) for path, first in paths}
 
 
 @contextmanager

@@ -1,8 +1,11 @@
-"""How far the running quarter-hour of table quarters is behind while events come, and what the job takes.
+"""How far the running quarter-hour of table quarters is behind while events come, what the job takes, and how much later what
+others wait for comes beside it.
 
 Each event is about one of 200 brands, and new. Another client asks twice a second how many mentions the table has: if it has n,
 the event that was sent as the next one is missing, so the table is as old as that event. What the worker and the insert take is
 in it.
+
+The job is off where another consumer of its group has the signals; all else of control goes on.
 """
 
 from __future__ import annotations
@@ -11,22 +14,29 @@ import threading
 import time
 import urllib.request
 from array import array
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from statistics import median
 
 import numpy as np
+from confluent_kafka import Consumer
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks import alerts, visible
 from benchmarks.alerts import Control, rules_file
 from benchmarks.branded import stream
 from benchmarks.ground import Worker, cpu_seconds, ground
 from benchmarks.progress import bar
 from benchmarks.query_tables import BRANDS
-from benchmarks.report import Figure
+from benchmarks.report import RATIO, Figure
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.settings import Settings
 
 NAMES = ("rollups.lag_s", "rollups.share")
+BESIDE_NAMES = ("rollups.alerts_p99_ratio", "rollups.visible_p99_ratio")
 LOOK_S, PATIENCE_S = 0.5, 60.0
+Beside = Callable[[Settings], AbstractContextManager[object]]
 _COUNTED = "SELECT sum(mentions) FROM quarters FINAL WHERE startsWith(brand, 'brand-')"
 
 
@@ -71,6 +81,58 @@ def _lags(settings: Settings, rate: int, seconds: int) -> tuple[np.ndarray[tuple
             time.sleep(LOOK_S)
         busy.join()
     return np.array(lags), len(sent)
+
+
+# --- beside the job, and without it -----------------------------------------------------------------------------------
+def beside_figures(rate: int, seconds: int, runs: int) -> Iterator[Figure]:
+    """p99 with the job to p99 without it: of alerts by single events, and of visibility."""
+    found: dict[tuple[str, bool], list[float]] = defaultdict(list)
+    with ground() as stage:
+        for number in range(runs):
+            for on in (True, False):
+                job = nullcontext if on else _off
+                topic = stage.topic(1 + 2 * number + on)
+                single = alerts.latencies(stage, topic, rate, seconds, job)[alerts.SINGLE]
+
+                @contextmanager
+                def beside(settings: Settings, job: Beside = job, on: bool = on) -> Iterator[None]:
+                    ruled = settings.model_copy(update={"alerts": rules_file(stage.folder, None)})
+                    with job(ruled), Control(ruled) as control:
+                        yield
+                        if on != (sum(statement_seconds(control.port).values()) > 0):
+                            raise RuntimeError(f"the job was {'off' if on else 'at work'}")
+
+                events = visible.WARM_UP_EVENTS + 2 * number + on
+                seen = visible.measure(stage, rate, seconds, beside=beside, warm_up_events=events) * 1000
+                for name, times in zip(BESIDE_NAMES, (single, seen), strict=True):
+                    found[name, on].append(float(np.percentile(times, 99)))
+    conditions = f"{rate:,} events/s for {seconds} s, 50 rules; medians of {runs} in turns"
+    for name in BESIDE_NAMES:
+        with_it, without = (median(found[name, on]) for on in (True, False))
+        yield Figure(name, with_it / without, RATIO, f"{with_it:,.0f} ms with the job, {without:,.0f} without; {conditions}")
+
+
+@contextmanager
+def _off(settings: Settings) -> Iterator[None]:
+    """Another member of the job's group has the one partition of topic signals: Kafka gives it to the first by name."""
+    consumer = Consumer({**settings.kafka.client(), "group.id": f"{settings.kafka.group}-rollups", "client.id": "a"})
+    ended, has_it = threading.Event(), threading.Event()
+    consumer.subscribe([settings.kafka.topic("signals")], on_assign=lambda *_: has_it.set())
+
+    def hold() -> None:
+        while not ended.is_set():
+            consumer.poll(0.5)
+
+    holding = threading.Thread(target=hold, name="hold")
+    holding.start()
+    try:
+        if not has_it.wait(PATIENCE_S):
+            raise RuntimeError("Kafka gave the signals to nobody")
+        yield
+    finally:
+        ended.set()
+        holding.join()
+        consumer.close()
 
 
 def statement_seconds(port: int) -> dict[str, float]:
