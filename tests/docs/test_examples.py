@@ -32,7 +32,7 @@ from tests.docs.pages import PAGES, Example, anchors, examples, inline
 from tests.support.isolation import ROOT
 
 LANGUAGES = {"sh", "text", "yaml", "toml", "json", "sql", "python", "http", "mermaid"}
-OTHER_PROGRAMS = {"source", "cp", "docker", "curl", "git", "kafka-consumer-groups.sh"}
+OTHER_PROGRAMS = {"source", "export", "cp", "docker", "curl", "git", "kafka-consumer-groups.sh"}
 DIAGRAMS = ("flowchart", "stateDiagram", "sequenceDiagram")
 SCHEMA = Draft202012Validator(json.loads((ROOT / "schemas/social_event.v1.json").read_text()))
 COMMANDS = typer.main.get_command(app)

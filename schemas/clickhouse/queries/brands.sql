@@ -7,7 +7,7 @@
 -- column brand: a brand of the rows
 -- column mentions: rows that mention it
 -- plot line: hour, mentions, brand
-SELECT toStartOfHour(created_at) AS hour, arrayJoin(brands) AS brand, count() AS mentions
+SELECT toDateTime64(toStartOfHour(created_at), 0, 'UTC') AS hour, arrayJoin(brands) AS brand, count() AS mentions
 FROM interactions FINAL
 WHERE created_at >= {from:DateTime64(3, 'UTC')} AND created_at < {to:DateTime64(3, 'UTC')}
 GROUP BY hour, brand
