@@ -9,7 +9,8 @@ from pipeline.rollups.rollup import Span
 LARGEST = 92 * 96
 """Quarters of one statement: their months are fewer than an insert may touch."""
 FAST_S, SLOW_S = 1.0, 4.0
-"""To plan the statement of threads alone takes 0.6 s on a slow processor."""
+"""To plan the statement of threads alone takes 0.6 s on a slow processor, and many times that where it is busy."""
+AS_LONG = 0.7
 
 
 @dataclass(slots=True)
@@ -32,17 +33,20 @@ class Sweep:
 
 
 class Size:
-    """How many quarters one statement takes: so many that it lasts between FAST_S and SLOW_S."""
+    """How many quarters one statement takes: so many that it lasts between FAST_S and SLOW_S; more where fewer last as long."""
 
     def __init__(self) -> None:
         self.quarters = 96
+        self._last = (0, 0.0)
 
     def took(self, quarters: int, seconds: float) -> None:
         """A statement of so many quarters took so long."""
-        if seconds > SLOW_S:
+        (more, longer), self._last = self._last, (quarters, seconds)
+        in_vain = 2 * quarters <= more and seconds > AS_LONG * longer
+        if (seconds < FAST_S or in_vain) and quarters >= self.quarters:
+            self.quarters = min(LARGEST, self.quarters * (8 if in_vain else 4))
+        elif seconds > SLOW_S:
             self.quarters = max(1, min(quarters, self.quarters) // 2)
-        elif seconds < FAST_S and quarters >= self.quarters:
-            self.quarters = min(LARGEST, self.quarters * 4)
 
     def failed(self) -> None:
         """It was too much, maybe."""

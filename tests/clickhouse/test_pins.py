@@ -27,7 +27,7 @@ from pipeline.config.retention import RetentionSettings
 from pipeline.config.settings import ClickHouseSettings, Settings
 from pipeline.control.rollups import SETTINGS as STATEMENTS
 from pipeline.errors import MigrationError
-from pipeline.fence import Fence
+from pipeline.fence import OpenFence
 from pipeline.generate.history import TableLetters
 from pipeline.identity.rules_file import RulesFile
 from pipeline.listen.driver import Gap
@@ -308,7 +308,7 @@ async def _note_a_source(clickhouse: ClickHouseSettings) -> None:
 def _write_everywhere(settings: Settings) -> None:
     migrate(settings.model_copy(update={"retention": RetentionSettings(tables={"alert_deliveries": 99})}))
     with clickhouse_client(settings.clickhouse) as client:
-        inserter = Inserter(client, Fence(), Vitals(), "test")
+        inserter = Inserter(client, OpenFence(), Vitals(), "test")
         batch = make_batch(1)
         batch.events = batch.events.with_columns(text=pl.when(pl.col("id") == "3").then(pl.lit("acme")).otherwise("text"))
         Landing(inserter, TableLetters(inserter), str).land([batch])

@@ -279,10 +279,10 @@ CASES = {
     ),
     "it led, and stands by": of_control(60, alert_watermark_age_seconds="90x70", alert_evaluation_seconds_count="60x70"),
     "rollups behind": Case(
-        {}, 11, {"EarshotRollupsBehind"}, control={'earshot_rollup_lag_seconds{quarter="running"}': "90x70"}
+        {}, 10, {"EarshotRollupsBehind"}, control={'earshot_rollup_lag_seconds{quarter="running"}': "90x70"}
     ),
     "rollups of the past behind": Case(
-        {}, 11, {"EarshotRollupsBehind"}, control={'earshot_rollup_lag_seconds{quarter="older"}': "30000x70"}
+        {}, 10, {"EarshotRollupsBehind"}, control={'earshot_rollup_lag_seconds{quarter="older"}': "30000x70"}
     ),
     "rollups catch up with a replay": Case({}, 60, set(), control={'earshot_rollup_lag_seconds{quarter="older"}': "0+60x70"}),
     "late campaigns": of_control(5, "EarshotCampaignsLate", campaign_wait_seconds="700x70"),

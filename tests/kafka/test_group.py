@@ -30,7 +30,8 @@ class Member:
             self.process = subprocess.Popen([sys.executable, "-m", "tests.support.member", *arguments], stdout=out, cwd=ROOT)
 
     def said(self, word: str) -> list[int]:
-        lines = (line.split()[:2] for line in self._log.read_text().splitlines())
+        whole = self._log.read_text().rpartition("\n")[0]  # it may be writing
+        lines = (line.split()[:2] for line in whole.splitlines())
         return [int(number) for said, number in lines if said == word]
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.migrations import migrate_tables
+from pipeline.clickhouse.query_views import renew_views
 from pipeline.config.settings import ClickHouseSettings, Settings
+from schemas.queries import named_queries
 
 MADE = "SELECT name, engine, replaceAll(create_table_query, currentDatabase(), '') FROM system.tables"
 
@@ -12,6 +14,7 @@ MADE = "SELECT name, engine, replaceAll(create_table_query, currentDatabase(), '
 def made(clickhouse: ClickHouseSettings) -> set[tuple[str, str, str]]:
     with clickhouse_client(clickhouse) as client:
         assert migrate_tables(client)
+        renew_views(client, named_queries())
         return {
             (name, kind, text) for name, kind, text in client.query(f"{MADE} WHERE database = currentDatabase()").result_rows
         }

@@ -27,6 +27,7 @@ from pipeline.kafka.topics import migrate_topics
 from pipeline.sources.recorded.open_files import Line
 from pipeline.sources.recorded.replay import AsNow, _by_time, replay
 from schemas.times import rfc3339
+from tests.support.worker import wait_for
 
 MAPPING = """
 events:
@@ -234,9 +235,12 @@ def test_a_missing_topic_is_one_line(settings: Settings, tmp_path: Path) -> None
 
 def test_the_sample_feeds_new_events_at_each_start(settings: Settings, topics: KafkaSettings) -> None:
     def keys_after_feeding() -> set[bytes | None]:
-        stop = threading.Event()
-        threading.Timer(4, stop.set).start()
-        feed_sample(settings, stop)
+        stop, before = threading.Event(), len(read_topic(topics))
+        feeding = threading.Thread(target=feed_sample, args=(settings, stop))
+        feeding.start()
+        wait_for("some are there", lambda: len(read_topic(topics)) > before + 20, every=0.5)
+        stop.set()
+        feeding.join()
         return {record.key() for record in read_topic(topics) if record.key()}
 
     first = keys_after_feeding()
