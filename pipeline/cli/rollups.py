@@ -59,7 +59,8 @@ def check(
     if found:
         rows = [(each.table, str(each.day), each.rows) for each in found[:SHOWN_DAYS]]
         console().print(table(("table", "day (UTC)", "rows that differ"), rows))
-    said = f"{sum(each.rows for each in found):,} rows of {len({each.day for each in found}):,} days"
+    rows, days = sum(each.rows for each in found), len({each.day for each in found})
+    said = f"{rows:,} row{'s' * (rows != 1)} of {days:,} day{'s' * (days != 1)}"
     if found and repair:
         with progress("quarter-hours") as advance:
             found = maintenance.repair(settings, found, advance)
