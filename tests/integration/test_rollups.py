@@ -26,6 +26,8 @@ from tests.support.oracle import connect
 from tests.support.rollups import differences
 from tests.support.worker import Worker, wait_for
 
+pytestmark = pytest.mark.timeout(900)
+
 NONE = "rollups: 0 rows of 0 days differ\n"
 
 
