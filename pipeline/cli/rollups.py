@@ -59,8 +59,8 @@ def check(
     if found:
         rows = [(each.table, str(each.day), each.rows) for each in found[:SHOWN_DAYS]]
         console().print(table(("table", "day (UTC)", "rows that differ"), rows))
-    rows, days = sum(each.rows for each in found), len({each.day for each in found})
-    said = f"{rows:,} row{'s' * (rows != 1)} of {days:,} day{'s' * (days != 1)}"
+    count, days = sum(each.rows for each in found), len({each.day for each in found})
+    said = f"{count:,} {'row' if count == 1 else 'rows'} of {days:,} {'day' if days == 1 else 'days'}"
     if found and repair:
         with progress("quarter-hours") as advance:
             found = maintenance.repair(settings, found, advance)
