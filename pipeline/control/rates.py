@@ -21,7 +21,8 @@ log = logging.getLogger("earshot.control")
 
 
 class Rates:
-    """Once in each generation. Restart: what is there is compared. An error is tried again; until then amounts are converted as
+    """Once in each generation. Restart: what is there is compared and loaded again, since who was
+    killed may only have written it. An error is tried again; until then amounts are converted as
     before. Only the inserts are on the leader's thread, piece by piece."""
 
     def __init__(self, leader: Leader, client: Client, currency: str) -> None:
@@ -43,8 +44,8 @@ class Rates:
             for piece in rows.iter_slices(PIECE_ROWS):
                 await self._leader.on_thread(partial(self._leader.inserter.insert_all, table, piece, generation))
                 await asyncio.sleep(REST_S)
+        await asyncio.to_thread(self._load)
         if due:
-            await asyncio.to_thread(self._load)
             log.info("amounts are converted to %s", self._currency)
 
     def _load(self) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 import pytest
@@ -14,6 +16,8 @@ from clickhouse_connect.driver.client import Client
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.query import asker
 from pipeline.config.settings import Settings
+from pipeline.control.rates import Rates
+from pipeline.leader import Leader
 from pipeline.maintenance.rates import load_rates
 from pipeline.sinks.rates import LOAD, bundled, changes
 
@@ -83,3 +87,13 @@ def test_rates_come_once_and_those_of_a_file_count_before_them(client: Client, e
     francs = dict(bundled().filter(pl.col("currency") == "CHF").select("day", "rate").iter_rows())[date(2024, 3, 1)]
     number, day = rate(client, "CHF", "2024-03-01")
     assert number == pytest.approx(known[date(2024, 3, 1)] / francs) and day == "2024-03-01"
+
+
+def test_rates_that_a_killed_control_wrote_alone_are_loaded_by_the_next_one(client: Client) -> None:
+    """Nothing was to be written any more, so amounts had no rate until somebody loaded them."""
+    client.command(LOAD)
+    for table, rows in changes(lambda sql: asker(client)(sql, {}), "USD", NOW):
+        client.insert_arrow(table, rows.to_arrow())
+    assert rate(client, "EUR", "2024-03-01")[0] == 1.0, "as it was loaded: of euros"
+    asyncio.run(Rates(cast(Leader, None), client, "USD").run(1))
+    assert rate(client, "USD", "2024-03-01")[0] == 1.0 < rate(client, "EUR", "2024-03-01")[0]
