@@ -4,13 +4,13 @@ minutes before the write and after it; the alerts need not judge them."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 import polars as pl
 
 from pipeline.config.settings import KafkaSettings
-from pipeline.errors import UnreachableError
-from pipeline.fence import Fence, OpenFence
+from pipeline.errors import EarshotError, UnreachableError
+from pipeline.fence import Fence, GivenUp, OpenFence
 from pipeline.kafka.client import check_kafka
 from pipeline.monitoring.health import Vitals
 from pipeline.sinks.signals import Signals, minutes_of
@@ -54,7 +54,14 @@ class Changes:
         """See `Changing`."""
         minutes, generation = minutes_of([rows]), self._fence.generation
         self._signals.send(Signal(upcoming=minutes), generation)
-        yield
+        try:
+            yield
+        except (
+            BaseException
+        ):  # a statement without an answer, or Ctrl-C: ClickHouse may write the rows all the same, from now on
+            with suppress(GivenUp, EarshotError):
+                self._signals.send(Signal(upcoming=minutes), generation)
+            raise
         self._signals.send(Signal(others=minutes), generation)
 
     def changed(self, rows: pl.DataFrame) -> None:
