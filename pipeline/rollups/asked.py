@@ -15,7 +15,7 @@ class Progress(NamedTuple):
     of: int = 0
     left: int = 0
     failed: str = ""
-    """Why it ended before its end; blank: it did not."""
+    """Why it ended before its end, or will: of a table the rest is not made anew; blank: all is well."""
 
 
 class Asked:
@@ -42,10 +42,10 @@ class Asked:
             span, self._span = self._span, None
             return span
 
-    def report(self, of: int, left: int) -> None:
+    def report(self, of: int, left: int, failed: str = "") -> None:
         """The job has done so much."""
         with self._lock:
-            self._progress = Progress(of, left)
+            self._progress = Progress(of, left, failed)
 
     def fail(self, why: str) -> None:
         """It ends here, if one is under way."""

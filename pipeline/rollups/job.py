@@ -25,7 +25,7 @@ from pipeline.rollups.asked import Asked
 from pipeline.rollups.marks import oldest_quarter, read_marks, write_mark
 from pipeline.rollups.reader import SignalReader
 from pipeline.rollups.rollup import QUARTER_S, Rollup
-from pipeline.rollups.sweep import Sweep
+from pipeline.rollups.sweep import Fill, Sweep
 from pipeline.rollups.table import REST_FOR_SECOND, RUNNING_MOST_S, Table, Write
 from pipeline.rollups.versions import Versions
 from pipeline.rollups.waiting import Waiting
@@ -50,25 +50,27 @@ class Job:
         self._reader, self._write, self._ask, self._versions, self._asked = reader, write, ask, versions, asked
         reader.revoked = self._forget
         self._clock: Clock = wall
-        self._rest_until = self._measured_at = 0.0
-        self._asked_of = 0
+        self._rest_until = self._settle_at = 0.0
+        self._asked_of, self._asked_failed = 0, ""
 
     def run(self, stop: threading.Event, check: Callable[[], None]) -> None:
         """Until `stop`, or until `check` raises. Raises what `ask` raises, too, and KafkaException."""
-        self._begin(read_marks(self._ask, [table.rollup for table in self._tables]))
+        marks = read_marks(self._ask, [table.rollup for table in self._tables])
+        self._begin(marks | self._not_filled([table for table in self._tables if table.name not in marks]))
         worked = False
         while not stop.is_set():
             check()
             for offset, at, signal in self._reader.read(0.0 if worked else LISTEN_S):
                 self._hear((*signal.touched, *signal.others), Waiting.touch, offset, at)
-                self._hear(signal.upcoming, Waiting.upcoming, offset, at)
+                self._hear(signal.upcoming, Waiting.upcoming, offset, self._clock())  # the sender's clock may be slow
             if self._reader.lost:
                 self._start_over()
             check()
             worked = self._turn()
-            if steady() >= self._measured_at + MEASURE_S:
-                self._measured_at = steady()
+            if (begun := steady()) >= self._settle_at:
                 self._settle()
+                # After a replay of years it looks at 100,000 quarters.
+                self._settle_at = begun + max(MEASURE_S, REST_FOR_SECOND * (steady() - begun))
 
     def _forget(self) -> None:
         """The signals are another process's from now on."""
@@ -87,15 +89,21 @@ class Job:
     def _begin(self, marks: dict[str, int]) -> None:
         oldest = oldest_quarter(self._ask)
         for table in self._tables:
-            filled_from = marks.get(table.name, self._horizon())
-            table.fill = Sweep(oldest or filled_from, filled_from - 1) if filled_from else None
+            filled_from = marks[table.name]
+            table.fill = Fill(Sweep(oldest or filled_from, filled_from - 1)) if filled_from else None
+
+    def _not_filled(self, tables: Sequence[Table]) -> dict[str, int]:
+        """Notes that they have nothing. Before a quarter of them is made anew: other rules' note is not true from then on."""
+        horizon = self._horizon()
+        for table in tables:
+            write_mark(self._write, table.rollup, horizon, self._versions.next())
+        return {table.name: horizon for table in tables}
 
     def _start_over(self) -> None:
         """Nobody knows what was missed: all is filled anew, and signals count from now on."""
-        for table in self._tables:
-            write_mark(self._write, table.rollup, self._horizon(), self._versions.next())
+        marks = self._not_filled(self._tables)
         self._reader.begin()
-        self._begin({})
+        self._begin(marks)
         log.info("the rollups are filled from all rows, in the background")
 
     def _horizon(self) -> int:
@@ -114,30 +122,32 @@ class Job:
         return steady() >= self._rest_until and self._do_older(running)
 
     def _do_asked(self) -> bool:
+        """A piece of one table: the running quarter comes first again after each."""
         if span := self._asked.take():
             for table in self._tables:
                 table.asked = Sweep(*span)
-            self._asked_of = len(self._tables) * (span.last - span.first + 1)
-        worked = [table for table in self._tables if table.asked_for() is not None]
-        if not worked:
+            self._asked_of, self._asked_failed = len(self._tables) * (span.last - span.first + 1), ""
+        if not (asked := [table for table in self._tables if table.asked]):
             return False
-        if failed := next((table for table in worked if table.asked is None), None):
-            self._asked.fail(f"table {failed.name}: {failed.failure}")
-        else:
-            self._asked.report(self._asked_of, sum(len(table.asked or ()) for table in self._tables))
+        table = asked[0]
+        table.asked_for()
+        if table.asked is None:
+            self._asked_failed = f"table {table.name}: {table.failure}"
+        self._had_its_turn(table)
+        self._asked.report(self._asked_of, sum(len(table.asked or ()) for table in self._tables), self._asked_failed)
         return True
 
     def _do_older(self, running: Sequence[int]) -> bool:
-        """The table that had its turn goes to the end."""
         for table in list(self._tables):
-            took = table.older(running if table.prompt else ())
-            took = table.filling() if took is None else took
-            if took is not None:
-                self._tables.remove(table)
-                self._tables.append(table)
+            if (took := table.rest_of_it(running if table.prompt else ())) is not None:
+                self._had_its_turn(table)
                 self._rest(min(took * REST_FOR_SECOND, MOST_REST_S))
                 return True
         return False
+
+    def _had_its_turn(self, table: Table) -> None:
+        self._tables.remove(table)
+        self._tables.append(table)
 
     def _running(self) -> Sequence[int]:
         """The running quarter, and the one before while that has just ended."""
@@ -154,7 +164,7 @@ class Job:
         self._reader.commit(min(offsets, default=None))
         now, running = self._clock(), self._running()
         for name, soon in (("running", True), ("older", False)):
-            since = [self._since(table, running, soon) for table in self._tables]
+            since = [self._reader.away_since, *(self._since(table, running, soon) for table in self._tables)]
             metrics.ROLLUP_LAG.labels(name).set(max(0.0, now - min(filter(None, since), default=now)))
 
     @staticmethod

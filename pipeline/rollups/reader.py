@@ -54,6 +54,8 @@ class SignalReader:
         )
         self._consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._left, on_lost=self._left)
         self._complaint = Seldom()
+        self.away_since: float | None = wall()
+        """Since when, in seconds since 1970, no partition is read; None: it is."""
         self.lost = False
         self.next: int | None = None
         """The offset behind the last signal; None: none was read yet."""
@@ -100,9 +102,11 @@ class SignalReader:
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._forget()
+        self.away_since = None if partitions else self.away_since or wall()
 
     def _left(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._forget()
+        self.away_since = wall()
         self.revoked()
 
     def _forget(self) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.rollups.rollup import Span
 
 LARGEST = 92 * 96
 """Quarters of one statement: their months are fewer than an insert may touch."""
+FAILING_S = 600.0
 FAST_S, SLOW_S = 1.0, 4.0
 """To plan the statement of threads alone takes 0.6 s on a slow processor, and many times that where it is busy."""
 AS_LONG = 0.7
@@ -30,6 +31,41 @@ class Sweep:
     def done(self, span: Span) -> None:
         """This span, as taken, was made anew."""
         self.last = span.first - 1
+
+
+@dataclass(slots=True)
+class Fill:
+    """A sweep of what was there before. A quarter that fails alone does not hold older ones back: it comes again
+    FAILING_S later, and at the end. `now`: seconds of a steady clock. Restart: from where all is filled (`filled_from`)."""
+
+    sweep: Sweep
+    _failing: list[int] = field(default_factory=list)
+    _again_at: float = 0.0
+
+    def take(self, most: int, now: float) -> Span | None:
+        """The next piece, of up to so many quarters; it stays until `done`. None: all is filled."""
+        if self._failing and (not self.sweep or now >= self._again_at):
+            return Span(self._failing[0], self._failing[0])
+        return self.sweep.take(most) if self.sweep else None
+
+    def filled_from(self, span: Span) -> int:
+        """From which quarter on all is filled, once this span is."""
+        left = [quarter for quarter in self._failing if quarter != span.first]
+        return max(min(self.sweep.last, span.first - 1), *left, -1) + 1
+
+    def done(self, span: Span) -> None:
+        """This span, as taken, was filled."""
+        if span.first in self._failing:
+            self._failing.remove(span.first)
+        else:
+            self.sweep.done(span)
+
+    def failed(self, span: Span, now: float) -> None:
+        """This span, as taken, was not: it comes again."""
+        if span.first == span.last:
+            self.done(span)
+            self._failing.append(span.first)
+            self._again_at = now + FAILING_S
 
 
 class Size:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
@@ -12,7 +13,7 @@ from pipeline.errors import EarshotError, reason
 from pipeline.monitoring import metrics
 from pipeline.rollups.marks import write_mark
 from pipeline.rollups.rollup import Rollup, Span, spans_of, statements
-from pipeline.rollups.sweep import Size, Sweep
+from pipeline.rollups.sweep import Fill, Size, Sweep
 from pipeline.rollups.versions import Versions
 from pipeline.rollups.waiting import Waiting
 
@@ -35,7 +36,7 @@ class Table:
     def __init__(self, rollup: Rollup, write: Write, versions: Versions) -> None:
         self.name, self.prompt = rollup.name, rollup.prompt
         self.waiting = Waiting()
-        self.fill: Sweep | None = None
+        self.fill: Fill | None = None
         """What was there before it, as far as it is not filled."""
         self.asked: Sweep | None = None
         self.failure = ""
@@ -43,13 +44,16 @@ class Table:
         self.rollup, self._write, self._versions = rollup, write, versions
         self._clock: Clock = wall
         self._size, self._complaint = Size(), Seldom()
+        self._fill_size = Size()
+        """Of its own: where a piece fails, what goes well elsewhere would make the next one larger again."""
         self._running_at = self._again_at = 0.0
+        self._fill_next = False
 
     def running(self, quarters: Sequence[int]) -> float | None:
         """Makes those of the running quarters anew that changed. For a prompt table."""
         if steady() < self._running_at or not (due := self.waiting.among(quarters, self._clock())):
             return None
-        took = self._changed(due, learn=False)
+        took = self._changed(due, None)
         pause = min(max(RUNNING_LEAST_S, REST_FOR_SECOND * took), RUNNING_MOST_S, LATE_S - 2 * took)
         self._running_at = steady() + max(0.0, pause)
         return took
@@ -57,30 +61,40 @@ class Table:
     def older(self, but: Sequence[int]) -> float | None:
         """Makes quarters of one day anew that changed, without those of `but`."""
         due = self.waiting.older(but, min(96, self._size.quarters), self._clock())
-        return self._changed(due) if due else None
+        return self._changed(due, self._size) if due else None
 
     def asked_for(self) -> float | None:
         """Makes a piece anew of what a person asked for. A piece that fails as a single quarter ends it."""
         if not self.asked:
             return None
         alone, span = self._size.quarters == 1, self.asked.take(self._size.quarters)
-        took = self._run([span])
+        took = self._run([span], self._size)
         if not self.failure:
             self.asked.done(span)
         elif alone:
             self.asked = None
         return took
 
+    def rest_of_it(self, but: Sequence[int]) -> float | None:
+        """Either, in turns where both wait: where events come all the time, some quarter has always changed."""
+        ways = (partial(self.older, but), self.filling)
+        for way in ways[::-1] if self._fill_next else ways:
+            if (took := way()) is not None:
+                self._fill_next = way is ways[0]
+                return took
+        return None
+
     def filling(self) -> float | None:
         """Fills a piece of what was there before, and notes how far it is."""
-        if self.fill is None or steady() < self._again_at:
+        if (fill := self.fill) is None or steady() < self._again_at:
             return None
-        if span := self.fill.take(self._size.quarters) if self.fill else None:
-            took = self._run([span], then=lambda version: self._mark(span.first, version))
+        if span := fill.take(self._fill_size.quarters, steady()):
+            took = self._run([span], self._fill_size, lambda version: self._mark(fill.filled_from(span), version))
             if not self.failure:
-                self.fill.done(span)
+                fill.done(span)
             else:
                 self._again_at = steady() + AGAIN_S
+                fill.failed(span, steady())
             return took
         took = self._timed(lambda: self._mark(0, self._versions.next()))
         if not self.failure:
@@ -91,17 +105,17 @@ class Table:
     def _mark(self, quarter: int, version: int) -> None:
         write_mark(self._write, self.rollup, quarter, version)
 
-    def _changed(self, quarters: Sequence[int], learn: bool = True) -> float:
+    def _changed(self, quarters: Sequence[int], size: Size | None) -> float:
         begun = self._clock()
-        took = self._run(spans_of(quarters), learn=learn)
+        took = self._run(spans_of(quarters), size)
         if self.failure:
             self.waiting.failed(quarters, self._clock() + AGAIN_S)
         else:
             self.waiting.done(quarters, begun)
         return took
 
-    def _run(self, spans: Sequence[Span], then: Callable[[int], None] = lambda version: None, learn: bool = True) -> float:
-        """`learn`: from how long it takes, how much a later statement should take."""
+    def _run(self, spans: Sequence[Span], size: Size | None, then: Callable[[int], None] = lambda version: None) -> float:
+        """`size` learns from how long it takes."""
         version = self._versions.next()
 
         def work() -> None:
@@ -110,10 +124,10 @@ class Table:
             then(version)
 
         took = self._timed(work)
-        if learn and self.failure:
-            self._size.failed()
-        elif learn:
-            self._size.took(sum(span.last - span.first + 1 for span in spans), took)
+        if size and self.failure:
+            size.failed()
+        elif size:
+            size.took(sum(span.last - span.first + 1 for span in spans), took)
         return took
 
     def _timed(self, work: Callable[[], None]) -> float:

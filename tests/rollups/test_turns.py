@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
+import polars as pl
 import pytest
 
+from pipeline.errors import EarshotError
 from pipeline.rollups import job as module
 from pipeline.rollups import table
 from pipeline.rollups.asked import Asked
 from pipeline.rollups.job import Job
 from pipeline.rollups.rollup import QUARTER_S, Span
+from pipeline.rollups.sweep import Fill, Sweep
 from pipeline.rollups.versions import Versions
 
 BEGIN = 2_000_000 * QUARTER_S
@@ -38,31 +43,130 @@ class NoSignals:
     revoked: Callable[[], None]
 
 
+class World:
+    """A job, and a clock that its statements move on by `takes` seconds: by the name of the table. `broken`: what fails."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, takes: dict[str, float], prompt: str = "prompt") -> None:
+        self.now, self.ran, self.asked, self.broken = float(BEGIN), list[tuple[str, float]](), Asked(), set[str]()
+        for each in (module, table):
+            monkeypatch.setattr(each, "steady", lambda: self.now)
+
+        def write(statement: str) -> None:
+            self.ran.append((statement, self.now))
+            self.now += takes.get(statement, 0.1)
+            if statement in self.broken:
+                raise EarshotError("no memory")
+
+        def unasked(sql: str, more: object) -> pl.DataFrame:
+            raise AssertionError(sql)
+
+        rollups = [Named(name, prompt=name == prompt) for name in takes]
+        self.job = Job(rollups, NoSignals(), write, unasked, Versions(1), self.asked)  # type: ignore[arg-type]
+        self.job._clock = lambda: self.now
+        self.tables = {each.name: each for each in self.job._tables}
+        for each_table in self.job._tables:
+            each_table._clock = self.job._clock
+
+    def work(self, seconds: float) -> float:
+        """Events come all the time; how late the prompt table's running quarter was at the worst."""
+        worst, until = 0.0, self.now + seconds
+        while self.now < until:
+            for each in self.tables.values():
+                since = each.waiting.since(lambda quarter: True) if each.prompt else None
+                worst = max(worst, self.now - (since or self.now))
+                each.waiting.touch(int(self.now) // QUARTER_S, 0, self.now)
+            if not self.job._turn():
+                self.now += 0.2
+        return worst
+
+
 def test_tables_that_are_not_prompt_share_a_twentieth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each took a twentieth for its running quarter, and the prompt one waited for six of them."""
-    now, ran = [float(BEGIN)], list[tuple[str, float]]()
-    for each in (module, table):
-        monkeypatch.setattr(each, "steady", lambda: now[0])
-
-    def write(statement: str) -> None:
-        ran.append((statement, now[0]))
-        now[0] += 0.5 if statement == "prompt" else 2.0
-
     names = [f"slow {number}" for number in range(6)]
-    rollups = [*map(Named, names), Named("prompt", prompt=True)]
-    job = Job(rollups, NoSignals(), write, lambda sql, more: pytest.fail(sql), Versions(1), Asked())  # type: ignore[arg-type]
-    job._clock = lambda: now[0]
-    for each_table in job._tables:
-        each_table._clock = job._clock
-    worst = 0.0
-    while now[0] < BEGIN + 3_000:
-        for each_table in job._tables:  # events come all the time
-            since = each_table.waiting.since(lambda quarter: True)
-            worst = max(worst, now[0] - (since or now[0])) if each_table.prompt else worst
-            each_table.waiting.touch(int(now[0]) // QUARTER_S, 0, now[0])
-        if not job._turn():
-            now[0] += 0.2
-    turns = Counter(name for name, _ in ran)
-    assert worst < 15
+    world = World(monkeypatch, {**dict.fromkeys(names, 2.0), "prompt": 0.5})
+    assert world.work(3_000) < 15
+    turns = Counter(name for name, _ in world.ran)
     assert 2.0 * sum(turns[name] for name in names) < 0.055 * 3_000
     assert min(turns[name] for name in names) >= max(turns[name] for name in names) - 1 > 5, "they take turns"
+
+
+def test_what_was_there_is_filled_where_events_come_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter that has changed always waited when a table had its turn, so nothing of before was ever filled."""
+    world = World(monkeypatch, dict.fromkeys(("prompt", "a", "b", "c", "d", "e"), 0.5))
+    for each in world.tables.values():
+        each.fill = Fill(Sweep(1, 2 * 96))
+    world.work(1_000)
+    assert [each.fill for each in world.tables.values()] == [None] * 6
+    turns = Counter(name for name, _ in world.ran)
+    assert min(turns[name] for name in "abcde") > 5, "nor are changes forgotten for it"
+
+
+def test_a_quarter_that_can_not_be_filled_holds_no_older_one_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table had nothing of what was before it, for ever. A restart comes back to it: the note stays above it."""
+    world = World(monkeypatch, {"prompt": 0.1, "a": 0.1})
+    spans, marks = list[Span](), list[int]()
+
+    def rebuild(wanted: Sequence[Span], version: int) -> str:
+        spans.extend(wanted)
+        return "broken" if any(span.first <= 50 <= span.last for span in wanted) else "a"
+
+    slow = world.tables["a"]
+    monkeypatch.setattr(slow.rollup, "rebuild", rebuild)
+    monkeypatch.setattr(slow, "_mark", lambda quarter, version: marks.append(quarter))
+    world.broken = {"broken"}
+    slow.fill = Fill(Sweep(1, 60))
+    world.work(3_000)
+    assert Span(50, 50) in spans and min(span.first for span in spans) == 1
+    assert set(marks) == {51} | set(range(51, 61)) & set(marks) and 51 in marks, "below it nothing counts as filled"
+    world.broken = set()
+    world.work(2_000)
+    assert marks[-1] == 0 and slow.fill is None
+
+
+def test_the_running_quarter_comes_first_while_a_person_has_all_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the tables did a piece before it was looked at again."""
+    world = World(monkeypatch, {"prompt": 0.5, **dict.fromkeys("abcde", 4.0)})
+    world.asked.ask(Span(1, 5 * 96))
+    assert world.work(200) < 15
+    assert world.asked.progress().left == 0 and world.asked.progress().failed == ""
+
+
+def test_a_rebuild_says_at_its_end_which_table_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others went on, and a moment later it had failed nowhere."""
+    world = World(monkeypatch, {"prompt": 0.5, "a": 0.5})
+    world.broken = {"a"}
+    world.asked.ask(Span(1, 2_000 * 96))
+    world.work(100)
+    assert world.asked.progress().left == 0 and world.asked.progress().failed == "table a: no memory"
+    assert not world.tables["prompt"].asked, "the other one is made anew"
+
+
+def test_the_mark_of_other_rules_goes_before_a_quarter_is_made_by_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules that were there for a minute made some quarters anew; then the ones of before counted as having filled them."""
+    world, stop = World(monkeypatch, {"a": 0.1}), threading.Event()
+    stop.set()
+    no_marks = pl.DataFrame(schema={"name": pl.String, "rules": pl.String, "seconds": pl.Int64})
+    monkeypatch.setattr(world.job, "_ask", lambda sql, more: no_marks)
+    world.job.run(stop, lambda: None)
+    assert [statement[:24] for statement, _ in world.ran] == ["INSERT INTO rollup_marks"]
+
+
+def test_who_waits_is_counted_for_a_twentieth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a replay of years 70,000 quarters of six tables wait: to look at them each second took 0.3 s of it."""
+    world, stop, settled = World(monkeypatch, {"a": 0.1}), threading.Event(), list[float]()
+    monkeypatch.setattr(world.job, "_ask", lambda sql, more: pl.DataFrame())
+    monkeypatch.setattr(world.job, "_begin", lambda marks: None)
+
+    def read(timeout_s: float) -> list[object]:
+        world.now += 0.2
+        stop.set() if world.now > BEGIN + 300 else None
+        return []
+
+    def settle() -> None:
+        settled.append(world.now)
+        world.now += 1.0
+
+    monkeypatch.setattr(world.job, "_reader", SimpleNamespace(read=read, lost=False))
+    monkeypatch.setattr(world.job, "_settle", settle)
+    world.job.run(stop, lambda: None)
+    assert 10 < len(settled) <= 16
