@@ -11,6 +11,7 @@ import polars as pl
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.query import LONG_SQL, asker, one_line
+from pipeline.clock import steady
 from pipeline.config.settings import KafkaSettings
 from pipeline.errors import EarshotError, reason
 from pipeline.fence import GivenUp
@@ -34,6 +35,8 @@ SETTINGS: dict[str, object] = {
     "max_bytes_before_external_group_by": 300_000_000,
 }
 AGAIN_S = 5.0
+WELL_S = 60.0
+"""A job that fails after less has not stood up since it failed before."""
 JOIN_S = 2.0
 log = logging.getLogger("earshot.rollups")
 
@@ -59,7 +62,7 @@ class RollupsJob:
         self._leader, self._kafka, self._connect, self._rollups, self._kept = leader, kafka, connect, rollups, kept
         self._asked = Asked()
         self._thread: threading.Thread | None = None
-        _show_none()
+        _show(0)
 
     async def run(self) -> None:
         """Until it is cancelled: the thread ends soon after that."""
@@ -96,22 +99,26 @@ class RollupsJob:
         return self._asked.progress()
 
     def _work(self, term: int, stop: threading.Event, check: Callable[[], None]) -> None:
-        versions = Versions(term)
+        versions, stands_since = Versions(term), float("inf")
         try:
             while not stop.is_set():
+                begun = steady()
                 try:
                     self._run(versions, stop, check)
                 except GivenUp:
                     return
                 except OtherRules:
+                    self._asked.fail("the rules of a table have changed: ask again")
                     log.info("tables that follow rules are filled anew")
                 except Exception as error:  # the alerts must not end for it
+                    stands_since = min(stands_since, begun) if (now := steady()) < begun + WELL_S else now
+                    _show(now - stands_since)  # the job, which would say it, does not run
                     log.warning("the rollups stand still: %s; will be retried", reason(error), exc_info=_unexpected(error))
                     self._asked.fail(reason(error))
                     stop.wait(AGAIN_S)
         finally:
             self._asked.fail("this control does not lead any more")
-            _show_none()
+            _show(0)
 
     def _run(self, versions: Versions, stop: threading.Event, check: Callable[[], None]) -> None:
         with self._connect() as client:
@@ -140,9 +147,9 @@ class RollupsJob:
                 reader.close()
 
 
-def _show_none() -> None:
+def _show(lag_s: float) -> None:
     for name in ("running", "older"):
-        metrics.ROLLUP_LAG.labels(name).set(0)
+        metrics.ROLLUP_LAG.labels(name).set(lag_s)
 
 
 def _unexpected(error: Exception) -> bool:
