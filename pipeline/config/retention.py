@@ -34,7 +34,7 @@ Days = Annotated[int, Field(ge=1, le=MOST_DAYS)]
 
 
 class RetentionSettings(Section):
-    """`earshot migrate` gives the tables their time to live, and takes it away when the setting goes. Restart control, too: it
+    """`earshot migrate` gives the tables their time to live, and takes it away when the setting goes. Restart control first: it
     makes no quarter-hour anew whose events may be gone."""
 
     tables: dict[str, Days] = Field({}, description="days that a table keeps its rows, as {interactions = 730}")
