@@ -36,6 +36,7 @@ from pipeline.monitoring.health import Vitals
 
 log = logging.getLogger("earshot.clickhouse")
 T = TypeVar("T")
+Call = Callable[[], None]
 
 # Errors of the data itself: parsing, types, ranges, constraints (ClickHouse's ErrorCodes.cpp).
 DATA_ERRORS = {6, 26, 27, 32, 33, 38, 41, 53, 69, 70, 72, 117, 131, 321, 349, 441, 469}
@@ -160,15 +161,14 @@ class Inserter:
                 settings={"insert_deduplication_token": token, "max_execution_time": f"{INSERT_MAX_S:g}"},
             )
 
-    def insert_versions(self, statement: str, generation: int, check_ownership: Callable[[], None], whole: bool) -> None:
-        """Runs an INSERT ... SELECT (clickhouse/row_versions.py) that inserts nothing if it has run already.
+    def insert_versions(self, sql: str, generation: int, check_ownership: Call, whole: bool, tell: Call = lambda: None) -> None:
+        """Runs an INSERT ... SELECT (clickhouse/row_versions.py) that inserts nothing if it has run already. Before each try
+        `tell` is called, which may block, then `check_ownership`, which raises GivenUp if it must not start any more.
+        Raises TooMuchError, unless the statement can only run `whole`."""
+        self.retry("insert of versions", lambda: self._make_versions(sql, generation, check_ownership, tell), whole)
 
-        `check_ownership` is called before each try and raises GivenUp if the statement must not start any more. Raises
-        TooMuchError, unless the statement can only run `whole`.
-        """
-        self.retry("insert of versions", lambda: self._make_versions(statement, generation, check_ownership), whole)
-
-    def _make_versions(self, statement: str, generation: int, check_ownership: Callable[[], None]) -> None:
+    def _make_versions(self, statement: str, generation: int, check_ownership: Call, tell: Call) -> None:
+        tell()
         # A try with an unknown result may still run; a second beside it would write its rows twice.
         while not self.quiet(0.1):
             self.fence.check(generation)

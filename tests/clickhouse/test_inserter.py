@@ -194,6 +194,8 @@ def test_versions_that_always_take_too_long_are_left_to_be_halved(client: Client
     monkeypatch.setattr(inserter_module, "INSERT_MAX_S", 0.1)
     inserter = Inserter(client, PolledFence(), Vitals(), "labels")
     statement = "INSERT INTO interactions (event_key) SELECT number FROM numbers(100) WHERE sleepEachRow(0.003) = 0"
+    calls = list[str]()
     with pytest.raises(TooMuchError):
-        inserter.insert_versions(statement, 0, lambda: None, whole=False)
+        inserter.insert_versions(statement, 0, lambda: calls.append("check"), False, lambda: calls.append("tell"))
     assert count(client)[0] == 0
+    assert calls == ["tell", "check"] * (len(calls) // 2) and len(calls) > 2, "who hears of it hears of each try"

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import polars as pl
@@ -209,8 +210,9 @@ class DeferredLabeller:
                 raise GivenUp
 
         labelled = rows.with_columns(labels.get_columns())
-        self._listener.before_write(labelled, generation)
-        self._rows.write(rows, labels, generation, check_ownership)
+        # Before each try: the rows may change long after the first one, and this worker may be killed then.
+        tell = partial(self._listener.before_write, labelled, generation)
+        self._rows.write(rows, labels, generation, check_ownership, tell)
         self._listener.after_write(labelled, generation)
         metrics.count_labels(labels)
 

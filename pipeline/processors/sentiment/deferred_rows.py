@@ -63,20 +63,27 @@ class DeferredRows:
         when = minutes(keys.get_column("created_at"))
         return self._inserter.query(_TEXTS.format(minutes=when, keys=numbers(keys.get_column("event_key"))))
 
-    def write(self, rows: pl.DataFrame, labels: pl.DataFrame, generation: int, check_ownership: Callable[[], None]) -> None:
+    def write(
+        self,
+        rows: pl.DataFrame,
+        labels: pl.DataFrame,
+        generation: int,
+        check_ownership: Callable[[], None],
+        tell: Callable[[], None] = lambda: None,
+    ) -> None:
         """Makes the versions with these labels, in one statement if the server can.
 
-        `check_ownership` raises GivenUp when the write must not start.
+        `check_ownership` raises GivenUp when the write must not start; `tell` is called before each try.
         """
         self._columns = self._columns or self._inserter.query(COLUMNS_SQL).get_column("name").to_list()
         when, where = minutes(rows.get_column("created_at")), f"{_WAITS} AND {LABEL_CHANGES}"
         statement = insert_versions(self._columns, rows, label_values(labels), events.LABEL_STEP, when, where)
         try:
-            self._inserter.insert_versions(statement, generation, check_ownership, whole=rows.height == 1)
+            self._inserter.insert_versions(statement, generation, check_ownership, rows.height == 1, tell)
         except TooMuchError:
             half = rows.height // 2
-            self.write(rows[:half], labels[:half], generation, check_ownership)
-            self.write(rows[half:], labels[half:], generation, check_ownership)
+            self.write(rows[:half], labels[:half], generation, check_ownership, tell)
+            self.write(rows[half:], labels[half:], generation, check_ownership, tell)
 
     def _of(self, partitions: Collection[int]) -> str:
         return f"topic = {quoted(self._topic)} AND partition IN ({','.join(map(str, partitions))}) AND {_WAITS}"
