@@ -2,7 +2,7 @@
 
     topic signals -> quarters that wait -> INSERT ... SELECT by each rollup -> commit
 
-- The running quarter-hour of prompt tables comes first: it is made anew while it changes, with pauses of up to RUNNING_MOST_S.
+- The running quarter-hour of prompt tables comes first: it is made anew while it changes, with pauses (table.py).
 - Then what a person has asked for, without a rest.
 - Then all other quarters, those of a day together, and what was there before the rollup, newest first; tables take turns. They
   take SHARE of the time, what comes first included; where that alone is more, they get a fifth of their share all the same.
@@ -26,12 +26,12 @@ from pipeline.rollups.marks import oldest_quarter, read_marks, write_mark
 from pipeline.rollups.reader import SignalReader
 from pipeline.rollups.rollup import QUARTER_S, Rollup
 from pipeline.rollups.sweep import Fill, Sweep
-from pipeline.rollups.table import REST_FOR_SECOND, RUNNING_MOST_S, Table, Write
+from pipeline.rollups.table import REST_FOR_SECOND, Table, Write
 from pipeline.rollups.versions import Versions
 from pipeline.rollups.waiting import Waiting
 
-LEAST_REST_S, MOST_REST_S = 0.8 * RUNNING_MOST_S, 300.0
-"""The longest rest after the running quarter, and after another piece of work."""
+RUNNING_REST, MOST_REST_S = 0.8, 300.0
+"""The longest rest after the running quarter, as a part of its pause, and after another piece of work in seconds."""
 STILL_RUNNING_S = 60.0
 """A quarter that has ended comes first for so long."""
 LISTEN_S, MEASURE_S = 0.2, 1.0
@@ -115,7 +115,7 @@ class Job:
         running = self._running()
         for table in self._tables:
             if table.prompt and (took := table.running(running)) is not None:
-                self._rest(min(took * REST_FOR_SECOND, LEAST_REST_S))
+                self._rest(min(took * REST_FOR_SECOND, RUNNING_REST * table.pause))
                 return True
         if self._do_asked():
             return True

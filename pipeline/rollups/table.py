@@ -39,6 +39,8 @@ class Table:
         self.fill: Fill | None = None
         """What was there before it, as far as it is not filled."""
         self.asked: Sweep | None = None
+        self.pause = 0.0
+        """Until the running quarter is looked at again."""
         self.failure = ""
         """Why the last statement failed; blank: it did not."""
         self.rollup, self._write, self._versions = rollup, write, versions
@@ -54,8 +56,8 @@ class Table:
         if steady() < self._running_at or not (due := self.waiting.among(quarters, self._clock())):
             return None
         took = self._changed(due, None)
-        pause = min(max(RUNNING_LEAST_S, REST_FOR_SECOND * took), RUNNING_MOST_S, LATE_S - 2 * took)
-        self._running_at = steady() + max(0.0, pause)
+        self.pause = max(0.0, min(max(RUNNING_LEAST_S, REST_FOR_SECOND * took), RUNNING_MOST_S, LATE_S - 2 * took))
+        self._running_at = steady() + self.pause
         return took
 
     def older(self, but: Sequence[int]) -> float | None:

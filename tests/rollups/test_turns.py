@@ -170,3 +170,12 @@ def test_who_waits_is_counted_for_a_twentieth_of_the_time(monkeypatch: pytest.Mo
     monkeypatch.setattr(world.job, "_settle", settle)
     world.job.run(stop, lambda: None)
     assert 10 < len(settled) <= 16
+
+
+def test_a_slow_running_quarter_leaves_the_others_their_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of 3 s pauses for less than the others had to rest after it: they had no turn as long as events came."""
+    for takes in (2.0, 3.0, 4.0):
+        world = World(monkeypatch, {"prompt": takes, "a": 0.5, "b": 0.5})
+        assert world.work(1_000) < 15
+        turns = Counter(name for name, _ in world.ran)
+        assert 0.05 / 5 * 1_000 / 0.5 / 2 - 1 <= turns["a"] <= 50, takes
