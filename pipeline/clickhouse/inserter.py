@@ -168,10 +168,10 @@ class Inserter:
         self.retry("insert of versions", lambda: self._make_versions(sql, generation, check_ownership, tell), whole)
 
     def _make_versions(self, statement: str, generation: int, check_ownership: Call, tell: Call) -> None:
-        tell()
         # A try with an unknown result may still run; a second beside it would write its rows twice.
         while not self.quiet(0.1):
             self.fence.check(generation)
+        tell()
         self.fence.pass_through(generation)
         with self._writing():
             check_ownership()
