@@ -16,6 +16,7 @@ from xxhash import xxh3_64_intdigest
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.query import READ
 from pipeline.config.settings import Settings
+from pipeline.control.rollups import SETTINGS as OF_JOB
 from pipeline.generate.plan import Plan
 from pipeline.generate.stream import Stream
 from pipeline.generate.targets import sample_brands
@@ -162,6 +163,18 @@ def test_a_conversation_that_has_lost_its_first_word_by_its_age_stays_as_it_is(c
         assert (found["Acme", "d"]["words"], found["Acme", "e"]["words"], len(found)) == (2, 2, 3)
     assert not client.query(own.differences(ALWAYS), settings=settings).result_rows
     assert differences(client) > 0, "as they are if nothing is gone"
+
+
+def test_conversations_of_any_month_may_go_on_in_one_quarter(client: Client) -> None:
+    """Each month is a partition: with a hundred and one of them ClickHouse refused the statement, and that for ever."""
+    months = [datetime(2010, month, 1, tzinfo=UTC).isoformat() for month in (1, 2, 3)]
+    asked = [said(f"q{n}", 0, conversation_id=f"c{n}", created_at=at, **ACME) for n, at in enumerate(months)]
+    land(client, asked + [said(f"more{n}", 1, conversation_id=f"c{n}") for n in range(3)])
+    client.set_client_setting("max_partitions_per_insert_block", "2")  # as the pin, 100, in small
+    for version, spans in ((1, ALWAYS), (2, [Span(quarter_of(START), quarter_of(START))])):
+        for statement in statements(Threads(), spans, version):
+            client.command(statement, settings=OF_JOB)
+    assert [(thread["words"], thread["version"]) for thread in threads(client).values()] == [(2, 2)] * 3
 
 
 def test_quarters_may_be_told_one_by_one_and_in_any_order(client: Client) -> None:
