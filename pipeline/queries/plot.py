@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ MOST = 12
 """Series of a picture; of others it says how many they are."""
 LONGEST = 60
 """Characters of a name; what is longer is cut."""
+LARGEST = 1e300
+"""A number beyond it is no point: axes can't be drawn for it."""
+_UNREADABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
+"""Characters that XML forbids, and other controls: a browser shows no SVG in which one is."""
 
 
 def draw(path: Path, query: NamedQuery, result: pl.DataFrame) -> None:
@@ -44,7 +49,8 @@ def _parts(plot: Plot, result: pl.DataFrame) -> tuple[list[tuple[str, pl.DataFra
     """The series with the largest sums, and how many are left out: of bars the largest first, of lines by name. Of bars each is
     a series."""
     names = [*([plot.x] if plot.kind == "bar" else []), *plot.series]
-    named = result.with_columns(pl.col(plot.y).cast(pl.Float64).fill_nan(None)).filter(pl.col(plot.y).is_not_null())
+    number = pl.col(plot.y).cast(pl.Float64).fill_nan(None)
+    named = result.with_columns(number).filter(pl.col(plot.y).abs() < LARGEST)
     parts = named.partition_by(names, maintain_order=True, as_dict=True) if names else {(plot.y,): named}
     order = sorted(parts, key=lambda key: -float(parts[key].get_column(plot.y).abs().sum()))
     shown = order[:MOST] if plot.kind == "bar" else sorted(order[:MOST], key=_label)
@@ -53,6 +59,7 @@ def _parts(plot: Plot, result: pl.DataFrame) -> tuple[list[tuple[str, pl.DataFra
 
 def _label(key: tuple[object, ...]) -> str:
     text = " ".join(str(each) for each in key if each not in (None, "")) or "(none)"
+    text = _UNREADABLE.sub("\ufffd", text)
     text = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}\u2026"
     return f" {text}" if text.startswith("_") else text  # a legend passes over names that begin with it
 

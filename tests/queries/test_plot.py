@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import polars as pl
 import pytest
 
 from pipeline.queries.plot import LONGEST, draw
-from schemas.queries import parse
+from schemas.queries import NamedQuery, parse
 
 LINE = parse("q", "-- Q.\n-- column t: time\n-- column n: count\n-- column brand: whose\n-- plot line: t, n, brand\nSELECT 1")
 BAR = parse("q", "-- Q.\n-- column name: of what\n-- column n: count\n-- column of: part\n-- plot bar: name, n, of\nSELECT 1")
@@ -50,8 +51,18 @@ def test_lines_have_any_name_and_are_named_in_order(path: Path) -> None:
 
 
 def test_what_is_unknown_is_no_point(path: Path) -> None:
-    draw(path, LINE, pl.DataFrame({"t": [1, 2], "n": [None, float("nan")], "brand": ["a", "a"]}))
-    assert "<svg" in shown(path)
+    numbers = [None, float("nan"), float("inf"), 1e308, -1e308]
+    for several in (numbers, [*numbers, 1]):
+        draw(path, LINE, pl.DataFrame({"t": range(len(several)), "n": several, "brand": ["a"] * len(several)}, strict=False))
+        assert "<svg" in shown(path)
+
+
+@pytest.mark.parametrize("query", [LINE, BAR])
+def test_characters_that_no_file_may_hold_are_not_in_it(path: Path, query: NamedQuery) -> None:
+    """A handle may have any: a browser showed an error instead of the picture."""
+    names = ["a\x1b[31m", "a\0", "a\nb", "\ufffe", "b-->"]
+    draw(path, query, pl.DataFrame({"t": 1, "n": range(5), "brand": names, "name": names, "of": ""}))
+    ElementTree.parse(path)
 
 
 def test_of_many_the_largest_are_shown_and_it_says_so(path: Path) -> None:
