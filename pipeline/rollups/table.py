@@ -49,7 +49,7 @@ class Table:
         self._fill_size = Size()
         """Of its own: where a piece fails, what goes well elsewhere would make the next one larger again."""
         self._running_at = self._again_at = 0.0
-        self._fill_next = False
+        self._fill_next = self._newest = False
 
     def running(self, quarters: Sequence[int]) -> float | None:
         """Makes those of the running quarters anew that changed. For a prompt table."""
@@ -61,9 +61,13 @@ class Table:
         return took
 
     def older(self, but: Sequence[int]) -> float | None:
-        """Makes quarters of one day anew that changed, without those of `but`."""
-        due = self.waiting.older(but, min(96, self._size.quarters), self._clock())
-        return self._changed(due, self._size) if due else None
+        """Makes quarters of one day anew that changed, without those of `but`: in turns of the day that waits longest, and of
+        the newest one. Who sends events of a thousand days long ago must not keep today's waiting for hours."""
+        due = self.waiting.older(but, min(96, self._size.quarters), self._clock(), self._newest)
+        if not due:
+            return None
+        self._newest = not self._newest
+        return self._changed(due, self._size)
 
     def asked_for(self) -> float | None:
         """Makes a piece anew of what a person asked for. A piece that fails as a single quarter ends it."""

@@ -62,13 +62,16 @@ class Waiting:
         """Those of the quarters that changed, or have settled; they wait for nothing more."""
         return [quarter for quarter in quarters if quarter in self._touches and self._touches[quarter].due_at(0.0) <= now]
 
-    def older(self, but: Collection[int], most: int, now: float) -> list[int]:
-        """Up to `most` quarters of one day whose turn has come, without those of `but`: of the day that waits longest."""
+    def older(self, but: Collection[int], most: int, now: float, newest: bool = False) -> list[int]:
+        """Up to `most` quarters of one day whose turn has come, without those of `but`: of the day that waits longest; or of
+        the `newest` one up to today, if one of these waits."""
         times = ((quarter, touch.due_at(SETTLE_S)) for quarter, touch in self._touches.items() if quarter not in but)
         due = {quarter: at for quarter, at in times if at <= now}
         if not due:
             return []
-        day = min(due, key=due.__getitem__) // DAY
+        days = {quarter // DAY for quarter in due}
+        known = max((day for day in days if day * DAY * QUARTER_S <= now), default=None) if newest else None
+        day = min(due, key=due.__getitem__) // DAY if known is None else known
         return sorted((quarter for quarter in due if quarter // DAY == day), key=due.__getitem__)[:most]
 
     def done(self, quarters: Collection[int], begun: float) -> None:

@@ -18,6 +18,7 @@ from pipeline.rollups.job import Job
 from pipeline.rollups.rollup import QUARTER_S, Span
 from pipeline.rollups.sweep import Fill, Sweep
 from pipeline.rollups.versions import Versions
+from pipeline.rollups.waiting import DAY
 
 BEGIN = 2_000_000 * QUARTER_S
 
@@ -179,3 +180,26 @@ def test_a_slow_running_quarter_leaves_the_others_their_turns(monkeypatch: pytes
         assert world.work(1_000) < 15
         turns = Counter(name for name, _ in world.ran)
         assert 0.05 / 5 * 1_000 / 0.5 / 2 - 1 <= turns["a"] <= 50, takes
+
+
+def test_who_sends_events_of_a_thousand_days_does_not_keep_today_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that is not prompt went by the day that waits longest alone: an hour's conversations came hours later."""
+    now, spans = [float(BEGIN)], list[Span]()
+    monkeypatch.setattr(table, "steady", lambda: now[0])
+
+    class Noted(Named):
+        def rebuild(self, spans_: Sequence[Span], version: int) -> str:
+            spans.extend(spans_)
+            return ""
+
+    slow = table.Table(Noted("threads"), lambda statement: None, Versions(1))
+    slow._clock = lambda: now[0]
+    today = BEGIN // QUARTER_S
+    for back in range(1, 1_000):
+        slow.waiting.touch(today - back * DAY, 0, now[0] - 60)
+    slow.waiting.touch(today, 0, now[0] - 30)
+    assert slow.older(()) is not None and slow.older(()) is not None
+    assert Span(today, today) in spans
+    for _ in range(998):
+        slow.older(())
+    assert not len(slow.waiting), "nor does today keep them waiting"

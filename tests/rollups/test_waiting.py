@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.rollups.rollup import Span
+from pipeline.rollups.rollup import QUARTER_S, Span
 from pipeline.rollups.sweep import LARGEST, Size, Sweep
 from pipeline.rollups.versions import Versions
 from pipeline.rollups.waiting import DAY, SETTLE_S, Waiting
@@ -40,6 +40,8 @@ def test_older_quarters_go_by_days_the_day_that_waits_longest_first() -> None:
     waiting.failed([DAY + 2], 1_000.0)
     assert waiting.older([], 96, 70.0) == [5, 6], "what failed does not hold the others"
     assert waiting.since(lambda quarter: quarter != 5) == 10.0
+    now = 2 * DAY * QUARTER_S
+    assert waiting.older([], 96, now, newest=True) == [DAY + 1, DAY + 2], "3 * DAY is tomorrow"
     waiting.clear()
     assert not len(waiting) and waiting.offset() is None
 
