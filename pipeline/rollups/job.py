@@ -138,12 +138,15 @@ class Job:
         return True
 
     def _do_older(self, running: Sequence[int]) -> bool:
+        """To look for work takes time, too, where many quarters wait."""
+        begun, worked = steady(), False
         for table in list(self._tables):
-            if (took := table.rest_of_it(running if table.prompt else ())) is not None:
+            if table.rest_of_it(running if table.prompt else ()) is not None:
                 self._had_its_turn(table)
-                self._rest(min(took * REST_FOR_SECOND, MOST_REST_S))
-                return True
-        return False
+                worked = True
+                break
+        self._rest(min((steady() - begun) * REST_FOR_SECOND, MOST_REST_S))
+        return worked
 
     def _had_its_turn(self, table: Table) -> None:
         self._tables.remove(table)

@@ -203,3 +203,17 @@ def test_who_sends_events_of_a_thousand_days_does_not_keep_today_waiting(monkeyp
     for _ in range(998):
         slow.older(())
     assert not len(slow.waiting), "nor does today keep them waiting"
+
+
+def test_to_look_for_work_takes_a_twentieth_of_the_time_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 300,000 quarters that wait it takes some tenths of a second, of the interpreter that judges the alerts."""
+    world, looked = World(monkeypatch, {"slow": 1.0}), list[float]()
+
+    def look(*_: object) -> list[int]:
+        looked.append(world.now)
+        world.now += 0.5
+        return []
+
+    monkeypatch.setattr(world.tables["slow"].waiting, "older", look)
+    world.work(200)
+    assert 0 < 0.5 * len(looked) <= 0.055 * 200
