@@ -28,7 +28,7 @@ BRANDS = 200
 YEARS = timedelta(days=730)
 INSERT = 100_000
 """Rows of an insert: 60 s, the longest that one may take, are enough on a slow machine, too."""
-PIECE = 500_000
+PIECE = 200_000
 BLOCK = {"max_block_size": 8192, "max_insert_threads": 1, "max_threads": 2}
 """Pieces of a text are computed for a whole block, some hundred for each row: larger blocks take more than 2 GiB."""
 _WORDS = "['" + "', '".join(WORDS) + "']"
