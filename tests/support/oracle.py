@@ -30,6 +30,7 @@ from pipeline.config.settings import Settings
 from schemas.events import OFFSET_SHIFT
 from schemas.queries import named_queries
 from tests.support.load import BRAND, Message
+from tests.support.queries import asked
 from tests.support.topics import Position, read_topic
 
 MINOR_MASK = (1 << OFFSET_SHIFT) - 1
@@ -238,7 +239,9 @@ def read(settings: Settings) -> Found:
         final = _frame(client, "SELECT event_key FROM interactions FINAL")
         waiting = _frame(client, "SELECT topic, partition, offset, event_key FROM pending_changes FINAL WHERE done = 0")
         dead = _frame(client, "SELECT topic, partition, offset FROM dead_letters")
-        mentions = client.command(f"SELECT sum(mentions) FROM ({named_queries()['brands'].sql}) WHERE brand = '{BRAND}'")
+        brands = named_queries()["brands"]
+        always = asked(brands, **{"from": "2006-01-01", "to": "2090-01-01"})
+        mentions = client.command(f"SELECT sum(mentions) FROM ({brands.sql}) WHERE brand = '{BRAND}'", parameters=always)
         merged = client.command(
             "SELECT countIf(min_block_number < max_block_number) FROM system.parts "
             "WHERE active AND table = 'interactions' AND database = currentDatabase()"
