@@ -240,7 +240,7 @@ def read(settings: Settings) -> Found:
         waiting = _frame(client, "SELECT topic, partition, offset, event_key FROM pending_changes FINAL WHERE done = 0")
         dead = _frame(client, "SELECT topic, partition, offset FROM dead_letters")
         brands = named_queries()["brands"]
-        always = asked(brands, **{"from": "2006-01-01", "to": "2090-01-01"})
+        always = asked(brands, **{"from": "1970-01-01", "to": "2090-01-01"})
         mentions = client.command(f"SELECT sum(mentions) FROM ({brands.sql}) WHERE brand = '{BRAND}'", parameters=always)
         merged = client.command(
             "SELECT countIf(min_block_number < max_block_number) FROM system.parts "
