@@ -21,9 +21,9 @@ log = logging.getLogger("earshot.control")
 
 
 class Rates:
-    """Once in each generation. Restart: what is there is compared and loaded again, since who was
-    killed may only have written it. An error is tried again; until then amounts are converted as
-    before. Only the inserts are on the leader's thread, piece by piece."""
+    """Once in each generation. Restart: what is there is compared and loaded again, since who was killed may only have written
+    it. An error is tried again; until then amounts are converted as before. Only the inserts are on the leader's thread, piece
+    by piece."""
 
     def __init__(self, leader: Leader, client: Client, currency: str) -> None:
         self._leader, self._client, self._currency = leader, client, currency

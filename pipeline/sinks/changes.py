@@ -56,9 +56,7 @@ class Changes:
         self._signals.send(Signal(upcoming=minutes), generation)
         try:
             yield
-        except (
-            BaseException
-        ):  # a statement without an answer, or Ctrl-C: ClickHouse may write the rows all the same, from now on
+        except BaseException:  # no answer, or Ctrl-C: ClickHouse may write the rows all the same, from now on
             with suppress(GivenUp, EarshotError):
                 self._signals.send(Signal(upcoming=minutes), generation)
             raise

@@ -202,7 +202,7 @@ def test_other_rules_fill_the_table_anew_and_so_do_the_ones_of_before(house: Hou
         assert read_marks(asker(house.client), [rollup]) == {}, "what other rules have filled"
         with house.working([rollup]):
             filled = partial(read_marks, asker(house.client), [rollup])
-            wait_for("all is filled", lambda: filled() == {"quarters": 0})  # noqa: B023
+            wait_for("all is filled", lambda: filled() == {"quarters": 0})  # noqa: B023  # called in this round alone
         assert house.differing() == 0
         versions.append(house.versions())
     assert max(versions[0]) < min(versions[1]) <= max(versions[1]) < min(versions[2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -192,7 +193,8 @@ def test_what_is_gone_by_its_age_stays_counted(client: Client) -> None:
 def test_a_quarter_is_kept_until_its_first_row_may_go() -> None:
     at = START.replace(minute=45)  # a quarter begins
     for seconds, first in ((0, 0), (1, 1), (900, 1)):
-        kept = Kept(1, {}, lambda: (at + timedelta(days=1, seconds=seconds - MARGIN_S)).timestamp())  # noqa: B023
+        now = (at + timedelta(days=1, seconds=seconds - MARGIN_S)).timestamp()
+        kept = Kept(1, {}, partial(float, now))
         assert kept.gone("at") == f"((at < toDateTime({(quarter_of(at) + first) * 900}, 'UTC')))"
     both = Kept(2, {"x": 1, "it's": 3}, lambda: 86_400.0 * 9 - MARGIN_S).gone("at")
     assert both == (
