@@ -19,8 +19,11 @@ from benchmarks.standard import WORDS
 from pipeline.clickhouse.dictionary import reload_sql
 from pipeline.clickhouse.query import one_line
 from pipeline.control.rollups import SETTINGS
+from pipeline.errors import EarshotError
 from pipeline.rollups.marks import write_mark
-from pipeline.rollups.rollup import Span, quarter_of, statements
+from pipeline.rollups.rollup import quarter_of
+from pipeline.rollups.sweep import Sweep
+from pipeline.rollups.table import Table
 from pipeline.rollups.tables import load_rollups
 from pipeline.rollups.versions import Versions
 
@@ -28,7 +31,6 @@ BRANDS = 200
 YEARS = timedelta(days=730)
 INSERT = 100_000
 """Rows of an insert: 60 s, the longest that one may take, are enough on a slow machine, too."""
-PIECE = 200_000
 BLOCK = {"max_block_size": 8192, "max_insert_threads": 1, "max_threads": 2}
 """Pieces of a text are computed for a whole block, some hundred for each row: larger blocks take more than 2 GiB."""
 _WORDS = "['" + "', '".join(WORDS) + "']"
@@ -156,15 +158,22 @@ def fill(client: Client, size: Size) -> None:
 
 
 def roll_up(client: Client, size: Size) -> None:
-    """Makes the rollups by the job's statements, the newest first, without a rest: PIECE rows at a time, which takes seconds.
-    Raises EarshotError if one fails."""
-    last, versions = quarter_of(datetime.now(UTC) + timedelta(days=1)), Versions(0)
-    first = quarter_of(datetime.now(UTC) - size.span - timedelta(days=1))
-    step = max(1, (last - first + 1) * PIECE // size.rows)
+    """Makes the rollups as `earshot rollups rebuild` does, the newest first, but without a rest. Raises EarshotError if a
+    statement for a single quarter-hour fails."""
+
+    def write(statement: str) -> None:
+        with one_line(client):
+            client.command(statement, settings=SETTINGS)
+
+    versions, now = Versions(0), datetime.now(UTC)
+    first, last = quarter_of(now - size.span - timedelta(days=1)), quarter_of(now + timedelta(days=1))
     for rollup in load_rollups(None, None):
-        pieces = range(last, first - 1, -step)
-        for end in bar.track(pieces, len(pieces), f"table {rollup.name}: statements"):
-            for statement in statements(rollup, [Span(max(first, end - step + 1), end)], versions.next()):
-                with one_line(client):
-                    client.command(statement, settings=SETTINGS)
+        table = Table(rollup, write, versions)
+        table.asked = sweep = Sweep(first, last)
+        with bar.task(f"table {rollup.name}: quarter-hours", last - first + 1) as tell:
+            while table.asked:
+                table.asked_for()
+                tell(last - sweep.last)
+        if table.failure:
+            raise EarshotError(f"table {rollup.name}: {table.failure}")
         write_mark(client.command, rollup, 0, versions.next())

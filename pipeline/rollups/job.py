@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 
 from pipeline.clickhouse.query import Ask
@@ -37,6 +38,7 @@ STILL_RUNNING_S = 60.0
 LISTEN_S, MEASURE_S = 0.2, 1.0
 AHEAD_S = 86_400
 """Events are created so far ahead of now at most."""
+Note = Callable[[Waiting, int, int, float, Collection[int] | None], None]
 log = logging.getLogger("earshot.rollups")
 
 
@@ -77,13 +79,15 @@ class Job:
         for table in self._tables:
             table.waiting.clear()
 
-    def _hear(
-        self, minutes: Iterable[datetime], note: Callable[[Waiting, int, int, float], None], offset: int, at: float
-    ) -> None:
-        at = min(at, self._clock())
-        for quarter in {int(minute.timestamp()) // QUARTER_S for minute in minutes}:
+    def _hear(self, minutes: Iterable[datetime], note: Note, offset: int, at: float) -> None:
+        at, running = min(at, self._clock()), self._running()
+        quarters: dict[int, set[int]] = defaultdict(set)
+        for minute in minutes:
+            quarter, second = divmod(int(minute.timestamp()), QUARTER_S)
+            quarters[quarter].add(second // 60)
+        for quarter, inside in quarters.items():
             for table in self._tables:
-                note(table.waiting, quarter, offset, at)
+                note(table.waiting, quarter, offset, at, inside if table.prompt and quarter in running else None)
 
     # --- what was there before ----------------------------------------------------------------------------------------
     def _begin(self, marks: dict[str, int]) -> None:

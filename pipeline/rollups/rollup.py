@@ -52,6 +52,16 @@ class Prepared(Protocol):
         ...
 
 
+@runtime_checkable
+class ByMinute(Protocol):
+    """A rollup whose running quarters are made anew by minutes (minutes since 1970), so that little is read."""
+
+    def rebuild_minutes(self, minutes: Sequence[int], begin: Sequence[int], version: int) -> str:
+        """As `Rollup.rebuild`, of these minutes of running quarters. Of those of `begin`, of which these are all minutes, it
+        takes away what was made of them as a whole; from `rebuild` on they are whole again."""
+        ...
+
+
 def statements(rollup: Rollup, spans: Sequence[Span], version: int) -> list[str]:
     """What makes anew what depends on rows of these quarters, in this order."""
     first = [rollup.prepare(spans)] if isinstance(rollup, Prepared) else []

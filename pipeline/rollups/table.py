@@ -12,7 +12,7 @@ from pipeline.clock import Clock, Seldom, steady, wall
 from pipeline.errors import EarshotError, reason
 from pipeline.monitoring import metrics
 from pipeline.rollups.marks import write_mark
-from pipeline.rollups.rollup import Rollup, Span, spans_of, statements
+from pipeline.rollups.rollup import QUARTER_S, ByMinute, Rollup, Span, spans_of, statements
 from pipeline.rollups.sweep import Fill, Size, Sweep
 from pipeline.rollups.versions import Versions
 from pipeline.rollups.waiting import Waiting
@@ -50,12 +50,17 @@ class Table:
         """Of its own: where a piece fails, what goes well elsewhere would make the next one larger again."""
         self._running_at = self._again_at = 0.0
         self._fill_next = self._newest = False
+        self._by_minute: set[int] = set()
+        """Running quarters that the table has by minutes."""
 
     def running(self, quarters: Sequence[int]) -> float | None:
         """Makes those of the running quarters anew that changed. For a prompt table."""
+        for ended in self._by_minute.difference(quarters):
+            self._by_minute.discard(ended)
+            self.waiting.touch(ended, None, self._clock())
         if steady() < self._running_at or not (due := self.waiting.among(quarters, self._clock())):
             return None
-        took = self._changed(due, None)
+        took = self._running(due)
         self.pause = max(0.0, min(max(RUNNING_LEAST_S, REST_FOR_SECOND * took), RUNNING_MOST_S, LATE_S - 2 * took))
         self._running_at = steady() + self.pause
         return took
@@ -111,18 +116,36 @@ class Table:
     def _mark(self, quarter: int, version: int) -> None:
         write_mark(self._write, self.rollup, quarter, version)
 
+    def _running(self, quarters: Sequence[int]) -> float:
+        if not isinstance(rollup := self.rollup, ByMinute):
+            return self._changed(quarters, None)
+        begin = [quarter for quarter in quarters if quarter not in self._by_minute]
+        every = range(QUARTER_S // 60)
+        inside = [(each, every if each in begin else self.waiting.minutes(each)) for each in quarters]
+        minutes = [quarter * len(every) + minute for quarter, some in inside for minute in some]
+        begun = self._clock()
+        took = self._timed(lambda: self._write(rollup.rebuild_minutes(minutes, begin, self._versions.next())))
+        self._dealt_with(quarters, begun)
+        if not self.failure:
+            self._by_minute.update(begin)
+        return took
+
     def _changed(self, quarters: Sequence[int], size: Size | None) -> float:
         begun = self._clock()
         took = self._run(spans_of(quarters), size)
+        self._dealt_with(quarters, begun)
+        return took
+
+    def _dealt_with(self, quarters: Sequence[int], begun: float) -> None:
         if self.failure:
             self.waiting.failed(quarters, self._clock() + AGAIN_S)
         else:
             self.waiting.done(quarters, begun)
-        return took
 
     def _run(self, spans: Sequence[Span], size: Size | None, then: Callable[[int], None] = lambda version: None) -> float:
         """`size` learns from how long it takes."""
         version = self._versions.next()
+        self._by_minute -= {each for each in self._by_minute if any(span.first <= each <= span.last for span in spans)}
 
         def work() -> None:
             for statement in statements(self.rollup, spans, version):

@@ -18,13 +18,15 @@ DAY = 86_400 // QUARTER_S
 
 @dataclass(slots=True)
 class _Touch:
-    offset: int
-    """Of the first signal that is not dealt with."""
+    offset: int | None
+    """Of the first signal that is not dealt with; None: no signal speaks of it."""
     since: float | None = None
     """Time of the first change that the table lacks; None: it lacks none that is known."""
     settles_at: float = 0.0
     not_before: float = 0.0
     """The last try failed."""
+    minutes: dict[int, float] | None = None
+    """Those of the quarter that wait, by the time when they have settled; None: all may."""
 
     def due_at(self, wait_s: float) -> float:
         return max(self.settles_at if self.since is None else self.since + wait_s, self.not_before)
@@ -39,19 +41,36 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._touches)
 
-    def touch(self, quarter: int, offset: int, at: float) -> None:
-        """Its rows have changed, as the signal with this offset says."""
-        touch = self._touches.setdefault(quarter, _Touch(offset))
+    def touch(self, quarter: int, offset: int | None, at: float, minutes: Collection[int] | None = None) -> None:
+        """Its rows have changed, as the signal with this offset says: those of these minutes of it (0 to 14)."""
+        touch = self._touched(quarter, offset, minutes)
         touch.since = at if touch.since is None else min(touch.since, at)
 
-    def upcoming(self, quarter: int, offset: int, at: float) -> None:
+    def upcoming(self, quarter: int, offset: int | None, at: float, minutes: Collection[int] | None = None) -> None:
         """Its rows are about to change."""
-        touch = self._touches.setdefault(quarter, _Touch(offset))
+        touch = self._touched(quarter, offset, minutes)
         touch.settles_at = max(touch.settles_at, at + SETTLE_S)
+        if touch.minutes is not None:
+            touch.minutes |= {minute: max(touch.minutes[minute], at + SETTLE_S) for minute in minutes or ()}
+
+    def _touched(self, quarter: int, offset: int | None, minutes: Collection[int] | None) -> _Touch:
+        touch = self._touches.get(quarter)
+        if touch is None:
+            touch = self._touches[quarter] = _Touch(offset, minutes=None if minutes is None else {})
+        if minutes is None:
+            touch.minutes = None
+        elif touch.minutes is not None:
+            touch.minutes = dict.fromkeys(minutes, 0.0) | touch.minutes
+        return touch
+
+    def minutes(self, quarter: int) -> list[int]:
+        """Those of the quarter that wait."""
+        known = self._touches[quarter].minutes if quarter in self._touches else {}
+        return sorted(range(QUARTER_S // 60) if known is None else known)
 
     def offset(self) -> int | None:
         """Signals before it are dealt with; None: all are."""
-        return min((touch.offset for touch in self._touches.values()), default=None)
+        return min((touch.offset for touch in self._touches.values() if touch.offset is not None), default=None)
 
     def since(self, wanted: Callable[[int], bool]) -> float | None:
         """Since when the table lacks changes of these quarters; None: it lacks none."""
@@ -78,6 +97,8 @@ class Waiting:
         """They were made anew from rows as they were at `begun` or later, and no signal came since."""
         for touch in (self._touches[quarter] for quarter in quarters if quarter in self._touches):
             touch.since = None  # once more, when it has settled
+            settles = dict.fromkeys(range(QUARTER_S // 60), touch.settles_at) if touch.minutes is None else touch.minutes
+            touch.minutes = {minute: at for minute, at in settles.items() if at > begun}
         for quarter in [quarter for quarter in quarters if quarter in self._touches]:
             if self._touches[quarter].settles_at <= begun:
                 del self._touches[quarter]

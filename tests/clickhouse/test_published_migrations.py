@@ -29,6 +29,7 @@ PUBLISHED = {
     "022_orders": 0x2B2CE5DAB1AD2D65,
     "023_panels": 0x3F74E4D9825170DE,
     "024_retention": 0x0A3182FBB43CA312,
+    "025_quarter_parts": 0xFFE8DA54888733A7,
 }
 """XXH3-64 by name. A new migration adds a line here; no line ever changes."""
 

@@ -217,3 +217,41 @@ def test_to_look_for_work_takes_a_twentieth_of_the_time_too(monkeypatch: pytest.
     monkeypatch.setattr(world.tables["slow"].waiting, "older", look)
     world.work(200)
     assert 0 < 0.5 * len(looked) <= 0.055 * 200
+
+
+def test_a_running_quarter_is_made_by_minutes_until_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """First all of it, then the minutes that changed; again all of it after it was made as a whole, and at last as a whole."""
+    now, made = [float(BEGIN)], list[tuple[list[int], list[int]] | Span]()
+    monkeypatch.setattr(table, "steady", lambda: now[0])
+
+    class Noted(Named):
+        def rebuild(self, spans: Sequence[Span], version: int) -> str:
+            made.extend(spans)
+            return ""
+
+        def rebuild_minutes(self, minutes: Sequence[int], begin: Sequence[int], version: int) -> str:
+            made.append(([each % 15 for each in minutes], [each - BEGIN // QUARTER_S for each in begin]))
+            return ""
+
+    prompt = table.Table(Noted("quarters", prompt=True), lambda statement: None, Versions(1))
+    prompt._clock = lambda: now[0]
+    running = BEGIN // QUARTER_S
+    every = list(range(15))
+
+    def change(minute: int) -> None:
+        now[0] += 20
+        prompt.waiting.touch(running, 0, now[0], {minute})
+        assert prompt.running([running]) is not None
+
+    change(0)
+    change(1)
+    assert made == [(every, [0]), ([1], [])]
+    prompt.asked = Sweep(running - 1, running)
+    assert prompt.asked_for() is not None
+    change(2)
+    assert made[2:] == [Span(running - 1, running), (every, [0])]
+    now[0] += 900
+    assert prompt.running([running + 1]) is None
+    now[0] += 20
+    assert prompt.older([running + 1]) is not None and made[4:] == [Span(running, running)]
+    assert not len(prompt.waiting)

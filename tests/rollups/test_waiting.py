@@ -46,6 +46,25 @@ def test_older_quarters_go_by_days_the_day_that_waits_longest_first() -> None:
     assert not len(waiting) and waiting.offset() is None
 
 
+def test_the_minutes_of_a_running_quarter_wait_until_they_have_settled() -> None:
+    waiting = Waiting()
+    waiting.touch(5, 0, 10.0, {3})
+    waiting.upcoming(5, 1, 12.0, {4})
+    assert waiting.minutes(5) == [3, 4] and waiting.minutes(6) == []
+    waiting.done([5], 15.0)
+    assert waiting.minutes(5) == [4], "its rows may come later than the statement read"
+    waiting.upcoming(5, 2, 16.0, {7})
+    waiting.done([5], 22.5)
+    assert waiting.minutes(5) == [7]
+    waiting.touch(5, 3, 30.0)
+    assert waiting.minutes(5) == list(range(15)), "nobody knows which"
+    waiting.done([5], 25.0)
+    waiting.done([5], 31.0)
+    assert not len(waiting)
+    waiting.touch(5, None, 40.0)
+    assert waiting.offset() is None and waiting.since(lambda quarter: True) == 40.0, "no signal is held back for it"
+
+
 def test_a_range_is_done_from_its_end_by_statements_of_some_seconds() -> None:
     sweep, size = Sweep(10, 300), Size()
     assert sweep.take(size.quarters) == Span(205, 300) == sweep.take(size.quarters)
