@@ -15,6 +15,8 @@ from pipeline.embedded.analyst_names import QUERY_VIEWS, READABLE, Catalog, Tree
 
 NEWEST = {"final": "1", "do_not_merge_across_partitions_select_final": "1", "apply_prewhere_after_final": "1"}
 """Pinned: an older version of a row may hold text that was edited or deleted since."""
+SMALL_BLOCKS = ("max_block_size", "8192")
+"""As named queries say it: little is read of each part."""
 # Not format_* and output_format_schema: they name files, which the engine would read and write.
 _MAY_SET = re.compile(
     r"output_format_(arrow|binary|csv|decimal|json|native|orc|parquet|pretty|tsv)_\w+"
@@ -119,7 +121,7 @@ class Analyst:
 
 def may_set(name: str, value: str) -> bool:
     """Whether a statement of the analyst's may carry this setting."""
-    return bool(_MAY_SET.fullmatch(name)) or NEWEST.get(name) == value
+    return bool(_MAY_SET.fullmatch(name)) or NEWEST.get(name) == value or (name, value) == SMALL_BLOCKS
 
 
 def _fixed(settings: Tree) -> Iterator[str]:

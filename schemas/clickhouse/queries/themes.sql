@@ -1,7 +1,7 @@
 -- Themes that rise: terms, hashtags or links that more mentions have now than in the equally long time before.
 -- The strongest first, by log-odds with an informative Dirichlet prior (Monroe, Colaresi and Quinn, "Fightin' Words", 2008), as
 -- alerts are explained. Each counts once a mention; private ones, messages, e-mails and calls are not read. Of many it reads a
--- sample: if there are more than 2,500,000 rows in both times together, those of some hours, by the hash of the hour; of these,
+-- sample: if there are more than 1,000,000 rows in both times together, those of some hours, by the hash of the hour; of these,
 -- if they are more than 20,000 mentions, some by the hash of the event. Column `sample` says one in how many.
 --
 -- parameter brand = []: of these brands; none named: of all
@@ -28,7 +28,7 @@ WITH
     toUInt64(dateDiff('minute', since, end)) AS minutes,
     -- How many rows there are, by 97 minutes of the time.
     (
-        SELECT greatest(1, intDiv(count() * minutes, 97 * 2500000)) FROM interactions FINAL
+        SELECT greatest(1, intDiv(count() * minutes, 97 * 1000000)) FROM interactions FINAL
         WHERE toStartOfMinute(created_at) IN (SELECT toStartOfMinute(since) + 60 * intDiv(arrayJoin(range(97)) * minutes, 97))
     ) AS hours_in,
     (
