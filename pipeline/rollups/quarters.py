@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.rollups.rollup import QUARTER_S, Span, within
+from pipeline.rollups.rollup import QUARTER_S, Span, time_of, within
 from schemas.inbound import INBOUND_SQL
 
 KEY = ("brand", "quarter", "platform", "language")
@@ -57,6 +57,18 @@ class Quarters:
         known = f"{begun} OR part > 0 AND toUInt32(intDiv(toUnixTimestamp(quarter), 60) + part - 1) IN ({listed})"
         first, last = min(minutes) // _MINUTES, max(minutes) // _MINUTES
         return _insert(rows, f"{within('quarter', [Span(first, last)])} AND ({known})", version)
+
+    def minutes_left(self, before: int) -> str:
+        """As `ByMinute.minutes_left`. Without FINAL: it reads column part of all rows, and little else."""
+        return (
+            f"SELECT toUInt32(intDiv(toUnixTimestamp(quarter), {QUARTER_S})) AS number, max(alive) AS counts FROM ("
+            f"SELECT quarter, argMax(is_deleted, version) = 0 AS alive FROM quarters WHERE part > 0 "
+            f"AND quarter < {time_of(before)} GROUP BY {_KEY}, part) GROUP BY number"
+        )
+
+    def drop_minutes(self, spans: Sequence[Span]) -> str:
+        """As `ByMinute.drop_minutes`."""
+        return f"DELETE FROM quarters WHERE part > 0 AND {within('quarter', spans)} SETTINGS lightweight_deletes_sync = 0"
 
     def differences(self, spans: Sequence[Span]) -> str:
         """As `Rollup.differences`. Two sets of authors are equal if both, and what they are together, have one size."""

@@ -61,6 +61,15 @@ class ByMinute(Protocol):
         takes away what was made of them as a whole; from `rebuild` on they are whole again."""
         ...
 
+    def minutes_left(self, before: int) -> str:
+        """SELECT quarter (as a number), counts: those before this one of which the table has rows by minutes; `counts`: any of
+        them counts, so that `rebuild` has not made it whole since."""
+        ...
+
+    def drop_minutes(self, spans: Sequence[Span]) -> str:
+        """DELETE: the rows by minutes of quarters that are whole. Soon, by ClickHouse; a marked row is read until it goes."""
+        ...
+
 
 def statements(rollup: Rollup, spans: Sequence[Span], version: int) -> list[str]:
     """What makes anew what depends on rows of these quarters, in this order."""
@@ -92,8 +101,9 @@ def spans_of(quarters: Iterable[int]) -> list[Span]:
 def within(column: str, spans: Sequence[Span]) -> str:
     """The condition that the time in `column` (of interactions: created_at, by which ClickHouse skips the rest) lies in one of
     the spans."""
-    return f"({' OR '.join(f'({column} >= {_time(span.first)} AND {column} < {_time(span.last + 1)})' for span in spans)})"
+    return f"({' OR '.join(f'({column} >= {time_of(span.first)} AND {column} < {time_of(span.last + 1)})' for span in spans)})"
 
 
-def _time(quarter: int) -> str:
+def time_of(quarter: int) -> str:
+    """Its beginning as an expression."""
     return f"toDateTime({quarter * QUARTER_S}, 'UTC')"

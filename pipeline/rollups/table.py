@@ -8,6 +8,7 @@ from functools import partial
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from pipeline.clickhouse.query import Ask
 from pipeline.clock import Clock, Seldom, steady, wall
 from pipeline.errors import EarshotError, reason
 from pipeline.monitoring import metrics
@@ -73,6 +74,21 @@ class Table:
             return None
         self._newest = not self._newest
         return self._changed(due, self._size)
+
+    def tidy(self, ask: Ask, running: Sequence[int]) -> float | None:
+        """What the table has by minutes of quarters that are over: rows that count are made whole, as when the control that
+        made them was killed; the others are dropped, or each question about that time would read 16 times as many."""
+        if not isinstance(rollup := self.rollup, ByMinute):
+            return None
+
+        def work() -> None:
+            left = dict(ask(rollup.minutes_left(min(running)), {}).iter_rows())
+            for quarter in (quarter for quarter, counts in left.items() if counts):
+                self.waiting.touch(quarter, None, self._clock())
+            if whole := spans_of(quarter for quarter, counts in left.items() if not counts):
+                self._write(rollup.drop_minutes(whole))
+
+        return self._timed(work)
 
     def asked_for(self) -> float | None:
         """Makes a piece anew of what a person asked for. A piece that fails as a single quarter ends it."""

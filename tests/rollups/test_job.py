@@ -23,7 +23,7 @@ from pipeline.monitoring.health import Vitals
 from pipeline.rollups import job as module
 from pipeline.rollups.asked import Asked
 from pipeline.rollups.job import Job
-from pipeline.rollups.marks import read_marks
+from pipeline.rollups.marks import read_marks, write_mark
 from pipeline.rollups.quarters import Quarters
 from pipeline.rollups.reader import SignalReader
 from pipeline.rollups.rollup import QUARTER_S, Rollup, Span, quarter_of
@@ -210,3 +210,25 @@ def test_other_rules_fill_the_table_anew_and_so_do_the_ones_of_before(house: Hou
         house.tell(OLD)
         wait_for("it is read", lambda: lag("older") == 0)
     assert read_marks(asker(house.client), [Ruled("a")]) == {"quarters": 0}
+
+
+def test_a_quarter_that_was_left_by_minutes_is_made_whole_and_its_minutes_go(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Control was killed in the midst of it, and no later signal speaks of it; or a statement of an earlier leader ends after
+    the quarter was made whole, and its rows counted twice. Rows that are marked as gone would be read by each question."""
+    monkeypatch.setattr(module, "TIDY_S", 0.2)
+    first = quarter_of(OLD) + 3
+    insert(house.client, *(row(key) for key in range(300)))
+    write_mark(house.client.command, Quarters(), 0, 1)
+    minutes = range(first * 15, first * 15 + 15)
+    for sql in (
+        Quarters().rebuild([Span(0, first - 1), Span(first + 1, ALL[0].last)], 2),
+        Quarters().rebuild_minutes(minutes, [first], 2),
+        Quarters().rebuild_minutes([each + 15 for each in minutes], [], 1),
+    ):
+        house.client.command(sql, settings=SETTINGS)
+    assert house.differing(), "twice, in the second of the two quarters"
+    with house.working():
+        wait_for("the minutes go", lambda: house.client.command("SELECT countIf(part > 0) FROM quarters") == 0)
+        house.equal()

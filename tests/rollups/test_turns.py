@@ -233,6 +233,12 @@ def test_a_running_quarter_is_made_by_minutes_until_it_is_over(monkeypatch: pyte
             made.append(([each % 15 for each in minutes], [each - BEGIN // QUARTER_S for each in begin]))
             return ""
 
+        def minutes_left(self, before: int) -> str:
+            return ""
+
+        def drop_minutes(self, spans: Sequence[Span]) -> str:
+            return ""
+
     prompt = table.Table(Noted("quarters", prompt=True), lambda statement: None, Versions(1))
     prompt._clock = lambda: now[0]
     running = BEGIN // QUARTER_S
