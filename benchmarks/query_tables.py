@@ -17,7 +17,7 @@ from clickhouse_connect.driver.client import Client
 from benchmarks.progress import bar
 from benchmarks.standard import WORDS
 from pipeline.clickhouse.dictionary import reload_sql
-from pipeline.clickhouse.query import one_line
+from pipeline.clickhouse.query import asker, one_line
 from pipeline.control.rollups import SETTINGS
 from pipeline.errors import EarshotError
 from pipeline.rollups.marks import write_mark
@@ -165,10 +165,10 @@ def roll_up(client: Client, size: Size) -> None:
         with one_line(client):
             client.command(statement, settings=SETTINGS)
 
-    versions, now = Versions(0), datetime.now(UTC)
+    ask, versions, now = asker(client), Versions(0), datetime.now(UTC)
     first, last = quarter_of(now - size.span - timedelta(days=1)), quarter_of(now + timedelta(days=1))
     for rollup in load_rollups(None, None):
-        table = Table(rollup, write, versions)
+        table = Table(rollup, write, lambda sql, more: ask(sql, {**SETTINGS, **more}), versions)
         table.asked = sweep = Sweep(first, last)
         with bar.task(f"table {rollup.name}: quarter-hours", last - first + 1) as tell:
             while table.asked:

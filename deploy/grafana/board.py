@@ -241,6 +241,8 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
         graph("Rollups, work", "s", "Time of the statements a second, on one core; those that failed: each is retried",
               share__rollup=control(f"sum by (rollup) (rate({M.ROLLUP_SECONDS._name}_sum[5m]))"),
               failed__rollup=control(rate(M.ROLLUPS_FAILED, "rollup"))),
+        graph("Conversations left out", "cps", "Too long for table threads, each time that their quarter-hour was made anew",
+              left_out__instance=control(rate(M.ROLLUPS_LEFT_OUT, "instance"))),
         graph("Days of history for spikes", "d", "28, or less if the history is too large",
               control__instance=control(of(M.ALERT_HISTORY_DAYS))),
         graph("Unreadable signals", "cps", "Invalid records in topic signals, skipped",

@@ -100,9 +100,8 @@ ROLLUP_LAG = gauge(
     "Age of the oldest change that a rollup lacks, 0 when none waits, by quarter: running, older",
     "quarter",
 )
-ROLLUP_SECONDS = histogram(
-    "rollup_seconds", "Time of a statement that makes a part of a rollup anew, by rollup", _WORK, "rollup"
-)
+ROLLUP_SECONDS = histogram("rollup_seconds", "Time of a statement that makes a part of a rollup anew", _WORK, "rollup")
+ROLLUPS_LEFT_OUT = counter("rollups_left_out", "Conversations too long for table threads, whenever they were to be made anew")
 ROLLUPS_FAILED = counter("rollups_failed", "Such statements that failed; each is retried", "rollup")
 WATERMARK_AGE = gauge("alert_watermark_age_seconds", "Age of the time at which windows are evaluated")
 CAMPAIGN_SECONDS = histogram("campaign_search_seconds", "Time of a search for campaigns, on one core at a time", _WORK)

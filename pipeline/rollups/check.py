@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pipeline.clickhouse.query import Ask
 from pipeline.clock import Clock, steady
-from pipeline.rollups.rollup import Rollup, Span
+from pipeline.rollups.rollup import Rollup, Span, divided
 from pipeline.rollups.sweep import Size, Sweep
 
 PATIENCE_S = 60.0
@@ -80,5 +80,8 @@ class Check:
         return [Difference(name, day, rows) for (name, day), rows in sorted(counted.items())]
 
     def _differences(self, rollup: Rollup, spans: Sequence[Span]) -> list[tuple[date, int]]:
-        rows = self._ask(f"SELECT toDate32(day) AS day, differing FROM ({rollup.differences(spans)})", {})
-        return [(day, int(differing)) for day, differing in rows.iter_rows()]
+        days: Counter[date] = Counter()
+        for part in divided(rollup, spans, self._ask)[0]:
+            rows = self._ask(f"SELECT toDate32(day) AS day, differing FROM ({part.differences(spans)})", {})
+            days.update({day: int(differing) for day, differing in rows.iter_rows()})
+        return sorted(days.items())

@@ -50,7 +50,7 @@ class Job:
     def __init__(
         self, rollups: Sequence[Rollup], reader: SignalReader, write: Write, ask: Ask, versions: Versions, asked: Asked
     ) -> None:
-        self._tables = [Table(rollup, write, versions) for rollup in rollups]
+        self._tables = [Table(rollup, write, ask, versions) for rollup in rollups]
         self._reader, self._write, self._ask, self._versions, self._asked = reader, write, ask, versions, asked
         reader.revoked = self._forget
         self._clock: Clock = wall
@@ -149,7 +149,7 @@ class Job:
         if begun >= self._tidy_at:
             self._tidy_at = begun + TIDY_S
             for table in self._tables:
-                table.tidy(self._ask, running)
+                table.tidy(running)
         for table in list(self._tables):
             if table.rest_of_it(running if table.prompt else ()) is not None:
                 self._had_its_turn(table)

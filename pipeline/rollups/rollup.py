@@ -5,11 +5,16 @@ A quarter-hour is a number: seconds since 1970 divided by 900. Days begin at :30
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from pipeline.clickhouse.query import Ask
+from pipeline.errors import EarshotError
+
 QUARTER_S = 900
+MOST_PARTS = 16
+"""So many statements in a row at most, where fewer quarters take fewer."""
 
 
 class Span(NamedTuple):
@@ -71,10 +76,42 @@ class ByMinute(Protocol):
         ...
 
 
-def statements(rollup: Rollup, spans: Sequence[Span], version: int) -> list[str]:
-    """What makes anew what depends on rows of these quarters, in this order."""
-    first = [rollup.prepare(spans)] if isinstance(rollup, Prepared) else []
-    return [*first, rollup.rebuild(spans, version)]
+@runtime_checkable
+class Divided(Protocol):
+    """A rollup of which one quarter may be too much for a statement: it depends on more than the rows of that quarter."""
+
+    def sizes(self, spans: Sequence[Span]) -> str:
+        """SELECT, one row: the size (UInt64) of what is to be made anew, and the keys (Array(UInt64)) of what is too large for
+        any statement. To be asked after `prepare`."""
+        ...
+
+    def parts(self, size: int, too_large: Sequence[int]) -> Sequence[Rollup]:
+        """Rollups that make all of it together, each in a statement of its own; what is too large has no row."""
+        ...
+
+
+def divided(rollup: Rollup, spans: Sequence[Span], ask: Ask) -> tuple[Sequence[Rollup], int]:
+    """What is to stand for the rollup in these quarters, each in a statement of its own; and how much is too large."""
+    if not isinstance(rollup, Divided):
+        return [rollup], 0
+    ((size, too_large),) = ask(rollup.sizes(spans), {}).rows()
+    return rollup.parts(size, too_large), len(too_large)
+
+
+def statements(
+    rollup: Rollup, spans: Sequence[Span], version: int, ask: Ask, left_out: Callable[[int], object] = lambda count: None
+) -> Iterator[str]:
+    """What makes anew what depends on rows of these quarters, in this order: each is to be run before the next is taken.
+    `left_out` is told how much is too large, if anything is. EarshotError: several quarters take too many statements."""
+    if isinstance(rollup, Prepared):
+        yield rollup.prepare(spans)
+    parts, too_large = divided(rollup, spans, ask)
+    if too_large:
+        left_out(too_large)
+    if len(parts) > MOST_PARTS and sum(span.last - span.first + 1 for span in spans) > 1:
+        raise EarshotError(f"so many quarter-hours take {len(parts)} statements: fewer are tried")
+    for part in parts:
+        yield part.rebuild(spans, version)
 
 
 def quarter_of(at: datetime) -> int:

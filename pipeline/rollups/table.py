@@ -15,6 +15,7 @@ from pipeline.monitoring import metrics
 from pipeline.rollups.marks import write_mark
 from pipeline.rollups.rollup import QUARTER_S, ByMinute, Rollup, Span, spans_of, statements
 from pipeline.rollups.sweep import Fill, Size, Sweep
+from pipeline.rollups.threads import LARGEST
 from pipeline.rollups.versions import Versions
 from pipeline.rollups.waiting import Waiting
 
@@ -34,7 +35,7 @@ class Table:
     """A rollup with its own queue. Each method that works returns the seconds that its statement took; None: there was nothing
     to do. `write` raises ClickHouseError, OSError or EarshotError: the quarters then have their turn again."""
 
-    def __init__(self, rollup: Rollup, write: Write, versions: Versions) -> None:
+    def __init__(self, rollup: Rollup, write: Write, ask: Ask, versions: Versions) -> None:
         self.name, self.prompt = rollup.name, rollup.prompt
         self.waiting = Waiting()
         self.fill: Fill | None = None
@@ -44,9 +45,9 @@ class Table:
         """Until the running quarter is looked at again."""
         self.failure = ""
         """Why the last statement failed; blank: it did not."""
-        self.rollup, self._write, self._versions = rollup, write, versions
+        self.rollup, self._write, self._ask, self._versions = rollup, write, ask, versions
         self._clock: Clock = wall
-        self._size, self._complaint = Size(), Seldom()
+        self._size, self._complaint, self._large_complaint = Size(), Seldom(), Seldom()
         self._fill_size = Size()
         """Of its own: where a piece fails, what goes well elsewhere would make the next one larger again."""
         self._running_at = self._again_at = 0.0
@@ -75,14 +76,14 @@ class Table:
         self._newest = not self._newest
         return self._changed(due, self._size)
 
-    def tidy(self, ask: Ask, running: Sequence[int]) -> float | None:
+    def tidy(self, running: Sequence[int]) -> float | None:
         """What the table has by minutes of quarters that are over: rows that count are made whole, as when the control that
         made them was killed; the others are dropped, or each question about that time would read 16 times as many."""
         if not isinstance(rollup := self.rollup, ByMinute):
             return None
 
         def work() -> None:
-            left = dict(ask(rollup.minutes_left(min(running)), {}).iter_rows())
+            left = dict(self._ask(rollup.minutes_left(min(running)), {}).iter_rows())
             for quarter in (quarter for quarter, counts in left.items() if counts):
                 self.waiting.touch(quarter, None, self._clock())
             if whole := spans_of(quarter for quarter, counts in left.items() if not counts):
@@ -164,7 +165,7 @@ class Table:
         self._by_minute -= {each for each in self._by_minute if any(span.first <= each <= span.last for span in spans)}
 
         def work() -> None:
-            for statement in statements(self.rollup, spans, version):
+            for statement in statements(self.rollup, spans, version, self._ask, self._left_out):
                 self._write(statement)
             then(version)
 
@@ -174,6 +175,12 @@ class Table:
         elif size:
             size.took(sum(span.last - span.first + 1 for span in spans), took)
         return took
+
+    def _left_out(self, count: int) -> None:
+        """So many conversations have no row."""
+        metrics.ROLLUPS_LEFT_OUT.inc(count)
+        if self._large_complaint.due():
+            log.warning("table %s leaves out conversations of more than %d words times brands: %d", self.name, LARGEST, count)
 
     def _timed(self, work: Callable[[], None]) -> float:
         started, self.failure = steady(), ""

@@ -1,8 +1,5 @@
 """Table threads: a row a conversation and brand. Columns: schemas/clickhouse/020_threads.sql.
 
-    rows of the conversations -> which word each of ours names -> once for each brand -> whose words count -> which of ours
-    answers each word -> one row
-
 A conversation that has, or had, a row in a touched quarter is made anew from all its rows, wherever they are: table
 `conversation_quarters` says in which quarters. The index of conversations would find the rows of some, not of a day's.
 """
@@ -13,18 +10,7 @@ from collections.abc import Sequence
 
 from pipeline.rollups.kept import ALL, Kept
 from pipeline.rollups.rollup import QUARTER_S, Span, within
-from schemas.inbound import INBOUND_SQL
-
-WORDS = ("post", "comment", "reply", "review", "message", "call", "email", "idea", "question", "answer")
-"""Kinds of events in which somebody says something: a repost repeats, a like is silent."""
-CLOSED = ("closed", "solved", "resolved", "done", "completed")
-"""Statuses, in small letters, after which nobody waits."""
-
-NAME_SQL = "multiIf(conversation_id != '', conversation_id, in_reply_to != '', in_reply_to, id)"
-CONVERSATION_SQL = f"xxh3(concat(platform, ':', {NAME_SQL}))"
-"""As in index `conversations` of interactions: ClickHouse takes the index for an expression that is written alike."""
-
-_IS_WORD = "kind IN ('" + "', '".join(WORDS) + "')"
+from pipeline.rollups.thread_sql import CONVERSATION_SQL, IS_WORD_SQL, threads
 
 KEY = ("brand", "opened", "conversation")
 _EMPTY = {
@@ -36,7 +22,9 @@ _EMPTY = {
 """Column -> what it holds in the row of a conversation that is gone, which is its key alone. Literals: ClickHouse plans them at
 once."""
 _COLUMNS = tuple(_EMPTY)
-_LATEST = "9223372036854775807"
+_QUARTER = "toUInt32(intDiv(toUnixTimestamp64Milli(created_at), 900000))"
+LARGEST = 250_000
+"""Words of a conversation times its brands: more has no row. A statement with so many takes some seconds on one core."""
 
 
 class Threads:
@@ -46,17 +34,34 @@ class Threads:
     prompt = False
     rules = ""
 
-    def __init__(self, kept: Kept = ALL) -> None:
-        """A conversation of which a row may be gone (`kept`) stays as it is."""
-        self._kept = kept
+    def __init__(self, kept: Kept = ALL, part: tuple[int, int] = (0, 1), too_large: Sequence[int] = ()) -> None:
+        """A conversation of which a row may be gone (`kept`) stays as it is. `part`: (which, of how many) parts of the
+        conversations this one stands for. `too_large`: conversations that have no row."""
+        self._kept, self._part, self._too_large = kept, part, too_large
+
+    def sizes(self, spans: Sequence[Span]) -> str:
+        """As `Divided.sizes`: of a conversation, its words times its brands. It takes a fiftieth of the time of `rebuild`."""
+        touched = self._touched(spans)
+        return (
+            f"SELECT sumIf(words, words <= {LARGEST}) AS size, groupArrayIf(conversation, words > {LARGEST}) AS too_large "
+            "FROM ("
+            f"SELECT {CONVERSATION_SQL} AS conversation, toUInt64(count() * greatest(1, length(groupUniqArrayArray(brands)))) "
+            f"AS words FROM interactions FINAL WHERE {_where(spans, touched)} AND {IS_WORD_SQL} "
+            f"AND {CONVERSATION_SQL} IN ({touched}) GROUP BY conversation)"
+        )
+
+    def parts(self, size: int, too_large: Sequence[int]) -> Sequence[Threads]:
+        """As `Divided.parts`."""
+        of = max(1, -(-size // LARGEST))
+        return [Threads(self._kept, (which, of), too_large) for which in range(of)]
 
     def prepare(self, spans: Sequence[Span]) -> str:
         """As `Prepared.prepare`: notes which conversations have rows there. What is noted stays: a quarter is looked at in vain
         when its row has gone. A row in a quarter that nobody has told yet is not noted, and comes when that is told."""
         return (
             f"INSERT INTO conversation_quarters (conversation, quarter) SELECT DISTINCT {CONVERSATION_SQL}, "
-            f"toUInt32(intDiv(toUnixTimestamp64Milli(created_at), 900000)) FROM interactions "
-            f"WHERE {within('created_at', spans)} AND {_IS_WORD}"
+            f"{_QUARTER} FROM interactions "
+            f"WHERE {within('created_at', spans)} AND {IS_WORD_SQL}"
         )
 
     def rebuild(self, spans: Sequence[Span], version: int) -> str:
@@ -67,28 +72,44 @@ class Threads:
         return (
             f"INSERT INTO threads ({names}, version, is_deleted) "
             f"SELECT {names}, toUInt64({version}) AS version, gone FROM ("
-            f"SELECT {names}, 0 AS gone FROM ({_threads(touched, _where(spans, touched))}) UNION ALL "
+            f"SELECT {names}, 0 AS gone FROM ({threads(self._made(spans), _where(spans, touched))}) UNION ALL "
             f"SELECT {key}, {gone}, 1 AS gone FROM threads FINAL WHERE conversation IN ({touched})"
             f") ORDER BY gone LIMIT 1 BY {key}"
         )
 
     def differences(self, spans: Sequence[Span]) -> str:
-        """As `Rollup.differences`. A conversation is of the day on which it was opened; its rows are looked for everywhere."""
+        """As `Rollup.differences`. A conversation is of the day on which it was opened; its rows are looked for where
+        `conversation_quarters` says. What that lacks of these quarters differs, too: to look everywhere would read all rows."""
         names, touched = ", ".join((*KEY, *_COLUMNS)), self._touched(spans)
         stored = within("opened", spans) + (f" AND conversation NOT IN ({self._cut(spans)})" if self._kept.gone("") else "")
+        noted = f"SELECT conversation, quarter FROM conversation_quarters WHERE {_inside(spans)}"
+        lacking = (
+            f"SELECT toDate(created_at) AS day, uniqExact({CONVERSATION_SQL}) AS differing FROM interactions "
+            f"WHERE {within('created_at', spans)} AND {IS_WORD_SQL} AND {self._of_part(CONVERSATION_SQL)} "
+            f"AND ({CONVERSATION_SQL}, {_QUARTER}) NOT IN ({noted}) GROUP BY day"
+        )
         return (
+            "SELECT day, sum(differing) AS differing FROM ("
             f"SELECT toDate(opened) AS day, uniqExact(({', '.join(KEY)})) AS differing FROM (SELECT {names} FROM ("
-            f"SELECT {names} FROM ({_threads(touched)}) WHERE {within('opened', spans)} UNION ALL "
-            f"SELECT {names} FROM threads FINAL WHERE {stored}"
-            f") GROUP BY {names} HAVING count() != 2) GROUP BY day ORDER BY day"
+            f"SELECT {names} FROM ({threads(self._made(spans), _where(spans, touched))}) WHERE {within('opened', spans)} "
+            f"UNION ALL SELECT {names} FROM threads FINAL WHERE {stored} AND {self._of_part('conversation')}"
+            f") GROUP BY {names} HAVING count() != 2) GROUP BY day UNION ALL {lacking}) GROUP BY day ORDER BY day"
         )
 
     def _touched(self, spans: Sequence[Span]) -> str:
-        """SELECT: the conversations of these quarters that are made anew."""
-        touched = _touched(spans)
-        if not self._kept.gone(""):
-            return touched
-        return f"SELECT conversation FROM ({touched}) WHERE conversation NOT IN ({self._cut(spans)})"
+        """SELECT: the conversations of these quarters that are made anew, or go."""
+        touched = f"SELECT conversation FROM ({_touched(spans)}) WHERE {self._of_part('conversation')}"
+        return f"{touched} AND conversation NOT IN ({self._cut(spans)})" if self._kept.gone("") else touched
+
+    def _made(self, spans: Sequence[Span]) -> str:
+        """SELECT: those of them that have rows."""
+        without = ", ".join(map(str, self._too_large))
+        touched = self._touched(spans)
+        return f"SELECT conversation FROM ({touched}) WHERE conversation NOT IN ({without})" if without else touched
+
+    def _of_part(self, conversation: str) -> str:
+        which, of = self._part
+        return f"{conversation} % {of} = {which}" if of > 1 else "true"
 
     def _cut(self, spans: Sequence[Span]) -> str:
         """SELECT: those of which a row may be gone."""
@@ -99,12 +120,15 @@ class Threads:
 def _touched(spans: Sequence[Span]) -> str:
     """SELECT: the conversations that have a row in these quarters, or had one when they were made last."""
     first, last = min(span.first for span in spans), max(span.last for span in spans)
-    inside = " OR ".join(f"(quarter >= {span.first} AND quarter <= {span.last})" for span in spans)
     return (
-        f"SELECT {CONVERSATION_SQL} AS conversation FROM interactions WHERE {within('created_at', spans)} AND {_IS_WORD} "
+        f"SELECT {CONVERSATION_SQL} AS conversation FROM interactions WHERE {within('created_at', spans)} AND {IS_WORD_SQL} "
         f"UNION DISTINCT SELECT conversation FROM threads WHERE arrayMin(quarters) <= {last} AND arrayMax(quarters) >= {first} "
-        f"AND arrayExists(quarter -> {inside}, quarters)"
+        f"AND arrayExists(quarter -> {_inside(spans)}, quarters)"
     )
+
+
+def _inside(spans: Sequence[Span]) -> str:
+    return f"({' OR '.join(f'(quarter >= {span.first} AND quarter <= {span.last})' for span in spans)})"
 
 
 def _where(spans: Sequence[Span], touched: str) -> str:
@@ -113,120 +137,3 @@ def _where(spans: Sequence[Span], touched: str) -> str:
     minutes = "toDateTime(arrayJoin(range(toUInt32(quarter * 900), toUInt32(quarter * 900 + 900), 60)), 'UTC')"
     known = f"SELECT DISTINCT quarter FROM conversation_quarters WHERE conversation IN ({touched})"
     return f"({within('created_at', spans)} OR toStartOfMinute(created_at) IN (SELECT {minutes} FROM ({known})))"
-
-
-def _threads(touched: str, where: str = "true") -> str:
-    named = _NAMED.format(touched=touched, where=where)
-    return _ONE_ROW.format(runs=_RUNS.format(answered=_ANSWERED.format(counted=_COUNTED.format(named=named))))
-
-
-# The rows. `side` 0: a customer's word, 1: ours, 2: of a bot. A row names another by in_reply_to, if by any: it is there twice
-# until the other is found; then `word_by` and `word_at` say whose word that is, and its time. An author without account is 1.
-_NAMED = f"""
-SELECT * EXCEPT (key), if(names = 0, 0, found_by) AS word_by, if(names = 0, 0, found_at) AS word_at,
-    if(side = 1, word_by, author) AS person, groupUniqArrayArray(brands) OVER (PARTITION BY conversation) AS all_brands
-FROM
-(
-    SELECT *, max(if(side = 0 AND key = event_key, author, 0)) OVER word AS found_by,
-        max(if(side = 0 AND key = event_key, at, 0)) OVER word AS found_at
-    FROM
-    (
-        SELECT {CONVERSATION_SQL} AS conversation, {NAME_SQL} AS conversation_id, platform, kind, event_key, account_key,
-            toUnixTimestamp64Milli(created_at) AS at, intDiv(at, 900000) AS quarter, visibility = 'private' AS private,
-            arrayMap(brand -> toString(brand), brands) AS brands, if(empty(brands_given), brands, brands_given) AS spoken_for,
-            multiIf(author_kind = 'bot', 2, {INBOUND_SQL}, 0, 1) AS side, greatest(account_key, 1) AS author,
-            if(in_reply_to IN ('', id), 0, xxh3(concat(platform, ':', in_reply_to))) AS names,
-            arrayJoin(if(names = 0, [event_key], [event_key, names])) AS key,
-            toString(thread_team) AS team, toString(thread_status) AS status, toUnixTimestamp64Milli(metrics_at) AS stated_at
-        FROM interactions FINAL
-        WHERE {{where}} AND {_IS_WORD} AND {CONVERSATION_SQL} IN ({{touched}})
-    )
-    WINDOW word AS (PARTITION BY conversation, key)
-)
-WHERE key = if(names = 0, event_key, names)"""
-
-# Once for each brand: our words for the brand, and the words of its customers. One of ours that is dated before the word
-# that it answers is `effective` at that word. A remark is in reply to somebody else's word: who made it did not wait before.
-_COUNTED = """
-SELECT *,
-    if(side = 1, greatest(at, word_at), at) AS effective,
-    side = 0 AND word_by NOT IN (0, author) AS is_remark,
-    side = 1 AND word_at > at AS is_early,
-    max(if(status = '', (toInt64(0), toUInt64(0), ''), (stated_at, event_key, status)))
-        OVER (PARTITION BY conversation, brand) AS last_status,
-    if(lower(last_status.3) IN ({closed}), last_status.1, 0) AS closed
-FROM
-(
-    SELECT * EXCEPT (all_brands), arrayJoin(all_brands) AS brand, has(if(side = 1, spoken_for, brands), brand) AS named,
-        max(multiIf(side = 0, named OR private, side = 1, person != 0 AND (named OR empty(spoken_for)), false))
-            OVER (PARTITION BY conversation, brand, person) AS is_customer
-    FROM ({{named}})
-)
-WHERE if(side = 0, is_customer, named OR empty(spoken_for))""".format(closed="'" + "', '".join(CLOSED) + "'")
-
-# The first of ours at or after each word, among those for its author and those for everybody: (time, event_key). A word that
-# has none is closed (run 1) or waits (run 0). A level each: ClickHouse plans an alias anew wherever it stands.
-_ANSWERED = f"""
-SELECT *, multiIf(side = 1, event_key, side = 2, 2, next.1 < {_LATEST}, next.2, at <= closed, 1, 0) AS run
-FROM
-(
-    SELECT *, if(next_for_one < next_for_all, next_for_one, next_for_all) AS next
-    FROM
-    (
-        SELECT *,
-            min(if(side = 1 AND person = 0, (effective, event_key), (toInt64({_LATEST}), toUInt64(0)))) OVER everybody
-                AS next_for_all,
-            min(if(side = 1 AND person != 0, (effective, event_key), (toInt64({_LATEST}), toUInt64(0)))) OVER own
-                AS next_for_one
-        FROM ({{counted}})
-        WINDOW
-            everybody AS (PARTITION BY conversation, brand ORDER BY effective DESC, side DESC, event_key DESC
-                ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
-            own AS (PARTITION BY conversation, brand, person ORDER BY effective DESC, side DESC, event_key DESC
-                ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
-    )
-)"""
-
-# A run: words, and the one of ours that answers them all. One of ours that answers none is a run of its own. Its wait begins
-# with the first word, or the last remark up to the word that is named.
-_RUNS = """
-SELECT conversation, brand, run, any(conversation_id) AS called, any(platform) AS channel, any(closed) AS closed_ms,
-    countIf(side = 0) AS said, minIf((at, event_key, account_key, kind, private), side = 0) AS first_word,
-    maxIf(at, side = 0) AS said_at, groupArrayIf(at, is_remark) AS remarks, maxIf(word_at, side = 1) AS named_at,
-    groupUniqArrayIf(person, side = 0) AS people,
-    countIf(side = 1) AS replied, maxIf(at, side = 1) AS replied_at, maxIf(effective, side = 1) AS ended_at,
-    max(is_early) AS before,
-    max((if(team = '', 0, stated_at), event_key, team)) AS last_team,
-    groupArrayIf((stated_at, event_key, status), status != '') AS stated, groupUniqArray(quarter) AS at_quarters
-FROM ({answered})
-GROUP BY conversation, brand, run"""
-
-_TIME = "fromUnixTimestamp64Milli({}, 'UTC')"
-_MAYBE = f"if({{0}} > 0, {_TIME.format('{0}')}, NULL)"
-_ONE_ROW = f"""
-SELECT brand, {_TIME.format("first.1")} AS opened, conversation, conversation_id, platform, first.4 AS kind, first.5 AS private,
-    team, first.3 AS customer, customers, words, ours, arrayMap(answer -> answer.2, found) AS answers,
-    arrayMap(answer -> {_TIME.format("answer.3")}, found) AS asked_at,
-    arrayMap(answer -> {_TIME.format("answer.1")}, found) AS answered_at,
-    early, waiting, {_MAYBE.format("waits_ms")} AS waiting_since, {_TIME.format("said_ms")} AS last_customer,
-    {_MAYBE.format("replied_ms")} AS last_ours, arrayMap(state -> state.3, changes) AS statuses,
-    arrayMap(state -> {_TIME.format("state.1")}, changes) AS status_at, {_MAYBE.format("end_ms")} AS closed_at,
-    arrayCount(since -> since > if(first_end = 0, end_ms, first_end), if(first_end + end_ms = 0, [], begun)) AS reopened,
-    multiIf(end_ms > 0, closed_at, waiting = 0 AND empty(states) AND notEmpty(found), answered_at[-1], NULL) AS resolved_at,
-    arraySort(all_quarters) AS quarters
-FROM
-(
-    SELECT conversation, brand, any(called) AS conversation_id, any(channel) AS platform, any(closed_ms) AS end_ms,
-        minIf(first_word, said > 0) AS first, max(last_team).3 AS team, length(groupUniqArrayArray(people)) AS customers,
-        sum(said) AS words, sum(replied) AS ours, max(said_at) AS said_ms, max(replied_at) AS replied_ms,
-        arraySort(groupArrayIf((replied_at, run, greatest(first_word.1, arrayMax(arrayFilter(at -> at <= named_at, remarks)))),
-            said > 0 AND replied > 0 AND NOT before)) AS found,
-        countIf(before) AS early, sumIf(said, run = 0) AS waiting, maxIf(first_word.1, run = 0) AS waits_ms,
-        minIf(ended_at, said > 0 AND replied > 0) AS first_end, groupArrayIf(first_word.1, said > 0) AS begun,
-        arraySort(groupArrayArray(stated)) AS states,
-        arrayFilter((state, place) -> place = 1 OR states[place - 1].3 != state.3, states, arrayEnumerate(states)) AS changes,
-        groupUniqArrayArray(at_quarters) AS all_quarters
-    FROM ({{runs}})
-    GROUP BY conversation, brand
-    HAVING words > 0
-)"""

@@ -23,6 +23,7 @@ from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.migrations import check_tables, migrate_tables
 from pipeline.clickhouse.pins import PINS, Pin, unmet
+from pipeline.clickhouse.query import asker
 from pipeline.config.retention import RetentionSettings
 from pipeline.config.settings import ClickHouseSettings, Settings
 from pipeline.control.rollups import SETTINGS as STATEMENTS
@@ -326,8 +327,9 @@ def _write_everywhere(settings: Settings) -> None:
         _write_threads(client, inserter)
         fingerprints.check(client, "hash_key", "the key")
         client.command("TRUNCATE TABLE account_events")
+        ask = asker(client)
         for number, rollup in enumerate(load_rollups(None, None), 1):
-            for statement in statements(rollup, [Span(0, 2_000_000)], number):
+            for statement in statements(rollup, [Span(0, 2_000_000)], number, lambda sql, more: ask(sql, STATEMENTS)):
                 client.command(statement, settings=STATEMENTS)
             write_mark(client.command, rollup, 0, number)
     assert check_accounts(settings.clickhouse, repair=True, pause_s=0)

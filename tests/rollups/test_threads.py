@@ -14,12 +14,15 @@ from clickhouse_connect.driver.client import Client
 from xxhash import xxh3_64_intdigest
 
 from pipeline.clickhouse.client import clickhouse_client
-from pipeline.clickhouse.query import READ
+from pipeline.clickhouse.query import READ, Ask, asker
 from pipeline.config.settings import Settings
 from pipeline.control.rollups import SETTINGS as OF_JOB
+from pipeline.errors import EarshotError
 from pipeline.generate.plan import Plan
 from pipeline.generate.stream import Stream
 from pipeline.generate.targets import sample_brands
+from pipeline.rollups import threads as module
+from pipeline.rollups.check import Check
 from pipeline.rollups.kept import Kept
 from pipeline.rollups.rollup import Span, quarter_of, statements
 from pipeline.rollups.threads import Threads
@@ -42,13 +45,19 @@ def client(emptied: Settings) -> Iterator[Client]:
         yield client
 
 
+def asking(client: Client) -> Ask:
+    ask = asker(client)
+    return lambda sql, more: ask(sql, SETTINGS)
+
+
 def rebuild(client: Client, version: int = 1, spans: list[Span] = ALWAYS) -> None:
-    for statement in statements(Threads(), spans, version):
+    for statement in statements(Threads(), spans, version, asking(client)):
         client.command(statement, settings=SETTINGS)
 
 
 def differences(client: Client, spans: list[Span] = ALWAYS) -> int:
-    return sum(row[1] for row in client.query(Threads().differences(spans), settings=SETTINGS).result_rows)
+    check = Check(asking(client), patience_s=0)
+    return sum(each.rows for each in check.run([], [(Threads(), span) for span in spans]))
 
 
 def threads(client: Client) -> dict[tuple[str, str], Row]:
@@ -157,7 +166,8 @@ def test_a_conversation_that_has_lost_its_first_word_by_its_age_stays_as_it_is(c
     own = Threads(kept)
     settings = SETTINGS | kept.settings()
     for version in (2, 3):
-        client.command(own.rebuild(ALWAYS, version), settings=settings)
+        for statement in (own.prepare(ALWAYS), own.rebuild(ALWAYS, version)):
+            client.command(statement, settings=settings)
         found = threads(client)
         assert found["Acme", "c"] == before["Acme", "c"]
         assert (found["Acme", "d"]["words"], found["Acme", "e"]["words"], len(found)) == (2, 2, 3)
@@ -172,9 +182,52 @@ def test_conversations_of_any_month_may_go_on_in_one_quarter(client: Client) -> 
     land(client, asked + [said(f"more{n}", 1, conversation_id=f"c{n}") for n in range(3)])
     client.set_client_setting("max_partitions_per_insert_block", "2")  # as the pin, 100, in small
     for version, spans in ((1, ALWAYS), (2, [Span(quarter_of(START), quarter_of(START))])):
-        for statement in statements(Threads(), spans, version):
+        for statement in statements(Threads(), spans, version, asking(client)):
             client.command(statement, settings=OF_JOB)
     assert [(thread["words"], thread["version"]) for thread in threads(client).values()] == [(2, 2)] * 3
+
+
+def test_a_conversation_too_large_for_a_statement_has_no_row_and_many_have_several(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of 150,000 words about 200 brands, or a million words in a quarter-hour, took a statement past its limits, and that
+    again and again."""
+    monkeypatch.setattr(module, "LARGEST", 20)
+    both: Row = {"brands": ["Acme", "Bolt"]}
+    quarter, left_out = [Span(quarter_of(START), quarter_of(START))], list[int]()
+    land(client, [said(f"b{n}", 0, conversation_id="big", **both) for n in range(10)])
+    land(client, [said(f"s{n}", 1, conversation_id=f"s{n}", **ACME) for n in range(30)])
+    rebuild(client)
+    assert len(threads(client)) == 32 and threads(client)["Bolt", "big"]["words"] == 10
+
+    land(client, [said("b10", 2, conversation_id="big", **both), said("more", 1, conversation_id="s0", **ACME)])
+    assert differences(client) == 3
+    ran = []
+    for statement in statements(Threads(), quarter, 2, asking(client), left_out.append):
+        ran.append(statement)
+        client.command(statement, settings=SETTINGS)
+    assert len(ran) == 3 and left_out == [1] and differences(client) == 0
+    assert len(threads(client)) == 30 and threads(client)["Acme", "s0"]["words"] == 2
+
+    gone: Row = {"operation": "delete", "occurred_at": (START + timedelta(hours=1)).isoformat()}
+    land(client, [said("b10", 2, conversation_id="big", **gone)])
+    rebuild(client, 3, quarter)
+    assert len(threads(client)) == 32 and differences(client) == 0
+    monkeypatch.setattr("pipeline.rollups.rollup.MOST_PARTS", 1)
+    with pytest.raises(EarshotError, match="so many quarter-hours take 3 statements"):
+        rebuild(client, 4)
+
+
+def test_quarters_that_nobody_noted_are_a_difference(client: Client) -> None:
+    """Rows of a conversation are looked for where conversation_quarters says, by the check, too: else each piece of it reads
+    all rows."""
+    land(client, [said("q", 0, **ACME), said("a", 40 * 24 * 60, by="us")])
+    rebuild(client)
+    client.command("TRUNCATE TABLE conversation_quarters")
+    client.command("TRUNCATE TABLE threads")
+    assert differences(client) == 3, "the conversation, and both quarters"
+    rebuild(client, 2)
+    assert differences(client) == 0
 
 
 def test_quarters_may_be_told_one_by_one_and_in_any_order(client: Client) -> None:

@@ -44,6 +44,11 @@ class NoSignals:
     revoked: Callable[[], None]
 
 
+def unasked(sql: str, more: object) -> pl.DataFrame:
+    """No statement of these tests asks."""
+    raise AssertionError(sql)
+
+
 class World:
     """A job, and a clock that its statements move on by `takes` seconds: by the name of the table. `broken`: what fails."""
 
@@ -57,9 +62,6 @@ class World:
             self.now += takes.get(statement, 0.1)
             if statement in self.broken:
                 raise EarshotError("no memory")
-
-        def unasked(sql: str, more: object) -> pl.DataFrame:
-            raise AssertionError(sql)
 
         rollups = [Named(name, prompt=name == prompt) for name in takes]
         self.job = Job(rollups, NoSignals(), write, unasked, Versions(1), self.asked)  # type: ignore[arg-type]
@@ -192,7 +194,7 @@ def test_who_sends_events_of_a_thousand_days_does_not_keep_today_waiting(monkeyp
             spans.extend(spans_)
             return ""
 
-    slow = table.Table(Noted("threads"), lambda statement: None, Versions(1))
+    slow = table.Table(Noted("threads"), lambda statement: None, unasked, Versions(1))
     slow._clock = lambda: now[0]
     today = BEGIN // QUARTER_S
     for back in range(1, 1_000):
@@ -239,7 +241,7 @@ def test_a_running_quarter_is_made_by_minutes_until_it_is_over(monkeypatch: pyte
         def drop_minutes(self, spans: Sequence[Span]) -> str:
             return ""
 
-    prompt = table.Table(Noted("quarters", prompt=True), lambda statement: None, Versions(1))
+    prompt = table.Table(Noted("quarters", prompt=True), lambda statement: None, unasked, Versions(1))
     prompt._clock = lambda: now[0]
     running = BEGIN // QUARTER_S
     every = list(range(15))
