@@ -42,13 +42,10 @@ class Accounts:
     prompt = False
 
     def __init__(self, roles: Roles, brands: BrandNames) -> None:
-        own = brands.accounts
-        others = {
-            brand: frozenset().union(*(own.get(name, ()) for name in names)) - own.get(brand, frozenset())
-            for brand, names in brands.competitors.items()
-        }
         self._roles, self._motives = roles.roles, roles.motives
-        self._role, self._motive = (first_rule(rules, own, others) for rules in (roles.roles, roles.motives))
+        self._role, self._motive = (
+            first_rule(rules, brands.accounts, brands.competitors) for rules in (roles.roles, roles.motives)
+        )
         names = repr([[*(rule.name for rule in rules)] for rules in (roles.roles, roles.motives)])
         outcomes = repr([*(rule.role for rule in roles.roles), *(rule.motive for rule in roles.motives)])
         self.rules = xxh3_64_hexdigest(f"{self._role}\n{self._motive}\n{names}\n{outcomes}".encode())

@@ -14,7 +14,9 @@ from polars.testing import assert_frame_equal
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.query import frame
 from pipeline.config.settings import Settings
-from pipeline.processors.mentions.brands import names_of, parse_brands
+from pipeline.config.zone import NO_ZONES
+from pipeline.control.rollups import SETTINGS as OF_JOB
+from pipeline.processors.mentions.brands import BrandNames, OwnAccount, names_of, parse_brands
 from pipeline.rollups.accounts import COUNTS, NO_RULE, Accounts
 from pipeline.rollups.roles import parse_roles
 from pipeline.rollups.rollup import Span, quarter_of
@@ -223,3 +225,20 @@ def test_it_equals_what_is_computed_after_edits_and_deletes_and_by_other_rules(c
     client.command("INSERT INTO interactions SELECT * REPLACE (9 AS version, 1 AS is_deleted) FROM interactions FINAL")
     rebuild(client, 4)
     assert differing(client) == 0 and client.command("SELECT count() FROM account_quarters FINAL", settings=SETTINGS) == 0
+
+
+def test_ten_thousand_brands_with_competitors_are_one_statement(client: Client) -> None:
+    """A pair of each brand and each account of its competitors, written into the statement, took more than a gigabyte."""
+    names = [f"brand {number}" for number in range(10_000)]
+    own = {name: frozenset(OwnAccount("forum", f"{name}-{each}", "") for each in range(2)) for name in names}
+    shared = OwnAccount("", "", 'it\'s \\ "7"')
+    own |= {name: own[name] | {shared} for name in names[6:8]}
+    rivals = {name: (*(names[number - each] for each in range(1, 6)),) for number, name in enumerate(names)}
+    named = BrandNames(names, NO_ZONES, {}, own, rivals)
+    authors = [("@Brand 7-1", "a", 7), ("brand 6-0", "b", 7), ("brand 1-1", "c", 7), ("", shared.id, 7), ("", shared.id, 8)]
+    columns = ("event_key", "version", "platform", "created_at", "author_handle", "author_id", "brands")
+    rows = [(n, 1, "forum", START, handle, name, [f"brand {of}"]) for n, (handle, name, of) in enumerate(authors, 1)]
+    client.insert("interactions", rows, columns)
+    client.command(Accounts(parse_roles(ROLES.encode(), Path("roles.yaml")), named).rebuild(SPANS, 1), settings=OF_JOB)
+    found = client.query("SELECT role_event, role FROM account_quarters FINAL WHERE role != '' ORDER BY role_event").result_rows
+    assert found == [(1, "employee"), (2, "competitor"), (4, "employee"), (5, "competitor")]
