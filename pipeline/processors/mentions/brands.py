@@ -34,8 +34,8 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from pipeline.config import document
 from pipeline.config.document import StrictModel, hint
-from pipeline.config.zone import Zone, Zones
-from pipeline.processors.mentions.business_hours import BusinessHours
+from pipeline.config.zone import UTC, Zone, Zones
+from pipeline.processors.mentions.business_hours import MOST_CALENDARS, BusinessHours, Calendar
 from pipeline.processors.mentions.terms import term_text
 from schemas import events
 
@@ -138,6 +138,15 @@ class Brands(StrictModel):
             for index, term in enumerate(brand.exclude):
                 if term_text(term) in wanted:
                     raise ValueError(f"{where}: exclude.{index}: {term!r} is a keyword of the same brand")
+        return self
+
+    @model_validator(mode="after")
+    def _few_calendars(self) -> Brands:
+        calendars = {Calendar.of(brand.hours, brand.zone or UTC, 0) for brand in self.brands if brand.hours}
+        if len(calendars) > MOST_CALENDARS:
+            raise ValueError(
+                f"brands: {len(calendars)} different business hours: {MOST_CALENDARS} at most, zones and holidays among them"
+            )
         return self
 
     @property

@@ -131,6 +131,10 @@ def _some(parts: list[str]) -> str:
     return (", ".join(parts[:20]) + (" ..." if len(parts) > 20 else "")) or "it has none"
 
 
+MOST_CALENDARS = 63
+"""Dictionary business_seconds has room for 127, and at New Year each is there twice: for this year and for the next."""
+
+
 class Calendar(NamedTuple):
     """Business hours as they are computed: equal ones are one calendar."""
 

@@ -82,3 +82,15 @@ def test_a_broken_file_is_one_line_that_names_the_place(tmp_path: Path, text: st
     assert str(error.value).startswith(f"{path}: ")
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_business_hours_have_room_in_their_dictionary() -> None:
+    """It holds 127 calendars, and at New Year each twice: with more it was not loaded again."""
+    listed = ", ".join(
+        f"{{name: B{n}, zone: Etc/GMT{n % 24 - 11:+d}, hours: {{mon: '0{n // 24}:00-18:00'}}}}" for n in range(63)
+    )
+    parse_names(
+        f"brands: [{listed}, {{name: Same, zone: Etc/GMT-11, hours: {{mon: ['00:00-18:00']}}}}]".encode(), Path("b.yaml")
+    )
+    with pytest.raises(SettingsError, match="b.yaml: .*64 different business hours: 63 at most"):
+        parse_names(f"brands: [{listed}, {{name: Other, hours: {{sun: '00:00-18:00'}}}}]".encode(), Path("b.yaml"))
