@@ -15,7 +15,7 @@ from pipeline.monitoring import metrics
 from pipeline.rollups.marks import write_mark
 from pipeline.rollups.rollup import QUARTER_S, ByMinute, Rollup, Span, spans_of, statements
 from pipeline.rollups.sweep import Fill, Size, Sweep
-from pipeline.rollups.threads import LARGEST
+from pipeline.rollups.threads import LARGEST, LONGEST
 from pipeline.rollups.versions import Versions
 from pipeline.rollups.waiting import Waiting
 
@@ -180,7 +180,8 @@ class Table:
         """So many conversations have no row."""
         metrics.ROLLUPS_LEFT_OUT.inc(count)
         if self._large_complaint.due():
-            log.warning("table %s leaves out conversations of more than %d words times brands: %d", self.name, LARGEST, count)
+            limits = f"{LARGEST:,} words times brands or {LONGEST:,} quarter-hours"
+            log.warning("table %s leaves out conversations of more than %s: %d", self.name, limits, count)
 
     def _timed(self, work: Callable[[], None]) -> float:
         started, self.failure = steady(), ""

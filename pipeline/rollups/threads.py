@@ -25,6 +25,8 @@ _COLUMNS = tuple(_EMPTY)
 _QUARTER = "toUInt32(intDiv(toUnixTimestamp64Milli(created_at), 900000))"
 LARGEST = 250_000
 """Words of a conversation times its brands: more has no row. A statement with so many takes some seconds on one core."""
+LONGEST = 1_000
+"""Quarters with words of it: more has no row. All rows of these quarters are read, whenever one more word is said."""
 
 
 class Threads:
@@ -42,12 +44,15 @@ class Threads:
     def sizes(self, spans: Sequence[Span]) -> str:
         """As `Divided.sizes`: of a conversation, its words times its brands. It takes a fiftieth of the time of `rebuild`."""
         touched = self._touched(spans)
+        known = f"SELECT conversation FROM conversation_quarters WHERE conversation IN ({touched})"
+        long = f"{known} GROUP BY conversation HAVING uniqExact(quarter) > {LONGEST}"
+        others = f"SELECT conversation FROM ({touched}) WHERE conversation NOT IN ({long})"
         return (
-            f"SELECT sumIf(words, words <= {LARGEST}) AS size, groupArrayIf(conversation, words > {LARGEST}) AS too_large "
-            "FROM ("
+            f"SELECT sumIf(words, words <= {LARGEST}) AS size, arrayConcat(groupArrayIf(conversation, words > {LARGEST}), "
+            f"(SELECT groupArray(conversation) FROM ({long}))) AS too_large FROM ("
             f"SELECT {CONVERSATION_SQL} AS conversation, toUInt64(count() * greatest(1, length(groupUniqArrayArray(brands)))) "
-            f"AS words FROM interactions FINAL WHERE {_where(spans, touched)} AND {IS_WORD_SQL} "
-            f"AND {CONVERSATION_SQL} IN ({touched}) GROUP BY conversation)"
+            f"AS words FROM interactions FINAL WHERE {_where(spans, others)} AND {IS_WORD_SQL} "
+            f"AND {CONVERSATION_SQL} IN ({others}) GROUP BY conversation)"
         )
 
     def parts(self, size: int, too_large: Sequence[int]) -> Sequence[Threads]:
@@ -67,12 +72,12 @@ class Threads:
     def rebuild(self, spans: Sequence[Span], version: int) -> str:
         """As `Rollup.rebuild`."""
         names = ", ".join((*KEY, *_COLUMNS))
-        key, touched = ", ".join(KEY), self._touched(spans)
+        key, touched, made = ", ".join(KEY), self._touched(spans), self._made(spans)
         gone = ", ".join(f"{nothing} AS {name}" for name, nothing in _EMPTY.items())
         return (
             f"INSERT INTO threads ({names}, version, is_deleted) "
             f"SELECT {names}, toUInt64({version}) AS version, gone FROM ("
-            f"SELECT {names}, 0 AS gone FROM ({threads(self._made(spans), _where(spans, touched))}) UNION ALL "
+            f"SELECT {names}, 0 AS gone FROM ({threads(made, _where(spans, made))}) UNION ALL "
             f"SELECT {key}, {gone}, 1 AS gone FROM threads FINAL WHERE conversation IN ({touched})"
             f") ORDER BY gone LIMIT 1 BY {key}"
         )
@@ -80,7 +85,7 @@ class Threads:
     def differences(self, spans: Sequence[Span]) -> str:
         """As `Rollup.differences`. A conversation is of the day on which it was opened; its rows are looked for where
         `conversation_quarters` says. What that lacks of these quarters differs, too: to look everywhere would read all rows."""
-        names, touched = ", ".join((*KEY, *_COLUMNS)), self._touched(spans)
+        names, made = ", ".join((*KEY, *_COLUMNS)), self._made(spans)
         stored = within("opened", spans) + (f" AND conversation NOT IN ({self._cut(spans)})" if self._kept.gone("") else "")
         noted = f"SELECT conversation, quarter FROM conversation_quarters WHERE {_inside(spans)}"
         lacking = (
@@ -91,7 +96,7 @@ class Threads:
         return (
             "SELECT day, sum(differing) AS differing FROM ("
             f"SELECT toDate(opened) AS day, uniqExact(({', '.join(KEY)})) AS differing FROM (SELECT {names} FROM ("
-            f"SELECT {names} FROM ({threads(self._made(spans), _where(spans, touched))}) WHERE {within('opened', spans)} "
+            f"SELECT {names} FROM ({threads(made, _where(spans, made))}) WHERE {within('opened', spans)} "
             f"UNION ALL SELECT {names} FROM threads FINAL WHERE {stored} AND {self._of_part('conversation')}"
             f") GROUP BY {names} HAVING count() != 2) GROUP BY day UNION ALL {lacking}) GROUP BY day ORDER BY day"
         )

@@ -218,6 +218,21 @@ def test_a_conversation_too_large_for_a_statement_has_no_row_and_many_have_sever
         rebuild(client, 4)
 
 
+def test_a_conversation_that_never_ends_has_no_row(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A channel in which something is said all the time: for each word all rows of all its time were read."""
+    monkeypatch.setattr(module, "LONGEST", 3)
+    land(client, [said(f"q{n}", 15 * n, **ACME) for n in range(3)] + [said("d", 0, conversation_id="d", **ACME)])
+    rebuild(client)
+    assert threads(client)["Acme", "c"]["words"] == 3 and differences(client) == 0
+    land(client, [said("q3", 45, **ACME)])
+    rebuild(client, 2, [Span(quarter_of(START) + 3, quarter_of(START) + 3)])
+    assert threads(client).keys() == {("Acme", "d")} and differences(client) == 0
+    gone: Row = {"operation": "delete", "occurred_at": (START + timedelta(hours=1)).isoformat()}
+    land(client, [said("q3", 45, **gone)])
+    rebuild(client, 3)
+    assert threads(client).keys() == {("Acme", "d")} and differences(client) == 0, "what is noted stays"
+
+
 def test_quarters_that_nobody_noted_are_a_difference(client: Client) -> None:
     """Rows of a conversation are looked for where conversation_quarters says, by the check, too: else each piece of it reads
     all rows."""
