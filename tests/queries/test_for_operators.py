@@ -10,6 +10,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.migrations import read_migrations
 from pipeline.clickhouse.query import frame
 from pipeline.config.settings import ClickHouseSettings
 from pipeline.rollups.quarters import Quarters
@@ -112,6 +113,9 @@ def test_audit(client: Client) -> None:
 
 
 def test_rows_that_somebody_deleted_are_in_the_audit(client: Client) -> None:
+    """Not what a migration of pending_changes deleted: each new database had that in its audit."""
+    (undone,) = (each for each in read_migrations() if each.name == "007_revisions")
+    client.command(next(each for each in undone.statements if "DELETE" in each))
     client.command(Quarters().drop_minutes([Span(0, 1)]))  # nobody's
     client.command("ALTER TABLE dead_letters DELETE WHERE raw = 'who asked to be forgotten' SETTINGS mutations_sync = 1")
     query = named_queries()["audit"]
