@@ -6,9 +6,12 @@ themselves, so that `earshot --help` is quick.
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -218,12 +221,23 @@ app.add_typer(identity.app, name="identity")
 
 
 def main() -> None:
-    """The console script: an EarshotError is one line on stderr and its exit code; Ctrl-C exits with 130."""
+    """The console script: an EarshotError is one line on stderr and its exit code, as is a full disk; Ctrl-C exits with 130."""
     reach_loopback_directly()
+    if isinstance(sys.stdout, TextIOWrapper):  # of another encoding than UTF-8: what it lacks becomes an escape
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except EarshotError as error:
-        from pipeline.cli.terminal import printable
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes what is left when it ends
+        _fail(f"the output is not written: {error.strerror}", 1)
 
-        typer.secho(f"earshot: {printable(error)}", err=True, fg="red")
-        sys.exit(error.exit_code)
+
+def _fail(says: str, code: int) -> NoReturn:
+    from pipeline.cli.terminal import printable
+
+    typer.secho(f"earshot: {printable(says)}", err=True, fg="red")
+    sys.exit(code)

@@ -8,6 +8,7 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +71,12 @@ def test_a_bar_shows_any_name(capsys: pytest.CaptureFixture[str]) -> None:
     with progress_bars(look=True) as bars:
         bars.add_task("a.csv", total=1)
     assert capsys.readouterr().err == ""
+
+
+def test_a_full_disk_is_one_line_and_a_letter_that_the_terminal_lacks_an_escape(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipeline.cli", "query", "--list"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "earshot: the output is not written: No space left on device\n")
+    plain = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert (plain.returncode, plain.stderr) == (0, b"") and b"volume" in plain.stdout
