@@ -21,7 +21,7 @@
 -- column relative: its posts beside the platform's median
 -- column others: distinct accounts that reposted or answered them
 -- column influence: relative * amplification
--- plot bar: handle, influence, role
+-- plot bar: handle, influence, platform, role
 WITH
     {from:DateTime64(3, 'UTC')} AS begin,
     {to:DateTime64(3, 'UTC')} AS end,
