@@ -80,9 +80,12 @@ def query(
         return answer(context, sql, form, customer, as_of, limit)
     refuse(context, "goes with query customer or timeline", "--customer", "--as-of")
     one = {"from": start, "to": end, "zone": zone, "period": period, "limit": limit}
-    many = {"brand": brand, "platform": platform, "language": language, "by": by} | _more(more or [])
+    many = {"brand": brand, "platform": platform, "language": language, "by": by}
     many |= {name: [str(value)] for name, value in one.items() if value is not None}
-    return _answer(context, sql, {name: values for name, values in many.items() if values}, form, plot)
+    given, others = {name: values for name, values in many.items() if values}, _more(more or [])
+    if twice := given.keys() & others.keys():
+        raise SettingsError(f"--set {min(twice)}=...: --{min(twice)} is given, too")
+    return _answer(context, sql, given | others, form, plot)
 
 
 _OPTIONS = ("--brand", "--from", "--to", "--zone", "--platform", "--language", "--period", "--by")
@@ -141,12 +144,12 @@ def _answer(context: typer.Context, sql: str, given: Given, form: Format, plot: 
 
 
 def _check_names(settings: Settings, given: Given) -> None:
-    """Raises UnknownName for a brand or platform that neither a file nor a row knows."""
-    if given.keys() & {"brand", "platform"}:
+    """Raises UnknownName for a brand (panel: competitors) or platform that neither a file nor a row knows."""
+    if given.keys() & {"brand", "panel", "platform"}:
         from pipeline.queries.names import names_of
 
         known = names_of(settings)
-        for name in given.get("brand", ()):
+        for name in (*given.get("brand", ()), *given.get("panel", ())):
             known.check_brand(name)
         for name in given.get("platform", ()):
             known.check_platform(name)
@@ -155,7 +158,7 @@ def _check_names(settings: Settings, given: Given) -> None:
 def _check_plot(query: NamedQuery | None, plot: Path) -> None:
     if query is None or query.plot is None:
         raise SettingsError(f"query {query.name} has no picture" if query else "--plot goes with a named query")
-    if plot.suffix not in (".png", ".svg", ".pdf"):
+    if plot.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise SettingsError(f"--plot {plot}: it ends in .png, .svg or .pdf")
 
 

@@ -95,8 +95,10 @@ def _checked(parameter: Parameter, text: str) -> str:
         raise SettingsError(f"{_option(parameter.name, repr(text))}: it is not UTF-8")
     if choices and text not in choices:
         raise SettingsError(f"{said}: it is one of {', '.join(choices)}{hint(text, choices)}")
-    if kind.startswith("UInt") and not (text.isascii() and text.isdigit() and int(text) < 2 ** int(kind[4:])):
-        raise SettingsError(f"{said}: it is a whole number, not below 0")
+    if kind.startswith("UInt"):
+        most = 2 ** int(kind[4:]) - 1
+        if not (text.isascii() and text.isdigit() and len(text) <= 20 and 1 <= int(text) <= most):
+            raise SettingsError(f"{said}: it is a whole number from 1 to {most:,}")
     if kind.startswith("Float"):
         try:
             float(text)

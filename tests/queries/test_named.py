@@ -23,7 +23,7 @@ QUERY = parse(
 -- parameter zone = UTC: whose days
 -- parameter period = day: how long
 -- parameter by = []: split
--- parameter least = 0: so many
+-- parameter least = 2: so many
 -- parameter share = 0.5: so much
 -- parameter text: what
 -- column begins: when
@@ -49,7 +49,7 @@ def test_values_have_defaults_and_days_begin_in_the_zone() -> None:
         "zone": "UTC",
         "period": "day",
         "by": [],
-        "least": "0",
+        "least": "2",
         "share": "0.5",
         "text": "x",
     }
@@ -72,7 +72,9 @@ def test_values_have_defaults_and_days_begin_in_the_zone() -> None:
         ({"to": "0001-01-01"}, "--to 0001-01-01: it should look like"),
         ({"period": "dya"}, "--period dya: it is one of hour, day, did you mean 'day'?"),
         ({"by": ["lang"]}, "--by lang: it is one of platform, language, did you mean 'language'?"),
-        ({"least": "256"}, "--set least=256: it is a whole number, not below 0"),
+        ({"least": "256"}, "--set least=256: it is a whole number from 1 to 255"),
+        ({"least": "0"}, "--set least=0: it is a whole number from 1 to 255"),
+        ({"least": "9" * 5000}, "it is a whole number from 1 to 255"),
         ({"least": "-1"}, "--set least=-1: it is a whole number"),
         ({"share": "half"}, "--set share=half: it is a number"),
         ({"period": ["day", "hour"]}, "--period is given 2 times"),

@@ -3,7 +3,7 @@
 -- parameter brand = []: of these brands; none named: of all
 -- parameter platform = []: on these platforms; none named: on all
 -- parameter team = []: of these teams; none named: of all
--- parameter kind = []: whose first word is of these kinds, as message, review, question; none named: of all
+-- parameter kind = []: whose first word is of these kinds; none named: of all
 -- parameter from = 30d: who waits since then or later
 -- parameter zone = UTC: whose hours, days, weeks and months
 -- parameter limit = 200: conversations at most
@@ -20,6 +20,7 @@
 -- column private: whether its first word is private
 -- column customer: account_key of who opened it
 -- column conversation_id: as the platform names it
+WITH arrayMap(each -> toString(each), {kind:Array(Enum('post', 'comment', 'reply', 'repost', 'review', 'message', 'call', 'email', 'order', 'reaction', 'like', 'follow', 'vote', 'idea', 'question', 'answer', 'visit', 'profile', 'measure'))}) AS kinds
 SELECT
     toTimeZone(assumeNotNull(t.waiting_since), {zone:String}) AS since,
     t.brand AS brand,
@@ -39,6 +40,6 @@ WHERE t.waiting > 0 AND t.waiting_since >= {from:DateTime64(3, 'UTC')}
     AND (empty({brand:Array(String)}) OR t.brand IN {brand:Array(String)})
     AND (empty({platform:Array(String)}) OR t.platform IN {platform:Array(String)})
     AND (empty({team:Array(String)}) OR t.team IN {team:Array(String)})
-    AND (empty({kind:Array(String)}) OR t.kind IN {kind:Array(String)})
+    AND (empty(kinds) OR has(kinds, toString(t.kind)))
 ORDER BY since, brand, conversation_id
 LIMIT {limit:UInt64}
