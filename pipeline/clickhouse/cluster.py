@@ -22,7 +22,7 @@ _NAMED = re.compile(
 _TABLE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+).*^ORDER BY ([^\n;]+)", re.DOTALL | re.MULTILINE)
 _ENGINE = re.compile(r"ENGINE = (\w*MergeTree)(?:\(([^)]*)\))?")
 _WINDOW = re.compile(r"non_replicated_deduplication_window = (\d+)")
-_COLUMNS = re.compile(r"\b(?:ADD|DROP|MODIFY|RENAME) COLUMN\b")
+_COLUMNS = re.compile(r"\b(?:ADD|DROP|MODIFY|RENAME|COMMENT) COLUMN\b")
 _HEAD = """\
 -- Earshot's tables on cluster {cluster}, database {database}. Made from its migrations and parsed, never run on a cluster:
 -- docs/sre.md, "A cluster of ClickHouse", says what else it needs. Each node needs the macros shard and replica.

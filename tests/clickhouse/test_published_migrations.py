@@ -30,6 +30,7 @@ PUBLISHED = {
     "023_panels": 0x3F74E4D9825170DE,
     "024_retention": 0x0A3182FBB43CA312,
     "025_quarter_parts": 0xFFE8DA54888733A7,
+    "026_comments": 0x7FC943395C0518A4,
 }
 """XXH3-64 by name. A new migration adds a line here; no line ever changes."""
 
