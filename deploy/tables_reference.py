@@ -19,10 +19,12 @@ HEAD = """# Tables
 
 <!-- made by `python -m deploy.tables_reference` -->
 
-What user analyst reads, beside the views of [named queries](analysts.md#named-queries). `DESCRIBE TABLE threads` says the same. All times
-are UTC. Names in brackets: the columns by which rows are found fastest.
+What user analyst reads, beside the views of [named queries](analysts.md#named-queries). `DESCRIBE TABLE threads` says the same.
+All times are UTC. Names in brackets: the columns by which rows are found fastest.
 """
-_TABLES = "SELECT name, comment, sorting_key FROM system.tables WHERE database = currentDatabase() AND name IN ({}) ORDER BY name"
+_TABLES = (
+    "SELECT name, comment, sorting_key FROM system.tables WHERE database = currentDatabase() AND name IN ({}) ORDER BY name"
+)
 _COLUMNS = (
     "SELECT table, name, type, default_kind, comment FROM system.columns WHERE database = currentDatabase() AND table IN ({}) "
     "ORDER BY table, position"
