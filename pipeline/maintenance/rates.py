@@ -58,7 +58,9 @@ def _parse(path: Path, file: TextIO) -> pl.DataFrame:
     lines = csv.reader(file)
     names = [name.strip().lower() for name in next(lines, [])]
     if lacking := [name for name in COLUMNS if names.count(name) != 1]:
-        raise SettingsError(f"{path}:1: the header should name {', '.join(COLUMNS)}, once each; see {', '.join(lacking)}")
+        other = next((mark for mark in (";", "\t") if mark in "".join(names)), "")
+        why = f"its cells are apart by {other!r}, not by commas" if other else f"see {', '.join(lacking)}"
+        raise SettingsError(f"{path}:1: the header should name {', '.join(COLUMNS)}, once each; {why}")
     places = [names.index(name) for name in COLUMNS]
     found: dict[tuple[str, date], tuple[float, int]] = {}
     bad = list[str]()

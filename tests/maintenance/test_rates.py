@@ -57,6 +57,10 @@ def test_each_bad_line_is_named_and_nothing_is_loaded(tmp_path: Path) -> None:
     [
         ("", ":1: the header should name date, currency, rate, once each; see date, currency, rate"),
         ("date,currency,date,rate\n", ":1: the header should name date, currency, rate, once each; see date"),
+        (
+            "date;currency;rate\n",
+            ":1: the header should name date, currency, rate, once each; its cells are apart by ';', not by commas",
+        ),
         ("date,currency,rate\n\n", ": it has no rates"),
         (b"date,currency,rate\n2026-11-01,\xff,1\n", ": it is no CSV in UTF-8"),
         ("date,currency,rate\n\0" + '"' * 3, ": "),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,7 +10,7 @@ import polars as pl
 import pytest
 
 from pipeline.queries.plot import LONGEST, draw
-from schemas.queries import NamedQuery, parse
+from schemas.queries import NamedQuery, named_queries, parse
 
 LINE = parse("q", "-- Q.\n-- column t: time\n-- column n: count\n-- column brand: whose\n-- plot line: t, n, brand\nSELECT 1")
 BAR = parse("q", "-- Q.\n-- column name: of what\n-- column n: count\n-- column of: part\n-- plot bar: name, n, of\nSELECT 1")
@@ -69,3 +70,14 @@ def test_of_many_the_largest_are_shown_and_it_says_so(path: Path) -> None:
     draw(path, BAR, pl.DataFrame({"name": [f"n{each}" for each in range(20)], "n": range(20), "of": [""] * 20}))
     svg = shown(path)
     assert "the largest 12 of 20" in svg and "<!-- n19 -->" in svg and "<!-- n7 -->" not in svg
+
+
+def test_what_can_not_be_added_up_is_another_bar_or_line(path: Path) -> None:
+    """The same handle on two platforms; a panel that came back in the same period."""
+    accounts = {"handle": ["ines"] * 2, "influence": [2.0, 3.0], "platform": ["reddit", "twitter"], "role": [""] * 2}
+    draw(path, named_queries()["influence"], pl.DataFrame(accounts))
+    assert "<!-- ines reddit -->" in shown(path) and "<!-- ines twitter -->" in shown(path)
+    begins = [datetime(2026, 11, 1, tzinfo=UTC)] * 2
+    shares = {"begins": begins, "percent": [60.0, 70.0], "brand": ["A"] * 2, "panel": ["A, B"] * 2, "version": [1, 3]}
+    draw(path, named_queries()["share_of_voice"], pl.DataFrame(shares))
+    assert "<!-- A A, B 1 -->" in shown(path) and "<!-- A A, B 3 -->" in shown(path)

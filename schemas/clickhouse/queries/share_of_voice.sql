@@ -17,7 +17,7 @@
 -- column panel: its brands: other brands are another series
 -- column version: of the panel in brands.yaml; 0: named by `panel`, or control has noted no competitors of the brand
 -- column since: when this version began, UTC; the first one stands for all before, too; null: version 0
--- plot line: begins, percent, brand, panel
+-- plot line: begins, percent, brand, panel, version
 WITH
     {period:Enum('hour', 'day', 'week', 'month', 'all')} AS length,
     {zone:String} AS place,
