@@ -148,9 +148,9 @@ class Table:
         return took
 
     def _changed(self, quarters: Sequence[int], size: Size | None) -> float:
-        begun = self._clock()
         took = self._run(spans_of(quarters), size)
-        self._dealt_with(quarters, begun)
+        if self.failure:
+            self.waiting.failed(quarters, self._clock() + AGAIN_S)
         return took
 
     def _dealt_with(self, quarters: Sequence[int], begun: float) -> None:
@@ -160,8 +160,8 @@ class Table:
             self.waiting.done(quarters, begun)
 
     def _run(self, spans: Sequence[Span], size: Size | None, then: Callable[[int], None] = lambda version: None) -> float:
-        """`size` learns from how long it takes."""
-        version = self._versions.next()
+        """`size` learns from how long it takes. Quarters of the spans that waited do so no longer."""
+        version, begun = self._versions.next(), self._clock()
         self._by_minute -= {each for each in self._by_minute if any(span.first <= each <= span.last for span in spans)}
 
         def work() -> None:
@@ -170,6 +170,8 @@ class Table:
             then(version)
 
         took = self._timed(work)
+        for span in spans if not self.failure else ():
+            self.waiting.done(range(span.first, span.last + 1), begun)
         if size and self.failure:
             size.failed()
         elif size:

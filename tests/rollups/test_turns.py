@@ -134,6 +134,23 @@ def test_the_running_quarter_comes_first_while_a_person_has_all_made_anew(monkey
     assert world.asked.progress().left == 0 and world.asked.progress().failed == ""
 
 
+def test_what_a_person_had_made_anew_waits_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an import of two months and a rebuild of them, all their quarters waited once more, for hours: the lag grew, and
+    what came late had its turn among them. What changed after the rebuild had begun still waits."""
+    world = World(monkeypatch, {"prompt": 0.1, "a": 0.1})
+    for each in world.tables.values():
+        for quarter in range(1, 60 * 96):
+            each.waiting.touch(quarter, 7, world.now)
+        each.waiting.upcoming(3, 8, world.now + 1_000)
+        each.fill = Fill(Sweep(60 * 96, 60 * 96 + 5))
+        each.waiting.touch(60 * 96, 9, world.now)
+        assert each.filling() is not None
+    assert world.job._asked.ask(Span(1, 60 * 96 - 1)).left
+    while world.asked.progress().left:
+        world.job._turn()
+    assert [(len(each.waiting), each.waiting.offset()) for each in world.tables.values()] == [(1, 7)] * 2, "it has not settled"
+
+
 def test_a_rebuild_says_at_its_end_which_table_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others went on, and a moment later it had failed nowhere."""
     world = World(monkeypatch, {"prompt": 0.5, "a": 0.5})
