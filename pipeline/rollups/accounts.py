@@ -7,6 +7,7 @@ Made in one pass, as quarters: rows of `interactions` and, marked as not there, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 from xxhash import xxh3_64_hexdigest
 
@@ -28,6 +29,8 @@ COUNTS = {
 }
 """The column that counts the mentions of a motive."""
 NO_RULE = 65_535
+PART = 200_000
+"""Rows of a statement, in the mean: it takes some seconds on one core. Each reads those of the others, too."""
 PUBLIC_SQL = "visibility != 'private' AND kind NOT IN ('message', 'email', 'call')"
 """What analysts may read of interactions (embedded/analyst_rows.py)."""
 _KEY = ", ".join(KEY)
@@ -51,6 +54,19 @@ class Accounts:
         self.rules = xxh3_64_hexdigest(f"{self._role}\n{self._motive}\n{names}\n{outcomes}".encode())
         self._measures = self._made()
         self._columns = (*KEY, *self._measures)
+        self._part = "true"
+
+    def sizes(self, spans: Sequence[Span]) -> str:
+        """As `Divided.sizes`: rows."""
+        return f"SELECT count() AS size, emptyArrayUInt64() AS too_large FROM interactions WHERE {within('created_at', spans)}"
+
+    def parts(self, size: int, too_large: Sequence[int]) -> Sequence[Accounts]:
+        """As `Divided.parts`: by the account."""
+        of = max(1, -(-size // PART))
+        parts = [copy(self) for _ in range(of)]
+        for which, part in enumerate(parts):
+            part._part = f"account_key % {of} = {which}" if of > 1 else "true"
+        return parts
 
     def rebuild(self, spans: Sequence[Span], version: int) -> str:
         """As `Rollup.rebuild`."""
@@ -64,7 +80,7 @@ class Accounts:
         """As `Rollup.differences`."""
         exact = ", ".join(name for name in self._columns if name != "score")
         stored = (
-            f"SELECT * FROM (SELECT * FROM account_quarters WHERE {within('quarter', spans)} "
+            f"SELECT * FROM (SELECT * FROM account_quarters WHERE {within('quarter', spans)} AND {self._part} "
             f"ORDER BY version DESC LIMIT 1 BY {_KEY}) WHERE is_deleted = 0"
         )
         return (
@@ -131,18 +147,18 @@ class Accounts:
             f"created_at AS at, event_key AS event, {INBOUND_SQL} AS inbound, visibility = 'private' AS is_private, "
             "toString(sentiment_label) AS label, toFloat64(sentiment_positive) - toFloat64(sentiment_negative) AS mood, "
             f"{self._role} AS role_number, if(inbound, {self._motive}, 0) AS motive_number, true AS there "
-            f"FROM interactions FINAL WHERE {within('created_at', spans)} AND account_key != 0 AND notEmpty(brands)"
+            f"FROM interactions FINAL WHERE {within('created_at', spans)} "
+            f"AND account_key != 0 AND notEmpty(brands) AND {self._part}"
         )
 
-    @staticmethod
-    def _known(spans: Sequence[Span]) -> str:
+    def _known(self, spans: Sequence[Span]) -> str:
         """Without FINAL: a key that is gone already is written as gone once more."""
         time = "toDateTime64(0, 3, 'UTC')"
         return (
             f"SELECT {_KEY}, '' AS of_platform, false AS public, '' AS of_handle, '' AS of_name, '' AS of_kind, "
             f"NULL AS of_followers, NULL AS of_verified, {time} AS stated_at, {time} AS at, 0 AS event, false AS inbound, "
             "false AS is_private, '' AS label, NULL AS mood, 0 AS role_number, 0 AS motive_number, false AS there "
-            f"FROM account_quarters WHERE {within('quarter', spans)}"
+            f"FROM account_quarters WHERE {within('quarter', spans)} AND {self._part}"
         )
 
 

@@ -24,7 +24,7 @@ from pipeline.clock import Clock, steady, wall
 from pipeline.monitoring import metrics
 from pipeline.rollups.asked import Asked
 from pipeline.rollups.marks import oldest_quarter, read_marks, write_mark
-from pipeline.rollups.reader import SignalReader
+from pipeline.rollups.reader import Heard, SignalReader
 from pipeline.rollups.rollup import QUARTER_S, Rollup
 from pipeline.rollups.sweep import Fill, Sweep
 from pipeline.rollups.table import REST_FOR_SECOND, Table, Write
@@ -51,6 +51,10 @@ class Job:
         self, rollups: Sequence[Rollup], reader: SignalReader, write: Write, ask: Ask, versions: Versions, asked: Asked
     ) -> None:
         self._tables = [Table(rollup, write, ask, versions) for rollup in rollups]
+        for table in self._tables:
+            if not table.prompt:
+                table.between = self._between
+        self._heard_meanwhile: list[Heard] = []
         self._reader, self._write, self._ask, self._versions, self._asked = reader, write, ask, versions, asked
         reader.revoked = self._forget
         self._clock: Clock = wall
@@ -64,13 +68,13 @@ class Job:
         worked = False
         while not stop.is_set():
             check()
-            for offset, at, signal in self._reader.read(0.0 if worked else LISTEN_S):
-                self._hear((*signal.touched, *signal.others), Waiting.touch, offset, at)
-                self._hear(signal.upcoming, Waiting.upcoming, offset, self._clock())  # the sender's clock may be slow
+            self._hear(self._reader.read(0.0 if worked else LISTEN_S), self._tables)
             if self._reader.lost:
                 self._start_over()
             check()
             worked = self._turn()
+            self._hear(self._heard_meanwhile, [table for table in self._tables if not table.prompt])
+            self._heard_meanwhile = []
             if (begun := steady()) >= self._settle_at:
                 self._settle()
                 # After a replay of years it looks at 100,000 quarters.
@@ -78,17 +82,32 @@ class Job:
 
     def _forget(self) -> None:
         """The signals are another process's from now on."""
+        self._heard_meanwhile = []
         for table in self._tables:
             table.waiting.clear()
 
-    def _hear(self, minutes: Iterable[datetime], note: Note, offset: int, at: float) -> None:
+    def _between(self) -> None:
+        """A table takes several statements: what is heard now is for the running quarter; the other tables are told when they
+        are done, or it would count as dealt with, although the first of them may have read before."""
+        heard, prompt = self._reader.read(0.0), [table for table in self._tables if table.prompt]
+        self._hear(heard, prompt)
+        self._heard_meanwhile += heard
+        for table in prompt:
+            table.running(self._running())
+
+    def _hear(self, heard: Iterable[Heard], tables: Sequence[Table]) -> None:
+        for offset, at, signal in heard:
+            self._note((*signal.touched, *signal.others), Waiting.touch, offset, at, tables)
+            self._note(signal.upcoming, Waiting.upcoming, offset, self._clock(), tables)  # the sender's clock may be slow
+
+    def _note(self, minutes: Iterable[datetime], note: Note, offset: int, at: float, tables: Sequence[Table]) -> None:
         at, running = min(at, self._clock()), self._running()
         quarters: dict[int, set[int]] = defaultdict(set)
         for minute in minutes:
             quarter, second = divmod(int(minute.timestamp()), QUARTER_S)
             quarters[quarter].add(second // 60)
         for quarter, inside in quarters.items():
-            for table in self._tables:
+            for table in tables:
                 note(table.waiting, quarter, offset, at, inside if table.prompt and quarter in running else None)
 
     # --- what was there before ----------------------------------------------------------------------------------------

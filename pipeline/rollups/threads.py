@@ -25,6 +25,8 @@ _COLUMNS = tuple(_EMPTY)
 _QUARTER = "toUInt32(intDiv(toUnixTimestamp64Milli(created_at), 900000))"
 LARGEST = 250_000
 """Words of a conversation times its brands: more has no row. A statement with so many takes some seconds on one core."""
+PART = 100_000
+"""Of a statement, in the mean: between two, the running quarter has its turn."""
 LONGEST = 1_000
 """Quarters with words of it: more has no row. All rows of these quarters are read, whenever one more word is said."""
 
@@ -57,7 +59,7 @@ class Threads:
 
     def parts(self, size: int, too_large: Sequence[int]) -> Sequence[Threads]:
         """As `Divided.parts`."""
-        of = max(1, -(-size // LARGEST))
+        of = max(1, -(-size // PART))
         return [Threads(self._kept, (which, of), too_large) for which in range(of)]
 
     def prepare(self, spans: Sequence[Span]) -> str:

@@ -17,7 +17,7 @@ from pipeline.config.settings import Settings
 from pipeline.config.zone import NO_ZONES
 from pipeline.control.rollups import SETTINGS as OF_JOB
 from pipeline.processors.mentions.brands import BrandNames, OwnAccount, names_of, parse_brands
-from pipeline.rollups.accounts import COUNTS, NO_RULE, Accounts
+from pipeline.rollups.accounts import COUNTS, NO_RULE, PART, Accounts
 from pipeline.rollups.roles import parse_roles
 from pipeline.rollups.rollup import Span, quarter_of
 from schemas.identity import account_key
@@ -179,7 +179,11 @@ def rebuild(client: Client, version: int, roles: str = ROLES) -> None:
 
 
 def differing(client: Client, roles: str = ROLES) -> int:
-    return sum(count for _, count in client.query(rollup(roles).differences(SPANS), settings=SETTINGS).result_rows)
+    return differing_of(client, rollup(roles))
+
+
+def differing_of(client: Client, made: Accounts) -> int:
+    return sum(count for _, count in client.query(made.differences(SPANS), settings=SETTINGS).result_rows)
 
 
 def same(client: Client, rows: pl.DataFrame) -> None:
@@ -211,9 +215,11 @@ def test_it_equals_what_is_computed_after_edits_and_deletes_and_by_other_rules(c
         version=pl.lit(3, pl.UInt64), is_deleted=(pl.col("event_key") % 2).cast(pl.UInt8), brands=pl.lit(["Acme"])
     )
     client.insert_arrow("interactions", again.to_arrow())
-    assert differing(client) > 500
-    rebuild(client, 2)
-    rebuild(client, 2)
+    assert (many := differing(client)) > 500
+    parts = rollup().parts(2 * PART + 1, ())
+    assert len(parts) == 3 and sum(differing_of(client, part) for part in parts) == many
+    for part in (*parts, *parts):
+        client.command(part.rebuild(SPANS, 2), settings=OF_JOB)
     same(client, pl.concat([rows, again]))
     assert differing(client) == 0
 

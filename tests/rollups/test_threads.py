@@ -193,6 +193,7 @@ def test_a_conversation_too_large_for_a_statement_has_no_row_and_many_have_sever
     """One of 150,000 words about 200 brands, or a million words in a quarter-hour, took a statement past its limits, and that
     again and again."""
     monkeypatch.setattr(module, "LARGEST", 20)
+    monkeypatch.setattr(module, "PART", 20)
     both: Row = {"brands": ["Acme", "Bolt"]}
     quarter, left_out = [Span(quarter_of(START), quarter_of(START))], list[int]()
     land(client, [said(f"b{n}", 0, conversation_id="big", **both) for n in range(10)])
