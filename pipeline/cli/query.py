@@ -82,10 +82,7 @@ def query(
     one = {"from": start, "to": end, "zone": zone, "period": period, "limit": limit}
     many = {"brand": brand, "platform": platform, "language": language, "by": by}
     many |= {name: [str(value)] for name, value in one.items() if value is not None}
-    given, others = {name: values for name, values in many.items() if values}, _more(more or [])
-    if twice := given.keys() & others.keys():
-        raise SettingsError(f"--set {min(twice)}=...: --{min(twice)} is given, too")
-    return _answer(context, sql, given | others, form, plot)
+    return _answer(context, sql, _given(many, _more(more or [])), form, plot)
 
 
 _OPTIONS = ("--brand", "--from", "--to", "--zone", "--platform", "--language", "--period", "--by")
@@ -100,6 +97,14 @@ def _more(texts: Iterable[str]) -> dict[str, list[str]]:
             raise SettingsError(f"--set {text}: it should look like NAME=VALUE")
         found.setdefault(name, []).append(value)
     return found
+
+
+def _given(options: Mapping[str, list[str] | None], others: Given) -> Given:
+    """What the options say, and --set. Raises SettingsError if both say something of a parameter."""
+    given = {name: values for name, values in options.items() if values}
+    if twice := given.keys() & others.keys():
+        raise SettingsError(f"--set {min(twice)}=...: --{min(twice)} is given, too")
+    return {**given, **others}
 
 
 def _list(name: str | None) -> None:
