@@ -63,7 +63,8 @@ def test_the_engine_takes_the_files_and_says_what_they_grant(ask: Ask) -> None:
     assert set(granted) == dictionaries | {*(f"SELECT\t{table}" for table in READABLE)}
     assert ask("SELECT select_filter FROM system.row_policies WHERE has(apply_to_list, 'analyst')") == ROWS["interactions"]
     writes = ask("SELECT DISTINCT access_type FROM system.grants WHERE role_name = 'writer'").splitlines()
-    assert set(writes) == {"INSERT", "SELECT", "SYSTEM RELOAD DICTIONARY", "dictGet"}
+    assert set(writes) == {"ALTER DELETE", "INSERT", "SELECT", "SYSTEM RELOAD DICTIONARY", "dictGet"}
+    assert ask("SELECT table FROM system.grants WHERE role_name = 'writer' AND access_type = 'ALTER DELETE'") == "quarters"
     rights = ask("SELECT DISTINCT access_type FROM system.grants WHERE role_name = 'admin'").splitlines()
     for right in ("ALTER", "CLUSTER", "CREATE", "DROP", "OPTIMIZE", "TRUNCATE"):
         assert any(each.split()[0] == right for each in rights), rights
