@@ -47,7 +47,7 @@ class Check:
         sweeps = [(rollup, Sweep(*span)) for rollup, span in ranges]
         self._done, self._total = 0, sum(len(sweep) for _, sweep in sweeps)
         suspects = [(rollup, span) for rollup, sweep in sweeps for span in self._suspects(rollup, sweep)]
-        suspects += [(rollup, span) for rollup, span in bare if self._differences(rollup, [span])]
+        suspects += [(rollup, span) for rollup, span in bare if self._differences(rollup, span)]
         return self._still_there(suspects)
 
     def _suspects(self, rollup: Rollup, sweep: Sweep) -> list[Span]:
@@ -56,7 +56,7 @@ class Check:
         while sweep:
             self._progress(self._done, self._total)
             span, started = sweep.take(size.quarters), self._clock()
-            if self._differences(rollup, [span]):
+            if self._differences(rollup, span):
                 found.append(span)
             quarters = span.last - span.first + 1
             size.took(quarters, self._clock() - started)
@@ -68,7 +68,7 @@ class Check:
     def _still_there(self, suspects: Sequence[Range]) -> list[Difference]:
         patient_until = self._clock() + self._patience_s
         while True:
-            found = [(rollup, span, self._differences(rollup, [span])) for rollup, span in suspects]
+            found = [(rollup, span, self._differences(rollup, span)) for rollup, span in suspects]
             suspects = [(rollup, span) for rollup, span, days in found if days]
             if not suspects or self._clock() >= patient_until:
                 break
@@ -79,9 +79,15 @@ class Check:
                 counted[rollup.name, day] += rows
         return [Difference(name, day, rows) for (name, day), rows in sorted(counted.items())]
 
-    def _differences(self, rollup: Rollup, spans: Sequence[Span]) -> list[tuple[date, int]]:
+    def _differences(self, rollup: Rollup, span: Span) -> list[tuple[date, int]]:
+        parts, _ = divided(rollup, [span], self._ask)
         days: Counter[date] = Counter()
-        for part in divided(rollup, spans, self._ask)[0]:
-            rows = self._ask(f"SELECT toDate32(day) AS day, differing FROM ({part.differences(spans)})", {})
+        if len(parts) > 1 and span.first < span.last:  # each part would look through all rows of the span
+            middle = (span.first + span.last) // 2
+            for half in (Span(span.first, middle), Span(middle + 1, span.last)):
+                days.update(dict(self._differences(rollup, half)))
+            return sorted(days.items())
+        for part in parts:
+            rows = self._ask(f"SELECT toDate32(day) AS day, differing FROM ({part.differences([span])})", {})
             days.update({day: int(differing) for day, differing in rows.iter_rows()})
         return sorted(days.items())
