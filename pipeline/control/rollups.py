@@ -18,7 +18,7 @@ from pipeline.fence import GivenUp
 from pipeline.leader import Leader
 from pipeline.monitoring import metrics
 from pipeline.rollups.asked import Asked, Progress
-from pipeline.rollups.job import Job
+from pipeline.rollups.job import Job, Statements
 from pipeline.rollups.kept import Kept
 from pipeline.rollups.reader import SignalReader
 from pipeline.rollups.rollup import Rollup, Span
@@ -123,18 +123,7 @@ class RollupsJob:
             _show(0)
 
     def _run(self, versions: Versions, stop: threading.Event, check: Callable[[], None]) -> None:
-        with self._connect() as client:
-
-            def write(statement: str) -> None:
-                check()
-                with one_line(client):
-                    client.command(statement, settings={**SETTINGS, **self._kept.settings()})
-
-            plain = asker(client)
-
-            def ask(sql: str, more: Mapping[str, object]) -> pl.DataFrame:
-                return plain(sql, {**SETTINGS, **more})
-
+        with self._connect() as client, self._connect() as other:
             reader, rollups = SignalReader(self._kafka), self._rollups
 
             def go_on() -> None:
@@ -143,10 +132,25 @@ class RollupsJob:
                     raise OtherRules
 
             try:
-                job = Job(rollups, reader, write, ask, versions, self._asked)
+                job = Job(
+                    rollups, reader, self._statements(client, check), self._statements(other, check), versions, self._asked
+                )
                 job.run(stop, go_on)
             finally:
                 reader.close()
+
+    def _statements(self, client: Client, check: Callable[[], None]) -> Statements:
+        plain = asker(client)
+
+        def write(statement: str) -> None:
+            check()
+            with one_line(client):
+                client.command(statement, settings={**SETTINGS, **self._kept.settings()})
+
+        def ask(sql: str, more: Mapping[str, object]) -> pl.DataFrame:
+            return plain(sql, {**SETTINGS, **more})
+
+        return Statements(write, ask)
 
 
 def _show(lag_s: float) -> None:

@@ -17,7 +17,10 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import Future, wait
 from datetime import datetime
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from pipeline.clickhouse.query import Ask
 from pipeline.clock import Clock, steady, wall
@@ -42,20 +45,42 @@ AHEAD_S = 86_400
 """Events are created so far ahead of now at most."""
 Note = Callable[[Waiting, int, int, float, Collection[int] | None], None]
 log = logging.getLogger("earshot.rollups")
+T = TypeVar("T")
+
+
+class Statements(NamedTuple):
+    """What runs them. Both raise ClickHouseError, OSError or EarshotError."""
+
+    write: Write
+    ask: Ask
+
+
+def _do(work: Callable[[], T], doing: Future[T]) -> None:
+    try:
+        doing.set_result(work())
+    except BaseException as error:
+        doing.set_exception(error)
 
 
 class Job:
-    """For one thread, but for `asked`. `write` and `ask` raise ClickHouseError, OSError or EarshotError."""
+    """For one thread, but for `asked`. `beside`: for tables that are not prompt, while `now` runs the others' statements."""
 
     def __init__(
-        self, rollups: Sequence[Rollup], reader: SignalReader, write: Write, ask: Ask, versions: Versions, asked: Asked
+        self,
+        rollups: Sequence[Rollup],
+        reader: SignalReader,
+        now: Statements,
+        beside: Statements,
+        versions: Versions,
+        asked: Asked,
     ) -> None:
-        self._tables = [Table(rollup, write, ask, versions) for rollup in rollups]
-        for table in self._tables:
-            if not table.prompt:
-                table.between = self._between
+        slow = Statements(
+            lambda statement: self._meanwhile(partial(beside.write, statement)),
+            lambda sql, more: self._meanwhile(partial(beside.ask, sql, more)),
+        )
+        self._tables = [Table(rollup, *(now if rollup.prompt else slow), versions) for rollup in rollups]
         self._heard_meanwhile: list[Heard] = []
-        self._reader, self._write, self._ask, self._versions, self._asked = reader, write, ask, versions, asked
+        self._reader, self._write, self._ask, self._versions, self._asked = reader, now.write, now.ask, versions, asked
         reader.revoked = self._forget
         self._clock: Clock = wall
         self._rest_until = self._settle_at = self._tidy_at = 0.0
@@ -86,9 +111,18 @@ class Job:
         for table in self._tables:
             table.waiting.clear()
 
+    def _meanwhile(self, work: Callable[[], T]) -> T:
+        """Waits for what takes long, on a thread of its own; the running quarter has its turns. If one of these raises, nobody
+        waits any more: what ends later is as old as its version says."""
+        doing: Future[T] = Future()
+        threading.Thread(target=_do, args=(work, doing), name="rollups-beside", daemon=True).start()
+        while wait([doing], LISTEN_S).not_done:
+            self._between()
+        return doing.result()
+
     def _between(self) -> None:
-        """A table takes several statements: what is heard now is for the running quarter; the other tables are told when they
-        are done, or it would count as dealt with, although the first of them may have read before."""
+        """What is heard now is for the running quarter; the other tables are told when one of them is done with its statements,
+        or it would count as dealt with, although they may have read before."""
         heard, prompt = self._reader.read(0.0), [table for table in self._tables if table.prompt]
         self._hear(heard, prompt)
         self._heard_meanwhile += heard

@@ -45,14 +45,12 @@ class Table:
         """Until the running quarter is looked at again."""
         self.failure = ""
         """Why the last statement failed; blank: it did not."""
-        self.between: Callable[[], None] = lambda: None
-        """What is not kept waiting where several statements come in a row."""
         self.rollup, self._write, self._ask, self._versions = rollup, write, ask, versions
         self._clock: Clock = wall
         self._size, self._complaint, self._large_complaint = Size(), Seldom(), Seldom()
         self._fill_size = Size()
         """Of its own: where a piece fails, what goes well elsewhere would make the next one larger again."""
-        self._running_at = self._again_at = self._elsewhere = 0.0
+        self._running_at = self._again_at = 0.0
         self._fill_next = self._newest = False
         self._by_minute: set[int] = set()
         """Running quarters that the table has by minutes."""
@@ -169,9 +167,6 @@ class Table:
         def work() -> None:
             for statement in statements(self.rollup, spans, version, self._ask, self._left_out):
                 self._write(statement)
-                self._elsewhere -= steady()
-                self.between()
-                self._elsewhere += steady()
             then(version)
 
         took = self._timed(work)
@@ -191,7 +186,7 @@ class Table:
             log.warning("table %s leaves out conversations of more than %s: %d", self.name, limits, count)
 
     def _timed(self, work: Callable[[], None]) -> float:
-        started, self.failure, self._elsewhere = steady(), "", 0.0
+        started, self.failure = steady(), ""
         try:
             work()
         except (ClickHouseError, OSError, EarshotError) as error:
@@ -199,6 +194,6 @@ class Table:
             metrics.ROLLUPS_FAILED.labels(self.name).inc()
             if self._complaint.due():
                 log.warning("table %s is not made anew: %s; will be retried", self.name, self.failure)
-        took = steady() - started - self._elsewhere
+        took = steady() - started
         metrics.ROLLUP_SECONDS.labels(self.name).observe(took)
         return took

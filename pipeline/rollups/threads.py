@@ -26,7 +26,7 @@ _QUARTER = "toUInt32(intDiv(toUnixTimestamp64Milli(created_at), 900000))"
 LARGEST = 250_000
 """Words of a conversation times its brands: more has no row. A statement with so many takes some seconds on one core."""
 PART = 100_000
-"""Of a statement, in the mean: between two, the running quarter has its turn."""
+"""Of a statement, in the mean: each reads those of the others of its quarters, too."""
 LONGEST = 1_000
 """Quarters with words of it: more has no row. All rows of these quarters are read, whenever one more word is said."""
 

@@ -22,7 +22,7 @@ from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
 from pipeline.rollups import job as module
 from pipeline.rollups.asked import Asked
-from pipeline.rollups.job import Job
+from pipeline.rollups.job import Job, Statements
 from pipeline.rollups.marks import read_marks, write_mark
 from pipeline.rollups.quarters import Quarters
 from pipeline.rollups.reader import SignalReader
@@ -70,13 +70,9 @@ class House:
     def working(self, rollups: Sequence[Rollup] = (Quarters(),)) -> Iterator[None]:
         """A leader's job, in a term of its own."""
         self._term += 1
-        stop, reader, ask = threading.Event(), SignalReader(self.settings.kafka), asker(self.client)
-
-        def write(statement: str) -> None:
-            with one_line(self.client):
-                self.client.command(statement, settings=SETTINGS)
-
-        job = Job(rollups, reader, write, lambda sql, more: ask(sql, SETTINGS), Versions(self._term), self.asked)
+        stop, reader, versions = threading.Event(), SignalReader(self.settings.kafka), Versions(self._term)
+        other = clickhouse_client(self.settings.clickhouse)
+        job = Job(rollups, reader, statements_of(self.client), statements_of(other), versions, self.asked)
         failed: list[BaseException] = []
 
         def work() -> None:
@@ -94,6 +90,7 @@ class House:
         finally:
             stop.set()
             thread.join(30)
+            other.close()
             assert not failed, failed
 
     def differing(self) -> int:
@@ -116,6 +113,16 @@ def house(emptied: Settings, monkeypatch: pytest.MonkeyPatch) -> House:
     monkeypatch.setattr(module, "REST_FOR_SECOND", 0.0)
     monkeypatch.setattr("pipeline.rollups.waiting.SETTLE_S", 0.5)
     return House(emptied)
+
+
+def statements_of(client: Client) -> Statements:
+    ask = asker(client)
+
+    def write(statement: str) -> None:
+        with one_line(client):
+            client.command(statement, settings=SETTINGS)
+
+    return Statements(write, lambda sql, more: ask(sql, SETTINGS))
 
 
 def lag(quarter: str) -> float:

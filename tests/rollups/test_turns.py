@@ -6,7 +6,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
 from types import SimpleNamespace
 
 import polars as pl
@@ -16,7 +15,7 @@ from pipeline.errors import EarshotError
 from pipeline.rollups import job as module
 from pipeline.rollups import table
 from pipeline.rollups.asked import Asked
-from pipeline.rollups.job import Job
+from pipeline.rollups.job import Job, Statements
 from pipeline.rollups.reader import Heard
 from pipeline.rollups.rollup import QUARTER_S, Span
 from pipeline.rollups.sweep import Fill, Sweep
@@ -72,7 +71,8 @@ class World:
                 raise EarshotError("no memory")
 
         rollups = [Named(name, prompt=name == prompt) for name in takes]
-        self.job = Job(rollups, NoSignals(), write, unasked, Versions(1), self.asked)  # type: ignore[arg-type]
+        both = Statements(write, unasked)
+        self.job = Job(rollups, NoSignals(), both, both, Versions(1), self.asked)  # type: ignore[arg-type]
         self.job._clock = lambda: self.now
         self.tables = {each.name: each for each in self.job._tables}
         for each_table in self.job._tables:
@@ -290,37 +290,33 @@ def test_a_running_quarter_is_made_by_minutes_until_it_is_over(monkeypatch: pyte
     assert not len(prompt.waiting)
 
 
-def test_the_running_quarter_has_its_turn_between_the_statements_of_another_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A quarter-hour of 1,500,000 words took its statements 80 s in a row. A signal that comes meanwhile waits for that table:
-    the first statement may have read before."""
-    world = World(monkeypatch, {"prompt": 1.0, "slow": 6.0})
-    slow, prompt, ended = world.tables["slow"], world.tables["prompt"], BEGIN // QUARTER_S - 1
-    minute = datetime.fromtimestamp(BEGIN - 60, UTC)
+def test_the_running_quarter_has_its_turns_while_another_table_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter-hour of 1,500,000 words took its statements 80 s. A signal that comes meanwhile waits for that table: the first
+    statement may have read before."""
+    turns, quarter = threading.Semaphore(0), int(utc_now().timestamp()) // QUARTER_S
+    signal = Signal(utc_now(), 1, touched={datetime.fromtimestamp(quarter * QUARTER_S, UTC): ("Acme",)})
 
-    class Divided(Named):
-        def sizes(self, spans: Sequence[Span]) -> str:
-            return "sizes"
+    def write(statement: str) -> None:
+        turns.release()
 
-        def parts(self, size: int, too_large: Sequence[int]) -> Sequence[Named]:
-            return [self] * size
+    def write_slowly(statement: str) -> None:
+        assert turns.acquire(timeout=60) and turns.acquire(timeout=60), "the running quarter waits"
 
-    slow.rollup = Divided("slow")
-    slow._ask = lambda sql, more: pl.DataFrame(
-        {"size": [12], "too_large": [[]]}, schema={"size": int, "too_large": pl.List(int)}
-    )
-    heard = [[], [], [Heard(7, world.now, Signal(utc_now(), 1, touched={minute: ("Acme",)}))]]
-    monkeypatch.setattr(world.job, "_reader", SimpleNamespace(read=lambda _: heard.pop() if heard else []))
-    prompt.waiting.touch(ended + 1, 0, world.now)
-    slow.waiting.touch(ended, 0, world.now - 60)
+    heard = iter(range(7, 1_000))
+    reader = SimpleNamespace(read=lambda _: [Heard(next(heard), 0.0, signal)])
+    monkeypatch.setattr(table, "RUNNING_LEAST_S", 0.0)
+    at_once, slow = Statements(write, unasked), Statements(write_slowly, unasked)
+    job = Job([Named("prompt", True), Named("slow")], reader, at_once, slow, Versions(1), Asked())  # type: ignore[arg-type]
+    waiting = job._tables[1].waiting
+    waiting.touch(quarter - 1, 6, 0.0)
 
-    def between() -> None:
-        prompt.waiting.touch(ended + 1, 0, world.now)
-        world.job._between()
+    assert job._tables[1].older(()) is not None and not job._tables[1].failure
+    assert not len(waiting) and [each.offset for each in job._heard_meanwhile][:2] == [7, 8]
 
-    slow.between = between
-    assert slow.older(()) == pytest.approx(72)
-    turns = [at for name, at in world.ran if name == "prompt"]
-    assert max(after - before for before, after in pairwise([BEGIN, *turns])) < 15
-    assert not len(slow.waiting) and world.job._heard_meanwhile
-    world.job._hear(world.job._heard_meanwhile, [slow])
-    assert slow.waiting.offset() == 7
+
+def test_what_another_table_fails_with_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, {"prompt": 1.0, "slow": 1.0})
+    world.broken.add("slow")
+    world.tables["slow"].waiting.touch(1, 0, 0.0)
+    assert world.tables["slow"].older(()) is not None
+    assert world.tables["slow"].failure == "no memory" and not world.tables["prompt"].failure
