@@ -21,7 +21,7 @@ from pipeline.rollups.waiting import Waiting
 
 SHARE = 0.05
 REST_FOR_SECOND = 1 / SHARE - 1
-RUNNING_LEAST_S, RUNNING_MOST_S = 4.0, 9.0
+RUNNING_LEAST_S, RUNNING_MOST_S = 4.0, 6.0
 """Pause between two times that the running quarter is made anew: the longer it takes, the longer."""
 LATE_S = 13.0
 """A change is in the table so soon, where two statements take less: it came when the first had begun to read."""
