@@ -57,6 +57,8 @@ class Waiting:
         touch = self._touches.get(quarter)
         if touch is None:
             touch = self._touches[quarter] = _Touch(offset, minutes=None if minutes is None else {})
+        if touch.offset is None:
+            touch.offset = offset
         if minutes is None:
             touch.minutes = None
         elif touch.minutes is not None:

@@ -32,6 +32,16 @@ def test_what_is_about_to_change_is_made_anew_once_it_has() -> None:
     assert waiting.offset() is None
 
 
+def test_a_signal_about_a_quarter_that_waits_without_one_is_not_dealt_with_before_it() -> None:
+    """As when its minutes are to be made whole: the signal was committed, and lost with a control that was killed."""
+    waiting = Waiting()
+    waiting.touch(3, None, 100.0)
+    assert waiting.offset() is None
+    for offset in (5, 6):
+        waiting.touch(3, offset, 101.0)
+    assert waiting.offset() == 5
+
+
 def test_older_quarters_go_by_days_the_day_that_waits_longest_first() -> None:
     waiting = Waiting()
     for quarter, at in ((DAY + 1, 50.0), (5, 20.0), (DAY + 2, 10.0), (6, 30.0), (3 * DAY, 90.0)):
