@@ -161,10 +161,14 @@ def before(story: Story) -> dict[str, Any]:
         story.landed("Angry", len(angry))  # of some of them control would think that they were over before the newest
         story.start_control(control_without_clock.COMMAND)
         story.fires("anger", "Angry")
-        # Before others of their time, a minute at a time: did the newest land first, too few would have been angry for a while.
+        # A minute at a time, and what has a label first: did the others land before, fewer than three in five would have one
+        # for a while, and did the newest land first, too few would have been angry.
+        count = len(angry)
         for start in range(0, len(waiting), 10):
-            story.send(*waiting[start : start + 10])
-            story.landed("Angry", len(angry) + start + 10)
+            minute = waiting[start : start + 10]
+            for part in ([post for post in minute if post["text"] == BAD], [post for post in minute if post["text"] != BAD]):
+                story.send(*part)
+                story.landed("Angry", count := count + len(part))
     with each_second(lambda: story.send(story.post("Time", -25))):
         story.send(*later)
         story.fires("less", "Shop")
