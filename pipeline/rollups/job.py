@@ -41,6 +41,8 @@ STILL_RUNNING_S = 60.0
 LISTEN_S, MEASURE_S = 0.2, 1.0
 TIDY_S = 3_600.0
 """What was made by minutes is tidied up at the start, and then so often."""
+MOST_HEARD = 10_000
+"""Signals that wait in memory for the end of a table's statements; the others stay in the topic, as after an outage."""
 AHEAD_S = 86_400
 """Events are created so far ahead of now at most."""
 Note = Callable[[Waiting, int, int, float, Collection[int] | None], None]
@@ -123,7 +125,8 @@ class Job:
     def _between(self) -> None:
         """What is heard now is for the running quarter; the other tables are told when one of them is done with its statements,
         or it would count as dealt with, although they may have read before."""
-        heard, prompt = self._reader.read(0.0), [table for table in self._tables if table.prompt]
+        prompt = [table for table in self._tables if table.prompt]
+        heard = self._reader.read(0.0) if len(self._heard_meanwhile) < MOST_HEARD else []
         self._hear(heard, prompt)
         self._heard_meanwhile += heard
         for table in prompt:

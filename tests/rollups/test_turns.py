@@ -314,6 +314,16 @@ def test_the_running_quarter_has_its_turns_while_another_table_takes_its_time(mo
     assert not len(waiting) and [each.offset for each in job._heard_meanwhile][:2] == [7, 8]
 
 
+def test_few_signals_wait_in_memory_for_the_end_of_a_statement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an outage of hours thousands a second are read."""
+    world, heard = World(monkeypatch, {"prompt": 0.1, "slow": 0.1}), Heard(7, float(BEGIN), Signal(utc_now(), 1))
+    monkeypatch.setattr(module, "MOST_HEARD", 3)
+    monkeypatch.setattr(world.job, "_reader", SimpleNamespace(read=lambda _: [heard, heard]))
+    for _ in range(5):
+        world.job._between()
+    assert len(world.job._heard_meanwhile) == 4
+
+
 def test_what_another_table_fails_with_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, {"prompt": 1.0, "slow": 1.0})
     world.broken.add("slow")
