@@ -29,6 +29,7 @@ from pipeline.config.settings import (
     Settings,
     WorkerSettings,
 )
+from pipeline.embedded import child
 from pipeline.embedded.child import free_port
 from pipeline.embedded.stack import Stack
 from pipeline.errors import StackError
@@ -44,6 +45,11 @@ LONGEST = (
 FILLED = """
 SELECT name FROM system.tables
 WHERE database = currentDatabase() AND engine LIKE '%MergeTree' AND total_rows > 0 AND name != 'schema_migrations'"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if own := getattr(config, "workerinput", None):  # of several processes each has ports of its own
+        child.PORTS = child.PORTS[int(own["workerid"].removeprefix("gw")) :: own["workercount"]]
 
 
 def pytest_unconfigure() -> None:

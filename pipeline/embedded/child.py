@@ -128,10 +128,17 @@ class Child:
         os.kill(self.pid, signal.SIGCONT)
 
 
+PORTS = range(20_000, 32_000)
+"""Below those of outgoing connections, so that a port stays free while a child restarts."""
+_unused: list[int] = []
+
+
 def free_port() -> int:
-    """A free port below those of outgoing connections, so that it stays free while a child restarts."""
+    """A free one of PORTS. None comes twice before all have come: a child may take seconds until it listens there."""
     while True:
-        port = random.randrange(20_000, 32_000)
+        if not _unused:
+            _unused.extend(random.sample(PORTS, len(PORTS)))
+        port = _unused.pop()
         if _bindable(port):
             return port
 

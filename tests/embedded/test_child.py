@@ -1,4 +1,4 @@
-"""The log of a child process that runs for weeks."""
+"""A child process: the log of one that runs for weeks, and the ports that children get."""
 
 from __future__ import annotations
 
@@ -77,3 +77,13 @@ def test_a_disk_without_room_for_the_old_log_loses_it_and_no_more(
     wait_for("the log is large", lambda: talking.log.stat().st_size > LIMIT)
     talking.rotate()
     assert talking.log.stat().st_size < LIMIT and talking.alive
+
+
+def test_no_port_is_given_twice_before_all_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever gets one listens there seconds later."""
+    monkeypatch.setattr(module, "PORTS", range(20_000, 20_040))
+    monkeypatch.setattr(module, "_unused", [])
+    monkeypatch.setattr(module, "_bindable", lambda port: port != 20_007)
+    given = [module.free_port() for _ in range(39)]
+    assert sorted(given) == sorted(set(range(20_000, 20_040)) - {20_007})
+    assert module.free_port() in given

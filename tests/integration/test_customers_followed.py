@@ -27,7 +27,7 @@ from schemas.identity import account_key
 from tests.support.topics import read_topic
 from tests.support.worker import Worker, wait_for
 
-ANN, BOB, KIM = (account_key("forum", name) for name in ("ann", "bob", "kim"))
+ANN, BOB, KIM, LEE = (account_key("forum", name) for name in ("ann", "bob", "kim", "lee"))
 TERM = 1 << 40
 
 
@@ -91,9 +91,10 @@ def test_links_and_rules_reach_a_running_worker(client: Client, settings: Settin
         worker.wait_ready()
         assert lands("1", "bob")[0] == ANN, "what stood in assignments at its start"
         assert lands("2", "kim")[0] == KIM
-        move(client, TERM + 2, KIM, KIM, ANN)
-        move(client, TERM + 3, BOB, ANN, BOB)
-        wait_for("the change", lambda: metric("earshot_customers_map_links 1.0"))
+        move(client, TERM + 2, BOB, ANN, BOB)
+        move(client, TERM + 3, KIM, KIM, ANN)
+        move(client, TERM + 4, LEE, LEE, ANN)
+        wait_for("the last change", lambda: metric("earshot_customers_map_links 2.0"))
         assert lands("3", "kim")[0] == ANN and lands("4", "bob")[0] == BOB
         assert metric("earshot_evidence_sent_total 2.0")
 
