@@ -159,7 +159,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement(rollups_live.NAMES, 12, lambda sizes: rollups_live.figures(sizes.latency_rate, sizes.latency_seconds)),
     Measurement(
         rollups_live.BESIDE_NAMES,
-        25,
+        30,
         lambda sizes: rollups_live.beside_figures(sizes.latency_rate, min(120, sizes.latency_seconds), sizes.runs),
     ),
     Measurement(peers.NAMES, 9, lambda sizes: peers.figures(*sizes.peers, sizes.runs)),

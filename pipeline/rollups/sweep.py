@@ -10,8 +10,9 @@ LARGEST = 92 * 96
 """Quarters of one statement: their months are fewer than an insert may touch."""
 FAILING_S = 600.0
 FAST_S, SLOW_S = 1.0, 4.0
-"""To plan the statement of threads alone takes 0.6 s on a slow processor, and many times that where it is busy."""
-AS_LONG = 0.7
+"""To plan the statement of threads alone takes 0.6 s on a slow processor, and many times that where it is busy: a piece that
+takes a second may be a day or a year."""
+AS_LONG = 0.8
 
 
 @dataclass(slots=True)
@@ -69,7 +70,7 @@ class Fill:
 
 
 class Size:
-    """How many quarters one statement takes: so many that it lasts between FAST_S and SLOW_S; more where fewer last as long."""
+    """How many quarters one statement takes: so many that it lasts about two to four seconds; more where that costs little."""
 
     def __init__(self) -> None:
         self.quarters = 96
@@ -77,12 +78,15 @@ class Size:
 
     def took(self, quarters: int, seconds: float) -> None:
         """A statement of so many quarters took so long."""
-        (more, longer), self._last = self._last, (quarters, seconds)
-        in_vain = 2 * quarters <= more and seconds > AS_LONG * longer
-        if (seconds < FAST_S or in_vain) and quarters >= self.quarters:
-            self.quarters = min(LARGEST, self.quarters * (8 if in_vain else 4))
-        elif seconds > SLOW_S:
+        (before, earlier), self._last = self._last, (quarters, seconds)
+        full = quarters >= self.quarters
+        in_vain = full and 2 * quarters <= before and seconds > AS_LONG * earlier
+        for_little = quarters >= 2 * before and AS_LONG * seconds < earlier
+        if seconds > SLOW_S and not in_vain:
             self.quarters = max(1, min(quarters, self.quarters) // 2)
+        elif full:
+            larger = 8 if in_vain else 4 if seconds < FAST_S or for_little else 2 if seconds < SLOW_S / 2 or not before else 1
+            self.quarters = min(LARGEST, self.quarters * larger)
 
     def failed(self) -> None:
         """It was too much, maybe."""

@@ -97,18 +97,20 @@ def test_a_range_is_done_from_its_end_by_statements_of_some_seconds() -> None:
 
 def test_smaller_statements_that_take_as_long_are_larger_again() -> None:
     """Where a statement takes 6 s to plan, as on a busy machine, a quarter each would never end."""
-    size, quarters, statements = Size(), 0, 0
-    while quarters < LARGEST:
-        statements, quarters = statements + 1, quarters + size.quarters
-        size.took(size.quarters, 6.0 + 0.001 * size.quarters)
-    assert statements < 15
-    assert size.quarters > 96
+    for each in (0.5, 1.5, 2.5, 3.5, 6.0):
+        size, quarters, statements = Size(), 0, 0
+        while quarters < LARGEST:
+            statements, quarters = statements + 1, quarters + size.quarters
+            size.took(size.quarters, each + 0.0001 * size.quarters)
+        assert statements < 15, each
+        assert size.quarters > 1_000
 
-    size, seconds = Size(), list[float]()
-    for _ in range(50):
-        seconds.append(0.3 + 0.1 * size.quarters)
-        size.took(size.quarters, seconds[-1])
-    assert max(seconds[5:]) <= 4.0, "where smaller ones are shorter, they stay small"
+    for each in (0.3, 1.5, 2.5):
+        size, seconds = Size(), list[float]()
+        for _ in range(50):
+            seconds.append(each + 0.1 * size.quarters)
+            size.took(size.quarters, seconds[-1])
+        assert max(seconds[6:]) <= 4.0, "where smaller ones are shorter, they stay small"
 
 
 def test_a_later_version_is_higher_in_each_term() -> None:
