@@ -35,7 +35,7 @@ from pipeline.config.settings import Settings
 
 NAMES = ("rollups.lag_s", "rollups.share")
 BESIDE_NAMES = ("rollups.alerts_p99_ratio", "rollups.visible_p99_ratio")
-LOOK_S, PATIENCE_S = 0.5, 60.0
+LOOK_S, PATIENCE_S, REBALANCE_S = 0.5, 60.0, 20.0
 Beside = Callable[[Settings], AbstractContextManager[object]]
 _COUNTED = "SELECT sum(mentions) FROM quarters FINAL WHERE startsWith(brand, 'brand-')"
 
@@ -117,11 +117,16 @@ def _off(settings: Settings) -> Iterator[None]:
     """Another member of the job's group has the one partition of topic signals: Kafka gives it to the first by name."""
     consumer = Consumer({**settings.kafka.client(), "group.id": f"{settings.kafka.group}-rollups", "client.id": "a"})
     ended, has_it = threading.Event(), threading.Event()
-    consumer.subscribe([settings.kafka.topic("signals")], on_assign=lambda *_: has_it.set())
+    consumer.subscribe([settings.kafka.topic("signals")])
+    had_it_at = 0.0
 
     def hold() -> None:
+        nonlocal had_it_at
         while not ended.is_set():
             consumer.poll(0.5)
+            if consumer.assignment():  # here: it waits for ever beside a poll
+                has_it.set()
+                had_it_at = time.monotonic()
 
     holding = threading.Thread(target=hold, name="hold")
     holding.start()
@@ -129,7 +134,7 @@ def _off(settings: Settings) -> Iterator[None]:
         if not has_it.wait(PATIENCE_S):
             raise RuntimeError("Kafka gave the signals to nobody")
         yield
-        if not consumer.assignment():
+        if time.monotonic() - had_it_at > REBALANCE_S:
             raise RuntimeError("the job was at work")
     finally:
         ended.set()
