@@ -39,8 +39,8 @@ def rebuild(settings: Settings, since: datetime | None, until: datetime | None, 
         progress(state["of"] - state["left"], state["of"])
         time.sleep(POLL_S)
         state = ask_api(settings, "control", "GET", "/rollups")
-    if state["failed"]:
-        raise EarshotError(f"the rebuild has ended before its end: {state['failed']}")
+    if failed := state["failed"] or ("" if state["of"] else "control was restarted, or another one answers"):
+        raise EarshotError(f"the rebuild has ended before its end: {failed}")
     progress(state["of"], state["of"])
 
 
