@@ -126,7 +126,8 @@ class Job:
         """What is heard now is for the running quarter; the other tables are told when one of them is done with its statements,
         or it would count as dealt with, although they may have read before."""
         prompt = [table for table in self._tables if table.prompt]
-        heard = self._reader.read(0.0) if len(self._heard_meanwhile) < MOST_HEARD else []
+        # One at least: who reads nothing for some minutes is sent out of the group.
+        heard = self._reader.read(0.0) if len(self._heard_meanwhile) < MOST_HEARD else self._reader.read(0.0, 1)
         self._hear(heard, prompt)
         self._heard_meanwhile += heard
         for table in prompt:

@@ -61,10 +61,10 @@ class SignalReader:
         """The offset behind the last signal; None: none was read yet."""
         self._committed: int | None = None
 
-    def read(self, timeout_s: float) -> list[Heard]:
+    def read(self, timeout_s: float, most: int = MOST) -> list[Heard]:
         """The next signals; waits for the first one. What is no signal is passed over: the evaluator counts it."""
         heard = []
-        for message in self._consumer.consume(MOST, timeout_s):
+        for message in self._consumer.consume(most, timeout_s):
             if (error := message.error()) is not None:
                 self._failed(error)
                 continue

@@ -315,13 +315,20 @@ def test_the_running_quarter_has_its_turns_while_another_table_takes_its_time(mo
 
 
 def test_few_signals_wait_in_memory_for_the_end_of_a_statement(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After an outage of hours thousands a second are read."""
+    """After an outage of hours thousands a second are read. Who reads nothing for five minutes is sent out of its group, and
+    begins again: a quarter-hour of millions of words took so long."""
     world, heard = World(monkeypatch, {"prompt": 0.1, "slow": 0.1}), Heard(7, float(BEGIN), Signal(utc_now(), 1))
+    asked_for = list[int]()
+
+    def read(timeout_s: float, most: int = 2) -> list[Heard]:
+        asked_for.append(most)
+        return [heard] * most
+
     monkeypatch.setattr(module, "MOST_HEARD", 3)
-    monkeypatch.setattr(world.job, "_reader", SimpleNamespace(read=lambda _: [heard, heard]))
+    monkeypatch.setattr(world.job, "_reader", SimpleNamespace(read=read))
     for _ in range(5):
         world.job._between()
-    assert len(world.job._heard_meanwhile) == 4
+    assert asked_for == [2, 2, 1, 1, 1] and len(world.job._heard_meanwhile) == 7
 
 
 def test_what_another_table_fails_with_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
