@@ -23,8 +23,12 @@ SHARE = 0.05
 REST_FOR_SECOND = 1 / SHARE - 1
 RUNNING_LEAST_S, RUNNING_MOST_S = 4.0, 6.0
 """Pause between two times that the running quarter is made anew: the longer it takes, the longer."""
+PAUSE_S = 1.0
+"""The others have a turn, whatever that takes."""
 LATE_S = 13.0
 """A change is in the table so soon, where two statements take less: it came when the first had begun to read."""
+ENDS_S = 70.0
+"""A statement whose sender was killed has ended after so long."""
 AGAIN_S = 30.0
 """After a failure the quarters have their next turn."""
 log = logging.getLogger("earshot.rollups")
@@ -63,7 +67,7 @@ class Table:
         if steady() < self._running_at or not (due := self.waiting.among(quarters, self._clock())):
             return None
         took = self._running(due)
-        self.pause = max(0.0, min(max(RUNNING_LEAST_S, REST_FOR_SECOND * took), RUNNING_MOST_S, LATE_S - 2 * took))
+        self.pause = max(PAUSE_S, min(max(RUNNING_LEAST_S, REST_FOR_SECOND * took), RUNNING_MOST_S, LATE_S - 2 * took))
         self._running_at = steady() + self.pause
         return took
 

@@ -209,6 +209,14 @@ def test_a_slow_running_quarter_leaves_the_others_their_turns(monkeypatch: pytes
         assert 0.05 / 5 * 1_000 / 0.5 / 2 - 1 <= turns["a"] <= 50, takes
 
 
+def test_a_running_quarter_that_takes_all_the_time_leaves_the_others_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From 6.5 s on it had no pause: on a busy ClickHouse no other table was made anew, nor what a person asked for."""
+    world = World(monkeypatch, {"prompt": 7.0, "a": 0.5})
+    world.asked.ask(Span(1, 96))
+    assert world.work(1_000) < 16
+    assert Counter(name for name, _ in world.ran)["a"] > 10 and not world.asked.progress().left
+
+
 def test_who_sends_events_of_a_thousand_days_does_not_keep_today_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """A table that is not prompt went by the day that waits longest alone: an hour's conversations came hours later."""
     now, spans = [float(BEGIN)], list[Span]()
