@@ -30,7 +30,7 @@ from pipeline.rollups.marks import oldest_quarter, read_marks, write_mark
 from pipeline.rollups.reader import Heard, SignalReader
 from pipeline.rollups.rollup import QUARTER_S, Rollup
 from pipeline.rollups.sweep import Fill, Sweep
-from pipeline.rollups.table import REST_FOR_SECOND, Table, Write
+from pipeline.rollups.table import ENDS_S, REST_FOR_SECOND, Table, Write
 from pipeline.rollups.versions import Versions
 from pipeline.rollups.waiting import Waiting
 
@@ -90,6 +90,8 @@ class Job:
 
     def run(self, stop: threading.Event, check: Callable[[], None]) -> None:
         """Until `stop`, or until `check` raises. Raises what `ask` raises, too, and KafkaException."""
+        for table in self._tables:
+            table.others_end_at = self._clock() + ENDS_S
         marks = read_marks(self._ask, [table.rollup for table in self._tables])
         self._begin(marks | self._not_filled([table for table in self._tables if table.name not in marks]))
         worked = False

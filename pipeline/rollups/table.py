@@ -17,7 +17,7 @@ from pipeline.rollups.rollup import QUARTER_S, ByMinute, Rollup, Span, spans_of,
 from pipeline.rollups.sweep import Fill, Size, Sweep
 from pipeline.rollups.threads import LARGEST, LONGEST
 from pipeline.rollups.versions import Versions
-from pipeline.rollups.waiting import Waiting
+from pipeline.rollups.waiting import SETTLE_S, Waiting
 
 SHARE = 0.05
 REST_FOR_SECOND = 1 / SHARE - 1
@@ -49,6 +49,9 @@ class Table:
         """Until the running quarter is looked at again."""
         self.failure = ""
         """Why the last statement failed; blank: it did not."""
+        self.others_end_at = 0.0
+        """Until then a statement of another job, before this one, may still end: it may write a key that this one did not know,
+        and so did not take away."""
         self.rollup, self._write, self._ask, self._versions = rollup, write, ask, versions
         self._clock: Clock = wall
         self._size, self._complaint, self._large_complaint = Size(), Seldom(), Seldom()
@@ -152,6 +155,9 @@ class Table:
         return took
 
     def _changed(self, quarters: Sequence[int], size: Size | None) -> float:
+        if self._clock() < self.others_end_at:
+            for quarter in quarters:
+                self.waiting.upcoming(quarter, None, self.others_end_at - SETTLE_S)
         took = self._run(spans_of(quarters), size)
         if self.failure:
             self.waiting.failed(quarters, self._clock() + AGAIN_S)

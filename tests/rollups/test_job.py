@@ -110,6 +110,7 @@ class House:
 def house(emptied: Settings, monkeypatch: pytest.MonkeyPatch) -> House:
     migrate(emptied)
     monkeypatch.setattr(module, "MEASURE_S", 0.0)
+    monkeypatch.setattr(module, "ENDS_S", 0.0)
     monkeypatch.setattr(module, "REST_FOR_SECOND", 0.0)
     monkeypatch.setattr("pipeline.rollups.waiting.SETTLE_S", 0.5)
     return House(emptied)

@@ -19,6 +19,7 @@ from pipeline.rollups.job import Job, Statements
 from pipeline.rollups.reader import Heard
 from pipeline.rollups.rollup import QUARTER_S, Span
 from pipeline.rollups.sweep import Fill, Sweep
+from pipeline.rollups.table import ENDS_S
 from pipeline.rollups.versions import Versions
 from pipeline.rollups.waiting import DAY
 from schemas.signals import Signal
@@ -177,6 +178,7 @@ def test_the_mark_of_other_rules_goes_before_a_quarter_is_made_by_new_ones(monke
     monkeypatch.setattr(world.job, "_ask", lambda sql, more: no_marks)
     world.job.run(stop, lambda: None)
     assert [statement[:24] for statement, _ in world.ran] == ["INSERT INTO rollup_marks"]
+    assert world.tables["a"].others_end_at == BEGIN + ENDS_S, "a statement of the control before may still run"
 
 
 def test_who_waits_is_counted_for_a_twentieth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
