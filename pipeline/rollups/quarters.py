@@ -61,14 +61,16 @@ class Quarters:
     def minutes_left(self, before: int) -> str:
         """As `ByMinute.minutes_left`. Without FINAL: it reads column part of all rows, and little else."""
         return (
-            f"SELECT toUInt32(intDiv(toUnixTimestamp(quarter), {QUARTER_S})) AS number, max(alive) AS counts FROM ("
-            f"SELECT quarter, argMax(is_deleted, version) = 0 AS alive FROM quarters WHERE part > 0 "
-            f"AND quarter < {time_of(before)} GROUP BY {_KEY}, part) GROUP BY number"
+            f"SELECT toUInt32(intDiv(toUnixTimestamp(quarter), {QUARTER_S})) AS number, max(alive) AS counts, "
+            "max(hidden) AS hides FROM ("
+            "SELECT quarter, argMax(is_deleted, version) = 0 AS alive, min(is_deleted) = 0 AS hidden FROM quarters "
+            f"WHERE part > 0 AND quarter < {time_of(before)} GROUP BY {_KEY}, part) GROUP BY number"
         )
 
-    def drop_minutes(self, spans: Sequence[Span]) -> str:
+    def drop_minutes(self, spans: Sequence[Span], hidden: bool) -> str:
         """As `ByMinute.drop_minutes`."""
-        return f"DELETE FROM quarters WHERE part > 0 AND {within('quarter', spans)} SETTINGS lightweight_deletes_sync = 0"
+        rows = f"part > 0{' AND is_deleted = 0' if hidden else ''} AND {within('quarter', spans)}"
+        return f"DELETE FROM quarters WHERE {rows} SETTINGS lightweight_deletes_sync = 0"
 
     def differences(self, spans: Sequence[Span]) -> str:
         """As `Rollup.differences`. Two sets of authors are equal if both, and what they are together, have one size."""

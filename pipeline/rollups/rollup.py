@@ -67,12 +67,13 @@ class ByMinute(Protocol):
         ...
 
     def minutes_left(self, before: int) -> str:
-        """SELECT quarter (as a number), counts: those before this one of which the table has rows by minutes; `counts`: any of
-        them counts, so that `rebuild` has not made it whole since."""
+        """SELECT quarter (as a number), counts, hides: those before this one of which the table has rows by minutes. `counts`:
+        any of them counts, so that `rebuild` has not made it whole since; `hides`: a marked one hides one that would count."""
         ...
 
-    def drop_minutes(self, spans: Sequence[Span]) -> str:
-        """DELETE: the rows by minutes of quarters that are whole. Soon, by ClickHouse; a marked row is read until it goes."""
+    def drop_minutes(self, spans: Sequence[Span], hidden: bool) -> str:
+        """DELETE: the rows by minutes of quarters that are whole: those that are `hidden`, or all. Soon, by ClickHouse, part by
+        part: where a mark went before what it hides, that would count again for a while."""
         ...
 
 

@@ -85,16 +85,18 @@ class Table:
 
     def tidy(self, running: Sequence[int]) -> float | None:
         """What the table has by minutes of quarters that are over: rows that count are made whole, as when the control that
-        made them was killed; the others are dropped, or each question about that time would read 16 times as many."""
+        made them was killed; the others are dropped, or each question about that time would read 16 times as many: first what
+        is hidden, and the next time the marks."""
         if not isinstance(rollup := self.rollup, ByMinute):
             return None
 
         def work() -> None:
-            left = dict(self._ask(rollup.minutes_left(min(running)), {}).iter_rows())
-            for quarter in (quarter for quarter, counts in left.items() if counts):
+            left = self._ask(rollup.minutes_left(min(running)), {}).rows()
+            for quarter in (quarter for quarter, counts, _ in left if counts):
                 self.waiting.touch(quarter, None, self._clock())
-            if whole := spans_of(quarter for quarter, counts in left.items() if not counts):
-                self._write(rollup.drop_minutes(whole))
+            for hidden in (True, False):
+                if whole := spans_of(quarter for quarter, counts, hides in left if not counts and bool(hides) == hidden):
+                    self._write(rollup.drop_minutes(whole, hidden))
 
         return self._timed(work)
 

@@ -18,6 +18,9 @@ from pipeline.config.settings import Settings
 from pipeline.rollups.kept import ALL, MARGIN_S, Kept
 from pipeline.rollups.quarters import KEY, Quarters
 from pipeline.rollups.rollup import QUARTER_S, Span, quarter_of, spans_of, start_of, within
+from pipeline.rollups.table import ENDS_S, Table
+from pipeline.rollups.versions import Versions
+from tests.support.worker import wait_for
 
 START = datetime(2026, 9, 30, 23, 40, tzinfo=UTC)
 COLUMNS = (
@@ -58,6 +61,15 @@ def insert(client: Client, *rows: dict[str, Any]) -> None:
 
 def rebuild(client: Client, version: int, spans: list[Span] = SPANS) -> None:
     client.command(Quarters().rebuild(spans, version), settings=SETTINGS)
+
+
+def table_of(client: Client) -> Table:
+    """The table as the job has it."""
+
+    def write(statement: str) -> None:
+        client.command(statement, settings=SETTINGS)
+
+    return Table(Quarters(), write, lambda sql, more: frame(client, sql, {}, SETTINGS), Versions(1))
 
 
 def differences(client: Client) -> list[tuple[str, int]]:
@@ -179,6 +191,61 @@ def test_a_running_quarter_is_made_by_minutes_and_at_last_as_a_whole(client: Cli
     rebuild(client, 4, [Span(running, running)])
     same(client, list(rows.values()))
     assert parts(client, running) == [0] and differences(client) == []
+
+
+def test_a_mark_goes_after_what_it_hides(client: Client) -> None:
+    """ClickHouse deletes part by part. Of a quarter that was made whole the marks went first, where their part was the smaller
+    one: until the other part was done its minutes counted, too."""
+    insert(client, *(row(key) for key in range(600)))
+    running = SPANS[0].first + 2
+    client.command("SYSTEM STOP MERGES quarters")
+    client.command(Quarters().rebuild_minutes(range(running * 15, running * 15 + 15), [running], 1), settings=SETTINGS)
+    rebuild(client, 2, [Span(running, running)])
+    table = table_of(client)
+
+    def left() -> tuple[int, int]:
+        """Rows by minutes that count without their marks, and marks; once nothing is deleted any more."""
+        client.command("SYSTEM START MERGES quarters")
+        busy = "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND NOT is_done"
+        wait_for("what is deleted goes", lambda: client.command(busy) == 0)
+        client.command("SYSTEM STOP MERGES quarters")
+        counts = client.query("SELECT countIf(NOT is_deleted), countIf(is_deleted) FROM quarters WHERE part > 0")
+        ((hidden, marks),) = counts.result_rows
+        return hidden, marks
+
+    before = stored(client)
+    assert table.tidy([running + 1]) is not None and not table.failure
+    hidden, marks = left()
+    assert hidden == 0 and marks > 50
+    assert table.tidy([running + 1]) is not None and not table.failure
+    assert left() == (0, 0) and not len(table.waiting)
+    assert_frame_equal(stored(client), before)
+
+
+def test_what_a_killed_control_writes_late_does_not_stay(client: Client) -> None:
+    """Its statement ran on for a minute at most. The next control had made the quarter whole by then, without the minutes that
+    came later: they counted a second time, until the next hour. Of a conversation that was opened anew nothing took the one of
+    before away."""
+    now, first = [START.timestamp() + 900], SPANS[0].first
+    rows = [row(key) for key in range(600)]
+    insert(client, *rows)
+    rebuild(client, 1, [Span(first + 1, SPANS[0].last)])
+    client.command("CREATE TABLE late AS quarters")
+    late = Quarters().rebuild_minutes(range(first * 15, first * 15 + 15), [first], 1)
+    client.command(late.replace("INSERT INTO quarters", "INSERT INTO late"), settings=SETTINGS)
+    table = table_of(client)
+    table._clock = lambda: now[0]
+    table.others_end_at = now[0] + ENDS_S
+    table.waiting.touch(first, 7, now[0] - 20)
+    assert table.older(()) is not None and table.waiting.since(lambda _: True) is None
+    same(client, rows)
+    client.command("INSERT INTO quarters SELECT * FROM late", settings=SETTINGS)
+    assert differences(client)
+
+    assert table.older(()) is None and table.waiting.offset() == 7, "another control would make it anew"
+    now[0] += ENDS_S
+    assert table.older(()) is not None and not len(table.waiting)
+    same(client, rows)
 
 
 @pytest.mark.parametrize(

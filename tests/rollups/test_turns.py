@@ -273,7 +273,7 @@ def test_a_running_quarter_is_made_by_minutes_until_it_is_over(monkeypatch: pyte
         def minutes_left(self, before: int) -> str:
             return ""
 
-        def drop_minutes(self, spans: Sequence[Span]) -> str:
+        def drop_minutes(self, spans: Sequence[Span], hidden: bool) -> str:
             return ""
 
     prompt = table.Table(Noted("quarters", prompt=True), lambda statement: None, unasked, Versions(1))
