@@ -15,6 +15,7 @@ from polars.testing import assert_frame_equal
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.query import READ, frame
 from pipeline.config.settings import Settings
+from pipeline.control.rollups import SETTINGS as OF_JOB
 from pipeline.rollups.kept import ALL, MARGIN_S, Kept
 from pipeline.rollups.quarters import KEY, Quarters
 from pipeline.rollups.rollup import QUARTER_S, Span, quarter_of, spans_of, start_of, within
@@ -67,9 +68,9 @@ def table_of(client: Client) -> Table:
     """The table as the job has it."""
 
     def write(statement: str) -> None:
-        client.command(statement, settings=SETTINGS)
+        client.command(statement, settings=OF_JOB)
 
-    return Table(Quarters(), write, lambda sql, more: frame(client, sql, {}, SETTINGS), Versions(1))
+    return Table(Quarters(), write, lambda sql, more: frame(client, sql, {}, OF_JOB), Versions(1))
 
 
 def differences(client: Client) -> list[tuple[str, int]]:
