@@ -221,6 +221,7 @@ def test_a_mark_goes_after_what_it_hides(client: Client) -> None:
     assert table.tidy([running + 1]) is not None and not table.failure
     assert left() == (0, 0) and not len(table.waiting)
     assert_frame_equal(stored(client), before)
+    client.command("SYSTEM START MERGES quarters")
 
 
 def test_what_a_killed_control_writes_late_does_not_stay(client: Client) -> None:
@@ -241,6 +242,7 @@ def test_what_a_killed_control_writes_late_does_not_stay(client: Client) -> None
     assert table.older(()) is not None and table.waiting.since(lambda _: True) is None
     same(client, rows)
     client.command("INSERT INTO quarters SELECT * FROM late", settings=SETTINGS)
+    client.command("DROP TABLE late")
     assert differences(client)
 
     assert table.older(()) is None and table.waiting.offset() == 7, "another control would make it anew"
