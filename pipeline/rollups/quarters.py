@@ -2,7 +2,7 @@
 
 Made in one pass: rows of `interactions` and, marked as not there, the keys that the table has; a group of such keys alone is
 gone. The running quarter-hour has a row for each minute (column part): of a million rows only those of some minutes are read
-for what has changed. When it is over it is made anew as a whole.
+for what has changed. When it is over they are added up.
 """
 
 from __future__ import annotations
@@ -57,6 +57,16 @@ class Quarters:
         known = f"{begun} OR part > 0 AND toUInt32(intDiv(toUnixTimestamp(quarter), 60) + part - 1) IN ({listed})"
         first, last = min(minutes) // _MINUTES, max(minutes) // _MINUTES
         return _insert(rows, f"{within('quarter', [Span(first, last)])} AND ({known})", version)
+
+    def add_up(self, spans: Sequence[Span], version: int) -> str:
+        """As `ByMinute.add_up`."""
+        sums = (f"sum({name})" if name != "authors" else "uniqExactMergeStateIf(authors, whole = 0)" for name in _MEASURES)
+        columns = ", ".join((*KEY, "part", *_MEASURES, "version", "is_deleted"))
+        return (
+            f"INSERT INTO quarters ({columns}) "
+            f"SELECT {_KEY}, whole, {', '.join(sums)}, toUInt64({version}), whole > 0 "
+            f"FROM (SELECT *, arrayJoin([0, part]) AS whole FROM {_newest(spans)} AND part > 0) GROUP BY {_KEY}, whole"
+        )
 
     def minutes_left(self, before: int) -> str:
         """As `ByMinute.minutes_left`. Without FINAL: it reads column part of all rows, and little else."""

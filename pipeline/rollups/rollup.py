@@ -66,6 +66,11 @@ class ByMinute(Protocol):
         takes away what was made of them as a whole; from `rebuild` on they are whole again."""
         ...
 
+    def add_up(self, spans: Sequence[Span], version: int) -> str:
+        """INSERT ... SELECT: makes whole what `rebuild_minutes` has made of these quarters, from the table's own rows. It may
+        run twice."""
+        ...
+
     def minutes_left(self, before: int) -> str:
         """SELECT quarter (as a number), counts, hides: those before this one of which the table has rows by minutes. `counts`:
         any of them counts, so that `rebuild` has not made it whole since; `hides`: a marked one hides one that would count."""

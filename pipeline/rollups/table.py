@@ -63,15 +63,24 @@ class Table:
         """Running quarters that the table has by minutes."""
 
     def running(self, quarters: Sequence[int]) -> float | None:
-        """Makes those of the running quarters anew that changed. For a prompt table."""
-        for ended in self._by_minute.difference(quarters):
-            self._by_minute.discard(ended)
-            self.waiting.touch(ended, None, self._clock())
+        """Makes those of the running quarters anew that changed, and whole what has ended. For a prompt table."""
+        if ended := self._by_minute.difference(quarters):
+            return self._whole(ended)
         if steady() < self._running_at or not (due := self.waiting.among(quarters, self._clock())):
             return None
         took = self._running(due)
         self.pause = max(PAUSE_S, min(max(RUNNING_LEAST_S, REST_FOR_SECOND * took), RUNNING_MOST_S, LATE_S - 2 * took))
         self._running_at = steady() + self.pause
+        return took
+
+    def _whole(self, ended: set[int]) -> float | None:
+        """Adds up their minutes, which takes little, where nothing is known to change; the others have their turn."""
+        self._by_minute -= ended
+        took, others = None, {quarter for quarter in ended if quarter in self.waiting or self._clock() < self.others_end_at}
+        if (known := ended - others) and isinstance(rollup := self.rollup, ByMinute):
+            took = self._timed(lambda: self._write(rollup.add_up(spans_of(known), self._versions.next())))
+        for quarter in ended if known and self.failure else others:
+            self.waiting.touch(quarter, None, self._clock())
         return took
 
     def older(self, but: Sequence[int]) -> float | None:
@@ -81,6 +90,9 @@ class Table:
         if not due:
             return None
         self._newest = not self._newest
+        if self.prompt:
+            self._running_at = 0.0  # so that it is as new as can be where this takes long
+            self.running(but)
         return self._changed(due, self._size)
 
     def tidy(self, running: Sequence[int]) -> float | None:

@@ -41,6 +41,9 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._touches)
 
+    def __contains__(self, quarter: int) -> bool:
+        return quarter in self._touches
+
     def touch(self, quarter: int, offset: int | None, at: float, minutes: Collection[int] | None = None) -> None:
         """Its rows have changed, as the signal with this offset says: those of these minutes of it (0 to 14)."""
         touch = self._touched(quarter, offset, minutes)

@@ -189,7 +189,13 @@ def test_a_running_quarter_is_made_by_minutes_and_at_last_as_a_whole(client: Cli
     same(client, list(rows.values()))
     assert differences(client) == []
 
-    rebuild(client, 4, [Span(running, running)])
+    for version in (4, 5):
+        client.command(Quarters().add_up([Span(running, running)], version), settings=SETTINGS)
+        same(client, list(rows.values()))
+        assert parts(client, running) == [0] and differences(client) == []
+
+    client.command(Quarters().rebuild_minutes(range(running * 15, running * 15 + 15), [running], 6), settings=SETTINGS)
+    rebuild(client, 7, [Span(running, running)])
     same(client, list(rows.values()))
     assert parts(client, running) == [0] and differences(client) == []
 

@@ -258,7 +258,7 @@ def test_to_look_for_work_takes_a_twentieth_of_the_time_too(monkeypatch: pytest.
 
 def test_a_running_quarter_is_made_by_minutes_until_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """First all of it, then the minutes that changed; again all of it after it was made as a whole, and at last as a whole."""
-    now, made = [float(BEGIN)], list[tuple[list[int], list[int]] | Span]()
+    now, made = [float(BEGIN)], list[object]()
     monkeypatch.setattr(table, "steady", lambda: now[0])
 
     class Noted(Named):
@@ -270,13 +270,23 @@ def test_a_running_quarter_is_made_by_minutes_until_it_is_over(monkeypatch: pyte
             made.append(([each % 15 for each in minutes], [each - BEGIN // QUARTER_S for each in begin]))
             return ""
 
+        def add_up(self, spans: Sequence[Span], version: int) -> str:
+            made.append(("added up", *spans))
+            return ""
+
         def minutes_left(self, before: int) -> str:
             return ""
 
         def drop_minutes(self, spans: Sequence[Span], hidden: bool) -> str:
             return ""
 
-    prompt = table.Table(Noted("quarters", prompt=True), lambda statement: None, unasked, Versions(1))
+    fails = [False]
+
+    def write(statement: str) -> None:
+        if fails[0]:
+            raise OSError("no")
+
+    prompt = table.Table(Noted("quarters", prompt=True), write, unasked, Versions(1))
     prompt._clock = lambda: now[0]
     running = BEGIN // QUARTER_S
     every = list(range(15))
@@ -286,6 +296,12 @@ def test_a_running_quarter_is_made_by_minutes_until_it_is_over(monkeypatch: pyte
         prompt.waiting.touch(running, 0, now[0], {minute})
         assert prompt.running([running]) is not None
 
+    def whole() -> None:
+        """It made it anew, where adding up would not do."""
+        assert running in prompt.waiting
+        now[0] += 40
+        assert prompt.older([running + 1]) is not None and made.pop() == Span(running, running) and not len(prompt.waiting)
+
     change(0)
     change(1)
     assert made == [(every, [0]), ([1], [])]
@@ -294,10 +310,43 @@ def test_a_running_quarter_is_made_by_minutes_until_it_is_over(monkeypatch: pyte
     change(2)
     assert made[2:] == [Span(running - 1, running), (every, [0])]
     now[0] += 900
-    assert prompt.running([running + 1]) is None
-    now[0] += 20
-    assert prompt.older([running + 1]) is not None and made[4:] == [Span(running, running)]
-    assert not len(prompt.waiting)
+    assert prompt.running([running + 1]) is not None and prompt.running([running + 1]) is None
+    assert made[4:] == [("added up", Span(running, running))] and not len(prompt.waiting)
+
+    change(3)
+    prompt.waiting.upcoming(running, 1, now[0], {4})
+    assert prompt.running([running + 1]) is None, "something may have changed"
+    whole()
+    change(5)
+    prompt.others_end_at = now[0] + 5
+    assert prompt.running([running + 1]) is None, "another control may still write"
+    prompt.others_end_at = 0.0
+    whole()
+    change(6)
+    fails[0] = True
+    assert prompt.running([running + 1]) is not None and made.pop() == ("added up", Span(running, running))
+    fails[0] = False
+    whole()
+
+
+def test_before_an_ended_quarter_is_made_anew_the_running_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or it is as late as its pause and that statement take together."""
+    monkeypatch.setattr(table, "steady", lambda: BEGIN)
+    made = list[Span]()
+
+    class Noted(Named):
+        def rebuild(self, spans: Sequence[Span], version: int) -> str:
+            made.extend(spans)
+            return ""
+
+    prompt = table.Table(Noted("quarters", prompt=True), lambda statement: None, unasked, Versions(1))
+    prompt._clock, running = lambda: float(BEGIN), BEGIN // QUARTER_S
+    for _ in range(2):
+        prompt.waiting.touch(running, 1, BEGIN - 1.0)
+        prompt.running([running])
+    assert made == [Span(running, running)], "it has its pause"
+    prompt.waiting.touch(running - 9, 0, BEGIN - 20.0)
+    assert prompt.older([running]) is not None and made[1:] == [Span(running, running), Span(running - 9, running - 9)]
 
 
 def test_the_running_quarter_has_its_turns_while_another_table_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
