@@ -325,12 +325,12 @@ def check(run: Run, faults: list[Fault]) -> None:
     with run.events_and_people():
         for fault in faults:
             run.suffer(fault)
+        wait_for("a silence is taken", lambda: bool(run.silenced), every=0.2)
     run.settle()
     wrong = run.wrong()
     print(f"{len(run.hook.notices)} notified of {len(run.wanted)} alerts, {len(run.acknowledged)} acknowledged, "
           f"{len(run.silenced)} brands silenced")  # fmt: skip
     assert not wrong, "\n".join(wrong)
-    assert run.silenced, "no silence was taken"
 
 
 @pytest.fixture(scope="module")
@@ -349,7 +349,7 @@ def test_a_control_that_stands_by_says_that_it_could_not_take_over(two: Run) -> 
     standby.process.wait_ready()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_control_that_lost_kafka_stops_and_its_heir_goes_on(two: Run) -> None:
     check(two, [Fault("kafka", 14)])
 
