@@ -21,9 +21,10 @@ def test_clickhouse_and_the_broker_are_killed_and_restarted_in_turn(
     run: Run, stack: Stack, size: Size, rng: random.Random
 ) -> None:
     children = ("clickhouse", "kafka") * size.outages
-    run.start_control()
+    control = run.start_control()
     worker = run.start_worker()
     worker.wait_ready()
+    control.wait_ready()  # who starts while ClickHouse is away ends with that
     with Watch(worker) as watch:
         with run.feeding(size.events, size.events / len(children) / AN_OUTAGE_S):
             for child in children:

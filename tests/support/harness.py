@@ -63,13 +63,14 @@ class Run:
     control: Worker | None = None
     """Keeps the rollups, which `finish` then checks."""
 
-    def start_control(self) -> None:
+    def start_control(self) -> Worker:
         """Starts one; kills the one that runs."""
         if self.control is not None:
             self.control.kill()
         self.started += 1
         settings = controlled(self.settings, DEFAULT_RULES)
         self.control = start_control(settings, self.folder / f"control{self.started}.log", EAGER)
+        return self.control
 
     def start_worker(self) -> Worker:
         self.started += 1
