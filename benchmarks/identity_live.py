@@ -26,8 +26,9 @@ from benchmarks.identity_tables import Size, database, fill
 from benchmarks.progress import bar
 from benchmarks.report import MB, MS, Figure
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.apis import CustomersSettings
 from pipeline.config.environment import child_environment
-from pipeline.config.settings import CustomersSettings, PrivacySettings, Settings
+from pipeline.config.settings import PrivacySettings, Settings
 from pipeline.customers.publisher import last_sequence
 from pipeline.embedded.child import free_port
 from pipeline.queries.timeline import timeline

@@ -20,6 +20,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.console import ConsoleSettings
 from pipeline.config.settings import (
     ClickHouseSettings,
     EmbeddedSettings,
@@ -31,6 +32,7 @@ from pipeline.config.settings import (
 )
 from pipeline.embedded import child
 from pipeline.embedded.child import free_port
+from pipeline.embedded.password import password_of
 from pipeline.embedded.stack import Stack
 from pipeline.errors import StackError
 from tests.support.commands import run, stacked  # noqa: F401  # fixtures
@@ -151,6 +153,7 @@ def own_settings(stack: Stack, folder: Path, database: ClickHouseSettings) -> It
     yield Settings(
         kafka=KafkaSettings(bootstrap=stack.bootstrap, topic_prefix=name, group=name, partitions=PARTITIONS),
         clickhouse=database,
+        console=ConsoleSettings(clickhouse_password=password_of(stack.data_dir, "console")),
         worker=WorkerSettings(health_port=free_port()),
         privacy=PrivacySettings(hash_key="the key of the tests"),
         embedded=EmbeddedSettings(data_dir=folder / "data"),

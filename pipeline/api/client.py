@@ -8,7 +8,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 
-from pipeline.config.settings import ControlSettings, CustomersSettings, Settings
+from pipeline.config.apis import ControlSettings, CustomersSettings
+from pipeline.config.settings import Settings
 from pipeline.embedded.token import Api, token_of
 from pipeline.errors import EarshotError, SettingsError, UnreachableError, reason
 from schemas.untyped import JsonObject

@@ -17,6 +17,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pipeline.config.analytics import AnalyticsSettings
+from pipeline.config.apis import ControlSettings, CustomersSettings
+from pipeline.config.console import ConsoleSettings
 from pipeline.config.listening import ListenSettings
 from pipeline.config.outgoing import OutgoingSettings
 from pipeline.config.retention import RetentionSettings
@@ -173,32 +175,6 @@ def _language(code: str) -> str:
     return code
 
 
-def distinct_tokens(tokens: dict[str, SecretStr]) -> dict[str, SecretStr]:
-    """The tokens. Raises ValueError for one that is short, or somebody else's too."""
-    values = [token.get_secret_value() for token in tokens.values()]
-    if len(set(values)) < len(values) or any(len(value) < 16 for value in values):
-        raise ValueError("each actor has a token of its own, of 16 characters or more")
-    return tokens
-
-
-class ControlSettings(Section):
-    host: str = Field("127.0.0.1", description="address that the control API listens on")
-    port: int = Field(9401, ge=0, le=65535, description="its port; 0: any that is free")
-    tokens: dict[str, SecretStr] = Field({}, description="people who may acknowledge and silence: name and token")
-    token: SecretStr = Field(SecretStr(""), description="the token that `earshot alerts` sends")
-
-    _distinct = field_validator("tokens")(distinct_tokens)
-
-
-class CustomersSettings(Section):
-    host: str = Field("127.0.0.1", description="address that the customers API listens on")
-    port: int = Field(9402, ge=0, le=65535, description="its port; 0: any that is free")
-    tokens: dict[str, SecretStr] = Field({}, description="people who may link, split and apply rules: name and token")
-    token: SecretStr = Field(SecretStr(""), description="the token that `earshot identity` sends")
-
-    _distinct = field_validator("tokens")(distinct_tokens)
-
-
 class EmbeddedSettings(Section):
     data_dir: Path = Field(Path(platformdirs.user_data_dir("earshot")), description="folder with all state of `earshot up`")
     broker: Literal["auto", "kafka", "light"] = Field(
@@ -228,6 +204,7 @@ class Settings(BaseSettings):
     control: ControlSettings = ControlSettings()
     customers: CustomersSettings = CustomersSettings()
     listen: ListenSettings = ListenSettings()
+    console: ConsoleSettings = ConsoleSettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
     retention: RetentionSettings = RetentionSettings()
     outgoing: OutgoingSettings = OutgoingSettings()

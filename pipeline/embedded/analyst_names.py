@@ -1,5 +1,5 @@
-"""Decides which names a statement of user `analyst` may use, resolved as the engine resolves them: tables by scope, and names
-of functions and tables inside expressions."""
+"""Decides which names a statement of a user who only reads may use, resolved as the engine resolves them: tables by scope, and
+names of functions and tables inside expressions."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ READABLE = (
     "assignments_as_of",
     "brand_calendars",
     "business_hours",
+    "cases",
     "files_in_force",
     "identity_queue",
     "interactions",
@@ -48,8 +49,10 @@ WITHHELD = {
     "account_events_filled": "fills account_events, which is readable",
     "alert_candidates": "what control still has to judge",
     "alert_late_days": "what control still has to judge again",
+    "acts": "what each person did, and why",
     "business_seconds": "a dictionary: read the business seconds of threads, or business_hours",
     "calendar_of": "a dictionary: read brand_calendars",
+    "console_sessions": "who is logged in to the console",
     "conversation_quarters": "where threads finds its rows",
     "customer_of": "a dictionary: read interactions_now, or assignments",
     "customers": "records of a CRM",
@@ -68,6 +71,10 @@ WITHHELD = {
     **{query.view: query.operators for query in named_queries().values() if query.operators},
 }
 """The tables, views and dictionaries that are not for analysts, each with what it holds or why."""
+_OPERATORS = ("q_quality", "q_rejects")
+OF_CONSOLE = ("acts", "dead_letters", "leaders", "source_cursors", *_OPERATORS)
+"""Of these, what user `console` reads, too: the console shows each to those who may see it. deploy/clickhouse/console.xml
+grants the same."""
 _FOR_DRIVERS = ("system", "settings")  # clickhouse-connect reads it when it connects
 _IN = {"in", "notIn", "globalIn", "globalNotIn", "nullIn", "notNullIn", "globalNullIn", "globalNotNullIn",
        "inIgnoreSet", "notInIgnoreSet", "globalInIgnoreSet", "globalNotInIgnoreSet",
@@ -78,6 +85,24 @@ Scope = frozenset[str]
 """The CTEs that a table's name may refer to."""
 
 
+class Rights(NamedTuple):
+    """Which tables and views a user reads."""
+
+    user: str
+    readable: tuple[str, ...]
+    views: tuple[str, ...]
+    """Of these, the named queries."""
+
+    def not_readable(self, name: str) -> str:
+        """Why this name is refused."""
+        given = name or "a name given as a parameter"
+        return f"{given} is not for user {self.user}, who reads {', '.join(self.readable)}"
+
+
+ANALYST = Rights("analyst", READABLE, QUERY_VIEWS)
+CONSOLE = Rights("console", tuple(sorted((*READABLE, *OF_CONSOLE))), (*QUERY_VIEWS, *_OPERATORS))
+
+
 class Catalog(NamedTuple):
     """The tables and user functions of the engine; asked only if a statement depends on them."""
 
@@ -86,7 +111,9 @@ class Catalog(NamedTuple):
     user_functions: Callable[[], Container[str]]
 
 
-def refused_name(tree: Tree, database: str, may_call: Callable[[str], bool | None], catalog: Catalog) -> str | None:
+def refused_name(
+    tree: Tree, database: str, rights: Rights, may_call: Callable[[str], bool | None], catalog: Catalog
+) -> str | None:
     """Why a name in this statement is refused; None: all are allowed.
 
     `may_call` returns whether the function of this name is allowed; None if the engine has no such function.
@@ -94,15 +121,15 @@ def refused_name(tree: Tree, database: str, may_call: Callable[[str], bool | Non
     if not re.fullmatch(r"[\w-]+", database):
         return "a database's name is of letters, digits, _ and -"
     for table, scope in _tables(tree, frozenset()):
-        if not _may_read(table, database) and ("name_parts" in table or table["name"] not in scope):
-            return not_readable(table["name"])
-    names = _Names(database, may_call, catalog)
+        if not _may_read(table, database, rights) and ("name_parts" in table or table["name"] not in scope):
+            return rights.not_readable(table["name"])
+    names = _Names(database, rights, may_call, catalog)
     return next((reason for node in nodes(tree) if (reason := names.refusal(node))), None)
 
 
 class _Names:
-    def __init__(self, database: str, may_call: Callable[[str], bool | None], catalog: Catalog) -> None:
-        self._database = database
+    def __init__(self, database: str, rights: Rights, may_call: Callable[[str], bool | None], catalog: Catalog) -> None:
+        self._database, self._rights = database, rights
         self._may_call = may_call
         self._catalog = catalog
 
@@ -115,14 +142,16 @@ class _Names:
 
     def _of_cte(self, name: str) -> str | None:
         """Where the CTE is out of scope, as in the first part of a recursive CTE, the engine reads the table."""
-        if name not in READABLE and (not re.fullmatch(r"\w+", name) or (self._database, name) in self._catalog.tables()):
+        if name not in self._rights.readable and (
+            not re.fullmatch(r"\w+", name) or (self._database, name) in self._catalog.tables()
+        ):
             return f"WITH {name}: name it otherwise, with letters, digits and _, and not as a table"
         return None
 
     def _of_in(self, node: Tree) -> str | None:
         """The engine would read a table after IN without FINAL."""
         for argument in (node.get("arguments") or {}).get("children", []):
-            if argument["type"] in ("Identifier", "TableIdentifier") and _may_read(argument, self._database):
+            if argument["type"] in ("Identifier", "TableIdentifier") and _may_read(argument, self._database, self._rights):
                 return f"IN {argument['name']}: ask IN (SELECT ... FROM {argument['name']})"
         return None
 
@@ -132,14 +161,14 @@ class _Names:
         parts = _parts(node, self._database)
         for part in node.get("name_parts", [node["name"]]):
             if re.match(r"_\w", part):  # virtual columns: a filter by the part of a table acts before FINAL
-                return f"{part}: names that begin with _ are not for user analyst"
+                return f"{part}: names that begin with _ are not for user {self._rights.user}"
         if self._may_call(node["name"]) is False or node["name"] in self._catalog.user_functions():
-            return f"{node['name']}, as a name: function {node['name']} is not for user analyst"
-        if _may_read(node, self._database):
+            return f"{node['name']}, as a name: function {node['name']} is not for user {self._rights.user}"
+        if _may_read(node, self._database, self._rights):
             return f"{node['name']} AS {node['alias']}: a table has no other name here" if "alias" in node else None
         # In default, files of this machine are tables by their paths.
         a_file = parts[0] == "default" and not re.fullmatch(r"\w+", parts[-1])
-        return not_readable(node["name"]) if a_file or parts in self._catalog.tables() else None
+        return self._rights.not_readable(node["name"]) if a_file or parts in self._catalog.tables() else None
 
 
 def nodes(tree: object) -> Iterator[Tree]:
@@ -148,10 +177,6 @@ def nodes(tree: object) -> Iterator[Tree]:
         yield tree
     for each in _below(tree):
         yield from nodes(each)
-
-
-def not_readable(name: str) -> str:
-    return f"{name or 'a name given as a parameter'} is not for user analyst, who reads {', '.join(READABLE)}"
 
 
 def _below(tree: object) -> Iterator[object]:
@@ -201,9 +226,9 @@ def _ctes_of(element: Tree) -> Scope:
     return frozenset({element["name"]} if element["type"] == "WithElement" else ())
 
 
-def _may_read(node: Tree, database: str) -> bool:
+def _may_read(node: Tree, database: str, rights: Rights) -> bool:
     parts = _parts(node, database)
-    return parts == _FOR_DRIVERS or (parts[0] == database and parts[1:] in {(table,) for table in READABLE})
+    return parts == _FOR_DRIVERS or (parts[0] == database and parts[1:] in {(table,) for table in rights.readable})
 
 
 def _parts(node: Tree, database: str) -> tuple[str, ...]:

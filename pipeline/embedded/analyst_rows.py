@@ -1,4 +1,5 @@
-"""Which rows user `analyst` reads of the tables that it may read; deploy/clickhouse/analyst.xml has the same as a row policy.
+"""Which rows users `analyst` and `console` read of the tables that they may read; deploy/clickhouse/analyst.xml and console.xml
+have the same as row policies.
 
 The embedded engine has no row policies: its setting additional_table_filters does the same for one connection, in views,
 sub-queries and joins too. It does not reach merge(), mergeTreeIndex() and dictionaries, which embedded/analyst.py refuses.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pipeline.embedded.analyst_names import WITHHELD
+from pipeline.embedded.analyst_names import WITHHELD, Rights
 
 ROWS: Mapping[str, str] = {"interactions": "visibility != 'private' AND kind NOT IN ('message', 'email', 'call')"}
 """Table -> the condition on its newest rows; without one all are read. What is said in private is between two people."""
@@ -20,9 +21,9 @@ APART = {
 make of both, some are computed on all rows; and a function that fails quotes the text that it failed on."""
 
 
-def filters(database: str) -> dict[str, str]:
+def filters(database: str, rights: Rights) -> dict[str, str]:
     """The pinned settings for a connection to this database. Withheld tables are empty, should a view ever read one."""
-    conditions = dict.fromkeys(WITHHELD, "0") | dict(ROWS)
+    conditions = dict.fromkeys((table for table in WITHHELD if table not in rights.readable), "0") | dict(ROWS)
     tables = _map((f"{database}.{table}", condition) for table, condition in conditions.items())
     return APART | {"additional_table_filters": tables}
 

@@ -1,10 +1,10 @@
 """A small server of ClickHouse's HTTP interface over the engine as a library: `python -m pipeline.embedded.clickhouse`.
 
 It serves what clients of one machine need: queries, inserts, parameters, settings, formats, compression, errors with their
-codes. It has two users: `default`, who has a password and may do all, and `analyst`, who has none and reads within limits
-(embedded/analyst.py); a request that names nobody is the analyst's. A GET only reads. There are no sessions (a query's SET
-ends with it), no external tables, no native block compression. An insert counts as done when it is answered with 200; a client
-that goes away kills its query, never its insert.
+codes. Its users: `default` has a password and may do all; `console`, with a password, and `analyst`, without one, read within
+limits (embedded/readers.py, embedded/analyst.py). A request that names nobody is the analyst's. A GET only reads. There are no
+sessions (a query's SET ends with it), no external tables, no native block compression. An insert counts as done when it is
+answered with 200; a client that goes away kills its query, never its insert.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from aiohttp import web
 
 from pipeline.embedded.engine import Engine
 from pipeline.embedded.query import Query, QueryError, QueryResult
+from pipeline.embedded.readers import READERS
 from pipeline.embedded.request import BODY_LIMIT, CODECS, credentials, query_id, read
 from pipeline.embedded.statement import DataInsert, split_insert
 from pipeline.http.same_origin import refusal
@@ -43,16 +44,18 @@ _CONTENT_TYPES = {"JSON": "application/json", "TabSep": "text/tab-separated-valu
 
 
 class Server:
-    """The HTTP interface of one engine on address `host`; `password` is user default's."""
+    """The HTTP interface of one engine on address `host`, with the passwords of users `default` and `console`."""
 
-    def __init__(self, engine: Engine, password: str, host: str) -> None:
+    def __init__(self, engine: Engine, passwords: Mapping[str, str], host: str) -> None:
         self._engine = engine
-        self._passwords = {"default": password, "analyst": ""}
+        self._passwords = {**passwords, "analyst": ""}
         self._host = host
         self._inserts = ThreadPoolExecutor(1, "insert")
         self._control = ThreadPoolExecutor(1, "control")
         # An analyst's long queries must not delay the worker's look-ups.
-        self._queries = {"default": ThreadPoolExecutor(4, "query"), "analyst": ThreadPoolExecutor(2, "analyst")}
+        self._queries = {"default": ThreadPoolExecutor(4, "query")} | {
+            user: ThreadPoolExecutor(reader.at_once, user) for user, reader in READERS.items()
+        }
 
     def application(self) -> web.Application:
         """The routes."""
@@ -80,7 +83,7 @@ class Server:
         }
         try:
             user = self._login(request)
-            head, chunks, values = await read(request, limited=user == "analyst")
+            head, chunks, values = await read(request, limited=user != "default")
             if not head and not chunks:
                 return web.Response(text="Ok.\n", headers=headers)
             answer = await self._run(request.method, head, chunks, values, user, request.headers)
@@ -125,7 +128,8 @@ class Server:
         if expected is None or not hmac.compare_digest(expected.encode(), password.encode(errors="surrogateescape")):
             reason = (
                 "Authentication failed: password is incorrect, or there is no user with such name; default's is in the file "
-                "secrets/clickhouse_password of the folder of `earshot up`, user analyst reads without one"
+                "secrets/clickhouse_password of the folder of `earshot up`, console's in secrets/console_password, "
+                "user analyst reads without one"
             )
             raise QueryError(516, f"Code: 516. DB::Exception: {user}: {reason}. (AUTHENTICATION_FAILED)")
         return user
@@ -166,13 +170,13 @@ def _summary(answer: QueryResult) -> str:
     return json.dumps({there: str(getattr(answer, here)) for here, there in zip(names, spelled, strict=True)})
 
 
-async def serve(engine: Engine, host: str, port: int, password: str) -> None:
+async def serve(engine: Engine, host: str, port: int, passwords: Mapping[str, str]) -> None:
     """Serves until SIGTERM or SIGINT; running requests then have 5 s to finish."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     runner = web.AppRunner(
-        Server(engine, password, host).application(),
+        Server(engine, passwords, host).application(),
         access_log=None,
         handler_cancellation=True,
         auto_decompress=False,
@@ -192,13 +196,16 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8123)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--password-file", type=Path, required=True, help="it holds the password of user default")
+    parser.add_argument("--console-password-file", type=Path, required=True, help="... of user console")
     options = parser.parse_args()
-    password = options.password_file.read_text().strip()
-    if not password:
-        sys.exit(f"{options.password_file}: there is no password in it")
+    files = {"default": options.password_file, "console": options.console_password_file}
+    passwords = {user: file.read_text().strip() for user, file in files.items()}
+    for user, password in passwords.items():
+        if not password:
+            sys.exit(f"{files[user]}: there is no password in it")
     engine = Engine(options.path)
     try:
-        asyncio.run(serve(engine, options.host, options.port, password))
+        asyncio.run(serve(engine, options.host, options.port, passwords))
     except OSError as error:
         sys.exit(f"http://{options.host}:{options.port}: {error.strerror}")
     finally:

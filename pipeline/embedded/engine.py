@@ -26,6 +26,7 @@ from pipeline.embedded.analyst import NEWEST, Analyst, Function, may_set
 from pipeline.embedded.analyst_names import Catalog
 from pipeline.embedded.analyst_rows import filters
 from pipeline.embedded.query import Query, QueryError, QueryResult
+from pipeline.embedded.readers import READERS
 
 _chdb: Any = _module  # a compiled module without stubs
 Connection = Any
@@ -51,7 +52,6 @@ _DEFAULTS = {
     "max_insert_threads": "1",
     "max_memory_usage": str(QUERY_BYTES),
 }
-_ANALYST_DEFAULTS = NEWEST | {"max_result_bytes": str(256 << 20)}
 _FUNCTIONS = "SELECT name, alias_to, categories, case_insensitive FROM system.functions WHERE origin = 'System'"
 _COMBINATORS = "SELECT name FROM system.aggregate_function_combinators"
 _TABLES = "SELECT database, name FROM system.tables"
@@ -78,8 +78,9 @@ class Engine:
         _chdb.set_signal_handlers_enabled(0)
         self._keeper = _chdb.connect(self._path)
         self.version = self._keeper.query("SELECT version()", "TabSeparatedRaw").bytes().decode().strip()
-        functions = (Function(*row) for row in _rows(self._keeper, _FUNCTIONS))
-        self._analyst = Analyst(functions, (name for (name,) in _rows(self._keeper, _COMBINATORS)))
+        functions = [Function(*row) for row in _rows(self._keeper, _FUNCTIONS)]
+        combinators = [name for (name,) in _rows(self._keeper, _COMBINATORS)]
+        self._rules = {user: Analyst(functions, combinators, reader) for user, reader in READERS.items()}
 
     def close(self) -> None:
         """Ends the engine."""
@@ -137,7 +138,7 @@ class Engine:
             raise QueryError(497, f"Code: 497. DB::Exception: {query.user}: {reason}. (ACCESS_DENIED)")
 
     def _refusal(self, connection: Connection, query: Query, sql: bytes) -> str | None:
-        """Why the analyst may not run this statement; None: it may, or the statement is invalid."""
+        """Why this user may not run this statement; None: it may, or the statement is invalid."""
         described = _DESCRIBE.fullmatch(sql)
         sql = b"SELECT * FROM " + described[1] if described else sql
         try:
@@ -150,7 +151,7 @@ class Engine:
             tables=cache(lambda: {tuple(row) for row in _rows(connection, _TABLES)}),
             user_functions=cache(lambda: {name for (name,) in _rows(connection, _USER_FUNCTIONS)}),
         )
-        return self._analyst.refusal(json.loads(answer.bytes()), query.database, catalog)
+        return self._rules[query.user].refusal(json.loads(answer.bytes()), query.database, catalog)
 
     def _answer(self, connection: Connection, sql: bytes, query: Query) -> QueryResult:
         result = _call(connection, sql, query.default_format, dict(query.params))
@@ -165,11 +166,12 @@ class Engine:
 
 
 def _settings(query: Query) -> dict[str, str]:
-    if query.limited:
+    reader = READERS.get(query.user)
+    if reader:
         for name, value in query.settings.items():
-            if not may_set(name, value):
+            if not may_set(name, value, reader.most):
                 raise QueryError(164, f"Code: 164. DB::Exception: Cannot modify '{name}' setting in readonly mode. (READONLY)")
-    pinned = _ANALYST_DEFAULTS | filters(query.database) if query.limited else {}
+    pinned = NEWEST | dict(reader.pinned) | filters(query.database, reader.rights) if reader else {}
     settings = _DEFAULTS | pinned | dict(query.settings)
     settings["log_comment"] = query.mark
     settings["max_execution_time"] = _seconds_left(query)
@@ -178,12 +180,14 @@ def _settings(query: Query) -> dict[str, str]:
 
 def _seconds_left(query: Query) -> str:
     """The time limit counts from the arrival of the request: a client that gave up must not see its insert run later."""
+    reader = READERS.get(query.user)
+    most = reader.seconds if reader else QUERY_SECONDS
     try:
-        limit = float(query.settings.get("max_execution_time", QUERY_SECONDS))
+        limit = float(query.settings.get("max_execution_time", most))
     except ValueError:
         return query.settings["max_execution_time"]  # the engine reports the error
-    if query.limited and not 0 < limit < QUERY_SECONDS:
-        limit = QUERY_SECONDS
+    if reader and not 0 < limit < most:
+        limit = most
     if limit <= 0:
         return "0"
     waited = time.monotonic() - query.received

@@ -11,22 +11,24 @@ import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypedDict
 
 from pydantic import BaseModel, SecretStr
 
+from pipeline.config.apis import ControlSettings, CustomersSettings
 from pipeline.config.section import Section
-from pipeline.config.settings import ENV_PREFIX, ControlSettings, CustomersSettings, KafkaSettings, Settings
+from pipeline.config.settings import ENV_PREFIX, KafkaSettings, Settings
 from pipeline.embedded.child import free_port
-from pipeline.embedded.password import with_password
+from pipeline.embedded.password import password_of, with_password
 from pipeline.embedded.privacy_keys import make_data_key, make_hash_key
 from pipeline.embedded.secret import FOLDER, write_secret
 from pipeline.embedded.stack import Stack
-from pipeline.embedded.token import Api, actor, make_token
+from pipeline.embedded.token import Api, actor, make_console_token, make_token
 
 NAME = "settings.toml"
 _HERE = "127.0.0.1"
 _OF_KAFKA = ("group", "topic_prefix", "partitions", "retention_ms", "retention_bytes")
-_ADDRESSES = ("kafka", "clickhouse", "worker", "control", "customers", "listen")
+_ADDRESSES = ("kafka", "clickhouse", "worker", "control", "customers", "listen", "console")
 """The sections that may hold addresses of another installation."""
 
 
@@ -47,15 +49,29 @@ def own_settings(settings: Settings, stack: Stack) -> Settings:
                 update={"health_host": _HERE, "health_port": settings.worker.health_port or free_port()}
             ),
             "listen": settings.listen.model_copy(update={"host": _HERE, "port": settings.listen.port or free_port()}),
-            "control": ControlSettings(port=settings.control.port or free_port(), tokens=_tokens(folder, "control")),
-            "customers": CustomersSettings(port=settings.customers.port or free_port(), tokens=_tokens(folder, "customers")),
+            "control": ControlSettings(port=settings.control.port or free_port(), **_tokens(folder, "control")),
+            "customers": CustomersSettings(port=settings.customers.port or free_port(), **_tokens(folder, "customers")),
+            "console": settings.console.model_copy(update=_login(folder)),
             "privacy": settings.privacy.model_copy(update={name: SecretStr(key) for name, key in keys.items()}),
         }
     )
 
 
-def _tokens(folder: Path, api: Api) -> dict[str, SecretStr]:
-    return {actor(): SecretStr(make_token(folder, api))}
+class _Tokens(TypedDict):
+    tokens: dict[str, SecretStr]
+    console_token: SecretStr
+
+
+def _tokens(folder: Path, api: Api) -> _Tokens:
+    return {
+        "tokens": {actor(): SecretStr(make_token(folder, api))},
+        "console_token": SecretStr(make_console_token(folder, api)),
+    }
+
+
+def _login(folder: Path) -> dict[str, object]:
+    """Of the console, to the folder's ClickHouse."""
+    return {"clickhouse_user": "console", "clickhouse_password": password_of(folder, "console")}
 
 
 def ignored(given: Settings, own: Settings) -> list[str]:

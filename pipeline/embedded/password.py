@@ -1,9 +1,11 @@
-"""A data folder's password for user `default` of its ClickHouse: made once, passed to children of `up`, read by commands."""
+"""A data folder's passwords for users `default` and `console` of its ClickHouse: made once, passed to children of `up`, read by
+commands."""
 
 from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -11,22 +13,32 @@ from pydantic import SecretStr
 from pipeline.config.settings import Settings
 from pipeline.embedded.secret import FOLDER, make_secret, read_secret
 
-NAME = "clickhouse_password"
+User = Literal["default", "console"]
+NAMES: dict[User, str] = {"default": "clickhouse_password", "console": "console_password"}
+"""The file of each password."""
 
 
-def make_password(data_dir: Path) -> Path:
-    """The file with the password of the folder; makes it when there is none."""
-    make_secret(data_dir, NAME, lambda: secrets.token_urlsafe(24))
-    return data_dir / FOLDER / NAME
+def make_password(data_dir: Path, user: User = "default") -> Path:
+    """The file with the password of the folder for this user; makes it when there is none."""
+    make_secret(data_dir, NAMES[user], lambda: secrets.token_urlsafe(24))
+    return data_dir / FOLDER / NAMES[user]
+
+
+def password_of(data_dir: Path, user: User = "default") -> SecretStr:
+    """The folder's password for this user; empty if there is none."""
+    return SecretStr(read_secret(data_dir, NAMES[user]))
 
 
 def with_password(settings: Settings) -> Settings:
-    """With the folder's password where the settings ask the embedded ClickHouse as `default` and have none."""
-    asked = settings.clickhouse
-    if asked.user != "default" or asked.password.get_secret_value() or not asks_embedded(settings):
+    """With the folder's passwords where the settings ask the embedded ClickHouse as `default` or `console` and have none."""
+    if not asks_embedded(settings):
         return settings
-    password = SecretStr(read_secret(settings.embedded.data_dir, NAME))
-    return settings.model_copy(update={"clickhouse": asked.model_copy(update={"password": password})})
+    asked, console, folder = settings.clickhouse, settings.console, settings.embedded.data_dir
+    if asked.user == "default" and not asked.password.get_secret_value():
+        asked = asked.model_copy(update={"password": password_of(folder)})
+    if console.clickhouse_user == "console" and not console.clickhouse_password.get_secret_value():
+        console = console.model_copy(update={"clickhouse_password": password_of(folder, "console")})
+    return settings.model_copy(update={"clickhouse": asked, "console": console})
 
 
 def asks_embedded(settings: Settings) -> bool:

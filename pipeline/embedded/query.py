@@ -32,7 +32,8 @@ class Query:
 
     @property
     def limited(self) -> bool:
-        return self.user == "analyst"
+        """Whether its user only reads (embedded/readers.py)."""
+        return self.user != "default"
 
 
 @dataclass(frozen=True)

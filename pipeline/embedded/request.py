@@ -18,7 +18,7 @@ CODECS = {"lz4": "lz4", "zstd": "zstd", "gzip": "gzip", "br": "brotli"}
 BODY_LIMIT = 1 << 30
 """The most bytes of a body, compressed and unpacked."""
 _LIMITED_BYTES = 128 << 10
-"""The most bytes of an analyst's statement: the engine takes seconds to parse some longer ones."""
+"""The most bytes of the statement of a user who only reads: the engine takes seconds to parse some longer ones."""
 _PIECE = 1 << 20
 
 
@@ -52,7 +52,7 @@ async def read(request: web.Request, *, limited: bool) -> tuple[bytes, list[byte
     limit = _LIMITED_BYTES if limited else BODY_LIMIT
     encoding = request.headers.get("Content-Encoding", "identity")
     if limited and encoding != "identity":
-        raise _unsupported(f"Content-Encoding {encoding} of user analyst")
+        raise _unsupported(f"Content-Encoding {encoding} of a user who only reads")
     values = dict(request.query)
     chunks: list[bytes] = []
     if request.content_type == "multipart/form-data":

@@ -11,11 +11,12 @@ from pipeline.embedded.folder import MARKER, WHOLE, is_ours
 from pipeline.embedded.privacy_keys import DATA_KEY, HASH_KEY
 from pipeline.embedded.secret import FOLDER as SECRETS
 from pipeline.embedded.stack import LOGS, acquire, lock
+from pipeline.embedded.token import CONSOLES
 from pipeline.embedded.token import NAMES as TOKENS
 from pipeline.errors import StackError
 
 _PROCESSES = ("kafka", "clickhouse", "worker", "control", "customers", "listen")
-_SECRETS = (HASH_KEY, DATA_KEY, *TOKENS.values(), password.NAME, own_settings.NAME)
+_SECRETS = (HASH_KEY, DATA_KEY, *TOKENS.values(), *CONSOLES.values(), *password.NAMES.values(), own_settings.NAME)
 _FILES = {
     LOGS: [f"{name}{end}" for name in _PROCESSES for end in (".log", ".1.log")],
     SECRETS: [f"{name}{end}" for name in _SECRETS for end in ("", ".part")],

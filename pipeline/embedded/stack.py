@@ -13,16 +13,13 @@ from pathlib import Path
 from typing import Self
 
 import filelock
-from pydantic import SecretStr
 
 from pipeline.config.settings import ClickHouseSettings, EmbeddedSettings
 from pipeline.embedded.broker import JarsUnreachable, broker_answers, kafka_command, light_command
 from pipeline.embedded.child import Child, check_port, free_port
 from pipeline.embedded.folder import claim
 from pipeline.embedded.guard import Guard
-from pipeline.embedded.password import NAME as PASSWORD
-from pipeline.embedded.password import make_password
-from pipeline.embedded.secret import read_secret
+from pipeline.embedded.password import make_password, password_of
 from pipeline.errors import StackError
 
 LEAST_FREE_BYTES = 256 << 20
@@ -58,7 +55,7 @@ class Stack:
     @property
     def clickhouse(self) -> ClickHouseSettings:
         """The connection of user `default`."""
-        return ClickHouseSettings(url=self.clickhouse_url, password=SecretStr(read_secret(self.data_dir, PASSWORD)))
+        return ClickHouseSettings(url=self.clickhouse_url, password=password_of(self.data_dir))
 
     def __enter__(self) -> Self:
         self.start()
@@ -137,9 +134,11 @@ class Stack:
         return light_command(self.kafka_port)
 
     def _clickhouse_command(self) -> list[str]:
-        path, port, password = str(self.data_dir / "clickhouse"), str(self.clickhouse_port), str(make_password(self.data_dir))
+        path, port = str(self.data_dir / "clickhouse"), str(self.clickhouse_port)
         server = [sys.executable, "-m", "pipeline.embedded.clickhouse"]
-        return [*server, "--path", path, "--port", port, "--password-file", password]
+        passwords = ["--password-file", str(make_password(self.data_dir))]
+        passwords += ["--console-password-file", str(make_password(self.data_dir, "console"))]
+        return [*server, "--path", path, "--port", port, *passwords]
 
     def _clickhouse_answers(self) -> bool:
         try:

@@ -21,7 +21,8 @@ from rich.console import Console
 
 from pipeline.cli.alert_view import News, delivery_state, details, line, number
 from pipeline.clickhouse.client import clickhouse_client
-from pipeline.config.settings import ControlSettings, EmbeddedSettings, Settings
+from pipeline.config.apis import ControlSettings
+from pipeline.config.settings import EmbeddedSettings, Settings
 from pipeline.embedded.child import free_port
 from pipeline.embedded.token import make_token, token_of
 from pipeline.notify.delivery_log import Delivery

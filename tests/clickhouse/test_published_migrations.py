@@ -31,6 +31,7 @@ PUBLISHED = {
     "024_retention": 0x0A3182FBB43CA312,
     "025_quarter_parts": 0xFFE8DA54888733A7,
     "026_comments": 0x7FC943395C0518A4,
+    "027_console": 0xDF5CCBEC2A7FAE1D,
 }
 """XXH3-64 by name. A new migration adds a line here; no line ever changes."""
 

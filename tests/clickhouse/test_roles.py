@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.embedded.analyst_names import READABLE, WITHHELD
+from pipeline.embedded.analyst_names import ANALYST, CONSOLE, READABLE, WITHHELD, Rights
 from pipeline.embedded.analyst_rows import ROWS
 from schemas.queries import named_queries
 from tests.support.analyst_corpus import QUOTED
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
     command = [sys.executable, "-m", "tests.support.roles_engine", str(tmp_path_factory.mktemp("engine"))]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ANALYST_PASSWORD": "secret"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ANALYST_PASSWORD": "secret", "CONSOLE_PASSWORD": "secret"}
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
     ) as engine:
@@ -55,13 +55,14 @@ def reads(ask: Ask, user: str, source: str) -> str:
 
 
 def test_the_engine_takes_the_files_and_says_what_they_grant(ask: Ask) -> None:
-    assert ask("SHOW USERS").split() == ["admin", "analyst", "default", "writer"]
-    for name in ("admin", "analyst", "writer"):
+    assert ask("SHOW USERS").split() == ["admin", "analyst", "console", "default", "writer"]
+    for name in ("admin", "analyst", "console", "writer"):
         assert ask(f"SHOW GRANTS FOR {name}") == f"GRANT {name} TO {name}"
-    granted = ask("SELECT access_type, table FROM system.grants WHERE role_name = 'analyst'").splitlines()
     dictionaries = {f"dictGet\t{name}" for name in ("customer_of", "calendar_of", "business_seconds", "rate_on")}
-    assert set(granted) == dictionaries | {*(f"SELECT\t{table}" for table in READABLE)}
-    assert ask("SELECT select_filter FROM system.row_policies WHERE has(apply_to_list, 'analyst')") == ROWS["interactions"]
+    for user, readable, _ in (ANALYST, CONSOLE):
+        granted = ask(f"SELECT access_type, table FROM system.grants WHERE role_name = '{user}'").splitlines()
+        assert set(granted) == dictionaries | {*(f"SELECT\t{table}" for table in readable)}
+        assert ask(f"SELECT select_filter FROM system.row_policies WHERE has(apply_to_list, '{user}')") == ROWS["interactions"]
     writes = ask("SELECT DISTINCT access_type FROM system.grants WHERE role_name = 'writer'").splitlines()
     assert set(writes) == {"ALTER DELETE", "INSERT", "SELECT", "SYSTEM RELOAD DICTIONARY", "dictGet"}
     assert ask("SELECT table FROM system.grants WHERE role_name = 'writer' AND access_type = 'ALTER DELETE'") == "quarters"
@@ -72,27 +73,32 @@ def test_the_engine_takes_the_files_and_says_what_they_grant(ask: Ask) -> None:
     assert not [each for each in rights if each.split()[-1] in others], rights
 
 
-def test_no_limit_of_the_analysts_can_be_switched_off(ask: Ask) -> None:
+@pytest.mark.parametrize(
+    ("user", "more"), [("analyst", set()), ("console", {"max_concurrent_queries_for_user", "max_result_rows"})]
+)
+def test_no_limit_of_who_only_reads_can_be_switched_off(ask: Ask, user: str, more: set[str]) -> None:
     limits = ask(
-        "SELECT setting_name, min, max FROM system.settings_profile_elements WHERE profile_name = 'analyst' AND max IS NOT NULL"
+        f"SELECT setting_name, min, max FROM system.settings_profile_elements WHERE profile_name = '{user}' AND max IS NOT NULL"
         " ORDER BY 1"
     )
     assert [line.split("\t")[:2] for line in limits.splitlines()] == [
-        [name, "1"] for name in ("max_execution_time", "max_memory_usage", "max_result_bytes", "max_threads")
+        [name, "1"] for name in sorted({"max_execution_time", "max_memory_usage", "max_result_bytes", "max_threads"} | more)
     ]
 
 
-def test_an_analyst_reads_the_listed_tables_and_no_other(ask: Ask) -> None:
-    for table in READABLE:
-        assert "Exception" not in reads(ask, "analyst", CALLED.get(table, table)), table
-    for table in WITHHELD:
-        assert "ACCESS_DENIED" in reads(ask, "analyst", CALLED.get(table, table)), table
+@pytest.mark.parametrize("rights", [ANALYST, CONSOLE], ids=lambda rights: rights.user)
+def test_who_only_reads_reads_the_listed_tables_and_no_other(ask: Ask, rights: Rights) -> None:
+    user = rights.user
+    for table in rights.readable:
+        assert "Exception" not in reads(ask, user, CALLED.get(table, table)), table
+    for table in set(WITHHELD) - set(rights.readable):
+        assert "ACCESS_DENIED" in reads(ask, user, CALLED.get(table, table)), table
     for function in (
         "file('engine.xml', LineAsString)",
         "url('http://127.0.0.1:1/', LineAsString)",
         "mergeTreeIndex('earshot', 'customers')",
     ):
-        assert "ACCESS_DENIED" in reads(ask, "analyst", function), function
+        assert "ACCESS_DENIED" in reads(ask, user, function), function
 
 
 def test_an_analyst_reads_no_row_that_is_private_in_its_newest_version(ask: Ask) -> None:
@@ -117,7 +123,7 @@ def test_a_writer_reads_and_inserts_and_makes_nothing(ask: Ask) -> None:
         assert reads(ask, "writer", f"(SELECT count() FROM {CALLED.get(table, table)})").isdigit(), table
     for table in ("columns", "parts", "settings", "tables"):
         assert reads(ask, "writer", f"(SELECT count() FROM system.{table})").isdigit()
-    for user, taken in (("writer", True), ("analyst", False)):
+    for user, taken in (("writer", True), ("analyst", False), ("console", False)):
         ask("CREATE OR REPLACE TABLE given (name String) ENGINE = Null")
         rights = f"DEFINER = {user} SQL SECURITY DEFINER"
         assert ask(f"CREATE MATERIALIZED VIEW passed TO alert_watermarks {rights} AS SELECT name FROM given") == ""
@@ -127,5 +133,5 @@ def test_a_writer_reads_and_inserts_and_makes_nothing(ask: Ask) -> None:
 
 def test_the_files_are_users_of_the_compose_file() -> None:
     text = Path(ROOT / "deploy/compose.yaml").read_text()
-    for name in ("analyst", "writer", "admin"):
+    for name in ("analyst", "console", "writer", "admin"):
         assert f"./clickhouse/{name}.xml:/etc/clickhouse-server/users.d/{name}.xml:ro" in text

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from pipeline.config.apis import ControlSettings
 from pipeline.config.environment import child_environment, variables
 from pipeline.config.load import load
 from pipeline.config.settings import (
     ClickHouseSettings,
-    ControlSettings,
     KafkaSettings,
     PrivacySettings,
     SentimentSettings,

@@ -14,8 +14,9 @@ import pytest
 import yaml
 
 from pipeline import leading, migrate
+from pipeline.config.apis import ControlSettings
 from pipeline.config.outgoing import OutgoingSettings
-from pipeline.config.settings import ControlSettings, Settings
+from pipeline.config.settings import Settings
 from pipeline.control import app as app_module
 from pipeline.control.app import Control
 from pipeline.errors import SettingsError

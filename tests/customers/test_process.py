@@ -8,7 +8,8 @@ from typing import NoReturn
 import pytest
 from confluent_kafka import Producer
 
-from pipeline.config.settings import CustomersSettings, Settings
+from pipeline.config.apis import CustomersSettings
+from pipeline.config.settings import Settings
 from pipeline.customers.app import CustomersProcess
 from pipeline.embedded.child import free_port
 from pipeline.kafka import client

@@ -23,8 +23,9 @@ from pipeline.config.settings import ENV_PREFIX
 from pipeline.control.api import ApiServer
 from pipeline.control.commands import Commands
 from pipeline.embedded.analyst import NEWEST
-from pipeline.embedded.analyst_names import READABLE
+from pipeline.embedded.analyst_names import ANALYST, CONSOLE, Rights
 from pipeline.embedded.analyst_rows import ROWS
+from pipeline.embedded.readers import READERS
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
 from pipeline.rollups.asked import Asked
@@ -161,20 +162,27 @@ def test_control_answers_prometheus_under_its_containers_name(host: str) -> None
     assert "earshot_alert_watermark_age_seconds" in asyncio.run(scrape())
 
 
-def test_the_analyst_reads_the_same_rows_as_of_the_embedded_clickhouse_and_their_newest_versions() -> None:
-    root = ElementTree.parse(DEPLOY / "clickhouse/analyst.xml").getroot()
-    grants = {query.text for query in root.iterfind("roles/analyst/grants/query")}
+@pytest.mark.parametrize("rights", [ANALYST, CONSOLE], ids=lambda rights: rights.user)
+def test_who_only_reads_reads_the_same_rows_as_of_the_embedded_clickhouse_and_their_newest_versions(rights: Rights) -> None:
+    user = rights.user
+    root = ElementTree.parse(DEPLOY / f"clickhouse/{user}.xml").getroot()
+    grants = {query.text for query in root.iterfind(f"roles/{user}/grants/query")}
     dictionaries = (
         f"GRANT dictGet ON earshot.{name}" for name in ("customer_of", "calendar_of", "business_seconds", "rate_on")
     )
-    assert grants == {*(f"GRANT SELECT ON earshot.{table}" for table in READABLE), *dictionaries}
-    assert root.findtext("users/analyst/grants/query") == "GRANT analyst"
-    filters = root.iterfind("users/analyst/databases/earshot/*")
+    assert grants == {*(f"GRANT SELECT ON earshot.{table}" for table in rights.readable), *dictionaries}
+    assert root.findtext(f"users/{user}/grants/query") == f"GRANT {user}"
+    filters = root.iterfind(f"users/{user}/databases/earshot/*")
     assert {table.tag: table.findtext("filter") for table in filters} == ROWS
-    assert root.findtext("profiles/analyst/readonly") in ("1", "2")
+    assert root.findtext(f"profiles/{user}/readonly") in ("1", "2")
     for setting, value in NEWEST.items():
-        assert root.findtext(f"profiles/analyst/{setting}") == value
-        assert root.find(f"profiles/analyst/constraints/{setting}/const") is not None
+        assert root.findtext(f"profiles/{user}/{setting}") == value
+        assert root.find(f"profiles/{user}/constraints/{setting}/const") is not None
+    reader = READERS[user]
+    assert root.findtext(f"profiles/{user}/max_execution_time") == str(reader.seconds)
+    assert {name: root.findtext(f"profiles/{user}/{name}") for name in reader.pinned} == reader.pinned
+    for name, most in reader.most.items():
+        assert root.findtext(f"profiles/{user}/constraints/{name}/max") == str(most)
 
 
 def test_what_clickhouse_says_of_itself_has_an_end() -> None:

@@ -12,7 +12,7 @@ import pytest
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.migrations import read_migrations
 from pipeline.config.settings import Settings
-from pipeline.embedded.analyst_names import READABLE, WITHHELD
+from pipeline.embedded.analyst_names import ANALYST, READABLE, WITHHELD
 from pipeline.embedded.analyst_rows import ROWS, filters
 from schemas.queries import named_queries
 from tests.support.analyst_corpus import QUOTED
@@ -154,9 +154,9 @@ def test_a_query_ends_at_its_limit(desk: Desk) -> None:
 
 
 def test_filters_are_of_one_database_and_hold_any_name() -> None:
-    pinned = filters("my-db")["additional_table_filters"]
+    pinned = filters("my-db", ANALYST)["additional_table_filters"]
     assert r"'my-db.interactions': 'visibility != \'private\' AND" in pinned and "'my-db.customers': '0'" in pinned
-    assert r"'it\'s\\.customers': '0'" in filters("it's\\")["additional_table_filters"]
+    assert r"'it\'s\\.customers': '0'" in filters("it's\\", ANALYST)["additional_table_filters"]
 
 
 def test_no_dictionary_holds_personal_data() -> None:

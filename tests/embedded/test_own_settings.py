@@ -11,16 +11,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from pipeline.config.apis import ControlSettings, CustomersSettings
 from pipeline.config.load import load
-from pipeline.config.settings import (
-    ClickHouseSettings,
-    ControlSettings,
-    CustomersSettings,
-    EmbeddedSettings,
-    PrivacySettings,
-    Settings,
-    WorkerSettings,
-)
+from pipeline.config.settings import ClickHouseSettings, EmbeddedSettings, PrivacySettings, Settings, WorkerSettings
 from pipeline.embedded.own_settings import ignored, own_settings, pointer, write_settings
 from pipeline.embedded.password import make_password, with_password
 from pipeline.embedded.privacy_keys import make_data_key, make_hash_key

@@ -18,14 +18,8 @@ import orjson
 import yaml
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from pipeline.config.settings import (
-    ControlSettings,
-    EmbeddedSettings,
-    KafkaSettings,
-    PrivacySettings,
-    SentimentSettings,
-    Settings,
-)
+from pipeline.config.apis import ControlSettings
+from pipeline.config.settings import EmbeddedSettings, KafkaSettings, PrivacySettings, SentimentSettings, Settings
 from pipeline.embedded.child import free_port
 from pipeline.embedded.stack import Stack
 from pipeline.kafka.event_producer import EventProducer, record_of

@@ -15,7 +15,8 @@ import polars as pl
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.query import asker
-from pipeline.config.settings import CustomersSettings, Settings
+from pipeline.config.apis import CustomersSettings
+from pipeline.config.settings import Settings
 from pipeline.customers.api import CustomersApi
 from pipeline.customers.commands import IdentityCommands
 from pipeline.customers.state import State

@@ -11,7 +11,8 @@ import orjson
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from pipeline.clickhouse.inserter import Inserter
-from pipeline.config.settings import CustomersSettings, Settings
+from pipeline.config.apis import CustomersSettings
+from pipeline.config.settings import Settings
 from pipeline.embedded.child import free_port
 from pipeline.fence import Fence
 from pipeline.monitoring.health import Vitals
