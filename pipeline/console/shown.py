@@ -97,7 +97,7 @@ def counted(count: int, one: str, many: str = "") -> str:
 
 def size(count: float | None) -> str:
     """Bytes: 12.3 kB."""
-    if count is None:
+    if count is None or not math.isfinite(count):
         return NONE
     step = 0
     while abs(count) >= 1000 and step < len(_BYTES) - 1:
