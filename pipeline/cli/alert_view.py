@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.terminal import moment, printable, table
-from pipeline.notify.delivery_log import OUT_OF_HOURS, Delivery
+from pipeline.queries.alert_history import delivery_state, told
 from pipeline.queries.alerts import Shown
 from schemas.alerts import Alert, State
 
@@ -21,23 +21,6 @@ _STATES = {
     State.ACKNOWLEDGED: "yellow",
     State.RESOLVED: "green",
 }
-
-
-class News:
-    """Which changes are news to people: a change of numbers alone is not."""
-
-    def __init__(self) -> None:
-        self._seen: dict[int, tuple[object, ...]] = {}
-
-    def is_new(self, alert: Alert) -> bool:
-        now = (alert.state, alert.severity, alert.muted, alert.actor, alert.comment, alert.escalated_at)
-        if self._seen.get(alert.key) == now:
-            return False
-        if alert.state is State.RESOLVED:
-            self._seen.pop(alert.key, None)
-        else:
-            self._seen[alert.key] = now
-        return True
 
 
 def line(alert: Alert) -> Text:
@@ -148,47 +131,11 @@ def _section(title: str, body: RenderableType | None) -> list[RenderableType]:
 
 
 def _history(shown: Shown) -> Table:
-    news = News()
     rows = [
-        (
-            moment(alert.changed_at),
-            alert.version,
-            _state(alert, before, shown.silenced_by),
-            alert.severity,
-            number(alert.observed),
-            alert.actor,
-            alert.comment,
-        )
-        for before, alert in zip((None, *shown.history), shown.history, strict=False)
-        if news.is_new(alert)
+        (moment(alert.changed_at), alert.version, state, alert.severity, number(alert.observed), alert.actor, alert.comment)
+        for alert, state in told(shown)
     ]
     return table(("at", "version", "state", "severity", "observed", "who", "comment"), rows)
-
-
-def _state(alert: Alert, before: Alert | None, silenced_by: Mapping[str, str]) -> str:
-    """`firing, escalated, mute ended`; `before` is the change before it."""
-    parts = [str(alert.state)]
-    if alert.state is State.FIRING and alert.escalated_at:
-        parts.append("escalated")
-    if alert.muted:
-        who = silenced_by.get(alert.muted)
-        parts.append(f"muted: {alert.muted}" + (f" ({who})" if who else ""))
-    elif before is not None and before.muted and alert.state is not State.RESOLVED:
-        parts.append("mute ended")
-    return ", ".join(parts)
-
-
-def delivery_state(each: Delivery, shown: Shown) -> str:
-    """`sent`, `failed`, or of a receiver out of its hours what became of the change."""
-    if each.sent or not each.reason.startswith(OUT_OF_HOURS):
-        return "sent" if each.sent else "failed"
-    if shown.alert.test:
-        return "not sent: a test does not wait"
-    sent = [other.version for other in shown.deliveries if other.sent and other.receiver == each.receiver]
-    if any(version >= each.version for version in sent):
-        return "waited"
-    missed = shown.alert.state is State.RESOLVED and not sent  # of an alert that it knows, the end is still sent
-    return "missed: it ended out of hours" if missed else "waits"
 
 
 def _deliveries(shown: Shown) -> RenderableType:

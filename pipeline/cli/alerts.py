@@ -45,8 +45,9 @@ def tail(
     """
     start = moment_of("--since", since)
     which = _filter(context, brand, rule, state, min_severity, tables=False)
-    from pipeline.cli.alert_view import News, line
+    from pipeline.cli.alert_view import line
     from pipeline.cli.terminal import console
+    from pipeline.queries.alert_history import News
     from pipeline.queries.alert_tail import follow
 
     news, screen = News(), console()

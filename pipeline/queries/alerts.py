@@ -1,21 +1,24 @@
 """Alerts in the tables: a list, and one alert with its history, deliveries and posts.
 
 Posts are read when an alert is shown, by their event keys: a post that was deleted since is gone here too.
+
+What takes several questions is a generator of them, so that who waits for ClickHouse (the command line) and who does not (the
+console) ask the same: `finding`, `showing`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.query import conditions, one_line, settings_for
-from pipeline.errors import EarshotError, SettingsError
+from pipeline.errors import SettingsError, UnknownName
 from pipeline.notify.delivery_log import Delivery
 from schemas.alerts import COLUMNS, Alert, State, alert_of, to_record
 from schemas.times import to_ms
@@ -24,6 +27,11 @@ from schemas.untyped import JsonObject
 OPEN = (State.FIRING, State.ACKNOWLEDGED)
 AROUND = timedelta(days=1)
 """An alert's posts were written within so long before and after its time."""
+Question = tuple[str, dict[str, object]]
+"""SQL, and its parameters."""
+T = TypeVar("T")
+Asking = Generator[Question, Sequence[JsonObject], T]
+"""Yields questions, is sent the rows of each, and returns what they say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,30 +110,40 @@ def _delivery_record(delivery: Delivery) -> JsonObject:
     return {name: value for name, value in delivery._asdict().items() if name not in ("alert_key", "term")}
 
 
-def newest(client: Client, which: Filter, most: int) -> list[Alert]:
-    """The newest change of each alert, the last changed first. Raises EarshotError with the server's reason."""
+def newest_question(which: Filter, most: int) -> Question:
+    """The newest change of each alert, the last changed first: COLUMNS."""
     where, values = which.where()
     columns = ", ".join(COLUMNS)
     changes = f"SELECT {columns} FROM alerts ORDER BY alert_key, term DESC, version DESC LIMIT 1 BY alert_key"
-    order = f"ORDER BY changed_at DESC, alert_key LIMIT {most:d}"
-    return [alert_of(row) for row in _rows(client, f"SELECT {columns} FROM ({changes}) WHERE {where} {order}", values)]
+    return f"SELECT {columns} FROM ({changes}) WHERE {where} ORDER BY changed_at DESC, alert_key LIMIT {most:d}", values
 
 
-def show(client: Client, key: int) -> Shown:
-    """The alert with everything known about it. Raises EarshotError if it does not exist, or with the server's reason."""
+def newest(client: Client, which: Filter, most: int) -> list[Alert]:
+    """The newest change of each alert, the last changed first. Raises EarshotError with the server's reason."""
+    return [alert_of(row) for row in _rows(client, *newest_question(which, most))]
+
+
+def showing(key: int) -> Asking[Shown]:
+    """The alert with everything known about it. Raises UnknownName if it does not exist."""
     sql = f"SELECT {', '.join(COLUMNS)} FROM alerts WHERE alert_key = {{key:UInt64}} ORDER BY term, version"
-    history = [alert_of(row) for row in _rows(client, sql, {"key": key})]
+    history = [alert_of(row) for row in (yield sql, {"key": key})]
     if not history:
-        raise EarshotError(f"there is no alert {key:016x}")
+        raise UnknownName(f"there is no alert {key:016x}")
     sql = (
         f"SELECT {', '.join(Delivery._fields)} FROM alert_deliveries "
         "WHERE alert_key = {key:UInt64} ORDER BY tried_at, receiver, attempt"
     )
-    deliveries = [Delivery(**row) for row in _rows(client, sql, {"key": key})]
-    return Shown(history, deliveries, _posts(client, history[-1]), _silenced_by(client, history))
+    deliveries = [Delivery(**row) for row in (yield sql, {"key": key})]
+    posts = yield from _posts(history[-1])
+    return Shown(history, deliveries, posts, (yield from _silenced_by(history)))
 
 
-def _silenced_by(client: Client, history: list[Alert]) -> dict[str, str]:
+def show(client: Client, key: int) -> Shown:
+    """The same for who waits. Raises EarshotError, also with the server's reason."""
+    return _asked(client, showing(key))
+
+
+def _silenced_by(history: list[Alert]) -> Asking[dict[str, str]]:
     """Who made the silences that muted the alert."""
     muted = {alert.muted for alert in history if alert.muted.startswith("silence ")}
     if not muted:
@@ -133,7 +151,7 @@ def _silenced_by(client: Client, history: list[Alert]) -> dict[str, str]:
     ids = [int(name.removeprefix("silence "), 16) for name in sorted(muted)]
     first = "SELECT silence_id, argMin(actor, version) AS actor FROM alert_silences"
     sql = f"{first} WHERE silence_id IN {{ids:Array(UInt64)}} GROUP BY silence_id"
-    return {f"silence {row['silence_id']:016x}": row["actor"] for row in _rows(client, sql, {"ids": ids})}
+    return {f"silence {row['silence_id']:016x}": row["actor"] for row in (yield sql, {"ids": ids})}
 
 
 def key_digits(text: str) -> str:
@@ -143,21 +161,26 @@ def key_digits(text: str) -> str:
     return text.lower()
 
 
-def find(client: Client, text: str) -> int:
-    """The key that begins with these digits (`key_digits`). Raises EarshotError if none or several do."""
+def finding(text: str) -> Asking[int]:
+    """The key that begins with these digits (`key_digits`). Raises UnknownName if none or several do."""
     if len(text) == 16:
         return int(text, 16)
     bounds: dict[str, object] = {"first": int(text.ljust(16, "0"), 16), "last": int(text.ljust(16, "f"), 16)}
     sql = "SELECT DISTINCT alert_key FROM alerts WHERE alert_key BETWEEN {first:UInt64} AND {last:UInt64} LIMIT 5"
-    keys = sorted(row["alert_key"] for row in _rows(client, sql, bounds))
+    keys = sorted(row["alert_key"] for row in (yield sql, bounds))
     if not keys:
-        raise EarshotError(f"there is no alert whose key begins with {text}")
+        raise UnknownName(f"there is no alert whose key begins with {text}")
     if len(keys) > 1:
-        raise EarshotError(f"several alerts begin with {text}: {', '.join(f'{key:016x}' for key in keys)}")
+        raise UnknownName(f"several alerts begin with {text}: {', '.join(f'{key:016x}' for key in keys)}")
     return int(keys[0])
 
 
-def _posts(client: Client, alert: Alert) -> list[Post]:
+def find(client: Client, text: str) -> int:
+    """The same for who waits. Raises EarshotError, also with the server's reason."""
+    return _asked(client, finding(text))
+
+
+def _posts(alert: Alert) -> Asking[list[Post]]:
     """The samples of the alert that are stored and not private now."""
     if not alert.samples:
         return []
@@ -169,7 +192,17 @@ WHERE event_key IN {keys:Array(UInt64)} AND visibility != 'private'
     AND created_at BETWEEN fromUnixTimestamp64Milli({first:Int64}) AND fromUnixTimestamp64Milli({last:Int64})
 ORDER BY created_at, event_key"""
     bounds = {"first": to_ms(alert.since - AROUND), "last": to_ms(alert.last_at + AROUND)}
-    return [Post(**row) for row in _rows(client, sql, {"keys": list(alert.samples), **bounds})]
+    return [Post(**row) for row in (yield sql, {"keys": list(alert.samples), **bounds})]
+
+
+def _asked(client: Client, asking: Asking[T]) -> T:
+    """What they say, asked one after the other."""
+    try:
+        question = next(asking)
+        while True:
+            question = asking.send(_rows(client, *question))
+    except StopIteration as end:
+        return cast(T, end.value)
 
 
 def _rows(client: Client, sql: str, values: dict[str, object]) -> Sequence[JsonObject]:

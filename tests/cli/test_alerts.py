@@ -19,13 +19,14 @@ from clickhouse_connect.driver.client import Client
 from confluent_kafka import Producer
 from rich.console import Console
 
-from pipeline.cli.alert_view import News, delivery_state, details, line, number
+from pipeline.cli.alert_view import details, line, number
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.apis import ControlSettings
 from pipeline.config.settings import EmbeddedSettings, Settings
 from pipeline.embedded.child import free_port
 from pipeline.embedded.token import make_token, token_of
 from pipeline.notify.delivery_log import Delivery
+from pipeline.queries.alert_history import News, delivery_state
 from pipeline.queries.alert_tail import follow
 from pipeline.queries.alerts import Shown
 from schemas.alerts import Alert, Scope, State, alert_rows, dump, parse_alert
