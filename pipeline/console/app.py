@@ -1,0 +1,129 @@
+"""`earshot console`: what happens now and why, in a browser, and acts on it.
+
+    browser -> connections.py -> guard.py -> pages/ -> reads as user console; acts by the APIs of control and customers
+
+It keeps nothing but the sessions of people, in a table: killed and restarted, everybody is still logged in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from pipeline import migrate
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import Settings
+from pipeline.console.connections import Server, listen
+from pipeline.console.desk import Desk, Entry
+from pipeline.console.guard import Guard
+from pipeline.console.pages import login, start
+from pipeline.console.people import People
+from pipeline.console.place import Place
+from pipeline.console.reads import Reads
+from pipeline.console.session_table import Row, SessionTable
+from pipeline.console.sessions import Sessions
+from pipeline.monitoring import metrics
+from pipeline.monitoring.health import PATHS, Vitals, answer, memory_limit
+from pipeline.monitoring.process import run_process
+from pipeline.monitoring.table_metrics import keep_asking
+
+PAGES = (start, login)
+"""The modules of pages, each with ROUTES."""
+MENU = (Entry("/", "Start"),)
+WRITER_S = 3
+"""The longest that a request waits for table console_sessions."""
+SETTLE_S = 5.0
+log = logging.getLogger("earshot.console")
+
+
+def build(desk: Desk) -> Starlette:
+    """The app: the guard, and the pages behind it."""
+    desk.menu = MENU
+    routes = [
+        *(Route(path, _health) for path in PATHS),
+        *desk.assets.routes(),
+        *(route for page in PAGES for route in page.ROUTES),
+    ]
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Guard, desk=desk), Middleware(GZipMiddleware, compresslevel=5)],
+        exception_handlers={HTTPException: _http_error},
+    )
+    app.router.redirect_slashes = False
+    app.state.desk = desk
+    return app
+
+
+def make_desk(settings: Settings) -> Desk:
+    """The desk of these settings. Raises SettingsError. It connects to nothing yet."""
+    console = settings.console
+    people, reader = People(console.users), {"user": console.clickhouse_user, "password": console.clickhouse_password}
+
+    def still(row: Row) -> bool:
+        return row.way != "password" or people.stands(row.actor, row.entry)
+
+    table = SessionTable(partial(clickhouse_client, settings.clickhouse, WRITER_S))
+    sessions = Sessions(table, still, console.idle_hours * 3600)
+    reads = Reads(settings.clickhouse.model_copy(update=reader))
+    return Desk(settings, sessions, people, Place(console), Vitals(), reads)
+
+
+async def _health(request: Request) -> Response:
+    desk: Desk = request.app.state.desk
+    status, body, kind = answer(desk.vitals, request.url.path)
+    return Response(body, status, {"Content-Type": kind})
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    desk: Desk = request.app.state.desk
+    assert isinstance(error, HTTPException)
+    plain = error.detail == HTTPStatus(error.status_code).phrase
+    what = {404: "There is no such page.", 405: "The page does not take this."}.get(error.status_code, "It was refused.")
+    answer = desk.fail(request, error.status_code, what if plain else error.detail)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _run(settings: Settings) -> None:
+    desk = make_desk(settings)
+    migrate.check(settings)
+    metrics.MEMORY_LIMIT.set(memory_limit())
+    metrics.say_version()
+    console = settings.console
+    keep_asking(clickhouse_client(settings.clickhouse, timeout_s=10), desk.vitals, "SELECT 1")
+    with listen(console.host, console.port) as sock:
+        server = Server(build(desk), console.certificate, console.key, desk.close)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, partial(setattr, server, "should_exit", True))
+        settling = asyncio.create_task(_settle(desk.sessions))
+        log.info("the console is at %s", desk.place.url("/", sock.getsockname()[1]))
+        await server.serve([sock])
+        settling.cancel()
+        with suppress(asyncio.CancelledError):
+            await settling
+        await desk.sessions.settle()
+        desk.sessions.close()
+        desk.reads.close()
+
+
+async def _settle(sessions: Sessions) -> None:
+    while True:
+        await asyncio.sleep(SETTLE_S)
+        await sessions.settle()
+
+
+def run_console(settings: Settings) -> None:
+    """Runs until SIGTERM or SIGINT. Raises EarshotError with one clear line."""
+    run_process("console", lambda: asyncio.run(_run(settings)), {"uvicorn": logging.WARNING})

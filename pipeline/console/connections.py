@@ -1,0 +1,113 @@
+"""The HTTP server of the console: uvicorn, with limits that it lacks.
+
+A connection has REQUEST_S to send a whole request, head and form, and READ_S to read what is written to it: a client that sends
+a byte now and then, or reads none, costs a connection for so long. Beyond MOST connections at a time, further ones get a 503.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from pipeline.console.guard import HEADERS
+from pipeline.errors import StackError
+
+REQUEST_S, READ_S, STOP_S = 10.0, 30.0, 3
+MOST = 600
+HEAD_BYTES = 32 << 10
+_BUSY = (
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nRetry-After: 5\r\nConnection: close\r\n"
+    + "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+    + "\r\nThe console has too many connections: try again.\n"
+).encode()
+
+
+class Connection(H11Protocol):
+    """One connection."""
+
+    request_s, read_s, most = REQUEST_S, READ_S, MOST
+    _slow: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        if len(self.connections) > self.most:
+            transport.write(_BUSY)
+            transport.close()
+            return
+        self._slow = self.loop.call_later(self.request_s, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        if self._slow is None and (self.cycle is None or self.cycle.response_complete):
+            self._slow = self.loop.call_later(self.request_s, self.transport.abort)
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.more_body:
+            _cancel(self._slow)
+            self._slow = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self._unread or self.loop.call_later(self.read_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        _cancel(self._unread)
+        self._unread = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        _cancel(self._slow)
+        _cancel(self._unread)
+        super().connection_lost(exc)
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
+
+
+class Server(uvicorn.Server):
+    """Serves `app` on a socket until `should_exit`. `stopping` is called first: it ends the streams."""
+
+    def __init__(self, app: ASGIApp, certificate: Path | None, key: Path | None, stopping: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="asyncio",
+                http=Connection,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                h11_max_incomplete_event_size=HEAD_BYTES,
+                timeout_graceful_shutdown=STOP_S,
+                ssl_certfile=certificate,
+                ssl_keyfile=key,
+            )
+        )
+        self._stopping = stopping
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping()
+        await super().shutdown(sockets)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises StackError when the port is taken."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family, backlog=256)
+    except OSError as error:
+        raise StackError(f"console's port {host}:{port}: {error.strerror}") from None

@@ -1,0 +1,119 @@
+"""Desk: what a page of the console gets, at `request.app.state.desk`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import jinja2
+import orjson
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from pipeline.clock import Clock, wall
+from pipeline.config.settings import Settings
+from pipeline.console.assets import Assets
+from pipeline.console.cookies import Cookie
+from pipeline.console.form import csrf_of
+from pipeline.console.people import People
+from pipeline.console.place import Place
+from pipeline.console.reads import Reads
+from pipeline.console.roles import Person
+from pipeline.console.sessions import Sessions
+from pipeline.console.shown import FILTERS
+from pipeline.console.throttle import Throttle
+from pipeline.monitoring.health import Vitals
+
+HERE = Path(__file__).parent
+T = TypeVar("T")
+log = logging.getLogger("earshot.console")
+
+
+class Entry(NamedTuple):
+    """A line of the menu."""
+
+    path: str
+    label: str
+
+
+@dataclass
+class Desk:
+    """All that pages share. One a process."""
+
+    settings: Settings
+    sessions: Sessions
+    people: People
+    place: Place
+    vitals: Vitals
+    reads: Reads
+    throttle: Throttle = field(default_factory=Throttle)
+    clock: Clock = wall
+    assets: Assets = field(default_factory=lambda: Assets(HERE / "static"))
+    menu: Sequence[Entry] = ()
+    scripts: Sequence[str] = ()
+    """The libraries that every page loads, by their paths; none where they can't be had."""
+
+    def __post_init__(self) -> None:
+        self.cookie = Cookie(self.place.https)
+        self._hashing = asyncio.Semaphore(2)
+        self.stopping = asyncio.Event()
+        """Set when the process ends: who streams stops."""
+        self.templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.templates.globals["asset"] = self.assets.url
+        self.templates.filters.update(FILTERS)
+
+    def page(self, request: Request, template: str, status: int = 200, /, **values: object) -> Response:
+        """A page of this template, with `values`, for the person who asks."""
+        state = request.state
+        known = {
+            "person": getattr(state, "person", None),
+            "csrf_token": getattr(state, "csrf", ""),
+            "menu": self.menu,
+            "path": request.url.path,
+            "scripts": self.scripts,
+            "fragment": bool(request.headers.get("hx-request")),
+        }
+        return HTMLResponse(self.templates.get_template(template).render(known | values), status)
+
+    def fail(self, request: Request, status: int, what: str, todo: str = "") -> Response:
+        """A page that says what failed, and what to do."""
+        title = HTTPStatus(status).phrase
+        return self.page(request, "error.html", status, title=title, what=what, todo=todo)
+
+    def login(self, request: Request, status: int, /, **values: object) -> Response:
+        """The page to log in on. `next`: where to go then; `kept`: an act that waits for it; `problem`: why a try failed."""
+        known: dict[str, object] = {"kept": "", "problem": "", "name": "", "typed": {}, "passwords": self.people.any}
+        return self.page(request, "login.html", status, **known | values)
+
+    def again(self, request: Request, status: int, action: str = "", form: Mapping[str, str] | None = None) -> Response:
+        """Shows an act that a session's end, or a stale CSRF token, broke off: what was typed is kept, to be sent again."""
+        action, form = action or request.url.path, request.state.form if form is None else form
+        if request.state.person is not None:
+            return self.page(request, "again.html", status, action=action, form=form)
+        kept = orjson.dumps({"action": action, "form": form}).decode()
+        problem = "Your session has ended, and nothing was done. What you typed is kept."
+        return self.login(request, status, next="/", kept=kept, problem=problem, typed=form)
+
+    def know(self, request: Request, person: Person, token: str) -> None:
+        """From now on the request is one of this session."""
+        request.state.person, request.state.csrf, request.state.token = person, csrf_of(token), token
+
+    async def hashing(self, work: Callable[[], T]) -> T:
+        """The result of `work`, which takes a core and 64 MB: two at a time."""
+        async with self._hashing:
+            return await asyncio.to_thread(work)
+
+    def close(self) -> None:
+        """The process ends: streams end now."""
+        self.stopping.set()

@@ -1,0 +1,108 @@
+"""Logging in, by a password or by a link that does it once, and out."""
+
+from __future__ import annotations
+
+import math
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from pipeline.console import one_time
+from pipeline.console.desk import Desk
+from pipeline.console.form import local
+from pipeline.console.roles import Person, known_roles
+
+WRONG = "Name and password don't belong together."
+
+
+async def form(request: Request) -> Response:
+    """GET /login"""
+    desk: Desk = request.app.state.desk
+    going = local(request.query_params.get("next", "/"))
+    if request.state.person is not None:
+        return RedirectResponse(going, 303)
+    return desk.login(request, 200, next=going)
+
+
+async def password(request: Request) -> Response:
+    """POST /login"""
+    desk: Desk = request.app.state.desk
+    given, address = request.state.form, request.state.address
+    name, going, kept = given.get("name", "").strip(), local(given.get("next", "/")), given.get("kept", "")
+    wait = math.ceil(desk.throttle.wait_s(name, address))
+    if wait > 0:
+        answer = desk.login(request, 429, next=going, kept=kept, name=name, problem=f"Too many tries: wait {wait} s.")
+        answer.headers["Retry-After"] = str(wait)
+        return answer
+    desk.throttle.tried(name, address)
+    user = await desk.hashing(lambda: desk.people.check(name, given.get("password", "")))
+    if user is None:
+        return desk.login(request, 403, next=going, kept=kept, name=name, problem=WRONG)
+    desk.throttle.passed(name, address)
+    return await _enter(request, user.name, tuple(user.roles), "password", user.entry, going, kept)
+
+
+async def link(request: Request) -> Response:
+    """GET /login/TOKEN: only a button, as what previews links must not use it up."""
+    desk: Desk = request.app.state.desk
+    token = request.path_params["token"]
+    row = await desk.sessions.run(lambda: one_time.standing(desk.sessions.table, token, desk.clock))
+    return desk.page(request, "link.html", 200 if row else 404, row=row)
+
+
+async def use_link(request: Request) -> Response:
+    """POST /login/TOKEN"""
+    desk: Desk = request.app.state.desk
+    token = request.path_params["token"]
+    row = await desk.sessions.run(lambda: one_time.take(desk.sessions.table, token, desk.clock))
+    if row is None:
+        return desk.page(request, "link.html", 404, row=None)
+    return await _enter(request, row.actor, row.roles, "link", "", "/")
+
+
+async def out(request: Request) -> Response:
+    """POST /logout"""
+    desk: Desk = request.app.state.desk
+    await desk.sessions.end(request.state.token)
+    answer = RedirectResponse("/login", 303)
+    desk.cookie.take(answer)
+    return answer
+
+
+async def _enter(
+    request: Request, actor: str, roles: tuple[str, ...], way: str, entry: str, going: str, kept: str = ""
+) -> Response:
+    """A new session: that of before, whoever gave the browser its cookie, ends."""
+    desk: Desk = request.app.state.desk
+    token = await desk.sessions.open(actor, roles, way, entry)
+    if request.state.token:
+        await desk.sessions.end(request.state.token)
+    answer: Response = RedirectResponse(going, 303)
+    if kept and (typed := _typed(kept)):
+        desk.know(request, Person(actor, known_roles(roles)), token)
+        answer = desk.again(request, 200, *typed)
+    desk.cookie.give(answer, token)
+    return answer
+
+
+def _typed(kept: str) -> tuple[str, dict[str, str]] | None:
+    """Action and fields of an act that a session's end broke off."""
+    try:
+        value = orjson.loads(kept)
+        action, fields = value["action"], value["form"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    if not isinstance(action, str) or local(action) != action or not isinstance(fields, dict):
+        return None
+    return action, {str(name): str(text) for name, text in fields.items()}
+
+
+ROUTES = [
+    Route("/login", form, methods=["GET"]),
+    Route("/login", password, methods=["POST"]),
+    Route("/login/{token}", link, methods=["GET"]),
+    Route("/login/{token}", use_link, methods=["POST"]),
+    Route("/logout", out, methods=["POST"]),
+]

@@ -1,0 +1,205 @@
+"""Sessions: fixed, stolen, ended, and after a restart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+
+from pipeline.clock import wall
+from pipeline.config.settings import Settings
+from pipeline.console.session_table import hash_of
+from pipeline.console.sessions import Sessions
+from tests.support.console import Browser, app_of, link, password, table, users_file
+
+
+def with_users(settings: Settings, file: Path) -> Settings:
+    return settings.model_copy(update={"console": settings.console.model_copy(update={"users": file})})
+
+
+def log_in(browser: Browser, name: str, **form: str):  # type: ignore[no-untyped-def]  # httpx2's answer
+    return browser.post("/login", {"name": name, "password": password(name), **form})
+
+
+def test_a_link_logs_in_once_and_only_by_its_button(app: Starlette, emptied: Settings) -> None:
+    path = link(emptied, "<i>ines")
+    browser, preview = Browser(app), Browser(app)
+    for _ in range(2):
+        assert preview.get(path).status_code == 200
+    assert "&lt;i&gt;ines" in preview.get(path).text and not preview.cookie
+    assert browser.post(path).status_code == 303
+    assert browser.get("/").status_code == 200
+    assert preview.post(path).status_code == 404 and preview.get(path).status_code == 404
+    assert not preview.cookie
+
+
+def test_of_two_consoles_that_take_a_link_at_once_one_gets_it(emptied: Settings) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from pipeline.console.one_time import take
+
+    token = link(emptied).rpartition("/")[2]
+    tables = [table(emptied) for _ in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        taken = list(pool.map(lambda each: take(each, token), tables))
+    assert len([row for row in taken if row]) <= 1
+    assert take(tables[0], token) is None
+
+
+def test_a_link_is_over_after_ten_minutes(emptied: Settings) -> None:
+    from pipeline.console.one_time import standing
+
+    token = link(emptied).rpartition("/")[2]
+    assert standing(table(emptied), token, lambda: wall() + 590)
+    assert not standing(table(emptied), token, lambda: wall() + 601)
+    assert not standing(table(emptied), token + "x")
+
+
+def test_a_link_is_no_session_and_a_session_no_link(ines: Browser, app: Starlette, emptied: Settings) -> None:
+    other = Browser(app)
+    other.carry(link(emptied).rpartition("/")[2])
+    assert other.get("/").status_code == 303
+    assert other.get(f"/login/{ines.cookie}").status_code == 404
+
+
+def test_the_cookie(ines: Browser, emptied: Settings, app: Starlette) -> None:
+    header = Browser(app).post(link(emptied)).headers["set-cookie"].lower()
+    assert header.startswith("earshot=") and "httponly" in header and "samesite=lax" in header and "path=/" in header
+    assert "domain" not in header and "max-age" not in header
+    row = table(emptied).read(hash_of(ines.cookie))
+    assert row is not None and (row.actor, row.roles, row.way) == ("ines", ("admin",), "link")
+
+
+def test_a_session_that_somebody_else_chose_is_not_taken_over(app: Starlette, emptied: Settings, tmp_path: Path) -> None:
+    fixed, thief = "A" * 43, Browser(app)
+    browser = Browser(app)
+    browser.carry(fixed)
+    browser.log_in(emptied)
+    assert browser.cookie != fixed
+    thief.carry(fixed)
+    assert thief.get("/").status_code == 303
+
+
+def test_a_new_login_ends_the_session_before(ines: Browser, app: Starlette, emptied: Settings) -> None:
+    before = ines.cookie
+    ines.log_in(emptied)
+    thief = Browser(app)
+    thief.carry(before)
+    assert thief.get("/").status_code == 303 and ines.get("/").status_code == 200
+
+
+def test_after_logout_the_cookie_is_worth_nothing_here_and_after_a_restart(ines: Browser, emptied: Settings) -> None:
+    stolen = ines.cookie
+    answer = ines.act("/logout")
+    assert (answer.status_code, ines.cookie) == (303, "")
+    for browser in ines, Browser(app_of(emptied)):
+        browser.carry(stolen)
+        assert browser.get("/").status_code == 303
+
+
+def test_people_stay_logged_in_over_a_restart(ines: Browser, emptied: Settings) -> None:
+    after = Browser(app_of(emptied))
+    after.carry(ines.cookie)
+    assert "<bdi>ines</bdi>" in after.get("/").text
+    assert after.act("/logout").status_code == 303
+
+
+async def test_idle_for_eight_hours_and_it_is_over(emptied: Settings) -> None:
+    now = wall()
+    sessions = Sessions(table(emptied), lambda row: True, 8 * 3600, lambda: now)
+    token = await sessions.open("ines", ("ops",), "password", "")
+    for _ in range(3):
+        now += 8 * 3600 - 1
+        assert await sessions.find(token)
+    assert await sessions.find(token, note=False)
+    now += 8 * 3600 - 30
+    assert await sessions.find(token, note=False)
+    now += 60
+    assert await sessions.find(token) is None
+    sessions.close()
+
+
+async def test_a_late_note_that_somebody_is_there_opens_nothing_that_has_ended(emptied: Settings) -> None:
+    now = wall()
+    one, other = (Sessions(table(emptied), lambda row: True, 8 * 3600, lambda: now) for _ in range(2))
+    token = await one.open("ines", ("ops",), "password", "")
+    row = await other.find(token)
+    await one.end(token)
+    assert row is not None
+    table(emptied).write(row._replace(seen_at=now + 3600))
+    now += 1
+    assert await other.find(token) is None
+    for each in one, other:
+        each.close()
+
+
+async def test_while_clickhouse_is_away_known_people_go_on_and_a_logout_holds(emptied: Settings) -> None:
+    from pipeline.errors import UnreachableError
+
+    class Away(type(table(emptied))):  # type: ignore[misc]
+        away = False
+
+        def _asking(self):  # type: ignore[no-untyped-def]
+            if self.away:
+                raise UnreachableError("ClickHouse: away")
+            return super()._asking()
+
+    now, store = wall(), Away(table(emptied)._connect)
+    sessions = Sessions(store, lambda row: True, 8 * 3600, lambda: now)
+    token, leaving = [await sessions.open(name, ("ops",), "password", "") for name in ("ines", "otto")]
+    store.away, now = True, now + 120
+    assert await sessions.find(token)
+    await sessions.end(leaving)
+    assert await sessions.find(leaving) is None
+    with pytest.raises(UnreachableError):
+        await sessions.find("B" * 43)
+    store.away = False
+    await sessions.settle()
+    row = table(emptied).read(hash_of(leaving))
+    assert row is not None and row.ended
+    sessions.close()
+
+
+def test_a_password_logs_in_and_goes_on_where_one_was(emptied: Settings, tmp_path: Path) -> None:
+    settings = with_users(emptied, users_file(tmp_path / "users.yaml", ines="ops analyst"))
+    browser = Browser(app_of(settings))
+    assert log_in(browser, "ines", next="/?brand=Acme").headers["location"] == "/?brand=Acme"
+    assert '<bdi class="said">ines</bdi>: analyst, ops.' in browser.get("/").text
+
+
+@pytest.mark.parametrize(
+    "next", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:x", "\t//x", "/login"]
+)
+def test_nobody_is_sent_elsewhere(emptied: Settings, tmp_path: Path, next: str) -> None:
+    settings = with_users(emptied, users_file(tmp_path / "users.yaml", ines="ops"))
+    assert log_in(Browser(app_of(settings)), "ines", next=next).headers["location"] == "/"
+
+
+def test_another_role_another_password_or_no_line_ends_the_session_at_once(emptied: Settings, tmp_path: Path) -> None:
+    file = users_file(tmp_path / "users.yaml", ines="ops", otto="ops")
+    settings = with_users(emptied, file)
+    app = app_of(settings)
+    before = file.read_text()
+    for after in (before.replace("[ops]", "[viewer]", 1), users_file(file, ines="ops").read_text(), "users: []\n"):
+        file.write_text(before)
+        browser, restarted = Browser(app), Browser(app_of(settings))
+        assert log_in(browser, "ines").status_code == 303
+        assert browser.get("/").status_code == 200
+        file.write_text(after)
+        assert browser.get("/").status_code == 303
+        file.write_text(before)  # it does not come back
+        restarted.carry(browser.cookie)
+        assert browser.get("/").status_code == 303 and restarted.get("/").status_code == 303
+
+
+def test_what_was_typed_is_there_after_the_login(emptied: Settings, tmp_path: Path) -> None:
+    settings = with_users(emptied, users_file(tmp_path / "users.yaml", ines="ops"))
+    browser = Browser(app_of(settings))
+    kept = '{"action": "/alerts/1/silence", "form": {"comment": "until <noon>"}}'
+    answer = log_in(browser, "ines", kept=kept)
+    assert answer.status_code == 200 and browser.cookie
+    assert 'action="/alerts/1/silence"' in answer.text and 'value="until &lt;noon&gt;"' in answer.text
+    assert browser.get("/").status_code == 200
+    for bad in ('{"action": "https://evil.example", "form": {}}', "[", '{"action": "//x", "form": {}}', '{"action": 1}'):
+        assert log_in(browser, "ines", kept=bad).headers["location"] == "/"
