@@ -27,6 +27,7 @@ from schemas.untyped import JsonObject
 OPEN = (State.FIRING, State.ACKNOWLEDGED)
 AROUND = timedelta(days=1)
 """An alert's posts were written within so long before and after its time."""
+_NEWEST = f"SELECT {', '.join(COLUMNS)} FROM alerts ORDER BY alert_key, term DESC, version DESC LIMIT 1 BY alert_key"
 Question = tuple[str, dict[str, object]]
 """SQL, and its parameters."""
 T = TypeVar("T")
@@ -110,17 +111,33 @@ def _delivery_record(delivery: Delivery) -> JsonObject:
     return {name: value for name, value in delivery._asdict().items() if name not in ("alert_key", "term")}
 
 
-def newest_question(which: Filter, most: int) -> Question:
-    """The newest change of each alert, the last changed first: COLUMNS."""
-    where, values = which.where()
-    columns = ", ".join(COLUMNS)
-    changes = f"SELECT {columns} FROM alerts ORDER BY alert_key, term DESC, version DESC LIMIT 1 BY alert_key"
-    return f"SELECT {columns} FROM ({changes}) WHERE {where} ORDER BY changed_at DESC, alert_key LIMIT {most:d}", values
-
-
 def newest(client: Client, which: Filter, most: int) -> list[Alert]:
     """The newest change of each alert, the last changed first. Raises EarshotError with the server's reason."""
-    return [alert_of(row) for row in _rows(client, *newest_question(which, most))]
+    return [alert_of(row) for row in _rows(client, *newest_sql(which, most))]
+
+
+def newest_sql(which: Filter, most: int) -> Question:
+    """What `newest` asks: COLUMNS of at most so many alerts, with the statement's parameters."""
+    where, values = which.where()
+    columns = ", ".join(COLUMNS)
+    return f"SELECT {columns} FROM ({_NEWEST}) WHERE {where} ORDER BY changed_at DESC, alert_key LIMIT {most:d}", values
+
+
+def count_sql(which: Filter) -> Question:
+    """How many there are, in column `alerts`."""
+    where, values = which.where()
+    return f"SELECT count() AS alerts FROM ({_NEWEST}) WHERE {where}", values
+
+
+def overlapping_sql(brand: str, start: datetime, end: datetime, most: int) -> Question:
+    """The alerts about a brand that were true in this time, by the events' time, the last begun first: COLUMNS. Tests, and what
+    never fired, are left out."""
+    where = (
+        "brand = {brand:String} AND NOT test AND (historical OR raised_at IS NOT NULL) "
+        "AND since < fromUnixTimestamp64Milli({end:Int64}) AND last_at >= fromUnixTimestamp64Milli({start:Int64})"
+    )
+    sql = f"SELECT {', '.join(COLUMNS)} FROM ({_NEWEST}) WHERE {where} ORDER BY since DESC, alert_key LIMIT {most:d}"
+    return sql, {"brand": brand, "start": to_ms(start), "end": to_ms(end)}
 
 
 def showing(key: int) -> Asking[Shown]:
