@@ -16,7 +16,7 @@ from rich.text import Text
 
 from pipeline.api.client import url_of
 from pipeline.cli.alert_view import line as alert_line
-from pipeline.cli.live_line import NO_LISTENER, LiveLine, scrape
+from pipeline.cli.live_line import NO_LISTENER, LiveLine
 from pipeline.cli.terminal import console as terminal
 from pipeline.cli.terminal import printable
 from pipeline.config.settings import Settings
@@ -29,6 +29,7 @@ from pipeline.embedded.supervisor import Supervisor
 from pipeline.errors import EarshotError
 from pipeline.generate.targets import feed_sample
 from pipeline.migrate import migrate
+from pipeline.monitoring.scrape import scrape
 from pipeline.queries.alert_tail import follow
 from schemas.alerts import State
 

@@ -44,8 +44,8 @@ COLUMNS = (
     "source", "platform", "state", "reason", "until", "since", "last_contact", "last_event", "events", "errors", "left_out",
     "budget_left", "listener", "written_at",
 )  # fmt: skip
-_HEALTH = f"SELECT {', '.join(COLUMNS)} FROM source_health ORDER BY source"
-_GAPS = "SELECT since, until, reason, found_at FROM source_gaps WHERE source = {name:String} ORDER BY found_at DESC LIMIT 20"
+HEALTH = f"SELECT {', '.join(COLUMNS)} FROM source_health ORDER BY source"
+GAPS = "SELECT since, until, reason, found_at FROM source_gaps WHERE source = {name:String} ORDER BY found_at DESC LIMIT 20"
 MOST_LINES = 20
 FRESH, NO_LISTENER = timedelta(minutes=1), "no listener"
 """The state of a source of which no listener has written anything for so long."""
@@ -71,7 +71,7 @@ def healths(settings: Settings) -> dict[str, JsonObject]:
     """Table source_health, by source. Raises UnreachableError, MigrationError."""
     with closing(clickhouse_client(settings.clickhouse)) as client:
         check_tables(client)
-        found = rows(client, _HEALTH, 100_000).rows
+        found = rows(client, HEALTH, 100_000).rows
     return {str(row[0]): {name: _aware(value) for name, value in zip(COLUMNS, row, strict=True)} for row in found}
 
 
@@ -105,8 +105,12 @@ class Standing(NamedTuple):
 
 def standings(settings: Settings) -> list[Standing]:
     """All sources, in the order of the file. Raises SettingsError, UnreachableError, MigrationError."""
-    sources, known, now = sources_of(settings).sources, healths(settings), utc_now()
-    return [_standing(source, known.get(source.name, {}), now) for source in sources]
+    return standings_of(sources_of(settings), healths(settings), utc_now())
+
+
+def standings_of(sources: Sources, known: Mapping[str, JsonObject], now: datetime) -> list[Standing]:
+    """The same, of rows of HEALTH by source that are known."""
+    return [_standing(source, known.get(source.name, {}), now) for source in sources.sources]
 
 
 def _standing(source: AnySource, last: JsonObject, now: datetime) -> Standing:
@@ -143,7 +147,7 @@ class StoredGap(NamedTuple):
 def gaps(settings: Settings, name: str) -> list[StoredGap]:
     """The newest gaps of a source. `name` is one of the file."""
     with closing(clickhouse_client(settings.clickhouse)) as client, one_line(client):
-        found = client.query(_GAPS, {"name": name}, query_tz="UTC", settings=settings_for(client)).result_rows
+        found = client.query(GAPS, {"name": name}, query_tz="UTC", settings=settings_for(client)).result_rows
         return [StoredGap(*row) for row in found]
 
 

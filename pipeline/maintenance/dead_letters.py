@@ -86,9 +86,20 @@ NOTHING = Replayed(0, Counter())
 
 def newest(client: Client, which: Filter, most: int) -> list[DeadLetter]:
     """The newest `most` letters, newest first, each cut to SHOWN_BYTES. Raises EarshotError with the server's reason."""
+    return list(_letters(client, *newest_question(which, most)))
+
+
+def newest_question(which: Filter, most: int) -> tuple[str, dict[str, object]]:
+    """What `newest` asks, and its parameters."""
     where, values = which.where()
     order = "ORDER BY rejected_at DESC, topic, partition, offset DESC"
-    return list(_letters(client, _BEGINS, f"WHERE {where} {order} LIMIT {most:d}", values))
+    return _select(_BEGINS, f"WHERE {where} {order} LIMIT {most:d}"), values
+
+
+def whole(client: Client, topic: str, partition: int, offset: int) -> DeadLetter | None:
+    """One letter with all its bytes; None: there is none. Raises EarshotError with the server's reason."""
+    where, values = Filter(None, topic, partition, offset, offset).where()
+    return next(iter(list(_letters(client, _select("raw", f"WHERE {where} ORDER BY rejected_at DESC LIMIT 1"), values))), None)
 
 
 def count(client: Client, which: Filter) -> Counted:
@@ -111,13 +122,16 @@ def replay(client: Client, kafka: KafkaSettings, which: Filter) -> Replayed:
     where, values = which.where()
     with EventProducer(kafka) as producer:
         tail = f"WHERE {where} AND {_HAS_BYTES} ORDER BY topic, partition, offset LIMIT 1 BY key, content"
-        for letter in _letters(client, "raw", tail, values):
+        for letter in _letters(client, _select("raw", tail), values):
             producer.produce(letter.key, letter.raw)
     return Replayed(producer.acknowledged, producer.failed)
 
 
-def _letters(client: Client, raw: str, tail: str, values: dict[str, object]) -> Iterator[DeadLetter]:
-    sql = f"SELECT {_COLUMNS.format(raw=raw)} FROM dead_letters FINAL {tail}"
+def _select(raw: str, tail: str) -> str:
+    return f"SELECT {_COLUMNS.format(raw=raw)} FROM dead_letters FINAL {tail}"
+
+
+def _letters(client: Client, sql: str, values: dict[str, object]) -> Iterator[DeadLetter]:
     settings = settings_for(client)
     with one_line(client), client.query_rows_stream(sql, values, settings, column_formats=_BYTES, query_tz="UTC") as stream:
         yield from (DeadLetter(*row) for row in stream)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.error
-import urllib.request
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,10 +15,11 @@ from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.migrations import check_tables, read_migrations
 from pipeline.clickhouse.query import asker, one_line, settings_for
 from pipeline.config.settings import Settings
-from pipeline.errors import EarshotError, reason
+from pipeline.errors import EarshotError, UnreachableError
 from pipeline.kafka.client import check_kafka, kafka_reason
 from pipeline.kafka.topics import topic_configs
 from pipeline.maintenance.group_offsets import PartitionState, outside, states
+from pipeline.maintenance.processes import ask, urls
 from pipeline.rollups.marks import read_marks
 from pipeline.rollups.rollup import quarter_of, start_of
 from pipeline.rollups.tables import load_rollups
@@ -100,27 +99,32 @@ class Status:
 def status(settings: Settings) -> Status:
     """Asks each part on its own, so that one that is down hides none of the others. Never raises for a part that is down."""
     result = Status()
-    for ask in (_kafka, _clickhouse, _health):
+    for part in (_kafka, _clickhouse, _health):
         try:
-            ask(settings, result)
+            part(settings, result)
         except EarshotError as error:
             result.problems.append(str(error))
-        except KafkaException as error:
-            result.problems.append(f"Kafka at {settings.kafka.bootstrap}: {kafka_reason(error)}")
     return result
 
 
-def _kafka(settings: Settings, result: Status) -> None:
+def kafka_state(settings: Settings) -> KafkaState:
+    """Asks the broker. Raises UnreachableError."""
     kafka = settings.kafka
-    topics = check_kafka(kafka)
-    result.problems += [f"Kafka: no topic {name}: run `earshot migrate`" for name in topic_configs(kafka) if name not in topics]
-    with outside(kafka) as consumer:
-        events, dead = kafka.topic("events"), kafka.topic("dead-letter")
-        result.events = states(consumer, events, topics.get(events, 0))
-        result.dead_letters = sum(partition.end - partition.first for partition in states(consumer, dead, topics.get(dead, 0)))
-    result.problems += [
-        f"{partition.lost}: see `earshot offsets accept-loss --help`" for partition in result.events if partition.lost
-    ]
+    try:
+        topics = check_kafka(kafka)
+        missing = [f"Kafka: no topic {name}: run `earshot migrate`" for name in topic_configs(kafka) if name not in topics]
+        with outside(kafka) as consumer:
+            names = kafka.topic("events"), kafka.topic("dead-letter")
+            events, dead = (states(consumer, name, topics.get(name, 0)) for name in names)
+    except KafkaException as error:
+        raise UnreachableError(f"Kafka at {kafka.bootstrap}: {kafka_reason(error)}") from None
+    lost = [f"{partition.lost}: see `earshot offsets accept-loss --help`" for partition in events if partition.lost]
+    return KafkaState(events, sum(partition.end - partition.first for partition in dead), missing + lost)
+
+
+def _kafka(settings: Settings, result: Status) -> None:
+    result.events, result.dead_letters, problems = kafka_state(settings)
+    result.problems += problems
 
 
 def _clickhouse(settings: Settings, result: Status) -> None:
@@ -154,29 +158,10 @@ def _ask_linked(client: Client, result: Status) -> None:
 
 
 def _health(settings: Settings, result: Status) -> None:
-    worker = f"http://{settings.worker.health_host}:{settings.worker.health_port}"
-    urls = {"worker": worker, "control": url_of(settings.control), "customers": url_of(settings.customers)}
-    if settings.sources:
-        urls["listener"] = f"http://{settings.listen.host}:{settings.listen.port}"
-    for name, url in urls.items():
+    for name, url in urls(settings).items():
         for path in ("/live", "/ready"):
-            ok, said = _ask(url + path)
-            (result.health if ok else result.problems).append(f"{name} {path}: {said}")
-    ok, said = _ask(url_of(settings.customers) + "/metrics", most=1 << 20)
-    if ok:
-        result.health.append("customers: leads" if " earshot_customers_leads 1.0 " in said else "customers: stands by")
-
-
-def _ask(url: str, most: int = 2_000) -> tuple[bool, str]:
-    """Whether it answers 200, and `most` bytes of what it says, in a line."""
-    try:
-        with urllib.request.urlopen(url, timeout=3) as answer:
-            return True, _line(answer.read(most))
-    except urllib.error.HTTPError as error:
-        return False, f"{url} says {error.code} {_line(error.read(most))}"
-    except (OSError, ValueError) as error:
-        return False, f"{url}: {reason(error)}"
-
-
-def _line(body: bytes) -> str:
-    return " ".join(body.decode(errors="replace").split())
+            said = ask(url + path)
+            (result.health if said.ok else result.problems).append(f"{name} {path}: {said}")
+    said = ask(url_of(settings.customers) + "/metrics", most=1 << 20)
+    if said.ok:
+        result.health.append("customers: leads" if " earshot_customers_leads 1.0 " in str(said) else "customers: stands by")

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from pipeline.cli.live_line import scrape
+from pipeline.monitoring.scrape import scrape
 from pipeline.config.settings import Settings
 from pipeline.listen.keep import Mentioning
 from pipeline.migrate import migrate

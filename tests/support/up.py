@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.cli.live_line import scrape
+from pipeline.monitoring.scrape import scrape
 from pipeline.embedded.child import free_port
 
 WAIT_S = 240.0
