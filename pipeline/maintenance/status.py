@@ -75,6 +75,21 @@ class Linked(NamedTuple):
     """Edges that link nobody, by reason."""
 
 
+class KafkaState(NamedTuple):
+    """What Kafka holds for the workers."""
+
+    events: list[PartitionState]
+    dead_letters: int
+    """Records in the dead-letter topic."""
+    problems: list[str]
+    """Topics that are missing, and offsets that were lost; a line each."""
+
+    @property
+    def lag(self) -> int:
+        """Records that exist and are unread."""
+        return sum(partition.lag for partition in self.events)
+
+
 @dataclass(slots=True)
 class Status:
     """The state of each part; `problems` has a line for each problem."""
