@@ -1,4 +1,5 @@
-"""Client of the APIs of control and customers (pipeline/api/server.py): sends a command, and says in one line why it failed."""
+"""Client of the APIs of control and customers (pipeline/api/server.py): sends a command, as the owner of a token or, by the
+console, for a person, and says in one line why it failed."""
 
 from __future__ import annotations
 
@@ -7,11 +8,13 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from urllib.parse import quote
 
+from pipeline.api.callers import actor_header
 from pipeline.config.apis import ControlSettings, CustomersSettings
 from pipeline.config.settings import Settings
-from pipeline.embedded.token import Api, token_of
-from pipeline.errors import EarshotError, SettingsError, UnreachableError, reason
+from pipeline.embedded.token import Api, console_token_of, token_of
+from pipeline.errors import ConflictError, EarshotError, SettingsError, UnknownName, UnreachableError, reason
 from schemas.untyped import JsonObject
 
 TIMEOUT_S = 30.0
@@ -24,6 +27,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """None: the token goes to this process and to nobody else."""
 
 
+_ERRORS: dict[int, type[EarshotError]] = {404: UnknownName, 409: ConflictError, 503: UnreachableError}
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
 
 
@@ -40,14 +44,17 @@ def ask(
     path: str,
     body: Mapping[str, object] | None = None,
     timeout_s: float = TIMEOUT_S,
+    actor: str = "",
 ) -> JsonObject:
-    """The answer of control, or of customers, to one request.
+    """The answer of control, or of customers, to one request. With `actor` it is the console's, for this person.
 
-    Raises SettingsError without a token or when it is refused, UnreachableError when nobody answers, EarshotError with the
-    API's own error when it refuses the command.
+    Raises SettingsError without a token or when it is refused, UnreachableError when nobody answers. With the API's own error
+    it raises UnknownName, ConflictError, or else EarshotError.
     """
-    url, token = url_of(settings.control if api == "control" else settings.customers), token_of(settings, api)
+    url = url_of(settings.control if api == "control" else settings.customers)
+    token, key = (console_token_of(settings, api), "console_token") if actor else (token_of(settings, api), "token")
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    headers |= actor_header(actor) if actor else {}
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url + path, data, headers, method=method)
     try:
@@ -58,9 +65,9 @@ def ask(
         with error:
             problem = _error_text(error)
         if error.code == 401:
-            what = f"does not know the token of setting {api}.token" if token else f"wants a token: set {api}.token"
-            raise SettingsError(f"{api} at {url} {what} (EARSHOT_{api.upper()}__TOKEN)") from None
-        raise (UnreachableError if error.code == 503 else EarshotError)(f"{api} at {url}: {problem}") from None
+            what = f"does not know the token of setting {api}.{key}" if token else f"wants a token: set {api}.{key}"
+            raise SettingsError(f"{api} at {url} {what} (EARSHOT_{api.upper()}__{key.upper()})") from None
+        raise _ERRORS.get(error.code, EarshotError)(f"{api} at {url}: {problem}") from None
     except TimeoutError:
         raise UnreachableError(f"{api} at {url}: no answer within {timeout_s:.0f} s; it may still do it") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -72,3 +79,50 @@ def _error_text(error: urllib.error.HTTPError) -> str:
         return str(json.loads(error.read(10_000))["error"])
     except (ValueError, KeyError, TypeError, OSError):
         return f"answers {error.code} {error.reason}"
+
+
+class ControlClient:
+    """The commands of control, asked by the console for a person. Each blocks until it is answered, for TIMEOUT_S at most, and
+    raises as `ask`: what was done is on record by then."""
+
+    def __init__(self, settings: Settings, timeout_s: float = TIMEOUT_S) -> None:
+        self._settings, self._timeout_s = settings, timeout_s
+
+    def acknowledge(self, actor: str, key: str, comment: str = "") -> JsonObject:
+        """The alert. `key` in hexadecimal, as all keys here."""
+        return self._ask(actor, "POST", f"/alerts/{quote(key, safe='')}/ack", {"comment": comment})
+
+    def silence(self, actor: str, of: Mapping[str, str], minutes: int, comment: str = "") -> JsonObject:
+        """The silence. `of` names a rule, a brand, a platform, or several of them."""
+        return self._ask(actor, "POST", "/silences", {**of, "minutes": minutes, "comment": comment})
+
+    def lift(self, actor: str, silence: str) -> JsonObject:
+        """The silence of this id, as it ends."""
+        return self._ask(actor, "DELETE", f"/silences/{quote(silence, safe='')}")
+
+    def silences(self, actor: str) -> list[JsonObject]:
+        """Those that have not ended."""
+        return list(self._ask(actor, "GET", "/silences")["silences"])
+
+    def test(self, actor: str, rule: str, brand: str = "") -> JsonObject:
+        """The test alert, and `untested`: the receivers that it does not test."""
+        return self._ask(actor, "POST", "/test", {"rule": rule, "brand": brand})
+
+    def take(self, actor: str, conversation: Mapping[str, str], comment: str = "") -> JsonObject:
+        """The case. `conversation` is brand, platform and conversation_id. Raises ConflictError if somebody else has it."""
+        return self._ask(actor, "POST", "/cases/take", {**conversation, "comment": comment})
+
+    def hand_over(self, actor: str, conversation: Mapping[str, str], owner: str, comment: str = "") -> JsonObject:
+        """The case, which is `owner`'s now; blank: nobody's."""
+        return self._ask(actor, "POST", "/cases/hand-over", {**conversation, "owner": owner, "comment": comment})
+
+    def done(self, actor: str, conversation: Mapping[str, str], comment: str = "") -> JsonObject:
+        """The case, which needs nothing more. Raises ConflictError if somebody else has it."""
+        return self._ask(actor, "POST", "/cases/done", {**conversation, "comment": comment})
+
+    def cases(self, actor: str) -> list[JsonObject]:
+        """Those that somebody has, the newest first."""
+        return list(self._ask(actor, "GET", "/cases")["cases"])
+
+    def _ask(self, actor: str, method: str, path: str, body: Mapping[str, object] | None = None) -> JsonObject:
+        return ask(self._settings, "control", method, path, body, self._timeout_s, actor)

@@ -1,31 +1,38 @@
 """The HTTP port of a process that takes commands: health for monitoring, and commands of people with a token.
 
 Bodies are JSON, errors `{"error": "..."}`. A command carries `Authorization: Bearer` and the token of an actor (setting
-`<name>.tokens`), which goes on record with it. Requests of a web page of another origin are refused
-(pipeline/http/same_origin.py).
+`<name>.tokens`), or the console's, which names the person (pipeline/api/callers.py). Each goes on record with its outcome,
+before it is answered. Browsers are refused: they have the console.
 """
 
 from __future__ import annotations
 
-import hmac
+import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
-from typing import ClassVar, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import ClassVar, NamedTuple, TypeVar
 
 import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pipeline.api.callers import Caller, Callers, RequestError, from_browser
+from pipeline.config.apis import ApiSettings
 from pipeline.config.document import first_problem
 from pipeline.errors import ConflictError, EarshotError, StackError, UnknownName
 from pipeline.http.same_origin import refusal
 from pipeline.monitoring.health import PATHS, Vitals, answer
+from schemas.acts import Act
+from schemas.times import utc_now
 
 log = logging.getLogger(__name__)
 
 MAX_BODY = 64 << 10
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Record = Callable[[Act], None]
+"""Puts an act on record. Blocks; raises EarshotError if it is not known to be."""
 
 
 class Body(BaseModel):
@@ -37,14 +44,22 @@ class Body(BaseModel):
 AnyBody = TypeVar("AnyBody", bound=Body)
 
 
-class RequestError(Exception):
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
+class Door(NamedTuple):
+    """Where a process takes commands, from whom, and how they go on record."""
+
+    host: str
+    port: int
+    callers: Callers
+    record: Record
+
+    @classmethod
+    def of(cls, api: str, section: ApiSettings, record: Record) -> Door:
+        """That of the settings."""
+        return cls(section.host, section.port, Callers.of(api, section), record)
 
 
 class CommandServer(ABC):
-    """Serves on `host:port` in the running event loop, from `start` to `stop`: health, and the routes of a subclass.
+    """Serves at its door in the running event loop, from `start` to `stop`: health, and the routes of a subclass.
 
     Without tokens it serves health alone, and refuses each command. An EarshotError of a route is its answer: 404 for
     UnknownName, 409 for ConflictError, else 503.
@@ -54,9 +69,9 @@ class CommandServer(ABC):
     """Of the process, and of its section in the settings."""
     max_body: ClassVar[int] = MAX_BODY
 
-    def __init__(self, vitals: Vitals, host: str, port: int, tokens: Mapping[str, str]) -> None:
-        self._vitals, self._host, self._port = vitals, host, port
-        self._tokens = {actor: token.encode() for actor, token in tokens.items()}
+    def __init__(self, vitals: Vitals, door: Door) -> None:
+        self._vitals = vitals
+        self._host, self._port, self._callers, self._record = door
         self._runner: web.AppRunner | None = None
 
     @abstractmethod
@@ -89,17 +104,29 @@ class CommandServer(ABC):
             await self._runner.cleanup()
             self._runner = None
 
-    def actor(self, request: web.Request) -> str:
-        """The owner of the request's token. Raises RequestError for an unknown token.
+    def caller(self, request: web.Request) -> Caller:
+        """Who asks. Raises RequestError as `Callers.caller`."""
+        return self._callers.caller(request.headers)
 
-        Every token is compared whole, so that the time taken reveals nothing.
+    @asynccontextmanager
+    async def acting(self, request: web.Request, act: str, subject: str = "", comment: str = "") -> AsyncIterator[Act]:
+        """Puts the command that the block runs on record, with its outcome; the block fills in what it knows of the rest.
+
+        Raises what the block raises, and EarshotError if a command that was done is not on record.
         """
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        sent = given.strip().encode(errors="surrogateescape")
-        actors = [actor for actor, token in self._tokens.items() if hmac.compare_digest(token, sent)]
-        if not actors or scheme.lower() != "bearer":
-            raise RequestError(401, f"send `Authorization: Bearer <token>` with a token of setting {self.name}.tokens")
-        return actors[0]
+        done = Act(*self.caller(request), act, subject, comment)
+        try:
+            yield done
+        except Exception as error:
+            known = isinstance(error, (EarshotError, RequestError))
+            done.outcome, done.at = str(error) if known else f"it failed: {type(error).__name__}", utc_now()
+            try:
+                await asyncio.to_thread(self._record, done)
+            except EarshotError as unrecorded:  # the caller is told of the first error
+                log.warning("%s", unrecorded)
+            raise
+        done.at = utc_now()
+        await asyncio.to_thread(self._record, done)
 
     async def _health(self, request: web.Request) -> web.Response:
         status, body, kind = answer(self._vitals, request.path)
@@ -110,7 +137,9 @@ class CommandServer(ABC):
         if reason := refusal(self._host, request.headers):
             raise RequestError(403, reason)
         if request.path not in PATHS:
-            self.actor(request)
+            if from_browser(request.headers):
+                raise RequestError(403, "not for browsers: use `earshot console`")
+            self.caller(request)
         return await handler(request)
 
     @web.middleware

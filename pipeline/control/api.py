@@ -9,22 +9,23 @@
     POST   /rollups                  {"since", "until"} -> makes the rollups anew; how far that is, as GET
     GET    /rollups                  -> {"of", "left", "failed"} of the last such rebuild, in quarter-hours of all rollups
 
-Keys and ids are 16 hexadecimal digits. Tokens, bodies and errors: pipeline/api/server.py. Contract of the commands:
-pipeline/control/commands.py.
+Keys and ids are 16 hexadecimal digits. Routes of cases: pipeline/control/case_routes.py. Tokens, bodies, errors, and how each
+command goes on record: pipeline/api/server.py. Contract of the commands: pipeline/control/commands.py.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from aiohttp import web
 from pydantic import AwareDatetime, Field, model_validator
 
-from pipeline.api.server import Body, CommandServer, body_of, json_answer
+from pipeline.api.server import Body, CommandServer, Door, body_of, json_answer
 from pipeline.clock import Clock, wall
+from pipeline.control.case_routes import CaseRoutes
+from pipeline.control.cases import Cases
 from pipeline.control.commands import Commands
 from pipeline.errors import ConflictError, UnknownName
 from pipeline.monitoring.health import Vitals
@@ -124,15 +125,16 @@ class ApiServer(CommandServer):
     def __init__(
         self,
         commands: Commands,
+        cases: Cases,
         rollups: Rollups,
         vitals: Vitals,
-        address: tuple[str, int],
-        tokens: Mapping[str, str],
+        door: Door,
         *,
         clock: Clock = wall,
     ) -> None:
-        super().__init__(vitals, *address, tokens)
+        super().__init__(vitals, door)
         self._commands, self._rollups, self._clock = commands, rollups, clock
+        self._cases = CaseRoutes(self, cases)
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -143,12 +145,18 @@ class ApiServer(CommandServer):
             web.post("/test", self._test),
             web.get("/rollups", self._rebuilt),
             web.post("/rollups", self._rebuild),
+            *self._cases.routes(),
         ]
 
     async def _ack(self, request: web.Request) -> web.Response:
         body = await body_of(request, AckBody)
         key = _key_of(request.match_info["key"], "alert")
-        return json_answer(to_record(await self._commands.acknowledge(key, self.actor(request), body.comment)))
+        async with self.acting(request, "acknowledge", f"{key:016x}", body.comment) as act:
+            before = self._commands.alert(key)
+            act.before = before and {"state": before.state, "actor": before.actor}
+            alert = await self._commands.acknowledge(key, act.actor, body.comment)
+            act.after = {"state": alert.state, "rule": alert.rule, "brand": alert.scope.brand}
+        return json_answer(to_record(alert))
 
     async def _silences(self, request: web.Request) -> web.Response:
         return json_answer({"silences": [silence_record(silence) for silence in self._commands.silences()]})
@@ -156,24 +164,33 @@ class ApiServer(CommandServer):
     async def _silence(self, request: web.Request) -> web.Response:
         body = await body_of(request, SilenceBody)
         ends_at = body.ends_at(datetime.fromtimestamp(self._clock(), UTC))
-        silence = await self._commands.silence(
-            body.rule, body.brand, body.platform, ends_at, self.actor(request), body.comment
-        )  # fmt: skip
-        return json_answer(silence_record(silence), 201)
+        names = (body.rule, body.brand, body.platform)
+        async with self.acting(request, "silence", " ".join(filter(None, names)), body.comment) as act:
+            made = silence_record(await self._commands.silence(*names, ends_at, act.actor, body.comment))
+            act.after = made
+        return json_answer(made, 201)
 
     async def _lift(self, request: web.Request) -> web.Response:
         number = _key_of(request.match_info["id"], "silence")
-        return json_answer(silence_record(await self._commands.lift(number, self.actor(request))))
+        async with self.acting(request, "lift", f"{number:016x}") as act:
+            known = [each for each in self._commands.silences() if each.silence_id == number]
+            act.before = silence_record(known[0]) if known else None
+            act.after = lifted = silence_record(await self._commands.lift(number, act.actor))
+        return json_answer(lifted)
 
     async def _test(self, request: web.Request) -> web.Response:
         body = await body_of(request, TestBody)
-        alert = await self._commands.test(body.rule, body.brand, self.actor(request))
+        async with self.acting(request, "test", " ".join(filter(None, (body.rule, body.brand)))) as act:
+            alert = await self._commands.test(body.rule, body.brand, act.actor)
+            act.after = {"alert": alert.hex}
         return json_answer({**to_record(alert), "untested": self._commands.untested(body.rule)}, 201)
 
     async def _rebuild(self, request: web.Request) -> web.Response:
         body = await body_of(request, RebuildBody)
         last = quarter_of(body.until - timedelta(seconds=1))
-        return json_answer(self._rollups.ask(Span(quarter_of(body.since), last))._asdict(), 202)
+        async with self.acting(request, "rebuild rollups", f"{rfc3339(body.since)} to {rfc3339(body.until)}") as act:
+            act.after = progress = self._rollups.ask(Span(quarter_of(body.since), last))._asdict()
+        return json_answer(progress, 202)
 
     async def _rebuilt(self, request: web.Request) -> web.Response:
         return json_answer(self._rollups.progress()._asdict())

@@ -21,6 +21,7 @@ import faust
 import pyarrow as pa
 
 from pipeline import migrate
+from pipeline.api.server import Door
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.query import asker
 from pipeline.clickhouse.terms import newest_sql
@@ -29,6 +30,7 @@ from pipeline.config.watched_file import WatchedFile
 from pipeline.control.api import ApiServer
 from pipeline.control.background import CAMPAIGN_SHARE, LATE_SHARE, Background, Campaigns, LateWindows
 from pipeline.control.calendars import Calendars
+from pipeline.control.cases import CaseCommands
 from pipeline.control.commands import AlertCommands
 from pipeline.control.evaluation import EVALUATING, Evaluation
 from pipeline.control.in_force import InForce
@@ -52,7 +54,9 @@ from pipeline.processors.mentions.brands import SAMPLE_BRANDS, BrandNames, parse
 from pipeline.rollups.kept import Kept
 from pipeline.rollups.roles import DEFAULT_ROLES, Roles, parse_roles
 from pipeline.rollups.tables import rollups
+from pipeline.sinks.acts import record
 from pipeline.sinks.alerts import AlertTables, AlertTopic
+from pipeline.sinks.cases import CaseTable
 from pipeline.sinks.changes import Changes
 from schemas.times import utc_now
 
@@ -76,7 +80,8 @@ class Control:
         metrics.MEMORY_LIMIT.set(memory_limit())
         self._vitals = Vitals()
         self._client = clickhouse_client(settings.clickhouse, timeout_s=60)
-        ask_soon = asker(clickhouse_client(settings.clickhouse, timeout_s=10))
+        soon = clickhouse_client(settings.clickhouse, timeout_s=10)
+        ask_soon = asker(soon)
         self._topic = topic = AlertTopic(settings.kafka.client(), settings.kafka.topic("alerts"))
         self._leader = leader = Leader(NAME, EVALUATING, self._client, self._vitals)
         self._tables = AlertTables(leader.inserter)
@@ -100,8 +105,8 @@ class Control:
         for name, digest in (("alerts", self._rules.digest), ("brands", self._brands.digest), ("roles", self._roles.digest)):
             self._in_force.note(f"{name}.yaml", digest)
         commands = AlertCommands(leader, evaluator, notifier, self._tables, ask_soon, lambda: self._brands.value.brands)
-        tokens = {actor: token.get_secret_value() for actor, token in settings.control.tokens.items()}
-        self._api = ApiServer(commands, self._rollups, self._vitals, (settings.control.host, settings.control.port), tokens)
+        door = Door.of(NAME, settings.control, partial(record, soon))
+        self._api = ApiServer(commands, CaseCommands(leader, CaseTable(leader.inserter)), self._rollups, self._vitals, door)
         self._app = self._make_app()
         self._reloads: set[asyncio.Task[None]] = set()
 

@@ -53,6 +53,10 @@ class Commands(Protocol):
         """The silences that have not ended."""
         ...
 
+    def alert(self, key: int) -> Alert | None:
+        """The alert as it is now; None: no open one has this key."""
+        ...
+
 
 class AlertCommands:
     """`Commands` of a control process. `ask` reads which names exist, `brands` are those of brands.yaml."""
@@ -115,6 +119,9 @@ class AlertCommands:
     def silences(self) -> list[Silence]:
         now = utc_now()
         return [silence for silence in list(self._evaluator.lifecycle.silences.values()) if silence.ends_at > now]
+
+    def alert(self, key: int) -> Alert | None:
+        return self._evaluator.lifecycle.by_key(key)
 
     async def _run(self, work: Callable[[], list[Alert]]) -> list[Alert]:
         """Runs `work` and publishes its changes. Raises EarshotError when another process has taken over meanwhile."""

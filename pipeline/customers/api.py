@@ -13,13 +13,12 @@ answers 409 with the reason, and is on record. Tokens, bodies and errors: pipeli
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.api.server import Body, CommandServer, body_of, json_answer
+from pipeline.api.server import Body, CommandServer, Door, body_of, json_answer
 from pipeline.customers.commands import Commands
 from pipeline.identity.rules_file import GIVEN
 from pipeline.monitoring.health import Vitals
@@ -84,8 +83,8 @@ class CustomersApi(CommandServer):
     max_body = 32 << 20
     """identity.yaml may list 100,000 hashes each of addresses and numbers."""
 
-    def __init__(self, commands: Commands, vitals: Vitals, host: str, port: int, tokens: Mapping[str, str]) -> None:
-        super().__init__(vitals, host, port, tokens)
+    def __init__(self, commands: Commands, vitals: Vitals, door: Door) -> None:
+        super().__init__(vitals, door)
         self._commands = commands
 
     def routes(self) -> list[web.RouteDef]:
@@ -93,13 +92,17 @@ class CustomersApi(CommandServer):
 
     async def _command(self, request: web.Request) -> web.Response:
         body = await body_of(request, CommandBody)
-        done = await self._commands.command(body.command(self.actor(request)))
+        async with self.acting(request, body.action, " ".join(filter(None, (body.a, body.b))), body.why) as act:
+            done = await self._commands.command(body.command(act.actor))
+            act.after = {"sequence": done.sequence, "moved": len(done.moved) + done.more}
         names = ("profile", "before", "after")
         moved = [{name: f"{key:016x}" for name, key in zip(names, move, strict=True)} for move in done.moved]
         return json_answer({"sequence": done.sequence, "moved": moved, "more": done.more})
 
     async def _rules(self, request: web.Request) -> web.Response:
         body = await body_of(request, RulesBody)
-        if body.rules is None:
-            await self._commands.broken(body.broken, self.actor(request))
-        return json_answer((await self._commands.apply(body.rules, self.actor(request)))._asdict())
+        async with self.acting(request, "apply", "identity.yaml") as act:
+            if body.rules is None:
+                await self._commands.broken(body.broken, act.actor)
+            act.after = applied = (await self._commands.apply(body.rules, act.actor))._asdict()
+        return json_answer(applied)

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 
 import faust
 from faust.types import TP
 
 from pipeline import migrate
+from pipeline.api.server import Door
 from pipeline.clickhouse import fingerprints
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.dictionary import Reloads
@@ -42,6 +44,7 @@ from pipeline.monitoring.health import Vitals, memory_limit
 from pipeline.monitoring.process import run_process
 from pipeline.monitoring.table_metrics import keep_asking
 from pipeline.processors.privacy import Pseudonymise
+from pipeline.sinks.acts import record
 from pipeline.sinks.customers import CustomerTables
 from schemas.contacts import DEFAULT
 
@@ -75,8 +78,8 @@ class CustomersProcess:
         self._reloads = Reloads(clickhouse_client(settings.clickhouse, timeout_s=60), steady)
         ask = asker(clickhouse_client(settings.clickhouse, timeout_s=10))
         commands = IdentityCommands(leader, state, lambda sql: ask(sql, {}), privacy.hashes)
-        tokens = {actor: token.get_secret_value() for actor, token in settings.customers.tokens.items()}
-        self._api = CustomersApi(commands, self._vitals, settings.customers.host, settings.customers.port, tokens)
+        keep = partial(record, clickhouse_client(settings.clickhouse, timeout_s=10))
+        self._api = CustomersApi(commands, self._vitals, Door.of(NAME, settings.customers, keep))
         self._app = self._make_app()
 
     def _make_app(self) -> faust.App:

@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pipeline.api.server import MAX_BODY
+from pipeline.api.callers import Callers
+from pipeline.api.server import MAX_BODY, Door
 from pipeline.control.api import ApiServer
 from pipeline.errors import StackError
 from pipeline.monitoring.health import Vitals
 from pipeline.rollups.asked import Asked
 from pipeline.rollups.rollup import QUARTER_S, Span
 from schemas.alerts import State
-from tests.support.control_api import NOW, OTHER, TOKEN, MemoryCommands, alert, serving
+from tests.support.control_api import CONSOLE, NOW, OTHER, TOKEN, MemoryCommands, alert, running, serving
 
 
 class Answer(NamedTuple):
@@ -97,6 +98,95 @@ def test_a_silence_comes_ends_and_is_listed(ask: Client, commands: MemoryCommand
     assert ask("DELETE", "/silences/0000000000000001").value["ends_at"] == "2026-11-02T10:30:00.000Z"
     assert list(commands.known) == [2]
     assert commands.known[2].ends_at - NOW == timedelta(minutes=90)
+
+
+def test_each_command_is_on_record_with_what_came_of_it(ask: Client, commands: MemoryCommands) -> None:
+    ask("POST", ACK, {"comment": "we look"})
+    made = ask("POST", "/silences", {"rule": "anger", "brand": "Acme", "minutes": 120}).value
+    ask("DELETE", f"/silences/{made['id']}", token=OTHER)
+    ask("POST", "/test", {"rule": "anger"})
+    ask("POST", "/test", {"rule": "angr"})
+    ask("POST", "/rollups", {"since": "2026-11-02T00:00:00Z", "until": "2026-11-03T00:00:00Z"})
+    assert [(each.actor, each.way, each.act, each.subject, each.outcome) for each in commands.acts] == [
+        ("ines", "api", "acknowledge", alert().hex, "done"),
+        ("ines", "api", "silence", "anger Acme", "done"),
+        ("lars", "api", "lift", made["id"], "done"),
+        ("ines", "api", "test", "anger", "done"),
+        ("ines", "api", "test", "angr", "there is no rule 'angr'"),
+        ("ines", "api", "rebuild rollups", "2026-11-02T00:00:00.000Z to 2026-11-03T00:00:00.000Z", "done"),
+    ]
+    first, silenced, lifted, *_ = commands.acts
+    assert (first.comment, first.before, first.after) == (
+        "we look", {"state": "firing", "actor": ""}, {"state": "acknowledged", "rule": "anger", "brand": "Acme"}
+    )  # fmt: skip
+    assert (silenced.after, lifted.before) == (made, made)
+    assert len({each.id for each in commands.acts}) == 6
+    assert ask("GET", "/silences").status == ask("GET", "/cases").status == 200 and len(commands.acts) == 6, "to look is no act"
+
+
+def test_what_can_not_be_put_on_record_is_not_told_as_done(ask: Client, commands: MemoryCommands) -> None:
+    commands.unrecorded = "acknowledge: done, and not on record: no answer in time"
+    done = ask("POST", ACK, {})
+    assert done[:2] == (503, {"error": commands.unrecorded})
+    assert ask("POST", ACK.replace(alert().hex, "00000000000000aa"), {}).status == 404, "the first error is told"
+
+
+def test_a_fault_is_on_record_without_its_words(
+    ask: Client, commands: MemoryCommands, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("CRITICAL"):
+        assert ask("POST", "/test", {"rule": "crash"}).status == 500
+    assert [(each.act, each.outcome) for each in commands.acts] == [("test", "it failed: RuntimeError")]
+
+
+def test_the_console_alone_names_the_person_who_acts(ask: Client, commands: MemoryCommands) -> None:
+    zoe = {"X_Earshot_Actor": "Zo%C3%AB%20M%C3%BCller"}
+    assert ask("POST", ACK, {}, token=CONSOLE, **zoe).value["actor"] == "Zoë Müller"
+    assert [(each.actor, each.way) for each in commands.acts] == [("Zoë Müller", "console")]
+    for token in (TOKEN, OTHER):
+        refused = ask("POST", ACK, {}, token=token, **zoe)
+        assert (refused.status, "a token is of one person" in refused.value["error"]) == (400, True)
+    assert ask("POST", ACK, {}, token="the token of nobody", **zoe).status == 401
+    for name in (None, "", "%20", "%00", "a%0Ab", "%E2%80%AE", "%FF", "x" * 201):
+        refused = ask("POST", ACK, {}, token=CONSOLE, X_Earshot_Actor=name)
+        assert (refused.status, "names the person" in refused.value["error"]) == (400, True), name
+    assert len(commands.acts) == 1
+
+
+def test_where_the_console_has_no_token_none_is_empty(commands: MemoryCommands) -> None:
+    door = Door("127.0.0.1", 0, Callers("control", {"ines": TOKEN}), commands.record)
+    with running(ApiServer(commands, commands.cases, Asked(), Vitals(), door)) as server:
+        assert Client(server.port)("POST", ACK, {}, token="", X_Earshot_Actor="ines").status == 401
+
+
+def test_a_conversation_is_taken_handed_over_and_done(ask: Client, commands: MemoryCommands) -> None:
+    of = {"brand": "Acme", "platform": "trustpilot", "conversation_id": "r-1"}
+    taken = ask("POST", "/cases/take", {**of, "comment": "mine"})
+    assert (taken.status, taken.value["state"], taken.value["owner"]) == (200, "taken", "ines")
+    assert ask("POST", "/cases/take", of, token=OTHER)[:2] == (409, {"error": "ines has it"})
+    assert ask("GET", "/cases").value == {"cases": [taken.value]}
+    given = ask("POST", "/cases/hand-over", {**of, "owner": "lars"})
+    assert (given.value["owner"], given.value["actor"]) == ("lars", "ines")
+    assert ask("POST", "/cases/done", of, token=OTHER).value["state"] == "done"
+    assert ask("GET", "/cases").value == {"cases": []}
+    assert [(each.act, each.subject, each.outcome) for each in commands.acts] == [
+        (act, "Acme trustpilot r-1", outcome)
+        for act, outcome in (("take", "done"), ("take", "ines has it"), ("hand over", "done"), ("done", "done"))
+    ]
+    assert (commands.acts[2].before, commands.acts[2].after) == (taken.value, given.value)
+    for body in ({}, of | {"brand": ""}, of | {"conversation_id": "x" * 1_001}, of | {"owner": "lars"}):
+        assert ask("POST", "/cases/take", body).status == 400
+
+
+@pytest.mark.parametrize("header", ["Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"])
+def test_no_browser_commands(ask: Client, commands: MemoryCommands, header: str) -> None:
+    """Not even one that shows a page of the same origin: it has the console."""
+    own = {"Origin": f"http://127.0.0.1:{ask.port}", "Sec-Fetch-Site": "same-origin"}.get(header, "empty")
+    refused = ask("POST", ACK, {}, **{header: own})
+    assert refused[:2] == (403, {"error": "not for browsers: use `earshot console`"})
+    assert ask("GET", "/silences", **{header: own}).status == 403
+    assert ask("GET", "/live", token=None, **{header: own}).status == 200
+    assert commands.acts == [] and commands.alerts[alert().key] == alert()
 
 
 def test_a_test_alert_says_that_it_is_one(ask: Client) -> None:
@@ -216,6 +306,7 @@ def test_what_went_wrong_inside_is_in_the_log_alone(ask: Client, caplog: pytest.
 
 def test_a_port_that_is_taken_is_one_line(commands: MemoryCommands) -> None:
     with serving(commands) as server:
-        other = ApiServer(commands, Asked(), Vitals(), ("127.0.0.1", server.port), {})
+        door = Door("127.0.0.1", server.port, Callers("control", {}), commands.record)
+        other = ApiServer(commands, commands.cases, Asked(), Vitals(), door)
         with pytest.raises(StackError, match=rf"control's port 127\.0\.0\.1:{server.port}: "):
             asyncio.run(other.start())

@@ -18,9 +18,12 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy import metrics_table
 from deploy.grafana import board
+from pipeline.api.callers import Callers
+from pipeline.api.server import Door
 from pipeline.config.load import load
 from pipeline.config.settings import ENV_PREFIX
 from pipeline.control.api import ApiServer
+from pipeline.control.cases import Cases
 from pipeline.control.commands import Commands
 from pipeline.embedded.analyst import NEWEST
 from pipeline.embedded.analyst_names import ANALYST, CONSOLE, Rights
@@ -149,7 +152,8 @@ def test_control_answers_prometheus_under_its_containers_name(host: str) -> None
     async def scrape() -> str:
         # Health runs no command.
         host = SERVICES["control"]["environment"]["EARSHOT_CONTROL__HOST"]
-        server = ApiServer(cast(Commands, None), Asked(), Vitals(), (host, 0), {})
+        door = Door(host, 0, Callers("control", {}), lambda act: None)
+        server = ApiServer(cast(Commands, None), cast(Cases, None), Asked(), Vitals(), door)
         await server.start()
         try:
             url = f"http://127.0.0.1:{server.port}/metrics"

@@ -63,7 +63,7 @@ def test_each_route_is_in_the_table() -> None:
     table = PAGE.partition("## Routes")[2].partition("## ")[0]
     listed = {(method, re.sub(r"\{\w+\}", "0" * 16, path)) for method, path in ROUTE.findall(table)}
     assert {path for _, path in listed} >= set(PATHS)
-    code = (ROOT / "pipeline/control/api.py").read_text()
+    code = "".join((ROOT / f"pipeline/control/{name}.py").read_text() for name in ("api", "case_routes"))
     added = {
         (method.upper(), re.sub(r"\{\w+\}", "0" * 16, path)) for method, path in re.findall(r'web\.(\w+)\("(/[^"]+)"', code)
     }

@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
+from pipeline.api.callers import Callers
+from pipeline.api.server import Door
 from pipeline.config.document import first_problem
 from pipeline.customers.api import CustomersApi
 from pipeline.customers.commands import Applied, Done
@@ -44,7 +46,8 @@ class MemoryCommands:
 
 
 def server() -> CustomersApi:
-    return CustomersApi(MemoryCommands(), Vitals(), "127.0.0.1", 0, TOKENS)
+    door = Door("127.0.0.1", 0, Callers("customers", TOKENS), lambda act: None)
+    return CustomersApi(MemoryCommands(), Vitals(), door)
 
 
 def test_each_request_is_answered_as_the_page_says() -> None:

@@ -10,18 +10,23 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from pipeline.api.server import CommandServer
+from pipeline.api.callers import Callers
+from pipeline.api.server import CommandServer, Door
 from pipeline.control.api import ApiServer, Rollups
-from pipeline.errors import ConflictError, UnknownName
+from pipeline.control.cases import Changed
+from pipeline.errors import ConflictError, UnknownName, UnreachableError
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.silences import Silence
 from pipeline.rollups.asked import Asked
+from pipeline.sinks.cases import Case, Conversation
+from schemas.acts import Act
 from schemas.alerts import Alert, Scope, State, alert_key
 
 AnyServer = TypeVar("AnyServer", bound=CommandServer)
 NOW = datetime(2026, 11, 2, 10, 30, tzinfo=UTC)
 TOKEN, OTHER = "a token of ines, 24 long", "the token that lars has"
 TOKENS = {"ines": TOKEN, "lars": OTHER}
+CONSOLE = "the token of the console"
 
 
 def alert(rule: str = "anger", brand: str = "Acme", **fields: object) -> Alert:
@@ -52,6 +57,16 @@ class MemoryCommands:
     def __init__(self, *alerts: Alert) -> None:
         self.alerts = {each.key: each for each in alerts}
         self.known: dict[int, Silence] = {}
+        self.cases = MemoryCases()
+        self.acts: list[Act] = []
+        self.unrecorded = ""
+        """Why no act can be put on record."""
+
+    def record(self, act: Act) -> None:
+        """Where the server puts acts on record."""
+        if self.unrecorded:
+            raise UnreachableError(self.unrecorded)
+        self.acts.append(act)
 
     async def acknowledge(self, key: int, actor: str, comment: str) -> Alert:
         found = self.alerts.get(key)
@@ -88,6 +103,37 @@ class MemoryCommands:
     def silences(self) -> list[Silence]:
         return list(self.known.values())
 
+    def alert(self, key: int) -> Alert | None:
+        return self.alerts.get(key)
+
+
+class MemoryCases:
+    """`Cases` in memory, of the conversations of one brand."""
+
+    def __init__(self) -> None:
+        self.known: dict[Conversation, Case] = {}
+
+    async def take(self, of: Conversation, actor: str, comment: str) -> Changed:
+        return self._change(of, Case(*of, "taken", actor, actor, comment, NOW, NOW))
+
+    async def hand_over(self, of: Conversation, owner: str, actor: str, comment: str) -> Changed:
+        return self._change(of, Case(*of, "taken" if owner else "free", owner, actor, comment, NOW, NOW))
+
+    async def done(self, of: Conversation, actor: str, comment: str) -> Changed:
+        return self._change(of, Case(*of, "done", actor, actor, comment, NOW, NOW))
+
+    async def taken(self) -> list[Case]:
+        return [case for case in self.known.values() if case.state == "taken"]
+
+    def _change(self, of: Conversation, case: Case) -> Changed:
+        before = self.known.get(of)
+        if of.brand != "Acme":
+            raise UnknownName(f"there is no conversation {of.conversation_id!r}")
+        if before is not None and before.owner != case.actor:
+            raise ConflictError(f"{before.owner} has it")
+        self.known[of] = case
+        return Changed(before, case)
+
 
 @contextmanager
 def serving(
@@ -98,8 +144,9 @@ def serving(
     rollups: Rollups | None = None,
 ) -> Iterator[ApiServer]:
     """The control API, on a free port."""
-    rollups = rollups or Asked()
-    with running(ApiServer(commands, rollups, vitals or Vitals(), (host, 0), tokens, clock=NOW.timestamp)) as server:
+    rollups, vitals = rollups or Asked(), vitals or Vitals()
+    door = Door(host, 0, Callers("control", tokens, CONSOLE), commands.record)
+    with running(ApiServer(commands, commands.cases, rollups, vitals, door, clock=NOW.timestamp)) as server:
         yield server
 
 

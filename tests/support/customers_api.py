@@ -9,10 +9,14 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import polars as pl
+from pydantic import SecretStr
 
+from pipeline.api.callers import Callers
+from pipeline.api.server import Door
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.query import asker
 from pipeline.config.apis import CustomersSettings
@@ -23,12 +27,13 @@ from pipeline.customers.state import State
 from pipeline.leader import Leader
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.privacy import Pseudonymise
+from pipeline.sinks.acts import record
 from pipeline.sinks.customers import CustomerTables
 from schemas.contacts import DEFAULT
 from schemas.evidence import EVIDENCE_COLUMNS
 from schemas.identity import CRM, account_key, edge_keys, value_key
 
-INES, LARS = "a token of ines, 24 long", "the token that lars has"
+INES, LARS, CONSOLE = "a token of ines, 24 long", "the token that lars has", "the token of the console"
 T = TypeVar("T")
 
 
@@ -89,12 +94,14 @@ def stewarded(settings: Settings) -> Iterator[Stewarded]:
     state = State(CustomerTables(leader.inserter), privacy.hashes)
     ask = asker(clickhouse_client(settings.clickhouse))
     commands = IdentityCommands(leader, state, lambda sql: ask(sql, {}), privacy.hashes)
-    api = CustomersApi(commands, vitals, "127.0.0.1", 0, {"ines": INES, "lars": LARS})
+    callers = Callers("customers", {"ines": INES, "lars": LARS}, CONSOLE)
+    api = CustomersApi(commands, vitals, Door("127.0.0.1", 0, callers, partial(record, client)))
     try:
         wait(leader.on_thread(lambda: state.start(1, leader.lease.generation)))
         with leader.serving(leader.lease.generation):
             wait(api.start())
-            there = settings.model_copy(update={"customers": CustomersSettings(port=api.port, token=INES)})
+            asked = CustomersSettings(port=api.port, token=SecretStr(INES), console_token=SecretStr(CONSOLE))
+            there = settings.model_copy(update={"customers": asked})
             yield Stewarded(there, state, privacy.hashes, lambda work: wait(leader.on_thread(work)))
             wait(api.stop())
     finally:
