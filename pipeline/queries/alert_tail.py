@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import TypeVar
 
@@ -28,26 +28,18 @@ def follow(kafka: KafkaSettings, since: datetime | None = None, stop: threading.
     partitions = check_kafka(kafka).get(topic)
     if partitions is None:
         raise MigrationError(f"Kafka at {kafka.bootstrap} has no topic {topic}: run `earshot migrate`")
-    config: KafkaConfig = {
-        **kafka.client(),
-        "group.id": "earshot-watch",  # librdkafka wants a group; without commits and subscriptions there is none
-        "enable.auto.commit": False,
-        "auto.offset.reset": "latest",
-        "log_level": 0,
-        "error_cb": lambda error: None,
-    }
-    consumer = Consumer(config)
+    consumer = Consumer(tail_config(kafka))
     try:
         begin, ends = _patiently(lambda: _begin(consumer, topic, partitions, since))
         consumer.assign(begin)
-        past, reached = list[Alert](), not ends
+        past, whole = list[Alert](), not ends
         while stop is None or not stop.is_set():
             message = consumer.poll(POLL_S)
             alert = None if message is None or message.error() else parse_alert(message.value())
-            if not reached:
+            if not whole:
                 past += [alert] if alert else []
-                reached = _reached(consumer, ends)
-                if reached:
+                whole = reached(consumer, ends)
+                if whole:
                     yield from sorted(past, key=lambda change: (change.changed_at, change.version))
             elif alert is not None:
                 yield alert
@@ -55,6 +47,18 @@ def follow(kafka: KafkaSettings, since: datetime | None = None, stop: threading.
         raise UnreachableError(f"Kafka at {kafka.bootstrap}: {kafka_reason(error)}") from None
     finally:
         consumer.close()
+
+
+def tail_config(kafka: KafkaSettings) -> KafkaConfig:
+    """librdkafka's settings for a reader that commits nothing and is in no group."""
+    return {
+        **kafka.client(),
+        "group.id": "earshot-watch",  # librdkafka wants a group; without commits and subscriptions there is none
+        "enable.auto.commit": False,
+        "auto.offset.reset": "latest",
+        "log_level": 0,
+        "error_cb": lambda error: None,
+    }
 
 
 def _begin(
@@ -89,6 +93,7 @@ def _patiently(ask: Callable[[], T]) -> T:
             time.sleep(POLL_S)
 
 
-def _reached(consumer: Consumer, ends: dict[int, int]) -> bool:
+def reached(consumer: Consumer, ends: Mapping[int, int]) -> bool:
+    """Whether all records before these offsets were read, partition by partition."""
     offsets = {each.partition: each.offset for each in consumer.position(consumer.assignment())}
     return all(offsets.get(partition, -1) >= end for partition, end in ends.items())

@@ -1,0 +1,79 @@
+"""Server-sent events: how they are written, and the queue of one stream that reads them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple
+
+MOST_WAITING = 2_000
+"""Events that may wait for one stream, besides what its connection holds. Streams share them, so they cost no memory of
+their own."""
+BEAT = b": beat\n\n"
+
+
+class Said(NamedTuple):
+    """One event for the browser."""
+
+    name: str
+    data: str
+
+
+def encoded(said: Said, place: str = "") -> bytes:
+    """The event as it is sent. `place`: its id; what is said after it is told to who comes back with it."""
+    # The three ends of a line that the format knows: none can begin a field of its own.
+    lines = said.data.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    fields = [*([f"id: {place}"] if place else []), f"event: {said.name}", *(f"data: {line}" for line in lines)]
+    return ("\n".join(fields) + "\n\n").encode(errors="replace")
+
+
+class Stream:
+    """What one open page has still to be sent. For one event loop.
+
+    It never holds up who writes: when too much waits, it is dropped, and its connection is cut off (`cut`).
+    """
+
+    def __init__(self, session: str, cut: Callable[[], None] | None = None) -> None:
+        self.session = session
+        self.dropped = False
+        self._cut = cut
+        self._waiting: list[bytes] = []
+        self._over = False
+        self._some = asyncio.Event()
+
+    def put(self, event: bytes) -> None:
+        """One more event."""
+        if self._over:
+            return
+        self._waiting.append(event)
+        if len(self._waiting) > MOST_WAITING:
+            self.drop()
+        self._some.set()
+
+    def end(self, last: bytes = b"") -> None:
+        """Ends it after what waits and `last`."""
+        if last:
+            self.put(last)
+        self._over = True
+        self._some.set()
+
+    def lose(self) -> None:
+        """Ends it at once; what waits is lost, and the browser asks for it when it comes back."""
+        self.dropped = self._over = True
+        self._waiting.clear()
+        self._some.set()
+
+    def drop(self) -> None:
+        """The same, and the connection goes: its browser does not read."""
+        self.lose()
+        if self._cut:
+            self._cut()
+
+    async def take(self) -> bytes:
+        """All that waits, together, as soon as there is something; nothing: it is over."""
+        while not self._waiting and not self._over:
+            self._some.clear()
+            await self._some.wait()
+        block = b"".join(self._waiting)
+        self._waiting.clear()
+        return block
