@@ -88,9 +88,9 @@ class ControlClient:
     def __init__(self, settings: Settings, timeout_s: float = TIMEOUT_S) -> None:
         self._settings, self._timeout_s = settings, timeout_s
 
-    def acknowledge(self, actor: str, key: str, comment: str = "") -> JsonObject:
-        """The alert. `key` in hexadecimal, as all keys here."""
-        return self._ask(actor, "POST", f"/alerts/{quote(key, safe='')}/ack", {"comment": comment})
+    def acknowledge(self, actor: str, key: str, comment: str = "", again: bool = True) -> JsonObject:
+        """The alert. `key` in hexadecimal, as all keys here. Without `again`: ConflictError if somebody has acknowledged it."""
+        return self._ask(actor, "POST", f"/alerts/{quote(key, safe='')}/ack", {"comment": comment, "again": again})
 
     def silence(self, actor: str, of: Mapping[str, str], minutes: int, comment: str = "") -> JsonObject:
         """The silence. `of` names a rule, a brand, a platform, or several of them."""

@@ -1,7 +1,7 @@
 """The control API: the HTTP port of `earshot control`, with health for monitoring and commands for people.
 
     GET    /live  /ready  /metrics   as a worker has them (pipeline/monitoring/health.py)
-    POST   /alerts/{key}/ack         {"comment"}                                                  -> the alert
+    POST   /alerts/{key}/ack         {"comment", "again"}                                         -> the alert
     POST   /silences                 {"rule", "brand", "platform", "minutes" | "until", "comment"} -> the silence
     DELETE /silences/{id}            -> the silence, as it ends
     GET    /silences                 -> the silences that have not ended
@@ -57,6 +57,8 @@ class AckBody(Body):
     """Of POST /alerts/{key}/ack."""
 
     comment: str = Field("", max_length=2_000)
+    again: bool = True
+    """False: only if nobody has acknowledged it yet."""
 
 
 class SilenceBody(Body):
@@ -154,7 +156,7 @@ class ApiServer(CommandServer):
         async with self.acting(request, "acknowledge", f"{key:016x}", body.comment) as act:
             before = self._commands.alert(key)
             act.before = before and {"state": before.state, "actor": before.actor}
-            alert = await self._commands.acknowledge(key, act.actor, body.comment)
+            alert = await self._commands.acknowledge(key, act.actor, body.comment, body.again)
             act.after = {"state": alert.state, "rule": alert.rule, "brand": alert.scope.brand}
         return json_answer(to_record(alert))
 

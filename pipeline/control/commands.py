@@ -27,8 +27,8 @@ class Commands(Protocol):
     """Each returns once its result is in ClickHouse; raises UnknownName, ConflictError, or EarshotError while another process
     leads."""
 
-    async def acknowledge(self, key: int, actor: str, comment: str) -> Alert:
-        """No reminders until the alert resolves."""
+    async def acknowledge(self, key: int, actor: str, comment: str, again: bool = True) -> Alert:
+        """No reminders until the alert resolves. Without `again` it is refused if somebody has acknowledged it."""
         ...
 
     async def silence(
@@ -73,7 +73,7 @@ class AlertCommands:
         self._leader, self._evaluator, self._notifier = leader, evaluator, notifier
         self._store, self._ask, self._brands = store, ask, brands
 
-    async def acknowledge(self, key: int, actor: str, comment: str) -> Alert:
+    async def acknowledge(self, key: int, actor: str, comment: str, again: bool = True) -> Alert:
         def work() -> list[Alert]:
             alert = self._evaluator.lifecycle.by_key(key)
             if alert is None:
@@ -81,6 +81,8 @@ class AlertCommands:
                 raise ConflictError(f"alert {key:016x} is resolved") if known else UnknownName(f"there is no alert {key:016x}")
             if alert.state == State.PENDING:
                 raise ConflictError(f"alert {key:016x} is pending: it does not fire yet")
+            if alert.state == State.ACKNOWLEDGED and not again:
+                raise ConflictError(f"{alert.actor} has acknowledged it, at {alert.changed_at:%H:%M:%S} UTC")
             return self._evaluator.acknowledge(alert, actor, comment, utc_now())
 
         self._check_leader()

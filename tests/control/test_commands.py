@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -80,6 +81,18 @@ async def test_a_command_that_the_alert_does_not_allow_is_refused() -> None:
         with pytest.raises(UnknownName, match="there is no rule 'crysis'"):
             await bench.commands.test("crysis", "", "ines")
     assert bench.log == []
+
+
+async def test_of_two_who_acknowledge_at_once_the_second_is_told_who_was_first() -> None:
+    bench = Bench(OPEN)
+    with bench.serving():
+        done = await asyncio.gather(
+            *(bench.commands.acknowledge(OPEN.key, who, "", again=False) for who in ("ines", "lars")), return_exceptions=True
+        )
+        refused = [each for each in done if isinstance(each, ConflictError)]
+        (first,) = (each for each in done if not isinstance(each, BaseException))
+        assert len(refused) == 1 and str(refused[0]).startswith(f"{first.actor} has acknowledged it, at ")
+        assert (await bench.commands.acknowledge(OPEN.key, "mara", "")).actor == "mara"
 
 
 async def test_a_control_that_stands_by_or_stops_takes_no_command() -> None:

@@ -68,12 +68,14 @@ class MemoryCommands:
             raise UnreachableError(self.unrecorded)
         self.acts.append(act)
 
-    async def acknowledge(self, key: int, actor: str, comment: str) -> Alert:
+    async def acknowledge(self, key: int, actor: str, comment: str, again: bool = True) -> Alert:
         found = self.alerts.get(key)
         if found is None:
             raise UnknownName(f"there is no alert {key:016x}")
         if found.state is State.RESOLVED:
             raise ConflictError(f"alert {found.hex} is resolved")
+        if found.state is State.ACKNOWLEDGED and not again:
+            raise ConflictError(f"{found.actor} has acknowledged it, at {found.changed_at:%H:%M:%S} UTC")
         self.alerts[key] = found.change(NOW, state=State.ACKNOWLEDGED, actor=actor, comment=comment)
         return self.alerts[key]
 
