@@ -28,7 +28,7 @@ from pipeline.config.settings import Settings
 from pipeline.console.connections import Server, listen
 from pipeline.console.desk import Desk, Entry
 from pipeline.console.guard import Guard
-from pipeline.console.pages import login, start
+from pipeline.console.pages import brand, login, posts, start
 from pipeline.console.people import People
 from pipeline.console.place import Place
 from pipeline.console.reads import Reads
@@ -39,9 +39,9 @@ from pipeline.monitoring.health import PATHS, Vitals, answer, memory_limit
 from pipeline.monitoring.process import run_process
 from pipeline.monitoring.table_metrics import keep_asking
 
-PAGES = (start, login)
+PAGES = (start, login, brand, posts)
 """The modules of pages, each with ROUTES."""
-MENU = (Entry("/", "Start"),)
+MENU = (Entry("/", "Start"), Entry("/brands", "Brands"))
 WRITER_S = 3
 """The longest that a request waits for table console_sessions."""
 SETTLE_S = 5.0

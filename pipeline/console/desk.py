@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from pipeline.clock import Clock, wall
 from pipeline.config.settings import Settings
 from pipeline.console.assets import Assets
+from pipeline.console.charts import bar, spark
 from pipeline.console.cookies import Cookie
 from pipeline.console.form import csrf_of
 from pipeline.console.people import People
@@ -57,6 +58,9 @@ class Desk:
     menu: Sequence[Entry] = ()
     scripts: Sequence[str] = ()
     """The libraries that every page loads, by their paths; none where they can't be had."""
+    chart_scripts: Sequence[str] = ()
+    chart_styles: Sequence[str] = ()
+    """The same, of pages with charts."""
 
     def __post_init__(self) -> None:
         self.cookie = Cookie(self.place.https)
@@ -70,7 +74,7 @@ class Desk:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self.templates.globals["asset"] = self.assets.url
+        self.templates.globals |= {"asset": self.assets.url, "spark": spark, "bar": bar}
         self.templates.filters.update(FILTERS)
 
     def page(self, request: Request, template: str, status: int = 200, /, **values: object) -> Response:
@@ -82,6 +86,8 @@ class Desk:
             "menu": self.menu,
             "path": request.url.path,
             "scripts": self.scripts,
+            "chart_scripts": self.chart_scripts,
+            "chart_styles": self.chart_styles,
             "fragment": bool(request.headers.get("hx-request")),
         }
         return HTMLResponse(self.templates.get_template(template).render(known | values), status)

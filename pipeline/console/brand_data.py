@@ -1,0 +1,185 @@
+"""What the page of a brand shows: answers of the named queries over a window and over the time before it."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import quote, urlencode
+
+from pipeline.clickhouse.row_versions import quoted
+from pipeline.clock import Clock
+from pipeline.config.document import hint
+from pipeline.config.settings import Settings
+from pipeline.console.part import Part, part
+from pipeline.console.reads import Answer, Reads
+from pipeline.console.spans import Window
+from pipeline.errors import UnknownName
+from pipeline.queries.alerts import overlapping_sql
+from pipeline.queries.counted_names import is_named_sql
+from pipeline.queries.names import brand_names
+from schemas.alerts import Alert, alert_of
+from schemas.times import rfc3339
+
+KEEP_S = 5.0
+"""As old as numbers may be."""
+MOST_ALERTS = 100
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A query over the window, and over the time before it."""
+
+    now: Answer
+    before: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """The alerts about a brand in a window, the last begun first."""
+
+    alerts: list[Alert]
+    sql: str
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Share of voice: by period for the chart, and as a whole. Of a panel that changed only the newest version is compared."""
+
+    by_period: Answer
+    whole: Pair
+
+
+@dataclass(frozen=True, slots=True)
+class Brand:
+    """All that the page shows; each part can fail by itself."""
+
+    name: str
+    volume: Part[Pair]
+    tone: Part[Pair]
+    shares: Part[Shares]
+    platforms: Part[Pair]
+    languages: Part[Pair]
+    alerts: Part[Happened]
+
+
+async def check_brand(reads: Reads, settings: Settings, name: str) -> None:
+    """Raises UnknownName for a brand that neither the files nor stored rows nor alerts name, and ReadFailed."""
+    known = brand_names(settings)
+    if name in known:
+        return
+    alerted = f"SELECT 1 FROM alerts WHERE brand = {quoted(name)} AND brand != '' LIMIT 1"
+    answers = await asyncio.gather(reads.ask(alerted), reads.ask(is_named_sql("brand", name))) if name else ()
+    if not any(answer.rows for answer in answers):
+        raise UnknownName(
+            f"There is no brand {name[:100]!r}, neither in the files nor in stored events{hint(name[:100], known)}."
+        )
+
+
+async def brand(reads: Reads, name: str, window: Window, clock: Clock) -> Brand:
+    """Asks for all parts at once."""
+    volume, tone, shares, platforms, languages, alerts = await asyncio.gather(
+        part(volume_of(reads, name, window), clock),
+        part(tone_of(reads, name, window), clock),
+        part(shares_of(reads, name, window), clock),
+        part(_split(reads, name, window, "platform"), clock),
+        part(_split(reads, name, window, "language"), clock),
+        part(alerts_of(reads, name, window), clock),
+    )
+    return Brand(name, volume, tone, shares, platforms, languages, alerts)
+
+
+async def volume_of(reads: Reads, name: str, window: Window) -> Pair:
+    """Query volume by period. Raises ReadFailed, as all below."""
+    return await _pair(reads, "volume", window, brand=name)
+
+
+async def tone_of(reads: Reads, name: str, window: Window) -> Pair:
+    """Query sentiment by period."""
+    return await _pair(reads, "sentiment", window, brand=name)
+
+
+async def shares_of(reads: Reads, name: str, window: Window) -> Shares:
+    """Query share_of_voice: with the competitors of brands.yaml."""
+    period = "hour" if window.period == "quarter-hour" else window.period
+    by_period, whole = await asyncio.gather(
+        reads.named("share_of_voice", window.given(brand=name, period=period), KEEP_S),
+        _pair(reads, "share_of_voice", window, brand=name, period="all"),
+    )
+    return Shares(by_period, whole)
+
+
+async def alerts_of(reads: Reads, name: str, window: Window) -> Happened:
+    """The alerts about the brand that were open in the window, tests and those that never fired left out."""
+    answer = await reads.ask(*overlapping_sql(name, window.start, window.end, MOST_ALERTS + 1), KEEP_S, MOST_ALERTS)
+    return Happened([alert_of(row) for row in answer.rows], answer.sql, answer.cut)
+
+
+async def _split(reads: Reads, name: str, window: Window, by: str) -> Pair:
+    return await _pair(reads, "volume", window, brand=name, period="all", by=by)
+
+
+async def _pair(reads: Reads, query: str, window: Window, **more: str) -> Pair:
+    now, before = await asyncio.gather(
+        reads.named(query, window.given(**more), KEEP_S), reads.named(query, window.given_before(**more), KEEP_S)
+    )
+    return Pair(now, before)
+
+
+# --- sums -------------------------------------------------------------------------------------------------------------
+def total(answer: Answer, column: str) -> int:
+    """The sum of a column."""
+    return sum(count(row, column) for row in answer.rows)
+
+
+def count(row: Row, column: str) -> int:
+    """A whole number of a row; null is 0."""
+    return int(str(row[column] or 0))
+
+
+def decimal(row: Row, column: str) -> float | None:
+    """A number of a row."""
+    return None if row[column] is None else float(str(row[column]))
+
+
+def mean_score(answer: Answer) -> float | None:
+    """Query sentiment's score over all periods; None: nothing is labelled."""
+    labelled = total(answer, "labelled")
+    scores = [(decimal(row, "score"), count(row, "labelled")) for row in answer.rows]
+    return sum(score * many for score, many in scores if score is not None) / labelled if labelled else None
+
+
+def share_of(part_: int, whole: int) -> float | None:
+    """Percent; None of nothing."""
+    return 100 * part_ / whole if whole else None
+
+
+def in_periods(rows: Sequence[Row], begins: Sequence[datetime]) -> list[Row | None]:
+    """The row of each period; None: it has none."""
+    found: list[Row | None] = [None] * len(begins)
+    for row in rows:
+        at = row["begins"]
+        assert isinstance(at, datetime)
+        index = bisect_right(begins, at.astimezone(UTC)) - 1
+        if 0 <= index < len(found):
+            found[index] = row
+    return found
+
+
+# --- addresses --------------------------------------------------------------------------------------------------------
+def brand_url(name: str, **query: str) -> str:
+    """The page of a brand. Browsers would read a name of dots as a folder."""
+    asked = {key: value for key, value in query.items() if value}
+    if any(step in (".", "..") for step in name.split("/")):
+        return f"/brands?{urlencode({'name': name, **asked})}"
+    return f"/brands/{quote(name, safe='')}" + (f"?{urlencode(asked)}" if asked else "")
+
+
+def posts_url(name: str, begin: datetime, end: datetime, **more: str) -> str:
+    """The page that lists the brand's posts of a time."""
+    asked = {"brand": name, "from": rfc3339(begin, short=True), "to": rfc3339(end, short=True), **more}
+    return f"/posts?{urlencode({key: value for key, value in asked.items() if value})}"

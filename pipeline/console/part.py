@@ -1,0 +1,35 @@
+"""A part of a page: it can be had, or it says since when it can't; the rest of the page works."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Generic, TypeVar
+
+from pipeline.clock import Clock, wall
+from pipeline.console.reads import ReadFailed
+from pipeline.errors import EarshotError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[T]):
+    """`value`, or why there is none."""
+
+    value: T | None
+    failed: str = ""
+    """Blank: there is a value."""
+    since: datetime | None = None
+    """It can't be had since then, as far as this process knows."""
+
+
+async def part(work: Awaitable[T], clock: Clock = wall) -> Part[T]:
+    """What the work gives. An EarshotError of it is the reason why there is nothing."""
+    try:
+        return Part(await work)
+    except ReadFailed as error:
+        return Part(None, error.reason, error.since)
+    except EarshotError as error:
+        return Part(None, str(error), datetime.fromtimestamp(clock(), UTC))

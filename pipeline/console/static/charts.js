@@ -1,0 +1,86 @@
+// Draws the charts of a page by uPlot, from JSON (charts.py). Without it the tables beside them say the same.
+"use strict";
+(() => {
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const LOOKS = {
+    main: { stroke: "accent", width: 2 }, before: { stroke: "before", width: 1.5, dash: [5, 4] }, limit: { stroke: "warning", width: 1.5, dash: [8, 4] },
+    negative: { stroke: "critical", width: 2 }, neutral: { stroke: "quiet", width: 1.5 }, positive: { stroke: "good", width: 2 },
+    dots: { stroke: "critical", width: 2, dots: true }, low: { stroke: "before", width: 1 }, high: { stroke: "before", width: 1 },
+  };
+
+  function series(line, n, data) {
+    const look = LOOKS[line.look] || { stroke: `other-${(n % 7) + 1}`, width: 1.5 };
+    const show = (value) => value == null ? "–" : value.toLocaleString(undefined, { maximumFractionDigits: data.digits }) + (data.unit === "%" ? " %" : "");
+    return {
+      label: line.label, stroke: () => colour(look.stroke), width: look.width, dash: look.dash, spanGaps: look.dots || ["low", "high", "limit"].includes(line.look),
+      points: { show: look.dots || data.x.length < 3, size: 6 }, value: (plot, value) => show(value),
+    };
+  }
+
+  // Alerts: a line where each began, a triangle above it.
+  function marks(data) {
+    return (plot) => {
+      const { ctx, bbox } = plot;
+      ctx.save();
+      for (const mark of data.marks) {
+        const x = plot.valToPos(mark.x, "x", true);
+        if (x < bbox.left || x > bbox.left + bbox.width) continue;
+        ctx.strokeStyle = ctx.fillStyle = colour(mark.severity >= 7 ? "critical" : mark.severity >= 4 ? "warning" : "info");
+        ctx.lineWidth = devicePixelRatio;
+        ctx.setLineDash([2, 3]);
+        ctx.beginPath();
+        ctx.moveTo(x, bbox.top);
+        ctx.lineTo(x, bbox.top + bbox.height);
+        ctx.stroke();
+        const size = 5 * devicePixelRatio;
+        ctx.beginPath();
+        ctx.moveTo(x - size, bbox.top);
+        ctx.lineTo(x + size, bbox.top);
+        ctx.lineTo(x, bbox.top + size * 1.6);
+        ctx.fill();
+      }
+      ctx.restore();
+    };
+  }
+
+  // A click on an alert's line leads to it, one elsewhere to the posts of its point.
+  function follow(plot, data) {
+    const { left, top, idx } = plot.cursor;
+    const near = data.marks.find((mark) => top < 24 && Math.abs(plot.valToPos(mark.x, "x") - left) < 8);
+    const href = near ? near.href : data.links[idx];
+    if (href) location.href = href;
+  }
+
+  function draw(box, data) {
+    if (!data.x.length) return;
+    const axis = { stroke: () => colour("quiet"), grid: { stroke: () => colour("line"), width: 1 }, ticks: { stroke: () => colour("line"), width: 1 } };
+    const low = data.lines.findIndex((line) => line.look === "low"), high = data.lines.findIndex((line) => line.look === "high");
+    const plot = new uPlot({
+      width: box.clientWidth, height: 240, series: [{}, ...data.lines.map((line, n) => series(line, n, data))],
+      axes: [axis, { ...axis, size: 60, values: (self, ticks) => ticks.map((tick) => tick.toLocaleString()) }],
+      scales: { y: { range: (self, least, most) => [Math.min(0, least), most > 0 ? most * 1.08 : 1] } },
+      bands: low < 0 || high < 0 ? [] : [{ series: [high + 1, low + 1], fill: () => colour("line") + "99" }],
+      cursor: { drag: { setScale: false, x: false, y: false } },
+      hooks: { draw: [marks(data)] },
+    }, [data.x, ...data.lines.map((line) => line.values)], box);
+    plot.over.addEventListener("click", () => follow(plot, data));
+    box.classList.toggle("still", !data.links.length && !data.marks.length);
+    new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: 240 })).observe(box);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plot.redraw());
+  }
+
+  async function load(box) {
+    try {
+      const answer = await fetch(box.dataset.chart, { headers: { Accept: "application/json" } });
+      if (!answer.ok) throw new Error(answer.status);
+      draw(box, await answer.json());
+    } catch {
+      box.textContent = "The chart can't be had now: the table below has its numbers.";
+    }
+  }
+
+  for (const box of document.querySelectorAll("[data-chart]")) {
+    if (window.uPlot) load(box);
+    else box.classList.add("without");
+  }
+})();
