@@ -7,7 +7,7 @@ EarshotError             one clear line for a person; the command line prints it
   UnreachableError       the broker or ClickHouse can't be reached, refuses the login, or lacks a table (exit 3)
   MigrationError         the schema is half applied, or newer than this program (exit 4)
   StackError             the embedded stack can't start: a port is taken, the folder is in use, the disk is full (exit 5)
-    JarsUnreachable      Kafka's jars are not in the cache and can't be downloaded; `--broker auto` uses the light broker
+    JarsUnreachable      jars are not in the cache and can't be downloaded; `--broker auto` uses the light broker
   ReadFailed             a question of the console has no answer: the part of the page says why, and since when
 
 Signals between two parts of the program. The caller handles each of them, so nobody ever reads their text as it is:

@@ -16,24 +16,37 @@ TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf
 FOR_EVER = "public, max-age=31536000, immutable"
 
 
-class _Asset(NamedTuple):
+class Asset(NamedTuple):
+    """A file as it is served."""
+
     content: bytes
     packed: bytes
     type: str
+
+    @classmethod
+    def of(cls, content: bytes, kind: str) -> Asset:
+        """With its packed form."""
+        return cls(content, gzip.compress(content, mtime=0), kind)
+
+    def answer(self, request: Request) -> Response:
+        """The answer to who asks for it: its path changes with its content."""
+        packed = "gzip" in request.headers.get("accept-encoding", "")
+        headers = {"Cache-Control": FOR_EVER, "Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if packed else {})
+        return Response(self.packed if packed else self.content, 200, headers, self.type)
 
 
 class Assets:
     """The files of a folder, read once."""
 
     def __init__(self, folder: Path) -> None:
-        self._files: dict[str, _Asset] = {}
+        self._files: dict[str, Asset] = {}
         self._paths: dict[str, str] = {}
         for file in sorted(folder.iterdir()):
             if kind := TYPES.get(file.suffix):
                 content = file.read_bytes()
                 path = f"/static/{hashlib.sha256(content).hexdigest()[:12]}/{file.name}"
                 self._paths[file.name] = path
-                self._files[path] = _Asset(content, gzip.compress(content, mtime=0), kind)
+                self._files[path] = Asset.of(content, kind)
 
     def url(self, name: str) -> str:
         """The path of a file. Raises KeyError."""
@@ -46,6 +59,4 @@ class Assets:
         asset = self._files.get(request.url.path)
         if asset is None:
             raise HTTPException(404)
-        packed = "gzip" in request.headers.get("accept-encoding", "")
-        headers = {"Cache-Control": FOR_EVER, "Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if packed else {})
-        return Response(asset.packed if packed else asset.content, 200, headers, asset.type)
+        return asset.answer(request)

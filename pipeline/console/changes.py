@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from threading import Event, Thread
 from typing import NamedTuple, Protocol
 
@@ -39,6 +40,19 @@ class Change(NamedTuple):
     offset: int
     alert: Alert | None
     """None: it is no alert."""
+
+
+class State(NamedTuple):
+    """Whether Kafka answers."""
+
+    away_since: datetime | None
+    """None: it does."""
+    reason: str
+
+
+def as_json(state: State) -> str:
+    """`{"away_since": "2026-11-29T10:00:00+00:00", "reason": "..."}`; null while Kafka answers."""
+    return orjson.dumps(state._asdict()).decode()
 
 
 class Heard(Protocol):

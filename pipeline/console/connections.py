@@ -30,7 +30,7 @@ _BUSY = (
 
 
 class Connection(H11Protocol):
-    """One connection."""
+    """One connection. `request.state.abort` cuts it off: a stream whose browser does not read has no other end."""
 
     request_s, read_s, most = REQUEST_S, READ_S, MOST
     _slow: asyncio.TimerHandle | None = None
@@ -38,6 +38,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        self.app_state = self.app_state | {"abort": transport.abort}
         if len(self.connections) > self.most:
             transport.write(_BUSY)
             transport.close()

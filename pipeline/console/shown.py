@@ -33,7 +33,7 @@ _NOT_IN_URL = re.compile(r"[\x00-\x20\x7f-\xa0\\\u2028\u2029]")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?|\[[0-9a-f:.]+\]")
 _BYTES = ("B", "kB", "MB", "GB", "TB", "PB")
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-_PART = {"mark": '<span class="mark" title="{}">{}</span>', "left": '<span class="left">{1}</span>'}
+_PART = {"mark": '<span class="unseen" title="{}">{}</span>', "left": '<span class="left">{1}</span>'}
 
 
 def said(value: object, most: int = strange.MOST) -> Markup:

@@ -20,16 +20,15 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from pipeline.clock import Clock, wall
 from pipeline.config.settings import KafkaSettings
-from pipeline.console.changes import Change, Changes, Places
+from pipeline.console.changes import Change, Changes, Places, State, as_json
 from pipeline.console.ring import Ring
 from pipeline.console.sse import BEAT, Said, Stream, encoded
 from schemas.alerts import Alert
@@ -38,26 +37,14 @@ BACK = 500
 """Records of each partition that are read at the start: pages that were open before a restart miss nothing."""
 BEAT_S = 15.0
 """A proxy closes what is silent for a minute."""
-MOST_STREAMS = 1_000
+MOST_STREAMS = 400
+"""Of MOST connections (console/connections.py): pages need some, too."""
 log = logging.getLogger("earshot.console")
-
-
-class State(NamedTuple):
-    """Whether Kafka answers."""
-
-    away_since: datetime | None
-    """None: it does."""
-    reason: str
 
 
 Show = Callable[[Alert], Sequence[Said]]
 """The events for a change of an alert; none: the pages are not told. It runs in the thread that reads."""
 Tell = Callable[[State], str]
-
-
-def as_json(state: State) -> str:
-    """`{"away_since": "2026-11-29T10:00:00+00:00", "reason": "..."}`; null while Kafka answers."""
-    return orjson.dumps(state._asdict()).decode()
 
 
 class Hub:
@@ -81,13 +68,17 @@ class Hub:
         self._changes.start()
         self._beats()
 
-    async def close(self) -> None:
-        """Ends all streams, so that the server can stop, and the reader."""
+    def end_all(self) -> None:
+        """Ends all streams, so that the server can stop, and takes no more."""
         self._closed = True
-        if self._beat:
-            self._beat.cancel()
         for stream in self._streams:
             stream.end()
+
+    async def close(self) -> None:
+        """Ends the streams and the reader."""
+        self.end_all()
+        if self._beat:
+            self._beat.cancel()
         await asyncio.to_thread(self._changes.stop)
 
     @property

@@ -7,12 +7,8 @@ from a wheel. Records that Kafka acknowledged survive SIGKILL.
 from __future__ import annotations
 
 import base64
-import hashlib
-import logging
 import os
-import shutil
 import subprocess
-import tempfile
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +18,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from pipeline.config.settings import MAX_MESSAGE_BYTES, KafkaConfig
+from pipeline.embedded.jars import Wanted, locked_jars
 from pipeline.errors import StackError
 
 VERSION = "4.3.0"
@@ -64,10 +61,6 @@ num.io.threads=4
 background.threads=2
 log.cleaner.dedupe.buffer.size=16777216
 """
-
-
-class JarsUnreachable(StackError):
-    """Kafka's jars are not in the cache and can't be downloaded."""
 
 
 def kafka_command(folder: Path, port: int, controller_port: int, home: Path | None, say: Callable[[str], None]) -> list[str]:
@@ -130,38 +123,6 @@ def _format(command: list[str]) -> None:
 def _locked_jars(say: Callable[[str], None]) -> str:
     """The class path: the jars in jars.lock, each verified."""
     folder = Path(platformdirs.user_cache_dir("earshot")) / f"kafka-{VERSION}"
-    locked = {name: digest for digest, name in map(str.split, LOCK.read_text().splitlines())}
-    if not all((folder / name).exists() for name in locked):
-        say(f"fetching Apache Kafka {VERSION} from Maven Central (44 MB, once) ...")
-        _fetch(folder, locked)
-    for name, expected in locked.items():
-        _verify(folder / name, expected)
-    return os.pathsep.join(str(folder / name) for name in locked)
-
-
-def _fetch(folder: Path, locked: dict[str, str]) -> None:
-    import jgo
-
-    logging.getLogger("jgo").setLevel(logging.ERROR)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        try:
-            jars = {
-                jar.name: jar for jar in jgo.build(f"org.apache.kafka:kafka_2.13:{VERSION}", cache_dir=Path(scratch)).all_jars
-            }
-        except Exception as error:  # jgo raises whatever its parts raise
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-            raise JarsUnreachable(f"Kafka's jars can't be fetched from Maven Central: {reason}") from None
-        for name, expected in locked.items():
-            if name not in jars:
-                raise StackError(f"{name} of {LOCK.name} is not among the jars of Kafka {VERSION}")
-            _verify(jars[name], expected)
-            part = Path(scratch) / f"{name}.part"
-            shutil.copyfile(jars[name], part)
-            part.replace(folder / name)
-
-
-def _verify(jar: Path, expected: str) -> None:
-    with jar.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != expected:
-            raise StackError(f"{jar}: its SHA-256 is not the one in {LOCK.name}; delete it to fetch it again")
+    announced = f"fetching Apache Kafka {VERSION} from Maven Central (44 MB, once) ..."
+    wanted = Wanted("Kafka's jars", [f"org.apache.kafka:kafka_2.13:{VERSION}"], LOCK, announced)
+    return os.pathsep.join(map(str, locked_jars(wanted, folder, say)))

@@ -15,10 +15,11 @@ from typing import Self
 import filelock
 
 from pipeline.config.settings import ClickHouseSettings, EmbeddedSettings
-from pipeline.embedded.broker import JarsUnreachable, broker_answers, kafka_command, light_command
+from pipeline.embedded.broker import broker_answers, kafka_command, light_command
 from pipeline.embedded.child import Child, check_port, free_port
 from pipeline.embedded.folder import claim
 from pipeline.embedded.guard import Guard
+from pipeline.embedded.jars import JarsUnreachable
 from pipeline.embedded.password import make_password, password_of
 from pipeline.errors import StackError
 

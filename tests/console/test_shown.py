@@ -54,8 +54,8 @@ def test_texts_of_many_scripts_are_honest() -> None:
 
 def test_what_nobody_sees_is_shown_by_its_number_and_name() -> None:
     markup = str(said("pay\u202e\x00\u200b"))
-    assert '<span class="mark" title="right-to-left override">[U+202E]</span>' in markup
-    assert '<span class="mark" title="null">[U+0000]</span>' in markup
+    assert '<span class="unseen" title="right-to-left override">[U+202E]</span>' in markup
+    assert '<span class="unseen" title="null">[U+0000]</span>' in markup
     assert "[U+200B]" in markup
     assert "994 unseen characters left out" in str(said("\u202e" * 1000))
 

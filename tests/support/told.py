@@ -7,15 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipeline.console.protocol import Protocol
+from pipeline.console.connections import Server, listen
 from pipeline.console.stream import Hub, sse_response
-from pipeline.embedded.child import free_port
 
 
 class Told(NamedTuple):
@@ -99,19 +97,18 @@ async def served(hub: Hub, start: bool = True) -> AsyncIterator[Site]:
     async def changes(request: Request) -> Response:
         return sse_response(request, hub, request.query_params.get("session", ""))
 
-    port = free_port()
     app = Starlette(routes=[Route("/changes", changes)])
-    config = uvicorn.Config(app, "127.0.0.1", port, http=Protocol, log_config=None, lifespan="off", access_log=False)
-    server = uvicorn.Server(config)
-    running = asyncio.create_task(server.serve())
-    if start:
-        hub.start()
-    try:
-        async with asyncio.timeout(10):
-            while not server.started:
-                await asyncio.sleep(0.01)
-        yield Site(hub, port)
-    finally:
-        await hub.close()
-        server.should_exit = True
-        await running
+    server = Server(app, None, None, hub.end_all)
+    with listen("127.0.0.1", 0) as sock:
+        running = asyncio.create_task(server.serve([sock]))
+        if start:
+            hub.start()
+        try:
+            async with asyncio.timeout(10):
+                while not server.started:
+                    await asyncio.sleep(0.01)
+            yield Site(hub, sock.getsockname()[1])
+        finally:
+            server.should_exit = True
+            await running
+            await hub.close()
