@@ -82,7 +82,7 @@ def commands() -> Iterator[Names]:
 
 def _commands(path: Names, command: object) -> Iterator[Names]:
     within = getattr(command, "commands", None)
-    if within is None:
+    if within is None or (path and getattr(command, "invoke_without_command", False)):
         yield path
     for word, each in (within or {}).items():
         yield from _commands((*path, word), each)

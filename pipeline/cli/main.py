@@ -19,6 +19,7 @@ from pipeline.cli import (
     alerts,
     backtest,
     check,
+    console,
     crm,
     dlq,
     generate,
@@ -75,7 +76,9 @@ def up(
     sample: Annotated[bool, typer.Option("--sample/--no-sample", help="Feed the sample stream.")] = True,
     live: Annotated[str, typer.Option(help="Follow these words on Bluesky, as coffee,pizza; in place of the sample.")] = "",
 ) -> None:
-    """Start Kafka, ClickHouse, a worker, control and customers here, and show the stream. Ctrl-C stops all; the data stays.
+    """Start Kafka, ClickHouse, a worker, control, customers and the console here. Ctrl-C stops all; the data stays.
+
+    It prints a link to the console, which logs in once, and shows the stream.
 
     A listener starts where setting sources names a file.
 
@@ -211,6 +214,7 @@ alerts.app.command(epilog="Example:  earshot alerts backtest --rule volume --fro
     backtest.backtest
 )
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(console.app, name="console")
 app.add_typer(crm.app, name="crm")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(offsets.app, name="offsets")

@@ -1,4 +1,4 @@
-"""`earshot up`: the embedded stack, a worker, control, customers and the sample stream, in one terminal."""
+"""`earshot up`: the embedded stack, a worker, control, customers, the console and the sample stream, in one terminal."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from pipeline.cli.live_line import NO_LISTENER, LiveLine
 from pipeline.cli.terminal import console as terminal
 from pipeline.cli.terminal import printable
 from pipeline.config.settings import Settings
+from pipeline.console.one_time import login_url
 from pipeline.embedded.child import Child, check_port
 from pipeline.embedded.live import live as follow_words
 from pipeline.embedded.live import unreachable, words_of
@@ -68,7 +69,7 @@ def up(given: Settings, *, sample: bool = True, live: str = "", console: Console
                 feeder.start()
             _show(settings, console)
         finally:
-            console.print("stopping the sample stream, customers, control, the worker, ClickHouse and the broker ...")
+            console.print("stopping the sample stream, the console, customers, control, worker, ClickHouse and broker ...")
             stop.set()
             for thread in (feeder, watcher):
                 if thread.ident:
@@ -86,6 +87,7 @@ def _stack(given: Settings, live: bool, console: Console) -> Iterator[tuple[Stac
             check_port(given.listen.port, "the listener's metrics", "listen.port (EARSHOT_LISTEN__PORT)")
         check_port(given.control.port, "control", "control.port (EARSHOT_CONTROL__PORT)")
         check_port(given.customers.port, "customers", "customers.port (EARSHOT_CUSTOMERS__PORT)")
+        check_port(given.console.port, "the console", "console.port (EARSHOT_CONSOLE__PORT)")
         settings = own_settings(given, stack)
         if unused := ignored(given, settings):
             console.print(f"ignored, because everything runs on this machine: {', '.join(unused)}", markup=False)
@@ -102,12 +104,13 @@ def _words(live: str, console: Console) -> list[str]:
 
 
 def _children(stack: Stack, settings: Settings, config: Path) -> list[Child]:
-    """A worker, control, customers, and where there are sources a listener."""
+    """A worker, control, customers, the console, and where there are sources a listener."""
     listen = settings.listen
     urls = {
         "worker": _metrics_url(settings).replace("/metrics", "/ready"),
         "control": f"{url_of(settings.control)}/ready",
         "customers": f"{url_of(settings.customers)}/ready",
+        "console": f"http://{settings.console.host}:{settings.console.port}/ready",
         "listen": f"http://{listen.host}:{listen.port}/ready" if settings.sources else "",
     }
     return [_child(stack, name, url, config) for name, url in urls.items() if url]
@@ -151,11 +154,13 @@ def _welcome(stack: Stack, settings: Settings, sample: bool, console: Console) -
         "metrics": _metrics_url(settings),
         "alerts": url_of(settings.control),
         "customers": url_of(settings.customers),
+        "console": login_url(settings),
+        "": "(open it within ten minutes: it logs you in, once; later: earshot console login)",
         **({"sources": f"{settings.sources}, state: earshot source list"} if settings.sources else {}),
         "data": stack.data_dir,
     }
     for name, address in addresses.items():
-        console.print(f"{name:<26}{address}", markup=False)
+        console.print(f"{name:<26}{address}", markup=False, soft_wrap=True)
     if sample:
         console.print("feeding the sample stream; Ctrl-C stops everything, the data stays")
 

@@ -22,11 +22,14 @@ from pipeline.errors import StackError
 REQUEST_S, READ_S, STOP_S = 10.0, 30.0, 3
 MOST = 600
 HEAD_BYTES = 32 << 10
-_BUSY = (
-    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nRetry-After: 5\r\nConnection: close\r\n"
-    + "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
-    + "\r\nThe console has too many connections: try again.\n"
-).encode()
+BUSY_LINE = "The console has too many connections: try again."
+
+
+def _plain(status: str, says: str, more: str = "") -> bytes:
+    """An answer without the app, which has the headers of all the others."""
+    headers = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+    head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nCache-Control: no-store\r\nConnection: close\r\n{more}{headers}"
+    return f"{head}\r\n{says}\n".encode()
 
 
 class Connection(H11Protocol):
@@ -40,18 +43,24 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         self.app_state = self.app_state | {"abort": transport.abort}
         if len(self.connections) > self.most:
-            transport.write(_BUSY)
+            transport.write(_plain("503 Service Unavailable", BUSY_LINE, "Retry-After: 5\r\n"))
             transport.close()
             return
         self._slow = self.loop.call_later(self.request_s, transport.abort)
 
     def data_received(self, data: bytes) -> None:
-        if self._slow is None and (self.cycle is None or self.cycle.response_complete):
+        before = self.cycle
+        if self._slow is None and (before is None or before.response_complete):
             self._slow = self.loop.call_later(self.request_s, self.transport.abort)
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.more_body:
+        answered = self.cycle is before and before is not None and before.response_complete
+        if self.cycle is not None and not self.cycle.more_body and not answered:
             _cancel(self._slow)
             self._slow = None
+
+    def send_400_response(self, msg: str) -> None:
+        self.transport.write(_plain("400 Bad Request", "This is no request that the console reads."))
+        self.transport.close()
 
     def pause_writing(self) -> None:
         super().pause_writing()

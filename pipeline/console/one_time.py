@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import secrets
 
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.migrations import check_tables
 from pipeline.clock import Clock, wall
+from pipeline.config.settings import Settings
+from pipeline.console.place import Place
 from pipeline.console.roles import Role
 from pipeline.console.session_table import Row, SessionTable, hash_of, new_token
+from pipeline.embedded.token import actor
 
 VALID_S = 600.0
 PATH = "/login/"
@@ -37,3 +42,14 @@ def take(table: SessionTable, token: str, clock: Clock = wall) -> Row | None:
     table.write(row._replace(ended=True, entry=mine), once=f"link-{row.hash}")
     taken = table.read(row.hash)
     return row if taken is not None and taken.entry == mine else None
+
+
+def login_url(settings: Settings) -> str:
+    """A link for the user who runs this process. Raises UnreachableError, MigrationError, SettingsError."""
+    place = Place(settings.console)
+    client = clickhouse_client(settings.clickhouse, timeout_s=10)
+    try:
+        check_tables(client)
+        return place.url(make_link(SessionTable(lambda: client), actor()), settings.console.port)
+    finally:
+        client.close()

@@ -19,7 +19,7 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from pipeline.config.document import StrictModel, parse
+from pipeline.config.document import StrictModel, hint, parse
 from pipeline.console.roles import Role
 from pipeline.errors import SettingsError
 
@@ -39,6 +39,15 @@ class User(StrictModel):
     name: UserName
     roles: tuple[Role, ...] = Field(min_length=1)
     password: str = Field(json_schema_extra={"as": "$argon2id$...: `earshot console user add` writes it"})
+
+    @field_validator("roles", mode="before")
+    @classmethod
+    def _known(cls, roles: object) -> object:
+        names = [role.value for role in Role]
+        for each in roles if isinstance(roles, list) else ():
+            if isinstance(each, str) and each not in names:
+                raise ValueError(f"there is no {each!r}{hint(each, names)}: {', '.join(names)}")
+        return roles
 
     @field_validator("password")
     @classmethod

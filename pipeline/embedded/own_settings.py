@@ -16,6 +16,7 @@ from typing import TypedDict
 from pydantic import BaseModel, SecretStr
 
 from pipeline.config.apis import ControlSettings, CustomersSettings
+from pipeline.config.console import ConsoleSettings
 from pipeline.config.section import Section
 from pipeline.config.settings import ENV_PREFIX, KafkaSettings, Settings
 from pipeline.embedded.child import free_port
@@ -51,7 +52,7 @@ def own_settings(settings: Settings, stack: Stack) -> Settings:
             "listen": settings.listen.model_copy(update={"host": _HERE, "port": settings.listen.port or free_port()}),
             "control": ControlSettings(port=settings.control.port or free_port(), **_tokens(folder, "control")),
             "customers": CustomersSettings(port=settings.customers.port or free_port(), **_tokens(folder, "customers")),
-            "console": settings.console.model_copy(update=_login(folder)),
+            "console": _console(settings.console, folder),
             "privacy": settings.privacy.model_copy(update={name: SecretStr(key) for name, key in keys.items()}),
         }
     )
@@ -69,9 +70,14 @@ def _tokens(folder: Path, api: Api) -> _Tokens:
     }
 
 
-def _login(folder: Path) -> dict[str, object]:
-    """Of the console, to the folder's ClickHouse."""
-    return {"clickhouse_user": "console", "clickhouse_password": password_of(folder, "console")}
+def _console(given: ConsoleSettings, folder: Path) -> ConsoleSettings:
+    """On this machine alone, with the folder's ClickHouse; people and how long they stay are the given ones."""
+    return ConsoleSettings(
+        port=given.port or free_port(),
+        users=given.users,
+        idle_hours=given.idle_hours,
+        clickhouse_password=password_of(folder, "console"),
+    )
 
 
 def ignored(given: Settings, own: Settings) -> list[str]:

@@ -17,7 +17,7 @@ from pipeline.monitoring.scrape import scrape
 from pipeline.embedded.child import free_port
 
 WAIT_S = 240.0
-"""Where the tests run beside others, six processes take minutes to start."""
+"""Where the tests run beside others, seven processes take minutes to start."""
 
 
 class Up:
@@ -30,6 +30,7 @@ class Up:
             "EARSHOT_WORKER__HEALTH_PORT": free_port(),
             "EARSHOT_CONTROL__PORT": free_port(),
             "EARSHOT_CUSTOMERS__PORT": free_port(),
+            "EARSHOT_CONSOLE__PORT": free_port(),
         }
         self.said: list[str] = []
         self.clickhouse_url = f"http://127.0.0.1:{self._ports['EARSHOT_EMBEDDED__CLICKHOUSE_PORT']}"
