@@ -34,6 +34,7 @@ from pipeline.console.place import Place
 from pipeline.console.reads import Reads
 from pipeline.console.session_table import Row, SessionTable
 from pipeline.console.sessions import Sessions
+from pipeline.errors import UnreachableError
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import PATHS, Vitals, answer, memory_limit
 from pipeline.monitoring.process import run_process
@@ -59,7 +60,7 @@ def build(desk: Desk) -> Starlette:
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Guard, desk=desk), Middleware(GZipMiddleware, compresslevel=5)],
-        exception_handlers={HTTPException: _http_error},
+        exception_handlers={HTTPException: _http_error, UnreachableError: _away},
     )
     app.router.redirect_slashes = False
     app.state.desk = desk
@@ -94,6 +95,11 @@ async def _http_error(request: Request, error: Exception) -> Response:
     answer = desk.fail(request, error.status_code, what if plain else error.detail)
     answer.headers.update(error.headers or {})
     return answer
+
+
+async def _away(request: Request, error: Exception) -> Response:
+    desk: Desk = request.app.state.desk
+    return desk.fail(request, 503, f"{error}.", "Try it again in a minute.")
 
 
 async def _run(settings: Settings) -> None:

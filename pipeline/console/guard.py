@@ -37,7 +37,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
 READING = ("GET", "HEAD")
-STATIC = ("/static/", "/lib/")
+STATIC = ("/static/", "/libraries/")
 LOGIN = "/login"
 log = logging.getLogger("earshot.console")
 

@@ -13,6 +13,8 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from pipeline.errors import UnreachableError, reason
+from pipeline.sinks.acts import record
+from schemas.acts import Act
 
 Kind = Literal["session", "link"]
 ENDED = 1 << 62
@@ -76,6 +78,11 @@ class SessionTable:
         with self._asking() as client:
             client.raw_insert("console_sessions", list(record), orjson.dumps(record), settings, "JSONEachRow")
         return row
+
+    def record(self, act: Act) -> None:
+        """Writes an act into table acts, which has it on return."""
+        with self._asking() as client:
+            record(client, act)
 
     @contextmanager
     def _asking(self) -> Iterator[Client]:

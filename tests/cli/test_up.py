@@ -15,12 +15,12 @@ import psutil
 import pytest
 
 from pipeline.cli.live_line import NO_LISTENER, LiveLine
-from pipeline.monitoring.scrape import Samples
 from pipeline.config.settings import ClickHouseSettings, EmbeddedSettings, PrivacySettings, Settings
 from pipeline.embedded.privacy_keys import data_key, hash_key, make_data_key, make_hash_key
 from pipeline.embedded.reset import reset
 from pipeline.embedded.stack import Stack
 from pipeline.errors import StackError
+from pipeline.monitoring.scrape import Samples
 from tests.support.up import Up
 
 LONG = pytest.mark.timeout(1200)

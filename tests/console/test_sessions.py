@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.applications import Starlette
 
+from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clock import wall
 from pipeline.config.settings import Settings
 from pipeline.console.session_table import hash_of
@@ -191,6 +192,27 @@ def test_another_role_another_password_or_no_line_ends_the_session_at_once(empti
         file.write_text(before)  # it does not come back
         restarted.carry(browser.cookie)
         assert browser.get("/").status_code == 303 and restarted.get("/").status_code == 303
+
+
+def test_who_logged_in_and_out_and_who_was_refused_is_on_record(emptied: Settings, tmp_path: Path) -> None:
+    settings = with_users(emptied, users_file(tmp_path / "users.yaml", ines="ops"))
+    browser = Browser(app_of(settings))
+    log_in(browser, "ines", password="wrong")
+    log_in(browser, "otto")
+    log_in(browser, "ines")
+    browser.act("/logout")
+    browser.log_in(settings, "mara")
+    with clickhouse_client(emptied.clickhouse) as client:
+        rows = client.query("SELECT actor, way, act, subject, outcome, after FROM acts ORDER BY at").result_rows
+    wrong = "Name and password don't belong together."
+    assert [row[:5] for row in rows] == [
+        ("ines", "console", "log in", "password", wrong),
+        ("otto", "console", "log in", "password", wrong),
+        ("ines", "console", "log in", "password", "done"),
+        ("ines", "console", "log out", "", "done"),
+        ("mara", "console", "log in", "link", "done"),
+    ]
+    assert {row[5] for row in rows} == {'{"address": "testclient"}'}
 
 
 def test_what_was_typed_is_there_after_the_login(emptied: Settings, tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from pipeline.monitoring.scrape import scrape
 from pipeline.config.settings import Settings
 from pipeline.listen.keep import Mentioning
 from pipeline.migrate import migrate
+from pipeline.monitoring.scrape import scrape
 from pipeline.processors.mentions.brands import Brands
 from pipeline.processors.mentions.step import Mentions
 from pipeline.processors.privacy import Pseudonymise

@@ -13,8 +13,8 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.monitoring.scrape import scrape
 from pipeline.embedded.child import free_port
+from pipeline.monitoring.scrape import scrape
 
 WAIT_S = 240.0
 """Where the tests run beside others, seven processes take minutes to start."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 import orjson
@@ -13,7 +14,10 @@ from pipeline.console import one_time
 from pipeline.console.desk import Desk
 from pipeline.console.form import local
 from pipeline.console.roles import Person, known_roles
+from pipeline.errors import UnreachableError
+from schemas.acts import Act
 
+log = logging.getLogger("earshot.console")
 WRONG = "Name and password don't belong together."
 
 
@@ -39,6 +43,7 @@ async def password(request: Request) -> Response:
     desk.throttle.tried(name, address)
     user = await desk.hashing(lambda: desk.people.check(name, given.get("password", "")))
     if user is None:
+        await _note(request, Act(name[:64], "console", "log in", "password", outcome=WRONG))
         return desk.login(request, 403, next=going, kept=kept, name=name, problem=WRONG)
     desk.throttle.passed(name, address)
     return await _enter(request, user.name, tuple(user.roles), "password", user.entry, going, kept)
@@ -65,7 +70,9 @@ async def use_link(request: Request) -> Response:
 async def out(request: Request) -> Response:
     """POST /logout"""
     desk: Desk = request.app.state.desk
+    person: Person = request.state.person
     await desk.sessions.end(request.state.token)
+    await _note(request, Act(person.name, "console", "log out"))
     answer = RedirectResponse("/login", 303)
     desk.cookie.take(answer)
     return answer
@@ -77,6 +84,11 @@ async def _enter(
     """A new session: that of before, whoever gave the browser its cookie, ends."""
     desk: Desk = request.app.state.desk
     token = await desk.sessions.open(actor, roles, way, entry)
+    try:
+        await _record(request, Act(actor, "console", "log in", way))
+    except UnreachableError:
+        await desk.sessions.end(token)
+        raise
     if request.state.token:
         await desk.sessions.end(request.state.token)
     answer: Response = RedirectResponse(going, 303)
@@ -85,6 +97,21 @@ async def _enter(
         answer = desk.again(request, 200, *typed)
     desk.cookie.give(answer, token)
     return answer
+
+
+async def _record(request: Request, act: Act) -> None:
+    """Puts the act on record, with the address that it comes from. Raises UnreachableError."""
+    desk: Desk = request.app.state.desk
+    act.after = {"address": request.state.address}
+    await desk.sessions.run(lambda: desk.sessions.table.record(act))
+
+
+async def _note(request: Request, act: Act) -> None:
+    """The same for what is so whether it is on record or not: a login was refused, a session is over."""
+    try:
+        await _record(request, act)
+    except UnreachableError as error:
+        log.warning("%s of %s: %s", act.act, act.actor, error)
 
 
 def _typed(kept: str) -> tuple[str, dict[str, str]] | None:
