@@ -115,5 +115,5 @@ class Waiting:
                 self._touches[quarter].not_before = again_at
 
     def clear(self) -> None:
-        """Another process reads the signals."""
-        self._touches.clear()
+        """Another process reads the signals. What no signal speaks of still waits: nobody else would know of it."""
+        self._touches = {quarter: touch for quarter, touch in self._touches.items() if touch.offset is None}

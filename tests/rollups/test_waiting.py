@@ -52,8 +52,9 @@ def test_older_quarters_go_by_days_the_day_that_waits_longest_first() -> None:
     assert waiting.since(lambda quarter: quarter != 5) == 10.0
     now = 2 * DAY * QUARTER_S
     assert waiting.older([], 96, now, newest=True) == [DAY + 1, DAY + 2], "3 * DAY is tomorrow"
+    waiting.touch(9, None, 50.0)
     waiting.clear()
-    assert not len(waiting) and waiting.offset() is None
+    assert len(waiting) == 1 and 9 in waiting and waiting.offset() is None, "no signal speaks of it"
 
 
 def test_the_minutes_of_a_running_quarter_wait_until_they_have_settled() -> None:
