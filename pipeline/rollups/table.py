@@ -61,11 +61,14 @@ class Table:
         self._fill_next = self._newest = False
         self._by_minute: set[int] = set()
         """Running quarters that the table has by minutes."""
+        self._unsure: set[int] = set()
+        """Those to which a statement may have written that this job does not know, or not the end of: read anew when over."""
+        self._tidy_at, self._tidied = 0.0, False
 
     def running(self, quarters: Sequence[int]) -> float | None:
         """Makes those of the running quarters anew that changed, and whole what has ended. For a prompt table."""
         if ended := self._by_minute.difference(quarters):
-            return self._whole(ended)
+            return self._whole(ended, quarters)
         if steady() < self._running_at or not (due := self.waiting.among(quarters, self._clock())):
             return None
         took = self._running(due)
@@ -73,10 +76,11 @@ class Table:
         self._running_at = steady() + self.pause
         return took
 
-    def _whole(self, ended: set[int]) -> float | None:
+    def _whole(self, ended: set[int], running: Sequence[int]) -> float | None:
         """Adds up their minutes, which takes little, where nothing is known to change; the others have their turn."""
+        took, others = None, {quarter for quarter in ended if quarter in self.waiting or quarter in self._unsure}
         self._by_minute -= ended
-        took, others = None, {quarter for quarter in ended if quarter in self.waiting or self._clock() < self.others_end_at}
+        self._unsure.intersection_update(running)
         if (known := ended - others) and isinstance(rollup := self.rollup, ByMinute):
             took = self._timed(lambda: self._write(rollup.add_up(spans_of(known), self._versions.next())))
         for quarter in ended if known and self.failure else others:
@@ -166,6 +170,8 @@ class Table:
         self._dealt_with(quarters, begun)
         if not self.failure:
             self._by_minute.update(begin)
+        if self.failure or begun < self.others_end_at:
+            self._unsure.update(quarters)
         return took
 
     def _changed(self, quarters: Sequence[int], size: Size | None) -> float:

@@ -317,10 +317,18 @@ def test_a_running_quarter_is_made_by_minutes_until_it_is_over(monkeypatch: pyte
     prompt.waiting.upcoming(running, 1, now[0], {4})
     assert prompt.running([running + 1]) is None, "something may have changed"
     whole()
+    prompt.others_end_at = now[0] + 30
     change(5)
-    prompt.others_end_at = now[0] + 5
-    assert prompt.running([running + 1]) is None, "another control may still write"
-    prompt.others_end_at = 0.0
+    now[0] += 900
+    assert prompt.running([running + 1]) is None, "another control may have written since"
+    whole()
+    change(5)
+    fails[0] = True
+    change(7)
+    fails[0] = False
+    now[0] += 40
+    change(8)
+    assert prompt.running([running + 1]) is None, "what failed here may have gone on there"
     whole()
     change(6)
     fails[0] = True
