@@ -39,8 +39,6 @@ RUNNING_REST, MOST_REST_S = 0.8, 300.0
 STILL_RUNNING_S = 60.0
 """A quarter that has ended comes first for so long."""
 LISTEN_S, MEASURE_S = 0.2, 1.0
-TIDY_S = 3_600.0
-"""What was made by minutes is tidied up at the start, and then so often."""
 MOST_HEARD = 10_000
 """Signals that wait in memory for the end of a table's statements; the others stay in the topic, as after an outage."""
 AHEAD_S = 86_400
@@ -85,7 +83,7 @@ class Job:
         self._reader, self._write, self._ask, self._versions, self._asked = reader, now.write, now.ask, versions, asked
         reader.revoked = self._forget
         self._clock: Clock = wall
-        self._rest_until = self._settle_at = self._tidy_at = 0.0
+        self._rest_until = self._settle_at = 0.0
         self._asked_of, self._asked_failed = 0, ""
 
     def run(self, stop: threading.Event, check: Callable[[], None]) -> None:
@@ -205,10 +203,8 @@ class Job:
     def _do_older(self, running: Sequence[int]) -> bool:
         """To look for work takes time, too, where many quarters wait."""
         begun, worked = steady(), False
-        if begun >= self._tidy_at:
-            self._tidy_at = begun + TIDY_S
-            for table in self._tables:
-                table.tidy(running)
+        for table in self._tables:
+            table.tidy(running)
         for table in list(self._tables):
             if table.rest_of_it(running if table.prompt else ()) is not None:
                 self._had_its_turn(table)

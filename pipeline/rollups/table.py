@@ -31,6 +31,8 @@ ENDS_S = 70.0
 """A statement whose sender was killed has ended after so long."""
 AGAIN_S = 30.0
 """After a failure the quarters have their next turn."""
+TIDY_S, TIDY_SOON_S = 3_600.0, 300.0
+"""What was made by minutes is tidied up at the start, soon after that or a failure, and then so often."""
 log = logging.getLogger("earshot.rollups")
 Write = Callable[[str], None]
 
@@ -102,19 +104,31 @@ class Table:
     def tidy(self, running: Sequence[int]) -> float | None:
         """What the table has by minutes of quarters that are over: rows that count are made whole, as when the control that
         made them was killed; the others are dropped, or each question about that time would read 16 times as many: first what
-        is hidden, and the next time the marks."""
-        if not isinstance(rollup := self.rollup, ByMinute):
+        is hidden, and the next time the marks.
+
+        At the start all of it is made anew first. ClickHouse may have been killed with the control before, between two blocks
+        of what made a quarter whole: minutes may be marked as gone without all of their whole, and no signal speaks of it."""
+        if not isinstance(rollup := self.rollup, ByMinute) or steady() < self._tidy_at:
             return None
 
-        def work() -> None:
-            left = self._ask(rollup.minutes_left(min(running)), {}).rows()
-            for quarter in (quarter for quarter, counts, _ in left if counts):
-                self.waiting.touch(quarter, None, self._clock())
-            for hidden in (True, False):
-                if whole := spans_of(quarter for quarter, counts, hides in left if not counts and bool(hides) == hidden):
-                    self._write(rollup.drop_minutes(whole, hidden))
+        first = not self._tidied
 
-        return self._timed(work)
+        def work() -> None:
+            rows = self._ask(rollup.minutes_left(max(running) + 1 if first else min(running)), {}).rows()
+            left, self._tidied = [row for row in rows if row[0] not in self._by_minute], True
+            for number, (quarter, counts, _) in enumerate(left):
+                if counts:
+                    self.waiting.touch(quarter, None, self._clock())
+                elif first:  # One after the other: of eight large ones a statement takes a minute, and the running one waits.
+                    self.waiting.upcoming(quarter, None, self.others_end_at + (number - 1) * SETTLE_S)
+            whole = [(quarter, bool(hides)) for quarter, _, hides in left if quarter not in self.waiting]
+            for hidden in (True, False):
+                if spans := spans_of(quarter for quarter, hides in whole if hides == hidden):
+                    self._write(rollup.drop_minutes(spans, hidden))
+
+        took = self._timed(work)
+        self._tidy_at = steady() + (TIDY_SOON_S if first or self.failure else TIDY_S)
+        return took
 
     def asked_for(self) -> float | None:
         """Makes a piece anew of what a person asked for. A piece that fails as a single quarter ends it."""
@@ -192,7 +206,8 @@ class Table:
     def _run(self, spans: Sequence[Span], size: Size | None, then: Callable[[int], None] = lambda version: None) -> float:
         """`size` learns from how long it takes. Quarters of the spans that waited do so no longer."""
         version, begun = self._versions.next(), self._clock()
-        self._by_minute -= {each for each in self._by_minute if any(span.first <= each <= span.last for span in spans)}
+        by_minute = {each for each in self._by_minute if any(span.first <= each <= span.last for span in spans)}
+        self._by_minute -= by_minute
 
         def work() -> None:
             for statement in statements(self.rollup, spans, version, self._ask, self._left_out):
@@ -202,6 +217,8 @@ class Table:
         took = self._timed(work)
         for span in spans if not self.failure else ():
             self.waiting.done(range(span.first, span.last + 1), begun)
+        for quarter in by_minute if self.failure else ():
+            self.waiting.touch(quarter, None, begun)  # a part of it may be whole
         if size and self.failure:
             size.failed()
         elif size:

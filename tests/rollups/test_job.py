@@ -21,6 +21,7 @@ from pipeline.migrate import migrate
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
 from pipeline.rollups import job as module
+from pipeline.rollups import table
 from pipeline.rollups.asked import Asked
 from pipeline.rollups.job import Job, Statements
 from pipeline.rollups.marks import read_marks, write_mark
@@ -225,7 +226,8 @@ def test_a_quarter_that_was_left_by_minutes_is_made_whole_and_its_minutes_go(
 ) -> None:
     """Control was killed in the midst of it, and no later signal speaks of it; or a statement of an earlier leader ends after
     the quarter was made whole, and its rows counted twice. Rows that are marked as gone would be read by each question."""
-    monkeypatch.setattr(module, "TIDY_S", 0.2)
+    for name in ("TIDY_S", "TIDY_SOON_S"):
+        monkeypatch.setattr(table, name, 0.2)
     first = quarter_of(OLD) + 3
     insert(house.client, *(row(key) for key in range(300)))
     write_mark(house.client.command, Quarters(), 0, 1)

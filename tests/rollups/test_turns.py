@@ -19,9 +19,9 @@ from pipeline.rollups.job import Job, Statements
 from pipeline.rollups.reader import Heard
 from pipeline.rollups.rollup import QUARTER_S, Span
 from pipeline.rollups.sweep import Fill, Sweep
-from pipeline.rollups.table import ENDS_S
+from pipeline.rollups.table import ENDS_S, TIDY_S, TIDY_SOON_S
 from pipeline.rollups.versions import Versions
-from pipeline.rollups.waiting import DAY
+from pipeline.rollups.waiting import DAY, SETTLE_S
 from schemas.signals import Signal
 from schemas.times import utc_now
 
@@ -335,6 +335,78 @@ def test_a_running_quarter_is_made_by_minutes_until_it_is_over(monkeypatch: pyte
     assert prompt.running([running + 1]) is not None and made.pop() == ("added up", Span(running, running))
     fails[0] = False
     whole()
+    change(9)
+    prompt.asked, fails[0] = Sweep(running - 1, running), True
+    assert prompt.asked_for() is not None and made.pop() == Span(running - 1, running)
+    fails[0] = False
+    whole()
+
+
+def test_what_is_by_minutes_goes_when_it_is_known_to_be_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a control before had begun to make whole is made anew: nobody knows whether it came to the end of it."""
+    now, ran, left, fails = [0.0], list[object](), dict[int, tuple[bool, bool]](), [False]
+    monkeypatch.setattr(table, "steady", lambda: now[0])
+    running = BEGIN // QUARTER_S
+
+    class Noted(Named):
+        def rebuild(self, spans: Sequence[Span], version: int) -> str:
+            ran.extend(spans)
+            return ""
+
+        def rebuild_minutes(self, minutes: Sequence[int], begin: Sequence[int], version: int) -> str:
+            ran.append(("begun", *begin))
+            return ""
+
+        def add_up(self, spans: Sequence[Span], version: int) -> str:
+            return ""
+
+        def minutes_left(self, before: int) -> str:
+            return str(before)
+
+        def drop_minutes(self, spans: Sequence[Span], hidden: bool) -> str:
+            ran.append((hidden, *spans))
+            return ""
+
+    def ask(sql: str, more: object) -> pl.DataFrame:
+        if fails[0]:
+            raise OSError("no")
+        rows = [(quarter, *flags) for quarter, flags in left.items() if quarter < int(sql)]
+        return pl.DataFrame(rows, {"quarter": pl.Int64, "counts": pl.Boolean, "hides": pl.Boolean}, orient="row")
+
+    prompt = table.Table(Noted("quarters", prompt=True), lambda statement: None, ask, Versions(1))
+    prompt._clock = lambda: BEGIN + now[0]
+    prompt.others_end_at = BEGIN + TIDY_SOON_S + 100
+
+    def tidied(after: float) -> list[object]:
+        """What it does then, and no sooner."""
+        now[0] += after - 1
+        assert prompt.tidy([running, begun]) is None
+        now[0] += 1
+        ran.clear()
+        assert prompt.tidy([running, begun]) is not None
+        return ran
+
+    begun = running - 1
+    left |= {running - 9: (False, False), running - 5: (False, True), running - 3: (True, True)}
+    left |= {begun: (True, False), running: (True, False)}
+    prompt.waiting.touch(running, 0, prompt._clock(), {1})
+    assert prompt.running([running, begun]) is not None and ran == [("begun", running)]
+    fails[0] = True
+    assert prompt.tidy([running, begun]) is not None and prompt.failure
+    fails[0] = False
+    assert tidied(TIDY_SOON_S) == [] and len(prompt.waiting) == 4 and running not in prompt.waiting
+    assert prompt.running([running, begun]) is not None and ran == [("begun", begun)]
+    prompt.waiting.failed([running - 3], prompt._clock() + 10_000)
+    assert prompt.older([running, begun]) is None, "another control may still write"
+    now[0] += 100
+    assert prompt.older([running, begun]) is not None and prompt.older([running, begun]) is None
+    assert ran[1:] == [Span(running - 9, running - 9)], "they have their turns one after the other"
+    now[0] += SETTLE_S
+    assert prompt.older([running, begun]) is not None and ran[2:] == [Span(running - 5, running - 5)]
+
+    whole = [(True, Span(running - 5, running - 5)), (False, Span(running - 9, running - 9))]
+    assert tidied(TIDY_SOON_S - 100 - SETTLE_S) == whole, "one fails: what there is of it stays"
+    assert tidied(TIDY_S) == whole
 
 
 def test_before_an_ended_quarter_is_made_anew_the_running_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
