@@ -11,7 +11,7 @@ from typing import Literal
 from schemas.times import utc_now
 
 Way = Literal["console", "api", "command line"]
-DONE = "done"
+DONE, STOPPED = "done", "stopped by Ctrl-C"
 COLUMNS = ("at", "id", "actor", "way", "act", "subject", "before", "after", "comment", "outcome")
 
 

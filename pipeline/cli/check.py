@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.on_record import on_record
 from pipeline.cli.options import load_settings
 
 SHOWN_HOURS = 20
@@ -27,8 +28,9 @@ def check(
     from pipeline.cli.terminal import console, moment, progress, table
     from pipeline.maintenance.check import check_accounts
 
-    with progress("months") as advance:
+    with on_record(settings, "repair account_events", dry_run=not repair) as act, progress("months") as advance:
         hours = check_accounts(settings.clickhouse, repair=repair, progress=advance)
+        act.after = {"hours": len(hours)}
     if hours:
         rows = [(moment(each.hour), each.missing, each.stale) for each in hours[:SHOWN_HOURS]]
         console().print(table(("hour", "missing", "of deleted or changed events"), rows))

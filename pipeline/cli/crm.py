@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from pipeline.cli.on_record import on_record
 from pipeline.cli.options import load_settings
 from pipeline.errors import EarshotError
 
@@ -52,10 +53,14 @@ def import_(
     from pipeline.cli.terminal import one_line, progress
     from pipeline.sources.crm.fields import parse_fields
     from pipeline.sources.crm.importer import Import
+    from schemas.acts import DONE, STOPPED
 
-    work = Import(load_settings(context), file, parse_fields(fields), basis, dry_run)
-    with progress("customers") as advance:
+    settings = load_settings(context)
+    work = Import(settings, file, parse_fields(fields), basis, dry_run)
+    with on_record(settings, "import customers", file.name, dry_run) as act, progress("customers") as advance:
         done = work.run(advance)
+        act.after = {"customers": done.records, "left out": len(done.left_out), "basis": basis}
+        act.outcome = STOPPED if done.interrupted else DONE
     for note in done.notes:
         typer.echo(one_line(f"{file}: {note}"), err=True)
     _report(done, left_out, dry_run)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli.on_record import on_record
 from pipeline.cli.options import load_settings
 
 if TYPE_CHECKING:
@@ -45,15 +46,19 @@ def show(
 ) -> None:
     """Show dead letters, the newest first.
 
-    Origin, reason, and the first 2,000 bytes as they came.
+    Origin, reason, and the first 2,000 bytes as they came. They may hold personal data: who looked at which is on record.
 
     Exit codes: 0 shown, 1 none matches, 2 wrong settings, 3 ClickHouse unreachable.
     """
     from pipeline.clickhouse.client import clickhouse_client
     from pipeline.maintenance import dead_letters
 
-    client = clickhouse_client(load_settings(context).clickhouse)
-    letters = dead_letters.newest(client, dead_letters.Filter(reason, topic, partition, offset, offset), newest)
+    settings = load_settings(context)
+    client = clickhouse_client(settings.clickhouse)
+    which = dead_letters.Filter(reason, topic, partition, offset, offset)
+    with on_record(settings, "look at dead letters", str(which)) as act:
+        letters = dead_letters.newest(client, which, newest)
+        act.after = {"seen": [f"{letter.topic} {letter.partition} {letter.offset}" for letter in letters]}
     for letter in letters:
         _print(letter)
     if not letters:
@@ -90,7 +95,11 @@ def replay(
         typer.echo(f"left out, {without_bytes:,}: letters without bytes, of records that Kafka's client could not unpack")
     if count and not yes:
         typer.confirm(f"Send {count:,} dead letters to {settings.kafka.topic('events')} again?", abort=True)
-    done = dead_letters.replay(client, settings.kafka, which) if count else dead_letters.NOTHING
+    done = dead_letters.NOTHING
+    if count:
+        with on_record(settings, "replay dead letters", str(which)) as act:
+            done = dead_letters.replay(client, settings.kafka, which)
+            act.after = {"sent": done.produced, "failed": sum(done.failed.values())}
     typer.echo(f"sent {done.produced:,}  failed {sum(done.failed.values()):,}")
     for why, times in done.failed.most_common():
         typer.echo(f"not sent, {times:,}: {why}", err=True)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.on_record import on_record
 from pipeline.cli.options import load_settings
 
 app = typer.Typer(help="The offsets that the workers have committed.", no_args_is_help=True, rich_markup_mode=None)
@@ -56,5 +57,7 @@ def accept(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", "-
     check_idle(settings.kafka, lost)
     if not yes:
         typer.confirm("Record this loss and continue?", abort=True)
-    accept_loss(settings.kafka, settings.clickhouse, lost)
+    with on_record(settings, "accept loss", settings.kafka.topic("events")) as act:
+        act.after = [str(loss) for loss in lost]
+        accept_loss(settings.kafka, settings.clickhouse, lost)
     typer.echo("recorded in table lost_offsets; start the workers")

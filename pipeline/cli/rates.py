@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.on_record import on_record
 from pipeline.cli.options import load_settings
 
 
@@ -25,6 +26,8 @@ def rates(
     settings = load_settings(context)
     from pipeline.maintenance.rates import load_rates
 
-    found = load_rates(settings, file)
+    with on_record(settings, "load rates", file.name) as act:
+        found = load_rates(settings, file)
+        act.after = {"rates": found.height}
     days = found["day"].sort()
     typer.echo(f"{found.height:,} rates of {found['currency'].n_unique():,} currencies, {days[0]} to {days[-1]}")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.on_record import on_record
 from pipeline.cli.options import load_settings
 
 
@@ -30,8 +31,9 @@ def reconcile(
     from pipeline.sinks.changes import Changes, unheard
 
     changing = unheard if dry_run else Changes(settings.kafka, "reconcile").changing
-    with progress("ranges") as advance:
+    with on_record(settings, "reconcile", dry_run=dry_run) as act, progress("ranges") as advance:
         done = run(settings.clickhouse, dry_run=dry_run, progress=advance, changing=changing)
+        act.after = {"events": done.events.total(), "rows": done.rows}
     if done.events:
         console().print(table(("source", "events"), done.events.most_common(20)))
     become, moved = ("would become", "would be moved") if dry_run else ("became", "were moved")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.on_record import on_record
 from pipeline.cli.options import load_settings, time_of
 
 
@@ -29,8 +30,9 @@ def rematch(
     from pipeline.sinks.changes import Changes, unheard
 
     changing = unheard if dry_run else Changes(settings.kafka, "rematch").changing
-    with progress("rows") as advance:
+    with on_record(settings, "rematch", ", ".join(brand), dry_run) as act, progress("rows") as advance:
         done = run(settings, brand, since=start, dry_run=dry_run, progress=advance, changing=changing)
+        act.after = {"rows": done.rows, "since": start}
     rows = [(name, done.gained[name], done.lost[name]) for name in sorted(set(brand))]
     console().print(table(("brand", "gained", "lost"), rows))
     typer.echo(f"{done.rows:,} rows {'would change' if dry_run else 'changed'}")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.on_record import on_record
 from pipeline.cli.options import load_settings, time_of
 from pipeline.errors import SettingsError
 
@@ -38,10 +39,11 @@ def rescore(
 
     labeller = load_labeller(settings.sentiment)
     changing = unheard if dry_run else Changes(settings.kafka, "rescore").changing
-    with progress("rows") as advance:
+    with on_record(settings, "rescore", brand or "", dry_run) as act, progress("rows") as advance:
         done = run(
             settings.clickhouse, labeller, since=start, brand=brand, dry_run=dry_run, progress=advance, changing=changing
         )
+        act.after = {"rows": done.rows, "since": start}
     if done.rows:
         names = sorted(done.before | done.after)
         console().print(table(("label", "before", "after"), [(name, done.before[name], done.after[name]) for name in names]))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.alert_commands import Json, print_object
+from pipeline.cli.on_record import on_record
 from pipeline.cli.options import load_settings
 from pipeline.errors import EarshotError
 
@@ -122,7 +123,7 @@ def check(context: typer.Context, name: Name) -> None:
 def pause(context: typer.Context, name: Name) -> None:
     """Pause a source, until `earshot source resume`. It goes on where it was.
 
-    Exit codes: 0 done, 1 no such source, 2 wrong settings or sources.yaml, 3 broker unreachable.
+    Exit codes: 0 done, 1 no such source, 2 wrong settings or sources.yaml, 3 broker or ClickHouse unreachable.
     """
     _pause(context, name, True)
 
@@ -131,7 +132,7 @@ def pause(context: typer.Context, name: Name) -> None:
 def resume(context: typer.Context, name: Name) -> None:
     """Let a paused source go on.
 
-    Exit codes: 0 done, 1 no such source, 2 wrong settings or sources.yaml, 3 broker unreachable.
+    Exit codes: 0 done, 1 no such source, 2 wrong settings or sources.yaml, 3 broker or ClickHouse unreachable.
     """
     _pause(context, name, False)
 
@@ -140,7 +141,9 @@ def _pause(context: typer.Context, name: str, paused: bool) -> None:
     settings = load_settings(context)
     from pipeline.listen import status
 
-    status.pause(settings, status.source_named(settings, name), paused)
+    source = status.source_named(settings, name)
+    with on_record(settings, "pause source" if paused else "resume source", name):
+        status.pause(settings, source, paused)
     typer.echo(f"{name} is paused" if paused else f"{name} goes on")
 
 

@@ -52,6 +52,10 @@ class Filter:
     first: int | None = None
     last: int | None = None
 
+    def __str__(self) -> str:
+        given = ((name, getattr(self, name)) for name in ("topic", "partition", "first", "last", "reason"))
+        return ", ".join(f"{name} {value}" for name, value in given if value is not None) or "all"
+
     def where(self) -> tuple[str, dict[str, object]]:
         """As SQL: the condition and its parameters."""
         return conditions(

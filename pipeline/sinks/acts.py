@@ -16,7 +16,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from pipeline.errors import EarshotError, UnreachableError, reason
 from pipeline.fence import INSERT_MAX_S
-from schemas.acts import COLUMNS, Act
+from schemas.acts import COLUMNS, STOPPED, Act
 from schemas.times import utc_now
 
 _AGAIN_S = (0.2, 1.0)
@@ -62,5 +62,5 @@ def acting(client: Client, act: Act) -> Iterator[Act]:
 def failed(error: BaseException) -> str:
     """The outcome of an act that raised this."""
     if isinstance(error, KeyboardInterrupt):
-        return "stopped by Ctrl-C"
+        return STOPPED
     return str(error) if isinstance(error, EarshotError) else f"it failed: {type(error).__name__}"

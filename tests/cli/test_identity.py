@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.api.client import ask
+from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.settings import Settings
-from pipeline.errors import SettingsError
+from pipeline.errors import ConflictError, SettingsError
 from schemas.identity import value_key
 from tests.support.commands import Run, set_variables
 from tests.support.customers_api import LARS, Stewarded, edge, insert_events, insert_records, key_of, stewarded
@@ -66,6 +68,24 @@ def test_profiles_are_linked_and_unlinked_and_each_step_is_on_record(house: Stew
         ("unlink", "ines", "", False),
         ("unlink", "ines", "", True),
     ]
+
+
+def test_each_command_is_an_act_too_and_the_console_names_the_person(house: Stewarded) -> None:
+    of = {"a": hexed(INES), "b": hexed(VK)}
+    ask(house.settings, "customers", "POST", "/commands", {"action": "link", **of, "why": "she called"}, actor="Zoë")
+    with pytest.raises(ConflictError, match="links them already"):
+        ask(house.settings, "customers", "POST", "/commands", {"action": "link", **of})
+    ask(house.settings, "customers", "POST", "/rules", {"rules": {}}, actor="Zoë")
+    with clickhouse_client(house.settings.clickhouse) as client:
+        acts = client.query("SELECT actor, toString(way), act, subject, outcome = 'done' FROM acts FINAL ORDER BY at, id")
+        by = client.query("SELECT by FROM identity_commands FINAL WHERE refused = '' ORDER BY sequence").result_rows
+    subject = f"{hexed(INES)} {hexed(VK)}"
+    assert acts.result_rows == [
+        ("Zoë", "console", "link", subject, 1),
+        ("ines", "api", "link", subject, 0),
+        ("Zoë", "console", "apply", "identity.yaml", 1),
+    ]
+    assert by[0] == ("Zoë",)
 
 
 @pytest.mark.parametrize(

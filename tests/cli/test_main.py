@@ -523,6 +523,13 @@ def test_dead_letters_are_listed_shown_and_sent_again(stacked: Run, settings: Se
     assert (asked.code, "Send 2 dead letters" in asked.out + asked.err) == (1, True)
     assert stacked("dlq", "replay", "--reason", "kind", "--from-offset", "2", "--yes") == Done(0, "sent 1  failed 0\n", "")
     assert events_in(settings, 1) == [b"\x1b[31m2" + b"x" * 3_000]
+    with clickhouse_client(settings.clickhouse) as client:
+        acts = client.query("SELECT toString(way), act, subject, after, outcome FROM acts FINAL ORDER BY at, id").result_rows
+    assert acts == [
+        ("command line", "look at dead letters", "all", '{"seen": []}', "done"),
+        ("command line", "look at dead letters", "first 2, last 2", '{"seen": ["t 0 2"]}', "done"),
+        ("command line", "replay dead letters", "first 2, reason kind", '{"sent": 1, "failed": 0}', "done"),
+    ]
 
 
 def test_offsets_are_listed_and_none_is_lost(stacked: Run, settings: Settings) -> None:

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from pipeline.clickhouse import fingerprints
 from pipeline.clickhouse.arrow import arrow_stream
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.fenced_inserter import FencedInserter
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.migrations import check_tables, migrate_tables
 from pipeline.clickhouse.pins import PINS, Pin, unmet
@@ -47,12 +48,16 @@ from pipeline.rollups.marks import write_mark
 from pipeline.rollups.rollup import Span, statements
 from pipeline.rollups.tables import load_rollups
 from pipeline.rollups.threads import Threads
+from pipeline.sinks import cases
+from pipeline.sinks.acts import record
 from pipeline.sinks.alerts import AlertTables
 from pipeline.sinks.calendars import changes as calendar_changes
+from pipeline.sinks.cases import CaseTable
 from pipeline.sinks.customers import CustomerTables
 from pipeline.sinks.in_force import changed_files, changed_panels
 from pipeline.sinks.landing import Landing
 from pipeline.sinks.rates import changes as rate_changes
+from schemas.acts import Act
 from schemas.alerts import Alert, Member, Scope, State
 from schemas.evidence import SENT_COLUMNS, parse
 from schemas.identity import Command
@@ -66,8 +71,8 @@ REPLACES_ITSELF = {"alert_watermarks", "identity_marks", "identity_rules"}
 """One row a name or version: a repeated one replaces itself. So does one of leaders, lost_offsets, retention and
 schema_migrations, which are written without a token."""
 TABLES = "SELECT name, engine_full FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'"
-IMPORTED = {"customers", "acts", "cases", "console_sessions"}
-"""Written by `earshot crm import`: tests/integration/test_crm.py; and by people."""
+IMPORTED = {"customers", "console_sessions"}
+"""Written by `earshot crm import`: tests/integration/test_crm.py; and by the console."""
 
 TABLE = """
 CREATE TABLE t (k UInt64, v UInt64, s LowCardinality(String), at DateTime, CONSTRAINT well CHECK s != 'bad')
@@ -324,6 +329,10 @@ def _write_everywhere(settings: Settings) -> None:
         tables.write_candidates([(Candidate("r", "Acme", "x", "en", 1, NOW, NOW, 1.0), NOW)], False, 0)
         tables.write_late_days([LateDay(20_000, 28_800_000, 28_800_009)], NOW, 0)
         _write_identity(CustomerTables(inserter))
+        record(client, Act("ann", "api", "take"))
+        fenced = FencedInserter(client, OpenFence(), Vitals(), "test")
+        fenced.begin("control", 1)
+        CaseTable(fenced).write(cases.Case("Acme", "x", "1", "taken", "ann", "ann", "", NOW, NOW), 0)
         _write_threads(client, inserter)
         fingerprints.check(client, "hash_key", "the key")
         client.command("TRUNCATE TABLE account_events")

@@ -131,11 +131,9 @@ def test_what_can_not_be_put_on_record_is_not_told_as_done(ask: Client, commands
     assert ask("POST", ACK.replace(alert().hex, "00000000000000aa"), {}).status == 404, "the first error is told"
 
 
-def test_a_fault_is_on_record_without_its_words(
-    ask: Client, commands: MemoryCommands, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level("CRITICAL"):
-        assert ask("POST", "/test", {"rule": "crash"}).status == 500
+@pytest.mark.logs_errors
+def test_a_fault_is_on_record_without_its_words(ask: Client, commands: MemoryCommands) -> None:
+    assert ask("POST", "/test", {"rule": "crash"}).status == 500
     assert [(each.act, each.outcome) for each in commands.acts] == [("test", "it failed: RuntimeError")]
 
 

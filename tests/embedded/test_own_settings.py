@@ -15,7 +15,7 @@ from pipeline.config.apis import ControlSettings, CustomersSettings
 from pipeline.config.load import load
 from pipeline.config.settings import ClickHouseSettings, EmbeddedSettings, PrivacySettings, Settings, WorkerSettings
 from pipeline.embedded.own_settings import ignored, own_settings, pointer, write_settings
-from pipeline.embedded.password import make_password, with_password
+from pipeline.embedded.password import make_password, password_of, with_password
 from pipeline.embedded.privacy_keys import make_data_key, make_hash_key
 from pipeline.embedded.stack import Stack
 
@@ -56,6 +56,7 @@ model = "off"
 def unstarted(tmp_path: Path) -> Stack:
     """Not started: its addresses and its folder are known."""
     make_password(tmp_path)
+    make_password(tmp_path, "console")
     return Stack(EmbeddedSettings(data_dir=tmp_path, kafka_port=0, clickhouse_port=0))
 
 
@@ -78,6 +79,15 @@ def test_up_takes_nothing_of_another_place(production: Settings, unstarted: Stac
     keys = own.privacy.hash_key.get_secret_value(), own.privacy.data_key.get_secret_value()
     assert keys == (make_hash_key(unstarted.data_dir), make_data_key(unstarted.data_dir))
     assert (own.customers.host, own.customers.port) == ("127.0.0.1", 9997)
+    consoles = [
+        own.control.console_token,
+        own.customers.console_token,
+        *own.control.tokens.values(),
+        *own.customers.tokens.values(),
+    ]
+    assert len({each.get_secret_value() for each in consoles}) == 4, "the console's are its own"
+    console = own.console.clickhouse_user, own.console.clickhouse_password
+    assert console == ("console", password_of(unstarted.data_dir, "console")) and console[1] != own.clickhouse.password
     assert own.customers.tokens.keys() == own.control.tokens.keys() and own.customers.tokens != own.control.tokens
     assert (own.brands, own.sentiment.model, own.kafka.topic_prefix) == (production.brands, "off", "ours")
     assert set(ignored(production, own)) == {

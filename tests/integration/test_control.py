@@ -18,13 +18,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipeline.api.client import ask
+from pipeline.api.client import ControlClient, ask
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.query import asker
 from pipeline.config.settings import Settings
 from pipeline.embedded.stack import Stack
-from pipeline.errors import EarshotError
+from pipeline.errors import ConflictError, EarshotError, UnknownName
 from pipeline.fence import Fence
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.alerts.campaign_search import CampaignFinder
@@ -309,6 +309,38 @@ def test_what_people_said_outlives_a_kill(running: Running) -> None:
     assert len(running.hook.of("one", "Looked after")) == 1
     with pytest.raises(EarshotError, match="there is no alert"):
         ask(running.settings, "control", "POST", f"/alerts/{'0' * 16}/ack", {})
+
+
+def test_who_has_a_conversation_and_who_acted_outlive_a_kill(running: Running) -> None:
+    """By the console's client, for two persons."""
+    with connect(running.settings) as client:
+        client.command(
+            "INSERT INTO threads (brand, opened, conversation, conversation_id, platform, version) "
+            "VALUES ('Waited', now64(3), xxh3('trustpilot:r-1'), 'r-1', 'trustpilot', 1)"
+        )
+    console, of = ControlClient(running.settings), {"brand": "Waited", "platform": "trustpilot", "conversation_id": "r-1"}
+    taken = console.take("Zoë", of, "I call her")
+    running.kill_control()
+    assert console.cases("lars") == [taken]
+    with pytest.raises(ConflictError, match="Zoë has it since"):
+        console.take("lars", of)
+    assert console.hand_over("Zoë", of, "lars")["owner"] == "lars"
+    assert console.done("lars", of)["state"] == "done" and console.cases("lars") == []
+    silence = console.silence("lars", {"rule": "one"}, 5, "a drill")
+    assert silence["actor"] == "lars" and console.silences("lars")[-1]["id"] == silence["id"]
+    assert console.lift("Zoë", silence["id"])["actor"] == "Zoë"
+    with pytest.raises(UnknownName, match="there is no alert"):
+        console.acknowledge("Zoë", "0" * 16)
+    with pytest.raises(UnknownName, match="there is no rule"):
+        console.test("Zoë", "nothing")
+    with connect(running.settings) as client:
+        acts = client.query(
+            "SELECT actor, act, outcome = 'done' FROM acts FINAL WHERE way = 'console' ORDER BY at, id", tz_mode="aware"
+        ).result_rows
+    assert acts == [
+        ("Zoë", "take", 1), ("lars", "take", 0), ("Zoë", "hand over", 1), ("lars", "done", 1), ("lars", "silence", 1),
+        ("Zoë", "lift", 1), ("Zoë", "acknowledge", 0), ("Zoë", "test", 0),
+    ]  # fmt: skip
 
 
 def test_a_platform_is_silenced_for_what_is_said_there_alone(running: Running) -> None:

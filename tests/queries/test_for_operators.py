@@ -101,7 +101,19 @@ def test_audit(client: Client) -> None:
         "(900002, 1, 1, '2025-01-01 00:00:00', '2025-12-01 21:00:00'), "
         "(900003, 1, 1, '2025-01-01 00:00:00', '2025-12-02 00:00:00')"
     )
+    client.command(
+        "INSERT INTO acts (at, id, actor, way, act, subject, comment, outcome) VALUES "
+        "('2025-12-01 22:00:00', 1, 'ann', 'console', 'take', 'Acme x 1', 'mine', 'done'), "
+        "('2025-12-01 22:00:00', 1, 'ann', 'console', 'take', 'Acme x 1', 'mine', 'done'), "  # it is written twice
+        "('2025-12-01 23:00:00', 2, 'ben', 'command line', 'pause source', 'blog', '', 'Kafka: no answer'), "
+        "('2025-12-01 14:00:00', 3, 'ann', 'api', 'acknowledge', '1', 'on it', 'done'), "
+        "('2025-12-01 23:10:00', 4, 'ann', 'api', 'acknowledge', '2', 'on it', 'alert 2 is resolved'), "
+        "('2025-12-01 11:00:00', 5, 'ben', 'api', 'split', 'ff', 'no', 'it is alone')"
+    )
     assert ask(client, "audit").drop("at").rows() == [
+        ("act", "2", "acknowledge, failed", "ann", "alert 2 is resolved"),
+        ("act", "blog", "pause source, failed", "ben", "Kafka: no answer"),
+        ("act", "Acme x 1", "take", "ann", "mine"),
         ("erasure", "interactions", "2 events deleted", "", "their sources deleted them"),
         ("file", "alerts.yaml", "in force: ab12", "", ""),
         ("silence", "Acme", "until 2025-12-03 00:00:00", "ben", "launch"),

@@ -42,6 +42,7 @@ BRANDS = sample_brands()
 OPEN = BRANDS.brands[0].name
 """It has business hours."""
 CALENDAR = Calendar.of({"mon-fri": ("09:00-18:00",), "sat": ("22:00-02:00",)}, "Europe/Berlin", 2026)
+CONVERSATION = ["brand", "platform", "conversation_id"]
 Given = dict[str, str | list[str]]
 
 
@@ -234,6 +235,27 @@ def test_unanswered(desk: Desk) -> None:
     inside = plain.filter(pl.col("brand") == OPEN).with_columns(now=pl.lit(moment).first())
     seconds = inside.select(opened(pl.col("now")) - opened(pl.col("since"))).to_series()
     assert np.allclose(inside.get_column("business_seconds").to_numpy(), seconds.to_numpy(), atol=1.0)
+
+
+def test_unanswered_says_who_has_a_conversation(desk: Desk) -> None:
+    """Not who was done with it before the customer wrote again."""
+    found = desk.ask("unanswered", from_=SPAN["from"], limit="1000000")
+    assert found.get_column("owner").unique().to_list() == [""]
+    first = found.unique("conversation_id", maintain_order=True).head(5).rows(named=True)
+    said = [("taken", "ann"), ("done", "ben"), ("done", "old"), ("free", ""), ("taken", "newest")]
+    for row, (state, owner) in zip(first, said, strict=True):
+        late = timedelta(seconds=-1 if owner == "old" else 60)
+        rows = [[*(row[name] for name in CONVERSATION), state, owner, START, row["since"] + late, 2]]
+        rows += [[*(row[name] for name in CONVERSATION), "taken", "before", START, START, 1]]
+        desk.client.insert("cases", rows, column_names=[*CONVERSATION, "state", "owner", "since", "changed_at", "version"])
+    again = desk.ask("unanswered", from_=SPAN["from"], limit="1000000", zone="Europe/Berlin")
+    assert again.height == found.height
+    keys = pl.DataFrame(first).select(CONVERSATION)
+    mine = keys.join(again, on=CONVERSATION, maintain_order="left").select("owner", "case_state", "case_since")
+    assert mine.rows() == [
+        ("ann", "taken", START), ("ben", "done", START), ("", "", None), ("", "", None), ("newest", "taken", START)
+    ]  # fmt: skip
+    assert again.filter(pl.col("owner") != "").height == 3
 
 
 @pytest.mark.parametrize(("zone", "by"), [("Europe/Berlin", ["platform"]), ("America/St_Johns", ["team"]), ("UTC", [])])

@@ -33,6 +33,7 @@ COMMAND = ("-m", "pipeline.cli", "control")
 EAGER = ("-m", "tests.support.eager_control", "control")
 """For a test that waits for the rollups."""
 TOKEN = "a token of ines, 24 long"
+CONSOLE_TOKEN = "the token of the console"
 HOOK = "hook"
 
 
@@ -157,7 +158,8 @@ def fresh(stack: Stack, folder: Path) -> Iterator[Settings]:
 
 def controlled(settings: Settings, rules: Path) -> Settings:
     """The settings of a worker and a control with these rules, and of whoever commands it."""
-    control = ControlSettings(port=free_port(), tokens={"ines": TOKEN}, token=TOKEN)
+    tokens = {"tokens": {"ines": TOKEN}, "token": TOKEN, "console_token": CONSOLE_TOKEN}
+    control = ControlSettings.model_validate({"port": free_port(), **tokens})
     return settings.model_copy(update={"alerts": rules, "control": control})
 
 

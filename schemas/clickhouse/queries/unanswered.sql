@@ -20,7 +20,11 @@
 -- column private: whether its first word is private
 -- column customer: account_key of who opened it
 -- column conversation_id: as the platform names it
-WITH arrayMap(each -> toString(each), {kind:Array(Enum('post', 'comment', 'reply', 'repost', 'review', 'message', 'call', 'email', 'order', 'reaction', 'like', 'follow', 'vote', 'idea', 'question', 'answer', 'visit', 'profile', 'measure'))}) AS kinds
+-- column owner: who has it; blank: nobody
+-- column case_state: taken; done: they said that it needs nothing more, after the words that wait; blank: nobody has it
+-- column case_since: when its owner got it, in the zone; null: nobody has it
+WITH arrayMap(each -> toString(each), {kind:Array(Enum('post', 'comment', 'reply', 'repost', 'review', 'message', 'call', 'email', 'order', 'reaction', 'like', 'follow', 'vote', 'idea', 'question', 'answer', 'visit', 'profile', 'measure'))}) AS kinds,
+    c.state = 'taken' OR (c.state = 'done' AND c.changed_at >= assumeNotNull(t.waiting_since)) AS theirs  -- not what waits since they were done
 SELECT
     toTimeZone(assumeNotNull(t.waiting_since), {zone:String}) AS since,
     t.brand AS brand,
@@ -34,8 +38,16 @@ SELECT
     t.waiting_business_seconds AS business_seconds,
     t.private AS private,
     t.customer AS customer,
-    t.conversation_id AS conversation_id
+    t.conversation_id AS conversation_id,
+    if(theirs, c.owner, '') AS owner,
+    if(theirs, c.state, '') AS case_state,
+    if(theirs, toTimeZone(c.since, {zone:String}), NULL) AS case_since
 FROM threads AS t FINAL
+LEFT JOIN
+(
+    SELECT toString(brand) AS brand, toString(platform) AS platform, conversation_id, toString(state) AS state, owner, since, changed_at
+    FROM cases FINAL
+) AS c ON c.brand = t.brand AND c.platform = t.platform AND c.conversation_id = t.conversation_id
 WHERE t.waiting > 0 AND t.waiting_since >= {from:DateTime64(3, 'UTC')}
     AND (empty({brand:Array(String)}) OR t.brand IN {brand:Array(String)})
     AND (empty({platform:Array(String)}) OR t.platform IN {platform:Array(String)})
