@@ -1,7 +1,7 @@
 """The browser's libraries: htmx, its extension for server-sent events, and uPlot, each in its version and verified.
 
-They come from Maven Central as Kafka does, at the first start; `python -m pipeline.console.libraries FOLDER` fetches them for an
-image. Where they can't be had, pages go on as plain links and forms, with tables in place of charts.
+They come from Maven Central as Kafka does, at the first start; `python -m pipeline.console.libraries FOLDER` fetches them for
+an image. Where they can't be had, pages go on as plain links and forms, with tables in place of charts.
 """
 
 from __future__ import annotations

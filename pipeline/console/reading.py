@@ -15,12 +15,12 @@ ROW_BYTES, VALUE_BYTES = 100, 60
 """Of Python's own objects, about."""
 _PLAIN = {
     158: "the query reads more rows than it may: ask for a shorter time or one brand",
-    159: "the query took longer than {limit:g} s and was ended: ask for a shorter time or one brand",
     202: "ClickHouse runs as many queries as it may: try again in some seconds",
     241: "the query needs more memory than it may have: ask for a shorter time or one brand",
     307: "the query reads more bytes than it may: ask for a shorter time or one brand",
     396: "the result is larger than may be: ask for fewer rows",
 }
+_TIME_OVER = 159
 _NO_TABLE = {16, 47, 60, 81}
 _REFUSED = {164, 192, 193, 194, 497, 516}
 _OUTAGE = {210, 394, 999}
@@ -76,13 +76,20 @@ def _size(value: object) -> int:
     return VALUE_BYTES + (len(value) if isinstance(value, (str, bytes)) else 0)
 
 
+def took_longer(seconds: float) -> Plain:
+    """A query had its time, and was ended."""
+    return Plain(f"the query took longer than {seconds:g} s and was ended: ask for a shorter time or one brand", False)
+
+
 def explained(error: Exception, seconds: float) -> Plain:
     """A failure in plain words."""
     if isinstance(error, UnreachableError):
         return Plain(str(error), True)
     code = getattr(error, "code", None)
+    if code == _TIME_OVER:
+        return took_longer(seconds)
     if code in _PLAIN:
-        return Plain(_PLAIN[code].format(limit=seconds), False)
+        return Plain(_PLAIN[code], False)
     if not isinstance(error, (ClickHouseError, OSError)):
         return Plain(f"the answer is not ClickHouse's ({type(error).__name__})", True)
     said = reason(error)

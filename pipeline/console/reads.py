@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -22,7 +23,7 @@ from pipeline.clock import Clock, wall
 from pipeline.config.settings import ClickHouseSettings
 from pipeline.console.filled import Values, filled, plain
 from pipeline.console.kept import Kept
-from pipeline.console.reading import Limits, Rows, explained, read
+from pipeline.console.reading import Limits, Plain, Rows, explained, read, took_longer
 from pipeline.errors import EarshotError, UnknownName
 from pipeline.queries.named import named, values_of
 
@@ -167,9 +168,19 @@ class Reads:
             async with asyncio.timeout(self._seconds + GRACE_S):
                 return await asyncio.wrap_future(work)
         except TimeoutError:
-            raise self._failed("ClickHouse does not answer in time", away=True) from None
+            late = await self._late()
         except Exception as error:  # another server's answer may break anything in the driver
-            raise self._failed(*explained(error, self._seconds)) from None
+            late = explained(error, self._seconds)
+        raise self._failed(*late)
+
+    async def _late(self) -> Plain:
+        """Why an answer did not come in time."""
+        if self._client is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GRACE_S):
+                    if await asyncio.to_thread(self._client.ping):
+                        return took_longer(self._seconds)
+        return Plain("ClickHouse does not answer", True)
 
     def _left(self, loop: asyncio.AbstractEventLoop, work: Future[Rows]) -> None:
         if not loop.is_closed():

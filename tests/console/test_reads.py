@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -14,7 +15,10 @@ from pydantic import SecretStr
 from pipeline.config.settings import ClickHouseSettings, Settings
 from pipeline.console import reads as module
 from pipeline.console.reads import Answer, ReadFailed, Reads
+from pipeline.embedded.analyst_names import CONSOLE
 from pipeline.embedded.child import free_port
+from pipeline.embedded.password import password_of
+from pipeline.embedded.stack import Stack
 from pipeline.errors import SettingsError, UnknownName
 from schemas.queries import named_queries
 from tests.support.link import Link
@@ -204,24 +208,55 @@ async def test_while_clickhouse_is_away_it_says_since_when_and_comes_back_by_its
                 since = datetime.fromtimestamp(clock.now, UTC)
 
 
+async def test_a_query_that_ends_late_is_no_outage(
+    clickhouse: ClickHouseSettings, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with reading(clickhouse, clock, 1.0) as reads:
+        await reads.ask("SELECT 1")
+        monkeypatch.setattr(module, "read", lambda *_: time.sleep(4))
+        with pytest.raises(ReadFailed, match="took longer than 1 s"):
+            await reads.ask("SELECT 2")
+        assert reads.away_since is None
+
+
 async def test_a_wrong_password_is_a_reason(clickhouse: ClickHouseSettings, clock: Clock) -> None:
     async with reading(clickhouse.model_copy(update={"password": SecretStr("wrong")}), clock) as reads:
         with pytest.raises(ReadFailed, match="Authentication failed"):
             await reads.ask("SELECT 1")
 
 
-async def test_an_analyst_is_refused_what_is_not_theirs(clickhouse: ClickHouseSettings, clock: Clock) -> None:
-    asked = clickhouse.model_copy(update={"user": "analyst", "password": SecretStr("")})
-    async with reading(asked, clock) as reads:
-        assert (await reads.ask("SELECT count() AS n FROM interactions")).rows == [{"n": 0}]
+@pytest.fixture
+def as_console(stack: Stack, clickhouse: ClickHouseSettings) -> ClickHouseSettings:
+    return clickhouse.model_copy(update={"user": "console", "password": password_of(stack.data_dir, "console")})
+
+
+async def test_user_console_reads_what_pages_show_and_nothing_else(as_console: ClickHouseSettings, clock: Clock) -> None:
+    async with reading(as_console, clock) as reads:
+        for table in ("interactions", "alerts", "acts", "cases", "dead_letters"):
+            assert (await reads.ask(f"SELECT count() AS n FROM {table}")).rows == [{"n": 0}]
+        for query in filter(lambda query: query.view in CONSOLE.views, named_queries().values()):
+            await reads.named(query.name, {each.name: "1" for each in query.parameters if each.default is None})
         for sql in (
             "SELECT * FROM url('http://127.0.0.1')",
             "SELECT 1 INTO OUTFILE 'x'",
-            "SELECT raw FROM dead_letters",
+            "SELECT * FROM console_sessions",
+            "INSERT INTO acts (act) VALUES ('x')",
             "SELEC 1",
         ):
             with pytest.raises(ReadFailed, match="ClickHouse (does not let the console read this|refuses the query)"):
                 await reads.ask(sql)
+
+
+async def test_what_is_too_large_for_user_console_says_what_to_do(as_console: ClickHouseSettings, clock: Clock) -> None:
+    async with reading(as_console, clock) as reads:
+        assert (await reads.ask("SELECT number FROM numbers(100000)", most=10)).cut
+        for sql, why in (
+            ("SELECT number FROM numbers(1000000)", "the result is larger than may be"),
+            ("SELECT groupArray(number) FROM numbers(1000000000)", "needs more memory|took longer than 5 s"),
+        ):
+            with pytest.raises(ReadFailed, match=why):
+                await reads.ask(sql)
+        assert reads.away_since is None
 
 
 async def test_a_missing_table_says_what_to_do(clickhouse: ClickHouseSettings, clock: Clock) -> None:
