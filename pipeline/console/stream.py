@@ -228,6 +228,8 @@ class _Told(Response):
                 await send({"type": "http.response.body", "body": block, "more_body": True})
             if not stream.dropped:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
+            elif self._cut:
+                await gone  # else uvicorn takes the end of an answer without its end for an error
         finally:
             self._hub.leave(stream)
             gone.cancel()

@@ -170,6 +170,18 @@ async def test_who_does_not_read_is_dropped_and_costs_the_others_nothing(
             assert site.hub.sessions == {"reads"}
 
 
+async def test_a_stream_that_waits_is_cut_off_without_an_error_in_the_log(kafka_settings: KafkaSettings) -> None:
+    async with served(Hub(kafka_settings, shown)) as site:
+        await until(whole(site))
+        async with site.page() as page:
+            await begun(page)
+            for each in site.hub._streams:
+                each.drop()
+            with pytest.raises((OSError, EOFError, asyncio.IncompleteReadError)):
+                await page.next()
+            await until(lambda: not site.hub.sessions)
+
+
 async def test_an_ended_session_ends_its_streams(kafka_settings: KafkaSettings) -> None:
     async with served(Hub(kafka_settings, shown)) as site:
         await until(whole(site))
