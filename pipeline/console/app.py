@@ -28,7 +28,7 @@ from pipeline.config.settings import Settings
 from pipeline.console.connections import Server, listen
 from pipeline.console.desk import Desk, Entry
 from pipeline.console.guard import Guard
-from pipeline.console.pages import brand, login, posts, start
+from pipeline.console.pages import alert, brand, login, posts, start
 from pipeline.console.people import People
 from pipeline.console.place import Place
 from pipeline.console.reads import Reads
@@ -40,7 +40,7 @@ from pipeline.monitoring.health import PATHS, Vitals, answer, memory_limit
 from pipeline.monitoring.process import run_process
 from pipeline.monitoring.table_metrics import keep_asking
 
-PAGES = (start, login, brand, posts)
+PAGES = (start, login, alert, brand, posts)
 """The modules of pages, each with ROUTES."""
 MENU = (Entry("/", "Start"), Entry("/brands", "Brands"))
 WRITER_S = 3

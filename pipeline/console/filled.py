@@ -31,9 +31,15 @@ def plain(values: Values, sql: str) -> dict[str, object]:
 def filled(sql: str, values: Values) -> str:
     """The statement with these values (of `plain`) as literals of their types; safe with any value.
 
-    Raises KeyError for a value that is missing.
+    What nobody sees in a string stands there as its escape. Raises KeyError for a value that is missing.
     """
-    return _TOKEN.sub(lambda found: _cast(values[found["name"]], found["type"]) if found["name"] else found[0], sql)
+
+    def written(found: re.Match[str]) -> str:
+        if found["name"]:
+            return _cast(values[found["name"]], found["type"])
+        return _visible(found[0]) if found[0].startswith("'") else found[0]
+
+    return _TOKEN.sub(written, sql)
 
 
 def _plain(value: object, exact: bool) -> object:
@@ -62,4 +68,8 @@ def _literal(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     text = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return "'" + _ESCAPED.sub(lambda found: "".join(f"\\x{byte:02x}" for byte in found[0].encode(errors="replace")), text) + "'"
+    return f"'{_visible(text)}'"
+
+
+def _visible(text: str) -> str:
+    return _ESCAPED.sub(lambda found: "".join(f"\\x{byte:02x}" for byte in found[0].encode(errors="replace")), text)

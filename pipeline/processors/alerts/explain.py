@@ -107,8 +107,8 @@ def event_query(candidate: Candidate) -> str:
     )
 
 
-def where(rule: AnyRule, scope: Scope) -> str:
-    """The condition of inbound events of this scope that the rule looks at."""
+def where(rule: AnyRule | None, scope: Scope) -> str:
+    """The condition of inbound events of this scope that the rule looks at; without a rule of all."""
     parts = [INBOUND_SQL]
     if scope.brand:
         parts.append(f"has(brands, {quoted(scope.brand)})")
