@@ -1,8 +1,8 @@
 """The Grafana board, made from pipeline/monitoring/metrics.py: `make board` writes deploy/grafana/boards/earshot.json.
 
 Rows are in the order in which an on-call person looks: is it up, does it flow, how late, how far behind, sentiment, alerts,
-customers, sources, errors, where the time goes, ClickHouse, memory. Built with Grafana's own foundation SDK, whose types are
-Grafana's schema.
+customers, sources, the console, errors, where the time goes, ClickHouse, memory. Built with Grafana's own foundation SDK, whose
+types are Grafana's schema.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableRefresh,
 )
 
-from pipeline.monitoring import identity_metrics, metrics, source_metrics
+from pipeline.monitoring import console_metrics, identity_metrics, metrics, source_metrics
 from pipeline.monitoring.declare import Metric
 
 FILE = Path(__file__).parent / "boards" / "earshot.json"
@@ -34,7 +34,7 @@ SOURCE = DataSourceRef(type_val="prometheus", uid="${source}")
 _SUFFIX = {"counter": "_total", "info": "_info"}
 RSS, CPU = "process_resident_memory_bytes", "process_cpu_seconds_total"
 WORKERS, CONTROL, LISTENERS = 'job="earshot", instance=~"$instance"', 'job="earshot-control"', 'job="earshot-listen"'
-CUSTOMERS = 'job="earshot-customers"'
+CUSTOMERS, CONSOLE = 'job="earshot-customers"', 'job="earshot-console"'
 
 
 def series(metric: Metric) -> str:
@@ -62,6 +62,11 @@ def customers(expression: str) -> str:
 def listen(expression: str) -> str:
     """The same expression for `earshot listen`."""
     return expression.replace(WORKERS, LISTENERS)
+
+
+def console(expression: str) -> str:
+    """The same expression for `earshot console`."""
+    return expression.replace(WORKERS, CONSOLE)
 
 
 def sources(expression: str) -> str:
@@ -131,7 +136,7 @@ def board() -> Dashboard:
     made = (
         Dashboard("Earshot").uid("earshot").tags(["earshot"]).timezone("browser").time("now-1h", "now").refresh("15s")
         .tooltip(DashboardCursorSync.CROSSHAIR).readonly()
-        .description("Workers, control, customers and listeners of Earshot. Runbook for each alert: docs/sre.md.")
+        .description("Workers, control, customers, listeners and consoles of Earshot. Runbook for each alert: docs/sre.md.")
         .with_variable(source).with_variable(instance)
     )  # fmt: skip
     for title, panels in ROWS.items():
@@ -141,7 +146,7 @@ def board() -> Dashboard:
     return made
 
 
-M, S, C = metrics, source_metrics, identity_metrics
+M, S, C, W = metrics, source_metrics, identity_metrics, console_metrics
 ROWS: dict[str, list[TimeSeries | Stat]] = {
     "Is it up": [
         figure("Workers ready", "short", "Workers whose /ready says so", f"sum({of(M.READY)})", red_below=1),
@@ -161,12 +166,14 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
               of__instance=f"time() - {of('process_start_time_seconds')}",
               control__instance=control(f"time() - {of('process_start_time_seconds')}"),
               customers__instance=customers(f"time() - {of('process_start_time_seconds')}"),
-              listener__instance=listen(f"time() - {of('process_start_time_seconds')}")),
+              listener__instance=listen(f"time() - {of('process_start_time_seconds')}"),
+              console__instance=console(f"time() - {of('process_start_time_seconds')}")),
         graph("Version", "short", "Processes by version",
               workers__version=f"count by (version) ({of(M.BUILD)})",
               controls__version=control(f"count by (version) ({of(M.BUILD)})"),
               customers__version=customers(f"count by (version) ({of(M.BUILD)})"),
-              listeners__version=listen(f"count by (version) ({of(M.BUILD)})")),
+              listeners__version=listen(f"count by (version) ({of(M.BUILD)})"),
+              consoles__version=console(f"count by (version) ({of(M.BUILD)})")),
     ],
     "Does it flow": [
         graph("Records", "cps", "read = landed + dropped + waiting + dead letters, after a short delay",
@@ -322,6 +329,16 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
               listener__instance=listen(of(S.RELOADS.stale))),
         graph("Changes of sources.yaml", "short", "By result", result__result=listen(rate(S.RELOADS.changes, "result"))),
     ],
+    "Console": [
+        graph("Console, the process", "short", "1 when /ready says so; otherwise the cause",
+              ready__instance=console(of(M.READY)), because__cause=console(f"sum by (cause) ({of(M.UNREADY)})")),
+        graph("Answers", "cps", "Of pages and acts, by class of their status",
+              status__status=console(rate(W.ANSWERS, "status"))),
+        graph("Pages, time to answer", "s", "From the head of a request until its answer begins",
+              p50=console(quantile(0.5, W.SECONDS)), p95=console(quantile(0.95, W.SECONDS))),
+        graph("Logins", "cps", "By result; slowed: after ten failures of a name or an address",
+              result__result=console(rate(W.LOGIN, "result"))),
+    ],
     "Errors": [
         graph("Dead letters", "cps", "By class of reason; `earshot dlq list` has the texts",
               because__reason=rate(M.REJECTED, "reason"), offsets_that_cannot_be_read=rate(M.UNREADABLE)),
@@ -351,7 +368,7 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
         graph("Step waits", "s", "Mean time a batch waits before a step", step__step=mean(M.STEP_WAIT_SECONDS, "step")),
         graph("CPU", "percentunit", "Of one core", worker__instance=rate(CPU, "instance"),
               control__instance=control(rate(CPU, "instance")), customers__instance=customers(rate(CPU, "instance")),
-              listener__instance=listen(rate(CPU, "instance"))),
+              listener__instance=listen(rate(CPU, "instance")), console__instance=console(rate(CPU, "instance"))),
     ],
     "ClickHouse": [
         graph("Inserts", "s", "p99 by table, retries included", p99__table=quantile(0.99, M.INSERT_SECONDS, "table")),
@@ -368,7 +385,8 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
     "Memory": [
         graph("Resident", "bytes", "Resident memory, and the limit of the process",
               worker__instance=of(RSS), limit__instance=of(M.MEMORY_LIMIT), control__instance=control(of(RSS)),
-              customers__instance=customers(of(RSS)), listener__instance=listen(of(RSS))),
+              customers__instance=customers(of(RSS)), listener__instance=listen(of(RSS)),
+              console__instance=console(of(RSS))),
         graph("Known revisions", "bytes", "13 bytes each; up to 24 hours or 20 million", worker__instance=of(M.DEDUP_BYTES)),
         graph("Known dropped events", "bytes", "With keep_irrelevant = false, the same bounds",
               worker__instance=of(M.DROPPED_BYTES)),

@@ -35,7 +35,7 @@ from pipeline.console.reads import Reads
 from pipeline.console.session_table import Row, SessionTable
 from pipeline.console.sessions import Sessions
 from pipeline.errors import UnreachableError
-from pipeline.monitoring import metrics
+from pipeline.monitoring import console_metrics, metrics
 from pipeline.monitoring.health import PATHS, Vitals, answer, memory_limit
 from pipeline.monitoring.process import run_process
 from pipeline.monitoring.table_metrics import keep_asking
@@ -106,7 +106,7 @@ async def _run(settings: Settings) -> None:
     desk = make_desk(settings)
     migrate.check(settings)
     metrics.MEMORY_LIMIT.set(memory_limit())
-    metrics.say_version()
+    console_metrics.start()
     console = settings.console
     keep_asking(clickhouse_client(settings.clickhouse, timeout_s=10), desk.vitals, "SELECT 1")
     with listen(console.host, console.port) as sock:

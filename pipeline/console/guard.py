@@ -16,11 +16,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.clock import steady
 from pipeline.console.desk import Desk
 from pipeline.console.form import CSRF, CSRF_HEADER, MOST_BYTES, MOST_BYTES_OUTSIDE, BadForm, csrf_is, read_form
 from pipeline.console.roles import Person, known_roles
 from pipeline.errors import UnreachableError
 from pipeline.http.same_origin import refusal
+from pipeline.monitoring.console_metrics import ANSWERS, SECONDS
 from pipeline.monitoring.health import PATHS
 
 CSP = (
@@ -52,13 +54,16 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = False
+        started, began = False, steady()
 
         async def out(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
                 self._headers(MutableHeaders(scope=message))
+                if not scope["path"].startswith((*PATHS, *STATIC)):
+                    ANSWERS.labels(f"{message['status'] // 100}xx").inc()
+                    SECONDS.observe(steady() - began)
             await send(message)
 
         request = Request(scope, receive)

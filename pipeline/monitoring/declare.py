@@ -1,5 +1,5 @@
-"""How metrics are declared: each once, with its name, unit and meaning. metrics.py, identity_metrics.py and source_metrics.py
-list them."""
+"""How metrics are declared: each once, with its name, unit and meaning. metrics.py, console_metrics.py,
+identity_metrics.py and source_metrics.py list them."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from pipeline.api.callers import Callers
 from pipeline.api.server import Door
 from pipeline.config.load import load
 from pipeline.config.settings import ENV_PREFIX
+from pipeline.console.place import Place
 from pipeline.control.api import ApiServer
 from pipeline.control.cases import Cases
 from pipeline.control.commands import Commands
@@ -132,6 +133,18 @@ def test_the_workers_environment_is_settings(monkeypatch: pytest.MonkeyPatch) ->
     assert settings.worker.health_host == "0.0.0.0" and settings.privacy.hash_key.get_secret_value() == "secret"
 
 
+def test_the_console_of_compose_is_for_this_machine_and_has_controls_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SERVICES["console"]["environment"].items():
+        monkeypatch.setenv(name, VARIABLE.sub("a secret of sixteen or more", str(value)))
+    settings = load()
+    place = Place(settings.console)
+    assert place.refusal("172.18.0.1", "127.0.0.1:9405") == "" and place.refusal("192.0.2.1", "127.0.0.1:9405")
+    assert place.url("/login/x", settings.console.port) == "http://127.0.0.1:9405/login/x"
+    token = "EARSHOT_CONTROL__CONSOLE_TOKEN"
+    assert SERVICES["console"]["environment"][token] == SERVICES["control"]["environment"][token]
+    assert settings.control.host in SERVICES and settings.console.clickhouse_password.get_secret_value()
+
+
 def test_prometheus_scrapes_the_services_of_compose() -> None:
     jobs = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())["scrape_configs"]
     found = {job["job_name"]: (place["names"], place["port"]) for job in jobs for place in job["dns_sd_configs"]}
@@ -140,8 +153,9 @@ def test_prometheus_scrapes_the_services_of_compose() -> None:
         "earshot-control": (["control"], 9401),
         "earshot-customers": (["customers"], 9402),
         "earshot-listen": (["listen"], 9403),
+        "earshot-console": (["console"], 9405),
     }
-    for name in ("control", "customers", "listen"):
+    for name in ("control", "customers", "listen", "console"):
         assert SERVICES[name]["environment"][f"EARSHOT_{name.upper()}__HOST"] == "0.0.0.0"
     for (name,), port in found.values():
         assert f":{port}/live" in SERVICES[name]["healthcheck"]["test"][-1]

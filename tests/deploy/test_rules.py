@@ -121,6 +121,16 @@ CUSTOMERS = {
 }
 
 
+# And of an `earshot console` that is well.
+CONSOLE = {
+    **{f'earshot_unready{{cause="{cause}"}}': "0x70" for cause in metrics.CAUSES},
+    "up": "1x70",
+    "process_start_time_seconds": "1000x70",
+    "earshot_ready": "1x70",
+    "earshot_live": "1x70",
+}
+
+
 @dataclass
 class Case:
     """Worker a differs from the healthy one by `series`; then exactly `fires` fire, after `after` minutes and not before.
@@ -141,6 +151,8 @@ class Case:
     """How the listener differs from the healthy one."""
     customers: dict[str, str] = field(default_factory=dict)
     """How customers differs from the healthy one."""
+    console: dict[str, str] = field(default_factory=dict)
+    """How the console differs from the healthy one."""
 
 
 def unready(cause: str) -> dict[str, str]:
@@ -337,6 +349,9 @@ CASES = {
     "a source stands": of_source(21, "EarshotSourceSilent", states={}, due="60+60x4 300x65"),
     "a source is asked once an hour": of_source(60, states={}, due="3600x60 7200x10"),
     "a source has a gap": of_source(10, "EarshotSourceGap", states={}, gap="_x10 600x60"),
+    "the console is gone": Case({}, 2, {"EarshotConsoleDown"}, console={"up": "0x70"}),
+    "no console": Case({}, 30, set(), console={"up": "_x70"}),
+    "the console is not ready": Case({}, 5, {"EarshotConsoleNotReady"}, console=unready("other")),
     "a source had a gap": of_source(40, states={}, gap="_x10 600x60"),
 }
 
@@ -364,12 +379,13 @@ def _promtool_test(name: str, case: Case) -> dict[str, Any]:
     ill = WELL | case.series
     control = of("c:9401", CONTROL | case.control, "earshot-control")
     customers = of("u:9402", CUSTOMERS | case.customers, "earshot-customers")
+    console = of("o:9405", CONSOLE | case.console, "earshot-console")
     listener = of("l:9403", LISTENER | case.listener, "earshot-listen")
     moments = [(case.after + 1, case.fires)] + ([(case.after - 1, case.before)] if case.fires else [])
     return {
         "name": name,
         "interval": "1m",
-        "input_series": of("a:9400", ill) + of("b:9400", ill if case.both else WELL) + control + customers + listener,
+        "input_series": of("a:9400", ill) + of("b:9400", ill if case.both else WELL) + control + customers + console + listener,
         "promql_expr_test": [
             {
                 "expr": 'group by (alertname) (ALERTS{alertstate="firing"})',

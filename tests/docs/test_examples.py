@@ -18,8 +18,10 @@ from typer.core import TyperGroup
 
 from pipeline.cli.main import app
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.document import parse
 from pipeline.config.load import load
 from pipeline.config.settings import ClickHouseSettings
+from pipeline.console.people import Users
 from pipeline.errors import SettingsError
 from pipeline.identity.rules_file import parse_rules as parse_identity_rules
 from pipeline.listen.sources_file import parse_sources
@@ -84,7 +86,10 @@ def _parse(arguments: list[str]) -> None:
         context = command.make_context(name, arguments)
         if not isinstance(command, TyperGroup):
             return
-        found, each, arguments = command.resolve_command(context, [*context._protected_args, *context.args])
+        left = [*context._protected_args, *context.args]
+        if not left and command.invoke_without_command:
+            return
+        found, each, arguments = command.resolve_command(context, left)
         name, command = found or "", each or command
 
 
@@ -141,6 +146,8 @@ def test_yaml_loads(tmp_path: Path) -> None:
             parse_identity_rules(each.text.encode(), each.page)
         elif each.text.startswith("roles:"):
             parse_roles(each.text.encode(), each.page)
+        elif each.text.startswith("users:"):
+            parse(each.text.encode(), each.page, Users)
         elif each.text.startswith("sources:"):
             parse_sources(each.text.encode(), each.page)
         elif not re.match("(rules|receivers|group):", each.text):

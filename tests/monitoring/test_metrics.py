@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from pipeline.batch import Origin
-from pipeline.monitoring import identity_metrics, metrics, source_metrics
+from pipeline.monitoring import console_metrics, identity_metrics, metrics, source_metrics
 from pipeline.monitoring.column_histogram import ColumnHistogram
 from pipeline.monitoring.declare import DECLARED
 from pipeline.monitoring.health import Vitals
@@ -136,6 +136,18 @@ def test_what_customers_counts_starts_at_zero() -> None:
     assert value("earshot_customers_leads") == value("earshot_identity_refused", {"reason": "held"}) == 0
 
 
+OF_CONSOLE = {console_metrics.ANSWERS, console_metrics.LOGIN}
+
+
+def test_what_the_console_counts_starts_at_zero() -> None:
+    for metric in OF_CONSOLE:
+        metric.clear()
+    console_metrics.start()
+    value = metrics.REGISTRY.get_sample_value
+    assert [value("earshot_console_logins_total", {"result": result}) for result in console_metrics.LOGINS] == [0] * 3
+    assert [value("earshot_console_answers_total", {"status": status}) for status in console_metrics.CLASSES] == [0] * 4
+
+
 OF_LISTENERS = {each for each in vars(source_metrics).values() if isinstance(each, Counter)}
 
 
@@ -156,7 +168,7 @@ def test_what_a_worker_counts_starts_at_zero() -> None:
         metric.clear()
     metrics.start(["decode"])
     empty = {metric for metric in labelled if not any(family.samples for family in metric.collect())}
-    assert empty == OF_CONTROL | OF_CUSTOMERS | OF_LISTENERS | {source_metrics.RELOADS.changes} | NOT_KNOWN_BEFORE
+    assert empty == OF_CONTROL | OF_CUSTOMERS | OF_CONSOLE | OF_LISTENERS | {source_metrics.RELOADS.changes} | NOT_KNOWN_BEFORE
 
 
 def test_a_receiver_whose_task_has_ended_is_another_cause() -> None:

@@ -15,6 +15,7 @@ from pipeline.console.desk import Desk
 from pipeline.console.form import local
 from pipeline.console.roles import Person, known_roles
 from pipeline.errors import UnreachableError
+from pipeline.monitoring.console_metrics import LOGIN
 from schemas.acts import Act
 
 log = logging.getLogger("earshot.console")
@@ -37,12 +38,14 @@ async def password(request: Request) -> Response:
     name, going, kept = given.get("name", "").strip(), local(given.get("next", "/")), given.get("kept", "")
     wait = math.ceil(desk.throttle.wait_s(name, address))
     if wait > 0:
+        LOGIN.labels("slowed").inc()
         answer = desk.login(request, 429, next=going, kept=kept, name=name, problem=f"Too many tries: wait {wait} s.")
         answer.headers["Retry-After"] = str(wait)
         return answer
     desk.throttle.tried(name, address)
     user = await desk.hashing(lambda: desk.people.check(name, given.get("password", "")))
     if user is None:
+        LOGIN.labels("refused").inc()
         await _note(request, Act(name[:64], "console", "log in", "password", outcome=WRONG))
         return desk.login(request, 403, next=going, kept=kept, name=name, problem=WRONG)
     desk.throttle.passed(name, address)
@@ -89,6 +92,7 @@ async def _enter(
     except UnreachableError:
         await desk.sessions.end(token)
         raise
+    LOGIN.labels("done").inc()
     if request.state.token:
         await desk.sessions.end(request.state.token)
     answer: Response = RedirectResponse(going, 303)
