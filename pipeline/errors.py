@@ -37,6 +37,9 @@ SourceError              a source can't go on now, for this reason: it tries aga
 Broken                   a session with a mail server can't go on
   Goodbye                the server ended it, with these words
 Refused                  a mail server does not take the login, with these words
+LoginFailed              a login by OpenID Connect ends, for this reason
+  ProviderAway           the provider does not answer as it should: another try may succeed
+  UnknownKey             the id token's key is not known: the provider's keys are asked for again
 QueryError               the embedded ClickHouse answers a statement with this code and message
 RequestError             an API answers a request with this HTTP status and reason
 """

@@ -28,19 +28,21 @@ from pipeline.config.settings import Settings
 from pipeline.console.connections import Server, listen
 from pipeline.console.desk import Desk, Entry
 from pipeline.console.guard import Guard
-from pipeline.console.pages import alert, brand, login, posts, start
+from pipeline.console.oidc.login import Oidc
+from pipeline.console.pages import alert, brand, login, oidc, posts, start
 from pipeline.console.people import People
 from pipeline.console.place import Place
 from pipeline.console.reads import Reads
 from pipeline.console.session_table import Row, SessionTable
 from pipeline.console.sessions import Sessions
 from pipeline.errors import UnreachableError
+from pipeline.http import route
 from pipeline.monitoring import console_metrics, metrics
 from pipeline.monitoring.health import PATHS, Vitals, answer, memory_limit
 from pipeline.monitoring.process import run_process
 from pipeline.monitoring.table_metrics import keep_asking
 
-PAGES = (start, login, alert, brand, posts)
+PAGES = (start, oidc, login, alert, brand, posts)
 """The modules of pages, each with ROUTES."""
 MENU = (Entry("/", "Start"), Entry("/brands", "Brands"))
 WRITER_S = 3
@@ -55,7 +57,7 @@ def build(desk: Desk) -> Starlette:
     routes = [
         *(Route(path, _health) for path in PATHS),
         *desk.assets.routes(),
-        *(route for page in PAGES for route in page.ROUTES),
+        *(each for page in PAGES for each in page.ROUTES),
     ]
     app = Starlette(
         routes=routes,
@@ -72,13 +74,18 @@ def make_desk(settings: Settings) -> Desk:
     console = settings.console
     people, reader = People(console.users), {"user": console.clickhouse_user, "password": console.clickhouse_password}
 
+    way_out = route.Route.of(settings.outgoing.proxy.get_secret_value(), settings.outgoing.ca_file)
+    provider = Oidc(console, way_out) if console.oidc_issuer else None
+
     def still(row: Row) -> bool:
+        if row.way == "oidc":
+            return provider is not None and provider.stands(row)
         return row.way != "password" or people.stands(row.actor, row.entry)
 
     table = SessionTable(partial(clickhouse_client, settings.clickhouse, WRITER_S))
     sessions = Sessions(table, still, console.idle_hours * 3600)
     reads = Reads(settings.clickhouse.model_copy(update=reader))
-    return Desk(settings, sessions, people, Place(console), Vitals(), reads)
+    return Desk(settings, sessions, people, Place(console), Vitals(), reads, provider)
 
 
 async def _health(request: Request) -> Response:

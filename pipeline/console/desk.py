@@ -21,6 +21,7 @@ from pipeline.console.assets import Assets
 from pipeline.console.charts import bar, spark
 from pipeline.console.cookies import Cookie
 from pipeline.console.form import csrf_of
+from pipeline.console.oidc.login import Oidc
 from pipeline.console.people import People
 from pipeline.console.place import Place
 from pipeline.console.reads import Reads
@@ -52,6 +53,7 @@ class Desk:
     place: Place
     vitals: Vitals
     reads: Reads
+    oidc: Oidc | None = None
     throttle: Throttle = field(default_factory=Throttle)
     clock: Clock = wall
     assets: Assets = field(default_factory=lambda: Assets(HERE / "static"))
@@ -63,7 +65,7 @@ class Desk:
     """The same, of pages with charts."""
 
     def __post_init__(self) -> None:
-        self.cookie = Cookie(self.place.https)
+        self.cookie, self.oidc_cookie = Cookie(self.place.https), Cookie(self.place.https, "earshot-login")
         self._hashing = asyncio.Semaphore(2)
         self.stopping = asyncio.Event()
         """Set when the process ends: who streams stops."""
@@ -100,6 +102,7 @@ class Desk:
     def login(self, request: Request, status: int, /, **values: object) -> Response:
         """The page to log in on. `next`: where to go then; `kept`: an act that waits for it; `problem`: why a try failed."""
         known: dict[str, object] = {"kept": "", "problem": "", "name": "", "typed": {}, "passwords": self.people.any}
+        known["provider"] = self.oidc.host if self.oidc else ""
         return self.page(request, "login.html", status, **known | values)
 
     def again(self, request: Request, status: int, action: str = "", form: Mapping[str, str] | None = None) -> Response:

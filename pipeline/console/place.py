@@ -73,6 +73,15 @@ class Place:
         host = self._settings.host
         return f"{'https' if self.https else 'http'}://{f'[{host}]' if ':' in host else host}:{port}{path}"
 
+    def elsewhere(self, host: str) -> str:
+        """The origin under which browsers reach it, where this Host is of another; blank: it is of that one."""
+        return self._settings.public_url if self._public.netloc not in ("", host.lower()) else ""
+
+    def own(self, headers: Headers, path: str) -> str:
+        """The path as an URL, for this browser to come back to."""
+        here = f"{'https' if self.https else 'http'}://{headers.get('host', '').lower()}"
+        return (self._settings.public_url or here) + path
+
     def _trusted(self, peer: str) -> bool:
         try:
             address = ip_address(peer)

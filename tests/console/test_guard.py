@@ -129,7 +129,7 @@ def test_what_was_typed_is_kept_when_the_session_ended(app: Starlette, ines: Bro
 
 
 def test_each_act_says_who_may_do_it(app: Starlette) -> None:
-    open_to_all = {"/login", "/login/{token}", "/logout"}
+    open_to_all = {"/login", "/login/{token}", "/login/oidc", "/logout"}
     for route in app.router.routes:
         assert isinstance(route, Route)
         methods = set(route.methods or ()) - {"GET", "HEAD"}

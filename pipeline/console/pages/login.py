@@ -49,7 +49,7 @@ async def password(request: Request) -> Response:
         await _note(request, Act(name[:64], "console", "log in", "password", outcome=WRONG))
         return desk.login(request, 403, next=going, kept=kept, name=name, problem=WRONG)
     desk.throttle.passed(name, address)
-    return await _enter(request, user.name, tuple(user.roles), "password", user.entry, going, kept)
+    return await enter(request, user.name, tuple(user.roles), "password", user.entry, going, kept)
 
 
 async def link(request: Request) -> Response:
@@ -67,7 +67,7 @@ async def use_link(request: Request) -> Response:
     row = await desk.sessions.run(lambda: one_time.take(desk.sessions.table, token, desk.clock))
     if row is None:
         return desk.page(request, "link.html", 404, row=None)
-    return await _enter(request, row.actor, row.roles, "link", "", "/")
+    return await enter(request, row.actor, row.roles, "link", "", "/")
 
 
 async def out(request: Request) -> Response:
@@ -81,7 +81,7 @@ async def out(request: Request) -> Response:
     return answer
 
 
-async def _enter(
+async def enter(
     request: Request, actor: str, roles: tuple[str, ...], way: str, entry: str, going: str, kept: str = ""
 ) -> Response:
     """A new session: that of before, whoever gave the browser its cookie, ends."""
