@@ -29,9 +29,23 @@ from pipeline.console.connections import Server, listen
 from pipeline.console.desk import Desk, Entry
 from pipeline.console.guard import Guard
 from pipeline.console.oidc.login import Oidc
-from pipeline.console.pages import alert, brand, login, oidc, posts, start
+from pipeline.console.pages import (
+    alert,
+    alert_acts,
+    brand,
+    cases,
+    dead_letters,
+    login,
+    now,
+    oidc,
+    operations,
+    posts,
+    record,
+    sources,
+)
 from pipeline.console.people import People
 from pipeline.console.place import Place
+from pipeline.console.reader import as_console
 from pipeline.console.reads import Reads
 from pipeline.console.session_table import Row, SessionTable
 from pipeline.console.sessions import Sessions
@@ -42,9 +56,9 @@ from pipeline.monitoring.health import PATHS, Vitals, answer, memory_limit
 from pipeline.monitoring.process import run_process
 from pipeline.monitoring.table_metrics import keep_asking
 
-PAGES = (start, oidc, login, alert, brand, posts)
+PAGES = (now, oidc, login, alert, alert_acts, cases, brand, posts, operations, sources, dead_letters, record)
 """The modules of pages, each with ROUTES."""
-MENU = (Entry("/", "Start"), Entry("/brands", "Brands"))
+MENU = (Entry("/", "Now"), Entry("/brands", "Brands"), Entry("/operations", "Operations"), Entry("/record", "Record"))
 WRITER_S = 3
 """The longest that a request waits for table console_sessions."""
 SETTLE_S = 5.0
@@ -57,6 +71,7 @@ def build(desk: Desk) -> Starlette:
     routes = [
         *(Route(path, _health) for path in PATHS),
         *desk.assets.routes(),
+        *desk.libraries.routes(),
         *(each for page in PAGES for each in page.ROUTES),
     ]
     app = Starlette(
@@ -72,7 +87,7 @@ def build(desk: Desk) -> Starlette:
 def make_desk(settings: Settings) -> Desk:
     """The desk of these settings. Raises SettingsError. It connects to nothing yet."""
     console = settings.console
-    people, reader = People(console.users), {"user": console.clickhouse_user, "password": console.clickhouse_password}
+    people = People(console.users)
 
     way_out = route.Route.of(settings.outgoing.proxy.get_secret_value(), settings.outgoing.ca_file)
     provider = Oidc(console, way_out) if console.oidc_issuer else None
@@ -84,7 +99,7 @@ def make_desk(settings: Settings) -> Desk:
 
     table = SessionTable(partial(clickhouse_client, settings.clickhouse, WRITER_S))
     sessions = Sessions(table, still, console.idle_hours * 3600)
-    reads = Reads(settings.clickhouse.model_copy(update=reader))
+    reads = Reads(as_console(settings))
     return Desk(settings, sessions, people, Place(console), Vitals(), reads, provider)
 
 
@@ -120,21 +135,30 @@ async def _run(settings: Settings) -> None:
         server = Server(build(desk), console.certificate, console.key, desk.close)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, partial(setattr, server, "should_exit", True))
-        settling = asyncio.create_task(_settle(desk.sessions))
+        desk.hub.start()
+        loading = asyncio.create_task(asyncio.to_thread(desk.libraries.load))
+        settling = asyncio.create_task(_settle(desk))
         log.info("the console is at %s", desk.place.url("/", sock.getsockname()[1]))
         await server.serve([sock])
         settling.cancel()
         with suppress(asyncio.CancelledError):
             await settling
+        loading.cancel()
+        await desk.hub.close()
         await desk.sessions.settle()
         desk.sessions.close()
         desk.reads.close()
 
 
-async def _settle(sessions: Sessions) -> None:
+async def _settle(desk: Desk) -> None:
+    """Writes ends of sessions that could not be written, and ends the streams of those that are over."""
     while True:
         await asyncio.sleep(SETTLE_S)
-        await sessions.settle()
+        await desk.sessions.settle()
+        for token in desk.hub.sessions:
+            with suppress(UnreachableError):
+                if await desk.sessions.find(token, note=False) is None:
+                    desk.hub.end(token)
 
 
 def run_console(settings: Settings) -> None:

@@ -15,12 +15,16 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from pipeline.api.client import ControlClient
 from pipeline.clock import Clock, wall
 from pipeline.config.settings import Settings
 from pipeline.console.assets import Assets
 from pipeline.console.charts import bar, spark
 from pipeline.console.cookies import Cookie
+from pipeline.console.figures import Processes
 from pipeline.console.form import csrf_of
+from pipeline.console.libraries import Libraries
+from pipeline.console.live import shower, tell
 from pipeline.console.oidc.login import Oidc
 from pipeline.console.people import People
 from pipeline.console.place import Place
@@ -28,6 +32,7 @@ from pipeline.console.reads import Reads
 from pipeline.console.roles import Person
 from pipeline.console.sessions import Sessions
 from pipeline.console.shown import FILTERS
+from pipeline.console.stream import Hub
 from pipeline.console.throttle import Throttle
 from pipeline.monitoring.health import Vitals
 
@@ -58,14 +63,12 @@ class Desk:
     clock: Clock = wall
     assets: Assets = field(default_factory=lambda: Assets(HERE / "static"))
     menu: Sequence[Entry] = ()
-    scripts: Sequence[str] = ()
-    """The libraries that every page loads, by their paths; none where they can't be had."""
-    chart_scripts: Sequence[str] = ()
-    chart_styles: Sequence[str] = ()
-    """The same, of pages with charts."""
+    libraries: Libraries = field(default_factory=Libraries)
+    """Empty until they are loaded, and where they can't be had."""
 
     def __post_init__(self) -> None:
         self.cookie, self.oidc_cookie = Cookie(self.place.https), Cookie(self.place.https, "earshot-login")
+        self.processes = Processes(self.settings, self.clock)
         self._hashing = asyncio.Semaphore(2)
         self.stopping = asyncio.Event()
         """Set when the process ends: who streams stops."""
@@ -78,6 +81,8 @@ class Desk:
         )
         self.templates.globals |= {"asset": self.assets.url, "spark": spark, "bar": bar}
         self.templates.filters.update(FILTERS)
+        self.hub = Hub(self.settings.kafka, shower(self.templates), tell, self.clock)
+        self.control = ControlClient(self.settings)
 
     def page(self, request: Request, template: str, status: int = 200, /, **values: object) -> Response:
         """A page of this template, with `values`, for the person who asks."""
@@ -87,12 +92,17 @@ class Desk:
             "csrf_token": getattr(state, "csrf", ""),
             "menu": self.menu,
             "path": request.url.path,
-            "scripts": self.scripts,
-            "chart_scripts": self.chart_scripts,
-            "chart_styles": self.chart_styles,
+            "scripts": self.libraries.scripts,
+            "chart_scripts": self._found("uPlot.iife.min.js"),
+            "chart_styles": self._found("uPlot.min.css"),
             "fragment": bool(request.headers.get("hx-request")),
         }
         return HTMLResponse(self.templates.get_template(template).render(known | values), status)
+
+    def _found(self, name: str) -> list[str]:
+        """Where a browser finds this library, if it is there."""
+        url = self.libraries.url(name)
+        return [url] if url else []
 
     def fail(self, request: Request, status: int, what: str, todo: str = "") -> Response:
         """A page that says what failed, and what to do."""
@@ -126,3 +136,4 @@ class Desk:
     def close(self) -> None:
         """The process ends: streams end now."""
         self.stopping.set()
+        self.hub.end_all()

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from pipeline.clock import Clock, wall
-from pipeline.console.reads import ReadFailed
 from pipeline.errors import EarshotError
 
 T = TypeVar("T")
@@ -26,10 +25,8 @@ class Part(Generic[T]):
 
 
 async def part(work: Awaitable[T], clock: Clock = wall) -> Part[T]:
-    """What the work gives. An EarshotError of it is the reason why there is nothing."""
+    """What the work gives. An EarshotError of it is the reason why there is nothing; `since` of the error, else now."""
     try:
         return Part(await work)
-    except ReadFailed as error:
-        return Part(None, error.reason, error.since)
     except EarshotError as error:
-        return Part(None, str(error), datetime.fromtimestamp(clock(), UTC))
+        return Part(None, str(error), getattr(error, "since", None) or datetime.fromtimestamp(clock(), UTC))

@@ -79,7 +79,7 @@ def _value(parameter: Parameter, given: Sequence[str] | None, zone: ZoneInfo, no
         raise SettingsError(f"{_option(name)} is given {len(texts)} times: it has one value")
     text = texts[0]
     if parameter.type.startswith("DateTime"):
-        moment = _time(_option(name, text), text, zone, now).astimezone(UTC)
+        moment = time_of(_option(name, text), text, zone, now).astimezone(UTC)
         return moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{moment.microsecond // 1000:03}"
     return _checked(parameter, text)
 
@@ -115,7 +115,7 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def _time(said: str, text: str, zone: ZoneInfo, now: datetime) -> datetime:
+def time_of(said: str, text: str, zone: ZoneInfo, now: datetime) -> datetime:
     """A time: 2026-11-01 (the beginning of that day in the zone), 2026-11-01T10:00 (there, if it names no zone), now, 3h or 90m
     ago, or 7d: the beginning of the day in the zone that was seven days ago."""
     if text == "now":

@@ -19,7 +19,7 @@ def test_without_a_session_a_page_sends_to_the_login_and_back(browser: Browser) 
 
 
 def test_a_page_says_who_is_logged_in(ines: Browser) -> None:
-    assert 'You are <bdi class="said">ines</bdi>: admin.' in ines.get("/").text
+    assert '<bdi>ines</bdi> <span class="quiet">admin</span>' in ines.get("/").text
 
 
 @pytest.mark.parametrize(

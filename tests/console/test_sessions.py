@@ -166,7 +166,7 @@ def test_a_password_logs_in_and_goes_on_where_one_was(emptied: Settings, tmp_pat
     settings = with_users(emptied, users_file(tmp_path / "users.yaml", ines="ops analyst"))
     browser = Browser(app_of(settings))
     assert log_in(browser, "ines", next="/?brand=Acme").headers["location"] == "/?brand=Acme"
-    assert '<bdi class="said">ines</bdi>: analyst, ops.' in browser.get("/").text
+    assert '<bdi>ines</bdi> <span class="quiet">analyst, ops</span>' in browser.get("/").text
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,7 @@ async def out(request: Request) -> Response:
     desk: Desk = request.app.state.desk
     person: Person = request.state.person
     await desk.sessions.end(request.state.token)
+    desk.hub.end(request.state.token)
     await _note(request, Act(person.name, "console", "log out"))
     answer = RedirectResponse("/login", 303)
     desk.cookie.take(answer)

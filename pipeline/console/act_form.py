@@ -1,0 +1,96 @@
+"""Acts with a form: a page, or where htmx asks, a part of the page. What was typed is kept until the act is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from pipeline.console.desk import Desk
+from pipeline.errors import ConflictError, EarshotError, SettingsError, UnknownName, UnreachableError
+
+COMMENT = 2_000
+"""Characters that the APIs take."""
+_NOTHING: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a form."""
+
+    name: str
+    label: str
+    value: str = ""
+    most: int = 500
+    required: bool = False
+    choices: Sequence[tuple[str, str]] = ()
+    """Value and label of each; none: it is a text."""
+    list: Sequence[str] = ()
+    """Texts that are offered."""
+    hint: str = ""
+    first: bool = False
+    """It has the keyboard when the form comes."""
+    hidden: bool = False
+
+
+def comment(hint: str = "It is on record, with your name.", first: bool = True) -> Field:
+    return Field("comment", "Comment", most=COMMENT, hint=hint, first=first)
+
+
+def said(request: Request) -> str:
+    """The comment that came with the act."""
+    return str(request.state.form.get("comment", "")).strip()[:COMMENT]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What the form says and asks."""
+
+    title: str
+    action: str
+    button: str
+    fields: Sequence[Field]
+    about: str = ""
+    note: str = ""
+    back: str = "/"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What an act led to."""
+
+    title: str
+    about: str = ""
+    lines: Sequence[str] = ()
+    link: tuple[str, str] | None = None
+    back: str = "/"
+    changed: str = "alerts"
+    """The part of the page that is read anew."""
+
+
+def show(request: Request, form: Form, problem: str = "", status: int = 200) -> Response:
+    """The form, with what was typed, and what is wrong with it."""
+    desk: Desk = request.app.state.desk
+    typed = request.state.form if request.method == "POST" else _NOTHING
+    return desk.page(request, "act_form.html", status, form=form, typed=typed, problem=problem)
+
+
+def refused(request: Request, form: Form, error: EarshotError) -> Response:
+    """The form again, with the reason why the act was not done."""
+    kinds: list[tuple[type[EarshotError], int]] = [
+        (UnknownName, 404), (ConflictError, 409), (UnreachableError, 503), (SettingsError, 422)
+    ]  # fmt: skip
+    status = next((status for kind, status in kinds if isinstance(error, kind)), 422)
+    return show(request, form, str(error), status)
+
+
+def tell(request: Request, done: Done, stay: bool = False) -> Response:
+    """That it is done: for htmx a part of the page, else the page that the act came from, or with `stay` one that says it."""
+    desk: Desk = request.app.state.desk
+    if not request.headers.get("hx-request"):
+        return desk.page(request, "act_done.html", 200, done=done) if stay else RedirectResponse(done.back, 303)
+    answer = desk.page(request, "act_done.html", 200, done=done)
+    answer.headers["HX-Trigger"] = f"{done.changed}-changed"
+    return answer

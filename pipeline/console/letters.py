@@ -1,0 +1,62 @@
+"""Dead letters for page Operations: the filter that people type, and bytes as they came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from pipeline.maintenance.dead_letters import DeadLetter, Filter
+
+FIELDS = ("reason", "topic", "partition", "from_offset", "to_offset")
+_ROW = 16
+_LARGEST = {"partition": 2**31 - 1, "from_offset": 2**63 - 1, "to_offset": 2**63 - 1}
+
+
+class Typed(NamedTuple):
+    """What was typed: the filter, what is wrong with it (that part is left out), and the texts themselves."""
+
+    which: Filter
+    problems: list[str]
+    texts: dict[str, str]
+
+    @property
+    def query(self) -> str:
+        """As the query of an address."""
+        return urlencode({name: text for name, text in self.texts.items() if text})
+
+
+def typed(given: Mapping[str, str]) -> Typed:
+    """`partition` and offsets are whole numbers."""
+    texts = {name: given.get(name, "").strip() for name in FIELDS}
+    numbers, problems = dict[str, int | None](), list[str]()
+    for name, most in _LARGEST.items():
+        text = texts[name]
+        whole = text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most
+        numbers[name] = int(text) if whole else None
+        if text and not whole:
+            problems.append(f"{name.replace('_', ' ')} {text[:40]!r}: it is a whole number from 0 to {most:,}")
+    which = Filter(
+        texts["reason"] or None, texts["topic"] or None, numbers["partition"], numbers["from_offset"], numbers["to_offset"]
+    )
+    return Typed(which, problems, texts)
+
+
+def one(letter: DeadLetter) -> str:
+    """The query of an address that selects this letter alone."""
+    given = {"topic": letter.topic, "partition": letter.partition, "from_offset": letter.offset, "to_offset": letter.offset}
+    return urlencode(given)
+
+
+def subject(which: Filter) -> str:
+    """The filter in words, for the record."""
+    return ", ".join(f"{name} {value}" for name, value in asdict(which).items() if value is not None) or "all"
+
+
+def dump(raw: bytes) -> Iterator[str]:
+    """Lines of 16 bytes: where, in hexadecimal, and what of them is ASCII."""
+    for at in range(0, len(raw), _ROW):
+        row = raw[at : at + _ROW]
+        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        yield f"{at:06x}  {row[:8].hex(' '):<23}  {row[8:].hex(' '):<23}  {text}"

@@ -1,0 +1,36 @@
+"""What open pages are told of alerts: the row of each change, the same for everybody, and whether Kafka answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jinja2
+from markupsafe import Markup
+
+from pipeline.console.changes import State as Kafka
+from pipeline.console.shown import when
+from pipeline.console.sse import Said
+from pipeline.console.stream import Show
+from schemas.alerts import Alert, State
+
+EVENT = "alert"
+
+
+def shower(templates: jinja2.Environment) -> Show:
+    """What makes the row of a change. Threads may call it."""
+
+    def show(alert: Alert) -> Sequence[Said]:
+        if alert.state is State.PENDING or alert.historical:
+            return ()
+        row = templates.get_template("alert_row.html").module.row(alert)  # type: ignore[attr-defined]  # a macro of it
+        return (Said(EVENT, str(row)),)
+
+    return show
+
+
+def tell(state: Kafka) -> str:
+    """A line for the page."""
+    if state.away_since is None:
+        return '<span class="good">live</span>'
+    line = '<span class="away" title="{}">not live since {}: Kafka does not answer</span>'
+    return str(Markup(line).format(state.reason, when(state.away_since)))

@@ -1,0 +1,185 @@
+"""What people do about alerts: acknowledge, silence, lift a silence, test a rule. Each is a command to control, for them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from pipeline.console import act_form, alert_board
+from pipeline.console.act_form import Done, Field, Form
+from pipeline.console.desk import Desk
+from pipeline.console.known_names import known_names
+from pipeline.console.part import part
+from pipeline.console.roles import Role, wants
+from pipeline.console.shown import plain
+from pipeline.console.silences import silences
+from pipeline.errors import EarshotError
+from schemas.alerts import Alert, State
+
+LASTS = {
+    "30": "30 minutes",
+    "60": "1 hour",
+    "120": "2 hours",
+    "240": "4 hours",
+    "480": "8 hours",
+    "1440": "1 day",
+    "10080": "7 days",
+}
+"""Minutes of a silence. Each has an end."""
+
+
+@wants(Role.OPS)
+async def acknowledge_form(request: Request) -> Response:
+    """GET /alerts/{key}/acknowledge"""
+    alert = await _alert(request)
+    return act_form.show(request, _acknowledging(alert))
+
+
+@wants(Role.OPS)
+async def acknowledge(request: Request) -> Response:
+    """POST /alerts/{key}/acknowledge"""
+    desk: Desk = request.app.state.desk
+    alert = await _alert(request)
+    comment = request.state.form.get("comment", "").strip()
+    try:
+        again = request.state.form.get("again") == "yes"
+        await asyncio.to_thread(desk.control.acknowledge, request.state.person.name, alert.hex, comment, again)
+    except EarshotError as error:
+        return act_form.refused(request, _acknowledging(alert), error)
+    return act_form.tell(request, Done("Acknowledged.", _about(alert), back=f"/#alert-{alert.hex}"))
+
+
+@wants(Role.OPS)
+async def silence_form(request: Request) -> Response:
+    """GET /silence: `alert` names the one whose rule and brand it begins with."""
+    alert = await _alert(request) if request.query_params.get("alert") else None
+    return act_form.show(request, await _silencing(request, alert))
+
+
+@wants(Role.OPS)
+async def silence(request: Request) -> Response:
+    """POST /silence"""
+    desk: Desk = request.app.state.desk
+    typed = {name: request.state.form.get(name, "").strip() for name in ("rule", "brand", "platform", "minutes", "comment")}
+    form = await _silencing(request, None)
+    if typed["minutes"] not in LASTS:
+        return act_form.show(request, form, "Say how long it lasts: a silence has an end.", 422)
+    if not (typed["rule"] or typed["brand"] or typed["platform"]):
+        return act_form.show(request, form, "Name a rule, a brand or a platform.", 422)
+    try:
+        who, of = request.state.person.name, {name: typed[name] for name in ("rule", "brand", "platform")}
+        await asyncio.to_thread(desk.control.silence, who, of, int(typed["minutes"]), typed["comment"])
+    except EarshotError as error:
+        return act_form.refused(request, form, error)
+    about = f"for {LASTS[typed['minutes']]}: {', '.join(f'{name} {text}' for name, text in of.items() if text)}."
+    return act_form.tell(request, Done("Silenced", about, link=("/silences", "All silences"), back="/silences"))
+
+
+async def silence_list(request: Request) -> Response:
+    """GET /silences"""
+    desk: Desk = request.app.state.desk
+    return desk.page(request, "silences.html", 200, silences=await part(silences(desk.reads), desk.clock), problem="")
+
+
+@wants(Role.OPS)
+async def lift(request: Request) -> Response:
+    """POST /silences/{id}/lift"""
+    desk: Desk = request.app.state.desk
+    try:
+        await asyncio.to_thread(desk.control.lift, request.state.person.name, request.path_params["id"])
+    except EarshotError as error:
+        found = await part(silences(desk.reads), desk.clock)
+        return desk.page(request, "silences.html", 409, silences=found, problem=str(error))
+    return RedirectResponse("/silences", 303)
+
+
+@wants(Role.OPS)
+async def test_form(request: Request) -> Response:
+    """GET /test"""
+    return act_form.show(request, await _testing(request))
+
+
+@wants(Role.OPS)
+async def test(request: Request) -> Response:
+    """POST /test"""
+    desk: Desk = request.app.state.desk
+    rule, brand = (request.state.form.get(name, "").strip() for name in ("rule", "brand"))
+    form = await _testing(request)
+    if not rule:
+        return act_form.show(request, form, "Name a rule.", 422)
+    try:
+        tested = await asyncio.to_thread(desk.control.test, request.state.person.name, rule, brand)
+    except EarshotError as error:
+        return act_form.refused(request, form, error)
+    lines = [str(line) for line in tested.get("untested", ())]
+    link = (f"/alerts/{tested['key']}", "Who was told")
+    about = f"A marked alert of {rule} is on its way to its receivers."
+    return act_form.tell(request, Done("Tested.", about, lines, link), stay=True)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+async def _alert(request: Request) -> Alert:
+    """The alert that the address names, as it is now. Raises HTTPException 404, ReadFailed."""
+    desk: Desk = request.app.state.desk
+    key = request.path_params.get("key") or request.query_params.get("alert", "")
+    alert = await alert_board.one(desk.reads, key)
+    if alert is None:
+        raise HTTPException(404, f"There is no alert {plain(key, 40)}.")
+    return alert
+
+
+def _about(alert: Alert) -> str:
+    return f"{alert.scope}, {alert.rule}: {alert.summary}"
+
+
+def _acknowledging(alert: Alert) -> Form:
+    where, fields, note = f"/alerts/{alert.hex}/acknowledge", [act_form.comment()], "Nobody is reminded again until it ends."
+    button = "Acknowledge"
+    if alert.state is State.ACKNOWLEDGED:
+        fields.append(Field("again", "", "yes", hidden=True))
+        button = "Take it over"
+        said = f": {alert.comment}" if alert.comment else ""
+        note = f"{alert.actor} has it already, since {alert.changed_at:%H:%M:%S} UTC{said}"
+    elif alert.state is not State.FIRING:
+        note = "It is over: there is nothing to acknowledge." if alert.state is State.RESOLVED else "It does not fire yet."
+    return Form("Acknowledge", where, button, fields, _about(alert), note, f"/#alert-{alert.hex}")
+
+
+async def _silencing(request: Request, alert: Alert | None) -> Form:
+    names = await asyncio.to_thread(known_names, request.app.state.desk.settings)
+    brand, rule = (alert.scope.brand, alert.rule) if alert else ("", "")
+    fields = [
+        Field("brand", "Brand", brand, list=names.brands, hint="Blank: any brand.", first=not alert),
+        Field("rule", "Rule", rule, 64, list=names.rules, hint="Blank: any rule."),
+        Field("platform", "Platform", most=64, hint="Blank: any platform."),
+        Field("minutes", "For", "120", choices=list(LASTS.items()), first=bool(alert)),
+        act_form.comment(first=False),
+    ]
+    note = "Nobody is notified of these alerts meanwhile. They go on, and are marked as muted."
+    return Form("Silence", "/silence", "Silence", fields, _about(alert) if alert else "", note)
+
+
+async def _testing(request: Request) -> Form:
+    names = await asyncio.to_thread(known_names, request.app.state.desk.settings)
+    fields = [
+        Field("rule", "Rule", most=64, required=True, list=names.rules, first=True),
+        Field("brand", "Brand", list=names.brands, hint="The brand in the alert; it may be blank."),
+    ]
+    note = "A marked alert goes to the rule's real receivers that are in their hours."
+    return Form("Test a rule", "/test", "Send the test", fields, "", note)
+
+
+ROUTES = [
+    Route("/alerts/{key}/acknowledge", acknowledge_form, methods=["GET"]),
+    Route("/alerts/{key}/acknowledge", acknowledge, methods=["POST"]),
+    Route("/silence", silence_form, methods=["GET"]),
+    Route("/silence", silence, methods=["POST"]),
+    Route("/silences", silence_list, methods=["GET"]),
+    Route("/silences/{id}/lift", lift, methods=["POST"]),
+    Route("/test", test_form, methods=["GET"]),
+    Route("/test", test, methods=["POST"]),
+]

@@ -1,0 +1,157 @@
+"""Dead letters: shown byte for byte, each look on record, and sent again. They hold personal data in clear."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from clickhouse_connect.driver.client import Client
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.console import act_form, letters
+from pipeline.console.act_form import Done, Field, Form
+from pipeline.console.desk import Desk
+from pipeline.console.filled import filled, plain
+from pipeline.console.on_record import READING_S, act_of, doing, looking
+from pipeline.console.reader import as_console
+from pipeline.console.roles import Role, wants
+from pipeline.errors import EarshotError
+from pipeline.maintenance import dead_letters
+from pipeline.maintenance.dead_letters import Counted, Filter, Replayed
+from schemas.acts import Act
+
+SHOWN = 20
+LOOK, REPLAY = "look at dead letters", "replay dead letters"
+
+
+@wants(Role.SRE)
+async def page(request: Request) -> Response:
+    """GET /operations/dead-letters: the newest that a filter selects. It is a look: on record before anything is shown."""
+    desk: Desk = request.app.state.desk
+    typed = letters.typed(request.query_params)
+    values = {"typed": typed, "most": SHOWN, "dump": letters.dump, "one": letters.one}
+    if typed.problems:
+        return desk.page(request, "dead_letters.html", 400, **values, found=[], more=False, counted=None, sql="", failed="")
+    act = act_of(request, LOOK, letters.subject(typed.which))
+    sql, given = dead_letters.newest_question(typed.which, SHOWN + 1)
+    values["sql"] = filled(sql, plain(given, sql))
+    try:
+        found, counted = await looking(desk.settings, act, _look(typed.which, act))
+    except EarshotError as error:
+        values["failed"] = str(error)
+        return desk.page(request, "dead_letters.html", 503, **values, found=[], more=False, counted=None)
+    more = len(found) > SHOWN
+    return desk.page(request, "dead_letters.html", 200, **values, found=found[:SHOWN], more=more, counted=counted, failed="")
+
+
+@wants(Role.SRE)
+async def raw(request: Request) -> Response:
+    """GET /operations/dead-letters/raw: all bytes of one, as a file. It is a look."""
+    desk: Desk = request.app.state.desk
+    typed = letters.typed(request.query_params)
+    which = typed.which
+    if typed.problems or which.topic is None or which.partition is None or which.first is None or which.first != which.last:
+        return desk.fail(request, 404, "There is no such dead letter.", "Choose one in the list.")
+    topic, partition, offset = which.topic, which.partition, which.first
+    act = act_of(request, LOOK, f"{topic} partition {partition} offset {offset}")
+    try:
+        letter = await looking(desk.settings, act, lambda client: dead_letters.whole(client, topic, partition, offset))
+    except EarshotError as error:
+        return desk.fail(request, 503, f"The dead letter can't be read: {error}.", "Try again in a minute.")
+    if letter is None:
+        return desk.fail(request, 404, "There is no such dead letter.", "Choose one in the list.")
+    headers = {"Content-Disposition": f'attachment; filename="dead-letter-{partition}-{offset}.bin"'}
+    return Response(letter.raw, 200, headers, "application/octet-stream")
+
+
+@wants(Role.SRE)
+async def replay_form(request: Request) -> Response:
+    """GET /operations/dead-letters/replay: how many the filter selects, and the button."""
+    return await _ask(request, letters.typed(request.query_params))
+
+
+@wants(Role.SRE)
+async def replay(request: Request) -> Response:
+    """POST /operations/dead-letters/replay: the address has the filter that was counted, the form the one that is wanted."""
+    desk: Desk = request.app.state.desk
+    typed = letters.typed(request.state.form)
+    if typed.problems or typed.query != letters.typed(request.query_params).query:
+        return await _ask(request, typed)  # what was counted was another filter
+    act = act_of(request, REPLAY, letters.subject(typed.which), act_form.said(request))
+    try:
+        done = await doing(desk.settings, act, _replay(desk, typed.which, act))
+    except EarshotError as error:
+        return await _ask(request, typed, str(error), 503)
+    lines = [f"Not sent, {times:,}: {why}" for why, times in done.failed.most_common(20)]
+    topic = desk.settings.kafka.topic("events")
+    about = f"{done.produced:,} records went to {topic}. Those that are still wrong come back here."
+    link = ("/record?act=replay+dead+letters", "On record")
+    title = "Sent again." if not done.failed else "Not all were sent."
+    return act_form.tell(request, Done(title, about, lines, link, back="/operations#dead-letters"), stay=True)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+def _look(which: Filter, act: Act) -> Callable[[Client], tuple[list[dead_letters.DeadLetter], Counted]]:
+    def look(client: Client) -> tuple[list[dead_letters.DeadLetter], Counted]:
+        found, counted = dead_letters.newest(client, which, SHOWN + 1), dead_letters.count(client, which)
+        shown = found[:SHOWN]
+        act.after = {"shown": [f"{each.topic} partition {each.partition} offset {each.offset}" for each in shown]}
+        return found, counted
+
+    return look
+
+
+def _replay(desk: Desk, which: Filter, act: Act) -> Callable[[Client], Replayed]:
+    def work(client: Client) -> Replayed:
+        done = dead_letters.replay(client, desk.settings.kafka, which)
+        act.after = {"sent": done.produced, "failed": sum(done.failed.values())}
+        if done.failed:
+            act.outcome = f"{sum(done.failed.values()):,} were not sent: {done.failed.most_common(1)[0][0]}"
+        return done
+
+    return work
+
+
+async def _ask(request: Request, typed: letters.Typed, problem: str = "", status: int = 200) -> Response:
+    desk: Desk = request.app.state.desk
+    note = "They are sent unchanged: put the cause right first. What is still wrong comes back, what has landed is dropped."
+    about, button, counted = "", "Send again", None
+    if typed.problems:
+        problem, status = problem or "; ".join(typed.problems), 400
+    else:
+        try:
+            counted = await asyncio.to_thread(_count, desk, typed.which)
+        except EarshotError as error:
+            problem, status = problem or str(error), 503
+    if counted:
+        about = f"{letters.subject(typed.which)}: {counted.records:,} records."
+        button = f"Send {counted.records:,} again"
+        if counted.without_bytes:
+            note += f" Left out, {counted.without_bytes:,}: of these Kafka's client could not unpack the bytes."
+    fields = [
+        Field("reason", "Reason holds", typed.texts["reason"], hint="Any part of the step or the reason; blank: any."),
+        Field("topic", "Topic", typed.texts["topic"], 249),
+        Field("partition", "Partition", typed.texts["partition"], 20),
+        Field("from_offset", "First offset", typed.texts["from_offset"], 20),
+        Field("to_offset", "Last offset", typed.texts["to_offset"], 20),
+        act_form.comment(),
+    ]
+    action, back = f"/operations/dead-letters/replay?{typed.query}", "/operations#dead-letters"
+    form = Form("Send dead letters again", action, button, fields, about, note, back)
+    return act_form.show(request, form, problem, status)
+
+
+def _count(desk: Desk, which: Filter) -> Counted:
+    with clickhouse_client(as_console(desk.settings), READING_S) as client:
+        return dead_letters.count(client, which)
+
+
+ROUTES = [
+    Route("/operations/dead-letters", page, methods=["GET"]),
+    Route("/operations/dead-letters/raw", raw, methods=["GET"]),
+    Route("/operations/dead-letters/replay", replay_form, methods=["GET"]),
+    Route("/operations/dead-letters/replay", replay, methods=["POST"]),
+]

@@ -1,0 +1,81 @@
+"""The tone of page Now: each brand's last hour, and the quarter-hours that led to it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pipeline.console.reads import Reads
+
+SHOWN = 24
+"""Brands of a page: those with the most mentions."""
+QUARTER, QUARTERS = timedelta(minutes=15), 24
+"""What the lines show: six hours. The query begins with whole quarter-hours."""
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Tone:
+    """A brand's last hour: the quarter-hours that begin within it, the running one included."""
+
+    brand: str
+    mentions: int
+    labelled: int
+    negative: int
+    score: float | None
+    """Mean from -1 to 1; None: none is labelled."""
+    line: list[float | None]
+    """The mean of each of the last quarter-hours; None: nothing in it is labelled."""
+
+    @property
+    def said(self) -> str:
+        """The line in words."""
+        known = [score for score in self.line if score is not None]
+        between = f"from {min(known):.2f} to {max(known):.2f}" if known else "not known"
+        return f"tone of the last six hours by quarter-hours: {between}"
+
+    @property
+    def share(self) -> float | None:
+        """Percent of the labelled that are negative."""
+        return 100 * self.negative / self.labelled if self.labelled else None
+
+
+@dataclass(frozen=True, slots=True)
+class Tones:
+    """The brands with mentions, those with the most first, the query that gave them, and how many brands are left out."""
+
+    brands: list[Tone]
+    sql: str
+    left_out: int
+
+
+async def tones(reads: Reads, now: datetime, brand: str = "") -> Tones:
+    """Named query sentiment by quarter-hours. Raises ReadFailed."""
+    given = {"from": f"{QUARTERS * QUARTER // HOUR}h", "period": "quarter-hour"} | ({"brand": brand} if brand else {})
+    answer = await reads.named("sentiment", given, keep_s=5.0)
+    by_brand = defaultdict[str, list[dict[str, object]]](list)
+    for row in answer.rows:
+        by_brand[str(row["brand"])].append(row)
+    found = sorted((_tone(name, rows, now) for name, rows in by_brand.items()), key=lambda tone: (-tone.mentions, tone.brand))
+    return Tones(found[:SHOWN], answer.sql, max(len(found) - SHOWN, 0))
+
+
+def _tone(brand: str, rows: list[dict[str, object]], now: datetime) -> Tone:
+    score = {_time(row): _score(row) for row in rows}
+    running = datetime.fromtimestamp(now.timestamp() // QUARTER.total_seconds() * QUARTER.total_seconds(), UTC)
+    line = [score.get(running - QUARTER * back) for back in reversed(range(QUARTERS))]
+    recent = [row for row in rows if _time(row) >= now - HOUR]
+    mentions, labelled, negative = (sum(int(str(row[name])) for row in recent) for name in ("mentions", "labelled", "negative"))
+    total = sum((_score(row) or 0.0) * int(str(row["labelled"])) for row in recent)
+    return Tone(brand, mentions, labelled, negative, total / labelled if labelled else None, line)
+
+
+def _time(row: dict[str, object]) -> datetime:
+    begins = row["begins"]
+    assert isinstance(begins, datetime)
+    return begins
+
+
+def _score(row: dict[str, object]) -> float | None:
+    return None if row["score"] is None else float(str(row["score"]))

@@ -1,0 +1,47 @@
+"""The conversations of page Now in which a customer waits, with who has them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pipeline.console.reads import Reads
+
+SHOWN, ASKED = 50, 1_000
+"""Conversations of a page, and those that are counted."""
+_PLACES = {
+    "twitter": (r"(\d{1,20})", "https://x.com/i/web/status/{}"),
+    "reddit": (r"t3_([a-z0-9]{1,13})", "https://www.reddit.com/comments/{}"),
+    "bluesky": (r"at://(did:[a-z]+:[\w.:%-]+)/app\.bsky\.feed\.post/([\w.~-]+)", "https://bsky.app/profile/{}/post/{}"),
+    "discourse": (r"([a-z0-9.-]+\.[a-z0-9-]+(?::\d{1,5})?):t:(\d{1,18})", "https://{}/t/{}"),
+}
+"""Platform -> the ids of conversations that its mapper gives, and the page of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """`rows` of named query unanswered, longest first, each with `place` added; how many more there are, at least."""
+
+    rows: list[dict[str, object]]
+    sql: str
+    left_out: int
+    more: bool
+    """There are more than are counted."""
+
+
+def place_of(platform: str, conversation_id: str) -> str:
+    """The page on which the conversation is answered; blank: the platform has none that the id leads to."""
+    pattern, page = _PLACES.get(platform, ("", ""))
+    found = re.fullmatch(pattern, conversation_id, re.ASCII) if page else None
+    return page.format(*found.groups()) if found else ""
+
+
+async def waiting(reads: Reads, brand: str = "") -> Waiting:
+    """Those of all brands, or of one. Raises ReadFailed."""
+    given = {"limit": str(ASKED + 1)} | ({"brand": brand} if brand else {})
+    answer = await reads.named("unanswered", given, keep_s=1.0, most=ASKED)
+    rows = [
+        row | {"place": "" if row["private"] else place_of(str(row["platform"]), str(row["conversation_id"]))}
+        for row in answer.rows[:SHOWN]
+    ]
+    return Waiting(rows, answer.sql, max(len(answer.rows) - SHOWN, 0), answer.cut)

@@ -1,0 +1,166 @@
+"""What people do on page Now: acknowledge, silence, lift, test, take conversations. A real control API answers, over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from pydantic import SecretStr
+
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.apis import ControlSettings
+from pipeline.config.settings import Settings
+from pipeline.embedded.child import free_port
+from schemas.alerts import Alert, State
+from tests.support.console import Browser, app_of, password, users_file
+from tests.support.console_rows import an_alert, now, write_alerts
+from tests.support.control_api import CONSOLE, MemoryCommands, serving
+
+
+class Bench(NamedTuple):
+    """A console with its control, an alert that fires, and ines, who is an admin."""
+
+    settings: Settings
+    commands: MemoryCommands
+    alert: Alert
+    ines: Browser
+    lars: Browser
+
+
+@pytest.fixture
+def bench(emptied: Settings) -> Iterator[Bench]:
+    alert = an_alert()
+    commands = MemoryCommands(alert)
+    with clickhouse_client(emptied.clickhouse) as client, serving(commands) as server:
+        write_alerts(client, alert)
+        control = ControlSettings(port=server.port, console_token=SecretStr(CONSOLE))
+        settings = emptied.model_copy(update={"control": control})
+        app = app_of(settings)
+        ines, lars = Browser(app), Browser(app)
+        ines.log_in(settings)
+        lars.log_in(settings, "lars")
+        yield Bench(settings, commands, alert, ines, lars)
+
+
+def test_an_alert_is_acknowledged_in_the_persons_name(bench: Bench) -> None:
+    form = bench.ines.get(f"/alerts/{bench.alert.hex}/acknowledge").text
+    assert "Nobody is reminded again" in form and "Acme: 91 % of 120 are negative" in form
+    answer = bench.ines.act(f"/alerts/{bench.alert.hex}/acknowledge", {"comment": " at it "})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/#alert-{bench.alert.hex}")
+    done = bench.commands.alerts[bench.alert.key]
+    assert (done.state, done.actor, done.comment) == (State.ACKNOWLEDGED, "ines", "at it")
+    assert [(act.actor, act.way, act.act) for act in bench.commands.acts] == [("ines", "console", "acknowledge")]
+
+
+def test_the_second_of_two_tabs_is_told_who_was_first_and_may_take_it_over(bench: Bench) -> None:
+    path = f"/alerts/{bench.alert.hex}/acknowledge"
+    bench.ines.act(path, {"comment": "mine"})
+    answer = bench.lars.act(path, {"comment": "typed by lars"})
+    assert answer.status_code == 409
+    assert "ines has acknowledged it" in answer.text and 'value="typed by lars"' in answer.text
+    assert bench.lars.act(path, {"comment": "", "again": "yes"}).status_code == 303
+    assert bench.commands.alerts[bench.alert.key].actor == "lars"
+
+
+def test_who_comes_to_an_alert_that_somebody_has_is_told_before(bench: Bench) -> None:
+    with clickhouse_client(bench.settings.clickhouse) as client:
+        write_alerts(client, bench.alert.change(now(), state=State.ACKNOWLEDGED, actor="mara", comment="calling them"))
+    form = bench.ines.get(f"/alerts/{bench.alert.hex}/acknowledge").text
+    assert "mara has it already" in form and "calling them" in form and "Take it over" in form
+    assert 'name="again" value="yes"' in form
+
+
+@pytest.mark.parametrize("key", ["0" * 16, "xyz", "0" * 15, "%00", "b303796f42947e5g"])
+def test_a_key_that_is_none_is_not_found(bench: Bench, key: str) -> None:
+    assert bench.ines.get(f"/alerts/{key}/acknowledge").status_code == 404
+    assert bench.ines.act(f"/alerts/{key}/acknowledge", {"comment": "x"}).status_code == 404
+    assert bench.commands.acts == []
+
+
+def test_a_silence_has_an_end_and_says_of_what(bench: Bench) -> None:
+    form = bench.ines.get(f"/silence?alert={bench.alert.hex}").text
+    assert 'name="brand" value="Acme"' in form and 'name="rule" value="anger"' in form
+    typed = {"brand": "Acme", "rule": "", "platform": "", "minutes": "120", "comment": "planned"}
+    for wrong in ({"minutes": ""}, {"minutes": "0"}, {"minutes": "99999999"}, {"brand": ""}):
+        answer = bench.ines.act("/silence", typed | wrong)
+        assert answer.status_code == 422 and 'value="planned"' in answer.text
+    answer = bench.ines.act("/silence", typed)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/silences")
+    (made,) = bench.commands.known.values()
+    assert (made.brand, made.actor, made.comment) == ("Acme", "ines", "planned")
+    assert bench.ines.act("/silences/0000000000000001/lift").status_code == 303
+    assert bench.commands.known == {}
+
+
+def test_silences_are_listed_until_their_end(bench: Bench) -> None:
+    columns = ["silence_id", "version", "brand", "rule", "starts_at", "ends_at", "actor", "comment", "changed_at"]
+    at, later = now(), now().replace(year=2099)
+    rows = [
+        [1, 1, "Acme", "", at, later, "ines", "<b>", at],
+        [2, 1, "Zeta", "", at, later, "", "", at],
+        [2, 2, "Zeta", "", at, at, "", "", at],
+    ]
+    with clickhouse_client(bench.settings.clickhouse) as client:
+        client.insert("alert_silences", rows, column_names=columns)
+    page = bench.ines.get("/silences").text
+    assert "Acme" in page and "&lt;b&gt;" in page and "Zeta" not in page.split("<main")[1].split("<details")[0]
+    refused = bench.ines.act("/silences/00000000000000ff/lift")
+    assert refused.status_code == 409 and "there is no silence" in refused.text
+
+
+def test_a_test_says_what_it_leaves_open(bench: Bench) -> None:
+    answer = bench.ines.act("/test", {"rule": "anger", "brand": "Acme"})
+    assert answer.status_code == 200
+    assert "picky takes severity 8 and more" in answer.text and 'href="/alerts/' in answer.text
+    refused = bench.ines.act("/test", {"rule": "angr"})
+    assert refused.status_code == 404 and 'value="angr"' in refused.text
+
+
+def test_a_conversation_is_taken_handed_over_and_done(bench: Bench) -> None:
+    where = {"brand": "Acme", "platform": "reddit", "conversation_id": "t3_<b>"}
+    form = bench.ines.client.get("/cases/take", params=where).text
+    assert "t3_&lt;b&gt;" in form
+    assert bench.ines.act("/cases/take", where | {"comment": "mine"}).status_code == 303
+    answer = bench.lars.act("/cases/take", where | {"comment": "typed"})
+    assert answer.status_code == 409 and "ines has it" in answer.text and 'value="typed"' in answer.text
+    assert bench.ines.act("/cases/hand-over", where | {"owner": "lars"}).headers["location"] == "/#waiting"
+    assert bench.lars.act("/cases/done", where).status_code == 303
+    (case,) = bench.commands.cases.known.values()
+    assert (case.state, case.actor) == ("done", "lars")
+    assert bench.ines.get("/cases/take").status_code == 400
+    assert bench.ines.client.get("/cases/steal", params=where).status_code == 404
+
+
+def test_htmx_gets_the_part_alone_and_the_lists_are_read_anew(bench: Bench) -> None:
+    form = bench.ines.get(f"/alerts/{bench.alert.hex}/acknowledge", hx_request="true").text
+    assert "<html" not in form and 'hx-target="#act"' in form
+    csrf = bench.ines.csrf()
+    answer = bench.ines.post(f"/alerts/{bench.alert.hex}/acknowledge", {"csrf": csrf}, hx_request="true")
+    assert (answer.status_code, answer.headers["hx-trigger"]) == (200, "alerts-changed")
+    assert "<html" not in answer.text and "Acknowledged." in answer.text
+
+
+def test_without_control_the_act_is_not_done_and_what_was_typed_stays(bench: Bench) -> None:
+    away = bench.settings.model_copy(update={"control": ControlSettings(port=free_port(), console_token=SecretStr(CONSOLE))})
+    ines = Browser(app_of(away))
+    ines.log_in(away)
+    answer = ines.act(f"/alerts/{bench.alert.hex}/acknowledge", {"comment": "what I typed"})
+    assert answer.status_code == 503
+    assert "control at" in answer.text and 'value="what I typed"' in answer.text
+    assert ines.get("/").status_code == 200
+
+
+def test_only_ops_and_admins_act(bench: Bench, tmp_path: Path) -> None:
+    users = users_file(tmp_path / "users.yaml", vera="viewer analyst steward sre", otto="ops")
+    console = bench.settings.console.model_copy(update={"users": users})
+    app = app_of(bench.settings.model_copy(update={"console": console}))
+    vera, otto = Browser(app), Browser(app)
+    for browser, name in ((vera, "vera"), (otto, "otto")):
+        assert browser.post("/login", {"name": name, "password": password(name)}).status_code == 303
+    acts = (f"/alerts/{bench.alert.hex}/acknowledge", "/silence", "/silences/0000000000000001/lift", "/test", "/cases/take")
+    for path in acts:
+        assert vera.act(path).status_code == 403, path
+        assert otto.act(path).status_code != 403, path
+    assert 'class="grid now looks"' in vera.get("/").text and 'class="grid now"' in otto.get("/").text

@@ -1,0 +1,129 @@
+"""Page Now: the alerts, who waits for an answer, the tone of the last hour."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from html import unescape
+
+import pytest
+
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import Settings
+from pipeline.console.waiting import place_of
+from schemas.alerts import State
+from tests.support.console import Browser
+from tests.support.console_rows import a_thread, an_alert, asked_again, now, write_alerts
+
+
+def rows_of(page: str, name: str) -> list[str]:
+    """The keys of a list, in its order."""
+    found = re.search(rf'<ul class="plain alerts" id="{name}".*?</ul>', page, re.DOTALL)
+    assert found, page
+    return re.findall(r'id="alert-([0-9a-f]{16})"', found[0])
+
+
+def test_alerts_stand_in_the_list_of_their_state_the_worst_first(ines: Browser, emptied: Settings) -> None:
+    low, high = an_alert("volume", severity=3), an_alert("anger", severity=9)
+    seen = an_alert("crisis", state=State.ACKNOWLEDGED, actor="lars", comment="at it")
+    over = an_alert("copies", state=State.RESOLVED, ended_at=now())
+    old = an_alert("old", ago_s=90_000, state=State.RESOLVED)
+    hidden = [an_alert("late", historical=True), an_alert("soon", state=State.PENDING), old]
+    with clickhouse_client(emptied.clickhouse) as client:
+        write_alerts(client, low, high, seen, over, *hidden)
+    page = ines.get("/").text
+    assert rows_of(page, "firing") == [high.hex, low.hex]
+    assert rows_of(page, "acknowledged") == [seen.hex] and "at it" in page
+    assert rows_of(page, "resolved") == [over.hex]
+    assert not any(each.hex in page for each in hidden)
+
+
+def test_the_newest_change_of_an_alert_counts(ines: Browser, emptied: Settings) -> None:
+    first = an_alert()
+    with clickhouse_client(emptied.clickhouse) as client:
+        write_alerts(client, first, first.change(now(), state=State.RESOLVED, ended_at=now()))
+    page = ines.get("/").text
+    assert (rows_of(page, "firing"), rows_of(page, "resolved")) == ([], [first.hex])
+
+
+def test_brand_rule_and_severity_narrow_it_down(ines: Browser, emptied: Settings) -> None:
+    acme, zeta = an_alert("anger", "Acme", severity=8), an_alert("volume", "Zeta", severity=2)
+    with clickhouse_client(emptied.clickhouse) as client:
+        write_alerts(client, acme, zeta)
+    for query, left in (("brand=Acme", acme), ("rule=volume", zeta), ("severity=5", acme), ("brand=Zeta&severity=1", zeta)):
+        assert rows_of(ines.get(f"/?{query}").text, "firing") == [left.hex], query
+
+
+@pytest.mark.parametrize("severity", ["0", "11", "abc", "-1", "1e3", "٣", "9" * 1_000])
+def test_a_severity_that_is_none_is_said_and_kept(ines: Browser, severity: str) -> None:
+    answer = ines.get("/", params={"severity": severity}) if False else ines.client.get("/", params={"severity": severity})
+    assert answer.status_code == 400
+    assert "it is a whole number from 1 to 10" in answer.text
+    assert f'name="severity" value="{severity}"' in unescape(answer.text)
+
+
+def test_an_unknown_brand_is_said_with_the_nearest(ines: Browser, emptied: Settings) -> None:
+    with clickhouse_client(emptied.clickhouse) as client:
+        write_alerts(client, an_alert(brand="Acme"))
+    answer = ines.get("/?brand=Acmee")
+    assert answer.status_code == 404
+    assert "there is no brand &#39;Acmee&#39;" in answer.text and rows_of(answer.text, "firing") == []
+
+
+def test_each_query_that_it_shows_gives_what_it_shows(ines: Browser, emptied: Settings) -> None:
+    alert = an_alert()
+    with clickhouse_client(emptied.clickhouse) as client:
+        write_alerts(client, alert)
+        a_thread(client, "t3_abc")
+    page = ines.get("/").text
+    open_, over, waiting, tones = asked_again(emptied, page)
+    assert ([row[0] for row in open_], over, tones) == ([alert.key], [], [])
+    assert len(waiting) == 1 and "t3_abc" in [str(value) for value in waiting[0]]
+
+
+def test_who_waits_for_an_answer_with_a_link_to_the_place(ines: Browser, emptied: Settings) -> None:
+    with clickhouse_client(emptied.clickhouse) as client:
+        a_thread(client, "t3_abc", waiting_since=now() - timedelta(hours=3))
+        a_thread(client, "t3_zzz", private=True, platform="email")
+    page = ines.get("/").text
+    assert page.index("t3_abc") < page.index("t3_zzz")
+    assert '<a href="https://www.reddit.com/comments/abc"' in page and "private" in page
+    assert "3\u202fh" in page
+
+
+def test_the_place_of_a_conversation() -> None:
+    for platform, name, place in (
+        ("twitter", "1200000000000000001", "https://x.com/i/web/status/1200000000000000001"),
+        ("reddit", "t3_1abc", "https://www.reddit.com/comments/1abc"),
+        ("bluesky", "at://did:plc:abc/app.bsky.feed.post/3k", "https://bsky.app/profile/did:plc:abc/post/3k"),
+        ("discourse", "forum.example:t:11", "https://forum.example/t/11"),
+        ("discourse", "forum.example/@evil:t:11", ""),
+        ("twitter", "1/../../evil", ""),
+        ("twitter", "1\n", ""),
+        ("x", "1", ""),
+    ):
+        assert place_of(platform, name) == place
+
+
+def test_what_strangers_wrote_is_text(ines: Browser, emptied: Settings) -> None:
+    evil = '<script>alert(1)</script>\u202e"><img src=x onerror=alert(1)>'
+    alert = an_alert(evil, evil, summary=evil, state=State.ACKNOWLEDGED, actor=evil, comment="a" * 100_000)
+    with clickhouse_client(emptied.clickhouse) as client:
+        write_alerts(client, alert)
+        a_thread(client, evil, evil, evil, team=evil)
+    page = ines.get("/").text
+    assert "<script>alert" not in page and "<img" not in page and "\u202e" not in page
+    assert len(page) < 200_000
+
+
+def test_without_anything_it_says_so(ines: Browser) -> None:
+    page = ines.get("/").text
+    for text in ("Nothing is firing.", "Nobody waits for an answer.", "No brand was mentioned"):
+        assert text in page
+
+
+def test_more_than_fit_are_counted(ines: Browser, emptied: Settings) -> None:
+    with clickhouse_client(emptied.clickhouse) as client:
+        write_alerts(client, *(an_alert(f"rule-{n}", ago_s=n + 1) for n in range(207)))
+    page = ines.get("/").text
+    assert len(rows_of(page, "firing")) == 200 and "7 alerts more" in page
