@@ -14,7 +14,6 @@ from pipeline.http.pools import USER_AGENT
 from pipeline.http.transport import OutgoingTransport
 from tests.support.server import LOOPBACK, client, sent, serving, text
 
-
 ONE = Limits(redirects=0)
 
 
