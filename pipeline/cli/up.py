@@ -27,13 +27,15 @@ from pipeline.embedded.live import unreachable, words_of
 from pipeline.embedded.own_settings import ignored, own_settings, pointer, write_settings
 from pipeline.embedded.stack import Stack
 from pipeline.embedded.supervisor import Supervisor
-from pipeline.errors import EarshotError
+from pipeline.errors import EarshotError, StackError
 from pipeline.generate.targets import feed_sample
 from pipeline.migrate import migrate
 from pipeline.monitoring.scrape import scrape
 from pipeline.queries.alert_tail import follow
 from schemas.alerts import State
 
+CONSOLE_S = 30.0
+"""The link is printed when it leads somewhere, or after so long."""
 PLAIN_SECONDS = 5.0
 """How often a line is printed without a terminal."""
 
@@ -63,6 +65,8 @@ def up(given: Settings, *, sample: bool = True, live: str = "", console: Console
             for child in children:
                 child.start()
             supervisor.start()
+            with suppress(StackError):  # the supervisor starts it again, and says why
+                stack.children["console"].wait_ready(CONSOLE_S)
             _welcome(stack, settings, sample, console)
             _hints(pointer(given, config), console)
             if sample:

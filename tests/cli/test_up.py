@@ -21,6 +21,7 @@ from pipeline.embedded.reset import reset
 from pipeline.embedded.stack import Stack
 from pipeline.errors import StackError
 from pipeline.monitoring.scrape import Samples
+from tests.support.console_process import ask, log_in
 from tests.support.up import Up
 
 LONG = pytest.mark.timeout(1200)
@@ -68,6 +69,13 @@ def test_a_burst_of_anger_is_seen_and_looked_after_and_ctrl_c_stops_all(start: C
 
     up.wait_for(lambda: bool(re.search(r"  customers [1-9]\d* of [1-9]", up.text())))
 
+    link = re.search(r"^console +(http://\S+/login/\S+)$", up.text(), re.MULTILINE)
+    assert link is not None
+    cookie = log_in(up.console_port, link[1])
+    assert ask(up.console_port, "GET", "/", cookie).status == 200
+    assert ask(up.console_port, "POST", "/login/" + link[1].rpartition("/")[2]).status == 404, "it works once"
+    assert log_in(up.console_port, up.earshot("console", "login").strip())
+
     assert "Rikshaway" in up.earshot("alerts", "list")
     assert "outage" in up.earshot("alerts", "show", found[1])
     assert "is acknowledged by" in up.earshot("alerts", "ack", found[1], "--comment", "we look")
@@ -91,9 +99,9 @@ def test_the_next_start_goes_on_what_is_killed_comes_back_and_sigterm_stops_all(
     with urllib.request.urlopen(f"{up.clickhouse_url}/?query=SELECT+count()+FROM+interactions") as answer:  # README's
         assert int(answer.read()) > 0
     children = psutil.Process(up.process.pid).children(recursive=True)
-    for name in ("worker", "customers"):
+    for name in ("worker", "customers", "console"):
         next(child for child in children if child.status() != psutil.STATUS_ZOMBIE and name in child.cmdline()).kill()
-    up.wait_for(lambda: all(f"{name} died (signal SIGKILL" in up.text() for name in ("worker", "customers")))
+    up.wait_for(lambda: all(f"{name} died (signal SIGKILL" in up.text() for name in ("worker", "customers", "console")))
     before, lines = up.landed(), len(up.said)
     up.wait_for(lambda: up.landed() > before)
     up.wait_for(lambda: bool(re.search(r"  customers [1-9]\d* of [1-9]", "".join(up.said[lines:]))))

@@ -17,22 +17,8 @@ from pipeline.console.connections import BUSY_LINE, REQUEST_S
 from pipeline.console.one_time import login_url
 from pipeline.embedded.child import free_port
 from pipeline.migrate import migrate
-from tests.support.worker import Worker, wait_for
-
-COMMAND = ("-m", "tests.support.process", "console")
-
-
-class Console(Worker):
-    """One process."""
-
-    def __init__(self, settings: Settings, log: Path) -> None:
-        super().__init__(settings, log, port=settings.console.port, command=COMMAND)
-        self.settings = settings
-
-    def says(self, text: str) -> None:
-        """Returns when its log has this."""
-        wait_for(text, lambda: self.log.exists() and text in self.log.read_text())
-
+from tests.support.console_process import Console, ask
+from tests.support.worker import wait_for
 
 Start = Callable[..., Console]
 
@@ -53,30 +39,10 @@ def start(emptied: Settings, tmp_path: Path) -> Iterator[Start]:
         worker.close()
 
 
-def ask(port: int, method: str, path: str, cookie: str = "", body: str = "") -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    headers = {"Cookie": cookie} | ({"Sec-Fetch-Site": "same-origin"} if method == "POST" else {})
-    kind = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
-    connection.request(method, path, body or None, headers | kind)
-    answer = connection.getresponse()
-    answer.read()
-    connection.close()
-    return answer
-
-
-def log_in(console: Console) -> str:
-    """Returns the cookie."""
-    path = "/login/" + login_url(console.settings).rpartition("/")[2]
-    assert ask(console.port, "GET", path).status == 200
-    answer = ask(console.port, "POST", path)
-    assert answer.status == 303
-    return (answer.headers["Set-Cookie"] or "").partition(";")[0]
-
-
 def test_killed_and_restarted_it_keeps_people_logged_in(start: Start) -> None:
     console = start()
     console.wait_ready()
-    cookie = log_in(console)
+    cookie = console.log_in()
     assert ask(console.port, "GET", "/", cookie).status == 200
     console.kill()
     again = start(port=console.port)

@@ -1,5 +1,5 @@
-"""A real Prometheus on a real worker, control, customers and listener: each query of the board has an answer, alerts fire and
-clear in an outage."""
+"""A real Prometheus on a real worker, control, customers, console and listener: each query of the board has an answer, alerts
+fire and clear in an outage."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pipeline.embedded.stack import Stack
 from pipeline.migrate import migrate
 from tests.support import topics
 from tests.support.beside import repeated
+from tests.support.console_process import start_console, visiting
 from tests.support.control import start_control
 from tests.support.customers_process import start_customers
 from tests.support.deploy import program
@@ -71,17 +72,20 @@ def test_alerts_fire_in_an_outage_and_clear(kafka: Stack, settings: Settings, tm
     worker = Worker(settings, tmp_path / "worker.log")
     control = start_control(settings, tmp_path / "control.log")
     customers = start_customers(settings, tmp_path / "customers.log")
+    console = start_console(settings, tmp_path / "console.log")
     listener = start_listener(settings, tmp_path / "listener.log")
     try:
         processes = {
             **{"earshot": worker, "earshot-control": control},
             **{"earshot-customers": customers, "earshot-listen": listener},
+            "earshot-console": console,
         }
         for process in processes.values():
             process.wait_ready()
         targets = {job: f"127.0.0.1:{process.port}" for job, process in processes.items()}
         with Prometheus(tmp_path, targets) as prometheus, feeding(settings):
-            _board_has_data(prometheus)
+            with visiting(console.port):
+                _board_has_data(prometheus)
             prometheus.watch(set(), 1, allowed=set())
             _a_source_that_fails(prometheus, feed)
             _an_outage_of_clickhouse(prometheus, kafka)
@@ -91,10 +95,13 @@ def test_alerts_fire_in_an_outage_and_clear(kafka: Stack, settings: Settings, tm
             worker = _a_worker_that_is_killed(prometheus, worker, settings)
             customers.kill()
             prometheus.watch({"EarshotCustomersDown"}, 30, allowed=set())
+            console.kill()
+            prometheus.watch({"EarshotCustomersDown", "EarshotConsoleDown"}, 30, allowed=set())
             listener.kill()
-            prometheus.watch({"EarshotCustomersDown", "EarshotListenerDown"}, 30, allowed=set())
+            prometheus.watch({"EarshotCustomersDown", "EarshotConsoleDown", "EarshotListenerDown"}, 30, allowed=set())
     finally:
         listener.close()
+        console.close()
         customers.close()
         worker.close()
         control.close()

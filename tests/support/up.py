@@ -32,6 +32,7 @@ class Up:
             "EARSHOT_CUSTOMERS__PORT": free_port(),
             "EARSHOT_CONSOLE__PORT": free_port(),
         }
+        self.console_port = self._ports["EARSHOT_CONSOLE__PORT"]
         self.said: list[str] = []
         self.clickhouse_url = f"http://127.0.0.1:{self._ports['EARSHOT_EMBEDDED__CLICKHOUSE_PORT']}"
         self.folder = data_dir.parent
