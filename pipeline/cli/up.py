@@ -111,17 +111,17 @@ def _children(stack: Stack, settings: Settings, config: Path) -> list[Child]:
     """A worker, control, customers, the console, and where there are sources a listener."""
     listen = settings.listen
     urls = {
-        "worker": _metrics_url(settings).replace("/metrics", "/ready"),
-        "control": f"{url_of(settings.control)}/ready",
-        "customers": f"{url_of(settings.customers)}/ready",
-        "console": f"http://{settings.console.host}:{settings.console.port}/ready",
-        "listen": f"http://{listen.host}:{listen.port}/ready" if settings.sources else "",
+        "worker": _metrics_url(settings),
+        "control": f"{url_of(settings.control)}/metrics",
+        "customers": f"{url_of(settings.customers)}/metrics",
+        "console": f"http://{settings.console.host}:{settings.console.port}/metrics",
+        "listen": f"http://{listen.host}:{listen.port}/metrics" if settings.sources else "",
     }
     return [_child(stack, name, url, config) for name, url in urls.items() if url]
 
 
 def _child(stack: Stack, name: str, url: str, config: Path) -> Child:
-    """`earshot NAME`, ready when `url` answers."""
+    """`earshot NAME`, which serves when it has metrics at `url`."""
     command = [sys.executable, "-m", "pipeline.cli", name]
     return stack.add(name, command, lambda: scrape(url) is not None, {"EARSHOT_CONFIG": str(config)})
 
