@@ -66,6 +66,12 @@ class Brand:
     languages: Part[Pair]
     alerts: Part[Happened]
 
+    @property
+    def away(self) -> Part[Pair] | None:
+        """The reason why nothing can be had, if all parts have the same one."""
+        parts = (self.volume, self.tone, self.shares, self.platforms, self.languages, self.alerts)
+        return self.volume if self.volume.failed and len({each.failed for each in parts}) == 1 else None
+
 
 async def check_brand(reads: Reads, settings: Settings, name: str) -> None:
     """Raises UnknownName for a brand that neither the files nor stored rows nor alerts name, and ReadFailed."""

@@ -90,6 +90,7 @@ def _shown(found: Brand, time: Window) -> dict[str, object]:
     split = {"platform": found.platforms.value, "language": found.languages.value}
     return {
         "brand": found,
+        "nothing": volume is not None and not any(brand_data.total(each, "mentions") for each in (volume.now, volume.before)),
         "time": time,
         "asked": {"brand": found.name, "span": time.span, "to": rfc3339(time.end, short=True), "zone": time.zone},
         "figures": brand_view.figures(found),

@@ -43,6 +43,18 @@
     };
   }
 
+  // Times of the axis, in the reader's zone and language; the day where one begins.
+  function times(plot, ticks, axis, space, step) {
+    const days = step >= 86400, year = step >= 86400 * 28 ? "numeric" : undefined;
+    const day = (at) => at.toLocaleDateString(undefined, { day: "numeric", month: "short", year });
+    const time = (at) => at.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
+    return ticks.map((tick, n) => {
+      const at = new Date(tick * 1000), first = n === 0 || new Date(ticks[n - 1] * 1000).getDate() !== at.getDate();
+      return days ? day(at) : first ? `${time(at)}\n${day(at)}` : time(at);
+    });
+  }
+  const whole = (plot, at) => at == null ? "–" : new Date(at * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+
   // A click on an alert's line leads to it, one elsewhere to the posts of its point.
   function follow(plot, data) {
     const { left, top, idx } = plot.cursor;
@@ -56,8 +68,8 @@
     const axis = { stroke: () => colour("quiet"), grid: { stroke: () => colour("line"), width: 1 }, ticks: { stroke: () => colour("line"), width: 1 } };
     const low = data.lines.findIndex((line) => line.look === "low"), high = data.lines.findIndex((line) => line.look === "high");
     const plot = new uPlot({
-      width: box.clientWidth, height: 240, series: [{}, ...data.lines.map((line, n) => series(line, n, data))],
-      axes: [axis, { ...axis, size: 60, values: (self, ticks) => ticks.map((tick) => tick.toLocaleString()) }],
+      width: box.clientWidth, height: 240, series: [{ label: "Time", value: whole }, ...data.lines.map((line, n) => series(line, n, data))],
+      axes: [{ ...axis, values: times, space: 70 }, { ...axis, size: 60, values: (self, ticks) => ticks.map((tick) => tick.toLocaleString()) }],
       scales: { y: { range: (self, least, most) => [Math.min(0, least), most > 0 ? most * 1.08 : 1] } },
       bands: low < 0 || high < 0 ? [] : [{ series: [high + 1, low + 1], fill: () => colour("line") + "99" }],
       cursor: { drag: { setScale: false, x: false, y: false } },
