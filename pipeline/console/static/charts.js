@@ -91,8 +91,13 @@
     }
   }
 
-  for (const box of document.querySelectorAll("[data-chart]")) {
-    if (window.uPlot) load(box);
-    else box.classList.add("without");
+  function all(root) {
+    for (const box of root.querySelectorAll("[data-chart]:not(.drawn)")) {
+      box.classList.add("drawn");
+      if (window.uPlot) load(box);
+      else box.classList.add("without");
+    }
   }
+  document.addEventListener("htmx:load", (event) => all(event.detail.elt));
+  all(document);
 })();
