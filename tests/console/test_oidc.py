@@ -313,7 +313,8 @@ def test_without_a_provider_there_is_no_such_login(provider: OidcProvider) -> No
 def test_begun_at_another_name_it_begins_again_at_the_public_one(provider: OidcProvider) -> None:
     browser = Browser(app_of(provider.settings(public_url="https://earshot.example")))
     answer = browser.get("/login/oidc?next=/alerts")
-    assert answer.headers["location"] == "https://earshot.example/login/oidc?next=/alerts"
+    assert answer.headers["location"] == "https://earshot.example/login/oidc?moved=1&next=/alerts"
+    assert browser.get(path_of(answer.headers["location"])).headers["location"].startswith(provider.url), "and no further"
     there = Browser(browser.client.app, "https://earshot.example")  # type: ignore[arg-type]
     asked = parse_qs(urlsplit(begin(there)).query)
     assert asked["redirect_uri"] == ["https://earshot.example/login/oidc/back"]

@@ -9,12 +9,13 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import orjson
+from joserfc.jwk import KeySet
 
-from pipeline.clock import Clock, steady, wall
+from pipeline.clock import Clock, Seldom, steady, wall
 from pipeline.config.console import ROLES, ConsoleSettings
-from pipeline.console.oidc.failed import LoginFailed, UnknownKey
+from pipeline.console.oidc.failed import LoginFailed
 from pipeline.console.oidc.id_token import Claimed, Expected, claimed, verified
-from pipeline.console.oidc.provider import Provider, shown
+from pipeline.console.oidc.provider import ANOTHER, Provider, shown
 from pipeline.console.oidc.waiting import Waiting, WaitingLogins
 from pipeline.console.session_table import Row
 from pipeline.http.route import Route
@@ -40,6 +41,8 @@ class Oidc:
         self.provider = Provider(settings, route, kept)
         self.waiting = WaitingLogins(clock)
         self.host = urlsplit(settings.oidc_issuer).hostname or ""
+        self.away = Seldom()
+        """Limits the lines of the log about a provider that is away."""
         self._rules = _fingerprint(
             settings.oidc_issuer,
             settings.oidc_client_id,
@@ -62,23 +65,20 @@ class Oidc:
 
     async def finish(self, answer: Mapping[str, str], login: Waiting) -> Known:
         """Who the provider's answer, to this login, says that somebody is. Raises LoginFailed."""
-        issuer = answer.get("iss", "")
-        if issuer != self._settings.oidc_issuer and (issuer or await self.provider.names_itself()):
-            raise LoginFailed("The answer comes from another login provider.")
-        if error := answer.get("error", ""):
+        issuer, error, code = (answer.get(name, "") for name in ("iss", "error", "code"))
+        if issuer not in ("", self._settings.oidc_issuer):
+            raise LoginFailed(ANOTHER)
+        if error:
             raise LoginFailed(f"The login provider says: {shown(error)}.")
-        code = answer.get("code", "")
         if not 0 < len(code) <= LONGEST_CODE or not code.isascii() or not code.isprintable():
             raise LoginFailed("The login provider's answer holds no code.")
-        token, keys = await self.provider.redeem(code, login)
-        expected = Expected(
-            self._settings.oidc_issuer, self._settings.oidc_client_id, login.nonce, login.since, self._clock()
-        )  # fmt: skip
-        try:
-            claims = verified(token, keys, expected)
-        except UnknownKey:
-            claims = verified(token, await self.provider.newer_keys(), expected)
-        return self._known(claimed(claims, self._settings.oidc_groups))
+
+        def read(token: str, keys: KeySet) -> Claimed:
+            of = self._settings
+            expected = Expected(of.oidc_issuer, of.oidc_client_id, login.nonce, login.since, self._clock())
+            return claimed(verified(token, keys, expected), of.oidc_groups)
+
+        return self._known(await self.provider.redeem(code, bool(issuer), login, read))
 
     def _known(self, who: Claimed) -> Known:
         given = {role for group in who.groups for role in self._settings.oidc_roles.get(group, ())}

@@ -6,9 +6,9 @@ Whatever it does, a person waits five seconds at most: then the login page says 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
@@ -19,7 +19,7 @@ from joserfc.jwk import KeySet
 
 from pipeline.clock import Clock, steady
 from pipeline.config.console import ConsoleSettings, secure_url
-from pipeline.console.oidc.failed import LoginFailed, ProviderAway
+from pipeline.console.oidc.failed import LoginFailed, ProviderAway, UnknownKey
 from pipeline.console.oidc.id_token import read_keys
 from pipeline.console.oidc.waiting import Waiting
 from pipeline.http.addresses import Allowed
@@ -37,6 +37,8 @@ KEEP_S, AGAIN_S = 600.0, 10.0
 PATH = "/.well-known/openid-configuration"
 LIMITS = Limits(total_s=ANSWER_S, body=512 << 10, redirects=0)
 SCOPES = ("profile", "email")
+ANOTHER = "The answer comes from another login provider."
+T = TypeVar("T")
 
 
 class Metadata(NamedTuple):
@@ -74,10 +76,13 @@ class Provider:
             )
         return str(url)
 
-    async def redeem(self, code: str, login: Waiting) -> tuple[str, KeySet]:
-        """The id token that the provider gives for this code, and its keys."""
+    async def redeem(self, code: str, named: bool, login: Waiting, read: Callable[[str, KeySet], T]) -> T:
+        """What `read` makes of the id token that the provider gives for this code, and of its keys; of newer keys if it raises
+        UnknownKey. `named`: whether the answer with the code said that it is this provider's."""
         async with self._asking() as client:
             metadata = await self._describe(client)
+            if metadata.names_itself and not named:
+                raise LoginFailed(ANOTHER)
             client.redirect_uri, client.token_endpoint_auth_method = login.returns_to, metadata.method
             try:
                 tokens = await client.fetch_token(
@@ -92,17 +97,10 @@ class Provider:
             token = tokens.get("id_token")
             if not isinstance(token, str):
                 raise LoginFailed("The login provider gave no id token.")
-            return token, await self._ask_keys(client, metadata, KEEP_S)
-
-    async def newer_keys(self) -> KeySet:
-        """Its keys, asked for again unless that was some seconds ago."""
-        async with self._asking() as client:
-            return await self._ask_keys(client, await self._describe(client), AGAIN_S)
-
-    async def names_itself(self) -> bool:
-        """Whether each answer in a browser has to say that it is this provider's."""
-        async with self._asking() as client:
-            return (await self._describe(client)).names_itself
+            try:
+                return read(token, await self._ask_keys(client, metadata, KEEP_S))
+            except UnknownKey:
+                return read(token, await self._ask_keys(client, metadata, AGAIN_S))
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[AsyncOAuth2Client]:

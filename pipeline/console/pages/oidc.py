@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -11,13 +12,15 @@ from starlette.routing import Route
 
 from pipeline.console.desk import Desk
 from pipeline.console.form import local
-from pipeline.console.oidc.failed import LoginFailed
+from pipeline.console.oidc.failed import LoginFailed, ProviderAway
 from pipeline.console.oidc.login import Oidc
 from pipeline.console.oidc.waiting import VALID_S
 from pipeline.console.pages.login import enter
 from pipeline.errors import UnreachableError
 
 BEGIN, BACK = "/login/oidc", "/login/oidc/back"
+MOVED = "moved"
+"""A parameter: a browser is sent to the public name once, as some proxies don't tell which name it asked."""
 OVER = "This login is over, or another browser began it. Begin again."
 log = logging.getLogger("earshot.console")
 
@@ -26,8 +29,9 @@ async def begin(request: Request) -> Response:
     """GET /login/oidc: a link, also from a page of the provider's own."""
     desk: Desk = request.app.state.desk
     going = local(request.query_params.get("next", "/"))
-    if elsewhere := desk.place.elsewhere(request.headers.get("host", "")):  # its cookie would not come back
-        return RedirectResponse(f"{elsewhere}{request.url.path}?{request.url.query}", 303)
+    there = desk.place.elsewhere(request.headers.get("host", ""))
+    if there and MOVED not in request.query_params:  # its cookie would not come back
+        return RedirectResponse(f"{there}{BEGIN}?{MOVED}=1&next={quote(going)}", 303)
     return await _leave(request, going, "")
 
 
@@ -50,8 +54,7 @@ async def back(request: Request) -> Response:
             raise LoginFailed(f"{known.name} is the name of somebody else here, in console.users.")
         answer = await enter(request, known.name, known.roles, "oidc", known.entry, login.going, login.kept)
     except LoginFailed as error:
-        log.warning("a login by OpenID Connect failed: %s", error)
-        answer = desk.login(request, error.status, next=login.going, kept=login.kept, problem=str(error))
+        answer = _failed(request, oidc, error, login.going, login.kept)
     except UnreachableError as error:
         answer = desk.login(request, 503, next=login.going, kept=login.kept, problem=f"Nobody can be logged in now: {error}.")
     desk.oidc_cookie.take(answer)
@@ -60,16 +63,24 @@ async def back(request: Request) -> Response:
 
 async def _leave(request: Request, going: str, kept: str) -> Response:
     desk: Desk = request.app.state.desk
+    oidc = _oidc(desk)
     try:
-        url, cookie = await _oidc(desk).begin(request.state.address, desk.place.own(request.headers, BACK), going, kept)
+        url, cookie = await oidc.begin(request.state.address, desk.place.own(request.headers, BACK), going, kept)
     except LoginFailed as error:
-        log.warning("a login by OpenID Connect failed: %s", error)
-        return desk.login(request, error.status, next=going, kept=kept, problem=str(error))
+        return _failed(request, oidc, error, going, kept)
     answer: Response = RedirectResponse(url, 303)
     if request.method == "POST":
         answer = desk.page(request, "going.html", url=url)
     desk.oidc_cookie.give(answer, cookie, VALID_S)
     return answer
+
+
+def _failed(request: Request, oidc: Oidc, error: LoginFailed, going: str, kept: str) -> Response:
+    """The login page, with the reason: there may be other ways to log in."""
+    desk: Desk = request.app.state.desk
+    if not isinstance(error, ProviderAway) or oidc.away.due():
+        log.warning("a login by OpenID Connect failed: %s", error)
+    return desk.login(request, error.status, next=going, kept=kept, problem=str(error))
 
 
 def _oidc(desk: Desk) -> Oidc:
