@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.settings import Settings
 from pipeline.console.session_table import hash_of
 from tests.support.console import Browser, app_of, link, password, table, users_file
@@ -36,14 +37,21 @@ def log_in(browser: Browser, provider: OidcProvider, path: str = "/login/oidc?ne
     return browser.get(path_of(provider.visit(begun.headers["location"])))
 
 
+def acts(settings: Settings) -> list[tuple[str, ...]]:
+    """What is on record, the newest first."""
+    found = clickhouse_client(settings.clickhouse).query("SELECT actor, act, subject, outcome FROM acts ORDER BY at DESC")
+    return [tuple(row) for row in found.result_rows]
+
+
 @pytest.mark.parametrize("sign", [signed_by(RSA_KEY), signed_by(EC_KEY)])
 def test_the_provider_says_who_somebody_is(browser: Browser, provider: OidcProvider, emptied: Settings, sign: Sign) -> None:
     provider.sign, provider.person["groups"] = sign, ["crm-ops", "platform", "others"]
     answer = log_in(browser, provider)
     assert (answer.status_code, answer.headers["location"]) == (303, "/alerts")
     assert [cookie.name for cookie in browser.client.cookies.jar] == ["earshot"]
-    assert 'You are <bdi class="said">ines</bdi>: analyst, ops, sre.' in browser.get("/").text
+    assert '<bdi>ines</bdi> <span class="quiet">analyst, ops, sre</span>' in browser.get("/").text
     row = table(emptied).read(hash_of(browser.cookie))
+    assert acts(emptied) == [("ines", "log in", "oidc", "done")]
     assert row is not None and (row.actor, row.roles, row.way) == ("ines", ("ops", "analyst", "sre"), "oidc")
     assert browser.act("/logout").status_code == 303
     assert browser.get("/").status_code == 303
@@ -125,3 +133,9 @@ def test_nobody_is_taken_for_somebody_of_the_users_file(provider: OidcProvider, 
     browser = Browser(app_of(provider.settings(emptied, users=file)))
     answer = log_in(browser, provider)
     assert answer.status_code == 403 and "ines is the name of somebody else here" in answer.text and not browser.cookie
+    provider.person |= {"preferred_username": "eve", "groups": ["others"]}
+    assert log_in(browser, provider).status_code == 403
+    assert [(actor, act, subject, outcome != "done") for actor, act, subject, outcome in acts(emptied)] == [
+        ("eve", "log in", "oidc", True),
+        ("ines", "log in", "oidc", True),
+    ]

@@ -8,6 +8,11 @@ class LoginFailed(Exception):
 
     status = 403
 
+    def __init__(self, why: str, name: str = "") -> None:
+        """`name`: whose login it is, where the provider has said so."""
+        super().__init__(why)
+        self.name = name
+
 
 class ProviderAway(LoginFailed):
     """The provider does not answer, or not as it should: another try may succeed."""

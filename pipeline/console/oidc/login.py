@@ -84,8 +84,8 @@ class Oidc:
         given = {role for group in who.groups for role in self._settings.oidc_roles.get(group, ())}
         roles = tuple(role for role in ROLES if role in given)
         if not roles:
-            raise LoginFailed(f"{who.name} is in no group that has a role here (console.oidc_roles).")
-        log.info("%s logs in by OpenID Connect, as %s", who.name, ", ".join(roles))
+            raise LoginFailed(f"{who.name} is in no group that has a role here (console.oidc_roles).", who.name)
+        log.info("%s, at the provider %s, logs in as %s", who.name, shown(who.subject), ", ".join(roles))
         person = _fingerprint(self._settings.oidc_issuer, who.subject, roles)
         return Known(who.name, roles, f"{self._rules}:{person}")
 

@@ -46,7 +46,7 @@ async def password(request: Request) -> Response:
     user = await desk.hashing(lambda: desk.people.check(name, given.get("password", "")))
     if user is None:
         LOGIN.labels("refused").inc()
-        await _note(request, Act(name[:64], "console", "log in", "password", outcome=WRONG))
+        await note(request, Act(name[:64], "console", "log in", "password", outcome=WRONG))
         return desk.login(request, 403, next=going, kept=kept, name=name, problem=WRONG)
     desk.throttle.passed(name, address)
     return await enter(request, user.name, tuple(user.roles), "password", user.entry, going, kept)
@@ -76,7 +76,7 @@ async def out(request: Request) -> Response:
     person: Person = request.state.person
     await desk.sessions.end(request.state.token)
     desk.hub.end(request.state.token)
-    await _note(request, Act(person.name, "console", "log out"))
+    await note(request, Act(person.name, "console", "log out"))
     answer = RedirectResponse("/login", 303)
     desk.cookie.take(answer)
     return answer
@@ -111,7 +111,7 @@ async def _record(request: Request, act: Act) -> None:
     await desk.sessions.run(lambda: desk.sessions.table.record(act))
 
 
-async def _note(request: Request, act: Act) -> None:
+async def note(request: Request, act: Act) -> None:
     """The same for what is so whether it is on record or not: a login was refused, a session is over."""
     try:
         await _record(request, act)

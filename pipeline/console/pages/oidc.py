@@ -15,8 +15,10 @@ from pipeline.console.form import local
 from pipeline.console.oidc.failed import LoginFailed, ProviderAway
 from pipeline.console.oidc.login import Oidc
 from pipeline.console.oidc.waiting import VALID_S
-from pipeline.console.pages.login import enter
+from pipeline.console.pages.login import enter, note
 from pipeline.errors import UnreachableError
+from pipeline.monitoring.console_metrics import LOGIN
+from schemas.acts import Act
 
 BEGIN, BACK = "/login/oidc", "/login/oidc/back"
 MOVED = "moved"
@@ -51,9 +53,11 @@ async def back(request: Request) -> Response:
     try:
         known = await oidc.finish(asked, login)
         if known.name.casefold() in {name.casefold() for name in desk.people.now()}:
-            raise LoginFailed(f"{known.name} is the name of somebody else here, in console.users.")
+            raise LoginFailed(f"{known.name} is the name of somebody else here, in console.users.", known.name)
         answer = await enter(request, known.name, known.roles, "oidc", known.entry, login.going, login.kept)
     except LoginFailed as error:
+        if error.name:
+            await note(request, Act(error.name, "console", "log in", "oidc", outcome=str(error)))
         answer = _failed(request, oidc, error, login.going, login.kept)
     except UnreachableError as error:
         answer = desk.login(request, 503, next=login.going, kept=login.kept, problem=f"Nobody can be logged in now: {error}.")
@@ -78,6 +82,7 @@ async def _leave(request: Request, going: str, kept: str) -> Response:
 def _failed(request: Request, oidc: Oidc, error: LoginFailed, going: str, kept: str) -> Response:
     """The login page, with the reason: there may be other ways to log in."""
     desk: Desk = request.app.state.desk
+    LOGIN.labels("refused").inc()
     if not isinstance(error, ProviderAway) or oidc.away.due():
         log.warning("a login by OpenID Connect failed: %s", error)
     return desk.login(request, error.status, next=going, kept=kept, problem=str(error))
