@@ -8,6 +8,7 @@ EarshotError             one clear line for a person; the command line prints it
   MigrationError         the schema is half applied, or newer than this program (exit 4)
   StackError             the embedded stack can't start: a port is taken, the folder is in use, the disk is full (exit 5)
     JarsUnreachable      jars are not in the cache and can't be downloaded; `--broker auto` uses the light broker
+  NotYet                 what a page of the console shows is still being asked for: the next load has it
   ReadFailed             a question of the console has no answer: the part of the page says why, and since when
 
 Signals between two parts of the program. The caller handles each of them, so nobody ever reads their text as it is:
@@ -37,6 +38,7 @@ SourceError              a source can't go on now, for this reason: it tries aga
 Broken                   a session with a mail server can't go on
   Goodbye                the server ended it, with these words
 Refused                  a mail server does not take the login, with these words
+BadForm                  a form of the console has this status: it is too large, of another kind, or can't be read
 LoginFailed              a login by OpenID Connect ends, for this reason
   ProviderAway           the provider does not answer as it should: another try may succeed
   UnknownKey             the id token's key is not known: the provider's keys are asked for again
