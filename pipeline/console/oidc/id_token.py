@@ -101,7 +101,8 @@ def verified(token: str, keys: KeySet, expected: Expected) -> Mapping[str, objec
         raise LoginFailed(_refused(f"it lacks {error.claim}")) from None
     except ClaimError as error:
         raise LoginFailed(_refused(_WRONG.get(error.claim, "it can't be read"))) from None
-    except (JoseError, ValueError, RecursionError):
+    except (JoseError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError):
+        # joserfc takes a header for what it should be
         raise LoginFailed(_refused("it can't be read")) from None
     return claims
 
