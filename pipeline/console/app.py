@@ -49,7 +49,7 @@ from pipeline.console.reader import as_console
 from pipeline.console.reads import Reads
 from pipeline.console.session_table import Row, SessionTable
 from pipeline.console.sessions import Sessions
-from pipeline.errors import UnreachableError
+from pipeline.errors import EarshotError, UnreachableError
 from pipeline.http import route
 from pipeline.monitoring import console_metrics, metrics
 from pipeline.monitoring.health import PATHS, Vitals, answer, memory_limit
@@ -77,7 +77,7 @@ def build(desk: Desk) -> Starlette:
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Guard, desk=desk), Middleware(GZipMiddleware, compresslevel=5)],
-        exception_handlers={HTTPException: _http_error, UnreachableError: _away},
+        exception_handlers={HTTPException: _http_error, EarshotError: _away},
     )
     app.router.redirect_slashes = False
     app.state.desk = desk

@@ -1,31 +1,29 @@
 // Page Now: changes of alerts as they come, a count in the title, a sound. Both are off until somebody wants them.
 "use strict";
 (() => {
-  const lists = document.getElementById("alerts"), title = document.title, byId = (id) => document.getElementById(id);
-  if (!lists) return;
+  const byId = (id) => document.getElementById(id), title = document.title, lists = byId("alerts"), recent = new Map();
+  let sound = null;
 
   // As the form of the page narrows it down.
-  function wanted(row) {
-    const { brand, rule, severity } = lists.dataset, of = row.dataset;
-    return (!brand || of.brand === brand) && (!rule || of.rule === rule) && Number(of.severity) >= Number(severity);
+  function wanted({ dataset: { brand, rule, severity } }) {
+    const only = lists.dataset;
+    return (!only.brand || brand === only.brand) && (!only.rule || rule === only.rule) && +severity >= +only.severity;
   }
 
-  // The row in its list: where it is, or at the top of the list of its new state. An older change than the one there is none.
-  function put(row) {
+  // The row where it is, or at the top of the list of its new state; never an older change than the one that is there.
+  function put(row, loud) {
     const old = byId(row.id), held = document.activeElement, focus = old && old.contains(held) ? held.id : "";
-    if (old && Number(old.dataset.at) > Number(row.dataset.at)) return;
-    const moves = !old || old.dataset.state !== row.dataset.state;
-    if (!moves) old.replaceWith(row);
+    if (old && +old.dataset.at > +row.dataset.at) return;
+    if (old && old.dataset.state === row.dataset.state) old.replaceWith(row);
     else {
       if (old) old.remove();
       byId(row.dataset.state).prepend(row);
       row.classList.add("new");
-      if (row.dataset.state === "firing") ring();
+      if (loud && row.dataset.state === "firing") ring();
     }
     htmx.process(row);
     local(row);
     if (focus) (byId(focus) || row.querySelector("a")).focus();
-    count();
   }
 
   function count() {
@@ -34,7 +32,6 @@
     document.title = byId("badge-on").checked && firing ? `(${firing}) ${title}` : title;
   }
 
-  let sound = null;
   function ring() {
     if (!byId("sound-on").checked) return;
     sound = sound || new AudioContext();
@@ -48,14 +45,23 @@
     tone.stop(at + 0.4);
   }
 
-  lists.addEventListener("htmx:sseBeforeMessage", (event) => {
+  document.addEventListener("htmx:sseBeforeMessage", (event) => {
     if (event.target.id !== "changes") return;
     event.preventDefault();
     const holder = document.createElement("template");
     holder.innerHTML = event.detail.data;
-    for (const row of holder.content.querySelectorAll("li")) if (wanted(row)) put(row);
+    for (const row of [...holder.content.querySelectorAll("li")].filter(wanted)) {
+      if (recent.size > 500) recent.clear();
+      recent.set(row.id, row.cloneNode(true));
+      put(row, true);
+    }
+    count();
   });
-  lists.addEventListener("htmx:afterSwap", count);
+  // Lists that were read anew may be older than what the stream has told meanwhile.
+  lists.addEventListener("htmx:afterSwap", () => {
+    for (const row of recent.values()) put(row.cloneNode(true), false);
+    count();
+  });
   for (const [id, told] of [["badge-on", count], ["sound-on", ring]]) {
     byId(id).checked = localStorage.getItem(id) === "on";
     byId(id).addEventListener("change", (event) => {

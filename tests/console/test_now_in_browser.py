@@ -1,0 +1,122 @@
+"""Page Now in a real Chromium: alerts come by themselves, and are acknowledged by keyboard alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from pydantic import SecretStr
+
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.apis import ControlSettings
+from pipeline.config.settings import Settings
+from pipeline.kafka.topics import migrate_topics
+from schemas.alerts import Alert, State, dump
+from tests.support.console_browser import Served, chromium, logged_in, served
+from tests.support.console_rows import a_thread, an_alert, now, write_alerts
+from tests.support.control_api import CONSOLE, MemoryCommands, serving
+
+COMMANDS = MemoryCommands()
+
+
+@pytest.fixture
+def site(emptied: Settings) -> Iterator[tuple[Settings, Served]]:
+    migrate_topics(emptied.kafka)
+    COMMANDS.__init__()  # type: ignore[misc]  # as new
+    with serving(COMMANDS) as server:
+        control = ControlSettings(port=server.port, console_token=SecretStr(CONSOLE))
+        settings = emptied.model_copy(update={"control": control})
+        with served(settings) as site:
+            yield settings, site
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+def told(settings: Settings, *alerts: Alert) -> float:
+    """They are in the table and in the topic; when they were."""
+    with clickhouse_client(settings.clickhouse) as client:
+        write_alerts(client, *alerts)
+    producer = Producer(settings.kafka.client())
+    for each in alerts:
+        COMMANDS.alerts[each.key] = each
+        producer.produce(settings.kafka.topic("alerts"), dump(each), each.hex.encode())
+    assert producer.flush(10) == 0
+    return time.monotonic()
+
+
+def test_an_alert_is_on_the_page_within_a_second_and_acknowledged_by_keyboard(
+    site: tuple[Settings, Served], browser: Any
+) -> None:  # fmt: skip
+    settings, console = site
+    page, said = logged_in(browser, console, settings)
+    page.wait_for_selector("#live .good")
+    alert = an_alert(summary="<b>91 %</b> are negative")
+    at = told(settings, alert)
+    page.wait_for_selector(f"#firing #alert-{alert.hex}")
+    assert time.monotonic() - at < 1
+    assert "<b>91 %</b> are negative" in page.inner_text("#firing") and page.inner_text("#firing-count") == "1"
+
+    page.focus(f"#ack-{alert.hex}")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#act input[name=comment]:focus")
+    page.keyboard.type("on it")
+    told(settings, louder := alert.change(now(), severity=9))  # the row changes, what is typed stays
+    page.wait_for_selector(f"#alert-{alert.hex}[data-severity='9']")
+    assert page.input_value("#act input[name=comment]") == "on it"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#act [role=status]")
+    assert "Acknowledged." in page.inner_text("#act")
+    assert [(act.actor, act.act, act.comment) for act in COMMANDS.acts] == [("ines", "acknowledge", "on it")]
+    told(settings, louder.change(now(), state=State.ACKNOWLEDGED, actor="ines", comment="on it"))
+    page.wait_for_selector(f"#acknowledged #alert-{alert.hex}")
+    assert page.query_selector_all(f"#alert-{alert.hex}") and page.inner_text("#firing-count") == ""
+    assert said == []
+
+
+def test_the_title_counts_only_when_it_is_wanted_and_the_filter_holds(site: tuple[Settings, Served], browser: Any) -> None:
+    settings, console = site
+    page, said = logged_in(browser, console, settings)
+    page.goto("/?severity=5")
+    page.wait_for_selector("#live .good")
+    low, high = an_alert("volume", severity=3), an_alert("anger", severity=8)
+    told(settings, low, high)
+    page.wait_for_selector(f"#firing #alert-{high.hex}")
+    assert page.query_selector(f"#alert-{low.hex}") is None and page.title() == "Now · Earshot"
+    page.check("#badge-on")
+    assert page.title() == "(1) Now · Earshot"
+    page.reload()
+    assert page.title() == "(1) Now · Earshot" and not page.is_checked("#sound-on")
+    page.check("#sound-on")
+    told(settings, high.change(now(), state=State.RESOLVED, ended_at=now()))
+    page.wait_for_selector(f"#resolved #alert-{high.hex}")
+    assert page.title() == "Now · Earshot" and said == []
+
+
+def test_a_page_whose_session_is_over_goes_to_the_login(site: tuple[Settings, Served], browser: Any) -> None:
+    settings, console = site
+    page, _ = logged_in(browser, console, settings)
+    page.wait_for_selector("#live .good")
+    other = page.context.new_page()
+    other.goto("/record")
+    other.click("text=Log out")
+    page.wait_for_url("**/login*")
+
+
+def test_a_conversation_is_taken_without_a_script(site: tuple[Settings, Served], browser: Any) -> None:
+    settings, console = site
+    with clickhouse_client(settings.clickhouse) as client:
+        a_thread(client, "t3_abc")
+    page, _ = logged_in(browser, console, settings, java_script_enabled=False)
+    page.click("#waiting >> text=Take")
+    page.fill("input[name=comment]", "mine")
+    page.click("main form >> text=Take")
+    page.wait_for_url("**/#waiting")
+    (case,) = COMMANDS.cases.known.values()
+    assert (case.owner, case.comment) == ("ines", "mine")
