@@ -105,7 +105,7 @@ def make_desk(settings: Settings) -> Desk:
 
 async def _health(request: Request) -> Response:
     desk: Desk = request.app.state.desk
-    status, body, kind = answer(desk.vitals, request.url.path)
+    status, body, kind = answer(desk.vitals, request.scope["path"])
     return Response(body, status, {"Content-Type": kind})
 
 

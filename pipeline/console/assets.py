@@ -56,7 +56,7 @@ class Assets:
         return [Route("/static/{path:path}", self._serve)]
 
     async def _serve(self, request: Request) -> Response:
-        asset = self._files.get(request.url.path)
+        asset = self._files.get(request.scope["path"])
         if asset is None:
             raise HTTPException(404)
         return asset.answer(request)

@@ -22,7 +22,7 @@ from pipeline.console.assets import Assets
 from pipeline.console.charts import bar, spark
 from pipeline.console.cookies import Cookie
 from pipeline.console.figures import Processes
-from pipeline.console.form import csrf_of
+from pipeline.console.form import csrf_of, local
 from pipeline.console.libraries import Libraries
 from pipeline.console.live import shower, tell
 from pipeline.console.oidc.login import Oidc
@@ -46,6 +46,12 @@ class Entry(NamedTuple):
 
     path: str
     label: str
+
+
+def path_of(request: Request) -> str:
+    """The path by which the page is found. That of `request.url` is parsed again, behind the Host that somebody sent."""
+    path: str = request.scope["path"]
+    return path
 
 
 @dataclass
@@ -91,7 +97,7 @@ class Desk:
             "person": getattr(state, "person", None),
             "csrf_token": getattr(state, "csrf", ""),
             "menu": self.menu,
-            "path": request.url.path,
+            "path": path_of(request),
             "scripts": self.libraries.scripts,
             "chart_scripts": self._found("uPlot.iife.min.js"),
             "chart_styles": self._found("uPlot.min.css"),
@@ -117,7 +123,7 @@ class Desk:
 
     def again(self, request: Request, status: int, action: str = "", form: Mapping[str, str] | None = None) -> Response:
         """Shows an act that a session's end, or a stale CSRF token, broke off: what was typed is kept, to be sent again."""
-        action, form = action or request.url.path, request.state.form if form is None else form
+        action, form = local(action or path_of(request)), request.state.form if form is None else form
         if request.state.person is not None:
             return self.page(request, "again.html", status, action=action, form=form)
         kept = orjson.dumps({"action": action, "form": form}).decode()

@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.clock import steady
-from pipeline.console.desk import Desk
+from pipeline.console.desk import Desk, path_of
 from pipeline.console.form import CSRF, CSRF_HEADER, MOST_BYTES, MOST_BYTES_OUTSIDE, BadForm, csrf_is, read_form
 from pipeline.console.roles import Person, known_roles
 from pipeline.errors import UnreachableError
@@ -85,7 +85,7 @@ class Guard:
 
     async def _refused(self, request: Request) -> Response | None:
         """The answer in place of the page; None: the page answers."""
-        state, headers, path = request.state, request.headers, request.url.path
+        state, headers, path = request.state, request.headers, path_of(request)
         state.person, state.csrf, state.form, state.token = None, "", {}, ""
         peer = request.client.host if request.client else ""
         if path in PATHS:
@@ -116,11 +116,12 @@ class Guard:
     def _to_login(self, request: Request) -> Response:
         if request.headers.get("hx-request"):
             return self._desk.fail(request, 401, "You are no longer logged in.", "Log in again.")
-        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        query = request.scope["query_string"].decode("latin-1")
+        path = path_of(request) + (f"?{query}" if query else "")
         return RedirectResponse(f"{LOGIN}?next={quote(path, safe='')}" if path != "/" else LOGIN, 303)
 
     async def _check_act(self, request: Request) -> Response | None:
-        state, path = request.state, request.url.path
+        state, path = request.state, path_of(request)
         if not self._desk.place.same_origin(request.headers):
             return self._desk.fail(request, 403, "Refused: a page of another origin sent this.", "Nothing was done.")
         try:

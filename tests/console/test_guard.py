@@ -87,6 +87,25 @@ def test_another_host_is_refused(browser: Browser, host: str) -> None:
         assert browser.get("/metrics", host=host).status_code == 403
 
 
+@pytest.mark.parametrize("host", ["x/live?", "x/metrics#", "x/static/?", "x/login?", "127.0.0.1:9405/login/x?", "x:1/ready?y="])
+def test_a_host_that_looks_like_a_path_opens_nothing(emptied: Settings, ines: Browser, host: str) -> None:
+    proxied = {"host": "0.0.0.0", "public_url": "https://earshot.example", "trusted_proxies": ("10.0.0.7",)}
+    settings = emptied.model_copy(update={"console": emptied.console.model_copy(update=proxied)})
+    behind = Browser(app_of(settings), "https://earshot.example", "10.0.0.7")
+    assert behind.get("/").status_code == 303
+    for browser in behind, ines:
+        assert browser.get("/", host=host).status_code == 403
+        assert browser.post("/logout", host=host).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path", ["/live%3F", "/static/%3F/../", "/login%23", "/%3F/login", "//login", "/login%2F..%2F", "/libraries/%00"]
+)
+def test_a_path_that_looks_like_an_open_one_shows_nothing(browser: Browser, path: str) -> None:
+    answer = browser.get(path)
+    assert answer.status_code in (303, 404) and "Log out" not in answer.text
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1:9405", "localhost:8000", "[::1]:9405", "LOCALHOST"])
 def test_a_tunnel_to_loopback_has_any_port(browser: Browser, host: str) -> None:
     assert browser.get("/login", host=host).status_code == 200

@@ -24,8 +24,8 @@ FIELD = re.compile(r'<input type="hidden" name="csrf" value="([^"]+)"')
 class Browser:
     """One browser: it keeps cookies, says where a request comes from, and follows no redirect by itself."""
 
-    def __init__(self, app: Starlette, base: str = HERE) -> None:
-        self.client = TestClient(app, base_url=base, follow_redirects=False)
+    def __init__(self, app: Starlette, base: str = HERE, address: str = "testclient") -> None:
+        self.client = TestClient(app, base_url=base, follow_redirects=False, client=(address, 50_000))
         self.base = base
 
     def get(self, path: str, **headers: str):  # type: ignore[no-untyped-def]  # httpx2's answer
