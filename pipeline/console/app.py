@@ -32,6 +32,7 @@ from pipeline.console.oidc.login import Oidc
 from pipeline.console.pages import (
     alert,
     alert_acts,
+    backtest,
     brand,
     cases,
     dead_letters,
@@ -56,7 +57,7 @@ from pipeline.monitoring.health import PATHS, Vitals, answer, memory_limit
 from pipeline.monitoring.process import run_process
 from pipeline.monitoring.table_metrics import keep_asking
 
-PAGES = (now, oidc, login, alert, alert_acts, cases, brand, posts, operations, sources, dead_letters, record)
+PAGES = (now, oidc, login, alert, backtest, alert_acts, cases, brand, posts, operations, sources, dead_letters, record)
 """The modules of pages, each with ROUTES."""
 MENU = (Entry("/", "Now"), Entry("/brands", "Brands"), Entry("/operations", "Operations"), Entry("/record", "Record"))
 WRITER_S = 3
@@ -145,6 +146,7 @@ async def _run(settings: Settings) -> None:
             await settling
         loading.cancel()
         await desk.hub.close()
+        await desk.backtests.close()
         await desk.sessions.settle()
         desk.sessions.close()
         desk.reads.close()

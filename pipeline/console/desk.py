@@ -19,6 +19,7 @@ from pipeline.api.client import ControlClient
 from pipeline.clock import Clock, wall
 from pipeline.config.settings import Settings
 from pipeline.console.assets import Assets
+from pipeline.console.backtests import Backtests
 from pipeline.console.charts import bar, spark
 from pipeline.console.cookies import Cookie
 from pipeline.console.figures import Processes
@@ -89,6 +90,7 @@ class Desk:
         self.templates.filters.update(FILTERS)
         self.hub = Hub(self.settings.kafka, shower(self.templates), tell, self.clock)
         self.control = ControlClient(self.settings)
+        self.backtests = Backtests(self.settings, self.clock)
 
     def page(self, request: Request, template: str, status: int = 200, /, **values: object) -> Response:
         """A page of this template, with `values`, for the person who asks."""

@@ -11,6 +11,7 @@ from pipeline.console import alert_data, alert_view
 from pipeline.console.alert_data import Asked, Counted, RuleNow
 from pipeline.console.desk import Desk
 from pipeline.console.filled import filled
+from pipeline.console.pages.backtest import DAYS
 from pipeline.console.part import Part, part
 from pipeline.console.reads import ReadFailed
 from pipeline.console.shown import plain
@@ -43,6 +44,7 @@ async def page(request: Request) -> Response:
         "deliveries": alert_view.deliveries(shown),
         "around": alert_view.around(shown.alert),
         "rule": rule,
+        "backtest_days": DAYS,
         "counted": counted,
         "steps": alert_view.steps(shown, counted.value) if counted.value else [],
     }
