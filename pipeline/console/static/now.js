@@ -36,8 +36,7 @@
     if (!byId("sound-on").checked) return;
     sound = sound || new AudioContext();
     const tone = sound.createOscillator(), volume = sound.createGain(), at = sound.currentTime;
-    tone.frequency.setValueAtTime(660, at);
-    tone.frequency.setValueAtTime(880, at + 0.15);
+    for (const [hertz, after] of [[660, 0], [880, 0.15]]) tone.frequency.setValueAtTime(hertz, at + after);
     volume.gain.setValueAtTime(0.15, at);
     volume.gain.linearRampToValueAtTime(0, at + 0.4);
     tone.connect(volume).connect(sound.destination);
@@ -63,18 +62,15 @@
     count();
   });
   for (const [id, told] of [["badge-on", count], ["sound-on", ring]]) {
-    byId(id).checked = localStorage.getItem(id) === "on";
-    byId(id).addEventListener("change", (event) => {
-      localStorage.setItem(id, event.target.checked ? "on" : "off");
-      told();
-    });
+    const box = byId(id);
+    box.checked = localStorage.getItem(id) === "on";
+    box.onchange = () => [localStorage.setItem(id, box.checked ? "on" : "off"), told()];
   }
   byId("switches").hidden = false;
   document.addEventListener("click", (event) => {
-    const close = event.target.closest("[data-close]");
-    if (!close) return;
+    if (!event.target.closest("[data-close]")) return;
     event.preventDefault();
-    byId(close.dataset.close).replaceChildren();
+    byId("act").replaceChildren();
     byId("main").focus();
   });
   count();
