@@ -22,6 +22,7 @@ STREAM = "/now/stream"
 """Its answer does not end."""
 SERVED = ("/static/", "/libraries/", "/live", "/ready", "/metrics")
 """Not pages: no session is asked for."""
+BACKTESTS = "/backtests"
 SILENCE = f"{1:016x}"
 
 
@@ -76,6 +77,7 @@ def _acts(names: Names) -> dict[str, list[Way]]:
         Way("/test", "/test", {"rule": "anger", "brand": names.brand}),
         *(Way("/cases/{act}", f"/cases/{act}", where | {"comment": "x"}) for act in ("take", "done", "hand-over")),
         Way("/operations/dead-letters/replay", "/operations/dead-letters/replay", {"comment": "x"}),
+        Way(BACKTESTS, BACKTESTS, {"rule": "anger", "days": "none"}),  # refused for this at last: it would run for a while
         *(
             Way("/operations/sources/{name}/{act}", f"/operations/sources/{names.source}/{act}", {"comment": "x"})
             for act in ("pause", "resume")
@@ -114,7 +116,7 @@ def _pages(names: Names) -> dict[str, list[Way]]:
         Way("/record", "/record"),
         Way("/record.csv", "/record.csv"),
     ]
-    return _by_route(ways) | {path: [] for path in OPEN}
+    return _by_route(ways) | {path: [] for path in (*OPEN, f"{BACKTESTS}/{{id}}")}
 
 
 def _by_route(ways: list[Way]) -> dict[str, list[Way]]:
