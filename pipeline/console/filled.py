@@ -31,15 +31,13 @@ def plain(values: Values, sql: str) -> dict[str, object]:
 def filled(sql: str, values: Values) -> str:
     """The statement with these values (of `plain`) as literals of their types; safe with any value.
 
-    What nobody sees in a string stands there as its escape. Raises KeyError for a value that is missing.
+    What nobody sees stands there as its escape: in a string it means the same. Raises KeyError for a value that is missing.
     """
 
     def written(found: re.Match[str]) -> str:
-        if found["name"]:
-            return _cast(values[found["name"]], found["type"])
-        return _visible(found[0]) if found[0].startswith("'") else found[0]
+        return _cast(values[found["name"]], found["type"]) if found["name"] else found[0]
 
-    return _TOKEN.sub(written, sql)
+    return _visible(_TOKEN.sub(written, sql))
 
 
 def _plain(value: object, exact: bool) -> object:

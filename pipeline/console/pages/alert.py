@@ -14,7 +14,6 @@ from pipeline.console.filled import filled
 from pipeline.console.pages.backtest import DAYS
 from pipeline.console.part import Part, part
 from pipeline.console.reads import ReadFailed
-from pipeline.console.shown import plain
 from pipeline.errors import EarshotError, UnknownName
 from pipeline.queries.alert_history import told
 
@@ -77,7 +76,7 @@ async def _key(request: Request) -> str:
     except ReadFailed as error:
         raise HTTPException(503, f"{error}. Load the page again in a minute.") from None
     except EarshotError as error:
-        raise HTTPException(404, plain(f"There is no such alert: {error}.", 200)) from None
+        raise HTTPException(404, f"There is no such alert: {error}.") from None
 
 
 async def _rest(desk: Desk, found: Asked) -> tuple[Part[RuleNow], Part[Counted]]:

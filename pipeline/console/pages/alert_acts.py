@@ -15,7 +15,6 @@ from pipeline.console.desk import Desk
 from pipeline.console.known_names import known_names
 from pipeline.console.part import part
 from pipeline.console.roles import Role, wants
-from pipeline.console.shown import plain
 from pipeline.console.silences import silences
 from pipeline.errors import EarshotError
 from schemas.alerts import Alert, State
@@ -128,7 +127,7 @@ async def _alert(request: Request) -> Alert:
     key = request.path_params.get("key") or request.query_params.get("alert", "")
     alert = await alert_board.one(desk.reads, key)
     if alert is None:
-        raise HTTPException(404, f"There is no alert {plain(key, 40)}.")
+        raise HTTPException(404, f"There is no alert {key[:40]!r}.")
     return alert
 
 
