@@ -7,7 +7,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # command that they start, compiles the code and the tests again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-fast test-rest coverage test-models lint faults bench bench-check bench-gpu train-sentiment board docs lock clean
+.PHONY: console-pictures run test test-fast test-rest coverage test-models lint faults bench bench-check bench-gpu train-sentiment board docs lock clean
 
 # LIVE=coffee,pizza follows these words on Bluesky.
 run: .venv/run.stamp ; @$(BIN)/earshot up $(if $(LIVE),--live "$(LIVE)")
@@ -16,14 +16,14 @@ run: .venv/run.stamp ; @$(BIN)/earshot up $(if $(LIVE),--live "$(LIVE)")
 PROCESSES ?= 3
 BESIDE = -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
-test: .venv/dev.stamp ; @$(BIN)/python -m pytest $(BESIDE) -m "not faults"
+test: .venv/dev.stamp ; @$(BIN)/python -m pytest $(BESIDE) -m "not faults and not look"
 
 # The tests that start no server and take no long time.
-FAST = -n $(PROCESSES) --dist worksteal -m "not stack and not faults and not slow"
+FAST = -n $(PROCESSES) --dist worksteal -m "not stack and not faults and not slow and not look"
 test-fast: .venv/dev.stamp ; @$(BIN)/python -m pytest $(FAST)
 
 # The others of make test.
-test-rest: .venv/dev.stamp ; @$(BIN)/python -m pytest $(BESIDE) -m "(stack or slow) and not faults"
+test-rest: .venv/dev.stamp ; @$(BIN)/python -m pytest $(BESIDE) -m "(stack or slow) and not faults and not look"
 
 # The branches that the fast tests take; the floor is in pyproject.toml.
 coverage: .venv/dev.stamp
@@ -35,6 +35,11 @@ coverage: .venv/dev.stamp
 test-models: .venv/models.stamp ; @$(BIN)/python -m pytest tests/processors/sentiment/test_torch.py tests/processors/sentiment/test_recipe.py
 
 lint: .venv/dev.stamp ; @$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/python .ci/budgets.py
+
+# Every page of the console in Chromium, filled, empty and failing, three widths and both schemes: PNGs, and what axe says of them.
+console-pictures: .venv/dev.stamp
+	@rm -rf build/pictures && mkdir -p build/pictures
+	@PICTURES="$(CURDIR)/build/pictures" $(BIN)/python -m pytest -m look tests/console
 
 faults: .venv/dev.stamp ; @$(BIN)/python -m pytest -m faults
 
