@@ -48,8 +48,8 @@ def ask(
 ) -> JsonObject:
     """The answer of control, or of customers, to one request. With `actor` it is the console's, for this person.
 
-    Raises SettingsError without a token or when it is refused, UnreachableError when nobody answers. With the API's own error
-    it raises UnknownName, ConflictError, or else EarshotError.
+    Raises SettingsError without a token or when it is refused, UnreachableError when nobody answers: it says whether the
+    request may be done all the same. With the API's own error it raises UnknownName, ConflictError, or else EarshotError.
     """
     url = url_of(settings.control if api == "control" else settings.customers)
     token, key = (console_token_of(settings, api), "console_token") if actor else (token_of(settings, api), "token")
@@ -70,8 +70,11 @@ def ask(
         raise _ERRORS.get(error.code, EarshotError)(f"{api} at {url}: {problem}") from None
     except TimeoutError:
         raise UnreachableError(f"{api} at {url}: no answer within {timeout_s:.0f} s; it may still do it") from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except urllib.error.URLError as error:  # urllib's name for all that happens before the request is sent
         raise UnreachableError(f"{api} at {url}: {reason(error)}; is `earshot {api}` or `earshot up` running?") from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        what = "the answer did not come whole, and it may have done it: look, and ask again"
+        raise UnreachableError(f"{api} at {url}: {what} ({reason(error)})") from None
 
 
 def _error_text(error: urllib.error.HTTPError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from pipeline.config.apis import ControlSettings
 from pipeline.config.settings import Settings
 from pipeline.embedded.child import free_port
 from schemas.alerts import Alert, State
+from tests.support.beside import beside
 from tests.support.console import Browser, app_of, password, users_file
 from tests.support.console_rows import an_alert, now, write_alerts
 from tests.support.control_api import CONSOLE, MemoryCommands, serving
@@ -150,6 +152,23 @@ def test_without_control_the_act_is_not_done_and_what_was_typed_stays(bench: Ben
     assert answer.status_code == 503
     assert "control at" in answer.text and 'value="what I typed"' in answer.text
     assert ines.get("/").status_code == 200
+
+
+def test_a_control_that_dies_before_it_answers_may_have_done_it_and_the_page_says_so(bench: Bench) -> None:
+    def die() -> None:
+        taken, _ = control.accept()
+        with taken:
+            taken.recv(1 << 16)
+
+    with socket.create_server(("127.0.0.1", 0)) as control:
+        port = control.getsockname()[1]
+        dying = bench.settings.model_copy(update={"control": ControlSettings(port=port, console_token=SecretStr(CONSOLE))})
+        ines = Browser(app_of(dying))
+        ines.log_in(dying)
+        with beside(die, "control"):
+            answer = ines.act(f"/alerts/{bench.alert.hex}/acknowledge", {"comment": "what I typed"})
+    assert answer.status_code == 503 and "it may have done it: look, and ask again" in answer.text
+    assert "running?" not in answer.text and 'value="what I typed"' in answer.text
 
 
 def test_only_ops_and_admins_act(bench: Bench, tmp_path: Path) -> None:
