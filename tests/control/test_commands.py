@@ -95,6 +95,16 @@ async def test_of_two_who_acknowledge_at_once_the_second_is_told_who_was_first()
         assert (await bench.commands.acknowledge(OPEN.key, "mara", "")).actor == "mara"
 
 
+async def test_of_two_who_lift_a_silence_at_once_one_does() -> None:
+    bench = Bench(OPEN)
+    with bench.serving():
+        silence = await bench.commands.silence("crisis", "Acme", "", utc_now() + timedelta(hours=1), "ines", "")
+        lifting = (bench.commands.lift(silence.silence_id, who) for who in ("ines", "lars"))
+        done = await asyncio.gather(*lifting, return_exceptions=True)
+        assert [type(each).__name__ for each in done].count("UnknownName") == 1
+    assert bench.log.count("silence Acme") == 2
+
+
 async def test_a_control_that_stands_by_or_stops_takes_no_command() -> None:
     bench = Bench(OPEN)
     with pytest.raises(EarshotError, match="does not lead: it is starting, or another control leads"):
