@@ -28,7 +28,7 @@ class Kept(Generic[T]):
     def get(self, key: Hashable, now: float, keep_s: float) -> T | None:
         """The value, if it was asked for at most `keep_s` ago."""
         kept = self._all.get(key)
-        if kept is None or now >= kept.until or now - kept.asked > keep_s:
+        if kept is None or now >= kept.until or not 0 <= now - kept.asked <= keep_s:  # a clock may go back
             return None
         self._all.move_to_end(key)
         return kept.value
@@ -45,7 +45,7 @@ class Kept(Generic[T]):
 
     def expire(self, now: float) -> float | None:
         """Forgets what is over; the time when the next one is."""
-        for key in [key for key, kept in self._all.items() if now >= kept.until]:
+        for key in [key for key, kept in self._all.items() if not kept.asked <= now < kept.until]:
             self._drop(key)
         return min((kept.until for kept in self._all.values()), default=None)
 

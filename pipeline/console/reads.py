@@ -136,7 +136,7 @@ class Reads:
             task.exception()  # perhaps nobody waits any more
 
     async def _answer(self, key: Hashable, what: Callable[[], _What], keep_s: float, most: int) -> Answer:
-        if self.away_since and self._clock() < self._again:
+        if self.away_since and 0 < self._again - self._clock() <= AWAY_S:  # a clock may go back
             raise ReadFailed(self._why, self.away_since)
         await self._place()
         sql, values, columns = what()

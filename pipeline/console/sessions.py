@@ -59,19 +59,24 @@ class Sessions:
             return None
         row = await self._newest(key)
         now = self._clock()
-        if row is None or row.kind != "session" or row.ended or now - row.seen_at >= self._idle_s:
+        away_s = (
+            abs(now - row.seen_at) if row is not None else 0.0
+        )  # who was seen in the future is idle, too: a clock was wrong
+        if row is None or row.kind != "session" or row.ended or away_s >= self._idle_s:
             return None
         if not self._still(row):
             await self._end(row)
             return None
-        if note and now - row.seen_at >= NOTE_S:
+        if note and away_s >= NOTE_S:
             await self._note(row._replace(seen_at=now))
         return row
 
-    async def end(self, token: str) -> None:
-        """Ends the session of this cookie at once, if there is one."""
+    async def end(self, token: str) -> bool:
+        """Ends the session of this cookie at once, if there is one. False: until `settle` has written it, only this process
+        knows."""
         if TOKEN.fullmatch(token) and (row := await self._newest(hash_of(token))) is not None and row.kind == "session":
-            await self._end(row)
+            return await self._end(row)
+        return True
 
     async def settle(self) -> None:
         """Writes the ends that could not be written when they were told."""
@@ -80,7 +85,7 @@ class Sessions:
                 self._keep(await self.run(partial(self.table.write, row)))
             except UnreachableError:
                 return
-            del self._unwritten[key]
+            self._unwritten.pop(key, None)  # who ended it may have written it meanwhile
 
     async def run(self, work: Callable[[], T]) -> T:
         """The result of `work`, which blocks, from a thread."""
@@ -91,7 +96,7 @@ class Sessions:
 
     async def _newest(self, key: str) -> Row | None:
         known = self._known.get(key)
-        if known is not None and (known.row.ended or self._clock() - known.asked_at < FRESH_S):
+        if known is not None and (known.row.ended or 0 <= self._clock() - known.asked_at < FRESH_S):
             return known.row
         try:
             row = await self.run(lambda: self.table.read(key))
@@ -112,10 +117,10 @@ class Sessions:
             written = await self.run(lambda: self.table.write(row))
         except UnreachableError:
             return
-        if not self._known[row.hash].row.ended:
+        if (known := self._known.get(row.hash)) is not None and not known.row.ended:
             self._keep(written)
 
-    async def _end(self, row: Row) -> None:
+    async def _end(self, row: Row) -> bool:
         row = row._replace(ended=True)
         self._unwritten[row.hash] = row
         self._keep(row)
@@ -123,8 +128,9 @@ class Sessions:
             await self.run(lambda: self.table.write(row))
         except UnreachableError as error:
             log.warning("the end of a session of %s is written later: %s", row.actor, error)
-        else:
-            self._unwritten.pop(row.hash, None)
+            return False
+        self._unwritten.pop(row.hash, None)
+        return True
 
     def _keep(self, row: Row) -> None:
         self._known[row.hash] = _Known(row, self._clock())

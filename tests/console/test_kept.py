@@ -14,6 +14,13 @@ def test_a_value_is_given_while_it_is_young_enough_for_who_asks() -> None:
     assert kept.get("b", 14.0, 5.0) is None
 
 
+def test_a_clock_that_goes_back_keeps_nothing_longer() -> None:
+    kept = Kept[str](100)
+    kept.put("a", "x", 3_600.0, 3_605.0, 1)
+    assert kept.get("a", 10.0, 5.0) is None
+    assert kept.expire(10.0) is None and kept.size == 0
+
+
 def test_what_is_over_is_forgotten_though_nobody_asks() -> None:
     kept = Kept[str](100)
     kept.put("a", "x", 10.0, 15.0, 40)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import pytest
+from clickhouse_connect.driver.client import Client
 from starlette.applications import Starlette
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clock import wall
 from pipeline.config.settings import Settings
-from pipeline.console.session_table import hash_of
+from pipeline.console.session_table import Row, SessionTable, hash_of
 from pipeline.console.sessions import Sessions
+from pipeline.errors import UnreachableError
 from tests.support.console import Browser, app_of, link, password, table, users_file
 
 
@@ -135,23 +140,96 @@ async def test_a_late_note_that_somebody_is_there_opens_nothing_that_has_ended(e
         each.close()
 
 
+class Away(SessionTable):
+    """ClickHouse, until it is away."""
+
+    away = False
+
+    def _asking(self):  # type: ignore[no-untyped-def]
+        if self.away:
+            raise UnreachableError("ClickHouse: away")
+        return super()._asking()
+
+
+class Held(SessionTable):
+    """Each write of an end waits until the test lets it go."""
+
+    def __init__(self, connect: Callable[[], Client]) -> None:
+        super().__init__(connect)
+        self.waiting: list[Event] = []
+
+    def write(self, row: Row, once: str = "") -> Row:
+        if row.ended:
+            self.waiting.append(gate := Event())
+            assert gate.wait(20)
+        return super().write(row, once)
+
+
+async def test_an_end_that_is_written_twice_at_once_ends_once(emptied: Settings) -> None:
+    store = Held(table(emptied)._connect)
+    sessions = Sessions(store, lambda row: True, 8 * 3600)
+    token = await sessions.open("ines", ("ops",), "password", "")
+    ending = asyncio.create_task(sessions.end(token))
+    while len(store.waiting) < 1:
+        await asyncio.sleep(0.01)
+    settling = asyncio.create_task(sessions.settle())  # as the process does each few seconds
+    while len(store.waiting) < 2:
+        await asyncio.sleep(0.01)
+    store.waiting[0].set()
+    assert await ending
+    store.waiting[1].set()
+    await settling
+    assert await sessions.find(token) is None
+    sessions.close()
+
+
+async def test_a_clock_that_goes_back_hides_no_logout_of_another_console(emptied: Settings) -> None:
+    now = wall()
+    one, other = (Sessions(table(emptied), lambda row: True, 8 * 3600, lambda: now) for _ in range(2))
+    token = await one.open("ines", ("ops",), "password", "")
+    assert await other.find(token)
+    now -= 3600
+    await one.end(token)
+    assert await other.find(token) is None
+    for each in one, other:
+        each.close()
+
+
+async def test_who_was_seen_in_the_future_is_seen_now_or_has_to_log_in_again(emptied: Settings) -> None:
+    now = wall()
+    sessions = Sessions(table(emptied), lambda row: True, 8 * 3600, lambda: now)
+    token = await sessions.open("ines", ("ops",), "password", "")
+    now += 7 * 3600
+    assert await sessions.find(token)
+    now -= 7 * 3600 - 2
+    assert await sessions.find(token)
+    row = table(emptied).read(hash_of(token))
+    assert row is not None and abs(row.seen_at - now) < 1
+    now += 365 * 86_400
+    wrong = await sessions.open("ines", ("ops",), "password", "")
+    now -= 365 * 86_400
+    assert await sessions.find(wrong) is None
+    sessions.close()
+
+
+def test_a_logout_that_is_not_written_yet_says_so(ines: Browser, app: Starlette, emptied: Settings) -> None:
+    csrf, stolen = ines.csrf(), ines.cookie
+    store = Away(table(emptied)._connect)
+    app.state.desk.sessions.table, store.away = store, True
+    answer = ines.post("/logout", {"csrf": csrf})
+    assert answer.status_code == 503 and "You are logged out, and ClickHouse is away" in answer.text
+    assert "<bdi>ines</bdi>" not in answer.text and not ines.cookie
+    ines.carry(stolen)
+    assert ines.get("/").status_code == 303
+
+
 async def test_while_clickhouse_is_away_known_people_go_on_and_a_logout_holds(emptied: Settings) -> None:
-    from pipeline.errors import UnreachableError
-
-    class Away(type(table(emptied))):  # type: ignore[misc]
-        away = False
-
-        def _asking(self):  # type: ignore[no-untyped-def]
-            if self.away:
-                raise UnreachableError("ClickHouse: away")
-            return super()._asking()
-
     now, store = wall(), Away(table(emptied)._connect)
     sessions = Sessions(store, lambda row: True, 8 * 3600, lambda: now)
     token, leaving = [await sessions.open(name, ("ops",), "password", "") for name in ("ines", "otto")]
     store.away, now = True, now + 120
     assert await sessions.find(token)
-    await sessions.end(leaving)
+    assert not await sessions.end(leaving)
     assert await sessions.find(leaving) is None
     with pytest.raises(UnreachableError):
         await sessions.find("B" * 43)

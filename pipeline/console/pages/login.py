@@ -20,6 +20,10 @@ from schemas.acts import Act
 
 log = logging.getLogger("earshot.console")
 WRONG = "Name and password don't belong together."
+UNWRITTEN = (
+    "You are logged out, and ClickHouse is away: it is not written yet. Should the console be restarted before that, your "
+    "session goes on until it has been idle for its hours."
+)
 
 
 async def form(request: Request) -> Response:
@@ -74,10 +78,11 @@ async def out(request: Request) -> Response:
     """POST /logout"""
     desk: Desk = request.app.state.desk
     person: Person = request.state.person
-    await desk.sessions.end(request.state.token)
+    written = await desk.sessions.end(request.state.token)
     desk.hub.end(request.state.token)
     await note(request, Act(person.name, "console", "log out"))
-    answer = RedirectResponse("/login", 303)
+    request.state.person = None
+    answer = RedirectResponse("/login", 303) if written else desk.login(request, 503, next="/", problem=UNWRITTEN)
     desk.cookie.take(answer)
     return answer
 
