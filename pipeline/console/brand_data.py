@@ -48,10 +48,10 @@ class Happened:
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Share of voice: by period for the chart, and as a whole. Of a panel that changed only the newest version is compared."""
+    """Share of voice by period, and over the whole time before. Of a panel that changed only the newest version is compared."""
 
     by_period: Answer
-    whole: Pair
+    before: Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +62,14 @@ class Brand:
     volume: Part[Pair]
     tone: Part[Pair]
     shares: Part[Shares]
-    platforms: Part[Pair]
-    languages: Part[Pair]
+    split: Part[Pair]
+    """Query volume over all, by platform and language."""
     alerts: Part[Happened]
 
     @property
     def away(self) -> Part[Pair] | None:
         """The reason why nothing can be had, if all parts have the same one."""
-        parts = (self.volume, self.tone, self.shares, self.platforms, self.languages, self.alerts)
+        parts = (self.volume, self.tone, self.shares, self.split, self.alerts)
         return self.volume if self.volume.failed and len({each.failed for each in parts}) == 1 else None
 
 
@@ -88,15 +88,14 @@ async def check_brand(reads: Reads, settings: Settings, name: str) -> None:
 
 async def brand(reads: Reads, name: str, window: Window, clock: Clock) -> Brand:
     """Asks for all parts at once."""
-    volume, tone, shares, platforms, languages, alerts = await asyncio.gather(
+    volume, tone, shares, split, alerts = await asyncio.gather(
         part(volume_of(reads, name, window), clock),
         part(tone_of(reads, name, window), clock),
         part(shares_of(reads, name, window), clock),
-        part(_split(reads, name, window, "platform"), clock),
-        part(_split(reads, name, window, "language"), clock),
+        part(_pair(reads, "volume", window, brand=name, period="all", by=("platform", "language")), clock),
         part(alerts_of(reads, name, window), clock),
     )
-    return Brand(name, volume, tone, shares, platforms, languages, alerts)
+    return Brand(name, volume, tone, shares, split, alerts)
 
 
 async def volume_of(reads: Reads, name: str, window: Window) -> Pair:
@@ -112,11 +111,11 @@ async def tone_of(reads: Reads, name: str, window: Window) -> Pair:
 async def shares_of(reads: Reads, name: str, window: Window) -> Shares:
     """Query share_of_voice: with the competitors of brands.yaml."""
     period = "hour" if window.period == "quarter-hour" else window.period
-    by_period, whole = await asyncio.gather(
+    by_period, before = await asyncio.gather(
         reads.named("share_of_voice", window.given(brand=name, period=period), KEEP_S),
-        _pair(reads, "share_of_voice", window, brand=name, period="all"),
+        reads.named("share_of_voice", window.given_before(brand=name, period="all"), KEEP_S),
     )
-    return Shares(by_period, whole)
+    return Shares(by_period, before)
 
 
 async def alerts_of(reads: Reads, name: str, window: Window) -> Happened:
@@ -125,11 +124,7 @@ async def alerts_of(reads: Reads, name: str, window: Window) -> Happened:
     return Happened([alert_of(row) for row in answer.rows], answer.sql, answer.cut)
 
 
-async def _split(reads: Reads, name: str, window: Window, by: str) -> Pair:
-    return await _pair(reads, "volume", window, brand=name, period="all", by=by)
-
-
-async def _pair(reads: Reads, query: str, window: Window, **more: str) -> Pair:
+async def _pair(reads: Reads, query: str, window: Window, **more: str | Sequence[str]) -> Pair:
     now, before = await asyncio.gather(
         reads.named(query, window.given(**more), KEEP_S), reads.named(query, window.given_before(**more), KEEP_S)
     )

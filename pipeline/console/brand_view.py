@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -74,7 +75,8 @@ def figures(brand: Brand) -> list[Figure]:
         found += [_level("Negative", shares[0], shares[1], "%", 1, "points")]
         found += [_level("Tone, −1 to 1", mean_score(pair.now), mean_score(pair.before), "", 2, "")]
     if shares_ := brand.shares.value:
-        now, before = (_percent(each, brand.name) for each in (shares_.whole.now, shares_.whole.before))
+        own = next((part for part in panel(shares_) if part.name == brand.name), None)
+        now, before = (own.percent, own.percent_before) if own else (None, None)
         found += [_level("Share of voice", now, before, "%", 1, "points")]
     if pair := brand.volume.value:
         found += [_sum("Engagement", pair, "engagement"), _sum("Reach", pair, "reach")]
@@ -89,11 +91,6 @@ def _sum(label: str, pair: Pair, column: str) -> Figure:
 def _level(label: str, now: float | None, before: float | None, unit: str, digits: int, change_unit: str) -> Figure:
     change = None if now is None or before is None else now - before
     return Figure(label, now, unit, digits, before, change, change_unit)
-
-
-def _percent(answer: Answer, name: str) -> float | None:
-    rows = [row for row in newest_panel(answer) if row["brand"] == name]
-    return decimal(rows[0], "percent") if rows else None
 
 
 # --- charts -----------------------------------------------------------------------------------------------------------
@@ -125,7 +122,7 @@ def share_chart(name: str, shares: Shares, happened: Happened | None) -> Chart:
     by_brand: dict[str, dict[object, Value]] = {}
     for row in rows:  # of two versions of the panel in one period the newer one counts
         by_brand.setdefault(str(row["brand"]), {})[row["begins"]] = decimal(row, "percent")
-    order = [name, *(part.name for part in panel(shares.whole) if part.name != name)]
+    order = [name, *(part.name for part in panel(shares) if part.name != name)]
     lines = [
         Line(each, [by_brand.get(each, {}).get(time) for time in times], "main" if each == name else "other")
         for each in order[:MOST_LINES]
@@ -160,7 +157,7 @@ def periods(name: str, window: Window, pair: Pair) -> list[Period]:
 
 def parts_of(name: str, window: Window, pair: Pair, by: str) -> list[Part]:
     """Platforms or languages, the largest first; what only the time before has stands last."""
-    now, before = ({str(row[by]): count(row, "mentions") for row in answer.rows} for answer in (pair.now, pair.before))
+    now, before = _mentions(pair.now.rows, by), _mentions(pair.before.rows, by)
     all_now, all_before = sum(now.values()), sum(before.values())
 
     def line(each: str) -> Part:
@@ -171,21 +168,29 @@ def parts_of(name: str, window: Window, pair: Pair, by: str) -> list[Part]:
     return sorted(map(line, {**now, **before}), key=lambda part: (-part.mentions, -part.before, part.name))
 
 
-def panel(whole: Pair) -> list[Part]:
+def panel(shares: Shares) -> list[Part]:
     """The brand and its competitors over the whole window, the largest first."""
-    before = {str(row["brand"]): row for row in newest_panel(whole.before)}
+    now = _mentions(newest_panel(shares.by_period), "brand")
+    before = _mentions(newest_panel(shares.before), "brand")
+    all_now, all_before = sum(now.values()), sum(before.values())
 
-    def line(row: Row) -> Part:
-        other = before.get(str(row["brand"]))
-        there = count(other, "mentions") if other else 0
-        percent = decimal(other, "percent") if other else None
-        return Part(str(row["brand"]), count(row, "mentions"), decimal(row, "percent"), there, percent)
+    def line(name: str) -> Part:
+        there = before.get(name, 0)
+        return Part(name, now[name], share_of(now[name], all_now), there, share_of(there, all_before))
 
-    return [line(row) for row in newest_panel(whole.now)]
+    return sorted(map(line, now), key=lambda part: (-part.mentions, part.name))
+
+
+def _mentions(rows: Sequence[Row], by: str) -> dict[str, int]:
+    """The sum of mentions of each value of a column."""
+    sums = Counter[str]()
+    for row in rows:
+        sums[str(row[by])] += count(row, "mentions")
+    return dict(sums)
 
 
 def newest_panel(answer: Answer) -> Sequence[Row]:
-    """Rows of share_of_voice over all: those of the newest version of the panel."""
+    """Rows of share_of_voice: those of the newest version of the panel."""
     newest = max((count(row, "version") for row in answer.rows), default=0)
     return [row for row in answer.rows if count(row, "version") == newest]
 

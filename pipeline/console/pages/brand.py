@@ -87,7 +87,7 @@ async def _page(request: Request, name: str) -> Response:
 def _shown(found: Brand, time: Window) -> dict[str, object]:
     """What the template gets."""
     volume, tone, shares = found.volume.value, found.tone.value, found.shares.value
-    split = {"platform": found.platforms.value, "language": found.languages.value}
+    split = found.split.value
     return {
         "brand": found,
         "nothing": volume is not None and not any(brand_data.total(each, "mentions") for each in (volume.now, volume.before)),
@@ -96,9 +96,9 @@ def _shown(found: Brand, time: Window) -> dict[str, object]:
         "figures": brand_view.figures(found),
         "volume_rows": brand_view.periods(found.name, time, volume) if volume else [],
         "tone_rows": brand_view.periods(found.name, time, tone) if tone else [],
-        "panel": brand_view.panel(shares.whole) if shares else [],
-        "versions": brand_view.versions(shares.whole.now) if shares else 0,
-        "split": {by: brand_view.parts_of(found.name, time, pair, by) if pair else [] for by, pair in split.items()},
+        "panel": brand_view.panel(shares) if shares else [],
+        "versions": brand_view.versions(shares.by_period) if shares else 0,
+        "split": {by: brand_view.parts_of(found.name, time, split, by) if split else [] for by in ("platform", "language")},
     }
 
 
