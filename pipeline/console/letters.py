@@ -11,6 +11,7 @@ from pipeline.maintenance.dead_letters import DeadLetter, Filter
 
 FIELDS = ("reason", "topic", "partition", "from_offset", "to_offset")
 _ROW = 16
+_LABELS = {"partition": "partition", "from_offset": "first offset", "to_offset": "last offset"}
 _LARGEST = {"partition": 2**31 - 1, "from_offset": 2**63 - 1, "to_offset": 2**63 - 1}
 
 
@@ -36,7 +37,7 @@ def typed(given: Mapping[str, str]) -> Typed:
         whole = text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most
         numbers[name] = int(text) if whole else None
         if text and not whole:
-            problems.append(f"{name.replace('_', ' ')} {text[:40]!r}: it is a whole number from 0 to {most:,}")
+            problems.append(f"{_LABELS[name]} {text[:40]!r}: it is a whole number from 0 to {most:,}")
     which = Filter(
         texts["reason"] or None, texts["topic"] or None, numbers["partition"], numbers["from_offset"], numbers["to_offset"]
     )

@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, TopicPartition
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.apis import ControlSettings, CustomersSettings
 from pipeline.config.settings import KafkaSettings, Settings
+from pipeline.console.letters import typed
 from pipeline.embedded.child import free_port
 from pipeline.kafka.topics import migrate_topics
 from pipeline.monitoring import health
@@ -101,6 +102,11 @@ def test_a_filter_that_is_none_is_said_and_nothing_is_shown(sara: Browser, setti
     for path in ("", "/replay"):
         answer = sara.get(f"/operations/dead-letters{path}?{query}")
         assert answer.status_code == 400 and "it is a whole number" in answer.text and "a@b.example" not in answer.text
+
+
+def test_a_problem_names_the_field_as_its_label_does() -> None:
+    problems = typed({"from_offset": "two", "to_offset": "-1"}).problems
+    assert [problem.split(":")[0] for problem in problems] == ["first offset 'two'", "last offset '-1'"]
 
 
 def test_they_are_sent_again_by_a_filter_that_was_counted(sara: Browser, settings: Settings) -> None:
