@@ -80,6 +80,25 @@ def test_an_alert_is_on_the_page_within_a_second_and_acknowledged_by_keyboard(
     assert said == []
 
 
+def test_the_page_of_an_alert_acknowledges_by_keyboard_too(site: tuple[Settings, Served], browser: Any) -> None:
+    settings, console = site
+    page, said = logged_in(browser, console, settings)
+    alert = an_alert()
+    told(settings, alert)
+    page.goto(f"/alerts/{alert.hex}")
+    page.focus("main >> role=link[name='Silence']")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#act select[name=minutes]")
+    page.focus("main >> role=link[name='Acknowledge']")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#act input[name=comment]:focus")
+    page.keyboard.type("on it")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#act [role=status]")
+    assert [(act.actor, act.act, act.comment) for act in COMMANDS.acts] == [("ines", "acknowledge", "on it")]
+    assert said == []
+
+
 def test_the_title_counts_only_when_it_is_wanted_and_the_filter_holds(site: tuple[Settings, Served], browser: Any) -> None:
     settings, console = site
     page, said = logged_in(browser, console, settings)

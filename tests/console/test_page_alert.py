@@ -14,6 +14,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from starlette.applications import Starlette
 
+from pipeline import console
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.row_versions import quoted
 from pipeline.config.settings import Settings
@@ -196,3 +197,10 @@ def test_who_may_act_is_offered_the_acts(client: Client, one_loop: Browser) -> N
     assert f"/alerts/{KEY}/acknowledge" not in page and f"/silence?alert={KEY}" in page
     store(client, MINE.change(AT, state=State.RESOLVED, ended_at=AT + timedelta(hours=1)))
     assert "/silence" not in one_loop.get(f"/alerts/{KEY}").text
+
+
+def test_what_is_read_anew_by_itself_leaves_its_links_alone() -> None:
+    """htmx hands `hx-select` down: of an act's form, asked for from within, nothing would be left."""
+    templates = Path(console.__file__).parent / "templates"
+    tags = [tag for each in templates.glob("*.html") for tag in each.read_text().split("\n") if "hx-select=" in tag]
+    assert tags and [tag for tag in tags if 'hx-disinherit="*"' not in tag] == []
