@@ -8,7 +8,7 @@ function local(root) {
     if (isNaN(at)) continue;
     time.dataset.local = "";
     const fine = time.dataset.to === "minutes" ? "short" : "medium";
-    const day = at.toDateString() === new Date().toDateString();
+    const day = !time.closest("[data-dated]") && at.toDateString() === new Date().toDateString();
     time.textContent = at.toLocaleString(undefined, day ? { timeStyle: fine } : { dateStyle: "medium", timeStyle: fine });
   }
 }
