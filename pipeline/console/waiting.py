@@ -20,10 +20,13 @@ _PLACES = {
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """`rows` of named query unanswered, longest first, each with `place` added; how many more there are, at least."""
+    """`rows` of named query unanswered, longest first, each with `place` added, without those that somebody said are done;
+    how many more there are, at least."""
 
     rows: list[dict[str, object]]
     sql: str
+    done: int
+    """Somebody said that they need nothing more."""
     left_out: int
     more: bool
     """There are more than are counted."""
@@ -40,8 +43,9 @@ async def waiting(reads: Reads, brand: str = "") -> Waiting:
     """Those of all brands, or of one. Raises ReadFailed."""
     given = {"limit": str(ASKED + 1)} | ({"brand": brand} if brand else {})
     answer = await reads.named("unanswered", given, keep_s=1.0, most=ASKED)
+    left = [row for row in answer.rows if row["case_state"] != "done"]
     rows = [
         row | {"place": "" if row["private"] else place_of(str(row["platform"]), str(row["conversation_id"]))}
-        for row in answer.rows[:SHOWN]
+        for row in left[:SHOWN]
     ]
-    return Waiting(rows, answer.sql, max(len(answer.rows) - SHOWN, 0), answer.cut)
+    return Waiting(rows, answer.sql, len(answer.rows) - len(left), max(len(left) - SHOWN, 0), answer.cut)

@@ -91,6 +91,20 @@ def test_who_waits_for_an_answer_with_a_link_to_the_place(ines: Browser, emptied
     assert "3\u202fh" in page
 
 
+def test_who_has_a_conversation_is_shown_and_what_is_done_is_off_the_list(ines: Browser, emptied: Settings) -> None:
+    columns = ["brand", "platform", "conversation_id", "state", "owner", "actor", "comment", "since", "changed_at", "version"]
+    with clickhouse_client(emptied.clickhouse) as client:
+        for name, state in (("t3_a", "taken"), ("t3_b", "done"), ("t3_c", "free")):
+            a_thread(client, name)
+            owner = "" if state == "free" else "lars"
+            client.insert("cases", [["Acme", "reddit", name, state, owner, "lars", "", now(), now(), 1]], column_names=columns)
+    page = ines.get("/").text
+    assert "t3_a" in page and "t3_c" in page and "t3_b" not in page and "1 more that somebody said is done" in page
+    assert (
+        page.count('<bdi class="said">lars</bdi>') == 1 and page.count("/cases/hand-over?") == page.count("/cases/take?") == 2
+    )
+
+
 def test_the_place_of_a_conversation() -> None:
     for platform, name, place in (
         ("twitter", "1200000000000000001", "https://x.com/i/web/status/1200000000000000001"),

@@ -250,7 +250,6 @@ def scenario(kafka: Stack, settings: Settings, size: Size, rng: random.Random, t
         hook.stop()
 
 
-@pytest.mark.timeout(120)
 def test_killed_it_keeps_people_logged_in_and_loses_no_act(scenario: Scenario, size: Size, rng: random.Random) -> None:
     with scenario.acting():
         for _ in range(size.kills):
