@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from pipeline.errors import ConflictError, EarshotError, SettingsError, UnknownN
 
 COMMENT = 2_000
 """Characters that the APIs take."""
+MOST_DONE = 1_000
+"""What is kept of acts to be read; the oldest goes first."""
 _NOTHING: Mapping[str, str] = {}
 
 
@@ -87,10 +90,20 @@ def refused(request: Request, form: Form, error: EarshotError) -> Response:
 
 
 def tell(request: Request, done: Done, stay: bool = False) -> Response:
-    """That it is done: for htmx a part of the page, else the page that the act came from, or with `stay` one that says it."""
+    """That it is done: for htmx a part of the page, else the page that the act came from, or with `stay` one that says it
+    (pages/done.py): the answer of a POST would act again when it is loaded again."""
     desk: Desk = request.app.state.desk
     if not request.headers.get("hx-request"):
-        return desk.page(request, "act_done.html", 200, done=done) if stay else RedirectResponse(done.back, 303)
+        return RedirectResponse(_kept(desk, request.state.person.name, done) if stay else done.back, 303)
     answer = desk.page(request, "act_done.html", 200, done=done)
     answer.headers["HX-Trigger"] = f"{done.changed}-changed"
     return answer
+
+
+def _kept(desk: Desk, who: str, done: Done) -> str:
+    """The address at which `who` reads it."""
+    name = secrets.token_urlsafe(12)
+    desk.done[name] = who, done
+    while len(desk.done) > MOST_DONE:
+        del desk.done[next(iter(desk.done))]
+    return f"/done/{name}"

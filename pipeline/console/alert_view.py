@@ -99,11 +99,12 @@ def _href(alert: Alert, begin: datetime, end: datetime) -> str:
     return posts_url(scope.brand, begin, end, platform=scope.platform, language=scope.language) if scope.brand else ""
 
 
-def around(alert: Alert) -> str:
-    """The page of its brand, at its time; blank: it is about none."""
+def around(alert: Alert, now: datetime) -> str:
+    """The page of its brand, at its time, and not beyond now; blank: it is about none."""
     if not alert.scope.brand:
         return ""
-    return brand_url(alert.scope.brand, span="24h", to=f"{alert.last_at + AROUND:%Y-%m-%dT%H:%M:00Z}")
+    to = alert.last_at + AROUND
+    return brand_url(alert.scope.brand, span="24h", to=f"{to:%Y-%m-%dT%H:%M:00Z}" if to < now else "")
 
 
 def deliveries(shown: Shown) -> list[tuple[Delivery, str]]:

@@ -36,6 +36,7 @@ from pipeline.console.pages import (
     brand,
     cases,
     dead_letters,
+    done,
     login,
     now,
     oidc,
@@ -57,7 +58,7 @@ from pipeline.monitoring.health import PATHS, Vitals, answer, memory_limit
 from pipeline.monitoring.process import run_process
 from pipeline.monitoring.table_metrics import keep_asking
 
-PAGES = (now, oidc, login, alert, backtest, alert_acts, cases, brand, posts, operations, sources, dead_letters, record)
+PAGES = (now, oidc, login, alert, backtest, alert_acts, cases, brand, posts, operations, sources, dead_letters, done, record)
 """The modules of pages, each with ROUTES."""
 MENU = (Entry("/", "Now"), Entry("/brands", "Brands"), Entry("/operations", "Operations"), Entry("/record", "Record"))
 WRITER_S = 3

@@ -91,6 +91,8 @@ class Desk:
         self.hub = Hub(self.settings.kafka, shower(self.templates), tell, self.clock)
         self.control = ControlClient(self.settings)
         self.backtests = Backtests(self.settings, self.clock)
+        self.done: dict[str, tuple[str, object]] = {}
+        """By a random name: who acted, and what came of it (act_form.py)."""
 
     def page(self, request: Request, template: str, status: int = 200, /, **values: object) -> Response:
         """A page of this template, with `values`, for the person who asks."""

@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from starlette.applications import Starlette
 
 from pipeline.config.settings import Settings
-from tests.support.console import Browser, app_of
+from tests.support.console import Browser, app_of, one_loop
 from tests.support.coroutines import pytest_pyfunc_call  # noqa: F401  # a hook: tests may be coroutines
+
+
+@pytest.fixture(autouse=True)
+def loop() -> Iterator[None]:
+    with one_loop():
+        yield
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def test_silences_are_listed_until_their_end(bench: Bench) -> None:
 
 
 def test_a_test_says_what_it_leaves_open(bench: Bench) -> None:
-    answer = bench.ines.act("/test", {"rule": "anger", "brand": "Acme"})
+    answer = bench.ines.follow(bench.ines.act("/test", {"rule": "anger", "brand": "Acme"}))
     assert answer.status_code == 200
     assert "picky takes severity 8 and more" in answer.text and 'href="/alerts/' in answer.text
     refused = bench.ines.act("/test", {"rule": "angr"})

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from pipeline import console
 from pipeline.config.settings import Settings
 from pipeline.console.guard import CSP, HEADERS
 from tests.support.console import HERE, Browser, app_of
@@ -169,3 +172,12 @@ def test_behind_a_proxy_the_public_name_is_the_origin(emptied: Settings) -> None
     assert answer.status_code == 200 and "strict-transport-security" in answer.headers
     assert browser.post("/logout", {"csrf": browser.csrf()}, origin="http://earshot.example").status_code == 403
     assert browser.get("/", host="other.example").status_code == 403
+
+
+def test_our_own_script_is_short() -> None:
+    lines = [
+        line.strip()
+        for script in (Path(console.__file__).parent / "static").glob("*.js")
+        for line in script.read_text().splitlines()
+    ]
+    assert sum(bool(line) and not line.startswith("//") for line in lines) < 200

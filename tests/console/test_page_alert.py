@@ -19,6 +19,7 @@ from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.row_versions import quoted
 from pipeline.config.settings import Settings
 from pipeline.console.alert_data import RuleNow
+from pipeline.console.alert_view import around
 from pipeline.console.reads import Reads
 from pipeline.embedded.child import free_port
 from pipeline.notify.delivery_log import Delivery
@@ -204,3 +205,10 @@ def test_what_is_read_anew_by_itself_leaves_its_links_alone() -> None:
     templates = Path(console.__file__).parent / "templates"
     tags = [tag for each in templates.glob("*.html") for tag in each.read_text().split("\n") if "hx-select=" in tag]
     assert tags and [tag for tag in tags if 'hx-disinherit="*"' not in tag] == []
+
+
+def test_the_time_around_an_alert_ends_at_now() -> None:
+    fresh, now = alert(brand="Acme"), datetime(2026, 10, 26, 12, 6, tzinfo=UTC)
+    fresh = replace(fresh, last_at=now - timedelta(minutes=1))
+    assert around(fresh, now) == "/brands/Acme?span=24h"
+    assert around(fresh, now + timedelta(hours=4)) == "/brands/Acme?span=24h&to=2026-10-26T15%3A05%3A00Z"

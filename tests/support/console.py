@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from html import unescape
 from pathlib import Path
+from typing import ClassVar
 
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from httpx2 import Response
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -21,11 +26,28 @@ HERE = "http://127.0.0.1:9405"
 FIELD = re.compile(r'<input type="hidden" name="csrf" value="([^"]+)"')
 
 
+class OneLoop(TestClient):
+    """All requests of a test run in one event loop, as in the process: what waits, or is kept, belongs to its loop."""
+
+    running: ClassVar[BlockingPortal | None] = None
+
+    @property
+    def portal(self) -> BlockingPortal | None:  # type: ignore[override]  # TestClient makes a loop for each request without one
+        return self.running
+
+
+@contextmanager
+def one_loop() -> Iterator[None]:
+    with start_blocking_portal() as OneLoop.running:
+        yield
+    OneLoop.running = None
+
+
 class Browser:
     """One browser: it keeps cookies, says where a request comes from, and follows no redirect by itself."""
 
     def __init__(self, app: Starlette, base: str = HERE, address: str = "testclient") -> None:
-        self.client = TestClient(app, base_url=base, follow_redirects=False, client=(address, 50_000))
+        self.client = OneLoop(app, base_url=base, follow_redirects=False, client=(address, 50_000))
         self.base = base
 
     def get(self, path: str, **headers: str):  # type: ignore[no-untyped-def]  # httpx2's answer
@@ -39,6 +61,12 @@ class Browser:
     def act(self, path: str, form: dict[str, str] | None = None, page: str = "/"):  # type: ignore[no-untyped-def]
         """The same, with the token of a page."""
         return self.post(path, {"csrf": self.csrf(page), **(form or {})})
+
+    def follow(self, answer: Response) -> Response:
+        """The page to which this answer leads."""
+        assert answer.status_code == 303, answer.text
+        page: Response = self.get(answer.headers["location"])
+        return page
 
     def csrf(self, page: str = "/") -> str:
         """A CSRF token, as this page has it."""

@@ -116,7 +116,7 @@ def _pages(names: Names) -> dict[str, list[Way]]:
         Way("/record", "/record"),
         Way("/record.csv", "/record.csv"),
     ]
-    return _by_route(ways) | {path: [] for path in (*OPEN, f"{BACKTESTS}/{{id}}")}
+    return _by_route(ways) | {path: [] for path in (*OPEN, f"{BACKTESTS}/{{id}}", "/done/{id}")}
 
 
 def _by_route(ways: list[Way]) -> dict[str, list[Way]]:

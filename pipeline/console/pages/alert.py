@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -41,7 +43,7 @@ async def page(request: Request) -> Response:
         "amount": alert_view.amount,
         "told": list(reversed(told(shown))),
         "deliveries": alert_view.deliveries(shown),
-        "around": alert_view.around(shown.alert),
+        "around": alert_view.around(shown.alert, datetime.fromtimestamp(desk.clock(), UTC)),
         "rule": rule,
         "backtest_days": DAYS,
         "counted": counted,
