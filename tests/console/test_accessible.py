@@ -74,4 +74,4 @@ def test_no_page_shuts_anybody_out(bench: Whole, state: str) -> None:
                 if found:
                     wrong[f"{look.path} {scheme} {width}"] = found
             tab.context.close()
-    assert wrong == {}
+    assert wrong == {}, "\n".join(f"{where}: {what}" for where, what in wrong.items())

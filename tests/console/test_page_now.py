@@ -7,10 +7,13 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
+from starlette.applications import Starlette
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.settings import Settings
+from pipeline.console.reads import Reads
 from pipeline.console.waiting import place_of
+from pipeline.embedded.child import free_port
 from schemas.alerts import State
 from tests.support.console import Browser
 from tests.support.console_rows import a_thread, an_alert, asked_again, now, write_alerts
@@ -128,6 +131,15 @@ def test_what_strangers_wrote_is_text(ines: Browser, emptied: Settings) -> None:
     page = ines.get("/").text
     assert "<script>alert" not in page and "<img" not in page and "\u202e" not in page
     assert len(page) < 200_000
+
+
+def test_without_clickhouse_it_does_not_say_that_nothing_is_firing(ines: Browser, app: Starlette) -> None:
+    ines.get("/")
+    desk = app.state.desk
+    desk.reads = Reads(desk.settings.clickhouse.model_copy(update={"url": f"http://127.0.0.1:{free_port()}"}))
+    page = ines.get("/").text
+    assert page.count('<div class="failed"') == 3 and page.count("Not known.") == 3
+    assert "Nothing is firing" not in page and "Nobody waits" not in page
 
 
 def test_without_anything_it_says_so(ines: Browser) -> None:
