@@ -78,6 +78,7 @@ class Watched:
         self.context = chrome.new_context(base_url=site.base, viewport=NARROW)
         self.context.add_init_script(WATCH)
         self.tab, self.base = self.context.new_page(), site.base
+        self.tab.set_default_timeout(60_000)
         self.faults: dict[str, list[str]] = {}
         self._seen: list[str] = []
         self.context.on("request", self._request)

@@ -66,6 +66,7 @@ def page(site: str) -> Iterator[Any]:
     with api.sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = started.new_context(base_url=site).new_page()
+        page.set_default_timeout(60_000)
         yield page
         started.close()
 

@@ -68,6 +68,7 @@ def served(settings: Settings) -> Iterator[Served]:
 def logged_in(browser: Any, site: Served, settings: Settings, **context: object) -> tuple[Any, list[str]]:
     """A page of somebody who is an admin, and what its browser complains of."""
     page = browser.new_context(base_url=site.base, **context).new_page()
+    page.set_default_timeout(60_000)  # of a machine that does much else
     said = list[str]()
     page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: said.append(str(error)))
