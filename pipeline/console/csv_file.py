@@ -12,12 +12,14 @@ from pipeline.console.strange import text_of
 
 _FORMULA = re.compile(r"[\t\r\n]|[\s\x00-\x1f\x7f\u00ad\u200b-\u200f\u2060\ufeff]*[=+\-@＝＋－＠]")
 """How a cell begins that a spreadsheet would compute; some drop blanks and unseen characters before it."""
+_WITHIN = re.compile(r"([;\t\r\n][\s\x00-\x1f]*)(?=[=+\-@＝＋－＠])")
+"""Where a spreadsheet that splits lines at other characters would see a cell begin as a formula does."""
 _ROWS = 1_000
 """In one block."""
 
 
 def csv_cell(value: object) -> str:
-    """The cell of a value. A text that begins as a formula does gets a ' before it; numbers stay numbers."""
+    """The cell of a value. What begins as a formula does gets a ' before it, also within a text; numbers stay numbers."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
@@ -26,7 +28,9 @@ def csv_cell(value: object) -> str:
         moment = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
         return moment.isoformat(timespec="milliseconds") + "Z"
     text = ", ".join(map(text_of, value)) if isinstance(value, (list, tuple)) else text_of(value)
-    return f"'{text}" if _FORMULA.match(text) else text
+    begins = _FORMULA.match(text)
+    head = begins.end() if begins else 0
+    return ("'" if begins else "") + text[:head] + _WITHIN.sub(r"\1'", text[head:])
 
 
 def csv_of(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[bytes]:

@@ -13,8 +13,8 @@ from starlette.types import Receive
 
 FORM = "application/x-www-form-urlencoded"
 MOST_BYTES = 1 << 20
-MOST_BYTES_OUTSIDE = 256 << 10
-"""Of somebody who is not logged in."""
+MOST_BYTES_OUTSIDE = 32 << 10
+"""Of somebody who is not logged in: the longest comment in any script, and no more, as the answer shows it again."""
 MOST_FIELDS = 500
 CSRF, CSRF_HEADER = "csrf", "x-csrf-token"
 

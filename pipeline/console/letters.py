@@ -12,6 +12,7 @@ from pipeline.maintenance.dead_letters import DeadLetter, Filter
 FIELDS = ("reason", "topic", "partition", "from_offset", "to_offset")
 _ROW = 16
 _LABELS = {"partition": "partition", "from_offset": "first offset", "to_offset": "last offset"}
+_LONGEST = {"reason": 500, "topic": 249}
 _LARGEST = {"partition": 2**31 - 1, "from_offset": 2**63 - 1, "to_offset": 2**63 - 1}
 
 
@@ -38,6 +39,7 @@ def typed(given: Mapping[str, str]) -> Typed:
         numbers[name] = int(text) if whole else None
         if text and not whole:
             problems.append(f"{_LABELS[name]} {text[:40]!r}: it is a whole number from 0 to {most:,}")
+    problems += [f"{name}: it has {most:,} characters at most" for name, most in _LONGEST.items() if len(texts[name]) > most]
     which = Filter(
         texts["reason"] or None, texts["topic"] or None, numbers["partition"], numbers["from_offset"], numbers["to_offset"]
     )

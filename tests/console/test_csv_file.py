@@ -23,6 +23,20 @@ def test_what_begins_a_formula_is_quoted(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("x;=cmd|' /C calc'!A0;", "x;'=cmd|' /C calc'!A0;"),
+        ("a\n=1+1", "a\n'=1+1"),
+        ("a; \t@b", "a; \t'@b"),
+        ("a;b", "a;b"),
+        ("1-2", "1-2"),
+    ],
+)
+def test_a_spreadsheet_that_splits_at_other_characters_sees_no_formula_either(text: str, cell: str) -> None:
+    assert csv_cell(text) == cell
+
+
+@pytest.mark.parametrize(
     ("value", "cell"),
     [
         (-1, "-1"), (-1.5, "-1.5"), ("1-1", "1-1"), (None, ""), (True, "true"), (["=a", "b"], "'=a, b"), (b"\xff=", "\\xff="),

@@ -109,6 +109,17 @@ def test_a_problem_names_the_field_as_its_label_does() -> None:
     assert [problem.split(":")[0] for problem in problems] == ["first offset 'two'", "last offset '-1'"]
 
 
+def test_a_page_elsewhere_puts_no_look_on_record(sara: Browser, settings: Settings) -> None:
+    with clickhouse_client(settings.clickhouse) as client:
+        a_letter(client, 7, SECRET)
+    for path in ("", "/raw?topic=events&partition=0&from_offset=7&to_offset=7"):
+        for site in ("cross-site", "same-site"):
+            answer = sara.get(f"/operations/dead-letters{path}", sec_fetch_site=site)
+            assert answer.status_code == 403 and b"a@b.example" not in answer.content
+    assert sara.get(f"/operations/dead-letters?reason={'x' * 501}").status_code == 400
+    assert on_record(settings, "look at dead letters") == []
+
+
 def test_they_are_sent_again_by_a_filter_that_was_counted(sara: Browser, settings: Settings) -> None:
     with clickhouse_client(settings.clickhouse) as client:
         for offset in range(3):

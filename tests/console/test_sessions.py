@@ -285,7 +285,7 @@ def test_who_logged_in_and_out_and_who_was_refused_is_on_record(emptied: Setting
     wrong = "Name and password don't belong together."
     assert [row[:5] for row in rows] == [
         ("ines", "console", "log in", "password", wrong),
-        ("otto", "console", "log in", "password", wrong),
+        ("(unknown name)", "console", "log in", "password", wrong),
         ("ines", "console", "log in", "password", "done"),
         ("ines", "console", "log out", "", "done"),
         ("mara", "console", "log in", "link", "done"),

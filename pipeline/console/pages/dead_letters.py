@@ -31,6 +31,8 @@ LOOK, REPLAY = "look at dead letters", "replay dead letters"
 async def page(request: Request) -> Response:
     """GET /operations/dead-letters: the newest that a filter selects. It is a look: on record before anything is shown."""
     desk: Desk = request.app.state.desk
+    if answer := _led_here(request):
+        return answer
     typed = letters.typed(request.query_params)
     values = {"typed": typed, "most": SHOWN, "dump": letters.dump, "one": letters.one}
     if typed.problems:
@@ -51,6 +53,8 @@ async def page(request: Request) -> Response:
 async def raw(request: Request) -> Response:
     """GET /operations/dead-letters/raw: all bytes of one, as a file. It is a look."""
     desk: Desk = request.app.state.desk
+    if answer := _led_here(request):
+        return answer
     typed = letters.typed(request.query_params)
     which = typed.which
     if typed.problems or which.topic is None or which.partition is None or which.first is None or which.first != which.last:
@@ -94,6 +98,14 @@ async def replay(request: Request) -> Response:
 
 
 # ----------------------------------------------------------------------------------------------------------------------
+def _led_here(request: Request) -> Response | None:
+    """The answer to who followed a link of another page: nobody else puts a look on record in their name."""
+    if request.headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
+        return None
+    desk: Desk = request.app.state.desk
+    return desk.fail(request, 403, "A page elsewhere led here.", "A look is on record with your name: open it from Operations.")
+
+
 def _look(which: Filter, act: Act) -> Callable[[Client], tuple[list[dead_letters.DeadLetter], Counted]]:
     def look(client: Client) -> tuple[list[dead_letters.DeadLetter], Counted]:
         found, counted = dead_letters.newest(client, which, SHOWN + 1), dead_letters.count(client, which)

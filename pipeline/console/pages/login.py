@@ -20,6 +20,7 @@ from schemas.acts import Act
 
 log = logging.getLogger("earshot.console")
 WRONG = "Name and password don't belong together."
+NOBODY = "(unknown name)"
 UNWRITTEN = (
     "You are logged out, and ClickHouse is away: it is not written yet. Should the console be restarted before that, your "
     "session goes on until it has been idle for its hours."
@@ -50,7 +51,8 @@ async def password(request: Request) -> Response:
     user = await desk.hashing(lambda: desk.people.check(name, given.get("password", "")))
     if user is None:
         LOGIN.labels("refused").inc()
-        await note(request, Act(name[:64], "console", "log in", "password", outcome=WRONG))
+        known = name if name in desk.people.now() else NOBODY  # it may be a password, in the wrong field
+        await note(request, Act(known, "console", "log in", "password", outcome=WRONG))
         return desk.login(request, 403, next=going, kept=kept, name=name, problem=WRONG)
     desk.throttle.passed(name, address)
     return await enter(request, user.name, tuple(user.roles), "password", user.entry, going, kept)
