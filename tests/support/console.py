@@ -32,8 +32,12 @@ class OneLoop(TestClient):
     running: ClassVar[BlockingPortal | None] = None
 
     @property
-    def portal(self) -> BlockingPortal | None:  # type: ignore[override]  # TestClient makes a loop for each request without one
+    def portal(self) -> BlockingPortal | None:  # TestClient makes a loop for each request without one
         return self.running
+
+    @portal.setter
+    def portal(self, own: BlockingPortal | None) -> None:
+        """`with client` would have a loop of its own."""
 
 
 @contextmanager
