@@ -75,7 +75,7 @@ class Brand:
 
 async def check_brand(reads: Reads, settings: Settings, name: str) -> None:
     """Raises UnknownName for a brand that neither the files nor stored rows nor alerts name, and ReadFailed."""
-    known = brand_names(settings)
+    known = await asyncio.to_thread(brand_names, settings)  # ten thousand brands take seconds to read
     if name in known:
         return
     alerted = f"SELECT 1 FROM alerts WHERE brand = {quoted(name)} AND brand != '' LIMIT 1"
