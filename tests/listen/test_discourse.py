@@ -11,11 +11,10 @@ from random import Random
 import pytest
 
 from pipeline.config.settings import Settings
-from pipeline.http.outgoing import Limits
 from pipeline.listen.states import Failed, NoCredentials, Waiting
 from pipeline.migrate import migrate
 from tests.support.discourse_server import DiscourseServer
-from tests.support.driving import Driven
+from tests.support.driving import SHORT, Driven
 from tests.support.driving import source as source_of
 from tests.support.listener import listening, sent, start_listener, write_sources
 from tests.support.platform_server import Fault
@@ -201,7 +200,7 @@ def test_waits_as_long_as_the_forum_asks(forum: DiscourseServer) -> None:
 
 
 def test_a_server_that_stalls(forum: DiscourseServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.listen.api.LIMITS", Limits(total_s=0.3))
+    monkeypatch.setattr("pipeline.listen.api.LIMITS", SHORT)
     fill(forum, 1, 5)
     source = polls(forum)
     forum.faults.plan[:] = ["stall"]

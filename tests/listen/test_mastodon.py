@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.settings import Settings
-from pipeline.http.outgoing import Limits
 from pipeline.listen import api
 from pipeline.listen.drivers import mastodon
 from pipeline.listen.sources_file import AnySource
 from pipeline.listen.states import NoCredentials, Waiting
 from pipeline.migrate import migrate
 from schemas.untyped import JsonObject
-from tests.support.driving import Driven, source
+from tests.support.driving import SHORT, Driven, source
 from tests.support.listener import listening as listening_with
 from tests.support.listener import sent, start_listener, write_sources
 from tests.support.mastodon_server import FIRST_ID, MastodonServer
@@ -95,7 +94,7 @@ def test_a_request_that_fails_costs_one_more(
     server: MastodonServer, fault: str, position: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if fault == "stall":
-        monkeypatch.setattr(api, "LIMITS", Limits(total_s=0.5))
+        monkeypatch.setattr(api, "LIMITS", SHORT)
     driven = listening(server, every="1h")
     driven.run(lambda: len(driven.events) == 5)
     for number in range(6, 106):

@@ -11,11 +11,10 @@ from random import Random
 import pytest
 
 from pipeline.config.settings import Settings
-from pipeline.http.outgoing import Limits
 from pipeline.listen.states import Failed, NoCredentials, Waiting
 from pipeline.migrate import migrate
 from schemas.untyped import JsonObject
-from tests.support.driving import Driven
+from tests.support.driving import SHORT, Driven
 from tests.support.driving import source as source_of
 from tests.support.listener import cursors, listening, sent, start_listener, write_sources
 from tests.support.platform_server import Fault
@@ -271,7 +270,7 @@ def test_the_rate_limit_is_obeyed(reddit: RedditServer) -> None:
 
 
 def test_a_server_that_stalls(reddit: RedditServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.listen.api.LIMITS", Limits(total_s=0.3))
+    monkeypatch.setattr("pipeline.listen.api.LIMITS", SHORT)
     fill(reddit, 1, 5)
     source = polls(reddit)
     reddit.faults.plan[:] = ["stall"]

@@ -8,13 +8,12 @@ from contextlib import suppress
 
 import pytest
 
-from pipeline.http.outgoing import Limits
 from pipeline.listen import api
 from pipeline.listen.drivers import twitter_search
 from pipeline.listen.drivers.twitter_times import id_at, time_at
 from pipeline.listen.states import Failed, NoCredentials, Waiting
 from schemas.untyped import JsonObject
-from tests.support.driving import Driven
+from tests.support.driving import SHORT, Driven
 from tests.support.driving import source as source_of
 from tests.support.platform_server import Fault
 from tests.support.twitter_server import RECENT, TOKEN, TwitterServer
@@ -75,7 +74,7 @@ def test_one_page_then_what_is_new(server: TwitterServer) -> None:
 @pytest.mark.parametrize("at", range(4))
 @pytest.mark.parametrize("fault", ["500", "reset", "half", "html", "empty", "stall"])
 def test_a_failed_request_costs_one_more(server: TwitterServer, fault: Fault, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "LIMITS", Limits(total_s=0.3 if fault == "stall" else 30.0, body=32 << 20))
+    monkeypatch.setattr(api, "LIMITS", SHORT if fault == "stall" else api.LIMITS)
     heard = polls(server)
     heard.poll()
     for number in range(350):

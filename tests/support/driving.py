@@ -12,7 +12,7 @@ import orjson
 from pydantic import SecretStr, TypeAdapter
 
 from pipeline.http.addresses import Allowed
-from pipeline.http.outgoing import Outgoing
+from pipeline.http.outgoing import Limits, Outgoing
 from pipeline.listen.api import Api, Limit
 from pipeline.listen.driver import Driver, Gap, Page, Reach
 from pipeline.listen.drivers.registry import make_driver
@@ -27,6 +27,9 @@ from schemas.untyped import JsonObject
 
 PATIENCE_S = 60.0
 """The longest wait: a busy machine takes many times as long as an idle one."""
+
+SHORT = Limits(total_s=5.0)
+"""For a server that stalls: short enough to wait for, and longer than a busy machine takes for an answer."""
 
 
 class Fast(Timer):
