@@ -168,7 +168,7 @@ async def test_whatever_is_slow_ends_by_the_time_of_the_request(case: str) -> No
         with pytest.raises(TimedOut, match="^no answer within 0.2 s$"):
             scheme = "https" if case == "no handshake" else "http"
             await out.request("GET", server.url(scheme=scheme), limits=SHORT, allow=LOOPBACK)
-        assert 0.15 < loop.time() - began < 10
+        assert 0.15 < loop.time() - began < 60
 
 
 async def test_a_lookup_that_hangs_ends_by_the_time_of_the_request() -> None:

@@ -94,7 +94,7 @@ async def test_silence_is_an_error(case: str) -> None:
     began = loop.time()
     with pytest.raises(TimedOut, match="within 0.2 s$" if case == "no head" else "^no line for 0.2 s$"):
         await lines_of(SILENT[case], idle_s=0.2)
-    assert 0.15 < loop.time() - began < 10
+    assert 0.15 < loop.time() - began < 60
 
 
 async def test_blank_lines_are_a_sign() -> None:

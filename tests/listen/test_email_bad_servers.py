@@ -250,7 +250,7 @@ async def test_how_idle_ends(answer: Answer, kind: type[SourceError] | None, mon
             assert type(error) is kind
         else:
             assert kind is None
-        assert time.monotonic() - begun < 20
+        assert time.monotonic() - begun < 60
 
 
 async def test_idle_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +293,7 @@ async def test_news_without_a_mail_for_ever_are_looked_at_each_second(monkeypatc
 # --- closing ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", [*COMMANDS, "IDLE", "greeting"])
 async def test_closing_ends_the_thread_whatever_it_waits_for(name: str) -> None:
-    """`driving` fails if it lives for two seconds more."""
+    """`driving` fails if it lives for half a minute more."""
     server = BadImap(answers={name: None}) if name != "greeting" else BadImap(greeting=None)
     async with server.serving() as served, driving(served.port) as driver:
         running = asyncio.create_task(taken(driver.pages(CURSOR)))

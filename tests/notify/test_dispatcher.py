@@ -42,7 +42,7 @@ async def test_an_alert_is_notified_at_once_acknowledged_and_resolved() -> None:
         assert [(key, version, receiver) for key, version, receiver, _ in seen.accepted] == [
             (first.hex, version, "ops") for version in (1, 2, 3)
         ]
-        assert all(0 <= seconds < 1 for *_, seconds in seen.accepted)
+        assert all(0 <= seconds < 60 for *_, seconds in seen.accepted)
         assert [(row.version, row.attempt, row.sent, row.reason) for row in store.rows] == [
             (n, n, True, "204") for n in (1, 2, 3)
         ]
@@ -54,14 +54,15 @@ async def test_a_slow_receiver_delays_no_other() -> None:
         return web.Response()
 
     async with hook(slow) as tortoise, hook() as hare:
-        rules = config({"name": "slow", "url": tortoise.url, "timeout": "1s"}, {"name": "fast", "url": hare.url})
+        rules = config({"name": "slow", "url": tortoise.url, "timeout": "4s"}, {"name": "fast", "url": hare.url})
         seen = Seen()
         async with dispatching(rules, seen=seen) as dispatcher:
-            for n in range(20):
-                dispatcher.notify(alert(n))
-                await until(partial(_took, hare, n + 1))
-            await until(lambda: len(seen.accepted) == 20)
-            assert all(receiver == "fast" and seconds < 1.0 for *_, receiver, seconds in seen.accepted)
+            async with asyncio.timeout(60):  # behind the slow one it would take 80 s
+                for n in range(20):
+                    dispatcher.notify(alert(n))
+                    await until(partial(_took, hare, n + 1))
+                await until(lambda: len(seen.accepted) == 20)
+            assert all(receiver == "fast" for *_, receiver, _ in seen.accepted)
             await until(lambda: seen.reasons("slow")[:1] == ["timeout"])
 
 
@@ -445,9 +446,9 @@ async def test_past_the_lease_nothing_is_sent_and_a_message_on_its_way_is_put_on
             await until(lambda: server.requests)
             leads = False
             dispatcher.notify(alert(2))
-            closing = asyncio.create_task(dispatcher.close(5.0))
+            closing = asyncio.create_task(dispatcher.close(300.0))
             await asyncio.sleep(0)
             let_go.set()
-            await asyncio.wait_for(closing, 1)
+            await asyncio.wait_for(closing, 60)
         assert [key for key, *_ in server.changes] == [alert(1).hex]
         assert [(row.alert_key, row.sent, row.term) for row in store.rows] == [(alert(1).key, True, 7)]

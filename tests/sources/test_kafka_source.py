@@ -77,13 +77,13 @@ class Bench:
     # --- the test
     def start(self) -> None:
         self.source.start()
-        wait_for("partitions are read", lambda: bool(self.consumers) and bool(self.consumer.called("resume")), 10)
+        wait_for("partitions are read", lambda: bool(self.consumers) and bool(self.consumer.called("resume")))
 
     def bring(self, *polls: Sequence[Message] | BaseException | Callable[[], Sequence[Message]]) -> None:
         self.consumer.polls.extend(polls)
 
     def batch(self, number: int) -> EventBatch:
-        wait_for(f"batch {number}", lambda: len(self.got) >= number, 10)
+        wait_for(f"batch {number}", lambda: len(self.got) >= number)
         return self.got[number - 1]
 
 
@@ -109,7 +109,7 @@ def test_records_become_a_batch_of_their_generation_with_their_origins(bench: Be
     assert [origin[1:] for origin in batch.origins] == [(0, 3, 4, 1_003, 1_004), (1, 9, 9, 1_009, 1_009)]
     assert (batch.id, batch.generation, batch.read, batch.behind) == (1, 0, 3, False)
     bench.land(batch)
-    wait_for("the commit", lambda: bench.committed == {0: 5, 1: 10}, 10)
+    wait_for("the commit", lambda: bench.committed == {0: 5, 1: 10})
 
 
 def test_nothing_read_is_no_batch_but_for_changes_that_wait() -> None:
@@ -128,7 +128,7 @@ def test_nothing_read_is_no_batch_but_for_changes_that_wait() -> None:
 def test_slices_grow_until_the_batch_is_full() -> None:
     bench = Bench()
     bench.start()
-    wait_for("it polls", lambda: len(bench.consumer.wanted) > 3, 10)
+    wait_for("it polls", lambda: len(bench.consumer.wanted) > 3)
     bench.consumer.wanted.clear()
     numbers = iter(range(1_000))
     bench.bring(*([message(next(numbers)) for _ in range(count)] for count in (16, 64, 20)))
@@ -158,14 +158,14 @@ def test_without_room_it_pauses_keeps_what_comes_and_goes_on_with_it(bench: Benc
     for number in range(4):
         bench.bring([message(number)])
         bench.batch(number + 1)
-    wait_for("it pauses", lambda: bench.consumer.called("pause")[-1:] == [("pause", {0, 1})], 10)
+    wait_for("it pauses", lambda: bench.consumer.called("pause")[-1:] == [("pause", {0, 1})])
     bench.bring([message(4)])
-    wait_for("it polls all the same", lambda: not bench.consumer.polls, 10)
+    wait_for("it polls all the same", lambda: not bench.consumer.polls)
     assert len(bench.got) == 4
     bench.land(bench.got[0])
     assert offsets_of(bench.batch(5)) == [(0, 4)]
     assert bench.consumer.called("pause", "resume")[-1] == ("resume", {0, 1})
-    wait_for("the commit", lambda: bench.committed == {0: 1}, 10)
+    wait_for("the commit", lambda: bench.committed == {0: 1})
 
 
 def test_a_stop_lets_batches_on_their_way_land_and_commits_them() -> None:
@@ -188,15 +188,15 @@ def test_a_process_that_stood_still_for_a_session_reads_again_from_the_committed
     bench.start()
     bench.bring([message(0)])
     bench.land(bench.batch(1))
-    wait_for("the commit", lambda: bench.committed == {0: 1}, 10)
+    wait_for("the commit", lambda: bench.committed == {0: 1})
     bench.bring([message(1)])
     lost = bench.batch(2)
     bench.now += SESSION_MS / 1000
-    wait_for("a new consumer", lambda: len(bench.consumers) == 2, 10)
+    wait_for("a new consumer", lambda: len(bench.consumers) == 2)
     assert bench.consumers[0].closed and bench.fence.generation == 1
     assert not bench.consumers[0].called("commit and wait")
     bench.give_up(lost)
-    wait_for("partitions are read", lambda: bool(bench.consumer.called("resume")), 10)
+    wait_for("partitions are read", lambda: bool(bench.consumer.called("resume")))
     assert bench.consumer.called("assign")[0][1][0] == 1, "behind the first batch"
     bench.bring([message(1)])
     again = bench.batch(3)
@@ -213,7 +213,7 @@ def test_a_fatal_error_of_the_consumer_is_another_consumer(bench: Bench) -> None
         return [message(0)]
 
     bench.bring(fenced)
-    wait_for("a new consumer", lambda: len(bench.consumers) == 2, 10)
+    wait_for("a new consumer", lambda: len(bench.consumers) == 2)
     assert bench.consumers[0].closed and not bench.got, "a record of an ended generation is no batch"
 
 
@@ -228,7 +228,7 @@ def test_what_the_source_can_not_survive_stops_the_worker() -> None:
     bench = Bench()
     bench.start()
     bench.bring(RuntimeError("a bug"))
-    wait_for("the failure", lambda: bool(bench.errors), 10)
+    wait_for("the failure", lambda: bool(bench.errors))
     assert [str(error) for error in bench.errors] == ["a bug"] and bench.consumer.closed
 
 
@@ -241,4 +241,4 @@ def test_offsets_that_can_not_be_read_travel_in_the_batch(bench: Bench) -> None:
     assert batch.read == 2 and [passed[2:4] for passed in batch.unreadable] == [(5, 7)]
     assert [origin[1:4] for origin in batch.origins] == [(0, 4, 4), (0, 5, 7)]
     bench.land(batch)
-    wait_for("the commit", lambda: bench.committed == {0: 8}, 10)
+    wait_for("the commit", lambda: bench.committed == {0: 8})

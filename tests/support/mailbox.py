@@ -26,7 +26,7 @@ from schemas.untyped import JsonObject
 from tests.support.imap import PASSWORD, USER
 from tests.support.server import client
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 _names = count()
 
 
@@ -51,7 +51,7 @@ async def driving(
                 yield driver
         finally:
             await driver.close()
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(30):
                 while any(thread.name.startswith(f"mail {name}_") for thread in threading.enumerate()):
                     await asyncio.sleep(0.01)
 

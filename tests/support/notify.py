@@ -259,8 +259,8 @@ class TimedDispatcher(Dispatcher):
         self.time.move_to(end)
 
     async def until(self, true: Callable[[], Any]) -> None:
-        """Lets time pass from one due request to the next until it is true. Fails after ten seconds by the watch."""
-        end = time.monotonic() + 10
+        """Lets time pass from one due request to the next until it is true. Fails after a minute by the watch."""
+        end = time.monotonic() + 60
         while not true():
             assert time.monotonic() < end, "it never came true"
             if self.time.asleep >= len(self._queues) and self.time.next_end() < math.inf:
@@ -289,7 +289,7 @@ async def dispatching(
         await made.close(1.0)
 
 
-async def until(true: Callable[[], Any], timeout_s: float = 10.0) -> None:
+async def until(true: Callable[[], Any], timeout_s: float = 60.0) -> None:
     end = time.monotonic() + timeout_s
     while not true():
         assert time.monotonic() < end, "it never came true"

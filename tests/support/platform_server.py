@@ -139,11 +139,11 @@ class PlatformServer:
         """Serves inside it; `url` is then its base, http://127.0.0.1:PORT."""
         thread = threading.Thread(target=self._loop.run_forever, name=type(self).__name__, daemon=True)
         thread.start()
-        runner = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
+        runner = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(60)
         try:
             yield self
         finally:
-            asyncio.run_coroutine_threadsafe(self._stop(runner), self._loop).result(10)
+            asyncio.run_coroutine_threadsafe(self._stop(runner), self._loop).result(60)
             self._loop.call_soon_threadsafe(self._loop.stop)
             thread.join(10)
             self._loop.close()

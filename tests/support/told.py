@@ -38,7 +38,7 @@ class Page:
         self.status = lines[0]
         self.head = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:] if line)}
 
-    async def next(self, timeout_s: float = 10) -> Told:
+    async def next(self, timeout_s: float = 60) -> Told:
         """The next event that is no heartbeat. Raises EOFError at the end of the stream."""
         async with asyncio.timeout(timeout_s):
             while True:
@@ -104,7 +104,7 @@ async def served(hub: Hub, start: bool = True) -> AsyncIterator[Site]:
         if start:
             hub.start()
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not server.started:
                     await asyncio.sleep(0.01)
             yield Site(hub, sock.getsockname()[1])

@@ -75,7 +75,7 @@ class Bench:
     def own(self, *numbers: int) -> None:
         """These are assigned and seeded."""
         self.consumer.assign(*numbers)
-        wait_for("all is seeded", self.all_seeded, 10)
+        wait_for("all is seeded", self.all_seeded)
 
     def all_seeded(self) -> bool:
         self.offsets.resume_seeded()
@@ -109,7 +109,7 @@ def test_a_new_partition_starts_at_its_committed_offset_and_is_read_once_it_is_s
     bench.offsets.resume_seeded()
     assert not bench.consumer.called("resume")
     bench.seeding.set()
-    wait_for("all is seeded", bench.all_seeded, 10)
+    wait_for("all is seeded", bench.all_seeded)
     assert bench.seeded == [[Assigned(TOPIC, 0, None), Assigned(TOPIC, 1, 40)]]
     assert bench.taken_over == [partitions(0, 1)] and bench.consumer.called("resume") == [("resume", {0, 1})]
     assert bench.quiet_for == [1.0], "no insert of this worker may still be writing when the seed is read"
@@ -124,7 +124,7 @@ def test_records_that_come_before_their_partition_is_seeded_are_kept(bench: Benc
     assert [(m.partition(), m.offset()) for m in good] == [(0, 0), (0, 1)], "and partition 5 is another worker's"
     assert not unreadable
     bench.seeding.set()
-    wait_for("all is seeded", bench.all_seeded, 10)
+    wait_for("all is seeded", bench.all_seeded)
     kept = bench.offsets.take_kept()
     assert [(m.partition(), m.offset()) for m in kept] == [(1, 7)] and bench.offsets.ours(kept) == (kept, [])
     assert not bench.offsets.take_kept()
@@ -136,7 +136,7 @@ def test_a_partition_that_leaves_before_it_is_seeded_is_not_taken_over(bench: Be
     bench.offsets.keep([message(1), message(1, partition=1)])
     bench.consumer.revoke(0)
     bench.seeding.set()
-    wait_for("all is seeded", bench.all_seeded, 10)
+    wait_for("all is seeded", bench.all_seeded)
     assert bench.taken_over == [partitions(1)] and bench.left == [partitions(0)]
     assert [m.partition() for m in bench.offsets.take_kept()] == [1]
 
@@ -148,7 +148,7 @@ def test_a_partition_that_comes_back_waits_for_its_new_seed(bench: Bench) -> Non
     bench.consumer.committed_offsets = {0: 9}
     bench.consumer.assign(0)
     bench.seeding.set()
-    wait_for("all is seeded", bench.all_seeded, 10)
+    wait_for("all is seeded", bench.all_seeded)
     assert [assigned[0].committed for assigned in bench.seeded] == [None, 9]
     assert bench.taken_over == [partitions(0)]
 
@@ -167,7 +167,7 @@ def test_a_seeding_that_is_interrupted_gives_up(bench: Bench) -> None:
         bench.offsets.resume_seeded()
         return bench.offsets.given_up
 
-    wait_for("it is given up", given_up, 10)
+    wait_for("it is given up", given_up)
     assert not bench.taken_over
 
 
