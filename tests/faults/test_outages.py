@@ -43,7 +43,7 @@ def test_answers_of_inserts_are_lost(run: Run, stack: Stack, size: Size) -> None
         worker = run.start_worker()
         worker.wait_ready()
         with Watch(worker) as watch:
-            run.produce(size.events, 2 * RATE)
+            run.produce(size.events, RATE)
             run.finish()
         watch.assert_well()
         run.close()

@@ -17,8 +17,8 @@ from schemas.identity import EDGE_COLUMNS, Action, Command, Customers
 from tests.identity.histories import PROFILES, RULES, Piece, batches, equal, histories, parts, platform_of, take, whole
 from tests.identity.reference import Reference
 
-FEW, MANY = 100, 2_000
-"""Histories of each of the five properties: 500 together, and 10,000."""
+FEW, MANY = 40, 2_000
+"""Histories of each of the five properties: 200 together, and 10,000."""
 IN_QUESTION = {"two CRM records", "never", "too large"}
 LATEST = 100
 

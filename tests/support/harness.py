@@ -35,7 +35,7 @@ class Size:
 
 
 SIZES = {
-    "short": Size(events=30_000, kills=3, in_flight=2, outages=1, pause_s=12),
+    "short": Size(events=12_000, kills=3, in_flight=2, outages=1, pause_s=12),
     "long": Size(events=200_000, kills=20, in_flight=15, outages=5, pause_s=30),
 }
 LONG = pytest.param("long", marks=[pytest.mark.faults, pytest.mark.timeout(1800)])
