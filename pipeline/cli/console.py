@@ -47,6 +47,34 @@ def login(context: typer.Context) -> None:
     typer.echo(login_url(settings))
 
 
+@app.command(epilog="Example:  earshot console free ines")
+def free(
+    context: typer.Context, name: Annotated[str, typer.Argument(help="The name, as the login page says that it is taken.")]
+) -> None:
+    """Let another account of the login provider have this name.
+
+    A name is of the account that came with it first: after a change of the provider, or where a colleague has the name of
+    somebody who left, free it. It is on record; sessions that there are go on.
+
+    Exit codes: 0 done, 1 it is nobody's, 2 wrong settings, 3 ClickHouse unreachable, 4 run `earshot migrate` first.
+    """
+    settings = load_settings(context)
+    from pipeline.cli.on_record import on_record
+    from pipeline.clickhouse.client import clickhouse_client
+    from pipeline.clickhouse.migrations import check_tables
+    from pipeline.console.oidc.names import free as let_go
+    from pipeline.console.session_table import SessionTable
+
+    client = clickhouse_client(settings.clickhouse, timeout_s=10)
+    check_tables(client)
+    with on_record(settings, "free a name", name) as act:
+        freed = let_go(SessionTable(lambda: client), name)
+        act.outcome = "done" if freed else "it is nobody's"
+    typer.echo(f"{name}: who comes next from the provider with this name has it" if freed else f"{name} is nobody's")
+    if not freed:
+        raise typer.Exit(1)
+
+
 @user.command(epilog="Example:  earshot console user add ines --role ops --role analyst")
 def add(
     context: typer.Context,

@@ -60,7 +60,7 @@ class SessionTable:
 
     def read(self, key: str) -> Row | None:
         """The newest version of the row with this hash."""
-        with self._asking() as client:
+        with self.asking() as client:
             rows = client.query(_READ, {"hash": key}).result_rows
         if not rows:
             return None
@@ -75,17 +75,18 @@ class SessionTable:
         record = row._asdict() | {"ended": int(row.ended)}
         record |= {name: _time(getattr(row, name)) for name in ("created_at", "seen_at")}
         settings = {"insert_deduplication_token": once or f"{row.hash}-{version}"}
-        with self._asking() as client:
+        with self.asking() as client:
             client.raw_insert("console_sessions", list(record), orjson.dumps(record), settings, "JSONEachRow")
         return row
 
     def record(self, act: Act) -> None:
         """Writes an act into table acts, which has it on return."""
-        with self._asking() as client:
+        with self.asking() as client:
             record(client, act)
 
     @contextmanager
-    def _asking(self) -> Iterator[Client]:
+    def asking(self) -> Iterator[Client]:
+        """The client; what it raises becomes UnreachableError."""
         try:
             if self._client is None:
                 self._client = self._connect()

@@ -53,11 +53,11 @@ class Throttle:
 
 
 def _keys(name: str, address: str) -> tuple[tuple[str, str], tuple[str, str]]:
-    return ("name", name.casefold()[:64]), ("address", _network(address))
+    return ("name", name.casefold()[:64]), ("address", network(address))
 
 
-def _network(address: str) -> str:
-    """The address; of IPv6 the network, as each host has 2^64 of them."""
+def network(address: str) -> str:
+    """Who counts as one: the address; of IPv6 the network, as each host has 2^64 of them."""
     try:
         parsed = ip_address(address)
     except ValueError:

@@ -52,6 +52,7 @@ WITHHELD = {
     "acts": "what each person did, and why",
     "business_seconds": "a dictionary: read the business seconds of threads, or business_hours",
     "calendar_of": "a dictionary: read brand_calendars",
+    "console_names": "whose a name is at the login provider",
     "console_sessions": "who is logged in to the console",
     "conversation_quarters": "where threads finds its rows",
     "customer_of": "a dictionary: read interactions_now, or assignments",

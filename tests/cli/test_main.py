@@ -26,7 +26,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COMMANDS = [
     *("up", "worker", "migrate", "send", "replay", "generate", "query", "status", "reset", "rematch"),
     *("rescore", "reconcile", "check", "label", "control", "customers", "listen"),
-    *("console", "console login", "console user add"),
+    *("console", "console login", "console free", "console user add"),
     *("source list", "source show", "source check", "source pause", "source resume"),
     *("alerts tail", "alerts list", "alerts show", "alerts ack", "alerts silence", "alerts silences", "alerts test"),
     *(

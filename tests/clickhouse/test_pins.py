@@ -71,7 +71,7 @@ REPLACES_ITSELF = {"alert_watermarks", "identity_marks", "identity_rules"}
 """One row a name or version: a repeated one replaces itself. So does one of leaders, lost_offsets, retention and
 schema_migrations, which are written without a token."""
 TABLES = "SELECT name, engine_full FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'"
-IMPORTED = {"customers", "console_sessions"}
+IMPORTED = {"customers", "console_names", "console_sessions"}
 """Written by `earshot crm import`: tests/integration/test_crm.py; and by the console."""
 
 TABLE = """

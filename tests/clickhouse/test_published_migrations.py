@@ -32,6 +32,7 @@ PUBLISHED = {
     "025_quarter_parts": 0xFFE8DA54888733A7,
     "026_comments": 0x7FC943395C0518A4,
     "027_console": 0xDF5CCBEC2A7FAE1D,
+    "028_console_names": 0xAA98856E919D080B,
 }
 """XXH3-64 by name. A new migration adds a line here; no line ever changes."""
 

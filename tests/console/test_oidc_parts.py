@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.console.oidc.failed import ProviderAway
 from pipeline.console.oidc.id_token import claimed, read_keys
-from pipeline.console.oidc.waiting import MOST, MOST_BYTES, MOST_OF_ADDRESS, WaitingLogins
+from pipeline.console.oidc.names import compared
+from pipeline.console.oidc.waiting import MOST_BYTES, MOST_BYTES_OF_ADDRESS, MOST_OF_ADDRESS, WaitingLogins
 from schemas.untyped import JsonObject
 
 SUB = "248289761001"
@@ -16,12 +17,14 @@ SUB = "248289761001"
     ("claims", "name"),
     [
         ({"preferred_username": "ines", "email": "i@acme.example"}, "ines"),
+        ({"email": "i@acme.example", "email_verified": True}, "i@acme.example"),
+        ({"email": "i@acme.example"}, SUB),  # it says nothing of whether the address is theirs
         ({"preferred_username": " zoë ", "email": "i@acme.example"}, "zoë"),
         ({"preferred_username": "zoe\u0308"}, "zoë"),
         ({"preferred_username": "<script>alert(1)</script>"}, "<script>alert(1)</script>"),  # templates escape it
-        ({"preferred_username": "", "email": "i@acme.example"}, "i@acme.example"),
-        ({"preferred_username": "admin\u202e", "email": "i@acme.example"}, "i@acme.example"),
-        ({"preferred_username": "a\nX-Earshot-Actor: b", "email": "i@acme.example"}, "i@acme.example"),
+        ({"preferred_username": "", "email": "i@acme.example", "email_verified": True}, "i@acme.example"),
+        ({"preferred_username": "admin\u202e", "email": "i@acme.example", "email_verified": True}, "i@acme.example"),
+        ({"preferred_username": "a\nX-Earshot-Actor: b", "email": "i@acme.example", "email_verified": True}, "i@acme.example"),
         ({"preferred_username": "x" * 101, "email": "i@acme.example", "email_verified": True}, "i@acme.example"),
         ({"preferred_username": ["ines"], "email": "i@acme.example", "email_verified": False}, SUB),
         ({"email": "i@acme.example", "email_verified": "true"}, SUB),
@@ -87,12 +90,37 @@ def test_who_begins_thousands_ends_nobody_elses() -> None:
     assert logins.take(login.state, cookie) == login
 
 
-def test_they_have_an_end_in_number_and_in_bytes() -> None:
+def test_an_address_has_so_many_bytes_and_its_oldest_go_first() -> None:
     logins = WaitingLogins()
-    for number in range(MOST + 10):
-        logins.add(f"10.0.{number // 256}.{number % 256}", "http://here/back", "/", "")
-    assert len(logins._waiting) == MOST
-    big = "x" * (MOST_BYTES // 4)
-    for number in range(8):
-        logins.add(f"10.1.0.{number}", "http://here/back", "/", big)
-    assert logins._bytes <= MOST_BYTES and len(logins._waiting) == 4
+    typed = "\u20ac" * (MOST_BYTES_OF_ADDRESS // 12)  # three bytes each: four of them are the limit
+    own = [logins.add("2001:db8::1", "http://here/back", "/", typed) for _ in range(6)]
+    kept = [logins.take(login.state, cookie) is not None for login, cookie in own]
+    assert kept == [False, False, False, True, True, True]
+
+
+def test_all_together_have_an_end_in_bytes_and_who_has_most_gives() -> None:
+    logins = WaitingLogins()
+    small = [logins.add(f"10.2.0.{number}", "http://here/back", "/", "") for number in range(9)]
+    for number in range(2 * MOST_BYTES // MOST_BYTES_OF_ADDRESS):
+        for _ in range(4):
+            logins.add(f"10.1.0.{number}", "http://here/back", "/", "x" * (MOST_BYTES_OF_ADDRESS // 5))
+    assert MOST_BYTES - MOST_BYTES_OF_ADDRESS < logins._all_bytes <= MOST_BYTES
+    assert all(logins.take(login.state, cookie) for login, cookie in small)
+    for state in list(logins._waiting):
+        logins._drop(state)
+    assert not logins._of and not logins._bytes and logins._all_bytes == 0
+
+
+def test_what_is_over_makes_room() -> None:
+    now = [1_000.0]
+    logins = WaitingLogins(lambda: now[0])
+    for number in range(5):
+        logins.add(f"10.0.0.{number}", "http://here/back", "/", "kept")
+    now[0] += 600
+    logins.add("10.0.0.9", "http://here/back", "/", "")
+    assert len(logins._waiting) == 1
+
+
+def test_names_that_are_shown_alike_are_one() -> None:
+    assert compared("In\u00e9s") == compared("ine\u0301s") == compared("\uff29\uff2e\u00c9\uff33")
+    assert compared("ines") != compared("in\u0435s")  # a letter of another script is another name

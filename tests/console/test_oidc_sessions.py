@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.settings import Settings
+from pipeline.console.oidc import names
 from pipeline.console.session_table import hash_of
 from tests.support.console import Browser, app_of, link, password, table, users_file
 from tests.support.oidc_provider import EC_KEY, ROLES, RSA_KEY, OidcProvider, Sign, path_of, signed_by
@@ -139,3 +141,22 @@ def test_nobody_is_taken_for_somebody_of_the_users_file(provider: OidcProvider, 
         ("eve", "log in", "oidc", True),
         ("ines", "log in", "oidc", True),
     ]
+
+
+def test_a_name_is_of_the_account_that_came_with_it_first(browser: Browser, provider: OidcProvider, emptied: Settings) -> None:
+    assert log_in(browser, provider).status_code == 303
+    provider.person |= {"sub": "u-2", "preferred_username": "INES"}
+    other = Browser(browser.client.app)  # type: ignore[arg-type]
+    answer = log_in(other, provider)
+    assert answer.status_code == 403 and not other.cookie
+    assert "INES is the name of somebody else here, who came from the provider first" in answer.text
+    assert acts(emptied)[0][:3] == ("INES", "log in", "oidc") and "somebody else" in acts(emptied)[0][3]
+    provider.person |= {"sub": "u-1", "preferred_username": "ines"}
+    assert log_in(browser, provider).status_code == 303, "its own account has it still"
+
+    store = table(emptied)
+    with ThreadPoolExecutor(6) as pool:
+        got = list(pool.map(lambda number: names.claim(table(emptied), "zoë", f"account {number}"), range(6)))
+    assert got.count(True) == 1
+    assert names.free(store, "Zoë") and not names.free(store, "zoë")
+    assert names.claim(store, "zoë", "another") and not names.claim(store, "zoë", f"account {got.index(True)}")

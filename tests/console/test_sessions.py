@@ -145,10 +145,10 @@ class Away(SessionTable):
 
     away = False
 
-    def _asking(self):  # type: ignore[no-untyped-def]
+    def asking(self):  # type: ignore[no-untyped-def]
         if self.away:
             raise UnreachableError("ClickHouse: away")
-        return super()._asking()
+        return super().asking()
 
 
 class Held(SessionTable):

@@ -143,7 +143,7 @@ def claimed(claims: Mapping[str, object], groups: str) -> Claimed:
 
 def _name(claims: Mapping[str, object], subject: str) -> str:
     """As the person is shown and on record: the first of these that can be read as a name."""
-    mail = claims.get("email") if claims.get("email_verified", True) is True else None
+    mail = claims.get("email") if claims.get("email_verified") is True else None
     for value in (claims.get("preferred_username"), mail, subject):
         name = unicodedata.normalize("NFC", value).strip() if isinstance(value, str) else ""
         if 0 < len(name) <= LONGEST_NAME and name.isprintable():

@@ -30,6 +30,8 @@ class Known(NamedTuple):
     name: str
     roles: tuple[str, ...]
     entry: str
+    account: str
+    """Fingerprint of issuer and subject: who it is, whatever the name."""
 
 
 class Oidc:
@@ -87,7 +89,8 @@ class Oidc:
             raise LoginFailed(f"{who.name} is in no group that has a role here (console.oidc_roles).", who.name)
         log.info("%s, at the provider %s, logs in as %s", who.name, shown(who.subject), ", ".join(roles))
         person = _fingerprint(self._settings.oidc_issuer, who.subject, roles)
-        return Known(who.name, roles, f"{self._rules}:{person}")
+        account = _fingerprint(self._settings.oidc_issuer, who.subject)
+        return Known(who.name, roles, f"{self._rules}:{person}", account)
 
 
 def _fingerprint(*values: object) -> str:

@@ -13,7 +13,8 @@ from starlette.routing import Route
 from pipeline.console.desk import Desk
 from pipeline.console.form import local
 from pipeline.console.oidc.failed import LoginFailed, ProviderAway
-from pipeline.console.oidc.login import Oidc
+from pipeline.console.oidc.login import Known, Oidc
+from pipeline.console.oidc.names import claim, compared
 from pipeline.console.oidc.waiting import VALID_S
 from pipeline.console.pages.login import enter, note
 from pipeline.errors import UnreachableError
@@ -52,8 +53,7 @@ async def back(request: Request) -> Response:
         return desk.login(request, 403, next="/", problem=OVER)
     try:
         known = await oidc.finish(asked, login)
-        if known.name.casefold() in {name.casefold() for name in desk.people.now()}:
-            raise LoginFailed(f"{known.name} is the name of somebody else here, in console.users.", known.name)
+        await _check_name(desk, known)
         answer = await enter(request, known.name, known.roles, "oidc", known.entry, login.going, login.kept)
     except LoginFailed as error:
         if error.name:
@@ -77,6 +77,15 @@ async def _leave(request: Request, going: str, kept: str) -> Response:
         answer = desk.page(request, "going.html", url=url)
     desk.oidc_cookie.give(answer, cookie, VALID_S)
     return answer
+
+
+async def _check_name(desk: Desk, known: Known) -> None:
+    """Raises LoginFailed where the name is somebody else's: acts would be on record as theirs."""
+    if compared(known.name) in map(compared, desk.people.now()):
+        raise LoginFailed(f"{known.name} is the name of somebody else here, in console.users.", known.name)
+    if not await desk.sessions.run(lambda: claim(desk.sessions.table, known.name, known.account, desk.clock)):
+        why = "the name of somebody else here, who came from the provider first: `earshot console free` frees it"
+        raise LoginFailed(f"{known.name} is {why}.", known.name)
 
 
 def _failed(request: Request, oidc: Oidc, error: LoginFailed, going: str, kept: str) -> Response:
