@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
-from typing import NamedTuple
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple, cast
 from urllib.parse import urlencode
 
+from pipeline.console.part import Part
+from pipeline.console.reads import Answer
 from pipeline.maintenance.dead_letters import DeadLetter, Filter
+from pipeline.monitoring.reject_reasons import reason_class
 
 FIELDS = ("reason", "topic", "partition", "from_offset", "to_offset")
 _ROW = 16
@@ -52,9 +56,18 @@ def one(letter: DeadLetter) -> str:
     return urlencode(given)
 
 
-def subject(which: Filter) -> str:
-    """The filter in words, for the record."""
-    return ", ".join(f"{name} {value}" for name, value in asdict(which).items() if value is not None) or "all"
+def kinds(rejects: Part[Answer]) -> Part[Answer]:
+    """Rows of query `rejects` for those who may not look at dead letters: ClickHouse quotes rows in its reasons, so of a reason
+    they read the kind."""
+    if rejects.value is None:
+        return rejects
+    found: dict[tuple[str, str], dict[str, object]] = {}
+    for row in rejects.value.rows:
+        step, kind = str(row["step"]), reason_class(str(row["step"]), str(row["reason"]))
+        one = found.setdefault((step, kind), {"step": step, "reason": kind, "records": 0, "newest": row["newest"]})
+        one["records"] = cast(int, one["records"]) + cast(int, row["records"])
+        one["newest"] = max(cast(datetime, one["newest"]), cast(datetime, row["newest"]))
+    return replace(rejects, value=replace(rejects.value, rows=list(found.values())))
 
 
 def dump(raw: bytes) -> Iterator[str]:

@@ -16,7 +16,7 @@ from clickhouse_connect.driver.client import Client
 from pipeline.clickhouse.query import conditions, one_line, settings_for
 from pipeline.config.settings import KafkaSettings
 from pipeline.kafka.event_producer import EventProducer
-from pipeline.monitoring.reject_reasons import UNREADABLE_STEP
+from pipeline.monitoring.reject_reasons import UNREADABLE_STEP, told
 
 _BYTES: dict[str, str | dict[str, str]] = {"key": "bytes", "raw": "bytes", "raw_begins": "bytes"}
 _COLUMNS = "topic, partition, offset, step, reason, rejected_at, key, {raw}, length(raw)"
@@ -53,8 +53,10 @@ class Filter:
     last: int | None = None
 
     def __str__(self) -> str:
-        given = ((name, getattr(self, name)) for name in ("topic", "partition", "first", "last", "reason"))
-        return ", ".join(f"{name} {value}" for name, value in given if value is not None) or "all"
+        """For the record, which everybody reads: of a reason that may quote a row its kind alone."""
+        places = [(name, getattr(self, name)) for name in ("topic", "partition", "first", "last")]
+        reason = self.reason and told(self.reason)
+        return ", ".join(f"{name} {value}" for name, value in [*places, ("reason", reason)] if value is not None) or "all"
 
     def where(self) -> tuple[str, dict[str, object]]:
         """As SQL: the condition and its parameters."""

@@ -25,6 +25,12 @@ CLASSES = (*(name for name, _ in _PATTERNS), "other")
 """The classes of step decode. (`refused` is ClickHouse's: its reason for refusing a row may quote the row.)"""
 
 
+def told(text: str) -> str:
+    """A step and its reason, as people may read it who must not read records: one that may quote a row is its class."""
+    step, colon, reason = text.partition(": ")
+    return f"{step}: {reason_class(step.lower(), reason)}" if colon and step.lower() in OTHERS else text
+
+
 def reason_class(step: str, reason: str) -> str:
     """One of CLASSES or of OTHERS, never a part of the reason's text."""
     if step in OTHERS:

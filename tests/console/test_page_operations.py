@@ -93,6 +93,22 @@ def test_dead_letters_are_counted_for_everybody_and_looked_at_on_record(sara: Br
     assert sara.get("/operations/dead-letters/raw?topic=events&partition=0&from_offset=9&to_offset=9").status_code == 404
 
 
+def test_what_clickhouse_quotes_of_a_row_is_for_those_who_may_look(sara: Browser, settings: Settings, tmp_path: Path) -> None:
+    with clickhouse_client(settings.clickhouse) as client:
+        for offset in range(3):
+            a_letter(client, offset, b"{}", f"Cannot parse 'vera{offset}@acme.example'", step="clickhouse")
+    users = users_file(tmp_path / "users.yaml", vera="viewer ops analyst")
+    vera = Browser(app_of(settings.model_copy(update={"console": settings.console.model_copy(update={"users": users})})))
+    vera.post("/login", {"name": "vera", "password": password("vera")})
+    assert sara.get("/operations/dead-letters?reason=clickhouse:+Cannot+parse+%27vera1@acme.example").status_code == 200
+    assert on_record(settings, "look at dead letters") == [("sara", "reason clickhouse: refused", "", "done")]
+    page = vera.get("/operations").text
+    assert '<td>clickhouse</td><td>refused</td><td class="number">3</td>' in page
+    for text in page, vera.get("/record").text, vera.get("/record.csv").text:
+        assert "acme.example" not in text
+    assert "Cannot parse" in sara.get("/operations").text
+
+
 @pytest.mark.parametrize(
     "query", ["partition=-1", "partition=x", "from_offset=1e3", "to_offset=" + "9" * 30, "partition=4294967296"]
 )

@@ -43,10 +43,17 @@ def a_thread(client: Client, conversation_id: str, brand: str = "Acme", platform
     client.insert("threads", [list(row.values())], column_names=list(row))
 
 
-def a_letter(client: Client, offset: int, raw: bytes, reason: str = "kind is not one of the kinds", key: bytes = b"k") -> None:
+def a_letter(
+    client: Client,
+    offset: int,
+    raw: bytes,
+    reason: str = "kind is not one of the kinds",
+    key: bytes = b"k",
+    step: str = "decode",
+) -> None:
     """A dead letter of partition 0 of topic `events`."""
     columns = ("topic", "partition", "offset", "step", "reason", "rejected_at", "key", "raw", "content")
-    row = ["events", 0, offset, "decode", reason, now(), key, raw, xxhash.xxh3_64_intdigest(raw)]
+    row = ["events", 0, offset, step, reason, now(), key, raw, xxhash.xxh3_64_intdigest(raw)]
     client.insert("dead_letters", [row], column_names=columns)
 
 

@@ -19,8 +19,8 @@ def compared(name: str) -> str:
 
 
 def claim(table: SessionTable, name: str, account: str, clock: Clock = wall) -> bool:
-    """Whether the name is this account's; what is nobody's yet is from now on. Of several who ask at once one gets it: the table
-    absorbs the second write of a version. Raises UnreachableError."""
+    """Whether the name is this account's; what is nobody's yet is from now on. Of several who ask at once one gets it: the
+    table absorbs the second write of a version. Raises UnreachableError."""
     owner, version = _owner(table, name)
     if not owner:
         _write(table, name, account, version + 1, clock)

@@ -37,7 +37,7 @@ async def page(request: Request) -> Response:
     values = {"typed": typed, "most": SHOWN, "dump": letters.dump, "one": letters.one}
     if typed.problems:
         return desk.page(request, "dead_letters.html", 400, **values, found=[], more=False, counted=None, sql="", failed="")
-    act = act_of(request, LOOK, letters.subject(typed.which))
+    act = act_of(request, LOOK, str(typed.which))
     sql, given = dead_letters.newest_question(typed.which, SHOWN + 1)
     values["sql"] = filled(sql, plain(given, sql))
     try:
@@ -84,7 +84,7 @@ async def replay(request: Request) -> Response:
     typed = letters.typed(request.state.form)
     if typed.problems or typed.query != letters.typed(request.query_params).query:
         return await _ask(request, typed)  # what was counted was another filter
-    act = act_of(request, REPLAY, letters.subject(typed.which), act_form.said(request))
+    act = act_of(request, REPLAY, str(typed.which), act_form.said(request))
     try:
         done = await doing(desk.settings, act, _replay(desk, typed.which, act))
     except EarshotError as error:
@@ -139,7 +139,7 @@ async def _ask(request: Request, typed: letters.Typed, problem: str = "", status
         except EarshotError as error:
             problem, status = problem or str(error), 503
     if counted:
-        about = f"{letters.subject(typed.which)}: {counted.records:,} records."
+        about = f"{typed.which}: {counted.records:,} records."
         button = f"Send {counted.records:,} again"
         if counted.without_bytes:
             note += f" Left out, {counted.without_bytes:,}: of these Kafka's client could not unpack the bytes."
