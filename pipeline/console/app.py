@@ -25,8 +25,9 @@ from starlette.routing import Route
 from pipeline import migrate
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.settings import Settings
-from pipeline.console.connections import Server, listen
+from pipeline.console.connections import Server
 from pipeline.console.desk import Desk, Entry
+from pipeline.console.door import listen
 from pipeline.console.guard import Guard
 from pipeline.console.oidc.login import Oidc
 from pipeline.console.pages import (
@@ -53,6 +54,7 @@ from pipeline.console.session_table import Row, SessionTable
 from pipeline.console.sessions import Sessions
 from pipeline.errors import EarshotError, UnreachableError
 from pipeline.http import route
+from pipeline.http.same_origin import is_loopback
 from pipeline.monitoring import console_metrics, metrics
 from pipeline.monitoring.health import PATHS, Vitals, answer, memory_limit
 from pipeline.monitoring.process import run_process
@@ -123,7 +125,11 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 async def _away(request: Request, error: Exception) -> Response:
     desk: Desk = request.app.state.desk
-    return desk.fail(request, 503, f"{error}.", "Try it again in a minute.")
+    why = f"{error}."
+    if getattr(request.state, "person", None) is None:  # addresses and names of servers are nothing for strangers
+        log.warning("%s %s: %s", request.method, request.scope["path"], error)
+        why = "ClickHouse does not answer, or too many ask."
+    return desk.fail(request, 503, why, "Try it again in a minute.")
 
 
 async def _run(settings: Settings) -> None:
@@ -133,7 +139,7 @@ async def _run(settings: Settings) -> None:
     console_metrics.start()
     console = settings.console
     keep_asking(clickhouse_client(settings.clickhouse, timeout_s=10), desk.vitals, "SELECT 1")
-    with listen(console.host, console.port) as sock:
+    with listen(console.host, console.port, lambda peer: is_loopback(peer) or desk.place.trusts(peer)) as sock:
         server = Server(build(desk), console.certificate, console.key, desk.close)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, partial(setattr, server, "should_exit", True))
@@ -154,14 +160,19 @@ async def _run(settings: Settings) -> None:
 
 
 async def _settle(desk: Desk) -> None:
-    """Writes ends of sessions that could not be written, and ends the streams of those that are over."""
+    """Writes ends of sessions that could not be written, asks how those in use are, and ends the streams of those that are
+    over. Whatever fails, it goes on: else a logout would not be written any more."""
     while True:
         await asyncio.sleep(SETTLE_S)
-        await desk.sessions.settle()
-        for token in desk.hub.sessions:
-            with suppress(UnreachableError):
-                if await desk.sessions.find(token, note=False) is None:
-                    desk.hub.end(token)
+        try:
+            await desk.sessions.settle()
+            await desk.sessions.refresh()
+            for token in desk.hub.sessions:
+                with suppress(UnreachableError):
+                    if await desk.sessions.find(token, note=False) is None:
+                        desk.hub.end(token)
+        except Exception:
+            log.exception("sessions are looked after again in %g s", SETTLE_S)
 
 
 def run_console(settings: Settings) -> None:

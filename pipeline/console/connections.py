@@ -1,7 +1,8 @@
 """The HTTP server of the console: uvicorn, with limits that it lacks.
 
-A connection has REQUEST_S to send a whole request, head and form, and READ_S to read what is written to it: a client that sends
-a byte now and then, or reads none, costs a connection for so long. Beyond MOST connections at a time, further ones get a 503.
+A connection has REQUEST_S for the TLS handshake, as long to send a whole request, head and form, and READ_S to read what is
+written to it: a client that sends a byte now and then, or reads none, costs a connection for so long. Beyond MOST connections
+at a time, further ones get a 503; door.py limits those of one address.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -17,7 +19,6 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pipeline.console.guard import HEADERS
-from pipeline.errors import StackError
 
 REQUEST_S, READ_S, STOP_S = 10.0, 30.0, 3
 MOST = 600
@@ -105,6 +106,16 @@ class Server(uvicorn.Server):
         )
         self._stopping = stopping
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, with a limit on the TLS handshake: until its end a connection is none that the app knows."""
+        made, tls, loop = partial(Connection, self.config, self.server_state, {}), self.config.ssl, asyncio.get_running_loop()
+        within = REQUEST_S if tls else None  # asyncio takes none without TLS
+        self.servers = [
+            await loop.create_server(made, sock=each, ssl=tls, ssl_handshake_timeout=within, ssl_shutdown_timeout=within)
+            for each in sockets or ()
+        ]
+        self.started = True
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -112,12 +123,3 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping()
         await super().shutdown(sockets)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there. Raises StackError when the port is taken."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address[:2], family=family, backlog=256)
-    except OSError as error:
-        raise StackError(f"console's port {host}:{port}: {error.strerror}") from None

@@ -20,8 +20,8 @@ from pipeline.clock import steady
 from pipeline.console.desk import Desk, path_of
 from pipeline.console.form import CSRF, CSRF_HEADER, MOST_BYTES, MOST_BYTES_OUTSIDE, BadForm, csrf_is, read_form
 from pipeline.console.roles import Person, known_roles
+from pipeline.console.throttle import network
 from pipeline.errors import UnreachableError
-from pipeline.http.same_origin import refusal
 from pipeline.monitoring.console_metrics import ANSWERS, SECONDS
 from pipeline.monitoring.health import PATHS
 
@@ -41,6 +41,8 @@ HEADERS = {
 READING = ("GET", "HEAD")
 STATIC = ("/static/", "/libraries/")
 LOGIN = "/login"
+POLLED = ("/now/", "/backtests/")
+"""What an open page asks by itself, and streams: nobody need be there."""
 log = logging.getLogger("earshot.console")
 
 
@@ -89,19 +91,19 @@ class Guard:
         state.person, state.csrf, state.form, state.token = None, "", {}, ""
         peer = request.client.host if request.client else ""
         if path in PATHS:
-            why = refusal(self._desk.settings.console.host, headers)
+            why = self._desk.place.refusal_of_health(headers)
             return PlainTextResponse(f"{why}\n", 403) if why else None
         if why := self._desk.place.refusal(peer, headers.get("host", "")):
             return self._desk.fail(request, 403, f"Refused: {why}.", "Open it by the address that it was given to you by.")
-        state.address = self._desk.place.address(peer, headers.get("x-forwarded-for", ""))
+        state.address = self._desk.place.address(peer, headers.getlist("x-forwarded-for"))
         if path.startswith(STATIC):
             return None
         try:
             await self._know(request)
         except UnreachableError as error:
-            return self._desk.fail(
-                request, 503, f"Who you are can't be looked up: {error}.", "Load the page again in a minute."
-            )
+            log.warning("who asks can't be looked up: %s", error)
+            todo = "ClickHouse does not answer, or too many ask: load the page again in a minute."
+            return self._desk.fail(request, 503, "Who you are can't be looked up.", todo)
         if request.method in READING:
             return None if state.person or _open(path) else self._to_login(request)
         return await self._check_act(request)
@@ -109,7 +111,8 @@ class Guard:
     async def _know(self, request: Request) -> None:
         """Puts person and CSRF token of the session into the request's state."""
         token = request.cookies.get(self._desk.cookie.name, "")
-        row = await self._desk.sessions.find(token) if token else None
+        own = not path_of(request).startswith(POLLED)
+        row = await self._desk.sessions.find(token, own, network(request.state.address)) if token else None
         if row is not None:
             self._desk.know(request, Person(row.actor, known_roles(row.roles)), token)
 

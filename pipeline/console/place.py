@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address, ip_network
+from collections.abc import Sequence
+from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
 from pipeline.config.console import ConsoleSettings
 from pipeline.errors import SettingsError
-from pipeline.http.same_origin import is_loopback
+from pipeline.http.same_origin import is_loopback, refusal
 
+_PORTED = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}|\[([\da-fA-F:.]+)\](?::\d{1,5})?", re.ASCII)
 _HOST = re.compile(r"(\[[\da-f:.]+\]|[\w.-]+)(:\d{1,5})?", re.ASCII)
+
+
+LOCAL = (".local", ".internal", ".svc", ".localhost", ".home.arpa")
+"""Names that nobody can register."""
 
 
 class Place:
@@ -39,8 +45,8 @@ class Place:
 
     def refusal(self, peer: str, host: str) -> str:
         """Why a request of `peer` for this Host is not answered; blank: it is."""
-        if not self._here and self._settings.certificate is None and not self._trusted(peer):
-            return "this console is reached through its proxy only"
+        if not self._here and self._settings.certificate is None and not self.trusts(peer):
+            return f"this console is reached through its proxy only, and {peer[:64]} is none of console.trusted_proxies"
         match = _HOST.fullmatch(host.lower())
         name = match[1].strip("[]") if match else ""
         if not name:
@@ -51,6 +57,19 @@ class Place:
             return ""
         return f"this console is not {host[:200]}"
 
+    def refusal_of_health(self, headers: Headers) -> str:
+        """Why /live, /ready and /metrics are not for this request; blank: they are. Who scrapes them names the console by its
+        address, or by a name of its own network: a name that somebody may register could be of a page that reads them in a
+        browser."""
+        if why := refusal(self._settings.host, headers):
+            return why
+        host = headers.get("host", "").lower()
+        match = _HOST.fullmatch(host)
+        name = match[1].strip("[]") if match else ""
+        local = "." not in name or name.endswith(LOCAL) or _is_address(name) or is_loopback(name)
+        known = name in ((self._public.hostname or "").lower(), self._settings.host.lower())
+        return "" if name and (local or known) else f"this console is not {host[:200]}: ask it by its address"
+
     def same_origin(self, headers: Headers) -> bool:
         """Whether a page of the console sent the request, as its browser says by Origin or Sec-Fetch-Site."""
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
@@ -59,11 +78,12 @@ class Place:
         own = {self._settings.public_url, f"{'https' if self.https else 'http'}://{headers.get('host', '').lower()}"}
         return (origin is None or origin.lower() in own) and site in (None, "same-origin")
 
-    def address(self, peer: str, forwarded: str) -> str:
-        """Who asks: the peer, or where a trusted proxy asks, the last address in X-Forwarded-For that is none of them."""
-        addresses = [part.strip() for part in forwarded.split(",") if part.strip()]
-        while self._trusted(peer) and addresses:
-            peer = addresses.pop()
+    def address(self, peer: str, forwarded: Sequence[str]) -> str:
+        """Who asks: the peer, or where a trusted proxy asks, the last address in X-Forwarded-For that is none of them.
+        `forwarded`: all lines of that header, as a proxy may write its own beside that of the browser."""
+        addresses = [part.strip() for part in ",".join(forwarded).split(",") if part.strip()]
+        while self.trusts(peer) and addresses:
+            peer = _bare(addresses.pop())
         return peer[:64]
 
     def url(self, path: str, port: int) -> str:
@@ -82,9 +102,25 @@ class Place:
         here = f"{'https' if self.https else 'http'}://{headers.get('host', '').lower()}"
         return (self._settings.public_url or here) + path
 
-    def _trusted(self, peer: str) -> bool:
+    def trusts(self, peer: str) -> bool:
+        """Whether it is one of the proxies that the settings name."""
         try:
             address = ip_address(peer)
         except ValueError:
             return False
-        return any(address in network for network in self._proxies)
+        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        return any((mapped or address) in network for network in self._proxies)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _bare(address: str) -> str:
+    """An address of X-Forwarded-For without its port: some proxies write one, and each connection has another."""
+    match = _PORTED.fullmatch(address)
+    return (match[1] or match[2]) if match else address

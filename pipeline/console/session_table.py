@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
@@ -21,7 +21,7 @@ ENDED = 1 << 62
 """Added to the version of a row that ended: no later change by somebody who did not know opens it again."""
 _READ = """
 SELECT hash, kind, actor, roles, way, entry, toUnixTimestamp64Milli(created_at), toUnixTimestamp64Milli(seen_at), ended, version
-FROM console_sessions FINAL WHERE hash = {hash:String}"""
+FROM console_sessions FINAL WHERE hash IN %(keys)s"""
 
 
 class Row(NamedTuple):
@@ -60,12 +60,13 @@ class SessionTable:
 
     def read(self, key: str) -> Row | None:
         """The newest version of the row with this hash."""
+        return self.read_all([key]).get(key)
+
+    def read_all(self, keys: Sequence[str]) -> dict[str, Row]:
+        """The newest version of the rows with these hashes, by hash, in one question. Some may not be there."""
         with self.asking() as client:
-            rows = client.query(_READ, {"hash": key}).result_rows
-        if not rows:
-            return None
-        key, kind, actor, roles, way, entry, created, seen, ended, version = rows[0]
-        return Row(key, kind, actor, tuple(roles), way, entry, created / 1000, seen / 1000, bool(ended), int(version))
+            rows = client.query(_READ, {"keys": tuple(keys)}).result_rows
+        return {row[0]: _row(*row) for row in rows}
 
     def write(self, row: Row, once: str = "") -> Row:
         """Writes the next version of a row, which the table has on return. Of several writes with the same token `once`, only
@@ -93,6 +94,12 @@ class SessionTable:
             yield self._client
         except (ClickHouseError, OSError) as error:
             raise UnreachableError(f"ClickHouse: {reason(error)}") from None
+
+
+def _row(
+    key: str, kind: Kind, actor: str, roles: list[str], way: str, entry: str, created: int, seen: int, ended: int, version: int
+) -> Row:
+    return Row(key, kind, actor, tuple(roles), way, entry, created / 1000, seen / 1000, bool(ended), int(version))
 
 
 def _time(seconds: float) -> str:

@@ -33,8 +33,8 @@ class Stream:
     It never holds up who writes: when too much waits, it is dropped, and its connection is cut off (`cut`).
     """
 
-    def __init__(self, session: str, cut: Callable[[], None] | None = None) -> None:
-        self.session = session
+    def __init__(self, session: str, cut: Callable[[], None] | None = None, person: str = "") -> None:
+        self.session, self.person = session, person
         self.dropped = False
         self._cut = cut
         self._waiting: list[bytes] = []

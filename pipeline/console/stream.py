@@ -37,8 +37,8 @@ BACK = 500
 """Records of each partition that are read at the start: pages that were open before a restart miss nothing."""
 BEAT_S = 15.0
 """A proxy closes what is silent for a minute."""
-MOST_STREAMS = 400
-"""Of MOST connections (console/connections.py): pages need some, too."""
+MOST_STREAMS, MOST_OF_PERSON = 400, 40
+"""Of MOST connections (console/connections.py): pages need some, too; and of one person, in all their browsers."""
 log = logging.getLogger("earshot.console")
 
 
@@ -96,9 +96,13 @@ class Hub:
         """No more streams: as many are open as may be, or it is closed."""
         return len(self._streams) >= MOST_STREAMS or self._closed
 
-    def open(self, session: str, after: str | None, cut: Callable[[], None] | None = None) -> Stream:
+    def of(self, person: str) -> int:
+        """How many are open of this person."""
+        return sum(stream.person == person for stream in self._streams)
+
+    def open(self, session: str, after: str | None, cut: Callable[[], None] | None = None, person: str = "") -> Stream:
         """A stream of all that comes after the place, or without one from now on."""
-        stream = Stream(session, cut)
+        stream = Stream(session, cut, person)
         self._streams.add(stream)
         if self._whole:
             self._catch_up(stream, after)
@@ -201,12 +205,15 @@ class Hub:
         return datetime.fromtimestamp(self._clock(), UTC)
 
 
-def sse_response(request: Request, hub: Hub, session: str = "") -> Response:
-    """The answer to a page that wants to be told; 503 if too many are open."""
+def sse_response(request: Request, hub: Hub, session: str = "", person: str = "") -> Response:
+    """The answer to a page of this person that wants to be told; 503 if too many are open, 429 if too many of theirs are."""
+    if person and hub.of(person) >= MOST_OF_PERSON:
+        return PlainTextResponse(f"{MOST_OF_PERSON} of your pages are told of changes: close some", 429, {"Retry-After": "10"})
     if hub.full:
         return PlainTextResponse(f"{MOST_STREAMS} pages are told of changes: close some", 503, {"Retry-After": "10"})
     after = request.headers.get("last-event-id") or request.query_params.get("after")
-    return _Told(hub, session, after, getattr(request.state, "abort", None))
+    cut = getattr(request.state, "abort", None)
+    return _Told(lambda: hub.open(session, after, cut, person), hub, cut)
 
 
 class _Told(Response):
@@ -214,13 +221,13 @@ class _Told(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, hub: Hub, session: str, after: str | None, cut: Callable[[], None] | None) -> None:
+    def __init__(self, begin: Callable[[], Stream], hub: Hub, cut: Callable[[], None] | None) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
-        self._hub, self._session, self._after, self._cut = hub, session, after, cut
+        self._begin, self._hub, self._cut = begin, hub, cut
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        stream = self._hub.open(self._session, self._after, self._cut)
+        stream = self._begin()
         gone = asyncio.create_task(_lost_with(receive, stream))
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})

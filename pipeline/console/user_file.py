@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import yaml
@@ -23,15 +25,40 @@ def add_user(path: Path, name: str, roles: Sequence[str], ask: Callable[[], str]
     """Adds a person with the password that `ask` gives, in place of one of that name; returns whether there was one.
 
     A new line is put behind the others, and the rest of the file stays as it is; where that can't be (a line is replaced, the
-    file has another form), the file is written anew, without its comments. Raises SettingsError, and then writes nothing.
+    file has another form), the file is written anew, without its comments. Of several at once each adds its person: the file
+    is read again behind a lock, after the password. Raises SettingsError, and then writes nothing.
     """
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    before = parse(text.encode(), path, Users).users if text.strip() else ()
+    _read(path)
     user = _checked(name, roles, _NOBODY)
     user = user.model_copy(update={"password": HASHER.hash(_strong(ask()))})
-    after = (*(each for each in before if each.name != name), user)
-    _write(path, _appended(text, user, Users(users=after), path) or _HEAD + "".join(map(_block, after)))
+    with _alone(path):
+        text, before = _read(path)
+        after = (*(each for each in before if each.name != name), user)
+        _write(path, _appended(text, user, Users(users=after), path) or _HEAD + "".join(map(_block, after)))
     return len(after) == len(before)
+
+
+def _read(path: Path) -> tuple[str, tuple[User, ...]]:
+    """The text and its users; none: there is no file."""
+    try:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {getattr(error, 'strerror', None) or 'it is no text'}") from None
+    return text, parse(text.encode(), path, Users).users if text.strip() else ()
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One at a time, of all who write files in this folder: it is the folder that is locked, as the file is replaced."""
+    try:
+        folder = os.open(path.resolve().parent, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from None
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _checked(name: str, roles: Sequence[str], password: str) -> User:
@@ -63,14 +90,26 @@ def _appended(text: str, user: User, wanted: Users, path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """At once: the console never reads half a file. A new one is its owner's alone."""
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
+    """At once, and for good: the console never reads half a file, nor is there one after a power cut. Who owns the file keeps
+    it, if this user may give it to them; a new one is its owner's alone. A link stays one."""
+    path = path.resolve()
     part = path.with_name(f".{path.name}.part")
     try:
+        old = path.stat() if path.exists() else None
         part.unlink(missing_ok=True)
         with open(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), mode)
+            if old is not None:
+                with suppress(PermissionError):
+                    os.fchown(file.fileno(), old.st_uid, old.st_gid)
+                os.fchmod(file.fileno(), old.st_mode & 0o777)
             file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         part.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from None

@@ -12,7 +12,8 @@ import pytest
 from starlette.applications import Starlette
 
 from pipeline.config.settings import Settings
-from pipeline.console.connections import Server, listen
+from pipeline.console.connections import Server
+from pipeline.console.door import listen
 from tests.support.console import app_of
 from tests.support.oidc_provider import OidcProvider
 

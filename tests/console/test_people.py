@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,24 @@ def test_people_are_added_and_replaced_and_comments_stay(tmp_path: Path) -> None
     assert not people.stands("ines", ines.entry)
     assert people.check("ines", LONG) is None and people.check("ines", "another good one")
     assert people.now().keys() == {"ines", "otto"}
+
+
+def test_of_people_who_are_added_at_once_nobody_is_lost(tmp_path: Path) -> None:
+    real = tmp_path / "real.yaml"
+    (tmp_path / "users.yaml").symlink_to(real)
+    file = tmp_path / "users.yaml"
+
+    def asked() -> str:
+        if len(People(file).now() if real.exists() else ()) == 0:  # while it waits for the password, somebody else is faster
+            assert not add_user(file, "faster", ["ops"], lambda: LONG)
+        return LONG
+
+    assert not add_user(file, "slow", ["ops"], asked)
+    assert People(file).now().keys() == {"faster", "slow"} and file.is_symlink()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: add_user(file, f"person{number}", ["viewer"], lambda: LONG), range(6)))
+    assert len(People(file).now()) == 8
+    assert {each.name for each in tmp_path.iterdir()} == {"real.yaml", "users.yaml"}
 
 
 @pytest.mark.parametrize(

@@ -70,11 +70,36 @@ def test_a_published_port_of_a_container_is_this_machine() -> None:
 
 def test_who_asks_is_what_a_trusted_proxy_says_and_nobody_else() -> None:
     place = Place(ConsoleSettings.model_validate(PROXY))
-    assert place.address("10.0.0.7", "192.0.2.9") == "192.0.2.9"
-    assert place.address("10.0.0.7", "6.6.6.6, 192.0.2.9, fd00::3") == "192.0.2.9"
-    assert place.address("192.0.2.1", "6.6.6.6") == "192.0.2.1"
-    assert place.address("10.0.0.7", "") == place.address("10.0.0.7", " , ") == "10.0.0.7"
-    assert place.address("10.0.0.7", "x" * 5000) == "x" * 64
+    assert place.address("10.0.0.7", ["192.0.2.9"]) == "192.0.2.9"
+    assert place.address("10.0.0.7", ["6.6.6.6, 192.0.2.9, fd00::3"]) == "192.0.2.9"
+    assert place.address("10.0.0.7", ["6.6.6.6", "192.0.2.9"]) == "192.0.2.9", "a proxy's own line comes last"
+    assert place.address("192.0.2.1", ["6.6.6.6"]) == "192.0.2.1"
+    assert place.address("10.0.0.7", []) == place.address("10.0.0.7", [" , "]) == "10.0.0.7"
+    assert place.address("10.0.0.7", ["x" * 5000]) == "x" * 64
+    assert place.address("::ffff:10.0.0.7", ["192.0.2.9:4711"]) == "192.0.2.9"
+    assert place.address("10.0.0.7", ["6.6.6.6:1, [2001:db8::1]:443, [fd00::3], 10.0.0.7:80"]) == "2001:db8::1"
+
+
+@pytest.mark.parametrize(
+    ("host", "answered"),
+    [
+        ("10.1.2.3:9405", True),
+        ("[fd00::5]:9405", True),
+        ("console:9405", True),
+        ("console.earshot.svc:9405", True),
+        ("console.earshot.svc.cluster.local", True),
+        ("earshot.example", True),
+        ("EARSHOT.example:9405", True),
+        ("evil.example:9405", False),
+        ("10.1.2.3.evil.example", False),
+        ("", False),
+    ],
+)
+def test_who_scrapes_names_the_console_by_an_address_or_a_name_of_its_network(host: str, answered: bool) -> None:
+    place = Place(ConsoleSettings.model_validate(PROXY))
+    assert (place.refusal_of_health(Headers({"host": host})) == "") is answered
+    assert place.refusal_of_health(Headers({"host": host, "origin": "https://evil.example"}))
+    assert place.refusal_of_health(Headers({"host": host, "sec-fetch-site": "cross-site"}))
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,7 @@ def test_by_tls_of_its_own(start: Start, tmp_path: Path) -> None:
     context = ssl.create_default_context()
     ca.configure_trust(context)
     console.says("the console is at https://127.0.0.1")
+    silent = socket.create_connection(("127.0.0.1", console.port), 50)  # asyncio alone waits 60 s for a handshake
     connection = http.client.HTTPSConnection("127.0.0.1", console.port, context=context, timeout=20)
     path = "/login/" + login_url(console.settings).rpartition("/")[2]
     connection.request("POST", path, headers={"Origin": f"https://127.0.0.1:{console.port}"})
@@ -127,6 +128,8 @@ def test_by_tls_of_its_own(start: Start, tmp_path: Path) -> None:
     assert answer.status == 303 and (answer.headers["Set-Cookie"] or "").startswith("__Host-earshot=")
     assert "max-age" in answer.headers["Strict-Transport-Security"]
     connection.close()
+    assert _ends(silent)
+    silent.close()
 
 
 def test_a_taken_port_and_a_place_in_clear_are_one_line(start: Start) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event
 
@@ -14,8 +14,8 @@ from starlette.applications import Starlette
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clock import wall
 from pipeline.config.settings import Settings
-from pipeline.console.session_table import Row, SessionTable, hash_of
-from pipeline.console.sessions import Sessions
+from pipeline.console.session_table import Row, SessionTable, hash_of, new_token
+from pipeline.console.sessions import FRESH_S, IN_USE_S, LONGEST_S, TRUST_S, Sessions
 from pipeline.errors import UnreachableError
 from tests.support.console import Browser, app_of, link, password, table, users_file
 
@@ -123,7 +123,24 @@ async def test_idle_for_eight_hours_and_it_is_over(emptied: Settings) -> None:
     assert await sessions.find(token, note=False)
     now += 60
     assert await sessions.find(token) is None
+    token, opened = await sessions.open("ines", ("ops",), "password", ""), now
+    while now + 3600 < opened + LONGEST_S:
+        now += 3600
+        assert await sessions.find(token)
+    now += 3600
+    assert await sessions.find(token) is None, "it has an end, whatever its person does"
     sessions.close()
+
+
+def test_what_an_open_page_asks_by_itself_keeps_nobody_logged_in(ines: Browser, app: Starlette, emptied: Settings) -> None:
+    sessions = app.state.desk.sessions
+    sessions._clock = lambda: wall() + 7 * 3600
+    row = table(emptied).read(hash_of(ines.cookie))
+    for path in "/now/alerts", "/now/waiting", "/now/tones", "/backtests/none":
+        assert ines.get(path, hx_request="true").status_code in (200, 404)
+    assert row is not None and table(emptied).read(hash_of(ines.cookie)) == row
+    ines.get("/record")
+    assert table(emptied).read(hash_of(ines.cookie)) != row
 
 
 async def test_a_late_note_that_somebody_is_there_opens_nothing_that_has_ended(emptied: Settings) -> None:
@@ -134,7 +151,7 @@ async def test_a_late_note_that_somebody_is_there_opens_nothing_that_has_ended(e
     await one.end(token)
     assert row is not None
     table(emptied).write(row._replace(seen_at=now + 3600))
-    now += 1
+    now += FRESH_S
     assert await other.find(token) is None
     for each in one, other:
         each.close()
@@ -163,6 +180,87 @@ class Held(SessionTable):
             self.waiting.append(gate := Event())
             assert gate.wait(20)
         return super().write(row, once)
+
+
+class Asked(SessionTable):
+    """It counts its questions; while `gate` is set, those for more than the hashes in `known` wait until the test opens it."""
+
+    def __init__(self, connect: Callable[[], Client]) -> None:
+        super().__init__(connect)
+        self.questions, self.known = 0, set[str]()
+        self.gate: Event | None = None
+
+    def read_all(self, keys: Sequence[str]) -> dict[str, Row]:
+        self.questions += 1
+        if self.gate is not None and not self.known.issuperset(keys):
+            assert self.gate.wait(60)
+        return super().read_all(keys)
+
+
+async def test_all_sessions_in_use_are_one_question(emptied: Settings) -> None:
+    now, store = wall(), Asked(table(emptied)._connect)
+    sessions, elsewhere = (Sessions(each, lambda row: True, 8 * 3600, lambda: now) for each in (store, table(emptied)))
+    tokens = [await sessions.open(f"person {number}", ("ops",), "password", "") for number in range(5)]
+    gone = await sessions.open("gone", ("ops",), "password", "")
+    for _ in range(40):
+        now += FRESH_S / 2
+        await sessions.refresh()
+        assert all([await sessions.find(token) for token in tokens])
+    assert store.questions == 40
+    assert not sessions._known[hash_of(gone)].asked_at >= now - IN_USE_S, "nobody uses it"
+    assert await elsewhere.end(tokens[0])
+    with clickhouse_client(emptied.clickhouse) as client:
+        client.command("DELETE FROM console_sessions WHERE hash = {hash:String}", {"hash": hash_of(tokens[1])})
+    await sessions.refresh()
+    assert [await sessions.find(token) is not None for token in tokens] == [False, False, True, True, True]
+    for each in sessions, elsewhere:
+        each.close()
+
+
+async def test_while_clickhouse_hangs_known_people_go_on_for_an_hour_and_no_end_is_undone(
+    emptied: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.console.sessions.WAIT_S", 0.1)
+    now, store = wall(), Asked(table(emptied)._connect)
+    sessions = Sessions(store, lambda row: True, 8 * 3600, lambda: now)
+    token, leaving = [await sessions.open(name, ("ops",), "password", "") for name in ("ines", "otto")]
+    store.gate = Event()
+    now += FRESH_S
+    assert await sessions.find(token) and await sessions.find(token, note=False)
+    assert store.questions == 1, "nobody waits again so soon"
+    await sessions.end(leaving)
+    now += TRUST_S - FRESH_S - 1
+    assert await sessions.find(token, note=False) and await sessions.find(leaving) is None
+    now += 2
+    with pytest.raises(UnreachableError, match="for too long"):
+        await sessions.find(token)
+    assert await sessions.find(leaving) is None
+    store.gate.set()
+    store.gate = None
+    await sessions.settle()
+    await sessions.refresh()
+    assert await sessions.find(token) and await sessions.find(leaving) is None
+    sessions.close()
+
+
+async def test_cookies_that_nobody_has_keep_nobody_waiting(emptied: Settings) -> None:
+    now, store = wall(), Asked(table(emptied)._connect)
+    sessions = Sessions(store, lambda row: True, 8 * 3600, lambda: now)
+    token = await sessions.open("ines", ("ops",), "password", "")
+    for shape in ("", "x", "A" * 42, "A" * 44, "A" * 42 + "/"):
+        assert await sessions.find(shape) is None
+    assert await sessions.find("B" * 43) is None and await sessions.find("B" * 43) is None
+    assert store.questions == 1, "what is none is known for a minute"
+    store.gate, store.known = Event(), {hash_of(token)}
+    flood = [asyncio.create_task(sessions.find(new_token(), holder=f"10.6.6.{number % 9}")) for number in range(90)]
+    while store.questions < 3:
+        await asyncio.sleep(0.01)
+    now += FRESH_S
+    assert await sessions.find(token)
+    assert store.questions == 4, "two of them are asked for at a time"
+    store.gate.set()
+    assert not any(await asyncio.gather(*flood))
+    sessions.close()
 
 
 async def test_an_end_that_is_written_twice_at_once_ends_once(emptied: Settings) -> None:

@@ -270,11 +270,14 @@ async def test_a_change_that_can_not_be_shown_stops_nothing(kafka_settings: Kafk
 
 
 async def test_more_streams_than_may_be_are_refused(kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "MOST_STREAMS", 1)
-    async with served(Hub(kafka_settings, shown)) as site, site.page() as first:
+    monkeypatch.setattr(stream, "MOST_STREAMS", 2)
+    monkeypatch.setattr(stream, "MOST_OF_PERSON", 1)
+    async with served(Hub(kafka_settings, shown)) as site, site.page(person="vera") as first:
         assert first.status.startswith("HTTP/1.1 200")
-        async with site.page() as second:
-            assert second.status.startswith("HTTP/1.1 503")
+        async with site.page(session="another", person="vera") as second:
+            assert second.status.startswith("HTTP/1.1 429"), "of all that may be one has a part"
+        async with site.page(person="otto") as second, site.page(person="ines") as third:
+            assert second.status.startswith("HTTP/1.1 200") and third.status.startswith("HTTP/1.1 503")
 
 
 async def test_a_silent_stream_has_heartbeats(kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from pipeline.config.settings import Settings
-from pipeline.console.connections import Server, listen
+from pipeline.console.connections import Server
 from pipeline.console.desk import Desk
+from pipeline.console.door import listen
 from tests.support.console import app_of, link
 
 CHROMIUM = shutil.which("chromium")

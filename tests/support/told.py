@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipeline.console.connections import Server, listen
+from pipeline.console.connections import Server
+from pipeline.console.door import listen
 from pipeline.console.stream import Hub, sse_response
 
 
@@ -75,9 +76,11 @@ class Site(NamedTuple):
     port: int
 
     @asynccontextmanager
-    async def page(self, after: str | None = None, last_id: str = "", session: str = "") -> AsyncIterator[Page]:
+    async def page(
+        self, after: str | None = None, last_id: str = "", session: str = "", person: str = ""
+    ) -> AsyncIterator[Page]:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 22)
-        query = f"?session={session}" + (f"&after={after}" if after is not None else "")
+        query = f"?session={session}&person={person}" + (f"&after={after}" if after is not None else "")
         header = f"Last-Event-ID: {last_id}\r\n" if last_id else ""
         writer.write(f"GET /changes{query} HTTP/1.1\r\nHost: here\r\n{header}\r\n".encode())
         page = Page(reader, writer)
@@ -95,7 +98,8 @@ async def served(hub: Hub, start: bool = True) -> AsyncIterator[Site]:
     """The hub behind uvicorn, as the console runs it."""
 
     async def changes(request: Request) -> Response:
-        return sse_response(request, hub, request.query_params.get("session", ""))
+        asked = request.query_params
+        return sse_response(request, hub, asked.get("session", ""), asked.get("person", ""))
 
     app = Starlette(routes=[Route("/changes", changes)])
     server = Server(app, None, None, hub.end_all)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 
 import orjson
 from starlette.requests import Request
@@ -14,6 +15,9 @@ from pipeline.console import one_time
 from pipeline.console.desk import Desk
 from pipeline.console.form import local
 from pipeline.console.roles import Person, known_roles
+from pipeline.console.session_table import Row
+from pipeline.console.sessions import TOKEN
+from pipeline.console.throttle import network
 from pipeline.errors import UnreachableError
 from pipeline.monitoring.console_metrics import LOGIN
 from schemas.acts import Act
@@ -62,7 +66,7 @@ async def link(request: Request) -> Response:
     """GET /login/TOKEN: only a button, as what previews links must not use it up."""
     desk: Desk = request.app.state.desk
     token = request.path_params["token"]
-    row = await desk.sessions.run(lambda: one_time.standing(desk.sessions.table, token, desk.clock))
+    row = await _of_link(request, lambda: one_time.standing(desk.sessions.table, token, desk.clock))
     return desk.page(request, "link.html", 200 if row else 404, row=row)
 
 
@@ -70,10 +74,18 @@ async def use_link(request: Request) -> Response:
     """POST /login/TOKEN"""
     desk: Desk = request.app.state.desk
     token = request.path_params["token"]
-    row = await desk.sessions.run(lambda: one_time.take(desk.sessions.table, token, desk.clock))
+    row = await _of_link(request, lambda: one_time.take(desk.sessions.table, token, desk.clock))
     if row is None:
         return desk.page(request, "link.html", 404, row=None)
     return await enter(request, row.actor, row.roles, "link", "", "/")
+
+
+async def _of_link(request: Request, ask: Callable[[], Row | None]) -> Row | None:
+    """What the table says of the link of this address: whoever asks may be anybody."""
+    desk: Desk = request.app.state.desk
+    if not TOKEN.fullmatch(request.path_params["token"]):
+        return None
+    return await desk.sessions.stranger(ask, network(request.state.address))
 
 
 async def out(request: Request) -> Response:

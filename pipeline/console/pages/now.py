@@ -67,7 +67,7 @@ async def tones(request: Request) -> Response:
 async def stream(request: Request) -> Response:
     """GET /now/stream: changes of alerts as they come (console/stream.py, console/live.py)."""
     desk: Desk = request.app.state.desk
-    return sse_response(request, desk.hub, request.state.token)
+    return sse_response(request, desk.hub, request.state.token, request.state.person.name)
 
 
 async def _problems(settings: Settings, which: Filter) -> list[str]:

@@ -24,6 +24,7 @@ from schemas.acts import Act
 BEGIN, BACK = "/login/oidc", "/login/oidc/back"
 MOVED = "moved"
 """A parameter: a browser is sent to the public name once, as some proxies don't tell which name it asked."""
+NOBODY = "Nobody can be logged in now: ClickHouse does not answer."
 OVER = "This login is over, or another browser began it. Begin again."
 log = logging.getLogger("earshot.console")
 
@@ -60,7 +61,8 @@ async def back(request: Request) -> Response:
             await note(request, Act(error.name, "console", "log in", "oidc", outcome=str(error)))
         answer = _failed(request, oidc, error, login.going, login.kept)
     except UnreachableError as error:
-        answer = desk.login(request, 503, next=login.going, kept=login.kept, problem=f"Nobody can be logged in now: {error}.")
+        log.warning("a login by OpenID Connect failed: %s", error)
+        answer = desk.login(request, 503, next=login.going, kept=login.kept, problem=NOBODY)
     desk.oidc_cookie.take(answer)
     return answer
 
