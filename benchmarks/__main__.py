@@ -16,7 +16,8 @@ def main(
     figure: Annotated[list[str] | None, typer.Argument(help="Figures to measure, by name or its beginning. None: all.")] = None,
     short: Annotated[bool, typer.Option("--short", help="Small counts: a look whether all works, no figures to keep.")] = False,
     rows: Annotated[
-        int | None, typer.Option("--rows", min=10_000, help="Interactions that named queries are asked about.")
+        int | None,
+        typer.Option("--rows", min=10_000, help="Interactions that named queries, and pages of the console, are asked about."),
     ] = None,
     seconds: Annotated[int | None, typer.Option("--seconds", min=1, help="How long streams of events last.")] = None,
     json_file: Annotated[Path, typer.Option("--json", help="Where the figures go.")] = Path("build/bench.json"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from math import exp, log
 from zlib import crc32
@@ -35,6 +37,19 @@ def stream(
         producer.produce(topic, b'{"brands":["%s"],%s' % (_brand(record.key), record.value[1:]), record.key)
     if producer.flush(60):
         raise RuntimeError("not all events were acknowledged")
+
+
+@contextmanager
+def streaming(settings: Settings, rate: int) -> Iterator[None]:
+    """So many events a second until the end of the block."""
+    ended = threading.Event()
+    busy = threading.Thread(target=stream, args=(settings, rate, 86_400, lambda: not ended.is_set()))
+    busy.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        busy.join()
 
 
 def _brand(key: bytes) -> bytes:

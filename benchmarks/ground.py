@@ -132,10 +132,11 @@ def producing(settings: Settings, **config: Any) -> Iterator[Any]:
 class Worker:
     """A worker process; `started` is when it said that it reads: partitions are assigned and seeded, nothing is fetched yet."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, port: int = 0) -> None:
+        """`port`: where it tells how it is; 0: any."""
         given = settings.model_copy(
             update={
-                "worker": settings.worker.model_copy(update={"health_port": 0}),
+                "worker": settings.worker.model_copy(update={"health_port": port}),
                 "privacy": PrivacySettings(hash_key=SecretStr("benchmark")),
             }
         )

@@ -6,7 +6,6 @@ default, so it is about the last 30 days. Time: from the call until the answer i
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from clickhouse_connect.driver.client import Client
 from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks.alerts import Control, rules_file
-from benchmarks.branded import stream
+from benchmarks.branded import streaming
 from benchmarks.ground import Worker, ground
 from benchmarks.identity_tables import database
 from benchmarks.progress import bar
@@ -67,7 +66,7 @@ def figures(rows: int, seconds: int) -> Iterator[Figure]:
     with ground() as stage, database(stage, "queries") as plain, clickhouse_client(plain.clickhouse) as client:
         fill(client, size)
         roll_up(client, size)
-        _settle(client)
+        settle(client)
         disk = _disk(client)
         asked = cases()
         settings = plain.model_copy(update={"alerts": rules_file(stage.folder, None)})
@@ -131,20 +130,14 @@ def _rounds(client: Client, cases: Sequence[Case], phase: str, seconds: int) -> 
 @contextmanager
 def _streaming(settings: Settings) -> Iterator[None]:
     """A worker, control, and RATE rows a second, until the end of the block."""
-    _begin_rollups(settings)
-    ended = threading.Event()
+    begin_rollups(settings)
     with Worker(settings) as worker, Control(settings):
         worker.wait_until_it_reads()
-        busy = threading.Thread(target=stream, args=(settings, RATE, 86_400, lambda: not ended.is_set()))
-        busy.start()
-        try:
+        with streaming(settings, RATE):
             yield
-        finally:
-            ended.set()
-            busy.join()
 
 
-def _begin_rollups(settings: Settings) -> None:
+def begin_rollups(settings: Settings) -> None:
     """The job has heard all signals, of which there is none: else it would fill its tables once more."""
     consumer = Consumer({**settings.kafka.client(), "group.id": f"{settings.kafka.group}-rollups", "log_level": 3})
     try:
@@ -153,7 +146,7 @@ def _begin_rollups(settings: Settings) -> None:
         consumer.close()
 
 
-def _settle(client: Client) -> None:
+def settle(client: Client) -> None:
     """Waits until nothing is merged."""
     while client.command("SELECT count() FROM system.merges"):
         time.sleep(0.5)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from benchmarks import (
     alerts,
     campaigns_live,
+    console_pages,
+    console_streams,
     end_to_end,
     identity,
     identity_import,
@@ -162,6 +164,8 @@ MEASUREMENTS: tuple[Measurement, ...] = (
         30,
         lambda sizes: rollups_live.beside_figures(sizes.latency_rate, min(120, sizes.latency_seconds), sizes.runs),
     ),
+    Measurement(console_pages.NAMES, 30, lambda sizes: console_pages.figures(sizes.interactions, sizes.latency_seconds)),
+    Measurement(console_streams.NAMES, 5, lambda sizes: console_streams.figures(min(120, sizes.latency_seconds))),
     Measurement(peers.NAMES, 9, lambda sizes: peers.figures(*sizes.peers, sizes.runs)),
 )
 
