@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-MOST_WAITING = 2_000
-"""Events that may wait for one stream, besides what its connection holds. Streams share them, so they cost no memory of
-their own."""
+MOST_WAITING = 4_000
+"""Events that may wait for one stream, besides what its connection holds: more than are kept for who comes back. Streams share
+them, so they cost no memory of their own."""
+BLOCK = 64 << 10
+"""Bytes that are sent together. A connection holds about as much; these are a stream's own."""
 BEAT = b": beat\n\n"
 
 
@@ -70,10 +72,14 @@ class Stream:
             self._cut()
 
     async def take(self) -> bytes:
-        """All that waits, together, as soon as there is something; nothing: it is over."""
+        """What waits, up to a BLOCK or one event together, as soon as there is something; nothing: it is over."""
         while not self._waiting and not self._over:
             self._some.clear()
             await self._some.wait()
-        block = b"".join(self._waiting)
-        self._waiting.clear()
+        size = count = 0
+        while count < len(self._waiting) and (not count or size + len(self._waiting[count]) <= BLOCK):
+            size += len(self._waiting[count])
+            count += 1
+        block = b"".join(self._waiting[:count])
+        del self._waiting[:count]
         return block

@@ -114,8 +114,8 @@ class Hub:
     def _catch_up(self, stream: Stream, after: str | None) -> None:
         """Tells it what it missed; from then on it is told of all that comes. None: it missed nothing."""
         missed = [] if after is None else self._ring.since(after)
-        if missed:
-            stream.put(b"".join(missed))
+        for event in missed or ():
+            stream.put(event)
         stream.put(self._state(self.place))
         if missed is None:
             stream.put(encoded(Said("reload", "what came meanwhile is not kept any more")))
