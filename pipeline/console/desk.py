@@ -25,7 +25,7 @@ from pipeline.console.cookies import Cookie
 from pipeline.console.figures import Processes
 from pipeline.console.form import csrf_of, local
 from pipeline.console.libraries import Libraries
-from pipeline.console.live import shower, tell
+from pipeline.console.live import rows, shower, tell
 from pipeline.console.oidc.login import Oidc
 from pipeline.console.people import People
 from pipeline.console.place import Place
@@ -88,7 +88,9 @@ class Desk:
         )
         self.templates.globals |= {"asset": self.assets.url, "spark": spark, "bar": bar}
         self.templates.filters.update(FILTERS)
-        self.hub = Hub(self.settings.kafka, shower(self.templates), tell, self.clock)
+        alert_row = rows(self.templates)
+        self.templates.globals["alert_row"] = alert_row
+        self.hub = Hub(self.settings.kafka, shower(alert_row), tell, self.clock)
         self.control = ControlClient(self.settings)
         self.backtests = Backtests(self.settings, self.clock)
         self.done: dict[str, tuple[str, object]] = {}

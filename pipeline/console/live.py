@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import jinja2
 from markupsafe import Markup
@@ -14,16 +15,28 @@ from pipeline.console.stream import Show
 from schemas.alerts import Alert, State
 
 EVENT = "alert"
+ROWS = 2_000
+"""That are kept: of all that a page lists, and of what changes. They hold no post's text."""
 
 
-def shower(templates: jinja2.Environment) -> Show:
+def rows(templates: jinja2.Environment) -> Callable[[Alert], Markup]:
+    """What makes the row of an alert in a list, once for all pages and streams. Threads may call it."""
+
+    @lru_cache(ROWS)
+    def row(alert: Alert) -> Markup:
+        made: Markup = templates.get_template("alert_row.html").module.row(alert)  # type: ignore[attr-defined]  # a macro of it
+        return made
+
+    return row
+
+
+def shower(row: Callable[[Alert], Markup]) -> Show:
     """What makes the row of a change. Threads may call it."""
 
     def show(alert: Alert) -> Sequence[Said]:
         if alert.state is State.PENDING or alert.historical:
             return ()
-        row = templates.get_template("alert_row.html").module.row(alert)  # type: ignore[attr-defined]  # a macro of it
-        return (Said(EVENT, str(row)),)
+        return (Said(EVENT, str(row(alert))),)
 
     return show
 
