@@ -9,16 +9,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from datetime import datetime
 from threading import Event, Thread
 from typing import NamedTuple, Protocol
 
 import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import TopicDescription
 
 from pipeline.config.settings import KafkaSettings
 from pipeline.errors import EarshotError, MigrationError
-from pipeline.kafka.client import check_kafka, error_text, kafka_reason
+from pipeline.kafka.client import TopicId, check_kafka, error_text, kafka_reason
 from pipeline.queries.alert_tail import reached, tail_config
 from schemas.alerts import Alert, parse_alert
 from schemas.untyped import Row
@@ -26,6 +28,9 @@ from schemas.untyped import Row
 POLL_S, CATCH_UP_S, RETRY_S, PATIENCE_S = 0.5, 0.05, 1.0, 5.0
 """An idle broker answers each half second; one that did not for so long is away."""
 ASK_S, JOIN_S = 5.0, 3.0
+SAME_S = 5.0
+"""How often it is asked whether the topic is still the same: one that was made anew is read on without an error, at places that
+were of the old one."""
 AT_ONCE = 500
 log = logging.getLogger("earshot.console")
 
@@ -58,8 +63,9 @@ def as_json(state: State) -> str:
 class Heard(Protocol):
     """Who is told, in the thread that reads."""
 
-    def begun(self, places: Places, ends: Places) -> None:
-        """From `places` on, at the start and when what was to come next can't be had; behind `ends` it is news."""
+    def begun(self, places: Places, ends: Places, topic: str) -> None:
+        """From `places` on, at the start and when what was to come next can't be had; behind `ends` it is news. `topic`: the
+        topic's id."""
 
     def whole(self) -> None:
         """All that was there when it began has been told."""
@@ -81,6 +87,8 @@ class Changes:
         self._kafka, self._heard, self._back = kafka, heard, back
         self._topic = kafka.topic("alerts")
         self._next: dict[int, int] = {}
+        self._of = ""
+        """The id of the topic in which these are places."""
         self._stop = Event()
         self._thread = Thread(target=self._run, name="changes of alerts", daemon=True)
 
@@ -111,11 +119,12 @@ class Changes:
         watch = {"error_cb": self._failed, "stats_cb": self._counted, "statistics.interval.ms": 1000}
         consumer = Consumer({**tail_config(self._kafka), **watch, "auto.offset.reset": "error"})
         try:
-            places, ends = self._begin(consumer, partitions)
+            watched = TopicId(self._kafka, self._topic)
+            places, ends = self._begin(consumer, partitions, watched.told(watched.ask(ASK_S)))
             consumer.assign([TopicPartition(self._topic, n, offset) for n, offset in places.items()])
             self._heard.answered()
-            whole = False
-            while not self._stop.is_set():
+            whole, same = False, _Same(watched, self._of)
+            while not self._stop.is_set() and same():
                 if not whole and (whole := reached(consumer, ends)):
                     self._heard.whole()
                 first = consumer.poll(POLL_S if whole else CATCH_UP_S)
@@ -124,17 +133,18 @@ class Changes:
         finally:
             consumer.close()
 
-    def _begin(self, consumer: Consumer, partitions: int) -> tuple[Places, Places]:
-        """Where each partition is read from: where it was, or the last records; and where it ends now, if that is not there."""
+    def _begin(self, consumer: Consumer, partitions: int, of: str) -> tuple[Places, Places]:
+        """Where each partition of topic `of` is read from: where it was, or the last records; and where it ends now, if that is
+        not there."""
         bounds = dict[int, tuple[int, int]]()
         for n in range(partitions):
             low, high = consumer.get_watermark_offsets(TopicPartition(self._topic, n), timeout=ASK_S)
             bounds[n] = (low, high)
-        kept = self._next.keys() == bounds.keys() and all(low <= self._next[n] <= high for n, (low, high) in bounds.items())
+        same = of == self._of and self._next.keys() == bounds.keys()
         ends = {n: high for n, (_, high) in bounds.items()}
-        if not kept:
-            self._next = {n: max(low, high - self._back) for n, (low, high) in bounds.items()}
-            self._heard.begun(dict(self._next), ends)
+        if not (same and all(low <= self._next[n] <= high for n, (low, high) in bounds.items())):
+            self._next, self._of = {n: max(low, high - self._back) for n, (low, high) in bounds.items()}, of
+            self._heard.begun(dict(self._next), ends, of)
         return self._next, {n: end for n, end in ends.items() if self._next[n] < end}
 
     def _came(self, messages: Sequence[Message]) -> None:
@@ -158,6 +168,23 @@ class Changes:
             self._heard.lost(f"Kafka at {self._kafka.bootstrap}: no broker answers", silent)
         elif up:
             self._heard.answered()
+
+
+class _Same:
+    """Whether the topic is the one that it was, as far as is known: asked each SAME_S, without waiting for the answer."""
+
+    def __init__(self, topic: TopicId, of: str) -> None:
+        self._topic, self._of, self._due = topic, of, time.monotonic() + SAME_S
+        self._asked: Future[TopicDescription] | None = None
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if self._asked is None and now >= self._due:
+            self._asked = self._topic.ask(ASK_S)
+        elif self._asked is not None and self._asked.done():
+            answer, self._asked, self._due = self._asked, None, now + SAME_S
+            return answer.exception() is not None or TopicId.told(answer) == self._of
+        return True
 
 
 def silence(stats: Row, now: float) -> tuple[float, bool]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 MOST, MOST_BYTES = 2_000, 16 << 20
-_PLACE = re.compile(r"\d{1,19}(\.\d{1,19}){0,999}", re.ASCII)
+_OFFSETS = re.compile(r"\d{1,19}(\.\d{1,19}){0,999}", re.ASCII)
 
 
 class _Kept(NamedTuple):
@@ -20,11 +20,13 @@ class _Kept(NamedTuple):
 class Ring:
     """Bounded in changes and bytes.
 
-    A place is the next offset of each partition, as `17.0.4`: it means the same to another process.
+    A place is the topic's id and the next offset of each partition, as `Vf0Wn2c8Q7uO1m6d9Rk3Xg~17.0.4`: it means the same to
+    another process, and nothing once the topic was made anew.
     """
 
-    def __init__(self, places: Mapping[int, int], ends: Mapping[int, int]) -> None:
+    def __init__(self, places: Mapping[int, int], ends: Mapping[int, int], topic: str = "") -> None:
         """Begins at `places`; before `ends` nothing is news."""
+        self._topic = topic
         self._next = [places[n] for n in range(len(places))]
         self._first, self._ends = list(self._next), [ends[n] for n in range(len(places))]
         self._kept: deque[_Kept] = deque()
@@ -33,7 +35,8 @@ class Ring:
     @property
     def place(self) -> str:
         """Behind all that came, and behind what was there before it began."""
-        return ".".join(map(str, map(max, self._next, self._ends)))
+        offsets = ".".join(map(str, map(max, self._next, self._ends)))
+        return offsets and f"{self._topic}~{offsets}"
 
     def passed(self, partition: int, offset: int) -> str:
         """Goes on behind this record; the place there."""
@@ -51,9 +54,10 @@ class Ring:
 
     def since(self, place: str) -> list[bytes] | None:
         """The events after a place; None: some are not kept any more, or it is no place of this topic."""
-        if not _PLACE.fullmatch(place):
+        topic, _, offsets = place.partition("~")
+        if topic != self._topic or not _OFFSETS.fullmatch(offsets):
             return None
-        asked = [int(offset) for offset in place.split(".")]
+        asked = [int(offset) for offset in offsets.split(".")]
         if len(asked) != len(self._next):
             return None
         bounds = zip(self._first, asked, self._next, strict=True)

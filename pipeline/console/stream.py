@@ -132,8 +132,8 @@ class Hub:
                 stream.end(encoded(Said("ended", "the session is over: log in again")))
 
     # --- told by the thread that reads ---
-    def begun(self, places: Places, ends: Places) -> None:
-        self._soon(self._begun, places, ends)
+    def begun(self, places: Places, ends: Places, topic: str) -> None:
+        self._soon(self._begun, places, ends, topic)
 
     def whole(self) -> None:
         self._soon(self._caught_up)
@@ -161,8 +161,8 @@ class Hub:
             return ()
 
     # --- in the event loop ---
-    def _begun(self, places: Places, ends: Places) -> None:
-        before, self._ring, self._whole = self._ring.place, Ring(places, ends), False
+    def _begun(self, places: Places, ends: Places, topic: str) -> None:
+        before, self._ring, self._whole = self._ring.place, Ring(places, ends, topic), False
         if before:
             self._all(encoded(Said("reload", "Kafka has not kept what came meanwhile"), self.place))
             self._early |= dict.fromkeys(self._streams, self.place)

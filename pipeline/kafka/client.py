@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from concurrent.futures import Future
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient, TopicDescription
 
 from pipeline.config.settings import KafkaConfig, KafkaSettings
 from pipeline.errors import UnreachableError
@@ -48,6 +50,26 @@ def check_kafka(kafka: KafkaSettings, timeout: float = 5.0) -> dict[str, int]:
     if _REFUSED_CERTIFICATE in why and (problem := certificate_problem(kafka.client())):
         why = f"the broker's certificate is refused: {problem}"
     raise UnreachableError(f"Kafka at {kafka.bootstrap}: {why}")
+
+
+class TopicId:
+    """The broker's name for a topic since it was made: another one once it is made anew; of a broker that gives none always the
+    same."""
+
+    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
+        """Raises UnreachableError as `kafka_admin`."""
+        self._admin, self._topic = kafka_admin(kafka), topic
+
+    def ask(self, timeout: float) -> Future[TopicDescription]:
+        """For `told`. It fails with KafkaException without a broker or the topic."""
+        asked = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=timeout)
+        future: Future[TopicDescription] = asked[self._topic]
+        return future
+
+    @staticmethod
+    def told(answer: Future[TopicDescription]) -> str:
+        """Waits for it. Raises KafkaException."""
+        return str(answer.result().topic_id)
 
 
 def kafka_reason(error: KafkaException) -> str:

@@ -18,6 +18,7 @@ from pipeline.console.sse import Said
 from pipeline.console.stream import Hub
 from pipeline.embedded.child import free_port
 from pipeline.embedded.stack import Stack
+from pipeline.kafka.client import check_kafka
 from pipeline.kafka.topics import migrate_topics
 from schemas.alerts import Alert, dump
 from tests.support.control_api import alert
@@ -58,6 +59,11 @@ async def until(met: Callable[[], bool], timeout_s: float = 20) -> None:
     async with asyncio.timeout(timeout_s):
         while not met():
             await asyncio.sleep(0.02)
+
+
+def told_of(hub: Hub) -> int:
+    """Records that were told."""
+    return sum(map(int, hub.place.partition("~")[2].split(".")))
 
 
 def whole(site: Site) -> Callable[[], bool]:
@@ -105,7 +111,7 @@ async def test_who_comes_back_gets_what_came_meanwhile_also_from_another_process
             publish(kafka_settings, first)
             assert await names(page, 20) == as_told(first)
         publish(kafka_settings, second)
-        await until(lambda: sum(map(int, site.hub.place.split("."))) == 40)
+        await until(lambda: told_of(site.hub) == 40)
         async with site.page(last_id=page.last_id) as again:
             assert await names(again, 20) == as_told(second)
         async with site.page(after=page.last_id) as again:
@@ -124,7 +130,15 @@ async def test_who_is_away_for_too_long_is_told_to_load_the_page_anew(kafka_sett
     publish(kafka_settings, changes(30))
     async with served(Hub(kafka_settings, shown)) as site:
         await until(whole(site))
-        for place in ("9.9", "x", "", ".".join(["99"] * kafka_settings.partitions)):
+        topic, offsets = site.hub.place.split("~")
+        for place in (
+            "9.9",
+            "x",
+            "",
+            offsets,
+            f"another~{offsets}",
+            f"{topic}~" + ".".join(["99"] * kafka_settings.partitions),
+        ):
             async with site.page(after=place) as page:
                 state = await begun(page)
                 assert (await page.next()).name == "reload"
@@ -229,8 +243,10 @@ async def test_a_topic_that_was_made_anew_has_pages_loaded_anew(kafka: Stack, ka
             await begun(page)
             admin = AdminClient(kafka_settings.client())
             admin.delete_topics([kafka_settings.topic("alerts")])[kafka_settings.topic("alerts")].result(10)
-            await asyncio.sleep(1)
+            while kafka_settings.topic("alerts") in await asyncio.to_thread(check_kafka, kafka_settings):
+                pass
             await asyncio.to_thread(migrate_topics, kafka_settings)
+            publish(kafka_settings, changes(200))  # more than there were: each place is one of the new topic, too
             while (await page.next(60)).name != "reload":
                 pass
             await until(whole(site))
@@ -266,7 +282,7 @@ async def test_a_change_that_can_not_be_shown_stops_nothing(kafka_settings: Kafk
                 ("badge", False),
                 ("alert", True),
             ]
-            await until(lambda: sum(map(int, site.hub.place.split("."))) == 3)
+            await until(lambda: told_of(site.hub) == 3)
 
 
 async def test_more_streams_than_may_be_are_refused(kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
