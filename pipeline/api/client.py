@@ -17,9 +17,14 @@ from pipeline.embedded.token import Api, console_token_of, token_of
 from pipeline.errors import ConflictError, EarshotError, SettingsError, UnknownName, UnreachableError, reason
 from schemas.untyped import JsonObject
 
-TIMEOUT_S = 30.0
+TIMEOUT_S, ACT_S = 30.0, 15.0
+"""How long a command waits for its answer; an act of a page holds a thread of the console's few."""
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Address that a process listens on -> address to reach it at, on this machine."""
+
+
+class NoAnswer(UnreachableError):
+    """The request was sent and not answered: whether it is done is not known."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -48,7 +53,7 @@ def ask(
 ) -> JsonObject:
     """The answer of control, or of customers, to one request. With `actor` it is the console's, for this person.
 
-    Raises SettingsError without a token or when it is refused, UnreachableError when nobody answers: it says whether the
+    Raises SettingsError without a token or when it is refused, UnreachableError when nobody answers, and NoAnswer if the
     request may be done all the same. With the API's own error it raises UnknownName, ConflictError, or else EarshotError.
     """
     url = url_of(settings.control if api == "control" else settings.customers)
@@ -69,12 +74,12 @@ def ask(
             raise SettingsError(f"{api} at {url} {what} (EARSHOT_{api.upper()}__{key.upper()})") from None
         raise _ERRORS.get(error.code, EarshotError)(f"{api} at {url}: {problem}") from None
     except TimeoutError:
-        raise UnreachableError(f"{api} at {url}: no answer within {timeout_s:.0f} s; it may still do it") from None
+        raise NoAnswer(f"{api} at {url}: no answer within {timeout_s:.0f} s; it may still do it") from None
     except urllib.error.URLError as error:  # urllib's name for all that happens before the request is sent
         raise UnreachableError(f"{api} at {url}: {reason(error)}; is `earshot {api}` or `earshot up` running?") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         what = "the answer did not come whole, and it may have done it: look, and ask again"
-        raise UnreachableError(f"{api} at {url}: {what} ({reason(error)})") from None
+        raise NoAnswer(f"{api} at {url}: {what} ({reason(error)})") from None
 
 
 def _error_text(error: urllib.error.HTTPError) -> str:
@@ -85,10 +90,10 @@ def _error_text(error: urllib.error.HTTPError) -> str:
 
 
 class ControlClient:
-    """The commands of control, asked by the console for a person. Each blocks until it is answered, for TIMEOUT_S at most, and
+    """The commands of control, asked by the console for a person. Each blocks until it is answered, for ACT_S at most, and
     raises as `ask`: what was done is on record by then."""
 
-    def __init__(self, settings: Settings, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, settings: Settings, timeout_s: float = ACT_S) -> None:
         self._settings, self._timeout_s = settings, timeout_s
 
     def acknowledge(self, actor: str, key: str, comment: str = "", again: bool = True) -> JsonObject:

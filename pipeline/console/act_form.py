@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from pipeline.api.client import NoAnswer
 from pipeline.console.desk import Desk
 from pipeline.errors import ConflictError, EarshotError, SettingsError, UnknownName, UnreachableError
 
@@ -86,7 +87,10 @@ def refused(request: Request, form: Form, error: EarshotError) -> Response:
         (UnknownName, 404), (ConflictError, 409), (UnreachableError, 503), (SettingsError, 422)
     ]  # fmt: skip
     status = next((status for kind, status in kinds if isinstance(error, kind)), 422)
-    return show(request, form, str(error), status)
+    unknown = (
+        " Whether it is done is not known: look at Record before you send it again." if isinstance(error, NoAnswer) else ""
+    )
+    return show(request, form, f"{error}.{unknown}" if unknown else str(error), status)
 
 
 def tell(request: Request, done: Done, stay: bool = False) -> Response:

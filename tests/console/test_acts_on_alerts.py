@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 from pydantic import SecretStr
 
+from pipeline.api.client import ControlClient
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.apis import ControlSettings
 from pipeline.config.settings import Settings
@@ -168,7 +169,21 @@ def test_a_control_that_dies_before_it_answers_may_have_done_it_and_the_page_say
         with beside(die, "control"):
             answer = ines.act(f"/alerts/{bench.alert.hex}/acknowledge", {"comment": "what I typed"})
     assert answer.status_code == 503 and "it may have done it: look, and ask again" in answer.text
+    assert "Whether it is done is not known: look at Record" in answer.text
     assert "running?" not in answer.text and 'value="what I typed"' in answer.text
+
+
+def test_a_control_that_stands_still_holds_nobody_for_long(bench: Bench) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as control:  # it takes requests, and answers none
+        port = control.getsockname()[1]
+        frozen = bench.settings.model_copy(update={"control": ControlSettings(port=port, console_token=SecretStr(CONSOLE))})
+        app = app_of(frozen)
+        app.state.desk.control = ControlClient(frozen, 0.2)
+        ines = Browser(app)
+        ines.log_in(frozen)
+        answer = ines.act("/silence", {"rule": "anger", "minutes": "60", "comment": "what I typed"})
+    assert answer.status_code == 503 and 'value="what I typed"' in answer.text
+    assert "it may still do it. Whether it is done is not known: look at Record" in answer.text
 
 
 def test_only_ops_and_admins_act(bench: Bench, tmp_path: Path) -> None:
