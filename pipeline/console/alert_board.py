@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pipeline.console.reads import Reads
-from pipeline.queries.alerts import OPEN, Filter, count_sql, newest_sql
+from pipeline.queries.alerts import LISTED, OPEN, Filter, count_sql, listed, newest_sql
 from schemas.alerts import COLUMNS, Alert, State, alert_of
 
 MOST = 200
 """Alerts of a list."""
 ENDED_WITHIN = timedelta(days=1)
+KEEP_S = 1.0
+"""Three hundred pages that load at once are one question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,10 @@ class Listed:
     alerts: list[Alert]
     sql: str
     left_out: int
+    at: datetime
+    """When it was asked."""
+    place: str
+    """Where the stream of changes was before that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,11 @@ class Board:
 
     open: Listed
     over: Listed
+
+    @property
+    def place(self) -> str:
+        """From here on the stream tells what the lists lack."""
+        return min(self.open, self.over, key=lambda listed: listed.at).place
 
     @property
     def firing(self) -> list[Alert]:
@@ -55,19 +66,21 @@ def filter_of(typed: Mapping[str, str]) -> tuple[Filter, str]:
     return Filter(brand, rule, (), least if 1 <= least <= 10 else 1, historical=False), problem
 
 
-async def board(reads: Reads, which: Filter, now: datetime) -> Board:
-    """All alerts that pass. Raises ReadFailed."""
-    ended = replace(which, states=(State.RESOLVED,), since=now - ENDED_WITHIN)
-    return Board(*await asyncio.gather(_listed(reads, replace(which, states=OPEN)), _listed(reads, ended)))
+async def board(reads: Reads, which: Filter, now: datetime, keep_s: float = KEEP_S) -> Board:
+    """All alerts that pass, as they were `keep_s` ago or later. Raises ReadFailed."""
+    since = now.replace(second=0, microsecond=0) - ENDED_WITHIN  # within a minute the question is the same
+    ended = replace(which, states=(State.RESOLVED,), since=since)
+    lists = (_listed(reads, each, keep_s) for each in (replace(which, states=OPEN), ended))
+    return Board(*await asyncio.gather(*lists))
 
 
-async def _listed(reads: Reads, which: Filter) -> Listed:
-    answer = await reads.ask(*newest_sql(which, MOST + 1), most=MOST)
+async def _listed(reads: Reads, which: Filter, keep_s: float) -> Listed:
+    answer = await reads.ask(*newest_sql(which, MOST + 1, LISTED), keep_s, MOST, first=True)
     left_out = 0
     if answer.cut:
-        counted = await reads.ask(*count_sql(which))
+        counted = await reads.ask(*count_sql(which), keep_s, first=True)
         left_out = max(int(str(counted.rows[0]["alerts"])) - MOST, 1)
-    return Listed([alert_of(row) for row in answer.rows], answer.sql, left_out)
+    return Listed([listed(row) for row in answer.rows], answer.sql, left_out, answer.at, answer.mark)
 
 
 async def one(reads: Reads, key: str) -> Alert | None:

@@ -17,10 +17,10 @@ from pipeline.console.part import Part, part
 from pipeline.console.reads import Answer, Reads
 from pipeline.console.spans import Window
 from pipeline.errors import UnknownName
-from pipeline.queries.alerts import overlapping_sql
+from pipeline.queries.alerts import listed, overlapping_sql
 from pipeline.queries.counted_names import is_named_sql
 from pipeline.queries.names import brand_names
-from schemas.alerts import Alert, alert_of
+from schemas.alerts import Alert
 from schemas.times import rfc3339
 
 KEEP_S = 5.0
@@ -78,7 +78,7 @@ async def check_brand(reads: Reads, settings: Settings, name: str) -> None:
     known = await asyncio.to_thread(brand_names, settings)  # ten thousand brands take seconds to read
     if name in known:
         return
-    alerted = f"SELECT 1 FROM alerts WHERE brand = {quoted(name)} AND brand != '' LIMIT 1"
+    alerted = f"SELECT 1 FROM alerts_now WHERE brand = {quoted(name)} AND brand != '' LIMIT 1"
     answers = await asyncio.gather(reads.ask(alerted), reads.ask(is_named_sql("brand", name))) if name else ()
     if not any(answer.rows for answer in answers):
         raise UnknownName(
@@ -121,7 +121,7 @@ async def shares_of(reads: Reads, name: str, window: Window) -> Shares:
 async def alerts_of(reads: Reads, name: str, window: Window) -> Happened:
     """The alerts about the brand that were open in the window, tests and those that never fired left out."""
     answer = await reads.ask(*overlapping_sql(name, window.start, window.end, MOST_ALERTS + 1), KEEP_S, MOST_ALERTS)
-    return Happened([alert_of(row) for row in answer.rows], answer.sql, answer.cut)
+    return Happened([listed(row) for row in answer.rows], answer.sql, answer.cut)
 
 
 async def _pair(reads: Reads, query: str, window: Window, **more: str | Sequence[str]) -> Pair:

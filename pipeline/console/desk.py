@@ -91,6 +91,7 @@ class Desk:
         alert_row = rows(self.templates)
         self.templates.globals["alert_row"] = alert_row
         self.hub = Hub(self.settings.kafka, shower(alert_row), tell, self.clock)
+        self.reads.mark = lambda: self.hub.place
         self.control = ControlClient(self.settings)
         self.backtests = Backtests(self.settings, self.clock)
         self.done: dict[str, tuple[str, object]] = {}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -42,6 +42,11 @@ class Kept(Generic[T]):
         self.size += size
         while self.size > self._limit:
             self._drop(next(iter(self._all)))
+
+    def drop(self, which: Callable[[Any], bool]) -> None:
+        """Forgets all whose key it is."""
+        for key in [key for key in self._all if which(key)]:
+            self._drop(key)
 
     def expire(self, now: float) -> float | None:
         """Forgets what is over; the time when the next one is."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from threading import Lock
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from clickhouse_connect.driver.client import Client
 
@@ -23,11 +23,13 @@ from pipeline.clock import Clock, wall
 from pipeline.config.settings import ClickHouseSettings
 from pipeline.console.filled import Values, filled, plain
 from pipeline.console.kept import Kept
-from pipeline.console.reading import Limits, Plain, Rows, explained, read, took_longer
-from pipeline.errors import EarshotError, UnknownName
+from pipeline.console.places import Places
+from pipeline.console.reading import Limits, Plain, explained, read, took_longer
+from pipeline.errors import EarshotError, UnknownName, UnreachableError
 from pipeline.queries.named import named, values_of
 
-AT_A_TIME = 4
+AT_A_TIME, FIRST = 4, 1
+"""Questions, and the place of these that page Now has for itself."""
 SECONDS = 5.0
 """Of one question at the server, and of waiting for a free place."""
 GRACE_S = 1.0
@@ -41,6 +43,9 @@ KEPT_BYTES = 64 << 20
 LONGEST_KEPT_S = 60.0
 """Rows that were erased or hidden are in no answer for longer."""
 _NONE: Values = {}
+Key = tuple[Hashable, ...]
+Given = Mapping[str, str | Sequence[str]]
+T = TypeVar("T")
 
 
 class ReadFailed(EarshotError):
@@ -64,6 +69,8 @@ class Answer:
     """There are more rows than these."""
     at: datetime
     """When it was asked, UTC."""
+    mark: str = ""
+    """What `Reads.mark` said then, before it was asked."""
 
 
 class _What(NamedTuple):
@@ -78,8 +85,8 @@ class Reads:
     def __init__(self, settings: ClickHouseSettings, clock: Clock = wall, seconds: float = SECONDS) -> None:
         self._settings, self._clock, self._seconds = settings, clock, seconds
         self._pool = ThreadPoolExecutor(AT_A_TIME, "reads")
-        self._places = asyncio.Semaphore(AT_A_TIME)
-        self._running: dict[Hashable, asyncio.Task[Answer]] = {}
+        self._places = Places(AT_A_TIME, FIRST)
+        self._running: dict[Key, asyncio.Task[Answer]] = {}
         self._kept: Kept[Answer] = Kept(KEPT_BYTES)
         self._sweep: asyncio.TimerHandle | None = None
         self._client: Client | None = None
@@ -87,17 +94,22 @@ class Reads:
         self.away_since: datetime | None = None
         """From when on ClickHouse has not answered; None: it did, last time."""
         self._why, self._again = "", 0.0
+        self.mark: Callable[[], str] = str
 
-    async def ask(self, sql: str, parameters: Values = _NONE, keep_s: float = 0.0, most: int = MOST_ROWS) -> Answer:
-        """The first `most` rows, not older than `keep_s` or than an equal question that is running. Raises ReadFailed."""
+    async def ask(
+        self, sql: str, parameters: Values = _NONE, keep_s: float = 0.0, most: int = MOST_ROWS, *, first: bool = False
+    ) -> Answer:  # fmt: skip
+        """The first `most` rows, not older than `keep_s` or than an equal question that is running. `first`: for page Now.
+        Raises ReadFailed."""
         values = plain(parameters, sql)
         key = (sql, tuple(sorted((name, repr(value)) for name, value in values.items())), most)
-        return await self._once(key, lambda: _What(sql, values), keep_s, most)
+        return await self._once(key, lambda: _What(sql, values), keep_s, most, first)
 
     async def named(
-        self, name: str, given: Mapping[str, str | Sequence[str]], keep_s: float = 0.0, most: int = MOST_ROWS
+        self, name: str, given: Given, keep_s: float = 0.0, most: int = MOST_ROWS, *, around: str = "", first: bool = False
     ) -> Answer:  # fmt: skip
-        """The rows of a named query, whose parameters are as people write them: `{"brand": ["acme"], "from": "7d"}`.
+        """The rows of a named query, whose parameters are as people write them: `{"brand": ["acme"], "from": "7d"}`. `around`:
+        of this statement, which reads the query as `(QUERY)`.
 
         Raises ReadFailed, UnknownName if no query has that name, SettingsError for a value that a parameter can't have.
         """
@@ -106,9 +118,21 @@ class Reads:
             raise UnknownName(f"no query is named {name[:100]!r}")
         texts = {each: (value,) if isinstance(value, str) else tuple(value) for each, value in given.items()}
         values_of(query, texts, self._now())  # what is wrong is said before anything is looked up
-        key = (name, tuple(sorted(texts.items())), most)
-        columns = tuple(query.columns)
-        return await self._once(key, lambda: _What(query.sql, values_of(query, texts, self._now()), columns), keep_s, most)
+        key = (name, tuple(sorted(texts.items())), most, around)
+        sql, columns = (around.replace("(QUERY)", f"(\n{query.sql}\n)"), ()) if around else (query.sql, tuple(query.columns))
+        return await self._once(key, lambda: _What(sql, values_of(query, texts, self._now()), columns), keep_s, most, first)
+
+    async def run(self, work: Callable[[Client], T]) -> T:
+        """What the work says, which asks as the pages do: in one of their places, with their client. Raises ReadFailed,
+        and EarshotError of the work."""
+        await self._place(False)
+        return await self._in_place(False, lambda: work(self._connected()))
+
+    def forget(self, name: str) -> None:
+        """Answers of this named query are old from now on: somebody has changed what it reads."""
+        self._kept.drop(lambda key: key[0] == name)
+        for key in [key for key in self._running if key[0] == name]:
+            del self._running[key]
 
     def close(self) -> None:
         """Ends it; running questions are not waited for."""
@@ -120,55 +144,61 @@ class Reads:
         if self._client is not None:
             self._client.close()
 
-    async def _once(self, key: Hashable, what: Callable[[], _What], keep_s: float, most: int) -> Answer:
+    async def _once(self, key: Key, what: Callable[[], _What], keep_s: float, most: int, first: bool) -> Answer:
         keep_s = min(keep_s, LONGEST_KEPT_S)
         if keep_s and (kept := self._kept.get(key, self._clock(), keep_s)):
             return kept
         task = self._running.get(key)
         if task is None:
-            task = self._running[key] = asyncio.create_task(self._answer(key, what, keep_s, most))
+            task = self._running[key] = asyncio.create_task(self._answer(key, what, keep_s, most, first))
             task.add_done_callback(partial(self._ended, key))
         return await asyncio.shield(task)
 
-    def _ended(self, key: Hashable, task: asyncio.Task[Answer]) -> None:
-        self._running.pop(key, None)
+    def _ended(self, key: Key, task: asyncio.Task[Answer]) -> None:
+        if self._running.get(key) is task:
+            del self._running[key]
         if not task.cancelled():
             task.exception()  # perhaps nobody waits any more
 
-    async def _answer(self, key: Hashable, what: Callable[[], _What], keep_s: float, most: int) -> Answer:
-        if self.away_since and 0 < self._again - self._clock() <= AWAY_S:  # a clock may go back
-            raise ReadFailed(self._why, self.away_since)
-        await self._place()
+    async def _answer(self, key: Key, what: Callable[[], _What], keep_s: float, most: int, first: bool) -> Answer:
+        await self._place(first)
         sql, values, columns = what()
-        asked, at = self._clock(), self._now()
-        rows = await self._rows(sql, values, most)
-        self.away_since = None
-        answer = Answer(rows.columns or columns, rows.rows, filled(sql, values), rows.cut, at)
-        if keep_s:
+        asked, at, mark = self._clock(), self._now(), self.mark()
+        limits = Limits(most, MOST_BYTES, self._seconds)
+        rows = await self._in_place(first, lambda: read(self._connected(), sql, values, limits))
+        answer = Answer(rows.columns or columns, rows.rows, filled(sql, values), rows.cut, at, mark)
+        if keep_s and self._running.get(key) is asyncio.current_task():
             self._kept.put(key, answer, asked, asked + keep_s, rows.size)
             self._forget()
         return answer
 
-    async def _place(self) -> None:
+    async def _place(self, first: bool) -> None:
+        """Waits for a free place. Raises ReadFailed."""
+        if self.away_since and 0 < self._again - self._clock() <= AWAY_S:  # a clock may go back
+            raise ReadFailed(self._why, self.away_since)
         try:
-            async with asyncio.timeout(self._seconds):
-                await self._places.acquire()
+            await self._places.take(first, self._seconds)
         except TimeoutError:
             if self.away_since:
                 raise ReadFailed(self._why, self.away_since) from None
-            raise ReadFailed(f"{AT_A_TIME} other queries are running: try again in some seconds", self._now()) from None
+            raise ReadFailed("as many other queries are running as may: try again in some seconds", self._now()) from None
 
-    async def _rows(self, sql: str, values: Values, most: int) -> Rows:
-        """In a thread; its place is free again when the thread is."""
+    async def _in_place(self, first: bool, work: Callable[[], T]) -> T:
+        """What the work gives, in a thread; its place is free again when the thread is."""
         loop = asyncio.get_running_loop()
-        limits = Limits(most, MOST_BYTES, self._seconds)
-        work = self._pool.submit(self._read, sql, values, limits)
-        work.add_done_callback(partial(self._left, loop))
+        running = self._pool.submit(work)
+        running.add_done_callback(partial(self._left, loop, first))
         try:
             async with asyncio.timeout(self._seconds + GRACE_S):
-                return await asyncio.wrap_future(work)
+                found = await asyncio.wrap_future(running)
+                self.away_since = None
+                return found
         except TimeoutError:
             late = await self._late()
+        except EarshotError as error:
+            if not isinstance(error, UnreachableError):
+                raise
+            late = explained(error, self._seconds)
         except Exception as error:  # another server's answer may break anything in the driver
             late = explained(error, self._seconds)
         raise self._failed(*late)
@@ -182,15 +212,15 @@ class Reads:
                         return took_longer(self._seconds)
         return Plain("ClickHouse does not answer", True)
 
-    def _left(self, loop: asyncio.AbstractEventLoop, work: Future[Rows]) -> None:
+    def _left(self, loop: asyncio.AbstractEventLoop, first: bool, _: Future[T]) -> None:
         if not loop.is_closed():
-            loop.call_soon_threadsafe(self._places.release)
+            loop.call_soon_threadsafe(self._places.leave, first)
 
-    def _read(self, sql: str, values: Values, limits: Limits) -> Rows:
+    def _connected(self) -> Client:
         with self._connecting:
             if self._client is None:
                 self._client = clickhouse_client(self._settings, int(self._seconds + GRACE_S))
-        return read(self._client, sql, values, limits)
+        return self._client
 
     def _failed(self, reason: str, away: bool) -> ReadFailed:
         now = self._now()

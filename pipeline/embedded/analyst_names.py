@@ -20,6 +20,7 @@ READABLE = (
     "alert_silences",
     "alert_watermarks",
     "alerts",
+    "alerts_now",
     "assignment_changes",
     "assignments",
     "assignments_as_of",
@@ -47,6 +48,7 @@ READABLE = (
 """The tables and views that an analyst reads; deploy/clickhouse/analyst.xml grants the same. Each other one is in WITHHELD."""
 WITHHELD = {
     "account_events_filled": "fills account_events, which is readable",
+    "alerts_now_filled": "fills alerts_now, which is readable",
     "alert_candidates": "what control still has to judge",
     "alert_late_days": "what control still has to judge again",
     "acts": "what each person did, and why",

@@ -9,8 +9,8 @@ console) ask the same: `finding`, `showing`.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar, cast
@@ -20,16 +20,21 @@ from clickhouse_connect.driver.client import Client
 from pipeline.clickhouse.query import conditions, one_line, settings_for
 from pipeline.errors import SettingsError, UnknownName
 from pipeline.notify.delivery_log import Delivery
-from schemas.alerts import COLUMNS, Alert, State, alert_of, to_record
+from schemas.alerts import COLUMNS, Alert, Scope, State, alert_of, to_record
 from schemas.times import to_ms
 from schemas.untyped import JsonObject
 
 OPEN = (State.FIRING, State.ACKNOWLEDGED)
 AROUND = timedelta(days=1)
 """An alert's posts were written within so long before and after its time."""
-_NEWEST = f"SELECT {', '.join(COLUMNS)} FROM alerts ORDER BY alert_key, term DESC, version DESC LIMIT 1 BY alert_key"
+LISTED = (
+    *("alert_key", *Scope._fields, "version", "rule", "type", "state", "severity", "since", "last_at", "changed_at"),
+    *("ended_at", "historical", "test", "summary", "actor", "comment", "muted", "escalated_at"),
+)
+"""What lists show: a server reads a million rows of these in a tenth of the time of all columns."""
 Question = tuple[str, dict[str, object]]
 """SQL, and its parameters."""
+_UNLISTED: JsonObject = {each.name: each.default for each in fields(Alert) if each.default is not MISSING}
 T = TypeVar("T")
 Asking = Generator[Question, Sequence[JsonObject], T]
 """Yields questions, is sent the rows of each, and returns what they say."""
@@ -116,27 +121,33 @@ def newest(client: Client, which: Filter, most: int) -> list[Alert]:
     return [alert_of(row) for row in _rows(client, *newest_sql(which, most))]
 
 
-def newest_sql(which: Filter, most: int) -> Question:
-    """What `newest` asks: COLUMNS of at most so many alerts, with the statement's parameters."""
+def newest_sql(which: Filter, most: int, columns: Iterable[str] = COLUMNS) -> Question:
+    """What `newest` asks: columns of at most so many alerts, with the statement's parameters."""
     where, values = which.where()
-    columns = ", ".join(COLUMNS)
-    return f"SELECT {columns} FROM ({_NEWEST}) WHERE {where} ORDER BY changed_at DESC, alert_key LIMIT {most:d}", values
+    tail = f"WHERE {where} ORDER BY changed_at DESC, alert_key LIMIT {most:d}"
+    return f"SELECT {', '.join(columns)} FROM alerts_now FINAL {tail}", values
+
+
+def listed(row: JsonObject) -> Alert:
+    """The alert of a row that has LISTED alone; the rest of it is blank."""
+    return alert_of(_UNLISTED | row)
 
 
 def count_sql(which: Filter) -> Question:
     """How many there are, in column `alerts`."""
     where, values = which.where()
-    return f"SELECT count() AS alerts FROM ({_NEWEST}) WHERE {where}", values
+    return f"SELECT count() AS alerts FROM alerts_now FINAL WHERE {where}", values
 
 
 def overlapping_sql(brand: str, start: datetime, end: datetime, most: int) -> Question:
-    """The alerts about a brand that were true in this time, by the events' time, the last begun first: COLUMNS. Tests, and what
+    """The alerts about a brand that were true in this time, by the events' time, the last begun first: LISTED. Tests, and what
     never fired, are left out."""
     where = (
         "brand = {brand:String} AND NOT test AND (historical OR raised_at IS NOT NULL) "
         "AND since < fromUnixTimestamp64Milli({end:Int64}) AND last_at >= fromUnixTimestamp64Milli({start:Int64})"
     )
-    sql = f"SELECT {', '.join(COLUMNS)} FROM ({_NEWEST}) WHERE {where} ORDER BY since DESC, alert_key LIMIT {most:d}"
+    tail = f"WHERE {where} ORDER BY since DESC, alert_key LIMIT {most:d}"
+    sql = f"SELECT {', '.join(LISTED)} FROM alerts_now FINAL {tail}"
     return sql, {"brand": brand, "start": to_ms(start), "end": to_ms(end)}
 
 

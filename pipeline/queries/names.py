@@ -50,14 +50,14 @@ class Names:
     def check_rule(self, name: str, past: bool = False) -> None:
         """`past`: a rule that was removed, and has alerts in the table, passes too."""
         named = [rule.name for rule in self.rules.rules]
-        if name in named or (past and self._any(f"SELECT 1 FROM alerts WHERE rule = {quoted(name)} LIMIT 1")):
+        if name in named or (past and self._any(f"SELECT 1 FROM alerts_now WHERE rule = {quoted(name)} LIMIT 1")):
             return
         if past:
             raise self._unknown("rule", name, named)
         raise UnknownName(f"there is no rule {name!r}{hint(name, named) or ': there are ' + (', '.join(named) or 'none')}")
 
     def _check(self, what: str, name: str, named: set[str]) -> None:
-        if name in named or self._any(f"SELECT 1 FROM alerts WHERE {what} = {quoted(name)} LIMIT 1"):
+        if name in named or self._any(f"SELECT 1 FROM alerts_now WHERE {what} = {quoted(name)} LIMIT 1"):
             return
         if self._any(is_named_sql(what, name)):
             return

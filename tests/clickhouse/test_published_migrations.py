@@ -33,6 +33,7 @@ PUBLISHED = {
     "026_comments": 0x7FC943395C0518A4,
     "027_console": 0xDF5CCBEC2A7FAE1D,
     "028_console_names": 0xAA98856E919D080B,
+    "029_alerts_now": 0x26F3C6FD12BE8349,
 }
 """XXH3-64 by name. A new migration adds a line here; no line ever changes."""
 

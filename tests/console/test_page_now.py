@@ -49,6 +49,23 @@ def test_the_newest_change_of_an_alert_counts(ines: Browser, emptied: Settings) 
     assert (rows_of(page, "firing"), rows_of(page, "resolved")) == ([], [first.hex])
 
 
+def test_pages_of_one_second_are_one_question_and_their_streams_begin_where_it_was_asked(
+    ines: Browser, app: Starlette, emptied: Settings
+) -> None:  # fmt: skip
+    reads, first, second = app.state.desk.reads, an_alert("anger"), an_alert("volume")
+    reads._clock = lambda: 1_800_000_000.0
+    with clickhouse_client(emptied.clickhouse) as client:
+        write_alerts(client, first)
+        reads.mark = lambda: "17.4"
+        page = ines.get("/").text
+        assert rows_of(page, "firing") == [first.hex] and "/now/stream?after=17.4" in page
+        write_alerts(client, second)
+    reads.mark = lambda: "17.5"
+    page = ines.get("/").text
+    assert rows_of(page, "firing") == [first.hex] and "/now/stream?after=17.4" in page
+    assert set(rows_of(ines.get("/now/alerts").text, "firing")) == {first.hex, second.hex}, "after a reload nothing is old"
+
+
 def test_brand_rule_and_severity_narrow_it_down(ines: Browser, emptied: Settings) -> None:
     acme, zeta = an_alert("anger", "Acme", severity=8), an_alert("volume", "Zeta", severity=2)
     with clickhouse_client(emptied.clickhouse) as client:

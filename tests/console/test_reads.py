@@ -165,26 +165,28 @@ async def test_a_query_without_end_is_ended_by_the_server_and_says_why(
         assert (await reads.ask(RUNNING)).rows == [{"count()": 0}]
 
 
-async def test_four_run_at_a_time(clickhouse: ClickHouseSettings, clock: Clock) -> None:
+async def test_three_run_at_a_time_and_a_fourth_for_page_now(clickhouse: ClickHouseSettings, clock: Clock) -> None:
     async with reading(clickhouse, clock, 3.0) as reads, reading(clickhouse, clock) as other:
         slow = [asyncio.create_task(reads.ask(SLOW, {"n": n})) for n in range(4)]
         await asyncio.sleep(0.5)
         fifth = asyncio.create_task(reads.ask("SELECT 5 AS five"))
         await asyncio.sleep(0.2)
         assert not fifth.done()
-        assert int(str((await other.ask(RUNNING)).rows[0]["count()"])) <= 4
+        assert (await reads.ask("SELECT 6 AS six", first=True)).rows == [{"six": 6}]
+        assert not fifth.done() and int(str((await other.ask(RUNNING)).rows[0]["count()"])) <= 3
         for task in slow:
-            with pytest.raises(ReadFailed, match="took longer"):
+            with pytest.raises(ReadFailed, match="took longer|other queries"):
                 await task
-        assert (await fifth).rows == [{"five": 5}]
+        fifth.cancel()
 
 
 async def test_who_finds_no_place_in_time_is_told(clickhouse: ClickHouseSettings, clock: Clock) -> None:
     async with reading(clickhouse, clock, 0.2) as reads:
-        for _ in range(4):
-            await reads._places.acquire()
-        with pytest.raises(ReadFailed, match="4 other queries are running"):
-            await reads.ask("SELECT 1")
+        for first in (False, False, False, True):
+            await reads._places.take(first, 1)
+        for first in (False, True):
+            with pytest.raises(ReadFailed, match="other queries are running"):
+                await reads.ask("SELECT 1", first=first)
 
 
 async def test_while_clickhouse_is_away_it_says_since_when_and_comes_back_by_itself(
@@ -264,3 +266,36 @@ async def test_a_missing_table_says_what_to_do(clickhouse: ClickHouseSettings, c
         for sql in ("SELECT * FROM nothing_of_this_name", "SELECT nothing FROM interactions"):
             with pytest.raises(ReadFailed, match="run `earshot migrate`"):
                 await reads.ask(sql)
+
+
+async def test_what_was_kept_is_asked_again_once_somebody_has_changed_it(clickhouse: ClickHouseSettings, clock: Clock) -> None:
+    async with reading(clickhouse, clock) as reads:
+        marks = iter("abc")
+        reads.mark = lambda: next(marks)
+        at = [(await reads.named("latest", {}, keep_s=10)).mark for _ in range(2)]
+        reads.forget("volume")
+        at.append((await reads.named("latest", {}, keep_s=10)).mark)
+        reads.forget("latest")
+        at.append((await reads.named("latest", {}, keep_s=10)).mark)
+        assert at == ["a", "a", "a", "b"]
+
+
+async def test_other_work_has_a_place_too_and_says_its_own_errors(clickhouse: ClickHouseSettings, clock: Clock) -> None:
+    async with reading(clickhouse, clock, 0.2) as reads:
+        assert await reads.run(lambda client: client.command("SELECT 7")) == 7
+
+        def wrong(_: object) -> None:
+            raise UnknownName("no such thing")
+
+        with pytest.raises(UnknownName):
+            await reads.run(wrong)
+        for _ in range(3):
+            await reads._places.take(False, 1)
+        with pytest.raises(ReadFailed, match="other queries are running"):
+            await reads.run(wrong)
+
+
+async def test_a_statement_around_a_named_query_runs_as_it_is_shown(clickhouse: ClickHouseSettings, clock: Clock) -> None:
+    async with reading(clickhouse, clock) as reads:
+        answer = await reads.named("unanswered", {"limit": "3"}, around="SELECT count() AS n FROM (QUERY)")
+        assert answer.rows == [{"n": 0}] == (await reads.ask(answer.sql)).rows

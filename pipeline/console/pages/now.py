@@ -31,6 +31,7 @@ async def page(request: Request) -> Response:
         part(tone.tones(desk.reads, now, which.brand), desk.clock),
         _problems(desk.settings, which),
     )
+    place = alerts.value.place if alerts.value else place  # the lists may be some moments old
     values = {"alerts": alerts, "waiting": conversations, "tones": tones, "which": which, "now": now, "place": place}
     problems += [problem] if problem else []
     status = 400 if problem else 404 if problems else 200
@@ -43,7 +44,7 @@ async def alerts(request: Request) -> Response:
     desk: Desk = request.app.state.desk
     which, _ = alert_board.filter_of(request.query_params)
     now = datetime.fromtimestamp(desk.clock(), UTC)
-    found: Part[alert_board.Board] = await part(alert_board.board(desk.reads, which, now), desk.clock)
+    found: Part[alert_board.Board] = await part(alert_board.board(desk.reads, which, now, keep_s=0.0), desk.clock)
     return desk.page(request, "now_alerts.html", 200, alerts=found)
 
 

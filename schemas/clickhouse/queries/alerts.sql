@@ -12,6 +12,6 @@
 -- column summary: the alert in one line
 -- column key: for `earshot alerts show`
 SELECT changed_at, rule, brand, platform, state, severity, since, observed, expected, summary, leftPad(lower(hex(alert_key)), 16, '0') AS key
-FROM (SELECT * FROM alerts ORDER BY alert_key, term DESC, version DESC LIMIT 1 BY alert_key)
+FROM alerts_now FINAL
 WHERE NOT historical
 ORDER BY changed_at DESC, alert_key

@@ -1,0 +1,31 @@
+"""Places for questions to ClickHouse: so many at a time, and some of them for page Now alone. For one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Places:
+    """`many` of them; `first`: those that only page Now may take."""
+
+    def __init__(self, many: int, first: int) -> None:
+        self._all, self._others = asyncio.Semaphore(many), asyncio.Semaphore(many - first)
+
+    async def take(self, first: bool, seconds: float) -> None:
+        """Waits for one. Raises TimeoutError."""
+        async with asyncio.timeout(seconds):
+            if first:
+                await self._all.acquire()
+                return
+            await self._others.acquire()
+            try:
+                await self._all.acquire()
+            except BaseException:
+                self._others.release()
+                raise
+
+    def leave(self, first: bool) -> None:
+        """It is free again."""
+        self._all.release()
+        if not first:
+            self._others.release()
