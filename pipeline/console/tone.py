@@ -1,4 +1,4 @@
-"""The tone of page Now: each brand's last hour, and the quarter-hours that led to it."""
+"""The tone of page Now: each brand's last hour, and its quarter-hours."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pipeline.console.reads import Reads
 
 SHOWN = 24
 """Brands of a page: those with the most mentions."""
-QUARTER, QUARTERS = timedelta(minutes=15), 24
-"""What the lines show: six hours. The query begins with whole quarter-hours."""
+QUARTER, QUARTERS = timedelta(minutes=15), 4
+"""What figures and lines show: an hour. The query begins with whole quarter-hours."""
 HOUR = timedelta(hours=1)
 
 
@@ -33,7 +33,7 @@ class Tone:
         """The line in words."""
         known = [score for score in self.line if score is not None]
         between = f"from {min(known):.2f} to {max(known):.2f}" if known else "not known"
-        return f"tone of the last six hours by quarter-hours: {between}"
+        return f"tone of the last hour by quarter-hours: {between}"
 
     @property
     def share(self) -> float | None:

@@ -9,13 +9,18 @@ from pipeline.console.reads import Reads
 
 SHOWN, ASKED = 50, 1_000
 """Conversations of a page, and those that are counted."""
+_SERVER = r"[a-z0-9.-]+\.[a-z0-9-]+(?::\d{1,5})?"
 _PLACES = {
     "twitter": (r"(\d{1,20})", "https://x.com/i/web/status/{}"),
     "reddit": (r"t3_([a-z0-9]{1,13})", "https://www.reddit.com/comments/{}"),
     "bluesky": (r"at://(did:[a-z]+:[\w.:%-]+)/app\.bsky\.feed\.post/([\w.~-]+)", "https://bsky.app/profile/{}/post/{}"),
-    "discourse": (r"([a-z0-9.-]+\.[a-z0-9-]+(?::\d{1,5})?):t:(\d{1,18})", "https://{}/t/{}"),
+    "discourse": (rf"({_SERVER}):t:(\d{{1,18}})", "https://{}/t/{}"),
+    "mastodon": (rf"({_SERVER}):(\d{{1,20}})", "https://{}/statuses/{}"),
+    "instagram": (r"([\w-]{5,20})", "https://www.instagram.com/p/{}/"),
+    "rss": (r"(https?://\S+)", "{}"),
 }
-"""Platform -> the ids of conversations that its mapper gives, and the page of one."""
+"""Platform -> the ids of conversations that its mapper gives, and the page of one. On Mastodon it is that of the server that
+gave it, where one's own account answers; an entry of a feed whose id is a link is at that link."""
 
 
 @dataclass(frozen=True, slots=True)
