@@ -57,6 +57,7 @@ def ask(
     request may be done all the same. With the API's own error it raises UnknownName, ConflictError, or else EarshotError.
     """
     url = url_of(settings.control if api == "control" else settings.customers)
+    who = f"process {api}" if actor else f"{api} at {url}"  # a person reads no address
     token, key = (console_token_of(settings, api), "console_token") if actor else (token_of(settings, api), "token")
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     headers |= actor_header(actor) if actor else {}
@@ -71,22 +72,23 @@ def ask(
             problem = _error_text(error)
         if error.code == 401:
             what = f"does not know the token of setting {api}.{key}" if token else f"wants a token: set {api}.{key}"
-            raise SettingsError(f"{api} at {url} {what} (EARSHOT_{api.upper()}__{key.upper()})") from None
-        raise _ERRORS.get(error.code, EarshotError)(f"{api} at {url}: {problem}") from None
+            raise SettingsError(f"{who} {what} (EARSHOT_{api.upper()}__{key.upper()})") from None
+        raise _ERRORS.get(error.code, EarshotError)(problem if actor else f"{who}: {problem}") from None
     except TimeoutError:
-        raise NoAnswer(f"{api} at {url}: no answer within {timeout_s:.0f} s; it may still do it") from None
+        raise NoAnswer(f"{who}: no answer within {timeout_s:.0f} s; it may still do it") from None
     except urllib.error.URLError as error:  # urllib's name for all that happens before the request is sent
-        raise UnreachableError(f"{api} at {url}: {reason(error)}; is `earshot {api}` or `earshot up` running?") from None
+        hint = "nothing was done" if actor else f"is `earshot {api}` or `earshot up` running?"
+        raise UnreachableError(f"{who}: {reason(error)}; {hint}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         what = "the answer did not come whole, and it may have done it: look, and ask again"
-        raise NoAnswer(f"{api} at {url}: {what} ({reason(error)})") from None
+        raise NoAnswer(f"{who}: {what} ({reason(error)})") from None
 
 
 def _error_text(error: urllib.error.HTTPError) -> str:
     try:
         return str(json.loads(error.read(10_000))["error"])
     except (ValueError, KeyError, TypeError, OSError):
-        return f"answers {error.code} {error.reason}"
+        return f"it answers {error.code} {error.reason}"
 
 
 class ControlClient:
@@ -112,9 +114,9 @@ class ControlClient:
         """Those that have not ended."""
         return list(self._ask(actor, "GET", "/silences")["silences"])
 
-    def test(self, actor: str, rule: str, brand: str = "") -> JsonObject:
+    def test(self, actor: str, rule: str, brand: str = "", comment: str = "") -> JsonObject:
         """The test alert, and `untested`: the receivers that it does not test."""
-        return self._ask(actor, "POST", "/test", {"rule": rule, "brand": brand})
+        return self._ask(actor, "POST", "/test", {"rule": rule, "brand": brand, "comment": comment})
 
     def take(self, actor: str, conversation: Mapping[str, str], comment: str = "") -> JsonObject:
         """The case. `conversation` is brand, platform and conversation_id. Raises ConflictError if somebody else has it."""

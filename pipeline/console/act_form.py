@@ -43,11 +43,6 @@ def comment(hint: str = "It is on record, with your name.", first: bool = True) 
     return Field("comment", "Comment", most=COMMENT, hint=hint, first=first)
 
 
-def said(request: Request) -> str:
-    """The comment that came with the act."""
-    return str(request.state.form.get("comment", "")).strip()[:COMMENT]
-
-
 @dataclass(frozen=True, slots=True)
 class Form:
     """What the form says and asks."""
@@ -55,10 +50,26 @@ class Form:
     title: str
     action: str
     button: str
+    """Blank: there is nothing to do."""
     fields: Sequence[Field]
     about: str = ""
     note: str = ""
     back: str = "/"
+    links: Sequence[tuple[str, str]] = ()
+    """Address and label of what else may be done."""
+    asks: bool = False
+    """It changes nothing: its fields go into an address."""
+
+    def taken(self, typed: Mapping[str, str]) -> dict[str, str]:
+        """The fields as they were typed, without blanks around them. Raises SettingsError for one that is too long: cut, it
+        would say something else."""
+        given = {each.name: typed.get(each.name, "") for each in self.fields if each.hidden}
+        given |= {each.name: typed.get(each.name, "").strip() for each in self.fields if not each.hidden}
+        for each in self.fields:
+            if not (each.hidden or each.choices) and len(given[each.name]) > each.most:
+                much = f"{len(given[each.name]):,} characters, and {each.most:,} are the most"
+                raise SettingsError(f"{each.label}: it has {much}. Nothing was done: shorten it.")
+        return given
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +89,7 @@ def show(request: Request, form: Form, problem: str = "", status: int = 200) -> 
     """The form, with what was typed, and what is wrong with it."""
     desk: Desk = request.app.state.desk
     typed = request.state.form if request.method == "POST" else _NOTHING
+    status = 200 if request.headers.get("hx-request") else status  # htmx puts in no answer of another status
     return desk.page(request, "act_form.html", status, form=form, typed=typed, problem=problem)
 
 

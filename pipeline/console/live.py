@@ -44,6 +44,6 @@ def shower(row: Callable[[Alert], Markup]) -> Show:
 def tell(state: Kafka) -> str:
     """A line for the page."""
     if state.away_since is None:
-        return '<span class="good">live</span>'
+        return '<span class="badge good">live</span>'
     line = '<span class="away" title="{}">not live since {}: Kafka does not answer</span>'
     return str(Markup(line).format(state.reason, when(state.away_since)))

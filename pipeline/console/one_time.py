@@ -32,6 +32,12 @@ def standing(table: SessionTable, token: str, clock: Clock = wall) -> Row | None
     return row
 
 
+def was(table: SessionTable, token: str) -> bool:
+    """Whether there ever was a link with this token."""
+    row = table.read(hash_of(token))
+    return row is not None and row.kind == "link"
+
+
 def take(table: SessionTable, token: str, clock: Clock = wall) -> Row | None:
     """Uses the link up; None as `standing`. Of several that do so at once, also in several processes, one gets it: the table
     absorbs the second write with the same token."""

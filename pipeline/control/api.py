@@ -94,6 +94,7 @@ class TestBody(Body):
     __test__ = False  # pytest would take the name for a test
     rule: str = Field(min_length=1, max_length=64)
     brand: str = Field("", max_length=500)
+    comment: str = Field("", max_length=2_000)
 
 
 class RebuildBody(Body):
@@ -182,7 +183,7 @@ class ApiServer(CommandServer):
 
     async def _test(self, request: web.Request) -> web.Response:
         body = await body_of(request, TestBody)
-        async with self.acting(request, "test", " ".join(filter(None, (body.rule, body.brand)))) as act:
+        async with self.acting(request, "test", " ".join(filter(None, (body.rule, body.brand))), body.comment) as act:
             alert = await self._commands.test(body.rule, body.brand, act.actor)
             act.after = {"alert": alert.hex}
         return json_answer({**to_record(alert), "untested": self._commands.untested(body.rule)}, 201)

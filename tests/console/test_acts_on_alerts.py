@@ -55,6 +55,27 @@ def test_an_alert_is_acknowledged_in_the_persons_name(bench: Bench) -> None:
     done = bench.commands.alerts[bench.alert.key]
     assert (done.state, done.actor, done.comment) == (State.ACKNOWLEDGED, "ines", "at it")
     assert [(act.actor, act.way, act.act) for act in bench.commands.acts] == [("ines", "console", "acknowledge")]
+    path = f"/alerts/{bench.alert.hex}/acknowledge?from=alert"
+    assert f'href="/alerts/{bench.alert.hex}">Leave it' in bench.lars.get(path).text
+    assert bench.lars.act(path, {"again": "yes"}).headers["location"] == f"/alerts/{bench.alert.hex}"
+
+
+def test_a_comment_that_is_too_long_is_refused_and_kept_whole(bench: Bench) -> None:
+    long, whole = "\U0001f98a" * 2_001, "\U0001f98a" * 2_000
+    path = f"/alerts/{bench.alert.hex}/acknowledge"
+    assert "maxlength" not in bench.ines.get(path).text
+    answer = bench.ines.act(path, {"comment": long})
+    assert answer.status_code == 422 and "Comment: it has 2,001 characters, and 2,000 are the most" in answer.text
+    assert f'value="{long}"' in answer.text and bench.commands.acts == []
+    assert bench.ines.act(path, {"comment": f" {whole} "}).status_code == 303
+    assert [act.comment for act in bench.commands.acts] == [whole]
+
+
+def test_an_alert_that_is_over_by_now_says_so_in_place_of_a_button(bench: Bench) -> None:
+    with clickhouse_client(bench.settings.clickhouse) as client:
+        write_alerts(client, bench.alert.change(now(), state=State.RESOLVED, ended_at=now()))
+    form = bench.ines.get(f"/alerts/{bench.alert.hex}/acknowledge").text
+    assert "It is over: there is nothing to acknowledge." in form and "<button>" not in form
 
 
 def test_the_second_of_two_tabs_is_told_who_was_first_and_may_take_it_over(bench: Bench) -> None:
@@ -114,8 +135,8 @@ def test_silences_are_listed_until_their_end(bench: Bench) -> None:
 
 
 def test_a_test_says_what_it_leaves_open(bench: Bench) -> None:
-    answer = bench.ines.follow(bench.ines.act("/test", {"rule": "anger", "brand": "Acme"}))
-    assert answer.status_code == 200
+    answer = bench.ines.follow(bench.ines.act("/test", {"rule": "anger", "brand": "Acme", "comment": "new receiver"}))
+    assert answer.status_code == 200 and bench.commands.acts[0].comment == "new receiver"
     assert "picky takes severity 8 and more" in answer.text and 'href="/alerts/' in answer.text
     refused = bench.ines.act("/test", {"rule": "angr"})
     assert refused.status_code == 404 and 'value="angr"' in refused.text
@@ -143,6 +164,9 @@ def test_htmx_gets_the_part_alone_and_the_lists_are_read_anew(bench: Bench) -> N
     answer = bench.ines.post(f"/alerts/{bench.alert.hex}/acknowledge", {"csrf": csrf}, hx_request="true")
     assert (answer.status_code, answer.headers["hx-trigger"]) == (200, "alerts-changed")
     assert "<html" not in answer.text and "Acknowledged." in answer.text
+    long = {"csrf": csrf, "comment": "x" * 2_001}
+    refused = bench.ines.post(f"/alerts/{bench.alert.hex}/acknowledge", long, hx_request="true")
+    assert refused.status_code == 200 and 'class="failed"' in refused.text, "htmx puts in nothing of another status"
 
 
 def test_without_control_the_act_is_not_done_and_what_was_typed_stays(bench: Bench) -> None:
@@ -151,7 +175,8 @@ def test_without_control_the_act_is_not_done_and_what_was_typed_stays(bench: Ben
     ines.log_in(away)
     answer = ines.act(f"/alerts/{bench.alert.hex}/acknowledge", {"comment": "what I typed"})
     assert answer.status_code == 503
-    assert "control at" in answer.text and 'value="what I typed"' in answer.text
+    assert "process control: Connection refused; nothing was done" in answer.text
+    assert "http://" not in answer.text.split("<main")[1] and 'value="what I typed"' in answer.text
     assert ines.get("/").status_code == 200
 
 

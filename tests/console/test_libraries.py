@@ -57,6 +57,8 @@ def test_they_are_served_in_their_versions_for_ever(jars: Path) -> None:
     paths = [url.removeprefix("/libraries/") for url in libraries.scripts]
     sizes = [len(gzip.compress(libraries.get(path) or b"")) for path in paths]
     assert 10_000 < sum(sizes) < 25_000
+    ours = sum(len(gzip.compress(file.read_bytes())) for file in (Path(module.__file__).parent / "static").iterdir())
+    assert sum(sizes) + ours + 60_000 < 150_000, "the first page, of which test_page_now.py holds the rows to 60 kB"
 
 
 @pytest.mark.parametrize(

@@ -89,9 +89,15 @@ def test_the_page_of_an_alert_acknowledges_by_keyboard_too(site: tuple[Settings,
     page.focus("main >> role=link[name='Acknowledge']")
     page.keyboard.press("Enter")
     page.wait_for_selector("#act input[name=comment]:focus")
-    page.keyboard.type("on it")
+    page.fill("#act input[name=comment]", "x" * 2_001)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#act .failed")
+    assert page.input_value("#act input[name=comment]") == "x" * 2_001
+    page.fill("#act input[name=comment]", "on it")
     page.keyboard.press("Enter")
     page.wait_for_selector("#act [role=status]")
+    page.click("#act >> text=Close")
+    assert page.inner_html("#act") == "" and page.url.endswith(f"/alerts/{alert.hex}")
     assert [(act.actor, act.act, act.comment) for act in COMMANDS.acts] == [("ines", "acknowledge", "on it")]
     assert said == []
 

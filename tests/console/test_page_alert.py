@@ -192,12 +192,13 @@ def test_without_clickhouse_it_says_since_when(one_loop: Browser, app: Starlette
 
 def test_who_may_act_is_offered_the_acts(client: Client, one_loop: Browser) -> None:
     store(client, FIRST)
-    assert f'href="/alerts/{KEY}/acknowledge"' in one_loop.get(f"/alerts/{KEY}").text
+    assert f'href="/alerts/{KEY}/acknowledge?from=alert"' in one_loop.get(f"/alerts/{KEY}").text
     store(client, MINE)
     page = one_loop.get(f"/alerts/{KEY}").text
     assert f"/alerts/{KEY}/acknowledge" not in page and f"/silence?alert={KEY}" in page
     store(client, MINE.change(AT, state=State.RESOLVED, ended_at=AT + timedelta(hours=1)))
-    assert "/silence" not in one_loop.get(f"/alerts/{KEY}").text
+    page = one_loop.get(f"/alerts/{KEY}").text
+    assert "/silence" not in page and "It is over: there is nothing to acknowledge any more." in page
 
 
 def test_what_is_read_anew_by_itself_leaves_its_links_alone() -> None:

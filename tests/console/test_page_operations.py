@@ -142,7 +142,12 @@ def test_they_are_sent_again_by_a_filter_that_was_counted(sara: Browser, setting
             a_letter(client, offset, b"record %d" % offset, "kind is none")
         a_letter(client, 9, b"other", "text is too long")
     path = "/operations/dead-letters/replay"
-    assert "Send 3 again" in sara.get(f"{path}?reason=kind").text
+    counted = sara.get(f"{path}?reason=kind").text
+    assert "Send 3 again" in counted and 'type="hidden" name="reason" value="kind"' in counted, "what it counts stays"
+    chosen = sara.get(f"{path}?reason=kind&choose=1").text
+    assert "Send 3 again" not in chosen and '<form method="get"' in chosen and 'name="reason" value="kind"' in chosen
+    nothing = sara.get(f"{path}?reason=nobody").text
+    assert "reason nobody: 0 records." in nothing and "<button>Send" not in nothing and "Choose others" in nothing
     other = sara.act(f"{path}?reason=kind", {"reason": "text", "comment": "x"})  # it was another filter that was counted
     assert "Send 1 again" in other.text and on_record(settings, "replay dead letters") == []
     answer = sara.act(f"{path}?reason=kind", {"reason": "kind", "comment": "put right"})
@@ -163,7 +168,7 @@ def test_one_alone_is_sent_again(sara: Browser, settings: Settings) -> None:
     (one,) = (each for each in re.findall(r'href="([^"]+)">Send this one again', shown) if "from_offset=1&" in each)
     where = html.unescape(one)
     fields = dict(re.findall(r'name="(topic|partition|from_offset|to_offset)" value="([^"]*)"', sara.get(where).text))
-    assert "1 records went to" in sara.follow(sara.act(where, fields)).text
+    assert "1 record went to" in sara.follow(sara.act(where, fields)).text
     assert events_of(settings.kafka, 1) == [b"record 1"]
 
 
@@ -175,6 +180,8 @@ def test_what_could_not_be_sent_is_on_record_as_that(settings: Settings) -> None
     browser.log_in(away, "sara")
     answer = browser.act("/operations/dead-letters/replay", {"comment": "typed"}, page="/record")
     assert answer.status_code == 503 and 'value="typed"' in answer.text
+    long = browser.act("/operations/dead-letters/replay", {"comment": "x" * 2_001}, page="/record")
+    assert long.status_code == 422 and f'value="{"x" * 2_001}"' in long.text
     ((actor, _, comment, outcome),) = on_record(settings, "replay dead letters")
     assert (actor, comment) == ("sara", "typed") and str(outcome).startswith("Kafka at")
     page = browser.get("/operations").text

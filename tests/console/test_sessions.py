@@ -37,6 +37,7 @@ def test_a_link_logs_in_once_and_only_by_its_button(app: Starlette, emptied: Set
     assert browser.post(path).status_code == 303
     assert browser.get("/").status_code == 200
     assert preview.post(path).status_code == 404 and preview.get(path).status_code == 404
+    assert browser.get(path).headers["location"] == "/", "whom it has logged in goes on"
     assert not preview.cookie
 
 

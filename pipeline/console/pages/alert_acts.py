@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,7 +17,7 @@ from pipeline.console.known_names import known_names
 from pipeline.console.part import part
 from pipeline.console.roles import Role, wants
 from pipeline.console.silences import silences
-from pipeline.errors import EarshotError
+from pipeline.errors import EarshotError, SettingsError
 from schemas.alerts import Alert, State
 
 LASTS = {
@@ -34,8 +35,7 @@ LASTS = {
 @wants(Role.OPS)
 async def acknowledge_form(request: Request) -> Response:
     """GET /alerts/{key}/acknowledge"""
-    alert = await _alert(request)
-    return act_form.show(request, _acknowledging(alert))
+    return act_form.show(request, _acknowledging(request, await _alert(request)))
 
 
 @wants(Role.OPS)
@@ -43,13 +43,13 @@ async def acknowledge(request: Request) -> Response:
     """POST /alerts/{key}/acknowledge"""
     desk: Desk = request.app.state.desk
     alert = await _alert(request)
-    comment = request.state.form.get("comment", "").strip()
+    form = _acknowledging(request, alert)
     try:
-        again = request.state.form.get("again") == "yes"
+        comment, again = form.taken(request.state.form)["comment"], request.state.form.get("again") == "yes"
         await asyncio.to_thread(desk.control.acknowledge, request.state.person.name, alert.hex, comment, again)
     except EarshotError as error:
-        return act_form.refused(request, _acknowledging(alert), error)
-    return act_form.tell(request, Done("Acknowledged.", _about(alert), back=f"/#alert-{alert.hex}"))
+        return act_form.refused(request, form, error)
+    return act_form.tell(request, Done("Acknowledged.", _about(alert), back=form.back))
 
 
 @wants(Role.OPS)
@@ -63,13 +63,13 @@ async def silence_form(request: Request) -> Response:
 async def silence(request: Request) -> Response:
     """POST /silence"""
     desk: Desk = request.app.state.desk
-    typed = {name: request.state.form.get(name, "").strip() for name in ("rule", "brand", "platform", "minutes", "comment")}
     form = await _silencing(request, None)
-    if typed["minutes"] not in LASTS:
-        return act_form.show(request, form, "Say how long it lasts: a silence has an end.", 422)
-    if not (typed["rule"] or typed["brand"] or typed["platform"]):
-        return act_form.show(request, form, "Name a rule, a brand or a platform.", 422)
     try:
+        typed = form.taken(request.state.form)
+        if typed["minutes"] not in LASTS:
+            raise SettingsError("Say how long it lasts: a silence has an end.")
+        if not (typed["rule"] or typed["brand"] or typed["platform"]):
+            raise SettingsError("Name a rule, a brand or a platform.")
         who, of = request.state.person.name, {name: typed[name] for name in ("rule", "brand", "platform")}
         await asyncio.to_thread(desk.control.silence, who, of, int(typed["minutes"]), typed["comment"])
     except EarshotError as error:
@@ -106,12 +106,12 @@ async def test_form(request: Request) -> Response:
 async def test(request: Request) -> Response:
     """POST /test"""
     desk: Desk = request.app.state.desk
-    rule, brand = (request.state.form.get(name, "").strip() for name in ("rule", "brand"))
     form = await _testing(request)
-    if not rule:
-        return act_form.show(request, form, "Name a rule.", 422)
     try:
-        tested = await asyncio.to_thread(desk.control.test, request.state.person.name, rule, brand)
+        typed = form.taken(request.state.form)
+        if not (rule := typed["rule"]):
+            raise SettingsError("Name a rule.")
+        tested = await asyncio.to_thread(desk.control.test, request.state.person.name, rule, typed["brand"], typed["comment"])
     except EarshotError as error:
         return act_form.refused(request, form, error)
     lines = [str(line) for line in tested.get("untested", ())]
@@ -135,9 +135,17 @@ def _about(alert: Alert) -> str:
     return f"{alert.scope}, {alert.rule}: {alert.summary}"
 
 
-def _acknowledging(alert: Alert) -> Form:
-    where, fields, note = f"/alerts/{alert.hex}/acknowledge", [act_form.comment()], "Nobody is reminded again until it ends."
-    button = "Acknowledge"
+def _came_from(request: Request, key: str) -> tuple[str, str]:
+    """Where the act was asked for, and what says so in an address: on the page of the alert, or on Now. It goes back there."""
+    if request.query_params.get("from") == "alert" and re.fullmatch("[0-9a-f]{16}", key):
+        return f"/alerts/{key}", "?from=alert"
+    return f"/#alert-{key}" if key else "/", ""
+
+
+def _acknowledging(request: Request, alert: Alert) -> Form:
+    back, came = _came_from(request, alert.hex)
+    where, fields, button = f"/alerts/{alert.hex}/acknowledge{came}", [act_form.comment()], "Acknowledge"
+    note = "Nobody is reminded again until it ends."
     if alert.state is State.ACKNOWLEDGED:
         fields.append(Field("again", "", "yes", hidden=True))
         button = "Take it over"
@@ -145,7 +153,8 @@ def _acknowledging(alert: Alert) -> Form:
         note = f"{alert.actor} has it already, since {alert.changed_at:%H:%M:%S} UTC{said}"
     elif alert.state is not State.FIRING:
         note = "It is over: there is nothing to acknowledge." if alert.state is State.RESOLVED else "It does not fire yet."
-    return Form("Acknowledge", where, button, fields, _about(alert), note, f"/#alert-{alert.hex}")
+        button = ""
+    return Form("Acknowledge", where, button, fields, _about(alert), note, back)
 
 
 async def _silencing(request: Request, alert: Alert | None) -> Form:
@@ -159,7 +168,10 @@ async def _silencing(request: Request, alert: Alert | None) -> Form:
         act_form.comment(first=False),
     ]
     note = "Nobody is notified of these alerts meanwhile. They go on, and are marked as muted."
-    return Form("Silence", "/silence", "Silence", fields, _about(alert) if alert else "", note)
+    key = request.query_params.get("alert", "")
+    back, came = _came_from(request, key)
+    where = f"/silence{came}&alert={key}" if came else "/silence"
+    return Form("Silence", where, "Silence", fields, _about(alert) if alert else "", note, back)
 
 
 async def _testing(request: Request) -> Form:
@@ -167,6 +179,7 @@ async def _testing(request: Request) -> Form:
     fields = [
         Field("rule", "Rule", most=64, required=True, list=names.rules, first=True),
         Field("brand", "Brand", list=names.brands, hint="The brand in the alert; it may be blank."),
+        act_form.comment(first=False),
     ]
     note = "A marked alert goes to the rule's real receivers that are in their hours."
     return Form("Test a rule", "/test", "Send the test", fields, "", note)

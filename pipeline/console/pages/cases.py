@@ -38,7 +38,7 @@ async def act(request: Request) -> Response:
     which, typed = _act(request), request.state.form
     asked = _form(which, typed)
     try:
-        case = await asyncio.to_thread(_command, request, which, typed)
+        case = await asyncio.to_thread(_command, request, which, asked.taken(typed))
     except EarshotError as error:
         return act_form.refused(request, asked, error)
     owner = f" {case['owner']} has it." if which == "hand-over" and case["owner"] else ""
@@ -47,13 +47,13 @@ async def act(request: Request) -> Response:
 
 def _command(request: Request, which: str, typed: Mapping[str, str]) -> JsonObject:
     desk: Desk = request.app.state.desk
-    who, conversation = request.state.person.name, {name: typed.get(name, "") for name in NAMES}
-    comment = typed.get("comment", "").strip()
+    who, conversation = request.state.person.name, {name: typed[name] for name in NAMES}
+    comment = typed["comment"]
     if which == "take":
         return desk.control.take(who, conversation, comment)
     if which == "done":
         return desk.control.done(who, conversation, comment)
-    return desk.control.hand_over(who, conversation, typed.get("owner", "").strip(), comment)
+    return desk.control.hand_over(who, conversation, typed["owner"], comment)
 
 
 def _act(request: Request) -> str:

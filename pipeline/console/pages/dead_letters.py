@@ -18,13 +18,15 @@ from pipeline.console.filled import filled, plain
 from pipeline.console.on_record import READING_S, act_of, doing, looking
 from pipeline.console.reader import as_console
 from pipeline.console.roles import Role, wants
-from pipeline.errors import EarshotError
+from pipeline.console.shown import counted as counted_of
+from pipeline.errors import EarshotError, SettingsError
 from pipeline.maintenance import dead_letters
 from pipeline.maintenance.dead_letters import Counted, Filter, Replayed
 from schemas.acts import Act
 
 SHOWN = 20
 LOOK, REPLAY = "look at dead letters", "replay dead letters"
+TITLE, WHERE, BACK, CHOOSE = "Send dead letters again", "/operations/dead-letters/replay", "/operations#dead-letters", "choose"
 
 
 @wants(Role.SRE)
@@ -73,8 +75,11 @@ async def raw(request: Request) -> Response:
 
 @wants(Role.SRE)
 async def replay_form(request: Request) -> Response:
-    """GET /operations/dead-letters/replay: how many the filter selects, and the button."""
-    return await _ask(request, letters.typed(request.query_params))
+    """GET /operations/dead-letters/replay: how many the filter selects, and the button; with `choose` the filter's fields."""
+    typed = letters.typed(request.query_params)
+    if typed.problems or CHOOSE in request.query_params:
+        return act_form.show(request, _choosing(typed), "; ".join(typed.problems), 400 if typed.problems else 200)
+    return await _ask(request, typed)
 
 
 @wants(Role.SRE)
@@ -82,16 +87,19 @@ async def replay(request: Request) -> Response:
     """POST /operations/dead-letters/replay: the address has the filter that was counted, the form the one that is wanted."""
     desk: Desk = request.app.state.desk
     typed = letters.typed(request.state.form)
-    if typed.problems or typed.query != letters.typed(request.query_params).query:
+    if typed.problems:
+        return act_form.show(request, _choosing(typed), "; ".join(typed.problems), 400)
+    if typed.query != letters.typed(request.query_params).query:
         return await _ask(request, typed)  # what was counted was another filter
-    act = act_of(request, REPLAY, str(typed.which), act_form.said(request))
     try:
+        comment = _sending(typed, None).taken(request.state.form)["comment"]
+        act = act_of(request, REPLAY, str(typed.which), comment)
         done = await doing(desk.settings, act, _replay(desk, typed.which, act))
     except EarshotError as error:
-        return await _ask(request, typed, str(error), 503)
+        return await _ask(request, typed, str(error), 422 if isinstance(error, SettingsError) else 503)
     lines = [f"Not sent, {times:,}: {why}" for why, times in done.failed.most_common(20)]
     topic = desk.settings.kafka.topic("events")
-    about = f"{done.produced:,} records went to {topic}. Those that are still wrong come back here."
+    about = f"{counted_of(done.produced, 'record')} went to {topic}. What is still wrong comes back here."
     link = ("/record?act=replay+dead+letters", "On record")
     title = "Sent again." if not done.failed else "Not all were sent."
     return act_form.tell(request, Done(title, about, lines, link, back="/operations#dead-letters"), stay=True)
@@ -128,32 +136,42 @@ def _replay(desk: Desk, which: Filter, act: Act) -> Callable[[Client], Replayed]
 
 
 async def _ask(request: Request, typed: letters.Typed, problem: str = "", status: int = 200) -> Response:
+    """How many these are, and the button that sends just these."""
     desk: Desk = request.app.state.desk
+    counted = None
+    try:
+        counted = await asyncio.to_thread(_count, desk, typed.which)
+    except EarshotError as error:
+        problem, status = problem or str(error), 503
+    return act_form.show(request, _sending(typed, counted), problem, status)
+
+
+def _sending(typed: letters.Typed, counted: Counted | None) -> Form:
+    """Sends what was counted. Its filter can't be changed here: the button would still name the number of the other one."""
+    about, button, links = "", "", [(f"{WHERE}?{typed.query}&{CHOOSE}=1", "Choose others")]
     note = "They are sent unchanged: put the cause right first. What is still wrong comes back, what has landed is dropped."
-    about, button, counted = "", "Send again", None
-    if typed.problems:
-        problem, status = problem or "; ".join(typed.problems), 400
-    else:
-        try:
-            counted = await asyncio.to_thread(_count, desk, typed.which)
-        except EarshotError as error:
-            problem, status = problem or str(error), 503
     if counted:
-        about = f"{typed.which}: {counted.records:,} records."
-        button = f"Send {counted.records:,} again"
+        about = f"{typed.which}: {counted_of(counted.records, 'record')}."
+        button = f"Send {counted.records:,} again" if counted.records else ""
         if counted.without_bytes:
             note += f" Left out, {counted.without_bytes:,}: of these Kafka's client could not unpack the bytes."
+    else:
+        links.insert(0, (f"{WHERE}?{typed.query}", "Count them again"))
+    fields = [Field(name, "", text, hidden=True) for name, text in typed.texts.items()] + [act_form.comment()]
+    return Form(TITLE, f"{WHERE}?{typed.query}", button, fields, about, note, BACK, links)
+
+
+def _choosing(typed: letters.Typed) -> Form:
+    """The fields of the filter; what they select is counted before anything is sent."""
+    texts = typed.texts
     fields = [
-        Field("reason", "Reason holds", typed.texts["reason"], hint="Any part of the step or the reason; blank: any."),
-        Field("topic", "Topic", typed.texts["topic"], 249),
-        Field("partition", "Partition", typed.texts["partition"], 20),
-        Field("from_offset", "First offset", typed.texts["from_offset"], 20),
-        Field("to_offset", "Last offset", typed.texts["to_offset"], 20),
-        act_form.comment(),
+        Field("reason", "Reason holds", texts["reason"], hint="Any part of the step or the reason; blank: any.", first=True),
+        Field("topic", "Topic", texts["topic"]),
+        Field("partition", "Partition", texts["partition"]),
+        Field("from_offset", "First offset", texts["from_offset"]),
+        Field("to_offset", "Last offset", texts["to_offset"]),
     ]
-    action, back = f"/operations/dead-letters/replay?{typed.query}", "/operations#dead-letters"
-    form = Form("Send dead letters again", action, button, fields, about, note, back)
-    return act_form.show(request, form, problem, status)
+    return Form(TITLE, WHERE, "Count them", fields, "", "Nothing is sent yet: you see how many these are.", BACK, asks=True)
 
 
 def _count(desk: Desk, which: Filter) -> Counted:

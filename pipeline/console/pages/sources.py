@@ -36,7 +36,7 @@ async def page(request: Request) -> Response:
 
 
 @wants(Role.SRE)
-async def form(request: Request) -> Response:
+async def change_form(request: Request) -> Response:
     """GET /operations/sources/{name}/pause, or resume"""
     return act_form.show(request, _form(await _source(request), _paused(request)))
 
@@ -46,16 +46,18 @@ async def change(request: Request) -> Response:
     """POST /operations/sources/{name}/pause, or resume"""
     desk: Desk = request.app.state.desk
     source, paused = await _source(request), _paused(request)
-    act = act_of(request, "pause source" if paused else "resume source", source.name, act_form.said(request))
-    act.after = {"paused": paused}
+    form = _form(source, paused)
 
     def work(_: Client) -> None:
         status.pause(desk.settings, source, paused)
 
     try:
+        comment = form.taken(request.state.form)["comment"]
+        act = act_of(request, "pause source" if paused else "resume source", source.name, comment)
+        act.after = {"paused": paused}
         await doing(desk.settings, act, work)
     except EarshotError as error:
-        return act_form.refused(request, _form(source, paused), error)
+        return act_form.refused(request, form, error)
     title = "Paused." if paused else "Goes on."
     about = f"{source.name}: its listener sees it at once, and says so here within seconds."
     return act_form.tell(request, Done(title, about, back=f"/operations/sources/{source.name}"), stay=True)
@@ -94,6 +96,6 @@ def _form(source: AnySource, paused: bool) -> Form:
 
 ROUTES = [
     Route("/operations/sources/{name}", page, methods=["GET"]),
-    Route("/operations/sources/{name}/{act}", form, methods=["GET"]),
+    Route("/operations/sources/{name}/{act}", change_form, methods=["GET"]),
     Route("/operations/sources/{name}/{act}", change, methods=["POST"]),
 ]

@@ -28,16 +28,9 @@
         ctx.strokeStyle = ctx.fillStyle = colour(mark.severity >= 7 ? "critical" : mark.severity >= 4 ? "warning" : "info");
         ctx.lineWidth = devicePixelRatio;
         ctx.setLineDash([2, 3]);
-        ctx.beginPath();
-        ctx.moveTo(x, bbox.top);
-        ctx.lineTo(x, bbox.top + bbox.height);
-        ctx.stroke();
         const size = 5 * devicePixelRatio;
-        ctx.beginPath();
-        ctx.moveTo(x - size, bbox.top);
-        ctx.lineTo(x + size, bbox.top);
-        ctx.lineTo(x, bbox.top + size * 1.6);
-        ctx.fill();
+        ctx.stroke(new Path2D(`M${x} ${bbox.top}v${bbox.height}`));
+        ctx.fill(new Path2D(`M${x - size} ${bbox.top}h${2 * size}L${x} ${bbox.top + 1.6 * size}`));
       }
       ctx.restore();
     };
@@ -82,6 +75,7 @@
   }
 
   async function load(box) {
+    box.setAttribute("aria-busy", true);
     try {
       const answer = await fetch(box.dataset.chart, { headers: { Accept: "application/json" } });
       if (!answer.ok) throw new Error(answer.status);
@@ -89,6 +83,7 @@
     } catch {
       box.textContent = "The chart can't be had now: the table below has its numbers.";
     }
+    box.setAttribute("aria-busy", false);
   }
 
   function all(root) {

@@ -28,8 +28,19 @@ document.addEventListener("submit", (event) => {
   if (form.dataset.sent) event.preventDefault();
   form.dataset.sent = "1";
 });
-addEventListener("pageshow", () => {
-  for (const form of document.forms) delete form.dataset.sent;
+addEventListener("pageshow", () => [...document.forms].forEach((form) => delete form.dataset.sent));
+
+// A part that is on its way: the style shows it, and a screen reader waits for it.
+for (const [name, busy] of [["beforeRequest", true], ["afterRequest", false]]) {
+  document.addEventListener(`htmx:${name}`, (event) => event.detail.target.setAttribute("aria-busy", busy));
+}
+
+// An act that is left, or done, goes from the page on which it was asked for.
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("[data-close]")) return;
+  event.preventDefault();
+  document.getElementById("act").replaceChildren();
+  document.getElementById("main").focus();
 });
 
 // The session ended while somebody typed: sent as a plain form, what was typed is kept and shown again.

@@ -67,11 +67,5 @@
     box.onchange = () => [localStorage.setItem(id, box.checked ? "on" : "off"), told()];
   }
   byId("switches").hidden = false;
-  document.addEventListener("click", (event) => {
-    if (!event.target.closest("[data-close]")) return;
-    event.preventDefault();
-    byId("act").replaceChildren();
-    byId("main").focus();
-  });
   count();
 })();
