@@ -67,7 +67,7 @@ async def link(request: Request) -> Response:
     desk: Desk = request.app.state.desk
     token = request.path_params["token"]
     row = await _of_link(request, lambda: one_time.standing(desk.sessions.table, token, desk.clock))
-    inside = row is None and request.state.person is not None and TOKEN.fullmatch(token)
+    inside = row is None and request.state.person is not None and TOKEN.fullmatch(token) is not None
     if inside and await desk.sessions.run(lambda: one_time.was(desk.sessions.table, token)):  # it logged them in, most likely
         return RedirectResponse("/", 303)
     return desk.page(request, "link.html", 200 if row else 404, row=row)
