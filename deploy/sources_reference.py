@@ -17,8 +17,8 @@ from typing import Annotated, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from pipeline.listen import sources_file
-from pipeline.listen.sources_file import AnySource, OAuth, Source
+from pipeline.listen.source import Source
+from pipeline.listen.sources_file import AnySource, OAuth
 
 PAGE = Path(__file__).parent.parent / "docs" / "sources.md"
 _PART = re.compile(r"(<!-- made: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -67,8 +67,9 @@ def mapped(platform: str) -> str:
 
 def _docstrings(model: type[BaseModel]) -> dict[str, str]:
     """Of the fields that the class itself names; blank where it says nothing."""
+    file = import_module(model.__module__)
     (found,) = (
-        node for node in ast.parse(inspect.getsource(sources_file)).body
+        node for node in ast.parse(inspect.getsource(file)).body
         if isinstance(node, ast.ClassDef) and node.name == model.__name__
     )  # fmt: skip
     said, last = dict[str, str](), ""

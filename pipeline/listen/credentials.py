@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from pipeline.listen.sources_file import Email, Source
+from pipeline.listen.source import Source
+from pipeline.listen.sources_file import Email
 from pipeline.listen.states import NoCredentials
 
 LONGEST_TOKEN = 10_000

@@ -10,19 +10,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import orjson
-from pydantic import Field, StringConstraints, field_validator, model_validator
-from pydantic.config import JsonDict
+from pydantic import Field, StringConstraints, model_validator
 
 from pipeline.config import document
 from pipeline.config.document import StrictModel
-from pipeline.config.fields import Duration, Name
+from pipeline.config.fields import Duration
+from pipeline.listen.source import EVERY, Source, also, called
 from pipeline.listen.source_fields import (
-    Account,
     AppId,
     Did,
     Host,
-    Reachable,
     RedditName,
     Server,
     Site,
@@ -34,85 +31,13 @@ from pipeline.listen.source_fields import (
     Word,
 )
 
-MOST_SOURCES, LONGEST_BACKFILL = 10_000, timedelta(days=10_000)
-Keep = Literal["all", "mentions"]
-_TOKENS = ("token", "password", "bearer_token", "access_token", "api_key", "secret", "client_secret")
-_EVERY = ("interval", "poll", "period")
+MOST_SOURCES = 10_000
 _LIST = "a list: - {name: blog, platform: rss, url: ...}"
 
 
-def _also(*names: str) -> JsonDict:
-    """Other names that people try for a key."""
-    return {"misnamed": [*names]}
-
-
-def _called(*names: str) -> JsonDict:
-    """Other names of a platform."""
-    return {"called": [*names]}
-
-
-class Source(StrictModel):
-    """The keys of every platform."""
-
-    name: Name
-    """Of the source; one of its own. Under another name it begins anew."""
-    every: Duration = Field(timedelta(minutes=1), json_schema_extra=_also(*_EVERY))
-    """How often a source that polls asks: 1s to 1d."""
-    backfill: Duration = Field(timedelta(0), json_schema_extra=_also("history", "since"))
-    """How far back the first start goes, behind what comes live."""
-    keep: Keep = Field("all", json_schema_extra=_also("only", "filter"))
-    """mentions: events that mention no brand of brands.yaml are not sent."""
-    allow: tuple[Reachable, ...] = ()
-    """Private addresses, networks and host names that it may reach."""
-    own: tuple[Account, ...] = ()
-    """Ids or handles of one's own accounts: what they write is outbound."""
-    original: bool = False
-    """Whether events hold the platform's own payload."""
-    token_env: Variable = Field("", json_schema_extra=_also(*_TOKENS))
-    """The variable of the environment that holds the credential."""
-    token_file: Path | None = None
-    """The file that holds it, in place of token_env; a relative path starts from the folder of sources.yaml. It is read again
-    for each poll and connection."""
-
-    @field_validator("every")
-    @classmethod
-    def _some_rest(cls, every: timedelta) -> timedelta:
-        if not timedelta(seconds=1) <= every <= timedelta(days=1):
-            raise ValueError("it is 1 second to 1 day")
-        return every
-
-    @field_validator("backfill")
-    @classmethod
-    def _some_past(cls, backfill: timedelta) -> timedelta:
-        if backfill > LONGEST_BACKFILL:
-            raise ValueError(f"it is {LONGEST_BACKFILL.days}d at most")
-        return backfill
-
-    @model_validator(mode="after")
-    def _one_token(self) -> Self:
-        if self.token_env and self.token_file:
-            raise ValueError("token_env and token_file: name one of them")
-        return self
-
-    @property
-    def credential(self) -> str:
-        """Names the credential, and the rate limit with it; sources without one have their own."""
-        return self.token_env or (str(self.token_file) if self.token_file else "") or f"source {self.name}"
-
-    def what(self) -> str:
-        """What its cursor is a place in: with another platform or account of the same name it starts anew. Without defaults: a
-        key that a later version adds begins nothing anew."""
-        keys = self.model_dump(mode="json", exclude=set(Source.model_fields), exclude_defaults=True)
-        return orjson.dumps(keys, None, orjson.OPT_SORT_KEYS).decode()
-
-    def own_accounts(self) -> frozenset[str]:
-        """In small letters, without @."""
-        return frozenset(account.lower().removeprefix("@") for account in self.own)
-
-
 class Twitter(Source):
-    platform: Literal["twitter"] = Field(json_schema_extra=_called("x", "x.com"))
-    query: Annotated[Word, StringConstraints(max_length=1024)] = Field(json_schema_extra=_also("search", "account", "handle"))
+    platform: Literal["twitter"] = Field(json_schema_extra=called("x", "x.com"))
+    query: Annotated[Word, StringConstraints(max_length=1024)] = Field(json_schema_extra=also("search", "account", "handle"))
     """As X's search takes it."""
     stream: bool = Field(True, exclude=True)
     """The filtered stream, and recent search for its gaps; else recent search alone."""
@@ -142,12 +67,12 @@ class Reddit(Source):
 
 
 class Mastodon(Source):
-    platform: Literal["mastodon"] = Field(json_schema_extra=_called("fediverse"))
-    server: Server = Field(json_schema_extra=_also("instance", "url", "host"))
+    platform: Literal["mastodon"] = Field(json_schema_extra=called("fediverse"))
+    server: Server = Field(json_schema_extra=also("instance", "url", "host"))
     """As https://mastodon.social."""
     timeline: Literal["public", "local", "tag", "home"] = "public"
     """All that the server knows, its own accounts, a hashtag, or what one's account follows."""
-    tag: Tag | None = Field(None, json_schema_extra=_also("hashtag"))
+    tag: Tag | None = Field(None, json_schema_extra=also("hashtag"))
     """With timeline: tag, without #."""
 
     @model_validator(mode="after")
@@ -158,8 +83,8 @@ class Mastodon(Source):
 
 
 class Bluesky(Source):
-    platform: Literal["bluesky"] = Field(json_schema_extra=_called("bsky", "jetstream"))
-    accounts: tuple[Did, ...] = Field((), max_length=10_000, json_schema_extra=_also("account", "handles", "dids"))
+    platform: Literal["bluesky"] = Field(json_schema_extra=called("bsky", "jetstream"))
+    accounts: tuple[Did, ...] = Field((), max_length=10_000, json_schema_extra=also("account", "handles", "dids"))
     """Their DIDs; none given: all."""
     server: SocketUrl = "wss://jetstream2.us-east.bsky.network"
     version: Literal[1, 2] = Field(1, exclude=True)
@@ -167,16 +92,16 @@ class Bluesky(Source):
 
 
 class Rss(Source):
-    platform: Literal["rss"] = Field(json_schema_extra=_called("atom", "feed", "jsonfeed", "blog"))
-    every: Duration = Field(timedelta(minutes=5), json_schema_extra=_also(*_EVERY))
+    platform: Literal["rss"] = Field(json_schema_extra=called("atom", "feed", "jsonfeed", "blog"))
+    every: Duration = Field(timedelta(minutes=5), json_schema_extra=also(*EVERY))
     """How often it asks, unless the feed names a longer time (Cache-Control: max-age, up to an hour)."""
-    url: Url = Field(json_schema_extra=_also("feed", "link", "site"))
+    url: Url = Field(json_schema_extra=also("feed", "link", "site"))
     """Of a feed, or of a page that names one."""
 
 
 class Discourse(Source):
-    platform: Literal["discourse"] = Field(json_schema_extra=_called("forum"))
-    url: Site = Field(json_schema_extra=_also("server", "forum", "host"))
+    platform: Literal["discourse"] = Field(json_schema_extra=called("forum"))
+    url: Site = Field(json_schema_extra=also("server", "forum", "host"))
     """Of the forum."""
     user: Word | None = None
     """To whom the token belongs."""
@@ -188,7 +113,7 @@ class OAuth(StrictModel):
     url: Url
     """Where an access token is fetched: Google's or Microsoft's."""
     client_id: Word
-    client_secret_env: Variable = Field("", json_schema_extra=_also("client_secret", "secret"))
+    client_secret_env: Variable = Field("", json_schema_extra=also("client_secret", "secret"))
     """The variable with the app's secret; blank: it has none."""
     scope: str = ""
     """What the access token is for; blank: all that the refresh token is for."""
@@ -197,13 +122,13 @@ class OAuth(StrictModel):
 class Email(Source):
     """New mails come at once where the server has IDLE, else each `every`."""
 
-    platform: Literal["email"] = Field(json_schema_extra=_called("imap", "gmail", "mail", "outlook"))
-    host: Host = Field(json_schema_extra=_also("server", "imap", "url"))
+    platform: Literal["email"] = Field(json_schema_extra=called("imap", "gmail", "mail", "outlook"))
+    host: Host = Field(json_schema_extra=also("server", "imap", "url"))
     """Of the IMAP server."""
     port: int = Field(993, ge=1, le=65535, exclude=True)
     tls: bool = Field(True, exclude=True)
     """false: the password goes over the network as it is."""
-    user: Word = Field(json_schema_extra=_also("login", "email", "address", "account"))
+    user: Word = Field(json_schema_extra=also("login", "email", "address", "account"))
     """To whom the token belongs. If it is an address, mails from it are outbound."""
     folder: Word = "INBOX"
     """One folder a source."""
