@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints, model_validator
 from pipeline.config import document
 from pipeline.config.document import StrictModel
 from pipeline.config.fields import Duration
+from pipeline.listen.social_sources import YouTube
 from pipeline.listen.source import EVERY, Source, also, called
 from pipeline.listen.source_fields import (
     AppId,
@@ -136,7 +137,11 @@ class Email(Source):
     """None: the token is a password."""
 
 
-AnySource = Annotated[Twitter | Reddit | Mastodon | Bluesky | Rss | Discourse | Email, Field(discriminator="platform")]
+AnySource = Annotated[
+    Twitter | Reddit | Mastodon | Bluesky | Rss | Discourse | Email
+    | YouTube,
+    Field(discriminator="platform"),
+]  # fmt: skip
 
 
 class Sources(StrictModel):

@@ -27,10 +27,11 @@ sources:
 - {name: e, platform: rss, url: "https://example.com/feed"}
 - {name: f, platform: discourse, url: "https://forum.example.com/", own: ["@Team"]}
 - {name: g, platform: email, host: imap.example.com, user: help@example.com, token_file: /run/secrets/mail}
+- {name: youtube, platform: youtube, channel: UCabcdefghijklmnopqrstuv, token_env: YOUTUBE_KEY}
 """).sources
-    assert [source.every.total_seconds() for source in sources] == [60, 120, 60, 60, 300, 60, 60]
+    assert [source.every.total_seconds() for source in sources[:7]] == [60, 120, 60, 60, 300, 60, 60]
     assert sources[5].own_accounts() == {"team"}
-    assert len({source.what() for source in sources}) == 7
+    assert len({source.what() for source in sources}) == len(sources)
     assert [source.credential for source in sources[:3]] == ["X_TOKEN", "REDDIT_SECRET", "source c"]
 
 
@@ -136,6 +137,7 @@ OF_MAIL = "platform: email, host: imap.example.com, user: ada@example.com"
         ("platform: bluesky, query: coffee", "query: platform bluesky takes no such key"),
         ("platform: bluesky, version: 3", "version: it is 1 or 2, not 3"),
         ("platform: discourse, url: 'https://a.example/?page=2'", "url: it has neither ? nor #"),
+        ("platform: youtube, channel: '@acme'", "channel: write it as the channel's id, as UC and 22 characters"),
         (f"{OF_MAIL.replace('imap.', 'imaps://imap.')}", "host: it is a host alone, as imap.example.com"),
         (f"{OF_MAIL.replace('.com,', '.com:993,')}", "host: it is a host alone, as imap.example.com"),
         (f"{OF_MAIL}, oauth: {{url: 'https://a.example', client_id: a, client_secret_env: s-3}}", "oauth.client_secret_env: "),

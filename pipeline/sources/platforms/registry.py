@@ -8,7 +8,10 @@ from pipeline.config.document import hint
 from pipeline.errors import UnknownName
 from pipeline.sources.platforms.observation import Observe
 
-PLATFORMS = ("bluesky", "discourse", "email", "mastodon", "reddit", "rss", "twitter", "weibo")
+PLATFORMS = (
+    "bluesky", "discourse", "email", "mastodon", "reddit", "rss", "twitter", "weibo",
+    "youtube",
+)  # fmt: skip
 
 
 def mapper(platform: str) -> Observe:
