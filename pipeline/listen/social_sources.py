@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from pipeline.config.fields import Duration
-from pipeline.listen.source import EVERY, Source, also
+from pipeline.listen.source import EVERY, Source, also, called
 from pipeline.listen.source_fields import Url
 
 Channel = Annotated[
@@ -25,3 +25,9 @@ class YouTube(Source):
     channel: Channel = Field(json_schema_extra=also("channels", "account", "handle", "id"))
     """Whose videos' comments are heard."""
     server: Url = "https://www.googleapis.com"
+
+
+class Telegram(Source):
+    platform: Literal["telegram"] = Field(json_schema_extra=called("tg"))
+    server: Url = Field("https://api.telegram.org", exclude=True)
+    """Another one: a Bot API server of your own."""

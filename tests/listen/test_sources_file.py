@@ -28,6 +28,7 @@ sources:
 - {name: f, platform: discourse, url: "https://forum.example.com/", own: ["@Team"]}
 - {name: g, platform: email, host: imap.example.com, user: help@example.com, token_file: /run/secrets/mail}
 - {name: youtube, platform: youtube, channel: UCabcdefghijklmnopqrstuv, token_env: YOUTUBE_KEY}
+- {name: telegram, platform: telegram, token_env: TELEGRAM_TOKEN}
 """).sources
     assert [source.every.total_seconds() for source in sources[:7]] == [60, 120, 60, 60, 300, 60, 60]
     assert sources[5].own_accounts() == {"team"}

@@ -10,7 +10,7 @@ from pipeline.sources.platforms.observation import Observe
 
 PLATFORMS = (
     "bluesky", "discourse", "email", "mastodon", "reddit", "rss", "twitter", "weibo",
-    "youtube",
+    "telegram", "youtube",
 )  # fmt: skip
 
 

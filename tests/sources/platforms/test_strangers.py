@@ -18,6 +18,7 @@ from pipeline.sources.platforms.registry import mapper
 from pipeline.sources.platforms.values import time_of_milliseconds, time_of_seconds
 from pipeline.sources.recorded.encoding import recognise
 from schemas.untyped import JsonObject
+from tests.sources.platforms import telegram_payloads as telegram
 from tests.sources.platforms import youtube_payloads as youtube
 from tests.sources.platforms.discourse_payloads import post
 from tests.sources.platforms.reddit_payloads import comment, page
@@ -58,6 +59,7 @@ PAGES: dict[str, tuple[str, str, object]] = {
     "mastodon": ("mastodon", "_said", [toot(101), toot(102)]),
     "bluesky": ("bluesky", "event_of", {"posts": [skeet(101), skeet(102)]}),
     "weibo": ("weibo", "_text", {"statuses": [weibo(101), weibo(102)]}),
+    "telegram": ("telegram", "said", [telegram.update(each, channel_post=telegram.post(each)) for each in (1, 2)]),
     "youtube": ("youtube", "_text", youtube.listed(youtube.comment("1"), youtube.comment("2"))),
 }
 """A page of two items, and a function of the mapper that is called for each."""
