@@ -27,7 +27,9 @@ stand for minutes. tests/deploy/test_rules.py has them."""
 
 
 def quick(rules: str) -> str:
-    """The rules with seconds in place of minutes: in `for:`, and in windows. Thresholds stay as they are."""
+    """The rules with seconds in place of minutes: in `for:`, and in windows. Of the thresholds EarshotLag's alone is another:
+    it is how long an outage lasts."""
+    rules = rules.replace("lag_seconds:max > 30\n", "lag_seconds:max > 8\n")
     return re.sub(r"(?<=for: )(\d+)m\b|(?<=\[)(\d+)m(?=\])", lambda found: f"{found[1] or found[2]}s", rules)
 
 
