@@ -150,7 +150,7 @@ def test_what_everybody_said_in_public_is_served(desk: Desk) -> None:
 def test_a_query_ends_at_its_limit(desk: Desk) -> None:
     started = time.monotonic()
     assert desk.ask("SELECT count() FROM numbers(10000000000000) WHERE NOT ignore(number)", max_execution_time="1")[0] == 159
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 100
 
 
 def test_filters_are_of_one_database_and_hold_any_name() -> None:

@@ -102,7 +102,7 @@ def test_a_query_ends_after_five_seconds_and_four_run_at_a_time(ask: Ask) -> Non
     with ThreadPoolExecutor(5) as pool:
         codes = [code for code, _ in pool.map(ask, [SLOW] * 5)]
     assert codes == [159] * 5, "the fifth has waited for its turn"
-    assert 4 < time.monotonic() - started < 30
+    assert 4 < time.monotonic() - started < 100
 
 
 def test_who_has_not_its_password_is_refused(ask: Ask) -> None:

@@ -152,7 +152,7 @@ def test_who_waits_for_the_broker_gives_up_with_its_generation(kafka: Stack, ben
         sending.join(1)
         assert sending.is_alive()
         bench.fence.end_generation()
-        sending.join(5)
+        sending.join(60)
         assert ended
 
 
