@@ -115,7 +115,12 @@ class Story:
         wait_for("it is judged", lambda: judged_until(self.settings) > before)
 
     def kill_control(self) -> None:
+        """What it has notified is on record by then: else the next control would have to notify it again."""
         assert self.control
+        with connect(self.settings) as client:
+            sql = "SELECT uniqExact(alert_key, version) FROM alert_deliveries WHERE sent"
+            told = {notice.delivery for notice in self.hook.notices}
+            wait_for("all is on record", lambda: int(str(client.command(sql))) >= len(told))
         self.control.kill()
 
     def start_control(self, command: Sequence[str] = COMMAND) -> None:
