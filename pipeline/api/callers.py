@@ -78,6 +78,6 @@ def _name(sent: str) -> str:
         name = unquote(sent, errors="strict")
     except UnicodeDecodeError:
         name = ""
-    if not name.strip() or len(name) > LONGEST or not name.isprintable():
+    if not name or name != name.strip() or len(name) > LONGEST or not name.isprintable():
         raise RequestError(400, f"the console names the person in {ACTOR}: up to {LONGEST} characters, percent-encoded")
     return name

@@ -167,12 +167,16 @@ async def _settle(desk: Desk) -> None:
         try:
             await desk.sessions.settle()
             await desk.sessions.refresh()
-            for token in desk.hub.sessions:
-                with suppress(UnreachableError):
-                    if await desk.sessions.find(token, note=False) is None:
-                        desk.hub.end(token)
+            await _end_streams(desk)
         except Exception:
             log.exception("sessions are looked after again in %g s", SETTLE_S)
+
+
+async def _end_streams(desk: Desk) -> None:
+    for token in desk.hub.sessions:
+        with suppress(UnreachableError):
+            if await desk.sessions.find(token, note=False) is None:
+                desk.hub.end(token)
 
 
 def run_console(settings: Settings) -> None:

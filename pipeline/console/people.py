@@ -70,8 +70,8 @@ class Users(StrictModel):
 
     @model_validator(mode="after")
     def _once(self) -> Users:
-        names = [user.name for user in self.users]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
+        names = [user.name.casefold() for user in self.users]
+        if twice := sorted({user.name for user in self.users if names.count(user.name.casefold()) > 1}):
             raise ValueError(f"{twice[0]} is there twice")
         return self
 

@@ -66,7 +66,11 @@ class SessionTable:
         """The newest version of the rows with these hashes, by hash, in one question. Some may not be there."""
         with self.asking() as client:
             rows = client.query(_READ, {"keys": tuple(keys)}).result_rows
-        return {row[0]: _row(*row) for row in rows}
+        found = dict[str, Row]()
+        for key, kind, actor, roles, way, entry, created, seen, ended, version in rows:
+            times = created / 1000, seen / 1000
+            found[key] = Row(key, kind, actor, tuple(roles), way, entry, *times, bool(ended), int(version))
+        return found
 
     def write(self, row: Row, once: str = "") -> Row:
         """Writes the next version of a row, which the table has on return. Of several writes with the same token `once`, only
@@ -94,12 +98,6 @@ class SessionTable:
             yield self._client
         except (ClickHouseError, OSError) as error:
             raise UnreachableError(f"ClickHouse: {reason(error)}") from None
-
-
-def _row(
-    key: str, kind: Kind, actor: str, roles: list[str], way: str, entry: str, created: int, seen: int, ended: int, version: int
-) -> Row:
-    return Row(key, kind, actor, tuple(roles), way, entry, created / 1000, seen / 1000, bool(ended), int(version))
 
 
 def _time(seconds: float) -> str:

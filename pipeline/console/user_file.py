@@ -28,14 +28,24 @@ def add_user(path: Path, name: str, roles: Sequence[str], ask: Callable[[], str]
     file has another form), the file is written anew, without its comments. Of several at once each adds its person: the file
     is read again behind a lock, after the password. Raises SettingsError, and then writes nothing.
     """
-    _read(path)
+    _, there = _read(path)
+    _check_case(name, there)
     user = _checked(name, roles, _NOBODY)
     user = user.model_copy(update={"password": HASHER.hash(_strong(ask()))})
     with _alone(path):
         text, before = _read(path)
+        _check_case(name, before)
         after = (*(each for each in before if each.name != name), user)
         _write(path, _appended(text, user, Users(users=after), path) or _HEAD + "".join(map(_block, after)))
     return len(after) == len(before)
+
+
+def _check_case(name: str, users: Sequence[User]) -> None:
+    for each in users:
+        if each.name != name and each.name.casefold() == name.casefold():
+            raise SettingsError(
+                f"{each.name} is there: a name that differs by upper and lower case alone would be taken for it"
+            )
 
 
 def _read(path: Path) -> tuple[str, tuple[User, ...]]:

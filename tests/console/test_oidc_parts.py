@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from pipeline.console.oidc.failed import ProviderAway
 from pipeline.console.oidc.id_token import claimed, read_keys
 from pipeline.console.oidc.names import compared
 from pipeline.console.oidc.waiting import MOST_BYTES, MOST_BYTES_OF_ADDRESS, MOST_OF_ADDRESS, WaitingLogins
+from pipeline.console.turns import MOST_WAITING, Turns
+from pipeline.errors import UnreachableError
 from schemas.untyped import JsonObject
 
 SUB = "248289761001"
@@ -109,6 +113,27 @@ def test_all_together_have_an_end_in_bytes_and_who_has_most_gives() -> None:
     for state in list(logins._waiting):
         logins._drop(state)
     assert not logins._of and not logins._bytes and logins._all_bytes == 0
+
+
+async def test_who_asks_for_much_waits_for_themselves() -> None:
+    turns, inside, leave = Turns(3, 2), list[str](), asyncio.Event()
+
+    async def ask(holder: str) -> None:
+        async with turns.turn(holder):
+            inside.append(holder)
+            await leave.wait()
+
+    flood = [asyncio.create_task(ask("10.6.6.6")) for _ in range(MOST_WAITING)]
+    await asyncio.sleep(0)
+    with pytest.raises(UnreachableError, match="too much"):
+        await ask("10.6.6.6")
+    other = asyncio.create_task(ask("10.0.0.1"))
+    while len(inside) < 3:
+        await asyncio.sleep(0)
+    assert inside == ["10.6.6.6", "10.6.6.6", "10.0.0.1"]
+    leave.set()
+    await asyncio.gather(*flood, other)
+    assert not turns._holders
 
 
 def test_what_is_over_makes_room() -> None:

@@ -30,6 +30,7 @@ HASH = "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"
         (f"{{name: 'in es', roles: [ops], password: {HASH!r}}}", "letters, digits"),
         (f"{{name: ines, role: [ops], password: {HASH!r}}}", "did you mean 'roles'?"),
         (f"{{name: a, roles: [ops], password: {HASH!r}}}\n- {{name: a, roles: [ops], password: {HASH!r}}}", "a is there twice"),
+        (f"{{name: b, roles: [ops], password: {HASH!r}}}\n- {{name: B, roles: [ops], password: {HASH!r}}}", "B is there twice"),
     ],
 )
 def test_a_wrong_file_is_one_line(tmp_path: Path, line: str, says: str) -> None:
@@ -88,6 +89,8 @@ def test_of_people_who_are_added_at_once_nobody_is_lost(tmp_path: Path) -> None:
         list(pool.map(lambda number: add_user(file, f"person{number}", ["viewer"], lambda: LONG), range(6)))
     assert len(People(file).now()) == 8
     assert {each.name for each in tmp_path.iterdir()} == {"real.yaml", "users.yaml"}
+    with pytest.raises(SettingsError, match="slow is there"):
+        add_user(file, "Slow", ["viewer"], lambda: LONG)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
+from starlette.datastructures import Headers
 
 from deploy import metrics_table
 from deploy.grafana import board
@@ -138,7 +139,10 @@ def test_the_console_of_compose_is_for_this_machine_and_has_controls_token(monke
         monkeypatch.setenv(name, VARIABLE.sub("a secret of sixteen or more", str(value)))
     settings = load()
     place = Place(settings.console)
-    assert place.refusal("172.18.0.1", "127.0.0.1:9405") == "" and place.refusal("192.0.2.1", "127.0.0.1:9405")
+    [network] = COMPOSE["networks"]["default"]["ipam"]["config"]
+    assert place.refusal(network["gateway"], "127.0.0.1:9405") == ""
+    assert place.refusal("172.30.94.2", "127.0.0.1:9405") and place.refusal("192.168.0.1", "127.0.0.1:9405")
+    assert not place.refusal_of_health(Headers({"host": "172.30.94.2:9405"})), "as Prometheus asks it"
     assert place.url("/login/x", settings.console.port) == "http://127.0.0.1:9405/login/x"
     token = "EARSHOT_CONTROL__CONSOLE_TOKEN"
     assert SERVICES["console"]["environment"][token] == SERVICES["control"]["environment"][token]

@@ -22,6 +22,8 @@ from pipeline.config.console import ConsoleSettings, secure_url
 from pipeline.console.oidc.failed import LoginFailed, ProviderAway, UnknownKey
 from pipeline.console.oidc.id_token import read_keys
 from pipeline.console.oidc.waiting import Waiting
+from pipeline.console.turns import Turns
+from pipeline.errors import UnreachableError
 from pipeline.http.addresses import Allowed
 from pipeline.http.failures import OutgoingError
 from pipeline.http.outgoing import Limits, Outgoing
@@ -31,7 +33,8 @@ from pipeline.http.transport import OutgoingTransport
 
 ANSWER_S = 5.0
 """All that one step of a login asks of the provider, together."""
-AT_ONCE = 8
+AT_ONCE, OF_ADDRESS = 8, 4
+"""Logins that ask it at a time, in all and from one address: nobody holds all the places with codes that are none."""
 KEEP_S, AGAIN_S = 600.0, 10.0
 """How long what it says of itself is kept; and how often at most its keys are asked for because one is unknown."""
 PATH = "/.well-known/openid-configuration"
@@ -62,13 +65,13 @@ class Provider:
         host = urlsplit(settings.oidc_issuer).hostname or ""
         self.loopback = is_loopback(host)
         self._allow = Allowed.of((*settings.oidc_allow, *([host] if self.loopback else [])))
-        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._turns = Turns(AT_ONCE, OF_ADDRESS)
         self._metadata: tuple[float, Metadata] | None = None
         self._keys: tuple[float, KeySet] | None = None
 
     async def page(self, login: Waiting) -> str:
         """The URL of the page on which the person says who they are."""
-        async with self._asking() as client:
+        async with self._asking(login.address) as client:
             metadata = await self._describe(client)
             client.redirect_uri, client.scope = login.returns_to, metadata.scope
             url, _ = client.create_authorization_url(
@@ -79,7 +82,7 @@ class Provider:
     async def redeem(self, code: str, named: bool, login: Waiting, read: Callable[[str, KeySet], T]) -> T:
         """What `read` makes of the id token that the provider gives for this code, and of its keys; of newer keys if it raises
         UnknownKey. `named`: whether the answer with the code said that it is this provider's."""
-        async with self._asking() as client:
+        async with self._asking(login.address) as client:
             metadata = await self._describe(client)
             if metadata.names_itself and not named:
                 raise LoginFailed(ANOTHER)
@@ -103,11 +106,11 @@ class Provider:
                 return read(token, await self._ask_keys(client, metadata, AGAIN_S))
 
     @asynccontextmanager
-    async def _asking(self) -> AsyncIterator[AsyncOAuth2Client]:
+    async def _asking(self, address: str) -> AsyncIterator[AsyncOAuth2Client]:
         settings = self._settings
         outgoing: Outgoing | None = None
         try:
-            async with asyncio.timeout(ANSWER_S), self._turn:
+            async with asyncio.timeout(ANSWER_S), self._turns.turn(address):
                 outgoing = Outgoing(self._route, keep_alive=False)
                 async with AsyncOAuth2Client(
                     settings.oidc_client_id,
@@ -120,6 +123,8 @@ class Provider:
                     yield client
         except TimeoutError:
             raise ProviderAway(f"The login provider did not answer within {ANSWER_S:g} s.") from None
+        except UnreachableError:
+            raise ProviderAway("Too many logins come from your address at once.") from None
         except OutgoingError as error:
             raise ProviderAway(f"The login provider can't be reached: {error}.") from None
         finally:
