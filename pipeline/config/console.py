@@ -63,9 +63,11 @@ class ConsoleSettings(Section):
     def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
         for network in networks:
             try:
-                ip_network(network)
+                everybody = ip_network(network).prefixlen == 0
             except ValueError:
                 raise ValueError(f"{network!r} is no address or network, as 10.0.0.7 or 10.0.0.0/24") from None
+            if everybody:
+                raise ValueError(f"{network!r} is everybody, and who is named may say who others are: name the proxy")
         return networks
 
     @model_validator(mode="after")

@@ -127,7 +127,7 @@ async def _away(request: Request, error: Exception) -> Response:
     desk: Desk = request.app.state.desk
     why = f"{error}."
     if getattr(request.state, "person", None) is None:  # addresses and names of servers are nothing for strangers
-        log.warning("%s %s: %s", request.method, request.scope["path"], error)
+        log.warning("%s %r: %s", request.method, request.scope["path"], error)
         why = "ClickHouse does not answer, or too many ask."
     return desk.fail(request, 503, why, "Try it again in a minute.")
 

@@ -73,7 +73,7 @@ class Guard:
             answer = await self._refused(request)
             await (answer or self._app)(scope, receive, out)
         except Exception:
-            log.exception("%s %s", scope["method"], scope["path"])
+            log.exception("%s %r", scope["method"], scope["path"])  # a path may hold ends of lines
             if started:
                 raise
             await self._desk.fail(request, 500, "The page failed.", "The console's log says why.")(scope, receive, out)

@@ -37,6 +37,8 @@ def test_in_clear_beyond_this_machine_it_does_not_start(given: dict[str, object]
         {"public_url": "ftp://earshot.example"},
         {"trusted_proxies": ["proxy.example"]},
         {"trusted_proxies": ["10.0.0.7/8"]},
+        {"trusted_proxies": ["0.0.0.0/0"]},
+        {"trusted_proxies": ["::/0"]},
         {"certificate": "a.pem"},
         {"idle_hours": 0},
     ],
