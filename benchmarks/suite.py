@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from benchmarks import (
     alerts,
     campaigns_live,
+    console_alerts,
     console_pages,
     console_streams,
     end_to_end,
@@ -165,6 +166,11 @@ MEASUREMENTS: tuple[Measurement, ...] = (
         lambda sizes: rollups_live.beside_figures(sizes.latency_rate, min(120, sizes.latency_seconds), sizes.runs),
     ),
     Measurement(console_pages.NAMES, 30, lambda sizes: console_pages.figures(sizes.interactions, sizes.latency_seconds)),
+    Measurement(
+        console_alerts.NAMES,
+        4,
+        lambda sizes: console_alerts.figures(min(2_000, sizes.latency_rate), min(120, sizes.latency_seconds * 3)),
+    ),
     Measurement(console_streams.NAMES, 5, lambda sizes: console_streams.figures(min(120, sizes.latency_seconds))),
     Measurement(peers.NAMES, 9, lambda sizes: peers.figures(*sizes.peers, sizes.runs)),
 )

@@ -42,7 +42,8 @@ identity.relink_s identity.relink_group_by_s identity.relink_stream_s identity.t
 identity.import_s identity.import_alerts_p99_ms
 queries.worst_median_ms queries.worst_p95_ms queries.years_median_ms queries.bytes_per_row
 rollups.lag_s rollups.share rollups.alerts_p99_ratio rollups.visible_p99_ratio
-console.page_p95_ms console.first_page_kb console.first_paint_ms console.streams_cores console.streams_mb
+console.page_p95_ms console.first_page_kb console.first_paint_ms console.alert_p99_ms
+console.streams_cores console.streams_mb
 peers.earshot peers.faust_ratio peers.faust peers.quix_ratio peers.quix peers.bytewax_ratio peers.bytewax
 """
 NAMES = STABLE.split()
