@@ -91,7 +91,7 @@ def test_a_filter_that_is_none_is_said_and_kept(filled: Browser, query: str, pro
 
 
 def test_the_query_that_it_shows_gives_what_it_shows(filled: Browser, emptied: Settings) -> None:
-    (rows,) = asked_again(emptied, filled.get("/record?from=1d").text)
+    (rows,) = asked_again(emptied, filled.get("/record?from=1d").text, "console")
     assert [row[3] for row in rows] == ["acknowledge", "replay dead letters"]
 
 
