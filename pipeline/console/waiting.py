@@ -17,6 +17,7 @@ _PLACES = {
     "discourse": (rf"({_SERVER}):t:(\d{{1,18}})", "https://{}/t/{}"),
     "mastodon": (rf"({_SERVER}):(\d{{1,20}})", "https://{}/statuses/{}"),
     "instagram": (r"([\w-]{5,20})", "https://www.instagram.com/p/{}/"),
+    "telegram": (r"-100(\d{4,15}):(?:t:)?(\d{1,18})", "https://t.me/c/{}/{}"),
     "rss": (r"(https?://\S+)", "{}"),
 }
 """Platform -> the ids of conversations that its mapper gives, and the page of one. On Mastodon it is that of the server that

@@ -19,6 +19,12 @@ from tests.support.console_rows import a_thread, an_alert, now, write_alerts
 from tests.support.control_api import CONSOLE, MemoryCommands, serving
 
 COMMANDS = MemoryCommands()
+BUSY = """() => {
+    const act = document.getElementById("act");
+    window.busy = [];
+    new MutationObserver(() => busy.push(act.ariaBusy)).observe(act, { attributes: true, attributeFilter: ["aria-busy"] });
+}"""
+"""Keeps what is said of the part for acts."""
 
 
 @pytest.fixture
@@ -83,9 +89,11 @@ def test_the_page_of_an_alert_acknowledges_by_keyboard_too(site: tuple[Settings,
     alert = an_alert()
     told(settings, alert)
     page.goto(f"/alerts/{alert.hex}")
+    page.evaluate(BUSY)
     page.focus("main >> role=link[name='Silence']")
     page.keyboard.press("Enter")
     page.wait_for_selector("#act select[name=minutes]")
+    page.wait_for_function("busy.join() === 'true,false'")  # it was said that the form is on its way
     page.focus("main >> role=link[name='Acknowledge']")
     page.keyboard.press("Enter")
     page.wait_for_selector("#act input[name=comment]:focus")

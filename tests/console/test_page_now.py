@@ -136,6 +136,8 @@ def test_the_place_of_a_conversation() -> None:
         ("mastodon", "social.example:109381959", "https://social.example/statuses/109381959"),
         ("mastodon", "social.example:notification:1", ""),
         ("instagram", "CqXsG_-x1", "https://www.instagram.com/p/CqXsG_-x1/"),
+        ("telegram", "-1001234567890:t:5", "https://t.me/c/1234567890/5"),
+        ("telegram", "-1001234567890", ""),
         ("rss", "https://blog.example/17?a=b", "https://blog.example/17?a=b"),
         ("rss", "javascript:alert(1)", ""),
         ("twitter", "1/../../evil", ""),

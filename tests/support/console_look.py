@@ -9,32 +9,20 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-import polars as pl
 from clickhouse_connect.driver.client import Client
 
-from pipeline.clickhouse.query import READ
 from pipeline.config.settings import Settings
 from pipeline.console.brand_data import brand_url
 from pipeline.console.reads import Reads
 from pipeline.embedded.child import free_port
-from pipeline.rollups.quarters import Quarters
-from pipeline.rollups.rollup import Span, quarter_of
 from schemas.acts import COLUMNS, Act, Way
-from schemas.alerts import State
 from tests.support.console import link
 from tests.support.console_browser import Served
-from tests.support.console_rows import a_letter, a_thread, an_alert, now, write_alerts
+from tests.support.console_day import fill_days
+from tests.support.console_rows import a_letter, a_thread, now
 from tests.support.console_whole import Whole
 
 WIDTHS, SCHEMES, STATES = (320, 768, 1440), ("light", "dark"), ("filled", "empty", "failing")
-SETTINGS = {name: value for name, value in READ.items() if name != "readonly"}
-TEXTS = (
-    "The parcel came three days late, and nobody answers the phone. #acme",
-    "Love the new colours, thank you!",
-    "Is the shop in Lyon open on Sundays? https://example.org/hours",
-    "החבילה לא הגיעה, כבר שבוע",
-    "Rechnung doppelt abgebucht, bitte um Rückruf",
-)
 
 
 class Look(NamedTuple):
@@ -45,9 +33,9 @@ class Look(NamedTuple):
     path: str
 
 
-def looks(bench: Whole) -> Iterator[Look]:
-    """Every page in every state that it has."""
-    alert, where = bench.alert.hex, "brand=Acme&platform=reddit&conversation_id=t3_abc"
+def looks(bench: Whole, incident: str = "") -> Iterator[Look]:
+    """Every page in every state that it has; `incident`: the alert to look at."""
+    alert, where = incident or bench.alert.hex, "brand=Acme&platform=reddit&conversation_id=t3_abc"
     at = now()
     times = f"from={at - timedelta(hours=6):%Y-%m-%dT%H:%M}&to={at + timedelta(hours=1):%Y-%m-%dT%H:%M}"
     always = {
@@ -64,20 +52,17 @@ def looks(bench: Whole) -> Iterator[Look]:
                 yield Look(state, name, path)
 
 
-def fill(client: Client) -> None:
-    """What a day with an incident leaves."""
+def fill(client: Client) -> str:
+    """What a day with an incident leaves; the key of its alert."""
     at = now()
-    _posts(client)
-    write_alerts(
-        client,
-        an_alert("volume", ago_s=900, severity=5, summary="Acme: 240 mentions in 5 minutes, 80 expected"),
-        an_alert("crisis", "Northwind Air", 1800, severity=9, state=State.ACKNOWLEDGED, actor="otto", comment="calling them"),
-        an_alert("copies", "Northwind Air", 7200, severity=3, state=State.RESOLVED, ended_at=at - timedelta(hours=1)),
-    )
+    incident = fill_days(client)
     for number, brand in enumerate(("Acme", "Northwind Air", "Acme")):
         a_thread(client, f"t3_{number}", brand, waiting_since=at - timedelta(minutes=30 * number + 5), waiting=number + 1)
     for number in range(3):
-        a_letter(client, number + 2, b'{"id": "%d", "kind": "nonsense", "text": "a mail of mia@example.org"}' % number)
+        raw = b'{"id": "r-%d", "platform": "reddit", "kind": "nonsense", "text": "Mail me: mia@example.org"}' % number
+        a_letter(
+            client, number + 2, raw, "kind is not one of post, comment, reply, repost, review, message", b"reddit:r-%d" % number
+        )
     ways: list[Way] = ["console", "api", "command line"]
     acts = [
         Act(
@@ -106,25 +91,7 @@ def fill(client: Client) -> None:
     gap = ["feed", "rss", at - timedelta(hours=5), at - timedelta(hours=4), "the feed has no older entries", at]
     columns = ["source", "platform", "since", "until", "reason", "found_at"]
     client.insert("source_gaps", [gap], column_names=columns)
-
-
-def _posts(client: Client) -> None:
-    at, labels = now(), ("negative", "neutral", "positive", "negative", "")
-    rows = [
-        {
-            "event_key": n + 1, "version": 1, "created_at": at - timedelta(minutes=n * 3), "text": TEXTS[n % 5],
-            "brands": [("Acme", "Northwind Air", "Acme")[n % 3]], "platform": ("reddit", "twitter", "forum")[n % 3 - n % 2],
-            "kind": "post", "visibility": "public", "author_handle": f"mia{n % 40}", "author_followers": n * 7,
-            "language": ("en", "en", "fr", "he", "de")[n % 5], "sentiment_label": labels[n * 7 % 5],
-        }
-        for n in range(900)
-    ]  # fmt: skip
-    types: dict[str, pl.DataType | type[pl.DataType]] = {
-        "event_key": pl.UInt64, "version": pl.UInt64, "created_at": pl.Datetime("ms", "UTC")
-    }  # fmt: skip
-    client.insert_arrow("interactions", pl.DataFrame(rows, schema_overrides=types).to_arrow())
-    span = Span(quarter_of(at - timedelta(days=3)), quarter_of(at + timedelta(hours=1)))
-    client.command(Quarters().rebuild([span], 1), settings=SETTINGS)
+    return incident
 
 
 def lose_clickhouse(site: Served) -> None:
@@ -141,6 +108,7 @@ def tab_of(chrome: Any, site: Served, settings: Settings, width: int, scheme: st
         viewport={"width": width, "height": 900},
         color_scheme=scheme,
         reduced_motion="reduce",
+        locale="en-GB",
         bypass_csp=True,
     )
     tab = context.new_page()
