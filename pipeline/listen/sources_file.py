@@ -31,6 +31,7 @@ from pipeline.listen.source_fields import (
     Variable,
     Word,
 )
+from pipeline.listen.sources_meta import Facebook, Instagram
 
 MOST_SOURCES = 10_000
 _LIST = "a list: - {name: blog, platform: rss, url: ...}"
@@ -139,7 +140,8 @@ class Email(Source):
 
 AnySource = Annotated[
     Twitter | Reddit | Mastodon | Bluesky | Rss | Discourse | Email
-    | YouTube | Telegram,
+    | YouTube | Telegram
+    | Facebook | Instagram,
     Field(discriminator="platform"),
 ]  # fmt: skip
 

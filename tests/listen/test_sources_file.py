@@ -29,6 +29,8 @@ sources:
 - {name: g, platform: email, host: imap.example.com, user: help@example.com, token_file: /run/secrets/mail}
 - {name: youtube, platform: youtube, channel: UCabcdefghijklmnopqrstuv, token_env: YOUTUBE_KEY}
 - {name: telegram, platform: telegram, token_env: TELEGRAM_TOKEN}
+- {name: h, platform: facebook, page: "20531316728", messages: true, token_env: META_TOKEN}
+- {name: i, platform: instagram, account: "17841400000000000", token_env: META_TOKEN}
 """).sources
     assert [source.every.total_seconds() for source in sources[:7]] == [60, 120, 60, 60, 300, 60, 60]
     assert sources[5].own_accounts() == {"team"}
@@ -87,6 +89,7 @@ def test_another_login_to_a_mailbox_goes_on_where_it_was() -> None:
         ("platform: bluesky, accounts: ['did:plc:abc']", "version: 2"),
         ("platform: reddit, subreddits: [coffee], client_id: abc", "login: 'https://login.example.com'"),
         ("platform: twitter, query: kettle", "server: 'https://api.x.com'"),
+        ("platform: facebook, page: '7'", "tagged: true, messages: true, version: v31.0"),
     ],
 )
 def test_another_way_to_the_same_thing_goes_on_where_it_was(text: str, more: str) -> None:
@@ -141,6 +144,8 @@ OF_MAIL = "platform: email, host: imap.example.com, user: ada@example.com"
         ("platform: youtube, channel: '@acme'", "channel: write it as the channel's id, as UC and 22 characters"),
         (f"{OF_MAIL.replace('imap.', 'imaps://imap.')}", "host: it is a host alone, as imap.example.com"),
         (f"{OF_MAIL.replace('.com,', '.com:993,')}", "host: it is a host alone, as imap.example.com"),
+        ("platform: facebook, page: acme", 'page: write it as its number in quotes, as "20531316728"'),
+        ("platform: instagram, account: '1', version: 24", "version: "),
         (f"{OF_MAIL}, oauth: {{url: 'https://a.example', client_id: a, client_secret_env: s-3}}", "oauth.client_secret_env: "),
     ],
 )

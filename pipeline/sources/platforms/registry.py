@@ -11,6 +11,7 @@ from pipeline.sources.platforms.observation import Observe
 PLATFORMS = (
     "bluesky", "discourse", "email", "mastodon", "reddit", "rss", "twitter", "weibo",
     "telegram", "youtube",
+    "facebook", "instagram",
 )  # fmt: skip
 
 

@@ -21,6 +21,8 @@ from schemas.untyped import JsonObject
 from tests.sources.platforms import telegram_payloads as telegram
 from tests.sources.platforms import youtube_payloads as youtube
 from tests.sources.platforms.discourse_payloads import post
+from tests.sources.platforms.facebook_payloads import post as graph_post
+from tests.sources.platforms.instagram_payloads import MEDIA
 from tests.sources.platforms.reddit_payloads import comment, page
 from tests.support.mails import HEAD, OWN, seen
 
@@ -58,6 +60,8 @@ PAGES: dict[str, tuple[str, str, object]] = {
     "twitter, first API": ("twitter_v1", "_words", {"statuses": [v1(101), v1(102)]}),
     "mastodon": ("mastodon", "_said", [toot(101), toot(102)]),
     "bluesky": ("bluesky", "event_of", {"posts": [skeet(101), skeet(102)]}),
+    "facebook": ("facebook", "_words", {"data": [graph_post(21), graph_post(22)]}),
+    "instagram": ("instagram", "_words", {"data": MEDIA["data"][1:] * 2}),
     "weibo": ("weibo", "_text", {"statuses": [weibo(101), weibo(102)]}),
     "telegram": ("telegram", "said", [telegram.update(each, channel_post=telegram.post(each)) for each in (1, 2)]),
     "youtube": ("youtube", "_text", youtube.listed(youtube.comment("1"), youtube.comment("2"))),
