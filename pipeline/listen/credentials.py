@@ -29,7 +29,11 @@ def token_of(source: Source, environ: Mapping[str, str], folder: Path) -> Secret
         token = variable(source.token_env, "token_env", environ)
     else:
         return SecretStr("")
-    if wrong := _mistake(token, is_password=isinstance(source, Email) and source.oauth is None):
+    if source.is_key_file:
+        wrong = "is empty" if not token else "is too long for a key" if len(token) > LONGEST_TOKEN else ""
+    else:
+        wrong = _mistake(token, is_password=isinstance(source, Email) and source.oauth is None)
+    if wrong:
         raise NoCredentials(f"{where} {wrong}")
     return SecretStr(token)
 

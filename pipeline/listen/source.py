@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import orjson
 from pydantic import Field, field_validator, model_validator
@@ -33,6 +33,8 @@ def called(*names: str) -> JsonDict:
 class Source(StrictModel):
     """The keys of every platform."""
 
+    is_key_file: ClassVar[bool] = False
+    """Whether the credential is the content of a file of several lines, as a private key."""
     name: Name
     """Of the source; one of its own. Under another name it begins anew."""
     every: Duration = Field(timedelta(minutes=1), json_schema_extra=also(*EVERY))

@@ -32,6 +32,7 @@ from pipeline.listen.source_fields import (
     Word,
 )
 from pipeline.listen.sources_meta import Facebook, Instagram
+from pipeline.listen.sources_reviews import AppStore, GooglePlay
 
 MOST_SOURCES = 10_000
 _LIST = "a list: - {name: blog, platform: rss, url: ...}"
@@ -141,7 +142,8 @@ class Email(Source):
 AnySource = Annotated[
     Twitter | Reddit | Mastodon | Bluesky | Rss | Discourse | Email
     | YouTube | Telegram
-    | Facebook | Instagram,
+    | Facebook | Instagram
+    | GooglePlay | AppStore,
     Field(discriminator="platform"),
 ]  # fmt: skip
 

@@ -85,3 +85,13 @@ def test_a_password_may_hold_spaces_and_quotes_and_a_mark_of_an_editor_does_no_h
     for content in ("abcd efgh ijkl mnop", '"quoted"', "Basic words", "A=b"):
         (tmp_path / "token").write_text("\ufeff" + content + "\n")
         assert token_of(source(f"{MAIL}, token_file: token"), {}, tmp_path).get_secret_value() == content
+
+
+def test_a_key_may_have_several_lines(tmp_path: Path) -> None:
+    keys = "platform: app_store, app: '7', key_id: A1, token_file: key.p8"
+    (tmp_path / "key.p8").write_text("-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\n")
+    assert token_of(source(keys), {}, tmp_path).get_secret_value().count("\n") == 2
+    (tmp_path / "key.p8").write_text("\n")
+    assert refused(keys, {}, tmp_path) == "token_file key.p8 is empty"
+    (tmp_path / "key.p8").write_text("x" * (LONGEST_TOKEN + 1))
+    assert refused(keys, {}, tmp_path) == "token_file key.p8 is too long for a key"

@@ -31,6 +31,8 @@ sources:
 - {name: telegram, platform: telegram, token_env: TELEGRAM_TOKEN}
 - {name: h, platform: facebook, page: "20531316728", messages: true, token_env: META_TOKEN}
 - {name: i, platform: instagram, account: "17841400000000000", token_env: META_TOKEN}
+- {name: j, platform: google_play, package: com.acme.kettle, token_file: play.json}
+- {name: k, platform: app_store, app: "1234567890", key_id: 2X9R4HXF34, token_file: AuthKey.p8}
 """).sources
     assert [source.every.total_seconds() for source in sources[:7]] == [60, 120, 60, 60, 300, 60, 60]
     assert sources[5].own_accounts() == {"team"}
@@ -90,6 +92,7 @@ def test_another_login_to_a_mailbox_goes_on_where_it_was() -> None:
         ("platform: reddit, subreddits: [coffee], client_id: abc", "login: 'https://login.example.com'"),
         ("platform: twitter, query: kettle", "server: 'https://api.x.com'"),
         ("platform: facebook, page: '7'", "tagged: true, messages: true, version: v31.0"),
+        ("platform: app_store, app: '7', key_id: A1", "issuer: 57246542-96fe-1a63-e053-0824d011072a"),
     ],
 )
 def test_another_way_to_the_same_thing_goes_on_where_it_was(text: str, more: str) -> None:
@@ -146,6 +149,9 @@ OF_MAIL = "platform: email, host: imap.example.com, user: ada@example.com"
         (f"{OF_MAIL.replace('.com,', '.com:993,')}", "host: it is a host alone, as imap.example.com"),
         ("platform: facebook, page: acme", 'page: write it as its number in quotes, as "20531316728"'),
         ("platform: instagram, account: '1', version: 24", "version: "),
+        ("platform: playstore, package: a.b", "did you mean 'google_play'?"),
+        ("platform: google_play, package: kettle", "package: write it as the app's package, as com.example.app"),
+        ("platform: app_store, app: kettle, key_id: A", "app: write it as the app's Apple ID"),
         (f"{OF_MAIL}, oauth: {{url: 'https://a.example', client_id: a, client_secret_env: s-3}}", "oauth.client_secret_env: "),
     ],
 )

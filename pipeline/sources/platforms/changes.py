@@ -5,7 +5,8 @@ An older version of an item may be seen after a newer one, as where a stream's f
 text and counts change nothing. A changed text that the platform dates is an update of its own: beside counts it would carry the
 poll's time, by another clock, and the next edit could seem older than it. No update is from before its item, whose platform's
 clock may be ahead of ours: the worker would ignore it for ever. An item that the worker would not take for its time gets that
-of the poll: a stranger's clock hides no post.
+of the poll: a stranger's clock hides no post. An item whose platform says only when it was changed last was created then, as it
+is seen first: its updates name no other time, under which its row would not be found.
 
 An update carries whole groups (processors/completion.py): so a group of which a payload gives only a part replaces none. What
 was sent last of an item is known by hashes, of the newest items alone: an item beyond them is a create again, which the
@@ -80,7 +81,7 @@ class Known:
 
     def changes(self, observations: Iterable[Observation], now: str) -> Iterator[JsonObject]:
         """The events to send, each with `operation`; `now`, of changes to which the platform gives no time, is their
-        `occurred_at`, and the `created_at` of an item without one. They count as sent once they are taken."""
+        `occurred_at`, and the `created_at` of an item with no time at all. They count as sent once they are taken."""
         for observation in observations:
             yield from self._changes(observation, now)
 
@@ -95,7 +96,7 @@ class Known:
             return [] if before == _GONE else [_delete(event, seen.at or now)]
         if before is None:
             self._keep(key, _Sent(*_hashes(event, seen.partial), _ms(seen.at)))
-            return [{"created_at": now, **event, "operation": "create"}]
+            return [{"created_at": _first(seen.at, now), **event, "operation": "create"}]
         if before == _GONE:
             return []
         older = before.edited and 0 < _ms(seen.at or event.get("created_at", "")) < before.edited
@@ -123,6 +124,11 @@ def _possible(event: JsonObject, now: str) -> JsonObject:
     if created >= EARLIEST and _ms(created) <= _ms(now) + DAY_MS:
         return event
     return {name: value for name, value in event.items() if name != "created_at"}
+
+
+def _first(changed: str, now: str) -> str:
+    """When an item was created of which only the last change is known: then, at the latest now."""
+    return changed if changed >= EARLIEST and _ms(changed) <= _ms(now) else now
 
 
 def _key(platform: str, item: str) -> int:

@@ -28,7 +28,7 @@ from collections.abc import Iterator
 
 from pipeline.sources.platforms.meta_text import hashtags_in, inside, links_in, objects_in, total_of
 from pipeline.sources.platforms.observation import LeftOut, Observation, Origin, Unreadable, alone, readable
-from pipeline.sources.platforms.values import count_of, event, id_of, name_of, object_of, objects_of, text_of, time_of
+from pipeline.sources.platforms.values import count_of, event, fits, id_of, name_of, object_of, objects_of, text_of, time_of
 from schemas.untyped import JsonObject
 
 _NUMBERED = re.compile(r"(?:\d{1,30}_){0,2}\d{1,30}").fullmatch
@@ -142,7 +142,7 @@ def _comment(item: JsonObject, post: str | None, origin: Origin) -> Observation 
 
 def _message(item: JsonObject, conversation: str | None, origin: Origin) -> Observation | LeftOut:
     ident, created = id_of(item.get("id")), time_of(item.get("created_time"))
-    if ident is None or len(ident) > _LONGEST_ID or created is None:
+    if ident is None or not fits(ident, _LONGEST_ID) or created is None:
         return LeftOut("message without an id or a time")
     author, own = _author(item, origin)
     text = text_of(item.get("message"))
@@ -154,7 +154,7 @@ def _message(item: JsonObject, conversation: str | None, origin: Origin) -> Obse
         created_at=created,
         visibility="private",
         author=author,
-        conversation_id=conversation if conversation is None or len(conversation) <= _LONGEST_ID else None,
+        conversation_id=conversation if conversation is not None and fits(conversation, _LONGEST_ID) else None,
         text=text,
         urls=links_in(text or ""),
     )

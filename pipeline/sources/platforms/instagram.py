@@ -26,7 +26,7 @@ from contextlib import suppress
 
 from pipeline.sources.platforms.meta_text import handles_in, hashtags_in, inside, links_in, objects_in
 from pipeline.sources.platforms.observation import LeftOut, Observation, Origin, Unreadable, alone, readable
-from pipeline.sources.platforms.values import count_of, event, id_of, name_of, object_of, objects_of, text_of, time_of
+from pipeline.sources.platforms.values import count_of, event, fits, id_of, name_of, object_of, objects_of, text_of, time_of
 from pipeline.sources.recorded.times import shortcode
 from schemas.times import rfc3339
 from schemas.untyped import JsonObject
@@ -119,7 +119,7 @@ def _comment(item: JsonObject, media: str | None, parent: str | None, origin: Or
 
 def _message(item: JsonObject, conversation: str | None, origin: Origin) -> Observation | LeftOut:
     ident, created = id_of(item.get("id")), time_of(item.get("created_time"))
-    if ident is None or len(ident) > _LONGEST_ID or created is None:
+    if ident is None or not fits(ident, _LONGEST_ID) or created is None:
         return LeftOut("message without an id or a time")
     author, own = _author(item, origin)
     seen = event(
@@ -130,7 +130,7 @@ def _message(item: JsonObject, conversation: str | None, origin: Origin) -> Obse
         created_at=created,
         visibility="private",
         author=author,
-        conversation_id=conversation if conversation is None or len(conversation) <= _LONGEST_ID else None,
+        conversation_id=conversation if conversation is not None and fits(conversation, _LONGEST_ID) else None,
         **_words(text_of(item.get("message"))),
     )
     return Observation(seen, original=_alone(item))

@@ -45,8 +45,8 @@ class Observation(NamedTuple):
 
     event: JsonObject
     """A canonical event (schemas/social_event.v1.json) without `operation` and `occurred_at`. Fields that the platform does not
-    give are left out; an item without `created_at` gets the time of the poll that sees it first. Of a delete: `platform` and
-    `id`."""
+    give are left out; an item without `created_at` was created `at`, as it is seen first, or else with the poll that sees it
+    first. Of a delete: `platform` and `id`."""
     at: str = ""
     """Since when it is so, by the platform, as 2026-11-28T12:00:00Z: of a post, when it was edited; blank: it does not say."""
     deleted: bool = False

@@ -12,6 +12,7 @@ PLATFORMS = (
     "bluesky", "discourse", "email", "mastodon", "reddit", "rss", "twitter", "weibo",
     "telegram", "youtube",
     "facebook", "instagram",
+    "app_store", "google_play",
 )  # fmt: skip
 
 

@@ -75,7 +75,9 @@ class Value(StrictModel):
     first: tuple[ValueSpec, ...] | None = None
     switch: tuple[Case, ...] | None = None
 
-    find: Pattern | None = Field(None, description="keep the first match of this pattern: its group, if it has one")
+    find: Pattern | None = Field(
+        None, description="keep the first match of this pattern: its groups, one after the other, if it has any"
+    )
     unescape: bool = Field(False, description="&amp; and the like become characters")
     strip: Literal["html", "markdown"] | None = Field(None, description="keep the text that its markup shows")
     map: dict[str, object] | None = None

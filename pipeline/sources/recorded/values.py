@@ -182,7 +182,7 @@ def _first_match(pattern: str) -> Convert:
         match = search(text)
         if match is None:
             raise Unmappable(f"{shape(text)} holds no {pattern}")
-        return str(match[1] if match.re.groups else match[0])
+        return "".join(part for part in match.groups() if part) if match.re.groups else str(match[0])
 
     return step
 

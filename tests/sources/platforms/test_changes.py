@@ -120,6 +120,19 @@ def test_a_part_of_a_group_never_replaces_it() -> None:
     assert sent(known, few, partial=partial) == [] == sent(known, post())
 
 
+def test_an_item_of_which_the_last_change_is_known_was_created_then_and_keeps_that_time() -> None:
+    known = Known()
+    review = {name: value for name, value in post().items() if name != "created_at"}
+    (event,) = sent(known, review, at="2026-11-27T09:00:00Z")
+    assert event["created_at"] == "2026-11-27T09:00:00Z"
+    (edit,) = sent(known, {**review, "text": "It leaks again"}, LATER, at="2026-11-28T12:01:00Z")
+    assert edit["occurred_at"] == "2026-11-28T12:01:00Z" and "created_at" not in edit
+    assert sent(known, review, LATER, at="2026-11-27T09:00:00Z") == [], "a page from before the edit"
+    for at in ("2026-11-28T12:00:01Z", "1970-01-01T00:00:00Z", ""):
+        (event,) = sent(Known(), review, at=at)
+        assert event["created_at"] == NOW
+
+
 def test_a_group_that_a_payload_lacks_stays_as_it_is() -> None:
     known = Known()
     sent(known, post())

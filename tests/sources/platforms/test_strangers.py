@@ -24,6 +24,8 @@ from tests.sources.platforms.discourse_payloads import post
 from tests.sources.platforms.facebook_payloads import post as graph_post
 from tests.sources.platforms.instagram_payloads import MEDIA
 from tests.sources.platforms.reddit_payloads import comment, page
+from tests.sources.platforms.test_app_store import review as store_review
+from tests.sources.platforms.test_google_play import said
 from tests.support.mails import HEAD, OWN, seen
 
 ENDLESS = f"&#{'1' * 5_000};"
@@ -53,6 +55,10 @@ def weibo(number: int) -> JsonObject:
     return {"idstr": f"{number}", "text": "It leaks", "created_at": "Sat Nov 28 11:00:00 +0800 2026"}
 
 
+def play_review(number: int) -> JsonObject:
+    return {"reviewId": f"r{number}", "comments": [said()]}
+
+
 PAGES: dict[str, tuple[str, str, object]] = {
     "reddit": ("reddit", "_text", page(comment("a1", "t3_k1"), comment("a2", "t3_k1"))),
     "discourse": ("discourse", "_read", {"latest_posts": [post(1, 11, 1), post(2, 11, 2)]}),
@@ -62,6 +68,8 @@ PAGES: dict[str, tuple[str, str, object]] = {
     "bluesky": ("bluesky", "event_of", {"posts": [skeet(101), skeet(102)]}),
     "facebook": ("facebook", "_words", {"data": [graph_post(21), graph_post(22)]}),
     "instagram": ("instagram", "_words", {"data": MEDIA["data"][1:] * 2}),
+    "google_play": ("google_play", "_text", {"reviews": [play_review(1), play_review(2)]}),
+    "app_store": ("app_store", "_stars", {"data": [store_review("1"), store_review("2")]}),
     "weibo": ("weibo", "_text", {"statuses": [weibo(101), weibo(102)]}),
     "telegram": ("telegram", "said", [telegram.update(each, channel_post=telegram.post(each)) for each in (1, 2)]),
     "youtube": ("youtube", "_text", youtube.listed(youtube.comment("1"), youtube.comment("2"))),

@@ -72,6 +72,41 @@ def test_reviews_on_google_play(tmp_path: Path) -> None:
     assert unmapped == []
 
 
+CONSOLE = (
+    "Package Name,App Version Code,App Version Name,Reviewer Language,Device,Review Submit Date and Time,"
+    "Review Submit Millis Since Epoch,Review Last Update Date and Time,Review Last Update Millis Since Epoch,Star Rating,"
+    "Review Title,Review Text,Developer Reply Date and Time,Developer Reply Millis Since Epoch,Developer Reply Text,"
+    "Review Link\n"
+)
+
+
+def test_reviews_of_the_play_console_have_the_ids_of_a_live_source(tmp_path: Path) -> None:
+    link = "http://play.google.com/console/developers/1/app/2/user-feedback/review-details?reviewId=1f-2&corpus=PUBLIC_REVIEWS"
+    rows = (
+        "com.acme.kettle,9,1.3,pt_BR,a06,2026-03-01T10:00:00Z,1772359200000,2026-03-02T10:00:00Z,1772445600000,2,Wet,It leaks,"
+        f"2026-03-03T10:00:00Z,1772532000000,Sorry,{link}\n"
+        "com.acme.kettle,,,ja,F51,2026-03-01T10:00:00Z,1772359200000,2026-03-01T10:00:00Z,1772359200000,5,,,,,,\n"
+    )
+    events, unmapped = read(tmp_path, "reviews_com.acme.kettle_202603.csv", (CONSOLE + rows).encode("utf-16"))
+    assert len(events[2].pop("id")) == len(events[2].pop("conversation_id")) == 16
+    assert events == [
+        {
+            "id": "1f-2", "platform": "google_play", "kind": "review", "direction": "inbound", "conversation_id": "1f-2",
+            "created_at": "2026-03-01T10:00:00Z", "text": "Wet\nIt leaks", "language": "pt-BR", "author": {"kind": "person"},
+            "rating": 2.0,
+        },
+        {
+            "id": "1f-2/reply", "platform": "google_play", "kind": "reply", "direction": "outbound", "conversation_id": "1f-2",
+            "created_at": "2026-03-03T10:00:00Z", "text": "Sorry", "in_reply_to": "1f-2", "author": {"kind": "organisation"},
+        },
+        {
+            "platform": "google_play", "kind": "review", "direction": "inbound", "created_at": "2026-03-01T10:00:00Z",
+            "language": "ja", "author": {"kind": "person"}, "rating": 5.0,
+        },
+    ]  # fmt: skip
+    assert unmapped == []
+
+
 def test_reviews_that_a_spreadsheet_on_a_mac_saved(tmp_path: Path) -> None:
     broken = "Don’t buy “this”".encode().decode("cp1252", "ignore").encode("mac_roman", "ignore")
     rows = b"title,rating,review,date\nLeaks,1," + broken + b",2017-12-02T23:09:25Z\nGreat,5,,2017-12-01T23:09:25Z\n"
