@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 
 from pipeline.config.fields import Duration
 from pipeline.listen.source import EVERY, Source, also, called
-from pipeline.listen.source_fields import Url
+from pipeline.listen.source_fields import Url, Variable
 
 Channel = Annotated[
     str,
@@ -31,3 +31,13 @@ class Telegram(Source):
     platform: Literal["telegram"] = Field(json_schema_extra=called("tg"))
     server: Url = Field("https://api.telegram.org", exclude=True)
     """Another one: a Bot API server of your own."""
+
+
+class Vk(Source):
+    platform: Literal["vk"] = Field(json_schema_extra=called("vkontakte"))
+    group: int = Field(gt=0, lt=10**12, json_schema_extra=also("community", "group_id", "account", "id"))
+    """The community's number, as 1234 of club1234."""
+    wall_token_env: Variable = Field("", exclude=True)
+    """The variable with the service key of an app: it reads the wall's past, which a community's key may not."""
+    server: Url = Field("https://api.vk.ru", exclude=True)
+    """Of the API; https://api.vk.com is the same."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
@@ -53,6 +53,7 @@ class Driven:
     token: str = ""
     others: tuple[AnySource, ...] = ()
     beside: frozenset[str] | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
     timer: Fast = field(default_factory=Fast)
     events: list[JsonObject] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
@@ -119,7 +120,8 @@ class Driven:
         api = Api(client, self.source.name, self.timer, self.limit, Allowed.of(("127.0.0.1",)))
         try:
             async with asyncio.timeout(PATIENCE_S):
-                yield Reach(api, SecretStr(self.token), self.timer, feeds, self.shared, self.beside, lambda: self.others)
+                token = SecretStr(self.token)
+                yield Reach(api, token, self.timer, feeds, self.shared, self.beside, lambda: self.others, self.environ)
         finally:
             await client.close()
             await feeds.close()

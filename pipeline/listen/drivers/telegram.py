@@ -31,7 +31,7 @@ KEPT_S = 24 * 3600.0
 """So long Telegram keeps updates."""
 QUIET_S = 6 * 24 * 3600.0
 """After a week without updates their numbers begin anew, maybe lower: then all is confirmed, and no offset is sent."""
-NOTED_S = 1800.0
+NOTED_S, REST_S = 1800.0, 1.0
 _TOKEN = re.compile(r"(\d{3,20}):[A-Za-z0-9_-]{3,200}").fullmatch
 
 
@@ -57,9 +57,12 @@ class TelegramDriver:
             yield Page([], cursor)
             return
         while True:
+            begun = self._reach.timer.now()
             answer, numbers = await self._updates(self._offset(cursor))
             cursor, gap = self._after(cursor, numbers)
             yield Page([answer] if numbers else [], cursor, gap)
+            if not numbers and 0.0 <= self._reach.timer.now() - begun < REST_S:  # it holds no request
+                await self._reach.timer.sleep(REST_S)
 
     async def backfill(self, cursor: JsonObject, since: float) -> AsyncGenerator[Page, None]:
         """Nothing: a bot sees no past."""

@@ -10,7 +10,7 @@ from pipeline.sources.platforms.observation import Observe
 
 PLATFORMS = (
     "bluesky", "discourse", "email", "mastodon", "reddit", "rss", "twitter", "weibo",
-    "telegram", "youtube",
+    "telegram", "vk", "youtube",
     "facebook", "instagram",
     "app_store", "google_play",
 )  # fmt: skip

@@ -19,6 +19,7 @@ from pipeline.sources.platforms.values import time_of_milliseconds, time_of_seco
 from pipeline.sources.recorded.encoding import recognise
 from schemas.untyped import JsonObject
 from tests.sources.platforms import telegram_payloads as telegram
+from tests.sources.platforms import vk_payloads as vk
 from tests.sources.platforms import youtube_payloads as youtube
 from tests.sources.platforms.discourse_payloads import post
 from tests.sources.platforms.facebook_payloads import post as graph_post
@@ -72,6 +73,7 @@ PAGES: dict[str, tuple[str, str, object]] = {
     "app_store": ("app_store", "_stars", {"data": [store_review("1"), store_review("2")]}),
     "weibo": ("weibo", "_text", {"statuses": [weibo(101), weibo(102)]}),
     "telegram": ("telegram", "said", [telegram.update(each, channel_post=telegram.post(each)) for each in (1, 2)]),
+    "vk": ("vk_items", "said", {"response": {"items": [vk.post(1), vk.post(2)]}}),
     "youtube": ("youtube", "_text", youtube.listed(youtube.comment("1"), youtube.comment("2"))),
 }
 """A page of two items, and a function of the mapper that is called for each."""
