@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import orjson
+from yarl import URL
 
 from pipeline.http.addresses import PUBLIC_ONLY, Allowed
 from pipeline.http.answer import Answer, NotAccepted
@@ -68,7 +69,7 @@ class Api:
 
     async def get(
         self,
-        url: str,
+        url: str | URL,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         expect: tuple[int, ...] = (),
@@ -83,14 +84,14 @@ class Api:
     async def send(
         self,
         method: str,
-        url: str,
+        url: str | URL,
         *,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         expect: tuple[int, ...] = (),
     ) -> Answer:
-        """As `get`, with another method."""
+        """As `get`, with another method. A URL goes as it is, also where it is escaped in a way of its own."""
         with self._failures():
             answer = await self.client.request(
                 method,

@@ -41,3 +41,14 @@ class Vk(Source):
     """The variable with the service key of an app: it reads the wall's past, which a community's key may not."""
     server: Url = Field("https://api.vk.ru", exclude=True)
     """Of the API; https://api.vk.com is the same."""
+
+
+class LinkedIn(Source):
+    platform: Literal["linkedin"]
+    every: Duration = Field(timedelta(minutes=5), json_schema_extra=also(*EVERY))
+    """How often it asks: an app's requests of a day are few."""
+    page: int = Field(gt=0, lt=10**12, json_schema_extra=also("organization", "organisation", "company", "account", "id"))
+    """The number of the page, as linkedin.com/company/1234/admin shows it."""
+    version: Annotated[str, StringConstraints(pattern=r"^20\d{4}$")] = Field("202610", exclude=True)
+    """Of LinkedIn's API, a year and a month; each ends after a year."""
+    server: Url = Field("https://api.linkedin.com", exclude=True)

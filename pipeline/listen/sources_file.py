@@ -15,7 +15,7 @@ from pydantic import Field, StringConstraints, model_validator
 from pipeline.config import document
 from pipeline.config.document import StrictModel
 from pipeline.config.fields import Duration
-from pipeline.listen.social_sources import Telegram, Vk, YouTube
+from pipeline.listen.social_sources import LinkedIn, Telegram, Vk, YouTube
 from pipeline.listen.source import EVERY, Source, also, called
 from pipeline.listen.source_fields import (
     AppId,
@@ -141,7 +141,7 @@ class Email(Source):
 
 AnySource = Annotated[
     Twitter | Reddit | Mastodon | Bluesky | Rss | Discourse | Email
-    | YouTube | Telegram | Vk
+    | YouTube | Telegram | Vk | LinkedIn
     | Facebook | Instagram
     | GooglePlay | AppStore,
     Field(discriminator="platform"),

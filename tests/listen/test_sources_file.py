@@ -30,6 +30,7 @@ sources:
 - {name: youtube, platform: youtube, channel: UCabcdefghijklmnopqrstuv, token_env: YOUTUBE_KEY}
 - {name: telegram, platform: telegram, token_env: TELEGRAM_TOKEN}
 - {name: vk, platform: vk, group: 1234, token_env: VK_KEY}
+- {name: linkedin, platform: linkedin, page: 1234, token_env: LINKEDIN_TOKEN}
 - {name: h, platform: facebook, page: "20531316728", messages: true, token_env: META_TOKEN}
 - {name: i, platform: instagram, account: "17841400000000000", token_env: META_TOKEN}
 - {name: j, platform: google_play, package: com.acme.kettle, token_file: play.json}

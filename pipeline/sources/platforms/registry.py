@@ -10,7 +10,7 @@ from pipeline.sources.platforms.observation import Observe
 
 PLATFORMS = (
     "bluesky", "discourse", "email", "mastodon", "reddit", "rss", "twitter", "weibo",
-    "telegram", "vk", "youtube",
+    "linkedin", "telegram", "vk", "youtube",
     "facebook", "instagram",
     "app_store", "google_play",
 )  # fmt: skip

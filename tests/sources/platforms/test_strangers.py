@@ -18,6 +18,7 @@ from pipeline.sources.platforms.registry import mapper
 from pipeline.sources.platforms.values import time_of_milliseconds, time_of_seconds
 from pipeline.sources.recorded.encoding import recognise
 from schemas.untyped import JsonObject
+from tests.sources.platforms import linkedin_payloads as linkedin
 from tests.sources.platforms import telegram_payloads as telegram
 from tests.sources.platforms import vk_payloads as vk
 from tests.sources.platforms import youtube_payloads as youtube
@@ -72,6 +73,7 @@ PAGES: dict[str, tuple[str, str, object]] = {
     "google_play": ("google_play", "_text", {"reviews": [play_review(1), play_review(2)]}),
     "app_store": ("app_store", "_stars", {"data": [store_review("1"), store_review("2")]}),
     "weibo": ("weibo", "_text", {"statuses": [weibo(101), weibo(102)]}),
+    "linkedin": ("linkedin", "_created", linkedin.comments(1, 2)),
     "telegram": ("telegram", "said", [telegram.update(each, channel_post=telegram.post(each)) for each in (1, 2)]),
     "vk": ("vk_items", "said", {"response": {"items": [vk.post(1), vk.post(2)]}}),
     "youtube": ("youtube", "_text", youtube.listed(youtube.comment("1"), youtube.comment("2"))),
