@@ -100,10 +100,13 @@ def replay(
         with on_record(settings, "replay dead letters", str(which)) as act:
             done = dead_letters.replay(client, settings.kafka, which)
             act.after = {"sent": done.produced, "failed": sum(done.failed.values())}
+            act.outcome = done.outcome or act.outcome
     typer.echo(f"sent {done.produced:,}  failed {sum(done.failed.values()):,}")
     for why, times in done.failed.most_common():
         typer.echo(f"not sent, {times:,}: {why}", err=True)
-    raise typer.Exit(1 if done.failed else 0)
+    if done.broken_off:
+        typer.echo(f"broken off, the rest was not sent: {done.broken_off}", err=True)
+    raise typer.Exit(1 if done.outcome else 0)
 
 
 def _print(letter: DeadLetter) -> None:

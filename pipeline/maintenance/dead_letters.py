@@ -15,6 +15,7 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.query import conditions, one_line, settings_for
 from pipeline.config.settings import KafkaSettings
+from pipeline.errors import EarshotError
 from pipeline.kafka.event_producer import EventProducer
 from pipeline.monitoring.reject_reasons import UNREADABLE_STEP, told
 
@@ -76,6 +77,15 @@ class Replayed(NamedTuple):
 
     produced: int
     failed: Counter[str]
+    broken_off: str = ""
+    """Why the letters could not be read to their end; blank: they were."""
+
+    @property
+    def outcome(self) -> str:
+        """For the record; blank: all were sent."""
+        said = [self.broken_off and f"broken off after {self.produced:,} were sent: {self.broken_off}"]
+        said += [f"{times:,} were not sent: {why}" for why, times in self.failed.most_common(1)]
+        return "; ".join(filter(None, said))
 
 
 class Counted(NamedTuple):
@@ -123,14 +133,20 @@ def replay(client: Client, kafka: KafkaSettings, which: Filter) -> Replayed:
 
     Equal records are sent once, so that a record which is refused again does not double with each replay. Letters without
     bytes are left out. A second run is harmless: events that landed are duplicates. Raises UnreachableError without a broker,
-    EarshotError with the server's reason.
+    EarshotError with the server's reason if nothing was sent.
     """
     where, values = which.where()
+    tail = f"WHERE {where} AND {_HAS_BYTES} ORDER BY topic, partition, offset LIMIT 1 BY key, content"
+    broken_off: EarshotError | None = None
     with EventProducer(kafka) as producer:
-        tail = f"WHERE {where} AND {_HAS_BYTES} ORDER BY topic, partition, offset LIMIT 1 BY key, content"
-        for letter in _letters(client, _select("raw", tail), values):
-            producer.produce(letter.key, letter.raw)
-    return Replayed(producer.acknowledged, producer.failed)
+        try:
+            for letter in _letters(client, _select("raw", tail), values):
+                producer.produce(letter.key, letter.raw)
+        except EarshotError as error:
+            broken_off = error
+    if broken_off and not (producer.acknowledged or producer.failed):
+        raise broken_off
+    return Replayed(producer.acknowledged, producer.failed, str(broken_off or ""))
 
 
 def _select(raw: str, tail: str) -> str:

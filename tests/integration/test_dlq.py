@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 import xxhash
@@ -14,9 +16,12 @@ from confluent_kafka import Consumer, TopicPartition
 from pipeline.batch import Unreadable
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.settings import Settings
+from pipeline.embedded.child import free_port
+from pipeline.errors import EarshotError
 from pipeline.maintenance import dead_letters
 from pipeline.maintenance.dead_letters import Filter
 from pipeline.migrate import migrate
+from tests.support.link import Link
 
 NOW = datetime.now(UTC).replace(microsecond=0)  # the table keeps them for 400 days
 
@@ -139,3 +144,24 @@ def test_a_letter_of_eleven_megabytes_is_sent_again(settings: Settings, client: 
     done = dead_letters.replay(client, settings.kafka, Filter(topic="t"))
     assert (done.produced, dict(done.failed)) == (1, {})
     assert produced(settings, 1) == [(b"k", raw)]
+
+
+def test_what_was_sent_before_a_failure_is_counted(settings: Settings, client: Client) -> None:
+    """ClickHouse goes away in the midst of 8 MB."""
+    names = ["topic", "partition", "offset", "content", "step", "reason", "key", "raw", "rejected_at"]
+    rows = [["many", 0, n, n, "decode", "no", b"k%d" % n, random.Random(n).randbytes(10_000), NOW] for n in range(800)]
+    client.insert("dead_letters", rows, column_names=names)
+    port = urlsplit(settings.clickhouse.url).port
+    assert port
+    with Link(free_port(), port) as link:
+        there = settings.clickhouse.model_copy(update={"url": f"http://127.0.0.1:{link.port}"})
+        with clickhouse_client(there) as far:
+            far.set_client_setting("max_block_size", 50)
+            link.end_after(4_000_000)
+            done = dead_letters.replay(far, settings.kafka, Filter(topic="many"))
+            assert 0 < done.produced < 800 and "ClickHouse at" in done.broken_off
+            assert done.outcome.startswith(f"broken off after {done.produced} were sent: ")
+            assert len(produced(settings, done.produced)) == done.produced
+            link.end_after(1_000)
+            with pytest.raises(EarshotError, match="ClickHouse at"):
+                dead_letters.replay(far, settings.kafka, Filter(topic="many"))

@@ -16,7 +16,8 @@ class Link:
     """Forwards connections from `port` to another port of this machine. Runs in a thread of its own between `with` and its end.
 
     `cut` closes what is open and refuses what comes; `hold` keeps every byte, in both directions, until `heal` lets it go on,
-    as a network does that loses packets for a while; `slow` holds each piece on its way to the server for some seconds.
+    as a network does that loses packets for a while; `slow` holds each piece on its way to the server for some seconds;
+    `end_after` lets so many bytes come back, and then ends their connection.
     """
 
     def __init__(self, port: int, to: int) -> None:
@@ -26,6 +27,7 @@ class Link:
         self._flows = asyncio.Event()
         self._refuses = False
         self._delay_s = 0.0
+        self._left: int | None = None
         self._ends: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -49,6 +51,9 @@ class Link:
     def slow(self, seconds: float) -> None:
         self._call(self._set(delay_s=seconds))
 
+    def end_after(self, size: int) -> None:
+        self._call(self._set(left=size))
+
     def heal(self) -> None:
         self._call(self._set())
 
@@ -65,8 +70,8 @@ class Link:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _set(self, *, flows: bool = True, refuses: bool = False, delay_s: float = 0.0) -> None:
-        self._refuses, self._delay_s = refuses, delay_s
+    async def _set(self, *, flows: bool = True, refuses: bool = False, delay_s: float = 0.0, left: int | None = None) -> None:
+        self._refuses, self._delay_s, self._left = refuses, delay_s, left
         if refuses:
             for end in self._ends:
                 end.transport.abort()
@@ -100,7 +105,12 @@ class Link:
                 if there and self._delay_s:
                     await asyncio.sleep(self._delay_s)
                 await self._flows.wait()
+                if self._left is not None and not there:
+                    data = data[: self._left]
+                    self._left -= len(data)
                 writer.write(data)
                 await writer.drain()
+                if self._left == 0 and not there:
+                    break
             await self._flows.wait()
             writer.write_eof()

@@ -98,10 +98,12 @@ async def replay(request: Request) -> Response:
     except EarshotError as error:
         return await _ask(request, typed, str(error), 422 if isinstance(error, SettingsError) else 503)
     lines = [f"Not sent, {times:,}: {why}" for why, times in done.failed.most_common(20)]
+    if done.broken_off:
+        lines.append(f"Broken off, the rest was not sent: {done.broken_off}")
     topic = desk.settings.kafka.topic("events")
     about = f"{counted_of(done.produced, 'record')} went to {topic}. What is still wrong comes back here."
     link = ("/record?act=replay+dead+letters", "On record")
-    title = "Sent again." if not done.failed else "Not all were sent."
+    title = "Not all were sent." if done.outcome else "Sent again."
     return act_form.tell(request, Done(title, about, lines, link, back="/operations#dead-letters"), stay=True)
 
 
@@ -128,8 +130,7 @@ def _replay(desk: Desk, which: Filter, act: Act) -> Callable[[Client], Replayed]
     def work(client: Client) -> Replayed:
         done = dead_letters.replay(client, desk.settings.kafka, which)
         act.after = {"sent": done.produced, "failed": sum(done.failed.values())}
-        if done.failed:
-            act.outcome = f"{sum(done.failed.values()):,} were not sent: {done.failed.most_common(1)[0][0]}"
+        act.outcome = done.outcome or act.outcome
         return done
 
     return work
