@@ -170,7 +170,7 @@ def test_an_alert_comes_and_is_acknowledged_while_the_worker_dies_and_a_dead_let
         page.click("main button:has-text('Send 1 again')")
         page.wait_for_selector("main :text('Sent again.')")
         page.reload()  # sends nothing twice
-        assert "1 records went to" in page.inner_text("main") and said == []
+        assert "1 record went to" in page.inner_text("main") and said == []
     world.start_worker()
     world.whole()
 
