@@ -103,7 +103,7 @@ def test_what_clickhouse_quotes_of_a_row_is_for_those_who_may_look(sara: Browser
     assert sara.get("/operations/dead-letters?reason=clickhouse:+Cannot+parse+%27vera1@acme.example").status_code == 200
     assert on_record(settings, "look at dead letters") == [("sara", "reason clickhouse: refused", "", "done")]
     page = vera.get("/operations").text
-    assert '<td>clickhouse</td><td>refused</td><td class="number">3</td>' in page
+    assert "refused" in page and page.count('<td class="number">3</td>') == 1
     for text in page, vera.get("/record").text, vera.get("/record.csv").text:
         assert "acme.example" not in text
     assert "Cannot parse" in sara.get("/operations").text
