@@ -47,7 +47,7 @@ def clickhouse(emptied: Settings) -> ClickHouseSettings:
 
 
 @asynccontextmanager
-async def reading(clickhouse: ClickHouseSettings, clock: Clock, seconds: float = 5.0) -> AsyncIterator[Reads]:
+async def reading(clickhouse: ClickHouseSettings, clock: Clock, seconds: float = 60.0) -> AsyncIterator[Reads]:
     reads = Reads(clickhouse, clock, seconds)
     try:
         yield reads
@@ -115,7 +115,7 @@ async def test_equal_questions_at_the_same_moment_run_once(clickhouse: ClickHous
 
 async def test_who_goes_away_does_not_take_the_answer_from_others(clickhouse: ClickHouseSettings, clock: Clock) -> None:
     async with reading(clickhouse, clock) as reads:
-        first, second = (asyncio.create_task(reads.ask("SELECT 1 AS one, sleep(0.3)")) for _ in range(2))
+        first, second = (asyncio.create_task(reads.ask("SELECT 1 AS one, sleep(2)")) for _ in range(2))
         await asyncio.sleep(0.05)
         first.cancel()
         assert (await second).rows[0]["one"] == 1
@@ -140,10 +140,11 @@ async def test_an_answer_is_kept_for_its_seconds_and_then_gone(clickhouse: Click
 
 async def test_nothing_stays_in_memory_when_its_seconds_are_over(clickhouse: ClickHouseSettings) -> None:
     reads = Reads(clickhouse)
-    await reads.ask("SELECT 1", keep_s=0.2)
+    await reads.ask("SELECT 1", keep_s=1.0)
     assert reads._kept.size > 0
-    await asyncio.sleep(0.5)
-    assert reads._kept.size == 0
+    async with asyncio.timeout(60):
+        while reads._kept.size:
+            await asyncio.sleep(0.05)
     reads.close()
 
 
@@ -157,8 +158,8 @@ async def test_a_named_query_up_to_now_is_kept_too(clickhouse: ClickHouseSetting
 async def test_a_query_without_end_is_ended_by_the_server_and_says_why(
     clickhouse: ClickHouseSettings, clock: Clock
 ) -> None:  # fmt: skip
-    async with reading(clickhouse, clock, 1.0) as reads:
-        with pytest.raises(ReadFailed, match="took longer than 1 s") as raised:
+    async with reading(clickhouse, clock, 3.0) as reads:
+        with pytest.raises(ReadFailed, match="took longer than 3 s") as raised:
             await reads.ask(SLOW, {"n": 1})
         assert raised.value.since == datetime.fromtimestamp(clock.now, UTC)
         assert reads.away_since is None
@@ -166,7 +167,7 @@ async def test_a_query_without_end_is_ended_by_the_server_and_says_why(
 
 
 async def test_three_run_at_a_time_and_a_fourth_for_page_now(clickhouse: ClickHouseSettings, clock: Clock) -> None:
-    async with reading(clickhouse, clock, 3.0) as reads, reading(clickhouse, clock) as other:
+    async with reading(clickhouse, clock, 6.0) as reads, reading(clickhouse, clock) as other:
         slow = [asyncio.create_task(reads.ask(SLOW, {"n": n})) for n in range(4)]
         await asyncio.sleep(0.5)
         fifth = asyncio.create_task(reads.ask("SELECT 5 AS five"))
@@ -194,7 +195,7 @@ async def test_while_clickhouse_is_away_it_says_since_when_and_comes_back_by_its
 ) -> None:  # fmt: skip
     with Link(free_port(), urlsplit(clickhouse.url).port or 0) as link:
         link.cut()
-        async with reading(clickhouse.model_copy(update={"url": f"http://127.0.0.1:{link.port}"}), clock, 0.5) as reads:
+        async with reading(clickhouse.model_copy(update={"url": f"http://127.0.0.1:{link.port}"}), clock, 2.0) as reads:
             since = datetime.fromtimestamp(clock.now, UTC)
             for broken, jump in ((link.cut, 1), (link.hold, 1), (link.cut, -3600)):
                 broken()

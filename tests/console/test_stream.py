@@ -221,7 +221,7 @@ async def test_kafka_away_is_told_and_it_comes_back_by_itself_from_where_it_was(
                 before = datetime.now(UTC)
                 told = json.loads((await page.next(60)).data)
                 since = datetime.fromisoformat(told["away_since"])
-                assert abs((since - before).total_seconds()) < 15
+                assert abs((since - before).total_seconds()) < 60
                 assert "no broker answers" in told["reason"]
                 async with site.page() as late:
                     assert json.loads((await late.next()).data)["away_since"] == told["away_since"]
@@ -300,7 +300,7 @@ async def test_a_silent_stream_has_heartbeats(kafka_settings: KafkaSettings, mon
     monkeypatch.setattr(stream, "BEAT_S", 0.1)
     async with served(Hub(kafka_settings, shown)) as site, site.page() as page:
         assert await page._line() == "event: state"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await page._line() != ": beat":
                 pass
 

@@ -288,18 +288,17 @@ def test_what_has_waited_for_long_is_urgent(client: Client, bench: Bench) -> Non
 
 
 def test_a_stop_is_quick_and_another_goes_on(settings: Settings, client: Client) -> None:
-    insert(client, *range(200))
+    insert(client, *range(1_000))
     with Bench(settings, MemoryLabeller(delay_s=0.02)) as bench:
         bench.later.own(PLACES)
-        wait_for("some are labelled", lambda: waiting(client) < 200)
-        started = time.monotonic()
+        wait_for("some are labelled", lambda: waiting(client) < 1_000)
         bench.later.stop()
-        assert time.monotonic() - started < 1.5
+        assert waiting(client) > 500, "all would take twenty seconds"
     with Bench(settings, MemoryLabeller()) as bench:
         bench.later.own(PLACES)
         wait_for("all are labelled", lambda: not waiting(client))
     assert {values[1:] for values in final(client).values()} == {("labelled", 1)}
-    assert client.command("SELECT count() FROM interactions WHERE sentiment_status = 'labelled'") == 200
+    assert client.command("SELECT count() FROM interactions WHERE sentiment_status = 'labelled'") == 1_000
 
 
 def test_the_backlog_gives_the_newest_and_knows_that_there_are_more() -> None:

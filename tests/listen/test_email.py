@@ -70,9 +70,8 @@ async def test_a_first_start_begins_with_new_mail_which_comes_at_once_and_stays_
         first = await anext(pages)
         assert not first.payloads and first.cursor["uid"] == 3
         later = asyncio.get_running_loop().call_later(0.3, server.deliver, mail(3, f"{USER}@shop.example"))
-        begun = time.monotonic()
-        found, cursor = await taken(pages, 1)
-        assert time.monotonic() - begun < 3 and later.when() > 0
+        found, cursor = await taken(pages, 1)  # else it would come when IDLE is renewed: after minutes, which `driving` has not
+        assert later.when() > 0
         assert [event["id"] for event in events(driver, found)] == ["3@mail.example"]
     assert set(flags(server)) <= {b"\\Recent"}
     server.deliver(mail(4))
