@@ -90,6 +90,18 @@ class _Thread(AIOKafkaConsumerThread):
         self.app.earshot_member.leaving()  # before Faust waits for anything
         await super().on_partitions_revoked(revoked)
 
+    async def seek_to_committed(self) -> Any:
+        """Where nothing is committed to the beginning: aiokafka stays where it is there. A fetch that waits while the group
+        changes takes the first records of the new assignment; Faust drops them, and seeks to have them again."""
+        return await self.call_thread(self._seek_to_committed)
+
+    async def _seek_to_committed(self) -> Any:
+        assert self._consumer is not None
+        offsets = await self._consumer.seek_to_committed()
+        if never := [partition for partition, offset in offsets.items() if not offset]:
+            await self._consumer.seek_to_beginning(*never)
+        return offsets
+
 
 class _Consumer(Consumer):
     app: Any

@@ -34,6 +34,11 @@ class Member:
         lines = (line.split()[:2] for line in whole.splitlines())
         return [int(number) for said, number in lines if said == word]
 
+    def read_since(self, assignments: int) -> list[int]:
+        """The offsets that it has read since so many assignments."""
+        parts = self._log.read_text().rpartition("\n")[0].split("assigned ")[assignments:]
+        return [int(line.split()[1]) for part in parts for line in part.splitlines() if line.startswith("read ")]
+
 
 @contextmanager
 def member(kafka: KafkaSettings, log: Path) -> Iterator[Member]:
@@ -69,3 +74,24 @@ def test_the_first_records_after_a_take_over_are_read(settings: Settings, tmp_pa
         assert producer.flush(30) == 0
         wait_for("the other reads", lambda: standby.said("read")[before:][-1:] == [RECORDS])
         assert standby.said("read")[before:] == list(range(RECORDS + 1))
+
+
+def test_what_nobody_has_committed_is_read_again_when_the_group_changes(settings: Settings, tmp_path: Path) -> None:
+    """The fetch that waits while another member joins gets all of it, while the group's flow stands."""
+    kafka = settings.kafka
+    migrate_topics(kafka)
+    producer = Producer(kafka.client())
+    for n in range(RECORDS):
+        producer.produce(kafka.topic("signals"), str(n).encode())
+    assert producer.flush(30) == 0
+    with member(kafka, tmp_path / "first.log") as first:
+        wait_for("it reads", lambda: first.said("read")[-1:] == [RECORDS - 1])
+        before = len(first.said("assigned"))
+        with member(kafka, tmp_path / "second.log") as second:
+            wait_for("the group has changed", lambda: bool(second.said("assigned")) and len(first.said("assigned")) > before)
+
+            def again() -> bool:
+                last = max((first, second), key=lambda one: one.said("assigned")[-1])
+                return last.read_since(len(last.said("assigned")))[-1:] == [RECORDS - 1]
+
+            wait_for("who owns the partition reads all again", again)
