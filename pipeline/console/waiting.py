@@ -19,6 +19,8 @@ _PLACES = {
     "instagram": (r"([\w-]{5,20})", "https://www.instagram.com/p/{}/"),
     "telegram": (r"-100(\d{4,15}):(?:t:)?(\d{1,18})", "https://t.me/c/{}/{}"),
     "rss": (r"(https?://\S+)", "{}"),
+    "vk": (r"((?:wall|photo|video|topic)-?\d{1,18}_\d{1,18})", "https://vk.com/{}"),
+    "linkedin": (r"(urn:li:(?:activity|share|ugcPost):\d{1,20})", "https://www.linkedin.com/feed/update/{}"),
 }
 """Platform -> the ids of conversations that its mapper gives, and the page of one. On Mastodon it is that of the server that
 gave it, where one's own account answers; an entry of a feed whose id is a link is at that link."""
