@@ -169,8 +169,12 @@ def test_what_telegram_refuses_is_a_state_with_its_reason(telegram: TelegramServ
     telegram.other_getter = True
     fails(hears(telegram), Failed, "another program gets")
     both = hears(telegram)
+    both.beside = frozenset({"0", "a", "b"})
+    fails(both, Failed, "source 0 is the same bot")
     both.beside = frozenset({"a", "b"})
-    fails(both, Failed, "source b is the same bot")
+    fill(telegram, 1, 1)
+    heard(both, 1)
+    telegram.offsets.clear()
     telegram.retry_after = 3600
     with pytest.raises(Waiting) as error:
         hears(telegram).poll()

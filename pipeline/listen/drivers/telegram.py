@@ -39,12 +39,12 @@ class TelegramDriver:
     """A bot."""
 
     def __init__(self, source: Telegram, reach: Reach) -> None:
-        """Raises NoCredentials without a bot's token, Failed where two sources are one bot."""
+        """Raises NoCredentials without a bot's token, Failed where a source with an earlier name is the same bot."""
         token = _TOKEN(reach.token.get_secret_value())
         if token is None:
             raise NoCredentials("token_env or token_file should hold a bot's token, as @BotFather gives it: 123456:ABC...")
-        if others := sorted((reach.beside or frozenset()) - {source.name}):
-            raise Failed(f"source {others[0]} is the same bot, of which Telegram gives each update to one alone")
+        if (first := min(reach.beside or {source.name})) != source.name:
+            raise Failed(f"source {first} is the same bot, of which Telegram gives each update to one alone")
         self._reach, self._bot = reach, token[1]
         self._url = f"{source.server}/bot{token[0]}"
         self.origin = Origin(token[1], source.own_accounts())
