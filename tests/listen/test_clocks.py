@@ -12,15 +12,17 @@ from pipeline.listen.states import Waiting
 from schemas.untyped import JsonObject
 from tests.support.discourse_server import DiscourseServer
 from tests.support.driving import Driven, source
+from tests.support.linkedin_server import PAGE, TOKEN, LinkedInServer
 from tests.support.mastodon_server import MastodonServer
 from tests.support.platform_server import PlatformServer
 from tests.support.reddit_server import CLIENT, SECRET, RedditServer
 from tests.support.rss_server import RssServer
+from tests.support.youtube_server import CHANNEL, KEY, YouTubeServer
 
 YEAR_S = 365 * 86_400.0
 
 
-@pytest.fixture(params=[RssServer, DiscourseServer, RedditServer])
+@pytest.fixture(params=[RssServer, DiscourseServer, RedditServer, YouTubeServer, LinkedInServer])
 def server(request: pytest.FixtureRequest) -> Iterator[PlatformServer]:
     made: PlatformServer = request.param()
     with made.running():
@@ -32,6 +34,10 @@ def driven(server: PlatformServer) -> Driven:
         return Driven(source(platform="rss", url=f"{server.url}/feed"))
     if isinstance(server, DiscourseServer):
         return Driven(source(platform="discourse", url=server.url))
+    if isinstance(server, YouTubeServer):
+        return Driven(source(platform="youtube", channel=CHANNEL, server=server.url), KEY)
+    if isinstance(server, LinkedInServer):
+        return Driven(source(platform="linkedin", page=PAGE, server=server.url), TOKEN)
     app = {"server": server.url, "login": server.url, "client_id": CLIENT}
     return Driven(source(platform="reddit", subreddits=["kettles"], comments=False, **app), SECRET)
 
@@ -42,6 +48,11 @@ def of_a_year_ahead(server: PlatformServer, now: float) -> JsonObject:
         return {"rest": now + YEAR_S}
     if isinstance(server, DiscourseServer):
         return {"met": now + YEAR_S, "below": 20}
+    if isinstance(server, YouTubeServer):
+        return {"begun": now + YEAR_S, "met": True, "below": ""}
+    if isinstance(server, LinkedInServer):
+        ahead = int((now + YEAR_S) * 1000)
+        return {"mark": ahead, "until": ahead, "start": 300}
     return {"begun": now + YEAR_S, "left": ["info"]}
 
 
