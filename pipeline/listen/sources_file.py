@@ -31,6 +31,7 @@ from pipeline.listen.source_fields import (
     Variable,
     Word,
 )
+from pipeline.listen.sources_helpdesk import Freshdesk
 from pipeline.listen.sources_meta import Facebook, Instagram
 from pipeline.listen.sources_reviews import AppStore, GooglePlay
 
@@ -143,7 +144,7 @@ AnySource = Annotated[
     Twitter | Reddit | Mastodon | Bluesky | Rss | Discourse | Email
     | YouTube | Telegram | Vk | LinkedIn
     | Facebook | Instagram
-    | GooglePlay | AppStore,
+    | GooglePlay | AppStore | Freshdesk,
     Field(discriminator="platform"),
 ]  # fmt: skip
 

@@ -35,6 +35,7 @@ sources:
 - {name: i, platform: instagram, account: "17841400000000000", token_env: META_TOKEN}
 - {name: j, platform: google_play, package: com.acme.kettle, token_file: play.json}
 - {name: k, platform: app_store, app: "1234567890", key_id: 2X9R4HXF34, token_file: AuthKey.p8}
+- {name: l, platform: freshdesk, server: "https://acme.freshdesk.com", token_env: FRESHDESK_KEY}
 """).sources
     assert [source.every.total_seconds() for source in sources[:7]] == [60, 120, 60, 60, 300, 60, 60]
     assert sources[5].own_accounts() == {"team"}
@@ -151,6 +152,7 @@ OF_MAIL = "platform: email, host: imap.example.com, user: ada@example.com"
         (f"{OF_MAIL.replace('.com,', '.com:993,')}", "host: it is a host alone, as imap.example.com"),
         ("platform: facebook, page: acme", 'page: write it as its number in quotes, as "20531316728"'),
         ("platform: instagram, account: '1', version: 24", "version: "),
+        ("platform: freshdesk, server: acme.freshdesk.com", "server: it should look like https://example.com"),
         ("platform: playstore, package: a.b", "did you mean 'google_play'?"),
         ("platform: google_play, package: kettle", "package: write it as the app's package, as com.example.app"),
         ("platform: app_store, app: kettle, key_id: A", "app: write it as the app's Apple ID"),

@@ -12,7 +12,7 @@ PLATFORMS = (
     "bluesky", "discourse", "email", "mastodon", "reddit", "rss", "twitter", "weibo",
     "linkedin", "telegram", "vk", "youtube",
     "facebook", "instagram",
-    "app_store", "google_play",
+    "app_store", "google_play", "freshdesk",
 )  # fmt: skip
 
 

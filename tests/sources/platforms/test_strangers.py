@@ -27,6 +27,7 @@ from tests.sources.platforms.facebook_payloads import post as graph_post
 from tests.sources.platforms.instagram_payloads import MEDIA
 from tests.sources.platforms.reddit_payloads import comment, page
 from tests.sources.platforms.test_app_store import review as store_review
+from tests.sources.platforms.test_freshdesk import ticket as desk_ticket
 from tests.sources.platforms.test_google_play import said
 from tests.support.mails import HEAD, OWN, seen
 
@@ -72,6 +73,7 @@ PAGES: dict[str, tuple[str, str, object]] = {
     "instagram": ("instagram", "_words", {"data": MEDIA["data"][1:] * 2}),
     "google_play": ("google_play", "_text", {"reviews": [play_review(1), play_review(2)]}),
     "app_store": ("app_store", "_stars", {"data": [store_review("1"), store_review("2")]}),
+    "freshdesk": ("freshdesk", "_said", [desk_ticket(1), desk_ticket(2)]),
     "weibo": ("weibo", "_text", {"statuses": [weibo(101), weibo(102)]}),
     "linkedin": ("linkedin", "_created", linkedin.comments(1, 2)),
     "telegram": ("telegram", "said", [telegram.update(each, channel_post=telegram.post(each)) for each in (1, 2)]),
