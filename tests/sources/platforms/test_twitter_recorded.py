@@ -15,6 +15,7 @@ from tests.support.platform_events import RECORDED, check, needs_recorded, table
 pytestmark = needs_recorded
 
 EXPECTED = {
+    "threads/rumoureval2017_ottawashooting.jsonl": {"post": 58, "reply": 719},
     "twitter_v1_1/activity_streams_examples.json": {"post": 26, "reply": 7, "repost": 3},
     "twitter_v1_1/get_direct_messages.json": {"message": 20},
     "twitter_v1_1/get_home_timeline.json": {"post": 21, "repost": 14},
@@ -52,6 +53,8 @@ EXPECTED = {
     "twitter_v2/user_followers_example_v2.json": {"profile": 100},
     "twitter_v2/user_timeline_example_v2.json": {"reply": 10},
 }
+LABELS = "threads/rumoureval_train_subtaskA.json"
+"""No payload: people's judgements of tweets, by their ids."""
 CASSETTES = ("twitter_v1_1/test", "twitter_v2/test_")
 
 
@@ -69,8 +72,8 @@ def observed(name: str) -> list[Observation | LeftOut]:
 
 
 def test_every_file_is_expected() -> None:
-    folders = [RECORDED / "platforms" / name for name in ("twitter_v1_1", "twitter_v2")]
-    assert {f"{folder.name}/{file.name}" for folder in folders for file in folder.iterdir()} == EXPECTED.keys()
+    folders = [RECORDED / "platforms" / name for name in ("threads", "twitter_v1_1", "twitter_v2")]
+    assert {f"{folder.name}/{file.name}" for folder in folders for file in folder.iterdir()} == {*EXPECTED, LABELS}
 
 
 @pytest.mark.parametrize("name", EXPECTED)
