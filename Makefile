@@ -7,7 +7,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # command that they start, compiles the code and the tests again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: console-pictures run test test-fast test-rest coverage test-models lint faults bench bench-check bench-gpu train-sentiment board docs lock clean
+.PHONY: console-pictures console-docs run test test-fast test-rest coverage test-models lint faults bench bench-check bench-gpu train-sentiment board docs lock clean
 
 # LIVE=coffee,pizza follows these words on Bluesky.
 run: .venv/run.stamp ; @$(BIN)/earshot up $(if $(LIVE),--live "$(LIVE)")
@@ -40,6 +40,9 @@ lint: .venv/dev.stamp ; @$(BIN)/ruff check && $(BIN)/ruff format --check && $(BI
 console-pictures: .venv/dev.stamp
 	@rm -rf build/pictures && mkdir -p build/pictures
 	@PICTURES="$(CURDIR)/build/pictures" $(BIN)/python -m pytest -m look tests/console
+
+# The pictures of docs/console.md.
+console-docs: .venv/dev.stamp ; @DOCS_PICTURES="$(CURDIR)/docs/pictures" $(BIN)/python -m pytest -m look tests/console/test_docs_pictures.py
 
 faults: .venv/dev.stamp ; @$(BIN)/python -m pytest -m faults
 
