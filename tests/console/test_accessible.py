@@ -56,7 +56,7 @@ def test_no_page_shuts_anybody_out(bench: Whole, state: str) -> None:
         if state == "filled":
             incident = fill(client)
         elif state == "empty":
-            for table in ("alerts", "threads", "dead_letters", "acts"):
+            for table in ("alerts", "alerts_now", "threads", "dead_letters", "acts"):
                 client.command(f"TRUNCATE TABLE {table} SYNC")
     wrong = dict[str, object]()
     with chromium() as chrome, served(bench.settings) as site:

@@ -17,14 +17,15 @@
     };
   }
 
-  // Alerts: a line where each began, a triangle above it.
+  // Alerts: a line where each began, a triangle above it; one of the period that runs is at the end.
+  const place = (plot, mark, end, canvas) => Math.min(plot.valToPos(mark.x, "x", canvas), end);
   function marks(data) {
     return (plot) => {
       const { ctx, bbox } = plot;
       ctx.save();
       for (const mark of data.marks) {
-        const x = plot.valToPos(mark.x, "x", true);
-        if (x < bbox.left || x > bbox.left + bbox.width) continue;
+        const x = place(plot, mark, bbox.left + bbox.width, true);
+        if (x < bbox.left) continue;
         ctx.strokeStyle = ctx.fillStyle = colour(mark.severity >= 7 ? "critical" : mark.severity >= 4 ? "warning" : "info");
         ctx.lineWidth = devicePixelRatio;
         ctx.setLineDash([2, 3]);
@@ -51,7 +52,7 @@
   // A click on an alert's line leads to it, one elsewhere to the posts of its point.
   function follow(plot, data) {
     const { left, top, idx } = plot.cursor;
-    const near = data.marks.find((mark) => top < 24 && Math.abs(plot.valToPos(mark.x, "x") - left) < 8);
+    const near = data.marks.find((mark) => top < 24 && Math.abs(place(plot, mark, plot.over.clientWidth) - left) < 8);
     const href = near ? near.href : data.links[idx];
     if (href) location.href = href;
   }
