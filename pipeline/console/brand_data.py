@@ -75,15 +75,14 @@ class Brand:
 
 async def check_brand(reads: Reads, settings: Settings, name: str) -> None:
     """Raises UnknownName for a brand that neither the files nor stored rows nor alerts name, and ReadFailed."""
-    known = await asyncio.to_thread(brand_names, settings)  # ten thousand brands take seconds to read
+    known = await asyncio.to_thread(brand_names, settings)
     if name in known:
         return
     alerted = f"SELECT 1 FROM alerts_now WHERE brand = {quoted(name)} AND brand != '' LIMIT 1"
     answers = await asyncio.gather(reads.ask(alerted), reads.ask(is_named_sql("brand", name))) if name else ()
     if not any(answer.rows for answer in answers):
-        raise UnknownName(
-            f"There is no brand {name[:100]!r}, neither in the files nor in stored events{hint(name[:100], known)}."
-        )
+        near = await asyncio.to_thread(hint, name[:100], known)  # of ten thousand
+        raise UnknownName(f"There is no brand {name[:100]!r}, neither in the files nor in stored events{near}.")
 
 
 async def brand(reads: Reads, name: str, window: Window, clock: Clock) -> Brand:

@@ -14,8 +14,9 @@ from pipeline.console.spans import Window, window
 
 SHOWN = 50
 """Brands of a page."""
-MOST = 5_000
-"""Brands that are looked through; without a search those with fewer mentions are left out."""
+MOST = 50_000
+"""Brands that are ordered, of those with mentions: those with fewer are left out."""
+_ORDER = f"SELECT brand, mentions FROM (QUERY) ORDER BY mentions DESC, brand LIMIT {MOST}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +51,24 @@ class Days:
     pages: int
 
 
-async def days(reads: Reads, known: list[str], search: str, page: int, now: datetime) -> Days:
+async def days(reads: Reads, known: Sequence[str], search: str, page: int, now: datetime) -> Days:
     """Page `page` (from 1 on; one that is not there is empty) of the brands whose names hold `search`. Raises ReadFailed."""
     day = window("24h", "", "", now)
-    volume, before, tone = await asyncio.gather(
-        reads.named("volume", day.given(period="all"), KEEP_S, MOST),
-        reads.named("volume", day.given_before(period="all"), KEEP_S, MOST),
-        reads.named("sentiment", day.given(period="all"), KEEP_S, MOST),
+    newest, older = await asyncio.gather(
+        reads.named("volume", day.given(period="all"), KEEP_S, MOST, around=_ORDER),
+        reads.named("volume", day.given_before(period="all"), KEEP_S, MOST, around=_ORDER),
     )
-    mentions = dict.fromkeys(known, 0) | {str(row["brand"]): count(row, "mentions") for row in volume.rows}
-    earlier = {str(row["brand"]): count(row, "mentions") for row in before.rows}
-    tones = {str(row["brand"]): row for row in tone.rows}
-    names = sorted({**earlier, **mentions}, key=lambda name: (-mentions.get(name, 0), -earlier.get(name, 0), name))
-    names = [name for name in names if search.casefold() in name.casefold()]
+    mentions, earlier = ({str(row["brand"]): count(row, "mentions") for row in each.rows} for each in (newest, older))
+    names = await asyncio.to_thread(_ordered, known, mentions, earlier, search)
     shown = names[(page - 1) * SHOWN : page * SHOWN]
-    lines, sql = await _lines(reads, shown, day) if shown else ({}, "")
+    asked = {"the last day of all brands": newest.sql, "the day before": older.sql}
+    tones, lines = dict[str, Row](), dict[str, Sequence[Value]]()
+    if shown:
+        tone, (lines, sql) = await asyncio.gather(
+            reads.named("sentiment", day.given(period="all", brand=shown), KEEP_S), _lines(reads, shown, day)
+        )
+        tones = {str(row["brand"]): row for row in tone.rows}
+        asked |= {"tone": tone.sql, "lines": sql}
     brands = [
         Day(
             name,
@@ -76,11 +80,17 @@ async def days(reads: Reads, known: list[str], search: str, page: int, now: date
         )
         for name in shown
     ]
-    asked = {"volume": volume.sql, "the day before": before.sql, "tone": tone.sql, "lines": sql}
     return Days(brands, asked, len(names), max(-(-len(names) // SHOWN), 1))
 
 
-async def _lines(reads: Reads, names: list[str], day: Window) -> tuple[Mapping[str, Sequence[Value]], str]:
+def _ordered(known: Sequence[str], mentions: Mapping[str, int], earlier: Mapping[str, int], search: str) -> list[str]:
+    """Those with the most mentions first."""
+    held = search.casefold()
+    names = [name for name in {**dict.fromkeys(known), **mentions, **earlier} if held in name.casefold()]
+    return sorted(names, key=lambda name: (-mentions.get(name, 0), -earlier.get(name, 0), name))
+
+
+async def _lines(reads: Reads, names: list[str], day: Window) -> tuple[dict[str, Sequence[Value]], str]:
     """Mentions of each brand by hour."""
     answer = await reads.named("volume", day.given(period="hour", brand=names), KEEP_S)
     by_brand: dict[str, list[Row]] = {name: [] for name in names}
@@ -88,5 +98,7 @@ async def _lines(reads: Reads, names: list[str], day: Window) -> tuple[Mapping[s
         by_brand[str(row["brand"])].append(row)
     first = day.start.replace(minute=0)
     hours = [first + timedelta(hours=n) for n in range(25)]
-    lines = {name: [count(row, "mentions") if row else 0 for row in in_periods(rows, hours)] for name, rows in by_brand.items()}
+    lines: dict[str, Sequence[Value]] = {
+        name: [count(row, "mentions") if row else 0 for row in in_periods(rows, hours)] for name, rows in by_brand.items()
+    }
     return lines, answer.sql

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -38,6 +39,8 @@ from pipeline.console.throttle import Throttle
 from pipeline.monitoring.health import Vitals
 
 HERE = Path(__file__).parent
+ACTS = 8
+"""At a time: a control that hangs holds a thread for half a minute, a replay for minutes."""
 T = TypeVar("T")
 log = logging.getLogger("earshot.console")
 
@@ -77,6 +80,7 @@ class Desk:
         self.cookie, self.oidc_cookie = Cookie(self.place.https), Cookie(self.place.https, "earshot-login")
         self.processes = Processes(self.settings, self.clock)
         self._hashing = asyncio.Semaphore(2)
+        self._acts = ThreadPoolExecutor(ACTS, "acts")
         self.stopping = asyncio.Event()
         """Set when the process ends: who streams stops."""
         self.templates = jinja2.Environment(
@@ -90,7 +94,7 @@ class Desk:
         self.templates.filters.update(FILTERS)
         alert_row = rows(self.templates)
         self.templates.globals["alert_row"] = alert_row
-        self.hub = Hub(self.settings.kafka, shower(alert_row), tell, self.clock)
+        self.hub = Hub(self.settings.kafka, shower(alert_row, self.templates), tell, self.clock)
         self.reads.mark = lambda: self.hub.place
         self.control = ControlClient(self.settings)
         self.backtests = Backtests(self.settings, self.clock)
@@ -145,6 +149,10 @@ class Desk:
         """The result of `work`, which takes a core and 64 MB: two at a time."""
         async with self._hashing:
             return await asyncio.to_thread(work)
+
+    async def acting(self, work: Callable[[], T]) -> T:
+        """The result of `work`, an act that waits for others: so many at a time, in threads that logins don't need."""
+        return await asyncio.get_running_loop().run_in_executor(self._acts, work)
 
     def close(self) -> None:
         """The process ends: streams end now."""

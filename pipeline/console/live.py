@@ -30,12 +30,20 @@ def rows(templates: jinja2.Environment) -> Callable[[Alert], Markup]:
     return row
 
 
-def shower(row: Callable[[Alert], Markup]) -> Show:
-    """What makes the row of a change. Threads may call it."""
+def shower(row: Callable[[Alert], Markup], templates: jinja2.Environment) -> Show:
+    """What makes the row of a change, or of one of numbers alone what is new in it. One thread may call it."""
+    told: dict[int, object] = {}
 
     def show(alert: Alert) -> Sequence[Said]:
         if alert.state is State.PENDING or alert.historical:
             return ()
+        looks = (alert.state, alert.severity, alert.since, alert.muted, alert.actor, alert.comment, alert.escalated_at)
+        if told.get(alert.key) == looks:
+            return (Said(EVENT, str(templates.get_template("alert_row.html").module.numbers(alert))),)  # type: ignore[attr-defined]
+        if alert.state is State.RESOLVED:
+            told.pop(alert.key, None)
+        else:
+            told[alert.key] = looks
         return (Said(EVENT, str(row(alert))),)
 
     return show

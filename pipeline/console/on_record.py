@@ -11,14 +11,14 @@ from clickhouse_connect.driver.client import Client
 from starlette.requests import Request
 
 from pipeline.clickhouse.client import clickhouse_client
-from pipeline.config.settings import ClickHouseSettings, Settings
-from pipeline.console.reader import as_console
+from pipeline.config.settings import ClickHouseSettings
+from pipeline.console.desk import Desk
 from pipeline.sinks.acts import acting
 from schemas.acts import Act
 
 T = TypeVar("T")
-READING_S, WRITING_S = 6, 300
-"""How long one statement may take: of a look, and of what sends many records."""
+WRITING_S = 300
+"""How long one statement may take of what sends many records."""
 
 
 def act_of(request: Request, act: str, subject: str, comment: str = "") -> Act:
@@ -26,20 +26,16 @@ def act_of(request: Request, act: str, subject: str, comment: str = "") -> Act:
     return Act(request.state.person.name, "console", act, subject, comment)
 
 
-async def doing(settings: Settings, act: Act, work: Callable[[Client], T]) -> T:
+async def doing(desk: Desk, act: Act, work: Callable[[Client], T]) -> T:
     """Does the work with the writer's client in a thread, and records the act. The work may say in `act` how it was before and
     after, and what came of it. Raises what it raises, and UnreachableError if what is done is not on record."""
-    return await asyncio.to_thread(partial(_doing, settings.clickhouse, act, work))
+    return await desk.acting(partial(_doing, desk.settings.clickhouse, act, work))
 
 
-async def looking(settings: Settings, act: Act, work: Callable[[Client], T]) -> T:
-    """The same for a look, with the console's own client: what it found is passed on once the look is on record."""
-
-    def look(writer: Client) -> T:
-        with clickhouse_client(as_console(settings), READING_S) as client:
-            return work(client)
-
-    return await doing(settings, act, look)
+async def looking(desk: Desk, act: Act, work: Callable[[Client], T]) -> T:
+    """The same for a look, as the pages read: what it found is passed on once the look is on record."""
+    loop = asyncio.get_running_loop()
+    return await doing(desk, act, lambda _: asyncio.run_coroutine_threadsafe(desk.reads.run(work), loop).result())
 
 
 def _doing(clickhouse: ClickHouseSettings, act: Act, work: Callable[[Client], T]) -> T:

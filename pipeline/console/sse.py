@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 MOST_WAITING = 4_000
@@ -27,6 +27,19 @@ def encoded(said: Said, place: str = "") -> bytes:
     lines = said.data.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     fields = [*([f"id: {place}"] if place else []), f"event: {said.name}", *(f"data: {line}" for line in lines)]
     return ("\n".join(fields) + "\n\n").encode(errors="replace")
+
+
+def together(events: Sequence[bytes]) -> Iterator[bytes]:
+    """The events in blocks: of ten thousand at once each stream has some blocks in its queue."""
+    block, size = list[bytes](), 0
+    for event in events:
+        if block and size + len(event) > BLOCK:
+            yield b"".join(block)
+            block, size = [], 0
+        block.append(event)
+        size += len(event)
+    if block:
+        yield b"".join(block)
 
 
 class Stream:

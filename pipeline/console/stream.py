@@ -30,7 +30,7 @@ from pipeline.clock import Clock, wall
 from pipeline.config.settings import KafkaSettings
 from pipeline.console.changes import Change, Changes, Places, State, as_json
 from pipeline.console.ring import Ring
-from pipeline.console.sse import BEAT, Said, Stream, encoded
+from pipeline.console.sse import BEAT, Said, Stream, encoded, together
 from schemas.alerts import Alert
 
 BACK = 500
@@ -174,14 +174,15 @@ class Hub:
         self._early.clear()
 
     def _came(self, changes: Sequence[tuple[Change, Sequence[Said]]]) -> None:
+        events = list[bytes]()
         for (partition, offset, _), said in changes:
             place = self._ring.passed(partition, offset)
             if said:
                 *others, last = said
-                event = b"".join(map(encoded, others)) + encoded(last, place)
-                self._ring.keep(partition, offset, event)
-                if self._whole:
-                    self._all(event)
+                events.append(b"".join(map(encoded, others)) + encoded(last, place))
+                self._ring.keep(partition, offset, events[-1])
+        for block in together(events) if self._whole else ():
+            self._all(block)
 
     def _turned(self, state: State) -> None:
         if (state.away_since is None) != (self.state.away_since is None):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +13,11 @@ SHOWN = 24
 QUARTER, QUARTERS = timedelta(minutes=15), 4
 """What figures and lines show: an hour. The query begins with whole quarter-hours."""
 HOUR = timedelta(hours=1)
+KEEP_S = 5.0
+_MOST = f"""SELECT brand, sum(mentions) AS mentions, count() OVER () AS brands
+FROM (QUERY)
+GROUP BY brand ORDER BY mentions DESC, brand LIMIT {SHOWN}"""
+"""Which brands are shown: of ten thousand, those alone are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +48,30 @@ class Tone:
 
 @dataclass(frozen=True, slots=True)
 class Tones:
-    """The brands with mentions, those with the most first, the query that gave them, and how many brands are left out."""
+    """The brands with mentions, those with the most first, and how many are left out."""
 
     brands: list[Tone]
-    sql: str
+    sql: dict[str, str]
+    """What was asked: the statement of each question."""
     left_out: int
 
 
 async def tones(reads: Reads, now: datetime, brand: str = "") -> Tones:
     """Named query sentiment by quarter-hours. Raises ReadFailed."""
-    given = {"from": f"{QUARTERS * QUARTER // HOUR}h", "period": "quarter-hour"} | ({"brand": brand} if brand else {})
-    answer = await reads.named("sentiment", given, keep_s=5.0)
-    by_brand = defaultdict[str, list[dict[str, object]]](list)
+    given: dict[str, str | Sequence[str]] = {"from": f"{QUARTERS * QUARTER // HOUR}h", "period": "quarter-hour"}
+    if brand:
+        given["brand"] = brand
+    most = await reads.named("sentiment", given, KEEP_S, around=_MOST, first=True)
+    names = [str(row["brand"]) for row in most.rows]
+    if not names:
+        return Tones([], {"SQL": most.sql}, 0)
+    answer = await reads.named("sentiment", given | {"brand": names}, KEEP_S, first=True)
+    by_brand: dict[str, list[dict[str, object]]] = {name: [] for name in names}
     for row in answer.rows:
         by_brand[str(row["brand"])].append(row)
     found = sorted((_tone(name, rows, now) for name, rows in by_brand.items()), key=lambda tone: (-tone.mentions, tone.brand))
-    return Tones(found[:SHOWN], answer.sql, max(len(found) - SHOWN, 0))
+    left_out = int(str(most.rows[0]["brands"])) - len(names)
+    return Tones(found, {"SQL": answer.sql, "SQL of which brands are shown": most.sql}, left_out)
 
 
 def _tone(brand: str, rows: list[dict[str, object]], now: datetime) -> Tone:

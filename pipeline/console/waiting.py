@@ -10,6 +10,8 @@ from pipeline.console.reads import Reads
 SHOWN, ASKED = 50, 1_000
 """Conversations of a page, and those that are counted."""
 _SERVER = r"[a-z0-9.-]+\.[a-z0-9-]+(?::\d{1,5})?"
+QUERY, KEEP_S = "unanswered", 10.0
+"""Who takes one, or is done with it, sees it at once: `Reads.forget`."""
 _PLACES = {
     "twitter": (r"(\d{1,20})", "https://x.com/i/web/status/{}"),
     "reddit": (r"t3_([a-z0-9]{1,13})", "https://www.reddit.com/comments/{}"),
@@ -33,8 +35,6 @@ class Waiting:
 
     rows: list[dict[str, object]]
     sql: str
-    done: int
-    """Somebody said that they need nothing more."""
     left_out: int
     more: bool
     """There are more than are counted."""
@@ -49,11 +49,10 @@ def place_of(platform: str, conversation_id: str) -> str:
 
 async def waiting(reads: Reads, brand: str = "") -> Waiting:
     """Those of all brands, or of one. Raises ReadFailed."""
-    given = {"limit": str(ASKED + 1)} | ({"brand": brand} if brand else {})
-    answer = await reads.named("unanswered", given, keep_s=1.0, most=ASKED)
-    left = [row for row in answer.rows if row["case_state"] != "done"]
+    given = {"limit": str(ASKED + 1), "done": "left-out"} | ({"brand": brand} if brand else {})
+    answer = await reads.named(QUERY, given, KEEP_S, ASKED, first=True)
     rows = [
         row | {"place": "" if row["private"] else place_of(str(row["platform"]), str(row["conversation_id"]))}
-        for row in left[:SHOWN]
+        for row in answer.rows[:SHOWN]
     ]
-    return Waiting(rows, answer.sql, len(answer.rows) - len(left), max(len(left) - SHOWN, 0), answer.cut)
+    return Waiting(rows, answer.sql, max(len(answer.rows) - SHOWN, 0), answer.cut)

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+from threading import Lock
 
 from clickhouse_connect.driver.client import Client
 
@@ -79,16 +81,30 @@ class Names:
         return list(self.ask(sql)) if self.ask else []
 
 
-def brand_names(settings: Settings) -> list[str]:
-    """The brands of brands.yaml; none if it is broken: the commands that read it say so."""
+def brand_names(settings: Settings) -> tuple[str, ...]:
+    """The brands of brands.yaml as it is now; none if it is broken: the commands that read it say so. It is read once."""
+    path = settings.brands or SAMPLE_BRANDS
+    with _reading:
+        return _brands(path, _stamp(path))
+
+
+def rules_of(settings: Settings) -> Alerts:
+    """alerts.yaml as it is now; it is read once. Raises SettingsError."""
+    path = settings.alerts or DEFAULT_RULES
+    with _reading:
+        return _rules(path, _stamp(path))
+
+
+def rule_names(settings: Settings) -> tuple[str, ...]:
+    """The rules of alerts.yaml as it is now; none if it is broken."""
     with suppress(SettingsError):
-        return [brand.name for brand in load_brands(settings.brands or SAMPLE_BRANDS).brands]
-    return []
+        return tuple(rule.name for rule in rules_of(settings).rules)
+    return ()
 
 
 def names_of(settings: Settings, tables: bool = True) -> Names:
     """The names for a command with these settings; connects to ClickHouse when it has to ask, never without `tables`."""
-    return Names(_Lazy(settings) if tables else None, load_rules(settings.alerts or DEFAULT_RULES), brand_names(settings))
+    return Names(_Lazy(settings) if tables else None, rules_of(settings), brand_names(settings))
 
 
 def unknown(names: Names, brand: str, rule: str) -> Iterator[str]:
@@ -99,6 +115,30 @@ def unknown(names: Names, brand: str, rule: str) -> Iterator[str]:
                 check(name)
             except UnknownName as error:
                 yield str(error)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
+
+
+_reading = Lock()
+"""Ten thousand brands take two seconds to read: of many who want them one reads."""
+
+
+@lru_cache(maxsize=4)
+def _brands(path: Path, stamp: tuple[int, int]) -> tuple[str, ...]:
+    with suppress(SettingsError):
+        return tuple(brand.name for brand in load_brands(path).brands)
+    return ()
+
+
+@lru_cache(maxsize=4)
+def _rules(path: Path, stamp: tuple[int, int]) -> Alerts:
+    return load_rules(path)
 
 
 class _Lazy:

@@ -239,6 +239,21 @@ def test_all_brands_with_their_last_day(client: Client, at_noon: Browser) -> Non
     assert ">Dune<" in found and ">Acme<" not in found
 
 
+def test_each_of_six_thousand_brands_can_be_reached(client: Client, at_noon: Browser) -> None:
+    client.command(
+        "INSERT INTO quarters (brand, quarter, platform, mentions, version, is_deleted) "
+        "SELECT concat('brand', leftPad(toString(number), 4, '0')), toDateTime('2025-10-26 10:00:00', 'UTC'), 'reddit', "
+        "1 + (number = 5999) * 7, 1, 0 FROM numbers(6000)"
+    )
+    first = at_noon.get("/brands").text
+    assert first.index("brand5999") < first.index("brand0000")
+    found = re.search(r"Page 1 of (\d+): ([\d,]+) brands", first.replace("\u202f", ","))
+    assert found and int(found[2].replace(",", "")) >= 6_000
+    assert '<a href="/brands/brand5998">' in at_noon.get("/brands?page=120").text
+    assert at_noon.get(f"/brands?page={int(found[1]) + 1}").status_code == 404
+    assert "brand4242" in at_noon.get("/brands?search=D4242").text
+
+
 def test_without_clickhouse_it_says_since_when(at_noon: Browser, app: Starlette) -> None:
     desk = app.state.desk
     desk.reads = Reads(desk.settings.clickhouse.model_copy(update={"url": f"http://127.0.0.1:{free_port()}"}), NOW.timestamp)

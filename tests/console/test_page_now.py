@@ -54,7 +54,8 @@ def test_pages_of_one_second_are_one_question_and_their_streams_begin_where_it_w
     ines: Browser, app: Starlette, emptied: Settings
 ) -> None:  # fmt: skip
     reads, first, second = app.state.desk.reads, an_alert("anger"), an_alert("volume")
-    reads._clock = lambda: 1_800_000_000.0
+    started = now().timestamp()
+    reads._clock = lambda: started
     with clickhouse_client(emptied.clickhouse) as client:
         write_alerts(client, first)
         reads.mark = lambda: "17.4"
@@ -120,10 +121,52 @@ def test_who_has_a_conversation_is_shown_and_what_is_done_is_off_the_list(ines: 
             owner = "" if state == "free" else "lars"
             client.insert("cases", [["Acme", "reddit", name, state, owner, "lars", "", now(), now(), 1]], column_names=columns)
     page = ines.get("/").text
-    assert "t3_a" in page and "t3_c" in page and "t3_b" not in page and "1 more that somebody said is done" in page
+    assert "t3_a" in page and "t3_c" in page and "t3_b" not in page
     assert (
         page.count('<bdi class="said">lars</bdi>') == 1 and page.count("/cases/hand-over?") == page.count("/cases/take?") == 2
     )
+
+
+def test_of_thousands_that_are_done_none_takes_the_place_of_who_waits(
+    ines: Browser, app: Starlette, emptied: Settings
+) -> None:  # fmt: skip
+    """And who takes one sees it at once."""
+    started = now().timestamp()
+    app.state.desk.reads._clock = lambda: started
+    with clickhouse_client(emptied.clickhouse) as client:
+        columns = "brand, opened, conversation, conversation_id, platform, kind, waiting, waiting_since, last_customer, version"
+        ago, name = "now64(3) - 7200", "concat('t3_d', toString(number))"
+        client.command(
+            f"INSERT INTO threads ({columns}) "
+            f"SELECT 'Acme', {ago}, number + 1, {name}, 'reddit', 'post', 1, {ago}, {ago}, 1 FROM numbers(1200)"
+        )
+        client.command(
+            f"INSERT INTO cases SELECT 'Acme', 'reddit', {name}, 'done', 'al', '', '', now64(3), now64(3), 1 FROM numbers(1200)"
+        )
+        a_thread(client, "t3_waits")
+        page = ines.get("/").text
+        assert "t3_waits" in page and "t3_d" not in page
+        a_thread(client, "t3_later")
+    assert "t3_later" not in ines.get("/").text, "it is asked again in ten seconds"
+    ines.act("/cases/take", {"brand": "Acme", "platform": "reddit", "conversation_id": "t3_waits"})
+    assert "t3_later" in ines.get("/").text
+
+
+def test_of_many_brands_those_with_the_most_mentions_have_their_tone(ines: Browser, emptied: Settings) -> None:
+    """Five thousand brands in 24 quarter-hours are more rows than a query may give."""
+    with clickhouse_client(emptied.clickhouse) as client:
+        client.command(
+            "INSERT INTO quarters (brand, quarter, platform, mentions, positive, score, version, is_deleted) "
+            "SELECT concat('brand', leftPad(toString(number % 5000), 4, '0')), "
+            "toDateTime(intDiv(toUnixTimestamp(now()), 900) * 900 - 900 * intDiv(number, 5000), 'UTC'), 'reddit', "
+            "1 + number % 5000, 1, 1, 1, 0 FROM numbers(5000 * 22)"
+        )
+    page = ines.get("/").text
+    names = re.findall(r'<a href="/brands/(brand\d+)">', page)
+    assert names == [f"brand{number}" for number in range(4999, 4975, -1)]
+    assert "4,976 brands with fewer mentions not shown" in page.replace("\u202f", ",")
+    *_, tone, most = asked_again(emptied, page)
+    assert len(tone) == 24 * 4 and [row[0] for row in most] == names
 
 
 def test_the_place_of_a_conversation() -> None:

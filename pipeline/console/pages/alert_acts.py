@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
+from functools import partial
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -13,13 +15,15 @@ from starlette.routing import Route
 from pipeline.console import act_form, alert_board
 from pipeline.console.act_form import Done, Field, Form
 from pipeline.console.desk import Desk
-from pipeline.console.known_names import known_names
 from pipeline.console.part import part
 from pipeline.console.roles import Role, wants
 from pipeline.console.silences import silences
 from pipeline.errors import EarshotError, SettingsError
+from pipeline.queries.names import brand_names, rule_names
 from schemas.alerts import Alert, State
 
+OFFERED = 500
+"""Names: a list of more helps nobody."""
 LASTS = {
     "30": "30 minutes",
     "60": "1 hour",
@@ -46,7 +50,7 @@ async def acknowledge(request: Request) -> Response:
     form = _acknowledging(request, alert)
     try:
         comment, again = form.taken(request.state.form)["comment"], request.state.form.get("again") == "yes"
-        await asyncio.to_thread(desk.control.acknowledge, request.state.person.name, alert.hex, comment, again)
+        await desk.acting(partial(desk.control.acknowledge, request.state.person.name, alert.hex, comment, again))
     except EarshotError as error:
         return act_form.refused(request, form, error)
     return act_form.tell(request, Done("Acknowledged.", _about(alert), back=form.back))
@@ -71,7 +75,7 @@ async def silence(request: Request) -> Response:
         if not (typed["rule"] or typed["brand"] or typed["platform"]):
             raise SettingsError("Name a rule, a brand or a platform.")
         who, of = request.state.person.name, {name: typed[name] for name in ("rule", "brand", "platform")}
-        await asyncio.to_thread(desk.control.silence, who, of, int(typed["minutes"]), typed["comment"])
+        await desk.acting(partial(desk.control.silence, who, of, int(typed["minutes"]), typed["comment"]))
     except EarshotError as error:
         return act_form.refused(request, form, error)
     about = f"for {LASTS[typed['minutes']]}: {', '.join(f'{name} {text}' for name, text in of.items() if text)}."
@@ -89,7 +93,7 @@ async def lift(request: Request) -> Response:
     """POST /silences/{id}/lift"""
     desk: Desk = request.app.state.desk
     try:
-        await asyncio.to_thread(desk.control.lift, request.state.person.name, request.path_params["id"])
+        await desk.acting(partial(desk.control.lift, request.state.person.name, request.path_params["id"]))
     except EarshotError as error:
         found = await part(silences(desk.reads), desk.clock)
         return desk.page(request, "silences.html", 409, silences=found, problem=str(error))
@@ -111,7 +115,8 @@ async def test(request: Request) -> Response:
         typed = form.taken(request.state.form)
         if not (rule := typed["rule"]):
             raise SettingsError("Name a rule.")
-        tested = await asyncio.to_thread(desk.control.test, request.state.person.name, rule, typed["brand"], typed["comment"])
+        who = request.state.person.name
+        tested = await desk.acting(partial(desk.control.test, who, rule, typed["brand"], typed["comment"]))
     except EarshotError as error:
         return act_form.refused(request, form, error)
     lines = [str(line) for line in tested.get("untested", ())]
@@ -129,6 +134,13 @@ async def _alert(request: Request) -> Alert:
     if alert is None:
         raise HTTPException(404, f"There is no alert {key[:40]!r}.")
     return alert
+
+
+async def _names(request: Request) -> tuple[Sequence[str], Sequence[str]]:
+    """The brands and rules of this machine's files, which a form offers. Others may exist; control knows."""
+    settings = request.app.state.desk.settings
+    brands, rules = await asyncio.to_thread(lambda: (brand_names(settings), rule_names(settings)))
+    return brands[:OFFERED], rules[:OFFERED]
 
 
 def _about(alert: Alert) -> str:
@@ -158,11 +170,11 @@ def _acknowledging(request: Request, alert: Alert) -> Form:
 
 
 async def _silencing(request: Request, alert: Alert | None) -> Form:
-    names = await asyncio.to_thread(known_names, request.app.state.desk.settings)
+    brands, rules = await _names(request)
     brand, rule = (alert.scope.brand, alert.rule) if alert else ("", "")
     fields = [
-        Field("brand", "Brand", brand, list=names.brands, hint="Blank: any brand.", first=not alert),
-        Field("rule", "Rule", rule, 64, list=names.rules, hint="Blank: any rule."),
+        Field("brand", "Brand", brand, list=brands, hint="Blank: any brand.", first=not alert),
+        Field("rule", "Rule", rule, 64, list=rules, hint="Blank: any rule."),
         Field("platform", "Platform", most=64, hint="Blank: any platform."),
         Field("minutes", "For", "120", choices=list(LASTS.items()), first=bool(alert)),
         act_form.comment(first=False),
@@ -175,10 +187,10 @@ async def _silencing(request: Request, alert: Alert | None) -> Form:
 
 
 async def _testing(request: Request) -> Form:
-    names = await asyncio.to_thread(known_names, request.app.state.desk.settings)
+    brands, rules = await _names(request)
     fields = [
-        Field("rule", "Rule", most=64, required=True, list=names.rules, first=True),
-        Field("brand", "Brand", list=names.brands, hint="The brand in the alert; it may be blank."),
+        Field("rule", "Rule", most=64, required=True, list=rules, first=True),
+        Field("brand", "Brand", list=brands, hint="The brand in the alert; it may be blank."),
         act_form.comment(first=False),
     ]
     note = "A marked alert goes to the rule's real receivers that are in their hours."

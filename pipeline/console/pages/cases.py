@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipeline.console import act_form
+from pipeline.console import act_form, waiting
 from pipeline.console.act_form import Done, Field, Form
 from pipeline.console.desk import Desk
 from pipeline.console.roles import Role, wants
@@ -37,10 +37,13 @@ async def act(request: Request) -> Response:
     """POST /cases/{act}"""
     which, typed = _act(request), request.state.form
     asked = _form(which, typed)
+    desk: Desk = request.app.state.desk
     try:
-        case = await asyncio.to_thread(_command, request, which, asked.taken(typed))
+        case = await desk.acting(partial(_command, request, which, asked.taken(typed)))
     except EarshotError as error:
         return act_form.refused(request, asked, error)
+    finally:
+        desk.reads.forget(waiting.QUERY)
     owner = f" {case['owner']} has it." if which == "hand-over" and case["owner"] else ""
     return act_form.tell(request, Done(_SAY[which][1], asked.about + owner, back="/#waiting", changed="cases"))
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from clickhouse_connect.driver.client import Client
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipeline.clickhouse.client import clickhouse_client
 from pipeline.console import act_form, letters
 from pipeline.console.act_form import Done, Field, Form
 from pipeline.console.desk import Desk
 from pipeline.console.filled import filled, plain
-from pipeline.console.on_record import READING_S, act_of, doing, looking
-from pipeline.console.reader import as_console
+from pipeline.console.on_record import act_of, doing, looking
 from pipeline.console.roles import Role, wants
 from pipeline.console.shown import counted as counted_of
 from pipeline.errors import EarshotError, SettingsError
@@ -43,7 +41,7 @@ async def page(request: Request) -> Response:
     sql, given = dead_letters.newest_question(typed.which, SHOWN + 1)
     values["sql"] = filled(sql, plain(given, sql))
     try:
-        found, counted = await looking(desk.settings, act, _look(typed.which, act))
+        found, counted = await looking(desk, act, _look(typed.which, act))
     except EarshotError as error:
         values["failed"] = str(error)
         return desk.page(request, "dead_letters.html", 503, **values, found=[], more=False, counted=None)
@@ -64,7 +62,7 @@ async def raw(request: Request) -> Response:
     topic, partition, offset = which.topic, which.partition, which.first
     act = act_of(request, LOOK, f"{topic} partition {partition} offset {offset}")
     try:
-        letter = await looking(desk.settings, act, lambda client: dead_letters.whole(client, topic, partition, offset))
+        letter = await looking(desk, act, lambda client: dead_letters.whole(client, topic, partition, offset))
     except EarshotError as error:
         return desk.fail(request, 503, f"The dead letter can't be read: {error}.", "Try again in a minute.")
     if letter is None:
@@ -94,7 +92,7 @@ async def replay(request: Request) -> Response:
     try:
         comment = _sending(typed, None).taken(request.state.form)["comment"]
         act = act_of(request, REPLAY, str(typed.which), comment)
-        done = await doing(desk.settings, act, _replay(desk, typed.which, act))
+        done = await doing(desk, act, _replay(desk, typed.which, act))
     except EarshotError as error:
         return await _ask(request, typed, str(error), 422 if isinstance(error, SettingsError) else 503)
     lines = [f"Not sent, {times:,}: {why}" for why, times in done.failed.most_common(20)]
@@ -141,7 +139,7 @@ async def _ask(request: Request, typed: letters.Typed, problem: str = "", status
     desk: Desk = request.app.state.desk
     counted = None
     try:
-        counted = await asyncio.to_thread(_count, desk, typed.which)
+        counted = await desk.reads.run(partial(dead_letters.count, which=typed.which))
     except EarshotError as error:
         problem, status = problem or str(error), 503
     return act_form.show(request, _sending(typed, counted), problem, status)
@@ -173,11 +171,6 @@ def _choosing(typed: letters.Typed) -> Form:
         Field("to_offset", "Last offset", texts["to_offset"]),
     ]
     return Form(TITLE, WHERE, "Count them", fields, "", "Nothing is sent yet: you see how many these are.", BACK, asks=True)
-
-
-def _count(desk: Desk, which: Filter) -> Counted:
-    with clickhouse_client(as_console(desk.settings), READING_S) as client:
-        return dead_letters.count(client, which)
 
 
 ROUTES = [

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipeline.config.settings import Settings
 from pipeline.console import alert_board, tone, waiting
 from pipeline.console.desk import Desk
 from pipeline.console.part import Part, part
-from pipeline.console.reader import as_console
 from pipeline.console.stream import sse_response
 from pipeline.errors import EarshotError
 from pipeline.queries.alerts import Filter
@@ -29,7 +28,7 @@ async def page(request: Request) -> Response:
         part(alert_board.board(desk.reads, which, now), desk.clock),
         part(waiting.waiting(desk.reads, which.brand), desk.clock),
         part(tone.tones(desk.reads, now, which.brand), desk.clock),
-        _problems(desk.settings, which),
+        _problems(desk, which),
     )
     place = alerts.value.place if alerts.value else place  # the lists may be some moments old
     values = {"alerts": alerts, "waiting": conversations, "tones": tones, "which": which, "now": now, "place": place}
@@ -71,13 +70,22 @@ async def stream(request: Request) -> Response:
     return sse_response(request, desk.hub, request.state.token, request.state.person.name)
 
 
-async def _problems(settings: Settings, which: Filter) -> list[str]:
+async def _problems(desk: Desk, which: Filter) -> list[str]:
     """What is wrong with the names of the filter."""
     if not (which.brand or which.rule):
         return []
-    reading = settings.model_copy(update={"clickhouse": as_console(settings)})
+    loop = asyncio.get_running_loop()
+
+    def column(sql: str) -> list[str]:
+        answer = asyncio.run_coroutine_threadsafe(desk.reads.ask(sql, keep_s=5.0, first=True), loop).result()
+        return [str(next(iter(row.values()))) for row in answer.rows]
+
+    def check() -> list[str]:
+        names = names_of(desk.settings, tables=False)
+        return list(unknown(replace(names, ask=column), which.brand, which.rule))
+
     try:
-        return await asyncio.to_thread(lambda: list(unknown(names_of(reading), which.brand, which.rule)))
+        return await asyncio.to_thread(check)
     except EarshotError:  # the lists say what is wrong with ClickHouse
         return []
 

@@ -55,7 +55,7 @@ async def change(request: Request) -> Response:
         comment = form.taken(request.state.form)["comment"]
         act = act_of(request, "pause source" if paused else "resume source", source.name, comment)
         act.after = {"paused": paused}
-        await doing(desk.settings, act, work)
+        await doing(desk, act, work)
     except EarshotError as error:
         return act_form.refused(request, form, error)
     title = "Paused." if paused else "Goes on."

@@ -10,9 +10,17 @@
     return (!only.brand || brand === only.brand) && (!only.rule || rule === only.rule) && +severity >= +only.severity;
   }
 
+  // Of a row whose numbers alone are new. A page that does not show the alert needs none.
+  function renew(old, row) {
+    if (!old || old.dataset.state !== row.dataset.state || +old.dataset.at > +row.dataset.at) return;
+    old.dataset.at = row.dataset.at;
+    old.querySelector("p").replaceWith(row.querySelector("p").cloneNode(true));
+  }
+
   // The row where it is, or at the top of the list of its new state; never an older change than the one that is there.
   function put(row, loud) {
     const old = byId(row.id), held = document.activeElement, focus = old && old.contains(held) ? held.id : "";
+    if ("numbers" in row.dataset) return renew(old, row);
     if (old && +old.dataset.at > +row.dataset.at) return;
     if (old && old.dataset.state === row.dataset.state) old.replaceWith(row);
     else {
@@ -51,7 +59,8 @@
     holder.innerHTML = event.detail.data;
     for (const row of [...holder.content.querySelectorAll("li")].filter(wanted)) {
       if (recent.size > 500) recent.clear();
-      recent.set(row.id, row.cloneNode(true));
+      if ("numbers" in row.dataset && recent.has(row.id)) renew(recent.get(row.id), row);
+      else recent.set(row.id, row.cloneNode(true));
       put(row, true);
     }
     count();

@@ -6,6 +6,7 @@
 -- parameter kind = []: whose first word is of these kinds; none named: of all
 -- parameter from = 30d: who waits since then or later
 -- parameter zone = UTC: whose hours, days, weeks and months
+-- parameter done = listed: left-out: without those that somebody said are done, after the words that wait
 -- parameter limit = 200: conversations at most
 -- column since: the first word without an answer, in the zone
 -- column brand: a tracked brand
@@ -42,16 +43,28 @@ SELECT
     if(theirs, c.owner, '') AS owner,
     if(theirs, c.state, '') AS case_state,
     if(theirs, toTimeZone(c.since, {zone:String}), NULL) AS case_since
-FROM threads AS t FINAL
+FROM
+(
+    -- What is listed is chosen first, since who has it is looked up among all cases.
+    SELECT w.brand, w.platform, w.conversation_id, w.kind, w.team, w.statuses, w.waiting, w.waiting_since, w.answers, w.private, w.customer,
+        w.waiting_seconds, w.waiting_business_seconds
+    FROM threads AS w FINAL
+    LEFT JOIN
+    (
+        SELECT toString(brand) AS brand, toString(platform) AS platform, conversation_id, changed_at
+        FROM cases FINAL WHERE state = 'done' AND {done:Enum('listed', 'left-out')} = 'left-out'
+    ) AS d ON d.brand = w.brand AND d.platform = w.platform AND d.conversation_id = w.conversation_id
+    WHERE w.waiting > 0 AND w.waiting_since >= {from:DateTime64(3, 'UTC')} AND d.changed_at < assumeNotNull(w.waiting_since)
+        AND (empty({brand:Array(String)}) OR w.brand IN {brand:Array(String)})
+        AND (empty({platform:Array(String)}) OR w.platform IN {platform:Array(String)})
+        AND (empty({team:Array(String)}) OR w.team IN {team:Array(String)})
+        AND (empty(kinds) OR has(kinds, toString(w.kind)))
+    ORDER BY w.waiting_since, w.brand, w.conversation_id
+    LIMIT {limit:UInt64}
+) AS t
 LEFT JOIN
 (
     SELECT toString(brand) AS brand, toString(platform) AS platform, conversation_id, toString(state) AS state, owner, since, changed_at
     FROM cases FINAL
 ) AS c ON c.brand = t.brand AND c.platform = t.platform AND c.conversation_id = t.conversation_id
-WHERE t.waiting > 0 AND t.waiting_since >= {from:DateTime64(3, 'UTC')}
-    AND (empty({brand:Array(String)}) OR t.brand IN {brand:Array(String)})
-    AND (empty({platform:Array(String)}) OR t.platform IN {platform:Array(String)})
-    AND (empty({team:Array(String)}) OR t.team IN {team:Array(String)})
-    AND (empty(kinds) OR has(kinds, toString(t.kind)))
 ORDER BY since, brand, conversation_id
-LIMIT {limit:UInt64}
