@@ -15,11 +15,13 @@ from pipeline.console.reads import Answer, Reads
 from pipeline.processors.alerts.explain import where
 from pipeline.processors.alerts.minutes import STEP_S
 from pipeline.processors.alerts.rule_types import AnyRule, ThresholdRule
-from pipeline.processors.alerts.rules import DEFAULT_RULES, load_rules
+from pipeline.processors.alerts.rules import DEFAULT_RULES
 from pipeline.queries.alerts import Asking, Shown, finding, key_digits, showing
+from pipeline.queries.names import rules_of
 from schemas.alerts import Alert
 
 KEEP_S = 5.0
+MOST_CHANGES = 1_000
 BEFORE, AFTER, LONGEST = 72, 12, 240
 """Steps that a chart shows before an alert, after its last moment, and at most from its beginning on."""
 T = TypeVar("T")
@@ -78,7 +80,7 @@ async def find_alert(reads: Reads, text: str) -> str:
 
 async def alert(reads: Reads, key: str) -> Asked:
     """The alert of this key. Raises UnknownName, ReadFailed."""
-    return Asked(*await _ask(reads, showing(int(key, 16))))
+    return Asked(*await _ask(reads, showing(int(key, 16), MOST_CHANGES)))
 
 
 async def counted(reads: Reads, alert: Alert, rule: AnyRule | None) -> Counted:
@@ -105,9 +107,8 @@ async def counted(reads: Reads, alert: Alert, rule: AnyRule | None) -> Counted:
 
 async def rule_now(settings: Settings, name: str) -> RuleNow:
     """The rule of this name, from the file. Raises SettingsError."""
-    path = settings.alerts or DEFAULT_RULES
-    rules = await asyncio.to_thread(load_rules, path)
-    return RuleNow(rules.rule(name), path.name)
+    rules = await asyncio.to_thread(rules_of, settings)
+    return RuleNow(rules.rule(name), (settings.alerts or DEFAULT_RULES).name)
 
 
 def _steps(alert: Alert, step: timedelta) -> list[datetime]:

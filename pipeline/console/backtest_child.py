@@ -29,6 +29,9 @@ from schemas.times import rfc3339
 TOLD = 0.01
 """The share after which progress is said again."""
 
+MOST_RAISED = 2_000
+"""Alerts that are told, the first ones: the console keeps results in memory."""
+
 
 class Asked(NamedTuple):
     """Which backtest. `brand`: of this brand alone; blank: of all."""
@@ -62,9 +65,17 @@ def run(asked: Asked) -> None:
             "terms": list(alert.terms),
             "notified": [each.receiver for each in test.hearing.of(alert.key)],
         }
-        for alert in test.alerts
+        for alert in test.alerts[:MOST_RAISED]
     ]
-    _say({"raised": raised, "from": rfc3339(start), "to": rfc3339(end), "receivers": bool(config.receivers)})
+    _say(
+        {
+            "raised": raised,
+            "left_out": len(test.alerts) - len(raised),
+            "from": rfc3339(start),
+            "to": rfc3339(end),
+            "receivers": bool(config.receivers),
+        }
+    )
 
 
 def _chosen(config: Alerts, asked: Asked) -> Alerts:

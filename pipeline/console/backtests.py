@@ -24,7 +24,7 @@ from schemas.untyped import JsonObject
 KEPT = 20
 MOST_S = 900.0
 """After this a backtest is ended."""
-LONGEST_LINE = 64 << 20
+LONGEST_LINE = 8 << 20
 log = logging.getLogger("earshot.console")
 
 

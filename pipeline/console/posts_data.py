@@ -52,14 +52,16 @@ class Which:
         if self.after:
             values |= {"at": self.after[0], "key": self.after[1]}
             where += " AND (created_at, event_key) < (fromUnixTimestamp64Milli({at:Int64}), {key:UInt64})"
-        sql = (
-            f"SELECT {_COLUMNS} FROM interactions FINAL "
+        order = "ORDER BY toStartOfMinute(created_at) DESC, created_at DESC, event_key DESC"
+        found = (  # by the key first: no text is read but those of the page
+            "SELECT toStartOfMinute(created_at), event_key FROM interactions FINAL "
             "WHERE toStartOfMinute(created_at) >= toStartOfMinute(fromUnixTimestamp64Milli({begin:Int64})) "
             "AND created_at >= fromUnixTimestamp64Milli({begin:Int64}) AND created_at < fromUnixTimestamp64Milli({end:Int64}) "
             f"AND toStartOfMinute(created_at) <= fromUnixTimestamp64Milli({{end:Int64}}) AND {INBOUND_SQL} "
             f"AND visibility != 'private' AND {where} "
-            f"ORDER BY toStartOfMinute(created_at) DESC, created_at DESC, event_key DESC LIMIT {SHOWN + 1:d}"
+            f"{order} LIMIT {SHOWN + 1:d}"
         )
+        sql = f"SELECT {_COLUMNS} FROM interactions FINAL WHERE (toStartOfMinute(created_at), event_key) IN ({found}) {order}"
         return sql, values | {"begin": to_ms(self.begin), "end": to_ms(self.end)}
 
 

@@ -21,6 +21,7 @@ from pipeline.monitoring.reject_reasons import UNREADABLE_STEP, told
 
 _BYTES: dict[str, str | dict[str, str]] = {"key": "bytes", "raw": "bytes", "raw_begins": "bytes"}
 _COLUMNS = "topic, partition, offset, step, reason, rejected_at, key, {raw}, length(raw)"
+_KEY = "topic, partition, offset, content"
 _HAS_BYTES = f"step != '{UNREADABLE_STEP}'"
 """An empty record has none either, but it arrived empty and is sent empty."""
 SHOWN_BYTES = 2_000
@@ -109,7 +110,8 @@ def newest_question(which: Filter, most: int) -> tuple[str, dict[str, object]]:
     """What `newest` asks, and its parameters."""
     where, values = which.where()
     order = "ORDER BY rejected_at DESC, topic, partition, offset DESC"
-    return _select(_BEGINS, f"WHERE {where} {order} LIMIT {most:d}"), values
+    found = f"SELECT {_KEY} FROM dead_letters FINAL WHERE {where} {order} LIMIT {most:d}"  # no bytes are read but theirs
+    return _select(_BEGINS, f"WHERE ({_KEY}) IN ({found}) {order}"), values
 
 
 def whole(client: Client, topic: str, partition: int, offset: int) -> DeadLetter | None:

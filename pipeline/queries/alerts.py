@@ -20,6 +20,7 @@ from clickhouse_connect.driver.client import Client
 from pipeline.clickhouse.query import conditions, one_line, settings_for
 from pipeline.errors import SettingsError, UnknownName
 from pipeline.notify.delivery_log import Delivery
+from pipeline.queries.alert_changes import changes_sql, deliveries_sql
 from schemas.alerts import COLUMNS, Alert, Scope, State, alert_of, to_record
 from schemas.times import to_ms
 from schemas.untyped import JsonObject
@@ -151,17 +152,13 @@ def overlapping_sql(brand: str, start: datetime, end: datetime, most: int) -> Qu
     return sql, {"brand": brand, "start": to_ms(start), "end": to_ms(end)}
 
 
-def showing(key: int) -> Asking[Shown]:
-    """The alert with everything known about it. Raises UnknownName if it does not exist."""
-    sql = f"SELECT {', '.join(COLUMNS)} FROM alerts WHERE alert_key = {{key:UInt64}} ORDER BY term, version"
-    history = [alert_of(row) for row in (yield sql, {"key": key})]
+def showing(key: int, most: int = 0) -> Asking[Shown]:
+    """The alert with everything known about it. `most`: of its changes and deliveries the newest so many alone, and of earlier
+    changes the first of each state, severity and so on. Raises UnknownName if it does not exist."""
+    history = [alert_of(row) for row in (yield changes_sql(most), {"key": key})]
     if not history:
         raise UnknownName(f"there is no alert {key:016x}")
-    sql = (
-        f"SELECT {', '.join(Delivery._fields)} FROM alert_deliveries "
-        "WHERE alert_key = {key:UInt64} ORDER BY tried_at, receiver, attempt"
-    )
-    deliveries = [Delivery(**row) for row in (yield sql, {"key": key})]
+    deliveries = [Delivery(**row) for row in reversed((yield deliveries_sql(most), {"key": key}))]
     posts = yield from _posts(history[-1])
     return Shown(history, deliveries, posts, (yield from _silenced_by(history)))
 
@@ -216,8 +213,12 @@ def _posts(alert: Alert) -> Asking[list[Post]]:
 SELECT created_at, platform, kind, if(author_handle = '', author_name, author_handle) AS author,
     sentiment_label AS sentiment, text
 FROM interactions FINAL
-WHERE event_key IN {keys:Array(UInt64)} AND visibility != 'private'
-    AND created_at BETWEEN fromUnixTimestamp64Milli({first:Int64}) AND fromUnixTimestamp64Milli({last:Int64})
+WHERE visibility != 'private' AND (toStartOfMinute(created_at), event_key) IN
+(
+    -- Found by its key first: no other text is read.
+    SELECT toStartOfMinute(created_at), event_key FROM interactions FINAL WHERE event_key IN {keys:Array(UInt64)}
+        AND created_at BETWEEN fromUnixTimestamp64Milli({first:Int64}) AND fromUnixTimestamp64Milli({last:Int64})
+)
 ORDER BY created_at, event_key"""
     bounds = {"first": to_ms(alert.since - AROUND), "last": to_ms(alert.last_at + AROUND)}
     return [Post(**row) for row in (yield sql, {"keys": list(alert.samples), **bounds})]

@@ -24,7 +24,7 @@ from pipeline.console.reads import Reads
 from pipeline.embedded.child import free_port
 from pipeline.notify.delivery_log import Delivery
 from pipeline.processors.alerts.rules import load_rules
-from schemas.alerts import Alert, Scope, State, alert_rows
+from schemas.alerts import COLUMNS, Alert, Scope, State, alert_rows
 from tests.console.hostile import HOSTILE
 from tests.support.console import Browser
 from tests.support.control_api import alert
@@ -54,6 +54,20 @@ def one_loop(ines: Browser) -> Iterator[Browser]:
 
 def store(client: Client, *alerts: Alert) -> None:
     client.insert_arrow("alerts", alert_rows(alerts).to_arrow())
+
+
+def test_of_ten_thousand_changes_the_newest_and_the_first_of_each_kind_are_shown(client: Client, one_loop: Browser) -> None:
+    names = [name for name in COLUMNS if name not in ("version", "observed", "changed_at")]
+    store(client, FIRST)
+    client.command(
+        f"INSERT INTO alerts ({', '.join(names)}, version, observed, changed_at) "
+        f"SELECT {', '.join(names)}, number + 2, number, changed_at + number + 1 FROM alerts, numbers(10000) AS n"
+    )
+    store(client, replace(FIRST, version=10_002, changed_at=AT + timedelta(hours=9), state=State.RESOLVED, ended_at=AT))
+    page = one_loop.get(f"/alerts/{FIRST.hex}").text
+    assert "10,002 changes" in page.replace("\u202f", ",")
+    told = re.findall(r'<td class="text">(?:<bdi class="said">)?(firing|resolved)', page)
+    assert told == ["resolved", "firing"]
 
 
 def write(client: Client, times: list[datetime], text: str = "the refund", **columns: object) -> None:
