@@ -14,8 +14,8 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cache
+from contextlib import closing, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from pipeline.embedded import statement
 from pipeline.embedded.analyst import NEWEST, Analyst, Function, may_set
 from pipeline.embedded.analyst_names import Catalog
 from pipeline.embedded.analyst_rows import filters
+from pipeline.embedded.known import LONGEST, Known, may_change_names
 from pipeline.embedded.query import Query, QueryError, QueryResult
 from pipeline.embedded.readers import READERS
 
@@ -80,6 +81,7 @@ class Engine:
         self.version = self._keeper.query("SELECT version()", "TabSeparatedRaw").bytes().decode().strip()
         functions = [Function(*row) for row in _rows(self._keeper, _FUNCTIONS)]
         combinators = [name for (name,) in _rows(self._keeper, _COMBINATORS)]
+        self._known = Known()
         self._rules = {user: Analyst(functions, combinators, reader) for user, reader in READERS.items()}
 
     def close(self) -> None:
@@ -89,8 +91,10 @@ class Engine:
     def query(self, query: Query) -> QueryResult:
         """Runs a statement without separate data. Raises QueryError."""
         with self._connection(query) as connection:
-            self._check(connection, query, query.statement)
-            return self._answer(connection, query.statement, query)
+            reads = self._check(connection, query, query.statement)
+            changes = not query.limited and may_change_names(query.statement, reads, query.database)
+            with self._known.changing() if changes else nullcontext():
+                return self._answer(connection, query.statement, query)
 
     def insert(self, query: Query, insert: statement.DataInsert) -> QueryResult:
         """Writes the data of an INSERT: all, or on an error the part that ClickHouse would have written. Raises QueryError."""
@@ -101,26 +105,21 @@ class Engine:
 
     def kill(self, mark: str) -> None:
         """Stops the query with this mark, if it runs."""
-        connection = _chdb.connect(self._path)
-        try:
+        with closing(_chdb.connect(self._path)) as connection:
             connection.query(f"KILL QUERY WHERE Settings['log_comment'] = '{mark}' ASYNC", "Null")
-        finally:
-            connection.close()
 
     @contextmanager
     def _connection(self, query: Query) -> Iterator[Connection]:
-        connection = _chdb.connect(self._path)
-        try:
+        with closing(_chdb.connect(self._path)) as connection:
             _call(connection, _set(_settings(query)))
             if query.database != "default":
                 _call(connection, "USE " + _quoted(query.database, "`"))
             if readonly := 1 if query.limited else query.readonly:
                 _call(connection, f"SET readonly = {readonly}")
             yield connection
-        finally:
-            connection.close()
 
-    def _check(self, connection: Connection, query: Query, sql: bytes) -> None:
+    def _check(self, connection: Connection, query: Query, sql: bytes) -> bool:
+        """Whether the statement, which its user may run, only reads."""
         classes = connection.classify_query(sql)
         if classes["statement_count"] > 1:
             raise QueryError(62, "Code: 62. DB::Exception: Multi-statements are not allowed. (SYNTAX_ERROR)")
@@ -133,9 +132,12 @@ class Engine:
         # The engine is its own client and would write the file here. No other CONTROL statement uses the word.
         reason = "INTO OUTFILE is not allowed" if kind == kinds.CONTROL and b"OUTFILE" in sql.upper() else None
         if query.limited:
-            reason = self._refusal(connection, query, sql)
+            key = (query.user, query.database, sql)
+            refusal = partial(self._refusal, connection, query, sql)
+            reason = self._known.get(key, refusal) if len(sql) <= LONGEST else refusal()
         if reason:
             raise QueryError(497, f"Code: 497. DB::Exception: {query.user}: {reason}. (ACCESS_DENIED)")
+        return bool(kind == kinds.READ_ONLY)
 
     def _refusal(self, connection: Connection, query: Query, sql: bytes) -> str | None:
         """Why this user may not run this statement; None: it may, or the statement is invalid."""
@@ -148,10 +150,15 @@ class Engine:
                 raise
             return "ask with SELECT, EXPLAIN, DESCRIBE table, SHOW TABLES or SHOW COLUMNS"
         catalog = Catalog(
-            tables=cache(lambda: {tuple(row) for row in _rows(connection, _TABLES)}),
-            user_functions=cache(lambda: {name for (name,) in _rows(connection, _USER_FUNCTIONS)}),
+            tables=lambda: self._known.get("tables", lambda: set(self._names(_TABLES))),
+            user_functions=lambda: self._known.get("functions", lambda: {name for (name,) in self._names(_USER_FUNCTIONS)}),
         )
         return self._rules[query.user].refusal(json.loads(answer.bytes()), query.database, catalog)
+
+    def _names(self, sql: str) -> list[tuple[str, ...]]:
+        """On a connection of its own: with a reader's settings the result could be cut."""
+        with closing(_chdb.connect(self._path)) as connection:
+            return [tuple(row) for row in _rows(connection, sql)]
 
     def _answer(self, connection: Connection, sql: bytes, query: Query) -> QueryResult:
         result = _call(connection, sql, query.default_format, dict(query.params))

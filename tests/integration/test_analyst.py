@@ -69,6 +69,22 @@ def test_another_database_lends_no_tables(desk: Desk) -> None:
             assert SECRET not in text.replace(f"'{SECRET}'", "")
 
 
+def test_a_name_that_became_a_tables_or_functions_is_refused_from_then_on(desk: Desk) -> None:
+    """What may be asked is kept until names change."""
+    for sql, make, drop in (
+        ("WITH later AS (SELECT 1) SELECT * FROM later", "CREATE VIEW later AS SELECT * FROM dead_letters", "DROP VIEW later"),
+        ("WITH 1 AS later SELECT later", "/**/CREATE FUNCTION later AS path -> file(path)", "DROP FUNCTION later"),
+    ):
+        for _ in range(2):
+            assert desk.ask(sql) == (0, "1\n")
+            desk.client.command(make)
+            code, text = desk.ask(sql)
+            assert code == 497, (sql, text)
+            desk.client.command("INSERT INTO dead_letters (raw, rejected_at) SELECT '', now()")
+            assert desk.ask(sql)[0] == 497
+            desk.client.command(drop)
+
+
 def test_the_systems_tables_are_not_read_by_another_spelling_of_its_database(desk: Desk) -> None:
     for table in ("processes", "tables", "server_settings"):
         sql = f"SELECT b.* FROM (WITH {table} AS (SELECT 1) SELECT * FROM {table}) AS a, {table} AS b"
