@@ -16,9 +16,14 @@ import pytest
 
 from pipeline.config.settings import Settings
 from pipeline.migrate import migrate
-from tests.support import fast_listener
+from tests.support import app_store_server, fast_listener, freshdesk_server, google_play_server, graph_server
+from tests.support.app_store_server import AppStoreServer
 from tests.support.bluesky_server import BlueskyServer
 from tests.support.discourse_server import DiscourseServer
+from tests.support.facebook_server import FacebookServer
+from tests.support.freshdesk_server import FreshdeskServer
+from tests.support.google_play_server import GooglePlayServer
+from tests.support.instagram_server import InstagramServer
 from tests.support.ledger import Ledger, ratio
 from tests.support.listener import listening, start_listener, write_sources
 from tests.support.mastodon_server import MastodonServer
@@ -71,6 +76,42 @@ KINDS = {
 }
 
 
+def _play() -> GooglePlayServer:
+    server = GooglePlayServer()
+    server.has_clock = False  # the listener's runs faster
+    return server
+
+
+OTHERS = {
+    "facebook": Kind(FacebookServer, lambda url: {"server": url, "page": "100"}, EDITS, 20),
+    "instagram": Kind(InstagramServer, lambda url: {"server": url, "account": "200"}, EDITS, 20),
+    "google_play": Kind(
+        _play,
+        lambda url: {"server": url, "login": f"{url}/token", "package": google_play_server.PACKAGE},
+        EDITS,
+        10_000,
+    ),
+    "app_store": Kind(
+        AppStoreServer,
+        lambda url: {
+            "server": url, "app": app_store_server.APP, "key_id": app_store_server.KEY_ID, "issuer": app_store_server.ISSUER,
+        },
+        EDITS,
+        10_000,
+    ),
+    "freshdesk": Kind(FreshdeskServer, lambda url: {"server": url}, EDITS, 10_000),
+}  # fmt: skip
+TOKENS: dict[str, Callable[[], str]] = {
+    "twitter": lambda: TOKEN,
+    "reddit": lambda: SECRET,
+    "facebook": lambda: graph_server.TOKEN,
+    "instagram": lambda: graph_server.TOKEN,
+    "google_play": google_play_server.key_file,
+    "app_store": app_store_server.key_file,
+    "freshdesk": lambda: freshdesk_server.KEY,
+}
+
+
 class Size(NamedTuple):
     """How much one test holds."""
 
@@ -79,10 +120,12 @@ class Size(NamedTuple):
     """Of all sources together."""
     seconds: float
     kills: int
+    kinds: Mapping[str, Kind] = KINDS
 
 
 SHORT = pytest.param(Size(6, 600, 15, 2), id="short")
 LONG = pytest.param(Size(12, 20_000, 240, 20), marks=pytest.mark.faults, id="20 kills")
+OF_OTHERS = pytest.param(Size(12, 20_000, 240, 20, OTHERS), marks=pytest.mark.faults, id="20 kills of others")
 
 
 @dataclass
@@ -132,11 +175,13 @@ def places() -> Iterator[Callable[[Size], list[Place]]]:
         def make(size: Size) -> list[Place]:
             made = []
             for number in range(size.sources):
-                platform = [*KINDS][number % len(KINDS)]
-                server = KINDS[platform].server()
+                platform = [*size.kinds][number % len(size.kinds)]
+                server = size.kinds[platform].server()
                 server.ledger = Ledger(EVERY_S / FACTOR)
                 running.enter_context(server.running())
-                made.append(Place(f"{platform}{number}", platform, server, KINDS[platform], Random(number), number * 100_000))
+                made.append(
+                    Place(f"{platform}{number}", platform, server, size.kinds[platform], Random(number), number * 100_000)
+                )
             return made
 
         yield make
@@ -151,7 +196,7 @@ def live(places: list[Place], size: Size) -> None:
 
 
 @pytest.mark.timeout(1_200)
-@pytest.mark.parametrize("size", [SHORT, LONG])
+@pytest.mark.parametrize("size", [SHORT, LONG, OF_OTHERS])
 def test_each_item_is_one_row_in_its_last_state(
     settings: Settings,
     places: Callable[[Size], list[Place]],
@@ -199,8 +244,8 @@ def requests_ratio(places: list[Place], kills: int) -> float:
 
 
 def source_of(place: Place, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, object]:
-    monkeypatch.setenv(f"TOKEN_{place.name}", {"twitter": TOKEN, "reddit": SECRET}.get(place.platform, ""))
-    token = {"token_env": f"TOKEN_{place.name}"} if place.platform in ("twitter", "reddit") else {}
+    monkeypatch.setenv(f"TOKEN_{place.name}", TOKENS.get(place.platform, str)())
+    token = {"token_env": f"TOKEN_{place.name}"} if place.platform in TOKENS else {}
     return {"name": place.name, "platform": place.platform, "every": EVERY, **token, **place.kind.source(place.server.url)}
 
 
