@@ -18,11 +18,13 @@ _PLACES = {
     "bluesky": (r"at://(did:[a-z]+:[\w.:%-]+)/app\.bsky\.feed\.post/([\w.~-]+)", "https://bsky.app/profile/{}/post/{}"),
     "discourse": (rf"({_SERVER}):t:(\d{{1,18}})", "https://{}/t/{}"),
     "mastodon": (rf"({_SERVER}):(\d{{1,20}})", "https://{}/statuses/{}"),
-    "instagram": (r"([\w-]{5,20})", "https://www.instagram.com/p/{}/"),
+    "instagram": (r"(?!\d{12,}$)([\w-]{5,20})", "https://www.instagram.com/p/{}/"),
     "telegram": (r"-100(\d{4,15}):(?:t:)?(\d{1,18})", "https://t.me/c/{}/{}"),
     "rss": (r"(https?://\S+)", "{}"),
     "vk": (r"((?:wall|photo|video|topic)-?\d{1,18}_\d{1,18})", "https://vk.com/{}"),
     "linkedin": (r"(urn:li:(?:activity|share|ugcPost):\d{1,20})", "https://www.linkedin.com/feed/update/{}"),
+    "facebook": (r"(\d{1,20})_(\d{1,20})", "https://www.facebook.com/{}/posts/{}"),
+    "freshdesk": (rf"({_SERVER}):(\d{{1,18}})", "https://{}/a/tickets/{}"),
 }
 """Platform -> the ids of conversations that its mapper gives, and the page of one. On Mastodon it is that of the server that
 gave it, where one's own account answers; an entry of a feed whose id is a link is at that link."""
