@@ -10,8 +10,11 @@ import pytest
 from pipeline.listen.api import LONGEST_WAIT_S, Limit
 from pipeline.listen.states import Waiting
 from schemas.untyped import JsonObject
+from tests.support import google_play_server, graph_server
 from tests.support.discourse_server import DiscourseServer
 from tests.support.driving import Driven, source
+from tests.support.facebook_server import FacebookServer
+from tests.support.google_play_server import GooglePlayServer
 from tests.support.linkedin_server import PAGE, TOKEN, LinkedInServer
 from tests.support.mastodon_server import MastodonServer
 from tests.support.platform_server import PlatformServer
@@ -22,7 +25,9 @@ from tests.support.youtube_server import CHANNEL, KEY, YouTubeServer
 YEAR_S = 365 * 86_400.0
 
 
-@pytest.fixture(params=[RssServer, DiscourseServer, RedditServer, YouTubeServer, LinkedInServer])
+@pytest.fixture(
+    params=[RssServer, DiscourseServer, RedditServer, YouTubeServer, LinkedInServer, FacebookServer, GooglePlayServer]
+)
 def server(request: pytest.FixtureRequest) -> Iterator[PlatformServer]:
     made: PlatformServer = request.param()
     with made.running():
@@ -38,6 +43,11 @@ def driven(server: PlatformServer) -> Driven:
         return Driven(source(platform="youtube", channel=CHANNEL, server=server.url), KEY)
     if isinstance(server, LinkedInServer):
         return Driven(source(platform="linkedin", page=PAGE, server=server.url), TOKEN)
+    if isinstance(server, FacebookServer):
+        return Driven(source(platform="facebook", page="100", server=server.url), graph_server.TOKEN)
+    if isinstance(server, GooglePlayServer):
+        play = {"package": google_play_server.PACKAGE, "server": server.url, "login": f"{server.url}/token"}
+        return Driven(source(platform="google_play", **play), google_play_server.key_file())
     app = {"server": server.url, "login": server.url, "client_id": CLIENT}
     return Driven(source(platform="reddit", subreddits=["kettles"], comments=False, **app), SECRET)
 
@@ -53,6 +63,11 @@ def of_a_year_ahead(server: PlatformServer, now: float) -> JsonObject:
     if isinstance(server, LinkedInServer):
         ahead = int((now + YEAR_S) * 1000)
         return {"mark": ahead, "until": ahead, "start": 300}
+    if isinstance(server, FacebookServer):
+        return {"begun": now + YEAR_S, "left": ["feed again"]}
+    if isinstance(server, GooglePlayServer):
+        walk = {"begun": now + YEAR_S, "after": "300", "first": "", "pages": 3, "top": "", "all": True}
+        return {"read": now + YEAR_S, "whole": now + YEAR_S, "walk": walk}
     return {"begun": now + YEAR_S, "left": ["info"]}
 
 
