@@ -48,12 +48,12 @@ FROM
                 length = 'week', toDateTime(toStartOfWeek(quarter, 1, place), place),
                 length = 'month', toDateTime(toStartOfMonth(quarter, place), place),
                 toDateTime({from:DateTime64(3, 'UTC')}, place)), 0, place) AS begins,
-            greatest(1, arrayCount(each -> each.2 <= q.quarter, series)) AS which,
+            if(length(series) = 1, 1, greatest(1, arrayCount(each -> each.2 <= q.quarter, series))) AS which,
             toString(q.brand) AS name,
             sum(q.mentions) AS counted
         FROM quarters AS q FINAL
         WHERE q.quarter >= {from:DateTime64(3, 'UTC')} AND q.quarter < {to:DateTime64(3, 'UTC')}
-            AND q.brand IN arrayDistinct(arrayFlatten(members))
+            AND q.brand IN (SELECT arrayJoin(arrayDistinct(arrayFlatten(members))))
             AND (empty({platform:Array(String)}) OR q.platform IN {platform:Array(String)})
             AND (empty({language:Array(String)}) OR q.language IN {language:Array(String)})
         GROUP BY begins, which, name
