@@ -111,6 +111,27 @@ def test_news_of_many_pages_whatever_was_deleted(facebook: FacebookServer) -> No
     assert asked(facebook) - before == 3 + 2 + 3 + 1 and not source.gaps
 
 
+def test_more_posts_of_the_second_that_was_the_newest_one(facebook: FacebookServer) -> None:
+    for number in range(31, 34):
+        facebook.world.post(number, NOW - 5_000, f"post {number}")
+    source = polls(facebook)
+    source.poll()
+    for number in range(34, 85):
+        facebook.world.post(number, NOW - 5_000 + (number > 60), f"post {number}")
+    assert ids(source.poll()) == posts(34, 84) and not source.gaps
+
+
+def test_a_list_that_waits_for_long_goes_on_where_it_was(facebook: FacebookServer) -> None:
+    fill(facebook, 1, 30)
+    source = polls(facebook)
+    source.poll()
+    fill(facebook, 31, 130)
+    facebook.faults.plan[:], facebook.faults.retry_after = ["", "", "429"], "3600"
+    before = asked(facebook)
+    source.run(starts=2)
+    assert ids(source.events) >= posts(31, 130) and asked(facebook) - before == 5 + 1 + 1
+
+
 def test_a_post_that_is_deleted_on_the_way_ends_its_comments_alone(facebook: FacebookServer) -> None:
     fill(facebook, 1, 5)
     talk(facebook, 3, 1_001, 1_001)

@@ -5,8 +5,9 @@ poll. Then it reads one page of older objects, in turn those below the first pag
 
 The cursor: `lists`, for each list `at` and `talk` (times of the newest known object, and of the newest inside of one), `below`
 (where its older pages begin), `turn` (the older page that comes next: `until`, `depth`, and `since`, when the last turn began);
-within a poll `left`, what it has yet to do, `begun`, when it began, and `walk`: `after` (the page that comes next), `first` and
-`pages` (against circles), `top` and `talk` (the newest of it), `below`, and `threads`, inner pages that have yet to be read.
+within a poll `left`, what it has yet to do, `begun`, when it began, and `walks`, how far each of these is: `begun`, `after`
+(the page that comes next), `first` and `pages` (against circles), `top` and `talk` (the newest of it), `below`, and `threads`,
+inner pages that have yet to be read.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ OLDER = 9
 """Pages below the first one that are read again."""
 MOST_PAGES = 200
 """More of a list, or of what is inside of one object, are a circle."""
-LATE_S = 300.0
-"""A poll that has failed for so long begins anew: one list that fails must not hold up the others."""
+LATE_S, KEPT_S = 300.0, 6 * 3_600.0
+"""What has failed for so long comes last: one list must not hold up the others. For how long it goes on where it was: Meta's
+cursors do not last."""
 SLOW_PERCENT, SLOWEST_S = 75.0, 300.0
 """Of a limit: above it requests become fewer."""
 REST_S = 1.0
@@ -66,8 +68,11 @@ class GraphDriver:
         now = self._reach.timer.now()
         late = max(LATE_S, self._source.every.total_seconds())
         if not cursor.get("left") or not 0.0 <= now - cursor["begun"] <= late:
-            left = [each for name, edge in self._edges.items() for each in (name, *((name + AGAIN,) if edge.is_old else ()))]
-            cursor = {"lists": cursor.get("lists", {}), "left": left, "begun": now}
+            tasks = [each for name, edge in self._edges.items() for each in (name, *((name + AGAIN,) if edge.is_old else ()))]
+            late_one = cursor.get("left", [])[:1]
+            left = [*(each for each in tasks if each not in late_one), *(each for each in tasks if each in late_one)]
+            walks = {task: walk for task, walk in cursor.get("walks", {}).items() if 0.0 <= now - walk["begun"] <= KEPT_S}
+            cursor = {"lists": cursor.get("lists", {}), "left": left, "begun": now, "walks": walks}
         while cursor["left"]:
             page = await self._step(cursor)
             cursor = page.cursor
@@ -97,20 +102,22 @@ class GraphDriver:
 
     async def _step(self, cursor: JsonObject) -> Page:
         """A page of what the poll has yet to do first."""
-        task, walk = cursor["left"][0], cursor.get("walk", {})
+        task, walks = cursor["left"][0], cursor["walks"]
+        walk: JsonObject = walks.get(task, {"begun": cursor["begun"]})
         edge = self._edges.get(task.removesuffix(AGAIN))
         known: JsonObject = cursor["lists"].get(task.removesuffix(AGAIN), {})
-        over = {"lists": cursor["lists"], "left": cursor["left"][1:], "begun": cursor["begun"]}
+        others = {name: each for name, each in walks.items() if name != task}
+        over = {"lists": cursor["lists"], "left": cursor["left"][1:], "begun": cursor["begun"], "walks": others}
         again = task.endswith(AGAIN)
         turn = _turn(known)
         if edge is None or (again and not turn["until"]):
             return Page([], over)
-        if again and not walk:
-            walk = {"until": turn["until"]}
+        if again and task not in walks:
+            walk = {**walk, "until": turn["until"]}
         ends = _Ends(None, turn.get("since")) if again else _Ends(known.get("at"), known.get("talk"))
         payloads, walk, gap = await self._walked(edge, walk, ends)
         if not walk["over"] or walk["threads"]:
-            return Page(payloads, {**cursor, "walk": walk}, gap)
+            return Page(payloads, {**cursor, "walks": {**walks, task: walk}}, gap)
         further = _turned(known, turn, walk) if again else _met(known, walk)
         return Page(payloads, {**over, "lists": {**cursor["lists"], edge.name: further}}, gap)
 
@@ -139,9 +146,9 @@ class GraphDriver:
         times = thread_times(edge, page)
         rest, lowest, until = after_of(page), min(times, default=""), ends.talk or ""
         gap = None
-        if rest and until < lowest <= oldest and rest != after and pages < MOST_PAGES:
+        if rest and until <= lowest <= oldest and lowest and rest != after and pages < MOST_PAGES:
             others.insert(0, [ident, rest, lowest, pages + 1])
-        elif rest and not "" < lowest <= until:
+        elif rest and not "" < lowest < until:
             gap = Gap(until, oldest, f"Meta gives the {edge.inner} of one object without an end")
         talk = max([walk["talk"], *times])
         return [{"id": ident, edge.inner: page}], {**walk, "talk": talk, "threads": others}, gap
@@ -169,8 +176,8 @@ def _further(walk: JsonObject, found: Listed, ends: _Ends) -> JsonObject:
     """The walk after a page of its list; `over` once the page that comes next holds nothing new."""
     pages = walk.get("pages", 0) + 1
     circle = bool(found.first) and found.first == walk.get("first")
-    met = ends.at is None or (bool(found.oldest) and found.oldest <= ends.at)
-    threads = [[*each, 1] for each in found.threads if ends.talk is not None and each.oldest > ends.talk]
+    met = ends.at is None or (bool(found.oldest) and found.oldest < ends.at)  # of that second there may be more
+    threads = [[*each, 1] for each in found.threads if ends.talk is not None and each.oldest >= ends.talk]
     return {
         **walk,
         "after": found.after,

@@ -20,8 +20,8 @@ from schemas.untyped import JsonObject
 
 MOST_PAGES = 1_000
 """More are a circle."""
-LATE_S = 300.0
-"""A poll that has failed for so long begins anew, as its page may have moved."""
+KEPT_S = 6 * 3_600.0
+"""A poll that has failed for so long begins anew: marks of pages do not last."""
 REST_S = 1.0
 """Between pages of the past."""
 
@@ -59,14 +59,14 @@ class ReviewDriver:
         now, mark = self._reach.timer.now(), cursor.get("at")
         known: JsonObject = {name: cursor[name] for name in ("at", "read", "whole") if name in cursor}
         walk, missed = cursor.get("walk", {}), None
-        if not walk or not 0.0 <= now - walk["begun"] <= LATE_S:
+        if not walk or not 0.0 <= now - walk["begun"] <= KEPT_S:
             whole = mark is not None and not 0.0 <= now - cursor.get("whole", now) < self.whole_s
             walk = {"begun": now, "after": "", "first": "", "pages": 0, "top": mark or "", "all": whole}
             missed = self._missed(cursor.get("read", now), now)
         while not walk.get("over"):
             found = await self.page(walk["after"])
             walk = _further(walk, found)
-            met = mark is None or (not walk["all"] and bool(found.times) and min(found.times) <= mark)
+            met = mark is None or (not walk["all"] and bool(found.times) and min(found.times) < mark)
             gap, missed = missed, None
             if walk["circle"] and not met:
                 gap = Gap(str(mark), max(found.times, default=""), f"{self.what}: it gives the same page again and again")
