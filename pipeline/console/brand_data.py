@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
@@ -26,6 +26,14 @@ from schemas.times import rfc3339
 KEEP_S = 5.0
 """As old as numbers may be."""
 MOST_ALERTS = 100
+_SUMS = ", ".join(f"sum({name}) AS {name}" for name in ("mentions", "private", "bots", "ours", "engagement", "reach"))
+BOTH = f"""SELECT
+    grouping(begins) AS whole, -- 0: by period; 1: over the whole time, by platform and language
+    begins, brand, platform, language, {_SUMS}
+FROM (QUERY) AS counted
+GROUP BY GROUPING SETS ((begins, brand), (brand, platform, language))
+ORDER BY whole, begins, platform, language"""
+"""Around query volume by platform and language: what is stored is read once for both kinds of rows."""
 Row = Mapping[str, object]
 
 
@@ -91,7 +99,7 @@ async def brand(reads: Reads, name: str, window: Window, clock: Clock) -> Brand:
         part(volume_of(reads, name, window), clock),
         part(tone_of(reads, name, window), clock),
         part(shares_of(reads, name, window), clock),
-        part(_pair(reads, "volume", window, brand=name, period="all", by=("platform", "language")), clock),
+        part(split_of(reads, name, window), clock),
         part(alerts_of(reads, name, window), clock),
     )
     return Brand(name, volume, tone, shares, split, alerts)
@@ -99,12 +107,21 @@ async def brand(reads: Reads, name: str, window: Window, clock: Clock) -> Brand:
 
 async def volume_of(reads: Reads, name: str, window: Window) -> Pair:
     """Query volume by period. Raises ReadFailed, as all below."""
-    return await _pair(reads, "volume", window, brand=name)
+    return await _counted(reads, name, window, 0)
+
+
+async def split_of(reads: Reads, name: str, window: Window) -> Pair:
+    """Query volume by platform and language, over the whole time."""
+    return await _counted(reads, name, window, 1)
 
 
 async def tone_of(reads: Reads, name: str, window: Window) -> Pair:
     """Query sentiment by period."""
-    return await _pair(reads, "sentiment", window, brand=name)
+    now, before = await asyncio.gather(
+        reads.named("sentiment", window.given(brand=name), KEEP_S),
+        reads.named("sentiment", window.given_before(brand=name), KEEP_S),
+    )
+    return Pair(now, before)
 
 
 async def shares_of(reads: Reads, name: str, window: Window) -> Shares:
@@ -123,11 +140,14 @@ async def alerts_of(reads: Reads, name: str, window: Window) -> Happened:
     return Happened([listed(row) for row in answer.rows], answer.sql, answer.cut)
 
 
-async def _pair(reads: Reads, query: str, window: Window, **more: str | Sequence[str]) -> Pair:
-    now, before = await asyncio.gather(
-        reads.named(query, window.given(**more), KEEP_S), reads.named(query, window.given_before(**more), KEEP_S)
+async def _counted(reads: Reads, name: str, window: Window, whole: int) -> Pair:
+    """The rows of BOTH of one kind: both kinds are one question."""
+    more: Mapping[str, str | Sequence[str]] = {"brand": name, "by": ("platform", "language")}
+    answers = await asyncio.gather(
+        reads.named("volume", window.given(**more), KEEP_S, around=BOTH),
+        reads.named("volume", window.given_before(**more), KEEP_S, around=BOTH),
     )
-    return Pair(now, before)
+    return Pair(*(replace(each, rows=[row for row in each.rows if row["whole"] == whole]) for each in answers))
 
 
 # --- sums -------------------------------------------------------------------------------------------------------------
