@@ -25,6 +25,7 @@ _PART = re.compile(r"(<!-- made: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 KINDS: dict[object, str] = {
     str: "text",
     int: "number",
+    float: "number",
     bool: "true, false",
     Path: "path",
     timedelta: "time, as 30s, 5m, 2h, 7d",

@@ -317,6 +317,10 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
               result__result=listen(rate(S.REQUESTS, "result"))),
         graph("Requests left", "short", "In the platform's window, where it says so",
               left__source=listen(f"bottomk(10, min by (source) ({of(S.BUDGET)}))")),
+        graph("Cost of sources this month", "short", "In the platform's currency, of platforms that bill what they deliver; \
+left: of key spend; pace: what the month will cost",
+              cost__source=sources(by_source(S.COST)), left__source=sources(by_source(S.COST_LEFT)),
+              pace__source=sources(by_source(S.COST_PACE))),
         graph("Errors of sources", "cps", "Times that a source failed, waited or had no credentials",
               of__source=sources(rate(S.ERRORS, "source"))),
         graph("Not sent", "cps", "No brand: keep is mentions. Left out: parts without a mapping. Unreadable: of unknown shape",

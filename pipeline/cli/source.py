@@ -14,8 +14,10 @@ from pipeline.errors import EarshotError
 
 if TYPE_CHECKING:
     from pipeline.config.settings import Settings
+    from pipeline.listen.spending import Figures
     from pipeline.listen.status import Standing
     from pipeline.maintenance.status import Status
+    from schemas.untyped import JsonObject
 
 app = typer.Typer(help="Sources: list, show, check, pause, resume.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -35,13 +37,15 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
     settings = load_settings(context)
     from pipeline.cli.terminal import console, moment, table
     from pipeline.listen import status
+    from pipeline.listen.costs import costs, line_of
 
     found = status.standings(settings)
+    cost = costs(settings, status.sources_of(settings).sources)
     if as_json:
         for each in found:
-            print_object(each.dump())
+            print_object(each.dump() | {"cost": _dumped(cost.get(each.source))})
         raise typer.Exit(0 if all(each.is_well for each in found) else 1)
-    columns = ("source", "platform", "state", "events", "last contact", "last event", "reason")
+    columns = ("source", "platform", "state", "events", "last contact", "last event", "reason", *["cost"][: len(cost)])
     rows = [
         (
             name,
@@ -50,6 +54,7 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
             last.get("events", 0),
             *(moment(last.get(key)) for key in ("last_contact", "last_event")),
             reason,
+            *[line_of(cost[name]) if name in cost else ""][: len(cost)],
         )
         for name, platform, state, reason, last in found
     ]
@@ -67,17 +72,20 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
     settings = load_settings(context)
     from pipeline.cli.terminal import console, moment, printable, table
     from pipeline.listen import status
+    from pipeline.listen.costs import costs, line_of
 
-    status.source_named(settings, name)
+    source = status.source_named(settings, name)
     found = next(each for each in status.standings(settings) if each.source == name)
-    gaps = status.gaps(settings, name)
+    gaps, cost = status.gaps(settings, name), costs(settings, [source]).get(name)
     if as_json:
-        print_object(found.dump() | {"gaps": [gap._asdict() for gap in gaps]})
+        print_object(found.dump() | {"cost": _dumped(cost), "gaps": [gap._asdict() for gap in gaps]})
         return
     screen = console()
     screen.print(f"{name}  {found.platform}  {found.state.upper()}", markup=False)
     for key, value in _facts(found):
         screen.print(f"{key:<14}{printable(value)}", markup=False, soft_wrap=True)
+    if cost is not None:
+        screen.print(f"{'cost':<14}{line_of(cost)}", markup=False, soft_wrap=True)
     left_out: dict[str, int] = found.last.get("left_out", {})
     if kinds := sorted(left_out.items(), key=lambda kind: (-kind[1], kind[0])):
         screen.print(table(("not mapped", "times"), kinds))
@@ -157,6 +165,10 @@ def add_sources(settings: Settings, state: Status) -> None:
         line, problems = "", [each for each in [str(error)] if each not in state.problems]
     state.health += [line] if line else []
     state.problems += problems
+
+
+def _dumped(cost: Figures | None) -> JsonObject | None:
+    return None if cost is None else cost._asdict()
 
 
 def _facts(found: Standing) -> Iterator[tuple[str, object]]:

@@ -17,6 +17,7 @@ from pipeline.http.answer import Answer, NotAccepted
 from pipeline.http.failures import NotPublic, OutgoingError
 from pipeline.http.lasting import Lines, Socket
 from pipeline.http.outgoing import Limits, Outgoing
+from pipeline.listen.spending import Spending
 from pipeline.listen.states import Failed, NoCredentials, SourceError, Waiting
 from pipeline.listen.timer import Timer
 from pipeline.monitoring import source_metrics
@@ -61,6 +62,10 @@ class Api:
     timer: Timer
     limit: Limit
     allow: Allowed = PUBLIC_ONLY
+    spending: Spending = field(default_factory=lambda: Spending(Timer()))
+    """Of the source; a driver asks it before each request that the platform bills, and counts what came."""
+    is_past: bool = False
+    """Whether these are requests of a back-fill, which leaves others their part."""
     headers: dict[str, str] = field(default_factory=dict)
     """Sent with each request, the token among them."""
     judge: Callable[[Answer, float], SourceError | None] = lambda answer, now: None

@@ -40,6 +40,7 @@ from pipeline.listen.rest import Access
 from pipeline.listen.runner import Means, Runner, unheard
 from pipeline.listen.sender import Sender
 from pipeline.listen.sources_file import AnySource, Sources, parse_sources
+from pipeline.listen.spending import Spending
 from pipeline.listen.tables import PATIENCE_S, UNSEEN, Health, Tables
 from pipeline.listen.timer import Timer
 from pipeline.migrate import check
@@ -196,13 +197,13 @@ class Listen:
             self._owner.newest.add(runner.record)  # what was written a moment ago may not have been read yet
 
     async def _run(self, source: AnySource) -> None:
-        record = await self._taken(source)
-        self._owner.newest.add(record)  # the topic brings it back: nothing new
-        access = Access(partial(self._driver, source), partial(self._token, source))
-        seen = self._tables.seen.get(source.name, UNSEEN)
-        runner = Runner(source, record, access, mapper(source.platform), self._means, seen)
-        mine = self._running[source.name]
-        mine.epoch, mine.runner = record.epoch, runner
+        self._owner.newest.add(record := await self._taken(source))  # the topic brings it back: nothing new
+        spending = Spending(self._timer, source.cost, record.cursor.get("spent"))
+        live, past = (partial(self._driver, source, spending, is_past) for is_past in (False, True))
+        access = Access(live, partial(self._token, source), past, spending)
+        observe, seen = mapper(source.platform), self._tables.seen.get(source.name, UNSEEN)
+        runner = Runner(source, record, access, observe, self._means, seen)
+        self._running[source.name].epoch, self._running[source.name].runner = record.epoch, runner
         await runner.run()
 
     async def _taken(self, source: AnySource) -> Record:
@@ -222,13 +223,13 @@ class Listen:
     def _token(self, source: AnySource) -> SecretStr:
         return token_of(source, self._environ, self._folder)
 
-    def _driver(self, source: AnySource) -> Driver:
+    def _driver(self, source: AnySource, spending: Spending, is_past: bool) -> Driver:
         token = self._token(source)
         limit = self._limits.setdefault(source.credential, Limit())
-        api = Api(self._client, source.name, self._timer, limit, Allowed.of(source.allow))
+        allow = Allowed.of(source.allow)
+        api = Api(self._client, source.name, self._timer, limit, allow, spending=spending, is_past=is_past)
         shared = self._shared.setdefault(source.credential, {})
-        file = self._file.value
-        alike = file.by_credential.get(source.credential, ())
+        alike = self._file.value.by_credential.get(source.credential, ())
         beside = frozenset(each.name for each in alike if not self._is_paused(each))
         reach = Reach(api, token, self._timer, self._feeds, shared, beside, lambda: self._file.value.sources, self._environ)
         return make_driver(source, reach)

@@ -46,9 +46,9 @@ class Record:
         return replace(self, number=self.number + 1, cursor=cursor, items=items, at=at)
 
     def taken(self, what: str) -> Record:
-        """The first one of another owner. Of another thing than before it begins anew."""
+        """The first one of another owner. Of another thing than before it begins anew, but for what the month has cost."""
         if what != self.what:
-            return Record(self.source, what, self.epoch + 1)
+            return Record(self.source, what, self.epoch + 1, cursor=_only_spent(self.cursor))
         return replace(self, epoch=self.epoch + 1, number=0)
 
     def ahead(self, now: float, every: float) -> float:
@@ -61,6 +61,10 @@ class Record:
         """The record's value."""
         fields = {name: getattr(self, name) for name in ("what", "epoch", "number", "cursor", "at")}
         return orjson.dumps({**fields, "items": base64.b64encode(self.items).decode()})
+
+
+def _only_spent(cursor: JsonObject) -> JsonObject:
+    return {key: value for key, value in cursor.items() if key == "spent"}
 
 
 class Pause(NamedTuple):

@@ -8,13 +8,15 @@ five minutes: servers refuse feeds by mistake.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
 
 from pipeline.listen.driver import Driver
-from pipeline.listen.states import NoCredentials, SourceError, Waiting
+from pipeline.listen.spending import Spending
+from pipeline.listen.states import NoCredentials, SourceError, Spent, Waiting
 from pipeline.listen.timer import Timer
 
 FAILED_S, LONGEST_S = 1.0, 300.0
@@ -30,6 +32,14 @@ class Access:
     driver: Callable[[], Driver]
     """Makes the driver anew."""
     token: Callable[[], SecretStr]
+    past: Callable[[], Driver] | None = None
+    """Makes one for the back-fill; None: as the other one."""
+    spending: Spending | None = None
+    """None: its platform bills nothing."""
+
+    def of_past(self) -> Access:
+        """The same for the back-fill."""
+        return replace(self, driver=self.past or self.driver)
 
 
 class Rests:
@@ -62,9 +72,12 @@ class Rests:
             return min(longest, REFUSED_S * 4.0 ** min(self._refusals - 1, 10))
         return min(LONGEST_S, FAILED_S * 2.0 ** min(self.tries - 1, 20))
 
-    async def rest(self, seconds: float) -> None:
-        """Rests so long, or until the credential is another one than that of the last try."""
-        while seconds > 0 and self._credential() == self._tried:  # counted by the rests: a clock may be set back meanwhile
+    async def rest(self, seconds: float, error: SourceError | None = None) -> None:
+        """Rests so long, or until the credential is another one than that of the last try; after Spent by the clock alone,
+        as the month does."""
+        until = error.until if isinstance(error, Spent) else math.inf
+        # Else counted by the rests: a clock may be set back meanwhile.
+        while seconds > 0 and self._timer.now() < until and self._credential() == self._tried:
             await self._timer.sleep(min(LOOK_S, seconds))
             seconds -= LOOK_S
 

@@ -12,11 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-import orjson
-
 from pipeline.clock import worth_logging
 from pipeline.fence import GivenUp
-from pipeline.kafka.event_producer import key_of
 from pipeline.kafka.producer import Record as KafkaRecord
 from pipeline.listen.driver import Driver, Page
 from pipeline.listen.keep import Mentioning
@@ -24,9 +21,10 @@ from pipeline.listen.ownership import partition_of
 from pipeline.listen.payloads import Payloads
 from pipeline.listen.record import Record
 from pipeline.listen.rest import LONGEST_S, Access, Rests
-from pipeline.listen.sender import Sender
+from pipeline.listen.sender import Sender, event_record
 from pipeline.listen.sources_file import AnySource
-from pipeline.listen.states import STATES, Failed, SourceError, State
+from pipeline.listen.spending import Spending
+from pipeline.listen.states import STATES, Failed, SourceError, Spent, State
 from pipeline.listen.tables import UNSEEN, Health, Seen, Tables
 from pipeline.listen.timer import Timer, text_of
 from pipeline.monitoring import source_metrics as metrics
@@ -72,7 +70,8 @@ class Runner:
         self._written_at = self._due = self._begun = 0.0
         self._lock = asyncio.Lock()
         self._at, self._ahead = record.at, record.ahead(means.timer.now(), source.every.total_seconds())
-        self._rests: dict[Part, Rests] = {"live": Rests(means.timer, access), "back": Rests(means.timer, access)}
+        self._rests: dict[Part, Rests] = {"live": Rests(means.timer, access), "back": Rests(means.timer, access.of_past())}
+        self._spending = access.spending or Spending(means.timer)
         self._payloads = Payloads(source, observe)
         metrics.begin(source.name)
         self.health = unheard(source, "running", self._moment(), seen)
@@ -109,7 +108,7 @@ class Runner:
         self._cursor = {"begun": self._means.timer.now(), **self._cursor}
         while (error := await self._once("back")) is not None:
             rests = self._rests["back"]
-            await rests.rest(max(FILL_AGAIN_S, rests.after(error)))
+            await rests.rest(max(FILL_AGAIN_S, rests.after(error)), error)
         self._cursor = {**self._cursor, "filled": True}
         await self._write()
 
@@ -155,7 +154,7 @@ class Runner:
             observations = await asyncio.to_thread(self._observed, page.payloads, driver.origin) if page.payloads else []
             known = self._known.copy()
             events = [*known.changes(observations, text_of(self._at / 1000))]
-            refused = await self._means.sender.send(self._means.sender.events, [_record(event) for event in events])
+            refused = await self._means.sender.send(self._means.sender.events, [event_record(event) for event in events])
             self._known = known
             metrics.REFUSED.labels(self._source.name).inc(len(refused))
             if page.cursor != self._cursor.get(part) or now - self._begun > LONGEST_S:
@@ -179,7 +178,7 @@ class Runner:
     async def _write(self, *, always: bool = False) -> bool:
         """A record of topic cursors, and its copy, if anything changed since the last one. Whether the topic has it."""
         async with self._lock:
-            state = self._cursor, self._known.dump()
+            state = self._cursor | self._spending.dump(), self._known.dump()
             if not always and state == self._written:
                 return True
             self.record = self.record.next(*state, self._at)
@@ -223,7 +222,9 @@ class Runner:
         if worth_logging(rests.tries):
             log.warning("source %s is %s: %s; it goes on in %.0f s", self._source.name, error.state, error, wait)
         self._set(error.state, str(error), now + wait)
-        await rests.rest(wait)
+        if isinstance(error, Spent):
+            await self._write()  # a listener that takes over should know it
+        await rests.rest(wait, error)
 
     def _set(self, state: State, why: str = "", until: float | None = None) -> None:
         for each in STATES:
@@ -234,6 +235,7 @@ class Runner:
         self.health = self.health._replace(
             state=state, reason=why, until=goes_on, since=since, left_out=left_out, written_at=self._moment()
         )
+        self._spending.say(self._source.name)
         self._means.tables.note(self.health)
 
     def _moment(self) -> datetime:
@@ -243,7 +245,3 @@ class Runner:
 def unheard(source: AnySource, state: State, now: datetime, seen: Seen = UNSEEN) -> Health:
     """Of a source from which nothing has come to this listener."""
     return Health(source.name, source.platform, state, "", None, now, *seen, 0, 0, {}, None, LISTENER, now)
-
-
-def _record(event: JsonObject) -> KafkaRecord:
-    return KafkaRecord(orjson.dumps(event), key_of(event))

@@ -8,10 +8,14 @@ import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import orjson
+
 from pipeline.config.settings import MAX_MESSAGE_BYTES, KafkaSettings
 from pipeline.fence import Fence, GivenUp
+from pipeline.kafka.event_producer import key_of
 from pipeline.kafka.producer import Record, Refusal, ReliableProducer
 from pipeline.monitoring.health import Vitals
+from schemas.untyped import JsonObject
 
 TOGETHER = 20_000
 """Records of one round, about."""
@@ -113,6 +117,11 @@ class Sender:
             mine = {index - start: why for index, why in refused.items() if start <= index < end}
             self._loop.call_soon_threadsafe(_answer, request.done, mine)
             start = end
+
+
+def event_record(event: JsonObject) -> Record:
+    """The event as topic events has it."""
+    return Record(orjson.dumps(event), key_of(event))
 
 
 def _answer(done: asyncio.Future[Refused], refused: Refused) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, NamedTuple, Self
 
 import orjson
 from pydantic import Field, field_validator, model_validator
@@ -28,6 +28,16 @@ def also(*names: str) -> JsonDict:
 def called(*names: str) -> JsonDict:
     """Other names of a platform."""
     return {"called": [*names]}
+
+
+class Cost(NamedTuple):
+    """What a platform bills."""
+
+    currency: str
+    price: float
+    """Of an item that it delivers."""
+    spend: float | None = None
+    """What the source may cost in a month; None: no end."""
 
 
 class Source(StrictModel):
@@ -79,6 +89,11 @@ class Source(StrictModel):
     def credential(self) -> str:
         """Names the credential, and the rate limit with it; sources without one have their own."""
         return self.token_env or (str(self.token_file) if self.token_file else "") or f"source {self.name}"
+
+    @property
+    def cost(self) -> Cost | None:
+        """What its platform bills; None: nothing."""
+        return None
 
     def what(self) -> str:
         """What its cursor is a place in: with another platform or account of the same name it starts anew. Without defaults: a

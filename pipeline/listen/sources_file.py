@@ -16,7 +16,7 @@ from pipeline.config import document
 from pipeline.config.document import StrictModel
 from pipeline.config.fields import Duration
 from pipeline.listen.social_sources import LinkedIn, Telegram, Vk, YouTube
-from pipeline.listen.source import EVERY, Source, also, called
+from pipeline.listen.source import EVERY, Cost, Source, also, called
 from pipeline.listen.source_fields import (
     AppId,
     Did,
@@ -45,7 +45,16 @@ class Twitter(Source):
     """As X's search takes it."""
     stream: bool = Field(True, exclude=True)
     """The filtered stream, and recent search for its gaps; else recent search alone."""
+    spend: float | None = Field(None, gt=0, le=1e9, exclude=True, json_schema_extra=also("max_spend", "monthly", "cost"))
+    """US dollars that it may cost in a month (UTC); then it waits for the next one. None given: no end."""
+    price: float = Field(0.005, gt=0, le=1_000, exclude=True)
+    """US dollars that X bills for a post."""
     server: Url = "https://api.x.com"
+
+    @property
+    def cost(self) -> Cost:
+        """Of the posts that X delivers."""
+        return Cost("USD", self.price, self.spend)
 
 
 class Reddit(Source):

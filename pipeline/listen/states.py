@@ -1,7 +1,7 @@
 """The states of a source, and the errors by which its driver says which one it is in.
 
 running           it listens
-waiting           the platform asks to wait, until a time
+waiting           the platform asks to wait, until a time; or the month's budget is spent
 failing           a request failed; it is repeated, later each time
 no credentials    the platform refuses the credential, or there is none; it is tried again ever more seldom (rest.py)
 paused            by `earshot source pause`
@@ -34,6 +34,10 @@ class Waiting(SourceError):
         """`until`: in seconds since 1970."""
         super().__init__(reason)
         self.until = until
+
+
+class Spent(Waiting):
+    """The source's budget for this month is spent."""
 
 
 class NoCredentials(SourceError):

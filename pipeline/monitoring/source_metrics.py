@@ -24,6 +24,9 @@ UNREADABLE = counter("source_payloads_unreadable", "Payloads of another shape th
 REFUSED = counter("source_events_refused", "Events that Kafka never takes, as they are too large", "source")
 REQUESTS = counter("source_requests", "Requests, by result: ok, failed, limited, refused", "source", "result")
 BUDGET = gauge("source_budget_left", "Requests left in the platform's window, where it says so", "source")
+COST = gauge("source_cost", "What the source cost this month, in the platform's currency", "source")
+COST_LEFT = gauge("source_cost_left", "What is left of the month's sum (key spend)", "source")
+COST_PACE = gauge("source_cost_pace", "What this month will cost, if it goes on as so far", "source")
 ERRORS = counter("source_errors", "Times that the source failed, waited or had no credentials", "source", "state")
 GAPS = counter("source_gaps", "Gaps: what the platform could not give any more", "source")
 GAP = gauge("source_gap_timestamp_seconds", "When this listener last found a gap, since 1970", "source")
@@ -56,7 +59,7 @@ def begin(source: str) -> None:
 def forget(source: str, platform: str, states: Iterable[str]) -> None:
     """Removes the gauges of a source that this listener runs no longer; its counters and its newest gap stay."""
     gone: list[tuple[Gauge, tuple[str, ...]]] = [(STATE, (source, platform, state)) for state in states]
-    gone += [(metric, (source,)) for metric in (CONTACT, DUE, EVENT, LAG, BUDGET)]
+    gone += [(metric, (source,)) for metric in (CONTACT, DUE, EVENT, LAG, BUDGET, COST, COST_LEFT, COST_PACE)]
     for metric, labels in gone:
         with suppress(KeyError):  # nothing came
             metric.remove(*labels)

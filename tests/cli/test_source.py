@@ -172,6 +172,23 @@ def test_sources_are_listed_shown_paused_and_resumed(
     assert done.code == 1 and rows["news"][1] == "no listener"
     assert re.fullmatch(rf"\S+:\d+ wrote at {MOMENT} for the last time: running", rows["news"][-1])
     assert stacked("source", "show", "news").out.startswith(f"news  rss  NO LISTENER\nreason        {rows['news'][-1]}\n")
+    _what_it_costs(stacked, settings, sources)
+
+
+def _what_it_costs(stacked: Run, settings: Settings, sources: Path) -> None:
+    """By the record of its source, as another listener left it."""
+    cups: dict[str, object] = {"name": "cups", "platform": "twitter", "query": "cup", "token_env": "X", "spend": 20}
+    blog: dict[str, object] = {"name": "blog", "platform": "rss", "url": "https://blog.example.org"}
+    write_sources(sources, [blog, cups])
+    now = datetime.now(UTC)
+    spent = {"months": {f"{now:%Y-%m}": 1_000}, "since": now.timestamp()}
+    with connect(settings) as client:
+        client.insert("source_cursors", [["cups", 1, json.dumps({"cursor": {"spent": spent}}), now]])
+    rows = table_of(stacked("source", "list"))
+    line = r"5\.00 of 20\.00 USD, 15\.00 left until \d{4}-\d\d-01; \d+\.00 a month at this pace"
+    assert re.fullmatch(line, rows["cups"][-1]) and rows["blog"][-1] == ""
+    assert re.search(f"^cost +{line}$", stacked("source", "show", "cups").out, re.M)
+    assert _of_json(stacked)["cups"]["cost"]["spent"] == 5.0 and _of_json(stacked)["blog"]["cost"] is None
 
 
 def _two_minutes_later(settings: Settings) -> None:

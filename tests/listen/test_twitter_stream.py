@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import orjson
 import pytest
@@ -237,6 +238,25 @@ async def test_sources_of_a_credential_share_the_connection(server: TwitterServe
         post(server, 4)
         await soon(lambda: len(cups.texts) == 3)
     assert theirs in server.rules and not more.errors and not cups.errors
+
+
+async def test_a_source_whose_sum_is_spent_takes_no_post_more_and_the_others_go_on(server: TwitterServer) -> None:
+    cups, kettles = listens(server), listens(server, "kettles", "kettle")
+    cups.source = source_of(**keys(server), spend=0.1)
+    for each in (cups, kettles):
+        each.shared, each.beside = cups.shared, frozenset(("cups", "kettles"))
+    async with listened(cups, kettles):
+        await caught_up(server, 2 + 2)
+        for number in range(20):
+            post(server, number)
+        await soon(lambda: server.connections == 2 and bool(cups.errors))
+        assert str(cups.errors[0]) == f"its budget for {datetime.now(UTC):%B} is spent"
+        assert [rule["tag"] for rule in server.rules.values()] == ["earshot:kettles"]
+        post(server, 30)
+        post(server, 31, "kettle")
+        await soon(lambda: kettles.texts == ["kettle 31"])
+        await caught_up(server, server.requests[RECENT])
+    assert len(cups.texts) == 20
 
 
 async def test_a_query_that_changed_has_another_rule(server: TwitterServer) -> None:

@@ -17,7 +17,8 @@ from pipeline.listen.api import Api, Limit
 from pipeline.listen.driver import Driver, Gap, Page, Reach
 from pipeline.listen.drivers.registry import make_driver
 from pipeline.listen.sources_file import AnySource
-from pipeline.listen.states import SourceError, Waiting
+from pipeline.listen.spending import Spending
+from pipeline.listen.states import SourceError, Spent, Waiting
 from pipeline.listen.timer import Timer, text_of
 from pipeline.sources.platforms.changes import Known
 from pipeline.sources.platforms.observation import Observation, Unreadable
@@ -61,6 +62,8 @@ class Driven:
     cursors: dict[str, JsonObject] = field(default_factory=dict)
     known: Known = field(default_factory=Known)
     limit: Limit = field(default_factory=Limit)
+    spent: JsonObject = field(default_factory=dict)
+    """What its record says of its cost: each start counts on from it."""
     shared: dict[str, object] = field(default_factory=dict)
     pages: int = 0
     unreadable: int = 0
@@ -117,12 +120,14 @@ class Driven:
     @asynccontextmanager
     async def _reach(self) -> AsyncIterator[Reach]:
         client, feeds = Outgoing(), FeedParser()
-        api = Api(client, self.source.name, self.timer, self.limit, Allowed.of(("127.0.0.1",)))
+        spending = Spending(self.timer, self.source.cost, self.spent.get("spent"))
+        api = Api(client, self.source.name, self.timer, self.limit, Allowed.of(("127.0.0.1",)), spending)
         try:
             async with asyncio.timeout(PATIENCE_S):
                 token = SecretStr(self.token)
                 yield Reach(api, token, self.timer, feeds, self.shared, self.beside, lambda: self.others, self.environ)
         finally:
+            self.spent = orjson.loads(orjson.dumps(spending.dump()))
             await client.close()
             await feeds.close()
 
@@ -134,7 +139,7 @@ class Driven:
 
     async def _start(self, reach: Reach, until: Callable[[], bool], part: str, since: float) -> bool:
         """Whether the poll came to its end, or the condition holds."""
-        driver = make_driver(self.source, reach)
+        driver = make_driver(self.source, replace(reach, api=replace(reach.api, is_past=part == "back")))
         cursor = self.cursors.get(part, {})
         pages = driver.pages(cursor) if part == "live" else driver.backfill(cursor, since)
         try:
@@ -145,7 +150,7 @@ class Driven:
                         return True
         except SourceError as error:
             self.errors.append(error)
-            if isinstance(error, Waiting):
+            if isinstance(error, Waiting) and not isinstance(error, Spent):
                 self.timer.ahead += max(0.0, error.until - self.timer.now())
             return False
         finally:

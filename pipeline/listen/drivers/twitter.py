@@ -12,11 +12,11 @@ from dataclasses import replace
 
 from pipeline.listen.driver import Page, Reach
 from pipeline.listen.drivers.twitter_problems import judge
-from pipeline.listen.drivers.twitter_search import SLACK_S, Search
+from pipeline.listen.drivers.twitter_search import LEAST, SLACK_S, Search
 from pipeline.listen.drivers.twitter_stream import Frames, Stream
 from pipeline.listen.drivers.twitter_times import id_at, time_at
 from pipeline.listen.sources_file import Twitter
-from pipeline.listen.states import Failed, NoCredentials, Waiting
+from pipeline.listen.states import Failed, NoCredentials, Spent, Waiting
 from pipeline.sources.platforms.observation import Origin
 from pipeline.sources.platforms.twitter_post import post_id
 from pipeline.sources.platforms.values import object_of
@@ -51,6 +51,16 @@ class TwitterDriver:
 
     async def pages(self, cursor: JsonObject) -> AsyncGenerator[Page, None]:
         """The stream until it breaks, with searches for what it lacks; or one search."""
+        try:
+            async for page in self._live(cursor):
+                yield page
+        except Spent:
+            if self._beside is not None:
+                await self._stream.spent(self._source.name)
+            raise
+
+    async def _live(self, cursor: JsonObject) -> AsyncGenerator[Page, None]:
+        self._search.spending.check(LEAST)  # each start searches
         if "since" not in cursor or not self._source.stream or self._beside is None:
             async for page in self._search.walk(cursor):
                 cursor = page.cursor
@@ -80,6 +90,7 @@ class _Following:
 
     def __init__(self, search: Search, frames: Frames, stream: Stream, place: JsonObject) -> None:
         self._search, self._frames, self._clock, self._place = search, frames, stream.clock, place
+        self._spending = search.spending
         self._begun = self._due = asyncio.get_running_loop().time()
         self._walk_begun: float | None = None
         """None: by an earlier connection."""
@@ -93,8 +104,10 @@ class _Following:
         while (posts := await self._frames.take(None if self._whole else max(0.0, self._due - loop.time()))) is not None:
             if self._whole:
                 self._place = self._moved(posts)
+            self._spending.paid(str(object_of(object_of(each).get("data")).get("id")) for each in posts)
             if posts or self._frames.quiet:
                 yield Page(posts, self._place)
+                self._spending.check()
             if not self._whole and loop.time() >= self._due and (page := await self._step(loop.time())) is not None:
                 yield page
 
@@ -114,6 +127,8 @@ class _Following:
             self._walk_begun = now
         try:
             page, done = await self._search.step(self._place)
+        except Spent:
+            raise
         except Waiting:
             self._due = now + LOOK_S
             return None

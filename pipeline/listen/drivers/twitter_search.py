@@ -15,6 +15,7 @@ from pipeline.listen.api import Api, parsed
 from pipeline.listen.driver import Gap, Page
 from pipeline.listen.drivers.twitter_problems import judge, named
 from pipeline.listen.drivers.twitter_times import Clock, id_at, time_at
+from pipeline.listen.spending import Spending
 from pipeline.listen.states import Failed
 from pipeline.listen.timer import text_of
 from pipeline.sources.platforms.twitter_post import post_id
@@ -25,6 +26,8 @@ SPAN_S, EDGE_S = 7 * 86_400.0, 60.0
 """How far back X searches, and how far from that edge a search begins that would begin before it."""
 SLACK_S = 30.0
 """The search finds a post so long after it was written, at the latest; the stream has it earlier."""
+LEAST = 10
+"""Posts of a page, which X bills: it takes no smaller number."""
 IDLE = 3
 """Pages without a post that is older than those before, after which a search ends."""
 FIELDS = {
@@ -49,7 +52,12 @@ class Search:
     def __init__(self, api: Api, server: str, query: str, clock: Clock, most: int = 100) -> None:
         """`most`: posts of one page."""
         self._api, self._url, self._clock = api, f"{server}/2/tweets/search/recent", clock
-        self._asked = {"query": query, "max_results": str(most), **FIELDS}
+        self._most, self._asked = most, {"query": query, **FIELDS}
+
+    @property
+    def spending(self) -> Spending:
+        """What the source costs."""
+        return self._api.spending
 
     async def walk(self, place: JsonObject) -> AsyncGenerator[Page, None]:
         """The pages of a search, to its end; from a place without `since` the newest page alone. Raises SourceError."""
@@ -62,11 +70,13 @@ class Search:
     async def step(self, place: JsonObject) -> Step:
         """One request. Raises SourceError."""
         begun = asyncio.get_running_loop().time()
-        answer = await self._api.get(self._url, self._query(place), expect=(400,))
-        self._clock.note(answer.headers)
-        if answer.status == 400:
-            return self._refused(answer, place)
-        page = parsed(answer)
+        with self.spending.room(LEAST, self._most, past=self._api.is_past) as most:
+            answer = await self._api.get(self._url, self._query(place) | {"max_results": str(most)}, expect=(400,))
+            self._clock.note(answer.headers)
+            if answer.status == 400:
+                return self._refused(answer, place)
+            page = parsed(answer)
+            self.spending.paid(str(each.get("id")) for each in objects_of(object_of(page).get("data")))
         if not isinstance(page, dict) or not isinstance(page.get("meta"), dict):
             raise Failed("the answer is no page of a search")
         gap = None

@@ -2,7 +2,7 @@
 match its rule.
 
 It connects when the first source joins, and ends when the last one leaves. A source that leaves because it was changed, paused
-or taken out ends it for the others, too: they connect again at once, and the rules follow sources.yaml.
+taken out or out of budget ends it for the others, too: they connect again at once, and the rules follow sources.yaml.
 """
 
 from __future__ import annotations
@@ -87,6 +87,8 @@ class Stream:
         self._frames: dict[str, Frames] = {}
         self._reading: asyncio.Task[None] | None = None
         self._joining = asyncio.Lock()
+        self._spent = set[str]()
+        """Sources that take no more posts this month."""
         self._tries = 0
         self._failed: SourceError | None = None
         """Why the last try to connect failed."""
@@ -102,7 +104,8 @@ class Stream:
             async with self._joining:
                 if self._failed is not None and tries != self._tries:
                     raise self._failed  # another source has tried it meanwhile
-                rule = await self.rules.set(name, query, beside, replace(api, limit=self._limits[0]))
+                self._spent.discard(name)
+                rule = await self.rules.set(name, query, beside - self._spent, replace(api, limit=self._limits[0]))
                 frames = self._frames[name] = Frames(rule)
                 for each in self._frames.values():
                     if not self.rules.has(each.rule):  # it was another source's, too
@@ -117,6 +120,12 @@ class Stream:
             await self._leave(name, frames, changed=True)
             raise
         await self._leave(name, frames, changed=False)
+
+    async def spent(self, name: str) -> None:
+        """The source takes no more posts, which X would bill: the others connect again at once, and its rule goes."""
+        if name not in self._spent:
+            self._spent.add(name)
+            await self._leave(name, self._frames.get(name), changed=True)
 
     async def _leave(self, name: str, frames: Frames | None, changed: bool) -> None:
         if self._frames.get(name) is frames:
