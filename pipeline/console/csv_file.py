@@ -12,8 +12,8 @@ from pipeline.console.strange import text_of
 
 _FORMULA = re.compile(r"[\t\r\n]|[\s\x00-\x1f\x7f\u00ad\u200b-\u200f\u2060\ufeff]*[=+\-@＝＋－＠]")
 """How a cell begins that a spreadsheet would compute; some drop blanks and unseen characters before it."""
-_WITHIN = re.compile(r"([;\t\r\n][\s\x00-\x1f]*)(?=[=+\-@＝＋－＠])")
-"""Where a spreadsheet that splits lines at other characters would see a cell begin as a formula does."""
+_APART, _SIGNS = frozenset(";\t\r\n"), "=+-@＝＋－＠"
+_RUN = re.compile(r"[;\s\x00-\x1f]+")
 _ROWS = 1_000
 """In one block."""
 
@@ -30,7 +30,13 @@ def csv_cell(value: object) -> str:
     text = ", ".join(map(text_of, value)) if isinstance(value, (list, tuple)) else text_of(value)
     begins = _FORMULA.match(text)
     head = begins.end() if begins else 0
-    return ("'" if begins else "") + text[:head] + _WITHIN.sub(r"\1'", text[head:])
+    return ("'" if begins else "") + text[:head] + _RUN.sub(_parted, text[head:])
+
+
+def _parted(run: re.Match[str]) -> str:
+    """The run, with a ' behind it where a spreadsheet that splits lines at other characters would see a formula begin."""
+    before, after = run[0], run.string[run.end() : run.end() + 1]
+    return before + "'" * bool(after and after in _SIGNS and not _APART.isdisjoint(before))
 
 
 def csv_of(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[bytes]:

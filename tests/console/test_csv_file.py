@@ -30,6 +30,8 @@ def test_what_begins_a_formula_is_quoted(text: str) -> None:
         ("a; \t@b", "a; \t'@b"),
         ("a;b", "a;b"),
         ("1-2", "1-2"),
+        ("a\n ;\t=b;c", "a\n ;\t'=b;c"),
+        ("a" + "\n" * 1_000_000 + "b", "a" + "\n" * 1_000_000 + "b"),
     ],
 )
 def test_a_spreadsheet_that_splits_at_other_characters_sees_no_formula_either(text: str, cell: str) -> None:
