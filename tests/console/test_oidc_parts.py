@@ -29,6 +29,10 @@ SUB = "248289761001"
         ({"preferred_username": "", "email": "i@acme.example", "email_verified": True}, "i@acme.example"),
         ({"preferred_username": "admin\u202e", "email": "i@acme.example", "email_verified": True}, "i@acme.example"),
         ({"preferred_username": "a\nX-Earshot-Actor: b", "email": "i@acme.example", "email_verified": True}, "i@acme.example"),
+        *(
+            ({"preferred_username": f"ines{unseen}"}, SUB)  # on the page it would be ines
+            for unseen in ("\ufe0f", "\u034f", "\u3164", "\u2800", "\U000e0101")
+        ),
         ({"preferred_username": "x" * 101, "email": "i@acme.example", "email_verified": True}, "i@acme.example"),
         ({"preferred_username": ["ines"], "email": "i@acme.example", "email_verified": False}, SUB),
         ({"email": "i@acme.example", "email_verified": "true"}, SUB),

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import regex
 from joserfc import jwt
 from joserfc.errors import (
     BadSignatureError,
@@ -30,6 +31,8 @@ LEEWAY_S = 60
 MOST_KEYS, MOST_GROUPS, LONGEST_NAME = 100, 10_000, 100
 _RSA_DIGITS = range(342, 1_367)
 """Base64 digits of a modulus of 2,048 to 8,192 bits."""
+_UNSEEN = regex.compile(r"[\p{Default_Ignorable_Code_Point}\u2800]")
+"""Printable, and nobody sees it: with one the name would look like somebody else's."""
 _OF_KEY = ("kty", "kid", "alg", "n", "e", "crv", "x", "y")
 _WRONG = {
     "iss": "another provider made it",
@@ -146,6 +149,6 @@ def _name(claims: Mapping[str, object], subject: str) -> str:
     mail = claims.get("email") if claims.get("email_verified") is True else None
     for value in (claims.get("preferred_username"), mail, subject):
         name = unicodedata.normalize("NFC", value).strip() if isinstance(value, str) else ""
-        if 0 < len(name) <= LONGEST_NAME and name.isprintable():
+        if 0 < len(name) <= LONGEST_NAME and name.isprintable() and not _UNSEEN.search(name):
             return name
     return f"oidc-{hashlib.sha256(subject.encode(errors='replace')).hexdigest()[:12]}"
