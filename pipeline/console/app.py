@@ -181,4 +181,4 @@ async def _end_streams(desk: Desk) -> None:
 
 def run_console(settings: Settings) -> None:
     """Runs until SIGTERM or SIGINT. Raises EarshotError with one clear line."""
-    run_process("console", lambda: asyncio.run(_run(settings)), {"uvicorn": logging.WARNING})
+    run_process("console", lambda: asyncio.run(_run(settings)), {"uvicorn": logging.ERROR})  # it warns of what strangers send

@@ -59,6 +59,11 @@ class Connection(H11Protocol):
             _cancel(self._slow)
             self._slow = None
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._slow is None and self.cycle.more_body and not self.cycle.response_complete:  # it came behind the one before
+            self._slow = self.loop.call_later(self.request_s, self.transport.abort)
+
     def send_400_response(self, msg: str) -> None:
         self.transport.write(_plain("400 Bad Request", "This is no request that the console reads."))
         self.transport.close()

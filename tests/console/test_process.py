@@ -79,11 +79,16 @@ def _ends(connection: socket.socket) -> bool:
 def test_a_kept_connection_that_begins_a_request_and_does_not_end_it(start: Start) -> None:
     console = start()
     console.wait_ready()
-    with socket.create_connection(("127.0.0.1", console.port), timeout=REQUEST_S + 10) as connection:
-        connection.sendall(f"GET /live HTTP/1.1\r\nHost: 127.0.0.1:{console.port}\r\n\r\n".encode())
-        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200")
-        connection.sendall(b"GET /live HT")
-        assert _ends(connection)
+    head = f"HTTP/1.1\r\nHost: 127.0.0.1:{console.port}\r\n"
+    whole = f"GET /live {head}\r\n".encode()
+    part = f"POST /login {head}Sec-Fetch-Site: same-origin\r\nContent-Length: 10\r\n\r\na=".encode()
+    here = ("127.0.0.1", console.port)
+    with socket.create_connection(here, REQUEST_S + 60) as kept, socket.create_connection(here, REQUEST_S + 60) as piped:
+        piped.sendall(whole + part)  # the second waits in the server until the first is answered
+        kept.sendall(whole)
+        assert kept.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        kept.sendall(b"GET /live HT")
+        assert _ends(kept) and _ends(piped)
 
 
 def test_too_many_connections_are_told_so(start: Start) -> None:
@@ -108,6 +113,7 @@ def test_what_is_no_request_gets_a_400_with_the_headers(start: Start, head: byte
         connection.sendall(head)
         said = connection.recv(1 << 16)
     assert said.startswith(b"HTTP/1.1 400") and b"content-security-policy" in said.lower()
+    assert "WARNING" not in console.log.read_text(), "who is not logged in fills no log"
 
 
 def test_by_tls_of_its_own(start: Start, tmp_path: Path) -> None:
