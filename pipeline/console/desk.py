@@ -58,6 +58,12 @@ def path_of(request: Request) -> str:
     return path
 
 
+def target_of(request: Request) -> str:
+    """Path and query as they were sent: an address that leads there again, whatever letters a name in it has."""
+    path, query = (request.scope[part].decode("latin-1") for part in ("raw_path", "query_string"))
+    return f"{path}?{query}" if query else str(path)
+
+
 @dataclass
 class Desk:
     """All that pages share. One a process."""
@@ -134,7 +140,7 @@ class Desk:
 
     def again(self, request: Request, status: int, action: str = "", form: Mapping[str, str] | None = None) -> Response:
         """Shows an act that a session's end, or a stale CSRF token, broke off: what was typed is kept, to be sent again."""
-        action, form = local(action or path_of(request)), request.state.form if form is None else form
+        action, form = local(action or target_of(request)), request.state.form if form is None else form
         if request.state.person is not None:
             return self.page(request, "again.html", status, action=action, form=form)
         kept = orjson.dumps({"action": action, "form": form}).decode()

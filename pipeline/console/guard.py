@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.clock import steady
-from pipeline.console.desk import Desk, path_of
+from pipeline.console.desk import Desk, path_of, target_of
 from pipeline.console.form import CSRF, CSRF_HEADER, MOST_BYTES, MOST_BYTES_OUTSIDE, BadForm, csrf_is, read_form
 from pipeline.console.roles import Person, known_roles
 from pipeline.console.throttle import network
@@ -119,9 +119,8 @@ class Guard:
     def _to_login(self, request: Request) -> Response:
         if request.headers.get("hx-request"):
             return self._desk.fail(request, 401, "You are no longer logged in.", "Log in again.")
-        query = request.scope["query_string"].decode("latin-1")
-        path = path_of(request) + (f"?{query}" if query else "")
-        return RedirectResponse(f"{LOGIN}?next={quote(path, safe='')}" if path != "/" else LOGIN, 303)
+        target = target_of(request)
+        return RedirectResponse(f"{LOGIN}?next={quote(target, safe='')}" if target != "/" else LOGIN, 303)
 
     async def _check_act(self, request: Request) -> Response | None:
         state, path = request.state, path_of(request)

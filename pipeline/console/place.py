@@ -75,7 +75,7 @@ class Place:
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
         if origin is None and site is None:
             return False
-        own = {self._settings.public_url, f"{'https' if self.https else 'http'}://{headers.get('host', '').lower()}"}
+        own = {self._settings.public_url, f"{'https' if self.https else 'http'}://{headers.get('host', '').lower()}"} - {""}
         return (origin is None or origin.lower() in own) and site in (None, "same-origin")
 
     def address(self, peer: str, forwarded: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from starlette.applications import Starlette
@@ -16,9 +17,17 @@ from tests.support.console import HERE, Browser, app_of
 STALE = "c" * 86 + "=="
 
 
-def test_without_a_session_a_page_sends_to_the_login_and_back(browser: Browser) -> None:
-    answer = browser.get("/?brand=Acme")
-    assert (answer.status_code, answer.headers["location"]) == (303, "/login?next=%2F%3Fbrand%3DAcme")
+@pytest.mark.parametrize("path", ["/?brand=Acme", "/brands/Caf%C3%A9?span=7d", "/brands/%E4%B8%AD", "/brands/a%3Fb%23c%2Fd%25"])
+def test_without_a_session_a_page_sends_to_the_login_and_back(browser: Browser, emptied: Settings, path: str) -> None:
+    answer = browser.get(path)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/login?next={quote(path, safe='')}")
+    browser.log_in(emptied)
+    assert browser.get(answer.headers["location"]).headers["location"] == path
+
+
+def test_an_act_that_a_stale_token_broke_off_is_sent_to_its_whole_address(ines: Browser) -> None:
+    answer = ines.post("/silence?from=alert&alert=0123456789abcdef", {"csrf": STALE, "brand": "Acme"})
+    assert answer.status_code == 403 and 'action="/silence?from=alert&amp;alert=0123456789abcdef"' in answer.text
 
 
 def test_a_page_says_who_is_logged_in(ines: Browser) -> None:
@@ -52,6 +61,7 @@ def test_only_a_page_of_the_console_acts(ines: Browser) -> None:
     for wrong in (
         {"origin": "https://evil.example"},
         {"origin": "null"},
+        {"origin": ""},
         {"sec_fetch_site": "cross-site"},
         {"sec_fetch_site": "same-site"},
         {"sec_fetch_site": "none"},
