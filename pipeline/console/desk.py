@@ -85,7 +85,7 @@ class Desk:
     def __post_init__(self) -> None:
         self.cookie, self.oidc_cookie = Cookie(self.place.https), Cookie(self.place.https, "earshot-login")
         self.processes = Processes(self.settings, self.clock)
-        self._hashing = asyncio.Semaphore(2)
+        self._hashing = ThreadPoolExecutor(2, "hashing")
         self._acts = ThreadPoolExecutor(ACTS, "acts")
         self.stopping = asyncio.Event()
         """Set when the process ends: who streams stops."""
@@ -152,9 +152,8 @@ class Desk:
         request.state.person, request.state.csrf, request.state.token = person, csrf_of(token), token
 
     async def hashing(self, work: Callable[[], T]) -> T:
-        """The result of `work`, which takes a core and 64 MB: two at a time."""
-        async with self._hashing:
-            return await asyncio.to_thread(work)
+        """The result of `work`, which takes a core and 64 MB: two at a time, in threads that no page holds."""
+        return await asyncio.get_running_loop().run_in_executor(self._hashing, work)
 
     async def acting(self, work: Callable[[], T]) -> T:
         """The result of `work`, an act that waits for others: so many at a time, in threads that logins don't need."""

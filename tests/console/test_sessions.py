@@ -339,6 +339,18 @@ async def test_while_clickhouse_is_away_known_people_go_on_and_a_logout_holds(em
     sessions.close()
 
 
+async def test_a_login_waits_for_no_thread_that_pages_hold(app: Starlette) -> None:
+    held = Event()
+    pages = [asyncio.create_task(asyncio.to_thread(held.wait)) for _ in range(64)]
+    await asyncio.sleep(0)
+    try:
+        async with asyncio.timeout(60):
+            assert await app.state.desk.hashing(lambda: "done") == "done"
+    finally:
+        held.set()
+        await asyncio.gather(*pages)
+
+
 def test_a_password_logs_in_and_goes_on_where_one_was(emptied: Settings, tmp_path: Path) -> None:
     settings = with_users(emptied, users_file(tmp_path / "users.yaml", ines="ops analyst"))
     browser = Browser(app_of(settings))
