@@ -12,6 +12,7 @@ import orjson
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from pipeline.clickhouse.query import LONG_SQL
 from pipeline.errors import UnreachableError, reason
 from pipeline.sinks.acts import record
 from schemas.acts import Act
@@ -65,7 +66,7 @@ class SessionTable:
     def read_all(self, keys: Sequence[str]) -> dict[str, Row]:
         """The newest version of the rows with these hashes, by hash, in one question. Some may not be there."""
         with self.asking() as client:
-            rows = client.query(_READ, {"keys": tuple(keys)}).result_rows
+            rows = client.query(_READ, {"keys": tuple(keys)}, settings=LONG_SQL).result_rows
         found = dict[str, Row]()
         for key, kind, actor, roles, way, entry, created, seen, ended, version in rows:
             times = created / 1000, seen / 1000
@@ -79,7 +80,8 @@ class SessionTable:
         row = row._replace(version=version)
         record = row._asdict() | {"ended": int(row.ended)}
         record |= {name: _time(getattr(row, name)) for name in ("created_at", "seen_at")}
-        settings = {"insert_deduplication_token": once or f"{row.hash}-{version}"}
+        # Else each write has an effect: a server that is killed may know a token and not have its row.
+        settings = {"insert_deduplication_token": once or secrets.token_hex(16)}
         with self.asking() as client:
             client.raw_insert("console_sessions", list(record), orjson.dumps(record), settings, "JSONEachRow")
         return row

@@ -25,12 +25,14 @@ log = logging.getLogger("earshot.acts")
 
 
 def record(client: Client, act: Act) -> None:
-    """Writes the act, once, however often it is tried. Blocks for some seconds at most.
+    """Writes the act: read with FINAL it is there once, however often it is tried. Blocks for some seconds at most.
 
     Raises UnreachableError if it is not known to be on record.
     """
-    settings = {"insert_deduplication_token": f"acts-{act.id:016x}", "max_execution_time": f"{INSERT_MAX_S:g}"}
-    for pause in (*_AGAIN_S, None):
+    for number, pause in enumerate((*_AGAIN_S, None)):
+        # Each try has a token of its own: a server that is killed may know one and not have its row.
+        token = f"acts-{act.id:016x}" + f"+{number}" * bool(number)
+        settings = {"insert_deduplication_token": token, "max_execution_time": f"{INSERT_MAX_S:g}"}
         try:
             client.insert("acts", [act.row()], column_names=COLUMNS, settings=settings)
             return

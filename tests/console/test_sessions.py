@@ -15,7 +15,7 @@ from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clock import wall
 from pipeline.config.settings import Settings
 from pipeline.console.session_table import Row, SessionTable, hash_of, new_token
-from pipeline.console.sessions import FRESH_S, IN_USE_S, LONGEST_S, TRUST_S, Sessions
+from pipeline.console.sessions import FRESH_S, IN_USE_S, LONGEST_S, MOST_KNOWN, TRUST_S, Sessions
 from pipeline.errors import UnreachableError
 from tests.support.console import Browser, app_of, link, password, table, users_file
 
@@ -216,6 +216,34 @@ async def test_all_sessions_in_use_are_one_question(emptied: Settings) -> None:
     assert [await sessions.find(token) is not None for token in tokens] == [False, False, True, True, True]
     for each in sessions, elsewhere:
         each.close()
+    assert not store.read_all([hash_of(str(number)) for number in range(MOST_KNOWN)])
+
+
+class Killed(SessionTable):
+    """With `kill` its server noted the token of the next row, and is killed before it keeps the row."""
+
+    kill = False
+
+    def write(self, row: Row, once: str = "") -> Row:
+        written = super().write(row, once)
+        if self.kill:
+            self.kill = False
+            with self.asking() as client:
+                client.command("DELETE FROM console_sessions WHERE version = {version:UInt64}", {"version": written.version})
+            raise UnreachableError("ClickHouse: Connection reset by peer")
+        return written
+
+
+async def test_a_logout_whose_row_a_killed_server_lost_is_written_later(emptied: Settings) -> None:
+    store = Killed(table(emptied)._connect)
+    sessions = Sessions(store, lambda row: True, 8 * 3600)
+    token = await sessions.open("ines", ("ops",), "password", "")
+    store.kill = True
+    assert not await sessions.end(token)
+    await sessions.settle()
+    row = table(emptied).read(hash_of(token))
+    assert row is not None and row.ended, "the server takes the same row again"
+    sessions.close()
 
 
 async def test_while_clickhouse_hangs_known_people_go_on_for_an_hour_and_no_end_is_undone(

@@ -3,13 +3,17 @@ people choose their name, or give that of somebody who left to somebody else."""
 
 from __future__ import annotations
 
+import time
 import unicodedata
 
 import orjson
 
 from pipeline.clock import Clock, wall
 from pipeline.console.session_table import SessionTable
+from pipeline.fence import INSERT_MAX_S
 
+SURE_S = INSERT_MAX_S + 0.5
+"""After this no write of before is under way."""
 _READ = "SELECT account, version FROM console_names FINAL WHERE name = {name:String}"
 
 
@@ -18,13 +22,19 @@ def compared(name: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
-def claim(table: SessionTable, name: str, account: str, clock: Clock = wall) -> bool:
+def claim(table: SessionTable, name: str, account: str, clock: Clock = wall, sure_s: float = SURE_S) -> bool:
     """Whether the name is this account's; what is nobody's yet is from now on. Of several who ask at once one gets it: the
     table absorbs the second write of a version. Raises UnreachableError."""
     owner, version = _owner(table, name)
     if not owner:
         _write(table, name, account, version + 1, clock)
         owner, _ = _owner(table, name)
+    if not owner:  # somebody's write is under way, or the server knows one that was lost when it was killed
+        time.sleep(sure_s)
+        owner, _ = _owner(table, name)
+        if not owner:
+            _write(table, name, account, version + 2, clock)
+            owner, _ = _owner(table, name)
     return owner == account
 
 
@@ -45,6 +55,6 @@ def _owner(table: SessionTable, name: str) -> tuple[str, int]:
 def _write(table: SessionTable, name: str, account: str, version: int, clock: Clock) -> None:
     key = compared(name)
     row = {"name": key, "account": account, "since": f"{clock():.3f}", "version": version}
-    settings = {"insert_deduplication_token": f"{key}-{version}"}
+    settings = {"insert_deduplication_token": f"{key}-{version}", "max_execution_time": f"{INSERT_MAX_S:g}"}
     with table.asking() as client:
         client.raw_insert("console_names", list(row), orjson.dumps(row), settings, "JSONEachRow")
