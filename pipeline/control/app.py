@@ -146,6 +146,7 @@ class Control:
         self._vitals.hold("partitions", "reading alerts and history")
         self._tables.term = self._leader.inserter.term
         try:
+            await self._leader.on_thread(lambda: self._tables.level(generation))
             standing = await self._leader.on_thread(lambda: self._evaluator.start(utc_now(), generation))
             async with self._notifier.notifying(standing, generation, self._client):
                 with self._leader.serving(generation):

@@ -31,6 +31,14 @@ from schemas.times import TIME
 log = logging.getLogger("earshot.kafka")
 WATERMARK, RECONCILED = "windows", "reconciled"
 _NEWEST = "ORDER BY term DESC, version DESC LIMIT 1 BY alert_key"
+BEHIND = 20_000
+_BEHIND = f"""
+SELECT {", ".join(COLUMNS)}, term, bitShiftLeft(term, 32) + version AS newest FROM alerts WHERE alert_key IN
+(
+    SELECT alert_key FROM alerts GROUP BY alert_key
+    HAVING (alert_key, max(bitShiftLeft(term, 32) + version)) NOT IN (SELECT alert_key, newest FROM alerts_now)
+)
+{_NEWEST} LIMIT {BEHIND}"""
 CLOSE_S = 2.0
 
 
@@ -55,6 +63,14 @@ class AlertTables:
             self._inserter.insert_all(
                 "alert_events", pl.DataFrame(members, Member._fields, schema_overrides=types, orient="row"), generation
             )
+
+    def level(self, generation: int) -> None:
+        """Writes what table alerts_now lacks, the last changes first, BEHIND at most: a server that was killed between the two
+        tables, or a backup of them, leaves it behind, and an alert that has ended would be listed as firing for ever."""
+        rows = self._inserter.query(_BEHIND)
+        if rows.height:
+            log.warning("table alerts_now lacked the newest change of %d alerts", rows.height)
+            self._inserter.insert_all("alerts_now", rows, generation)
 
     def standing(self, since: datetime) -> list[Alert]:
         """The newest change of each alert that is not resolved, or that changed after `since`; none is historical."""

@@ -43,6 +43,9 @@ class MemoryStore:
         self.candidates: dict[tuple[str, str, int], tuple[Candidate, datetime]] = {}
         self.days: dict[int, LateDay] = {}
 
+    def level(self, generation: int) -> None:
+        """It has one table."""
+
     def standing(self, since: datetime) -> list[Alert]:
         return list(self.alerts)
 
