@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -126,8 +127,10 @@ class ClickHouseLog:
     def _insert(self, rows: list[Delivery]) -> None:
         if self._client is None:
             self._client = self._connect()
-        # An insert with an unknown result is repeated: the same rows collapse by their key.
-        self._client.insert("alert_deliveries", rows, column_names=Delivery._fields)
+        # An insert with an unknown result is repeated: the same rows collapse by their key. Each try has a token of its own: a
+        # server that is killed may know one, and have no row of it.
+        settings = {"insert_deduplication_token": secrets.token_hex(16)}
+        self._client.insert("alert_deliveries", rows, column_names=Delivery._fields, settings=settings)
 
     async def _rest(self, seconds: float) -> None:
         with suppress(TimeoutError):
