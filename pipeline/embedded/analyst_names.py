@@ -70,6 +70,7 @@ WITHHELD = {
     "rate_on": "a dictionary: read rates, or the amounts of orders",
     "retention": "what migrate did",
     "schema_migrations": "what migrate did",
+    "source_arrivals": "what control knows of usual gaps",
     "source_cursors": "how far listeners are",
     **{query.view: query.operators for query in named_queries().values() if query.operators},
 }

@@ -37,11 +37,11 @@ from pipeline.listen.keep import Mentioning
 from pipeline.listen.ownership import Ownership, partition_of
 from pipeline.listen.record import Record
 from pipeline.listen.rest import Access
-from pipeline.listen.runner import Means, Runner, unheard
+from pipeline.listen.runner import Means, Runner
 from pipeline.listen.sender import Sender
 from pipeline.listen.sources_file import AnySource, Sources, parse_sources
 from pipeline.listen.spending import Spending
-from pipeline.listen.tables import PATIENCE_S, UNSEEN, Health, Tables
+from pipeline.listen.tables import PATIENCE_S, UNSEEN, Health, Tables, unheard
 from pipeline.listen.timer import Timer
 from pipeline.migrate import check
 from pipeline.monitoring import health, metrics, source_metrics
@@ -152,6 +152,7 @@ class Listen:
                     last = last._replace(state="paused", reason="", until=None, since=now)
                 self._last[source.name] = last
                 self._tables.note(last._replace(written_at=now))
+        self._tables.note_gone({source.name for source in self._file.value.sources}, now)
 
     # --- which sources run --------------------------------------------------------------------------------------------
     async def _arrange(self) -> None:

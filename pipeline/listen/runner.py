@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -25,7 +23,7 @@ from pipeline.listen.sender import Sender, event_record
 from pipeline.listen.sources_file import AnySource
 from pipeline.listen.spending import Spending
 from pipeline.listen.states import STATES, Failed, SourceError, Spent, State
-from pipeline.listen.tables import UNSEEN, Health, Seen, Tables
+from pipeline.listen.tables import UNSEEN, Seen, Tables, unheard
 from pipeline.listen.timer import Timer, text_of
 from pipeline.monitoring import source_metrics as metrics
 from pipeline.sources.platforms.changes import Known
@@ -36,7 +34,6 @@ AGAIN_S, FILL_AGAIN_S = 1.0, 60.0
 """Until a first record is written again, or a back-fill looks again for what is new; the shortest rest of one that failed."""
 WRITE_S, BYTES_A_SECOND, BYTES_AN_ITEM = 1.0, 20_000, 54
 """A record of topic cursors is written this often at most, and large ones less often; at the end of a poll always."""
-LISTENER = f"{socket.gethostname()}:{os.getpid()}"
 Part = Literal["live", "back"]
 log = logging.getLogger("earshot.listen")
 
@@ -240,8 +237,3 @@ class Runner:
 
     def _moment(self) -> datetime:
         return datetime.fromtimestamp(self._means.timer.now(), UTC)
-
-
-def unheard(source: AnySource, state: State, now: datetime, seen: Seen = UNSEEN) -> Health:
-    """Of a source from which nothing has come to this listener."""
-    return Health(source.name, source.platform, state, "", None, now, *seen, 0, 0, {}, None, LISTENER, now)

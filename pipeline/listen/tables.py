@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -17,15 +19,18 @@ from pipeline.clock import worth_logging
 from pipeline.errors import UnreachableError, reason
 from pipeline.listen.driver import Gap
 from pipeline.listen.record import Record, read
+from pipeline.listen.sources_file import AnySource
+from pipeline.listen.states import State
 
 EVERY_S, FRESH_S = 2.0, 10.0
 """How often rows are written; for so long the versions that were read count."""
+LISTENER, GONE = f"{socket.gethostname()}:{os.getpid()}", "gone"
 MOST_GAPS = 10_000
 """Gaps that wait for ClickHouse; beyond it the oldest are dropped, with a warning."""
 CLOSE_S = 3.0
 PATIENCE_S = 10
 """A ClickHouse that takes a request and gives no answer for so long is away."""
-_SEEN = "SELECT source, last_contact, last_event FROM source_health FINAL"
+_SEEN = "SELECT source, last_contact, last_event, platform, state FROM source_health FINAL"
 log = logging.getLogger("earshot.listen")
 
 
@@ -46,16 +51,25 @@ class Health(NamedTuple):
     budget_left: float | None
     listener: str
     written_at: datetime
+    every_s: float = 60.0
 
 
 class Seen(NamedTuple):
-    """When a source was heard, by any listener."""
+    """When a source was heard, by any listener; its platform and state then."""
 
     last_contact: datetime | None = None
     last_event: datetime | None = None
+    platform: str = ""
+    state: str = ""
 
 
 UNSEEN = Seen()
+
+
+def unheard(source: AnySource, state: State, now: datetime, seen: Seen = UNSEEN) -> Health:
+    """Of a source from which nothing has come to this listener."""
+    every = source.every.total_seconds()
+    return Health(source.name, source.platform, state, "", None, now, *seen[:2], 0, 0, {}, None, LISTENER, now, every)
 
 
 class Tables:
@@ -77,7 +91,8 @@ class Tables:
         self._read_at = -FRESH_S
         self._reading = asyncio.Lock()
         self.seen: dict[str, Seen] = {}
-        """By source, as table source_health had it when `newer` last read: one that is dead at a start shows since when."""
+        """By source, as table source_health had it when `newer` last read, or as noted since: one that is dead at a start shows
+        since when."""
         self._task = asyncio.create_task(self._run(), name="tables")
 
     def keep(self, record: Record) -> None:
@@ -87,6 +102,14 @@ class Tables:
     def note(self, health: Health) -> None:
         """How a source is."""
         self._health[health.source] = health
+        self.seen[health.source] = Seen(health.last_contact, health.last_event, health.platform, health.state)
+
+    def note_gone(self, present: Set[str], now: datetime) -> None:
+        """Says once of each other source that ever was in sources.yaml that it is gone: nobody misses it."""
+        for name, seen in [*self.seen.items()]:
+            if name not in present and seen.state != GONE:
+                last = Health(name, seen.platform, GONE, "", None, now, *seen[:2], 0, 0, {}, None, LISTENER, now)
+                self.note(last)
 
     def gap(self, source: str, platform: str, gap: Gap) -> None:
         """What a platform could not give any more."""
@@ -137,7 +160,7 @@ class Tables:
         rows = client.query("SELECT source, max(version) FROM source_cursors GROUP BY source").result_rows
         with suppress(ClickHouseError):  # sources begin without it, too
             found = client.query(_SEEN, query_tz="UTC").result_rows
-            self.seen = {str(name): Seen(_aware(contact), _aware(event)) for name, contact, event in found}
+            self.seen = {str(name): Seen(_aware(contact), _aware(event), *more) for name, contact, event, *more in found}
         return {str(name): int(version) for name, version in rows}
 
     def _stored(self, source: str) -> Record | None:

@@ -23,6 +23,7 @@ from pipeline.kafka.producer import Record, RenewedProducer
 from pipeline.monitoring import metrics
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.store import LateDay
+from pipeline.processors.alerts.usual_gaps import Row
 from schemas.alerts import COLUMNS, Alert, Member, State, alert_of, alert_rows, dump
 from schemas.signals import Candidate, Signal, once, parse_signal
 from schemas.signals import dump as dump_signal
@@ -169,6 +170,11 @@ class AlertTables:
             pl.lit(self._late_at).cast(TIME).alias("changed_at"),
         )
         self._inserter.insert_all("alert_late_days", frame, generation)
+
+    def write_arrivals(self, rows: Sequence[Row], generation: int) -> None:
+        """Stores in which minutes something came of sources: a row with more minutes replaces the one of before."""
+        types: dict[str, Any] = {"source": pl.String, "hour": pl.UInt32, "excused": pl.UInt8, "minutes": pl.UInt64}
+        self._inserter.insert_all("source_arrivals", pl.DataFrame(rows, schema=types, orient="row"), generation)
 
     def keep_watermark(self, at: datetime, now: datetime, generation: int, name: str = WATERMARK) -> None:
         """Stores how far windows were judged, by the events' time; RECONCILED: how far rows are reconciled, by when they

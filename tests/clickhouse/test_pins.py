@@ -328,6 +328,7 @@ def _write_everywhere(settings: Settings) -> None:
         tables.keep_watermark(NOW, NOW, 0)
         tables.write_candidates([(Candidate("r", "Acme", "x", "en", 1, NOW, NOW, 1.0), NOW)], False, 0)
         tables.write_late_days([LateDay(20_000, 28_800_000, 28_800_009)], NOW, 0)
+        tables.write_arrivals([("blog", 3_600, 0, 1)], 0)
         _write_identity(CustomerTables(inserter))
         record(client, Act("ann", "api", "take"))
         fenced = FencedInserter(client, OpenFence(), Vitals(), "test")

@@ -34,6 +34,7 @@ PUBLISHED = {
     "027_console": 0xDF5CCBEC2A7FAE1D,
     "028_console_names": 0xAA98856E919D080B,
     "029_alerts_now": 0x26F3C6FD12BE8349,
+    "030_source_arrivals": 0x3F226E94EA051DA8,
 }
 """XXH3-64 by name. A new migration adds a line here; no line ever changes."""
 

@@ -30,7 +30,12 @@ async def test_a_row_that_no_table_takes_keeps_no_other_out(module_database: Cli
     tables.keep(Record("whole", "feed", 1, 1))
     tables.note(health("broken", broken))
     tables.note(health("whole"))
+    tables.note(health("old")._replace(last_contact=NOON, every_s=300.0))
+    tables.note_gone({"whole", "broken"}, NOON)
     await tables.close()
     with connect() as client:
+        gone = client.query("SELECT state, platform, last_contact FROM source_health WHERE source = 'old'").result_rows
+        assert gone == [("gone", "rss", NOON.replace(tzinfo=None))], "sources.yaml lacks it"
+        client.command("DELETE FROM source_health WHERE source = 'old'")
         for table in "source_gaps", "source_cursors", "source_health":
             assert client.query(f"SELECT source FROM {table}").result_rows == [("whole",)], table

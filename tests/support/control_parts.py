@@ -25,6 +25,7 @@ from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.silences import Silence
 from pipeline.processors.alerts.store import LateDay
+from pipeline.processors.alerts.usual_gaps import Row
 from pipeline.sinks.alerts import AlertTopic
 from schemas.alerts import Alert, Member
 from schemas.signals import Candidate, Signal, dump
@@ -90,6 +91,9 @@ class MemoryStore:
 
     def write_late_days(self, days: Sequence[LateDay], now: datetime, generation: int) -> None:
         self.days.update((each.day, each) for each in days)
+
+    def write_arrivals(self, rows: Sequence[Row], generation: int) -> None:
+        """Nobody reads them."""
 
     def keep_watermark(self, at: datetime, now: datetime, generation: int) -> None:
         """Nobody reads it."""

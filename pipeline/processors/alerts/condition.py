@@ -8,6 +8,9 @@ from typing import NamedTuple
 from pipeline.processors.alerts.rule_types import ConditionRule, NoDataRule
 from schemas.alerts import Alert, Scope, alert_key
 
+NO_ANSWER, NO_EVENT = "minutes without an answer", "minutes without an event"
+"""The measures of a no_data rule about a source that a listener runs."""
+
 
 class Condition(NamedTuple):
     """The rule is true of the scope from `start` on, and still at `end`."""

@@ -25,11 +25,11 @@ from pipeline.processors.alerts.late_days import DAY, historical
 from pipeline.processors.alerts.lifecycle import OLD, Lifecycle
 from pipeline.processors.alerts.minutes import MINUTE_S, minute_of, time_of
 from pipeline.processors.alerts.news import News
-from pipeline.processors.alerts.no_data import LastArrivals, judge_sources
+from pipeline.processors.alerts.no_data import LastArrivals
 from pipeline.processors.alerts.open_alerts import OpenAlerts
 from pipeline.processors.alerts.read_past import read_again
 from pipeline.processors.alerts.receiver import remembered
-from pipeline.processors.alerts.rule_types import CampaignRule, NoDataRule, WindowedRule
+from pipeline.processors.alerts.rule_types import CampaignRule, WindowedRule
 from pipeline.processors.alerts.rules import Alerts
 from pipeline.processors.alerts.store import AlertStore
 from pipeline.processors.alerts.touched import SWEEP_EVERY, Sweep, Touched
@@ -222,9 +222,7 @@ class Evaluator(OpenAlerts):
         self.windows.read(self._tables.ask, minutes, brands)
 
     def _judge_sources(self, now: datetime) -> list[Alert]:
-        rules = [rule for rule in self.config.rules if isinstance(rule, NoDataRule)]
-        self.arrivals.read(self._tables.ask, rules, now)
-        return judge_sources(self.lifecycle, rules, self.arrivals.at, now, self.arrivals.may_miss(self._led_at, now))
+        return self.arrivals.judge(self._tables, self.lifecycle, now, self._led_at, self._generation)
 
     # --- campaigns ----------------------------------------------------------------------------------------------------
     def campaigns_due(self) -> Search | None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.clickhouse.query import Ask
 from pipeline.clickhouse.row_versions import quoted
+from pipeline.processors.alerts.condition import NO_ANSWER, NO_EVENT
 from pipeline.processors.alerts.counts import LANGUAGE
 from pipeline.processors.alerts.rule_types import (
     AnyRule,
@@ -66,8 +67,18 @@ def summary(condition: Condition) -> str:
     if isinstance(rule, CampaignRule):
         return f"{scope}: the same text from {_number(condition.observed)} accounts within {length(rule.window)}"
     if isinstance(rule, NoDataRule):
-        return f"{scope}: nothing since {condition.start:%Y-%m-%d %H:%M} UTC"
+        return f"{scope}: {_no_data(condition)}"
     assert_never(rule)
+
+
+def _no_data(condition: Condition) -> str:
+    since, expected = f"since {condition.start:%Y-%m-%d %H:%M} UTC", condition.expected
+    if condition.measure == NO_ANSWER:
+        return f"no answer {since}; it is asked every {length(timedelta(minutes=expected or 1))}"
+    if condition.measure == NO_EVENT:
+        usual = "" if expected is None else f"; at this hour the longest gap was {length(timedelta(minutes=expected))}"
+        return f"it answers, but no event {since}{usual}"
+    return f"nothing {since}"
 
 
 def event_summary(rule: EventRule, candidate: Candidate) -> str:
@@ -87,6 +98,8 @@ def _number(value: float) -> str:
 
 def length(window: timedelta) -> str:
     """`15 minutes`, `4 h`."""
+    if window < timedelta(minutes=1):
+        return f"{window.total_seconds():.0f} s"
     minutes = int(window.total_seconds()) // 60
     return f"{minutes} minute{'s' if minutes > 1 else ''}" if minutes % 60 else f"{minutes // 60} h"
 

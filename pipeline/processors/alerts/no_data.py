@@ -17,6 +17,8 @@ from pipeline.processors.alerts.condition import Condition
 from pipeline.processors.alerts.lifecycle import Lifecycle
 from pipeline.processors.alerts.minutes import MINUTE_S, floor
 from pipeline.processors.alerts.rule_types import NoDataRule
+from pipeline.processors.alerts.source_life import SourceLife
+from pipeline.processors.alerts.store import AlertStore
 from pipeline.processors.alerts.touched import SWEEP_EVERY
 from schemas.alerts import Alert, Scope
 
@@ -29,6 +31,7 @@ LOOKS = 3
 """An outage of ClickHouse delays the rows of batches in flight, which keep the time of before: they land within LOOKS - 1 looks
 after the one that saw its end."""
 NOT_MISSED = "not missed any more"
+NO_LISTENERS = SourceLife()
 SOURCES = {"platform": "toString(platform)", "source": "toString(source_name)", "brand": "toString(arrayJoin(brands))"}
 MOST_NAMES = {"platform": 1_000, "source": 1_000, "brand": 10_000}
 """Events decide how many names there are, and each could raise an alert. Of names that no rule lists, those with most events
@@ -53,6 +56,7 @@ class LastArrivals:
         self._full = frozenset[str]()
         """Kinds of names of which some were left out at the last look."""
         self._looks: deque[datetime] = deque(maxlen=LOOKS)
+        self.life = SourceLife()
 
     def reset(self) -> None:
         """Forgets all; `read` asks for all that rules may miss."""
@@ -60,6 +64,16 @@ class LastArrivals:
         self._events.clear()
         self._newest.clear()
         self._looks.clear()
+        self.life.reset()
+
+    def judge(self, tables: AlertStore, lifecycle: Lifecycle, now: datetime, led_at: datetime, generation: int) -> list[Alert]:
+        """One look at the rules of `lifecycle`; this process leads since `led_at`."""
+        rules = [rule for rule in lifecycle.config.rules if isinstance(rule, NoDataRule)]
+        self.read(tables.ask, rules, now)
+        changes = judge_sources(lifecycle, rules, self.at, now, self.may_miss(led_at, now), self.life)
+        if rows := self.life.gaps.changed():
+            tables.write_arrivals(rows, generation)
+        return changes
 
     def read(self, query: Query, rules: Sequence[NoDataRule], now: datetime) -> None:
         """Asks for the arrivals since those of the last looks, of the kinds of sources that the rules are about.
@@ -68,6 +82,8 @@ class LastArrivals:
         """
         since = self._looks[0] - OVERLAP if self._looks else now - 2 * WEEK
         news = self._looks[-1] if self._looks else since
+        if any(rule.of == "source" for rule in rules):
+            self.life.read(query, since, now)
         for of in {rule.of for rule in rules}:
             rows = query(
                 f"SELECT {SOURCES[of]} AS name, maxIf(ingested_at, ingested_at <= '{now:%Y-%m-%d %H:%M:%S}') AS last, "
@@ -81,7 +97,8 @@ class LastArrivals:
                 self._newest[of, name] = newest
                 self.at[of, name] = max(came, self.at.get((of, name), came))
                 self._events[of, name] = self._events.get((of, name), 0) + events
-            self._make_room(of, {name for rule in rules if rule.of == of for name in rule.names})
+            listed = {name for rule in rules if rule.of == of for name in rule.names}
+            self._make_room(of, listed.union(self.life.sources if of == "source" else ()))
         # Rows have the workers' clock: what has come says how late it is there.
         self._looks.append(max(min(now, max(self.at.values(), default=since)), now - AHEAD))
         # No rule asks for longer: a source that sent nothing since is not missed any more.
@@ -107,22 +124,35 @@ class LastArrivals:
 
 
 def judge_sources(
-    lifecycle: Lifecycle, rules: Sequence[NoDataRule], last: Mapping[Named, datetime], now: datetime, begins: bool = True
+    lifecycle: Lifecycle,
+    rules: Sequence[NoDataRule],
+    last: Mapping[Named, datetime],
+    now: datetime,
+    begins: bool = True,
+    life: SourceLife = NO_LISTENERS,
 ) -> list[Alert]:
     """Compares the times of the last arrivals with the rules; `begins`: an alert may begin. A source that sent nothing for
-    `after` and a week more, or that its rule does not name any more, is not missed any more: its alert resolves."""
+    `after` and a week more, or that its rule does not name any more, is not missed any more: its alert resolves. Those that a
+    listener runs are judged by `life`."""
     changes, missed, open_ = [], set[Subject](), {subject_of(alert) for alert in lifecycle.open}
     for rule in rules:
-        for (of, name), came in last.items():
-            if of != rule.of or not name or now - came > WEEK + rule.after or (rule.names and name not in rule.names):
+        if rule.of == "source" and life.sources:
+            came = {name: at for (of, name), at in last.items() if of == "source"}
+            more, expected = life.judge(lifecycle, rule, came, now, begins)
+            changes += more
+            missed |= {(rule.name, Scope(source=name)) for name in expected}
+        for (of, name), at in last.items():
+            if of != rule.of or not name or now - at > WEEK + rule.after or (rule.names and name not in rule.names):
+                continue
+            if of == "source" and name in life.sources:
                 continue
             scope = Scope(**{of: name})
             missed.add((rule.name, scope))
-            if now - came < rule.after:
+            if now - at < rule.after:
                 changes += lifecycle.not_met(rule.name, scope, now)
             elif begins or (rule.name, scope) in open_:
-                missing = (now - came).total_seconds() / MINUTE_S
-                condition = Condition(rule, scope, floor(came), floor(now), rule.severity, missing, "minutes")
+                missing = (now - at).total_seconds() / MINUTE_S
+                condition = Condition(rule, scope, floor(at), floor(now), rule.severity, missing, "minutes")
                 changes += lifecycle.met(condition, now)
     names = {rule.name for rule in rules}
     gone = [alert for alert in lifecycle.open if alert.is_no_data and alert.rule in names and subject_of(alert) not in missed]

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pipeline.config.document import StrictModel
 from pipeline.config.fields import Duration, Name
-from pipeline.config.zone import Zone
+from pipeline.config.zone import UTC, Zone
 from pipeline.processors.alerts.minutes import STEP_S
 from pipeline.processors.alerts.receiver import Escalation
 from pipeline.processors.alerts.rule_fields import Dimension, Language, Platform, Text, Window, Word, by_language
@@ -168,13 +168,17 @@ class CampaignRule(Mentioning):
 
 
 class NoDataRule(Rule):
-    """No event for so long from a platform, from a source or about a brand that had one within the week before."""
+    """No event for so long from a platform, from a source or about a brand that had one within the week before. Of a source
+    that a listener runs: no answer, or no event for longer than is usual at this hour of the week."""
 
     type: Literal["no_data"]
     of: Literal["platform", "source", "brand"] = "platform"
     names: tuple[Text, ...] = ()
     """Which ones; none given: all with an event within the week before."""
     after: Duration = timedelta(hours=1)
+    """Of a source that a listener runs: until two weeks of it are known (source_life.py)."""
+    zone: Zone = UTC
+    """By whose clock the hours of such a source's week are the same."""
     severity: int = Field(4, ge=1, le=10)
     resolve: ClassVar[timedelta] = timedelta(0)
     """No key: the alert resolves with the first event."""
@@ -184,6 +188,12 @@ class NoDataRule(Rule):
         for name in self.names if self.of == "platform" else ():
             if not re.fullmatch(events.PLATFORM_PATTERN, name):
                 raise ValueError(f"names: {name!r} is no platform's name: a small letter, then a-z 0-9 _ . -")
+        return self
+
+    @model_validator(mode="after")
+    def _zone_of_sources(self) -> NoDataRule:
+        if "zone" in self.model_fields_set and self.of != "source":
+            raise ValueError(f"zone: it is for of: source; how long a {self.of} may be quiet is the same at each hour")
         return self
 
     @field_validator("after")

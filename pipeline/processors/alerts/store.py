@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 import polars as pl
 
 from pipeline.processors.alerts.silences import Silence
+from pipeline.processors.alerts.usual_gaps import Row
 from schemas.alerts import Alert, Member
 from schemas.signals import Candidate
 
@@ -75,6 +76,10 @@ class AlertStore(Protocol):
 
     def write_late_days(self, days: Sequence[LateDay], now: datetime, generation: int) -> None:
         """Stores the newest state of these days. Idempotent."""
+        ...
+
+    def write_arrivals(self, rows: Sequence[Row], generation: int) -> None:
+        """Stores in which minutes something came of sources. Idempotent."""
         ...
 
     def keep_watermark(self, at: datetime, now: datetime, generation: int) -> None:

@@ -17,6 +17,7 @@ from pipeline.clickhouse.row_versions import COLUMNS_SQL, insert_versions, minut
 from pipeline.config.settings import Settings
 from pipeline.fence import Fence
 from pipeline.monitoring.health import Vitals
+from pipeline.processors.alerts.condition import NO_EVENT
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.lifecycle import Lifecycle
 from pipeline.processors.alerts.no_data import LastArrivals, judge_sources
@@ -157,6 +158,37 @@ def test_invented_names_raise_no_alert_each(caplog: pytest.LogCaptureFixture) ->
     assert left_out == [19_002, 501, 0] and caplog.text.count("more than 1000 names of type platform") == 1
     alerts = judge_sources(Lifecycle(Alerts(rules=tuple(rules))), rules, arrivals.at, NOON + 2 * HOUR)
     assert len(alerts) == 1_002, "the listed one by both rules"
+
+
+def test_what_is_usual_of_a_listeners_source_is_kept_over_a_restart_and_outlives_the_rows(bench: Bench) -> None:
+    """Three weeks of a post every twenty minutes are in table interactions at the first start; then only in source_arrivals,
+    whose rows of long ago go: hence today."""
+    noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+    health = ("feed", "rss", "running", "", None, noon, noon, None, 0, 0, {}, None, "host:1", noon, 60.0)
+    bench.client.insert("source_health", [health])
+    every = range(0, 21 * 24 * 60, 20)
+    rows = [(key, noon - minute * MINUTE, *[noon - minute * MINUTE] * 2, "feed") for key, minute in enumerate(every)]
+    columns = ["event_key", "created_at", "occurred_at", "ingested_at", "source_name"]
+    bench.client.insert("interactions", rows, column_names=columns)
+    rules = config(of="source", after="7d")
+    bench.start(noon, rules)
+    assert bench.changes(noon + MINUTE) == []
+    kept = "SELECT uniqExact(hour), sum(bitCount(minutes)) FROM source_arrivals FINAL WHERE excused = 0"
+    assert bench.client.query(kept).result_rows == [(505, 1512)]
+    bench.client.command("TRUNCATE TABLE interactions")
+    bench.start(noon + 2 * MINUTE, rules)
+    for minute in range(2, 82):
+        at = noon + minute * MINUTE
+        bench.client.insert("source_health", [(*health[:6], at, *health[7:13], at, 60.0)])
+        bench.changes(at)
+        if minute == 80:
+            (alert,) = bench.evaluator.lifecycle.open
+            assert (alert.measure, alert.raised_at, alert.since, alert.expected) == (NO_EVENT, at, noon, 20)
+        elif minute < 80:
+            assert bench.evaluator.lifecycle.open == [], minute
+    bench.client.insert("source_health", [("feed", "rss", "gone", *health[3:13], noon + 82 * MINUTE, 60.0)])
+    bench.evaluator.tick(noon + 83 * MINUTE)
+    assert bench.evaluator.lifecycle.open == []
 
 
 # --- not missed any more ----------------------------------------------------------------------------------------------
