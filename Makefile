@@ -9,8 +9,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: console-pictures console-docs run test test-fast test-rest coverage test-models lint faults bench bench-check bench-gpu train-sentiment board docs lock clean
 
-# LIVE=coffee,pizza follows these words on Bluesky.
-run: .venv/run.stamp ; @$(BIN)/earshot up $(if $(LIVE),--live "$(LIVE)")
+# LIVE=coffee,pizza follows these words on Bluesky; SOURCES=sources.yaml listens to the sources of this file.
+run: .venv/run.stamp ; @$(if $(SOURCES),EARSHOT_SOURCES="$(SOURCES)" )$(BIN)/earshot up $(if $(SOURCES),--no-sample) $(if $(LIVE),--live "$(LIVE)")
 
 # Tests run in this many processes, each with servers of its own: they mostly wait. 0: in one, as pytest does by itself.
 PROCESSES ?= 3

@@ -5,7 +5,6 @@ A part is between `<!-- made: NAME -->` and `<!-- end -->`.
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
 from datetime import timedelta
@@ -17,8 +16,9 @@ from typing import Annotated, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from pipeline.listen.known_sources import MODELS, said_of
 from pipeline.listen.source import Source
-from pipeline.listen.sources_file import AnySource, OAuth
+from pipeline.listen.sources_file import OAuth
 
 PAGE = Path(__file__).parent.parent / "docs" / "sources.md"
 _PART = re.compile(r"(<!-- made: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -30,10 +30,6 @@ KINDS: dict[object, str] = {
     Path: "path",
     timedelta: "time, as 30s, 5m, 2h, 7d",
 }
-MODELS: dict[str, type[BaseModel]] = {
-    get_args(model.model_fields["platform"].annotation)[0]: model for model in get_args(get_args(AnySource)[0])
-}
-"""By platform."""
 
 
 def sources_page(page: str) -> str:
@@ -51,7 +47,7 @@ def _made(name: str) -> str:
 
 def keys(model: type[BaseModel]) -> str:
     """A table of the keys; of a platform, those that it has beside the keys of every source."""
-    said = _docstrings(model)
+    said = said_of(model)
     rows = ["| key | type | default | |\n|---|---|---|---|\n"]
     for key, field in model.model_fields.items():
         if key == "platform" or (model not in (Source, OAuth) and key in Source.model_fields and key not in said):
@@ -64,23 +60,6 @@ def mapped(platform: str) -> str:
     """What follows the first line of the mapper's docstring."""
     says = inspect.cleandoc(import_module(f"pipeline.sources.platforms.{platform}").__doc__ or "")
     return says[says.index("\n| ") + 1 :].strip() + "\n"
-
-
-def _docstrings(model: type[BaseModel]) -> dict[str, str]:
-    """Of the fields that the class itself names; blank where it says nothing."""
-    file = import_module(model.__module__)
-    (found,) = (
-        node for node in ast.parse(inspect.getsource(file)).body
-        if isinstance(node, ast.ClassDef) and node.name == model.__name__
-    )  # fmt: skip
-    said, last = dict[str, str](), ""
-    for node in found.body:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            last = node.target.id
-            said[last] = ""
-        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and last:
-            said[last] = " ".join(str(node.value.value).split())
-    return said
 
 
 def _kind(annotation: object) -> str:

@@ -1,4 +1,4 @@
-"""`earshot source`: how sources are, one tried, paused, resumed."""
+"""`earshot source`: how sources are, one added, tried, paused, resumed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from pipeline.cli.alert_commands import Json, print_object
 from pipeline.cli.on_record import on_record
 from pipeline.cli.options import load_settings
+from pipeline.cli.source_add import add, show_trial
 from pipeline.errors import EarshotError
 
 if TYPE_CHECKING:
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
     from pipeline.maintenance.status import Status
     from schemas.untyped import JsonObject
 
-app = typer.Typer(help="Sources: list, show, check, pause, resume.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Sources: list, show, add, check, pause, resume.", no_args_is_help=True, rich_markup_mode=None)
+app.command(
+    epilog="Example:  earshot source add --platform rss --name our-blog --url https://blog.example.com",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(add)
 
 Name = Annotated[str, typer.Argument(help="Its name in sources.yaml.")]
 
@@ -103,28 +108,9 @@ def check(context: typer.Context, name: Name) -> None:
     Exit codes: 0 it answers, 1 it does not (the reason is printed), or no such source, 2 wrong settings or sources.yaml.
     """
     settings = load_settings(context)
-    import asyncio
-
-    import orjson
-
-    from pipeline.cli.terminal import printable, write
     from pipeline.listen import status
-    from pipeline.listen.states import SourceError
 
-    source = status.source_named(settings, name)
-    try:
-        trial = asyncio.run(status.check(settings, source))
-    except SourceError as error:
-        raise EarshotError(f"source {name}: {error.state}: {error}") from None
-    typer.echo(printable(trial.found))
-    if trial.event is not None:
-        write([orjson.dumps(trial.event, None, orjson.OPT_INDENT_2), b"\n"])
-        if trial.dropped:
-            brands = settings.brands or "the sample: setting brands names no file"
-            typer.echo(f"keep: mentions drops this event, as it mentions no brand of {brands}")
-    else:
-        left_out = f"; {trial.left_out:,} parts of it are not mapped" if trial.left_out else ""
-        typer.echo(f"no event: its first answer has none, or none came within {status.PAGE_S:.0f} s{left_out}")
+    show_trial(settings, status.source_named(settings, name))
 
 
 @app.command(epilog="Example:  earshot source pause our-blog")

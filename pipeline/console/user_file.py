@@ -5,13 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 from pydantic import ValidationError
 
 from pipeline.config.document import first_problem, parse
+from pipeline.config.replaced import replace_file
 from pipeline.console.people import HASHER, LONGEST_PASSWORD, SHORTEST_PASSWORD, User, Users
 from pipeline.errors import SettingsError
 
@@ -36,7 +37,7 @@ def add_user(path: Path, name: str, roles: Sequence[str], ask: Callable[[], str]
         text, before = _read(path)
         _check_case(name, before)
         after = (*(each for each in before if each.name != name), user)
-        _write(path, _appended(text, user, Users(users=after), path) or _HEAD + "".join(map(_block, after)))
+        replace_file(path, _appended(text, user, Users(users=after), path) or _HEAD + "".join(map(_block, after)))
     return len(after) == len(before)
 
 
@@ -97,29 +98,3 @@ def _appended(text: str, user: User, wanted: Users, path: Path) -> str:
         return longer if parse(longer.encode(), path, Users) == wanted else ""
     except SettingsError:
         return ""
-
-
-def _write(path: Path, text: str) -> None:
-    """At once, and for good: the console never reads half a file, nor is there one after a power cut. Who owns the file keeps
-    it, if this user may give it to them; a new one is its owner's alone. A link stays one."""
-    path = path.resolve()
-    part = path.with_name(f".{path.name}.part")
-    try:
-        old = path.stat() if path.exists() else None
-        part.unlink(missing_ok=True)
-        with open(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
-            if old is not None:
-                with suppress(PermissionError):
-                    os.fchown(file.fileno(), old.st_uid, old.st_gid)
-                os.fchmod(file.fileno(), old.st_mode & 0o777)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from None

@@ -27,7 +27,7 @@ COMMANDS = [
     *("up", "worker", "migrate", "send", "replay", "generate", "query", "status", "reset", "rematch"),
     *("rescore", "reconcile", "check", "label", "control", "customers", "listen"),
     *("console", "console login", "console free", "console user add"),
-    *("source list", "source show", "source check", "source pause", "source resume"),
+    *("source list", "source show", "source add", "source check", "source pause", "source resume"),
     *("alerts tail", "alerts list", "alerts show", "alerts ack", "alerts silence", "alerts silences", "alerts test"),
     *(
         "alerts check",

@@ -122,6 +122,41 @@ def test_check_says_why_not(run: Run, feed: RssServer, sources: Path, name: str,
     assert (done.code, one_line(done)) == (1, f"earshot: source {name}: {said}")
 
 
+# --- add --------------------------------------------------------------------------------------------------------------
+def test_a_source_is_tried_and_written(run: Run, feed: RssServer, tmp_path: Path) -> None:
+    keys = ("--platform", "rss", "--url", f"{feed.url}/feed/blog", "--allow=127.0.0.1")
+    done = run("source", "add", "--name", "blog", *keys)
+    assert (done.code, done.err) == (0, "") and done.out.startswith(f"{feed.url}/feed/blog: 1 entries\n{{")
+    assert done.out.splitlines()[-2:] == [
+        "sources.yaml: blog is written. A listener that runs takes it within seconds",
+        "setting sources names no file: make run SOURCES=sources.yaml, or EARSHOT_SOURCES=sources.yaml",
+    ]
+    written = (tmp_path / "sources.yaml").read_text()
+    assert written == f'sources:\n  - {{name: blog, platform: rss, url: "{feed.url}/feed/blog", allow: ["127.0.0.1"]}}\n'
+    feed.faults.plan = ["500"]
+    done = run("source", "add", "--name", "news", *keys)
+    assert (done.code, one_line(done)) == (1, "earshot: source news: failing: status 500")
+    assert (tmp_path / "sources.yaml").read_text() == written
+    done = run(
+        "source", "add", "--untried", "--name", "acme", "--platform", "twitter", "--query", "acme", "--token-env", "NOT_SET"
+    )
+    assert done.code == 0 and (tmp_path / "sources.yaml").read_text().endswith("query: acme, token_env: NOT_SET}\n")
+    done = run("source", "add", "--name", "news", "--platform", "rss", "--url")
+    assert (done.code, one_line(done)) == (2, "earshot: --url: write them as --url https://blog.example.com")
+
+
+def test_what_a_source_needs_is_asked(run: Run, tmp_path: Path) -> None:
+    done = run("source", "add", "--untried", stdin="youtub\nyoutube\nour-channel\nUCabcdefghijklmnopqrstuv\nYOUTUBE_KEY\n")
+    assert (
+        "there is no youtub, did you mean 'youtube'?" in done.err
+        and "channel (Whose videos' comments are heard.): " in done.out
+    )
+    entry = "{name: our-channel, platform: youtube, channel: UCabcdefghijklmnopqrstuv, token_env: YOUTUBE_KEY}"
+    assert done.code == 0 and (tmp_path / "sources.yaml").read_text() == f"sources:\n  - {entry}\n"
+    done = run("source", "add", "--untried", "--name", "x", stdin="twitter\nacme\nAAAAs3cret-of-the-app\n")
+    assert done.code == 2 and "never the token itself" in done.err and "s3cret" not in done.err + done.out
+
+
 def test_status_says_that_no_listener_answers(run: Run, sources: Path) -> None:
     done = run("status")
     assert done.code == 1

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from deploy import queries_reference, reference, sources_reference
+from pipeline.listen.known_sources import MODELS
 from pipeline.queries.named import IN_STEPS
 from schemas.queries import named_queries
 from tests.cli.test_main import COMMANDS
@@ -27,8 +28,8 @@ def test_the_page_of_sources_is_current_and_has_all_platforms() -> None:
     assert page.split() == sources_reference.sources_page(page).split(), "run make docs"
     parts = re.findall(r"<!-- made: (\S+) -->", page)
     mapped = {each.partition(":")[2] for each in parts if each.startswith("mapped:")}
-    assert set(parts) >= {"keys", *(f"keys:{platform}" for platform in sources_reference.MODELS)}
-    assert mapped >= {*sources_reference.MODELS} - {"email"}, "e-mail has its own table"
+    assert set(parts) >= {"keys", *(f"keys:{platform}" for platform in MODELS)}
+    assert mapped >= {*MODELS} - {"email"}, "e-mail has its own table"
 
 
 def test_the_page_of_queries_is_current_and_has_each_of_them() -> None:
