@@ -17,6 +17,7 @@ from pipeline.http.answer import Answer, NotAccepted
 from pipeline.http.failures import NotPublic, OutgoingError
 from pipeline.http.lasting import Lines, Socket
 from pipeline.http.outgoing import Limits, Outgoing
+from pipeline.listen.shares import Shares
 from pipeline.listen.spending import Spending
 from pipeline.listen.states import Failed, NoCredentials, SourceError, Waiting
 from pipeline.listen.timer import Timer
@@ -44,6 +45,8 @@ class Limit:
     why: str = ""
     left: float | None = None
     """Requests left in this window, by the platform's headers; None: it names none."""
+    shares: Shares = field(default_factory=Shares)
+    """Of its sources in this window."""
 
     def check(self, now: float) -> None:
         """Raises Waiting while the platform asks to wait."""
@@ -135,6 +138,7 @@ class Api:
     @contextmanager
     def _failures(self) -> Iterator[None]:
         self.limit.check(self.timer.now())
+        self.limit.shares.ask(self.source, self.timer.now(), is_past=self.is_past)
         try:
             yield
         except NotAccepted as error:
@@ -149,8 +153,10 @@ class Api:
         self.limit.left = left if left is not None else self.limit.left
         if left is not None:
             source_metrics.BUDGET.labels(self.source).set(left)
-        if left is not None and left < 1 and (reset := self._reset(answer)):
-            self._wait("its rate limit is used up", reset)
+        if left is not None and (reset := self._reset(answer)):
+            self.limit.shares.note(left, self.timer.now() + reset, self.timer.now())
+            if left < 1:
+                self._wait("its rate limit is used up", reset)
 
     def _wait(self, why: str, seconds: float) -> None:
         until = self.timer.now() + min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, seconds))

@@ -39,6 +39,7 @@ from pipeline.listen.record import Record
 from pipeline.listen.rest import Access
 from pipeline.listen.runner import Means, Runner
 from pipeline.listen.sender import Sender
+from pipeline.listen.shares import weights_of
 from pipeline.listen.sources_file import AnySource, Sources, parse_sources
 from pipeline.listen.spending import Spending
 from pipeline.listen.tables import PATIENCE_S, UNSEEN, Health, Tables, unheard
@@ -226,12 +227,11 @@ class Listen:
 
     def _driver(self, source: AnySource, spending: Spending, is_past: bool) -> Driver:
         token = self._token(source)
-        limit = self._limits.setdefault(source.credential, Limit())
-        allow = Allowed.of(source.allow)
-        api = Api(self._client, source.name, self._timer, limit, allow, spending=spending, is_past=is_past)
-        shared = self._shared.setdefault(source.credential, {})
+        limit, shared = self._limits.setdefault(source.credential, Limit()), self._shared.setdefault(source.credential, {})
+        api = Api(self._client, source.name, self._timer, limit, Allowed.of(source.allow), spending=spending, is_past=is_past)
         alike = self._file.value.by_credential.get(source.credential, ())
-        beside = frozenset(each.name for each in alike if not self._is_paused(each))
+        limit.shares.weights = weights_of(runs := [each for each in alike if not self._is_paused(each)])
+        beside = frozenset(each.name for each in runs)
         reach = Reach(api, token, self._timer, self._feeds, shared, beside, lambda: self._file.value.sources, self._environ)
         return make_driver(source, reach)
 

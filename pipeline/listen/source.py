@@ -65,6 +65,10 @@ class Source(StrictModel):
     """The file that holds it, in place of token_env; a relative path starts from the folder of sources.yaml. It is read again
     for each poll and connection."""
 
+    budget: float | None = Field(None, gt=0, le=1_000, json_schema_extra=also("weight", "share", "quota"))
+    """Its weight in the rate limit of its credential, where several sources share it: 1 if another one alone names its own.
+    Where none does, each takes what it needs."""
+
     @field_validator("every")
     @classmethod
     def _some_rest(cls, every: timedelta) -> timedelta:

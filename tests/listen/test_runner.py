@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
@@ -22,6 +23,8 @@ from pipeline.listen.record import Record
 from pipeline.listen.rest import Access
 from pipeline.listen.runner import Means, Runner
 from pipeline.listen.sender import Sender
+from pipeline.listen.source import Cost
+from pipeline.listen.spending import Spending
 from pipeline.listen.tables import Tables
 from pipeline.listen.timer import Timer
 from pipeline.monitoring.health import Vitals
@@ -84,6 +87,20 @@ class Streams(Polls):
             await asyncio.sleep(0.05)
 
 
+class Bills(Polls):
+    """Each poll gives three items that cost one dollar each."""
+
+    def __init__(self, timer: SetBack, spending: Spending) -> None:
+        super().__init__(timer, [])
+        self.polls, self._spending = 0, spending
+
+    async def pages(self, cursor: JsonObject) -> AsyncGenerator[Page, None]:
+        with self._spending.room(3, 3):
+            self.polls += 1
+            self._spending.paid([f"{self.polls} {number}" for number in range(3)])
+        yield Page([f"text {self.polls}"], {"number": self.polls})
+
+
 began, others_went_on, was_waited_for = threading.Event(), threading.Event(), list[bool]()
 
 
@@ -99,12 +116,19 @@ def away() -> Client:
     raise UnreachableError("no ClickHouse in this test")
 
 
-async def ran(settings: Settings, record: Record, timer: SetBack, driver: Polls, done: Callable[[Runner], bool]) -> Runner:
+async def ran(
+    settings: Settings,
+    record: Record,
+    timer: SetBack,
+    driver: Polls,
+    done: Callable[[Runner], bool],
+    spending: Spending | None = None,
+) -> Runner:
     """A runner, after it has run until it is done."""
     await asyncio.to_thread(migrate_topics, settings.kafka)
     sender, tables = Sender(settings.kafka, Vitals()), Tables(away)
     means = Means(sender, tables, timer, Mentioning(load_brands(SAMPLE_BRANDS)), settings.kafka.partitions)
-    access = Access(lambda: driver, lambda: SecretStr(""))
+    access = Access(lambda: driver, lambda: SecretStr(""), spending=spending)
     runner = Runner(SOURCE, record, access, observe, means)
     task = asyncio.create_task(runner.run())
     try:
@@ -145,6 +169,24 @@ async def test_after_an_owner_whose_clock_was_ahead_its_changes_do_not_hide_the_
     left = replace(FIRST, epoch=2, at=ahead)
     runner = await ran(settings, left, timer, Polls(timer, ["It leaks"]), lambda _: len(timer.waits) > 0)
     assert runner.record.at > ahead + 60_000, "the last owner may have sent changes for one poll after its last record"
+
+
+async def test_a_months_sum_that_is_spent_is_in_the_record_and_the_state_says_until_when(settings: Settings) -> None:
+    timer, cost = SetBack(0.0), Cost("USD", 1.0, 7.0)
+    timer.ahead = datetime(2026, 11, 20, tzinfo=UTC).timestamp() - timer.now()
+    record = FIRST
+    for epoch, polls in ((2, 2), (3, 0)):
+        spending = Spending(timer, cost, record.cursor.get("spent"))
+        bills = Bills(timer, spending)
+        runner = await ran(settings, record, timer, bills, lambda found: found.health.state == "waiting", spending)
+        assert bills.polls == polls and (health := runner.health).reason == "its budget for November is spent"
+        assert health.until is not None and abs(health.until - datetime(2026, 12, 1, tzinfo=UTC)) < timedelta(minutes=1)
+        assert runner.record.cursor["spent"]["months"] == {"2026-11": 6}
+        record = replace(runner.record, epoch=epoch, number=0)
+    timer.ahead += 12 * 86_400
+    bills = Bills(timer, spending)
+    await ran(settings, record, timer, bills, lambda found: found.health.state == "waiting", spending)
+    assert bills.polls == 2 and spending.dump()["spent"]["months"] == {"2026-11": 6, "2026-12": 6}
 
 
 async def test_a_page_that_takes_long_to_map_keeps_the_loop_from_nobody(settings: Settings) -> None:

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from pipeline.listen.drivers.twitter_times import id_at
 from pipeline.listen.record import Record, read
+from pipeline.listen.shares import weights_of
 from pipeline.listen.source import Cost
 from pipeline.listen.spending import MOST_IDS, Spending
 from pipeline.listen.states import Spent, Waiting
@@ -221,3 +222,32 @@ def test_of_three_requests_left_three_are_made(server: Rationed) -> None:
     server.left = 450
     heard.poll()
     assert heard.operations == {"create": 500}
+
+
+def test_sources_share_a_limit_by_weight(server: Rationed) -> None:
+    cups, more = polls(server, budget=2), polls(server, name="more")
+    assert weights_of([more.source]) == {}
+    cups.limit.shares.weights = weights_of([cups.source, more.source])
+    assert cups.limit.shares.weights == {"a": 2.0, "more": 1.0}
+    more.limit, server.left = cups.limit, 7
+    more.cursors["live"] = {"since": id_at(time.time() + 3_600)}
+    more.poll()
+    assert server.requests[RECENT] == 1 and server.left == 6, "from now on both know what is left"
+    waits = refused(cups)
+    assert str(waits) == "its share of the rate limit is used up" and server.requests[RECENT] == 1 + 4
+    cups.timer.ahead -= 60
+    assert refused(cups).until == waits.until and server.requests[RECENT] == 1 + 4
+    more.cursors["live"] = {"since": id_at(time.time() - 86_400)}
+    assert str(refused(more)) == "its rate limit is used up" and server.requests[RECENT] == 1 + 4 + 2
+    cups.timer.ahead += 60
+    server.left = 450
+    cups.poll()
+    assert cups.operations == {"create": 500}
+
+
+def test_a_back_fill_takes_half_of_a_window(server: Rationed) -> None:
+    heard = polls(server)
+    server.left = 5
+    with pytest.raises(Waiting, match="what is left of its rate limit is for what comes live"):
+        heard.backfill(time.time() - 86_400)
+    assert server.requests[RECENT] == 4, "left are 4, 3, 2, and 1"
