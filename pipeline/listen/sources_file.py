@@ -51,6 +51,12 @@ class Twitter(Source):
     """US dollars that X bills for a post."""
     server: Url = "https://api.x.com"
 
+    @model_validator(mode="after")
+    def _some_posts(self) -> Self:
+        if self.spend is not None and self.spend < 10 * self.price:
+            raise ValueError(f"spend: X gives ten posts at least, which cost {10 * self.price:g}")
+        return self
+
     @property
     def cost(self) -> Cost:
         """Of the posts that X delivers."""

@@ -48,6 +48,11 @@ sources:
     [
         (RSS + ", evry: 5m}", "sources.0 (blog): evry: unknown key, did you mean 'every'?"),
         (RSS + ", every: soon}", "sources.0 (blog): every: 'soon' is no duration: it should look like 90s, 10m, 4h or 1d"),
+        (
+            "sources:\n- {name: a, platform: twitter, query: b, spend: 0.04}",
+            "spend: X gives ten posts at least, which cost 0.05",
+        ),
+        (RSS + ", budget: 0}", "sources.0 (blog): budget: "),
         (RSS + ", every: 2d}", "sources.0 (blog): every: it is 1 second to 1 day"),
         (RSS + "}\n- {name: blog, platform: bluesky}", "sources.0 and sources.1 are both named blog"),
         (RSS + ", token_env: A, token_file: b}", "token_env and token_file: name one of them"),
