@@ -15,8 +15,7 @@ function local(root) {
 
 // A line that a screen reader says, too; it goes by itself.
 function notice(text) {
-  const line = document.createElement("p");
-  line.textContent = text;
+  const line = Object.assign(document.createElement("p"), { textContent: text });
   document.getElementById("notices").replaceChildren(line);
   setTimeout(() => line.remove(), 10000);
 }
@@ -45,8 +44,7 @@ document.addEventListener("click", (event) => {
 
 // The session ended while somebody typed: sent as a plain form, what was typed is kept and shown again.
 document.addEventListener("htmx:responseError", (event) => {
-  const status = event.detail.xhr.status, source = event.detail.elt;
-  const form = source instanceof HTMLFormElement ? source : source.closest("form");
+  const status = event.detail.xhr.status, form = event.detail.elt.closest("form");
   if ((status === 401 || status === 403) && form && form.method === "post") {
     form.removeAttribute("hx-post");
     HTMLFormElement.prototype.submit.call(form);

@@ -55,8 +55,7 @@
   document.addEventListener("htmx:sseBeforeMessage", (event) => {
     if (event.target.id !== "changes") return;
     event.preventDefault();
-    const holder = document.createElement("template");
-    holder.innerHTML = event.detail.data;
+    const holder = Object.assign(document.createElement("template"), { innerHTML: event.detail.data });
     for (const row of [...holder.content.querySelectorAll("li")].filter(wanted)) {
       if (recent.size > 500) recent.clear();
       if ("numbers" in row.dataset && recent.has(row.id)) renew(recent.get(row.id), row);
