@@ -230,7 +230,7 @@ def _two_minutes_later(settings: Settings) -> None:
     with connect(settings) as client:
         rows = client.query("SELECT * FROM source_health FINAL").result_rows
         client.command("TRUNCATE TABLE source_health")
-        client.insert("source_health", [[*row[:-1], row[-1] - timedelta(minutes=2)] for row in rows])
+        client.insert("source_health", [[*row[:-2], row[-2] - timedelta(minutes=2), row[-1]] for row in rows])
 
 
 def _of_json(stacked: Run) -> dict[str, dict[str, Any]]:

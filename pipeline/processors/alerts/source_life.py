@@ -114,7 +114,7 @@ class SourceLife:
                 missed.add(name)  # not known yet
                 continue
             if goes_on or silent >= source.patience:
-                condition = self._no_answer(rule, source, heard_at, silent, now)
+                condition: Condition | None = self._no_answer(rule, source, heard_at, silent, now)
             else:
                 condition = self._no_event(rule, name, last, alert, now)
             if condition is None and (last is None or now - last > FORGOTTEN + rule.after):

@@ -164,7 +164,7 @@ def test_what_is_usual_of_a_listeners_source_is_kept_over_a_restart_and_outlives
     """Three weeks of a post every twenty minutes are in table interactions at the first start; then only in source_arrivals,
     whose rows of long ago go: hence today."""
     noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
-    health = ("feed", "rss", "running", "", None, noon, noon, None, 0, 0, {}, None, "host:1", noon, 60.0)
+    health: tuple[Any, ...] = ("feed", "rss", "running", "", None, noon, noon, None, 0, 0, {}, None, "host:1", noon, 60.0)
     bench.client.insert("source_health", [health])
     every = range(0, 21 * 24 * 60, 20)
     rows = [(key, noon - minute * MINUTE, *[noon - minute * MINUTE] * 2, "feed") for key, minute in enumerate(every)]
