@@ -204,9 +204,9 @@ class Listen:
         live, past = (partial(self._driver, source, spending, is_past) for is_past in (False, True))
         access = Access(live, partial(self._token, source), past, spending)
         observe, seen = mapper(source.platform), self._tables.seen.get(source.name, UNSEEN)
-        runner = Runner(source, record, access, observe, self._means, seen)
-        self._running[source.name].epoch, self._running[source.name].runner = record.epoch, runner
-        await runner.run()
+        running = self._running[source.name]
+        running.epoch, running.runner = record.epoch, Runner(source, record, access, observe, self._means, seen)
+        await running.runner.run()
 
     async def _taken(self, source: AnySource) -> Record:
         """The source's newest record, of the topic or else of the table, as this listener takes it over."""
@@ -226,14 +226,13 @@ class Listen:
         return token_of(source, self._environ, self._folder)
 
     def _driver(self, source: AnySource, spending: Spending, is_past: bool) -> Driver:
-        token = self._token(source)
         limit, shared = self._limits.setdefault(source.credential, Limit()), self._shared.setdefault(source.credential, {})
         api = Api(self._client, source.name, self._timer, limit, Allowed.of(source.allow), spending=spending, is_past=is_past)
         alike = self._file.value.by_credential.get(source.credential, ())
         limit.shares.weights = weights_of(runs := [each for each in alike if not self._is_paused(each)])
         beside = frozenset(each.name for each in runs)
-        reach = Reach(api, token, self._timer, self._feeds, shared, beside, lambda: self._file.value.sources, self._environ)
-        return make_driver(source, reach)
+        token, others = self._token(source), lambda: self._file.value.sources
+        return make_driver(source, Reach(api, token, self._timer, self._feeds, shared, beside, others, self._environ))
 
 
 def _allow_files() -> None:
