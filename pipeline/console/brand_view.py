@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from pipeline.console.brand_data import (
     Brand,
@@ -22,13 +22,15 @@ from pipeline.console.brand_data import (
     total,
 )
 from pipeline.console.charts import Chart, Line, Mark, Value
+from pipeline.console.part import Part as Had
 from pipeline.console.reads import Answer
 from pipeline.console.spans import Window
 from schemas.alerts import Alert
 
 MOST_LINES = 8
 """Of a chart; the table beside it has all."""
-BEFORE = "the time before"
+BEFORE, TONE = "the time before", "Tone, −1 to 1"
+T = TypeVar("T")
 
 
 class Figure(NamedTuple):
@@ -42,6 +44,8 @@ class Figure(NamedTuple):
     before: float | None
     change: float | None
     change_unit: str
+    failed: bool = False
+    """It could not be read."""
 
 
 class Period(NamedTuple):
@@ -66,21 +70,35 @@ class Part(NamedTuple):
 
 # --- figures ----------------------------------------------------------------------------------------------------------
 def figures(brand: Brand) -> list[Figure]:
-    """Those of the parts that could be had."""
-    found = list[Figure]()
-    if pair := brand.volume.value:
-        found += [_sum("Mentions", pair, "mentions")]
-    if pair := brand.tone.value:
-        shares = [share_of(total(each, "negative"), total(each, "labelled")) for each in (pair.now, pair.before)]
-        found += [_level("Negative", shares[0], shares[1], "%", 1, "points")]
-        found += [_level("Tone, −1 to 1", mean_score(pair.now), mean_score(pair.before), "", 2, "")]
-    if shares_ := brand.shares.value:
-        own = next((part for part in panel(shares_) if part.name == brand.name), None)
-        now, before = (own.percent, own.percent_before) if own else (None, None)
-        found += [_level("Share of voice", now, before, "%", 1, "points")]
-    if pair := brand.volume.value:
-        found += [_sum("Engagement", pair, "engagement"), _sum("Reach", pair, "reach")]
-    return found
+    """All of them; those of a part that can't be had say so."""
+    return [
+        *_of(brand.volume, ["Mentions"], _counts),
+        *_of(brand.tone, ["Negative", TONE], _tones),
+        *_of(brand.shares, ["Share of voice"], lambda shares: [_own_share(brand.name, shares)]),
+        *_of(brand.volume, ["Engagement", "Reach"], _counts),
+    ]
+
+
+def _of(part: Had[T], labels: Sequence[str], made: Callable[[T], list[Figure]]) -> list[Figure]:
+    if part.value is None:
+        return [Figure(label, None, "", 0, None, None, "", True) for label in labels]
+    return [figure for figure in made(part.value) if figure.label in labels]
+
+
+def _counts(pair: Pair) -> list[Figure]:
+    return [_sum(label, pair, label.lower()) for label in ("Mentions", "Engagement", "Reach")]
+
+
+def _tones(pair: Pair) -> list[Figure]:
+    shares = [share_of(total(each, "negative"), total(each, "labelled")) for each in (pair.now, pair.before)]
+    negative = _level("Negative", shares[0], shares[1], "%", 1, "points")
+    return [negative, _level(TONE, mean_score(pair.now), mean_score(pair.before), "", 2, "")]
+
+
+def _own_share(name: str, shares: Shares) -> Figure:
+    own = next((part for part in panel(shares) if part.name == name), None)
+    now, before = (own.percent, own.percent_before) if own else (None, None)
+    return _level("Share of voice", now, before, "%", 1, "points")
 
 
 def _sum(label: str, pair: Pair, column: str) -> Figure:

@@ -21,12 +21,12 @@ class Part(Generic[T]):
     failed: str = ""
     """Blank: there is a value."""
     since: datetime | None = None
-    """It can't be had since then, as far as this process knows."""
+    """It can't be had since then, as far as this process knows; None: it alone failed, just now."""
 
 
 async def part(work: Awaitable[T], clock: Clock = wall) -> Part[T]:
-    """What the work gives. An EarshotError of it is the reason why there is nothing; `since` of the error, else now."""
+    """What the work gives. An EarshotError of it is the reason why there is nothing; `since` as the error has it, else now."""
     try:
         return Part(await work)
     except EarshotError as error:
-        return Part(None, str(error), getattr(error, "since", None) or datetime.fromtimestamp(clock(), UTC))
+        return Part(None, str(error), getattr(error, "since", datetime.fromtimestamp(clock(), UTC)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
@@ -15,12 +17,12 @@ ROW_BYTES, VALUE_BYTES = 100, 60
 """Of Python's own objects, about."""
 _PLAIN = {
     158: "the query reads more rows than it may: ask for a shorter time or one brand",
-    202: "ClickHouse runs as many queries as it may: try again in some seconds",
     241: "the query needs more memory than it may have: ask for a shorter time or one brand",
     307: "the query reads more bytes than it may: ask for a shorter time or one brand",
     396: "the result is larger than may be: ask for fewer rows",
 }
-_TIME_OVER = 159
+_TIME_OVER, _FULL = 159, 202
+NO_PLACE = "It could not be read, as too many others ask at the same time"
 _NO_TABLE = {16, 47, 60, 81}
 _REFUSED = {164, 192, 193, 194, 497, 516}
 _OUTAGE = {210, 394, 999}
@@ -43,6 +45,10 @@ class Plain(NamedTuple):
     reason: str
     away: bool
     """The server does not answer."""
+
+
+FULL = Plain(NO_PLACE, False)
+"""The server runs as many questions as it may: it can be asked again."""
 
 
 class Limits(NamedTuple):
@@ -81,6 +87,16 @@ def took_longer(seconds: float) -> Plain:
     return Plain(f"the query took longer than {seconds:g} s and was ended: ask for a shorter time or one brand", False)
 
 
+async def why_late(client: Client | None, seconds: float, grace_s: float) -> Plain:
+    """Why an answer did not come in time: the server is asked whether it is there."""
+    if client is not None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                if await asyncio.to_thread(client.ping):
+                    return took_longer(seconds)
+    return Plain("ClickHouse does not answer", True)
+
+
 def explained(error: Exception, seconds: float) -> Plain:
     """A failure in plain words."""
     if isinstance(error, UnreachableError):
@@ -88,6 +104,8 @@ def explained(error: Exception, seconds: float) -> Plain:
     code = getattr(error, "code", None)
     if code == _TIME_OVER:
         return took_longer(seconds)
+    if code == _FULL:
+        return FULL
     if code in _PLAIN:
         return Plain(_PLAIN[code], False)
     if not isinstance(error, (ClickHouseError, OSError)):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -24,14 +23,18 @@ from pipeline.config.settings import ClickHouseSettings
 from pipeline.console.filled import Values, filled, plain
 from pipeline.console.kept import Kept
 from pipeline.console.places import Places
-from pipeline.console.reading import Limits, Plain, explained, read, took_longer
+from pipeline.console.reading import FULL, NO_PLACE, Limits, Plain, explained, read, why_late
 from pipeline.errors import EarshotError, UnknownName, UnreachableError
 from pipeline.queries.named import named, values_of
 
 AT_A_TIME, FIRST = 4, 1
 """Questions, and the place of these that page Now has for itself."""
 SECONDS = 5.0
-"""Of one question at the server, and of waiting for a free place."""
+"""Of one question at the server."""
+ROUNDS = 4
+"""How often that time a question waits for a place: a page asks eight at once, or its last ones would be refused by its own."""
+BUSY_S = (0.1, 0.2, 0.4, 0.8, 1.6, 1.6, 1.6)
+"""Longer than a question may take: pauses before a question is asked again for which ClickHouse had no place."""
 GRACE_S = 1.0
 """The server says itself that the time is over; after this nobody waits for it to."""
 AWAY_S = 1.0
@@ -49,11 +52,15 @@ T = TypeVar("T")
 
 
 class ReadFailed(EarshotError):
-    """A question has no answer; the text says why, and what to do. `since`: from when on it is so."""
+    """A question has no answer; the text says why, and what to do. `since`: from when on none has; None: others have."""
 
-    def __init__(self, reason: str, since: datetime) -> None:
+    def __init__(self, reason: str, since: datetime | None = None) -> None:
         super().__init__(reason)
         self.reason, self.since = reason, since
+
+
+class _Full(ReadFailed):
+    """ClickHouse runs as many questions of this user as it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +168,14 @@ class Reads:
             task.exception()  # perhaps nobody waits any more
 
     async def _answer(self, key: Key, what: Callable[[], _What], keep_s: float, most: int, first: bool) -> Answer:
+        for pause in BUSY_S:
+            try:
+                return await self._asked(key, what, keep_s, most, first)
+            except _Full:
+                await asyncio.sleep(pause)
+        return await self._asked(key, what, keep_s, most, first)
+
+    async def _asked(self, key: Key, what: Callable[[], _What], keep_s: float, most: int, first: bool) -> Answer:
         await self._place(first)
         sql, values, columns = what()
         asked, at, mark = self._clock(), self._now(), self.mark()
@@ -177,11 +192,11 @@ class Reads:
         if self.away_since and 0 < self._again - self._clock() <= AWAY_S:  # a clock may go back
             raise ReadFailed(self._why, self.away_since)
         try:
-            await self._places.take(first, self._seconds)
+            await self._places.take(first, ROUNDS * self._seconds)
         except TimeoutError:
             if self.away_since:
                 raise ReadFailed(self._why, self.away_since) from None
-            raise ReadFailed("as many other queries are running as may: try again in some seconds", self._now()) from None
+            raise ReadFailed(NO_PLACE) from None
 
     async def _in_place(self, first: bool, work: Callable[[], T]) -> T:
         """What the work gives, in a thread; its place is free again when the thread is."""
@@ -194,23 +209,14 @@ class Reads:
                 self.away_since = None
                 return found
         except TimeoutError:
-            late = await self._late()
+            late = await why_late(self._client, self._seconds, GRACE_S)
         except EarshotError as error:
             if not isinstance(error, UnreachableError):
                 raise
             late = explained(error, self._seconds)
         except Exception as error:  # another server's answer may break anything in the driver
             late = explained(error, self._seconds)
-        raise self._failed(*late)
-
-    async def _late(self) -> Plain:
-        """Why an answer did not come in time."""
-        if self._client is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(GRACE_S):
-                    if await asyncio.to_thread(self._client.ping):
-                        return took_longer(self._seconds)
-        return Plain("ClickHouse does not answer", True)
+        raise self._failed(late)
 
     def _left(self, loop: asyncio.AbstractEventLoop, first: bool, _: Future[T]) -> None:
         if not loop.is_closed():
@@ -222,14 +228,14 @@ class Reads:
                 self._client = clickhouse_client(self._settings, int(self._seconds + GRACE_S))
         return self._client
 
-    def _failed(self, reason: str, away: bool) -> ReadFailed:
-        now = self._now()
-        if not away:
+    def _failed(self, late: Plain) -> ReadFailed:
+        if not late.away:
             self.away_since = None  # it answers
-            return ReadFailed(reason, now)
-        self.away_since = self.away_since or now
-        self._why, self._again = reason, self._clock() + AWAY_S
-        return ReadFailed(reason, self.away_since)
+            return _Full(late.reason) if late == FULL else ReadFailed(late.reason)
+        self.away_since = self.away_since or self._now()
+        self._why, self._again = late.reason, self._clock() + AWAY_S
+        self._places.give_up()
+        return ReadFailed(late.reason, self.away_since)
 
     def _forget(self) -> None:
         """Forgets what is over, now and each time that something is, asked for or not."""

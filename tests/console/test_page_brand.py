@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import escape, unescape
+from typing import Any
 from urllib.parse import urlencode
 
 import polars as pl
@@ -16,7 +17,9 @@ from starlette.applications import Starlette
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.settings import Settings
-from pipeline.console.brand_data import brand_url
+from pipeline.console import brand_view
+from pipeline.console.brand_data import Brand, brand_url
+from pipeline.console.part import Part
 from pipeline.console.reads import Reads
 from pipeline.embedded.child import free_port
 from schemas.alerts import Scope, alert_rows
@@ -80,7 +83,7 @@ def test_its_figures_are_those_of_the_rows(client: Client, at_noon: Browser) -> 
     mine = within(mine, start, NOW + timedelta(minutes=8))
     labelled = mine.filter(mine["sentiment_label"] != "")
     page = at_noon.get("/brands/Acme?span=24h")
-    assert page.status_code == 200
+    assert page.status_code == 200 and "could not be read" not in page.text
     assert lead(page.text, "Mentions") == f"{len(mine):,}" != "0"
     negative = 100 * len(labelled.filter(sentiment_label="negative")) / len(labelled)
     assert lead(page.text, "Negative") == f"{negative:.1f}\u202f%"
@@ -253,6 +256,13 @@ def test_each_of_six_thousand_brands_can_be_reached(client: Client, at_noon: Bro
     assert '<a href="/brands/brand5998">' in at_noon.get("/brands?page=120").text
     assert at_noon.get(f"/brands?page={int(found[1]) + 1}").status_code == 404
     assert "brand4242" in at_noon.get("/brands?search=D4242").text
+
+
+def test_a_figure_that_can_not_be_had_is_there_and_says_so() -> None:
+    no: Part[Any] = Part(None, "It could not be read")
+    found = brand_view.figures(Brand("Acme", no, no, no, no, no))
+    labels = ["Mentions", "Negative", brand_view.TONE, "Share of voice", "Engagement", "Reach"]
+    assert [(each.label, each.failed) for each in found] == [(label, True) for label in labels]
 
 
 def test_without_clickhouse_it_says_since_when(at_noon: Browser, app: Starlette) -> None:
