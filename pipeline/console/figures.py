@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from pipeline.clock import Clock, wall
 from pipeline.config.settings import Settings
 from pipeline.console.latest import Latest
+from pipeline.console.part import Part, part
 from pipeline.errors import UnreachableError
 from pipeline.maintenance.processes import Process, process, urls
 from pipeline.maintenance.status import KafkaState, kafka_state
@@ -48,13 +51,19 @@ class Processes:
     def __init__(self, settings: Settings, clock: Clock = wall) -> None:
         self._settings = settings
         self._flow = Flow()
-        self._states = Latest("a process", self._ask, KEEP_S, clock=clock)
+        self._clock = clock
+        known = urls(settings)
+        threads = ThreadPoolExecutor(len(known), "health")  # each can be held by one that hangs
+        self._states = {
+            name: Latest(name, partial(process, name, url), KEEP_S, clock=clock, threads=threads) for name, url in known.items()
+        }
         self._worker = Latest("the worker", self._scrape, KEEP_S, clock=clock)
         self._kafka = Latest("Kafka", lambda: kafka_state(settings), KEEP_S, clock=clock)
 
-    async def states(self) -> list[Process]:
-        """What each says. Raises NotYet."""
-        return await self._states.get()
+    async def states(self) -> dict[str, Part[Process]]:
+        """By name: what each says, or that it does not answer."""
+        found = await asyncio.gather(*(part(each.get(), self._clock) for each in self._states.values()))
+        return dict(zip(self._states, found, strict=True))
 
     async def figures(self) -> Figures:
         """Raises NotYet while the worker does not answer."""
@@ -63,11 +72,6 @@ class Processes:
     async def kafka(self) -> KafkaState:
         """Raises NotYet while the broker does not answer."""
         return await self._kafka.get()
-
-    def _ask(self) -> list[Process]:
-        known = urls(self._settings)
-        with ThreadPoolExecutor(len(known)) as pool:
-            return list(pool.map(lambda each: process(*each), known.items()))
 
     def _scrape(self) -> Figures:
         url = urls(self._settings)["worker"] + "/metrics"

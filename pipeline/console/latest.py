@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
@@ -30,7 +31,11 @@ class Latest(Generic[T]):
     and the question goes on: the next page has its answer.
     """
 
-    def __init__(self, what: str, ask: Callable[[], T], keep_s: float, wait_s: float = WAIT_S, clock: Clock = wall) -> None:
+    def __init__(
+        self, what: str, ask: Callable[[], T], keep_s: float, wait_s: float = WAIT_S, clock: Clock = wall,
+        threads: Executor | None = None,
+    ) -> None:  # fmt: skip
+        self._threads = threads
         self._what, self._ask, self._keep_s, self._wait_s, self._clock = what, ask, keep_s, wait_s, clock
         self._asking: asyncio.Task[T] | None = None
         self._asked = 0.0
@@ -56,7 +61,7 @@ class Latest(Generic[T]):
             raise self._failed(str(error)) from None
 
     async def _one(self) -> T:
-        answer = await asyncio.to_thread(self._ask)
+        answer = await asyncio.get_running_loop().run_in_executor(self._threads, self._ask)
         self._answer, self._failing = (time.monotonic(), answer), None
         return answer
 

@@ -45,8 +45,9 @@ def urls(settings: Settings) -> dict[str, str]:
 
 
 def process(name: str, url: str) -> Process:
-    """Asks it; it waits TIMEOUT_S for each answer."""
-    return Process(name, url, ask(f"{url}/live"), ask(f"{url}/ready"))
+    """Asks it; it waits TIMEOUT_S for each answer. One that is not live is not asked whether it is ready."""
+    live = ask(f"{url}/live")
+    return Process(name, url, live, ask(f"{url}/ready") if live.ok else live)
 
 
 def ask(url: str, most: int = 2_000) -> Said:

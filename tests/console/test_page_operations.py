@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,14 +65,19 @@ def test_each_process_is_shown_in_the_words_of_its_ready(settings: Settings) -> 
     vitals = Vitals()
     vitals.hold("kafka", "no <b>broker</b> answers")
     stop = health.serve(vitals, "127.0.0.1", settings.worker.health_port)
+    frozen = socket.create_server(("127.0.0.1", settings.control.port))  # it takes requests, and answers none
     try:
         browser = Browser(app_of(settings))
         browser.log_in(settings)
         page = browser.get("/operations").text
     finally:
+        frozen.close()
         stop()
     assert "kafka: no &lt;b&gt;broker&lt;/b&gt; answers" in page and "not ready" in page
     assert page.count("not live") == 3  # control, customers, the listener
+    states = dict(re.findall(r"<dt>(\w+)</dt>\s*<dd>.*?</span> (.*)</dd>", page))
+    assert "timed out" in states["control"] or "control has not answered" in states["control"]
+    assert "refused" in states["customers"] and "broker" in states["worker"]
     assert "0 records" in page
 
 

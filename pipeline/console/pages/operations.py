@@ -19,7 +19,7 @@ async def page(request: Request) -> Response:
     """GET /operations"""
     desk: Desk = request.app.state.desk
     states, figures, kafka, sources, rejects = await asyncio.gather(
-        part(desk.processes.states(), desk.clock),
+        desk.processes.states(),
         part(desk.processes.figures(), desk.clock),
         part(desk.processes.kafka(), desk.clock),
         part(standings(desk.settings, desk.reads), desk.clock),
