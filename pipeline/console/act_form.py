@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from pipeline.api.client import NoAnswer
-from pipeline.console.desk import Desk
+from pipeline.console.desk import Desk, NotDone, target_of
+from pipeline.console.reading import AWAY
+from pipeline.console.reads import ReadFailed
 from pipeline.errors import ConflictError, EarshotError, SettingsError, UnknownName, UnreachableError
 
 COMMENT = 2_000
@@ -94,15 +96,34 @@ def show(request: Request, form: Form, problem: str = "", status: int = 200) -> 
 
 
 def refused(request: Request, form: Form, error: EarshotError) -> Response:
-    """The form again, with the reason why the act was not done."""
+    """The form again, with the reason why the act was not done, or why nobody knows."""
     kinds: list[tuple[type[EarshotError], int]] = [
-        (UnknownName, 404), (ConflictError, 409), (UnreachableError, 503), (SettingsError, 422)
+        (UnknownName, 404), (ConflictError, 409), (UnreachableError, 503), (ReadFailed, 503), (SettingsError, 422)
     ]  # fmt: skip
     status = next((status for kind, status in kinds if isinstance(error, kind)), 422)
-    unknown = (
-        " Whether it is done is not known: look at Record before you send it again." if isinstance(error, NoAnswer) else ""
-    )
-    return show(request, form, f"{error}.{unknown}" if unknown else str(error), status)
+    if isinstance(error, NoAnswer):
+        form = replace(form, links=[*form.links, ("/record", "Look at Record")])
+    return show(request, form, why(request, error), status)
+
+
+def why(request: Request, error: EarshotError) -> str:
+    """Why an act failed, and whether it is done."""
+    desk: Desk = request.app.state.desk
+    if isinstance(error, NoAnswer):
+        away = f"{AWAY}. " if desk.reads.away_since else ""
+        return f"{away}{error}. Whether it is done is not known: look at Record before you send it again."
+    return f"{error}: it was not done." if isinstance(error, NotDone | ReadFailed) else str(error)
+
+
+def broken_off(request: Request, error: EarshotError) -> Response:
+    """Of an act of which not even the form can be made: what was typed, to be sent again. Asked for as a part of a page it
+    says why there is none."""
+    typed = request.state.form
+    fields = [comment() if name == "comment" else Field(name, "", text, hidden=True) for name, text in typed.items()]
+    acts = request.method == "POST"
+    title, button = ("Not done", "Send it again") if acts else ("It can't be had now", "")
+    error = error if acts else EarshotError(str(error))
+    return refused(request, Form(title, target_of(request), button, fields), error)
 
 
 def tell(request: Request, done: Done, stay: bool = False) -> Response:

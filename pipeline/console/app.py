@@ -25,6 +25,7 @@ from starlette.routing import Route
 from pipeline import migrate
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.settings import Settings
+from pipeline.console.act_form import broken_off
 from pipeline.console.connections import Server
 from pipeline.console.desk import Desk, Entry
 from pipeline.console.door import listen
@@ -125,10 +126,13 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 async def _away(request: Request, error: Exception) -> Response:
     desk: Desk = request.app.state.desk
+    assert isinstance(error, EarshotError)
     why = f"{error}."
     if getattr(request.state, "person", None) is None:  # addresses and names of servers are nothing for strangers
         log.warning("%s %r: %s", request.method, request.scope["path"], error)
         why = "ClickHouse does not answer, or too many ask."
+    elif request.method == "POST" or request.headers.get("hx-target") == "act":
+        return broken_off(request, error)
     return desk.fail(request, 503, why, "Try it again in a minute.")
 
 

@@ -30,12 +30,14 @@ from pipeline.console.live import rows, shower, tell
 from pipeline.console.oidc.login import Oidc
 from pipeline.console.people import People
 from pipeline.console.place import Place
-from pipeline.console.reads import Reads
+from pipeline.console.reading import AWAY
+from pipeline.console.reads import ReadFailed, Reads
 from pipeline.console.roles import Person
 from pipeline.console.sessions import Sessions
 from pipeline.console.shown import FILTERS
 from pipeline.console.stream import Hub
 from pipeline.console.throttle import Throttle
+from pipeline.errors import UnreachableError
 from pipeline.monitoring.health import Vitals
 
 HERE = Path(__file__).parent
@@ -43,6 +45,10 @@ ACTS = 8
 """At a time: a control that hangs holds a thread for half a minute, a replay for minutes."""
 T = TypeVar("T")
 log = logging.getLogger("earshot.console")
+
+
+class NotDone(UnreachableError):
+    """Nothing was done."""
 
 
 class Entry(NamedTuple):
@@ -156,7 +162,13 @@ class Desk:
         return await asyncio.get_running_loop().run_in_executor(self._hashing, work)
 
     async def acting(self, work: Callable[[], T]) -> T:
-        """The result of `work`, an act that waits for others: so many at a time, in threads that logins don't need."""
+        """The result of `work`, an act that waits for others: so many at a time, in threads that logins don't need. Raises
+        NotDone while ClickHouse does not answer: a command that needs it would hang."""
+        try:
+            await self.reads.ask("SELECT 1", first=True)
+        except ReadFailed as error:
+            if error.reason.startswith(AWAY):  # else it may be the reader's trouble alone
+                raise NotDone(AWAY) from None
         return await asyncio.get_running_loop().run_in_executor(self._acts, work)
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ _PLAIN = {
     396: "the result is larger than may be: ask for fewer rows",
 }
 _TIME_OVER, _FULL = 159, 202
-NO_PLACE = "It could not be read, as too many others ask at the same time"
+AWAY, NO_PLACE = "ClickHouse does not answer", "It could not be read, as too many others ask at the same time"
 _NO_TABLE = {16, 47, 60, 81}
 _REFUSED = {164, 192, 193, 194, 497, 516}
 _OUTAGE = {210, 394, 999}
@@ -94,7 +94,7 @@ async def why_late(client: Client | None, seconds: float, grace_s: float) -> Pla
             async with asyncio.timeout(grace_s):
                 if await asyncio.to_thread(client.ping):
                     return took_longer(seconds)
-    return Plain("ClickHouse does not answer", True)
+    return Plain(AWAY, True)
 
 
 def explained(error: Exception, seconds: float) -> Plain:
@@ -112,7 +112,7 @@ def explained(error: Exception, seconds: float) -> Plain:
         return Plain(f"the answer is not ClickHouse's ({type(error).__name__})", True)
     said = reason(error)
     if code in _OUTAGE or (code is None and isinstance(error, (OperationalError, OSError))):
-        return Plain(f"ClickHouse does not answer: {said}", True)
+        return Plain(f"{AWAY}: {said}", True)
     if code in _NO_TABLE:
         return Plain(f"the tables are not those of this version: run `earshot migrate` ({said})", False)
     if code in _REFUSED:

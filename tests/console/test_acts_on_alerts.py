@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr
@@ -14,12 +15,14 @@ from pipeline.api.client import ControlClient
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.apis import ControlSettings
 from pipeline.config.settings import Settings
+from pipeline.console.reads import Reads
 from pipeline.embedded.child import free_port
 from schemas.alerts import Alert, State
 from tests.support.beside import beside
 from tests.support.console import Browser, app_of, password, users_file
 from tests.support.console_rows import an_alert, now, write_alerts
 from tests.support.control_api import CONSOLE, MemoryCommands, serving
+from tests.support.link import Link
 
 
 class Bench(NamedTuple):
@@ -180,6 +183,28 @@ def test_without_control_the_act_is_not_done_and_what_was_typed_stays(bench: Ben
     assert ines.get("/").status_code == 200
 
 
+def test_without_clickhouse_nothing_is_done_and_what_was_typed_stays(bench: Bench) -> None:
+    desk, clickhouse = bench.ines.client.app.state.desk, bench.settings.clickhouse  # type: ignore[attr-defined]
+    where, csrf = f"/alerts/{bench.alert.hex}/acknowledge?from=alert", bench.ines.csrf()
+    with Link(free_port(), urlsplit(clickhouse.url).port or 0) as link:
+        desk.reads = Reads(clickhouse.model_copy(update={"url": f"http://127.0.0.1:{link.port}"}))
+        assert bench.ines.get(where).status_code == 200
+        link.cut()
+        for path in (where, "/silence", "/test", "/cases/take"):
+            form = {"csrf": csrf, "comment": "what I typed", "brand": "a", "platform": "x", "conversation_id": "1"}
+            form |= {"rule": "anger", "minutes": "60"}
+            for htmx, status in (("", 503), ("true", 200)):
+                answer = bench.ines.post(path, form, **({"hx_request": htmx} if htmx else {}))
+                assert answer.status_code == status and f'action="{path}"' in answer.text, path
+                assert "ClickHouse does not answer" in answer.text and "it was not done." in answer.text
+                assert 'value="what I typed"' in answer.text
+        part = bench.ines.get(where, hx_request="true", hx_target="act")
+        assert part.status_code == 200 and "ClickHouse does not answer" in part.text and "<button>" not in part.text
+        assert bench.ines.act("/silences/0000000000000001/lift", {}, page="/silence").status_code == 503
+        desk.reads.close()
+    assert bench.commands.acts == []
+
+
 def test_a_control_that_dies_before_it_answers_may_have_done_it_and_the_page_says_so(bench: Bench) -> None:
     def die() -> None:
         taken, _ = control.accept()
@@ -195,6 +220,7 @@ def test_a_control_that_dies_before_it_answers_may_have_done_it_and_the_page_say
             answer = ines.act(f"/alerts/{bench.alert.hex}/acknowledge", {"comment": "what I typed"})
     assert answer.status_code == 503 and "it may have done it: look, and ask again" in answer.text
     assert "Whether it is done is not known: look at Record" in answer.text
+    assert '<a href="/record">Look at Record</a>' in answer.text
     assert "running?" not in answer.text and 'value="what I typed"' in answer.text
 
 

@@ -18,7 +18,7 @@ from pipeline.console.desk import Desk
 from pipeline.console.part import part
 from pipeline.console.roles import Role, wants
 from pipeline.console.silences import silences
-from pipeline.errors import EarshotError, SettingsError
+from pipeline.errors import EarshotError, SettingsError, UnreachableError
 from pipeline.queries.names import brand_names, rule_names
 from schemas.alerts import Alert, State
 
@@ -96,7 +96,8 @@ async def lift(request: Request) -> Response:
         await desk.acting(partial(desk.control.lift, request.state.person.name, request.path_params["id"]))
     except EarshotError as error:
         found = await part(silences(desk.reads), desk.clock)
-        return desk.page(request, "silences.html", 409, silences=found, problem=str(error))
+        status = 503 if isinstance(error, UnreachableError) else 409
+        return desk.page(request, "silences.html", status, silences=found, problem=act_form.why(request, error))
     return RedirectResponse("/silences", 303)
 
 
