@@ -35,12 +35,9 @@ ROUNDS = 4
 """How often that time a question waits for a place: a page asks eight at once, or its last ones would be refused by its own."""
 BUSY_S = (0.1, 0.2, 0.4, 0.8, 1.6, 1.6, 1.6)
 """Longer than a question may take: pauses before a question is asked again for which ClickHouse had no place."""
-GRACE_S = 1.0
-"""The server says itself that the time is over; after this nobody waits for it to."""
-AWAY_S = 1.0
-"""After it did not answer, nobody waits for it again so soon."""
-MOST_ROWS = 10_000
-MOST_BYTES = 32 << 20
+GRACE_S, AWAY_S = 1.0, 1.0
+"""The server says itself that the time is over; after this nobody waits for it to, and for so long not again."""
+MOST_ROWS, MOST_BYTES = 10_000, 32 << 20
 """Of one answer."""
 KEPT_BYTES = 64 << 20
 LONGEST_KEPT_S = 60.0
@@ -110,13 +107,15 @@ class Reads:
         Raises ReadFailed."""
         values = plain(parameters, sql)
         key = (sql, tuple(sorted((name, repr(value)) for name, value in values.items())), most)
-        return await self._once(key, lambda: _What(sql, values), keep_s, most, first)
+        return await self._once(key, lambda: _What(sql, values), keep_s, most, first, 0.0)
 
     async def named(
-        self, name: str, given: Given, keep_s: float = 0.0, most: int = MOST_ROWS, *, around: str = "", first: bool = False
+        self, name: str, given: Given, keep_s: float = 0.0, most: int = MOST_ROWS, *, old_s: float = 0.0, around: str = "",
+        first: bool = False,
     ) -> Answer:  # fmt: skip
         """The rows of a named query, whose parameters are as people write them: `{"brand": ["acme"], "from": "7d"}`. `around`:
-        of this statement, which reads the query as `(QUERY)`.
+        of this statement, which reads the query as `(QUERY)`. An answer that is no older than `old_s` comes at once, too, while
+        the next one is asked for.
 
         Raises ReadFailed, UnknownName if no query has that name, SettingsError for a value that a parameter can't have.
         """
@@ -127,7 +126,9 @@ class Reads:
         values_of(query, texts, self._now())  # what is wrong is said before anything is looked up
         key = (name, tuple(sorted(texts.items())), most, around)
         sql, columns = (around.replace("(QUERY)", f"(\n{query.sql}\n)"), ()) if around else (query.sql, tuple(query.columns))
-        return await self._once(key, lambda: _What(sql, values_of(query, texts, self._now()), columns), keep_s, most, first)
+        return await self._once(
+            key, lambda: _What(sql, values_of(query, texts, self._now()), columns), keep_s, most, first, old_s
+        )
 
     async def run(self, work: Callable[[Client], T]) -> T:
         """What the work says, which asks as the pages do: in one of their places, with their client. Raises ReadFailed,
@@ -151,14 +152,16 @@ class Reads:
         if self._client is not None:
             self._client.close()
 
-    async def _once(self, key: Key, what: Callable[[], _What], keep_s: float, most: int, first: bool) -> Answer:
-        keep_s = min(keep_s, LONGEST_KEPT_S)
+    async def _once(self, key: Key, what: Callable[[], _What], keep_s: float, most: int, first: bool, old_s: float) -> Answer:
         if keep_s and (kept := self._kept.get(key, self._clock(), keep_s)):
             return kept
         task = self._running.get(key)
         if task is None:
+            keep_s = min(max(keep_s, old_s), LONGEST_KEPT_S)
             task = self._running[key] = asyncio.create_task(self._answer(key, what, keep_s, most, first))
             task.add_done_callback(partial(self._ended, key))
+        if old_s and self.away_since is None and (old := self._kept.get(key, self._clock(), old_s)):
+            return old
         return await asyncio.shield(task)
 
     def _ended(self, key: Key, task: asyncio.Task[Answer]) -> None:

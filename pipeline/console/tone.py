@@ -13,7 +13,7 @@ SHOWN = 24
 QUARTER, QUARTERS = timedelta(minutes=15), 4
 """What figures and lines show: an hour. The query begins with whole quarter-hours."""
 HOUR = timedelta(hours=1)
-KEEP_S = 5.0
+KEEP_S, OLD_S = 5.0, 30.0
 _MOST = f"""SELECT brand, sum(mentions) AS mentions, count() OVER () AS brands
 FROM (QUERY)
 GROUP BY brand ORDER BY mentions DESC, brand LIMIT {SHOWN}"""
@@ -61,11 +61,11 @@ async def tones(reads: Reads, now: datetime, brand: str = "") -> Tones:
     given: dict[str, str | Sequence[str]] = {"from": f"{QUARTERS * QUARTER // HOUR}h", "period": "quarter-hour"}
     if brand:
         given["brand"] = brand
-    most = await reads.named("sentiment", given, KEEP_S, around=_MOST, first=True)
+    most = await reads.named("sentiment", given, KEEP_S, old_s=OLD_S, around=_MOST, first=True)
     names = [str(row["brand"]) for row in most.rows]
     if not names:
         return Tones([], {"SQL": most.sql}, 0)
-    answer = await reads.named("sentiment", given | {"brand": names}, KEEP_S, first=True)
+    answer = await reads.named("sentiment", given | {"brand": names}, KEEP_S, old_s=OLD_S, first=True)
     by_brand: dict[str, list[dict[str, object]]] = {name: [] for name in names}
     for row in answer.rows:
         by_brand[str(row["brand"])].append(row)

@@ -10,7 +10,7 @@ from pipeline.console.reads import Reads
 SHOWN, ASKED = 50, 1_000
 """Conversations of a page, and those that are counted."""
 _SERVER = r"[a-z0-9.-]+\.[a-z0-9-]+(?::\d{1,5})?"
-QUERY, KEEP_S = "unanswered", 10.0
+QUERY, KEEP_S, OLD_S = "unanswered", 10.0, 30.0
 """Who takes one, or is done with it, sees it at once: `Reads.forget`."""
 _PLACES = {
     "twitter": (r"(\d{1,20})", "https://x.com/i/web/status/{}"),
@@ -52,7 +52,7 @@ def place_of(platform: str, conversation_id: str) -> str:
 async def waiting(reads: Reads, brand: str = "") -> Waiting:
     """Those of all brands, or of one. Raises ReadFailed."""
     given = {"limit": str(ASKED + 1), "done": "left-out"} | ({"brand": brand} if brand else {})
-    answer = await reads.named(QUERY, given, KEEP_S, ASKED, first=True)
+    answer = await reads.named(QUERY, given, KEEP_S, ASKED, old_s=OLD_S, first=True)
     rows = [
         row | {"place": "" if row["private"] else place_of(str(row["platform"]), str(row["conversation_id"]))}
         for row in answer.rows[:SHOWN]

@@ -160,6 +160,30 @@ async def test_a_named_query_up_to_now_is_kept_too(clickhouse: ClickHouseSetting
         assert await reads.named("volume", {"from": ["3h"]}, keep_s=5) is kept
 
 
+async def test_nobody_waits_for_the_next_answer_while_the_last_one_is_not_too_old(
+    clickhouse: ClickHouseSettings, clock: Clock
+) -> None:
+    async with reading(clickhouse, clock) as reads:
+
+        async def ask() -> Answer:
+            return await reads.named("volume", {"from": "3h"}, keep_s=5, old_s=30)
+
+        first = await ask()
+        clock.now += 6
+        assert await ask() is first, "old, but not too old"
+        await asyncio.gather(*reads._running.values())
+        second = await ask()
+        assert second.at > first.at, "it was asked for meanwhile"
+        clock.now += 31
+        assert (await ask()).at > second.at, "too old"
+        clock.now += 6
+        reads.away_since = second.at
+        assert (await ask()).at.timestamp() == clock.now, "while ClickHouse is away nothing old is shown"
+        reads.forget("volume")
+        clock.now += 6
+        assert (await ask()).at.timestamp() == clock.now, "somebody has changed it"
+
+
 async def test_a_query_without_end_is_ended_by_the_server_and_says_why(
     clickhouse: ClickHouseSettings, clock: Clock
 ) -> None:  # fmt: skip
