@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -90,7 +91,7 @@ def replay(
     settings = load_settings(context)
     client = clickhouse_client(settings.clickhouse)
     which = dead_letters.Filter(reason, topic, partition, from_offset, to_offset)
-    count, without_bytes = dead_letters.count(client, which)
+    count, without_bytes, _, until = dead_letters.count(client, which)
     if without_bytes:
         typer.echo(f"left out, {without_bytes:,}: letters without bytes, of records that Kafka's client could not unpack")
     if count and not yes:
@@ -98,7 +99,7 @@ def replay(
     done = dead_letters.NOTHING
     if count:
         with on_record(settings, "replay dead letters", str(which)) as act:
-            done = dead_letters.replay(client, settings.kafka, which)
+            done = dead_letters.replay(client, settings.kafka, replace(which, until=until))
             act.after = {"sent": done.produced, "failed": sum(done.failed.values())}
             act.outcome = done.outcome or act.outcome
     typer.echo(f"sent {done.produced:,}  failed {sum(done.failed.values()):,}")

@@ -33,6 +33,7 @@ from pipeline.console.place import Place
 from pipeline.console.reading import AWAY
 from pipeline.console.reads import ReadFailed, Reads
 from pipeline.console.roles import Person
+from pipeline.console.sent_letters import Sent
 from pipeline.console.sessions import Sessions
 from pipeline.console.shown import FILTERS
 from pipeline.console.stream import Hub
@@ -110,6 +111,8 @@ class Desk:
         self.reads.mark = lambda: self.hub.place
         self.control = ControlClient(self.settings)
         self.backtests = Backtests(self.settings, self.clock)
+        self.sending: dict[str, Sent] = {}
+        """Dead letters that are being sent, by their selection."""
         self.done: dict[str, tuple[str, object]] = {}
         """By a random name: who acted, and what came of it (act_form.py)."""
 

@@ -53,6 +53,8 @@ class Filter:
     partition: int | None = None
     first: int | None = None
     last: int | None = None
+    until: int | None = None
+    """Rejected by then, in milliseconds since 1970: what was counted, and nothing that came since."""
 
     def __str__(self) -> str:
         """For the record, which everybody reads: of a reason that may quote a row its kind alone."""
@@ -69,6 +71,7 @@ class Filter:
                 "partition": ("partition = {partition:Int32}", self.partition),
                 "first": ("offset >= {first:Int64}", self.first),
                 "last": ("offset <= {last:Int64}", self.last),
+                "until": ("rejected_at <= fromUnixTimestamp64Milli({until:Int64}, 'UTC')", self.until),
             }
         )
 
@@ -96,6 +99,15 @@ class Counted(NamedTuple):
     """Records that `replay` would send."""
     without_bytes: int
     """Letters without bytes to send: Kafka's client could not read their records."""
+    letters: int
+    """All of them."""
+    until: int
+    """When the newest was rejected, as in Filter."""
+
+    @property
+    def repeats(self) -> int:
+        """Letters of records that another of these letters has, too."""
+        return self.letters - self.without_bytes - self.records
 
 
 NOTHING = Replayed(0, Counter())
@@ -122,12 +134,20 @@ def whole(client: Client, topic: str, partition: int, offset: int) -> DeadLetter
 
 def count(client: Client, which: Filter) -> Counted:
     """How many letters `which` selects. Raises EarshotError with the server's reason."""
-    where, values = which.where()
-    counts = f"uniqExactIf(tuple(key, content), {_HAS_BYTES}), countIf(NOT {_HAS_BYTES})"
-    sql = f"SELECT {counts} FROM dead_letters FINAL WHERE {where}"
+    sql, values = count_question(which)
     with one_line(client):
         rows: Sequence[Sequence[int]] = client.query(sql, parameters=values, settings=settings_for(client)).result_rows
     return Counted(*rows[0])
+
+
+def count_question(which: Filter) -> tuple[str, dict[str, object]]:
+    """What `count` asks, and its parameters."""
+    where, values = which.where()
+    counts = (
+        f"uniqExactIf(tuple(key, content), {_HAS_BYTES}) AS records, countIf(NOT {_HAS_BYTES}) AS without_bytes, "
+        "count() AS letters, toUnixTimestamp64Milli(max(rejected_at)) AS until"
+    )
+    return f"SELECT {counts} FROM dead_letters FINAL WHERE {where}", values
 
 
 def replay(client: Client, kafka: KafkaSettings, which: Filter) -> Replayed:

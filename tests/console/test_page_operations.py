@@ -61,6 +61,12 @@ def events_of(kafka: KafkaSettings, least: int) -> list[bytes]:
     return found
 
 
+def counted_form(page: str) -> dict[str, str]:
+    """The hidden fields of the form that says how many there are."""
+    found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page.split('id="act-title"')[1])
+    return {name: html.unescape(value) for name, value in found if name != "csrf"}
+
+
 def test_each_process_is_shown_in_the_words_of_its_ready(settings: Settings) -> None:
     vitals = Vitals()
     vitals.hold("kafka", "no <b>broker</b> answers")
@@ -97,6 +103,24 @@ def test_dead_letters_are_counted_for_everybody_and_looked_at_on_record(sara: Br
     assert raw.content == SECRET and raw.headers["content-type"] == "application/octet-stream"
     assert len(on_record(settings, "look at dead letters")) == 2
     assert sara.get("/operations/dead-letters/raw?topic=events&partition=0&from_offset=9&to_offset=9").status_code == 404
+
+
+def test_reasons_that_differ_in_their_place_are_one_row_and_the_numbers_say_why_they_differ(
+    sara: Browser, settings: Settings
+) -> None:  # fmt: skip
+    with clickhouse_client(settings.clickhouse) as client:
+        for offset, place in enumerate((339, 365, 365)):
+            a_letter(client, offset, b"record %d" % place, f"JSON is malformed: trailing characters (byte {place})")
+        a_letter(client, 3, b"", "it can't be unpacked", step="kafka")
+    page = sara.get("/operations").text
+    numbers = "4 dead letters, 2 to be sent again; 1 repeat one of these; of 1 Kafka&#39;s client could not unpack the bytes."
+    assert numbers in page and page.count('<td class="number">3</td>') == 1 and "2 places" in page
+    assert "(byte 339)" in page and "(byte 365)" in page
+    looks = re.findall(r'href="(/operations/dead-letters\?[^"]+)"', page)
+    whole = html.unescape(next(each for each in looks if "trailing" in each and "byte" not in each))
+    assert "3 dead letters, 2 to be sent again; 1 repeat" in sara.get(whole).text
+    for path in ("/operations/dead-letters", "/operations/dead-letters/replay"):
+        assert numbers in sara.get(path).text
 
 
 def test_what_clickhouse_quotes_of_a_row_is_for_those_who_may_look(sara: Browser, settings: Settings, tmp_path: Path) -> None:
@@ -153,10 +177,21 @@ def test_they_are_sent_again_by_a_filter_that_was_counted(sara: Browser, setting
     chosen = sara.get(f"{path}?reason=kind&choose=1").text
     assert "Send 3 again" not in chosen and '<form method="get"' in chosen and 'name="reason" value="kind"' in chosen
     nothing = sara.get(f"{path}?reason=nobody").text
-    assert "reason nobody: 0 records." in nothing and "<button>Send" not in nothing and "Choose others" in nothing
+    assert (
+        "reason nobody: 0 dead letters, 0 to be sent again." in nothing
+        and "<button>Send" not in nothing
+        and "Choose others" in nothing
+    )
     other = sara.act(f"{path}?reason=kind", {"reason": "text", "comment": "x"})  # it was another filter that was counted
     assert "Send 1 again" in other.text and on_record(settings, "replay dead letters") == []
-    answer = sara.act(f"{path}?reason=kind", {"reason": "kind", "comment": "put right"})
+    form, second = counted_form(counted), Browser(app_of(settings))
+    second.log_in(settings, "lars")
+    with clickhouse_client(settings.clickhouse) as client:
+        a_letter(client, 10, b"came since", "kind is none")
+    answer = sara.act(f"{path}?reason=kind", {**form, "comment": "put right"})
+    told = second.act(f"{path}?reason=kind", form)
+    assert told.status_code == 409 and "sara sent these again on " in told.text and "nothing was sent now" in told.text
+    assert "Send 4 again" in told.text and "all the same" not in told.text, "one came since"
     for _ in ("at first", "loaded again"):
         assert "3 records went to" in sara.follow(answer).text
     assert on_record(settings, "replay dead letters") == [("sara", "reason kind", "put right", "done")]
@@ -174,8 +209,12 @@ def test_one_alone_is_sent_again(sara: Browser, settings: Settings) -> None:
     (one,) = (each for each in re.findall(r'href="([^"]+)">Send this one again', shown) if "from_offset=1&" in each)
     where = html.unescape(one)
     fields = dict(re.findall(r'name="(topic|partition|from_offset|to_offset)" value="([^"]*)"', sara.get(where).text))
-    assert "1 record went to" in sara.follow(sara.act(where, fields)).text
+    assert fields == {"topic": "events", "partition": "0", "from_offset": "1", "to_offset": "1"}
+    assert "1 record went to" in sara.follow(sara.act(where, counted_form(sara.get(where).text))).text
     assert events_of(settings.kafka, 1) == [b"record 1"]
+    again = sara.get(where).text
+    assert "sara sent these again on " in again and "Send 1 again all the same" in again
+    assert "1 record went to" in sara.follow(sara.act(where, counted_form(again))).text
 
 
 def test_what_could_not_be_sent_is_on_record_as_that(settings: Settings) -> None:
@@ -184,9 +223,11 @@ def test_what_could_not_be_sent_is_on_record_as_that(settings: Settings) -> None
     away = settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"bootstrap": f"127.0.0.1:{free_port()}"})})
     browser = Browser(app_of(away))
     browser.log_in(away, "sara")
-    answer = browser.act("/operations/dead-letters/replay", {"comment": "typed"}, page="/record")
+    form = counted_form(browser.get("/operations/dead-letters/replay").text)
+    assert "Send 1 again" in browser.act("/operations/dead-letters/replay", {}, page="/record").text  # nothing was counted
+    answer = browser.act("/operations/dead-letters/replay", {**form, "comment": "typed"}, page="/record")
     assert answer.status_code == 503 and 'value="typed"' in answer.text
-    long = browser.act("/operations/dead-letters/replay", {"comment": "x" * 2_001}, page="/record")
+    long = browser.act("/operations/dead-letters/replay", {**form, "comment": "x" * 2_001}, page="/record")
     assert long.status_code == 422 and f'value="{"x" * 2_001}"' in long.text
     ((actor, _, comment, outcome),) = on_record(settings, "replay dead letters")
     assert (actor, comment) == ("sara", "typed") and str(outcome).startswith("Kafka at")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from clickhouse_connect.driver.client import Client
 from starlette.requests import Request
@@ -16,6 +16,7 @@ from pipeline.console.desk import Desk
 from pipeline.console.filled import filled, plain
 from pipeline.console.on_record import act_of, doing, looking
 from pipeline.console.roles import Role, wants
+from pipeline.console.sent_letters import REPLAY, Sent, selection, sent
 from pipeline.console.shown import counted as counted_of
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.maintenance import dead_letters
@@ -23,7 +24,7 @@ from pipeline.maintenance.dead_letters import Counted, Filter, Replayed
 from schemas.acts import Act
 
 SHOWN = 20
-LOOK, REPLAY = "look at dead letters", "replay dead letters"
+LOOK = "look at dead letters"
 TITLE, WHERE, BACK, CHOOSE = "Send dead letters again", "/operations/dead-letters/replay", "/operations#dead-letters", "choose"
 
 
@@ -34,7 +35,7 @@ async def page(request: Request) -> Response:
     if answer := _led_here(request):
         return answer
     typed = letters.typed(request.query_params)
-    values = {"typed": typed, "most": SHOWN, "dump": letters.dump, "one": letters.one}
+    values = {"typed": typed, "most": SHOWN, "dump": letters.dump, "one": letters.one, "numbers": letters.numbers}
     if typed.problems:
         return desk.page(request, "dead_letters.html", 400, **values, found=[], more=False, counted=None, sql="", failed="")
     act = act_of(request, LOOK, str(typed.which))
@@ -87,14 +88,22 @@ async def replay(request: Request) -> Response:
     typed = letters.typed(request.state.form)
     if typed.problems:
         return act_form.show(request, _choosing(typed), "; ".join(typed.problems), 400)
-    if typed.query != letters.typed(request.query_params).query:
+    until = _until(request.state.form)
+    if until is None or typed.query != letters.typed(request.query_params).query:
         return await _ask(request, typed)  # what was counted was another filter
+    name = selection(typed.query, until)
     try:
-        comment = _sending(typed, None).taken(request.state.form)["comment"]
+        comment = _sending(typed, None, None).taken(request.state.form)["comment"]
+        if first := await _first(request, name, until):
+            return await _ask(request, typed, f"{first}: nothing was sent now.", 409)
         act = act_of(request, REPLAY, str(typed.which), comment)
-        done = await doing(desk, act, _replay(desk, typed.which, act))
+        desk.sending[name] = Sent(act.actor, act.at)
+        try:
+            done = await doing(desk, act, _replay(desk, replace(typed.which, until=until), act, name))
+        finally:
+            del desk.sending[name]
     except EarshotError as error:
-        return await _ask(request, typed, str(error), 422 if isinstance(error, SettingsError) else 503)
+        return await _ask(request, typed, act_form.why(request, error), 422 if isinstance(error, SettingsError) else 503)
     lines = [f"Not sent, {times:,}: {why}" for why, times in done.failed.most_common(20)]
     if done.broken_off:
         lines.append(f"Broken off, the rest was not sent: {done.broken_off}")
@@ -124,10 +133,24 @@ def _look(which: Filter, act: Act) -> Callable[[Client], tuple[list[dead_letters
     return look
 
 
-def _replay(desk: Desk, which: Filter, act: Act) -> Callable[[Client], Replayed]:
+def _until(form: Mapping[str, str]) -> int | None:
+    """When the newest that was counted was rejected; None: nothing was counted."""
+    text = form.get("until", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+
+
+async def _first(request: Request, name: str, until: int) -> Sent | None:
+    """Who has sent these before, or sends them now, unless they are to be sent all the same."""
+    desk: Desk = request.app.state.desk
+    again = request.state.form.get("again") == "yes"
+    before = None if again else await sent(desk.reads, name, until)
+    return desk.sending.get(name) or before
+
+
+def _replay(desk: Desk, which: Filter, act: Act, name: str) -> Callable[[Client], Replayed]:
     def work(client: Client) -> Replayed:
         done = dead_letters.replay(client, desk.settings.kafka, which)
-        act.after = {"sent": done.produced, "failed": sum(done.failed.values())}
+        act.after = {"sent": done.produced, "failed": sum(done.failed.values()), "selection": name}
         act.outcome = done.outcome or act.outcome
         return done
 
@@ -137,26 +160,30 @@ def _replay(desk: Desk, which: Filter, act: Act) -> Callable[[Client], Replayed]
 async def _ask(request: Request, typed: letters.Typed, problem: str = "", status: int = 200) -> Response:
     """How many these are, and the button that sends just these."""
     desk: Desk = request.app.state.desk
-    counted = None
+    counted, first = None, None
     try:
-        counted = await desk.reads.run(partial(dead_letters.count, which=typed.which))
+        counted = await letters.counted(desk.reads, typed.which)
+        name = selection(typed.query, counted.until)
+        first = desk.sending.get(name) or await sent(desk.reads, name, counted.until)
     except EarshotError as error:
         problem, status = problem or str(error), 503
-    return act_form.show(request, _sending(typed, counted), problem, status)
+    return act_form.show(request, _sending(typed, counted, first), problem, status)
 
 
-def _sending(typed: letters.Typed, counted: Counted | None) -> Form:
+def _sending(typed: letters.Typed, counted: Counted | None, first: Sent | None) -> Form:
     """Sends what was counted. Its filter can't be changed here: the button would still name the number of the other one."""
     about, button, links = "", "", [(f"{WHERE}?{typed.query}&{CHOOSE}=1", "Choose others")]
     note = "They are sent unchanged: put the cause right first. What is still wrong comes back, what has landed is dropped."
+    fields = [Field(name, "", text, hidden=True) for name, text in typed.texts.items()] + [act_form.comment()]
     if counted:
-        about = f"{typed.which}: {counted_of(counted.records, 'record')}."
+        about = f"{typed.which}: {letters.numbers(counted)}."
         button = f"Send {counted.records:,} again" if counted.records else ""
-        if counted.without_bytes:
-            note += f" Left out, {counted.without_bytes:,}: of these Kafka's client could not unpack the bytes."
+        fields.append(Field("until", "", str(counted.until), hidden=True))
     else:
         links.insert(0, (f"{WHERE}?{typed.query}", "Count them again"))
-    fields = [Field(name, "", text, hidden=True) for name, text in typed.texts.items()] + [act_form.comment()]
+    if counted and first:
+        note, button = f"{first}. {note}", button and f"{button} all the same"
+        fields.append(Field("again", "", "yes", hidden=True))
     return Form(TITLE, f"{WHERE}?{typed.query}", button, fields, about, note, BACK, links)
 
 

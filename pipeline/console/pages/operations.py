@@ -13,21 +13,26 @@ from pipeline.console.desk import Desk
 from pipeline.console.part import part
 from pipeline.console.roles import Role
 from pipeline.console.sources import standings
+from pipeline.maintenance.dead_letters import Filter
+
+MOST_REASONS = 2_000
+"""A reason that names a place comes once for each place."""
 
 
 async def page(request: Request) -> Response:
     """GET /operations"""
     desk: Desk = request.app.state.desk
-    states, figures, kafka, sources, rejects = await asyncio.gather(
+    states, figures, kafka, sources, rejects, counted = await asyncio.gather(
         desk.processes.states(),
         part(desk.processes.figures(), desk.clock),
         part(desk.processes.kafka(), desk.clock),
         part(standings(desk.settings, desk.reads), desk.clock),
-        part(desk.reads.named("rejects", {}, keep_s=2.0, most=200), desk.clock),
+        part(desk.reads.named("rejects", {}, keep_s=2.0, most=MOST_REASONS), desk.clock),
+        part(letters.counted(desk.reads, Filter(), keep_s=2.0), desk.clock),
     )
-    if not request.state.person.may(Role.SRE):
-        rejects = letters.kinds(rejects)
+    rejects = (letters.alike if request.state.person.may(Role.SRE) else letters.kinds)(rejects)
     values = {"states": states, "figures": figures, "kafka": kafka, "sources": sources, "rejects": rejects}
+    values |= {"numbers": letters.numbers(counted.value) if counted.value else ""}
     return desk.page(request, "operations.html", 200, **values, has_sources=desk.settings.sources is not None)
 
 
