@@ -76,7 +76,7 @@ def _acts(names: Names) -> dict[str, list[Way]]:
         Way("/silences/{id}/lift", f"/silences/{SILENCE}/lift"),
         Way("/test", "/test", {"rule": "anger", "brand": names.brand}),
         *(Way("/cases/{act}", f"/cases/{act}", where | {"comment": "x"}) for act in ("take", "done", "hand-over")),
-        Way("/operations/dead-letters/replay", "/operations/dead-letters/replay", {"comment": "x"}),
+        Way("/operations/dead-letters/replay", "/operations/dead-letters/replay", {"comment": "x", "until": "4102444800000"}),
         Way(BACKTESTS, BACKTESTS, {"rule": "anger", "days": "none"}),  # refused for this at last: it would run for a while
         *(
             Way("/operations/sources/{name}/{act}", f"/operations/sources/{names.source}/{act}", {"comment": "x"})
