@@ -90,7 +90,7 @@ class Page:
         return np.array([(self.told[each] - at) * 1000 for each, at in self.written.items()])
 
     def _hear(self) -> None:
-        while not self._stop.is_set() and (line := self._answer.readline()):  # a beat comes each 15 s
+        while not self._stop.is_set() and (line := self._answer.readline()):  # a beat comes each 4 s
             for key, at in _TOLD.findall(line):
                 self.told.setdefault((key.decode(), int(at)), time.time())
 

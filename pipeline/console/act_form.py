@@ -83,6 +83,8 @@ class Done:
     lines: Sequence[str] = ()
     link: tuple[str, str] | None = None
     back: str = "/"
+    until: str = ""
+    """When it ends."""
     changed: str = "alerts"
     """The part of the page that is read anew."""
 
@@ -126,12 +128,12 @@ def broken_off(request: Request, error: EarshotError) -> Response:
     return refused(request, Form(title, target_of(request), button, fields), error)
 
 
-def tell(request: Request, done: Done, stay: bool = False) -> Response:
-    """That it is done: for htmx a part of the page, else the page that the act came from, or with `stay` one that says it
+def tell(request: Request, done: Done) -> Response:
+    """That it is done: for htmx a part of the page, else a page that says it, and leads back to where the act came from
     (pages/done.py): the answer of a POST would act again when it is loaded again."""
     desk: Desk = request.app.state.desk
     if not request.headers.get("hx-request"):
-        return RedirectResponse(_kept(desk, request.state.person.name, done) if stay else done.back, 303)
+        return RedirectResponse(_kept(desk, request.state.person.name, done), 303)
     answer = desk.page(request, "act_done.html", 200, done=done)
     answer.headers["HX-Trigger"] = f"{done.changed}-changed"
     return answer

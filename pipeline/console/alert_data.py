@@ -53,6 +53,8 @@ class Counted:
     steps: Sequence[datetime]
     values: Sequence[float | None]
     sql: str
+    runs: bool
+    """The last step is not over: it counts so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +85,15 @@ async def alert(reads: Reads, key: str) -> Asked:
     return Asked(*await _ask(reads, showing(int(key, 16), MOST_CHANGES)))
 
 
-async def counted(reads: Reads, alert: Alert, rule: AnyRule | None) -> Counted:
-    """The counts around the alert, by the rule's own condition: by its scope alone if the rule is gone. Raises ReadFailed."""
+async def counted(reads: Reads, alert: Alert, rule: AnyRule | None, now: datetime) -> Counted:
+    """The counts around the alert and up to now, by the rule's own condition: by its scope alone if the rule is gone.
+    Raises ReadFailed."""
     step = rule.window if isinstance(rule, ThresholdRule) else timedelta(seconds=STEP_S)
     measure = alert.measure if alert.measure in _SQL else "mentions"
     value = _SQL.get(measure, "toFloat64(count())")
     if isinstance(rule, ThresholdRule) and rule.aggregate == "mean" and measure in _SUMS:
         value = f"avg({_SUMS[measure]})"
-    steps = _steps(alert, step)
+    steps = _steps(alert, step, now)
     seconds = int(step.total_seconds())
     sql = (
         f"SELECT toDateTime(intDiv(toUnixTimestamp(created_at), {seconds}) * {seconds}, 'UTC') AS begins, {value} AS value\n"
@@ -100,9 +103,8 @@ async def counted(reads: Reads, alert: Alert, rule: AnyRule | None) -> Counted:
         "GROUP BY begins ORDER BY begins"
     )
     answer = await reads.ask(sql, keep_s=KEEP_S)
-    return Counted(
-        measure, step, steps, _values(answer, steps, None if measure in ("negative_share", "score") else 0.0), answer.sql
-    )
+    values = _values(answer, steps, None if measure in ("negative_share", "score") else 0.0)
+    return Counted(measure, step, steps, values, answer.sql, steps[-1] + step > now)
 
 
 async def rule_now(settings: Settings, name: str) -> RuleNow:
@@ -111,11 +113,12 @@ async def rule_now(settings: Settings, name: str) -> RuleNow:
     return RuleNow(rules.rule(name), (settings.alerts or DEFAULT_RULES).name)
 
 
-def _steps(alert: Alert, step: timedelta) -> list[datetime]:
-    """The beginnings of the steps that the chart shows."""
+def _steps(alert: Alert, step: timedelta, now: datetime) -> list[datetime]:
+    """The beginnings of the steps that the chart shows: none that has not come, as it would say that all is over."""
     seconds = int(step.total_seconds())
     first = int(alert.since.timestamp()) // seconds
-    last = min(int(alert.last_at.timestamp()) // seconds + AFTER, first + LONGEST)
+    true = int(alert.last_at.timestamp()) // seconds
+    last = min(max(min(true + AFTER, int(now.timestamp()) // seconds), true), first + LONGEST)
     return [datetime.fromtimestamp(number * seconds, UTC) for number in range(first - BEFORE, last + 1)]
 
 

@@ -69,10 +69,12 @@ def chart(shown: Shown, counted: Counted) -> Chart:
 
 
 def amount(value: float | None, alert: Alert) -> str:
-    """A number of the alert's measure: whole ones in full, shares in percent."""
+    """A number of the alert's measure: whole ones in full, others rounded, shares in percent."""
     if value is not None and UNITS.get(alert.measure) == "%":
         return number(100 * value, "%", 0 if value in (0, 1) else 1)
-    return number(int(value) if value is not None and value == round(value) else value)
+    if value is None or value == round(value):
+        return number(None if value is None else int(value))
+    return number(value, "", 0 if abs(value) >= 100 else 1 if abs(value) >= 1 else 2)
 
 
 def _band(lower: Sequence[Value], upper: Sequence[Value]) -> list[tuple[str, Sequence[Value], str]]:

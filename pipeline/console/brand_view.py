@@ -74,7 +74,7 @@ def figures(brand: Brand) -> list[Figure]:
     return [
         *_of(brand.volume, ["Mentions"], _counts),
         *_of(brand.tone, ["Negative", TONE], _tones),
-        *_of(brand.shares, ["Share of voice"], lambda shares: [_own_share(brand.name, shares)]),
+        *_of(brand.shares, ["Share of voice"], lambda shares: _own_share(brand.name, shares)),
         *_of(brand.volume, ["Engagement", "Reach"], _counts),
     ]
 
@@ -95,10 +95,12 @@ def _tones(pair: Pair) -> list[Figure]:
     return [negative, _level(TONE, mean_score(pair.now), mean_score(pair.before), "", 2, "")]
 
 
-def _own_share(name: str, shares: Shares) -> Figure:
-    own = next((part for part in panel(shares) if part.name == name), None)
+def _own_share(name: str, shares: Shares) -> list[Figure]:
+    """None without a competitor: all of it would say nothing."""
+    all_ = panel(shares)
+    own = next((part for part in all_ if part.name == name), None)
     now, before = (own.percent, own.percent_before) if own else (None, None)
-    return _level("Share of voice", now, before, "%", 1, "points")
+    return [_level("Share of voice", now, before, "%", 1, "points")] if len(all_) > 1 else []
 
 
 def _sum(label: str, pair: Pair, column: str) -> Figure:

@@ -74,7 +74,7 @@ class Posts:
     after: str
 
 
-def which(typed: Mapping[str, str]) -> Which:
+def which(typed: Mapping[str, str], now: datetime) -> Which:
     """What the address names. Raises SettingsError that says what is wrong."""
     brand = typed.get("brand", "")
     if not brand or "\0" in brand:
@@ -82,6 +82,8 @@ def which(typed: Mapping[str, str]) -> Which:
     begin, end = (moment(typed.get(name, ""), name) for name in ("from", "to"))
     if begin >= end:
         raise SettingsError("from: it is not before to.")
+    if begin > now:
+        raise SettingsError("from: it has still to come.")
     if end - begin > LONGEST_LIST:
         raise SettingsError(f"A list of posts is of {LONGEST_LIST.days} days at most: choose a shorter time.")
     tone = typed.get("tone", "")

@@ -15,12 +15,11 @@ FIELDS = ("actor", "act", "way", "subject", "from", "to")
 
 
 def filter_of(typed: Mapping[str, str], now: datetime) -> tuple[Filter, list[str]]:
-    """The filter, and what is wrong with what was typed: that part is left out. Times without a zone are UTC."""
+    """The filter, and what is wrong with what was typed: then it is none to ask by. Times without a zone are UTC."""
     given = {name: typed.get(name, "").strip() for name in FIELDS}
     which, problems = Filter(given["actor"], given["act"], given["way"], given["subject"]), list[str]()
     if which.way and which.way not in WAYS:
         problems.append(f"way {which.way[:40]!r}: it is one of {', '.join(WAYS)}")
-        which = replace(which, way="")
     times = dict[str, datetime | None]()
     for name in ("from", "to"):
         times[name] = None
@@ -32,5 +31,6 @@ def filter_of(typed: Mapping[str, str], now: datetime) -> tuple[Filter, list[str
     since, before = times["from"], times["to"]
     if since and before and since >= before:
         problems.append("from is not before to")
-        since = None
+    elif since and since > now:
+        problems.append("from has still to come")
     return replace(which, since=since, before=before), problems

@@ -5,6 +5,7 @@
 | `said` | a text in `<bdi>`; `plain`: the same for a title, without markup |
 | `link` | an http or https link with its host beside it, or the text of what is none |
 | `when` | a time in UTC, which the script shows in the reader's zone |
+| `timed` | a text as `said`, each time in UTC within it as `when` |
 | `number`, `counted`, `size`, `lasting` | a number with its unit; how many of a thing; bytes; a duration |
 """
 
@@ -30,6 +31,7 @@ _THIN = "\u202f"
 _LONGEST_URL = 2_000
 _NOT_IN_URL = re.compile(r"[\x00-\x20\x7f-\xa0\\\u2028\u2029]")
 """Browsers drop some of these and read others as a slash: the host would not be the one that is shown."""
+_TIMES = re.compile(r"(\b\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)? UTC\b)", re.ASCII)
 _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?|\[[0-9a-f:.]+\]")
 _BYTES = ("B", "kB", "MB", "GB", "TB", "PB")
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -75,6 +77,19 @@ def when(at: object, to: str = "seconds") -> Markup:
     text = moment.replace(tzinfo=None).isoformat(sep=" ", timespec=to) + " UTC"
     machine = moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
     return Markup(f'<time datetime="{machine}" title="{text}" data-to="{escape(to)}">{text}</time>')
+
+
+def timed(value: object, most: int = strange.MOST) -> Markup:
+    """A text of ours, as `said`; each time in it, as 2026-11-30 10:15:00 UTC, as `when`: a page has one zone."""
+    text = text_of(value)
+    pieces = _TIMES.split(text) if len(text) <= most else [text]
+    return Markup("").join(_time_or_text(each, most) for each in pieces if each)
+
+
+def _time_or_text(piece: str, most: int) -> Markup:
+    if _TIMES.fullmatch(piece) and _moment(piece.removesuffix(" UTC")):
+        return when(piece.removesuffix(" UTC"), "seconds" if piece.count(":") > 1 else "minutes")
+    return said(piece, most)
 
 
 def number(value: object, unit: str = "", digits: int | None = None) -> str:
@@ -123,7 +138,7 @@ def lasting(value: float | timedelta | None) -> str:
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
-    each.__name__: each for each in (said, plain, link, when, number, counted, size, lasting)
+    each.__name__: each for each in (said, timed, plain, link, when, number, counted, size, lasting)
 }
 """By the names that templates call."""
 

@@ -85,7 +85,7 @@ class Window(NamedTuple):
 
 def window(span: str, to: str, zone: str, now: datetime) -> Window:
     """What `span`, `to` (ISO 8601; blank: now) and `zone` (blank: UTC) name. The first period is whole; the last one ends with
-    the quarter-hour of `to`. Raises SettingsError that says what is wrong with one of them."""
+    the quarter-hour of `to`. Raises SettingsError that says what is wrong with one of them, or that `to` has still to come."""
     if span not in SPANS:
         raise SettingsError(f"There is no span {span[:40]!r}: it is one of {', '.join(SPANS)}{hint(span[:40], SPANS)}.")
     try:
@@ -93,6 +93,8 @@ def window(span: str, to: str, zone: str, now: datetime) -> Window:
     except ValueError as error:
         raise SettingsError(f"zone: {error}.") from None
     end = _ceiling(moment(to, "to") if to else now)
+    if end > _ceiling(now):
+        raise SettingsError(f"to: {to[:40]} UTC has still to come: leave it blank for all up to now.")
     length, period, _ = SPANS[span]
     if days := _DAYS.get(period):
         first = (end - length).astimezone(place).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
@@ -108,6 +110,11 @@ def window(span: str, to: str, zone: str, now: datetime) -> Window:
         begins = [first + n * step for n in range(count)]
         before, before_end = [each - count * step for each in begins], end - count * step
     return Window(span, zone or "UTC", begins, end, before, before_end)
+
+
+def last_quarter(now: datetime) -> datetime:
+    """When the quarter-hour began that runs: what ends there stays as it is."""
+    return _floor(now, QUARTER)
 
 
 def moment(text: str, name: str) -> datetime:

@@ -11,7 +11,8 @@ MOST_WAITING = 4_000
 them, so they cost no memory of their own."""
 BLOCK = 64 << 10
 """Bytes that are sent together. A connection holds about as much; these are a stream's own."""
-BEAT = b": beat\n\n"
+BEAT = b"event: beat\ndata:\n\n"
+"""A sign of life. A script is not told of comments."""
 
 
 class Said(NamedTuple):

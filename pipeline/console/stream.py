@@ -4,6 +4,7 @@
 |---|---|---|
 | what `show` names | what `show` makes of a change, once for all pages | the place behind the change |
 | `state` | what `tell` makes of whether Kafka answers, and since when | at the beginning of a stream |
+| `beat` | nothing: a sign of life, every BEAT_S; a page without one for long says so (static/now.js) | |
 | `reload` | why: what came meanwhile can't be told any more, so the page is to be loaded anew | |
 | `ended` | why: the session is over | |
 
@@ -35,8 +36,8 @@ from schemas.alerts import Alert
 
 BACK = 500
 """Records of each partition that are read at the start: pages that were open before a restart miss nothing."""
-BEAT_S = 15.0
-"""A proxy closes what is silent for a minute."""
+BEAT_S = 4.0
+"""Who waits for three of them in vain is not live any more; and a proxy closes what is silent for a minute."""
 MOST_STREAMS, MOST_OF_PERSON = 400, 40
 """Of MOST connections (console/connections.py): pages need some, too; and of one person, in all their browsers."""
 log = logging.getLogger("earshot.console")

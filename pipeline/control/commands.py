@@ -82,7 +82,7 @@ class AlertCommands:
             if alert.state == State.PENDING:
                 raise ConflictError(f"alert {key:016x} is pending: it does not fire yet")
             if alert.state == State.ACKNOWLEDGED and not again:
-                raise ConflictError(f"{alert.actor} has acknowledged it, at {alert.changed_at:%H:%M:%S} UTC")
+                raise ConflictError(f"{alert.actor} has acknowledged it, at {alert.changed_at:%Y-%m-%d %H:%M:%S} UTC")
             return self._evaluator.acknowledge(alert, actor, comment, utc_now())
 
         self._check_leader()

@@ -25,6 +25,9 @@ BUSY = """() => {
     new MutationObserver(() => busy.push(act.ariaBusy)).observe(act, { attributes: true, attributeFilter: ["aria-busy"] });
 }"""
 """Keeps what is said of the part for acts."""
+CUT = """() => [...document.querySelectorAll(".wide")]
+    .filter((part) => part.innerText && part.scrollWidth > part.clientWidth).map((part) => part.innerText)"""
+"""Tables that are wider than their part of the page."""
 
 
 @pytest.fixture
@@ -130,6 +133,49 @@ def test_the_title_counts_only_when_it_is_wanted_and_the_filter_holds(site: tupl
     assert page.title() == "Now · Earshot" and said == []
 
 
+def test_alerts_that_come_stand_where_the_server_puts_them_and_silence_of_the_console_is_said(
+    site: tuple[Settings, Served], browser: Any
+) -> None:
+    settings, console = site
+    page, said = logged_in(browser, console, settings)
+    page.clock.install()
+    page.reload()
+    page.wait_for_selector("#live .good")
+    worst, low, high = an_alert("anger", severity=9), an_alert("volume", severity=2), an_alert("crisis", severity=8)
+    for each in (worst, low, high):
+        told(settings, each)
+        page.wait_for_selector(f"#firing #alert-{each.hex}")
+    keys = "() => [...document.querySelectorAll('#firing > li')].map((row) => row.id.slice(6))"
+    assert page.evaluate(keys) == [worst.hex, high.hex, low.hex]
+    told(settings, low.change(now(), severity=10))
+    page.wait_for_selector(f"#firing > #alert-{low.hex}:first-child")
+    come = page.evaluate(keys)
+    page.reload()
+    assert page.evaluate(keys) == come
+    page.wait_for_selector("#live .good")
+
+    hub = console.desk.hub
+    hub._loop.call_soon_threadsafe(lambda: hub._beat.cancel())  # type: ignore[union-attr]  # it hangs
+    page.wait_for_function("() => new Promise((told) => setTimeout(() => told(true)))")
+    page.clock.fast_forward(60_000)
+    page.wait_for_selector("#silent:not([hidden]) time")
+    assert not page.is_visible("#live") and "not live since" in page.inner_text("#silent")
+    hub._loop.call_soon_threadsafe(hub._beats)
+    page.wait_for_selector("#live .good")
+    assert not page.is_visible("#silent") and said == []
+    with clickhouse_client(settings.clickhouse) as client:
+        a_thread(client, "t3_abc")
+    for width in (1280, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        for path in ("/", f"/alerts/{high.hex}"):
+            page.goto(path)
+            assert page.evaluate(CUT) == [], (width, path)
+    page.goto("/")
+    page.wait_for_selector("#live .good")
+    hub._loop.call_soon_threadsafe(console.desk.close)  # it ends
+    page.wait_for_selector("#silent:not([hidden])")
+
+
 def test_a_page_whose_session_is_over_goes_to_the_login(site: tuple[Settings, Served], browser: Any) -> None:
     settings, console = site
     page, _ = logged_in(browser, console, settings)
@@ -148,6 +194,9 @@ def test_a_conversation_is_taken_without_a_script(site: tuple[Settings, Served],
     page.click("#waiting >> text=Take")
     page.fill("input[name=comment]", "mine")
     page.click("main form >> text=Take")
+    page.wait_for_url("**/done/*")
+    assert "Taken." in page.inner_text("main")
+    page.click("main >> text=Back")
     page.wait_for_url("**/#waiting")
     (case,) = COMMANDS.cases.known.values()
     assert (case.owner, case.comment) == ("ines", "mine")

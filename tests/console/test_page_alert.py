@@ -127,6 +127,15 @@ def test_the_chart_has_the_counts_and_what_was_expected(client: Client, one_loop
     assert posts.text.count('<li class="card">') == 24
 
 
+def test_the_chart_ends_now_and_draws_no_future(client: Client, one_loop: Browser, app: Starlette) -> None:
+    store(client, FIRST)
+    for minutes, last, runs in ((7, 5, True), (65, 60, False), (9_000, 60, False)):
+        app.state.desk.clock = (AT + timedelta(minutes=minutes)).timestamp
+        drawn = one_loop.get(f"/charts/alert/{KEY}").json()
+        assert drawn["x"][-1] == (AT.replace(minute=5) + timedelta(minutes=last - 5)).timestamp(), minutes
+        assert ("still runs" in one_loop.get(f"/alerts/{KEY}").text) == runs
+
+
 def test_first_digits_lead_to_it_and_what_is_none_is_404(client: Client, one_loop: Browser) -> None:
     store(client, FIRST, replace(FIRST, key=int("b303796f00000002", 16)))
     found = one_loop.get("/alerts/B303796F00000001")

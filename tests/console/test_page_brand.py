@@ -129,7 +129,7 @@ def test_a_link_to_a_time_shows_that_time(client: Client, at_noon: Browser, app:
     land(client, events(2_000))
     page = at_noon.get("/brands/Acme?span=7d").text
     kept = re.search(r'<a href="([^"]+)">A link to just this time', page)
-    assert kept
+    assert kept and "to=2025-10-26T12" in kept[1], kept
     app.state.desk.clock = app.state.desk.reads._clock = (NOW + timedelta(days=40)).timestamp
     later = at_noon.get(unescape(kept[1])).text
     assert lead(later, "Mentions") == lead(page, "Mentions")
@@ -201,6 +201,7 @@ def test_what_is_wrong_is_said_and_what_was_typed_is_kept(client: Client, at_noo
     for query, said in (
         ("span=3h", "There is no span"), ("to=0001-01-01T00:00", "the years are"), ("to=soon", "is no time"),
         ("zone=Mars/Base", "there is no time zone"), ("span=%00", "There is no span"),
+        ("span=7d&to=2099-01-01", "has still to come"),
     ):  # fmt: skip
         page = at_noon.get(f"/brands/Acme?{query}")
         assert page.status_code == 400 and said in unescape(page.text), query
@@ -218,8 +219,9 @@ def test_what_is_wrong_is_said_and_what_was_typed_is_kept(client: Client, at_noo
     assert at_noon.get("/charts/brand/volume?brand=Acme&span=9h").status_code == 400
     assert at_noon.get("/charts/brand/nothing?brand=Acme").status_code == 404
     day = "brand=Acme&from=2025-10-25&to=2025-10-26"
+    ahead = "brand=Acme&from=2098-12-31&to=2099-01-01"
     backwards, long = "brand=Acme&from=2025-10-26&to=2025-10-25", "brand=Acme&from=2020-01-01&to=2025-01-01"
-    for query in ("", "brand=Acme&from=x&to=y", backwards, long, f"{day}&after=x", f"{day}&tone=angry"):
+    for query in ("", "brand=Acme&from=x&to=y", backwards, long, f"{day}&after=x", f"{day}&tone=angry", ahead):
         assert at_noon.get(f"/posts?{query}").status_code == 400, query
 
 

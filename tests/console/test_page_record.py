@@ -79,12 +79,14 @@ def test_it_is_narrowed_down_by_person_act_way_subject_and_time(filled: Browser,
         ("from=yesterday", "should look like"),
         ("way=fax", "it is one of console, api, command line"),
         ("from=1h&to=2h", "from is not before to"),
+        ("from=2099-01-01", "from has still to come"),
         ("from=" + "9" * 1_000 + "d", "should look like"),
     ],
 )
 def test_a_filter_that_is_none_is_said_and_kept(filled: Browser, query: str, problem: str) -> None:
     answer = filled.get(f"/record?{query}")
     assert answer.status_code == 400 and problem in answer.text
+    assert shown(answer.text) == [] and "Nobody has done anything" not in answer.text
     assert filled.get(f"/record.csv?{query}").status_code == 400
     if query == "from=yesterday":
         assert 'name="from" maxlength="40" value="yesterday"' in answer.text

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from pipeline.console.shown import counted, lasting, link, number, plain, said, size, when
+from pipeline.console.shown import counted, lasting, link, number, plain, said, size, timed, when
 
 TEXTS = st.text(st.characters(codec=None, exclude_categories=())) | st.text("<>&\"'/ \u202e\u200d\u0301a=\n")
 ZALGO = "e" + "\u0301" * 300
@@ -132,6 +132,14 @@ def test_a_time_says_its_zone() -> None:
         assert str(when(at)) == expected
     assert ">2026-11-29 00:00 UTC<" in when(date(2026, 11, 29), "minutes")
     assert str(when(None)) == "–"
+
+
+def test_a_time_within_a_text_is_one() -> None:
+    shown = timed("ines <b> has it since 2026-11-30 10:15:00 UTC: ask, until 2026-11-30 11:00 UTC or 2026-99-99 11:00 UTC")
+    times = [each.attributes["datetime"] for each in read(shown).css("time")]
+    assert times == ["2026-11-30T10:15:00.000Z", "2026-11-30T11:00:00.000Z"]
+    assert "ines &lt;b&gt; has it since " in shown and "2026-99-99 11:00 UTC" in shown
+    assert timed("Acme: 24 mentions") == said("Acme: 24 mentions") and "left out" in timed("x" * 50, 10)
 
 
 @given(st.datetimes(timezones=st.none() | st.timezones()) | TEXTS | st.floats() | st.dates())

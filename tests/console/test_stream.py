@@ -301,7 +301,7 @@ async def test_a_silent_stream_has_heartbeats(kafka_settings: KafkaSettings, mon
     async with served(Hub(kafka_settings, shown)) as site, site.page() as page:
         assert await page._line() == "event: state"
         async with asyncio.timeout(60):
-            while await page._line() != ": beat":
+            while await page._line() != "event: beat":
                 pass
 
 

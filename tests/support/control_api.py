@@ -75,7 +75,7 @@ class MemoryCommands:
         if found.state is State.RESOLVED:
             raise ConflictError(f"alert {found.hex} is resolved")
         if found.state is State.ACKNOWLEDGED and not again:
-            raise ConflictError(f"{found.actor} has acknowledged it, at {found.changed_at:%H:%M:%S} UTC")
+            raise ConflictError(f"{found.actor} has acknowledged it, at {found.changed_at:%Y-%m-%d %H:%M:%S} UTC")
         self.alerts[key] = found.change(NOW, state=State.ACKNOWLEDGED, actor=actor, comment=comment)
         return self.alerts[key]
 

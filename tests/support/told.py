@@ -47,7 +47,7 @@ class Page:
                 while line := await self._line():
                     name, _, value = line.partition(":")
                     fields.setdefault(name, []).append(value.removeprefix(" "))
-                if "event" in fields:
+                if fields.get("event", ["beat"]) != ["beat"]:
                     told = Told(*("\n".join(fields.get(name, [])) for name in ("event", "data", "id")))
                     self.last_id = told.id or self.last_id
                     return told

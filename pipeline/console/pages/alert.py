@@ -84,7 +84,8 @@ async def _key(request: Request) -> str:
 async def _rest(desk: Desk, found: Asked) -> tuple[Part[RuleNow], Part[Counted]]:
     alert = found.shown.alert
     rule = await part(alert_data.rule_now(desk.settings, alert.rule), desk.clock)
-    return rule, await part(alert_data.counted(desk.reads, alert, rule.value.rule if rule.value else None), desk.clock)
+    given, now = rule.value.rule if rule.value else None, datetime.fromtimestamp(desk.clock(), UTC)
+    return rule, await part(alert_data.counted(desk.reads, alert, given, now), desk.clock)
 
 
 ROUTES = [Route("/alerts/{key}", page), Route("/charts/alert/{key}", chart)]

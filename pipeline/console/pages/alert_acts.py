@@ -75,11 +75,11 @@ async def silence(request: Request) -> Response:
         if not (typed["rule"] or typed["brand"] or typed["platform"]):
             raise SettingsError("Name a rule, a brand or a platform.")
         who, of = request.state.person.name, {name: typed[name] for name in ("rule", "brand", "platform")}
-        await desk.acting(partial(desk.control.silence, who, of, int(typed["minutes"]), typed["comment"]))
+        made = await desk.acting(partial(desk.control.silence, who, of, int(typed["minutes"]), typed["comment"]))
     except EarshotError as error:
         return act_form.refused(request, form, error)
     about = f"for {LASTS[typed['minutes']]}: {', '.join(f'{name} {text}' for name, text in of.items() if text)}."
-    return act_form.tell(request, Done("Silenced", about, link=("/silences", "All silences"), back="/silences"))
+    return act_form.tell(request, Done("Silenced", about, (), ("/silences", "All silences"), form.back, str(made["ends_at"])))
 
 
 async def silence_list(request: Request) -> Response:
@@ -123,7 +123,7 @@ async def test(request: Request) -> Response:
     lines = [str(line) for line in tested.get("untested", ())]
     link = (f"/alerts/{tested['key']}", "Who was told")
     about = f"A marked alert of {rule} is on its way to its receivers."
-    return act_form.tell(request, Done("Tested.", about, lines, link), stay=True)
+    return act_form.tell(request, Done("Tested.", about, lines, link))
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -163,7 +163,8 @@ def _acknowledging(request: Request, alert: Alert) -> Form:
         fields.append(Field("again", "", "yes", hidden=True))
         button = "Take it over"
         said = f": {alert.comment}" if alert.comment else ""
-        note = f"{alert.actor} has it already, since {alert.changed_at:%H:%M:%S} UTC{said}"
+        who = "You have" if alert.actor == request.state.person.name else f"{alert.actor} has"
+        note = f"{who} it already, since {alert.changed_at:%Y-%m-%d %H:%M:%S} UTC{said}"
     elif alert.state is not State.FIRING:
         note = "It is over: there is nothing to acknowledge." if alert.state is State.RESOLVED else "It does not fire yet."
         button = ""

@@ -18,7 +18,7 @@ from pipeline.console.charts import Chart
 from pipeline.console.desk import Desk
 from pipeline.console.part import part
 from pipeline.console.reads import ReadFailed
-from pipeline.console.spans import DEFAULT, SPANS, Window, window
+from pipeline.console.spans import DEFAULT, SPANS, Window, last_quarter, window
 from pipeline.errors import SettingsError, UnknownName
 from pipeline.queries.names import brand_names
 from schemas.times import rfc3339
@@ -79,10 +79,10 @@ async def _page(request: Request, name: str) -> Response:
     except ReadFailed:
         pass  # each part of the page says so
     found = await brand_data.brand(desk.reads, name, time, desk.clock)
-    return desk.page(request, "brand.html", 200, **values | _shown(found, time))
+    return desk.page(request, "brand.html", 200, **values | _shown(found, time, _now(desk)))
 
 
-def _shown(found: Brand, time: Window) -> dict[str, object]:
+def _shown(found: Brand, time: Window, now: datetime) -> dict[str, object]:
     """What the template gets."""
     volume, tone, shares = found.volume.value, found.tone.value, found.shares.value
     split = found.split.value
@@ -90,6 +90,8 @@ def _shown(found: Brand, time: Window) -> dict[str, object]:
         "brand": found,
         "nothing": volume is not None and not any(brand_data.total(each, "mentions") for each in (volume.now, volume.before)),
         "time": time,
+        "until": min(time.end, now),
+        "just": rfc3339(last_quarter(now), short=True),
         "asked": {"brand": found.name, "span": time.span, "to": rfc3339(time.end, short=True), "zone": time.zone},
         "figures": brand_view.figures(found),
         "volume_rows": brand_view.periods(found.name, time, volume) if volume else [],

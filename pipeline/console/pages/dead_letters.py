@@ -111,7 +111,7 @@ async def replay(request: Request) -> Response:
     about = f"{counted_of(done.produced, 'record')} went to {topic}. What is still wrong comes back here."
     link = ("/record?act=replay+dead+letters", "On record")
     title = "Not all were sent." if done.outcome else "Sent again."
-    return act_form.tell(request, Done(title, about, lines, link, back="/operations#dead-letters"), stay=True)
+    return act_form.tell(request, Done(title, about, lines, link, back="/operations#dead-letters"))
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -21,7 +23,7 @@ async def page(request: Request) -> Response:
     typed = {name: request.query_params.get(name, "")[:200] for name in NAMES}
     values = {"typed": typed, "tones": TONES, "brand_url": brand_url}
     try:
-        asked = which(request.query_params)
+        asked = which(request.query_params, datetime.fromtimestamp(desk.clock(), UTC))
     except SettingsError as error:
         return desk.page(request, "posts.html", 400, **values, problem=str(error), asked=None, found=None)
     found = await part(posts(desk.reads, asked), desk.clock)

@@ -25,7 +25,7 @@ async def page(request: Request) -> Response:
     desk: Desk = request.app.state.desk
     which, problems = filter_of(request.query_params, datetime.fromtimestamp(desk.clock(), UTC))
     acts, names = await asyncio.gather(
-        part(desk.reads.ask(*question(which, SHOWN + 1), most=SHOWN), desk.clock),
+        _nothing() if problems else part(desk.reads.ask(*question(which, SHOWN + 1), most=SHOWN), desk.clock),
         part(desk.reads.ask(*names_question(), keep_s=5.0), desk.clock),
     )
     typed = {name: request.query_params.get(name, "") for name in FIELDS}
@@ -39,7 +39,7 @@ async def page(request: Request) -> Response:
         typed=typed,
         problems=problems,
         csv="/record.csv?" + _query(typed),
-        older=_older(acts.value, typed),
+        older=_older(acts.value if acts else None, typed),
     )
 
 
@@ -58,6 +58,10 @@ async def csv(request: Request) -> Response:
     content = await asyncio.to_thread(lambda: b"".join(csv_of(COLUMNS, acts.rows)))
     headers = {"Content-Disposition": 'attachment; filename="acts.csv"'}
     return Response(content, 200, headers, "text/csv; charset=utf-8")
+
+
+async def _nothing() -> None:
+    """Of a filter that makes no sense: what fits the rest of it would look like the answer."""
 
 
 def _older(acts: Answer | None, typed: dict[str, str]) -> str:

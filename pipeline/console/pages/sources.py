@@ -60,7 +60,7 @@ async def change(request: Request) -> Response:
         return act_form.refused(request, form, error)
     title = "Paused." if paused else "Goes on."
     about = f"{source.name}: its listener sees it at once, and says so here within seconds."
-    return act_form.tell(request, Done(title, about, back=f"/operations/sources/{source.name}"), stay=True)
+    return act_form.tell(request, Done(title, about, back=f"/operations/sources/{source.name}"))
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -30,9 +30,8 @@ document.addEventListener("submit", (event) => {
 addEventListener("pageshow", () => [...document.forms].forEach((form) => delete form.dataset.sent));
 
 // A part that is on its way: the style shows it, and a screen reader waits for it.
-for (const [name, busy] of [["beforeRequest", true], ["afterRequest", false]]) {
+for (const [name, busy] of [["beforeRequest", true], ["afterRequest", false]])
   document.addEventListener(`htmx:${name}`, (event) => event.detail.target.setAttribute("aria-busy", busy));
-}
 
 // An act that is left, or done, goes from the page on which it was asked for.
 document.addEventListener("click", (event) => {
