@@ -125,10 +125,8 @@ class Reads:
         texts = {each: (value,) if isinstance(value, str) else tuple(value) for each, value in given.items()}
         values_of(query, texts, self._now())  # what is wrong is said before anything is looked up
         key = (name, tuple(sorted(texts.items())), most, around)
-        sql, columns = (around.replace("(QUERY)", f"(\n{query.sql}\n)"), ()) if around else (query.sql, tuple(query.columns))
-        return await self._once(
-            key, lambda: _What(sql, values_of(query, texts, self._now()), columns), keep_s, most, first, old_s
-        )
+        sql, head = (around.replace("(QUERY)", f"(\n{query.sql}\n)"), ()) if around else (query.sql, tuple(query.columns))
+        return await self._once(key, lambda: _What(sql, values_of(query, texts, self._now()), head), keep_s, most, first, old_s)
 
     async def run(self, work: Callable[[Client], T]) -> T:
         """What the work says, which asks as the pages do: in one of their places, with their client. Raises ReadFailed,
