@@ -129,10 +129,10 @@ def test_the_chart_has_the_counts_and_what_was_expected(client: Client, one_loop
 
 def test_the_chart_ends_now_and_draws_no_future(client: Client, one_loop: Browser, app: Starlette) -> None:
     store(client, FIRST)
-    for minutes, last, runs in ((7, 5, True), (65, 60, False), (9_000, 60, False)):
+    for minutes, last, runs in ((7, 5, True), (65, 65, True), (9_000, 65, False)):
         app.state.desk.clock = (AT + timedelta(minutes=minutes)).timestamp
         drawn = one_loop.get(f"/charts/alert/{KEY}").json()
-        assert drawn["x"][-1] == (AT.replace(minute=5) + timedelta(minutes=last - 5)).timestamp(), minutes
+        assert drawn["x"][-1] == (AT.replace(minute=0) + timedelta(minutes=last)).timestamp(), minutes
         assert ("still runs" in one_loop.get(f"/alerts/{KEY}").text) == runs
 
 
