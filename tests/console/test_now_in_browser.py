@@ -167,8 +167,9 @@ def test_alerts_that_come_stand_where_the_server_puts_them_and_silence_of_the_co
         a_thread(client, "t3_abc")
     for width in (1280, 1440):
         page.set_viewport_size({"width": width, "height": 900})
-        for path in ("/", f"/alerts/{high.hex}"):
+        for path, part in (("/", "waiting"), (f"/alerts/{high.hex}", "alert")):
             page.goto(path)
+            page.wait_for_selector(f"#{part} .wide table >> visible=true")
             assert page.evaluate(CUT) == [], (width, path)
     page.goto("/")
     page.wait_for_selector("#live .good")
