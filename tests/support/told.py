@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -80,7 +81,7 @@ class Site(NamedTuple):
         self, after: str | None = None, last_id: str = "", session: str = "", person: str = ""
     ) -> AsyncIterator[Page]:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 22)
-        query = f"?session={session}&person={person}" + (f"&after={after}" if after is not None else "")
+        query = f"?session={session}&person={person}" + (f"&after={quote(after)}" if after is not None else "")
         header = f"Last-Event-ID: {last_id}\r\n" if last_id else ""
         writer.write(f"GET /changes{query} HTTP/1.1\r\nHost: here\r\n{header}\r\n".encode())
         page = Page(reader, writer)
