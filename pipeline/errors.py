@@ -5,11 +5,14 @@ EarshotError             one clear line for a person; the command line prints it
   ConflictError          what the command is about is in a state that does not allow it (exit 1)
   SettingsError          a setting is unknown, missing or wrong (exit 2)
   UnreachableError       the broker or ClickHouse can't be reached, refuses the login, or lacks a table (exit 3)
+    Uncertain            an API did not answer in time, or not whole: it may have done what it was asked for
+    NotDone              an act of the console was not begun, as ClickHouse does not answer
   MigrationError         the schema is half applied, or newer than this program (exit 4)
   StackError             the embedded stack can't start: a port is taken, the folder is in use, the disk is full (exit 5)
     JarsUnreachable      jars are not in the cache and can't be downloaded; `--broker auto` uses the light broker
   NotYet                 what a page of the console shows is still being asked for: the next load has it
   ReadFailed             a question of the console has no answer: the part of the page says why, and since when
+    NoPlace              ClickHouse runs as many questions of this user as it may: it is asked again
 
 Signals between two parts of the program. The caller handles each of them, so nobody ever reads their text as it is:
 
@@ -33,7 +36,12 @@ OutgoingError            a request to a source or receiver failed
 SourceError              a source can't go on now, for this reason: it tries again later
   Failed                 a request failed, or its answer makes no sense
     NoRules              the stream of X has no rule: somebody deleted ours
+    Missing              an object of Meta's is not there, or not for this token
+    StalePage            the token of a page of YouTube has ended
+    NoAnswers            a thread of YouTube is gone, or may not be read
+    NotThere             what a post or comment of VK has can't be read
   Waiting                the platform asks to wait until a time
+    Spent                the source's budget for this month is spent
   NoCredentials          the platform refuses the credential, or there is none
 Broken                   a session with a mail server can't go on
   Goodbye                the server ended it, with these words

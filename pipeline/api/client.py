@@ -23,7 +23,7 @@ ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Address that a process listens on -> address to reach it at, on this machine."""
 
 
-class NoAnswer(UnreachableError):
+class Uncertain(UnreachableError):
     """The request was sent and not answered: whether it is done is not known."""
 
 
@@ -53,7 +53,7 @@ def ask(
 ) -> JsonObject:
     """The answer of control, or of customers, to one request. With `actor` it is the console's, for this person.
 
-    Raises SettingsError without a token or when it is refused, UnreachableError when nobody answers, and NoAnswer if the
+    Raises SettingsError without a token or when it is refused, UnreachableError when nobody answers, and Uncertain if the
     request may be done all the same. With the API's own error it raises UnknownName, ConflictError, or else EarshotError.
     """
     url = url_of(settings.control if api == "control" else settings.customers)
@@ -75,13 +75,13 @@ def ask(
             raise SettingsError(f"{who} {what} (EARSHOT_{api.upper()}__{key.upper()})") from None
         raise _ERRORS.get(error.code, EarshotError)(problem if actor else f"{who}: {problem}") from None
     except TimeoutError:
-        raise NoAnswer(f"{who}: no answer within {timeout_s:.0f} s; it may still do it") from None
+        raise Uncertain(f"{who}: no answer within {timeout_s:.0f} s; it may still do it") from None
     except urllib.error.URLError as error:  # urllib's name for all that happens before the request is sent
         hint = "nothing was done" if actor else f"is `earshot {api}` or `earshot up` running?"
         raise UnreachableError(f"{who}: {reason(error)}; {hint}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         what = "the answer did not come whole, and it may have done it: look, and ask again"
-        raise NoAnswer(f"{who}: {what} ({reason(error)})") from None
+        raise Uncertain(f"{who}: {what} ({reason(error)})") from None
 
 
 def _error_text(error: urllib.error.HTTPError) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from pipeline.api.client import NoAnswer
+from pipeline.api.client import Uncertain
 from pipeline.console.desk import Desk, NotDone, target_of
 from pipeline.console.reading import AWAY
 from pipeline.console.reads import ReadFailed
@@ -103,7 +103,7 @@ def refused(request: Request, form: Form, error: EarshotError) -> Response:
         (UnknownName, 404), (ConflictError, 409), (UnreachableError, 503), (ReadFailed, 503), (SettingsError, 422)
     ]  # fmt: skip
     status = next((status for kind, status in kinds if isinstance(error, kind)), 422)
-    if isinstance(error, NoAnswer):
+    if isinstance(error, Uncertain):
         form = replace(form, links=[*form.links, ("/record", "Look at Record")])
     return show(request, form, why(request, error), status)
 
@@ -111,7 +111,7 @@ def refused(request: Request, form: Form, error: EarshotError) -> Response:
 def why(request: Request, error: EarshotError) -> str:
     """Why an act failed, and whether it is done."""
     desk: Desk = request.app.state.desk
-    if isinstance(error, NoAnswer):
+    if isinstance(error, Uncertain):
         away = f"{AWAY}. " if desk.reads.away_since else ""
         return f"{away}{error}. Whether it is done is not known: look at Record before you send it again."
     return f"{error}: it was not done." if isinstance(error, NotDone | ReadFailed) else str(error)

@@ -56,7 +56,7 @@ class ReadFailed(EarshotError):
         self.reason, self.since = reason, since
 
 
-class _Full(ReadFailed):
+class NoPlace(ReadFailed):
     """ClickHouse runs as many questions of this user as it may."""
 
 
@@ -172,7 +172,7 @@ class Reads:
         for pause in BUSY_S:
             try:
                 return await self._asked(key, what, keep_s, most, first)
-            except _Full:
+            except NoPlace:
                 await asyncio.sleep(pause)
         return await self._asked(key, what, keep_s, most, first)
 
@@ -232,7 +232,7 @@ class Reads:
     def _failed(self, late: Plain) -> ReadFailed:
         if not late.away:
             self.away_since = None  # it answers
-            return _Full(late.reason) if late == FULL else ReadFailed(late.reason)
+            return NoPlace(late.reason) if late == FULL else ReadFailed(late.reason)
         self.away_since = self.away_since or self._now()
         self._why, self._again = late.reason, self._clock() + AWAY_S
         self._places.give_up()
