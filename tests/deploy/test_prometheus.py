@@ -29,11 +29,12 @@ from tests.support.worker import Worker, wait_for
 
 ONLY_AT_TIMES = {
     *("Seeding", "Without a label", "From Kafka to a receiver", "Search for campaigns"),
-    *("Sources that don't run", "Requests left", "Newest gap"),
+    *("Sources that don't run", "Requests left", "Newest gap", "Cost of sources this month"),
     *("Review queue", "Taking evidence", "Evidence, publishing"),
 }
 """Panels that show something only when it happens: partitions that come are seeded, a text has no label, somebody is
-notified, a rule looks for campaigns; a source fails, its platform names a limit, has a gap; authors say something new."""
+notified, a rule looks for campaigns; a source fails, its platform names a limit, bills, has a gap; authors say something
+new."""
 REBALANCE = {
     *("EarshotWorkerNotReady", "EarshotControlNotReady", "EarshotCustomersNotReady", "EarshotListenerNotReady"),
     *("EarshotPartitionsWithoutOwner", "EarshotCustomersNoLeader"),
