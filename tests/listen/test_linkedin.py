@@ -36,9 +36,9 @@ def linkedin(request: pytest.FixtureRequest) -> Iterator[LinkedInServer]:
         yield server
 
 
-def fill(linkedin: LinkedInServer, first: int, last: int, at: float = NOW, text: str = "comment") -> None:
+def fill(linkedin: LinkedInServer, first: int, last: int, at: float = 0.0, text: str = "comment") -> None:
     for number in range(first, last + 1):
-        linkedin.world.post(number, at, f"{text} {number}")
+        linkedin.world.post(number, at or NOW, f"{text} {number}")
 
 
 def polls(linkedin: LinkedInServer, token: str = TOKEN, **keys: object) -> Driven:

@@ -35,9 +35,9 @@ def vk() -> Iterator[VkServer]:
         yield server
 
 
-def fill(vk: VkServer, first: int, last: int, text: str = "post", at: float = NOW - 100_000) -> None:
+def fill(vk: VkServer, first: int, last: int, text: str = "post", at: float = 0.0) -> None:
     for number in range(first, last + 1):
-        vk.world.post(number, at + number, f"{text} {number}")
+        vk.world.post(number, (at or NOW - 100_000) + number, f"{text} {number}")
 
 
 def hears(vk: VkServer, token: str = TOKEN, **keys: object) -> Driven:
