@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.ground import Ground
+from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.console import ConsoleSettings
 from pipeline.config.environment import child_environment
 from pipeline.config.settings import Settings
-from pipeline.console.one_time import login_url
+from pipeline.console.one_time import make_link
+from pipeline.console.session_table import SessionTable
 from pipeline.embedded.child import free_port
 from pipeline.embedded.password import password_of
 from tests.support.console_process import log_in
@@ -57,9 +59,11 @@ class Console:
     def pid(self) -> int:
         return self.process.pid
 
-    def log_in(self) -> str:
+    def log_in(self, name: str = "ines") -> str:
         """The cookie of somebody who may do all."""
-        return log_in(self.port, login_url(self.settings))
+        with clickhouse_client(self.settings.clickhouse) as client:
+            link = make_link(SessionTable(lambda: client), name)
+        return log_in(self.port, f"http://{HOST}:{self.port}{link}")
 
     def ask(self, path: str, cookie: str = "") -> Answer:
         """This page. Raises RuntimeError for an answer that is not 200."""

@@ -34,7 +34,7 @@ from schemas.alerts import Alert, Scope, State, alert_key, dump
 from schemas.times import to_ms, whole_ms
 
 NAMES = ("console.streams_cores", "console.streams_mb")
-STREAMS, RATE, DEAF = 200, 10, 2
+STREAMS, PERSONS, RATE, DEAF = 200, 20, 10, 2
 ALERTS, KEPT = 300, 1_900
 """Alerts that change in turns; somewhat fewer changes than the console keeps for those who come back."""
 PATIENCE_S, HELD_S = 60.0, 45.0
@@ -66,7 +66,7 @@ class Phase:
 def figures(seconds: int) -> Iterator[Figure]:
     """`seconds` of each of the two."""
     with ground() as stage, database(stage, "console") as settings, Console(stage, settings) as console:
-        cookies = [console.log_in() for _ in bar.track(range(STREAMS), STREAMS, "people log in")]
+        cookies = [console.log_in(f"person {n % PERSONS}") for n in bar.track(range(STREAMS), STREAMS, "people log in")]
         console.ask("/", cookies[0])
         before = resident_mb(console.pid)
         alone, beside = asyncio.run(_measure(console, settings, cookies, seconds))
