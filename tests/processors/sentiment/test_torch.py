@@ -30,9 +30,22 @@ PIECES = [
 
 @pytest.mark.parametrize("name", ["fast", "accurate"])
 def test_the_bundled_models_say_the_same_in_torch_and_in_onnx_runtime(name: str) -> None:
+    """Both compute with the same whole numbers, so most texts have the same figures to the last digits.
+
+    The CPU's instructions decide in which order a sum is made: an input that lies between two whole numbers may be rounded the
+    other way. Few texts show it (seen: 0.03 at most). Without any rounding half of the texts differ by more than 0.001."""
+    openings, ends = (
+        ("The coffee was", "My parcel is", "Das Essen war", "Le train est"),
+        ("great", "late again :(", "kaputt", "ok"),
+    )
+    texts = [*TEXTS, *(f"{opening} {end}" for opening in openings for end in ends)]
     by_onnx, by_torch = (load_model(name, SentimentSettings(model=name, backend=b, device="cpu"))[0] for b in ("onnx", "torch"))
     assert by_onnx.identity == by_torch.identity
-    assert np.abs(by_onnx.engine.run(TEXTS).scores - by_torch.engine.run(TEXTS).scores).max() < 0.01
+    one, other = by_onnx.engine.run(texts).scores, by_torch.engine.run(texts).scores
+    apart = np.abs(one - other).max(axis=1)
+    assert np.median(apart) < 1e-5
+    assert apart.max() < 0.1
+    assert (one.argmax(axis=1) == other.argmax(axis=1)).all()
 
 
 def test_a_device_that_is_not_there_is_named() -> None:
