@@ -1,0 +1,65 @@
+"""A person as the commands of privacy know one: accounts, keys and hashes, and no name."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from schemas.identity import value_key
+
+
+class Account(NamedTuple):
+    """An account of the person, or a record of a CRM."""
+
+    key: int
+    platform: str = ""
+    id: str = ""
+    """Blank: its source gives none, or nothing but evidence names it."""
+    handles: tuple[str, ...] = ()
+    """Each that it bore, in small letters and without @, sorted."""
+    handle_keys: tuple[int, ...] = ()
+    """The keys of those that nobody else bore: of rows without an id."""
+    shared: tuple[str, ...] = ()
+    """Those that another account bore, too."""
+
+    @property
+    def name(self) -> str:
+        """As people type it, its key where nothing better is known."""
+        if self.id or not self.handles:
+            return f"{self.platform}:{self.id}" if self.id else f"{self.key:016x}"
+        return f"{self.platform}:@{self.handles[0]}"
+
+
+class Value(NamedTuple):
+    """An e-mail address or phone number of the person, hashed."""
+
+    type: str
+    """email or phone."""
+    hash: str
+    shared: bool
+    """Whether another account, or another record, has it, too."""
+
+    @property
+    def key(self) -> int:
+        """In the graph."""
+        return value_key(self.type, self.hash)
+
+
+class Person(NamedTuple):
+    """Whom a command is about. No name is in it."""
+
+    customer: int
+    """The key of the customer."""
+    accounts: tuple[Account, ...]
+    values: tuple[Value, ...]
+    left: tuple[str, ...] = ()
+    """Names of other accounts of the customer, where one account alone was asked for."""
+
+    @property
+    def keys(self) -> tuple[int, ...]:
+        """The keys of the accounts, and of handles that are theirs alone; sorted."""
+        return tuple(sorted({key for each in self.accounts for key in (each.key, *each.handle_keys)}))
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """The hashed addresses and numbers that nobody else has; sorted."""
+        return tuple(sorted({each.hash for each in self.values if not each.shared}))

@@ -1,0 +1,56 @@
+"""Tables of alerts: they hold keys of events, and words that several posts share."""
+
+from __future__ import annotations
+
+from pipeline.privacy.place import Place
+
+_SAMPLES = {
+    "samples": "arrayFilter(key -> key IN ({events}), samples)",
+    **dict.fromkeys(("terms", "query", "actor", "comment", "muted"), ""),
+}
+"""Posts and words of others stand in an alert, too, and what colleagues say."""
+_STAYS = "it is about many posts, and none of it names anybody once the events have gone: a key of an event finds nothing then"
+
+PLACES = (
+    *(
+        Place(
+            name=name,
+            holds="event keys of up to three posts; words that several posts share (a name may be among them)",
+            clear="words; who acknowledged, and what they said",
+            kept="open alerts and ends of alerts: kept; earlier changes of an alert: 400 days",
+            erase="none",
+            goes=_STAYS,
+            events=("samples[]",),
+            time="changed_at",
+            shown=_SAMPLES | more,
+        )
+        for name, more in (("alerts", {}), ("alerts_now", {"newest": ""}))
+    ),
+    Place(
+        name="alert_events",
+        holds="keys of events that a rule for single events has seen",
+        kept="400 days after the event",
+        erase="rows",
+        events=("event_key",),
+        time="created_at",
+    ),
+    Place(
+        name="alert_candidates",
+        holds="keys of events, brands, words of rules; no texts, no authors",
+        kept="7 days",
+        erase="rows",
+        events=("event_key",),
+        time="heard_at",
+    ),
+    Place(
+        name="alert_silences",
+        holds="who silenced what (name of a token), their comment",
+        clear="names of colleagues, what they say",
+        kept="kept",
+        erase="none",
+        goes="of colleagues: it says who did what",
+    ),
+    Place(name="alert_deliveries", kept="90 days", erase="none", goes="receivers and their status"),
+    Place(name="alert_watermarks", kept="kept", erase="none", goes="times"),
+    Place(name="alert_late_days", kept="30 days", erase="none", goes="days"),
+)

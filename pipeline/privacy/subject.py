@@ -1,0 +1,197 @@
+"""Of whom `earshot person` speaks: all accounts of a customer, or one account, with every key by which their rows are found.
+
+A row is a person's by the key of its author: that of the account's id, or of a handle that it bore, where a source gives no id.
+A handle that another account bore too, and an address or number that another account has, name nobody for sure: they are said,
+and find nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import polars as pl
+from clickhouse_connect.driver.client import Client
+
+from pipeline.clickhouse.query import LONG_SQL, Query, asker, settings_for
+from pipeline.clickhouse.row_versions import quoted
+from pipeline.errors import EarshotError, SettingsError, UnknownName
+from pipeline.privacy.person import Account, Person, Value
+from pipeline.privacy.place import Sets, where
+from pipeline.privacy.register import TABLES
+from pipeline.queries.identity.names import profile_key, slip
+from pipeline.queries.identity.profiles import profiles
+from pipeline.queries.timeline import members
+from schemas.identity import HANDLE_SQL, account_key, value_key
+
+SHOWN = 5
+_VALUES = ("email", "phone")
+_MINUTE = "toStartOfMinute(created_at)"
+
+
+def find(client: Client, *, customer: str | None = None, account: str | None = None, only: bool = False) -> Person:
+    """The person that the name means: a customer with all its accounts, or one account; `only`: whatever else its customer has.
+
+    Raises SettingsError unless exactly one name is given, and for one that is none, UnknownName for one of whom nothing is
+    known, EarshotError for a handle that several bore, and for an account whose customer has others, unless `only`.
+    """
+    text = customer or account
+    if not text or (customer and account):
+        raise SettingsError("give one of --customer and --account: the customer with all its accounts, or one account")
+    query = reader(client)
+    profile = profile_key(query, text)
+    owner, linked = members(client, profile, None)
+    if account and len(linked) > 1 and not only:
+        others = _listed(_names(query, linked), profile)
+        raise EarshotError(
+            f"{account}: its customer has {len(linked)} accounts, also {others}; "
+            f"--customer {account} is all of them, --account {account} --only is this one alone"
+        )
+    mine = [profile] if account else linked
+    person = _person(query, owner, mine)
+    if only:
+        person = person._replace(left=tuple(_names(query, [key for key in linked if key not in mine]).values()))
+    if not _known(query, person):
+        raise UnknownName(f"{text}: nothing is known of it: no event, no link, no record of a CRM{slip(text)}")
+    return person
+
+
+def reader(client: Client) -> Query:
+    """Runs SQL that sees every version of a row. Raises EarshotError with the server's reason."""
+    ask = asker(client)
+    read = {name: value for name, value in settings_for(client).items() if name == "readonly"} | LONG_SQL
+    return lambda sql: ask(sql, read)
+
+
+def sets_of(client: Client, person: Person) -> Sets:
+    """The keys of all that is the person's, as they are now: `where` of a place finds its rows by them."""
+    query, keys = reader(client), _numbers(person.keys)
+    edges = query(f"SELECT DISTINCT edge FROM identity_edges WHERE a IN ({keys})").get_column("edge")
+    alone = query(
+        f"SELECT DISTINCT conversation FROM threads FINAL WHERE customer IN ({keys}) AND customers <= 1"
+    ).get_column("conversation")  # fmt: skip
+    return Sets(
+        keys,
+        _numbers(events_of(query, person)),
+        ", ".join(map(quoted, person.hashes)),
+        _numbers(edges),
+        _numbers(alone),
+    )
+
+
+def events_of(query: Query, person: Person) -> list[int]:
+    """The keys of the person's events, sorted: also of those that were deleted since, and not of those that another account
+    has taken over."""
+    keys = _numbers(person.keys)
+    found = query(f"""
+WITH there AS (SELECT {_MINUTE} AS minute, event_key FROM account_events WHERE account_key IN ({keys}))
+SELECT DISTINCT event_key FROM there WHERE (minute, event_key) NOT IN
+(
+    SELECT {_MINUTE} AS minute, event_key FROM interactions WHERE ({_MINUTE}, event_key) IN there
+    GROUP BY minute, event_key HAVING argMax(account_key, version) NOT IN (0, {keys})
+)""").get_column("event_key")
+    listed = set(found.to_list())
+    if person.hashes:  # rows that no account wrote
+        rows = where(TABLES["interactions"], Sets(values=", ".join(map(quoted, person.hashes))))
+        listed |= set(query(f"SELECT DISTINCT event_key FROM interactions WHERE {rows}").get_column("event_key").to_list())
+    return sorted(listed)
+
+
+def _person(query: Query, owner: int, keys: list[int]) -> Person:
+    rows = _authors(query, keys)
+    known = profiles(query, keys)
+    handles = _handles(query, owner, rows)
+    accounts = []
+    for key in keys:
+        its = rows.filter(pl.col("account_key") == key)
+        platform, id_ = known[key].platform if key in known else "", known[key].id if key in known else ""
+        if not platform and its.height:
+            platform, id_ = its["platform"][0], its["id"][0]
+        bore = sorted({(row["platform"], row["handle"]) for row in its.iter_rows(named=True) if row["handle"]})
+        own = [account_key(place, None, handle) for place, handle in bore if handles[place, handle]]
+        accounts.append(
+            Account(
+                key,
+                platform,
+                id_,
+                tuple(handle for _, handle in bore),
+                tuple(handle_key for handle_key in own if handle_key != key),
+                tuple(handle for place, handle in bore if not handles[place, handle]),
+            )
+        )
+    person = Person(owner, tuple(accounts), ())
+    return person._replace(values=_values(query, person.keys))
+
+
+def _authors(query: Query, keys: Iterable[int]) -> pl.DataFrame:
+    """What the rows of these accounts say of their authors, old versions too: account_key, platform, id, handle."""
+    listed = _numbers(keys)
+    return query(f"""
+SELECT DISTINCT account_key, platform, author_id AS id, {HANDLE_SQL} AS handle FROM interactions
+WHERE account_key IN ({listed}) AND ({_MINUTE}, event_key) IN
+    (SELECT {_MINUTE}, event_key FROM account_events WHERE account_key IN ({listed}))
+ORDER BY account_key, platform, id, handle""")
+
+
+def _handles(query: Query, owner: int, rows: pl.DataFrame) -> dict[tuple[str, str], bool]:
+    """Each handle of these rows, with its platform: whether it is theirs alone."""
+    bore = {(row["platform"], row["handle"]) for row in rows.iter_rows(named=True) if row["handle"]}
+    if not bore:
+        return {}
+    keys = {account_key(platform, None, handle): (platform, handle) for platform, handle in bore}
+    mine = _numbers({*rows.get_column("account_key"), *keys})
+    texts = ", ".join(sorted({quoted(handle) for _, handle in bore}))
+    others = query(f"""
+SELECT DISTINCT platform, {HANDLE_SQL} AS handle FROM interactions
+WHERE {HANDLE_SQL} IN ({texts}) AND account_key NOT IN (0, {mine})""")
+    linked = query(f"SELECT profile FROM assignments FINAL WHERE profile IN ({_numbers(keys)}) AND customer != {owner}")
+    taken = {(row["platform"], row["handle"]) for row in others.iter_rows(named=True)}
+    taken |= {keys[key] for key in linked.get_column("profile")}
+    return {each: each not in taken for each in bore}
+
+
+def _values(query: Query, keys: Iterable[int]) -> tuple[Value, ...]:
+    """The hashed addresses and numbers in rows and CRM records of these accounts."""
+    listed, found = _numbers(keys), []
+    for type_ in _VALUES:
+        theirs = query(f"""
+SELECT DISTINCT author_{type_} AS hash FROM interactions
+WHERE account_key IN ({listed}) AND author_{type_} != '' AND ({_MINUTE}, event_key) IN
+    (SELECT {_MINUTE}, event_key FROM account_events WHERE account_key IN ({listed}))
+UNION DISTINCT SELECT DISTINCT {type_}_hash AS hash FROM customers WHERE profile IN ({listed}) AND {type_}_hash != ''
+ORDER BY hash""").get_column("hash")
+        if theirs.is_empty():
+            continue
+        texts, by_key = ", ".join(map(quoted, theirs)), {value_key(type_, each): each for each in theirs}
+        shared = query(f"""
+SELECT DISTINCT author_{type_} AS hash, toUInt64(0) AS value FROM interactions
+WHERE author_{type_} IN ({texts}) AND account_key NOT IN (0, {listed})
+UNION ALL SELECT DISTINCT {type_}_hash AS hash, toUInt64(0) FROM customers
+WHERE {type_}_hash IN ({texts}) AND profile NOT IN ({listed})
+UNION ALL SELECT DISTINCT '' AS hash, b FROM identity_edges
+WHERE kind = 'value' AND type = '{type_}' AND b IN ({_numbers(by_key)}) AND a NOT IN ({listed})""")
+        others = {by_key[value] if value else digest for digest, value in shared.iter_rows()}
+        found += [Value(type_, digest, digest in others) for digest in theirs]
+    return tuple(found)
+
+
+def _known(query: Query, person: Person) -> bool:
+    """Whether anything is stored of the person."""
+    sets = Sets(_numbers(person.keys))
+    tables = [place for place in TABLES.values() if place.accounts or place.others]
+    asked = [f"SELECT 1 AS one FROM {each.name} WHERE {where(each, sets)} LIMIT 1" for each in tables if each.accounts]
+    return not query(" UNION ALL ".join(asked)).is_empty()
+
+
+def _names(query: Query, keys: Iterable[int]) -> dict[int, str]:
+    known = profiles(query, keys)
+    return {key: known[key].name if key in known else f"{key:016x}" for key in keys}
+
+
+def _listed(names: dict[int, str], but: int) -> str:
+    others = [name if name.isprintable() else repr(name) for key, name in names.items() if key != but]
+    more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+    return ", ".join(others[:SHOWN]) + more
+
+
+def _numbers(keys: Iterable[int]) -> str:
+    return ", ".join(map(str, keys))
