@@ -1,6 +1,5 @@
-"""docs/settings.md and docs/cli.md, made from the settings' models and from `--help`, and parts of docs/sources.md and
-docs/analysts.md: `make docs`
-writes them."""
+"""docs/settings.md and docs/cli.md, made from the settings' models and from `--help`, and parts of docs/sources.md,
+docs/analysts.md and docs/privacy.md: `make docs` writes them."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from typer.testing import CliRunner
 
-from deploy import queries_reference, sources_reference
+from deploy import privacy, queries_reference, sources_reference
 from pipeline.cli.main import app
 from pipeline.config.section import Section
 from pipeline.config.settings import ENV_PREFIX, Settings
@@ -151,3 +150,4 @@ if __name__ == "__main__":
     (DOCS / "cli.md").write_text(cli_page())
     queries_reference.PAGE.write_text(queries_reference.queries_page(queries_reference.PAGE.read_text()))
     sources_reference.PAGE.write_text(sources_reference.sources_page(sources_reference.PAGE.read_text()))
+    privacy.PAGE.write_text(privacy.privacy_page(privacy.PAGE.read_text()))

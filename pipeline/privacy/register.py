@@ -27,5 +27,5 @@ def readers(place: Place) -> str:
 
 def how_long(place: Place) -> str:
     """How long it is kept, in words."""
-    setting = "; setting `retention` says otherwise" if not place.topic and place.name in EXPIRES else ""
+    setting = "; setting `retention` may say otherwise" if not place.topic and place.name in EXPIRES else ""
     return place.kept + setting

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from deploy.privacy import PAGE, PARTS, privacy_page
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.migrations import read_migrations
 from pipeline.config.retention import TABLES as EXPIRES
@@ -57,7 +58,13 @@ def test_it_says_of_each_what_goes_and_what_stays() -> None:
     words = [text for place in PLACES for text in (place.holds, place.goes, place.kept, place.clear)]
     assert [text for text in words if "|" in text or "\n" in text] == [], "it fits into no cell"
     assert set(EXPIRES) <= set(TABLES)
-    assert how_long(TABLES["dead_letters"]) == "400 days after rejection; setting `retention` says otherwise"
+    assert how_long(TABLES["dead_letters"]) == "400 days after rejection; setting `retention` may say otherwise"
+
+
+def test_the_page_of_privacy_is_current() -> None:
+    page = PAGE.read_text()
+    assert page == privacy_page(page), "run make docs"
+    assert re.findall(r"<!-- made: (\w+) -->", page) == list(PARTS)
 
 
 def test_a_column_that_looks_like_a_person_s_is_found_or_has_a_reason() -> None:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hmac
-import re
 
 import polars as pl
 import pytest
 
-from pipeline.clickhouse.migrations import read_migrations
-from pipeline.embedded.analyst_names import CONSOLE, OF_CONSOLE, QUERY_VIEWS, READABLE
 from pipeline.errors import SettingsError
 from pipeline.processors.dedup import revisions
 from pipeline.processors.privacy import HASHED, Pseudonymise
@@ -39,22 +36,6 @@ def test_each_hashed_column_is_hashed(column: str) -> None:
     frame = Pseudonymise(b"key", "", DEFAULT).process(Decode().process(batch_of([event(author=author)]))).events
     assert len(frame.get_column(column)[0]) == 64
     assert f"\n| `{BY_COLUMN[column].path}` | HMAC-SHA256 " in (ROOT / "docs/privacy.md").read_text()
-
-
-def test_the_page_says_of_each_table_who_reads_it() -> None:
-    page = (ROOT / "docs/privacy.md").read_text()
-    analysts, console, others = (
-        set(re.findall(r"`(\w+)`", page.partition(f"\n| {who} `{user}` | ")[2].partition(" | ")[0].partition(";")[0]))
-        for who, user in (("user", "analyst"), ("user", "console"), ("nobody but", "default"))
-    )
-    console.remove("analyst")
-    ddl = " ".join(statement for migration in read_migrations() for statement in migration.statements)
-    assert analysts == set(READABLE) - set(QUERY_VIEWS), "views of queries show nothing else"
-    assert console == set(OF_CONSOLE) - set(CONSOLE.views)
-    assert analysts | console | others == {
-        "schema_migrations",
-        *re.findall(r"CREATE (?:TABLE(?: IF NOT EXISTS)?|OR REPLACE VIEW) (\w+)", ddl),
-    }
 
 
 def test_a_sealed_hash_stays_and_what_looks_like_a_hash_is_an_address() -> None:

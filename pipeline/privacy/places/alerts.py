@@ -48,7 +48,7 @@ PLACES = (
         clear="names of colleagues, what they say",
         kept="kept",
         erase="none",
-        goes="of colleagues: it says who did what",
+        goes="it is of colleagues, and says who did what",
     ),
     Place(name="alert_deliveries", kept="90 days", erase="none", goes="receivers and their status"),
     Place(name="alert_watermarks", kept="kept", erase="none", goes="times"),

@@ -41,7 +41,7 @@ PLACES = (
         hashed="blocked addresses and numbers",
         kept="kept",
         erase="none",
-        goes="a blocked address or number links nobody; it is blocked because it is no person's own",
+        goes="a blocked address or number links nobody, as it is no single person's",
     ),
     Place(
         name="assignments",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.privacy.place import Place
 
-_COLLEAGUES = "of colleagues: it says who did what"
+_COLLEAGUES = "it is of colleagues, and says who did what"
 
 PLACES = (
     Place(
