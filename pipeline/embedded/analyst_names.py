@@ -59,6 +59,7 @@ WITHHELD = {
     "conversation_quarters": "where threads finds its rows",
     "customer_of": "a dictionary: read interactions_now, or assignments",
     "customers": "records of a CRM",
+    "erasures": "receipts of the privacy officer",
     "dead_letters": "records as they came, e-mail addresses and phone numbers in clear",
     "identity_commands": "which steward decided what of whom, and why",
     "identity_edges": "evidence, also what a person withdrew",
@@ -72,6 +73,7 @@ WITHHELD = {
     "schema_migrations": "what migrate did",
     "source_arrivals": "what control knows of usual gaps",
     "source_cursors": "how far listeners are",
+    "suppressions": "keys of persons who were erased",
     **{query.view: query.operators for query in named_queries().values() if query.operators},
 }
 """The tables, views and dictionaries that are not for analysts, each with what it holds or why."""

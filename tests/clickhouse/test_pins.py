@@ -54,11 +54,13 @@ from pipeline.sinks.alerts import AlertTables
 from pipeline.sinks.calendars import changes as calendar_changes
 from pipeline.sinks.cases import CaseTable
 from pipeline.sinks.customers import CustomerTables
+from pipeline.sinks.erasures import suppress, suppression_rows, write_receipt
 from pipeline.sinks.in_force import changed_files, changed_panels
 from pipeline.sinks.landing import Landing
 from pipeline.sinks.rates import changes as rate_changes
 from schemas.acts import Act
 from schemas.alerts import Alert, Member, Scope, State
+from schemas.erasures import Erasure, Keys
 from schemas.evidence import SENT_COLUMNS, parse
 from schemas.identity import Command
 from schemas.signals import Candidate
@@ -331,6 +333,8 @@ def _write_everywhere(settings: Settings) -> None:
         tables.write_arrivals([("blog", 3_600, 0, 1)], 0)
         _write_identity(CustomerTables(inserter))
         record(client, Act("ann", "api", "take"))
+        suppress(inserter, suppression_rows(Keys([1], ["ab"], [2]), 1, NOW))
+        write_receipt(client, Erasure("ann"))
         fenced = FencedInserter(client, OpenFence(), Vitals(), "test")
         fenced.begin("control", 1)
         CaseTable(fenced).write(cases.Case("Acme", "x", "1", "taken", "ann", "ann", "", NOW, NOW), 0)

@@ -35,6 +35,7 @@ PUBLISHED = {
     "028_console_names": 0xAA98856E919D080B,
     "029_alerts_now": 0x26F3C6FD12BE8349,
     "030_source_arrivals": 0x3F226E94EA051DA8,
+    "031_erasures": 0x784CE59C168A808F,
 }
 """XXH3-64 by name. A new migration adds a line here; no line ever changes."""
 

@@ -57,4 +57,22 @@ PLACES = (
     Place(name="files_in_force", kept="kept", erase="none", goes="hashes of alerts.yaml, brands.yaml and roles.yaml"),
     Place(name="retention", kept="kept", erase="none", goes="times to live of tables"),
     Place(name="schema_migrations", kept="kept", erase="none", goes="names and hashes of migrations"),
+    Place(
+        name="suppressions",
+        holds="of persons who were erased: keys of accounts and events, hashes of e-mail addresses and phone numbers",
+        hashed="accounts, events, e-mail addresses, phone numbers",
+        kept="kept: what has such a key is dropped before it lands",
+        erase="none",
+        goes="without it the next event of the person, or a replay, would bring back what was erased; "
+        "`earshot person readmit` lifts accounts, addresses and numbers",
+    ),
+    Place(
+        name="erasures",
+        holds="receipts: who asked for an erasure, when, why, how many keys and rows; nothing of whom",
+        clear="names of colleagues, what they say",
+        kept="kept",
+        erase="none",
+        goes="the record of what was erased",
+        apart={"accounts": "a number"},
+    ),
 )
