@@ -99,6 +99,8 @@ class EventBatch:
     replayed: pl.DataFrame | None = None
     """Changes that landed before, maybe without a signal: event_key, revision, created_at (null: not known), said_at (when it
     happened), kafka_ms."""
+    erased: npt.NDArray[np.uint64] | None = None
+    """Keys of events that were dropped for their author, who was erased: they are suppressed from now on."""
     handed_over: float = 0.0
     """When the step before put it into the channel (perf_counter)."""
     notes: Counter[str] = field(default_factory=Counter)

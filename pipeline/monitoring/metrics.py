@@ -21,6 +21,7 @@ from pipeline.monitoring.declare import column_histogram, counter, declared, gau
 from pipeline.monitoring.old_names import OldNames
 from pipeline.monitoring.reject_reasons import CLASSES, OTHERS
 from schemas import labels
+from schemas.erasures import ERASED
 
 TABLES = ("interactions", "dead_letters", "pending_changes")
 """Those that a worker inserts into."""
@@ -182,7 +183,7 @@ def start(steps: list[str]) -> None:
         REJECTED.labels("decode", reason)
     for step, reason in OTHERS.items():
         REJECTED.labels(step, reason)
-    for reason in "duplicate", "deleted":
+    for reason in "duplicate", "deleted", ERASED:
         DROPPED.labels(reason)
     for note in "broken_account", "second_create", "moved_created_at":
         NOTES.labels(note)

@@ -10,7 +10,9 @@ no row has it, and nothing can be linked by it.
 A change that waited and that ClickHouse refused becomes a dead letter made of its columns (sinks/landing.py), and its replay
 must give the same row: its hashes are sealed, and the step takes a valid seal for its hash. Only the key makes a seal, so
 nobody who reads a hash can pass for its owner, and a value that merely looks like a hash (a platform's SHA-256) is hashed like
-an address."""
+an address.
+
+What is of a person who was erased is dropped here (processors/suppressed.py): before anything waits or lands."""
 
 from __future__ import annotations
 
@@ -22,6 +24,7 @@ import polars as pl
 
 from pipeline.batch import EventBatch
 from pipeline.errors import SettingsError
+from pipeline.processors.suppressed import Suppressed
 from schemas.contacts import EMAIL, PHONE, REGIONS, Blocked, e164
 
 HASHED = {"author_email": EMAIL, "author_phone": PHONE}
@@ -34,7 +37,7 @@ _SEALED = re.compile("hmac:([0-9a-f]{64}):[0-9a-f]{64}")
 class Pseudonymise:
     """The step. `key` is the secret; with another key the same address has another hash. `region` is setting privacy.region.
 
-    Raises SettingsError without a key, and for an unknown region. Restart: nothing to restore.
+    Raises SettingsError without a key, and for an unknown region. Restart: `suppressed` is read again, nothing else to restore.
     """
 
     name = "privacy"
@@ -46,6 +49,8 @@ class Pseudonymise:
             raise SettingsError(f"setting privacy.region: there is no {region!r}: it is a country by ISO 3166, as DE or GB")
         self._key, self._region, self._blocked = key, region, blocked
         self._numbers: dict[str, str] = {}
+        self.suppressed = Suppressed()
+        """Whose events it drops: nobody's, until it is told so (worker/suppressions.py)."""
 
     def block(self, blocked: Blocked) -> None:
         """Blanks these contacts from the next batch on. From any thread."""
@@ -61,6 +66,7 @@ class Pseudonymise:
             if frame.get_column(column).null_count() < frame.height:
                 frame = frame.with_columns(self.hash(frame.get_column(column)))
         batch.events = frame
+        self.suppressed.drop(batch)
         return batch
 
     def hashes(self, column: str, values: Sequence[str]) -> list[str]:

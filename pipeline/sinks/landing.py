@@ -1,9 +1,9 @@
 """Landing: writes a batch to its tables, in the order that makes a replay harmless.
 
-Dead letters first, waiting changes next, `interactions` last: only that makes a revision landed. Then signals and evidence are
-sent, and changes that need not wait any more are marked as done. After a kill anywhere in between, the records are read
-again, and each write is idempotent: dead letters and pending changes by their keys, interactions because their revisions are
-known; signals and evidence that may not have been sent are sent again."""
+Suppressed events and dead letters first, waiting changes next, `interactions` last: only that makes a revision landed. Then
+signals and evidence are sent, and changes that need not wait any more are marked as done. After a kill anywhere in between, the
+records are read again, and each write is idempotent: suppressions, dead letters and pending changes by their keys, interactions
+because their revisions are known; signals and evidence that may not have been sent are sent again."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from pipeline.clickhouse.inserter import MONTHS_AN_INSERT, Inserter
 from pipeline.clock import Clock, wall
 from pipeline.kafka.event_producer import record_of
 from pipeline.processors.merge import FILLED, GROUP_TIMES
+from pipeline.sinks.erasures import suppress, suppression_rows
 from pipeline.sinks.pending import done_rows, waiting_rows
 from pipeline.sinks.record import event_of
 from schemas import events
+from schemas.erasures import Keys
 from schemas.times import TIME
 
 _LISTS = [column for column, f in events.BY_COLUMN.items() if f.kind == "strings"] + ["create_revisions"]
@@ -71,6 +73,7 @@ class Landing:
         """
         generation = batches[0].generation
         refused = []
+        self._suppress(batches, generation)
         known = [len(batch.rejected) for batch in batches]
         for batch in batches:
             self._dead_letters.write(batch.rejected, generation)
@@ -85,6 +88,16 @@ class Landing:
             if batch.settled_changes is not None:
                 self._inserter.insert_all("pending_changes", done_rows(batch.settled_changes), generation)
         return refused
+
+    def _suppress(self, batches: Sequence[EventBatch], generation: int) -> None:
+        """Events that were dropped for their author are suppressed for every worker: an update that comes later names none."""
+        dropped = [key for batch in batches if batch.erased is not None for key in batch.erased.tolist()]
+        if dropped:
+            suppress(
+                self._inserter,
+                suppression_rows(Keys(events=dropped), 0, datetime.fromtimestamp(self._clock(), UTC)),
+                generation,
+            )
 
     def _insert(self, batches: Sequence[EventBatch], generation: int) -> list[int]:
         refused = []

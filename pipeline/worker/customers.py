@@ -1,6 +1,7 @@
 """What a worker has to do with customers: step identity, the evidence that goes to `earshot customers`, and what comes back.
 
 A thread follows the tables: all of `assignments` at the start, then the changes after the last one known, and the newest rules.
+Before them what is suppressed (worker/suppressions.py): whose events are dropped.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pipeline.monitoring import identity_metrics
 from pipeline.monitoring.health import Vitals
 from pipeline.processors.identity import Identity
 from pipeline.processors.privacy import Pseudonymise
+from pipeline.worker.suppressions import Suppressions
 
 NAME = "customers"
 EVERY_S = 0.5
@@ -45,6 +47,7 @@ class Following:
     def __init__(self, client: Client, vitals: Vitals, step: Identity, privacy: Pseudonymise) -> None:
         self._client, self._vitals = client, vitals
         self._customers, self._step, self._privacy = step.customers, step, privacy
+        self._suppressions = Suppressions(self._query, privacy.suppressed)
         self._sequence = self._version = 0
         self._asked_at = time.monotonic()
 
@@ -60,7 +63,8 @@ class Following:
         threading.Thread(target=self._run, name=NAME, daemon=True).start()
 
     def load(self) -> None:
-        """All customers, and the rules. Raises ClickHouseError."""
+        """Whose events are dropped, all customers, and the rules. Raises ClickHouseError."""
+        self._suppressions.load()
         # Before the rows: what is written between both questions comes again with the changes.
         newest = self._query("SELECT max(sequence) AS newest FROM assignments").get_column("newest")[0]
         rows = self._query(_ALL)
@@ -70,6 +74,7 @@ class Following:
 
     def ask(self) -> None:
         """What is new. Raises ClickHouseError."""
+        self._suppressions.ask()
         while True:
             changes = self._query(_CHANGES.format(self._sequence, MOST))
             if changes.height:

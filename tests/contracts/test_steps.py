@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import polars as pl
 import pytest
 
 from pipeline import app, migrate
@@ -24,11 +25,13 @@ from pipeline.processors.relevance import Relevance
 from pipeline.processors.sentiment.memory import MemoryLabeller
 from pipeline.processors.sentiment.step import Sentiment
 from pipeline.sinks.memory import MemoryTable
-from pipeline.sources.decode import Decode
+from pipeline.sources.decode import Decode, event_keys
 from pipeline.sources.memory import batch_of
 from pipeline.step import Step
 from pipeline.worker import connections
 from schemas.contacts import DEFAULT
+from schemas.erasures import Keys
+from schemas.identity import account_key
 from tests.support.bad_records import BAD, GOOD, ODD, event
 
 BRANDS = Brands.model_validate({"brands": [{"name": "A", "keywords": ["hi"]}]})
@@ -40,9 +43,19 @@ RULES = Alerts.model_validate(
         ]
     }
 )
+
+
+def privacy() -> Step:
+    """It knows somebody who was erased."""
+    step = Pseudonymise(b"key", "", DEFAULT)
+    gone = pl.DataFrame({"platform": ["x"], "id": ["never seen"]})
+    step.suppressed.put(Keys([account_key("x", "erased")], ["ab"], event_keys(gone).to_list()))
+    return step
+
+
 CHAIN: list[Callable[[], Step]] = [
     Decode,
-    lambda: Pseudonymise(b"key", "", DEFAULT),
+    privacy,
     lambda: Dedup(RevisionIndex(KeySet(1_000, 1e9))),
     lambda: Mentions(BRANDS, words_of(RULES)),
     lambda: Completion(MemoryTable(), waiting_s=1e9),
@@ -61,6 +74,7 @@ MIXED: list[bytes | None] = [
     event(operation="update", occurred_at="2026-09-02T00:00:00Z", text="hi again"),
     event(operation="delete", occurred_at="2026-09-03T00:00:00Z", id="2"),
     event(operation="delete", occurred_at="2026-09-03T00:00:00Z", id="never seen"),
+    event(operation="delete", occurred_at="2026-09-03T00:00:00Z", id="never seen, too"),
 ]
 
 
