@@ -1,8 +1,9 @@
 """A community of VK, by the Bots Long Poll: messages, posts, comments.
 
-The server of the long poll numbers its answers (`ts`). An old number is answered by `failed`: 1 and 3, events are lost; 2, the
-key ended, and none is. What was lost is a gap; with `wall_token_env`, posts of the wall and their comments are read again from
-when VK answered last, by wall.get and wall.getComments, which a community's key may not call.
+The server of the long poll numbers its answers (`ts`). A listener asks once where it is, and again where that may have changed.
+An old number is answered by `failed`: 1 and 3, events are lost; 2, the key ended, and none is. What was lost is a gap; with
+`wall_token_env`, posts of the wall and their comments are read again from when VK answered last, by wall.get and
+wall.getComments, which a community's key may not call.
 
 The cursor: `ts`, `at` (when VK answered last, within half an hour), `missed` (the place of vk_wall.py, while it is read).
 """
@@ -10,6 +11,7 @@ The cursor: `ts`, `at` (when VK answered last, within half an hour), `missed` (t
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pipeline.listen.api import parsed
@@ -18,7 +20,7 @@ from pipeline.listen.driver import Gap, Page, Reach
 from pipeline.listen.drivers.vk_api import method
 from pipeline.listen.drivers.vk_wall import Wall, over
 from pipeline.listen.social_sources import Vk
-from pipeline.listen.states import Failed, NoCredentials
+from pipeline.listen.states import Failed, NoCredentials, SourceError
 from pipeline.listen.timer import text_of
 from pipeline.sources.platforms.observation import Origin
 from pipeline.sources.platforms.values import id_of, object_of
@@ -29,7 +31,7 @@ WAIT_S, TRIED_S = 25, 1
 NOTED_S, REST_S = 1800.0, 1.0
 LOST, ENDED, ALL_LOST = 1, 2, 3
 MOST_FAILED = 3
-"""Failures of the long poll in a row; then it rests."""
+"""Answers `failed` in a row: then it rests. Requests of the long poll without an answer in a row: then it may be elsewhere."""
 WANTED = (
     "message_new", "message_reply", "message_edit", "wall_post_new", "wall_reply_new", "wall_reply_edit", "wall_reply_delete",
 )  # fmt: skip
@@ -43,6 +45,15 @@ class Poll(NamedTuple):
     ts: str
 
 
+@dataclass
+class _Begun:
+    """The last beginning of a listener; never in a cursor."""
+
+    poll: Poll | None = field(default=None, repr=False)
+    failures: int = 0
+    """Requests of the long poll that failed since the last one that did not."""
+
+
 class VkDriver:
     """A community."""
 
@@ -52,6 +63,9 @@ class VkDriver:
             raise NoCredentials("token_env or token_file should hold the community's access key")
         self._source, self._reach = source, reach
         self.origin = Origin(str(source.group), source.own_accounts())
+        begun = reach.shared.setdefault(f"vk {source.server} {source.group}", _Begun())
+        assert isinstance(begun, _Begun)
+        self._begun = begun
         self._wall: Wall | None = None
         if source.wall_token_env:
             token = variable(source.wall_token_env, "wall_token_env", reach.environ)
@@ -59,7 +73,7 @@ class VkDriver:
 
     async def pages(self, cursor: JsonObject) -> AsyncGenerator[Page, None]:
         """What was missed, if anything was; then the events, until it breaks."""
-        poll = await self._begin()
+        poll = self._begun.poll or await self._begin()
         if "ts" in cursor:
             poll = poll._replace(ts=cursor["ts"])
         elif "at" in cursor:
@@ -74,6 +88,8 @@ class VkDriver:
             begun = self._reach.timer.now()
             answer = await self._answer(poll, TRIED_S if tried else WAIT_S)
             failed, news = answer.get("failed"), bool(answer.get("updates"))
+            if failed in (ENDED, ALL_LOST):
+                self._begun.poll = None
             failures = failures + 1 if failed else 0
             if failed == ALL_LOST:  # a start without `ts` begins with what is new, and says what is lost
                 cursor = {name: value for name, value in cursor.items() if name != "ts"}
@@ -124,11 +140,19 @@ class VkDriver:
         server, key, ts = found.get("server"), found.get("key"), id_of(found.get("ts"))
         if not isinstance(server, str) or not isinstance(key, str) or ts is None or "://" not in server:
             raise Failed("VK names no server for the long poll")
-        return Poll(server, key, ts)
+        self._begun.poll = Poll(server, key, ts)
+        return self._begun.poll
 
     async def _answer(self, poll: Poll, wait_s: int) -> JsonObject:
         query = {"act": "a_check", "key": poll.key, "ts": poll.ts, "wait": str(wait_s)}
-        answer = object_of(parsed(await self._reach.api.get(poll.server, query)))
+        try:
+            answer = object_of(parsed(await self._reach.api.get(poll.server, query)))
+        except SourceError:
+            self._begun.failures += 1
+            if self._begun.failures >= MOST_FAILED:
+                self._begun.poll = None
+            raise
+        self._begun.failures = 0
         if answer.get("failed") not in (None, LOST, ENDED, ALL_LOST) or not (answer.get("failed") or "updates" in answer):
             raise Failed("the long poll answers without events")
         return answer
