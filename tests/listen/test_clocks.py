@@ -83,6 +83,20 @@ def test_a_poll_after_the_clock_was_set_back_finds_what_is_new(server: PlatformS
     assert any("post 31" in text for text in listener.texts)
 
 
+def test_a_clock_that_is_ahead_and_is_set_back_hides_nothing(server: PlatformServer) -> None:
+    listener = driven(server)
+    if isinstance(server, GooglePlayServer):
+        server.has_clock = False  # else it grants no token: our clock is wrong
+    server.world.post(1, time.time() - 60, "post 1")
+    listener.timer.ahead = 86_400.0
+    listener.poll()
+    for number, ahead in ((2, 86_400.0), (3, 86_400.0 + 900.0), (4, 0.0), (5, 900.0)):
+        server.world.post(number, time.time(), f"post {number}")
+        listener.timer.ahead = ahead
+        listener.poll()
+        assert any(f"post {number}" in text for text in listener.texts)
+
+
 def test_a_stream_that_was_refused_by_a_clock_ahead_is_tried_again() -> None:
     server, path = MastodonServer(), "/api/v1/streaming"
     server.world.post(1, time.time(), "post 1")

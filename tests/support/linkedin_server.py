@@ -4,6 +4,9 @@ comments on one post; items whose text begins with `share:` are shares."""
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
+from email.utils import formatdate
 
 from aiohttp import web
 
@@ -33,6 +36,10 @@ class LinkedInServer(PlatformServer):
         self.refuse: tuple[int, JsonObject] | None = None
         self.endless = False
         """Each page is full."""
+        self.told: Callable[[float], float] = float
+        """When it is for us what a request's times say: the client's clock may run otherwise."""
+        self.clock: Callable[[], float] = time.time
+        """What a clock as the client's shows now."""
         self.world.follow(self._changed)
 
     def routes(self) -> list[web.RouteDef]:
@@ -40,6 +47,7 @@ class LinkedInServer(PlatformServer):
 
     def _changed(self, item: Item, kind: str) -> None:
         at = item.edited_at or item.created_at
+        at = max(at, time.time()) if kind == "delete" else at
         if item.text.startswith("share:"):
             entity = f"urn:li:share:{number_of(item)}"
             self.add("SHARE", at, entity, {"share": {"entity": entity, "owner": "urn:li:person:ines", "text": item.text}})
@@ -69,8 +77,10 @@ class LinkedInServer(PlatformServer):
             return web.json_response({"status": 400, "code": "ILLEGAL_ARGUMENT", "message": request.raw_path}, status=400)
         if query[2] != str(PAGE):
             return web.json_response({"status": 403, "code": "ACCESS_DENIED"}, status=403)
-        first, until, start, count = map(int, query.groups()[2:])
+        first, until = (self.told(int(each) / 1000) * 1000 for each in query.groups()[2:4])
+        start, count = map(int, query.groups()[4:])
         found = [each for each in self.notices if first <= each["lastModifiedAt"] <= until and each["action"] in query[1]]
         found.sort(key=lambda each: int(each["lastModifiedAt"]), reverse=not self.oldest_first)
         shown = found[:count] if self.endless else found[start : start + count]
-        return web.json_response({"paging": {"start": start, "count": count, "links": []}, "elements": shown})
+        answer = {"paging": {"start": start, "count": count, "links": []}, "elements": shown}
+        return web.json_response(answer, headers={"Date": formatdate(self.clock(), usegmt=True)})

@@ -1,15 +1,19 @@
 """A page of LinkedIn, by polls of organizationalEntityNotifications: what is done to its posts, and where it is mentioned.
 
 Made from the documented shape: no recording was at hand. So nothing relies on the order of an answer: a poll asks for a span of
-time, from a little before the newest known notification until now, page after page until one is not full.
+time, from a little before the last poll until now, page after page until one is not full. The last poll was when LinkedIn says
+that it answered: our clock may be ahead.
 
-The cursor: `mark` (until when all is read, in ms since 1970); within a poll `until` (its end) and `start` (how many
-notifications were read).
+The cursor: `mark` (until when all is read, in ms since 1970); within a poll `until` (its end), `start` (how many notifications
+were read) and `at` (the next `mark`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 from urllib.parse import quote
 
 import orjson
@@ -36,6 +40,15 @@ SPAN_S, REST_S = 5 * 86_400.0, 1.0
 """Of the past that is asked for at once; between its pages."""
 
 
+class Listed(NamedTuple):
+    """A page of notifications."""
+
+    payload: JsonObject
+    size: int
+    at: float
+    """When LinkedIn answered, by its own clock, in ms since 1970; inf: it does not say."""
+
+
 class LinkedInDriver:
     """A page."""
 
@@ -59,16 +72,17 @@ class LinkedInDriver:
         if mark < oldest:
             gap = Gap(text_of(mark / 1000), text_of(now - KEPT_S), "LinkedIn keeps notifications for 60 days")
         first = max(min(mark, _ms(now)) - _ms(LATE_S), oldest)
-        until, start = cursor.get("until", _ms(now)), cursor.get("start", 0)
+        until, start, at = cursor.get("until", _ms(now)), cursor.get("start", 0), cursor.get("at")
         if not first < until <= _ms(now):  # our clock was set back
-            until, start = _ms(now), 0
+            until, start, at = _ms(now), 0, None
         while True:
-            answer, found = await self._notifications(first, until, start)
-            start += found
-            if found < PAGE or start >= MOST:
-                yield Page([answer], {"mark": until}, gap or _circle(first, until, start))
+            found = await self._notifications(first, until, start)
+            start += found.size
+            at = min(until, found.at) if at is None else at
+            if found.size < PAGE or start >= MOST:
+                yield Page([found.payload], {"mark": at}, gap or _circle(first, until, start))
                 return
-            yield Page([answer], {"mark": mark, "until": until, "start": start}, gap)
+            yield Page([found.payload], {"mark": mark, "until": until, "start": start, "at": at}, gap)
             gap = None
 
     async def backfill(self, cursor: JsonObject, since: float) -> AsyncGenerator[Page, None]:
@@ -80,34 +94,35 @@ class LinkedInDriver:
         until, start = cursor.get("until", _ms(now)), cursor.get("start", 0)
         while until > earliest:
             first = max(until - _ms(SPAN_S), earliest)
-            answer, found = await self._notifications(first, until, start)
-            start += found
-            if found < PAGE or start >= MOST:
+            found = await self._notifications(first, until, start)
+            start += found.size
+            if found.size < PAGE or start >= MOST:
                 gap, until, start = gap or _circle(first, until, start), first, 0
-            yield Page([answer], {"until": until, "start": start}, gap)
+            yield Page([found.payload], {"until": until, "start": start}, gap)
             gap = None
             await self._reach.timer.sleep(REST_S)
 
     async def check(self) -> str:
         """How many notifications the last day brought."""
         now = self._reach.timer.now()
-        _, found = await self._notifications(_ms(now - 86_400), _ms(now), 0)
+        found = (await self._notifications(_ms(now - 86_400), _ms(now), 0)).size
         return f"page {self._source.page}: {found}{' or more' if found == PAGE else ''} notifications in the last day"
 
     async def close(self) -> None:
         """Nothing is open."""
 
-    async def _notifications(self, first: int, until: int, start: int) -> tuple[JsonObject, int]:
-        """The answer, and how many notifications it has. The brackets of Rest.li stay as they are, a URN's colons do not."""
+    async def _notifications(self, first: int, until: int, start: int) -> Listed:
+        """A page. The brackets of Rest.li stay as they are, a URN's colons do not."""
         page = quote(f"urn:li:organization:{self._source.page}", safe="")
         span = f"timeRange=(start:{first},end:{until})&start={start}&count={PAGE}"
         query = f"q=criteria&actions=List({','.join(ASKED)})&organizationalEntity={page}&{span}"
         url = URL(f"{self._source.server}/rest/organizationalEntityNotifications?{query}", encoded=True)
-        answer = parsed(await self._reach.api.get(url))
-        found = answer.get("elements") if isinstance(answer, dict) else None
-        if not isinstance(answer, dict) or not isinstance(found, list) or len(found) > MOST:
+        answer = await self._reach.api.get(url)
+        payload = parsed(answer)
+        found = payload.get("elements") if isinstance(payload, dict) else None
+        if not isinstance(payload, dict) or not isinstance(found, list) or len(found) > MOST:
             raise Failed("the answer has no list of notifications, or far too many")
-        return answer, len(found)
+        return Listed(payload, len(found), _dated(answer))
 
 
 def _circle(first: int, until: int, start: int) -> Gap | None:
@@ -118,6 +133,13 @@ def _circle(first: int, until: int, start: int) -> Gap | None:
 
 def _ms(seconds: float) -> int:
     return int(seconds * 1000)
+
+
+def _dated(answer: Answer) -> float:
+    try:
+        return _ms(parsedate_to_datetime(answer.headers.get("date", "")).timestamp())
+    except (ValueError, OverflowError):
+        return math.inf
 
 
 def _judged(answer: Answer, now: float) -> SourceError | None:
