@@ -147,6 +147,19 @@ def test_numbers_that_begin_anew_after_a_quiet_week_lose_nothing(telegram: Teleg
     assert source.cursors["live"]["offset"] == 4
 
 
+def test_nor_do_they_after_a_clock_that_was_a_year_ahead(telegram: TelegramServer) -> None:
+    source = hears(telegram)
+    source.timer.ahead = 365 * 86_400.0
+    fill(telegram, 1, 1)
+    heard(source, 1)
+    pages = source.pages
+    source.run(lambda: source.pages > pages)
+    source.timer.ahead = QUIET_S + 60
+    telegram.next_id = 3
+    fill(telegram, 2, 2)
+    heard(source, 2)
+
+
 def test_another_bot_begins_without_an_offset(telegram: TelegramServer) -> None:
     source = hears(telegram)
     source.cursors["live"] = {"bot": "1", "offset": 1_000_000, "came": time.time()}

@@ -82,8 +82,8 @@ class TelegramDriver:
         """Nothing is open."""
 
     def _offset(self, cursor: JsonObject) -> int | None:
-        is_quiet = self._reach.timer.now() - cursor.get("came", 0.0) > QUIET_S
-        return None if is_quiet else cursor.get("offset")
+        quiet_s = self._reach.timer.now() - cursor.get("came", 0.0)
+        return cursor.get("offset") if 0.0 <= quiet_s <= QUIET_S else None  # else our clock was set back: nobody knows
 
     def _after(self, cursor: JsonObject, numbers: list[int]) -> tuple[JsonObject, Gap | None]:
         now, at = self._reach.timer.now(), cursor.get("at")
