@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -13,10 +14,21 @@ from random import Random
 from typing import NamedTuple
 
 import pytest
+from aiohttp import web
 
 from pipeline.config.settings import Settings
 from pipeline.migrate import migrate
-from tests.support import app_store_server, fast_listener, freshdesk_server, google_play_server, graph_server
+from tests.support import (
+    app_store_server,
+    fast_listener,
+    freshdesk_server,
+    google_play_server,
+    graph_server,
+    linkedin_server,
+    telegram_server,
+    vk_server,
+    youtube_server,
+)  # fmt: skip
 from tests.support.app_store_server import AppStoreServer
 from tests.support.bluesky_server import BlueskyServer
 from tests.support.discourse_server import DiscourseServer
@@ -25,14 +37,18 @@ from tests.support.freshdesk_server import FreshdeskServer
 from tests.support.google_play_server import GooglePlayServer
 from tests.support.instagram_server import InstagramServer
 from tests.support.ledger import Ledger, ratio
+from tests.support.linkedin_server import LinkedInServer
 from tests.support.listener import listening, start_listener, write_sources
 from tests.support.mastodon_server import MastodonServer
 from tests.support.oracle import connect
 from tests.support.platform_server import Fault, Faults, PlatformServer
 from tests.support.reddit_server import CLIENT, SECRET, RedditServer
 from tests.support.rss_server import RssServer
+from tests.support.telegram_server import TelegramServer
 from tests.support.twitter_server import TOKEN, TwitterServer
+from tests.support.vk_server import VkServer
 from tests.support.worker import Worker, wait_for
+from tests.support.youtube_server import YouTubeServer
 
 COMMAND = ("-m", "tests.support.fast_listener")
 FACTOR, EVERY, EVERY_S = 240, "4m", 240.0
@@ -52,6 +68,8 @@ class Kind(NamedTuple):
     """What the platform shows of changes: edit, delete."""
     shown: int
     """Items that it lists again, the newest: of older ones, what changed during an outage stays unknown."""
+    before: str = ""
+    """What its server's texts begin with, of the kind of items that can change."""
 
 
 class WholeFeed(RssServer):
@@ -82,7 +100,36 @@ def _play() -> GooglePlayServer:
     return server
 
 
+def _linkedin() -> LinkedInServer:
+    server = LinkedInServer()
+    begin = float(os.environ[fast_listener.BEGIN])
+    # A poll asks for a span of the listener's time.
+    server.told = lambda moment: begin + (moment - begin) / FACTOR
+    server.clock = lambda: begin + (time.time() - begin) * FACTOR
+    return server
+
+
+class HeldTelegram(TelegramServer):
+    """Holds a request without news for longer than a poll lasts, as Telegram does."""
+
+    held_s = 2.0
+
+
+class HeldVk(VkServer):
+    """The same; and its key ends now and then."""
+
+    held_s = 2.0
+
+    async def _poll(self, request: web.Request) -> web.Response:
+        self.key = 1 + self.calls["poll"] // 100
+        return await super()._poll(request)
+
+
 OTHERS = {
+    "youtube": Kind(YouTubeServer, lambda url: {"server": url, "channel": youtube_server.CHANNEL}, EDITS, 20),
+    "telegram": Kind(HeldTelegram, lambda url: {"server": url}, EDITS, 10_000),
+    "vk": Kind(HeldVk, lambda url: {"server": url, "group": vk_server.GROUP}, BOTH, 10_000, "re 1: "),
+    "linkedin": Kind(_linkedin, lambda url: {"server": url, "page": linkedin_server.PAGE}, BOTH, 10_000),
     "facebook": Kind(FacebookServer, lambda url: {"server": url, "page": "100"}, EDITS, 20),
     "instagram": Kind(InstagramServer, lambda url: {"server": url, "account": "200"}, EDITS, 20),
     "google_play": Kind(
@@ -109,6 +156,10 @@ TOKENS: dict[str, Callable[[], str]] = {
     "google_play": google_play_server.key_file,
     "app_store": app_store_server.key_file,
     "freshdesk": lambda: freshdesk_server.KEY,
+    "youtube": lambda: youtube_server.KEY,
+    "telegram": lambda: telegram_server.TOKEN,
+    "vk": lambda: vk_server.TOKEN,
+    "linkedin": lambda: linkedin_server.TOKEN,
 }
 
 
@@ -148,13 +199,13 @@ class Place:
         """A new item; now and then a change of one of the newest."""
         number = len(self.texts)
         self.texts.append([f"item {number} of {self.name}."])
-        self.server.world.post(self.base + number, time.time(), self.texts[number][-1])
+        self.server.world.post(self.base + number, time.time(), self.kind.before + self.texts[number][-1])
         change, one = self.random.choice(("", "", "", "edit", "delete")), max(0, number - self.random.randrange(1, 15))
         if change not in self.kind.changes or not self.texts[one][-1]:
             return
         if change == "edit":
             self.texts[one].append(f"item {one} of {self.name}. Edited when {number} came")
-            self.server.world.edit(self.base + one, self.texts[one][-1], time.time())
+            self.server.world.edit(self.base + one, self.kind.before + self.texts[one][-1], time.time())
         else:
             self.texts[one].append("")
             self.server.world.delete(self.base + one)

@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-ITEM = re.compile(rb"item \d+ of \w+\.(?: Edited when \d+ came)?")
-"""An item of this text, in one of its states, is news until an answer has shown it."""
+ITEM = re.compile(rb'item \d+ of \w+\.(?: Edited when \d+ came)?|"event_id": "\w+"')
+"""An item of this text, in one of its states, is news until an answer has shown it; so is an event of a stream."""
 FAULT = web.RequestKey("fault", str)
 """The fault that the request got; blank: none."""
 STREAMS = web.RequestKey("streams", bool)
-"""Whether its answer is a stream."""
+"""Whether its answer is a stream, or is held until there is something to say."""
 BURST = 3.0
 """A busy machine delays a poll until the next one: so many answers without news may follow each other at once."""
 
@@ -27,7 +27,7 @@ class Ledger:
 
     - if it shows an item, or a state of an item, that no answer before it has shown;
     - without news once for each `every_s` and question: so a listener learns that there are none;
-    - if it is a stream, while no other stream of this question is open.
+    - if it is a stream, while no other stream of this question is open; so is a long poll that is broken off while it is held.
 
     All other answers are needless; so is one that nobody waited for, as the client was killed. A fault that the server puts in
     place of its answer, or of half of it, is a failure.

@@ -8,6 +8,7 @@ import asyncio
 from aiohttp import web
 
 from schemas.untyped import JsonObject
+from tests.support.ledger import STREAMS
 from tests.support.platform_server import Faults, Item, PlatformServer, World
 
 BOT, SECRET = "5550123", "s3cret-of-the-bot"
@@ -82,7 +83,9 @@ class TelegramServer(PlatformServer):
             self.updates = [each for each in self.updates if each["update_id"] >= offset]
         until = asyncio.get_running_loop().time() + min(self.held_s, float(request.query["timeout"]))
         while not self.updates and asyncio.get_running_loop().time() < until:
+            request[STREAMS] = True
             await asyncio.sleep(0.01)
+        request[STREAMS] = False
         return web.json_response({"ok": True, "result": self.updates[: int(request.query["limit"])]})
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from aiohttp import web
 
 from schemas.untyped import JsonObject
+from tests.support.ledger import STREAMS
 from tests.support.platform_server import Faults, Item, PlatformServer, World
 
 GROUP, TOKEN, SERVICE = 1234, "c0mmunity-key", "s3rvice-key"
@@ -107,7 +108,9 @@ class VkServer(PlatformServer):
             return web.json_response({"failed": 1, "ts": len(self.events)})
         until = asyncio.get_running_loop().time() + min(self.held_s, float(request.query["wait"]))
         while len(self.events) <= first and asyncio.get_running_loop().time() < until:
+            request[STREAMS] = True
             await asyncio.sleep(0.01)
+        request[STREAMS] = False
         return web.json_response({"ts": str(len(self.events)), "updates": self.events[first:]})
 
 
