@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from joserfc.jwk import ECKey
 
 from pipeline.config.settings import Settings
@@ -124,8 +126,11 @@ def test_keys_and_tokens(store: AppStoreServer) -> None:
     with pytest.raises(NoCredentials, match="NOT_AUTHORIZED"):
         polls(store, issuer=None).poll()
     before = asked(store)
-    public = ECKey.generate_key("P-256").as_pem(private=False).decode()
-    for broken in ("", "x", "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----", public):
+    key = ECKey.generate_key("P-256")
+    public, locked = key.as_pem(private=False).decode(), key.as_pem(private=True, password="tea").decode()
+    other = PrivateFormat.PKCS8, NoEncryption()
+    unknown = ec.generate_private_key(ec.BrainpoolP256R1()).private_bytes(Encoding.PEM, *other).decode()
+    for broken in ("", "x", "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----", public, locked, unknown):
         with pytest.raises(NoCredentials, match="key"):
             polls(store, broken).poll()
     assert asked(store) == before

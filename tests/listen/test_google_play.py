@@ -149,7 +149,13 @@ def test_tokens(play: GooglePlayServer) -> None:
         polls(play, json.dumps(other)).poll()
     assert "Bad" not in str(error.value)
     before = play.requests.total()
-    for broken in ("", "{}", "x", json.dumps(other | {"private_key": "-----BEGIN PRIVATE KEY-----\nx"})):
+    locked = RSAKey.generate_key(2048).as_pem(private=True, password="tea").decode()
+    for broken in (
+        "",
+        "{}",
+        "x",
+        *(json.dumps(other | {"private_key": key}) for key in ("-----BEGIN PRIVATE KEY-----\nx", locked)),
+    ):
         with pytest.raises(NoCredentials, match="should be the JSON key of a service account"):
             polls(play, broken).poll()
     assert play.requests.total() == before

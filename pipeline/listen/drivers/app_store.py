@@ -7,13 +7,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 from joserfc import jwt
-from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
 from pipeline.http.answer import Answer
 from pipeline.listen.api import parsed
 from pipeline.listen.driver import Reach
-from pipeline.listen.drivers.reviews import Listed, ReviewDriver
+from pipeline.listen.drivers.reviews import UNUSABLE, Listed, ReviewDriver
 from pipeline.listen.sources_reviews import AppStore
 from pipeline.listen.states import Failed, NoCredentials, SourceError, Waiting
 from pipeline.monitoring import source_metrics
@@ -75,11 +74,10 @@ class AppStoreDriver(ReviewDriver):
         """Apple's header is not as others'."""
         if (found := _LEFT(answer.headers.get("x-rate-limit", ""))) is None:
             return
-        limit, left = self._reach.api.limit, float(found[1])
-        limit.left = left
+        self._reach.api.limit.left = left = float(found[1])
         source_metrics.BUDGET.labels(self._reach.api.source).set(left)
-        if left < 1 and (until := self._reach.timer.now() + REGAIN_S) > limit.until:
-            limit.until, limit.why = until, "its rate limit is used up"
+        if left < 1:
+            self._reach.api.wait("its rate limit is used up", REGAIN_S)
 
     def _judged(self, answer: Answer, now: float) -> SourceError | None:
         try:
@@ -113,9 +111,10 @@ def _key(written: str) -> ECKey:
     """Raises NoCredentials."""
     try:
         key = ECKey.import_key(written.replace("\\n", "\n"))
-    except (ValueError, JoseError):
+        usable = key.is_private and key.curve_name == "P-256"
+    except UNUSABLE:
         raise NoCredentials("token_file should be the key that App Store Connect gave, AuthKey_....p8") from None
-    if not key.is_private or key.curve_name != "P-256":
+    if not usable:
         raise NoCredentials("the key is no private key of App Store Connect")
     return key
 

@@ -9,13 +9,12 @@ from urllib.parse import urlencode
 
 import orjson
 from joserfc import jwt
-from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
 from pipeline.http.answer import Answer
 from pipeline.listen.api import parsed
 from pipeline.listen.driver import Reach
-from pipeline.listen.drivers.reviews import Listed, ReviewDriver
+from pipeline.listen.drivers.reviews import UNUSABLE, Listed, ReviewDriver
 from pipeline.listen.sources_reviews import GooglePlay
 from pipeline.listen.states import Failed, NoCredentials, SourceError, Waiting
 from pipeline.sources.platforms.google_play import observe
@@ -131,7 +130,7 @@ def _service_account(key_file: str) -> tuple[str, RSAKey]:
         found = object_of(orjson.loads(key_file))
         account = str(found["client_email"])
         key = RSAKey.import_key(str(found["private_key"]))
-    except (ValueError, KeyError, JoseError):
+    except UNUSABLE:
         raise NoCredentials(
             "token_file should be the JSON key of a service account, with client_email and private_key"
         ) from None

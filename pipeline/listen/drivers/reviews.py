@@ -13,6 +13,9 @@ import math
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from joserfc.errors import JoseError
+
 from pipeline.listen.driver import Gap, Page, Reach
 from pipeline.listen.timer import text_of
 from pipeline.sources.platforms.observation import Origin
@@ -24,6 +27,8 @@ KEPT_S = 6 * 3_600.0
 """A poll that has failed for so long begins anew: marks of pages do not last."""
 REST_S = 1.0
 """Between pages of the past."""
+UNUSABLE = (ValueError, TypeError, KeyError, UnsupportedAlgorithm, JoseError)
+"""What a file raises that is no usable key: no key at all, one with a password, one of a curve that nobody signs with."""
 
 
 class Listed(NamedTuple):
