@@ -69,7 +69,7 @@ class Api:
     """Of the source; a driver asks it before each request that the platform bills, and counts what came."""
     is_past: bool = False
     """Whether these are requests of a back-fill, which leaves others their part."""
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
     """Sent with each request, the token among them."""
     judge: Callable[[Answer, float], SourceError | None] = lambda answer, now: None
     """What an answer that is no success means on this platform, by its body; None: what its status and headers say. Waiting
@@ -156,9 +156,10 @@ class Api:
         if left is not None and (reset := self._reset(answer)):
             self.limit.shares.note(left, self.timer.now() + reset, self.timer.now())
             if left < 1:
-                self._wait("its rate limit is used up", reset)
+                self.wait("its rate limit is used up", reset)
 
-    def _wait(self, why: str, seconds: float) -> None:
+    def wait(self, why: str, seconds: float) -> None:
+        """No request of the credential for so long, LONGEST_WAIT_S at most: a year that an answer names is no year."""
         until = self.timer.now() + min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, seconds))
         if until > self.limit.until:
             self.limit.until, self.limit.why = until, why
@@ -172,7 +173,7 @@ class Api:
         asked = self._retry_after(answer)
         if answer.status in _BUSY and asked is not None:
             source_metrics.REQUESTS.labels(self.source, "limited").inc()
-            self._wait(f"the platform asks to wait: status {answer.status}", asked)
+            self.wait(f"the platform asks to wait: status {answer.status}", asked)
             return Waiting(self.limit.why, self.limit.until)
         source_metrics.REQUESTS.labels(self.source, "failed").inc()
         return Failed(f"status {answer.status}")
@@ -182,7 +183,7 @@ class Api:
         result = "refused" if isinstance(error, NoCredentials) else "limited" if isinstance(error, Waiting) else "failed"
         source_metrics.REQUESTS.labels(self.source, result).inc()
         if isinstance(error, Waiting):
-            self._wait(str(error), error.until - self.timer.now())
+            self.wait(str(error), error.until - self.timer.now())
             return Waiting(self.limit.why, self.limit.until)  # not for as long as a stranger's answer says
         return error
 
@@ -223,5 +224,6 @@ def _number(answer: Answer, names: tuple[str, ...]) -> float | None:
         if (time := time_of(value)) is not None:
             return datetime.fromisoformat(time).timestamp()
         with suppress(ValueError):
-            return float(value or "")
+            if math.isfinite(number := float(value or "")):
+                return number
     return None

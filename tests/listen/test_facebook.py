@@ -281,7 +281,9 @@ def test_waits_when_a_limit_is_used_up(facebook: FacebookServer, code: int) -> N
     assert len(source.poll()) == 5 and asked(facebook) == 2
 
 
-@pytest.mark.parametrize(("usage", "regain", "wait"), [(80, 0, 60), (95, 0, 240), (100, 0, 600), (60, 5, 300)])
+@pytest.mark.parametrize(
+    ("usage", "regain", "wait"), [(80, 0, 60), (95, 0, 240), (100, 0, 600), (60, 5, 300), (99, 9_999, 86_400)]
+)
 def test_slows_down_before_a_limit_is_used_up(facebook: FacebookServer, usage: int, regain: int, wait: int) -> None:
     fill(facebook, 1, 5)
     source = polls(facebook)

@@ -31,3 +31,13 @@ def test_half_a_character_costs_no_page() -> None:
         value(b"<html>")
     with pytest.raises(Failed, match="no JSON"):
         value(b"{")
+
+
+async def test_what_headers_say_about_a_limit_is_a_number_and_the_credential_is_in_no_text() -> None:
+    client, limit = Outgoing(), Limit()
+    api = Api(client, "forum", Timer(), limit, headers={"Authorization": "Bearer s3cret"})
+    for left, reset in (("nan", "nan"), ("inf", "5"), ("-inf", "nan")):
+        api._note(Answer(200, {"x-rate-limit-remaining": left, "x-rate-limit-reset": reset}, b"", ""))
+    await client.close()
+    assert limit.left is None and limit.until == 0.0
+    assert "s3cret" not in repr(api)

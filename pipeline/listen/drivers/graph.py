@@ -163,13 +163,12 @@ class GraphDriver:
 
     def _mind(self, answer: Answer) -> None:
         """Slows down as a limit is approached, and stops when it is used up: an app that goes on is blocked for longer."""
-        used, limit = usage(answer), self._reach.api.limit
+        used = usage(answer)
         if used.percent < SLOW_PERCENT and not used.regain_s:
             return
         part = min(1.0, (used.percent - SLOW_PERCENT) / (100.0 - SLOW_PERCENT))
         wait = used.regain_s or (REGAIN_S if used.percent >= 100 else part * SLOWEST_S)
-        if (until := self._reach.timer.now() + wait) > limit.until:
-            limit.until, limit.why = until, f"{used.percent:.0f} % of Meta's rate limit are used up"
+        self._reach.api.wait(f"{used.percent:.0f} % of Meta's rate limit are used up", wait)
 
 
 def _further(walk: JsonObject, found: Listed, ends: _Ends) -> JsonObject:
