@@ -48,7 +48,8 @@ class _Sent(NamedTuple):
 
 _GONE = _Sent(GONE, GONE, GONE, 0)
 DAY_MS = 86_400_000
-"""A platform's time that is so far ahead is none: the worker takes no such time, and it would hide what comes after it."""
+"""A platform's time that is so far ahead is none, nor is one before EARLIEST: the worker takes no such time, and the first one
+would hide what comes after it."""
 _DATED = frozenset({"text", "metrics"})
 """What an older version has no say in."""
 
@@ -89,7 +90,7 @@ class Known:
         event = _possible(seen.event, now)
         key = _key(event["platform"], event["id"])
         before = self._items.get(key)
-        if _ms(seen.at) > _ms(now) + DAY_MS:
+        if seen.at and (seen.at < EARLIEST or _ms(seen.at) > _ms(now) + DAY_MS):
             seen = seen._replace(at="")
         if seen.deleted:
             self._keep(key, _GONE)

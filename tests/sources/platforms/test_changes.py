@@ -66,6 +66,14 @@ def test_an_edit_of_next_year_hides_nothing() -> None:
     assert [each["occurred_at"] for each in sent(known, post("corrected", likes=2), LATER, at=NOW)] == [NOW, LATER]
 
 
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:01Z"])
+def test_a_change_of_before_all_events_counts_from_now_as_the_worker_takes_none_of_then(at: str) -> None:
+    known, review = Known(), {"platform": "x", "id": "1", "kind": "review", "text": "The kettle leaks"}
+    sent(known, review, at=NOW)
+    assert [each["occurred_at"] for each in sent(known, {**review, "text": "It is fine"}, LATER, at=at)] == [LATER]
+    assert [each["occurred_at"] for each in sent(known, review, LATER, at=at, deleted=True)] == [LATER]
+
+
 def test_an_item_without_a_time_has_that_of_its_first_sight_and_no_other() -> None:
     known, undated = Known(), {"platform": "x", "id": "1", "kind": "post", "text": "The kettle leaks"}
     assert [each["created_at"] for each in sent(known, undated)] == [NOW]
