@@ -21,7 +21,7 @@ def _url(schemes: tuple[str, ...], *, path: bool = True, query: bool = True) -> 
             raise ValueError("a password is not part of it: name token_env or token_file")
         if not path and parts.path.strip("/"):
             raise ValueError(f"it is that of the server alone: {parts.scheme}://{parts.netloc}")
-        if not query and (parts.query or parts.fragment):
+        if not query and ("?" in url or "#" in url):  # also where nothing follows it: what is put behind it would be no path
             raise ValueError("it has neither ? nor #")
         _ = parts.port  # raises ValueError for one above 65535
         return url.rstrip("/")

@@ -52,9 +52,9 @@ def _observed(item: JsonObject, origin: Origin) -> Iterator[Observation | LeftOu
         yield from _said(item, None, origin)
     elif "created_time" in item:
         yield alone(_post, item, origin)
-        yield from _comments(item, ident, origin)
+        yield from _comments(item, _id(item), origin)
     elif "comments" in item:  # what else there is to say of the post, another answer did
-        yield from _comments(item, ident, origin)
+        yield from _comments(item, _id(item), origin)
     elif ident is not None and ident.startswith("t_"):
         yield LeftOut("conversation")
     else:

@@ -121,6 +121,16 @@ def test_a_number_without_end_in_a_text_costs_no_item(platform: str, payload: ob
     assert len([each for each in observed(platform, payload) if isinstance(each, Observation)]) == 2
 
 
+def test_an_id_without_end_costs_nothing_of_what_is_said_below() -> None:
+    said = {"data": [{"id": "21_1", "created_time": NOW, "message": "It leaks", "comment_count": 0}]}
+    (comment,) = [
+        each
+        for each in observed("facebook", {"data": [graph_post(21, id="1" * 5_000, comments=said)]})
+        if each[0] != "post without an id"
+    ]
+    assert isinstance(comment, Observation) and "conversation_id" not in comment.event
+
+
 def test_a_page_of_a_million_things_that_are_no_items_keeps_no_errors() -> None:
     def no_item(item: JsonObject) -> list[Observation | LeftOut]:
         raise Unreadable("no item")
