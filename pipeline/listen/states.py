@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+LONGEST_REASON = 500
 State = Literal["running", "waiting", "failing", "no credentials", "paused"]
 STATES: tuple[State, ...] = ("running", "waiting", "failing", "no credentials", "paused")
 
@@ -19,6 +20,10 @@ class SourceError(Exception):
     """The source can't go on now; the text is the reason, in one line without a secret or a person's words."""
 
     state: State = "failing"
+
+    def __init__(self, reason: str) -> None:
+        """Of a long reason the beginning counts: it is stored, shown and logged with each try."""
+        super().__init__(reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]} ...")
 
 
 class Failed(SourceError):

@@ -21,7 +21,7 @@ from pipeline.listen.api import parsed
 from pipeline.listen.driver import Gap, Page, Reach
 from pipeline.listen.sources_helpdesk import Freshdesk
 from pipeline.listen.states import Failed, NoCredentials, SourceError
-from pipeline.listen.timer import text_of
+from pipeline.listen.timer import possible, text_of
 from pipeline.sources.platforms.observation import Origin
 from pipeline.sources.platforms.values import id_of, object_of, objects_of, time_of
 from schemas.untyped import JsonObject
@@ -117,7 +117,9 @@ class FreshdeskDriver:
     async def _tickets(self, query: dict[str, str]) -> tuple[list[object], list[_Ticket]]:
         query = {"order_by": "updated_at", "include": "requester,stats,description", **query}
         payload = _listed(await self._reach.api.get(f"{self._source.server}/api/v2/tickets", query))
-        return payload, [ticket for item in objects_of(payload) if (ticket := _ticket(item)) is not None]
+        tickets = [ticket for item in objects_of(payload) if (ticket := _ticket(item)) is not None]
+        times = {*possible((ticket.changed for ticket in tickets), self._reach.timer.now())}
+        return payload, [ticket for ticket in tickets if ticket.changed in times]
 
     def _judged(self, answer: Answer, now: float) -> SourceError | None:
         if answer.status == 401:

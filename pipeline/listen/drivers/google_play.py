@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
@@ -18,7 +19,7 @@ from pipeline.listen.drivers.reviews import UNUSABLE, Listed, ReviewDriver
 from pipeline.listen.sources_reviews import GooglePlay
 from pipeline.listen.states import Failed, NoCredentials, SourceError, Waiting
 from pipeline.sources.platforms.google_play import observe
-from pipeline.sources.platforms.observation import Observation, Origin
+from pipeline.sources.platforms.observation import Observation, Origin, Unreadable
 from pipeline.sources.platforms.values import id_of, object_of, objects_of
 from schemas.untyped import JsonObject
 
@@ -62,8 +63,10 @@ class GooglePlayDriver(ReviewDriver):
         reviews = payload.get("reviews", [])
         if not isinstance(reviews, list):
             raise Failed("the answer is no list of reviews")
-        seen = [each for each in observe(payload, Origin()) if isinstance(each, Observation)] if reviews else []
-        times = [each.at for each in seen if each.at and each.event["kind"] == "review"]
+        times = list[str]()
+        with suppress(Unreadable):  # which of its reviews the runner says
+            seen = [each for each in observe(payload, Origin()) if isinstance(each, Observation)]
+            times = [each.at for each in seen if each.at and each.event["kind"] == "review"]
         following = object_of(payload.get("tokenPagination")).get("nextPageToken")
         usable = isinstance(following, str) and len(following) <= _LONGEST_TOKEN and following.isascii()
         first = id_of(object_of(reviews[0] if reviews else None).get("reviewId")) or ""

@@ -128,7 +128,7 @@ class GraphDriver:
         asked = {"until": str(int(datetime.fromisoformat(walk["until"]).timestamp()) + 1)} if walk.get("until") else {}
         asked |= {"after": walk["after"]} if walk.get("after") else {}
         query = {"fields": edge.fields, "limit": str(PAGE), **edge.query, **asked}
-        found = listed(edge, _page(await self._get(edge.path, query)))
+        found = listed(edge, _page(await self._get(edge.path, query)), self._reach.timer.now())
         further = _further(walk, found, ends)
         gap = None
         if further["over"] and ends.at is not None and found.oldest > ends.at and found.after:
@@ -143,7 +143,7 @@ class GraphDriver:
             page = _page(await self._get(f"{ident}/{edge.inner}", query))
         except Missing:  # it was deleted a moment ago
             return [], {**walk, "threads": others}, None
-        times = thread_times(edge, page)
+        times = thread_times(edge, page, self._reach.timer.now())
         rest, lowest, until = after_of(page), min(times, default=""), ends.talk or ""
         gap = None
         if rest and until <= lowest <= oldest and lowest and rest != after and pages < MOST_PAGES:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pipeline.listen.timer import possible
 from pipeline.sources.platforms.meta_text import inside
 from pipeline.sources.platforms.values import id_of, object_of, objects_of, time_of
 from schemas.untyped import JsonObject
 
-LONGEST_ID, LONGEST_AFTER = 300, 2_000
+LONGEST_AFTER = 2_000
 """Characters; longer ones are none, as they come back in cursors and URLs."""
+_IDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.$:=+-]{0,299}").fullmatch
+"""Of objects, as they come back in cursors and URLs, too: neither .. nor a ? lead elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +62,17 @@ class Listed(NamedTuple):
     """Inner pages that are not all here."""
 
 
-def listed(edge: Edge, payload: JsonObject) -> Listed:
+def listed(edge: Edge, payload: JsonObject, now: float) -> Listed:
     """The page in an answer."""
     items = objects_of(payload.get("data"))
-    times = [time for item in items if (time := _time(item, edge.at))]
-    ids = [ident for item in items if (ident := id_of(item.get("id"))) and len(ident) <= LONGEST_ID]
+    times = possible((time for item in items if (time := _time(item, edge.at))), now)
+    ids = [ident for item in items if (ident := _id(item))]
     threads, talks = list[Thread](), list[str]()
     for item in items if edge.inner else ():
-        ident, said = id_of(item.get("id")), _times(item, edge)
+        ident, said = _id(item), _times(item, edge, now)
         talks += said
         rest = after_of(object_of(item.get(edge.inner)))
-        if rest and said and ident and len(ident) <= LONGEST_ID:
+        if rest and said and ident:
             threads.append(Thread(ident, rest, min(said)))
     first = ids[0] if ids else ""
     return Listed(
@@ -84,13 +88,20 @@ def after_of(page: JsonObject) -> str:
     return str(after) if usable and paging.get("next") else ""
 
 
-def thread_times(edge: Edge, payload: JsonObject) -> list[str]:
+def thread_times(edge: Edge, payload: JsonObject, now: float) -> list[str]:
     """When what a page of a thread holds was written."""
-    return _times({edge.inner: payload}, edge)
+    return _times({edge.inner: payload}, edge, now)
 
 
-def _times(item: JsonObject, edge: Edge) -> list[str]:
-    return [time for each in objects_of(inside(item, edge.inner)) if (time := time_of(each.get(edge.inner_at)))]
+def _id(item: JsonObject) -> str:
+    """Blank: none that stands in a URL as it is."""
+    ident = id_of(item.get("id")) or ""
+    return ident if _IDENT(ident) else ""
+
+
+def _times(item: JsonObject, edge: Edge, now: float) -> list[str]:
+    said = objects_of(inside(item, edge.inner))
+    return possible((time for each in said if (time := time_of(each.get(edge.inner_at)))), now)
 
 
 def _time(item: JsonObject, names: tuple[str, ...]) -> str | None:

@@ -17,7 +17,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from joserfc.errors import JoseError
 
 from pipeline.listen.driver import Gap, Page, Reach
-from pipeline.listen.timer import text_of
+from pipeline.listen.timer import possible, text_of
 from pipeline.sources.platforms.observation import Origin
 from schemas.untyped import JsonObject
 
@@ -69,7 +69,7 @@ class ReviewDriver:
             walk = {"begun": now, "after": "", "first": "", "pages": 0, "top": mark or "", "all": whole}
             missed = self._missed(cursor.get("read", now), now)
         while not walk.get("over"):
-            found = await self.page(walk["after"])
+            found = await self._possible(walk["after"])
             walk = _further(walk, found)
             met = mark is None or (not walk["all"] and bool(found.times) and min(found.times) < mark)
             gap, missed = missed, None
@@ -87,7 +87,7 @@ class ReviewDriver:
         walk = cursor or {"begun": now, "after": "", "first": "", "pages": 0, "top": ""}
         gap = self._missed(since, now) if not cursor else None
         while not walk.get("over"):
-            found = await self.page(walk["after"])
+            found = await self._possible(walk["after"])
             walk = _further(walk, found)
             if walk["circle"]:
                 gap = Gap(earliest, max(found.times, default=""), f"{self.what}: it gives the same page again and again")
@@ -98,6 +98,10 @@ class ReviewDriver:
 
     async def close(self) -> None:
         """Nothing is open."""
+
+    async def _possible(self, after: str) -> Listed:
+        found = await self.page(after)
+        return found._replace(times=possible(found.times, self._reach.timer.now()))
 
     def _missed(self, since: float, now: float) -> Gap | None:
         """What the store gives no more of the time since then."""

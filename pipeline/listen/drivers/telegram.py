@@ -31,6 +31,8 @@ KEPT_S = 24 * 3600.0
 """So long Telegram keeps updates."""
 QUIET_S = 6 * 24 * 3600.0
 """After a week without updates their numbers begin anew, maybe lower: then all is confirmed, and no offset is sent."""
+LARGEST = 1 << 62
+"""No update's number is as large; one above it would leave no room in a cursor."""
 NOTED_S, REST_S = 1800.0, 1.0
 _TOKEN = re.compile(r"(\d{3,20}):[A-Za-z0-9_-]{3,200}").fullmatch
 
@@ -57,11 +59,12 @@ class TelegramDriver:
             yield Page([], cursor)
             return
         while True:
-            begun = self._reach.timer.now()
+            begun, before = self._reach.timer.now(), cursor.get("offset")
             answer, numbers = await self._updates(self._offset(cursor))
             cursor, gap = self._after(cursor, numbers)
             yield Page([answer] if numbers else [], cursor, gap)
-            if not numbers and 0.0 <= self._reach.timer.now() - begun < REST_S:  # it holds no request
+            if cursor.get("offset") == before and 0.0 <= self._reach.timer.now() - begun < REST_S:
+                # It holds no request, or confirms nothing: the same updates come again.
                 await self._reach.timer.sleep(REST_S)
 
     async def backfill(self, cursor: JsonObject, since: float) -> AsyncGenerator[Page, None]:
@@ -100,7 +103,8 @@ class TelegramDriver:
         answer = await self._asked("getUpdates", query if offset is None else {**query, "offset": str(offset)})
         if not isinstance(answer.get("result"), list):
             raise Failed("the answer has no list of updates")
-        return answer, [each["update_id"] for each in objects_of(answer["result"]) if type(each.get("update_id")) is int]
+        numbers = [each.get("update_id") for each in objects_of(answer["result"])]
+        return answer, [number for number in numbers if type(number) is int and 0 <= number < LARGEST]
 
     async def _asked(self, method: str, query: dict[str, str]) -> JsonObject:
         return object_of(parsed(await self._reach.api.get(f"{self._url}/{method}", query)))

@@ -85,7 +85,7 @@ class VkDriver:
             while "missed" in cursor:
                 cursor, payloads = await self._again(cursor)
                 yield Page(payloads, cursor)
-            begun = self._reach.timer.now()
+            begun, before = self._reach.timer.now(), poll.ts
             answer = await self._answer(poll, TRIED_S if tried else WAIT_S)
             failed, news = answer.get("failed"), bool(answer.get("updates"))
             if failed in (ENDED, ALL_LOST):
@@ -104,7 +104,8 @@ class VkDriver:
                 yield page
                 if tried:
                     return
-            if not news and 0.0 <= self._reach.timer.now() - begun < REST_S:  # it holds no request
+            if (poll.ts == before or not news) and 0.0 <= self._reach.timer.now() - begun < REST_S:
+                # It holds no request, or its place does not move: the same events come again.
                 await self._reach.timer.sleep(REST_S)
         raise Failed("the long poll fails again and again")
 
@@ -137,10 +138,10 @@ class VkDriver:
 
     async def _begin(self) -> Poll:
         found = object_of((await self._method("groups.getLongPollServer"))["response"])
-        server, key, ts = found.get("server"), found.get("key"), id_of(found.get("ts"))
-        if not isinstance(server, str) or not isinstance(key, str) or ts is None or "://" not in server:
+        server, key = found.get("server"), found.get("key")
+        if not isinstance(server, str) or not isinstance(key, str) or "://" not in server:
             raise Failed("VK names no server for the long poll")
-        self._begun.poll = Poll(server, key, ts)
+        self._begun.poll = Poll(server, key, _ts(found))
         return self._begun.poll
 
     async def _answer(self, poll: Poll, wait_s: int) -> JsonObject:

@@ -14,7 +14,8 @@ from schemas.untyped import JsonObject
 
 PAGE, SHOWN = 100, 10
 """Items of a page; answers that a comment shows."""
-MOST_POSTS = 10_000
+MOST_POSTS, MOST_COMMENTS = 10_000, 10_000
+"""Of a wall; of one post, or answers of one comment. More are a circle."""
 
 
 class Wall:
@@ -54,7 +55,7 @@ class Wall:
             if answers > len(objects_of(object_of(each.get("thread")).get("items"))) and type(each.get("id")) is int:
                 others.append([post, 0, each["id"]])
         oldest = min((each["date"] for each in found if type(each.get("date")) is int), default=0)
-        if len(found) >= PAGE and oldest >= place["since"]:
+        if len(found) >= PAGE and oldest >= place["since"] and offset + PAGE < MOST_COMMENTS:
             others.insert(0, [post, offset + PAGE, comment])
         return [answer], {**place, "left": others}
 

@@ -7,7 +7,8 @@ count of answers changes. A list costs one unit of the key's quota, which is bac
 The cursor: `mark` (when the newest known thread was written), `counts` (of threads with more answers than they show: how many
 were fetched), `again` and `depth` (where older threads are read next); within a poll `top` (the newest thread of it), `page`
 (the page that comes next), `last` and `tries` (the oldest thread so far, and how many pages brought no older one), `begun`,
-`met` (the news are there), `left` (threads whose answers are missing) and `replies` (the next page of the first one's).
+`met` (the news are there), `left` (threads whose answers are missing), `replies` (the next page of the first one's) and `asked`
+(how many of its pages were read).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pipeline.listen.driver import Gap, Page, Reach
 from pipeline.listen.drivers.youtube_errors import NoAnswers, StalePage, judged
 from pipeline.listen.social_sources import YouTube
 from pipeline.listen.states import Failed, NoCredentials
-from pipeline.listen.timer import text_of
+from pipeline.listen.timer import possible, text_of
 from pipeline.sources.platforms.observation import Origin
 from pipeline.sources.platforms.values import count_of, object_of, objects_of, time_of
 from schemas.untyped import JsonObject
@@ -31,6 +32,8 @@ AGAIN = 4
 """Pages below the first one that are read again."""
 MOST_TRIES = 3
 """Pages in a row that bring nothing older; then the list ends."""
+MOST_ANSWERS = 200
+"""Pages of one thread's answers; more are a circle."""
 MOST_COUNTS = 200
 """Threads of which it is known how many answers were fetched."""
 LATE_S = 300.0
@@ -125,12 +128,13 @@ class YouTubeDriver:
             count, ident = count_of(object_of(item.get("snippet")).get("totalReplyCount")) or 0, item.get("id")
             if isinstance(ident, str) and count > len(objects_of(object_of(item.get("replies")).get("comments"))):
                 more[ident[:200]] = count
-        return Threads(payload, sorted(filter(None, map(_written, items)), reverse=True), more, _token(payload))
+        times = possible(filter(None, map(_written, items)), self._reach.timer.now())
+        return Threads(payload, sorted(times, reverse=True), more, _token(payload))
 
     async def _answers(self, cursor: JsonObject) -> Page:
         """A page of the answers of the first thread that lacks some."""
         (thread, count), *others = cursor["left"]
-        over = {name: value for name, value in cursor.items() if name != "replies"} | {"left": others}
+        over = {name: value for name, value in cursor.items() if name not in ("replies", "asked")} | {"left": others}
         over["counts"] = dict(
             [*(pair for pair in cursor.get("counts", {}).items() if pair[0] != thread), (thread, count)][-MOST_COUNTS:]
         )
@@ -138,8 +142,13 @@ class YouTubeDriver:
             payload = await self._list("comments", {"part": "snippet", "parentId": thread}, cursor.get("replies", ""))
         except (NoAnswers, StalePage):
             return Page([], over)
-        following = _token(payload)
-        return Page([payload], {**cursor, "replies": following} if following not in ("", cursor.get("replies")) else over)
+        following, asked = _token(payload), cursor.get("asked", 0) + 1
+        if following in ("", cursor.get("replies")):
+            return Page([payload], over)
+        if asked >= min(MOST_ANSWERS, MOST_TRIES + 2 * count // PAGE):
+            now = text_of(self._reach.timer.now())
+            return Page([payload], over, Gap("", now, "YouTube gives the answers of one thread without an end"))
+        return Page([payload], {**cursor, "replies": following, "asked": asked})
 
     async def _list(self, what: str, query: dict[str, str], page: str) -> JsonObject:
         """The answer, with a list `items`."""

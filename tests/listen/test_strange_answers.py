@@ -1,0 +1,206 @@
+"""Answers that no platform should give: they lead no credential elsewhere, end, and hide nothing that comes after them."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+import pytest
+from aiohttp import web
+
+from pipeline.listen.drivers import vk_wall, youtube
+from pipeline.listen.states import LONGEST_REASON, Failed
+from pipeline.listen.timer import text_of
+from schemas.untyped import JsonObject
+from tests.support import app_store_server, google_play_server
+from tests.support.any_server import AnyServer
+from tests.support.driving import Driven, Fast
+from tests.support.driving import source as source_of
+
+NOW = time.time()
+SECRET = "s3cret-of-ours"
+KEYS: dict[str, tuple[JsonObject, str]] = {
+    "youtube": ({"channel": f"UC{'k' * 22}"}, SECRET),
+    "telegram": ({}, f"5550123:{SECRET}"),
+    "vk": ({"group": 1234, "wall_token_env": "SERVICE_KEY"}, SECRET),
+    "linkedin": ({"page": 12}, SECRET),
+    "facebook": ({"page": "123"}, SECRET),
+    "instagram": ({"account": "123"}, SECRET),
+    "google_play": ({"package": "com.example.app"}, google_play_server.key_file()),
+    "app_store": ({"app": "123", "key_id": "ABC"}, app_store_server.key_file()),
+    "freshdesk": ({}, SECRET),
+}
+
+
+class Rested(Fast):
+    """Counts the rests."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rests = 0
+
+    async def sleep(self, seconds: float) -> None:
+        self.rests += 1
+        await super().sleep(min(seconds, 0.01))
+
+
+def hears(platform: str, server: AnyServer, **more: object) -> Driven:
+    keys, token = KEYS[platform]
+    login = {"login": f"{server.url}/token"} if platform == "google_play" else {}
+    source = source_of(**{"platform": platform, "server": server.url, **keys, **login, **more})
+    return Driven(source, token, beside=frozenset({"a"}), environ={"SERVICE_KEY": SECRET}, timer=Rested())
+
+
+def tried(source: Driven, server: AnyServer) -> str:
+    """The errors of some requests."""
+    before = len(server.got)
+    source.run(lambda: bool(source.errors) or len(server.got) > before + 3, starts=1)
+    assert len(server.got) > before
+    return str(source.errors)
+
+
+def thread(number: int, at: float, answers: int = 0) -> JsonObject:
+    comment = {"kind": "youtube#comment", "id": f"Ug{number}", "snippet": {"textOriginal": "hi", "publishedAt": text_of(at)}}
+    snippet = {"topLevelComment": comment, "totalReplyCount": answers}
+    return {"kind": "youtube#commentThread", "id": f"Ug{number}", "snippet": snippet}
+
+
+def listed(kind: str, items: list[JsonObject], following: str = "") -> JsonObject:
+    return {"kind": f"youtube#{kind}ListResponse", "items": items, **({"nextPageToken": following} if following else {})}
+
+
+# --- where a credential goes ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("status", [302, 307])
+def test_no_credential_follows_a_redirect_to_another_host(status: int) -> None:
+    thief = AnyServer(lambda path, number: {})
+    with thief.running():
+        elsewhere = thief.url.replace("127.0.0.1", "localhost")
+        server = AnyServer(lambda path, number: web.Response(status=status, headers={"Location": f"{elsewhere}/steal"}))
+        with server.running():
+            for platform in KEYS:
+                assert SECRET not in tried(hears(platform, server, allow=["127.0.0.1", "localhost"]), server)
+    assert SECRET in str(server.got) and "Authorization" in str(server.got)
+    assert len(thief.got) >= 7 and SECRET not in str(thief.got)
+    assert not re.search("authorization|api-key|assertion", str(thief.got), re.IGNORECASE)
+
+
+# --- what never ends ------------------------------------------------------------------------------------------------
+def test_the_answers_of_one_thread_end() -> None:
+    def answer(path: str, number: int) -> object:
+        if path.endswith("/comments"):
+            return listed("comment", [], f"page {number}")
+        return listed("commentThread", [thread(1, NOW - 100, answers=150), thread(2, NOW - 200)])
+
+    server = AnyServer(answer)
+    with server.running():
+        source = hears("youtube", server)
+        source.poll()
+        assert len(server.got) == 1 + youtube.MOST_TRIES + 3
+        assert [gap.reason for gap in source.gaps] == ["YouTube gives the answers of one thread without an end"]
+        source.poll()
+        assert len(server.got) == 1 + youtube.MOST_TRIES + 3 + 1
+
+
+def test_the_comments_of_one_post_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(path: str, number: int) -> object:
+        post = {"id": 1, "owner_id": -1234, "date": int(NOW), "post_type": "post", "comments": {"count": 1}}
+        comments = [{"id": number, "from_id": 1, "date": int(NOW)}] * vk_wall.PAGE
+        return {"response": {"items": comments if path.endswith("wall.getComments") else [post]}}
+
+    monkeypatch.setattr(vk_wall, "MOST_COMMENTS", 500)
+    server = AnyServer(answer)
+    with server.running():
+        hears("vk", server).backfill(NOW - 1_000)
+    assert len(server.got) == 1 + 5
+
+
+@pytest.mark.parametrize("platform", ["telegram", "vk"])
+def test_a_long_poll_whose_place_does_not_move_is_asked_once_a_second(platform: str) -> None:
+    def answer(path: str, number: int) -> object:
+        if path.endswith("getLongPollServer"):
+            return {"response": {"server": f"{server.url}/poll", "key": "k", "ts": "7"}}
+        if platform == "vk":
+            return {"ts": "7", "updates": [{"type": "wall_post_new", "object": {"id": 1, "owner_id": -1234, "date": 1}}]}
+        post = {"message_id": 1, "date": int(NOW), "chat": {"id": -1001, "type": "channel"}, "text": "It leaks"}
+        return {"ok": True, "result": [{"update_id": number, "channel_post": post} for number in (7, 1 << 63, (1 << 64) - 1)]}
+
+    server = AnyServer(answer)
+    with server.running():
+        source = hears(platform, server)
+        source.run(lambda: source.pages >= 10)
+    assert isinstance(source.timer, Rested) and source.timer.rests >= 8 and len(source.events) == 1
+
+
+# --- what hides what comes after it ---------------------------------------------------------------------------------
+def of_youtube(number: int, at: float) -> JsonObject:
+    return listed("commentThread", [thread(number, at)])
+
+
+def of_graph(number: int, at: float) -> JsonObject:
+    return {"data": [{"id": f"123_{number}", "created_time": text_of(at), "message": "hi"}]}
+
+
+def of_store(number: int, at: float) -> JsonObject:
+    return {"data": [{"type": "customerReviews", "id": f"{number}", "attributes": {"body": "hi", "createdDate": text_of(at)}}]}
+
+
+def of_play(number: int, at: float) -> JsonObject:
+    comment = {"userComment": {"text": "hi", "lastModified": {"seconds": str(int(at))}}}
+    return {"access_token": "t", "reviews": [{"reviewId": f"r{number}", "comments": [comment]}]}
+
+
+def of_desk(number: int, at: float) -> JsonObject | list[JsonObject]:
+    return [{"id": number, "subject": "hi", "status": 2, "created_at": text_of(NOW), "updated_at": text_of(at)}]
+
+
+@pytest.mark.parametrize(
+    ("platform", "page", "place"),
+    [
+        ("youtube", of_youtube, "mark"),
+        ("facebook", of_graph, "lists"),
+        ("app_store", of_store, "at"),
+        ("google_play", of_play, "at"),
+        ("freshdesk", of_desk, "at"),
+    ],
+)
+def test_an_item_of_the_far_future_is_not_the_newest_one(
+    platform: str, page: Callable[[int, float], object], place: str
+) -> None:
+    at = [NOW - 100, NOW + 5e8]
+    server = AnyServer(lambda path, number: page(len(at), at[-1]))
+    with server.running():
+        source = hears(platform, server)
+        assert len(source.poll()) == 1, "it comes all the same"
+        assert str(time.gmtime(at.pop()).tm_year) not in str(source.cursors["live"])
+        assert len(source.poll()) == 1 and text_of(at[-1])[:16] in str(source.cursors["live"][place])
+
+
+def test_a_page_of_reviews_that_nobody_can_read_stops_no_app() -> None:
+    server = AnyServer(lambda path, number: {"access_token": "t", "reviews": [{"reviewId": ""}, 7]})
+    with server.running():
+        source = hears("google_play", server)
+        assert source.poll() == [] and source.unreadable == 1
+
+
+def test_an_id_of_the_graph_api_is_no_path() -> None:
+    def answer(path: str, number: int) -> object:
+        inner = {"data": [{"id": "9", "created_time": text_of(NOW)}], "paging": {"cursors": {"after": "x"}, "next": "y"}}
+        ids = ("../me", "..", "1?fields=access_token", "1/../2", "é", "123_4")
+        posts = [{"id": each, "created_time": text_of(NOW), "message": "hi", "comments": inner} for each in ids]
+        return inner if path.endswith("/comments") else {"data": posts if number > 1 else []}
+
+    server = AnyServer(answer)
+    with server.running():
+        source = hears("facebook", server)
+        source.poll()
+        source.poll()
+    assert {got.path.partition("?")[0] for got in server.got} == {"/v24.0/123/feed", "/v24.0/123_4/comments"}
+
+
+def test_a_reason_of_a_megabyte_is_cut() -> None:
+    words = " ".join(f"pages_{'x' * (number % 30 + 3)}{'y' * (number // 30)}" for number in range(300))
+    server = AnyServer(lambda path, number: web.json_response({"error": {"code": 10, "message": words}}, status=403))
+    with server.running(), pytest.raises(Exception, match="lacks a permission, of pages_") as error:
+        hears("facebook", server).poll()
+    assert len(str(error.value)) < LONGEST_REASON + 10 and len(str(Failed("x"))) == 1
