@@ -71,6 +71,7 @@ class YouTubeServer(PlatformServer):
         return _answer("comment", [_comment(item, parent) for item in shown], token)
 
     def _page(self, request: web.Request, items: list[Item]) -> tuple[list[Item], str]:
+        assert request.query["textFormat"] == "html"
         most, token = int(request.query["maxResults"]), request.query.get("pageToken", "")
         if token and not self.repeats:
             items = [item for item in items if item.number < int(token)]

@@ -152,7 +152,8 @@ class YouTubeDriver:
 
     async def _list(self, what: str, query: dict[str, str], page: str) -> JsonObject:
         """The answer, with a list `items`."""
-        asked = {**query, "textFormat": "plainText", "maxResults": str(PAGE)} | ({"pageToken": page} if page else {})
+        # As HTML: in plain text, a < that somebody wrote could not be told from a tag of YouTube's.
+        asked = {**query, "textFormat": "html", "maxResults": str(PAGE)} | ({"pageToken": page} if page else {})
         payload = parsed(await self._reach.api.get(f"{self._source.server}/youtube/v3/{what}", asked))
         if not isinstance(payload, dict) or not isinstance(payload.get("items"), list) or len(payload["items"]) > MOST:
             raise Failed("the answer has no list of comments, or far too many")

@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 from pipeline.sources.platforms.plain_words import hashtags_in, links_in
 from pipeline.sources.platforms.values import object_of, objects_of, text_of
-from pipeline.sources.recorded.markup import unescaped, without_html
+from pipeline.sources.recorded.markup import unescaped
 from schemas.untyped import JsonObject
 
 _NAMED = re.compile(r"\[(https?://[^\s|\[\]]{1,1000}|[A-Za-z0-9_.:-]{1,100})\|([^\[\]|]{1,500})\]")
+_BREAK = re.compile(r"[ \t]{0,100}<br ?/?>[ \t]{0,100}")
+"""As older versions end a line."""
 _ACCOUNT = re.compile(r"(?:id|club|public|event)\d{1,20}|[A-Za-z][\w.]{2,31}").fullmatch
 
 
@@ -27,7 +29,7 @@ def said(item: JsonObject) -> Words:
     """Of a post, comment or message; `urls` has the links that are attached, too."""
     raw = item.get("text") if "text" in item else item.get("body")
     text = raw if isinstance(raw, str) else ""
-    text = without_html(text) if "<br" in text else unescaped(text)
+    text = unescaped(_BREAK.sub("\n", text))  # a < of anybody's is no tag: a parser would leave out what is behind it
     urls, mentions = dict[str, None](), dict[str, None]()
 
     def named(match: re.Match[str]) -> str:

@@ -121,6 +121,15 @@ def test_a_number_without_end_in_a_text_costs_no_item(platform: str, payload: ob
     assert len([each for each in observed(platform, payload) if isinstance(each, Observation)]) == 2
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["<br> <!-- it leaks --> x", "<br><acme it leaks>", "<br <acme it leaks", "<br><style>it leaks</style>", "&lt;br>it leaks"],
+)
+def test_no_tag_hides_words_on_vk_where_there_are_none(text: str) -> None:
+    (seen,) = observed("vk", {"response": {"items": [vk.post(1, text=text)]}})
+    assert isinstance(seen, Observation) and "it leaks" in seen.event["text"]
+
+
 def test_an_id_without_end_costs_nothing_of_what_is_said_below() -> None:
     said = {"data": [{"id": "21_1", "created_time": NOW, "message": "It leaks", "comment_count": 0}]}
     (comment,) = [
