@@ -77,6 +77,8 @@ class SourceLife:
 
     def read(self, query: Query, since: datetime, now: datetime) -> None:
         """Takes over how sources are, and what came since then."""
+        if self._looked is not None and now < self._looked:  # a clock that was ahead forgot what it took for old
+            self.gaps.reset()
         rows = query(f"SELECT {_COLUMNS} FROM source_health FINAL ORDER BY source LIMIT {MOST_SOURCES}")
         self.take([Source(*row) for row in rows.iter_rows()], now)
         if self.sources:
@@ -88,6 +90,7 @@ class SourceLife:
         self.sources = {each.source: each for each in sources}
         if self._looked is None or not timedelta(0) <= now - self._looked <= LOOKS_APART:
             self._steady = now
+            self._resumed = {name: min(at, now) for name, at in self._resumed.items()}
         self._looked = now
         for each in sources:
             if each.state in NOT_EXPECTED:

@@ -102,7 +102,8 @@ class UsualGaps:
         begin = now - KEPT
         rows = query(
             f"SELECT source, excused, intDiv(toUnixTimestamp(hour), {HOUR_S}) AS number, groupBitOr(minutes) AS bits "
-            f"FROM source_arrivals WHERE hour >= '{begin:%Y-%m-%d %H:%M:%S}' GROUP BY source, excused, number"
+            f"FROM source_arrivals WHERE hour >= '{begin:%Y-%m-%d %H:%M:%S}' AND hour <= '{now:%Y-%m-%d %H:%M:%S}' "
+            "GROUP BY source, excused, number"
         )
         for source, excused, hour, bits in rows.iter_rows():
             self._take(source, excused, hour, bits)

@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import polars as pl
 import pytest
 
 from pipeline.processors.alerts.condition import NO_ANSWER, NO_EVENT
@@ -206,6 +207,15 @@ def test_a_clock_that_is_set_back_or_a_restart_ends_no_alert() -> None:
     assert len(world.raised) == 2 and world.ended == []
 
 
+def test_a_source_that_was_paused_while_the_clock_was_ahead_is_missed_all_the_same() -> None:
+    world = alive()
+    world.now += DAY
+    world.until(world.now + 2 * MINUTE, lambda: world.answers("feed", state="paused"))
+    world.now -= DAY
+    world.until(NOON + HOUR, lambda: world.answers("feed", state="failing", last_contact=NOON))
+    assert [alert.measure for alert in world.raised] == [NO_ANSWER]
+
+
 # --- calm -------------------------------------------------------------------------------------------------------------
 def test_until_two_weeks_are_known_an_event_is_missed_after_the_rules_time() -> None:
     world = alive(after="30m")
@@ -230,6 +240,22 @@ def weeks(zone: str = "UTC", first: datetime = MONDAY, every: int = 10) -> Usual
         if 8 <= at.astimezone(ZoneInfo(zone)).hour < 20:
             gaps.add("feed", at)
     return gaps
+
+
+def test_a_clock_that_was_forty_days_ahead_forgets_nothing() -> None:
+    known, now = weeks(), MONDAY + 21 * DAY
+    table = pl.DataFrame(known.changed(), ["source", "hour", "excused", "minutes"], orient="row")
+    health = pl.DataFrame([Source("feed", "running", MONDAY, now, None, 60.0, now)], Source._fields, orient="row")
+
+    def ask(sql: str) -> pl.DataFrame:
+        if "FROM source_arrivals" in sql:
+            return table.select("source", "excused", pl.col("hour") // 3_600, "minutes")
+        return health if "FROM source_health FINAL" in sql else pl.DataFrame()
+
+    life = SourceLife()
+    for passed in timedelta(0), 40 * DAY, timedelta(0):
+        life.read(ask, now, now + passed)
+    assert life.gaps.usual("feed", now - 4 * HOUR, now, "UTC") is not None
 
 
 def limit(gaps: UsualGaps, last: datetime, now: datetime, zone: str = "UTC") -> timedelta:
