@@ -104,6 +104,17 @@ def test_answers_that_a_thread_does_not_show_are_fetched_once_their_count_change
     assert "Ug2.251" in ids(source.poll()) and source.poll() == []
 
 
+def test_many_threads_with_many_answers_cost_their_answers_once(youtube: YouTubeServer) -> None:
+    """All that are read again: a unit a thread and poll would use up the day's quota."""
+    fill(youtube, 1, 210)
+    for thread in range(1, 211):
+        fill(youtube, thread * 1_000, thread * 1_000 + 5, f"re {thread}:")
+    source = polls(youtube)
+    for _ in range(6):
+        source.poll()
+    assert youtube.by["comments"] == 210
+
+
 def test_a_thread_that_is_gone_when_its_answers_are_asked_for_costs_no_others(youtube: YouTubeServer) -> None:
     fill(youtube, 1, 2)
     for parent in (1, 2):

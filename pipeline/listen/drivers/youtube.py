@@ -34,8 +34,8 @@ MOST_TRIES = 3
 """Pages in a row that bring nothing older; then the list ends."""
 MOST_ANSWERS = 200
 """Pages of one thread's answers; more are a circle."""
-MOST_COUNTS = 200
-"""Threads of which it is known how many answers were fetched."""
+MOST_COUNTS = PAGE * (AGAIN + 1)
+"""Threads whose number of fetched answers is known: all that are read again. One that is forgotten costs a unit a poll."""
 LATE_S = 300.0
 """A poll that has failed for so long begins anew: its page's token may have ended."""
 REST_S = 1.0
