@@ -118,6 +118,25 @@ def test_a_long_conversation_and_a_ticket_that_is_deleted_on_the_way(desk: Fresh
     assert numbers(source.poll()) == [*range(1_001, 1_251)] and source.poll() == [] and not source.gaps
 
 
+def test_a_ticket_whose_answers_fail_for_ever_holds_up_no_others(desk: FreshdeskServer) -> None:
+    fill(desk, 1, 3)
+    source = polls(desk)
+    source.poll()
+    for ticket in (1, 2, 3):
+        desk.answer(ticket, 1_000 + ticket, NOW - 9_000, "thanks")
+    desk.broken = 1
+    for number in (4, 5):
+        with pytest.raises(Failed, match="500"):
+            source.poll()
+        source.timer.ahead += 301
+        fill(desk, number, number, NOW - 5_000 + number)
+    with pytest.raises(Failed, match="500"):
+        source.poll()
+    assert numbers(source.events) == [1, 2, 3, 4, 5, 1_002, 1_003]
+    desk.broken = 0
+    assert numbers(source.poll()) == [1_001] and source.poll() == [] and not source.gaps
+
+
 def test_the_past(desk: FreshdeskServer) -> None:
     fill(desk, 1, 250)
     desk.answer(100, 1_001, NOW - 99_895, "answer 1001")

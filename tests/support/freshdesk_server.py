@@ -22,6 +22,8 @@ class FreshdeskServer(PlatformServer):
         """Of each answer, its ticket."""
         self.status = 200
         self.left = 99
+        self.broken = 0
+        """The ticket whose conversations fail."""
         self.queries: list[dict[str, str]] = []
 
     def answer(self, ticket: int, number: int, at: float, text: str, author: str = "ines") -> Item:
@@ -52,6 +54,8 @@ class FreshdeskServer(PlatformServer):
     async def _said(self, request: web.Request) -> web.Response:
         if (refused := self._refused(request)) is not None:
             return refused
+        if request.match_info["id"] == str(self.broken):
+            return web.Response(status=500)
         ticket = self.world.items().get(int(request.match_info["id"]))
         if ticket is None or ticket.deleted:
             return web.Response(status=404)

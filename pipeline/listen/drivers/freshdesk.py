@@ -6,13 +6,14 @@ are its conversations read.
 
 The cursor: `at` (the newest known change), `there` (the tickets of that very second, with the time of their last answer),
 `again` (the page of that second, if it has more than one), `said` (tickets whose conversations have yet to be read, with the
-page) and `last`, if no more tickets come before the next poll.
+page), `begun` (since when), `last`, if no more tickets come before the next poll, and `late` (those of `said` that come behind
+them, as they took too long).
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -30,6 +31,8 @@ PAGE, FIRST = 100, 30
 """Tickets or answers of a page; tickets of the first start."""
 MOST_PAGES = 300
 """Freshdesk gives no more pages of a list."""
+LATE_S = 300.0
+"""One ticket whose conversations fail for so long must not hold up the others."""
 REST_S = 1.0
 """Between pages of the past, which what comes live should not wait for."""
 
@@ -82,8 +85,13 @@ class FreshdeskDriver:
         """Nothing is open."""
 
     async def _changed(self, cursor: JsonObject) -> AsyncGenerator[Page, None]:
+        now = self._reach.timer.now()
+        if cursor.get("said") and not 0.0 <= now - cursor.get("begun", now) <= LATE_S:
+            cursor = _delayed(cursor)
         over = bool(cursor.get("last"))
-        while not over or cursor.get("said"):
+        while not over or cursor.get("said") or cursor.get("late"):
+            if over and not cursor.get("said"):
+                cursor = {**cursor, "said": cursor["late"], "late": [], "last": True, "begun": now}
             if cursor.get("said"):
                 payloads, cursor, gap = await self._said(cursor)
                 yield Page(payloads, cursor, gap)
@@ -96,7 +104,7 @@ class FreshdeskDriver:
             over, gap = len(tickets) < PAGE, None
             if again >= MOST_PAGES and not over:
                 over, gap = True, Gap(cursor["at"], "", "Freshdesk gives no more tickets of one second")
-            cursor = _further(cursor, tickets, more=not over)
+            cursor = _further(cursor, tickets, now, more=not over)
             yield Page([payload], cursor, gap)
 
     async def _said(self, cursor: JsonObject) -> tuple[list[object], JsonObject, Gap | None]:
@@ -146,9 +154,15 @@ def _ticket(item: JsonObject) -> _Ticket | None:
     return _Ticket(ident, changed, max(answers, default=""))
 
 
-def _without(cursor: JsonObject, said: list[list[object]]) -> JsonObject:
+def _without(cursor: JsonObject, said: Sequence[object]) -> JsonObject:
     """The cursor with these conversations left to read."""
-    return {name: value for name, value in cursor.items() if said or name != "last"} | {"said": said}
+    return {name: value for name, value in cursor.items() if said or name not in ("last", "begun")} | {"said": said}
+
+
+def _delayed(cursor: JsonObject) -> JsonObject:
+    """The cursor with what is left to read behind the tickets that come next, and its first behind the others."""
+    left: list[list[object]] = [*cursor["said"], *cursor.get("late", [])]
+    return {**_without(cursor, []), "late": [*left[1:], left[0]]}
 
 
 def _begun(tickets: list[_Ticket]) -> JsonObject:
@@ -157,14 +171,15 @@ def _begun(tickets: list[_Ticket]) -> JsonObject:
     return {"at": at, "there": {ticket.ident: ticket.answered for ticket in tickets if ticket.changed == at}}
 
 
-def _further(cursor: JsonObject, tickets: list[_Ticket], more: bool) -> JsonObject:
+def _further(cursor: JsonObject, tickets: list[_Ticket], now: float, *, more: bool) -> JsonObject:
     """The cursor after a page of tickets."""
     since, there = cursor["at"], cursor["there"]
     at = max([since, *(ticket.changed for ticket in tickets)])
     news = [each for each in tickets if each.answered and (cursor.get("past") or each.answered >= since)]
     said = [[each.ident, 1] for each in news if there.get(each.ident) != each.answered]
     same = {ticket.ident: ticket.answered for ticket in tickets if ticket.changed == at}
-    kept: JsonObject = {name: cursor[name] for name in ("past",) if name in cursor}
+    kept: JsonObject = {name: cursor[name] for name in ("past", "late") if cursor.get(name)}
+    kept |= {"begun": now} if said else {}
     again = {"again": cursor.get("again", 1) + 1} if more and at == since else {}
     last = {"last": True} if said and not more else {}
     return {**kept, "at": at, "there": {**there, **same} if at == since else same, "said": said, **again, **last}
