@@ -90,6 +90,16 @@ def test_a_fault_costs_one_request(vk: VkServer, fault: Fault) -> None:
     assert vk.requests.total() - before <= 3  # the fault, its repetition, and the request that the end broke off
 
 
+def test_what_comes_after_the_first_start_is_heard_though_its_long_poll_failed(vk: VkServer) -> None:
+    source = hears(vk)
+    vk.faults.plan[:] = ["", "500"]
+    with pytest.raises(Failed):
+        source.poll()
+    source.shared.clear()  # another listener goes on
+    fill(vk, 1, 2)
+    heard(source, 2)
+
+
 def test_a_long_poll_whose_requests_fail_again_and_again_is_begun_anew(vk: VkServer) -> None:
     """VK may have moved it to another server."""
     source = begun(vk)

@@ -73,11 +73,11 @@ class VkDriver:
 
     async def pages(self, cursor: JsonObject) -> AsyncGenerator[Page, None]:
         """What was missed, if anything was; then the events, until it breaks."""
-        poll = self._begun.poll or await self._begin()
+        poll = (self._begun.poll if "ts" in cursor else None) or await self._begin()
         if "ts" in cursor:
             poll = poll._replace(ts=cursor["ts"])
-        elif "at" in cursor:
-            page = self._lost(cursor, poll.ts)
+        else:
+            page = self._lost(cursor, poll.ts) if "at" in cursor else self._heard(cursor, poll.ts, [])
             cursor = page.cursor
             yield page
         tried, failures = self._reach.beside is None, 0
