@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
@@ -28,14 +28,19 @@ LISTENER, GONE = f"{socket.gethostname()}:{os.getpid()}", "gone"
 MOST_GAPS = 10_000
 """Gaps that wait for ClickHouse; beyond it the oldest are dropped, with a warning."""
 CLOSE_S = 3.0
+SKEW = timedelta(seconds=5)
+"""Clocks may differ by so much. A row that is later is of a clock that was ahead: it would count until ours is there."""
 PATIENCE_S = 10
 """A ClickHouse that takes a request and gives no answer for so long is away."""
-_SEEN = "SELECT source, last_contact, last_event, platform, state FROM source_health FINAL"
+_SEEN = "SELECT source, last_contact, last_event, platform, state, written_at FROM source_health FINAL"
+_AHEAD = "DELETE FROM source_health WHERE source IN {names:Array(String)} AND written_at > {latest:DateTime64(3, 'UTC')}"
 log = logging.getLogger("earshot.listen")
+GAP_COLUMNS = ("source", "platform", "since", "until", "reason", "found_at")
+CURSOR_COLUMNS = ("source", "version", "record", "written_at")
 
 
 class Health(NamedTuple):
-    """A row of table source_health, in the order of its columns."""
+    """A row of table source_health, by its columns."""
 
     source: str
     platform: str
@@ -55,21 +60,23 @@ class Health(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """When a source was heard, by any listener; its platform and state then."""
+    """When a source was heard, by any listener; its platform and state then, and when that was written."""
 
     last_contact: datetime | None = None
     last_event: datetime | None = None
     platform: str = ""
     state: str = ""
+    written_at: datetime | None = None
 
 
 UNSEEN = Seen()
 
 
 def unheard(source: AnySource, state: State, now: datetime, seen: Seen = UNSEEN) -> Health:
-    """Of a source from which nothing has come to this listener."""
+    """Of a source from which nothing has come to this listener. What is later than now was seen by a clock that was ahead."""
     every = source.every.total_seconds()
-    return Health(source.name, source.platform, state, "", None, now, *seen[:2], 0, 0, {}, None, LISTENER, now, every)
+    contact, event = (None if at is None else min(at, now) for at in seen[:2])
+    return Health(source.name, source.platform, state, "", None, now, contact, event, 0, 0, {}, None, LISTENER, now, every)
 
 
 class Tables:
@@ -84,6 +91,8 @@ class Tables:
         self._cursors: dict[str, Record] = {}
         self._health: dict[str, Health] = {}
         self._gaps: list[tuple[object, ...]] = []
+        self._ahead: set[str] = set()
+        """Sources of which there are rows of a clock that was ahead."""
         self._tries = 0
         self._versions: dict[str, int] = {}
         self._failed: ClickHouseError | UnreachableError | None = None
@@ -101,8 +110,11 @@ class Tables:
 
     def note(self, health: Health) -> None:
         """How a source is."""
-        self._health[health.source] = health
-        self.seen[health.source] = Seen(health.last_contact, health.last_event, health.platform, health.state)
+        seen, name = self.seen.get(health.source, UNSEEN), health.source
+        if seen.written_at is not None and seen.written_at - health.written_at > SKEW:
+            self._ahead.add(name)
+        self._health[name] = health
+        self.seen[name] = Seen(health.last_contact, health.last_event, health.platform, health.state, health.written_at)
 
     def note_gone(self, present: Set[str], now: datetime) -> None:
         """Says once of each other source that ever was in sources.yaml that it is gone: nobody misses it."""
@@ -160,7 +172,10 @@ class Tables:
         rows = client.query("SELECT source, max(version) FROM source_cursors GROUP BY source").result_rows
         with suppress(ClickHouseError):  # sources begin without it, too
             found = client.query(_SEEN, query_tz="UTC").result_rows
-            self.seen = {str(name): Seen(_aware(contact), _aware(event), *more) for name, contact, event, *more in found}
+            self.seen = {
+                str(name): Seen(_aware(contact), _aware(event), platform, state, _aware(at))
+                for name, contact, event, platform, state, at in found
+            }
         return {str(name): int(version) for name, version in rows}
 
     def _stored(self, source: str) -> Record | None:
@@ -178,24 +193,30 @@ class Tables:
         cursors, self._cursors = self._cursors, {}
         health, self._health = self._health, {}
         gaps, self._gaps = self._gaps, []
+        ahead, self._ahead = self._ahead, set()
         now = datetime.now(UTC)
         copies = [(name, _version(each), each.dump().decode(), now) for name, each in cursors.items()]
         try:
-            self._insert("source_gaps", gaps)
+            self._insert("source_gaps", GAP_COLUMNS, gaps)
             gaps = []
-            self._insert("source_cursors", copies)
-            self._insert("source_health", [*health.values()])
+            self._insert("source_cursors", CURSOR_COLUMNS, copies)
+            if ahead:
+                latest = max(health[name].written_at for name in ahead) + SKEW
+                self._connected().command(_AHEAD, {"names": [*ahead], "latest": f"{latest:%Y-%m-%d %H:%M:%S}"})
+            self._insert("source_health", Health._fields, [*health.values()])
         except (ClickHouseError, UnreachableError):
             self._client = None
             self._cursors, self._health, self._gaps = cursors | self._cursors, health | self._health, gaps + self._gaps
+            self._ahead |= ahead
             raise
 
-    def _insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
-        """A row that no table takes is left out, with a log: it keeps no other from its table."""
+    def _insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """A row that no table takes is left out, with a log: it keeps no other from its table. Columns of later versions have
+        their defaults."""
         if not rows:
             return
         try:
-            self._connected().insert(table, rows)
+            self._connected().insert(table, rows, column_names=columns)
         except Exception as error:
             if isinstance(error, ClickHouseError | UnreachableError) and not isinstance(error, DataError):
                 raise
@@ -203,7 +224,7 @@ class Tables:
                 log.exception("table %s: a row of source %s is lost", table, rows[0][0])
                 return
             for row in rows:
-                self._insert(table, [row])
+                self._insert(table, columns, [row])
 
 
 def _version(record: Record) -> int:
