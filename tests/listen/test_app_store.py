@@ -88,6 +88,24 @@ def test_a_fault_costs_one_request(store: AppStoreServer, fault: Fault, position
     assert source.poll() == [] and not source.gaps
 
 
+def test_reviews_that_are_edited_while_pages_are_read_come_in_their_last_state(store: AppStoreServer) -> None:
+    fill(store, 1, 30)
+    source = polls(store)
+    source.poll()
+    fill(store, 31, 500)
+    store.faults.plan[:] = ["", "500"]
+    with pytest.raises(Failed):
+        source.poll()
+    for number in (450, 150, 20):  # it was read; it goes from the last page to the first; it was known
+        store.world.edit(number, f"edited {number}", NOW + number)
+    source.poll()
+    source.poll()
+    texts = {event["id"]: event["text"] for event in source.events if "text" in event}
+    edited = {number: f"edited {number}" for number in (450, 150, 20)}
+    assert texts == {str(each): f"A kettle\n{edited.get(each, f'review {each}')}" for each in range(1, 501)}
+    assert source.operations["create"] == 500
+
+
 def test_the_past_to_a_time_or_to_the_end(store: AppStoreServer) -> None:
     fill(store, 1, 700)
     source = polls(store)
