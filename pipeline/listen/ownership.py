@@ -43,14 +43,20 @@ class Ownership:
     """
 
     def __init__(
-        self, kafka: KafkaSettings, vitals: Vitals, changed: Callable[[], Awaitable[None]], give_up: Callable[[], None]
+        self,
+        kafka: KafkaSettings,
+        vitals: Vitals,
+        changed: Callable[[], Awaitable[None]],
+        give_up: Callable[[], None],
+        polled: Callable[[], None] = lambda: None,
     ) -> None:
-        """`give_up` is called, on the thread, when another listener may have partitions whose sources have not stopped."""
+        """Both are called on the thread: `give_up` when another listener may have partitions whose sources have not stopped,
+        `polled` before each question to the group."""
         self.newest = Newest()
         self.owned: frozenset[int] = frozenset()
         """Partitions that are read to their end."""
         self._reading: set[int] = set()
-        self._vitals, self._changed, self._give_up = vitals, changed, give_up
+        self._vitals, self._changed, self._give_up, self._polled = vitals, changed, give_up, polled
         self._loop = asyncio.get_running_loop()
         self.failed: asyncio.Future[None] = self._loop.create_future()
         """Gets the error that ended the thread, or of `changed`."""
@@ -100,6 +106,7 @@ class Ownership:
         try:
             while not self._stop.is_set():
                 self._vitals.busy("ownership")
+                self._polled()
                 message = self._consumer.poll(POLL_S)
                 if message is not None and self._took(message):
                     self._notify(wait=False)

@@ -119,8 +119,10 @@ class Runner:
         try:
             driver = self._rests[part].begin()
             async with aclosing(self._pages(driver, part)) as pages:
+                read_in = self._means.sender.generation
                 async for page in pages:
-                    await asyncio.shield(self._take(driver, page, part))  # who stops meanwhile, stops after it
+                    await asyncio.shield(self._take(driver, page, part, read_in))  # who stops meanwhile, stops after it
+                    read_in = self._means.sender.generation
             await self._write()
             self._rests[part].moved()
         except SourceError as error:
@@ -142,7 +144,7 @@ class Runner:
             yield page
 
     # --- a page -------------------------------------------------------------------------------------------------------
-    async def _take(self, driver: Driver, page: Page, part: Part) -> None:
+    async def _take(self, driver: Driver, page: Page, part: Part, read_in: int) -> None:
         """Sends what is new in the page; after that the cursor counts."""
         async with self._lock:  # a record of topic cursors never holds an item that Kafka does not have
             now = self._means.timer.now()
@@ -151,7 +153,8 @@ class Runner:
             observations = await asyncio.to_thread(self._observed, page.payloads, driver.origin) if page.payloads else []
             known = self._known.copy()
             events = [*known.changes(observations, text_of(self._at / 1000))]
-            refused = await self._means.sender.send(self._means.sender.events, [event_record(event) for event in events])
+            records, sender = [event_record(event) for event in events], self._means.sender
+            refused = await sender.send(sender.events, records, read_in)
             self._known = known
             metrics.REFUSED.labels(self._source.name).inc(len(refused))
             if page.cursor != self._cursor.get(part) or now - self._begun > LONGEST_S:

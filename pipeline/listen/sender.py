@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import queue
 import threading
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 import orjson
 
+from pipeline.clock import Clock, steady
 from pipeline.config.settings import MAX_MESSAGE_BYTES, KafkaSettings
 from pipeline.fence import Fence, GivenUp
 from pipeline.kafka.event_producer import key_of
@@ -19,6 +21,9 @@ from schemas.untyped import JsonObject
 
 TOGETHER = 20_000
 """Records of one round, about."""
+STOOD_STILL_S = 4.5
+"""A process that was stopped for so long may have lost its sources, and not know it yet: a session of the group, from the last
+sign of life on."""
 Refused = dict[int, Refusal]
 
 
@@ -36,9 +41,10 @@ class Sender:
     Restart: requests that were not answered are sent again by their source, from its cursor.
     """
 
-    def __init__(self, kafka: KafkaSettings, vitals: Vitals) -> None:
+    def __init__(self, kafka: KafkaSettings, vitals: Vitals, clock: Clock = steady) -> None:
         self.events, self.cursors = kafka.topic("events"), kafka.topic("cursors")
-        self._fence, self._vitals = Fence(), vitals
+        self._fence, self._vitals, self._clock = Fence(), vitals, clock
+        self._polled = math.inf
         limits = {"compression.type": "lz4", "message.max.bytes": MAX_MESSAGE_BYTES, "linger.ms": 5}
         self._producers = {
             topic: ReliableProducer({**kafka.client(), **limits}, topic, what, self._fence, vitals, "sending")
@@ -51,18 +57,29 @@ class Sender:
         self._thread = threading.Thread(target=self._main, name="sending")
         self._thread.start()
 
-    async def send(self, topic: str, records: Sequence[Record]) -> Refused:
+    @property
+    def generation(self) -> int:
+        """Another one: what was read before must not be sent any more."""
+        return self._fence.generation
+
+    async def send(self, topic: str, records: Sequence[Record], read_in: int | None = None) -> Refused:
         """Returns when the topic has all records except those at the returned indices, which it never takes. Who is cancelled
-        meanwhile leaves the request behind, which is sent in its turn. Raises GivenUp: some of them may be there."""
+        meanwhile leaves the request behind, which is sent in its turn. `read_in`: the generation in which what they say was
+        asked for; None: this one. Raises GivenUp: some of them may be there."""
         if not records:
             return {}
         done: asyncio.Future[Refused] = self._loop.create_future()
-        self._requests.put(_Request(topic, records, done, self._fence.generation))
+        self._requests.put(_Request(topic, records, done, self.generation if read_in is None else read_in))
         return await done
 
+    def polled(self) -> None:
+        """A sign that this listener runs and asks its group which sources are its own. From the thread that does."""
+        self._look()
+        self._polled = self._clock()
+
     def give_up(self) -> None:
-        """What Kafka has not acknowledged yet is not sent any more: another listener may run its source by now, and it would
-        come after what that one sends. From any thread."""
+        """What Kafka has not acknowledged yet, and what was read until now, is not sent any more: another listener may run its
+        source by now, and it would come after what that one sends. From any thread."""
         self._fence.end_generation()
 
     async def close(self) -> None:
@@ -70,6 +87,10 @@ class Sender:
         self._fence.stop()
         self._requests.put(None)
         await asyncio.to_thread(self._thread.join)
+
+    def _look(self) -> None:
+        if self._clock() - self._polled > STOOD_STILL_S:
+            self.give_up()
 
     # --- on the thread ------------------------------------------------------------------------------------------------
     def _main(self) -> None:
@@ -99,6 +120,7 @@ class Sender:
             self._send(requests)
 
     def _send(self, requests: Sequence[_Request]) -> None:
+        self._look()
         generation = self._fence.generation
         for request in requests:
             if request.generation != generation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -60,6 +60,8 @@ class Polls:
 
     def __init__(self, timer: SetBack, texts: list[str]) -> None:
         self._timer, self._texts = timer, texts
+        self.meanwhile: Callable[[], None] = lambda: None
+        """Another listener may run the source from now on."""
 
     async def pages(self, cursor: JsonObject) -> AsyncGenerator[Page, None]:
         if self._texts:
@@ -75,6 +77,17 @@ class Polls:
 
     async def close(self) -> None:
         pass
+
+
+class Lost(Polls):
+    """A poll, while it waits for whose first answer the source goes to another listener."""
+
+    async def pages(self, cursor: JsonObject) -> AsyncGenerator[Page, None]:
+        if self._texts[:1] == ["stale"]:
+            self.meanwhile()
+        async with aclosing(super().pages(cursor)) as pages:
+            async for page in pages:
+                yield page
 
 
 class Streams(Polls):
@@ -129,6 +142,7 @@ async def ran(
     sender, tables = Sender(settings.kafka, Vitals()), Tables(away)
     means = Means(sender, tables, timer, Mentioning(load_brands(SAMPLE_BRANDS)), settings.kafka.partitions)
     access = Access(lambda: driver, lambda: SecretStr(""), spending=spending)
+    driver.meanwhile = sender.give_up
     runner = Runner(SOURCE, record, access, observe, means)
     task = asyncio.create_task(runner.run())
     try:
@@ -152,6 +166,12 @@ async def test_a_source_rests_for_one_poll_though_the_clock_was_set_back(setting
     assert runner.record.cursor == {"live": {"left": 0}} and runner.record.epoch == 1
     create, update = sent(settings)
     assert (create["operation"], update["operation"]) == ("create", "update")
+
+
+async def test_what_was_asked_for_before_a_source_went_to_another_listener_is_not_sent(settings: Settings) -> None:
+    timer = SetBack(0.0)
+    await ran(settings, FIRST, timer, Lost(timer, ["stale", "newer"]), lambda runner: runner.health.events > 0)
+    assert [event["text"] for event in sent(settings)] == ["newer"]
 
 
 async def test_a_stream_goes_on_writing_how_far_it_is_though_the_clock_was_set_back(settings: Settings) -> None:

@@ -34,3 +34,25 @@ async def test_what_kafka_has_not_taken_can_be_given_up() -> None:
         await sender.close()
     with pytest.raises(GivenUp):
         await after
+
+
+async def test_what_was_read_before_the_process_stood_still_is_not_sent() -> None:
+    """Its group may have given its sources to another listener, whose changes would be overwritten."""
+    now = 0.0
+    sender = Sender(KafkaSettings(bootstrap=f"127.0.0.1:{free_port()}"), Vitals(), lambda: now)
+    try:
+        for which_thread_sees_it_first in "the sender's", "the group's":
+            sender.polled()
+            read_in, now = sender.generation, now + 60.0
+            if which_thread_sees_it_first == "the group's":
+                sender.polled()
+            with pytest.raises(GivenUp):
+                await sender.send(sender.events, [Record(b"{}", b"rss:1")], read_in)
+        sender.polled()
+        after = asyncio.ensure_future(sender.send(sender.events, [Record(b"{}", b"rss:1")], sender.generation))
+        done, _ = await asyncio.wait((after,), timeout=1.0)
+        assert not done, "what is read afterwards waits for Kafka"
+    finally:
+        await sender.close()
+    with pytest.raises(GivenUp):
+        await after
