@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from pipeline.sources.recorded.files import read_events
 from pipeline.sources.recorded.items import Mapped, Unmapped
 from pipeline.sources.recorded.mapping import find_mapping
@@ -105,6 +107,21 @@ def test_reviews_of_the_play_console_have_the_ids_of_a_live_source(tmp_path: Pat
         },
     ]  # fmt: skip
     assert unmapped == []
+
+
+@pytest.mark.parametrize("ident", ["gp:AOqpTOF0-x_1", "gp%3AAOqpTOF0-x_1", "gp%3aAOqpTOF0-x_1"])
+@pytest.mark.parametrize("name", ["#ReviewDetailsPlace:p=com.acme.kettle&reviewid", "?reviewId"])
+def test_no_review_of_the_play_console_takes_the_place_of_another(tmp_path: Path, ident: str, name: str) -> None:
+    rows = "".join(
+        "com.acme.kettle,9,1.3,pt_BR,a06,,1772359200000,,1772445600000,2,Wet,It leaks,,1772532000000,Sorry,"
+        f"https://play.google.com/apps/publish{name}={ident}{number}\n"
+        for number in (1, 2)
+    )
+    events, unmapped = read(tmp_path, "reviews_com.acme.kettle_202603.csv", (CONSOLE + rows).encode("utf-16"))
+    whole = [f"gp:AOqpTOF0-x_1{number}{part}" for number in (1, 2) for part in ("", "/reply")]
+    assert [event["id"] for event in events] == whole and unmapped == []
+    assert [event["conversation_id"] for event in events] == [ident.removesuffix("/reply") for ident in whole]
+    assert [event.get("in_reply_to") for event in events][1::2] == whole[::2]
 
 
 def test_reviews_that_a_spreadsheet_on_a_mac_saved(tmp_path: Path) -> None:
