@@ -45,6 +45,8 @@ class Limits:
     """Bytes of the decompressed body; None: the body is ignored, and the status counts even if the body never ends."""
     redirects: int = REDIRECTS
     """0: a redirect is an answer like others."""
+    held: bool = False
+    """A long poll: the server holds it until there is news, so it takes none of the host's connections from others."""
 
 
 class Outgoing:
@@ -78,7 +80,7 @@ class Outgoing:
         deadline = asyncio.get_running_loop().time() + limits.total_s
         hop = Hop(method.upper(), _with(plain_url(url), params), CIMultiDict(headers or {}), body)
         async with within(deadline, limits.total_s):
-            response = await self._follow(hop, allow, limits.redirects)
+            response = await self._follow(hop, allow, limits.redirects, limits.held)
         try:
             content = b""
             with suppress(*([OutgoingError] if limits.body is None or response.status >= 400 else [])):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -81,9 +81,11 @@ class Api:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         expect: tuple[int, ...] = (),
+        *,
+        held: bool = False,
     ) -> Answer:
-        """The answer, if its status is 200 or `expect` names it. Raises SourceError for any other."""
-        return await self.send("GET", url, query=query, headers=headers, expect=expect)
+        """The answer, if its status is 200 or `expect` names it. Raises SourceError for any other. `held`: a long poll."""
+        return await self.send("GET", url, query=query, headers=headers, expect=expect, held=held)
 
     async def json(self, url: str, query: Mapping[str, str] | None = None) -> object:
         """The answer's JSON. Raises SourceError: Failed for what is no JSON, as a page of HTML."""
@@ -98,6 +100,7 @@ class Api:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         expect: tuple[int, ...] = (),
+        held: bool = False,
     ) -> Answer:
         """As `get`, with another method. A URL goes as it is, also where it is escaped in a way of its own."""
         with self._failures():
@@ -107,7 +110,7 @@ class Api:
                 params=query,
                 headers={**self.headers, **(headers or {})},
                 body=body,
-                limits=LIMITS,
+                limits=replace(LIMITS, held=held),
                 allow=self.allow,
             )
         self._note(answer)

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable
+from contextlib import aclosing
 
 import pytest
 from aiohttp import web
+from pydantic import SecretStr
 
+from pipeline.http.addresses import Allowed
+from pipeline.http.outgoing import Outgoing
+from pipeline.listen.api import Api, Limit
+from pipeline.listen.driver import Driver, Reach
 from pipeline.listen.drivers import vk_wall, youtube
+from pipeline.listen.drivers.registry import make_driver
 from pipeline.listen.states import LONGEST_REASON, Failed
 from pipeline.listen.timer import text_of
+from pipeline.sources.platforms.rss_child import FeedParser
 from schemas.untyped import JsonObject
 from tests.support import app_store_server, google_play_server
 from tests.support.any_server import AnyServer
-from tests.support.driving import Driven, Fast
+from tests.support.driving import PATIENCE_S, Driven, Fast
 from tests.support.driving import source as source_of
 
 NOW = time.time()
@@ -130,6 +139,37 @@ def test_a_long_poll_whose_place_does_not_move_is_asked_once_a_second(platform: 
         source = hears(platform, server)
         source.run(lambda: source.pages >= 10)
     assert isinstance(source.timer, Rested) and source.timer.rests >= 8 and len(source.events) == 1
+
+
+@pytest.mark.parametrize("platform", ["telegram", "vk"])
+async def test_long_polls_that_are_held_keep_no_other_one_waiting(platform: str) -> None:
+    sources, held = 20, 0
+
+    async def answer(path: str, number: int) -> object:
+        nonlocal held
+        if path.endswith("getLongPollServer"):
+            return {"response": {"server": f"{server.url}/poll", "key": "k", "ts": "7"}}
+        held += 1
+        while held < sources:
+            await asyncio.sleep(0.01)
+        return {"ok": True, "result": [], "ts": "8", "updates": []}
+
+    server, client, feeds = AnyServer(answer), Outgoing(), FeedParser()
+    with server.running():
+        keys, token = KEYS[platform]
+        source = source_of(**{"platform": platform, "server": server.url, **keys})
+        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
+            for _ in range(sources):
+                api = Api(client, "a", Rested(), Limit(), Allowed.of(("127.0.0.1",)))
+                reach = Reach(api, SecretStr(token), api.timer, feeds, beside=frozenset({"a"}), environ={"SERVICE_KEY": SECRET})
+                group.create_task(first_page(make_driver(source, reach)))
+        await client.close()
+        await feeds.close()
+
+
+async def first_page(driver: Driver) -> None:
+    async with aclosing(driver.pages({})) as pages:
+        await anext(pages)
 
 
 # --- what hides what comes after it ---------------------------------------------------------------------------------

@@ -100,14 +100,15 @@ class TelegramDriver:
     async def _updates(self, offset: int | None) -> tuple[JsonObject, list[int]]:
         """The answer, and the numbers of its updates."""
         query = {"timeout": str(WAIT_S), "limit": str(MOST), "allowed_updates": orjson.dumps(ASKED).decode()}
-        answer = await self._asked("getUpdates", query if offset is None else {**query, "offset": str(offset)})
+        asked = query if offset is None else {**query, "offset": str(offset)}
+        answer = await self._asked("getUpdates", asked, held=True)
         if not isinstance(answer.get("result"), list):
             raise Failed("the answer has no list of updates")
         numbers = [each.get("update_id") for each in objects_of(answer["result"])]
         return answer, [number for number in numbers if type(number) is int and 0 <= number < LARGEST]
 
-    async def _asked(self, method: str, query: dict[str, str]) -> JsonObject:
-        return object_of(parsed(await self._reach.api.get(f"{self._url}/{method}", query)))
+    async def _asked(self, method: str, query: dict[str, str], held: bool = False) -> JsonObject:
+        return object_of(parsed(await self._reach.api.get(f"{self._url}/{method}", query, held=held)))
 
 
 _WEBHOOK = (

@@ -147,7 +147,7 @@ class VkDriver:
     async def _answer(self, poll: Poll, wait_s: int) -> JsonObject:
         query = {"act": "a_check", "key": poll.key, "ts": poll.ts, "wait": str(wait_s)}
         try:
-            answer = object_of(parsed(await self._reach.api.get(poll.server, query)))
+            answer = object_of(parsed(await self._reach.api.get(poll.server, query, held=True)))
         except SourceError:
             self._begun.failures += 1
             if self._begun.failures >= MOST_FAILED:
