@@ -1,9 +1,9 @@
 """How long a source rests after an error.
 
-A request that failed is repeated after 1 s, 2 s, 4 s ... 5 minutes. A refused credential is tried again after 1, 4 and 16
-minutes, then each hour: providers lock an account after some wrong passwords. A new token in its file ends that rest within
-seconds: to look at the file costs no request. A source that names no credential has none to lose, and is tried again within
-five minutes: servers refuse feeds by mistake.
+A request that failed is repeated after 1 s, 2 s, 4 s ... 5 minutes; so is one that the platform refuses each time, though it
+asks to come again at once. A refused credential is tried again after 1, 4 and 16 minutes, then each hour: providers lock an
+account after some wrong passwords. A new token in its file ends that rest within seconds: to look at the file costs no request.
+A source that names no credential has none to lose, and is tried again within five minutes: servers refuse feeds by mistake.
 """
 
 from __future__ import annotations
@@ -64,13 +64,14 @@ class Rests:
     def after(self, error: SourceError) -> float:
         """How many seconds to rest after this error, which counts."""
         self.tries += 1
+        again = min(LONGEST_S, FAILED_S * 2.0 ** min(self.tries - 1, 20))
         if isinstance(error, Waiting):
-            return max(0.0, error.until - self._timer.now())
+            return max(error.until - self._timer.now(), again if self.tries > 1 else 0.0)
         if isinstance(error, NoCredentials):
             self._refusals += 1
             longest = LONGEST_S if self._tried == SecretStr("") else LONGEST_REFUSED_S
             return min(longest, REFUSED_S * 4.0 ** min(self._refusals - 1, 10))
-        return min(LONGEST_S, FAILED_S * 2.0 ** min(self.tries - 1, 20))
+        return again
 
     async def rest(self, seconds: float, error: SourceError | None = None) -> None:
         """Rests so long, or until the credential is another one than that of the last try; after Spent by the clock alone,

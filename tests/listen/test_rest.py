@@ -73,7 +73,18 @@ def test_what_failed_is_repeated_within_five_minutes(rests: Rests) -> None:
 
 def test_a_platform_that_asks_to_wait_is_obeyed(rests: Rests, timer: Jumping) -> None:
     assert rests.after(Waiting("status 429", timer.now() + 7_000)) == 7_000
+    rests.moved()
     assert rests.after(Waiting("status 429", timer.now() - 5)) == 0
+
+
+def test_a_platform_that_refuses_each_time_and_asks_to_come_at_once_is_asked_ever_more_seldom(
+    rests: Rests, timer: Jumping
+) -> None:
+    at_once = Waiting("status 429", timer.now() - 5)
+    assert [rests.after(at_once) for _ in range(11)] == [0, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    assert rests.after(Waiting("status 429", timer.now() + 7_000)) == 7_000
+    rests.moved()
+    assert rests.after(Waiting("status 429", timer.now() + 1)) == 1
 
 
 async def test_a_clock_that_is_set_back_does_not_lengthen_the_rest(
