@@ -113,15 +113,25 @@ def test_the_answers_of_one_thread_end() -> None:
 
 def test_the_comments_of_one_post_end(monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(path: str, number: int) -> object:
-        post = {"id": 1, "owner_id": -1234, "date": int(NOW), "post_type": "post", "comments": {"count": 1}}
-        comments = [{"id": number, "from_id": 1, "date": int(NOW)}] * vk_wall.PAGE
-        return {"response": {"items": comments if path.endswith("wall.getComments") else [post]}}
+        post = {"owner_id": -1234, "date": int(NOW), "post_type": "post", "comments": {"count": 1}}
+        comments: list[JsonObject] = [{"id": number, "from_id": 1, "date": int(NOW)}] * (vk_wall.PAGE - 5)
+        threads: list[JsonObject] = [
+            {"id": each, "from_id": 1, "date": int(NOW), "thread": {"count": 20}} for each in range(1, 6)
+        ]
+        posts = [{**post, "id": each} for each in range(1, 4)]
+        return {"response": {"items": comments + threads if path.endswith("wall.getComments") else posts}}
 
-    monkeypatch.setattr(vk_wall, "MOST_COMMENTS", 500)
+    monkeypatch.setattr(vk_wall, "MOST_COMMENTS", 2 * vk_wall.PAGE)
     server = AnyServer(answer)
     with server.running():
-        hears("vk", server).backfill(NOW - 1_000)
-    assert len(server.got) == 1 + 5
+        source, longest = hears("vk", server), list[int]()
+
+        def over() -> bool:
+            longest.append(len(source.cursors.get("back", {}).get("left", [])))
+            return vk_wall.over(source.cursors.get("back", {}))
+
+        source.run(over, part="back", since=NOW - 1_000)
+    assert len(server.got) == 1 + 3 * 2 * (1 + 5 * 2) and max(longest) == 5 + 1 + 2, "the cursor holds what is left of one post"
 
 
 @pytest.mark.parametrize("platform", ["telegram", "vk"])

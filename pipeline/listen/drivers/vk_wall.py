@@ -50,14 +50,15 @@ class Wall:
         except NotThere:
             return [], {**place, "left": others}
         found = _items(answer)
+        following = list[list[object]]()  # before the other posts: else those of all posts would stand in the cursor at once
         for each in [] if comment else found:
             answers = count_of(object_of(each.get("thread")).get("count")) or 0
             if answers > len(objects_of(object_of(each.get("thread")).get("items"))) and type(each.get("id")) is int:
-                others.append([post, 0, each["id"]])
+                following.append([post, 0, each["id"]])
         oldest = min((each["date"] for each in found if type(each.get("date")) is int), default=0)
         if len(found) >= PAGE and oldest >= place["since"] and offset + PAGE < MOST_COMMENTS:
-            others.insert(0, [post, offset + PAGE, comment])
-        return [answer], {**place, "left": others}
+            following.append([post, offset + PAGE, comment])
+        return [answer], {**place, "left": [*following, *others]}
 
 
 def over(place: JsonObject) -> bool:
