@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -83,7 +84,6 @@ class People:
         self._path = path
         self._users: dict[str, User] = {}
         self._stamp: tuple[int, ...] | None = None
-        self._nobody: str | None = None
         if path is not None:
             self._stamp = self._now()
             self._users = self._read(path)
@@ -111,12 +111,10 @@ class People:
 
     def check(self, name: str, password: str) -> User | None:
         """The user with this password; None: there is none. It takes the time of a hash (50 ms) for an unknown name, too."""
-        user = self.now().get(name)
-        if self._nobody is None:
-            self._nobody = HASHER.hash("nobody has this password")
+        user, nobodys = self.now().get(name), _nobodys()
         if len(password) > LONGEST_PASSWORD:
             return None
-        right = HASHER.verify(password, user.password if user else self._nobody)
+        right = HASHER.verify(password, user.password if user else nobodys)
         return user if user is not None and right else None
 
     def _now(self) -> tuple[int, ...] | None:
@@ -133,3 +131,9 @@ class People:
         except OSError as error:
             raise SettingsError(f"{path}: {error.strerror}") from None
         return {user.name: user for user in parse(content, path, Users).users}
+
+
+@cache
+def _nobodys() -> str:
+    """What the password of an unknown name is checked against."""
+    return HASHER.hash("nobody has this password")

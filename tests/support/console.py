@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from httpx2 import Response
+from pwdlib.hashers.argon2 import Argon2Hasher
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -19,9 +20,10 @@ from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.settings import Settings
 from pipeline.console.app import build, make_desk
 from pipeline.console.one_time import make_link
-from pipeline.console.people import HASHER
 from pipeline.console.session_table import SessionTable
 
+HASHER = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
+"""A hash says what it costs to check it. A real one costs a quarter of a second, also at each login."""
 HERE = "http://127.0.0.1:9405"
 FIELD = re.compile(r'<input type="hidden" name="csrf" value="([^"]+)"')
 
