@@ -4,6 +4,7 @@ change; and what counts of them, by Polars."""
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,7 @@ KINDS = (
 SETTINGS = {name: value for name, value in READ.items() if name != "readonly"}
 
 
+@cache
 def events(count: int, seed: int = 7) -> pl.DataFrame:
     """`count` rows of as many events less a tenth: the others are a second version or a deletion. Half of them lie within two
     days of a change of clocks."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 
 import polars as pl
 import pytest
@@ -20,8 +21,12 @@ from tests.queries.events import END, START, begins, counted, events, land
 from tests.support.queries import asked, called
 
 COUNT = 60_000
-ROWS = counted(events(COUNT))
 ALIVE = pl.col("inbound")
+
+
+@cache
+def expected_rows() -> pl.DataFrame:
+    return counted(events(COUNT))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +76,7 @@ def test_volume(client: Client, zone: str, period: str, by: list[str]) -> None:
     found = answer(client, "volume", zone=zone, period=period, by=by)
     names = ["metrics_likes", "metrics_shares", "metrics_replies"]
     reactions = pl.sum_horizontal(pl.col(name).clip(0) for name in names)
-    expected = grouped(ROWS, zone, period, by).agg(
+    expected = grouped(expected_rows(), zone, period, by).agg(
         mentions=ALIVE.sum(),
         private=(ALIVE & (pl.col("visibility") == "private")).sum(),
         bots=(ALIVE & (pl.col("author_kind") == "bot")).sum(),
@@ -94,7 +99,7 @@ def test_parts_are_chosen(client: Client) -> None:
         "zone": "Europe/Berlin",
     }
     found = answer(client, "volume", from_="2025-10-26", to="2025-10-27", period="quarter-hour", **given)
-    rows = ROWS.filter(
+    rows = expected_rows().filter(
         pl.col("brand").is_in(list(given["brand"])),
         pl.col("platform").is_in(list(given["platform"])),
         pl.col("language") == "de",
@@ -111,7 +116,7 @@ def test_parts_are_chosen(client: Client) -> None:
 def test_sentiment(client: Client, zone: str, period: str, by: list[str]) -> None:
     labelled = ALIVE & (pl.col("sentiment_label") != "")
     mood = pl.col("sentiment_positive").cast(pl.Float64) - pl.col("sentiment_negative").cast(pl.Float64)
-    expected = grouped(ROWS, zone, period, by).agg(
+    expected = grouped(expected_rows(), zone, period, by).agg(
         mentions=ALIVE.sum(),
         labelled=labelled.sum(),
         **{each: (ALIVE & (pl.col("sentiment_label") == each)).sum() for each in ("negative", "neutral", "positive")},
@@ -122,13 +127,13 @@ def test_sentiment(client: Client, zone: str, period: str, by: list[str]) -> Non
 
 def test_ratings(client: Client) -> None:
     stars = pl.col("rating").filter(ALIVE)
-    expected = grouped(ROWS, "Europe/Berlin", "week", ["platform"]).agg(ratings=stars.count(), mean=stars.mean())
+    expected = grouped(expected_rows(), "Europe/Berlin", "week", ["platform"]).agg(ratings=stars.count(), mean=stars.mean())
     found = answer(client, "ratings", zone="Europe/Berlin", period="week", by=["platform"])
     same(found, expected.filter(pl.col("ratings") > 0))
 
 
 def test_awareness(client: Client) -> None:
-    rows = ROWS.filter(ALIVE).with_columns(begins("Europe/Berlin", "week", START))
+    rows = expected_rows().filter(ALIVE).with_columns(begins("Europe/Berlin", "week", START))
     expected = rows.group_by("begins", "brand", "platform").agg(
         mentions=pl.len(), authors=pl.col("author_id").n_unique(), reach=pl.col("author_followers").clip(0).sum()
     )
@@ -142,7 +147,7 @@ def test_awareness(client: Client) -> None:
 def test_share_of_voice(client: Client, period: str) -> None:
     panel = ["Acme", "Dune", "Echo"]
     found = answer(client, "share_of_voice", brand="Dune", panel=["Echo", "Acme"], zone="Europe/Berlin", period=period)
-    rows = ROWS.filter(ALIVE, pl.col("brand").is_in(panel)).with_columns(begins("Europe/Berlin", period, START))
+    rows = expected_rows().filter(ALIVE, pl.col("brand").is_in(panel)).with_columns(begins("Europe/Berlin", period, START))
     counts = rows.group_by("begins", "brand").agg(mentions=pl.len())
     all_ = counts.select("begins").unique().join(pl.DataFrame({"brand": panel}), how="cross")
     expected = all_.join(counts, on=["begins", "brand"], how="left").with_columns(
@@ -167,7 +172,11 @@ def test_each_version_of_a_panel_is_a_series(client: Client, period: str) -> Non
     )
     found = answer(client, "share_of_voice", brand="Acme", zone="Europe/Berlin", period=period)
     second = pl.col("created_at") >= datetime(2025, 10, 26, 9, 15, tzinfo=UTC)
-    rows = ROWS.filter(ALIVE).with_columns(begins("Europe/Berlin", period, START), version=pl.when(second).then(2).otherwise(1))
+    rows = (
+        expected_rows()
+        .filter(ALIVE)
+        .with_columns(begins("Europe/Berlin", period, START), version=pl.when(second).then(2).otherwise(1))
+    )
     in_panel = pl.col("brand").is_in(["Acme", "Dune"]) | ((pl.col("version") == 2) & (pl.col("brand") == "Bé's"))
     counts = rows.filter(in_panel).group_by("begins", "version", "brand").agg(mentions=pl.len())
     expected = counts.with_columns(percent=100 * pl.col("mentions") / pl.col("mentions").sum().over("begins", "version"))

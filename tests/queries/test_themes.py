@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 
 import polars as pl
 import pytest
@@ -19,21 +20,25 @@ from schemas.queries import named_queries
 from tests.queries.events import END, MIDDLE, events, land, newest
 from tests.support.queries import asked, called
 
-ROWS = events(60_000)
-READ_ROWS = newest(ROWS).filter(
-    pl.col("direction") != "outbound",
-    pl.col("visibility") != "private",
-    pl.col("kind") != "message",
-    pl.col("brands").list.len() > 0,
-    pl.col("created_at") >= MIDDLE - (END - MIDDLE),
-    pl.col("created_at") < END,
-)
+COUNT = 60_000
+
+
+@cache
+def read_rows() -> pl.DataFrame:
+    return newest(events(COUNT)).filter(
+        pl.col("direction") != "outbound",
+        pl.col("visibility") != "private",
+        pl.col("kind") != "message",
+        pl.col("brands").list.len() > 0,
+        pl.col("created_at") >= MIDDLE - (END - MIDDLE),
+        pl.col("created_at") < END,
+    )
 
 
 @pytest.fixture(scope="module")
 def client(module_database: ClickHouseSettings) -> Iterator[Client]:
     with clickhouse_client(module_database) as client:
-        land(client, ROWS)
+        land(client, events(COUNT))
         yield client
 
 
@@ -44,7 +49,7 @@ def themes(client: Client, **given: str | list[str]) -> pl.DataFrame:
 
 
 def test_terms_rise_as_in_the_explanation_of_an_alert(client: Client) -> None:
-    rows = READ_ROWS.filter(pl.col("brands").list.contains("Acme"))
+    rows = read_rows().filter(pl.col("brands").list.contains("Acme"))
     late, early = (rows.filter((pl.col("created_at") >= MIDDLE) == side).get_column("text") for side in (True, False))
     words = significant_words(late, early)
     found = themes(client, brand=["Acme"])
@@ -71,7 +76,7 @@ def _z(here: int, there: int, all_here: int, all_there: int) -> float:
 @pytest.mark.parametrize(("of", "column"), [("hashtag", "hashtags"), ("link", "urls")])
 def test_hashtags_and_links(client: Client, of: str, column: str) -> None:
     found = themes(client, brand=["Acme"], of=of)
-    late = READ_ROWS.filter(pl.col("brands").list.contains("Acme"), pl.col("created_at") >= MIDDLE)
+    late = read_rows().filter(pl.col("brands").list.contains("Acme"), pl.col("created_at") >= MIDDLE)
     counts = Counter(each.lower().partition("?")[0] for each in late.explode(column).get_column(column).drop_nulls())
     assert all(mentions == counts[theme] for theme, mentions, *_ in found.iter_rows())
 
@@ -85,7 +90,7 @@ def test_of_many_a_sample_by_the_hash_is_read(client: Client) -> None:
     )
     found = themes(client, brand=["Dune"])
     assert (set(whole.get_column("sample")), set(found.get_column("sample"))) == ({1}, {2})
-    rows = READ_ROWS.filter(pl.col("brands").list.contains("Dune"), pl.col("event_key") % 2 == 0)
+    rows = read_rows().filter(pl.col("brands").list.contains("Dune"), pl.col("event_key") % 2 == 0)
     here = Counter(word for text in rows.filter(pl.col("created_at") >= MIDDLE).get_column("text") for word in _words(text))
     assert found.height > 0 and all(mentions == here[theme] for theme, mentions, *_ in found.iter_rows())
 
@@ -97,10 +102,10 @@ def test_of_very_many_some_hours_are_read(client: Client) -> None:
     found = frame(client, query.sql.replace("1000000", "4000"), asked(query, brand=["Acme"], **span), READ)
     (sample,) = set(found.get_column("sample"))
     hour = pl.col("created_at").dt.epoch("s") // 3600
-    numbers = READ_ROWS.select(hour.unique()).to_series().to_list()
+    numbers = read_rows().select(hour.unique()).to_series().to_list()
     chosen = f"SELECT number FROM (SELECT toUInt32(arrayJoin({numbers})) AS number) WHERE sipHash64(number) % {sample} = 0"
     hours = [row[0] for row in client.query(chosen).result_rows]
-    rows = READ_ROWS.filter(pl.col("brands").list.contains("Acme"), hour.is_in(hours))
+    rows = read_rows().filter(pl.col("brands").list.contains("Acme"), hour.is_in(hours))
     assert sample > 2 and 0 < len(hours) < len(numbers) / 2
     here = Counter(word for text in rows.filter(pl.col("created_at") >= MIDDLE).get_column("text") for word in _words(text))
     assert found.height > 0 and all(mentions == here[theme] for theme, mentions, *_ in found.iter_rows())
