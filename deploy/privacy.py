@@ -10,19 +10,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pipeline.embedded.analyst_names import OF_CONSOLE, QUERY_VIEWS, READABLE
-from pipeline.privacy.place import Erase, Place
-from pipeline.privacy.register import PLACES, TABLES, how_long, readers
+from pipeline.privacy.place import Place
+from pipeline.privacy.register import HOW, PLACES, TABLES, how_long, readers
 
 PAGE = Path(__file__).parent.parent / "docs" / "privacy.md"
-HOW: dict[Erase, str] = {
-    "rows": "erased",
-    "rebuilt": "made anew",
-    "graph": "by customers",
-    "letters": "by its JSON",
-    "retention": "with time",
-    "none": "stays",
-}
-"""In a cell; the page says below the table what each means."""
 _PART = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

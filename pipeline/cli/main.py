@@ -27,6 +27,7 @@ from pipeline.cli import (
     label,
     mapping,
     offsets,
+    person,
     query,
     rates,
     reconcile,
@@ -222,6 +223,7 @@ app.add_typer(rollups.app, name="rollups")
 app.add_typer(mapping.app, name="mapping")
 app.add_typer(source.app, name="source")
 app.add_typer(identity.app, name="identity")
+app.add_typer(person.app, name="person")
 
 
 def main() -> None:

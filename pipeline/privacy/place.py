@@ -86,7 +86,7 @@ def where(place: Place, sets: Sets) -> str:
         if getattr(sets, kind)
     ]
     if place.values and sets.values:
-        alone = "".join(f"{sql} = 0 AND " for sql in place.accounts)
+        alone = "".join(f"{_none(sql)} AND " for sql in place.accounts)
         found.append(f"({alone}({_any([_among(sql, sets.values) for sql in place.values])}))")
     return _any(found)
 
@@ -100,8 +100,12 @@ def named_by_others(place: Place, sets: Sets) -> str:
 def _among(sql: str, keys: str) -> str:
     if not sql.endswith("[]"):
         return f"{sql} IN ({keys})"
-    listed = f"(SELECT groupArray(*) FROM ({keys}))" if keys.startswith("SELECT") else f"[{keys}]::Array(UInt64)"
+    listed = f"(SELECT groupArray(*) FROM ({keys}))" if keys.startswith("SELECT") else f"[{keys}]"
     return f"hasAny({sql.removesuffix('[]')}, {listed})"
+
+
+def _none(sql: str) -> str:
+    return f"empty({sql.removesuffix('[]')})" if sql.endswith("[]") else f"{sql} = 0"
 
 
 def _any(conditions: Sequence[str]) -> str:

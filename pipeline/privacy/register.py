@@ -8,12 +8,22 @@ from __future__ import annotations
 
 from pipeline.config.retention import TABLES as EXPIRES
 from pipeline.embedded.analyst_names import OF_CONSOLE, READABLE
-from pipeline.privacy.place import Place
+from pipeline.privacy.place import Erase, Place
 from pipeline.privacy.places import alerts, events, identity, operations, topics
 
 PLACES: tuple[Place, ...] = (*events.PLACES, *alerts.PLACES, *identity.PLACES, *operations.PLACES, *topics.PLACES)
 TABLES = {place.name: place for place in PLACES if not place.topic}
 TOPICS = {place.name: place for place in PLACES if place.topic}
+
+HOW: dict[Erase, str] = {
+    "rows": "erased",
+    "rebuilt": "made anew",
+    "graph": "by customers",
+    "letters": "by its JSON",
+    "retention": "with time",
+    "none": "stays",
+}
+"""How it goes, in a word or two: docs/privacy.md says what each means."""
 
 
 def readers(place: Place) -> str:

@@ -42,6 +42,8 @@ COMMANDS = [
         "rollups check",
         "mapping new",
         "crm import",
+        "person show",
+        "person export",
     ),
     *(
         f"identity {name}"

@@ -1,0 +1,133 @@
+"""`earshot person`: what there is of a person, shown and taken along."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli.on_record import on_record
+from pipeline.cli.options import load_settings
+from pipeline.errors import UnreachableError
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+    from pipeline.config.settings import Settings
+    from pipeline.identity.encryption import Encryption
+    from pipeline.privacy.held import Held
+    from pipeline.privacy.person import Person
+    from pipeline.privacy.place import Sets
+
+app = typer.Typer(help="What there is of a person: show it, and take it along.", no_args_is_help=True, rich_markup_mode=None)
+FORMS = "platform:id, platform:@handle, crm:ID or a key of 16 digits"
+Customer = Annotated[str | None, typer.Option(help=f"The customer, with all its accounts, by one of them: {FORMS}.")]
+Account = Annotated[str | None, typer.Option(help="One account alone, named the same way.")]
+Only = Annotated[bool, typer.Option("--only", help="With --account: leave the customer's other accounts out.")]
+
+
+@app.callback()
+def _group() -> None:
+    """What there is of a person: show it, and take it along."""
+
+
+@app.command(epilog="Example:  earshot person show --customer twitter:@ines")
+def show(context: typer.Context, customer: Customer = None, account: Account = None, only: Only = False) -> None:
+    """Show what is stored of a person: per table how many rows, from when to when, how long, and how they go.
+
+    It says until when topics may hold it, what of others names the person, and which addresses and handles are others', too.
+    Nothing of what the person said is shown. Times are UTC.
+
+    Exit codes: 0 shown, 1 nobody is known by the name, or several are, 2 wrong usage or settings, 3 ClickHouse unreachable, 4
+    run `earshot migrate` first.
+    """
+    from pipeline.cli.terminal import console, moment, printable, table
+    from pipeline.clickhouse.client import clickhouse_client
+    from pipeline.privacy.register import HOW, how_long
+
+    settings = load_settings(context)
+    with clickhouse_client(settings.clickhouse) as client:
+        person, sets, places = _found(client, customer, account, only)
+        about = list(_about(settings, person, places))
+    rows = [
+        (each.place.name, each.rows, moment(each.first), moment(each.last), how_long(each.place), HOW[each.place.erase])
+        for each in places
+        if each.rows
+    ]
+    typer.echo("\n".join(map(printable, about)))
+    console().print(table(("table", "rows", "first", "last", "how long", "how it goes"), rows))
+
+
+@app.command(epilog="Example:  earshot person export ines --customer twitter:@ines")
+def export(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is not there yet.")],
+    customer: Customer = None,
+    account: Account = None,
+    only: Only = False,
+) -> None:
+    """Write all that is stored of a person into a folder: a file of JSON a table, and a page of text.
+
+    It holds the person's rows alone. Names, addresses and numbers of a CRM are in clear, by setting privacy.data_key.
+    Colleagues' names are left out, and what they said of several persons; so are topics.
+
+    The folder appears when it is whole. The export is on record, by the customer's key.
+
+    Exit codes: 0 written, 1 nobody is known by the name, or several are, or the disk is full, 2 wrong usage or settings, 3
+    ClickHouse unreachable, 4 run `earshot migrate` first, 130 stopped by Ctrl-C.
+    """
+    from pipeline.cli.terminal import progress
+    from pipeline.clickhouse.client import clickhouse_client
+    from pipeline.privacy import export as files
+    from pipeline.privacy.held import total
+
+    settings = load_settings(context)
+    key = _key(settings)
+    with clickhouse_client(settings.clickhouse) as client:
+        person, sets, places = _found(client, customer, account, only)
+        head = [
+            f"What Earshot holds of a person, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            "",
+            *_about(settings, person, places),
+        ]
+        head += ["", *(f"{each.place.name}.json: {each.rows:,} rows: {each.place.holds}" for each in places if each.rows)]
+        rows = total(places)
+        with on_record(settings, "export person", f"{person.customer:016x}") as act, progress("rows") as advance:
+            done = files.export(client, sets, places, head, folder, key, lambda number: advance(number, rows))
+            act.after = {"rows": done}
+    if key is None and any(each.place.encrypted for each in places):
+        typer.echo("setting privacy.data_key is missing: what is encrypted stays so", err=True)
+    typer.echo(f"{folder}: {done:,} rows of {len([each for each in places if each.rows])} tables")
+
+
+def _found(client: Client, customer: str | None, account: str | None, only: bool) -> tuple[Person, Sets, list[Held]]:
+    from pipeline.privacy.held import held
+    from pipeline.privacy.subject import find, sets_of
+
+    person = find(client, customer=customer, account=account, only=only)
+    sets = sets_of(client, person)
+    return person, sets, held(client, sets)
+
+
+def _about(settings: Settings, person: Person, places: list[Held]) -> Iterator[str]:
+    """The lines that both commands say."""
+    from pipeline.privacy import page
+    from pipeline.privacy.topic_times import held_until
+
+    yield from page.accounts(person)
+    if line := page.others(places):
+        yield line
+    try:
+        yield page.until(held_until(settings.kafka))
+    except UnreachableError as error:
+        yield f"until when topics hold it is not known: {error}"
+
+
+def _key(settings: Settings) -> Encryption | None:
+    from pipeline.identity.encryption import Encryption
+
+    key = settings.privacy.data_key.get_secret_value()
+    return Encryption(key) if key else None

@@ -1,0 +1,53 @@
+"""What is there of a person: per table how many rows, from when to when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from clickhouse_connect.driver.client import Client
+
+from pipeline.clickhouse.query import asker, settings_for
+from pipeline.privacy.place import Place, Sets, named_by_others, where
+from pipeline.privacy.register import TABLES
+
+
+class Held(NamedTuple):
+    """Of one table."""
+
+    place: Place
+    rows: int
+    """The person's own."""
+    first: datetime | None
+    """The time of the first of them; None: there are none, or they have no time."""
+    last: datetime | None
+    others: int
+    """Rows of others that name an account of the person."""
+
+
+def held(client: Client, sets: Sets) -> list[Held]:
+    """Of each table that holds something, in the order of the register. Raises EarshotError with the server's reason."""
+    ask, read, found = asker(client), settings_for(client), []
+    for place in TABLES.values():
+        if place.findable or place.others:
+            (row,) = ask(_count(place, sets), read).iter_rows()
+            rows, others, first, last = row
+            if rows or others:
+                found.append(Held(place, rows, first if rows else None, last if rows else None, others))
+    return found
+
+
+def _count(place: Place, sets: Sets) -> str:
+    own, others = where(place, sets), named_by_others(place, sets)
+    time = f"toDateTime64({place.time}, 3, 'UTC')" if place.time else "CAST(NULL AS Nullable(DateTime64(3, 'UTC')))"
+    return (
+        f"SELECT countIf({own}) AS rows, countIf({others}) AS others, minIf({time}, {own}) AS first, "
+        f"maxIf({time}, {own}) AS last "
+        f"FROM {place.name} WHERE ({own}) OR ({others})"
+    )
+
+
+def total(places: Sequence[Held]) -> int:
+    """Rows of the person in all of them."""
+    return sum(each.rows for each in places)
