@@ -44,7 +44,7 @@ def show(context: typer.Context, customer: Customer = None, account: Account = N
     Exit codes: 0 shown, 1 nobody is known by the name, or several are, 2 wrong usage or settings, 3 ClickHouse unreachable, 4
     run `earshot migrate` first.
     """
-    from pipeline.cli.terminal import console, moment, printable, table
+    from pipeline.cli.terminal import console, moment, table
     from pipeline.clickhouse.client import clickhouse_client
     from pipeline.privacy.register import HOW, how_long
 
@@ -57,7 +57,7 @@ def show(context: typer.Context, customer: Customer = None, account: Account = N
         for each in places
         if each.rows
     ]
-    typer.echo("\n".join(map(printable, about)))
+    typer.echo("\n".join(about))
     console().print(table(("table", "rows", "first", "last", "how long", "how it goes"), rows))
 
 
@@ -117,13 +117,13 @@ def _about(settings: Settings, person: Person, places: list[Held]) -> Iterator[s
     from pipeline.privacy import page
     from pipeline.privacy.topic_times import held_until
 
-    yield from page.accounts(person)
+    yield from map(page.plain, page.accounts(person))
     if line := page.others(places):
         yield line
     try:
         yield page.until(held_until(settings.kafka))
     except UnreachableError as error:
-        yield f"until when topics hold it is not known: {error}"
+        yield f"until when topics may hold records of the person is not known: {error}"
 
 
 def _key(settings: Settings) -> Encryption | None:

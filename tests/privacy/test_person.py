@@ -23,6 +23,8 @@ from tests.support.commands import Run
 from tests.support.persons import AT, DATA_KEY, Planted, Row, plant
 
 ANN, BOB = Planted("annmark"), Planted("bobmark")
+TAKEN_OVER, DELETED = 7_001, 7_002
+"""Events: hers before they were his, and hers before they were deleted."""
 NOBODY = "nothing is known of it: no event, no link, no record of a CRM"
 
 
@@ -65,6 +67,8 @@ def check_names(client: Client) -> None:
 def check_rows(client: Client, person: Person) -> None:
     """In each place rows of hers are found, and none of his."""
     sets = sets_of(client, person)
+    events = {int(key) for key in sets.events.split(", ")}
+    assert events == {DELETED, *(ANN.event(number) for number in range(4))}, "also the one without an author"
     for place in TABLES.values():
         if place.findable:
             found = client.query(f"SELECT toString(tuple(*)) FROM {place.name} WHERE {where(place, sets)}").result_rows
@@ -149,7 +153,7 @@ def check_show(run: Run) -> None:
     assert f"customer {ANN.bird:016x}\n" in done.out
     assert f"account twitter:annmark-id, key {ANN.bird:016x}, handles @annmark_bird\n" in done.out
     assert re.search(r"topics may hold records of the person: \S+\.\S+ no date, ", done.out)
-    assert "rows of others that name the person: relations 1: they are theirs, and stay" in done.out
+    assert "rows of others that name the person: interactions 1, relations 1: they are theirs, and stay" in done.out
     assert re.search(r"interactions +│ +4 │ .* │ erased", done.out)
     nobody = run("person", "show", "--account", "forum:@nobody")
     assert (nobody.code, nobody.err) == (1, f"earshot: forum:@nobody: {NOBODY}\n")
@@ -157,6 +161,13 @@ def check_show(run: Run) -> None:
 
 def plant_others(client: Client) -> None:
     """What is of both, or of him and about her."""
+    columns = ["event_key", "platform", "author_id", "created_at", "mentions", "text"]
+    mention = [BOB.event(80), "twitter", BOB.id, AT, [ANN.handle], f"{BOB.mark} asks @{ANN.handle}"]
+    client.insert("interactions", [mention], column_names=columns)
+    columns = ["event_key", "platform", "author_id", "created_at", "version", "is_deleted"]
+    versions = [(TAKEN_OVER, ANN.id, 1, 0), (TAKEN_OVER, BOB.id, 2, 0), (DELETED, ANN.id, 1, 0), (DELETED, "", 2, 1)]
+    rows = [[key, "twitter", author, AT, version, gone] for key, author, version, gone in versions]
+    client.insert("interactions", rows, column_names=columns)
     columns = ["action", "a", "b", "sequence", "why"]
     client.insert("identity_commands", [["never", ANN.bird, BOB.bird, 1, f"{BOB.mark} is her brother"]], column_names=columns)
     columns = ["alert_key", "version", "changed_at", "samples", "terms"]
