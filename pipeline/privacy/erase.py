@@ -1,0 +1,150 @@
+"""Erases persons: suppress, hide, receipt.
+
+    suppressions -> receipt -> rows of tables hidden -> the graph -> dead letters -> receipt: hidden_at -> (control) purged_at
+
+What has a suppressed key is dropped before it lands, from half a second after the first insert on; what was on its way then is
+hidden by control a minute later (pipeline/control/erasing.py). Each step may be done again, and each needs nothing but the keys
+in table suppressions: who is killed in between leaves the rest to control.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from clickhouse_connect.driver.client import Client
+
+from pipeline.clickhouse.inserter import Inserter
+from pipeline.clickhouse.query import asker, one_line
+from pipeline.errors import EarshotError
+from pipeline.privacy.hide import Among, Hiding, of_erasure
+from pipeline.sinks.changes import Changing
+from pipeline.sinks.erasures import receipts, suppress, suppression_rows, write_receipt
+from schemas.erasures import Erasure, Keys
+from schemas.times import utc_now
+
+TABLES = "tables"
+"""The part that this module does itself."""
+Part = Callable[[Keys], int | None]
+"""Does a part of an erasure, as often as it is asked to, and says how many rows it hid. Raises EarshotError."""
+_CUT_OFF = "not known: the command was killed before it wrote the receipt"
+_LOST = """
+SELECT erasure, min(at) AS asked_at, toUInt32(countIf(kind = 'account')) AS accounts,
+    toUInt32(countIf(kind = 'value')) AS addresses
+FROM suppressions WHERE erasure != 0 AND erasure NOT IN (SELECT id FROM erasures) GROUP BY erasure"""
+log = logging.getLogger("earshot.privacy")
+
+
+class Erasing:
+    """`parts`: what else is to be done, by name; `topics` says until when topics hold records. For one thread."""
+
+    def __init__(
+        self,
+        client: Client,
+        inserter: Inserter,
+        changing: Changing,
+        parts: Mapping[str, Part],
+        topics: Callable[[], Mapping[str, str]],
+    ) -> None:
+        self._client, self._inserter, self._parts, self._topics = client, inserter, parts, topics
+        self._hiding, self._ask = Hiding(client, changing), asker(client)
+
+    def begin(self, keys: Keys, by: str, why: str) -> Erasure:
+        """Suppresses these accounts and values, and their events as `finish` finds them. Raises EarshotError."""
+        erasure = Erasure(by, why, accounts=len(keys.accounts), addresses=len(keys.values), waits=(TABLES, *self._parts))
+        self._suppress(keys, erasure.id)
+        self._write(erasure)
+        return erasure
+
+    def finish(self, erasure: Erasure) -> list[str]:
+        """Does what is still to be done, and says why the rest could not be. Raises EarshotError without ClickHouse."""
+        failed: list[str] = []
+        for name in list(erasure.waits):
+            try:
+                self._part(name, erasure)
+            except EarshotError as error:
+                failed.append(f"{name}: {error}")
+                continue
+            erasure.waits = [each for each in erasure.waits if each != name]
+            if erasure.waits:
+                self._write(erasure)
+        if not erasure.waits and erasure.hidden_at is None:
+            erasure.hidden_at = utc_now()
+        self._write(erasure)
+        return failed
+
+    def sweep(self, among: Among) -> dict[str, int]:
+        """Hides what has come since, as what was on its way; how many rows of each table. Raises EarshotError."""
+        hidden, _ = self._hiding.hide(among, lambda events: self._suppress(Keys(events=events), 0))
+        return hidden
+
+    def unfinished(self) -> list[Erasure]:
+        """Erasures of which something is still to be done, also those of which nothing but the keys was written. Raises
+        EarshotError."""
+        lost = self._ask(_LOST, {})
+        for id_, asked_at, accounts, addresses in lost.iter_rows():
+            self._write(Erasure("", _CUT_OFF, asked_at, accounts, addresses, waits=(TABLES, *self._parts), id=id_))
+        with one_line(self._client):
+            return list(receipts(self._client, "isNull(hidden_at)"))
+
+    def keys(self, erasure: int) -> Keys:
+        """All that it suppresses. Raises EarshotError."""
+        rows = self._ask(
+            f"SELECT toString(kind) AS kind, key, value FROM suppressions FINAL WHERE erasure = {erasure} ORDER BY key, value",
+            {},
+        )
+        numbers, texts = (dict(rows.group_by("kind").agg(column).iter_rows()) for column in ("key", "value"))
+        return Keys(numbers.get("account", ()), texts.get("value", ()), numbers.get("event", ()))
+
+    def _part(self, name: str, erasure: Erasure) -> None:
+        if name != TABLES:
+            if (part := self._parts.get(name)) is None:
+                raise EarshotError("this release does not know how")
+            self._count(erasure, {name: part(self.keys(erasure.id)) or 0})
+            return
+        hidden, months = self._hiding.hide(of_erasure(erasure.id), lambda found: self._suppress(Keys(events=found), erasure.id))
+        self._count(erasure, hidden)
+        erasure.months = sorted({*erasure.months, *months})
+        erasure.events = len(self.keys(erasure.id).events)
+        erasure.topics = self._topics()
+
+    @staticmethod
+    def _count(erasure: Erasure, hidden: Mapping[str, int]) -> None:
+        names = {*erasure.rows, *hidden}
+        sums = {name: erasure.rows.get(name, 0) + hidden.get(name, 0) for name in sorted(names)}
+        erasure.rows = {name: count for name, count in sums.items() if count}
+
+    def _suppress(self, keys: Keys, erasure: int) -> None:
+        suppress(self._inserter, suppression_rows(keys, erasure, utc_now()), self._inserter.fence.generation)
+
+    def _write(self, erasure: Erasure) -> None:
+        with one_line(self._client):
+            write_receipt(self._client, erasure)
+
+
+def erasures_of(client: Client, accounts: Sequence[int]) -> list[int]:
+    """Which erasures suppress these accounts. Raises EarshotError."""
+    listed = ", ".join(map(str, accounts)) or "0"
+    found = asker(client)(
+        f"SELECT DISTINCT erasure FROM suppressions FINAL WHERE kind = 'account' AND key IN ({listed}) ORDER BY erasure", {}
+    )
+    return found.get_column("erasure").to_list()
+
+
+def readmit(client: Client, inserter: Inserter, erasures: Sequence[int]) -> Keys:
+    """Lifts accounts and values of these erasures: what comes from now on lands. Events that were erased stay so. Returns what
+    is lifted. Raises EarshotError."""
+    rows = asker(client)(
+        "SELECT toString(kind) AS kind, key, value, erasure FROM suppressions FINAL "
+        f"WHERE kind != 'event' AND erasure IN ({', '.join(map(str, erasures)) or '0'})",
+        {},
+    )
+    lifted = Keys(
+        rows.filter(kind="account").get_column("key").unique().sort().to_list(),
+        rows.filter(kind="value").get_column("value").unique().sort().to_list(),
+    )
+    for (erasure,), its in rows.group_by("erasure"):
+        accounts, values = its.filter(kind="account").get_column("key"), its.filter(kind="value").get_column("value")
+        keys = Keys(accounts.to_list(), values.to_list())
+        suppress(inserter, suppression_rows(keys, int(str(erasure)), utc_now(), lifted=True), inserter.fence.generation)
+    return lifted

@@ -1,0 +1,124 @@
+"""Hides what is there of persons who were erased: the rows of each place that suppressed keys find.
+
+A lightweight DELETE marks rows: no query finds them from its end on, and they leave the files when control purges
+(privacy/purge.py). Every version of a row goes, so that none comes back as the newest. What is hidden stays hidden however
+often it is done again: whoever is killed in between leaves the rest to the next one, who knows the keys from the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from datetime import datetime
+from typing import NamedTuple
+
+import polars as pl
+from clickhouse_connect.driver.client import Client
+
+from pipeline.clickhouse.query import LONG_SQL, asker, one_line
+from pipeline.privacy.place import Place, Sets, where
+from pipeline.privacy.register import TABLES
+from pipeline.sinks.changes import Changing
+from schemas.times import to_ms
+
+DELETE: dict[str, object] = {
+    **LONG_SQL,
+    "lightweight_deletes_sync": 2,  # it returns when the rows are hidden, on each replica
+    # Replicas read the keys for themselves; they are the same everywhere by then, and what one lacks is hidden a minute later.
+    "allow_nondeterministic_mutations": 1,
+}
+_LAST = ("threads", "interactions", "account_events")
+"""By them the rows of other places are found: who is killed in between finds them again."""
+_BY = {"interactions": ("events",), "account_events": ("accounts",)}
+"""The keys by which rows are found at once, by the table's order or its index; `thorough` takes all of the place."""
+_MINUTE = "toStartOfMinute(created_at)"
+_MINUTES = f"SELECT DISTINCT toDateTime64({_MINUTE}, 3, 'UTC') AS created_at FROM interactions WHERE event_key IN ({{events}})"
+
+
+class Among(NamedTuple):
+    """Which suppressions are looked at."""
+
+    sql: str
+    """A condition on table suppressions."""
+    since: datetime | None = None
+    """Rows without an account are looked for among those that landed from then on; None: among all."""
+    thorough: bool = False
+    """Each place is searched by every key, whatever it takes."""
+
+    def keys(self, kind: str) -> str:
+        """A SELECT of the keys of a kind."""
+        column = "value" if kind == "value" else "key"
+        return f"SELECT {column} FROM suppressions FINAL WHERE kind = '{kind}' AND {self.sql}"
+
+
+def of_erasure(erasure: int) -> Among:
+    """All that one erasure suppresses."""
+    return Among(f"erasure = {erasure}")
+
+
+class Hiding:
+    """Finds and hides. `changing` hears of the rows before they are hidden and after it: rollups are made anew without them."""
+
+    def __init__(self, client: Client, changing: Changing) -> None:
+        self._client, self._changing = client, changing
+        self._ask = asker(client)
+
+    def new_events(self, among: Among) -> list[int]:
+        """Events of these accounts, addresses and numbers that are not suppressed yet. Raises EarshotError."""
+        accounts, values = among.keys("account"), among.keys("value")
+        found = self._numbers(f"""
+WITH there AS (SELECT {_MINUTE} AS minute, event_key FROM account_events
+    WHERE account_key IN ({accounts}) AND event_key NOT IN (SELECT key FROM suppressions WHERE kind = 'event'))
+SELECT DISTINCT event_key FROM there WHERE (minute, event_key) NOT IN
+(
+    SELECT {_MINUTE} AS minute, event_key FROM interactions WHERE ({_MINUTE}, event_key) IN there
+    GROUP BY minute, event_key HAVING argMax(account_key, version) NOT IN ({accounts}) AND argMax(account_key, version) != 0
+)""")
+        if self._numbers(f"SELECT toUInt64(count()) AS event_key FROM ({values})") != [0]:
+            landed = f" AND ingested_at >= fromUnixTimestamp64Milli({to_ms(among.since)}, 'UTC')" if among.since else ""
+            found += self._numbers(f"""
+SELECT DISTINCT event_key FROM interactions
+WHERE {where(TABLES["interactions"], Sets(values=values))}{landed}
+    AND event_key NOT IN (SELECT key FROM suppressions WHERE kind = 'event')""")
+        return sorted(set(found))
+
+    def hide(self, among: Among, suppress: Callable[[list[int]], None]) -> tuple[dict[str, int], list[int]]:
+        """How many rows of each table it hid, and in which months (202611) events were. `suppress` suppresses events that were
+        found. Raises EarshotError, and what `changing` and `suppress` raise."""
+        if new := self.new_events(among):
+            suppress(new)
+        events = among.keys("event")
+        minutes = self._ask(_MINUTES.format(events=events), {})
+        hidden: dict[str, int] = {}
+        with self._changing(minutes) if minutes.height else nullcontext():
+            for place in _in_order():
+                if count := self._hide(place, self._found(place, among)):
+                    hidden[place.name] = count
+        months = minutes.get_column("created_at").dt.strftime("%Y%m").unique().sort().cast(pl.UInt32).to_list()
+        return hidden, months
+
+    def _hide(self, place: Place, condition: str) -> int:
+        if condition == "0":
+            return 0
+        count = int(self._ask(f"SELECT count() AS n FROM {place.name} WHERE {condition}", {}).get_column("n")[0])
+        if count:  # one that finds nothing makes each part anew, too
+            with one_line(self._client):
+                self._client.command(f"DELETE FROM {place.name} WHERE {condition}", settings=DELETE)
+        return count
+
+    def _found(self, place: Place, among: Among) -> str:
+        accounts = among.keys("account")
+        alone = f"SELECT conversation FROM threads FINAL WHERE customer IN ({accounts}) AND customers <= 1"
+        sets = Sets(accounts, among.keys("event"), among.keys("value"), "", alone)
+        kinds = _BY.get(place.name, ()) if not among.thorough else ()
+        return where(place, Sets(**{kind: getattr(sets, kind) for kind in kinds}) if kinds else sets)
+
+    def _numbers(self, sql: str) -> list[int]:
+        rows: pl.DataFrame = self._ask(sql, {})
+        return rows.get_column("event_key").to_list()
+
+
+def _in_order() -> Iterator[Place]:
+    places = [place for place in TABLES.values() if place.erase in ("rows", "rebuilt") and place.findable]
+    yield from (place for place in places if place.name not in _LAST)
+    yield from (TABLES[name] for name in _LAST)

@@ -1,0 +1,26 @@
+"""What erases a person besides the tables: where each part of an erasure is done."""
+
+from __future__ import annotations
+
+from clickhouse_connect.driver.client import Client
+
+from pipeline.clickhouse.inserter import Inserter
+from pipeline.config.settings import Settings
+from pipeline.fence import Fence, OpenFence
+from pipeline.monitoring.health import Vitals
+from pipeline.privacy.erase import Erasing, Part
+from pipeline.privacy.topic_times import held_until
+from pipeline.sinks.changes import Changes
+
+
+def parts_of(settings: Settings, client: Client) -> dict[str, Part]:
+    """Each part by its name, as receipts have it."""
+    return {}
+
+
+def erasing_of(settings: Settings, client: Client, vitals: Vitals, fence: Fence | None = None) -> Erasing:
+    """For a command, which has no fence, or for a process. Raises UnreachableError for a command where Kafka is away, or lacks
+    the topics: nothing has begun then."""
+    changes = Changes(settings.kafka, "erasing", fence)
+    inserter = Inserter(client, fence or OpenFence(), vitals, "erasing")
+    return Erasing(client, inserter, changes.changing, parts_of(settings, client), lambda: held_until(settings.kafka))

@@ -1,0 +1,59 @@
+"""Purges: what lightweight DELETEs have hidden leaves the files.
+
+ClickHouse writes the parts that hold hidden rows anew, and removes the old ones some minutes later (its setting
+old_parts_lifetime). Old versions of `quarters` still count hidden events, in sets of keys of accounts, until a merge: the
+months of what was hidden are merged. All of it is of this server: where tables are replicated, others do it, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from clickhouse_connect.driver.client import Client
+
+from pipeline.clickhouse.query import asker, one_line
+from pipeline.clock import Clock, steady
+from pipeline.privacy.register import TABLES
+from schemas.times import to_ms
+
+AGAIN_S = 900.0
+PURGED = tuple(sorted(place.name for place in TABLES.values() if place.erase in ("rows", "rebuilt", "graph", "letters")))
+_NAMES = ", ".join(f"'{name}'" for name in PURGED)
+_PARTS = f"FROM system.parts WHERE database = currentDatabase() AND table IN ({_NAMES})"
+_HIDDEN = f"SELECT DISTINCT table, partition_id {_PARTS} AND active AND has_lightweight_delete ORDER BY table, partition_id"
+_OLD = f"SELECT count() AS n {_PARTS} AND NOT active AND remove_time <= fromUnixTimestamp({{before}})"
+
+
+class Purge:
+    """Raises EarshotError. Restart: it looks at the parts again."""
+
+    def __init__(self, client: Client, clock: Clock = steady) -> None:
+        self._client, self._ask, self._clock = client, asker(client), clock
+        self._asked: dict[tuple[str, str], float] = {}
+
+    def forget_old_counts(self, months: Iterable[int]) -> None:
+        """Old versions of quarters in these months (202611) go."""
+        for month in sorted(set(months)):
+            with one_line(self._client):
+                self._client.command(f"OPTIMIZE TABLE quarters PARTITION ID '{month}' FINAL")
+
+    def step(self) -> bool:
+        """Asks ClickHouse to write anew what holds hidden rows, each partition once in AGAIN_S: more may be hidden meanwhile.
+        Whether some of it still does."""
+        hidden = list(self._ask(_HIDDEN, {}).iter_rows())
+        for table, partition in hidden:
+            if self._asked.get((table, partition), -AGAIN_S) <= self._clock() - AGAIN_S:
+                with one_line(self._client):  # in the background: a large partition takes minutes
+                    self._client.command(
+                        f"ALTER TABLE {table} APPLY DELETED MASK IN PARTITION ID '{partition}'", settings={"mutations_sync": 0}
+                    )
+                self._asked[table, partition] = self._clock()
+        if not hidden:
+            self._asked.clear()
+        return bool(hidden)
+
+    def files_left(self, before: datetime) -> bool:
+        """Whether files of parts that were replaced until then are still there."""
+        rows = self._ask(_OLD.format(before=to_ms(before) // 1000 + 1), {})
+        return bool(rows.get_column("n")[0])
