@@ -34,6 +34,7 @@ from pipeline.migrate import migrate
 
 PARTITIONS = 8
 SEED = 1
+DATA_KEY = "0123456789abcdef" * 4
 PATIENCE_S = 300.0
 LOOK_S = 0.02
 """Between two looks at a table: it bounds what the measure itself adds to a time."""
@@ -137,7 +138,7 @@ class Worker:
         given = settings.model_copy(
             update={
                 "worker": settings.worker.model_copy(update={"health_port": port}),
-                "privacy": PrivacySettings(hash_key=SecretStr("benchmark")),
+                "privacy": PrivacySettings(hash_key=SecretStr("benchmark"), data_key=SecretStr(DATA_KEY)),
             }
         )
         command = [sys.executable, "-m", "pipeline.cli", "worker"]

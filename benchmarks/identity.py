@@ -14,7 +14,7 @@ import polars as pl
 from clickhouse_connect.driver.client import Client
 
 from benchmarks import load
-from benchmarks.ground import Ground, cpu_seconds, ground
+from benchmarks.ground import DATA_KEY, Ground, cpu_seconds, ground
 from benchmarks.identity_tables import database
 from benchmarks.progress import bar
 from benchmarks.report import RATIO, Figure
@@ -32,6 +32,8 @@ from pipeline.processors.identity import Identity
 from pipeline.processors.key_map import KeyMap
 from pipeline.processors.keys import Keys, KeySet
 from pipeline.sinks.landing import Landing
+from pipeline.sinks.letter_encryption import LetterEncryption
+from pipeline.sinks.letter_rows import LetterRows
 from pipeline.sinks.memory import MemoryLanding, MemoryTable
 from pipeline.worker.hot_path import HotPath
 from schemas.identity import account_keys
@@ -143,7 +145,8 @@ def _keyed(batch: EventBatch) -> EventBatch:
 def _inserted(stage: Ground, client: Client, whole: Sequence[EventBatch], keyed: bool) -> float:
     """The CPU seconds of ClickHouse until all rows are there and no merge runs."""
     inserter = Inserter(client, Fence(lambda: 0.0), Vitals(), "landing")
-    landing = Landing(inserter, TableLetters(inserter), str)
+    letters = LetterRows(LetterEncryption(DATA_KEY), lambda _, values: list(values))
+    landing = Landing(inserter, TableLetters(inserter, letters), str)
     pid = stage.stack.pid("clickhouse")
     started = cpu_seconds(pid)
     for batch in bar.track(whole, len(whole), "inserts"):

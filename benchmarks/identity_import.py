@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from confluent_kafka import Consumer, TopicPartition
-from pydantic import SecretStr
 
 from benchmarks import alerts
 from benchmarks.alerts import Control, hooked, rules_file, stream, word_probe
@@ -90,8 +89,7 @@ def _imported(settings: Settings, file: Path, leader: Customers) -> tuple[float,
     """Seconds until the command ended, and until the leader had taken all that it sent."""
     maps = [option for field in FIELDS for option in ("--map", f"{field}={field}")]
     command = [sys.executable, "-m", "pipeline.cli", "crm", "import", str(file), *maps, "--basis", "given"]
-    privacy = settings.privacy.model_copy(update={"data_key": SecretStr("0123456789abcdef" * 4)})
-    environment = child_environment(settings.model_copy(update={"privacy": privacy}))
+    environment = child_environment(settings)
     started = time.monotonic()
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     command_s = time.monotonic() - started

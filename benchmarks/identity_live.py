@@ -21,7 +21,7 @@ from clickhouse_connect.driver.client import Client
 from confluent_kafka import Consumer, TopicPartition
 from pydantic import SecretStr
 
-from benchmarks.ground import ground, peak_mb
+from benchmarks.ground import DATA_KEY, ground, peak_mb
 from benchmarks.identity_tables import Size, database, fill
 from benchmarks.progress import bar
 from benchmarks.report import MB, MS, Figure
@@ -71,7 +71,12 @@ def figures(size: Size) -> Iterator[Figure]:
 
 def stewarded(settings: Settings) -> Settings:
     customers = CustomersSettings(port=free_port(), tokens={"bench": SecretStr(TOKEN)})
-    return settings.model_copy(update={"customers": customers, "privacy": PrivacySettings(hash_key=SecretStr("benchmark"))})
+    return settings.model_copy(
+        update={
+            "customers": customers,
+            "privacy": PrivacySettings(hash_key=SecretStr("benchmark"), data_key=SecretStr(DATA_KEY)),
+        }
+    )
 
 
 class Customers:

@@ -28,6 +28,8 @@ from pipeline.processors.sentiment.labels import Labeller
 from pipeline.processors.waiting_table import Bounds
 from pipeline.sinks.interactions import InteractionsTable
 from pipeline.sinks.landing import Landing
+from pipeline.sinks.letter_encryption import LetterEncryption
+from pipeline.sinks.letter_rows import LetterRows
 from pipeline.sinks.pending import PendingTable
 from pipeline.sinks.signals import SignalPublisher
 from pipeline.sources.decode import Decode
@@ -56,8 +58,10 @@ class Worker:
     def __init__(self, settings: Settings, labeller: Labeller | None) -> None:
         key, work = settings.privacy.hash_key.get_secret_value(), settings.worker
         privacy = Pseudonymise(key.encode(), settings.privacy.region, DEFAULT)
+        data_key = settings.privacy.data_key.get_secret_value()
+        letters = LetterRows(LetterEncryption(data_key), privacy.hashes)
         migrate.check(settings)
-        fingerprints.check_keys(settings.clickhouse, {"hash_key": key})
+        fingerprints.check_keys(settings.clickhouse, {"hash_key": key, "data_key": data_key})
         connections, in_flight = Connections(settings), InFlightLimit()
         writes, reads = connections.inserter("landing"), connections.inserter("completion")
         landed, stored = InteractionsTable(writes), InteractionsTable(reads)
@@ -74,7 +78,7 @@ class Worker:
         hot_path = HotPath(
             # Privacy comes before dedup: a revision made of an address in clear would prove a guess of the address.
             [Decode(), privacy, Dedup(index), matching.mentions, completion, labels.step, relevance, identity, matching.alerts],
-            Landing(writes, connections.dead_letters(writes), privacy.seal, signals.publish, evidence.publish),
+            Landing(writes, connections.dead_letters(writes, letters), privacy.seal, signals.publish, evidence.publish),
             [index, relevance, completion, identity, labels.deferred],
         )
 

@@ -37,6 +37,7 @@ from pipeline.embedded.password import password_of
 from pipeline.embedded.stack import Stack
 from pipeline.errors import StackError
 from tests.support.commands import run, stacked  # noqa: F401  # fixtures
+from tests.support.letters import DATA_KEY
 from tests.support.tables import own_database
 
 PARTITIONS = 8
@@ -168,7 +169,7 @@ def own_settings(stack: Stack, folder: Path, database: ClickHouseSettings) -> It
         clickhouse=database,
         console=ConsoleSettings(clickhouse_password=password_of(stack.data_dir, "console")),
         worker=WorkerSettings(health_port=free_port()),
-        privacy=PrivacySettings(hash_key="the key of the tests"),
+        privacy=PrivacySettings(hash_key="the key of the tests", data_key=DATA_KEY),
         embedded=EmbeddedSettings(data_dir=folder / "data"),
         sentiment=SentimentSettings(model="off"),
     )

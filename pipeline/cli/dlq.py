@@ -11,7 +11,7 @@ from pipeline.cli.on_record import on_record
 from pipeline.cli.options import load_settings
 
 if TYPE_CHECKING:
-    from pipeline.maintenance.dead_letters import DeadLetter
+    from pipeline.maintenance.dead_letters import DeadLetter, Replayed
 
 
 app = typer.Typer(help="The dead letters: records that could not become events.", no_args_is_help=True, rich_markup_mode=None)
@@ -49,16 +49,17 @@ def show(
 
     Origin, reason, and the first 2,000 bytes as they came. They may hold personal data: who looked at which is on record.
 
-    Exit codes: 0 shown, 1 none matches, 2 wrong settings, 3 ClickHouse unreachable.
+    Exit codes: 0 shown, 1 none matches, 2 wrong settings (as no privacy.data_key), 3 ClickHouse unreachable.
     """
     from pipeline.clickhouse.client import clickhouse_client
+    from pipeline.embedded.privacy_keys import data_key
     from pipeline.maintenance import dead_letters
 
     settings = load_settings(context)
     client = clickhouse_client(settings.clickhouse)
     which = dead_letters.Filter(reason, topic, partition, offset, offset)
     with on_record(settings, "look at dead letters", str(which)) as act:
-        letters = dead_letters.newest(client, which, newest)
+        letters = dead_letters.newest(client, which, newest, data_key(settings))
         act.after = {"seen": [f"{letter.topic} {letter.partition} {letter.offset}" for letter in letters]}
     for letter in letters:
         _print(letter)
@@ -86,12 +87,14 @@ def replay(
     ClickHouse unreachable.
     """
     from pipeline.clickhouse.client import clickhouse_client
+    from pipeline.embedded.privacy_keys import data_key
     from pipeline.maintenance import dead_letters
 
     settings = load_settings(context)
     client = clickhouse_client(settings.clickhouse)
     which = dead_letters.Filter(reason, topic, partition, from_offset, to_offset)
     count, without_bytes, _, until = dead_letters.count(client, which)
+    which = replace(which, until=until)
     if without_bytes:
         typer.echo(f"left out, {without_bytes:,}: letters without bytes, of records that Kafka's client could not unpack")
     if count and not yes:
@@ -99,15 +102,19 @@ def replay(
     done = dead_letters.NOTHING
     if count:
         with on_record(settings, "replay dead letters", str(which)) as act:
-            done = dead_letters.replay(client, settings.kafka, replace(which, until=until))
+            done = dead_letters.replay(client, settings.kafka, which, data_key(settings))
             act.after = {"sent": done.produced, "failed": sum(done.failed.values())}
             act.outcome = done.outcome or act.outcome
+    _tell(done)
+    raise typer.Exit(1 if done.outcome else 0)
+
+
+def _tell(done: Replayed) -> None:
     typer.echo(f"sent {done.produced:,}  failed {sum(done.failed.values()):,}")
     for why, times in done.failed.most_common():
         typer.echo(f"not sent, {times:,}: {why}", err=True)
     if done.broken_off:
         typer.echo(f"broken off, the rest was not sent: {done.broken_off}", err=True)
-    raise typer.Exit(1 if done.outcome else 0)
 
 
 def _print(letter: DeadLetter) -> None:

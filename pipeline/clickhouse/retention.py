@@ -14,7 +14,7 @@ from clickhouse_connect.driver.client import Client
 from pipeline.clickhouse.query import one_line
 from pipeline.clickhouse.row_versions import quoted
 from pipeline.config.document import hint
-from pipeline.config.retention import TABLES, RetentionSettings
+from pipeline.config.retention import TABLES, UNREADABLE_DAYS, RetentionSettings
 from pipeline.errors import MigrationError
 
 TOMBSTONE_DAYS = 31
@@ -58,15 +58,15 @@ def _pairs(client: Client, sql: str) -> dict[str, str]:
 
 def default_of(table: str) -> str:
     """The TTL without a setting; blank: none."""
-    time, days = TABLES[table]
-    return _days(time, days) if days else ""
+    days = TABLES[table].days
+    return _of_table(table, days) if days else ""
 
 
 def ttl_of(table: str, settings: RetentionSettings) -> str:
     """The TTL that the settings say; blank: they say none. A platform's own days go before those of the table."""
     days, time = settings.tables.get(table), TABLES[table].time
     if table != "interactions":
-        return _days(time, days) if days else ""
+        return _of_table(table, days) if days else ""
     more = f" + {TOMBSTONE_DAYS} * is_deleted"
     platforms = sorted(settings.platforms.items())
     parts = [f"{_days(time, each, more)} DELETE WHERE platform = {quoted(name)}" for name, each in platforms]
@@ -76,6 +76,13 @@ def ttl_of(table: str, settings: RetentionSettings) -> str:
     elif days:
         parts.append(_days(time, days, more))
     return ", ".join(parts)
+
+
+def _of_table(table: str, days: int) -> str:
+    time, _, sooner = TABLES[table]
+    if not sooner or days <= UNREADABLE_DAYS:
+        return _days(time, days)
+    return f"toDateTime({time}) + toIntervalDay(if({sooner} = 1, {UNREADABLE_DAYS}, {days}))"
 
 
 def _days(time: str, days: int, more: str = "") -> str:

@@ -20,12 +20,16 @@ class Expiry(NamedTuple):
 
     time: str
     days: int | None = None
+    sooner: str = ""
+    """A column: rows where it is 1 go after UNREADABLE_DAYS at the latest."""
 
 
+UNREADABLE_DAYS = 90
+"""Of a dead letter that does not say whose it is: no erasure of a person finds it."""
 TABLES = {
     "interactions": Expiry("created_at"),
     "account_events": Expiry("created_at"),
-    "dead_letters": Expiry("rejected_at", 400),
+    "dead_letters": Expiry("rejected_at", 400, "unreadable"),
     "alert_events": Expiry("created_at", 400),
     "alert_deliveries": Expiry("tried_at", 90),
 }

@@ -130,7 +130,8 @@ class WorkerSettings(Section):
 class PrivacySettings(Section):
     hash_key: SecretStr = Field(SecretStr(""), description="HMAC-SHA256 key for e-mail addresses and phone numbers")
     data_key: SecretStr = Field(
-        SecretStr(""), description="AES key, 64 hexadecimal digits, for names, addresses and numbers of CRM records"
+        SecretStr(""),
+        description="AES key, 64 hexadecimal digits, for dead letters, and for persons in CRM records",
     )
     region: str = Field(
         "", pattern="^([A-Z]{2})?$", description="country of numbers without +, as DE; none: they stay as they came"

@@ -22,7 +22,7 @@ from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.migrations import check_tables
 from pipeline.config.settings import KafkaSettings, Settings
-from pipeline.embedded.privacy_keys import hash_key
+from pipeline.embedded.privacy_keys import data_key, hash_key
 from pipeline.fence import OpenFence
 from pipeline.generate.plan import Plan
 from pipeline.generate.stream import Stream
@@ -37,10 +37,11 @@ from pipeline.processors.keys import KeySet
 from pipeline.processors.mentions.step import Mentions
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.sinks.changes import Changes
-from pipeline.sinks.dead_letter import letter_rows
 from pipeline.sinks.evidence import EvidencePublisher
 from pipeline.sinks.interactions import InteractionsTable
 from pipeline.sinks.landing import Landing
+from pipeline.sinks.letter_encryption import LetterEncryption
+from pipeline.sinks.letter_rows import LetterRows
 from pipeline.sources.decode import Decode
 from pipeline.sources.memory import batch_of
 from pipeline.worker.customers import Following
@@ -64,27 +65,28 @@ class Landed:
 class TableLetters:
     """Dead letters of a topic that does not exist: into their table alone."""
 
-    def __init__(self, inserter: Inserter) -> None:
-        self._inserter = inserter
+    def __init__(self, inserter: Inserter, rows: LetterRows) -> None:
+        self._inserter, self._rows = inserter, rows
 
     def write(self, rejected: Sequence[Rejected], generation: int) -> None:
         if rejected:
-            self._inserter.insert_all("dead_letters", letter_rows(rejected), generation)
+            self._inserter.insert_all("dead_letters", self._rows.of(rejected), generation)
 
 
 def to_clickhouse(plan: Plan, settings: Settings, truth: BinaryIO, advance: Advance) -> Landed:
     """Lands the stream, and waits until ClickHouse has it all.
 
-    Raises SettingsError without a hash key or with another one than before, MigrationError when `earshot migrate` has to run
-    first, UnreachableError without ClickHouse or Kafka; one that goes away in between is waited for.
+    Raises SettingsError without one of the two keys or with another one than before, MigrationError when `earshot migrate`
+    has to run first, UnreachableError without ClickHouse or Kafka; one that goes away in between is waited for.
     """
-    key = hash_key(settings)
-    privacy = Pseudonymise(key.encode(), settings.privacy.region, DEFAULT)
+    keys: dict[fingerprints.Name, str] = {"hash_key": hash_key(settings), "data_key": data_key(settings)}
+    privacy = Pseudonymise(keys["hash_key"].encode(), settings.privacy.region, DEFAULT)
+    letters = LetterRows(LetterEncryption(keys["data_key"]), privacy.hashes)
     topic, rows, report = f"{TOPIC}-{plan.id}", settings.worker.batch_rows, Landed()
     check_kafka(settings.kafka)
     with clickhouse_client(settings.clickhouse) as client:
         check_tables(client)
-        fingerprints.check(client, "hash_key", key)
+        fingerprints.check_keys(settings.clickhouse, keys)
         inserter = Inserter(client, OpenFence(), Vitals(), "generate")
         table = InteractionsTable(inserter)
         index, completion, identity = _seeded(table, topic, rows), Completion(table, FOREVER_S), Identity(KeyMap())
@@ -93,7 +95,7 @@ def to_clickhouse(plan: Plan, settings: Settings, truth: BinaryIO, advance: Adva
         changes = Changes(settings.kafka, "generate")
         hot_path = HotPath(
             [Decode(), privacy, Dedup(index), Mentions(plan.brands), completion, identity],
-            Landing(inserter, TableLetters(inserter), privacy.seal, evidence.publish, partial(_tell, changes, table)),
+            Landing(inserter, TableLetters(inserter, letters), privacy.seal, evidence.publish, partial(_tell, changes, table)),
             [index, completion, identity],
         )
         for batch, lines in _batches(plan, topic, rows):

@@ -27,13 +27,7 @@ class Encryption:
     """Encrypts and decrypts with one key. Threads may share it. Raises SettingsError for a key that is missing or none."""
 
     def __init__(self, data_key: str) -> None:
-        if not data_key:
-            raise SettingsError("setting privacy.data_key is missing: the key that encrypts what a CRM knows of a customer")
-        if not re.fullmatch("[0-9a-fA-F]{64}", data_key):
-            raise SettingsError(
-                "setting privacy.data_key: it is no key: 64 hexadecimal digits, as `openssl rand -hex 32` makes"
-            )
-        self._key = AESGCM(bytes.fromhex(data_key))
+        self._key = AESGCM(key_bytes(data_key, "what a CRM knows of a customer"))
 
     def encrypt(self, profile: int, column: str, text: str) -> str:
         """What the table keeps; blank for blank. About 3 µs."""
@@ -60,6 +54,15 @@ class Encryption:
             raise EarshotError(
                 f"{where}: it can't be decrypted: privacy.data_key is another key, or the value was moved"
             ) from None
+
+
+def key_bytes(data_key: str, what: str) -> bytes:
+    """The key of setting privacy.data_key, which encrypts `what`. Raises SettingsError for one that is missing or none."""
+    if not data_key:
+        raise SettingsError(f"setting privacy.data_key is missing: the key that encrypts {what}")
+    if not re.fullmatch("[0-9a-fA-F]{64}", data_key):
+        raise SettingsError("setting privacy.data_key: it is no key: 64 hexadecimal digits, as `openssl rand -hex 32` makes")
+    return bytes.fromhex(data_key)
 
 
 def _place(profile: int, column: str) -> bytes:

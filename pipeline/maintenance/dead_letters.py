@@ -1,12 +1,13 @@
 """Counts the dead letters, shows them and sends them again.
 
-They come from table `dead_letters`, which keeps them longer than the topic.
+They come from table `dead_letters`, which keeps them longer than the topic. What is encrypted there is decrypted with
+`privacy.data_key`; to count them needs no key.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -18,14 +19,17 @@ from pipeline.config.settings import KafkaSettings
 from pipeline.errors import EarshotError
 from pipeline.kafka.event_producer import EventProducer
 from pipeline.monitoring.reject_reasons import UNREADABLE_STEP, told
+from pipeline.sinks.letter_encryption import BEGINNING, FORM, STORED_BEGINNING, LetterEncryption, Place, record_size
 
 _BYTES: dict[str, str | dict[str, str]] = {"key": "bytes", "raw": "bytes", "raw_begins": "bytes"}
-_COLUMNS = "topic, partition, offset, step, reason, rejected_at, key, {raw}, length(raw)"
+_COLUMNS = "topic, partition, offset, step, reason, rejected_at, key, {raw}, length(raw), form"
 _KEY = "topic, partition, offset, content"
 _HAS_BYTES = f"step != '{UNREADABLE_STEP}'"
 """An empty record has none either, but it arrived empty and is sent empty."""
-SHOWN_BYTES = 2_000
-_BEGINS = f"substring(raw, 1, {SHOWN_BYTES}) AS raw_begins"
+SHOWN_BYTES = BEGINNING
+_BEGINS = f"substring(raw, 1, {STORED_BEGINNING}) AS raw_begins"
+_RECORD = "if(form = 0, key, NULL), content"
+"""Equal for equal records of one form."""
 
 
 class DeadLetter(NamedTuple):
@@ -113,9 +117,9 @@ class Counted(NamedTuple):
 NOTHING = Replayed(0, Counter())
 
 
-def newest(client: Client, which: Filter, most: int) -> list[DeadLetter]:
-    """The newest `most` letters, newest first, each cut to SHOWN_BYTES. Raises EarshotError with the server's reason."""
-    return list(_letters(client, *newest_question(which, most)))
+def newest(client: Client, which: Filter, most: int, data_key: str) -> list[DeadLetter]:
+    """The newest `most` letters, newest first, each cut to SHOWN_BYTES. Raises as `matching`."""
+    return list(matching(client, *newest_question(which, most), data_key))
 
 
 def newest_question(which: Filter, most: int) -> tuple[str, dict[str, object]]:
@@ -123,13 +127,14 @@ def newest_question(which: Filter, most: int) -> tuple[str, dict[str, object]]:
     where, values = which.where()
     order = "ORDER BY rejected_at DESC, topic, partition, offset DESC"
     found = f"SELECT {_KEY} FROM dead_letters FINAL WHERE {where} {order} LIMIT {most:d}"  # no bytes are read but theirs
-    return _select(_BEGINS, f"WHERE ({_KEY}) IN ({found}) {order}"), values
+    return select(f"WHERE ({_KEY}) IN ({found}) {order}", _BEGINS), values
 
 
-def whole(client: Client, topic: str, partition: int, offset: int) -> DeadLetter | None:
-    """One letter with all its bytes; None: there is none. Raises EarshotError with the server's reason."""
+def whole(client: Client, topic: str, partition: int, offset: int, data_key: str) -> DeadLetter | None:
+    """One letter with all its bytes; None: there is none. Raises as `matching`."""
     where, values = Filter(None, topic, partition, offset, offset).where()
-    return next(iter(list(_letters(client, _select("raw", f"WHERE {where} ORDER BY rejected_at DESC LIMIT 1"), values))), None)
+    sql = select(f"WHERE {where} ORDER BY rejected_at DESC LIMIT 1")
+    return next(iter(list(matching(client, sql, values, data_key))), None)
 
 
 def count(client: Client, which: Filter) -> Counted:
@@ -144,25 +149,25 @@ def count_question(which: Filter) -> tuple[str, dict[str, object]]:
     """What `count` asks, and its parameters."""
     where, values = which.where()
     counts = (
-        f"uniqExactIf(tuple(key, content), {_HAS_BYTES}) AS records, countIf(NOT {_HAS_BYTES}) AS without_bytes, "
+        f"uniqExactIf(tuple({_RECORD}), {_HAS_BYTES}) AS records, countIf(NOT {_HAS_BYTES}) AS without_bytes, "
         "count() AS letters, toUnixTimestamp64Milli(max(rejected_at)) AS until"
     )
     return f"SELECT {counts} FROM dead_letters FINAL WHERE {where}", values
 
 
-def replay(client: Client, kafka: KafkaSettings, which: Filter) -> Replayed:
+def replay(client: Client, kafka: KafkaSettings, which: Filter, data_key: str) -> Replayed:
     """Sends the raw bytes with their keys to the events topic again, in their old order, and waits for the acknowledgements.
 
     Equal records are sent once, so that a record which is refused again does not double with each replay. Letters without
     bytes are left out. A second run is harmless: events that landed are duplicates. Raises UnreachableError without a broker,
-    EarshotError with the server's reason if nothing was sent.
+    as `matching` if nothing was sent.
     """
     where, values = which.where()
-    tail = f"WHERE {where} AND {_HAS_BYTES} ORDER BY topic, partition, offset LIMIT 1 BY key, content"
+    tail = f"WHERE {where} AND {_HAS_BYTES} ORDER BY topic, partition, offset LIMIT 1 BY {_RECORD}"
     broken_off: EarshotError | None = None
     with EventProducer(kafka) as producer:
         try:
-            for letter in _letters(client, _select("raw", tail), values):
+            for letter in matching(client, select(tail), values, data_key):
                 producer.produce(letter.key, letter.raw)
         except EarshotError as error:
             broken_off = error
@@ -171,11 +176,31 @@ def replay(client: Client, kafka: KafkaSettings, which: Filter) -> Replayed:
     return Replayed(producer.acknowledged, producer.failed, str(broken_off or ""))
 
 
-def _select(raw: str, tail: str) -> str:
+def select(tail: str, raw: str = "raw") -> str:
+    """A question for `matching`: which letters, and in which order."""
     return f"SELECT {_COLUMNS.format(raw=raw)} FROM dead_letters FINAL {tail}"
 
 
-def _letters(client: Client, sql: str, values: dict[str, object]) -> Iterator[DeadLetter]:
-    settings = settings_for(client)
-    with one_line(client), client.query_rows_stream(sql, values, settings, column_formats=_BYTES, query_tz="UTC") as stream:
-        yield from (DeadLetter(*row) for row in stream)
+def matching(client: Client, sql: str, values: Mapping[str, object], data_key: str) -> Iterator[DeadLetter]:
+    """The letters of a `select`, one after the other, in clear.
+
+    Raises EarshotError with the server's reason, or if one can't be decrypted; SettingsError without `data_key` for the first
+    that is encrypted.
+    """
+    settings, encryption = settings_for(client), None
+    given = dict(values)
+    with one_line(client), client.query_rows_stream(sql, given, settings, column_formats=_BYTES, query_tz="UTC") as stream:
+        for *row, form in stream:
+            letter = DeadLetter(*row)
+            if form:
+                encryption = encryption or LetterEncryption(data_key)
+                letter = _decrypted(letter, form, encryption)
+            yield letter if len(letter.raw) == letter.size else letter._replace(raw=letter.raw[:SHOWN_BYTES])
+
+
+def _decrypted(letter: DeadLetter, form: int, encryption: LetterEncryption) -> DeadLetter:
+    place = Place(letter.topic, letter.partition, letter.offset)
+    if form != FORM:
+        raise EarshotError(f"the dead letter of {place} was encrypted by a later program")
+    raw = encryption.decrypt(place, letter.raw, letter.size)
+    return letter._replace(key=encryption.decrypt_key(place, letter.key), raw=raw, size=record_size(letter.size))

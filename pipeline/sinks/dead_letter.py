@@ -1,26 +1,22 @@
 """Dead letters: rejected records, to topic `dead-letter` and to table dead_letters, acknowledged by both.
 
-A dead letter carries the key and the bytes as they came; headers (topic) or columns (table) say reason, step, topic, partition
-and offset. A dead letter that is too large for the topic is cut there, with one more header: `truncated`, the size of the value
-in bytes; the table has it whole. A replay writes the same dead letters again: the table keeps one, by offset and content."""
+A dead letter carries the key and the bytes as they came, in the table encrypted; headers (topic) or columns (table) say reason,
+step, topic, partition and offset. A dead letter that is too large for the topic is cut there, with one more header:
+`truncated`, the size of the value in bytes; the table has it whole. A replay writes the same dead letters again: the table
+keeps one, by offset and content."""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-
-import polars as pl
-import xxhash
 
 from pipeline.batch import Rejected
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clock import Seldom
 from pipeline.config.settings import DEAD_LETTER_BYTES, KafkaConfig
-from pipeline.fence import Fence
 from pipeline.kafka.producer import Record, Refusal, ReliableProducer
 from pipeline.monitoring.health import Vitals
+from pipeline.sinks.letter_rows import LetterRows
 
 log = logging.getLogger("earshot.kafka")
 CUT_BYTES = 1 << 16
@@ -32,11 +28,11 @@ INSERT_BYTES = 16 << 20
 class DeadLetters:
     """Blocks until topic and table have them; raises GivenUp when the batch was given up, EarshotError as the producer does."""
 
-    def __init__(self, client: KafkaConfig, topic: str, inserter: Inserter, fence: Fence, vitals: Vitals) -> None:
+    def __init__(self, client: KafkaConfig, topic: str, inserter: Inserter, vitals: Vitals, rows: LetterRows) -> None:
         config = {**client, "message.max.bytes": DEAD_LETTER_BYTES, "compression.type": "lz4"}
-        self._producer = ReliableProducer(config, topic, "dead letters", fence, vitals, "landing")
+        self._producer = ReliableProducer(config, topic, "dead letters", inserter.fence, vitals, "landing")
         self._topic = topic
-        self._inserter = inserter
+        self._inserter, self._rows = inserter, rows
         self._seldom, self._cut, self._missing = Seldom(), 0, 0
 
     def write(self, rejected: Sequence[Rejected], generation: int) -> None:
@@ -46,7 +42,7 @@ class DeadLetters:
         if refused := self._producer.send([_record(letter) for letter in rejected], generation):
             self._send_cut({index: rejected[index] for index in refused}, refused, generation)
         for letters in _groups(rejected):
-            self._inserter.insert_all("dead_letters", letter_rows(letters), generation)
+            self._inserter.insert_all("dead_letters", self._rows.of(letters), generation)
 
     def _send_cut(self, letters: Mapping[int, Rejected], refused: Mapping[int, Refusal], generation: int) -> None:
         """Sends those that are too large once more, cut; a cut does not help against another reason."""
@@ -83,12 +79,3 @@ def _groups(rejected: Sequence[Rejected]) -> Iterator[Sequence[Rejected]]:
             start, size = index, 0
         size += grown
     yield rejected[start:]
-
-
-def letter_rows(rejected: Sequence[Rejected]) -> pl.DataFrame:
-    """The letters as table dead_letters has them."""
-    columns = {name: [getattr(letter, name) for letter in rejected] for name in Rejected._fields}
-    types = {"key": pl.Binary, "raw": pl.Binary, "partition": pl.Int32, "offset": pl.Int64}
-    frame = pl.DataFrame(columns, schema_overrides=types)
-    content = pl.Series("content", [xxhash.xxh3_64_intdigest(letter.raw) for letter in rejected], dtype=pl.UInt64)
-    return frame.with_columns(content, rejected_at=pl.lit(datetime.fromtimestamp(time.time(), UTC)))

@@ -11,6 +11,7 @@ from pipeline.fence import Fence
 from pipeline.monitoring.health import Vitals
 from pipeline.sinks.dead_letter import DeadLetters
 from pipeline.sinks.evidence import EvidencePublisher, Found, LandedAuthors
+from pipeline.sinks.letter_rows import LetterRows
 from pipeline.sinks.signals import Signals
 
 QUERY_S = 20
@@ -42,7 +43,7 @@ class Connections:
         kafka = self._settings.kafka
         return EvidencePublisher(kafka.client(), kafka.topic("identity"), self.fence, self.vitals, found, table)
 
-    def dead_letters(self, inserter: Inserter) -> DeadLetters:
+    def dead_letters(self, inserter: Inserter, rows: LetterRows) -> DeadLetters:
         """Topic dead-letter, and its table over `inserter`."""
         kafka = self._settings.kafka
-        return DeadLetters(kafka.client(), kafka.topic("dead-letter"), inserter, self.fence, self.vitals)
+        return DeadLetters(kafka.client(), kafka.topic("dead-letter"), inserter, self.vitals, rows)

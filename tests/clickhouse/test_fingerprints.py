@@ -14,6 +14,7 @@ from pipeline.clickhouse.fingerprints import TABLE, check, fingerprint
 from pipeline.config.settings import PrivacySettings, Settings
 from pipeline.errors import SettingsError
 from pipeline.migrate import migrate
+from tests.support.letters import DATA_KEY
 
 
 @pytest.fixture
@@ -76,6 +77,7 @@ def test_a_server_that_knows_the_token_and_has_no_row_gets_it_again(client: Clie
 def test_a_worker_with_another_key_does_not_start(emptied: Settings) -> None:
     migrate(emptied)
     Worker(emptied, None)
-    another = emptied.model_copy(update={"privacy": PrivacySettings.model_validate({"hash_key": "another key"})})
+    privacy = PrivacySettings.model_validate({"hash_key": "another key", "data_key": DATA_KEY})
+    another = emptied.model_copy(update={"privacy": privacy})
     with pytest.raises(SettingsError, match="privacy.hash_key is not the key"):
         Worker(another, None)

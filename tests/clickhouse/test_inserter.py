@@ -21,7 +21,7 @@ from pipeline.clickhouse.missing_rows import missing_rows
 from pipeline.config.settings import Settings
 from pipeline.fence import Fence, GivenUp
 from pipeline.monitoring.health import Vitals
-from pipeline.sinks.dead_letter import letter_rows
+from tests.support.letters import ROWS
 from tests.support.worker import wait_for
 
 
@@ -117,7 +117,7 @@ def test_rows_that_landed_without_an_answer_are_not_written_twice(client: Client
 
 def test_a_dead_letter_that_a_killed_server_only_knows_by_its_token_is_written_again(client: Client) -> None:
     def letter(offset: int) -> pl.DataFrame:
-        return letter_rows([Rejected("decode", "no JSON", "t", 0, offset, None, b"x")])
+        return ROWS.of([Rejected("decode", "no JSON", "t", 0, offset, None, b"x")])
 
     forgetful = Forgetful(client, letter(1))
     Inserter(cast(Client, forgetful), PolledFence(), Vitals(), "landing").insert_all("dead_letters", letter(2), 0)

@@ -67,6 +67,7 @@ from schemas.signals import Candidate
 from tests.contracts.test_sinks import make_batch
 from tests.support.hostile_profile import ProfileProxy
 from tests.support.isolation import ROOT
+from tests.support.letters import ROWS
 
 NOW = datetime.now(UTC)
 REPLACES_ITSELF = {"alert_watermarks", "identity_marks", "identity_rules"}
@@ -321,7 +322,7 @@ def _write_everywhere(settings: Settings) -> None:
         inserter = Inserter(client, OpenFence(), Vitals(), "test")
         batch = make_batch(1)
         batch.events = batch.events.with_columns(text=pl.when(pl.col("id") == "3").then(pl.lit("acme")).otherwise("text"))
-        Landing(inserter, TableLetters(inserter), str).land([batch])
+        Landing(inserter, TableLetters(inserter, ROWS), str).land([batch])
         tables = AlertTables(inserter)
         scope = Scope("Acme")
         alert = Alert(1, 1, "r", "reach", scope, State.FIRING, severity=1, since=NOW, last_at=NOW, changed_at=NOW)

@@ -41,9 +41,12 @@ def test_each_table_gets_the_time_of_its_setting_and_loses_it(client: Client) ->
         "account_events": "toDateTime(created_at) + toIntervalDay(700)",
         "dead_letters": "toDateTime(rejected_at) + toIntervalDay(30)",
     }
+    assert len(renew_retention(client, RetentionSettings(tables={"dead_letters": 100}))) == 3
+    assert ttls(client)["dead_letters"] == "toDateTime(rejected_at) + toIntervalDay(if(unreadable = 1, 90, 100))"
+    assert len(renew_retention(client, NONE)) == 1 and ttls(client) == before
     other = RetentionSettings(tables={"interactions": 800}, platforms={"its": 3, "twitter": 30})
     lines = renew_retention(client, other)
-    assert len(lines) == 5 and lines[-1].startswith("setting retention.platforms: nothing is stored of 'twitter' so far")
+    assert len(lines) == 3 and lines[-1].startswith("setting retention.platforms: nothing is stored of 'twitter' so far")
     assert [line for line in renew_retention(client, other) if line.startswith("ClickHouse")] == []
     assert renew_retention(client, NONE) == ["ClickHouse: interactions: no TTL any more"]
     assert ttls(client) == before

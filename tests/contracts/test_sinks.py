@@ -42,6 +42,7 @@ from pipeline.step import Step
 from schemas.evidence import parse as parse_evidence
 from schemas.signals import parse_signal
 from tests.support.bad_records import BAD, event
+from tests.support.letters import ROWS
 from tests.support.topics import read_topic
 
 WRITTEN = [
@@ -97,7 +98,7 @@ def sink(request: pytest.FixtureRequest) -> Iterator[Sink]:
     fence, vitals = Fence(), Vitals()
     with clickhouse_client(settings.clickhouse) as client:
         inserter = Inserter(client, fence, vitals, "landing")
-        letters = DeadLetters(settings.kafka.client(), settings.kafka.topic("dead-letter"), inserter, fence, vitals)
+        letters = DeadLetters(settings.kafka.client(), settings.kafka.topic("dead-letter"), inserter, vitals, ROWS)
         topic = settings.kafka.topic("signals")
         signals = Signals(settings.kafka.client(), topic, fence, vitals, "landing")
         tell = SignalPublisher(signals, SingleEvent(RULES, lambda texts: texts), InteractionsTable(inserter))
@@ -160,7 +161,7 @@ def test_batches_land_together_and_keep_their_own_dead_letters(together_bytes: i
     with clickhouse_client(settings.clickhouse) as client:
         client.command("ALTER TABLE interactions ADD CONSTRAINT no_x CHECK text != 'refuse me'")
         inserter = Inserter(client, fence, vitals, "landing")
-        letters = DeadLetters(settings.kafka.client(), settings.kafka.topic("dead-letter"), inserter, fence, vitals)
+        letters = DeadLetters(settings.kafka.client(), settings.kafka.topic("dead-letter"), inserter, vitals, ROWS)
         batches = [
             whole_batch(1, event(id="a"), event(id="b", text="refuse me")),
             whole_batch(2, event(id="c")),
@@ -207,7 +208,7 @@ def landed(emptied: Settings) -> Iterator[Landed]:
     fence, vitals = Fence(lambda: 0.0), Vitals()  # the poll loop never rests too long, however slow the machine
     with clickhouse_client(settings.clickhouse) as client:
         inserter = Inserter(client, fence, vitals, "landing")
-        letters = DeadLetters(settings.kafka.client(), settings.kafka.topic("dead-letter"), inserter, fence, vitals)
+        letters = DeadLetters(settings.kafka.client(), settings.kafka.topic("dead-letter"), inserter, vitals, ROWS)
         batch, landing = make_batch(1), Landing(inserter, letters, str)
         landing.land([batch])
         yield Landed(batch, client, fence, landing, InteractionsTable(inserter), PendingTable(inserter))

@@ -114,7 +114,9 @@ def test_what_leaves_says_why(place: int) -> None:
 
 
 def test_the_worker_has_these_steps_in_this_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings.model_validate({"privacy": {"hash_key": "key"}, "worker": {"keep_irrelevant": False}})
+    settings = Settings.model_validate(
+        {"privacy": {"hash_key": "key", "data_key": "5" * 64}, "worker": {"keep_irrelevant": False}}
+    )
     made: list[Step] = []
 
     class MadeError(Exception):

@@ -32,6 +32,7 @@ from tests.support.customers_process import (
     told,
 )
 from tests.support.identity_world import Step, World, expected
+from tests.support.letters import DATA_KEY
 from tests.support.oracle import connect
 from tests.support.worker import Worker, wait_for
 
@@ -142,7 +143,7 @@ class Scenario:
 @pytest.fixture
 def scenario(kafka: Stack, settings: Settings, size: Size, tmp_path: Path) -> Iterator[Scenario]:
     migrate(settings)
-    hashed = settings.model_copy(update={"privacy": PrivacySettings(hash_key="key")})
+    hashed = settings.model_copy(update={"privacy": PrivacySettings(hash_key="key", data_key=DATA_KEY)})
     scenario = Scenario(stewarded(hashed), tmp_path, World(18, size.persons, size.events, size.commands))
     try:
         yield scenario

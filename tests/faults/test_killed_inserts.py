@@ -20,7 +20,7 @@ from pipeline.config.settings import Settings
 from pipeline.embedded.stack import Stack
 from pipeline.fence import Fence
 from pipeline.monitoring.health import Vitals
-from pipeline.sinks.dead_letter import letter_rows
+from tests.support.letters import ROWS
 from tests.support.worker import wait_for
 
 THREADS, KILLS, ROWS_A_KILL = 12, 40, 6
@@ -45,9 +45,7 @@ class Writer(threading.Thread):
             frame = pl.DataFrame(row, schema_overrides=dict.fromkeys(row, pl.UInt64)).with_columns(created_at=pl.lit(AT))
             assert not self._inserter.insert("interactions", frame, 0)
             self.rows.append(number)
-            self._inserter.insert_all(
-                "dead_letters", letter_rows([Rejected("decode", "no JSON", "t", 0, number, None, b"x")]), 0
-            )
+            self._inserter.insert_all("dead_letters", ROWS.of([Rejected("decode", "no JSON", "t", 0, number, None, b"x")]), 0)
             self.letters.append(number)
         self._client.close()
 

@@ -24,6 +24,7 @@ from pipeline.migrate import migrate
 from tests.support.commands import Run
 from tests.support.control import Rules, Webhook, controlled, event, on_record, send, start_control
 from tests.support.customers_process import start_customers
+from tests.support.letters import DATA_KEY
 from tests.support.secure_broker import EXPIRED, MUTUAL, PASSWORD, SecureBroker, secure_broker
 from tests.support.worker import Worker, wait_for
 
@@ -60,7 +61,7 @@ def base(
     settings = Settings(
         kafka=named(broker.login()),
         clickhouse=module_database,
-        privacy=PrivacySettings(hash_key=SecretStr("the key of the tests")),
+        privacy=PrivacySettings(hash_key=SecretStr("the key of the tests"), data_key=SecretStr(DATA_KEY)),
         sentiment=SentimentSettings(model="off"),
     )
     migrate(settings)
@@ -94,6 +95,7 @@ def environment(settings: Settings) -> Iterator[None]:
                 plain = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
                 patch.setenv(f"EARSHOT_{section}__{name.upper()}", plain)
         patch.setenv("EARSHOT_PRIVACY__HASH_KEY", settings.privacy.hash_key.get_secret_value())
+        patch.setenv("EARSHOT_PRIVACY__DATA_KEY", settings.privacy.data_key.get_secret_value())
         patch.setenv("EARSHOT_SENTIMENT__MODEL", settings.sentiment.model)
         yield
 

@@ -25,6 +25,7 @@ from pipeline.migrate import migrate
 from pipeline.sources.recorded.replay import replay
 from pipeline.sources.recorded.report import ReplayReport
 from tests.sources.recorded.test_recorded_data import EXPECTED
+from tests.support.letters import read_letters
 from tests.support.oracle import stop_merges
 from tests.support.topics import Position, end_offsets, lag, read_topic
 from tests.support.worker import Worker, wait_for
@@ -172,11 +173,9 @@ def ask(settings: Settings) -> Outcome:
         mentions[position] = mentions_of(value)
     with clickhouse_client(settings.clickhouse) as client:
         landed = client.query("SELECT topic, partition, offset FROM interactions").result_rows
-        dead = client.query(
-            "SELECT topic, partition, offset, reason, raw FROM dead_letters FINAL", column_formats={"raw": "bytes"}
-        ).result_rows
+        dead = read_letters(client)
         waiting = client.query("SELECT topic, partition, offset FROM pending_changes FINAL WHERE done = 0").result_rows
-    letters = {(row[0], row[1], row[2]): (row[3], xxhash.xxh3_64_intdigest(row[4])) for row in dead}
+    letters = {each[:3]: (each.reason, xxhash.xxh3_64_intdigest(each.raw)) for each in dead}
     assert len(letters) == len(dead)
     positions = Counter((row[0], row[1], row[2]) for row in landed)
     return Outcome(records, mentions, positions, letters, {(row[0], row[1], row[2]) for row in waiting})

@@ -33,6 +33,7 @@ from pipeline.step import Step
 from pipeline.worker.hot_path import HotPath
 from schemas.contacts import DEFAULT
 from tests.support.bad_records import event
+from tests.support.letters import ROWS
 from tests.support.worker import wait_for
 
 ANN = {"id": "1", "phone": "+1 555 0147", "email": "ann@example.org"}
@@ -88,7 +89,7 @@ class Lander:
         inserter = Inserter(client, self._fence, Vitals(), "landing")
         completion = Completion(InteractionsTable(inserter), 1e9)
         steps = [Decode(), *taking_in, Mentions(Brands(brands=())), completion]
-        self._path = HotPath(steps, Landing(inserter, TableLetters(inserter), str), [index, completion])
+        self._path = HotPath(steps, Landing(inserter, TableLetters(inserter, ROWS), str), [index, completion])
 
     def land(self, raw: list[bytes], number: int = 1) -> EventBatch:
         self._fence.polled()

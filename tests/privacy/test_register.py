@@ -58,7 +58,10 @@ def test_it_says_of_each_what_goes_and_what_stays() -> None:
     words = [text for place in PLACES for text in (place.holds, place.goes, place.kept, place.clear)]
     assert [text for text in words if "|" in text or "\n" in text] == [], "it fits into no cell"
     assert set(EXPIRES) <= set(TABLES)
-    assert how_long(TABLES["dead_letters"]) == "400 days after rejection; setting `retention` may say otherwise"
+    assert (
+        how_long(TABLES["dead_letters"])
+        == "400 days after rejection; 90, if the record does not say whose it is; setting `retention` may say otherwise"
+    )
 
 
 def test_the_page_of_privacy_is_current() -> None:

@@ -50,7 +50,7 @@ def test_quality(client: Client) -> None:
     client.insert_arrow("interactions", rows.to_arrow())
     client.command(
         "INSERT INTO dead_letters (topic, offset, raw, rejected_at) VALUES "
-        """('t', 1, '{"source": {"name": "one"}}', '2025-12-01 10:00:00'), ('t', 2, 'no JSON', '2025-12-01 11:00:00'), """
+        """('t', 1, '{"source": {"name": "one"}}', '2025-12-01 10:00:00'), ('t', 2, '"no object"', '2025-12-01 11:00:00'), """
         """('t', 3, '{"source": {"name": "one"}}', '2025-12-02 00:00:00'), ('t', 4, '{"source": 3}', '2025-12-01 00:00:00')"""
     )
     landed = newest(rows).filter(pl.col("landed_at").is_between(DAY, DAY + timedelta(days=1), closed="left"))

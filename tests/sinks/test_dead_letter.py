@@ -16,6 +16,7 @@ from pipeline.fence import Fence
 from pipeline.migrate import migrate
 from pipeline.monitoring.health import Vitals
 from pipeline.sinks.dead_letter import DeadLetters
+from tests.support.letters import ROWS
 from tests.support.topics import read_topic, set_topic
 
 
@@ -25,7 +26,7 @@ def letters(kafka: Stack, settings: Settings) -> Iterator[DeadLetters]:
     fence, vitals = Fence(), Vitals()
     with clickhouse_client(settings.clickhouse) as client:
         inserter = Inserter(client, fence, vitals, "landing")
-        yield DeadLetters(settings.kafka.client(), settings.kafka.topic("dead-letter"), inserter, fence, vitals)
+        yield DeadLetters(settings.kafka.client(), settings.kafka.topic("dead-letter"), inserter, vitals, ROWS)
 
 
 def rejected(offset: int, raw: bytes, key: bytes | None = b"k") -> Rejected:

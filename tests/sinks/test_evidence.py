@@ -25,6 +25,7 @@ from pipeline.sinks.landing import Landing
 from schemas.evidence import EVIDENCE_COLUMNS, LARGEST, parse
 from schemas.identity import account_key
 from tests.support.hot_path import PathRun, new_index
+from tests.support.letters import ROWS
 from tests.support.topics import read_topic, set_topic
 
 LATER = "2026-09-02T00:00:00Z"
@@ -42,7 +43,7 @@ class Landings(PathRun):
         self.evidence = EvidencePublisher(
             settings.kafka.client(), topic, self.fence, inserter.vitals, self.identity, self.table
         )
-        landing = Landing(inserter, TableLetters(inserter), str, self.evidence.publish)
+        landing = Landing(inserter, TableLetters(inserter, ROWS), str, self.evidence.publish)
         super().__init__(landing, Completion(self.table, 1e9), after=[self.identity])
         self._memories.append(self.identity)
         self.use(self.index)

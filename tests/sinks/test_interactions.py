@@ -25,6 +25,7 @@ from pipeline.sinks.landing import Landing
 from schemas.identity import account_key, bare
 from tests.support.bad_records import event
 from tests.support.hot_path import PathRun, new_index
+from tests.support.letters import ROWS, read_letters
 
 
 class Lander(PathRun):
@@ -33,7 +34,7 @@ class Lander(PathRun):
     def __init__(self, client: Client) -> None:
         self.client, self._fence = client, Fence(lambda: 0.0)
         inserter = Inserter(client, self._fence, Vitals(), "landing")
-        super().__init__(Landing(inserter, TableLetters(inserter), str), Completion(InteractionsTable(inserter), 1e9))
+        super().__init__(Landing(inserter, TableLetters(inserter, ROWS), str), Completion(InteractionsTable(inserter), 1e9))
 
     def land(self, *batches: EventBatch) -> None:
         self._fence.polled()
@@ -42,8 +43,7 @@ class Lander(PathRun):
     def fates(self) -> tuple[list[str], list[str]]:
         """What landed, and the records that are dead letters."""
         landed = self.client.query("SELECT id || ' ' || operation FROM interactions ORDER BY 1").result_rows
-        letters = self.client.query("SELECT raw FROM dead_letters FINAL ORDER BY offset").result_rows
-        return [row[0] for row in landed], [orjson.loads(row[0])["id"] for row in letters]
+        return [row[0] for row in landed], [orjson.loads(letter.raw)["id"] for letter in read_letters(self.client)]
 
 
 @pytest.fixture
@@ -134,10 +134,10 @@ def test_other_accounts_change_with_the_author_and_come_back_from_a_dead_letter(
     update = {"id": "1", "platform": "x", "operation": "update"}
     lander.client.command("ALTER TABLE pending_changes ADD CONSTRAINT no_1 CHECK id != '1'")
     lander.landed(update | {"occurred_at": "2026-09-02T10:00:00Z"} | author)
-    [letter] = lander.client.query("SELECT raw FROM dead_letters FINAL").result_columns[0]
+    [letter] = read_letters(lander.client)
     lander.landed(event(id="1", author={"id": "7", "accounts": ["vk:14"]}))
     assert final(lander, "author_accounts") == [(["vk:14"],)]
-    lander.landed(letter.encode())
+    lander.landed(letter.raw)
     assert final(lander, "author_accounts") == [(known,)]
     lander.landed(update | {"occurred_at": "2026-09-03T10:00:00Z", "metrics": {"likes": 2}})
     assert final(lander, "author_accounts, metrics_likes") == [(known, 2)]

@@ -37,6 +37,7 @@ from schemas import signals
 from schemas.signals import Candidate, Signal, parse_signal
 from tests.support.bad_records import event
 from tests.support.hot_path import PathRun, new_index
+from tests.support.letters import ROWS
 from tests.support.topics import read_topic, set_topic
 
 START = datetime(2026, 9, 1, 10, tzinfo=UTC)
@@ -178,7 +179,7 @@ class Landings(PathRun):
         mentions = Mentions(BRANDS, words_of(RULES))
         single = SingleEvent(RULES, mentions.words_in)
         self.publisher = SignalPublisher(bench.signals, single, self.table)
-        landing = Landing(inserter, TableLetters(inserter), str, self.publisher.publish)
+        landing = Landing(inserter, TableLetters(inserter, ROWS), str, self.publisher.publish)
         super().__init__(landing, Completion(self.table, 1e9), mentions, [single])
 
     def stamp(self, batch: EventBatch) -> None:

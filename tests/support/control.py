@@ -24,6 +24,7 @@ from pipeline.embedded.child import free_port
 from pipeline.embedded.stack import Stack
 from pipeline.kafka.event_producer import EventProducer, record_of
 from pipeline.migrate import migrate
+from tests.support.letters import DATA_KEY
 from tests.support.oracle import connect
 from tests.support.tables import own_database
 from tests.support.topics import end_offsets
@@ -148,7 +149,7 @@ def fresh(stack: Stack, folder: Path) -> Iterator[Settings]:
         settings = Settings(
             kafka=KafkaSettings(bootstrap=stack.bootstrap, topic_prefix=name, group=name, partitions=4),
             clickhouse=database,
-            privacy=PrivacySettings(hash_key="the key of the tests"),
+            privacy=PrivacySettings(hash_key="the key of the tests", data_key=DATA_KEY),
             embedded=EmbeddedSettings(data_dir=folder / "data"),
             sentiment=SentimentSettings(model="off"),
         )

@@ -23,6 +23,7 @@ from pipeline.sources.memory import batch_of
 from pipeline.step import Step
 from pipeline.worker.hot_path import HotPath
 from schemas.contacts import DEFAULT
+from tests.support.letters import ROWS
 
 BATCH = 10_000
 FOREVER_S = 1e12
@@ -34,6 +35,6 @@ def land(client: Client, records: Sequence[bytes], brands: Brands | None = None)
     index, privacy = RevisionIndex(KeySet(1 << 40, FOREVER_S)), Pseudonymise(b"key", "", DEFAULT)
     completion = Completion(InteractionsTable(inserter), FOREVER_S)
     steps: list[Step | None] = [Decode(), privacy, Dedup(index), Mentions(brands or Brands(brands=())), completion]
-    path = HotPath(steps, Landing(inserter, TableLetters(inserter), privacy.seal), [index, completion])
+    path = HotPath(steps, Landing(inserter, TableLetters(inserter, ROWS), privacy.seal), [index, completion])
     for number, first in enumerate(range(0, len(records), BATCH), 1):
         path.land([path.process(batch_of(list(records[first : first + BATCH]), first, number))])

@@ -18,6 +18,7 @@ from pipeline.console.on_record import act_of, doing, looking
 from pipeline.console.roles import Role, wants
 from pipeline.console.sent_letters import REPLAY, Sent, selection, sent
 from pipeline.console.shown import counted as counted_of
+from pipeline.embedded.privacy_keys import data_key
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.maintenance import dead_letters
 from pipeline.maintenance.dead_letters import Counted, Filter, Replayed
@@ -42,7 +43,7 @@ async def page(request: Request) -> Response:
     sql, given = dead_letters.newest_question(typed.which, SHOWN + 1)
     values["sql"] = filled(sql, plain(given, sql))
     try:
-        found, counted = await looking(desk, act, _look(typed.which, act))
+        found, counted = await looking(desk, act, _look(typed.which, act, data_key(desk.settings)))
     except EarshotError as error:
         values["failed"] = str(error)
         return desk.page(request, "dead_letters.html", 503, **values, found=[], more=False, counted=None)
@@ -63,7 +64,8 @@ async def raw(request: Request) -> Response:
     topic, partition, offset = which.topic, which.partition, which.first
     act = act_of(request, LOOK, f"{topic} partition {partition} offset {offset}")
     try:
-        letter = await looking(desk, act, lambda client: dead_letters.whole(client, topic, partition, offset))
+        key = data_key(desk.settings)
+        letter = await looking(desk, act, lambda client: dead_letters.whole(client, topic, partition, offset, key))
     except EarshotError as error:
         return desk.fail(request, 503, f"The dead letter can't be read: {error}.", "Try again in a minute.")
     if letter is None:
@@ -123,9 +125,9 @@ def _led_here(request: Request) -> Response | None:
     return desk.fail(request, 403, "A page elsewhere led here.", "A look is on record with your name: open it from Operations.")
 
 
-def _look(which: Filter, act: Act) -> Callable[[Client], tuple[list[dead_letters.DeadLetter], Counted]]:
+def _look(which: Filter, act: Act, key: str) -> Callable[[Client], tuple[list[dead_letters.DeadLetter], Counted]]:
     def look(client: Client) -> tuple[list[dead_letters.DeadLetter], Counted]:
-        found, counted = dead_letters.newest(client, which, SHOWN + 1), dead_letters.count(client, which)
+        found, counted = dead_letters.newest(client, which, SHOWN + 1, key), dead_letters.count(client, which)
         shown = found[:SHOWN]
         act.after = {"shown": [f"{each.topic} partition {each.partition} offset {each.offset}" for each in shown]}
         return found, counted
@@ -149,7 +151,7 @@ async def _first(request: Request, name: str, until: int) -> Sent | None:
 
 def _replay(desk: Desk, which: Filter, act: Act, name: str) -> Callable[[Client], Replayed]:
     def work(client: Client) -> Replayed:
-        done = dead_letters.replay(client, desk.settings.kafka, which)
+        done = dead_letters.replay(client, desk.settings.kafka, which, data_key(desk.settings))
         act.after = {"sent": done.produced, "failed": sum(done.failed.values()), "selection": name}
         act.outcome = done.outcome or act.outcome
         return done

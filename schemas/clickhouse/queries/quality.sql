@@ -36,7 +36,7 @@ FROM
         AND landed_at >= {from:DateTime64(3, 'UTC')} AND landed_at < {to:DateTime64(3, 'UTC')}
     GROUP BY source
     UNION ALL
-    SELECT JSONExtractString(raw, 'source', 'name') AS source, 0, 0, count(), NULL, NULL, 0, 0, 0
+    SELECT source, 0, 0, count(), NULL, NULL, 0, 0, 0
     FROM dead_letters FINAL
     WHERE rejected_at >= {from:DateTime64(3, 'UTC')} AND rejected_at < {to:DateTime64(3, 'UTC')}
     GROUP BY source

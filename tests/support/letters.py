@@ -1,0 +1,21 @@
+"""Dead letters as workers write them, and read back."""
+
+from __future__ import annotations
+
+from clickhouse_connect.driver.client import Client
+
+from pipeline.maintenance.dead_letters import DeadLetter, matching, select
+from pipeline.processors.privacy import Pseudonymise
+from pipeline.sinks.letter_encryption import LetterEncryption
+from pipeline.sinks.letter_rows import LetterRows
+from schemas.contacts import DEFAULT
+
+DATA_KEY = "0123456789abcdef" * 4
+"""Of the settings of the tests."""
+PRIVACY = Pseudonymise(b"the key of the tests", "", DEFAULT)
+ROWS = LetterRows(LetterEncryption(DATA_KEY), PRIVACY.hashes)
+
+
+def read_letters(client: Client) -> list[DeadLetter]:
+    """All of them, decrypted, by topic, partition and offset."""
+    return list(matching(client, select("ORDER BY topic, partition, offset"), {}, DATA_KEY))
