@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from pipeline.cli.options import load_settings
+from pipeline.cli.prompts import password
 from pipeline.errors import SettingsError
 
 app = typer.Typer(rich_markup_mode=None)
@@ -94,12 +94,5 @@ def add(
         raise SettingsError('setting console.users names no file, as console.users = "users.yaml" (EARSHOT_CONSOLE__USERS)')
     from pipeline.console.user_file import add_user
 
-    there = add_user(path, name, role, _password)
+    there = add_user(path, name, role, password)
     typer.echo(f"{path}: {name} is {', '.join(role)}" + ("; the old line is replaced" if there else ""))
-
-
-def _password() -> str:
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
-    given: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-    return given

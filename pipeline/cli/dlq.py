@@ -9,6 +9,7 @@ import typer
 
 from pipeline.cli.on_record import on_record
 from pipeline.cli.options import load_settings
+from pipeline.cli.prompts import confirm
 
 if TYPE_CHECKING:
     from pipeline.maintenance.dead_letters import DeadLetter, Replayed
@@ -98,7 +99,7 @@ def replay(
     if without_bytes:
         typer.echo(f"left out, {without_bytes:,}: letters without bytes, of records that Kafka's client could not unpack")
     if count and not yes:
-        typer.confirm(f"Send {count:,} dead letters to {settings.kafka.topic('events')} again?", abort=True)
+        confirm(f"Send {count:,} dead letters to {settings.kafka.topic('events')} again?")
     done = dead_letters.NOTHING
     if count:
         with on_record(settings, "replay dead letters", str(which)) as act:

@@ -40,6 +40,7 @@ from pipeline.cli import (
     status,
 )
 from pipeline.cli.options import load_settings
+from pipeline.cli.prompts import confirm
 from pipeline.errors import EarshotError
 from pipeline.http.loopback import reach_loopback_directly
 
@@ -191,7 +192,7 @@ def reset(
 
     if not yes and (paths := [str(path.relative_to(folder)) for path in ours(folder)]):
         typer.echo(f"in {folder}: {', '.join(paths)}")
-        typer.confirm("Delete these, with all events, tables and offsets of Earshot?", abort=True)
+        confirm("Delete these, with all events, tables and offsets of Earshot?")
     done = empty(folder)
     typer.echo(f"{folder}: deleted {', '.join(done.gone) or 'nothing'}")
     if done.left:

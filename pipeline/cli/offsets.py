@@ -8,6 +8,7 @@ import typer
 
 from pipeline.cli.on_record import on_record
 from pipeline.cli.options import load_settings
+from pipeline.cli.prompts import confirm
 
 app = typer.Typer(help="The offsets that the workers have committed.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -56,7 +57,7 @@ def accept(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", "-
         return
     check_idle(settings.kafka, lost)
     if not yes:
-        typer.confirm("Record this loss and continue?", abort=True)
+        confirm("Record this loss and continue?")
     with on_record(settings, "accept loss", settings.kafka.topic("events")) as act:
         act.after = [str(loss) for loss in lost]
         accept_loss(settings.kafka, settings.clickhouse, lost)

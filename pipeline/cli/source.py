@@ -9,8 +9,7 @@ import typer
 
 from pipeline.cli.alert_commands import Json, print_object
 from pipeline.cli.on_record import on_record
-from pipeline.cli.options import load_settings
-from pipeline.cli.source_add import add, show_trial
+from pipeline.cli.source_add import add, settings_here, show_trial
 from pipeline.errors import EarshotError
 
 if TYPE_CHECKING:
@@ -20,7 +19,11 @@ if TYPE_CHECKING:
     from pipeline.maintenance.status import Status
     from schemas.untyped import JsonObject
 
-app = typer.Typer(help="Sources: list, show, add, check, pause, resume.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Sources of setting sources, else of sources.yaml in this folder: list, show, add, check, pause, resume.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 app.command(
     epilog="Example:  earshot source add --platform rss --name our-blog --url https://blog.example.com",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
@@ -39,7 +42,7 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
     Exit codes: 0 all run or are paused, 1 a source does not, 2 wrong settings or sources.yaml, 3 ClickHouse unreachable, 4 run
     `earshot migrate` first.
     """
-    settings = load_settings(context)
+    settings = settings_here(context)
     from pipeline.cli.terminal import console, moment, table
     from pipeline.listen import status
     from pipeline.listen.costs import costs, line_of
@@ -74,7 +77,7 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
     Exit codes: 0 shown, 1 no such source, 2 wrong settings or sources.yaml, 3 ClickHouse unreachable, 4 run `earshot migrate`
     first.
     """
-    settings = load_settings(context)
+    settings = settings_here(context)
     from pipeline.cli.terminal import console, moment, printable, table
     from pipeline.listen import status
     from pipeline.listen.costs import costs, line_of
@@ -107,7 +110,7 @@ def check(context: typer.Context, name: Name) -> None:
 
     Exit codes: 0 it answers, 1 it does not (the reason is printed), or no such source, 2 wrong settings or sources.yaml.
     """
-    settings = load_settings(context)
+    settings = settings_here(context)
     from pipeline.listen import status
 
     show_trial(settings, status.source_named(settings, name))
@@ -132,7 +135,7 @@ def resume(context: typer.Context, name: Name) -> None:
 
 
 def _pause(context: typer.Context, name: str, paused: bool) -> None:
-    settings = load_settings(context)
+    settings = settings_here(context)
     from pipeline.listen import status
 
     source = status.source_named(settings, name)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,11 +16,10 @@ from pipeline.errors import EarshotError, SettingsError
 
 if TYPE_CHECKING:
     from pipeline.config.settings import Settings
+    from pipeline.listen.adding import Added
     from pipeline.listen.sources_file import AnySource
 
 HERE = Path("sources.yaml")
-FREE = ("rss", "bluesky")
-"""Platforms that ask for no credential."""
 
 
 def add(
@@ -31,26 +34,71 @@ def add(
 
     Keys of the platform (docs/sources.md) are options, too: --url https://blog.example.com --every 5m; a list is a,b. Where
     --platform is named, nothing is asked. A credential is never written: name its variable (--token_env) or its file
-    (--token_file).
+    (--token_file). One that is pasted, where it is asked for, goes into a file that only you may read, in folder secrets
+    beside sources.yaml.
 
     It writes the file of setting sources, or sources.yaml in this folder.
 
-    Exit codes: 0 written, 1 it does not answer (the
-    reason is printed, nothing is written), 2 wrong settings, sources.yaml, platform or key.
+    Exit codes: 0 written, 1 it does not answer (the reason is printed, nothing is written), 2 wrong settings, sources.yaml,
+    platform or key, 130 stopped by Ctrl-C.
     """
     settings = load_settings(context)
-    from pipeline.listen.adding import added, write
+    from pipeline.listen.adding import added, check_place, write
 
     path = settings.sources or HERE
-    given = _options(context.args)
-    values = {"name": name, "platform": platform, **given} if platform else _asked(name, given)
-    new = added(path, {key: value for key, value in values.items() if value})
-    if not untried:
-        show_trial(settings.model_copy(update={"sources": path}), new.source)
-    write(path, new)
-    typer.echo(f"{path}: {new.source.name} is written. A listener that runs takes it within seconds")
+    given = _options(context.args) | ({"name": name} if name else {})
+    check_place(path)
+    try_it = _no_trial if untried else partial(show_trial, settings.model_copy(update={"sources": path}))
+    if platform:
+        new = added(path, {"name": name, "platform": platform, **given})
+        try_it(new.source)
+        write(path, new)
+    else:
+        new = _asked(path, given, try_it)
+    typer.echo(f"{path}: {new.source.name} is written. {_who_takes_it(new.source)}")
     if settings.sources is None:
         typer.echo(f"setting sources names no file: make run SOURCES={path}, or EARSHOT_SOURCES={path}")
+
+
+def settings_here(context: typer.Context) -> Settings:
+    """The settings; where they name no file of sources, with the one in this folder. Raises SettingsError."""
+    settings = load_settings(context)
+    is_here = settings.sources is None and HERE.exists()
+    return settings.model_copy(update={"sources": HERE}) if is_here else settings
+
+
+def _asked(path: Path, given: dict[str, str], try_it: Callable[[AnySource], None]) -> Added:
+    """Asks, tries, and asks again until it answers; writes it."""
+    from pipeline.cli.source_questions import Questions
+    from pipeline.listen.adding import added, write
+
+    questions = Questions(path, given, tried=try_it is not _no_trial)
+    try:
+        while True:
+            questions.ask()
+            try:
+                new = added(path, questions.values)
+                try_it(new.source)
+            except EarshotError as error:
+                if not sys.stdin.isatty():
+                    raise
+                typer.echo(f"{error}\nAgain: Enter takes what is in brackets; Ctrl-C ends it, and nothing is written", err=True)
+                continue
+            write(path, new)
+            questions.written()
+            return new
+    finally:
+        questions.forget()
+
+
+def _no_trial(_: AnySource) -> None:
+    """With --untried."""
+
+
+def _who_takes_it(source: AnySource) -> str:
+    if source.token_env:
+        return f"A listener that runs needs variable {source.token_env}, and a restart with it; a token_file needs none"
+    return "A listener that runs takes it within seconds"
 
 
 def show_trial(settings: Settings, source: AnySource) -> None:
@@ -83,31 +131,9 @@ def _options(arguments: list[str]) -> dict[str, str]:
     values, rest = dict[str, str](), list(arguments)
     while rest:
         key, equals, value = rest.pop(0).partition("=")
-        if not key.startswith("--") or (not equals and not rest):
-            raise SettingsError(f"{key if key.startswith('--') else 'options'}: write them as --url https://blog.example.com")
+        if not re.fullmatch(r"--[a-z][a-z_-]*", key):
+            raise SettingsError(f"{key!r} belongs to no option: write options as --url https://blog.example.com")
+        if not equals and (not rest or rest[0].startswith("--")):
+            raise SettingsError(f"{key}: it has no value: write it as {key} VALUE")
         values[key.removeprefix("--").replace("-", "_")] = value if equals else rest.pop(0)
     return values
-
-
-def _asked(name: str, given: dict[str, str]) -> dict[str, str]:
-    """What is missing, from who sits there."""
-    from pipeline.config.document import hint
-    from pipeline.listen.known_sources import MODELS, required
-
-    platform = ""
-    while platform not in MODELS:
-        if platform:
-            typer.echo(f"there is no {platform}{hint(platform, MODELS)}", err=True)
-        platform = _ask(f"Platform ({', '.join(MODELS)})").lower()
-    values = {"name": name or _ask("Name, as our-blog"), "platform": platform}
-    for key, said in required(platform).items():
-        values[key] = given.get(key) or _ask(f"{key}{f' ({said})' if said else ''}")
-    if platform not in FREE and not given.keys() & {"token_env", "token_file"}:
-        where = _ask("The credential's variable, as X_TOKEN, or its file, as secrets/x (blank: none)", "")
-        values["token_file" if "/" in where or Path(where).is_file() else "token_env"] = where
-    return {**values, **given}
-
-
-def _ask(question: str, default: str | None = None) -> str:
-    answer: str = typer.prompt(question, default, show_default=False)
-    return answer.strip()

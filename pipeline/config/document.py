@@ -99,6 +99,17 @@ def first_problem(error: ValidationError, model: type[BaseModel], values: object
     if first["type"] == "missing":  # a required key may be there, misspelt
         unknown = (each for each in errors if each["type"] == "extra_forbidden" and each["loc"][:-1] == first["loc"][:-1])
         first = next((each for each in unknown if _meant(str(each["loc"][-1]), known.at(each["loc"][:-1]))), first)
+    return _problem(first, known, values)
+
+
+def problem_of(key: str, error: ValidationError, model: type[BaseModel], values: object) -> Problem | None:
+    """The first problem of this key's value, wherever the key is; None: it is not among those that `model` refused."""
+    known = Known(model.model_json_schema())
+    of_key = (each for each in error.errors(include_url=False) if key in each["loc"] and each["type"] != "missing")
+    return next((_problem(each, known, values) for each in of_key), None)
+
+
+def _problem(first: ErrorDetails, known: Known, values: object) -> Problem:
     loc, kind = first["loc"], first["type"]
     if kind == "union_tag_not_found":
         name = first["ctx"]["discriminator"].strip("'")
@@ -118,7 +129,7 @@ def first_problem(error: ValidationError, model: type[BaseModel], values: object
 def _reason(error: ErrorDetails, form: Schema) -> str:
     """How the value should be written; `form` is the schema of its field."""
     kind, value = error["type"], error["input"]
-    if "as" in form and kind in (*_LISTS, *_MAPPINGS, "string_pattern_mismatch"):
+    if "as" in form and kind in (*_LISTS, *_MAPPINGS, "string_pattern_mismatch", "int_parsing", "int_type"):
         return f"write it as {form['as']}"
     if kind in _LISTS and isinstance(value, str) and form.get("items", {}).get("type") == "string":
         return f"it is a list, as [{value}]"

@@ -42,7 +42,8 @@ def variable(name: str, key: str, environ: Mapping[str, str]) -> str:
     """The value of a variable that a `key` of sources.yaml names. Raises NoCredentials where it has none."""
     token = environ.get(name, "").strip()
     if not token:
-        raise NoCredentials(f"{named(name, key)} is {'empty' if name in environ else 'not set'}")
+        wrong = "is empty" if name in environ else "is not set where Earshot runs"
+        raise NoCredentials(f"{named(name, key)} {wrong}")
     return token
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from importlib import import_module
-from typing import get_args
+from typing import cast, get_args
 
 from pydantic import BaseModel
 
@@ -35,9 +35,24 @@ def said_of(model: type[BaseModel]) -> dict[str, str]:
     return said
 
 
-def required(platform: str) -> dict[str, str]:
-    """The keys of the platform that have no default, without those of every source, each with what is said of it."""
+def asked_for(platform: str) -> dict[str, str]:
+    """The keys of the platform for which a person is asked, without those of every source, each with how it is written, or
+    else what is said of it."""
     model = MODELS[platform]
-    said = said_of(model)
-    fields = model.model_fields.items()
-    return {key: said.get(key, "") for key, field in fields if field.is_required() and key not in ("name", "platform")}
+    said, forms = said_of(model), model.model_json_schema()["properties"]
+    keys = [key for key, field in model.model_fields.items() if field.is_required()] + [*model.wanted]
+    return {
+        key: str(forms[key].get("as", "")) or said.get(key, "").rstrip(".")
+        for key in keys if key not in ("name", "platform")
+    }  # fmt: skip
+
+
+def called() -> dict[str, str]:
+    """The platform of each name that people give to one."""
+    fields = {platform: model.model_fields["platform"].json_schema_extra for platform, model in MODELS.items()}
+    others = {
+        str(other): platform
+        for platform, extra in fields.items() if isinstance(extra, dict)
+        for other in cast(list[str], extra.get("called", []))
+    }  # fmt: skip
+    return {platform: platform for platform in MODELS} | others

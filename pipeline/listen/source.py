@@ -45,6 +45,8 @@ class Source(StrictModel):
 
     is_key_file: ClassVar[bool] = False
     """Whether the credential is the content of a file of several lines, as a private key."""
+    wanted: ClassVar[tuple[str, ...]] = ()
+    """Keys for which a person is asked, though each has a default: without all of them there is nothing to hear."""
     name: Name
     """Of the source; one of its own. Under another name it begins anew."""
     every: Duration = Field(timedelta(minutes=1), json_schema_extra=also(*EVERY))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from pipeline.config.fields import check_reachable
 
@@ -41,6 +41,25 @@ def _account(account: str) -> str:
     return account
 
 
+def pasted(pattern: str) -> BeforeValidator:
+    """An id as people paste it: inside of a link or of a longer name, which `pattern` takes it out of; with blanks around it;
+    a number without quotes. Anything else stays as it is, for the checks behind."""
+
+    def taken(value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, (str, int)):
+            return value
+        text = str(value).strip()
+        found = re.fullmatch(pattern, text, re.IGNORECASE)
+        return found[1] if found else text
+
+    return BeforeValidator(taken)
+
+
+def linked(site: str, path: str) -> BeforeValidator:
+    """The same, of links to pages of a site whose path is `path`."""
+    return pasted(rf"(?:(?:https?://)?(?:[\w-]+\.)*{site})?/?{path}(?:[/?&#].*)?")
+
+
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 Url = Annotated[str, AfterValidator(_url(("https", "http")))]
 Site = Annotated[str, AfterValidator(_url(("https", "http"), query=False))]
@@ -57,11 +76,15 @@ Variable = Annotated[
 ]
 Subreddit = Annotated[
     str,
+    linked(r"reddit\.com", r"r/(\w+)"),
     StringConstraints(pattern=r"^[A-Za-z0-9_]{2,21}$"),
     Field(json_schema_extra={"as": "coffee, without r/ and without the URL"}),
 ]
 RedditName = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,30}$"), Field(json_schema_extra={"as": "otto, without u/"})
+    str,
+    linked(r"reddit\.com", r"u(?:ser)?/([\w-]+)"),
+    StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,30}$"),
+    Field(json_schema_extra={"as": "otto, without u/"}),
 ]
 AppId = Annotated[
     str,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -64,6 +64,7 @@ class Twitter(Source):
 
 
 class Reddit(Source):
+    wanted: ClassVar[tuple[str, ...]] = ("subreddits", "query")
     platform: Literal["reddit"]
     subreddits: tuple[Subreddit, ...] = ()
     """Without r/."""

@@ -9,10 +9,11 @@ from pydantic import Field, StringConstraints
 
 from pipeline.config.fields import Duration
 from pipeline.listen.source import EVERY, Source, also, called
-from pipeline.listen.source_fields import Url
+from pipeline.listen.source_fields import Url, linked
 
 GraphId = Annotated[
     str,
+    linked(r"facebook\.com", r"profile\.php\?id=(\d+)"),
     StringConstraints(pattern=r"^[0-9]{1,30}$"),
     Field(json_schema_extra={"as": 'its number in quotes, as "20531316728", and not its name or URL'}),
 ]

@@ -9,20 +9,25 @@ from pydantic import Field, StringConstraints
 
 from pipeline.config.fields import Duration
 from pipeline.listen.source import EVERY, Source, also, called
-from pipeline.listen.source_fields import Url
+from pipeline.listen.source_fields import Url, linked, pasted
 
 PackageName = Annotated[
     str,
+    linked(r"play\.google\.com", r"store/apps/details\?(?:.*&)?id=([\w.]+)"),
     StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+$", max_length=200),
     Field(json_schema_extra={"as": "the app's package, as com.example.app"}),
 ]
 AppleId = Annotated[
     str,
+    linked(r"apple\.com", r"(?:.*/)?id(\d+)"),
     StringConstraints(pattern=r"^[0-9]{1,20}$"),
     Field(json_schema_extra={"as": 'the app\'s Apple ID, a number in quotes, as "1234567890"'}),
 ]
 KeyId = Annotated[
-    str, StringConstraints(pattern=r"^[A-Z0-9]{1,20}$"), Field(json_schema_extra={"as": "the key's ID, as 2X9R4HXF34"})
+    str,
+    pasted(r"(?:.*/)?AuthKey_(\w+)\.p8"),
+    StringConstraints(pattern=r"^[A-Z0-9]{1,20}$"),
+    Field(json_schema_extra={"as": "the key's ID, as 2X9R4HXF34"}),
 ]
 Issuer = Annotated[
     str,

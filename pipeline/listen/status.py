@@ -54,7 +54,7 @@ FRESH, NO_LISTENER = timedelta(minutes=1), "no listener"
 def sources_of(settings: Settings) -> Sources:
     """The file of the settings. Raises SettingsError without one."""
     if settings.sources is None:
-        raise SettingsError("setting sources names no file (docs/sources.md)")
+        raise SettingsError("setting sources names no file: set EARSHOT_SOURCES (docs/sources.md)")
     return load_sources(settings.sources)
 
 
@@ -119,7 +119,8 @@ def _standing(source: AnySource, last: JsonObject, now: datetime) -> Standing:
     if now - last["written_at"] > FRESH:
         why = f"{last['listener']} wrote at {last['written_at']:%Y-%m-%d %H:%M:%S} for the last time: {last['state']}"
         return Standing(source.name, source.platform, NO_LISTENER, why, last)
-    until = f"; until {last['until']:%Y-%m-%d %H:%M:%S}" if last["state"] == "waiting" and last["until"] else ""
+    when = {"waiting": "until", "failing": "again at", "no credentials": "again at"}.get(last["state"], "")
+    until = f"; {when} {last['until']:%Y-%m-%d %H:%M:%S}" if when and last["until"] else ""
     return Standing(source.name, source.platform, last["state"], last["reason"] + until, last)
 
 

@@ -28,7 +28,7 @@ def test_credentials(tmp_path: Path) -> None:
     blog = source(f"{RSS}, token_env: BLOG_TOKEN")
     assert token_of(blog, {"BLOG_TOKEN": " s3cret\n"}, OTHER).get_secret_value() == "s3cret"
     assert "s3cret" not in repr(token_of(blog, {"BLOG_TOKEN": "s3cret"}, OTHER))
-    with pytest.raises(NoCredentials, match="variable BLOG_TOKEN is not set"):
+    with pytest.raises(NoCredentials, match="variable BLOG_TOKEN is not set where Earshot runs"):
         token_of(blog, {}, OTHER)
     path = tmp_path / "token"
     blog = source(f"{RSS}, token_file: {path}")
@@ -78,7 +78,9 @@ def test_a_variable_is_checked_as_a_file_is() -> None:
 
 
 def test_a_token_in_place_of_the_variables_name_is_in_no_error() -> None:
-    assert refused(f"{RSS}, token_env: f00dcafef00dcafe", {}) == "the variable that token_env names is not set"
+    assert (
+        refused(f"{RSS}, token_env: f00dcafef00dcafe", {}) == "the variable that token_env names is not set where Earshot runs"
+    )
 
 
 def test_a_password_may_hold_spaces_and_quotes_and_a_mark_of_an_editor_does_no_harm(tmp_path: Path) -> None:

@@ -142,8 +142,8 @@ OF_MAIL = "platform: email, host: imap.example.com, user: ada@example.com"
         ("platform: IMAP, host: a.example", ", not 'IMAP', did you mean 'email'?"),
         ("platform: twitter, query: ''", "query: it is blank"),
         ("platform: twitter, account: acme", "account: unknown key, did you mean 'query'?"),
-        (f"{OF_REDDIT}, subreddits: [r/coffee]", "subreddits.0: write it as coffee, without r/ and without the URL"),
-        (f"{OF_REDDIT}, subreddits: [coffee], contact: u/otto", "contact: write it as otto, without u/"),
+        (f"{OF_REDDIT}, subreddits: [r/coffee!]", "subreddits.0: write it as coffee, without r/ and without the URL"),
+        (f"{OF_REDDIT}, subreddits: [coffee], contact: u/o t", "contact: write it as otto, without u/"),
         (f"{OF_REDDIT}, subreddits: [coffee], client_secret: x", "client_secret: unknown key, did you mean 'token_env'?"),
         ("platform: mastodon, server: 'https://a.example/@otto'", "server: it is that of the server alone: https://a.example"),
         ("platform: mastodon, instance: 'https://a.example'", "instance: unknown key, did you mean 'server'?"),
@@ -164,6 +164,8 @@ OF_MAIL = "platform: email, host: imap.example.com, user: ada@example.com"
         ("platform: playstore, package: a.b", "did you mean 'google_play'?"),
         ("platform: google_play, package: kettle", "package: write it as the app's package, as com.example.app"),
         ("platform: app_store, app: kettle, key_id: A", "app: write it as the app's Apple ID"),
+        ("platform: vk, group: 'https://vk.com/acme'", "group: write it as its number, as 1234 of club1234"),
+        ("platform: linkedin, page: acme", "page: write it as its number, as 1234 of linkedin.com/company/1234/admin"),
         (f"{OF_MAIL}, oauth: {{url: 'https://a.example', client_id: a, client_secret_env: s-3}}", "oauth.client_secret_env: "),
     ],
 )
@@ -171,6 +173,30 @@ def test_a_mistake_says_what_to_write(keys: str, line: str) -> None:
     with pytest.raises(SettingsError) as error:
         parsed(f"sources: [{{name: a, {keys}}}]")
     assert line in str(error.value) and "\n" not in str(error.value) and "pattern" not in str(error.value)
+
+
+CHANNEL = "UCabcdefghijklmnopqrstuv"
+
+
+@pytest.mark.parametrize(
+    ("keys", "key", "value"),
+    [
+        (f"platform: youtube, channel: ' https://www.youtube.com/channel/{CHANNEL}/videos?x=1 '", "channel", CHANNEL),
+        ("platform: vk, group: 'https://vk.com/club1234'", "group", 1234),
+        ("platform: vk, group: public1234", "group", 1234),
+        ("platform: vk, group: -1234", "group", 1234),
+        ("platform: linkedin, page: 'https://www.linkedin.com/company/1234/admin/'", "page", 1234),
+        ("platform: facebook, page: 20531316728", "page", "20531316728"),
+        ("platform: facebook, page: 'facebook.com/profile.php?id=77'", "page", "77"),
+        ("platform: google_play, package: 'https://play.google.com/store/apps/details?hl=de&id=a.b_c&x'", "package", "a.b_c"),
+        ("platform: app_store, app: 'https://apps.apple.com/us/app/a-b/id12?l=de', key_id: AuthKey_A1.p8", "app", "12"),
+        ("platform: app_store, app: 12, key_id: keys/AuthKey_A1.p8", "key_id", "A1"),
+        (f"{OF_REDDIT}, subreddits: [r/a1, /r/b2/new, 'https://old.reddit.com/r/c3']", "subreddits", ("a1", "b2", "c3")),
+        (f"{OF_REDDIT}, query: a, contact: 'https://www.reddit.com/user/otto/'", "contact", "otto"),
+    ],
+)
+def test_an_id_may_be_pasted_as_a_link(keys: str, key: str, value: object) -> None:
+    assert getattr(parsed(f"sources: [{{name: a, {keys}}}]").sources[0], key) == value
 
 
 @pytest.mark.parametrize(

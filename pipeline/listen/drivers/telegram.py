@@ -79,7 +79,8 @@ class TelegramDriver:
         if hook.get("url"):
             raise Failed(_WEBHOOK)
         groups = "all messages" if bot.get("can_read_all_group_messages") else "only commands and answers to it (privacy mode)"
-        return f"bot {self._bot}: {hook.get('pending_update_count', 0)} updates wait; of groups it sees {groups}"
+        waiting = f"{hook.get('pending_update_count', 0)} updates wait, which a listener alone takes"
+        return f"bot {self._bot}: {waiting}; of groups it sees {groups}"
 
     async def close(self) -> None:
         """Nothing is open."""
