@@ -128,7 +128,7 @@ class Runner:
         except SourceError as error:
             return error
         except GivenUp:
-            return Failed("Kafka was away for so long that another listener may run this source")
+            return Failed("Kafka or this listener was away for so long that another one may run this source")
         except Exception as error:  # of one source: the others go on
             log.exception("source %s", self._source.name)
             return Failed(f"unexpected {type(error).__name__}, see the log")
