@@ -91,8 +91,8 @@ class Tables:
         self._cursors: dict[str, Record] = {}
         self._health: dict[str, Health] = {}
         self._gaps: list[tuple[object, ...]] = []
-        self._ahead: set[str] = set()
-        """Sources of which there are rows of a clock that was ahead."""
+        self._ahead: dict[str, datetime] = {}
+        """Sources of which there are rows of a clock that was ahead: when later ones were written."""
         self._tries = 0
         self._versions: dict[str, int] = {}
         self._failed: ClickHouseError | UnreachableError | None = None
@@ -112,7 +112,7 @@ class Tables:
         """How a source is."""
         seen, name = self.seen.get(health.source, UNSEEN), health.source
         if seen.written_at is not None and seen.written_at - health.written_at > SKEW:
-            self._ahead.add(name)
+            self._ahead[name] = health.written_at
         self._health[name] = health
         self.seen[name] = Seen(health.last_contact, health.last_event, health.platform, health.state, health.written_at)
 
@@ -193,7 +193,7 @@ class Tables:
         cursors, self._cursors = self._cursors, {}
         health, self._health = self._health, {}
         gaps, self._gaps = self._gaps, []
-        ahead, self._ahead = self._ahead, set()
+        ahead, self._ahead = self._ahead, {}
         now = datetime.now(UTC)
         copies = [(name, _version(each), each.dump().decode(), now) for name, each in cursors.items()]
         try:
@@ -201,13 +201,13 @@ class Tables:
             gaps = []
             self._insert("source_cursors", CURSOR_COLUMNS, copies)
             if ahead:
-                latest = max(health[name].written_at for name in ahead) + SKEW
+                latest = max(ahead.values()) + SKEW
                 self._connected().command(_AHEAD, {"names": [*ahead], "latest": f"{latest:%Y-%m-%d %H:%M:%S}"})
             self._insert("source_health", Health._fields, [*health.values()])
         except (ClickHouseError, UnreachableError):
             self._client = None
             self._cursors, self._health, self._gaps = cursors | self._cursors, health | self._health, gaps + self._gaps
-            self._ahead |= ahead
+            self._ahead = ahead | self._ahead
             raise
 
     def _insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
