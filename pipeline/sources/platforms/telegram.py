@@ -126,7 +126,8 @@ def _place(kind: str, ident: str, message: JsonObject, origin: Origin) -> JsonOb
     is_comment = bool(answered.get("is_automatic_forward") and post)
     if "forum_topic_created" in answered:  # each message of a topic answers its beginning
         above = None
-    thread = f"{_chat(chat, origin)}:t:{message['message_thread_id']}" if id_of(message.get("message_thread_id")) else None
+    topic = _number(message.get("message_thread_id"))
+    thread = f"{_chat(chat, origin)}:t:{topic}" if topic else None
     place = {"in_reply_to": post if is_comment else above, "conversation_id": thread or _chat(chat, origin)}
     if chat.get("type") not in (*_OPEN, "group"):
         return {"kind": "message", **place}
@@ -138,7 +139,7 @@ def _place(kind: str, ident: str, message: JsonObject, origin: Origin) -> JsonOb
 def _reactions(body: JsonObject, origin: Origin) -> Iterator[Observation | LeftOut]:
     target, at = _id(body, body.get("message_id"), origin), time_of_seconds(body.get("date"))
     who = object_of(body.get("user")) or object_of(body.get("actor_chat"))
-    number = id_of(who.get("id"))
+    number = _number(who.get("id"))
     if target is None or at is None or number is None:
         yield LeftOut("reaction without a place")
         return
@@ -178,29 +179,35 @@ def _forwarded(message: JsonObject) -> str | None:
 
 
 def _chat(chat: JsonObject, origin: Origin) -> str | None:
-    number = id_of(chat.get("id"))
-    if number is None or len(number) > 30:
+    number = _number(chat.get("id"))
+    if number is None:
         return None
     return number if chat.get("type") in _OPEN or not origin.host else f"{origin.host}:{number}"
 
 
 def _id(message: JsonObject, number: object, origin: Origin) -> str | None:
-    chat, own = _chat(object_of(message.get("chat")), origin), id_of(number)
-    if chat is None or own is None or len(own) > 30:
+    chat, own = _chat(object_of(message.get("chat")), origin), _number(number)
+    if chat is None or own is None:
         return None
     business = text_of(message.get("business_connection_id"))
     return f"{business[:100]}:{chat}:{own}" if business else f"{chat}:{own}"
 
 
+def _number(value: object) -> str | None:
+    """Of a message, a chat or an account."""
+    number = id_of(value)
+    return number if number and len(number) <= 30 else None
+
+
 def _author(message: JsonObject, origin: Origin) -> tuple[JsonObject, bool]:
     """The author, and whether it is one of one's own accounts."""
     if sender := object_of(message.get("sender_chat")):
-        number, name, kind = id_of(sender.get("id")), name_of(sender.get("title")), "organisation"
+        number, name, kind = _number(sender.get("id")), name_of(sender.get("title")), "organisation"
         kind = "organisation" if sender.get("type") == "channel" else ""
     else:
         sender = object_of(message.get("from"))
         parts = [text for each in ("first_name", "last_name") if (text := text_of(sender.get(each)))]
-        number, name, kind = id_of(sender.get("id")), name_of(" ".join(parts)), "bot" if sender.get("is_bot") else ""
+        number, name, kind = _number(sender.get("id")), name_of(" ".join(parts)), "bot" if sender.get("is_bot") else ""
     handle = name_of(sender.get("username"))
     author = event(id=number, handle=handle, name=name, kind=kind or None)
     return author, origin.owns((number,), (handle,)) or bool(origin.host and number == origin.host)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.sources.platforms.observation import LeftOut, Observation, Origin
 from schemas.untyped import JsonObject
+from tests.support.mapped import Mapped, Seen
 
 OURS = Origin("", frozenset({"100", "77"}))
 INES, US = {"id": "7001", "name": "Ines Melt"}, {"id": "100", "name": "Acme Kettles"}
@@ -66,7 +67,7 @@ FEED: JsonObject = {
     "paging": {"cursors": {"before": "b", "after": "a"}},
 }  # fmt: skip
 
-OF_FEED = [
+OF_FEED: Seen = [
     Observation(
         PUBLIC | {
             "id": "100_21", "kind": "post", "direction": "outbound", "created_at": "2026-03-01T10:00:00Z", "author": US,
@@ -129,7 +130,7 @@ COMMENTS: JsonObject = {
     "summary": {"order": "chronological", "total_count": 4},
 }  # fmt: skip
 
-OF_COMMENTS = [
+OF_COMMENTS: Seen = [
     Observation(
         PUBLIC | {
             "id": "21_41", "kind": "comment", "created_at": "2026-03-01T12:00:00Z", "text": "Hot!", "in_reply_to": "100_21",
@@ -179,7 +180,7 @@ CONVERSATIONS: JsonObject = {
 }  # fmt: skip
 PRIVATE = {"platform": "facebook", "visibility": "private", "kind": "message", "conversation_id": "t_51"}
 
-OF_CONVERSATIONS = [
+OF_CONVERSATIONS: Seen = [
     Observation(
         PRIVATE | {
             "id": "m_b", "direction": "outbound", "created_at": "2026-03-02T10:00:00Z", "author": US,
@@ -194,3 +195,24 @@ OF_CONVERSATIONS = [
     LeftOut("message without an id or a time"),
     LeftOut("conversation"),
 ]  # fmt: skip
+
+
+MAPPED = Mapped(
+    "facebook",
+    {
+        "feed": (FEED, OF_FEED),
+        "comments": (COMMENTS, OF_COMMENTS),
+        "conversations": (CONVERSATIONS, OF_CONVERSATIONS),
+    },
+    [None, 17, "<html>", {}, {"data": [{"x": 1}]}, [1], {"error": {"message": "No", "code": 190}}, {"x": {"id": "y"}}],
+    origin=OURS,
+    folder="facebook_graph",
+    recorded={
+        "comments_p1.json": {"comment": 6, "reply": 4},
+        "comments_p2.json": {"comment": 4, "reply": 1},
+        "feeds_default_fields_p1.json": {"post": 5},
+        "feeds_default_fields_p2.json": {"post": 5},
+        "messages_info.json": {"message": 2},
+        "multi_posts_data.json": {"post": 2, "comment": 16},
+    },
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.sources.platforms.observation import LeftOut, Observation, Origin
 from schemas.untyped import JsonObject
+from tests.support.mapped import Mapped, Seen
 
 OURS = Origin("", frozenset({"200", "acme_kettles"}))
 PUBLIC = {"platform": "instagram", "visibility": "public", "direction": "inbound"}
@@ -35,7 +36,7 @@ MEDIA: JsonObject = {
     ]
 }  # fmt: skip
 
-OF_MEDIA = [
+OF_MEDIA: Seen = [
     Observation(
         PUBLIC | {
             "id": "3001", "kind": "post", "direction": "outbound", "created_at": "2026-03-01T10:00:00Z",
@@ -87,7 +88,7 @@ HASHTAG: JsonObject = {
     ]
 }  # fmt: skip
 
-OF_HASHTAG = [
+OF_HASHTAG: Seen = [
     Observation(
         PUBLIC | {
             "id": "3011", "kind": "post", "created_at": "2019-08-06T14:10:51.074Z", "text": "#kettle", "hashtags": ["kettle"],
@@ -122,7 +123,7 @@ CONVERSATIONS: JsonObject = {
 }  # fmt: skip
 PRIVATE = {"platform": "instagram", "visibility": "private", "kind": "message", "conversation_id": "aWdf"}
 
-OF_CONVERSATIONS = [
+OF_CONVERSATIONS: Seen = [
     Observation(
         PRIVATE | {
             "id": "aWdB", "direction": "outbound", "created_at": "2026-03-02T10:00:00Z", "text": "Sent anew",
@@ -138,3 +139,21 @@ OF_CONVERSATIONS = [
     LeftOut("message without an id or a time"),
     LeftOut("conversation"),
 ]  # fmt: skip
+
+
+MAPPED = Mapped(
+    "instagram",
+    {
+        "media": (MEDIA, OF_MEDIA),
+        "hashtag": (HASHTAG, OF_HASHTAG),
+        "conversations": (CONVERSATIONS, OF_CONVERSATIONS),
+    },
+    [None, 17, "<html>", {}, {"data": [{"x": 1}]}, [1], {"error": {"message": "No", "code": 190}}, {"x": {"id": "y"}}],
+    origin=OURS,
+    folder="instagram",
+    recorded={
+        "ig_comments_p1.json": {"comment": 2},
+        "ig_hashtag_top_medias_p1.json": {"post": 25},
+        "ig_hashtag_top_medias_p2.json": {"post": 25},
+    },
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.sources.platforms.observation import LeftOut, Observation, Origin
 from schemas.untyped import JsonObject
+from tests.support.mapped import Mapped, Seen
 
 OURS = Origin("12", frozenset({"person:otto"}))
 AT = 1_772_359_200_000  # 2026-03-01T10:00:00Z
@@ -58,7 +59,7 @@ ELEMENTS: JsonObject = {
 }  # fmt: skip
 FIXED = {"platform": "linkedin", "direction": "inbound", "visibility": "public"}
 VERA = {"id": "person:vera"}
-OF_ELEMENTS = [
+OF_ELEMENTS: Seen = [
     Observation(
         FIXED | {
             "id": POST, "kind": "post", "direction": "outbound", "created_at": "2026-03-01T09:00:00Z", "text": "Our new kettle",
@@ -127,7 +128,7 @@ WEBHOOK: JsonObject = {
         notice("SHARE", 4, generatedActivity="share 4", decoratedSourcePost={"text": "Old"}, sourcePost="urn:li:share:9"),
     ],
 }  # fmt: skip
-OF_WEBHOOK = [
+OF_WEBHOOK: Seen = [
     Observation(
         FIXED | {
             "id": "urn:li:comment:17", "kind": "comment", "direction": "outbound", "created_at": "2026-03-01T10:01:00Z",
@@ -141,7 +142,7 @@ OF_WEBHOOK = [
 ]  # fmt: skip
 
 SINGLE: JsonObject = notice("COMMENT", 1, sourcePost=None, decoratedGeneratedActivity=comment(1))
-OF_SINGLE = [
+OF_SINGLE: Seen = [
     Observation(
         FIXED | {
             "id": f"urn:li:comment:{number(1)}", "kind": "comment", "created_at": "2026-03-01T10:01:00Z", "author": VERA,
@@ -149,3 +150,18 @@ OF_SINGLE = [
         }
     )
 ]  # fmt: skip
+
+
+MAPPED = Mapped(
+    "linkedin",
+    {
+        "elements": (ELEMENTS, OF_ELEMENTS),
+        "webhook": (WEBHOOK, OF_WEBHOOK),
+        "single": (SINGLE, OF_SINGLE),
+        "none": ({"elements": [], "paging": {}}, []),
+        "an empty list": ([], []),
+    },
+    [None, "<html>502</html>", 17, {}, [1, {}], {"elements": 1}, {"elements": [{"id": 1}]}, {"status": 403, "code": "NO"}],
+    origin=OURS,
+    longest=60,
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.sources.platforms.observation import LeftOut, Observation, Origin
 from schemas.untyped import JsonObject
+from tests.support.mapped import Mapped, Seen
 
 OURS = Origin("5550", frozenset({"acme_care"}))
 AT = 1_772_359_200  # 2026-03-01T10:00:00Z
@@ -60,7 +61,7 @@ UPDATES: JsonObject = {
 FIXED = {"platform": "telegram", "direction": "inbound", "created_at": "2026-03-01T10:00:00Z"}
 BY_VERA = {"id": "7", "handle": "vera", "name": "Vera Steam"}
 BY_NEWS = {"id": "-1001", "handle": "acme_news", "name": "Acme News", "kind": "organisation"}
-OF_UPDATES = [
+OF_UPDATES: Seen = [
     Observation(
         FIXED | {
             "id": "-1001:10", "kind": "post", "visibility": "public", "author": BY_NEWS, "text": _TEXT, "mentions": ["acme"],
@@ -130,7 +131,7 @@ BUSINESS: JsonObject = {
     ],
 }  # fmt: skip
 _IN_PRIVATE = FIXED | {"kind": "message", "visibility": "private", "conversation_id": "5550:7"}
-OF_BUSINESS = [
+OF_BUSINESS: Seen = [
     Observation(_IN_PRIVATE | {"id": "bc:5550:7:40", "author": BY_VERA, "text": "Where is my kettle?"}),
     Observation(
         _IN_PRIVATE | {
@@ -173,7 +174,7 @@ EXPORT: JsonObject = {
         {"id": 13, "type": "message", "date_unixtime": "soon", "text": ""},
     ],
 }  # fmt: skip
-OF_EXPORT = [
+OF_EXPORT: Seen = [
     Observation(
         FIXED | {
             "id": "-1001:10", "kind": "post", "visibility": "public", "text": "A #kettle here@vera", "hashtags": ["kettle"],
@@ -192,3 +193,17 @@ OF_EXPORT = [
     LeftOut("service message"),
     LeftOut("message without a time"),
 ]  # fmt: skip
+
+
+MAPPED = Mapped(
+    "telegram",
+    {
+        "updates": (UPDATES, OF_UPDATES),
+        "business": (BUSINESS, OF_BUSINESS),
+        "export": (EXPORT, OF_EXPORT),
+    },
+    [None, "<html>502</html>", 17, {}, [1], [{}], {"ok": False, "error_code": 409}],
+    origin=OURS,
+    folder="telegram",
+    recorded={"1001003313758_messages.json": {"post": 672}, "result.json": {"post": 6}},
+)

@@ -22,13 +22,13 @@ from tests.sources.platforms import linkedin_payloads as linkedin
 from tests.sources.platforms import telegram_payloads as telegram
 from tests.sources.platforms import vk_payloads as vk
 from tests.sources.platforms import youtube_payloads as youtube
+from tests.sources.platforms.app_store_payloads import review as store_review
 from tests.sources.platforms.discourse_payloads import post
 from tests.sources.platforms.facebook_payloads import post as graph_post
+from tests.sources.platforms.freshdesk_payloads import ticket as desk_ticket
+from tests.sources.platforms.google_play_payloads import said
 from tests.sources.platforms.instagram_payloads import MEDIA
 from tests.sources.platforms.reddit_payloads import comment, page
-from tests.sources.platforms.test_app_store import review as store_review
-from tests.sources.platforms.test_freshdesk import ticket as desk_ticket
-from tests.sources.platforms.test_google_play import said
 from tests.support.mails import HEAD, OWN, seen
 
 ENDLESS = f"&#{'1' * 5_000};"

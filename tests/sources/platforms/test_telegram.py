@@ -1,45 +1,11 @@
-"""Telegram's mapper: three payloads with all their events, payloads that are none, recorded ones."""
+"""Telegram's payloads in each form, and the ids that they share."""
 
 from __future__ import annotations
 
-import orjson
-import pytest
+from pipeline.sources.platforms.observation import Observation
+from tests.sources.platforms.telegram_payloads import CHANNEL, EXPORT, MAPPED, OF_EXPORT, message, post, update
 
-from pipeline.sources.platforms.observation import LeftOut, Observation, Origin, Unreadable
-from pipeline.sources.platforms.telegram import observe
-from tests.sources.platforms.telegram_payloads import (
-    BUSINESS,
-    CHANNEL,
-    EXPORT,
-    OF_BUSINESS,
-    OF_EXPORT,
-    OF_UPDATES,
-    OURS,
-    UPDATES,
-    message,
-    post,
-    update,
-)
-from tests.support.garbled import garbled
-from tests.support.platform_events import RECORDED, check, needs_recorded, table
-
-
-def seen(payload: object, origin: Origin = OURS) -> list[Observation | LeftOut]:
-    """All that is observed, without the originals."""
-    found = list(observe(payload, origin))
-    return [each._replace(original=None) if isinstance(each, Observation) else each for each in found]
-
-
-@pytest.mark.parametrize(
-    ("payload", "observed"),
-    [(UPDATES, OF_UPDATES), (BUSINESS, OF_BUSINESS), (EXPORT, OF_EXPORT)],
-    ids=["updates", "business", "export"],
-)
-def test_a_payload_is_these_events(payload: object, observed: list[Observation | LeftOut]) -> None:
-    assert seen(payload) == observed
-    for each in observed:
-        if isinstance(each, Observation):
-            check("telegram", each)
+seen = MAPPED.seen
 
 
 def test_updates_come_in_each_form() -> None:
@@ -67,35 +33,3 @@ def test_a_topic_and_a_small_group_are_private_conversations() -> None:
     assert found.event["conversation_id"] == "-1003:t:5" and "in_reply_to" not in found.event
     (small,) = seen(update(1, message=message(6, {"id": -44, "type": "group", "title": "Few"})))
     assert isinstance(small, Observation) and small.event["id"] == "5550:-44:6"
-
-
-@pytest.mark.parametrize("payload", [None, "<html>502</html>", 17, {}, [1], [{}], {"ok": False, "error_code": 409}])
-def test_a_payload_of_another_shape_is_unreadable(payload: object) -> None:
-    with pytest.raises(Unreadable):
-        seen(payload)
-
-
-@pytest.mark.parametrize("payload", [UPDATES, BUSINESS, EXPORT], ids=["updates", "business", "export"])
-def test_whatever_is_broken_in_a_payload_raises_nothing_else(payload: object) -> None:
-    for broken in garbled(payload, 300):
-        try:
-            found = seen(broken)
-        except Unreadable:
-            continue
-        for each in found:
-            assert len(each.kind) < 40 if isinstance(each, LeftOut) else orjson.dumps(each.event)
-
-
-EXPECTED = {"1001003313758_messages.json": {"post": 672}, "result.json": {"post": 6}}
-
-
-@needs_recorded
-def test_recorded_payloads_are_so_many_events() -> None:
-    found = {}
-    for path in sorted((RECORDED / "platforms/telegram").glob("*.json")):
-        observed = list(observe(orjson.loads(path.read_bytes()), Origin()))
-        found[path.name] = dict(table(observed))
-        for each in observed:
-            if isinstance(each, Observation):
-                check("telegram", each)
-    assert found == EXPECTED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.sources.platforms.observation import LeftOut, Observation, Origin
 from schemas.untyped import JsonObject
+from tests.support.mapped import Mapped, Seen
 
 OURS = Origin("1234", frozenset({"acme_care"}))
 AT = 1_772_359_200  # 2026-03-01T10:00:00Z
@@ -51,7 +52,7 @@ EVENTS: JsonObject = {
 FIXED = {"platform": "vk", "direction": "inbound", "visibility": "public", "created_at": "2026-03-01T10:00:00Z"}
 SEVEN, WE = {"id": "7"}, {"id": "-1234", "kind": "organisation"}
 BY_ID = frozenset({"author"})
-OF_EVENTS = [
+OF_EVENTS: Seen = [
     Observation(
         FIXED | {
             "id": "wall-1234_6", "kind": "post", "author": SEVEN, "mentions": ["id9", "acme_care"], "hashtags": ["kettle"],
@@ -141,7 +142,7 @@ WALL: JsonObject = {
         **PEOPLE,
     }
 }  # fmt: skip
-OF_WALL = [
+OF_WALL: Seen = [
     Observation(
         FIXED | {
             "id": "wall-1234_20", "kind": "post", "author": VERA, "text": "A kettle", "conversation_id": "wall-1234_20",
@@ -188,7 +189,7 @@ COMMENTS: JsonObject = {
         **PEOPLE,
     }
 }  # fmt: skip
-OF_COMMENTS = [
+OF_COMMENTS: Seen = [
     Observation(
         FIXED | {
             "id": "wall-1234_20_r30", "kind": "comment", "author": VERA, "text": "Vera, no|one\nleaks", "mentions": ["id7"],
@@ -205,3 +206,81 @@ OF_COMMENTS = [
     Observation({"platform": "vk", "id": "wall-1234_20_r32", "created_at": "2026-03-01T10:00:00Z"}, deleted=True),
     LeftOut("comment without a time"),
 ]  # fmt: skip
+
+
+MAPPED = Mapped(
+    "vk",
+    {
+        "events": (EVENTS, OF_EVENTS),
+        "wall": (WALL, OF_WALL),
+        "comments": (COMMENTS, OF_COMMENTS),
+    },
+    [
+        None,
+        "<html>502</html>",
+        17,
+        {},
+        [1, {}],
+        {"response": 1},
+        {"failed": 2},
+        {"error": {"error_code": 5}},
+        {"response": {"items": [{"tea": 1}]}},
+    ],
+    origin=OURS,
+    folder="vk",
+    recorded={
+        "ArticleAttachement.json": {"post": 1},
+        "DonutSubscriptionPriceChanged.json": {"-donut_subscription_price_changed": 1},
+        "DonutSubscriptionProlonged.json": {"-donut_subscription_prolonged": 1},
+        "Get.json": {"post": 1, "-wall_photo": 1},
+        "GetById_Multiple_NormalCase_Messages.json": {"message": 3},
+        "GetById_NormalCase_Message.json": {"message": 1},
+        "GetById_ReturnWallRecords.json": {"post": 1},
+        "GetComments.json": {"post": 1},
+        "GetComments802.json": {"comment": 2, "delete": 1},
+        "GetComments_ReturnLikesAndAttachments.json": {"-comment without a place": 2},
+        "GetConversations.json": {"message": 1},
+        "GetConversationsById.json": {"-conversation without a message": 1},
+        "GetConversations_Attachment_wall.json": {"message": 1},
+        "GetConversations_Group_PhotoField.json": {"message": 1},
+        "GetDialogs_NormalCase_Messages.json": {"message": 19, "-service message": 1},
+        "GetHistoryAttachments.json": {"-attachment": 2},
+        "GetHistory_ContainsRepost_Error46.json": {"message": 1},
+        "GetHistory_ContainsSticker_Error47.json": {"message": 1},
+        "GetHistory_NormalCaseAllFields_Messages.json": {"message": 1},
+        "GetRecommended.json": {"post": 1},
+        "Get_Document_NormalCase.json": {"post": 1},
+        "Get_ExtendedVersion_GenerateOutParametersCorrectly.json": {"post": 1, "repost": 1},
+        "Get_WithPoll_NormalCase.json": {"post": 1},
+        "Get_With_PhotoListAttachment.json": {"post": 1, "repost": 1},
+        "GroupOfficersEditTest.json": {"-group_officers_edit": 1},
+        "MarketCommentDeleteTest.json": {"delete": 1},
+        "MarketCommentRestoreTest.json": {"comment": 1},
+        "MessageEditTest.json": {"message": 1},
+        "MessageEventTest.json": {"-message_event": 1},
+        "MessageNewTemplateTest.json": {"message": 1},
+        "MessageNewTest.json": {"message": 1},
+        "PhotoCommentDeleteTest.json": {"delete": 1},
+        "PhotoCommentEditTest.json": {"comment": 1},
+        "PhotoCommentNewTest.json": {"comment": 1},
+        "PhotoNewTest.json": {"-photo_new": 1},
+        "PodcastAttachment.json": {"post": 1},
+        "PollVoteNewTest.json": {"-poll_vote_new": 1},
+        "SearchConversations.json": {"-conversation without a message": 1},
+        "SearchDialogs_NastyaQuery_TwoProfiles.json": {"-profile": 2},
+        "SearchDialogs_ProfileAndChat_Response.json": {"-profile": 1, "-chat": 1},
+        "Search_Coordinates_Exception.json": {"post": 1},
+        "Search_NextFrom_NotNull.json": {"post": 3},
+        "Search_NormalCase_Messages.json": {"message": 3},
+        "Search_PostSourceData_Parsing.json": {"post": 2},
+        "VideoCommentDeleteTest.json": {"delete": 1},
+        "VideoCommentEditTest.json": {"comment": 1},
+        "VideoCommentNewTest.json": {"comment": 1},
+        "VideoCommentRestoreTest.json": {"comment": 1},
+        "WallPostNewTest.json": {"post": 1},
+        "WallReplyEditTest.json": {"comment": 1},
+        "WallReplyNewTest.json": {"comment": 1},
+        "WallReplyRestoreTest.json": {"comment": 1},
+    },
+)
+"""Recorded are the tests of a client library, in many versions of the API."""

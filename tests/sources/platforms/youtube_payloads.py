@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.sources.platforms.observation import LeftOut, Observation, Origin
 from schemas.untyped import JsonObject
+from tests.support.mapped import Mapped, Seen
 
 OURS = Origin("", frozenset({"ucacme", "acme_care"}))
 
@@ -58,7 +59,7 @@ THREADS: JsonObject = {
         None,
     ],
 }  # fmt: skip
-OF_THREADS = [
+OF_THREADS: Seen = [
     Observation(
         PUBLIC | {
             "id": "Ug1", "kind": "comment", "author": VERA, "mentions": ["acme"], "hashtags": ["kettle"],
@@ -98,7 +99,7 @@ ANSWERS: JsonObject = {
         comment("", parentId="Ug1"),
     ],
 }  # fmt: skip
-OF_ANSWERS = [
+OF_ANSWERS: Seen = [
     Observation(
         PUBLIC | {
             "id": "Ug1.3", "kind": "reply", "author": VERA, "text": "I'd buy it\nagain", "in_reply_to": "Ug1",
@@ -110,7 +111,7 @@ OF_ANSWERS = [
 ]  # fmt: skip
 
 SINGLE: JsonObject = comment("Ug9", "Great kettle", likeCount="many", authorDisplayName="@Acme_Care", authorChannelId=None)
-OF_SINGLE = [
+OF_SINGLE: Seen = [
     Observation(
         PUBLIC | {
             "id": "Ug9", "kind": "comment", "direction": "outbound", "text": "Great kettle", "in_reply_to": "v1",
@@ -119,3 +120,35 @@ OF_SINGLE = [
         partial=frozenset({"metrics"}),
     )
 ]  # fmt: skip
+
+
+MAPPED = Mapped(
+    "youtube",
+    {
+        "threads": (THREADS, OF_THREADS),
+        "answers": (ANSWERS, OF_ANSWERS),
+        "single": (SINGLE, OF_SINGLE),
+        "no comments": (
+            {"kind": "youtube#searchListResponse", "items": [{"kind": "youtube#searchResult", "id": {"videoId": "v1"}}]},
+            [LeftOut("searchResult")],
+        ),
+        "none": ({"kind": "youtube#commentThreadListResponse", "items": []}, []),
+    },
+    [
+        None,
+        "<html>502</html>",
+        17,
+        {},
+        [1],
+        {"error": {"code": 403}},
+        {"kind": "youtube#commentListResponse"},
+        {"kind": "customsearch#search", "items": [{"kind": "customsearch#result"}]},
+        {"kind": 1, "items": []},
+    ],
+    origin=OURS,
+    folder="youtube",
+    recorded={
+        "comment_threads_by_video_paged_1.json": {"comment": 5},
+        "comment_threads_by_video_paged_2.json": {"comment": 5},
+    },
+)

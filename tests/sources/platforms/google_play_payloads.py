@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import orjson
-import pytest
-
-from pipeline.sources.platforms.google_play import observe
-from pipeline.sources.platforms.observation import LeftOut, Observation, Origin, Unreadable
+from pipeline.sources.platforms.observation import LeftOut, Observation
 from schemas.untyped import JsonObject
-from tests.support.garbled import garbled
-from tests.support.platform_events import check
+from tests.support.mapped import Mapped, Seen
 
 AT = {"seconds": "1772359200", "nanos": 250_000_000}  # 2026-03-01T10:00:00.25Z
 REVIEW = {"platform": "google_play", "visibility": "public", "kind": "review", "direction": "inbound"}
@@ -40,7 +35,7 @@ PAGE: JsonObject = {
     "tokenPagination": {"nextPageToken": "next"},
 }  # fmt: skip
 
-OF_PAGE = [
+OF_PAGE: Seen = [
     Observation(
         REVIEW | {
             "id": "gp:A1", "conversation_id": "gp:A1", "text": "It leaks", "language": "pt-BR", "rating": 2.0, "author": PERSON,
@@ -69,7 +64,7 @@ TRANSLATED: JsonObject = {
     "reviewId": "d4", "authorName": "Ines Melt",
     "comments": [said(text="It leaks", originalText="Er tropft", thumbsUpCount=None)],
 }  # fmt: skip
-OF_TRANSLATED = [
+OF_TRANSLATED: Seen = [
     Observation(
         REVIEW | {"id": "d4", "conversation_id": "d4", "text": "Er tropft", "rating": 2.0, "author": PERSON},
         "2026-03-01T10:00:00.250Z",
@@ -79,45 +74,20 @@ OF_TRANSLATED = [
 RATED: JsonObject = {
     "reviews": [{"reviewId": "e5", "authorName": " ", "comments": [said(text="\t", starRating=6, lastModified={}), {"x": 1}]}]
 }
-OF_RATED = [Observation(REVIEW | {"id": "e5", "conversation_id": "e5", "author": {"kind": "person"}, "metrics": {"likes": 3}})]
+OF_RATED: Seen = [
+    Observation(REVIEW | {"id": "e5", "conversation_id": "e5", "author": {"kind": "person"}, "metrics": {"likes": 3}})
+]
 
 
-def seen(payload: object) -> list[Observation | LeftOut]:
-    """All that is observed, without the originals."""
-    found = list(observe(payload, Origin()))
-    return [each._replace(original=None) if isinstance(each, Observation) else each for each in found]
-
-
-@pytest.mark.parametrize(
-    ("payload", "observed"),
-    [(PAGE, OF_PAGE), (TRANSLATED, OF_TRANSLATED), (RATED, OF_RATED)],
-    ids=["page", "translated", "rated"],
+MAPPED = Mapped(
+    "google_play",
+    {
+        "page": (PAGE, OF_PAGE),
+        "translated": (TRANSLATED, OF_TRANSLATED),
+        "rated": (RATED, OF_RATED),
+        "an app without reviews": ({}, []),
+        "none of so many": ({"pageInfo": {"totalResults": 0}}, []),
+        "none": ({"reviews": []}, []),
+    },
+    [None, 17, [], {"error": {"code": 403}}, {"reviews": [{"id": "a"}]}, {"items": []}],
 )
-def test_a_payload_is_these_events(payload: object, observed: list[Observation | LeftOut]) -> None:
-    assert seen(payload) == observed
-    for each in observed:
-        if isinstance(each, Observation):
-            check("google_play", each)
-
-
-def test_an_app_without_reviews_has_none() -> None:
-    assert seen({}) == seen({"pageInfo": {"totalResults": 0}}) == seen({"reviews": []}) == []
-
-
-@pytest.mark.parametrize("payload", [None, 17, [], {"error": {"code": 403}}, {"reviews": [{"id": "a"}]}, {"items": []}])
-def test_a_payload_of_another_shape_is_unreadable(payload: object) -> None:
-    with pytest.raises(Unreadable):
-        seen(payload)
-
-
-@pytest.mark.parametrize("payload", [PAGE, TRANSLATED, RATED], ids=["page", "translated", "rated"])
-def test_whatever_is_broken_in_a_payload_raises_nothing_else(payload: object) -> None:
-    for broken in garbled(payload, 300):
-        try:
-            found = seen(broken)
-        except Unreadable:
-            continue
-        for each in found:
-            assert len(each.kind) < 40 if isinstance(each, LeftOut) else orjson.dumps(each.event)
-            if isinstance(each, Observation):
-                check("google_play", each)

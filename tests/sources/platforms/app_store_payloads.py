@@ -3,14 +3,9 @@ page, and has a mapping (app_store_user_reviews.yaml)."""
 
 from __future__ import annotations
 
-import orjson
-import pytest
-
-from pipeline.sources.platforms.app_store import observe
-from pipeline.sources.platforms.observation import LeftOut, Observation, Origin, Unreadable
+from pipeline.sources.platforms.observation import LeftOut, Observation
 from schemas.untyped import JsonObject
-from tests.support.garbled import garbled
-from tests.support.platform_events import check
+from tests.support.mapped import Mapped, Seen
 
 REVIEW = {"platform": "app_store", "visibility": "public", "kind": "review", "direction": "inbound"}
 REPLY = {"platform": "app_store", "visibility": "public", "kind": "reply", "direction": "outbound"}
@@ -36,7 +31,7 @@ PAGE: JsonObject = {
     "included": [answer("r1"), answer("r2", "PENDING_PUBLISH"), {"type": "apps", "id": "7"}],
     "links": {"next": "https://api.appstoreconnect.apple.com/v1/apps/7/customerReviews?cursor=x"},
 }
-OF_PAGE = [
+OF_PAGE: Seen = [
     LeftOut("apps"),
     Observation(
         REVIEW | {
@@ -69,7 +64,7 @@ OF_PAGE = [
 ]  # fmt: skip
 
 ONE: JsonObject = {"data": review("b1", reviewerNickname="", territory=None)}
-OF_ONE = [
+OF_ONE: Seen = [
     Observation(
         REVIEW | {
             "id": "b1", "conversation_id": "b1", "text": "Wet floor\nIt leaks.", "rating": 2.0, "author": {"kind": "person"},
@@ -79,7 +74,7 @@ OF_ONE = [
 ]  # fmt: skip
 
 BROKEN: JsonObject = {"data": [{"type": "customerReviews", "attributes": {}}, review("c1", rating=9), 7], "included": None}
-OF_BROKEN = [
+OF_BROKEN: Seen = [
     LeftOut("unreadable"),
     Observation(
         REVIEW | {
@@ -92,38 +87,12 @@ OF_BROKEN = [
 ]  # fmt: skip
 
 
-def seen(payload: object) -> list[Observation | LeftOut]:
-    """All that is observed, without the originals."""
-    found = list(observe(payload, Origin()))
-    return [each._replace(original=None) if isinstance(each, Observation) else each for each in found]
-
-
-@pytest.mark.parametrize(
-    ("payload", "observed"), [(PAGE, OF_PAGE), (ONE, OF_ONE), (BROKEN, OF_BROKEN)], ids=["page", "one", "broken"]
+MAPPED = Mapped(
+    "app_store",
+    {
+        "page": (PAGE, OF_PAGE),
+        "one": (ONE, OF_ONE),
+        "broken": (BROKEN, OF_BROKEN),
+    },
+    [None, 17, [], {}, {"errors": [{"status": "401"}]}, {"data": [{"type": "apps", "id": "7"}]}],
 )
-def test_a_payload_is_these_events(payload: object, observed: list[Observation | LeftOut]) -> None:
-    assert seen(payload) == observed
-    for each in observed:
-        if isinstance(each, Observation):
-            check("app_store", each)
-
-
-@pytest.mark.parametrize(
-    "payload", [None, 17, [], {}, {"errors": [{"status": "401"}]}, {"data": [{"type": "apps", "id": "7"}]}]
-)
-def test_a_payload_of_another_shape_is_unreadable(payload: object) -> None:
-    with pytest.raises(Unreadable):
-        seen(payload)
-
-
-@pytest.mark.parametrize("payload", [PAGE, ONE, BROKEN], ids=["page", "one", "broken"])
-def test_whatever_is_broken_in_a_payload_raises_nothing_else(payload: object) -> None:
-    for broken in garbled(payload, 300):
-        try:
-            found = seen(broken)
-        except Unreadable:
-            continue
-        for each in found:
-            assert len(each.kind) < 41 if isinstance(each, LeftOut) else orjson.dumps(each.event)
-            if isinstance(each, Observation):
-                check("app_store", each)

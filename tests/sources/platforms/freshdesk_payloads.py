@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import orjson
-import pytest
-
-from pipeline.sources.platforms.freshdesk import observe
-from pipeline.sources.platforms.observation import LeftOut, Observation, Origin, Unreadable
+from pipeline.sources.platforms.observation import LeftOut, Observation, Origin
 from schemas.untyped import JsonObject
-from tests.support.garbled import garbled
-from tests.support.platform_events import RECORDED, check, needs_recorded, table
+from tests.support.mapped import Mapped, Seen
 
 DESK = Origin("acme.example")
 PRIVATE = {"platform": "freshdesk", "kind": "message", "visibility": "private"}
@@ -43,7 +38,7 @@ TICKETS: JsonObject = {
         ticket(15, created_at=None),
     ],
 }  # fmt: skip
-OF_TICKETS = [
+OF_TICKETS: Seen = [
     Observation(
         PRIVATE | {
             "id": "acme.example:11", "direction": "inbound", "created_at": "2026-03-01T10:00:00Z", "text": "Kettle\nIt leaks",
@@ -86,7 +81,7 @@ OF_TICKETS = [
 ]  # fmt: skip
 
 ANSWERS = [answer(83, body_text=" "), answer(84, private=True), answer(85, created_at="soon")]
-OF_ANSWERS = [
+OF_ANSWERS: Seen = [
     Observation(
         PRIVATE | {
             "id": "acme.example:c:83", "direction": "inbound", "created_at": "2026-03-02T10:00:00Z", "text": "It still leaks",
@@ -98,7 +93,7 @@ OF_ANSWERS = [
 ]  # fmt: skip
 
 ONE = ticket(16, description_text="It leaks", requester={"id": 7})
-OF_ONE = [
+OF_ONE: Seen = [
     Observation(
         PRIVATE | {
             "id": "acme.example:16", "direction": "inbound", "created_at": "2026-03-01T10:00:00Z", "text": "Kettle\nIt leaks",
@@ -109,58 +104,20 @@ OF_ONE = [
 WHOLE = [TICKETS, ANSWERS, ONE]
 
 
-def seen(payload: object) -> list[Observation | LeftOut]:
-    """All that is observed, without the originals."""
-    found = list(observe(payload, DESK))
-    return [each._replace(original=None) if isinstance(each, Observation) else each for each in found]
-
-
-@pytest.mark.parametrize(
-    ("payload", "observed"),
-    [(TICKETS, OF_TICKETS), (ANSWERS, OF_ANSWERS), (ONE, OF_ONE)],
-    ids=["tickets", "answers", "one"],
+MAPPED = Mapped(
+    "freshdesk",
+    {
+        "tickets": (TICKETS, OF_TICKETS),
+        "answers": (ANSWERS, OF_ANSWERS),
+        "one": (ONE, OF_ONE),
+    },
+    [None, 17, "<html>", {}, {"code": "invalid_credentials"}, [1], [{"id": 1}]],
+    origin=DESK,
+    folder="helpdesk",
+    recorded={
+        "freshdesk_all_tickets.json": {"message": 1},
+        "freshdesk_conversations.json": {"-private note": 1, "message": 1},
+        "freshdesk_search_tickets.json": {"message": 2},
+        "freshdesk_ticket_1.json": {"message": 1},
+    },
 )
-def test_a_payload_is_these_events(payload: object, observed: list[Observation | LeftOut]) -> None:
-    assert seen(payload) == observed
-    for each in observed:
-        if isinstance(each, Observation):
-            check("freshdesk", each)
-
-
-@pytest.mark.parametrize("payload", [None, 17, "<html>", {}, {"code": "invalid_credentials"}, [1], [{"id": 1}]])
-def test_a_payload_of_another_shape_is_unreadable(payload: object) -> None:
-    with pytest.raises(Unreadable):
-        seen(payload)
-
-
-@pytest.mark.parametrize("payload", WHOLE, ids=["tickets", "answers", "one"])
-def test_whatever_is_broken_in_a_payload_raises_nothing_else(payload: object) -> None:
-    for broken in garbled(payload, 300):
-        try:
-            found = seen(broken)
-        except Unreadable:
-            continue
-        for each in found:
-            assert len(each.kind) < 40 if isinstance(each, LeftOut) else orjson.dumps(each.event)
-            if isinstance(each, Observation):
-                check("freshdesk", each)
-
-
-EXPECTED = {
-    "freshdesk_all_tickets.json": {"message": 1},
-    "freshdesk_conversations.json": {"-private note": 1, "message": 1},
-    "freshdesk_search_tickets.json": {"message": 2},
-    "freshdesk_ticket_1.json": {"message": 1},
-}
-
-
-@needs_recorded
-def test_recorded_payloads_are_so_many_events() -> None:
-    found = {}
-    for path in sorted((RECORDED / "platforms/helpdesk").iterdir()):
-        observed = list(observe(orjson.loads(path.read_bytes()), DESK))
-        found[path.name] = dict(table(observed))
-        for each in observed:
-            if isinstance(each, Observation):
-                check("freshdesk", each)
-    assert found == EXPECTED
