@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from abc import abstractmethod
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import cast
@@ -61,11 +62,13 @@ class GraphServer(PlatformServer):
         return [web.get(r"/v24.0/{id}/{edge}", self._list), web.get(r"/v24.0/{id}", self._one)]
 
     # --- what a subclass has ------------------------------------------------------------------------------------------
+    @abstractmethod
     def post_of(self, item: Item) -> JsonObject:
-        raise NotImplementedError
+        """A post as the platform shows it."""
 
+    @abstractmethod
     def comment_of(self, item: Item) -> JsonObject:
-        raise NotImplementedError
+        """The same of a comment."""
 
     def message_of(self, item: Item) -> JsonObject:
         return {

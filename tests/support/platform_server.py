@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -119,7 +120,7 @@ class Faults:
         return kind
 
 
-class PlatformServer:
+class PlatformServer(ABC):
     """One platform, on a thread of its own and a free port. A subclass adds `routes`; `requests` counts them by path."""
 
     def __init__(self, world: World | None = None, faults: Faults | None = None) -> None:
@@ -130,9 +131,9 @@ class PlatformServer:
         self.url = ""
         self._loop = asyncio.new_event_loop()
 
+    @abstractmethod
     def routes(self) -> list[web.RouteDef]:
         """The platform's own."""
-        raise NotImplementedError
 
     @contextmanager
     def running(self) -> Iterator[PlatformServer]:

@@ -10,6 +10,7 @@ that read all pages); within a poll `walk`: `begun`, `after` (the page that come
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
@@ -42,7 +43,7 @@ class Listed(NamedTuple):
     """Where the next page begins; blank: this is the last one."""
 
 
-class ReviewDriver:
+class ReviewDriver(ABC):
     """An app in a store; a subclass has its requests."""
 
     what: str
@@ -55,9 +56,9 @@ class ReviewDriver:
         self._reach = reach
         self.origin = Origin("", own)
 
+    @abstractmethod
     async def page(self, after: str) -> Listed:
         """The page at `after`; blank: the first one. Raises SourceError."""
-        raise NotImplementedError
 
     async def pages(self, cursor: JsonObject) -> AsyncGenerator[Page, None]:
         """The newest reviews down to the newest known one; at the first start the first page."""
@@ -96,7 +97,7 @@ class ReviewDriver:
             gap = None
             await self._reach.timer.sleep(REST_S)
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027  # no driver of reviews keeps anything open
         """Nothing is open."""
 
     async def _possible(self, after: str) -> Listed:
