@@ -21,7 +21,10 @@ from pipeline.errors import SettingsError
 
 M = TypeVar("M", bound=BaseModel)
 _LISTS, _MAPPINGS = ("tuple_type", "list_type"), ("dict_type", "model_type", "model_attributes_type")
-_NUMBERS = ("int_type", "int_parsing", "int_from_float", "float_type", "float_parsing", "greater_than_equal", "less_than_equal")
+_NUMBERS = (
+    "int_type", "int_parsing", "int_from_float", "float_type", "float_parsing", "greater_than_equal", "less_than_equal",
+    "greater_than", "less_than",
+)  # fmt: skip
 _PLAIN = {
     "missing": "it is missing",
     "too_short": "name at least one",
@@ -135,11 +138,7 @@ def _reason(error: ErrorDetails, form: Schema) -> str:
         return f"it is a list, as [{value}]"
     if kind in _NUMBERS:
         number = "a whole number" if form.get("type") == "integer" else "a number"
-        least, most = form.get("minimum"), form.get("maximum")
-        if least is not None:
-            number += f" from {least:g} to {most:g}" if most is not None else f" of {least:g} or more"
-        elif most is not None:
-            number += f" of {most:g} or less"
+        number += _limits(form)
         percent = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value) if isinstance(value, str) else None
         return f"it is {number}" + (f": write {float(percent[1]) / 100:g}" if percent else "")
     if kind == "literal_error" and "enum" in form:
@@ -148,6 +147,18 @@ def _reason(error: ErrorDetails, form: Schema) -> str:
     if kind == "too_long":
         return f"at most {error['ctx']['max_length']:,}, and it has {error['ctx']['actual_length']:,}"
     return _PLAIN.get(kind) or error["msg"].removeprefix("Value error, ")
+
+
+def _limits(form: Schema) -> str:
+    """` from 1 to 10`; blank if it has none."""
+    least, most = form.get("minimum"), form.get("maximum")
+    if least is not None:
+        return f" from {least:.15g} to {most:.15g}" if most is not None else f" of {least:.15g} or more"
+    above, below = form.get("exclusiveMinimum"), form.get("exclusiveMaximum")
+    said = [f" above {above:.15g}"] if above is not None else []
+    said += [f" of {most:.15g} or less"] if most is not None and above is None else []
+    said += [f", {most:.15g} at most"] if most is not None and above is not None else []
+    return "".join(said + ([f" below {below:.15g}"] if below is not None and above is None else []))
 
 
 def _misspelt(key: str, values: object) -> str:

@@ -85,7 +85,7 @@ def _why(error: BaseException) -> str:
     if isinstance(cause, ssl.SSLError):
         return f"TLS: {cause.reason}"
     if isinstance(cause, socket.gaierror):
-        return f"name: {cause.strerror}"
+        return f"the host's name: {cause.strerror}"
     if isinstance(cause, OSError) and cause.errno:
         return os.strerror(cause.errno)
     return type(error).__name__

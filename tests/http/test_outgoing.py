@@ -135,7 +135,7 @@ async def test_another_protocol_gets_checked_addresses() -> None:
         for host in ("mail.example", "10.0.0.1", "127.1", "::1"):
             with pytest.raises(AddressRefused):
                 await out.addresses(host, LOOPBACK)
-        with pytest.raises(NoAnswer, match="^name: "):
+        with pytest.raises(NoAnswer, match="^the host's name: "):
             await out.addresses("nobody.example")
 
 
@@ -143,7 +143,7 @@ async def test_an_unknown_name_and_a_closed_port_say_so() -> None:
     async with talking(lambda reader, writer: reader.read()) as server:
         closed = server.port
     async with client(lookup=names()) as out:
-        with pytest.raises(NoAnswer, match="^name: Name or service not known$"):
+        with pytest.raises(NoAnswer, match="^the host's name: Name or service not known$"):
             await out.request("GET", "http://nobody.example/")
         with pytest.raises(NoAnswer, match="^Connection refused$"):
             await out.request("GET", f"http://127.0.0.1:{closed}/", allow=LOOPBACK)
@@ -151,7 +151,7 @@ async def test_an_unknown_name_and_a_closed_port_say_so() -> None:
 
 async def test_a_name_that_no_dns_can_hold_is_unknown() -> None:
     async with client() as out:
-        with pytest.raises(NoAnswer, match="^name: "):
+        with pytest.raises(NoAnswer, match="^the host's name: "):
             await out.request("GET", f"http://{'a' * 70}.invalid/")
 
 

@@ -147,7 +147,7 @@ async def test_a_proxy_that_refuses_or_is_down_says_so(ca_file: Path) -> None:
             with pytest.raises(NoAnswer, match="^proxy: Connection refused$"):
                 await out.request("GET", f"{scheme}://feeds.example/")
     async with client(Route.of("http://proxy.example:3128"), names()) as out:
-        with pytest.raises(NoAnswer, match="name: Name or service not known$"):
+        with pytest.raises(NoAnswer, match="the host's name: Name or service not known$"):
             await out.request("GET", "http://feeds.example/")
 
 
