@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.config.settings import Settings
 from pipeline.console.reads import Reads
-from pipeline.listen import status
+from pipeline.listen import costs, status
 from pipeline.listen.status import Standing
 from schemas.times import utc_now
 
@@ -18,6 +18,9 @@ class Standings:
 
     standings: list[Standing]
     sql: str
+    costs: dict[str, str] = field(default_factory=dict)
+    """By source, of those whose platform bills what it delivers: what is spent and left, until when, and the pace."""
+    costs_sql: str = ""
 
 
 async def standings(settings: Settings, reads: Reads) -> Standings | None:
@@ -27,4 +30,9 @@ async def standings(settings: Settings, reads: Reads) -> Standings | None:
     sources = await asyncio.to_thread(status.sources_of, settings)
     answer = await reads.ask(status.HEALTH, keep_s=1.0)
     known = {str(row["source"]): row for row in answer.rows}
-    return Standings(status.standings_of(sources, known, utc_now()), answer.sql)
+    found = status.standings_of(sources, known, utc_now())
+    if not any(source.cost for source in sources.sources):
+        return Standings(found, answer.sql)
+    spent = await reads.ask(costs.COSTS, keep_s=1.0)
+    figures = costs.costs_of(sources.sources, {str(row["source"]): str(row["spent"]) for row in spent.rows})
+    return Standings(found, answer.sql, {name: costs.line_of(each) for name, each in figures.items()}, spent.sql)

@@ -1,8 +1,8 @@
-"""What sources cost this month, for `earshot source`: by their records, of which ClickHouse has copies."""
+"""What sources cost this month, for `earshot source` and the console: by their records, of which ClickHouse has copies."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 
 import orjson
@@ -14,18 +14,22 @@ from pipeline.listen.spending import Figures, Spending
 from pipeline.listen.timer import Timer
 
 COSTS = """
-SELECT source, JSONExtractRaw(record, 'cursor', 'spent') FROM source_cursors FINAL
+SELECT source, JSONExtractRaw(record, 'cursor', 'spent') AS spent FROM source_cursors FINAL
 WHERE JSONHas(record, 'cursor', 'spent')"""
 
 
-def costs(settings: Settings, sources: Iterable[AnySource]) -> dict[str, Figures]:
+def costs(settings: Settings, sources: Sequence[AnySource]) -> dict[str, Figures]:
     """By source, of those whose platform bills what it delivers. Raises UnreachableError."""
-    billed = [source for source in sources if source.cost is not None]
-    if not billed:
+    if not any(source.cost for source in sources):
         return {}
     with closing(clickhouse_client(settings.clickhouse)) as client:
-        stored = {str(name): orjson.loads(spent) for name, spent in client.query(COSTS).result_rows}
-    spendings = ((each.name, Spending(Timer(), each.cost, stored.get(each.name))) for each in billed)
+        return costs_of(sources, {str(name): str(spent) for name, spent in client.query(COSTS).result_rows})
+
+
+def costs_of(sources: Sequence[AnySource], stored: Mapping[str, str], timer: Timer | None = None) -> dict[str, Figures]:
+    """The same, of rows of COSTS."""
+    found = ((each, orjson.loads(stored[each.name]) if each.name in stored else None) for each in sources if each.cost)
+    spendings = ((each.name, Spending(timer or Timer(), each.cost, spent)) for each, spent in found)
     return {name: figures for name, spending in spendings if (figures := spending.figures()) is not None}
 
 

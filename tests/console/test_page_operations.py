@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import socket
 from collections.abc import Sequence
@@ -254,6 +255,17 @@ def test_gaps_of_a_source_are_shown(sara: Browser, settings: Settings) -> None:
     assert "the &lt;b&gt;feed&lt;/b&gt; has no more" in page
     health_rows, gap_rows = asked_again(settings, page)
     assert (health_rows, len(gap_rows)) == ([], 1)
+
+
+def test_what_a_source_costs_is_shown(sara: Browser, settings: Settings) -> None:
+    assert settings.sources and ">Cost<" not in sara.get("/operations").text
+    settings.sources.write_text(f"{SOURCES}  - {{name: cups, platform: twitter, query: cup, token_env: X, spend: 20}}\n")
+    spent = {"months": {f"{now():%Y-%m}": 1_000}, "since": now().timestamp()}
+    with clickhouse_client(settings.clickhouse) as client:
+        client.insert("source_cursors", [["cups", 1, json.dumps({"cursor": {"spent": spent}}), now()]])
+    line = r"5\.00 of 20\.00 USD, 15\.00 left until \d{4}-\d\d-01; \d+\.00 a month at this pace"
+    for where in ("/operations", "/operations/sources/cups"):
+        assert re.search(line, sara.get(where).text), where
 
 
 def test_only_sres_look_send_and_pause(settings: Settings, tmp_path: Path) -> None:

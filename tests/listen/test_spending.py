@@ -10,6 +10,7 @@ import orjson
 import pytest
 from aiohttp import web
 
+from pipeline.listen.costs import costs_of, line_of
 from pipeline.listen.drivers.twitter_times import id_at
 from pipeline.listen.record import Record, read
 from pipeline.listen.shares import weights_of
@@ -251,3 +252,17 @@ def test_a_back_fill_takes_half_of_a_window(server: Rationed) -> None:
     with pytest.raises(Waiting, match="what is left of its rate limit is for what comes live"):
         heard.backfill(time.time() - 86_400)
     assert server.requests[RECENT] == 4, "left are 4, 3, 2, and 1"
+
+
+def test_what_is_left_until_when_and_the_pace_are_one_line() -> None:
+    sources = [
+        source_of(platform="twitter", name="cups", query="cup", spend=20),
+        source_of(platform="twitter", name="pots", query="pot"),
+        source_of(platform="rss", name="blog", url="https://blog.example.org"),
+    ]
+    spent = {"months": {"2026-11": 1_000}, "since": datetime(2026, 11, 1, tzinfo=UTC).timestamp()}
+    found = costs_of(sources, {"cups": orjson.dumps(spent).decode()}, At("2026-11-11T00:00:00"))
+    assert {name: line_of(figures) for name, figures in found.items()} == {
+        "cups": "5.00 of 20.00 USD, 15.00 left until 2026-12-01; 15.00 a month at this pace",
+        "pots": "0.00 USD; 0.00 a month at this pace",
+    }
