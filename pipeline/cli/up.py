@@ -17,6 +17,7 @@ from rich.text import Text
 from pipeline.api.client import url_of
 from pipeline.cli.alert_view import line as alert_line
 from pipeline.cli.live_line import NO_LISTENER, LiveLine
+from pipeline.cli.source_add import HERE
 from pipeline.cli.terminal import console as terminal
 from pipeline.cli.terminal import printable
 from pipeline.config.settings import Settings
@@ -160,13 +161,20 @@ def _welcome(stack: Stack, settings: Settings, sample: bool, console: Console) -
         "customers": url_of(settings.customers),
         "console": login_url(settings),
         "": "(open it within ten minutes: it logs you in, once; later: earshot console login)",
-        **({"sources": f"{settings.sources}, state: earshot source list"} if settings.sources else {}),
+        **({"sources": heard} if (heard := sources_line(settings)) else {}),
         "data": stack.data_dir,
     }
     for name, address in addresses.items():
         console.print(f"{name:<26}{address}", markup=False, soft_wrap=True)
     if sample:
         console.print("feeding the sample stream; Ctrl-C stops everything, the data stays")
+
+
+def sources_line(settings: Settings) -> str:
+    """What is listened to, or what is not though it is here; blank: there is nothing."""
+    if settings.sources:
+        return f"{settings.sources}, state: earshot source list"
+    return f"{HERE} is here, and nobody listens to it: make run SOURCES={HERE}" if HERE.exists() else ""
 
 
 def _hints(command: str, console: Console) -> None:

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from pipeline.cli.live_line import NO_LISTENER, LiveLine
+from pipeline.cli.up import sources_line
 from pipeline.config.settings import ClickHouseSettings, EmbeddedSettings, PrivacySettings, Settings
 from pipeline.embedded.privacy_keys import data_key, hash_key, make_data_key, make_hash_key
 from pipeline.embedded.reset import reset
@@ -185,6 +186,15 @@ def test_the_live_line_says_how_many_customers_are_linked() -> None:
     assert "  customers 12 of 1,031 accounts  " in line.update(samples(10, 7, 2), customers=told)
     told |= {("earshot_identity_breaker_holds", ""): 1.0}
     assert "  customers 12 of 1,031 accounts  links held  " in line.update(samples(10, 7, 2), customers=told)
+
+
+def test_sources_that_are_here_and_not_heard_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert sources_line(Settings()) == ""
+    (tmp_path / "sources.yaml").write_text("sources: []")
+    assert sources_line(Settings()) == "sources.yaml is here, and nobody listens to it: make run SOURCES=sources.yaml"
+    given = Settings(sources=tmp_path / "sources.yaml")
+    assert sources_line(given) == f"{tmp_path}/sources.yaml, state: earshot source list"
 
 
 def test_the_live_line_says_how_the_sources_are() -> None:
