@@ -18,7 +18,7 @@ from pipeline.listen.api import Api, Limit
 from pipeline.listen.driver import Driver, Reach
 from pipeline.listen.drivers import vk_wall, youtube
 from pipeline.listen.drivers.registry import make_driver
-from pipeline.listen.states import LONGEST_REASON, Failed
+from pipeline.listen.states import LONGEST_REASON, Failed, NoCredentials
 from pipeline.listen.timer import text_of
 from pipeline.sources.platforms.rss_child import FeedParser
 from schemas.untyped import JsonObject
@@ -231,6 +231,18 @@ def test_a_page_of_reviews_that_nobody_can_read_stops_no_app() -> None:
     with server.running():
         source = hears("google_play", server)
         assert source.poll() == [] and source.unreadable == 1
+
+
+@pytest.mark.parametrize("platform", ["facebook", "google_play"])
+def test_an_error_of_another_shape_is_one_all_the_same(platform: str) -> None:
+    words = {"code": 190, "error_subcode": [], "status": {}, "errors": [{"reason": []}]}
+
+    def answer(path: str, number: int) -> object:
+        return {"access_token": "t"} if path == "/token" else web.json_response({"error": words}, status=403)
+
+    server = AnyServer(answer)
+    with server.running(), pytest.raises(NoCredentials, match="refuses the token|may not read the reviews"):
+        hears(platform, server).poll()
 
 
 def test_an_id_of_the_graph_api_is_no_path() -> None:

@@ -117,8 +117,9 @@ class GooglePlayDriver(ReviewDriver):
             kind = name if _WORD(name) else f"status {answer.status}"
             return NoCredentials(f"Google refuses the service account's key, or our clock is wrong: {kind}")
         error = object_of(body.get("error"))
-        reasons = {each.get("reason") for each in objects_of(error.get("errors"))} | {error.get("status")}
-        said = ", ".join(sorted(str(reason) for reason in reasons if _WORD(str(reason)) and reason))
+        named = [*(each.get("reason") for each in objects_of(error.get("errors"))), error.get("status")]
+        reasons = {reason for reason in named if isinstance(reason, str)}
+        said = ", ".join(sorted(filter(_WORD, reasons)))
         waits = HOUR_S if reasons & _QUOTA else BUSY_S if reasons & _RATE or answer.status == 429 else 0.0
         if waits and "retry-after" not in answer.headers:
             return Waiting(f"Google's quota is used up: {said or f'status {answer.status}'}", now + waits)

@@ -52,6 +52,7 @@ def judge(answer: Answer, now: float) -> SourceError | None:
     """The state of the source; None: the status and the headers say all. No words of the error: they may hold the token."""
     error = object_of(_json(answer.body).get("error"))
     code, subcode = error.get("code"), error.get("error_subcode")
+    subcode = subcode if isinstance(subcode, int) else None
     if not isinstance(code, int):
         return None
     if code in _LIMITS:
