@@ -146,6 +146,9 @@ def listen(context: typer.Context) -> None:
     Exit codes: 0 stopped, 1 an error that a restart repairs, 2 wrong settings or sources.yaml, 3 broker or ClickHouse
     unreachable, 4 run `earshot migrate` first, 5 its port is taken.
     """
+    from pipeline.worker.allocator import return_pages
+
+    return_pages()
     from pipeline.listen.app import run_listen
 
     run_listen(load_settings(context))

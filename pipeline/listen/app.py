@@ -101,8 +101,9 @@ class Listen:
         self._feeds = FeedParser()
         self._sender = Sender(settings.kafka, self._vitals)
         self._tables = Tables(partial(clickhouse_client, settings.clickhouse, PATIENCE_S))
-        self._owner = Ownership(settings.kafka, self._vitals, self._arrange, self._sender.give_up, self._sender.polled)
-        self._means = Means(self._sender, self._tables, self._timer, self._mentioning, self._owner.partitions)
+        owner = Ownership(settings.kafka, self._vitals, self._arrange, self._sender.give_up, self._sender.polled)
+        self._owner = owner
+        self._means = Means(self._sender, self._tables, self._timer, self._mentioning, owner.newest, owner.partitions)
         self._owner.start()
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -141,8 +142,7 @@ class Listen:
     def _say(self) -> None:
         now = datetime.now(UTC)
         for source in self._file.value.sources:
-            running = self._running.get(source.name)
-            if running is not None and (runner := running.runner) is not None:
+            if (running := self._running.get(source.name)) is not None and (runner := running.runner) is not None:
                 left = self._limits[source.credential].left if source.credential in self._limits else None
                 runner.health = runner.health._replace(budget_left=left)
                 self._tables.note(runner.health._replace(written_at=now))
@@ -206,6 +206,7 @@ class Listen:
         observe, seen = mapper(source.platform), self._tables.seen.get(source.name, UNSEEN)
         running = self._running[source.name]
         running.epoch, running.runner = record.epoch, Runner(source, record, access, observe, self._means, seen)
+        del record  # large, and soon an old one
         await running.runner.run()
 
     async def _taken(self, source: AnySource) -> Record:

@@ -26,6 +26,8 @@ SESSION_MS = 6_000
 HAND_OVER_S = 4.0
 """So long a revoked partition's sources may take to write how far they are."""
 POLL_S = 0.1
+QUEUE_KB = 4 << 10
+"""What librdkafka reads ahead: a record has some hundred kilobytes."""
 log = logging.getLogger("earshot.listen")
 
 
@@ -73,6 +75,8 @@ class Ownership:
                 "auto.offset.reset": "earliest",
                 "enable.partition.eof": True,
                 "partition.assignment.strategy": "cooperative-sticky",
+                "queued.max.messages.kbytes": QUEUE_KB,
+                "fetch.max.bytes": QUEUE_KB << 10,
                 "session.timeout.ms": SESSION_MS,
                 "heartbeat.interval.ms": SESSION_MS // 4,
                 "log_level": 0,

@@ -108,6 +108,12 @@ class Newest:
                 self.records[record.source] = record
         return known is None or record.epoch > known.epoch
 
+    def wrote(self, record: Record) -> None:
+        """Takes in a record of our own, in place of the same one as it was read: it is in memory once."""
+        with self._lock:
+            if (known := self.records.get(record.source)) is None or record.order >= known.order:
+                self.records[record.source] = record
+
     def pause(self, entry: Pause, partition: int) -> None:
         """Takes it in; the last one of a partition counts."""
         self._paused[partition, entry.source] = entry.paused

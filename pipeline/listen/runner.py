@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass
+from contextlib import aclosing, nullcontext
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -17,7 +17,7 @@ from pipeline.listen.driver import Driver, Page
 from pipeline.listen.keep import Mentioning
 from pipeline.listen.ownership import partition_of
 from pipeline.listen.payloads import Payloads
-from pipeline.listen.record import Record
+from pipeline.listen.record import Newest, Record
 from pipeline.listen.rest import LONGEST_S, Access, Rests
 from pipeline.listen.sender import Sender, event_record
 from pipeline.listen.sources_file import AnySource
@@ -34,6 +34,8 @@ AGAIN_S, FILL_AGAIN_S = 1.0, 60.0
 """Until a first record is written again, or a back-fill looks again for what is new; the shortest rest of one that failed."""
 WRITE_S, BYTES_A_SECOND, BYTES_AN_ITEM = 1.0, 20_000, 54
 """A record of topic cursors is written this often at most, and large ones less often; at the end of a poll always."""
+LARGE, AT_ONCE = 500, 4
+"""Records of more items than LARGE are written AT_ONCE of all sources."""
 Part = Literal["live", "back"]
 log = logging.getLogger("earshot.listen")
 
@@ -46,8 +48,12 @@ class Means:
     tables: Tables
     timer: Timer
     mentioning: Mentioning
+    newest: Newest
+    """Gets each record that a runner writes."""
     partitions: int
     """Of topic cursors."""
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    """Of large records: all sources write one when they begin."""
 
 
 class Runner:
@@ -177,7 +183,8 @@ class Runner:
     # --- the cursor ---------------------------------------------------------------------------------------------------
     async def _write(self, *, always: bool = False) -> bool:
         """A record of topic cursors, and its copy, if anything changed since the last one. Whether the topic has it."""
-        async with self._lock:
+        turn = self._means.turns if len(self._known) > LARGE else nullcontext()
+        async with self._lock, turn:
             state = self._cursor | self._spending.dump(), self._known.dump()
             if not always and state == self._written:
                 return True
@@ -190,6 +197,7 @@ class Runner:
             except GivenUp:
                 return False
             self._written = state
+            self._means.newest.wrote(self.record)
         self._means.tables.keep(self.record)
         return True
 

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -27,6 +27,7 @@ EVERY_S, FRESH_S = 2.0, 10.0
 LISTENER, GONE = f"{socket.gethostname()}:{os.getpid()}", "gone"
 MOST_GAPS = 10_000
 """Gaps that wait for ClickHouse; beyond it the oldest are dropped, with a warning."""
+INSERT_BYTES = 1 << 20
 CLOSE_S = 3.0
 SKEW = timedelta(seconds=5)
 """Clocks may differ by so much. A row that is later is of a clock that was ahead: it would count until ours is there."""
@@ -195,11 +196,11 @@ class Tables:
         gaps, self._gaps = self._gaps, []
         ahead, self._ahead = self._ahead, {}
         now = datetime.now(UTC)
-        copies = [(name, _version(each), each.dump().decode(), now) for name, each in cursors.items()]
         try:
             self._insert("source_gaps", GAP_COLUMNS, gaps)
             gaps = []
-            self._insert("source_cursors", CURSOR_COLUMNS, copies)
+            for copies in _copies(cursors.values(), now):
+                self._insert("source_cursors", CURSOR_COLUMNS, copies)
             if ahead:
                 latest = max(ahead.values()) + SKEW
                 self._connected().command(_AHEAD, {"names": [*ahead], "latest": f"{latest:%Y-%m-%d %H:%M:%S}"})
@@ -225,6 +226,18 @@ class Tables:
                 return
             for row in rows:
                 self._insert(table, columns, [row])
+
+
+def _copies(records: Iterable[Record], now: datetime) -> Iterator[list[tuple[str, int, str, datetime]]]:
+    """Rows of table source_cursors, about INSERT_BYTES together."""
+    rows, size = [], 0
+    for record in records:
+        rows.append((record.source, _version(record), record.dump().decode(), now))
+        size += len(rows[-1][2])
+        if size > INSERT_BYTES:
+            yield rows
+            rows, size = [], 0
+    yield rows
 
 
 def _version(record: Record) -> int:

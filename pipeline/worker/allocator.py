@@ -2,6 +2,8 @@
 
 By default glibc takes each buffer of a batch from the system and returns it at once, so every batch waits for its pages to be
 cleared again: a quarter of the worker's CPU time. One arena, so that the threads of the steps share free pages.
+
+A listener is small, and holds for long what it has: `return_pages`.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import gc
 
 # malloc.h of glibc; other libraries have no mallopt, and are left as they are.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+FEW, LARGE = 2, 64 << 10
 _KEEP_BYTES, _LARGEST_MMAP_THRESHOLD = 1 << 30, 32 << 20
 
 
@@ -21,6 +24,15 @@ def keep_pages() -> None:
         mallopt(_ARENA_MAX, 1)
         mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
         mallopt(_TRIM_THRESHOLD, _KEEP_BYTES)
+
+
+def return_pages() -> None:
+    """From now on a freed block of LARGE bytes or more goes back to the system at once: a process that makes some a second kept
+    several times what it needs. Called before threads start."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_ARENA_MAX, FEW)
+        mallopt(_MMAP_THRESHOLD, LARGE)
 
 
 def collect_seldom() -> None:

@@ -28,6 +28,18 @@ def test_the_newest_owner_counts_whatever_an_older_one_writes_after_it() -> None
     assert not newest.add(taken.next({}, b"", 1)) and newest.records["blog"].number == 1
 
 
+def test_a_record_of_our_own_is_in_memory_once_though_the_topic_brings_it_back() -> None:
+    newest, same = Newest(), read(b"blog", MARK.dump())
+    assert isinstance(same, Record) and newest.add(same)
+    newest.wrote(MARK)
+    assert newest.records["blog"] is MARK, "it was read before its writer heard that Kafka has it"
+    newest.add(same)
+    assert newest.records["blog"] is MARK
+    newest.add(taken := MARK.taken("feed"))
+    newest.wrote(MARK)
+    assert newest.records["blog"] is taken, "another listener took the source over"
+
+
 def test_after_an_owner_whose_clock_was_ahead_changes_count_from_later_than_its_own() -> None:
     assert MARK.ahead(MARK.at / 1000, 60.0) == 0.0 == MARK.ahead(MARK.at / 1000 - 1, 60.0), "clocks differ by a little"
     assert MARK.ahead(MARK.at / 1000 - 3_600, 60.0) >= 3_600 + 60, "it may have polled once more"

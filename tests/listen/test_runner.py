@@ -19,7 +19,7 @@ from pipeline.errors import UnreachableError
 from pipeline.kafka.topics import migrate_topics
 from pipeline.listen.driver import Page
 from pipeline.listen.keep import Mentioning
-from pipeline.listen.record import Record
+from pipeline.listen.record import Newest, Record
 from pipeline.listen.rest import Access
 from pipeline.listen.runner import Means, Runner
 from pipeline.listen.sender import Sender
@@ -140,7 +140,7 @@ async def ran(
     """A runner, after it has run until it is done."""
     await asyncio.to_thread(migrate_topics, settings.kafka)
     sender, tables = Sender(settings.kafka, Vitals()), Tables(away)
-    means = Means(sender, tables, timer, Mentioning(load_brands(SAMPLE_BRANDS)), settings.kafka.partitions)
+    means = Means(sender, tables, timer, Mentioning(load_brands(SAMPLE_BRANDS)), Newest(), settings.kafka.partitions)
     access = Access(lambda: driver, lambda: SecretStr(""), spending=spending)
     driver.meanwhile = sender.give_up
     runner = Runner(SOURCE, record, access, observe, means)

@@ -11,7 +11,7 @@ from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.settings import ClickHouseSettings
 from pipeline.listen.driver import Gap
 from pipeline.listen.record import Record
-from pipeline.listen.tables import Health, Seen, Tables, unheard
+from pipeline.listen.tables import INSERT_BYTES, Health, Seen, Tables, unheard
 from tests.support.driving import source
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -50,7 +50,8 @@ async def test_a_row_that_no_table_takes_keeps_no_other_out(module_database: Cli
     broken = "half a letter: \ud83d"
     tables.gap("broken", "rss", Gap("", "", broken))
     tables.gap("whole", "rss", Gap("", "", "the feed had only ten entries"))
-    tables.keep(Record("whole", "feed", 1, 1))
+    tables.keep(Record("whole", "feed", 1, 1, items=bytes(INSERT_BYTES)))
+    tables.keep(Record("large", "feed", 1, 1, items=bytes(INSERT_BYTES)))
     tables.note(health("broken", broken))
     tables.note(health("whole"))
     tables.note(health("old")._replace(last_contact=NOON, every_s=300.0))
@@ -60,5 +61,8 @@ async def test_a_row_that_no_table_takes_keeps_no_other_out(module_database: Cli
         gone = client.query("SELECT state, platform, last_contact FROM source_health WHERE source = 'old'").result_rows
         assert gone == [("gone", "rss", NOON.replace(tzinfo=None))], "sources.yaml lacks it"
         client.command("DELETE FROM source_health WHERE source = 'old'")
+        (inserts,) = client.query("SELECT count() FROM system.parts WHERE table = 'source_cursors'").result_rows[0]
+        assert inserts == 2, "large records are not all in memory at once"
+        client.command("DELETE FROM source_cursors WHERE source = 'large'")
         for table in "source_gaps", "source_cursors", "source_health":
             assert client.query(f"SELECT source FROM {table}").result_rows == [("whole",)], table

@@ -17,12 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
-import numpy as np
 import orjson
 from xxhash import xxh3_64_intdigest
 
+from pipeline.sources.platforms.known_items import KnownItems, Sent
 from pipeline.sources.platforms.observation import Observation
 from schemas.events import EARLIEST, FIELDS, Group
 from schemas.untyped import JsonObject
@@ -37,16 +37,7 @@ _SORTED = orjson.OPT_SORT_KEYS
 _TOPS: dict[str, Group] = {field.path.split(".")[0]: field.group for field in FIELDS}
 
 
-class _Sent(NamedTuple):
-    """What was sent last of an item: a hash of each group, and when its text was edited, in ms since 1970; 0: not known."""
-
-    text: int
-    metrics: int
-    author: int
-    edited: int
-
-
-_GONE = _Sent(GONE, GONE, GONE, 0)
+_GONE = Sent(GONE, GONE, GONE, 0)
 DAY_MS = 86_400_000
 """A platform's time that is so far ahead is none, nor is one before EARLIEST: the worker takes no such time, and the first one
 would hide what comes after it."""
@@ -59,16 +50,14 @@ class Known:
 
     def __init__(self, dumped: bytes = b"", most: int = MOST_ITEMS) -> None:
         """Takes the items that `dump` returned; bytes of another length are none. `most`: how many items are known."""
-        self._most = most
-        rows = np.frombuffer(dumped, "<u8").reshape(-1, 5).tolist() if len(dumped) % 40 == 0 else []
-        self._items = {key: _Sent(*sent) for key, *sent in rows}
+        self._items = KnownItems(dumped, most)
 
     def __len__(self) -> int:
         return len(self._items)
 
     def copy(self) -> Known:
         """The same items, apart from these."""
-        other = Known(most=self._most)
+        other = Known.__new__(Known)
         other._items = self._items.copy()
         return other
 
@@ -78,7 +67,7 @@ class Known:
 
     def dump(self) -> bytes:
         """Key, three hashes and time of the edit of each item, oldest first, as little-endian 64-bit numbers."""
-        return np.array([(key, *sent) for key, sent in self._items.items()], "<u8").tobytes()
+        return self._items.dump()
 
     def changes(self, observations: Iterable[Observation], now: str) -> Iterator[JsonObject]:
         """The events to send, each with `operation`; `now`, of changes to which the platform gives no time, is their
@@ -93,10 +82,10 @@ class Known:
         if seen.at and (seen.at < EARLIEST or _ms(seen.at) > _ms(now) + DAY_MS):
             seen = seen._replace(at="")
         if seen.deleted:
-            self._keep(key, _GONE)
+            self._items.keep(key, _GONE)
             return [] if before == _GONE else [_delete(event, seen.at or now)]
         if before is None:
-            self._keep(key, _Sent(*_hashes(event, seen.partial), _ms(seen.at)))
+            self._items.keep(key, Sent(*_hashes(event, seen.partial), _ms(seen.at)))
             return [{"created_at": _first(seen.at, now), **event, "operation": "create"}]
         if before == _GONE:
             return []
@@ -104,18 +93,12 @@ class Known:
         after = _hashes(event, seen.partial | _DATED if older else seen.partial)
         changed = [group for group, old, new in zip(GROUPS, before[:3], after, strict=True) if new not in (UNSENT, old)]
         merged = [new if new != UNSENT else old for old, new in zip(before[:3], after, strict=True)]
-        self._keep(key, _Sent(merged[0], merged[1], merged[2], max(_ms(seen.at), before.edited)))
+        self._items.keep(key, Sent(merged[0], merged[1], merged[2], max(_ms(seen.at), before.edited)))
         dated: list[Group] = ["text"] if "text" in changed and seen.at else []
         others = [group for group in changed if group not in dated]
         begun = event.get("created_at", "")
         updates = [(dated, seen.at), (others, now)]
         return [_update(event, groups, max(at, begun, key=_ms)) for groups, at in updates if groups]
-
-    def _keep(self, key: int, sent: _Sent) -> None:
-        self._items.pop(key, None)  # to the end, as the newest
-        self._items[key] = sent
-        if len(self._items) > self._most:
-            del self._items[next(iter(self._items))]
 
 
 def _possible(event: JsonObject, now: str) -> JsonObject:
