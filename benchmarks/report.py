@@ -51,6 +51,8 @@ GOALS: Mapping[str, tuple[str, float]] = {
     "listen.visible_p99_ms": ("<", 1_000),
     "listen.feeds_cores": ("<", 0.2),
     "listen.feeds_mb": ("<", 300),
+    "listen.mixed_cores": ("<", 0.3),
+    "listen.mixed_mb": ("<", 300),
     "identity.lookups": (">=", 2_000_000),
     "identity.bytes_per_account": ("<=", 24),
     "identity.hot_path_ratio": ("<=", 1.1),

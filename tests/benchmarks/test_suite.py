@@ -36,6 +36,7 @@ end_to_end.throughput_full end_to_end.visible_p99_full_ms
 reconcile.seconds reconcile.rss_mb reconcile.clickhouse_mb reconcile.again_seconds
 reconcile.visible_p99_ms reconcile.visible_without_p99_ms
 listen.map_rate listen.feed_rate listen.mail_rate listen.visible_p50_ms listen.visible_p99_ms listen.feeds_cores listen.feeds_mb
+listen.mixed_cores listen.mixed_mb
 identity.lookups identity.bytes_per_account identity.hot_path_ratio identity.insert_cpu
 identity.ready_s identity.ready_mb
 identity.relink_s identity.relink_group_by_s identity.relink_stream_s identity.timeline_ms
