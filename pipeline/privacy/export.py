@@ -78,7 +78,7 @@ def _rows(client: Client, place: Place, sets: Sets, decrypt: Encryption | None) 
     with one_line(client), client.raw_stream(sql, {}, settings, "JSONEachRow") as stream:
         for line in _lines(stream):
             row = _row(line)
-            if place.encrypted and decrypt:
+            if place.name == "customers" and decrypt:
                 row |= {name: decrypt.decrypt(int(row["profile"]), name, row[name]) for name in ENCRYPTED}
             yield row
 
