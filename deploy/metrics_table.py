@@ -6,14 +6,14 @@ from inspect import getsource
 from pathlib import Path
 
 from deploy.grafana.board import series
-from pipeline.monitoring import console_metrics, identity_metrics, metrics, source_metrics
+from pipeline.monitoring import console_metrics, erasing_metrics, identity_metrics, metrics, source_metrics
 from pipeline.monitoring.declare import DECLARED, Metric
 
 FILE = Path(__file__).parent.parent / "docs" / "metrics.md"
 BEGIN, END = "<!-- metrics: made by `make board` -->\n", "<!-- end of metrics -->\n"
 
 
-SOURCES = [getsource(module) for module in (metrics, identity_metrics, source_metrics, console_metrics)]
+SOURCES = [getsource(module) for module in (metrics, erasing_metrics, identity_metrics, source_metrics, console_metrics)]
 """What declares metrics, in the order of the table: that in which they were imported differs."""
 
 

@@ -26,7 +26,7 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableRefresh,
 )
 
-from pipeline.monitoring import console_metrics, identity_metrics, metrics, source_metrics
+from pipeline.monitoring import console_metrics, erasing_metrics, identity_metrics, metrics, source_metrics
 from pipeline.monitoring.declare import Metric
 
 FILE = Path(__file__).parent / "boards" / "earshot.json"
@@ -146,7 +146,7 @@ def board() -> Dashboard:
     return made
 
 
-M, S, C, W = metrics, source_metrics, identity_metrics, console_metrics
+M, S, C, W, E = metrics, source_metrics, identity_metrics, console_metrics, erasing_metrics
 ROWS: dict[str, list[TimeSeries | Stat]] = {
     "Is it up": [
         figure("Workers ready", "short", "Workers whose /ready says so", f"sum({of(M.READY)})", red_below=1),
@@ -243,6 +243,13 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
               failed__instance=control(rate(M.RECONCILE_FAILED, "instance"))),
         graph("Reconciled up to", "s", "How long ago the rows landed from which control reconciles on",
               control__instance=control(of(M.RECONCILE_AGE))),
+        graph("Erasures", "short", "Of which something is still to be hidden, or to be removed from the files",
+              to__to=control(f"max by (to) ({of(E.OPEN)})")),
+        graph("Erasures, oldest", "s", "How long ago the oldest was asked for that is still in the files",
+              control__instance=control(of(E.AGE))),
+        graph("Erasures, work", "cps", "Rows that came all the same, and were hidden; tries that failed: each is repeated",
+              caught__instance=control(rate(E.CAUGHT, "instance")),
+              failed__instance=control(rate(E.FAILED, "instance"))),
         graph("Rollups behind", "s", "Age of the oldest change that they lack, of the running quarter-hour and of older ones",
               quarter__quarter=control(f"max by (quarter) ({of(M.ROLLUP_LAG)})")),
         graph("Rollups, work", "s", "Time of the statements a second, on one core; those that failed: each is retried",

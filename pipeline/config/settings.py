@@ -136,6 +136,12 @@ class PrivacySettings(Section):
     region: str = Field(
         "", pattern="^([A-Z]{2})?$", description="country of numbers without +, as DE; none: they stay as they came"
     )
+    purge_hours: float = Field(
+        24,
+        ge=0,
+        le=720,
+        description="what an erasure hid is removed from the files so long after it, with all that was hidden since",
+    )
 
 
 class SentimentSettings(Section):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -32,6 +33,7 @@ from pipeline.control.background import CAMPAIGN_SHARE, LATE_SHARE, Background, 
 from pipeline.control.calendars import Calendars
 from pipeline.control.cases import CaseCommands
 from pipeline.control.commands import AlertCommands
+from pipeline.control.erasing import Erasures
 from pipeline.control.evaluation import EVALUATING, Evaluation
 from pipeline.control.in_force import InForce
 from pipeline.control.notifier import Notifier
@@ -44,10 +46,11 @@ from pipeline.http.route import Route
 from pipeline.kafka.group import LOGGERS, make_app
 from pipeline.leader import Leader
 from pipeline.leading import run_leading
-from pipeline.monitoring import metrics
+from pipeline.monitoring import erasing_metrics, metrics
 from pipeline.monitoring.health import Vitals, memory_limit
 from pipeline.monitoring.process import run_process
 from pipeline.monitoring.table_metrics import keep_asking
+from pipeline.privacy.parts import erasing_of
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, parse_rules
 from pipeline.processors.mentions.brands import SAMPLE_BRANDS, BrandNames, parse_names
@@ -102,6 +105,7 @@ class Control:
         self._calendars = Calendars(leader, self._client, lambda: self._brands.value)
         self._rates = Rates(leader, self._client, settings.analytics.currency)
         self._in_force = InForce(leader, self._client, lambda: self._brands.value)
+        self._erasures = self._make_erasures()
         for name, digest in (("alerts", self._rules.digest), ("brands", self._brands.digest), ("roles", self._roles.digest)):
             self._in_force.note(f"{name}.yaml", digest)
         commands = AlertCommands(leader, evaluator, notifier, self._tables, ask_soon, lambda: self._brands.value.brands)
@@ -109,6 +113,12 @@ class Control:
         self._api = ApiServer(commands, CaseCommands(leader, CaseTable(leader.inserter)), self._rollups, self._vitals, door)
         self._app = self._make_app()
         self._reloads: set[asyncio.Task[None]] = set()
+
+    def _make_erasures(self) -> Erasures:
+        erasing_metrics.start()
+        client = clickhouse_client(self._settings.clickhouse)
+        erasing = erasing_of(self._settings, client, self._vitals, self._leader.lease)
+        return Erasures(self._leader, client, erasing, timedelta(hours=self._settings.privacy.purge_hours))
 
     def _make_app(self) -> faust.App:
         kafka = self._settings.kafka
@@ -156,6 +166,7 @@ class Control:
                     self._leader.start(self._campaigns.run())
                     self._leader.start(self._reconciling.run(generation))
                     self._leader.start(self._rollups.run())
+                    self._leader.start(self._erasures.run())
                     self._leader.start(self._calendars.run(generation))
                     self._leader.start(self._rates.run(generation))
                     self._leader.start(self._in_force.run(generation))

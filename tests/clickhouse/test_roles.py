@@ -17,6 +17,7 @@ import pytest
 
 from pipeline.embedded.analyst_names import ANALYST, CONSOLE, READABLE, WITHHELD, Rights
 from pipeline.embedded.analyst_rows import ROWS
+from pipeline.privacy.purge import PURGED
 from schemas.queries import named_queries
 from tests.support.analyst_corpus import QUOTED
 from tests.support.isolation import ROOT
@@ -64,8 +65,10 @@ def test_the_engine_takes_the_files_and_says_what_they_grant(ask: Ask) -> None:
         assert set(granted) == dictionaries | {*(f"SELECT\t{table}" for table in readable)}
         assert ask(f"SELECT select_filter FROM system.row_policies WHERE has(apply_to_list, '{user}')") == ROWS["interactions"]
     writes = ask("SELECT DISTINCT access_type FROM system.grants WHERE role_name = 'writer'").splitlines()
-    assert set(writes) == {"ALTER DELETE", "INSERT", "SELECT", "SYSTEM RELOAD DICTIONARY", "dictGet"}
-    assert ask("SELECT table FROM system.grants WHERE role_name = 'writer' AND access_type = 'ALTER DELETE'") == "quarters"
+    assert set(writes) == {"ALTER DELETE", "INSERT", "OPTIMIZE", "SELECT", "SYSTEM RELOAD DICTIONARY", "dictGet"}
+    deletes = ask("SELECT table FROM system.grants WHERE role_name = 'writer' AND access_type = 'ALTER DELETE' ORDER BY table")
+    assert tuple(deletes.split()) == PURGED
+    assert ask("SELECT table FROM system.grants WHERE role_name = 'writer' AND access_type = 'OPTIMIZE'") == "quarters"
     rights = ask("SELECT DISTINCT access_type FROM system.grants WHERE role_name = 'admin'").splitlines()
     for right in ("ALTER", "CLUSTER", "CREATE", "DROP", "OPTIMIZE", "TRUNCATE"):
         assert any(each.split()[0] == right for each in rights), rights

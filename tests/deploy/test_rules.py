@@ -12,7 +12,7 @@ import yaml
 
 from deploy.grafana.board import series
 from pipeline.listen.states import STATES
-from pipeline.monitoring import identity_metrics, metrics  # noqa: F401  # both declare
+from pipeline.monitoring import erasing_metrics, identity_metrics, metrics  # noqa: F401  # they declare
 from tests.support.deploy import DEPLOY, ROOT, run
 
 FOLDER = DEPLOY / "prometheus"
@@ -85,6 +85,9 @@ CONTROL = {
     "earshot_campaign_wait_seconds": "40x70",
     'earshot_rollup_lag_seconds{quarter="running"}': "8x70",
     'earshot_rollup_lag_seconds{quarter="older"}': "300x70",
+    'earshot_erasures_open{to="hide"}': "0x70",
+    'earshot_erasures_open{to="purge"}': "2x70",
+    "earshot_erasure_age_seconds": "90000x70",
     "earshot_signals_unreadable_total": "0x70",
     "earshot_alert_scopes_left_out_total": "0x70",
     "earshot_alerts_missed_by_topic_total": "0x70",
@@ -296,6 +299,10 @@ CASES = {
     "rollups of the past behind": Case(
         {}, 10, {"EarshotRollupsBehind"}, control={'earshot_rollup_lag_seconds{quarter="older"}': "30000x70"}
     ),
+    "an erasure waits for a part": Case(
+        {}, 30, {"EarshotErasureNotHidden"}, control={'earshot_erasures_open{to="hide"}': "1x70"}
+    ),
+    "nothing is purged": Case({}, 60, {"EarshotErasureLate"}, control={"earshot_erasure_age_seconds": "180000x70"}),
     "rollups catch up with a replay": Case({}, 60, set(), control={'earshot_rollup_lag_seconds{quarter="older"}': "0+60x70"}),
     "late campaigns": of_control(5, "EarshotCampaignsLate", campaign_wait_seconds="700x70"),
     "a slow search for campaigns": of_control(60, campaign_wait_seconds="100+60x7 0x60"),

@@ -1,0 +1,150 @@
+"""The leader looks after erasures (pipeline/privacy/): it ends those whose command was killed, hides what has come since, and
+once a day has everything removed from the files that was hidden.
+
+What comes since: a batch that had passed step privacy when the keys were written, a label or another new version made from a
+row that was read before, a table that was made anew from rows read before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from clickhouse_connect.driver.client import Client
+
+from pipeline.clickhouse.query import one_line
+from pipeline.errors import EarshotError, reason
+from pipeline.fence import GivenUp
+from pipeline.leader import Leader
+from pipeline.monitoring import erasing_metrics as metrics
+from pipeline.privacy.erase import Erasing
+from pipeline.privacy.hide import Among
+from pipeline.privacy.purge import Purge
+from pipeline.sinks.erasures import receipts, write_receipt
+from schemas.erasures import Erasure
+from schemas.times import utc_now
+
+EVERY_S = 60.0
+LATE = timedelta(minutes=2)
+"""An erasure that was asked for so long ago, and is not hidden, has no command any more that goes on with it."""
+RECENT = timedelta(hours=1)
+"""So long after an erasure what comes of it is looked for each time; of older ones each RECENT, and by every key at a purge."""
+MARGIN = timedelta(minutes=15)
+Check = Callable[[], None]
+log = logging.getLogger("earshot.control")
+
+
+class Erasures:
+    """`purge_after`: so long after the oldest erasure was hidden, all of them are purged together. Restart: receipts and parts
+    say what is to be done. An error is logged, and tried again a minute later."""
+
+    def __init__(
+        self,
+        leader: Leader,
+        client: Client,
+        erasing: Erasing,
+        purge_after: timedelta,
+        clock: Callable[[], datetime] = utc_now,
+        every_s: float = EVERY_S,
+    ) -> None:
+        self._leader, self._client, self._erasing = leader, client, erasing
+        self._purge_after, self._clock, self._every_s = purge_after, clock, every_s
+        self._purge = Purge(client)
+        self._all_at: datetime | None = None
+        self._begun: datetime | None = None
+        self._applied: datetime | None = None
+
+    async def run(self) -> None:
+        """Again and again, while this process leads. Raises GivenUp."""
+        check, self._all_at, self._begun = self._leader.bound_check(), None, None
+        stop = threading.Event()
+
+        def go_on() -> None:
+            if stop.is_set():
+                raise GivenUp
+            check()
+
+        try:
+            while True:
+                try:
+                    await asyncio.to_thread(partial(self.step, go_on))
+                except GivenUp:
+                    raise
+                except Exception as error:  # the alerts must not end for it
+                    metrics.FAILED.inc()
+                    unexpected = not isinstance(error, (EarshotError, OSError))
+                    log.warning("erasures: %s; will be retried", reason(error), exc_info=unexpected)
+                await asyncio.sleep(self._every_s)
+        finally:
+            stop.set()
+
+    def step(self, check: Check) -> None:
+        """One look. `check` raises when this process may not go on. Raises EarshotError."""
+        now = self._clock()
+        for erasure in self._erasing.unfinished():
+            if erasure.asked_at <= now - LATE:
+                check()
+                self._finish(erasure)
+        kept = self._receipts()
+        check()
+        self._sweep(kept, now)
+        self._clear(kept, now, check)
+        self._show(self._receipts(), now)
+
+    def _finish(self, erasure: Erasure) -> None:
+        for why in self._erasing.finish(erasure):
+            metrics.FAILED.inc()
+            log.warning("erasure %016x: %s; will be retried", erasure.id, why)
+
+    def _sweep(self, kept: Sequence[Erasure], now: datetime) -> None:
+        recent = [each for each in kept if max(each.asked_at, each.hidden_at or each.asked_at) > now - RECENT]
+        if self._all_at is None or now - self._all_at >= RECENT:
+            since = None if self._all_at is None else self._all_at - RECENT - MARGIN
+            self._caught(Among("1", since))
+            self._all_at = now
+        elif recent:
+            ids = ", ".join(str(each.id) for each in recent)
+            first = min(each.asked_at for each in recent) - MARGIN
+            self._caught(Among(f"(erasure IN ({ids}) OR (erasure = 0 AND at > now() - INTERVAL 2 HOUR))", first))
+
+    def _caught(self, among: Among) -> None:
+        if hidden := self._erasing.sweep(among):
+            metrics.CAUGHT.inc(sum(hidden.values()))
+            log.info("rows of persons who were erased came since, and are hidden: %s", hidden)
+
+    def _clear(self, kept: Sequence[Erasure], now: datetime, check: Check) -> None:
+        """A purge begins, goes on, or ends."""
+        waiting = [each for each in kept if each.hidden_at is not None]
+        if self._begun is None:
+            due = [each for each in waiting if each.hidden_at and each.hidden_at <= now - self._purge_after]
+            if not due:
+                return
+            self._caught(Among("1", thorough=True))
+            check()
+            self._purge.forget_old_counts(month for each in waiting for month in each.months)
+            self._begun, self._applied = now, None
+        check()
+        if self._purge.step():
+            return
+        self._applied = self._applied or now
+        if not self._purge.files_left(self._applied):
+            for each in waiting:
+                if each.hidden_at and each.hidden_at <= self._begun:
+                    each.purged_at = now
+                    with one_line(self._client):
+                        write_receipt(self._client, each)
+            self._begun = None
+
+    def _receipts(self) -> list[Erasure]:
+        with one_line(self._client):
+            return list(receipts(self._client, "isNull(purged_at)"))
+
+    def _show(self, kept: Sequence[Erasure], now: datetime) -> None:
+        hidden = sum(each.hidden_at is not None for each in kept)
+        metrics.OPEN.labels("hide").set(len(kept) - hidden)
+        metrics.OPEN.labels("purge").set(hidden)
+        metrics.AGE.set(max(((now - each.asked_at).total_seconds() for each in kept), default=0))
