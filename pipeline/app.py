@@ -59,7 +59,7 @@ class Worker:
         key, work = settings.privacy.hash_key.get_secret_value(), settings.worker
         privacy = Pseudonymise(key.encode(), settings.privacy.region, DEFAULT)
         data_key = settings.privacy.data_key.get_secret_value()
-        letters = LetterRows(LetterEncryption(data_key), privacy.hashes)
+        letters = LetterRows(LetterEncryption(data_key), privacy)
         migrate.check(settings)
         fingerprints.check_keys(settings.clickhouse, {"hash_key": key, "data_key": data_key})
         connections, in_flight = Connections(settings), InFlightLimit()

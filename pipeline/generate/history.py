@@ -81,7 +81,7 @@ def to_clickhouse(plan: Plan, settings: Settings, truth: BinaryIO, advance: Adva
     """
     keys: dict[fingerprints.Name, str] = {"hash_key": hash_key(settings), "data_key": data_key(settings)}
     privacy = Pseudonymise(keys["hash_key"].encode(), settings.privacy.region, DEFAULT)
-    letters = LetterRows(LetterEncryption(keys["data_key"]), privacy.hashes)
+    letters = LetterRows(LetterEncryption(keys["data_key"]), privacy)
     topic, rows, report = f"{TOPIC}-{plan.id}", settings.worker.batch_rows, Landed()
     check_kafka(settings.kafka)
     with clickhouse_client(settings.clickhouse) as client:

@@ -8,6 +8,7 @@ later part of it waits for the rest.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +62,15 @@ class Suppressed:
         with self._lock:
             events = np.union1d(self._known.events, _numbers(keys.events))
             self._known = _Known(_numbers(keys.accounts), frozenset(keys.values), events)
+
+    def names(self, accounts: Iterable[int], values: Iterable[str], event: int) -> bool:
+        """Whether one of these is theirs."""
+        known = self._known
+        if not known:
+            return False
+        keys = np.array(list(accounts), dtype=np.uint64)
+        theirs = _among(keys, known.accounts).any() or _among(np.array([event], dtype=np.uint64), known.events).any()
+        return bool(theirs) or not known.values.isdisjoint(values)
 
     def drop(self, batch: EventBatch) -> None:
         """Drops what is theirs. `batch.erased` has the events that were not known before: they are to be suppressed."""

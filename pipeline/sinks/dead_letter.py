@@ -36,7 +36,8 @@ class DeadLetters:
         self._seldom, self._cut, self._missing = Seldom(), 0, 0
 
     def write(self, rejected: Sequence[Rejected], generation: int) -> None:
-        """On return topic and table have all of them."""
+        """On return topic and table have all of them, but for those of persons who were erased."""
+        rejected = self._rows.kept(rejected)
         if not rejected:
             return
         if refused := self._producer.send([_record(letter) for letter in rejected], generation):

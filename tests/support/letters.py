@@ -13,7 +13,7 @@ from schemas.contacts import DEFAULT
 DATA_KEY = "0123456789abcdef" * 4
 """Of the settings of the tests."""
 PRIVACY = Pseudonymise(b"the key of the tests", "", DEFAULT)
-ROWS = LetterRows(LetterEncryption(DATA_KEY), PRIVACY.hashes)
+ROWS = LetterRows(LetterEncryption(DATA_KEY), PRIVACY)
 
 
 def read_letters(client: Client) -> list[DeadLetter]:

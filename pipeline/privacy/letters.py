@@ -1,0 +1,86 @@
+"""The dead letters of a person: hidden, or taken along.
+
+A letter has keys and hashes of whose it is, so no key is needed to find it. Of letters from before migration 032 the JSON says
+it: all that are there are read, for as long as they are there. A letter that does not say whose it is goes after 90 days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from clickhouse_connect.driver.client import Client
+
+from pipeline.clickhouse.query import LONG_SQL, one_line, settings_for
+from pipeline.clickhouse.row_versions import quoted
+from pipeline.maintenance.dead_letters import DeadLetter, matching, select
+from pipeline.sinks.letter_rows import Hashes, contacts_of
+from pipeline.sinks.letter_subject import subject_of
+from schemas.erasures import Keys
+
+PIECE = 5_000
+"""Keys of one statement: a server parses 256 KiB."""
+_OLD = "SELECT topic, partition, offset, content, raw FROM dead_letters WHERE form = 0 AND raw != ''"
+Position = tuple[str, int, int, int]
+
+
+def hide_letters(client: Client, keys: Keys, hashes: Hashes | None = None) -> int:
+    """Hides the letters with one of these keys, by a lightweight DELETE: no query finds them from its end on. Returns how many
+    rows. It may be done again.
+
+    `hashes` are those of step privacy; without them a letter from before migration 032 is not found by its address or number
+    alone. Raises EarshotError.
+    """
+    hidden = 0
+    for condition in _conditions(client, keys, hashes):
+        with one_line(client):
+            count = int(str(client.command(f"SELECT count() FROM dead_letters WHERE {condition}")))
+            if count:  # one that finds nothing makes each part anew, too
+                sync = {**LONG_SQL, "lightweight_deletes_sync": 2}
+                client.command(f"DELETE FROM dead_letters WHERE {condition}", settings=sync)
+        hidden += count
+    return hidden
+
+
+def letters_of(client: Client, keys: Keys, hashes: Hashes | None, data_key: str) -> Iterator[DeadLetter]:
+    """The letters with one of these keys, each once, in clear. Raises as `matching`."""
+    seen = set()
+    for condition in _conditions(client, keys, hashes):
+        for letter in matching(
+            client, select(f"WHERE {condition} ORDER BY rejected_at, topic, partition, offset"), {}, data_key
+        ):
+            if (position := letter[:3]) not in seen:
+                seen.add(position)
+                yield letter
+
+
+def _conditions(client: Client, keys: Keys, hashes: Hashes | None) -> Iterator[str]:
+    for some in _pieces(keys.accounts):
+        yield f"hasAny(accounts, [{some}]::Array(UInt64))"
+    for some in _pieces(list(map(quoted, keys.values))):
+        yield f"hasAny(contacts, [{some}])"
+    for some in _pieces([key for key in keys.events if key]):
+        yield f"event_key IN ({some})"
+    old = list(_old(client, keys, hashes))
+    for some in _pieces(f"({quoted(topic)}, {partition}, {offset}, {content})" for topic, partition, offset, content in old):
+        yield f"form = 0 AND (topic, partition, offset, content) IN ({some})"
+
+
+def _pieces(keys: Iterable[object]) -> Iterator[str]:
+    texts = list(map(str, keys))
+    for start in range(0, len(texts), PIECE):
+        yield ", ".join(texts[start : start + PIECE])
+
+
+def _old(client: Client, keys: Keys, hashes: Hashes | None) -> Iterator[Position]:
+    accounts, values, events = set(keys.accounts), set(keys.values), set(keys.events) - {0}
+    with (
+        one_line(client),
+        client.query_row_block_stream(_OLD, {}, settings_for(client), column_formats={"raw": "bytes"}) as blocks,
+    ):
+        for block in blocks:
+            rows = list(block)
+            subjects = [subject_of(row[4]) for row in rows]
+            contacts = contacts_of(subjects, hashes) if hashes and values else [[] for _ in rows]
+            for row, subject, theirs in zip(rows, subjects, contacts, strict=True):
+                if subject.event in events or not accounts.isdisjoint(subject.accounts) or not values.isdisjoint(theirs):
+                    yield row[0], row[1], row[2], row[3]

@@ -1,0 +1,76 @@
+"""The dead letters of a person go, and are taken along; those of others stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+import xxhash
+from clickhouse_connect.driver.client import Client
+
+from pipeline.batch import Rejected
+from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.settings import Settings
+from pipeline.migrate import migrate
+from pipeline.privacy.letters import hide_letters, letters_of
+from pipeline.processors.privacy import Pseudonymise
+from pipeline.sinks.letter_encryption import LetterEncryption
+from pipeline.sinks.letter_rows import LetterRows
+from schemas.contacts import DEFAULT
+from schemas.erasures import Keys
+from schemas.identity import account_key
+from tests.support.letters import DATA_KEY, PRIVACY, ROWS, read_letters
+
+ANN = Keys([account_key("x", "ann"), account_key("x", None, "annie")], PRIVACY.hashes("author_email", ["ann@example.org"]), [
+    account_key("x", "post of ann")
+])  # fmt: skip
+THEIRS = [
+    {"platform": "x", "id": "1", "author": {"id": "ann"}},
+    {"platform": "x", "id": "2", "author": {"id": 77, "handle": "@Annie"}},
+    {"platform": "y", "id": "3", "author": {"id": "other", "accounts": ["x:ann"]}},
+    {"platform": "y", "id": "4", "author": {"email": " Ann@example.org"}},
+    {"platform": "x", "id": "post of ann", "operation": "update"},
+]
+OTHERS = [
+    {"platform": "x", "id": "9", "author": {"id": "bob"}, "text": "I know x:ann"},
+    {"platform": "y", "id": "10", "author": {"id": "ann", "email": "bob@example.org"}},
+    {"platform": "y", "id": "post of ann"},
+]
+
+
+def letters(topic: str) -> list[Rejected]:
+    records = [orjson.dumps(each) for each in (*THEIRS, *OTHERS)] + [b"ann, but no JSON"]
+    return [Rejected("decode", "no", topic, 0, offset, b"k", raw) for offset, raw in enumerate(records)]
+
+
+@pytest.fixture
+def client(emptied: Settings) -> Iterator[Client]:
+    """Letters of this release in topic new, of before in topic old."""
+    migrate(emptied)
+    with clickhouse_client(emptied.clickhouse) as client:
+        client.insert_arrow("dead_letters", ROWS.of(letters("new")).to_arrow())
+        old = [[*each, xxhash.xxh3_64_intdigest(each.raw), datetime.now(UTC)] for each in letters("old")]
+        client.insert("dead_letters", old, column_names=[*Rejected._fields, "content", "rejected_at"])
+        yield client
+
+
+def test_the_letters_of_a_person_are_taken_along_and_hidden(client: Client) -> None:
+    mine = [(topic, offset) for topic in ("new", "old") for offset in range(len(THEIRS))]
+    taken = list(letters_of(client, ANN, PRIVACY.hashes, DATA_KEY))
+    assert sorted((each.topic, each.offset) for each in taken) == mine
+    assert all(orjson.loads(each.raw) == THEIRS[each.offset] for each in taken)
+    assert hide_letters(client, ANN, PRIVACY.hashes) >= len(mine)
+    stay = [(topic, offset) for topic in ("new", "old") for offset in range(len(THEIRS), len(THEIRS) + len(OTHERS) + 1)]
+    assert [(each.topic, each.offset) for each in read_letters(client)] == stay
+    assert hide_letters(client, ANN, PRIVACY.hashes) == 0, "it may be done again"
+    assert hide_letters(client, Keys()) == 0
+
+
+def test_a_topic_that_is_read_again_brings_none_of_them_back() -> None:
+    privacy = Pseudonymise(b"the key of the tests", "", DEFAULT)
+    rows = LetterRows(LetterEncryption(DATA_KEY), privacy)
+    assert rows.kept(letters("new")) == letters("new") and list(rows.kept([])) == []
+    privacy.suppressed.put(ANN)
+    assert [each.offset for each in rows.kept(letters("new"))] == list(range(len(THEIRS), len(letters("new"))))
