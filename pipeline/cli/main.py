@@ -218,16 +218,12 @@ app.command(epilog="Example:  earshot label reviews.csv --column text --model ac
 alerts.app.command(epilog="Example:  earshot alerts backtest --rule volume --from 2026-11-01 --to 2026-11-08")(
     backtest.backtest
 )
-app.add_typer(alerts.app, name="alerts")
-app.add_typer(console.app, name="console")
-app.add_typer(crm.app, name="crm")
-app.add_typer(dlq.app, name="dlq")
-app.add_typer(offsets.app, name="offsets")
-app.add_typer(rollups.app, name="rollups")
-app.add_typer(mapping.app, name="mapping")
-app.add_typer(source.app, name="source")
-app.add_typer(identity.app, name="identity")
-app.add_typer(person.app, name="person")
+for name, group in {
+    "alerts": alerts.app, "console": console.app, "crm": crm.app, "dlq": dlq.app,
+    "offsets": offsets.app, "rollups": rollups.app, "mapping": mapping.app, "source": source.app,
+    "identity": identity.app, "person": person.app,
+}.items():  # fmt: skip
+    app.add_typer(group, name=name)
 
 
 def main() -> None:

@@ -101,8 +101,7 @@ class Listen:
         self._feeds = FeedParser()
         self._sender = Sender(settings.kafka, self._vitals)
         self._tables = Tables(partial(clickhouse_client, settings.clickhouse, PATIENCE_S))
-        owner = Ownership(settings.kafka, self._vitals, self._arrange, self._sender.give_up, self._sender.polled)
-        self._owner = owner
+        owner = self._owner = Ownership(settings.kafka, self._vitals, self._arrange, self._sender.give_up, self._sender.polled)
         self._means = Means(self._sender, self._tables, self._timer, self._mentioning, owner.newest, owner.partitions)
         self._owner.start()
         stop = asyncio.Event()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import NamedTuple
 
 import orjson
@@ -16,6 +18,7 @@ import orjson
 from schemas.untyped import JsonObject
 
 PAUSE = b"pause "
+COPY_BYTES = 1 << 20
 TRUSTED_S, LATEST_S = 5.0, 20.0
 """Clocks may differ by so much; a record is written so long after what it holds was sent, at the latest."""
 
@@ -121,3 +124,20 @@ class Newest:
     def is_paused(self, source: str, partition: int) -> bool:
         """Whether the source is, by this partition: each has all pauses, as credentials change, and partitions with them."""
         return self._paused.get((partition, source), False)
+
+
+def copies_of(records: Iterable[Record], now: datetime) -> Iterator[list[tuple[str, int, str, datetime]]]:
+    """Rows of table source_cursors, about COPY_BYTES together."""
+    rows, size = [], 0
+    for record in records:
+        rows.append((record.source, version(record), record.dump().decode(), now))
+        size += len(rows[-1][2])
+        if size > COPY_BYTES:
+            yield rows
+            rows, size = [], 0
+    yield rows
+
+
+def version(record: Record) -> int:
+    """Its order as one number: of the rows of a source the highest counts."""
+    return record.epoch << 32 | record.number

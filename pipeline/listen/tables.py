@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DataError
 from pipeline.clock import worth_logging
 from pipeline.errors import UnreachableError, reason
 from pipeline.listen.driver import Gap
-from pipeline.listen.record import Record, read
+from pipeline.listen.record import Record, copies_of, read, version
 from pipeline.listen.sources_file import AnySource
 from pipeline.listen.states import State
 
@@ -27,7 +27,6 @@ EVERY_S, FRESH_S = 2.0, 10.0
 LISTENER, GONE = f"{socket.gethostname()}:{os.getpid()}", "gone"
 MOST_GAPS = 10_000
 """Gaps that wait for ClickHouse; beyond it the oldest are dropped, with a warning."""
-INSERT_BYTES = 1 << 20
 CLOSE_S = 3.0
 SKEW = timedelta(seconds=5)
 """Clocks may differ by so much. A row that is later is of a clock that was ahead: it would count until ours is there."""
@@ -143,8 +142,8 @@ class Tables:
                 self._read_at = time.monotonic()
             if self._failed is not None:
                 raise self._failed.with_traceback(None)
-        version = self._versions.get(source, -1)
-        if version <= (-1 if than is None else _version(than)):
+        stored = self._versions.get(source, -1)
+        if stored <= (-1 if than is None else version(than)):
             return None
         return await asyncio.to_thread(self._stored, source)
 
@@ -199,7 +198,7 @@ class Tables:
         try:
             self._insert("source_gaps", GAP_COLUMNS, gaps)
             gaps = []
-            for copies in _copies(cursors.values(), now):
+            for copies in copies_of(cursors.values(), now):
                 self._insert("source_cursors", CURSOR_COLUMNS, copies)
             if ahead:
                 latest = max(ahead.values()) + SKEW
@@ -226,22 +225,6 @@ class Tables:
                 return
             for row in rows:
                 self._insert(table, columns, [row])
-
-
-def _copies(records: Iterable[Record], now: datetime) -> Iterator[list[tuple[str, int, str, datetime]]]:
-    """Rows of table source_cursors, about INSERT_BYTES together."""
-    rows, size = [], 0
-    for record in records:
-        rows.append((record.source, _version(record), record.dump().decode(), now))
-        size += len(rows[-1][2])
-        if size > INSERT_BYTES:
-            yield rows
-            rows, size = [], 0
-    yield rows
-
-
-def _version(record: Record) -> int:
-    return record.epoch << 32 | record.number
 
 
 def _aware(time: datetime | None) -> datetime | None:

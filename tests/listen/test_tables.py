@@ -10,8 +10,8 @@ import pytest
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.settings import ClickHouseSettings
 from pipeline.listen.driver import Gap
-from pipeline.listen.record import Record
-from pipeline.listen.tables import INSERT_BYTES, Health, Seen, Tables, unheard
+from pipeline.listen.record import COPY_BYTES, Record
+from pipeline.listen.tables import Health, Seen, Tables, unheard
 from tests.support.driving import source
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -50,8 +50,8 @@ async def test_a_row_that_no_table_takes_keeps_no_other_out(module_database: Cli
     broken = "half a letter: \ud83d"
     tables.gap("broken", "rss", Gap("", "", broken))
     tables.gap("whole", "rss", Gap("", "", "the feed had only ten entries"))
-    tables.keep(Record("whole", "feed", 1, 1, items=bytes(INSERT_BYTES)))
-    tables.keep(Record("large", "feed", 1, 1, items=bytes(INSERT_BYTES)))
+    tables.keep(Record("whole", "feed", 1, 1, items=bytes(COPY_BYTES)))
+    tables.keep(Record("large", "feed", 1, 1, items=bytes(COPY_BYTES)))
     tables.note(health("broken", broken))
     tables.note(health("whole"))
     tables.note(health("old")._replace(last_contact=NOON, every_s=300.0))
