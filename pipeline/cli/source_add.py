@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -109,6 +110,7 @@ def show_trial(settings: Settings, source: AnySource) -> None:
 
     from pipeline.cli.terminal import printable, write
     from pipeline.listen import status
+    from pipeline.listen.credentials import place_of
     from pipeline.listen.states import SourceError
 
     try:
@@ -116,6 +118,8 @@ def show_trial(settings: Settings, source: AnySource) -> None:
     except SourceError as error:
         raise EarshotError(f"source {source.name}: {error.state}: {error}") from None
     typer.echo(printable(trial.found))
+    if source.token_file and _is_open(place_of(source.token_file, settings.sources.parent if settings.sources else Path())):
+        typer.echo(f"others on this machine may read it: chmod 600 {source.token_file}", err=True)
     if trial.event is not None:
         write([orjson.dumps(trial.event, None, orjson.OPT_INDENT_2), b"\n"])
         if trial.dropped:
@@ -124,6 +128,12 @@ def show_trial(settings: Settings, source: AnySource) -> None:
     else:
         left_out = f"; {trial.left_out:,} parts of it are not mapped" if trial.left_out else ""
         typer.echo(f"no event: its first answer has none, or none came within {status.PAGE_S:.0f} s{left_out}")
+
+
+def _is_open(file: Path) -> bool:
+    """Whether a file of this user may be read by others."""
+    found = file.stat()
+    return found.st_uid == os.getuid() and bool(found.st_mode & 0o044)
 
 
 def _options(arguments: list[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ import typer
 from pipeline.cli.prompts import ask
 from pipeline.errors import SettingsError
 from pipeline.listen.adding import mistake
+from pipeline.listen.credentials import place_of
 from pipeline.listen.known_sources import MODELS, asked_for, called
 
 FREE = ("rss", "bluesky")
@@ -102,7 +103,7 @@ class Questions:
         self._pasted, self.values["token_file"] = place, str(file)
 
     def _file(self, answer: str) -> Path:
-        return self._path.parent / os.path.expanduser(answer)
+        return place_of(answer, self._path.parent)
 
 
 def _platform() -> str:

@@ -17,7 +17,7 @@ from pipeline.config.document import first_problem, problem_of
 from pipeline.config.replaced import replace_file
 from pipeline.config.values import values_of
 from pipeline.errors import SettingsError
-from pipeline.listen.credentials import named
+from pipeline.listen.credentials import named, place_of
 from pipeline.listen.known_sources import MODELS
 from pipeline.listen.sources_file import AnySource, Sources, parse_sources
 
@@ -70,7 +70,7 @@ def added(path: Path, values: Mapping[str, str]) -> Added:
         if (value := values.get(key)) and not named(value, key).startswith("variable"):
             # It may be the token, which never stands in the file, nor in an error.
             raise SettingsError(f"{key}: {_NO_VARIABLE}")
-    if (file := values.get("token_file")) and not (path.parent / os.path.expanduser(file)).is_file():
+    if (file := values.get("token_file")) and not place_of(file, path.parent).is_file():
         raise SettingsError("token_file: write the path of a file that is there and holds the token, never the token itself")
     before = _content(path)
     known = _known(before, path)

@@ -23,7 +23,7 @@ def token_of(source: Source, environ: Mapping[str, str], folder: Path) -> Secret
     that of sources.yaml. Raises NoCredentials."""
     if source.token_file is not None:
         where = f"token_file {source.token_file}"
-        token = _read(folder / os.path.expanduser(source.token_file), where)
+        token = _read(place_of(source.token_file, folder), where)
     elif source.token_env:
         where = named(source.token_env, "token_env")
         token = variable(source.token_env, "token_env", environ)
@@ -36,6 +36,11 @@ def token_of(source: Source, environ: Mapping[str, str], folder: Path) -> Secret
     if wrong:
         raise NoCredentials(f"{where} {wrong}")
     return SecretStr(token)
+
+
+def place_of(token_file: str | Path, folder: Path) -> Path:
+    """Where the file is; `folder` is that of sources.yaml."""
+    return folder / os.path.expanduser(token_file)
 
 
 def variable(name: str, key: str, environ: Mapping[str, str]) -> str:

@@ -109,7 +109,9 @@ def test_nobody_answers(run: Run, answers: str, says: str, tmp_path: Path) -> No
     assert done.code == 2 and says in done.err and "Traceback" not in done.err and not [*tmp_path.iterdir()]
 
 
-def test_a_pasted_credential_is_kept_in_a_file_of_its_own(run: Run, channel: YouTubeServer, tmp_path: Path) -> None:
+def test_a_pasted_credential_is_kept_in_a_file_of_its_own(
+    run: Run, channel: YouTubeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options, answers = ("--server", channel.url, "--allow", "127.0.0.1"), f"youtube\nours\n{CHANNEL}\npaste\n"
     done = run("source", "add", *options, stdin=f"{answers}wr0ng\n")
     assert done.code == 1 and "YouTube refuses the key" in done.err and "wr0ng" not in done.out + done.err
@@ -120,7 +122,13 @@ def test_a_pasted_credential_is_kept_in_a_file_of_its_own(run: Run, channel: You
     assert (stat.S_IMODE(file.stat().st_mode), stat.S_IMODE(file.parent.stat().st_mode)) == (0o600, 0o700)
     written = (tmp_path / "sources.yaml").read_text()
     assert written.endswith('token_file: "secrets/ours"}\n') and KEY not in written
-    assert run("source", "check", "ours").code == 0
+    done = run("source", "check", "ours")
+    assert (done.code, done.err) == (0, "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    written = written.replace("secrets/ours", "~/secrets/ours")
+    (tmp_path / "sources.yaml").write_text(written)
+    file.chmod(0o644)
+    assert run("source", "check", "ours").err == "others on this machine may read it: chmod 600 ~/secrets/ours\n"
     (tmp_path / "sources.yaml").unlink()
     done = run("source", "add", *options, stdin=f"{answers}other\n")
     assert done.code == 2 and "is there already" in done.err and file.read_text() == f"{KEY}\n"
