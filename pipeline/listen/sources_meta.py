@@ -15,7 +15,7 @@ GraphId = Annotated[
     str,
     linked(r"facebook\.com", r"profile\.php\?id=(\d+)"),
     StringConstraints(pattern=r"^[0-9]{1,30}$"),
-    Field(json_schema_extra={"as": 'its number in quotes, as "20531316728", and not its name or URL'}),
+    Field(json_schema_extra={"as": "its number, as 20531316728, and not its name or URL"}),
 ]
 Version = Annotated[str, StringConstraints(pattern=r"^v[0-9]{1,3}\.[0-9]$"), Field(json_schema_extra={"as": "v24.0"})]
 

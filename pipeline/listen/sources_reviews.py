@@ -21,7 +21,7 @@ AppleId = Annotated[
     str,
     linked(r"apple\.com", r"(?:.*/)?id(\d+)"),
     StringConstraints(pattern=r"^[0-9]{1,20}$"),
-    Field(json_schema_extra={"as": 'the app\'s Apple ID, a number in quotes, as "1234567890"'}),
+    Field(json_schema_extra={"as": "the app's Apple ID, as 1234567890"}),
 ]
 KeyId = Annotated[
     str,

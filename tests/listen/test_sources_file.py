@@ -160,7 +160,7 @@ OF_MAIL = "platform: email, host: imap.example.com, user: ada@example.com"
         ("platform: youtube, channel: '@acme'", "channel: write it as the channel's id, as UC and 22 characters"),
         (f"{OF_MAIL.replace('imap.', 'imaps://imap.')}", "host: it is a host alone, as imap.example.com"),
         (f"{OF_MAIL.replace('.com,', '.com:993,')}", "host: it is a host alone, as imap.example.com"),
-        ("platform: facebook, page: acme", 'page: write it as its number in quotes, as "20531316728"'),
+        ("platform: facebook, page: acme", "page: write it as its number, as 20531316728"),
         ("platform: instagram, account: '1', version: 24", "version: "),
         ("platform: freshdesk, server: acme.freshdesk.com", "server: it should look like https://example.com"),
         ("platform: playstore, package: a.b", "did you mean 'google_play'?"),
