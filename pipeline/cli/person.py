@@ -1,4 +1,4 @@
-"""`earshot person`: what there is of a person, shown and taken along."""
+"""`earshot person`: what there is of a person, shown and taken along. What is erased: person_erasing.py."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli import person_erasing
 from pipeline.cli.on_record import on_record
 from pipeline.cli.options import load_settings
+from pipeline.cli.person_erasing import Account, Customer, Only
 from pipeline.errors import UnreachableError
 
 if TYPE_CHECKING:
@@ -22,16 +24,12 @@ if TYPE_CHECKING:
     from pipeline.privacy.person import Person
     from pipeline.privacy.place import Sets
 
-app = typer.Typer(help="What there is of a person: show it, and take it along.", no_args_is_help=True, rich_markup_mode=None)
-FORMS = "platform:id, platform:@handle, crm:ID or a key of 16 digits"
-Customer = Annotated[str | None, typer.Option(help=f"The customer, with all its accounts, by one of them: {FORMS}.")]
-Account = Annotated[str | None, typer.Option(help="One account alone, named the same way.")]
-Only = Annotated[bool, typer.Option("--only", help="With --account: leave the customer's other accounts out.")]
-
-
-@app.callback()
-def _group() -> None:
-    """What there is of a person: show it, and take it along."""
+app = typer.Typer(
+    help="What there is of a person: show it, take it along, erase it.", no_args_is_help=True, rich_markup_mode=None
+)
+app.command(epilog="Example:  earshot person erase --customer twitter:@ines --why 'letter of 2026-11-30'")(person_erasing.erase)
+app.command(epilog="Example:  earshot person readmit --account twitter:@ines")(person_erasing.readmit)
+app.command(epilog="Example:  earshot person receipts")(person_erasing.receipts)
 
 
 @app.command(epilog="Example:  earshot person show --customer twitter:@ines")

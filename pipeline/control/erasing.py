@@ -49,10 +49,9 @@ class Erasures:
         erasing: Erasing,
         purge_after: timedelta,
         clock: Callable[[], datetime] = utc_now,
-        every_s: float = EVERY_S,
     ) -> None:
         self._leader, self._client, self._erasing = leader, client, erasing
-        self._purge_after, self._clock, self._every_s = purge_after, clock, every_s
+        self._purge_after, self._clock = purge_after, clock
         self._purge = Purge(client)
         self._all_at: datetime | None = None
         self._begun: datetime | None = None
@@ -78,7 +77,7 @@ class Erasures:
                     metrics.FAILED.inc()
                     unexpected = not isinstance(error, (EarshotError, OSError))
                     log.warning("erasures: %s; will be retried", reason(error), exc_info=unexpected)
-                await asyncio.sleep(self._every_s)
+                await asyncio.sleep(EVERY_S)
         finally:
             stop.set()
 

@@ -44,6 +44,9 @@ COMMANDS = [
         "crm import",
         "person show",
         "person export",
+        "person erase",
+        "person readmit",
+        "person receipts",
     ),
     *(
         f"identity {name}"
