@@ -238,21 +238,21 @@ CASES = {
 
 
 @pytest.fixture
-def pinned(settings: Settings) -> Iterator[Client]:
-    with clickhouse_client(settings.clickhouse) as client:
+def pinned(bare: Settings) -> Iterator[Client]:
+    with clickhouse_client(bare.clickhouse) as client:
         client.command(TABLE)
         client.command("SYSTEM STOP MERGES t")
         yield client
 
 
 @pytest.mark.parametrize("pin", [pytest.param(pin, id=pin.name) for pin in PINS])
-def test_the_contract_breaks_without_a_setting_and_holds_with_it(pin: Pin, pinned: Client, settings: Settings) -> None:
+def test_the_contract_breaks_without_a_setting_and_holds_with_it(pin: Pin, pinned: Client, bare: Settings) -> None:
     case = CASES[pin.name]
     assert pin.without and pinned.get_client_setting(pin.name) == pin.value
     if case.holds is None:
         assert case.unseen
         return
-    with clickhouse_client(settings.clickhouse) as client:
+    with clickhouse_client(bare.clickhouse) as client:
         client.set_client_setting(pin.name, case.opposite)
         assert not case.holds(Bench(client, pinned)), "what the setting guards against does not happen"
         pinned.command("DROP TABLE IF EXISTS view")
@@ -383,8 +383,8 @@ async def _log_a_delivery(clickhouse: ClickHouseSettings) -> None:
     await log.close(10)
 
 
-def test_what_is_as_needed_needs_no_word(settings: Settings) -> None:
-    with clickhouse_client(settings.clickhouse) as client:
+def test_what_is_as_needed_needs_no_word(bare: Settings) -> None:
+    with clickhouse_client(bare.clickhouse) as client:
         assert unmet(client) == ""
 
 

@@ -28,6 +28,11 @@ TABLE = "CREATE TABLE t (a UInt64, b String) ENGINE = MergeTree ORDER BY a SETTI
 
 
 @pytest.fixture
+def settings(bare: Settings) -> Settings:
+    return bare  # no test here needs Earshot's tables
+
+
+@pytest.fixture
 def client(settings: Settings) -> Iterator[Client]:
     with clickhouse_client(settings.clickhouse) as client:
         client.command(TABLE)

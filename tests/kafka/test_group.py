@@ -50,8 +50,8 @@ def member(kafka: KafkaSettings, log: Path) -> Iterator[Member]:
         it.process.wait()
 
 
-def test_the_first_records_after_a_take_over_are_read(settings: Settings, tmp_path: Path) -> None:
-    kafka = settings.kafka
+def test_the_first_records_after_a_take_over_are_read(bare: Settings, tmp_path: Path) -> None:
+    kafka = bare.kafka
     migrate_topics(kafka)
     producer = Producer(kafka.client())
     for n in range(RECORDS):
@@ -76,9 +76,9 @@ def test_the_first_records_after_a_take_over_are_read(settings: Settings, tmp_pa
         assert standby.said("read")[before:] == list(range(RECORDS + 1))
 
 
-def test_what_nobody_has_committed_is_read_again_when_the_group_changes(settings: Settings, tmp_path: Path) -> None:
+def test_what_nobody_has_committed_is_read_again_when_the_group_changes(bare: Settings, tmp_path: Path) -> None:
     """The fetch that waits while another member joins gets all of it, while the group's flow stands."""
-    kafka = settings.kafka
+    kafka = bare.kafka
     migrate_topics(kafka)
     producer = Producer(kafka.client())
     for n in range(RECORDS):

@@ -96,6 +96,11 @@ class Bench:
 
 
 @pytest.fixture
+def settings(bare: Settings) -> Settings:
+    return bare  # no test here needs Earshot's tables
+
+
+@pytest.fixture
 def bench(kafka: Stack, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr(producer, "PATIENCE_S", 1.0)
     migrate_topics(settings.kafka)
