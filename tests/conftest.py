@@ -42,8 +42,10 @@ from tests.support.tables import own_database
 
 PARTITIONS = 8
 LONGEST = (
-    "processors/sentiment/test_accuracy", "deploy/test_prometheus", "faults/test_restarts", "faults/test_control_killed",
-    "faults/test_labels", "faults/", "cli/test_up", "identity/test_graph", "integration/", "generate/test_targets", "sinks/",
+    "deploy/test_prometheus", "console/test_story", "integration/test_alerts_public", "integration/test_control",
+    "faults/test_restarts", "faults/test_control_killed", "faults/test_labels", "faults/", "cli/test_up",
+    "console/test_hostile", "integration/test_rollups", "identity/test_graph", "integration/",
+    "processors/sentiment/test_accuracy", "generate/test_targets", "sinks/",
 )  # fmt: skip
 """The files that take longest, in the order in which they begin."""
 FILLED = """
@@ -138,7 +140,7 @@ def settings(stack: Stack, tmp_path: Path) -> Iterator[Settings]:
 
 @pytest.fixture
 def bare(stack: Stack, tmp_path: Path) -> Iterator[Settings]:
-    """As `settings`, without tables: for tests of what makes them."""
+    """As `settings`, without tables, which cost half a second of a core: for tests of what makes them, or needs none."""
     with own_database(stack.clickhouse, tables=False) as database:
         yield from own_settings(stack, tmp_path, database)
 
