@@ -153,6 +153,8 @@ class SourceLife:
         silent = now - last
         if silent < min(LEAST, rule.after) and not goes_on:
             return None
+        if not goes_on and (self.gaps.reads_on or self.gaps.is_early(name, last, now, rule.zone)):
+            return None
         usual = self.gaps.usual(name, last, now, rule.zone)
         if usual is None and silent > FORGOTTEN + rule.after:
             return None

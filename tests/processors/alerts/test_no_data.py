@@ -17,6 +17,7 @@ from pipeline.clickhouse.row_versions import COLUMNS_SQL, insert_versions, minut
 from pipeline.config.settings import Settings
 from pipeline.fence import Fence
 from pipeline.monitoring.health import Vitals
+from pipeline.processors.alerts import usual_gaps
 from pipeline.processors.alerts.condition import NO_EVENT
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.lifecycle import Lifecycle
@@ -160,7 +161,9 @@ def test_invented_names_raise_no_alert_each(caplog: pytest.LogCaptureFixture) ->
     assert len(alerts) == 1_002, "the listed one by both rules"
 
 
-def test_what_is_usual_of_a_listeners_source_is_kept_over_a_restart_and_outlives_the_rows(bench: Bench) -> None:
+def test_what_is_usual_of_a_listeners_source_is_kept_over_a_restart_and_outlives_the_rows(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Three weeks of a post every twenty minutes are in table interactions at the first start; then only in source_arrivals,
     whose rows of long ago go: hence today."""
     noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -171,13 +174,20 @@ def test_what_is_usual_of_a_listeners_source_is_kept_over_a_restart_and_outlives
     columns = ["event_key", "created_at", "occurred_at", "ingested_at", "source_name"]
     bench.client.insert("interactions", rows, column_names=columns)
     rules = config(of="source", after="7d")
-    bench.start(noon, rules)
-    assert bench.changes(noon + MINUTE) == []
+    monkeypatch.setattr(usual_gaps, "SLICE", 8 * DAY)
+    monkeypatch.setattr(usual_gaps, "AT_ONCE_S", -1.0)  # one slice a look
+    for restart in (0, 1):
+        bench.start(noon + restart * MINUTE, rules)
+        assert bench.changes(noon + (1 + restart) * MINUTE) == []
+        assert bench.evaluator.arrivals.life.gaps.reads_on, "the evaluator does not wait for all that was there"
+    for minute in (3, 4):
+        assert bench.changes(noon + minute * MINUTE) == []
+    assert not bench.evaluator.arrivals.life.gaps.reads_on
     kept = "SELECT uniqExact(hour), sum(bitCount(minutes)) FROM source_arrivals FINAL WHERE excused = 0"
     assert bench.client.query(kept).result_rows == [(505, 1512)]
     bench.client.command("TRUNCATE TABLE interactions")
-    bench.start(noon + 2 * MINUTE, rules)
-    for minute in range(2, 82):
+    bench.start(noon + 4 * MINUTE, rules)
+    for minute in range(4, 82):
         at = noon + minute * MINUTE
         bench.client.insert("source_health", [(*health[:6], at, *health[7:13], at, 60.0)])
         bench.changes(at)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -289,6 +291,46 @@ def test_a_gap_in_which_the_source_was_paused_is_none_of_its_own() -> None:
     assert limit(gaps, noon - HOUR, noon) > 24 * HOUR
     gaps.add("feed", MONDAY + 15.5 * DAY, excused=True)
     assert limit(gaps, noon - HOUR, noon) == 40 * MINUTE
+
+
+def test_the_past_is_read_a_slice_a_look_and_until_then_no_source_is_missed_for_its_events() -> None:
+    asked, seconds, now = list[str](), count(), MONDAY + 40 * DAY
+    gaps = UsualGaps(lambda: float(next(seconds)))
+    looks = 0
+    while looks == 0 or gaps.reads_on:
+        looks += 1
+        gaps.read(lambda sql: asked.append(sql) or pl.DataFrame(), now, now)  # type: ignore[func-returns-value]
+        assert len(asked) <= 1 + 2 * looks
+    spans = [re.findall(r"ingested_at .= '([^']+)'", sql) for sql in asked[2::2]]
+    assert looks == len(spans) == 31 and spans[-1][0] == str(now - 32 * DAY)[:19]
+    assert [begin for begin, _ in spans[:-1]] == [end for _, end in spans[1:]] and spans[0][1] == str(now - DAY)[:19]
+    world = World(config(after="30m"), now)
+    world.life.gaps = UsualGaps(lambda: float(next(seconds)))
+    world.life.gaps.read(lambda sql: pl.DataFrame(), now, now)
+    world.life.gaps.add("feed", now)
+    world.until(now + HOUR, lambda: world.answers("feed"))
+    assert world.raised == []
+
+
+def test_of_calm_sources_nobody_asks_what_is_usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be thousands, and the evaluator waits."""
+    world, asked, usual = World(config(), MONDAY + 21 * DAY + 7 * HOUR), list[str](), UsualGaps.usual
+    world.life.gaps = weeks()
+    monkeypatch.setattr(UsualGaps, "usual", lambda gaps, *of: asked.append(of[0]) or usual(gaps, *of))  # type: ignore[func-returns-value]
+    world.until(MONDAY + 21 * DAY + 8 * HOUR, lambda: world.answers("feed"))
+    assert asked == [], "after the last event of a day the next one takes until the morning"
+    world.until(MONDAY + 21 * DAY + 9 * HOUR, lambda: world.answers("feed"))
+    assert asked and [alert.measure for alert in world.raised] == [NO_EVENT]
+
+
+def test_what_was_long_ago_is_forgotten_with_the_gaps_after_it() -> None:
+    gaps, others, now = weeks(), weeks(), MONDAY + 40 * DAY
+    before = limit(gaps, MONDAY + 20 * DAY + 10 * HOUR, MONDAY + 20 * DAY + 11 * HOUR)
+    for each in (gaps, others):
+        each.read(lambda sql: pl.DataFrame(), now, now)
+        each.add("feed", now - HOUR)
+    assert before == 40 * MINUTE
+    assert limit(gaps, now - HOUR, now) == limit(others, now - HOUR, now) > 24 * HOUR
 
 
 def test_what_is_missed_by_day_stays_missed_at_night() -> None:
