@@ -12,7 +12,8 @@ from pipeline.cli.options import load_settings
 from pipeline.cli.prompts import confirm
 
 if TYPE_CHECKING:
-    from pipeline.maintenance.dead_letters import DeadLetter, Replayed
+    from pipeline.maintenance.dead_letters import Replayed
+    from pipeline.queries.letters import DeadLetter
 
 
 app = typer.Typer(help="The dead letters: records that could not become events.", no_args_is_help=True, rich_markup_mode=None)

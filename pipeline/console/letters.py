@@ -12,8 +12,9 @@ from urllib.parse import urlencode
 from pipeline.console.part import Part
 from pipeline.console.reads import Answer, Reads
 from pipeline.console.shown import counted as counted_of
-from pipeline.maintenance.dead_letters import Counted, DeadLetter, Filter, count_question
+from pipeline.maintenance.dead_letters import Counted, Filter, count_question
 from pipeline.monitoring.reject_reasons import reason_class
+from pipeline.queries.letters import DeadLetter
 
 FIELDS = ("reason", "topic", "partition", "from_offset", "to_offset")
 _ROW = 16

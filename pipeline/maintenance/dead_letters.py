@@ -7,9 +7,8 @@ They come from table `dead_letters`, which keeps them longer than the topic. Wha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
@@ -19,10 +18,9 @@ from pipeline.config.settings import KafkaSettings
 from pipeline.errors import EarshotError
 from pipeline.kafka.event_producer import EventProducer
 from pipeline.monitoring.reject_reasons import UNREADABLE_STEP, told
-from pipeline.sinks.letter_encryption import BEGINNING, FORM, STORED_BEGINNING, LetterEncryption, Place, record_size
+from pipeline.queries.letters import DeadLetter, matching, select
+from pipeline.sinks.letter_encryption import BEGINNING, STORED_BEGINNING
 
-_BYTES: dict[str, str | dict[str, str]] = {"key": "bytes", "raw": "bytes", "raw_begins": "bytes"}
-_COLUMNS = "topic, partition, offset, step, reason, rejected_at, key, {raw}, length(raw), form"
 _KEY = "topic, partition, offset, content"
 _HAS_BYTES = f"step != '{UNREADABLE_STEP}'"
 """An empty record has none either, but it arrived empty and is sent empty."""
@@ -30,22 +28,6 @@ SHOWN_BYTES = BEGINNING
 _BEGINS = f"substring(raw, 1, {STORED_BEGINNING}) AS raw_begins"
 _RECORD = "if(form = 0, key, NULL), content"
 """Equal for equal records of one form."""
-
-
-class DeadLetter(NamedTuple):
-    """A row of dead_letters."""
-
-    topic: str
-    partition: int
-    offset: int
-    step: str
-    reason: str
-    rejected_at: datetime
-    key: bytes | None
-    raw: bytes
-    """The whole record, or its beginning."""
-    size: int
-    """Bytes of the whole record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,33 +156,3 @@ def replay(client: Client, kafka: KafkaSettings, which: Filter, data_key: str) -
     if broken_off and not (producer.acknowledged or producer.failed):
         raise broken_off
     return Replayed(producer.acknowledged, producer.failed, str(broken_off or ""))
-
-
-def select(tail: str, raw: str = "raw") -> str:
-    """A question for `matching`: which letters, and in which order."""
-    return f"SELECT {_COLUMNS.format(raw=raw)} FROM dead_letters FINAL {tail}"
-
-
-def matching(client: Client, sql: str, values: Mapping[str, object], data_key: str) -> Iterator[DeadLetter]:
-    """The letters of a `select`, one after the other, in clear.
-
-    Raises EarshotError with the server's reason, or if one can't be decrypted; SettingsError without `data_key` for the first
-    that is encrypted.
-    """
-    settings, encryption = settings_for(client), None
-    given = dict(values)
-    with one_line(client), client.query_rows_stream(sql, given, settings, column_formats=_BYTES, query_tz="UTC") as stream:
-        for *row, form in stream:
-            letter = DeadLetter(*row)
-            if form:
-                encryption = encryption or LetterEncryption(data_key)
-                letter = _decrypted(letter, form, encryption)
-            yield letter if len(letter.raw) == letter.size else letter._replace(raw=letter.raw[:SHOWN_BYTES])
-
-
-def _decrypted(letter: DeadLetter, form: int, encryption: LetterEncryption) -> DeadLetter:
-    place = Place(letter.topic, letter.partition, letter.offset)
-    if form != FORM:
-        raise EarshotError(f"the dead letter of {place} was encrypted by a later program")
-    raw = encryption.decrypt(place, letter.raw, letter.size)
-    return letter._replace(key=encryption.decrypt_key(place, letter.key), raw=raw, size=record_size(letter.size))

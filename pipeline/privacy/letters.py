@@ -12,7 +12,7 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.query import LONG_SQL, one_line, settings_for
 from pipeline.clickhouse.row_versions import quoted
-from pipeline.maintenance.dead_letters import DeadLetter, matching, select
+from pipeline.queries.letters import DeadLetter, matching, select
 from pipeline.sinks.letter_rows import Hashes, contacts_of
 from pipeline.sinks.letter_subject import subject_of
 from schemas.erasures import Keys

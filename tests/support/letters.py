@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from clickhouse_connect.driver.client import Client
 
-from pipeline.maintenance.dead_letters import DeadLetter, matching, select
 from pipeline.processors.privacy import Pseudonymise
+from pipeline.queries.letters import DeadLetter, matching, select
 from pipeline.sinks.letter_encryption import LetterEncryption
 from pipeline.sinks.letter_rows import LetterRows
 from schemas.contacts import DEFAULT

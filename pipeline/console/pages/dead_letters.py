@@ -22,6 +22,7 @@ from pipeline.embedded.privacy_keys import data_key
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.maintenance import dead_letters
 from pipeline.maintenance.dead_letters import Counted, Filter, Replayed
+from pipeline.queries.letters import DeadLetter
 from schemas.acts import Act
 
 SHOWN = 20
@@ -125,8 +126,8 @@ def _led_here(request: Request) -> Response | None:
     return desk.fail(request, 403, "A page elsewhere led here.", "A look is on record with your name: open it from Operations.")
 
 
-def _look(which: Filter, act: Act, key: str) -> Callable[[Client], tuple[list[dead_letters.DeadLetter], Counted]]:
-    def look(client: Client) -> tuple[list[dead_letters.DeadLetter], Counted]:
+def _look(which: Filter, act: Act, key: str) -> Callable[[Client], tuple[list[DeadLetter], Counted]]:
+    def look(client: Client) -> tuple[list[DeadLetter], Counted]:
         found, counted = dead_letters.newest(client, which, SHOWN + 1, key), dead_letters.count(client, which)
         shown = found[:SHOWN]
         act.after = {"shown": [f"{each.topic} partition {each.partition} offset {each.offset}" for each in shown]}
