@@ -15,6 +15,8 @@ ALTER TABLE dead_letters
 ALTER TABLE dead_letters
     COMMENT COLUMN content 'Tells records of one offset apart: positions repeat when a topic is re-created. Of form 0 the XXH3-64 of raw.';
 
--- What is there gets it in the background.
 ALTER TABLE dead_letters MODIFY TTL toDateTime(rejected_at) + toIntervalDay(if(unreadable = 1, 90, 400))
-    SETTINGS materialize_ttl_after_modify = 1, mutations_sync = 0;
+    SETTINGS materialize_ttl_after_modify = 0;
+
+-- What is there goes in the background.
+ALTER TABLE dead_letters MATERIALIZE TTL SETTINGS mutations_sync = 0;
