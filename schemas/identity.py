@@ -73,6 +73,9 @@ EDGE_COLUMNS: dict[str, pl.DataType] = {
 since 1970. `event`: its key. `held`: 0, or the least sequence of a release that frees what the breaker holds."""
 
 
+ERASED = (1 << 64) - 1
+"""`held` of an edge whose profile was erased: `a` is a key that names nobody. It links nobody, and goes on counting for the
+limits of what it names: an address that many shared begins to link nobody because one of them was erased."""
 HANDLE_SQL = "lower(if(startsWith(author_handle, '@'), substring(author_handle, 2), author_handle))"
 """The handle of a row of table interactions, as claims name it: index `handles` is of this expression."""
 
@@ -143,7 +146,9 @@ def _hashed(texts: pl.Series) -> pl.Series:
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
-Action = Literal["link", "unlink", "never", "lift", "split", "consent", "withdraw", "accept", "reject", "release", "apply"]
+Action = Literal[
+    "link", "unlink", "never", "lift", "split", "consent", "withdraw", "accept", "reject", "release", "apply", "erase"
+]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
 
@@ -160,6 +165,7 @@ class Command:
     | accept, reject: the edge links, or does not | edge | 0 | each other |
     | release: of what the breaker holds until now | 0 | 0 | |
     | apply: of rules; on record here only where it was refused | 0 | 0 | |
+    | erase: profile a was erased: earlier commands of it count no more | profile | 0 | |
 
     A link, unlink, never or lift means the same with a and b exchanged. A lift undoes the newest never or split of its pair.
     A withdrawal takes every edge of the profile away, whatever its basis, links by hand only if it is for all types.

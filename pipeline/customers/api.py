@@ -49,6 +49,8 @@ class CommandBody(Body):
     def _all_used(self) -> CommandBody:
         if self.action == "apply":
             raise ValueError("rules are applied by POST /rules")
+        if self.action == "erase":
+            raise ValueError("a person is erased by `earshot person erase`")
         for name, takes in (("a", _TAKES_A), ("b", _TAKES_B)):
             if bool(getattr(self, name)) != (self.action in takes):
                 raise ValueError(f"{self.action} needs {name}" if self.action in takes else f"{self.action} takes no {name}")

@@ -29,6 +29,7 @@ from pipeline.config.settings import Settings
 from pipeline.customers.api import CustomersApi
 from pipeline.customers.commands import IdentityCommands
 from pipeline.customers.dictionary import keep_loaded
+from pipeline.customers.erasing import Erasing
 from pipeline.customers.figures import measure
 from pipeline.customers.intake import TAKING, Intake
 from pipeline.customers.lookups import Lookups
@@ -75,6 +76,7 @@ class CustomersProcess:
         self._publisher = Publisher(settings.kafka, moves.query, leader.lease, self._vitals)
         look = asker(clickhouse_client(settings.clickhouse, timeout_s=90))
         self._lookups = Lookups(leader, state, look, self._intake.take_all)
+        self._erasing = Erasing(leader, state, asker(clickhouse_client(settings.clickhouse, timeout_s=10)))
         self._reloads = Reloads(clickhouse_client(settings.clickhouse, timeout_s=60), steady)
         ask = asker(clickhouse_client(settings.clickhouse, timeout_s=10))
         commands = IdentityCommands(leader, state, lambda sql: ask(sql, {}), privacy.hashes)
@@ -111,6 +113,7 @@ class CustomersProcess:
             self._leader.start(self._publisher.run(self._newest, generation))
             self._leader.start(keep_loaded(self._reloads, self._newest))
             self._leader.start(self._lookups.run())
+            self._leader.start(self._erasing.run())
             self._leader.start(measure(self._leader, self._state, self._intake, self._end))
             try:
                 await self._intake.run()

@@ -52,7 +52,7 @@ log = logging.getLogger("earshot.customers")
 _MONTHS = """
 SELECT toUInt32(partition) AS month, sum(rows) AS rows FROM system.parts
 WHERE active AND database = currentDatabase() AND table = 'interactions' GROUP BY month ORDER BY month"""
-_CLAIM = "kind = 'profile' AND type = 'handle'"
+_CLAIM = "kind = 'profile' AND type = 'handle' AND rule != 'erased'"
 _BEARERS = f"""
 SELECT account_key AS a, toString(platform) AS platform, {HANDLE_SQL} AS handle, toUnixTimestamp64Milli(min(author_at)) AS at,
     argMin(event_key, author_at) AS event

@@ -29,6 +29,11 @@ TERM = 1 << 40
 """Sequences of changes: the leader's term times this, then a counter; higher where tables or topic have come further."""
 
 
+_SHADOWED = {
+    "rule": pl.lit("erased"), "rule_version": pl.lit(0, pl.UInt32), "event": pl.lit(0, pl.UInt64), "claimed": pl.lit(""),
+}  # fmt: skip
+
+
 class State:
     """The customers, while this process leads. `hashes` are those of step privacy.
 
@@ -50,7 +55,11 @@ class State:
         """When the newest evidence was stored, ms since 1970: above that of all before."""
         self.claimed = 0
         """When the newest claim was stored, or later."""
-        self._generation = self._sequence = self._last_command = 0
+        self._suppressed = pl.Series("key", [], pl.UInt64)
+        """Accounts of persons who were erased: evidence of them is refused."""
+        self._erased: frozenset[int] | None = None
+        """Those that this process has erased; None: it has not looked yet."""
+        self._generation = self._sequence = self._last_command = self._told = 0
         self._half = False
         """A change was begun, and has not ended."""
 
@@ -62,7 +71,8 @@ class State:
     def start(self, term: int, generation: int, told: int = 0) -> Change:
         """Reads everything, and writes what an earlier leader could not any more: as moves of no command. `told`: the sequence
         that the topic has come to, which is above that of a database restored from a backup."""
-        self._generation, self._half = generation, False
+        self._generation, self._half, self._told = generation, False, told
+        self._suppressed, self._erased = self._tables.suppressed(), None
         self._sequence = max(term * TERM, told, self._tables.newest())
         self.version, self.rules_file = self._tables.rules()
         commands, self._last_command = self._tables.commands()
@@ -83,6 +93,8 @@ class State:
     def take(self, evidence: pl.DataFrame, imported: bool) -> Change:
         """Takes a piece of EVIDENCE_COLUMNS. What is `imported` is neither held back nor counted by the breaker."""
         with self._changing():
+            if len(self._suppressed):
+                evidence = evidence.filter(~_names(self._suppressed))
             if self.holds and not imported:
                 evidence = evidence.with_columns(held=pl.lit(self.next_sequence(), pl.UInt64))
             own = evidence.filter(pl.col("rule") == OWN_RULE)
@@ -118,6 +130,37 @@ class State:
         with self._changing():
             self._record(command, reason)
             metrics.COMMANDS.labels("refused").inc()
+
+    def suppress(self, profiles: pl.Series, again: bool) -> int:
+        """Evidence of these alone is refused from now on; those that were not among them before are erased, `again`: of all of
+        them what is there. Returns how many there was anything known of."""
+        before, self._suppressed = self._erased or frozenset(), profiles
+        new = sorted(set(profiles.to_list()) - (frozenset() if again else before))
+        first = self._told + 1 if self._erased is None else self._sequence + 1
+        known = self.graph.knows(new)
+        with self._changing():
+            gone = self._erase(known) if known else []
+            if new:
+                self._tables.erase(new, gone, first, self._generation)
+        self._erased = frozenset(profiles.to_list())
+        return len(known)
+
+    def _erase(self, profiles: list[int]) -> list[int]:
+        """Takes them out of the graph. Returns the keys of the edges that are no more."""
+        now, first = to_ms(self._clock()), self.next_sequence()
+        commands = [Command(first + n, "erase", profile, at=now) for n, profile in enumerate(profiles)]
+        for command in commands:
+            self._record(command, "")
+        change, edges, kept = self.graph.erase(commands, self._shadow)
+        if kept.height:
+            self.written = max(now, self.written + 1)
+            self._tables.write_edges(kept.with_columns(**_SHADOWED), self.written, self._generation)
+        self._changed(change, first, "erasure")
+        return edges.to_list()
+
+    def _shadow(self, edges: list[int]) -> list[int]:
+        """Under the key of step privacy: from what stays nobody can tell whose it was, and it is the same after a kill."""
+        return [int(digest[:16], 16) for digest in self._hashes("author_email", [f"erased {edge}" for edge in edges])]
 
     def apply(self, rules: RulesFile, by: str) -> Change:
         """Puts rules in force, under the next `version`."""
@@ -192,3 +235,9 @@ class State:
     def _numbered(self, rows: pl.DataFrame) -> pl.DataFrame:
         first, self._sequence = self._sequence + 1, self._sequence + rows.height
         return rows.with_columns(sequence=pl.int_range(first, first + rows.height, dtype=pl.UInt64))
+
+
+def _names(profiles: pl.Series) -> pl.Expr:
+    """Evidence that names one of them."""
+    keys = profiles.implode()
+    return pl.col("a").is_in(keys) | ((pl.col("kind") == "profile") & pl.col("b").is_in(keys))

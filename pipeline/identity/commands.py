@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -71,6 +71,13 @@ class Decisions:
                 self.verdicts[command.a] = command.action == "accept"
             case "release":
                 self.released = command.sequence
+            case "erase":
+                self._erase(command.a)
+
+    def profiles(self) -> set[int]:
+        """Those that a decision is about."""
+        named = {profile for pair in (*self.links, *self.nevers) for profile in pair}
+        return named | {split.a for split in self.splits.values()} | {profile for profile, _ in self.consents}
 
     def columns(self) -> Columns:
         """They are made once: every piece of evidence asks for them."""
@@ -92,6 +99,12 @@ class Decisions:
         for command in sorted(commands, key=lambda command: command.sequence):
             after.take(command)
         return after
+
+    def _erase(self, profile: int) -> None:
+        self.links = {pair: link for pair, link in self.links.items() if profile not in pair}
+        self.nevers = {pair: sequence for pair, sequence in self.nevers.items() if profile not in pair}
+        self.splits = {sequence: split for sequence, split in self.splits.items() if split.a != profile}
+        self.consents = {key: consent for key, consent in self.consents.items() if key[0] != profile}
 
     def _lift(self, pair: Pair) -> None:
         splits = [sequence for sequence, split in self.splits.items() if _pair(split) == pair]
@@ -158,7 +171,7 @@ def touched_by(commands: Iterable[Command]) -> Touched:
                 links[_pair(command)] = command
             case "never" | "lift":
                 profiles |= {command.a, command.b}
-            case "split" | "consent" | "withdraw":
+            case "split" | "consent" | "withdraw" | "erase":
                 profiles.add(command.a)
             case "accept" | "reject":
                 verdicts.add(command.a)
@@ -167,3 +180,17 @@ def touched_by(commands: Iterable[Command]) -> Touched:
     profiles.update(profile for pair in links for profile in pair)
     edges = dict(zip(links, hand_edges(Decisions(links=links)).get_column("edge"), strict=True)) if links else {}
     return Touched(frozenset(profiles), frozenset(verdicts.union(edges.values())), edges, released)
+
+
+def touched_by_erasing(profiles: Collection[int], touched: Touched, *states: Decisions) -> Touched:
+    """`touched`, and what of these states, before and after, is about profiles that were erased."""
+    links = {pair: link for state in states for pair, link in state.links.items() if not _free_of(pair, profiles)}
+    nevers = {pair for state in states for pair in state.nevers if not _free_of(pair, profiles)}
+    edges = dict(zip(links, hand_edges(Decisions(links=links)).get_column("edge"), strict=True)) if links else {}
+    named = touched.profiles.union(profile for pair in (*links, *nevers) for profile in pair)
+    return Touched(named, touched.edges.union(edges.values()), touched.links | edges, touched.released)
+
+
+def _free_of(pair: Pair, profiles: Collection[int]) -> bool:
+    """Whether none of the profiles is in the pair."""
+    return pair[0] not in profiles and pair[1] not in profiles

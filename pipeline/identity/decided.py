@@ -7,7 +7,16 @@ from copy import copy
 
 import polars as pl
 
-from pipeline.identity.commands import HAND_COLUMNS, Decisions, Touched, consents, decisions_of, hand_edges, touched_by
+from pipeline.identity.commands import (
+    HAND_COLUMNS,
+    Decisions,
+    Touched,
+    consents,
+    decisions_of,
+    hand_edges,
+    touched_by,
+    touched_by_erasing,
+)
 from schemas.identity import EDGE_COLUMNS, Command
 
 _EVIDENCE = ("kind", "type", "a", "b", "a_platform", "b_platform", "basis", "at", "held")
@@ -37,9 +46,12 @@ class Decided:
         new = {command.sequence: command for command in commands if command.sequence not in self.commands}
         touched = touched_by(new.values())
         if new:
-            later = min(new) > max(self.commands, default=0)
+            later, before = min(new) > max(self.commands, default=0), self.decisions
             self.commands |= new
-            self.decisions = self.decisions.with_later(new.values()) if later else decisions_of(self.commands.values())
+            self.decisions = before.with_later(new.values()) if later else decisions_of(self.commands.values())
+            erased = {command.a for command in self.commands.values() if command.action == "erase"}
+            if erased and (not later or any(command.action == "erase" for command in new.values())):
+                touched = touched_by_erasing(erased, touched, before, self.decisions)
         if touched.links:
             standing = {pair: self.decisions.links[pair] for pair in touched.links if pair in self.decisions.links}
             self.hand = pl.concat([_without(self.hand, "edge", touched.links.values()), _hand_rows(Decisions(links=standing))])

@@ -13,7 +13,7 @@ import polars as pl
 
 from pipeline.identity.claims import resolved
 from pipeline.identity.commands import Decisions
-from schemas.identity import BASES, CRM, EDGE_COLUMNS, REASONS, TYPES, Policy, Rules, TypeRule
+from schemas.identity import BASES, CRM, EDGE_COLUMNS, ERASED, REASONS, TYPES, Policy, Rules, TypeRule
 
 REASON = pl.Enum(REASONS)
 _BITS = {basis: 1 << number for number, basis in enumerate(BASES)}
@@ -101,6 +101,17 @@ def _one_a_row(rows: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([rows.filter(~several), oldest.join(held, on="edge").select(rows.columns)])
 
 
+def oldest(rows: pl.DataFrame) -> pl.DataFrame:
+    """One row an edge and basis: the oldest, and held only if all of them are."""
+    several = pl.struct("edge", "basis").is_duplicated()
+    many = rows.filter(several)
+    if not len(many):
+        return rows
+    held = many.group_by("edge", "basis").agg(pl.col("held").min())
+    oldest = many.sort("at").unique(["edge", "basis"], keep="first", maintain_order=True).drop("held")
+    return pl.concat([rows.filter(~several), oldest.join(held, on=["edge", "basis"]).select(rows.columns)])
+
+
 def _judged(edges: pl.DataFrame, terms: Terms) -> pl.DataFrame:
     """Adds `reason` of an edge for itself, `accepted`, `live` (no reason yet), and the columns of its rule."""
     decided = terms.decisions.columns()
@@ -164,7 +175,8 @@ def _last(edges: pl.DataFrame, terms: Terms) -> pl.DataFrame:
     to_profile, accepted, mutual = pl.col("kind") == "profile", pl.col("accepted"), pl.col("mutual")
     by_hand, claim = pl.col("type") == "hand", to_profile & (pl.col("type") == "handle")
     counted = ~to_profile | (claim & ~mutual)
-    waits = (pl.col("other") == pl.col("a")) & to_profile | (claim & ~mutual & (pl.col("bearers") == 0))
+    erased = pl.col("held") == ERASED
+    waits = (pl.col("other") == pl.col("a")) & to_profile | (claim & ~mutual & (pl.col("bearers") == 0)) | erased
     suggested = pl.when(claim).then(~mutual | ~pl.col("automatic")).otherwise(~pl.col("automatic")) & ~accepted & ~by_hand
     alone = ~to_profile & (pl.col("profiles") < 2)
     reason = _first(
@@ -172,7 +184,8 @@ def _last(edges: pl.DataFrame, terms: Terms) -> pl.DataFrame:
         ("suggestion", suggested & ~waits & ~alone),
         ("held", (pl.col("held") > terms.decisions.released) & ~accepted & ~by_hand & ~waits & ~suggested),
     )
-    return edges.with_columns(reason=pl.coalesce("reason", reason)).with_columns(
+    # Nobody waits for what was erased: it is in no queue.
+    return edges.with_columns(reason=pl.when(~erased).then(pl.coalesce("reason", reason))).with_columns(
         candidate=pl.col("reason").is_null() & ~waits & ~suggested
     )
 

@@ -6,7 +6,7 @@ came (one an edge and basis, the oldest) and the edges as judged.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 
@@ -14,14 +14,15 @@ import numpy as np
 import polars as pl
 
 from pipeline.identity.change import NOTHING, Change, difference
-from pipeline.identity.claims import CLAIM
+from pipeline.identity.claims import BEARING, CLAIM
 from pipeline.identity.commands import Decisions
 from pipeline.identity.decided import ROWS, Decided
-from pipeline.identity.gates import GATED_COLUMNS, Terms, gated
+from pipeline.identity.erased import Erased, shadows
+from pipeline.identity.gates import GATED_COLUMNS, Terms, gated, oldest
 from pipeline.identity.joining import MEMBERS, joined
 from pipeline.identity.reach import Changed, reach
-from pipeline.identity.rows import Rows
-from schemas.identity import ASSIGNMENT_COLUMNS, EDGE_COLUMNS, REFUSAL_COLUMNS, Command, Customers, Rules, edge_keys
+from pipeline.identity.rows import Rows, is_one_of
+from schemas.identity import ASSIGNMENT_COLUMNS, EDGE_COLUMNS, ERASED, REFUSAL_COLUMNS, Command, Customers, Rules, edge_keys
 from schemas.untyped import JsonObject
 
 _EDGES = {**GATED_COLUMNS, "component": pl.UInt64()}
@@ -110,7 +111,7 @@ class Graph:
 
     def holds(self) -> bool:
         """Whether edges are held back until a release."""
-        return not self._rows.where(pl.col("held") > self.decisions.released).is_empty()
+        return not self._rows.where(pl.col("held").is_between(self.decisions.released, ERASED, closed="none")).is_empty()
 
     def trial(self) -> Graph:
         """A copy: what it takes changes this one in nothing."""
@@ -139,27 +140,50 @@ class Graph:
             return replace(self._judge(None), new=fresh)
         keys = [fresh.get_column("edge"), _keys(touched.edges).alias("edge")]
         if touched.released:
-            keys.append(self._rows.where(pl.col("held") > 0).get_column("edge"))
+            keys.append(self._rows.where(pl.col("held").is_between(0, ERASED, closed="none")).get_column("edge"))
         changed = Changed(pl.concat(keys).unique(), pl.concat([new, _keys(touched.profiles).alias("own")]).unique())
         if changed.edges.is_empty() and changed.profiles.is_empty():  # most evidence, where workers have started again
             return replace(NOTHING, new=fresh)
         return replace(self._judge(changed), new=fresh)
+
+    def knows(self, profiles: Iterable[int]) -> list[int]:
+        """Those of these profiles of which there is evidence, or a decision that counts."""
+        keys = _keys(profiles)
+        there = self.decisions.profiles().union(self._rows.having("a", keys).get_column("a"))
+        return sorted(there.union(self._rows.having("b", keys, _TO_PROFILE).get_column("b")).intersection(keys))
+
+    def erase(self, commands: Sequence[Command], shadow: Callable[[list[int]], list[int]]) -> Erased:
+        """Takes out the profiles of these commands: others' customers are as if no edge of them had ever been, but for what
+        counts for limits. `shadow`: of some edges keys that name nobody, always the same."""
+        keys = _keys(command.a for command in commands)
+        mine = self._rows.having("a", keys).filter(pl.col("held") != ERASED)
+        gone = pl.concat([mine, self._rows.having("b", keys, _TO_PROFILE)]).unique(["edge", "basis"])
+        borne = mine.filter(BEARING).get_column("b").alias("edge")
+        others = self._rows.having("b", borne, BEARING & ~is_one_of("a", keys)).get_column("b")
+        kept = shadows(mine.filter(~((_TO_PROFILE | BEARING) & is_one_of("b", keys))), others, shadow)
+        self._rows.pop("edge", pl.concat([gone.get_column("edge"), kept.get_column("edge")]))
+        self._rows.add(kept)
+        touched = self._decided.take(commands)
+        parts = gone, kept, self._rows.having("b", borne, CLAIM)
+        edges = pl.concat([*(rows.get_column("edge") for rows in parts), _keys(touched.edges).alias("edge")]).unique()
+        change = self._judge(Changed(edges, _keys(touched.profiles).alias("own")))
+        return Erased(change, gone.get_column("edge").unique(), kept)
 
     # --- what comes ---------------------------------------------------------------------------------------------------
     def _take_edges(self, edges: pl.DataFrame) -> pl.DataFrame:
         """Keeps the oldest row of each edge and basis. Returns the rows that were not known."""
         blank = [pl.lit(0, dtype=pl.UInt64).alias("sequence"), pl.lit(False).alias("confirmed")]
         rows = edges.with_columns(blank).with_row_index("row").select("row", *ROWS)
-        rows = _oldest(rows.filter(pl.col("type") != "hand"))
+        rows = oldest(rows.filter(pl.col("type") != "hand"))
         known = self._rows.having("edge", rows.get_column("edge"))
         if len(known):
             older = known.select("edge", "basis", pl.col("at").alias("known_at"), pl.col("held").alias("known_held"))
             rows = rows.join(older, on=["edge", "basis"], how="left", maintain_order="left")
             same = (pl.col("known_at") <= pl.col("at")) & (pl.col("known_held") <= pl.col("held"))
             rows = rows.filter(~same.fill_null(False))
-            known = known.filter(_in("edge", rows.get_column("edge")))
+            known = known.filter(is_one_of("edge", rows.get_column("edge")))
         self._rows.pop("edge", known.get_column("edge"))
-        self._rows.add(_oldest(pl.concat([known, rows.select(list(ROWS))])))
+        self._rows.add(oldest(pl.concat([known, rows.select(list(ROWS))])))
         return edges[rows.get_column("row")].with_columns(rows.get_column("held"))
 
     def _take_own(self, keys: Iterable[int]) -> pl.Series:
@@ -181,7 +205,7 @@ class Graph:
         else:
             keys, read = reach(self._find, self._rows, self._edges, self.rules, changed)
             named = pl.concat([read.get_column("a"), read.get_column("b").alias("a")]).unique()
-            found = self._gated(read, named.filter(self.owns(named))).filter(_in("edge", keys)).with_columns(none)
+            found = self._gated(read, named.filter(self.owns(named))).filter(is_one_of("edge", keys)).with_columns(none)
             touched = self._components(keys, found.filter("candidate"))
             anew = self._edges.pop("edge", keys)
             whole = self._edges.pop("component", touched)
@@ -203,7 +227,7 @@ class Graph:
 
     def _find(self, column: str, keys: pl.Series, among: pl.Expr | None = None) -> pl.DataFrame:
         """The rows with one of these keys in a column, those by hand included; `among`: for which that holds, too."""
-        by_hand = self._decided.hand.filter(_in(column, keys), *([] if among is None else [among]))
+        by_hand = self._decided.hand.filter(is_one_of(column, keys), *([] if among is None else [among]))
         return pl.concat([self._rows.having(column, keys, among), by_hand])
 
     def _components(self, keys: pl.Series, candidates: pl.DataFrame) -> pl.Series:
@@ -218,24 +242,9 @@ class Graph:
         return pl.concat(touched).filter(pl.col("component") > 0).get_column("component").unique()
 
 
-def _oldest(rows: pl.DataFrame) -> pl.DataFrame:
-    """One row an edge and basis: the oldest, and held only if all of them are."""
-    several = pl.struct("edge", "basis").is_duplicated()
-    many = rows.filter(several)
-    if not len(many):
-        return rows
-    held = many.group_by("edge", "basis").agg(pl.col("held").min())
-    oldest = many.sort("at").unique(["edge", "basis"], keep="first", maintain_order=True).drop("held")
-    return pl.concat([rows.filter(~several), oldest.join(held, on=["edge", "basis"]).select(rows.columns)])
-
-
 def _customers(members: pl.DataFrame, edges: pl.DataFrame) -> Customers:
     return Customers(members.select(list(ASSIGNMENT_COLUMNS)), edges.filter(_REFUSED).select(list(REFUSAL_COLUMNS)))
 
 
 def _keys(keys: Iterable[int]) -> pl.Series:
     return pl.Series(list(keys), dtype=pl.UInt64)
-
-
-def _in(column: str, keys: pl.Series) -> pl.Expr:
-    return pl.col(column).is_in(keys.implode())

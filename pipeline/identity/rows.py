@@ -77,7 +77,7 @@ class Rows:
 
     def having(self, column: str, keys: pl.Series, among: pl.Expr | None = None) -> pl.DataFrame:
         """Those with one of these keys in a column; `among`: for which that holds, too. Of the others no more is read."""
-        places, late = self._places(column, keys), self._late.filter(_in(column, keys))
+        places, late = self._places(column, keys), self._late.filter(is_one_of(column, keys))
         if among is not None:
             there = self._rest.select(set(among.meta.root_names()))[places].select(among.alias("there")).to_series()
             places, late = places[there.fill_null(False).to_numpy()], late.filter(among)
@@ -96,11 +96,11 @@ class Rows:
     def pop(self, column: str, keys: pl.Series) -> pl.DataFrame:
         """Takes out those with one of these keys in a column, and returns them."""
         places = self._places(column, keys)
-        taken = pl.concat([self._rest[places], self._late.filter(_in(column, keys))])
+        taken = pl.concat([self._rest[places], self._late.filter(is_one_of(column, keys))])
         if len(places):
             self._gone = self._gone.copy()
             self._gone[places] = True
-        self._late = self._late.filter(~_in(column, keys))
+        self._late = self._late.filter(~is_one_of(column, keys))
         return taken
 
     def add(self, rows: pl.DataFrame) -> None:
@@ -120,5 +120,6 @@ class Rows:
         return found[~self._gone[found]]
 
 
-def _in(column: str, keys: pl.Series) -> pl.Expr:
+def is_one_of(column: str, keys: pl.Series) -> pl.Expr:
+    """Whether a column has one of the keys; null is 0."""
     return pl.col(column).fill_null(0).is_in(keys.implode())

@@ -6,7 +6,7 @@ from pipeline.monitoring.declare import counter, gauge, histogram
 from pipeline.monitoring.metrics import say_version
 from schemas.identity import REASONS
 
-CAUSES = ("evidence", "import", "command", "rules")
+CAUSES = ("evidence", "import", "command", "rules", "erasure")
 """What moves a profile to another customer."""
 RESULTS = ("done", "refused")
 _TIMES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)

@@ -5,6 +5,7 @@ All writes are by the leader's inserter, so ClickHouse refuses those of an earli
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,7 @@ import polars as pl
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.query import Query
 from pipeline.identity.rules_file import RulesFile
+from pipeline.sinks.erased_customers import erase_rows, suppressed
 from schemas.evidence import EVIDENCE_COLUMNS
 from schemas.identity import ASSIGNMENT_COLUMNS, EDGE_COLUMNS, REFUSAL_COLUMNS, Command, Customers
 from schemas.times import TIME
@@ -137,6 +139,15 @@ class CustomerTables:
         each = " UNION ALL ".join(f"SELECT max(sequence) AS sequence FROM {table}" for table in tables)
         newest: int = self._inserter.query(f"SELECT max(sequence) AS newest FROM ({each})").get_column("newest")[0]
         return newest
+
+    # --- persons who were erased --------------------------------------------------------------------------------------
+    def suppressed(self) -> pl.Series:
+        """As `erased_customers.suppressed`."""
+        return suppressed(self._inserter.query)
+
+    def erase(self, profiles: Sequence[int], edges: Iterable[int], before: int, generation: int) -> None:
+        """As `erase_rows`."""
+        erase_rows(self._inserter, profiles, edges, before, lambda table, rows: self._insert(table, rows, generation))
 
     # --- marks --------------------------------------------------------------------------------------------------------
     def mark(self, name: str) -> int:

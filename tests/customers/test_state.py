@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 import pytest
 
+from pipeline.clickhouse.query import asker
 from pipeline.config.settings import Settings
 from pipeline.customers.breaker import LIMIT
+from pipeline.customers.state import State
 from pipeline.errors import EarshotError
 from pipeline.fence import GivenUp
 from pipeline.identity.rules_file import RulesFile
+from pipeline.processors.privacy import Pseudonymise
 from pipeline.sinks.customers import CustomerTables
+from pipeline.sinks.erased_customers import suppressed
+from schemas.contacts import DEFAULT
 from schemas.identity import Command
 from tests.support.customers import House, emails, evidence, link, row
 
@@ -186,3 +192,53 @@ def test_an_error_within_a_change_ends_the_process(house: House) -> None:
             next_one()
     house.lead()
     assert house.customers() == {1: 1, 2: 1}
+
+
+def hashed(column: str, values: Sequence[str]) -> list[str]:
+    return Pseudonymise(b"the key of the tests", "", DEFAULT).hashes(column, values)
+
+
+KEPT = ("identity_edges", "identity_queue", "assignments", "customers")
+
+
+def test_who_was_erased_leaves_the_graph_and_the_tables_and_does_not_come_back(house: House) -> None:
+    """Their address goes on counting, and others' customers are as if they had never been."""
+
+    def leader() -> State:
+        one = house.leader()
+        state = State(CustomerTables(one.inserter), hashed)
+        state.start(house.term, one.lease.generation)
+        return state
+
+    def suppress(state: State, again: bool = False) -> int:
+        return state.suppress(suppressed(lambda sql: asker(house.client)(sql, {})), again)
+
+    state, gone = leader(), 1_000_001
+    rows = emails((gone, 8), (2, 8), (gone, 9), (3, 9))
+    crowd = emails(*((profile, 77) for profile in (gone, *range(20, 30))))
+    claim = evidence(row("profile", "handle", 5, gone, claimed="their handle"))
+    state.take(pl.concat([rows, crowd, claim]), True)
+    state.command(link(state, gone, 4))
+    assert house.customers().keys() == {gone, 2, 3, 4} and house.queue()
+    house.client.insert("customers", [[gone, "their id"], [4, "of 4"]], column_names=["profile", "id"])
+    house.client.insert("suppressions", [["account", gone]], column_names=["kind", "key"])
+
+    assert suppress(state) == 1 and suppress(state) == 0
+    assert house.customers() == {} and state.graph.customers().assignments.is_empty(), "the crowd stays one"
+    for table in KEPT:
+        names = house.rows(f"SELECT name FROM system.columns WHERE database = currentDatabase() AND table = '{table}'")
+        left = [f"toString({name}) = '{gone}'" for (name,) in names]
+        assert house.rows(f"SELECT * FROM {table} WHERE {' OR '.join(left)}") == [], table
+    assert [each[:3] for each in house.moves()] == [(2, gone, 2), (3, gone, 3), (4, gone, 4)], "that they part, no more"
+    assert house.rows("SELECT id FROM customers") == [("of 4",)]
+    assert house.rows("SELECT action, why FROM identity_commands ORDER BY sequence") == [("link", ""), ("erase", "")]
+
+    again = leader()
+    for leads in (state, again):
+        leads.take(pl.concat([rows, crowd, claim]), True)  # the topic is read again
+        assert leads.graph.knows([gone]) == [] and house.customers() == {}
+    house.client.insert("customers", [[gone, "their id"]], column_names=["profile", "id"])  # an import was writing
+    assert suppress(again) == 0 and suppress(again, again=True) == 0
+    assert house.rows("SELECT id FROM customers") == [("of 4",)]
+    again.take(emails((2, 5), (3, 5)), False)
+    assert house.customers().keys() == {2, 3}

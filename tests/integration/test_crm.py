@@ -108,6 +108,15 @@ def test_an_import_is_stored_encrypted_and_gives_evidence_once(stacked: Run, set
     assert evidence(settings).select(EDGE).unique().sort(EDGE).equals(first.select(EDGE).sort(EDGE))
     assert stored(client).drop("name", "email", "phone").equals(table.drop("name", "email", "phone"))
 
+    before = len(evidence(settings))
+    keys = [["account", account_key("crm", "2"), ""], ["value", 0, hashes("author_email", ["jane@example.org"])[0]]]
+    client.insert("suppressions", keys, column_names=["kind", "key", "value"])
+    client.command("TRUNCATE TABLE customers")
+    done = stacked("crm", "import", "crm.csv", *MAP, "--basis", "given")
+    assert "2 records are of persons who were erased, by id, address or number: left out" in done.err
+    assert stored(client).get_column("id").to_list() == ["3"]
+    assert set(evidence(settings)[before:].get_column("a")) == {account_key("crm", "3")}
+
 
 def test_numbers_that_only_meet_their_own_writing_are_counted(run: Run) -> None:
     Path("crm.csv").write_text("id,phone\n1,030 901820\n2,+49 30 901820\n3,0049 30 901820\n4,\n")

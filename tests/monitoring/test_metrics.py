@@ -128,7 +128,7 @@ def test_what_customers_counts_starts_at_zero() -> None:
         metric.clear()
     identity_metrics.start()
     value = metrics.REGISTRY.get_sample_value
-    assert [value("earshot_identity_moves_total", {"cause": cause}) for cause in identity_metrics.CAUSES] == [0] * 4
+    assert [value("earshot_identity_moves_total", {"cause": cause}) for cause in identity_metrics.CAUSES] == [0] * 5
     assert [value("earshot_identity_commands_total", {"result": result}) for result in ("done", "refused")] == [0, 0]
     identity_metrics.LEADS.set(1)
     identity_metrics.REFUSED.labels("held").set(7)

@@ -15,7 +15,8 @@ PLACES = (
         hashed="addresses, numbers, pages",
         kept="kept",
         erase="graph",
-        goes="with it goes what others' pages claim about the person",
+        goes="with it goes what others' pages claim about the person. That somebody had an address, a number or a page, or "
+        "claimed a handle, stays without whom: it goes on counting for the limits",
         accounts=("a",),
         others=("if(kind = 'profile' OR type = 'handle', b, 0)",),
         apart={"event": "the event that says so, of account a"},
@@ -57,6 +58,7 @@ PLACES = (
         holds="keys of accounts: which were one person's, and since when",
         kept="kept",
         erase="graph",
+        goes="the moves by which the person left stay, by keys: topic social.customers tells of them",
         accounts=("profile",),
         others=("before", "after"),
         time="changed_at",

@@ -43,6 +43,7 @@ from schemas.evidence import dump
 from schemas.times import TIME, to_ms, utc_now
 
 TABLE = "customers"
+_SUPPRESSED = "SELECT if(kind = 'value', value, toString(key)) AS found FROM suppressions FINAL WHERE kind = '{}'"
 _OF = {"email": "author_email", "phone": "author_phone"}
 """The columns of a row of an event whose hashes are the same."""
 
@@ -60,6 +61,8 @@ class Imported:
     """Records with a name, an address, a number, a time; accounts by id, and handles."""
     blocked: Counter[str] = field(default_factory=Counter)
     """Addresses and numbers that name nobody: they are kept, encrypted, and link nobody."""
+    erased: int = 0
+    """Records of persons who were erased: they are left out."""
     edges: int = 0
     notes: list[str] = field(default_factory=list)
     """What the file shows and is not certain."""
@@ -96,6 +99,8 @@ class Import:
                 if stop.is_set():
                     report.interrupted = True
                     break
+        if report.erased:
+            report.notes.append(f"{report.erased:,} records are of persons who were erased, by id, address or number: left out")
         if local and not self._region:
             report.notes.append(
                 f"{local:,} numbers have no + before them, and setting privacy.region names no country: each meets only "
@@ -145,15 +150,26 @@ class _Writer:
     def write(self, chunk: Chunk, report: Imported) -> None:
         """On return table and topic have the chunk."""
         records = self._hashed(chunk.records)
+        erased = self._erased(records).get_column("profile").implode()
         for name in _OF:
             given, kept = (records.get_column(column).null_count() for column in (name, f"{name}_hash"))
             report.blocked[name] += kept - given
-        self._inserter.insert_all(TABLE, self._rows(records), 0)
-        edges = edges_of(records, chunk.accounts, self._basis, self._version)
+        admitted = records.filter(~pl.col("profile").is_in(erased))
+        report.erased += records.height - admitted.height
+        self._inserter.insert_all(TABLE, self._rows(admitted), 0)
+        edges = edges_of(records, chunk.accounts, self._basis, self._version).filter(~pl.col("a").is_in(erased))
         refused = self._producer.send([Record(record) for record in dump(edges, imported=True)], 0)
         for why in refused.values():
             raise EarshotError(f"topic identity refuses a record of evidence: {why.why}")
         report.edges += edges.height
+
+    def _erased(self, records: pl.DataFrame) -> pl.DataFrame:
+        """Those of persons who were erased, by id, address or number."""
+        keys = {kind: self._inserter.query(_SUPPRESSED.format(kind)).get_column("found") for kind in ("account", "value")}
+        of = pl.col("profile").cast(pl.String).is_in(keys["account"].implode())
+        for name in _OF:
+            of |= pl.col(f"{name}_hash").is_in(keys["value"].implode()).fill_null(False)
+        return records.filter(of)
 
     def _hashed(self, records: pl.DataFrame) -> pl.DataFrame:
         hashes = [
