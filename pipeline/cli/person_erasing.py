@@ -14,7 +14,9 @@ from pipeline.errors import EarshotError, UnknownName
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
+    from pipeline.privacy.erase import Erasing
     from pipeline.privacy.person import Person
+    from schemas.acts import Act
     from schemas.erasures import Erasure
 
 FORMS = "platform:id, platform:@handle, crm:ID or a key of 16 digits"
@@ -49,7 +51,6 @@ def erase(
     from pipeline.monitoring.health import Vitals
     from pipeline.privacy import page
     from pipeline.privacy.parts import erasing_of
-    from schemas.erasures import Keys
 
     settings = load_settings(context)
     with clickhouse_client(settings.clickhouse) as client:
@@ -60,12 +61,7 @@ def erase(
         if not yes:
             confirm("Erase this person? It can't be undone.")
         with on_record(settings, "erase person") as act:
-            act.comment = why
-            erasure = erasing.begin(Keys(person.keys, person.hashes), act.actor, why)
-            act.subject = f"{erasure.id:016x}"
-            failed = erasing.finish(erasure)
-            act.after = {"events": erasure.events, "rows": sum(erasure.rows.values()), "waits": list(erasure.waits)}
-            act.outcome = "; ".join(failed) or act.outcome
+            erasure, failed = _erased(erasing, person, why, act)
     _say(erasure)
     if failed:
         raise EarshotError(f"erasure {erasure.id:016x} is not whole; control goes on with it: {'; '.join(failed)}")
@@ -129,6 +125,19 @@ def receipts(context: typer.Context) -> None:
             ]  # fmt: skip
     columns = ("erasure", "asked", "by", "why", "events", "rows", "hidden", "off the disk")
     console().print(table(columns, rows))
+
+
+def _erased(erasing: Erasing, person: Person, why: str, act: Act) -> tuple[Erasure, list[str]]:
+    """The receipt, and why parts of it wait; the act names nobody either."""
+    from schemas.erasures import Keys
+
+    act.comment = why
+    erasure = erasing.begin(Keys(person.keys, person.hashes), act.actor, why)
+    act.subject = f"{erasure.id:016x}"
+    failed = erasing.finish(erasure)
+    act.after = {"events": erasure.events, "rows": sum(erasure.rows.values()), "waits": list(erasure.waits)}
+    act.outcome = "; ".join(failed) or act.outcome
+    return erasure, failed
 
 
 def _find(client: Client, customer: str | None, account: str | None, only: bool) -> Person:

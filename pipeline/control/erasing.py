@@ -123,6 +123,9 @@ class Erasures:
             if not due:
                 return
             self._caught(Among("1", thorough=True))
+            for each in waiting:
+                check()
+                metrics.CAUGHT.inc(self._erasing.letters(each))
             check()
             self._purge.forget_old_counts(month for each in waiting for month in each.months)
             self._begun, self._applied = now, None

@@ -23,8 +23,8 @@ from pipeline.sinks.erasures import receipts, suppress, suppression_rows, write_
 from schemas.erasures import Erasure, Keys
 from schemas.times import utc_now
 
-TABLES = "tables"
-"""The part that this module does itself."""
+TABLES, LETTERS = "tables", "dead_letters"
+"""Parts: the first is done by this module itself."""
 Part = Callable[[Keys], int | None]
 """Does a part of an erasure, as often as it is asked to, and says how many rows it hid. Raises EarshotError."""
 _CUT_OFF = "not known: the command was killed before it wrote the receipt"
@@ -87,6 +87,11 @@ class Erasing:
         with one_line(self._client):
             return list(receipts(self._client, "isNull(hidden_at)"))
 
+    def letters(self, erasure: Erasure) -> int:
+        """How many dead letters came since, and are hidden. Raises EarshotError."""
+        part = self._parts.get(LETTERS)
+        return (part(self.keys(erasure.id)) or 0) if part else 0
+
     def keys(self, erasure: int) -> Keys:
         """All that it suppresses. Raises EarshotError."""
         rows = self._ask(
@@ -147,4 +152,6 @@ def readmit(client: Client, inserter: Inserter, erasures: Sequence[int]) -> Keys
         accounts, values = its.filter(kind="account").get_column("key"), its.filter(kind="value").get_column("value")
         keys = Keys(accounts.to_list(), values.to_list())
         suppress(inserter, suppression_rows(keys, int(str(erasure)), utc_now(), lifted=True), inserter.fence.generation)
+    if set(erasures_of(client, lifted.accounts)) & set(erasures):
+        raise EarshotError("ClickHouse's clock was set back, so the older rows count: readmit again later")
     return lifted

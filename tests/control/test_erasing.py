@@ -91,7 +91,8 @@ def test_all_of_a_day_are_purged_together(bench: Bench, monkeypatch: pytest.Monk
     first = bench.begin(erasing)
     erasing.finish(first)
     now = [utc_now() + DAY - timedelta(minutes=5)]
-    control, left = keeper(bench, now), [True]
+    letters: list[Keys] = []
+    control, left = keeper(bench, now, dead_letters=lambda keys: letters.append(keys)), [True]
     monkeypatch.setattr(control._purge, "files_left", lambda before: left[0])
     control.step(check)
     assert marked(bench.client, ANN.mark, hidden=True), "not yet"
@@ -102,6 +103,7 @@ def test_all_of_a_day_are_purged_together(bench: Bench, monkeypatch: pytest.Monk
         return not marked(bench.client, ANN.mark, hidden=True)
 
     wait_for("nothing is left in the parts", masked)
+    assert [keys.values for keys in letters] == [[ANN.email]], "those that came since are looked for once more"
     assert receipt(bench).purged_at is None, "files of replaced parts are there for some minutes"
     left[0] = False
     control.step(check)
