@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from pipeline.config.settings import Settings
-    from pipeline.identity.encryption import Encryption
     from pipeline.privacy.held import Held
     from pipeline.privacy.person import Person
     from pipeline.privacy.place import Sets
@@ -69,8 +67,8 @@ def export(
 ) -> None:
     """Write all that is stored of a person into a folder: a file of JSON a table, and a page of text.
 
-    It holds the person's rows alone. Names, addresses and numbers of a CRM are in clear, by setting privacy.data_key.
-    Colleagues' names are left out, and what they said of several persons; so are topics.
+    It holds the person's rows alone. What a CRM knows, and dead letters, are in clear, by setting privacy.data_key. Colleagues'
+    names are left out, and what they said of several persons; so are topics.
 
     The folder appears when it is whole. The export is on record, by the customer's key.
 
@@ -80,24 +78,22 @@ def export(
     from pipeline.cli.terminal import progress
     from pipeline.clickhouse.client import clickhouse_client
     from pipeline.privacy import export as files
+    from pipeline.privacy import page
     from pipeline.privacy.held import total
+    from pipeline.privacy.opened import Opened
+    from schemas.times import utc_now
 
     settings = load_settings(context)
-    key = _key(settings)
+    data_key = settings.privacy.data_key.get_secret_value()
+    opened = Opened(data_key)
     with clickhouse_client(settings.clickhouse) as client:
         person, sets, places = _found(client, customer, account, only)
-        head = [
-            f"What Earshot holds of a person, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-            "",
-            *_about(settings, person, places),
-        ]
-        head += ["", *(f"{each.place.name}.json: {each.rows:,} rows: {each.place.holds}" for each in places if each.rows)]
-        rows = total(places)
+        head, rows = page.head(utc_now(), list(_about(settings, person, places)), places), total(places)
         with on_record(settings, "export person", f"{person.customer:016x}") as act, progress("rows") as advance:
-            done = files.export(client, sets, places, head, folder, key, lambda number: advance(number, rows))
+            done = files.export(client, sets, places, head, folder, opened, lambda number: advance(number, rows))
             act.after = {"rows": done}
-    if key is None and any(each.place.encrypted for each in places):
-        typer.echo("setting privacy.data_key is missing: what is encrypted stays so", err=True)
+    if not data_key and any(each.place.encrypted for each in places):
+        typer.echo("setting privacy.data_key is missing: what is encrypted is left out", err=True)
     typer.echo(f"{folder}: {done:,} rows of {len([each for each in places if each.rows])} tables")
 
 
@@ -122,10 +118,3 @@ def _about(settings: Settings, person: Person, places: list[Held]) -> Iterator[s
         yield page.until(held_until(settings.kafka))
     except UnreachableError as error:
         yield f"until when topics may hold records of the person is not known: {error}"
-
-
-def _key(settings: Settings) -> Encryption | None:
-    from pipeline.identity.encryption import Encryption
-
-    key = settings.privacy.data_key.get_secret_value()
-    return Encryption(key) if key else None

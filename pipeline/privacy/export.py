@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import IOBase
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import orjson
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.query import LONG_SQL, one_line, settings_for
 from pipeline.errors import EarshotError
-from pipeline.identity.encryption import ENCRYPTED, Encryption
 from pipeline.privacy.held import Held
+from pipeline.privacy.opened import Opened, Row
 from pipeline.privacy.page import entry
 from pipeline.privacy.place import Place, Sets, where
 
@@ -30,7 +30,6 @@ _JSON = {
     "output_format_json_validate_utf8": 1,
     "date_time_output_format": "iso",
 }
-Row = dict[str, Any]
 
 
 def export(
@@ -39,19 +38,19 @@ def export(
     places: Sequence[Held],
     head: Sequence[str],
     folder: Path,
-    decrypt: Encryption | None,
+    opened: Opened,
     advance: Callable[[int], None],
 ) -> int:
     """Writes the folder: a file for each of the places, and the page, which begins with `head`. Returns how many rows.
 
-    `decrypt`: None leaves what is encrypted as it is. Raises EarshotError for a folder that is there, with the server's reason,
-    for a full disk, and for values that another key encrypted: then nothing is left.
+    Raises EarshotError for a folder that is there, with the server's reason, for a full disk, and for what another key
+    encrypted: then nothing is left.
     """
     done = 0
     with _whole(folder) as part, _text(part / PAGE) as page:
         page.writelines(f"{line}\n" for line in head)
         for place in (each.place for each in places if each.rows):
-            for row in _written(part / f"{place.name}.json", _rows(client, place, sets, decrypt)):
+            for row in _written(part / f"{place.name}.json", _rows(client, place, sets, opened)):
                 if place.name == "interactions":
                     page.write(f"\n{entry(row)}\n")
                 advance(done := done + 1)
@@ -67,7 +66,7 @@ def _written(path: Path, rows: Iterator[Row]) -> Iterator[Row]:
         file.write("\n]\n")
 
 
-def _rows(client: Client, place: Place, sets: Sets, decrypt: Encryption | None) -> Iterator[Row]:
+def _rows(client: Client, place: Place, sets: Sets, opened: Opened) -> Iterator[Row]:
     """The rows of the person as they are now, by time."""
     left_out = [name for name, sql in place.shown.items() if not sql]
     instead = [f"{_filled(sql, sets)} AS {name}" for name, sql in place.shown.items() if sql]
@@ -77,10 +76,7 @@ def _rows(client: Client, place: Place, sets: Sets, decrypt: Encryption | None) 
     settings = settings_for(client) | LONG_SQL | _JSON
     with one_line(client), client.raw_stream(sql, {}, settings, "JSONEachRow") as stream:
         for line in _lines(stream):
-            row = _row(line)
-            if place.name == "customers" and decrypt:
-                row |= {name: decrypt.decrypt(int(row["profile"]), name, row[name]) for name in ENCRYPTED}
-            yield row
+            yield opened.row(place, _row(line))
 
 
 def _lines(stream: IOBase) -> Iterator[bytes]:

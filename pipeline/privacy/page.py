@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 from pipeline.privacy.held import Held
 from pipeline.privacy.person import Account, Person
@@ -42,6 +43,12 @@ def others(places: Sequence[Held]) -> str:
 def until(topics: Mapping[str, str]) -> str:
     """A line on what topics hold."""
     return f"topics may hold records of the person: {', '.join(f'{name} {at}' for name, at in topics.items())}"
+
+
+def head(now: datetime, about: Sequence[str], places: Sequence[Held]) -> list[str]:
+    """The beginning of an export's page: when it was made, of whom it is, which files there are."""
+    files = [f"{each.place.name}.json: {each.rows:,} rows: {each.place.holds}" for each in places if each.rows]
+    return [f"What Earshot holds of a person, {now:%Y-%m-%d %H:%M} UTC", "", *about, "", *files]
 
 
 def entry(row: Mapping[str, object]) -> str:

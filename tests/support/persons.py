@@ -11,6 +11,7 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.identity.encryption import ENCRYPTED, Encryption
 from pipeline.privacy.register import TABLES
+from pipeline.sinks.letter_encryption import LetterEncryption, Place
 from schemas.identity import CRM, account_key, value_key
 
 DATA_KEY = "ab" * 32
@@ -99,6 +100,12 @@ def _record(person: Planted) -> list[Row]:
     return [{"profile": person.record, "id": f"{person.mark}-crm", "email_hash": person.email, "phone_hash": "", **sealed}]
 
 
+def _letters(person: Planted) -> list[Row]:
+    encryption, place = LetterEncryption(DATA_KEY), Place("social.events", 0, person.event(95) >> 1)
+    sealed = {"raw": encryption.encrypt(place, f"{person.mark} was rejected".encode()), "key": None}
+    return [{**place._asdict(), **sealed, "form": 1, "accounts": [person.bird], "event_key": person.event(95)}]
+
+
 def _moves(person: Planted) -> list[Row]:
     return [{"profile": key, "customer": person.bird} for key in (person.bird, person.forum, person.record)]
 
@@ -106,6 +113,7 @@ def _moves(person: Planted) -> list[Row]:
 _ROWS: dict[str, Callable[[Planted], list[Row]]] = {
     "interactions": _author,
     "pending_changes": _changes,
+    "dead_letters": _letters,
     "account_quarters": lambda person: [{"account_key": person.bird, "platform": "twitter"}],
     "threads": lambda person: [
         {

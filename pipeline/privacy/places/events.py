@@ -53,8 +53,9 @@ PLACES = (
         erase="letters",
         accounts=("accounts[]",),
         events=("event_key",),
+        values=("contacts[]",),
         time="rejected_at",
-        shown={"key": "", "raw": "", "content": "", "contacts": ""},
+        shown={"key": "base64Encode(key)", "raw": "base64Encode(raw)", "content": "", "contacts": ""},
     ),
     Place(
         name="account_events",
