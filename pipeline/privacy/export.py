@@ -18,10 +18,11 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.query import LONG_SQL, one_line, settings_for
 from pipeline.errors import EarshotError
-from pipeline.privacy.held import Held
+from pipeline.privacy.held import Held, narrowed
 from pipeline.privacy.opened import Opened, Row
 from pipeline.privacy.page import entry
 from pipeline.privacy.place import Place, Sets, where
+from pipeline.privacy.subject import reader
 
 PAGE = "person.txt"
 _BLOCK = 1 << 16
@@ -72,7 +73,8 @@ def _rows(client: Client, place: Place, sets: Sets, opened: Opened) -> Iterator[
     instead = [f"{_filled(sql, sets)} AS {name}" for name, sql in place.shown.items() if sql]
     columns = "*" + f" EXCEPT ({', '.join(left_out)})" * bool(left_out) + f" REPLACE ({', '.join(instead)})" * bool(instead)
     order = f" ORDER BY {place.time}" if place.time else ""
-    sql = f"SELECT {columns} FROM (SELECT * FROM {place.name} WHERE {where(place, sets)}{order})"
+    found = narrowed(reader(client), place, where(place, sets))
+    sql = f"SELECT {columns} FROM (SELECT * FROM {place.name} WHERE {found}{order})"
     settings = settings_for(client) | LONG_SQL | _JSON
     with one_line(client), client.raw_stream(sql, {}, settings, "JSONEachRow") as stream:
         for line in _lines(stream):

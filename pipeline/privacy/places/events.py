@@ -63,7 +63,7 @@ PLACES = (
         kept=f"{_SAME}; a row of a deleted event may stay until `earshot check --repair`",
         erase="rows",
         accounts=("account_key",),
-        events=("event_key",),
+        apart={"event_key": "an event of the row's account: to look for it, too, would read the whole table"},
         time="created_at",
     ),
     Place(
