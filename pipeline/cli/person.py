@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pipeline.config.settings import Settings
     from pipeline.privacy.held import Held
+    from pipeline.privacy.opened import Opened
     from pipeline.privacy.person import Person
     from pipeline.privacy.place import Sets
 
@@ -46,7 +47,7 @@ def show(context: typer.Context, customer: Customer = None, account: Account = N
 
     settings = load_settings(context)
     with clickhouse_client(settings.clickhouse) as client:
-        person, sets, places = _found(client, customer, account, only)
+        person, _, places, _ = _found(settings, client, customer, account, only)
         about = list(_about(settings, person, places))
     rows = [
         (each.place.name, each.rows, moment(each.first), moment(each.last), how_long(each.place), HOW[each.place.erase])
@@ -80,30 +81,37 @@ def export(
     from pipeline.privacy import export as files
     from pipeline.privacy import page
     from pipeline.privacy.held import total
-    from pipeline.privacy.opened import Opened
     from schemas.times import utc_now
 
     settings = load_settings(context)
-    data_key = settings.privacy.data_key.get_secret_value()
-    opened = Opened(data_key)
     with clickhouse_client(settings.clickhouse) as client:
-        person, sets, places = _found(client, customer, account, only)
+        person, sets, places, opened = _found(settings, client, customer, account, only)
         head, rows = page.head(utc_now(), list(_about(settings, person, places)), places), total(places)
         with on_record(settings, "export person", f"{person.customer:016x}") as act, progress("rows") as advance:
             done = files.export(client, sets, places, head, folder, opened, lambda number: advance(number, rows))
             act.after = {"rows": done}
-    if not data_key and any(each.place.encrypted for each in places):
+    if not opened.has_key and any(each.place.encrypted for each in places):
         typer.echo("setting privacy.data_key is missing: what is encrypted is left out", err=True)
     typer.echo(f"{folder}: {done:,} rows of {len([each for each in places if each.rows])} tables")
 
 
-def _found(client: Client, customer: str | None, account: str | None, only: bool) -> tuple[Person, Sets, list[Held]]:
+def _found(
+    settings: Settings, client: Client, customer: str | None, account: str | None, only: bool
+) -> tuple[Person, Sets, list[Held], Opened]:
+    from pipeline.cli.identity_read import hashes_of
+    from pipeline.embedded.privacy_keys import data_key, hash_key
     from pipeline.privacy.held import held
+    from pipeline.privacy.letters import letters_of
+    from pipeline.privacy.opened import Opened
     from pipeline.privacy.subject import find, sets_of
+    from schemas.erasures import Keys
 
     person = find(client, customer=customer, account=account, only=only)
-    sets = sets_of(client, person)
-    return person, sets, held(client, sets)
+    sets, key = sets_of(client, person), data_key(settings)
+    keys = Keys(person.keys, person.hashes, [int(event) for event in sets.events.split(", ") if event])
+    hashes = hashes_of(settings) if hash_key(settings) else None
+    opened = Opened(key, lambda: letters_of(client, keys, hashes, key))
+    return person, sets, opened.counted(held(client, sets)), opened
 
 
 def _about(settings: Settings, person: Person, places: list[Held]) -> Iterator[str]:

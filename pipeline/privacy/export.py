@@ -19,7 +19,7 @@ from clickhouse_connect.driver.client import Client
 from pipeline.clickhouse.query import LONG_SQL, one_line, settings_for
 from pipeline.errors import EarshotError
 from pipeline.privacy.held import Held, narrowed
-from pipeline.privacy.opened import Opened, Row
+from pipeline.privacy.opened import LETTERS, Opened, Row
 from pipeline.privacy.page import entry
 from pipeline.privacy.place import Place, Sets, where
 from pipeline.privacy.subject import reader
@@ -69,6 +69,9 @@ def _written(path: Path, rows: Iterator[Row]) -> Iterator[Row]:
 
 def _rows(client: Client, place: Place, sets: Sets, opened: Opened) -> Iterator[Row]:
     """The rows of the person as they are now, by time."""
+    if place.name == LETTERS and opened.has_key:
+        yield from opened.letters()
+        return
     left_out = [name for name, sql in place.shown.items() if not sql]
     instead = [f"{_filled(sql, sets)} AS {name}" for name, sql in place.shown.items() if sql]
     columns = "*" + f" EXCEPT ({', '.join(left_out)})" * bool(left_out) + f" REPLACE ({', '.join(instead)})" * bool(instead)

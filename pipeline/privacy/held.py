@@ -44,9 +44,9 @@ def narrowed(query: Query, place: Place, condition: str) -> str:
     versions alone reads the whole table otherwise. `query` sees every version."""
     if place.name != "interactions":
         return condition
-    rows = query(f"SELECT DISTINCT toStartOfMinute(created_at) AS minute, event_key FROM interactions WHERE {condition}")
-    texts = rows.get_column("minute").dt.strftime("%Y-%m-%d %H:%M:00")
-    pairs = ", ".join(f"('{minute}', {key})" for minute, key in zip(texts, rows.get_column("event_key"), strict=True))
+    minute = "formatDateTime(toStartOfMinute(created_at), '%F %T', 'UTC')"
+    rows = query(f"SELECT DISTINCT {minute} AS minute, event_key FROM interactions WHERE {condition}")
+    pairs = ", ".join(f"('{minute}', {key})" for minute, key in rows.iter_rows())
     return f"(toStartOfMinute(created_at), event_key) IN ({pairs}) AND ({condition})" if pairs else "0"
 
 

@@ -103,7 +103,9 @@ def _record(person: Planted) -> list[Row]:
 def _letters(person: Planted) -> list[Row]:
     encryption, place = LetterEncryption(DATA_KEY), Place("social.events", 0, person.event(95) >> 1)
     sealed = {"raw": encryption.encrypt(place, f"{person.mark} was rejected".encode()), "key": None}
-    return [{**place._asdict(), **sealed, "form": 1, "accounts": [person.bird], "event_key": person.event(95)}]
+    letter = {**place._asdict(), **sealed, "form": 1, "accounts": [person.bird], "event_key": person.event(95)}
+    old = f'{{"platform": "twitter", "id": "1", "author": {{"id": "{person.id}"}}, "text": "{person.mark} before"}}'.encode()
+    return [letter, {**letter, "offset": 1 + place.offset, "raw": old, "form": 0, "accounts": [], "event_key": 0}]
 
 
 def _moves(person: Planted) -> list[Row]:
