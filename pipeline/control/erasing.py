@@ -84,6 +84,8 @@ class Erasures:
     def step(self, check: Check) -> None:
         """One look. `check` raises when this process may not go on. Raises EarshotError."""
         now = self._clock()
+        if self._erasing.nobody():
+            return
         for erasure in self._erasing.unfinished():
             if erasure.asked_at <= now - LATE:
                 check()

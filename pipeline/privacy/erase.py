@@ -78,6 +78,10 @@ class Erasing:
         hidden, _ = self._hiding.hide(among, lambda events: self._suppress(Keys(events=events), 0))
         return hidden
 
+    def nobody(self) -> bool:
+        """Nobody was ever erased: there is nothing to look for. Raises EarshotError."""
+        return not self._ask("SELECT count() AS n FROM suppressions", {}).get_column("n")[0]
+
     def unfinished(self) -> list[Erasure]:
         """Erasures of which something is still to be done, also those of which nothing but the keys was written. Raises
         EarshotError."""
