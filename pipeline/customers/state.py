@@ -136,7 +136,7 @@ class State:
         them what is there. Returns how many there was anything known of."""
         before, self._suppressed = self._erased or frozenset(), profiles
         new = sorted(set(profiles.to_list()) - (frozenset() if again else before))
-        first = self._told + 1 if self._erased is None else self._sequence + 1
+        first = self._told + 1 if again or self._erased is None else self._sequence + 1  # what is not told yet stays
         known = self.graph.knows(new)
         with self._changing():
             gone = self._erase(known) if known else []

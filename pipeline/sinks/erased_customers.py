@@ -43,9 +43,9 @@ def erase_rows(
 def _blank(inserter: Inserter, condition: str, write: Callable[[str, pl.DataFrame], None]) -> None:
     """What was decided stays on record, by keys; why somebody said so goes."""
     where = f"why != '' AND ({condition})"
-    rows = inserter.query(f"SELECT * REPLACE('' AS why) FROM identity_commands FINAL WHERE {where}")
+    rows = inserter.query(f"SELECT * EXCEPT why FROM identity_commands FINAL WHERE {where}")
     if rows.height:
-        write("identity_commands", rows)
+        write("identity_commands", rows)  # without it the column is blank
     _delete(inserter, "identity_commands", where)
 
 

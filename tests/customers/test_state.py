@@ -15,10 +15,12 @@ from pipeline.customers.state import State
 from pipeline.errors import EarshotError
 from pipeline.fence import GivenUp
 from pipeline.identity.rules_file import RulesFile
+from pipeline.privacy.graph import await_graph
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.sinks.customers import CustomerTables
 from pipeline.sinks.erased_customers import suppressed
 from schemas.contacts import DEFAULT
+from schemas.erasures import Keys
 from schemas.identity import Command
 from tests.support.customers import House, emails, evidence, link, row
 
@@ -214,6 +216,7 @@ def test_who_was_erased_leaves_the_graph_and_the_tables_and_does_not_come_back(h
         return state.suppress(suppressed(lambda sql: asker(house.client)(sql, {})), again)
 
     state, gone = leader(), 1_000_001
+    assert suppress(state) == 0, "as when the process has started"
     rows = emails((gone, 8), (2, 8), (gone, 9), (3, 9))
     crowd = emails(*((profile, 77) for profile in (gone, *range(20, 30))))
     claim = evidence(row("profile", "handle", 5, gone, claimed="their handle"))
@@ -223,7 +226,10 @@ def test_who_was_erased_leaves_the_graph_and_the_tables_and_does_not_come_back(h
     house.client.insert("customers", [[gone, "their id"], [4, "of 4"]], column_names=["profile", "id"])
     house.client.insert("suppressions", [["account", gone]], column_names=["kind", "key"])
 
+    with pytest.raises(EarshotError, match="`earshot customers` has \\d+ rows of the person still"):
+        await_graph(house.client, Keys([gone]), 0)
     assert suppress(state) == 1 and suppress(state) == 0
+    await_graph(house.client, Keys([gone]), 0)
     assert house.customers() == {} and state.graph.customers().assignments.is_empty(), "the crowd stays one"
     for table in KEPT:
         names = house.rows(f"SELECT name FROM system.columns WHERE database = currentDatabase() AND table = '{table}'")
