@@ -6,7 +6,9 @@ import orjson
 import polars as pl
 import pytest
 
+from pipeline.app import Worker
 from pipeline.batch import Rejected
+from pipeline.config.settings import Settings
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.sinks.letter_encryption import BEGINNING, STORED_BEGINNING, LetterEncryption, Place, record_size
 from pipeline.sinks.letter_subject import subject_of
@@ -62,6 +64,12 @@ def test_the_content_is_that_of_key_and_record_under_the_key() -> None:
     others = [ONE.content(None, b"raw"), ONE.content(b"", b"raw"), ONE.content(b"kr", b"aw"), ONE.content(b"k", b"rax")]
     others += [ONE.content(None, b"-raw"), LetterEncryption("f" * 64).content(b"k", b"raw")]
     assert len({same, *others}) == 7
+
+
+def test_a_worker_without_the_key_does_not_start_and_says_why() -> None:
+    without = Settings.model_validate({"privacy": {"hash_key": "key"}})
+    with pytest.raises(SettingsError, match="setting privacy.data_key is missing: the key that encrypts dead letters"):
+        Worker(without, None)
 
 
 # --- whose it is ------------------------------------------------------------------------------------------------------
