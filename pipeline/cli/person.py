@@ -12,7 +12,7 @@ from pipeline.cli import person_erasing
 from pipeline.cli.on_record import on_record
 from pipeline.cli.options import load_settings
 from pipeline.cli.person_erasing import Account, Customer, Only
-from pipeline.errors import UnreachableError
+from pipeline.errors import EarshotError, UnreachableError
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -87,9 +87,15 @@ def export(
     with clickhouse_client(settings.clickhouse) as client:
         person, sets, places, opened = _found(settings, client, customer, account, only)
         head, rows = page.head(utc_now(), list(_about(settings, person, places)), places), total(places)
+        done, problem = 0, None
         with on_record(settings, "export person", f"{person.customer:016x}") as act, progress("rows") as advance:
-            done = files.export(client, sets, places, head, folder, opened, lambda number: advance(number, rows))
-            act.after = {"rows": done}
+            try:
+                done = files.export(client, sets, places, head, folder, opened, lambda number: advance(number, rows))
+                act.after = {"rows": done}
+            except EarshotError as error:  # a folder may be named after the person: the record names nobody
+                problem, act.outcome = error, "nothing was exported"
+    if problem:
+        raise problem
     if not opened.has_key and any(each.place.encrypted for each in places):
         typer.echo("setting privacy.data_key is missing: what is encrypted is left out", err=True)
     typer.echo(f"{folder}: {done:,} rows of {len([each for each in places if each.rows])} tables")
@@ -119,7 +125,7 @@ def _about(settings: Settings, person: Person, places: list[Held]) -> Iterator[s
     from pipeline.privacy import page
     from pipeline.privacy.topic_times import held_until
 
-    yield from map(page.plain, page.accounts(person))
+    yield from page.accounts(person)
     if line := page.others(places):
         yield line
     try:

@@ -22,9 +22,11 @@ from pipeline.privacy.held import Held, narrowed
 from pipeline.privacy.opened import LETTERS, Opened, Row
 from pipeline.privacy.page import entry
 from pipeline.privacy.place import Place, Sets, where
+from pipeline.privacy.register import TABLES
 from pipeline.privacy.subject import reader
 
 PAGE = "person.txt"
+_FILES = {PAGE, *(f"{name}.json" for name in TABLES)}
 _BLOCK = 1 << 16
 _JSON = {
     "output_format_json_quote_64bit_integers": 1,  # most readers of JSON round a large number
@@ -132,11 +134,13 @@ def _whole(folder: Path) -> Iterator[Path]:
 
 
 def _clear(part: Path) -> None:
-    """Takes away what a run has left. Raises EarshotError for files that are none of an export's."""
+    """Takes away what a run has left. Raises EarshotError for a link, and for files that are none of an export's."""
+    if part.is_symlink():  # what it leads to is not ours
+        raise EarshotError(f"{part} is a link, which no export made: name another folder, or take it away")
     if not part.is_dir():
         return
     files = list(part.iterdir())
-    if strange := [file.name for file in files if file.suffix not in (".json", ".txt")]:
+    if strange := [file.name for file in files if file.name not in _FILES or file.is_dir()]:
         raise EarshotError(f"{part} holds {strange[0]!r}, which no export wrote: name another folder, or take it away")
     for file in files:
         file.unlink()

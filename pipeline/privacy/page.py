@@ -13,7 +13,11 @@ _SAID = ("order_id", "order_amount", "order_currency", "rating", "reaction", "ta
 
 
 def accounts(person: Person) -> Iterator[str]:
-    """A line for each account, and for the addresses and numbers."""
+    """A line for each account, and for the addresses and numbers: what sources and CRMs name can't steer a terminal."""
+    yield from map(plain, _accounts(person))
+
+
+def _accounts(person: Person) -> Iterator[str]:
     yield f"customer {person.customer:016x}"
     for each in person.accounts:
         yield f"account {each.name}, key {each.key:016x}{_handles(each)}"
@@ -27,7 +31,7 @@ def accounts(person: Person) -> Iterator[str]:
             also = f", {shared} of them another account's, too: alone they find nothing" if shared else ""
             yield f"{word}es, as hashes: {len(its)}{also}" if type_ == "email" else f"{word}s, as hashes: {len(its)}{also}"
     if person.left:
-        yield f"the customer has other accounts, which are left out: {', '.join(map(plain, person.left))}"
+        yield f"the customer has other accounts, which are left out: {', '.join(person.left)}"
 
 
 def _handles(account: Account) -> str:
