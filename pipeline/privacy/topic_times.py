@@ -9,18 +9,19 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import ConfigEntry, ConfigResource, ResourceType
 
 from pipeline.config.settings import KafkaSettings
-from pipeline.errors import UnreachableError
 from pipeline.kafka.client import check_kafka, kafka_admin, kafka_reason
 from pipeline.privacy.register import TOPICS
 from schemas.times import utc_now
 
 NO_DATE = "no date"
 """It goes by size alone, or not at all."""
+NOT_KNOWN = "not known"
+"""The broker does not say, as to a user who may not describe configs: an erasure does not wait for that."""
 _ASK_S = 10.0
 
 
 def held_until(kafka: KafkaSettings) -> dict[str, str]:
-    """Topic -> the time by which what is in it now has gone, or NO_DATE. Raises UnreachableError.
+    """Topic -> the time by which what is in it now has gone, NO_DATE, or NOT_KNOWN with the reason. Raises UnreachableError.
 
     A broker deletes whole segments, `retention.ms` after the newest record of one, which may be `segment.ms` younger than ours.
     """
@@ -30,9 +31,9 @@ def held_until(kafka: KafkaSettings) -> dict[str, str]:
     admin, held, now = kafka_admin(kafka), {}, utc_now()
     for resource, asked in admin.describe_configs(resources, request_timeout=_ASK_S).items():
         try:
-            held[resource.name] = _until(asked.result(_ASK_S), now)
-        except KafkaException as error:
-            raise UnreachableError(f"Kafka at {kafka.bootstrap}, topic {resource.name}: {kafka_reason(error)}") from None
+            held[resource.name] = _until(asked.result(2 * _ASK_S), now)
+        except (KafkaException, TimeoutError) as error:
+            held[resource.name] = f"{NOT_KNOWN} ({kafka_reason(error) if isinstance(error, KafkaException) else 'no answer'})"
     return held
 
 
