@@ -15,6 +15,8 @@ from schemas.times import utc_now
 
 ERASED = "erased"
 """Why step privacy drops what has a suppressed key."""
+HANDLE = "handle"
+"""What stands in column `value` of a suppressed account that is one of `Keys.handles`."""
 COLUMNS = (
     "id", "by", "why", "asked_at", "accounts", "addresses", "events", "rows", "months", "topics", "hidden_at", "waits",
     "purged_at", "version",
@@ -31,6 +33,8 @@ class Keys(NamedTuple):
     """Hashes of e-mail addresses and phone numbers, as columns author_email and author_phone have them."""
     events: Sequence[int] = ()
     """event_key of what they did."""
+    handles: frozenset[int] = frozenset()
+    """Those of `accounts` by a handle whose account has an id: whoever bears it under another id is somebody else."""
 
 
 @dataclass(slots=True)

@@ -132,7 +132,7 @@ def _erased(erasing: Erasing, person: Person, why: str, act: Act) -> tuple[Erasu
     from schemas.erasures import Keys
 
     act.comment = why
-    erasure = erasing.begin(Keys(person.keys, person.hashes), act.actor, why)
+    erasure = erasing.begin(Keys(person.keys, person.hashes, handles=person.handles), act.actor, why)
     act.subject = f"{erasure.id:016x}"
     failed = erasing.finish(erasure)
     act.after = {"events": erasure.events, "rows": sum(erasure.rows.values()), "waits": list(erasure.waits)}

@@ -20,7 +20,7 @@ from pipeline.errors import EarshotError
 from pipeline.privacy.hide import Among, Hiding, of_erasure
 from pipeline.sinks.changes import Changing
 from pipeline.sinks.erasures import receipts, suppress, suppression_rows, write_receipt
-from schemas.erasures import Erasure, Keys
+from schemas.erasures import HANDLE, Erasure, Keys
 from schemas.times import utc_now
 
 TABLES, GRAPH, LETTERS = "tables", "graph", "dead_letters"
@@ -154,7 +154,8 @@ def readmit(client: Client, inserter: Inserter, erasures: Sequence[int]) -> Keys
     )
     for (erasure,), its in rows.group_by("erasure"):
         accounts, values = its.filter(kind="account").get_column("key"), its.filter(kind="value").get_column("value")
-        keys = Keys(accounts.to_list(), values.to_list())
+        handles = its.filter(kind="account", value=HANDLE).get_column("key")
+        keys = Keys(accounts.to_list(), values.to_list(), handles=frozenset(handles.to_list()))
         suppress(inserter, suppression_rows(keys, int(str(erasure)), utc_now(), lifted=True), inserter.fence.generation)
     if set(erasures_of(client, lifted.accounts)) & set(erasures):
         raise EarshotError("ClickHouse's clock was set back, so the older rows count: readmit again later")

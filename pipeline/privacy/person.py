@@ -60,6 +60,11 @@ class Person(NamedTuple):
         return tuple(sorted({key for each in self.accounts for key in (each.key, *each.handle_keys)}))
 
     @property
+    def handles(self) -> frozenset[int]:
+        """Those of `keys` by a handle of an account whose id is known: who bears it under another id is somebody else."""
+        return frozenset(key for each in self.accounts if each.id for key in each.handle_keys)
+
+    @property
     def hashes(self) -> tuple[str, ...]:
         """The hashed addresses and numbers that nobody else has; sorted."""
         return tuple(sorted({each.hash for each in self.values if not each.shared}))

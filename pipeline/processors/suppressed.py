@@ -2,7 +2,8 @@
 
 An event is theirs if its author is, by id or by handle, if its author has one of their addresses or numbers, or if it is known
 to be theirs: an update or a delete names no author. An event that is dropped for its author is known from then on, so that no
-later part of it waits for the rest.
+later part of it waits for the rest. A handle of an account whose id is known finds only who has no id: another id is the
+handle's next owner.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ class _Known(NamedTuple):
     accounts: Keys = _NONE
     values: frozenset[str] = frozenset()
     events: Keys = _NONE
+    alone: Keys = _NONE
+    """Those of accounts that are theirs whatever id stands beside: all but Keys.handles."""
 
     def __bool__(self) -> bool:
         return bool(len(self.accounts) or self.values or len(self.events))
@@ -44,7 +47,7 @@ class Suppressed:
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        accounts, values, events = self._known
+        accounts, values, events, _ = self._known
         return len(accounts) + len(values) + len(events)
 
     def put(self, keys: erasures.Keys) -> None:
@@ -55,13 +58,14 @@ class Suppressed:
                 np.union1d(known.accounts, _numbers(keys.accounts)),
                 known.values.union(keys.values),
                 np.union1d(known.events, _numbers(keys.events)),
+                np.union1d(known.alone, _alone(keys)),
             )
 
     def replace(self, keys: erasures.Keys) -> None:
         """Suppresses these alone, and the events that were dropped here: of a person who was readmitted they stay away."""
         with self._lock:
             events = np.union1d(self._known.events, _numbers(keys.events))
-            self._known = _Known(_numbers(keys.accounts), frozenset(keys.values), events)
+            self._known = _Known(_numbers(keys.accounts), frozenset(keys.values), events, _alone(keys))
 
     def names(self, accounts: Iterable[int], values: Iterable[str], event: int) -> bool:
         """Whether one of these is theirs."""
@@ -91,15 +95,19 @@ def _of_author(rows: pl.DataFrame, known: _Known) -> Mask:
     mask: Mask = np.zeros(rows.height, np.bool_)
     platform, id_, handle = (rows.get_column(name) for name in ("platform", "author_id", "author_handle"))
     if len(known.accounts):
-        if id_.null_count() < len(id_):
+        if id_.null_count() < len(id_) or handle.null_count() < len(handle):
             mask |= _among(account_keys(platform, id_, handle).to_numpy(), known.accounts)
-        if handle.null_count() < len(handle):
+        if len(known.alone) and handle.null_count() < len(handle) and id_.null_count() < len(id_):
             unnamed = pl.Series(id_.name, [None], pl.String).new_from_index(0, len(id_))
-            mask |= _among(account_keys(platform, unnamed, handle).to_numpy(), known.accounts)
+            mask |= _among(account_keys(platform, unnamed, handle).to_numpy(), known.alone)
     for contact in map(rows.get_column, _CONTACTS if known.values else ()):
         if contact.null_count() < len(contact):
             mask |= contact.is_in(known.values).fill_null(False).to_numpy()
     return mask
+
+
+def _alone(keys: erasures.Keys) -> Keys:
+    return np.setdiff1d(_numbers(keys.accounts), _numbers(list(keys.handles)), assume_unique=True)
 
 
 def _numbers(keys: object) -> Keys:

@@ -11,7 +11,7 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.fence import INSERT_MAX_S
-from schemas.erasures import COLUMNS, Erasure, Keys
+from schemas.erasures import COLUMNS, HANDLE, Erasure, Keys
 from schemas.times import TIME, to_ms, utc_now
 
 PIECE = 500_000
@@ -23,7 +23,12 @@ def suppression_rows(keys: Keys, erasure: int, at: datetime, lifted: bool = Fals
     """The keys as rows of table suppressions, which gives each its `sequence`."""
     of_kinds = [
         pl.DataFrame(
-            {"kind": ["account"] * len(keys.accounts), "key": keys.accounts, "value": [""] * len(keys.accounts)}, _TYPES
+            {
+                "kind": ["account"] * len(keys.accounts),
+                "key": keys.accounts,
+                "value": [HANDLE if key in keys.handles else "" for key in keys.accounts],
+            },
+            _TYPES,
         ),
         pl.DataFrame({"kind": ["value"] * len(keys.values), "key": [0] * len(keys.values), "value": keys.values}, _TYPES),
         pl.DataFrame({"kind": ["event"] * len(keys.events), "key": keys.events, "value": [""] * len(keys.events)}, _TYPES),

@@ -65,4 +65,6 @@ def _keys(rows: pl.DataFrame) -> Keys:
         return rows.filter(kind=kind).get_column(column).to_list()
 
     accounts, values, events = of("account", "key"), of("value", "value"), of("event", "key")
-    return Keys(accounts, values, events)  # type: ignore[arg-type]
+    plain = rows.filter(kind="account", value="").get_column("key")  # another erasure may have the handle's account itself
+    handles = frozenset(rows.filter(kind="account").get_column("key")) - frozenset(plain)
+    return Keys(accounts, values, events, handles)  # type: ignore[arg-type]

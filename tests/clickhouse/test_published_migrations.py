@@ -37,6 +37,7 @@ PUBLISHED = {
     "030_source_arrivals": 0x3F226E94EA051DA8,
     "031_erasures": 0x784CE59C168A808F,
     "032_letters": 0x4C1536D2A613215E,
+    "033_handles": 0xC13ECD8E47EE9C4B,
 }
 """XXH3-64 by name. A new migration adds a line here; no line ever changes."""
 

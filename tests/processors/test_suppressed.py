@@ -53,6 +53,7 @@ def update(name: str) -> bytes:
         (Keys([ANN]), {"id": "1", "handle": "another"}, {"id": "2", "handle": "ann"}),
         (Keys([ANN_BY_HANDLE]), {"handle": "@ANN"}, {"id": "1", "handle": "anna"}),
         (Keys([ANN_BY_HANDLE]), {"id": "9", "handle": "ann"}, {"id": "9"}),
+        (Keys([ANN, ANN_BY_HANDLE], handles=frozenset([ANN_BY_HANDLE])), {"handle": "ann"}, {"id": "9", "handle": "ann"}),
         (
             Keys(values=step().hashes("author_email", ["ann@example.org"])),
             {"email": " Ann@example.org"},
@@ -62,7 +63,7 @@ def update(name: str) -> bytes:
         (Keys(events=[key_of("theirs")]), {"id": "7"}, {"id": "7"}),
         (Keys([0, ANN]), {"id": "1"}, {}),
     ],
-    ids=["id", "handle", "handle beside an id", "address", "number", "event", "no author"],
+    ids=["id", "handle", "handle beside an id", "next owner", "address", "number", "event", "no author"],
 )
 def test_what_is_theirs_is_dropped(keys: Keys, theirs: dict[str, str], others: dict[str, str]) -> None:
     batch = after(step(keys), post("theirs", **theirs), post("others", **others))

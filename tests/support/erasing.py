@@ -53,7 +53,7 @@ class Bench(NamedTuple):
 
     def begin(self, erasing: Erasing) -> Erasure:
         person = find(self.client, customer=f"twitter:{ANN.id}")
-        return erasing.begin(Keys(person.keys, person.hashes), "ines", "she asked")
+        return erasing.begin(Keys(person.keys, person.hashes, handles=person.handles), "ines", "she asked")
 
     def numbers(self, sql: str) -> list[tuple[object, ...]]:
         return [tuple(row) for row in self.client.query(sql).result_rows]

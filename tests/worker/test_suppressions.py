@@ -40,12 +40,13 @@ class Table:
         return self.rows.filter(pl.col("sequence") > int(sql.rsplit(" ", 1)[1]))
 
 
-def known(suppressed: Suppressed) -> set[str]:
+def known(suppressed: Suppressed, *more: bytes) -> set[str]:
     privacy = Pseudonymise(b"key", "", DEFAULT)
     privacy.suppressed = suppressed
     records = [event(id=name, platform="x", author={"id": name}) for name in ("ann", "bob")]
-    batch: EventBatch = privacy.process(Decode().process(batch_of(list(records))))
-    return {"ann", "bob"} - set(batch.events.get_column("id").to_list())
+    batch: EventBatch = Decode().process(batch_of([*records, *more]))
+    there = set(batch.events.get_column("id").to_list())
+    return there - set(privacy.process(batch).events.get_column("id").to_list())
 
 
 def test_each_row_counts_however_late_it_is_seen() -> None:
@@ -74,6 +75,22 @@ def test_who_is_lifted_lands_again_unless_another_erasure_suppresses_the_key() -
         following.ask()
     assert table.wholes == 2, "everything is read again once"
     assert known(suppressed) == {"bob"}
+
+
+def test_the_handle_of_an_account_with_an_id_is_its_next_owners_unless_another_erasure_has_it_alone() -> None:
+    table, suppressed = Table(), Suppressed()
+    following = Suppressions(table.query, suppressed, lambda: 0.0)
+    handle = account_key("x", None, "ann")
+    table.write(0, Keys([1, handle], handles=frozenset([handle])))
+    following.load()
+    post = event(id="next", platform="x", author={"id": "ann", "handle": "ann"})
+    assert known(suppressed, post) == set()
+    table.write(1, Keys([handle]), erasure=2)
+    following.ask()
+    assert known(suppressed, post) == {"next"}
+    table.write(2, Keys([handle]), erasure=2, lifted=True)
+    following.ask()
+    assert known(suppressed, event(id="later", platform="x", author={"id": "ann", "handle": "ann"})) == set()
 
 
 def test_everything_is_read_again_now_and_then() -> None:
