@@ -34,6 +34,8 @@ LATE = timedelta(minutes=2)
 RECENT = timedelta(hours=1)
 """So long after an erasure what comes of it is looked for each time; of older ones each RECENT, and by every key at a purge."""
 MARGIN = timedelta(minutes=15)
+SETTLED = timedelta(minutes=5)
+"""What was hidden so shortly before a purge is left to the next: quarters may not have been counted anew by then."""
 Check = Callable[[], None]
 log = logging.getLogger("earshot.control")
 
@@ -121,8 +123,8 @@ class Erasures:
         """A purge begins, goes on, or ends."""
         waiting = [each for each in kept if each.hidden_at is not None]
         if self._begun is None:
-            due = [each for each in waiting if each.hidden_at and each.hidden_at <= now - self._purge_after]
-            if not due:
+            before = now - self._purge_after
+            if not any(each.hidden_at and each.hidden_at <= before for each in waiting) and not self._purge.old(before):
                 return
             self._caught(Among("1", thorough=True))
             for each in waiting:
@@ -137,7 +139,7 @@ class Erasures:
         self._applied = self._applied or now
         if not self._purge.files_left(self._applied):
             for each in waiting:
-                if each.hidden_at and each.hidden_at <= self._begun:
+                if each.hidden_at and each.hidden_at <= self._begun - SETTLED:
                     each.purged_at = now
                     with one_line(self._client):
                         write_receipt(self._client, each)

@@ -22,6 +22,9 @@ PURGED = tuple(sorted(place.name for place in TABLES.values() if place.erase in 
 _NAMES = ", ".join(f"'{name}'" for name in PURGED)
 _PARTS = f"FROM system.parts WHERE database = currentDatabase() AND table IN ({_NAMES})"
 _HIDDEN = f"SELECT DISTINCT table, partition_id {_PARTS} AND active AND has_lightweight_delete ORDER BY table, partition_id"
+_SINCE = (
+    f"SELECT count() AS n {_PARTS} AND active AND has_lightweight_delete AND modification_time <= fromUnixTimestamp({{before}})"
+)
 _OLD = f"SELECT count() AS n {_PARTS} AND NOT active AND remove_time <= fromUnixTimestamp({{before}})"
 
 
@@ -37,6 +40,10 @@ class Purge:
         for month in sorted(set(months)):
             with one_line(self._client):
                 self._client.command(f"OPTIMIZE TABLE quarters PARTITION ID '{month}' FINAL")
+
+    def old(self, before: datetime) -> bool:
+        """Whether rows have been hidden since then or longer: also those that came after their erasure was purged."""
+        return bool(self._ask(_SINCE.format(before=to_ms(before) // 1000), {}).get_column("n")[0])
 
     def step(self) -> bool:
         """Asks ClickHouse to write anew what holds hidden rows, each partition once in AGAIN_S: more may be hidden meanwhile.

@@ -110,6 +110,9 @@ def test_all_of_a_day_are_purged_together(bench: Bench, monkeypatch: pytest.Monk
     purged = receipt(bench).purged_at
     assert purged is not None and abs(purged - now[0]) < timedelta(seconds=1)
     assert metrics.AGE._value.get() == 0
+    lands(bench, 1)
+    now[0] += 2 * RECENT
+    wait_for("what comes after the purge leaves the parts, too", masked)
     assert marked(bench.client, BOB.mark, hidden=True).keys() >= {"interactions", "orders"}
 
 
