@@ -75,8 +75,7 @@ class Erasing:
 
     def sweep(self, among: Among) -> dict[str, int]:
         """Hides what has come since, as what was on its way; how many rows of each table. Raises EarshotError."""
-        hidden, _ = self._hiding.hide(among, lambda events: self._suppress(Keys(events=events), 0))
-        return hidden
+        return self._hiding.hide(among, lambda events: self._suppress(Keys(events=events), 0))
 
     def nobody(self) -> bool:
         """Nobody was ever erased: there is nothing to look for. Raises EarshotError."""
@@ -111,9 +110,14 @@ class Erasing:
                 raise EarshotError("this release does not know how")
             self._count(erasure, {name: part(self.keys(erasure.id)) or 0})
             return
-        hidden, months = self._hiding.hide(of_erasure(erasure.id), lambda found: self._suppress(Keys(events=found), erasure.id))
-        self._count(erasure, hidden)
-        erasure.months = sorted({*erasure.months, *months})
+
+        def noted(months: list[int]) -> None:
+            if new := set(months) - set(erasure.months):  # nobody finds them once the rows are hidden
+                erasure.months = sorted({*erasure.months, *new})
+                self._write(erasure)
+
+        among = of_erasure(erasure.id)
+        self._count(erasure, self._hiding.hide(among, lambda found: self._suppress(Keys(events=found), erasure.id), noted))
         erasure.events = len(self.keys(erasure.id).events)
         erasure.topics = self._topics()
 
@@ -142,7 +146,13 @@ def erasures_of(client: Client, accounts: Sequence[int]) -> list[int]:
 
 def readmit(client: Client, inserter: Inserter, erasures: Sequence[int]) -> Keys:
     """Lifts accounts and values of these erasures: what comes from now on lands. Events that were erased stay so. Returns what
-    is lifted. Raises EarshotError."""
+    is lifted. Raises EarshotError, also for one that is not hidden yet: without its keys nobody would find what is left."""
+    with one_line(client):
+        whole = {each.id for each in receipts(client, "isNotNull(hidden_at)")}
+    if open_ := sorted(set(erasures) - whole):
+        raise EarshotError(
+            f"erasure {open_[0]:016x} is not hidden everywhere yet (`earshot person receipts`): readmit after that"
+        )
     rows = asker(client)(
         "SELECT toString(kind) AS kind, key, value, erasure FROM suppressions FINAL "
         f"WHERE kind != 'event' AND erasure IN ({', '.join(map(str, erasures)) or '0'})",

@@ -35,6 +35,9 @@ _MINUTE = "toStartOfMinute(created_at)"
 _MINUTES = f"SELECT DISTINCT toDateTime64({_MINUTE}, 3, 'UTC') AS created_at FROM interactions WHERE event_key IN ({{events}})"
 
 
+Numbers = Callable[[list[int]], None]
+
+
 class Among(NamedTuple):
     """Which suppressions are looked at."""
 
@@ -64,11 +67,13 @@ class Hiding:
         self._ask = asker(client)
 
     def new_events(self, among: Among) -> list[int]:
-        """Events of these accounts, addresses and numbers that are not suppressed yet. Raises EarshotError."""
+        """Events of these accounts, addresses and numbers that these suppressions lack: another erasure of the person may have
+        been killed between its keys and its rows. Raises EarshotError."""
         accounts, values = among.keys("account"), among.keys("value")
+        known = f"SELECT key FROM suppressions WHERE kind = 'event' AND {among.sql}"
         found = self._numbers(f"""
 WITH there AS (SELECT {_MINUTE} AS minute, event_key FROM account_events
-    WHERE account_key IN ({accounts}) AND event_key NOT IN (SELECT key FROM suppressions WHERE kind = 'event'))
+    WHERE account_key IN ({accounts}) AND event_key NOT IN ({known}))
 SELECT DISTINCT event_key FROM there WHERE (minute, event_key) NOT IN
 (
     SELECT {_MINUTE} AS minute, event_key FROM interactions WHERE ({_MINUTE}, event_key) IN there
@@ -79,23 +84,24 @@ SELECT DISTINCT event_key FROM there WHERE (minute, event_key) NOT IN
             found += self._numbers(f"""
 SELECT DISTINCT event_key FROM interactions
 WHERE {where(TABLES["interactions"], Sets(values=values))}{landed}
-    AND event_key NOT IN (SELECT key FROM suppressions WHERE kind = 'event')""")
+    AND event_key NOT IN ({known})""")
         return sorted(set(found))
 
-    def hide(self, among: Among, suppress: Callable[[list[int]], None]) -> tuple[dict[str, int], list[int]]:
-        """How many rows of each table it hid, and in which months (202611) events were. `suppress` suppresses events that were
-        found. Raises EarshotError, and what `changing` and `suppress` raise."""
+    def hide(self, among: Among, suppress: Numbers, noted: Numbers = lambda months: None) -> dict[str, int]:
+        """How many rows of each table it hid. `suppress` suppresses events that were found; `noted` hears in which months
+        (202611) rows go, while they are there. Raises EarshotError, and what these and `changing` raise."""
         if new := self.new_events(among):
             suppress(new)
         events = among.keys("event")
         minutes = self._ask(_MINUTES.format(events=events), {})
         hidden: dict[str, int] = {}
+        if minutes.height:
+            noted(minutes.get_column("created_at").dt.strftime("%Y%m").unique().sort().cast(pl.UInt32).to_list())
         with self._changing(minutes) if minutes.height else nullcontext():
             for place in _in_order():
                 if count := self._hide(place, self._found(place, among)):
                     hidden[place.name] = count
-        months = minutes.get_column("created_at").dt.strftime("%Y%m").unique().sort().cast(pl.UInt32).to_list()
-        return hidden, months
+        return hidden
 
     def _hide(self, place: Place, condition: str) -> int:
         if condition == "0":

@@ -92,8 +92,10 @@ DIES = {
     "the receipt": ("erasures", 0),
     "the keys of events": ("suppressions", 1),
     "the first DELETE": ("DELETE", 0),
-    "a later DELETE": ("DELETE FROM interactions", 0),
-    "the receipt at the end": ("erasures", 1),
+    "the DELETE of rows": ("DELETE FROM interactions", 0),
+    "a later DELETE": ("DELETE FROM account_events", 0),
+    "the receipt of months": ("erasures", 1),
+    "the receipt at the end": ("erasures", 2),
 }
 """Where it is killed: the statement, and how many of these pass before."""
 
@@ -127,6 +129,29 @@ def test_who_is_killed_leaves_the_rest_to_the_next(bench: Bench, place: str, mon
     assert marked(bench.client, ANN.mark) == {}
     [receipt] = receipts(bench.client)
     assert receipt.hidden_at is not None and receipt.waits == []
+
+
+def test_a_second_erasure_hides_what_one_left_that_was_killed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stops the command runs it again; the first one's months are on its receipt before a row is hidden."""
+    erasing = bench.erasing()
+    command = bench.client.command
+
+    def killed(what: str, *more: object, **named: object) -> object:
+        if "DELETE" in what:
+            raise KeyboardInterrupt
+        return command(what, *more, **named)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.client, "command", killed)
+        with pytest.raises(KeyboardInterrupt):
+            erasing.finish(first := bench.begin(erasing))
+    with pytest.raises(EarshotError, match=f"{first.id:016x} is not hidden everywhere yet"):
+        readmit(bench.client, bench.inserter, [first.id])
+    [left] = receipts(bench.client)
+    assert left.months == [int(f"{AT:%Y%m}")]
+    second = bench.begin(erasing)
+    assert erasing.finish(second) == [] and second.events == 4
+    assert marked(bench.client, ANN.mark) == {}
 
 
 def test_a_part_that_fails_waits_and_holds_no_other_back(bench: Bench) -> None:
