@@ -23,7 +23,7 @@ from pipeline.sinks.erasures import receipts, suppress, suppression_rows, write_
 from schemas.erasures import HANDLE, Erasure, Keys
 from schemas.times import utc_now
 
-TABLES, GRAPH, LETTERS = "tables", "graph", "dead_letters"
+TABLES, LETTERS = "tables", "dead_letters"
 """Parts: the first is done by this module itself."""
 Part = Callable[[Keys], int | None]
 """Does a part of an erasure, as often as it is asked to, and says how many rows it hid. Raises EarshotError."""
