@@ -23,8 +23,8 @@ from pipeline.sinks.erasures import receipts, suppress, suppression_rows, write_
 from schemas.erasures import HANDLE, Erasure, Keys
 from schemas.times import utc_now
 
-TABLES, LETTERS = "tables", "dead_letters"
-"""Parts: the first is done by this module itself."""
+TABLES, LETTERS, GRAPH = "tables", "dead_letters", "graph"
+"""Parts: the first is done by this module itself, the last by `earshot customers`, which reads table suppressions."""
 Part = Callable[[Keys], int | None]
 """Does a part of an erasure, as often as it is asked to, and says how many rows it hid. Raises EarshotError."""
 _CUT_OFF = "not known: the command was killed before it wrote the receipt"

@@ -16,6 +16,7 @@ import polars as pl
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.query import LONG_SQL, asker, one_line
+from pipeline.clickhouse.row_versions import numbers
 from pipeline.privacy.place import Place, Sets, where
 from pipeline.privacy.register import TABLES
 from pipeline.sinks.changes import Changing
@@ -29,9 +30,13 @@ DELETE: dict[str, object] = {
 }
 _LAST = ("threads", "interactions", "account_events")
 """By them the rows of other places are found: who is killed in between finds them again."""
-_BY = {"interactions": ("events",), "account_events": ("accounts",)}
-"""The keys by which rows are found at once, by the table's order or its index; `thorough` takes all of the place."""
 _MINUTE = "toStartOfMinute(created_at)"
+_OF_ACCOUNTS = f"""
+WITH there AS (SELECT DISTINCT {_MINUTE} AS minute, event_key FROM account_events
+    WHERE account_key IN ({{accounts}}) AND event_key NOT IN ({{known}})),
+others AS (SELECT {_MINUTE} AS minute, event_key FROM interactions WHERE ({_MINUTE}, event_key) IN there
+    GROUP BY minute, event_key HAVING argMax(account_key, version) NOT IN ({{accounts}}) AND argMax(account_key, version) != 0)
+SELECT event_key, min((minute, event_key) IN others) AS taken FROM there GROUP BY event_key ORDER BY event_key"""
 _MINUTES = f"SELECT DISTINCT toDateTime64({_MINUTE}, 3, 'UTC') AS created_at FROM interactions WHERE event_key IN ({{events}})"
 
 
@@ -46,7 +51,7 @@ class Among(NamedTuple):
     since: datetime | None = None
     """Rows without an account are looked for among those that landed from then on; None: among all."""
     thorough: bool = False
-    """Each place is searched by every key, whatever it takes."""
+    """Rows of interactions are searched by every key, whatever it takes, and not by the event alone."""
 
     def keys(self, kind: str) -> str:
         """A SELECT of the keys of a kind."""
@@ -66,31 +71,26 @@ class Hiding:
         self._client, self._changing = client, changing
         self._ask = asker(client)
 
-    def new_events(self, among: Among) -> list[int]:
+    def _events(self, among: Among) -> tuple[list[int], list[int]]:
         """Events of these accounts, addresses and numbers that these suppressions lack: another erasure of the person may have
-        been killed between its keys and its rows. Raises EarshotError."""
+        been killed between its keys and its rows. And of those of the accounts such as another account has taken over since.
+        Raises EarshotError."""
         accounts, values = among.keys("account"), among.keys("value")
         known = f"SELECT key FROM suppressions WHERE kind = 'event' AND {among.sql}"
-        found = self._numbers(f"""
-WITH there AS (SELECT {_MINUTE} AS minute, event_key FROM account_events
-    WHERE account_key IN ({accounts}) AND event_key NOT IN ({known}))
-SELECT DISTINCT event_key FROM there WHERE (minute, event_key) NOT IN
-(
-    SELECT {_MINUTE} AS minute, event_key FROM interactions WHERE ({_MINUTE}, event_key) IN there
-    GROUP BY minute, event_key HAVING argMax(account_key, version) NOT IN ({accounts}) AND argMax(account_key, version) != 0
-)""")
-        if self._numbers(f"SELECT toUInt64(count()) AS event_key FROM ({values})") != [0]:
+        rows = self._ask(_OF_ACCOUNTS.format(accounts=accounts, known=known), {})
+        found, taken = (rows.filter(pl.col("taken") == flag).get_column("event_key").to_list() for flag in (0, 1))
+        if self._ask(f"SELECT count() AS n FROM ({values})", {}).get_column("n")[0]:
             landed = f" AND ingested_at >= fromUnixTimestamp64Milli({to_ms(among.since)}, 'UTC')" if among.since else ""
-            found += self._numbers(f"""
-SELECT DISTINCT event_key FROM interactions
-WHERE {where(TABLES["interactions"], Sets(values=values))}{landed}
-    AND event_key NOT IN ({known})""")
-        return sorted(set(found))
+            unnamed = where(TABLES["interactions"], Sets(values=values))
+            sql = f"SELECT DISTINCT event_key FROM interactions WHERE {unnamed}{landed} AND event_key NOT IN ({known})"
+            found += self._ask(sql, {}).get_column("event_key").to_list()
+        return sorted(set(found)), taken
 
     def hide(self, among: Among, suppress: Numbers, noted: Numbers = lambda months: None) -> dict[str, int]:
         """How many rows of each table it hid. `suppress` suppresses events that were found; `noted` hears in which months
         (202611) rows go, while they are there. Raises EarshotError, and what these and `changing` raise."""
-        if new := self.new_events(among):
+        new, taken = self._events(among)
+        if new:
             suppress(new)
         events = among.keys("event")
         minutes = self._ask(_MINUTES.format(events=events), {})
@@ -99,7 +99,7 @@ WHERE {where(TABLES["interactions"], Sets(values=values))}{landed}
             noted(minutes.get_column("created_at").dt.strftime("%Y%m").unique().sort().cast(pl.UInt32).to_list())
         with self._changing(minutes) if minutes.height else nullcontext():
             for place in _in_order():
-                if count := self._hide(place, self._found(place, among)):
+                if count := self._hide(place, self._found(place, among, taken)):
                     hidden[place.name] = count
         return hidden
 
@@ -112,16 +112,16 @@ WHERE {where(TABLES["interactions"], Sets(values=values))}{landed}
                 self._client.command(f"DELETE FROM {place.name} WHERE {condition}", settings=DELETE)
         return count
 
-    def _found(self, place: Place, among: Among) -> str:
+    def _found(self, place: Place, among: Among, taken: list[int]) -> str:
         accounts = among.keys("account")
+        if place.name == "account_events":
+            # Not all of the accounts': by a row of an event that came just now, its row in interactions is found next time.
+            theirs = f"event_key IN ({among.keys('event')})" + (f" OR event_key IN {numbers(taken)}" if taken else "")
+            return f"account_key IN ({accounts}) AND ({theirs})"
         alone = f"SELECT conversation FROM threads FINAL WHERE customer IN ({accounts}) AND customers <= 1"
         sets = Sets(accounts, among.keys("event"), among.keys("value"), "", alone)
-        kinds = _BY.get(place.name, ()) if not among.thorough else ()
-        return where(place, Sets(**{kind: getattr(sets, kind) for kind in kinds}) if kinds else sets)
-
-    def _numbers(self, sql: str) -> list[int]:
-        rows: pl.DataFrame = self._ask(sql, {})
-        return rows.get_column("event_key").to_list()
+        at_once = place.name == "interactions" and not among.thorough
+        return where(place, Sets(events=sets.events) if at_once else sets)
 
 
 def _in_order() -> Iterator[Place]:

@@ -8,7 +8,8 @@ from pipeline.clickhouse.inserter import Inserter
 from pipeline.config.settings import Settings
 from pipeline.fence import Fence, OpenFence
 from pipeline.monitoring.health import Vitals
-from pipeline.privacy.erase import LETTERS, Erasing, Part
+from pipeline.privacy.erase import GRAPH, LETTERS, Erasing, Part
+from pipeline.privacy.graph import await_graph
 from pipeline.privacy.letters import hide_letters
 from pipeline.privacy.topic_times import held_until
 from pipeline.processors.privacy import Pseudonymise
@@ -20,7 +21,7 @@ def parts_of(settings: Settings, client: Client) -> dict[str, Part]:
     """Each part by its name, as receipts have it."""
     key = settings.privacy.hash_key.get_secret_value()
     hashes = Pseudonymise(key.encode(), settings.privacy.region, DEFAULT).hashes if key else None
-    return {LETTERS: lambda keys: hide_letters(client, keys, hashes)}
+    return {LETTERS: lambda keys: hide_letters(client, keys, hashes), GRAPH: lambda keys: await_graph(client, keys)}
 
 
 def erasing_of(settings: Settings, client: Client, vitals: Vitals, fence: Fence | None = None) -> Erasing:

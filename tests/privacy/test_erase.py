@@ -4,14 +4,16 @@ purged."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+import polars as pl
 import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from pipeline.config.settings import Settings
 from pipeline.errors import EarshotError
 from pipeline.privacy.erase import TABLES as OF_TABLES
-from pipeline.privacy.erase import erasures_of, readmit
+from pipeline.privacy.erase import Erasing, erasures_of, readmit
 from pipeline.privacy.hide import Among
 from pipeline.privacy.purge import Purge
 from pipeline.sinks.erasures import receipts
@@ -85,6 +87,28 @@ def test_what_comes_back_is_hidden_again_by_its_account_its_event_or_its_address
     assert erasing.sweep(recent) == {}
     assert erasing.sweep(Among("1", thorough=True)) == {"interactions": 1}
     assert marked(bench.client, BOB.mark).keys() >= {"interactions", "orders"}
+
+
+def test_what_lands_while_rows_are_hidden_is_found_the_next_time(bench: Bench) -> None:
+    @contextmanager
+    def landing(rows: pl.DataFrame) -> Iterator[None]:
+        if not bench.heard:
+            bench.client.command(
+                "INSERT INTO interactions (event_key, platform, id, author_id, text, created_at, ingested_at) "
+                f"VALUES (80, 'twitter', 'late', '{ANN.id}', '{ANN.mark} late', now(), now())"
+            )
+        bench.heard.append(rows)
+        yield
+
+    erasing = Erasing(bench.client, bench.inserter, landing, {}, dict)
+    erasure = bench.begin(erasing)
+    erasing.finish(erasure)
+    assert marked(bench.client, ANN.mark) == {"interactions": 1}
+    assert erasing.sweep(Among(f"(erasure = {erasure.id} OR erasure = 0)", since=AT)) == {
+        "interactions": 1,
+        "account_events": 1,
+    }
+    assert marked(bench.client, ANN.mark) == {}
 
 
 DIES = {
