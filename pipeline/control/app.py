@@ -116,7 +116,7 @@ class Control:
 
     def _make_erasures(self) -> Erasures:
         erasing_metrics.start()
-        client = clickhouse_client(self._settings.clickhouse)
+        client = clickhouse_client(self._settings.clickhouse, timeout_s=60)  # the end of the process waits for a query
         erasing = erasing_of(self._settings, client, self._vitals, self._leader.lease)
         return Erasures(self._leader, client, erasing, timedelta(hours=self._settings.privacy.purge_hours))
 
