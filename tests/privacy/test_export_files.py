@@ -17,7 +17,7 @@ from pipeline.privacy.place import Sets
 
 
 def of_nothing(folder: Path) -> int:
-    return export(cast(Client, None), Sets("1"), [], ["of a person"], folder, Opened(""), lambda done: None)
+    return export(cast(Client, None), Sets("1"), [], ["of a person"], folder, Opened("", lambda: iter(())), lambda done: None)
 
 
 def test_what_no_export_has_written_stays(tmp_path: Path) -> None:
