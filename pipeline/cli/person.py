@@ -114,7 +114,7 @@ def _found(
 
     person = find(client, customer=customer, account=account, only=only)
     sets, key = sets_of(client, person), data_key(settings)
-    keys = Keys(person.keys, person.hashes, [int(event) for event in sets.events.split(", ") if event])
+    keys = Keys(person.keys, person.hashes, [int(event) for event in sets.events.split(", ") if event], person.handles)
     hashes = hashes_of(settings) if hash_key(settings) else None
     opened = Opened(key, lambda: letters_of(client, keys, hashes, key))
     return person, sets, opened.counted(held(client, sets)), opened

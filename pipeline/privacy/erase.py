@@ -102,7 +102,8 @@ class Erasing:
             {},
         )
         numbers, texts = (dict(rows.group_by("kind").agg(column).iter_rows()) for column in ("key", "value"))
-        return Keys(numbers.get("account", ()), texts.get("value", ()), numbers.get("event", ()))
+        handles = frozenset(rows.filter(kind="account", value=HANDLE).get_column("key"))
+        return Keys(numbers.get("account", ()), texts.get("value", ()), numbers.get("event", ()), handles)
 
     def _part(self, name: str, erasure: Erasure) -> None:
         if name != TABLES:

@@ -54,8 +54,10 @@ def letters_of(client: Client, keys: Keys, hashes: Hashes | None, data_key: str)
 
 
 def _conditions(client: Client, keys: Keys, hashes: Hashes | None) -> Iterator[str]:
-    for some in _pieces(keys.accounts):
+    for some in _pieces([key for key in keys.accounts if key not in keys.handles]):
         yield f"hasAny(accounts, [{some}]::Array(UInt64))"
+    for some in _pieces(sorted(keys.handles)):  # beside an id the handle is the second
+        yield f"accounts[1] IN ({some})"
     for some in _pieces(list(map(quoted, keys.values))):
         yield f"hasAny(contacts, [{some}])"
     for some in _pieces([key for key in keys.events if key]):
@@ -72,7 +74,7 @@ def _pieces(keys: Iterable[object]) -> Iterator[str]:
 
 
 def _old(client: Client, keys: Keys, hashes: Hashes | None) -> Iterator[Position]:
-    accounts, values, events = set(keys.accounts), set(keys.values), set(keys.events) - {0}
+    accounts, values, events = set(keys.accounts) - keys.handles, set(keys.values), set(keys.events) - {0}
     with (
         one_line(client),
         client.query_row_block_stream(_OLD, {}, settings_for(client), column_formats={"raw": "bytes"}) as blocks,
@@ -82,5 +84,6 @@ def _old(client: Client, keys: Keys, hashes: Hashes | None) -> Iterator[Position
             subjects = [subject_of(row[4]) for row in rows]
             contacts = contacts_of(subjects, hashes) if hashes and values else [[] for _ in rows]
             for row, subject, theirs in zip(rows, subjects, contacts, strict=True):
-                if subject.event in events or not accounts.isdisjoint(subject.accounts) or not values.isdisjoint(theirs):
+                named = not accounts.isdisjoint(subject.accounts) or not keys.handles.isdisjoint(subject.accounts[:1])
+                if named or subject.event in events or not values.isdisjoint(theirs):
                     yield row[0], row[1], row[2], row[3]

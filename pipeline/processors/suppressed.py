@@ -68,12 +68,13 @@ class Suppressed:
             self._known = _Known(_numbers(keys.accounts), frozenset(keys.values), events, _alone(keys))
 
     def names(self, accounts: Iterable[int], values: Iterable[str], event: int) -> bool:
-        """Whether one of these is theirs."""
+        """Whether one of these is theirs; the first account is the author's by id, if there is one."""
         known = self._known
         if not known:
             return False
         keys = np.array(list(accounts), dtype=np.uint64)
-        theirs = _among(keys, known.accounts).any() or _among(np.array([event], dtype=np.uint64), known.events).any()
+        theirs = _among(keys, known.alone).any() or _among(keys[:1], known.accounts).any()
+        theirs = theirs or _among(np.array([event], dtype=np.uint64), known.events).any()
         return bool(theirs) or not known.values.isdisjoint(values)
 
     def drop(self, batch: EventBatch) -> None:

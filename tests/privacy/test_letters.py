@@ -23,20 +23,26 @@ from schemas.erasures import Keys
 from schemas.identity import account_key
 from tests.support.letters import DATA_KEY, PRIVACY, ROWS, read_letters
 
-ANN = Keys([account_key("x", "ann"), account_key("x", None, "annie")], PRIVACY.hashes("author_email", ["ann@example.org"]), [
-    account_key("x", "post of ann")
-])  # fmt: skip
+HANDLE = account_key("x", None, "anna")
+ANN = Keys(
+    [account_key("x", "ann"), account_key("x", None, "annie"), HANDLE],
+    PRIVACY.hashes("author_email", ["ann@example.org"]),
+    [account_key("x", "post of ann")],
+    frozenset([HANDLE]),
+)
 THEIRS = [
     {"platform": "x", "id": "1", "author": {"id": "ann"}},
     {"platform": "x", "id": "2", "author": {"id": 77, "handle": "@Annie"}},
     {"platform": "y", "id": "3", "author": {"id": "other", "accounts": ["x:ann"]}},
     {"platform": "y", "id": "4", "author": {"email": " Ann@example.org"}},
     {"platform": "x", "id": "post of ann", "operation": "update"},
+    {"platform": "x", "id": "5", "author": {"handle": "Anna"}},
 ]
 OTHERS = [
     {"platform": "x", "id": "9", "author": {"id": "bob"}, "text": "I know x:ann"},
     {"platform": "y", "id": "10", "author": {"id": "ann", "email": "bob@example.org"}},
     {"platform": "y", "id": "post of ann"},
+    {"platform": "x", "id": "11", "author": {"id": "the next owner", "handle": "anna"}},
 ]
 
 

@@ -79,6 +79,12 @@ def test_an_event_that_was_dropped_for_its_author_is_known_from_then_on() -> Non
     assert left(again) == ["2"] and again.erased is None
 
 
+def test_a_letter_of_a_handles_next_owner_is_nobody_elses() -> None:
+    known = step(Keys([ANN, ANN_BY_HANDLE], handles=frozenset([ANN_BY_HANDLE]))).suppressed
+    assert known.names([ANN_BY_HANDLE], [], 0) and known.names([5, ANN], [], 0)
+    assert not known.names([account_key("x", "9"), ANN_BY_HANDLE], [], 0)
+
+
 def test_who_was_readmitted_lands_again_and_what_was_dropped_stays_away() -> None:
     known = step(Keys([ANN], ["ab"], [key_of("old")]))
     assert len(known.suppressed) == 3
