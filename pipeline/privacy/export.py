@@ -125,12 +125,23 @@ def _whole(folder: Path) -> Iterator[Path]:
         part.mkdir(mode=0o700)
         try:
             yield part
+            for file in part.iterdir():
+                _flush(file)
             part.rename(folder)
         except BaseException:
             _clear(part)
             raise
     except OSError as error:
         raise EarshotError(f"{folder}: {error.strerror}; nothing was exported") from None
+
+
+def _flush(path: Path) -> None:
+    """To the disk: else the folder might have its name, and a file be empty, when the machine stops."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _clear(part: Path) -> None:

@@ -18,7 +18,8 @@ from pipeline.errors import EarshotError, SettingsError, UnknownName
 from pipeline.privacy.person import Person
 from pipeline.privacy.place import where
 from pipeline.privacy.register import TABLES
-from pipeline.privacy.subject import find, sets_of
+from pipeline.privacy.subject import find, reader, sets_of
+from pipeline.privacy.topic_times import NOT_KNOWN, held_until
 from tests.support.commands import Run
 from tests.support.persons import AT, DATA_KEY, Planted, Row, plant
 
@@ -150,6 +151,15 @@ def check_refusals(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert sorted(each.name for each in folder.parent.iterdir() if each.name.startswith("new")) == []
 
 
+def check_traces(client: Client, settings: Settings) -> None:
+    """Neither the record of acts nor the query log names her, and topics of which the broker says nothing stop nobody."""
+    acts = client.query("SELECT subject, outcome FROM acts WHERE act = 'export person'").result_rows
+    assert {(f"{ANN.bird:016x}", "done"), (f"{ANN.bird:016x}", "nothing was exported")} == set(acts)
+    assert reader(client)("SELECT toInt32(getSetting('log_queries')) AS logged").item() == 0
+    held = held_until(settings.kafka.model_copy(update={"topic_prefix": "strange"}))
+    assert held and all(at.startswith(f"{NOT_KNOWN} (") for at in held.values())
+
+
 def check_show(run: Run) -> None:
     done = run("person", "show", "--customer", "twitter:annmark-id")
     assert done.code == 0, done.err
@@ -193,4 +203,5 @@ def test_a_person_is_found_with_all_that_is_theirs(
         check_show(stacked)
         check_export(stacked, tmp_path / "ann", planted)
         check_refusals(stacked, tmp_path / "ann", monkeypatch)
+        check_traces(client, emptied)
         check_shared(client)
