@@ -51,6 +51,7 @@ class Erasing:
 
     def begin(self, keys: Keys, by: str, why: str) -> Erasure:
         """Suppresses these accounts and values, and their events as `finish` finds them. Raises EarshotError."""
+        self._hiding.check()
         erasure = Erasure(by, why, accounts=len(keys.accounts), addresses=len(keys.values), waits=(TABLES, *self._parts))
         self._suppress(keys, erasure.id)
         self._write(erasure)

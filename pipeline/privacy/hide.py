@@ -17,6 +17,7 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.query import LONG_SQL, asker, one_line
 from pipeline.clickhouse.row_versions import numbers
+from pipeline.errors import EarshotError
 from pipeline.privacy.place import Place, Sets, where
 from pipeline.privacy.register import TABLES
 from pipeline.sinks.changes import Changing
@@ -41,6 +42,9 @@ _MINUTES = f"SELECT DISTINCT toDateTime64({_MINUTE}, 3, 'UTC') AS created_at FRO
 
 
 Numbers = Callable[[list[int]], None]
+
+
+_OTHERS = "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine NOT LIKE '%MergeTree'"
 
 
 class Among(NamedTuple):
@@ -70,6 +74,15 @@ class Hiding:
     def __init__(self, client: Client, changing: Changing) -> None:
         self._client, self._changing = client, changing
         self._ask = asker(client)
+
+    def check(self) -> None:
+        """Raises EarshotError where rows can't be hidden: a Distributed table of a cluster takes no DELETE."""
+        names = ", ".join(f"'{place.name}'" for place in _in_order())
+        found = self._ask(f"{_OTHERS} AND name IN ({names}) ORDER BY name", {}).get_column("name").to_list()
+        if found:
+            raise EarshotError(
+                f"rows of {', '.join(found)} can't be hidden (docs/sre.md, A cluster of ClickHouse): nothing was begun"
+            )
 
     def _events(self, among: Among) -> tuple[list[int], list[int]]:
         """Events of these accounts, addresses and numbers that these suppressions lack: another erasure of the person may have

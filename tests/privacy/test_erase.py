@@ -218,6 +218,17 @@ def test_what_is_hidden_leaves_the_files(bench: Bench) -> None:
     assert marked(bench.client, BOB.mark).keys() >= {"interactions", "orders"}
 
 
+def test_tables_that_hide_no_rows_are_said_before_anything_is_begun(bench: Bench) -> None:
+    """As those of a cluster, which lie in shards."""
+    bench.client.command("RENAME TABLE orders TO orders_local")
+    bench.client.command("CREATE TABLE orders AS orders_local ENGINE = Merge(currentDatabase(), '^orders_local$')")
+    with pytest.raises(EarshotError, match="^rows of orders can't be hidden .*: nothing was begun"):
+        bench.begin(bench.erasing())
+    assert bench.numbers("SELECT * FROM suppressions") == [] and list(receipts(bench.client)) == []
+    bench.client.command("DROP TABLE orders")
+    bench.client.command("RENAME TABLE orders_local TO orders")
+
+
 def test_a_database_that_is_away_is_one_line(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: object, **__: object) -> None:
         raise ClickHouseError("no route to host")
