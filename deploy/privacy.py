@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pipeline.embedded.analyst_names import OF_CONSOLE, QUERY_VIEWS, READABLE
-from pipeline.privacy.place import Place
+from pipeline.privacy.place import Backup, Place
 from pipeline.privacy.register import HOW, PLACES, TABLES, how_long, readers
 
 PAGE = Path(__file__).parent.parent / "docs" / "privacy.md"
@@ -53,11 +53,23 @@ def _readers() -> str:
     return "\n".join(["| who | reads |", "|---|---|", *(f"| {who} | {what} |" for who, what in rows)])
 
 
+def _backup() -> str:
+    words: dict[Backup, str] = {
+        "kept": "`earshot backup`",
+        "server": "ClickHouse's own BACKUP",
+        "rebuilt": "neither: made anew by processes, files and `earshot migrate`",
+    }
+    rows = [
+        f"| {how} | {_names(sorted(place.name for place in PLACES if place.backup == kind))} |" for kind, how in words.items()
+    ]
+    return "\n".join(["| held by | tables |", "|---|---|", *rows])
+
+
 def _names(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-PARTS: dict[str, Callable[[], str]] = {"held": _held, "nothing": _nothing, "readers": _readers}
+PARTS: dict[str, Callable[[], str]] = {"held": _held, "nothing": _nothing, "readers": _readers, "backup": _backup}
 
 
 if __name__ == "__main__":

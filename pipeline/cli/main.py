@@ -18,6 +18,7 @@ import typer
 from pipeline.cli import (
     alerts,
     backtest,
+    backup,
     check,
     console,
     crm,
@@ -206,11 +207,11 @@ app.command(epilog="Example:  earshot status || page-somebody")(status.status)
 app.command(epilog="Example:  earshot send --text 'The kettle leaks' --author ines --platform forum")(send.send)
 app.command(epilog="Example:  earshot replay --as-now --rate 50 posts.jsonl reviews.csv")(replay.replay)
 app.command(epilog="Example:  earshot generate --count 1000000 --days 90 --to clickhouse")(generate.generate)
-app.command(epilog="Example:  earshot query 'SELECT platform, count() FROM interactions GROUP BY platform' --format csv")(
-    query.query
-)
+app.command(epilog="Example:  earshot query 'SELECT platform, count() FROM interactions GROUP BY platform'")(query.query)
 app.command(epilog="Example:  earshot rematch --brand Acme --since 2026-11-01 --dry-run")(rematch.rematch)
 app.command(epilog="Example:  earshot check --repair")(check.check)
+app.command(epilog="Example:  earshot backup /backups/2026-11-30")(backup.backup)
+app.command(epilog="Example:  earshot restore /backups/2026-11-30 --erasures /mnt/erasures.jsonl")(backup.restore)
 app.command(epilog="Example:  earshot rates rates.csv")(rates.rates)
 app.command(epilog="Example:  earshot reconcile --dry-run")(reconcile.reconcile)
 app.command(epilog="Example:  earshot rescore --since 2026-11-01 --dry-run")(rescore.rescore)

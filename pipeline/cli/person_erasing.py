@@ -85,6 +85,7 @@ def readmit(
     from pipeline.fence import OpenFence
     from pipeline.monitoring.health import Vitals
     from pipeline.privacy.erase import readmit as lift
+    from pipeline.privacy.noted import Notes
 
     settings = load_settings(context)
     with clickhouse_client(settings.clickhouse) as client:
@@ -94,6 +95,7 @@ def readmit(
             raise UnknownName(f"{account}: nothing of it is suppressed")
         with on_record(settings, "readmit person", ", ".join(f"{each:016x}" for each in erasures)) as act:
             act.comment = why
+            Notes(settings.privacy.erasures_file).readmission(erasures)
             lifted = lift(client, Inserter(client, OpenFence(), Vitals(), "readmit"), erasures)
             act.after = {"accounts": len(lifted.accounts), "addresses": len(lifted.values)}
     typer.echo(

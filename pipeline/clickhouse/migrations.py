@@ -23,6 +23,8 @@ from pipeline.errors import MigrationError, UnreachableError
 
 FOLDER = Path(schemas.__file__).parent / "clickhouse"
 _MADE = re.compile(r"^CREATE (?:OR REPLACE )?(?:TABLE|DICTIONARY|VIEW|MATERIALIZED VIEW) (?:IF NOT EXISTS )?(\w+)")
+RESTORING = "restoring"
+"""A table that is there while `earshot restore` writes into a database: no process starts."""
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 RECORDS = """
 CREATE TABLE IF NOT EXISTS schema_migrations
@@ -92,8 +94,8 @@ def migrate_tables(client: Client, folder: Path = FOLDER, login: ClickHouseSetti
     return lines or [f"ClickHouse: up to date ({migrations[-1].name})"]
 
 
-def check_tables(client: Client, folder: Path = FOLDER) -> None:
-    """Raises as `check`."""
+def check_tables(client: Client, folder: Path = FOLDER, restores: bool = False) -> None:
+    """Raises as `check`, and MigrationError where a restore has not ended, unless this is one that `restores`."""
     migrations = read_migrations(folder)
     check_server(client)
     with one_line(client, error=UnreachableError):
@@ -101,6 +103,8 @@ def check_tables(client: Client, folder: Path = FOLDER) -> None:
             row[0] for row in client.query("SELECT name FROM system.tables WHERE database = currentDatabase()").result_rows
         }
         pending = _pending(migrations, _records(client) if "schema_migrations" in tables else {})
+    if RESTORING in tables and not restores:
+        raise MigrationError(f"a restore into database {client.database} has not ended: run `earshot restore` again")
     if pending:
         raise MigrationError(f"ClickHouse at {client.uri} lacks migration {pending[0].name}: run `earshot migrate`")
     made = {name for migration in migrations for text in migration.statements for name in _MADE.findall(text)}
@@ -115,6 +119,11 @@ def check_server(client: Client) -> None:
         wrong = unmet(client)
     if wrong:
         raise MigrationError(f"ClickHouse at {client.uri}: {wrong}")
+
+
+def applied(client: Client) -> dict[str, int]:
+    """Name -> checksum of the migrations that are applied whole. Raises ClickHouseError."""
+    return {each.name: each.checksum for _, each in sorted(_records(client).items()) if each.finished_at != NEVER}
 
 
 def _records(client: Client) -> dict[int, Record]:

@@ -142,6 +142,9 @@ class PrivacySettings(Section):
         le=720,
         description="what an erasure hid is removed from the files so long after it, with all that was hidden since",
     )
+    erasures_file: Path | None = Field(
+        None, description="erasures are noted in this file, too, by keys: keep it apart from ClickHouse, for `earshot restore`"
+    )
 
 
 class SentimentSettings(Section):

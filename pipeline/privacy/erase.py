@@ -18,6 +18,7 @@ from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.query import asker, one_line
 from pipeline.errors import EarshotError
 from pipeline.privacy.hide import Among, Hiding, of_erasure
+from pipeline.privacy.noted import Notes
 from pipeline.sinks.changes import Changing
 from pipeline.sinks.erasures import receipts, suppress, suppression_rows, write_receipt
 from schemas.erasures import HANDLE, Erasure, Keys
@@ -45,14 +46,22 @@ class Erasing:
         changing: Changing,
         parts: Mapping[str, Part],
         topics: Callable[[], Mapping[str, str]],
+        notes: Notes | None = None,
     ) -> None:
         self._client, self._inserter, self._parts, self._topics = client, inserter, parts, topics
+        self._notes = notes or Notes(None)
         self._hiding, self._ask = Hiding(client, changing), asker(client)
 
     def begin(self, keys: Keys, by: str, why: str) -> Erasure:
         """Suppresses these accounts and values, and their events as `finish` finds them. Raises EarshotError."""
         self._hiding.check()
-        erasure = Erasure(by, why, accounts=len(keys.accounts), addresses=len(keys.values), waits=(TABLES, *self._parts))
+        erasure = Erasure(by, why, accounts=len(keys.accounts), addresses=len(keys.values))
+        self._notes.erasure(erasure, keys)
+        return self.begin_again(erasure, keys)
+
+    def begin_again(self, erasure: Erasure, keys: Keys) -> Erasure:
+        """The same with a receipt that there is: all of it is still to be done. Raises EarshotError."""
+        erasure.waits, erasure.hidden_at, erasure.purged_at = (TABLES, *self._parts), None, None
         self._suppress(keys, erasure.id)
         self._write(erasure)
         return erasure
@@ -81,6 +90,10 @@ class Erasing:
     def nobody(self) -> bool:
         """Nobody was ever erased: there is nothing to look for. Raises EarshotError."""
         return not self._ask("SELECT count() AS n FROM suppressions", {}).get_column("n")[0]
+
+    def hide_conversations(self, conversations: Sequence[int]) -> int:
+        """As Hiding does."""
+        return self._hiding.hide_conversations(conversations)
 
     def unfinished(self) -> list[Erasure]:
         """Erasures of which something is still to be done, also those of which nothing but the keys was written. Raises
@@ -119,6 +132,8 @@ class Erasing:
                 self._write(erasure)
 
         among = of_erasure(erasure.id)
+        if alone := self._hiding.conversations(among):
+            self._notes.conversations(alone)
         self._count(erasure, self._hiding.hide(among, lambda found: self._suppress(Keys(events=found), erasure.id), noted))
         erasure.events = len(self.keys(erasure.id).events)
         erasure.topics = self._topics()
@@ -130,6 +145,8 @@ class Erasing:
         erasure.rows = {name: count for name, count in sums.items() if count}
 
     def _suppress(self, keys: Keys, erasure: int) -> None:
+        if keys.events:
+            self._notes.events(erasure, keys.events)
         suppress(self._inserter, suppression_rows(keys, erasure, utc_now()), self._inserter.fence.generation)
 
     def _write(self, erasure: Erasure) -> None:

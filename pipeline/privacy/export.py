@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from io import IOBase
 from pathlib import Path
 from typing import TextIO
@@ -24,6 +23,7 @@ from pipeline.privacy.page import entry
 from pipeline.privacy.place import Place, Sets, where
 from pipeline.privacy.register import TABLES
 from pipeline.privacy.subject import reader
+from pipeline.privacy.whole_folder import new_file, whole_folder
 
 PAGE = "person.txt"
 _FILES = {PAGE, *(f"{name}.json" for name in TABLES)}
@@ -50,7 +50,7 @@ def export(
     encrypted: then nothing is left.
     """
     done = 0
-    with _whole(folder) as part, _text(part / PAGE) as page:
+    with whole_folder(folder, _FILES, "export") as part, _text(part / PAGE) as page:
         page.writelines(f"{line}\n" for line in head)
         for place in (each.place for each in places if each.rows):
             for row in _written(part / f"{place.name}.json", _rows(client, place, sets, opened)):
@@ -109,50 +109,4 @@ def _filled(sql: str, sets: Sets) -> str:
 
 def _text(path: Path) -> TextIO:
     """A new file for its owner alone."""
-    return os.fdopen(
-        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", errors="backslashreplace"
-    )
-
-
-@contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder`, which gets its name at the end. If the block fails, there is neither."""
-    if folder.exists():
-        raise EarshotError(f"{folder} is there already: name a folder that is not")
-    part = folder.with_name(f"{folder.name}.part")
-    try:
-        _clear(part)
-        part.mkdir(mode=0o700)
-        try:
-            yield part
-            for file in part.iterdir():
-                _flush(file)
-            part.rename(folder)
-        except BaseException:
-            _clear(part)
-            raise
-    except OSError as error:
-        raise EarshotError(f"{folder}: {error.strerror}; nothing was exported") from None
-
-
-def _flush(path: Path) -> None:
-    """To the disk: else the folder might have its name, and a file be empty, when the machine stops."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _clear(part: Path) -> None:
-    """Takes away what a run has left. Raises EarshotError for a link, and for files that are none of an export's."""
-    if part.is_symlink():  # what it leads to is not ours
-        raise EarshotError(f"{part} is a link, which no export made: name another folder, or take it away")
-    if not part.is_dir():
-        return
-    files = list(part.iterdir())
-    if strange := [file.name for file in files if file.name not in _FILES or file.is_dir()]:
-        raise EarshotError(f"{part} holds {strange[0]!r}, which no export wrote: name another folder, or take it away")
-    for file in files:
-        file.unlink()
-    part.rmdir()
+    return os.fdopen(new_file(path), "w", encoding="utf-8", errors="backslashreplace")

@@ -7,7 +7,7 @@ often it is done again: whoever is killed in between leaves the rest to the next
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from typing import NamedTuple
@@ -31,6 +31,7 @@ DELETE: dict[str, object] = {
 }
 _LAST = ("threads", "interactions", "account_events")
 """By them the rows of other places are found: who is killed in between finds them again."""
+_ALONE = "SELECT conversation FROM threads FINAL WHERE customer IN ({accounts}) AND customers <= 1"
 _MINUTE = "toStartOfMinute(created_at)"
 _OF_ACCOUNTS = f"""
 WITH there AS (SELECT DISTINCT {_MINUTE} AS minute, event_key FROM account_events
@@ -99,6 +100,16 @@ class Hiding:
             found += self._ask(sql, {}).get_column("event_key").to_list()
         return sorted(set(found)), taken
 
+    def conversations(self, among: Among) -> list[int]:
+        """Those of these accounts in which nobody else but a brand said a word. Raises EarshotError."""
+        found = self._ask(_ALONE.format(accounts=among.keys("account")), {})
+        return sorted(set(found.get_column("conversation").to_list()))
+
+    def hide_conversations(self, conversations: Sequence[int]) -> int:
+        """Hides what is there of these conversations; how many rows. Raises EarshotError."""
+        sets = Sets(conversations=", ".join(map(str, conversations)))
+        return sum(self._hide(place, where(place, sets)) for place in _in_order() if place.conversations)
+
     def hide(self, among: Among, suppress: Numbers, noted: Numbers = lambda months: None) -> dict[str, int]:
         """How many rows of each table it hid. `suppress` suppresses events that were found; `noted` hears in which months
         (202611) rows go, while they are there. Raises EarshotError, and what these and `changing` raise."""
@@ -131,8 +142,7 @@ class Hiding:
             # Not all of the accounts': by a row of an event that came just now, its row in interactions is found next time.
             theirs = f"event_key IN ({among.keys('event')})" + (f" OR event_key IN {numbers(taken)}" if taken else "")
             return f"account_key IN ({accounts}) AND ({theirs})"
-        alone = f"SELECT conversation FROM threads FINAL WHERE customer IN ({accounts}) AND customers <= 1"
-        sets = Sets(accounts, among.keys("event"), among.keys("value"), "", alone)
+        sets = Sets(accounts, among.keys("event"), among.keys("value"), "", _ALONE.format(accounts=accounts))
         at_once = place.name == "interactions" and not among.thorough
         return where(place, Sets(events=sets.events) if at_once else sets)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.inserter import Inserter
@@ -11,6 +13,7 @@ from pipeline.monitoring.health import Vitals
 from pipeline.privacy.erase import GRAPH, LETTERS, Erasing, Part
 from pipeline.privacy.graph import await_graph
 from pipeline.privacy.letters import hide_letters
+from pipeline.privacy.noted import Notes
 from pipeline.privacy.topic_times import held_until
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.sinks.changes import Changes
@@ -29,4 +32,6 @@ def erasing_of(settings: Settings, client: Client, vitals: Vitals, fence: Fence 
     the topics: nothing has begun then."""
     changes = Changes(settings.kafka, "erasing", fence)
     inserter = Inserter(client, fence or OpenFence(), vitals, "erasing")
-    return Erasing(client, inserter, changes.changing, parts_of(settings, client), lambda: held_until(settings.kafka))
+    topics = partial(held_until, settings.kafka)
+    notes = Notes(settings.privacy.erasures_file)
+    return Erasing(client, inserter, changes.changing, parts_of(settings, client), topics, notes)

@@ -20,6 +20,13 @@ Erase = Literal["rows", "rebuilt", "graph", "letters", "retention", "none"]
 | retention | with time: a topic can't be searched |
 | none | it stays; `goes` says why |
 """
+Backup = Literal["kept", "rebuilt", "server"]
+"""How a table comes back after the loss of ClickHouse.
+
+| kept | `earshot backup` writes it: nothing else has it |
+| rebuilt | a process, a file or `earshot migrate` makes it anew |
+| server | by ClickHouse's own BACKUP: it is large, and follows from events |
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +46,8 @@ class Place:
     erase: Erase
     goes: str = ""
     """How it goes, where `erase` does not say it all; of `none` why it stays."""
+    backup: Backup | None = None
+    """None: a topic, which no backup holds."""
 
     accounts: tuple[str, ...] = ()
     """Keys of accounts: a row with one of the person's is the person's."""

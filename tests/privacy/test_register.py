@@ -55,6 +55,7 @@ def test_it_says_of_each_what_goes_and_what_stays() -> None:
     assert [place.name for place in PLACES if place.erase == "retention" and not place.topic] == []
     assert [place.name for place in PLACES if (place.clear or place.hashed or place.findable) and not place.holds] == []
     assert [place.name for place in PLACES if place.erase == "rows" and not place.findable] == []
+    assert [place.name for place in PLACES if (place.backup is None) != place.topic] == [], "how does it come back?"
     words = [text for place in PLACES for text in (place.holds, place.goes, place.kept, place.clear)]
     assert [text for text in words if "|" in text or "\n" in text] == [], "it fits into no cell"
     assert set(EXPIRES) <= set(TABLES)

@@ -15,6 +15,7 @@ PLACES = (
     *(
         Place(
             name=name,
+            backup="kept" if name == "alerts" else "rebuilt",
             holds="event keys of up to three posts; words that several posts share (a name may be among them)",
             clear="words; who acknowledged, and what they said",
             kept="open alerts and ends of alerts: kept; earlier changes of an alert: 400 days",
@@ -28,6 +29,7 @@ PLACES = (
     ),
     Place(
         name="alert_events",
+        backup="kept",
         holds="keys of events that a rule for single events has seen",
         kept="400 days after the event",
         erase="rows",
@@ -36,6 +38,7 @@ PLACES = (
     ),
     Place(
         name="alert_candidates",
+        backup="kept",
         holds="keys of events, brands, words of rules; no texts, no authors",
         kept="7 days",
         erase="rows",
@@ -44,13 +47,14 @@ PLACES = (
     ),
     Place(
         name="alert_silences",
+        backup="kept",
         holds="who silenced what (name of a token), their comment",
         clear="names of colleagues, what they say",
         kept="kept",
         erase="none",
         goes="it is of colleagues, and says who did what",
     ),
-    Place(name="alert_deliveries", kept="90 days", erase="none", goes="receivers and their status"),
-    Place(name="alert_watermarks", kept="kept", erase="none", goes="times"),
-    Place(name="alert_late_days", kept="30 days", erase="none", goes="days"),
+    Place(name="alert_deliveries", backup="kept", kept="90 days", erase="none", goes="receivers and their status"),
+    Place(name="alert_watermarks", backup="kept", kept="kept", erase="none", goes="times"),
+    Place(name="alert_late_days", backup="kept", kept="30 days", erase="none", goes="days"),
 )

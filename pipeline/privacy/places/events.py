@@ -17,6 +17,7 @@ _SAME = "as `interactions`"
 PLACES = (
     Place(
         name="interactions",
+        backup="server",
         holds="what they wrote and did, whole: id, handle, name, bio, page, followers and other accounts of the author; text, "
         "mentions, links, place, number of an order, `original`",
         clear="all but e-mail address and phone number",
@@ -33,6 +34,7 @@ PLACES = (
     ),
     Place(
         name="pending_changes",
+        backup="server",
         holds="updates and deletes whose event has not come",
         clear="all but e-mail address and phone number",
         hashed="`author.email`, `author.phone`",
@@ -45,6 +47,7 @@ PLACES = (
     ),
     Place(
         name="dead_letters",
+        backup="server",
         holds="records that were rejected, whole; keys of the event and of the author's accounts",
         clear="name of the source; in `reason` what ClickHouse's error quotes; of letters from before migration 032 everything",
         hashed="`author.email`, `author.phone`",
@@ -59,6 +62,7 @@ PLACES = (
     ),
     Place(
         name="account_events",
+        backup="server",
         holds="keys of accounts and their events, with times",
         kept=f"{_SAME}; a row of a deleted event may stay until `earshot check --repair`",
         erase="rows",
@@ -68,6 +72,7 @@ PLACES = (
     ),
     Place(
         name="quarters",
+        backup="server",
         holds="numbers by brand, quarter-hour, platform and language; keys of accounts, to count authors",
         kept=_SAME,
         erase="rebuilt",
@@ -75,6 +80,7 @@ PLACES = (
     ),
     Place(
         name="account_quarters",
+        backup="server",
         holds="of each account and brand: key, handle and name as they were last public, numbers, role and motive with keys of "
         "events; also of accounts that wrote in private only, without handle and name. View `accounts` adds it up",
         clear="handles, names",
@@ -85,6 +91,7 @@ PLACES = (
     ),
     Place(
         name="threads",
+        backup="server",
         holds="of each conversation, private ones too: key of the account that opened it, keys of the answers, times, numbers, "
         "its name on the platform",
         clear="the conversation's name",
@@ -96,6 +103,7 @@ PLACES = (
     ),
     Place(
         name="conversation_quarters",
+        backup="server",
         holds="of each conversation: a hash of its name on the platform, in which quarter-hours something was said",
         hashed="the conversation's name",
         kept="kept",
@@ -104,6 +112,7 @@ PLACES = (
     ),
     Place(
         name="relations",
+        backup="server",
         holds="who follows, likes and votes what",
         clear="the account or post that it is about, as the platform names it",
         kept="until the event is deleted; setting `retention` does not take it",
@@ -116,6 +125,7 @@ PLACES = (
     ),
     Place(
         name="measures",
+        backup="server",
         holds="numbers that somebody measured, by brand and time: keys of events",
         kept="until the event is deleted; setting `retention` does not take it",
         erase="rebuilt",
@@ -124,6 +134,7 @@ PLACES = (
     ),
     Place(
         name="orders",
+        backup="server",
         holds="of each order, private ones too: key of the account, number of the order, amount, brands, campaign",
         clear="number of the order, amount",
         kept="until the event is deleted; setting `retention` does not take it: "
@@ -135,6 +146,7 @@ PLACES = (
     ),
     Place(
         name="cases",
+        backup="kept",
         holds="of each conversation that somebody took: its name on the platform, who has it, who gave it to them, their "
         "comment",
         clear="names of colleagues, what they say",

@@ -9,6 +9,7 @@ _OF_PAIR = "if(b = 0 OR (a IN ({accounts}) AND b IN ({accounts})), why, '')"
 PLACES = (
     Place(
         name="identity_edges",
+        backup="kept",
         holds="evidence that accounts belong together: keys of accounts and of addresses, numbers, pages (hashes); handles "
         "that a page claims",
         clear="handles that a page claims",
@@ -25,6 +26,7 @@ PLACES = (
     ),
     Place(
         name="identity_commands",
+        backup="kept",
         holds="which steward linked or separated which accounts, and why",
         clear="name of the token, the reason",
         kept="kept",
@@ -37,6 +39,7 @@ PLACES = (
     ),
     Place(
         name="identity_rules",
+        backup="kept",
         holds="the rules as applied: hashes of blocked addresses and numbers",
         clear="local parts",
         hashed="blocked addresses and numbers",
@@ -46,6 +49,7 @@ PLACES = (
     ),
     Place(
         name="assignments",
+        backup="kept",
         holds="keys of accounts: which are one person's now",
         kept="kept",
         erase="graph",
@@ -55,6 +59,7 @@ PLACES = (
     ),
     Place(
         name="assignment_changes",
+        backup="kept",
         holds="keys of accounts: which were one person's, and since when",
         kept="kept",
         erase="graph",
@@ -66,6 +71,7 @@ PLACES = (
     ),
     Place(
         name="identity_queue",
+        backup="kept",
         holds="which edges link nobody, and why",
         kept="kept",
         erase="graph",
@@ -75,6 +81,7 @@ PLACES = (
     ),
     Place(
         name="customers",
+        backup="kept",
         holds="records of a CRM: id; name, e-mail address and phone number; hashes of the two",
         clear="the id",
         hashed="e-mail address, phone number",
@@ -85,6 +92,6 @@ PLACES = (
         apart=dict.fromkeys(("email", "phone", "email_hash", "phone_hash"), "of the record's own profile"),
         time="imported_at",
     ),
-    Place(name="identity_marks", kept="kept", erase="none", goes="numbers"),
-    Place(name="key_fingerprints", kept="kept", erase="none", goes="fingerprints of the two keys"),
+    Place(name="identity_marks", backup="kept", kept="kept", erase="none", goes="numbers"),
+    Place(name="key_fingerprints", backup="kept", kept="kept", erase="none", goes="fingerprints of the two keys"),
 )

@@ -1,0 +1,65 @@
+"""A folder that appears when it is whole: it is written beside its name, and renamed at the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import EarshotError
+
+
+@contextmanager
+def whole_folder(folder: Path, files: Container[str], what: str) -> Iterator[Path]:
+    """A folder for its owner alone beside `folder`, which gets its name at the end, when its files are on the disk. If the
+    block fails, there is neither. What a run left that was killed is taken away, if it holds nothing but files of these names.
+
+    `what`: export or backup. Raises EarshotError if there is something of the name, and for a disk that is full.
+    """
+    if folder.exists():
+        raise EarshotError(f"{folder} is there already: name a folder that is not")
+    part = folder.with_name(f"{folder.name}.part")
+    try:
+        _clear(part, files, what)
+        part.mkdir(mode=0o700)
+        try:
+            yield part
+            for file in part.iterdir():
+                _flush(file)
+            part.rename(folder)
+        except BaseException:
+            _clear(part, files, what)
+            raise
+    except OSError as error:
+        raise EarshotError(
+            f"{folder}: {error.strerror}; nothing was {'exported' if what == 'export' else 'backed up'}"
+        ) from None
+
+
+def new_file(path: Path) -> int:
+    """A descriptor of a new file for its owner alone. Raises OSError."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+
+def _flush(path: Path) -> None:
+    """To the disk: else the folder might have its name, and a file be empty, when the machine stops."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _clear(part: Path, names: Container[str], what: str) -> None:
+    """Takes away what a run has left. Raises EarshotError for a link, and for files that are none of ours."""
+    if part.is_symlink():  # what it leads to is not ours
+        raise EarshotError(f"{part} is a link, which no {what} made: name another folder, or take it away")
+    if not part.is_dir():
+        return
+    files = list(part.iterdir())
+    if strange := [file.name for file in files if file.name not in names or file.is_dir()]:
+        raise EarshotError(f"{part} holds {strange[0]!r}, which no {what} wrote: name another folder, or take it away")
+    for file in files:
+        file.unlink()
+    part.rmdir()
