@@ -25,7 +25,7 @@ from tests.support.quarters import rebuild_quarters
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COMMANDS = [
     *("up", "worker", "migrate", "send", "replay", "generate", "query", "status", "reset", "rematch"),
-    *("rescore", "reconcile", "check", "label", "control", "customers", "listen"),
+    *("rescore", "reconcile", "check", "backup", "restore", "label", "control", "customers", "listen"),
     *("console", "console login", "console free", "console user add"),
     *("source list", "source show", "source add", "source check", "source pause", "source resume"),
     *("alerts tail", "alerts list", "alerts show", "alerts ack", "alerts silence", "alerts silences", "alerts test"),

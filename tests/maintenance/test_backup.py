@@ -103,11 +103,12 @@ def changed(side: Side) -> int:
         state.command(link(state, pairs[4 * n][0], pairs[4 * n + 2][0]))
     fired = {"rule": "volume", "brand": "Acme", "samples": [1, 2], "changed_at": AT, "since": AT, "last_at": AT}
     acked = {**fired, "state": "acknowledged", "actor": "ines", "comment": "seen", "changed_at": AT + timedelta(minutes=1)}
-    for n in range(ALERTS):
-        insert(side.client, "alerts", {**fired, "alert_key": 900 + n, "version": 1, "term": 1, "state": "firing"})
-        insert(side.client, "alerts", {**acked, "alert_key": 900 + n, "version": 2, "term": 1})
-    for n in range(SILENCES):
-        insert(side.client, "alert_silences", {"silence_id": 50 + n, "version": 1, "comment": f"quiet {n}"})
+    numbered = [{"alert_key": 900 + n, "term": 1} for n in range(ALERTS)]
+    first = {**fired, "state": "firing", "actor": "", "comment": "", "version": 1}
+    insert(side.client, "alerts", *({**first, **each} for each in numbered))
+    insert(side.client, "alerts", *({**acked, "version": 2, **each} for each in numbered))
+    silences = ({"silence_id": 50 + n, "version": 1, "comment": f"quiet {n}"} for n in range(SILENCES))
+    insert(side.client, "alert_silences", *silences)
     insert(side.client, "rates", {"currency": "USD", "day": AT.date(), "rate": 1.25, "version": 5})
     for name in ("hash_key", "data_key"):
         check(side.client, name, getattr(side.settings.privacy, name).get_secret_value())
@@ -115,8 +116,9 @@ def changed(side: Side) -> int:
     return FAMILIES * 2 + LINKS + 2 * ALERTS + SILENCES
 
 
-def insert(client: Client, table: str, row: dict[str, object]) -> None:
-    client.insert(table, [list(row.values())], column_names=list(row))
+def insert(client: Client, table: str, *rows: dict[str, object]) -> None:
+    names = list(rows[0])
+    client.insert(table, [[row[name] for name in names] for row in rows], column_names=names)
 
 
 @pytest.fixture
