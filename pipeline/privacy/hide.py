@@ -40,12 +40,8 @@ others AS (SELECT {_MINUTE} AS minute, event_key FROM interactions WHERE ({_MINU
     GROUP BY minute, event_key HAVING argMax(account_key, version) NOT IN ({{accounts}}) AND argMax(account_key, version) != 0)
 SELECT event_key, min((minute, event_key) IN others) AS taken FROM there GROUP BY event_key ORDER BY event_key"""
 _MINUTES = f"SELECT DISTINCT toDateTime64({_MINUTE}, 3, 'UTC') AS created_at FROM interactions WHERE event_key IN ({{events}})"
-
-
-Numbers = Callable[[list[int]], None]
-
-
 _OTHERS = "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine NOT LIKE '%MergeTree'"
+Numbers = Callable[[list[int]], None]
 
 
 class Among(NamedTuple):
