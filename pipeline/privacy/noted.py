@@ -8,6 +8,7 @@ begins, and the keys of events, as they are found, before they are suppressed.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Sequence
 from datetime import datetime
@@ -63,6 +64,7 @@ class Notes:
         try:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             try:
+                fcntl.flock(file, fcntl.LOCK_EX)  # two that mend one broken line would cut off each other's
                 size, text = os.fstat(file).st_size, orjson.dumps(line) + b"\n"
                 if size and os.pread(file, 1, size - 1) != b"\n":
                     os.ftruncate(file, os.pread(file, size, 0).rfind(b"\n") + 1)
