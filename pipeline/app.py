@@ -56,12 +56,11 @@ class Worker:
     """
 
     def __init__(self, settings: Settings, labeller: Labeller | None) -> None:
-        key, work = settings.privacy.hash_key.get_secret_value(), settings.worker
-        privacy = Pseudonymise(key.encode(), settings.privacy.region, DEFAULT)
-        data_key = settings.privacy.data_key.get_secret_value()
-        letters = LetterRows(LetterEncryption(data_key), privacy)
+        hash_keys, data_keys, work = settings.privacy.hash_keys, settings.privacy.data_keys, settings.worker
+        privacy = Pseudonymise(hash_keys.newest.encode(), settings.privacy.region, DEFAULT)
+        letters = LetterRows(LetterEncryption(data_keys.newest), privacy)
         migrate.check(settings)
-        fingerprints.check_keys(settings.clickhouse, {"hash_key": key, "data_key": data_key})
+        fingerprints.check_keys(settings.clickhouse, hash_keys, data_keys)
         connections, in_flight = Connections(settings), InFlightLimit()
         writes, reads = connections.inserter("landing"), connections.inserter("completion")
         landed, stored = InteractionsTable(writes), InteractionsTable(reads)

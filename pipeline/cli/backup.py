@@ -70,7 +70,7 @@ def restore(
     from pipeline.clickhouse.client import clickhouse_client
     from pipeline.clickhouse.migrations import check_tables
     from pipeline.maintenance.backup_manifest import check_files, read_manifest
-    from pipeline.maintenance.restore import Target, check_target
+    from pipeline.maintenance.restore import check_target
     from pipeline.privacy.noted import Noted, read_notes
 
     settings = load_settings(context)
@@ -78,8 +78,7 @@ def restore(
     noted = read_notes(notes) if notes else Noted({}, {}, set(), set())
     with clickhouse_client(settings.clickhouse) as client:
         check_tables(client, restores=True)
-        keys = (settings.privacy.hash_key.get_secret_value(), settings.privacy.data_key.get_secret_value())
-        check_target(Target(client, *keys), manifest)
+        check_target(client, (settings.privacy.hash_keys, settings.privacy.data_keys), manifest)
         with progress("bytes checked") as advance:
             check_files(folder, manifest, advance)
         with on_record(settings, "restore", manifest.id) as act:
@@ -100,8 +99,8 @@ def _restored(settings: Settings, client: Client, backup: tuple[Path, Manifest],
     from pipeline.processors.privacy import Pseudonymise
     from schemas.contacts import DEFAULT
 
-    key = settings.privacy.hash_key.get_secret_value()
-    hashes = Pseudonymise(key.encode(), settings.privacy.region, DEFAULT).hashes
+    keys = settings.privacy.hash_keys
+    hashes = Pseudonymise(keys.newest.encode(), settings.privacy.region, DEFAULT).hashes
     with progress("rows") as advance:
         fill(client, *backup, advance)
     hidden = erase_again(client, erasing_of(settings, client, Vitals()), noted, hashes)

@@ -54,14 +54,14 @@ def show(
     Exit codes: 0 shown, 1 none matches, 2 wrong settings (as no privacy.data_key), 3 ClickHouse unreachable.
     """
     from pipeline.clickhouse.client import clickhouse_client
-    from pipeline.embedded.privacy_keys import data_key
+    from pipeline.embedded.privacy_keys import data_keys
     from pipeline.maintenance import dead_letters
 
     settings = load_settings(context)
     client = clickhouse_client(settings.clickhouse)
     which = dead_letters.Filter(reason, topic, partition, offset, offset)
     with on_record(settings, "look at dead letters", str(which)) as act:
-        letters = dead_letters.newest(client, which, newest, data_key(settings))
+        letters = dead_letters.newest(client, which, newest, data_keys(settings).newest)
         act.after = {"seen": [f"{letter.topic} {letter.partition} {letter.offset}" for letter in letters]}
     for letter in letters:
         _print(letter)
@@ -89,7 +89,7 @@ def replay(
     ClickHouse unreachable.
     """
     from pipeline.clickhouse.client import clickhouse_client
-    from pipeline.embedded.privacy_keys import data_key
+    from pipeline.embedded.privacy_keys import data_keys
     from pipeline.maintenance import dead_letters
 
     settings = load_settings(context)
@@ -104,7 +104,7 @@ def replay(
     done = dead_letters.NOTHING
     if count:
         with on_record(settings, "replay dead letters", str(which)) as act:
-            done = dead_letters.replay(client, settings.kafka, which, data_key(settings))
+            done = dead_letters.replay(client, settings.kafka, which, data_keys(settings).newest)
             act.after = {"sent": done.produced, "failed": sum(done.failed.values())}
             act.outcome = done.outcome or act.outcome
     _tell(done)

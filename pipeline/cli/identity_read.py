@@ -136,12 +136,12 @@ def hashes_of(settings: Settings) -> Hashes:
     """The keyed hashes that rows have. Raises SettingsError without a key, or with another one than the stored rows'."""
     from pipeline.clickhouse.client import clickhouse_client
     from pipeline.clickhouse.fingerprints import check
-    from pipeline.embedded.privacy_keys import hash_key
+    from pipeline.embedded.privacy_keys import hash_keys
     from pipeline.processors.privacy import Pseudonymise
     from schemas.contacts import DEFAULT
 
-    key = hash_key(settings)
-    privacy = Pseudonymise(key.encode(), settings.privacy.region, DEFAULT)
+    keys = hash_keys(settings)
+    privacy = Pseudonymise(keys.newest.encode(), settings.privacy.region, DEFAULT)
     with clickhouse_client(settings.clickhouse) as client:
-        check(client, "hash_key", key, stores=False)
+        check(client, keys, stores=False)
     return privacy.hashes

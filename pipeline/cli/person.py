@@ -105,7 +105,7 @@ def _found(
     settings: Settings, client: Client, customer: str | None, account: str | None, only: bool
 ) -> tuple[Person, Sets, list[Held], Opened]:
     from pipeline.cli.identity_read import hashes_of
-    from pipeline.embedded.privacy_keys import data_key, hash_key
+    from pipeline.embedded.privacy_keys import data_keys, hash_keys
     from pipeline.privacy.held import held
     from pipeline.privacy.letters import letters_of
     from pipeline.privacy.opened import Opened
@@ -113,9 +113,9 @@ def _found(
     from schemas.erasures import Keys
 
     person = find(client, customer=customer, account=account, only=only)
-    sets, key = sets_of(client, person), data_key(settings)
+    sets, key = sets_of(client, person), data_keys(settings).newest
     keys = Keys(person.keys, person.hashes, [int(event) for event in sets.events.split(", ") if event], person.handles)
-    hashes = hashes_of(settings) if hash_key(settings) else None
+    hashes = hashes_of(settings) if hash_keys(settings) else None
     opened = Opened(key, lambda: letters_of(client, keys, hashes, key))
     return person, sets, opened.counted(held(client, sets)), opened
 

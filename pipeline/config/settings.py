@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pipeline.config.analytics import AnalyticsSettings
 from pipeline.config.apis import ControlSettings, CustomersSettings
 from pipeline.config.console import ConsoleSettings
+from pipeline.config.keys import KeySettings
 from pipeline.config.listening import ListenSettings
 from pipeline.config.outgoing import OutgoingSettings
 from pipeline.config.retention import RetentionSettings
@@ -127,12 +128,7 @@ class WorkerSettings(Section):
     )
 
 
-class PrivacySettings(Section):
-    hash_key: SecretStr = Field(SecretStr(""), description="HMAC-SHA256 key for e-mail addresses and phone numbers")
-    data_key: SecretStr = Field(
-        SecretStr(""),
-        description="AES key, 64 hexadecimal digits, for dead letters, and for persons in CRM records",
-    )
+class PrivacySettings(KeySettings):
     region: str = Field(
         "", pattern="^([A-Z]{2})?$", description="country of numbers without +, as DE; none: they stay as they came"
     )

@@ -59,10 +59,10 @@ class CustomersProcess:
     """One process. Raises EarshotError when it can't start. Restart, kill, a second process: see above."""
 
     def __init__(self, settings: Settings) -> None:
-        key = settings.privacy.hash_key.get_secret_value()
-        privacy = Pseudonymise(key.encode(), settings.privacy.region, DEFAULT)
+        keys = settings.privacy.hash_keys
+        privacy = Pseudonymise(keys.newest.encode(), settings.privacy.region, DEFAULT)
         migrate.check(settings)
-        fingerprints.check_keys(settings.clickhouse, {"hash_key": key})
+        fingerprints.check_keys(settings.clickhouse, keys)
         self._settings = settings
         metrics.MEMORY_LIMIT.set(memory_limit())
         identity_metrics.start()

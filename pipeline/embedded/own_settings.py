@@ -21,7 +21,7 @@ from pipeline.config.section import Section
 from pipeline.config.settings import ENV_PREFIX, KafkaSettings, Settings
 from pipeline.embedded.child import free_port
 from pipeline.embedded.password import password_of, with_password
-from pipeline.embedded.privacy_keys import make_data_key, make_hash_key
+from pipeline.embedded.privacy_keys import make_keys
 from pipeline.embedded.secret import FOLDER, write_secret
 from pipeline.embedded.stack import Stack
 from pipeline.embedded.token import Api, actor, make_console_token, make_token
@@ -37,10 +37,6 @@ def own_settings(settings: Settings, stack: Stack) -> Settings:
     """The settings for this stack; the folder's tokens belong to the user who runs it. Port 0 becomes a free port: `up` and
     the commands in other terminals ask there."""
     folder, given = stack.data_dir, settings.kafka
-    keys = {
-        "hash_key": settings.privacy.hash_key.get_secret_value() or make_hash_key(folder),
-        "data_key": settings.privacy.data_key.get_secret_value() or make_data_key(folder),
-    }
     kafka = KafkaSettings(bootstrap=stack.bootstrap, **{name: getattr(given, name) for name in _OF_KAFKA})
     return settings.model_copy(
         update={
@@ -53,9 +49,19 @@ def own_settings(settings: Settings, stack: Stack) -> Settings:
             "control": ControlSettings(port=settings.control.port or free_port(), **_tokens(folder, "control")),
             "customers": CustomersSettings(port=settings.customers.port or free_port(), **_tokens(folder, "customers")),
             "console": _console(settings.console, folder),
-            "privacy": settings.privacy.model_copy(update={name: SecretStr(key) for name, key in keys.items()}),
+            "privacy": settings.privacy.model_copy(update=_keys(settings, folder)),
         }
     )
+
+
+def _keys(settings: Settings, folder: Path) -> dict[str, object]:
+    """Of each of the two keys the given ones, else the folder's."""
+    updated: dict[str, object] = {}
+    for keys in (settings.privacy.hash_keys, settings.privacy.data_keys):
+        if not keys:
+            *older, newest = map(SecretStr, make_keys(folder, keys.name))
+            updated |= {keys.name: newest, f"older_{keys.name}s": tuple(older)}
+    return updated
 
 
 class _Tokens(TypedDict):

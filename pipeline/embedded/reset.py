@@ -6,9 +6,10 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.config.keys import NAMES
 from pipeline.embedded import own_settings, password
 from pipeline.embedded.folder import MARKER, WHOLE, is_ours
-from pipeline.embedded.privacy_keys import DATA_KEY, HASH_KEY
+from pipeline.embedded.privacy_keys import older_files
 from pipeline.embedded.secret import FOLDER as SECRETS
 from pipeline.embedded.stack import LOGS, acquire, lock
 from pipeline.embedded.token import CONSOLES
@@ -16,7 +17,7 @@ from pipeline.embedded.token import NAMES as TOKENS
 from pipeline.errors import StackError
 
 _PROCESSES = ("kafka", "clickhouse", "worker", "control", "customers", "listen")
-_SECRETS = (HASH_KEY, DATA_KEY, *TOKENS.values(), *CONSOLES.values(), *password.NAMES.values(), own_settings.NAME)
+_SECRETS = (*NAMES, *TOKENS.values(), *CONSOLES.values(), *password.NAMES.values(), own_settings.NAME)
 _FILES = {
     LOGS: [f"{name}{end}" for name in _PROCESSES for end in (".log", ".1.log")],
     SECRETS: [f"{name}{end}" for name in _SECRETS for end in ("", ".part")],
@@ -62,7 +63,8 @@ def ours(folder: Path) -> list[Path]:
     if not is_ours(folder):
         return []
     paths = [path for name in WHOLE if (path := folder / name).is_dir()]
-    for name, files in _FILES.items():
+    older = [path.name for name in NAMES for path in older_files(folder, name).values()]
+    for name, files in (*_FILES.items(), (SECRETS, older)):
         inside = [path for file in files if (path := folder / name / file).is_file()]
         paths += [folder / name] if inside and (folder / name).is_symlink() else inside
     return [*paths, *(path for path in [folder / MARKER] if path.is_file())]

@@ -22,7 +22,7 @@ from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.migrations import check_tables
 from pipeline.config.settings import KafkaSettings, Settings
-from pipeline.embedded.privacy_keys import data_key, hash_key
+from pipeline.embedded.privacy_keys import data_keys, hash_keys
 from pipeline.fence import OpenFence
 from pipeline.generate.plan import Plan
 from pipeline.generate.stream import Stream
@@ -79,14 +79,14 @@ def to_clickhouse(plan: Plan, settings: Settings, truth: BinaryIO, advance: Adva
     Raises SettingsError without one of the two keys or with another one than before, MigrationError when `earshot migrate`
     has to run first, UnreachableError without ClickHouse or Kafka; one that goes away in between is waited for.
     """
-    keys: dict[fingerprints.Name, str] = {"hash_key": hash_key(settings), "data_key": data_key(settings)}
-    privacy = Pseudonymise(keys["hash_key"].encode(), settings.privacy.region, DEFAULT)
-    letters = LetterRows(LetterEncryption(keys["data_key"]), privacy)
+    hashing, encrypting = hash_keys(settings), data_keys(settings)
+    privacy = Pseudonymise(hashing.newest.encode(), settings.privacy.region, DEFAULT)
+    letters = LetterRows(LetterEncryption(encrypting.newest), privacy)
     topic, rows, report = f"{TOPIC}-{plan.id}", settings.worker.batch_rows, Landed()
     check_kafka(settings.kafka)
     with clickhouse_client(settings.clickhouse) as client:
         check_tables(client)
-        fingerprints.check_keys(settings.clickhouse, keys)
+        fingerprints.check_keys(settings.clickhouse, hashing, encrypting)
         inserter = Inserter(client, OpenFence(), Vitals(), "generate")
         table = InteractionsTable(inserter)
         index, completion, identity = _seeded(table, topic, rows), Completion(table, FOREVER_S), Identity(KeyMap())

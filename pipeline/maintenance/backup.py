@@ -21,8 +21,10 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
+from pipeline.clickhouse.fingerprints import in_force
 from pipeline.clickhouse.migrations import applied
-from pipeline.clickhouse.query import asker, one_line
+from pipeline.clickhouse.query import one_line
+from pipeline.config.keys import NAMES
 from pipeline.errors import EarshotError, reason
 from pipeline.maintenance.backup_manifest import NAME, File, Manifest, kept_tables, write_manifest
 from pipeline.privacy.register import TABLES
@@ -40,7 +42,6 @@ _PARQUET: dict[str, object] = {
 _COLUMNS = """
 SELECT name, type FROM system.columns
 WHERE database = currentDatabase() AND table = '{}' AND default_kind NOT IN ('ALIAS', 'MATERIALIZED') ORDER BY position"""
-_KEYS = "SELECT name, argMin(fingerprint, (made_at, fingerprint)) AS fingerprint FROM key_fingerprints GROUP BY name"
 
 
 def back_up(client: Client, folder: Path, advance: Callable[[int, int], None]) -> Manifest:
@@ -55,7 +56,7 @@ def back_up(client: Client, folder: Path, advance: Callable[[int, int], None]) -
             advance(number, len(tables))
         with one_line(client):
             migrations = {name: str(checksum) for name, checksum in applied(client).items()}
-        keys = dict(asker(client)(_KEYS, {}).iter_rows())
+            keys = {name: [each.fingerprint for each in in_force(client, name) if not each.unused] for name in NAMES}
         manifest = Manifest(
             secrets.token_hex(8), utc_now().isoformat(), version("earshot"), client.database or "", migrations, keys, files
         )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import orjson
 
+from pipeline.config.keys import Name
 from pipeline.errors import EarshotError
 from pipeline.privacy.register import TABLES
 from pipeline.privacy.whole_folder import new_file
@@ -37,14 +38,14 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`migrations`: name -> checksum, as a string; `keys`: name -> fingerprint."""
+    """`migrations`: name -> checksum, as a string; `keys`: name -> fingerprints of its keys, the first one first."""
 
     id: str
     made_at: str
     earshot: str
     database: str
     migrations: dict[str, str]
-    keys: dict[str, str]
+    keys: Mapping[Name, list[str]]
     files: list[File] = field(default_factory=list)
     form: int = FORM
 

@@ -11,15 +11,15 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from clickhouse_connect.driver.client import Client
 
-from pipeline.clickhouse.fingerprints import Name, check, fingerprint
+from pipeline.clickhouse.fingerprints import check, fingerprint
 from pipeline.clickhouse.migrations import RESTORING, applied
 from pipeline.clickhouse.query import one_line
+from pipeline.config.keys import Keys
 from pipeline.errors import ConflictError, EarshotError, MigrationError, SettingsError
 from pipeline.maintenance.backup_manifest import File, Manifest
 
@@ -32,20 +32,12 @@ PIECE = 50_000
 ASIDE = "SELECT comment FROM system.tables WHERE database = currentDatabase() AND name = '{}'"
 
 
-class Target(NamedTuple):
-    """A database, and the keys of the settings."""
-
-    client: Client
-    hash_key: str
-    data_key: str
-
-
-def check_target(target: Target, manifest: Manifest) -> None:
-    """Returns if the backup fits: the same migrations, the same keys, and empty tables, or a restore of it that broke off.
+def check_target(client: Client, keys: Sequence[Keys], manifest: Manifest) -> None:
+    """Returns if the backup fits: the same migrations, its keys, or those that followed them, and empty tables, or a restore of
+    it that broke off.
 
     Raises EarshotError otherwise.
     """
-    client = target.client
     with one_line(client):
         here, there = {name: str(checksum) for name, checksum in applied(client).items()}, manifest.migrations
         if here != there:
@@ -54,14 +46,9 @@ def check_target(target: Target, manifest: Manifest) -> None:
                 f"the backup is of migration {newest}, database {client.database} is at {max(here, default='none')}, or of "
                 f"another edition: restore with Earshot {manifest.earshot}, then run the `earshot migrate` of a newer one"
             )
-        keys: dict[Name, str] = {"hash_key": target.hash_key, "data_key": target.data_key}
-        for name, key in keys.items():
-            check(client, name, key, stores=False)
-            if (stored := manifest.keys.get(name)) and stored != fingerprint(name, key):
-                raise SettingsError(
-                    f"setting privacy.{name} is not the key of the backup (fingerprint "
-                    f"{fingerprint(name, key)[:8] if key else 'none'}, the backup's {stored[:8]})"
-                )
+        for each in keys:
+            check(client, each, stores=False)
+            _check_keys(each, manifest.keys.get(each.name, []))
         if (begun := _begun(client)) is not None and begun != manifest.id:
             raise ConflictError(
                 f"a restore of backup {begun} into database {client.database} has not ended, this is {manifest.id}"
@@ -95,6 +82,16 @@ def end(client: Client) -> None:
     """The database is whole: processes may start. Raises EarshotError."""
     with one_line(client):
         client.command(f"DROP TABLE IF EXISTS {RESTORING} SYNC")
+
+
+def _check_keys(keys: Keys, stored: list[str]) -> None:
+    own = [fingerprint(keys.name, key) for key in keys.all]
+    if [each for each in own if each in stored] != stored:
+        lacking = next((each for each in stored if each not in own), stored[-1])
+        raise SettingsError(
+            f"setting privacy.{keys.name} is not the key of the backup (fingerprint {own[-1][:8] if own else 'none'}, the "
+            f"backup's {lacking[:8]}): if it was changed since, privacy.older_{keys.name}s lacks the one of before"
+        )
 
 
 def _begun(client: Client) -> str | None:

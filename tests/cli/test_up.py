@@ -16,9 +16,11 @@ import pytest
 
 from pipeline.cli.live_line import NO_LISTENER, LiveLine
 from pipeline.cli.up import sources_line
+from pipeline.config.keys import Keys, Name
 from pipeline.config.settings import ClickHouseSettings, EmbeddedSettings, PrivacySettings, Settings
-from pipeline.embedded.privacy_keys import data_key, hash_key, make_data_key, make_hash_key
+from pipeline.embedded.privacy_keys import data_keys, hash_keys, make_keys
 from pipeline.embedded.reset import reset
+from pipeline.embedded.secret import write_secret
 from pipeline.embedded.stack import Stack
 from pipeline.errors import StackError
 from pipeline.monitoring.scrape import Samples
@@ -125,29 +127,27 @@ def test_a_folder_in_use_is_refused(stack: Stack) -> None:
     assert stack.children["clickhouse"].alive
 
 
-KEYS = [("hash_key", make_hash_key, hash_key), ("data_key", make_data_key, data_key)]
+KEYS: list[tuple[Name, Callable[[Settings], Keys]]] = [("hash_key", hash_keys), ("data_key", data_keys)]
 
 
-@pytest.mark.parametrize(("name", "make", "read"), KEYS)
-def test_a_folders_key_is_made_once_and_is_nobody_elses(
-    tmp_path: Path, name: str, make: Callable[[Path], str], read: Callable[[Settings], str]
-) -> None:
-    key = make(tmp_path)
-    assert len(key) == 64
-    assert make(tmp_path) == key
-    assert stat.S_IMODE((tmp_path / "secrets" / name).stat().st_mode) == 0o600
-
-
-@pytest.mark.parametrize(("name", "make", "read"), KEYS)
-def test_the_folders_key_is_for_its_own_clickhouse_alone(
-    tmp_path: Path, name: str, make: Callable[[Path], str], read: Callable[[Settings], str]
+@pytest.mark.parametrize(("name", "read"), KEYS)
+def test_a_folders_keys_are_made_once_and_are_for_its_own_clickhouse_alone(
+    tmp_path: Path, name: Name, read: Callable[[Settings], Keys]
 ) -> None:
     settings = Settings(embedded=EmbeddedSettings(data_dir=tmp_path))
     elsewhere = settings.model_copy(update={"clickhouse": ClickHouseSettings(url="http://127.0.0.2:8123")})
     given = settings.model_copy(update={"privacy": PrivacySettings.model_validate({name: "s3cret"})})
-    assert read(settings) == ""
-    key = make(tmp_path)
-    assert (read(settings), read(elsewhere), read(given)) == (key, "", "s3cret")
+    assert not read(settings)
+    (key,) = make_keys(tmp_path, name)
+    assert len(key) == 64 and make_keys(tmp_path, name) == (key,)
+    assert stat.S_IMODE((tmp_path / "secrets" / name).stat().st_mode) == 0o600
+    assert (read(settings).all, read(elsewhere).all, read(given).all) == ((key,), (), ("s3cret",))
+    for number, text in ((10, "third"), (2, "second"), (1, "first")):
+        write_secret(tmp_path / "secrets" / f"{name}.{number}", text)
+    write_secret(tmp_path / "secrets" / f"{name}.part", "not whole")
+    assert read(settings).all == make_keys(tmp_path, name) == ("first", "second", "third", key)
+    write_secret(tmp_path / "secrets" / f"{name}.11", key)
+    assert read(settings).older == ("first", "second", "third"), "killed before the next one took its place"
 
 
 def samples(read: float, landed: float, duplicates: float) -> Samples:

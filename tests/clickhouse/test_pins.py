@@ -25,6 +25,7 @@ from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.migrations import check_tables, migrate_tables
 from pipeline.clickhouse.pins import PINS, Pin, unmet
 from pipeline.clickhouse.query import asker
+from pipeline.config.keys import HashKeys
 from pipeline.config.retention import RetentionSettings
 from pipeline.config.settings import ClickHouseSettings, Settings
 from pipeline.control.rollups import SETTINGS as STATEMENTS
@@ -342,7 +343,7 @@ def _write_everywhere(settings: Settings) -> None:
         fenced.begin("control", 1)
         CaseTable(fenced).write(cases.Case("Acme", "x", "1", "taken", "ann", "ann", "", NOW, NOW), 0)
         _write_threads(client, inserter)
-        fingerprints.check(client, "hash_key", "the key")
+        fingerprints.check(client, HashKeys(("the key",)))
         client.command("TRUNCATE TABLE account_events")
         ask = asker(client)
         for number, rollup in enumerate(load_rollups(None, None), 1):

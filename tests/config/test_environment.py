@@ -29,7 +29,7 @@ def test_a_child_loads_the_settings_of_its_parent(monkeypatch: pytest.MonkeyPatc
         clickhouse=ClickHouseSettings(url="http://127.0.0.1:8124", database="ours", password=ODD),
         worker=WorkerSettings(health_port=0, batch_rows=500, keep_irrelevant=False),
         control=ControlSettings(tokens={'in"es': ODD, "lars ü": SecretStr("the token that lars has")}, token=ODD),
-        privacy=PrivacySettings(hash_key=ODD),
+        privacy=PrivacySettings(hash_key=ODD, older_hash_keys=(SecretStr("the first"), SecretStr("[2nd]"))),
         sentiment=SentimentSettings(model="off", languages=("en", "pt")),
         brands=tmp_path / "brands.yaml",
     )

@@ -16,7 +16,7 @@ from pipeline.config.load import load
 from pipeline.config.settings import ClickHouseSettings, EmbeddedSettings, PrivacySettings, Settings, WorkerSettings
 from pipeline.embedded.own_settings import ignored, own_settings, pointer, write_settings
 from pipeline.embedded.password import make_password, password_of, with_password
-from pipeline.embedded.privacy_keys import make_data_key, make_hash_key
+from pipeline.embedded.privacy_keys import make_keys
 from pipeline.embedded.stack import Stack
 
 PRODUCTION = """
@@ -76,8 +76,8 @@ def test_up_takes_nothing_of_another_place(production: Settings, unstarted: Stac
     assert own.clickhouse == unstarted.clickhouse and own.clickhouse.password.get_secret_value()
     assert (own.worker.health_host, own.worker.health_port, own.worker.batch_rows) == ("127.0.0.1", 9999, 1000)
     assert (own.control.host, own.control.port, "ines" in own.control.tokens) == ("127.0.0.1", 9998, False)
-    keys = own.privacy.hash_key.get_secret_value(), own.privacy.data_key.get_secret_value()
-    assert keys == (make_hash_key(unstarted.data_dir), make_data_key(unstarted.data_dir))
+    for keys in (own.privacy.hash_keys, own.privacy.data_keys):
+        assert keys.all == make_keys(unstarted.data_dir, keys.name) and keys.newest
     assert (own.customers.host, own.customers.port) == ("127.0.0.1", 9997)
     consoles = [
         own.control.console_token,
@@ -127,7 +127,7 @@ def test_a_child_reads_one_file_whatever_lies_about(
 def test_every_kind_of_value_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     odd = SecretStr("a \"secret\" \\ with 'all' \x7f\x1b\n\t ü 😀 in it, long")
     settings = Settings(
-        privacy=PrivacySettings(hash_key=odd),
+        privacy=PrivacySettings(hash_key=odd, older_hash_keys=(SecretStr("the first"), SecretStr("[2nd]"))),
         control=ControlSettings(tokens={'in"es': odd, "lars ü": SecretStr("the token that lars has")}),
         brands=Path("brands.yaml"),
     )

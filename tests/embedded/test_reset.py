@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 from pipeline.cli.main import app
 from pipeline.embedded.folder import claim
-from pipeline.embedded.privacy_keys import make_data_key, make_hash_key
+from pipeline.embedded.privacy_keys import make_keys
 from pipeline.embedded.reset import ours, reset
+from pipeline.embedded.secret import write_secret
 from pipeline.embedded.stack import acquire, lock
 from pipeline.embedded.token import make_token
 from pipeline.errors import StackError
@@ -32,8 +33,9 @@ def earshots(folder: Path) -> Path:
     }.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
-    make_hash_key(folder)
-    make_data_key(folder)
+    make_keys(folder, "hash_key")
+    make_keys(folder, "data_key")
+    write_secret(folder / "secrets" / "hash_key.1", "that of before")
     make_token(folder, "customers")
     return folder
 
@@ -45,7 +47,9 @@ def names(folder: Path) -> set[str]:
 def test_all_that_up_made_goes(tmp_path: Path) -> None:
     done = reset(earshots(tmp_path))
     assert names(tmp_path) == {"lock"}
-    assert {"kafka", "clickhouse", "logs/worker.log", "secrets/hash_key", "secrets/data_key"} <= set(done.gone)
+    assert {"kafka", "clickhouse", "logs/worker.log", "secrets/hash_key", "secrets/hash_key.1", "secrets/data_key"} <= set(
+        done.gone
+    )
     assert done.left == []
     assert reset(tmp_path / "nowhere") == ([], [])
 

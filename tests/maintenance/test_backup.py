@@ -110,8 +110,8 @@ def changed(side: Side) -> int:
     silences = ({"silence_id": 50 + n, "version": 1, "comment": f"quiet {n}"} for n in range(SILENCES))
     insert(side.client, "alert_silences", *silences)
     insert(side.client, "rates", {"currency": "USD", "day": AT.date(), "rate": 1.25, "version": 5})
-    for name in ("hash_key", "data_key"):
-        check(side.client, name, getattr(side.settings.privacy, name).get_secret_value())
+    for keys in (side.settings.privacy.hash_keys, side.settings.privacy.data_keys):
+        check(side.client, keys)
     assert house.term == 1
     return FAMILIES * 2 + LINKS + 2 * ALERTS + SILENCES
 

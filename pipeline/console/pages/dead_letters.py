@@ -18,7 +18,7 @@ from pipeline.console.on_record import act_of, doing, looking
 from pipeline.console.roles import Role, wants
 from pipeline.console.sent_letters import REPLAY, Sent, selection, sent
 from pipeline.console.shown import counted as counted_of
-from pipeline.embedded.privacy_keys import data_key
+from pipeline.embedded.privacy_keys import data_keys
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.maintenance import dead_letters
 from pipeline.maintenance.dead_letters import Counted, Filter, Replayed
@@ -44,7 +44,7 @@ async def page(request: Request) -> Response:
     sql, given = dead_letters.newest_question(typed.which, SHOWN + 1)
     values["sql"] = filled(sql, plain(given, sql))
     try:
-        found, counted = await looking(desk, act, _look(typed.which, act, data_key(desk.settings)))
+        found, counted = await looking(desk, act, _look(typed.which, act, data_keys(desk.settings).newest))
     except EarshotError as error:
         values["failed"] = str(error)
         return desk.page(request, "dead_letters.html", 503, **values, found=[], more=False, counted=None)
@@ -65,7 +65,7 @@ async def raw(request: Request) -> Response:
     topic, partition, offset = which.topic, which.partition, which.first
     act = act_of(request, LOOK, f"{topic} partition {partition} offset {offset}")
     try:
-        key = data_key(desk.settings)
+        key = data_keys(desk.settings).newest
         letter = await looking(desk, act, lambda client: dead_letters.whole(client, topic, partition, offset, key))
     except EarshotError as error:
         return desk.fail(request, 503, f"The dead letter can't be read: {error}.", "Try again in a minute.")
@@ -152,7 +152,7 @@ async def _first(request: Request, name: str, until: int) -> Sent | None:
 
 def _replay(desk: Desk, which: Filter, act: Act, name: str) -> Callable[[Client], Replayed]:
     def work(client: Client) -> Replayed:
-        done = dead_letters.replay(client, desk.settings.kafka, which, data_key(desk.settings))
+        done = dead_letters.replay(client, desk.settings.kafka, which, data_keys(desk.settings).newest)
         act.after = {"sent": done.produced, "failed": sum(done.failed.values()), "selection": name}
         act.outcome = done.outcome or act.outcome
         return done

@@ -22,7 +22,7 @@ from pipeline.clickhouse import fingerprints
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.config.settings import Settings
-from pipeline.embedded.privacy_keys import data_key, hash_key
+from pipeline.embedded.privacy_keys import data_keys, hash_keys
 from pipeline.errors import EarshotError
 from pipeline.fence import OpenFence
 from pipeline.identity.encryption import ENCRYPTED, Encryption
@@ -134,11 +134,11 @@ class _Writer:
     """Writes chunks."""
 
     def __init__(self, settings: Settings, written_at: datetime, basis: str) -> None:
-        hashing, encrypting = hash_key(settings), data_key(settings)
-        self._privacy = Pseudonymise(hashing.encode(), settings.privacy.region, DEFAULT)
-        self._encryption = Encryption(encrypting)
+        hashing, encrypting = hash_keys(settings), data_keys(settings)
+        self._privacy = Pseudonymise(hashing.newest.encode(), settings.privacy.region, DEFAULT)
+        self._encryption = Encryption(encrypting.newest)
         migrate.check(settings)
-        fingerprints.check_keys(settings.clickhouse, {"hash_key": hashing, "data_key": encrypting})
+        fingerprints.check_keys(settings.clickhouse, hashing, encrypting)
         fence, vitals, kafka = OpenFence(), Vitals(), settings.kafka
         self._inserter = Inserter(clickhouse_client(settings.clickhouse), fence, vitals, "crm import")
         topic = kafka.topic("identity")
