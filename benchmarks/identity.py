@@ -23,6 +23,7 @@ from benchmarks.steps import DAY_S, LIMIT, batches, chain, through
 from pipeline.batch import EventBatch
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
+from pipeline.config.keys import DataKeys
 from pipeline.fence import Fence
 from pipeline.generate.history import TableLetters
 from pipeline.monitoring.health import Vitals
@@ -147,7 +148,7 @@ def _keyed(batch: EventBatch) -> EventBatch:
 def _inserted(stage: Ground, client: Client, whole: Sequence[EventBatch], keyed: bool) -> float:
     """The CPU seconds of ClickHouse until all rows are there and no merge runs."""
     inserter = Inserter(client, Fence(lambda: 0.0), Vitals(), "landing")
-    letters = LetterRows(LetterEncryption(DATA_KEY), Pseudonymise(b"benchmark", "", DEFAULT))
+    letters = LetterRows(LetterEncryption(DataKeys((DATA_KEY,))), Pseudonymise(b"benchmark", "", DEFAULT))
     landing = Landing(inserter, TableLetters(inserter, letters), str)
     pid = stage.stack.pid("clickhouse")
     started = cpu_seconds(pid)

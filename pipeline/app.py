@@ -58,7 +58,7 @@ class Worker:
     def __init__(self, settings: Settings, labeller: Labeller | None) -> None:
         hash_keys, data_keys, work = settings.privacy.hash_keys, settings.privacy.data_keys, settings.worker
         privacy = Pseudonymise(hash_keys.newest.encode(), settings.privacy.region, DEFAULT)
-        letters = LetterRows(LetterEncryption(data_keys.newest), privacy)
+        letters = LetterRows(LetterEncryption(data_keys), privacy)
         migrate.check(settings)
         fingerprints.check_keys(settings.clickhouse, hash_keys, data_keys)
         connections, in_flight = Connections(settings), InFlightLimit()

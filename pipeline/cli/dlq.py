@@ -61,7 +61,7 @@ def show(
     client = clickhouse_client(settings.clickhouse)
     which = dead_letters.Filter(reason, topic, partition, offset, offset)
     with on_record(settings, "look at dead letters", str(which)) as act:
-        letters = dead_letters.newest(client, which, newest, data_keys(settings).newest)
+        letters = dead_letters.newest(client, which, newest, data_keys(settings))
         act.after = {"seen": [f"{letter.topic} {letter.partition} {letter.offset}" for letter in letters]}
     for letter in letters:
         _print(letter)
@@ -104,7 +104,7 @@ def replay(
     done = dead_letters.NOTHING
     if count:
         with on_record(settings, "replay dead letters", str(which)) as act:
-            done = dead_letters.replay(client, settings.kafka, which, data_keys(settings).newest)
+            done = dead_letters.replay(client, settings.kafka, which, data_keys(settings))
             act.after = {"sent": done.produced, "failed": sum(done.failed.values())}
             act.outcome = done.outcome or act.outcome
     _tell(done)

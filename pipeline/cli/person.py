@@ -113,10 +113,10 @@ def _found(
     from schemas.erasures import Keys
 
     person = find(client, customer=customer, account=account, only=only)
-    sets, key = sets_of(client, person), data_keys(settings).newest
+    sets, deciphering = sets_of(client, person), data_keys(settings)
     keys = Keys(person.keys, person.hashes, [int(event) for event in sets.events.split(", ") if event], person.handles)
     hashes = hashes_of(settings) if hash_keys(settings) else None
-    opened = Opened(key, lambda: letters_of(client, keys, hashes, key))
+    opened = Opened(deciphering, lambda: letters_of(client, keys, hashes, deciphering))
     return person, sets, opened.counted(held(client, sets)), opened
 
 

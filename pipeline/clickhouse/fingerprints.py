@@ -8,7 +8,6 @@ generation, which is in force from then on. Restart: read again.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -51,7 +50,7 @@ def check(client: Client, keys: Keys, *, stores: bool = True) -> None:
     with one_line(client):
         stored = in_force(client, keys.name)
         if keys and not stored and stores:
-            stored = _store(client, keys.name, _fingerprints(keys), 1)
+            stored = _store(client, keys.name, keys.fingerprints, 1)
     if (wrong := unlike(keys, stored)) is not None:
         raise SettingsError(f"{wrong} (database {client.database})")
 
@@ -61,12 +60,6 @@ def check_keys(clickhouse: ClickHouseSettings, *keys: Keys) -> None:
     with clickhouse_client(clickhouse) as client:
         for each in keys:
             check(client, each)
-
-
-def fingerprint(name: Name, key: str) -> str:
-    """32 hexadecimal digits."""
-    key = key.lower() if name == "data_key" else key  # hexadecimal digits
-    return hmac.digest(key.encode(), f"Earshot: fingerprint of {name}".encode(), "sha256").hex()[:32]
 
 
 def in_force(client: Client, name: Name) -> list[Generation]:
@@ -80,7 +73,7 @@ def unlike(keys: Keys, stored: Sequence[Generation]) -> str | None:
     if not stored:
         return None
     name, older, first, newest = f"setting privacy.{keys.name}", f"privacy.older_{keys.name}s", stored[0], stored[-1]
-    own, known = _fingerprints(keys), [each.fingerprint for each in stored]
+    own, known = keys.fingerprints, [each.fingerprint for each in stored]
     if not set(own) & set(known):
         said = own[-1][:8] if own else "none"
         return (
@@ -108,7 +101,7 @@ def put_in_force(client: Client, keys: Keys) -> int:
     Raises SettingsError if the keys do not go on those that are stored, ConflictError if another one was put in force at once.
     """
     with one_line(client):
-        stored, own = in_force(client, keys.name), _fingerprints(keys)
+        stored, own = in_force(client, keys.name), keys.fingerprints
         before = len(_upto(own, stored[-1])) if stored else 0
         if (wrong := unlike(type(keys)(keys.all[:before]), stored)) is not None:
             raise SettingsError(f"{wrong} (database {client.database})")
@@ -123,10 +116,6 @@ def note_unused(client: Client, name: Name, generation: Generation) -> None:
     """From now on settings may lack this key. It may be called again. Raises EarshotError."""
     with one_line(client):
         _insert(client, [(name, generation.fingerprint, datetime.now(UTC), generation.number, 1)], "")
-
-
-def _fingerprints(keys: Keys) -> list[str]:
-    return [fingerprint(keys.name, key) for key in keys.all]
 
 
 def _upto(own: list[str], newest: Generation) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
@@ -25,6 +26,10 @@ class Keys:
 
     def __bool__(self) -> bool:
         return bool(self.all)
+
+    @property
+    def fingerprints(self) -> list[str]:
+        return [fingerprint(self.name, key) for key in self.all]
 
     @property
     def newest(self) -> str:
@@ -56,6 +61,11 @@ class DataKeys(Keys):
     __slots__ = ()
     name = "data_key"
 
+    @property
+    def sealed_by(self) -> int:
+        """What rows say that the newest has encrypted, UInt32."""
+        return int(fingerprint(self.name, self.newest)[:8], 16)
+
 
 class KeySettings(Section):
     hash_key: SecretStr = Field(SecretStr(""), description="HMAC-SHA256 key for e-mail addresses and phone numbers")
@@ -86,6 +96,12 @@ class KeySettings(Section):
             if "" in keys.all or len({key.lower() for key in keys.all}) < len(keys.all):
                 raise ValueError(f"older_{keys.name}s has a key that is blank, or there twice, or {keys.name} itself")
         return self
+
+
+def fingerprint(name: Name, key: str) -> str:
+    """32 hexadecimal digits: the key's HMAC of a fixed text, which does not give the key away."""
+    key = key.lower() if name == "data_key" else key  # hexadecimal digits
+    return hmac.digest(key.encode(), f"Earshot: fingerprint of {name}".encode(), "sha256").hex()[:32]
 
 
 def _clear(older: Sequence[SecretStr], newest: SecretStr) -> tuple[str, ...]:

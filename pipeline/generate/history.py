@@ -81,7 +81,7 @@ def to_clickhouse(plan: Plan, settings: Settings, truth: BinaryIO, advance: Adva
     """
     hashing, encrypting = hash_keys(settings), data_keys(settings)
     privacy = Pseudonymise(hashing.newest.encode(), settings.privacy.region, DEFAULT)
-    letters = LetterRows(LetterEncryption(encrypting.newest), privacy)
+    letters = LetterRows(LetterEncryption(encrypting), privacy)
     topic, rows, report = f"{TOPIC}-{plan.id}", settings.worker.batch_rows, Landed()
     check_kafka(settings.kafka)
     with clickhouse_client(settings.clickhouse) as client:

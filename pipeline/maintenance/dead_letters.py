@@ -14,6 +14,7 @@ from typing import NamedTuple
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.query import conditions, one_line, settings_for
+from pipeline.config.keys import DataKeys
 from pipeline.config.settings import KafkaSettings
 from pipeline.errors import EarshotError
 from pipeline.kafka.event_producer import EventProducer
@@ -99,9 +100,9 @@ class Counted(NamedTuple):
 NOTHING = Replayed(0, Counter())
 
 
-def newest(client: Client, which: Filter, most: int, data_key: str) -> list[DeadLetter]:
+def newest(client: Client, which: Filter, most: int, keys: DataKeys) -> list[DeadLetter]:
     """The newest `most` letters, newest first, each cut to SHOWN_BYTES. Raises as `matching`."""
-    return list(matching(client, *newest_question(which, most), data_key))
+    return list(matching(client, *newest_question(which, most), keys))
 
 
 def newest_question(which: Filter, most: int) -> tuple[str, dict[str, object]]:
@@ -112,11 +113,11 @@ def newest_question(which: Filter, most: int) -> tuple[str, dict[str, object]]:
     return select(f"WHERE ({_KEY}) IN ({found}) {order}", _BEGINS), values
 
 
-def whole(client: Client, topic: str, partition: int, offset: int, data_key: str) -> DeadLetter | None:
+def whole(client: Client, topic: str, partition: int, offset: int, keys: DataKeys) -> DeadLetter | None:
     """One letter with all its bytes; None: there is none. Raises as `matching`."""
     where, values = Filter(None, topic, partition, offset, offset).where()
     sql = select(f"WHERE {where} ORDER BY rejected_at DESC LIMIT 1")
-    return next(iter(list(matching(client, sql, values, data_key))), None)
+    return next(iter(list(matching(client, sql, values, keys))), None)
 
 
 def count(client: Client, which: Filter) -> Counted:
@@ -137,7 +138,7 @@ def count_question(which: Filter) -> tuple[str, dict[str, object]]:
     return f"SELECT {counts} FROM dead_letters FINAL WHERE {where}", values
 
 
-def replay(client: Client, kafka: KafkaSettings, which: Filter, data_key: str) -> Replayed:
+def replay(client: Client, kafka: KafkaSettings, which: Filter, keys: DataKeys) -> Replayed:
     """Sends the raw bytes with their keys to the events topic again, in their old order, and waits for the acknowledgements.
 
     Equal records are sent once, so that a record which is refused again does not double with each replay. Letters without
@@ -149,7 +150,7 @@ def replay(client: Client, kafka: KafkaSettings, which: Filter, data_key: str) -
     broken_off: EarshotError | None = None
     with EventProducer(kafka) as producer:
         try:
-            for letter in matching(client, select(tail), values, data_key):
+            for letter in matching(client, select(tail), values, keys):
                 producer.produce(letter.key, letter.raw)
         except EarshotError as error:
             broken_off = error

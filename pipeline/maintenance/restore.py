@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from clickhouse_connect.driver.client import Client
 
-from pipeline.clickhouse.fingerprints import check, fingerprint
+from pipeline.clickhouse.fingerprints import check
 from pipeline.clickhouse.migrations import RESTORING, applied
 from pipeline.clickhouse.query import one_line
 from pipeline.config.keys import Keys
@@ -85,7 +85,7 @@ def end(client: Client) -> None:
 
 
 def _check_keys(keys: Keys, stored: list[str]) -> None:
-    own = [fingerprint(keys.name, key) for key in keys.all]
+    own = keys.fingerprints
     if [each for each in own if each in stored] != stored:
         lacking = next((each for each in stored if each not in own), stored[-1])
         raise SettingsError(

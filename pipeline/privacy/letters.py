@@ -12,6 +12,7 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.query import LONG_SQL, one_line, settings_for
 from pipeline.clickhouse.row_versions import quoted
+from pipeline.config.keys import DataKeys
 from pipeline.queries.letters import DeadLetter, matching, select
 from pipeline.sinks.letter_rows import Hashes, contacts_of
 from pipeline.sinks.letter_subject import subject_of
@@ -41,12 +42,12 @@ def hide_letters(client: Client, keys: Keys, hashes: Hashes | None = None) -> in
     return hidden
 
 
-def letters_of(client: Client, keys: Keys, hashes: Hashes | None, data_key: str) -> Iterator[DeadLetter]:
+def letters_of(client: Client, keys: Keys, hashes: Hashes | None, data_keys: DataKeys) -> Iterator[DeadLetter]:
     """The letters with one of these keys, each once, in clear. Raises as `matching`."""
     seen = set()
     for condition in _conditions(client, keys, hashes):
         for letter in matching(
-            client, select(f"WHERE {condition} ORDER BY rejected_at, topic, partition, offset"), {}, data_key
+            client, select(f"WHERE {condition} ORDER BY rejected_at, topic, partition, offset"), {}, data_keys
         ):
             if (position := letter[:3]) not in seen:
                 seen.add(position)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from pipeline.config.keys import DataKeys
 from pipeline.identity.encryption import ENCRYPTED, Encryption
 from pipeline.privacy.held import Held
 from pipeline.privacy.place import Place
@@ -22,8 +23,8 @@ class Opened:
     Raises SettingsError for a key that is none.
     """
 
-    def __init__(self, data_key: str, letters: Callable[[], Iterator[DeadLetter]]) -> None:
-        self._records = Encryption(data_key) if data_key else None
+    def __init__(self, keys: DataKeys, letters: Callable[[], Iterator[DeadLetter]]) -> None:
+        self._records = Encryption(keys) if keys else None
         self._letters = letters
 
     @property

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.query import one_line, settings_for
+from pipeline.config.keys import DataKeys
 from pipeline.errors import EarshotError
 from pipeline.sinks.letter_encryption import BEGINNING, FORM, LetterEncryption, Place, record_size
 
@@ -37,10 +38,10 @@ def select(tail: str, raw: str = "raw") -> str:
     return f"SELECT {_COLUMNS.format(raw=raw)} FROM dead_letters FINAL {tail}"
 
 
-def matching(client: Client, sql: str, values: Mapping[str, object], data_key: str) -> Iterator[DeadLetter]:
+def matching(client: Client, sql: str, values: Mapping[str, object], keys: DataKeys) -> Iterator[DeadLetter]:
     """The letters of a `select`, one after the other, in clear.
 
-    Raises EarshotError with the server's reason, or if one can't be decrypted; SettingsError without `data_key` for the first
+    Raises EarshotError with the server's reason, or if one can't be decrypted; SettingsError without a key for the first
     that is encrypted.
     """
     settings, encryption = settings_for(client), None
@@ -49,7 +50,7 @@ def matching(client: Client, sql: str, values: Mapping[str, object], data_key: s
         for *row, form in stream:
             letter = DeadLetter(*row)
             if form:
-                encryption = encryption or LetterEncryption(data_key)
+                encryption = encryption or LetterEncryption(keys)
                 letter = _decrypted(letter, form, encryption)
             yield letter if len(letter.raw) == letter.size else letter._replace(raw=letter.raw[:BEGINNING])
 

@@ -5,7 +5,7 @@ offset and the part are authenticated with it: what was moved to another row or 
 is encrypted in two parts, so that its beginning can be shown without the rest.
 
 Each encryption differs, so a replay can't be recognised by what is stored: `content` tells the letters of one offset apart. It
-is a keyed hash: that of a short record alone would prove a guess of it.
+is a keyed hash: that of a short record alone would prove a guess of it. With another key it is another one.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import hmac
 import os
 from typing import NamedTuple
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from pipeline.config.keys import DataKeys
 from pipeline.errors import EarshotError
-from pipeline.identity.encryption import key_bytes
+from pipeline.identity.encryption import key_bytes, opened
 
 FORM = 1
 """Column `form` of an encrypted letter. 0: key and raw are as they came, as before migration 032."""
@@ -43,13 +43,14 @@ class Place(NamedTuple):
 
 
 class LetterEncryption:
-    """Encrypts and decrypts under `privacy.data_key`. Threads may share it. Raises SettingsError for a key that is missing or
-    none."""
+    """Encrypts under the newest `privacy.data_key`, decrypts under any. Threads may share it. Raises SettingsError for a key
+    that is missing or none."""
 
-    def __init__(self, data_key: str) -> None:
-        whole = key_bytes(data_key, "dead letters and what a CRM knows of a customer")
-        self._key = AESGCM(hmac.digest(whole, b"Earshot: dead letters", "sha256"))
-        self._content = hmac.digest(whole, b"Earshot: content of dead letters", "sha256")
+    def __init__(self, keys: DataKeys) -> None:
+        whole = key_bytes(keys, "dead letters and what a CRM knows of a customer")
+        self._keys = [AESGCM(hmac.digest(each, b"Earshot: dead letters", "sha256")) for each in whole]
+        self._content = hmac.digest(whole[0], b"Earshot: content of dead letters", "sha256")
+        self.sealed_by = keys.sealed_by
 
     def content(self, key: bytes | None, raw: bytes) -> int:
         """The same for the same key and record, UInt64."""
@@ -84,15 +85,14 @@ class LetterEncryption:
 
     def _encrypt(self, place: Place, part: str, clear: bytes) -> bytes:
         nonce = os.urandom(_NONCE)
-        return nonce + self._key.encrypt(nonce, clear, _named(place, part))
+        return nonce + self._keys[0].encrypt(nonce, clear, _named(place, part))
 
     def _decrypt(self, place: Place, part: str, stored: bytes) -> bytes:
-        try:
-            return bytes(self._key.decrypt(stored[:_NONCE], stored[_NONCE:], _named(place, part)))
-        except (InvalidTag, ValueError):
+        if (clear := opened(self._keys, stored, _named(place, part))) is None:
             raise EarshotError(
                 f"the dead letter of {place} can't be decrypted: privacy.data_key is another key, or the letter was changed"
-            ) from None
+            )
+        return clear
 
 
 def record_size(size: int) -> int:

@@ -16,8 +16,9 @@ from pipeline.sinks.letter_subject import Subject, subject_of
 Hashes = Callable[[str, Sequence[str]], list[str]]
 """Step privacy's: the hashes of some values of a column."""
 _TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
-    "partition": pl.Int32, "offset": pl.Int64, "content": pl.UInt64, "form": pl.UInt8, "unreadable": pl.UInt8,
-    "event_key": pl.UInt64, "accounts": pl.List(pl.UInt64), "contacts": pl.List(pl.String), "key": pl.Binary, "raw": pl.Binary,
+    "partition": pl.Int32, "offset": pl.Int64, "content": pl.UInt64, "form": pl.UInt8, "sealed_by": pl.UInt32,
+    "unreadable": pl.UInt8, "event_key": pl.UInt64, "accounts": pl.List(pl.UInt64), "contacts": pl.List(pl.String),
+    "key": pl.Binary, "raw": pl.Binary,
 }  # fmt: skip
 
 
@@ -56,6 +57,7 @@ class LetterRows:
             "step": letter.step,
             "reason": letter.reason,
             "form": FORM,
+            "sealed_by": seal.sealed_by,
             "source": subject.source,
             "unreadable": not subject.told and bool(letter.raw or letter.key),
             "event_key": subject.event,

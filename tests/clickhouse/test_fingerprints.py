@@ -10,8 +10,8 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.app import Worker
 from pipeline.clickhouse.client import clickhouse_client
-from pipeline.clickhouse.fingerprints import TABLE, check, fingerprint, in_force, note_unused, put_in_force
-from pipeline.config.keys import DataKeys, HashKeys
+from pipeline.clickhouse.fingerprints import TABLE, check, in_force, note_unused, put_in_force
+from pipeline.config.keys import DataKeys, HashKeys, fingerprint
 from pipeline.config.settings import PrivacySettings, Settings
 from pipeline.errors import SettingsError
 from pipeline.migrate import migrate

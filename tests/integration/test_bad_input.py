@@ -21,7 +21,7 @@ from pipeline.maintenance import dead_letters
 from pipeline.migrate import migrate
 from pipeline.sinks.dead_letter import CUT_BYTES
 from tests.support.bad_records import BAD, GOOD, ODD, event
-from tests.support.letters import DATA_KEY, read_letters
+from tests.support.letters import DATA_KEYS, read_letters
 from tests.support.topics import delete_topic, lag, read_topic, set_topic
 from tests.support.worker import Worker, wait_for
 
@@ -178,7 +178,7 @@ def test_a_row_that_clickhouse_refuses_costs_no_other(settings: Settings, client
     assert orjson.loads(letter.raw)["id"] == "777"
     assert rows(client, "SELECT count(), uniqExact(revision) FROM interactions") == [(1_999, 1_999)]
     client.command("ALTER TABLE interactions DROP CONSTRAINT no_x")
-    assert dead_letters.replay(client, settings.kafka, dead_letters.Filter(), DATA_KEY).produced == 1
+    assert dead_letters.replay(client, settings.kafka, dead_letters.Filter(), DATA_KEYS).produced == 1
     wait_for("the row that was refused", lambda: count(client, "interactions") == 2_000)
 
 
@@ -211,7 +211,7 @@ def test_a_change_that_waited_and_is_refused_later_keeps_its_content(
 
     hashed = rows(client, "SELECT author_email FROM interactions FINAL")
     client.command("ALTER TABLE interactions DROP CONSTRAINT no_x")
-    assert dead_letters.replay(client, settings.kafka, dead_letters.Filter(), DATA_KEY).produced == 1
+    assert dead_letters.replay(client, settings.kafka, dead_letters.Filter(), DATA_KEYS).produced == 1
     columns = "text, hashtags, metrics_likes, author_handle, author_followers, brands, occurred_at"
     wait_for("the edit", lambda: rows(client, "SELECT text FROM interactions FINAL") == [("refuse me",)])
     assert [row[:-1] for row in rows(client, f"SELECT {columns} FROM interactions FINAL")] == [

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.query import frame
 from pipeline.config.environment import variables
+from pipeline.config.keys import DataKeys
 from pipeline.config.settings import Settings
 from pipeline.identity.encryption import Encryption
 from pipeline.identity.rules_file import RulesFile
@@ -87,7 +88,7 @@ def test_an_import_is_stored_encrypted_and_gives_evidence_once(stacked: Run, set
     ]
 
     table, first = stored(client), evidence(settings)
-    encryption = Encryption(KEY)
+    encryption = Encryption(DataKeys((KEY,)))
     for name, texts in (
         ("name", ["Jane Müller", "Bob", ""]),
         ("email", ["Jane@Example.org", "info@example.org", "hotel@example.org"]),
@@ -169,4 +170,4 @@ def test_killed_half_way_and_run_again_no_record_or_edge_is_there_twice(
     assert found.height > 3 * count, "something was sent twice"
     assert found.select(EDGE).unique().height == 3 * count == found.get_column("edge").n_unique()
     sample = table.row(count // 2, named=True)
-    assert Encryption(KEY).decrypt(sample["profile"], "name", sample["name"]) == f"Name {sample['id']}"
+    assert Encryption(DataKeys((KEY,))).decrypt(sample["profile"], "name", sample["name"]) == f"Name {sample['id']}"

@@ -16,13 +16,14 @@ from confluent_kafka import Consumer, TopicPartition
 
 from pipeline.batch import Rejected, Unreadable
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.keys import DataKeys
 from pipeline.config.settings import Settings
 from pipeline.embedded.child import free_port
 from pipeline.errors import EarshotError
 from pipeline.maintenance import dead_letters
 from pipeline.maintenance.dead_letters import Filter
 from pipeline.migrate import migrate
-from tests.support.letters import DATA_KEY, ROWS
+from tests.support.letters import DATA_KEYS, ROWS
 from tests.support.link import Link
 
 NOW = datetime.now(UTC).replace(microsecond=0)  # the table keeps them for 400 days
@@ -88,11 +89,11 @@ def produced(settings: Settings, expected: int) -> list[tuple[bytes | None, byte
 
 
 def places(client: Client, which: Filter, most: int = 100) -> list[tuple[int, int]]:
-    return [(letter.partition, letter.offset) for letter in dead_letters.newest(client, which, most, DATA_KEY)]
+    return [(letter.partition, letter.offset) for letter in dead_letters.newest(client, which, most, DATA_KEYS)]
 
 
 def test_letters_come_newest_first_with_their_bytes(client: Client) -> None:
-    letters = dead_letters.newest(client, Filter(), 100, DATA_KEY)
+    letters = dead_letters.newest(client, Filter(), 100, DATA_KEYS)
     assert [Letter(x.partition, x.offset, x.reason, x.key, x.raw) for x in letters] == LETTERS[::-1]
     assert [x.rejected_at.replace(tzinfo=UTC) for x in letters] == [NOW + timedelta(seconds=n) for n in (4, 3, 2, 1, 0)]
     assert [x.size for x in letters] == [len(x.raw) for x in LETTERS[::-1]]
@@ -101,9 +102,9 @@ def test_letters_come_newest_first_with_their_bytes(client: Client) -> None:
 
 def test_a_letter_larger_than_an_event_is_shown_by_its_beginning_and_not_sent(settings: Settings, client: Client) -> None:
     write(client, "t", [Letter(3, 1, "no", b"k", b"x" * 14_000_000)])
-    (letter,) = dead_letters.newest(client, Filter(topic="t"), 10, DATA_KEY)
+    (letter,) = dead_letters.newest(client, Filter(topic="t"), 10, DATA_KEYS)
     assert (letter.raw, letter.size) == (b"x" * dead_letters.SHOWN_BYTES, 14_000_000)
-    done = dead_letters.replay(client, settings.kafka, Filter(topic="t"), DATA_KEY)
+    done = dead_letters.replay(client, settings.kafka, Filter(topic="t"), DATA_KEYS)
     ((why, times),) = done.failed.items()
     assert (done.produced, times) == (0, 1) and "Message size too large" in why
 
@@ -120,7 +121,7 @@ def test_a_filter_meets_all_that_is_set(client: Client) -> None:
 def test_replay_sends_key_and_bytes_as_they_came_and_equal_records_once(settings: Settings, client: Client) -> None:
     expected = [(x.key, x.raw) for x in LETTERS[:4]]
     assert dead_letters.count(client, Filter())[:3] == (len(expected), 0, 5)
-    done = dead_letters.replay(client, settings.kafka, Filter(), DATA_KEY)
+    done = dead_letters.replay(client, settings.kafka, Filter(), DATA_KEYS)
     assert (done.produced, sum(done.failed.values())) == (len(expected), 0)
     found = produced(settings, len(expected))
     assert sorted(found, key=str) == sorted(expected, key=str)
@@ -130,7 +131,7 @@ def test_replay_sends_key_and_bytes_as_they_came_and_equal_records_once(settings
 def test_replay_sends_what_the_filter_names(settings: Settings, client: Client) -> None:
     which = Filter(partition=1, first=6)
     assert dead_letters.count(client, which)[:2] == (1, 0)
-    assert dead_letters.replay(client, settings.kafka, which, DATA_KEY).produced == 1
+    assert dead_letters.replay(client, settings.kafka, which, DATA_KEYS).produced == 1
     assert produced(settings, 1) == [(b"x:1", LETTERS[4].raw)]
 
 
@@ -142,32 +143,32 @@ def test_what_nobody_could_read_is_left_out_and_counted(settings: Settings, clie
     counted = dead_letters.count(client, Filter())
     assert counted[:3] == (4, 1, 6) and counted.repeats == 1
     assert dead_letters.count(client, Filter(until=counted.until - 1)).letters < 6
-    assert dead_letters.replay(client, settings.kafka, Filter(topic="t"), DATA_KEY).produced == 0
-    assert dead_letters.replay(client, settings.kafka, empty, DATA_KEY).produced == 1
+    assert dead_letters.replay(client, settings.kafka, Filter(topic="t"), DATA_KEYS).produced == 0
+    assert dead_letters.replay(client, settings.kafka, empty, DATA_KEYS).produced == 1
     assert produced(settings, 1) == [(None, b"")]
 
 
 def test_a_letter_of_eleven_megabytes_is_sent_again(settings: Settings, client: Client) -> None:
     raw = b'{"text": "' + b"x" * 11_000_000
     write(client, "t", [Letter(3, 1, "cut off", b"k", raw)])
-    done = dead_letters.replay(client, settings.kafka, Filter(topic="t"), DATA_KEY)
+    done = dead_letters.replay(client, settings.kafka, Filter(topic="t"), DATA_KEYS)
     assert (done.produced, dict(done.failed)) == (1, {})
     assert produced(settings, 1) == [(b"k", raw)]
 
 
 def test_another_key_reads_nothing_and_sends_nothing(settings: Settings, client: Client) -> None:
     """Letters of before need none."""
-    kept = [letter.raw for letter in dead_letters.newest(client, Filter(reason="empty"), 1, "")]
+    kept = [letter.raw for letter in dead_letters.newest(client, Filter(reason="empty"), 1, DataKeys())]
     assert kept == [b""]
-    for key, said in (
-        ("", "privacy.data_key is missing"),
-        ("f" * 64, "offset 5 can't be decrypted: privacy.data_key is"),
+    for keys, said in (
+        (DataKeys(), "privacy.data_key is missing"),
+        (DataKeys(("f" * 64,)), "offset 5 can't be decrypted: privacy.data_key is"),
     ):
         with pytest.raises(EarshotError, match=said):
-            dead_letters.replay(client, settings.kafka, Filter(partition=0, first=5, last=5), key)
+            dead_letters.replay(client, settings.kafka, Filter(partition=0, first=5, last=5), keys)
     client.command("ALTER TABLE dead_letters UPDATE form = 9 WHERE offset = 9", settings={"mutations_sync": 1})
     with pytest.raises(EarshotError, match="by a later program"):
-        dead_letters.newest(client, Filter(), 10, DATA_KEY)
+        dead_letters.newest(client, Filter(), 10, DATA_KEYS)
 
 
 def test_what_was_sent_before_a_failure_is_counted(settings: Settings, client: Client) -> None:
@@ -180,10 +181,10 @@ def test_what_was_sent_before_a_failure_is_counted(settings: Settings, client: C
         with clickhouse_client(there) as far:
             far.set_client_setting("max_block_size", 50)
             link.end_after(4_000_000)
-            done = dead_letters.replay(far, settings.kafka, Filter(topic="many"), DATA_KEY)
+            done = dead_letters.replay(far, settings.kafka, Filter(topic="many"), DATA_KEYS)
             assert 0 < done.produced < 800 and "ClickHouse at" in done.broken_off
             assert done.outcome.startswith(f"broken off after {done.produced} were sent: ")
             assert len(produced(settings, done.produced)) == done.produced
             link.end_after(1_000)
             with pytest.raises(EarshotError, match="ClickHouse at"):
-                dead_letters.replay(far, settings.kafka, Filter(topic="many"), DATA_KEY)
+                dead_letters.replay(far, settings.kafka, Filter(topic="many"), DATA_KEYS)

@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from pipeline.config.keys import DataKeys
 from pipeline.errors import EarshotError
 from pipeline.privacy import page
 from pipeline.privacy.export import PAGE, export
@@ -17,7 +18,8 @@ from pipeline.privacy.place import Sets
 
 
 def of_nothing(folder: Path) -> int:
-    return export(cast(Client, None), Sets("1"), [], ["of a person"], folder, Opened("", lambda: iter(())), lambda done: None)
+    opened = Opened(DataKeys(), lambda: iter(()))
+    return export(cast(Client, None), Sets("1"), [], ["of a person"], folder, opened, lambda done: None)
 
 
 def test_what_no_export_has_written_stays(tmp_path: Path) -> None:

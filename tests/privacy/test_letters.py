@@ -21,7 +21,7 @@ from pipeline.sinks.letter_rows import LetterRows
 from schemas.contacts import DEFAULT
 from schemas.erasures import Keys
 from schemas.identity import account_key
-from tests.support.letters import DATA_KEY, PRIVACY, ROWS, read_letters
+from tests.support.letters import DATA_KEYS, PRIVACY, ROWS, read_letters
 
 HANDLE = account_key("x", None, "anna")
 ANN = Keys(
@@ -64,7 +64,7 @@ def client(emptied: Settings) -> Iterator[Client]:
 
 def test_the_letters_of_a_person_are_taken_along_and_hidden(client: Client) -> None:
     mine = [(topic, offset) for topic in ("new", "old") for offset in range(len(THEIRS))]
-    taken = list(letters_of(client, ANN, PRIVACY.hashes, DATA_KEY))
+    taken = list(letters_of(client, ANN, PRIVACY.hashes, DATA_KEYS))
     assert sorted((each.topic, each.offset) for each in taken) == mine
     assert all(orjson.loads(each.raw) == THEIRS[each.offset] for each in taken)
     assert hide_letters(client, ANN, PRIVACY.hashes) >= len(mine)
@@ -76,7 +76,7 @@ def test_the_letters_of_a_person_are_taken_along_and_hidden(client: Client) -> N
 
 def test_a_topic_that_is_read_again_brings_none_of_them_back() -> None:
     privacy = Pseudonymise(b"the key of the tests", "", DEFAULT)
-    rows = LetterRows(LetterEncryption(DATA_KEY), privacy)
+    rows = LetterRows(LetterEncryption(DATA_KEYS), privacy)
     assert rows.kept(letters("new")) == letters("new") and list(rows.kept([])) == []
     privacy.suppressed.put(ANN)
     assert [each.offset for each in rows.kept(letters("new"))] == list(range(len(THEIRS), len(letters("new"))))

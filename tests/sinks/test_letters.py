@@ -8,15 +8,16 @@ import pytest
 
 from pipeline.app import Worker
 from pipeline.batch import Rejected
+from pipeline.config.keys import DataKeys
 from pipeline.config.settings import Settings
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.sinks.letter_encryption import BEGINNING, STORED_BEGINNING, LetterEncryption, Place, record_size
 from pipeline.sinks.letter_subject import subject_of
 from pipeline.sources.decode import event_keys
 from schemas.identity import account_key
-from tests.support.letters import DATA_KEY, PRIVACY, ROWS
+from tests.support.letters import DATA_KEY, DATA_KEYS, PRIVACY, ROWS
 
-ONE = LetterEncryption(DATA_KEY)
+ONE = LetterEncryption(DATA_KEYS)
 PLACE = Place("social.events", 3, 17)
 
 
@@ -27,7 +28,7 @@ def test_a_record_comes_back_whole_and_by_its_beginning(size: int) -> None:
     stored, again = ONE.encrypt(PLACE, raw), ONE.encrypt(PLACE, raw)
     assert stored != again and (size < 16 or raw[:16] not in stored)
     assert record_size(len(stored)) == size
-    same = LetterEncryption(DATA_KEY.upper())
+    same = LetterEncryption(DataKeys((DATA_KEY.upper(),)))
     assert same.decrypt(PLACE, stored, len(stored)) == raw
     assert same.decrypt(PLACE, stored[:STORED_BEGINNING], len(stored)) == raw[:BEGINNING]
 
@@ -40,7 +41,7 @@ def test_keys_come_back_and_no_key_is_none() -> None:
 
 def test_what_was_moved_cut_or_made_with_another_key_is_refused_without_a_word_of_it() -> None:
     short, long = ONE.encrypt(PLACE, b"jane@example.org"), ONE.encrypt(PLACE, b"jane@example.org" * 500)
-    other = LetterEncryption("f" * 64)
+    other = LetterEncryption(DataKeys(("f" * 64,)))
     for encryption, place, stored, size in (
         (other, PLACE, short, len(short)),
         (ONE, PLACE._replace(offset=18), short, len(short)),
@@ -54,15 +55,32 @@ def test_what_was_moved_cut_or_made_with_another_key_is_refused_without_a_word_o
             encryption.decrypt(place, stored, size)
         assert "jane" not in str(refused.value)
     with pytest.raises(SettingsError, match="privacy.data_key is missing: the key that encrypts dead letters"):
-        LetterEncryption("")
+        LetterEncryption(DataKeys())
+
+
+def test_after_a_rotation_both_keys_open_and_the_newest_seals() -> None:
+    key = "e" * 64
+    both, alone = LetterEncryption(DataKeys((DATA_KEY, key))), LetterEncryption(DataKeys((key,)))
+    old, new = ONE.encrypt(PLACE, b"raw"), both.encrypt(PLACE, b"raw")
+    assert (
+        both.decrypt(PLACE, old, len(old))
+        == both.decrypt(PLACE, new, len(new))
+        == alone.decrypt(PLACE, new, len(new))
+        == b"raw"
+    )
+    assert both.content(None, b"raw") == alone.content(None, b"raw") != ONE.content(None, b"raw")
+    assert both.sealed_by == alone.sealed_by != ONE.sealed_by
+    for encryption, stored in ((alone, old), (ONE, new)):
+        with pytest.raises(EarshotError, match="can't be decrypted"):
+            encryption.decrypt(PLACE, stored, len(stored))
 
 
 def test_the_content_is_that_of_key_and_record_under_the_key() -> None:
     """The hash of a short record without a key would prove a guess of it."""
     same = ONE.content(b"k", b"raw")
-    assert same == LetterEncryption(DATA_KEY).content(b"k", b"raw") < 1 << 64
+    assert same == LetterEncryption(DATA_KEYS).content(b"k", b"raw") < 1 << 64
     others = [ONE.content(None, b"raw"), ONE.content(b"", b"raw"), ONE.content(b"kr", b"aw"), ONE.content(b"k", b"rax")]
-    others += [ONE.content(None, b"-raw"), LetterEncryption("f" * 64).content(b"k", b"raw")]
+    others += [ONE.content(None, b"-raw"), LetterEncryption(DataKeys(("f" * 64,))).content(b"k", b"raw")]
     assert len({same, *others}) == 7
 
 

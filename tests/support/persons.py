@@ -9,12 +9,14 @@ from datetime import UTC, datetime, timedelta
 
 from clickhouse_connect.driver.client import Client
 
+from pipeline.config.keys import DataKeys
 from pipeline.identity.encryption import ENCRYPTED, Encryption
 from pipeline.privacy.register import TABLES
 from pipeline.sinks.letter_encryption import LetterEncryption, Place
 from schemas.identity import CRM, account_key, value_key
 
 DATA_KEY = "ab" * 32
+DATA_KEYS = DataKeys((DATA_KEY,))
 AT = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
 """No row of it is too old for its table."""
 COLUMNS = """
@@ -95,13 +97,13 @@ def _edges(person: Planted) -> list[Row]:
 
 
 def _record(person: Planted) -> list[Row]:
-    encryption = Encryption(DATA_KEY)
+    encryption = Encryption(DATA_KEYS)
     sealed = {name: encryption.encrypt(person.record, name, f"{person.mark} {name}") for name in ENCRYPTED}
     return [{"profile": person.record, "id": f"{person.mark}-crm", "email_hash": person.email, "phone_hash": "", **sealed}]
 
 
 def _letters(person: Planted) -> list[Row]:
-    encryption, place = LetterEncryption(DATA_KEY), Place("social.events", 0, person.event(95) >> 1)
+    encryption, place = LetterEncryption(DATA_KEYS), Place("social.events", 0, person.event(95) >> 1)
     sealed = {"raw": encryption.encrypt(place, f"{person.mark} was rejected".encode()), "key": None}
     letter = {**place._asdict(), **sealed, "form": 1, "accounts": [person.bird], "event_key": person.event(95)}
     old = f'{{"platform": "twitter", "id": "1", "author": {{"id": "{person.id}"}}, "text": "{person.mark} before"}}'.encode()

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from pipeline.config.keys import DataKeys
 from pipeline.console import act_form, letters
 from pipeline.console.act_form import Done, Field, Form
 from pipeline.console.desk import Desk
@@ -44,7 +45,7 @@ async def page(request: Request) -> Response:
     sql, given = dead_letters.newest_question(typed.which, SHOWN + 1)
     values["sql"] = filled(sql, plain(given, sql))
     try:
-        found, counted = await looking(desk, act, _look(typed.which, act, data_keys(desk.settings).newest))
+        found, counted = await looking(desk, act, _look(typed.which, act, data_keys(desk.settings)))
     except EarshotError as error:
         values["failed"] = str(error)
         return desk.page(request, "dead_letters.html", 503, **values, found=[], more=False, counted=None)
@@ -65,8 +66,8 @@ async def raw(request: Request) -> Response:
     topic, partition, offset = which.topic, which.partition, which.first
     act = act_of(request, LOOK, f"{topic} partition {partition} offset {offset}")
     try:
-        key = data_keys(desk.settings).newest
-        letter = await looking(desk, act, lambda client: dead_letters.whole(client, topic, partition, offset, key))
+        keys = data_keys(desk.settings)
+        letter = await looking(desk, act, lambda client: dead_letters.whole(client, topic, partition, offset, keys))
     except EarshotError as error:
         return desk.fail(request, 503, f"The dead letter can't be read: {error}.", "Try again in a minute.")
     if letter is None:
@@ -126,9 +127,9 @@ def _led_here(request: Request) -> Response | None:
     return desk.fail(request, 403, "A page elsewhere led here.", "A look is on record with your name: open it from Operations.")
 
 
-def _look(which: Filter, act: Act, key: str) -> Callable[[Client], tuple[list[DeadLetter], Counted]]:
+def _look(which: Filter, act: Act, keys: DataKeys) -> Callable[[Client], tuple[list[DeadLetter], Counted]]:
     def look(client: Client) -> tuple[list[DeadLetter], Counted]:
-        found, counted = dead_letters.newest(client, which, SHOWN + 1, key), dead_letters.count(client, which)
+        found, counted = dead_letters.newest(client, which, SHOWN + 1, keys), dead_letters.count(client, which)
         shown = found[:SHOWN]
         act.after = {"shown": [f"{each.topic} partition {each.partition} offset {each.offset}" for each in shown]}
         return found, counted
@@ -152,7 +153,7 @@ async def _first(request: Request, name: str, until: int) -> Sent | None:
 
 def _replay(desk: Desk, which: Filter, act: Act, name: str) -> Callable[[Client], Replayed]:
     def work(client: Client) -> Replayed:
-        done = dead_letters.replay(client, desk.settings.kafka, which, data_keys(desk.settings).newest)
+        done = dead_letters.replay(client, desk.settings.kafka, which, data_keys(desk.settings))
         act.after = {"sent": done.produced, "failed": sum(done.failed.values()), "selection": name}
         act.outcome = done.outcome or act.outcome
         return done

@@ -136,7 +136,7 @@ class _Writer:
     def __init__(self, settings: Settings, written_at: datetime, basis: str) -> None:
         hashing, encrypting = hash_keys(settings), data_keys(settings)
         self._privacy = Pseudonymise(hashing.newest.encode(), settings.privacy.region, DEFAULT)
-        self._encryption = Encryption(encrypting.newest)
+        self._encryption = Encryption(encrypting)
         migrate.check(settings)
         fingerprints.check_keys(settings.clickhouse, hashing, encrypting)
         fence, vitals, kafka = OpenFence(), Vitals(), settings.kafka
@@ -183,7 +183,13 @@ class _Writer:
         hidden = [self._encrypted(profiles, records.get_column(name)) for name in ENCRYPTED]
         hashes = [pl.col(f"{name}_hash").fill_null("") for name in _OF]
         return records.select(
-            "profile", "id", *hidden, *hashes, basis=pl.lit(self._basis), imported_at=pl.lit(self._imported_at, TIME)
+            "profile",
+            "id",
+            *hidden,
+            *hashes,
+            basis=pl.lit(self._basis),
+            imported_at=pl.lit(self._imported_at, TIME),
+            sealed_by=pl.lit(self._encryption.sealed_by, pl.UInt32),
         )
 
     def _encrypted(self, profiles: list[int], texts: pl.Series) -> pl.Series:
