@@ -57,7 +57,7 @@ class Worker:
 
     def __init__(self, settings: Settings, labeller: Labeller | None) -> None:
         hash_keys, data_keys, work = settings.privacy.hash_keys, settings.privacy.data_keys, settings.worker
-        privacy = Pseudonymise(hash_keys.newest.encode(), settings.privacy.region, DEFAULT)
+        privacy = Pseudonymise(hash_keys, settings.privacy.region, DEFAULT)
         letters = LetterRows(LetterEncryption(data_keys), privacy)
         migrate.check(settings)
         fingerprints.check_keys(settings.clickhouse, hash_keys, data_keys)
@@ -69,7 +69,7 @@ class Worker:
         index = RevisionIndex(KeySet(work.dedup_keys, work.dedup_hours * 3600))
         dropped = None if work.keep_irrelevant else KeySet(work.dedup_keys, work.dedup_hours * 3600, dated=True)
         bounds = Bounds(work.waiting_changes)
-        completion = Completion(stored, work.waiting_days * 86400, PendingTable(reads), bounds, dropped)
+        completion = Completion(stored, work.waiting_days * 86400, PendingTable(reads), bounds, dropped, raised=privacy.raised)
         labels = labelling.Labelling(labeller, settings.sentiment.budget_ms / 1000, connections, matching.alerts)
         relevance, identity = Relevance(dropped) if dropped else None, Identity(KeyMap())
         signals = SignalPublisher(connections.signals("landing"), matching.alerts, landed)

@@ -100,7 +100,7 @@ def _restored(settings: Settings, client: Client, backup: tuple[Path, Manifest],
     from schemas.contacts import DEFAULT
 
     keys = settings.privacy.hash_keys
-    hashes = Pseudonymise(keys.newest.encode(), settings.privacy.region, DEFAULT).hashes
+    hashes = Pseudonymise(keys, settings.privacy.region, DEFAULT).hashes
     with progress("rows") as advance:
         fill(client, *backup, advance)
     hidden = erase_again(client, erasing_of(settings, client, Vitals()), noted, hashes)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.clickhouse.query import Query
     from pipeline.config.settings import Settings
     from pipeline.identity.rules_file import Hashes
+    from pipeline.processors.privacy import Pseudonymise
     from pipeline.queries.identity.between import About
 
 MOST = 20
@@ -66,7 +67,7 @@ def find(
 
     settings = load_settings(context)
     query, screen = query_of(settings), console()
-    found = meant(query, what, lambda column, values: hashes_of(settings)(column, values))
+    found = meant(query, what, lambda column, value: privacy_of(settings).each(column, value))
     for customer in customers.customers(query, found[:MOST]):
         for line in identity_view.customer(customer):
             screen.print(line, soft_wrap=True, markup=False)
@@ -133,7 +134,12 @@ def no_query(sql: str) -> pl.DataFrame:
 
 
 def hashes_of(settings: Settings) -> Hashes:
-    """The keyed hashes that rows have. Raises SettingsError without a key, or with another one than the stored rows'."""
+    """The keyed hashes that rows have. Raises as `privacy_of`."""
+    return privacy_of(settings).hashes
+
+
+def privacy_of(settings: Settings) -> Pseudonymise:
+    """The step. Raises SettingsError without a key, or with another one than the stored rows'."""
     from pipeline.clickhouse.client import clickhouse_client
     from pipeline.clickhouse.fingerprints import check
     from pipeline.embedded.privacy_keys import hash_keys
@@ -141,7 +147,7 @@ def hashes_of(settings: Settings) -> Hashes:
     from schemas.contacts import DEFAULT
 
     keys = hash_keys(settings)
-    privacy = Pseudonymise(keys.newest.encode(), settings.privacy.region, DEFAULT)
+    privacy = Pseudonymise(keys, settings.privacy.region, DEFAULT)
     with clickhouse_client(settings.clickhouse) as client:
         check(client, keys, stores=False)
-    return privacy.hashes
+    return privacy

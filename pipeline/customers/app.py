@@ -60,7 +60,7 @@ class CustomersProcess:
 
     def __init__(self, settings: Settings) -> None:
         keys = settings.privacy.hash_keys
-        privacy = Pseudonymise(keys.newest.encode(), settings.privacy.region, DEFAULT)
+        privacy = Pseudonymise(keys, settings.privacy.region, DEFAULT)
         migrate.check(settings)
         fingerprints.check_keys(settings.clickhouse, keys)
         self._settings = settings

@@ -204,13 +204,11 @@ class Lookups:
 
     def _edges(self, found: pl.DataFrame) -> pl.DataFrame:
         """EVIDENCE_COLUMNS of `a`, `b`, `platform`, `at`, `event`: that a bears b."""
-        same = {"kind": "value", "type": "handle", "b_platform": "", "rule": "bears", "basis": "public", "claimed": ""}
+        texts = {"type": "handle", "rule": "bears", "basis": "public", "b_platform": "", "claimed": "", "hash": ""}
         rows = found.with_columns(
-            *(pl.lit(value).alias(name) for name, value in same.items()),
-            a_platform="platform",
-            rule_version=pl.lit(self._state.version),
-            held=pl.lit(0),
-        )
+            *(pl.lit(value).alias(name) for name, value in texts.items()),
+            kind=pl.lit("value"), a_platform="platform", rule_version=pl.lit(self._state.version), held=pl.lit(0),
+        )  # fmt: skip
         rows = rows.select(pl.col(name).cast(type_) for name, type_ in EVIDENCE_COLUMNS.items() if name != "edge")
         edges = rows.select(edge_keys(rows).alias("edge"), pl.all())
         return edges.sort("at", "event").unique("edge", keep="first", maintain_order=True)

@@ -19,9 +19,11 @@ from pipeline.errors import EarshotError
 from pipeline.identity.change import Change, difference
 from pipeline.identity.claims import CLAIM
 from pipeline.identity.graph import Graph
+from pipeline.identity.raised import raised
 from pipeline.identity.rules_file import Hashes, RulesFile
 from pipeline.monitoring import identity_metrics as metrics
 from pipeline.sinks.customers import BREAKER, OWN_RULE, CustomerTables
+from schemas.hashes import DIGITS
 from schemas.identity import Command, Rules
 from schemas.times import to_ms, utc_now
 
@@ -93,6 +95,7 @@ class State:
     def take(self, evidence: pl.DataFrame, imported: bool) -> Change:
         """Takes a piece of EVIDENCE_COLUMNS. What is `imported` is neither held back nor counted by the breaker."""
         with self._changing():
+            evidence = raised(evidence, self._hashes)
             if len(self._suppressed):
                 evidence = evidence.filter(~_names(self._suppressed))
             if self.holds and not imported:
@@ -160,7 +163,7 @@ class State:
 
     def _shadow(self, edges: list[int]) -> list[int]:
         """Under the key of step privacy: from what stays nobody can tell whose it was, and it is the same after a kill."""
-        return [int(digest[:16], 16) for digest in self._hashes("author_email", [f"erased {edge}" for edge in edges])]
+        return [int(digest[-DIGITS:][:16], 16) for digest in self._hashes("author_email", [f"erased {edge}" for edge in edges])]
 
     def apply(self, rules: RulesFile, by: str) -> Change:
         """Puts rules in force, under the next `version`."""

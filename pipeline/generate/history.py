@@ -80,7 +80,7 @@ def to_clickhouse(plan: Plan, settings: Settings, truth: BinaryIO, advance: Adva
     has to run first, UnreachableError without ClickHouse or Kafka; one that goes away in between is waited for.
     """
     hashing, encrypting = hash_keys(settings), data_keys(settings)
-    privacy = Pseudonymise(hashing.newest.encode(), settings.privacy.region, DEFAULT)
+    privacy = Pseudonymise(hashing, settings.privacy.region, DEFAULT)
     letters = LetterRows(LetterEncryption(encrypting), privacy)
     topic, rows, report = f"{TOPIC}-{plan.id}", settings.worker.batch_rows, Landed()
     check_kafka(settings.kafka)

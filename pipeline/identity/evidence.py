@@ -53,7 +53,7 @@ def evidence(rows: pl.DataFrame, rules: RulesFile, version: int) -> pl.DataFrame
         return NO_EDGES
     edges = pl.concat(found).with_columns(rule_version=pl.lit(version), held=pl.lit(0))
     edges = edges.select(pl.col(name).cast(type_) for name, type_ in EVIDENCE_COLUMNS.items() if name != "edge")
-    keyed = edges.select(edge_keys(edges).alias("edge"), *EDGE_COLUMNS, "claimed")
+    keyed = edges.select(edge_keys(edges).alias("edge"), *EDGE_COLUMNS, "claimed", "hash")
     return keyed.sort("at", "event").unique(["edge", "basis"], keep="first", maintain_order=True)
 
 
@@ -115,8 +115,9 @@ def _values(profiles: pl.DataFrame, type_: str, digests: pl.Series) -> pl.DataFr
     there = digests.is_not_null()
     if not there.any():
         return pl.DataFrame()
-    keys = value_keys(type_, digests.filter(there)).alias("b")
-    return _edges(profiles.filter(there), "value", type_, type_).with_columns(keys)
+    digests = digests.filter(there)
+    edges = _edges(profiles.filter(there), "value", type_, type_).with_columns(value_keys(type_, digests).alias("b"))
+    return edges.with_columns(digests.alias("hash")) if type_ != "page" else edges
 
 
 def _listed(lists: pl.Series) -> pl.DataFrame:
@@ -157,5 +158,5 @@ def _edges(profiles: pl.DataFrame, kind: str, type_: str, rule: str) -> pl.DataF
     return profiles.select(
         pl.lit(kind).alias("kind"), "a", pl.lit(0, pl.UInt64).alias("b"), pl.lit(type_).alias("type"),
         pl.col("platform").alias("a_platform"), pl.lit("").alias("b_platform"), pl.lit(rule).alias("rule"),
-        pl.col(f"{type_}_basis").alias("basis"), "at", "event", pl.lit("").alias("claimed"),
+        pl.col(f"{type_}_basis").alias("basis"), "at", "event", pl.lit("").alias("claimed"), pl.lit("").alias("hash"),
     )  # fmt: skip

@@ -8,7 +8,16 @@ from schemas.evidence import EVIDENCE_COLUMNS, NO_EDGES
 from schemas.identity import account_keys, edge_keys
 
 RULE = "own"
-_SAME = {"kind": "value", "type": "handle", "b_platform": "", "rule": RULE, "basis": "given", "held": 0, "claimed": ""}
+_SAME = {
+    "kind": "value",
+    "type": "handle",
+    "b_platform": "",
+    "rule": RULE,
+    "basis": "given",
+    "held": 0,
+    "claimed": "",
+    "hash": "",
+}
 
 
 def own_accounts(rows: pl.DataFrame, version: int) -> pl.DataFrame:

@@ -36,15 +36,16 @@ from pipeline.config.document import StrictModel
 from pipeline.identity.profile_urls import pages
 from schemas import events
 from schemas.contacts import LOCAL_PARTS, Blocked, blocked
+from schemas.hashes import HASH, STORED
 from schemas.identity import BASES, Policy, Rules, TypeRule, value_key
 
 Hashes = Callable[[str, Sequence[str]], list[str]]
-"""Step privacy's: the keyed hashes of addresses (`author_email`) or numbers (`author_phone`)."""
+"""Step privacy's: the keyed hashes of addresses (`author_email`) or numbers (`author_phone`); of hashes as they are stored
+(STORED) those of the newest key."""
 Basis = Literal["consent", "given", "public", "unknown"]
 Type = Literal["email", "phone", "login", "page", "handle"]
 GIVEN: tuple[Type, ...] = ("email", "phone", "login", "page", "handle")
 """The types of evidence that a source may give."""
-_HASH = r"[0-9a-f]{64}"
 
 
 def _is(pattern: str, text: str, form: str) -> str:
@@ -69,8 +70,8 @@ def _local_part(text: str) -> str:
 
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
-Email = Annotated[Text, AfterValidator(lambda text: _is(rf"[^@\s]+@[^@\s]+|{_HASH}", text, "e-mail address"))]
-Phone = Annotated[Text, AfterValidator(lambda text: _is(rf"\+?[\d\s.()/-]+|{_HASH}", text, "phone number"))]
+Email = Annotated[Text, AfterValidator(lambda text: _is(rf"[^@\s]+@[^@\s]+|{HASH}", text, "e-mail address"))]
+Phone = Annotated[Text, AfterValidator(lambda text: _is(rf"\+?[\d\s.()/-]+|{HASH}", text, "phone number"))]
 Page = Annotated[Text, AfterValidator(_page)]
 LocalPart = Annotated[Text, AfterValidator(_local_part)]
 Platform = Annotated[str, StringConstraints(pattern=events.PLATFORM_PATTERN)]
@@ -225,9 +226,9 @@ class RulesFile(StrictModel):
 
 
 def _hashed(hashes: Hashes, column: str, values: Sequence[str]) -> tuple[str, ...]:
-    """The values as sorted hashes; one that is a hash stays."""
-    clear = [value for value in values if not re.fullmatch(_HASH, value)]
-    return tuple(sorted({*hashes(column, clear), *values} - set(clear)))
+    """The values as sorted hashes of the newest key; one may be a hash already."""
+    clear = [value for value in values if not re.fullmatch(HASH, value)]
+    return tuple(sorted({*hashes(column, clear), *hashes(STORED, [value for value in values if value not in clear])}))
 
 
 def load_rules(path: Path) -> RulesFile:

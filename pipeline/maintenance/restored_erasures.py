@@ -19,6 +19,7 @@ from pipeline.sinks.customers import CustomerTables
 from pipeline.sinks.erased_customers import suppressed
 from pipeline.sinks.erasures import receipts, suppress, suppression_rows, write_receipt
 from schemas.erasures import Keys
+from schemas.hashes import STORED
 from schemas.times import utc_now
 
 _TERM = "SELECT max(term) AS term FROM leaders WHERE name = 'customers'"
@@ -34,7 +35,7 @@ def erase_again(client: Client, erasing: Erasing, noted: Noted, hashes: Hashes) 
         suppress(inserter, suppression_rows(Keys(events=events), id_, utc_now()))
     for id_, (erasure, keys) in noted.erasures.items():
         if id_ not in known:
-            erasing.begin_again(erasure, keys)
+            erasing.begin_again(erasure, keys._replace(values=hashes(STORED, keys.values)))
     rows, graph = 0, _graph(inserter, hashes)
     for erasure in erasing.unfinished():
         if failed := erasing.finish(erasure):

@@ -17,6 +17,7 @@ from pipeline.queries.letters import DeadLetter, matching, select
 from pipeline.sinks.letter_rows import Hashes, contacts_of
 from pipeline.sinks.letter_subject import subject_of
 from schemas.erasures import Keys
+from schemas.hashes import STORED
 
 PIECE = 5_000
 """Keys of one statement: a server parses 256 KiB."""
@@ -75,7 +76,8 @@ def _pieces(keys: Iterable[object]) -> Iterator[str]:
 
 
 def _old(client: Client, keys: Keys, hashes: Hashes | None) -> Iterator[Position]:
-    accounts, values, events = set(keys.accounts) - keys.handles, set(keys.values), set(keys.events) - {0}
+    accounts, events = set(keys.accounts) - keys.handles, set(keys.events) - {0}
+    values = set(hashes(STORED, keys.values)) if hashes else set()
     with (
         one_line(client),
         client.query_row_block_stream(_OLD, {}, settings_for(client), column_formats={"raw": "bytes"}) as blocks,

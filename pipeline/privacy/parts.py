@@ -23,7 +23,7 @@ from schemas.contacts import DEFAULT
 def parts_of(settings: Settings, client: Client) -> dict[str, Part]:
     """Each part by its name, as receipts have it."""
     keys = settings.privacy.hash_keys
-    hashes = Pseudonymise(keys.newest.encode(), settings.privacy.region, DEFAULT).hashes if keys else None
+    hashes = Pseudonymise(keys, settings.privacy.region, DEFAULT).hashes if keys else None
     return {LETTERS: lambda keys: hide_letters(client, keys, hashes), GRAPH: lambda keys: await_graph(client, keys)}
 
 

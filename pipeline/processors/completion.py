@@ -15,6 +15,7 @@ once when the change comes, because a stored event must be found at once, then w
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 import polars as pl
@@ -63,8 +64,9 @@ class Completion:
     """The step, and a BatchMemory: it sets `batch.before`, keeps the batches on their way, and in `held` the changes that wait.
 
     `pending` is the table that holds the waiting changes beyond `bounds`; without it all of them are in memory. `dropped` has
-    the events whose create was dropped as irrelevant. Restart: no batch is on its way, no change waits; `held.load` brings the
-    waiting changes back when partitions are assigned."""
+    the events whose create was dropped as irrelevant. `raised` is step privacy's: stored rows may have hashes of earlier keys.
+    Restart: no batch is on its way, no change waits; `held.load` brings the waiting changes back when partitions are assigned.
+    """
 
     name = "completion"
 
@@ -76,8 +78,9 @@ class Completion:
         bounds: Bounds = BOUNDS,
         dropped: KeySet | None = None,
         clock: Clock = wall,
+        raised: Callable[[pl.DataFrame], pl.DataFrame] = lambda rows: rows,
     ) -> None:
-        self._stored = stored
+        self._stored, self._raised = stored, raised
         self.held = Waiting(waiting_s, bounds, pending, clock)
         self._dropped = dropped
         self._on_their_way: dict[int, pl.DataFrame] = {}
@@ -124,7 +127,7 @@ class Completion:
         _count(batch, DELETED, deleted)
         self._wait(batch, lost.join(state, on="event_key", how="anti"), due)
         creates_out = bury(creates_out, state.filter(pl.col("is_deleted") == 1))
-        batch.events = pl.concat([creates_out, whole.select(creates_out.columns)])
+        batch.events = pl.concat([creates_out, self._raised(whole.select(creates_out.columns))])
         if self._dropped is not None:
             batch.events = _mark_landed(batch.events, bases)
 

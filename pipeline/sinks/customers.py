@@ -16,7 +16,7 @@ from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.query import Query
 from pipeline.identity.rules_file import RulesFile
 from pipeline.sinks.erased_customers import erase_rows, suppressed
-from schemas.evidence import EVIDENCE_COLUMNS
+from schemas.evidence import STORED_COLUMNS
 from schemas.identity import ASSIGNMENT_COLUMNS, EDGE_COLUMNS, REFUSAL_COLUMNS, Command, Customers
 from schemas.times import TIME
 
@@ -74,7 +74,7 @@ class CustomerTables:
 
     def write_edges(self, edges: pl.DataFrame, at: int, generation: int) -> None:
         """Adds rows of evidence, EVIDENCE_COLUMNS; `at`: now, ms since 1970."""
-        rows = edges.select(list(EVIDENCE_COLUMNS)).with_columns(
+        rows = edges.select(list(STORED_COLUMNS)).with_columns(
             *(pl.col(name).cast(pl.String) for name in ("kind", "type", "basis")),
             pl.from_epoch("at", time_unit="ms").cast(TIME),
             written_at=pl.from_epoch(pl.lit(at), time_unit="ms").cast(TIME),

@@ -47,7 +47,7 @@ class Following:
     def __init__(self, client: Client, vitals: Vitals, step: Identity, privacy: Pseudonymise) -> None:
         self._client, self._vitals = client, vitals
         self._customers, self._step, self._privacy = step.customers, step, privacy
-        self._suppressions = Suppressions(self._query, privacy.suppressed)
+        self._suppressions = Suppressions(self._query, privacy)
         self._sequence = self._version = 0
         self._asked_at = time.monotonic()
 

@@ -12,8 +12,9 @@ from typing import Literal
 import polars as pl
 
 from pipeline.clock import Clock, steady
-from pipeline.processors.suppressed import Suppressed
+from pipeline.processors.privacy import Pseudonymise
 from schemas.erasures import Keys
+from schemas.hashes import STORED
 
 BACK_MS = 15_000
 """An insert takes 5 s at most (pipeline/fence.py)."""
@@ -24,10 +25,11 @@ Kind = Literal["account", "value", "event"]
 
 
 class Suppressions:
-    """Keeps `suppressed` as the table is. `query` runs SQL; whatever it raises, everything stays as it was. For one thread."""
+    """Keeps whose events step `privacy` drops as the table is, with the hashes of earlier keys raised. `query` runs SQL;
+    whatever it raises, everything stays as it was. For one thread."""
 
-    def __init__(self, query: Callable[[str], pl.DataFrame], suppressed: Suppressed, clock: Clock = steady) -> None:
-        self._query, self._suppressed, self._clock = query, suppressed, clock
+    def __init__(self, query: Callable[[str], pl.DataFrame], privacy: Pseudonymise, clock: Clock = steady) -> None:
+        self._query, self._suppressed, self._hashes, self._clock = query, privacy.suppressed, privacy.hashes, clock
         self._newest = self._lifted = 0
         self._whole_at = 0.0
 
@@ -35,7 +37,7 @@ class Suppressions:
         """Everything: what was lifted is not suppressed any more."""
         begun = self._clock()
         rows = self._query(f"{_ROWS} FINAL")
-        self._suppressed.replace(_keys(rows))
+        self._suppressed.replace(self._keys(rows))
         self._note(rows)
         self._lifted = max(self._lifted, self._newest)
         self._whole_at = begun
@@ -51,7 +53,7 @@ class Suppressions:
             self._lifted = lifted
             return self.load()  # another erasure may still suppress the key
         if rows.height:
-            self._suppressed.put(_keys(rows.filter(is_deleted=0)))
+            self._suppressed.put(self._keys(rows.filter(is_deleted=0)))
             self._note(rows)
         return None
 
@@ -59,12 +61,11 @@ class Suppressions:
         newest = rows.get_column("sequence").max()
         self._newest = max(self._newest, newest if isinstance(newest, int) else 0)
 
+    def _keys(self, rows: pl.DataFrame) -> Keys:
+        def of(kind: Kind, column: str) -> pl.Series:
+            return rows.filter(kind=kind).get_column(column)
 
-def _keys(rows: pl.DataFrame) -> Keys:
-    def of(kind: Kind, column: str) -> list[int] | list[str]:
-        return rows.filter(kind=kind).get_column(column).to_list()
-
-    accounts, values, events = of("account", "key"), of("value", "value"), of("event", "key")
-    plain = rows.filter(kind="account", value="").get_column("key")  # another erasure may have the handle's account itself
-    handles = frozenset(rows.filter(kind="account").get_column("key")) - frozenset(plain)
-    return Keys(accounts, values, events, handles)  # type: ignore[arg-type]
+        accounts, values, events = of("account", "key"), of("value", "value"), of("event", "key")
+        plain = rows.filter(kind="account", value="").get_column("key")  # another erasure may have the handle's account itself
+        handles = frozenset(accounts) - frozenset(plain)
+        return Keys(accounts.to_list(), self._hashes(STORED, values.to_list()), events.to_list(), handles)

@@ -6,9 +6,13 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.config.keys import HashKeys
 from pipeline.identity.evidence import MOST_NAMED, OF_AUTHORS, evidence
 from pipeline.identity.graph import customers
+from pipeline.identity.raised import raised
 from pipeline.identity.rules_file import RulesFile
+from pipeline.processors.privacy import Pseudonymise
+from schemas.contacts import DEFAULT
 from schemas.evidence import EVIDENCE_COLUMNS
 from schemas.identity import account_key, edge_keys, value_key
 from tests.identity.rows import PRIVACY, Event, rows_of
@@ -222,3 +226,20 @@ def test_a_blank_text_is_none() -> None:
     blank = {column: pl.col(column).fill_null("") for column in OF_AUTHORS if column != "author_accounts"}
     blank |= {"author_accounts": pl.col("author_accounts").fill_null([]), "source_name": pl.col("source_name").fill_null("")}
     assert evidence(rows.with_columns(**blank), RulesFile(), 4).equals(evidence(rows, RulesFile(), 4))
+
+
+def test_evidence_of_a_worker_with_the_keys_of_before_is_raised() -> None:
+    events = (
+        author(email="ann@example.org", phone="030 901820", url="https://ann.example"),
+        author(id="8", email="bob@example.org"),
+    )
+    old, newest = edges_of(*events), Pseudonymise(HashKeys(("key", "later")), "DE", DEFAULT)
+    new = raised(old, newest.hashes)
+    for type_, value in ("email", "ann@example.org"), ("email", "bob@example.org"), ("phone", "+4930901820"):
+        [hashed] = newest.hashes(f"author_{type_}", [value])
+        assert new.filter(type=type_, hash=hashed).get_column("b").to_list() == [value_key(type_, hashed)]
+    assert new.get_column("edge").to_list() == edge_keys(new).to_list()
+    assert new.drop("edge", "b", "hash").equals(old.drop("edge", "b", "hash")) and new.schema == EVIDENCE_COLUMNS
+    same = pl.col("type").is_in(["email", "phone"]).not_()
+    assert new.filter(same).equals(old.filter(same)) and new.filter(same).height > 0
+    assert raised(new, newest.hashes).equals(new) and raised(old, PRIVACY.hashes).equals(old)

@@ -13,7 +13,7 @@ from schemas.identity import account_key, edge_keys
 
 ROW = {
     "kind": "profile", "type": "handle", "a_platform": "forum", "b_platform": "twitter", "rule": "url", "rule_version": 3,
-    "basis": "public", "at": 1_788_220_800_000, "event": 2**64 - 1, "held": 0, "claimed": "ann",
+    "basis": "public", "at": 1_788_220_800_000, "event": 2**64 - 1, "held": 0, "claimed": "ann", "hash": "",
 }  # fmt: skip
 
 
@@ -61,3 +61,10 @@ def test_what_is_no_record_is_refused(change: dict[str, Any]) -> None:
 def test_what_is_no_json_of_ours_is_refused(record: bytes) -> None:
     with pytest.raises(ValueError):
         parse(record)
+
+
+def test_a_record_of_an_earlier_release_has_no_hashes() -> None:
+    [record] = dump(edges(2))
+    values = orjson.loads(record)
+    del values["edges"]["hash"]
+    assert parse(orjson.dumps(values))[0].equals(edges(2))

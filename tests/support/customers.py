@@ -39,7 +39,7 @@ def row(kind: str, type_: str, a: int, b: int, **given: object) -> JsonObject:
 
 def evidence(*rows: JsonObject) -> pl.DataFrame:
     """EVIDENCE_COLUMNS."""
-    frame = pl.DataFrame({name: [row[name] for row in rows] for name in EVIDENCE_COLUMNS}, schema=EVIDENCE_COLUMNS)
+    frame = pl.DataFrame({name: [row.get(name, "") for row in rows] for name in EVIDENCE_COLUMNS}, schema=EVIDENCE_COLUMNS)
     return frame.with_columns(edge_keys(frame).alias("edge"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from pipeline.batch import EventBatch
+from pipeline.config.keys import HashKeys
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.processors.suppressed import Suppressed
 from pipeline.sinks.erasures import suppression_rows
@@ -40,9 +41,14 @@ class Table:
         return self.rows.filter(pl.col("sequence") > int(sql.rsplit(" ", 1)[1]))
 
 
-def known(suppressed: Suppressed, *more: bytes) -> set[str]:
-    privacy = Pseudonymise(b"key", "", DEFAULT)
+def step(suppressed: Suppressed, keys: HashKeys | bytes = b"key") -> Pseudonymise:
+    privacy = Pseudonymise(keys, "", DEFAULT)
     privacy.suppressed = suppressed
+    return privacy
+
+
+def known(suppressed: Suppressed, *more: bytes) -> set[str]:
+    privacy = step(suppressed)
     records = [event(id=name, platform="x", author={"id": name}) for name in ("ann", "bob")]
     batch: EventBatch = Decode().process(batch_of([*records, *more]))
     there = set(batch.events.get_column("id").to_list())
@@ -52,7 +58,7 @@ def known(suppressed: Suppressed, *more: bytes) -> set[str]:
 def test_each_row_counts_however_late_it_is_seen() -> None:
     table, suppressed = Table(), Suppressed()
     table.write(0, Keys([ANN]))
-    following = Suppressions(table.query, suppressed, lambda: 0.0)
+    following = Suppressions(table.query, step(suppressed), lambda: 0.0)
     following.load()
     assert len(suppressed) == 1
     table.write(9_000, Keys(values=["ab"]))
@@ -65,7 +71,7 @@ def test_each_row_counts_however_late_it_is_seen() -> None:
 
 def test_who_is_lifted_lands_again_unless_another_erasure_suppresses_the_key() -> None:
     table, suppressed = Table(), Suppressed()
-    following = Suppressions(table.query, suppressed, lambda: 0.0)
+    following = Suppressions(table.query, step(suppressed), lambda: 0.0)
     following.load()
     table.write(0, Keys([ANN, BOB]), erasure=1)
     table.write(0, Keys([BOB]), erasure=2)
@@ -79,7 +85,7 @@ def test_who_is_lifted_lands_again_unless_another_erasure_suppresses_the_key() -
 
 def test_the_handle_of_an_account_with_an_id_is_its_next_owners_unless_another_erasure_has_it_alone() -> None:
     table, suppressed = Table(), Suppressed()
-    following = Suppressions(table.query, suppressed, lambda: 0.0)
+    following = Suppressions(table.query, step(suppressed), lambda: 0.0)
     handle = account_key("x", None, "ann")
     table.write(0, Keys([1, handle], handles=frozenset([handle])))
     following.load()
@@ -96,7 +102,7 @@ def test_the_handle_of_an_account_with_an_id_is_its_next_owners_unless_another_e
 def test_everything_is_read_again_now_and_then() -> None:
     """A clock that was set back gives rows that are older than what was read."""
     table, suppressed, now = Table(), Suppressed(), [0.0]
-    following = Suppressions(table.query, suppressed, lambda: now[0])
+    following = Suppressions(table.query, step(suppressed), lambda: now[0])
     table.write(0, Keys([ANN]))
     following.load()
     table.write(-BACK_MS, Keys([BOB]), erasure=2)
@@ -105,3 +111,17 @@ def test_everything_is_read_again_now_and_then() -> None:
     now[0] = WHOLE_S
     following.ask()
     assert len(suppressed) == 2
+
+
+def test_an_address_stays_suppressed_under_a_later_key() -> None:
+    table, suppressed = Table(), Suppressed()
+    privacy = step(suppressed, HashKeys(("key", "later")))
+    following = Suppressions(table.query, privacy, lambda: 0.0)
+    old, older = (step(Suppressed()).hashes("author_email", [f"{name}@example.org"])[0] for name in ("ann", "bob"))
+    table.write(0, Keys(values=[old]))
+    following.load()
+    table.write(1, Keys(values=[older, *privacy.hashes("author_email", ["ann@example.org"])]))
+    following.ask()
+    records = [event(id=name, author={"email": f"{name}@example.org"}) for name in ("ann", "bob", "eve")]
+    left = privacy.process(Decode().process(batch_of(records))).events
+    assert left.get_column("id").to_list() == ["eve"] and len(suppressed) == 4, "both events are suppressed from now on"

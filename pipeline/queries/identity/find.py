@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import polars as pl
 
 from pipeline.clickhouse.query import Query
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.identity.profile_urls import accounts_in, pages
-from pipeline.identity.rules_file import Hashes
 from pipeline.queries.identity.names import Name, bearers_of, checked, parse_name, slip
 from pipeline.queries.identity.profiles import profiles
 from schemas.identity import CRM, account_key, value_key
 
+Hashes = Callable[[str, str], Sequence[str]]
+"""Step privacy's: a value of a column by each key."""
 _VALUES = {"email": r"[^@\s:/]+@[^@\s:/]+\.[^@\s:/]+", "phone": r"[+(\d][\d\s.()/+\u2010-\u2015\u2212-]{4,}"}
 _CONTACT = re.compile(r"(?is)(?:.*<)?(?:mailto:|tel:)?([^<>]*)>?")
 """An address or number as mail programs and web pages write it: `Ines <ines@example.org>`, `tel:+4930901820`."""
@@ -26,7 +27,8 @@ MOST_SHARERS = 10_000
 def find(query: Query, what: str, hashes: Hashes) -> list[int]:
     """The ids of the customers whom the text may mean.
 
-    An address or number is looked for by its hash: the query holds it in no other form. `hashes` is called for these alone.
+    An address or number is looked for by its hashes, by each key that it was ever hashed with: the query holds it in no other
+    form. `hashes` is called for these alone.
     Raises EarshotError if nobody is known by the text, SettingsError if it is blank.
     """
     text = checked(what)
@@ -53,9 +55,9 @@ def _meant(query: Query, what: str, hashes: Hashes) -> Iterator[int]:
     contact = _contact(what)
     for type_, form in _VALUES.items():
         if re.fullmatch(form, contact):
-            yield from _having(query, type_, hashes(f"author_{type_}", [contact])[0])
+            yield from _having(query, type_, hashes(f"author_{type_}", contact))
     for page in pages(pl.Series([what])).drop_nulls():
-        yield from _having(query, "page", page)
+        yield from _having(query, "page", [page])
     for _, platform, handle, id_ in accounts_in(pl.Series([what])).iter_rows():
         yield from _named(query, platform, id_ or "", handle or "")
     name = _named_in(what)
@@ -81,9 +83,10 @@ def _named_in(text: str) -> Name:
         return Name()
 
 
-def _having(query: Query, type_: str, digest: str) -> pl.Series:
+def _having(query: Query, type_: str, digests: Sequence[str]) -> pl.Series:
     """The profiles that have the value, MOST_SHARERS at most."""
-    where = f"kind = 'value' AND type = '{type_}' AND b = {value_key(type_, digest)}"
+    keys = ", ".join(str(value_key(type_, digest)) for digest in digests)
+    where = f"kind = 'value' AND type = '{type_}' AND b IN ({keys})"
     return query(f"SELECT DISTINCT a FROM identity_edges WHERE {where} ORDER BY a LIMIT {MOST_SHARERS}").get_column("a")
 
 

@@ -21,6 +21,7 @@ def edges_of(records: pl.DataFrame, accounts: pl.DataFrame, basis: str, version:
         pl.when(pl.col("id").is_null()).then(pl.lit("handle")).otherwise(pl.lit("login")).alias("type"),
         pl.col("platform").alias("b_platform"),
         pl.col("handle").fill_null("").alias("claimed"),
+        pl.lit("").alias("hash"),
     ).unnest("record")
     edges = pl.concat([*(_of_values(records, name) for name in ("email", "phone")), of_accounts.rename({"profile": "a"})])
     return edges.with_columns(
@@ -33,5 +34,5 @@ def _of_values(records: pl.DataFrame, type_: str) -> pl.DataFrame:
     return having.select(
         pl.lit("value").alias("kind"), pl.col("profile").alias("a"), "at",
         value_keys(type_, having.get_column(f"{type_}_hash")).alias("b"), pl.lit(type_).alias("type"),
-        pl.lit("").alias("b_platform"), pl.lit("").alias("claimed"),
+        pl.lit("").alias("b_platform"), pl.lit("").alias("claimed"), pl.col(f"{type_}_hash").alias("hash"),
     )  # fmt: skip

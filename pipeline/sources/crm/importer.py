@@ -40,6 +40,7 @@ from pipeline.sources.recorded.reader import format_of
 from pipeline.sources.recorded.unmapped_rows import UnmappedRow, UnmappedRows
 from schemas.contacts import DEFAULT
 from schemas.evidence import dump
+from schemas.hashes import STORED
 from schemas.times import TIME, to_ms, utc_now
 
 TABLE = "customers"
@@ -135,7 +136,7 @@ class _Writer:
 
     def __init__(self, settings: Settings, written_at: datetime, basis: str) -> None:
         hashing, encrypting = hash_keys(settings), data_keys(settings)
-        self._privacy = Pseudonymise(hashing.newest.encode(), settings.privacy.region, DEFAULT)
+        self._privacy = Pseudonymise(hashing, settings.privacy.region, DEFAULT)
         self._encryption = Encryption(encrypting)
         migrate.check(settings)
         fingerprints.check_keys(settings.clickhouse, hashing, encrypting)
@@ -167,8 +168,9 @@ class _Writer:
         """Those of persons who were erased, by id, address or number."""
         keys = {kind: self._inserter.query(_SUPPRESSED.format(kind)).get_column("found") for kind in ("account", "value")}
         of = pl.col("profile").cast(pl.String).is_in(keys["account"].implode())
+        values = self._privacy.hashes(STORED, keys["value"].to_list())
         for name in _OF:
-            of |= pl.col(f"{name}_hash").is_in(keys["value"].implode()).fill_null(False)
+            of |= pl.col(f"{name}_hash").is_in(values).fill_null(False)
         return records.filter(of)
 
     def _hashed(self, records: pl.DataFrame) -> pl.DataFrame:
