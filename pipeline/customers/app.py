@@ -34,6 +34,7 @@ from pipeline.customers.figures import measure
 from pipeline.customers.intake import TAKING, Intake
 from pipeline.customers.lookups import Lookups
 from pipeline.customers.publisher import PUBLISHING, Publisher
+from pipeline.customers.rekeying import rekey
 from pipeline.customers.state import State
 from pipeline.kafka.asking import why_silent
 from pipeline.kafka.group import LOGGERS, make_app
@@ -47,6 +48,7 @@ from pipeline.monitoring.table_metrics import keep_asking
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.sinks.acts import record
 from pipeline.sinks.customers import CustomerTables
+from pipeline.sinks.raised_hashes import REKEYED
 from schemas.contacts import DEFAULT
 
 NAME = "customers"
@@ -63,7 +65,7 @@ class CustomersProcess:
         privacy = Pseudonymise(keys, settings.privacy.region, DEFAULT)
         migrate.check(settings)
         fingerprints.check_keys(settings.clickhouse, keys)
-        self._settings = settings
+        self._settings, self._chain = settings, privacy.chain
         metrics.MEMORY_LIMIT.set(memory_limit())
         identity_metrics.start()
         self._vitals = Vitals()
@@ -106,7 +108,7 @@ class CustomersProcess:
         self._vitals.hold("partitions", "reading edges, commands and rules")
         term = self._leader.inserter.term
         told = await asyncio.to_thread(self._publisher.told)
-        await self._leader.on_thread(lambda: self._state.start(term, generation, told))
+        await self._leader.on_thread(lambda: self._start(term, generation, told))
         with self._leader.serving(generation):
             self._vitals.clear("partitions")
             log.info("%d profiles share a customer", self._state.graph.linked)
@@ -119,6 +121,15 @@ class CustomersProcess:
                 await self._intake.run()
             finally:
                 identity_metrics.rest()
+
+    def _start(self, term: int, generation: int, told: int) -> None:
+        """The edges are by the newest hash key before anything is read."""
+        newest, mark = self._chain.generation, self._state.mark(REKEYED)
+        if newest > max(1, mark):
+            rekey(self._leader.inserter, self._chain)
+        self._state.start(term, generation, told)
+        if newest > max(1, mark):
+            self._state.keep_mark(REKEYED, newest)
 
     def _newest(self) -> int:
         return self._state.last_move

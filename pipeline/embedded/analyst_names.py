@@ -68,6 +68,7 @@ WITHHELD = {
     "key_fingerprints": "of the keys that hash and encrypt",
     "leaders": "who leads",
     "pending_changes": "changes as they came",
+    "raised_hashes": "what a change of the hash key does",
     "rate_on": "a dictionary: read rates, or the amounts of orders",
     "retention": "what migrate did",
     "schema_migrations": "what migrate did",

@@ -51,7 +51,7 @@ class Pseudonymise:
             raise SettingsError("setting privacy.hash_key is missing: the key that hashes e-mail addresses and phone numbers")
         if region and region not in REGIONS:
             raise SettingsError(f"setting privacy.region: there is no {region!r}: it is a country by ISO 3166, as DE or GB")
-        self._keys = Chain([keys] if isinstance(keys, bytes) else [key.encode() for key in keys.all])
+        self.chain = Chain([keys] if isinstance(keys, bytes) else [key.encode() for key in keys.all])
         self._region, self._blocked = region, blocked
         self._numbers: dict[str, str] = {}
         self.suppressed = Suppressed()
@@ -63,7 +63,7 @@ class Pseudonymise:
 
     def seal(self, hashed: str) -> str:
         """The hash in a form that this step accepts in place of the address, for a record that is read again."""
-        return f"hmac:{hashed.replace('-', ':')}:{self._keys.seal(hashed)}"  # a number has no dashes once it is read
+        return f"hmac:{hashed.replace('-', ':')}:{self.chain.seal(hashed)}"  # a number has no dashes once it is read
 
     def process(self, batch: EventBatch) -> EventBatch:
         frame = batch.events
@@ -78,22 +78,22 @@ class Pseudonymise:
         """The hashes that rows have of these values of a column of HASHED, blocked ones too; of STORED hashes those of the
         newest key."""
         if column == STORED:
-            return self._keys.all_raised(values)
+            return self.chain.all_raised(values)
         return [self._hashed(column, value) for value in _normal(pl.Series(column, values, pl.String))]
 
     def each(self, column: str, value: str) -> list[str]:
         """The hashes that rows may have of a value of a column of HASHED, by the newest key and by each before it."""
         [value] = _normal(pl.Series(column, [value], pl.String))
-        return self._keys.each(e164(value, self._region) if column == "author_phone" else value)
+        return self.chain.each(e164(value, self._region) if column == "author_phone" else value)
 
     def raised(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows that may have hashes of earlier keys, with those of the newest."""
-        if self._keys.generation == 1:
+        if self.chain.generation == 1:
             return rows
         for column in HASHED:
             values = rows.get_column(column)
-            if len(older := values.filter(~values.str.starts_with(f"{self._keys.generation}-")).unique()):
-                raised = pl.Series(self._keys.all_raised(older), dtype=pl.String)
+            if len(older := values.filter(~values.str.starts_with(f"{self.chain.generation}-")).unique()):
+                raised = pl.Series(self.chain.all_raised(older), dtype=pl.String)
                 rows = rows.with_columns(values.replace(older, raised))
         return rows
 
@@ -112,13 +112,13 @@ class Pseudonymise:
                 return sealed
             value = f"no seal: {value}"  # else the hash in its row would be the seal of the hash that it names
         if column != "author_phone":
-            return self._keys.hash(value)
-        written = self._keys.first(value)
+            return self.chain.hash(value)
+        written = self.chain.first(value)
         known = self._numbers.get(written)
         if known is None:
             if len(self._numbers) >= KNOWN_NUMBERS:
                 self._numbers.clear()
-            known = self._numbers[written] = self._keys.hash(e164(value, self._region))
+            known = self._numbers[written] = self.chain.hash(e164(value, self._region))
         return known
 
     def _sealed(self, value: str) -> str:
@@ -127,7 +127,7 @@ class Pseudonymise:
             return ""
         generation, digits, seal = match.groups()
         hashed = f"{generation}-{digits}" if generation else digits
-        return self._keys.raised(hashed) if self._keys.sealed(hashed, seal) else ""
+        return self.chain.raised(hashed) if self.chain.sealed(hashed, seal) else ""
 
 
 def _normal(values: pl.Series) -> pl.Series:

@@ -10,3 +10,16 @@ ALTER TABLE dead_letters
 
 ALTER TABLE customers
     ADD COLUMN IF NOT EXISTS sealed_by UInt32 COMMENT 'begins the fingerprint of its privacy.data_key; 0: of the first one';
+
+
+-- While a hash key is being changed.
+CREATE TABLE IF NOT EXISTS raised_hashes
+(
+    old String COMMENT 'A hash by an earlier privacy.hash_key, as author_email and author_phone had it.',
+    new String COMMENT 'The same value''s hash by a later one.',
+    generation UInt16 COMMENT 'Of the later one.'
+)
+ENGINE = ReplacingMergeTree(generation)
+ORDER BY old
+SETTINGS async_insert = 0, non_replicated_deduplication_window = 10000
+COMMENT 'Which hash became which by a change of privacy.hash_key; empty once that is done everywhere.';

@@ -92,6 +92,15 @@ PLACES = (
         apart=dict.fromkeys(("email", "phone", "email_hash", "phone_hash"), "of the record's own profile"),
         time="imported_at",
     ),
+    Place(
+        name="raised_hashes",
+        backup="kept",
+        holds="while the hash key is being changed: which hash of an address or a number became which",
+        hashed="addresses, numbers",
+        kept="until `earshot keys rotate` finds nothing of an earlier key any more",
+        erase="none",
+        goes="it is empty but for the time of a change of the key, and says of nobody whose a hash is",
+    ),
     Place(name="identity_marks", backup="kept", kept="kept", erase="none", goes="numbers"),
     Place(name="key_fingerprints", backup="kept", kept="kept", erase="none", goes="fingerprints of the two keys"),
 )
