@@ -18,6 +18,7 @@ from typing import NamedTuple
 import orjson
 
 from pipeline.errors import EarshotError
+from pipeline.privacy.whole_folder import flush
 from schemas.erasures import Erasure, Keys
 
 
@@ -64,6 +65,8 @@ class Notes:
         try:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             try:
+                if not os.fstat(file).st_size:  # it may be new: its name is in the folder
+                    flush(self._path.absolute().parent)
                 fcntl.flock(file, fcntl.LOCK_EX)  # two that mend one broken line would cut off each other's
                 size, text = os.fstat(file).st_size, orjson.dumps(line) + b"\n"
                 if size and os.pread(file, 1, size - 1) != b"\n":

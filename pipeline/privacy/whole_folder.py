@@ -26,8 +26,10 @@ def whole_folder(folder: Path, files: Container[str], what: str) -> Iterator[Pat
         try:
             yield part
             for file in part.iterdir():
-                _flush(file)
+                flush(file)
+            flush(part)
             part.rename(folder)
+            flush(folder.absolute().parent)  # the name is in it
         except BaseException:
             _clear(part, files, what)
             raise
@@ -42,8 +44,9 @@ def new_file(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
 
-def _flush(path: Path) -> None:
-    """To the disk: else the folder might have its name, and a file be empty, when the machine stops."""
+def flush(path: Path) -> None:
+    """A file or a folder to the disk: else a folder might have its name, and a file be empty, when the machine stops. Raises
+    OSError."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
