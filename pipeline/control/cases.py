@@ -71,10 +71,16 @@ class CaseCommands:
 
     async def _change(self, of: Conversation, change: Callable[[Case | None], Case]) -> Changed:
         def work(generation: int) -> Changed:
+            existed = self._table.exists(of)
             before = self._table.case(of)
-            if before is None and not self._table.exists(of):
-                raise UnknownName(f"there is no conversation {of.conversation_id[:100]!r} on {of.platform} about {of.brand}")
-            return Changed(before, self._table.write(change(before), generation))
+            unknown = UnknownName(f"there is no conversation {of.conversation_id[:100]!r} on {of.platform} about {of.brand}")
+            if before is None and not existed:
+                raise unknown
+            after = self._table.write(change(before), generation)
+            if existed and not self._table.exists(of):  # its person was erased meanwhile, and the case not seen
+                self._table.hide(of)
+                raise unknown
+            return Changed(before, after)
 
         return await self._run(work)
 

@@ -135,6 +135,8 @@ class Erasing:
         if alone := self._hiding.conversations(among):
             self._notes.conversations(alone)
         self._count(erasure, self._hiding.hide(among, lambda found: self._suppress(Keys(events=found), erasure.id), noted))
+        if alone:  # a case that somebody opened while its thread was still there
+            self._count(erasure, {"cases": self._hiding.hide_conversations(alone)})
         erasure.events = len(self.keys(erasure.id).events)
         erasure.topics = self._topics()
 

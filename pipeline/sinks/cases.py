@@ -64,8 +64,12 @@ class CaseTable:
 
     def case(self, of: Conversation) -> Case | None:
         """The case of this conversation; None: nobody ever had it."""
-        found = self._read(" AND ".join(f"{name} = {quoted(value)}" for name, value in of._asdict().items()), 1)
+        found = self._read(_is(of), 1)
         return found[0] if found else None
+
+    def hide(self, of: Conversation) -> None:
+        """Nothing finds what is there of this case any more."""
+        self._inserter.command(f"DELETE FROM cases WHERE {_is(of)}")
 
     def taken(self) -> list[Case]:
         """The cases that somebody has, the newest first: MOST at most."""
@@ -88,3 +92,7 @@ class CaseTable:
             f"LIMIT {most:d}"
         )
         return [Case(**row) for row in rows.iter_rows(named=True)]
+
+
+def _is(of: Conversation) -> str:
+    return " AND ".join(f"{name} = {quoted(value)}" for name, value in of._asdict().items())

@@ -15,7 +15,7 @@ from pipeline.control.cases import CaseCommands, Changed
 from pipeline.errors import ConflictError, EarshotError, UnknownName
 from pipeline.leader import Leader
 from pipeline.monitoring.health import Vitals
-from pipeline.sinks.cases import CaseTable, Conversation
+from pipeline.sinks.cases import Case, CaseTable, Conversation
 
 OF = Conversation("Acme", "trustpilot", "it's r-1")
 OTHER = Conversation("Acme", "trustpilot", "r-2")
@@ -71,6 +71,25 @@ async def test_what_is_no_conversation_has_no_case(client: Client) -> None:
             with pytest.raises(UnknownName, match="there is no conversation"):
                 await cases.take(of, "ines", "")
     assert client.command("SELECT count() FROM cases") == 0
+
+
+async def test_a_case_of_a_person_who_is_erased_at_this_moment_is_not_left(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The erase has looked for cases before this one was there, and then hidden the conversation."""
+    with leading(client, 1) as cases:
+        await cases.take(OTHER, "ines", "")
+        case_of = CaseTable.case
+
+        def meanwhile(table: CaseTable, of: Conversation) -> Case | None:
+            client.command("DELETE FROM threads WHERE conversation_id != 'r-2'")
+            return case_of(table, of)
+
+        monkeypatch.setattr(CaseTable, "case", meanwhile)
+        with pytest.raises(UnknownName, match="there is no conversation"):
+            await cases.take(OF, "ines", "of her")
+        assert [case.owner for case in await cases.taken()] == ["ines"]
+        assert client.query(ROWS).result_rows == [("taken", "ines", "ines", "")], "that of another conversation"
 
 
 async def test_of_two_who_take_it_at_once_one_has_it(client: Client) -> None:
