@@ -9,9 +9,15 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.query import asker
 from pipeline.clickhouse.retention import renew_retention
 from pipeline.config.retention import TABLES, RetentionSettings
 from pipeline.config.settings import ClickHouseSettings
+from pipeline.control.rollups import SETTINGS
+from pipeline.rollups.check import Check
+from pipeline.rollups.kept import ALL, Kept
+from pipeline.rollups.rollup import Span, quarter_of, statements
+from pipeline.rollups.tables import load_rollups
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 NONE = RetentionSettings()
@@ -87,4 +93,63 @@ def test_what_is_too_old_goes_and_a_tombstone_later(client: Client) -> None:
         ("forum", 15),
         ("forum", 35),
     }
+    renew_retention(client, NONE)
+
+
+COUNTED = {
+    "quarters FINAL": "* EXCEPT (version, authors), finalizeAggregation(authors) AS authors",
+    "account_quarters FINAL": "* EXCEPT version",
+    "threads FINAL": "* EXCEPT version",
+    "relations FINAL": "* EXCEPT version",
+    "measures FINAL": "* EXCEPT version",
+    "orders FINAL": "* EXCEPT version",
+    "account_events": "*",
+    "conversation_quarters": "DISTINCT *",
+}
+
+
+def counted(client: Client) -> dict[str, list[object]]:
+    return {
+        table: list(client.query(f"SELECT {columns} FROM {table} ORDER BY ALL").result_rows)
+        for table, columns in COUNTED.items()
+    }
+
+
+def test_what_it_takes_stays_counted_whatever_is_made_anew(client: Client) -> None:
+    """The rows of one platform go by their time to live, and those of the other by a partition that somebody drops."""
+    client.command("TRUNCATE TABLE interactions")
+    kinds = ("post", "like", "order", "measure")
+    columns = ["event_key", "id", "platform", "kind", "created_at", "brands", "author_id", "text", "target", "order_id"]
+    columns += ["conversation_id", "measure_name", "measure_value"]
+    rows = [
+        [
+            100 * days + number, f"{platform}{days}{kind}", platform, kind, NOW - timedelta(days=days), ["Acme"], f"by{number}",
+            "Acme", "Acme", f"o{days}", f"c{platform}{days}", "stars", 4.0,
+        ]
+        for platform, each in {"twitter": (5, 15), "forum": (99,)}.items() for days in each for number, kind in enumerate(kinds)
+    ]  # fmt: skip
+    client.insert("interactions", rows, columns)
+    whole, ask = [Span(quarter_of(NOW - timedelta(days=100)), quarter_of(NOW))], asker(client)
+
+    def make(kept: Kept, version: int) -> None:
+        settings = {**SETTINGS, **kept.settings()}
+        for rollup in load_rollups(None, None, kept):
+            for statement in statements(rollup, whole, version, lambda sql, more: ask(sql, {**settings, **more})):
+                client.command(statement, settings=settings)
+
+    make(ALL, 1)
+    before = counted(client)
+    assert all(before.values()), {table: len(found) for table, found in before.items()}
+    given = RetentionSettings(tables={"interactions": 90}, platforms={"twitter": 10})
+    renew_retention(client, given)
+    client.command(f"ALTER TABLE interactions DROP PARTITION ID '{NOW - timedelta(days=99):%Y%m}'")
+    client.command("OPTIMIZE TABLE interactions FINAL SETTINGS mutations_sync = 1, alter_sync = 1")
+    assert client.query("SELECT DISTINCT platform, dateDiff('day', created_at, now()) FROM interactions").result_rows == [
+        ("twitter", 5)
+    ]
+    kept = Kept(given.tables["interactions"], given.platforms)
+    make(kept, 2)
+    assert counted(client) == before
+    check = Check(lambda sql, more: ask(sql, {**SETTINGS, **kept.settings(), **more}), patience_s=0)
+    assert check.run([(rollup, whole[0]) for rollup in load_rollups(None, None, kept)]) == []
     renew_retention(client, NONE)
