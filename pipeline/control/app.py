@@ -54,6 +54,7 @@ from pipeline.privacy.parts import erasing_of
 from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.rules import DEFAULT_RULES, Alerts, parse_rules
 from pipeline.processors.mentions.brands import SAMPLE_BRANDS, BrandNames, parse_names
+from pipeline.rollups.counted import counted
 from pipeline.rollups.kept import Kept
 from pipeline.rollups.roles import DEFAULT_ROLES, Roles, parse_roles
 from pipeline.rollups.tables import rollups
@@ -118,7 +119,8 @@ class Control:
         erasing_metrics.start()
         client = clickhouse_client(self._settings.clickhouse, timeout_s=60)  # the end of the process waits for a query
         erasing = erasing_of(self._settings, client, self._vitals, self._leader.lease)
-        return Erasures(self._leader, client, erasing, timedelta(hours=self._settings.privacy.purge_hours))
+        after, has = timedelta(hours=self._settings.privacy.purge_hours), partial(counted, self._settings.kafka, asker(client))
+        return Erasures(self._leader, client, erasing, after, counted=has)
 
     def _make_app(self) -> faust.App:
         kafka = self._settings.kafka

@@ -35,14 +35,15 @@ RECENT = timedelta(hours=1)
 """So long after an erasure what comes of it is looked for each time; of older ones each RECENT, and by every key at a purge."""
 MARGIN = timedelta(minutes=15)
 SETTLED = timedelta(minutes=5)
-"""What was hidden so shortly before a purge is left to the next: quarters may not have been counted anew by then."""
+"""What was hidden so shortly before a purge is left to the next, or more where quarters are counted anew late."""
 Check = Callable[[], None]
 log = logging.getLogger("earshot.control")
 
 
 class Erasures:
-    """`purge_after`: so long after the oldest erasure was hidden, all of them are purged together. Restart: receipts and parts
-    say what is to be done. An error is logged, and tried again a minute later."""
+    """`purge_after`: so long after the oldest erasure was hidden, all of them are purged together, of which `counted` says that
+    the rollups are made anew: whether they are of all that was told before a time. Restart: receipts and
+    parts say what is to be done. An error is logged, and tried again a minute later."""
 
     def __init__(
         self,
@@ -51,12 +52,14 @@ class Erasures:
         erasing: Erasing,
         purge_after: timedelta,
         clock: Callable[[], datetime] = utc_now,
+        counted: Callable[[datetime], bool] = lambda at: True,
     ) -> None:
-        self._leader, self._client, self._erasing = leader, client, erasing
+        self._leader, self._client, self._erasing, self._counted = leader, client, erasing, counted
         self._purge_after, self._clock = purge_after, clock
         self._purge = Purge(client)
         self._all_at: datetime | None = None
         self._begun: datetime | None = None
+        """Of the purge that goes on: what was hidden until then is counted anew, so none of it is left at the end."""
         self._applied: datetime | None = None
 
     async def run(self) -> None:
@@ -126,20 +129,24 @@ class Erasures:
             before = now - self._purge_after
             if not any(each.hidden_at and each.hidden_at <= before for each in waiting) and not self._purge.old(before):
                 return
+            until = next(filter(self._counted, (now - SETTLED, before)), None)
+            if until is None:
+                log.warning("erasures: the purge waits: rollups are not made anew yet of what was hidden a day ago")
+                return
             self._caught(Among("1", thorough=True))
             for each in waiting:
                 check()
                 metrics.CAUGHT.inc(self._erasing.letters(each))
             check()
             self._purge.forget_old_counts(month for each in waiting for month in each.months)
-            self._begun, self._applied = now, None
+            self._begun, self._applied = until, None
         check()
         if self._purge.step():
             return
         self._applied = self._applied or now
         if not self._purge.files_left(self._applied):
             for each in waiting:
-                if each.hidden_at and each.hidden_at <= self._begun - SETTLED:
+                if each.hidden_at and each.hidden_at <= self._begun:
                     each.purged_at = now
                     with one_line(self._client):
                         write_receipt(self._client, each)

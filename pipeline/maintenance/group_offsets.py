@@ -6,26 +6,20 @@ range and moves the committed offset to the first that exists; nothing else move
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.migrations import check_server
 from pipeline.clickhouse.query import one_line
-from pipeline.config.settings import ClickHouseSettings, KafkaConfig, KafkaSettings
-from pipeline.errors import EarshotError, MigrationError, UnreachableError
-from pipeline.kafka.client import check_kafka, kafka_reason
-
-_NO_COORDINATOR_YET = (
-    KafkaError.NOT_COORDINATOR,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-)
+from pipeline.config.settings import ClickHouseSettings, KafkaSettings
+from pipeline.errors import MigrationError
+from pipeline.kafka.client import check_kafka
+from pipeline.kafka.outside import committed, kafka_errors, outside
 
 
 class Lost(NamedTuple):
@@ -73,26 +67,11 @@ class PartitionState(NamedTuple):
         return Lost(self.topic, self.partition, self.committed, last, self.first)
 
 
-@contextmanager
-def outside(kafka: KafkaSettings) -> Iterator[Consumer]:
-    """A consumer with the group's id that never subscribes, so it does not join the group.
-
-    (The admin client's list_consumer_group_offsets of confluent-kafka 2.16 crashes the process while a fresh broker has no
-    coordinator yet.)
-    """
-    config: KafkaConfig = {**kafka.client(), "group.id": kafka.group, "enable.auto.commit": False, "log_level": 0}
-    consumer = Consumer(config)
-    try:
-        yield consumer
-    finally:
-        consumer.close()
-
-
 def states(consumer: Consumer, topic: str, partitions: int) -> list[PartitionState]:
     """The state of each partition. Raises KafkaException."""
     result = []
     asked = [TopicPartition(topic, partition) for partition in range(partitions)]
-    for each in _committed(consumer, asked) if asked else []:
+    for each in committed(consumer, asked) if asked else []:
         first, end = consumer.get_watermark_offsets(each, timeout=10)
         result.append(PartitionState(topic, each.partition, first, end, each.offset if each.offset >= 0 else None))
     return result
@@ -104,20 +83,8 @@ def events_states(kafka: KafkaSettings) -> list[PartitionState]:
     partitions = check_kafka(kafka).get(topic)
     if partitions is None:
         raise MigrationError(f"Kafka at {kafka.bootstrap} has no topic {topic}: run `earshot migrate`")
-    with _kafka_errors(kafka), outside(kafka) as consumer:
+    with kafka_errors(kafka), outside(kafka) as consumer:
         return states(consumer, topic, partitions)
-
-
-def _committed(consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
-    """Asks again while a broker that has just started has no coordinator for the group yet."""
-    end = time.monotonic() + 10
-    while True:
-        try:
-            return consumer.committed(partitions, timeout=10)
-        except KafkaException as error:
-            if error.args[0].code() not in _NO_COORDINATOR_YET or time.monotonic() > end:
-                raise
-            time.sleep(0.2)
 
 
 # --- accepting a loss -----------------------------------------------------------------------------------------------
@@ -143,19 +110,7 @@ def accept_loss(kafka: KafkaSettings, clickhouse: ClickHouseSettings, lost: Sequ
 
 
 def _commit(kafka: KafkaSettings, offsets: list[TopicPartition]) -> None:
-    with _kafka_errors(kafka), outside(kafka) as consumer:
+    with kafka_errors(kafka), outside(kafka) as consumer:
         for partition in consumer.commit(offsets=offsets, asynchronous=False):
             if partition.error is not None:
                 raise KafkaException(partition.error)
-
-
-@contextmanager
-def _kafka_errors(kafka: KafkaSettings) -> Iterator[None]:
-    try:
-        yield
-    except KafkaException as error:
-        if error.args[0].code() in (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS):
-            raise EarshotError(
-                f"stop the workers of group {kafka.group} first: Kafka takes no offsets while one runs"
-            ) from None
-        raise UnreachableError(f"Kafka at {kafka.bootstrap}: {kafka_reason(error)}") from None

@@ -17,8 +17,9 @@ from pipeline.clickhouse.query import asker, one_line, settings_for
 from pipeline.config.settings import Settings
 from pipeline.errors import EarshotError, UnreachableError
 from pipeline.kafka.client import check_kafka, kafka_reason
+from pipeline.kafka.outside import outside
 from pipeline.kafka.topics import topic_configs
-from pipeline.maintenance.group_offsets import PartitionState, outside, states
+from pipeline.maintenance.group_offsets import PartitionState, states
 from pipeline.maintenance.processes import ask, urls
 from pipeline.rollups.marks import read_marks
 from pipeline.rollups.rollup import quarter_of, start_of

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 import pytest
 
 from pipeline.config.settings import Settings
-from pipeline.control.erasing import LATE, RECENT, Erasures
+from pipeline.control.erasing import LATE, RECENT, SETTLED, Erasures
 from pipeline.errors import EarshotError
 from pipeline.fence import GivenUp
 from pipeline.leader import Leader
@@ -29,9 +29,11 @@ def bench(emptied: Settings) -> Iterator[Bench]:
         yield bench
 
 
-def keeper(bench: Bench, now: list[datetime], **parts: object) -> Erasures:
+def keeper(
+    bench: Bench, now: list[datetime], counted: Callable[[datetime], bool] = lambda at: True, **parts: object
+) -> Erasures:
     leader = Leader("control", "evaluating", bench.client, Vitals())
-    return Erasures(leader, bench.client, bench.erasing(**parts), DAY, lambda: now[0])  # type: ignore[arg-type]
+    return Erasures(leader, bench.client, bench.erasing(**parts), DAY, lambda: now[0], counted)  # type: ignore[arg-type]
 
 
 def check() -> None:
@@ -92,11 +94,18 @@ def test_all_of_a_day_are_purged_together(bench: Bench, monkeypatch: pytest.Monk
     erasing.finish(first)
     now = [utc_now() + DAY - timedelta(minutes=5)]
     letters: list[Keys] = []
-    control, left = keeper(bench, now, dead_letters=lambda keys: letters.append(keys)), [True]
+    asked: list[datetime] = []
+
+    def counted(at: datetime) -> bool:
+        return len(asked.append(at) or asked) > 2  # type: ignore[func-returns-value]
+
+    control, left = keeper(bench, now, counted, dead_letters=lambda keys: letters.append(keys)), [True]
     monkeypatch.setattr(control._purge, "files_left", lambda before: left[0])
     control.step(check)
-    assert marked(bench.client, ANN.mark, hidden=True), "not yet"
+    assert marked(bench.client, ANN.mark, hidden=True) and not asked, "not yet"
     now[0] += timedelta(minutes=5)
+    control.step(check)
+    assert asked == [now[0] - SETTLED, now[0] - DAY] and letters == [], "old counts are the only ones yet"
 
     def masked() -> bool:
         control.step(check)

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.settings import Settings
-from pipeline.maintenance.group_offsets import outside
+from pipeline.kafka.outside import outside
 from pipeline.migrate import migrate
 from tests.support.bad_records import event
 from tests.support.commands import Run, set_variables
