@@ -11,7 +11,7 @@ import typer
 from pipeline.cli import person_erasing
 from pipeline.cli.on_record import on_record
 from pipeline.cli.options import load_settings
-from pipeline.cli.person_erasing import Account, Customer, Only
+from pipeline.cli.person_erasing import Account, Customer, Only, Shared
 from pipeline.errors import EarshotError, UnreachableError
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ app.command(epilog="Example:  earshot person receipts")(person_erasing.receipts)
 
 
 @app.command(epilog="Example:  earshot person show --customer twitter:@ines")
-def show(context: typer.Context, customer: Customer = None, account: Account = None, only: Only = False) -> None:
+def show(
+    context: typer.Context, customer: Customer = None, account: Account = None, only: Only = False, shared: Shared = False
+) -> None:
     """Show what is stored of a person: per table how many rows, from when to when, how long, and how they go.
 
     It says until when topics may hold it, what of others names the person, and which addresses and handles are others', too.
@@ -47,7 +49,7 @@ def show(context: typer.Context, customer: Customer = None, account: Account = N
 
     settings = load_settings(context)
     with clickhouse_client(settings.clickhouse) as client:
-        person, _, places, _ = _found(settings, client, customer, account, only)
+        person, _, places, _ = _found(settings, client, customer, account, only, shared)
         about = list(_about(settings, person, places))
     rows = [
         (each.place.name, each.rows, moment(each.first), moment(each.last), how_long(each.place), HOW[each.place.erase])
@@ -65,13 +67,13 @@ def export(
     customer: Customer = None,
     account: Account = None,
     only: Only = False,
+    shared: Shared = False,
 ) -> None:
     """Write all that is stored of a person into a folder: a file of JSON a table, and a page of text.
 
     It holds the person's rows alone. What a CRM knows, and dead letters, are in clear, by setting privacy.data_key. Colleagues'
-    names are left out, and what they said of several persons; so are topics.
-
-    The folder appears when it is whole. The export is on record, by the customer's key.
+    names are left out, and what they said of several persons; so are topics. The folder appears when it is whole. The export
+    is on record, by the customer's key.
 
     Exit codes: 0 written, 1 nobody is known by the name, or several are, or the disk is full, 2 wrong usage or settings, 3
     ClickHouse unreachable, 4 run `earshot migrate` first, 130 stopped by Ctrl-C.
@@ -85,9 +87,9 @@ def export(
 
     settings = load_settings(context)
     with clickhouse_client(settings.clickhouse) as client:
-        person, sets, places, opened = _found(settings, client, customer, account, only)
-        head, rows = page.head(utc_now(), list(_about(settings, person, places)), places), total(places)
-        done, problem = 0, None
+        person, sets, places, opened = _found(settings, client, customer, account, only, shared)
+        head = page.head(utc_now(), list(_about(settings, person, places)), places)
+        done, problem, rows = 0, None, total(places)
         with on_record(settings, "export person", f"{person.customer:016x}") as act, progress("rows") as advance:
             try:
                 done = files.export(client, sets, places, head, folder, opened, lambda number: advance(number, rows))
@@ -102,9 +104,10 @@ def export(
 
 
 def _found(
-    settings: Settings, client: Client, customer: str | None, account: str | None, only: bool
+    settings: Settings, client: Client, customer: str | None, account: str | None, only: bool, shared: bool
 ) -> tuple[Person, Sets, list[Held], Opened]:
     from pipeline.cli.identity_read import hashes_of
+    from pipeline.clickhouse.migrations import check_tables
     from pipeline.embedded.privacy_keys import data_keys, hash_keys
     from pipeline.privacy.held import held
     from pipeline.privacy.letters import letters_of
@@ -112,7 +115,8 @@ def _found(
     from pipeline.privacy.subject import find, sets_of
     from schemas.erasures import Keys
 
-    person = find(client, customer=customer, account=account, only=only)
+    check_tables(client)  # also: no restore is under way, which brings back who was erased since
+    person = find(client, customer=customer, account=account, only=only, shared=shared)
     sets, deciphering = sets_of(client, person), data_keys(settings)
     keys = Keys(person.keys, person.hashes, [int(event) for event in sets.events.split(", ") if event], person.handles)
     hashes = hashes_of(settings) if hash_keys(settings) else None

@@ -28,7 +28,8 @@ def _accounts(person: Person) -> Iterator[str]:
         its = [each for each in person.values if each.type == type_]
         shared = sum(each.shared for each in its)
         if its:
-            also = f", {shared} of them another account's, too: alone they find nothing" if shared else ""
+            found = "by --shared they find rows, too" if person.shared else "alone they find nothing without --shared"
+            also = f", {shared} of them another account's, too: {found}" if shared else ""
             yield f"{word}es, as hashes: {len(its)}{also}" if type_ == "email" else f"{word}s, as hashes: {len(its)}{also}"
     if person.left:
         yield f"the customer has other accounts, which are left out: {', '.join(person.left)}"

@@ -53,6 +53,8 @@ class Person(NamedTuple):
     values: tuple[Value, ...]
     left: tuple[str, ...] = ()
     """Names of other accounts of the customer, where one account alone was asked for."""
+    shared: bool = False
+    """Whether addresses and numbers that others have, too, find rows that no account wrote."""
 
     @property
     def keys(self) -> tuple[int, ...]:
@@ -66,5 +68,5 @@ class Person(NamedTuple):
 
     @property
     def hashes(self) -> tuple[str, ...]:
-        """The hashed addresses and numbers that nobody else has; sorted."""
-        return tuple(sorted({each.hash for each in self.values if not each.shared}))
+        """The hashed addresses and numbers that nobody else has, or all; sorted."""
+        return tuple(sorted({each.hash for each in self.values if self.shared or not each.shared}))

@@ -48,6 +48,11 @@ class Place:
     """How it goes, where `erase` does not say it all; of `none` why it stays."""
     backup: Backup | None = None
     """None: a topic, which no backup holds."""
+    groups: tuple[str, ...] | None = None
+    """Of a topic: Earshot's groups that read it, each by what stands behind setting kafka.group; `--topics delete` deletes what
+    they have read. None: it deletes nothing there."""
+    uncut: str = ""
+    """Of a topic: why it deletes nothing there."""
 
     accounts: tuple[str, ...] = ()
     """Keys of accounts: a row with one of the person's is the person's."""

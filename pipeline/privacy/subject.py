@@ -28,8 +28,11 @@ _VALUES = ("email", "phone")
 _MINUTE = "toStartOfMinute(created_at)"
 
 
-def find(client: Client, *, customer: str | None = None, account: str | None = None, only: bool = False) -> Person:
-    """The person that the name means: a customer with all its accounts, or one account; `only`: whatever else its customer has.
+def find(
+    client: Client, *, customer: str | None = None, account: str | None = None, only: bool = False, shared: bool = False
+) -> Person:
+    """The person that the name means: a customer with all its accounts, or one account; `only`: whatever else its customer has;
+    `shared`: addresses and numbers that others have, too, find rows that no account wrote.
 
     Raises SettingsError unless exactly one name is given, and for one that is none, UnknownName for one of whom nothing is
     known, EarshotError for a handle that several bore, and for an account whose customer has others, unless `only`.
@@ -47,7 +50,7 @@ def find(client: Client, *, customer: str | None = None, account: str | None = N
             f"--customer {account} is all of them, --account {account} --only is this one alone"
         )
     mine = [profile] if account else linked
-    person = _person(query, owner, mine)
+    person = _person(query, owner, mine)._replace(shared=shared)
     if only:
         person = person._replace(left=tuple(_names(query, [key for key in linked if key not in mine]).values()))
     if not _known(query, person):

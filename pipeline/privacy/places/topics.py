@@ -1,9 +1,10 @@
-"""Kafka's topics: what is in them goes by their retention only."""
+"""Kafka's topics: what is in them goes by their retention, or by `earshot person erase --topics delete`."""
 
 from __future__ import annotations
 
 from pipeline.privacy.place import Place
 
+_OTHERS = "it tells others, who may not have read it"
 _KEPT = "`kafka.retention_ms`, `kafka.retention_bytes`"
 
 PLACES = (
@@ -15,9 +16,16 @@ PLACES = (
         kept=_KEPT,
         erase="retention",
         goes="a worker that reads them again drops what was erased",
+        groups=("",),
     ),
     Place(
-        name="dead-letter", topic=True, holds="records that were rejected", clear="everything", kept=_KEPT, erase="retention"
+        name="dead-letter",
+        topic=True,
+        holds="records that were rejected",
+        clear="everything",
+        kept=_KEPT,
+        erase="retention",
+        groups=(),
     ),
     Place(
         name="signals",
@@ -25,6 +33,7 @@ PLACES = (
         holds="keys of events, brands, platforms, numbers, words of rules; no texts, no authors",
         kept=_KEPT,
         erase="retention",
+        groups=("-control", "-rollups"),
     ),
     Place(
         name="alerts",
@@ -33,6 +42,7 @@ PLACES = (
         clear="words; who acknowledged, and what they said",
         kept=_KEPT,
         erase="retention",
+        uncut=_OTHERS,
     ),
     Place(
         name="identity",
@@ -43,6 +53,7 @@ PLACES = (
         kept=_KEPT,
         erase="retention",
         goes="`earshot customers` takes no evidence of an account that was erased",
+        groups=("-customers",),
     ),
     Place(
         name="customers",
@@ -50,6 +61,7 @@ PLACES = (
         holds="keys of accounts: which are one person's, now and before",
         kept=_KEPT,
         erase="retention",
+        uncut=_OTHERS,
     ),
     Place(
         name="cursors",
@@ -60,5 +72,6 @@ PLACES = (
         kept="the newest record of each source: kept",
         erase="none",
         goes="the source replaces it as it goes on; compaction takes older records",
+        uncut="it is compacted",
     ),
 )

@@ -1,0 +1,86 @@
+"""`--topics delete` deletes what all have read, of a real broker, and nothing else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from confluent_kafka import Producer, TopicPartition
+
+from pipeline.config.settings import Settings
+from pipeline.errors import EarshotError
+from pipeline.kafka.outside import outside
+from pipeline.kafka.topics import migrate_topics
+from pipeline.privacy.topic_records import Cut, cuts, delete, left_alone, told
+from pipeline.privacy.topic_times import held_until
+from pipeline.rollups.counted import dealt_with
+from schemas.times import utc_now
+from tests.support.topics import read_topic, set_topic
+
+pytestmark = pytest.mark.usefixtures("kafka")
+
+
+def produce(settings: Settings, name: str, partition: int, count: int) -> None:
+    producer = Producer({**settings.kafka.client(), "log_level": 0})
+    for number in range(count):
+        producer.produce(settings.kafka.topic(name), f"{partition}-{number}", partition=partition)
+    assert producer.flush(60) == 0
+
+
+def commit(settings: Settings, group: str, name: str, partition: int, offset: int) -> None:
+    with outside(settings.kafka, group) as consumer:
+        consumer.commit(offsets=[TopicPartition(settings.kafka.topic(name), partition, offset)], asynchronous=False)
+
+
+def of(settings: Settings, name: str) -> Cut:
+    [found] = [cut for cut in cuts(settings.kafka) if cut.topic == settings.kafka.topic(name)]
+    return found
+
+
+def left(settings: Settings, name: str) -> list[str]:
+    return sorted((record.value() or b"").decode() for record in read_topic(settings.kafka, settings.kafka.topic(name)))
+
+
+def test_what_all_have_read_goes_and_nothing_else(settings: Settings) -> None:
+    migrate_topics(settings.kafka)
+    kafka = settings.kafka
+    produce(settings, "events", 0, 5)
+    produce(settings, "events", 1, 2)
+    produce(settings, "signals", 0, 3)
+    produce(settings, "dead-letter", 0, 2)
+    produce(settings, "alerts", 0, 1)
+    nothing = of(settings, "events")
+    assert (nothing.records, nothing.left, nothing.held) == (0, 7, (kafka.group,)), "no worker has read anything"
+    commit(settings, kafka.group, "events", 0, 4)
+    commit(settings, kafka.group, "events", 1, 2)
+    commit(settings, f"{kafka.group}-warehouse", "events", 0, 3)
+    commit(settings, f"{kafka.group}-control", "signals", 0, 3)
+    signals = of(settings, "signals")
+    assert (signals.records, signals.held) == (0, (f"{kafka.group}-rollups",)), "one of two readers has read nothing"
+    commit(settings, f"{kafka.group}-rollups", "signals", 0, 9)
+    assert of(settings, "signals").records == 0, "it is of a topic that was there before"
+    commit(settings, f"{kafka.group}-rollups", "signals", 0, 2)
+
+    these = cuts(kafka)
+    assert {cut.topic.removeprefix(f"{kafka.topic_prefix}."): (cut.records, cut.left) for cut in these} == {
+        "events": (5, 2),
+        "dead-letter": (2, 0),
+        "signals": (2, 1),
+        "identity": (0, 0),
+    }
+    assert these[0].held == (kafka.group, f"{kafka.group}-warehouse")
+    delete(kafka, these)
+    assert left(settings, "events") == ["0-3", "0-4"] and left(settings, "signals") == ["0-2"]
+    assert left(settings, "dead-letter") == [] and left(settings, "alerts") == ["0-0"]
+    assert [cut.records for cut in cuts(kafka)] == [0] * 4, "again: nothing is left to do"
+    said = told(held_until(kafka), these, utc_now())
+    assert said[kafka.topic("events")].endswith(" UTC (5 records; 2 that nobody had read: no date)")
+    assert said[kafka.topic("alerts")] == "no date" and kafka.topic("alerts") in left_alone(kafka)
+
+    assert dealt_with(kafka, utc_now() - timedelta(hours=1)) and not dealt_with(kafka, utc_now()), "of three signals two"
+    commit(settings, f"{kafka.group}-rollups", "signals", 0, 3)
+    assert dealt_with(kafka, utc_now())
+
+    set_topic(kafka, kafka.topic("identity"), "cleanup.policy", "compact")
+    with pytest.raises(EarshotError, match="identity can't be deleted: it is compacted"):
+        cuts(kafka)
