@@ -60,8 +60,8 @@ def _conditions(client: Client, keys: Keys, hashes: Hashes | None) -> Iterator[s
         yield f"hasAny(accounts, [{some}]::Array(UInt64))"
     for some in _pieces(sorted(keys.handles)):  # beside an id the handle is the second
         yield f"accounts[1] IN ({some})"
-    for some in _pieces(list(map(quoted, keys.values))):
-        yield f"hasAny(contacts, [{some}])"
+    for some in _pieces(list(map(quoted, keys.values))):  # with an account it is that account's
+        yield f"empty(accounts) AND hasAny(contacts, [{some}])"
     for some in _pieces([key for key in keys.events if key]):
         yield f"event_key IN ({some})"
     old = list(_old(client, keys, hashes))
@@ -88,5 +88,5 @@ def _old(client: Client, keys: Keys, hashes: Hashes | None) -> Iterator[Position
             contacts = contacts_of(subjects, hashes) if hashes and values else [[] for _ in rows]
             for row, subject, theirs in zip(rows, subjects, contacts, strict=True):
                 named = not accounts.isdisjoint(subject.accounts) or not keys.handles.isdisjoint(subject.accounts[:1])
-                if named or subject.event in events or not values.isdisjoint(theirs):
+                if named or subject.event in events or (not subject.accounts and not values.isdisjoint(theirs)):
                     yield row[0], row[1], row[2], row[3]

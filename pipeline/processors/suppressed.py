@@ -1,7 +1,8 @@
 """Whose events are dropped: the keys of persons who were erased (schemas/erasures.py), looked up by the column.
 
-An event is theirs if its author is, by id or by handle, if its author has one of their addresses or numbers, or if it is known
-to be theirs: an update or a delete names no author. An event that is dropped for its author is known from then on, so that no
+An event is theirs if its author is, by id or by handle, if it has no author but one of their addresses or numbers, or if it is
+known to be theirs: an update or a delete names no author. Another account with such an address or number is somebody else until
+it is erased, too: its events land without it. An event that is dropped for its author is known from then on, so that no
 later part of it waits for the rest. A handle of an account whose id is known finds only who has no id: another id is the
 handle's next owner.
 """
@@ -68,14 +69,15 @@ class Suppressed:
             self._known = _Known(_numbers(keys.accounts), frozenset(keys.values), events, _alone(keys))
 
     def names(self, accounts: Iterable[int], values: Iterable[str], event: int) -> bool:
-        """Whether one of these is theirs; the first account is the author's by id, if there is one."""
+        """Whether one of these is theirs; the first account is the author's by id, if there is one. A value is, if there is no
+        account."""
         known = self._known
         if not known:
             return False
         keys = np.array(list(accounts), dtype=np.uint64)
         theirs = _among(keys, known.alone).any() or _among(keys[:1], known.accounts).any()
         theirs = theirs or _among(np.array([event], dtype=np.uint64), known.events).any()
-        return bool(theirs) or not known.values.isdisjoint(values)
+        return bool(theirs) or not len(keys) and not known.values.isdisjoint(values)
 
     def drop(self, batch: EventBatch) -> None:
         """Drops what is theirs. `batch.erased` has the events that were not known before: they are to be suppressed."""
@@ -90,21 +92,29 @@ class Suppressed:
             self.put(erasures.Keys(events=new.tolist()))
         # An update may stand before its create in one batch.
         batch.drop(pl.Series(of_author | of_event | _among(keys, new)), ERASED)
+        if given := _given(batch.events, known):
+            others = (pl.when(~pl.col(name).is_in(known.values)).then(pl.col(name)).alias(name) for name in given)
+            batch.events = batch.events.with_columns(others)
 
 
 def _of_author(rows: pl.DataFrame, known: _Known) -> Mask:
     mask: Mask = np.zeros(rows.height, np.bool_)
     platform, id_, handle = (rows.get_column(name) for name in ("platform", "author_id", "author_handle"))
-    if len(known.accounts):
-        if id_.null_count() < len(id_) or handle.null_count() < len(handle):
-            mask |= _among(account_keys(platform, id_, handle).to_numpy(), known.accounts)
-        if len(known.alone) and handle.null_count() < len(handle) and id_.null_count() < len(id_):
-            unnamed = pl.Series(id_.name, [None], pl.String).new_from_index(0, len(id_))
-            mask |= _among(account_keys(platform, unnamed, handle).to_numpy(), known.alone)
-    for contact in map(rows.get_column, _CONTACTS if known.values else ()):
-        if contact.null_count() < len(contact):
-            mask |= contact.is_in(known.values).fill_null(False).to_numpy()
+    named = id_.null_count() < len(id_) or handle.null_count() < len(handle)
+    given = _given(rows, known)
+    keys = account_keys(platform, id_, handle).fill_null(0).to_numpy() if named else np.zeros(rows.height, np.uint64)
+    mask |= _among(keys, known.accounts)
+    if len(known.alone) and handle.null_count() < len(handle) and id_.null_count() < len(id_):
+        unnamed = pl.Series(id_.name, [None], pl.String).new_from_index(0, len(id_))
+        mask |= _among(account_keys(platform, unnamed, handle).to_numpy(), known.alone)
+    for contact in map(rows.get_column, given):
+        mask |= (keys == 0) & contact.is_in(known.values).fill_null(False).to_numpy()
     return mask
+
+
+def _given(rows: pl.DataFrame, known: _Known) -> list[str]:
+    """The columns in which one of the values may stand."""
+    return [name for name in _CONTACTS if known.values and rows.get_column(name).null_count() < rows.height]
 
 
 def _alone(keys: erasures.Keys) -> Keys:

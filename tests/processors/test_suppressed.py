@@ -70,6 +70,18 @@ def test_what_is_theirs_is_dropped(keys: Keys, theirs: dict[str, str], others: d
     assert left(batch) == ["others"] and batch.dropped == {ERASED: 1}
 
 
+def test_another_account_with_an_address_that_was_erased_lands_without_it() -> None:
+    """Whoever has the address erased that somebody else comes to use, silences nobody."""
+    known = step(Keys(values=step().hashes("author_email", ["ann@example.org"])))
+    mine = {"email": "ann@example.org", "phone": "+15550147"}
+    batch = after(known, post("1", id="9", **mine), post("2", handle="bob", email="b@example.org"), post("3", **mine))
+    assert left(batch) == ["1", "2"] and batch.dropped == {ERASED: 1}
+    assert batch.events.get_column("author_email").is_not_null().to_list() == [False, True]
+    assert batch.events.get_column("author_phone").is_not_null().to_list() == [True, False]
+    [hashed] = step().hashes("author_email", ["ann@example.org"])
+    assert known.suppressed.names([], [hashed], 0) and not known.suppressed.names([9], [hashed], 0)
+
+
 def test_an_event_that_was_dropped_for_its_author_is_known_from_then_on() -> None:
     known = step(Keys([ANN]))
     first = after(known, update("1"), post("1", id="1"), post("2", id="2"), update("2"))
