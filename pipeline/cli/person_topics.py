@@ -22,14 +22,15 @@ class Topics(StrEnum):
 
 
 def said_before(settings: Settings) -> Iterator[str]:
-    """What would go of topics, of everybody, and what stays. Raises as `cuts`."""
-    from pipeline.privacy.topic_records import cuts, left_alone
+    """What would go of topics, of everybody, and what stays. Raises as `plan`."""
+    from pipeline.privacy.topic_records import plan
 
+    cuts, stays = plan(settings.kafka)
     yield "of topics all goes that has been read, of everybody, not of this person alone: no replay brings it back"
-    for cut in cuts(settings.kafka):
+    for cut in cuts:
         held = f"; {cut.left:,} stay, not read yet by {', '.join(cut.held)}" if cut.left else ""
         yield f"{cut.topic}: {cut.records:,} records{held}"
-    for topic, why in left_alone(settings.kafka).items():
+    for topic, why in stays.items():
         yield f"{topic} stays: {why}"
 
 
@@ -37,12 +38,12 @@ def delete_records(settings: Settings, client: Client, erasure: Erasure) -> Eras
     """Deletes what has been read by now, on record; returns the receipt, which says it. Raises EarshotError, UnreachableError:
     run it again then."""
     from pipeline.privacy.already import note_topics
-    from pipeline.privacy.topic_records import cuts, delete, told
+    from pipeline.privacy.topic_records import delete, plan, told
     from pipeline.privacy.topic_times import held_until
     from schemas.times import utc_now
 
     with on_record(settings, "delete records of topics", f"{erasure.id:016x}") as act:
-        these = cuts(settings.kafka)
+        these = plan(settings.kafka).cuts
         act.after = {cut.topic: cut.records for cut in these}
         delete(settings.kafka, these)
         return note_topics(client, erasure.id, told(held_until(settings.kafka), these, utc_now()))

@@ -40,6 +40,8 @@ def find(
     text = customer or account
     if not text or (customer and account):
         raise SettingsError("give one of --customer and --account: the customer with all its accounts, or one account")
+    if only and not account:  # all accounts would go, of somebody who wrote that not all shall
+        raise SettingsError("--only goes with --account: it leaves the customer's other accounts out")
     query = reader(client)
     profile = profile_key(query, text)
     owner, linked = members(client, profile, None)

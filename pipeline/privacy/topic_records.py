@@ -21,13 +21,13 @@ from pipeline.config.settings import KafkaSettings
 from pipeline.errors import EarshotError
 from pipeline.kafka.client import check_kafka, kafka_admin, kafka_reason
 from pipeline.kafka.outside import committed, kafka_errors, outside
+from pipeline.privacy.places.topics import COMPACTED
 from pipeline.privacy.register import TOPICS
 from pipeline.privacy.topic_times import NO_DATE
 
 _ASK_S = 10.0
 _DELETE_S = 60.0
 _AT_ONCE = 8
-_COMPACTED = "it is compacted, and Kafka deletes no records of such a topic"
 Places = Mapping[str, Sequence[TopicPartition]]
 Commits = dict[tuple[str, int], int]
 
@@ -46,21 +46,30 @@ class Cut(NamedTuple):
     """The groups that have not read those."""
 
 
-def cuts(kafka: KafkaSettings) -> list[Cut]:
-    """What could go of each topic now. Raises UnreachableError, and EarshotError for a topic that is compacted and for a broker
-    that does not say all groups."""
+class Plan(NamedTuple):
+    """What would go of all topics."""
+
+    cuts: list[Cut]
+    stays: dict[str, str]
+    """The topics of which nothing would go, and why."""
+
+
+def plan(kafka: KafkaSettings) -> Plan:
+    """What could go now. Raises UnreachableError, and EarshotError for a broker that does not say all groups."""
     known = check_kafka(kafka)
     names = {kafka.topic(place.name): place.groups for place in TOPICS.values() if place.groups is not None}
     places = {name: [TopicPartition(name, number) for number in range(known[name])] for name in names if name in known}
     own = {name: {f"{kafka.group}{group}" for group in names[name] or ()} for name in places}
+    stays = {kafka.topic(place.name): place.uncut for place in TOPICS.values() if place.groups is None}
     with kafka_errors(kafka):
         admin = kafka_admin(kafka)
-        _check_kept_whole(admin, places)
+        compacted = _compacted(admin, places)
         groups = sorted({*_groups(admin), *(group for its in own.values() for group in its)})
         with ThreadPoolExecutor(_AT_ONCE) as pool:  # each waits for the coordinator of its group
             commits = dict(zip(groups, pool.map(lambda group: _commits(kafka, group, places), groups), strict=True))
         with outside(kafka) as consumer:
-            return [_cut(consumer, name, places[name], own[name], commits) for name in places]
+            found = [_cut(consumer, name, places[name], own[name], commits) for name in places if name not in compacted]
+    return Plan(found, stays | dict.fromkeys(compacted, COMPACTED))
 
 
 def delete(kafka: KafkaSettings, these: Sequence[Cut]) -> None:
@@ -91,17 +100,14 @@ def told(held: Mapping[str, str], these: Sequence[Cut], at: datetime) -> dict[st
     return said
 
 
-def left_alone(kafka: KafkaSettings) -> dict[str, str]:
-    """The topics of which no records are deleted, and why."""
-    return {kafka.topic(place.name): place.uncut for place in TOPICS.values() if place.groups is None}
-
-
-def _check_kept_whole(admin: AdminClient, places: Places) -> None:
-    resources = [ConfigResource(ResourceType.TOPIC, name) for name in places]
+def _compacted(admin: AdminClient, places: Places) -> list[str]:
+    """Of such a topic Kafka deletes no records."""
+    resources, found = [ConfigResource(ResourceType.TOPIC, name) for name in places], []
     for resource, asked in admin.describe_configs(resources, request_timeout=_ASK_S).items():
         policy = asked.result(2 * _ASK_S).get("cleanup.policy")
         if policy is not None and policy.value and "delete" not in policy.value:
-            raise EarshotError(f"records of topic {resource.name} can't be deleted: {_COMPACTED}")
+            found.append(resource.name)
+    return found
 
 
 def _groups(admin: AdminClient) -> list[str]:

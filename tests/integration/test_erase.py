@@ -19,7 +19,7 @@ from pipeline.config.settings import Settings
 from pipeline.kafka.event_producer import EventProducer, record_of
 from pipeline.migrate import migrate
 from pipeline.privacy.register import TABLES
-from pipeline.privacy.topic_records import cuts
+from pipeline.privacy.topic_records import plan
 from schemas.identity import account_key
 from tests.support.commands import Run, set_variables
 from tests.support.control import EAGER, controlled, start_control
@@ -134,7 +134,7 @@ def accounts(client: Client) -> set[int]:
 def records_go(settings: Settings, run: Run) -> None:
     """Of topics, all that has been read: by the real processes."""
     [receipt] = re.findall(r"\b[0-9a-f]{16}\b", run("person", "receipts").out)
-    wait_for("all is committed", lambda: all(cut.left == 0 for cut in cuts(settings.kafka)), every=1)
+    wait_for("all is committed", lambda: all(cut.left == 0 for cut in plan(settings.kafka).cuts), every=1)
     unconfirmed = run("person", "erase", "--customer", "twitter:annmark-id", "--topics", "delete", stdin="n\n")
     assert unconfirmed.code == 1 and "of everybody, not of this person alone" in unconfirmed.out
     assert list(read_topic(settings.kafka, settings.kafka.topic("events")))

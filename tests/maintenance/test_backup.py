@@ -212,6 +212,10 @@ def killed(run: Run, monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
         assert run("restore", "kept").code == 130
     with pytest.raises(MigrationError, match="has not ended: run `earshot restore` again"):
         check_tables(client)
+    for command in ("show", "erase", "readmit"):
+        name = "--account" if command == "readmit" else "--customer"
+        half = run("person", command, name, f"twitter:{GONE[0].id}")
+        assert half.code == 4 and half.err.count("\n") == 1 and "has not ended" in half.err, half.err
 
 
 def test_without_clickhouse_or_with_a_full_disk_nothing_is_left(run: Run, tmp_path: Path) -> None:

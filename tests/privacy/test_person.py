@@ -63,6 +63,8 @@ def check_names(client: Client) -> None:
     for both in (None, "crm:1"):
         with pytest.raises(SettingsError, match="give one of --customer and --account"):
             find(client, customer=both, account=both)
+    with pytest.raises(SettingsError, match="^--only goes with --account"):
+        find(client, customer="crm:annmark-crm", only=True)
     with pytest.raises(SettingsError, match="names no profile"):
         find(client, customer="ann")
 
@@ -92,6 +94,10 @@ def check_shared(client: Client) -> None:
     assert (bird.shared, bird.handle_keys, person.hashes) == ((ANN.handle,), (), ())
     assert [each.shared for each in person.values] == [True]
     assert ANN.by_handle not in person.keys
+    whole = find(client, customer="twitter:annmark-id", shared=True)
+    assert (whole.hashes, whole.keys) == ((ANN.email,), person.keys), "the officer knows whose it is"
+    rows = where(TABLES["interactions"], sets_of(client, whole))
+    assert client.query(f"SELECT 1 FROM interactions WHERE author_id = 'other' AND ({rows})").result_rows == []
 
 
 def marks(planted: dict[str, list[Row]]) -> set[str]:

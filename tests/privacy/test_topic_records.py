@@ -8,10 +8,10 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 
 from pipeline.config.settings import Settings
-from pipeline.errors import EarshotError
 from pipeline.kafka.outside import outside
 from pipeline.kafka.topics import migrate_topics
-from pipeline.privacy.topic_records import Cut, cuts, delete, left_alone, told
+from pipeline.privacy.places.topics import COMPACTED
+from pipeline.privacy.topic_records import Cut, delete, plan, told
 from pipeline.privacy.topic_times import held_until
 from pipeline.rollups.counted import dealt_with
 from schemas.times import utc_now
@@ -33,7 +33,7 @@ def commit(settings: Settings, group: str, name: str, partition: int, offset: in
 
 
 def of(settings: Settings, name: str) -> Cut:
-    [found] = [cut for cut in cuts(settings.kafka) if cut.topic == settings.kafka.topic(name)]
+    [found] = [cut for cut in plan(settings.kafka).cuts if cut.topic == settings.kafka.topic(name)]
     return found
 
 
@@ -61,7 +61,7 @@ def test_what_all_have_read_goes_and_nothing_else(settings: Settings) -> None:
     assert of(settings, "signals").records == 0, "it is of a topic that was there before"
     commit(settings, f"{kafka.group}-rollups", "signals", 0, 2)
 
-    these = cuts(kafka)
+    these, stays = plan(kafka)
     assert {cut.topic.removeprefix(f"{kafka.topic_prefix}."): (cut.records, cut.left) for cut in these} == {
         "events": (5, 2),
         "dead-letter": (2, 0),
@@ -72,15 +72,15 @@ def test_what_all_have_read_goes_and_nothing_else(settings: Settings) -> None:
     delete(kafka, these)
     assert left(settings, "events") == ["0-3", "0-4"] and left(settings, "signals") == ["0-2"]
     assert left(settings, "dead-letter") == [] and left(settings, "alerts") == ["0-0"]
-    assert [cut.records for cut in cuts(kafka)] == [0] * 4, "again: nothing is left to do"
+    assert [cut.records for cut in plan(kafka).cuts] == [0] * 4, "again: nothing is left to do"
     said = told(held_until(kafka), these, utc_now())
     assert said[kafka.topic("events")].endswith(" UTC (5 records; 2 that nobody had read: no date)")
-    assert said[kafka.topic("alerts")] == "no date" and kafka.topic("alerts") in left_alone(kafka)
+    assert said[kafka.topic("alerts")] == "no date" and kafka.topic("alerts") in stays
 
     assert dealt_with(kafka, utc_now() - timedelta(hours=1)) and not dealt_with(kafka, utc_now()), "of three signals two"
     commit(settings, f"{kafka.group}-rollups", "signals", 0, 3)
     assert dealt_with(kafka, utc_now())
 
     set_topic(kafka, kafka.topic("identity"), "cleanup.policy", "compact")
-    with pytest.raises(EarshotError, match="identity can't be deleted: it is compacted"):
-        cuts(kafka)
+    these, stays = plan(kafka)
+    assert len(these) == 3 and stays[kafka.topic("identity")] == stays[kafka.topic("cursors")] == COMPACTED

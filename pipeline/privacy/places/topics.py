@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.privacy.place import Place
 
+COMPACTED = "it is compacted, and Kafka deletes no records of such a topic"
 _OTHERS = "it tells others, who may not have read it"
 _KEPT = "`kafka.retention_ms`, `kafka.retention_bytes`"
 
@@ -72,6 +73,6 @@ PLACES = (
         kept="the newest record of each source: kept",
         erase="none",
         goes="the source replaces it as it goes on; compaction takes older records",
-        uncut="it is compacted",
+        uncut=COMPACTED,
     ),
 )
