@@ -145,7 +145,7 @@ class Erasures:
             return
         self._applied = self._applied or now
         if not self._purge.files_left(self._applied):
-            for each in waiting:
+            for each in self._receipts():  # as they are now: a command may have written what it deleted of topics
                 if each.hidden_at and each.hidden_at <= self._begun:
                     each.purged_at = now
                     with one_line(self._client):
