@@ -62,10 +62,13 @@ class Suppressions:
         self._newest = max(self._newest, newest if isinstance(newest, int) else 0)
 
     def _keys(self, rows: pl.DataFrame) -> Keys:
+        """As columns: a million numbers take a second to become a list and an array again."""
+
         def of(kind: Kind, column: str) -> pl.Series:
             return rows.filter(kind=kind).get_column(column)
 
         accounts, values, events = of("account", "key"), of("value", "value"), of("event", "key")
         plain = rows.filter(kind="account", value="").get_column("key")  # another erasure may have the handle's account itself
-        handles = frozenset(accounts) - frozenset(plain)
-        return Keys(accounts.to_list(), self._hashes(STORED, values.to_list()), events.to_list(), handles)
+        handles = rows.filter((pl.col("kind") == "account") & ~pl.col("key").is_in(plain.implode()))
+        given = self._hashes(STORED, values.to_list()) if len(values) else []
+        return Keys(accounts, given, events, frozenset(handles.get_column("key")))  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import polars as pl
@@ -9,6 +10,7 @@ import pytest
 
 from pipeline.batch import EventBatch
 from pipeline.processors.privacy import Pseudonymise
+from pipeline.processors.suppressed import Suppressed
 from pipeline.sources.decode import Decode, event_keys
 from pipeline.sources.memory import batch_of
 from schemas.contacts import DEFAULT
@@ -108,3 +110,20 @@ def test_who_was_readmitted_lands_again_and_what_was_dropped_stays_away() -> Non
 def test_nothing_is_done_while_nobody_is_suppressed() -> None:
     batch = after(step(), post("1", id="1"), update("1"))
     assert left(batch) == ["1", "1"] and not batch.dropped and batch.erased is None
+
+
+def test_of_many_keys_that_come_in_pieces_each_is_found_and_no_other() -> None:
+    known, order = Suppressed(), random.Random(1)
+    numbers = [order.getrandbits(64) | 1 for _ in range(3_000)]
+    texts = [f"{number:064x}" for number in numbers]
+    for _ in range(30):
+        some = order.sample(range(2_000), 100)
+        known.put(Keys(values=[texts[each] for each in some * 2], events=[numbers[each] for each in some * 2]))
+    given = Keys(values=texts[:2_000], events=numbers[:2_000])
+    known.put(given)
+    assert len(known) == 4_000
+    known.replace(given)
+    assert len(known) == 4_000
+    for place, (number, text) in enumerate(zip(numbers, texts, strict=True)):
+        assert known.names([], [], number) == known.names([], [text], 0) == (place < 2_000)
+    assert not known.names([], [""], 0)
