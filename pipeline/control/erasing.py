@@ -28,7 +28,7 @@ from pipeline.sinks.erasures import receipts, write_receipt
 from schemas.erasures import Erasure
 from schemas.times import utc_now
 
-EVERY_S = 60.0
+EVERY_S, PURGES_S = 60.0, 1.0
 LATE = timedelta(minutes=2)
 """An erasure that was asked for so long ago, and is not hidden, has no command any more that goes on with it."""
 RECENT = timedelta(hours=1)
@@ -61,10 +61,11 @@ class Erasures:
         self._begun: datetime | None = None
         """Of the purge that goes on: what was hidden until then is counted anew, so none of it is left at the end."""
         self._applied: datetime | None = None
+        self._looks_at: datetime | None = None
 
     async def run(self) -> None:
         """Again and again, while this process leads. Raises GivenUp."""
-        check, self._all_at, self._begun = self._leader.bound_check(), None, None
+        check, self._all_at, self._begun, self._looks_at = self._leader.bound_check(), None, None, None
         stop = threading.Event()
 
         def go_on() -> None:
@@ -82,15 +83,23 @@ class Erasures:
                     metrics.FAILED.inc()
                     unexpected = not isinstance(error, (EarshotError, OSError))
                     log.warning("erasures: %s; will be retried", reason(error), exc_info=unexpected)
-                await asyncio.sleep(EVERY_S)
+                await asyncio.sleep(PURGES_S if self._begun and not self._applied else EVERY_S)
         finally:
             stop.set()
 
     def step(self, check: Check) -> None:
-        """One look. `check` raises when this process may not go on. Raises EarshotError."""
+        """One look; while a purge goes on, only at that until EVERY_S have passed. `check` raises when this process may not go
+        on. Raises EarshotError."""
         now = self._clock()
         if self._erasing.nobody():
             return
+        if self._begun is None or self._looks_at is None or now >= self._looks_at:
+            self._look(now, check)
+            self._looks_at = now + timedelta(seconds=EVERY_S)
+        self._clear(self._receipts(), now, check)
+        self._show(self._receipts(), now)
+
+    def _look(self, now: datetime, check: Check) -> None:
         for erasure in self._erasing.unfinished():
             if erasure.asked_at <= now - LATE:
                 check()
@@ -98,8 +107,6 @@ class Erasures:
         kept = self._receipts()
         check()
         self._sweep(kept, now)
-        self._clear(kept, now, check)
-        self._show(self._receipts(), now)
 
     def _finish(self, erasure: Erasure) -> None:
         for why in self._erasing.finish(erasure):

@@ -12,6 +12,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from pipeline.config.settings import Settings
 from pipeline.errors import EarshotError
+from pipeline.privacy import purge as purge_module
 from pipeline.privacy.erase import TABLES as OF_TABLES
 from pipeline.privacy.erase import Erasing, erasures_of, readmit
 from pipeline.privacy.hide import Among
@@ -206,12 +207,23 @@ def test_who_is_readmitted_is_not_suppressed_and_what_was_erased_is(bench: Bench
     assert erasures_of(bench.client, [ANN.bird]) == []
 
 
-def test_what_is_hidden_leaves_the_files(bench: Bench) -> None:
-    erasing = bench.erasing()
+def test_what_is_hidden_leaves_the_files_a_piece_at_a_time_with_rests(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def written() -> int:
+        return len(bench.numbers("SELECT 1 FROM system.mutations WHERE database = currentDatabase() AND command LIKE '%MASK%'"))
+
+    erasing, now = bench.erasing(), [0.0]
     erasing.finish(bench.begin(erasing))
     assert marked(bench.client, ANN.mark, hidden=True), "the mask hides it"
-    purge = Purge(bench.client)
+    monkeypatch.setattr(purge_module, "AT_ONCE", 0)
+    before, purge = written(), Purge(bench.client, lambda: now[0])
     purge.forget_old_counts([int(f"{AT:%Y%m}"), 190001])
+    assert purge.step() and written() == before + 1
+    now[0] = 9.0
+    wait_for("the first is written", lambda: purge.step() and not purge._parts)
+    now[0] = 17.9
+    assert purge.step() and written() == before + 1, "it took nine seconds, and as long it rests"
+    now[0] = 18.0
+    assert purge.step() and written() == before + 2
     wait_for("no part holds hidden rows", lambda: not purge.step())
     assert marked(bench.client, ANN.mark, hidden=True) == {}
     assert not purge.files_left(AT), "nothing was replaced by then; ClickHouse removes the others within minutes"
