@@ -112,13 +112,13 @@ def _found(
     from pipeline.privacy.held import held
     from pipeline.privacy.letters import letters_of
     from pipeline.privacy.opened import Opened
-    from pipeline.privacy.subject import find, sets_of
+    from pipeline.privacy.subject import events_of, find, reader, sets_of
     from schemas.erasures import Keys
 
     check_tables(client)  # also: no restore is under way, which brings back who was erased since
     person = find(client, customer=customer, account=account, only=only, shared=shared)
     sets, deciphering = sets_of(client, person), data_keys(settings)
-    keys = Keys(person.keys, person.hashes, [int(event) for event in sets.events.split(", ") if event], person.handles)
+    keys = Keys(person.keys, person.hashes, events_of(reader(client), person), person.handles)
     hashes = hashes_of(settings) if hash_keys(settings) else None
     opened = Opened(deciphering, lambda: letters_of(client, keys, hashes, deciphering))
     return person, sets, opened.counted(held(client, sets)), opened

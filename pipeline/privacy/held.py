@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
-from pipeline.clickhouse.query import Query, asker, settings_for
+from pipeline.clickhouse.query import asker, settings_for
 from pipeline.privacy.place import Place, Sets, named_by_others, where
 from pipeline.privacy.register import TABLES
-from pipeline.privacy.subject import reader
 
 
 class Held(NamedTuple):
@@ -29,34 +28,29 @@ class Held(NamedTuple):
 
 def held(client: Client, sets: Sets) -> list[Held]:
     """Of each table that holds something, in the order of the register. Raises EarshotError with the server's reason."""
-    ask, read, found, query = asker(client), settings_for(client), [], reader(client)
+    ask, read, found = asker(client), settings_for(client), []
     for place in TABLES.values():
         if place.findable or place.others:
-            (row,) = ask(_count(place, sets, query), read).iter_rows()
+            (row,) = ask(_count(place, sets), read).iter_rows()
             rows, others, first, last = row
             if rows or others:
                 found.append(Held(place, rows, first if rows else None, last if rows else None, others))
     return found
 
 
-def narrowed(query: Query, place: Place, condition: str) -> str:
-    """SQL of the same rows. Of table interactions it names their places in the table's order: whoever asks for the newest
-    versions alone reads the whole table otherwise. `query` sees every version."""
-    if place.name != "interactions":
-        return condition
-    minute = "formatDateTime(toStartOfMinute(created_at), '%F %T', 'UTC')"
-    rows = query(f"SELECT DISTINCT {minute} AS minute, event_key FROM interactions WHERE {condition}")
-    pairs = ", ".join(f"('{minute}', {key})" for minute, key in rows.iter_rows())
-    return f"(toStartOfMinute(created_at), event_key) IN ({pairs}) AND ({condition})" if pairs else "0"
-
-
-def _count(place: Place, sets: Sets, query: Query) -> str:
+def _count(place: Place, sets: Sets) -> str:
     own, others = where(place, sets), named_by_others(place, sets)
     time = f"toDateTime64({place.time}, 3, 'UTC')" if place.time else "CAST(NULL AS Nullable(DateTime64(3, 'UTC')))"
+    found = f"({own}) OR ({others})"
+    if place.name == "interactions":
+        # By their places in the table's order: for the newest versions alone the whole table would be read.
+        minute = "toStartOfMinute(created_at)"
+        there = f"SELECT {minute}, event_key FROM interactions WHERE {found} SETTINGS final = 0"
+        found = f"({minute}, event_key) IN ({there}) AND ({found})"
     return (
-        f"SELECT countIf({own}) AS rows, countIf({others}) AS others, minIf({time}, {own}) AS first, "
-        f"maxIf({time}, {own}) AS last "
-        f"FROM {place.name} WHERE {narrowed(query, place, f'({own}) OR ({others})')}"
+        "SELECT countIf(is_own) AS rows, countIf(is_others) AS others, minIf(row_time, is_own) AS first, "
+        "maxIf(row_time, is_own) AS last FROM "
+        f"(SELECT ({own}) AS is_own, ({others}) AS is_others, {time} AS row_time FROM {place.name} WHERE {found})"
     )
 
 

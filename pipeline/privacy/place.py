@@ -114,8 +114,7 @@ def named_by_others(place: Place, sets: Sets) -> str:
 def _among(sql: str, keys: str) -> str:
     if not sql.endswith("[]"):
         return f"{sql} IN ({keys})"
-    listed = f"(SELECT groupArray(*) FROM ({keys}))" if keys.startswith("SELECT") else f"[{keys}]"
-    return f"hasAny({sql.removesuffix('[]')}, {listed})"
+    return f"arrayExists(its -> its IN ({keys}), {sql.removesuffix('[]')})"  # hasAny looks at each key for each row
 
 
 def _none(sql: str) -> str:

@@ -79,7 +79,7 @@ def sets_of(client: Client, person: Person) -> Sets:
     ).get_column("conversation")  # fmt: skip
     return Sets(
         keys,
-        _numbers(events_of(query, person)),
+        _events(query, person),
         ", ".join(map(quoted, person.hashes)),
         _numbers(edges),
         _numbers(alone),
@@ -89,19 +89,28 @@ def sets_of(client: Client, person: Person) -> Sets:
 def events_of(query: Query, person: Person) -> list[int]:
     """The keys of the person's events, sorted: also of those that were deleted since, and not of those that another account
     has taken over."""
-    keys = _numbers(person.keys)
-    found = query(f"""
-WITH there AS (SELECT {_MINUTE} AS minute, event_key FROM account_events WHERE account_key IN ({keys}))
-SELECT DISTINCT event_key FROM there WHERE (minute, event_key) NOT IN
-(
-    SELECT {_MINUTE} AS minute, event_key FROM interactions WHERE ({_MINUTE}, event_key) IN there
-    GROUP BY minute, event_key HAVING argMax(account_key, version) NOT IN (0, {keys})
-)""").get_column("event_key")
-    listed = set(found.to_list())
+    listed = _events(query, person)
+    return query(f"SELECT DISTINCT key FROM ({listed}) ORDER BY key").get_column("key").to_list() if listed else []
+
+
+def _events(query: Query, person: Person) -> str:
+    """SQL of the same, with column `key`, as a machine's account may have a million; blank: none."""
+    keys, selects = _numbers(person.keys), list[str]()
+    if keys:
+        taken = query(f"""
+SELECT toUnixTimestamp({_MINUTE}) AS minute, event_key FROM interactions WHERE ({_MINUTE}, event_key) IN
+    (SELECT {_MINUTE}, event_key FROM account_events WHERE account_key IN ({keys}))
+GROUP BY minute, event_key HAVING argMax(account_key, version) NOT IN (0, {keys}) ORDER BY minute, event_key""")
+        pairs = ", ".join(f"({minute}, {key})" for minute, key in taken.iter_rows())
+        but = f" AND (toUnixTimestamp({_MINUTE}), event_key) NOT IN ({pairs})" if pairs else ""
+        # Without FINAL: also of events that were deleted.
+        theirs = f"SELECT event_key FROM account_events WHERE account_key IN ({keys}){but} SETTINGS final = 0"
+        selects.append(f"SELECT event_key AS key FROM ({theirs})")
     if person.hashes:  # rows that no account wrote
         rows = where(TABLES["interactions"], Sets(values=", ".join(map(quoted, person.hashes))))
-        listed |= set(query(f"SELECT DISTINCT event_key FROM interactions WHERE {rows}").get_column("event_key").to_list())
-    return sorted(listed)
+        found = query(f"SELECT DISTINCT event_key AS key FROM interactions WHERE {rows} ORDER BY key").get_column("key")
+        selects += [f"SELECT arrayJoin([{_numbers(found)}]::Array(UInt64)) AS key"] if found.len() else []
+    return " UNION ALL ".join(selects)
 
 
 def _person(query: Query, owner: int, keys: list[int]) -> Person:

@@ -82,8 +82,7 @@ def test_what_finds_rows() -> None:
     assert where(TABLES["orders"], Sets()) == where(TABLES["rates"], ALL) == "0"
     rows = where(TABLES["interactions"], ALL)
     assert rows.endswith("OR (account_key = 0 AND (author_email IN ('3') OR author_phone IN ('3')))"), rows
-    assert where(TABLES["alerts"], ALL) == "hasAny(samples, [2])"
-    assert "groupArray" in where(TABLES["alerts"], Sets(events="SELECT key FROM suppressions"))
+    assert where(TABLES["alerts"], ALL) == "arrayExists(its -> its IN (2), samples)"
     assert named_by_others(TABLES["assignments"], ALL) == "(customer IN (1)) AND NOT (profile IN (1))"
     assert named_by_others(TABLES["orders"], ALL) == "0"
 
