@@ -36,6 +36,7 @@ from tests.support.control import (
     stamp,
     start_another,
 )
+from tests.support.harness import ONLY_LONG
 from tests.support.worker import Worker, wait_for
 
 LIMIT = 20
@@ -258,6 +259,7 @@ def test_a_frozen_control_comes_back_after_another_took_over(scenario: Scenario)
     scenario.finish()
 
 
+@ONLY_LONG  # in short: tests/faults/test_outages.py, and a receiver that is away: tests/notify/test_dispatcher.py
 def test_clickhouse_and_the_receiver_go_away(scenario: Scenario, stack: Stack) -> None:
     def gone(control: Worker, sign: Callable[[], bool], what: str) -> None:
         wait_for(what, sign)

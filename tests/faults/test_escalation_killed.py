@@ -25,24 +25,12 @@ from tests.support.worker import Worker, wait_for
 
 AFTER = timedelta(seconds=3)
 LONG_RUN = 120.0
+BRANDS, KILLS = 160, 8
 WORDS = {"crisis": "recall", "hushed": "secretword"}
 
 
 About = tuple[str, str]
 """A rule and a brand."""
-
-
-class Size(NamedTuple):
-    brands: int
-    kills: int
-
-
-SIZES = {"short": Size(brands=24, kills=1), "long": Size(brands=160, kills=8)}
-
-
-@pytest.fixture
-def size(form: str) -> Size:
-    return SIZES[form]
 
 
 class Change(NamedTuple):
@@ -158,10 +146,10 @@ class Duty:
 
 
 @pytest.fixture
-def duty(kafka: Stack, settings: Settings, form: str, tmp_path: Path) -> Iterator[Duty]:
-    """Of the long form the hours of the office begin while it runs."""
+def duty(kafka: Stack, settings: Settings, tmp_path: Path) -> Iterator[Duty]:
+    """The hours of the office begin while it runs."""
     migrate(settings)
-    ahead = timedelta(minutes=5) if form == "long" else timedelta(hours=6)
+    ahead = timedelta(minutes=5)
     duty = Duty(settings, tmp_path, datetime.now(UTC) + ahead)
     try:
         yield duty
@@ -209,13 +197,13 @@ def kill_when_one_escalates(duty: Duty, before: int) -> None:
     duty.kill_leader()
 
 
-def test_each_escalation_is_notified_once_through_kills_of_control(
-    duty: Duty, size: Size, form: str, rng: random.Random
-) -> None:
+@pytest.mark.faults  # in make test: test_control_killed.py, and restarts in tests/notify/test_escalation.py
+@pytest.mark.timeout(1800)
+def test_each_escalation_is_notified_once_through_kills_of_control(duty: Duty, rng: random.Random) -> None:
     duty.command("/silences", {"rule": "hushed", "minutes": 60})
-    brands = [f"Brand {number}" for number in range(size.brands)]
-    part = size.brands // size.kills
-    for kill in range(size.kills):
+    brands = [f"Brand {number}" for number in range(BRANDS)]
+    part = BRANDS // KILLS
+    for kill in range(KILLS):
         before = len(duty.pager.notices)
         say_and_acknowledge(duty, brands[kill * part : (kill + 1) * part])
         if kill % 3 < 2:
@@ -228,12 +216,11 @@ def test_each_escalation_is_notified_once_through_kills_of_control(
     wait_for("all escalate", lambda: duty.escalated() >= sure, LONG_RUN, 0.2)
     wait_for("all are notified", lambda: heard(duty.pager, "firing") >= duty.to_notify(), LONG_RUN, 0.2)
     assert heard(duty.office) == voices, "it is out of its hours"
-    if form == "long":
-        wait_for("the hours begin", lambda: datetime.now(UTC) > duty.begins, 300.0)
-        wait_for("somebody is notified", lambda: heard(duty.office) > voices, LONG_RUN, 0.002)
-        duty.kill_leader()
-        wait_for("the office is notified", lambda: heard(duty.office) == voices | crises, LONG_RUN, 0.2)
-        assert all(len({notice.delivery for notice in duty.office.notices if notice.about == about}) == 1 for about in crises)
+    wait_for("the hours begin", lambda: datetime.now(UTC) > duty.begins, 300.0)
+    wait_for("somebody is notified", lambda: heard(duty.office) > voices, LONG_RUN, 0.002)
+    duty.kill_leader()
+    wait_for("the office is notified", lambda: heard(duty.office) == voices | crises, LONG_RUN, 0.2)
+    assert all(len({notice.delivery for notice in duty.office.notices if notice.about == about}) == 1 for about in crises)
 
     history = duty.history()
     due = escalations(history)

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from tests.support import oracle
-from tests.support.harness import Run, Size, kill_rounds
+from tests.support.harness import ONLY_LONG, Run, Size, kill_rounds
 
 BATCH_ROWS = 500
 IN_MEMORY = 20
@@ -19,6 +19,7 @@ def batch_rows() -> int:
     return BATCH_ROWS
 
 
+@ONLY_LONG  # in short: that of a worker that labels, tests/faults/test_labels.py
 def test_a_worker_that_drops_what_mentions_no_brand_is_killed(run: Run, size: Size, rng: random.Random) -> None:
     worker = run.settings.worker.model_copy(update={"keep_irrelevant": False, "waiting_changes": IN_MEMORY})
     run.settings = run.settings.model_copy(update={"worker": worker})

@@ -37,6 +37,7 @@ def test_clickhouse_and_the_broker_are_killed_and_restarted_in_turn(
     watch.assert_well()
 
 
+@ONLY_LONG  # in short: an insert that landed without an answer, tests/clickhouse/test_inserter.py
 def test_answers_of_inserts_are_lost(run: Run, stack: Stack, size: Size) -> None:
     with LossyProxy(stack.clickhouse_url, 0.3, seed=SEED) as proxy:
         run.clickhouse_url = proxy.url
