@@ -5,8 +5,6 @@ from __future__ import annotations
 import http.client
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,20 +15,25 @@ import psutil
 from pipeline.config.environment import child_environment
 from pipeline.config.settings import Settings
 from pipeline.embedded.child import free_port
+from tests.support.born import born
 
 COMMAND = ("-m", "tests.support.process", "worker")
 READ = re.compile(r"batch (\d+) read rows=(\d+)")
 DONE = re.compile(r"batch (\d+) (?:committed|given up)")
 START = 150.0
 """Seconds for what takes seconds: a start, a rebalance after a kill (the session timeout is 10 s)."""
+SOON, LATER = 0.05, 0.25
 
 
-def wait_for(what: str, condition: Callable[[], bool], timeout: float = START, every: float = 0.05) -> None:
-    """Raises AssertionError when `condition` does not come true in time."""
+def wait_for(what: str, condition: Callable[[], bool], timeout: float = START, every: float | None = None) -> None:
+    """Raises AssertionError when `condition` does not come true in time. Without `every` it looks the less often, the longer it
+    takes: many conditions are a query of ClickHouse."""
     deadline = time.monotonic() + timeout
+    pause = every or SOON
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout:.0f} s: {what}"
-        time.sleep(every)
+        time.sleep(pause)
+        pause = every or min(pause * 1.2, LATER)
 
 
 class Worker:
@@ -52,13 +55,7 @@ class Worker:
         self._lines: list[str] = []
         self._open: set[str] = set()
         self.rows_read = 0
-        self._process = subprocess.Popen(
-            [sys.executable, *command],
-            env=child_environment(settings),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self._process = born(command, child_environment(settings))
         self._reader = threading.Thread(target=self._follow, name=f"log of {log.stem}")
         self._reader.start()
 
