@@ -135,80 +135,57 @@ def running(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 # --- each kind of rule ------------------------------------------------------------------------------------------------
-def test_so_many_mentions(running: Running) -> None:
-    running.say("Many", *["hello"] * 21)
+@pytest.fixture(scope="module")
+def told(running: Running) -> Webhook:
+    """What of each kind of rule must raise an alert was said, and what must not; the one is notified, the other was judged."""
     twice = event("Few-again", "Few", "hello")
+    bad, good = said("negative"), said("positive")
+    loud, quiet = ({"id": f"of {n}", "handle": "somebody", "followers": n} for n in (100_000, 99_999))
+    running.say("Many", *["hello"] * 21)
     running.say("Few", *["hello"] * 19)
     running.send(twice, twice)
-    running.fires("many", "Many")
-    running.judged()
-    assert not running.hook.of("many", "Few")
-
-
-def test_so_many_people(running: Running) -> None:
     running.say("People", *["hello"] * 6)
     running.say("Person", *["hello"] * 8, author={"id": "always the same", "handle": "same"})
-    running.fires("people", "People")
-    running.judged()
-    assert not running.hook.of("people", "Person")
-
-
-def test_a_share_of_negative_ones(running: Running) -> None:
-    bad, good = said("negative"), said("positive")
     running.say("Bad", *[bad] * 9, *[good] * 3)
     running.say("Fair", *[bad] * 6, *[good] * 6)
-    running.fires("anger", "Bad")
-    running.judged()
-    assert not running.hook.of("anger", "Fair")
-
-
-def test_a_word_of_its_language(running: Running) -> None:
     running.say("Words", "a recall of the kettle")
     running.say("Wörter", "ein Rückruf, sagt man", language="de")
     running.say("Other", "ein recall, sagt man", language="de")
     running.say("Ours", "a recall, we regret", direction="outbound")
-    running.fires("crisis", "Words")
-    running.fires("crisis", "Wörter")
-    running.judged()
-    assert not running.hook.of("crisis", "Other") + running.hook.of("crisis", "Ours")
-
-
-def test_one_whom_many_hear(running: Running) -> None:
-    loud, quiet = ({"id": f"of {n}", "handle": "somebody", "followers": n} for n in (100_000, 99_999))
-    running.say("Heard", said("negative"), author=loud)
-    running.say("Praised", said("positive"), author=loud)
-    running.say("Unheard", said("negative"), author=quiet)
-    running.fires("voice", "Heard")
-    running.judged()
-    assert not running.hook.of("voice", "Praised") + running.hook.of("voice", "Unheard")
-
-
-def test_a_text_that_many_post(running: Running) -> None:
-    random = Random(7)
-    letters = "abcdefghijklmnopqrstuvwxyz "
-    text = "".join(random.choices(letters, k=100))
-
-    def edited() -> str:
-        copy = list(text)
-        for place in random.sample(range(100), 5):
-            copy[place] = random.choice(letters)
-        return "".join(copy)
-
-    running.say("Copied", *(edited() for _ in range(10)))
-    running.say("Varied", *("".join(random.choices(letters, k=100)) for _ in range(10)))
-    running.fires("copies", "Copied", 200)  # the search rests for many times as long as it works
-    running.judged()
-    assert not running.hook.of("copies", "Varied")
-
-
-def test_what_is_old_is_on_record_and_nobody_is_told(running: Running) -> None:
+    running.say("Heard", bad, author=loud)
+    running.say("Praised", good, author=loud)
+    running.say("Unheard", bad, author=quiet)
     running.say("Old", "a recall", created_at=stamp(timedelta(hours=2)))
     running.say("Late", "a recall", created_at=stamp(timedelta(minutes=50)))
-    running.fires("crisis", "Late")
+    for rule, brand in RAISED:
+        running.fires(rule, brand)
     wait_for("it is on record", lambda: bool(on_record(running.settings, "brand = 'Old'")))
     running.judged()
+    return running.hook
+
+
+RAISED = (
+    ("many", "Many"), ("people", "People"), ("anger", "Bad"), ("crisis", "Words"), ("crisis", "Wörter"), ("voice", "Heard"),
+    ("crisis", "Late"),
+)  # fmt: skip
+NOT_RAISED = (
+    ("many", "Few"), ("people", "Person"), ("anger", "Fair"), ("crisis", "Other"), ("crisis", "Ours"), ("voice", "Praised"),
+    ("voice", "Unheard"), ("crisis", "Old"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "brand"), RAISED)
+def test_what_a_rule_is_true_of_is_notified_once(told: Webhook, rule: str, brand: str) -> None:
+    assert len(told.keys()[rule, brand]) == 1
+
+
+@pytest.mark.parametrize(("rule", "brand"), NOT_RAISED)
+def test_what_it_is_not_true_of_is_not(told: Webhook, rule: str, brand: str) -> None:
+    assert not told.of(rule, brand)
+
+
+def test_what_is_old_is_on_record(running: Running, told: Webhook) -> None:
     assert [row.historical for row in on_record(running.settings, "brand IN ('Old', 'Late') ")].count(True) == 1
-    assert not running.hook.of("crisis", "Old")
 
 
 def test_a_post_that_finds_its_crowd_or_a_word_after_two_hours_is_notified_once(running: Running) -> None:
@@ -275,6 +252,24 @@ def test_a_test_alert_is_told_and_marked(running: Running, run: Run, monkeypatch
     wait_for("it is notified", lambda: bool(running.hook.of("crisis", "Drill")))
     assert running.hook.of("crisis", "Drill")[0].alert["test"]
     assert not [notice for notice in running.hook.notices if notice.alert["rule"] == "no-such-rule"]
+
+
+def test_a_text_that_many_post(running: Running) -> None:
+    random = Random(7)
+    letters = "abcdefghijklmnopqrstuvwxyz "
+    text = "".join(random.choices(letters, k=100))
+
+    def edited() -> str:
+        copy = list(text)
+        for place in random.sample(range(100), 5):
+            copy[place] = random.choice(letters)
+        return "".join(copy)
+
+    running.say("Copied", *(edited() for _ in range(10)))
+    running.say("Varied", *("".join(random.choices(letters, k=100)) for _ in range(10)))
+    running.fires("copies", "Copied", 200)  # the search rests for many times as long as it works
+    running.judged()
+    assert not running.hook.of("copies", "Varied")
 
 
 def test_what_people_said_outlives_a_kill(running: Running) -> None:
