@@ -36,7 +36,7 @@ from pipeline.sinks.alerts import AlertTables
 from schemas.alerts import Alert, State, alert_rows
 from schemas.signals import Candidate, Signal
 from tests.support.commands import Run, set_variables
-from tests.support.control import Rules, Webhook, controlled, event, fresh, on_record, send, stamp, start_control
+from tests.support.control import EAGER_SEARCH, Rules, Webhook, controlled, event, fresh, on_record, send, stamp, start_control
 from tests.support.labels import DELAY
 from tests.support.load import WORDS
 from tests.support.oracle import connect
@@ -98,7 +98,7 @@ class Running:
     def kill_control(self) -> None:
         """SIGKILL, and another one on the same port."""
         self.control.kill()
-        self.control = start_control(self.settings, self.folder / f"control{next(self.numbers)}.log")
+        self.control = start_control(self.settings, self.folder / f"control{next(self.numbers)}.log", EAGER_SEARCH)
         self.control.wait_ready()
 
 
@@ -122,7 +122,7 @@ def running(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(DELAY, "0")
             worker = Worker(settings, folder / "worker.log", command=("-m", "tests.support.labels"))
-        control = start_control(settings, folder / "control.log")
+        control = start_control(settings, folder / "control.log", EAGER_SEARCH)
         running = Running(settings, hook, rules, folder, worker, control)
         try:
             worker.wait_ready()
@@ -141,6 +141,16 @@ def told(running: Running) -> Webhook:
     twice = event("Few-again", "Few", "hello")
     bad, good = said("negative"), said("positive")
     loud, quiet = ({"id": f"of {n}", "handle": "somebody", "followers": n} for n in (100_000, 99_999))
+    random = Random(7)
+    letters = "abcdefghijklmnopqrstuvwxyz "
+    text = "".join(random.choices(letters, k=100))
+
+    def edited() -> str:
+        copy = list(text)
+        for place in random.sample(range(100), 5):
+            copy[place] = random.choice(letters)
+        return "".join(copy)
+
     running.say("Many", *["hello"] * 21)
     running.say("Few", *["hello"] * 19)
     running.send(twice, twice)
@@ -155,6 +165,8 @@ def told(running: Running) -> Webhook:
     running.say("Heard", bad, author=loud)
     running.say("Praised", good, author=loud)
     running.say("Unheard", bad, author=quiet)
+    running.say("Copied", *(edited() for _ in range(10)))
+    running.say("Varied", *("".join(random.choices(letters, k=100)) for _ in range(10)))
     running.say("Old", "a recall", created_at=stamp(timedelta(hours=2)))
     running.say("Late", "a recall", created_at=stamp(timedelta(minutes=50)))
     for rule, brand in RAISED:
@@ -166,11 +178,11 @@ def told(running: Running) -> Webhook:
 
 RAISED = (
     ("many", "Many"), ("people", "People"), ("anger", "Bad"), ("crisis", "Words"), ("crisis", "Wörter"), ("voice", "Heard"),
-    ("crisis", "Late"),
+    ("crisis", "Late"), ("copies", "Copied"),
 )  # fmt: skip
 NOT_RAISED = (
     ("many", "Few"), ("people", "Person"), ("anger", "Fair"), ("crisis", "Other"), ("crisis", "Ours"), ("voice", "Praised"),
-    ("voice", "Unheard"), ("crisis", "Old"),
+    ("voice", "Unheard"), ("crisis", "Old"), ("copies", "Varied"),
 )  # fmt: skip
 
 
@@ -252,24 +264,6 @@ def test_a_test_alert_is_told_and_marked(running: Running, run: Run, monkeypatch
     wait_for("it is notified", lambda: bool(running.hook.of("crisis", "Drill")))
     assert running.hook.of("crisis", "Drill")[0].alert["test"]
     assert not [notice for notice in running.hook.notices if notice.alert["rule"] == "no-such-rule"]
-
-
-def test_a_text_that_many_post(running: Running) -> None:
-    random = Random(7)
-    letters = "abcdefghijklmnopqrstuvwxyz "
-    text = "".join(random.choices(letters, k=100))
-
-    def edited() -> str:
-        copy = list(text)
-        for place in random.sample(range(100), 5):
-            copy[place] = random.choice(letters)
-        return "".join(copy)
-
-    running.say("Copied", *(edited() for _ in range(10)))
-    running.say("Varied", *("".join(random.choices(letters, k=100)) for _ in range(10)))
-    running.fires("copies", "Copied", 200)  # the search rests for many times as long as it works
-    running.judged()
-    assert not running.hook.of("copies", "Varied")
 
 
 def test_what_people_said_outlives_a_kill(running: Running) -> None:

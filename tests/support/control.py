@@ -32,6 +32,7 @@ from tests.support.worker import Worker, wait_for
 
 COMMAND = ("-m", "pipeline.cli", "control")
 EAGER = ("-m", "tests.support.eager_control", "control")
+EAGER_SEARCH = ("-m", "tests.support.eager_search", "control")
 """For a test that waits for the rollups."""
 TOKEN = "a token of ines, 24 long"
 CONSOLE_TOKEN = "the token of the console"
