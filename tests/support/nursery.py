@@ -1,6 +1,6 @@
 """Processes of Earshot that begin with its modules read: `python -m tests.support.nursery FD` forks them.
 
-To read the modules costs each process more than a second of a core, and the tests start some two hundred. A born process is
+To read the modules costs each process more than a second of a core, and the tests start more than a hundred. A born process is
 like `python -m MODULE ARGUMENTS`: it has its own environment, arguments and log, and ends with its own exit code. It ends with
 the tests, too, even when these are killed.
 
@@ -18,6 +18,7 @@ import runpy
 import signal
 import socket
 import sys
+import warnings
 from types import FrameType
 from typing import NamedTuple
 
@@ -101,6 +102,8 @@ def _become(request: Request) -> None:
 def main() -> None:
     requests = socket.socket(fileno=int(sys.argv[1]))
     _read_modules()
+    # Polars has threads from its import on, which do nothing until it is used: here it never is.
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded, use of fork", DeprecationWarning)
     signal.signal(signal.SIGCHLD, _wait_for_keepers)
     while request := _next(requests):
         if os.fork() == 0:
