@@ -16,7 +16,7 @@ from pipeline.processors.alerts import campaign_search
 from pipeline.processors.alerts.backtest.judge import backtest
 from pipeline.processors.alerts.campaign_search import CampaignFinder
 from pipeline.processors.alerts.rules import Alerts
-from tests.integration.test_control import NOON, Bench, scopes, seconds
+from tests.integration.test_control_by_clock import NOON, Bench, scopes, seconds
 
 RULE = {"name": "copies", "type": "campaign", "accounts": 10, "window": "10m"}
 TEXT = "buy the kettle of your dreams at half the price today"
