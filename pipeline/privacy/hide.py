@@ -29,9 +29,16 @@ DELETE: dict[str, object] = {
     # Replicas read the keys for themselves; they are the same everywhere by then, and what one lacks is hidden a minute later.
     "allow_nondeterministic_mutations": 1,
 }
+FEW = 500
+"""So many keys stand in a statement itself: a SELECT of them runs anew for each part, and takes ten times what the part does. A
+mutation keeps its text, so many keys stay in the table."""
 _LAST = ("threads", "interactions", "account_events")
 """By them the rows of other places are found: who is killed in between finds them again."""
-_ALONE = "SELECT conversation FROM threads FINAL WHERE customer IN ({accounts}) AND customers <= 1"
+_ALONE = (
+    "SELECT conversation FROM threads FINAL WHERE (brand, opened, conversation) IN "  # by the index: FINAL of all takes seconds
+    "(SELECT brand, opened, conversation FROM threads WHERE customer IN ({accounts})) "
+    "AND customer IN ({accounts}) AND customers <= 1"
+)
 _MINUTE = "toStartOfMinute(created_at)"
 _OF_ACCOUNTS = f"""
 WITH there AS (SELECT DISTINCT {_MINUTE} AS minute, event_key FROM account_events
@@ -112,14 +119,14 @@ class Hiding:
         new, taken = self._events(among)
         if new:
             suppress(new)
-        events = among.keys("event")
+        accounts, events = self._keys(among, "account"), self._keys(among, "event")
         minutes = self._ask(_MINUTES.format(events=events), {})
         hidden: dict[str, int] = {}
         if minutes.height:
             noted(minutes.get_column("created_at").dt.strftime("%Y%m").unique().sort().cast(pl.UInt32).to_list())
         with self._changing(minutes) if minutes.height else nullcontext():
             for place in _in_order():
-                if count := self._hide(place, self._found(place, among, taken)):
+                if count := self._hide(place, self._found(place, among, Sets(accounts, events), taken)):
                     hidden[place.name] = count
         return hidden
 
@@ -132,13 +139,18 @@ class Hiding:
                 self._client.command(f"DELETE FROM {place.name} WHERE {condition}", settings=DELETE)
         return count
 
-    def _found(self, place: Place, among: Among, taken: list[int]) -> str:
-        accounts = among.keys("account")
+    def _keys(self, among: Among, kind: str) -> str:
+        """As IN takes them."""
+        select = among.keys(kind)
+        keys = self._ask(f"{select} LIMIT {FEW + 1}", {}).get_column("key").to_list()
+        return ", ".join(map(str, keys)) if 0 < len(keys) <= FEW else select
+
+    def _found(self, place: Place, among: Among, keys: Sets, taken: list[int]) -> str:
         if place.name == "account_events":
             # Not all of the accounts': by a row of an event that came just now, its row in interactions is found next time.
-            theirs = f"event_key IN ({among.keys('event')})" + (f" OR event_key IN {numbers(taken)}" if taken else "")
-            return f"account_key IN ({accounts}) AND ({theirs})"
-        sets = Sets(accounts, among.keys("event"), among.keys("value"), "", _ALONE.format(accounts=accounts))
+            theirs = f"event_key IN ({keys.events})" + (f" OR event_key IN {numbers(taken)}" if taken else "")
+            return f"account_key IN ({keys.accounts}) AND ({theirs})"
+        sets = keys._replace(values=among.keys("value"), conversations=_ALONE.format(accounts=keys.accounts))
         at_once = place.name == "interactions" and not among.thorough
         return where(place, Sets(events=sets.events) if at_once else sets)
 
