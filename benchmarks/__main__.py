@@ -17,7 +17,7 @@ def main(
     short: Annotated[bool, typer.Option("--short", help="Small counts: a look whether all works, no figures to keep.")] = False,
     rows: Annotated[
         int | None,
-        typer.Option("--rows", min=10_000, help="Interactions that named queries, and pages of the console, are asked about."),
+        typer.Option("--rows", min=10_000, help="Interactions that are asked about, and among which persons are erased."),
     ] = None,
     seconds: Annotated[int | None, typer.Option("--seconds", min=1, help="How long streams of events last.")] = None,
     json_file: Annotated[Path, typer.Option("--json", help="Where the figures go.")] = Path("build/bench.json"),
@@ -42,7 +42,12 @@ def main(
     else:
         console.print(f"this takes about {sum(each.minutes for each in measurements):.0f} minutes on two quiet cores")
     sizes = suite.SHORT if short else suite.FULL
-    sizes = replace(sizes, interactions=rows or sizes.interactions, latency_seconds=seconds or sizes.latency_seconds)
+    sizes = replace(
+        sizes,
+        interactions=rows or sizes.interactions,
+        searched=rows or sizes.searched,
+        latency_seconds=seconds or sizes.latency_seconds,
+    )
     figures = suite.run(measurements, sizes)
     console.print(report.table(figures))
     report.write(json_file, figures)

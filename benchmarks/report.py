@@ -68,6 +68,8 @@ GOALS: Mapping[str, tuple[str, float]] = {
     "queries.worst_median_ms": ("<", 1_000),
     "queries.worst_p95_ms": ("<", 2_000),
     "queries.years_median_ms": ("<", 300),
+    "privacy.hide_s": ("<", 5),
+    "privacy.purge_p99_ratio": ("<=", 1.5),
     "rollups.lag_s": ("<=", 15),
     "rollups.alerts_p99_ratio": ("<=", 1.1),
     "rollups.visible_p99_ratio": ("<=", 1.1),

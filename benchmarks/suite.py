@@ -22,6 +22,7 @@ from benchmarks import (
     listen_visible,
     memory,
     peers,
+    privacy,
     queries,
     reconcile,
     rollups_live,
@@ -63,6 +64,8 @@ class Sizes:
     """Of all accounts."""
     interactions: int
     """That named queries are asked about."""
+    searched: int
+    """Interactions among which persons are erased."""
 
 
 FULL = Sizes(
@@ -80,6 +83,7 @@ FULL = Sizes(
     accounts=1_000_000,
     posts=10_000_000,
     interactions=5_000_000,
+    searched=1_000_000,
 )
 SHORT = Sizes(
     events=60_000,
@@ -96,6 +100,7 @@ SHORT = Sizes(
     accounts=40_000,
     posts=600_000,
     interactions=200_000,
+    searched=60_000,
 )
 
 
@@ -174,6 +179,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
         lambda sizes: console_alerts.figures(min(2_000, sizes.latency_rate), min(120, sizes.latency_seconds * 3)),
     ),
     Measurement(console_streams.NAMES, 5, lambda sizes: console_streams.figures(min(120, sizes.latency_seconds))),
+    Measurement(privacy.NAMES, 15, lambda sizes: privacy.figures(sizes.searched, min(120, sizes.latency_seconds))),
     Measurement(peers.NAMES, 9, lambda sizes: peers.figures(*sizes.peers, sizes.runs)),
 )
 

@@ -45,13 +45,14 @@ queries.worst_median_ms queries.worst_p95_ms queries.years_median_ms queries.byt
 rollups.lag_s rollups.share rollups.alerts_p99_ratio rollups.visible_p99_ratio
 console.page_p95_ms console.first_page_kb console.first_paint_ms console.alert_p99_ms
 console.streams_cores console.streams_mb
+privacy.hide_s privacy.purge_s privacy.purge_p99_ratio
 peers.earshot peers.faust_ratio peers.faust peers.quix_ratio peers.quix peers.bytewax_ratio peers.bytewax
 """
 NAMES = STABLE.split()
 TINY = Sizes(
     events=6_000, passes=1, topic=5_000, runs=1, latency_rate=200, latency_seconds=3, memory=5_000, keys=(60_000, 90_000),
     peers=(1_000, 1_000), texts=60, rows=20_000, accounts=21_000, posts=400_000,
-    interactions=20_000,
+    interactions=20_000, searched=12_000,
 )  # fmt: skip
 
 
