@@ -102,10 +102,8 @@ class Suppressed:
 def _of_author(rows: pl.DataFrame, known: _Known) -> Mask:
     mask: Mask = np.zeros(rows.height, np.bool_)
     platform, id_, handle = (rows.get_column(name) for name in ("platform", "author_id", "author_handle"))
-    named = id_.null_count() < len(id_) or handle.null_count() < len(handle)
     given = _given(rows, known)
-    if not given and not len(known.accounts):
-        return mask
+    named = (len(known.accounts) or given) and (id_.null_count() < len(id_) or handle.null_count() < len(handle))
     keys = account_keys(platform, id_, handle).fill_null(0).to_numpy() if named else np.zeros(rows.height, np.uint64)
     mask |= _among(keys, known.accounts)
     if len(known.alone) and handle.null_count() < len(handle) and id_.null_count() < len(id_):
