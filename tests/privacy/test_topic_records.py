@@ -32,9 +32,12 @@ def commit(settings: Settings, group: str, name: str, partition: int, offset: in
         consumer.commit(offsets=[TopicPartition(settings.kafka.topic(name), partition, offset)], asynchronous=False)
 
 
-def of(settings: Settings, name: str) -> Cut:
-    [found] = [cut for cut in plan(settings.kafka).cuts if cut.topic == settings.kafka.topic(name)]
-    return found
+def counted(settings: Settings, these: list[Cut]) -> dict[str, tuple[int, int, tuple[str, ...]]]:
+    return {cut.topic.removeprefix(f"{settings.kafka.topic_prefix}."): (cut.records, cut.left, cut.held) for cut in these}
+
+
+def read(settings: Settings) -> dict[str, tuple[int, int, tuple[str, ...]]]:
+    return counted(settings, plan(settings.kafka).cuts)
 
 
 def left(settings: Settings, name: str) -> list[str]:
@@ -49,30 +52,28 @@ def test_what_all_have_read_goes_and_nothing_else(settings: Settings) -> None:
     produce(settings, "signals", 0, 3)
     produce(settings, "dead-letter", 0, 2)
     produce(settings, "alerts", 0, 1)
-    nothing = of(settings, "events")
-    assert (nothing.records, nothing.left, nothing.held) == (0, 7, (kafka.group,)), "no worker has read anything"
+    commit(settings, f"{kafka.group}-control", "signals", 0, 3)
+    commit(settings, f"{kafka.group}-rollups", "signals", 0, 9)
+    none = read(settings)
+    assert none["events"] == (0, 7, (kafka.group,)), "no worker has read anything"
+    assert none["signals"] == (0, 3, (f"{kafka.group}-rollups",)), (
+        "what the rollups have read is of a topic that was there before"
+    )
+
     commit(settings, kafka.group, "events", 0, 4)
     commit(settings, kafka.group, "events", 1, 2)
     commit(settings, f"{kafka.group}-warehouse", "events", 0, 3)
-    commit(settings, f"{kafka.group}-control", "signals", 0, 3)
-    signals = of(settings, "signals")
-    assert (signals.records, signals.held) == (0, (f"{kafka.group}-rollups",)), "one of two readers has read nothing"
-    commit(settings, f"{kafka.group}-rollups", "signals", 0, 9)
-    assert of(settings, "signals").records == 0, "it is of a topic that was there before"
     commit(settings, f"{kafka.group}-rollups", "signals", 0, 2)
-
     these, stays = plan(kafka)
-    assert {cut.topic.removeprefix(f"{kafka.topic_prefix}."): (cut.records, cut.left) for cut in these} == {
-        "events": (5, 2),
-        "dead-letter": (2, 0),
-        "signals": (2, 1),
-        "identity": (0, 0),
+    assert counted(settings, these) == {
+        "events": (5, 2, (kafka.group, f"{kafka.group}-warehouse")),
+        "dead-letter": (2, 0, ()),
+        "signals": (2, 1, (f"{kafka.group}-rollups",)),
+        "identity": (0, 0, ()),
     }
-    assert these[0].held == (kafka.group, f"{kafka.group}-warehouse")
     delete(kafka, these)
     assert left(settings, "events") == ["0-3", "0-4"] and left(settings, "signals") == ["0-2"]
     assert left(settings, "dead-letter") == [] and left(settings, "alerts") == ["0-0"]
-    assert [cut.records for cut in plan(kafka).cuts] == [0] * 4, "again: nothing is left to do"
     said = told(held_until(kafka), these, utc_now())
     assert said[kafka.topic("events")].endswith(" UTC (5 records; 2 that nobody had read: no date)")
     assert said[kafka.topic("alerts")] == "no date" and kafka.topic("alerts") in stays
@@ -83,4 +84,5 @@ def test_what_all_have_read_goes_and_nothing_else(settings: Settings) -> None:
 
     set_topic(kafka, kafka.topic("identity"), "cleanup.policy", "compact")
     these, stays = plan(kafka)
-    assert len(these) == 3 and stays[kafka.topic("identity")] == stays[kafka.topic("cursors")] == COMPACTED
+    assert [cut.records for cut in these] == [0] * 3, "again: nothing is left to do"
+    assert stays[kafka.topic("identity")] == stays[kafka.topic("cursors")] == COMPACTED
