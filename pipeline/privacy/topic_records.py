@@ -95,7 +95,7 @@ def told(held: Mapping[str, str], these: Sequence[Cut], at: datetime) -> dict[st
     """What a receipt says of each topic, in place of `held`, until when it holds records otherwise."""
     said = dict(held)
     for cut in these:
-        behind = f"; {cut.left:,} that nobody had read: {held.get(cut.topic, NO_DATE)}" if cut.left else ""
+        behind = f"; {cut.left:,} not read by all yet: {held.get(cut.topic, NO_DATE)}" if cut.left else ""
         said[cut.topic] = f"deleted {at:%Y-%m-%d %H:%M} UTC ({cut.records:,} records{behind})"
     return said
 
