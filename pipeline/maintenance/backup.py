@@ -1,7 +1,8 @@
 """`earshot backup`: a folder with what no replay rebuilds, a file a table, and a manifest.
 
-ClickHouse writes each table as Parquet, and it goes to the disk as it comes, so memory does not grow with a table. Hidden rows
-are left out. Large tables, which follow from events, are ClickHouse's own BACKUP's: `statement` names them.
+ClickHouse writes each table as Parquet, in the order of its key, and it goes to the disk as it comes, so memory does not grow
+with a table. Hidden rows are left out. Then the file is read once: it is whole, and the manifest has how many rows of different
+keys a restore must find. Large tables, which follow from events, are ClickHouse's own BACKUP's (server_backup.py).
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from io import IOBase
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
@@ -26,8 +27,9 @@ from pipeline.clickhouse.migrations import applied
 from pipeline.clickhouse.query import one_line
 from pipeline.config.keys import NAMES
 from pipeline.errors import EarshotError, reason
-from pipeline.maintenance.backup_manifest import NAME, File, Manifest, kept_tables, write_manifest
-from pipeline.privacy.register import TABLES
+from pipeline.maintenance.backup_files import counted
+from pipeline.maintenance.backup_manifest import NAME, File, Manifest, write_manifest
+from pipeline.maintenance.backup_tables import Table, described
 from pipeline.privacy.whole_folder import new_file, whole_folder
 from schemas.times import utc_now
 
@@ -36,54 +38,59 @@ _BLOCK = 1 << 20
 _PARQUET: dict[str, object] = {
     "output_format_parquet_compression_method": "zstd",
     "output_format_parquet_row_group_size": 100_000,
+    "output_format_parquet_row_group_size_bytes": 64 << 20,
     "output_format_parquet_string_as_string": 1,
     "max_execution_time": 0,
 }
-_COLUMNS = """
-SELECT name, type FROM system.columns
-WHERE database = currentDatabase() AND table = '{}' AND default_kind NOT IN ('ALIAS', 'MATERIALIZED') ORDER BY position"""
 
 
-def back_up(client: Client, folder: Path, advance: Callable[[int, int], None]) -> Manifest:
-    """Writes the folder; `advance` hears of the tables that are done, and how many there are. Processes may go on meanwhile.
+def back_up(
+    client: Client, folder: Path, advance: Callable[[int, int], None], there: Callable[[str], str] = lambda name: ""
+) -> Manifest:
+    """Writes the folder; `advance` hears of the bytes, about: those done, and all. Processes may go on meanwhile. `there` is
+    called first, with a name: what it returns, if anything, the server has of the other tables.
 
     Raises EarshotError for a folder that is there, a disk that is full, and without ClickHouse: then nothing is left.
     """
-    tables, files = kept_tables(), []
-    with whole_folder(folder, [NAME, *(f"{table}.parquet" for table in tables)], "backup") as part:
-        for number, table in enumerate(tables, 1):
-            files.append(_write(client, part, table))
-            advance(number, len(tables))
+    own, tables, files, done = secrets.token_hex(8), described(client), [], 0
+    size = sum(table.size for table in tables.values())
+    with whole_folder(folder, [NAME, *(f"{name}.parquet" for name in tables)], "backup") as part:
+        made_at = utc_now()
+        server = there(f"earshot-{made_at:%Y%m%d-%H%M%S}-{own}")
+        for name, table in tables.items():
+            files.append(_write(client, part, name, table, partial(_tell, advance, done, table.size, size)))
+            advance(done := done + table.size, size)
         with one_line(client):
             migrations = {name: str(checksum) for name, checksum in applied(client).items()}
             keys = {name: [each.fingerprint for each in in_force(client, name) if not each.unused] for name in NAMES}
         manifest = Manifest(
-            secrets.token_hex(8), utc_now().isoformat(), version("earshot"), client.database or "", migrations, keys, files
+            own, made_at.isoformat(), version("earshot"), client.database or "", migrations, keys, files, server
         )
         write_manifest(part, manifest)
     return manifest
 
 
-def statement(database: str) -> str:
-    """ClickHouse's own backup of the other tables."""
-    tables = [f"TABLE {database}.{place.name}" for place in TABLES.values() if place.backup == "server"]
-    return f"BACKUP {', '.join(tables)} TO Disk('backups', 'earshot-{utc_now():%Y%m%d-%H%M%S}')"
+def _tell(advance: Callable[[int, int], None], before: int, most: int, size: int, written: int) -> None:
+    advance(before + min(written, most), size)
 
 
-def _write(client: Client, folder: Path, table: str) -> File:
-    file, digest, size = folder / f"{table}.parquet", hashlib.sha256(), 0
-    with _unbroken(client, table):
-        columns = client.query(_COLUMNS.format(table)).result_rows
-        chosen = ", ".join(f"toString({name}) AS {name}" if type_.startswith("Enum") else name for name, type_ in columns)
+def _write(client: Client, folder: Path, name: str, table: Table, advance: Callable[[int], None]) -> File:
+    file, digest, size = folder / f"{name}.parquet", hashlib.sha256(), 0
+    chosen = ", ".join(
+        f"toString({column}) AS {column}" if type_.startswith("Enum") else column for column, type_ in table.columns.items()
+    )
+    order = f" ORDER BY {', '.join(f't.{column}' for column in table.key)}" if table.key else ""
+    with _unbroken(client, name):
         with (
             os.fdopen(new_file(file), "wb") as out,
-            client.raw_stream(f"SELECT {chosen} FROM {table}", {}, _PARQUET, "Parquet") as stream,
+            client.raw_stream(f"SELECT {chosen} FROM {name} AS t{order}", {}, _PARQUET, "Parquet") as stream,
         ):
             for block in _blocks(stream):
                 digest.update(block)
                 size += out.write(block)
-        rows = pq.ParquetFile(file).metadata.num_rows  # what broke off has no end that says it
-    return File(table, rows, size, digest.hexdigest())
+                advance(size)
+        rows, distinct = counted(file, table.key)  # what broke off has no end that says it
+    return File(name, rows, distinct, size, digest.hexdigest())
 
 
 def _blocks(stream: IOBase) -> Iterator[bytes]:

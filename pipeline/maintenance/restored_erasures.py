@@ -42,14 +42,18 @@ def erase_again(client: Client, erasing: Erasing, noted: Noted, hashes: Hashes) 
             raise EarshotError(f"erasure {erasure.id:016x} is not whole: {'; '.join(failed)}")
         rows += sum(erasure.rows.values())
     swept = sum(erasing.sweep(Among("1", thorough=True)).values()) + erasing.hide_conversations(sorted(noted.conversations))
+    swept += erasing.all_letters()  # those of ClickHouse's own RESTORE
     if swept or graph:
         _purge_again(client)
     return rows + swept + graph
 
 
 def readmit_again(client: Client, noted: Noted) -> None:
-    """Once all of it is hidden: what comes from now on of persons who were readmitted lands. Raises EarshotError."""
-    readmit(client, Inserter(client, OpenFence(), Vitals(), "restore"), sorted(noted.readmitted))
+    """Once all of it is hidden: what comes from now on of persons who were readmitted lands. Of an erasure that is neither in
+    the backup nor noted nothing is suppressed. Raises EarshotError."""
+    with one_line(client):
+        known = {each.id for each in receipts(client)}
+    readmit(client, Inserter(client, OpenFence(), Vitals(), "restore"), sorted(noted.readmitted & known))
 
 
 def _graph(inserter: Inserter, hashes: Hashes) -> int:

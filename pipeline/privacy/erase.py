@@ -106,14 +106,23 @@ class Erasing:
 
     def letters(self, erasure: Erasure) -> int:
         """How many dead letters came since, and are hidden. Raises EarshotError."""
+        return self._letters(f"erasure = {erasure.id}")
+
+    def all_letters(self) -> int:
+        """The same of all erasures. Raises EarshotError."""
+        return self._letters("1")
+
+    def _letters(self, where: str) -> int:
         part = self._parts.get(LETTERS)
-        return (part(self.keys(erasure.id)) or 0) if part else 0
+        return (part(self._keys(where)) or 0) if part else 0
 
     def keys(self, erasure: int) -> Keys:
         """All that it suppresses. Raises EarshotError."""
+        return self._keys(f"erasure = {erasure}")
+
+    def _keys(self, where: str) -> Keys:
         rows = self._ask(
-            f"SELECT toString(kind) AS kind, key, value FROM suppressions FINAL WHERE erasure = {erasure} ORDER BY key, value",
-            {},
+            f"SELECT DISTINCT toString(kind) AS kind, key, value FROM suppressions FINAL WHERE {where} ORDER BY key, value", {}
         )
         numbers, texts = (dict(rows.group_by("kind").agg(column).iter_rows()) for column in ("key", "value"))
         handles = frozenset(rows.filter(kind="account", value=HANDLE).get_column("key"))

@@ -17,6 +17,8 @@ import pytest
 
 from pipeline.embedded.analyst_names import ANALYST, CONSOLE, READABLE, WITHHELD, Rights
 from pipeline.embedded.analyst_rows import ROWS
+from pipeline.errors import EarshotError
+from pipeline.maintenance.server_backup import HAS_DISK, back_up_there, restore_statement, server_tables
 from pipeline.privacy.purge import PURGED
 from schemas.queries import named_queries
 from tests.support.analyst_corpus import QUOTED
@@ -70,7 +72,7 @@ def test_the_engine_takes_the_files_and_says_what_they_grant(ask: Ask) -> None:
     assert tuple(deletes.split()) == PURGED
     assert ask("SELECT table FROM system.grants WHERE role_name = 'writer' AND access_type = 'OPTIMIZE'") == "quarters"
     rights = ask("SELECT DISTINCT access_type FROM system.grants WHERE role_name = 'admin'").splitlines()
-    for right in ("ALTER", "CLUSTER", "CREATE", "DROP", "OPTIMIZE", "TRUNCATE"):
+    for right in ("ALTER", "BACKUP", "CLUSTER", "CREATE", "DROP", "OPTIMIZE", "TRUNCATE"):
         assert any(each.split()[0] == right for each in rights), rights
     others = ("USER", "ROLE", "QUOTA", "PROFILE", "POLICY", "SOURCES", "FILE", "URL", "REMOTE", "DEFINER")
     assert not [each for each in rights if each.split()[-1] in others], rights
@@ -132,6 +134,27 @@ def test_a_writer_reads_and_inserts_and_makes_nothing(ask: Ask) -> None:
         assert ask(f"CREATE MATERIALIZED VIEW passed TO alert_watermarks {rights} AS SELECT name FROM given") == ""
         assert ("ACCESS_DENIED" not in ask("INSERT INTO given VALUES ('x')")) == taken
         ask("DROP TABLE passed")
+
+
+def test_clickhouse_backs_up_what_earshot_does_not_and_brings_it_back(ask: Ask) -> None:
+    def command(statement: str) -> object:
+        answer = ask(statement)
+        assert not answer.startswith("Code:"), answer
+        return answer.split("\t") if "\t" in answer else answer
+
+    seen: list[tuple[int, int | None]] = []
+    ask("INSERT INTO interactions (event_key, version, text, kind) VALUES (7, 1, 'kept', 'post')")
+    assert command(HAS_DISK) == "1"
+    back_up_there(command, "earshot", "first", lambda done, size: seen.append((done, size)))
+    assert seen[-1][0] == seen[-1][1] != 0
+    with pytest.raises(EarshotError, match="ClickHouse's own backup first: .*already exists"):
+        back_up_there(command, "earshot", "first", lambda done, size: None)
+    for table in server_tables():
+        command(f"TRUNCATE TABLE {table}")
+    command("ALTER TABLE interactions MODIFY TTL toDateTime(created_at) + INTERVAL 9000 DAY")
+    assert "RESTORED" in str(command(restore_statement("earshot", "first", "earshot")))
+    assert command("SELECT text FROM interactions WHERE event_key = 7") == "kept"
+    assert command("SELECT count() FROM account_events") == "0", "rows come as they were: no view fills tables meanwhile"
 
 
 def test_the_files_are_users_of_the_compose_file() -> None:

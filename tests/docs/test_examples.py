@@ -33,7 +33,7 @@ from pipeline.sources.recorded.mapping import load_mapping
 from tests.docs.pages import PAGES, Example, anchors, examples, inline
 from tests.support.isolation import ROOT
 
-LANGUAGES = {"sh", "text", "yaml", "toml", "json", "sql", "python", "http", "mermaid"}
+LANGUAGES = {"sh", "text", "yaml", "toml", "json", "sql", "python", "http", "mermaid", "xml"}
 OTHER_PROGRAMS = {"source", "export", "cp", "docker", "curl", "git", "kafka-consumer-groups.sh"}
 DIAGRAMS = ("flowchart", "stateDiagram", "sequenceDiagram")
 SCHEMA = Draft202012Validator(json.loads((ROOT / "schemas/social_event.v1.json").read_text()))

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from clickhouse_connect.driver.client import Client
+from confluent_kafka import Consumer
 
 from pipeline.clickhouse.fingerprints import check
-from pipeline.clickhouse.migrations import check_tables
+from pipeline.clickhouse.migrations import RESTORING, check_tables
 from pipeline.config.settings import Settings
 from pipeline.customers.state import State
 from pipeline.embedded.stack import Stack
@@ -26,11 +28,12 @@ from pipeline.privacy.whole_folder import whole_folder
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.sinks.customers import CustomerTables
 from pipeline.sinks.erased_customers import suppressed
+from pipeline.sinks.erasures import write_receipt
 from schemas.contacts import DEFAULT
 from schemas.erasures import Erasure, Keys
 from tests.support.commands import Run, set_variables
 from tests.support.customers import House, emails, link
-from tests.support.persons import AT, Planted, plant
+from tests.support.persons import AT, Planted, plant, plant_rows
 from tests.support.tables import own_database
 
 GONE = [Planted(f"gone{number}mark") for number in range(10)]
@@ -52,6 +55,12 @@ SAME = {
     "terms": "SELECT name, max(term) FROM leaders GROUP BY name ORDER BY name",
     "rates": "SELECT * FROM rates ORDER BY ALL",
 }
+OTHERS = tuple(
+    sorted({*kept_tables()} - {*SAME, *GRAPH, *restore.UNITED, "alert_silences", "leaders", "customers", "identity_rules"})
+)
+SAME |= {table: f"SELECT * FROM {table} FINAL ORDER BY ALL" for table in OTHERS}
+EARLY = Planted("earlymark")
+"""Who was erased before; ClickHouse's own RESTORE brought a dead letter of theirs."""
 
 
 class Side:
@@ -136,11 +145,12 @@ def test_after_a_thousand_changes_and_ten_erasures_it_is_the_same_without_the_te
     assert run("migrate").code == 0
     before = Side(settings)
     plant(before.client, *GONE, STAYS)
+    plant_rows(before.client, OTHERS, "other\xff\0mark")
     assert changed(before) >= 1_000
     whole = before.of(STAYS)
     done = run("backup", "kept")
     assert done.code == 0, done.err
-    assert "BACKUP TABLE" in done.out and ".interactions" in done.out
+    assert "are in no backup" in done.out and "BACKUP TABLE" in done.out and ".interactions" in done.out
     folder = tmp_path / "kept"
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600} and folder.stat().st_mode & 0o777 == 0o700
     assert run("backup", "kept").code == 1, "it is there"
@@ -150,14 +160,23 @@ def test_after_a_thousand_changes_and_ten_erasures_it_is_the_same_without_the_te
             erased = run("person", "erase", "--customer", f"twitter:{person.id}", "--yes")
             assert erased.code == 0, erased.err
     assert len(read_notes(notes).erasures) == len(GONE)
+    assert run("person", "readmit", "--account", f"twitter:{GONE[0].id}").code == 0
+    Notes(notes).readmission([1])  # of an erasure that nobody has
     set_variables(monkeypatch, target)
     monkeypatch.setenv("EARSHOT_PRIVACY__ERASURES_FILE", str(notes))
     after = Side(target)
+    insert(after.client, "leaders", {"name": "control", "term": 0, "holder": 0, "released": True, "changed_at": AT})  # 009 does
+    insert(after.client, "dead_letters", *({**row, "rejected_at": AT} for row in EARLY.rows("dead_letters")))
+    write_receipt(after.client, Erasure("ines", id=99, hidden_at=AT, purged_at=AT))
+    insert(after.client, "suppressions", {"kind": "account", "key": EARLY.bird, "erasure": 99, "at": AT})
     refused(run, monkeypatch, folder, after.client)
+    beside(run, after.settings)
     killed(run, monkeypatch, after.client)
     done = run("restore", "kept")
     assert done.code == 0, done.err
     check_tables(after.client)
+    assert after.of(EARLY) == {}
+    assert not {GONE[0].bird} & {*suppressed(after.house.leader().inserter.query)}, "readmitted since"
     assert {person.mark: left for person in GONE if (left := after.of(person))} == {}
     kept = {name: count for name, count in whole.items() if TABLES[name].backup == "kept"}
     assert {name: after.of(STAYS).get(name) for name in kept} == kept
@@ -165,7 +184,7 @@ def test_after_a_thousand_changes_and_ten_erasures_it_is_the_same_without_the_te
     for name, rows in expected.items():
         if name != "terms":
             assert there[name] == rows, name
-    assert there["terms"] == [("'customers'", "1")], "the next leader's is above it"
+    assert there["terms"] == [("'control'", "1000"), ("'customers'", "1001")], "above what was taken since the backup"
     assert len(run("person", "receipts").out.splitlines()) > len(GONE)
     again = run("restore", "kept")
     assert again.code == 1 and "is not empty" in again.err
@@ -195,21 +214,43 @@ def refused(run: Run, monkeypatch: pytest.MonkeyPatch, folder: Path, client: Cli
     assert client.query("SELECT 1 FROM identity_edges LIMIT 1").result_rows == []
 
 
+def beside(run: Run, settings: Settings) -> None:
+    """A process runs."""
+    consumer = Consumer({**settings.kafka.client(), "group.id": f"{settings.kafka.group}-control"})
+    consumer.subscribe([settings.kafka.topic("signals")])
+    while not consumer.assignment():
+        consumer.poll(0.2)
+    done = run("restore", "kept")
+    assert done.code == 1 and "stop all processes first: `earshot control` runs" in done.err
+    consumer.close()
+
+
 def killed(run: Run, monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
-    """Half of the tables are written, and the database says that it is not whole."""
-    written = 0
-
-    def dies(*given: object) -> None:
-        nonlocal written
-        written += 1
-        if written > 8:
-            raise KeyboardInterrupt
-        insert_(*given)
-
+    """Some of the tables are written, and the database says that it is not whole."""
     insert_: Callable[..., None] = restore._insert
-    with monkeypatch.context() as patched:
-        patched.setattr(restore, "_insert", dies)
-        assert run("restore", "kept").code == 130
+
+    def dies(client: Client, table: str, piece: pa.RecordBatch, token: str) -> None:
+        if table == "customers":
+            raise KeyboardInterrupt
+        insert_(client, table, piece, token)
+
+    def loses(client: Client, table: str, piece: pa.RecordBatch, token: str) -> None:
+        insert_(client, table, piece[1:] if table == "cases" else piece, token)
+
+    def another(client: Client, table: str, piece: pa.RecordBatch, token: str) -> None:
+        insert_(client, table, piece, token)
+        if table == "cases":
+            insert(client, RESTORING, {"run": "of another"})
+
+    for instead, code, why in (
+        (dies, 130, ""),
+        (loses, 1, "table cases has 10 rows, and the backup 11: run it again"),
+        (another, 1, "another `earshot restore` of this backup has begun since"),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(restore, "_insert", instead)
+            done = run("restore", "kept")
+            assert done.code == code and why in done.err, done.err
     with pytest.raises(MigrationError, match="has not ended: run `earshot restore` again"):
         check_tables(client)
     for command in ("show", "erase", "readmit"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -164,6 +164,16 @@ def plant(client: Client, *persons: Planted) -> dict[str, list[Row]]:
             if person is persons[0] and rows:
                 planted[table] = rows
     return planted
+
+
+def plant_rows(client: Client, tables: Iterable[str], mark: str) -> None:
+    """A row with a value in each column in each of these tables."""
+    types: dict[str, dict[str, str]] = {}
+    for table, name, type_ in client.query(COLUMNS).result_rows:
+        types.setdefault(table, {})[name] = type_
+    for table in tables:
+        row = _whole({}, types[table], mark, 0)
+        client.insert(table, [list(row.values())], column_names=list(row))
 
 
 def _whole(row: Row, types: Mapping[str, str], mark: str, number: int) -> Row:

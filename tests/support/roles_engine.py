@@ -1,13 +1,15 @@
 """An engine with our tables that has read deploy/clickhouse/ as a server's users.d: `python -m tests.support.roles_engine DIR`.
 
-It answers the statements on standard input, one a line as JSON, with a line each: the rows, or the error's text. The engine
-answers as nobody but `default`; but a view made with DEFINER and SQL SECURITY DEFINER reads with that user's rights.
+It has the disk for backups of docs/sre.md. It answers the statements on standard input, one a line as JSON, with a line each:
+the rows, or the error's text. The engine answers as nobody but `default`; but a view made with DEFINER and SQL SECURITY DEFINER
+reads with that user's rights.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -21,7 +23,7 @@ from schemas.queries import named_queries
 from tests.support.isolation import ROOT
 
 _chdb: Any = _module  # a compiled module without stubs
-_CONFIG = "<clickhouse><timezone>UTC</timezone><users_config>users.xml</users_config></clickhouse>"
+_CONFIG = "<clickhouse><timezone>UTC</timezone><users_config>users.xml</users_config>{}</clickhouse>"
 _USER = """<{0}><password>x</password><profile>{1}</profile><quota>default</quota><networks><ip>::/0</ip></networks>
     <grants><query>GRANT {0}</query></grants></{0}>"""
 _USERS = f"""<clickhouse><profiles><default/></profiles><quotas><default/></quotas><users>
@@ -37,7 +39,8 @@ def main() -> None:
         if file.name != "logs.xml":
             shutil.copy(file, folder / "users.d")
     os.chdir(folder)
-    Path("engine.xml").write_text(_CONFIG)
+    disk = re.findall(r"(?s)```xml\n<clickhouse>\n(.*?)</clickhouse>", (ROOT / "docs/sre.md").read_text())[0]
+    Path("engine.xml").write_text(_CONFIG.format(disk.replace("/backups/", f"{folder}/backups/")))
     Path("users.xml").write_text(_USERS)
     _chdb.set_signal_handlers_enabled(0)
     connection = _chdb.connect("engine?config-file=engine.xml")
