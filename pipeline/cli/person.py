@@ -11,7 +11,7 @@ import typer
 from pipeline.cli import person_erasing
 from pipeline.cli.on_record import on_record
 from pipeline.cli.options import load_settings
-from pipeline.cli.person_erasing import Account, Customer, Only, Shared
+from pipeline.cli.person_erasing import Account, Customer, Only, Shared, hashed_by
 from pipeline.errors import EarshotError, UnreachableError
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _found(
     from schemas.erasures import Keys
 
     check_tables(client)  # also: no restore is under way, which brings back who was erased since
-    person = find(client, customer=customer, account=account, only=only, shared=shared)
+    person = find(client, customer=customer, account=account, only=only, shared=shared, hashes=hashed_by(settings))
     sets, deciphering = sets_of(client, person), data_keys(settings)
     keys = Keys(person.keys, person.hashes, events_of(reader(client), person), person.handles)
     hashes = hashes_of(settings) if hash_keys(settings) else None

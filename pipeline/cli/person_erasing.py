@@ -19,10 +19,16 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from pipeline.config.settings import Settings
+    from pipeline.identity.rules_file import Hashes
     from pipeline.privacy.person import Person
 
 FORMS = "platform:id, platform:@handle, crm:ID or a key of 16 digits"
-Customer = Annotated[str | None, typer.Option(help=f"The customer, with all its accounts, by one of them: {FORMS}.")]
+Customer = Annotated[
+    str | None,
+    typer.Option(
+        help=f"The customer, with all its accounts, by one of them: {FORMS}; or by an e-mail address or phone number."
+    ),
+]
 Account = Annotated[str | None, typer.Option(help="One account alone, named the same way.")]
 Only = Annotated[bool, typer.Option("--only", help="With --account: leave the customer's other accounts out.")]
 Shared = Annotated[
@@ -62,7 +68,7 @@ def erase(
     settings = load_settings(context)
     with clickhouse_client(settings.clickhouse) as client:
         check_tables(client)
-        whom = _whom(client, customer, account, only, shared)
+        whom = _whom(settings, client, customer, account, only, shared)
         if isinstance(whom, Erasure):
             erasure, failed = _again(settings, whom, customer or account or "", topics, yes), list[str]()
         else:
@@ -75,7 +81,7 @@ def erase(
 
 def readmit(
     context: typer.Context,
-    account: Annotated[str, typer.Option(help=f"An account of the person: {FORMS}.")],
+    account: Annotated[str, typer.Option(help=f"An account of the person: {FORMS}; or their address or number.")],
     why: Why = "",
 ) -> None:
     """Let events of a person who was erased land again: of all accounts, addresses and numbers that were erased together.
@@ -96,7 +102,7 @@ def readmit(
     settings = load_settings(context)
     with clickhouse_client(settings.clickhouse) as client:
         check_tables(client)
-        erasures = _erasures(client, account)
+        erasures = _erasures(settings, client, account)
         if not erasures:
             raise UnknownName(f"{account}: nothing of it is suppressed")
         with on_record(settings, "readmit person", ", ".join(f"{each:016x}" for each in erasures)) as act:
@@ -173,15 +179,17 @@ def _confirmed(about: Iterable[str], question: str, yes: bool) -> None:
         confirm(f"{question} It can't be undone.")
 
 
-def _whom(client: Client, customer: str | None, account: str | None, only: bool, shared: bool) -> Person | Erasure:
+def _whom(
+    settings: Settings, client: Client, customer: str | None, account: str | None, only: bool, shared: bool
+) -> Person | Erasure:
     """The person, or the newest receipt of one who is erased already, of whom nothing has come since. Raises as `find`."""
     from pipeline.privacy.already import erased_already, receipts_of
     from pipeline.privacy.subject import find
 
     try:
-        person = find(client, customer=customer, account=account, only=only, shared=shared)
+        person = find(client, customer=customer, account=account, only=only, shared=shared, hashes=hashed_by(settings))
     except UnknownName:
-        if erased := receipts_of(client, _erasures(client, customer or account or "")):
+        if erased := receipts_of(client, _erasures(settings, client, customer or account or "")):
             return erased[-1]
         raise
     erased = erased_already(client, person)
@@ -201,11 +209,21 @@ def _again(settings: Settings, erasure: Erasure, name: str, topics: Topics | Non
     return erasure
 
 
-def _erasures(client: Client, name: str) -> list[int]:
+def hashed_by(settings: Settings) -> Hashes:
+    """Looked up when it is needed: most names are no address."""
+    from pipeline.cli.identity_read import hashes_of
+
+    return lambda column, values: hashes_of(settings)(column, values)
+
+
+def _erasures(settings: Settings, client: Client, name: str) -> list[int]:
+    from pipeline.privacy.contact import contact
     from pipeline.privacy.erase import erasures_of
     from pipeline.privacy.subject import reader
     from pipeline.queries.identity.names import profile_key
 
+    if its := contact(name, hashed_by(settings)):
+        return erasures_of(client, (), its.hashes)
     return erasures_of(client, [profile_key(reader(client), name)])
 
 

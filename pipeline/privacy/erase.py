@@ -16,6 +16,7 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.query import asker, one_line
+from pipeline.clickhouse.row_versions import quoted
 from pipeline.errors import EarshotError
 from pipeline.privacy.hide import Among, Hiding, of_erasure
 from pipeline.privacy.noted import Notes
@@ -165,11 +166,13 @@ class Erasing:
             write_receipt(self._client, erasure)
 
 
-def erasures_of(client: Client, accounts: Sequence[int]) -> list[int]:
-    """Which erasures suppress these accounts. Raises EarshotError."""
-    listed = ", ".join(map(str, accounts)) or "0"
+def erasures_of(client: Client, accounts: Sequence[int], values: Sequence[str] = ()) -> list[int]:
+    """Which erasures suppress these accounts, or hashed addresses and numbers. Raises EarshotError."""
+    listed, texts = ", ".join(map(str, accounts)) or "0", ", ".join(map(quoted, values)) or "''"
     found = asker(client)(
-        f"SELECT DISTINCT erasure FROM suppressions FINAL WHERE kind = 'account' AND key IN ({listed}) ORDER BY erasure", {}
+        "SELECT DISTINCT erasure FROM suppressions FINAL "
+        f"WHERE kind = 'account' AND key IN ({listed}) OR kind = 'value' AND value IN ({texts}) ORDER BY erasure",
+        {},
     )
     return found.get_column("erasure").to_list()
 
@@ -197,6 +200,6 @@ def readmit(client: Client, inserter: Inserter, erasures: Sequence[int]) -> Keys
         handles = its.filter(kind="account", value=HANDLE).get_column("key")
         keys = Keys(accounts.to_list(), values.to_list(), handles=frozenset(handles.to_list()))
         suppress(inserter, suppression_rows(keys, int(str(erasure)), utc_now(), lifted=True), inserter.fence.generation)
-    if set(erasures_of(client, lifted.accounts)) & set(erasures):
+    if set(erasures_of(client, lifted.accounts, lifted.values)) & set(erasures):
         raise EarshotError("ClickHouse's clock was set back, so the older rows count: readmit again later")
     return lifted

@@ -19,7 +19,7 @@ from pipeline.clickhouse.query import LONG_SQL, one_line, settings_for
 from pipeline.errors import EarshotError
 from pipeline.privacy.held import Held
 from pipeline.privacy.opened import LETTERS, Opened, Row
-from pipeline.privacy.page import entry
+from pipeline.privacy.page import ENTRIES
 from pipeline.privacy.place import Place, Sets, where
 from pipeline.privacy.register import TABLES
 from pipeline.privacy.subject import reader
@@ -50,15 +50,21 @@ def export(
     Raises EarshotError for a folder that is there, with the server's reason, for a full disk, and for what another key
     encrypted: then nothing is left.
     """
-    done = 0
+    done, begun = 0, set[str]()
     with whole_folder(folder, _FILES, "export") as part, _text(part / PAGE) as page:
         page.writelines(f"{line}\n" for line in head)
         for place in (each.place for each in places if each.rows):
             for row in _written(part / f"{place.name}.json", _rows(client, place, sets, opened)):
-                if place.name == "interactions":
-                    page.write(f"\n{entry(row)}\n")
+                if place.name in ENTRIES:
+                    page.write(_on_page(place, row, first=place.name not in begun))
+                    begun.add(place.name)
                 advance(done := done + 1)
     return done
+
+
+def _on_page(place: Place, row: Row, first: bool) -> str:
+    title, entry = ENTRIES[place.name]
+    return f"\n\n{title}\n\n{entry(row)}\n" if first else f"\n{entry(row)}\n"
 
 
 def _written(path: Path, rows: Iterator[Row]) -> Iterator[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC
 from typing import Any
 
 from pipeline.config.keys import DataKeys
@@ -11,6 +12,7 @@ from pipeline.privacy.held import Held
 from pipeline.privacy.place import Place
 from pipeline.privacy.register import TABLES
 from pipeline.queries.letters import DeadLetter
+from schemas.times import rfc3339
 
 Row = dict[str, Any]
 LETTERS = "dead_letters"
@@ -45,7 +47,8 @@ class Opened:
         """The dead letters, records as text: what is no UTF-8 as escapes. Raises as `row`."""
         for letter in self._letters():
             row = {name: getattr(letter, name) for name in _COLUMNS}
-            yield {**row, "rejected_at": letter.rejected_at.isoformat(), "key": _text(letter.key), "raw": _text(letter.raw)}
+            at = rfc3339(letter.rejected_at.replace(tzinfo=UTC))
+            yield {**row, "rejected_at": at, "key": _text(letter.key), "raw": _text(letter.raw)}
 
     def counted(self, places: Sequence[Held]) -> list[Held]:
         """The places with all dead letters: of those from before migration 032 no column says whose. Raises as `row`."""

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from pipeline.privacy.held import Held
 from pipeline.privacy.person import Account, Person
 
-_SAID = ("order_id", "order_amount", "order_currency", "rating", "reaction", "target", "location")
-"""Beside the text, what a row may say."""
+Row = Mapping[str, Any]
+
+_SAID = {
+    **dict.fromkeys(("rating", "reaction", "target", "location"), ""),
+    "order_id": "order",
+    "order_amount": "amount",
+    "order_currency": "currency",
+    "measure_name": "measure",
+    "measure_value": "value",
+    "in_reply_to": "answers",
+}
+"""Beside the text, what a row may say, and in which word; blank: that of the column."""
+_PROFILE = {"author_bio": "bio", "author_url": "page"}
+_RECORD = {"name": "name", "email": "e-mail address", "phone": "phone number", "basis": "basis"}
+_STEERS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What may steer a terminal, or turn what follows. Emoji, and scripts that join letters, need others that have no form."""
+_WORDS = """All times are UTC.
+A customer is all accounts that are taken to be one person's; an account is a profile on a platform, or a record of a CRM.
+A key is a number that stands for an account or an event in the files. A hash stands for an e-mail address or a phone number:
+it shows that two are the same, and nothing turns it back. Each file is a list of rows, a row a line."""
 
 
 def accounts(person: Person) -> Iterator[str]:
@@ -18,9 +38,13 @@ def accounts(person: Person) -> Iterator[str]:
 
 
 def _accounts(person: Person) -> Iterator[str]:
-    yield f"customer {person.customer:016x}"
+    yield f"customer {person.customer:016x}{'' if person.accounts else ': no account, known by the address or number alone'}"
     for each in person.accounts:
         yield f"account {each.name}, key {each.key:016x}{_handles(each)}"
+        if each.first and each.last:
+            name = f"named {each.shown}, " if each.shown else ""
+            events = "1 event" if each.events == 1 else f"{each.events:,} events"
+            yield f"    {name}{events}, from {each.first:%Y-%m-%d} to {each.last:%Y-%m-%d}"
     for each in person.accounts:
         for handle in each.shared:
             yield f"handle @{handle} of {each.name} was another account's, too: rows that name it alone are left out"
@@ -51,16 +75,54 @@ def until(topics: Mapping[str, str]) -> str:
 
 
 def head(now: datetime, about: Sequence[str], places: Sequence[Held]) -> list[str]:
-    """The beginning of an export's page: when it was made, of whom it is, which files there are."""
-    files = [f"{each.place.name}.json: {each.rows:,} rows: {each.place.holds}" for each in places if each.rows]
-    return [f"What Earshot holds of a person, {now:%Y-%m-%d %H:%M} UTC", "", *about, "", *files]
+    """The beginning of an export's page: when it was made, what words mean, of whom it is, which files there are."""
+    files = [f"{each.place.name}.json: {_rows(each.rows)}: {each.place.holds}" for each in places if each.rows]
+    return [f"What Earshot holds of a person, {now:%Y-%m-%d %H:%M} UTC", "", _WORDS, "", *about, "", *files]
 
 
-def entry(row: Mapping[str, object]) -> str:
-    """A row of interactions, for the page of an export."""
-    head = f"{row['created_at']}  {row['platform']} {row['kind']} {row['id']}"
-    said = [f"{name} {row[name]}" for name in _SAID if row.get(name)]
-    return "\n    ".join(plain(line) for line in (head, *said, *str(row["text"]).splitlines()))
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def _event(row: Row) -> str:
+    author = f"@{row['author_handle'].removeprefix('@')}" if row["author_handle"] else row["author_id"]
+    name = f" ({row['author_name']})" if row["author_name"] else ""
+    by = f", by {author}{name}" if author or name else ""
+    private = ", private" if row["visibility"] == "private" else ""
+    said = _named(row, _SAID | (_PROFILE if row["kind"] == "profile" else {}))
+    return _entry(row["created_at"], f"{row['platform']} {row['kind']} {row['id']}{by}{private}", *said, row["text"])
+
+
+def _letter(row: Row) -> str:
+    return _entry(row["rejected_at"], f"not taken: {row['reason']}", row.get("raw") or "")
+
+
+def _record(row: Row) -> str:
+    return _entry(row["imported_at"], f"record {row['id']}", *_named(row, _RECORD))
+
+
+ENTRIES: dict[str, tuple[str, Callable[[Row], str]]] = {
+    "interactions": ("What the person wrote and did, in order of time", _event),
+    "dead_letters": ("Records that were not taken, as they came", _letter),
+    "customers": ("Records of the CRM, by the time of their import", _record),
+}
+"""Tables whose rows stand on an export's page: a heading, and how a row is written."""
+
+
+def _named(row: Row, words: Mapping[str, str]) -> Iterator[str]:
+    for name, word in words.items():
+        if row[name] not in (None, ""):
+            yield f"{word or name}: {row[name]}"
+
+
+def _entry(at: str, what: str, *said: str) -> str:
+    lines = (line for text in said for line in text.splitlines())
+    return "\n    ".join(map(_readable, (f"{at[:19].replace('T', ' ')} UTC  {what}", *lines)))
+
+
+def _readable(text: str) -> str:
+    """In one line."""
+    return _STEERS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def plain(text: str) -> str:

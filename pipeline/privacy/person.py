@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NamedTuple
 
 from schemas.identity import value_key
@@ -20,6 +21,13 @@ class Account(NamedTuple):
     """The keys of those that nobody else bore: of rows without an id."""
     shared: tuple[str, ...] = ()
     """Those that another account bore, too."""
+    shown: str = ""
+    """The name that it showed last; blank: none is known."""
+    events: int = 0
+    """How many are stored."""
+    first: datetime | None = None
+    """The time of the first of them."""
+    last: datetime | None = None
 
     @property
     def name(self) -> str:

@@ -15,27 +15,40 @@ from clickhouse_connect.driver.client import Client
 from pipeline.clickhouse.query import LONG_SQL, Query, asker, settings_for
 from pipeline.clickhouse.row_versions import quoted
 from pipeline.errors import EarshotError, SettingsError, UnknownName
+from pipeline.identity.rules_file import Hashes
+from pipeline.privacy.contact import alone, contact, customers_of, several
 from pipeline.privacy.person import Account, Person, Value
 from pipeline.privacy.place import Sets, where
 from pipeline.privacy.register import TABLES
+from pipeline.privacy.seen import seen
+from pipeline.queries.identity.find import contact_of
 from pipeline.queries.identity.names import profile_key, slip
 from pipeline.queries.identity.profiles import profiles
 from pipeline.queries.timeline import members
 from schemas.identity import HANDLE_SQL, account_key, value_key
 
 SHOWN = 5
+NOBODY = "NULL"
+"""In place of keys: IN finds nothing by it."""
 _VALUES = ("email", "phone")
 _MINUTE = "toStartOfMinute(created_at)"
 
 
 def find(
-    client: Client, *, customer: str | None = None, account: str | None = None, only: bool = False, shared: bool = False
+    client: Client,
+    *,
+    customer: str | None = None,
+    account: str | None = None,
+    only: bool = False,
+    shared: bool = False,
+    hashes: Hashes | None = None,
 ) -> Person:
     """The person that the name means: a customer with all its accounts, or one account; `only`: whatever else its customer has;
-    `shared`: addresses and numbers that others have, too, find rows that no account wrote.
+    `shared`: addresses and numbers that others have, too, find rows that no account wrote. An address or number names a
+    customer who has it, by `hashes`, those of step privacy.
 
     Raises SettingsError unless exactly one name is given, and for one that is none, UnknownName for one of whom nothing is
-    known, EarshotError for a handle that several bore, and for an account whose customer has others, unless `only`.
+    known, EarshotError for a handle or an address of several, and for an account whose customer has others, unless `only`.
     """
     text = customer or account
     if not text or (customer and account):
@@ -43,7 +56,15 @@ def find(
     if only and not account:  # all accounts would go, of somebody who wrote that not all shall
         raise SettingsError("--only goes with --account: it leaves the customer's other accounts out")
     query = reader(client)
-    profile = profile_key(query, text)
+    if customer and (its := contact(customer, hashes)):
+        owners = _owners(client, query, customers_of(query, its))
+        if len(owners) > 1:
+            raise several(query, customer, owners)
+        if not owners:
+            return _checked(query, alone(its), "no row, no link and no record of a CRM has it", customer)
+        profile = owners[0]
+    else:
+        profile = profile_key(query, text)
     owner, linked = members(client, profile, None)
     if account and len(linked) > 1 and not only:
         others = _listed(_names(query, linked), profile)
@@ -55,9 +76,8 @@ def find(
     person = _person(query, owner, mine)._replace(shared=shared)
     if only:
         person = person._replace(left=tuple(_names(query, [key for key in linked if key not in mine]).values()))
-    if not _known(query, person):
-        raise UnknownName(f"{text}: nothing is known of it: no event, no link, no record of a CRM{slip(text)}")
-    return person
+    more = "" if customer and contact_of(customer) else slip(text)
+    return _checked(query, person, f"no event, no link, no record of a CRM{more}", text)
 
 
 def reader(client: Client) -> Query:
@@ -73,9 +93,9 @@ def reader(client: Client) -> Query:
 def sets_of(client: Client, person: Person) -> Sets:
     """The keys of all that is the person's, as they are now: `where` of a place finds its rows by them."""
     query, keys = reader(client), _numbers(person.keys)
-    edges = query(f"SELECT DISTINCT edge FROM identity_edges WHERE a IN ({keys})").get_column("edge")
+    edges = query(f"SELECT DISTINCT edge FROM identity_edges WHERE a IN ({keys or NOBODY})").get_column("edge")
     alone = query(
-        f"SELECT DISTINCT conversation FROM threads FINAL WHERE customer IN ({keys}) AND customers <= 1"
+        f"SELECT DISTINCT conversation FROM threads FINAL WHERE customer IN ({keys or NOBODY}) AND customers <= 1"
     ).get_column("conversation")  # fmt: skip
     return Sets(
         keys,
@@ -135,7 +155,7 @@ def _person(query: Query, owner: int, keys: list[int]) -> Person:
                 tuple(handle for place, handle in bore if not handles[place, handle]),
             )
         )
-    person = Person(owner, tuple(accounts), ())
+    person = Person(owner, seen(query, accounts), ())
     return person._replace(values=_values(query, person.keys))
 
 
@@ -191,13 +211,27 @@ WHERE kind = 'value' AND type = '{type_}' AND b IN ({_numbers(by_key)}) AND a NO
     return tuple(found)
 
 
+def _owners(client: Client, query: Query, customers: list[int]) -> list[int]:
+    """The customers without those that are a handle of another one of them."""
+    if not 1 < len(customers) <= SHOWN:
+        return customers
+    keys = {each: set(_person(query, each, members(client, each, None)[1]).keys) for each in customers}
+    return [each for each in customers if not any(keys[each] < others for others in keys.values())]
+
+
+def _checked(query: Query, person: Person, but: str, text: str) -> Person:
+    if not _known(query, person):
+        raise UnknownName(f"{text}: nothing is known of it: {but}")
+    return person
+
+
 def _known(query: Query, person: Person) -> bool:
     """Whether anything is stored of the person."""
-    sets = Sets(_numbers(person.keys))
+    sets = Sets(_numbers(person.keys), values="" if person.keys else ", ".join(map(quoted, person.hashes)))
     asked = {
         name: f"SELECT 1 AS one FROM {name} WHERE {where(place, sets)} LIMIT 1"
         for name, place in TABLES.items()
-        if place.accounts and name != "interactions"  # account_events has its keys in order
+        if place.accounts and (name != "interactions" or not person.keys)  # account_events has its keys in order
     }
     first = asked.pop("account_events")
     return not query(first).is_empty() or not query(" UNION ALL ".join(asked.values())).is_empty()

@@ -6,6 +6,7 @@ import json
 import re
 import resource
 import stat
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pipeline.clickhouse.client import clickhouse_client
 from pipeline.config.settings import Settings
 from pipeline.errors import EarshotError, SettingsError, UnknownName
 from pipeline.privacy import export
+from pipeline.privacy.held import held
 from pipeline.privacy.person import Person
 from pipeline.privacy.place import where
 from pipeline.privacy.register import TABLES
@@ -68,6 +70,31 @@ def check_names(client: Client) -> None:
         find(client, customer="crm:annmark-crm", only=True)
     with pytest.raises(SettingsError, match="names no profile"):
         find(client, customer="ann")
+
+
+def check_addresses(client: Client) -> None:
+    """An address names the customer who has it, or somebody without an account, as who fills in a form; not two customers."""
+
+    def hashes(column: str, values: Sequence[str]) -> list[str]:
+        assert column == "author_email"
+        return [{"ann@mail.example": ANN.email, "form@mail.example": "form-hash"}.get(value, "nobody's") for value in values]
+
+    assert find(client, customer=" Ann <ann@mail.example>", hashes=hashes) == find(client, customer="twitter:annmark-id")
+    columns = ["event_key", "platform", "author_email", "created_at"]
+    client.insert("interactions", [[9_001, "webform", "form-hash", AT]], column_names=columns)
+    alone = find(client, customer="form@mail.example", hashes=hashes)
+    assert (alone.keys, alone.hashes, events_of(reader(client), alone)) == ((), ("form-hash",), [9_001])
+    sets = sets_of(client, alone)
+    assert [(each.place.name, each.rows) for each in held(client, sets)] == [("interactions", 1)]
+    with pytest.raises(UnknownName, match=r"^typo@mail\.example: nothing is known of it: no row, no link and no record "):
+        find(client, customer="typo@mail.example", hashes=hashes)
+    with pytest.raises(SettingsError, match="names no profile"):
+        find(client, account="ann@mail.example", hashes=hashes)
+    client.insert(
+        "interactions", [[9_002, "forum", "form-hash", AT, key] for key in "xy"], column_names=[*columns, "author_id"]
+    )
+    with pytest.raises(EarshotError, match=r"^form@mail\.example is several customers': .*forum:.*name the one that is meant"):
+        find(client, customer="form@mail.example", hashes=hashes)
 
 
 def check_rows(client: Client, person: Person, planted: dict[str, list[Row]]) -> None:
@@ -134,6 +161,10 @@ def check_export(run: Run, folder: Path, planted: dict[str, list[Row]]) -> None:
     assert [each["samples"] for each in rows["alerts.json"]] == [[str(ANN.event(0))]] * 2, "and none of his posts"
     assert {each["why"] for each in rows["identity_commands.json"]} == {"annmark why 0", "annmark why 1", ""}
     page = files["person.txt"]
+    assert "All times are UTC." in page and re.search(r"\d\d UTC  not taken: .*\n    annmark was rejected\n", page)
+    assert re.search(r"\d\d UTC  record annmark-crm\n    name: annmark name\n    e-mail address: annmark email\n", page)
+    assert re.search(r"\d\d UTC  twitter post annmark id 0, by @ANNMARK_BIRD \(annmark author_name 0\)\n", page)
+    assert all(letter["rejected_at"].endswith("Z") for letter in rows["dead_letters.json"])
     assert "customer " in page and "interactions.json: 4 rows: " in page and "\n    annmark text 0" in page
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert f"{folder}: {sum(map(len, rows.values())):,} rows of {len(rows)} tables\n" == done.out
@@ -175,6 +206,7 @@ def check_show(run: Run) -> None:
     assert "annmark text" not in done.out and BOB.mark not in done.out
     assert f"customer {ANN.bird:016x}\n" in done.out
     assert f"account twitter:annmark-id, key {ANN.bird:016x}, handles @annmark_bird\n" in done.out
+    assert f"    named annmark author_name 1, 2 events, from {AT:%Y-%m-%d} to {AT:%Y-%m-%d}\n" in done.out
     assert re.search(r"topics may hold records of the person: \S+\.\S+ no date, ", done.out)
     assert "rows of others that name the person: interactions 1, relations 1: they are theirs, and stay" in done.out
     assert re.search(r"interactions +│ +4 │ .* │ erased", done.out)
@@ -214,4 +246,5 @@ def test_a_person_is_found_with_all_that_is_theirs(
         check_export(stacked, tmp_path / "ann", planted)
         check_refusals(stacked, tmp_path / "ann", monkeypatch)
         check_traces(client, emptied)
+        check_addresses(client)
         check_shared(client)

@@ -69,6 +69,14 @@ def _meant(query: Query, what: str, hashes: Hashes) -> Iterator[int]:
         yield from (bearer.key for bearer in bearers_of(query, what.removeprefix("@")))
 
 
+def contact_of(text: str) -> tuple[str, str] | None:
+    """The type, `email` or `phone`, and the address or number that the text is; None: it is none. Raises SettingsError for
+    what is no UTF-8."""
+    if re.fullmatch("[0-9a-fA-F]{16}", its := _contact(checked(text))):  # a key
+        return None
+    return next(((type_, its) for type_, form in _VALUES.items() if re.fullmatch(form, its)), None)
+
+
 def _contact(text: str) -> str:
     """The address or number that the text may be, without what is written around it."""
     written = _CONTACT.fullmatch(text)
