@@ -6,7 +6,7 @@ it: all that are there are read, for as long as they are there. A letter that do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from clickhouse_connect.driver.client import Client
 
@@ -21,6 +21,8 @@ from schemas.hashes import STORED
 
 PIECE = 5_000
 """Keys of one statement: a server parses 256 KiB."""
+LONGEST = 200_000
+"""Characters of one condition, for the same reason."""
 _OLD = "SELECT topic, partition, offset, content, raw FROM dead_letters WHERE form = 0 AND raw != ''"
 Position = tuple[str, int, int, int]
 
@@ -44,9 +46,11 @@ def hide_letters(client: Client, keys: Keys, hashes: Hashes | None = None) -> in
 
 
 def letters_of(client: Client, keys: Keys, hashes: Hashes | None, data_keys: DataKeys) -> Iterator[DeadLetter]:
-    """The letters with one of these keys, each once, in clear. Raises as `matching`."""
-    seen = set()
-    for condition in _conditions(client, keys, hashes):
+    """The letters with one of these keys, each once, in clear; by time, unless there are very many keys. Raises as
+    `matching`."""
+    seen, conditions = set(), list(_conditions(client, keys, hashes))
+    together = " OR ".join(f"({each})" for each in conditions)
+    for condition in [together] if 0 < len(together) < LONGEST else conditions:
         for letter in matching(
             client, select(f"WHERE {condition} ORDER BY rejected_at, topic, partition, offset"), {}, data_keys
         ):
@@ -62,11 +66,21 @@ def _conditions(client: Client, keys: Keys, hashes: Hashes | None) -> Iterator[s
         yield f"accounts[1] IN ({some})"
     for some in _pieces(list(map(quoted, keys.values))):  # with an account it is that account's
         yield f"empty(accounts) AND hasAny(contacts, [{some}])"
-    for some in _pieces([key for key in keys.events if key]):
+    for some in _pieces(_of_letters(client, keys.events)):
         yield f"event_key IN ({some})"
     old = list(_old(client, keys, hashes))
     for some in _pieces(f"({quoted(topic)}, {partition}, {offset}, {content})" for topic, partition, offset, content in old):
         yield f"form = 0 AND (topic, partition, offset, content) IN ({some})"
+
+
+def _of_letters(client: Client, events: Sequence[int]) -> list[int]:
+    """Those of the events that may have letters: few letters say of which event they are, and a machine's account has a
+    million."""
+    if len(events) <= PIECE:
+        return [key for key in events if key]
+    with one_line(client):
+        there = {row[0] for row in client.query("SELECT DISTINCT event_key FROM dead_letters WHERE event_key != 0").result_rows}
+    return [key for key in events if key in there]
 
 
 def _pieces(keys: Iterable[object]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 import pytest
@@ -62,10 +63,22 @@ def client(emptied: Settings) -> Iterator[Client]:
         yield client
 
 
-def test_the_letters_of_a_person_are_taken_along_and_hidden(client: Client) -> None:
+def test_the_letters_of_a_person_are_taken_along_and_hidden(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = [(topic, offset) for topic in ("new", "old") for offset in range(len(THEIRS))]
     taken = list(letters_of(client, ANN, PRIVACY.hashes, DATA_KEYS))
     assert sorted((each.topic, each.offset) for each in taken) == mine
+    assert [each.rejected_at for each in taken] == sorted(each.rejected_at for each in taken), "whatever finds them"
+    asked: list[str] = []
+    stream = client.query_rows_stream
+
+    def counted(sql: str, *more: Any, **named: Any) -> object:
+        asked.append(sql)
+        return stream(sql, *more, **named)
+
+    monkeypatch.setattr(client, "query_rows_stream", counted)
+    many = Keys(ANN.accounts, ANN.values, [*ANN.events, *range(1, 50_000)], ANN.handles)
+    assert list(letters_of(client, many, PRIVACY.hashes, DATA_KEY)) == taken
+    assert len(asked) == 1, "a machine's account has a million events, and hardly any has letters"
     assert all(orjson.loads(each.raw) == THEIRS[each.offset] for each in taken)
     assert hide_letters(client, ANN, PRIVACY.hashes) >= len(mine)
     stay = [(topic, offset) for topic in ("new", "old") for offset in range(len(THEIRS), len(THEIRS) + len(OTHERS) + 1)]
