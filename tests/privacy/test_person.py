@@ -90,9 +90,8 @@ def check_addresses(client: Client) -> None:
         find(client, customer="typo@mail.example", hashes=hashes)
     with pytest.raises(SettingsError, match="names no profile"):
         find(client, account="ann@mail.example", hashes=hashes)
-    client.insert(
-        "interactions", [[9_002, "forum", "form-hash", AT, key] for key in "xy"], column_names=[*columns, "author_id"]
-    )
+    two = [[key, "forum", "form-hash", AT, f"a{key}"] for key in (9_002, 9_003)]
+    client.insert("interactions", two, column_names=[*columns, "author_id"])
     with pytest.raises(EarshotError, match=r"^form@mail\.example is several customers': .*forum:.*name the one that is meant"):
         find(client, customer="form@mail.example", hashes=hashes)
 
