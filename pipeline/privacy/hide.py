@@ -10,28 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from datetime import datetime
+from itertools import zip_longest
 from typing import NamedTuple
 
 import polars as pl
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.query import LONG_SQL, asker, one_line
-from pipeline.clickhouse.row_versions import numbers
+from pipeline.clickhouse.row_versions import numbers, quoted
 from pipeline.errors import EarshotError
 from pipeline.privacy.place import Place, Sets, where
 from pipeline.privacy.register import TABLES
 from pipeline.sinks.changes import Changing
 from schemas.times import to_ms
 
-DELETE: dict[str, object] = {
-    **LONG_SQL,
-    "lightweight_deletes_sync": 2,  # it returns when the rows are hidden, on each replica
-    # Replicas read the keys for themselves; they are the same everywhere by then, and what one lacks is hidden a minute later.
-    "allow_nondeterministic_mutations": 1,
-}
-FEW = 500
-"""So many keys stand in a statement itself: a SELECT of them runs anew for each part, and takes ten times what the part does. A
-mutation keeps its text, so many keys stay in the table."""
+DELETE: dict[str, object] = {**LONG_SQL, "lightweight_deletes_sync": 2}  # it returns when the rows are hidden, on each replica
+PIECE = 20_000
+"""Keys of a kind in one statement."""
 _LAST = ("threads", "interactions", "account_events")
 """By them the rows of other places are found: who is killed in between finds them again."""
 _ALONE = (
@@ -111,7 +106,7 @@ class Hiding:
     def hide_conversations(self, conversations: Sequence[int]) -> int:
         """Hides what is there of these conversations; how many rows. Raises EarshotError."""
         sets = Sets(conversations=", ".join(map(str, conversations)))
-        return sum(self._hide(place, where(place, sets)) for place in _in_order() if place.conversations)
+        return sum(self._hide(place, sets) for place in _in_order() if place.conversations)
 
     def hide(self, among: Among, suppress: Numbers, noted: Numbers = lambda months: None) -> dict[str, int]:
         """How many rows of each table it hid. `suppress` suppresses events that were found; `noted` hears in which months
@@ -119,40 +114,68 @@ class Hiding:
         new, taken = self._events(among)
         if new:
             suppress(new)
-        accounts, events = self._keys(among, "account"), self._keys(among, "event")
+        events = among.keys("event")
         minutes = self._ask(_MINUTES.format(events=events), {})
         hidden: dict[str, int] = {}
         if minutes.height:
             noted(minutes.get_column("created_at").dt.strftime("%Y%m").unique().sort().cast(pl.UInt32).to_list())
         with self._changing(minutes) if minutes.height else nullcontext():
             for place in _in_order():
-                if count := self._hide(place, self._found(place, among, Sets(accounts, events), taken)):
+                own = place.name == "account_events"
+                if count := self._hide_times(among, taken) if own else self._hide(place, self._found(place, among)):
                     hidden[place.name] = count
         return hidden
 
-    def _hide(self, place: Place, condition: str) -> int:
-        if condition == "0":
-            return 0
-        count = int(self._ask(f"SELECT count() AS n FROM {place.name} WHERE {condition}", {}).get_column("n")[0])
-        if count:  # one that finds nothing makes each part anew, too
-            with one_line(self._client):
-                self._client.command(f"DELETE FROM {place.name} WHERE {condition}", settings=DELETE)
+    def _hide(self, place: Place, sets: Sets) -> int:
+        wanted = where(place, sets)
+        count = 0 if wanted == "0" else self._count(place.name, wanted)
+        for keys in self._there(place, sets, wanted) if count else ():  # one that finds nothing makes each part anew, too
+            self._delete(place.name, where(place, keys))
         return count
 
-    def _keys(self, among: Among, kind: str) -> str:
-        """As IN takes them."""
-        select = among.keys(kind)
-        keys = self._ask(f"{select} LIMIT {FEW + 1}", {}).get_column("key").to_list()
-        return ", ".join(map(str, keys)) if 0 < len(keys) <= FEW else select
+    def _hide_times(self, among: Among, taken: list[int]) -> int:
+        """In table account_events, not all of the accounts': by a row of an event that came just now its row in interactions is
+        found the next time."""
+        theirs = f"event_key IN ({among.keys('event')})" + (f" OR event_key IN {numbers(taken)}" if taken else "")
+        wanted = f"account_key IN ({among.keys('account')}) AND ({theirs})"
+        rows = self._ask(f"SELECT DISTINCT account_key, event_key FROM account_events WHERE {wanted}", {})
+        count = self._count("account_events", wanted) if rows.height else 0
+        accounts = numbers(rows.get_column("account_key").unique())
+        for events in rows.get_column("event_key").unique().sort().to_frame().iter_slices(PIECE):
+            self._delete(
+                "account_events", f"account_key IN {accounts} AND event_key IN {numbers(events.get_column('event_key'))}"
+            )
+        return count
 
-    def _found(self, place: Place, among: Among, keys: Sets, taken: list[int]) -> str:
-        if place.name == "account_events":
-            # Not all of the accounts': by a row of an event that came just now, its row in interactions is found next time.
-            theirs = f"event_key IN ({keys.events})" + (f" OR event_key IN {numbers(taken)}" if taken else "")
-            return f"account_key IN ({keys.accounts}) AND ({theirs})"
-        sets = keys._replace(values=among.keys("value"), conversations=_ALONE.format(accounts=keys.accounts))
-        at_once = place.name == "interactions" and not among.thorough
-        return where(place, Sets(events=sets.events) if at_once else sets)
+    def _count(self, table: str, condition: str) -> int:
+        return int(self._ask(f"SELECT count() AS n FROM {table} WHERE {condition}", {}).item())
+
+    def _delete(self, table: str, condition: str) -> None:
+        with one_line(self._client):
+            self._client.command(f"DELETE FROM {table} WHERE {condition}", settings=DELETE)
+
+    def _there(self, place: Place, sets: Sets, wanted: str) -> Iterator[Sets]:
+        """Those of the keys that these rows have, as literals. With a SELECT in a DELETE nobody could read the table before its
+        end: readers apply it on the fly (clickhouse/pins.py), and ClickHouse refuses that."""
+        pieces: dict[str, list[str]] = {}
+        for kind in (kind for kind in Sets._fields if getattr(sets, kind)):
+            found: set[object] = set()
+            for sql in getattr(place, kind):
+                key = f"arrayJoin({sql.removesuffix('[]')})" if sql.endswith("[]") else sql
+                rows = f"SELECT {key} AS found FROM {place.name} WHERE {wanted}"
+                found |= set(
+                    self._ask(f"SELECT DISTINCT found FROM ({rows}) WHERE found IN ({getattr(sets, kind)})", {})["found"]
+                )
+            texts = [quoted(each) if isinstance(each, str) else str(each) for each in sorted(found, key=str)]
+            pieces[kind] = [", ".join(texts[start : start + PIECE]) for start in range(0, len(texts), PIECE)]
+        for each in zip_longest(*pieces.values(), fillvalue=""):
+            yield Sets(**dict(zip(pieces, each, strict=True)))
+
+    def _found(self, place: Place, among: Among) -> Sets:
+        accounts = among.keys("account")
+        if place.name == "interactions" and not among.thorough:
+            return Sets(events=among.keys("event"))
+        return Sets(accounts, among.keys("event"), among.keys("value"), "", _ALONE.format(accounts=accounts))
 
 
 def _in_order() -> Iterator[Place]:

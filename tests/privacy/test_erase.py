@@ -56,6 +56,9 @@ def test_all_of_a_person_goes_from_all_tables_and_all_of_the_others_stays(bench:
     assert ANN.mark not in texts.replace(ANN.email, ""), "no name and no id"
     again = erasing.finish(erasure)
     assert again == [] and len(bench.heard) == 1, "there is nothing to do"
+    deletes = "SELECT table, command FROM system.mutations WHERE database = currentDatabase()"
+    assert bench.numbers(f"{deletes} LIMIT 1")
+    assert bench.numbers(f"{deletes} AND command LIKE '%SELECT%'") == [], "nobody could read the table before its end"
 
 
 def test_what_comes_back_is_hidden_again_by_its_account_its_event_or_its_address(bench: Bench) -> None:
