@@ -36,6 +36,7 @@ def backup(
     settings, 3 ClickHouse unreachable, 4 run `earshot migrate` first, 130 stopped by Ctrl-C.
     """
     from pipeline.cli.terminal import progress
+    from pipeline.clickhouse import rotating
     from pipeline.clickhouse.client import clickhouse_client
     from pipeline.clickhouse.migrations import check_tables
     from pipeline.maintenance.backup import back_up
@@ -43,6 +44,7 @@ def backup(
     settings = load_settings(context)
     with clickhouse_client(settings.clickhouse) as client:
         check_tables(client)
+        rotating.refuse(client, "back up")
         with on_record(settings, "back up") as act:
             there = partial(_by_the_server, client)
             with progress("bytes, about") as advance:
@@ -101,6 +103,7 @@ def restore(
     Exit codes: 0 restored, 1 the database is not empty, a process runs, a file is damaged, or it broke off, 2 wrong usage or
     settings, or another key, 3 broker or ClickHouse unreachable, 4 other migrations than the backup's, 130 stopped by Ctrl-C.
     """
+    from pipeline.clickhouse import rotating
     from pipeline.clickhouse.client import clickhouse_client
     from pipeline.clickhouse.migrations import check_tables
     from pipeline.maintenance.backup_manifest import read_manifest
@@ -112,6 +115,7 @@ def restore(
     noted = read_notes(notes) if notes else Noted({}, {}, set(), set())
     with clickhouse_client(settings.clickhouse) as client:
         check_tables(client, restores=True)
+        rotating.refuse(client, "restore")
         check_target(client, (settings.privacy.hash_keys, settings.privacy.data_keys), manifest)
         _check(settings, client, (folder, manifest), kept_only)
         with on_record(settings, "restore", manifest.id) as act:

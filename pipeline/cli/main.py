@@ -25,6 +25,7 @@ from pipeline.cli import (
     dlq,
     generate,
     identity,
+    keys,
     label,
     mapping,
     offsets,
@@ -222,7 +223,7 @@ alerts.app.command(epilog="Example:  earshot alerts backtest --rule volume --fro
 for name, group in {
     "alerts": alerts.app, "console": console.app, "crm": crm.app, "dlq": dlq.app,
     "offsets": offsets.app, "rollups": rollups.app, "mapping": mapping.app, "source": source.app,
-    "identity": identity.app, "person": person.app,
+    "identity": identity.app, "keys": keys.app, "person": person.app,
 }.items():  # fmt: skip
     app.add_typer(group, name=name)
 

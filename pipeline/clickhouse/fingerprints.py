@@ -94,20 +94,28 @@ def unlike(keys: Keys, stored: Sequence[Generation]) -> str | None:
     return None
 
 
+def following(client: Client, keys: Keys) -> list[str]:
+    """The fingerprints of the keys that are not in force yet. Raises SettingsError if they don't follow those in force."""
+    with one_line(client):
+        stored, own = in_force(client, keys.name), keys.fingerprints
+    before = len(_upto(own, stored[-1])) if stored else 0
+    if (wrong := unlike(type(keys)(keys.all[:before]), stored)) is not None:
+        raise SettingsError(f"{wrong} (database {client.database})")
+    return own[before:]
+
+
 def put_in_force(client: Client, keys: Keys) -> int:
     """Stores the generations after the one in force, and returns how many: processes with the keys of before do not start any
     more. 0: it is done already.
 
-    Raises SettingsError if the keys do not go on those that are stored, ConflictError if another one was put in force at once.
+    Raises as `following`, and ConflictError if another one was put in force at once.
     """
+    if not (new := following(client, keys)):
+        return 0
     with one_line(client):
-        stored, own = in_force(client, keys.name), keys.fingerprints
-        before = len(_upto(own, stored[-1])) if stored else 0
-        if (wrong := unlike(type(keys)(keys.all[:before]), stored)) is not None:
-            raise SettingsError(f"{wrong} (database {client.database})")
-        if new := own[before:]:
-            stored = _store(client, keys.name, new, stored[-1].number + 1 if stored else 1)
-    if new and [each.fingerprint for each in stored[-len(new) :]] != new:
+        stored = in_force(client, keys.name)
+        stored = _store(client, keys.name, new, stored[-1].number + 1 if stored else 1)
+    if [each.fingerprint for each in stored[-len(new) :]] != new:
         raise ConflictError(f"another {keys.name} was put in force at once: `earshot keys show` says which")
     return len(new)
 

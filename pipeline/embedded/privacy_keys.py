@@ -14,7 +14,7 @@ from typing import TypeVar
 from pipeline.config.keys import DataKeys, HashKeys, Keys, Name
 from pipeline.config.settings import Settings
 from pipeline.embedded.password import asks_embedded
-from pipeline.embedded.secret import FOLDER, make_secret, read_secret
+from pipeline.embedded.secret import FOLDER, make_secret, read_secret, write_secret
 
 _Keys = TypeVar("_Keys", bound=Keys)
 
@@ -47,8 +47,26 @@ def data_keys(settings: Settings) -> DataKeys:
     return _known(settings, settings.privacy.data_keys)
 
 
+def next_key(data_dir: Path, name: Name) -> None:
+    """Makes the folder's next key: it is the newest from then on, and the one of before lies beside it. Who is killed in
+    between has changed nothing, and does it again."""
+    newest, older = read_secret(data_dir, name), older_keys(data_dir, name)
+    if newest:
+        numbers = [number for number, path in older_files(data_dir, name).items() if path.read_text() in older]
+        write_secret(data_dir / FOLDER / f"{name}.{max(numbers, default=0) + 1}", newest)
+    write_secret(data_dir / FOLDER / name, secrets.token_hex(32))
+
+
+def of_folder(settings: Settings, name: Name) -> bool:
+    """Whether the keys of this name are those of the data folder: nobody set others."""
+    known = _known(settings, settings.privacy.hash_keys if name == "hash_key" else settings.privacy.data_keys)
+    return bool(known) and known.newest == read_secret(settings.embedded.data_dir, name)
+
+
 def _known(settings: Settings, given: _Keys) -> _Keys:
+    """The file that `earshot up` wrote for its children has the keys of its start: the folder may have newer ones."""
     folder = settings.embedded.data_dir
-    if given or not asks_embedded(settings) or not (newest := read_secret(folder, given.name)):
+    if not asks_embedded(settings) or not (newest := read_secret(folder, given.name)):
         return given
-    return type(given)((*older_keys(folder, given.name), newest))
+    own = type(given)((*older_keys(folder, given.name), newest))
+    return own if set(given.all) <= set(own.all) else given

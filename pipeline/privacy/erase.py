@@ -16,6 +16,7 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.clickhouse.query import asker, one_line
+from pipeline.clickhouse.rotating import refuse
 from pipeline.clickhouse.row_versions import quoted
 from pipeline.errors import EarshotError
 from pipeline.privacy.hide import Among, Hiding, of_erasure
@@ -54,7 +55,9 @@ class Erasing:
         self._hiding, self._ask = Hiding(client, changing), asker(client)
 
     def begin(self, keys: Keys, by: str, why: str) -> Erasure:
-        """Suppresses these accounts and values, and their events as `finish` finds them. Raises EarshotError."""
+        """Suppresses these accounts and values, and their events as `finish` finds them. Raises EarshotError, also while keys
+        are rotated."""
+        refuse(self._client, "erase")
         self._hiding.check()
         erasure = Erasure(by, why, accounts=len(keys.accounts), addresses=len(keys.values))
         self._notes.erasure(erasure, keys)

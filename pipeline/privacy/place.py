@@ -41,6 +41,10 @@ class Place:
     """What of it is in clear; blank: nothing."""
     hashed: str = ""
     encrypted: str = ""
+    digests: tuple[str, ...] = ()
+    """Columns with hashes that `privacy.hash_key` made: with the next key they are raised (maintenance/rotation/)."""
+    sealed: tuple[str, ...] = ()
+    """Columns that `privacy.data_key` made: with the next key they are made anew."""
     kept: str
     """How long, in words; of a table of setting retention: how long without the setting."""
     erase: Erase

@@ -15,7 +15,7 @@ from pipeline.sinks.letter_subject import Subject, subject_of
 
 Hashes = Callable[[str, Sequence[str]], list[str]]
 """Step privacy's: the hashes of some values of a column."""
-_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
+TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
     "partition": pl.Int32, "offset": pl.Int64, "content": pl.UInt64, "form": pl.UInt8, "sealed_by": pl.UInt32,
     "unreadable": pl.UInt8, "event_key": pl.UInt64, "accounts": pl.List(pl.UInt64), "contacts": pl.List(pl.String),
     "key": pl.Binary, "raw": pl.Binary,
@@ -46,7 +46,7 @@ class LetterRows:
         subjects = [subject_of(letter.raw) for letter in rejected]
         contacts = contacts_of(subjects, self._privacy.hashes)
         rows = [self._row(*each) for each in zip(rejected, subjects, contacts, strict=True)]
-        frame = pl.DataFrame(rows, schema_overrides=_TYPES)
+        frame = pl.DataFrame(rows, schema_overrides=TYPES)
         return frame.with_columns(rejected_at=pl.lit(datetime.fromtimestamp(time.time(), UTC)))
 
     def _row(self, letter: Rejected, subject: Subject, contacts: list[str]) -> dict[str, object]:

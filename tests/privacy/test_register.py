@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import cast
+
+from clickhouse_connect.driver.client import Client
 
 from deploy.privacy import PAGE, PARTS, privacy_page
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.migrations import read_migrations
+from pipeline.config.keys import DataKeys, HashKeys
 from pipeline.config.retention import TABLES as EXPIRES
 from pipeline.config.settings import KafkaSettings, Settings
 from pipeline.kafka.topics import topic_configs
+from pipeline.maintenance.rotation.rotate import works_of
 from pipeline.privacy.place import Place, Sets, named_by_others, where
 from pipeline.privacy.register import PLACES, TABLES, TOPICS, how_long
 
@@ -63,6 +68,15 @@ def test_it_says_of_each_what_goes_and_what_stays() -> None:
         how_long(TABLES["dead_letters"])
         == "400 days after rejection; 90 days if the record does not say whose it is; setting `retention` may say otherwise"
     )
+
+
+def test_a_rotation_of_keys_knows_each_place_that_a_key_has_made() -> None:
+    assert [place.name for place in TABLES.values() if bool(place.encrypted) != bool(place.sealed)] == []
+    keyed = [place.name for place in TABLES.values() if re.search(r"address|`author\.email`", place.hashed)]
+    assert keyed == [place.name for place in TABLES.values() if place.digests]
+    works = works_of(cast(Client, None), HashKeys(("hash",)), DataKeys(("d" * 64,)))
+    sealed = {place.name: set(place.sealed) for place in TABLES.values() if place.sealed}
+    assert {work.table: set(work.columns) for work in works if work.key == "data_key"} == sealed
 
 
 def test_the_page_of_privacy_is_current() -> None:

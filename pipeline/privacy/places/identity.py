@@ -14,6 +14,7 @@ PLACES = (
         "that a page claims",
         clear="handles that a page claims",
         hashed="addresses, numbers, pages",
+        digests=("b",),
         kept="kept",
         erase="graph",
         goes="with it goes what others' pages claim about the person. That somebody had an address, a number or a page, or "
@@ -43,6 +44,7 @@ PLACES = (
         holds="the rules as applied: hashes of blocked addresses and numbers",
         clear="local parts",
         hashed="blocked addresses and numbers",
+        digests=("rules",),
         kept="kept",
         erase="none",
         goes="a blocked address or number links nobody, as it is no single person's",
@@ -85,7 +87,9 @@ PLACES = (
         holds="records of a CRM: id; name, e-mail address and phone number; hashes of the two",
         clear="the id",
         hashed="e-mail address, phone number",
+        digests=("email_hash", "phone_hash"),
         encrypted="name, e-mail address, phone number, with `privacy.data_key`",
+        sealed=("name", "email", "phone"),
         kept="kept",
         erase="graph",
         accounts=("profile",),
@@ -102,5 +106,11 @@ PLACES = (
         goes="it is empty but for the time of a change of the key, and says of nobody whose a hash is",
     ),
     Place(name="identity_marks", backup="kept", kept="kept", erase="none", goes="numbers"),
-    Place(name="key_fingerprints", backup="kept", kept="kept", erase="none", goes="fingerprints of the two keys"),
+    Place(
+        name="key_fingerprints",
+        backup="kept",
+        kept="kept",
+        erase="none",
+        goes="fingerprints of the two keys, and of those before",
+    ),
 )

@@ -78,6 +78,7 @@ PLACES = (
         backup="kept",
         holds="of persons who were erased: keys of accounts and events, hashes of e-mail addresses and phone numbers",
         hashed="accounts, events, e-mail addresses, phone numbers",
+        digests=("value",),
         kept="kept: what has such a key is dropped before it lands",
         erase="none",
         goes="without it the next event of the person, or a replay, would bring back what was erased; "

@@ -18,7 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from pipeline import migrate
-from pipeline.clickhouse import fingerprints
+from pipeline.clickhouse import fingerprints, rotating
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.config.settings import Settings
@@ -141,7 +141,9 @@ class _Writer:
         migrate.check(settings)
         fingerprints.check_keys(settings.clickhouse, hashing, encrypting)
         fence, vitals, kafka = OpenFence(), Vitals(), settings.kafka
-        self._inserter = Inserter(clickhouse_client(settings.clickhouse), fence, vitals, "crm import")
+        client = clickhouse_client(settings.clickhouse)
+        rotating.refuse(client, "import")
+        self._inserter = Inserter(client, fence, vitals, "crm import")
         topic = kafka.topic("identity")
         self._producer = ReliableProducer(kafka.client(), topic, "evidence", fence, vitals, "crm import")
         self._version, rules = CustomerTables(self._inserter).rules()
