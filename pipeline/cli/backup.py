@@ -97,8 +97,9 @@ def restore(
     """Restore a backup into an empty database. Who was erased since stays erased.
 
     Before: stop all processes, run `earshot migrate`, then ClickHouse's own RESTORE of the other tables; without it this says
-    the statement, and ends. The keys of the settings must be those of the backup, and the migrations the same. Nothing is
-    written before all sums are right. Until it is whole no process starts; stopped or killed, run it again.
+    the statement, and ends. The keys of the settings must be those of the backup, or those that followed them, and the
+    migrations the same. Nothing is written before all sums are right. Until it is whole no process starts; stopped or killed, run
+    it again.
 
     Exit codes: 0 restored, 1 the database is not empty, a process runs, a file is damaged, or it broke off, 2 wrong usage or
     settings, or another key, 3 broker or ClickHouse unreachable, 4 other migrations than the backup's, 130 stopped by Ctrl-C.
@@ -171,8 +172,24 @@ def _restored(settings: Settings, client: Client, backup: tuple[Path, Manifest],
     running = Restore(client, backup[1])
     with progress("rows") as advance:
         running.fill(backup[0], advance)
+    _renew(settings, client)
     typer.echo("looking for persons who were erased, in all tables", err=True)
     hidden = erase_again(client, erasing_of(settings, client, Vitals()), noted, hashes)
     readmit_again(client, noted)
     running.end()
     return hidden
+
+
+def _renew(settings: Settings, client: Client) -> None:
+    """The keys may have been changed since the backup."""
+    from pipeline.cli.terminal import progress
+    from pipeline.maintenance.rotation.rotate import left, put_in_force, run, works_of
+
+    keys = (settings.privacy.hash_keys, settings.privacy.data_keys)
+    put_in_force(client, keys)
+    works = works_of(client, *keys)
+    if any(left(works).values()):
+        with progress("rows of older keys") as advance:
+            rotated = run(works, advance)
+        if rotated.why:
+            typer.echo(f"some rows of older keys stay as they are: {rotated.why}", err=True)

@@ -221,9 +221,8 @@ alerts.app.command(epilog="Example:  earshot alerts backtest --rule volume --fro
     backtest.backtest
 )
 for name, group in {
-    "alerts": alerts.app, "console": console.app, "crm": crm.app, "dlq": dlq.app,
-    "offsets": offsets.app, "rollups": rollups.app, "mapping": mapping.app, "source": source.app,
-    "identity": identity.app, "keys": keys.app, "person": person.app,
+    "alerts": alerts.app, "console": console.app, "crm": crm.app, "dlq": dlq.app, "offsets": offsets.app, "keys": keys.app,
+    "rollups": rollups.app, "mapping": mapping.app, "source": source.app, "identity": identity.app, "person": person.app,
 }.items():  # fmt: skip
     app.add_typer(group, name=name)
 

@@ -23,6 +23,7 @@ from pipeline.maintenance.rotation.records import Records
 from pipeline.maintenance.rotation.work import Work
 from pipeline.sinks.erasures import receipts
 
+Advance = Callable[[int, int], None]
 PASSES = 3
 """What processes with older keys write for so long, they write for ever."""
 _ENGINES = """
@@ -68,18 +69,23 @@ def check(client: Client, works: Sequence[Work]) -> None:
         )
 
 
-def rotate(client: Client, keys: Sequence[Keys], works: Sequence[Work], advance: Callable[[int, int], None]) -> Rotated:
+def rotate(client: Client, keys: Sequence[Keys], works: Sequence[Work], advance: Advance) -> Rotated:
     """Puts the keys in force, and changes what is of older ones; `advance` hears of the rows that are done, and of all. Raises
     EarshotError: then it can be run again."""
-    for each in keys:
-        fingerprints.put_in_force(client, each)
+    put_in_force(client, keys)
     rotating.begin(client)
     rotated = run(works, advance)
     rotating.end(client)
     return rotated
 
 
-def run(works: Sequence[Work], advance: Callable[[int, int], None]) -> Rotated:
+def put_in_force(client: Client, keys: Sequence[Keys]) -> None:
+    """Those that are not in force yet. Raises as fingerprints.put_in_force."""
+    for each in keys:
+        fingerprints.put_in_force(client, each)
+
+
+def run(works: Sequence[Work], advance: Advance) -> Rotated:
     """Pass after pass, until one finds nothing to do. Raises EarshotError."""
     rotated, counted = Rotated(left=left(works)), _Counted(advance)
     for _ in range(PASSES):
@@ -109,7 +115,7 @@ def unused(client: Client, keys: Keys) -> list[Generation]:
 class _Counted:
     """How many rows are done, and how many there are."""
 
-    def __init__(self, advance: Callable[[int, int], None]) -> None:
+    def __init__(self, advance: Advance) -> None:
         self._advance, self._total, self.done = advance, 0, 0
 
     def expect(self, rows: int) -> None:
