@@ -31,7 +31,7 @@ PAGE = 5_000
 _KEY = "topic, partition, offset, content"
 _WHICH = f"""
 SELECT {_KEY}, length(raw) AS size FROM dead_letters FINAL WHERE form = {FORM} AND {{older}} AND ({_KEY}) > ({{after}})
-ORDER BY {_KEY} LIMIT {PAGE}"""
+ORDER BY {_KEY} LIMIT {{page}}"""
 _ROWS = f"SELECT * FROM dead_letters FINAL WHERE form = {FORM} AND {{older}} AND ({_KEY}) IN ({{keys}})"
 _FIRST = "'', 0, 0, 0"
 _BYTES: dict[str, str | dict[str, str]] = {"key": "bytes", "raw": "bytes"}
@@ -56,9 +56,10 @@ class Letters:
         return int(self._ask(sql, {}).get_column("n")[0])
 
     def run(self, advance: Advance) -> Done:
-        """One pass, by topic, partition and offset. Raises EarshotError."""
-        done, after, of_older = Done(), _FIRST, older(self._client, self._keys)
-        while (page := self._ask(_WHICH.format(older=of_older, after=after), {})).height:
+        """One pass, by topic, partition and offset, to the first page that is not full: what others write meanwhile can't keep
+        it going. Raises EarshotError."""
+        done, after, of_older, full = Done(), _FIRST, older(self._client, self._keys), True
+        while full and (page := self._ask(_WHICH.format(older=of_older, after=after, page=PAGE), {})).height:
             gone: list[str] = []
             for keys in _groups(page):
                 rows, why = self._anew(_ROWS.format(older=of_older, keys=", ".join(keys)))
@@ -67,7 +68,7 @@ class Letters:
                 done = Done(done.rows + len(rows), done.kept + len(keys) - len(rows), done.why or why)
                 advance(len(rows))
             self._delete(gone, of_older)
-            after = _literal(*page.drop("size").row(-1))[1:-1]
+            after, full = _literal(*page.drop("size").row(-1))[1:-1], page.height == PAGE
         return done
 
     def _anew(self, sql: str) -> tuple[list[tuple[str, Row]], str]:

@@ -18,7 +18,7 @@ from pipeline.privacy.hide import DELETE
 
 PAGE = 20_000
 """Rows read at once."""
-_PAGE = f"SELECT * FROM customers FINAL WHERE {{older}} AND profile > {{after}} ORDER BY profile LIMIT {PAGE}"
+_PAGE = "SELECT * FROM customers FINAL WHERE {older} AND profile > {after} ORDER BY profile LIMIT {page}"
 
 
 class Records:
@@ -39,10 +39,11 @@ class Records:
         return int(self._ask(sql, {}).get_column("n")[0])
 
     def run(self, advance: Advance) -> Done:
-        """One pass, by profile. Raises EarshotError."""
-        done, after, of_older = Done(), -1, older(self._client, self._keys)
-        while (page := self._ask(_PAGE.format(older=of_older, after=after), {})).height:
-            after = int(page.get_column("profile")[-1])
+        """One pass, by profile, to the first page that is not full: what others write meanwhile can't keep it going. Raises
+        EarshotError."""
+        done, after, of_older, full = Done(), -1, older(self._client, self._keys), True
+        while full and (page := self._ask(_PAGE.format(older=of_older, after=after, page=PAGE), {})).height:
+            after, full = int(page.get_column("profile")[-1]), page.height == PAGE
             rows, why = self._anew(page)
             self._inserter.insert_all("customers", rows, 0)
             self._hide_erased(rows)
