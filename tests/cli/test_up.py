@@ -18,7 +18,7 @@ from pipeline.cli.live_line import NO_LISTENER, LiveLine
 from pipeline.cli.up import sources_line
 from pipeline.config.keys import Keys, Name
 from pipeline.config.settings import ClickHouseSettings, EmbeddedSettings, PrivacySettings, Settings
-from pipeline.embedded.privacy_keys import data_keys, hash_keys, make_keys
+from pipeline.embedded.privacy_keys import data_keys, hash_keys, make_keys, next_key, of_folder
 from pipeline.embedded.reset import reset
 from pipeline.embedded.secret import write_secret
 from pipeline.embedded.stack import Stack
@@ -148,6 +148,12 @@ def test_a_folders_keys_are_made_once_and_are_for_its_own_clickhouse_alone(
     assert read(settings).all == make_keys(tmp_path, name) == ("first", "second", "third", key)
     write_secret(tmp_path / "secrets" / f"{name}.11", key)
     assert read(settings).older == ("first", "second", "third"), "killed before the next one took its place"
+    next_key(tmp_path, name)
+    newest = read(settings)
+    assert newest.older == ("first", "second", "third", key) and len(newest.newest) == 64
+    assert of_folder(settings, name) and not of_folder(given, name)
+    before = settings.model_copy(update={"privacy": PrivacySettings.model_validate({name: key})})
+    assert read(before) == newest, "the file of `earshot up` has the keys of its start"
 
 
 def samples(read: float, landed: float, duplicates: float) -> Samples:

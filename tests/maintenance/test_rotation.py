@@ -17,6 +17,7 @@ from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.config.keys import DataKeys, HashKeys
 from pipeline.config.settings import Settings
+from pipeline.embedded.stack import Stack
 from pipeline.errors import ConflictError, EarshotError
 from pipeline.fence import OpenFence
 from pipeline.identity.encryption import ENCRYPTED, Encryption
@@ -32,8 +33,9 @@ from pipeline.sinks.letter_rows import LetterRows
 from schemas.erasures import Keys
 from schemas.identity import account_key
 from schemas.times import TIME, utc_now
-from tests.support.commands import Run
+from tests.support.commands import Run, set_variables
 from tests.support.letters import DATA_KEY, DATA_KEYS, PRIVACY
+from tests.support.tables import own_database
 
 HASHING = HashKeys(("the key of the tests",))
 NEW = "e" * 64
@@ -225,6 +227,24 @@ def test_what_no_key_opens_stays_and_is_said_and_no_key_can_go(client: Client) -
     assert done.left == {"customers": 1, "dead_letters": 1}
     assert "profile 0000000000001388: it can't be decrypted" in done.why
     rotating.refuse(client, "erase")
+
+
+def test_a_restore_brings_rows_to_the_keys_of_today(
+    stacked: Run, emptied: Settings, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with clickhouse_client(emptied.clickhouse) as client:
+        records_before, _ = filled(client)
+    assert stacked("backup", "kept").code == 0
+    with own_database(stack.clickhouse) as database, clickhouse_client(database) as target:
+        set_variables(monkeypatch, emptied.model_copy(update={"clickhouse": database}))
+        monkeypatch.setenv("EARSHOT_PRIVACY__DATA_KEY", NEW)
+        refused = stacked("restore", "kept")
+        assert refused.code == 2 and "privacy.older_data_keys lacks the one of before" in refused.err
+        monkeypatch.setenv("EARSHOT_PRIVACY__OLDER_DATA_KEYS", f'["{DATA_KEY}"]')
+        done = stacked("restore", "kept")
+        assert done.code == 0, done.err
+        assert seen(target, ALONE)[0] == records_before
+        fingerprints.check(target, BOTH)
 
 
 def test_the_commands(stacked: Run, emptied: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
