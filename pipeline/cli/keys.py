@@ -120,11 +120,13 @@ def rotate(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", he
         new_ones = {each.name: names for each in keys if (names := [name[:8] for name in following(client, each)])}
         rotation.check(client, works)
         older = sum(rotation.left(works).values())
+        first = bool(new_ones) or rotation.begun(client)
+        sealed = sum(work.left() for work in works if work.key == keys[1].name)
         if not yes and (new_ones or older):
             confirm(_question(new_ones, older))
         rotated = _rotated(settings, client, keys, works)
-        gone = [] if new_ones or older else rotation.unused(client, next(each for each in keys if each.name == "data_key"))
-    _say(rotated, bool(new_ones))
+        gone = [] if first or sealed else rotation.unused(client, keys[1])
+    _say(rotated, first)
     for each in gone:
         typer.echo(f"nothing uses data_key {each.fingerprint[:8]} of generation {each.number}: it can go from the settings")
     if any(rotated.left.values()) or rotated.why:
@@ -162,14 +164,14 @@ def _rotated(settings: Settings, client: Client, keys: Sequence[Keys], works: Se
     return rotated
 
 
-def _say(rotated: Rotated, put: bool) -> None:
+def _say(rotated: Rotated, first: bool) -> None:
     for name, rows in sorted(rotated.rows.items()):
         typer.echo(f"{name}: {rows:,} rows are of the newest keys now, {rotated.left.get(name, 0):,} are of older ones")
     if rotated.why:
         typer.echo(f"some stay as they are: {rotated.why}", err=True)
     elif any(rotated.left.values()):
         typer.echo("a process runs with older keys, and writes with them", err=True)
-    if put or any(rotated.left.values()):
+    if first or any(rotated.left.values()):
         typer.echo(
             "restart with the new settings: workers, control, customers, consoles (or `earshot up`); then run it again: it "
             "finds what they wrote until then, and says which data_key can go"

@@ -26,11 +26,15 @@ def end(client: Client) -> None:
         client.command(f"DROP TABLE IF EXISTS {TABLE} SYNC")
 
 
+def there(client: Client) -> bool:
+    """Raises EarshotError."""
+    with one_line(client):
+        return bool(client.query(_THERE).result_rows)
+
+
 def refuse(client: Client, what: str) -> None:
     """Raises ConflictError while keys are rotated: `what` is not done then. EarshotError if ClickHouse refuses."""
-    with one_line(client):
-        there = client.query(_THERE).result_rows
-    if there:
+    if there(client):
         raise ConflictError(
             f"keys are being rotated in database {client.database}: {what} when `earshot keys rotate` has ended; if it was "
             "stopped, run it again"

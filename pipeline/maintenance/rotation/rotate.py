@@ -1,6 +1,6 @@
 """`earshot keys rotate`: what is stored becomes of the newest keys.
 
-    fingerprints -> table `rotating` is made -> each work, again until one pass finds nothing -> `rotating` goes
+    table `rotating` is made -> fingerprints -> each work, again until one pass finds nothing -> `rotating` goes
 
 Processes go on meanwhile, with the keys that they have; what those with the older keys write is found by the next pass, and
 after the last one by the next run. Everything may be done again: who is killed runs it again.
@@ -72,11 +72,17 @@ def check(client: Client, works: Sequence[Work]) -> None:
 def rotate(client: Client, keys: Sequence[Keys], works: Sequence[Work], advance: Advance) -> Rotated:
     """Puts the keys in force, and changes what is of older ones; `advance` hears of the rows that are done, and of all. Raises
     EarshotError: then it can be run again."""
-    put_in_force(client, keys)
     rotating.begin(client)
+    put_in_force(client, keys)
     rotated = run(works, advance)
     rotating.end(client)
     return rotated
+
+
+def begun(client: Client) -> bool:
+    """Whether one was stopped: processes may not have been started again since the keys were put in force. Raises
+    EarshotError."""
+    return rotating.there(client)
 
 
 def put_in_force(client: Client, keys: Sequence[Keys]) -> None:
