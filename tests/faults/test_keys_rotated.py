@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import os
 import random
 import subprocess
 import sys
@@ -40,14 +39,14 @@ ALONE = DataKeys((NEW,))
 PIECE = 20_000
 COLUMNS = (
     "event_key, revision, version, id, platform, kind, operation, direction, created_at, occurred_at, visibility, author_id, "
-    "account_key, author_email"
+    "author_email"
 )
 INTERACTIONS = f"""
 INSERT INTO interactions ({COLUMNS})
 SELECT number + 1, number + 1, 1, toString(number), 'x', 'post', 'create', 'inbound',
     toDateTime64('2026-11-01 00:00:00', 3, 'UTC') - toIntervalSecond(number % 5000000) AS created_at, created_at, 'public',
-    toString(number % {{people}}), number % {{people}} + 1, hash
-FROM numbers({{first}}, {{count}}) AS n INNER JOIN planted ON planted.n = n.number % {{people}}"""
+    toString(number % {{people}}), hash
+FROM numbers({{first}}, {{count}}) AS these INNER JOIN planted ON planted.n = these.number % {{people}}"""
 
 
 class Size(NamedTuple):
@@ -131,7 +130,7 @@ class World:
     def rotate(self) -> subprocess.Popen[bytes]:
         changed = {"EARSHOT_PRIVACY__DATA_KEY": NEW, "EARSHOT_PRIVACY__OLDER_DATA_KEYS": json.dumps([DATA_KEY])}
         command = [sys.executable, "-m", "pipeline.cli", "keys", "rotate", "--yes"]
-        environment = {**os.environ, **child_environment(self.settings), **changed}
+        environment = child_environment(self.settings) | changed
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
 
 
