@@ -164,10 +164,11 @@ def test_killed_at_each_statement_and_run_again_everything_is_read_as_before(cli
     rotating.refuse(client, "erase")
 
 
-@pytest.mark.usefixtures("small_pages")
 def test_beside_inserts_with_both_keys_nothing_is_lost_and_the_next_run_does_the_rest(
     client: Client, emptied: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(records, "PAGE", 100)
+    monkeypatch.setattr(letters, "PAGE", 50)
     found, of_letters = filled(client)
     numbers = count(1_000)
     real = Inserter.insert_all
