@@ -98,8 +98,8 @@ def restore(
 
     Before: stop all processes, run `earshot migrate`, then ClickHouse's own RESTORE of the other tables; without it this says
     the statement, and ends. The keys of the settings must be those of the backup, or those that followed them, and the
-    migrations the same. Nothing is written before all sums are right. Until it is whole no process starts; stopped or killed, run
-    it again.
+    migrations the same. Nothing is written before all sums are right. Until it is whole no process starts; stopped or killed,
+    run it again.
 
     Exit codes: 0 restored, 1 the database is not empty, a process runs, a file is damaged, or it broke off, 2 wrong usage or
     settings, or another key, 3 broker or ClickHouse unreachable, 4 other migrations than the backup's, 130 stopped by Ctrl-C.

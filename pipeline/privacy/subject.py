@@ -190,14 +190,16 @@ def _values(query: Query, keys: Iterable[int]) -> tuple[Value, ...]:
     """The hashed addresses and numbers in rows and CRM records of these accounts."""
     listed, found = _numbers(keys), []
     for type_ in _VALUES:
-        theirs = query(f"""
+        stored = query(f"""
 SELECT DISTINCT author_{type_} AS hash FROM interactions
 WHERE account_key IN ({listed}) AND author_{type_} != '' AND ({_MINUTE}, event_key) IN
     (SELECT {_MINUTE}, event_key FROM account_events WHERE account_key IN ({listed}))
 UNION DISTINCT SELECT DISTINCT {type_}_hash AS hash FROM customers WHERE profile IN ({listed}) AND {type_}_hash != ''
 ORDER BY hash""").get_column("hash")
-        if theirs.is_empty():
+        if stored.is_empty():
             continue
+        became = _became(query, stored)
+        theirs = sorted({*stored, *became, *became.values()})
         texts, by_key = ", ".join(map(quoted, theirs)), {value_key(type_, each): each for each in theirs}
         shared = query(f"""
 SELECT DISTINCT author_{type_} AS hash, toUInt64(0) AS value FROM interactions
@@ -207,7 +209,8 @@ WHERE {type_}_hash IN ({texts}) AND profile NOT IN ({listed})
 UNION ALL SELECT DISTINCT '' AS hash, b FROM identity_edges
 WHERE kind = 'value' AND type = '{type_}' AND b IN ({_numbers(by_key)}) AND a NOT IN ({listed})""")
         others = {by_key[value] if value else digest for digest, value in shared.iter_rows()}
-        found += [Value(type_, digest, digest in others) for digest in theirs]
+        others = {became.get(digest, digest) for digest in others}
+        found += [Value(type_, digest, became.get(digest, digest) in others) for digest in theirs]
     return tuple(found)
 
 
@@ -223,6 +226,12 @@ def _checked(query: Query, person: Person, but: str, text: str) -> Person:
     if not _known(query, person):
         raise UnknownName(f"{text}: nothing is known of it: {but}")
     return person
+
+
+def _became(query: Query, hashes: Iterable[str]) -> dict[str, str]:
+    """While the hash key is being changed: which of these became which, and which became these. Rows may have either."""
+    listed = ", ".join(map(quoted, hashes))
+    return dict(query(f"SELECT old, new FROM raised_hashes FINAL WHERE old IN ({listed}) OR new IN ({listed})").iter_rows())
 
 
 def _known(query: Query, person: Person) -> bool:

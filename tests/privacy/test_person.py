@@ -70,6 +70,11 @@ def check_names(client: Client) -> None:
         find(client, customer="crm:annmark-crm", only=True)
     with pytest.raises(SettingsError, match="names no profile"):
         find(client, customer="ann")
+    later = f"2-{'0' * 64}"
+    client.insert("raised_hashes", [(ANN.email, later, 2)], column_names=["old", "new", "generation"])
+    assert set(find(client, customer="twitter:annmark-id").hashes) == {ANN.email, later}, "the hash key is being changed"
+    assert find(client, account="forum:@annmark_owl", only=True).hashes == (), "one is others', so both are"
+    client.command("TRUNCATE TABLE raised_hashes")
 
 
 def check_addresses(client: Client) -> None:
