@@ -249,7 +249,7 @@ def test_what_people_type_is_found_or_a_line_says_why_not(
     def no_key(settings: Settings) -> None:
         raise SettingsError("setting privacy.hash_key is missing")
 
-    monkeypatch.setattr("pipeline.cli.identity_read.hashes_of", no_key)  # a steward's own machine has none
+    monkeypatch.setattr("pipeline.cli.identity_read.privacy_of", no_key)  # a steward's own machine has none
     assert stacked("identity", "find", SHOP).code == 0
     assert "hash_key is missing" in stacked("identity", "find", MAIL).err
 

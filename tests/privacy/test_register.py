@@ -74,7 +74,9 @@ def test_a_rotation_of_keys_knows_each_place_that_a_key_has_made() -> None:
     assert [place.name for place in TABLES.values() if bool(place.encrypted) != bool(place.sealed)] == []
     keyed = [place.name for place in TABLES.values() if re.search(r"address|`author\.email`", place.hashed)]
     assert keyed == [place.name for place in TABLES.values() if place.digests]
-    works = works_of(cast(Client, None), HashKeys(("hash",)), DataKeys(("d" * 64,)))
+    digests = {place.name: set(place.digests) for place in TABLES.values() if place.digests}
+    works = works_of(cast(Client, None), HashKeys(("hash", "later")), DataKeys(("d" * 64,)))
+    assert {work.table: set(work.columns) for work in works if work.key == "hash_key"} == digests
     sealed = {place.name: set(place.sealed) for place in TABLES.values() if place.sealed}
     assert {work.table: set(work.columns) for work in works if work.key == "data_key"} == sealed
 

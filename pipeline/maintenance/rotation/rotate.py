@@ -18,6 +18,7 @@ from pipeline.clickhouse.fingerprints import Generation
 from pipeline.clickhouse.query import asker, one_line
 from pipeline.config.keys import DataKeys, HashKeys, Keys
 from pipeline.errors import ConflictError
+from pipeline.maintenance.rotation import hashes
 from pipeline.maintenance.rotation.letters import Letters
 from pipeline.maintenance.rotation.records import Records
 from pipeline.maintenance.rotation.work import Work
@@ -45,7 +46,7 @@ def works_of(client: Client, hashing: HashKeys, encrypting: DataKeys) -> list[Wo
     """In the order in which they are done; without the works of a key that is not given. Raises SettingsError for a data key
     that is none."""
     sealed: list[Work] = [Records(client, encrypting), Letters(client, encrypting)] if encrypting else []
-    return sealed
+    return [*hashes.works(client, hashing), *sealed]
 
 
 def left(works: Sequence[Work]) -> dict[str, int]:

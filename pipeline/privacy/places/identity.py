@@ -101,6 +101,7 @@ PLACES = (
         backup="kept",
         holds="while the hash key is being changed: which hash of an address or a number became which",
         hashed="addresses, numbers",
+        digests=("old", "new"),
         kept="until `earshot keys rotate` finds nothing of an earlier key any more",
         erase="none",
         goes="it is empty but for the time of a change of the key, and says of nobody whose a hash is",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -15,12 +16,14 @@ from pipeline.clickhouse.inserter import Inserter
 from pipeline.config.keys import HashKeys
 from pipeline.config.settings import Settings
 from pipeline.fence import OpenFence
+from pipeline.maintenance.rotation.hashed_rows import RAISING, Database
+from pipeline.maintenance.rotation.hashes import works
+from pipeline.maintenance.rotation.work import Advance
 from pipeline.monitoring.health import Vitals
-from pipeline.privacy.register import TABLES as REGISTER
-from pipeline.privacy.rehashing import PLACES, RAISING, Rehashing
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.sinks import raised_hashes
-from pipeline.sinks.erasures import suppress, suppression_rows
+from pipeline.sinks.erasures import suppress as write_suppressed
+from pipeline.sinks.erasures import suppression_rows
 from schemas.contacts import DEFAULT
 from schemas.erasures import Keys
 from schemas.hashes import Chain
@@ -30,13 +33,6 @@ KEYS = ("key", "later", "newest")
 STEPS = [Pseudonymise(HashKeys(KEYS[:count]), "DE", DEFAULT) for count in (1, 2, 3)]
 MAILS = [f"person{number}@example.org" for number in range(40)]
 NUMBERS = [f"+4930901{number:03d}" for number in range(40)]
-NOT_OURS = {
-    "conversation_quarters": "names of conversations: XXH3",
-    "console_sessions": "cookies and links",
-    "console_names": "the account at the provider",
-    "source_cursors": "parts of posts",
-}
-"""Tables with hashes that setting privacy.hash_key does not make."""
 
 
 @pytest.fixture
@@ -45,21 +41,13 @@ def client(emptied: Settings) -> Iterator[Client]:
         yield client
 
 
-def rehashing(client: Client, count: int, type_: type[Rehashing] = Rehashing) -> Rehashing:
-    inserter = Inserter(client, OpenFence(), Vitals(), "test")
-    return type_(client, inserter, Chain([key.encode() for key in KEYS[:count]]))
-
-
-class Killed(Rehashing):
-    """A process that is killed at its statement of this number."""
-
-    statements = 0
-
-    def _command(self, sql: str) -> None:
-        self.statements -= 1
-        if not self.statements:
-            raise KeyboardInterrupt
-        super()._command(sql)
+def raised(client: Client, count: int, advance: Advance = lambda rows: None) -> dict[str, int]:
+    """What is left of older keys by table, after a run with so many keys."""
+    each = works(client, HashKeys(KEYS[:count]))
+    for _ in range(2):
+        for work in each:
+            work.run(advance)
+    return {work.table: work.left() for work in each}
 
 
 def hashes(step: Pseudonymise, begin: int, count: int) -> tuple[list[str], list[str]]:
@@ -98,7 +86,7 @@ def write(client: Client, step: Pseudonymise, begin: int = 0, count: int = 10) -
         "identity_rules", [(begin + 1, rules.decode(), "ines", now)], column_names=("version", "rules", "by", "applied_at")
     )
     erased = Keys([1], [*mails[:3], numbers[3]], [2])
-    suppress(Inserter(client, OpenFence(), Vitals(), "test"), suppression_rows(erased, 5, now))
+    write_suppressed(Inserter(client, OpenFence(), Vitals(), "test"), suppression_rows(erased, 5, now))
 
 
 READS = (
@@ -116,13 +104,8 @@ def stored(client: Client, *more: str) -> list[list[Any]]:
 
 
 def empty(client: Client) -> None:
-    for table in {*PLACES, "identity_marks"}:
-        client.command(f"TRUNCATE TABLE {table}")
-
-
-def test_it_knows_each_table_whose_hashes_the_key_makes() -> None:
-    hashed = {place.name for place in REGISTER.values() if place.hashed}
-    assert hashed - set(NOT_OURS) == set(PLACES), "rehashing.py has to raise what a new table has"
+    for work in works(client, HashKeys(KEYS)):
+        client.command(f"TRUNCATE TABLE {work.table}")
 
 
 def test_what_is_by_the_earlier_key_becomes_what_is_by_the_newest(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,39 +114,47 @@ def test_what_is_by_the_earlier_key_becomes_what_is_by_the_newest(client: Client
     empty(client)
     write(client, STEPS[0])
     monkeypatch.setattr(raised_hashes, "PIECE", 5)  # parts: by the first digit of a hash
-    rotation, said = rehashing(client, 2), []
-    assert {table: rotation.left()[table] for table in ("interactions", "identity_rules", "suppressions")} == {
-        "interactions": 10, "identity_rules": 1, "suppressions": 4,
-    }  # fmt: skip
-    assert rotation.run(lambda done, rows: said.append((done, rows))) == 0
-    found = stored(client)
-    assert said[-1] == (40, 40)
-    assert found == wanted
+    done: list[int] = []
+    left = raised(client, 2, done.append)
+    assert stored(client) == wanted and sum(done) == 41
     both = set(client.query(SUPPRESSED).result_rows)
     assert set(suppressed) < both and len(both) == len(suppressed) + 4, "workers of before are still there"
-    assert rotation.left() == {**dict.fromkeys(rotation.left(), 0), "suppressions": 4}
-    assert client.query(f"SELECT count() FROM {raised_hashes.TABLE}").result_rows != [(0,)]
-    assert rotation.run() == 0 and client.query(SUPPRESSED).result_rows == suppressed
-    assert not any(rotation.left().values())
-    assert client.query(f"SELECT count() FROM {raised_hashes.TABLE}").result_rows == [(0,)]
+    assert left == {**dict.fromkeys(left, 0), "suppressions": 4} and noted(client)
+    assert not any(raised(client, 2).values())
+    assert client.query(SUPPRESSED).result_rows == suppressed and not noted(client)
     assert client.query(f"EXISTS TABLE {RAISING}").result_rows == [(0,)]
 
 
-def test_killed_at_each_statement_it_ends_as_if_it_never_was_and_earlier_changes_need_not_be_whole(client: Client) -> None:
-    write(client, STEPS[2], 0, 8)
-    write(client, STEPS[2], 8, 8)
+def test_killed_at_each_statement_it_goes_on_and_a_change_of_before_need_not_be_whole(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for begin in (0, 8):
+        write(client, STEPS[2], begin, 8)
     wanted, suppressed = stored(client), client.query(SUPPRESSED).result_rows
     empty(client)
     write(client, STEPS[0], 0, 8)
     raised_hashes.note(Inserter(client, OpenFence(), Vitals(), "test"), Chain([b"key", b"later"]))  # and no more of it
     write(client, STEPS[1], 8, 8)
+    left, command = [0], Database.command
+
+    def killed(self: Database, sql: str) -> None:
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+        command(self, sql)
+
+    monkeypatch.setattr(Database, "command", killed)
     for statement in range(1, 1_000):
-        Killed.statements, rotation = statement, rehashing(client, 3, Killed)
-        try:
-            assert rotation.run() == 0
+        left[0] = statement
+        with suppress(KeyboardInterrupt):
+            assert raised(client, 3)["interactions"] == 0
             break
-        except KeyboardInterrupt:
-            continue
+    monkeypatch.undo()
     assert stored(client) == wanted and statement > 5
-    assert rehashing(client, 3).run() == 0
-    assert client.query(SUPPRESSED).result_rows == suppressed and not any(rehashing(client, 3).left().values())
+    assert not any(raised(client, 3).values())
+    assert client.query(SUPPRESSED).result_rows == suppressed
+
+
+def noted(client: Client) -> int:
+    [(count,)] = client.query(f"SELECT count() FROM {raised_hashes.TABLE}").result_rows
+    return int(count)
