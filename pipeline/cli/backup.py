@@ -122,6 +122,10 @@ def restore(
         with on_record(settings, "restore", manifest.id) as act:
             hidden = _restored(settings, client, (folder, manifest), noted)
             act.after = {"tables": len(manifest.files), "rows": manifest.rows, "hidden": hidden}
+    _say_restored(manifest, hidden, noted, notes)
+
+
+def _say_restored(manifest: Manifest, hidden: int, noted: Noted, notes: Path | None) -> None:
     typer.echo(f"{manifest.rows:,} rows of {len(manifest.files)} tables, backup of {manifest.made_at[:19]} UTC")
     typer.echo(f"erased again: {hidden:,} rows and profiles; {len(noted.erasures)} erasures are noted in {notes or 'no file'}")
     if notes is None:

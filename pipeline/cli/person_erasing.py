@@ -222,7 +222,7 @@ def _erasures(settings: Settings, client: Client, name: str) -> list[int]:
     from pipeline.privacy.subject import reader
     from pipeline.queries.identity.names import profile_key
 
-    if its := contact(name, hashed_by(settings)):
+    if its := contact(reader(client), name, hashed_by(settings)):
         return erasures_of(client, (), its.hashes)
     return erasures_of(client, [profile_key(reader(client), name)])
 

@@ -10,6 +10,7 @@ from pipeline.clickhouse.row_versions import quoted
 from pipeline.errors import EarshotError, SettingsError
 from pipeline.identity.rules_file import Hashes
 from pipeline.privacy.person import Person, Value
+from pipeline.privacy.values import became
 from pipeline.queries.identity.find import assigned, contact_of
 from pipeline.queries.identity.profiles import profiles
 from schemas.identity import value_key
@@ -23,17 +24,18 @@ class Contact(NamedTuple):
     type: str
     """email or phone."""
     hashes: Sequence[str]
-    """By each key of step privacy."""
+    """By each key that rows may have it by."""
 
 
-def contact(name: str, hashes: Hashes | None) -> Contact | None:
+def contact(query: Query, name: str, hashes: Hashes | None) -> Contact | None:
     """The address or number that the name is, if it is one. `hashes` are those of step privacy, and may raise SettingsError."""
     if (its := contact_of(name)) is None:
         return None
     if hashes is None:
         raise SettingsError(f"{name} names no profile: it is an address or number, and these can't be looked for here")
     type_, text = its
-    return Contact(type_, hashes(f"author_{type_}", [text]))
+    newest = hashes(f"author_{type_}", [text])
+    return Contact(type_, sorted({*newest, *became(query, newest)}))
 
 
 def customers_of(query: Query, its: Contact) -> list[int]:

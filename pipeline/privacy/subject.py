@@ -17,20 +17,19 @@ from pipeline.clickhouse.row_versions import quoted
 from pipeline.errors import EarshotError, SettingsError, UnknownName
 from pipeline.identity.rules_file import Hashes
 from pipeline.privacy.contact import alone, contact, customers_of, several
-from pipeline.privacy.person import Account, Person, Value
+from pipeline.privacy.person import Account, Person
 from pipeline.privacy.place import Sets, where
 from pipeline.privacy.register import TABLES
 from pipeline.privacy.seen import seen
-from pipeline.queries.identity.find import contact_of
+from pipeline.privacy.values import values_of
 from pipeline.queries.identity.names import profile_key, slip
 from pipeline.queries.identity.profiles import profiles
 from pipeline.queries.timeline import members
-from schemas.identity import HANDLE_SQL, account_key, value_key
+from schemas.identity import HANDLE_SQL, account_key
 
 SHOWN = 5
 NOBODY = "NULL"
 """In place of keys: IN finds nothing by it."""
-_VALUES = ("email", "phone")
 _MINUTE = "toStartOfMinute(created_at)"
 
 
@@ -56,28 +55,24 @@ def find(
     if only and not account:  # all accounts would go, of somebody who wrote that not all shall
         raise SettingsError("--only goes with --account: it leaves the customer's other accounts out")
     query = reader(client)
-    if customer and (its := contact(customer, hashes)):
-        owners = _owners(client, query, customers_of(query, its))
-        if len(owners) > 1:
-            raise several(query, customer, owners)
-        if not owners:
-            return _checked(query, alone(its), "no row, no link and no record of a CRM has it", customer)
-        profile = owners[0]
-    else:
-        profile = profile_key(query, text)
-    owner, linked = members(client, profile, None)
+    its = contact(query, customer, hashes) if customer else None
+    owners = _owners(client, query, customers_of(query, its)) if its else [profile_key(query, text)]
+    if len(owners) > 1:
+        raise several(query, text, owners)
+    if its and not owners:
+        return _checked(query, alone(its), "no row, no link and no record of a CRM has it", text)
+    owner, linked = members(client, owners[0], None)
     if account and len(linked) > 1 and not only:
-        others = _listed(_names(query, linked), profile)
+        others = _listed(_names(query, linked), owners[0])
         raise EarshotError(
             f"{account}: its customer has {len(linked)} accounts, also {others}; "
             f"--customer {account} is all of them, --account {account} --only is this one alone"
         )
-    mine = [profile] if account else linked
+    mine = owners if account else linked
     person = _person(query, owner, mine)._replace(shared=shared)
     if only:
         person = person._replace(left=tuple(_names(query, [key for key in linked if key not in mine]).values()))
-    more = "" if customer and contact_of(customer) else slip(text)
-    return _checked(query, person, f"no event, no link, no record of a CRM{more}", text)
+    return _checked(query, person, f"no event, no link, no record of a CRM{'' if its else slip(text)}", text)
 
 
 def reader(client: Client) -> Query:
@@ -156,7 +151,7 @@ def _person(query: Query, owner: int, keys: list[int]) -> Person:
             )
         )
     person = Person(owner, seen(query, accounts), ())
-    return person._replace(values=_values(query, person.keys))
+    return person._replace(values=values_of(query, person.keys))
 
 
 def _authors(query: Query, keys: Iterable[int]) -> pl.DataFrame:
@@ -186,34 +181,6 @@ WHERE {HANDLE_SQL} IN ({texts}) AND account_key NOT IN (0, {mine})""")
     return {each: each not in taken for each in bore}
 
 
-def _values(query: Query, keys: Iterable[int]) -> tuple[Value, ...]:
-    """The hashed addresses and numbers in rows and CRM records of these accounts."""
-    listed, found = _numbers(keys), []
-    for type_ in _VALUES:
-        stored = query(f"""
-SELECT DISTINCT author_{type_} AS hash FROM interactions
-WHERE account_key IN ({listed}) AND author_{type_} != '' AND ({_MINUTE}, event_key) IN
-    (SELECT {_MINUTE}, event_key FROM account_events WHERE account_key IN ({listed}))
-UNION DISTINCT SELECT DISTINCT {type_}_hash AS hash FROM customers WHERE profile IN ({listed}) AND {type_}_hash != ''
-ORDER BY hash""").get_column("hash")
-        if stored.is_empty():
-            continue
-        became = _became(query, stored)
-        theirs = sorted({*stored, *became, *became.values()})
-        texts, by_key = ", ".join(map(quoted, theirs)), {value_key(type_, each): each for each in theirs}
-        shared = query(f"""
-SELECT DISTINCT author_{type_} AS hash, toUInt64(0) AS value FROM interactions
-WHERE author_{type_} IN ({texts}) AND account_key NOT IN (0, {listed})
-UNION ALL SELECT DISTINCT {type_}_hash AS hash, toUInt64(0) FROM customers
-WHERE {type_}_hash IN ({texts}) AND profile NOT IN ({listed})
-UNION ALL SELECT DISTINCT '' AS hash, b FROM identity_edges
-WHERE kind = 'value' AND type = '{type_}' AND b IN ({_numbers(by_key)}) AND a NOT IN ({listed})""")
-        others = {by_key[value] if value else digest for digest, value in shared.iter_rows()}
-        others = {became.get(digest, digest) for digest in others}
-        found += [Value(type_, digest, became.get(digest, digest) in others) for digest in theirs]
-    return tuple(found)
-
-
 def _owners(client: Client, query: Query, customers: list[int]) -> list[int]:
     """The customers without those that are a handle of another one of them."""
     if not 1 < len(customers) <= SHOWN:
@@ -226,12 +193,6 @@ def _checked(query: Query, person: Person, but: str, text: str) -> Person:
     if not _known(query, person):
         raise UnknownName(f"{text}: nothing is known of it: {but}")
     return person
-
-
-def _became(query: Query, hashes: Iterable[str]) -> dict[str, str]:
-    """While the hash key is being changed: which of these became which, and which became these. Rows may have either."""
-    listed = ", ".join(map(quoted, hashes))
-    return dict(query(f"SELECT old, new FROM raised_hashes FINAL WHERE old IN ({listed}) OR new IN ({listed})").iter_rows())
 
 
 def _known(query: Query, person: Person) -> bool:

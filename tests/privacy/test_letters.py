@@ -77,7 +77,7 @@ def test_the_letters_of_a_person_are_taken_along_and_hidden(client: Client, monk
 
     monkeypatch.setattr(client, "query_rows_stream", counted)
     many = Keys(ANN.accounts, ANN.values, [*ANN.events, *range(1, 50_000)], ANN.handles)
-    assert list(letters_of(client, many, PRIVACY.hashes, DATA_KEY)) == taken
+    assert list(letters_of(client, many, PRIVACY.hashes, DATA_KEYS)) == taken
     assert len(asked) == 1, "a machine's account has a million events, and hardly any has letters"
     assert all(orjson.loads(each.raw) == THEIRS[each.offset] for each in taken)
     assert hide_letters(client, ANN, PRIVACY.hashes) >= len(mine)
