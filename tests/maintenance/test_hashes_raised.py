@@ -60,7 +60,7 @@ def write(client: Client, step: Pseudonymise, begin: int = 0, count: int = 10) -
     mails, numbers = hashes(step, begin, count)
     people = [(begin + n, mail, "" if n % 3 == 0 else numbers[n]) for n, mail in enumerate(mails)]
     now = utc_now()
-    rows = [(n, 1, f"2026-{1 + n % 3:02d}-02 00:00:00", "x", mail, number) for n, mail, number in people]
+    rows = [(n, 1, f"2026-{1 + n % 2:02d}-02 00:00:00", "x", mail, number) for n, mail, number in people]
     values = ", ".join(map(str, rows))
     client.command(
         f"INSERT INTO interactions (event_key, version, created_at, platform, author_email, author_phone) VALUES {values}"
@@ -137,11 +137,11 @@ def test_killed_at_each_statement_it_goes_on_and_a_change_of_before_need_not_be_
     write(client, STEPS[1], 8, 8)
     left, command = [0], Database.command
 
-    def killed(self: Database, sql: str) -> None:
+    def killed(self: Database, sql: str, *settings: Any) -> None:
         left[0] -= 1
         if not left[0]:
             raise KeyboardInterrupt
-        command(self, sql)
+        command(self, sql, *settings)
 
     monkeypatch.setattr(Database, "command", killed)
     for statement in range(1, 1_000):
