@@ -6,6 +6,8 @@ hashes, can be changed at any time after that (customers/rekeying.py). It is emp
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import polars as pl
 
 from pipeline.clickhouse.inserter import Inserter
@@ -39,6 +41,14 @@ def beginnings(count: int) -> list[str]:
 def begins(column: str, begin: str) -> str:
     """SQL: whether the hash is of this part."""
     return f"substring({column}, -{DIGITS}, {len(begin)}) = '{begin}'" if begin else "1"
+
+
+def parts(inserter: Inserter, chain: Chain) -> Iterator[str]:
+    """The parts of the table that are of the newest key, each as SQL: what FROM takes, with columns old and new."""
+    where = f"startsWith(new, '{chain.generation}-')"
+    count = inserter.query(f"SELECT count() AS n FROM {TABLE} FINAL WHERE {where}").get_column("n")[0]
+    for begin in beginnings(count):
+        yield f"(SELECT old, new FROM {TABLE} FINAL WHERE {where} AND {begins('old', begin)})"
 
 
 def note(inserter: Inserter, chain: Chain) -> int:
