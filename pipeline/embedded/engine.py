@@ -39,6 +39,10 @@ _CONFIG = """<clickhouse>
     <background_pool_size>2</background_pool_size>
     <background_schedule_pool_size>2</background_schedule_pool_size>
     <background_common_pool_size>1</background_common_pool_size>
+    <background_merges_mutations_concurrency_ratio>4</background_merges_mutations_concurrency_ratio>
+    <!-- A statement that hides rows waits once for so many parts: by default 0.1 to 1.1 s. -->
+    <background_processing_pool_thread_sleep_seconds_if_nothing_to_do>0.05</background_processing_pool_thread_sleep_seconds_if_nothing_to_do>
+    <background_processing_pool_task_sleep_seconds_when_no_work_random_part>0.02</background_processing_pool_task_sleep_seconds_when_no_work_random_part>
     <mark_cache_size>268435456</mark_cache_size>
     <max_server_memory_usage_to_ram_ratio>0.5</max_server_memory_usage_to_ram_ratio>
     <merge_tree>
