@@ -20,6 +20,9 @@ from pipeline.identity.walk import Walk
 Mask = npt.NDArray[np.bool_]
 _PROFILE, _VALUE, _GHOST = 0, 1, 2
 _FAR = np.iinfo(np.int64).max
+_TIE = pl.when(pl.col("kind") == "value").then("a").otherwise("edge")
+"""What decides between edges of one time. The key of an address's edge is another one once the hash key was changed, and who is
+linked with whom must not be."""
 EDGE_STATE = {"edge": pl.UInt64(), "component": pl.UInt64(), "reason": REASON}
 """`component`: the smallest key of the edges that hang together, those that are refused included."""
 MEMBERS = {"profile": pl.UInt64(), "customer": pl.UInt64(), "component": pl.UInt64()}
@@ -83,14 +86,14 @@ def _in_question(nodes: Nodes, label: Numbers, records: Mask, largest: int) -> M
 
 
 def _walked(edges: pl.DataFrame, nodes: Nodes, records: Mask, rows: Numbers, largest: int) -> pl.Series:
-    """Why each of these edges is refused, in their order of (priority, time, key); null: it is not."""
+    """Why each of these edges is refused, in their order of (priority, time, _TIE); null: it is not."""
     numbers, ends = np.unique(np.concatenate([nodes.one[rows], nodes.other[rows]]), return_inverse=True)
     place = {node: number for number, node in enumerate(numbers.tolist())}
     apart = [(place[one], place[other]) for one, other in nodes.apart if one in place and other in place]
     walk = Walk((numbers < nodes.profiles).astype(int).tolist(), records[numbers].astype(int).tolist(), apart, largest)
     one, other = ends[: len(rows)].tolist(), ends[len(rows) :].tolist()
     confirmed = edges.get_column("confirmed").to_list()
-    order = edges.select(pl.arg_sort_by("priority", "at", "edge")).to_series().to_list()
+    order = edges.select(pl.arg_sort_by("priority", "at", _TIE, "type", "edge")).to_series().to_list()
     reasons: list[str | None] = [None] * len(rows)
     for row in order:
         reasons[row] = walk.join(one[row], other[row], confirmed[row])
@@ -101,9 +104,10 @@ def _members(edges: pl.DataFrame, nodes: Nodes, label: Numbers, accepted: Number
     """The profiles, as nodes, that share a customer, and the profile that gives its id: the older one of the oldest link."""
     count = len(nodes.keys)
     one, other = nodes.one[accepted], nodes.other[accepted]
-    key, at = (edges.get_column(name).to_numpy()[accepted] for name in ("edge", "at"))
+    key, at = (edges.select(what).to_series().to_numpy()[accepted] for what in (_TIE, "at"))
     since_at, since_key = (edges.get_column(name).to_numpy()[accepted].copy() for name in ("since_at", "since_edge"))
     to_value = np.flatnonzero((edges.get_column("kind") == "value").to_numpy()[accepted])
+    since_key[to_value] = key[to_value]
     # A value links from its second edge on: that is when its first edge begins to link.
     first = to_value[firsts(other[to_value], count, at[to_value], key[to_value])]
     later = np.setdiff1d(to_value, first, assume_unique=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from xxhash import xxh3_64_intdigest
 
-from schemas.identity import Command, Rules, TypeRule
+from schemas.identity import TYPES, Command, Rules, TypeRule
 from schemas.untyped import Row
 
 Node = tuple[str, int]
@@ -31,6 +31,10 @@ class Edge:
         row = self.rows[0]
         self.kind, self.type = str(row["kind"]), str(row["type"])
         self.a, self.b, self.a_platform = int(row["a"]), int(row["b"]), str(row["a_platform"])
+
+    @property
+    def tie(self) -> int:
+        return self.a if self.kind == "value" else self.key
 
     @property
     def claim(self) -> bool:
@@ -121,7 +125,7 @@ class Reference:
                 e.held = max(e.held, min(self.borne_held[e.b]))
             good = [row for row in e.rows if e.type == "hand" or self.permitted(e, row)]
             e.at = min(row["at"] for row in good or e.rows)
-            e.since = (e.at, e.key)
+            e.since = (e.at, e.tie)
             e.silent = e.kind == "profile" and e.a == e.other
             profiles = {e.a, e.other} if e.kind == "profile" else {e.a}
             if profiles & self.own:
@@ -185,7 +189,7 @@ class Reference:
             {("profile", c.a), ("profile", c.b)} if c.action == "never" else {("profile", c.a), ("ghost", sequence)}
             for sequence, c in self.apart
         ]
-        for e in sorted(edges, key=lambda e: (self.rule(e).priority, e.at, e.key)):
+        for e in sorted(edges, key=lambda e: (self.rule(e).priority, e.at, e.tie, TYPES.index(e.type), e.key)):
             one, other = (sets[end] for end in e.ends)
             both = one | other
             if one is other:
@@ -208,14 +212,14 @@ class Reference:
             if e.kind == "value":
                 by_value[e.ends[1]].append(e)
         for of_value in by_value.values():
-            of_value.sort(key=lambda e: (e.at, e.key))
-            of_value[0].since = (of_value[1].at, of_value[1].key) if len(of_value) > 1 else FAR
+            of_value.sort(key=lambda e: (e.at, e.tie))
+            of_value[0].since = (of_value[1].at, of_value[1].tie) if len(of_value) > 1 else FAR
         found: dict[int, int] = {}
         for members in {id(one): one for one in sets.values()}.values():
             profiles = sorted(key for kind, key in members if kind == "profile")
             if len(profiles) > 1:
                 own = [(e, end[1]) for e in edges for end in e.ends if end in members and end[0] == "profile"]
-                found |= dict.fromkeys(profiles, min((e.since, e.at, e.key, profile) for e, profile in own)[-1])
+                found |= dict.fromkeys(profiles, min((e.since, e.at, e.tie, profile) for e, profile in own)[-1])
         return found
 
 

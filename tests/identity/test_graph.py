@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -15,12 +16,14 @@ from pipeline.identity.commands import decisions_of
 from pipeline.identity.graph import Graph
 from schemas.identity import EDGE_COLUMNS, Action, Command, Customers
 from tests.identity.histories import PROFILES, RULES, Piece, batches, equal, histories, parts, platform_of, take, whole
+from tests.identity.histories import key as key_of
 from tests.identity.reference import Reference
 
 FEW, MANY = 40, 2_000
 """Histories of each of the five properties: 200 together, and 10,000."""
 IN_QUESTION = {"two CRM records", "never", "too large"}
 LATEST = 100
+DECIDED = ("accept", "reject")
 
 
 def as_the_rules_say(history: list[Piece], chance: random.Random) -> None:
@@ -116,9 +119,24 @@ def resolves(found: Customers, published: set[int]) -> None:
         assert of.get(customer, customer) == customer
 
 
+def the_same_once_the_hash_key_was_changed(history: list[Piece], chance: random.Random) -> None:
+    """Edges of addresses and numbers have other keys then. Two addresses of a profile at one time: either may come first."""
+    of, seen = parts(history), dict[object, int]()
+    rows = [row for row in of.rows if seen.setdefault((row["type"], row["a"], row["at"]), row["b"]) == row["b"]]
+    values = dict(zip(range(1, 5), chance.sample(range(100, 1_000), 4), strict=True))
+    later = [row | {"b": values[row["b"]]} if row["type"] in ("email", "phone") else row for row in rows]
+    keys = {key_of(row): key_of(new) for row, new in zip(rows, later, strict=True)}
+    commands = [replace(each, a=keys.get(each.a, each.a)) if each.action in DECIDED else each for each in of.commands]
+    before = whole([*rows, *of.commands, *of.own])
+    after = whole([*later, *commands, *of.own], replace(RULES, blocked=RULES.blocked | {values[4]}))
+    assert after.assignments.equals(before.assignments)
+    assert dict(after.refusals.iter_rows()) == {keys.get(edge, edge): reason for edge, reason in before.refusals.iter_rows()}
+
+
 Property = Callable[[list[Piece], random.Random], None]
 PROPERTIES: list[Property] = [
     as_the_rules_say, in_any_order, undone, split_off_the_profile_that_gave_the_id, each_id_resolves,
+    the_same_once_the_hash_key_was_changed,
 ]  # fmt: skip
 
 
