@@ -30,35 +30,35 @@ UNION ALL SELECT new FROM {TABLE}"""
 """All that tables have. Of an address whose rows have gone only the edges are left: their keys stay as they are."""
 
 
-def beginnings(count: int) -> list[str]:
-    """Parts of so many hashes: the digits with which the hashes of each begin."""
-    found = [""]
-    while count > PIECE * len(found):
-        found = [begin + digit for begin in found for digit in "0123456789abcdef"]
-    return found
+def beginnings(count: int) -> list[tuple[str, str]]:
+    """Parts of so many hashes: the first four digits from which on, and up to which, the hashes of each begin."""
+    pieces = max(1, -(-count // PIECE))
+    bounds = [f"{each * 0x10000 // pieces:04x}" for each in range(pieces)]
+    return list(zip(bounds, [*bounds[1:], "g"], strict=True))
 
 
-def begins(column: str, begin: str) -> str:
+def begins(column: str, part: tuple[str, str]) -> str:
     """SQL: whether the hash is of this part."""
-    return f"substring({column}, -{DIGITS}, {len(begin)}) = '{begin}'" if begin else "1"
+    digits = f"substring({column}, -{DIGITS}, 4)"
+    return f"{digits} >= '{part[0]}' AND {digits} < '{part[1]}'"
 
 
 def parts(inserter: Inserter, chain: Chain) -> Iterator[str]:
     """The parts of the table that are of the newest key, each as SQL: what FROM takes, with columns old and new."""
     where = f"startsWith(new, '{chain.generation}-')"
     count = inserter.query(f"SELECT count() AS n FROM {TABLE} FINAL WHERE {where}").get_column("n")[0]
-    for begin in beginnings(count):
-        yield f"(SELECT old, new FROM {TABLE} FINAL WHERE {where} AND {begins('old', begin)})"
+    for part in beginnings(count):
+        yield f"(SELECT old, new FROM {TABLE} FINAL WHERE {where} AND {begins('old', part)})"
 
 
 def note(inserter: Inserter, chain: Chain) -> int:
     """On return the table has all hashes of earlier keys that tables have now. Returns how many are new to it."""
     older, noted = older_sql("hash", chain.generation), 0
     count = inserter.query(f"SELECT uniqHLL12(hash) AS n FROM ({_HASHES}) WHERE {older}").get_column("n")[0]
-    for begin in beginnings(count):
-        known = f"SELECT old FROM {TABLE} WHERE startsWith(new, '{chain.generation}-') AND {begins('old', begin)}"
+    for part in beginnings(count):
+        known = f"SELECT old FROM {TABLE} WHERE startsWith(new, '{chain.generation}-') AND {begins('old', part)}"
         found = inserter.query(
-            f"SELECT DISTINCT hash FROM ({_HASHES}) WHERE {older} AND {begins('hash', begin)} AND hash NOT IN ({known})"
+            f"SELECT DISTINCT hash FROM ({_HASHES}) WHERE {older} AND {begins('hash', part)} AND hash NOT IN ({known})"
         ).get_column("hash")
         raised = pl.DataFrame({"old": found, "new": pl.Series(chain.all_raised(found), dtype=pl.String)})
         raised = raised.filter(pl.col("old") != pl.col("new")).with_columns(generation=pl.lit(chain.generation, pl.UInt16))
