@@ -195,5 +195,5 @@ def _renew(settings: Settings, client: Client) -> None:
     if any(left(works).values()):
         with progress("rows of older keys") as advance:
             rotated = run(works, advance)
-        if rotated.why:
-            typer.echo(f"some rows of older keys stay as they are: {rotated.why}", err=True)
+        for why in rotated.why.values():
+            typer.echo(f"some rows of older keys stay as they are: {why}", err=True)

@@ -160,16 +160,16 @@ def _rotated(settings: Settings, client: Client, keys: Sequence[Keys], works: Se
     with on_record(settings, "rotate keys") as act, progress("rows") as advance:
         rotated = rotate(client, keys, works, advance)
         act.after = {"rows": sum(rotated.rows.values()), "left": sum(rotated.left.values())}
-        act.outcome = rotated.why or act.outcome
+        act.outcome = "; ".join(rotated.why.values()) or act.outcome
     return rotated
 
 
 def _say(rotated: Rotated, first: bool) -> None:
     for name, rows in sorted(rotated.rows.items()):
         typer.echo(f"{name}: {rows:,} rows are of the newest keys now, {rotated.left.get(name, 0):,} are of older ones")
-    if rotated.why:
-        typer.echo(f"some stay as they are: {rotated.why}", err=True)
-    elif any(rotated.left.values()):
+    for why in rotated.why.values():
+        typer.echo(f"some stay as they are: {why}", err=True)
+    if not rotated.why and any(rotated.left.values()):
         typer.echo("a process runs with older keys, and writes with them", err=True)
     if first or any(rotated.left.values()):
         typer.echo(

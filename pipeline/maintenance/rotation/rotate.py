@@ -38,8 +38,8 @@ class Rotated:
 
     rows: dict[str, int] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)
-    why: str = ""
-    """Why rows could not be changed, the first of them; blank: all could."""
+    why: dict[str, str] = field(default_factory=dict)
+    """Why rows of a table could not be changed, the first of them."""
 
 
 def works_of(client: Client, hashing: HashKeys, encrypting: DataKeys) -> list[Work]:
@@ -101,7 +101,8 @@ def run(works: Sequence[Work], advance: Advance) -> Rotated:
         for work in works:
             passed = work.run(counted.further)
             rotated.rows[work.table] = rotated.rows.get(work.table, 0) + passed.rows
-            rotated.why = rotated.why or passed.why
+            if passed.why:
+                rotated.why.setdefault(work.table, passed.why)
         rotated.left = left(works)
         if counted.done == before or not any(rotated.left.values()):
             break
