@@ -13,16 +13,19 @@ from clickhouse_connect.driver.client import Client
 
 from pipeline.batch import Rejected
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.clickhouse.migrations import read_migrations
 from pipeline.config.settings import Settings
 from pipeline.migrate import migrate
 from pipeline.privacy.letters import hide_letters, letters_of
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.sinks.letter_encryption import LetterEncryption
 from pipeline.sinks.letter_rows import LetterRows
+from pipeline.sinks.letter_subject import subject_of
 from schemas.contacts import DEFAULT
 from schemas.erasures import Keys
 from schemas.identity import account_key
 from tests.support.letters import DATA_KEYS, PRIVACY, ROWS, read_letters
+from tests.support.worker import wait_for
 
 HANDLE = account_key("x", None, "anna")
 ANN = Keys(
@@ -93,3 +96,47 @@ def test_a_topic_that_is_read_again_brings_none_of_them_back() -> None:
     assert rows.kept(letters("new")) == letters("new") and list(rows.kept([])) == []
     privacy.suppressed.put(ANN)
     assert [each.offset for each in rows.kept(letters("new"))] == list(range(len(THEIRS), len(letters("new"))))
+
+
+SAYS = [
+    {}, {"text": "ann"}, {"platform": "x", "id": "1", "author": "ann"}, {"platform": "x", "id": "1", "author": ["ann"]},
+    {"platform": "x", "id": "1", "author": {"id": {"of": "ann"}}}, {"platform": "x", "author": {"accounts": "x:ann"}},
+    {"platform": ["x"], "id": "1", "author": {"id": "ann"}}, {"platform": "x", "id": True}, {"platform": "x", "id": 1.5},
+    {"id": "1", "author": {"id": "ann"}}, {"id": "1", "author": {"handle": "ann", "email": "ann@example.org"}},
+    {"author": {"accounts": ["X:ann", "ann", "x:", "x:a b"]}}, {"platform": "", "id": "1"}, {"platform": "x", "id": ""},
+    {"platform": "x", "id": None, "author": {"name": "ann"}}, {"platform": "x", "author": {"email": 5.5}},
+    {"platform": "x", "id": 0}, {"platform": "x", "id": 2**64 - 1}, {"platform": 5, "author": {"id": -7}},
+    {"author": {"accounts": [5, "x:@ann"]}}, {"author": {"phone": 15550147}}, {"author": {"email": "ann@example.org"}},
+    {"platform": "x", "id": "1", "author": None}, {"platform": "x", "author": {"handle": "ann"}, "id": ""},
+]  # fmt: skip
+"""Whose they are, or not: records of all shapes."""
+
+
+def test_letters_of_before_say_whose_they_are_or_go_after_90_days(client: Client) -> None:
+    records = [
+        *(orjson.dumps(each) for each in SAYS),
+        b"[1]",
+        b"5",
+        b"null",
+        b'"x:ann"',
+        b'{"platform": "x", "id": "1"',
+        b"\xff",
+    ]
+    rows = [
+        [topic, 0, offset, offset, raw, datetime.now(UTC)] for topic in ("read", "merged") for offset, raw in enumerate(records)
+    ]
+    names = ("topic", "partition", "offset", "content", "raw", "rejected_at")
+    client.insert("dead_letters", rows[: len(records)], column_names=names)
+    written = [[*row, 0] for row in rows[len(records) :]]  # as merges before migration 035 have it in the files
+    client.insert("dead_letters", written, column_names=(*names, "unreadable"))
+    for statement in next(each for each in read_migrations() if each.name == "035_unreadable_letters").statements:
+        client.command(statement)
+
+    def found(topic: str) -> list[int]:
+        sql = f"SELECT unreadable FROM dead_letters WHERE topic = '{topic}' ORDER BY offset"
+        return [row[0] for row in client.query(sql).result_rows]
+
+    expected = [int(not subject_of(raw).told) for raw in records]
+    assert found("read") == expected and 0 < sum(expected) < len(records)
+    wait_for("the column is written anew", lambda: found("merged") == expected)
+    assert {row[0] for row in client.query("SELECT unreadable FROM dead_letters WHERE form = 1").result_rows} == {0, 1}
