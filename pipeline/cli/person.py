@@ -38,7 +38,7 @@ def show(
     """Show what is stored of a person: per table how many rows, from when to when, how long, and how they go.
 
     It says until when topics may hold it, what of others names the person, and which addresses and handles are others', too.
-    Nothing of what the person said is shown. Times are UTC.
+    Nothing of what the person said is shown. Of one who is erased, and of whom keys stay, it names the receipt. Times are UTC.
 
     Exit codes: 0 shown, 1 nobody is known by the name, or several are, 2 wrong usage or settings, 3 ClickHouse unreachable, 4
     run `earshot migrate` first.
@@ -50,7 +50,7 @@ def show(
     settings = load_settings(context)
     with clickhouse_client(settings.clickhouse) as client:
         person, _, places, _ = _found(settings, client, customer, account, only, shared)
-        about = list(_about(settings, person, places))
+        about = list(_about(settings, client, person, places))
     rows = [
         (each.place.name, each.rows, moment(each.first), moment(each.last), how_long(each.place), HOW[each.place.erase])
         for each in places
@@ -88,7 +88,7 @@ def export(
     settings = load_settings(context)
     with clickhouse_client(settings.clickhouse) as client:
         person, sets, places, opened = _found(settings, client, customer, account, only, shared)
-        head = page.head(utc_now(), list(_about(settings, person, places)), places)
+        head = page.head(utc_now(), list(_about(settings, client, person, places)), places)
         done, problem, rows = 0, None, total(places)
         with on_record(settings, "export person", f"{person.customer:016x}") as act, progress("rows") as advance:
             try:
@@ -124,12 +124,15 @@ def _found(
     return person, sets, opened.counted(held(client, sets)), opened
 
 
-def _about(settings: Settings, person: Person, places: list[Held]) -> Iterator[str]:
+def _about(settings: Settings, client: Client, person: Person, places: list[Held]) -> Iterator[str]:
     """The lines that both commands say."""
     from pipeline.privacy import page
+    from pipeline.privacy.already import erased_already
     from pipeline.privacy.topic_times import held_until
 
     yield from page.accounts(person)
+    if erased := erased_already(client, person):
+        yield page.erased(erased[-1])
     if line := page.others(places):
         yield line
     try:

@@ -198,11 +198,9 @@ def _whom(
 
 def _again(settings: Settings, erasure: Erasure, name: str, topics: Topics | None, yes: bool) -> Erasure:
     """Nothing but topics is left. Raises UnknownName unless they are asked for."""
-    waits = f"; it waits for {', '.join(erasure.waits)}: control goes on with it" if erasure.waits else ""
-    line = (
-        f"{name} is erased already, and nothing has come since: receipt {erasure.id:016x} of "
-        f"{erasure.asked_at:%Y-%m-%d %H:%M} UTC, {erasure.events:,} events{waits}"
-    )
+    from pipeline.privacy import page
+
+    line = f"{name} is erased already, and nothing has come since: {page.named(erasure)}"
     if topics is None:
         raise UnknownName(line)
     _confirmed([line, *said_before(settings)], "Delete these records?", yes)

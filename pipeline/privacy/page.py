@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.privacy.held import Held
 from pipeline.privacy.person import Account, Person
+from schemas.erasures import Erasure
 
 Row = Mapping[str, Any]
 
@@ -67,6 +68,17 @@ def others(places: Sequence[Held]) -> str:
     """A line on what others wrote; blank: nothing that names the person."""
     named = [f"{each.place.name} {each.others:,}" for each in places if each.others]
     return f"rows of others that name the person: {', '.join(named)}: they are theirs, and stay" if named else ""
+
+
+def erased(receipt: Erasure) -> str:
+    """A line on one of whom nothing but keys is left."""
+    return f"erased already, and nothing has come since: {named(receipt)}; what stays of the person stays by keys"
+
+
+def named(receipt: Erasure) -> str:
+    """A receipt in a few words."""
+    waits = f"; it waits for {', '.join(receipt.waits)}: control goes on with it" if receipt.waits else ""
+    return f"receipt {receipt.id:016x} of {receipt.asked_at:%Y-%m-%d %H:%M} UTC, {receipt.events:,} events{waits}"
 
 
 def until(topics: Mapping[str, str]) -> str:

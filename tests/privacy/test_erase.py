@@ -20,6 +20,7 @@ from pipeline.privacy.purge import Purge
 from pipeline.sinks.erasures import receipts
 from schemas.erasures import Keys
 from schemas.times import utc_now
+from tests.support.commands import Run
 from tests.support.erasing import ANN, BOB, Bench, marked, planted
 from tests.support.persons import AT
 from tests.support.worker import wait_for
@@ -31,7 +32,7 @@ def bench(emptied: Settings) -> Iterator[Bench]:
         yield bench
 
 
-def test_all_of_a_person_goes_from_all_tables_and_all_of_the_others_stays(bench: Bench) -> None:
+def test_all_of_a_person_goes_from_all_tables_and_all_of_the_others_stays(bench: Bench, stacked: Run) -> None:
     before, others = marked(bench.client, ANN.mark), marked(bench.client, BOB.mark)
     assert before.keys() == others.keys() and "interactions" in before
     letters: list[Keys] = []
@@ -59,6 +60,11 @@ def test_all_of_a_person_goes_from_all_tables_and_all_of_the_others_stays(bench:
     deletes = "SELECT table, command FROM system.mutations WHERE database = currentDatabase()"
     assert bench.numbers(f"{deletes} LIMIT 1")
     assert bench.numbers(f"{deletes} AND command LIKE '%SELECT%'") == [], "nobody could read the table before its end"
+    bench.client.command("TRUNCATE TABLE dead_letters")  # those of this bench are no real ones
+    shown = stacked("person", "show", "--account", f"{ANN.bird:016x}", "--only")
+    assert f"erased already, and nothing has come since: receipt {erasure.id:016x} of " in shown.out, shown
+    assert "identity_commands" in shown.out and "interactions" not in shown.out, "by keys, what stewards decided"
+    assert "erased already" not in stacked("person", "show", "--account", f"{BOB.bird:016x}", "--only").out
 
 
 def test_what_comes_back_is_hidden_again_by_its_account_its_event_or_its_address(bench: Bench) -> None:
