@@ -32,15 +32,14 @@ from pipeline.embedded.readers import READERS
 _chdb: Any = _module  # a compiled module without stubs
 Connection = Any
 QUERY_SECONDS = 60
-QUERY_BYTES = 2 << 30
-THREADS = 2
+QUERY_BYTES, THREADS = 2 << 30, 2
 _CONFIG = """<clickhouse>
     <timezone>UTC</timezone>
     <background_pool_size>2</background_pool_size>
     <background_schedule_pool_size>2</background_schedule_pool_size>
     <background_common_pool_size>1</background_common_pool_size>
     <background_merges_mutations_concurrency_ratio>4</background_merges_mutations_concurrency_ratio>
-    <!-- A statement that hides rows waits once for so many parts: by default 0.1 to 1.1 s. -->
+    <!-- Between the parts of a mutation; by default 0.1 to 1.1 s. -->
     <background_processing_pool_thread_sleep_seconds_if_nothing_to_do>0.05</background_processing_pool_thread_sleep_seconds_if_nothing_to_do>
     <background_processing_pool_task_sleep_seconds_when_no_work_random_part>0.02</background_processing_pool_task_sleep_seconds_when_no_work_random_part>
     <mark_cache_size>268435456</mark_cache_size>
@@ -66,8 +65,7 @@ _DESCRIBE = re.compile(rb"\s*+DESC(?:RIBE)?(?:\s++TABLE)?\s++((?:\w++\.)?\w++)(?
 """The one statement that an analyst needs and parseQueryToJSON does not know.
 
 No group is possessive: up to Python 3.11.4 one that fails after its first character ends the match (gh-106052)."""
-_TREELESS = 36
-"""parseQueryToJSON's error for a kind of statement that it does not know."""
+_TREELESS = 36  # parseQueryToJSON's error for a kind of statement that it does not know
 _ERROR = re.compile(r"Code: (\d+)\. ")
 
 
