@@ -16,7 +16,7 @@ import hmac
 import re
 from collections.abc import Iterable, Sequence
 
-HASH = r"(?:[1-9][0-9]*-)?[0-9a-f]{64}"
+HASH = r"(?:[1-9][0-9]{0,3}-)?[0-9a-f]{64}"
 """What a stored hash matches."""
 DIGITS = 64
 """Of a hash, after what says its generation."""
@@ -66,8 +66,10 @@ class Chain:
         return _seal(self._later[-1][1] if self._later else self._first, hashed)
 
     def sealed(self, hashed: str, seal: str) -> bool:
-        """Whether it is the hash's seal, made with any of the keys."""
-        return any(hmac.compare_digest(_seal(key, hashed), seal) for key in (self._first, *(key for _, key in self._later)))
+        """Whether it is the hash's seal, made with the key of its generation or a later one: who got an earlier key alone makes
+        none for it."""
+        keys = (self._first, *(key for _, key in self._later))[generation(hashed) - 1 :]
+        return any(hmac.compare_digest(_seal(key, hashed), seal) for key in keys)
 
 
 def generation(stored: str) -> int:
@@ -76,8 +78,10 @@ def generation(stored: str) -> int:
 
 
 def older_sql(column: str, newest: int) -> str:
-    """SQL: whether a column has a hash of an earlier generation than the newest."""
-    return f"({column} != '' AND NOT startsWith({column}, '{newest}-'))" if newest > 1 else "0"
+    """SQL: whether a column has a hash of an earlier generation than the newest. One of a later generation, which somebody with
+    a later key has written, is none."""
+    number = f"if(position({column}, '-') = 0, 1, toUInt16OrZero(substringIndex({column}, '-', 1)))"
+    return f"({column} != '' AND {number} < {newest})" if newest > 1 else "0"
 
 
 def _next(stored: str, number: int, key: bytes) -> str:

@@ -42,7 +42,7 @@ def show(context: typer.Context) -> None:
     from pipeline.clickhouse.fingerprints import in_force, unlike
     from pipeline.clickhouse.migrations import check_tables
     from pipeline.clickhouse.query import one_line
-    from pipeline.maintenance.rotation.rotate import left
+    from pipeline.maintenance.rotation.rotate import begun, left
 
     settings = load_settings(context)
     with clickhouse_client(settings.clickhouse) as client:
@@ -58,6 +58,8 @@ def show(context: typer.Context) -> None:
                 rows.append((each.name, one.number, one.fingerprint[:8], moment(one.since), state, here))
             notes += [wrong for wrong in [unlike(each, stored)] if wrong]
         older = left(works)
+        if begun(client):
+            notes.append("a rotation has begun and not ended: nobody is erased until it has. If it was stopped, run it again")
     console().print(table(("key", "generation", "fingerprint", "since", "", "in these settings"), rows))
     console().print(table(("table", "rows of older keys"), sorted(older.items())))
     for note in notes:
@@ -103,7 +105,7 @@ def rotate(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", he
     The settings have the new keys, and those before them (`earshot keys new`). From its start on no process starts with the
     keys of before; those that run go on, and what they write meanwhile is found when it is run again: restart them, and run it
     again. It then says which older data_key can go from the settings. Stopped or killed, run it again, too. Meanwhile nobody is
-    erased, and nothing is imported, backed up or restored.
+    erased or readmitted, and nothing is imported, backed up or restored.
 
     Exit codes: 0 all is of the newest keys, 1 rows of older ones are left, or an erasure is under way, or it was not confirmed,
     2 wrong usage or settings, 3 ClickHouse unreachable, 4 run `earshot migrate` first, 130 stopped by Ctrl-C.

@@ -134,8 +134,8 @@ def _reason(error: ErrorDetails, form: Schema) -> str:
     kind, value = error["type"], error["input"]
     if "as" in form and kind in (*_LISTS, *_MAPPINGS, "string_pattern_mismatch", "int_parsing", "int_type"):
         return f"write it as {form['as']}"
-    if kind in _LISTS and isinstance(value, str) and form.get("items", {}).get("type") == "string":
-        return f"it is a list, as [{value}]"
+    if kind in _LISTS and isinstance(value, str) and (items := form.get("items", {})).get("type") == "string":
+        return f"it is a list, as [{'...' if items.get('writeOnly') else value}]"  # a secret is for writing alone
     if kind in _NUMBERS:
         number = "a whole number" if form.get("type") == "integer" else "a number"
         number += _limits(form)

@@ -34,7 +34,7 @@ from pipeline.customers.figures import measure
 from pipeline.customers.intake import TAKING, Intake
 from pipeline.customers.lookups import Lookups
 from pipeline.customers.publisher import PUBLISHING, Publisher
-from pipeline.customers.rekeying import rekey
+from pipeline.customers.rekeying import needed, rekey
 from pipeline.customers.state import State
 from pipeline.kafka.asking import why_silent
 from pipeline.kafka.group import LOGGERS, make_app
@@ -123,12 +123,12 @@ class CustomersProcess:
                 identity_metrics.rest()
 
     def _start(self, term: int, generation: int, told: int) -> None:
-        """The edges are by the newest hash key before anything is read."""
-        newest, mark = self._chain.generation, self._state.mark(REKEYED)
-        if newest > max(1, mark):
+        """The edges are by the newest hash key before anything is read. Raises as `needed`."""
+        newest = self._chain.generation
+        if anew := needed(newest, self._state.mark(REKEYED)):
             rekey(self._leader.inserter, self._chain)
         self._state.start(term, generation, told)
-        if newest > max(1, mark):
+        if anew:
             self._state.keep_mark(REKEYED, newest)
 
     def _newest(self) -> int:

@@ -12,6 +12,7 @@ import logging
 import polars as pl
 
 from pipeline.clickhouse.inserter import Inserter
+from pipeline.errors import ConflictError
 from pipeline.identity.raised import TYPES
 from pipeline.sinks.raised_hashes import note, parts
 from schemas.evidence import STORED_COLUMNS
@@ -26,6 +27,17 @@ SELECT e.edge AS old, xxh3(concat('value:', e.type, ':', toString(e.a), ':', toS
 FROM identity_edges AS e INNER JOIN ({moved}) AS m ON e.type = m.type AND e.b = m.b WHERE e.kind = 'value'"""
 _DECIDED = "action IN ('accept', 'reject')"
 log = logging.getLogger("earshot.customers")
+
+
+def needed(newest: int, mark: int) -> bool:
+    """Whether edges are by an earlier hash key than the newest of this process; `mark`: that of the table, 0 is 1.
+
+    Raises ConflictError if they are by a later one: a process that has stood by since before the key was changed would keep
+    evidence under keys that nobody finds any more.
+    """
+    if newest < mark:
+        raise ConflictError(f"edges are by hash_key {mark}, this process has {newest}: start it again with the keys of today")
+    return newest > max(1, mark)
 
 
 def rekey(inserter: Inserter, chain: Chain) -> int:

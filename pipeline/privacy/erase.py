@@ -182,7 +182,9 @@ def erasures_of(client: Client, accounts: Sequence[int], values: Sequence[str] =
 
 def readmit(client: Client, inserter: Inserter, erasures: Sequence[int]) -> Keys:
     """Lifts accounts and values of these erasures: what comes from now on lands. Events that were erased stay so. Returns what
-    is lifted. Raises EarshotError, also for one that is not hidden yet: without its keys nobody would find what is left."""
+    is lifted. Raises EarshotError, also for one that is not hidden yet: without its keys nobody would find what is left; and
+    while keys are rotated, which would suppress them anew by their next hashes."""
+    refuse(client, "readmit")
     with one_line(client):
         whole = {each.id for each in receipts(client, "isNotNull(hidden_at)")}
     if open_ := sorted(set(erasures) - whole):

@@ -34,7 +34,7 @@ HASHED = {"author_email": EMAIL, "author_phone": PHONE}
 """The columns that are hashed, each with the form of its values that is hashed (phone numbers: before E.164)."""
 KNOWN_NUMBERS = 50_000
 """Most phone numbers whose hash in E.164 is remembered, by the hash of what was written: 12 MB."""
-_SEALED = re.compile(r"hmac:(?:([1-9][0-9]*):)?([0-9a-f]{64}):([0-9a-f]{64})")
+_SEALED = re.compile(r"hmac:(?:([1-9][0-9]{0,3}):)?([0-9a-f]{64}):([0-9a-f]{64})")
 
 
 class Pseudonymise:

@@ -26,8 +26,9 @@ UNION ALL SELECT arrayJoin(contacts) FROM dead_letters
 UNION ALL SELECT arrayJoin([email_hash, phone_hash]) FROM customers
 UNION ALL SELECT value FROM suppressions WHERE kind = 'value'
 UNION ALL SELECT arrayJoin(extractAll(rules, '"({HASH})"')) FROM identity_rules
-UNION ALL SELECT new FROM {TABLE}"""
-"""All that tables have. Of an address whose rows have gone only the edges are left: their keys stay as they are."""
+UNION ALL SELECT arrayJoin([old, new]) FROM {TABLE}"""
+"""All that tables have, or had when an edge was last made anew: the key may have been changed twice since. Of an address whose
+rows have gone only the edges are left: their keys stay as they are."""
 
 
 def beginnings(count: int) -> list[tuple[str, str]]:

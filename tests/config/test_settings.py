@@ -201,6 +201,10 @@ def test_no_secret_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.clickhouse.password.get_secret_value() == secret
     assert secret not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
     assert secret not in refused(toml(f'[clickhouse]\npassword = ["{secret}"]\n'))
+    for name in ("older_hash_keys", "older_data_keys"):
+        said = refused(toml(f'[privacy]\n{name} = "{secret}"\n'))
+        assert secret not in said and "it is a list" in said
+        assert secret not in refused(toml(f'[privacy]\n{name} = [["{secret}"]]\n'))
     assert secret not in refused(toml(f'[clickhouse]\nurl = "http://me:{secret}@host:8123"\n'))
     assert secret not in refused(toml(f'[clickhouse]\npassword = "{secret}" x\n'))
     proxied = load(toml(f'[outgoing]\nproxy = "http://me:{secret}@proxy:3128"\n'))

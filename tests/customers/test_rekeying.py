@@ -9,10 +9,12 @@ import pytest
 
 from pipeline.config.keys import HashKeys
 from pipeline.config.settings import Settings
-from pipeline.customers.rekeying import rekey
+from pipeline.customers.rekeying import needed, rekey
 from pipeline.customers.state import State
+from pipeline.errors import ConflictError
 from pipeline.processors.privacy import Pseudonymise
 from pipeline.sinks.customers import CustomerTables
+from pipeline.sinks.raised_hashes import note
 from schemas.contacts import DEFAULT
 from schemas.identity import ERASED, Command, value_key
 from tests.support.customers import House, evidence, row
@@ -106,3 +108,25 @@ def test_links_and_decisions_are_as_before_and_what_no_table_has_stays(house: Ho
     state.take(shares(AFTER, (12, NUMBER)), False)
     assert house.customers()[11] == house.customers()[1]
     assert ("suggestion", 1) in house.queue()
+
+
+def test_the_key_is_changed_twice_before_customers_are_started_again(house: House) -> None:
+    state = lead(house, BEFORE)
+    state.take(shares(BEFORE, (1, MAIL), (2, MAIL)), False)
+    last = Pseudonymise(HashKeys(("key", "later", "newest")), "DE", DEFAULT)
+    [first], [second], [third] = (step.hashes("author_email", [MAIL]) for step in (BEFORE, AFTER, last))
+    house.client.insert("suppressions", [["value", first]], column_names=["kind", "value"])
+    note(house.leader().inserter, AFTER.chain)
+    house.client.command("TRUNCATE TABLE suppressions")
+    house.client.insert("suppressions", [["value", second]], column_names=["kind", "value"])
+    assert rekey(house.leader().inserter, last.chain) == 2
+    assert house.rows("SELECT DISTINCT b FROM identity_edges WHERE type = 'email'") == [(value_key("email", third),)]
+    assert house.rows("SELECT old, new FROM raised_hashes FINAL ORDER BY generation, length(old)") == [
+        (first, third), (second, third),
+    ]  # fmt: skip
+
+
+def test_a_process_that_stood_by_with_the_keys_of_before_does_not_lead() -> None:
+    assert [needed(*each) for each in ((1, 0), (1, 1), (2, 0), (2, 2), (3, 2))] == [False, False, True, False, True]
+    with pytest.raises(ConflictError, match="edges are by hash_key 2, this process has 1"):
+        needed(1, 2)

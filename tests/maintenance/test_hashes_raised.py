@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from pipeline.clickhouse import rotating
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
 from pipeline.config.keys import HashKeys
@@ -120,6 +121,9 @@ def test_what_is_by_the_earlier_key_becomes_what_is_by_the_newest(client: Client
     both = set(client.query(SUPPRESSED).result_rows)
     assert set(suppressed) < both and len(both) == len(suppressed) + 4, "workers of before are still there"
     assert left == {**dict.fromkeys(left, 0), "suppressions": 4} and noted(client)
+    rotating.begin(client)
+    assert raised(client, 2)["suppressions"] == 4, "it goes on with one that was stopped"
+    rotating.end(client)
     assert not any(raised(client, 2).values())
     assert client.query(SUPPRESSED).result_rows == suppressed and not noted(client)
     assert client.query(f"EXISTS TABLE {RAISING}").result_rows == [(0,)]
@@ -153,6 +157,17 @@ def test_killed_at_each_statement_it_goes_on_and_a_change_of_before_need_not_be_
     assert stored(client) == wanted and statement > 5
     assert not any(raised(client, 3).values())
     assert client.query(SUPPRESSED).result_rows == suppressed
+
+
+def test_who_has_not_the_newest_key_takes_nothing_of_it_away(client: Client) -> None:
+    """Two changes at once: the one with fewer keys is at its end when the other begins."""
+    write(client, STEPS[2])
+    write(client, STEPS[1], 10)
+    client.insert("raised_hashes", [["2-" + "a" * 64, "3-" + "b" * 64, 3]], column_names=["old", "new", "generation"])
+    before = stored(client, SUPPRESSED)
+    assert noted(client) == 1
+    assert not any(raised(client, 2).values())
+    assert stored(client, SUPPRESSED) == before and noted(client) == 1
 
 
 def noted(client: Client) -> int:

@@ -24,13 +24,13 @@ from pipeline.identity.encryption import ENCRYPTED, Encryption
 from pipeline.maintenance.rotation import letters, records
 from pipeline.maintenance.rotation.letters import Letters
 from pipeline.maintenance.rotation.records import Records
-from pipeline.maintenance.rotation.rotate import left, rotate, unused, works_of
+from pipeline.maintenance.rotation.rotate import check, left, rotate, unused, works_of
 from pipeline.monitoring.health import Vitals
 from pipeline.queries.letters import matching, select
-from pipeline.sinks.erasures import suppress, suppression_rows
+from pipeline.sinks.erasures import suppress, suppression_rows, write_receipt
 from pipeline.sinks.letter_encryption import LetterEncryption
 from pipeline.sinks.letter_rows import LetterRows
-from schemas.erasures import Keys
+from schemas.erasures import Erasure, Keys
 from schemas.identity import account_key
 from schemas.times import TIME, utc_now
 from tests.support.commands import Run, set_variables
@@ -220,6 +220,21 @@ def test_who_is_erased_while_his_rows_are_in_hand_does_not_come_back(client: Cli
     assert account not in found and 77_777 not in of_letters
 
 
+def test_an_erasure_that_began_at_once_goes_first(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, real, works = filled(client), rotating.begin, works_of(client, HASHING, BOTH)
+
+    def late(client: Client) -> None:
+        write_receipt(client, Erasure("ines", "asked for it"))
+        real(client)
+
+    monkeypatch.setattr(rotating, "begin", late)
+    check(client, works)
+    with pytest.raises(ConflictError, match="is not hidden everywhere yet"):
+        rotate(client, [BOTH], works, lambda done, total: None)
+    assert seen(client, DATA_KEYS) == before and len(fingerprints.in_force(client, "data_key")) == 1
+    rotating.refuse(client, "erase")
+
+
 def test_what_no_key_opens_stays_and_is_said_and_no_key_can_go(client: Client) -> None:
     filled(client)
     write(client, people([5_000], DataKeys(("c" * 64,))), rejected([5_000]), DataKeys(("c" * 64,)))
@@ -267,6 +282,7 @@ def test_the_commands(stacked: Run, emptied: Settings, monkeypatch: pytest.Monke
             waits = stacked(*command)
             assert waits.code == 1, waits.err
         assert "keys are being rotated in database" in stacked("backup", "kept").err
+        assert "a rotation has begun and not ended" in stacked("keys", "show").err
         done = stacked("keys", "rotate", "--yes")
         assert done.code == 0, done.err
         assert "restart with the new settings" in done.out and "it can go" not in done.out

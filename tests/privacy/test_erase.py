@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from pipeline.clickhouse import rotating
 from pipeline.config.settings import Settings
-from pipeline.errors import EarshotError
+from pipeline.errors import ConflictError, EarshotError
 from pipeline.privacy import purge as purge_module
 from pipeline.privacy.erase import TABLES as OF_TABLES
 from pipeline.privacy.erase import Erasing, erasures_of, readmit
@@ -223,6 +224,10 @@ def test_who_is_readmitted_is_not_suppressed_and_what_was_erased_is(bench: Bench
     erasing.finish(erasure)
     assert erasures_of(bench.client, [ANN.bird]) == [erasure.id] and erasures_of(bench.client, [BOB.bird], [BOB.email]) == []
     assert erasures_of(bench.client, [], [ANN.email]) == [erasure.id], "somebody may be known by an address alone"
+    rotating.begin(bench.client)
+    with pytest.raises(ConflictError, match="readmit when `earshot keys rotate` has ended"):
+        readmit(bench.client, bench.inserter, [erasure.id])
+    rotating.end(bench.client)
     lifted = readmit(bench.client, bench.inserter, [erasure.id])
     assert set(lifted.accounts) >= {ANN.bird, ANN.by_handle} and lifted.values == [ANN.email]
     assert bench.numbers("SELECT DISTINCT toString(kind) FROM suppressions FINAL") == [("event",)]

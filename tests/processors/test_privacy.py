@@ -165,6 +165,13 @@ def test_a_seal_of_an_earlier_key_is_good_and_its_hash_is_raised() -> None:
         assert row.get_column("author_phone").to_list() == newest.hashes("author_phone", [number])
 
 
+def test_who_has_an_earlier_key_alone_seals_no_hash_of_a_later_one() -> None:
+    one, newest = Pseudonymise(ONE, "", DEFAULT), Pseudonymise(THREE, "", DEFAULT)
+    known, *earlier = newest.each("author_email", "ann@example.org")
+    forged = [one.seal(known), one.seal(earlier[0]), newest.seal(known).replace("hmac:3:", f"hmac:{'3' * 5_000}:")]
+    assert not {known, *earlier} & set(newest.hashes("author_email", forged))
+
+
 def test_what_quotes_a_hash_gets_no_seal_of_it() -> None:
     """Else who reads hashes in tables, and may send events, would make a seal: it would stand in the row of another event."""
     privacy = Pseudonymise(b"key", "", DEFAULT)

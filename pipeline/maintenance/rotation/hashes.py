@@ -3,7 +3,7 @@
     suppressions, beside the old ones -> raised_hashes: old and new -> rules -> rows of tables -> edges: by `earshot customers`
 
 The old suppressions go in a run that finds nothing else of an older key: until then a worker that was not started again knows
-by them whom to drop. So they are left after the first run.
+by them whom to drop. So they are left after the first run, and after one that goes on with it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import polars as pl
 from clickhouse_connect.driver.client import Client
 
+from pipeline.clickhouse import fingerprints, rotating
+from pipeline.clickhouse.query import one_line
 from pipeline.config.keys import HashKeys, Name
 from pipeline.identity.raised import TYPES
 from pipeline.maintenance.rotation.hashed_rows import TABLES, Database, Rows
@@ -29,21 +31,25 @@ def works(client: Client, keys: HashKeys) -> list[Work]:
     database = Database(client, Chain([key.encode() for key in keys.all]))
     rows: list[Work] = [Rules(database), *(Rows(database, *each) for each in TABLES)]
     edges = Edges(database)
-    suppressed = Suppressed(database, rows)
+    with one_line(client):
+        stored = fingerprints.in_force(client, keys.name)
+    first = rotating.there(client) or any(each.fingerprint != keys.fingerprints[-1] for each in stored[-1:])
+    suppressed = Suppressed(database, rows, first)
     return [suppressed, Noted(database, [suppressed, *rows, edges]), *rows, edges]
 
 
 class Suppressed:
-    """The work of table suppressions; `others` are what has to be done before old rows go."""
+    """The work of table suppressions; `others` are what has to be done before old rows go. `first`: processes were not started
+    again since the key was put in force."""
 
     table: str = "suppressions"
     columns: tuple[str, ...] = ("value",)
     key: Name = "hash_key"
     _OF = "SELECT kind, key, value, erasure, at, is_deleted FROM suppressions FINAL WHERE kind = 'value'"
 
-    def __init__(self, database: Database, others: Sequence[Work]) -> None:
+    def __init__(self, database: Database, others: Sequence[Work], first: bool) -> None:
         self._database, self._others = database, others
-        self._last: bool | None = None
+        self._last = False if first else None
         self._older = database.older("value")
 
     def left(self) -> int:
@@ -81,10 +87,10 @@ class Noted:
         return 0
 
     def run(self, advance: Advance) -> Done:
-        """Before the others: what they change is noted."""
+        """Before the others: what they change is noted. What somebody with a later key has noted stays."""
         if any(work.left() for work in self._others):
             raised_hashes.note(self._database.inserter, self._database.chain)
-        else:
+        elif not self._database.count(f"{raised_hashes.TABLE} WHERE generation > {self._database.chain.generation}"):
             self._database.command(f"TRUNCATE TABLE {raised_hashes.TABLE}")
         return Done()
 

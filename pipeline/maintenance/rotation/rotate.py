@@ -17,7 +17,7 @@ from pipeline.clickhouse import fingerprints, rotating
 from pipeline.clickhouse.fingerprints import Generation
 from pipeline.clickhouse.query import asker, one_line
 from pipeline.config.keys import DataKeys, HashKeys, Keys
-from pipeline.errors import ConflictError
+from pipeline.errors import ConflictError, EarshotError
 from pipeline.maintenance.rotation import hashes
 from pipeline.maintenance.rotation.letters import Letters
 from pipeline.maintenance.rotation.records import Records
@@ -72,8 +72,15 @@ def check(client: Client, works: Sequence[Work]) -> None:
 
 def rotate(client: Client, keys: Sequence[Keys], works: Sequence[Work], advance: Advance) -> Rotated:
     """Puts the keys in force, and changes what is of older ones; `advance` hears of the rows that are done, and of all. Raises
-    EarshotError: then it can be run again."""
+    EarshotError: then it can be run again; ConflictError as `check`, which nobody who erases gets past once it has begun."""
+    again = begun(client)
     rotating.begin(client)
+    try:
+        check(client, works)
+    except EarshotError:
+        if not again:
+            rotating.end(client)
+        raise
     put_in_force(client, keys)
     rotated = run(works, advance)
     rotating.end(client)
