@@ -21,7 +21,7 @@ from pipeline.errors import EarshotError, reason
 from pipeline.fence import GivenUp
 from pipeline.leader import Leader
 from pipeline.monitoring import erasing_metrics as metrics
-from pipeline.privacy.erase import Erasing
+from pipeline.privacy.erase import TABLES, Erasing
 from pipeline.privacy.hide import Among
 from pipeline.privacy.purge import Purge
 from pipeline.sinks.erasures import receipts, write_receipt
@@ -36,6 +36,9 @@ RECENT = timedelta(hours=1)
 MARGIN = timedelta(minutes=15)
 SETTLED = timedelta(minutes=5)
 """What was hidden so shortly before a purge is left to the next, or more where quarters are counted anew late."""
+_HIDDEN = f"(erasure = 0 OR erasure IN (SELECT id FROM erasures FINAL WHERE NOT has(waits, '{TABLES}')))"
+"""Which suppressions a look goes by: whoever hides the rows of an erasure counts them in its receipt, and suppresses their
+events with it."""
 Check = Callable[[], None]
 log = logging.getLogger("earshot.control")
 
@@ -114,10 +117,11 @@ class Erasures:
             log.warning("erasure %016x: %s; will be retried", erasure.id, why)
 
     def _sweep(self, kept: Sequence[Erasure], now: datetime) -> None:
+        kept = [each for each in kept if TABLES not in each.waits]
         recent = [each for each in kept if max(each.asked_at, each.hidden_at or each.asked_at) > now - RECENT]
         if self._all_at is None or now - self._all_at >= RECENT:
             since = None if self._all_at is None else self._all_at - RECENT - MARGIN
-            self._caught(Among("1", since))
+            self._caught(Among(_HIDDEN, since))
             self._all_at = now
         elif recent:
             ids = ", ".join(str(each.id) for each in recent)
@@ -140,10 +144,9 @@ class Erasures:
             if until is None:
                 log.warning("erasures: the purge waits: rollups are not made anew yet of what was hidden a day ago")
                 return
-            self._caught(Among("1", thorough=True))
-            for each in waiting:
-                check()
-                metrics.CAUGHT.inc(self._erasing.letters(each))
+            self._caught(Among(_HIDDEN, thorough=True))
+            check()
+            metrics.CAUGHT.inc(self._erasing.letters(waiting))
             check()
             self._purge.forget_old_counts(month for each in waiting for month in each.months)
             self._begun, self._applied = until, None

@@ -88,8 +88,18 @@ class Erasing:
         return failed
 
     def sweep(self, among: Among) -> dict[str, int]:
-        """Hides what has come since, as what was on its way; how many rows of each table. Raises EarshotError."""
-        return self._hiding.hide(among, lambda events: self._suppress(Keys(events=events), 0))
+        """Hides what has come since, as what was on its way; how many rows of each table. The events are of no erasure: their
+        letters go here. Raises EarshotError."""
+        letters = 0
+
+        def found(events: list[int]) -> None:
+            nonlocal letters
+            if part := self._parts.get(LETTERS):
+                letters = part(Keys(events=events)) or 0
+            self._suppress(Keys(events=events), 0)
+
+        hidden = self._hiding.hide(among, found)
+        return {**hidden, **({LETTERS: letters} if letters else {})}
 
     def nobody(self) -> bool:
         """Nobody was ever erased: there is nothing to look for. Raises EarshotError."""
@@ -108,9 +118,9 @@ class Erasing:
         with one_line(self._client):
             return list(receipts(self._client, "isNull(hidden_at)"))
 
-    def letters(self, erasure: Erasure) -> int:
-        """How many dead letters came since, and are hidden. Raises EarshotError."""
-        return self._letters(f"erasure = {erasure.id}")
+    def letters(self, erasures: Sequence[Erasure]) -> int:
+        """How many dead letters came since, and are hidden; also of events that came since. Raises EarshotError."""
+        return self._letters(f"erasure IN ({', '.join(str(each.id) for each in erasures)}, 0)") if erasures else 0
 
     def all_letters(self) -> int:
         """The same of all erasures. Raises EarshotError."""

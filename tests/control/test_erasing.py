@@ -62,8 +62,10 @@ def test_an_erasure_that_was_left_is_ended_and_what_comes_since_is_hidden(bench:
     control = keeper(bench, now, graph=away)
     control.step(check)
     assert receipt(bench).hidden_at is None and "tables" in receipt(bench).waits, "its command goes on with it"
+    assert marked(bench.client, ANN.mark), "and counts what it hides, and hides letters by the events that it finds"
     now[0] = begun.asked_at + LATE
     control.step(check)
+    assert receipt(bench).events == 4
     assert receipt(bench).waits == ["graph"] and marked(bench.client, ANN.mark) == {}
     assert metrics.OPEN.labels("hide")._value.get() == 1
     control = keeper(bench, now, graph=lambda keys: 2)
@@ -122,6 +124,7 @@ def test_all_of_a_day_are_purged_together(bench: Bench, monkeypatch: pytest.Monk
     lands(bench, 1)
     now[0] += 2 * RECENT
     wait_for("what comes after the purge leaves the parts, too", masked)
+    assert [list(keys.events) for keys in letters[1:]] == [[1]], "and the letters of that event, whoever wrote them"
     assert marked(bench.client, BOB.mark, hidden=True).keys() >= {"interactions", "orders"}
 
 
