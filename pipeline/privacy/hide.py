@@ -19,6 +19,7 @@ from clickhouse_connect.driver.client import Client
 from pipeline.clickhouse.query import LONG_SQL, asker, one_line
 from pipeline.clickhouse.row_versions import numbers, quoted
 from pipeline.errors import EarshotError
+from pipeline.privacy.conversations import alone
 from pipeline.privacy.place import Place, Sets, where
 from pipeline.privacy.register import TABLES
 from pipeline.sinks.changes import Changing
@@ -29,11 +30,6 @@ PIECE = 20_000
 """Keys of a kind in one statement."""
 _LAST = ("threads", "interactions", "account_events")
 """By them the rows of other places are found: who is killed in between finds them again."""
-_ALONE = (
-    "SELECT conversation FROM threads FINAL WHERE (brand, opened, conversation) IN "  # by the index: FINAL of all takes seconds
-    "(SELECT brand, opened, conversation FROM threads WHERE customer IN ({accounts})) "
-    "AND customer IN ({accounts}) AND customers <= 1"
-)
 _MINUTE = "toStartOfMinute(created_at)"
 _OF_ACCOUNTS = f"""
 WITH there AS (SELECT DISTINCT {_MINUTE} AS minute, event_key FROM account_events
@@ -99,9 +95,10 @@ class Hiding:
         return sorted(set(found)), taken
 
     def conversations(self, among: Among) -> list[int]:
-        """Those of these accounts in which nobody else but a brand said a word. Raises EarshotError."""
-        found = self._ask(_ALONE.format(accounts=among.keys("account")), {})
-        return sorted(set(found.get_column("conversation").to_list()))
+        """Those in which nobody else but a brand said a word. Raises EarshotError."""
+        values = among.keys("value")
+        known = self._ask(f"SELECT count() AS n FROM ({values})", {}).item()
+        return alone(lambda sql: self._ask(sql, {}), among.keys("account"), values if known else "")
 
     def hide_conversations(self, conversations: Sequence[int]) -> int:
         """Hides what is there of these conversations; how many rows. Raises EarshotError."""
@@ -175,7 +172,8 @@ class Hiding:
         accounts = among.keys("account")
         if place.name == "interactions" and not among.thorough:
             return Sets(events=among.keys("event"))
-        return Sets(accounts, among.keys("event"), among.keys("value"), "", _ALONE.format(accounts=accounts))
+        own = alone(lambda sql: self._ask(sql, {}), accounts) if place.conversations else []
+        return Sets(accounts, among.keys("event"), among.keys("value"), "", ", ".join(map(str, own)))
 
 
 def _in_order() -> Iterator[Place]:

@@ -16,7 +16,9 @@ from pipeline.clickhouse.query import LONG_SQL, Query, asker, settings_for
 from pipeline.clickhouse.row_versions import quoted
 from pipeline.errors import EarshotError, SettingsError, UnknownName
 from pipeline.identity.rules_file import Hashes
-from pipeline.privacy.contact import alone, contact, customers_of, several
+from pipeline.privacy.contact import alone as known_alone
+from pipeline.privacy.contact import contact, customers_of, several
+from pipeline.privacy.conversations import alone
 from pipeline.privacy.person import Account, Person
 from pipeline.privacy.place import Sets, where
 from pipeline.privacy.register import TABLES
@@ -60,7 +62,7 @@ def find(
     if len(owners) > 1:
         raise several(query, text, owners)
     if its and not owners:
-        return _checked(query, alone(its), "no row, no link and no record of a CRM has it", text)
+        return _checked(query, known_alone(its), "no row, no link and no record of a CRM has it", text)
     owner, linked = members(client, owners[0], None)
     if account and len(linked) > 1 and not only:
         others = _listed(_names(query, linked), owners[0])
@@ -89,15 +91,13 @@ def sets_of(client: Client, person: Person) -> Sets:
     """The keys of all that is the person's, as they are now: `where` of a place finds its rows by them."""
     query, keys = reader(client), _numbers(person.keys)
     edges = query(f"SELECT DISTINCT edge FROM identity_edges WHERE a IN ({keys or NOBODY})").get_column("edge")
-    alone = query(
-        f"SELECT DISTINCT conversation FROM threads FINAL WHERE customer IN ({keys or NOBODY}) AND customers <= 1"
-    ).get_column("conversation")  # fmt: skip
+    hashes = ", ".join(map(quoted, person.hashes))
     return Sets(
         keys,
         _events(query, person),
-        ", ".join(map(quoted, person.hashes)),
+        hashes,
         _numbers(edges),
-        _numbers(alone),
+        _numbers(alone(query, keys, hashes)),
     )
 
 

@@ -102,6 +102,7 @@ PLACES = (
         kept=_SAME,
         erase="rebuilt",
         accounts=("customer",),
+        conversations=("conversation",),
         time="opened",
         shown={"answers": "", "conversation": ""},
     ),

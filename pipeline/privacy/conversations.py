@@ -1,0 +1,45 @@
+"""Which conversations are a person's alone: nobody else but a brand said a word in them. Where somebody took such a one, what
+they said of it is about the person.
+
+A word is the person's by its account, whichever of theirs it is, or, without an account, by a hashed address or number.
+"""
+
+from __future__ import annotations
+
+from pipeline.clickhouse.query import Query
+from pipeline.privacy.place import Sets, where
+from pipeline.privacy.register import TABLES
+from pipeline.rollups.thread_sql import CONVERSATION_SQL, IS_WORD_SQL
+from schemas.inbound import INBOUND_SQL
+
+PIECE = 5_000
+_THEIRS = (
+    "SELECT conversation, max(customers) > 1 AS several FROM threads FINAL WHERE (brand, opened, conversation) IN "
+    "(SELECT brand, opened, conversation FROM threads WHERE customer IN ({accounts})) "  # FINAL of all takes seconds
+    "AND customer IN ({accounts}) GROUP BY conversation ORDER BY conversation"
+)
+
+
+def alone(query: Query, accounts: str, values: str = "") -> list[int]:
+    """Their keys, sorted. `accounts`, `values`: what IN takes, keys of the person's accounts and hashes of addresses and
+    numbers; blank: none. By values all rows are looked through."""
+    own, found, doubtful = f"account_key IN ({accounts or 'NULL'})", set[int](), set[int]()
+    if accounts:
+        for conversation, several in query(_THEIRS.format(accounts=accounts)).iter_rows():
+            (doubtful if several else found).add(conversation)
+    if values:
+        unnamed = where(TABLES["interactions"], Sets(values=values))
+        own += f" OR {unnamed}"
+        rows = query(
+            f"SELECT DISTINCT {CONVERSATION_SQL} AS conversation FROM interactions WHERE {unnamed} ORDER BY conversation"
+        )
+        doubtful |= set(rows.get_column("conversation"))
+    listed = sorted(doubtful)
+    for some in (listed[start : start + PIECE] for start in range(0, len(listed), PIECE)):
+        of_others = query(
+            f"SELECT DISTINCT {CONVERSATION_SQL} AS conversation FROM interactions FINAL "
+            f"WHERE {CONVERSATION_SQL} IN ({', '.join(map(str, some))}) AND NOT ({own}) "
+            f"AND {IS_WORD_SQL} AND {INBOUND_SQL} AND author_kind != 'bot' ORDER BY conversation"
+        )
+        found |= set(some) - set(of_others.get_column("conversation"))
+    return sorted(found)
