@@ -5,8 +5,10 @@ loses anything."""
 from __future__ import annotations
 
 import random
-import time
+import threading
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,16 +31,13 @@ from tests.support.erased_world import SHAPES, Person, events
 from tests.support.worker import wait_for
 
 RULES = "rules: [{name: far, type: reach, followers: 1000000, negative: false}]"
-IMPORT = (
-    "crm",
-    "import",
-    *(f"--map={name}={name}" for name in ("id", "name", "email", "phone", "accounts")),
-    "--basis",
-    "given",
-)
 BRANDS = "brands: [{name: Acme, keywords: [acme]}]"
 FIELDS = ("id", "name", "email", "phone", "accounts")
 IMPORT = ("crm", "import", *(f"--map={name}={name}" for name in FIELDS), "--basis", "given")
+AT_ONCE = 3
+"""Commands."""
+ANSWERS = {0, 200, 404, 503}
+"""To who takes a conversation: control is away, it is taken, there is none, control does not lead yet."""
 
 
 class Size(NamedTuple):
@@ -61,7 +60,8 @@ class Size(NamedTuple):
         return self.each * 7 // 10 // SHAPES * SHAPES
 
 
-LONG = Size(50, 100_000, 2, 3, 90)
+LONG = Size(50, 134_400, 2, 3, 90)
+"""A quarter of the events change others: 100,000 interactions."""
 SIZES = [
     pytest.param(Size(6, 2_000, 1, 1, 15), marks=pytest.mark.faults, id="short"),
     pytest.param(LONG, marks=pytest.mark.faults, id="long"),
@@ -94,33 +94,46 @@ def client(story: Story) -> Iterator[Client]:
 
 def fill(story: Story, client: Client, persons: list[Person], count: int, crm: Path) -> None:
     """Everything that is there before the first is erased."""
-    send(story.settings, events(persons, 0, count))
-    for person in persons:
-        send(story.settings, person.waiting(before=True))
-        send_raw(story.settings, (*person.letters(), *person.unreadable()))
-        plant(client, story.settings, person, person.letters(), person.unreadable())
+    send(story.settings, [*events(persons, 0, count), *(each for person in persons for each in person.waiting(before=True))])
+    send_raw(story.settings, [each for person in persons for each in (*person.letters(), *person.unreadable())])
+    plant(client, story.settings, persons)
+    story.say("sent")
     crm_file(crm, persons)
     code, said = story.run(*IMPORT, str(crm))
     assert code == 0, said
     for person in persons:
         link = {"action": "link", "a": f"{person.bird:016x}", "b": f"{person.record:016x}", "confirm": True}
         story.decide(link | {"why": f"{person.mark} why"})
+    story.say("imported and linked")
     story.settle()
+    story.say("all has landed")
     for person in persons:
         for conversation in (f"{person.mark}-talk-0", f"{person.mark}-shared-0"):
             assert story.take(person, conversation) == 200
 
 
 def erase(story: Story, client: Client, erased: list[Person], size: Size) -> None:
-    """Colleagues take their conversations meanwhile, and processes are killed."""
-    cut_off = story.rng.sample(range(len(erased)), size.cut_off)
-    with story.killing(size.kills, size.seconds):
-        for place, person in enumerate(erased):
-            with beside(lambda who=person: story.take(who, f"{who.mark}-talk-1"), "takes"):  # type: ignore[misc]
-                story.erase(person, killed=place in cut_off)
-    for place in cut_off:  # one that was killed before it began
-        story.erase(erased[place], killed=False)
+    """Some at a time. Colleagues take their conversations meanwhile, and processes are killed."""
+    cut_off, statuses = set(story.rng.sample(erased, size.cut_off)), Counter[int]()
+
+    def one(person: Person) -> None:
+        ended, first = threading.Event(), f"{person.mark}-talk-1"
+        wait_for("the first is taken", lambda: story.take(person, first) == 200, PATIENCE, every=0.2)
+        with beside(lambda: statuses.update(story.taken(person, ended)), "takes"):
+            try:
+                story.erase(person, killed=person in cut_off)
+            finally:
+                ended.set()
+        story.say(f"the erase of {person.number} {'was killed' if person in cut_off else 'has ended'}")
+
+    with story.killing(size.kills, size.seconds), ThreadPoolExecutor(AT_ONCE) as commands:
+        for each in [commands.submit(one, person) for person in erased]:
+            each.result()
+    for person in cut_off:
+        story.erase(person)
+    assert set(statuses) <= ANSWERS, statuses
     wait_for("all is hidden", lambda: all(each.hidden_at for each in receipts(client)), PATIENCE, every=1.0)
+    story.say(f"hidden; answers to who took a conversation meanwhile (0: control was away): {dict(statuses)}")
 
 
 def there_is(story: Story, client: Client, data: Path, size: Size, crm: Path) -> Before:
@@ -131,49 +144,54 @@ def there_is(story: Story, client: Client, data: Path, size: Size, crm: Path) ->
         story.start(kind)
     for process in story.running.values():
         process.wait_ready()
+    story.say("started")
     fill(story, client, persons, size.first, crm)
-    rows = not_of(erased)
-    values, keys = marks.marked(client, {}, rows, final=True), theirs(client, erased, size.each)
+    story.say("conversations taken")
+    others = not_of(erased)
+    values, keys = marks.marked(client, {}, others, final=True), theirs(client, erased, size.each)
     there = {found.table for found in (*values, *marks.keyed(client, keys, {}))}
     planted = {place.name for place in TABLES.values() if place.findable}
     assert planted <= there, planted - there
     on_disk, numbers = marks.in_files(client, data, keys)
     assert on_disk["interactions"] >= {person.number for person in persons}, "markers are found in files"
     assert set(map(keys.get, numbers["interactions"])) >= {person.number for person in erased}, "keys, too"
-    return Before(persons, erased, [person for person in persons if person not in erased], keys, values, rows)
+    return Before(persons, erased, [person for person in persons if person not in erased], keys, values, others)
 
 
 def again(story: Story, persons: list[Person], crm: Path) -> None:
     """All that was sent comes once more, and what waited for it."""
-    for person in persons:
-        send(story.settings, person.waiting(before=False))
-        send_raw(story.settings, person.letters())
+    send(story.settings, [each for person in persons for each in person.waiting(before=False)])
+    send_raw(story.settings, [each for person in persons for each in person.letters()])
     story.read_again()
     story.run(*IMPORT, str(crm))
+    story.say("sent again")
     story.settle()
+
+
+def rows(client: Client) -> int:
+    """Of the newest versions."""
+    return int(str(client.command("SELECT count() FROM interactions FINAL")))
 
 
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("size", SIZES)
 def test_nothing_is_left_of_half(story: Story, client: Client, stack: Stack, size: Size, tmp_path: Path) -> None:
-    began, kafka, crm = time.monotonic(), story.settings.kafka, tmp_path / "crm.csv"
-
-    def say(what: str) -> None:
-        rows = client.command("SELECT count() FROM interactions FINAL")
-        print(f"{time.monotonic() - began:.0f} s: {what}, {rows} interactions, {story.kills} kills")
-
+    kafka, crm = story.settings.kafka, tmp_path / "crm.csv"
     before = there_is(story, client, stack.data_dir, size, crm)
-    say("planted")
+    story.say(f"planted, {rows(client)} interactions")
     with beside(lambda: send(story.settings, events(before.persons, size.first, size.each)), "feed"):
         erase(story, client, before.erased, size)
-    say("erased")
     ends = {name: topics.end_offsets(kafka, kafka.topic(name)) for name in TOPICS}
     again(story, before.persons, crm)
-    say("read again")
+    story.say(f"read again, {rows(client)} interactions")
     check_tables(client, before)
+    story.say("tables looked through")
     story.purge(client)
-    say("purged")
+    story.say("purged")
     check_tables(client, before, hidden=True)
+    story.say("tables looked through, with hidden rows")
     check_files(story, client, stack.data_dir, before)
+    story.say("files looked through")
     check_topics(story, {name: {part: end for part, (_, end) in each.items()} for name, each in ends.items()}, before, client)
     check_commands(story, before)
+    story.say("topics looked through, and asked")

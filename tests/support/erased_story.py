@@ -6,6 +6,7 @@ import http.client
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -52,6 +53,14 @@ class Story:
     rng: random.Random
     running: dict[str, Worker] = field(default_factory=dict)
     kills: int = 0
+    began: float = field(default_factory=time.monotonic)
+    last: float = field(default_factory=time.monotonic)
+
+    def say(self, what: str) -> None:
+        """With how long it took, and how long all has taken."""
+        now = time.monotonic()
+        print(f"{now - self.began:5.0f} s, {now - self.last:4.0f} s of it: {what}, {self.kills} kills", flush=True)
+        self.last = now
 
     def start(self, kind: str) -> None:
         """Another one like it is killed."""
@@ -102,14 +111,27 @@ class Story:
         said = "".join(process.communicate(timeout=PATIENCE))
         return process.returncode, said
 
-    def erase(self, person: Person, killed: bool) -> None:
-        """`killed`: at a random moment; control ends it."""
+    def erase(self, person: Person, killed: bool = False) -> None:
+        """`killed`: at a random moment after it has found the person; control ends it."""
         process = self.command("person", "erase", "--customer", person.name, "--yes", "--why", f"letter {person.number}")
         if killed:
-            time.sleep(self.rng.uniform(1.0, 4.0))
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(self.rng.uniform(0.0, 3.0))
             process.kill()
         said = "".join(process.communicate(timeout=PATIENCE))
-        assert killed or process.returncode == 0 or "control goes on with it" in said or "was erased" in said, said
+        assert killed or process.returncode == 0 or "control goes on with it" in said or "is erased already" in said, said
+
+    def taken(self, person: Person, ended: threading.Event) -> list[int]:
+        """A colleague takes conversations of the person, one after the other at random moments until one after the end; the
+        statuses."""
+        statuses = []
+        for number in range(2, 8):
+            last = ended.wait(self.rng.uniform(0.1, 2.0))
+            statuses.append(self.take(person, f"{person.mark}-talk-{number}"))
+            if last:
+                break
+        return statuses
 
     def take(self, person: Person, conversation: str) -> int:
         """A colleague takes the conversation. Returns the status; 0: no control answers."""
@@ -164,9 +186,13 @@ class Story:
 
 def send_raw(settings: Settings, records: Iterable[bytes]) -> None:
     """Records that may be no events."""
+    _produce(settings, "events", [(f"twitter:{number}", record) for number, record in enumerate(records)])
+
+
+def _produce(settings: Settings, topic: str, records: Iterable[tuple[str, bytes]]) -> None:
     producer = Producer({**settings.kafka.client(), "log_level": 0})
-    for number, record in enumerate(records):
-        producer.produce(settings.kafka.topic("events"), record, f"twitter:{number}".encode())
+    for key, record in records:
+        producer.produce(settings.kafka.topic(topic), record, key.encode())
     assert producer.flush(60) == 0
 
 
@@ -176,24 +202,26 @@ def crm_file(path: Path, persons: Iterable[Person]) -> None:
     path.write_text("\n".join(["id,name,email,phone,accounts", *lines, ""]))
 
 
-def plant(client: Client, settings: Settings, person: Person, letters: Iterable[bytes], unreadable: Iterable[bytes]) -> None:
-    """What no source sends: dead letters from before they were encrypted, an alert of shared words, a cursor."""
-    now, place = utc_now(), person.number * 100
-    rows = [("old", 0, place + n, n, "parse", raw, now) for n, raw in enumerate((*letters, *unreadable))]
-    names = ("topic", "partition", "offset", "content", "step", "raw", "rejected_at")
-    client.insert("dead_letters", rows, column_names=names)
-    samples = [account_key("twitter", f"{person.mark}-{n}") for n in range(2)]
-    alert: Mapping[str, object] = {
-        "alert_key": 1_000 + person.number, "version": 1, "rule": "campaign", "type": "campaign", "brand": "Acme",
-        "state": "resolved",
-        "since": now, "last_at": now, "changed_at": now, "terms": [f"{person.mark} terms"], "samples": samples,
-    }  # fmt: skip
-    client.insert("alerts", [list(alert.values())], column_names=list(alert))
-    candidate = {"rule": "gone", "brand": "Acme", "event_key": samples[0], "heard_at": now, "done": 1}
-    client.insert("alert_candidates", [list(candidate.values())], column_names=list(candidate))
-    record = orjson.dumps({"newest": f"{person.mark}-0"})
-    cursor = {"source": f"source {person.number}", "version": 1, "record": record.decode(), "written_at": now}
-    client.insert("source_cursors", [list(cursor.values())], column_names=list(cursor))
-    with_topic = Producer({**settings.kafka.client(), "log_level": 0})
-    with_topic.produce(settings.kafka.topic("cursors"), record, f"source {person.number}".encode())
-    assert with_topic.flush(60) == 0
+def plant(client: Client, settings: Settings, persons: Iterable[Person]) -> None:
+    """What no source sends: dead letters from before they were encrypted, alerts of shared words, cursors."""
+    now, rows, cursors = utc_now(), dict[str, list[Mapping[str, object]]](), list[tuple[str, bytes]]()
+
+    def add(table: str, **values: object) -> None:
+        rows.setdefault(table, []).append(values)
+
+    for person in persons:
+        for n, raw in enumerate((*person.letters(), *person.unreadable())):
+            position = {"topic": "old", "partition": 0, "offset": person.number * 100 + n, "content": n}
+            add("dead_letters", **position, step="parse", raw=raw, rejected_at=now)
+        samples = [account_key("twitter", f"{person.mark}-{n}") for n in range(2)]
+        what = {"rule": "campaign", "type": "campaign", "brand": "Acme", "state": "resolved"}
+        times = {"since": now, "last_at": now, "changed_at": now}
+        key = {"alert_key": 1_000 + person.number, "version": 1}
+        add("alerts", **key, **what, **times, terms=[f"{person.mark} terms"], samples=samples)
+        add("alert_candidates", rule="gone", brand="Acme", event_key=samples[0], heard_at=now, done=1)
+        name, record = f"source {person.number}", orjson.dumps({"newest": f"{person.mark}-0"})
+        add("source_cursors", source=name, version=1, record=record.decode(), written_at=now)
+        cursors.append((name, record))
+    for table, its in rows.items():
+        client.insert(table, [list(each.values()) for each in its], column_names=list(its[0]))
+    _produce(settings, "cursors", cursors)

@@ -138,6 +138,7 @@ class Person:
             {"text": 5, "author": {"accounts": [f"forum:{self.mark}-forum"]}},
             {"id": f"{self.mark}-0", "text": 5, "author": None},
             {"visibility": f"{self.mark} visibility"},
+            {"platform": f"{self.mark} site", "visibility": f"{self.mark} visibility"},
         ):
             yield orjson.dumps(whole | change)
 
@@ -146,7 +147,6 @@ class Person:
         whole = self.event(UNREADABLE, 0, self)
         yield orjson.dumps(whole)[:-3]
         yield orjson.dumps(whole | {"kind": f"{self.mark} kind", "author": self.mark})
-        yield orjson.dumps(whole | {"platform": f"{self.mark} site", "visibility": f"{self.mark} visibility"})
 
 
 def events(persons: list[Person], first: int, last: int) -> Iterator[JsonObject]:

@@ -24,6 +24,7 @@ SELECT table, name, type FROM system.columns WHERE database = currentDatabase() 
 ORDER BY table, position"""
 _IDS = "SELECT toString(uuid), name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'"
 _PLAIN = "default_compression_codec = 'NONE', primary_key_compression_codec = 'NONE', marks_compression_codec = 'NONE'"
+_REST = np.uint64(40)
 _SOON = "cleanup_delay_period = 1, max_cleanup_delay_period = 2, cleanup_delay_period_random_add = 0"
 
 
@@ -114,6 +115,8 @@ def in_files(client: Client, data: Path, keys: Collection[int] = ()) -> tuple[di
     table have their own name. Topics are left out."""
     names = {id_: name for id_, name in client.query(_IDS).result_rows}
     sought = np.sort(np.array(list(keys), dtype=np.uint64))
+    likely = np.zeros(1 << 24, dtype=bool)  # by the first bits: most of what is there is none of them
+    likely[sought >> _REST] = True
     marks: dict[str, set[int]] = defaultdict(set)
     numbers: dict[str, set[int]] = defaultdict(set)
     for file in sorted(path for path in data.rglob("*") if path.is_file() and not _of_topic(path, data)):
@@ -125,26 +128,41 @@ def in_files(client: Client, data: Path, keys: Collection[int] = ()) -> tuple[di
         marks[table] |= {_number(found[0]) for found in MARK.finditer(content) if not found[2]}
         for start in range(8 if len(sought) else 0):
             whole = np.frombuffer(content[start : start + (len(content) - start) // 8 * 8], dtype="<u8")
+            whole = whole[likely[whole >> _REST]]
             at = np.minimum(np.searchsorted(sought, whole), len(sought) - 1)
             numbers[table].update(np.unique(whole[sought[at] == whole]).tolist())
     return {k: v for k, v in marks.items() if v}, {k: v for k, v in numbers.items() if v}
 
 
+def named_in(text: bytes) -> list[int]:
+    """Whose markers the text holds, each as often as it is there."""
+    return [_number(found[0]) for found in MARK.finditer(text)]
+
+
 def in_texts(files: Iterable[Path]) -> dict[str, set[int]]:
     """File -> whose markers it holds, however named."""
-    found = {file.name: {_number(each[0]) for each in MARK.finditer(file.read_bytes())} for file in files if file.is_file()}
-    return {name: numbers for name, numbers in found.items() if numbers}
+    found = {file.name: set(named_in(file.read_bytes())) for file in files if file.is_file()}
+    return {name: whose for name, whose in found.items() if whose}
 
 
-def in_topic(kafka: KafkaSettings, topic: str, since: Mapping[int, int] | None = None) -> dict[int, list[bytes]]:
-    """Whose markers the topic holds, from these offsets on, with some of the records."""
-    found: dict[int, list[bytes]] = defaultdict(list)
+class Marked(NamedTuple):
+    """A record of a topic that holds markers."""
+
+    partition: int
+    offset: int
+    numbers: set[int]
+    """Whose."""
+    content: bytes
+    """Key and value."""
+
+
+def in_topic(kafka: KafkaSettings, topic: str, whose: set[int]) -> list[Marked]:
+    """The records that hold markers of these, however named."""
+    found = []
     for record in read_topic(kafka, topic):
-        if since and (record.offset() or 0) < since.get(record.partition() or 0, 0):
-            continue
         content = (record.key() or b"") + b" " + (record.value() or b"")
-        for number in {_number(each[0]) for each in MARK.finditer(content)}:
-            found[number].append(content)
+        if named := whose.intersection(named_in(content)):
+            found.append(Marked(record.partition() or 0, record.offset() or 0, named, content))
     return found
 
 
