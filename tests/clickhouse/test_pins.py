@@ -49,7 +49,7 @@ from pipeline.rollups.marks import write_mark
 from pipeline.rollups.rollup import Span, statements
 from pipeline.rollups.tables import load_rollups
 from pipeline.rollups.threads import Threads
-from pipeline.sinks import cases
+from pipeline.sinks import cases, raised_hashes
 from pipeline.sinks.acts import record
 from pipeline.sinks.alerts import AlertTables
 from pipeline.sinks.calendars import changes as calendar_changes
@@ -63,6 +63,7 @@ from schemas.acts import Act
 from schemas.alerts import Alert, Member, Scope, State
 from schemas.erasures import Erasure, Keys
 from schemas.evidence import SENT_COLUMNS, parse
+from schemas.hashes import Chain
 from schemas.identity import Command
 from schemas.signals import Candidate
 from tests.contracts.test_sinks import make_batch
@@ -337,7 +338,8 @@ def _write_everywhere(settings: Settings) -> None:
         tables.write_arrivals([("blog", 3_600, 0, 1)], 0)
         _write_identity(CustomerTables(inserter))
         record(client, Act("ann", "api", "take"))
-        suppress(inserter, suppression_rows(Keys([1], ["ab"], [2]), 1, NOW))
+        suppress(inserter, suppression_rows(Keys([1], ["ab" * 32], [2]), 1, NOW))
+        raised_hashes.note(inserter, Chain([b"the key", b"the next"]))
         write_receipt(client, Erasure("ann"))
         fenced = FencedInserter(client, OpenFence(), Vitals(), "test")
         fenced.begin("control", 1)

@@ -178,8 +178,9 @@ def test_a_slice_that_takes_long_is_followed_by_a_long_pause(monkeypatch: pytest
 
 def test_a_slice_without_anything_new_is_followed_by_a_pause_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its query alone counts: here it takes ten seconds, and all that it finds is in memory."""
-    run, seconds = full(), [0.0]
+    seconds = [0.0]
     monkeypatch.setattr("pipeline.processors.completion.time.perf_counter", lambda: seconds[-1])
+    run = full()
 
     def nothing_new(*_: Any) -> pl.DataFrame:
         seconds.append(seconds[-1] + 10)

@@ -27,7 +27,7 @@ DEFAULT_PORTS = (9092, 8123, 9400, 9401)
 SUITE = (
     "tests/support/test_isolation.py::test_a_child_runs_the_code_beside_the_tests_in_the_tests_home",
     "tests/config/test_settings.py",
-    "tests/cli/test_up.py::test_the_folders_key_is_for_its_own_clickhouse_alone",
+    "tests/cli/test_up.py::test_a_folders_keys_are_made_once_and_are_for_its_own_clickhouse_alone",
     "tests/cli/test_main.py::test_each_command_has_help_with_an_example_and_its_exit_codes[worker]",
     "tests/cli/test_main.py::test_without_clickhouse_one_line_names_the_url",
     "tests/cli/test_main.py::test_status_says_all_that_is_down",
