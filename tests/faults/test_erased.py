@@ -34,7 +34,7 @@ RULES = "rules: [{name: far, type: reach, followers: 1000000, negative: false}]"
 BRANDS = "brands: [{name: Acme, keywords: [acme]}]"
 FIELDS = ("id", "name", "email", "phone", "accounts")
 IMPORT = ("crm", "import", *(f"--map={name}={name}" for name in FIELDS), "--basis", "given")
-AT_ONCE = 3
+AT_ONCE = 4
 """Commands."""
 ANSWERS = {0, 200, 404, 503}
 """To who takes a conversation: control is away, it is taken, there is none, control does not lead yet."""
