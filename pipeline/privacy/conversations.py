@@ -9,7 +9,7 @@ from __future__ import annotations
 from pipeline.clickhouse.query import Query
 from pipeline.privacy.place import Sets, where
 from pipeline.privacy.register import TABLES
-from pipeline.rollups.thread_sql import CONVERSATION_SQL, IS_WORD_SQL
+from schemas.conversations import CONVERSATION_SQL, IS_WORD_SQL
 from schemas.inbound import INBOUND_SQL
 
 PIECE = 5_000

@@ -6,18 +6,11 @@ answers each word -> one row
 
 from __future__ import annotations
 
+from schemas.conversations import CONVERSATION_SQL, IS_WORD_SQL, NAME_SQL
 from schemas.inbound import INBOUND_SQL
 
-WORDS = ("post", "comment", "reply", "review", "message", "call", "email", "idea", "question", "answer")
-"""Kinds of events in which somebody says something: a repost repeats, a like is silent."""
 CLOSED = ("closed", "solved", "resolved", "done", "completed")
 """Statuses, in small letters, after which nobody waits."""
-
-NAME_SQL = "multiIf(conversation_id != '', conversation_id, in_reply_to != '', in_reply_to, id)"
-CONVERSATION_SQL = f"xxh3(concat(platform, ':', {NAME_SQL}))"
-"""As in index `conversations` of interactions: ClickHouse takes the index for an expression that is written alike."""
-
-IS_WORD_SQL = "kind IN ('" + "', '".join(WORDS) + "')"
 
 _LATEST = "9223372036854775807"
 

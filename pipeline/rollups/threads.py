@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from pipeline.rollups.kept import ALL, Kept
 from pipeline.rollups.rollup import QUARTER_S, Span, within
-from pipeline.rollups.thread_sql import CONVERSATION_SQL, IS_WORD_SQL, threads
+from pipeline.rollups.thread_sql import threads
+from schemas.conversations import CONVERSATION_SQL, IS_WORD_SQL
 
 KEY = ("brand", "opened", "conversation")
 _EMPTY = {
