@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import cast
-
-from clickhouse_connect.driver.client import Client
 
 from deploy.privacy import PAGE, PARTS, privacy_page
 from pipeline.clickhouse.client import clickhouse_client
@@ -70,12 +67,13 @@ def test_it_says_of_each_what_goes_and_what_stays() -> None:
     )
 
 
-def test_a_rotation_of_keys_knows_each_place_that_a_key_has_made() -> None:
+def test_a_rotation_of_keys_knows_each_place_that_a_key_has_made(emptied: Settings) -> None:
     assert [place.name for place in TABLES.values() if bool(place.encrypted) != bool(place.sealed)] == []
     keyed = [place.name for place in TABLES.values() if re.search(r"address|`author\.email`", place.hashed)]
     assert keyed == [place.name for place in TABLES.values() if place.digests]
     digests = {place.name: set(place.digests) for place in TABLES.values() if place.digests}
-    works = works_of(cast(Client, None), HashKeys(("hash", "later")), DataKeys(("d" * 64,)))
+    with clickhouse_client(emptied.clickhouse) as client:
+        works = works_of(client, HashKeys(("hash", "later")), DataKeys(("d" * 64,)))
     assert {work.table: set(work.columns) for work in works if work.key == "hash_key"} == digests
     sealed = {place.name: set(place.sealed) for place in TABLES.values() if place.sealed}
     assert {work.table: set(work.columns) for work in works if work.key == "data_key"} == sealed

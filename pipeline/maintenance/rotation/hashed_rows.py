@@ -126,7 +126,7 @@ class Rows:
         raised: Callable[[Sql], Mapping[str, str]],
     ) -> None:
         self.table, self.columns, self._database, self._hashes = table, columns, database, hashes
-        self._raised = raised(self._new)
+        self._raised = raised
         self._older = f"arrayExists(each -> {database.older('each')}, {hashes})"
 
     def left(self) -> int:
@@ -151,7 +151,8 @@ class Rows:
     def _copy(self, rows: str) -> None:
         database, there = self._database, f"arrayExists(each -> {self._look_up('each')} != '', {self._hashes})"
         names = [str(name) for (name,) in database.rows(_COLUMNS.format(self.table))]
-        values = ", ".join(self._raised.get(name, name) for name in names)
+        raised = self._raised(self._new)
+        values = ", ".join(raised.get(name, name) for name in names)
         database.command(f"TRUNCATE TABLE {RAISING}")
         database.command(
             f"INSERT INTO {RAISING} SELECT old, new FROM {raised_hashes.TABLE} FINAL "
