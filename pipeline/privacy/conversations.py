@@ -1,7 +1,8 @@
 """Which conversations are a person's alone: nobody else but a brand said a word in them. Where somebody took such a one, what
 they said of it is about the person.
 
-A word is the person's by its account, whichever of theirs it is, or, without an account, by a hashed address or number.
+A word is the person's by its account, whichever of theirs it is, or, without an account, by a hashed address or number. Words
+of others who were erased count as nobody's: of two who talked with each other the last one takes what was said of it along.
 """
 
 from __future__ import annotations
@@ -19,14 +20,24 @@ _THEIRS = (
     "AND customer IN ({accounts}) GROUP BY conversation ORDER BY conversation"
 )
 
+_MINUTE = "toStartOfMinute(created_at)"
+_TAKEN = (
+    f"SELECT DISTINCT {CONVERSATION_SQL} AS conversation FROM interactions "
+    f"WHERE account_key IN ({{accounts}}) AND {IS_WORD_SQL} "
+    f"AND ({_MINUTE}, event_key) IN (SELECT {_MINUTE}, event_key FROM account_events WHERE account_key IN ({{accounts}})) "
+    f"AND {CONVERSATION_SQL} IN (SELECT xxh3(concat(platform, ':', conversation_id)) FROM cases)"
+)
+_ERASED = "account_key IN (SELECT key FROM suppressions FINAL WHERE kind = 'account')"
+
 
 def alone(query: Query, accounts: str, values: str = "") -> list[int]:
     """Their keys, sorted. `accounts`, `values`: what IN takes, keys of the person's accounts and hashes of addresses and
     numbers; blank: none. By values all rows are looked through."""
-    own, found, doubtful = f"account_key IN ({accounts or 'NULL'})", set[int](), set[int]()
+    own, found, doubtful = f"account_key IN ({accounts or 'NULL'}) OR {_ERASED}", set[int](), set[int]()
     if accounts:
         for conversation, several in query(_THEIRS.format(accounts=accounts)).iter_rows():
             (doubtful if several else found).add(conversation)
+        doubtful |= set(query(_TAKEN.format(accounts=accounts)).get_column("conversation")) - found
     if values:
         unnamed = where(TABLES["interactions"], Sets(values=values))
         own += f" OR {unnamed}"

@@ -14,6 +14,7 @@ def test_who_took_a_conversation_that_is_the_persons_alone_said_it_of_the_person
     said = {
         "two": [(ANN.id, "", "inbound", ""), ("", ANN.handle, "inbound", ""), ("acme", "", "outbound", "")],
         "address": [("", "", "inbound", ANN.email), ("acme", "", "outbound", "")],
+        "last": [("cel", "", "inbound", ""), (ANN.id, "", "inbound", "")],
         "both": [(ANN.id, "", "inbound", ""), (BOB.id, "", "inbound", "")],
         "stranger": [("", "", "inbound", ANN.email), ("", "", "inbound", BOB.email)],
     }
@@ -26,16 +27,19 @@ def test_who_took_a_conversation_that_is_the_persons_alone_said_it_of_the_person
         columns = ("id", "event_key", "platform", "conversation_id", "kind", "author_id", "author_handle")
         bench.client.insert("interactions", words, column_names=(*columns, "direction", "author_email", "created_at"))
         opened = {"two": (ANN.bird, 2), "both": (ANN.bird, 2), "address": (0, 1), "stranger": (0, 1)}
+        opened["last"] = (account_key("twitter", "cel"), 2)
+        gone = [("account", account_key("twitter", "cel"), 77)]  # who is erased at the same time
+        bench.client.insert("suppressions", gone, column_names=("kind", "key", "erasure"))
         threads = [("twitter", name, account_key("twitter", name), *by, AT) for name, by in opened.items()]
         names = ("platform", "conversation_id", "conversation", "customer", "customers", "opened")
         bench.client.insert("threads", threads, column_names=names)
         bench.client.insert("cases", [("twitter", name) for name in said], column_names=("platform", "conversation_id"))
         person = find(bench.client, customer=f"twitter:{ANN.id}")
         shown = set(map(int, sets_of(bench.client, person).conversations.split(", ")))
-        assert {name for name in said if account_key("twitter", name) in shown} == {"two", "address"}
+        assert {name for name in said if account_key("twitter", name) in shown} == {"two", "address", "last"}
         erasing = bench.erasing()
         assert erasing.finish(bench.begin(erasing)) == []
         left = {name for (name,) in bench.numbers("SELECT conversation_id FROM cases FINAL")}
-        assert left >= {"both", "stranger"} and not left & {"two", "address", f"{ANN.mark}-talk"}
+        assert left >= {"both", "stranger"} and not left & {"two", "address", "last", f"{ANN.mark}-talk"}
         left = {name for (name,) in bench.numbers("SELECT conversation_id FROM threads")}
         assert not left & {"two", "address"} and "stranger" in left, "old versions of what is made anew, too"
