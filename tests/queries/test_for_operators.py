@@ -20,7 +20,9 @@ from schemas.times import TIME
 from tests.queries.events import events, newest
 from tests.support.queries import asked, called
 
-DAY = datetime(2025, 12, 1, tzinfo=UTC)
+# A day of last week: tables let go of what is old.
+DAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=7)
+NEXT = DAY + timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def client(module_database: ClickHouseSettings) -> Iterator[Client]:
 
 def ask(client: Client, name: str) -> pl.DataFrame:
     query = named_queries()[name]
-    span: dict[str, str | list[str]] = {"from": "2025-12-01", "to": "2025-12-02"}
+    span: dict[str, str | list[str]] = {"from": f"{DAY:%F}", "to": f"{NEXT:%F}"}
     return frame(client, f"SELECT * FROM {called(query, asked(query, **span))}", {}, {})
 
 
@@ -50,10 +52,10 @@ def test_quality(client: Client) -> None:
     client.insert_arrow("interactions", rows.to_arrow())
     client.command(
         "INSERT INTO dead_letters (topic, offset, raw, rejected_at) VALUES "
-        """('t', 1, '{"source": {"name": "one"}}', '2025-12-01 10:00:00'), ('t', 2, '"no object"', '2025-12-01 11:00:00'), """
-        """('t', 3, '{"source": {"name": "one"}}', '2025-12-02 00:00:00'), ('t', 4, '{"source": 3}', '2025-12-01 00:00:00')"""
+        f"""('t', 1, '{{"source": {{"name": "one"}}}}', '{DAY:%F} 10:00:00'), ('t', 2, '"no object"', '{DAY:%F} 11:00:00'), """
+        f"""('t', 3, '{{"source": {{"name": "one"}}}}', '{NEXT:%F}'), ('t', 4, '{{"source": 3}}', '{DAY:%F} 00:00:00')"""
     )
-    landed = newest(rows).filter(pl.col("landed_at").is_between(DAY, DAY + timedelta(days=1), closed="left"))
+    landed = newest(rows).filter(pl.col("landed_at").is_between(DAY, NEXT, closed="left"))
     seconds = (pl.col("landed_at") - pl.col("created_at")).dt.total_milliseconds() / 1000
     texts = pl.struct("platform", "author_id", "text").n_unique()
     expected = landed.group_by(source="source_name").agg(
@@ -76,39 +78,39 @@ def test_audit(client: Client) -> None:
     client.command("TRUNCATE TABLE interactions")
     client.command(
         "INSERT INTO identity_commands (sequence, action, a, b, by, why, refused, done_at) VALUES "
-        "(1, 'link', 255, 16, 'ann', 'same phone', '', '2025-12-01 10:00:00'), "
-        "(2, 'split', 255, 0, 'ben', 'no', 'it is alone', '2025-12-01 11:00:00'), "
-        "(3, 'link', 1, 2, 'ann', '', '', '2025-12-02 00:00:00')"
+        f"(1, 'link', 255, 16, 'ann', 'same phone', '', '{DAY:%F} 10:00:00'), "
+        f"(2, 'split', 255, 0, 'ben', 'no', 'it is alone', '{DAY:%F} 11:00:00'), "
+        f"(3, 'link', 1, 2, 'ann', '', '', '{NEXT:%F} 00:00:00')"
     )
-    client.command("INSERT INTO identity_rules VALUES (2, '{}', 'eve', '2025-12-01 12:00:00')")
+    client.command(f"INSERT INTO identity_rules VALUES (2, '{{}}', 'eve', '{DAY:%F} 12:00:00')")
     client.command(
         "INSERT INTO alerts (alert_key, version, rule, brand, platform, state, actor, comment, changed_at) VALUES "
-        "(1, 1, 'volume', 'Acme', '', 'firing', '', '', '2025-12-01 13:00:00'), "
-        "(1, 2, 'volume', 'Acme', '', 'acknowledged', 'ann', 'on it', '2025-12-01 14:00:00')"
+        f"(1, 1, 'volume', 'Acme', '', 'firing', '', '', '{DAY:%F} 13:00:00'), "
+        f"(1, 2, 'volume', 'Acme', '', 'acknowledged', 'ann', 'on it', '{DAY:%F} 14:00:00')"
     )
     client.command(
         "INSERT INTO alert_silences (silence_id, version, rule, brand, ends_at, actor, comment, changed_at) VALUES "
-        "(1, 1, '', 'Acme', '2025-12-03 00:00:00', 'ben', 'launch', '2025-12-01 15:00:00')"
+        f"(1, 1, '', 'Acme', '{NEXT + timedelta(days=1):%F} 00:00:00', 'ben', 'launch', '{DAY:%F} 15:00:00')"
     )
     client.command(
         "INSERT INTO files_in_force VALUES "
-        "('alerts.yaml', '2025-12-01 16:00:00', 'ab12'), ('brands.yaml', '2025-12-02 00:00:00', 'cd')"
+        f"('alerts.yaml', '{DAY:%F} 16:00:00', 'ab12'), ('brands.yaml', '{NEXT:%F} 00:00:00', 'cd')"
     )
     client.command(
         "INSERT INTO interactions (event_key, version, is_deleted, created_at, ingested_at) VALUES "
-        "(900001, 1, 1, '2025-01-01 00:00:00', '2025-12-01 20:00:00'), "
-        "(900001, 2, 1, '2025-01-01 00:00:00', '2025-12-01 20:00:01'), "
-        "(900002, 1, 1, '2025-01-01 00:00:00', '2025-12-01 21:00:00'), "
-        "(900003, 1, 1, '2025-01-01 00:00:00', '2025-12-02 00:00:00')"
+        f"(900001, 1, 1, '2025-01-01 00:00:00', '{DAY:%F} 20:00:00'), "
+        f"(900001, 2, 1, '2025-01-01 00:00:00', '{DAY:%F} 20:00:01'), "
+        f"(900002, 1, 1, '2025-01-01 00:00:00', '{DAY:%F} 21:00:00'), "
+        f"(900003, 1, 1, '2025-01-01 00:00:00', '{NEXT:%F} 00:00:00')"
     )
     client.command(
         "INSERT INTO acts (at, id, actor, way, act, subject, comment, outcome) VALUES "
-        "('2025-12-01 22:00:00', 1, 'ann', 'console', 'take', 'Acme x 1', 'mine', 'done'), "
-        "('2025-12-01 22:00:00', 1, 'ann', 'console', 'take', 'Acme x 1', 'mine', 'done'), "  # it is written twice
-        "('2025-12-01 23:00:00', 2, 'ben', 'command line', 'pause source', 'blog', '', 'Kafka: no answer'), "
-        "('2025-12-01 14:00:00', 3, 'ann', 'api', 'acknowledge', '1', 'on it', 'done'), "
-        "('2025-12-01 23:10:00', 4, 'ann', 'api', 'acknowledge', '2', 'on it', 'alert 2 is resolved'), "
-        "('2025-12-01 11:00:00', 5, 'ben', 'api', 'split', 'ff', 'no', 'it is alone')"
+        f"('{DAY:%F} 22:00:00', 1, 'ann', 'console', 'take', 'Acme x 1', 'mine', 'done'), "
+        f"('{DAY:%F} 22:00:00', 1, 'ann', 'console', 'take', 'Acme x 1', 'mine', 'done'), "  # it is written twice
+        f"('{DAY:%F} 23:00:00', 2, 'ben', 'command line', 'pause source', 'blog', '', 'Kafka: no answer'), "
+        f"('{DAY:%F} 14:00:00', 3, 'ann', 'api', 'acknowledge', '1', 'on it', 'done'), "
+        f"('{DAY:%F} 23:10:00', 4, 'ann', 'api', 'acknowledge', '2', 'on it', 'alert 2 is resolved'), "
+        f"('{DAY:%F} 11:00:00', 5, 'ben', 'api', 'split', 'ff', 'no', 'it is alone')"
     )
     assert ask(client, "audit").drop("at").rows() == [
         ("act", "2", "acknowledge, failed", "ann", "alert 2 is resolved"),
@@ -116,7 +118,7 @@ def test_audit(client: Client) -> None:
         ("act", "Acme x 1", "take", "ann", "mine"),
         ("erasure", "interactions", "2 events deleted", "", "their sources deleted them"),
         ("file", "alerts.yaml", "in force: ab12", "", ""),
-        ("silence", "Acme", "until 2025-12-03 00:00:00", "ben", "launch"),
+        ("silence", "Acme", f"until {NEXT + timedelta(days=1):%F} 00:00:00", "ben", "launch"),
         ("alert", "volume Acme", "acknowledged", "ann", "on it"),
         ("identity rules", "version 2", "applied", "eve", ""),
         ("link", "00000000000000ff", "split, refused", "ben", "it is alone"),
@@ -131,7 +133,8 @@ def test_rows_that_somebody_deleted_are_in_the_audit(client: Client) -> None:
     client.command(Quarters().drop_minutes([Span(0, 1)], hidden=True))  # nobody's
     client.command("ALTER TABLE dead_letters DELETE WHERE raw = 'who asked to be forgotten' SETTINGS mutations_sync = 1")
     query = named_queries()["audit"]
-    found = frame(client, f"SELECT * FROM {called(query, asked(query) | {'to': '2100-01-01 00:00:00.000'})}", {}, {})
+    span: dict[str, str | list[str]] = {"from": f"{NEXT + timedelta(days=1):%F}", "to": "2099-01-01"}
+    found = frame(client, f"SELECT * FROM {called(query, asked(query, **span))}", {}, {})
     assert found.filter(pl.col("what") == "erasure").drop("at").rows() == [
         ("erasure", "dead_letters", "rows deleted by SQL", "", "")
     ]
