@@ -206,8 +206,8 @@ class Inserter:
         return self.retry("query", lambda: frame(self._client, sql, {}, {**LONG_SQL, **(more or {})}))
 
     def command(self, sql: str) -> None:
-        """A statement that may run twice."""
-        self.retry("command", lambda: self._client.command(sql))
+        """A statement of some MiB that may run twice."""
+        self.retry("command", lambda: self._client.command(sql, settings=LONG_SQL))
 
     def retry(self, what: str, request: Callable[[], T], whole: bool = True) -> T:
         """Repeats the request until it is answered. Raises DatabaseError for a data error, and GivenUp.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
 import pytest
@@ -18,6 +19,7 @@ from pipeline.sinks.raised_hashes import note
 from schemas.contacts import DEFAULT
 from schemas.identity import ERASED, Command, value_key
 from tests.support.customers import House, evidence, row
+from tests.support.worker import wait_for
 
 BEFORE, AFTER = (Pseudonymise(HashKeys(keys), "DE", DEFAULT) for keys in (("key",), ("key", "later")))
 MAIL, OTHER, GONE, NUMBER, REFUSED = "ann@example.org", "bob@example.org", "gone@example.org", "+4930901820", "+4930901821"
@@ -124,6 +126,27 @@ def test_the_key_is_changed_twice_before_customers_are_started_again(house: Hous
     assert house.rows("SELECT old, new FROM raised_hashes FINAL ORDER BY generation, length(old)") == [
         (first, third), (second, third),
     ]  # fmt: skip
+
+
+def test_edges_are_read_while_the_old_ones_are_deleted(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ClickHouse deletes is applied on the fly until its parts are made anew."""
+    monkeypatch.setattr("pipeline.customers.rekeying.PIECE", 1)
+    lead(house, BEFORE).take(shares(BEFORE, *SHARES[:4]), False)
+    stored = [each for value in (MAIL, OTHER) for each in BEFORE.hashes("author_email", [value])]
+    house.client.insert("suppressions", [["value", each] for each in stored], column_names=["kind", "value"])
+    deletes = "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = 'identity_edges'"
+    edges = "SELECT count() FROM identity_edges WHERE kind = 'value'"
+    house.client.command("SYSTEM STOP MERGES identity_edges")
+    inserter = house.leader().inserter
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(rekey, inserter, AFTER.chain)
+        try:
+            wait_for("a delete", lambda: house.rows(f"{deletes} AND NOT is_done") == [(1,)])
+            assert house.rows(edges) == [(6,)]
+        finally:
+            house.client.command("SYSTEM START MERGES identity_edges")
+        assert done.result(60) == 4
+    assert house.rows(edges) == [(4,)] and house.rows(deletes) == [(2,)]
 
 
 def test_a_process_that_stood_by_with_the_keys_of_before_does_not_lead() -> None:
