@@ -186,6 +186,7 @@ class Worker:
 
 _ROWS = "SELECT count() FROM interactions"
 """Cheap: 0.7 ms over 900,000 rows, where a condition on a column takes 13; at a look each 20 ms that was a tenth of the CPU."""
+_MERGES = "SELECT count() FROM system.merges"
 _EVENTS = "SELECT uniqExact(event_key) FROM interactions"
 """Right with labels, too: each that comes later is another row of its event, and a merge leaves the newest of them."""
 
@@ -208,6 +209,20 @@ def wait_for_rows(client: Client, wanted: int) -> Iterator[int]:
                 raise RuntimeError(f"for a minute no row has come: {rows} of {wanted} are there")
             yield rows
             time.sleep(LOOK_S)
+
+
+def wait_for_merges(client: Client) -> None:
+    """Returns when the server has merged nothing for a second: what it owed for the rows that have landed is done.
+
+    Raises RuntimeError when it does not end.
+    """
+    began = quiet = time.monotonic()
+    while time.monotonic() - quiet < 1:
+        time.sleep(LOOK_S * 5)
+        if int(str(client.command(_MERGES))):
+            quiet = time.monotonic()
+        if time.monotonic() - began > PATIENCE_S:
+            raise RuntimeError("the merges do not end")
 
 
 def cpu_seconds(pid: int) -> float:

@@ -83,9 +83,7 @@ ALERT_SECONDS = histogram(
 ALERT_DELIVERIES = counter("alert_deliveries", "Messages to receivers, by result", "receiver", "result")
 EVALUATION_SECONDS = histogram("alert_evaluation_seconds", "Time to read touched minutes and evaluate all windows", _WORK)
 ALERT_SCOPES = gauge("alert_scopes", "Scopes that windowed rules count: brands, and brands by platform or language")
-ALERT_SCOPES_LEFT_OUT = counter(
-    "alert_scopes_left_out", "Scopes that were not counted, or were dropped although they mattered, because there are too many"
-)
+ALERT_SCOPES_LEFT_OUT = counter("alert_scopes_left_out", "Scopes not counted, or dropped although they mattered: too many")
 ALERT_HISTORY_DAYS = gauge("alert_history_days", "Days of history for spikes: 28, or less if the history is too large")
 ALERT_CANDIDATES_WAITING = gauge(
     "alert_candidates_waiting", "Events that meet a rule which control's alerts.yaml does not have: they wait a day for it"
@@ -127,6 +125,7 @@ COMMIT_AGE = gauge("commit_age_seconds", "Longest wait of a landed batch for its
 BATCH_ROWS = histogram("batch_rows", "Records in a batch", _ROWS)
 IN_FLIGHT = gauge("batches_in_flight", "Batches that were read and are not finished")
 STEP_SECONDS = histogram("step_seconds", "Time of a step for a batch", _WORK, "step")
+STEP_CPU_SECONDS = counter("step_cpu_seconds", "CPU time of a step's own thread, without pools of threads", "step")
 STEP_WAIT_SECONDS = histogram("step_wait_seconds", "Time a batch waited in the channel before a step", _WORK, "step")
 
 # --- seeding, ClickHouse, brands, memory ------------------------------------------------------------------------------
@@ -189,6 +188,7 @@ def start(steps: list[str]) -> None:
         NOTES.labels(note)
     for step in steps:
         STEP_SECONDS.labels(step)
+        STEP_CPU_SECONDS.labels(step)
         STEP_WAIT_SECONDS.labels(step)
     for table in TABLES:
         INSERT_SECONDS.labels(table)
@@ -226,6 +226,7 @@ def start_control(receivers: Iterable[str]) -> None:
     PRODUCERS_RENEWED.labels("alerts")
     for result in ("ok", "failed"):
         ROLES_RELOADS.labels(result)
+        RULES_RELOADS.labels(result)
     for path in ("single", "windowed"):
         ALERT_SECONDS.labels(path)
     for rollup in ROLLUPS:
@@ -234,8 +235,6 @@ def start_control(receivers: Iterable[str]) -> None:
     for receiver in receivers:
         for result in ("sent", "failed", "refused"):
             ALERT_DELIVERIES.labels(receiver, result)
-    for result in ("ok", "failed"):
-        RULES_RELOADS.labels(result)
 
 
 def count_labels(rows: pl.DataFrame) -> None:

@@ -142,11 +142,12 @@ class Flow:
 
     def _timed(self, name: str, work: Callable[[T], T], subject: T) -> T:
         self._vitals.busy(name)
-        started = time.perf_counter()
+        started, spent = time.perf_counter(), time.thread_time()
         try:
             return work(subject)
         finally:
             metrics.STEP_SECONDS.labels(name).observe(time.perf_counter() - started)
+            metrics.STEP_CPU_SECONDS.labels(name).inc(time.thread_time() - spent)
             self._vitals.idle(name)
 
     def _land(self, batches: list[EventBatch]) -> list[EventBatch]:

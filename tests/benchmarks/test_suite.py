@@ -21,7 +21,8 @@ steps.hot_path steps.hot_path_cpu steps.hot_path_5000 steps.hot_path_5000_cpu
 steps.decode steps.decode_cpu steps.dedup steps.dedup_cpu steps.mentions steps.mentions_cpu
 steps.mentions_5000 steps.mentions_5000_cpu steps.completion steps.completion_cpu
 steps.identity steps.identity_cpu steps.shape steps.shape_cpu
-end_to_end.throughput end_to_end.cpu_worker end_to_end.cpu_kafka end_to_end.cpu_clickhouse
+end_to_end.throughput
+end_to_end.cpu_total end_to_end.cpu_worker end_to_end.cpu_kafka end_to_end.cpu_clickhouse end_to_end.cpu_owed
 end_to_end.visible_p50_ms end_to_end.visible_p99_ms end_to_end.visible_max_ms
 worker.rss_mb worker.rss_growth_mb
 dedup.bytes_per_key scaling.keys_ratio scaling.keys_few scaling.keys_many
@@ -50,7 +51,8 @@ peers.earshot peers.faust_ratio peers.faust peers.quix_ratio peers.quix peers.by
 """
 NAMES = STABLE.split()
 TINY = Sizes(
-    events=6_000, passes=1, topic=5_000, runs=1, latency_rate=200, latency_seconds=3, memory=5_000, keys=(60_000, 90_000),
+    events=6_000, passes=1, standard=5_000, topic=5_000, runs=1, latency_rate=200, latency_seconds=3,
+    memory=5_000, keys=(60_000, 90_000),
     peers=(1_000, 1_000), texts=60, rows=20_000, accounts=21_000, posts=400_000,
     interactions=20_000, searched=12_000,
 )  # fmt: skip
